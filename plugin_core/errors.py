@@ -1,0 +1,104 @@
+"""Every error stembridge raises on purpose, as one tree.
+
+::
+
+    StembridgeError                 exit 1
+    ├── UsageError                  exit 2   the command or an option is wrong
+    │   └── SettingsError           exit 2   config.toml or an environment variable is wrong
+    ├── SourceError                 exit 1   the input file cannot be used
+    ├── PlacementError              exit 1   the result cannot be put where it belongs
+    ├── ServiceError                exit 1   the service failed this job, in its own words
+    │   └── RefusedError            exit 3   credentials, credits or plan: nothing of this account will work
+    ├── TransientError              exit 1   will pass by itself: retried with backoff, never given up silently
+    ├── OutcomeUnknownError         exit 4   a paid call was sent and its answer lost
+    ├── PluginError                 exit 1   a plugin broke its promise
+    └── StoreError                  exit 1   the job store cannot be used
+
+An error says what happened and with which file (``message``), what to do (``remedy``), whether trying
+again can help (``retryable``) and how a command that ends with it exits (``exit_code``).
+This module imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """How a command ends; part of the command line's contract."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    REFUSED = 3
+    UNCONFIRMED = 4
+    INTERRUPTED = 130
+
+
+class StembridgeError(Exception):
+    """The root: anything a user may be told in one line."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.remedy}" if self.remedy else self.message
+
+
+class UsageError(StembridgeError):
+    """The command, an option or an argument is wrong."""
+
+    exit_code = ExitCode.USAGE
+
+
+class SettingsError(UsageError):
+    """A setting is wrong; the message names the file, line and key, or the environment variable."""
+
+
+class SourceError(StembridgeError):
+    """The input file cannot be read, is not audio, or lies outside what can be separated."""
+
+
+class PlacementError(StembridgeError):
+    """A verified result cannot be put beside the source, or a result did not pass verification."""
+
+
+class ServiceError(StembridgeError):
+    """The service failed this job for good; the message carries its own words."""
+
+
+class RefusedError(ServiceError):
+    """The service refuses the account: credentials, credits or plan."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class TransientError(StembridgeError):
+    """Something that passes by itself: network, 5xx, rate limit, a share that is gone, a full disk."""
+
+    retryable = True
+
+    def __init__(self, message: str, *, remedy: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, remedy=remedy)
+        self.retry_after = retry_after
+        """Seconds to wait, when the other side named them."""
+
+
+class OutcomeUnknownError(StembridgeError):
+    """A call that may cost money was sent and no answer came: it must be looked for, never repeated blindly."""
+
+    exit_code = ExitCode.UNCONFIRMED
+
+
+class PluginError(StembridgeError):
+    """A plugin raised something it may not, or could not be loaded; the message names the plugin."""
+
+
+class StoreError(StembridgeError):
+    """The job store cannot be opened or holds what this version cannot read."""

@@ -1,0 +1,74 @@
+"""What an operation does in each state of a job's life: the seam between the engine and separations or taggings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from plugin_core.model import Job, Label, Stem, Ticket
+from plugin_core.protocols import Finished, Report, Waiting
+
+
+class Staged(msgspec.Struct, frozen=True, kw_only=True):
+    """Verified results, ready to be placed."""
+
+    stems: tuple[Stem, ...] = ()
+    labels: tuple[Label, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Work(Protocol):
+    """The effects of one kind of operation; every method may be called again after a crash, by another process.
+
+    ``attempt`` is unique to the process and step that calls. Errors are those of ``plugin_core.errors``.
+    """
+
+    async def slots(self, job: Job) -> int:
+        """Return how many jobs of this job's account may be alive at once."""
+        ...
+
+    def occupies(self, job: Job) -> bool:
+        """Tell whether the job takes a slot even while no process works on it (it lives at a service)."""
+        ...
+
+    async def prepare(self, job: Job, attempt: str, report: Report) -> None:
+        """Check, before anything is spent, that the source is unchanged, there is space and staging exists."""
+        ...
+
+    async def reuse(self, job: Job, twin: Job) -> Staged | None:
+        """Stage the results of a finished job with the same key, if they are still there and untouched."""
+        ...
+
+    async def submit(self, job: Job, attempt: str, report: Report) -> Ticket:
+        """Start the job at its provider; may cost money."""
+        ...
+
+    async def find(self, job: Job, attempt: str) -> Ticket | None:
+        """Look for the job at its provider; None means surely absent; OutcomeUnknownError means it cannot be known."""
+        ...
+
+    async def poll(self, job: Job, attempt: str, report: Report) -> Waiting | Finished:
+        """Ask the provider, or let an engine on this machine do its work."""
+        ...
+
+    async def fetch(self, job: Job, attempt: str, report: Report) -> Staged:
+        """Bring results into staging, verify and treat them."""
+        ...
+
+    async def target(self, job: Job) -> Path:
+        """Choose where the staged results go; nothing is created."""
+        ...
+
+    async def publish(self, job: Job, attempt: str) -> tuple[Stem, ...]:
+        """Rename the staged results to ``job.target``; done already counts as done."""
+        ...
+
+    async def cancel(self, job: Job, attempt: str) -> None:
+        """Cancel at the provider."""
+        ...
+
+    async def discard(self, job: Job) -> None:
+        """Remove staging and whatever the job left at the provider."""
+        ...

@@ -1,0 +1,270 @@
+"""The nouns every part shares: frozen, typed, and JSON in the job store as they stand here.
+
+Times are seconds since the Unix epoch, durations seconds, sizes bytes, sample rates hertz.
+This module imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class JobState(StrEnum):
+    """Where a job is in its life; each state is committed before the effect it names."""
+
+    QUEUED = "queued"
+    SUBMITTING = "submitting"
+    RUNNING = "running"
+    FETCHING = "fetching"
+    PUBLISHING = "publishing"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNCONFIRMED = "unconfirmed"
+
+    @property
+    def is_active(self) -> bool:
+        """Tell whether the engine still has something to do for the job."""
+        return self not in _SETTLED
+
+    @property
+    def is_settled(self) -> bool:
+        """Tell whether the job waits for nobody but, perhaps, the user (done, failed, cancelled, unconfirmed)."""
+        return self in _SETTLED
+
+
+_SETTLED = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED, JobState.UNCONFIRMED})
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """An audio file as it was when the job was made."""
+
+    path: Path
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    content: str
+    """SHA-256 of the file's bytes, hexadecimal."""
+    duration: float
+    frames: int
+    """Samples in each channel; from the header, 0 when the container does not say."""
+    channels: int
+    sample_rate: int
+    encoding: str
+    """``pcm_u8``, ``pcm_s8``, ``pcm_16``, ``pcm_24``, ``pcm_32``, ``float``, ``double`` or ``lossy``."""
+
+
+class Separation(msgspec.Struct, frozen=True, kw_only=True, tag="separation", tag_field="kind"):
+    """The wish to split a source into stems."""
+
+    provider: str
+    model: str = ""
+    options: dict[str, str] = {}
+    stems: tuple[str, ...] = ()
+    """Canonical names that are wanted; empty means every stem the model gives."""
+    minus: tuple[str, ...] = ()
+    """Stems to subtract from the source, each giving one ready "minus one"."""
+    residual: bool = False
+    """Whether source minus the sum of all stems is wanted as a stem of its own."""
+    format: str = ""
+    """One of ``plugin_core.audio.formats``; empty picks the provider's default for the source."""
+    to: Path | None = None
+    """Folder to place the result under; None means the source's own folder."""
+    template: str = ""
+    """Path template of a stem; empty means the setting ``stems.template``."""
+
+
+class Tagging(msgspec.Struct, frozen=True, kw_only=True, tag="tagging", tag_field="kind"):
+    """The wish to label a source in its own tags."""
+
+    provider: str
+    dimensions: tuple[str, ...] = ()
+    """mood, genre, language, scene, vocal, bgm, intensity; empty means all."""
+    min_probability: float = 0.5
+    labels: str = "en"
+    policy: str = "fill"
+    """``fill`` (only when empty), ``append`` or ``replace``."""
+
+
+Operation = Separation | Tagging
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """One way a separator can split: what ``stembridge models`` lists."""
+
+    id: str
+    name: str
+    stems: tuple[str, ...]
+    credits_per_minute: float = 0.0
+    access: str = "everyone"
+    """``everyone``, ``registered`` or ``premium``."""
+    rating: float | None = None
+    summary: str = ""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider will do for one source, said before anything is spent."""
+
+    operation: Operation
+    """The operation with every default filled in: equal plans mean equal results."""
+    stems: tuple[str, ...] = ()
+    """Canonical names the model will give, as far as known."""
+    credits: float | None = None
+    """Estimated price in the service's credits; None where the service has no price."""
+    seconds: float | None = None
+    """Estimated working time."""
+    notes: tuple[str, ...] = ()
+
+
+class Ticket(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider needs to find its own job again; never holds a secret."""
+
+    remote_id: str
+    origin: str = ""
+    """API origin the job lives on, where a service has several."""
+    data: dict[str, str] = {}
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a step is; everything a service does not say is None."""
+
+    fraction: float | None = None
+    note: str = ""
+    queue_position: int | None = None
+    queue_length: int | None = None
+    parts_done: int | None = None
+    parts_all: int | None = None
+
+
+class RemoteFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One result as the provider announces it; every text is data, never a path."""
+
+    label: str
+    """The provider's own word for the part ("Instrum")."""
+    stem: str
+    """Canonical name of the part."""
+    name: str
+    """Suggested file name, untrusted."""
+    url: str = ""
+    size: int | None = None
+    md5: str = ""
+
+
+class Label(msgspec.Struct, frozen=True, kw_only=True):
+    """One finding about a song."""
+
+    dimension: str
+    value: str
+    """As the service says it."""
+    english: str = ""
+    probability: float | None = None
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One fetched result in the job's staging folder, not yet treated or placed."""
+
+    stem: str
+    label: str
+    path: Path
+    exact: bool = False
+    """Whether the parts are promised to sum to the source within one step of their format."""
+
+
+class Stem(msgspec.Struct, frozen=True, kw_only=True):
+    """One finished part, verified; placed beside the source once its job is done."""
+
+    name: str
+    """Canonical name: vocals, instrumental, drums, bass, other, ... or ``no-drums``, ``residual``."""
+    label: str
+    path: Path
+    size: int
+    sha256: str
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a job failed or waits, in words for people."""
+
+    kind: str
+    """Name of the error class."""
+    message: str
+    remedy: str = ""
+    exit_code: int = 1
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation on one source, as the store holds it."""
+
+    id: str
+    state: JobState
+    operation: Operation
+    source: Source
+    account: str
+    """Whose slots the job takes: provider, and the account's fingerprint when it has one."""
+    dedupe: str
+    """Content, operation and account: equal keys are not bought twice."""
+    host: str = "cli"
+    preset: str = ""
+    created: float
+    updated: float
+    due: float = 0.0
+    attempts: int = 0
+    """Tries of the present state that ended in a transient error."""
+    cancel: bool = False
+    staging: Path | None = None
+    """The job's private folder, on the file system of the destination."""
+    ticket: Ticket | None = None
+    progress: Progress | None = None
+    results: tuple[RemoteFile, ...] = ()
+    labels: tuple[Label, ...] = ()
+    staged: tuple[Stem, ...] = ()
+    """Verified results still in staging, persisted on entry to ``publishing``."""
+    target: Path | None = None
+    """Where the results go, persisted before the first rename."""
+    stems: tuple[Stem, ...] = ()
+    """Where the results are."""
+    notes: tuple[str, ...] = ()
+    """What the user should know though nothing failed: an offset removed, a format changed."""
+    problem: Problem | None = None
+
+
+def encode_path(value: object) -> object:
+    """Turn a path into text for JSON (msgspec ``enc_hook``); names that are not UTF-8 become ``bytes:<hex>``."""
+    if isinstance(value, Path):
+        text = str(value)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return "bytes:" + text.encode("utf-8", "surrogateescape").hex()
+        return text
+    raise NotImplementedError(f"no JSON form for {type(value).__name__}")
+
+
+def decode_path(kind: type, value: object) -> object:
+    """Turn JSON text back into a path (msgspec ``dec_hook``)."""
+    if issubclass(kind, Path) and isinstance(value, str):
+        if value.startswith("bytes:"):
+            return Path(bytes.fromhex(value[6:]).decode("utf-8", "surrogateescape"))
+        return Path(value)
+    raise NotImplementedError(f"no value of {kind.__name__} from JSON {value!r}")
+
+
+def to_json(value: object) -> bytes:
+    """Encode any of these nouns, or a plain value holding them, as JSON."""
+    return msgspec.json.encode(value, enc_hook=encode_path)
+
+
+def from_json(data: bytes | str, kind: type[T]) -> T:
+    """Decode what ``to_json`` wrote."""
+    return msgspec.json.decode(data, type=kind, dec_hook=decode_path)
+
+
+def show_path(path: Path) -> str:
+    """Write a path so that any terminal and any log can print it."""
+    return str(path).encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,155 @@
+"""What a provider is: the promises the core asks of a separator, a tagger and a stager.
+
+Methods run in the engine's event loop and must not block it; anything slow goes to a thread or a process.
+They may raise the classes of ``plugin_core.errors`` and nothing else on purpose:
+``TransientError`` is tried again later, any other ends the job with its text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import msgspec
+
+from plugin_core.model import Label, Model, Part, Plan, Progress, RemoteFile, Separation, Source, Tagging, Ticket
+
+Report = Callable[[Progress], None]
+"""Tell the core how far a step is; cheap, may be called often."""
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """One job as its provider sees it."""
+
+    key: str
+    """The submission key: the job's id, unique for ever."""
+    attempt: str
+    """Unique to this process and step: a file name no other process uses at the same time."""
+    source: Source
+    operation: Separation | Tagging
+    """As the plan resolved it."""
+    folder: Path
+    """The job's private staging folder; it exists, and outlives a crash."""
+    ticket: Ticket | None = None
+    results: tuple[RemoteFile, ...] = ()
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """The provider still works; ask again after ``seconds``."""
+
+    seconds: float
+    progress: Progress
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
+    """The provider is done; ``files`` are ready to fetch, or ``labels`` are the answer."""
+
+    files: tuple[RemoteFile, ...] = ()
+    labels: tuple[Label, ...] = ()
+
+
+class Provider(Protocol):
+    """A service, or an engine on this machine, that takes jobs."""
+
+    @property
+    def name(self) -> str:
+        """The word users write after ``--provider``."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """One line for people."""
+        ...
+
+    @property
+    def remote(self) -> bool:
+        """Whether a job lives on at the service when our process dies (and may cost money)."""
+        ...
+
+    def account(self) -> str:
+        """Name the account whose slots jobs take: ``name`` or ``name:fingerprint``, never a secret."""
+        ...
+
+    async def slots(self) -> int:
+        """Return how many jobs of this account may be alive at once."""
+        ...
+
+    async def submit(self, order: Order, report: Report) -> Ticket:
+        """Start the job: the one call that may cost money.
+
+        Raises:
+            OutcomeUnknownError: the call was sent and its answer lost.
+            TransientError: the job surely does not exist yet; try again later.
+        """
+        ...
+
+    async def find(self, order: Order) -> Ticket | None:
+        """Look for a job submitted with this key; None means it surely does not exist.
+
+        Raises:
+            OutcomeUnknownError: the service cannot tell.
+        """
+        ...
+
+    async def poll(self, order: Order, report: Report) -> Waiting | Finished:
+        """Ask how far the job is; an engine on this machine does its work here."""
+        ...
+
+    async def cancel(self, order: Order) -> None:
+        """Stop the job at the service, so that it is not charged."""
+        ...
+
+    async def release(self, order: Order) -> None:
+        """Remove what the job left at the service; called once the job is settled, may be called again."""
+        ...
+
+
+@runtime_checkable
+class Separator(Provider, Protocol):
+    """A provider that splits a source into stems."""
+
+    async def models(self) -> Sequence[Model]:
+        """List what can be asked for."""
+        ...
+
+    async def plan(self, source: Source, wish: Separation) -> Plan:
+        """Check the wish and fill in its defaults, before anything is uploaded or spent.
+
+        Raises:
+            UsageError: unknown model, option, stem or format.
+            SourceError: this source is outside the limits.
+            RefusedError: the account may not do this.
+        """
+        ...
+
+    async def fetch(self, order: Order, report: Report) -> Sequence[Part]:
+        """Bring every result into ``order.folder``; called again after a crash, continues where it was."""
+        ...
+
+
+@runtime_checkable
+class Tagger(Provider, Protocol):
+    """A provider that labels a source."""
+
+    async def plan(self, source: Source, wish: Tagging) -> Plan:
+        """Check the wish and fill in its defaults, before anything is uploaded or spent."""
+        ...
+
+
+@runtime_checkable
+class Stager(Protocol):
+    """Makes a local file reachable by URL, for services that take nothing else."""
+
+    @property
+    def name(self) -> str:
+        """The word users write in the settings."""
+        ...
+
+    async def stage(self, path: Path, key: str) -> str:
+        """Put the file where the URL returned can be read for some hours."""
+        ...
+
+    async def unstage(self, key: str) -> None:
+        """Remove the staged file; absent is fine."""
+        ...

@@ -1,0 +1,242 @@
+"""Settings: command-line option, then environment, then keyring, then config.toml, then default.
+
+Each part of stembridge declares its own section as a frozen ``msgspec.Struct`` beside the code that uses it and reads
+it with ``settings.section("local", LocalSettings)``. A value of section ``local``, key ``workers`` comes from
+``STEMBRIDGE_LOCAL_WORKERS``, or from::
+
+    [local]
+    workers = 2
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from plugin_core.errors import SettingsError
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+CONFIG_NAME = "config.toml"
+
+
+class Secret(str):
+    """A text that must not be seen: prints, formats and logs as ``********``."""
+
+    def __repr__(self) -> str:
+        return "Secret('********')" if self else "Secret('')"
+
+    def __str__(self) -> str:
+        return "********" if self else ""
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    def reveal(self) -> str:
+        """Return the text itself; only for the call that sends it."""
+        return "".join(self)
+
+
+def default_home() -> Path:
+    """Return the platform's folder for stembridge's data, without looking at the environment variable."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("stembridge", appauthor=False))
+
+
+def no_keyring(section: str, key: str) -> str | None:
+    """Look nowhere: the keyring of a machine that has none, and of most tests."""
+    return None
+
+
+def system_keyring(section: str, key: str) -> str | None:
+    """Read a secret from the system's keyring, if the extra ``keyring`` is installed and a keyring answers."""
+    try:
+        import keyring
+        import keyring.errors
+    except ImportError:
+        return None
+    try:
+        return keyring.get_password("stembridge", f"{section}.{key}")
+    except keyring.errors.KeyringError:
+        # Headless machines have no keyring service; the other places of a setting still count.
+        return None
+
+
+class Settings:
+    """Where settings come from: the home folder, its config.toml, an environment and a keyring.
+
+    Args:
+        home: the folder of config.toml, job store, staging and logs; default ``STEMBRIDGE_HOME`` or the platform's.
+        environ: the environment to read; default the process's.
+        keyring: looks a secret up by section and key.
+    """
+
+    def __init__(
+        self,
+        home: Path | None = None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        keyring: Callable[[str, str], str | None] = system_keyring,
+    ) -> None:
+        self.environ: Mapping[str, str] = os.environ if environ is None else environ
+        named = self.environ.get("STEMBRIDGE_HOME")
+        self.home = home or (Path(named).expanduser().absolute() if named else default_home())
+        self._keyring = keyring
+        self._document: dict[str, Any] | None = None
+
+    @property
+    def config_path(self) -> Path:
+        """The settings file, which may not exist."""
+        return self.home / CONFIG_NAME
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The settings file as TOML, read once.
+
+        Raises:
+            SettingsError: not readable, not TOML (with its line), or a secret others can read.
+        """
+        if self._document is None:
+            self._document = _read_document(self.config_path)
+        return self._document
+
+    def section(self, name: str, kind: type[S]) -> S:
+        """Return one section, filled from every place, checked against its declaration.
+
+        Raises:
+            SettingsError: an unknown key or a wrong value, named with file and line or with its variable.
+        """
+        values = self._file_values(name, kind)
+        for field in msgspec.structs.fields(kind):
+            found = self._outside_value(name, field)
+            if found is not None:
+                values[field.name] = found
+        return kind(**values)
+
+    def _file_values(self, name: str, kind: type[S]) -> dict[str, Any]:
+        table = self.document.get(name, {})
+        if not isinstance(table, dict):
+            raise self._wrong(name, "", f"[{name}] must be a table")
+        fields = {field.name: field for field in msgspec.structs.fields(kind)}
+        values: dict[str, Any] = {}
+        for key, value in table.items():
+            if key not in fields:
+                raise self._wrong(name, key, f"unknown key {key!r} in [{name}]{_suggest(key, fields)}")
+            try:
+                values[key] = _convert(value, fields[key].type, strict=True)
+            except msgspec.ValidationError as error:
+                raise self._wrong(name, key, f"[{name}] {key}: {_plain(error)}") from error
+        return values
+
+    def _outside_value(self, section: str, field: msgspec.structs.FieldInfo) -> Any:
+        variable = f"STEMBRIDGE_{section}_{field.name}".upper().replace("-", "_")
+        text = self.environ.get(variable)
+        if text is None and field.type is Secret:
+            text = self._keyring(section, field.name)
+        if text is None:
+            return None
+        try:
+            return _convert(_split_list(text, field.type), field.type, strict=False)
+        except msgspec.ValidationError as error:
+            raise SettingsError(f"{variable}: {_plain(error)}", remedy="correct or unset the variable") from error
+
+    def _wrong(self, section: str, key: str, what: str) -> SettingsError:
+        line = _line_of(self.config_path, section, key)
+        return SettingsError(f"{self.config_path}, line {line}: {what}", remedy="correct the settings file")
+
+
+def _convert(value: Any, kind: Any, *, strict: bool) -> Any:
+    return msgspec.convert(value, kind, strict=strict, dec_hook=_decode)
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if isinstance(value, str):
+        if kind is Secret:
+            return Secret(value)
+        if issubclass(kind, Path):
+            return Path(value).expanduser()
+    raise msgspec.ValidationError(f"Expected text, got {value!r}")
+
+
+def _split_list(text: str, kind: Any) -> Any:
+    """Turn "a, b" into a list where the setting is one, since an environment variable holds only text."""
+    if getattr(kind, "__origin__", None) in (tuple, list):
+        return [word.strip() for word in text.split(",") if word.strip()]
+    if kind is bool:
+        return {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(text.lower(), text)
+    return text
+
+
+def _plain(error: msgspec.ValidationError) -> str:
+    return str(error).split(" - at ")[0][:1].lower() + str(error).split(" - at ")[0][1:]
+
+
+def _suggest(word: str, known: Mapping[str, object]) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f", did you mean {near[0]!r}?" if near else f" (known: {', '.join(sorted(known))})"
+
+
+def _read_document(path: Path) -> dict[str, Any]:
+    try:
+        data = path.read_bytes()
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}", remedy="make the settings file readable") from error
+    try:
+        document = tomllib.loads(data.decode())
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise SettingsError(f"{path}, line {line}: not UTF-8 text", remedy="save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(_describe_toml_error(path, data.decode(), error), remedy="correct the line") from error
+    _refuse_shared_secret(path, document, mode)
+    return document
+
+
+def _describe_toml_error(path: Path, text: str, error: tomllib.TOMLDecodeError) -> str:
+    place = re.search(r"\(at (?:line (\d+), column \d+|end of document)\)", str(error))
+    line = int(place.group(1)) if place and place.group(1) else text.count("\n") + 1
+    what = re.sub(r" \(at .*\)$", "", str(error))
+    key = text.splitlines()[line - 1].split("=")[0].strip() if line <= len(text.splitlines()) else ""
+    return f"{path}, line {line}{f', key {key!r}' if key else ''}: {what[:1].lower() + what[1:]}"
+
+
+def _refuse_shared_secret(path: Path, document: Mapping[str, Any], mode: int) -> None:
+    if os.name == "nt" or not mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return
+    for section, table in document.items():
+        for key in table if isinstance(table, dict) else ():
+            if is_secret_name(key):
+                raise SettingsError(
+                    f"{path} holds the secret [{section}] {key} and others can read it", remedy=f"chmod 600 {path}"
+                )
+
+
+def is_secret_name(key: str) -> bool:
+    """Tell whether a setting's name says that its value is a secret."""
+    return bool(re.search(r"(token|secret|password|(^|_)key)$|secret_", key.lower()))
+
+
+def _line_of(path: Path, section: str, key: str) -> int:
+    """Find the line of a key for a message; tomllib keeps no positions."""
+    inside = False
+    heading_line = 1
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        heading = re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", line)
+        if heading:
+            inside = heading.group(1).strip("\"'") == section
+            heading_line = number if inside else heading_line
+        elif (inside or not section) and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line) and key:
+            return number
+    return heading_line
