@@ -88,9 +88,7 @@ class Plugins:
         return found
 
 
-def load_plugins(
-    entry_points: Iterable[EntryPoint] | None = None, environ: Mapping[str, str] = os.environ
-) -> Plugins:
+def load_plugins(entry_points: Iterable[EntryPoint] | None = None, environ: Mapping[str, str] = os.environ) -> Plugins:
     """Load every plugin; one that fails is named and skipped.
 
     Args:
@@ -113,10 +111,10 @@ def _load(manager: pluggy.PluginManager, point: EntryPoint) -> LoadedPlugin:
         _check_hook_names(manager, module)
         manager.register(module, name=point.name)
         hooks = tuple(sorted(caller.name for caller in manager.get_hookcallers(module) or ()))
-    except Exception as error:  # importing a stranger's module can raise anything; it must not take the rest along
+    except Exception as error:  # noqa: BLE001 - importing a stranger's module can raise anything; it must not take the rest along
         if manager.has_plugin(point.name):
             manager.unregister(name=point.name)
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
         log.warning("plugin %s (%s) is skipped: %s", point.name, point.value, reason)
         return LoadedPlugin(point.name, point.value, version, (), reason)
     return LoadedPlugin(point.name, point.value, version, hooks)

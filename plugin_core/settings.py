@@ -42,7 +42,7 @@ class Secret(str):
 
     def reveal(self) -> str:
         """Return the text itself; only for the call that sends it."""
-        return "".join(self)
+        return str.__str__(self)
 
 
 def default_home() -> Path:
@@ -52,7 +52,7 @@ def default_home() -> Path:
     return Path(platformdirs.user_data_dir("stembridge", appauthor=False))
 
 
-def no_keyring(section: str, key: str) -> str | None:
+def no_keyring(_section: str, _key: str) -> str | None:
     """Look nowhere: the keyring of a machine that has none, and of most tests."""
     return None
 

@@ -1,0 +1,221 @@
+"""The front door of the core: settings, plugins, job store and engine put together.
+
+A host opens one session, plans, adds and runs jobs through it, and closes it; several sessions in several processes
+share one store.
+"""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from plugin_core.errors import UsageError
+from plugin_core.model import Job, JobState, Operation, Plan, Separation, Source
+from plugin_core.plugins import Plugins, load_plugins
+from plugin_core.settings import Settings
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from plugin_core.jobs.engine import Engine
+    from plugin_core.jobs.store import JobStore
+    from plugin_core.jobs.work import Work
+    from plugin_core.protocols import Separator
+
+OnChange = Callable[[Job, Job | None], None]
+STORE_NAME = "jobs.sqlite3"
+
+
+class Session:
+    """One process's hold on stembridge.
+
+    Args:
+        settings: where settings come from; default the user's own.
+        plugins: providers and listeners; default every installed one.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        plugins: Plugins | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.plugins = plugins or load_plugins(environ=self.settings.environ)
+        self._clock = clock
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the job store back; a session that opened none does nothing."""
+        if "store" in self.__dict__:
+            self.store.close()
+
+    @cached_property
+    def store(self) -> JobStore:
+        """The job store, opened (and made) on first use.
+
+        Raises:
+            StoreError: it cannot be opened.
+        """
+        from plugin_core.jobs.store import JobStore
+
+        return JobStore(self.settings.home / STORE_NAME, clock=self._clock)
+
+    @cached_property
+    def separators(self) -> Mapping[str, Separator]:
+        """Every separator that plugins register, by name."""
+        return self.plugins.collect("register_separators", lambda each: str(each.name), settings=self.settings)
+
+    def separator(self, name: str) -> Separator:
+        """Return one separator.
+
+        Raises:
+            UsageError: no plugin registers this name.
+        """
+        if name in self.separators:
+            return self.separators[name]
+        near = difflib.get_close_matches(name, self.separators, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(self.separators)) or 'none'}"
+        raise UsageError(f"no separator {name!r}", remedy=hint)
+
+    def inspect(self, path: Path) -> Source:
+        """Read what a file is: format, length and content hash. Blocks for as long as reading the file takes.
+
+        Raises:
+            SourceError: it is not an audio file that can be separated.
+        """
+        from plugin_core.operations.inspect import inspect
+
+        return inspect(path)
+
+    async def plan(self, source: Source, operation: Operation) -> Plan:
+        """Check an operation and fill in its defaults; nothing is stored, sent or spent.
+
+        Raises:
+            StembridgeError: the operation cannot be done to this source.
+        """
+        return await self._separator_of(operation).plan(source, _separation(operation))
+
+    async def add(
+        self, source: Source, plan: Plan, *, host: str = "cli", preset: str = "", force: bool = False
+    ) -> tuple[Job, bool]:
+        """Store a job, unless an equal one exists.
+
+        Returns:
+            The job and whether it was made now. An equal job that is active or unconfirmed is joined, and a done one
+            whose stems still stand beside this source is reused, except under ``force``.
+        """
+        job = self._new_job(source, plan, host, preset, force)
+        if not force and (done := self._standing(job)) is not None:
+            return done, False
+        return self.store.add(job)
+
+    async def run(
+        self,
+        ids: Collection[str] | None = None,
+        *,
+        on_change: OnChange | None = None,
+        stop: asyncio.Event | None = None,
+    ) -> list[Job]:
+        """Work until the jobs are settled (default: every active job) or ``stop`` is set; return them as they are."""
+        wanted = self._active_ids() if ids is None else list(ids)
+        await self._engine(on_change).run(wanted, stop=stop)
+        return [self.store.get(job_id) for job_id in wanted]
+
+    async def cancel(self, job_id: str, *, on_change: OnChange | None = None) -> Job:
+        """Cancel a job, at its service first.
+
+        Raises:
+            UsageError: there is no such job.
+        """
+        job = self.store.get(job_id)
+        self.store.request_cancel(job.id)
+        await self._engine(on_change).run([job.id])
+        return self.store.get(job.id)
+
+    def retry(self, job_id: str) -> Job:
+        """Queue a failed, cancelled or unconfirmed job anew: the user's word that it may be paid for again.
+
+        Raises:
+            UsageError: there is no such job, or it is not one of these.
+        """
+        job = self.store.get(job_id)
+        self.store.retry(job.id)
+        return self.store.get(job.id)
+
+    def prune(self, older_than: float) -> int:
+        """Forget jobs that were done, failed or cancelled more than ``older_than`` seconds ago; return how many."""
+        return self.store.prune(older_than)
+
+    def work_for(self, job: Job) -> Work:
+        """Return what does the effects of a job's operation."""
+        from plugin_core.operations.separation import SeparationWork
+
+        return SeparationWork(self._separator_of(job.operation), home=self.settings.home, settings=self.settings)
+
+    def _engine(self, on_change: OnChange | None) -> Engine:
+        from plugin_core.jobs.engine import Engine
+
+        def changed(job: Job, previous: Job | None) -> None:
+            if on_change is not None:
+                on_change(job, previous)
+            self.plugins.notify("job_changed", job=job, previous=previous)
+            if job.state is JobState.DONE and (previous is None or previous.state is not JobState.DONE):
+                self.plugins.notify("stems_placed", job=job)
+
+        return Engine(self.store, self.work_for, changed, clock=self._clock)
+
+    def _active_ids(self) -> list[str]:
+        return [job.id for job in self.store.list(states=[state for state in JobState if state.is_active])]
+
+    def _separator_of(self, operation: Operation) -> Separator:
+        return self.separator(_separation(operation).provider)
+
+    def _new_job(self, source: Source, plan: Plan, host: str, preset: str, force: bool) -> Job:
+        from plugin_core.jobs.dedupe import dedupe_key
+        from plugin_core.jobs.ids import new_id
+
+        now = self._clock()
+        job_id = new_id(self._clock)
+        account = self._separator_of(plan.operation).account()
+        key = dedupe_key(source.content, plan.operation, account)
+        return Job(
+            id=job_id,
+            state=JobState.QUEUED,
+            operation=plan.operation,
+            source=source,
+            account=account,
+            dedupe=f"{key}:{job_id}" if force else key,
+            host=host,
+            preset=preset,
+            created=now,
+            updated=now,
+            notes=plan.notes,
+        )
+
+    def _standing(self, job: Job) -> Job | None:
+        """Return the done job whose stems already stand where this one's would go."""
+        from plugin_core.operations.separation import is_standing
+
+        done = self.store.find_done(job.dedupe)
+        return done if done is not None and is_standing(done, job, self.settings) else None
+
+
+def _separation(operation: Operation) -> Separation:
+    if isinstance(operation, Separation):
+        return operation
+    raise UsageError("no tagger is installed", remedy="stembridge plugins lists what is")

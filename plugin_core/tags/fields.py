@@ -1,0 +1,172 @@
+"""The one field table: canonical name -> keys in each container family.
+
+Names and keys follow MusicBrainz Picard
+(https://picard-docs.musicbrainz.org/en/appendices/tag_mapping.html); ``scene``, ``vocal``, ``bgm``,
+``intensity`` and ``provenance`` are our own. What is not in the table is never copied: lyrics, replay
+gain, encoder, iTunNORM, cue sheets and AcoustID describe the source's very samples, not its stems.
+
+Keys, by family:
+
+- ID3: a frame id; ``TXXX:description``; ``COMM:description``; ``UFID:owner``; ``TIPL:role``.
+- MP4: an atom; ``----:mean:name`` for a freeform atom.
+- All others: the plain key.
+
+A row with two keys writes both. ID3 mood has two because TMOO exists only in v2.4 and v2.3 readers want
+TXXX:MOOD; the table so serves both versions.
+Where a family has no key for a total (``totaltracks``), number and total share the number's key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Family(StrEnum):
+    """A way to store fields; several containers share one."""
+
+    ID3 = "id3"
+    VORBIS = "vorbis"
+    MP4 = "mp4"
+    ASF = "asf"
+    APE = "ape"
+    RIFF = "riff"
+    """LIST INFO of a WAV; only read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One row of the table."""
+
+    name: str
+    keys: Mapping[Family, tuple[str, ...]]
+    """Keys that are written, all of them; the first is also read first."""
+    aliases: Mapping[Family, tuple[str, ...]]
+    """Keys of other writers: read when ``keys`` hold nothing, removed when the field is written."""
+
+    def written(self, family: Family) -> tuple[str, ...]:
+        """List the keys that hold the field in a family; empty when the family has none."""
+        return self.keys.get(family, ())
+
+    def read(self, family: Family) -> tuple[str, ...]:
+        """List the keys to look into, in order."""
+        return self.keys.get(family, ()) + self.aliases.get(family, ())
+
+
+# Name | ID3 | Vorbis | MP4 | ASF | APEv2 | RIFF INFO. "-" is no key, "," separates keys, "----:X" is
+# "----:com.apple.iTunes:X": the one mean that TagLib, Picard, beets and Navidrome read.
+_TABLE: Final = """
+title            | TIT2 | TITLE | ©nam | Title | Title | INAM
+artist           | TPE1 | ARTIST | ©ART | Author | Artist | IART
+artists          | TXXX:ARTISTS | ARTISTS | ----:ARTISTS | WM/ARTISTS | Artists | -
+albumartist      | TPE2 | ALBUMARTIST | aART | WM/AlbumArtist | Album Artist | -
+album            | TALB | ALBUM | ©alb | WM/AlbumTitle | Album | IPRD
+date             | TDRC | DATE | ©day | WM/Year | Year | ICRD
+originaldate     | TDOR | ORIGINALDATE | ----:ORIGINALDATE | WM/OriginalReleaseTime | ORIGINALDATE | -
+genre            | TCON | GENRE | ©gen | WM/Genre | Genre | IGNR
+language         | TLAN | LANGUAGE | ----:LANGUAGE | WM/Language | Language | ILNG
+mood             | TMOO, TXXX:MOOD | MOOD | ----:MOOD | WM/Mood | Mood | -
+scene            | TXXX:SCENE | SCENE | ----:SCENE | WM/Scene | Scene | -
+vocal            | TXXX:VOCAL | VOCAL | ----:VOCAL | WM/Vocal | Vocal | -
+bgm              | TXXX:BGM | BGM | ----:BGM | WM/Bgm | Bgm | -
+intensity        | TXXX:INTENSITY | INTENSITY | ----:INTENSITY | WM/Intensity | Intensity | -
+tracknumber      | TRCK | TRACKNUMBER | trkn | WM/TrackNumber | Track | ITRK
+totaltracks      | - | TRACKTOTAL, TOTALTRACKS | - | - | - | -
+discnumber       | TPOS | DISCNUMBER | disk | WM/PartOfSet | Disc | -
+totaldiscs       | - | DISCTOTAL, TOTALDISCS | - | - | - | -
+discsubtitle     | TSST | DISCSUBTITLE | ----:DISCSUBTITLE | WM/SetSubTitle | DiscSubtitle | -
+subtitle         | TIT3 | SUBTITLE | ----:SUBTITLE | WM/SubTitle | Subtitle | -
+grouping         | TIT1 | GROUPING | ©grp | WM/ContentGroupDescription | Grouping | -
+work             | TXXX:WORK | WORK | ©wrk | WM/Work | WORK | -
+movement         | MVNM | MOVEMENTNAME | ©mvn | - | MOVEMENTNAME | -
+comment          | COMM: | COMMENT | ©cmt | Description | Comment | ICMT
+bpm              | TBPM | BPM | tmpo | WM/BeatsPerMinute | BPM | -
+key              | TKEY | KEY | ----:initialkey | WM/InitialKey | KEY | -
+isrc             | TSRC | ISRC | ----:ISRC | WM/ISRC | ISRC | -
+label            | TPUB | LABEL | ----:LABEL | WM/Publisher | Label | -
+catalognumber    | TXXX:CATALOGNUMBER | CATALOGNUMBER | ----:CATALOGNUMBER | WM/CatalogNo | CatalogNumber | -
+barcode          | TXXX:BARCODE | BARCODE | ----:BARCODE | WM/Barcode | Barcode | -
+asin             | TXXX:ASIN | ASIN | ----:ASIN | ASIN | ASIN | -
+media            | TMED | MEDIA | ----:MEDIA | WM/Media | Media | IMED
+script           | TXXX:SCRIPT | SCRIPT | ----:SCRIPT | WM/Script | Script | -
+compilation      | TCMP | COMPILATION | cpil | WM/IsCompilation | Compilation | -
+copyright        | TCOP | COPYRIGHT | cprt | Copyright | Copyright | ICOP
+license          | TXXX:LICENSE | LICENSE | ----:LICENSE | LICENSE | LICENSE | -
+composer         | TCOM | COMPOSER | ©wrt | WM/Composer | Composer | IMUS
+lyricist         | TEXT | LYRICIST | ----:LYRICIST | WM/Writer | Lyricist | -
+conductor        | TPE3 | CONDUCTOR | ----:CONDUCTOR | WM/Conductor | Conductor | -
+remixer          | TPE4 | REMIXER | ----:REMIXER | WM/ModifiedBy | MixArtist | -
+arranger         | TIPL:arranger | ARRANGER | ----:ARRANGER | WM/Arranger | Arranger | -
+producer         | TIPL:producer | PRODUCER | ----:PRODUCER | WM/Producer | Producer | -
+engineer         | TIPL:engineer | ENGINEER | ----:ENGINEER | WM/Engineer | Engineer | IENG
+mixer            | TIPL:mix | MIXER | ----:MIXER | WM/Mixer | Mixer | -
+djmixer          | TIPL:DJ-mix | DJMIXER | ----:DJMIXER | WM/DJMixer | DJMixer | -
+titlesort        | TSOT | TITLESORT | sonm | WM/TitleSortOrder | TITLESORT | -
+artistsort       | TSOP | ARTISTSORT | soar | WM/ArtistSortOrder | ARTISTSORT | -
+albumartistsort  | TSO2 | ALBUMARTISTSORT | soaa | WM/AlbumArtistSortOrder | ALBUMARTISTSORT | -
+albumsort        | TSOA | ALBUMSORT | soal | WM/AlbumSortOrder | ALBUMSORT | -
+composersort     | TSOC | COMPOSERSORT | soco | WM/ComposerSortOrder | COMPOSERSORT | -
+releasestatus    | TXXX:MusicBrainz Album Status | RELEASESTATUS | ----:MusicBrainz Album Status \
+| MusicBrainz/Album Status | MUSICBRAINZ_ALBUMSTATUS | -
+releasetype      | TXXX:MusicBrainz Album Type | RELEASETYPE | ----:MusicBrainz Album Type \
+| MusicBrainz/Album Type | MUSICBRAINZ_ALBUMTYPE | -
+releasecountry   | TXXX:MusicBrainz Album Release Country | RELEASECOUNTRY \
+| ----:MusicBrainz Album Release Country | MusicBrainz/Album Release Country | RELEASECOUNTRY | ICNT
+musicbrainz_recordingid | UFID:http://musicbrainz.org | MUSICBRAINZ_TRACKID | ----:MusicBrainz Track Id \
+| MusicBrainz/Track Id | MUSICBRAINZ_TRACKID | -
+musicbrainz_trackid | TXXX:MusicBrainz Release Track Id | MUSICBRAINZ_RELEASETRACKID \
+| ----:MusicBrainz Release Track Id | MusicBrainz/Release Track Id | MUSICBRAINZ_RELEASETRACKID | -
+musicbrainz_albumid | TXXX:MusicBrainz Album Id | MUSICBRAINZ_ALBUMID | ----:MusicBrainz Album Id \
+| MusicBrainz/Album Id | MUSICBRAINZ_ALBUMID | -
+musicbrainz_artistid | TXXX:MusicBrainz Artist Id | MUSICBRAINZ_ARTISTID | ----:MusicBrainz Artist Id \
+| MusicBrainz/Artist Id | MUSICBRAINZ_ARTISTID | -
+musicbrainz_albumartistid | TXXX:MusicBrainz Album Artist Id | MUSICBRAINZ_ALBUMARTISTID \
+| ----:MusicBrainz Album Artist Id | MusicBrainz/Album Artist Id | MUSICBRAINZ_ALBUMARTISTID | -
+musicbrainz_releasegroupid | TXXX:MusicBrainz Release Group Id | MUSICBRAINZ_RELEASEGROUPID \
+| ----:MusicBrainz Release Group Id | MusicBrainz/Release Group Id | MUSICBRAINZ_RELEASEGROUPID | -
+musicbrainz_workid | TXXX:MusicBrainz Work Id | MUSICBRAINZ_WORKID | ----:MusicBrainz Work Id \
+| MusicBrainz/Work Id | MUSICBRAINZ_WORKID | -
+musicbrainz_discid | TXXX:MusicBrainz Disc Id | MUSICBRAINZ_DISCID | ----:MusicBrainz Disc Id \
+| MusicBrainz/Disc Id | MUSICBRAINZ_DISCID | -
+provenance       | TXXX:STEMBRIDGE | STEMBRIDGE | ----:STEMBRIDGE | STEMBRIDGE | STEMBRIDGE | -
+"""
+
+_ALIASES: Final[dict[str, dict[Family, tuple[str, ...]]]] = {
+    "albumartist": {Family.VORBIS: ("ALBUM ARTIST",), Family.APE: ("AlbumArtist",)},
+    "bpm": {Family.VORBIS: ("TEMPO",), Family.MP4: ("----:com.apple.iTunes:BPM",)},
+    # ffmpeg and older writers put the comment into DESCRIPTION; ID3v1 has no description of its own.
+    "comment": {Family.VORBIS: ("DESCRIPTION",), Family.ID3: ("COMM:ID3v1 Comment",)},
+    "date": {Family.VORBIS: ("YEAR",), Family.APE: ("Date",)},
+    "grouping": {Family.ID3: ("GRP1",), Family.VORBIS: ("CONTENTGROUP",)},
+    "key": {
+        Family.VORBIS: ("INITIALKEY",),
+        Family.MP4: ("----:com.apple.iTunes:KEY",),
+        Family.APE: ("INITIALKEY",),
+    },
+    "label": {Family.VORBIS: ("ORGANIZATION", "PUBLISHER"), Family.APE: ("Publisher",)},
+    "tracknumber": {Family.RIFF: ("IPRT",)},
+}
+
+
+def _keys(cell: str) -> tuple[str, ...]:
+    keys = (key.strip() for key in cell.split(","))
+    return tuple(
+        key.replace("----:", "----:com.apple.iTunes:") if key.startswith("----:") else key for key in keys if key != "-"
+    )
+
+
+def _row(line: str) -> Field:
+    name, *cells = (cell.strip() for cell in line.split("|"))
+    keys = {family: _keys(cell) for family, cell in zip(Family, cells, strict=True)}
+    return Field(name, {family: found for family, found in keys.items() if found}, _ALIASES.get(name, {}))
+
+
+FIELDS: Final[dict[str, Field]] = {row.name: row for row in map(_row, _TABLE.strip().splitlines())}
+"""Every field by canonical name."""
+
+COUNTED: Final = {"tracknumber": "totaltracks", "discnumber": "totaldiscs"}
+"""Numbers and the totals that may share their key as ``number/total``."""

@@ -1,0 +1,112 @@
+"""Opening a file for its tags."""
+
+from __future__ import annotations
+
+import errno
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+import mutagen
+from mutagen._vorbis import VComment
+from mutagen.apev2 import APENoHeaderError, APEv2
+from mutagen.asf import ASFTags
+from mutagen.id3 import ID3
+from mutagen.mp3 import MP3
+from mutagen.mp4 import MP4Tags
+
+from plugin_core.errors import PlacementError, SourceError, StembridgeError, TransientError
+from plugin_core.model import show_path
+from plugin_core.tags.fields import Family
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_FAMILIES: Final = (
+    (ID3, Family.ID3),
+    (VComment, Family.VORBIS),
+    (MP4Tags, Family.MP4),
+    (ASFTags, Family.ASF),
+    (APEv2, Family.APE),
+)
+_UNTAGGABLE: Final = (b"RF64", b"BW64", b"riff")
+"""First bytes of WAV files beyond 4 GiB and of W64: mutagen can neither read nor write tags there."""
+_PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT})
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedFile:
+    """An open file: mutagen's view of it, and the family its keys belong to."""
+
+    file: BinaryIO
+    audio: Any
+    family: Family
+
+
+@contextmanager
+def open_tagged(path: Path, *, writable: bool = False) -> Iterator[TaggedFile | None]:
+    """Open a file for its tags; gives None for a container mutagen knows no tags of (W64, RF64, Matroska).
+
+    The file is opened here and handed over as an object, so that any file name works.
+
+    Raises:
+        SourceError: the file cannot be opened for reading, or is so broken that its tags cannot be read.
+        TransientError: it cannot be opened for writing because the disk is gone.
+        PlacementError: it cannot be opened for writing for another reason.
+    """
+    try:
+        file = path.open("rb+" if writable else "rb")
+    except OSError as error:
+        if writable:
+            raise write_error(path, error) from error
+        raise SourceError(f"{show_path(path)} cannot be opened: {error.strerror}") from error
+    with file:
+        yield _load(file, path, writable)
+
+
+def write_error(path: Path, error: OSError) -> StembridgeError:
+    """Say that a file could not be written; a full disk or a lost share passes, other reasons do not."""
+    message = f"the tags of {show_path(path)} cannot be written: {error.strerror or error}"
+    if error.errno in _PASSING:
+        return TransientError(message, remedy="make room on the disk or connect it again")
+    return PlacementError(message, remedy="check the permissions of the folder")
+
+
+def os_error(error: BaseException) -> OSError | None:
+    """Find the system's error behind one of mutagen's."""
+    if isinstance(error, OSError):
+        return error
+    return error.__context__ if isinstance(error.__context__, OSError) else None
+
+
+def _load(file: BinaryIO, path: Path, writable: bool) -> TaggedFile | None:
+    try:
+        if file.read(4) in _UNTAGGABLE:
+            return None
+        file.seek(0)
+        audio: Any = mutagen.File(file)
+        return None if audio is None else _identify(file, audio, writable)
+    # A hostile file makes a parser raise anything, MemoryError included.
+    except Exception as error:
+        raise SourceError(f"the tags of {show_path(path)} cannot be read: {error or type(error).__name__}") from error
+
+
+def _identify(file: BinaryIO, audio: Any, writable: bool) -> TaggedFile | None:
+    if audio.tags is None and isinstance(audio, MP3) and not writable:
+        audio.tags = _ape_tags(file)
+    if audio.tags is None:
+        audio.add_tags()
+    for kind, family in _FAMILIES:
+        if isinstance(audio.tags, kind):
+            return TaggedFile(file, audio, family)
+    return None
+
+
+def _ape_tags(file: BinaryIO) -> Any:
+    # mutagen looks only for ID3 in an MP3; some programs write nothing but APEv2 there.
+    file.seek(0)
+    try:
+        return APEv2(file)  # type: ignore[no-untyped-call]
+    except APENoHeaderError:
+        return None

@@ -1,0 +1,70 @@
+"""The direction of imports is the architecture: hosts -> core -> hooks -> providers, and never back."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CORE = ROOT / "plugin_core"
+HOST_PACKAGES = ("stembridge_reaper", "stembridge_hot_folder", "beetsplug", "hosts")
+CORE_FILES = sorted(CORE.rglob("*.py"))
+PROVIDERS = sorted(folder.name for folder in (CORE / "providers").iterdir() if (folder / "plugin.py").exists())
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Yield every module a file imports, at any depth, relative imports resolved."""
+    package = ".".join(path.relative_to(ROOT).with_suffix("").parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package.rsplit(".", node.level - 1)[0] if node.level else ""
+            module = ".".join(part for part in (base, node.module or "") if part)
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def offenders(files: list[Path], forbidden: tuple[str, ...]) -> list[str]:
+    """Return "file imports module" for each import of a forbidden module or one below it."""
+    return [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in files
+        for name in imports_of(path)
+        if any(name == module or name.startswith(module + ".") for module in forbidden)
+    ]
+
+
+def test_core_never_imports_a_host() -> None:
+    assert offenders(CORE_FILES, HOST_PACKAGES) == []
+
+
+def test_model_and_errors_import_nothing_of_ours() -> None:
+    assert offenders([CORE / "model.py", CORE / "errors.py"], ("plugin_core",)) == []
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_provider_stands_alone(provider: str) -> None:
+    others = tuple(f"plugin_core.providers.{name}" for name in PROVIDERS if name != provider)
+    core = tuple(f"plugin_core.{part}" for part in ("jobs", "stems", "tags", "operations", "session", "cli"))
+    assert offenders(sorted((CORE / "providers" / provider).rglob("*.py")), others + core) == []
+
+
+@pytest.mark.parametrize("part", ["audio", "stems", "tags", "jobs", "operations"])
+def test_inner_parts_know_neither_providers_nor_faces(part: str) -> None:
+    forbidden = ("plugin_core.providers", "plugin_core.cli", "plugin_core.session", "plugin_core.plugins")
+    assert offenders(sorted((CORE / part).rglob("*.py")), forbidden) == []
+
+
+def test_only_the_audio_part_reads_nothing_of_the_rest() -> None:
+    above = tuple(f"plugin_core.{part}" for part in ("jobs", "stems", "tags", "operations"))
+    assert offenders(sorted((CORE / "audio").rglob("*.py")), above) == []
+
+
+def test_the_check_itself_sees_imports(tmp_path: Path) -> None:
+    path = CORE / "session.py"
+    assert "plugin_core.settings" in set(imports_of(path))
+    assert offenders([path], ("plugin_core.jobs",)) != []

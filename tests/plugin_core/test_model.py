@@ -1,0 +1,34 @@
+"""The nouns go through JSON unchanged, whatever a file is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from plugin_core.model import JobState, Operation, Separation, Tagging, from_json, show_path, to_json
+
+
+@pytest.mark.parametrize("name", ["/music/Song.flac", "/m/Größe 音.flac", "/m/bad\udcff name", "/m/bytes:00"])
+def test_paths_survive_json(name: str) -> None:
+    operation = Separation(provider="local", to=Path(name))
+    assert from_json(to_json(operation), Operation) == operation  # type: ignore[arg-type]
+
+
+def test_operations_are_told_apart() -> None:
+    for operation in (Separation(provider="a", stems=("vocals",)), Tagging(provider="b", dimensions=("mood",))):
+        assert from_json(to_json(operation), Operation) == operation  # type: ignore[arg-type]
+
+
+def test_any_path_can_be_shown() -> None:
+    assert show_path(Path("/m/bad\udcff")) == "/m/bad\\udcff"
+
+
+def test_settled_and_active_part_the_states() -> None:
+    assert {state for state in JobState if state.is_settled} == {
+        JobState.DONE,
+        JobState.FAILED,
+        JobState.CANCELLED,
+        JobState.UNCONFIRMED,
+    }
+    assert all(state.is_active is not state.is_settled for state in JobState)
