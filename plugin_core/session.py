@@ -71,9 +71,11 @@ class Session:
         Raises:
             StoreError: it cannot be opened.
         """
+        from plugin_core.jobs.settings import JobsSettings
         from plugin_core.jobs.store import JobStore
 
-        return JobStore(self.settings.home / STORE_NAME, clock=self._clock)
+        lease = self.settings.section("jobs", JobsSettings).lease_seconds
+        return JobStore(self.settings.home / STORE_NAME, clock=self._clock, lease=lease)
 
     @cached_property
     def separators(self) -> Mapping[str, Separator]:
@@ -120,9 +122,9 @@ class Session:
             whose stems still stand beside this source is reused, except under ``force``.
         """
         job = self._new_job(source, plan, host, preset, force)
-        if not force and (done := self._standing(job)) is not None:
+        if not force and (done := await self._standing(job)) is not None:
             return done, False
-        return self.store.add(job)
+        return self.store.add(job, occupies=self._separator_of(job.operation).remote)
 
     async def run(
         self,
@@ -164,8 +166,14 @@ class Session:
     def work_for(self, job: Job) -> Work:
         """Return what does the effects of a job's operation."""
         from plugin_core.operations.separation import SeparationWork
+        from plugin_core.stems.template import StemsSettings
 
-        return SeparationWork(self._separator_of(job.operation), home=self.settings.home, settings=self.settings)
+        return SeparationWork(
+            self._separator_of(job.operation),
+            home=self.settings.home,
+            settings=self.settings.section("stems", StemsSettings),
+            earlier=self._earlier,
+        )
 
     def _engine(self, on_change: OnChange | None) -> Engine:
         from plugin_core.jobs.engine import Engine
@@ -186,7 +194,7 @@ class Session:
         return self.separator(_separation(operation).provider)
 
     def _new_job(self, source: Source, plan: Plan, host: str, preset: str, force: bool) -> Job:
-        from plugin_core.jobs.dedupe import dedupe_key
+        from plugin_core.jobs.dedupe import dedupe_key, forced_key
         from plugin_core.jobs.ids import new_id
 
         now = self._clock()
@@ -199,7 +207,7 @@ class Session:
             operation=plan.operation,
             source=source,
             account=account,
-            dedupe=f"{key}:{job_id}" if force else key,
+            dedupe=forced_key(key) if force else key,
             host=host,
             preset=preset,
             created=now,
@@ -207,12 +215,26 @@ class Session:
             notes=plan.notes,
         )
 
-    def _standing(self, job: Job) -> Job | None:
-        """Return the done job whose stems already stand where this one's would go."""
-        from plugin_core.operations.separation import is_standing
+    async def _standing(self, job: Job) -> Job | None:
+        """Return the finished job whose untouched stems already stand where this one's would go."""
+        import asyncio
 
+        from plugin_core.operations.reuse import are_untouched
+        from plugin_core.stems.stopping import Stopper
+
+        for done in self._earlier(job):
+            if _place(done) == _place(job) and await asyncio.to_thread(are_untouched, done.stems, Stopper()):
+                return done
+        return None
+
+    def _earlier(self, job: Job) -> list[Job]:
         done = self.store.find_done(job.dedupe)
-        return done if done is not None and is_standing(done, job, self.settings) else None
+        return [] if done is None else [done]
+
+
+def _place(job: Job) -> tuple[Path, Path | None, str]:
+    wish = _separation(job.operation)
+    return job.source.path, wish.to, wish.template
 
 
 def _separation(operation: Operation) -> Separation:

@@ -129,7 +129,8 @@ def _drum(time: Signal, rng: np.random.Generator) -> Signal:
     kick = np.exp(-since * 18) * np.sin(2 * np.pi * (45 * since + 4 * (1 - np.exp(-since * 30))))
     snare = np.exp(-((time + _BEAT) % (2 * _BEAT)) * 25) * rng.uniform(-1, 1, len(time))
     hat = np.exp(-(time % (_BEAT / 2)) * 90) * np.diff(rng.uniform(-1, 1, len(time) + 1))
-    return 0.16 * kick + 0.1 * snare + 0.03 * hat
+    total: Signal = 0.16 * kick + 0.1 * snare + 0.03 * hat
+    return total
 
 
 def _play_bass(time: Signal, beat: npt.NDArray[np.intp]) -> Signal:

@@ -107,6 +107,6 @@ def _ape_tags(file: BinaryIO) -> Any:
     # mutagen looks only for ID3 in an MP3; some programs write nothing but APEv2 there.
     file.seek(0)
     try:
-        return APEv2(file)  # type: ignore[no-untyped-call]
+        return APEv2(file)
     except APENoHeaderError:
         return None

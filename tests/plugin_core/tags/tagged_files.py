@@ -153,7 +153,7 @@ def _tag_asf(audio: Any) -> None:
         "MusicBrainz/Album Id": ["album-id"], "MusicBrainz/Track Id": ["recording-id"], "WM/Lyrics": ["La la"],
     })  # fmt: skip
     head = struct.pack("<BI", 3, len(JPEG)) + "image/jpeg\0\0".encode("utf-16-le")
-    audio.tags["WM/Picture"] = [asf.ASFByteArrayAttribute(head + JPEG)]  # type: ignore[attr-defined]
+    audio.tags["WM/Picture"] = [asf.ASFByteArrayAttribute(head + JPEG)]  # type: ignore[attr-defined, no-untyped-call]
 
 
 def _tag_ape(audio: Any) -> None:

@@ -1,0 +1,95 @@
+"""ffmpeg as a decoder: raw samples from its standard output, its complaints kept for the error."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from plugin_core.audio.ffmpeg import INSTALL, Which, decode_command, find_program, last_line
+from plugin_core.audio.info import AudioInfo
+from plugin_core.audio.probe import damaged
+from plugin_core.audio.samples import Samples
+from plugin_core.errors import SourceError
+from plugin_core.model import show_path
+
+_WIDE: Final = frozenset({"pcm_32", "double"})
+"""Encodings a float32 cannot carry exactly."""
+
+
+class FfmpegDecoder:
+    """One ffmpeg process and the stream of samples it writes."""
+
+    def __init__(self, path: Path, info: AudioInfo, process: subprocess.Popen[bytes], complaints: IO[bytes]) -> None:
+        assert process.stdout is not None
+        self._path = path
+        self._info = info
+        self._process = process
+        self._stream = process.stdout
+        self._complaints = complaints
+        self._dtype = np.dtype("<f8" if info.encoding in _WIDE else "<f4")
+        self._position = 0
+
+    def decode(self, frames: int, dtype: npt.DTypeLike) -> Samples:
+        """Give up to ``frames`` frames; fewer only at the end.
+
+        Raises:
+            SourceError: ffmpeg failed.
+        """
+        width = self._dtype.itemsize * self._info.channels
+        # The pipe is buffered, so that a read is short only at the end.
+        data = self._stream.read(frames * width)
+        count = len(data) // width
+        self._position += count
+        if count < frames:
+            self._finish()
+        block = np.frombuffer(data, self._dtype, count * self._info.channels)
+        return block.reshape(-1, self._info.channels).astype(dtype)
+
+    def _finish(self) -> None:
+        returned = self._process.wait()
+        self._complaints.seek(0)
+        reason = last_line(self._complaints.read(), self._path)
+        if returned != 0:
+            raise damaged(self._path, self._position / self._info.sample_rate, reason)
+        if reason and self._info.encoding != "lossy":
+            # Some damage of lossless codecs (ALAC has no checksums) is only complained of; lossy streams give rise
+            # to complaints when they are healthy.
+            raise damaged(self._path, None, reason)
+
+
+@contextmanager
+def open_decoder(path: Path, info: AudioInfo, which: Which) -> Iterator[FfmpegDecoder]:
+    """Start ffmpeg on a file; the process is gone afterwards, whatever happened.
+
+    Raises:
+        SourceError: there is no ffmpeg.
+    """
+    program = find_program("ffmpeg", which)
+    if program is None:
+        raise SourceError(f"{show_path(path)} needs ffmpeg to be read", remedy=INSTALL)
+    command = decode_command(program, path, "f64le" if info.encoding in _WIDE else "f32le")
+    with tempfile.TemporaryFile() as complaints:
+        try:
+            # Ctrl-C in the terminal is for us: an ffmpeg that dies of it would look like a damaged file.
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+                bufsize=1 << 16,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise SourceError(f"{program} does not start ({error.strerror})", remedy=INSTALL) from error
+        with process:
+            try:
+                yield FfmpegDecoder(path, info, process, complaints)
+            finally:
+                process.kill()

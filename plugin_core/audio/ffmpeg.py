@@ -1,0 +1,78 @@
+"""Finding ffmpeg and ffprobe, and asking them without a shell, a prompt or the network."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from plugin_core.errors import SourceError
+from plugin_core.model import show_path
+
+Which = Callable[[str], str | None]
+"""Finds a program's path by its name, or None: ``shutil.which`` unless a test puts its own in."""
+
+INSTALL: Final = "install ffmpeg (https://ffmpeg.org) so that it is in PATH"
+
+_ADDRESS: Final = re.compile(r"^\[\w[^\]]* @ 0x[0-9a-f]+\] ")
+
+_PROBE_SECONDS: Final = 60.0
+
+
+def find_program(name: str, which: Which = shutil.which) -> str | None:
+    """Return the path of ``ffmpeg`` or ``ffprobe``, or None."""
+    return which(name)
+
+
+def quote_file(path: Path) -> str:
+    """Write a path so that ffmpeg takes it for a file, whatever characters it begins with or holds."""
+    return f"file:{path.absolute()}"
+
+
+def decode_command(program: str, path: Path, sample_format: str) -> list[str]:
+    """Build the command that decodes the first audio stream to standard output and stops at the first error."""
+    return [
+        *(program, "-nostdin", "-hide_banner", "-v", "error", "-xerror"),
+        *("-protocol_whitelist", "file", "-i", quote_file(path)),
+        *("-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1"),
+        *("-f", sample_format, "-c:a", f"pcm_{sample_format}", "pipe:1"),
+    ]
+
+
+def run_ffprobe(program: str, path: Path) -> bytes:
+    """Return ffprobe's JSON on the first audio stream and the container.
+
+    Raises:
+        SourceError: ffprobe cannot read the file, in its own words, or cannot be started.
+    """
+    command = [
+        *(program, "-hide_banner", "-v", "error", "-protocol_whitelist", "file"),
+        *("-of", "json", "-show_format", "-show_streams", "-select_streams", "a:0", quote_file(path)),
+    ]
+    shown = show_path(path)
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise SourceError(f"{shown} is not audio, or damaged: ffprobe found no end of its header") from None
+    except OSError as error:
+        raise SourceError(
+            f"{shown} cannot be read: {program} does not start ({error.strerror})", remedy=INSTALL
+        ) from error
+    if done.returncode != 0:
+        said = last_line(done.stderr, path) or "ffprobe cannot read it"
+        raise SourceError(f"{shown} is not audio, or damaged: {said}")
+    return done.stdout
+
+
+def last_line(stderr: bytes, path: Path) -> str:
+    """Return the last line a program wrote, without the file's name or the codec's address in front."""
+    lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+    if not lines:
+        return ""
+    name = quote_file(path).encode("utf-8", "replace").decode()
+    return _ADDRESS.sub("", lines[-1].removeprefix(name).removeprefix(":")).strip()

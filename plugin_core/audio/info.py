@@ -1,0 +1,25 @@
+"""What is known of an audio file before it is decoded."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Decoder = Literal["libsndfile", "ffmpeg"]
+
+
+class AudioInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """An audio file's shape, from its header."""
+
+    frames: int
+    """Samples in each channel; 0 when the container does not say."""
+    sample_rate: int
+    channels: int
+    encoding: str
+    """``pcm_u8``, ``pcm_s8``, ``pcm_16``, ``pcm_24``, ``pcm_32``, ``float``, ``double`` or ``lossy``."""
+    container: str
+    """``WAV``, ``FLAC``, ``OGG``, ``MP3``, ``M4A``, ..."""
+    duration: float
+    """Seconds; an estimate where ``frames`` is 0."""
+    decoder: Decoder

@@ -1,0 +1,132 @@
+"""Decoding a source in blocks, with memory that does not grow with its length."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Literal, Protocol
+
+import numpy as np
+import soundfile
+
+from plugin_core.audio import sndfile
+from plugin_core.audio.decoder import open_decoder
+from plugin_core.audio.ffmpeg import Which
+from plugin_core.audio.info import AudioInfo
+from plugin_core.audio.probe import damaged, probe, show_time
+from plugin_core.audio.samples import Samples
+from plugin_core.audio.source_file import explain_os_error, open_file
+from plugin_core.errors import SourceError
+from plugin_core.model import show_path
+
+Dtype = Literal["float32", "float64"]
+
+_MP3_SLACK: Final = 2 * 1152
+"""MP3s end up to two frames before the length their header gives, by the encoder that wrote it."""
+
+_LOSSY_SLACK_SECONDS: Final = 0.25
+"""Containers count the encoder's padding in the duration of lossy streams."""
+
+
+class _Decoder(Protocol):
+    def decode(self, frames: int, dtype: Dtype) -> Samples:
+        """Give up to ``frames`` frames; fewer only at the end."""
+        ...
+
+
+class Reader:
+    """A source being decoded from its beginning to its end."""
+
+    def __init__(self, path: Path, info: AudioInfo, decoder: _Decoder) -> None:
+        self.path = path
+        self.info = info
+        self.position = 0
+        """Frames read so far."""
+        self._decoder = decoder
+        self._may_hold_nan = not info.encoding.startswith("pcm")
+
+    def read(self, frames: int, dtype: Dtype = "float32") -> Samples:
+        """Decode the next ``frames`` frames: (n, channels) in -1..1, n == 0 at the end and only there.
+
+        Floats may exceed -1..1. 32-bit and double sources need ``float64`` to be exact.
+
+        Raises:
+            SourceError: the file is damaged here, ends before its header says, or holds NaN or infinity.
+            TransientError: the disk or share does not answer.
+        """
+        block = self._decoder.decode(frames, dtype)
+        if self._may_hold_nan:
+            self._refuse_nan(block)
+        self.position += len(block)
+        if len(block) < frames:
+            self._check_end()
+        return block
+
+    def _refuse_nan(self, block: Samples) -> None:
+        is_good = np.isfinite(block)
+        if is_good.all():
+            return
+        first = self.position + int(np.argmin(is_good.all(axis=1)))
+        raise SourceError(
+            f"{show_path(self.path)} holds a sample that is no number (NaN or infinity) at "
+            f"{show_time(first / self.info.sample_rate)}",
+            remedy="render it again",
+        )
+
+    def _check_end(self) -> None:
+        info = self.info
+        if info.frames:
+            missing = info.frames - self.position - (_MP3_SLACK if info.container == "MP3" else 0)
+        elif info.decoder == "ffmpeg":
+            missing = int((info.duration - _LOSSY_SLACK_SECONDS) * info.sample_rate) - self.position
+        else:
+            missing = 0 if self.position else 1
+        if missing > 0:
+            raise damaged(self.path, self.position / info.sample_rate, "it ends before its header says")
+
+
+class _SndfileDecoder:
+    def __init__(self, path: Path, descriptor: int, opened: sndfile.SequentialFile) -> None:
+        self._path = path
+        self._descriptor = descriptor
+        self._opened = opened
+        self._size = os.fstat(descriptor).st_size
+
+    def decode(self, frames: int, dtype: Dtype) -> Samples:
+        """Give up to ``frames`` frames; fewer only at the end."""
+        try:
+            block = sndfile.read_block(self._opened, frames, dtype)
+        except soundfile.LibsndfileError as error:
+            self._refuse_changed()
+            raise damaged(self._path, sndfile.count_decoded(self._opened) / self._opened.samplerate) from error
+        if len(block) < frames:
+            self._refuse_changed()
+        return block
+
+    def _refuse_changed(self) -> None:
+        try:
+            size = os.fstat(self._descriptor).st_size
+        except OSError as error:
+            raise explain_os_error(self._path, error) from error
+        if size < self._size:
+            raise SourceError(f"{show_path(self._path)} was changed while it was read", remedy="start again")
+
+
+@contextmanager
+def open_reader(path: Path, *, which: Which = shutil.which) -> Iterator[Reader]:
+    """Open a source for decoding in blocks.
+
+    Raises:
+        SourceError: as ``probe``.
+        TransientError: the disk or share does not answer.
+    """
+    info = probe(path, which=which)
+    if info.decoder == "ffmpeg":
+        with open_decoder(path, info, which) as decoder:
+            yield Reader(path, info, decoder)
+        return
+    with open_file(path) as descriptor, sndfile.open_sndfile(path, descriptor) as opened:
+        yield Reader(path, info, _SndfileDecoder(path, descriptor, opened))

@@ -1,0 +1,198 @@
+"""Writing one stem in blocks: on disk for good when the ``with`` block ends, and gone when it fails."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+import soundfile
+
+from plugin_core.audio.encoder import open_encoder
+from plugin_core.audio.ffmpeg import Which
+from plugin_core.audio.formats import AudioFormat
+from plugin_core.audio.samples import Samples, to_integers
+from plugin_core.audio.write_errors import explain_write_error, find_write_error
+from plugin_core.errors import PlacementError
+from plugin_core.model import show_path
+
+FLAC_COMPRESSION: Final = 0.5
+"""libFLAC's level 4 of 8: as fast as level 0 within 15 %, and within 3 % of the smallest (24-bit pop song)."""
+
+_TAIL_FRAMES: Final = 4096
+
+
+class _Encoder(Protocol):
+    def encode(self, block: Samples) -> None:
+        """Write a block of the dtype the format takes."""
+        ...
+
+
+class Writer:
+    """A stem being written from its beginning to its end."""
+
+    def __init__(self, path: Path, channels: int, format: AudioFormat, encoder: _Encoder) -> None:  # noqa: A002
+        self.path = path
+        self.channels = channels
+        self.format = format
+        self.frames = 0
+        """Frames written so far."""
+        self._encoder = encoder
+
+    def write(self, block: Samples) -> None:
+        """Write a block of (n, channels): floats in -1..1, or int32 holding integers of ``format.bits``.
+
+        Integer formats take floats rounded half to even, without dither, and clipped.
+
+        Raises:
+            TransientError: the disk is full.
+            PlacementError: the file cannot be written.
+        """
+        if block.ndim != 2 or block.shape[1] != self.channels:
+            raise ValueError(f"a block of (n, {self.channels}) is needed, not {block.shape}")
+        if len(block):
+            self._encoder.encode(self._convert(block))
+            self.frames += len(block)
+
+    def _convert(self, block: Samples) -> Samples:
+        bits = self.format.bits
+        if np.issubdtype(block.dtype, np.floating):
+            # libsndfile scales floats by 2**(n-1) - 1, which is not what it reads back.
+            return block if bits is None else to_integers(block, bits) << (32 - bits)
+        if bits is None or block.dtype != np.int32:
+            raise TypeError(f"{self.format.name} takes no {block.dtype}")
+        limit = 1 << (bits - 1)
+        return np.clip(block, -limit, limit - 1) << (32 - bits)
+
+
+@contextmanager
+def open_writer(
+    path: Path,
+    *,
+    sample_rate: int,
+    channels: int,
+    format: AudioFormat,  # noqa: A002
+    which: Which = shutil.which,
+) -> Iterator[Writer]:
+    """Create an audio file, flushed to the disk at the end; if anything is raised inside, it is removed.
+
+    Args:
+        path: the file, in a staging folder of ours; what is there is replaced.
+        sample_rate: hertz; MP3 and M4A are resampled to the next rate their codec knows.
+        channels: at most ``format.max_channels``.
+        format: from ``resolve_format``.
+        which: finds ffmpeg, for MP3 and M4A.
+
+    Raises:
+        UsageError: the format needs ffmpeg, which is not there.
+        TransientError: the disk is full.
+        PlacementError: the file cannot be created or written.
+    """
+    descriptor = _create(path)
+    try:
+        with _open_encoder(path, descriptor, sample_rate, channels, format, which) as encoder:
+            writer = Writer(path, channels, format, encoder)
+            yield writer
+        _verify(path, descriptor, writer)
+        _flush(path, descriptor)
+    except BaseException:
+        with suppress(OSError):
+            path.unlink()
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _create(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        raise explain_write_error(path, error) from error
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise PlacementError(f"{show_path(path)} is no file that can be written")
+
+
+@contextmanager
+def _open_encoder(
+    path: Path, descriptor: int, sample_rate: int, channels: int, chosen: AudioFormat, which: Which
+) -> Iterator[_Encoder]:
+    if chosen.is_lossless:
+        with _open_sndfile(path, descriptor, sample_rate, channels, chosen) as encoder:
+            yield encoder
+    else:
+        with open_encoder(path, sample_rate, channels, chosen, which) as piped:
+            yield piped
+
+
+class _SndfileEncoder:
+    def __init__(self, path: Path, descriptor: int, opened: Any) -> None:
+        self._path = path
+        self._descriptor = descriptor
+        self._opened = opened
+
+    def encode(self, block: Samples) -> None:
+        """Write a block."""
+        try:
+            self._opened.write(block)
+        except (soundfile.LibsndfileError, AssertionError) as error:
+            # soundfile asserts that everything was written.
+            raise find_write_error(self._path, self._descriptor, str(error)) from error
+
+
+@contextmanager
+def _open_sndfile(
+    path: Path, descriptor: int, sample_rate: int, channels: int, chosen: AudioFormat
+) -> Iterator[_SndfileEncoder]:
+    try:
+        opened = soundfile.SoundFile(
+            str(path) if os.name == "nt" else descriptor,
+            "w",
+            samplerate=sample_rate,
+            channels=channels,
+            format=chosen.container,
+            subtype=chosen.subtype,
+            compression_level=FLAC_COMPRESSION if chosen.container == "FLAC" else None,
+            closefd=False,
+        )
+    except soundfile.LibsndfileError as error:
+        raise find_write_error(path, descriptor, str(error)) from error
+    try:
+        yield _SndfileEncoder(path, descriptor, opened)
+    finally:
+        try:
+            opened.close()
+        except soundfile.LibsndfileError as error:
+            raise find_write_error(path, descriptor, str(error)) from error
+
+
+def _verify(path: Path, descriptor: int, writer: Writer) -> None:
+    """Read the end back: libsndfile reports no failure of the last, buffered block."""
+    if not writer.frames:
+        raise PlacementError(f"{show_path(path)} would hold no samples")
+    if writer.format.is_lossless and not _is_end_readable(path, writer.frames):
+        raise find_write_error(path, descriptor, "its end is missing")
+
+
+def _is_end_readable(path: Path, frames: int) -> bool:
+    tail = min(frames, _TAIL_FRAMES)
+    try:
+        with soundfile.SoundFile(str(path) if os.name == "nt" else os.fsencode(path)) as opened:
+            opened.seek(frames - tail)
+            return bool(opened.frames == frames) and len(opened.read(tail, dtype="int32")) == tail
+    except soundfile.LibsndfileError:
+        return False
+
+
+def _flush(path: Path, descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        raise explain_write_error(path, error) from error

@@ -1,0 +1,105 @@
+"""The group of all commands; only the module of the command that is called is imported."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import click
+
+from plugin_core._version import __version__
+from plugin_core.cli.face import Face
+
+#: Built-in commands, in the order of the help page, with the line shown there.
+COMMANDS = {
+    "separate": "Split songs into stems, placed beside each song.",
+    "run": "Do a preset's operations to songs.",
+    "jobs": "List, show, resume, cancel, retry or forget jobs.",
+    "models": "List what the providers can split a song into.",
+    "demo": "Make a small song, separate it and measure the result.",
+    "doctor": "Check this installation and say what to mend.",
+    "plugins": "List the plugins, and what each of them adds.",
+}
+
+
+class SuggestingGroup(click.Group):
+    """A group that answers a misspelt command with the nearest one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or name the nearest."""
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None and not ctx.resilient_parsing:
+            self._refuse(ctx, name)
+        return super().resolve_command(ctx, args)
+
+    def _refuse(self, ctx: click.Context, name: str) -> NoReturn:
+        near = difflib.get_close_matches(name, self.list_commands(ctx), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self.list_commands(ctx))}"
+        raise click.UsageError(f"no command {name!r}, {hint}", ctx)
+
+
+class LazyGroup(SuggestingGroup):
+    """Built-in commands by module name, then whatever plugins register."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._has_asked_plugins = False
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return built-in commands in their order, then those of plugins."""
+        self._ask_plugins(ctx)
+        return [*COMMANDS, *sorted(set(self.commands) - set(COMMANDS))]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a built-in command, or find a plugin's; a built-in one cannot be replaced."""
+        if cmd_name in COMMANDS:
+            command: click.Command = importlib.import_module(f"plugin_core.cli.{cmd_name}").command
+            return command
+        self._ask_plugins(ctx)
+        return self.commands.get(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands into the help page without importing the built-in ones."""
+        rows = [(name, COMMANDS.get(name) or self._summary(name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def _summary(self, name: str) -> str:
+        return self.commands[name].get_short_help_str(limit=60)
+
+    def _ask_plugins(self, ctx: click.Context) -> None:
+        if not self._has_asked_plugins:
+            self._has_asked_plugins = True
+            face: Face = ctx.find_root().obj
+            face.plugins.notify("register_commands", group=self)
+
+
+def build_app() -> LazyGroup:
+    """Return the command line with its built-in commands; plugins add theirs when they are first needed."""
+
+    @click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+    @click.option("-v", "--verbose", is_flag=True, help="Log every step to standard error.")
+    @click.option("-q", "--quiet", is_flag=True, help="Say nothing but what went wrong.")
+    @click.version_option(__version__, message="stembridge %(version)s")
+    @click.pass_context
+    def app(ctx: click.Context, verbose: bool, quiet: bool) -> None:
+        """Split songs into stems, placed beside each song.
+
+        Start with: stembridge demo
+        """
+        face: Face = ctx.obj
+        face.quiet = quiet
+        face.logs.open(verbose=verbose, quiet=quiet)
+        if ctx.invoked_subcommand is None:
+            click.echo(ctx.get_help())
+
+    return app
+
+
+def group(**kwargs: Any) -> Callable[[Callable[..., Any]], SuggestingGroup]:
+    """Return a decorator that makes a group of sub-commands which suggests, as the main one does."""
+    return click.group(cls=SuggestingGroup, **kwargs)

@@ -1,0 +1,160 @@
+"""One run over many songs: look, plan, ask, add, work. Every command that makes jobs goes through here."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import click
+import msgspec
+
+from plugin_core.cli.display import Display, Offer
+from plugin_core.cli.foresight import foresee_files
+from plugin_core.cli.interrupt import plain_interrupt, stop_on_signals
+from plugin_core.cli.offers import describe_price, has_price
+from plugin_core.cli.summary import Summary, summarise
+from plugin_core.errors import RefusedError, StembridgeError, UsageError
+from plugin_core.model import Job, JobState, Operation, Plan, Source
+from plugin_core.session import Session
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What one command asks for."""
+
+    paths: tuple[Path, ...]
+    operations: tuple[Operation, ...]
+    preset: str = ""
+    force: bool = False
+    dry_run: bool = False
+    yes: bool = False
+
+
+class Batch:
+    """One run through a session, shown on a display."""
+
+    def __init__(self, session: Session, display: Display) -> None:
+        self.session = session
+        self.display = display
+        self.jobs: list[Job] = []
+        """The jobs as they stood at the end."""
+        self._reused: list[Job] = []
+        self._errors: list[StembridgeError] = []
+        self._started = time.monotonic()
+        self._stop = asyncio.Event()
+        self._is_unheard = False
+        self._settled: set[str] = set()
+
+    async def separate(self, request: Request) -> Summary:
+        """Do everything a request asks for and return how it ended.
+
+        Raises:
+            UsageError: an option is wrong; nothing was begun.
+            RefusedError: the service refuses the account; nothing was begun.
+        """
+        offers = await self._plan(request)
+        if request.dry_run:
+            return self._preview(offers)
+        self._ask(offers, request)
+        with stop_on_signals(self._stop, self._tell_stopping):
+            ids = await self._add(offers, request)
+            await self._work(ids)
+        return self._summarise()
+
+    async def resume(self, ids: Collection[str]) -> Summary:
+        """Work on jobs that exist and return how it ended."""
+        with stop_on_signals(self._stop, self._tell_stopping):
+            jobs = [self.session.store.get(job_id) for job_id in ids]
+            self.display.begin(jobs)
+            await self._work([job.id for job in jobs])
+        return self._summarise()
+
+    @property
+    def finished(self) -> list[Job]:
+        """The jobs whose results stand, made now or before."""
+        return [*self._reused, *(job for job in self.jobs if job.state is JobState.DONE)]
+
+    async def _plan(self, request: Request) -> list[Offer]:
+        offers = []
+        for path in request.paths:
+            try:
+                source = await asyncio.to_thread(self.session.inspect, path)
+                for operation in request.operations:
+                    plan = await self.session.plan(source, operation)
+                    files = await self._foresee(source, plan) if request.dry_run else {}
+                    offers.append(Offer(source=source, plan=plan, files=files))
+            except (UsageError, RefusedError):
+                raise
+            except StembridgeError as error:
+                self._errors.append(error)
+                self.display.refuse(path, error)
+        return offers
+
+    async def _foresee(self, source: Source, plan: Plan) -> dict[str, Path]:
+        return await asyncio.to_thread(foresee_files, self.session, source, plan)
+
+    def _ask(self, offers: Sequence[Offer], request: Request) -> None:
+        price = describe_price(offers)
+        if not price:
+            return
+        self.display.say(price)
+        if has_price(offers) and not request.yes and sys.stdin.isatty() and sys.stdout.isatty():
+            with plain_interrupt():
+                click.confirm("Go on?", default=True, abort=True, err=True)
+
+    async def _add(self, offers: Sequence[Offer], request: Request) -> list[str]:
+        waiting: list[Job] = []
+        for offer in offers:
+            job, made = await self.session.add(offer.source, offer.plan, preset=request.preset, force=request.force)
+            if made or job.state.is_active:
+                waiting.append(job)
+            elif job.state is JobState.DONE:
+                self._reused.append(job)
+                self.display.reuse(job)
+            else:
+                self.jobs.append(job)
+                self.display.change(job, None)
+        self.display.begin(waiting)
+        return list(dict.fromkeys(job.id for job in waiting))
+
+    async def _work(self, ids: Collection[str]) -> None:
+        jobs = await self.session.run(ids, on_change=self._change, stop=self._stop)
+        if self._is_unheard:
+            raise BrokenPipeError
+        for job in jobs:
+            # Another process may have brought a job to its end; nobody told this one.
+            if job.state.is_settled and job.id not in self._settled:
+                self.display.change(job, None)
+        self.jobs += jobs
+
+    def _change(self, job: Job, previous: Job | None) -> None:
+        if job.state.is_settled:
+            self._settled.add(job.id)
+        try:
+            self.display.change(job, previous)
+        except BrokenPipeError:
+            # Raised here it would end the engine in the middle of a step; a stop leaves every job resumable.
+            self._is_unheard = True
+            self._stop.set()
+
+    def _tell_stopping(self) -> None:
+        self.display.say("stopping; once more to exit at once")
+
+    def _preview(self, offers: Sequence[Offer]) -> Summary:
+        for offer in offers:
+            self.display.preview(offer)
+        if price := describe_price(offers):
+            self.display.say(price)
+        self.display.say("dry run: nothing was made")
+        return self._summarise()
+
+    def _summarise(self) -> Summary:
+        return summarise(
+            self.jobs,
+            reused=len(self._reused),
+            errors=self._errors,
+            interrupted=self._stop.is_set(),
+            seconds=time.monotonic() - self._started,
+        )

@@ -1,0 +1,189 @@
+"""What ``stembridge doctor`` looks at: each check returns what it found, and what to do if that is not well."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+from plugin_core.cli.words import amount, plural, show
+from plugin_core.errors import StembridgeError
+from plugin_core.model import JobState
+from plugin_core.presets import load_presets
+from plugin_core.session import Session
+
+MIN_FREE_BYTES = 2**30
+
+
+class Verdict(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    WARNING = "warning"
+    WRONG = "wrong"
+
+
+class Finding(NamedTuple):
+    """What one check found."""
+
+    name: str
+    verdict: Verdict
+    found: str
+    remedy: str = ""
+
+
+Check = Callable[[Session], Finding]
+
+
+def run_checks(session: Session) -> Iterator[Finding]:
+    """Yield one finding a check; one that fails is a finding too, and the rest go on."""
+    for name, check in CHECKS.items():
+        try:
+            yield check(session)._replace(name=name)
+        except StembridgeError as error:
+            yield Finding(name, Verdict.WRONG, error.message, error.remedy)
+        except OSError as error:
+            yield Finding(name, Verdict.WRONG, f"{error.filename or ''} {error.strerror or error}".strip())
+
+
+def check_python(_session: Session) -> Finding:
+    """Say which Python this is."""
+    return _ok(f"{platform.python_version()} in {sys.prefix}")
+
+
+def check_home(session: Session) -> Finding:
+    """Write a file into the home folder."""
+    home = session.settings.home
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=home):
+            pass
+    except OSError as error:
+        remedy = "make it writable, or set STEMBRIDGE_HOME to another folder"
+        return _wrong(f"{show(home)}: {error.strerror}", remedy)
+    return _ok(show(home))
+
+
+def check_settings(session: Session) -> Finding:
+    """Read the settings file, the presets in it and the section of this command line."""
+    from plugin_core.cli.settings import SeparateSettings
+
+    session.settings.section("separate", SeparateSettings)
+    presets = load_presets(session.settings)
+    path = session.settings.config_path
+    where = show(path) if path.exists() else f"no {show(path)}, defaults are used"
+    return _ok(f"{where}; {plural(len(presets), 'preset')}")
+
+
+def check_store(session: Session) -> Finding:
+    """Open the job store and count what waits."""
+    counts = session.store.counts()
+    if unconfirmed := counts.get(JobState.UNCONFIRMED, 0):
+        remedy = "see stembridge jobs list --state unconfirmed, then jobs retry or cancel"
+        return _warn(f"{plural(unconfirmed, 'job')} unconfirmed", remedy)
+    unfinished = sum(count for state, count in counts.items() if state.is_active)
+    if unfinished:
+        return _warn(f"{plural(unfinished, 'job')} unfinished", "stembridge jobs resume")
+    return _ok(plural(sum(counts.values()), "job"))
+
+
+def check_space(session: Session) -> Finding:
+    """Look at the free space of the home folder's disk."""
+    home = session.settings.home
+    free = shutil.disk_usage(home if home.exists() else home.anchor).free
+    text = f"{amount(free / 2**30)} GiB free"
+    return _ok(text) if free >= MIN_FREE_BYTES else _warn(text, f"make room on the disk of {show(home)}")
+
+
+def check_ffmpeg(_session: Session) -> Finding:
+    """Find ffmpeg and its version."""
+    path = shutil.which("ffmpeg")
+    if path is None:
+        return _warn("not found", "install ffmpeg to read m4a, WMA and video; all else works without")
+    done = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=20, check=False)
+    if done.returncode != 0:
+        return _wrong(f"{path} does not start", "install ffmpeg anew")
+    return _ok(f"{done.stdout.split(' Copyright')[0].removeprefix('ffmpeg version ')} in {path}")
+
+
+def check_sndfile(_session: Session) -> Finding:
+    """Load libsndfile, which reads and writes audio."""
+    try:
+        import soundfile
+    except OSError as error:
+        return _wrong(str(error), "install libsndfile, or soundfile from a wheel")
+    return _ok(str(soundfile.__libsndfile_version__))
+
+
+def check_keyring(_session: Session) -> Finding:
+    """Say whether secrets can be kept in the system's keyring."""
+    try:
+        import keyring
+    except ImportError:
+        return _ok("not installed; secrets come from the environment or config.toml")
+    backend = keyring.get_keyring()
+    name = f"{type(backend).__module__}.{type(backend).__name__}"
+    if backend.priority <= 0:
+        return _ok(f"none answers ({name}); secrets come from the environment or config.toml")
+    return _ok(name)
+
+
+def check_plugins(session: Session) -> Finding:
+    """Look for plugins that could not be loaded."""
+    broken = [plugin for plugin in session.plugins.loaded if plugin.error]
+    if broken:
+        told = "; ".join(f"{plugin.name}: {plugin.error}" for plugin in broken)
+        return _wrong(told, "update or uninstall them; the rest works")
+    return _ok(", ".join(plugin.name for plugin in session.plugins.loaded) or "none")
+
+
+def check_providers(session: Session) -> Finding:
+    """Let every plugin register its providers."""
+    if not session.separators:
+        return _wrong("nobody can separate", "unset STEMBRIDGE_PLUGINS, or install stembridge anew")
+    return _ok(", ".join(sorted(session.separators)))
+
+
+def check_separation(session: Session) -> Finding:
+    """Let the embedded separator split a second of sound in a temporary folder."""
+    if "local" not in session.separators:
+        return _warn("the local separator is not loaded", "stembridge plugins says why")
+    from plugin_core.cli.trial import separate_a_second
+
+    with tempfile.TemporaryDirectory(prefix="stembridge-") as folder:
+        names = asyncio.run(separate_a_second(session, Path(folder)))
+    return _ok(f"the local separator made {', '.join(names)}")
+
+
+CHECKS: dict[str, Check] = {
+    "Python": check_python,
+    "home folder": check_home,
+    "settings": check_settings,
+    "job store": check_store,
+    "free space": check_space,
+    "ffmpeg": check_ffmpeg,
+    "libsndfile": check_sndfile,
+    "keyring": check_keyring,
+    "plugins": check_plugins,
+    "providers": check_providers,
+    "separation": check_separation,
+}
+
+
+def _ok(found: str) -> Finding:
+    return Finding("", Verdict.OK, found)
+
+
+def _warn(found: str, remedy: str) -> Finding:
+    return Finding("", Verdict.WARNING, found, remedy)
+
+
+def _wrong(found: str, remedy: str) -> Finding:
+    return Finding("", Verdict.WRONG, found, remedy)

@@ -1,0 +1,74 @@
+"""``stembridge demo``: a song whose parts are known, separated and measured."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from plugin_core.cli.batch import Batch, Request
+from plugin_core.cli.display import choose_display
+from plugin_core.cli.face import Face
+from plugin_core.cli.options import JSON_OPTION, read_folder
+from plugin_core.cli.records import write_record
+from plugin_core.cli.summary import Summary
+from plugin_core.cli.table import print_table
+from plugin_core.cli.words import show
+from plugin_core.model import Job, Separation
+
+if TYPE_CHECKING:
+    from plugin_core.demo.score import Score
+
+FOLDER = "stembridge-demo"
+
+
+@click.command("demo")
+@click.option("--to", metavar="DIR", callback=read_folder, help=f"Folder to make; default ./{FOLDER}.")
+@JSON_OPTION
+@click.pass_obj
+def command(face: Face, to: Path | None, as_json: bool) -> int:
+    """Make a small song, separate it and measure the result.
+
+    Needs no account and no network. The song's true parts are kept in the folder "truth".
+    """
+    from plugin_core.demo.make import make_demo
+    from plugin_core.demo.score import score
+
+    demo = make_demo(to or Path.cwd() / FOLDER)
+    is_talkative = not (as_json or face.quiet)
+    if is_talkative:
+        click.echo(f"made {show(demo.song)}: {demo.seconds:.0f} s, four parts, known to the last sample")
+    with choose_display(as_json=as_json, quiet=face.quiet) as display, face.session() as session:
+        request = Request(paths=(demo.song,), operations=(Separation(provider="local"),), force=True)
+
+        async def separate() -> tuple[Summary, list[Job]]:
+            batch = Batch(session, display)
+            return await batch.separate(request), batch.finished
+
+        summary, finished = asyncio.run(separate())
+        scores = [(job, score(demo.song, demo.truth, {stem.name: stem.path for stem in job.stems})) for job in finished]
+        if as_json:
+            for _job, found in scores:
+                write_record({"event": "score", "source": demo.song} | found._asdict())
+        display.finish(summary)
+    if is_talkative:
+        for job, found in scores:
+            _tell_score(found, job.stems[0].path.parent)
+    return summary.exit_code
+
+
+def _tell_score(found: Score, folder: Path) -> None:
+    rows = [(name, f"{found.sdr[name]:6.1f}", f"{found.untouched[name]:6.1f}") for name in found.sdr]
+    click.echo()
+    print_table(("STEM", "SDR dB", "BEFORE"), rows)
+    click.echo("\nSDR: how far the stem stands above its errors; BEFORE: the song itself taken for the stem.")
+    if found.difference == 0:
+        click.echo("The four stems add up to the song exactly, sample for sample.")
+    else:
+        click.echo(
+            f"The sum of the stems differs from the song by at most {20 * math.log10(found.difference):.0f} dBFS."
+        )
+    click.echo(f"Listen: {show(folder)}")

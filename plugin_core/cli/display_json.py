@@ -1,0 +1,74 @@
+"""The display for programs: one JSON object a line on standard output."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from plugin_core.cli.display import Offer
+from plugin_core.cli.records import describe_error, describe_job, describe_plan, write_record
+from plugin_core.cli.summary import Summary
+from plugin_core.cli.throttle import Throttle
+from plugin_core.errors import StembridgeError
+from plugin_core.model import Job
+
+PROGRESS_FRACTION = 0.01
+PROGRESS_SECONDS = 0.25
+
+
+class JsonDisplay:
+    """Writes each change as an object; progress at most four times a second for each job."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._throttle = Throttle(PROGRESS_FRACTION, PROGRESS_SECONDS, together=True, clock=clock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write the error that ended the run as its last events; who reads only standard output sees it too."""
+        if isinstance(error, StembridgeError):
+            write_record(describe_error(None, error))
+            self.finish(Summary(exit_code=int(error.exit_code)))
+
+    def say(self, text: str) -> None:
+        """Say nothing: this is for people."""
+
+    def preview(self, offer: Offer) -> None:
+        """Write a ``plan`` event."""
+        write_record(describe_plan(offer.source, offer.plan, offer.files))
+
+    def refuse(self, source: Path, error: StembridgeError) -> None:
+        """Write an ``error`` event."""
+        write_record(describe_error(source, error))
+
+    def reuse(self, job: Job) -> None:
+        """Write the done job as a ``job`` event."""
+        write_record(describe_job(job))
+
+    def begin(self, jobs: Sequence[Job]) -> None:
+        """Write every job once, so that the reader knows all ids at the start."""
+        for job in jobs:
+            self._throttle.start(job)
+            write_record(describe_job(job))
+
+    def change(self, job: Job, previous: Job | None) -> None:
+        """Write a ``job`` event for each new state and for progress that is due."""
+        if previous is None or previous.state is not job.state:
+            self._throttle.start(job)
+        elif not self._throttle.is_due(job):
+            return
+        if job.state.is_settled:
+            self._throttle.stop(job)
+        write_record(describe_job(job))
+
+    def finish(self, summary: Summary) -> None:
+        """Write the ``summary`` event, the last one."""
+        write_record({"event": "summary"} | msgspec.structs.asdict(summary))

@@ -1,0 +1,109 @@
+"""The display for pipes, files and simple terminals: one line for what matters, no more."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from plugin_core.cli.display import Offer
+from plugin_core.cli.offers import describe_offer
+from plugin_core.cli.summary import Summary
+from plugin_core.cli.throttle import Throttle
+from plugin_core.cli.words import clean, describe_problem, describe_result, plural, show
+from plugin_core.errors import StembridgeError
+from plugin_core.model import Job, JobState
+
+PROGRESS_FRACTION = 0.25
+PROGRESS_SECONDS = 10.0
+
+
+class PlainDisplay:
+    """Writes lines: what goes well to standard output, what goes wrong to standard error.
+
+    Args:
+        quiet: whether to write only what goes wrong.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+        self._quiet = quiet
+        self._throttle = Throttle(PROGRESS_FRACTION, PROGRESS_SECONDS, clock=clock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Do nothing: whoever called tells the error."""
+
+    def say(self, text: str) -> None:
+        """Write a line, unless quiet."""
+        if not self._quiet:
+            print(clean(text), flush=True)
+
+    def preview(self, offer: Offer) -> None:
+        """Write what would be made."""
+        for line in describe_offer(offer):
+            self.say(line)
+
+    def refuse(self, source: Path, error: StembridgeError) -> None:
+        """Write why a source cannot be used."""
+        self._complain(source, str(error))
+
+    def reuse(self, job: Job) -> None:
+        """Write where the results stand already."""
+        self.say(f"{show(job.source.path)}: made before, {describe_result(job)}")
+
+    def begin(self, jobs: Sequence[Job]) -> None:
+        """Count from here; each job speaks for itself."""
+        for job in jobs:
+            self._throttle.start(job)
+
+    def change(self, job: Job, previous: Job | None) -> None:
+        """Write a line when a job starts to run, is settled, or moved on."""
+        if previous is not None and previous.state is job.state:
+            self._tell_progress(job)
+            return
+        self._throttle.start(job)
+        if job.state is JobState.RUNNING:
+            self.say(f"{show(job.source.path)}: running")
+        elif job.state.is_settled:
+            self._throttle.stop(job)
+            self._tell_settled(job)
+
+    def finish(self, summary: Summary) -> None:
+        """Write the counts."""
+        if str(summary):
+            self.say(str(summary))
+        if summary.unfinished:
+            print(f"stopped; {plural(summary.unfinished, 'job')} unfinished: stembridge jobs resume", file=sys.stderr)
+
+    def _tell_progress(self, job: Job) -> None:
+        progress = job.progress
+        if progress is None or (progress.fraction is None and not progress.note) or not self._throttle.is_due(job):
+            return
+        words = [] if progress.fraction is None else [f"{progress.fraction:.0%}".replace("%", " %")]
+        self.say(f"{show(job.source.path)}: {', '.join([*words, *filter(None, [progress.note])])}")
+
+    def _tell_settled(self, job: Job) -> None:
+        match job.state:
+            case JobState.DONE:
+                self.say(f"{show(job.source.path)}: {describe_result(job)}")
+                for note in job.notes:
+                    self.say(f"  note: {note}")
+            case JobState.CANCELLED:
+                self.say(f"{show(job.source.path)}: cancelled")
+            case _:
+                self._complain(job.source.path, f"{job.state}: {describe_problem(job)}")
+
+    def _complain(self, source: Path, text: str) -> None:
+        sys.stdout.flush()
+        path = show(source)
+        # Most messages name their file already; once is enough.
+        named = text if str(source) in text or path in text else f"{path}: {text}"
+        print(f"stembridge: {clean(named)}", file=sys.stderr, flush=True)

@@ -1,0 +1,63 @@
+"""From the command line's words to a run: what ``separate`` and ``run`` share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from plugin_core.cli.batch import Batch, Request
+from plugin_core.cli.display import choose_display
+from plugin_core.cli.face import Face
+from plugin_core.cli.options import Choices
+from plugin_core.cli.settings import SeparateSettings
+from plugin_core.cli.sources import find_sources
+from plugin_core.cli.summary import Summary
+from plugin_core.cli.wishes import choose_operations
+from plugin_core.model import Separation
+from plugin_core.presets import find_preset
+
+
+def separate_files(face: Face, files: Sequence[str], choices: Choices, preset: str | None, *, as_json: bool) -> int:
+    """Do to the files what the options say, show it, and return the exit code.
+
+    Args:
+        face: settings and plugins.
+        files: as written on the command line.
+        choices: the options.
+        preset: name of the preset to start from; None means the one of the settings, if any.
+        as_json: whether to write events for programs.
+    """
+    with choose_display(as_json=as_json, quiet=face.quiet) as display:
+        request = build_request(face, files, choices, preset)
+        with face.session() as session:
+            for operation in request.operations:
+                if isinstance(operation, Separation):
+                    # A misspelt provider is told before hours of music are read.
+                    session.separator(operation.provider)
+
+            async def separate() -> Summary:
+                return await Batch(session, display).separate(request)
+
+            summary = asyncio.run(separate())
+        display.finish(summary)
+    return summary.exit_code
+
+
+def build_request(face: Face, files: Sequence[str], choices: Choices, preset: str | None) -> Request:
+    """Turn words into a request.
+
+    Raises:
+        UsageError: a file, folder or preset that does not exist; SettingsError for the settings.
+    """
+    settings = face.settings.section("separate", SeparateSettings)
+    # A provider that is named asks for that provider, not for the user's usual recipe.
+    name = preset if preset is not None else "" if choices.provider else settings.preset
+    found = find_preset(face.settings, name) if name else None
+    return Request(
+        operations=choose_operations(choices, found, settings),
+        paths=tuple(find_sources(files, recursive=choices.recursive, results=choices.to)),
+        preset=name,
+        force=choices.force,
+        dry_run=choices.dry_run,
+        yes=choices.yes,
+    )

@@ -1,0 +1,60 @@
+"""Ctrl-C and SIGTERM: the first stops at the next safe point, the second exits at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from plugin_core.errors import ExitCode
+
+_SHOW_CURSOR = "\x1b[?25h"
+
+
+@contextmanager
+def stop_on_signals(stop: asyncio.Event, tell: Callable[[], None]) -> Iterator[None]:
+    """Set ``stop`` and call ``tell``, in the running loop, on the first signal; must be entered inside the loop."""
+    if threading.current_thread() is not threading.main_thread():
+        # Signals reach the main thread only; an embedding host has its own way to stop.
+        yield
+        return
+    loop = asyncio.get_running_loop()
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            _exit_at_once()
+        loop.call_soon_threadsafe(_stop)
+
+    def _stop() -> None:
+        if not stop.is_set():
+            stop.set()
+            tell()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def plain_interrupt() -> Iterator[None]:
+    """Let Ctrl-C end a question at once; inside a running loop asyncio would keep it until the next await."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _exit_at_once() -> None:
+    """Leave without waiting for threads; the job store is safe at every moment."""
+    if sys.stdout.isatty():
+        os.write(sys.stdout.fileno(), _SHOW_CURSOR.encode())
+    os._exit(ExitCode.INTERRUPTED)

@@ -1,0 +1,159 @@
+"""``stembridge jobs``: what was asked for, how it stands, and what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection
+
+import click
+
+from plugin_core.cli.app import group
+from plugin_core.cli.batch import Batch
+from plugin_core.cli.display import choose_display
+from plugin_core.cli.face import Face
+from plugin_core.cli.jobs_view import show_job, show_jobs
+from plugin_core.cli.options import JSON_OPTION
+from plugin_core.cli.records import describe_job, describe_job_fully, write_record
+from plugin_core.cli.summary import Summary
+from plugin_core.cli.words import describe_problem, parse_span, plural, show
+from plugin_core.model import JobState
+from plugin_core.session import Session
+
+NEIGHBOURS = 1000
+ACTIVE = tuple(state for state in JobState if state.is_active)
+
+
+@group(name="jobs", invoke_without_command=True)
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """List, show, resume, cancel, retry or forget jobs.
+
+    An id may be shortened as long as it is the only one that begins so.
+    """
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_jobs)
+
+
+@command.command("list")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    metavar="STATE",
+    type=click.Choice([*(state.value for state in JobState), "active"]),
+    help="Only jobs in this state, or active; repeat.",
+)
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="At most so many, newest first.")
+@JSON_OPTION
+@click.pass_obj
+def list_jobs(face: Face, states: tuple[str, ...] = (), limit: int = 50, as_json: bool = False) -> None:
+    """List jobs, newest first."""
+    wanted = {state for word in states for state in (ACTIVE if word == "active" else (JobState(word),))}
+    with face.session() as session:
+        jobs = session.store.list(states=sorted(wanted) or None, limit=limit)
+        total = sum(session.store.counts().values())
+        # What is shown of an id must do for "jobs show", also beside jobs that are filtered out.
+        known = {job.id for job in (*jobs, *session.store.list(limit=max(limit + 1, NEIGHBOURS)))}
+    if as_json:
+        for job in jobs:
+            write_record(describe_job_fully(job))
+        return
+    show_jobs(jobs, known, now=time.time())
+    if not wanted and total > len(jobs):
+        click.echo(f"{total - len(jobs)} more: --limit {total}")
+
+
+@command.command("show")
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@JSON_OPTION
+@click.pass_obj
+def show_one(face: Face, ids: tuple[str, ...], as_json: bool) -> None:
+    """Show all that is known of a job."""
+    with face.session() as session:
+        for job in [session.store.get(job_id) for job_id in ids]:
+            if as_json:
+                write_record(describe_job_fully(job))
+            else:
+                show_job(job, now=time.time())
+
+
+@command.command("resume")
+@click.argument("ids", metavar="[ID...]", nargs=-1)
+@JSON_OPTION
+@click.pass_obj
+def resume(face: Face, ids: tuple[str, ...], as_json: bool) -> int:
+    """Go on with jobs that are not finished; default all of them."""
+    with face.session() as session:
+        jobs = [session.store.get(job_id) for job_id in ids] if ids else session.store.list(states=ACTIVE)
+        return _work(face, session, [job.id for job in jobs], as_json=as_json)
+
+
+@command.command("cancel")
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@JSON_OPTION
+@click.pass_obj
+def cancel(face: Face, ids: tuple[str, ...], as_json: bool) -> int:
+    """Cancel jobs, at their service first."""
+    with face.session() as session:
+        chosen = [session.store.get(job_id) for job_id in ids]
+        ended = []
+        for job in chosen:
+            ended.append(asyncio.run(session.cancel(job.id)))
+            if as_json:
+                write_record(describe_job(ended[-1]))
+            elif not face.quiet:
+                told = describe_problem(ended[-1])
+                click.echo(f"{show(job.source.path)}: {ended[-1].state}{f', {told}' if told else ''}")
+    return 0 if all(job.state is JobState.CANCELLED for job in ended) else 1
+
+
+@command.command("retry")
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@click.option("--no-run", is_flag=True, help="Only queue them: stembridge jobs resume.")
+@JSON_OPTION
+@click.pass_obj
+def retry(face: Face, ids: tuple[str, ...], no_run: bool, as_json: bool) -> int:
+    """Try failed, cancelled or unconfirmed jobs again.
+
+    For an unconfirmed job this is your word that the service may be paid again.
+    """
+    with face.session() as session:
+        chosen = [session.store.get(job_id) for job_id in ids]
+        queued = [session.retry(job.id) for job in chosen]
+        if not no_run:
+            return _work(face, session, [job.id for job in queued], as_json=as_json)
+        for job in queued:
+            if as_json:
+                write_record(describe_job(job))
+            elif not face.quiet:
+                click.echo(f"{show(job.source.path)}: {job.state}")
+    return 0
+
+
+@command.command("prune")
+@click.option("--older-than", default="30d", show_default=True, metavar="TIME", help="Such as 30d, 12h or 2w.")
+@JSON_OPTION
+@click.pass_obj
+def prune(face: Face, older_than: str, as_json: bool) -> None:
+    """Forget old jobs that are done, failed or cancelled; their stems stay."""
+    seconds = parse_span(older_than)
+    with face.session() as session:
+        count = session.prune(seconds)
+    if as_json:
+        write_record({"event": "pruned", "jobs": count})
+    elif not face.quiet:
+        click.echo(f"{plural(count, 'job')} forgotten")
+
+
+def _work(face: Face, session: Session, ids: Collection[str], *, as_json: bool) -> int:
+    with choose_display(as_json=as_json, quiet=face.quiet) as display:
+        if not ids:
+            display.say("no job is unfinished")
+
+        async def work() -> Summary:
+            return await Batch(session, display).resume(ids)
+
+        summary = asyncio.run(work())
+        display.finish(summary)
+    return summary.exit_code

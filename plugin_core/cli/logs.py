@@ -1,0 +1,97 @@
+"""Logs: warnings to standard error, everything to ``logs/stembridge.log`` in the home folder."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+from plugin_core.cli.words import clean
+
+ROOT = logging.getLogger("plugin_core")
+MAX_BYTES = 1_000_000
+BACKUPS = 3
+_FORMAT = "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
+
+
+class Logs:
+    """The log handlers of this process.
+
+    Args:
+        home: stembridge's home folder; its ``logs`` folder is made with the first record.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.path = home / "logs" / "stembridge.log"
+        self._file = _FileHandler(self.path)
+        self._error_stream = _StandardErrorHandler()
+
+    def open(self, *, verbose: bool, quiet: bool) -> None:
+        """Begin to log: warnings (verbose: everything, quiet: errors) to standard error."""
+        self._error_stream.verbose = verbose
+        self._error_stream.setLevel(logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING)
+        self._file.setLevel(logging.DEBUG if verbose else logging.INFO)
+        ROOT.setLevel(logging.DEBUG if verbose else logging.INFO)
+        for handler in (self._file, self._error_stream):
+            if handler not in ROOT.handlers:
+                ROOT.addHandler(handler)
+
+    def close(self) -> None:
+        """End logging and close the file."""
+        for handler in (self._file, self._error_stream):
+            ROOT.removeHandler(handler)
+            handler.close()
+
+    def keep_traceback(self, message: str, error: BaseException) -> bool:
+        """Write an unexpected error to the file alone, and tell whether that worked."""
+        trace = (type(error), error, error.__traceback__)
+        record = ROOT.makeRecord(ROOT.name, logging.CRITICAL, __file__, 0, "%s", (message,), trace)
+        self._file.handle(record)
+        return not self._file.is_broken
+
+
+class _StandardErrorHandler(logging.Handler):
+    """One line a record, to whatever standard error is at that moment (a live display replaces it)."""
+
+    verbose = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = self.format(record) if self.verbose else " ".join(record.getMessage().split())
+        print(f"stembridge: {clean(text)}", file=sys.stderr)
+
+
+class _FileHandler(logging.Handler):
+    """A rotating file that is made with the first record; a log that cannot be written hinders nothing."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter(_FORMAT))
+        self.is_broken = False
+        self._path = path
+        self._target: logging.Handler | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.is_broken:
+            return
+        try:
+            self._open().emit(record)
+        except OSError:
+            self.is_broken = True
+
+    def close(self) -> None:
+        if self._target is not None:
+            self._target.close()
+            self._target = None
+        super().close()
+
+    def _open(self) -> logging.Handler:
+        if self._target is None:
+            from logging.handlers import RotatingFileHandler
+
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            target = RotatingFileHandler(
+                self._path, maxBytes=MAX_BYTES, backupCount=BACKUPS, encoding="utf-8", errors="backslashreplace"
+            )
+            target.setFormatter(self.formatter)
+            self._target = target
+        return self._target

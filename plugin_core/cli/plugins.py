@@ -1,0 +1,31 @@
+"""``stembridge plugins``: what is loaded, and what each plugin adds."""
+
+from __future__ import annotations
+
+import click
+
+from plugin_core.cli.face import Face
+from plugin_core.cli.options import JSON_OPTION
+from plugin_core.cli.records import write_record
+from plugin_core.cli.table import print_table
+from plugin_core.cli.words import clean
+
+
+@click.command("plugins")
+@JSON_OPTION
+@click.pass_obj
+def command(face: Face, as_json: bool) -> int:
+    """List the plugins, and what each of them adds."""
+    loaded = face.plugins.loaded
+    if as_json:
+        for plugin in loaded:
+            write_record({"event": "plugin"} | plugin._asdict() | {"error": clean(plugin.error)})
+    elif loaded:
+        rows = [
+            (plugin.name, plugin.version, plugin.module, plugin.error or ", ".join(plugin.hooks) or "nothing")
+            for plugin in loaded
+        ]
+        print_table(("NAME", "VERSION", "MODULE", "ADDS"), rows)
+    else:
+        click.echo("no plugin is loaded")
+    return 1 if any(plugin.error for plugin in loaded) else 0

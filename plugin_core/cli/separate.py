@@ -1,0 +1,27 @@
+"""``stembridge separate``: split songs into stems."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from plugin_core.cli.face import Face
+from plugin_core.cli.flow import separate_files
+from plugin_core.cli.options import Choices, files_argument, separation_options
+
+
+@click.command("separate")
+@files_argument
+@separation_options
+@click.option("--preset", metavar="NAME", help="Start from a named recipe; other options win over it.")
+@click.pass_obj
+def command(face: Face, /, files: tuple[str, ...], as_json: bool, preset: str | None, **options: Any) -> int:
+    """Split songs into stems, placed beside each song.
+
+    FILE is a song, a pattern, or with --recursive a folder. "Song.flac" becomes "Song.stems/Song - Vocals.flac" and
+    so on; nothing is ever overwritten, and stems that stand already are not made again.
+
+    Exit code: 0 all done, 1 some failed, 2 usage, 3 refused by the service, 4 unconfirmed, 130 interrupted.
+    """
+    return separate_files(face, files, Choices(**options), preset, as_json=as_json)

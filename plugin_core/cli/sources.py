@@ -1,0 +1,107 @@
+"""From what people write on the command line to the songs that are meant: files, folders and patterns."""
+
+from __future__ import annotations
+
+import glob
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from plugin_core.cli.words import plural, show
+from plugin_core.errors import UsageError
+
+STEMS_SUFFIX: Final = ".stems"
+AUDIO_SUFFIXES: Final = frozenset(
+    f".{suffix}"
+    for suffix in (
+        *("aac", "ac3", "aif", "aifc", "aiff", "alac", "ape", "au", "caf", "flac", "m4a", "m4b", "mka", "mp2", "mp3"),
+        *("mpc", "oga", "ogg", "opus", "rf64", "tak", "tta", "w64", "wav", "wave", "webm", "wma", "wv"),
+    )
+)
+"""What a walk through a folder takes for audio; a file that is named is tried whatever it is called."""
+
+log = logging.getLogger(__name__)
+
+
+def find_sources(names: Sequence[str], *, recursive: bool = False, results: Path | None = None) -> list[Path]:
+    """Return the files that are meant, absolute, each once, in the order named; folders sorted by name.
+
+    Args:
+        names: files, folders, or patterns (``*``, ``?``, ``[...]``, ``**``) where no file is called so.
+        recursive: whether folders may be named.
+        results: the folder results go to, which is no source of songs.
+
+    Raises:
+        UsageError: something named does not exist, a folder without ``recursive``, or no audio file at all.
+    """
+    _refuse_missing(names)
+    found: dict[str, Path] = {}
+    for name in names:
+        for path in _expand(name, recursive, is_alone=len(names) == 1):
+            if results is None or not path.is_relative_to(results):
+                found.setdefault(os.path.realpath(path), path)
+    if not found:
+        raise UsageError(f"no audio file in {', '.join(show(Path(name)) for name in names)}")
+    return list(found.values())
+
+
+def _refuse_missing(names: Sequence[str]) -> None:
+    missing = [name for name in names if not os.path.lexists(name) and not glob.has_magic(name)]
+    if missing:
+        more = f" (and {plural(len(missing) - 1, 'other')})" if len(missing) > 1 else ""
+        raise UsageError(f"no such file: {show(Path(missing[0]))}{more}")
+
+
+def _expand(name: str, recursive: bool, *, is_alone: bool) -> Iterator[Path]:
+    path = Path(name).absolute()
+    if not os.path.lexists(path):
+        yield from _match(name, recursive)
+    elif not path.is_dir():
+        yield path
+    elif recursive:
+        yield from _walk(path)
+    elif is_alone or path.suffix != STEMS_SUFFIX:
+        # A shell's * names our own results beside the songs; they are passed over, any other folder is a mistake.
+        raise UsageError(f"{show(path)} is a folder", remedy="add --recursive to take every song in it")
+
+
+def _match(pattern: str, recursive: bool) -> Iterator[Path]:
+    """Expand a pattern as a shell would; one without a suffix of its own takes audio files only."""
+    suffix = Path(pattern).suffix
+    takes_any_file = bool(suffix) and not glob.has_magic(suffix)
+    found = False
+    for name in sorted(glob.iglob(pattern, recursive=True)):  # noqa: PTH207 - absolute patterns too, as a shell has them
+        path = Path(name).absolute()
+        if _is_result(path):
+            continue
+        if path.is_dir():
+            if recursive:
+                yield from _walk(path)
+        elif takes_any_file or _is_audio(path.name):
+            yield path
+        else:
+            continue
+        found = True
+    if not found:
+        raise UsageError(f"no audio file matches {show(Path(pattern))}")
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Yield the audio files below a folder; hidden entries, our results and linked folders are passed over."""
+
+    def tell(error: OSError) -> None:
+        log.warning("%s is passed over: %s", show(Path(str(error.filename))), error.strerror)
+
+    for parent, folders, files in os.walk(folder, onerror=tell):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and not name.endswith(STEMS_SUFFIX))
+        yield from (Path(parent, name) for name in sorted(files) if _is_audio(name) and not name.startswith("."))
+
+
+def _is_audio(name: str) -> bool:
+    return Path(name).suffix.lower() in AUDIO_SUFFIXES
+
+
+def _is_result(path: Path) -> bool:
+    return any(part.endswith(STEMS_SUFFIX) for part in path.parts[-2:])

@@ -1,0 +1,89 @@
+"""Numbers, paths and operations in words for people."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from plugin_core.model import Job, JobState, Operation, Separation, show_path
+
+_UNIT_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+
+
+def clean(text: str) -> str:
+    """Return text that any terminal and any JSON can hold; bytes of odd file names become escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def show(path: Path) -> str:
+    """Write a path for people: relative where it lies below the current folder."""
+    try:
+        return show_path(path.relative_to(Path.cwd()))
+    except (ValueError, FileNotFoundError):
+        return show_path(path)
+
+
+def plural(count: int, noun: str) -> str:
+    """Write a count with its noun: 1 song, 2 songs."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def span(seconds: float) -> str:
+    """Write a time span in at most two units: 12 s, 3 min 20 s, 2 h 5 min, 4 d 3 h."""
+    whole = max(0, round(seconds))
+    for unit, size, below, below_size in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= size:
+            rest = whole % size // below_size
+            return f"{whole // size} {unit}" + (f" {rest} {below}" if rest else "")
+    return f"{whole} s"
+
+
+def short_span(seconds: float) -> str:
+    """Write a time span in one unit, for a table: 45 s, 3 min, 2 h, 12 d."""
+    return " ".join(span(seconds).split()[:2])
+
+
+def parse_span(text: str) -> float:
+    """Read a time span such as 30d, 12 h, 90min or 45s; return seconds.
+
+    Raises:
+        click.BadParameter: it is not one.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h|d|w)\s*", text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is not a time span such as 30d, 12h or 90min")
+    return float(match.group(1)) * _UNIT_SECONDS[match.group(2)]
+
+
+def amount(value: float) -> str:
+    """Write a number without needless digits: 12, 0.5, 1.25."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def describe(operation: Operation) -> str:
+    """Say in a few words what an operation does and with what."""
+    if not isinstance(operation, Separation):
+        return f"{operation.provider}: label {', '.join(operation.dimensions) or 'everything'}"
+    words = " ".join(word for word in (operation.provider, operation.model) if word)
+    wanted = [*operation.stems, *(f"without {stem}" for stem in operation.minus)]
+    return f"{words}: {', '.join(wanted)}" if wanted else words
+
+
+def describe_result(job: Job) -> str:
+    """Say what a done job left: its stems and their folder, or its labels."""
+    if job.stems:
+        folders = list(dict.fromkeys(stem.path.parent for stem in job.stems))
+        names = ", ".join(stem.name for stem in job.stems)
+        return f"{names} in {' and '.join(show(folder) for folder in folders)}"
+    return ", ".join(label.english or label.value for label in job.labels) or "nothing to write"
+
+
+def describe_problem(job: Job) -> str:
+    """Say why a job failed or waits, and what to do."""
+    problem = job.problem
+    told = f"{problem.message}; {problem.remedy}" if problem and problem.remedy else problem.message if problem else ""
+    if job.state is JobState.UNCONFIRMED and "jobs retry" not in told:
+        return f"{told or 'the service may have it'}; if it has not: stembridge jobs retry {job.id}"
+    return told

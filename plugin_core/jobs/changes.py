@@ -1,0 +1,110 @@
+"""Changes of a job that are not its owner's: late answers, requests of people, tidying up."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+import msgspec
+
+from plugin_core.errors import UsageError
+from plugin_core.jobs.queries import assign, fetch
+from plugin_core.jobs.rows import to_row
+from plugin_core.model import Job, JobState, Ticket
+
+_FREE = ("owner = NULL", "lease = NULL")
+
+
+def heal(connection: sqlite3.Connection, job_id: str, ticket: Ticket, now: float) -> bool:
+    """Write a ticket onto a job that lost it, and free the job from whoever looks for it."""
+    row = connection.execute("SELECT ticket, owner FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    job = fetch(connection, job_id)
+    if job is None or row["ticket"] is not None:
+        return False
+    # Queued again by its user and not taken up yet: what is paid for need not be bought once more.
+    waits = job.state is JobState.QUEUED and row["owner"] is None
+    if not waits and job.state not in (JobState.UNCONFIRMED, JobState.SUBMITTING):
+        return False
+    after = msgspec.structs.replace(
+        job, state=JobState.RUNNING, ticket=ticket, due=now, updated=now, attempts=0, problem=None
+    )
+    write(connection, after, ["submitter = NULL", *_FREE])
+    return True
+
+
+def end_submit(connection: sqlite3.Connection, job_id: str, owner: str, absent: bool, now: float) -> None:
+    """Forget the sender of a paid call; send an unconfirmed job again if the call surely made nothing."""
+    row = connection.execute("SELECT submitter FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    job = fetch(connection, job_id)
+    if job is None or row["submitter"] != owner:
+        return
+    if absent and job.state is JobState.UNCONFIRMED and job.ticket is None:
+        job = msgspec.structs.replace(job, state=JobState.QUEUED, due=now, updated=now, attempts=0, problem=None)
+    write(connection, job, ["submitter = NULL"])
+
+
+def request_cancel(connection: sqlite3.Connection, job_id: str, now: float) -> Job:
+    """Mark an active job; settle an unconfirmed one, which nobody works on."""
+    job = _existing(connection, job_id)
+    if job.state is JobState.UNCONFIRMED:
+        note = "given up while unconfirmed: the service may have charged for it"
+        after = msgspec.structs.replace(job, state=JobState.CANCELLED, updated=now, notes=(*job.notes, note))
+        write(connection, after, ["cancel = 1", *_FREE])
+        return msgspec.structs.replace(after, cancel=True)
+    if job.state.is_settled:
+        raise UsageError(f"job {job.id} is {job.state.value} already", remedy="there is nothing to cancel")
+    after = msgspec.structs.replace(job, due=min(job.due, now), cancel=True)
+    write(connection, after, ["cancel = 1"])
+    return after
+
+
+def retry(connection: sqlite3.Connection, job_id: str, now: float) -> Job:
+    """Put a job that ended badly back to its start."""
+    job = _existing(connection, job_id)
+    if job.state not in (JobState.FAILED, JobState.CANCELLED, JobState.UNCONFIRMED):
+        raise UsageError(
+            f"job {job.id} is {job.state.value}; only failed, cancelled and unconfirmed jobs can be retried",
+            remedy="`stembridge jobs list` shows the states",
+        )
+    after = msgspec.structs.replace(
+        job,
+        state=JobState.QUEUED,
+        due=now,
+        updated=now,
+        attempts=0,
+        cancel=False,
+        ticket=None,
+        progress=None,
+        results=(),
+        labels=(),
+        staged=(),
+        target=None,
+        stems=(),
+        notes=(),
+        problem=None,
+    )
+    # An owner that still removes the old staging keeps the job until it is through.
+    write(connection, after, ["cancel = 0", "submitter = NULL"])
+    return after
+
+
+def prune(connection: sqlite3.Connection, before: float) -> int:
+    """Delete settled jobs last changed before a time."""
+    return connection.execute(
+        "DELETE FROM jobs WHERE state IN ('done', 'failed', 'cancelled')"
+        " AND updated <= ? AND litter = 0 AND owner IS NULL",
+        (before,),
+    ).rowcount
+
+
+def write(connection: sqlite3.Connection, job: Job, assignments: Iterable[str]) -> None:
+    """Write a job inside a transaction that has read it."""
+    values = to_row(job)
+    connection.execute(f"UPDATE jobs SET {assign(values, assignments)} WHERE id = :id", values)  # noqa: S608 - names
+
+
+def _existing(connection: sqlite3.Connection, job_id: str) -> Job:
+    job = fetch(connection, job_id)
+    if job is None:
+        raise UsageError(f"no job {job_id!r}", remedy="`stembridge jobs list` shows the ids")
+    return job

@@ -1,0 +1,39 @@
+"""Keys that are equal when two jobs would buy the same thing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import msgspec
+
+from plugin_core.model import Operation, Separation, encode_path
+
+_MARK = ":"
+
+
+def dedupe_key(content_sha256: str, operation: Operation, account: str) -> str:
+    """Return the key of content, operation and account; where results go (``to``, ``template``) is no part of it."""
+    if isinstance(operation, Separation):
+        operation = msgspec.structs.replace(operation, to=None, template="")
+    plain = msgspec.to_builtins(operation, enc_hook=encode_path)
+    text = json.dumps([content_sha256, plain, account], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def forced_key(key: str, mark: str = "forced") -> str:
+    """Mark a key as forced: the job is bought even where a finished one with the key exists.
+
+    Equal marks make equal wishes: a job with the same key and mark that is under way is joined.
+    """
+    return f"{base_key(key)}{_MARK}{mark}"
+
+
+def is_forced(key: str) -> bool:
+    """Tell whether the user asked to buy again."""
+    return _MARK in key
+
+
+def base_key(key: str) -> str:
+    """Return the key without its mark: what finished jobs are found by."""
+    return key.partition(_MARK)[0]

@@ -1,0 +1,206 @@
+"""The embedded engine: asyncio over the shared store, in whichever process has work."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from plugin_core.errors import StembridgeError, StoreError
+from plugin_core.jobs.held import Changed
+from plugin_core.jobs.policy import Policy
+from plugin_core.jobs.pulse import Pulse
+from plugin_core.jobs.settling import discard
+from plugin_core.jobs.slots import Slots
+from plugin_core.jobs.step import Step
+from plugin_core.jobs.store import JobStore
+from plugin_core.jobs.work import Work
+from plugin_core.model import Job
+
+_log = logging.getLogger(__name__)
+
+_LOOK_EVERY = 1.0
+"""Seconds until jobs of other processes are noticed."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """The job is settled."""
+
+    job: Job
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Ask again after some seconds."""
+
+    seconds: float
+
+
+class Engine:
+    """Moves jobs on.
+
+    Args:
+        store: the job store, shared with any number of other processes.
+        work_for: gives the effects of a job; may raise SettingsError or PluginError.
+        changed: hears of every stored change and of progress, with the job before it.
+        clock: seconds since the epoch.
+        sleep: waits for some seconds.
+        concurrency: how many steps run at once in this process.
+        policy: how patient the engine is.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        work_for: Callable[[Job], Work],
+        changed: Changed,
+        *,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        concurrency: int = 32,
+        policy: Policy | None = None,
+    ) -> None:
+        self._store = store
+        self._work_for = work_for
+        self._changed = changed
+        self._clock = clock
+        self._sleep = sleep
+        self._concurrency = concurrency
+        self._policy = policy or Policy()
+        self._pulse = Pulse(store, sleep, self._policy.progress_every)
+
+    async def run(self, ids: Collection[str] | None = None, *, stop: asyncio.Event | None = None) -> None:
+        """Work until these jobs, or all, are settled, or until ``stop`` is set; what is left can be resumed at once.
+
+        Raises:
+            StoreError: the store cannot be used any more.
+        """
+        run = _Run(self, None if ids is None else frozenset(ids), stop or asyncio.Event())
+        await run.run()
+
+    async def advance(self, job_id: str) -> Done | Wait:
+        """Do what can be done for one job now: the seam for an engine that decides itself when that is.
+
+        Raises:
+            UsageError: no such job.
+        """
+        job = self._store.get(job_id)
+        if job.state.is_active:
+            slots = await Slots(self._work_for, self._clock, self._policy, lambda: None).of(job)
+            step = self.claim(frozenset([job.id]), slots, strict=True)
+            if step is None:
+                return Wait(max(job.due - self._clock(), _LOOK_EVERY))
+            await step.run()
+            job = self._store.get(job.id)
+        return Done(job) if job.state.is_settled else Wait(max(job.due - self._clock(), 0.0))
+
+    async def discard_leftovers(self) -> int:
+        """Remove what settled jobs left behind when that failed at first; return how many are clean now."""
+        cleaned = 0
+        for job in self._store.leftovers():
+            try:
+                cleaned += await discard(self._store, self._work_for(job), job, None)
+            except StembridgeError as error:
+                _log.warning("job %s: leftovers stay for now: %s", job.id, error)
+        return cleaned
+
+    def claim(self, ids: frozenset[str] | None, slots: Mapping[str, int], *, strict: bool = False) -> Step | None:
+        """Claim the next job; None if there is nothing to do."""
+        owner = self._store.new_owner()
+        job = self._store.claim(owner, ids=ids, slots=slots, strict=strict)
+        if job is None:
+            return None
+        return Step(job, owner, self._work_for, self._store, self._changed, self._policy, self._pulse)
+
+
+class _Run:
+    """One call of ``Engine.run``."""
+
+    def __init__(self, engine: Engine, ids: frozenset[str] | None, stop: asyncio.Event) -> None:
+        self._engine = engine
+        self._store = engine._store
+        self._policy = engine._policy
+        self._ids = ids
+        self._stop = stop
+        self._wake = asyncio.Event()
+        self._slots = Slots(engine._work_for, engine._clock, engine._policy, self._wake.set)
+        self._tasks: dict[asyncio.Task[None], Step] = {}
+
+    async def run(self) -> None:
+        watcher = asyncio.create_task(self._watch_stop())
+        tidier = asyncio.create_task(self._tidy())
+        try:
+            while not self._stop.is_set() and self._has_work():
+                self._wake.clear()
+                self._start()
+                await self._idle()
+                self._reap()
+        finally:
+            self._slots.close()
+            watcher.cancel()
+            tidier.cancel()
+            await self._wind_down()
+        self._reap()
+
+    def _has_work(self) -> bool:
+        return any(step.is_settled for step in self._tasks.values()) or self._store.has_active(self._ids)
+
+    def _start(self) -> None:
+        slots = self._slots.current(self._store.accounts(self._ids))
+        while len(self._tasks) < self._engine._concurrency:
+            step = self._engine.claim(self._ids, slots)
+            if step is None:
+                return
+            task = asyncio.create_task(step.run())
+            task.add_done_callback(lambda _: self._wake.set())
+            self._tasks[task] = step
+
+    async def _idle(self) -> None:
+        """Wait for a step to end, a job to be due, or the time to look at what other processes did."""
+        due = self._store.next_due()
+        seconds = _LOOK_EVERY if due is None else min(_LOOK_EVERY, max(due - self._engine._clock(), 0.0))
+        timer = asyncio.ensure_future(self._engine._sleep(seconds))
+        woken = asyncio.create_task(self._wake.wait())
+        try:
+            await asyncio.wait({timer, woken}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+            woken.cancel()
+
+    def _reap(self) -> None:
+        """Forget the steps that ended, and raise what went wrong with the store."""
+        for task in [task for task in self._tasks if task.done()]:
+            del self._tasks[task]
+            if not task.cancelled():
+                task.result()
+
+    async def _watch_stop(self) -> None:
+        await self._stop.wait()
+        self._wake.set()
+
+    async def _tidy(self) -> None:
+        try:
+            await self._engine.discard_leftovers()
+        except StoreError:
+            _log.warning("leftovers stay for now", exc_info=True)
+
+    async def _wind_down(self) -> None:
+        """Let paid calls come home for a moment, cancel every other step, and free the jobs."""
+        try:
+            delicate = [task for task, step in self._tasks.items() if step.is_delicate]
+            for task, step in self._tasks.items():
+                step.end_soon()
+                if task not in delicate:
+                    task.cancel()
+            if delicate:
+                await asyncio.wait(delicate, timeout=self._policy.grace)
+            for task in self._tasks:
+                task.cancel()
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=self._policy.stop_within)
+        finally:
+            for step in self._tasks.values():
+                step.release()

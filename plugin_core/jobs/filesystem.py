@@ -1,0 +1,92 @@
+"""Refuse network file systems: SQLite's write-ahead log needs shared memory, and locks that all processes see."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+from plugin_core.errors import StoreError
+from plugin_core.model import show_path
+
+_NETWORK: Final = re.compile(
+    r"(fuse\.)?(nfs\d?|cifs|smb\w*|9p|drvfs|afs\w*|ceph\w*|lustre|gluster\w*|beegfs\w*|gpfs|panfs|ncpfs|coda|orangefs|pvfs2"
+    r"|sshfs|davfs\d?|webdav|rclone|s3fs|goofys|mountpoint-s3|gcsfuse|blobfuse\d?|curlftpfs|vboxsf|vmhgfs\S*)"
+)
+_ESCAPE: Final = re.compile(rb"\\([0-7]{3})")
+_DRIVE_REMOTE: Final = 4
+
+Mounts = Iterable[tuple[bytes, str]]
+"""Mount point and file system type, in the order they were mounted."""
+
+
+def check_local(folder: Path, kind_of: Callable[[Path], str] | None = None) -> None:
+    """Check that the folder of the job store is on this machine.
+
+    Raises:
+        StoreError: the folder is on a network share.
+    """
+    kind = (kind_of or filesystem_kind)(folder)
+    if is_network(kind):
+        raise StoreError(
+            f"the job store cannot be in {show_path(folder)}, a network share ({kind})",
+            remedy="point STEMBRIDGE_HOME to a folder on a local disk",
+        )
+
+
+def is_network(kind: str) -> bool:
+    """Tell whether a file system type lives on another machine."""
+    return kind == "unc" or bool(_NETWORK.fullmatch(kind.lower()))
+
+
+def filesystem_kind(folder: Path) -> str:
+    """Return the type of the file system that holds the folder; empty where the system does not say."""
+    if sys.platform == "win32":
+        return _windows_kind(folder)
+    try:
+        lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    except OSError:
+        # Only Linux has this file.
+        return ""
+    return kind_in(read_mounts(lines), folder.resolve())
+
+
+def read_mounts(lines: Iterable[bytes]) -> list[tuple[bytes, str]]:
+    """Parse ``/proc/self/mountinfo`` (proc(5)): fields, optional fields, ``-``, type, source, options."""
+    mounts = []
+    for line in lines:
+        before, dash, after = line.partition(b" - ")
+        fields = before.split()
+        if dash and len(fields) > 4 and after:
+            point = _ESCAPE.sub(lambda found: bytes([int(found.group(1), 8)]), fields[4])
+            mounts.append((point, after.split()[0].decode("ascii", "replace")))
+    return mounts
+
+
+def kind_in(mounts: Mounts, folder: Path) -> str:
+    """Return the type at the longest mount point above the folder; of equals the last covers the others."""
+    target = os.fsencode(folder) + b"/"
+    best, kind = b"", ""
+    for point, found in mounts:
+        if target.startswith(point.rstrip(b"/") + b"/") and len(point) >= len(best):
+            best, kind = point, found
+    return kind
+
+
+def is_unc(text: str) -> bool:
+    r"""Tell whether a Windows path names another machine: ``\\server\share`` or ``\\?\UNC\server\share``."""
+    plain = text.replace("/", "\\")
+    return plain.upper().startswith("\\\\?\\UNC\\") or (plain.startswith("\\\\") and plain[2:3] not in ("?", "."))
+
+
+def _windows_kind(folder: Path) -> str:
+    resolved = folder.resolve()
+    if is_unc(str(folder)) or is_unc(str(resolved)):
+        return "unc"
+    import ctypes
+
+    drive_type = ctypes.windll.kernel32.GetDriveTypeW  # type: ignore[attr-defined,unused-ignore]
+    return "unc" if drive_type(resolved.anchor) == _DRIVE_REMOTE else ""

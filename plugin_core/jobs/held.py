@@ -1,0 +1,113 @@
+"""A job in the hands of one step: its present state, and the only way to change it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from plugin_core.errors import StembridgeError
+from plugin_core.jobs.policy import Policy
+from plugin_core.jobs.store import JobStore
+from plugin_core.jobs.work import Work
+from plugin_core.model import Job, JobState, Problem, Progress
+
+_log = logging.getLogger(__name__)
+
+Changed = Callable[[Job, Job | None], None]
+
+
+class LostError(Exception):
+    """The job is no longer ours: another process took it over or a late answer moved it; internal."""
+
+
+class Held:
+    """A claimed job.
+
+    Attributes:
+        job: as it is stored.
+        owner: the name of this claim, also the ``attempt`` of every effect.
+        is_fresh: whether this claim itself entered ``submitting`` and has not sent the paid call yet.
+        is_paying: whether the paid call is in flight.
+        is_lost: whether the job was taken away.
+        effect: the running effect, which can be cancelled.
+    """
+
+    def __init__(self, job: Job, owner: str, work: Work, store: JobStore, changed: Changed, policy: Policy) -> None:
+        self.job = job
+        self.owner = owner
+        self.work = work
+        self.store = store
+        self.policy = policy
+        self.is_fresh = False
+        self.is_paying = False
+        self.is_lost = False
+        self.effect: asyncio.Task[bool] | None = None
+        self.progress: Progress | None = None
+        self._changed = changed
+
+    def now(self) -> float:
+        """Return the store's time."""
+        return self.store.clock()
+
+    def report(self, progress: Progress) -> None:
+        """Remember progress; the pulse stores it. Any thread may call this."""
+        self.progress = progress
+
+    @property
+    def is_interruptible(self) -> bool:
+        """Whether a request to cancel ends the running effect: not once results may stand beside the source."""
+        return self.job.state.is_active and not (self.job.state is JobState.PUBLISHING and self.job.target)
+
+    def tell(self, after: Job, before: Job | None) -> None:
+        """Let listeners hear of a stored change."""
+        tell(self._changed, after, before)
+
+    def save(self, after: Job, *, release: bool = False) -> None:
+        """Store a transition.
+
+        Raises:
+            LostError: the job is no longer ours.
+        """
+        before = self.job
+        if not self.store.save(before, after, self.owner, release, occupies=self.work.occupies(after)):
+            self.is_lost = True
+            raise LostError(after.id)
+        if after.state is not before.state:
+            self.progress = None
+        self.job = after
+        self.tell(after, before)
+
+    def enter(self, state: JobState, **fields: object) -> None:
+        """Go to a state, due now, with the counters of the old one cleared."""
+        fresh: dict[str, object] = {"attempts": 0, "problem": None, "progress": None, "due": self.now(), **fields}
+        self.save(msgspec.structs.replace(self.job, state=state, updated=self.now(), **fresh))
+
+    def wait(self, seconds: float, **fields: object) -> bool:
+        """Let go of the job until some time from now; tell that there is nothing to do meanwhile."""
+        self.save(msgspec.structs.replace(self.job, due=self.now() + seconds, **fields), release=True)
+        return False
+
+    def postpone(self, error: StembridgeError, **fields: object) -> bool:
+        """Let go of the job until it is worth trying again."""
+        attempts = self.job.attempts + 1
+        seconds = self.policy.backoff.delay(attempts, getattr(error, "retry_after", None))
+        _log.info("job %s, %s: %s; next try in %.1f s", self.job.id, self.job.state, error, seconds)
+        return self.wait(seconds, **{"attempts": attempts, "problem": problem_of(error), **fields})
+
+
+def tell(changed: Changed, after: Job, before: Job | None) -> None:
+    """Call a listener, whose fault must not end a paid job."""
+    try:
+        changed(after, before)
+    except Exception:  # noqa: BLE001 - listeners come from plugins, which may raise anything
+        _log.exception("a listener failed on job %s", after.id)
+
+
+def problem_of(error: StembridgeError) -> Problem:
+    """Return an error as a job keeps it."""
+    return Problem(
+        kind=type(error).__name__, message=error.message, remedy=error.remedy, exit_code=int(error.exit_code)
+    )

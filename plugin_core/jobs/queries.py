@@ -1,0 +1,84 @@
+"""The statements of the job store that only look, and those made from columns."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from plugin_core.jobs.dedupe import base_key
+from plugin_core.jobs.rows import from_row
+from plugin_core.model import Job, JobState
+
+SAME_KEY: Final = (
+    "SELECT * FROM jobs INDEXED BY jobs_by_base"
+    " WHERE base = ? AND dedupe = ? AND (active = 1 OR state = 'unconfirmed') ORDER BY id"
+)
+BY_PREFIX: Final = "SELECT * FROM jobs WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"
+NEXT_DUE: Final = (
+    "SELECT due FROM jobs INDEXED BY jobs_due WHERE active = 1 AND due > ? AND owner IS NULL ORDER BY due LIMIT 1"
+)
+LEFTOVERS: Final = "SELECT * FROM jobs INDEXED BY jobs_litter WHERE litter = 1 AND active = 0 AND owner IS NULL"
+
+
+def fetch(connection: sqlite3.Connection, job_id: str) -> Job | None:
+    """Return one job."""
+    row = connection.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    return None if row is None else from_row(row)
+
+
+def newest_done(connection: sqlite3.Connection, dedupe: str) -> Job | None:
+    """Return the finished job with this key that was settled last."""
+    row = connection.execute(
+        "SELECT * FROM jobs INDEXED BY jobs_by_base WHERE base = ? AND state = 'done'"
+        " ORDER BY updated DESC, id DESC LIMIT 1",
+        (base_key(dedupe),),
+    ).fetchone()
+    return None if row is None else from_row(row)
+
+
+def listing(states: Sequence[JobState] | None, limit: int | None) -> tuple[str, list[str | int]]:
+    """Return query and values for jobs, newest first.
+
+    Each state is limited by itself: otherwise a few failed jobs among a million finished would all be sorted.
+    """
+    count = -1 if limit is None else limit
+    if states is None:
+        return "SELECT * FROM jobs ORDER BY id DESC LIMIT ?", [count]
+    parts = ["SELECT id FROM (SELECT id FROM jobs WHERE state = ? ORDER BY id DESC LIMIT ?)"] * len(states)
+    values: list[str | int] = [value for state in states for value in (state.value, count)]
+    inside = " UNION ALL ".join(parts) or "SELECT NULL WHERE 0"
+    return f"SELECT * FROM jobs WHERE id IN ({inside}) ORDER BY id DESC LIMIT ?", [*values, count]  # noqa: S608 - marks
+
+
+def any_active(wanted: bool) -> str:
+    """Return the query that finds one active job, of ``temp.wanted`` or of all."""
+    own = " AND id IN (SELECT id FROM temp.wanted)" if wanted else ""
+    return f"SELECT 1 FROM jobs INDEXED BY jobs_due WHERE active = 1{own} LIMIT 1"  # noqa: S608 - constants
+
+
+def accounts(wanted: bool) -> str:
+    """Return the query for the oldest active job of each account."""
+    own = " AND id IN (SELECT id FROM temp.wanted)" if wanted else ""
+    return (
+        "SELECT account, min(id) AS id FROM jobs INDEXED BY jobs_active"  # noqa: S608 - constants
+        f" WHERE active = 1{own} GROUP BY account"
+    )
+
+
+def insert(columns: Iterable[str]) -> str:
+    """Return the statement that inserts named columns."""
+    names = list(columns)
+    return f"INSERT INTO jobs ({', '.join(names)}) VALUES ({', '.join(':' + name for name in names)})"  # noqa: S608 - names
+
+
+def update(columns: Mapping[str, object], assignments: Iterable[str] = (), guard: str = "") -> str:
+    """Return the compare-and-swap on old state (``:old``) and owner (``:claimant``)."""
+    return (
+        f"UPDATE jobs SET {assign(columns, assignments)} WHERE id = :id AND state = :old AND owner IS :claimant{guard}"  # noqa: S608 - names
+    )
+
+
+def assign(columns: Iterable[str], assignments: Iterable[str] = ()) -> str:
+    """Return the list of assignments for named columns, all but the id."""
+    return ", ".join([*(f"{name} = :{name}" for name in columns if name != "id"), *assignments])

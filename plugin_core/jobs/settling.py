@@ -1,0 +1,51 @@
+"""The end of a job: settled in the store first, then its leftovers removed."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+
+from plugin_core.errors import PluginError, StembridgeError
+from plugin_core.jobs.held import Held, problem_of
+from plugin_core.jobs.store import JobStore
+from plugin_core.jobs.work import Work
+from plugin_core.model import Job, JobState, Problem
+
+_log = logging.getLogger(__name__)
+
+
+async def settle(held: Held, state: JobState, **fields: object) -> bool:
+    """Store the end of the job and remove its leftovers; tell that there is nothing more to do."""
+    ended: dict[str, object] = {"problem": None, "progress": None, **fields}
+    held.save(msgspec.structs.replace(held.job, state=state, updated=held.now(), **ended))
+    await discard(held.store, held.work, held.job, held.owner)
+    return False
+
+
+async def fail(held: Held, problem: Problem) -> bool:
+    """Settle the job as failed."""
+    return await settle(held, JobState.FAILED, problem=problem)
+
+
+async def fail_unexpected(held: Held, defect: Exception) -> bool:
+    """Settle the job as failed by a defect; its traceback goes to the log only."""
+    _log.error("job %s: unexpected error in %s", held.job.id, held.job.state, exc_info=defect)
+    what = f"{held.job.operation.provider} broke with {type(defect).__name__}: {defect}"
+    return await fail(held, problem_of(PluginError(what, remedy="report it with the log; see `stembridge doctor`")))
+
+
+async def discard(store: JobStore, work: Work, job: Job, owner: str | None) -> bool:
+    """Remove what a settled job left; what fails is logged and tried again another day."""
+    try:
+        await work.discard(job)
+    except StembridgeError as error:
+        _log.warning("job %s: leftovers stay for now: %s", job.id, error)
+    except Exception:  # noqa: BLE001 - a job that is done must not fail over its leftovers
+        _log.exception("job %s: leftovers stay for now", job.id)
+    else:
+        store.clean(job.id, owner)
+        return True
+    if owner is not None:
+        store.release(job.id, owner)
+    return False

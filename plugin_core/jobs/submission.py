@@ -1,0 +1,146 @@
+"""The one effect that may cost money, and the search for a job whose answer was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import msgspec
+
+from plugin_core.errors import OutcomeUnknownError, StembridgeError, StoreError, TransientError
+from plugin_core.jobs.held import Held, LostError, problem_of
+from plugin_core.jobs.settling import fail, fail_unexpected, settle
+from plugin_core.model import JobState, Problem, Ticket
+
+_log = logging.getLogger(__name__)
+
+_LOST = OutcomeUnknownError.__name__
+_SAVE_AGAIN_AFTER = 1.0
+
+
+async def submitting(held: Held) -> bool:
+    """Send the paid call if this claim is the one that may; otherwise look for what a call before it made."""
+    if not held.is_fresh:
+        return await search(held)
+    held.is_fresh = False
+    return await _submit(held)
+
+
+async def _submit(held: Held) -> bool:
+    absent = False
+    held.is_paying = True
+    try:
+        ticket = await held.work.submit(held.job, held.owner, held.report)
+        await _keep(held, ticket)
+    except TransientError as error:
+        absent = True
+        return held.postpone(error, state=JobState.QUEUED, updated=held.now())
+    except OutcomeUnknownError as error:
+        _log.warning("job %s: %s; looking for it", held.job.id, error)
+    except (LostError, StoreError):
+        raise
+    except StembridgeError as error:
+        absent = True
+        return await fail(held, problem_of(error))
+    except Exception as error:  # noqa: BLE001 - a provider's defect after the call must not lose what is paid for
+        return await _recover(held, error)
+    finally:
+        held.is_paying = False
+        if held.job.state is JobState.SUBMITTING:
+            held.store.end_submit(held.job.id, held.owner, absent=absent)
+    return True
+
+
+async def _keep(held: Held, ticket: Ticket) -> None:
+    """Store the ticket, whatever happened to the job meanwhile: it is paid for."""
+    job = msgspec.structs.replace(held.job, ticket=ticket)
+    while True:
+        try:
+            held.enter(JobState.RUNNING, ticket=ticket)
+        except LostError:
+            if not held.store.heal(job.id, ticket):
+                await _drop_double(held, ticket)
+            raise
+        except StoreError:
+            _log.exception("job %s runs as %r at its service and cannot be stored; trying on", job.id, ticket.remote_id)
+            await asyncio.sleep(_SAVE_AGAIN_AFTER)
+        else:
+            return
+
+
+async def _drop_double(held: Held, ticket: Ticket) -> None:
+    """Cancel a late job at its service, where its row was settled or has another ticket."""
+    stored = held.store.find(held.job.id)
+    if stored is not None and stored.ticket is not None and stored.ticket.remote_id == ticket.remote_id:
+        return
+    _log.warning("job %s: cancelling %r, which came too late", held.job.id, ticket.remote_id)
+    try:
+        await held.work.cancel(msgspec.structs.replace(held.job, ticket=ticket), held.owner)
+    except StembridgeError as error:
+        _log.warning("job %s: %r may be charged in vain: %s", held.job.id, ticket.remote_id, error)
+
+
+async def _recover(held: Held, defect: Exception) -> bool:
+    """Look once for a job whose provider broke; fail with the defect if it is not seen, since it would break again."""
+    try:
+        ticket = await held.work.find(held.job, held.owner)
+    except StembridgeError as error:
+        _log.warning("job %s: cannot be looked for: %s", held.job.id, error)
+        ticket = None
+    if ticket is None:
+        return await fail_unexpected(held, defect)
+    _log.error("job %s: its provider broke after the call", held.job.id, exc_info=defect)
+    await _keep(held, ticket)
+    return True
+
+
+async def search(held: Held) -> bool:
+    """Look for a job that may or may not have been made; never send it again before that is sure."""
+    if held.job.problem is None or held.job.problem.kind != _LOST:
+        _begin_search(held)
+    try:
+        ticket = await held.work.find(held.job, held.owner)
+    except TransientError as error:
+        return held.postpone(error, problem=held.job.problem)
+    except StembridgeError as error:
+        return _look_again(held, error.message)
+    except Exception as error:  # noqa: BLE001 - a broken provider must not make a paid job look failed
+        _log.exception("job %s: cannot be looked for", held.job.id)
+        return _look_again(held, f"{held.job.operation.provider} broke with {type(error).__name__}: {error}")
+    if ticket is not None:
+        await _keep(held, ticket)
+        return True
+    age = held.now() - held.job.updated
+    if not held.store.is_abandoned(held.job.id, held.owner):
+        return _look_again(held, "another process began to submit this job and is frozen")
+    if age < held.policy.settle:
+        return held.wait(held.policy.settle - age)
+    if held.job.cancel:
+        return await settle(held, JobState.CANCELLED)
+    # ``attempts`` stays: a call that fails like this each time is sent at growing distances.
+    seconds = held.policy.backoff.delay(held.job.attempts) if held.job.attempts else 0.0
+    return held.wait(seconds, state=JobState.QUEUED, updated=held.now(), problem=None, attempts=held.job.attempts + 1)
+
+
+def _begin_search(held: Held) -> None:
+    """Mark the start of the search, since an upload before it may have taken any time."""
+    problem = Problem(kind=_LOST, message="the answer of the service was lost; looking for the job there", exit_code=4)
+    held.save(msgspec.structs.replace(held.job, problem=problem, updated=held.now(), progress=None))
+
+
+def _look_again(held: Held, why: str) -> bool:
+    left = held.job.updated + held.policy.search_for - held.now()
+    if left > 0:
+        attempts = held.job.attempts + 1
+        return held.wait(min(held.policy.backoff.delay(attempts), left), attempts=attempts)
+    problem = Problem(
+        kind=_LOST,
+        message=f"it is not known whether the service took this job: {why}",
+        remedy=f"look at the service, then `stembridge jobs retry {held.job.id}` to send it again",
+        exit_code=int(OutcomeUnknownError.exit_code),
+    )
+    state = JobState.UNCONFIRMED
+    held.save(
+        msgspec.structs.replace(held.job, state=state, updated=held.now(), problem=problem, progress=None), release=True
+    )
+    return False

@@ -1,0 +1,92 @@
+"""Looking at a file before a job is made of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from plugin_core.audio.probe import probe
+from plugin_core.audio.source_file import explain_os_error, open_file
+from plugin_core.errors import SourceError
+from plugin_core.model import Source, show_path
+from plugin_core.stems.fingerprint import Record, hash_file
+
+
+def inspect(path: Path, *, check: Callable[[], None] = lambda: None) -> Source:
+    """Return what a job keeps of its source: identity, content and shape.
+
+    Args:
+        path: the file, absolute or from the working folder; a link stays a link, stems go beside it.
+        check: called for each MiB read; raise there to stop.
+
+    Raises:
+        SourceError: it is missing, no plain file, not audio, outside the limits, or changes while it is read.
+        TransientError: the disk or share does not answer.
+    """
+    path = _absolute(path)
+    before = stat_source(path)
+    info = probe(path)
+    content = hash_source(path, check).sha256
+    if _identity(stat_source(path)) != _identity(before):
+        raise SourceError(f"{show_path(path)} is being written", remedy="try again when it is complete")
+    return Source(
+        path=path,
+        device=before.st_dev,
+        inode=before.st_ino,
+        size=before.st_size,
+        mtime_ns=before.st_mtime_ns,
+        content=content,
+        duration=info.duration,
+        frames=info.frames,
+        channels=info.channels,
+        sample_rate=info.sample_rate,
+        encoding=info.encoding,
+    )
+
+
+def require_unchanged(source: Source, *, check: Callable[[], None] = lambda: None) -> None:
+    """Make sure a source is still what was queued; a file only touched or moved back is read again to tell.
+
+    Raises:
+        SourceError: it vanished or changed.
+    """
+    found = stat_source(source.path)
+    if _identity(found) == (source.device, source.inode, source.size, source.mtime_ns):
+        return
+    if found.st_size != source.size or hash_source(source.path, check).sha256 != source.content:
+        raise SourceError(f"{show_path(source.path)} changed since it was queued", remedy="queue it again")
+
+
+def stat_source(path: Path) -> os.stat_result:
+    """Return the status of a plain file that can be read, links followed.
+
+    Raises:
+        SourceError: it vanished, cannot be read, is empty or no plain file.
+        TransientError: the disk or share does not answer.
+    """
+    with open_file(path) as descriptor:
+        return os.fstat(descriptor)
+
+
+def hash_source(path: Path, check: Callable[[], None]) -> Record:
+    """Read a source once.
+
+    Raises:
+        SourceError: it cannot be read.
+        TransientError: the disk or share does not answer.
+    """
+    try:
+        return hash_file(path, check)
+    except OSError as error:
+        raise explain_os_error(path, error) from error
+
+
+def _absolute(path: Path) -> Path:
+    path = path.absolute()
+    # "link/../song" depends on where the link leads; only the system can tell.
+    return path.parent.resolve() / path.name if ".." in path.parts else path
+
+
+def _identity(found: os.stat_result) -> tuple[int, int, int, int]:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

@@ -1,0 +1,272 @@
+"""Separations as the engine drives them: what is common to every separator, before and after its own part."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from plugin_core._version import __version__
+from plugin_core.errors import PlacementError, SourceError, UsageError
+from plugin_core.jobs.work import Staged
+from plugin_core.model import Job, Progress, Separation, Stem, Ticket
+from plugin_core.protocols import Finished, Order, Report, Separator, Waiting
+from plugin_core.stems.staging import choose_staging, make_staging, remove_staging
+from plugin_core.stems.stopping import Stopper, run_stoppable
+from plugin_core.stems.template import StemsSettings, Template, parse_template
+
+if TYPE_CHECKING:
+    from plugin_core.stems.treat import Treated
+
+Earlier = Callable[[Job], Sequence[Job]]
+"""Find the finished jobs of the same operation on the same content, whose untouched results may be swapped."""
+
+
+def find_none(_job: Job) -> Sequence[Job]:
+    """Know no earlier jobs: nothing is ever swapped."""
+    return ()
+
+
+class SeparationWork:
+    """The life of a separation over one separator.
+
+    Args:
+        separator: the provider.
+        home: stembridge's home, for staging.
+        settings: the section ``stems``.
+        earlier: finds earlier results that ``--force`` may swap.
+    """
+
+    def __init__(
+        self, separator: Separator, *, home: Path, settings: StemsSettings, earlier: Earlier = find_none
+    ) -> None:
+        self._separator = separator
+        self._home = home
+        self._settings = settings
+        self._earlier = earlier
+
+    async def slots(self, job: Job) -> int:  # noqa: ARG002
+        """Return how many jobs of the account may be alive at once."""
+        return await self._separator.slots()
+
+    def occupies(self, job: Job) -> bool:  # noqa: ARG002
+        """Tell whether the job lives at a service."""
+        return self._separator.remote
+
+    async def prepare(self, job: Job, attempt: str, report: Report) -> None:  # noqa: ARG002
+        """Check source, template, destination and space, and make staging.
+
+        Raises:
+            SourceError: the source vanished or changed.
+            PlacementError: the destination is missing, not writable or too full.
+            UsageError: the template is wrong.
+        """
+        from plugin_core.operations.inspect import require_unchanged
+
+        self._template(job)
+        await run_stoppable(lambda stopper: require_unchanged(job.source, check=stopper.check))
+        parts = await self._count_files(_wish(job))
+        await asyncio.to_thread(self._prepare_folders, job, parts)
+
+    def _prepare_folders(self, job: Job, parts: int) -> None:
+        from plugin_core.audio.formats import resolve_format
+        from plugin_core.stems.space import check_destination, check_space, estimate_bytes
+
+        source, destination = job.source, destination_of(job)
+        check_destination(destination)
+        size = resolve_format(_wish(job).format, source).bytes_per_sample
+        frames = source.frames or round(source.duration * source.sample_rate)
+        check_space(destination, estimate_bytes(parts, frames, source.channels, size))
+        make_staging(self._staging(job))
+        make_staging(self._order(job, "").folder)
+
+    async def _count_files(self, wish: Separation) -> int:
+        """Return how many files exist at most while the job is treated: fetched and finished ones."""
+        models = await self._separator.models()
+        fetched = max((len(model.stems) for model in models if model.id == wish.model), default=0) or 4
+        return 2 * fetched + len(wish.minus) + wish.residual
+
+    async def reuse(self, job: Job, twin: Job) -> Staged | None:
+        """Take a finished job's stems when they are untouched: where they stand if that is their place, else copied."""
+        from plugin_core.operations.reuse import are_untouched, copy_stems, layout_of, render_paths, stand_in_place
+
+        template, wish = self._template(job), _wish(job)
+
+        def work(stopper: Stopper) -> tuple[Stem, ...] | None:
+            if not are_untouched(twin.stems, stopper):
+                return None
+            tags = read_fields(job.source.path, template)
+            model = wish.model or "default"
+            paths = render_paths(twin.stems, job.source.path, template, wish.provider, model, tags)
+            layout = layout_of(self._staging(job), template.depth, paths)
+            if stand_in_place(twin.stems, layout, destination_of(job)):
+                return twin.stems
+            return copy_stems(twin.stems, layout, stopper)
+
+        stems = await run_stoppable(work)
+        return None if stems is None else Staged(stems=stems, notes=twin.notes)
+
+    async def submit(self, job: Job, attempt: str, report: Report) -> Ticket:
+        """Start the job at its provider."""
+        return await self._separator.submit(self._order(job, attempt), report)
+
+    async def find(self, job: Job, attempt: str) -> Ticket | None:
+        """Look for the job at its provider."""
+        return await self._separator.find(self._order(job, attempt))
+
+    async def poll(self, job: Job, attempt: str, report: Report) -> Waiting | Finished:
+        """Ask the provider."""
+        return await self._separator.poll(self._order(job, attempt), report)
+
+    async def fetch(self, job: Job, attempt: str, report: Report) -> Staged:
+        """Fetch the parts, then verify, align and treat them.
+
+        Raises:
+            PlacementError: what came back is damaged or of another song, or cannot be written.
+            SourceError: the source cannot be decoded any more.
+            TransientError: the network or the disk; to be tried again.
+        """
+        from plugin_core.operations.progress import report_from_thread
+        from plugin_core.stems.treat import Task, treat
+
+        order = self._order(job, attempt)
+        parts = await self._separator.fetch(order, report)
+        template, wish = self._template(job), _wish(job)
+        tell = report_from_thread(report, lambda share: Progress(fraction=share, note="writing stems"))
+
+        def work(stopper: Stopper) -> Treated:
+            task = Task(
+                source=job.source,
+                parts=tuple(parts),
+                wish=wish,
+                template=template,
+                staging=self._staging(job),
+                provenance=self._provenance(job),
+                tags=read_fields(job.source.path, template),
+            )
+            return treat(task, _tag_stem, stopper, tell)
+
+        treated = await run_stoppable(work)
+        return Staged(stems=treated.stems, notes=treated.notes)
+
+    async def target(self, job: Job) -> Path:
+        """Choose where the staged stems go; nothing is created."""
+        return await asyncio.to_thread(self._choose, job)
+
+    def _choose(self, job: Job) -> Path:
+        from plugin_core.stems.layout import read_layout
+        from plugin_core.stems.place import choose_target
+
+        layout = read_layout(self._staging(job), job.staged)
+        if layout is None:
+            return _standing(job.staged)
+        return choose_target(layout, destination_of(job), self._earlier_stems(job))
+
+    async def publish(self, job: Job, attempt: str) -> tuple[Stem, ...]:  # noqa: ARG002
+        """Rename the staged stems to the target; done already counts as done.
+
+        Raises:
+            PlacementError: the target cannot be written, or the stems are gone.
+            TransientError: the disk is full.
+        """
+        # Renames are quick, and half of them is no place to stop: a cancelled task waits for them.
+        return await run_stoppable(lambda _stopper: self._publish(job))
+
+    def _publish(self, job: Job) -> tuple[Stem, ...]:
+        from plugin_core.stems.layout import read_layout
+        from plugin_core.stems.place import publish
+
+        staging = self._staging(job)
+        layout = read_layout(staging, job.staged)
+        if layout is None:
+            return job.staged
+        if job.target is None:
+            raise PlacementError("the job has no target to publish to", remedy="retry the job")
+        return publish(layout, job.staged, job.target, staging, self._earlier_stems(job))
+
+    async def cancel(self, job: Job, attempt: str) -> None:
+        """Cancel at the provider."""
+        await self._separator.cancel(self._order(job, attempt))
+
+    async def discard(self, job: Job) -> None:
+        """Remove staging and whatever the job left at the provider; an earlier result set aside is put back first."""
+        await asyncio.to_thread(self._discard, job)
+        await self._separator.release(self._order(job, ""))
+
+    def _discard(self, job: Job) -> None:
+        from plugin_core.stems.publication import restore_aside
+        from plugin_core.stems.staging import hidden_neighbour
+
+        staging, destination = self._staging(job), destination_of(job)
+        restore_aside(staging, destination)
+        remove_staging(staging)
+        remove_staging(hidden_neighbour(staging, destination))
+
+    def _order(self, job: Job, attempt: str) -> Order:
+        return Order(
+            key=job.id,
+            attempt=attempt,
+            source=job.source,
+            operation=job.operation,
+            folder=self._staging(job) / "parts",
+            ticket=job.ticket,
+            results=job.results,
+        )
+
+    def _staging(self, job: Job) -> Path:
+        return job.staging or choose_staging(self._home, job.id, destination_of(job))
+
+    def _template(self, job: Job) -> Template:
+        wished = _wish(job).template
+        return parse_template(wished or self._settings.template, is_setting=not wished)
+
+    def _earlier_stems(self, job: Job) -> tuple[Stem, ...]:
+        return tuple(stem for earlier in self._earlier(job) if earlier.id != job.id for stem in earlier.stems)
+
+    def _provenance(self, job: Job) -> dict[str, str]:
+        wish = _wish(job)
+        return {
+            "provider": wish.provider,
+            "model": wish.model,
+            "stembridge": __version__,
+            "job": job.id,
+            "source_sha256": job.source.content,
+        }
+
+
+def destination_of(job: Job) -> Path:
+    """Return the folder a job's stems are placed under."""
+    return _wish(job).to or job.source.path.parent
+
+
+def read_fields(source: Path, template: Template) -> dict[str, str]:
+    """Return the template fields that come from the source's tags; a song without them has a place as well."""
+    if not template.needs_tags:
+        return {}
+    from plugin_core.tags.read import read_tags
+
+    fields: dict[str, tuple[str, ...]] = {}
+    # Broken tags cost the song its place in a tidy tree, not its stems.
+    with contextlib.suppress(SourceError):
+        fields = dict(read_tags(source).fields)
+    missing = {"artist": "Unknown Artist", "album": "Unknown Album", "title": source.stem}
+    return {name: fields.get(name, (other,))[0] for name, other in missing.items()}
+
+
+def _tag_stem(source: Path, stem_file: Path, stem_title: str, provenance: Mapping[str, str]) -> None:
+    from plugin_core.tags.copy import tag_stem
+
+    tag_stem(source, stem_file, stem_title=stem_title, provenance=provenance)
+
+
+def _wish(job: Job) -> Separation:
+    if not isinstance(job.operation, Separation):
+        raise UsageError(f"job {job.id} is no separation")
+    return job.operation
+
+
+def _standing(stems: Sequence[Stem]) -> Path:
+    """Return the folder of stems that stand in their place already."""
+    return stems[0].path.parent

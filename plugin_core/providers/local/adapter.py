@@ -1,0 +1,178 @@
+"""The embedded separator as the core sees it: a provider whose service is a process on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from plugin_core.audio.formats import FORMATS, AudioFormat, resolve_format
+from plugin_core.errors import TransientError, UsageError
+from plugin_core.model import Model, Part, Plan, Progress, RemoteFile, Separation, Source, Tagging, Ticket, show_path
+from plugin_core.protocols import Finished, Order, Report
+from plugin_core.providers.local.messages import Request
+from plugin_core.providers.local.options import fill_options, read_options, suggest
+from plugin_core.providers.local.parameters import STEMS
+from plugin_core.providers.local.process import run_worker
+from plugin_core.providers.local.settings import LocalSettings
+
+NAME: Final = "local"
+
+CLASSIC: Final = Model(
+    id="classic",
+    name="Classic signal processing",
+    stems=STEMS,
+    summary="preview quality, no training data: centre, melody, percussion; works offline, sums exactly to the source",
+)
+
+SAMPLES_PER_SECOND: Final = 30 * 2 * 44_100
+"""Samples a slow processor separates and writes in a second, for estimates."""
+
+
+class LocalSeparator:
+    """Splits songs into vocals, drums, bass and other without any account.
+
+    Args:
+        settings: section ``[local]``.
+    """
+
+    name = NAME
+    title = "Embedded separator: preview quality, on this machine, free"
+    remote = False
+
+    def __init__(self, settings: LocalSettings) -> None:
+        self.settings = settings
+
+    def account(self) -> str:
+        """Name the account: this machine's only one."""
+        return NAME
+
+    async def slots(self) -> int:
+        """Return how many songs are separated at once."""
+        return self.settings.workers
+
+    async def models(self) -> Sequence[Model]:
+        """List the one model."""
+        return (CLASSIC,)
+
+    async def plan(self, source: Source, wish: Separation) -> Plan:
+        """Check the wish and fill in model, options and format.
+
+        Raises:
+            UsageError: unknown model, option, stem or format, or an option out of its range.
+        """
+        _check_word("model", wish.model or CLASSIC.id, (CLASSIC.id,))
+        for kind, stems in (("stem", wish.stems), ("stem to subtract", wish.minus)):
+            for stem in stems:
+                _check_word(kind, stem, STEMS)
+        chosen = resolve_format(wish.format, source)
+        options = fill_options(wish.options)
+        samples = source.duration * source.sample_rate * source.channels
+        notes = ("a mono source has no stereo centre to listen for: expect little in 'other'",)
+        return Plan(
+            operation=msgspec.structs.replace(wish, model=CLASSIC.id, options=options, format=chosen.name),
+            stems=STEMS,
+            seconds=0.5 + samples / SAMPLES_PER_SECOND,
+            notes=notes if source.channels == 1 else (),
+        )
+
+    async def submit(self, order: Order, report: Report) -> Ticket:  # noqa: ARG002
+        """Give the job's own key back: the work is done in ``poll``, and nothing is spent."""
+        return Ticket(remote_id=order.key)
+
+    async def find(self, order: Order) -> Ticket | None:  # noqa: ARG002
+        """Find nothing: no job lives on without its process."""
+        return None
+
+    async def poll(self, order: Order, report: Report) -> Finished:
+        """Do the work, in a worker process; cancelling kills it and removes what it wrote.
+
+        Raises:
+            SourceError: the source cannot be decoded, or its peaks do not fit the format.
+            TransientError: the disk is full, or the worker was killed.
+            PlacementError: the staging folder cannot be written.
+            ServiceError: the worker crashed.
+        """
+        operation = _separation(order)
+        folder = order.folder / order.attempt
+        request = Request(
+            source=order.source.path,
+            folder=folder,
+            format=worker_format(operation.format, order.source).name,
+            parameters=read_options(operation.options),
+            block_seconds=self.settings.block_seconds,
+            nice=self.settings.nice,
+        )
+        report(Progress(fraction=0.0))
+        await _remove(folder)
+        try:
+            done = await run_worker(request, lambda fraction: report(Progress(fraction=fraction)))
+        except BaseException:
+            # A killed worker could not tidy up.
+            await _remove(folder)
+            raise
+        note = f"{done.clipped} samples over full scale were clipped, as a player does" if done.clipped else ""
+        report(Progress(fraction=1.0, note=note))
+        return Finished(files=tuple([_describe(folder, stem, name) for stem, name in done.files.items()]))
+
+    async def fetch(self, order: Order, report: Report) -> Sequence[Part]:  # noqa: ARG002
+        """Return all four stems where the worker left them.
+
+        Raises:
+            TransientError: a stem is gone from staging, or not whole.
+        """
+        return [_take(order.folder, file) for file in order.results]
+
+    async def cancel(self, order: Order) -> None:
+        """Do nothing: the worker ended with the task that polled."""
+
+    async def release(self, order: Order) -> None:
+        """Do nothing: all there is lies in the job's folder, which is the core's."""
+
+
+def worker_format(name: str, source: Source) -> AudioFormat:
+    """Return the lossless format the worker writes; the core makes lossy files from it.
+
+    Raises:
+        UsageError: no such format.
+    """
+    chosen = FORMATS.get(name) or resolve_format(name, source)
+    return chosen if chosen.is_lossless else resolve_format("", source)
+
+
+async def _remove(folder: Path) -> None:
+    await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _separation(order: Order) -> Separation:
+    operation: Separation | Tagging = order.operation
+    if not isinstance(operation, Separation):
+        raise UsageError(f"the provider {NAME!r} separates and does not label")
+    return operation
+
+
+def _check_word(kind: str, word: str, known: tuple[str, ...]) -> None:
+    if word not in known:
+        hint = ", did you mean --minus vocals?" if word == "instrumental" else suggest(word, known)
+        raise UsageError(f"the separator {NAME!r} has no {kind} {word!r}{hint}", remedy=f"it knows {', '.join(known)}")
+
+
+def _describe(folder: Path, stem: str, name: str) -> RemoteFile:
+    return RemoteFile(
+        label=stem.capitalize(), stem=stem, name=f"{folder.name}/{name}", size=(folder / name).stat().st_size
+    )
+
+
+def _take(folder: Path, file: RemoteFile) -> Part:
+    root = folder.resolve()
+    path = (root / file.name).resolve()
+    is_whole = path.is_relative_to(root) and path.is_file() and file.size in (None, path.stat().st_size)
+    if not is_whole:
+        raise TransientError(
+            f"the separated {file.stem} is gone from {show_path(folder)}", remedy="the song is separated again"
+        )
+    return Part(stem=file.stem, label=file.label, path=folder / file.name, exact=True)

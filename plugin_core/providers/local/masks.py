@@ -1,0 +1,197 @@
+"""Which part of each time-frequency cell belongs to drums, bass and vocals: one weight from 0 to 1 for each.
+
+Drums are what is broad in frequency and short in time (Fitzgerald, DAFx 2010), or below the low edge what rises
+above the running median; bass and vocals are what stands in the stereo centre, low or on the melody's harmonics.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugin_core.providers.local.median import CHUNK, running_median
+from plugin_core.providers.local.melody import Melody
+from plugin_core.providers.local.parameters import Parameters
+from plugin_core.providers.local.stft import Complex64, Frames
+
+Float32 = NDArray[np.float32]
+
+
+class Masks(NamedTuple):
+    """Weights (frames, bins) of the settled frames."""
+
+    drums: Float32
+    bass: Float32
+    vocals: Float32
+
+
+class Features:
+    """What the masks are made of, for the frames in view; rows are overwritten as the view moves on.
+
+    Args:
+        rows: frames kept at once, at most.
+        bins: of a spectrum.
+    """
+
+    def __init__(self, rows: int, bins: int) -> None:
+        self.amplitude = np.empty((rows, bins), dtype=np.float32)
+        self.broad = np.empty((rows, bins), dtype=np.float32)
+        """Running median of the amplitude over frequency."""
+        self.middle = np.empty((rows, bins), dtype=np.float32)
+        """Power of the stereo middle."""
+        self.centre = np.empty((rows, bins), dtype=np.float32)
+        """Share of the cell that stands in the stereo centre."""
+
+    def all(self) -> tuple[Float32, ...]:
+        """Return every array, for moving rows."""
+        return self.amplitude, self.broad, self.middle, self.centre
+
+
+class Masker:
+    """Turns spectra into features and features into masks.
+
+    Args:
+        frames: the grid of the spectra.
+        parameters: of the method.
+    """
+
+    def __init__(self, frames: Frames, parameters: Parameters) -> None:
+        p = parameters
+        f = frames.frequencies
+        self._parameters = p
+        self._time_width = frames.odd_frames(p.time_median_seconds)
+        self._low_width = frames.odd_frames(p.low_median_seconds)
+        self._frequency_width = min(frames.odd_bins(p.frequency_median_hz), 2 * ((frames.bins - 1) // 2) - 1)
+        self.context = max(self._time_width, self._low_width) // 2
+        """Frames needed before and after a frame."""
+        self._low_bins = min(int(np.searchsorted(f, 3.5 * p.low_edge_hz)), frames.bins)
+        self._low_share = (1 / (1 + (f[: self._low_bins] / p.low_edge_hz) ** 8)).astype(np.float32)
+        bass = 1 / (1 + (f.astype(np.float64) / p.bass_edge_hz) ** 4)
+        low = np.maximum(f.astype(np.float64), 1e-3)
+        band = 1 / (1 + (p.vocals_low_hz / low) ** 8) / (1 + (f.astype(np.float64) / p.vocals_high_hz) ** 8)
+        self._bass_band = bass.astype(np.float32)
+        self._vocals_band = ((1 - bass) * band).astype(np.float32)
+        self.melody = Melody(frames, p.melody_depth) if p.melody_depth > 0 else None
+
+    def describe(self, left: Complex64, right: Complex64 | None, features: Features, rows: slice) -> None:
+        """Write the features of new spectra (frames, bins) to ``rows``; one channel alone is all centre."""
+        amplitude, middle, centre = (array[rows] for array in (features.amplitude, features.middle, features.centre))
+        power = _power(left)
+        if right is None:
+            middle[:] = power
+            centre[:] = 1
+        else:
+            power += _power(right)
+            cross = left.real * right.real
+            cross += left.imag * right.imag
+            cross *= 2
+            np.add(power, cross, out=middle)
+            side = np.subtract(power, cross, out=cross)
+            for part in (middle, side):  # rounding can leave less than nothing
+                part *= np.float32(0.25)
+                np.maximum(part, 0, out=part)
+            side *= np.float32(self._parameters.centre_weight)
+            side += middle
+            np.divide(middle, _above_zero(side), out=centre)
+        np.sqrt(power, out=amplitude)
+        features.broad[rows] = _median_of_rows(amplitude, self._frequency_width)
+
+    def masks(self, features: Features, start: int, settled: int, stop: int, known: tuple[int, int]) -> Masks:
+        """Return the masks of the frames from ``start`` on.
+
+        Args:
+            features: the view.
+            start: first row to decide.
+            settled: row after the last to decide.
+            stop: row after the last that may be looked at for the melody.
+            known: first row and row after the last that hold frames of the stream.
+        """
+        if self.melody is None:
+            stop = settled
+        drums = self._drums(features, start, stop, known)
+        steady = 1 - drums
+        centre = features.centre[start:settled]
+        if self.melody is None:
+            vocals = np.broadcast_to(np.float32(1), centre.shape).copy()
+        else:
+            bins = self.melody.bins
+            voice = steady[:, :bins] * steady[:, :bins]
+            voice *= features.centre[start:stop, :bins]
+            voice *= features.middle[start:stop, :bins]
+            vocals = self.melody.comb(voice, settled - start)
+        bass = steady[: settled - start]
+        bass *= centre
+        vocals *= bass
+        vocals *= self._vocals_band
+        bass *= self._bass_band
+        return Masks(drums[: settled - start], bass, vocals)
+
+    def _drums(self, features: Features, start: int, stop: int, known: tuple[int, int]) -> Float32:
+        p = self._parameters
+        steady = _median_of_columns(features.amplitude, start, stop, known, self._time_width)
+        broad = features.broad[start:stop]
+        drums = broad * broad
+        steady *= steady
+        steady *= np.float32(p.harmonic_weight)
+        steady += drums
+        drums /= _above_zero(steady)
+        low = features.amplitude[:, : self._low_bins]
+        base = _median_of_columns(low, start, stop, known, self._low_width)
+        excess = np.maximum(low[start:stop] - base, 0)
+        excess *= excess
+        base *= base
+        base *= np.float32(p.low_weight)
+        base += excess
+        excess /= _above_zero(base)
+        excess -= drums[:, : self._low_bins]
+        excess *= self._low_share
+        drums[:, : self._low_bins] += excess
+        return drums
+
+
+def _power(spectra: Complex64) -> Float32:
+    power: Float32 = spectra.real * spectra.real
+    power += spectra.imag * spectra.imag
+    return power
+
+
+def _above_zero(values: Float32) -> Float32:
+    """Keep a divisor from zero, in place; where it is zero, so is what it divides."""
+    return np.maximum(values, np.float32(1e-30), out=values)
+
+
+def _mirror(first: int, count: int, known: tuple[int, int]) -> NDArray[np.intp]:
+    """Return row numbers from ``first`` on, reflected at the ends of what is known."""
+    low, high = known
+    period = max(1, 2 * (high - low - 1))
+    place = (np.arange(first, first + count) - low) % period
+    return low + np.minimum(place, period - place)
+
+
+def _median_of_rows(values: Float32, width: int) -> Float32:
+    """Return the running median along each row, mirrored at its ends."""
+    half = width // 2
+    columns = values.shape[1]
+    padded = np.empty((len(values), columns + 2 * half), dtype=np.float32)
+    padded[:, half : half + columns] = values
+    padded[:, :half] = values[:, half:0:-1]
+    padded[:, half + columns :] = values[:, -2 : -2 - half : -1]
+    flat = padded.reshape(-1)
+    medians = np.empty(flat.size, dtype=np.float32)
+    medians[: flat.size - 2 * half] = running_median(flat, width, 1)
+    return medians.reshape(padded.shape)[:, :columns]
+
+
+def _median_of_columns(values: Float32, start: int, stop: int, known: tuple[int, int], width: int) -> Float32:
+    """Return the running median along the columns for rows ``start`` to ``stop``, mirrored where frames end."""
+    rows = _mirror(start - width // 2, stop - start + width - 1, known)
+    medians = np.empty((stop - start, values.shape[1]), dtype=np.float32)
+    step = max(1, CHUNK // (stop - start))
+    for column in range(0, values.shape[1], step):
+        slab = values[:, column : column + step].take(rows, axis=0)
+        medians[:, column : column + step] = running_median(slab.reshape(-1), width, slab.shape[1]).reshape(
+            stop - start, -1
+        )
+    return medians

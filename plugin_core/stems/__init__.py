@@ -1,0 +1,1 @@
+"""From a provider's parts to stems beside the source: named, aligned, verified, treated, placed."""

@@ -1,0 +1,71 @@
+"""Telling whether files are still what was recorded of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path, PurePath
+from typing import Final
+
+import msgspec
+
+from plugin_core.model import Stem
+
+_CHUNK: Final = 1 << 20
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What is known of one file's bytes."""
+
+    size: int
+    sha256: str
+
+
+Records = Mapping[PurePath, Record]
+
+
+def record_of(stem: Stem) -> Record:
+    """Return what a job recorded of its stem."""
+    return Record(stem.size, stem.sha256)
+
+
+def hash_file(path: Path, check: Callable[[], None] = lambda: None) -> Record:
+    """Read a file once; ``check`` is called for each MiB and may raise."""
+    digest = hashlib.sha256()
+    size = 0
+    with path.open("rb") as opened:
+        while chunk := opened.read(_CHUNK):
+            check()
+            digest.update(chunk)
+            size += len(chunk)
+    return Record(size, digest.hexdigest())
+
+
+def is_unmodified(path: Path, record: Record | None) -> bool:
+    """Tell whether a plain file of exactly these bytes is there."""
+    if record is None or path.is_symlink() or not path.is_file():
+        return False
+    return path.stat().st_size == record.size and hash_file(path) == record
+
+
+def holds_only(folder: Path, records: Records) -> bool:
+    """Tell whether a folder holds nothing but unmodified recorded files, by path relative to it, and at least one."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    names = list(_walk(folder))
+    return bool(names) and all(is_unmodified(folder / name, records.get(name)) for name in names)
+
+
+def relative_records(stems: Iterable[Stem], folder: Path) -> dict[PurePath, Record]:
+    """Return the records of the stems that were placed under a folder, by path relative to it."""
+    return {
+        PurePath(stem.path.relative_to(folder)): record_of(stem) for stem in stems if stem.path.is_relative_to(folder)
+    }
+
+
+def _walk(folder: Path) -> Iterable[PurePath]:
+    """Yield everything that is no folder, links to folders included."""
+    for base, folders, files in os.walk(folder):
+        links = [name for name in folders if (Path(base) / name).is_symlink()]
+        yield from (PurePath((Path(base) / name).relative_to(folder)) for name in (*files, *links))

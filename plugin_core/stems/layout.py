@@ -1,0 +1,83 @@
+"""How a job's finished stems lie in staging, which says all that is needed to place them.
+
+They stand in a folder ``ready-<depth>`` under the paths they will have under the destination; ``depth`` is the number
+of components of the source's own folder, 0 when its stems go into a folder shared with others. The path template is not
+asked again once stems are staged: settings may change while a job runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from typing import Final
+
+import msgspec
+
+from plugin_core.errors import PlacementError
+from plugin_core.model import Stem, show_path
+
+LAST_NUMBER: Final = 9999
+_PREFIX: Final = "ready-"
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """Staged stems and their paths under a destination."""
+
+    root: Path
+    """The folder in staging that stands for the destination."""
+    depth: int
+    paths: tuple[PurePath, ...]
+    """Relative path of each stem."""
+
+    @property
+    def unit(self) -> PurePath:
+        """What is renamed as a whole: the source's own folder; without one, the first file, which stands for all."""
+        return PurePath(*self.paths[0].parts[: self.depth]) if self.depth else self.paths[0]
+
+    def unit_at(self, destination: Path, number: int) -> Path:
+        """Return where the unit goes as the ``number``-th of its name."""
+        return destination / _number(self.unit, number, is_file=not self.depth)
+
+    def files_at(self, destination: Path, number: int) -> list[Path]:
+        """Return where each stem goes as the ``number``-th of its name."""
+        if not self.depth:
+            return [destination / _number(path, number, is_file=True) for path in self.paths]
+        folder = self.unit_at(destination, number)
+        return [folder.joinpath(*path.parts[self.depth :]) for path in self.paths]
+
+    def locate(self, target: Path) -> tuple[Path, int]:
+        """Return the destination and number that make ``unit_at`` the target.
+
+        Raises:
+            PlacementError: the target was chosen for other stems.
+        """
+        destination = target
+        for _ in self.unit.parts:
+            destination = destination.parent
+        for number in range(1, LAST_NUMBER + 1):
+            if self.unit_at(destination, number) == target:
+                return destination, number
+        raise PlacementError(
+            f"{show_path(target)} is no place for {show_path(Path(self.unit))}", remedy="retry the job"
+        )
+
+
+def ready_folder(staging: Path, depth: int) -> Path:
+    """Return the folder in staging that stands for the destination."""
+    return staging / f"{_PREFIX}{depth}"
+
+
+def read_layout(staging: Path, stems: Sequence[Stem]) -> Layout | None:
+    """Return the layout of staged stems, or None when they stand in their place already (reused where they were)."""
+    if not stems or not all(stem.path.is_relative_to(staging) for stem in stems):
+        return None
+    root = staging / stems[0].path.relative_to(staging).parts[0]
+    depth = int(root.name.removeprefix(_PREFIX))
+    return Layout(root, depth, tuple(stem.path.relative_to(root) for stem in stems))
+
+
+def _number(path: PurePath, number: int, *, is_file: bool) -> PurePath:
+    if number == 1:
+        return path
+    ending = path.suffix if is_file or path.suffix == ".stems" else ""
+    return path.with_name(f"{path.name.removesuffix(ending)} ({number}){ending}")

@@ -1,0 +1,194 @@
+"""The renames of one publication, each step safe to be the last before a crash."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from plugin_core.errors import PlacementError
+from plugin_core.model import Stem, show_path
+from plugin_core.stems.copying import copy_file
+from plugin_core.stems.exclusive import rename_exclusive, sync_folder
+from plugin_core.stems.fingerprint import Record, holds_only, is_unmodified, record_of, relative_records
+from plugin_core.stems.layout import LAST_NUMBER, Layout
+from plugin_core.stems.staging import hidden_neighbour, make_staging, remove_staging
+
+ASIDE: Final = "aside"
+"""Folder in staging for the earlier result, under its path below the destination, until the new one is in place."""
+
+_RESUMED: Final = 100
+"""Numbers looked at for what an interrupted run placed."""
+
+
+class Publication(msgspec.Struct, frozen=True):
+    """Staged stems on their way to a destination."""
+
+    layout: Layout
+    stems: tuple[Stem, ...]
+    destination: Path
+    staging: Path
+    earlier: tuple[Stem, ...] = ()
+
+    def run(self, first: int) -> tuple[Stem, ...]:
+        """Place everything under the first number from ``first`` on that nobody else has; returns the placed stems."""
+        place = self._place_folder if self.layout.depth else self._place_files
+        number = self._resume(first)
+        while not place(number):
+            number += 1
+            if number > LAST_NUMBER:
+                raise PlacementError(f"{show_path(self.destination)} is full of results of this name")
+        places = self._places(number)
+        self._clean(places)
+        return tuple(msgspec.structs.replace(stem, path=path) for stem, path in zip(self.stems, places, strict=True))
+
+    def _places(self, number: int) -> list[Path]:
+        return self.layout.files_at(self.destination, number)
+
+    def _is_placed(self, stem: Stem, place: Path) -> bool:
+        return is_unmodified(place, record_of(stem))
+
+    def _resume(self, first: int) -> int:
+        """Return the number an interrupted run had got to."""
+        for number in range(first, first + _RESUMED):
+            if any(map(self._is_placed, self.stems, self._places(number))):
+                return number
+        return first
+
+    def _place_folder(self, number: int) -> bool:
+        source = self.layout.root / self.layout.unit
+        place = self.layout.unit_at(self.destination, number)
+        if all(map(self._is_placed, self.stems, self._places(number))):
+            return True
+        self._require(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        records = relative_records(self.earlier, place)
+        if holds_only(place, records):
+            aside = self._set_aside(place)
+            if not holds_only(aside, records):
+                # Somebody changed it at the last moment: it is the user's now.
+                rename_exclusive(aside, place)
+                return False
+        return self._move(source, place)
+
+    def _place_files(self, number: int) -> bool:
+        records = {stem.path: record_of(stem) for stem in self.earlier}
+        moved: list[tuple[Path, Path]] = []
+        for stem, name, place in zip(self.stems, self.layout.paths, self._places(number), strict=True):
+            source = self.layout.root / name
+            if self._is_placed(stem, place):
+                moved.append((source, place))
+                continue
+            self._require(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if not (self._clear(place, records.get(place)) and self._move(source, place)):
+                self._take_back(moved)
+                return False
+            moved.append((source, place))
+        return True
+
+    def _clear(self, place: Path, record: Record | None) -> bool:
+        """Set an earlier result aside; False when it was changed meanwhile. Anything else is left to the move."""
+        if not is_unmodified(place, record):
+            return True
+        aside = self._set_aside(place)
+        if is_unmodified(aside, record):
+            return True
+        rename_exclusive(aside, place)
+        return False
+
+    def _take_back(self, moved: list[tuple[Path, Path]]) -> None:
+        """Clear a number that could not be had for the whole set."""
+        for source, place in moved:
+            # Where the source still stands the file was copied across devices.
+            if source.exists():
+                place.unlink()
+            else:
+                rename_exclusive(place, source)
+        restore_aside(self.staging, self.destination)
+
+    def _set_aside(self, place: Path) -> Path:
+        name = place.relative_to(self.destination)
+        for folder in (self.staging, hidden_neighbour(self.staging, self.destination)):
+            make_staging(folder)
+            aside = folder / ASIDE / name
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                rename_exclusive(place, aside)
+            except OSError as error:
+                if error.errno != errno.EXDEV or aside.is_relative_to(self.destination):
+                    raise
+                continue
+            sync_folder(aside.parent)
+            return aside
+        raise AssertionError("the second folder lies on the device of the place")
+
+    def _move(self, source: Path, place: Path) -> bool:
+        """Rename what is staged; False when the name is taken."""
+        try:
+            rename_exclusive(source, place)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            near = hidden_neighbour(self.staging, place.parent)
+            if error.errno != errno.EXDEV or near == self.staging:
+                raise
+            if not _move_across(source, place, near):
+                return False
+        sync_folder(place.parent)
+        return True
+
+    def _require(self, source: Path) -> None:
+        if not source.exists():
+            raise PlacementError(
+                f"the finished {show_path(Path(source.name))} is neither in staging nor in its place",
+                remedy="retry the job",
+            )
+
+    def _clean(self, places: list[Path]) -> None:
+        """Remove what an earlier result and copies across devices left."""
+        shutil.rmtree(self.staging / ASIDE, ignore_errors=True)
+        unit = self.layout.unit_at(self.destination, 1)
+        for folder in {self.destination, unit.parent, *(place.parent for place in places)}:
+            hidden = hidden_neighbour(self.staging, folder)
+            if hidden != self.staging:
+                remove_staging(hidden)
+
+
+def restore_aside(staging: Path, destination: Path) -> None:
+    """Put an earlier result back that was set aside for one that never came; never over anything."""
+    for folder in (staging / ASIDE, hidden_neighbour(staging, destination) / ASIDE):
+        for path in sorted(folder.rglob("*")):
+            place = destination / path.relative_to(folder)
+            if path.is_dir() or os.path.lexists(place):
+                continue
+            place.parent.mkdir(parents=True, exist_ok=True)
+            rename_exclusive(path, place)
+
+
+def _move_across(source: Path, place: Path, near: Path) -> bool:
+    """Copy to a hidden folder beside the place first, so that it too appears whole and at once."""
+    make_staging(near)
+    copy = near / "copy" / source.name
+    shutil.rmtree(copy.parent, ignore_errors=True)
+    copy.parent.mkdir()
+    _copy_whole(source, copy)
+    try:
+        rename_exclusive(copy, place)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _copy_whole(source: Path, copy: Path) -> None:
+    if not source.is_dir():
+        copy_file(source, copy)
+        return
+    copy.mkdir()
+    for child in source.iterdir():
+        _copy_whole(child, copy / child.name)
+    sync_folder(copy)

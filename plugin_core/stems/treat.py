@@ -1,0 +1,197 @@
+"""From fetched parts to finished stems in staging: verified, aligned, converted, derived, tagged and hashed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePath
+from typing import Final
+
+import msgspec
+
+from plugin_core.audio.formats import AudioFormat, resolve_format
+from plugin_core.audio.info import AudioInfo
+from plugin_core.errors import PlacementError
+from plugin_core.model import Part, Separation, Source, Stem
+from plugin_core.stems.align import Alignment, measure_alignment
+from plugin_core.stems.conform import Shape, can_match_channels
+from plugin_core.stems.copying import copy_file, explain_os_error
+from plugin_core.stems.exclusive import sync_folder
+from plugin_core.stems.fingerprint import hash_file
+from plugin_core.stems.layout import ready_folder
+from plugin_core.stems.mix import write_products
+from plugin_core.stems.stopping import Stopper
+from plugin_core.stems.template import Template, template_values
+from plugin_core.stems.treatment import Product, list_products
+from plugin_core.stems.verify import BITS, Checked, verify_parts
+
+UNRELATED: Final = 0.02
+"""Correlation with the source below which the sum of several parts cannot come from it."""
+
+LOSSY_SLACK: Final = 4608
+"""Frames a lossy file may differ in length before it is encoded again for that alone."""
+
+TagStem = Callable[[Path, Path, str, Mapping[str, str]], None]
+"""Give a stem file tags: source, stem file, stem's title, provenance."""
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a treatment needs to know."""
+
+    source: Source
+    parts: tuple[Part, ...]
+    wish: Separation
+    template: Template
+    staging: Path
+    provenance: dict[str, str]
+    """Fields that go onto every stem; ``stem`` is added."""
+    tags: dict[str, str] = {}
+    """``artist``, ``title`` and ``album`` of the source, where the template asks for them."""
+
+
+class Treated(msgspec.Struct, frozen=True, kw_only=True):
+    """Finished stems in staging."""
+
+    stems: tuple[Stem, ...]
+    notes: tuple[str, ...] = ()
+
+
+def treat(task: Task, tag_stem: TagStem, stopper: Stopper, report: Callable[[float], None]) -> Treated:
+    """Make the finished stems; parts stay where they are, so that it can be done again after a crash.
+
+    Args:
+        task: what to do.
+        tag_stem: gives a file its tags, in place.
+        stopper: checked between blocks.
+        report: hears how far the computing is, 0..1.
+
+    Raises:
+        PlacementError: a part is damaged or does not belong to the source, or a file cannot be written.
+        SourceError: the source cannot be decoded.
+        TransientError: the disk is full.
+    """
+    products, notes = list_products(task.parts, task.wish)
+    checked = verify_parts(task.source.path, task.parts, stopper)
+    alignment = _align(task, checked, stopper)
+    chosen = resolve_format(task.wish.format, task.source)
+    root = ready_folder(task.staging, task.template.depth)
+    paths = {root / _path_of(task, product, chosen): product for product in products}
+    try:
+        shutil.rmtree(root, ignore_errors=True)
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        notes += _make_files(task, paths, checked, alignment.lag, chosen, stopper, report)
+        for path, product in paths.items():
+            stopper.check()
+            tag_stem(task.source.path, path, product.title, {**task.provenance, "stem": product.name})
+        stems = tuple(_finish(path, product, stopper) for path, product in paths.items())
+        for folder in {parent for path in paths for parent in path.parents if parent.is_relative_to(task.staging)}:
+            sync_folder(folder)
+    except OSError as error:
+        raise explain_os_error(error, task.staging) from error
+    return Treated(stems=stems, notes=(*_describe_changes(checked, alignment.lag, chosen), *notes))
+
+
+def _align(task: Task, checked: Checked, stopper: Stopper) -> Alignment:
+    if all(part.exact for part in task.parts):
+        return Alignment(0, 1.0)
+    shape = checked.source
+    paths = [
+        part.path
+        for part, info in zip(task.parts, checked.infos, strict=True)
+        if can_match_channels(info.channels, shape.channels)
+    ]
+    found = measure_alignment(task.source.path, paths, shape, stopper) if paths else Alignment(0, None)
+    if len(paths) > 1 and found.correlation is not None and found.correlation < UNRELATED:
+        raise PlacementError("the stems that came back are not of this song", remedy="retry the job")
+    return found
+
+
+def _path_of(task: Task, product: Product, chosen: AudioFormat) -> PurePath:
+    values = template_values(
+        task.source.path,
+        title=product.title,
+        suffix=chosen.suffix,
+        provider=task.wish.provider,
+        model=task.wish.model or "default",
+    )
+    return task.template.render(task.tags | values | {"title": task.tags.get("title", task.source.path.stem)})
+
+
+def _make_files(
+    task: Task,
+    paths: Mapping[Path, Product],
+    checked: Checked,
+    lag: int,
+    chosen: AudioFormat,
+    stopper: Stopper,
+    report: Callable[[float], None],
+) -> list[str]:
+    def tick(share: float) -> None:
+        stopper.check()
+        report(share)
+
+    computed = {}
+    for path, product in paths.items():
+        if product.plus is not None and _is_final(checked, product.plus, lag, chosen):
+            copy_file(task.parts[product.plus].path, path, stopper.check)
+        else:
+            computed[path] = product
+    if not computed:
+        return []
+    parts = [part.path for part in task.parts]
+    clipped = write_products(task.source.path, parts, computed, checked.source, lag, chosen, tick)
+    return [
+        f"{paths[path].title}: {count} samples were clipped at {chosen.bits} bits"
+        for path, count in clipped.items()
+        if count
+    ]
+
+
+def _is_final(checked: Checked, index: int, lag: int, chosen: AudioFormat) -> bool:
+    """Tell whether a part is already what is wanted: encoding it again could only lose something."""
+    info, shape = checked.infos[index], checked.source
+    if lag or info.container != chosen.container:
+        return False
+    if (info.sample_rate, info.channels) != (shape.sample_rate, shape.channels):
+        return False
+    difference = abs(checked.frames[index] - shape.frames)
+    if not chosen.is_lossless:
+        return difference <= LOSSY_SLACK
+    return difference == 0 and (info.encoding == "float" if chosen.is_float else BITS.get(info.encoding) == chosen.bits)
+
+
+def _finish(path: Path, product: Product, stopper: Stopper) -> Stem:
+    with path.open("rb+") as opened:
+        os.fsync(opened.fileno())
+    record = hash_file(path, stopper.check)
+    return Stem(name=product.name, label=product.label, path=path, size=record.size, sha256=record.sha256)
+
+
+def _describe_changes(checked: Checked, lag: int, chosen: AudioFormat) -> list[str]:
+    """Say what was done to the parts as a whole."""
+    shape = checked.source
+    notes = []
+    if lag:
+        notes.append(f"removed an offset of {lag} samples against the source")
+    notes += sorted({_describe_part(info, shape) for info in checked.infos} - {""})
+    lengths = {
+        frames - lag - shape.frames
+        for frames, info in zip(checked.frames, checked.infos, strict=True)
+        if info.sample_rate == shape.sample_rate and not (chosen.container == info.container and not chosen.is_lossless)
+    } - {0}
+    notes += [
+        f"{'cut' if extra > 0 else 'padded'} {abs(extra)} samples at the end to the source's length"
+        for extra in sorted(lengths)
+    ]
+    return notes
+
+
+def _describe_part(info: AudioInfo, shape: Shape) -> str:
+    changes = []
+    if info.sample_rate != shape.sample_rate:
+        changes.append(f"the source's {shape.sample_rate} Hz from {info.sample_rate} Hz")
+    if info.channels != shape.channels and can_match_channels(info.channels, shape.channels):
+        changes.append(f"the source's {shape.channels} channels from {info.channels}")
+    return f"restored {' and '.join(changes)}" if changes else ""

@@ -1,0 +1,60 @@
+"""What to make of a provider's parts: which files, out of what, under which names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from plugin_core.errors import PlacementError
+from plugin_core.model import Part, Separation
+from plugin_core.stems.naming import RESIDUAL, canonical, distinct, title, without
+
+
+class Product(msgspec.Struct, frozen=True):
+    """One file to make."""
+
+    name: str
+    """Canonical name."""
+    label: str
+    """The provider's word for it, or ours where it is derived."""
+    plus: int | None = None
+    """Index of the part it is."""
+    minus: tuple[int, ...] = ()
+    """Indexes of the parts to subtract from the source; empty for a part."""
+
+    @property
+    def title(self) -> str:
+        """Name for people."""
+        return title(self.name)
+
+
+def list_products(parts: Sequence[Part], wish: Separation) -> tuple[list[Product], list[str]]:
+    """Return the files to make, and what the user should know about wishes that could not be met.
+
+    Raises:
+        PlacementError: none of the wanted stems is there, or one to subtract is missing.
+    """
+    names = distinct([canonical(part.stem) for part in parts])
+    wanted = {canonical(stem) for stem in wish.stems}
+    products = [
+        Product(name, part.label, plus=index)
+        for index, (name, part) in enumerate(zip(names, parts, strict=True))
+        if not wanted or name in wanted or canonical(part.stem) in wanted
+    ]
+    products += [_subtract(stem, names) for stem in wish.minus]
+    if wish.residual:
+        products.append(Product(RESIDUAL, title(RESIDUAL), minus=tuple(range(len(parts)))))
+    if not products:
+        raise PlacementError(f"the provider gave none of the wanted stems, only {', '.join(names)}")
+    missing = sorted(wanted - {product.name for product in products} - set(names))
+    notes = [f"no {stem} came back, only {', '.join(names)}" for stem in missing]
+    unique = distinct([product.name for product in products])
+    return [msgspec.structs.replace(one, name=name) for one, name in zip(products, unique, strict=True)], notes
+
+
+def _subtract(stem: str, names: Sequence[str]) -> Product:
+    name = canonical(stem)
+    if name not in names:
+        raise PlacementError(f"{name} cannot be subtracted: the provider gave only {', '.join(names)}")
+    return Product(without(name), title(without(name)), minus=(names.index(name),))

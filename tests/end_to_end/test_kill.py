@@ -1,0 +1,145 @@
+"""Real processes killed and frozen at random: each song is separated once, nothing half-written is ever seen."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from plugin_core.audio.samples import to_integers
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+
+STEMS = ("Vocals", "Drums", "Bass", "Other")
+FINISH_SECONDS = 300
+
+
+def make_songs(folder: Path, count: int, seconds: float = 1.0, sample_rate: int = 22050) -> list[Path]:
+    """Write short songs, each with a content of its own."""
+    folder.mkdir()
+    songs = []
+    for number in range(count):
+        noise = np.random.default_rng(number).uniform(-0.4, 0.4, (int(seconds * sample_rate), 2))
+        songs.append(folder / f"Song {number:02}.wav")
+        soundfile.write(songs[-1], noise, sample_rate, subtype="PCM_16")
+    return songs
+
+
+def start(*arguments: object) -> subprocess.Popen[bytes]:
+    """Start the command line in a process of its own."""
+    command = [sys.executable, "-m", "plugin_core", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def finish(*arguments: object) -> list[dict[str, object]]:
+    """Run the command line to its end and return its events."""
+    command = [sys.executable, "-m", "plugin_core", *map(str, arguments), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=FINISH_SECONDS, check=False)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def assert_whole(stems: Path) -> None:
+    """Check that a visible stems folder holds the four stems of its song, summing to it exactly."""
+    song = stems.with_suffix(".wav")
+    source, _ = soundfile.read(song, always_2d=True)
+    parts = [soundfile.read(stems / f"{song.stem} - {name}.flac", dtype="int16", always_2d=True)[0] for name in STEMS]
+    total = np.sum([part.astype(np.int64) for part in parts], axis=0)
+    np.testing.assert_array_equal(total, to_integers(source, 16))
+
+
+@contextmanager
+def watched(folder: Path) -> Iterator[None]:
+    """Look into the folder all the time; every stems folder must be whole from the first moment it is seen."""
+    seen: set[Path] = set()
+    wrong: list[str] = []
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.005):
+            for stems in set(folder.glob("*.stems")) - seen:
+                seen.add(stems)
+                try:
+                    assert_whole(stems)
+                except Exception as error:  # noqa: BLE001 - whatever is wrong is the finding
+                    wrong.append(f"{stems.name}: {error}")
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join()
+    assert wrong == []
+    assert seen
+
+
+def assert_each_once(folder: Path, songs: list[Path]) -> None:
+    """Check that the folder holds the songs and one whole stems folder for each, and nothing else."""
+    expected = {song.name for song in songs} | {f"{song.stem}.stems" for song in songs}
+    assert {path.name for path in folder.iterdir()} == expected
+    for song in songs:
+        assert {path.name for path in song.with_suffix(".stems").iterdir()} == {
+            f"{song.stem} - {name}.flac" for name in STEMS
+        }
+        assert_whole(song.with_suffix(".stems"))
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.parametrize("processes", [1, 2], ids=["one-process", "two-on-one-store"])
+def test_fifty_songs_survive_thirty_kills(tmp_path: Path, home: Path, processes: int) -> None:
+    chance = random.Random(processes)
+    songs = make_songs(tmp_path / "music", 50)
+    with watched(tmp_path / "music"):
+        workers = [start("separate", *songs) for _ in range(processes)]
+        for _ in range(30):
+            time.sleep(chance.uniform(0.2, 1.6))  # the moment of the kill is what is being tried
+            victim = chance.randrange(processes)
+            kill(workers[victim])
+            workers[victim] = start("jobs", "resume")
+        for worker in workers:
+            assert worker.wait(FINISH_SECONDS) == 0
+        finish("jobs", "resume")
+    finish("separate", *songs)
+    assert_each_once(tmp_path / "music", songs)
+    jobs = finish("jobs", "list", "--limit", 1000)
+    assert [job["state"] for job in jobs if job.get("event") != "summary"] == ["done"] * 50
+    assert not any((home / "staging").glob("*"))
+
+
+def test_frozen_longer_than_its_lease_and_thawed(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEMBRIDGE_JOBS_LEASE_SECONDS", "1.5")
+    songs = make_songs(tmp_path / "music", 8)
+    with watched(tmp_path / "music"):
+        frozen = start("separate", *songs)
+        wait_for_claim(home)
+        os.kill(frozen.pid, signal.SIGSTOP)
+        try:
+            finish("jobs", "resume")
+        finally:
+            os.kill(frozen.pid, signal.SIGCONT)
+        assert frozen.wait(FINISH_SECONDS) == 0
+    assert_each_once(tmp_path / "music", songs)
+    assert not any((home / "staging").glob("*"))
+
+
+def wait_for_claim(home: Path) -> None:
+    """Wait until the process has begun to work on a song."""
+    while not any((home / "staging").glob("*/*")):
+        time.sleep(0.01)

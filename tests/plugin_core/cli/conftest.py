@@ -1,0 +1,61 @@
+"""The command line in this process, with a fake separator, and in a process of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from plugin_core.cli.face import Face
+from plugin_core.cli.guard import run
+from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, load_fakes, write_song
+
+
+class Result(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The JSON lines of standard output."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    def of(self, event: str) -> list[dict[str, Any]]:
+        """Return the events of one kind."""
+        return [one for one in self.events if one["event"] == event]
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def fake() -> FakeSeparator:
+    return FakeSeparator()
+
+
+@pytest.fixture
+def stembridge(
+    fake: FakeSeparator, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Run:
+    """Run a command line in this process; the fake is the default provider and the only plugin."""
+    monkeypatch.setenv("STEMBRIDGE_SEPARATE_PROVIDER", "fake")
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object, points: tuple[FakePoint, ...] = ()) -> Result:
+        capsys.readouterr()
+        face = Face(plugins=load_fakes(FakePoint("fake", FakePlugin(fake)), *points))
+        code = run([str(argument) for argument in arguments], face)
+        return Result(code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def song(tmp_path: Path) -> Path:
+    return write_song(tmp_path / "Song.flac")

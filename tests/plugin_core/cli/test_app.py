@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from plugin_core import hookimpl
+from plugin_core.cli.app import COMMANDS, build_app
+from plugin_core.cli.face import Face
+from tests.plugin_core.cli.conftest import Run
+from tests.plugin_core.cli.fakes import FakePoint, load_fakes
+
+#: The face of DESIGN section 6, as far as these commands go.
+PROMISED = {
+    "separate": "provider model option stems minus residual format to preset force dry-run json recursive yes",
+    "run": "provider model option stems minus residual format to force dry-run json recursive yes",
+    "jobs list": "json state limit",
+    "jobs show": "json",
+    "jobs resume": "json",
+    "jobs cancel": "json",
+    "jobs retry": "json no-run",
+    "jobs prune": "json older-than",
+    "models": "provider json",
+    "plugins": "json",
+    "doctor": "json",
+    "demo": "to json",
+}
+
+
+class Adding:
+    """A plugin with a command, and one that is named as a built-in."""
+
+    @hookimpl
+    def register_commands(self, group: click.Group) -> None:
+        @group.command("watch")
+        def watch() -> None:
+            """Watch folders."""
+            click.echo("watching")
+
+        @group.command("doctor")
+        def doctor() -> None:
+            """Take the place of the built-in one."""
+            click.echo("stolen")
+
+
+class Breaking:
+    @hookimpl
+    def register_commands(self, group: click.Group) -> None:
+        raise RuntimeError("broken")
+
+
+def find_command(words: str) -> click.Command:
+    context = click.Context(build_app(), obj=Face(plugins=load_fakes()))
+    command: click.Command | None = context.command
+    for word in words.split():
+        assert isinstance(command, click.Group)
+        command = command.get_command(context, word)
+    assert command is not None
+    return command
+
+
+@pytest.mark.parametrize("words", PROMISED)
+def test_every_promised_option_exists_and_is_explained(words: str) -> None:
+    options = [each for each in find_command(words).params if isinstance(each, click.Option)]
+    names = {name.removeprefix("--") for option in options for name in option.opts if name.startswith("--")}
+    assert names == set(PROMISED[words].split())
+    assert all(option.help for option in options)
+
+
+def test_every_command_of_the_help_page_exists_and_has_a_text() -> None:
+    assert {words.split()[0] for words in PROMISED} == set(COMMANDS)
+    for name in COMMANDS:
+        assert find_command(name).help
+
+
+def test_help_fits_eighty_columns_and_needs_no_command_module(stembridge: Run, home: Path) -> None:
+    result = stembridge("--help")
+    assert result.code == 0
+    assert all(len(line) <= 80 for line in result.out.splitlines())
+    assert stembridge().out == result.out
+    code = "import sys; from plugin_core.cli.guard import run; run(['--help'])\n"
+    code += "heavy = {'numpy', 'soundfile', 'httpx', 'rich', 'mutagen', 'sqlite3', 'plugin_core.cli.separate'}\n"
+    code += "print('loaded', sorted(heavy & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded []"
+    assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", PROMISED)
+def test_help_of_every_command(stembridge: Run, words: str) -> None:
+    result = stembridge(*words.split(), "--help")
+    assert result.code == 0
+    assert re.match(rf"Usage: stembridge {words}", result.out)
+    assert all(len(line) <= 80 for line in result.out.splitlines())
+
+
+def test_version_imports_next_to_nothing() -> None:
+    code = "import sys; sys.argv = ['stembridge', '--version']; from plugin_core.cli.entry import main; main()\n"
+    code += "ours = sorted(name for name in sys.modules if name.startswith('plugin_core'))\n"
+    code += "print(ours, 'click' in sys.modules, 'msgspec' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    ours = ["plugin_core", "plugin_core._version", "plugin_core.cli", "plugin_core.cli.entry"]
+    assert done.stdout.splitlines() == ["stembridge 0.1.0", f"{ours} False False"]
+
+
+def test_version_is_told_beside_other_options_too(stembridge: Run) -> None:
+    assert stembridge("-v", "--version").out == "stembridge 0.1.0\n"
+
+
+def test_plugins_add_commands_but_replace_none(stembridge: Run) -> None:
+    points = (FakePoint("adding", Adding()),)
+    assert stembridge("watch", points=points).out == "watching\n"
+    page = stembridge("--help", points=points).out
+    assert "watch     Watch folders." in page
+    assert page.count("  doctor ") == 1
+    assert "stolen" not in stembridge("doctor", "--help", points=points).out
+
+
+def test_a_plugin_that_breaks_takes_nothing_along(stembridge: Run) -> None:
+    result = stembridge("--help", points=(FakePoint("breaking", Breaking()),))
+    assert result.code == 0
+    assert "separate" in result.out
+    assert "plugin breaking failed in register_commands" in result.err

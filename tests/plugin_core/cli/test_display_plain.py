@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from plugin_core.cli.display_plain import PlainDisplay
+from plugin_core.cli.summary import Summary
+from plugin_core.errors import SourceError
+from plugin_core.model import JobState
+from tests.plugin_core.cli.jobs import make_job
+from tests.plugin_core.cli.test_throttle import Clock
+
+Capture = pytest.CaptureFixture[str]
+SONG = str(Path("/music/Song.flac"))
+STEMS = str(Path("/music/Song.stems"))
+
+
+def test_a_job_takes_a_few_lines_and_not_one_a_percent(capsys: Capture) -> None:
+    display = PlainDisplay(clock=Clock())
+    display.begin([make_job(JobState.QUEUED)])
+    states = [make_job(JobState.SUBMITTING)]
+    states += [make_job(JobState.RUNNING, fraction=number / 100, note="demix") for number in range(100)]
+    states += [make_job(JobState.FETCHING), make_job(JobState.PUBLISHING), make_job(JobState.DONE, notes=("a note",))]
+    previous = make_job(JobState.QUEUED)
+    for job in states:
+        display.change(job, previous)
+        previous = job
+    display.finish(Summary(done=1, seconds=12))
+    assert capsys.readouterr().out.splitlines() == [
+        f"{SONG}: running",
+        f"{SONG}: 25 %, demix",
+        f"{SONG}: 50 %, demix",
+        f"{SONG}: 75 %, demix",
+        f"{SONG}: vocals, other in {STEMS}",
+        "  note: a note",
+        "1 done in 12 s",
+    ]
+
+
+def test_slow_progress_shows_every_ten_seconds(capsys: Capture) -> None:
+    clock = Clock()
+    display = PlainDisplay(clock=clock)
+    waiting = make_job(JobState.RUNNING, note="place 3 in the queue")
+    display.begin([waiting])
+    for _ in range(30):
+        clock.now += 1
+        display.change(waiting, waiting)
+    assert capsys.readouterr().out.splitlines() == [f"{SONG}: place 3 in the queue"] * 3
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_what_went_wrong_goes_to_standard_error_even_if_quiet(capsys: Capture, quiet: bool) -> None:
+    display = PlainDisplay(quiet=quiet)
+    display.change(make_job(JobState.FAILED), make_job(JobState.RUNNING))
+    display.change(make_job(JobState.UNCONFIRMED, job_id="77"), make_job(JobState.SUBMITTING))
+    display.refuse(Path("/a.txt"), SourceError("/a.txt is not audio", remedy="leave it out"))
+    display.finish(Summary(failed=2, unfinished=1))
+    out, err = capsys.readouterr()
+    assert err.splitlines() == [
+        f"stembridge: {SONG}: failed: out of luck; try luck",
+        f"stembridge: {SONG}: unconfirmed: out of luck; try luck; if it has not: stembridge jobs retry 77",
+        "stembridge: /a.txt is not audio; leave it out",
+        "stopped; 1 job unfinished: stembridge jobs resume",
+    ]
+    assert bool(out) is not quiet
+
+
+def test_reused_result_names_its_folder(capsys: Capture) -> None:
+    PlainDisplay().reuse(make_job(JobState.DONE))
+    assert capsys.readouterr().out == f"{SONG}: made before, vocals, other in {STEMS}\n"

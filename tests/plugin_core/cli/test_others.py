@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from plugin_core.cli.checks import CHECKS
+from plugin_core.providers.local import plugin as local_plugin
+from tests.plugin_core.cli.conftest import Run
+from tests.plugin_core.cli.fakes import FakePoint
+
+LOCAL = (FakePoint("local", local_plugin),)
+
+
+def test_models_are_listed_and_searched(stembridge: Run) -> None:
+    table = stembridge("models").out.splitlines()
+    assert table[0].split() == ["PROVIDER", "MODEL", "PRICE/MIN", "RATING", "STEMS"]
+    assert "1.5 credits" in table[1]
+    assert table[2].endswith("free, premium           kick, snare (Drums apart)")
+    (model,) = stembridge("models", "SNARE apart", "--provider", "fake", "--json").events
+    assert (model["event"], model["provider"], model["id"]) == ("model", "fake", "drumsep")
+    assert stembridge("models", "theremin").err == "stembridge: no model matches 'theremin'\n"
+    assert stembridge("models", "--provider", "nobody").code == 2
+
+
+def test_plugins_name_what_they_add_and_what_is_broken(stembridge: Run) -> None:
+    assert stembridge("plugins").code == 0
+    result = stembridge("plugins", "--json", points=(FakePoint("broken", ImportError("no module\nof that name")),))
+    assert result.code == 1
+    broken, fake = result.events
+    assert (broken["name"], broken["hooks"], broken["error"]) == ("broken", [], "ImportError: no module of that name")
+    assert (fake["name"], fake["hooks"], fake["error"]) == ("fake", ["register_separators"], "")
+    assert "plugin broken" in result.err
+
+
+def test_doctor_finds_a_good_installation_well(stembridge: Run) -> None:
+    result = stembridge("doctor", "--json", points=LOCAL)
+    checks = result.of("check")
+    assert [check["name"] for check in checks] == list(CHECKS)
+    assert result.code == 0, result.out
+    assert not [check for check in checks if check["verdict"] == "wrong"]
+    assert {check["name"]: check["found"] for check in checks}["separation"].endswith("vocals, drums, bass, other")
+    assert result.events[-1]["exit_code"] == 0
+
+
+def test_doctor_says_what_to_mend_and_goes_on(stembridge: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "config.toml").write_text("[separate]\nprovider = 3\n")
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    result = stembridge("doctor", points=(FakePoint("broken", ImportError("gone")),))
+    assert result.code == 1
+    lines = result.out.splitlines()
+    assert (
+        f"wrong   settings     {home / 'config.toml'}, line 2: [separate] provider: expected `str`, got `int`" in lines
+    )
+    assert "wrong   plugins      broken: ImportError: gone" in lines
+    assert any(line.startswith("warning ffmpeg       not found") for line in lines)
+    assert lines[-1] == "2 things to mend"
+
+
+def test_doctor_tells_a_home_that_cannot_be_made(stembridge: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "file").touch()
+    monkeypatch.setenv("STEMBRIDGE_HOME", str(home / "file" / "home"))
+    checks = {check["name"]: check for check in stembridge("doctor", "--json").of("check")}
+    assert checks["home folder"]["verdict"] == "wrong"
+    assert "STEMBRIDGE_HOME" in checks["home folder"]["remedy"]
+    assert checks["job store"]["verdict"] == "wrong"
+
+
+def test_demo_measures_what_it_made(stembridge: Run, tmp_path: Path) -> None:
+    result = stembridge("demo", "--json", points=LOCAL)
+    assert result.code == 0, result.err
+    (score,) = result.of("score")
+    assert score["difference"] == 0.0
+    assert set(score["sdr"]) == {"vocals", "drums", "bass", "other"}
+    assert all(score["sdr"][name] > score["untouched"][name] + 3 for name in score["sdr"])
+    assert result.events[-1]["event"] == "summary"
+    assert len(list((tmp_path / "stembridge-demo" / "Small Hours.stems").iterdir())) == 4
+    people = stembridge("demo", points=LOCAL)
+    assert "made stembridge-demo (2)" in people.out
+    assert "The four stems add up to the song exactly, sample for sample." in people.out

@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from plugin_core.errors import OutcomeUnknownError, RefusedError, ServiceError
+from tests.plugin_core.cli.conftest import Run
+from tests.plugin_core.cli.fakes import FakeSeparator, write_song
+
+
+def made(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.stems/*"))
+
+
+def test_stems_stand_beside_the_song(stembridge: Run, song: Path, tmp_path: Path) -> None:
+    result = stembridge("separate", song)
+    assert (result.code, result.err) == (0, "")
+    assert made(tmp_path) == ["Song.stems/Song - Instrumental.flac", "Song.stems/Song - Vocals.flac"]
+    lines = result.out.splitlines()
+    assert lines[0] == "Song.flac: running"
+    assert "Song.flac: vocals, instrumental in Song.stems" in lines
+    assert lines[-1].startswith("1 done in ")
+
+
+def test_options_reach_the_provider(stembridge: Run, song: Path, fake: FakeSeparator, tmp_path: Path) -> None:
+    result = stembridge(
+        *("separate", song, "--provider", "fake", "--model", "halves", "--option", "a=1", "--option", "b = x=y"),
+        *("--stems", "Vocals", "--format", "wav16", "--to", "out"),
+    )
+    assert result.code == 0, result.err
+    operation = fake.submitted[0].operation
+    assert operation.options == {"a": "1", "b": "x=y"}  # type: ignore[union-attr]
+    assert operation.stems == ("vocals",)  # type: ignore[union-attr]
+    assert made(tmp_path) == ["out/Song.stems/Song - Vocals.wav"]
+
+
+def test_json_tells_every_state_and_ends_with_the_summary(stembridge: Run, song: Path) -> None:
+    result = stembridge("separate", song, "--json")
+    assert result.code == 0
+    jobs = result.of("job")
+    states = list(dict.fromkeys(job["state"] for job in jobs))
+    assert states == ["queued", "submitting", "running", "fetching", "publishing", "done"]
+    assert len({job["id"] for job in jobs}) == 1
+    stems = jobs[-1]["stems"]
+    assert [stem["name"] for stem in stems] == ["vocals", "instrumental"]
+    assert all(Path(stem["path"]).is_file() for stem in stems)
+    assert result.events[-1]["event"] == "summary"
+    assert (result.events[-1]["done"], result.events[-1]["exit_code"]) == (1, 0)
+
+
+def test_finished_work_is_reused_and_force_does_it_anew(stembridge: Run, song: Path, fake: FakeSeparator) -> None:
+    stembridge("separate", song)
+    again = stembridge("separate", song, "--json")
+    assert (again.code, again.events[-1]["reused"], again.events[-1]["done"]) == (0, 1, 0)
+    assert again.of("job")[0]["state"] == "done"
+    assert len(fake.submitted) == 1
+    assert "Song.flac: made before, vocals, instrumental in Song.stems" in stembridge("separate", song).out
+    forced = stembridge("separate", song, "--force", "--json")
+    assert (forced.code, forced.events[-1]["done"]) == (0, 1)
+    assert len(fake.submitted) == 2
+
+
+def test_dry_run_writes_nothing(stembridge: Run, song: Path, home: Path, tmp_path: Path, fake: FakeSeparator) -> None:
+    fake.price = 2.5
+    before = sorted(tmp_path.rglob("*"))
+    result = stembridge("separate", song, "--dry-run", "--minus", "vocals", "--residual")
+    assert result.code == 0
+    assert result.out.splitlines() == [
+        "Song.flac (1 s): fake halves: without vocals",
+        *(
+            f"  {Path('Song.stems', f'Song - {name}.flac')}"
+            for name in ("Vocals", "Instrumental", "No Vocals", "Residual")
+        ),
+        "1 track with fake, about 2.5 credits",
+        "dry run: nothing was made",
+    ]
+    (plan,) = stembridge("separate", song, "-n", "--json").of("plan")
+    assert (plan["provider"], plan["model"], plan["credits"]) == ("fake", "halves", 2.5)
+    assert [stem["name"] for stem in plan["stems"]] == ["vocals", "instrumental"]
+    assert sorted(tmp_path.rglob("*")) == before
+    assert list(home.iterdir()) == []
+    assert fake.submitted == []
+
+
+def test_dry_run_foresees_the_numbered_neighbour(stembridge: Run, song: Path, tmp_path: Path) -> None:
+    (tmp_path / "Song.stems").mkdir()
+    (tmp_path / "Song.stems" / "mine.txt").touch()
+    foreseen = stembridge("separate", song, "--dry-run", "--json").of("plan")[0]["stems"]
+    placed = stembridge("separate", song, "--json").of("job")[-1]["stems"]
+    assert placed == foreseen
+    assert "Song (2).stems" in placed[0]["path"]
+
+
+def test_price_is_told_and_without_a_terminal_not_asked(stembridge: Run, tmp_path: Path, fake: FakeSeparator) -> None:
+    fake.price = 1.25
+    songs = [write_song(tmp_path / f"{number}.flac", seed=number) for number in range(3)]
+    result = stembridge("separate", *songs)
+    assert result.code == 0
+    assert result.out.splitlines()[0] == "3 tracks with fake, about 3.75 credits"
+
+
+def test_bad_sources_are_told_and_the_rest_goes_on(stembridge: Run, song: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not audio")
+    (tmp_path / "empty.wav").touch()
+    result = stembridge("separate", "notes.txt", song, "empty.wav")
+    assert result.code == 1
+    assert len(result.err.splitlines()) == 2
+    assert all("notes.txt" in line or "empty.wav" in line for line in result.err.splitlines())
+    assert result.out.splitlines()[-1].startswith("1 done, 2 failed in ")
+    again = stembridge("separate", "notes.txt", song, "--json")
+    (error,) = again.of("error")
+    assert error["source"] == str(tmp_path / "notes.txt")
+    assert error["exit_code"] == 1
+    assert (again.events[-1]["failed"], again.events[-1]["exit_code"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["gone.flac"], "no such file: gone.flac"),
+        (["folder"], "folder is a folder; add --recursive to take every song in it"),
+        (["*.ogg"], "no audio file matches *.ogg"),
+        (["Song.flac", "--provider", "fkae"], "no separator 'fkae'; did you mean 'fake'?"),
+        (["Song.flac", "--model", "halvs"], "no model 'halvs'; did you mean 'halves'?"),
+        (["Song.flac", "--preset", "karaoki"], "no preset 'karaoki'; did you mean 'karaoke'?"),
+        (["Song.flac", "--option", "a"], "invalid value: 'a' is not KEY=VALUE; try 'stembridge separate --help'"),
+        (["Song.flac", "--stems", ","], "invalid value: name at least one stem; try 'stembridge separate --help'"),
+        (
+            ["Song.flac", "--to", "Song.flac"],
+            "invalid value: 'Song.flac' is a file, not a folder; try 'stembridge separate --help'",
+        ),
+    ],
+    ids=["file", "folder", "pattern", "provider", "model", "preset", "option", "stems", "to"],
+)
+def test_usage_errors_start_nothing(
+    stembridge: Run, song: Path, tmp_path: Path, arguments: list[str], message: str, fake: FakeSeparator
+) -> None:
+    (tmp_path / "folder").mkdir()
+    result = stembridge("separate", *arguments)
+    assert (result.code, result.out) == (2, "")
+    # click's own words around a bad value differ from release to release
+    assert result.err.replace("invalid value for '--to': ", "invalid value: ") == f"stembridge: {message}\n"
+    assert fake.submitted == []
+
+
+def test_broken_settings_name_file_line_and_key(stembridge: Run, song: Path, home: Path) -> None:
+    (home / "config.toml").write_text('[separate]\nformat = "flac"\nmodle = "x"\n')
+    result = stembridge("separate", song)
+    assert result.code == 2
+    assert f"{home / 'config.toml'}, line 3: unknown key 'modle' in [separate], did you mean 'model'?" in result.err
+    (home / "config.toml").write_text('[separate]\nformat = "flac\n')
+    result = stembridge("separate", song, "--json")
+    assert result.code == 2
+    assert f"{home / 'config.toml'}, line 2" in result.err
+    assert [event["event"] for event in result.events] == ["error", "summary"]
+
+
+def test_settings_choose_format_and_preset(stembridge: Run, song: Path, home: Path, tmp_path: Path) -> None:
+    (home / "config.toml").write_text(
+        '[separate]\npreset = "mine"\n[presets.mine]\n'
+        'operations = [{ kind = "separation", provider = "fake", stems = ["vocals"], format = "wav16" }]\n'
+    )
+    assert stembridge("separate", song).code == 0
+    assert made(tmp_path) == ["Song.stems/Song - Vocals.wav"]
+
+
+def test_run_does_every_operation_of_a_preset(stembridge: Run, song: Path, home: Path, tmp_path: Path) -> None:
+    (home / "config.toml").write_text(
+        '[presets.both]\noperations = [{ kind = "separation", provider = "fake", stems = ["vocals"] },'
+        ' { kind = "separation", provider = "fake", stems = ["instrumental"] }]\n'
+    )
+    result = stembridge("run", "both", song, "--json")
+    assert result.code == 0, result.err
+    assert result.events[-1]["done"] == 2
+    assert {name.rsplit(" - ")[1] for name in made(tmp_path)} == {"Vocals.flac", "Instrumental.flac"}
+    assert stembridge("run", "boht", song).err == "stembridge: no preset 'boht'; did you mean 'both'?\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "state"),
+    [
+        (ServiceError("too long for this model"), 1, "failed"),
+        (RefusedError("no credits left", remedy="buy some"), 3, "failed"),
+        (OutcomeUnknownError("the answer was lost"), 4, "unconfirmed"),
+    ],
+    ids=["failed", "refused", "unconfirmed"],
+)
+def test_exit_codes_of_jobs(
+    stembridge: Run,
+    song: Path,
+    fake: FakeSeparator,
+    error: Exception,
+    code: int,
+    state: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def find_nothing(_order: object) -> None:
+        raise OutcomeUnknownError("the service cannot tell")
+
+    monkeypatch.setattr(fake, "find", find_nothing)
+    fake.submit_errors["Song.flac"] = error
+    result = stembridge("separate", song, "--json")
+    assert result.code == code
+    last = result.of("job")[-1]
+    assert (last["state"], last["error"]["exit_code"]) == (state, code)
+    assert result.events[-1]["exit_code"] == code
+
+
+def test_a_refused_account_ends_the_run_before_it_starts(stembridge: Run, song: Path, fake: FakeSeparator) -> None:
+    fake.plan_error = RefusedError("the token is not valid", remedy="stembridge login fake")
+    result = stembridge("separate", song)
+    assert (result.code, result.err) == (3, "stembridge: the token is not valid; stembridge login fake\n")
+
+
+def test_unconfirmed_work_is_not_paid_again_without_a_word(
+    stembridge: Run, song: Path, fake: FakeSeparator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def find_nothing(_order: object) -> None:
+        raise OutcomeUnknownError("the service cannot tell")
+
+    monkeypatch.setattr(fake, "find", find_nothing)
+    fake.submit_errors["Song.flac"] = OutcomeUnknownError("the answer was lost")
+    assert stembridge("separate", song).code == 4
+    fake.submit_errors.clear()
+    again = stembridge("separate", song)
+    assert again.code == 4
+    assert "stembridge jobs retry" in again.err
+    assert fake.submitted == []
+
+
+def test_quiet_says_nothing_when_all_is_well(stembridge: Run, song: Path) -> None:
+    assert stembridge("--quiet", "separate", song) == (0, "", "")
+
+
+def test_recursive_takes_a_tree(stembridge: Run, tmp_path: Path) -> None:
+    write_song(tmp_path / "music" / "a" / "1.flac", seed=1)
+    write_song(tmp_path / "music" / "b" / "1.flac", seed=2)
+    result = stembridge("separate", "-r", "music")
+    assert result.code == 0
+    assert len(made(tmp_path)) == 4
+    assert stembridge("separate", "-r", "music", "--json").events[-1]["reused"] == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_that_are_not_utf8(stembridge: Run, tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9 [x] :smile:.flac")
+    write_song(tmp_path / "plain.flac").rename(tmp_path / name)
+    result = stembridge("separate", name)
+    assert result.code == 0, result.err
+    assert result.out.splitlines()[0] == r"caf\udce9 [x] :smile:.flac: running"
+    (job, *_) = stembridge("separate", name, "--json").of("job")
+    assert bytes.fromhex(job["source"].removeprefix("bytes:")).endswith(b"caf\xe9 [x] :smile:.flac")

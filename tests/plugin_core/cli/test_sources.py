@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from plugin_core.cli.sources import find_sources
+from plugin_core.errors import UsageError
+
+
+@pytest.fixture(autouse=True)
+def music(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Build a folder with songs, other files, results and hidden entries."""
+    folder = tmp_path / "music"
+    for name in (
+        "b.flac",
+        "a.WAV",
+        "cover.jpg",
+        ".hidden.flac",
+        ".cache/x.flac",
+        "disc/02.mp3",
+        "disc/01.mp3",
+        "b.stems/b - Vocals.flac",
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def names(*arguments: str, recursive: bool = False, results: Path | None = None) -> list[str]:
+    found = find_sources(arguments, recursive=recursive, results=results)
+    assert all(path.is_absolute() for path in found)
+    return [path.relative_to(Path.cwd()).as_posix() for path in found]
+
+
+def test_files_keep_their_order_and_come_once() -> None:
+    assert names("b.flac", "a.WAV", "./b.flac", str(Path.cwd() / "a.WAV")) == ["b.flac", "a.WAV"]
+
+
+def test_a_named_file_is_taken_whatever_it_is_called() -> None:
+    assert names("cover.jpg") == ["cover.jpg"]
+
+
+def test_walk_takes_audio_and_passes_over_the_rest() -> None:
+    assert names(".", recursive=True) == ["a.WAV", "b.flac", "disc/01.mp3", "disc/02.mp3"]
+
+
+def test_folder_needs_recursive() -> None:
+    with pytest.raises(UsageError, match=r"disc is a folder; add --recursive"):
+        names("b.flac", "disc")
+
+
+def test_own_results_named_by_a_shell_are_passed_over() -> None:
+    assert names("a.WAV", "b.flac", "b.stems") == ["a.WAV", "b.flac"]
+
+
+def test_own_results_named_alone_are_a_folder() -> None:
+    with pytest.raises(UsageError, match="is a folder"):
+        names("b.stems")
+    assert names("b.stems", recursive=True) == ["b.stems/b - Vocals.flac"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*", ["a.WAV", "b.flac"]),
+        ("*.fl?c", ["b.flac"]),
+        ("disc/0[12].mp3", ["disc/01.mp3", "disc/02.mp3"]),
+        ("**/*.mp3", ["disc/01.mp3", "disc/02.mp3"]),
+        ("**/*", ["a.WAV", "b.flac", "disc/01.mp3", "disc/02.mp3"]),
+        ("*.jpg", ["cover.jpg"]),
+    ],
+)
+def test_patterns_are_expanded(pattern: str, expected: list[str]) -> None:
+    assert names(pattern) == expected
+
+
+def test_a_file_called_like_a_pattern_wins() -> None:
+    Path("01 [live].flac").touch()
+    Path("01 l.flac").touch()
+    assert names("01 [live].flac") == ["01 [live].flac"]
+
+
+def test_pattern_without_a_match_is_an_error() -> None:
+    with pytest.raises(UsageError, match=r"no audio file matches \*\.ogg"):
+        names("b.flac", "*.ogg")
+
+
+def test_missing_file_is_named_before_anything_else() -> None:
+    with pytest.raises(UsageError, match=r"^no such file: gone\.flac \(and 1 other\)$"):
+        names("b.flac", "gone.flac", "also.flac")
+
+
+def test_folder_without_audio_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=r"no audio file in .*empty"):
+        find_sources([str(tmp_path / "empty")], recursive=True)
+
+
+def test_results_folder_is_no_source() -> None:
+    assert names(".", recursive=True, results=Path.cwd() / "disc") == ["a.WAV", "b.flac"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_links(tmp_path: Path) -> None:
+    Path("link").symlink_to(Path.cwd() / "disc")
+    Path("same.flac").symlink_to("b.flac")
+    Path("broken.flac").symlink_to("nowhere.flac")
+    assert names("b.flac", "same.flac") == ["b.flac"]
+    found = names(".", recursive=True)
+    assert not [name for name in found if name.startswith("link/")]
+    assert "broken.flac" in found  # named later as a source that cannot be read, not silently dropped
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_that_are_not_utf8() -> None:
+    name = os.fsdecode(b"caf\xe9.flac")
+    Path(name).touch()
+    assert Path(name).absolute() in find_sources(["."], recursive=True)

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from plugin_core.demo.song import LENGTH, TITLE, compose, mix, write_song
+from plugin_core.demo.synth import RATE
+
+
+def test_parts_are_always_the_same() -> None:
+    first, second = compose(), compose()
+    assert list(first) == ["vocals", "drums", "bass", "other"]
+    for name, part in first.items():
+        assert part.shape == (LENGTH, 2)
+        np.testing.assert_array_equal(part, second[name])
+
+
+def test_the_song_is_about_twelve_seconds() -> None:
+    assert LENGTH == 12 * RATE
+
+
+def test_the_mix_is_the_exact_sum_below_full_scale() -> None:
+    parts = compose()
+    total = np.sum([part.astype(np.int64) for part in parts.values()], axis=0)
+    np.testing.assert_array_equal(mix(parts), total)
+    assert 8000 < np.abs(total).max() < 32767
+
+
+def test_vocals_and_bass_are_centred_and_the_rest_is_not() -> None:
+    parts = compose()
+    for name in ("vocals", "bass"):
+        np.testing.assert_array_equal(parts[name][:, 0], parts[name][:, 1])
+    left, right = parts["other"].astype(float).T
+    assert abs(np.corrcoef(left, right)[0, 1]) < 0.9
+
+
+def test_written_file_holds_the_samples_and_its_title(tmp_path: Path) -> None:
+    part = compose()["drums"]
+    write_song(tmp_path / "song.flac", part)
+    np.testing.assert_array_equal(soundfile.read(tmp_path / "song.flac", dtype="int16")[0], part)
+    with soundfile.SoundFile(tmp_path / "song.flac") as file:
+        assert (file.title, file.subtype, file.samplerate) == (TITLE, "PCM_16", RATE)

@@ -1,0 +1,490 @@
+"""The life of a job under an engine, with everything that can go wrong in it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from plugin_core.errors import (
+    OutcomeUnknownError,
+    RefusedError,
+    ServiceError,
+    SettingsError,
+    SourceError,
+    StembridgeError,
+    TransientError,
+)
+from plugin_core.jobs.dedupe import forced_key
+from plugin_core.jobs.engine import Done, Engine, Wait
+from plugin_core.jobs.store import JobStore
+from plugin_core.jobs.work import Staged
+from plugin_core.model import Job, JobState, Progress, Ticket
+from plugin_core.protocols import Finished, Report, Waiting
+from tests.plugin_core.jobs.conftest import FAST, Heard
+from tests.plugin_core.jobs.fakes import FakeWork, make_job, make_stem
+
+PATIENCE = 20.0
+
+
+def run(engine: Engine, ids: list[str] | None = None) -> None:
+    asyncio.run(asyncio.wait_for(engine.run(ids), PATIENCE))
+
+
+def test_job_goes_through_every_state(engine: Engine, store: JobStore, work: FakeWork, heard: Heard) -> None:
+    job, _ = store.add(make_job())
+    run(engine)
+    done = store.get(job.id)
+    assert heard.states == ["submitting", "running", "fetching", "publishing", "done"]
+    assert work.calls == ["prepare", "submit", "poll", "fetch", "target", "publish", "discard"]
+    assert (done.stems, done.notes, done.problem) == ((make_stem(job),), ("treated",), None)
+    assert done.target == Path(f"/music/{job.id}.stems")
+    assert store.leftovers() == []
+
+
+def test_each_state_is_stored_before_its_effect(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    job, _ = store.add(make_job())
+    seen: list[tuple[str, str]] = []
+    work.on_call = lambda name, _: seen.append((name, store.get(job.id).state.value))
+    run(engine)
+    assert dict(seen) == {
+        "prepare": "queued",
+        "submit": "submitting",
+        "poll": "running",
+        "fetch": "fetching",
+        "target": "publishing",
+        "publish": "publishing",
+        "discard": "done",
+    }
+
+
+@pytest.mark.parametrize("method", ["prepare", "submit", "poll", "fetch", "target", "publish"])
+def test_transient_errors_pass(engine: Engine, store: JobStore, work: FakeWork, method: str) -> None:
+    job, _ = store.add(make_job())
+    work.fail(method, [TransientError("the share is gone"), TransientError("again", retry_after=0.01)])
+    run(engine)
+    assert store.get(job.id).state is JobState.DONE
+    assert work.calls.count(method) == 3
+    assert len(work.service.lines("creates")) == 1
+
+
+def test_waiting_job_says_why(engine: Engine, store: JobStore, work: FakeWork, heard: Heard) -> None:
+    store.add(make_job())
+    work.fail("prepare", [TransientError("disk full", remedy="free some space")])
+    run(engine)
+    problems = [job.problem for job, _ in heard.changes if job.problem]
+    assert [(problem.kind, problem.message, problem.remedy) for problem in problems] == [
+        ("TransientError", "disk full", "free some space")
+    ]
+
+
+@pytest.mark.parametrize("method", ["prepare", "submit", "poll", "fetch", "publish"])
+@pytest.mark.parametrize("error", [RefusedError("no credits", remedy="buy some"), SourceError("changed")], ids=repr)
+def test_permanent_errors_fail_at_once(
+    engine: Engine, store: JobStore, work: FakeWork, method: str, error: StembridgeError
+) -> None:
+    job, _ = store.add(make_job())
+    work.fail(method, [error])
+    run(engine)
+    failed = store.get(job.id)
+    assert failed.state is JobState.FAILED and failed.problem is not None
+    assert (failed.problem.kind, failed.problem.message) == (type(error).__name__, error.message)
+    assert failed.problem.exit_code == error.exit_code
+    assert work.calls[-1] == "discard"
+
+
+def test_unexpected_error_names_its_type_and_hides_the_traceback(
+    engine: Engine, store: JobStore, work: FakeWork, caplog: pytest.LogCaptureFixture
+) -> None:
+    job, _ = store.add(make_job())
+    work.fail("poll", [KeyError("status")])
+    run(engine)
+    problem = store.get(job.id).problem
+    assert problem is not None and problem.kind == "PluginError" and "KeyError" in problem.message
+    assert "Traceback" in caplog.text and "Traceback" not in problem.message
+
+
+@pytest.mark.parametrize("charged", [True, False], ids=["charged", "not charged"])
+def test_lost_answer_is_looked_for(engine: Engine, store: JobStore, work: FakeWork, charged: bool) -> None:
+    job, _ = store.add(make_job())
+    work.fail("late_submit" if charged else "submit", [OutcomeUnknownError("timeout")])
+    run(engine)
+    assert store.get(job.id).state is JobState.DONE
+    assert work.service.lines("creates") == [job.id]
+    # Absence is believed only when seen twice.
+    assert work.calls.count("find") == (1 if charged else 2)
+
+
+def test_unknowable_outcome_becomes_unconfirmed(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    job, _ = store.add(make_job())
+    work.knows_absence = False
+    work.fail("submit", [OutcomeUnknownError("timeout")])
+    run(engine)
+    parked = store.get(job.id)
+    assert parked.state is JobState.UNCONFIRMED and parked.problem is not None
+    assert parked.problem.exit_code == 4
+    assert f"stembridge jobs retry {job.id}" in parked.problem.remedy
+    assert work.calls.count("find") > 1 and work.calls.count("submit") == 1 and "discard" not in work.calls
+    store.retry(job.id)
+    run(engine)
+    assert store.get(job.id).state is JobState.DONE
+
+
+def test_search_outlives_transient_errors(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    job, _ = store.add(make_job())
+    work.fail("late_submit", [OutcomeUnknownError("timeout")])
+    work.fail("find", [TransientError("offline")] * 5)
+    run(engine)
+    assert store.get(job.id).state is JobState.DONE
+    assert work.service.lines("creates") == [job.id]
+
+
+def test_broken_provider_does_not_lose_a_paid_job(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    job, _ = store.add(make_job())
+    work.fail("late_submit", [KeyError("hash")])
+    run(engine)
+    assert store.get(job.id).state is JobState.DONE
+    assert work.service.lines("creates") == [job.id]
+
+
+def test_broken_provider_is_not_asked_for_ever(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    job, _ = store.add(make_job())
+    work.fail("submit", [KeyError("hash")])
+    run(engine)
+    assert store.get(job.id).state is JobState.FAILED
+    assert work.calls.count("submit") == 1
+
+
+def test_local_work_is_done_again_when_its_files_are_gone(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    work.is_remote = False
+    job, _ = store.add(make_job())
+    work.fail("fetch", [TransientError("staging is gone")])
+    run(engine)
+    assert store.get(job.id).state is JobState.DONE
+    assert work.calls.count("poll") == 2
+
+
+def test_same_content_is_bought_once(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    first, _ = store.add(make_job(1))
+    twin, is_new = store.add(make_job(1, path=Path("/music/copy.wav")))
+    work.reusable = Staged(stems=(make_stem(first),))
+    assert is_new
+    run(engine)
+    assert store.get(twin.id).state is JobState.DONE and store.get(twin.id).stems == (make_stem(first),)
+    assert work.service.lines("creates") == [first.id]
+
+
+@pytest.mark.parametrize("case", ["forced", "results gone"])
+def test_done_twin_is_not_used(engine: Engine, store: JobStore, work: FakeWork, case: str) -> None:
+    first, _ = store.add(make_job(1))
+    run(engine)
+    second = make_job(1)
+    if case == "forced":
+        work.reusable = Staged(stems=(make_stem(first),))
+        second = msgspec.structs.replace(second, dedupe=forced_key(second.dedupe))
+    store.add(second)
+    run(engine)
+    assert work.service.lines("creates") == [first.id, second.id]
+
+
+@pytest.mark.parametrize("state", ["prepare", "submit", "poll", "fetch"])
+def test_cancel_ends_the_running_effect(engine: Engine, store: JobStore, work: FakeWork, state: str) -> None:
+    job, _ = store.add(make_job())
+
+    async def hang() -> None:
+        store.request_cancel(job.id)
+        await asyncio.Event().wait()
+
+    work.fail("late_submit" if state == "submit" else state, [hang])
+    run(engine)
+    assert store.get(job.id).state is JobState.CANCELLED
+    cancelled = [] if state == "prepare" else [f"remote-{job.id}"]
+    assert work.service.lines("cancels") == cancelled
+    assert work.calls[-1] == "discard"
+
+
+def test_cancel_before_the_call_was_sent_costs_nothing(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    job, _ = store.add(make_job())
+
+    async def hang() -> None:
+        store.request_cancel(job.id)
+        await asyncio.Event().wait()
+
+    work.fail("submit", [hang])
+    run(engine)
+    assert store.get(job.id).state is JobState.CANCELLED
+    assert work.service.lines("creates") == [] and work.service.lines("cancels") == []
+
+
+def test_queued_job_is_cancelled_without_a_slot(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    work.limit = 1
+    first, _ = store.add(make_job(1))
+    second, _ = store.add(make_job(2))
+    store.request_cancel(second.id)
+    run(engine, [second.id])
+    assert store.get(second.id).state is JobState.CANCELLED
+    assert store.get(first.id).state is JobState.QUEUED
+    assert work.calls == ["discard"]
+
+
+def test_cancel_after_the_target_was_chosen_comes_too_late(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    job, _ = store.add(make_job())
+    work.fail("publish", [lambda: store.request_cancel(job.id)])
+    run(engine)
+    assert store.get(job.id).state is JobState.DONE
+    assert "cancel" not in work.calls
+
+
+def test_service_that_cannot_cancel_is_quoted(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    job, _ = store.add(make_job())
+    work.fail("poll", [lambda: store.request_cancel(job.id), TransientError("not reached")])
+    work.polls = 5
+    work.fail("cancel", [TransientError("offline"), ServiceError("already in progress")])
+    run(engine)
+    cancelled = store.get(job.id)
+    assert cancelled.state is JobState.CANCELLED
+    assert "already in progress" in cancelled.notes[-1]
+    assert work.calls.count("cancel") == 2
+
+
+def test_failed_tidying_never_fails_the_job_and_is_repeated(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    job, _ = store.add(make_job())
+    work.fail("discard", [TransientError("share gone"), OSError("busy")])
+    run(engine)
+    assert store.get(job.id).state is JobState.DONE
+    assert [left.id for left in store.leftovers()] == [job.id]
+    assert store.prune(-1) == 0
+    assert asyncio.run(engine.discard_leftovers()) == 0
+    assert asyncio.run(engine.discard_leftovers()) == 1
+    assert store.prune(-1) == 1
+
+
+def test_progress_is_told_and_throttled(store: JobStore, work: FakeWork, heard: Heard) -> None:
+    class Chatty(FakeWork):
+        async def poll(self, job: Job, attempt: str, report: Report) -> Waiting | Finished:
+            for number in range(2000):
+                report(Progress(fraction=number / 2000))
+                if number % 100 == 0:
+                    await asyncio.sleep(0.002)
+            while store.get(job.id).progress != Progress(fraction=1999 / 2000):  # noqa: ASYNC110 - a store has no event
+                await asyncio.sleep(0.005)
+            return Finished()
+
+    job, _ = store.add(make_job())
+    run(Engine(store, lambda job: Chatty(work.service), heard, policy=FAST))
+    fractions = [after.progress.fraction for after, _ in heard.changes if after.progress]
+    assert fractions[-1] == 1999 / 2000 and 1 <= len(fractions) <= 20
+    assert store.get(job.id).progress is None
+
+
+def test_slots_limit_jobs_alive_at_the_service(store: JobStore, work: FakeWork, heard: Heard) -> None:
+    work.limit, work.polls = 2, 3
+    jobs = [store.add(make_job(number))[0] for number in range(6)]
+    alive: list[int] = []
+
+    def count(name: str, job: Job) -> None:
+        held = (JobState.SUBMITTING, JobState.RUNNING, JobState.FETCHING)
+        alive.append(len(store.list(held)))
+
+    work.on_call = count
+    run(Engine(store, lambda job: work, heard, policy=FAST))
+    assert max(alive) == 2
+    assert [store.get(job.id).state for job in jobs] == [JobState.DONE] * 6
+
+
+def test_unknown_slots_count_as_one(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    job, _ = store.add(make_job())
+    work.fail("slots", [RefusedError("token revoked")])
+    work.fail("prepare", [RefusedError("token revoked")])
+    run(engine)
+    problem = store.get(job.id).problem
+    assert problem is not None and problem.message == "token revoked"
+
+
+def test_jobs_added_meanwhile_are_noticed(engine: Engine, store: JobStore, store_path: Path, work: FakeWork) -> None:
+    store.add(make_job(1))
+    added: list[Job] = []
+
+    def add() -> None:
+        with JobStore(store_path) as other:
+            added.append(other.add(make_job(2))[0])
+
+    work.fail("fetch", [add])
+    run(engine)
+    assert store.get(added[0].id).state is JobState.DONE
+
+
+def test_run_leaves_other_jobs_alone(engine: Engine, store: JobStore) -> None:
+    own, _ = store.add(make_job(1))
+    other, _ = store.add(make_job(2))
+    run(engine, [own.id])
+    assert (store.get(own.id).state, store.get(other.id).state) == (JobState.DONE, JobState.QUEUED)
+
+
+def test_run_brings_home_what_holds_the_slot(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    work.limit = 1
+    holder, _ = store.add(make_job(1))
+    owner = store.new_owner()
+    claimed = store.claim(owner, ids=None, slots={"fake": 1})
+    assert claimed is not None
+    running = msgspec.structs.replace(claimed, state=JobState.RUNNING, ticket=Ticket(remote_id="r"))
+    assert store.save(claimed, running, owner, True)
+    own, _ = store.add(make_job(2))
+    run(engine, [own.id])
+    assert [store.get(job.id).state for job in (holder, own)] == [JobState.DONE] * 2
+
+
+@pytest.mark.parametrize("how", ["stop", "cancel"])
+@pytest.mark.parametrize("method", ["prepare", "poll", "fetch"])
+def test_stopped_jobs_can_be_resumed_at_once(
+    engine: Engine, store: JobStore, store_path: Path, work: FakeWork, how: str, method: str
+) -> None:
+    job, _ = store.add(make_job())
+    stop, entered = asyncio.Event(), asyncio.Event()
+
+    async def hang() -> None:
+        entered.set()
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        running = asyncio.create_task(engine.run(stop=stop))
+        await entered.wait()
+        if how == "stop":
+            stop.set()
+            await asyncio.wait_for(running, PATIENCE)
+        else:
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.wait_for(running, PATIENCE)
+
+    work.fail(method, [hang])
+    asyncio.run(main())
+    assert store.get(job.id).state.is_active
+    with JobStore(store_path) as other:
+        claimed = other.claim(other.new_owner(), ids=None, slots={"fake": 8})
+        assert claimed is not None and claimed.id == job.id
+
+
+def test_stop_lets_a_paid_call_come_home(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    job, _ = store.add(make_job())
+    stop = asyncio.Event()
+
+    async def answer_late() -> None:
+        stop.set()
+        await asyncio.sleep(0.05)
+
+    work.fail("late_submit", [answer_late])
+    asyncio.run(asyncio.wait_for(engine.run(stop=stop), PATIENCE))
+    stored = store.get(job.id)
+    assert stored.ticket is not None and stored.state is JobState.RUNNING
+
+
+def test_late_answer_heals_a_parked_job(engine: Engine, store: JobStore, store_path: Path, work: FakeWork) -> None:
+    job, _ = store.add(make_job())
+
+    def take_away() -> None:
+        # As if this process had been frozen past its lease, and another had given the job up.
+        with JobStore(store_path, clock=lambda: store.clock() + 3600) as other:
+            owner = other.new_owner()
+            found = other.claim(owner, ids=None, slots={})
+            assert found is not None and found.state is JobState.SUBMITTING
+            assert not other.is_abandoned(job.id, owner)
+            parked = msgspec.structs.replace(found, state=JobState.UNCONFIRMED)
+            assert other.save(found, parked, owner, True)
+
+    async def stay(job_id: str) -> None:
+        take_away()
+        await asyncio.sleep(0.1)
+
+    work.fail("late_submit", [lambda: stay(job.id)])
+    run(engine)
+    run(engine)
+    assert store.get(job.id).state is JobState.DONE
+    assert work.service.lines("creates") == [job.id]
+
+
+@pytest.mark.parametrize("state", [JobState.CANCELLED, JobState.RUNNING], ids=str)
+def test_answer_that_comes_too_late_is_cancelled_at_the_service(
+    engine: Engine, store: JobStore, store_path: Path, work: FakeWork, state: JobState
+) -> None:
+    job, _ = store.add(make_job())
+    other_ticket = Ticket(remote_id="another") if state is JobState.RUNNING else None
+
+    def take_away() -> None:
+        with JobStore(store_path, clock=lambda: store.clock() + 3600) as other:
+            owner = other.new_owner()
+            found = other.claim(owner, ids=None, slots={})
+            assert found is not None
+            moved = msgspec.structs.replace(found, state=state, ticket=other_ticket)
+            assert other.save(found, moved, owner, True)
+
+    work.fail("late_submit", [take_away])
+    run(engine)
+    assert work.service.lines("cancels") == [f"remote-{job.id}"]
+
+
+def test_lost_job_is_dropped(engine: Engine, store: JobStore, store_path: Path, work: FakeWork) -> None:
+    job, _ = store.add(make_job())
+
+    async def lose() -> None:
+        with JobStore(store_path, clock=lambda: store.clock() + 3600) as other:
+            owner = other.new_owner()
+            found = other.claim(owner, ids=None, slots={})
+            assert found is not None
+            other.save(found, msgspec.structs.replace(found, state=JobState.FAILED), owner, True)
+        await asyncio.Event().wait()
+
+    work.fail("fetch", [lose])
+    run(engine)
+    assert store.get(job.id).state is JobState.FAILED and "publish" not in work.calls
+
+
+@pytest.mark.parametrize(
+    ("started", "state"), [(False, JobState.FAILED), (True, JobState.RUNNING)], ids=["queued", "paid for"]
+)
+def test_missing_provider(store: JobStore, work: FakeWork, heard: Heard, started: bool, state: JobState) -> None:
+    job, _ = store.add(make_job())
+    if started:
+        owner = store.new_owner()
+        claimed = store.claim(owner, ids=None, slots={"fake": 1})
+        assert claimed is not None
+        assert store.save(claimed, msgspec.structs.replace(claimed, state=JobState.RUNNING), owner, True)
+
+    def missing(job: Job) -> FakeWork:
+        raise SettingsError("no such provider")
+
+    async def once() -> Done | Wait:
+        return await Engine(store, missing, heard, policy=FAST).advance(job.id)
+
+    asyncio.run(once())
+    stored = store.get(job.id)
+    assert stored.state is state and stored.problem is not None and stored.problem.message == "no such provider"
+
+
+def test_advance_is_the_seam_for_other_engines(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    work.polls = 3
+    job, _ = store.add(make_job())
+
+    async def drive(advance: Callable[[str], Awaitable[Done | Wait]]) -> tuple[int, Job]:
+        waits = 0
+        while isinstance(answer := await advance(job.id), Wait):
+            waits += 1
+            await asyncio.sleep(answer.seconds)
+        return waits, answer.job
+
+    waits, done = asyncio.run(asyncio.wait_for(drive(engine.advance), PATIENCE))
+    assert waits == 2 and done.state is JobState.DONE
+
+
+def test_failing_listener_harms_nobody(store: JobStore, work: FakeWork, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(job: Job, previous: Job | None) -> None:
+        raise RuntimeError("listener")
+
+    caplog.set_level(logging.CRITICAL, logger="asyncio")
+    job, _ = store.add(make_job())
+    run(Engine(store, lambda job: work, broken, policy=FAST))
+    assert store.get(job.id).state is JobState.DONE

@@ -1,0 +1,412 @@
+"""The store by itself: claims, swaps, leases, the gate, late answers and requests."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from plugin_core.errors import StoreError, UsageError
+from plugin_core.jobs import claiming, queries
+from plugin_core.jobs.dedupe import forced_key
+from plugin_core.jobs.store import Heartbeat, JobStore
+from plugin_core.model import Job, JobState, Progress, Ticket
+from tests.plugin_core.jobs.conftest import Clock
+from tests.plugin_core.jobs.fakes import make_job
+
+SLOTS = {"fake": 8}
+
+
+@pytest.fixture
+def store(store_path: Path, clock: Clock) -> Iterator[JobStore]:
+    with JobStore(store_path, clock=clock, lease=20.0) as opened:
+        yield opened
+
+
+@pytest.fixture
+def other(store_path: Path, clock: Clock) -> Iterator[JobStore]:
+    """The store as another process has it."""
+    with JobStore(store_path, clock=clock, lease=20.0) as opened:
+        yield opened
+
+
+def move(store: JobStore, job: Job, state: JobState, *, release: bool = True, occupies: bool = True) -> Job:
+    """Bring an unowned job into a state, as its owner would."""
+    owner = store.new_owner()
+    claimed = store.claim(owner, ids={job.id}, slots={job.account: 99}, strict=True)
+    assert claimed is not None
+    if claimed.state is JobState.QUEUED and state is not JobState.QUEUED:
+        submitting = msgspec.structs.replace(claimed, state=JobState.SUBMITTING)
+        assert store.save(claimed, submitting, owner, False, occupies=occupies)
+        claimed = submitting
+    after = msgspec.structs.replace(claimed, state=state, updated=store.clock())
+    assert store.save(claimed, after, owner, release, occupies=occupies)
+    if release and state.is_settled and state is not JobState.UNCONFIRMED:
+        store.clean(job.id)
+    return after
+
+
+def test_everything_comes_back_as_it_was(store: JobStore) -> None:
+    job = make_job(path=Path(os.fsdecode(b"/music/caf\xe9 \xff.wav")))
+    store.add(job)
+    assert store.get(job.id) == job
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX modes")
+def test_files_are_private(store: JobStore) -> None:
+    store.add(make_job())
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in store.path.parent.iterdir() if path.is_file()}
+    assert set(modes.values()) == {0o600} and "jobs.sqlite3" in modes
+
+
+@pytest.mark.parametrize("state", [None, JobState.RUNNING, JobState.UNCONFIRMED], ids=str)
+def test_equal_wish_is_joined(store: JobStore, state: JobState | None) -> None:
+    first, _ = store.add(make_job(1))
+    if state is not None:
+        move(store, first, state)
+    known, is_new = store.add(make_job(1))
+    assert (known.id, is_new) == (first.id, False)
+
+
+@pytest.mark.parametrize(
+    "second",
+    [make_job(1, path=Path("/elsewhere.wav")), make_job(1, to=Path("/stems")), make_job(2)],
+    ids=["another path", "another place", "another content"],
+)
+def test_other_wish_is_new(store: JobStore, second: Job) -> None:
+    store.add(make_job(1))
+    assert store.add(second) == (second, True)
+
+
+@pytest.mark.parametrize("state", [JobState.DONE, JobState.FAILED, JobState.CANCELLED], ids=str)
+def test_settled_job_is_not_joined(store: JobStore, state: JobState) -> None:
+    first, _ = store.add(make_job(1))
+    move(store, first, state)
+    assert store.add(make_job(1))[1]
+
+
+def test_newest_done_job_is_found(store: JobStore, clock: Clock) -> None:
+    found = []
+    for _ in range(2):
+        job, _ = store.add(make_job(1))
+        move(store, job, JobState.DONE)
+        clock.now += 1
+        found.append(job.id)
+    forced = msgspec.structs.replace(make_job(1), dedupe=forced_key(make_job(1).dedupe))
+    done = store.find_done(forced.dedupe)
+    assert done is not None and done.id == found[-1]
+    assert store.find_done(make_job(2).dedupe) is None
+
+
+def test_get_by_prefix(store: JobStore) -> None:
+    first, _ = store.add(make_job(1))
+    second, _ = store.add(make_job(2))
+    same = [one == two for one, two in zip(first.id, second.id, strict=True)]
+    common = first.id[: same.index(False)]
+    assert store.get(first.id[: len(common) + 1]).id == first.id
+    with pytest.raises(UsageError, match="several"):
+        store.get(common)
+    for wrong in ("", "zzz", first.id + "0", "%"):
+        with pytest.raises(UsageError, match="no job"):
+            store.get(wrong)
+
+
+def test_list_is_newest_first(store: JobStore) -> None:
+    jobs = [store.add(make_job(number))[0] for number in range(5)]
+    move(store, jobs[0], JobState.FAILED)
+    ids = [job.id for job in reversed(jobs)]
+    assert [job.id for job in store.list()] == ids
+    assert [job.id for job in store.list(limit=2)] == ids[:2]
+    assert [job.id for job in store.list([JobState.QUEUED, JobState.FAILED], limit=4)] == ids[:4]
+    assert [job.id for job in store.list([JobState.FAILED])] == [jobs[0].id]
+    assert store.list([]) == []
+    assert store.counts()[JobState.QUEUED] == 4 and store.counts()[JobState.DONE] == 0
+
+
+def test_claim_is_exclusive_and_in_order(store: JobStore, other: JobStore) -> None:
+    jobs = [store.add(make_job(number))[0] for number in range(2)]
+    claimed = [each.claim(each.new_owner(), ids=None, slots=SLOTS) for each in (store, other, store)]
+    assert [job and job.id for job in claimed] == [jobs[0].id, jobs[1].id, None]
+
+
+def test_job_is_not_claimed_before_it_is_due(store: JobStore, clock: Clock) -> None:
+    store.add(msgspec.structs.replace(make_job(1), due=clock.now + 5))
+    assert store.claim(store.new_owner(), ids=None, slots=SLOTS) is None
+    assert store.next_due() == clock.now + 5
+    clock.now += 5
+    assert store.claim(store.new_owner(), ids=None, slots=SLOTS) is not None
+
+
+@pytest.mark.parametrize("change", ["state", "owner", "gone"])
+def test_swap_fails_when_the_job_moved(store: JobStore, change: str) -> None:
+    job, _ = store.add(make_job())
+    owner = store.new_owner()
+    claimed = store.claim(owner, ids=None, slots=SLOTS)
+    assert claimed is not None
+    before = msgspec.structs.replace(claimed, state=JobState.RUNNING) if change == "state" else claimed
+    if change == "gone":
+        store.release(job.id, owner)
+    claimant = "stranger-1" if change == "owner" else owner
+    assert not store.save(before, msgspec.structs.replace(claimed, state=JobState.FETCHING), claimant, True)
+    assert store.get(job.id).state is JobState.QUEUED
+
+
+def test_lease_of_a_silent_owner_runs_out(store: JobStore, other: JobStore, clock: Clock) -> None:
+    job, _ = store.add(make_job())
+    owner = store.new_owner()
+    store.claim(owner, ids=None, slots=SLOTS)
+    clock.now += 15
+    assert store.heartbeat(job.id, owner) == Heartbeat(alive=True, cancel=False)
+    clock.now += 15
+    assert other.claim(other.new_owner(), ids=None, slots=SLOTS) is None
+    clock.now += 15
+    taken = other.claim(other.new_owner(), ids=None, slots=SLOTS)
+    assert taken is not None and not store.heartbeat(job.id, owner).alive
+
+
+def test_own_jobs_survive_a_sleep_of_the_machine(store: JobStore, clock: Clock) -> None:
+    job, _ = store.add(make_job())
+    owner = store.new_owner()
+    store.claim(owner, ids=None, slots=SLOTS)
+    clock.now += 3600
+    assert store.claim(store.new_owner(), ids=None, slots=SLOTS) is None
+    assert store.heartbeat(job.id, owner).alive
+
+
+def test_job_of_a_closed_store_is_free_at_once(store: JobStore, store_path: Path, clock: Clock) -> None:
+    store.add(make_job())
+    with JobStore(store_path, clock=clock) as gone:
+        assert gone.claim(gone.new_owner(), ids=None, slots=SLOTS) is not None
+    assert store.claim(store.new_owner(), ids=None, slots=SLOTS) is not None
+
+
+@pytest.mark.parametrize(
+    ("state", "occupies", "is_held"),
+    [
+        (JobState.SUBMITTING, True, True),
+        (JobState.RUNNING, True, True),
+        (JobState.FETCHING, True, True),
+        (JobState.PUBLISHING, True, False),
+        (JobState.DONE, True, False),
+        (JobState.UNCONFIRMED, True, False),
+        (JobState.RUNNING, False, False),
+    ],
+    ids=lambda value: str(value),
+)
+def test_gate_counts_what_waits_at_the_service(
+    store: JobStore, clock: Clock, state: JobState, occupies: bool, is_held: bool
+) -> None:
+    first, _ = store.add(msgspec.structs.replace(make_job(1)))
+    move(store, first, state, occupies=occupies)
+    second, _ = store.add(make_job(2))
+    claimed = store.claim(store.new_owner(), ids={second.id}, slots={"fake": 1}, strict=True)
+    assert (claimed is None) is is_held
+
+
+@pytest.mark.parametrize("occupies", [True, False], ids=["service", "local"])
+def test_gate_counts_what_is_claimed(store: JobStore, other: JobStore, occupies: bool) -> None:
+    for number in range(2):
+        store.add(make_job(number), occupies=occupies)
+    assert store.claim(store.new_owner(), ids=None, slots={"fake": 1}) is not None
+    assert other.claim(other.new_owner(), ids=None, slots={"fake": 1}) is None
+    assert other.claim(other.new_owner(), ids=None, slots={"fake": 2}) is not None
+
+
+def test_accounts_do_not_share_slots(store: JobStore) -> None:
+    for account in ("one", "two"):
+        store.add(make_job(1, account=account))
+    slots = {"one": 1, "two": 1}
+    accounts = {job.account for _ in "ab" if (job := store.claim(store.new_owner(), ids=None, slots=slots))}
+    assert accounts == {"one", "two"}
+    assert {job.account for job in store.accounts()} == {"one", "two"}
+
+
+def test_younger_twin_waits_for_the_older(store: JobStore) -> None:
+    older, _ = store.add(make_job(1))
+    younger, _ = store.add(make_job(1, path=Path("/copy.wav")))
+    assert store.claim(store.new_owner(), ids={younger.id}, slots=SLOTS, strict=True) is None
+    helped = store.claim(store.new_owner(), ids={younger.id}, slots=SLOTS)
+    assert helped is not None and helped.id == older.id
+
+
+@pytest.mark.parametrize(("occupies", "is_helped"), [(True, True), (False, False)], ids=["service", "local"])
+def test_own_run_helps_holders_of_its_slots(store: JobStore, occupies: bool, is_helped: bool) -> None:
+    holder, _ = store.add(make_job(1))
+    move(store, holder, JobState.RUNNING, occupies=occupies)
+    stranger, _ = store.add(make_job(2, account="stranger"))
+    move(store, stranger, JobState.RUNNING)
+    own, _ = store.add(make_job(3))
+    claimed = store.claim(store.new_owner(), ids={own.id}, slots={"fake": 1})
+    assert claimed is not None and claimed.id == (holder.id if is_helped else own.id)
+
+
+@pytest.mark.parametrize(
+    ("state", "heals"),
+    [
+        (JobState.UNCONFIRMED, True),
+        (JobState.SUBMITTING, True),
+        (JobState.QUEUED, True),
+        (JobState.CANCELLED, False),
+        (JobState.FAILED, False),
+    ],
+    ids=str,
+)
+def test_late_answer(store: JobStore, clock: Clock, state: JobState, heals: bool) -> None:
+    job, _ = store.add(make_job())
+    move(store, job, state)
+    assert store.heal(job.id, Ticket(remote_id="late")) is heals
+    stored = store.get(job.id)
+    assert (stored.state, stored.ticket) == ((JobState.RUNNING, Ticket(remote_id="late")) if heals else (state, None))
+    assert not store.heal(job.id, Ticket(remote_id="later"))
+
+
+def test_late_answer_stops_whoever_searches(store: JobStore, other: JobStore) -> None:
+    job, _ = store.add(make_job())
+    move(store, job, JobState.SUBMITTING)
+    owner = other.new_owner()
+    searching = other.claim(owner, ids=None, slots=SLOTS)
+    assert searching is not None and store.heal(job.id, Ticket(remote_id="late"))
+    assert not other.save(searching, msgspec.structs.replace(searching, state=JobState.QUEUED), owner, True)
+    assert not other.heartbeat(job.id, owner).alive
+
+
+def test_frozen_sender_forbids_sending_again(store: JobStore, other: JobStore, clock: Clock) -> None:
+    job, _ = store.add(make_job())
+    sender = store.new_owner()
+    claimed = store.claim(sender, ids=None, slots=SLOTS)
+    assert claimed is not None
+    assert store.save(claimed, msgspec.structs.replace(claimed, state=JobState.SUBMITTING), sender, False)
+    clock.now += 60
+    searcher = other.new_owner()
+    assert other.claim(searcher, ids=None, slots=SLOTS) is not None
+    assert not other.is_abandoned(job.id, searcher)
+    store.end_submit(job.id, sender)
+    assert other.is_abandoned(job.id, searcher)
+
+
+def test_dead_sender_is_no_danger(store: JobStore, store_path: Path, clock: Clock) -> None:
+    job, _ = store.add(make_job())
+    with JobStore(store_path, clock=clock) as dead:
+        sender = dead.new_owner()
+        claimed = dead.claim(sender, ids=None, slots=SLOTS)
+        assert claimed is not None
+        assert dead.save(claimed, msgspec.structs.replace(claimed, state=JobState.SUBMITTING), sender, False)
+        assert not store.is_abandoned(job.id, "searcher-1")
+    assert store.is_abandoned(job.id, "searcher-1")
+
+
+def test_sender_that_surely_failed_frees_a_parked_job(store: JobStore, clock: Clock) -> None:
+    job, _ = store.add(make_job())
+    sender = store.new_owner()
+    claimed = store.claim(sender, ids=None, slots=SLOTS)
+    assert claimed is not None
+    submitting = msgspec.structs.replace(claimed, state=JobState.SUBMITTING)
+    assert store.save(claimed, submitting, sender, False)
+    assert store.save(submitting, msgspec.structs.replace(submitting, state=JobState.UNCONFIRMED), sender, True)
+    store.end_submit(job.id, "stranger-1", absent=True)
+    assert store.get(job.id).state is JobState.UNCONFIRMED
+    store.end_submit(job.id, sender, absent=True)
+    assert store.get(job.id).state is JobState.QUEUED
+
+
+@pytest.mark.parametrize("state", [JobState.FAILED, JobState.CANCELLED, JobState.UNCONFIRMED], ids=str)
+def test_retry_begins_anew(store: JobStore, state: JobState) -> None:
+    job, _ = store.add(make_job())
+    move(store, job, JobState.SUBMITTING)
+    assert store.heal(job.id, Ticket(remote_id="old"))
+    move(store, job, state)
+    store.retry(job.id[:20])
+    retried = store.get(job.id)
+    assert (retried.state, retried.ticket, retried.problem) == (JobState.QUEUED, None, None)
+    assert store.claim(store.new_owner(), ids=None, slots=SLOTS) is not None
+
+
+@pytest.mark.parametrize("state", [JobState.QUEUED, JobState.RUNNING, JobState.DONE], ids=str)
+def test_retry_refuses_what_did_not_end_badly(store: JobStore, state: JobState) -> None:
+    job, _ = store.add(make_job())
+    move(store, job, state)
+    with pytest.raises(UsageError, match=state.value):
+        store.retry(job.id)
+
+
+def test_cancel_request_reaches_the_owner_and_survives_its_writes(store: JobStore, other: JobStore) -> None:
+    job, _ = store.add(make_job())
+    owner = store.new_owner()
+    claimed = store.claim(owner, ids=None, slots=SLOTS)
+    assert claimed is not None
+    seen = store.changes_token()
+    assert other.request_cancel(job.id).cancel
+    assert store.changes_token() != seen
+    assert store.heartbeat(job.id, owner) == Heartbeat(alive=True, cancel=True)
+    assert store.save(claimed, msgspec.structs.replace(claimed, state=JobState.SUBMITTING), owner, False)
+    assert store.get(job.id).cancel
+
+
+def test_cancel_gives_an_unconfirmed_job_up(store: JobStore) -> None:
+    job, _ = store.add(make_job())
+    move(store, job, JobState.UNCONFIRMED)
+    assert store.request_cancel(job.id).state is JobState.CANCELLED
+    assert "may have charged" in store.get(job.id).notes[-1]
+    with pytest.raises(UsageError, match="cancelled already"):
+        store.request_cancel(job.id)
+
+
+def test_prune_keeps_what_is_young_active_or_unconfirmed(store: JobStore, clock: Clock) -> None:
+    old = {
+        state: store.add(make_job(number))[0] for number, state in enumerate(JobState) if state is not JobState.QUEUED
+    }
+    for state, job in old.items():
+        move(store, job, state)
+    clock.now += 100
+    young, _ = store.add(make_job(99))
+    move(store, young, JobState.DONE)
+    assert store.prune(50) == 3
+    left = {job.state for job in store.list()}
+    assert {JobState.FAILED, JobState.CANCELLED}.isdisjoint(left) and JobState.UNCONFIRMED in left
+    assert store.get(young.id).state is JobState.DONE
+
+
+def test_progress_needs_an_owner_and_no_state_change(store: JobStore) -> None:
+    job, _ = store.add(make_job())
+    owner = store.new_owner()
+    store.claim(owner, ids=None, slots=SLOTS)
+    store.heartbeat(job.id, "stranger-1", Progress(fraction=0.9))
+    assert store.get(job.id).progress is None
+    store.heartbeat(job.id, owner, Progress(fraction=0.5))
+    assert store.get(job.id).progress == Progress(fraction=0.5)
+
+
+def test_unreadable_row_is_named(store: JobStore) -> None:
+    job, _ = store.add(make_job())
+    with store._database.write() as connection:
+        connection.execute("UPDATE jobs SET body = '{}'")
+    with pytest.raises(StoreError, match=job.id):
+        store.get(job.id)
+
+
+def test_queries_of_every_step_read_no_whole_table(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, _ = store.add(make_job())
+    traced: list[str] = []
+    store._database._connection.set_trace_callback(traced.append)
+    claimed = store.claim(store.new_owner(), ids=frozenset([job.id]), slots=SLOTS)
+    assert claimed is not None
+    store.list([JobState.QUEUED, JobState.FAILED], limit=20)
+    store.list(limit=20)
+    store.has_active()
+    store.accounts(frozenset([job.id]))
+    store.next_due()
+    store.find_done(job.dedupe)
+    store.leftovers()
+    store.get(job.id[:20])
+    store._database._connection.set_trace_callback(None)
+    selects = [text for text in traced if text.lstrip().startswith(("SELECT", "UPDATE"))]
+    assert len(selects) > 10
+    for text in selects:
+        plan = [row["detail"] for row in store._database._connection.execute("EXPLAIN QUERY PLAN " + text)]
+        whole = [line for line in plan if line.startswith("SCAN") and "USING" not in line and "(sub" not in line]
+        assert not whole or "SCAN wanted" in whole[0], (text, plan)
+    assert claiming.Scope.ALL.queued == "1" and "jobs_due" in queries.NEXT_DUE

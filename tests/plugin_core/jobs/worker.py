@@ -1,0 +1,38 @@
+"""A process that works on a shared store: ``python -m tests.plugin_core.jobs.worker STORE SERVICE SLOTS DELAY``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from plugin_core.jobs.backoff import Backoff
+from plugin_core.jobs.engine import Engine
+from plugin_core.jobs.policy import Policy
+from plugin_core.jobs.store import JobStore
+from plugin_core.model import Job, JobState
+from tests.plugin_core.jobs.fakes import FakeWork, Service
+
+LEASE = 1.0
+POLICY = Policy(backoff=Backoff(first=0.1, most=0.3), search_for=2.0, settle=0.2)
+HELD = (JobState.SUBMITTING, JobState.RUNNING, JobState.FETCHING)
+
+
+def main(store_path: str, service_folder: str, slots: str, delay: str) -> None:
+    """Work until every job of the store is settled."""
+    service = Service(Path(service_folder))
+    work = FakeWork(service, slots=int(slots), delay=float(delay))
+    work.polls = 3
+    with JobStore(Path(store_path), lease=LEASE) as store:
+
+        def count(name: str, job: Job) -> None:
+            service.log("alive", str(len(store.list(HELD))))
+            service.log(f"{name} {os.getpid()}", job.id)
+
+        work.on_call = count
+        asyncio.run(Engine(store, lambda job: work, lambda job, previous: None, policy=POLICY).run())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

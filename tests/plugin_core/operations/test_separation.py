@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from plugin_core.errors import PlacementError, SourceError, UsageError
+from plugin_core.jobs.work import Staged, Work
+from plugin_core.model import Job, JobState, Model, Part, Plan, Progress, Separation, Source, Ticket
+from plugin_core.operations.separation import SeparationWork
+from plugin_core.protocols import Finished, Order, Report, Separator, Waiting
+from plugin_core.stems import space
+from plugin_core.stems.template import StemsSettings
+from plugin_core.tags.read import read_tags
+from tests.plugin_core.stems.builders import make_exact_song, tree
+
+
+class CopyingSeparator:
+    """A separator whose parts are ready: it copies them into the order's folder."""
+
+    name = "copying"
+    title = "Copies prepared parts"
+    remote = False
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self.parts = parts
+        self.called: list[str] = []
+
+    def account(self) -> str:
+        return self.name
+
+    async def slots(self) -> int:
+        return 3
+
+    async def models(self) -> Sequence[Model]:
+        return [Model(id="four", name="Four", stems=("vocals", "drums", "bass", "other"))]
+
+    async def plan(self, source: Source, wish: Separation) -> Plan:
+        return Plan(operation=wish)
+
+    async def submit(self, order: Order, report: Report) -> Ticket:
+        return Ticket(remote_id=order.key)
+
+    async def find(self, order: Order) -> Ticket | None:
+        return Ticket(remote_id=order.key)
+
+    async def poll(self, order: Order, report: Report) -> Waiting | Finished:
+        return Finished()
+
+    async def fetch(self, order: Order, report: Report) -> Sequence[Part]:
+        return [
+            msgspec.structs.replace(part, path=Path(shutil.copy(part.path, order.folder / part.path.name)))
+            for part in self.parts
+        ]
+
+    async def cancel(self, order: Order) -> None:
+        self.called.append(f"cancel {order.key} {order.attempt}")
+
+    async def release(self, order: Order) -> None:
+        self.called.append(f"release {order.key}")
+
+
+class Scene:
+    """A song in a music folder, and a separation of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.source, self.parts = make_exact_song(folder / "music")
+        shutil.move(folder / "music/parts", folder / "parts")
+        self.parts = [msgspec.structs.replace(one, path=folder / "parts" / one.path.name) for one in self.parts]
+        self.music = folder / "music"
+        self.separator = CopyingSeparator(self.parts)
+        self.earlier: list[Job] = []
+        self.reported: list[Progress] = []
+        self.work = SeparationWork(
+            self.separator, home=folder / "home", settings=StemsSettings(), earlier=lambda job: self.earlier
+        )
+
+    def job(self, name: str = "id1", **wish: object) -> Job:
+        return Job(
+            id=name,
+            state=JobState.QUEUED,
+            operation=msgspec.structs.replace(Separation(provider="copying", model="four"), **wish),
+            source=self.source,
+            account="copying",
+            dedupe="key",
+            created=0.0,
+            updated=0.0,
+        )
+
+    async def stage(self, job: Job) -> Job:
+        await self.work.prepare(job, "try", self.reported.append)
+        staged = await self.work.fetch(job, "try", self.reported.append)
+        job = msgspec.structs.replace(job, staged=staged.stems, notes=staged.notes)
+        return msgspec.structs.replace(job, target=await self.work.target(job))
+
+    async def finish(self, job: Job) -> Job:
+        job = await self.stage(job)
+        job = msgspec.structs.replace(job, stems=await self.work.publish(job, "try"), state=JobState.DONE)
+        await self.work.discard(job)
+        return job
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(tree(folder))
+
+
+DEFAULT = ["Song.flac"] + [f"Song.stems/Song - {one}.flac" for one in ("Bass", "Drums", "Other", "Vocals")]
+
+
+def test_is_work_over_a_separator(scene: Scene) -> None:
+    work: Work = scene.work
+    separator: Separator = scene.separator
+    assert isinstance(separator, Separator)
+    assert asyncio.run(work.slots(scene.job())) == 3
+    assert not work.occupies(scene.job())
+
+
+def test_whole_life(scene: Scene, tmp_path: Path) -> None:
+    job = asyncio.run(scene.finish(scene.job(minus=("drums",))))
+    assert job.target == scene.music / "Song.stems"
+    assert [stem.name for stem in job.stems] == ["vocals", "drums", "bass", "other", "no-drums"]
+    assert names(scene.music) == sorted([*DEFAULT, "Song.stems/Song - No Drums.flac"])
+    assert names(tmp_path / "home") == []
+    assert scene.separator.called == ["release id1"]
+    assert scene.reported[-1].note == "writing stems"
+
+
+def test_stems_carry_provenance(scene: Scene) -> None:
+    job = asyncio.run(scene.finish(scene.job()))
+    fields = read_tags(job.stems[0].path).fields
+    assert fields["title"] == ("Song - Vocals",)
+    provenance = json.loads(fields["provenance"][0])
+    assert provenance.pop("stembridge")
+    assert provenance == {
+        "provider": "copying",
+        "model": "four",
+        "job": "id1",
+        "source_sha256": scene.source.content,
+        "stem": "vocals",
+    }
+
+
+def test_nothing_shows_before_publishing(scene: Scene) -> None:
+    asyncio.run(scene.stage(scene.job()))
+    assert names(scene.music) == ["Song.flac"]
+
+
+def test_publish_again_after_a_crash(scene: Scene) -> None:
+    async def live() -> None:
+        job = await scene.stage(scene.job())
+        assert await scene.work.publish(job, "one") == await scene.work.publish(job, "two")
+
+    asyncio.run(live())
+    assert names(scene.music) == DEFAULT
+
+
+def test_second_run_gets_a_neighbour_or_swaps_what_it_made(scene: Scene) -> None:
+    first = asyncio.run(scene.finish(scene.job("id1")))
+    second = asyncio.run(scene.finish(scene.job("id2")))
+    assert second.target == scene.music / "Song (2).stems"
+    scene.earlier = [first]
+    third = asyncio.run(scene.finish(scene.job("id3")))
+    assert third.target == first.target
+    assert third.stems[0].sha256 != first.stems[0].sha256
+    assert len(names(scene.music)) == 9
+
+
+def test_twin_in_the_same_place_is_taken_as_it_stands(scene: Scene) -> None:
+    async def live() -> Job:
+        twin = await scene.finish(scene.job("id1"))
+        staged = await scene.work.reuse(scene.job("id2"), twin)
+        assert staged == Staged(stems=twin.stems)
+        job = msgspec.structs.replace(scene.job("id2"), staged=staged.stems)
+        assert await scene.work.target(job) == twin.target
+        assert await scene.work.publish(job, "try") == twin.stems
+        return job
+
+    job = asyncio.run(live())
+    asyncio.run(scene.work.discard(job))
+    assert names(scene.music) == DEFAULT
+
+
+def test_twin_elsewhere_is_copied_under_the_new_name(scene: Scene, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+
+    async def live() -> None:
+        twin = await scene.finish(scene.job("id1"))
+        job = scene.job("id2", to=tmp_path / "out", template="{name}/{stem}.{ext}")
+        await scene.work.prepare(job, "try", scene.reported.append)
+        staged = await scene.work.reuse(job, twin)
+        assert staged is not None
+        job = msgspec.structs.replace(job, staged=staged.stems)
+        job = msgspec.structs.replace(job, target=await scene.work.target(job))
+        stems = await scene.work.publish(job, "try")
+        assert [stem.sha256 for stem in stems] == [stem.sha256 for stem in twin.stems]
+        assert all(one.path.stat().st_nlink == 1 for one in stems)
+
+    asyncio.run(live())
+    assert names(tmp_path / "out") == [f"Song/{one}.flac" for one in ("Bass", "Drums", "Other", "Vocals")]
+    assert names(scene.music) == DEFAULT
+
+
+def test_edited_twin_is_not_reused(scene: Scene) -> None:
+    async def live() -> Staged | None:
+        twin = await scene.finish(scene.job("id1"))
+        twin.stems[2].path.write_bytes(b"edited")
+        return await scene.work.reuse(scene.job("id2"), twin)
+
+    assert asyncio.run(live()) is None
+
+
+def prepare(scene: Scene, **wish: object) -> None:
+    asyncio.run(scene.work.prepare(scene.job(**wish), "try", scene.reported.append))
+
+
+def test_prepare_refuses_before_anything_is_written(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(PlacementError, match="--to FOLDER"):
+        prepare(scene, to=tmp_path / "gone")
+    with pytest.raises(UsageError, match="stm"):
+        prepare(scene, template="{stm}.{ext}")
+    with monkeypatch.context() as patch:
+        patch.setattr(space.check_space, "__kwdefaults__", {"free": lambda folder: 10})
+        with pytest.raises(PlacementError, match="10 B free"):
+            prepare(scene)
+    scene.source.path.write_bytes(b"other")
+    with pytest.raises(SourceError, match="changed since"):
+        prepare(scene)
+    scene.source.path.unlink()
+    with pytest.raises(SourceError, match="does not exist"):
+        prepare(scene)
+    assert not (tmp_path / "home").exists()
+
+
+def test_template_from_tags_has_a_place_for_untagged_songs(scene: Scene) -> None:
+    asyncio.run(scene.finish(scene.job(template="{artist}/{title}/{name} {stem}.{ext}", stems=("bass",))))
+    assert names(scene.music) == ["Song.flac", "Unknown Artist/Song/Song Bass.flac"]
+
+
+def test_cancel_reaches_the_provider(scene: Scene) -> None:
+    asyncio.run(scene.work.cancel(scene.job(), "try"))
+    assert scene.separator.called == ["cancel id1 try"]
+
+
+def test_discarding_a_cancelled_job_leaves_nothing(scene: Scene, tmp_path: Path) -> None:
+    async def live() -> None:
+        job = await scene.stage(scene.job())
+        await scene.work.discard(job)
+        await scene.work.discard(job)
+
+    asyncio.run(live())
+    assert names(scene.music) == ["Song.flac"]
+    assert names(tmp_path / "home") == []

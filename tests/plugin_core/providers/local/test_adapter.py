@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from plugin_core.errors import SourceError, TransientError, UsageError
+from plugin_core.model import Progress, RemoteFile, Separation, Tagging
+from plugin_core.protocols import Order, Separator
+from plugin_core.providers.local.adapter import LocalSeparator, worker_format
+from plugin_core.providers.local.parameters import STEMS
+from plugin_core.providers.local.settings import LocalSettings
+from tests.audio_files import write_song
+from tests.plugin_core.providers.local.conftest import MakeOrder, make_source
+
+
+@pytest.fixture
+def separator() -> LocalSeparator:
+    return LocalSeparator(LocalSettings(workers=3, block_seconds=0.5))
+
+
+@pytest.fixture
+def song(tmp_path: Path) -> Path:
+    return write_song(tmp_path / "Song.flac", 1, subtype="PCM_16")
+
+
+def ignore(progress: Progress) -> None:
+    pass
+
+
+def test_it_is_a_separator(separator: LocalSeparator) -> None:
+    assert isinstance(separator, Separator)
+    assert (separator.name, separator.account(), separator.remote) == ("local", "local", False)
+    assert asyncio.run(separator.slots()) == 3
+    (model,) = asyncio.run(separator.models())
+    assert (model.id, model.stems, model.credits_per_minute) == ("classic", STEMS, 0.0)
+
+
+def test_plan_fills_everything_in(separator: LocalSeparator, song: Path) -> None:
+    plan = asyncio.run(separator.plan(make_source(song), Separation(provider="local", minus=("drums",))))
+    operation = plan.operation
+    assert isinstance(operation, Separation)
+    assert (operation.model, operation.format, operation.minus) == ("classic", "flac16", ("drums",))
+    assert set(operation.options) == {"centre_weight", "bass_edge_hz", "melody_depth"}
+    assert plan.stems == STEMS
+    assert plan.credits is None
+    assert plan.seconds
+    again = asyncio.run(separator.plan(make_source(song), operation))
+    assert again.operation == operation
+
+
+def test_plan_warns_of_mono(separator: LocalSeparator, tmp_path: Path) -> None:
+    source = make_source(write_song(tmp_path / "mono.wav", 0.5, channels=1))
+    assert "mono" in asyncio.run(separator.plan(source, Separation(provider="local"))).notes[0]
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        ({"model": "clasic"}, r"no model 'clasic', did you mean 'classic'\?"),
+        ({"stems": ("vocal",)}, r"no stem 'vocal', did you mean 'vocals'\?; it knows vocals, drums, bass, other"),
+        ({"stems": ("instrumental",)}, r"did you mean --minus vocals\?"),
+        ({"minus": ("piano",)}, r"no stem to subtract 'piano'; it knows"),
+        ({"options": {"depth": "1"}}, "no option 'depth'"),
+        ({"format": "flak"}, "flac"),
+    ],
+    ids=["model", "stem", "instrumental", "minus", "option", "format"],
+)
+def test_plan_refuses_what_it_does_not_know(
+    separator: LocalSeparator, song: Path, wish: dict[str, object], words: str
+) -> None:
+    unknown = msgspec.structs.replace(Separation(provider="local"), **wish)
+    with pytest.raises(UsageError, match=words):
+        asyncio.run(separator.plan(make_source(song), unknown))
+
+
+@pytest.mark.parametrize(
+    ("subtype", "wish", "written"),
+    [
+        ("PCM_16", "mp3", "flac16"),
+        ("PCM_24", "m4a", "flac24"),
+        ("FLOAT", "mp3", "wav32f"),
+        ("PCM_16", "wav24", "wav24"),
+        ("PCM_16", "", "flac16"),
+    ],
+)
+def test_lossy_formats_are_made_of_lossless_ones(subtype: str, wish: str, written: str, tmp_path: Path) -> None:
+    source = make_source(write_song(tmp_path / "in.wav", 0.1, subtype=subtype))
+    assert worker_format(wish, source).name == written
+
+
+def test_submit_poll_fetch(separator: LocalSeparator, song: Path, make_order: MakeOrder) -> None:
+    order = make_order(song, format="flac16")
+
+    async def live() -> None:
+        said: list[Progress] = []
+        assert (await separator.submit(order, ignore)).remote_id == order.key
+        assert await separator.find(order) is None
+        finished = await separator.poll(order, said.append)
+        assert [file.name for file in finished.files] == [f"attempt-1/{stem}.flac" for stem in STEMS]
+        assert [file.label for file in finished.files] == ["Vocals", "Drums", "Bass", "Other"]
+        assert (said[0].fraction, said[-1].fraction) == (0.0, 1.0)
+        parts = await separator.fetch(msgspec.structs.replace(order, results=finished.files), ignore)
+        assert all(part.exact and part.path.is_file() for part in parts)
+        assert [part.stem for part in parts] == list(STEMS)
+        assert await separator.poll(order, ignore) == finished, "what an earlier attempt left is replaced"
+        await separator.cancel(order)
+        await separator.release(order)
+
+    asyncio.run(live())
+
+
+@pytest.mark.parametrize("name", ["attempt-1/gone.flac", "../Song.flac", "attempt-1", "/etc/passwd", "attempt-1/short"])
+def test_fetch_takes_only_whole_files_in_the_jobs_folder(
+    name: str, separator: LocalSeparator, song: Path, make_order: MakeOrder
+) -> None:
+    order = make_order(song)
+    (order.folder / "attempt-1").mkdir()
+    (order.folder / "attempt-1" / "short").write_bytes(b"12")
+    results = (RemoteFile(label="Bass", stem="bass", name=name, size=3),)
+    with pytest.raises(TransientError, match="the separated bass is gone"):
+        asyncio.run(separator.fetch(msgspec.structs.replace(order, results=results), ignore))
+
+
+def test_failure_leaves_the_folder_empty(separator: LocalSeparator, song: Path, make_order: MakeOrder) -> None:
+    order = make_order(song, format="flac16")
+    song.write_bytes(song.read_bytes()[:3000])
+    with pytest.raises(SourceError):
+        asyncio.run(separator.poll(order, ignore))
+    assert list(order.folder.iterdir()) == []
+
+
+def test_a_tagging_is_not_for_it(separator: LocalSeparator, song: Path, make_order: MakeOrder) -> None:
+    order: Order = msgspec.structs.replace(make_order(song), operation=Tagging(provider="local"))
+    with pytest.raises(UsageError, match="does not label"):
+        asyncio.run(separator.poll(order, ignore))
+
+
+def test_cancelling_kills_the_worker_and_waits_for_it(
+    separator: LocalSeparator, endless_song: Path, make_order: MakeOrder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[asyncio.subprocess.Process] = []
+    create = asyncio.create_subprocess_exec
+
+    async def remember(*command: str, **how: Any) -> asyncio.subprocess.Process:
+        started.append(await create(*command, **how))
+        return started[-1]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", remember)
+    order = make_order(endless_song, format="flac16")
+
+    async def cancel_at_work() -> None:
+        working = asyncio.Event()
+
+        def report(progress: Progress) -> None:
+            if progress.fraction:
+                working.set()
+
+        task = asyncio.create_task(separator.poll(order, report))
+        await asyncio.wait_for(working.wait(), 60)
+        assert started[0].returncode is None
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert started[0].returncode is not None
+        assert list(order.folder.iterdir()) == []
+
+    asyncio.run(cancel_at_work())

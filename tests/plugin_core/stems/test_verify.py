@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from plugin_core.errors import PlacementError, SourceError
+from plugin_core.model import Part
+from plugin_core.stems.stopping import StoppedError, Stopper
+from plugin_core.stems.verify import verify_parts
+from tests.audio_files import encode, make_song, read_samples, truncate, write_samples, write_song
+from tests.plugin_core.stems.builders import make_exact_song
+
+
+def test_exact_parts_pass(tmp_path: Path) -> None:
+    source, parts = make_exact_song(tmp_path)
+    checked = verify_parts(source.path, parts, Stopper())
+    assert checked.source.frames == 44100
+    assert checked.frames == (44100,) * 4
+
+
+@pytest.mark.parametrize(("error", "is_wrong"), [(1, False), (2, True)], ids=["one-step", "two-steps"])
+def test_sum_may_differ_by_one_step(tmp_path: Path, error: int, is_wrong: bool) -> None:
+    source, parts = make_exact_song(tmp_path)
+    samples, rate = read_samples(parts[0].path)
+    samples[30_000, 1] += error / 32768
+    write_samples(parts[0].path, samples, rate)
+    if is_wrong:
+        with pytest.raises(PlacementError, match="sum to the source at sample 30000"):
+            verify_parts(source.path, parts, Stopper())
+    else:
+        verify_parts(source.path, parts, Stopper())
+
+
+def test_exact_float_parts_are_checked_as_floats(tmp_path: Path) -> None:
+    song = make_song(0.5) * 3
+    source = write_samples(tmp_path / "song.wav", song, subtype="FLOAT")
+    half = write_samples(tmp_path / "half.wav", song / 2, subtype="FLOAT")
+    parts = [Part(stem=name, label=name, path=half, exact=True) for name in ("a", "b")]
+    verify_parts(source, parts, Stopper())
+    wrong = write_samples(tmp_path / "wrong.wav", song / 2 + 1e-5, subtype="FLOAT")
+    with pytest.raises(PlacementError, match="sum"):
+        verify_parts(source, [parts[0], msgspec.structs.replace(parts[1], path=wrong)], Stopper())
+
+
+def test_shorter_exact_part_is_refused(tmp_path: Path) -> None:
+    source, parts = make_exact_song(tmp_path)
+    samples, rate = read_samples(parts[1].path)
+    write_samples(parts[1].path, samples[:-1], rate)
+    with pytest.raises(PlacementError, match="not as long"):
+        verify_parts(source.path, parts, Stopper())
+
+
+@pytest.mark.parametrize(("seconds", "passes"), [(2.4, True), (2.6, False), (1.4, False)])
+def test_length_of_other_parts_has_a_tolerance(tmp_path: Path, seconds: float, passes: bool) -> None:
+    source = write_song(tmp_path / "song.flac", 2.0)
+    part = Part(stem="vocals", label="Vocals", path=write_song(tmp_path / "v.flac", seconds, 48000))
+    if passes:
+        assert verify_parts(source, [part], Stopper()).frames == (round(seconds * 48000),)
+    else:
+        with pytest.raises(PlacementError, match=r"0\.60 s (longer|shorter)"):
+            verify_parts(source, [part], Stopper())
+
+
+def test_damaged_part_is_the_result_s_fault_and_damaged_source_the_source_s(tmp_path: Path) -> None:
+    source, parts = make_exact_song(tmp_path)
+    loose = [msgspec.structs.replace(part, exact=False) for part in parts]
+    truncate(parts[2].path, 0.5)
+    for given in (parts, loose):
+        with pytest.raises(PlacementError, match=r"fetched part.*bass"):
+            verify_parts(source.path, given, Stopper())
+    truncate(source.path, 0.5)
+    with pytest.raises(SourceError, match="Song"):
+        verify_parts(source.path, loose, Stopper())
+
+
+def test_no_parts_and_stopping(tmp_path: Path) -> None:
+    source, parts = make_exact_song(tmp_path)
+    with pytest.raises(PlacementError, match="no stems"):
+        verify_parts(source.path, [], Stopper())
+    stopper = Stopper()
+    stopper.request()
+    with pytest.raises(StoppedError):
+        verify_parts(source.path, parts, stopper)
+
+
+def test_lossy_part_counts_its_decoded_frames(tmp_path: Path) -> None:
+    source = write_song(tmp_path / "song.wav", 1.0)
+    part = Part(stem="vocals", label="Vocals", path=encode(source, tmp_path / "v.mp3"))
+    checked = verify_parts(source, [part], Stopper())
+    assert abs(checked.frames[0] - 44100) <= 2304
+    assert np.isclose(checked.source.frames, 44100)
