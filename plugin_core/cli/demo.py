@@ -12,7 +12,7 @@ import click
 from plugin_core.cli.batch import Batch, Request
 from plugin_core.cli.display import choose_display
 from plugin_core.cli.face import Face
-from plugin_core.cli.options import JSON_OPTION, read_folder
+from plugin_core.cli.options import JSON_OPTION
 from plugin_core.cli.records import write_record
 from plugin_core.cli.summary import Summary
 from plugin_core.cli.table import print_table
@@ -26,10 +26,10 @@ FOLDER = "stembridge-demo"
 
 
 @click.command("demo")
-@click.option("--to", metavar="DIR", callback=read_folder, help=f"Folder to make; default ./{FOLDER}.")
+@click.option("--to", metavar="DIR", help=f"Folder to make; default ./{FOLDER}.")
 @JSON_OPTION
 @click.pass_obj
-def command(face: Face, to: Path | None, as_json: bool) -> int:
+def command(face: Face, to: str | None, as_json: bool) -> int:
     """Make a small song, separate it and measure the result.
 
     Needs no account and no network. The song's true parts are kept in the folder "truth".
@@ -37,7 +37,7 @@ def command(face: Face, to: Path | None, as_json: bool) -> int:
     from plugin_core.demo.make import make_demo
     from plugin_core.demo.score import score
 
-    demo = make_demo(to or Path.cwd() / FOLDER)
+    demo = make_demo(Path(to or FOLDER).expanduser().absolute())
     is_talkative = not (as_json or face.quiet)
     if is_talkative:
         click.echo(f"made {show(demo.song)}: {demo.seconds:.0f} s, four parts, known to the last sample")

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from plugin_core.audio.formats import FORMAT_NAMES
+from plugin_core.cli.words import show
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,12 +56,12 @@ def read_stems(ctx: click.Context, param: click.Parameter, value: str | None) ->
 
 
 def read_folder(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
-    """Turn a folder's name into an absolute path; it may not exist yet."""
+    """Turn a folder's name into an absolute path; one that is missing may be a disk that is not mounted."""
     if value is None:
         return None
     path = Path(value).expanduser().absolute()
-    if path.exists() and not path.is_dir():
-        raise click.BadParameter(f"{value!r} is a file, not a folder", ctx, param)
+    if not path.is_dir():
+        raise click.BadParameter(f"{show(path)} is no folder", ctx, param)
     return path
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from plugin_core import Session
 from plugin_core.audio.samples import to_integers
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
@@ -108,8 +109,9 @@ def test_fifty_songs_survive_thirty_kills(tmp_path: Path, home: Path, processes:
     songs = make_songs(tmp_path / "music", 50)
     with watched(tmp_path / "music"):
         workers = [start("separate", *songs) for _ in range(processes)]
+        wait_for_jobs(len(songs))
         for _ in range(30):
-            time.sleep(chance.uniform(0.2, 1.6))  # the moment of the kill is what is being tried
+            time.sleep(chance.uniform(0.3, 2.0))  # the moment of the kill is what is being tried
             victim = chance.randrange(processes)
             kill(workers[victim])
             workers[victim] = start("jobs", "resume")
@@ -137,6 +139,13 @@ def test_frozen_longer_than_its_lease_and_thawed(tmp_path: Path, home: Path, mon
         assert frozen.wait(FINISH_SECONDS) == 0
     assert_each_once(tmp_path / "music", songs)
     assert not any((home / "staging").glob("*"))
+
+
+def wait_for_jobs(count: int) -> None:
+    """Wait until so many jobs are stored."""
+    with Session() as session:
+        while len(session.store.list()) < count:
+            time.sleep(0.05)
 
 
 def wait_for_claim(home: Path) -> None:

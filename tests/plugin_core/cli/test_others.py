@@ -17,7 +17,7 @@ def test_models_are_listed_and_searched(stembridge: Run) -> None:
     table = stembridge("models").out.splitlines()
     assert table[0].split() == ["PROVIDER", "MODEL", "PRICE/MIN", "RATING", "STEMS"]
     assert "1.5 credits" in table[1]
-    assert table[2].endswith("free, premium           kick, snare (Drums apart)")
+    assert table[2].endswith("free, premium          kick, snare (Drums apart)")
     (model,) = stembridge("models", "SNARE apart", "--provider", "fake", "--json").events
     assert (model["event"], model["provider"], model["id"]) == ("model", "fake", "drumsep")
     assert stembridge("models", "theremin").err == "stembridge: no model matches 'theremin'\n"
@@ -31,7 +31,6 @@ def test_plugins_name_what_they_add_and_what_is_broken(stembridge: Run) -> None:
     broken, fake = result.events
     assert (broken["name"], broken["hooks"], broken["error"]) == ("broken", [], "ImportError: no module of that name")
     assert (fake["name"], fake["hooks"], fake["error"]) == ("fake", ["register_separators"], "")
-    assert "plugin broken" in result.err
 
 
 def test_doctor_finds_a_good_installation_well(stembridge: Run) -> None:

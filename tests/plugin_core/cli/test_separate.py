@@ -26,6 +26,7 @@ def test_stems_stand_beside_the_song(stembridge: Run, song: Path, tmp_path: Path
 
 
 def test_options_reach_the_provider(stembridge: Run, song: Path, fake: FakeSeparator, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
     result = stembridge(
         *("separate", song, "--provider", "fake", "--model", "halves", "--option", "a=1", "--option", "b = x=y"),
         *("--stems", "Vocals", "--format", "wav16", "--to", "out"),
@@ -126,11 +127,17 @@ def test_bad_sources_are_told_and_the_rest_goes_on(stembridge: Run, song: Path, 
         (["Song.flac", "--provider", "fkae"], "no separator 'fkae'; did you mean 'fake'?"),
         (["Song.flac", "--model", "halvs"], "no model 'halvs'; did you mean 'halves'?"),
         (["Song.flac", "--preset", "karaoki"], "no preset 'karaoki'; did you mean 'karaoke'?"),
-        (["Song.flac", "--option", "a"], "invalid value: 'a' is not KEY=VALUE; try 'stembridge separate --help'"),
-        (["Song.flac", "--stems", ","], "invalid value: name at least one stem; try 'stembridge separate --help'"),
+        (
+            ["Song.flac", "--option", "a"],
+            "invalid value for '--option': 'a' is not KEY=VALUE; try 'stembridge separate --help'",
+        ),
+        (
+            ["Song.flac", "--stems", ","],
+            "invalid value for '--stems': name at least one stem; try 'stembridge separate --help'",
+        ),
         (
             ["Song.flac", "--to", "Song.flac"],
-            "invalid value: 'Song.flac' is a file, not a folder; try 'stembridge separate --help'",
+            "invalid value for '--to': Song.flac is no folder; try 'stembridge separate --help'",
         ),
     ],
     ids=["file", "folder", "pattern", "provider", "model", "preset", "option", "stems", "to"],
@@ -141,8 +148,7 @@ def test_usage_errors_start_nothing(
     (tmp_path / "folder").mkdir()
     result = stembridge("separate", *arguments)
     assert (result.code, result.out) == (2, "")
-    # click's own words around a bad value differ from release to release
-    assert result.err.replace("invalid value for '--to': ", "invalid value: ") == f"stembridge: {message}\n"
+    assert result.err == f"stembridge: {message}\n"
     assert fake.submitted == []
 
 

@@ -96,6 +96,7 @@ class FakeWork:
         self.faults: dict[str, list[Fault | None]] = {}
         self.reusable: Staged | None = None
         self.knows_absence = True
+        self.can_find = True
         self.on_call: Callable[[str, Job], None] = lambda name, job: None
         self._polled: dict[str, int] = {}
 
@@ -142,9 +143,9 @@ class FakeWork:
 
     async def find(self, job: Job, attempt: str) -> Ticket | None:
         await self._enter("find", job)
-        if self.service.has(job.id):
+        if self.can_find and self.service.has(job.id):
             return Ticket(remote_id=f"remote-{job.id}")
-        if self.knows_absence:
+        if self.can_find and self.knows_absence:
             return None
         raise OutcomeUnknownError("the service cannot tell")
 

@@ -29,8 +29,8 @@ PATIENCE = 60.0
 class Crew:
     """Worker processes that can be killed, frozen and replaced."""
 
-    def __init__(self, store: JobStore, service: Service, *, slots: int, delay: float) -> None:
-        self._arguments = [str(store.path), str(service.folder), str(slots), str(delay)]
+    def __init__(self, store: JobStore, service: Service, *, slots: int, delay: float, finds: bool) -> None:
+        self._arguments = [str(store.path), str(service.folder), str(slots), str(delay), str(finds)]
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> subprocess.Popen[bytes]:
@@ -52,8 +52,8 @@ class Crew:
 
 
 @contextmanager
-def crew_of(store: JobStore, service: Service, *, slots: int, delay: float) -> Iterator[Crew]:
-    crew = Crew(store, service, slots=slots, delay=delay)
+def crew_of(store: JobStore, service: Service, *, slots: int, delay: float, finds: bool = True) -> Iterator[Crew]:
+    crew = Crew(store, service, slots=slots, delay=delay, finds=finds)
     try:
         yield crew
     finally:
@@ -82,10 +82,10 @@ def assert_each_paid_once(store: JobStore, service: Service, jobs: list[Job]) ->
 def test_killed_workers_pay_nothing_twice_and_lose_nothing(store: JobStore, tmp_path: Path, seed: int) -> None:
     rng = random.Random(seed)
     service = Service(tmp_path / "service")
-    jobs = fill(store, 40)
+    jobs = fill(store, 32)
     with crew_of(store, service, slots=8, delay=0.03) as crew:
         living = [crew.start(), crew.start()]
-        for charged in range(2, 34, 4):
+        for charged in range(2, 30, 4):
             # A create was just charged, so that a ticket is probably on its way to the store.
             wait_for(lambda: len(service.lines("creates")) >= charged)  # noqa: B023 - called at once
             time.sleep(rng.uniform(0, 0.06))
@@ -99,16 +99,17 @@ def test_killed_workers_pay_nothing_twice_and_lose_nothing(store: JobStore, tmp_
     assert max(map(int, service.lines("alive"))) <= 8
 
 
-def test_frozen_workers_pay_nothing_twice_and_lose_nothing(store: JobStore, tmp_path: Path) -> None:
+@pytest.mark.parametrize("finds", [True, False], ids=["service that finds", "service that cannot find"])
+def test_frozen_workers_pay_nothing_twice_and_lose_nothing(store: JobStore, tmp_path: Path, finds: bool) -> None:
     service = Service(tmp_path / "service")
-    jobs = fill(store, 24)
-    with crew_of(store, service, slots=6, delay=0.2) as crew:
+    jobs = fill(store, 12)
+    with crew_of(store, service, slots=6, delay=0.15, finds=finds) as crew:
         for sleeper in (crew.start(), crew.start()):
             began = len(service.lines(f"submit {sleeper.pid}"))
             wait_for(lambda: len(service.lines(f"submit {sleeper.pid}")) > began)  # noqa: B023 - called at once
             sleeper.send_signal(signal.SIGSTOP)
             in_flight = set(service.lines(f"submit {sleeper.pid}")) - set(service.lines("creates"))
-            time.sleep(LEASE * 3)
+            time.sleep(LEASE * 2.5)
             assert in_flight - set(service.lines("creates")) == in_flight != set()
             sleeper.send_signal(signal.SIGCONT)
             wait_for(lambda: in_flight <= set(service.lines("creates")))  # noqa: B023 - called at once

@@ -1,4 +1,4 @@
-"""A process that works on a shared store: ``python -m tests.plugin_core.jobs.worker STORE SERVICE SLOTS DELAY``."""
+"""Works on a shared store: ``python -m tests.plugin_core.jobs.worker STORE SERVICE SLOTS DELAY FINDS``."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from plugin_core.model import Job, JobState
 from tests.plugin_core.jobs.fakes import FakeWork, Service
 
 LEASE = 1.0
-POLICY = Policy(backoff=Backoff(first=0.1, most=0.3), search_for=2.0, settle=0.2)
+POLICY = Policy(backoff=Backoff(first=0.1, most=0.3), search_for=1.0, settle=0.2)
 HELD = (JobState.SUBMITTING, JobState.RUNNING, JobState.FETCHING)
 
 
-def main(store_path: str, service_folder: str, slots: str, delay: str) -> None:
+def main(store_path: str, service_folder: str, slots: str, delay: str, finds: str) -> None:
     """Work until every job of the store is settled."""
     service = Service(Path(service_folder))
     work = FakeWork(service, slots=int(slots), delay=float(delay))
     work.polls = 3
+    work.can_find = finds == "True"
     with JobStore(Path(store_path), lease=LEASE) as store:
 
         def count(name: str, job: Job) -> None:
