@@ -15,11 +15,10 @@ Names are imported when first used, so that ``import plugin_core`` costs next to
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING
-
 from plugin_core._version import __version__
 
+# Importing typing would take most of the time this module costs a host; type checkers know the name by itself.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from plugin_core.errors import ExitCode, StembridgeError
     from plugin_core.hookspecs import hookimpl
@@ -65,5 +64,7 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     if name in _HOME_OF:
+        import importlib
+
         return getattr(importlib.import_module(f"plugin_core.{_HOME_OF[name]}"), name)
     raise AttributeError(f"module 'plugin_core' has no attribute {name!r}")

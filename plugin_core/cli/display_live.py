@@ -127,7 +127,8 @@ class LiveDisplay:
         table.add_column(width=note_width, no_wrap=True, overflow="ellipsis", style="dim")
         for job in working[:MAX_LINES]:
             table.add_row(Text(show_path(Path(job.source.path.name))), job.state, _bar(job), Text(_note(job)))
-        return Group(table, Text(self._totals(working, len(jobs) - len(working)), "dim"))
+        totals = self._totals(working, len(jobs) - len(working))
+        return Group(table, Text(totals, "dim")) if totals else Group(table)
 
     def _totals(self, working: Sequence[Job], waiting: int) -> str:
         settled = sum(self._counts.values())

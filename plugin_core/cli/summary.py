@@ -25,8 +25,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int = 0
 
     def __str__(self) -> str:
-        """Return the counts in words; empty when there is nothing to count."""
-        counts = ("done", "reused", "failed", "cancelled", "unconfirmed", "unfinished")
+        """Return the counts of what is settled, in words; empty when there is nothing to count."""
+        counts = ("done", "reused", "failed", "cancelled", "unconfirmed")
         told = [f"{getattr(self, name)} {name}" for name in counts if getattr(self, name)]
         return f"{', '.join(told)} in {span(self.seconds)}" if told else ""
 

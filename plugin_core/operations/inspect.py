@@ -27,7 +27,7 @@ def inspect(path: Path, *, check: Callable[[], None] = lambda: None) -> Source:
     path = _absolute(path)
     before = stat_source(path)
     info = probe(path)
-    content = hash_source(path, check).sha256
+    content = hash_source(path, check, before.st_size).sha256
     if _identity(stat_source(path)) != _identity(before):
         raise SourceError(f"{show_path(path)} is being written", remedy="try again when it is complete")
     return Source(
@@ -54,7 +54,7 @@ def require_unchanged(source: Source, *, check: Callable[[], None] = lambda: Non
     found = stat_source(source.path)
     if _identity(found) == (source.device, source.inode, source.size, source.mtime_ns):
         return
-    if found.st_size != source.size or hash_source(source.path, check).sha256 != source.content:
+    if found.st_size != source.size or hash_source(source.path, check, source.size).sha256 != source.content:
         raise SourceError(f"{show_path(source.path)} changed since it was queued", remedy="queue it again")
 
 
@@ -69,15 +69,15 @@ def stat_source(path: Path) -> os.stat_result:
         return os.fstat(descriptor)
 
 
-def hash_source(path: Path, check: Callable[[], None]) -> Record:
-    """Read a source once.
+def hash_source(path: Path, check: Callable[[], None], size: int) -> Record:
+    """Read a source of ``size`` bytes once, and little more of it when it has grown.
 
     Raises:
         SourceError: it cannot be read.
         TransientError: the disk or share does not answer.
     """
     try:
-        return hash_file(path, check)
+        return hash_file(path, check, limit=size)
     except OSError as error:
         raise explain_os_error(path, error) from error
 

@@ -30,12 +30,15 @@ def record_of(stem: Stem) -> Record:
     return Record(stem.size, stem.sha256)
 
 
-def hash_file(path: Path, check: Callable[[], None] = lambda: None) -> Record:
-    """Read a file once; ``check`` is called for each MiB and may raise."""
+def hash_file(path: Path, check: Callable[[], None] = lambda: None, *, limit: int | None = None) -> Record:
+    """Read a file once; ``check`` is called for each MiB and may raise.
+
+    With a ``limit`` in bytes, reading stops soon after it: a recording that is still growing has no end.
+    """
     digest = hashlib.sha256()
     size = 0
     with path.open("rb") as opened:
-        while chunk := opened.read(_CHUNK):
+        while (limit is None or size <= limit) and (chunk := opened.read(_CHUNK)):
             check()
             digest.update(chunk)
             size += len(chunk)

@@ -11,6 +11,9 @@ import pytest
 
 from plugin_core.cli.face import Face
 from plugin_core.cli.guard import run
+from plugin_core.errors import OutcomeUnknownError
+from plugin_core.jobs import engine
+from plugin_core.jobs.policy import Policy
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, load_fakes, write_song
 
 
@@ -54,6 +57,17 @@ def stembridge(
         return Result(code, *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch, fake: FakeSeparator) -> None:
+    """Let the engine give up at once to find a job that its service cannot tell of."""
+
+    async def find_nothing(_order: object) -> None:
+        raise OutcomeUnknownError("the service cannot tell")
+
+    monkeypatch.setattr(fake, "find", find_nothing)
+    monkeypatch.setattr(engine, "Policy", lambda: Policy(search_for=0.0, settle=0.0))
 
 
 @pytest.fixture

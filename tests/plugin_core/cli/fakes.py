@@ -80,8 +80,8 @@ class FakeSeparator:
         return None
 
     async def fetch(self, order: Order, report: Report) -> Sequence[Part]:
-        with order.source.path.open("rb") as file:
-            samples, rate = soundfile.read(file, always_2d=True)
+        with order.source.path.open("rb") as opened:
+            samples, rate = soundfile.read(opened, always_2d=True)
         parts = []
         for file in order.results:
             path = order.folder / f"{file.stem}.flac"

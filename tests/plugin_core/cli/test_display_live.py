@@ -69,7 +69,7 @@ def test_finished_jobs_scroll_above_and_the_cursor_comes_back(console: Console) 
     assert "note: an offset was removed" in text
     assert "failed  /music/Song.flac: out of luck; try luck" in text.replace("\\", "/")
     assert "failed  /x.txt is not audio" in text
-    assert "1 done, 2 failed, 1 unfinished in 5 s" in text
+    assert "1 done, 2 failed in 5 s" in text
     assert "stopped; 1 job unfinished: stembridge jobs resume" in text
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
 

@@ -201,12 +201,8 @@ def test_exit_codes_of_jobs(
     error: Exception,
     code: int,
     state: str,
-    monkeypatch: pytest.MonkeyPatch,
+    impatient: None,
 ) -> None:
-    async def find_nothing(_order: object) -> None:
-        raise OutcomeUnknownError("the service cannot tell")
-
-    monkeypatch.setattr(fake, "find", find_nothing)
     fake.submit_errors["Song.flac"] = error
     result = stembridge("separate", song, "--json")
     assert result.code == code
@@ -222,12 +218,8 @@ def test_a_refused_account_ends_the_run_before_it_starts(stembridge: Run, song: 
 
 
 def test_unconfirmed_work_is_not_paid_again_without_a_word(
-    stembridge: Run, song: Path, fake: FakeSeparator, monkeypatch: pytest.MonkeyPatch
+    stembridge: Run, song: Path, fake: FakeSeparator, impatient: None
 ) -> None:
-    async def find_nothing(_order: object) -> None:
-        raise OutcomeUnknownError("the service cannot tell")
-
-    monkeypatch.setattr(fake, "find", find_nothing)
     fake.submit_errors["Song.flac"] = OutcomeUnknownError("the answer was lost")
     assert stembridge("separate", song).code == 4
     fake.submit_errors.clear()

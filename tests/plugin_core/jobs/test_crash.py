@@ -104,15 +104,17 @@ def test_frozen_workers_pay_nothing_twice_and_lose_nothing(store: JobStore, tmp_
     service = Service(tmp_path / "service")
     jobs = fill(store, 12)
     with crew_of(store, service, slots=6, delay=0.15, finds=finds) as crew:
-        for sleeper in (crew.start(), crew.start()):
-            began = len(service.lines(f"submit {sleeper.pid}"))
-            wait_for(lambda: len(service.lines(f"submit {sleeper.pid}")) > began)  # noqa: B023 - called at once
-            sleeper.send_signal(signal.SIGSTOP)
-            in_flight = set(service.lines(f"submit {sleeper.pid}")) - set(service.lines("creates"))
-            time.sleep(LEASE * 2.5)
-            assert in_flight - set(service.lines("creates")) == in_flight != set()
-            sleeper.send_signal(signal.SIGCONT)
-            wait_for(lambda: in_flight <= set(service.lines("creates")))  # noqa: B023 - called at once
+        sleeper = crew.start()
+        wait_for(lambda: len(service.lines(f"submit {sleeper.pid}")) > 0)
+        sleeper.send_signal(signal.SIGSTOP)
+        in_flight = set(service.lines(f"submit {sleeper.pid}")) - set(service.lines("creates"))
+        crew.start()
+        wait_for(lambda: len(service.lines("find " + str(crew.processes[-1].pid))) > 0)
+        time.sleep(LEASE * 2)
+        assert in_flight
+        assert in_flight.isdisjoint(service.lines("creates"))
+        sleeper.send_signal(signal.SIGCONT)
+        wait_for(lambda: in_flight <= set(service.lines("creates")))
         crew.finish()
         # What a frozen worker paid for may come home after everyone else went.
         if store.has_active():

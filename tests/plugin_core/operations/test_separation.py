@@ -220,7 +220,7 @@ def test_edited_twin_is_not_reused(scene: Scene) -> None:
 
 
 def prepare(scene: Scene, **wish: object) -> None:
-    asyncio.run(scene.work.prepare(scene.job(**wish), "try", scene.reported.append))
+    asyncio.run(scene.work.prepare(scene.job("id1", **wish), "try", scene.reported.append))
 
 
 def test_prepare_refuses_before_anything_is_written(

@@ -26,7 +26,7 @@ def make_exact_song(
     (folder / "parts").mkdir(exist_ok=True)
     stems = make_stems(seconds, sample_rate, channels)
     integers = {stem: np.rint(signal * 32767).astype(np.int16) for stem, signal in stems.items()}
-    song = np.sum(list(integers.values()), axis=0, dtype=np.int16)
+    song: Integers = np.add.reduce(list(integers.values()), dtype=np.int16)
     source = inspect(write_samples(folder / name, song, sample_rate))
     parts = [
         Part(

@@ -20,7 +20,7 @@ from tests.plugin_core.stems.builders import make_stem, stage
     ],
 )
 def test_numbers_and_back(tmp_path: Path, depth: int, name: str, second: str) -> None:
-    layout, stems = stage(tmp_path / "staging", depth, {name: b"1"})
+    layout, _ = stage(tmp_path / "staging", depth, {name: b"1"})
     destination = tmp_path / "music"
     assert layout.unit_at(destination, 2) == destination / second
     for number in (1, 2, 37):

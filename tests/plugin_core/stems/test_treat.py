@@ -50,7 +50,8 @@ def run(
 
 def integers(path: Path, bits: int = 16) -> npt.NDArray[np.int64]:
     samples, _ = soundfile.read(path, dtype="int32", always_2d=True)
-    return samples.astype(np.int64) >> (32 - bits)
+    wide: npt.NDArray[np.int64] = samples.astype(np.int64) >> (32 - bits)
+    return wide
 
 
 def by_name(treated: Treated) -> dict[str, Path]:
