@@ -68,7 +68,7 @@ class Separation(msgspec.Struct, frozen=True, kw_only=True, tag="separation", ta
     model: str = ""
     options: dict[str, str] = {}
     stems: tuple[str, ...] = ()
-    """Canonical names that are wanted; empty means every stem the model gives."""
+    """Canonical names that are wanted; empty means every stem the model gives, or none when there is a ``minus``."""
     minus: tuple[str, ...] = ()
     """Stems to subtract from the source, each giving one ready "minus one"."""
     residual: bool = False

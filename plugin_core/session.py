@@ -160,8 +160,18 @@ class Session:
         return self.store.get(job.id)
 
     def prune(self, older_than: float) -> int:
-        """Forget jobs that were done, failed or cancelled more than ``older_than`` seconds ago; return how many."""
-        return self.store.prune(older_than)
+        """Forget jobs that were done, failed or cancelled more than ``older_than`` seconds ago; return how many.
+
+        Staging that a crash left behind and no job needs goes as well.
+        """
+        from plugin_core.stems.staging import sweep
+
+        forgotten = self.store.prune(older_than)
+        needed = [state for state in JobState if state.is_active or state is JobState.UNCONFIRMED]
+        # A job that is settled but not yet cleaned up may keep an earlier result of the user's there.
+        kept = [*self.store.list(states=needed), *self.store.leftovers()]
+        sweep(self.settings.home, {job.id for job in kept})
+        return forgotten
 
     def work_for(self, job: Job) -> Work:
         """Return what does the effects of a job's operation."""
@@ -228,8 +238,7 @@ class Session:
         return None
 
     def _earlier(self, job: Job) -> list[Job]:
-        done = self.store.find_done(job.dedupe)
-        return [] if done is None else [done]
+        return self.store.done_like(job.dedupe)
 
 
 def _place(job: Job) -> tuple[Path, Path | None, str]:

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from plugin_core.errors import UsageError
+from plugin_core.errors import SourceError, UsageError
 
 _WAV_LIMIT: Final = 2**32 - 4096
 """A RIFF file counts its bytes in 32 bits; some room is left for its chunks and the tags."""
@@ -93,18 +93,19 @@ def resolve_format(wish: str, info: SourceShape) -> AudioFormat:
     """Choose the concrete format for a wish; empty means lossless at the source's own depth.
 
     Raises:
-        UsageError: unknown name, or the source has more channels or an odder sample rate than the format holds.
+        UsageError: unknown name.
+        SourceError: the source has more channels or an odder sample rate than the format holds.
     """
     wish = wish.strip().lower()
     chosen = _choose(wish, info)
     if chosen.container == "FLAC" and not _is_flac_rate(info.sample_rate):
         if wish:
-            raise UsageError(f"{chosen.name} cannot hold {info.sample_rate} Hz", remedy="choose wav")
+            raise SourceError(f"{chosen.name} cannot hold {info.sample_rate} Hz", remedy="choose wav")
         chosen = WAV16 if chosen is FLAC16 else WAV24
     if chosen.max_bytes is not None and _estimate_bytes(chosen, info) > chosen.max_bytes:
         chosen = _LARGER[chosen.name]
     if info.channels > chosen.max_channels:
-        raise UsageError(
+        raise SourceError(
             f"{chosen.name} holds at most {chosen.max_channels} channels and the source has {info.channels}",
             remedy="choose flac or wav",
         )

@@ -57,7 +57,7 @@ class LazyGroup(SuggestingGroup):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a built-in command, or find a plugin's; a built-in one cannot be replaced."""
         if cmd_name in COMMANDS:
-            command: click.Command = importlib.import_module(f"plugin_core.cli.{cmd_name}").command
+            command: click.Command = importlib.import_module(f"plugin_core.cli.commands.{cmd_name}").command
             return command
         self._ask_plugins(ctx)
         return self.commands.get(cmd_name)

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Sequence
 
 from plugin_core.cli.batch import Batch, Request
-from plugin_core.cli.display import choose_display
+from plugin_core.cli.display.base import choose_display
+from plugin_core.cli.display.summary import Summary
 from plugin_core.cli.face import Face
 from plugin_core.cli.options import Choices
 from plugin_core.cli.settings import SeparateSettings
 from plugin_core.cli.sources import find_sources
-from plugin_core.cli.summary import Summary
 from plugin_core.cli.wishes import choose_operations
 from plugin_core.model import Separation
 from plugin_core.presets import find_preset

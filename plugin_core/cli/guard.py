@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import click
 
 from plugin_core.cli.app import build_app
+from plugin_core.cli.display.words import clean
 from plugin_core.cli.face import Face
-from plugin_core.cli.words import clean
 from plugin_core.errors import ExitCode, StembridgeError
 
 

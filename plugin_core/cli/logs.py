@@ -6,7 +6,7 @@ import logging
 import sys
 from pathlib import Path
 
-from plugin_core.cli.words import clean
+from plugin_core.cli.display.words import clean
 
 ROOT = logging.getLogger("plugin_core")
 MAX_BYTES = 1_000_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from plugin_core.cli.display import Offer
-from plugin_core.cli.words import amount, describe, plural, show, span
+from plugin_core.cli.display.base import Offer
+from plugin_core.cli.display.words import amount, describe, plural, show, span
 
 
 def describe_offer(offer: Offer) -> Iterator[str]:

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from plugin_core.audio.formats import FORMAT_NAMES
-from plugin_core.cli.words import show
+from plugin_core.cli.display.words import show
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -72,7 +72,12 @@ _SEPARATION_OPTIONS = (
         "--option", "options", metavar="K=V", multiple=True, callback=read_pairs, help="An option of the model; repeat."
     ),
     click.option("--stems", metavar="A,B", callback=read_stems, help="Stems to keep; default all."),
-    click.option("--minus", metavar="A,B", callback=read_stems, help="Also the song without each of these."),
+    click.option(
+        "--minus",
+        metavar="A,B",
+        callback=read_stems,
+        help="The song without each of these; with --stems, beside those.",
+    ),
     click.option("--residual/--no-residual", default=None, help="Also what all stems together leave over."),
     click.option("--format", metavar="NAME", help=f"{', '.join(FORMAT_NAMES)}; default lossless."),
     click.option("--to", metavar="DIR", callback=read_folder, help="Place results below DIR, not beside the song."),

@@ -27,14 +27,14 @@ def fetch(connection: sqlite3.Connection, job_id: str) -> Job | None:
     return None if row is None else from_row(row)
 
 
-def newest_done(connection: sqlite3.Connection, dedupe: str) -> Job | None:
-    """Return the finished job with this key that was settled last."""
-    row = connection.execute(
+def done_like(connection: sqlite3.Connection, dedupe: str, limit: int) -> list[Job]:
+    """Return finished jobs with this key, the one settled last first."""
+    rows = connection.execute(
         "SELECT * FROM jobs INDEXED BY jobs_by_base WHERE base = ? AND state = 'done'"
-        " ORDER BY updated DESC, id DESC LIMIT 1",
-        (base_key(dedupe),),
-    ).fetchone()
-    return None if row is None else from_row(row)
+        " ORDER BY updated DESC, id DESC LIMIT ?",
+        (base_key(dedupe), limit),
+    )
+    return [from_row(row) for row in rows]
 
 
 def listing(states: Sequence[JobState] | None, limit: int | None) -> tuple[str, list[str | int]]:

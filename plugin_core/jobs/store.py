@@ -143,8 +143,12 @@ class JobStore:
 
     def find_done(self, dedupe: str) -> Job | None:
         """Return the newest finished job with the key, forced or not."""
+        return next(iter(self.done_like(dedupe, limit=1)), None)
+
+    def done_like(self, dedupe: str, *, limit: int = 100) -> builtins.list[Job]:
+        """Return finished jobs with the key, forced or not, newest first: one song can lie in many places."""
         with self._database.read() as connection:
-            return queries.newest_done(connection, dedupe)
+            return queries.done_like(connection, dedupe, limit)
 
     def changes_token(self) -> tuple[int, int]:
         """Return a value that differs once another process, or a request in this one, changed the store; cheap."""

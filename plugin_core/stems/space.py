@@ -41,8 +41,9 @@ def check_destination(folder: Path) -> None:
         PlacementError: it is missing, no folder, or not writable.
     """
     where = show_path(folder)
-    if not folder.is_dir():
-        what = "is not a folder" if os.path.lexists(folder) else "does not exist"
+    # os.path asks nothing of the folders above: one that may not be entered hides what lies in it.
+    if not os.path.isdir(folder):  # noqa: PTH112
+        what = "is not a folder" if os.path.lexists(folder) else "does not exist, or cannot be reached"
         raise PlacementError(f"the destination {where} {what}", remedy="name an existing one with --to FOLDER")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PlacementError(f"nothing can be written in {where}", remedy="choose another place with --to FOLDER")

@@ -37,10 +37,12 @@ def list_products(parts: Sequence[Part], wish: Separation) -> tuple[list[Product
     """
     names = distinct([canonical(part.stem) for part in parts])
     wanted = {canonical(stem) for stem in wish.stems}
+    # Who asks for the song without its drums wants that file, not four others beside it.
+    is_all = not wanted and not wish.minus
     products = [
         Product(name, part.label, plus=index)
         for index, (name, part) in enumerate(zip(names, parts, strict=True))
-        if not wanted or name in wanted or canonical(part.stem) in wanted
+        if is_all or name in wanted or canonical(part.stem) in wanted
     ]
     products += [_subtract(stem, names) for stem in wish.minus]
     if wish.residual:

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+
 from plugin_core import Session
 from plugin_core.audio.samples import to_integers
 

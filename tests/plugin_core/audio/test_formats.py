@@ -7,7 +7,7 @@ import pytest
 
 from plugin_core.audio.formats import FORMAT_NAMES, FORMATS, resolve_format
 from plugin_core.audio.info import AudioInfo
-from plugin_core.errors import UsageError
+from plugin_core.errors import SourceError, UsageError
 
 
 def make_info(
@@ -82,7 +82,7 @@ def test_inner_and_foreign_names_are_handled(name: str) -> None:
 
 
 def test_mp3_is_refused_for_more_than_two_channels() -> None:
-    with pytest.raises(UsageError, match="mp3 holds at most 2 channels and the source has 6"):
+    with pytest.raises(SourceError, match="mp3 holds at most 2 channels and the source has 6"):
         resolve_format("mp3", make_info(channels=6))
 
 
@@ -98,5 +98,5 @@ def test_rates_flac_cannot_say_go_into_wav(sample_rate: int, fits: bool) -> None
 
     assert resolve_format("", info).name == ("flac24" if fits else "wav24")
     if not fits:
-        with pytest.raises(UsageError, match=f"flac16 cannot hold {sample_rate} Hz; choose wav"):
+        with pytest.raises(SourceError, match=f"flac16 cannot hold {sample_rate} Hz; choose wav"):
             resolve_format("flac16", info)

@@ -83,7 +83,9 @@ def test_help_fits_eighty_columns_and_needs_no_command_module(stembridge: Run, h
     assert all(len(line) <= 80 for line in result.out.splitlines())
     assert stembridge().out == result.out
     code = "import sys; from plugin_core.cli.guard import run; run(['--help'])\n"
-    code += "heavy = {'numpy', 'soundfile', 'httpx', 'rich', 'mutagen', 'sqlite3', 'plugin_core.cli.separate'}\n"
+    code += (
+        "heavy = {'numpy', 'soundfile', 'httpx', 'rich', 'mutagen', 'sqlite3', 'plugin_core.cli.commands.separate'}\n"
+    )
     code += "print('loaded', sorted(heavy & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "loaded []"

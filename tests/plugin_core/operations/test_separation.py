@@ -126,7 +126,7 @@ def test_is_work_over_a_separator(scene: Scene) -> None:
 
 
 def test_whole_life(scene: Scene, tmp_path: Path) -> None:
-    job = asyncio.run(scene.finish(scene.job(minus=("drums",))))
+    job = asyncio.run(scene.finish(scene.job(stems=("vocals", "drums", "bass", "other"), minus=("drums",))))
     assert job.target == scene.music / "Song.stems"
     assert [stem.name for stem in job.stems] == ["vocals", "drums", "bass", "other", "no-drums"]
     assert names(scene.music) == sorted([*DEFAULT, "Song.stems/Song - No Drums.flac"])

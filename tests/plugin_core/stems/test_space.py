@@ -47,9 +47,18 @@ def test_read_only_destination_is_refused(tmp_path: Path) -> None:
     )
     folder = tmp_path / "locked"
     folder.mkdir()
-    for parent in (folder, *tmp_path.parents[:2], tmp_path):
-        parent.chmod(0o755)
+    for parent in folder.parents:
+        if parent.name.startswith(("pytest-", "popen-", tmp_path.name)):
+            parent.chmod(0o755)
     folder.chmod(0o555)
     done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True)
     assert "nothing can be written in" in done.stdout
     assert "--to FOLDER" in done.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX permissions")
+def test_unreachable_destination_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "file" / "below"
+    (tmp_path / "file").touch()
+    with pytest.raises(PlacementError, match="cannot be reached"):
+        check_destination(folder)

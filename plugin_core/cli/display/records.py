@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from plugin_core.cli.words import clean
+from plugin_core.cli.display.words import clean
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, Plan, Separation, Source, to_json
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
+from plugin_core.cli.display.records import write_record
+from plugin_core.cli.display.table import print_table
+from plugin_core.cli.display.words import clean
 from plugin_core.cli.face import Face
 from plugin_core.cli.options import JSON_OPTION
-from plugin_core.cli.records import write_record
-from plugin_core.cli.table import print_table
-from plugin_core.cli.words import clean
 
 
 @click.command("plugins")

@@ -6,11 +6,11 @@ from collections import Counter
 
 import click
 
-from plugin_core.cli.checks import Finding, Verdict, run_checks
+from plugin_core.cli.commands.checks import Finding, Verdict, run_checks
+from plugin_core.cli.display.records import write_record
+from plugin_core.cli.display.words import clean, plural
 from plugin_core.cli.face import Face
 from plugin_core.cli.options import JSON_OPTION
-from plugin_core.cli.records import write_record
-from plugin_core.cli.words import clean, plural
 
 _COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.WRONG: "red"}
 

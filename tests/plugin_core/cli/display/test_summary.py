@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from plugin_core.cli.summary import Summary, choose_exit_code, summarise
+from plugin_core.cli.display.summary import Summary, choose_exit_code, summarise
 from plugin_core.errors import RefusedError, SourceError, StembridgeError
 from plugin_core.model import Job, JobState
 from tests.plugin_core.cli.jobs import make_job

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import pytest
 
-from plugin_core.cli.words import amount, clean, describe, parse_span, plural, short_span, show, span
+from plugin_core.cli.display.words import amount, clean, describe, parse_span, plural, short_span, show, span
 from plugin_core.model import Separation, Tagging
 
 

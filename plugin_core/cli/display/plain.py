@@ -9,11 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from plugin_core.cli.display import Offer
+from plugin_core.cli.display.base import Offer
+from plugin_core.cli.display.summary import Summary
+from plugin_core.cli.display.throttle import Throttle
+from plugin_core.cli.display.words import clean, describe_problem, describe_result, plural, show
 from plugin_core.cli.offers import describe_offer
-from plugin_core.cli.summary import Summary
-from plugin_core.cli.throttle import Throttle
-from plugin_core.cli.words import clean, describe_problem, describe_result, plural, show
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, JobState
 

@@ -11,7 +11,7 @@ from typing import Protocol, Self
 
 import msgspec
 
-from plugin_core.cli.summary import Summary
+from plugin_core.cli.display.summary import Summary
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, Plan, Source
 
@@ -70,13 +70,13 @@ class Display(Protocol):
 def choose_display(*, as_json: bool, quiet: bool) -> Display:
     """Return the display that fits: JSON on request, live on a terminal, plain lines elsewhere."""
     if as_json:
-        from plugin_core.cli.display_json import JsonDisplay
+        from plugin_core.cli.display.json_lines import JsonDisplay
 
         return JsonDisplay()
     if not quiet and sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
-        from plugin_core.cli.display_live import LiveDisplay
+        from plugin_core.cli.display.live import LiveDisplay
 
         return LiveDisplay()
-    from plugin_core.cli.display_plain import PlainDisplay
+    from plugin_core.cli.display.plain import PlainDisplay
 
     return PlainDisplay(quiet=quiet)

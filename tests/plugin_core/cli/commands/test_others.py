@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin_core.cli.checks import CHECKS
+from plugin_core.cli.commands.checks import CHECKS
 from plugin_core.providers.local import plugin as local_plugin
 from tests.plugin_core.cli.conftest import Run
 from tests.plugin_core.cli.fakes import FakePoint

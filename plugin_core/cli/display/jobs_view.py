@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import click
 
-from plugin_core.cli.table import print_table
-from plugin_core.cli.words import clean, describe, describe_problem, short_span, show, span
+from plugin_core.cli.display.table import print_table
+from plugin_core.cli.display.words import clean, describe, describe_problem, short_span, show, span
 from plugin_core.model import Job
 
 MIN_ID = 8

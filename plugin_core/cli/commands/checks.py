@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
-from plugin_core.cli.words import amount, plural, show
+from plugin_core.cli.display.words import amount, plural, show
 from plugin_core.errors import StembridgeError
 from plugin_core.model import JobState
 from plugin_core.presets import load_presets
@@ -155,7 +155,7 @@ def check_separation(session: Session) -> Finding:
     """Let the embedded separator split a second of sound in a temporary folder."""
     if "local" not in session.separators:
         return _warn("the local separator is not loaded", "stembridge plugins says why")
-    from plugin_core.cli.trial import separate_a_second
+    from plugin_core.cli.commands.trial import separate_a_second
 
     with tempfile.TemporaryDirectory(prefix="stembridge-") as folder:
         names = asyncio.run(separate_a_second(session, Path(folder)))

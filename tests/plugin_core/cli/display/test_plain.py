@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from plugin_core.cli.display_plain import PlainDisplay
-from plugin_core.cli.summary import Summary
+from plugin_core.cli.display.plain import PlainDisplay
+from plugin_core.cli.display.summary import Summary
 from plugin_core.errors import SourceError
 from plugin_core.model import JobState
+from tests.plugin_core.cli.display.test_throttle import Clock
 from tests.plugin_core.cli.jobs import make_job
-from tests.plugin_core.cli.test_throttle import Clock
 
 Capture = pytest.CaptureFixture[str]
 SONG = str(Path("/music/Song.flac"))

@@ -10,13 +10,13 @@ import click
 
 from plugin_core.cli.app import group
 from plugin_core.cli.batch import Batch
-from plugin_core.cli.display import choose_display
+from plugin_core.cli.display.base import choose_display
+from plugin_core.cli.display.jobs_view import show_job, show_jobs
+from plugin_core.cli.display.records import describe_job, describe_job_fully, write_record
+from plugin_core.cli.display.summary import Summary
+from plugin_core.cli.display.words import describe_problem, parse_span, plural, show
 from plugin_core.cli.face import Face
-from plugin_core.cli.jobs_view import show_job, show_jobs
 from plugin_core.cli.options import JSON_OPTION
-from plugin_core.cli.records import describe_job, describe_job_fully, write_record
-from plugin_core.cli.summary import Summary
-from plugin_core.cli.words import describe_problem, parse_span, plural, show
 from plugin_core.model import JobState
 from plugin_core.session import Session
 

@@ -13,10 +13,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from plugin_core.cli.display import Offer
+from plugin_core.cli.display.base import Offer
+from plugin_core.cli.display.summary import Summary
+from plugin_core.cli.display.words import clean, describe_problem, describe_result, plural, show
 from plugin_core.cli.offers import describe_offer
-from plugin_core.cli.summary import Summary
-from plugin_core.cli.words import clean, describe_problem, describe_result, plural, show
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, JobState, show_path
 

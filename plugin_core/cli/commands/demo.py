@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from plugin_core.cli.batch import Batch, Request
-from plugin_core.cli.display import choose_display
+from plugin_core.cli.display.base import choose_display
+from plugin_core.cli.display.records import write_record
+from plugin_core.cli.display.summary import Summary
+from plugin_core.cli.display.table import print_table
+from plugin_core.cli.display.words import show
 from plugin_core.cli.face import Face
 from plugin_core.cli.options import JSON_OPTION
-from plugin_core.cli.records import write_record
-from plugin_core.cli.summary import Summary
-from plugin_core.cli.table import print_table
-from plugin_core.cli.words import show
 from plugin_core.model import Job, Separation
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from plugin_core.cli.throttle import Throttle
+from plugin_core.cli.display.throttle import Throttle
 from plugin_core.model import JobState
 from tests.plugin_core.cli.jobs import make_job
 

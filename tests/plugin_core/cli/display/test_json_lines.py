@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from plugin_core.cli.display import Offer
-from plugin_core.cli.display_json import JsonDisplay
-from plugin_core.cli.summary import Summary
+from plugin_core.cli.display.base import Offer
+from plugin_core.cli.display.json_lines import JsonDisplay
+from plugin_core.cli.display.summary import Summary
 from plugin_core.errors import RefusedError, SourceError
 from plugin_core.model import JobState, Plan, Separation
+from tests.plugin_core.cli.display.test_throttle import Clock
 from tests.plugin_core.cli.jobs import make_job
-from tests.plugin_core.cli.test_throttle import Clock
 
 Capture = pytest.CaptureFixture[str]
 

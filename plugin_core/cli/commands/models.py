@@ -7,11 +7,11 @@ import asyncio
 import click
 import msgspec
 
+from plugin_core.cli.display.records import write_record
+from plugin_core.cli.display.table import print_table
+from plugin_core.cli.display.words import amount
 from plugin_core.cli.face import Face
 from plugin_core.cli.options import JSON_OPTION
-from plugin_core.cli.records import write_record
-from plugin_core.cli.table import print_table
-from plugin_core.cli.words import amount
 from plugin_core.errors import UsageError
 from plugin_core.model import Model
 from plugin_core.session import Session

@@ -10,10 +10,10 @@ from typing import Self
 
 import msgspec
 
-from plugin_core.cli.display import Offer
-from plugin_core.cli.records import describe_error, describe_job, describe_plan, write_record
-from plugin_core.cli.summary import Summary
-from plugin_core.cli.throttle import Throttle
+from plugin_core.cli.display.base import Offer
+from plugin_core.cli.display.records import describe_error, describe_job, describe_plan, write_record
+from plugin_core.cli.display.summary import Summary
+from plugin_core.cli.display.throttle import Throttle
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job
 

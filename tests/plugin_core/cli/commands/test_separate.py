@@ -73,7 +73,7 @@ def test_dry_run_writes_nothing(stembridge: Run, song: Path, home: Path, tmp_pat
         "Song.flac (1 s): fake halves: without vocals",
         *(
             f"  {Path('Song.stems', f'Song - {name}.flac')}"
-            for name in ("Vocals", "Instrumental", "No Vocals", "Residual")
+            for name in ("No Vocals", "Residual")
         ),
         "1 track with fake, about 2.5 credits",
         "dry run: nothing was made",

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from plugin_core.cli.display_live import LiveDisplay
-from plugin_core.cli.summary import Summary
+from plugin_core.cli.display.live import LiveDisplay
+from plugin_core.cli.display.summary import Summary
 from plugin_core.errors import SourceError
 from plugin_core.model import JobState
 from tests.plugin_core.cli.jobs import make_job
