@@ -2,13 +2,13 @@
 
 ::
 
-    from pathlib import Path
-    from plugin_core import Separation, Session
-
-    with Session() as session:
-        job = session.add(Path("Song.flac"), Separation(provider="local"))
-        for settled in session.run([job.id]):
-            print(settled.state, [stem.path for stem in settled.stems])
+    async def separate(path: Path) -> None:
+        with Session() as session:
+            source = session.inspect(path)
+            plan = await session.plan(source, Separation(provider="local"))
+            job, made = await session.add(source, plan)
+            for settled in await session.run([job.id]):
+                print(settled.state, [stem.path for stem in settled.stems])
 
 Names are imported when first used, so that ``import plugin_core`` costs next to nothing in a host.
 """

@@ -71,10 +71,7 @@ def test_dry_run_writes_nothing(stembridge: Run, song: Path, home: Path, tmp_pat
     assert result.code == 0
     assert result.out.splitlines() == [
         "Song.flac (1 s): fake halves: without vocals",
-        *(
-            f"  {Path('Song.stems', f'Song - {name}.flac')}"
-            for name in ("No Vocals", "Residual")
-        ),
+        *(f"  {Path('Song.stems', f'Song - {name}.flac')}" for name in ("No Vocals", "Residual")),
         "1 track with fake, about 2.5 credits",
         "dry run: nothing was made",
     ]
