@@ -20,6 +20,7 @@ import soundfile
 
 from plugin_core import Session
 from plugin_core.audio.samples import to_integers
+from tests.freezing import freeze
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 
@@ -132,7 +133,7 @@ def test_frozen_longer_than_its_lease_and_thawed(tmp_path: Path, home: Path, mon
     with watched(tmp_path / "music"):
         frozen = start("separate", *songs)
         wait_for_claim(home)
-        os.kill(frozen.pid, signal.SIGSTOP)
+        freeze(frozen, home / "jobs.sqlite3")
         try:
             finish("jobs", "resume")
         finally:

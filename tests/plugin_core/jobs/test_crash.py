@@ -17,6 +17,7 @@ import pytest
 
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import Job, JobState
+from tests.freezing import freeze
 from tests.plugin_core.jobs.fakes import Service, make_job
 from tests.plugin_core.jobs.worker import LEASE
 
@@ -99,19 +100,29 @@ def test_killed_workers_pay_nothing_twice_and_lose_nothing(store: JobStore, tmp_
     assert max(map(int, service.lines("alive"))) <= 8
 
 
+def freeze_in_flight(sleeper: subprocess.Popen[bytes], service: Service, store: JobStore) -> set[str]:
+    """Stop a worker while it sends a paid call, and return the jobs it was sending; a busy machine may need a retry."""
+    submitted = 0
+    while True:
+        wait_for(lambda: len(service.lines(f"submit {sleeper.pid}")) > submitted)  # noqa: B023 - called at once
+        freeze(sleeper, store.path)
+        lines = service.lines(f"submit {sleeper.pid}")
+        if in_flight := set(lines) - set(service.lines("creates")):
+            return in_flight
+        submitted = len(lines)
+        sleeper.send_signal(signal.SIGCONT)
+
+
 @pytest.mark.parametrize("finds", [True, False], ids=["service that finds", "service that cannot find"])
 def test_frozen_workers_pay_nothing_twice_and_lose_nothing(store: JobStore, tmp_path: Path, finds: bool) -> None:
     service = Service(tmp_path / "service")
     jobs = fill(store, 12)
     with crew_of(store, service, slots=6, delay=0.15, finds=finds) as crew:
         sleeper = crew.start()
-        wait_for(lambda: len(service.lines(f"submit {sleeper.pid}")) > 0)
-        sleeper.send_signal(signal.SIGSTOP)
-        in_flight = set(service.lines(f"submit {sleeper.pid}")) - set(service.lines("creates"))
+        in_flight = freeze_in_flight(sleeper, service, store)
         crew.start()
         wait_for(lambda: len(service.lines("find " + str(crew.processes[-1].pid))) > 0)
         time.sleep(LEASE * 2)
-        assert in_flight
         assert in_flight.isdisjoint(service.lines("creates"))
         sleeper.send_signal(signal.SIGCONT)
         wait_for(lambda: in_flight <= set(service.lines("creates")))
