@@ -21,6 +21,8 @@ This module imports nothing of ours.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import ClassVar
 
@@ -102,3 +104,19 @@ class PluginError(StembridgeError):
 
 class StoreError(StembridgeError):
     """The job store cannot be opened or holds what this version cannot read."""
+
+
+@contextmanager
+def blame(plugin: str) -> Iterator[None]:
+    """Name the plugin in whatever it raises that it may not.
+
+    Raises:
+        PluginError: for anything that is no StembridgeError.
+    """
+    try:
+        yield
+    except StembridgeError:
+        raise
+    except Exception as error:
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise PluginError(f"plugin {plugin} failed: {what}", remedy="tell its author") from error

@@ -7,6 +7,7 @@ share one store.
 from __future__ import annotations
 
 import difflib
+import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
@@ -14,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from plugin_core.errors import UsageError
+from plugin_core.errors import UsageError, blame
 from plugin_core.model import Job, JobState, Operation, Plan, Separation, Source
 from plugin_core.plugins import Plugins, load_plugins
 from plugin_core.settings import Settings
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 OnChange = Callable[[Job, Job | None], None]
 STORE_NAME = "jobs.sqlite3"
+
+log = logging.getLogger(__name__)
 
 
 class Session:
@@ -109,8 +112,14 @@ class Session:
 
         Raises:
             StembridgeError: the operation cannot be done to this source.
+            PluginError: the provider raised something it may not.
         """
-        return await self._separator_of(operation).plan(source, _separation(operation))
+        from plugin_core.operations.planning import check_plan
+
+        wish = _separation(operation)
+        with blame(wish.provider):
+            plan = await self.separator(wish.provider).plan(source, wish)
+        return check_plan(plan, source)
 
     async def add(
         self, source: Source, plan: Plan, *, host: str = "cli", preset: str = "", force: bool = False
@@ -122,9 +131,23 @@ class Session:
             whose stems still stand beside this source is reused, except under ``force``.
         """
         job = self._new_job(source, plan, host, preset, force)
-        if not force and (done := await self._standing(job)) is not None:
+        if not force and (done := await self.standing(source, plan)) is not None:
             return done, False
         return self.store.add(job, occupies=self._separator_of(job.operation).remote)
+
+    async def standing(self, source: Source, plan: Plan) -> Job | None:
+        """Return the finished job whose untouched stems already stand where this plan's would go."""
+        import asyncio
+
+        from plugin_core.operations.reuse import are_untouched
+        from plugin_core.stems.stopping import Stopper
+
+        place = _place(source, _separation(plan.operation))
+        for done in self.store.done_like(self._key(source, plan)):
+            is_same = _place(done.source, _separation(done.operation)) == place
+            if is_same and await asyncio.to_thread(are_untouched, done.stems, Stopper()):
+                return done
+        return None
 
     async def run(
         self,
@@ -133,8 +156,14 @@ class Session:
         on_change: OnChange | None = None,
         stop: asyncio.Event | None = None,
     ) -> list[Job]:
-        """Work until the jobs are settled (default: every active job) or ``stop`` is set; return them as they are."""
-        wanted = self._active_ids() if ids is None else list(ids)
+        """Work until the jobs are settled (default: every active job) or ``stop`` is set; return them as they are.
+
+        Raises:
+            UsageError: the provider of a job named in ``ids`` is not installed.
+        """
+        wanted = self._workable_ids() if ids is None else list(ids)
+        for job_id in wanted:
+            self._separator_of(self.store.get(job_id).operation)
         await self._engine(on_change).run(wanted, stop=stop)
         return [self.store.get(job_id) for job_id in wanted]
 
@@ -142,9 +171,10 @@ class Session:
         """Cancel a job, at its service first.
 
         Raises:
-            UsageError: there is no such job.
+            UsageError: there is no such job, or its provider is not installed.
         """
         job = self.store.get(job_id)
+        self._separator_of(job.operation)
         self.store.request_cancel(job.id)
         await self._engine(on_change).run([job.id])
         return self.store.get(job.id)
@@ -197,26 +227,29 @@ class Session:
 
         return Engine(self.store, self.work_for, changed, clock=self._clock)
 
-    def _active_ids(self) -> list[str]:
-        return [job.id for job in self.store.list(states=[state for state in JobState if state.is_active])]
+    def _workable_ids(self) -> list[str]:
+        jobs = self.store.list(states=[state for state in JobState if state.is_active])
+        absent = sorted({job.operation.provider for job in jobs} - set(self.separators))
+        if absent:
+            log.warning("jobs of %s wait: not installed", ", ".join(absent))
+        return [job.id for job in jobs if job.operation.provider not in absent]
 
     def _separator_of(self, operation: Operation) -> Separator:
         return self.separator(_separation(operation).provider)
 
     def _new_job(self, source: Source, plan: Plan, host: str, preset: str, force: bool) -> Job:
-        from plugin_core.jobs.dedupe import dedupe_key, forced_key
+        from plugin_core.jobs.dedupe import forced_key
         from plugin_core.jobs.ids import new_id
 
         now = self._clock()
         job_id = new_id(self._clock)
-        account = self._separator_of(plan.operation).account()
-        key = dedupe_key(source.content, plan.operation, account)
+        key = self._key(source, plan)
         return Job(
             id=job_id,
             state=JobState.QUEUED,
             operation=plan.operation,
             source=source,
-            account=account,
+            account=self._account(plan.operation),
             dedupe=forced_key(key) if force else key,
             host=host,
             preset=preset,
@@ -225,25 +258,22 @@ class Session:
             notes=plan.notes,
         )
 
-    async def _standing(self, job: Job) -> Job | None:
-        """Return the finished job whose untouched stems already stand where this one's would go."""
-        import asyncio
+    def _account(self, operation: Operation) -> str:
+        separator = self._separator_of(operation)
+        with blame(separator.name):
+            return separator.account()
 
-        from plugin_core.operations.reuse import are_untouched
-        from plugin_core.stems.stopping import Stopper
+    def _key(self, source: Source, plan: Plan) -> str:
+        from plugin_core.jobs.dedupe import dedupe_key
 
-        for done in self._earlier(job):
-            if _place(done) == _place(job) and await asyncio.to_thread(are_untouched, done.stems, Stopper()):
-                return done
-        return None
+        return dedupe_key(source.content, plan.operation, self._account(plan.operation))
 
     def _earlier(self, job: Job) -> list[Job]:
         return self.store.done_like(job.dedupe)
 
 
-def _place(job: Job) -> tuple[Path, Path | None, str]:
-    wish = _separation(job.operation)
-    return job.source.path, wish.to, wish.template
+def _place(source: Source, wish: Separation) -> tuple[Path, Path | None, str]:
+    return source.path, wish.to, wish.template
 
 
 def _separation(operation: Operation) -> Separation:

@@ -61,10 +61,17 @@ def holds_only(folder: Path, records: Records) -> bool:
 
 
 def relative_records(stems: Iterable[Stem], folder: Path) -> dict[PurePath, Record]:
-    """Return the records of the stems that were placed under a folder, by path relative to it."""
-    return {
-        PurePath(stem.path.relative_to(folder)): record_of(stem) for stem in stems if stem.path.is_relative_to(folder)
-    }
+    """Return the records of the stems that were placed under a folder, by path relative to it; the first one counts.
+
+    Args:
+        stems: those placed last first.
+        folder: the folder.
+    """
+    records: dict[PurePath, Record] = {}
+    for stem in stems:
+        if stem.path.is_relative_to(folder):
+            records.setdefault(PurePath(stem.path.relative_to(folder)), record_of(stem))
+    return records
 
 
 def _walk(folder: Path) -> Iterable[PurePath]:

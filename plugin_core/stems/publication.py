@@ -76,7 +76,8 @@ class Publication(msgspec.Struct, frozen=True):
         return self._move(source, place)
 
     def _place_files(self, number: int) -> bool:
-        records = {stem.path: record_of(stem) for stem in self.earlier}
+        # The newest comes first, and only the newest can be what stands there.
+        records = {stem.path: record_of(stem) for stem in reversed(self.earlier)}
         moved: list[tuple[Path, Path]] = []
         for stem, name, place in zip(self.stems, self.layout.paths, self._places(number), strict=True):
             source = self.layout.root / name

@@ -1,0 +1,30 @@
+"""What is checked about every plan, whoever made it, before anything is spent."""
+
+from __future__ import annotations
+
+import msgspec
+
+from plugin_core.audio.formats import resolve_format
+from plugin_core.errors import UsageError
+from plugin_core.model import Plan, Separation, Source
+from plugin_core.stems.naming import canonical
+
+
+def check_plan(plan: Plan, source: Source) -> Plan:
+    """Return the plan with its concrete format.
+
+    Raises:
+        UsageError: an unknown format, or a stem that the model does not give.
+        SourceError: the source does not fit the format.
+    """
+    wish = plan.operation
+    if not isinstance(wish, Separation):
+        return plan
+    given = {canonical(stem) for stem in plan.stems}
+    missing = [stem for stem in (*wish.stems, *wish.minus) if given and canonical(stem) not in given]
+    if missing:
+        raise UsageError(
+            f"{wish.provider} {wish.model} gives no {missing[0]!r}", remedy=f"choose of {', '.join(plan.stems)}"
+        )
+    chosen = resolve_format(wish.format, source).name
+    return msgspec.structs.replace(plan, operation=msgspec.structs.replace(wish, format=chosen))

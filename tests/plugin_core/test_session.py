@@ -1,0 +1,151 @@
+"""The front door: plans are checked, jobs reused, listeners told, and no provider is missing in silence."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from plugin_core import Job, JobState, Separation, Session, Settings, hookimpl
+from plugin_core.errors import PluginError, UsageError
+from plugin_core.model import Plan
+from plugin_core.plugins import Plugins
+from tests.audio_files import write_song
+from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, load_fakes
+
+
+class Listener:
+    """A plugin that writes down what it hears."""
+
+    def __init__(self) -> None:
+        self.states: list[JobState] = []
+        self.placed: list[Job] = []
+
+    @hookimpl
+    def job_changed(self, job: Job) -> None:
+        if self.states[-1:] != [job.state]:
+            self.states.append(job.state)
+
+    @hookimpl
+    def stems_placed(self, job: Job) -> None:
+        self.placed.append(job)
+
+
+@pytest.fixture
+def song(tmp_path: Path) -> Path:
+    path = tmp_path / "Song.flac"
+    write_song(path, 0.5)
+    return path
+
+
+@pytest.fixture
+def plugins(fake: FakeSeparator) -> Plugins:
+    return load_fakes(FakePoint("fake", FakePlugin(fake)))
+
+
+@pytest.fixture
+def fake() -> FakeSeparator:
+    return FakeSeparator()
+
+
+def separate(session: Session, song: Path, *, force: bool = False, **wish: Any) -> tuple[Job, bool]:
+    """Plan, add and run one job."""
+
+    async def work() -> tuple[Job, bool]:
+        source = session.inspect(song)
+        plan = await session.plan(source, Separation(provider="fake", **wish))
+        job, made = await session.add(source, plan, force=force)
+        await session.run([job.id])
+        return session.store.get(job.id), made
+
+    return asyncio.run(work())
+
+
+def test_listeners_hear_every_state_and_the_placing_once(home: Path, plugins: Plugins, song: Path) -> None:
+    listener = Listener()
+    plugins.manager.register(listener)
+    with Session(Settings(home), plugins) as session:
+        job, _ = separate(session, song)
+    whole_life = ["submitting", "running", "fetching", "publishing", "done"]
+    assert [state.value for state in listener.states if state is not JobState.QUEUED] == whole_life
+    assert [(one.id, one.stems) for one in listener.placed] == [(job.id, job.stems)]
+
+
+def test_standing_stems_are_reused_until_one_is_changed(home: Path, plugins: Plugins, song: Path) -> None:
+    with Session(Settings(home), plugins) as session:
+        first, made = separate(session, song)
+        assert made
+        again, made = separate(session, song)
+        assert (again.id, made) == (first.id, False)
+        first.stems[0].path.write_bytes(b"mine now")
+        third, made = separate(session, song)
+        assert made
+        assert third.stems[0].path.parent != first.stems[0].path.parent
+        assert first.stems[0].path.read_bytes() == b"mine now"
+
+
+def test_force_swaps_its_own_result_each_time(home: Path, plugins: Plugins, song: Path) -> None:
+    with Session(Settings(home), plugins) as session:
+        folders = {separate(session, song, force=True)[0].stems[0].path.parent for _ in range(4)}
+    assert folders == {song.parent / "Song.stems"}
+
+
+@pytest.mark.parametrize(
+    ("wish", "expected"),
+    [({"format": "nonsense"}, "nonsense"), ({"stems": ("tuba",)}, "tuba"), ({"minus": ("tuba",)}, "tuba")],
+    ids=["format", "stem", "minus"],
+)
+def test_wrong_wish_is_refused_before_anything_is_submitted(
+    home: Path, plugins: Plugins, fake: FakeSeparator, song: Path, wish: dict[str, Any], expected: str
+) -> None:
+    async def lenient(source: object, wish: Separation) -> Plan:
+        return Plan(operation=wish, stems=("vocals", "instrumental"))
+
+    fake.plan = lenient  # type: ignore[method-assign]
+    with Session(Settings(home), plugins) as session, pytest.raises(UsageError, match=expected):
+        separate(session, song, **wish)
+
+
+def test_provider_that_breaks_its_promise_is_named(
+    home: Path, plugins: Plugins, fake: FakeSeparator, song: Path
+) -> None:
+    async def broken(source: object, wish: Separation) -> Plan:
+        raise KeyError("oops")
+
+    fake.plan = broken  # type: ignore[method-assign]
+    with Session(Settings(home), plugins) as session, pytest.raises(PluginError, match="plugin fake failed: KeyError"):
+        separate(session, song)
+
+
+def test_job_of_an_absent_provider_waits_and_is_named(
+    home: Path, plugins: Plugins, song: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def queue(session: Session) -> Job:
+        source = session.inspect(song)
+        plan = await session.plan(source, Separation(provider="fake"))
+        return (await session.add(source, plan))[0]
+
+    with Session(Settings(home), plugins) as session:
+        job = asyncio.run(queue(session))
+    with Session(Settings(home), load_fakes()) as session:
+        assert asyncio.run(session.run()) == []
+        assert "jobs of fake wait: not installed" in caplog.text
+        with pytest.raises(UsageError, match="no separator 'fake'"):
+            asyncio.run(session.run([job.id]))
+        with pytest.raises(UsageError, match="no separator 'fake'"):
+            asyncio.run(session.cancel(job.id))
+        assert session.store.get(job.id).state is JobState.QUEUED
+
+
+def test_prune_keeps_the_staging_of_living_jobs(home: Path, plugins: Plugins, song: Path) -> None:
+    with Session(Settings(home), plugins) as session:
+        job, _ = separate(session, song)
+        living = msgspec.structs.replace(job, id="0" * 8 + job.id[8:], state=JobState.RUNNING, dedupe="other")
+        session.store.add(living)
+        for name in (living.id, job.id):
+            (home / "staging" / name).mkdir(parents=True)
+        assert session.prune(older_than=-1) == 1
+        assert [path.name for path in (home / "staging").iterdir()] == [living.id]
