@@ -90,9 +90,12 @@ class Session:
 
         Raises:
             UsageError: no plugin registers this name.
+            StembridgeError: the plugin of this name failed; its own words.
         """
         if name in self.separators:
             return self.separators[name]
+        if name in self.plugins.failures:
+            raise self.plugins.failures[name]
         near = difflib.get_close_matches(name, self.separators, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(self.separators)) or 'none'}"
         raise UsageError(f"no separator {name!r}", remedy=hint)

@@ -10,12 +10,13 @@ it with ``settings.section("local", LocalSettings)``. A value of section ``local
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import os
 import re
 import stat
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -92,6 +93,7 @@ class Settings:
         self.home = home or (Path(named).expanduser().absolute() if named else default_home())
         self._keyring = keyring
         self._document: dict[str, Any] | None = None
+        self._asked: set[str] = set()
 
     @property
     def config_path(self) -> Path:
@@ -109,12 +111,28 @@ class Settings:
             self._document = _read_document(self.config_path)
         return self._document
 
+    @property
+    def asked(self) -> frozenset[str]:
+        """The sections that somebody has read so far; any other in the file does nothing yet."""
+        return frozenset(self._asked)
+
+    def place_of(self, section: str, key: str) -> str:
+        """Say where a value comes from, for a message about it: its variable, or its file and line."""
+        variable = _variable(section, key)
+        if variable in self.environ:
+            return variable
+        table = self.document.get(section)
+        if isinstance(table, dict) and key in table:
+            return f"{self.config_path}, line {_line_of(self.config_path, section, key)}: [{section}] {key}"
+        return f"the default of [{section}] {key}"
+
     def section(self, name: str, kind: type[S]) -> S:
         """Return one section, filled from every place, checked against its declaration.
 
         Raises:
             SettingsError: an unknown key or a wrong value, named with file and line or with its variable.
         """
+        self._asked.add(name)
         values = self._file_values(name, kind)
         for field in msgspec.structs.fields(kind):
             found = self._outside_value(name, field)
@@ -130,7 +148,7 @@ class Settings:
         values: dict[str, Any] = {}
         for key, value in table.items():
             if key not in fields:
-                raise self._wrong(name, key, f"unknown key {key!r} in [{name}]{_suggest(key, fields)}")
+                raise self._wrong(name, key, f"unknown key {key!r} in [{name}]{suggest_key(key, fields)}")
             try:
                 values[key] = _convert(value, fields[key].type, strict=True)
             except msgspec.ValidationError as error:
@@ -138,7 +156,7 @@ class Settings:
         return values
 
     def _outside_value(self, section: str, field: msgspec.structs.FieldInfo) -> Any:
-        variable = f"STEMBRIDGE_{section}_{field.name}".upper().replace("-", "_")
+        variable = _variable(section, field.name)
         text = self.environ.get(variable)
         if text is None and field.type is Secret:
             text = self._keyring(section, field.name)
@@ -154,6 +172,10 @@ class Settings:
         return SettingsError(f"{self.config_path}, line {line}: {what}", remedy="correct the settings file")
 
 
+def _variable(section: str, key: str) -> str:
+    return f"STEMBRIDGE_{section}_{key}".upper().replace("-", "_")
+
+
 def _convert(value: Any, kind: Any, *, strict: bool) -> Any:
     return msgspec.convert(value, kind, strict=strict, dec_hook=_decode)
 
@@ -163,7 +185,7 @@ def _decode(kind: type, value: Any) -> Any:
         if kind is Secret:
             return Secret(value)
         if issubclass(kind, Path):
-            return Path(value).expanduser()
+            return expand_user(value)
     raise msgspec.ValidationError(f"Expected text, got {value!r}")
 
 
@@ -180,14 +202,29 @@ def _plain(error: msgspec.ValidationError) -> str:
     return str(error).split(" - at ")[0][:1].lower() + str(error).split(" - at ")[0][1:]
 
 
-def _suggest(word: str, known: Mapping[str, object]) -> str:
+def expand_user(text: str) -> Path:
+    """Return a path with ``~`` filled in.
+
+    Raises:
+        ValueError: it names a user this machine does not have.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{text!r}: no such user") from error
+
+
+def suggest_key(word: str, known: Iterable[str]) -> str:
+    """Return the end of a message about an unknown word: the nearest known one, or all of them."""
+    known = tuple(known)
     near = difflib.get_close_matches(word, known, n=1)
     return f", did you mean {near[0]!r}?" if near else f" (known: {', '.join(sorted(known))})"
 
 
 def _read_document(path: Path) -> dict[str, Any]:
     try:
-        data = path.read_bytes()
+        # Some editors on Windows begin a UTF-8 file with a byte order mark, which TOML does not know.
+        data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
         mode = path.stat().st_mode
     except FileNotFoundError:
         return {}
@@ -216,8 +253,8 @@ def _refuse_shared_secret(path: Path, document: Mapping[str, Any], mode: int) ->
     if os.name == "nt" or not mode & (stat.S_IRWXG | stat.S_IRWXO):
         return
     for section, table in document.items():
-        for key in table if isinstance(table, dict) else ():
-            if is_secret_name(key):
+        for key, value in table.items() if isinstance(table, dict) else ():
+            if isinstance(value, str) and is_secret_name(key):
                 raise SettingsError(
                     f"{path} holds the secret [{section}] {key} and others can read it", remedy=f"chmod 600 {path}"
                 )
@@ -232,7 +269,7 @@ def _line_of(path: Path, section: str, key: str) -> int:
     """Find the line of a key for a message; tomllib keeps no positions."""
     inside = False
     heading_line = 1
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
         heading = re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", line)
         if heading:
             inside = heading.group(1).strip("\"'") == section

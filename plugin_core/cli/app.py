@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import logging
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -22,6 +23,9 @@ COMMANDS = {
     "doctor": "Check this installation and say what to mend.",
     "plugins": "List the plugins, and what each of them adds.",
 }
+
+
+log = logging.getLogger(__name__)
 
 
 class SuggestingGroup(click.Group):
@@ -48,6 +52,14 @@ class LazyGroup(SuggestingGroup):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._has_asked_plugins = False
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a plugin's command, unless a built-in one is called so."""
+        name = name or cmd.name
+        if name in COMMANDS:
+            log.warning("a plugin's command %r is passed over: stembridge has one of that name", name)
+            return
+        super().add_command(cmd, name)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return built-in commands in their order, then those of plugins."""

@@ -18,7 +18,7 @@ from plugin_core.cli.interrupt import plain_interrupt, stop_on_signals
 from plugin_core.cli.offers import describe_price, has_price
 from plugin_core.errors import RefusedError, StembridgeError, UsageError
 from plugin_core.model import Job, JobState, Operation, Plan, Source
-from plugin_core.session import Session
+from plugin_core.session import STORE_NAME, Session
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +44,8 @@ class Batch:
         self._errors: list[StembridgeError] = []
         self._started = time.monotonic()
         self._stop = asyncio.Event()
-        self._is_unheard = False
+        self._unheard: OSError | None = None
+        self._has_begun = False
         self._settled: set[str] = set()
 
     async def separate(self, request: Request) -> Summary:
@@ -59,6 +60,7 @@ class Batch:
             return self._preview(offers)
         self._ask(offers, request)
         with stop_on_signals(self._stop, self._tell_stopping):
+            self._has_begun = True
             ids = await self._add(offers, request)
             await self._work(ids)
         return self._summarise()
@@ -72,41 +74,57 @@ class Batch:
         return self._summarise()
 
     @property
+    def has_begun(self) -> bool:
+        """Whether there may be a job that was not there before."""
+        return self._has_begun
+
+    @property
     def finished(self) -> list[Job]:
         """The jobs whose results stand, made now or before."""
         return [*self._reused, *(job for job in self.jobs if job.state is JobState.DONE)]
 
     async def _plan(self, request: Request) -> list[Offer]:
-        offers = []
-        for path in request.paths:
+        offers: list[Offer] = []
+        for number, path in enumerate(request.paths):
+            self.display.look(number, len(request.paths))
             try:
                 source = await asyncio.to_thread(self.session.inspect, path)
                 for operation in request.operations:
-                    plan = await self.session.plan(source, operation)
-                    files = await self._foresee(source, plan) if request.dry_run else {}
-                    offers.append(Offer(source=source, plan=plan, files=files))
+                    offers.append(await self._offer(source, operation, request))  # noqa: PERF401 - those before an error count
             except (UsageError, RefusedError):
                 raise
             except StembridgeError as error:
                 self._errors.append(error)
                 self.display.refuse(path, error)
+        self.display.look(len(request.paths), len(request.paths))
         return offers
+
+    async def _offer(self, source: Source, operation: Operation, request: Request) -> Offer:
+        plan = await self.session.plan(source, operation)
+        standing = None
+        # A look must not make a store where there is none.
+        if not request.force and (self.session.settings.home / STORE_NAME).exists():
+            standing = await self.session.standing(source, plan)
+        files = await self._foresee(source, plan) if request.dry_run and standing is None else {}
+        return Offer(source=source, plan=plan, files=files, standing=standing)
 
     async def _foresee(self, source: Source, plan: Plan) -> dict[str, Path]:
         return await asyncio.to_thread(foresee_files, self.session, source, plan)
 
     def _ask(self, offers: Sequence[Offer], request: Request) -> None:
-        price = describe_price(offers)
-        if not price:
-            return
-        self.display.say(price)
-        if has_price(offers) and not request.yes and sys.stdin.isatty() and sys.stdout.isatty():
+        is_asked = has_price(offers) and not request.yes and sys.stdin.isatty() and sys.stdout.isatty()
+        self.display.quote(offers, is_asked=is_asked)
+        if is_asked:
             with plain_interrupt():
-                click.confirm("Go on?", default=True, abort=True, err=True)
+                click.confirm(f"{describe_price(offers)}. Go on?", default=True, abort=True, err=True)
 
     async def _add(self, offers: Sequence[Offer], request: Request) -> list[str]:
         waiting: list[Job] = []
         for offer in offers:
+            if offer.standing is not None:
+                self._reused.append(offer.standing)
+                self.display.reuse(offer.standing)
+                continue
             job, made = await self.session.add(offer.source, offer.plan, preset=request.preset, force=request.force)
             if made or job.state.is_active:
                 waiting.append(job)
@@ -121,8 +139,8 @@ class Batch:
 
     async def _work(self, ids: Collection[str]) -> None:
         jobs = await self.session.run(ids, on_change=self._change, stop=self._stop)
-        if self._is_unheard:
-            raise BrokenPipeError
+        if self._unheard is not None:
+            raise self._unheard
         for job in jobs:
             # Another process may have brought a job to its end; nobody told this one.
             if job.state.is_settled and job.id not in self._settled:
@@ -134,9 +152,10 @@ class Batch:
             self._settled.add(job.id)
         try:
             self.display.change(job, previous)
-        except BrokenPipeError:
-            # Raised here it would end the engine in the middle of a step; a stop leaves every job resumable.
-            self._is_unheard = True
+        except OSError as error:
+            # Nobody reads any more, or the disk below the output is full. Raised here it would end the engine in the
+            # middle of a step; a stop leaves every job resumable.
+            self._unheard = error
             self._stop.set()
 
     def _tell_stopping(self) -> None:
@@ -145,8 +164,7 @@ class Batch:
     def _preview(self, offers: Sequence[Offer]) -> Summary:
         for offer in offers:
             self.display.preview(offer)
-        if price := describe_price(offers):
-            self.display.say(price)
+        self.display.quote(offers, is_asked=False)
         self.display.say("dry run: nothing was made")
         return self._summarise()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 from plugin_core._version import __version__
 
@@ -10,8 +11,10 @@ from plugin_core._version import __version__
 def main() -> int:
     """Run ``stembridge`` with the process's arguments and return its exit code."""
     if sys.argv[1:] == ["--version"]:
-        print("stembridge", __version__)
-        return 0
+        # An output that cannot be written is met again below, and told in one line.
+        with suppress(OSError):
+            print("stembridge", __version__, flush=True)
+            return 0
     from plugin_core.cli.guard import run
 
     return run(sys.argv[1:])

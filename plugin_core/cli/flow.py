@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import click
+
 from plugin_core.cli.batch import Batch, Request
 from plugin_core.cli.display.base import choose_display
 from plugin_core.cli.display.summary import Summary
 from plugin_core.cli.face import Face
+from plugin_core.cli.interrupt import NothingBegunError
 from plugin_core.cli.options import Choices
 from plugin_core.cli.settings import SeparateSettings
 from plugin_core.cli.sources import find_sources
@@ -35,12 +38,18 @@ def separate_files(face: Face, files: Sequence[str], choices: Choices, preset: s
                     # A misspelt provider is told before hours of music are read.
                     session.separator(operation.provider)
 
-            async def separate() -> Summary:
-                return await Batch(session, display).separate(request)
-
-            summary = asyncio.run(separate())
+            summary = _separate(Batch(session, display), request)
         display.finish(summary)
     return summary.exit_code
+
+
+def _separate(batch: Batch, request: Request) -> Summary:
+    try:
+        return asyncio.run(batch.separate(request))
+    except (click.Abort, KeyboardInterrupt) as error:
+        if batch.has_begun:
+            raise
+        raise NothingBegunError from error
 
 
 def build_request(face: Face, files: Sequence[str], choices: Choices, preset: str | None) -> Request:

@@ -12,6 +12,7 @@ import click
 from plugin_core.cli.app import build_app
 from plugin_core.cli.display.words import clean
 from plugin_core.cli.face import Face
+from plugin_core.cli.interrupt import NothingBegunError
 from plugin_core.errors import ExitCode, StembridgeError
 
 
@@ -22,6 +23,7 @@ def run(arguments: Sequence[str], face: Face | None = None) -> int:
         arguments: what follows ``stembridge``.
         face: settings and plugins; default the user's own.
     """
+    _replace_missing_streams()
     face = face or Face()
     face.logs.open(verbose=False, quiet=False)
     _let_any_name_be_printed()
@@ -31,6 +33,9 @@ def run(arguments: Sequence[str], face: Face | None = None) -> int:
     except BrokenPipeError:
         _forget_output()
         return ExitCode.INTERRUPTED
+    except OSError as error:
+        _forget_output()
+        return _tell(f"standard output cannot be written: {error.strerror or error}", ExitCode.FAILED)
     finally:
         face.logs.close()
     return code
@@ -45,6 +50,8 @@ def _run(arguments: list[str], face: Face) -> int:
         return _tell(_describe_usage(error), ExitCode.USAGE)
     except click.ClickException as error:
         return _tell(error.format_message(), ExitCode.USAGE)
+    except NothingBegunError:
+        return _tell("nothing was begun", ExitCode.INTERRUPTED)
     except (click.Abort, KeyboardInterrupt):
         return _tell("interrupted; what was begun goes on with: stembridge jobs resume", ExitCode.INTERRUPTED)
     except BrokenPipeError:
@@ -65,6 +72,8 @@ def _invoke(arguments: list[str], face: Face) -> int:
 def _tell_any(error: Exception, face: Face) -> int:
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
+    if isinstance(error, OSError) and _is_of_output(error):
+        raise error
     if isinstance(error, StembridgeError):
         return _tell(str(error), error.exit_code)
     what = " ".join(f"{type(error).__name__}: {error}".split())
@@ -88,6 +97,23 @@ def _describe_usage(error: click.UsageError) -> str:
 def _describe_no_such_option(error: click.NoSuchOption) -> str:
     near = difflib.get_close_matches(error.option_name, error.possibilities or (), n=1)
     return f"no option {error.option_name}" + (f", did you mean {near[0]}?" if near else "")
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Tell whether an error came from printing: it names no file and was raised where things are shown."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    module = str(trace.tb_frame.f_globals.get("__name__", "")) if trace is not None else ""
+    return error.filename is None and module.startswith(("plugin_core.cli.", "click.", "rich."))
+
+
+def _replace_missing_streams() -> None:
+    """Give a process that was started without a standard stream one that leads nowhere."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # Never closed: it stands in for the process's own.
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123
 
 
 def _let_any_name_be_printed() -> None:

@@ -11,9 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+import click
+
 from plugin_core.errors import ExitCode
 
 _SHOW_CURSOR = "\x1b[?25h"
+
+
+class NothingBegunError(click.Abort):
+    """The user ended the command before there was any job."""
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from plugin_core.cli.display.words import plural, show
-from plugin_core.errors import UsageError
+from plugin_core.errors import StembridgeError, UsageError
 
 STEMS_SUFFIX: Final = ".stems"
 AUDIO_SUFFIXES: Final = frozenset(
@@ -31,7 +31,7 @@ def find_sources(names: Sequence[str], *, recursive: bool = False, results: Path
     Args:
         names: files, folders, or patterns (``*``, ``?``, ``[...]``, ``**``) where no file is called so.
         recursive: whether folders may be named.
-        results: the folder results go to, which is no source of songs.
+        results: the folder results go to; a walk that comes upon it passes it over.
 
     Raises:
         UsageError: something named does not exist, a folder without ``recursive``, or no audio file at all.
@@ -39,11 +39,13 @@ def find_sources(names: Sequence[str], *, recursive: bool = False, results: Path
     _refuse_missing(names)
     found: dict[str, Path] = {}
     for name in names:
-        for path in _expand(name, recursive, is_alone=len(names) == 1):
-            if results is None or not path.is_relative_to(results):
-                found.setdefault(os.path.realpath(path), path)
+        for path in _expand(name, recursive, results, is_alone=len(names) == 1):
+            found.setdefault(os.path.realpath(path), path)
     if not found:
-        raise UsageError(f"no audio file in {', '.join(show(Path(name)) for name in names)}")
+        raise UsageError(
+            f"no audio file in {', '.join(show(Path(name)) for name in names)}",
+            remedy="stems that stembridge made are taken only where they are named one by one",
+        )
     return list(found.values())
 
 
@@ -54,20 +56,20 @@ def _refuse_missing(names: Sequence[str]) -> None:
         raise UsageError(f"no such file: {show(Path(missing[0]))}{more}")
 
 
-def _expand(name: str, recursive: bool, *, is_alone: bool) -> Iterator[Path]:
+def _expand(name: str, recursive: bool, results: Path | None, *, is_alone: bool) -> Iterator[Path]:
     path = Path(name).absolute()
     if not os.path.lexists(path):
-        yield from _match(name, recursive)
+        yield from _match(name, recursive, results)
     elif not path.is_dir():
         yield path
     elif recursive:
-        yield from _walk(path)
+        yield from _walk(path, results)
     elif is_alone or path.suffix != STEMS_SUFFIX:
         # A shell's * names our own results beside the songs; they are passed over, any other folder is a mistake.
         raise UsageError(f"{show(path)} is a folder", remedy="add --recursive to take every song in it")
 
 
-def _match(pattern: str, recursive: bool) -> Iterator[Path]:
+def _match(pattern: str, recursive: bool, results: Path | None) -> Iterator[Path]:
     """Expand a pattern as a shell would; one without a suffix of its own takes audio files only."""
     suffix = Path(pattern).suffix
     takes_any_file = bool(suffix) and not glob.has_magic(suffix)
@@ -78,9 +80,10 @@ def _match(pattern: str, recursive: bool) -> Iterator[Path]:
             continue
         if path.is_dir():
             if recursive:
-                yield from _walk(path)
+                yield from _walk(path, results)
         elif takes_any_file or _is_audio(path.name):
-            yield path
+            if not _is_own_stem(path):
+                yield path
         else:
             continue
         found = True
@@ -88,15 +91,21 @@ def _match(pattern: str, recursive: bool) -> Iterator[Path]:
         raise UsageError(f"no audio file matches {show(Path(pattern))}")
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, results: Path | None) -> Iterator[Path]:
     """Yield the audio files below a folder; hidden entries, our results and linked folders are passed over."""
 
     def tell(error: OSError) -> None:
         log.warning("%s is passed over: %s", show(Path(str(error.filename))), error.strerror)
 
     for parent, folders, files in os.walk(folder, onerror=tell):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and not name.endswith(STEMS_SUFFIX))
-        yield from (Path(parent, name) for name in sorted(files) if _is_audio(name) and not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not _is_passed_over(Path(parent, name), results))
+        songs = (Path(parent, name) for name in sorted(files) if _is_audio(name) and not name.startswith("."))
+        yield from (path for path in songs if not _is_own_stem(path))
+
+
+def _is_passed_over(folder: Path, results: Path | None) -> bool:
+    # Only a folder met on the way: songs that lie where the results go, or below, are songs all the same.
+    return folder.name.startswith(".") or folder.name.endswith(STEMS_SUFFIX) or folder == results
 
 
 def _is_audio(name: str) -> bool:
@@ -105,3 +114,16 @@ def _is_audio(name: str) -> bool:
 
 def _is_result(path: Path) -> bool:
     return any(part.endswith(STEMS_SUFFIX) for part in path.parts[-2:])
+
+
+def _is_own_stem(path: Path) -> bool:
+    """Tell whether a file says of itself that stembridge made it; a template need not keep stems in their folder."""
+    from plugin_core.tags.read import read_tags
+
+    if not path.is_file():
+        return False
+    try:
+        return "provenance" in read_tags(path).fields
+    except StembridgeError:
+        # Whatever is wrong with the file is told when it is looked at as a song.
+        return False

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from plugin_core import hookimpl, hookspecs
-from plugin_core.errors import PluginError
+from plugin_core.errors import PluginError, SettingsError
 from plugin_core.plugins import Plugins, load_plugins
 from plugin_core.settings import Settings
 
@@ -27,7 +27,7 @@ class FakeEntryPoint:
         self._thing = thing
 
     def load(self) -> object:
-        if isinstance(self._thing, Exception):
+        if isinstance(self._thing, BaseException):
             raise self._thing
         return self._thing
 
@@ -104,14 +104,110 @@ def test_onlooker_that_raises_hinders_nobody(caplog: pytest.LogCaptureFixture) -
     assert "plugin raises failed in stems_placed" in caplog.text
 
 
-def test_two_providers_of_one_name_are_refused() -> None:
-    class One:
-        @hookimpl
-        def register_stagers(self, register: Callable[[Any], None]) -> None:
-            register(SimpleNamespace(name="same"))
+class Registers:
+    """A plugin that registers what it is given, and then raises if told to."""
 
-    with pytest.raises(PluginError, match="two plugins register 'same'"):
-        load(one=One(), two=One()).collect("register_stagers", lambda each: str(each.name), settings=None)
+    def __init__(self, *things: object, error: BaseException | None = None) -> None:
+        self.things = things
+        self.error = error
+
+    @hookimpl
+    def register_separators(self, register: Callable[[Any], None]) -> None:
+        for thing in self.things:
+            register(thing)
+        if self.error is not None:
+            raise self.error
+
+
+def named(name: str) -> SimpleNamespace:
+    return SimpleNamespace(name=name)
+
+
+def collect(plugins: Plugins) -> dict[str, Any]:
+    return plugins.collect("register_separators", lambda each: str(each.name), settings=None)
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        (Registers(error=ValueError("boom\nbang")), "ValueError: boom bang"),
+        (Registers(error=SystemExit("bye")), "SystemExit: bye"),
+        (Registers(object()), "AttributeError: 'object' object has no attribute 'name'"),
+        (Registers(error=PluginError("no engine", remedy="install it")), "no engine; install it"),
+    ],
+    ids=["raises", "exits", "nameless", "own-error"],
+)
+@pytest.mark.parametrize("broken_first", [True, False], ids=["first", "last"])
+def test_plugin_that_cannot_register_is_named_and_hinders_nobody(
+    broken: object, reason: str, broken_first: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = named("good")
+    things = {"tone": broken, "well": Registers(good)} if broken_first else {"well": Registers(good), "tone": broken}
+    plugins = load(**things)
+    assert collect(plugins) == {"good": good}
+    assert {name: str(error) for name, error in plugins.failures.items()} == {"tone": f"plugin tone: {reason}"}
+    assert isinstance(plugins.failures["tone"], PluginError)
+    assert {plugin.name: plugin.error for plugin in plugins.loaded} == {"tone": reason, "well": ""}
+    assert f"plugin tone: {reason}" in caplog.text
+
+
+def test_what_a_plugin_registered_before_it_failed_stays() -> None:
+    early = named("early")
+    assert collect(load(tone=Registers(early, error=ValueError("boom")))) == {"early": early}
+
+
+def test_wrong_section_of_one_plugin_is_kept_as_it_stands() -> None:
+    wrong = SettingsError("config.toml, line 2: [tone] gain: expected `float`", remedy="correct the settings file")
+    plugins = load(tone=Registers(error=wrong), well=Registers(named("good")))
+    assert list(collect(plugins)) == ["good"]
+    assert plugins.failures == {"tone": wrong}
+
+
+def test_a_mended_plugin_is_forgotten() -> None:
+    tone = Registers(error=ValueError("boom"))
+    plugins = load(tone=tone)
+    assert collect(plugins) == {}
+    tone.error = None
+    assert collect(plugins) == {}
+    assert plugins.failures == {}
+    assert plugins.loaded[0].error == ""
+
+
+def test_interrupt_while_registering_is_no_failure_of_the_plugin() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        collect(load(tone=Registers(error=KeyboardInterrupt())))
+
+
+def test_of_two_providers_of_one_name_the_first_stays() -> None:
+    first, other = named("same"), named("other")
+    plugins = load(one=Registers(first), two=Registers(named("same"), other))
+    assert collect(plugins) == {"same": first, "other": other}
+    assert [str(error) for error in plugins.failures.values()] == [
+        "plugin two: 'same' is registered by plugin one already; uninstall one of them"
+    ]
+
+
+def test_plugin_of_a_taken_name_leaves_the_first_one_alone() -> None:
+    first = named("first")
+    points = [FakeEntryPoint("tone", Registers(first)), FakeEntryPoint("tone", Registers(named("second")))]
+    plugins = load_plugins(points, environ={})
+    assert collect(plugins) == {"first": first}
+    assert sorted(plugin.error for plugin in plugins.loaded) == [
+        "",
+        "another plugin has the name 'tone'; uninstall one of them",
+    ]
+
+
+def test_module_that_exits_when_imported_is_named_and_skipped() -> None:
+    plugins = load(bad=SystemExit(3), good=Registers(named("good")))
+    assert {plugin.name: plugin.error for plugin in plugins.loaded} == {"bad": "SystemExit: 3", "good": ""}
+    assert str(plugins.failures["bad"]) == "plugin bad: SystemExit: 3"
+    assert list(collect(plugins)) == ["good"]
+
+
+def test_interrupt_while_importing_is_no_failure_of_the_plugin() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        load(bad=KeyboardInterrupt())
 
 
 @pytest.mark.parametrize("hook", HOOKS)

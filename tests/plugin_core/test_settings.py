@@ -101,6 +101,64 @@ def test_secret_that_others_can_read_is_refused(tmp_path: Path) -> None:
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+@pytest.mark.parametrize(
+    "text", ["[presets.low_key]\noperations = []\n", "[example]\nsecret_count = 3\n"], ids=["table", "number"]
+)
+def test_only_texts_are_secrets(tmp_path: Path, text: str) -> None:
+    assert settings_of(tmp_path, text, mode=0o644).document
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[example]\nworkers = 'two'\n", "line 2: [example] workers: expected"),
+        ("[example]\nworkers = = 2\n", "line 2, key 'workers'"),
+        ("example = 3\n", "line 1: [example] must be a table"),
+    ],
+    ids=["type", "syntax", "first-line"],
+)
+def test_byte_order_mark_shifts_no_line(tmp_path: Path, text: str, expected: str) -> None:
+    (tmp_path / "config.toml").write_bytes(b"\xef\xbb\xbf[example]\r\nworkers = 7\r\n")
+    assert Settings(tmp_path, environ={}).section("example", Example).workers == 7
+    (tmp_path / "config.toml").write_text(text, encoding="utf-8-sig")
+    with pytest.raises(SettingsError) as caught:
+        Settings(tmp_path, environ={}, keyring=no_keyring).section("example", Example)
+    assert f"config.toml, {expected}" in str(caught.value)
+
+
+def test_keyring_is_asked_for_secrets_alone_and_after_the_environment(tmp_path: Path) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def keyring(section: str, key: str) -> None:
+        asked.append((section, key))
+
+    Settings(tmp_path, environ={}, keyring=keyring).section("example", Example)
+    assert asked == [("example", "api_token")]
+    asked.clear()
+    Settings(tmp_path, environ={"STEMBRIDGE_EXAMPLE_API_TOKEN": "x"}, keyring=keyring).section("example", Example)
+    assert asked == []
+
+
+def test_folder_of_an_unknown_user_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"line 2: .*no such user"):
+        settings_of(tmp_path, "[example]\nfolder = '~nobody-here/x'\n").section("example", Example)
+
+
+def test_place_of_a_value_is_where_it_was_written(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "\n[example]\nworkers = 5\n", STEMBRIDGE_EXAMPLE_FAST="yes")
+    assert settings.place_of("example", "fast") == "STEMBRIDGE_EXAMPLE_FAST"
+    assert settings.place_of("example", "workers") == f"{tmp_path / 'config.toml'}, line 3: [example] workers"
+    assert settings.place_of("example", "folder") == "the default of [example] folder"
+
+
+def test_sections_that_were_read_are_known(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    assert settings.asked == frozenset()
+    settings.section("example", Example)
+    assert settings.asked == {"example"}
+
+
 def test_secret_never_shows_itself() -> None:
     secret = Secret("hunter2")
     assert "hunter2" not in f"{secret} {secret!r} {secret:>20} {[secret]} {Example(api_token=secret)}"

@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
+from plugin_core.cli.commands.settings_checks import find_problems, find_strangers
 from plugin_core.cli.display.words import amount, plural, show
 from plugin_core.errors import StembridgeError
 from plugin_core.model import JobState
@@ -46,11 +47,20 @@ def run_checks(session: Session) -> Iterator[Finding]:
     """Yield one finding a check; one that fails is a finding too, and the rest go on."""
     for name, check in CHECKS.items():
         try:
-            yield check(session)._replace(name=name)
-        except StembridgeError as error:
-            yield Finding(name, Verdict.WRONG, error.message, error.remedy)
-        except OSError as error:
-            yield Finding(name, Verdict.WRONG, f"{error.filename or ''} {error.strerror or error}".strip())
+            finding = check(session)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a check runs plugins, which may raise anything
+            finding = _failed(error)
+        yield finding._replace(name=name)
+
+
+def _failed(error: BaseException) -> Finding:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, StembridgeError):
+        return _wrong(error.message, error.remedy)
+    if isinstance(error, OSError):
+        return _wrong(f"{error.filename or ''} {error.strerror or error}".strip(), "")
+    return _wrong(" ".join(f"{type(error).__name__}: {error}".split()), "")
 
 
 def check_python(_session: Session) -> Finding:
@@ -72,14 +82,15 @@ def check_home(session: Session) -> Finding:
 
 
 def check_settings(session: Session) -> Finding:
-    """Read the settings file, the presets in it and the section of this command line."""
-    from plugin_core.cli.settings import SeparateSettings
-
-    session.settings.section("separate", SeparateSettings)
-    presets = load_presets(session.settings)
+    """Read every section that is declared, and look at what the values name."""
+    problems = find_problems(session)
+    if problems:
+        return _wrong("; ".join(problem.message for problem in problems), problems[0].remedy)
     path = session.settings.config_path
+    if strangers := find_strangers(session):
+        return _warn(f"{show(path)}: {'; '.join(strangers)}", "nothing reads it; correct or remove it")
     where = show(path) if path.exists() else f"no {show(path)}, defaults are used"
-    return _ok(f"{where}; {plural(len(presets), 'preset')}")
+    return _ok(f"{where}; {plural(len(load_presets(session.settings)), 'preset')}")
 
 
 def check_store(session: Session) -> Finding:
@@ -136,7 +147,9 @@ def check_keyring(_session: Session) -> Finding:
 
 
 def check_plugins(session: Session) -> Finding:
-    """Look for plugins that could not be loaded."""
+    """Look for plugins that could not be loaded, or cannot register what they have."""
+    # Registering is where a plugin first does something of its own.
+    _ = session.separators
     broken = [plugin for plugin in session.plugins.loaded if plugin.error]
     if broken:
         told = "; ".join(f"{plugin.name}: {plugin.error}" for plugin in broken)

@@ -12,7 +12,7 @@ from plugin_core.cli.app import group
 from plugin_core.cli.batch import Batch
 from plugin_core.cli.display.base import choose_display
 from plugin_core.cli.display.jobs_view import show_job, show_jobs
-from plugin_core.cli.display.records import describe_job, describe_job_fully, write_record
+from plugin_core.cli.display.records import describe_count, describe_job, describe_job_fully, write_record
 from plugin_core.cli.display.summary import Summary
 from plugin_core.cli.display.words import describe_problem, parse_span, plural, show
 from plugin_core.cli.face import Face
@@ -25,14 +25,18 @@ ACTIVE = tuple(state for state in JobState if state.is_active)
 
 
 @group(name="jobs", invoke_without_command=True)
+@JSON_OPTION
 @click.pass_context
-def command(ctx: click.Context) -> None:
+def command(ctx: click.Context, as_json: bool) -> None:
     """List, show, resume, cancel, retry or forget jobs.
 
     An id may be shortened as long as it is the only one that begins so.
     """
     if ctx.invoked_subcommand is None:
-        ctx.invoke(list_jobs)
+        ctx.invoke(list_jobs, as_json=as_json)
+    elif as_json:
+        # Said before the sub-command it means the same as after it.
+        ctx.default_map = {name: {"as_json": True} for name in command.commands}
 
 
 @command.command("list")
@@ -58,6 +62,7 @@ def list_jobs(face: Face, states: tuple[str, ...] = (), limit: int = 50, as_json
     if as_json:
         for job in jobs:
             write_record(describe_job_fully(job))
+        write_record(describe_count(len(jobs)))
         return
     show_jobs(jobs, known, now=time.time())
     if not wanted and total > len(jobs):
@@ -76,6 +81,8 @@ def show_one(face: Face, ids: tuple[str, ...], as_json: bool) -> None:
                 write_record(describe_job_fully(job))
             else:
                 show_job(job, now=time.time())
+    if as_json:
+        write_record(describe_count(len(ids)))
 
 
 @command.command("resume")

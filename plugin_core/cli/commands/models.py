@@ -7,12 +7,12 @@ import asyncio
 import click
 import msgspec
 
-from plugin_core.cli.display.records import write_record
+from plugin_core.cli.display.records import describe_count, describe_error, write_record
 from plugin_core.cli.display.table import print_table
-from plugin_core.cli.display.words import amount
+from plugin_core.cli.display.words import amount, clean
 from plugin_core.cli.face import Face
 from plugin_core.cli.options import JSON_OPTION
-from plugin_core.errors import UsageError
+from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.model import Model
 from plugin_core.session import Session
 
@@ -22,20 +22,33 @@ from plugin_core.session import Session
 @click.option("--provider", metavar="NAME", help="Only this one; default all.")
 @JSON_OPTION
 @click.pass_obj
-def command(face: Face, search: str | None, provider: str | None, as_json: bool) -> None:
+def command(face: Face, search: str | None, provider: str | None, as_json: bool) -> int:
     """List models: what the providers can split a song into.
 
-    SEARCH is looked for in ids, names, stems and descriptions.
+    SEARCH is looked for in providers, ids, names, stems and descriptions.
     """
     with face.session() as session:
         names = [provider] if provider else sorted(session.separators)
-        found = asyncio.run(_find(session, names, search or ""))
+        found, errors = asyncio.run(_find(session, names, search or ""))
+    if provider and errors:
+        raise errors[provider]
+    for name, error in errors.items():
+        click.echo(f"stembridge: {name}: {clean(str(error))}", err=True)
+    code = 1 if errors else 0
     if as_json:
         for name, model in found:
             write_record({"event": "model", "provider": name} | msgspec.structs.asdict(model))
-        return
-    if not found:
+        for name, error in errors.items():
+            write_record(describe_error(None, error) | {"provider": name})
+        write_record(describe_count(len(found), code))
+    elif found:
+        _show(found)
+    elif not errors:
         raise UsageError(f"no model matches {search!r}" if search else "no provider offers a model")
+    return code
+
+
+def _show(found: list[tuple[str, Model]]) -> None:
     rows = [
         (name, model.id, _price(model), "" if model.rating is None else f"{model.rating:.1f}", _stems(model))
         for name, model in found
@@ -44,15 +57,24 @@ def command(face: Face, search: str | None, provider: str | None, as_json: bool)
     print_table(heads, rows)
 
 
-async def _find(session: Session, names: list[str], search: str) -> list[tuple[str, Model]]:
-    found = []
+async def _find(
+    session: Session, names: list[str], search: str
+) -> tuple[list[tuple[str, Model]], dict[str, StembridgeError]]:
+    """Return what matches, and what went wrong with which provider."""
+    found: list[tuple[str, Model]] = []
+    errors: dict[str, StembridgeError] = {}
     for name in names:
-        found += [(name, model) for model in await session.separator(name).models() if _matches(model, search)]
-    return found
+        try:
+            found += [
+                (name, model) for model in await session.separator(name).models() if _matches(name, model, search)
+            ]
+        except StembridgeError as error:
+            errors[name] = error
+    return found, errors
 
 
-def _matches(model: Model, search: str) -> bool:
-    text = " ".join((model.id, model.name, model.summary, *model.stems)).casefold()
+def _matches(provider: str, model: Model, search: str) -> bool:
+    text = " ".join((provider, model.id, model.name, model.summary, *model.stems)).casefold()
     return all(word in text for word in search.casefold().split())
 
 

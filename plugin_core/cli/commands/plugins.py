@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from plugin_core.cli.display.records import write_record
+from plugin_core.cli.display.records import describe_count, write_record
 from plugin_core.cli.display.table import print_table
 from plugin_core.cli.display.words import clean
 from plugin_core.cli.face import Face
@@ -17,9 +17,11 @@ from plugin_core.cli.options import JSON_OPTION
 def command(face: Face, as_json: bool) -> int:
     """List the plugins, and what each of them adds."""
     loaded = face.plugins.loaded
+    code = 1 if any(plugin.error for plugin in loaded) else 0
     if as_json:
         for plugin in loaded:
             write_record({"event": "plugin"} | plugin._asdict() | {"error": clean(plugin.error)})
+        write_record(describe_count(len(loaded), code))
     elif loaded:
         rows = [
             (plugin.name, plugin.version, plugin.module, plugin.error or ", ".join(plugin.hooks) or "nothing")
@@ -28,4 +30,4 @@ def command(face: Face, as_json: bool) -> int:
         print_table(("NAME", "VERSION", "MODULE", "ADDS"), rows)
     else:
         click.echo("no plugin is loaded")
-    return 1 if any(plugin.error for plugin in loaded) else 0
+    return code

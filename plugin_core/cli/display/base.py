@@ -23,6 +23,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
     files: Mapping[str, Path] = {}
     """What would be made, by stem; known in a dry run."""
+    standing: Job | None = None
+    """The job whose results stand already, so that nothing is to be made."""
 
 
 class Display(Protocol):
@@ -40,6 +42,19 @@ class Display(Protocol):
 
     def say(self, text: str) -> None:
         """Tell people, and only people, something about the whole run."""
+        ...
+
+    def look(self, done: int, count: int) -> None:
+        """Show how many of the files have been looked at; called with ``done`` from 0 to ``count``."""
+        ...
+
+    def quote(self, offers: Sequence[Offer], *, is_asked: bool) -> None:
+        """Say what the run will cost, before anything is begun.
+
+        Args:
+            offers: everything that will be done.
+            is_asked: whether a question that names the price follows.
+        """
         ...
 
     def preview(self, offer: Offer) -> None:

@@ -8,13 +8,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import click
 import msgspec
 
 from plugin_core.cli.display.base import Offer
 from plugin_core.cli.display.records import describe_error, describe_job, describe_plan, write_record
 from plugin_core.cli.display.summary import Summary
-from plugin_core.cli.display.throttle import Throttle
-from plugin_core.errors import StembridgeError
+from plugin_core.cli.display.throttle import Throttle, Troubles
+from plugin_core.cli.offers import list_prices
+from plugin_core.errors import ExitCode, StembridgeError
 from plugin_core.model import Job
 
 PROGRESS_FRACTION = 0.01
@@ -26,6 +28,7 @@ class JsonDisplay:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._throttle = Throttle(PROGRESS_FRACTION, PROGRESS_SECONDS, together=True, clock=clock)
+        self._troubles = Troubles()
 
     def __enter__(self) -> Self:
         return self
@@ -37,13 +40,23 @@ class JsonDisplay:
         if isinstance(error, StembridgeError):
             write_record(describe_error(None, error))
             self.finish(Summary(exit_code=int(error.exit_code)))
+        elif isinstance(error, click.Abort | KeyboardInterrupt):
+            self.finish(Summary(exit_code=int(ExitCode.INTERRUPTED)))
 
     def say(self, text: str) -> None:
         """Say nothing: this is for people."""
 
+    def look(self, done: int, count: int) -> None:
+        """Say nothing: this is for people."""
+
+    def quote(self, offers: Sequence[Offer], *, is_asked: bool) -> None:  # noqa: ARG002 - a program reads no question
+        """Write a ``price`` event for each provider that names prices."""
+        for price in list_prices(offers):
+            write_record({"event": "price"} | msgspec.structs.asdict(price))
+
     def preview(self, offer: Offer) -> None:
         """Write a ``plan`` event."""
-        write_record(describe_plan(offer.source, offer.plan, offer.files))
+        write_record(describe_plan(offer))
 
     def refuse(self, source: Path, error: StembridgeError) -> None:
         """Write an ``error`` event."""
@@ -60,8 +73,8 @@ class JsonDisplay:
             write_record(describe_job(job))
 
     def change(self, job: Job, previous: Job | None) -> None:
-        """Write a ``job`` event for each new state and for progress that is due."""
-        if previous is None or previous.state is not job.state:
+        """Write a ``job`` event for each new state, each new trouble, and for progress that is due."""
+        if previous is None or previous.state is not job.state or self._troubles.is_new(job):
             self._throttle.start(job)
         elif not self._throttle.is_due(job):
             return

@@ -15,8 +15,9 @@ from rich.text import Text
 
 from plugin_core.cli.display.base import Offer
 from plugin_core.cli.display.summary import Summary
-from plugin_core.cli.display.words import clean, describe_problem, describe_result, plural, show
-from plugin_core.cli.offers import describe_offer
+from plugin_core.cli.display.throttle import Troubles
+from plugin_core.cli.display.words import clean, describe_problem, describe_result, describe_wait, plural, show
+from plugin_core.cli.offers import describe_offer, describe_price
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, JobState, show_path
 
@@ -37,6 +38,8 @@ class LiveDisplay:
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False, markup=False, emoji=False)
         self._active: dict[str, Job] = {}
+        self._looking = ""
+        self._troubles = Troubles()
         self._all = 0
         self._counts: dict[JobState, int] = {}
         self._live = Live(
@@ -58,6 +61,19 @@ class LiveDisplay:
     def say(self, text: str) -> None:
         """Print a line above the live ones."""
         self._print(Text(clean(text)))
+
+    def look(self, done: int, count: int) -> None:
+        """Draw how far the look has come, while it lasts."""
+        self._looking = f"looking at {done + 1} of {count}" if done < count else ""
+        if done == count:
+            self._live.stop()
+        elif done == 0:
+            self._live.start()
+
+    def quote(self, offers: Sequence[Offer], *, is_asked: bool) -> None:
+        """Print the price, unless the question names it."""
+        if not is_asked and (price := describe_price(offers)):
+            self.say(price)
 
     def preview(self, offer: Offer) -> None:
         """Print what would be made."""
@@ -83,6 +99,8 @@ class LiveDisplay:
         """Keep the job for the next drawing; print it when it is settled."""
         if job.state.is_active:
             self._active[job.id] = job
+            if self._troubles.is_new(job):
+                self._print_line("waits", "yellow", job.source.path, describe_wait(job).removeprefix("waits: "))
         elif previous is None or previous.state.is_active:
             self._active.pop(job.id, None)
             self._counts[job.state] = self._counts.get(job.state, 0) + 1
@@ -117,6 +135,8 @@ class LiveDisplay:
         self._console.print(text, soft_wrap=True)
 
     def _draw(self) -> Group:
+        if self._looking:
+            return Group(Text(self._looking, "dim"))
         jobs = list(self._active.values())
         working = [job for job in jobs if job.state is not JobState.QUEUED]
         table = Table.grid(padding=(0, 1))

@@ -11,14 +11,15 @@ from typing import Self
 
 from plugin_core.cli.display.base import Offer
 from plugin_core.cli.display.summary import Summary
-from plugin_core.cli.display.throttle import Throttle
-from plugin_core.cli.display.words import clean, describe_problem, describe_result, plural, show
-from plugin_core.cli.offers import describe_offer
+from plugin_core.cli.display.throttle import Throttle, Troubles
+from plugin_core.cli.display.words import clean, describe_problem, describe_result, describe_wait, plural, show
+from plugin_core.cli.offers import describe_offer, describe_price, has_price
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, JobState
 
 PROGRESS_FRACTION = 0.25
 PROGRESS_SECONDS = 10.0
+MANY_FILES = 20
 
 
 class PlainDisplay:
@@ -32,6 +33,7 @@ class PlainDisplay:
     def __init__(self, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
         self._quiet = quiet
         self._throttle = Throttle(PROGRESS_FRACTION, PROGRESS_SECONDS, clock=clock)
+        self._troubles = Troubles()
 
     def __enter__(self) -> Self:
         return self
@@ -45,6 +47,21 @@ class PlainDisplay:
         """Write a line, unless quiet."""
         if not self._quiet:
             print(clean(text), flush=True)
+
+    def look(self, done: int, count: int) -> None:
+        """Write one line before a long look."""
+        if done == 0 and count > MANY_FILES:
+            self.say(f"looking at {plural(count, 'file')}")
+
+    def quote(self, offers: Sequence[Offer], *, is_asked: bool) -> None:
+        """Write the price; money is told even if quiet."""
+        price = describe_price(offers)
+        if not price or is_asked:
+            return
+        if not self._quiet:
+            self.say(price)
+        elif has_price(offers):
+            print(clean(price), file=sys.stderr, flush=True)
 
     def preview(self, offer: Offer) -> None:
         """Write what would be made."""
@@ -66,6 +83,8 @@ class PlainDisplay:
 
     def change(self, job: Job, previous: Job | None) -> None:
         """Write a line when a job starts to run, is settled, or moved on."""
+        if self._troubles.is_new(job):
+            self._complain(job.source.path, describe_wait(job))
         if previous is not None and previous.state is job.state:
             self._tell_progress(job)
             return

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from plugin_core.cli.display.base import Offer
 from plugin_core.cli.display.words import clean
 from plugin_core.errors import StembridgeError
-from plugin_core.model import Job, Plan, Separation, Source, to_json
+from plugin_core.model import Job, Separation, to_json
 
 Record = dict[str, Any]
 
@@ -61,19 +61,27 @@ def describe_error(source: Path | None, error: StembridgeError) -> Record:
     }
 
 
-def describe_plan(source: Source, plan: Plan, files: Mapping[str, Path]) -> Record:
-    """Return what a dry run tells of one source."""
+def describe_plan(offer: Offer) -> Record:
+    """Return what a dry run tells of one source; ``standing`` is the job that made it before, which costs nothing."""
+    plan, standing = offer.plan, offer.standing
     operation = plan.operation
+    files = offer.files if standing is None else {stem.name: stem.path for stem in standing.stems}
     return {
         "event": "plan",
-        "source": source.path,
+        "source": offer.source.path,
         "provider": operation.provider,
         "model": operation.model if isinstance(operation, Separation) else "",
         "stems": [{"name": name, "path": path} for name, path in files.items()],
-        "credits": plan.credits,
-        "seconds": plan.seconds,
+        "credits": plan.credits if standing is None else 0.0,
+        "seconds": plan.seconds if standing is None else 0.0,
         "notes": [clean(note) for note in plan.notes],
+        "standing": None if standing is None else standing.id,
     }
+
+
+def describe_count(count: int, exit_code: int = 0) -> Record:
+    """Return the last event of a listing."""
+    return {"event": "summary", "count": count, "exit_code": int(exit_code)}
 
 
 def _describe_problem(job: Job) -> Record:

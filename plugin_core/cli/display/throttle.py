@@ -46,5 +46,21 @@ class Throttle:
         return True
 
 
+class Troubles:
+    """Lets each trouble of a job that waits through once, however often it is met again."""
+
+    def __init__(self) -> None:
+        self._told: set[tuple[str, str]] = set()
+
+    def is_new(self, job: Job) -> bool:
+        """Tell whether the job waits for something not told yet, and if so count it as told."""
+        if job.problem is None or not job.state.is_active:
+            return False
+        key = (job.id, job.problem.message)
+        is_new = key not in self._told
+        self._told.add(key)
+        return is_new
+
+
 def _fraction_of(job: Job) -> float:
     return (job.progress.fraction or 0.0) if job.progress else 0.0

@@ -80,6 +80,11 @@ def describe_result(job: Job) -> str:
     return ", ".join(label.english or label.value for label in job.labels) or "nothing to write"
 
 
+def describe_wait(job: Job) -> str:
+    """Say what an unfinished job waits for; empty where it is in no trouble."""
+    return f"waits: {describe_problem(job)}" if job.state.is_active and job.problem is not None else ""
+
+
 def describe_problem(job: Job) -> str:
     """Say why a job failed or waits, and what to do."""
     problem = job.problem

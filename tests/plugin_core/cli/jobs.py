@@ -16,6 +16,7 @@ def make_job(
     note: str = "",
     exit_code: int = 1,
     notes: tuple[str, ...] = (),
+    problem: Problem | None = None,
 ) -> Job:
     """Return a job in a state, with stems when done and a problem when failed."""
     has_problem = state in (JobState.FAILED, JobState.UNCONFIRMED)
@@ -47,7 +48,7 @@ def make_job(
         progress=Progress(fraction=fraction, note=note) if fraction is not None or note else None,
         notes=notes,
         stems=stems if state is JobState.DONE else (),
-        problem=Problem(kind="ServiceError", message="out of luck", remedy="try luck", exit_code=exit_code)
+        problem=problem or Problem(kind="ServiceError", message="out of luck", remedy="try luck", exit_code=exit_code)
         if has_problem
-        else None,
+        else problem,
     )

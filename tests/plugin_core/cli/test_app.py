@@ -14,10 +14,11 @@ from plugin_core.cli.face import Face
 from tests.plugin_core.cli.conftest import Run
 from tests.plugin_core.cli.fakes import FakePoint, load_fakes
 
-#: The face of DESIGN section 6, as far as these commands go.
+#: What the design promises of each command of the core; a preset and yes belong to a paid run.
 PROMISED = {
     "separate": "provider model option stems minus residual format to preset force dry-run json recursive yes",
     "run": "provider model option stems minus residual format to force dry-run json recursive yes",
+    "jobs": "json",
     "jobs list": "json state limit",
     "jobs show": "json",
     "jobs resume": "json",
@@ -73,6 +74,9 @@ def test_every_promised_option_exists_and_is_explained(words: str) -> None:
 
 def test_every_command_of_the_help_page_exists_and_has_a_text() -> None:
     assert {words.split()[0] for words in PROMISED} == set(COMMANDS)
+    jobs = find_command("jobs")
+    assert isinstance(jobs, click.Group)
+    assert {f"jobs {name}" for name in jobs.commands} == {words for words in PROMISED if words.startswith("jobs ")}
     for name in COMMANDS:
         assert find_command(name).help
 
@@ -120,6 +124,8 @@ def test_plugins_add_commands_but_replace_none(stembridge: Run) -> None:
     assert "watch     Watch folders." in page
     assert page.count("  doctor ") == 1
     assert "stolen" not in stembridge("doctor", "--help", points=points).out
+    told = stembridge("--help", points=points).err
+    assert told == "stembridge: a plugin's command 'doctor' is passed over: stembridge has one of that name\n"
 
 
 def test_a_plugin_that_breaks_takes_nothing_along(stembridge: Run) -> None:

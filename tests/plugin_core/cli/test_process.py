@@ -131,7 +131,13 @@ def test_a_reader_that_goes_away_leaves_the_job_resumable(held: subprocess.Popen
     assert held.stderr.read() == ""
     held.stdout = None
     assert run("jobs", "resume").returncode == 0
-    assert run("jobs", "list", "--state", "done", "--json").stdout.count("\n") == 1
+    assert count_jobs("--state", "done") == 1
+
+
+def count_jobs(*arguments: str) -> int:
+    """Return how many jobs the store holds."""
+    lines = run("jobs", "list", "--json", *arguments).stdout.splitlines()
+    return sum(json.loads(line)["event"] == "job" for line in lines)
 
 
 def in_terminal(arguments: list[str], answer: str = "") -> tuple[int, str]:
@@ -194,7 +200,8 @@ def test_a_terminal_is_asked_before_paying(
     write_song(tmp_path / "Song.flac")
     ended, text = in_terminal(["separate", "Song.flac"], answer)
     assert (ended, "1 track with fake, about 4 credits" in text) == (code, True)
-    assert run("jobs", "list", "--json").stdout.count("\n") == jobs
+    assert ("nothing was begun" in text, "interrupted" in text) == (code == 130, False)
+    assert count_jobs() == jobs
 
 
 def test_yes_is_not_asked(installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,3 +210,38 @@ def test_yes_is_not_asked(installed: Path, tmp_path: Path, monkeypatch: pytest.M
     write_song(tmp_path / "Song.flac")
     code, text = in_terminal(["separate", "Song.flac", "--yes"])
     assert (code, "Go on?" in text) == (0, False)
+
+
+def test_the_question_names_the_price_beside_json_too(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed.touch()
+    monkeypatch.setenv("PRICE", "4")
+    write_song(tmp_path / "Song.flac")
+    code, text = in_terminal(["separate", "Song.flac", "--json"], "n\n")
+    assert code == 130
+    assert "1 track with fake, about 4 credits. Go on?" in text
+    assert text.index('"event":"price"') < text.index("Go on?")
+    assert '"event":"summary"' in text
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"], ids=["in", "out", "error", "all"])
+def test_a_missing_standard_stream_hinders_nothing(installed: Path, tmp_path: Path, closed: str) -> None:
+    installed.touch()
+    write_song(tmp_path / "Song.flac")
+    line = f'"{sys.executable}" -m plugin_core separate Song.flac {closed}'
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "Song.stems" / "Song - Vocals.flac").is_file()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("arguments", ["--version", "--help", "separate Song.flac", "separate Song.flac --json"])
+def test_a_full_disk_below_the_output_is_one_line(installed: Path, tmp_path: Path, arguments: str) -> None:
+    installed.touch()
+    write_song(tmp_path / "Song.flac")
+    with Path("/dev/full").open("w") as full:
+        command = [*COMMAND, *arguments.split()]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    told = "stembridge: standard output cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, told)

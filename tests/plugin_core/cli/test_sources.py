@@ -8,6 +8,8 @@ import pytest
 
 from plugin_core.cli.sources import find_sources
 from plugin_core.errors import UsageError
+from plugin_core.tags.copy import tag_stem
+from tests.plugin_core.cli.fakes import write_song
 
 
 @pytest.fixture(autouse=True)
@@ -100,8 +102,27 @@ def test_folder_without_audio_is_an_error(tmp_path: Path) -> None:
         find_sources([str(tmp_path / "empty")], recursive=True)
 
 
-def test_results_folder_is_no_source() -> None:
+def test_results_folder_met_on_a_walk_is_no_source() -> None:
     assert names(".", recursive=True, results=Path.cwd() / "disc") == ["a.WAV", "b.flac"]
+
+
+@pytest.mark.parametrize("up", [".", "..", "disc"])
+def test_a_named_song_is_taken_wherever_results_go(up: str) -> None:
+    assert names("disc/01.mp3", "b.flac", results=Path.cwd().joinpath(up).resolve()) == ["disc/01.mp3", "b.flac"]
+
+
+@pytest.mark.parametrize("up", ["..", ".", "disc"])
+def test_a_walk_at_or_below_the_results_folder_takes_its_songs(up: str) -> None:
+    assert names("disc", recursive=True, results=Path.cwd().joinpath(up).resolve()) == ["disc/01.mp3", "disc/02.mp3"]
+
+
+def test_own_stems_are_known_by_their_tag_and_taken_only_when_named(tmp_path: Path) -> None:
+    song, stem = write_song(tmp_path / "in" / "x.flac"), write_song(tmp_path / "in" / "x Vocals.flac")
+    tag_stem(song, stem, stem_title="Vocals", provenance={"stem": "vocals"})
+    assert find_sources([str(tmp_path / "in")], recursive=True) == [song]
+    assert find_sources([str(tmp_path / "in" / "*.flac")]) == [song]
+    assert find_sources([str(stem)]) == [stem]
+    assert find_sources([str(tmp_path / "in" / "*.flac"), str(stem)]) == [song, stem]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")

@@ -21,14 +21,16 @@ def failed(stembridge: Run, song: Path, fake: FakeSeparator) -> str:
 
 def test_no_jobs(stembridge: Run) -> None:
     assert stembridge("jobs") == (0, "no jobs\n", "")
-    assert stembridge("jobs", "list", "--json") == (0, "", "")
+    empty = (0, '{"event":"summary","count":0,"exit_code":0}\n', "")
+    assert stembridge("jobs", "list", "--json") == stembridge("jobs", "--json") == empty
+    assert stembridge("jobs", "--json", "list") == empty
 
 
 def test_list_is_newest_first_and_filtered(stembridge: Run, failed: str, tmp_path: Path) -> None:
     done = stembridge("separate", write_song(tmp_path / "Other.flac", seed=5), "--json").of("job")[-1]["id"]
-    assert [job["id"] for job in stembridge("jobs", "list", "--json").events] == [done, failed]
-    assert [job["id"] for job in stembridge("jobs", "list", "--state", "failed", "--json").events] == [failed]
-    assert stembridge("jobs", "list", "--state", "active", "--json").events == []
+    assert [job["id"] for job in stembridge("jobs", "list", "--json").of("job")] == [done, failed]
+    assert [job["id"] for job in stembridge("jobs", "list", "--state", "failed", "--json").of("job")] == [failed]
+    assert stembridge("jobs", "list", "--state", "active", "--json").of("job") == []
     head, *rows = stembridge("jobs", "list").out.splitlines()
     assert head.split() == ["ID", "STATE", "AGE", "WHAT", "SOURCE"]
     assert rows[0].split()[1:2] == ["done"]
@@ -43,7 +45,9 @@ def test_the_id_that_list_shows_is_enough_for_show(stembridge: Run, failed: str)
     assert page.code == 0
     for text in (failed, "failed", "Song.flac", "fake halves", "out of luck; try luck"):
         assert text in page.out
-    (job,) = stembridge("jobs", "show", failed, "--json").events
+    job, end = stembridge("jobs", "show", failed, "--json").events
+    assert end == {"event": "summary", "count": 1, "exit_code": 0}
+    assert stembridge("jobs", "--json").events == [job, end]
     assert job["error"]["message"] == "out of luck"
     assert {"host", "preset", "operation", "created", "updated", "attempts", "labels"} <= set(job)
 

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from plugin_core.cli.commands.checks import CHECKS
+from plugin_core.errors import RefusedError
+from plugin_core.model import Model
 from plugin_core.providers.local import plugin as local_plugin
 from tests.plugin_core.cli.conftest import Run
-from tests.plugin_core.cli.fakes import FakePoint
+from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator
 
 LOCAL = (FakePoint("local", local_plugin),)
 
@@ -18,17 +21,37 @@ def test_models_are_listed_and_searched(stembridge: Run) -> None:
     assert table[0].split() == ["PROVIDER", "MODEL", "PRICE/MIN", "RATING", "STEMS"]
     assert "1.5 credits" in table[1]
     assert table[2].endswith("free, premium          kick, snare (Drums apart)")
-    (model,) = stembridge("models", "SNARE apart", "--provider", "fake", "--json").events
+    model, end = stembridge("models", "SNARE apart", "--provider", "fake", "--json").events
     assert (model["event"], model["provider"], model["id"]) == ("model", "fake", "drumsep")
+    assert end == {"event": "summary", "count": 1, "exit_code": 0}
+    assert [model["id"] for model in stembridge("models", "fake", "--json").of("model")] == ["halves", "drumsep"]
     assert stembridge("models", "theremin").err == "stembridge: no model matches 'theremin'\n"
     assert stembridge("models", "--provider", "nobody").code == 2
+
+
+def test_a_provider_that_fails_takes_no_other_ones_models_along(stembridge: Run) -> None:
+    class Dumb(FakeSeparator):
+        name = "dumb"
+
+        async def models(self) -> Sequence[Model]:
+            raise RefusedError("the token is not valid", remedy="stembridge login dumb")
+
+    points = (FakePoint("dumb", FakePlugin(Dumb())),)
+    result = stembridge("models", points=points)
+    assert (result.code, result.err) == (1, "stembridge: dumb: the token is not valid; stembridge login dumb\n")
+    assert "halves" in result.out
+    told = stembridge("models", "--json", points=points)
+    assert [event["event"] for event in told.events] == ["model", "model", "error", "summary"]
+    assert (told.of("error")[0]["provider"], told.events[-1]["exit_code"]) == ("dumb", 1)
+    assert stembridge("models", "--provider", "dumb", points=points).code == 3
 
 
 def test_plugins_name_what_they_add_and_what_is_broken(stembridge: Run) -> None:
     assert stembridge("plugins").code == 0
     result = stembridge("plugins", "--json", points=(FakePoint("broken", ImportError("no module\nof that name")),))
     assert result.code == 1
-    broken, fake = result.events
+    broken, fake, end = result.events
+    assert end == {"event": "summary", "count": 2, "exit_code": 1}
     assert (broken["name"], broken["hooks"], broken["error"]) == ("broken", [], "ImportError: no module of that name")
     assert (fake["name"], fake["hooks"], fake["error"]) == ("fake", ["register_separators"], "")
 

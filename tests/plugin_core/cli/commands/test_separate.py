@@ -100,6 +100,71 @@ def test_price_is_told_and_without_a_terminal_not_asked(stembridge: Run, tmp_pat
     assert result.out.splitlines()[0] == "3 tracks with fake, about 3.75 credits"
 
 
+def test_price_is_told_to_programs_and_when_quiet(stembridge: Run, song: Path, fake: FakeSeparator) -> None:
+    fake.price = 1.25
+    told = stembridge("separate", song, "--force", "--json").events
+    assert told[0] == {"event": "price", "provider": "fake", "tracks": 1, "credits": 1.25}
+    quiet = stembridge("-q", "separate", song, "--force")
+    assert quiet == (0, "", "1 track with fake, about 1.25 credits\n")
+    fake.price = 0.0
+    assert stembridge("-q", "separate", song, "--force") == (0, "", "")
+
+
+def test_what_stands_costs_nothing(stembridge: Run, song: Path, tmp_path: Path, fake: FakeSeparator) -> None:
+    fake.price = 1.25
+    stembridge("separate", song)
+    other = write_song(tmp_path / "Other.flac", seed=9)
+    dry = stembridge("separate", song, other, "-n").out.splitlines()
+    assert dry[0] == "Song.flac (1 s): made before, vocals, instrumental in Song.stems"
+    assert dry[-2] == "1 track with fake, about 1.25 credits"
+    plan = stembridge("separate", song, "-n", "--json").of("plan")[0]
+    assert (plan["credits"], bool(plan["standing"])) == (0.0, True)
+    assert all(Path(stem["path"]).is_file() for stem in plan["stems"])
+    forced = stembridge("separate", song, "-n", "--force", "--json").of("plan")[0]
+    assert (forced["credits"], forced["standing"]) == (1.25, None)
+    assert stembridge("separate", song, other).out.splitlines()[0] == "1 track with fake, about 1.25 credits"
+    assert "credits" not in stembridge("separate", song, other).out
+
+
+def test_dry_run_foresees_another_destination(stembridge: Run, song: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    foreseen = stembridge("separate", song, "--to", "out", "--dry-run", "--json").of("plan")[0]["stems"]
+    placed = stembridge("separate", song, "--to", "out", "--json").of("job")[-1]["stems"]
+    assert placed == foreseen
+    assert Path(placed[0]["path"]).parent == tmp_path / "out" / "Song.stems"
+
+
+def test_a_song_below_the_destination_is_taken(stembridge: Run, song: Path, tmp_path: Path) -> None:
+    assert stembridge("separate", song, "--to", tmp_path).code == 0
+    assert len(made(tmp_path)) == 2
+
+
+def test_a_walk_takes_no_own_stems_whatever_the_template(stembridge: Run, tmp_path: Path, home: Path) -> None:
+    (home / "config.toml").write_text('[stems]\ntemplate = "{name} {stem}.{ext}"\n')
+    write_song(tmp_path / "music" / "x.flac")
+    for _ in range(3):
+        assert stembridge("separate", "-r", "music").code == 0
+    assert len(list((tmp_path / "music").iterdir())) == 3
+
+
+def test_a_long_look_is_told(stembridge: Run, tmp_path: Path) -> None:
+    for number in range(21):
+        write_song(tmp_path / "many" / f"{number:02}.flac", seconds=0.1, seed=number)
+    assert stembridge("separate", "-r", "many", "-n").out.splitlines()[0] == "looking at 21 files"
+
+
+def test_a_named_provider_wins_over_the_preset_of_the_settings(
+    stembridge: Run, song: Path, home: Path, fake: FakeSeparator
+) -> None:
+    (home / "config.toml").write_text(
+        '[separate]\npreset = "mine"\n[presets.mine]\n'
+        'operations = [{ kind = "separation", provider = "gone", stems = ["vocals"] }]\n'
+    )
+    assert stembridge("separate", song).code == 2
+    assert stembridge("separate", song, "--provider", "fake").code == 0
+    assert fake.submitted[0].operation.stems == ()  # type: ignore[union-attr]
+
+
 def test_bad_sources_are_told_and_the_rest_goes_on(stembridge: Run, song: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not audio")
     (tmp_path / "empty.wav").touch()

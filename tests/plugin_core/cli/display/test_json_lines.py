@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from plugin_core.cli.display.base import Offer
 from plugin_core.cli.display.json_lines import JsonDisplay
 from plugin_core.cli.display.summary import Summary
 from plugin_core.errors import RefusedError, SourceError
-from plugin_core.model import JobState, Plan, Separation
+from plugin_core.model import JobState, Plan, Problem, Separation
 from tests.plugin_core.cli.display.test_throttle import Clock
 from tests.plugin_core.cli.jobs import make_job
 
@@ -95,6 +96,7 @@ def test_plan_event(capsys: Capture) -> None:
             "credits": 2.5,
             "seconds": 9.0,
             "notes": ["n"],
+            "standing": None,
         }
     ]
 
@@ -123,3 +125,19 @@ def test_summary_event(capsys: Capture) -> None:
             "exit_code": 0,
         }
     ]
+
+
+def test_what_a_job_waits_for_is_told_once(capsys: Capture) -> None:
+    display = JsonDisplay(Clock())
+    waiting = make_job(JobState.RUNNING, problem=Problem(kind="TransientError", message="no line"))
+    display.change(waiting, make_job(JobState.RUNNING))
+    display.change(waiting, waiting)
+    (event,) = events(capsys)
+    assert event["error"]["message"] == "no line"
+
+
+def test_an_interrupted_run_ends_with_a_summary(capsys: Capture) -> None:
+    with pytest.raises(click.Abort), JsonDisplay():
+        raise click.Abort
+    (summary,) = events(capsys)
+    assert (summary["event"], summary["exit_code"]) == ("summary", 130)

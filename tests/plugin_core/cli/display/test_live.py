@@ -9,7 +9,7 @@ from rich.console import Console
 from plugin_core.cli.display.live import LiveDisplay
 from plugin_core.cli.display.summary import Summary
 from plugin_core.errors import SourceError
-from plugin_core.model import JobState
+from plugin_core.model import JobState, Problem
 from tests.plugin_core.cli.jobs import make_job
 
 
@@ -80,3 +80,21 @@ def test_a_job_settled_by_another_process_is_printed_once(console: Console) -> N
     display.change(done, None)
     display.change(done, done)
     assert text_of(console).count("done ") == 1
+
+
+def test_a_long_look_is_drawn_while_it_lasts(console: Console) -> None:
+    with LiveDisplay(console) as display:
+        display.look(0, 500)
+        display.look(36, 500)
+        assert drawn(display) == ["looking at 37 of 500"]
+        display.look(500, 500)
+        assert drawn(display) == []
+
+
+def test_what_a_job_waits_for_is_told_once(console: Console) -> None:
+    problem = Problem(kind="TransientError", message="no line", remedy="plug in")
+    waiting = make_job(JobState.RUNNING, problem=problem)
+    display = LiveDisplay(console)
+    display.change(waiting, make_job(JobState.RUNNING))
+    display.change(waiting, waiting)
+    assert text_of(console).replace("\\", "/") == "waits   /music/Song.flac: no line; plug in\n"

@@ -7,11 +7,12 @@ import pytest
 from plugin_core.cli.display.plain import PlainDisplay
 from plugin_core.cli.display.summary import Summary
 from plugin_core.errors import SourceError
-from plugin_core.model import JobState
+from plugin_core.model import JobState, Problem
 from tests.plugin_core.cli.display.test_throttle import Clock
 from tests.plugin_core.cli.jobs import make_job
 
 Capture = pytest.CaptureFixture[str]
+PROBLEM = Problem(kind="TransientError", message="no line", remedy="plug in")
 SONG = str(Path("/music/Song.flac"))
 STEMS = str(Path("/music/Song.stems"))
 
@@ -64,6 +65,15 @@ def test_what_went_wrong_goes_to_standard_error_even_if_quiet(capsys: Capture, q
         "stopped; 1 job unfinished: stembridge jobs resume",
     ]
     assert bool(out) is not quiet
+
+
+def test_what_a_job_waits_for_is_told_once(capsys: Capture) -> None:
+    display = PlainDisplay(clock=Clock())
+    waiting = make_job(JobState.RUNNING, problem=PROBLEM)
+    display.begin([waiting])
+    display.change(waiting, make_job(JobState.RUNNING))
+    display.change(waiting, waiting)
+    assert capsys.readouterr() == ("", f"stembridge: {SONG}: waits: no line; plug in\n")
 
 
 def test_reused_result_names_its_folder(capsys: Capture) -> None:

@@ -1,0 +1,91 @@
+"""CONTRIBUTING says what is true: its separator loads as a plugin, keeps the promises and separates a song."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import soundfile
+
+from plugin_core import JobState, Separation, Session, Settings
+from plugin_core.errors import UsageError
+from plugin_core.model import Job
+from plugin_core.plugins import load_plugins
+from plugin_core.protocols import Separator
+from plugin_core.settings import no_keyring
+from tests.audio_files import write_song
+
+TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+class Point(NamedTuple):
+    """The entry point that the example's pyproject.toml declares."""
+
+    name: str
+    value: str
+    code: str
+
+    def load(self) -> ModuleType:
+        module = ModuleType(self.value)
+        exec(compile(self.code, "CONTRIBUTING.md", "exec"), module.__dict__)
+        return module
+
+
+def read_point() -> Point:
+    (code,) = re.findall(r"```python\n(# tone\.py\n.*?)```", TEXT, re.DOTALL)
+    ((name, module),) = re.findall(r"\[project\.entry-points\.stembridge\]\n(\w+) = \"(\w+)\"", TEXT)
+    return Point(name, module, code)
+
+
+def open_session(home: Path, config: str = "") -> Session:
+    (home / "config.toml").write_text(config)
+    return Session(Settings(home, environ={}, keyring=no_keyring), load_plugins([read_point()], environ={}))
+
+
+async def separate(session: Session, song: Path) -> Job:
+    source = session.inspect(song)
+    job, _ = await session.add(source, await session.plan(source, Separation(provider="tone")))
+    (done,) = await session.run([job.id])
+    return done
+
+
+@pytest.mark.parametrize(("config", "gain"), [("", 0.5), ("[tone]\ngain = 0.25\n", 0.25)], ids=["default", "settings"])
+def test_its_separator_separates(tmp_path: Path, home: Path, config: str, gain: float) -> None:
+    song = tmp_path / "Song.wav"
+    write_song(song, 1.0)
+    with open_session(home, config) as session:
+        assert [plugin.error for plugin in session.plugins.loaded] == [""]
+        done = asyncio.run(separate(session, song))
+    assert done.state is JobState.DONE, done.problem
+    (stem,) = done.stems
+    assert stem.path == tmp_path / "Song.stems" / "Song - Quiet.flac"
+    expected, _ = soundfile.read(song)
+    found, _ = soundfile.read(stem.path)
+    assert np.abs(found - gain * expected).max() < 1e-3
+    assert np.abs(found).max() > 0.01
+
+
+def test_its_separator_keeps_the_whole_protocol(home: Path) -> None:
+    with open_session(home) as session:
+        assert isinstance(session.separator("tone"), Separator)
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        Separation(provider="tone", stems=("vocals",)),
+        Separation(provider="tone", model="loud"),
+        Separation(provider="tone", options={"gain": "x"}),
+    ],
+    ids=["stem", "model", "option"],
+)
+def test_its_separator_refuses_what_it_cannot_do(tmp_path: Path, home: Path, wish: Separation) -> None:
+    write_song(tmp_path / "Song.wav", 1.0)
+    with open_session(home) as session, pytest.raises(UsageError, match="tone"):
+        source = session.inspect(tmp_path / "Song.wav")
+        asyncio.run(session.plan(source, wish))
