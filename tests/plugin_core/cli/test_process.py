@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -163,7 +164,12 @@ def in_terminal(arguments: list[str], answer: str = "") -> tuple[int, str]:
     seen = b""
     alarm = threading.Timer(60, process.kill)
     alarm.start()
+    is_answered = False
     while True:
+        # Python loses a Ctrl-C typed in the instant between its last look for signals and its read: type it again.
+        if answer == "\x03" and is_answered and not select.select([master], [], [], 2)[0]:
+            os.write(master, answer.encode())
+            continue
         try:
             block = os.read(master, 65536)
         except OSError:
@@ -171,9 +177,9 @@ def in_terminal(arguments: list[str], answer: str = "") -> tuple[int, str]:
         if not block:
             break
         seen += block
-        if answer and b"Go on?" in seen:
+        if answer and not is_answered and b"Go on?" in seen:
             os.write(master, answer.encode())
-            answer = ""
+            is_answered = True
     alarm.cancel()
     os.close(master)
     return process.wait(), seen.decode()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from plugin_core import hookimpl
 from plugin_core.cli.commands.checks import CHECKS
 from plugin_core.errors import RefusedError
 from plugin_core.model import Model
@@ -101,3 +102,14 @@ def test_demo_measures_what_it_made(stembridge: Run, tmp_path: Path) -> None:
     people = stembridge("demo", points=LOCAL)
     assert "made stembridge-demo (2)" in people.out
     assert "The four stems add up to the song exactly, sample for sample." in people.out
+
+
+def test_plugins_names_one_that_fails_to_register(stembridge: Run) -> None:
+    class Broken:
+        @hookimpl
+        def register_separators(self) -> None:
+            raise ValueError("boom")
+
+    result = stembridge("plugins", points=(FakePoint("broken", Broken()),))
+    assert result.code == 1
+    assert "boom" in result.out
