@@ -6,6 +6,7 @@ This module imports nothing of ours.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +14,9 @@ from typing import TypeVar
 import msgspec
 
 T = TypeVar("T")
+
+_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Control characters, line ends and changes of writing direction: a file name may hold any of them."""
 
 
 class JobState(StrEnum):
@@ -266,5 +270,6 @@ def from_json(data: bytes | str, kind: type[T]) -> T:
 
 
 def show_path(path: Path) -> str:
-    """Write a path so that any terminal and any log can print it."""
-    return str(path).encode("utf-8", "backslashreplace").decode()
+    """Write a path on one line that any terminal and any log can print; what would steer them becomes an escape."""
+    text = str(path).encode("utf-8", "backslashreplace").decode()
+    return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

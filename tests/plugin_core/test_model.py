@@ -24,6 +24,14 @@ def test_any_path_can_be_shown() -> None:
     assert show_path(Path("/m/bad\udcff")) == "/m/bad\\udcff"
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("a\x1b[2Jb", "a\\x1b[2Jb"), ("a\nb", "a\\nb"), ("a\u202eb", "a\\u202eb"), ("Größe 音\u3000", "Größe 音\u3000")],
+)
+def test_shown_path_steers_no_terminal(name: str, shown: str) -> None:
+    assert show_path(Path(name)) == shown
+
+
 def test_settled_and_active_part_the_states() -> None:
     assert {state for state in JobState if state.is_settled} == {
         JobState.DONE,
