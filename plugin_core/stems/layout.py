@@ -1,12 +1,13 @@
 """How a job's finished stems lie in staging, which says all that is needed to place them.
 
-They stand in a folder ``ready-<depth>`` under the paths they will have under the destination; ``depth`` is the number
-of components of the source's own folder, 0 when its stems go into a folder shared with others. The path template is not
-asked again once stems are staged: settings may change while a job runs.
+They stand in a folder ``ready-<depth>-<random>`` under the paths they will have under the destination; ``depth`` is the
+number of components of the source's own folder, 0 when its stems go into a folder shared with others. The path
+template is not asked again once stems are staged: settings may change while a job runs.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Final
@@ -63,8 +64,11 @@ class Layout(msgspec.Struct, frozen=True):
 
 
 def ready_folder(staging: Path, depth: int) -> Path:
-    """Return the folder in staging that stands for the destination."""
-    return staging / f"{_PREFIX}{depth}"
+    """Return a new folder in staging that stands for the destination.
+
+    No two are alike: a process that was frozen and thaws must not touch what another made in its place.
+    """
+    return staging / f"{_PREFIX}{depth}-{secrets.token_hex(4)}"
 
 
 def read_layout(staging: Path, stems: Sequence[Stem]) -> Layout | None:
@@ -72,7 +76,7 @@ def read_layout(staging: Path, stems: Sequence[Stem]) -> Layout | None:
     if not stems or not all(stem.path.is_relative_to(staging) for stem in stems):
         return None
     root = staging / stems[0].path.relative_to(staging).parts[0]
-    depth = int(root.name.removeprefix(_PREFIX))
+    depth = int(root.name.removeprefix(_PREFIX).partition("-")[0])
     return Layout(root, depth, tuple(stem.path.relative_to(root) for stem in stems))
 
 

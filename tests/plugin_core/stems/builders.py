@@ -43,8 +43,9 @@ def make_exact_song(
 def stage(staging: Path, depth: int, files: Mapping[str, bytes]) -> tuple[Layout, list[Stem]]:
     """Write finished stems into staging, by path below the destination."""
     stems = []
+    ready = ready_folder(staging, depth)
     for name, data in files.items():
-        path = ready_folder(staging, depth) / name
+        path = ready / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         stems.append(make_stem(path))

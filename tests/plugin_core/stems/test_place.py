@@ -226,9 +226,7 @@ def test_copy_across_devices_cut_short_is_begun_again(scene: Scene, monkeypatch:
 
 def test_stems_that_are_nowhere_are_said(scene: Scene) -> None:
     target = choose_target(scene.layout, scene.music)
-    for path in (scene.staging / "ready-1", scene.staging / "ready-0"):
-        if path.exists():
-            path.rename(path.with_name("lost"))
+    scene.layout.root.rename(scene.layout.root.with_name("lost"))
     with pytest.raises(PlacementError, match="neither in staging nor in its place"):
         scene.run(target=target)
 
