@@ -171,12 +171,52 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
     probability: float | None = None
 
 
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing a login must know."""
+
+    name: str
+    text: str
+    hidden: bool = True
+    """Whether what is typed must not be seen."""
+
+
+class AccountState(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account has and may do, as its service says now."""
+
+    plan: str
+    """The service's own word: guest, free, premium, ..."""
+    credits: float | None = None
+    slots: int | None = None
+    """Jobs that may be alive at once."""
+    details: dict[str, str] = {}
+    """Everything else worth a line, by its name for people."""
+
+
+class Verdict(StrEnum):
+    """How an examination ended."""
+
+    OK = "ok"
+    WARNING = "warning"
+    WRONG = "wrong"
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What one examination of ``stembridge doctor`` found."""
+
+    name: str
+    verdict: Verdict
+    found: str
+    remedy: str = ""
+
+
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     """One fetched result in the job's staging folder, not yet treated or placed."""
 
     stem: str
     label: str
     path: Path
+    is_audio: bool = True
+    """False for MIDI, text and the like: placed as it came, only its presence is verified."""
     exact: bool = False
     """Whether the parts are promised to sum to the source within one step of their format."""
 

@@ -15,7 +15,7 @@ from plugin_core.manifests import manifest
 from plugin_core.model import Operation, Separation, Tagging, show_path
 from plugin_core.preferences import SeparateSettings
 from plugin_core.settings import Settings, expand_user, suggest_key
-from plugin_core.stems.naming import canonical
+from plugin_core.naming import canonical
 
 
 class Preset(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,13 +7,28 @@ They may raise the classes of ``plugin_core.errors`` and nothing else on purpose
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from plugin_core.model import Label, Model, Part, Plan, Progress, RemoteFile, Separation, Source, Tagging, Ticket
+from plugin_core.model import (
+    AccountState,
+    Finding,
+    Label,
+    Model,
+    Part,
+    Plan,
+    Progress,
+    Question,
+    RemoteFile,
+    Separation,
+    Source,
+    Tagging,
+    Ticket,
+)
+from plugin_core.settings import Secret
 
 Report = Callable[[Progress], None]
 """Tell the core how far a step is; cheap, may be called often."""
@@ -31,6 +46,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """As the plan resolved it."""
     folder: Path
     """The job's private staging folder; it exists, and outlives a crash."""
+    url: Secret = Secret("")
+    """Where the service can read the source, for a provider that is ``ByLink``; set for ``submit`` only, never kept."""
     ticket: Ticket | None = None
     results: tuple[RemoteFile, ...] = ()
 
@@ -152,4 +169,50 @@ class Stager(Protocol):
 
     async def unstage(self, key: str) -> None:
         """Remove the staged file; absent is fine."""
+        ...
+
+
+@runtime_checkable
+class ByLink(Protocol):
+    """A provider that can read the source from a URL: the core stages the file just before ``submit``."""
+
+    @property
+    def stager(self) -> str | None:
+        """Name of the stager to use; "" for the only one there is, None to be handed the file and no URL."""
+        ...
+
+
+@runtime_checkable
+class Accountable(Protocol):
+    """A provider whose account can be asked about: ``stembridge account``."""
+
+    async def account_state(self) -> AccountState:
+        """Ask the service what the account has and may do."""
+        ...
+
+
+@runtime_checkable
+class Enrolled(Protocol):
+    """A provider that needs secrets: ``stembridge login NAME`` asks for them and keeps them in the keyring."""
+
+    @property
+    def questions(self) -> Sequence[Question]:
+        """What to ask on the terminal."""
+        ...
+
+    async def login(self, answers: Mapping[str, Secret]) -> Mapping[str, Secret]:
+        """Turn the answers into settings to keep, by key of the provider's settings section.
+
+        Raises:
+            RefusedError: the service does not accept them.
+        """
+        ...
+
+
+@runtime_checkable
+class Examined(Protocol):
+    """A provider that ``stembridge doctor`` can examine; asks only, changes and spends nothing."""
+
+    async def examine(self) -> Sequence[Finding]:
+        """Return one finding for each thing that must be right, in plain words."""
         ...

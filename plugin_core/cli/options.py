@@ -45,7 +45,7 @@ def read_pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ..
 
 def read_stems(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
     """Turn "Vocals, drums" into canonical names."""
-    from plugin_core.stems.naming import canonical
+    from plugin_core.naming import canonical
 
     if value is None:
         return None

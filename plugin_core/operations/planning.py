@@ -7,7 +7,7 @@ import msgspec
 from plugin_core.audio.formats import resolve_format
 from plugin_core.errors import UsageError
 from plugin_core.model import Plan, Separation, Source
-from plugin_core.stems.naming import canonical
+from plugin_core.naming import canonical
 
 
 def check_plan(plan: Plan, source: Source) -> Plan:

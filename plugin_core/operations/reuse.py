@@ -13,7 +13,7 @@ from plugin_core.stems.copying import copy_file, explain_os_error
 from plugin_core.stems.exclusive import sync_folder
 from plugin_core.stems.fingerprint import is_unmodified, record_of
 from plugin_core.stems.layout import Layout, ready_folder
-from plugin_core.stems.naming import title
+from plugin_core.naming import title
 from plugin_core.stems.stopping import Stopper
 from plugin_core.stems.template import Template, template_values
 

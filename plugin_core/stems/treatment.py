@@ -8,7 +8,7 @@ import msgspec
 
 from plugin_core.errors import PlacementError
 from plugin_core.model import Part, Separation
-from plugin_core.stems.naming import RESIDUAL, canonical, distinct, title, without
+from plugin_core.naming import RESIDUAL, canonical, distinct, title, without
 
 
 class Product(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin_core.stems.naming import canonical, distinct, title, without
+from plugin_core.naming import canonical, distinct, title, without
 
 LABELS = Path(__file__).parents[4] / "shared/reference/mvsep_algorithms.json"
 
