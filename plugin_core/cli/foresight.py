@@ -6,10 +6,10 @@ from pathlib import Path
 
 from plugin_core.audio.formats import FORMATS
 from plugin_core.model import Part, Plan, Separation, Source
+from plugin_core.naming import title
 from plugin_core.operations.separation import read_fields
 from plugin_core.session import Session
 from plugin_core.stems.layout import Layout
-from plugin_core.naming import title
 from plugin_core.stems.place import choose_target
 from plugin_core.stems.template import StemsSettings, parse_template, template_values
 from plugin_core.stems.treatment import list_products
