@@ -1,0 +1,1 @@
+"""Tencent Cloud: COS objects and CI VoiceSeparate."""
