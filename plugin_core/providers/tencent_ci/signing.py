@@ -22,8 +22,8 @@ CALL_LIFETIME: Final = 900
 CLOCK_SLACK: Final = 60
 """Seconds by which our clock may be ahead of the service's."""
 
-COS_TOKEN: Final = "x-cos-security-token"
-CI_TOKEN: Final = "x-ci-security-token"
+COS_SESSION_HEADER: Final = "x-cos-security-token"
+CI_SESSION_HEADER: Final = "x-ci-security-token"
 """The headers that carry a temporary token."""
 
 _SIGNED_HEADERS: Final = frozenset({"host", "content-type", "content-md5", "range", "if-match", "if-range"})
@@ -118,7 +118,7 @@ def presign(
     """
     parts = urlsplit(url)
     if token := credentials.token.reveal():
-        url += ("&" if parts.query else "?") + f"{COS_TOKEN}={_quote(token)}"
+        url += ("&" if parts.query else "?") + f"{COS_SESSION_HEADER}={_quote(token)}"
         parts = urlsplit(url)
     protected = {"host": host_of(url), **{name.lower(): value for name, value in (headers or {}).items()}}
     start = int(now) - CLOCK_SLACK
@@ -149,10 +149,12 @@ class QSign(httpx.Auth):
     Args:
         credentials: the key pair.
         clock: seconds since the epoch.
-        token_header: ``COS_TOKEN`` or ``CI_TOKEN``.
+        token_header: ``COS_SESSION_HEADER`` or ``CI_SESSION_HEADER``.
     """
 
-    def __init__(self, credentials: Credentials, clock: Callable[[], float], token_header: str = COS_TOKEN) -> None:
+    def __init__(
+        self, credentials: Credentials, clock: Callable[[], float], token_header: str = COS_SESSION_HEADER
+    ) -> None:
         self._credentials = credentials
         self._clock = clock
         self._token_header = token_header
