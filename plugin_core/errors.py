@@ -7,6 +7,7 @@
     │   └── SettingsError           exit 2   config.toml or an environment variable is wrong
     ├── SourceError                 exit 1   the input file cannot be used
     ├── PlacementError              exit 1   the result cannot be put where it belongs
+    │   └── ResultError             exit 1   the result itself is no good: damaged, of another song, or gone
     ├── ServiceError                exit 1   the service failed this job, in its own words
     │   └── RefusedError            exit 3   credentials, credits or plan: nothing of this account will work
     ├── TransientError              exit 1   will pass by itself: retried with backoff, never given up silently
@@ -69,6 +70,10 @@ class SourceError(StembridgeError):
 
 class PlacementError(StembridgeError):
     """A verified result cannot be put beside the source, or a result did not pass verification."""
+
+
+class ResultError(PlacementError):
+    """A result is damaged, does not belong to the source, or is gone from staging: it must be had anew."""
 
 
 class ServiceError(StembridgeError):

@@ -276,6 +276,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     """What the user should know though nothing failed: an offset removed, a format changed."""
     problem: Problem | None = None
+    resume: JobState | None = None
+    """Where a failed job goes on once it is retried, its staging and ticket kept until then; None: from its start."""
 
 
 def encode_path(value: object) -> object:

@@ -10,7 +10,7 @@ import difflib
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -110,6 +110,17 @@ class Session:
 
         return inspect(path)
 
+    async def look(self, path: Path) -> Source:
+        """Do what ``inspect`` does beside the event loop; reading ends soon after its task is cancelled.
+
+        Raises:
+            SourceError: it is not an audio file that can be separated.
+        """
+        from plugin_core.operations.inspect import inspect
+        from plugin_core.stems.stopping import run_stoppable
+
+        return await run_stoppable(lambda stopper: inspect(path, check=stopper.check))
+
     async def plan(self, source: Source, operation: Operation) -> Plan:
         """Check an operation and fill in its defaults; nothing is stored, sent or spent.
 
@@ -140,15 +151,13 @@ class Session:
 
     async def standing(self, source: Source, plan: Plan) -> Job | None:
         """Return the finished job whose untouched stems already stand where this plan's would go."""
-        import asyncio
-
-        from plugin_core.operations.reuse import are_untouched
-        from plugin_core.stems.stopping import Stopper
+        from plugin_core.stems.fingerprint import are_unmodified
+        from plugin_core.stems.stopping import run_stoppable
 
         place = _place(source, _separation(plan.operation))
         for done in self.store.done_like(self._key(source, plan)):
             is_same = _place(done.source, _separation(done.operation)) == place
-            if is_same and await asyncio.to_thread(are_untouched, done.stems, Stopper()):
+            if is_same and await run_stoppable(partial(are_unmodified, done.stems)):
                 return done
         return None
 
@@ -195,15 +204,30 @@ class Session:
     def prune(self, older_than: float) -> int:
         """Forget jobs that were done, failed or cancelled more than ``older_than`` seconds ago; return how many.
 
-        Staging that a crash left behind and no job needs goes as well.
+        Results that such a job kept for a retry go, and staging that a crash left behind and no job needs.
         """
-        from plugin_core.stems.staging import sweep
+        import asyncio
+        from concurrent.futures import ThreadPoolExecutor
 
+        from plugin_core.stems.staging import find_stale, sweep
+
+        if self.store.give_up(older_than):
+            # The caller may be inside an event loop of its own.
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(lambda: asyncio.run(self._engine(None).discard_leftovers())).result()
         forgotten = self.store.prune(older_than)
-        needed = [state for state in JobState if state.is_active or state is JobState.UNCONFIRMED]
+        # Looked for before the jobs are asked: a job that is added meanwhile makes its folder later.
+        stale = find_stale(self.settings.home, now=self._clock())
         # A job that is settled but not yet cleaned up may keep an earlier result of the user's there.
-        kept = [*self.store.list(states=needed), *self.store.leftovers()]
-        sweep(self.settings.home, {job.id for job in kept})
+        unclean = {job.id for job in self.store.leftovers()}
+
+        def needs_staging(job_id: str) -> bool:
+            job = self.store.find(job_id)
+            if job is None:
+                return False
+            return not job.state.is_settled or job.state is JobState.UNCONFIRMED or job.resume is not None
+
+        sweep(stale, lambda job_id: job_id in unclean or needs_staging(job_id))
         return forgotten
 
     def work_for(self, job: Job) -> Work:

@@ -101,8 +101,7 @@ def open_writer(
         _verify(path, descriptor, writer)
         _flush(path, descriptor)
     except BaseException:
-        with suppress(OSError):
-            path.unlink()
+        _remove(path, descriptor)
         raise
     finally:
         os.close(descriptor)
@@ -118,6 +117,13 @@ def _create(path: Path) -> int:
         return descriptor
     os.close(descriptor)
     raise PlacementError(f"{show_path(path)} is no file that can be written")
+
+
+def _remove(path: Path, descriptor: int) -> None:
+    """Remove what was written, but not what a successor made there while this process was frozen."""
+    with suppress(OSError):
+        if os.path.samestat(path.lstat(), os.fstat(descriptor)):
+            path.unlink()
 
 
 @contextmanager

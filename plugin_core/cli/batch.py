@@ -88,7 +88,7 @@ class Batch:
         for number, path in enumerate(request.paths):
             self.display.look(number, len(request.paths))
             try:
-                source = await asyncio.to_thread(self.session.inspect, path)
+                source = await self.session.look(path)
                 for operation in request.operations:
                     offers.append(await self._offer(source, operation, request))  # noqa: PERF401 - those before an error count
             except (UsageError, RefusedError):

@@ -10,7 +10,7 @@ import msgspec
 
 from plugin_core.errors import StembridgeError, StoreError, TransientError
 from plugin_core.jobs.dedupe import is_forced
-from plugin_core.jobs.held import Held, LostError, problem_of
+from plugin_core.jobs.held import Held, LostError
 from plugin_core.jobs.settling import fail, fail_unexpected, settle
 from plugin_core.jobs.submission import search, submitting
 from plugin_core.jobs.work import Staged
@@ -36,7 +36,7 @@ async def advance(held: Held) -> bool:
     except (LostError, StoreError):
         raise
     except StembridgeError as error:
-        return await fail(held, problem_of(error))
+        return await fail(held, error)
     except Exception as error:  # noqa: BLE001 - work comes from plugins, which may raise anything
         return await fail_unexpected(held, error)
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 import msgspec
 
 from plugin_core.errors import UsageError
-from plugin_core.jobs.queries import assign, fetch
-from plugin_core.jobs.rows import to_row
+from plugin_core.jobs.queries import KEPT_BEFORE, PRUNE, assign, fetch
+from plugin_core.jobs.resuming import put_back
+from plugin_core.jobs.rows import from_row, to_row
 from plugin_core.model import Job, JobState, Ticket
 
 _FREE = ("owner = NULL", "lease = NULL")
@@ -51,6 +52,8 @@ def request_cancel(connection: sqlite3.Connection, job_id: str, now: float) -> J
         after = msgspec.structs.replace(job, state=JobState.CANCELLED, updated=now, notes=(*job.notes, note))
         write(connection, after, ["cancel = 1", *_FREE])
         return msgspec.structs.replace(after, cancel=True)
+    if job.resume is not None:
+        return give_up(connection, job, JobState.CANCELLED, now)
     if job.state.is_settled:
         raise UsageError(f"job {job.id} is {job.state.value} already", remedy="there is nothing to cancel")
     after = msgspec.structs.replace(job, due=min(job.due, now), cancel=True)
@@ -58,31 +61,30 @@ def request_cancel(connection: sqlite3.Connection, job_id: str, now: float) -> J
     return after
 
 
+def give_up(connection: sqlite3.Connection, job: Job, state: JobState, now: float) -> Job:
+    """Let go of what was kept for a retry: it is removed like the leftovers of any other job."""
+    after = msgspec.structs.replace(job, state=state, updated=now, resume=None)
+    write(connection, after, [])
+    return after
+
+
+def give_up_old(connection: sqlite3.Connection, before: float) -> int:
+    """Let go of what was kept for a retry by jobs that failed before a time; they stay as old as they are."""
+    jobs = [from_row(row) for row in connection.execute(KEPT_BEFORE, (before,)).fetchall()]
+    for job in jobs:
+        give_up(connection, job, JobState.FAILED, job.updated)
+    return len(jobs)
+
+
 def retry(connection: sqlite3.Connection, job_id: str, now: float) -> Job:
-    """Put a job that ended badly back to its start."""
+    """Put a job that ended badly back to where it can go on, or to its start."""
     job = _existing(connection, job_id)
     if job.state not in (JobState.FAILED, JobState.CANCELLED, JobState.UNCONFIRMED):
         raise UsageError(
             f"job {job.id} is {job.state.value}; only failed, cancelled and unconfirmed jobs can be retried",
             remedy="`stembridge jobs list` shows the states",
         )
-    after = msgspec.structs.replace(
-        job,
-        state=JobState.QUEUED,
-        due=now,
-        updated=now,
-        attempts=0,
-        cancel=False,
-        ticket=None,
-        progress=None,
-        results=(),
-        labels=(),
-        staged=(),
-        target=None,
-        stems=(),
-        notes=(),
-        problem=None,
-    )
+    after = put_back(job, now)
     # An owner that still removes the old staging keeps the job until it is through.
     write(connection, after, ["cancel = 0", "submitter = NULL"])
     return after
@@ -90,11 +92,7 @@ def retry(connection: sqlite3.Connection, job_id: str, now: float) -> Job:
 
 def prune(connection: sqlite3.Connection, before: float) -> int:
     """Delete settled jobs last changed before a time."""
-    return connection.execute(
-        "DELETE FROM jobs WHERE state IN ('done', 'failed', 'cancelled')"
-        " AND updated <= ? AND litter = 0 AND owner IS NULL",
-        (before,),
-    ).rowcount
+    return connection.execute(PRUNE, (before,)).rowcount
 
 
 def write(connection: sqlite3.Connection, job: Job, assignments: Iterable[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
 import msgspec
 
@@ -19,6 +20,11 @@ def dedupe_key(content_sha256: str, operation: Operation, account: str) -> str:
     plain = msgspec.to_builtins(operation, enc_hook=encode_path)
     text = json.dumps([content_sha256, plain, account], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def place_of(operation: Operation) -> tuple[Path | None, str]:
+    """Return what of an operation says where results go, and is no part of its key."""
+    return (operation.to, operation.template) if isinstance(operation, Separation) else (None, "")
 
 
 def forced_key(key: str, mark: str = "forced") -> str:

@@ -138,6 +138,8 @@ class _Run:
                 self._start()
                 await self._idle()
                 self._reap()
+            if not self._stop.is_set():
+                await asyncio.wait({tidier}, timeout=self._policy.grace)
         finally:
             self._slots.close()
             watcher.cancel()

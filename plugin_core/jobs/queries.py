@@ -7,18 +7,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from plugin_core.jobs.dedupe import base_key
-from plugin_core.jobs.rows import from_row
+from plugin_core.jobs.rows import CLEAN, KEPT, LITTERED, from_row
 from plugin_core.model import Job, JobState
 
 SAME_KEY: Final = (
-    "SELECT * FROM jobs INDEXED BY jobs_by_base"
-    " WHERE base = ? AND dedupe = ? AND (active = 1 OR state = 'unconfirmed') ORDER BY id"
+    "SELECT * FROM jobs INDEXED BY jobs_by_base WHERE base = ? AND dedupe = ?"  # noqa: S608 - number
+    f" AND (active = 1 OR state = 'unconfirmed' OR litter = {KEPT}) ORDER BY id"
 )
 BY_PREFIX: Final = "SELECT * FROM jobs WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"
 NEXT_DUE: Final = (
     "SELECT due FROM jobs INDEXED BY jobs_due WHERE active = 1 AND due > ? AND owner IS NULL ORDER BY due LIMIT 1"
 )
 LEFTOVERS: Final = "SELECT * FROM jobs INDEXED BY jobs_litter WHERE litter = 1 AND active = 0 AND owner IS NULL"
+PRUNE: Final = (
+    "DELETE FROM jobs WHERE state IN ('done', 'failed', 'cancelled')"  # noqa: S608 - number
+    f" AND updated <= ? AND litter = {CLEAN} AND owner IS NULL"
+)
+KEPT_BEFORE: Final = (
+    f"SELECT * FROM jobs INDEXED BY jobs_by_state WHERE state = 'failed' AND litter = {KEPT} AND updated <= ?"  # noqa: S608 - number
+)
+CLEAN_UP: Final = (
+    f"UPDATE jobs SET litter = CASE litter WHEN {LITTERED} THEN {CLEAN} ELSE litter END, owner = NULL, lease = NULL"  # noqa: S608 - numbers
+    " WHERE id = ? AND owner IS ?"
+)
 
 
 def fetch(connection: sqlite3.Connection, job_id: str) -> Job | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import Final
 
 import msgspec
 
@@ -13,6 +14,11 @@ from plugin_core.model import Job, JobState, Progress, from_json, to_json
 Row = dict[str, str | float | int | None]
 
 _DISCARDED = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED})
+
+CLEAN: Final = 0
+LITTERED: Final = 1
+KEPT: Final = 2
+"""Values of the column ``litter``: nothing is left, staging is to be removed, staging waits for a retry."""
 
 
 def to_row(job: Job) -> Row:
@@ -26,11 +32,17 @@ def to_row(job: Job) -> Row:
         "dedupe": job.dedupe,
         "due": job.due,
         "updated": job.updated,
-        "litter": int(job.state in _DISCARDED),
+        "litter": _litter(job),
         "ticket": None if job.ticket is None else to_json(job.ticket).decode(),
         "progress": progress_text(job.progress),
         "body": to_json(msgspec.structs.replace(job, progress=None)).decode(),
     }
+
+
+def _litter(job: Job) -> int:
+    if job.state not in _DISCARDED:
+        return CLEAN
+    return LITTERED if job.resume is None else KEPT
 
 
 def from_row(row: sqlite3.Row) -> Job:

@@ -12,7 +12,7 @@ from plugin_core.model import show_path
 
 # ``active`` is a column of its own because a partial index is only used when the query repeats its condition.
 # ``base`` is the dedupe key without the mark of a forced job. ``submitter`` is who may still send the paid call.
-# ``litter`` says that the job is settled and its staging folder not yet removed.
+# ``litter`` says that the job is settled and its staging folder not yet removed (1), or kept for a retry (2).
 _FIRST = """
 CREATE TABLE jobs (
     id TEXT NOT NULL PRIMARY KEY,

@@ -8,9 +8,10 @@ import msgspec
 
 from plugin_core.errors import PluginError, StembridgeError
 from plugin_core.jobs.held import Held, problem_of
+from plugin_core.jobs.resuming import explain_resuming, resume_state
 from plugin_core.jobs.store import JobStore
 from plugin_core.jobs.work import Work
-from plugin_core.model import Job, JobState, Problem
+from plugin_core.model import Job, JobState
 
 _log = logging.getLogger(__name__)
 
@@ -23,16 +24,26 @@ async def settle(held: Held, state: JobState, **fields: object) -> bool:
     return False
 
 
-async def fail(held: Held, problem: Problem) -> bool:
-    """Settle the job as failed."""
-    return await settle(held, JobState.FAILED, problem=problem)
+async def fail(held: Held, error: StembridgeError) -> bool:
+    """Settle the job as failed; what can still be used is kept for a retry."""
+    problem = problem_of(error)
+    is_bought = held.job.ticket is not None and held.work.occupies(held.job)
+    resume = resume_state(held.job.state, error, is_bought=is_bought)
+    if resume is None:
+        return await settle(held, JobState.FAILED, problem=problem)
+    problem = explain_resuming(problem, error, held.job.id)
+    ended = msgspec.structs.replace(
+        held.job, state=JobState.FAILED, updated=held.now(), progress=None, problem=problem, resume=resume
+    )
+    held.save(ended, release=True)
+    return False
 
 
 async def fail_unexpected(held: Held, defect: Exception) -> bool:
     """Settle the job as failed by a defect; its traceback goes to the log only."""
     _log.error("job %s: unexpected error in %s", held.job.id, held.job.state, exc_info=defect)
     what = f"{held.job.operation.provider} broke with {type(defect).__name__}: {defect}"
-    return await fail(held, problem_of(PluginError(what, remedy="report it with the log; see `stembridge doctor`")))
+    return await fail(held, PluginError(what, remedy="report it with the log; see `stembridge doctor`"))
 
 
 async def discard(store: JobStore, work: Work, job: Job, owner: str | None) -> bool:

@@ -12,10 +12,11 @@ from typing import Final, NamedTuple, Self
 from plugin_core.errors import UsageError
 from plugin_core.jobs import changes, claiming, queries
 from plugin_core.jobs.connection import Database
+from plugin_core.jobs.dedupe import place_of
 from plugin_core.jobs.filesystem import check_local
 from plugin_core.jobs.owner import ProcessToken
 from plugin_core.jobs.rows import from_row, progress_text, to_row
-from plugin_core.model import Job, JobState, Progress, Separation, Ticket
+from plugin_core.model import Job, JobState, Progress, Ticket
 
 LEASE: Final = 20.0
 
@@ -94,6 +95,8 @@ class JobStore:
     def add(self, job: Job, *, occupies: bool = True) -> tuple[Job, bool]:
         """Put a job in, unless the same wish for the same file and place is under way; tell whether it is new.
 
+        One that failed with its results kept goes on: what is paid for is not bought again.
+
         Args:
             job: the job, ``queued``.
             occupies: whether it lives at a service; the engine corrects it when it works on the job.
@@ -101,8 +104,8 @@ class JobStore:
         with self._database.write() as connection:
             for row in connection.execute(queries.SAME_KEY, (to_row(job)["base"], job.dedupe)):
                 known = from_row(row)
-                if known.source.path == job.source.path and _place(known) == _place(job):
-                    return known, False
+                if known.source.path == job.source.path and place_of(known.operation) == place_of(job.operation):
+                    return known if known.resume is None else changes.retry(connection, known.id, self.clock()), False
             values = {**to_row(job), "occupies": int(occupies), "cancel": int(job.cancel)}
             connection.execute(queries.insert(values), values)
         self._touched += 1
@@ -260,7 +263,7 @@ class JobStore:
     # Requests of people
 
     def request_cancel(self, prefix: str) -> Job:
-        """Ask for a job to be cancelled; an ``unconfirmed`` one is given up at once.
+        """Ask for a job to be cancelled; one that is ``unconfirmed`` or kept for a retry is given up at once.
 
         Raises:
             UsageError: unknown, or settled already.
@@ -272,7 +275,7 @@ class JobStore:
         return job
 
     def retry(self, prefix: str) -> Job:
-        """Queue a failed, cancelled or unconfirmed job again, from its start.
+        """Let a failed, cancelled or unconfirmed job go on: at ``job.resume`` or from its start.
 
         Raises:
             UsageError: unknown, active or done.
@@ -283,8 +286,13 @@ class JobStore:
         self._touched += 1
         return job
 
+    def give_up(self, older_than_seconds: float) -> int:
+        """Let go of what was kept for a retry of jobs that failed that long ago; return how many."""
+        with self._database.write() as connection:
+            return changes.give_up_old(connection, self.clock() - older_than_seconds)
+
     def prune(self, older_than_seconds: float) -> int:
-        """Delete jobs settled that long ago; never one that is unconfirmed or has leftovers to remove."""
+        """Delete jobs settled that long ago; never one that is unconfirmed or has staging to remove or to keep."""
         with self._database.write() as connection:
             removed = changes.prune(connection, self.clock() - older_than_seconds)
         self._touched += 1
@@ -323,10 +331,7 @@ class JobStore:
     def clean(self, job_id: str, owner: str | None = None) -> None:
         """Record that a settled job has no leftovers, and let go of it."""
         with self._database.write(durable=False) as connection:
-            connection.execute(
-                "UPDATE jobs SET litter = litter AND active, owner = NULL, lease = NULL WHERE id = ? AND owner IS ?",
-                (job_id, owner),
-            )
+            connection.execute(queries.CLEAN_UP, (job_id, owner))
 
     def _want(self, ids: Collection[str]) -> None:
         if ids is self._wanted:
@@ -336,11 +341,6 @@ class JobStore:
             connection.executemany("INSERT OR IGNORE INTO temp.wanted VALUES (?)", ((job_id,) for job_id in ids))
         # A collection that can change is copied in again each time.
         self._wanted = ids if isinstance(ids, frozenset) else None
-
-
-def _place(job: Job) -> tuple[Path | None, str]:
-    operation = job.operation
-    return (operation.to, operation.template) if isinstance(operation, Separation) else (None, "")
 
 
 def _submitter(before: JobState, after: JobState) -> str:

@@ -8,7 +8,7 @@ import logging
 import msgspec
 
 from plugin_core.errors import OutcomeUnknownError, StembridgeError, StoreError, TransientError
-from plugin_core.jobs.held import Held, LostError, problem_of
+from plugin_core.jobs.held import Held, LostError
 from plugin_core.jobs.settling import fail, fail_unexpected, settle
 from plugin_core.model import JobState, Problem, Ticket
 
@@ -41,7 +41,7 @@ async def _submit(held: Held) -> bool:
         raise
     except StembridgeError as error:
         absent = True
-        return await fail(held, problem_of(error))
+        return await fail(held, error)
     except Exception as error:  # noqa: BLE001 - a provider's defect after the call must not lose what is paid for
         return await _recover(held, error)
     finally:

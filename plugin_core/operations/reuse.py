@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
 import msgspec
 
 from plugin_core.model import Stem
+from plugin_core.naming import title
 from plugin_core.stems.copying import copy_file, explain_os_error
 from plugin_core.stems.exclusive import sync_folder
-from plugin_core.stems.fingerprint import is_unmodified, record_of
 from plugin_core.stems.layout import Layout, ready_folder
-from plugin_core.naming import title
 from plugin_core.stems.stopping import Stopper
 from plugin_core.stems.template import Template, template_values
-
-
-def are_untouched(stems: Sequence[Stem], stopper: Stopper) -> bool:
-    """Tell whether every stem is still where it was placed, byte for byte."""
-    for stem in stems:
-        stopper.check()
-        if not is_unmodified(stem.path, record_of(stem)):
-            return False
-    return bool(stems)
 
 
 def render_paths(
@@ -40,14 +29,6 @@ def render_paths(
     return paths
 
 
-def stand_in_place(stems: Sequence[Stem], layout: Layout, destination: Path) -> Path | None:
-    """Return the target that finished stems already stand at, under any number; None when they stand elsewhere."""
-    for number in range(1, 100):
-        if layout.files_at(destination, number) == [stem.path for stem in stems]:
-            return layout.unit_at(destination, number)
-    return None
-
-
 def copy_stems(stems: Sequence[Stem], layout: Layout, stopper: Stopper) -> tuple[Stem, ...]:
     """Copy finished stems into staging under the layout's paths.
 
@@ -55,7 +36,6 @@ def copy_stems(stems: Sequence[Stem], layout: Layout, stopper: Stopper) -> tuple
         PlacementError: staging cannot be written.
         TransientError: the disk is full.
     """
-    shutil.rmtree(layout.root, ignore_errors=True)
     copies = []
     try:
         for stem, name in zip(stems, layout.paths, strict=True):

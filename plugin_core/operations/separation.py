@@ -6,19 +6,23 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from plugin_core._version import __version__
 from plugin_core.errors import PlacementError, SourceError, UsageError
 from plugin_core.jobs.work import Staged
-from plugin_core.model import Job, Progress, Separation, Stem, Ticket
+from plugin_core.model import Job, Progress, Separation, Stem, Ticket, show_path
 from plugin_core.protocols import Finished, Order, Report, Separator, Waiting
 from plugin_core.stems.staging import choose_staging, make_staging, remove_staging
 from plugin_core.stems.stopping import Stopper, run_stoppable
 from plugin_core.stems.template import StemsSettings, Template, parse_template
 
 if TYPE_CHECKING:
+    from plugin_core.stems.space import Amount
     from plugin_core.stems.treat import Treated
+
+_USUAL_PARTS: Final = 4
+"""Parts of a model that does not say how many it gives."""
 
 Earlier = Callable[[Job], Sequence[Job]]
 """Find the finished jobs of the same operation on the same content, whose untouched results may be swapped."""
@@ -58,6 +62,9 @@ class SeparationWork:
     async def prepare(self, job: Job, attempt: str, report: Report) -> None:  # noqa: ARG002
         """Check source, template, destination and space, and make staging.
 
+        A disk that is too full fails here, at once: nothing is spent yet, and only the user can choose another. One
+        that fills up later passes, like every transient error.
+
         Raises:
             SourceError: the source vanished or changed.
             PlacementError: the destination is missing, not writable or too full.
@@ -67,41 +74,41 @@ class SeparationWork:
 
         self._template(job)
         await run_stoppable(lambda stopper: require_unchanged(job.source, check=stopper.check))
-        parts = await self._count_files(_wish(job))
-        await asyncio.to_thread(self._prepare_folders, job, parts)
+        fetched = await self._count_parts(_wish(job))
+        await asyncio.to_thread(self._prepare_folders, job, fetched)
 
-    def _prepare_folders(self, job: Job, parts: int) -> None:
-        from plugin_core.audio.formats import resolve_format
+    def _prepare_folders(self, job: Job, fetched: int) -> None:
         from plugin_core.stems.space import check_destination, check_space, estimate_bytes
 
-        source, destination = job.source, destination_of(job)
+        destination = destination_of(job)
         check_destination(destination)
-        size = resolve_format(_wish(job).format, source).bytes_per_sample
-        frames = source.frames or round(source.duration * source.sample_rate)
-        check_space(destination, estimate_bytes(parts, frames, source.channels, size))
+        check_space(destination, estimate_bytes(_amounts(job, fetched, is_remote=self._separator.remote), job.source))
+        self._make_folders(job)
+
+    def _make_folders(self, job: Job) -> None:
         make_staging(self._staging(job))
         make_staging(self._order(job, "").folder)
 
-    async def _count_files(self, wish: Separation) -> int:
-        """Return how many files exist at most while the job is treated: fetched and finished ones."""
+    async def _count_parts(self, wish: Separation) -> int:
+        """Return how many parts are fetched: all that the model gives, wanted or not."""
         models = await self._separator.models()
-        fetched = max((len(model.stems) for model in models if model.id == wish.model), default=0) or 4
-        return 2 * fetched + len(wish.minus) + wish.residual
+        return max((len(model.stems) for model in models if model.id == wish.model), default=0) or _USUAL_PARTS
 
     async def reuse(self, job: Job, twin: Job) -> Staged | None:
         """Take a finished job's stems when they are untouched: where they stand if that is their place, else copied."""
-        from plugin_core.operations.reuse import are_untouched, copy_stems, layout_of, render_paths, stand_in_place
+        from plugin_core.operations.reuse import copy_stems, layout_of, render_paths
+        from plugin_core.stems.fingerprint import are_unmodified
 
         template, wish = self._template(job), _wish(job)
 
         def work(stopper: Stopper) -> tuple[Stem, ...] | None:
-            if not are_untouched(twin.stems, stopper):
+            if not are_unmodified(twin.stems, stopper):
                 return None
             tags = read_fields(job.source.path, template)
             model = wish.model or "default"
             paths = render_paths(twin.stems, job.source.path, template, wish.provider, model, tags)
             layout = layout_of(self._staging(job), template.depth, paths)
-            if stand_in_place(twin.stems, layout, destination_of(job)):
+            if layout.stands_at(destination_of(job), [stem.path for stem in twin.stems]):
                 return twin.stems
             return copy_stems(twin.stems, layout, stopper)
 
@@ -124,7 +131,8 @@ class SeparationWork:
         """Fetch the parts, then verify, align and treat them.
 
         Raises:
-            PlacementError: what came back is damaged or of another song, or cannot be written.
+            ResultError: what came back is damaged or of another song.
+            PlacementError: the stems cannot be written, or none of those wanted came back.
             SourceError: the source cannot be decoded any more.
             TransientError: the network or the disk; to be tried again.
         """
@@ -132,6 +140,8 @@ class SeparationWork:
         from plugin_core.stems.treat import Task, treat
 
         order = self._order(job, attempt)
+        # A job that goes on after a failure may have lost its folder meanwhile; its provider fetches what is missing.
+        await asyncio.to_thread(self._make_folders, job)
         parts = await self._separator.fetch(order, report)
         template, wish = self._template(job), _wish(job)
         tell = report_from_thread(report, lambda share: Progress(fraction=share, note="writing stems"))
@@ -158,18 +168,23 @@ class SeparationWork:
     def _choose(self, job: Job) -> Path:
         from plugin_core.stems.layout import read_layout
         from plugin_core.stems.place import choose_target
+        from plugin_core.stems.space import require_folder
 
+        destination = destination_of(job)
+        require_folder(destination)
         layout = read_layout(self._staging(job), job.staged)
         if layout is None:
-            return _standing(job.staged)
-        return choose_target(layout, destination_of(job), self._earlier_stems(job))
+            # Reused where they stand.
+            return job.staged[0].path.parent
+        return choose_target(layout, destination, self._earlier_stems(job), stems=job.staged)
 
     async def publish(self, job: Job, attempt: str) -> tuple[Stem, ...]:  # noqa: ARG002
         """Rename the staged stems to the target; done already counts as done.
 
         Raises:
-            PlacementError: the target cannot be written, or the stems are gone.
-            TransientError: the disk is full.
+            PlacementError: the target cannot be written.
+            ResultError: the stems are gone.
+            TransientError: the disk is full or away.
         """
         # Renames are quick, and half of them is no place to stop: a cancelled task waits for them.
         return await run_stoppable(lambda _stopper: self._publish(job))
@@ -177,7 +192,9 @@ class SeparationWork:
     def _publish(self, job: Job) -> tuple[Stem, ...]:
         from plugin_core.stems.layout import read_layout
         from plugin_core.stems.place import publish
+        from plugin_core.stems.space import require_folder
 
+        require_folder(destination_of(job))
         staging = self._staging(job)
         layout = read_layout(staging, job.staged)
         if layout is None:
@@ -192,17 +209,26 @@ class SeparationWork:
 
     async def discard(self, job: Job) -> None:
         """Remove staging and whatever the job left at the provider; an earlier result set aside is put back first."""
-        await asyncio.to_thread(self._discard, job)
-        await self._separator.release(self._order(job, ""))
+        try:
+            await asyncio.to_thread(self._discard, job)
+        finally:
+            await self._separator.release(self._order(job, ""))
 
     def _discard(self, job: Job) -> None:
-        from plugin_core.stems.publication import restore_aside
+        from plugin_core.stems.layout import read_layout
+        from plugin_core.stems.publication import hidden_folders, restore_aside
         from plugin_core.stems.staging import hidden_neighbour
 
         staging, destination = self._staging(job), destination_of(job)
         restore_aside(staging, destination)
-        remove_staging(staging)
-        remove_staging(hidden_neighbour(staging, destination))
+        layout = read_layout(staging, job.staged)
+        folders = {staging, hidden_neighbour(staging, destination)}
+        if layout is not None:
+            folders |= hidden_folders(layout, destination, staging)
+        # No generator: one that stays must not keep the others.
+        stay = [folder for folder in sorted(folders) if not remove_staging(folder)]
+        if stay:
+            raise PlacementError(f"{show_path(stay[0])} cannot be removed", remedy="remove it by hand")
 
     def _order(self, job: Job, attempt: str) -> Order:
         return Order(
@@ -216,7 +242,11 @@ class SeparationWork:
         )
 
     def _staging(self, job: Job) -> Path:
-        return job.staging or choose_staging(self._home, job.id, destination_of(job))
+        from plugin_core.stems.layout import find_staging
+
+        # What is staged stays where it is, also when the disk it was to be near is away now.
+        known = job.staging or find_staging(job.id, job.staged)
+        return known or choose_staging(self._home, job.id, destination_of(job))
 
     def _template(self, job: Job) -> Template:
         wished = _wish(job).template
@@ -267,6 +297,21 @@ def _wish(job: Job) -> Separation:
     return job.operation
 
 
-def _standing(stems: Sequence[Stem]) -> Path:
-    """Return the folder of stems that stand in their place already."""
-    return stems[0].path.parent
+def _amounts(job: Job, fetched: int, *, is_remote: bool) -> list[Amount]:
+    """Return the files that exist at once when the last stem is written, at most.
+
+    Every part is there, in the format of the stems or, where that is lossy, in what they are made from; beside them
+    the stems that are wanted. A service is sent the source, and may answer a mono or low-rate one in CD quality.
+    """
+    from plugin_core.audio.formats import resolve_format
+    from plugin_core.stems.space import CD_RATE, Amount
+
+    wish, source = _wish(job), job.source
+    chosen = resolve_format(wish.format, source)
+    lossless = chosen if chosen.is_lossless else resolve_format("", source)
+    parts = len(wish.stems) or (0 if wish.minus else fetched)
+    return [
+        Amount(int(is_remote), lossless),
+        Amount(fetched, lossless, least_rate=CD_RATE if is_remote else 0),
+        Amount(parts + len(wish.minus) + wish.residual, chosen),
+    ]

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from plugin_core.audio.write_errors import explain_write_error
 from plugin_core.errors import PlacementError, StembridgeError, TransientError
-from plugin_core.model import show_path
 
 _CHUNK: Final = 1 << 26
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -31,11 +31,11 @@ def copy_file(old: Path, new: Path, check: Callable[[], None] = lambda: None) ->
 
 
 def explain_os_error(error: OSError, path: Path) -> StembridgeError:
-    """Turn what the system said of a place into one line for people."""
-    where, reason = show_path(path), error.strerror or str(error)
-    if error.errno in _FULL:
-        return TransientError(f"no space is left for {where}", remedy="free some space")
-    return PlacementError(f"{where} cannot be written: {reason}", remedy="choose another place with --to FOLDER")
+    """Turn what the system said of a place into one line for people: a full disk and a lost share pass by."""
+    told = explain_write_error(path, error)
+    if isinstance(told, TransientError):
+        return told
+    return PlacementError(told.message, remedy="choose another place with --to FOLDER")
 
 
 def _copy_in_kernel(source: int, target: int, check: Callable[[], None]) -> bool:

@@ -35,18 +35,54 @@ def rename_exclusive(old: Path, new: Path) -> None:
 
 
 def _rename_portably(old: Path, new: Path) -> None:
-    """Claim the name first with something of our own, which the rename then replaces."""
-    if old.is_dir():
-        new.mkdir()
-        undo: Callable[[Path], None] = os.rmdir
-    else:
-        os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        undo = os.unlink
+    if old.is_dir() and not old.is_symlink():
+        _rename_folder(old, new)
+        return
+    try:
+        os.link(old, new)
+    except FileExistsError:
+        # Killed between the two steps, the file has both names.
+        if not os.path.samestat(old.lstat(), new.lstat()):
+            raise
+    except OSError as error:
+        if error.errno not in _UNABLE:
+            raise
+        _rename_claimed(old, new)
+        return
+    old.unlink()
+
+
+def _rename_folder(old: Path, new: Path) -> None:
+    """Rename a folder where nothing is: the system itself refuses to replace all but an empty folder.
+
+    One that is made in the very moment between is replaced; nothing is lost with it.
+    """
+    if os.path.lexists(new):
+        raise _exists(old, new)
+    try:
+        old.rename(new)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR) and os.path.lexists(new):
+            raise _exists(old, new) from error
+        raise
+
+
+def _rename_claimed(old: Path, new: Path) -> None:
+    """Claim the name with an empty file, which the rename then replaces.
+
+    Only for file systems with neither exclusive renames nor hard links (FAT on some systems). Killed in the middle, it
+    leaves the empty file; to look first and then rename could replace a file of the user's instead.
+    """
+    os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     try:
         old.replace(new)
     except OSError:
-        undo(new)
+        new.unlink()
         raise
+
+
+def _exists(old: Path, new: Path) -> FileExistsError:
+    return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(old), None, os.fspath(new))
 
 
 def sync_folder(folder: Path) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Final
 
 import msgspec
 
 from plugin_core.model import Stem
+from plugin_core.stems.stopping import Stopper
 
 _CHUNK: Final = 1 << 20
 
@@ -45,18 +46,35 @@ def hash_file(path: Path, check: Callable[[], None] = lambda: None, *, limit: in
     return Record(size, digest.hexdigest())
 
 
-def is_unmodified(path: Path, record: Record | None) -> bool:
-    """Tell whether a plain file of exactly these bytes is there."""
-    if record is None or path.is_symlink() or not path.is_file():
+def is_unmodified(path: Path, record: Record | None, check: Callable[[], None] = lambda: None) -> bool:
+    """Tell whether a plain file of exactly these bytes is there; one that may not be read cannot be told to be it.
+
+    ``check`` is called for each MiB and may raise.
+    """
+    if record is None:
         return False
-    return path.stat().st_size == record.size and hash_file(path) == record
+    try:
+        if path.is_symlink() or not path.is_file() or path.stat().st_size != record.size:
+            return False
+        return hash_file(path, check) == record
+    except PermissionError:
+        return False
+
+
+def are_unmodified(stems: Sequence[Stem], stopper: Stopper) -> bool:
+    """Tell whether every stem is still where it was placed, byte for byte; False where there is none."""
+    return bool(stems) and all(is_unmodified(stem.path, record_of(stem), stopper.check) for stem in stems)
 
 
 def holds_only(folder: Path, records: Records) -> bool:
     """Tell whether a folder holds nothing but unmodified recorded files, by path relative to it, and at least one."""
     if folder.is_symlink() or not folder.is_dir():
         return False
-    names = list(_walk(folder))
+    try:
+        names = list(_walk(folder))
+    except OSError:
+        # What may not be looked into may hold anything.
+        return False
     return bool(names) and all(is_unmodified(folder / name, records.get(name)) for name in names)
 
 
@@ -74,8 +92,12 @@ def relative_records(stems: Iterable[Stem], folder: Path) -> dict[PurePath, Reco
     return records
 
 
+def _refuse(error: OSError) -> None:
+    raise error
+
+
 def _walk(folder: Path) -> Iterable[PurePath]:
     """Yield everything that is no folder, links to folders included."""
-    for base, folders, files in os.walk(folder):
+    for base, folders, files in os.walk(folder, onerror=_refuse):
         links = [name for name in folders if (Path(base) / name).is_symlink()]
         yield from (PurePath((Path(base) / name).relative_to(folder)) for name in (*files, *links))

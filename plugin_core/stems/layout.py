@@ -16,8 +16,11 @@ import msgspec
 
 from plugin_core.errors import PlacementError
 from plugin_core.model import Stem, show_path
+from plugin_core.stems.fingerprint import is_unmodified, record_of
+from plugin_core.stems.staging import HIDDEN_PREFIX
 
 LAST_NUMBER: Final = 9999
+_LOOKED_AT: Final = 100
 _PREFIX: Final = "ready-"
 
 
@@ -46,6 +49,18 @@ class Layout(msgspec.Struct, frozen=True):
         folder = self.unit_at(destination, number)
         return [folder.joinpath(*path.parts[self.depth :]) for path in self.paths]
 
+    def stands_at(self, destination: Path, places: Sequence[Path]) -> bool:
+        """Tell whether these are the places of the stems, under any number."""
+        return any(self.files_at(destination, number) == places for number in range(1, _LOOKED_AT))
+
+    def find_begun(self, destination: Path, stems: Sequence[Stem], first: int = 1) -> int | None:
+        """Return the number under which some of these very stems stand already, left by a run that did not end."""
+        for number in range(first, first + _LOOKED_AT):
+            places = self.files_at(destination, number)
+            if any(is_unmodified(place, record_of(stem)) for stem, place in zip(stems, places, strict=True)):
+                return number
+        return None
+
     def locate(self, target: Path) -> tuple[Path, int]:
         """Return the destination and number that make ``unit_at`` the target.
 
@@ -61,6 +76,12 @@ class Layout(msgspec.Struct, frozen=True):
         raise PlacementError(
             f"{show_path(target)} is no place for {show_path(Path(self.unit))}", remedy="retry the job"
         )
+
+
+def find_staging(job_id: str, stems: Sequence[Stem]) -> Path | None:
+    """Return the staging folder a job's stems were put in, wherever it would be put today; None when in none."""
+    names = (job_id, f"{HIDDEN_PREFIX}{job_id}")
+    return next((folder for stem in stems for folder in stem.path.parents if folder.name in names), None)
 
 
 def ready_folder(staging: Path, depth: int) -> Path:

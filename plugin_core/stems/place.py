@@ -7,30 +7,39 @@ stands in the way the next number is taken, unless it is the untouched result of
 
 from __future__ import annotations
 
+import logging
 import os
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-from plugin_core.errors import PlacementError
+from plugin_core.errors import PlacementError, StembridgeError
 from plugin_core.model import Stem, show_path
 from plugin_core.stems.copying import explain_os_error
 from plugin_core.stems.fingerprint import holds_only, is_unmodified, record_of, relative_records
 from plugin_core.stems.layout import LAST_NUMBER, Layout
-from plugin_core.stems.publication import Publication
+from plugin_core.stems.publication import Publication, restore_aside
+
+_log = logging.getLogger(__name__)
 
 
-def choose_target(layout: Layout, destination: Path, earlier: Sequence[Stem] = ()) -> Path:
+def choose_target(
+    layout: Layout, destination: Path, earlier: Sequence[Stem] = (), *, stems: Sequence[Stem] = ()
+) -> Path:
     """Choose where staged stems go; nothing is created.
 
     Args:
         layout: the staged stems.
         destination: folder to place them under.
         earlier: what earlier jobs of the same operation on this source placed, which may be swapped.
+        stems: the staged stems, if some may stand in their place since an earlier try.
 
     Raises:
         PlacementError: ten thousand neighbours are there already.
     """
+    begun = layout.find_begun(destination, stems) if stems else None
+    if begun is not None:
+        return layout.unit_at(destination, begun)
     for number in range(1, LAST_NUMBER + 1):
         places = layout.files_at(destination, number)
         unit = layout.unit_at(destination, number)
@@ -56,16 +65,31 @@ def publish(
         staging: the job's private folder.
         earlier: as given to ``choose_target``.
 
+    Whatever fails, an earlier result that was set aside is put back.
+
     Raises:
-        PlacementError: the target cannot be written, or the stems are neither in staging nor in place.
-        TransientError: the disk is full.
+        PlacementError: the target cannot be written.
+        ResultError: the stems are neither in staging nor in place.
+        TransientError: the disk is full or away.
     """
     destination, number = layout.locate(target)
     publication = Publication(layout, tuple(stems), destination, staging, tuple(earlier))
     try:
         return publication.run(number)
     except OSError as error:
+        _restore(staging, destination)
         raise explain_os_error(error, target) from error
+    except StembridgeError:
+        _restore(staging, destination)
+        raise
+
+
+def _restore(staging: Path, destination: Path) -> None:
+    try:
+        restore_aside(staging, destination)
+    except OSError as error:
+        # Still whole in staging: put back with the next try, or when the job is given up.
+        _log.warning("an earlier result stays in %s for now: %s", show_path(staging), error)
 
 
 def is_taken(path: Path) -> bool:

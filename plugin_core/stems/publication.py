@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from plugin_core.errors import PlacementError
+from plugin_core.errors import PlacementError, ResultError
 from plugin_core.model import Stem, show_path
 from plugin_core.stems.copying import copy_file
 from plugin_core.stems.exclusive import rename_exclusive, sync_folder
@@ -21,8 +22,10 @@ from plugin_core.stems.staging import hidden_neighbour, make_staging, remove_sta
 ASIDE: Final = "aside"
 """Folder in staging for the earlier result, under its path below the destination, until the new one is in place."""
 
-_RESUMED: Final = 100
-"""Numbers looked at for what an interrupted run placed."""
+_NOT_OURS: Final = frozenset({errno.EACCES, errno.EPERM, errno.EBUSY})
+"""What the system says of an earlier result that it will not let go."""
+
+_log = logging.getLogger(__name__)
 
 
 class Publication(msgspec.Struct, frozen=True):
@@ -37,13 +40,14 @@ class Publication(msgspec.Struct, frozen=True):
     def run(self, first: int) -> tuple[Stem, ...]:
         """Place everything under the first number from ``first`` on that nobody else has; returns the placed stems."""
         place = self._place_folder if self.layout.depth else self._place_files
-        number = self._resume(first)
+        begun = self.layout.find_begun(self.destination, self.stems, first)
+        number = first if begun is None else begun
         while not place(number):
             number += 1
             if number > LAST_NUMBER:
                 raise PlacementError(f"{show_path(self.destination)} is full of results of this name")
         places = self._places(number)
-        self._clean(places)
+        self._clean()
         return tuple(msgspec.structs.replace(stem, path=path) for stem, path in zip(self.stems, places, strict=True))
 
     def _places(self, number: int) -> list[Path]:
@@ -51,13 +55,6 @@ class Publication(msgspec.Struct, frozen=True):
 
     def _is_placed(self, stem: Stem, place: Path) -> bool:
         return is_unmodified(place, record_of(stem))
-
-    def _resume(self, first: int) -> int:
-        """Return the number an interrupted run had got to."""
-        for number in range(first, first + _RESUMED):
-            if any(map(self._is_placed, self.stems, self._places(number))):
-                return number
-        return first
 
     def _place_folder(self, number: int) -> bool:
         source = self.layout.root / self.layout.unit
@@ -69,6 +66,8 @@ class Publication(msgspec.Struct, frozen=True):
         records = relative_records(self.earlier, place)
         if holds_only(place, records):
             aside = self._set_aside(place)
+            if aside is None:
+                return False
             if not holds_only(aside, records):
                 # Somebody changed it at the last moment: it is the user's now.
                 rename_exclusive(aside, place)
@@ -79,26 +78,30 @@ class Publication(msgspec.Struct, frozen=True):
         # The newest comes first, and only the newest can be what stands there.
         records = {stem.path: record_of(stem) for stem in reversed(self.earlier)}
         moved: list[tuple[Path, Path]] = []
-        for stem, name, place in zip(self.stems, self.layout.paths, self._places(number), strict=True):
-            source = self.layout.root / name
-            if self._is_placed(stem, place):
+        try:
+            for stem, name, place in zip(self.stems, self.layout.paths, self._places(number), strict=True):
+                source = self.layout.root / name
+                if not self._is_placed(stem, place) and not self._place_file(source, place, records.get(place)):
+                    self._take_back(moved)
+                    return False
                 moved.append((source, place))
-                continue
-            self._require(source)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            if not (self._clear(place, records.get(place)) and self._move(source, place)):
-                self._take_back(moved)
-                return False
-            moved.append((source, place))
+        except OSError:
+            self._take_back_leniently(moved)
+            raise
         return True
+
+    def _place_file(self, source: Path, place: Path, record: Record | None) -> bool:
+        self._require(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return self._clear(place, record) and self._move(source, place)
 
     def _clear(self, place: Path, record: Record | None) -> bool:
         """Set an earlier result aside; False when it was changed meanwhile. Anything else is left to the move."""
         if not is_unmodified(place, record):
             return True
         aside = self._set_aside(place)
-        if is_unmodified(aside, record):
-            return True
+        if aside is None or is_unmodified(aside, record):
+            return aside is not None
         rename_exclusive(aside, place)
         return False
 
@@ -112,7 +115,15 @@ class Publication(msgspec.Struct, frozen=True):
                 rename_exclusive(place, source)
         restore_aside(self.staging, self.destination)
 
-    def _set_aside(self, place: Path) -> Path:
+    def _take_back_leniently(self, moved: list[tuple[Path, Path]]) -> None:
+        """Clear a number after a failure; what cannot be moved now is found in its place by the next try."""
+        try:
+            self._take_back(moved)
+        except OSError as error:
+            _log.warning("some stems stay in %s for now: %s", show_path(self.destination), error)
+
+    def _set_aside(self, place: Path) -> Path | None:
+        """Move an earlier result into staging; None when the system does not let it go, and nothing was changed."""
         name = place.relative_to(self.destination)
         for folder in (self.staging, hidden_neighbour(self.staging, self.destination)):
             make_staging(folder)
@@ -121,6 +132,8 @@ class Publication(msgspec.Struct, frozen=True):
             try:
                 rename_exclusive(place, aside)
             except OSError as error:
+                if error.errno in _NOT_OURS:
+                    return None
                 if error.errno != errno.EXDEV or aside.is_relative_to(self.destination):
                     raise
                 continue
@@ -145,19 +158,23 @@ class Publication(msgspec.Struct, frozen=True):
 
     def _require(self, source: Path) -> None:
         if not source.exists():
-            raise PlacementError(
+            raise ResultError(
                 f"the finished {show_path(Path(source.name))} is neither in staging nor in its place",
                 remedy="retry the job",
             )
 
-    def _clean(self, places: list[Path]) -> None:
+    def _clean(self) -> None:
         """Remove what an earlier result and copies across devices left."""
         shutil.rmtree(self.staging / ASIDE, ignore_errors=True)
-        unit = self.layout.unit_at(self.destination, 1)
-        for folder in {self.destination, unit.parent, *(place.parent for place in places)}:
-            hidden = hidden_neighbour(self.staging, folder)
-            if hidden != self.staging:
-                remove_staging(hidden)
+        for hidden in hidden_folders(self.layout, self.destination, self.staging) - {self.staging}:
+            remove_staging(hidden)
+
+
+def hidden_folders(layout: Layout, destination: Path, staging: Path) -> set[Path]:
+    """Return every folder beside a result that its job may have made to cross a device."""
+    unit = layout.unit_at(destination, 1)
+    folders = {destination, unit.parent, *(place.parent for place in layout.files_at(destination, 1))}
+    return {hidden_neighbour(staging, folder) for folder in folders}
 
 
 def restore_aside(staging: Path, destination: Path) -> None:
@@ -165,7 +182,8 @@ def restore_aside(staging: Path, destination: Path) -> None:
     for folder in (staging / ASIDE, hidden_neighbour(staging, destination) / ASIDE):
         for path in sorted(folder.rglob("*")):
             place = destination / path.relative_to(folder)
-            if path.is_dir() or os.path.lexists(place):
+            # What lies in a folder went back with it.
+            if not os.path.lexists(path) or os.path.lexists(place):
                 continue
             place.parent.mkdir(parents=True, exist_ok=True)
             rename_exclusive(path, place)

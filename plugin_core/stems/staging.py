@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from plugin_core.errors import PlacementError
-from plugin_core.model import show_path
+from plugin_core.stems.copying import explain_os_error
 
 HIDDEN_PREFIX: Final = ".stembridge-"
+
+STALE_AFTER: Final = 60.0
+"""Seconds a folder in staging must lie unchanged before it may be nobody's."""
 
 
 def choose_staging(home: Path, job_id: str, destination: Path) -> Path:
@@ -37,51 +39,61 @@ def make_staging(folder: Path) -> None:
 
     Raises:
         PlacementError: it cannot be created.
+        TransientError: the disk is full or away.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        where = show_path(folder.parent)
-        raise PlacementError(
-            f"nothing can be written in {where}: {error.strerror}", remedy="choose another place with --to FOLDER"
-        ) from error
+        raise explain_os_error(error, folder) from error
 
 
-def remove_staging(folder: Path) -> None:
-    """Remove a staging folder and all in it; absent is fine, anything else than a staging folder is left alone."""
+def remove_staging(folder: Path) -> bool:
+    """Remove a staging folder and all in it; anything else than a staging folder is left alone.
+
+    Returns:
+        Whether it is gone, or never was one; False where something in it cannot be removed now.
+    """
     is_ours = folder.name.startswith(HIDDEN_PREFIX) or folder.parent.name == "staging"
-    if is_ours and folder.is_dir() and not folder.is_symlink():
-        shutil.rmtree(folder, ignore_errors=True)
+    if not is_ours or not folder.is_dir() or folder.is_symlink():
+        return True
+    shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
 
 
-def sweep(home: Path, alive: Container[str], destinations: Iterable[Path] = ()) -> list[Path]:
-    """Remove staging folders left by jobs that are no longer alive, and return them.
+def find_stale(home: Path, *, now: float) -> list[Path]:
+    """Return the staging folders in the home that nothing was put into for a minute.
+
+    Those beside a destination are removed with their job, or stay its leftovers until that succeeds.
 
     Args:
         home: stembridge's home.
-        alive: ids of the jobs that may still need theirs.
-        destinations: folders to look for hidden ones in.
+        now: seconds since the epoch.
     """
-    found = [(path, path.name) for path in _folders(home / "staging")]
-    for destination in destinations:
-        found += [
-            (path, path.name.removeprefix(HIDDEN_PREFIX))
-            for path in _folders(destination)
-            if path.name.startswith(HIDDEN_PREFIX)
-        ]
-    removed = [path for path, job_id in found if job_id not in alive]
-    for path in removed:
-        remove_staging(path)
-    return removed
-
-
-def _folders(parent: Path) -> list[Path]:
     try:
-        with os.scandir(parent) as entries:
-            return sorted(Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
+        with os.scandir(home / "staging") as entries:
+            folders = [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
+            return sorted(Path(entry.path) for entry in folders if now - _changed(entry) >= STALE_AFTER)
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def sweep(folders: Iterable[Path], is_needed: Callable[[str], bool]) -> list[Path]:
+    """Remove the staging folders that no job needs, and return them.
+
+    Args:
+        folders: found **before** the jobs are asked for.
+        is_needed: tells by a job's id whether the job may still need its own.
+    """
+    return [folder for folder in folders if not is_needed(folder.name) and remove_staging(folder)]
+
+
+def _changed(entry: os.DirEntry[str]) -> float:
+    try:
+        return entry.stat(follow_symlinks=False).st_mtime
+    except FileNotFoundError:
+        # Removed by its own job just now.
+        return float("inf")
 
 
 def _device(path: Path) -> int:

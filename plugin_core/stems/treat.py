@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePath
 from typing import Final
@@ -12,7 +11,7 @@ import msgspec
 
 from plugin_core.audio.formats import AudioFormat, resolve_format
 from plugin_core.audio.info import AudioInfo
-from plugin_core.errors import PlacementError
+from plugin_core.errors import ResultError
 from plugin_core.model import Part, Separation, Source, Stem
 from plugin_core.stems.align import Alignment, measure_alignment
 from plugin_core.stems.conform import Shape, can_match_channels
@@ -67,7 +66,8 @@ def treat(task: Task, tag_stem: TagStem, stopper: Stopper, report: Callable[[flo
         report: hears how far the computing is, 0..1.
 
     Raises:
-        PlacementError: a part is damaged or does not belong to the source, or a file cannot be written.
+        ResultError: a part is damaged or does not belong to the source.
+        PlacementError: a file cannot be written, or no wanted stem came back.
         SourceError: the source cannot be decoded.
         TransientError: the disk is full.
     """
@@ -78,7 +78,6 @@ def treat(task: Task, tag_stem: TagStem, stopper: Stopper, report: Callable[[flo
     root = ready_folder(task.staging, task.template.depth)
     paths = {root / _path_of(task, product, chosen): product for product in products}
     try:
-        shutil.rmtree(root, ignore_errors=True)
         for path in paths:
             path.parent.mkdir(parents=True, exist_ok=True)
         notes += _make_files(task, paths, checked, alignment.lag, chosen, stopper, report)
@@ -104,7 +103,7 @@ def _align(task: Task, checked: Checked, stopper: Stopper) -> Alignment:
     ]
     found = measure_alignment(task.source.path, paths, shape, stopper) if paths else Alignment(0, None)
     if len(paths) > 1 and found.correlation is not None and found.correlation < UNRELATED:
-        raise PlacementError("the stems that came back are not of this song", remedy="retry the job")
+        raise ResultError("the stems that came back are not of this song", remedy="retry the job")
     return found
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.reader import Reader, open_reader
 from plugin_core.audio.samples import Samples, to_integers
-from plugin_core.errors import PlacementError, SourceError
+from plugin_core.errors import ResultError, SourceError
 from plugin_core.model import Part, show_path
 from plugin_core.stems.conform import BLOCK, Shape
 from plugin_core.stems.stopping import Stopper
@@ -46,11 +46,11 @@ def verify_parts(source: Path, parts: Sequence[Part], stopper: Stopper) -> Check
         stopper: checked for each block.
 
     Raises:
-        PlacementError: a part is damaged, of another length, or the sum is wrong.
+        ResultError: a part is damaged, of another length, or the sum is wrong.
         SourceError: the source cannot be decoded.
     """
     if not parts:
-        raise PlacementError("the provider gave no stems", remedy="try again, or choose another model")
+        raise ResultError("the provider gave no stems", remedy="try again, or choose another model")
     exact = [part.path for part in parts] if all(part.exact for part in parts) else []
     with ExitStack() as stack:
         reader = stack.enter_context(open_reader(source))
@@ -71,7 +71,7 @@ def open_part(path: Path) -> Iterator[Reader]:
     """Open a part; what is wrong with it is the provider's fault and not the source's.
 
     Raises:
-        PlacementError: it is damaged or no audio.
+        ResultError: it is damaged or no audio.
     """
     with blame_part(), open_reader(path) as reader:
         yield reader
@@ -83,14 +83,14 @@ def blame_part() -> Iterator[None]:
     try:
         yield
     except SourceError as error:
-        raise PlacementError(f"a fetched part is unusable: {error.message}", remedy="fetch it again") from error
+        raise ResultError(f"a fetched part is unusable: {error.message}", remedy="fetch it again") from error
 
 
 def _check_same_shape(reader: Reader, part: Reader) -> None:
     for what, unit in (("sample_rate", "Hz"), ("channels", "channels")):
         has, wants = getattr(part.info, what), getattr(reader.info, what)
         if has != wants:
-            raise PlacementError(f"{show_path(part.path)} has {has} {unit} and its source {wants}")
+            raise ResultError(f"{show_path(part.path)} has {has} {unit} and its source {wants}")
 
 
 def _read_together(reader: Reader, parts: Sequence[Reader], stopper: Stopper) -> None:
@@ -101,7 +101,7 @@ def _read_together(reader: Reader, parts: Sequence[Reader], stopper: Stopper) ->
             blocks = [part.read(BLOCK, dtype="float64") for part in parts]
         for part, given in zip(parts, blocks, strict=True):
             if len(given) != len(block):
-                raise PlacementError(f"{show_path(part.path)} is not as long as its source", remedy="try again")
+                raise ResultError(f"{show_path(part.path)} is not as long as its source", remedy="try again")
         if not len(block):
             return
         if parts:
@@ -118,7 +118,7 @@ def _check_sum(block: Samples, blocks: Sequence[Samples], parts: Sequence[Reader
     if is_wrong.any():
         frame = start + int(np.argmax(is_wrong.any(axis=1)))
         names = ", ".join(show_path(part.path) for part in parts)
-        raise PlacementError(f"the stems do not sum to the source at sample {frame}: {names}", remedy="try again")
+        raise ResultError(f"the stems do not sum to the source at sample {frame}: {names}", remedy="try again")
 
 
 def _measure(part: Part, shape: Shape, stopper: Stopper) -> tuple[int, AudioInfo]:
@@ -128,7 +128,7 @@ def _measure(part: Part, shape: Shape, stopper: Stopper) -> tuple[int, AudioInfo
         seconds = reader.position / reader.info.sample_rate - shape.frames / shape.sample_rate
         if abs(seconds) > LENGTH_TOLERANCE:
             word = "longer" if seconds > 0 else "shorter"
-            raise PlacementError(
+            raise ResultError(
                 f"{show_path(part.path)} is {abs(seconds):.2f} s {word} than its source", remedy="fetch it again"
             )
         return reader.position, reader.info

@@ -20,6 +20,7 @@ import soundfile
 
 from plugin_core import Session
 from plugin_core.audio.samples import to_integers
+from plugin_core.model import JobState
 from tests.freezing import freeze
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
@@ -141,6 +142,48 @@ def test_frozen_longer_than_its_lease_and_thawed(tmp_path: Path, home: Path, mon
         assert frozen.wait(FINISH_SECONDS) == 0
     assert_each_once(tmp_path / "music", songs)
     assert not any((home / "staging").glob("*"))
+
+
+def test_frozen_while_treating_and_thawed_after_another_did_it(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEMBRIDGE_JOBS_LEASE_SECONDS", "1.5")
+    songs = make_songs(tmp_path / "music", 4, seconds=30)
+    seen = []
+    frozen = start("separate", *songs, "--stems", "drums", "--minus", "drums", "--residual", "--format", "wav24")
+    try:
+        freeze_while_treating(frozen, home)
+        seen = list((home / "staging").glob("*/ready-*"))
+        finish("jobs", "resume")
+    finally:
+        os.kill(frozen.pid, signal.SIGCONT)
+    assert frozen.wait(FINISH_SECONDS) == 0
+    assert seen
+    for song in songs:
+        source, _ = soundfile.read(song, dtype="int32", always_2d=True)
+        stems = song.with_suffix(".stems")
+        parts = {path.stem: soundfile.read(path, dtype="int32", always_2d=True)[0] for path in stems.iterdir()}
+        assert set(parts) == {f"{song.stem} - {name}" for name in ("Drums", "No Drums", "Residual")}
+        total = parts[f"{song.stem} - Drums"].astype(np.int64) + parts[f"{song.stem} - No Drums"]
+        np.testing.assert_array_equal(total, source)
+    expected = {song.name for song in songs} | {f"{song.stem}.stems" for song in songs}
+    assert {path.name for path in (tmp_path / "music").iterdir()} == expected
+    assert not any((home / "staging").glob("*"))
+
+
+def freeze_while_treating(process: subprocess.Popen[bytes], home: Path) -> None:
+    """Stop a process while it writes the stems of a job."""
+    with Session() as session:
+        while True:
+            assert process.poll() is None
+            if not any((home / "staging").glob("*/ready-*/*/*")):
+                time.sleep(0.001)
+                continue
+            freeze(process, home / "jobs.sqlite3")
+            ready = {path.parent.parent.parent.name for path in (home / "staging").glob("*/ready-*/*/*")}
+            if any(session.store.get(job_id).state is JobState.FETCHING for job_id in ready):
+                return
+            process.send_signal(signal.SIGCONT)
 
 
 def wait_for_jobs(count: int) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +16,10 @@ import pytest
 from plugin_core import Job, JobState, Separation, Session, Settings, hookimpl
 from plugin_core.errors import PluginError, UsageError
 from plugin_core.model import Plan
+from plugin_core.operations import inspect
 from plugin_core.plugins import Plugins
+from plugin_core.stems import publication
+from plugin_core.stems.fingerprint import Record
 from tests.audio_files import write_song
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, load_fakes
 
@@ -140,8 +147,12 @@ def test_job_of_an_absent_provider_waits_and_is_named(
         assert session.store.get(job.id).state is JobState.QUEUED
 
 
+def in_a_minute() -> float:
+    return time.time() + 61
+
+
 def test_prune_keeps_the_staging_of_living_jobs(home: Path, plugins: Plugins, song: Path) -> None:
-    with Session(Settings(home), plugins) as session:
+    with Session(Settings(home), plugins, clock=in_a_minute) as session:
         job, _ = separate(session, song)
         living = msgspec.structs.replace(job, id="0" * 8 + job.id[8:], state=JobState.RUNNING, dedupe="other")
         session.store.add(living)
@@ -149,3 +160,115 @@ def test_prune_keeps_the_staging_of_living_jobs(home: Path, plugins: Plugins, so
             (home / "staging" / name).mkdir(parents=True)
         assert session.prune(older_than=-1) == 1
         assert [path.name for path in (home / "staging").iterdir()] == [living.id]
+
+
+def test_prune_spares_a_job_that_is_added_meanwhile(
+    home: Path, plugins: Plugins, song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Session(Settings(home), plugins, clock=in_a_minute) as session:
+        job, _ = separate(session, song)
+        late = msgspec.structs.replace(job, id="0" * 8 + job.id[8:], state=JobState.RUNNING, dedupe="other")
+        folder = home / "staging" / late.id
+        listed = session.store.leftovers
+
+        def list_then_add() -> list[Job]:
+            found = listed()
+            session.store.add(late)
+            folder.mkdir(parents=True, exist_ok=True)
+            return found
+
+        monkeypatch.setattr(session.store, "leftovers", list_then_add)
+        session.prune(older_than=0)
+        assert folder.is_dir()
+
+
+def test_young_staging_of_nobody_is_swept_only_later(home: Path, plugins: Plugins) -> None:
+    folder = home / "staging" / "nobody"
+    folder.mkdir(parents=True)
+    with Session(Settings(home), plugins) as session:
+        session.prune(older_than=0)
+        assert folder.is_dir()
+    with Session(Settings(home), plugins, clock=in_a_minute) as session:
+        session.prune(older_than=0)
+        assert not folder.exists()
+
+
+@pytest.fixture
+def unplaced(home: Path, plugins: Plugins, song: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    """Leave a job behind that was paid for and could not be placed."""
+
+    def refuse(old: Path, new: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch, Session(Settings(home), plugins) as session:
+        patch.setattr(publication, "rename_exclusive", refuse)
+        job, _ = separate(session, song)
+    assert job.state is JobState.FAILED
+    return job
+
+
+def staged_files(home: Path) -> set[str]:
+    return {path.name for path in (home / "staging").rglob("*.flac") if path.parent.name == "Song.stems"}
+
+
+STAGED = {"Song - Vocals.flac", "Song - Instrumental.flac"}
+
+
+@pytest.mark.parametrize("again", ["retry", "separate"])
+def test_paid_result_that_could_not_be_placed_is_kept_and_placed_later(
+    home: Path, plugins: Plugins, fake: FakeSeparator, song: Path, unplaced: Job, again: str
+) -> None:
+    assert unplaced.problem is not None and f"stembridge jobs retry {unplaced.id}" in unplaced.problem.remedy
+    assert staged_files(home) == STAGED
+    with Session(Settings(home), plugins, clock=in_a_minute) as session:
+        assert session.prune(older_than=3600) == 0
+        assert staged_files(home) == STAGED
+        if again == "retry":
+            session.retry(unplaced.id)
+            (done,) = asyncio.run(session.run())
+        else:
+            done, made = separate(session, song)
+            assert not made
+        assert (done.id, done.state) == (unplaced.id, JobState.DONE)
+    assert {path.name for path in (song.parent / "Song.stems").iterdir()} == STAGED
+    assert len(fake.submitted) == 1
+    assert list((home / "staging").iterdir()) == []
+
+
+@pytest.mark.parametrize("in_a_loop", [False, True], ids=["plain", "in a loop"])
+def test_pruning_a_job_removes_what_it_kept(home: Path, plugins: Plugins, unplaced: Job, in_a_loop: bool) -> None:
+    with Session(Settings(home), plugins) as session:
+
+        async def prune() -> int:
+            return session.prune(older_than=-1)
+
+        assert (asyncio.run(prune()) if in_a_loop else session.prune(older_than=-1)) == 1
+        assert session.store.list() == []
+    assert list((home / "staging").iterdir()) == []
+
+
+def test_look_ends_soon_after_it_is_cancelled(
+    home: Path, plugins: Plugins, song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, left = threading.Event(), threading.Event()
+
+    def read_for_ever(path: Path, check: Callable[[], None], *, limit: int | None = None) -> Record:
+        begun.set()
+        try:
+            while True:
+                check()
+        finally:
+            left.set()
+
+    async def interrupt(session: Session) -> None:
+        task = asyncio.create_task(session.look(song))
+        await asyncio.to_thread(begun.wait)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert left.is_set()
+
+    with Session(Settings(home), plugins) as session:
+        assert asyncio.run(session.look(song)) == session.inspect(song)
+        monkeypatch.setattr(inspect, "hash_file", read_for_ever)
+        asyncio.run(interrupt(session))

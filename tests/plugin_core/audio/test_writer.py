@@ -47,6 +47,17 @@ def test_integers_are_kept(tmp_path: Path, name: str, channels: int) -> None:
     assert np.array_equal(to_integers(read_all(path), bits), integers)
 
 
+@pytest.mark.parametrize("name", ["flac16", "wav24"])
+def test_file_of_a_successor_stays(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a"
+    with pytest.raises(KeyboardInterrupt), open_writer(path, sample_rate=8000, channels=1, format=FORMATS[name]) as one:
+        one.write(make_noise(100, 1))
+        path.unlink()
+        path.write_text("successor")
+        raise KeyboardInterrupt
+    assert path.read_text() == "successor"
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", INTEGER)
 def test_floats_of_that_depth_are_kept(tmp_path: Path, name: str, dtype: str) -> None:

@@ -322,6 +322,7 @@ def test_retry_begins_anew(store: JobStore, state: JobState) -> None:
     store.retry(job.id[:20])
     retried = store.get(job.id)
     assert (retried.state, retried.ticket, retried.problem) == (JobState.QUEUED, None, None)
+    assert store.leftovers() == []
     assert store.claim(store.new_owner(), ids=None, slots=SLOTS) is not None
 
 

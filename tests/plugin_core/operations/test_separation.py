@@ -9,12 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from plugin_core.errors import PlacementError, SourceError, UsageError
+from plugin_core.errors import PlacementError, ResultError, SourceError, UsageError
 from plugin_core.jobs.work import Staged, Work
 from plugin_core.model import Job, JobState, Model, Part, Plan, Progress, Separation, Source, Ticket
 from plugin_core.operations.separation import SeparationWork
 from plugin_core.protocols import Finished, Order, Report, Separator, Waiting
-from plugin_core.stems import space
+from plugin_core.stems import space, staging
 from plugin_core.stems.template import StemsSettings
 from plugin_core.tags.read import read_tags
 from tests.plugin_core.stems.builders import make_exact_song, tree
@@ -241,6 +241,111 @@ def test_prepare_refuses_before_anything_is_written(
     with pytest.raises(SourceError, match="does not exist"):
         prepare(scene)
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("remote", "wish", "expected"),
+    [
+        (False, {}, (4 + 4) * 2),
+        (False, {"stems": ("bass",)}, (4 + 1) * 2),
+        (False, {"minus": ("drums", "bass"), "residual": True}, (4 + 3) * 2),
+        (False, {"stems": ("bass",), "minus": ("drums",)}, (4 + 2) * 2),
+        (False, {"format": "flac24"}, (4 + 4) * 3),
+        (True, {}, (1 + 4 + 4) * 2),
+    ],
+    ids=["all", "one stem", "minus", "stem and minus", "deeper", "service"],
+)
+def test_space_is_asked_for_what_will_exist(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, remote: bool, wish: dict[str, object], expected: int
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(space, "check_space", lambda folder, needed: asked.append(needed))
+    scene.separator.remote = remote
+    prepare(scene, **wish)
+    source = scene.source
+    assert asked == [expected * source.frames * source.channels + space.HEAD_ROOM]
+
+
+def test_space_of_lossy_stems_is_that_of_their_lossless_parts_and_little_more(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(space, "check_space", lambda folder, needed: asked.append(needed))
+    prepare(scene, format="mp3")
+    parts = 4 * scene.source.frames * scene.source.channels * 2
+    assert parts < asked[0] - space.HEAD_ROOM < 1.5 * parts
+
+
+def test_estimate_is_an_upper_bound_and_close(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(space, "check_space", lambda folder, needed: asked.append(needed))
+    asyncio.run(scene.stage(scene.job(format="wav16", minus=("drums",), stems=("vocals",))))
+    taken = sum(path.stat().st_size for path in (tmp_path / "home").rglob("*.*") if path.is_file())
+    # The fetched parts are FLAC, about half as large as what they hold.
+    assert taken < asked[0] - space.HEAD_ROOM < 2.5 * taken
+
+
+def test_destination_that_is_away_is_not_made_up_for(scene: Scene, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+
+    async def live() -> None:
+        job = await scene.stage(scene.job(to=out))
+        out.rename(tmp_path / "away")
+        for effect in (scene.work.target(job), scene.work.publish(job, "try")):
+            with pytest.raises(PlacementError, match="does not exist, or cannot be reached") as caught:
+                await effect
+            assert not isinstance(caught.value, ResultError)
+        assert not out.exists()
+        (tmp_path / "away").rename(out)
+        await scene.work.publish(job, "try")
+
+    asyncio.run(live())
+    assert len(names(out)) == 4
+
+
+def test_staged_stems_are_found_where_they_were_put(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def live() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(staging, "_device", hash)
+            job = await scene.stage(scene.job())
+        assert (scene.music / ".stembridge-id1").is_dir()
+        shutil.rmtree(scene.music / ".stembridge-id1")
+        with pytest.raises(ResultError, match="neither in staging nor in its place"):
+            await scene.work.publish(job, "try")
+
+    asyncio.run(live())
+
+
+def test_fetching_goes_on_when_staging_is_gone(scene: Scene, tmp_path: Path) -> None:
+    async def live() -> Staged:
+        await scene.stage(scene.job())
+        shutil.rmtree(tmp_path / "home")
+        return await scene.work.fetch(scene.job(), "try", scene.reported.append)
+
+    assert len(asyncio.run(live()).stems) == 4
+
+
+def test_staging_that_cannot_be_removed_is_tried_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def live() -> None:
+        job = await scene.stage(scene.job())
+        with monkeypatch.context() as patch, pytest.raises(PlacementError, match="cannot be removed"):
+            patch.setattr(shutil, "rmtree", lambda folder, ignore_errors: None)
+            await scene.work.discard(job)
+        assert scene.separator.called == ["release id1"]
+        await scene.work.discard(job)
+
+    asyncio.run(live())
+
+
+def test_hidden_folders_of_nested_places_are_removed_with_the_job(scene: Scene) -> None:
+    async def live() -> None:
+        job = await scene.stage(scene.job(template="{artist}/{name}/{stem}.{ext}"))
+        (scene.music / "Unknown Artist/.stembridge-id1/copy").mkdir(parents=True)
+        await scene.work.discard(job)
+
+    asyncio.run(live())
+    assert list((scene.music / "Unknown Artist").iterdir()) == []
 
 
 def test_template_from_tags_has_a_place_for_untagged_songs(scene: Scene) -> None:

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import errno
 import itertools
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -238,6 +240,86 @@ def test_refused_rename_is_one_line(scene: Scene, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(publication, "rename_exclusive", refuse)
     with pytest.raises(PlacementError, match=r"Permission denied.*--to FOLDER"):
         scene.run()
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM], ids=["denied", "forbidden"])
+def test_earlier_result_that_may_not_be_moved_stays(scene: Scene, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    earlier = earlier_result(scene)
+    before = tree(scene.music)
+
+    def refuse(old: Path, new: Path) -> None:
+        if publication.ASIDE in new.parts:
+            raise OSError(code, "not yours")
+        rename_exclusive(old, new)
+
+    monkeypatch.setattr(publication, "rename_exclusive", refuse)
+    target = choose_target(scene.layout, scene.music, earlier)
+    stems = scene.run(earlier, target)
+    assert tree(scene.music) == before | dict(zip(numbered(scene, 2), files_of(scene).values(), strict=True))
+    assert scene.run(earlier, target) == stems
+
+
+def test_failure_leaves_everything_as_it_was_and_can_be_tried_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = earlier_result(scene)
+    before, staged = tree(scene.music), tree(scene.staging)
+    last = scene.music / numbered(scene, 1)[-1]
+
+    def refuse(old: Path, new: Path) -> None:
+        if new in (last, last.parent) and publication.ASIDE not in old.parts:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        rename_exclusive(old, new)
+
+    with monkeypatch.context() as patch, pytest.raises(PlacementError):
+        patch.setattr(publication, "rename_exclusive", refuse)
+        patch.setattr(publication, "_NOT_OURS", frozenset())
+        scene.run(earlier)
+    assert (tree(scene.music), tree(scene.staging)) == (before, staged)
+    target = choose_target(scene.layout, scene.music, earlier, stems=scene.stems)
+    assert [str(one.path.relative_to(scene.music)) for one in scene.run(earlier, target)] == numbered(scene, 1)
+    assert tree(scene.music) == files_of(scene)
+
+
+def test_what_stands_after_a_failure_is_found_by_a_new_choice(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(folder: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    def stuck(self: publication.Publication, moved: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch, pytest.raises(PlacementError):
+        patch.setattr(publication, "sync_folder", fail)
+        patch.setattr(publication.Publication, "_take_back", stuck)
+        scene.run()
+    assert tree(scene.music)
+    target = choose_target(scene.layout, scene.music, stems=scene.stems)
+    scene.run(target=target)
+    assert tree(scene.music) == files_of(scene)
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_earlier_result_that_may_not_be_read_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    scene = Scene(tmp_path)
+    earlier = earlier_result(scene)
+    locked = earlier[0].path if what == "file" else earlier[0].path.parent / "locked"
+    if what == "folder":
+        locked.mkdir()
+    before = tree(scene.music)
+
+    def guard(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(path: Any, *arguments: Any, **options: Any) -> Any:
+            if Path(path) == locked:
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return real(path, *arguments, **options)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", guard(Path.open))
+        patch.setattr(os, "scandir", guard(os.scandir))
+        scene.run(earlier)
+    assert tree(scene.music) == before | dict(zip(numbered(scene, 2), OWN.values(), strict=True))
 
 
 def test_shared_folders_are_made_and_a_file_in_their_place_is_said(tmp_path: Path) -> None:

@@ -5,14 +5,33 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from plugin_core.audio.formats import FLAC16, FLAC24, MP3, WAV32F
 from plugin_core.errors import PlacementError
-from plugin_core.stems.space import HEAD_ROOM, check_destination, check_space, estimate_bytes, free_bytes
+from plugin_core.stems.space import HEAD_ROOM, Amount, check_destination, check_space, estimate_bytes, free_bytes
+from tests.plugin_core.jobs.fakes import make_job
+
+SOURCE = make_job().source
 
 
-def test_estimate_counts_every_sample() -> None:
-    assert estimate_bytes(3, 1000, 2, 2) == 12_000 + HEAD_ROOM
+@pytest.mark.parametrize(
+    ("amount", "frames", "expected"),
+    [
+        (Amount(3, FLAC16), 441, 3 * 441 * 2 * 2),
+        (Amount(3, WAV32F), 441, 3 * 441 * 2 * 4),
+        (Amount(3, MP3), 441, 3 * 480),
+        (Amount(3, FLAC24, least_rate=4 * 44_100), 441, 3 * 441 * 4 * 3),
+        (Amount(3, FLAC24, least_rate=44_100), 441, 3 * 441 * 2 * 3),
+        (Amount(1, FLAC16), 0, 44_100 * 2 * 2),
+    ],
+    ids=["16 bits", "floats", "lossy", "service answers in more", "in less", "length from the duration"],
+)
+def test_estimate_counts_every_sample_in_its_format(amount: Amount, frames: int, expected: int) -> None:
+    source = msgspec.structs.replace(SOURCE, frames=frames, duration=1.0)
+    assert estimate_bytes([amount], source) == expected + HEAD_ROOM
+    assert estimate_bytes([amount] * 2, source) == 2 * expected + HEAD_ROOM
 
 
 def test_too_little_space_says_how_much_and_where(tmp_path: Path) -> None:

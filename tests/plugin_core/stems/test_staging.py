@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import stat
 from pathlib import Path
 
 import pytest
 
-from plugin_core.errors import PlacementError
+from plugin_core.errors import PlacementError, TransientError
 from plugin_core.stems import staging
-from plugin_core.stems.staging import choose_staging, hidden_neighbour, make_staging, remove_staging, sweep
+from plugin_core.stems.staging import choose_staging, find_stale, hidden_neighbour, make_staging, remove_staging, sweep
 
 
 def test_in_home_when_on_the_same_device(tmp_path: Path) -> None:
@@ -40,16 +42,26 @@ def test_only_the_user_may_look_in(tmp_path: Path) -> None:
 
 def test_staging_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(PlacementError, match="nothing can be written"):
+    with pytest.raises(PlacementError, match=r"cannot be written.*--to FOLDER"):
         make_staging(tmp_path / "file/staging/id1")
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO], ids=["full", "away"])
+def test_full_disk_passes_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    def refuse(self: Path, mode: int = 0, parents: bool = False, exist_ok: bool = False) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(TransientError):
+        make_staging(tmp_path / "staging/id1")
 
 
 def test_only_staging_folders_are_removed(tmp_path: Path) -> None:
     music = tmp_path / "music"
     music.mkdir()
-    remove_staging(music)
+    assert remove_staging(music)
     assert music.is_dir()
-    remove_staging(tmp_path / ".stembridge-gone")
+    assert remove_staging(tmp_path / ".stembridge-gone")
     link = tmp_path / ".stembridge-link"
     link.symlink_to(music)
     (music / "song").touch()
@@ -57,12 +69,21 @@ def test_only_staging_folders_are_removed(tmp_path: Path) -> None:
     assert (music / "song").exists()
 
 
-def test_sweep_spares_living_jobs_and_others_folders(tmp_path: Path) -> None:
-    home, music = tmp_path / "home", tmp_path / "music"
-    for folder in (home / "staging/a", home / "staging/b", music / ".stembridge-c", music / ".stembridge-d"):
+def test_what_cannot_be_removed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_staging(tmp_path / ".stembridge-id1")
+    monkeypatch.setattr(shutil, "rmtree", lambda folder, ignore_errors: None)
+    assert not remove_staging(tmp_path / ".stembridge-id1")
+
+
+def test_sweep_spares_what_is_needed_or_young(tmp_path: Path) -> None:
+    for name, age in {"a": 60, "b": 60, "young": 59, "from the future": -5}.items():
+        folder = tmp_path / "staging" / name
         make_staging(folder)
         (folder / "part").touch()
-    (music / "Song.stems").mkdir()
-    assert sweep(home, {"b", "d"}, [music, tmp_path / "gone"]) == [home / "staging/a", music / ".stembridge-c"]
-    assert sorted(path.name for path in music.iterdir()) == [".stembridge-d", "Song.stems"]
-    assert [path.name for path in (home / "staging").iterdir()] == ["b"]
+        os.utime(folder, (1000 - age, 1000 - age))
+    (tmp_path / "staging/file").touch()
+    stale = find_stale(tmp_path, now=1000)
+    assert [path.name for path in stale] == ["a", "b"]
+    assert sweep(stale, lambda job_id: job_id == "b") == [tmp_path / "staging/a"]
+    assert sorted(path.name for path in (tmp_path / "staging").iterdir()) == ["b", "file", "from the future", "young"]
+    assert find_stale(tmp_path / "gone", now=1000) == []
