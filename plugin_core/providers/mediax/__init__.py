@@ -1,0 +1,1 @@
+"""Tencent MediaX: mood, genre, language and more of a song, heard by the service."""

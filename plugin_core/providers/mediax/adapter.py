@@ -1,0 +1,193 @@
+"""MediaX as the core's tagger."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from plugin_core.errors import OutcomeUnknownError, RefusedError, ServiceError, StembridgeError, TransientError
+from plugin_core.model import Finding, Plan, Progress, Question, Source, Tagging, Ticket, Verdict
+from plugin_core.protocols import Finished, Order, Report, Waiting
+from plugin_core.providers.mediax.answers import MediaxJob, State, is_absent
+from plugin_core.providers.mediax.client import MediaxClient, descriptor
+from plugin_core.providers.mediax.results import DIMENSIONS, read_labels
+from plugin_core.providers.mediax.settings import MediaxSettings
+from plugin_core.settings import Secret
+
+FIRST_WAIT = 5.0
+LONGEST_WAIT = 30.0
+ADVISED = (".mp3", ".wav")
+LOGIN = "run `stembridge login mediax`, or set STEMBRIDGE_MEDIAX_SECRET_ID and STEMBRIDGE_MEDIAX_SECRET_KEY"
+
+
+class MediaxTagger:
+    """Labels by MediaX.
+
+    Args:
+        settings: the section ``[mediax]``.
+        client: default one over these settings.
+    """
+
+    name = "mediax"
+    title = "Tencent MediaX: mood, genre, language, scene and more"
+    remote = True
+
+    def __init__(self, settings: MediaxSettings, client: MediaxClient | None = None) -> None:
+        self._settings = settings
+        self._client = client or MediaxClient(settings)
+        self._waits: dict[str, float] = {}
+
+    @property
+    def stager(self) -> str | None:
+        """Name of the stager; MediaX takes URLs only."""
+        return self._settings.stager
+
+    def account(self) -> str:
+        """Name the account by a fingerprint of its id."""
+        secret_id = self._settings.secret_id.reveal()
+        return f"mediax:{hashlib.sha256(secret_id.encode()).hexdigest()[:12]}" if secret_id else "mediax"
+
+    async def slots(self) -> int:
+        """Return how many jobs may be alive at once."""
+        return max(1, self._settings.slots)
+
+    async def plan(self, source: Source, wish: Tagging) -> Plan:
+        """Check the wish and fill in its defaults.
+
+        Raises:
+            RefusedError: there are no keys.
+            UsageError: an unknown dimension.
+        """
+        if not (self._settings.secret_id and self._settings.secret_key):
+            raise RefusedError("MediaX needs an account", remedy=LOGIN)
+        dimensions = wish.dimensions or DIMENSIONS
+        descriptor(dimensions)
+        ordered = tuple(each for each in DIMENSIONS if each in dimensions)
+        is_advised = source.path.suffix.lower() in ADVISED
+        notes = () if is_advised else (f"MediaX advises mp3 and wav; {source.path.suffix or 'this format'} may fail",)
+        return Plan(operation=msgspec.structs.replace(wish, dimensions=ordered), notes=notes)
+
+    async def submit(self, order: Order, report: Report) -> Ticket:
+        """Make the job for the staged file.
+
+        Raises:
+            OutcomeUnknownError: it may have been made.
+            TransientError: surely not made.
+            ServiceError: refused.
+        """
+        if not order.url:
+            raise ServiceError("MediaX reads songs from a URL, and no stager made one", remedy=_STAGER)
+        report(Progress(note="submitting"))
+        job = await self._client.create_job(
+            order.url,
+            [descriptor(_wish(order).dimensions or DIMENSIONS)],
+            custom_id=order.key,
+            callback=self._settings.callback_url,
+        )
+        return Ticket(remote_id=job.id)
+
+    async def find(self, order: Order) -> Ticket | None:
+        """Look for the job by its ``customId``; of several the first is taken, as its like were paid for already.
+
+        Raises:
+            OutcomeUnknownError: the service does not list jobs for us.
+            TransientError: no answer now.
+        """
+        try:
+            jobs = await self._client.list_jobs(order.key)
+        except TransientError:
+            raise
+        except StembridgeError as error:
+            raise OutcomeUnknownError(error.message, remedy=error.remedy) from error
+        good = [job for job in jobs if job.state not in (State.ERROR, State.CANCELED)]
+        chosen = next(iter(good or jobs), None)
+        return None if chosen is None else Ticket(remote_id=chosen.id)
+
+    async def poll(self, order: Order, report: Report) -> Waiting | Finished:  # noqa: ARG002
+        """Ask how far the job is.
+
+        Raises:
+            ServiceError: it failed, was cancelled or is not known any more.
+            TransientError: no answer now.
+        """
+        try:
+            job = await self._client.get_job(_ticket(order).remote_id)
+        except TransientError:
+            raise
+        except ServiceError as error:
+            if is_absent(error) or isinstance(error, RefusedError):
+                raise
+            # What is no clear word about this job may pass: the job is paid for, and asking again is free.
+            raise TransientError(error.message) from error
+        return self._read(order, job)
+
+    def _read(self, order: Order, job: MediaxJob) -> Waiting | Finished:
+        if job.is_working:
+            seconds = self._waits.get(order.key, FIRST_WAIT)
+            self._waits[order.key] = min(seconds * 1.3, LONGEST_WAIT)
+            note = "waiting at the service" if job.state == State.SUBMITTED else "listening"
+            return Waiting(seconds=seconds, progress=Progress(note=note))
+        self._waits.pop(order.key, None)
+        if job.state == State.COMPLETED:
+            return Finished(labels=read_labels(job.raw, _wish(order).dimensions or DIMENSIONS))
+        what = "was cancelled" if job.state == State.CANCELED else "failed"
+        reason = f": {job.reason}" if job.reason else ", and it gives no reason"
+        raise ServiceError(f"MediaX {what}{reason}", remedy="check that the service can read the staged file")
+
+    async def cancel(self, order: Order) -> None:  # noqa: ARG002
+        """Say that MediaX cannot: it documents no such action.
+
+        Raises:
+            ServiceError: always.
+        """
+        raise ServiceError("MediaX has no way to cancel a job, which may be charged")
+
+    async def release(self, order: Order) -> None:
+        """Forget the job; nothing of it lies at the service."""
+        self._waits.pop(order.key, None)
+
+    @property
+    def questions(self) -> Sequence[Question]:
+        """What a login asks."""
+        return (
+            Question(name="secret_id", text="secretId (tmpSecretId of the registration)"),
+            Question(name="secret_key", text="secretKey (tmpSecretKey of the registration)"),
+        )
+
+    async def login(self, answers: Mapping[str, Secret]) -> Mapping[str, Secret]:
+        """Try the keys by listing jobs that do not exist, which costs nothing.
+
+        Raises:
+            RefusedError: the service does not accept them.
+        """
+        settings = msgspec.structs.replace(
+            self._settings, secret_id=answers["secret_id"], secret_key=answers["secret_key"]
+        )
+        await MediaxClient(settings).list_jobs("stembridge-login")
+        return {"secret_id": settings.secret_id, "secret_key": settings.secret_key}
+
+    async def examine(self) -> Sequence[Finding]:
+        """Try the keys, when there are any."""
+        if not (self._settings.secret_id and self._settings.secret_key):
+            return ()
+        try:
+            await self._client.list_jobs("stembridge-doctor")
+        except StembridgeError as error:
+            return (Finding(name="mediax", verdict=Verdict.WRONG, found=error.message, remedy=error.remedy),)
+        return (Finding(name="mediax", verdict=Verdict.OK, found="the keys are accepted"),)
+
+
+_STAGER = "configure one: [tencent_ci] with a bucket, [s3], or [public_url]; see the README"
+
+
+def _ticket(order: Order) -> Ticket:
+    if order.ticket is None:
+        raise ServiceError("the job has no id at MediaX", remedy="retry the job")
+    return order.ticket
+
+
+def _wish(order: Order) -> Tagging:
+    assert isinstance(order.operation, Tagging)
+    return order.operation

@@ -1,0 +1,133 @@
+"""Jobs and errors as MediaX speaks of them; https://multimedia.tencent.com/docs/smart-music/api/6-music-tag."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Any, Final
+
+import msgspec
+
+from plugin_core.errors import RefusedError, ServiceError, StembridgeError, TransientError
+from plugin_core.transfer import Answer
+from plugin_core.transfer.redaction import redact
+
+
+class State(IntEnum):
+    """Where a job is at the service."""
+
+    SUBMITTED = 1
+    PROCESSING = 2
+    COMPLETED = 3
+    ERROR = 4
+    CANCELED = 5
+
+
+class MediaxJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as the service describes it."""
+
+    id: str
+    state: int
+    """A ``State``, or a number not known yet, which counts as work."""
+    custom_id: str = ""
+    reason: str = ""
+    raw: dict[str, Any] = {}
+    """The whole description, for its results."""
+
+    @property
+    def is_working(self) -> bool:
+        """Whether the service still has something to do."""
+        return self.state not in (State.COMPLETED, State.ERROR, State.CANCELED)
+
+
+_REFUSED: Final = re.compile(
+    r"secret|auth|signature|permission|forbidden|denied|expired?\b|balance|arrears|overdue|not activated|unregistered|"
+    r"鉴权|密钥|权限|欠费|余额",
+    re.IGNORECASE,
+)
+_BUSY: Final = re.compile(
+    r"too many|frequen|rate limit|limit exceeded|busy|try again|later|timeout|internal|频繁|繁忙|稍后", re.IGNORECASE
+)
+_ABSENT: Final = re.compile(r"not (?:be )?found|not exist|no such|不存在", re.IGNORECASE)
+
+
+def read_answer(answer: Answer, key: str, what: str) -> dict[str, Any]:
+    """Return the object that an answer should hold.
+
+    Args:
+        answer: what came; its status says little, since errors come with 200 as well.
+        key: the object's name, ``getJobResponse``.
+        what: the call's name in messages.
+
+    Raises:
+        RefusedError: the keys or the plan are not good for this.
+        TransientError: the service is busy, or said nothing that can be understood.
+        ServiceError: anything else, in its own words.
+    """
+    data = answer.data if isinstance(answer.data, dict) else {}
+    expected = data.get(key)
+    if isinstance(expected, dict):
+        return expected
+    raise explain(answer, what)
+
+
+def explain(answer: Answer, what: str) -> StembridgeError:
+    """Return the error that an answer without its object means."""
+    words = _words(answer.data)
+    text = f"{what}: {redact(words) if words else 'an answer without content'} (HTTP {answer.status})"
+    if answer.status in (401, 403) or _REFUSED.search(words):
+        return RefusedError(text, remedy="check [mediax] secret_id and secret_key: `stembridge login mediax`")
+    if not words or answer.status == 429 or _BUSY.search(words):
+        return TransientError(text)
+    return ServiceError(text)
+
+
+def is_absent(error: StembridgeError) -> bool:
+    """Tell whether an error says that the service does not know the job."""
+    return bool(_ABSENT.search(error.message))
+
+
+def read_job(data: Mapping[str, Any]) -> MediaxJob | None:
+    """Read one job; None for something that has no id."""
+    job_id = data.get("id")
+    if not isinstance(job_id, str | int) or not str(job_id):
+        return None
+    return MediaxJob(
+        id=str(job_id),
+        state=_number(data.get("state")),
+        custom_id=str(data.get("customId") or ""),
+        reason=_words(data),
+        raw=dict(data),
+    )
+
+
+def find_job(payload: object) -> MediaxJob | None:
+    """Read a job out of an answer or a callback: bare, in ``job``, or in ``getJobResponse``."""
+    for _ in range(3):
+        if not isinstance(payload, Mapping):
+            return None
+        job = read_job(payload)
+        if job is not None:
+            return job
+        payload = payload.get("job", payload.get("getJobResponse"))
+    return None
+
+
+def _number(value: object) -> int:
+    try:
+        return int(value) if isinstance(value, str | int | float) else 0
+    except ValueError:
+        return 0
+
+
+def _words(data: object) -> str:
+    """Return what an error says, wherever it says it."""
+    if isinstance(data, str):
+        return " ".join(data.split())[:300]
+    if not isinstance(data, Mapping):
+        return ""
+    for key in ("errorResponse", "message", "error", "msg", "reason"):
+        if words := _words(data.get(key)):
+            return words
+    return ""

@@ -1,0 +1,144 @@
+"""The three actions of MediaX's job API."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from plugin_core.errors import OutcomeUnknownError, ServiceError, TransientError, UsageError
+from plugin_core.providers.mediax.answers import MediaxJob, explain, find_job, read_answer, read_job
+from plugin_core.providers.mediax.gateway import gateway_headers
+from plugin_core.providers.mediax.results import DIMENSIONS
+from plugin_core.providers.mediax.settings import MediaxSettings
+from plugin_core.settings import Secret
+from plugin_core.transfer import Answer, Call, Data, Transfer
+
+LONGEST_CUSTOM_ID = 63
+
+
+class MediaxClient:
+    """MediaX for one account.
+
+    Args:
+        settings: keys and address.
+        transfer: the way out; default one of its own.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        settings: MediaxSettings,
+        transfer: Transfer | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._secrets = (settings.secret_id, settings.secret_key, settings.gateway_id, settings.gateway_key)
+        self._transfer = transfer or Transfer("MediaX", secrets=[secret for secret in self._secrets if secret])
+        self._clock = clock
+
+    async def create_job(
+        self, url: Secret, outputs: Sequence[Mapping[str, Any]], *, custom_id: str, callback: str = ""
+    ) -> MediaxJob:
+        """Make a job: the one call that is billed.
+
+        Args:
+            url: where the service reads the song.
+            outputs: what is wanted, each with ``smartContentDescriptor``.
+            custom_id: our own name of it, shorter than 64 characters.
+            callback: where the service tells that it ended.
+
+        Raises:
+            OutcomeUnknownError: it may have been made.
+            TransientError: surely not made; try again later.
+            ServiceError: refused, in the service's words.
+        """
+        if not 0 < len(custom_id) <= LONGEST_CUSTOM_ID:
+            raise UsageError(f"customId {custom_id!r} must have 1 to {LONGEST_CUSTOM_ID} characters")
+        request = {
+            "customId": custom_id,
+            **({"callback": callback} if callback else {}),
+            "timeout": self._settings.timeout,
+            "inputs": [{"url": url.reveal()}],
+            "outputs": [{"inputSelectors": [0], **output} for output in outputs],
+        }
+        call = self._call("CreateJob", "createJobRequest", request)
+        answer = await self._transfer.send_once(call)
+        return self._created(answer, call.what)
+
+    def _created(self, answer: Answer, what: str) -> MediaxJob:
+        data = answer.data if isinstance(answer.data, dict) else {}
+        if "createJobResponse" in data:
+            job = find_job(data["createJobResponse"])
+            if job is None:
+                raise OutcomeUnknownError(f"{what}: the answer names no job; it may have been made")
+            return job
+        if answer.is_success and "errorResponse" not in data:
+            raise OutcomeUnknownError(f"{what}: an answer that says nothing; the job may have been made")
+        raise explain(answer, what)
+
+    async def get_job(self, job_id: str) -> MediaxJob:
+        """Ask for one job.
+
+        Raises:
+            ServiceError: it is not known, or refused.
+            TransientError: no usable answer now.
+        """
+        call = self._call("GetJob", "getJobRequest", {"id": job_id})
+        data = read_answer(await self._transfer.send(call), "getJobResponse", call.what)
+        job = find_job(data)
+        if job is None:
+            raise ServiceError(f"{call.what}: the job {job_id} was not found")
+        return job
+
+    async def list_jobs(self, custom_id: str) -> tuple[MediaxJob, ...]:
+        """Ask for every job with one ``customId``; there may be none, one or several.
+
+        Raises:
+            ServiceError: refused.
+            TransientError: no usable answer now.
+        """
+        call = self._call("ListJobs", "listJobsRequest", {"customId": custom_id})
+        data = read_answer(await self._transfer.send(call), "listJobsResponse", call.what)
+        jobs = data.get("jobs")
+        if not isinstance(jobs, list) and data.get("total") not in (0, "0", None):
+            raise TransientError(f"{call.what}: the answer counts jobs but names none")
+        found = [read_job(each) for each in jobs or () if isinstance(each, Mapping)]
+        return tuple(job for job in found if job is not None and job.custom_id in ("", custom_id))
+
+    def _call(self, action: str, key: str, request: Mapping[str, Any]) -> Call:
+        body = {
+            "requestId": str(uuid.uuid4()),
+            "action": action,
+            "secretId": self._settings.secret_id.reveal(),
+            "secretKey": self._settings.secret_key.reveal(),
+            key: request,
+        }
+        return Call(
+            "POST",
+            f"{self._settings.base_url.rstrip('/')}/job",
+            f"MediaX {action}",
+            headers=gateway_headers(
+                self._settings.gateway_id, self._settings.gateway_key, self._settings.gateway_source, self._clock()
+            ),
+            body=Data(json.dumps(body, ensure_ascii=False).encode(), "application/json"),
+        )
+
+
+def descriptor(dimensions: Sequence[str]) -> dict[str, Any]:
+    """Return the output that asks for labels; all dimensions are asked for by the word ``all``, alone.
+
+    Raises:
+        UsageError: an unknown dimension, or none.
+    """
+    unknown = [dimension for dimension in dimensions if dimension not in DIMENSIONS]
+    if unknown or not dimensions:
+        raise UsageError(
+            f"unknown dimension {', '.join(map(repr, unknown))}" if unknown else "no dimension asked for",
+            remedy=f"there are {', '.join(DIMENSIONS)}",
+        )
+    types = ["all"] if set(dimensions) == set(DIMENSIONS) else [each for each in DIMENSIONS if each in dimensions]
+    return {"smartContentDescriptor": {"musicTagV2": {"tagType": types}}}

@@ -1,0 +1,21 @@
+"""MediaX as a plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from plugin_core.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from plugin_core.protocols import Tagger
+    from plugin_core.settings import Settings
+
+
+@hookimpl
+def register_taggers(register: Callable[[Tagger], None], settings: Settings) -> None:
+    """Register MediaX's labels."""
+    from plugin_core.providers.mediax.adapter import MediaxTagger
+    from plugin_core.providers.mediax.settings import MediaxSettings
+
+    register(MediaxTagger(settings.section("mediax", MediaxSettings)))

@@ -1,0 +1,78 @@
+"""XML as COS and CI speak it: read without document types or entities, written without empty nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+from xml.parsers.expat import ExpatError
+
+import xmltodict
+
+from plugin_core.errors import ServiceError
+
+LARGEST: Final = 16 << 20
+"""Bytes an XML answer may have; a page of a hundred jobs has far less than one million."""
+
+_LISTS: Final = (
+    "JobsDetail",
+    "ObjectName",
+    "Md5Info",
+    "Audio",
+    "Video",
+    "Subtitle",
+    "CosHeaders",
+    "NonExistJobIds",
+    "TemplateList",
+    "Part",
+    "Upload",
+    "AsrBucketList",
+    "MediaBucketList",
+)
+"""Nodes that may come once or many times, and are lists either way."""
+
+
+def read_xml(content: bytes, what: str) -> dict[str, Any]:
+    """Return the document below its root node.
+
+    Args:
+        content: what the service sent.
+        what: whose answer it is, for the message.
+
+    Raises:
+        ServiceError: it is no XML, too large, or holds a document type or entities.
+    """
+    if len(content) > LARGEST:
+        raise ServiceError(f"{what}: an answer of {len(content) >> 20} MiB is no answer")
+    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
+        raise ServiceError(f"{what}: the answer declares a document type, which is not believed")
+    try:
+        document = xmltodict.parse(content, force_list=_LISTS, disable_entities=True)
+    except (ExpatError, ValueError, RecursionError) as error:
+        raise ServiceError(f"{what}: the answer is no XML") from error
+    root = next(iter(document.values()), None)
+    return root if isinstance(root, dict) else {}
+
+
+def write_xml(root: str, nodes: Mapping[str, Any]) -> bytes:
+    """Return a document; nodes that hold nothing are left out."""
+    text = xmltodict.unparse({root: _filled(nodes)}, full_document=False)
+    return str(text).encode()
+
+
+def _filled(nodes: Mapping[str, Any]) -> dict[str, Any]:
+    filled = {name: _filled(value) if isinstance(value, Mapping) else value for name, value in nodes.items()}
+    return {name: value for name, value in filled.items() if value not in (None, "", {}, [])}
+
+
+def text_of(node: object) -> str:
+    """Return a node's text; "" for one that is absent, empty or no text."""
+    return node.strip() if isinstance(node, str) else ""
+
+
+def nodes_of(parent: object, *path: str) -> list[dict[str, Any]]:
+    """Return every node with content at a path, whether it came once, often or never."""
+    node: object = parent
+    for name in path:
+        node = node.get(name) if isinstance(node, Mapping) else None
+    each = node if isinstance(node, list) else [node]
+    return [one for one in each if isinstance(one, dict)]

@@ -1,0 +1,207 @@
+"""Jobs as CI speaks of them: the request that makes one, and what comes back.
+
+Structures: https://www.tencentcloud.com/document/product/1045/49945. Submit, describe and list share one shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+import msgspec
+
+from plugin_core.providers.tencent_ci.documents import nodes_of, text_of, write_xml
+from plugin_core.providers.tencent_ci.rules import AudioConfig, load_rules
+
+TAG: Final = "VoiceSeparate"
+
+WORKING: Final = ("Submitted", "Running", "Pause")
+SUCCESS: Final = "Success"
+FAILED: Final = "Failed"
+CANCELLED: Final = "Cancel"
+
+
+class Callback(msgspec.Struct, frozen=True, kw_only=True):
+    """Where CI tells that a job ended; an empty URL asks for nothing."""
+
+    url: str = ""
+    format: str = ""
+    kind: str = ""
+    queue: dict[str, str] = {}
+    """MqRegion, MqMode and MqName, for the kind ``TDMQ``."""
+
+    def nodes(self) -> dict[str, object]:
+        """Return the nodes of the request."""
+        return {
+            "CallBack": self.url,
+            "CallBackFormat": self.format,
+            "CallBackType": self.kind,
+            "CallBackMqConfig": self.queue,
+        }
+
+
+class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One VoiceSeparate job to be made."""
+
+    source: str
+    """Key of the source in the bucket of the host."""
+    bucket: str
+    region: str
+    outputs: dict[str, str]
+    """Key of each stem, by stem."""
+    mode: str = ""
+    config: AudioConfig | None = None
+    template: str = ""
+    """Id of a template; it outranks mode and config."""
+    user_data: str = ""
+    level: str = ""
+    queue: str = ""
+    callback: Callback = Callback()
+
+    def to_xml(self) -> bytes:
+        """Return the body of ``POST /jobs``."""
+        keys = {node: self.outputs.get(stem, "") for stem, node in load_rules().outputs.items()}
+        how: dict[str, object] = (
+            {"TemplateId": self.template}
+            if self.template
+            else {TAG: {"AudioMode": self.mode, "AudioConfig": self.config.nodes() if self.config else {}}}
+        )
+        return write_xml(
+            "Request",
+            {
+                "Tag": TAG,
+                "Input": {"Object": self.source},
+                "Operation": {
+                    **how,
+                    "Output": {"Region": self.region, "Bucket": self.bucket, **keys},
+                    "UserData": self.user_data,
+                    "JobLevel": self.level,
+                },
+                "QueueId": self.queue,
+                **self.callback.nodes(),
+            },
+        )
+
+
+class Result(msgspec.Struct, frozen=True):
+    """One object that a job made."""
+
+    stem: str
+    """Canonical name; the file's own when the job does not say which it is."""
+    key: str
+    md5: str = ""
+
+
+class JobDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as CI describes it."""
+
+    id: str
+    state: str
+    code: str = ""
+    message: str = ""
+    progress: float | None = None
+    """0 to 1."""
+    created: str = ""
+    queue: str = ""
+    user_data: str = ""
+    source: str = ""
+    bucket: str = ""
+    region: str = ""
+    results: tuple[Result, ...] = ()
+
+    @property
+    def is_working(self) -> bool:
+        """Whether CI still has something to do; a paused queue goes on later, a word not known yet counts as work."""
+        return self.state not in (SUCCESS, FAILED, CANCELLED)
+
+    @property
+    def reason(self) -> str:
+        """Why it failed, in CI's words."""
+        return ": ".join(text for text in (self.code, self.message) if text and text != "Success") or "no reason given"
+
+
+class JobPage(msgspec.Struct, frozen=True):
+    """One page of a list."""
+
+    jobs: tuple[JobDetail, ...]
+    next_token: str = ""
+    unknown: tuple[str, ...] = ()
+    """Ids that CI does not know."""
+
+
+def read_page(document: Mapping[str, Any]) -> JobPage:
+    """Read an answer that holds jobs."""
+    return JobPage(
+        tuple(_read_job(node) for node in nodes_of(document, "JobsDetail")),
+        text_of(document.get("NextToken")),
+        tuple(_texts(document.get("NonExistJobIds"))),
+    )
+
+
+def _read_job(node: Mapping[str, Any]) -> JobDetail:
+    operation = _node(node, "Operation")
+    source = _node(node, "Input")
+    output = _node(operation, "Output")
+    return JobDetail(
+        id=text_of(node.get("JobId")),
+        state=text_of(node.get("State")),
+        code=text_of(node.get("Code")),
+        message=text_of(node.get("Message")),
+        progress=_share(text_of(node.get("Progress"))),
+        created=_moment(text_of(node.get("CreationTime"))),
+        queue=text_of(node.get("QueueId")),
+        user_data=text_of(operation.get("UserData")) or text_of(node.get("UserData")),
+        source=text_of(source.get("Object")),
+        bucket=text_of(output.get("Bucket")),
+        region=text_of(output.get("Region")),
+        results=_read_results(operation, output),
+    )
+
+
+def _read_results(operation: Mapping[str, Any], output: Mapping[str, Any]) -> tuple[Result, ...]:
+    """Match the objects that were made with the keys that were asked for: their order means nothing."""
+    asked = {
+        text_of(output.get(node)): stem for stem, node in load_rules().outputs.items() if text_of(output.get(node))
+    }
+    made = _node(_node(operation, "MediaResult"), "OutputFile")
+    sums = {text_of(each.get("ObjectName") or ""): text_of(each.get("Md5")) for each in _sums(made)}
+    keys = list(_texts(made.get("ObjectName"))) or list(asked)
+    return tuple(Result(_stem_of(key, asked), key, sums.get(key, "")) for key in keys)
+
+
+def _sums(made: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return object and digest of each ``Md5Info``; its name comes as a list of one, like every ``ObjectName``."""
+    return [
+        {"ObjectName": next(iter(_texts(each.get("ObjectName"))), ""), "Md5": text_of(each.get("Md5"))}
+        for each in nodes_of(made, "Md5Info")
+    ]
+
+
+def _stem_of(key: str, asked: Mapping[str, str]) -> str:
+    """Return the stem that a key was asked for: by the whole key, else by its name without extension."""
+    if key in asked:
+        return asked[key]
+    name = PurePosixPath(key).stem
+    by_name = {PurePosixPath(each).stem: stem for each, stem in asked.items()}
+    return by_name.get(name, name)
+
+
+def _node(parent: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return next(iter(nodes_of(parent, name)), {})
+
+
+def _texts(node: object) -> list[str]:
+    each = node if isinstance(node, list) else [node]
+    return [text for text in map(text_of, each) if text]
+
+
+def _share(text: str) -> float | None:
+    try:
+        return min(max(float(text) / 100, 0.0), 1.0)
+    except ValueError:
+        return None
+
+
+def _moment(text: str) -> str:
+    return "" if text == "-" else text
