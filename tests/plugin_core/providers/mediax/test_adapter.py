@@ -1,0 +1,171 @@
+"""MediaX as the core drives it."""
+
+from __future__ import annotations
+
+from asyncio import run
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from plugin_core.errors import OutcomeUnknownError, RefusedError, ServiceError, TransientError, UsageError
+from plugin_core.model import Progress, Tagging, Verdict
+from plugin_core.protocols import ByLink, Enrolled, Examined, Finished, Order, Tagger, Waiting
+from plugin_core.providers.mediax.results import DIMENSIONS
+from plugin_core.settings import Secret
+from tests.plugin_core.providers.mediax.conftest import settings_for, source_at, tagger_for
+from tests.simulators import faults
+from tests.simulators.mediax import FORMS, LABELS, SECRET_ID, SECRET_KEY, MediaxSimulator
+
+Make = Callable[..., Order]
+
+
+def silent(_progress: Progress) -> None:
+    return None
+
+
+def test_it_keeps_every_promise_it_needs(service: MediaxSimulator) -> None:
+    tagger = tagger_for(service)
+    assert isinstance(tagger, Tagger)
+    assert isinstance(tagger, ByLink)
+    assert isinstance(tagger, Enrolled)
+    assert isinstance(tagger, Examined)
+
+
+def test_plan_fills_in_every_dimension_in_one_order(service: MediaxSimulator, tmp_path: Path) -> None:
+    source = source_at(tmp_path / "song.mp3")
+    tagger = tagger_for(service)
+    everything = run(tagger.plan(source, Tagging(provider="mediax"))).operation
+    some = run(tagger.plan(source, Tagging(provider="mediax", dimensions=("genre", "mood")))).operation
+    assert isinstance(everything, Tagging)
+    assert isinstance(some, Tagging)
+    assert (everything.dimensions, some.dimensions) == (DIMENSIONS, ("mood", "genre"))
+
+
+def test_plan_notes_a_format_the_service_does_not_advise(service: MediaxSimulator, tmp_path: Path) -> None:
+    plan = run(tagger_for(service).plan(source_at(tmp_path / "song.ogg"), Tagging(provider="mediax")))
+    assert "mp3 and wav" in plan.notes[0]
+
+
+def test_plan_refuses_without_keys_and_says_how_to_get_in(service: MediaxSimulator, tmp_path: Path) -> None:
+    tagger = tagger_for(service, secret_key=Secret(""))
+    with pytest.raises(RefusedError, match="stembridge login mediax"):
+        run(tagger.plan(source_at(tmp_path / "song.mp3"), Tagging(provider="mediax")))
+    assert service.log == []
+
+
+def test_plan_refuses_an_unknown_dimension(service: MediaxSimulator, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="'moods'"):
+        run(tagger_for(service).plan(source_at(tmp_path / "a.mp3"), Tagging(provider="mediax", dimensions=("moods",))))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_job_walks_to_its_labels(form: str, order: Make) -> None:
+    with MediaxSimulator(fetches=False, form=form) as service:
+        tagger = tagger_for(service)
+        ticket = run(tagger.submit(order(), silent))
+        answers = [run(tagger.poll(order(ticket=ticket.remote_id), silent)) for _ in range(3)]
+    assert [type(answer) for answer in answers] == [Waiting, Waiting, Finished]
+    assert isinstance(answers[2], Finished)
+    found = {label.dimension: (label.value, label.probability) for label in answers[2].labels}
+    assert found == {dimension: (text, float(number)) for dimension, (text, number) in LABELS.items()}
+
+
+def test_waits_grow_to_half_a_minute(order: Make) -> None:
+    with MediaxSimulator(fetches=False, walk=(2,) * 20 + (9, 9)) as service:
+        tagger = tagger_for(service)
+        ticket = run(tagger.submit(order(), silent))
+        waits = [run(tagger.poll(order(ticket=ticket.remote_id), silent)) for _ in range(22)]
+    seconds = [wait.seconds for wait in waits if isinstance(wait, Waiting)]
+    assert (len(seconds), seconds[0], seconds[-1]) == (22, 5.0, 30.0)
+    assert seconds == sorted(seconds)
+
+
+@pytest.mark.parametrize(("state", "words"), [(4, "internal failure of the model"), (5, "was cancelled")])
+def test_a_bad_end_has_the_services_words(state: int, words: str, order: Make) -> None:
+    with MediaxSimulator(fetches=False, walk=(1, state)) as service:
+        tagger = tagger_for(service)
+        ticket = order(ticket=run(tagger.submit(order(), silent)).remote_id)
+        run(tagger.poll(ticket, silent))
+        with pytest.raises(ServiceError, match=words):
+            run(tagger.poll(ticket, silent))
+
+
+def test_an_input_the_service_cannot_read_fails_clearly(order: Make) -> None:
+    with MediaxSimulator() as service:
+        tagger = tagger_for(service)
+        ticket = order(ticket=run(tagger.submit(order(), silent)).remote_id)
+        run(tagger.poll(ticket, silent))
+        with pytest.raises(ServiceError, match="download input failed; check that the service can read"):
+            run(tagger.poll(ticket, silent))
+
+
+def test_a_job_the_service_forgot_has_an_end(service: MediaxSimulator, order: Make) -> None:
+    with pytest.raises(ServiceError, match="job not found"):
+        run(tagger_for(service).poll(order(ticket="gone"), silent))
+
+
+def test_words_nobody_knows_do_not_end_a_paid_job(service: MediaxSimulator, order: Make) -> None:
+    tagger = tagger_for(service)
+    ticket = order(ticket=run(tagger.submit(order(), silent)).remote_id)
+    body = '{"errorResponse": {"message": "E1047"}}'
+    service.faults.add(faults.refuse("POST", "/job", 200, body, headers={"Content-Type": "application/json"}))
+    with pytest.raises(TransientError, match="E1047"):
+        run(tagger.poll(ticket, silent))
+    assert isinstance(run(tagger.poll(ticket, silent)), Waiting)
+
+
+def test_a_job_whose_answer_was_lost_is_found(service: MediaxSimulator, order: Make) -> None:
+    tagger = tagger_for(service)
+    assert run(tagger.find(order())) is None
+    service.faults.add(faults.reset_after("POST", "/job"))
+    with pytest.raises(OutcomeUnknownError):
+        run(tagger.submit(order(), silent))
+    ticket = run(tagger.find(order()))
+    assert ticket is not None
+    assert ticket.remote_id in service.jobs
+
+
+def test_of_several_jobs_one_that_still_works_is_found(order: Make) -> None:
+    with MediaxSimulator(fetches=False) as service:
+        tagger = tagger_for(service)
+        first = run(tagger.submit(order(), silent))
+        service.jobs[first.remote_id].states = [4]
+        second = run(tagger.submit(order(), silent))
+        assert run(tagger.find(order())) == second
+
+
+def test_a_refused_list_does_not_mean_absent(service: MediaxSimulator, order: Make) -> None:
+    with pytest.raises(OutcomeUnknownError):
+        run(tagger_for(service, secret_key=Secret("not-the-key")).find(order()))
+
+
+def test_without_a_url_nothing_is_sent(service: MediaxSimulator, order: Make) -> None:
+    with pytest.raises(ServiceError, match="stager"):
+        run(tagger_for(service).submit(order(url=Secret("")), silent))
+    assert service.log == []
+
+
+def test_login_tries_the_keys(service: MediaxSimulator) -> None:
+    tagger = tagger_for(service, secret_id=Secret(""), secret_key=Secret(""))
+    good = {"secret_id": Secret(SECRET_ID), "secret_key": Secret(SECRET_KEY)}
+    assert dict(run(tagger.login(good))) == good
+    with pytest.raises(RefusedError):
+        run(tagger.login(good | {"secret_key": Secret("not-the-key")}))
+    assert service.created == 0
+
+
+@pytest.mark.parametrize(
+    ("rest", "verdicts"),
+    [({}, [Verdict.OK]), ({"secret_key": Secret("not-the-key")}, [Verdict.WRONG]), ({"secret_id": Secret("")}, [])],
+    ids=["well", "wrong key", "not used"],
+)
+def test_the_doctor_tries_the_keys(service: MediaxSimulator, rest: dict[str, Secret], verdicts: list[Verdict]) -> None:
+    assert [finding.verdict for finding in run(tagger_for(service, **rest).examine())] == verdicts
+
+
+def test_an_account_is_named_without_its_id(service: MediaxSimulator) -> None:
+    one, other = tagger_for(service), tagger_for(service, secret_id=Secret("other"))
+    assert one.account() != other.account()
+    assert SECRET_ID not in one.account()
+    assert settings_for(service).slots == run(one.slots())
