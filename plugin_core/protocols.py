@@ -196,6 +196,16 @@ class Enrolled(Protocol):
     """A provider that needs secrets: ``stembridge login NAME`` asks for them and keeps them in the keyring."""
 
     @property
+    def section(self) -> str:
+        """The settings section they belong to."""
+        ...
+
+    @property
+    def token(self) -> str:
+        """Key of the one setting that suffices alone, for ``login NAME --token``; "" when there is none."""
+        ...
+
+    @property
     def questions(self) -> Sequence[Question]:
         """What to ask on the terminal."""
         ...

@@ -1,0 +1,83 @@
+"""``stembridge account``: what the accounts at the services have and may do."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+import msgspec
+
+from plugin_core.cli.display.records import describe_count, describe_error, write_record
+from plugin_core.cli.display.words import amount, clean
+from plugin_core.cli.face import Face
+from plugin_core.cli.options import JSON_OPTION
+from plugin_core.errors import ExitCode, StembridgeError, UsageError, blame
+from plugin_core.model import AccountState
+from plugin_core.protocols import Accountable
+from plugin_core.session import Session
+
+Found = dict[str, AccountState | StembridgeError]
+
+
+@click.command("account")
+@click.argument("provider", required=False)
+@JSON_OPTION
+@click.pass_obj
+def command(face: Face, provider: str | None, as_json: bool) -> int:
+    """Show what an account has: plan, credits, queue and limits. Default: every account."""
+    with face.session() as session:
+        found = asyncio.run(_ask(session, _choose(session, provider)))
+    codes = [error.exit_code for error in found.values() if isinstance(error, StembridgeError)]
+    code = int(max(codes, default=ExitCode.DONE))
+    for name, state in found.items():
+        if as_json:
+            write_record(_describe(name, state))
+        else:
+            _show(name, state)
+    if as_json:
+        write_record(describe_count(len(found), code))
+    return code
+
+
+def _choose(session: Session, name: str | None) -> list[str]:
+    if name is None:
+        names = sorted(name for name, each in session.providers.items() if isinstance(each, Accountable))
+        if not names:
+            raise UsageError("no provider has accounts", remedy="`stembridge plugins` lists what is installed")
+        return names
+    if not isinstance(session.provider(name), Accountable):
+        raise UsageError(f"{name} tells nothing about accounts")
+    return [name]
+
+
+async def _ask(session: Session, names: list[str]) -> Found:
+    found: Found = {}
+    for name in names:
+        provider = session.provider(name)
+        assert isinstance(provider, Accountable)
+        try:
+            with blame(name):
+                found[name] = await provider.account_state()
+        except StembridgeError as error:
+            found[name] = error
+    return found
+
+
+def _describe(name: str, state: AccountState | StembridgeError) -> dict[str, object]:
+    if isinstance(state, StembridgeError):
+        return describe_error(None, state) | {"provider": name}
+    return {"event": "account", "provider": name} | msgspec.structs.asdict(state)
+
+
+def _show(name: str, state: AccountState | StembridgeError) -> None:
+    if isinstance(state, StembridgeError):
+        click.echo(f"stembridge: {name}: {clean(str(state))}", err=True)
+        return
+    lines = {"plan": state.plan}
+    if state.credits is not None:
+        lines["credits"] = amount(state.credits)
+    if state.slots is not None:
+        lines["jobs at once"] = str(state.slots)
+    click.echo(name)
+    for label, text in {**lines, **state.details}.items():
+        click.echo(f"  {clean(label):<16} {clean(text)}")

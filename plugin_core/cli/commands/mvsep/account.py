@@ -1,0 +1,46 @@
+"""Switches of an account at MVSEP, and making one."""
+
+from __future__ import annotations
+
+import click
+
+from plugin_core.cli.commands.mvsep.calling import ask, confirm, tell
+from plugin_core.cli.face import Face
+from plugin_core.cli.options import JSON_OPTION
+from plugin_core.settings import Secret
+
+SWITCH = click.argument("switch", type=click.Choice(["on", "off"]))
+
+
+@click.command("premium")
+@SWITCH
+@JSON_OPTION
+@click.pass_obj
+def premium(face: Face, switch: str, as_json: bool) -> None:
+    """Spend credits on jobs, or stop doing so."""
+    notice = ask(face, lambda client: client.set_premium(switch == "on"))
+    tell(face, "premium", f"premium is {switch}", notice.message, as_json=as_json, switch=switch)
+
+
+@click.command("long-filenames")
+@SWITCH
+@JSON_OPTION
+@click.pass_obj
+def long_filenames(face: Face, switch: str, as_json: bool) -> None:
+    """Have model and options in the names of results at MVSEP, or not."""
+    notice = ask(face, lambda client: client.set_long_filenames(switch == "on"))
+    tell(face, "long_filenames", f"long file names are {switch}", notice.message, as_json=as_json, switch=switch)
+
+
+@click.command("register")
+@click.option("--name", prompt="Name", help="Shown at MVSEP.")
+@click.option("--email", prompt="E-mail", help="Where the service writes to.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@JSON_OPTION
+@click.pass_obj
+def register(face: Face, name: str, email: str, yes: bool, as_json: bool) -> None:
+    """Make an account at MVSEP; the password is asked for."""
+    password = Secret(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+    confirm(f"Make an account for {email} at MVSEP?", yes=yes)
+    notice = ask(face, lambda client: client.register(name, email, password))
+    tell(face, "registered", "registered; next: stembridge login mvsep", notice.message, as_json=as_json, email=email)

@@ -1,0 +1,89 @@
+"""Single jobs at MVSEP, by their hash there."""
+
+from __future__ import annotations
+
+import click
+
+from plugin_core.cli.commands.mvsep.calling import ask, confirm, number, show_one, tell
+from plugin_core.cli.face import Face
+from plugin_core.cli.options import JSON_OPTION
+from plugin_core.errors import UsageError
+from plugin_core.model import JobState
+from plugin_core.providers.mvsep.answers import JobAnswer
+
+HASH = click.argument("job_hash", metavar="HASH")
+YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+
+
+@click.command("status")
+@HASH
+@JSON_OPTION
+@click.pass_obj
+def status(face: Face, job_hash: str, as_json: bool) -> None:
+    """Show how far a job is, and its results."""
+    origin = _origin(face, job_hash)
+    answer = ask(face, lambda client: client.get(job_hash, origin=origin))
+    show_one("mvsep_job", answer, lambda: _lines(answer), as_json=as_json)
+
+
+def _lines(answer: JobAnswer) -> dict[str, str]:
+    queue = "" if answer.current_order is None else f"{answer.current_order} of {number(answer.queue_count)}"
+    parts = "" if answer.all_chunks is None else f"{number(answer.finished_chunks)} of {answer.all_chunks}"
+    files = {f"{file.type or 'file'}": file.url for file in answer.files}
+    return {
+        "status": answer.status,
+        "message": answer.message,
+        "model": answer.algorithm,
+        "queue": queue,
+        "parts": parts,
+        "format": answer.output_format,
+        "date": answer.date,
+        **files,
+    }
+
+
+@click.command("cancel")
+@HASH
+@JSON_OPTION
+@click.pass_obj
+def cancel(face: Face, job_hash: str, as_json: bool) -> None:
+    """Cancel a job that still waits; its credits come back."""
+    _refuse_own(face, job_hash, "cancel")
+    origin = _origin(face, job_hash)
+    notice = ask(face, lambda client: client.cancel(job_hash, origin=origin))
+    tell(face, "cancelled", f"{job_hash} cancelled", notice.message, as_json=as_json, hash=job_hash)
+
+
+@click.command("delete")
+@HASH
+@YES
+@JSON_OPTION
+@click.pass_obj
+def delete(face: Face, job_hash: str, yes: bool, as_json: bool) -> None:
+    """Remove a job and its files from MVSEP."""
+    _refuse_own(face, job_hash, "cancel")
+    confirm(f"Remove {job_hash} and its files from MVSEP?", yes=yes)
+    origin = _origin(face, job_hash)
+    notice = ask(face, lambda client: client.delete(job_hash, origin=origin))
+    tell(face, "deleted", f"{job_hash} deleted", notice.message, as_json=as_json, hash=job_hash)
+
+
+def _origin(face: Face, job_hash: str) -> str:
+    """Return the host a job of ours lives on; "" lets the configured one answer."""
+    with face.session() as session:
+        jobs = (job for job in session.store.list() if job.operation.provider == "mvsep" and job.ticket is not None)
+        found = (job.ticket.origin for job in jobs if job.ticket is not None and job.ticket.remote_id == job_hash)
+        return next(found, "")
+
+
+def _refuse_own(face: Face, job_hash: str, verb: str) -> None:
+    """Keep a job that stembridge still works on from being ended behind its back.
+
+    Raises:
+        UsageError: it is one; the message says how to end it.
+    """
+    with face.session() as session:
+        active = session.store.list(states=[state for state in JobState if state.is_active])
+    for job in active:
+        if job.ticket is not None and job.ticket.remote_id == job_hash:
+            raise UsageError(f"stembridge works on {job_hash}", remedy=f"use `stembridge jobs {verb} {job.id}`")
