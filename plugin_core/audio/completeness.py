@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import Final
 
+from plugin_core.audio.mpeg import count_samples
 from plugin_core.audio.source_file import read_at
 
 _PROMISE: Final = re.compile(r"^ *(?:data|SSND|riff|Data Size) *: (-?\d+) \(should be (\d+)\)$", re.MULTILINE)
@@ -82,6 +83,12 @@ def has_mpeg_length(path: Path, descriptor: int) -> bool:
     """Tell whether an MP3 says how long it is (a Xing, Info or VBRI header in its first frame)."""
     _, frame = _read_first_frame(path, descriptor)
     return any(mark in frame for mark in (b"Xing", b"Info", b"VBRI"))
+
+
+def count_mpeg_samples(path: Path, descriptor: int) -> int:
+    """Return the samples in each channel that an MP3's frames hold."""
+    start, _ = _read_first_frame(path, descriptor)
+    return count_samples(descriptor, start)
 
 
 def is_mpeg_joined(path: Path, descriptor: int) -> bool:

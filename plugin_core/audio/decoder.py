@@ -12,7 +12,7 @@ from typing import IO, Final
 import numpy as np
 import numpy.typing as npt
 
-from plugin_core.audio.ffmpeg import INSTALL, Which, decode_command, find_program, last_line
+from plugin_core.audio.ffmpeg import INSTALL, Which, decode_command, last_line
 from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.probe import damaged
 from plugin_core.audio.samples import Samples
@@ -71,7 +71,7 @@ def open_decoder(path: Path, info: AudioInfo, which: Which) -> Iterator[FfmpegDe
     Raises:
         SourceError: there is no ffmpeg.
     """
-    program = find_program("ffmpeg", which)
+    program = which("ffmpeg")
     if program is None:
         raise SourceError(f"{show_path(path)} needs ffmpeg to be read", remedy=INSTALL)
     command = decode_command(program, path, "f64le" if info.encoding in _WIDE else "f32le")

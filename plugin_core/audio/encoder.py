@@ -7,12 +7,13 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import IO, Final
 
 import numpy as np
 
-from plugin_core.audio.ffmpeg import INSTALL, Which, find_program, last_line, quote_file
+from plugin_core.audio.ffmpeg import INSTALL, Which, last_line, quote_file
 from plugin_core.audio.formats import AudioFormat
 from plugin_core.audio.samples import Samples
 from plugin_core.audio.write_errors import explain_write_error, find_write_error
@@ -23,6 +24,16 @@ _CODECS: Final = {
     "MP3": ("-c:a", "libmp3lame", "-b:a", "320k", "-write_xing", "1", "-id3v2_version", "3", "-f", "mp3"),
     "M4A": ("-c:a", "aac", "-b:a", "256k", "-movflags", "+faststart", "-f", "ipod"),
 }
+
+_AAC_FRAME: Final = 1024
+
+
+def count_tail(chosen: AudioFormat, frames: int) -> int:
+    """Return how many samples of silence a reader plays after the end that decodes AAC in whole frames.
+
+    M4A's edit list holds the true end; ffmpeg, among others, keeps to its beginning and not to its end.
+    """
+    return -frames % _AAC_FRAME if chosen.container == "M4A" else 0
 
 
 class FfmpegEncoder:
@@ -81,13 +92,13 @@ def open_encoder(
     Raises:
         UsageError: there is no ffmpeg.
     """
-    program = find_program("ffmpeg", which)
+    program = which("ffmpeg")
     if program is None:
         raise UsageError(f"{chosen.name} needs ffmpeg to be written", remedy=f"{INSTALL}, or choose flac")
     command = [
         *(program, "-nostdin", "-hide_banner", "-v", "error", "-y"),
         *("-f", "f32le", "-ar", str(sample_rate), "-ac", str(channels), "-i", "pipe:0"),
-        *(*_CODECS[chosen.container], quote_file(path)),
+        *(*_CODECS[chosen.container], *_choose_timescale(program, sample_rate, chosen), quote_file(path)),
     ]
     with tempfile.TemporaryFile() as complaints:
         try:
@@ -103,6 +114,24 @@ def open_encoder(
             encoder.finish()
         finally:
             _end(process)
+
+
+def _choose_timescale(program: str, sample_rate: int, chosen: AudioFormat) -> tuple[str, ...]:
+    """Let an M4A's edit list count in samples: by itself ffmpeg rounds the end to milliseconds, inside the music."""
+    if chosen.container != "M4A" or not _knows_timescale(program):
+        return ()
+    return ("-movie_timescale", str(sample_rate))
+
+
+@cache
+def _knows_timescale(program: str) -> bool:
+    """Ask for an option that ffmpeg before 5.0 may lack, and would not start with."""
+    try:
+        command = [program, "-hide_banner", "-h", "muxer=ipod"]
+        said = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return b"-movie_timescale" in said.stdout
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

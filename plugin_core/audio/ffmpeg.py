@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -20,11 +19,6 @@ INSTALL: Final = "install ffmpeg (https://ffmpeg.org) so that it is in PATH"
 _ADDRESS: Final = re.compile(r"^\[\w[^\]]* @ 0x[0-9a-f]+\] ")
 
 _PROBE_SECONDS: Final = 60.0
-
-
-def find_program(name: str, which: Which = shutil.which) -> str | None:
-    """Return the path of ``ffmpeg`` or ``ffprobe``, or None."""
-    return which(name)
 
 
 def quote_file(path: Path) -> str:
@@ -67,6 +61,22 @@ def run_ffprobe(program: str, path: Path) -> bytes:
         said = last_line(done.stderr, path) or "ffprobe cannot read it"
         raise SourceError(f"{shown} is not audio, or damaged: {said}")
     return done.stdout
+
+
+def measure_duration(program: str, path: Path) -> float:
+    """Return the seconds of the first audio stream, its packets counted without decoding; 0 when ffmpeg fails."""
+    command = [
+        *(program, "-nostdin", "-hide_banner", "-v", "error", "-protocol_whitelist", "file", "-i", quote_file(path)),
+        *("-map", "0:a:0", "-vn", "-sn", "-dn", "-c", "copy", "-f", "null", "-progress", "pipe:1", "-"),
+    ]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return 0.0
+    told = re.findall(rb"^out_time_us=(\d+)$", done.stdout, re.MULTILINE)
+    return int(told[-1]) / 1e6 if told else 0.0
 
 
 def last_line(stderr: bytes, path: Path) -> str:

@@ -32,6 +32,9 @@ _STREAMS: Final = frozenset(
 )
 """Formats without a header of their own, found by their frames; ffprobe is never sure of them."""
 
+_HEADERLESS: Final = (_STREAMS - {"flac", "tak"}) | {"adx", "amr", "dtshd", "gsm", "loas"}
+"""Formats that nowhere say how long they are; ffprobe guesses from the bit rate, or from time stamps that may jump."""
+
 _PROTECTED: Final = frozenset({"drms", "enca"})
 """MP4's names for encrypted audio."""
 
@@ -99,7 +102,8 @@ def _describe(container: str, stream: _Stream, about: _Format) -> AudioInfo:
     sample_rate = int(_number(stream.sample_rate))
     encoding = _name_encoding(stream)
     frames = 0
-    if encoding != "lossy" and stream.time_base == f"1/{sample_rate}":
+    is_headerless = container in _HEADERLESS
+    if encoding != "lossy" and not is_headerless and stream.time_base == f"1/{sample_rate}":
         # Of lossy codecs the container counts whole packets, not samples of music.
         frames = max(0, stream.duration_ts)
     duration = frames / sample_rate if frames else _number(stream.duration) or _number(about.duration)
@@ -111,6 +115,7 @@ def _describe(container: str, stream: _Stream, about: _Format) -> AudioInfo:
         container=_CONTAINERS.get(container, container.upper()),
         duration=duration,
         decoder="ffmpeg",
+        is_headerless=is_headerless,
     )
 
 

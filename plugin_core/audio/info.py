@@ -23,3 +23,5 @@ class AudioInfo(msgspec.Struct, frozen=True, kw_only=True):
     duration: float
     """Seconds; an estimate where ``frames`` is 0."""
     decoder: Decoder
+    is_headerless: bool = False
+    """Whether the file is a bare stream of frames (ADTS, AC-3, ...): nothing in it promises a length."""

@@ -6,10 +6,11 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import soundfile
 
 from plugin_core.audio import completeness, sndfile
-from plugin_core.audio.ffmpeg import INSTALL, Which, find_program
+from plugin_core.audio.ffmpeg import INSTALL, Which, measure_duration
 from plugin_core.audio.ffprobe import probe_with_ffprobe
 from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.source_file import open_file, read_at
@@ -21,6 +22,9 @@ MAX_CHANNELS: Final = 8
 SAMPLE_RATES: Final = range(8000, 192_001)
 
 _COUNT_FRAMES: Final = 1 << 16
+
+_MPEG_SLACK: Final = 2 * 1152
+"""The first frames may hold no music, the last ones may be cut."""
 
 
 def probe(path: Path, *, which: Which = shutil.which) -> AudioInfo:
@@ -54,10 +58,14 @@ def _probe_sndfile(path: Path, descriptor: int) -> AudioInfo | None:
         return None
 
 
-def _describe(path: Path, descriptor: int, opened: sndfile.SequentialFile) -> AudioInfo:
+def _describe(path: Path, descriptor: int, opened: sndfile.SequentialFile) -> AudioInfo | None:
     frames = estimate = opened.frames
     if opened.format == "MP3" and not completeness.has_mpeg_length(path, descriptor):
-        frames = 0
+        counted = completeness.count_mpeg_samples(path, descriptor)
+        if counted > frames + _MPEG_SLACK:
+            # libsndfile guesses the length and stops there, ffmpeg goes on to the end.
+            return None
+        frames, estimate = 0, counted or frames
     elif frames >= sndfile.UNKNOWN_FRAMES:
         frames = estimate = _count_frames(path, opened)
     return AudioInfo(
@@ -83,12 +91,18 @@ def _count_frames(path: Path, opened: sndfile.SequentialFile) -> int:
 
 
 def _probe_ffmpeg(path: Path, which: Which) -> AudioInfo:
-    program = find_program("ffprobe", which)
-    if program is None or find_program("ffmpeg", which) is None:
+    ffprobe, ffmpeg = which("ffprobe"), which("ffmpeg")
+    if ffprobe is None or ffmpeg is None:
         raise SourceError(
-            f"{show_path(path)} is not audio, or of a kind that needs ffmpeg (AAC, M4A, WMA, video)", remedy=INSTALL
+            f"{show_path(path)} is not audio, or of a kind that needs ffmpeg (AAC, M4A, WMA, video, MP3 of varying "
+            "bit rate without a length)",
+            remedy=INSTALL,
         )
-    return probe_with_ffprobe(program, path)
+    info = probe_with_ffprobe(ffprobe, path)
+    if not info.is_headerless:
+        return info
+    # ffprobe guesses from the bit rate of the beginning, or says nothing.
+    return msgspec.structs.replace(info, duration=measure_duration(ffmpeg, path) or info.duration)
 
 
 def _check_limits(path: Path, info: AudioInfo) -> None:

@@ -80,7 +80,7 @@ class Reader:
         info = self.info
         if info.frames:
             missing = info.frames - self.position - (_MP3_SLACK if info.container == "MP3" else 0)
-        elif info.decoder == "ffmpeg":
+        elif info.decoder == "ffmpeg" and not info.is_headerless:
             missing = int((info.duration - _LOSSY_SLACK_SECONDS) * info.sample_rate) - self.position
         else:
             missing = 0 if self.position else 1

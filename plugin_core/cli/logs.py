@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 from plugin_core.cli.display.words import clean
 
@@ -50,14 +51,28 @@ class Logs:
         return not self._file.is_broken
 
 
+class _Formatter(logging.Formatter):
+    """One line a record whatever its words hold, so that none can pass for another; a traceback keeps its lines."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        return clean(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        return "\n".join(f"  {clean(line)}" for line in super().formatException(ei).split("\n"))
+
+
 class _StandardErrorHandler(logging.Handler):
     """One line a record, to whatever standard error is at that moment (a live display replaces it)."""
 
     verbose = False
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(_Formatter())
+
     def emit(self, record: logging.LogRecord) -> None:
-        text = self.format(record) if self.verbose else " ".join(record.getMessage().split())
-        print(f"stembridge: {clean(text)}", file=sys.stderr)
+        text = self.format(record) if self.verbose else clean(" ".join(record.getMessage().split()))
+        print(f"stembridge: {text}", file=sys.stderr)
 
 
 class _FileHandler(logging.Handler):
@@ -65,7 +80,7 @@ class _FileHandler(logging.Handler):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self.setFormatter(logging.Formatter(_FORMAT))
+        self.setFormatter(_Formatter(_FORMAT))
         self.is_broken = False
         self._path = path
         self._target: logging.Handler | None = None

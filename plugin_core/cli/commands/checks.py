@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import platform
 import shutil
 import subprocess
@@ -14,9 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from plugin_core.cli.commands.settings_checks import find_problems, find_strangers
-from plugin_core.cli.display.words import amount, plural, show
+from plugin_core.cli.display.words import amount, plural
 from plugin_core.errors import StembridgeError
-from plugin_core.model import JobState
+from plugin_core.model import JobState, show_path
 from plugin_core.presets import load_presets
 from plugin_core.session import Session
 
@@ -59,13 +60,14 @@ def _failed(error: BaseException) -> Finding:
     if isinstance(error, StembridgeError):
         return _wrong(error.message, error.remedy)
     if isinstance(error, OSError):
-        return _wrong(f"{error.filename or ''} {error.strerror or error}".strip(), "")
+        where = f"{_show(error.filename)}: " if isinstance(error.filename, str | bytes | os.PathLike) else ""
+        return _wrong(f"{where}{error.strerror or error}", "")
     return _wrong(" ".join(f"{type(error).__name__}: {error}".split()), "")
 
 
 def check_python(_session: Session) -> Finding:
     """Say which Python this is."""
-    return _ok(f"{platform.python_version()} in {sys.prefix}")
+    return _ok(f"{platform.python_version()} in {_show(sys.prefix)}")
 
 
 def check_home(session: Session) -> Finding:
@@ -77,8 +79,8 @@ def check_home(session: Session) -> Finding:
             pass
     except OSError as error:
         remedy = "make it writable, or set STEMBRIDGE_HOME to another folder"
-        return _wrong(f"{show(home)}: {error.strerror}", remedy)
-    return _ok(show(home))
+        return _wrong(f"{_show(home)}: {error.strerror}", remedy)
+    return _ok(_show(home))
 
 
 def check_settings(session: Session) -> Finding:
@@ -88,8 +90,8 @@ def check_settings(session: Session) -> Finding:
         return _wrong("; ".join(problem.message for problem in problems), problems[0].remedy)
     path = session.settings.config_path
     if strangers := find_strangers(session):
-        return _warn(f"{show(path)}: {'; '.join(strangers)}", "nothing reads it; correct or remove it")
-    where = show(path) if path.exists() else f"no {show(path)}, defaults are used"
+        return _warn(f"{_show(path)}: {'; '.join(strangers)}", "nothing reads it; correct or remove it")
+    where = _show(path) if path.exists() else f"no {_show(path)}, defaults are used"
     return _ok(f"{where}; {plural(len(load_presets(session.settings)), 'preset')}")
 
 
@@ -110,7 +112,7 @@ def check_space(session: Session) -> Finding:
     home = session.settings.home
     free = shutil.disk_usage(home if home.exists() else home.anchor).free
     text = f"{amount(free / 2**30)} GiB free"
-    return _ok(text) if free >= MIN_FREE_BYTES else _warn(text, f"make room on the disk of {show(home)}")
+    return _ok(text) if free >= MIN_FREE_BYTES else _warn(text, f"make room on the disk of {_show(home)}")
 
 
 def check_ffmpeg(_session: Session) -> Finding:
@@ -120,8 +122,8 @@ def check_ffmpeg(_session: Session) -> Finding:
         return _warn("not found", "install ffmpeg to read m4a, WMA and video; all else works without")
     done = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=20, check=False)
     if done.returncode != 0:
-        return _wrong(f"{path} does not start", "install ffmpeg anew")
-    return _ok(f"{done.stdout.split(' Copyright')[0].removeprefix('ffmpeg version ')} in {path}")
+        return _wrong(f"{_show(path)} does not start", "install ffmpeg anew")
+    return _ok(f"{done.stdout.split(' Copyright')[0].removeprefix('ffmpeg version ')} in {_show(path)}")
 
 
 def check_sndfile(_session: Session) -> Finding:
@@ -188,6 +190,11 @@ CHECKS: dict[str, Check] = {
     "providers": check_providers,
     "separation": check_separation,
 }
+
+
+def _show(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
+    """Write a path in full: what doctor says is read elsewhere, by whoever is asked for help."""
+    return show_path(Path(os.fsdecode(path)).absolute())
 
 
 def _ok(found: str) -> Finding:

@@ -8,10 +8,11 @@ import click
 
 from plugin_core.cli.commands.checks import Finding, Verdict, run_checks
 from plugin_core.cli.display.records import write_record
-from plugin_core.cli.display.words import clean, plural
+from plugin_core.cli.display.words import clean, encodable, plural
 from plugin_core.cli.face import Face
 from plugin_core.cli.options import JSON_OPTION
 
+_WORDS = {Verdict.OK: "ok", Verdict.WARNING: "warning", Verdict.WRONG: "problem"}
 _COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.WRONG: "red"}
 
 
@@ -45,20 +46,20 @@ def _tell(finding: Finding, *, as_json: bool, quiet: bool) -> None:
                 "event": "check",
                 "name": finding.name,
                 "verdict": finding.verdict.value,
-                "found": clean(finding.found),
-                "remedy": clean(finding.remedy),
+                "found": encodable(finding.found),
+                "remedy": encodable(finding.remedy),
             }
         )
     elif not quiet or finding.verdict is not Verdict.OK:
-        word = click.style(f"{finding.verdict.value:<8}", fg=_COLOURS[finding.verdict])
-        click.echo(f"{word}{finding.name:<12} {clean(finding.found)}")
+        word = click.style(f"{_WORDS[finding.verdict]:<8}", fg=_COLOURS[finding.verdict])
+        click.echo(f"{word}{clean(finding.name):<12} {clean(finding.found)}")
         if finding.remedy:
             click.echo(f"{'':<21}{clean(finding.remedy)}")
 
 
 def _conclude(counts: Counter[Verdict]) -> str:
     if counts[Verdict.WRONG]:
-        return f"{plural(counts[Verdict.WRONG], 'thing')} to mend"
+        return f"{plural(counts[Verdict.WRONG], 'problem')} to mend"
     if counts[Verdict.WARNING]:
         return f"ready, with {plural(counts[Verdict.WARNING], 'warning')}"
     return "all well"

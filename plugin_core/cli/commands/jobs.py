@@ -14,7 +14,7 @@ from plugin_core.cli.display.base import choose_display
 from plugin_core.cli.display.jobs_view import show_job, show_jobs
 from plugin_core.cli.display.records import describe_count, describe_job, describe_job_fully, write_record
 from plugin_core.cli.display.summary import Summary
-from plugin_core.cli.display.words import describe_problem, parse_span, plural, show
+from plugin_core.cli.display.words import clean, describe_problem, parse_span, plural, show
 from plugin_core.cli.face import Face
 from plugin_core.cli.options import JSON_OPTION
 from plugin_core.model import JobState
@@ -110,7 +110,7 @@ def cancel(face: Face, ids: tuple[str, ...], as_json: bool) -> int:
             if as_json:
                 write_record(describe_job(ended[-1]))
             elif not face.quiet:
-                told = describe_problem(ended[-1])
+                told = clean(describe_problem(ended[-1]))
                 click.echo(f"{show(job.source.path)}: {ended[-1].state}{f', {told}' if told else ''}")
     return 0 if all(job.state is JobState.CANCELLED for job in ended) else 1
 

@@ -33,7 +33,7 @@ def command(face: Face, search: str | None, provider: str | None, as_json: bool)
     if provider and errors:
         raise errors[provider]
     for name, error in errors.items():
-        click.echo(f"stembridge: {name}: {clean(str(error))}", err=True)
+        click.echo(f"stembridge: {clean(f'{name}: {error}')}", err=True)
     code = 1 if errors else 0
     if as_json:
         for name, model in found:

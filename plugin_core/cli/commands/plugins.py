@@ -6,7 +6,7 @@ import click
 
 from plugin_core.cli.display.records import describe_count, write_record
 from plugin_core.cli.display.table import print_table
-from plugin_core.cli.display.words import clean
+from plugin_core.cli.display.words import encodable
 from plugin_core.cli.face import Face
 from plugin_core.cli.options import JSON_OPTION
 
@@ -23,7 +23,7 @@ def command(face: Face, as_json: bool) -> int:
     code = 1 if any(plugin.error for plugin in loaded) else 0
     if as_json:
         for plugin in loaded:
-            write_record({"event": "plugin"} | plugin._asdict() | {"error": clean(plugin.error)})
+            write_record({"event": "plugin"} | plugin._asdict() | {"error": encodable(plugin.error)})
         write_record(describe_count(len(loaded), code))
     elif loaded:
         rows = [

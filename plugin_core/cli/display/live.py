@@ -146,7 +146,7 @@ class LiveDisplay:
         note_width = max(8, self._console.width - NAME_WIDTH - STATE_WIDTH - BAR_WIDTH - 4)
         table.add_column(width=note_width, no_wrap=True, overflow="ellipsis", style="dim")
         for job in working[:MAX_LINES]:
-            table.add_row(Text(show_path(Path(job.source.path.name))), job.state, _bar(job), Text(_note(job)))
+            table.add_row(Text(show_path(Path(job.source.path.name))), Text(job.state), _bar(job), Text(_note(job)))
         totals = self._totals(working, len(jobs) - len(working))
         return Group(table, Text(totals, "dim")) if totals else Group(table)
 

@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from plugin_core.cli.display.base import Offer
-from plugin_core.cli.display.words import clean
+from plugin_core.cli.display.words import encodable
 from plugin_core.errors import StembridgeError
-from plugin_core.model import Job, Separation, to_json
+from plugin_core.model import STEERING, Job, Separation, to_json
 
 Record = dict[str, Any]
 
 
 def write_record(record: Record) -> None:
-    """Print one object on a line of its own, at once."""
-    print(to_json(record).decode(), flush=True)
+    """Print one object on a line of its own, at once; what would steer a terminal is written as JSON's escapes."""
+    text = to_json(record).decode()
+    print(STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text), flush=True)
 
 
 def describe_job(job: Job) -> Record:
@@ -29,9 +30,9 @@ def describe_job(job: Job) -> Record:
         "provider": operation.provider,
         "model": operation.model if isinstance(operation, Separation) else "",
         "progress": job.progress.fraction if job.progress else None,
-        "note": clean(job.progress.note) if job.progress else "",
+        "note": encodable(job.progress.note) if job.progress else "",
         "stems": [{"name": stem.name, "path": stem.path} for stem in job.stems],
-        "notes": [clean(note) for note in job.notes],
+        "notes": [encodable(note) for note in job.notes],
         "error": None if job.problem is None else _describe_problem(job),
     }
 
@@ -55,8 +56,8 @@ def describe_error(source: Path | None, error: StembridgeError) -> Record:
     return {
         "event": "error",
         "source": source,
-        "message": clean(error.message),
-        "remedy": clean(error.remedy),
+        "message": encodable(error.message),
+        "remedy": encodable(error.remedy),
         "exit_code": int(error.exit_code),
     }
 
@@ -74,7 +75,7 @@ def describe_plan(offer: Offer) -> Record:
         "stems": [{"name": name, "path": path} for name, path in files.items()],
         "credits": plan.credits if standing is None else 0.0,
         "seconds": plan.seconds if standing is None else 0.0,
-        "notes": [clean(note) for note in plan.notes],
+        "notes": [encodable(note) for note in plan.notes],
         "standing": None if standing is None else standing.id,
     }
 
@@ -89,7 +90,7 @@ def _describe_problem(job: Job) -> Record:
     assert problem is not None
     return {
         "kind": problem.kind,
-        "message": clean(problem.message),
-        "remedy": clean(problem.remedy),
+        "message": encodable(problem.message),
+        "remedy": encodable(problem.remedy),
         "exit_code": problem.exit_code,
     }

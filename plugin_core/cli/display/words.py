@@ -7,13 +7,24 @@ from pathlib import Path
 
 import click
 
-from plugin_core.model import Job, JobState, Operation, Separation, show_path
+from plugin_core.model import Job, JobState, Operation, Separation, disarm, show_path
 
 _UNIT_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
+_BREAK = re.compile("[ ]*[\t\n\v\f\r\x85\u2028\u2029]+[ ]*")
+
+
 def clean(text: str) -> str:
-    """Return text that any terminal and any JSON can hold; bytes of odd file names become escapes."""
+    """Return text from outside as one line that steers no terminal: line ends become a space, the rest escapes.
+
+    Cleaning twice changes nothing more.
+    """
+    return disarm(_BREAK.sub(" ", text))
+
+
+def encodable(text: str) -> str:
+    """Return text that JSON can hold, else as it is; bytes of odd file names become escapes."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,11 +75,29 @@ def test_doctor_says_what_to_mend_and_goes_on(stembridge: Run, home: Path, monke
     assert result.code == 1
     lines = result.out.splitlines()
     assert (
-        f"wrong   settings     {home / 'config.toml'}, line 2: [separate] provider: expected `str`, got `int`" in lines
+        f"problem settings     {home / 'config.toml'}, line 2: [separate] provider: expected `str`, got `int`" in lines
     )
-    assert "wrong   plugins      broken: ImportError: gone" in lines
+    assert "problem plugins      broken: ImportError: gone" in lines
     assert any(line.startswith("warning ffmpeg       not found") for line in lines)
-    assert lines[-1] == "2 things to mend"
+    assert lines[-1] == "2 problems to mend"
+
+
+def test_doctor_writes_paths_in_full_and_a_word_a_line(
+    stembridge: Run, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "config.toml").write_text("")
+    (tmp_path / "bin").mkdir()
+    tool = tmp_path / "bin" / "ffmpeg"
+    tool.write_text("#!/bin/sh\necho ffmpeg version 9 Copyright\n")
+    tool.chmod(0o755)
+    monkeypatch.chdir(home.parent)
+    monkeypatch.setattr(shutil, "which", lambda name: os.path.relpath(tool))
+    lines = stembridge("doctor", points=LOCAL).out.splitlines()
+    told = {line[8:21].strip(): (line[:8].strip(), line[21:]) for line in lines[:-1] if line[:8].strip()}
+    assert {word for word, _ in told.values()} <= {"ok", "warning", "problem"}
+    assert told["home folder"] == ("ok", str(home))
+    assert told["settings"][1].startswith(f"{home / 'config.toml'};")
+    assert told["ffmpeg"] == ("ok", f"9 in {tool}")
 
 
 def test_doctor_tells_a_home_that_cannot_be_made(stembridge: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,6 +47,23 @@ def test_odd_names_become_printable() -> None:
     assert show(Path(odd)) == r"caf\udce9.flac"
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[2J\x1b]0;owned\x07", r"\x1b[2J\x1b]0;owned\x07"),
+        ("a\x9b31mb\x7f\x00", r"a\x9b31mb\x7f\x00"),
+        ("bad\r\nstembridge: all well\n", "bad stembridge: all well "),
+        ("a \u2028 b\x85c\td", "a b c d"),
+        ("gnp\u202eflac\u2066x\u2069", r"gnp\u202eflac\u2066x\u2069"),
+        ("  note: [red]50 %[/red] 愛 é", "  note: [red]50 %[/red] 愛 é"),
+    ],
+    ids=["ansi", "c1", "lines", "spaces", "bidi", "harmless"],
+)
+def test_words_from_outside_steer_no_terminal(text: str, shown: str) -> None:
+    assert clean(text) == shown
+    assert clean(clean(text)) == shown
+
+
 def test_plural_and_amount() -> None:
     assert (plural(1, "song"), plural(2, "song"), plural(0, "song")) == ("1 song", "2 songs", "0 songs")
     assert (amount(12.0), amount(0.5), amount(1.255), amount(100)) == ("12", "0.5", "1.25", "100")

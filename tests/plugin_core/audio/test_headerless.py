@@ -1,0 +1,113 @@
+"""Bare streams of frames: nothing in them says how long they are, and ffprobe's guess is often wrong."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from plugin_core.audio.mpeg import count_samples
+from plugin_core.audio.probe import probe
+from plugin_core.errors import SourceError
+from tests.audio_files import encode, make_noise, truncate, write_samples
+from tests.plugin_core.audio.test_probe import needs_ffmpeg, no_program
+from tests.plugin_core.audio.test_reader import read_all
+
+RATE = 44100
+SECONDS = 6
+
+
+@pytest.fixture(scope="module")
+def swelling(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six seconds that begin all but silent: the bit rate of the beginning says nothing of the rest."""
+    samples = make_noise(SECONDS * RATE)
+    samples[:RATE] *= 0.001
+    return write_samples(tmp_path_factory.mktemp("swelling") / "s.wav", samples)
+
+
+@pytest.fixture(scope="module")
+def falling(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six seconds that end in silence."""
+    samples = make_noise(SECONDS * RATE)
+    samples[3 * RATE :] = 0
+    return write_samples(tmp_path_factory.mktemp("falling") / "s.wav", samples)
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.aac", ("-b:a", "96k")),
+        ("a.ac3", ()),
+        ("a.eac3", ()),
+        ("a.dts", ("-strict", "-2")),
+        ("a.mlp", ("-strict", "-2")),
+        ("a.thd", ("-strict", "-2")),
+        ("a.mp2", ()),
+        ("a.mp3", ("-b:a", "128k", "-write_xing", "0", "-id3v2_version", "0")),
+        ("v.mp3", ("-q:a", "4", "-write_xing", "0", "-id3v2_version", "0")),
+        ("m.mp3", ("-q:a", "4", "-write_xing", "0", "-id3v2_version", "0", "-ar", "22050")),
+    ],
+    ids=["aac", "ac3", "eac3", "dts", "mlp", "truehd", "mp2", "mp3", "mp3-vbr", "mp3-mpeg2"],
+)
+@pytest.mark.parametrize("song", ["swelling", "falling"])
+def test_stream_is_read_whole(
+    tmp_path: Path, request: pytest.FixtureRequest, song: str, name: str, options: tuple[str, ...]
+) -> None:
+    path = encode(request.getfixturevalue(song), tmp_path / name, *options)
+
+    info = probe(path)
+
+    assert info.frames == 0
+    assert info.duration == pytest.approx(SECONDS, abs=0.15)
+    assert len(read_all(path)) / info.sample_rate == pytest.approx(SECONDS, abs=0.15)
+
+
+@needs_ffmpeg
+def test_cut_adts_stream_is_read_to_its_last_whole_frame_or_refused(tmp_path: Path, falling: Path) -> None:
+    path = truncate(encode(falling, tmp_path / "a.aac"), 0.5)
+
+    with pytest.raises(SourceError, match=r"a\.aac is damaged at 0:0"):
+        read_all(path)
+
+
+@needs_ffmpeg
+def test_mp3_that_libsndfile_would_cut_short_asks_for_ffmpeg(tmp_path: Path, swelling: Path) -> None:
+    path = encode(swelling, tmp_path / "a.mp3", "-q:a", "4", "-write_xing", "0", "-id3v2_version", "0")
+
+    with pytest.raises(SourceError, match=r"MP3 of varying bit rate without a length.*install ffmpeg"):
+        probe(path, which=no_program)
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize(
+    ("name", "rate", "size"),
+    [
+        ("a.mp3", 44100, 1152),
+        ("a.mp3", 22050, 576),
+        ("a.mp3", 11025, 576),
+        ("a.mp2", 44100, 1152),
+        ("a.mp2", 22050, 1152),
+    ],
+)
+def test_frames_are_counted_as_ffprobe_counts_them(
+    tmp_path: Path, falling: Path, name: str, rate: int, size: int
+) -> None:
+    bare = ("-write_xing", "0", "-id3v2_version", "0") if name == "a.mp3" else ()
+    path = encode(falling, tmp_path / name, *bare, "-ar", str(rate))
+    command = ["ffprobe", "-v", "error", "-count_packets", "-show_entries", "stream=nb_read_packets", "-of", "csv=p=0"]
+    packets = int(subprocess.run([*command, path], check=True, capture_output=True).stdout)
+    path.write_bytes(path.read_bytes() + np.random.default_rng(1).bytes(5000))
+
+    with path.open("rb") as opened:
+        assert count_samples(opened.fileno(), 0) == pytest.approx(packets * size, abs=size)
+
+
+def test_nothing_holds_no_frames(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp3"
+    path.write_bytes(b"\xff\xff\xff\xff" * 100)
+    with path.open("rb") as opened:
+        assert count_samples(opened.fileno(), 0) == 0
+        assert count_samples(opened.fileno(), 400) == 0

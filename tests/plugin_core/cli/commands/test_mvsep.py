@@ -1,0 +1,95 @@
+"""``stembridge mvsep``: every command against the simulated service, for people and for programs."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.plugin_core.cli.conftest import Run
+from tests.simulators.mvsep import PREMIUM_TOKEN, MvsepSimulator
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[MvsepSimulator]:
+    with MvsepSimulator(audio="echo") as simulator:
+        monkeypatch.setenv("STEMBRIDGE_MVSEP_BASE_URL", simulator.api)
+        monkeypatch.setenv("STEMBRIDGE_MVSEP_API_TOKEN", PREMIUM_TOKEN)
+        yield simulator
+
+
+@pytest.mark.parametrize("words", ["history", "queue", "news", "demo", "quality list", "quality leaderboard"])
+def test_lists_work_for_people_and_programs(stembridge: Run, service: MvsepSimulator, words: str) -> None:
+    people = stembridge("mvsep", *words.split())
+    programs = stembridge("mvsep", *words.split(), "--json")
+    assert (people.code, programs.code, people.err, programs.err) == (0, 0, "", "")
+    assert people.out.strip()
+    assert programs.events
+    assert PREMIUM_TOKEN not in people.out + programs.out
+
+
+@pytest.mark.parametrize(
+    ("command", "path"), [("premium", "premium"), ("long-filenames", "long_filenames")], ids=["premium", "names"]
+)
+def test_switches_reach_the_service(stembridge: Run, service: MvsepSimulator, command: str, path: str) -> None:
+    for switch, verb in (("on", "enable"), ("off", "disable")):
+        result = stembridge("mvsep", command, switch)
+        assert (result.code, switch in result.out) == (0, True)
+        assert len(service.requests("POST", f"*/app/{verb}_{path}")) == 1
+
+
+def test_a_job_that_is_not_there_has_a_status_and_cannot_be_cancelled(stembridge: Run, service: MvsepSimulator) -> None:
+    status = stembridge("mvsep", "status", "20260101101500-0a1b2c3d4e-song.wav")
+    assert (status.code, "not_found" in status.out) == (0, True)
+    cancel = stembridge("mvsep", "cancel", "20260101101500-0a1b2c3d4e-song.wav")
+    assert cancel.code == 1
+    assert cancel.err.startswith("stembridge: MVSEP separation/cancel")
+    assert len(cancel.err.splitlines()) == 1
+
+
+def test_deleting_asks_first(stembridge: Run, service: MvsepSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    result = stembridge("mvsep", "delete", "20260101101500-0a1b2c3d4e-song.wav")
+    assert (result.code, "--yes" in result.err) == (2, True)
+    assert service.requests("POST", "*/delete") == []
+
+
+def test_an_entry_of_the_quality_checker_lives_and_dies(
+    stembridge: Run, service: MvsepSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "parts.zip"
+    archive.write_bytes(b"PK\x05\x06" + bytes(18))
+    monkeypatch.setattr("sys.stdin", io.StringIO("pass-word\n"))
+    added = stembridge("mvsep", "quality", "add", archive, "--name", "mine", "--text", "made by hand", "--json")
+    assert added.code == 0
+    number = str(added.of("quality_added")[0]["id"])
+    assert "mine" in stembridge("mvsep", "quality", "entry", number).out
+    monkeypatch.setattr("sys.stdin", io.StringIO("pass-word\n"))
+    assert stembridge("mvsep", "quality", "delete", number, "--yes").code == 0
+    gone = stembridge("mvsep", "quality", "entry", number)
+    assert (gone.code, "Job not found" in gone.err) == (1, True)
+
+
+def test_a_zip_that_is_not_there_is_named(stembridge: Run, service: MvsepSimulator) -> None:
+    result = stembridge("mvsep", "quality", "add", "none.zip", "--name", "n", "--text", "t")
+    assert (result.code, "none.zip is no file" in result.err) == (2, True)
+
+
+def test_without_a_token_the_way_in_is_told(
+    stembridge: Run, service: MvsepSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEMBRIDGE_MVSEP_API_TOKEN", "")
+    result = stembridge("mvsep", "history")
+    assert (result.code, "stembridge login mvsep" in result.err) == (3, True)
+
+
+def test_a_wrong_token_is_refused_in_the_services_words(
+    stembridge: Run, service: MvsepSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEMBRIDGE_MVSEP_API_TOKEN", "x" * 30)
+    result = stembridge("mvsep", "history")
+    assert result.code == 3
+    assert len(result.err.splitlines()) == 1
+    assert "x" * 30 not in result.err
