@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Final
 
 import msgspec
 
+from plugin_core.audio.encoder import count_tail
 from plugin_core.audio.formats import AudioFormat, resolve_format
 from plugin_core.audio.info import AudioInfo
 from plugin_core.errors import ResultError
 from plugin_core.model import Part, Separation, Source, Stem
+from plugin_core.naming import canonical, distinct
 from plugin_core.stems.align import Alignment, measure_alignment
 from plugin_core.stems.conform import Shape, can_match_channels
 from plugin_core.stems.copying import copy_file, explain_os_error
@@ -71,25 +73,51 @@ def treat(task: Task, tag_stem: TagStem, stopper: Stopper, report: Callable[[flo
         SourceError: the source cannot be decoded.
         TransientError: the disk is full.
     """
+    root = ready_folder(task.staging, task.template.depth)
+    audio = [part for part in task.parts if part.is_audio]
+    others = [part for part in task.parts if not part.is_audio]
+    try:
+        stems: list[Stem] = []
+        notes: list[str] = []
+        if audio or not others:
+            heard = msgspec.structs.replace(task, parts=tuple(audio))
+            stems, notes = _treat_audio(heard, root, tag_stem, stopper, report)
+        stems += _keep_others(task, others, root, stopper)
+        for folder in {parent for stem in stems for parent in stem.path.parents if parent.is_relative_to(task.staging)}:
+            sync_folder(folder)
+    except OSError as error:
+        raise explain_os_error(error, task.staging) from error
+    return Treated(stems=tuple(stems), notes=tuple(notes))
+
+
+def _treat_audio(
+    task: Task, root: Path, tag_stem: TagStem, stopper: Stopper, report: Callable[[float], None]
+) -> tuple[list[Stem], list[str]]:
     products, notes = list_products(task.parts, task.wish)
     checked = verify_parts(task.source.path, task.parts, stopper)
     alignment = _align(task, checked, stopper)
     chosen = resolve_format(task.wish.format, task.source)
-    root = ready_folder(task.staging, task.template.depth)
-    paths = {root / _path_of(task, product, chosen): product for product in products}
-    try:
-        for path in paths:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        notes += _make_files(task, paths, checked, alignment.lag, chosen, stopper, report)
-        for path, product in paths.items():
-            stopper.check()
-            tag_stem(task.source.path, path, product.title, {**task.provenance, "stem": product.name})
-        stems = tuple(_finish(path, product, stopper) for path, product in paths.items())
-        for folder in {parent for path in paths for parent in path.parents if parent.is_relative_to(task.staging)}:
-            sync_folder(folder)
-    except OSError as error:
-        raise explain_os_error(error, task.staging) from error
-    return Treated(stems=stems, notes=(*_describe_changes(checked, alignment.lag, chosen), *notes))
+    paths = {root / _path_of(task, product, chosen.suffix): product for product in products}
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    notes += _make_files(task, paths, checked, alignment.lag, chosen, stopper, report)
+    for path, product in paths.items():
+        stopper.check()
+        tag_stem(task.source.path, path, product.title, {**task.provenance, "stem": product.name})
+    stems = [_finish(path, product, stopper) for path, product in paths.items()]
+    return stems, [*_describe_changes(checked, alignment.lag, chosen), *notes]
+
+
+def _keep_others(task: Task, parts: Sequence[Part], root: Path, stopper: Stopper) -> list[Stem]:
+    """Stage results that are no audio (MIDI, text) as they came."""
+    stems = []
+    for name, part in zip(distinct([canonical(part.stem) for part in parts]), parts, strict=True):
+        product = Product(name, part.label)
+        path = root / _path_of(task, product, part.path.suffix or ".bin")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        copy_file(part.path, path, stopper.check)
+        stems.append(_finish(path, product, stopper))
+    return stems
 
 
 def _align(task: Task, checked: Checked, stopper: Stopper) -> Alignment:
@@ -107,11 +135,11 @@ def _align(task: Task, checked: Checked, stopper: Stopper) -> Alignment:
     return found
 
 
-def _path_of(task: Task, product: Product, chosen: AudioFormat) -> PurePath:
+def _path_of(task: Task, product: Product, suffix: str) -> PurePath:
     values = template_values(
         task.source.path,
         title=product.title,
-        suffix=chosen.suffix,
+        suffix=suffix,
         provider=task.wish.provider,
         model=task.wish.model or "default",
     )
@@ -184,6 +212,8 @@ def _describe_changes(checked: Checked, lag: int, chosen: AudioFormat) -> list[s
         f"{'cut' if extra > 0 else 'padded'} {abs(extra)} samples at the end to the source's length"
         for extra in sorted(lengths)
     ]
+    if tail := count_tail(chosen, shape.frames):
+        notes.append(f"programs that ignore an M4A's end mark play {tail} samples more; flac, wav and mp3 are exact")
     return notes
 
 

@@ -237,3 +237,34 @@ def test_flat_template(tmp_path: Path) -> None:
     source, parts = make_exact_song(tmp_path)
     treated = run(source, parts, template="{name} [{stem}] ({provider}).{ext}", stems=["bass"])
     assert [treated.stems[0].path] == list((tmp_path / "staging").glob("ready-0-*/Song [[]Bass] (local).flac"))
+
+
+def test_results_that_are_no_audio_are_staged_as_they_came(tmp_path: Path) -> None:
+    source, parts = make_exact_song(tmp_path)
+    midi = [tmp_path / "parts" / "notes.mid", tmp_path / "parts" / "more.mid"]
+    for number, path in enumerate(midi):
+        path.write_bytes(b"MThd" + bytes([number]))
+    extras = [Part(stem="piano", label="Piano", path=path, is_audio=False) for path in midi]
+    tagged: Tagged = []
+    treated = run(source, [*parts, *extras], tagged=tagged)
+    found = by_name(treated)
+    assert [found[name].read_bytes() for name in ("piano", "piano-2")] == [path.read_bytes() for path in midi]
+    assert found["piano"].name == "Song - Piano.mid"
+    assert {path.suffix for path, _, _ in tagged} == {".flac"}
+    assert set(found) == {*(part.stem for part in parts), "piano", "piano-2"}
+
+
+def test_a_result_without_any_audio_is_a_result(tmp_path: Path) -> None:
+    source, _ = make_exact_song(tmp_path)
+    text = tmp_path / "parts" / "words.txt"
+    text.write_text("la la", encoding="utf-8")
+    treated = run(source, [Part(stem="transcription", label="Text", path=text, is_audio=False)], stems=("vocals",))
+    assert [(stem.name, stem.path.read_text(encoding="utf-8")) for stem in treated.stems] == [
+        ("transcription", "la la")
+    ]
+
+
+def test_no_part_at_all_is_no_result(tmp_path: Path) -> None:
+    source, _ = make_exact_song(tmp_path)
+    with pytest.raises(PlacementError):
+        run(source, [])
