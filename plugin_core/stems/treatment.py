@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
 from plugin_core.errors import PlacementError
 from plugin_core.model import Part, Separation
 from plugin_core.naming import RESIDUAL, canonical, distinct, title, without
+
+
+_MIXES: Final = frozenset({"instrumental", "instrumental-only", "back-instrumental"})
+"""Parts that repeat drums, bass and the like where those come as parts of their own."""
 
 
 class Product(msgspec.Struct, frozen=True):
@@ -46,13 +51,20 @@ def list_products(parts: Sequence[Part], wish: Separation) -> tuple[list[Product
     ]
     products += [_subtract(stem, names) for stem in wish.minus]
     if wish.residual:
-        products.append(Product(RESIDUAL, title(RESIDUAL), minus=tuple(range(len(parts)))))
+        products.append(Product(RESIDUAL, title(RESIDUAL), minus=_that_sum(names)))
     if not products:
         raise PlacementError(f"the provider gave none of the wanted stems, only {', '.join(names)}")
     missing = sorted(wanted - {product.name for product in products} - set(names))
     notes = [f"no {stem} came back, only {', '.join(names)}" for stem in missing]
     unique = distinct([product.name for product in products])
     return [msgspec.structs.replace(one, name=name) for one, name in zip(products, unique, strict=True)], notes
+
+
+def _that_sum(names: Sequence[str]) -> tuple[int, ...]:
+    """Return the indexes of the parts that make up the source: a mix of other parts would be subtracted twice."""
+    singles = [name for name in names if name not in _MIXES]
+    has_instruments = any(not name.endswith("vocals") for name in singles)
+    return tuple(index for index, name in enumerate(names) if name not in _MIXES or not has_instruments)
 
 
 def _subtract(stem: str, names: Sequence[str]) -> Product:

@@ -9,37 +9,20 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from enum import StrEnum
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+
+import msgspec
 
 from plugin_core.cli.commands.settings_checks import find_problems, find_strangers
 from plugin_core.cli.display.words import amount, plural
 from plugin_core.errors import StembridgeError
-from plugin_core.model import JobState, show_path
+from plugin_core.model import Finding, JobState, Verdict, show_path
 from plugin_core.presets import load_presets
+from plugin_core.protocols import Examined
 from plugin_core.session import Session
 
 MIN_FREE_BYTES = 2**30
-
-
-class Verdict(StrEnum):
-    """How a check ended."""
-
-    OK = "ok"
-    WARNING = "warning"
-    WRONG = "wrong"
-
-
-class Finding(NamedTuple):
-    """What one check found."""
-
-    name: str
-    verdict: Verdict
-    found: str
-    remedy: str = ""
-
 
 Check = Callable[[Session], Finding]
 
@@ -51,7 +34,22 @@ def run_checks(session: Session) -> Iterator[Finding]:
             finding = check(session)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a check runs plugins, which may raise anything
             finding = _failed(error)
-        yield finding._replace(name=name)
+        yield msgspec.structs.replace(finding, name=name)
+    yield from _examine_providers(session)
+
+
+def _examine_providers(session: Session) -> Iterator[Finding]:
+    """Let each provider look at its own account and service."""
+    for name, provider in session.providers.items():
+        if isinstance(provider, Examined):
+            try:
+                yield from asyncio.run(_examine(provider))
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a provider comes from a plugin
+                yield msgspec.structs.replace(_failed(error), name=name)
+
+
+async def _examine(provider: Examined) -> Sequence[Finding]:
+    return await provider.examine()
 
 
 def _failed(error: BaseException) -> Finding:
@@ -198,12 +196,12 @@ def _show(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
 
 
 def _ok(found: str) -> Finding:
-    return Finding("", Verdict.OK, found)
+    return Finding(name="", verdict=Verdict.OK, found=found)
 
 
 def _warn(found: str, remedy: str) -> Finding:
-    return Finding("", Verdict.WARNING, found, remedy)
+    return Finding(name="", verdict=Verdict.WARNING, found=found, remedy=remedy)
 
 
 def _wrong(found: str, remedy: str) -> Finding:
-    return Finding("", Verdict.WRONG, found, remedy)
+    return Finding(name="", verdict=Verdict.WRONG, found=found, remedy=remedy)

@@ -6,11 +6,12 @@ from collections import Counter
 
 import click
 
-from plugin_core.cli.commands.checks import Finding, Verdict, run_checks
+from plugin_core.cli.commands.checks import run_checks
 from plugin_core.cli.display.records import write_record
 from plugin_core.cli.display.words import clean, encodable, plural
 from plugin_core.cli.face import Face
 from plugin_core.cli.options import JSON_OPTION
+from plugin_core.model import Finding, Verdict
 
 _WORDS = {Verdict.OK: "ok", Verdict.WARNING: "warning", Verdict.WRONG: "problem"}
 _COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.WRONG: "red"}

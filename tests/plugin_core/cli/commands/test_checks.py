@@ -10,7 +10,8 @@ import pytest
 
 from plugin_core import Settings, hookimpl
 from plugin_core.cli.commands import checks
-from plugin_core.cli.commands.checks import CHECKS, Finding, Verdict, run_checks
+from plugin_core.cli.commands.checks import CHECKS, run_checks
+from plugin_core.model import Finding, Verdict
 from plugin_core.plugins import load_plugins
 from plugin_core.providers.local import plugin as local_plugin
 from plugin_core.session import Session

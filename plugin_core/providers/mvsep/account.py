@@ -1,0 +1,174 @@
+"""What the account may do, asked of the service and believed for a moment."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from plugin_core.errors import RefusedError, StembridgeError
+from plugin_core.model import AccountState
+from plugin_core.providers.mvsep.answers import QueueState, User
+from plugin_core.providers.mvsep.settings import NAME
+from plugin_core.settings import Secret
+
+BELIEVED: Final = 60.0
+"""Seconds an answer counts."""
+
+LOGIN: Final = "`stembridge login mvsep`"
+
+FREE_SLOTS: Final = 1
+
+_log = logging.getLogger(__name__)
+
+
+class Asked(Protocol):
+    """What of the client an account needs."""
+
+    async def user(self) -> User:
+        """Ask about the account."""
+        ...
+
+    async def queue(self) -> QueueState:
+        """Ask how busy the service is."""
+        ...
+
+
+class Account:
+    """One account at the service, or none.
+
+    Args:
+        client: asks the service.
+        token: of the account; empty for none.
+        premium_slots: jobs alive at once with premium.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self, client: Asked, token: Secret, *, premium_slots: int, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._client = client
+        self._token = token
+        self._premium_slots = premium_slots
+        self._clock = clock
+        self._user: User | None = None
+        self._until = 0.0
+        self._queue: QueueState | None = None
+        self._queue_until = 0.0
+
+    @property
+    def name(self) -> str:
+        """Name of the account for counting its jobs: a fingerprint tells nothing of the token."""
+        if not self._token:
+            return NAME
+        return f"{NAME}:{hashlib.sha256(b'stembridge mvsep ' + self._token.reveal().encode()).hexdigest()[:12]}"
+
+    def require_token(self) -> None:
+        """Make sure there is an account.
+
+        Raises:
+            RefusedError: there is none.
+        """
+        if not self._token:
+            raise RefusedError("MVSEP needs an account, and no API token is set", remedy=f"use {LOGIN}")
+
+    async def user(self) -> User:
+        """Return the account, asked within the last minute.
+
+        Raises:
+            RefusedError: there is none, or the service does not accept its token.
+            TransientError: the service does not answer.
+        """
+        self.require_token()
+        if self._user is None or self._clock() >= self._until:
+            self._user = await self._client.user()
+            self._until = self._clock() + BELIEVED
+        return self._user
+
+    async def require_quota(self) -> None:
+        """Make sure that a free account may make a job today, as far as the service tells.
+
+        Raises:
+            RefusedError: there is none left.
+        """
+        if is_premium(await self.user()):
+            return
+        if self._queue is None or self._clock() >= self._queue_until:
+            try:
+                self._queue = await self._client.queue()
+            except StembridgeError as error:
+                # The service itself says it at the upload, if so.
+                _log.info("the quota of today is unknown: %s", error)
+                return
+            self._queue_until = self._clock() + BELIEVED
+        if self._queue.free_left is not None and self._queue.free_left <= 0:
+            raise RefusedError(
+                f"MVSEP's {_count(self._queue.free_max)}free separations of today are used up",
+                remedy="try again tomorrow, or with premium",
+            )
+
+    def forget(self) -> None:
+        """Ask anew next time: something was spent."""
+        self._user = None
+        self._queue = None
+
+    async def slots(self) -> int:
+        """Return how many jobs may be alive at once; one where the service does not say."""
+        return self._slots_of(await self.user())
+
+    def _slots_of(self, user: User) -> int:
+        return self._premium_slots if is_premium(user) else FREE_SLOTS
+
+    async def state(self) -> AccountState:
+        """Return what ``stembridge account`` shows.
+
+        Raises:
+            RefusedError: there is no account, or the service does not accept its token.
+            TransientError: the service does not answer.
+        """
+        self.forget()
+        user = await self.user()
+        details = {
+            "name": user.name,
+            "e-mail": user.email,
+            "premium": "on" if user.premium_enabled else "off",
+            "long filenames": _words(user.long_filenames_enabled),
+            "jobs in the queue": str(len(user.current_queue)),
+        }
+        try:
+            details |= describe_queue(await self._client.queue())
+        except StembridgeError as error:
+            details["queue"] = f"unknown: {error.message}"
+        return AccountState(
+            plan="premium" if is_premium(user) else "free",
+            credits=user.premium_minutes,
+            slots=self._slots_of(user),
+            details={name: text for name, text in details.items() if text},
+        )
+
+
+def is_premium(user: User) -> bool:
+    """Tell whether the account's jobs are paid with credits: premium is on, and there are some."""
+    return user.premium_enabled and user.premium_minutes != 0
+
+
+def describe_queue(queue: QueueState) -> dict[str, str]:
+    """Return what the queue means, by name for people."""
+    left = "" if queue.free_left is None else str(queue.free_left)
+    if left and queue.free_max is not None:
+        left += f" of {queue.free_max}"
+    waiting = {"premium": queue.premium, "registered": queue.registered, "unregistered": queue.unregistered}
+    return {
+        "separations left today": left,
+        "queue": ", ".join(f"{count} {name}" for name, count in waiting.items() if count is not None),
+    }
+
+
+def _count(number: int | None) -> str:
+    return "" if number is None else f"{number} "
+
+
+def _words(flag: bool | None) -> str:
+    return "" if flag is None else "on" if flag else "off"

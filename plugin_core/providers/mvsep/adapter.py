@@ -1,0 +1,280 @@
+"""MVSEP as the core sees it: a separator, the account behind it, and what login and doctor need."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from plugin_core.errors import OutcomeUnknownError, RefusedError, ServiceError, UsageError
+from plugin_core.model import (
+    AccountState,
+    Finding,
+    Model,
+    Part,
+    Plan,
+    Question,
+    Separation,
+    Source,
+    Tagging,
+    Ticket,
+)
+from plugin_core.protocols import Finished, Order, Report, Waiting
+from plugin_core.providers.mvsep.account import Account
+from plugin_core.providers.mvsep.algorithms import Algorithm
+from plugin_core.providers.mvsep.answers import Phase
+from plugin_core.providers.mvsep.catalogue import Catalogue
+from plugin_core.providers.mvsep.client import MvsepClient
+from plugin_core.providers.mvsep.enrolment import QUESTIONS, TOKEN, examine, login
+from plugin_core.providers.mvsep.fetching import fetch_results, size_limit
+from plugin_core.providers.mvsep.find import REGIONS, find_hash, locate
+from plugin_core.providers.mvsep.following import GRACE, Pace, read_answer
+from plugin_core.providers.mvsep.links import Links
+from plugin_core.providers.mvsep.models import find_algorithm, list_models
+from plugin_core.providers.mvsep.moments import LOOKED_FOR, SENT_LINK, forget, is_remembered, remember
+from plugin_core.providers.mvsep.planning import make_plan
+from plugin_core.providers.mvsep.settings import BASE_URL, NAME, MvsepSettings
+from plugin_core.providers.mvsep.submitting import SUBMITTED, is_by_link, submit_file, submit_link
+from plugin_core.settings import Secret
+
+if TYPE_CHECKING:
+    from plugin_core.transfer import Transfer
+
+ANY_STAGER: Final = "any"
+"""What ``[mvsep] stager`` says to mean the only one there is."""
+
+_log = logging.getLogger(__name__)
+
+
+class MvsepSeparator:
+    """Splits songs at mvsep.com.
+
+    Args:
+        settings: section ``[mvsep]``.
+        home: stembridge's home, where the list of models is kept.
+        client: the way to the service; default one made of the settings.
+        clock: seconds since the epoch.
+    """
+
+    name = NAME
+    title = "MVSEP: more than a hundred models at mvsep.com, with an account there"
+    remote = True
+    questions: Sequence[Question] = QUESTIONS
+    section = NAME
+    token = TOKEN
+
+    def __init__(
+        self,
+        settings: MvsepSettings,
+        home: Path,
+        *,
+        client: MvsepClient | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.settings = settings
+        self.client = client or make_client(settings, settings.api_token)
+        self._clock = clock
+        self._account = Account(self.client, settings.api_token, premium_slots=settings.slots, clock=clock)
+        self._links = Links(self.client, clock)
+        self._seen: dict[str, None] = {}
+        self._pace = Pace(
+            first=settings.poll_first, longest=settings.poll_longest, unknown_hours=settings.unknown_hours
+        )
+        # Who has no account has not asked for anything to be sent anywhere.
+        is_wanted = bool(settings.api_token) or self.client.base_url != BASE_URL
+        self.catalogue = Catalogue(
+            self.client.algorithms if is_wanted else None,
+            home,
+            base_url=self.client.base_url,
+            max_age=settings.catalogue_hours * 3600,
+            clock=clock,
+        )
+
+    @property
+    def stager(self) -> str | None:
+        """Name of the stager to use; None when sources are uploaded."""
+        wish = self.settings.stager.strip()
+        return None if not wish else "" if wish == ANY_STAGER else wish
+
+    def account(self) -> str:
+        """Name the account by a fingerprint of its token."""
+        return self._account.name
+
+    async def slots(self) -> int:
+        """Return how many jobs may be alive at once: one, or the setting with premium."""
+        return await self._account.slots()
+
+    async def account_state(self) -> AccountState:
+        """Ask for plan, credits, queue and limits."""
+        return await self._account.state()
+
+    async def login(self, answers: Mapping[str, Secret]) -> Mapping[str, Secret]:
+        """Turn e-mail and password, or a token, into the setting to keep."""
+        return await login(self._client_with, answers)
+
+    async def examine(self) -> Sequence[Finding]:
+        """Look at token, service, account and list of models."""
+        return await examine(self._account, self.catalogue, self.settings)
+
+    async def models(self) -> Sequence[Model]:
+        """List what a song can be given to; needs no account."""
+        return list_models((await self.catalogue.listing()).algorithms)
+
+    async def plan(self, source: Source, wish: Separation) -> Plan:
+        """Check the wish against catalogue and account, and fill in its defaults.
+
+        Raises:
+            UsageError: unknown model, option, value or format.
+            RefusedError: no account, or it may not use model or format, or has too few credits for either.
+            TransientError: the service does not answer.
+        """
+        self._account.require_token()
+        listing = await self.catalogue.listing()
+        algorithm = find_algorithm(listing.algorithms, wish.model or self.settings.model)
+        plan = make_plan(algorithm, source, wish, await self._account.user())
+        await self._account.require_quota()
+        return msgspec.structs.replace(plan, notes=(listing.note, *plan.notes)) if listing.note else plan
+
+    async def submit(self, order: Order, report: Report) -> Ticket:
+        """Upload the source, or name its link, and create the job.
+
+        Raises:
+            OutcomeUnknownError: sent, and the answer lost.
+            TransientError: surely not created.
+            ServiceError: refused, in the service's own words.
+        """
+        self._account.require_token()
+        for moment in (LOOKED_FOR, SENT_LINK):
+            await asyncio.to_thread(forget, order.folder, moment)
+        wish = _wish(order)
+        try:
+            if order.url:
+                ticket = await submit_link(self.client, order, wish, self._clock)
+            else:
+                ticket = await submit_file(self.client, order, wish, report, self._clock)
+        finally:
+            self._account.forget()
+        self._seen[ticket.origin] = None
+        return ticket
+
+    async def find(self, order: Order) -> Ticket | None:
+        """Look for the job in queue and history; None only after the service had time to list it.
+
+        Raises:
+            OutcomeUnknownError: they cannot be read, or the job may be listed yet.
+        """
+        now = self._clock()
+        since = await asyncio.to_thread(remember, order.folder, LOOKED_FOR, now)
+        found = await find_hash(self.client, order.key)
+        if found is None:
+            is_link = await asyncio.to_thread(is_remembered, order.folder, SENT_LINK)
+            if now - since < (GRACE if is_link else self.settings.register_seconds):
+                raise OutcomeUnknownError("MVSEP lists no such job yet", remedy="it is looked for again")
+            return None
+        origin = await locate(self.client, found, self._origins())
+        return Ticket(remote_id=found, origin=origin or self.client.base_url, data={SUBMITTED: repr(now)})
+
+    async def poll(self, order: Order, report: Report) -> Waiting | Finished:  # noqa: ARG002
+        """Ask how far the job is; a job by link is followed to its real hash first.
+
+        Raises:
+            ServiceError: failed, gone, empty, or in no known state for too long.
+            TransientError: the service does not answer.
+        """
+        ticket = _ticket(order)
+        if is_by_link(ticket):
+            real = await self._links.follow(order, ticket, self._pace)
+            if isinstance(real, Waiting):
+                return real
+            ticket = real
+        answer = await self.client.get(ticket.remote_id, origin=ticket.origin)
+        algorithm = await self._algorithm_of(order) if answer.phase is Phase.DONE else None
+        return await asyncio.to_thread(
+            read_answer, order, ticket.remote_id, answer, self._pace, algorithm, self._clock()
+        )
+
+    async def fetch(self, order: Order, report: Report) -> Sequence[Part]:
+        """Download every result, resuming what is there.
+
+        Raises:
+            ServiceError: a file is gone, too large, or not as announced.
+            TransientError: network or disk.
+        """
+
+        async def transcription() -> Sequence[object]:
+            ticket = await self._real(order)
+            return (await self.client.get(ticket.remote_id, origin=ticket.origin)).transcription
+
+        limit = size_limit(order.source, self.settings.max_file_mb << 20)
+        return await fetch_results(self.client, order, report, transcription, limit=limit)
+
+    async def cancel(self, order: Order) -> None:
+        """Cancel at the service, which gives the credits back while the job waits.
+
+        Raises:
+            ServiceError: it is too late, or there is no such job.
+        """
+        ticket = await self._real(order)
+        await self.client.cancel(ticket.remote_id, origin=ticket.origin)
+        self._account.forget()
+
+    async def release(self, order: Order) -> None:
+        """Delete the job at the service, if the setting says so and its results were fetched."""
+        self._links.forget(order.key)
+        if not (self.settings.delete_after and order.ticket is not None and order.results):
+            return
+        ticket = await self._real(order)
+        try:
+            await self.client.delete(ticket.remote_id, origin=ticket.origin)
+        except RefusedError:
+            raise
+        except ServiceError as error:
+            # What is gone already is as good as deleted.
+            _log.info("job %s is not deleted at MVSEP: %s", order.key, error)
+
+    async def _real(self, order: Order) -> Ticket:
+        """Return the ticket with the real hash if the service has one by now, else as it is."""
+        ticket = _ticket(order)
+        if not is_by_link(ticket):
+            return ticket
+        real = await self._links.follow(order, ticket, self._pace)
+        return ticket if isinstance(real, Waiting) else real
+
+    async def _algorithm_of(self, order: Order) -> Algorithm | None:
+        """Return the job's model; a list that has lost it must not lose the job."""
+        algorithms = (await self.catalogue.listing()).algorithms
+        return next((one for one in algorithms if one.id == _wish(order).model), None)
+
+    def _origins(self) -> Sequence[str]:
+        """Return every node a job may live on: the base, where other jobs went, then those known of."""
+        base = self.client.base_url
+        known = self.settings.nodes or (REGIONS if base == BASE_URL else ())
+        return tuple(dict.fromkeys((base, *self._seen, *known)))
+
+    def _client_with(self, token: Secret) -> MvsepClient:
+        return make_client(self.settings, token, self.client.transfer)
+
+
+def make_client(settings: MvsepSettings, token: Secret, transfer: Transfer | None = None) -> MvsepClient:
+    """Return a client that trusts the nodes of the settings with the token."""
+    trusted = {urlsplit(node).hostname or "" for node in settings.nodes} - {""}
+    return MvsepClient(settings.base_url, token, trusted=trusted, transfer=transfer)
+
+
+def _wish(order: Order) -> Separation:
+    operation: Separation | Tagging = order.operation
+    if not isinstance(operation, Separation):
+        raise UsageError(f"the provider {NAME!r} separates and does not label")
+    return operation
+
+
+def _ticket(order: Order) -> Ticket:
+    if order.ticket is None:
+        raise ServiceError(f"job {order.key} has no hash at MVSEP", remedy="retry the job")
+    return order.ticket

@@ -1,0 +1,138 @@
+"""Reading JSON whose types drift: numbers as text, booleans as numbers, lists as null, objects as JSON in a string.
+
+``read`` fills a struct field by field; a value that cannot be what its field says becomes the field's default, keys
+nobody declared are ignored. Nothing in here raises for anything a service can send.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import types
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+import msgspec
+
+from plugin_core.settings import Secret
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+_YES = frozenset({"1", "true", "yes", "on"})
+_NO = frozenset({"0", "false", "no", "off", ""})
+
+
+def read(kind: type[S], data: object) -> S:
+    """Fill a struct, all of whose fields have defaults, from a JSON value of any shape."""
+    source = as_mapping(data)
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        value = _coerce(field.type, source.get(field.encode_name))
+        if value is not None:
+            values[field.name] = value
+    return kind(**values)
+
+
+def read_all(kind: type[S], data: object) -> tuple[S, ...]:
+    """Read a list of structs; what is no object in it is left out."""
+    return tuple(read(kind, item) for item in as_list(data) if isinstance(item, Mapping))
+
+
+def as_mapping(value: object) -> dict[str, Any]:
+    """Return an object, also from JSON text or a list (its positions become keys); {} for anything else."""
+    value = _unwrap(value)
+    if isinstance(value, Mapping):
+        return {str(key): item for key, item in value.items()}
+    if isinstance(value, list):
+        return {str(position): item for position, item in enumerate(value)}
+    return {}
+
+
+def as_list(value: object) -> list[Any]:
+    """Return a list, also from JSON text or an object's values; [] for anything else."""
+    value = _unwrap(value)
+    if isinstance(value, Mapping):
+        return list(value.values())
+    return list(value) if isinstance(value, list) else []
+
+
+def as_text(value: object) -> str:
+    """Return text, also of a number; "" for anything else."""
+    if isinstance(value, bool):
+        return str(int(value))
+    return str(value) if isinstance(value, str | int | float) else ""
+
+
+def as_number(value: object) -> float | None:
+    """Return a finite number, also from text; None for anything else."""
+    if not isinstance(value, str | int | float):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def as_count(value: object) -> int | None:
+    """Return a whole number, also from text; None for anything else."""
+    if isinstance(value, int):
+        return int(value)
+    number = as_number(value)
+    return None if number is None else int(number)
+
+
+def as_flag(value: object) -> bool | None:
+    """Return yes or no from a boolean, a number or a word; None for anything else."""
+    if isinstance(value, bool | int | float):
+        return bool(value)
+    if isinstance(value, str):
+        word = value.strip().lower()
+        return True if word in _YES else False if word in _NO else None
+    return None
+
+
+def as_texts(value: object) -> dict[str, str]:
+    """Return an object of texts, in the order sent; null values are left out."""
+    return {key: as_text(item) for key, item in as_mapping(value).items() if item is not None}
+
+
+def _unwrap(value: object) -> object:
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return value
+
+
+def _coerce(kind: Any, value: object) -> Any:
+    """Turn a JSON value into what a field holds; None when it cannot be."""
+    if value is None:
+        return None
+    if get_origin(kind) in (Union, types.UnionType):
+        kind = next(each for each in get_args(kind) if each is not type(None))
+    if get_origin(kind) is tuple:
+        return _coerce_items(get_args(kind)[0], value)
+    if get_origin(kind) is dict:
+        return as_texts(value) if get_args(kind)[1] is str else as_mapping(value)
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return read(kind, value) if isinstance(_unwrap(value), Mapping) else None
+    return _coerce_plain(kind, value)
+
+
+def _coerce_items(kind: Any, value: object) -> tuple[Any, ...]:
+    items: Sequence[Any] = [_coerce(kind, item) for item in as_list(value)]
+    return tuple(item for item in items if item is not None)
+
+
+def _coerce_plain(kind: Any, value: object) -> Any:
+    if kind is Secret:
+        return Secret(as_text(value))
+    if kind is str:
+        return as_text(value)
+    if kind is bool:
+        return as_flag(value)
+    if kind is int:
+        return as_count(value)
+    return as_number(value) if kind is float else value

@@ -1,0 +1,32 @@
+"""The five places where the service writes what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from plugin_core.providers.mvsep.answers.drift import as_mapping, as_text
+
+
+def read_words(payload: object) -> tuple[str, ...]:
+    """Return every message in a body, verbatim, in the order found and none twice.
+
+    Knows ``errors`` (list, object of lists, text), ``data.message``, ``message`` (text or object of lists),
+    ``error`` and ``msg``.
+    """
+    body = as_mapping(payload)
+    data = body.get("data")
+    places = [body.get("errors"), as_mapping(data).get("message"), body.get("message"), body.get("error")]
+    places.append(as_mapping(data).get("errors"))
+    if isinstance(data, str):
+        places.append(data)
+    found = [text for place in places for text in _flatten(place)]
+    return tuple(dict.fromkeys(found))
+
+
+def _flatten(value: object) -> list[str]:
+    if isinstance(value, Mapping):
+        return [text for item in value.values() for text in _flatten(item)]
+    if isinstance(value, list):
+        return [text for item in value for text in _flatten(item)]
+    text = as_text(value).strip()
+    return [text] if text and not isinstance(value, bool) else []

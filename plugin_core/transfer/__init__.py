@@ -1,0 +1,26 @@
+"""HTTP for every service: one factory, retries, rate budgets, redaction, streaming up and resumable down.
+
+Importing this does not import httpx; that waits until the first request.
+"""
+
+from __future__ import annotations
+
+from plugin_core.transfer.bodies import Body, Data, FileBody, FilePart, Form, Multipart, StreamBody
+from plugin_core.transfer.calls import Answer, Bytes, Call, Dialect, Signer
+from plugin_core.transfer.exchange import Transfer
+
+__all__ = [
+    "Answer",
+    "Body",
+    "Bytes",
+    "Call",
+    "Data",
+    "Dialect",
+    "FileBody",
+    "FilePart",
+    "Form",
+    "Multipart",
+    "Signer",
+    "StreamBody",
+    "Transfer",
+]

@@ -1,0 +1,234 @@
+"""Request bodies whose length is known before the first byte and that never lie in memory whole."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import quote_plus
+
+from plugin_core.settings import Secret
+from plugin_core.transfer.files import FileReader
+
+
+class Opened(Protocol):
+    """A body ready for one try."""
+
+    @property
+    def length(self) -> int:
+        """Bytes that ``blocks`` will give."""
+        ...
+
+    def blocks(self) -> AsyncGenerator[bytes]:
+        """Give the bytes; to be read once.
+
+        Raises:
+            SourceError: a file is gone, unreadable, or no longer what it was when it was opened.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of files."""
+        ...
+
+
+class Body(Protocol):
+    """What a request carries."""
+
+    @property
+    def content_type(self) -> str:
+        """Its media type; "" for none."""
+        ...
+
+    @property
+    def can_rewind(self) -> bool:
+        """Whether it can be opened again, so that the request may be tried again."""
+        ...
+
+    async def open(self) -> Opened:
+        """Open it for one try."""
+        ...
+
+
+@dataclass(frozen=True)
+class Data:
+    """Bytes at hand: JSON, XML, an empty body."""
+
+    content: bytes = field(default=b"", repr=False)
+    content_type: str = ""
+    can_rewind: bool = True
+
+    async def open(self) -> Opened:
+        """Open it for one try."""
+        return _OpenedPieces([self.content])
+
+
+@dataclass(frozen=True)
+class Form:
+    """Fields as ``application/x-www-form-urlencoded``."""
+
+    fields: Mapping[str, str]
+    content_type: str = "application/x-www-form-urlencoded"
+    can_rewind: bool = True
+
+    async def open(self) -> Opened:
+        """Open it for one try."""
+        pairs = (f"{quote_plus(name)}={quote_plus(_reveal(value))}" for name, value in self.fields.items())
+        return _OpenedPieces(["&".join(pairs).encode()])
+
+
+@dataclass(frozen=True)
+class FileBody:
+    """A file as it is, or a stretch of it, for PUT.
+
+    Args:
+        path: where it is.
+        content_type: its media type.
+        offset: bytes before the stretch.
+        length: bytes of the stretch; default all that follow.
+    """
+
+    path: Path
+    content_type: str = "application/octet-stream"
+    can_rewind: bool = True
+    offset: int = 0
+    length: int | None = None
+
+    async def open(self) -> Opened:
+        """Open it for one try.
+
+        Raises:
+            SourceError: it cannot be read.
+        """
+        return _OpenedPieces([await FileReader.open(self.path, self.offset, self.length)])
+
+
+@dataclass(frozen=True)
+class StreamBody:
+    """Bytes that come once, of a known length: a request that carries them is never tried again."""
+
+    stream: AsyncGenerator[bytes] = field(repr=False)
+    length: int
+    content_type: str = "application/octet-stream"
+    can_rewind: bool = False
+
+    async def open(self) -> Opened:
+        """Open it for its only try."""
+        return _OpenedStream(self.stream, self.length)
+
+
+@dataclass(frozen=True)
+class FilePart:
+    """One file of a multipart body.
+
+    Args:
+        field: the form field's name.
+        path: where the file is.
+        name: the file name the other side is told; default the path's own.
+        content_type: its media type.
+    """
+
+    field: str
+    path: Path
+    name: str = ""
+    content_type: str = "application/octet-stream"
+
+    @property
+    def shown_name(self) -> str:
+        """The file name as it is sent, before quoting."""
+        return self.name or self.path.name
+
+
+@dataclass(frozen=True)
+class Multipart:
+    """Fields and files as ``multipart/form-data``, fields first."""
+
+    fields: Mapping[str, str]
+    files: Sequence[FilePart] = ()
+    boundary: str = field(default_factory=lambda: f"stembridge-{secrets.token_hex(16)}")
+    can_rewind: bool = True
+
+    @property
+    def content_type(self) -> str:
+        """Its media type, with the boundary."""
+        return f"multipart/form-data; boundary={self.boundary}"
+
+    async def open(self) -> Opened:
+        """Open it for one try.
+
+        Raises:
+            SourceError: a file cannot be read.
+        """
+        opened = _OpenedPieces([self._head()])
+        try:
+            for part in self.files:
+                opened.pieces += [self._part_head(part), await FileReader.open(part.path), b"\r\n"]
+        except BaseException:
+            await opened.close()
+            raise
+        opened.pieces.append(f"--{self.boundary}--\r\n".encode())
+        return opened
+
+    def _head(self) -> bytes:
+        return b"".join(
+            f'--{self.boundary}\r\nContent-Disposition: form-data; name="{_quote(name)}"\r\n\r\n'.encode()
+            + _reveal(value).encode("utf-8", "replace")
+            + b"\r\n"
+            for name, value in self.fields.items()
+        )
+
+    def _part_head(self, part: FilePart) -> bytes:
+        return (
+            f"--{self.boundary}\r\nContent-Disposition: form-data; "
+            f'name="{_quote(part.field)}"; filename="{_quote(part.shown_name)}"\r\n'
+            f"Content-Type: {part.content_type}\r\n\r\n"
+        ).encode("utf-8", "replace")
+
+
+class _OpenedPieces:
+    """Bytes and files, one after the other."""
+
+    def __init__(self, pieces: list[bytes | FileReader]) -> None:
+        self.pieces = pieces
+
+    @property
+    def length(self) -> int:
+        return sum(piece.size if isinstance(piece, FileReader) else len(piece) for piece in self.pieces)
+
+    async def blocks(self) -> AsyncGenerator[bytes]:
+        for piece in self.pieces:
+            if isinstance(piece, FileReader):
+                async for block in piece.blocks():
+                    yield block
+            elif piece:
+                yield piece
+
+    async def close(self) -> None:
+        for piece in self.pieces:
+            if isinstance(piece, FileReader):
+                await piece.close()
+
+
+class _OpenedStream:
+    """Somebody else's bytes."""
+
+    def __init__(self, stream: AsyncGenerator[bytes], length: int) -> None:
+        self._stream = stream
+        self.length = length
+
+    def blocks(self) -> AsyncGenerator[bytes]:
+        return self._stream
+
+    async def close(self) -> None:
+        await self._stream.aclose()
+
+
+def _reveal(value: str) -> str:
+    return value.reveal() if isinstance(value, Secret) else value
+
+
+def _quote(text: str) -> str:
+    """Quote a name for a header as browsers do."""
+    return text.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A").replace("\0", "")

@@ -1,0 +1,218 @@
+"""Bringing one file here: resumed where it broke off, checked, and under its name only when it is whole."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+import httpx
+
+from plugin_core.errors import ServiceError, StembridgeError, TransientError
+from plugin_core.transfer import ranges
+from plugin_core.transfer.addresses import check_url, resolve
+from plugin_core.transfer.calls import Bytes
+from plugin_core.transfer.collecting import collect
+from plugin_core.transfer.parts import Note, PartFile, place_of
+from plugin_core.transfer.redaction import redact_url
+from plugin_core.transfer.redirects import MOST
+from plugin_core.transfer.waits import LONGEST, read_retry_after
+from plugin_core.transfer.wire import describe
+
+T = TypeVar("T")
+
+RESUMPTIONS: Final = 200
+"""Tries in all, also of a download that gets a little further each time."""
+
+_AGAIN: Final = frozenset({408, 425, 429})
+
+
+@dataclass(frozen=True)
+class _Broken:
+    """A try that did not bring the whole file."""
+
+    words: str
+    retry_after: float | None = None
+
+
+@dataclass
+class Download:
+    """One file to bring.
+
+    Args:
+        client: carries no credentials.
+        what: its name in messages.
+        url: where the file is.
+        part: where its bytes are collected.
+        size: announced bytes; None when nobody said.
+        md5: announced digest; "" when nobody said.
+        limit: most bytes accepted.
+        report: told of bytes written.
+        clock: seconds since the epoch.
+    """
+
+    client: httpx.AsyncClient
+    what: str
+    url: str
+    part: PartFile
+    size: int | None
+    md5: str
+    limit: int
+    report: Bytes | None
+    clock: Callable[[], float]
+
+    async def run(
+        self, target: Path, earlier: Sequence[Path], tries: int, back_off: Callable[[int, float], Awaitable[None]]
+    ) -> int:
+        """Bring it to ``target``; ``tries`` counts tries in a row that brought nothing new."""
+        await self._on_disk(self.part.open, place_of(self.url), earlier)
+        try:
+            await self._complete(tries, back_off)
+            await self._on_disk(self.part.finish, target)
+        finally:
+            await self._on_disk(self.part.close)
+        return self.part.length
+
+    async def _complete(self, tries: int, back_off: Callable[[int, float], Awaitable[None]]) -> None:
+        fruitless = 0
+        broken: _Broken | None = None
+        for _ in range(RESUMPTIONS):
+            before = self.part.length
+            broken = await self._try()
+            if broken is None:
+                return
+            fruitless = 0 if self.part.length > before else fruitless + 1
+            if fruitless >= tries or (broken.retry_after or 0.0) > LONGEST:
+                break
+            await back_off(max(fruitless, 1), broken.retry_after or 0.0)
+        assert broken is not None
+        raise TransientError(f"{self.what}: {redact_url(self.url)}: {broken.words}", retry_after=broken.retry_after)
+
+    async def _try(self) -> _Broken | None:
+        """Bring what is missing; None once the file is whole."""
+        note = self.part.note
+        if note is None or note.total is None or self.part.length < note.total:
+            broken = await self._fetch()
+            if broken is not None:
+                return broken
+        return await self._check()
+
+    async def _fetch(self) -> _Broken | None:
+        try:
+            async with self._open_response() as response:
+                broken = await self._accept(response)
+                if broken is not None or response.status_code == 416:
+                    return broken
+                await collect(response, self._write)
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
+            return _Broken(describe(error).words)
+        return None
+
+    @asynccontextmanager
+    async def _open_response(self) -> AsyncIterator[httpx.Response]:
+        check_url(self.url)
+        url = self.url
+        headers = {"Accept-Encoding": "identity", **ranges.range_headers(self.part.note, self.part.length)}
+        for _ in range(MOST):
+            async with self.client.stream("GET", url, headers=headers) as response:
+                if not response.has_redirect_location:
+                    yield response
+                    return
+                url = resolve(url, response.headers["location"])
+        raise ServiceError(f"{self.what} points from one place to the next without end")
+
+    async def _accept(self, response: httpx.Response) -> _Broken | None:
+        """Decide from the headers whether the bytes that follow are wanted, and where they go."""
+        status, headers = response.status_code, response.headers
+        if status >= 500 or status in _AGAIN:
+            return _Broken(f"HTTP {status}", read_retry_after(headers.get("retry-after"), self.clock()))
+        if status == 416:
+            return await self._accept_end(response)
+        if status not in (200, 206):
+            raise self._refused(status)
+        if headers.get("content-type", "").startswith("text/html"):
+            return _Broken("a web page instead of the file")
+        if headers.get("content-encoding", "identity") not in ("", "identity"):
+            return _Broken(f"the file came encoded ({headers['content-encoding'][:20]})")
+        if status == 206:
+            return await self._accept_rest(response)
+        return await self._begin(response, ranges.read_length(headers))
+
+    async def _accept_end(self, response: httpx.Response) -> _Broken | None:
+        """There is nothing behind our part: it is whole, or it is no part of this file."""
+        span = ranges.read_span(response.headers)
+        note = self.part.note
+        is_whole = span is not None and span.total == self.part.length and note is not None
+        if is_whole and note is not None and note.total in (None, self.part.length):
+            return None
+        await self._forget()
+        return _Broken("the file is not the one that was begun")
+
+    async def _accept_rest(self, response: httpx.Response) -> _Broken | None:
+        if ranges.continues(response.headers, self.part.note, self.part.length):
+            return None
+        await self._forget()
+        return _Broken("the service resumed at another place")
+
+    async def _begin(self, response: httpx.Response, total: int | None) -> _Broken | None:
+        if total is not None and total > self.limit:
+            raise self._too_large()
+        if total is not None and self.size is not None and total != self.size:
+            return _Broken(f"{total} bytes, but {self.size} were announced")
+        note = Note(place=place_of(self.url), validator=ranges.read_validator(response.headers), total=total)
+        await self._on_disk(self.part.begin, note)
+        return None
+
+    async def _write(self, pieces: list[bytes]) -> None:
+        if self.part.length + sum(map(len, pieces)) > self.limit:
+            raise self._too_large()
+        await self._on_disk(self.part.append, pieces)
+        if self.report is not None and self.part.note is not None:
+            self.report(self.part.length, self.part.note.total or self.size)
+
+    async def _check(self) -> _Broken | None:
+        """Compare what is there with what was promised; None when it is the whole file."""
+        length = self.part.length
+        total = self.part.note.total if self.part.note is not None else None
+        if total is not None and length < total:
+            return _Broken(f"it broke off after {length} of {total} bytes")
+        expected = total if total is not None else self.size
+        if expected is not None and length != expected:
+            await self._forget()
+            return _Broken(f"{length} bytes came, but {expected} were announced")
+        if self.md5 and await self._on_disk(self.part.digest) != self.md5:
+            await self._forget()
+            return _Broken("its digest is not the announced one")
+        return None
+
+    async def _forget(self) -> None:
+        await self._on_disk(self.part.begin, Note(place=place_of(self.url)))
+
+    async def _on_disk(self, work: Callable[..., T], *args: object) -> T:
+        """Do something slow in a thread; when this task is cancelled, end only after the thread has."""
+        done = asyncio.ensure_future(asyncio.to_thread(work, *args))
+        try:
+            return await asyncio.shield(done)
+        except asyncio.CancelledError:
+            await asyncio.wait([done])
+            done.exception()
+            raise
+        except OSError as error:
+            raise _explain(self.part.path, error) from error
+
+    def _refused(self, status: int) -> ServiceError:
+        reason = "the file is gone" if status in (404, 410) else "the file cannot be had"
+        return ServiceError(f"{self.what}: {redact_url(self.url)}: {reason} (HTTP {status})")
+
+    def _too_large(self) -> ServiceError:
+        return ServiceError(f"{self.what}: {redact_url(self.url)} is larger than {self.limit} bytes")
+
+
+def _explain(path: Path, error: OSError) -> StembridgeError:
+    # Reading and writing of audio shares these words; its package is heavy and needed here only when a disk fails.
+    from plugin_core.audio.write_errors import explain_write_error
+
+    return explain_write_error(path, error)

@@ -1,0 +1,152 @@
+"""Reading a file for an upload: in blocks, in a thread, and only as long as it stays the same file."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import stat
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from plugin_core.errors import SourceError, StembridgeError, TransientError
+from plugin_core.model import show_path
+
+BLOCK: Final = 1 << 20
+SMALLEST: Final = 1 << 16
+QUICK: Final = 0.25
+"""Seconds: pieces that leave faster may grow."""
+SLOW: Final = 4.0
+
+_AWAY: Final = frozenset({errno.EIO, errno.ENODEV, errno.ENXIO, errno.ETIMEDOUT, getattr(errno, "ESTALE", errno.EIO)})
+
+
+class FileReader:
+    """One opened file or a stretch of it, read once to the end it had when it was opened.
+
+    Args:
+        path: for messages.
+        file: opened.
+        offset: bytes before the stretch.
+        length: bytes of the stretch; default all that follow.
+    """
+
+    def __init__(self, path: Path, file: BinaryIO, offset: int = 0, length: int | None = None) -> None:
+        self.path = path
+        self._file = file
+        self._stamp = _stamp(file)
+        rest = max(self._stamp[0] - offset, 0)
+        self.size = rest if length is None else min(length, rest)
+        file.seek(offset)
+        self._ahead: asyncio.Future[bytes] | None = None
+
+    @classmethod
+    async def open(cls, path: Path, offset: int = 0, length: int | None = None) -> FileReader:
+        """Open a file.
+
+        Raises:
+            SourceError: it cannot be read, or is no regular file.
+            TransientError: its disk or share is away.
+        """
+        return cls(path, await asyncio.to_thread(_open_regular, path), offset, length)
+
+    async def blocks(self) -> AsyncGenerator[bytes]:
+        """Give the file's bytes; the next block is read while one is sent.
+
+        Raises:
+            SourceError: the file changed; its last bytes are then held back, so that no request is completed with it.
+            TransientError: its disk or share went away.
+        """
+        left = self.size
+        pace = _Pace()
+        self._read_ahead(left)
+        while left:
+            block = await self._next_block()
+            left -= len(block)
+            if left:
+                self._read_ahead(left)
+            else:
+                await self._check_unchanged()
+            async for piece in pace.cut(block):
+                yield piece
+
+    async def close(self) -> None:
+        """Close the file, once nothing reads from it."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            await asyncio.wait([ahead])
+            ahead.exception()
+        await asyncio.to_thread(self._file.close)
+
+    def _read_ahead(self, left: int) -> None:
+        loop = asyncio.get_running_loop()
+        self._ahead = loop.run_in_executor(None, self._file.read, min(BLOCK, left))
+
+    async def _next_block(self) -> bytes:
+        assert self._ahead is not None
+        try:
+            block = await asyncio.shield(self._ahead)
+        except OSError as error:
+            raise explain_read_error(self.path, error) from error
+        self._ahead = None
+        if not block:
+            raise self._changed()
+        return block
+
+    async def _check_unchanged(self) -> None:
+        if await asyncio.to_thread(_stamp, self._file) != self._stamp:
+            raise self._changed()
+
+    def _changed(self) -> SourceError:
+        return SourceError(
+            f"{show_path(self.path)} changed while it was uploaded", remedy="try again once nothing writes to it"
+        )
+
+
+class _Pace:
+    """How much is handed to the network at once: much on a fast line, little on a slow one.
+
+    Each piece has its own time to leave, so small ones tell a slow line from a stalled one, and make progress seen.
+    """
+
+    def __init__(self) -> None:
+        self._size = SMALLEST
+
+    async def cut(self, block: bytes) -> AsyncGenerator[bytes]:
+        """Give a block in pieces that suit the line."""
+        loop = asyncio.get_running_loop()
+        start = 0
+        while start < len(block):
+            size, began = self._size, loop.time()
+            yield block[start : start + size]
+            start += size
+            self._learn(loop.time() - began)
+
+    def _learn(self, seconds: float) -> None:
+        if seconds < QUICK:
+            self._size = min(self._size * 2, BLOCK)
+        elif seconds > SLOW:
+            self._size = max(self._size // 2, SMALLEST)
+
+
+def explain_read_error(path: Path, error: OSError) -> StembridgeError:
+    """Turn the system's refusal to read into words: a lost disk or share passes, anything else does not."""
+    if error.errno in _AWAY:
+        return TransientError(f"{show_path(path)} cannot be read now: {error.strerror}", remedy="check the disk")
+    return SourceError(f"{show_path(path)} cannot be read: {error.strerror or error}")
+
+
+def _open_regular(path: Path) -> BinaryIO:
+    try:
+        # Opening a pipe nobody writes to would wait for ever.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise SourceError(f"{show_path(path)} is not a file")
+        return path.open("rb", buffering=0)
+    except OSError as error:
+        raise explain_read_error(path, error) from error
+
+
+def _stamp(file: BinaryIO) -> tuple[int, int]:
+    status = os.fstat(file.fileno())
+    return status.st_size, status.st_mtime_ns

@@ -1,0 +1,135 @@
+"""A download under way: the bytes so far, and a note beside them of what they are the beginning of."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import msgspec
+
+from plugin_core.transfer.redaction import redact_url
+
+BLOCK: Final = 1 << 20
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True):
+    """What a part belongs to."""
+
+    place: str
+    """Digest of the address, without what signs it."""
+    validator: str = ""
+    """ETag or date that an ``If-Range`` may name; "" when the service gave none."""
+    total: int | None = None
+    """Bytes of the whole."""
+
+
+def place_of(url: str) -> str:
+    """Return what tells one address from another, however it is signed this time; holds no secret."""
+    return hashlib.sha256(redact_url(url).encode("utf-8", "replace")).hexdigest()
+
+
+class PartFile:
+    """One part; every method blocks and may raise OSError."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.note_path = path.with_name(f"{path.name}.note")
+        self.note: Note | None = None
+        self.length = 0
+        self._file: BinaryIO | None = None
+
+    def open(self, place: str, earlier: Sequence[Path] = ()) -> None:
+        """Take up what is there of this place, or the longest of ``earlier`` that belongs to it, or nothing."""
+        self.note = _read_note(self.path, self.note_path, place)
+        if self.note is None:
+            self._inherit(place, earlier)
+        # Without a note the length is zero, and what the file holds is cut off.
+        self._file = self.path.open("r+b" if self.note else "wb", buffering=0)
+        self.length = self._file.seek(0, os.SEEK_END)
+
+    def begin(self, note: Note) -> None:
+        """Start over: forget the bytes so far."""
+        assert self._file is not None
+        self._file.truncate(0)
+        self._file.seek(0)
+        self.length = 0
+        self.note = note
+        self.note_path.write_bytes(msgspec.json.encode(note))
+
+    def append(self, pieces: list[bytes]) -> None:
+        """Write bytes at the end."""
+        assert self._file is not None
+        written = os.writev(self._file.fileno(), pieces) if hasattr(os, "writev") else 0
+        for piece in pieces:
+            skipped = min(written, len(piece))
+            view = memoryview(piece)[skipped:]
+            written -= skipped
+            self.length += skipped
+            while view:
+                count = self._file.write(view) or 0
+                view = view[count:]
+                self.length += count
+
+    def digest(self) -> str:
+        """Return the MD5 of the bytes so far."""
+        found = hashlib.md5(usedforsecurity=False)
+        with self.path.open("rb") as file:
+            while block := file.read(BLOCK):
+                found.update(block)
+        return found.hexdigest()
+
+    def finish(self, target: Path) -> None:
+        """Put the bytes on disk, then under their name."""
+        assert self._file is not None
+        os.fsync(self._file.fileno())
+        self.close()
+        self.path.replace(target)
+        self.note_path.unlink(missing_ok=True)
+        _sync_folder(target.parent)
+
+    def close(self) -> None:
+        """Close the file; what is in it stays."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
+
+    def _inherit(self, place: str, earlier: Sequence[Path]) -> None:
+        fitting = [(_length(path), path) for path in earlier if path != self.path]
+        for _, path in sorted(fitting, reverse=True):
+            note = _read_note(path, path.with_name(f"{path.name}.note"), place)
+            if note is not None:
+                # Copied, since a process that was only frozen may still write to the other one.
+                shutil.copyfile(path, self.path)
+                self.note = note
+                self.note_path.write_bytes(msgspec.json.encode(note))
+                return
+
+
+def _read_note(path: Path, note_path: Path, place: str) -> Note | None:
+    try:
+        note = msgspec.json.decode(note_path.read_bytes(), type=Note)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+    is_usable = note.place == place and path.is_file() and (note.total is None or _length(path) <= note.total)
+    return note if is_usable else None
+
+
+def _length(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return -1
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,106 @@
+"""Secrets registered once never show again: not in texts, URLs or log records of the HTTP libraries."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from typing import Final
+from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit, urlunsplit
+
+from plugin_core.settings import Secret
+
+MASK: Final = "********"
+
+SHORTEST: Final = 4
+"""Characters a secret has at least; masking shorter ones would blank out ordinary words."""
+
+LOGGERS: Final = (
+    "httpx",
+    "httpcore",
+    "httpcore.connection",
+    "httpcore.http11",
+    "httpcore.http2",
+    "httpcore.proxy",
+    "httpcore.socks",
+)
+
+_TELLING_NAME: Final = (
+    r"(?:api[_-]?token|access[_-]?token|token|password(?:_confirmation)?|secret|signature|sign"
+    r"|q-signature|q-ak|q-sign-time|q-key-time|x-cos-security-token"
+    r"|x-amz-(?:signature|credential|security-token|date|expires))"
+)
+_PAIR: Final = re.compile(rf"(?i)(?<![\w-])({_TELLING_NAME})=[^&\s\"'<>]+")
+_NAME: Final = re.compile(rf"(?i){_TELLING_NAME}\Z")
+
+_forms: set[str] = set()
+_known: re.Pattern[str] | None = None
+
+
+def register(secret: Secret | str) -> None:
+    """Remember a secret, in every spelling it can have in a URL, a form or JSON."""
+    global _known
+    text = secret.reveal() if isinstance(secret, Secret) else secret
+    if len(text) < SHORTEST or text in _forms:
+        return
+    _forms.update((text, quote(text), quote(text, safe=""), quote_plus(text), json.dumps(text)[1:-1], repr(text)[1:-1]))
+    _known = re.compile("|".join(re.escape(form) for form in sorted(_forms, key=len, reverse=True)))
+
+
+def redact(text: str) -> str:
+    """Mask every registered secret, and every query value whose name says that it is one."""
+    if _known is not None:
+        text = _known.sub(MASK, text)
+    return _PAIR.sub(rf"\1={MASK}", text)
+
+
+def holds_secret(text: str) -> bool:
+    """Tell whether a registered secret is in a text."""
+    return _known is not None and _known.search(text) is not None
+
+
+def redact_url(url: str) -> str:
+    """Return a URL fit to be shown: no user, no fragment, secrets in its query masked."""
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+        pairs = parse_qsl(parts.query, keep_blank_values=True)
+    except ValueError:
+        return redact(url.partition("?")[0])
+    shown = [(name, MASK if _NAME.match(name) else value) for name, value in pairs]
+    return redact(urlunsplit((parts.scheme, host, parts.path, urlencode(shown, safe="*/:"), "")))
+
+
+class RedactingFilter(logging.Filter):
+    """Masks secrets in whatever passes: message, arguments, traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record through, masked."""
+        self._mask_message(record)
+        if record.exc_info and record.exc_info[0] is not None:
+            trace = record.exc_text or logging.Formatter().formatException(record.exc_info)
+            if redact(trace) != trace:
+                record.exc_text, record.exc_info = redact(trace), None
+        if record.stack_info:
+            record.stack_info = redact(record.stack_info)
+        return True
+
+    @staticmethod
+    def _mask_message(record: logging.LogRecord) -> None:
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError):
+            # Arguments that do not fit their message: logging itself complains, with both in plain sight.
+            record.msg, record.args = redact(f"{record.msg} {record.args!r}"), ()
+            return
+        if redact(text) != text:
+            record.msg, record.args = redact(text), ()
+
+
+_FILTER: Final = RedactingFilter()
+
+
+def guard_logs() -> None:
+    """Mask secrets in the log records of httpx and httpcore, whoever listens."""
+    for name in LOGGERS:
+        logging.getLogger(name).addFilter(_FILTER)

@@ -1,0 +1,92 @@
+"""``stembridge login`` and ``stembridge account``, with the simulated MVSEP."""
+
+from __future__ import annotations
+
+import io
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.plugin_core.cli.conftest import Run
+from tests.plugin_core.cli.fakes import FakePoint
+from tests.simulators.mvsep import FREE_TOKEN, PREMIUM_TOKEN, MvsepSimulator
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[MvsepSimulator]:
+    with MvsepSimulator(audio="echo") as simulator:
+        monkeypatch.setenv("STEMBRIDGE_MVSEP_BASE_URL", simulator.api)
+        yield simulator
+
+
+@pytest.fixture
+def mvsep(stembridge: Run, service: MvsepSimulator) -> Run:
+    from plugin_core.providers.mvsep import plugin
+
+    def call(*arguments: object) -> object:
+        return stembridge(*arguments, points=(FakePoint("mvsep", plugin),))
+
+    return call  # type: ignore[return-value]
+
+
+def type_in(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
+
+
+def test_a_token_from_a_pipe_is_tried_and_kept_for_its_owner(
+    mvsep: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    type_in(monkeypatch, PREMIUM_TOKEN)
+    result = mvsep("login", "mvsep", "--token")
+    assert (result.code, result.err) == (0, "")
+    assert PREMIUM_TOKEN not in result.out
+    config = home / "config.toml"
+    assert stat.S_IMODE(config.stat().st_mode) == 0o600
+    assert PREMIUM_TOKEN in config.read_text()
+    account = mvsep("account", "mvsep")
+    assert (account.code, account.err) == (0, "")
+    assert "credits" in account.out
+
+
+def test_a_refused_token_is_not_kept(mvsep: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    type_in(monkeypatch, "x" * 30)
+    result = mvsep("login", "mvsep", "--token")
+    assert result.code == 3
+    assert "x" * 30 not in result.out + result.err
+    assert not (home / "config.toml").exists()
+
+
+def test_a_token_on_the_command_line_works_and_is_warned_of(mvsep: Run) -> None:
+    result = mvsep("login", "mvsep", "--token", FREE_TOKEN)
+    assert (result.code, "command line" in result.err) == (0, True)
+    assert FREE_TOKEN not in result.out + result.err
+
+
+def test_without_answers_nobody_waits(mvsep: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    type_in(monkeypatch)
+    result = mvsep("login", "mvsep")
+    assert (result.code, len(result.err.splitlines())) == (2, 1)
+
+
+@pytest.mark.parametrize("command", ["login", "account"])
+def test_an_unknown_provider_is_refused_with_a_hint(mvsep: Run, command: str) -> None:
+    result = mvsep(command, "mvsepp")
+    assert (result.code, "did you mean 'mvsep'?" in result.err) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["login", "account"])
+def test_a_provider_without_accounts_says_so(mvsep: Run, command: str) -> None:
+    assert mvsep(command, "fake").code == 2
+
+
+def test_accounts_for_programs(mvsep: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEMBRIDGE_MVSEP_API_TOKEN", PREMIUM_TOKEN)
+    (account,) = mvsep("account", "--json").of("account")
+    assert (account["provider"], account["slots"] > 1, account["credits"] > 0) == ("mvsep", True, True)
+
+
+def test_an_account_without_keys_tells_the_way_in(mvsep: Run) -> None:
+    result = mvsep("account", "mvsep")
+    assert (result.code, "stembridge login mvsep" in result.err) == (3, True)

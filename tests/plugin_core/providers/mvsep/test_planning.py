@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from plugin_core.errors import RefusedError, StembridgeError, UsageError
+from plugin_core.model import Plan, Separation
+from plugin_core.operations.planning import check_plan
+from plugin_core.providers.mvsep.answers import User
+from plugin_core.providers.mvsep.planning import make_plan
+from tests.plugin_core.providers.mvsep.fakes import FREE, PREMIUM, algorithm, make_source
+
+
+def plan(number: int, user: User = FREE, *, duration: float = 240.0, encoding: str = "pcm_16", **wish: Any) -> Plan:
+    wished = msgspec.structs.replace(Separation(provider="mvsep"), **wish)
+    return make_plan(algorithm(number), make_source(duration=duration, encoding=encoding), wished, user)
+
+
+def operation_of(made: Plan) -> Separation:
+    assert isinstance(made.operation, Separation)
+    return made.operation
+
+
+def credits_left(number: float) -> User:
+    return msgspec.structs.replace(PREMIUM, premium_minutes=number)
+
+
+def test_everything_is_filled_in() -> None:
+    made = plan(40, PREMIUM, encoding="pcm_24")
+    wish = operation_of(made)
+    assert (wish.model, wish.format) == ("40", "flac24")
+    assert wish.options == {"add_opt1": "81", "add_opt2": "2", "output_format": "5"}
+    assert (made.stems, made.credits, made.notes) == (("vocals", "instrumental"), 4.0, ())
+    again = make_plan(algorithm(40), make_source(encoding="pcm_24"), wish, PREMIUM)
+    assert operation_of(again) == wish
+
+
+def test_free_account_pays_nothing_and_gets_16_bits() -> None:
+    made = plan(63, encoding="pcm_24")
+    assert made.credits is None
+    assert operation_of(made).options == {"output_format": "2"}
+    assert operation_of(made).format == "flac16"
+    assert "16 bits" in " ".join(made.notes)
+
+
+def test_final_format_is_independent() -> None:
+    made = plan(63, format="mp3")
+    assert (operation_of(made).format, operation_of(made).options["output_format"]) == ("mp3", "2")
+    made = plan(63, format="flac")
+    assert operation_of(check_plan(made, make_source())).format == "flac16"
+
+
+def test_demo_is_said() -> None:
+    made = plan(63, options={"is_demo": "yes"})
+    assert operation_of(made).options == {"output_format": "2", "is_demo": "1"}
+    assert any("everybody" in note for note in made.notes)
+    assert "is_demo" not in operation_of(plan(63, options={"is_demo": "0"})).options
+
+
+@pytest.mark.parametrize(
+    ("number", "user", "wish", "kind", "says"),
+    [
+        pytest.param(26, FREE, {}, RefusedError, "premium accounts only", id="premium model"),
+        pytest.param(26, credits_left(0), {}, RefusedError, "premium accounts only", id="no credits at all"),
+        pytest.param(30, credits_left(23), {}, RefusedError, "takes 24 credits", id="too few credits"),
+        pytest.param(63, FREE, {"options": {"output_format": "5"}}, RefusedError, "premium", id="premium format"),
+        pytest.param(63, credits_left(3), {"options": {"output_format": "4"}}, RefusedError, "premium", id="both"),
+        pytest.param(63, FREE, {"options": {"add_opt1": "5"}}, UsageError, "no option", id="option"),
+        pytest.param(63, FREE, {"format": "flc"}, UsageError, "no format", id="format"),
+    ],
+)
+def test_refused_before_any_upload(
+    number: int, user: User, wish: dict[str, Any], kind: type[StembridgeError], says: str
+) -> None:
+    with pytest.raises(kind, match=says):
+        plan(number, user, **wish)
+
+
+@pytest.mark.parametrize(
+    ("user", "duration", "says"),
+    [
+        pytest.param(credits_left(3), 240.0, "3 are left", id="few credits"),
+        pytest.param(credits_left(0), 240.0, "no credits are left", id="no credits"),
+        pytest.param(FREE, 601.0, "10 minutes", id="long for free"),
+        pytest.param(credits_left(1000), 6001.0, "100 minutes", id="long for premium"),
+        pytest.param(FREE, 1800.0, "100 MB", id="large for free"),
+    ],
+)
+def test_limits_only_warn(user: User, duration: float, says: str) -> None:
+    assert says in " ".join(plan(63, user, duration=duration).notes)
+
+
+@pytest.mark.parametrize("user", [FREE, PREMIUM, msgspec.structs.replace(PREMIUM, premium_minutes=None)])
+def test_an_ordinary_song_needs_no_words(user: User) -> None:
+    assert plan(63, user).notes == ()
+
+
+def test_registered_models_are_for_everybody_with_a_token() -> None:
+    assert plan(20).stems[:4] == ("vocals", "drums", "bass", "other")

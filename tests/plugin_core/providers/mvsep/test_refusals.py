@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from plugin_core.errors import RefusedError, ServiceError, SourceError, StembridgeError, TransientError
+from plugin_core.providers.mvsep.refusals import refusal
+from plugin_core.transfer import Answer
+
+
+def answer(status: int, body: Any) -> Answer:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Answer(status, {}, content)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (401, {"message": "Unauthenticated."}, RefusedError),
+        (401, {"data": {"message": "Invalid API key"}}, RefusedError),
+        (401, {"message": "Access denied"}, TransientError),
+        (401, b"<html>robot?</html>", TransientError),
+        (403, b"<html>robot?</html>", TransientError),
+        (403, {"message": "premium only"}, RefusedError),
+        (400, {"errors": ["invalid token"]}, RefusedError),
+        (400, {"errors": ["Seperation type is unavailable until you purchase premium membership"]}, RefusedError),
+        (400, {"errors": ["Not enough credits"]}, RefusedError),
+        (400, {"errors": ["You have reached the limit of separations for today"]}, RefusedError),
+        (400, {"errors": ["You already have a file in queue, wait before adding"]}, TransientError),
+        (400, {"errors": ["File exceeds the 100 MB free limit"]}, SourceError),
+        (400, {"errors": ["The audiofile is empty."]}, SourceError),
+        (413, b"<html>413 Request Entity Too Large</html>", SourceError),
+        (404, b"<html>nothing</html>", ServiceError),
+        (404, {"message": "The route x could not be found."}, ServiceError),
+        (429, {"message": "Too Many Attempts."}, TransientError),
+        (200, {"success": False, "errors": ["nonsense"]}, ServiceError),
+        (200, {"success": 0}, ServiceError),
+        (400, {}, ServiceError),
+    ],
+)
+def test_a_refusal_has_its_kind(status: int, body: Any, kind: type[StembridgeError]) -> None:
+    found = refusal("MVSEP x", answer(status, body), pause=5.0)
+    assert type(found) is kind
+    assert found.message.endswith(f"(HTTP {status})")
+    if isinstance(found, TransientError):
+        assert found.retry_after == 5.0
+
+
+@pytest.mark.parametrize("body", [{"success": True}, {"success": "true"}, {"success": 1}, [], {}, [{"id": 1}]])
+def test_what_does_not_complain_is_no_refusal(body: Any) -> None:
+    assert refusal("MVSEP x", answer(200, body)) is None

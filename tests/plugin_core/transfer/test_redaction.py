@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import io
+import logging
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from plugin_core.settings import Secret
+from plugin_core.transfer.redaction import RedactingFilter, holds_secret, redact, redact_url, register
+
+ODD = "o/dd +secret\"'\\%ü"
+
+
+@pytest.fixture(autouse=True)
+def known() -> None:
+    register(Secret(ODD))
+    register(Secret("plain-secret"))
+    register(Secret("abc"))
+
+
+@pytest.mark.parametrize(
+    "form",
+    [ODD, quote(ODD), quote(ODD, safe=""), quote_plus(ODD), repr(ODD)[1:-1], "plain-secret"],
+    ids=["plain", "path", "strict", "form", "repr", "simple"],
+)
+def test_a_registered_secret_is_masked_in_every_spelling(form: str) -> None:
+    assert redact(f"a {form} b") == "a ******** b"
+    assert holds_secret(form)
+
+
+def test_words_too_short_to_be_secrets_stay() -> None:
+    assert redact("abc") == "abc"
+
+
+@pytest.mark.parametrize("name", ["api_token", "password", "q-signature", "X-Amz-Signature", "x-cos-security-token"])
+def test_values_that_names_call_secret_are_masked(name: str) -> None:
+    assert (
+        redact(f"GET https://x.example/?{name}=v%20al&a=1 HTTP") == f"GET https://x.example/?{name}=********&a=1 HTTP"
+    )
+
+
+@pytest.mark.parametrize("text", ["/design=1", "assign=2", "tokens=3", "passwordless=4"])
+def test_other_names_stay(text: str) -> None:
+    assert redact(text) == text
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://u:p@x.example/a?b=1&token=2#f", "https://x.example/a?b=1&token=********"),
+        ("https://x.example/plain-secret", "https://x.example/********"),
+        ("http://[::1", "http://[::1"),
+        ("", ""),
+    ],
+)
+def test_a_url_is_fit_to_be_shown(url: str, shown: str) -> None:
+    assert redact_url(url) == shown
+
+
+def test_the_filter_masks_messages_arguments_and_tracebacks() -> None:
+    stream = io.StringIO()
+    logger = logging.getLogger("tests.redaction")
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.addFilter(RedactingFilter())
+    logger.addHandler(handler)
+    try:
+        logger.error("%s and %r", "plain-secret", {"url": "https://x.example/?api_token=123456"})
+        logger.error("plain-secret %d", "not a number")
+        try:
+            raise ValueError("plain-secret")
+        except ValueError:
+            logger.exception("failed", stack_info=True)
+    finally:
+        logger.removeHandler(handler)
+    assert "plain-secret" not in stream.getvalue().replace('logger.error("plain-secret', "")
+    assert "123456" not in stream.getvalue()
+    assert "ValueError: ********" in stream.getvalue()
