@@ -11,7 +11,6 @@ from plugin_core.errors import PlacementError
 from plugin_core.model import Part, Separation
 from plugin_core.naming import RESIDUAL, canonical, distinct, title, without
 
-
 _MIXES: Final = frozenset({"instrumental", "instrumental-only", "back-instrumental"})
 """Parts that repeat drums, bass and the like where those come as parts of their own."""
 
