@@ -1,0 +1,109 @@
+"""What the worker knows of its jobs, as files and parts of the status."""
+
+from __future__ import annotations
+
+from plugin_core.errors import ExitCode, StembridgeError
+from plugin_core.model import Job, JobState, Label
+from plugin_core.naming import distinct, title
+from stembridge_reaper.protocol import FileStatus, LabelResult, PartStatus, Status, StemResult
+
+_LIFE = (JobState.QUEUED, JobState.SUBMITTING, JobState.RUNNING, JobState.FETCHING, JobState.PUBLISHING)
+
+
+class Books:
+    """The jobs of one run, and the files they belong to."""
+
+    def __init__(self, status: Status) -> None:
+        self._status = status
+        self._jobs: dict[str, Job] = {}
+        self._places: dict[str, list[tuple[FileStatus, PartStatus]]] = {}
+        self._refused: dict[str, StembridgeError] = {}
+        self.worst: ExitCode | None = None
+        """The exit code of the first file that was refused."""
+
+    @property
+    def jobs(self) -> list[str]:
+        """Every job of the run."""
+        return list(self._jobs)
+
+    @property
+    def active(self) -> list[str]:
+        """The jobs that were not settled when last heard of."""
+        return [job.id for job in self._jobs.values() if job.state.is_active]
+
+    def enter(self, job: Job, file: FileStatus, part: PartStatus) -> None:
+        """Take on a job; equal files share one."""
+        self._places.setdefault(job.id, []).append((file, part))
+        if job.id not in self._status.jobs:
+            self._status.jobs.append(job.id)
+        self.note(job)
+
+    def note(self, job: Job) -> None:
+        """Write down how far a job is."""
+        self._jobs[job.id] = job
+        for file, part in self._places[job.id]:
+            self._fill(part)
+            self._sum_up(file)
+
+    def refuse(self, file: FileStatus, error: StembridgeError) -> None:
+        """Write down that a file, or one operation on it, cannot be done."""
+        self._refused[file.key] = error
+        self.worst = self.worst or error.exit_code
+        self._sum_up(file)
+
+    def cancel_rest(self) -> None:
+        """Write down that what is not finished will not be."""
+        for file in self._status.files:
+            if file.state not in ("done", "failed", "unconfirmed"):
+                file.state = "cancelled"
+
+    def _of(self, part: PartStatus) -> list[Job]:
+        return [self._jobs[key] for key, places in self._places.items() if any(one is part for _, one in places)]
+
+    def _fill(self, part: PartStatus) -> None:
+        done = [job for job in self._of(part) if job.state is JobState.DONE]
+        stems = [(stem, job.id) for job in done for stem in job.stems]
+        names = distinct([stem.name for stem, _ in stems])
+        part.stems = tuple(
+            StemResult(name=name, title=title(name), path=stem.path, job=job_id)
+            for name, (stem, job_id) in zip(names, stems, strict=True)
+        )
+        part.labels = tuple(_result(label) for job in done for label in job.labels)
+
+    def _sum_up(self, file: FileStatus) -> None:
+        jobs = [self._jobs[key] for key, places in self._places.items() if any(one is file for one, _ in places)]
+        problems = [str(self._refused[file.key])] if file.key in self._refused else []
+        problems += [_problem(job) for job in jobs if job.state in (JobState.FAILED, JobState.UNCONFIRMED)]
+        file.message = "; ".join(dict.fromkeys(problems))
+        file.progress = sum(map(_share, jobs)) / len(jobs) if jobs else 0.0
+        file.state = _state(jobs, bool(file.key in self._refused))
+
+
+def _state(jobs: list[Job], is_refused: bool) -> str:
+    states = {job.state for job in jobs}
+    for state in _LIFE:
+        if state in states:
+            return state.value
+    if is_refused or JobState.FAILED in states:
+        return "failed"
+    for state in (JobState.UNCONFIRMED, JobState.CANCELLED):
+        if state in states:
+            return state.value
+    return "done" if states else "waiting"
+
+
+def _share(job: Job) -> float:
+    if job.state is JobState.DONE:
+        return 1.0
+    said = job.progress.fraction if job.progress is not None else None
+    return min(0.99, said or 0.0)
+
+
+def _problem(job: Job) -> str:
+    if job.problem is None:
+        return f"{job.source.path.name}: {job.state.value}"
+    return job.problem.message + (f"; {job.problem.remedy}" if job.problem.remedy else "")
+
+
+def _result(label: Label) -> LabelResult:
+    return LabelResult(dimension=label.dimension, value=label.english or label.value, probability=label.probability)

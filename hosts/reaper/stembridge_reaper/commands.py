@@ -1,0 +1,110 @@
+"""``stembridge reaper`` and ``stembridge reaper-worker``; what they do is imported when one of them is called."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from plugin_core.cli.app import group
+from plugin_core.cli.face import Face
+from plugin_core.errors import ExitCode, StembridgeError
+
+_RESOURCE_PATH = click.option(
+    "--resource-path",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="REAPER's folder of settings; default, the usual place of this system.",
+)
+
+
+@group()
+def reaper() -> None:
+    """Set up the actions in REAPER, take them away, or check them."""
+
+
+@reaper.command("install")
+@_RESOURCE_PATH
+@click.option(
+    "--python-library",
+    default="auto",
+    metavar="auto|keep|FILE",
+    help="Python library that REAPER loads: found, left as it is, or this file.",
+)
+@click.pass_obj
+def install_command(face: Face, resource_path: Path | None, python_library: str) -> int:
+    """Copy the scripts, register the actions and enable Python; REAPER must be closed.
+
+    Every file that is changed is copied first. Run it again after an update, or after adding a preset.
+    """
+    from stembridge_reaper.install.installing import install
+    from stembridge_reaper.install.places import find_resource_path
+
+    for line in install(find_resource_path(resource_path, face.settings.environ), face.settings, python_library):
+        click.echo(line)
+    return ExitCode.DONE
+
+
+@reaper.command("uninstall")
+@_RESOURCE_PATH
+@click.pass_obj
+def uninstall_command(face: Face, resource_path: Path | None) -> int:
+    """Put everything back as it was before ``install``; REAPER must be closed."""
+    from stembridge_reaper.install.places import find_resource_path
+    from stembridge_reaper.install.uninstalling import uninstall
+
+    for line in uninstall(find_resource_path(resource_path, face.settings.environ)):
+        click.echo(line)
+    return ExitCode.DONE
+
+
+@reaper.command("doctor")
+@_RESOURCE_PATH
+@click.pass_obj
+def doctor_command(face: Face, resource_path: Path | None) -> int:
+    """Check each step between REAPER and stembridge, and say what to do.
+
+    Exit code 1 when something is wrong.
+    """
+    from plugin_core.model import Verdict
+    from stembridge_reaper.install.examining import MENU_ADVICE, examine
+    from stembridge_reaper.install.places import find_resource_path
+
+    findings = examine(find_resource_path(resource_path, face.settings.environ), face.settings)
+    for finding in findings:
+        click.echo(f"{finding.verdict.value:<8}{finding.name:<16} {finding.found}")
+        if finding.remedy:
+            click.echo(f"{'':<25}{finding.remedy}")
+    is_wrong = any(finding.verdict is Verdict.WRONG for finding in findings)
+    click.echo("some of this is to mend" if is_wrong else MENU_ADVICE)
+    return ExitCode.FAILED if is_wrong else ExitCode.DONE
+
+
+@click.command("reaper-worker", hidden=True)
+@click.argument("request", type=click.Path(path_type=Path), metavar="REQUEST")
+@click.pass_obj
+def worker(face: Face, request: Path) -> int:
+    """Do what a request of REAPER's scripts says; started by them."""
+    from stembridge_reaper.housekeeping import forget_old_runs
+    from stembridge_reaper.locking import hold
+    from stembridge_reaper.protocol import read_request
+    from stembridge_reaper.worker import Worker
+
+    wanted = read_request(request)
+    with hold(request.with_name("lock")) as is_ours:
+        if not is_ours:
+            click.echo("another worker is on this request already")
+            return ExitCode.DONE
+        with face.session() as session:
+            at_work = Worker(session, wanted, request.parent)
+            try:
+                code = asyncio.run(at_work.run())
+            except StembridgeError as error:
+                at_work.fail(str(error))
+                raise
+            except Exception as error:
+                at_work.fail(f"{type(error).__name__}: {error}")
+                raise
+            forget_old_runs(session.settings, keep=request.parent)
+    return code

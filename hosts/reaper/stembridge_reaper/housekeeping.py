@@ -1,0 +1,40 @@
+"""Forgetting old runs and slices, so that stembridge's home does not grow for ever."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from pathlib import Path
+
+from plugin_core.settings import Settings
+from stembridge_reaper.planning import SLICES
+from stembridge_reaper.settings import ReaperSettings
+
+RUNS = Path("reaper", "runs")
+"""Where runs lie below the home folder."""
+
+log = logging.getLogger(__name__)
+
+
+def forget_old_runs(settings: Settings, *, keep: Path, now: float | None = None) -> int:
+    """Remove runs and slices untouched for ``[reaper] keep_days``; return how many folders went.
+
+    Args:
+        settings: where the home folder is.
+        keep: a run that stays whatever its age.
+        now: seconds since the epoch; default the present.
+    """
+    moment = time.time() if now is None else now
+    before = moment - settings.section("reaper", ReaperSettings).keep_days * 86400
+    gone = 0
+    for root in (settings.home / RUNS, settings.home / SLICES):
+        for folder in sorted(root.iterdir()) if root.is_dir() else ():
+            if folder != keep and folder.is_dir() and _touched(folder) < before:
+                shutil.rmtree(folder, onerror=lambda _call, path, _error: log.warning("%s stays for now", path))
+                gone += not folder.exists()
+    return gone
+
+
+def _touched(folder: Path) -> float:
+    return max((path.stat().st_mtime for path in [folder, *folder.iterdir()]), default=0.0)

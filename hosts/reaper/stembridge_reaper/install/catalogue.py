@@ -1,0 +1,96 @@
+"""The actions: their scripts, their names in the action list, and their ids."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from plugin_core.presets import Preset
+from stembridge_reaper.install.places import SCRIPTS
+
+SOURCES = Path(__file__).parents[1] / "reascripts"
+PACKAGE = "stembridge_scripts"
+
+_HEADER = re.compile(r"^# @(\w+) (.*)$", re.MULTILINE)
+
+_PRESET_SCRIPT = '''# @description {title}
+# @version {version}
+# @author The stembridge authors
+"""Separate the selected items by one preset."""
+
+from stembridge_scripts import actions
+
+actions.separate_by({name})
+'''
+
+
+class Action(msgspec.Struct, frozen=True, kw_only=True):
+    """One action of REAPER's action list."""
+
+    file: str
+    title: str
+    source: str
+    """The script's text, ASCII."""
+
+    @property
+    def path(self) -> str:
+        """The script relative to ``Scripts``, as reaper-kb.ini stores it."""
+        return f"{SCRIPTS}/{self.file}"
+
+    @property
+    def id(self) -> str:
+        """The action's id: constant, since REAPER derives it from the path."""
+        return action_id(self.path)
+
+
+def action_id(path: str) -> str:
+    """Return REAPER's id for a script of the main section: ``RS`` and the SHA-1 of its path in upper case."""
+    return "RS" + hashlib.sha1(path.upper().encode(), usedforsecurity=False).hexdigest()
+
+
+def shipped_actions() -> list[Action]:
+    """Return the actions that are there whatever the presets."""
+    sources = {path.name: path.read_text(encoding="ascii") for path in sorted(SOURCES.glob("stembridge_*.py"))}
+    return [Action(file=name, title=read_header(text)["description"], source=text) for name, text in sources.items()]
+
+
+def preset_actions(presets: Iterable[Preset]) -> list[Action]:
+    """Return one action for each preset."""
+    version = read_header(shipped_actions()[0].source)["version"]
+    actions: dict[str, Action] = {}
+    for preset in presets:
+        file = _free_name(preset.name, actions)
+        title = f"Separate selected items ({_plain(preset.title or preset.name)})"
+        source = _PRESET_SCRIPT.format(title=title, version=version, name=ascii(preset.name))
+        actions[file] = Action(file=file, title=title, source=source)
+    return list(actions.values())
+
+
+def package_files() -> dict[str, bytes]:
+    """Return the modules the scripts share, by their path below the folder of scripts."""
+    folder = SOURCES / PACKAGE
+    return {f"{PACKAGE}/{path.name}": path.read_bytes() for path in sorted(folder.glob("*.py"))}
+
+
+def read_header(source: str) -> dict[str, str]:
+    """Return the ``@name value`` lines at the top of a script."""
+    return dict(_HEADER.findall(source))
+
+
+def _free_name(preset: str, taken: Iterable[str]) -> str:
+    slug = re.sub(r"[^a-z0-9]+", "_", preset.lower()).strip("_") or "preset"
+    for number in range(1, 1000):
+        name = f"stembridge_preset_{slug}{f'_{number}' if number > 1 else ''}.py"
+        if name not in taken:
+            return name
+    raise AssertionError("a thousand presets of one name")
+
+
+def _plain(text: str) -> str:
+    """Return a title that a quoted ASCII field of a settings file can hold."""
+    ascii_text = text.encode("ascii", "replace").decode()
+    return " ".join(ascii_text.replace('"', "'").split())

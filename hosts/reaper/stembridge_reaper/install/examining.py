@@ -1,0 +1,122 @@
+"""``stembridge reaper doctor``: each step between REAPER and stembridge, in the order it can fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from plugin_core._version import __version__
+from plugin_core.errors import StembridgeError
+from plugin_core.model import Finding, Verdict, show_path
+from plugin_core.presets import load_presets
+from plugin_core.settings import Settings
+from stembridge_reaper.housekeeping import RUNS
+from stembridge_reaper.install import configuring, reaper_ini
+from stembridge_reaper.install.catalogue import Action, package_files, preset_actions, shipped_actions
+from stembridge_reaper.install.installing import KEYMAP, SETTINGS
+from stembridge_reaper.install.keymap import missing_actions
+from stembridge_reaper.install.places import scripts_folder
+from stembridge_reaper.install.processes import is_reaper_running
+from stembridge_reaper.install.text_file import TextFile
+from stembridge_reaper.reascripts.stembridge_scripts.starting import clean_environment
+
+MENU_ADVICE = (
+    "all well. To have the actions at hand: Options, Customize menus/toolbars, choose 'Media item context',"
+    " Add, Action, search 'stembridge', Select, Save"
+)
+
+_AGAIN = "close REAPER and run `stembridge reaper install`"
+
+
+def examine(
+    resource_path: Path, settings: Settings, *, is_running: Callable[[], bool] = is_reaper_running
+) -> list[Finding]:
+    """Return one finding for each step; changes nothing."""
+    return [
+        _ok("resource path", show_path(resource_path)),
+        _check_running(is_running),
+        _check_python(TextFile(resource_path / SETTINGS)),
+        *_check_scripts(resource_path, settings),
+        _check_interpreter(resource_path),
+        _check_runs(settings),
+    ]
+
+
+def _check_running(is_running: Callable[[], bool]) -> Finding:
+    if is_running():
+        return Finding(
+            name="REAPER", verdict=Verdict.WARNING, found="runs", remedy="close it before install or uninstall"
+        )
+    return _ok("REAPER", "is closed, so it can be set up")
+
+
+def _check_python(ini: TextFile) -> Finding:
+    if reaper_ini.is_working(ini):
+        folder, name = reaper_ini.get(ini, reaper_ini.FOLDER), reaper_ini.get(ini, reaper_ini.LIBRARY)
+        return _ok("Python", f"{folder}{os.sep}{name}")
+    if reaper_ini.get(ini, reaper_ini.ENABLED) != "1":
+        return _wrong("Python", "is not switched on for scripts", _AGAIN)
+    return _wrong("Python", "the library that reaper.ini names is not there", _AGAIN)
+
+
+def _check_scripts(resource_path: Path, settings: Settings) -> list[Finding]:
+    try:
+        actions = [*shipped_actions(), *preset_actions(load_presets(settings).values())]
+    except StembridgeError as error:
+        return [_wrong("presets", error.message, error.remedy)]
+    return [_check_files(resource_path, actions), _check_actions(resource_path, actions)]
+
+
+def _check_files(resource_path: Path, actions: list[Action]) -> Finding:
+    folder = scripts_folder(resource_path)
+    files = {action.file: action.source.encode("ascii") for action in actions} | package_files()
+    bad = [name for name, content in files.items() if not _is_same(folder / name, content)]
+    if bad:
+        return _wrong("scripts", f"{len(bad)} of {len(files)} are missing or old in {show_path(folder)}", _AGAIN)
+    return _ok("scripts", show_path(folder))
+
+
+def _check_actions(resource_path: Path, actions: list[Action]) -> Finding:
+    missing = missing_actions(TextFile(resource_path / KEYMAP).lines, actions)
+    if missing:
+        return _wrong("actions", f"not registered: {', '.join(action.title for action in missing)}", _AGAIN)
+    return _ok("actions", f"{len(actions)} registered")
+
+
+def _check_interpreter(resource_path: Path) -> Finding:
+    try:
+        document = json.loads((scripts_folder(resource_path) / configuring.NAME).read_bytes())
+        command = [document["python"], *document["arguments"], "--version"]
+    except (OSError, ValueError, KeyError):
+        return _wrong("interpreter", "the scripts have no configuration", _AGAIN)
+    try:
+        environment = clean_environment(os.environ, document["home"])
+        done = subprocess.run(command, capture_output=True, check=True, timeout=60, env=environment)
+    except (OSError, subprocess.SubprocessError):
+        return _wrong("interpreter", f"{document['python']} cannot start stembridge", _AGAIN)
+    version = done.stdout.decode(errors="replace").split()[-1:]
+    if version != [__version__]:
+        return _wrong("interpreter", f"{document['python']} has stembridge {' '.join(version)}", _AGAIN)
+    return _ok("interpreter", f"{document['python']}, stembridge {__version__}")
+
+
+def _check_runs(settings: Settings) -> Finding:
+    folder = settings.home / RUNS
+    if folder.is_dir() and os.access(folder, os.W_OK):
+        return _ok("runs", show_path(folder))
+    return _wrong("runs", f"{show_path(folder)} cannot be written", _AGAIN)
+
+
+def _is_same(path: Path, content: bytes) -> bool:
+    return path.is_file() and path.read_bytes() == content
+
+
+def _ok(name: str, found: str) -> Finding:
+    return Finding(name=name, verdict=Verdict.OK, found=found)
+
+
+def _wrong(name: str, found: str, remedy: str) -> Finding:
+    return Finding(name=name, verdict=Verdict.WRONG, found=found, remedy=remedy)

@@ -1,0 +1,143 @@
+"""Setting REAPER up: scripts, configuration, actions, Python. Doing it twice changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from plugin_core.errors import PlacementError, UsageError
+from plugin_core.model import show_path
+from plugin_core.presets import load_presets
+from plugin_core.settings import Settings
+from stembridge_reaper.housekeeping import RUNS
+from stembridge_reaper.install import configuring, reaper_ini
+from stembridge_reaper.install.catalogue import Action, package_files, preset_actions, shipped_actions
+from stembridge_reaper.install.keymap import register
+from stembridge_reaper.install.places import scripts_folder
+from stembridge_reaper.install.processes import is_reaper_running
+from stembridge_reaper.install.python_library import check_library, find_library
+from stembridge_reaper.install.record import NAME as RECORD
+from stembridge_reaper.install.record import Change, Record, read_record, write_record
+from stembridge_reaper.install.text_file import TextFile, write_bytes
+
+KEYMAP = "reaper-kb.ini"
+SETTINGS = "reaper.ini"
+
+
+def install(
+    resource_path: Path,
+    settings: Settings,
+    python_library: str = "auto",
+    *,
+    is_running: Callable[[], bool] = is_reaper_running,
+    find: Callable[[], Path] = find_library,
+) -> list[str]:
+    """Set REAPER up and return what was done, a line each.
+
+    Args:
+        resource_path: REAPER's folder of settings.
+        settings: whose presets become actions.
+        python_library: ``auto``, ``keep`` or the path of a library.
+        is_running: tells whether REAPER runs.
+        find: finds a library.
+
+    Raises:
+        UsageError: REAPER runs, or there is no Python library for it; nothing was changed.
+        PlacementError: a file cannot be written.
+    """
+    refuse_running(is_running)
+    presets = list(load_presets(settings).values())
+    actions = [*shipped_actions(), *preset_actions(presets)]
+    ini = TextFile(resource_path / SETTINGS)
+    library = _choose_library(ini, python_library, find)
+    record = read_record(resource_path)
+    (settings.home / RUNS).mkdir(parents=True, exist_ok=True)
+    lines = [_copy_scripts(resource_path, actions, configuring.build_configuration(settings, presets))]
+    lines += _enable_python(ini, library, record)
+    lines += _register(TextFile(resource_path / KEYMAP), actions, record)
+    write_record(resource_path, record)
+    return [*lines, f"ready: start REAPER; its action list (?) has {len(actions)} actions of stembridge"]
+
+
+def refuse_running(is_running: Callable[[], bool]) -> None:
+    """Make sure that REAPER is closed.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if is_running():
+        raise UsageError("REAPER runs, and would undo this when it ends", remedy="close REAPER and try again")
+
+
+def _choose_library(ini: TextFile, wish: str, find: Callable[[], Path]) -> Path | None:
+    """Return the library to enter; None leaves what stands."""
+    if wish == "keep" or (wish == "auto" and reaper_ini.is_working(ini)):
+        return None
+    return find() if wish == "auto" else check_library(Path(wish))
+
+
+def _copy_scripts(resource_path: Path, actions: list[Action], configuration: bytes) -> str:
+    folder = scripts_folder(resource_path)
+    files = {action.file: action.source.encode("ascii") for action in actions} | package_files()
+    files[configuring.NAME] = configuration
+    try:
+        for stale in _stale(folder, files):
+            stale.unlink()
+        for name, content in files.items():
+            if _content(folder / name) != content:
+                write_bytes(folder / name, content)
+    except OSError as error:
+        raise PlacementError(f"{show_path(folder)} cannot be written: {error.strerror}") from error
+    return f"scripts: {show_path(folder)}"
+
+
+def _stale(folder: Path, files: dict[str, bytes]) -> Iterator[Path]:
+    """Yield what an earlier version left: scripts of presets that are no more, modules that were renamed."""
+    for path in [*folder.glob("stembridge_*.py"), *folder.glob("stembridge_scripts/*.py")]:
+        if path.relative_to(folder).as_posix() not in files and path.name != RECORD:
+            yield path
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+def _enable_python(ini: TextFile, library: Path | None, record: Record) -> list[str]:
+    if library is None:
+        return ["Python: left as it is"]
+    _note_file(ini, record)
+    if reaper_ini.SECTION not in [line.strip().lower() for line in ini.lines]:
+        record.added_section = True
+    wanted = {
+        reaper_ini.LIBRARY: library.name,
+        reaper_ini.FOLDER: str(library.parent),
+        reaper_ini.ENABLED: "1",
+    }
+    for key, value in wanted.items():
+        before = reaper_ini.get(ini, key)
+        if before != value:
+            first = record.keys[key].before if key in record.keys else before
+            record.keys[key] = Change(before=first, after=value)
+            reaper_ini.put(ini, key, value)
+    return [f"Python: {show_path(library)}", *_saved(ini)]
+
+
+def _register(keymap: TextFile, actions: list[Action], record: Record) -> list[str]:
+    wanted = register(keymap.lines, actions)
+    if wanted != keymap.lines:
+        _note_file(keymap, record)
+        keymap.lines = wanted
+    return [f"actions: {len(actions)} in {show_path(keymap.path)}", *_saved(keymap)]
+
+
+def _note_file(file: TextFile, record: Record) -> None:
+    name = file.path.name
+    if not file.exists and name not in record.created:
+        record.created.append(name)
+    if file.end_line() and name not in record.ended_lines:
+        record.ended_lines.append(name)
+
+
+def _saved(file: TextFile) -> list[str]:
+    copy = file.save()
+    return [f"copy of what it was: {show_path(copy)}"] if copy else []

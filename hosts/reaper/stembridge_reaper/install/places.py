@@ -1,0 +1,50 @@
+"""Where REAPER keeps its settings and its scripts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from plugin_core.errors import UsageError
+from plugin_core.model import show_path
+
+SCRIPTS = "stembridge"
+"""Folder of our scripts below ``Scripts``; part of every action's id."""
+
+
+def usual_resource_paths(
+    environ: Mapping[str, str], platform: str = sys.platform, home: Path | None = None
+) -> list[Path]:
+    """Return the places where REAPER's resource path usually is, the likeliest first."""
+    home = home or Path.home()
+    if platform == "win32":
+        return [Path(environ["APPDATA"], "REAPER")] if environ.get("APPDATA") else []
+    if platform == "darwin":
+        return [home / "Library" / "Application Support" / "REAPER"]
+    config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
+    return [config / "REAPER", home / ".var" / "app" / "fm.reaper.Reaper" / "config" / "REAPER"]
+
+
+def find_resource_path(named: Path | None, environ: Mapping[str, str]) -> Path:
+    """Return REAPER's resource path.
+
+    Raises:
+        UsageError: REAPER was never started here, or the named folder is none of its.
+    """
+    if named is not None:
+        if not named.is_dir():
+            raise UsageError(f"{show_path(named)} is no folder", remedy=_ADVICE)
+        return named.absolute()
+    for path in usual_resource_paths(environ):
+        if path.is_dir():
+            return path
+    raise UsageError("REAPER has no folder of settings here", remedy=f"start REAPER once; {_ADVICE}")
+
+
+def scripts_folder(resource_path: Path) -> Path:
+    """Return the folder of our scripts."""
+    return resource_path / "Scripts" / SCRIPTS
+
+
+_ADVICE = "give the folder that Options, Show REAPER resource path opens with --resource-path"

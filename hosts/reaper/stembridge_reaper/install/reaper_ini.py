@@ -1,0 +1,54 @@
+"""The keys of reaper.ini that switch Python on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stembridge_reaper.install.text_file import TextFile
+
+SECTION = "[reaper]"
+ENABLED = "reascript"
+FOLDER = "pythonlibpath64"
+LIBRARY = "pythonlibdll64"
+
+
+def get(file: TextFile, key: str) -> str | None:
+    """Return the value of a key of section ``reaper``; None when it is not there."""
+    number = _find(file.lines, key)
+    return None if number is None else file.lines[number].partition("=")[2]
+
+
+def put(file: TextFile, key: str, value: str | None) -> None:
+    """Set a key of section ``reaper``, or take it out."""
+    number = _find(file.lines, key)
+    if number is not None:
+        file.lines[number : number + 1] = [] if value is None else [f"{file.lines[number].partition('=')[0]}={value}"]
+    elif value is not None:
+        file.lines.insert(_section_start(file) + 1, f"{key}={value}")
+
+
+def is_working(file: TextFile) -> bool:
+    """Tell whether Python is on and its library exists where the keys say."""
+    folder, name = get(file, FOLDER) or "", get(file, LIBRARY) or ""
+    # A full path in the key of the name is the commonest mistake, and REAPER does not accept it.
+    is_bare = bool(name) and "/" not in name and "\\" not in name
+    return get(file, ENABLED) == "1" and is_bare and bool(folder) and Path(folder, name).is_file()
+
+
+def _find(lines: list[str], key: str) -> int | None:
+    is_inside = False
+    for number, line in enumerate(lines):
+        words = line.strip().lstrip("\ufeff")
+        if words.startswith("["):
+            is_inside = words.lower() == SECTION
+        elif is_inside and words.partition("=")[0].strip().lower() == key:
+            return number
+    return None
+
+
+def _section_start(file: TextFile) -> int:
+    for number, line in enumerate(file.lines):
+        if line.strip().lstrip("\ufeff").lower() == SECTION:
+            return number
+    file.lines.append(SECTION)
+    return len(file.lines) - 1

@@ -1,0 +1,76 @@
+"""The files in ``manifests/hosts/reaper`` that are made from the scripts: the list of actions and the ReaPack index.
+
+``python -m stembridge_reaper.reapack [--base-url URL] [FOLDER]`` writes them; a test checks that they are up to date.
+ReaPack brings the scripts alone, so ``stembridge reaper install`` is still needed once for the rest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+from xml.sax.saxutils import escape, quoteattr
+
+from stembridge_reaper.install.catalogue import package_files, read_header, shipped_actions
+from stembridge_reaper.install.configuring import NAME as CONFIGURATION
+
+BASE_URL = "https://stembridge.example/reaper"
+"""Stands for wherever the scripts are published; ReaPack wants absolute addresses."""
+
+_ABOUT = "Splits the files of selected items into stems on tracks below their own, and labels them in their own tags."
+
+
+def build_actions() -> str:
+    """Return the shipped actions and their ids as JSON; the ids are constant, so key maps can be shared."""
+    actions = [{"id": action.id, "path": action.path, "title": action.title} for action in shipped_actions()]
+    return json.dumps({"version": 1, "configuration": CONFIGURATION, "actions": actions}, indent=2) + "\n"
+
+
+def build_index(base_url: str = BASE_URL) -> str:
+    """Return the ReaPack index, version 1, as XML."""
+    actions = shipped_actions()
+    first, header = actions[0], read_header(actions[0].source)
+    sources = [_source(base_url, action.file, action.source.encode(), "main") for action in actions]
+    sources += [_source(base_url, name, content) for name, content in package_files().items()]
+    return f"""<?xml version="1.0" encoding="utf-8"?>
+<index version="1" name="stembridge">
+  <category name="Items">
+    <reapack name={quoteattr(first.file)} type="script" desc="stembridge: separate and label selected items">
+      <metadata><description><![CDATA[{_rtf(_ABOUT)}]]></description></metadata>
+      <version name={quoteattr(header["version"])} author={quoteattr(header["author"])}>
+{chr(10).join(sources)}
+      </version>
+    </reapack>
+  </category>
+</index>
+"""
+
+
+def write_manifests(folder: Path, base_url: str = BASE_URL) -> None:
+    """Write both files into a folder."""
+    (folder / "actions.json").write_text(build_actions(), encoding="ascii", newline="\n")
+    (folder / "index.xml").write_text(build_index(base_url), encoding="utf-8", newline="\n")
+
+
+def _source(base_url: str, name: str, content: bytes, main: str = "") -> str:
+    digest = "1220" + hashlib.sha256(content).hexdigest()
+    attributes = f' main="{main}"' if main else ""
+    return f'        <source{attributes} file={quoteattr(name)} hash="{digest}">{escape(f"{base_url}/{name}")}</source>'
+
+
+def _rtf(text: str) -> str:
+    return rf"{{\rtf1\ansi {text}}}"
+
+
+def main() -> None:
+    """Write the files from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--base-url", default=BASE_URL)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("manifests/hosts/reaper"))
+    arguments = parser.parse_args()
+    write_manifests(arguments.folder, arguments.base_url)
+
+
+if __name__ == "__main__":
+    main()

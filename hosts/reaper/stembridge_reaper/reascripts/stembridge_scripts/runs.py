@@ -1,0 +1,148 @@
+"""A run: one press of an action, as a folder of documents that outlives REAPER and the worker.
+
+``request.json`` is written once by the script, ``status.json`` replaced by the worker; ``cancel``, ``go`` and
+``dismissed`` are empty files that say so by being there; ``worker.log`` holds what the worker printed.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+from .documents import read_document, touch, write_document
+from .takes import choose_part
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from .shapes import Document, Item
+
+VERSION = 1
+FINAL = ("done", "failed", "cancelled")
+SILENT = 20.0
+"""Seconds after which a worker that said nothing is taken for dead; it speaks every two."""
+
+
+class Run:
+    """One run, by its folder."""
+
+    def __init__(self, folder: str, request: Document) -> None:
+        self.folder = folder
+        self.request = request
+        self.status: Document = {}
+        self.process: subprocess.Popen[bytes] | None = None
+        self._seen: tuple[int, int, int] | None = None
+
+    @property
+    def id(self) -> str:
+        """The run's name, unique for ever."""
+        return os.path.basename(self.folder)
+
+    @property
+    def state(self) -> str:
+        """What the worker said last: starting, asking, working, done, failed or cancelled."""
+        return str(self.status.get("state", "starting"))
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the worker has said its last word."""
+        return self.state in FINAL
+
+    @property
+    def items(self) -> list[Item]:
+        """The items the run was made of."""
+        return list(self.request["items"])
+
+    def path(self, name: str) -> str:
+        """Return the path of a file of the run."""
+        return os.path.join(self.folder, name)
+
+    def has(self, name: str) -> bool:
+        """Tell whether one of the empty files is there."""
+        return os.path.exists(self.path(name))
+
+    def say(self, name: str) -> None:
+        """Make one of the empty files."""
+        touch(self.path(name))
+
+    def refresh(self) -> bool:
+        """Read the status if it was replaced; return whether it was."""
+        try:
+            found = os.stat(self.path("status.json"))
+        except OSError:
+            return False
+        seen = (found.st_mtime_ns, found.st_size, found.st_ino)
+        if seen == self._seen:
+            return False
+        document = read_document(self.path("status.json"))
+        if document is None or document.get("version") != VERSION:
+            return False
+        self._seen, self.status = seen, document
+        return True
+
+    def is_dead(self) -> bool:
+        """Tell whether the worker has gone without a last word."""
+        if self.is_final:
+            return False
+        if self.process is not None:
+            return not self.is_process_alive()
+        return time.time() - self._last_sign() > SILENT
+
+    def is_process_alive(self) -> bool:
+        """Tell whether the worker that was started from here still runs; to ask also lets the system forget it."""
+        return self.process is not None and self.process.poll() is None
+
+    def results(self) -> list[tuple[Item, Document]]:
+        """Return the items whose stems are finished, each with the part of its file that holds them."""
+        files = {entry["key"]: entry for entry in self.status.get("files", ())}
+        found = []
+        for item in self.items:
+            parts = files.get(item["file"], {}).get("parts", ())
+            part = choose_part([one for one in parts if one["stems"]], item["span"])
+            if part is not None and all(os.path.isfile(stem["path"]) for stem in part["stems"]):
+                found.append((item, part))
+        return found
+
+    def last_words(self) -> str:
+        """Return the last line that the worker printed."""
+        try:
+            with open(self.path("worker.log"), encoding="utf-8", errors="replace") as opened:
+                lines = [line.strip() for line in opened.read()[-4000:].splitlines() if line.strip()]
+        except OSError:
+            return ""
+        return lines[-1] if lines else ""
+
+    def _last_sign(self) -> float:
+        spoken = float(self.status.get("heartbeat", 0.0))
+        try:
+            return max(spoken, os.stat(self.path("request.json")).st_mtime)
+        except OSError:
+            return spoken
+
+
+def make_run(root: str, request: Document) -> Run:
+    """Write a new request below a folder of runs."""
+    name = time.strftime("%Y%m%d-%H%M%S-") + uuid.uuid4().hex[:8]
+    folder = os.path.join(root, name)
+    os.makedirs(folder)
+    request = dict(request, version=VERSION, id=name, created=time.time())
+    write_document(os.path.join(folder, "request.json"), request)
+    return Run(folder, request)
+
+
+def list_runs(root: str) -> list[Run]:
+    """Return the runs below a folder, oldest first, those aside that cannot be read."""
+    try:
+        names = sorted(os.listdir(root))
+    except OSError:
+        return []
+    runs = []
+    for name in names:
+        request = read_document(os.path.join(root, name, "request.json"))
+        if request is not None and request.get("version") == VERSION:
+            run = Run(os.path.join(root, name), request)
+            run.refresh()
+            runs.append(run)
+    return runs

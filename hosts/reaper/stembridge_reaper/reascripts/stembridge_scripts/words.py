@@ -1,0 +1,78 @@
+"""What a person reads: states, counts and closing messages, each in one sentence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .runs import Run
+    from .shapes import Document
+
+_VERBS = {
+    "waiting": "waiting",
+    "queued": "waiting",
+    "submitting": "sending",
+    "running": "separating",
+    "fetching": "fetching",
+    "publishing": "placing stems",
+    "done": "done",
+    "failed": "failed",
+    "cancelled": "cancelled",
+    "unconfirmed": "unconfirmed",
+}
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun."""
+    return "%d %s%s" % (count, noun, "" if count == 1 else "s")
+
+
+def describe_file(entry: Document) -> str:
+    """Say how far a file is, in steps that do not change too often to be shown in an item."""
+    words = _VERBS.get(entry["state"], str(entry["state"]))
+    progress = entry.get("progress")
+    if entry["state"] in ("running", "fetching") and progress:
+        words += " %d %%" % (int(progress * 20) * 5)
+    return words
+
+
+def describe_run(run: Run) -> str:
+    """Say how far a run is."""
+    files = run.status.get("files", [])
+    if run.state == "starting" or not files:
+        return "starting"
+    if run.state == "asking":
+        return "waiting for your word"
+    done = sum(entry["state"] == "done" for entry in files)
+    share = sum(1.0 if entry["state"] == "done" else entry.get("progress") or 0.0 for entry in files) / len(files)
+    return "%s of %s done, %d %%" % (done, plural(len(files), "file"), int(share * 100))
+
+
+def describe_skipped(skipped: Mapping[str, int]) -> str:
+    """Say how many items were passed over and why; empty when none was."""
+    if not skipped:
+        return ""
+    reasons = ", ".join("%d %s" % (count, reason) for reason, count in sorted(skipped.items()))
+    return "%s passed over: %s" % (plural(sum(skipped.values()), "item"), reasons)
+
+
+def describe_failures(run: Run) -> str:
+    """Say what failed, file by file; empty when nothing did."""
+    failed = [entry for entry in run.status.get("files", ()) if entry["state"] in ("failed", "unconfirmed")]
+    lines = [entry.get("message") or "failed without a reason" for entry in failed]
+    if not lines and run.state == "failed":
+        lines = [run.status.get("message") or "The worker failed without a reason."]
+    return "\n".join(dict.fromkeys(lines))
+
+
+def describe_labels(run: Run) -> list[str]:
+    """Return one line for each file that was labelled."""
+    lines = []
+    for entry in run.status.get("files", ()):
+        found = [label for part in entry.get("parts", ()) for label in part.get("labels", ())]
+        words = ", ".join("%s: %s" % (label["dimension"], label["value"]) for label in found) or "nothing new"
+        if entry["state"] == "done":
+            lines.append("%s: %s" % (entry["path"], words))
+    return lines

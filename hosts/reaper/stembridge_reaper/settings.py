@@ -1,0 +1,22 @@
+"""Settings of the REAPER host: section ``reaper``."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class ReaperSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What happens to the selected items, and in the project; read by the worker at every run."""
+
+    used_part_only: bool = False
+    """Cut the part that the items play out of a long file, and separate only that: fewer credits."""
+    handles: float = 1.0
+    """Seconds kept on both sides of a used part, for later edits and for the separator's context."""
+    mute_source: bool = True
+    """Mute a source item once its stems are inserted."""
+    show_in_items: bool = True
+    """Show in the notes of the items how far the work is; the line goes when the stems come."""
+    label_preset: str = ""
+    """Preset whose taggings ``Label selected items' files`` does; empty takes the only tagger there is."""
+    keep_days: float = 30.0
+    """Days after which finished runs are forgotten; their stems stay where they are."""

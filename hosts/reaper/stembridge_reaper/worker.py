@@ -1,0 +1,196 @@
+"""The worker: does what one request says, through the same session as every other host, and tells in the status.
+
+It goes on when REAPER is closed, and a new worker for the same request goes on where one died: the job store knows what
+was begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+from plugin_core.cli.interrupt import stop_on_signals
+from plugin_core.cli.offers import describe_price, has_price
+from plugin_core.errors import ExitCode, StembridgeError, UsageError
+from plugin_core.model import Job, JobState
+from plugin_core.session import Session
+from stembridge_reaper.bookkeeping import Books
+from stembridge_reaper.operations import choose_operations
+from stembridge_reaper.planning import Planner, Task
+from stembridge_reaper.protocol import FileStatus, InsertSettings, Request, Status
+from stembridge_reaper.settings import ReaperSettings
+from stembridge_reaper.status_file import StatusFile
+
+HOST = "reaper"
+BEAT = 2.0
+LOOK = 0.2
+"""Seconds between two looks for the files ``cancel`` and ``go``."""
+
+PATIENCE = 3600.0
+"""Seconds that a question about the price waits for an answer."""
+
+
+class Worker:
+    """One request being worked on.
+
+    Args:
+        session: the core.
+        request: what to do.
+        folder: the run's folder.
+        sleep: waits for some seconds.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        request: Request,
+        folder: Path,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._session = session
+        self._request = request
+        self._folder = folder
+        self._sleep = sleep
+        self._settings = session.settings.section("reaper", ReaperSettings)
+        self._stop = asyncio.Event()
+        self._files = {one.key: FileStatus(key=one.key, path=one.path) for one in request.files}
+        status = Status(
+            id=request.id,
+            pid=os.getpid(),
+            heartbeat=0.0,
+            settings=InsertSettings(mute_source=self._settings.mute_source, show_in_items=self._settings.show_in_items),
+            files=list(self._files.values()),
+        )
+        self._out = StatusFile(folder / "status.json", status)
+        self._books = Books(status)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the user wants the run to end."""
+        return (self._folder / "cancel").exists()
+
+    async def run(self) -> int:
+        """Do the request and return the exit code; how it ended stands in the status."""
+        self._out.write()
+        watchers = [asyncio.create_task(self._beat()), asyncio.create_task(self._watch())]
+        try:
+            with stop_on_signals(self._stop, lambda: None):
+                await self._work()
+        finally:
+            for task in watchers:
+                task.cancel()
+            await asyncio.gather(*watchers, return_exceptions=True)
+        return self._finish()
+
+    def fail(self, message: str) -> None:
+        """Say that nothing came of the whole request."""
+        self._out.status.state, self._out.status.message = "failed", message
+        self._out.write()
+
+    async def _work(self) -> None:
+        tasks = await self._plan()
+        if self.is_cancelled or not await self._is_granted(tasks):
+            return
+        self._out.status.state = "working"
+        for task in tasks:
+            if self._stop.is_set():
+                break
+            await self._add(task)
+        self._out.write()
+        await self._session.run(self._books.active, on_change=self._change, stop=self._stop)
+        if self.is_cancelled:
+            await self._cancel()
+        for job_id in self._books.jobs:
+            self._books.note(self._session.store.get(job_id))
+
+    async def _plan(self) -> list[Task]:
+        operations = choose_operations(self._session, self._request, self._settings)
+        planner = Planner(self._session, self._settings, operations)
+        tasks: list[Task] = []
+        for file in self._request.files:
+            if self._stop.is_set():
+                break
+            try:
+                tasks += await planner.plan(file, self._files[file.key])
+            except StembridgeError as error:
+                self._books.refuse(self._files[file.key], error)
+            self._out.touch()
+        return tasks
+
+    async def _is_granted(self, tasks: list[Task]) -> bool:
+        """Ask for the price, where there is one, and wait for the answer."""
+        offers = [task.offer for task in tasks]
+        if not has_price(offers) or (self._folder / "go").exists():
+            return True
+        self._out.status.state, self._out.status.message = "asking", f"{describe_price(offers)}. Go on?"
+        self._out.write()
+        until = time.monotonic() + PATIENCE
+        while not self._stop.is_set() and time.monotonic() < until:
+            if (self._folder / "go").exists():
+                self._out.status.message = ""
+                return True
+            await self._sleep(LOOK)
+        if not self._stop.is_set():
+            raise UsageError("nobody said whether to pay, so nothing was begun", remedy="start the action again")
+        return False
+
+    async def _add(self, task: Task) -> None:
+        try:
+            job, _ = await self._session.add(task.offer.source, task.offer.plan, host=HOST, preset=self._request.preset)
+        except StembridgeError as error:
+            self._books.refuse(task.file, error)
+        else:
+            self._books.enter(job, task.file, task.part)
+
+    async def _cancel(self) -> None:
+        """Cancel what is this host's own, at its service first."""
+        for job_id in self._books.active:
+            job = self._session.store.get(job_id)
+            if job.state.is_active and job.host == HOST:
+                # It may have settled in this moment.
+                with suppress(UsageError):
+                    await self._session.cancel(job_id, on_change=self._change)
+
+    def _change(self, job: Job, previous: Job | None) -> None:
+        self._books.note(job)
+        if previous is None or previous.state is not job.state:
+            self._out.write()
+        else:
+            self._out.touch()
+
+    async def _beat(self) -> None:
+        while True:
+            await self._sleep(BEAT)
+            self._out.write()
+
+    async def _watch(self) -> None:
+        while not self.is_cancelled:
+            await self._sleep(LOOK)
+        self._stop.set()
+
+    def _finish(self) -> int:
+        code = self._code()
+        status = self._out.status
+        if self.is_cancelled:
+            status.state, code = "cancelled", ExitCode.INTERRUPTED
+            self._books.cancel_rest()
+        elif code != ExitCode.INTERRUPTED:
+            status.state = "done" if code is ExitCode.DONE else "failed"
+        # Interrupted by the system, the state stays: the next worker goes on.
+        self._out.write()
+        return code
+
+    def _code(self) -> ExitCode:
+        states = [self._session.store.get(job_id).state for job_id in self._books.jobs]
+        if self._stop.is_set() and (not states or any(state.is_active for state in states)):
+            return ExitCode.INTERRUPTED
+        if self._books.worst:
+            return self._books.worst
+        if JobState.UNCONFIRMED in states:
+            return ExitCode.UNCONFIRMED
+        return ExitCode.DONE if all(state is JobState.DONE for state in states) else ExitCode.FAILED

@@ -1,0 +1,129 @@
+"""A REAPER that was set up by the true installer, and ends with the test."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stembridge_reaper.install.installing import install
+
+from plugin_core.settings import Settings
+from tests.audio_files import write_song
+from tests.simulators.reaper.engine import FakeReaper
+from tests.simulators.reaper.host import Host, Script
+from tests.simulators.reaper.objects import Project
+
+
+class Desk:
+    """REAPER, its scripts and the folder where runs lie."""
+
+    def __init__(self, resource_path: Path, home: Path) -> None:
+        self.resource_path = resource_path
+        self.scripts = resource_path / "Scripts" / "stembridge"
+        self.runs = home / "reaper" / "runs"
+        self.closed: list[Host] = []
+        self.open()
+
+    def open(self, project: Project | None = None) -> None:
+        """Start REAPER, with an empty project or one as it was saved."""
+        self.reaper = FakeReaper(str(self.resource_path))
+        self.host = Host(self.reaper)
+        if project is not None:
+            self.reaper.active.path = project.path
+            self.reaper.active.restore(project.state())
+            self.reaper.active.history[:] = [("open", self.reaper.active.state())]
+
+    def reopen(self) -> None:
+        """Kill REAPER and open what was saved before the action began."""
+        project = self.reaper.active
+        project.restore(project.history[-1][1])
+        self.host.quit()
+        self.closed.append(self.host)
+        self.open(project)
+
+    def press(self, action: str) -> None:
+        """Start an action: the end of its script's name."""
+        self.host.start(str(self.scripts / f"stembridge_{action}.py"))
+
+    def do(self, action: str) -> None:
+        """Start an action and wait until all it does is done."""
+        self.press(action)
+        self.host.run()
+        assert self.host.errors == []
+
+    @property
+    def messages(self) -> list[str]:
+        """What the message boxes said."""
+        return [message for message, _ in self.reaper.boxes]
+
+    @property
+    def run_folder(self) -> Path:
+        """The newest run."""
+        return max(self.runs.iterdir())
+
+    def status(self) -> dict[str, Any]:
+        """Return what the worker of the newest run said last."""
+        path = self.run_folder / "status.json"
+        found: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
+        return found
+
+    def wait_for(self, state: str) -> None:
+        """Tick until the worker of the newest run says so."""
+        self.host.run(lambda: self.status().get("state") == state)
+
+    def wait_without_reaper(self, state: str) -> None:
+        """Wait while REAPER is closed."""
+        end = time.monotonic() + 60
+        while self.status().get("state") != state:
+            assert time.monotonic() < end, self.status()
+            time.sleep(0.01)
+
+    def kill_worker(self) -> None:
+        """Kill the worker of the newest run, and let its silence count at once."""
+        os.kill(self.status()["pid"], signal.SIGKILL)
+
+    def silence(self) -> None:
+        """Make a dead worker's last sign old."""
+        status = self.status()
+        (self.run_folder / "status.json").write_text(json.dumps(status | {"heartbeat": 0.0}))
+        os.utime(self.run_folder / "request.json", (0, 0))
+
+    def processes(self) -> Iterator[Any]:
+        """Yield every worker process that a script started."""
+        for host in [*self.closed, self.host]:
+            for script in [*host.scripts, *host.ended]:
+                yield from _processes_of(script)
+
+
+def _processes_of(script: Script) -> Iterator[Any]:
+    watcher = script.main.__dict__.get("stembridge_watcher")
+    for run in [*watcher.runs, *watcher.finished, *watcher._leaving] if watcher else ():
+        if run.process is not None:
+            yield run.process
+
+
+@pytest.fixture
+def desk(tmp_path: Path, home: Path) -> Iterator[Desk]:
+    resource_path = tmp_path / "REAPER"
+    resource_path.mkdir()
+    library = tmp_path / "libpython3.11.so.1.0"
+    library.touch()
+    install(resource_path, Settings(), is_running=lambda: False, find=lambda: library)
+    desk = Desk(resource_path, home)
+    yield desk
+    for run in desk.runs.iterdir():
+        (run / "cancel").touch()
+    for process in desk.processes():
+        process.wait(timeout=30)
+    assert desk.host.errors == []
+
+
+@pytest.fixture
+def song(tmp_path: Path) -> Path:
+    return write_song(tmp_path / "S\u00f6ng & 'quote'.wav", 3.0)

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from stembridge_reaper.install.examining import examine
+from stembridge_reaper.install.installing import install
+
+from plugin_core.cli.face import Face
+from plugin_core.cli.guard import run
+from plugin_core.model import Finding, Verdict
+from plugin_core.settings import Settings
+
+
+@pytest.fixture
+def resource_path(tmp_path: Path) -> Path:
+    library = tmp_path / "libpython3.11.so.1.0"
+    library.touch()
+    folder = tmp_path / "REAPER"
+    folder.mkdir()
+    install(folder, Settings(), is_running=lambda: False, find=lambda: library)
+    return folder
+
+
+def wrong(resource_path: Path) -> list[Finding]:
+    findings = examine(resource_path, Settings(), is_running=lambda: False)
+    return [finding for finding in findings if finding.verdict is not Verdict.OK]
+
+
+def test_all_is_well_after_install(resource_path: Path) -> None:
+    assert wrong(resource_path) == []
+
+
+def test_each_step_is_named_when_it_is_broken(resource_path: Path, tmp_path: Path, home: Path) -> None:
+    scripts = resource_path / "Scripts" / "stembridge"
+    configuration = scripts / "stembridge.json"
+    (tmp_path / "libpython3.11.so.1.0").unlink()
+    (scripts / "stembridge_scripts" / "api.py").write_text("old")
+    (resource_path / "reaper-kb.ini").write_text("")
+    configuration.write_text(json.dumps(json.loads(configuration.read_bytes()) | {"python": "/gone"}))
+    (home / "reaper" / "runs").rmdir()
+    found = wrong(resource_path)
+    assert [finding.name for finding in found] == ["Python", "scripts", "actions", "interpreter", "runs"]
+    assert all("stembridge reaper install" in finding.remedy for finding in found)
+    assert "Show jobs" in found[2].found
+
+
+def test_reaper_that_was_never_set_up(tmp_path: Path) -> None:
+    names = [finding.name for finding in wrong(tmp_path)]
+    assert names == ["Python", "scripts", "actions", "interpreter", "runs"]
+
+
+def test_commands(tmp_path: Path, resource_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["reaper", "doctor", "--resource-path", str(resource_path)], Face()) == 0
+    assert "Media item context" in capsys.readouterr().out
+    assert run(["reaper", "uninstall", "--resource-path", str(resource_path)], Face()) == 0
+    assert run(["reaper", "doctor", "--resource-path", str(resource_path)], Face()) == 1
+    library = str(tmp_path / "libpython3.11.so.1.0")
+    command = ["reaper", "install", "--resource-path", str(resource_path), "--python-library", library]
+    assert run(command, Face()) == 0
+    assert "ready: start REAPER" in capsys.readouterr().out
+    assert wrong(resource_path) == []
+    assert run(["reaper", "install", "--resource-path", str(tmp_path / "gone")], Face()) == 2
+    assert run(["reaper-worker", str(tmp_path / "gone.json")], Face()) == 2
+    assert "gone.json cannot be read" in capsys.readouterr().err

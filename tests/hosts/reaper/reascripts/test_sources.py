@@ -1,0 +1,79 @@
+"""What REAPER's interpreter demands of every script and module."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+import stembridge_reaper
+from stembridge_reaper.install.catalogue import preset_actions, read_header, shipped_actions
+
+from plugin_core._version import __version__
+from plugin_core.presets import Preset
+from tests.simulators.reaper.bindings import load_table
+
+FOLDER = Path(stembridge_reaper.__file__).parent / "reascripts"
+FILES = sorted(FOLDER.rglob("*.py"))
+LATER = {"removeprefix", "removesuffix", "is_relative_to", "with_stem", "readlink", "unparse"}
+FORBIDDEN = {"threading", "asyncio", "multiprocessing", "concurrent", "numpy", "ctypes", "plugin_core"}
+
+
+def imported(tree: ast.Module) -> set[str]:
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add((node.module or "").split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_source_is_ascii_old_and_alone(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="ascii"), feature_version=(3, 8))
+    assert imported(tree) <= (set(sys.stdlib_module_names) | {"reaper_python", "stembridge_scripts"}) - FORBIDDEN
+    attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert not attributes & (LATER | {"exit", "_exit", "abort"})
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert not names & {"__file__", "exit", "quit", "SystemExit"}
+    assert not any(isinstance(node, ast.Match) for node in ast.walk(tree))
+
+
+def test_only_documented_functions_are_called() -> None:
+    tree = ast.parse("\n".join(path.read_text(encoding="ascii") for path in FILES if path.parent.name != "reascripts"))
+    called = {
+        str(node.args[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)
+        if (isinstance(node.func, ast.Name) and node.func.id == "call")
+        or (isinstance(node.func, ast.Attribute) and node.func.attr == "call")
+    }
+    assert len(called) > 40
+    assert {f"RPR_{name}" for name in called if "%" not in name} <= set(load_table())
+
+
+def test_headers_say_what_the_action_is() -> None:
+    made = preset_actions([Preset(name="four stems", operations=())])
+    for action in [*shipped_actions(), *made]:
+        header = read_header(action.source)
+        assert header["description"] == action.title
+        assert header["version"] == __version__
+        assert header["author"]
+    assert made[0].file == "stembridge_preset_four_stems.py"
+
+
+def test_preset_scripts_are_ascii_whatever_the_preset_is_called() -> None:
+    presets = [
+        Preset(name=name, title='T\u00eftle "x"\n', operations=()) for name in ("\u4eba\u58f0", "\u00e4", "a'b\\")
+    ]
+    actions = preset_actions(presets)
+    assert len({action.file for action in actions}) == 3
+    for action, preset in zip(actions, presets, strict=True):
+        tree = ast.parse(action.source.encode("ascii"))
+        call = tree.body[-1]
+        assert isinstance(call, ast.Expr)
+        assert isinstance(call.value, ast.Call)
+        assert ast.literal_eval(call.value.args[0]) == preset.name
+        assert '"' not in action.title

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stembridge_reaper.protocol import read_request
+from stembridge_reaper.worker import Worker
+
+from plugin_core import hookimpl
+from plugin_core.errors import UsageError
+from plugin_core.model import Label, Plan, Source, Tagging, Ticket
+from plugin_core.presets import load_presets
+from plugin_core.protocols import Finished, Order, Report, Waiting
+from plugin_core.session import Session
+from plugin_core.settings import Settings
+from tests.hosts.reaper.builders import add_item, add_track
+from tests.hosts.reaper.conftest import Desk
+from tests.plugin_core.cli.fakes import FakePoint, load_fakes, write_song
+
+needs_tagging = pytest.mark.skipif(not hasattr(Session, "taggers"), reason="the core labels nothing yet")
+
+
+class FakeTagger:
+    """Finds every song happy."""
+
+    name, title, remote = "ears", "A fake for tests", False
+
+    def account(self) -> str:
+        return self.name
+
+    async def slots(self) -> int:
+        return 4
+
+    async def plan(self, source: Source, wish: Tagging) -> Plan:
+        return Plan(operation=wish)
+
+    async def submit(self, order: Order, report: Report) -> Ticket:
+        return Ticket(remote_id=order.key)
+
+    async def find(self, order: Order) -> Ticket | None:
+        return None
+
+    async def poll(self, order: Order, report: Report) -> Waiting | Finished:
+        return Finished(labels=(Label(dimension="mood", value="\u5feb\u4e50", english="Happy", probability=0.9),))
+
+    async def cancel(self, order: Order) -> None:
+        return None
+
+    async def release(self, order: Order) -> None:
+        return None
+
+
+class FakePlugin:
+    """Registers taggers."""
+
+    def __init__(self, *taggers: FakeTagger) -> None:
+        self.taggers = taggers
+
+    @hookimpl
+    def register_taggers(self, register: Callable[[Any], None], settings: Settings) -> None:
+        for tagger in self.taggers:
+            register(tagger)
+
+
+def label(folder: Path, *taggers: FakeTagger) -> dict[str, Any]:
+    """Label one song in this process and return the worker's last word."""
+    song = write_song(folder / "Song.flac")
+    request = {"version": 1, "id": "run", "created": 1.0, "kind": "label", "preset": "", "project": {"path": ""}}
+    path = folder / "run" / "request.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(request | {"files": [{"key": "1", "path": str(song), "spans": []}], "items": []}))
+    with Session(Settings(), load_fakes(FakePoint("ears", FakePlugin(*taggers)))) as session:
+        asyncio.run(Worker(session, read_request(path), path.parent).run())
+    status: dict[str, Any] = json.loads((path.parent / "status.json").read_bytes())
+    return status
+
+
+@needs_tagging
+def test_labels_are_found_and_written(tmp_path: Path) -> None:
+    import mutagen
+
+    status = label(tmp_path, FakeTagger())
+    assert status["state"] == "done", status
+    assert status["files"][0]["parts"][0]["labels"] == [{"dimension": "mood", "value": "Happy", "probability": 0.9}]
+    assert "Happy" in str(mutagen.File(tmp_path / "Song.flac"))
+
+
+def test_several_taggers_need_a_word(tmp_path: Path) -> None:
+    second = FakeTagger()
+    second.name = "nose"
+    with pytest.raises(UsageError, match=r"ears, nose\); name a preset in \[reaper\] label_preset"):
+        label(tmp_path, FakeTagger(), second)
+
+
+def test_preset_for_labels_must_label(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "vocals" in load_presets(Settings())
+    monkeypatch.setenv("STEMBRIDGE_REAPER_LABEL_PRESET", "vocals")
+    with pytest.raises(UsageError, match="labels nothing"):
+        label(tmp_path, FakeTagger())
+
+
+def test_nobody_who_labels(desk: Desk, song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEMBRIDGE_PLUGINS", "local,reaper")
+    project = desk.reaper.active
+    add_item(add_track(project), song)
+    project.remember("arranged")
+    state = project.state()
+    desk.do("label")
+    assert desk.messages == ["no tagger is installed; stembridge plugins lists what is"]
+    assert project.state() == state
+
+
+def test_labels_are_told_in_the_console(desk: Desk, song: Path) -> None:
+    add_item(add_track(desk.reaper.active), song)
+    path = desk.scripts / "stembridge.json"
+    idle = {"python": "/bin/sh", "arguments": ["-c", ":"]}
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | idle), encoding="ascii")
+    desk.press("label")
+    found = [{"dimension": "mood", "value": "Happy", "probability": 0.9}]
+    file = {"key": "1", "path": str(song), "state": "done", "progress": 1.0, "message": ""}
+    part = {"start": 0.0, "end": None, "stems": [], "labels": found}
+    status = {"version": 1, "state": "done", "heartbeat": 0.0, "files": [file | {"parts": [part]}]}
+    (desk.run_folder / "status.json").write_text(json.dumps(status), encoding="ascii")
+    desk.host.run()
+    assert desk.messages == []
+    assert desk.reaper.console == [f"{song}: mood: Happy\n"]

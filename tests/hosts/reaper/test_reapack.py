@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from stembridge_reaper.install.catalogue import SOURCES, action_id
+from stembridge_reaper.reapack import build_index, write_manifests
+
+from plugin_core.manifests import manifest
+
+
+def test_manifests_are_up_to_date(tmp_path: Path) -> None:
+    write_manifests(tmp_path)
+    for name in ("actions.json", "index.xml"):
+        assert manifest(f"hosts/reaper/{name}").read_bytes() == (tmp_path / name).read_bytes(), (
+            "run python -m stembridge_reaper.reapack"
+        )
+
+
+def test_index_lists_every_file_with_its_hash() -> None:
+    root = ET.fromstring(build_index("https://host.example/x"))
+    assert (root.tag, root.get("version"), root.get("name")) == ("index", "1", "stembridge")
+    sources = list(root.iter("source"))
+    files = {path.relative_to(SOURCES).as_posix(): path for path in SOURCES.rglob("*.py")}
+    assert {source.get("file") for source in sources} == set(files)
+    for source in sources:
+        name = source.get("file") or ""
+        assert source.text == f"https://host.example/x/{name}"
+        assert source.get("hash") == "1220" + hashlib.sha256(files[name].read_bytes()).hexdigest()
+        assert (source.get("main") == "main") == ("/" not in name)
+
+
+def test_ids_follow_the_documented_hash() -> None:
+    assert action_id("STEMS/separate.py") == "RS" + hashlib.sha1(b"STEMS/SEPARATE.PY").hexdigest()
+    listed = json.loads(manifest("hosts/reaper/actions.json").read_bytes())["actions"]
+    assert {one["id"] for one in listed} == {action_id(one["path"]) for one in listed}
+    assert {one["title"] for one in listed} >= {
+        "Separate selected items (choose preset...)",
+        "Separate selected items (last preset)",
+        "Label selected items' files",
+        "Show jobs",
+        "Cancel jobs",
+        "Insert finished stems",
+    }

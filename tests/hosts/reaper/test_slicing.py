@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stembridge_reaper.slicing import Slice, cut_slice, plan_slices
+
+from plugin_core.operations.inspect import inspect
+from tests.audio_files import read_samples, write_song
+
+
+@pytest.mark.parametrize(
+    ("spans", "slices"),
+    [
+        ([], []),
+        ([(2.0, 3.0)], [(1.5, 3.5)]),
+        ([(0.2, 1.0)], [(0.0, 1.5)]),
+        ([(9.0, 10.0)], [(8.5, 10.0)]),
+        ([(2.0, 3.0), (3.9, 4.0)], [(1.5, 4.5)]),
+        ([(6.0, 7.0), (2.0, 3.0)], [(1.5, 3.5), (5.5, 7.5)]),
+        ([(0.0, 8.0)], []),
+    ],
+    ids=["whole", "one", "at the start", "at the end", "touching", "two", "not worth it"],
+)
+def test_plan(tmp_path: Path, spans: list[tuple[float, float]], slices: list[tuple[float, float]]) -> None:
+    source = inspect(write_song(tmp_path / "Song.wav", 10.0, 8000))
+    found = plan_slices(source, spans, 0.5)
+    assert [(one.start / 8000, one.end / 8000) for one in found] == slices
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "PCM_32", "FLOAT"])
+def test_cut_is_exact(tmp_path: Path, subtype: str) -> None:
+    path = write_song(tmp_path / "Song.wav", 4.0, 48000, subtype=subtype)
+    source = inspect(path)
+    cut = cut_slice(source, Slice(start=70001, end=140003), tmp_path / "slices")
+    samples, rate = read_samples(cut)
+    assert rate == 48000
+    assert np.array_equal(samples, read_samples(path)[0][70001:140003].astype(samples.dtype)) or subtype == "PCM_32"
+    assert np.abs(samples - read_samples(path)[0][70001:140003]).max() < 2**-24
+    assert cut_slice(source, Slice(start=70001, end=140003), tmp_path / "slices") == cut
+    assert list(cut.parent.iterdir()) == [cut]

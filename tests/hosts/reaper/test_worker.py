@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stembridge_reaper.housekeeping import forget_old_runs
+from stembridge_reaper.locking import hold
+from stembridge_reaper.protocol import read_request
+from stembridge_reaper.worker import Worker
+
+from plugin_core.errors import RefusedError, UsageError
+from plugin_core.manifests import manifest
+from plugin_core.session import Session
+from plugin_core.settings import Settings
+from tests.hosts.reaper.builders import add_item, add_track
+from tests.hosts.reaper.conftest import Desk
+from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, load_fakes, write_song
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def fake() -> FakeSeparator:
+    return FakeSeparator()
+
+
+@pytest.fixture
+def session(fake: FakeSeparator, monkeypatch: pytest.MonkeyPatch) -> Session:
+    monkeypatch.setenv("STEMBRIDGE_SEPARATE_PROVIDER", "fake")
+    return Session(Settings(), load_fakes(FakePoint("fake", FakePlugin(fake))))
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Write a request for files."""
+
+    def write(*files: Path, preset: str = "vocals", **more: Any) -> Path:
+        folder = tmp_path / "run"
+        folder.mkdir(exist_ok=True)
+        listed = [{"key": str(number), "path": str(path), "spans": []} for number, path in enumerate(files)]
+        request = {"version": 1, "id": "run", "created": 1.0, "kind": "separate", "preset": preset, "items": []}
+        path = folder / "request.json"
+        path.write_text(json.dumps(request | {"project": {"path": ""}, "files": listed} | more), encoding="ascii")
+        return path
+
+    return write
+
+
+def work(session: Session, request: Path) -> dict[str, Any]:
+    """Run a worker in this process and return its last word."""
+    with session:
+        asyncio.run(Worker(session, read_request(request), request.parent).run())
+    status: dict[str, Any] = json.loads((request.parent / "status.json").read_bytes())
+    return status
+
+
+def test_done(session: Session, make: Make, tmp_path: Path) -> None:
+    status = work(session, make(write_song(tmp_path / "A.flac"), write_song(tmp_path / "B.flac", seed=1)))
+    assert status["state"] == "done"
+    stems = [stem for file in status["files"] for stem in file["parts"][0]["stems"]]
+    assert [Path(stem["path"]).name for stem in stems] == ["A - Vocals.flac", "B - Vocals.flac"]
+    assert [file["progress"] for file in status["files"]] == [1.0, 1.0]
+
+
+def test_one_file_fails_and_the_other_does_not(session: Session, make: Make, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.wav"
+    bad.write_bytes(b"no audio")
+    status = work(session, make(bad, write_song(tmp_path / "A.flac")))
+    assert status["state"] == "failed"
+    assert [file["state"] for file in status["files"]] == ["failed", "done"]
+    assert "bad.wav" in status["files"][0]["message"]
+
+
+def test_service_refuses(session: Session, fake: FakeSeparator, make: Make, tmp_path: Path) -> None:
+    fake.plan_error = RefusedError("no credits are left", remedy="buy some")
+    status = work(session, make(write_song(tmp_path / "A.flac")))
+    assert (status["state"], status["files"][0]["message"]) == ("failed", "no credits are left; buy some")
+
+
+def test_price_is_asked_and_granted(session: Session, fake: FakeSeparator, make: Make, tmp_path: Path) -> None:
+    fake.price = 3.0
+    request = make(write_song(tmp_path / "A.flac"))
+    seen = []
+
+    async def answer(_seconds: float) -> None:
+        status = json.loads((request.parent / "status.json").read_bytes())
+        if status["state"] == "asking":
+            seen.append(status["message"])
+            (request.parent / "go").touch()
+        await asyncio.sleep(0.01)
+
+    with session:
+        asyncio.run(Worker(session, read_request(request), request.parent, sleep=answer).run())
+    assert set(seen) == {"1 track with fake, about 3 credits. Go on?"}
+    assert len(fake.submitted) == 1
+
+
+def test_price_is_refused(session: Session, fake: FakeSeparator, make: Make, tmp_path: Path) -> None:
+    fake.price = 3.0
+    request = make(write_song(tmp_path / "A.flac"))
+    (request.parent / "cancel").touch()
+    assert work(session, request)["state"] == "cancelled"
+    assert fake.submitted == []
+
+
+def test_cancel_reaches_the_service(
+    session: Session, fake: FakeSeparator, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.hold = asyncio.Event()
+    request = make(write_song(tmp_path / "A.flac"))
+    cancelled = []
+
+    async def cancel(order: Any) -> None:
+        cancelled.append(order.key)
+
+    async def look(_seconds: float) -> None:
+        if fake.submitted:
+            (request.parent / "cancel").touch()
+        await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(fake, "cancel", cancel)
+    with session:
+        asyncio.run(Worker(session, read_request(request), request.parent, sleep=look).run())
+    status = json.loads((request.parent / "status.json").read_bytes())
+    assert status["state"] == "cancelled"
+    assert status["files"][0]["state"] == "cancelled"
+    assert cancelled == status["jobs"]
+
+
+def test_second_worker_takes_up_the_same_job(session: Session, fake: FakeSeparator, make: Make, tmp_path: Path) -> None:
+    request = make(write_song(tmp_path / "A.flac"))
+    first = work(session, request)
+    again = Session(session.settings, session.plugins)
+    assert work(again, request)["jobs"] == first["jobs"]
+    assert len(fake.submitted) == 1
+
+
+def test_only_one_worker_holds_a_run(tmp_path: Path) -> None:
+    with hold(tmp_path / "lock") as first, hold(tmp_path / "lock") as second:
+        assert (first, second) == (True, False)
+    with hold(tmp_path / "lock") as third:
+        assert third
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is no request"),
+        (b"[]", "is no request"),
+        (b'{"version": 2}', "version 2, not 1"),
+        (b'{"version": 1}', "is no request"),
+        (b"\xff", "is no request"),
+    ],
+)
+def test_request_that_is_none(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "request.json"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=said):
+        read_request(path)
+
+
+def test_unknown_kind_and_preset(session: Session, make: Make, tmp_path: Path) -> None:
+    song = write_song(tmp_path / "A.flac")
+    for more in ({"kind": "dance"}, {"preset": "nothing"}):
+        with pytest.raises(UsageError):
+            work(session, make(song, **more))
+
+
+def test_old_runs_are_forgotten_and_new_ones_kept(home: Path) -> None:
+    old, new, own = (home / "reaper" / "runs" / name for name in ("old", "new", "own"))
+    for folder in (old, new, own):
+        folder.mkdir(parents=True)
+        (folder / "request.json").touch()
+    now = new.stat().st_mtime
+    assert forget_old_runs(Settings(), keep=own, now=now + 29 * 86400) == 0
+    assert forget_old_runs(Settings(), keep=own, now=now + 31 * 86400) == 2
+    assert [path.name for path in old.parent.iterdir()] == ["own"]
+
+
+def conforms(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> list[str]:
+    """Check the keywords our schemas use and return what is wrong."""
+    if "$ref" in schema:
+        return conforms(value, root["$defs"][schema["$ref"].rsplit("/", 1)[1]], root)
+    if "oneOf" in schema:
+        fits = [one for one in schema["oneOf"] if not conforms(value, one, root)]
+        return [] if len(fits) == 1 else [f"{value!r} fits {len(fits)} of its forms"]
+    wrong = [] if _is_type(value, schema.get("type")) else [f"{value!r} is no {schema['type']}"]
+    if ("const" in schema and value != schema["const"]) or ("enum" in schema and value not in schema["enum"]):
+        wrong.append(f"{value!r} is not allowed")
+    if isinstance(value, dict):
+        wrong += [f"{key} is missing" for key in schema.get("required", ()) if key not in value]
+        extra = schema.get("additionalProperties", {})
+        for key, each in value.items():
+            wrong += conforms(each, schema.get("properties", {}).get(key, extra), root)
+    if isinstance(value, list):
+        wrong += [line for each in value for line in conforms(each, schema.get("items", {}), root)]
+        wrong += ["too few"] if len(value) < schema.get("minItems", 0) else []
+    return wrong
+
+
+def _is_type(value: Any, wanted: Any) -> bool:
+    kinds: dict[str, Any] = {
+        "object": dict, "array": list, "string": str, "number": (int, float), "integer": int, "boolean": bool,
+        "null": type(None),
+    }  # fmt: skip
+    names = [wanted] if isinstance(wanted, str) else wanted
+    return names is None or any(isinstance(value, kinds[name]) for name in names)
+
+
+def test_documents_are_as_their_schemas_say(desk: Desk, song: Path) -> None:
+    track = add_track(desk.reaper.active)
+    add_item(track, song, section=(0.5, 1.0), loop=True)
+    add_item(track, song).takes[0].markers = [(0.0, 0.1)]
+    desk.do("separate_last")
+    for name in ("request", "status"):
+        schema = json.loads(manifest(f"hosts/reaper/{name}.schema.json").read_bytes())
+        document = json.loads((desk.run_folder / f"{name}.json").read_bytes())
+        assert conforms(document, schema, schema) == []
+        assert conforms(document | {"version": 2}, schema, schema) != []
+        assert set(document) == set(schema["properties"])
+        assert set(schema["required"]) == set(schema["properties"])

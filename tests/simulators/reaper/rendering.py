@@ -1,0 +1,91 @@
+"""What a project sounds like: every item at its position, by offset, rate, section, loop, fades and volume."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from tests.simulators.reaper.objects import Item, Project, Source, Take
+
+Signal = npt.NDArray[np.float64]
+
+RATE = 44100
+_CACHE: dict[str, Signal] = {}
+
+
+def render(project: Project, seconds: float) -> Signal:
+    """Mix every item that is not muted: float64 samples (frames, 2) at 44.1 kHz, linearly interpolated."""
+    mix = np.zeros((round(seconds * RATE), 2))
+    gains: list[float] = []
+    for track in project.tracks:
+        gain = track.values.get("D_VOL", 1.0) * (gains[-1] if gains else 1.0)
+        for item in track.items:
+            if not item.values.get("B_MUTE"):
+                add_item(mix, item, gain)
+        if track.depth > 0:
+            gains.append(gain)
+        for _ in range(-track.depth):
+            gains.pop()
+    return mix
+
+
+def add_item(mix: Signal, item: Item, gain: float) -> None:
+    """Add one item to a mix."""
+    take = item.take
+    if take is None or take.source is None or take.source.root.kind == "MIDI" or not item.values["D_LENGTH"]:
+        return
+    start, length = item.values["D_POSITION"], item.values["D_LENGTH"]
+    first, last = int(np.ceil(start * RATE - 1e-6)), min(len(mix), int(np.ceil((start + length) * RATE - 1e-6)))
+    into = np.arange(first, last) / RATE - start
+    samples = _play(take, _source_time(take, into), bool(item.values.get("B_LOOPSRC")))
+    samples = _route(samples, int(take.values.get("I_CHANMODE", 0)))
+    mix[first:last] += samples * (_fade(item, into) * gain * item.values["D_VOL"] * take.values["D_VOL"])[:, None]
+
+
+def _source_time(take: Take, into: Signal) -> Signal:
+    offset, rate = take.values.get("D_STARTOFFS", 0.0), take.values["D_PLAYRATE"]
+    if not take.markers:
+        return offset + into * rate
+    positions, sources = (np.array(column) for column in zip(*take.markers))
+    moved = np.interp(into * rate, positions, sources)
+    moved = np.where(into * rate < positions[0], sources[0] + into * rate - positions[0], moved)
+    late: Signal = np.where(into * rate > positions[-1], sources[-1] + into * rate - positions[-1], moved)
+    return late
+
+
+def _play(take: Take, time: Signal, is_looped: bool) -> Signal:
+    source = take.source
+    assert source is not None
+    length = source.shape[0]
+    is_heard = np.ones_like(time, dtype=bool) if is_looped else (time >= -1e-9) & (time < length - 1e-9)
+    return _read(source, np.mod(time, length) if is_looped else time) * is_heard[:, None]
+
+
+def _read(source: Source, time: Signal) -> Signal:
+    if source.parent is not None:
+        inner = source.shape[0] - time if source.is_reversed else time
+        return _read(source.parent, inner + (source.start if source.mode != 3 else 0.0))
+    if source.path not in _CACHE:
+        _CACHE[source.path] = soundfile.read(source.path, dtype="float64", always_2d=True)[0]
+    samples, place = _CACHE[source.path], time * source.shape[1]
+    columns = [np.interp(place, np.arange(len(samples)), column, left=0.0, right=0.0) for column in samples.T]
+    return np.stack(columns * 2 if len(columns) == 1 else columns, axis=1)
+
+
+def _route(samples: Signal, mode: int) -> Signal:
+    if mode == 1:
+        return samples[:, ::-1]
+    if mode == 2:
+        return np.repeat(samples.mean(axis=1, keepdims=True), 2, axis=1)
+    return samples if mode == 0 else np.repeat(samples[:, [mode - 3]], 2, axis=1)
+
+
+def _fade(item: Item, into: Signal) -> Signal:
+    gain = np.ones_like(into)
+    fade_in, fade_out = item.values.get("D_FADEINLEN", 0.0), item.values.get("D_FADEOUTLEN", 0.0)
+    if fade_in:
+        gain *= np.clip(into / fade_in, 0, 1)
+    if fade_out:
+        gain *= np.clip((item.values["D_LENGTH"] - into) / fade_out, 0, 1)
+    return gain
