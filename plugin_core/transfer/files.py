@@ -49,7 +49,15 @@ class FileReader:
             SourceError: it cannot be read, or is no regular file.
             TransientError: its disk or share is away.
         """
-        return cls(path, await asyncio.to_thread(_open_regular, path), offset, length)
+        opening = asyncio.ensure_future(asyncio.to_thread(_open_regular, path))
+        try:
+            return cls(path, await asyncio.shield(opening), offset, length)
+        except asyncio.CancelledError:
+            # The thread goes on opening; nobody else would close the file.
+            await asyncio.wait([opening])
+            if opening.exception() is None:
+                opening.result().close()
+            raise
 
     async def blocks(self) -> AsyncGenerator[bytes]:
         """Give the file's bytes; the next block is read while one is sent.
@@ -74,10 +82,13 @@ class FileReader:
     async def close(self) -> None:
         """Close the file, once nothing reads from it."""
         ahead, self._ahead = self._ahead, None
-        if ahead is not None:
-            await asyncio.wait([ahead])
-            ahead.exception()
-        await asyncio.to_thread(self._file.close)
+        try:
+            if ahead is not None:
+                await asyncio.wait([ahead])
+                ahead.exception()
+        finally:
+            # Not in a thread: one that is cancelled before it begins would leave the file open.
+            self._file.close()
 
     def _read_ahead(self, left: int) -> None:
         loop = asyncio.get_running_loop()

@@ -43,7 +43,8 @@ def register(secret: Secret | str) -> None:
     text = secret.reveal() if isinstance(secret, Secret) else secret
     if len(text) < SHORTEST or text in _forms:
         return
-    _forms.update((text, quote(text), quote(text, safe=""), quote_plus(text), json.dumps(text)[1:-1], repr(text)[1:-1]))
+    in_json = (json.dumps(text, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False))
+    _forms.update((text, quote(text), quote(text, safe=""), quote_plus(text), *in_json, repr(text)[1:-1]))
     _known = re.compile("|".join(re.escape(form) for form in sorted(_forms, key=len, reverse=True)))
 
 

@@ -20,7 +20,7 @@ from plugin_core.settings import Secret
 from plugin_core.transfer.addresses import check_url
 from plugin_core.transfer.bodies import Opened
 from plugin_core.transfer.calls import Answer, Bytes, Call
-from plugin_core.transfer.redaction import guard_logs, redact, register
+from plugin_core.transfer.redaction import guard_logs, holds_secret, redact, register
 
 CONNECT_SECONDS: Final = 15.0
 STALL_SECONDS: Final = 60.0
@@ -159,6 +159,11 @@ async def attempt(client: httpx.AsyncClient, call: Call) -> Answer | Failure:
     except TransientError as error:
         # The disk of the upload went away half-way: to the service a broken connection.
         return Failure(error.message)
+    except Exception as error:
+        if not holds_secret(str(error)):
+            raise
+        # A defect of the library that tells what it sent: raised again without that, and without its cause.
+        raise RuntimeError(redact(f"{type(error).__name__}: {error}")) from None
     finally:
         if content is not None:
             await content.aclose()

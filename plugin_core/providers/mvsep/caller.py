@@ -57,7 +57,7 @@ class Caller:
 
     def _with_token(self, fields: Fields) -> dict[str, str]:
         if not self._token:
-            raise RefusedError("MVSEP wants an API token and none is set", remedy="stembridge login mvsep")
+            raise RefusedError("MVSEP wants an API token and none is set", remedy="use `stembridge login mvsep`")
         return {"api_token": self._token, **fields}
 
     async def _get(self, path: str, query: Fields, *, origin: str = "", with_token: bool = False) -> Any:

@@ -14,7 +14,7 @@ from plugin_core.transfer.redaction import redact
 QUEUE_PAUSE: Final = 30.0
 """Seconds until a full queue is tried again, when the service names none."""
 
-_LOGIN: Final = "stembridge login mvsep"
+_LOGIN: Final = "use `stembridge login mvsep`"
 
 _TOKEN: Final = re.compile(r"token|api.?key|unauth|credential|log.?in|sign.?in")
 _SIZE: Final = re.compile(
@@ -66,7 +66,7 @@ def _by_words(shown: str, words: str, pause: float | None) -> StembridgeError:
     if _QUEUED.search(words):
         return TransientError(shown, retry_after=pause or QUEUE_PAUSE)
     if _CREDITS.search(words) or _PREMIUM.search(words):
-        return RefusedError(shown, remedy="stembridge account mvsep shows what the account may do")
+        return RefusedError(shown, remedy="`stembridge account mvsep` shows what the account may do")
     if _TOKEN.search(words):
         return RefusedError(shown, remedy=_LOGIN)
     return ServiceError(shown)

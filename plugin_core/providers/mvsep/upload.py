@@ -66,7 +66,7 @@ async def prepare_upload(order: Order, report: Report) -> Upload:
     def tell(share: float) -> None:
         if stop.is_set():
             raise StoppedError
-        loop.call_soon_threadsafe(report, Progress(fraction=share, note="encoding FLAC for the upload"))
+        loop.call_soon_threadsafe(report, Progress(fraction=share, note="preparing the upload"))
 
     work = asyncio.ensure_future(asyncio.to_thread(_prepare, order, tell))
     try:
@@ -84,6 +84,7 @@ def _prepare(order: Order, tell: Callable[[float], None]) -> Upload:
     source = order.source.path
     info = probe(source)
     if is_clean_flac(source, info):
+        _hear(order, info, tell)
         return Upload(source, ".flac")
     for earlier in sorted(order.folder.glob(f"{PREFIX}.*")):
         return Upload(earlier, earlier.suffix)
@@ -132,6 +133,17 @@ def _encode(
             writer.write(block)
             tell(min(1.0, reader.position / total))
     return clipped
+
+
+def _hear(order: Order, info: AudioInfo, tell: Callable[[float], None]) -> None:
+    """Decode a source that is sent as it is: one cut short, or damaged, would be paid for in vain.
+
+    Raises:
+        SourceError: it cannot be decoded to its end.
+    """
+    with open_reader(order.source.path) as reader:
+        while len(reader.read(BLOCK, dtype="int32")):
+            tell(min(1.0, reader.position / info.frames))
 
 
 def _finished(order: Order, chosen: AudioFormat, note: str) -> Upload:

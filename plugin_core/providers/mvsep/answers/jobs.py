@@ -11,6 +11,7 @@ import msgspec
 
 from plugin_core.providers.mvsep.answers.drift import as_flag, as_mapping, read, read_all
 from plugin_core.providers.mvsep.answers.words import read_words
+from plugin_core.transfer.redaction import redact
 
 
 class Phase(StrEnum):
@@ -115,7 +116,7 @@ def parse_job(payload: object) -> JobAnswer:
     return msgspec.structs.replace(
         answer,
         success=as_flag(body.get("success")),
-        status=str(body.get("status") or data.get("status") or "").strip().lower(),
+        status=redact(str(body.get("status") or data.get("status") or "").strip()).lower(),
         message="; ".join(read_words(body)),
         files=read_all(ResultFile, data.get("files")),
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from plugin_core.providers.mvsep.answers.drift import as_mapping, as_text
+from plugin_core.transfer.redaction import redact
 
 
 def read_words(payload: object) -> tuple[str, ...]:
-    """Return every message in a body, verbatim, in the order found and none twice.
+    """Return every message in a body, verbatim but for secrets that it repeats, in the order found and none twice.
 
     Knows ``errors`` (list, object of lists, text), ``data.message``, ``message`` (text or object of lists),
     ``error`` and ``msg``.
@@ -28,5 +29,5 @@ def _flatten(value: object) -> list[str]:
         return [text for item in value.values() for text in _flatten(item)]
     if isinstance(value, list):
         return [text for item in value for text in _flatten(item)]
-    text = as_text(value).strip()
+    text = redact(as_text(value).strip())
     return [text] if text and not isinstance(value, bool) else []

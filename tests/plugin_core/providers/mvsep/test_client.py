@@ -409,12 +409,12 @@ def test_a_refused_create_says_why_in_the_service_s_words(
 
 @pytest.mark.parametrize("do", [lambda c: c.user(), lambda c: c.history(), lambda c: c.cancel("h")])
 def test_a_wrong_token_is_refused(service: MvsepSimulator, do: Do) -> None:
-    with pytest.raises(RefusedError, match=r"invalid token \(HTTP 400\); stembridge login mvsep"):
+    with pytest.raises(RefusedError, match=r"invalid token \(HTTP 400\); use `stembridge login mvsep`"):
         ask(service, do, token="wrong" * 6)
 
 
 def test_a_wrong_token_is_refused_when_creating(service: MvsepSimulator, song: Path) -> None:
-    with pytest.raises(RefusedError, match=r"Invalid API key \(HTTP 401\); stembridge login mvsep"):
+    with pytest.raises(RefusedError, match=r"Invalid API key \(HTTP 401\); use `stembridge login mvsep`"):
         ask(service, create(song), token="wrong" * 6)
 
 
