@@ -75,7 +75,9 @@ def _forget_in_file(path: Path, section: str, values: Mapping[str, Secret]) -> N
         return
     document = _read(path)
     table = document.get(section)
-    stale = [key for key in values if key in table] if isinstance(table, MutableMapping) else []
+    if not isinstance(table, MutableMapping):
+        return
+    stale = [key for key in values if key in table]
     for key in stale:
         del table[key]
     if stale:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from plugin_core.cli.display.words import clean
+from plugin_core.transfer.redaction import redact
 
 ROOT = logging.getLogger("plugin_core")
 MAX_BYTES = 1_000_000
@@ -52,13 +53,16 @@ class Logs:
 
 
 class _Formatter(logging.Formatter):
-    """One line a record whatever its words hold, so that none can pass for another; a traceback keeps its lines."""
+    """One line a record whatever its words hold, secrets masked, so that none can pass for another.
+
+    A traceback keeps its lines.
+    """
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        return clean(super().formatMessage(record))
+        return clean(redact(super().formatMessage(record)))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
-        return "\n".join(f"  {clean(line)}" for line in super().formatException(ei).split("\n"))
+        return "\n".join(f"  {clean(line)}" for line in redact(super().formatException(ei)).split("\n"))
 
 
 class _StandardErrorHandler(logging.Handler):
@@ -71,7 +75,7 @@ class _StandardErrorHandler(logging.Handler):
         self.setFormatter(_Formatter())
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = self.format(record) if self.verbose else clean(" ".join(record.getMessage().split()))
+        text = self.format(record) if self.verbose else clean(redact(" ".join(record.getMessage().split())))
         print(f"stembridge: {text}", file=sys.stderr)
 
 

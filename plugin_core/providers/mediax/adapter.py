@@ -33,6 +33,8 @@ class MediaxTagger:
     name = "mediax"
     title = "Tencent MediaX: mood, genre, language, scene and more"
     remote = True
+    section = "mediax"
+    token = ""
 
     def __init__(self, settings: MediaxSettings, client: MediaxClient | None = None) -> None:
         self._settings = settings

@@ -29,6 +29,9 @@ PROMISED = {
     "plugins": "json",
     "doctor": "json",
     "demo": "to json",
+    "login": "token json",
+    "account": "json",
+    "mvsep": "",
 }
 
 
