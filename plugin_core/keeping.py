@@ -29,10 +29,11 @@ def keep_in_keyring(section: str, key: str, text: str) -> bool:
         return False
     try:
         keyring.set_password(SERVICE, f"{section}.{key}", text)
+        # One that is switched off takes everything and keeps nothing.
+        return keyring.get_password(SERVICE, f"{section}.{key}") == text
     except keyring.errors.KeyringError:
         # Headless machines have no keyring service; the caller has another place.
         return False
-    return True
 
 
 def keep_secrets(settings: Settings, section: str, values: Mapping[str, Secret], keep: Keep = keep_in_keyring) -> str:

@@ -97,12 +97,24 @@ def is_clean_flac(path: Path, info: AudioInfo) -> bool:
 def _prepare(source: Path, folder: Path, attempt: str, tell: Callable[[float], None]) -> Upload:
     info = probe(source)
     if is_clean_flac(source, info):
+        _hear(source, info, tell)
         return Upload(source, ".flac")
     for suffix in SUFFIXES:
         earlier = folder / f"{PREFIX}{suffix}"
         if earlier.exists():
             return Upload(earlier, suffix)
     return _Encoding(source, folder, attempt, info, tell).run()
+
+
+def _hear(source: Path, info: AudioInfo, tell: Callable[[float], None]) -> None:
+    """Decode a source that is sent as it is: one cut short, or damaged, would be paid for in vain.
+
+    Raises:
+        SourceError: it cannot be decoded to its end.
+    """
+    with open_reader(source) as reader:
+        while len(reader.read(BLOCK, dtype="float32")):
+            tell(min(1.0, reader.position / info.frames))
 
 
 class _Encoding:

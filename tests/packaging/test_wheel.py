@@ -62,7 +62,9 @@ def test_wheel_carries_every_module_and_manifest(wheel: Path) -> None:
 
 
 def test_wheel_leaves_tests_and_project_files_out(wheel: Path) -> None:
-    assert {path.name for path in wheel.iterdir() if not path.name.endswith(".dist-info")} == {"plugin_core"}
+    hosts = {folder.name for host in (ROOT / "hosts").iterdir() for folder in host.iterdir() if folder.is_dir()}
+    packages = {name for name in hosts if not name.startswith((".", "_"))} | {"plugin_core"}
+    assert {path.name for path in wheel.iterdir() if not path.name.endswith(".dist-info")} == packages
 
 
 def test_entry_points_name_modules_that_import(wheel: Path) -> None:

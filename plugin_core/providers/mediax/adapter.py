@@ -181,7 +181,7 @@ class MediaxTagger:
         return (Finding(name="mediax", verdict=Verdict.OK, found="the keys are accepted"),)
 
 
-_STAGER = "configure one: [tencent_ci] with a bucket, [s3], or [public_url]; see the README"
+_STAGER = "configure one: [tencent] with a bucket, [s3], or [public_url]; see the README"
 
 
 def _ticket(order: Order) -> Ticket:

@@ -54,9 +54,9 @@ class Account:
         self._premium_slots = premium_slots
         self._clock = clock
         self._user: User | None = None
-        self._until = 0.0
+        self._user_asked = 0.0
         self._queue: QueueState | None = None
-        self._queue_until = 0.0
+        self._queue_asked = 0.0
 
     @property
     def name(self) -> str:
@@ -82,9 +82,9 @@ class Account:
             TransientError: the service does not answer.
         """
         self.require_token()
-        if self._user is None or self._clock() >= self._until:
+        if self._user is None or not self._is_fresh(self._user_asked):
             self._user = await self._client.user()
-            self._until = self._clock() + BELIEVED
+            self._user_asked = self._clock()
         return self._user
 
     async def require_quota(self) -> None:
@@ -95,19 +95,23 @@ class Account:
         """
         if is_premium(await self.user()):
             return
-        if self._queue is None or self._clock() >= self._queue_until:
+        if self._queue is None or not self._is_fresh(self._queue_asked):
             try:
                 self._queue = await self._client.queue()
             except StembridgeError as error:
                 # The service itself says it at the upload, if so.
                 _log.info("the quota of today is unknown: %s", error)
                 return
-            self._queue_until = self._clock() + BELIEVED
+            self._queue_asked = self._clock()
         if self._queue.free_left is not None and self._queue.free_left <= 0:
             raise RefusedError(
                 f"MVSEP's {_count(self._queue.free_max)}free separations of today are used up",
                 remedy="try again tomorrow, or with premium",
             )
+
+    def _is_fresh(self, asked: float) -> bool:
+        # An answer from the future is one of a clock that was wrong.
+        return 0 <= self._clock() - asked < BELIEVED
 
     def forget(self) -> None:
         """Ask anew next time: something was spent."""

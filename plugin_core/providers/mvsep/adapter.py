@@ -83,6 +83,7 @@ class MvsepSeparator:
         self._account = Account(self.client, settings.api_token, premium_slots=settings.slots, clock=clock)
         self._links = Links(self.client, clock)
         self._seen: dict[str, None] = {}
+        self._described: tuple[tuple[Algorithm, ...], tuple[Model, ...]] = ((), ())
         self._pace = Pace(
             first=settings.poll_first, longest=settings.poll_longest, unknown_hours=settings.unknown_hours
         )
@@ -124,7 +125,11 @@ class MvsepSeparator:
 
     async def models(self) -> Sequence[Model]:
         """List what a song can be given to; needs no account."""
-        return list_models((await self.catalogue.listing()).algorithms)
+        algorithms = (await self.catalogue.listing()).algorithms
+        # Asked for each job, and a hundred descriptions take a while.
+        if self._described[0] is not algorithms:
+            self._described = algorithms, tuple(list_models(algorithms))
+        return self._described[1]
 
     async def plan(self, source: Source, wish: Separation) -> Plan:
         """Check the wish against catalogue and account, and fill in its defaults.

@@ -83,8 +83,3 @@ def _wants_depth(source: Source, final: str) -> bool:
     # An unknown name is refused here, before anything is asked of the service.
     chosen = resolve_format(final, source)
     return chosen.is_lossless and (chosen.bits is None or chosen.bits > 16)
-
-
-def upload_format(encoding: str) -> str:
-    """Return the format a source is uploaded in: FLAC of its depth, 16 bits for lossy sources."""
-    return "flac24" if encoding in _DEEP_SOURCES else "flac16"

@@ -25,32 +25,37 @@ _LISTS: Final = (
     "TemplateList",
     "Part",
     "Upload",
+    "Contents",
     "AsrBucketList",
     "MediaBucketList",
 )
 """Nodes that may come once or many times, and are lists either way."""
 
 
-def read_xml(content: bytes, what: str) -> dict[str, Any]:
+def read_xml(content: bytes, what: str, root: str = "") -> dict[str, Any]:
     """Return the document below its root node.
 
     Args:
         content: what the service sent.
         what: whose answer it is, for the message.
+        root: name the root must have; "" for any but that of a web page.
 
     Raises:
-        ServiceError: it is no XML, too large, or holds a document type or entities.
+        ServiceError: it is no XML, too large, something else than expected, or holds a document type or entities.
     """
     if len(content) > LARGEST:
         raise ServiceError(f"{what}: an answer of {len(content) >> 20} MiB is no answer")
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
         raise ServiceError(f"{what}: the answer declares a document type, which is not believed")
     try:
-        document = xmltodict.parse(content, force_list=_LISTS, disable_entities=True)
+        # While it still works, COS may send white space ahead of its answer.
+        document = xmltodict.parse(content.strip(), force_list=_LISTS, disable_entities=True)
     except (ExpatError, ValueError, RecursionError) as error:
         raise ServiceError(f"{what}: the answer is no XML") from error
-    root = next(iter(document.values()), None)
-    return root if isinstance(root, dict) else {}
+    name, below = next(iter(document.items()))
+    if name.lower() == "html" or (root and name != root):
+        raise ServiceError(f"{what}: the answer is {name!r:.40} and not what was asked for")
+    return below if isinstance(below, dict) else {}
 
 
 def write_xml(root: str, nodes: Mapping[str, Any]) -> bytes:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
-
-import httpx
 
 from plugin_core.settings import Secret
 
@@ -143,7 +141,7 @@ def host_of(url: str) -> str:
     return name if parts.port in (None, standard) else f"{name}:{parts.port}"
 
 
-class QSign(httpx.Auth):
+class QSign:
     """Sign every request as it is sent, so that a retry is signed anew.
 
     Args:
@@ -159,22 +157,22 @@ class QSign(httpx.Auth):
         self._clock = clock
         self._token_header = token_header
 
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Put token and signature into the request's headers."""
-        if token := self._credentials.token.reveal():
-            request.headers[self._token_header] = token
+    def __call__(self, method: str, url: str, headers: Mapping[str, str]) -> dict[str, str]:
+        """Return the headers to add: the token of temporary keys, and the signature."""
+        token = self._credentials.token.reveal()
+        added = {self._token_header: token} if token else {}
+        parts = urlsplit(url)
         now = int(self._clock())
         signature = sign(
             self._credentials,
-            request.method,
-            unquote(request.url.raw_path.partition(b"?")[0].decode("ascii")),
+            method,
+            unquote(parts.path),
             start=now - CLOCK_SLACK,
             end=now + CALL_LIFETIME,
-            params=dict(parse_qsl(request.url.query.decode("ascii"), keep_blank_values=True)),
-            headers={name: value for name, value in request.headers.items() if _is_signed(name)},
+            params=dict(parse_qsl(parts.query, keep_blank_values=True)),
+            headers={name.lower(): value for name, value in {**headers, **added}.items() if _is_signed(name.lower())},
         )
-        request.headers["Authorization"] = signature.header
-        yield request
+        return {**added, "authorization": signature.header}
 
 
 def quote_path(key: str) -> str:

@@ -14,6 +14,9 @@ import types
 from typing import Any, Callable
 
 _POINTER = re.compile(r"^\((\w+\*|HWND)\)0x([0-9A-F]+)$")
+BUFFER = 4 * 1024 * 1024
+"""Bytes behind every text that a function may fill."""
+
 _TABLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "reascript_api.json")
 
 
@@ -61,6 +64,9 @@ class _Argument:
     def pack(self, reaper: Any, value: Any) -> Any:
         if self.type == "c_uint64":
             return pack_pointer(reaper, self.kind, value)
+        if self.is_buffer:
+            # What a call with a text to fill costs, in the true module as well.
+            return ctypes.create_string_buffer(str(value).encode("utf-8"), BUFFER).value.decode("utf-8")
         if self.type == "c_char_p":
             return str(value).encode("utf-8").split(b"\0")[0].decode("utf-8")
         return getattr(ctypes, self.type.rstrip("*"))(value).value

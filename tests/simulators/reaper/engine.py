@@ -125,9 +125,10 @@ class FakeReaper:
     def Undo_BeginBlock2(self, _project: int) -> None:
         self.blocks += 1
 
-    def Undo_EndBlock2(self, project: int, words: str, _flags: int) -> None:
+    def Undo_EndBlock2(self, project: int, words: str, flags: int) -> None:
         self.blocks -= 1
-        self._project(project).remember(words)
+        if flags:
+            self._project(project).remember(words)
 
     def PreventUIRefresh(self, count: int) -> None:
         self.guards += count

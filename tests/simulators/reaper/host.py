@@ -52,6 +52,9 @@ class Host:
         script.main.RPR_atexit = lambda code: None  # type: ignore[attr-defined]
         script.modules["reaper_python"] = make_module(self.reaper)
         self._execute(script, source)
+        if not script.deferred:
+            # What ends at once gets an undo point of its own, whatever it did.
+            self.reaper.active.remember("ReaScript: " + os.path.basename(path))
         self.scripts.append(script)
         return script
 
@@ -88,7 +91,7 @@ class Host:
     def _execute(self, script: Script, code: str) -> None:
         with _interpreter_of(script):
             try:
-                exec(compile(code, "<reascript>", "exec"), script.main.__dict__)
+                exec(compile(code, "<reascript>", "exec", dont_inherit=True), script.main.__dict__)
             except BaseException:
                 self.errors.append(traceback.format_exc())
         if self.reaper.blocks or self.reaper.guards:

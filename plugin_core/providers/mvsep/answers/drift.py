@@ -10,6 +10,7 @@ import json
 import math
 import types
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
@@ -17,6 +18,9 @@ import msgspec
 from plugin_core.settings import Secret
 
 S = TypeVar("S", bound=msgspec.Struct)
+
+LARGEST_COUNT = 2**53
+"""Beyond it JSON numbers are not exact."""
 
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off", ""})
@@ -26,11 +30,17 @@ def read(kind: type[S], data: object) -> S:
     """Fill a struct, all of whose fields have defaults, from a JSON value of any shape."""
     source = as_mapping(data)
     values: dict[str, Any] = {}
-    for field in msgspec.structs.fields(kind):
+    for field in _fields_of(kind):
         value = _coerce(field.type, source.get(field.encode_name))
         if value is not None:
             values[field.name] = value
     return kind(**values)
+
+
+@cache
+def _fields_of(kind: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """Return a struct's fields; working out their types takes longer than reading an answer."""
+    return msgspec.structs.fields(kind)
 
 
 def read_all(kind: type[S], data: object) -> tuple[S, ...]:
@@ -75,11 +85,9 @@ def as_number(value: object) -> float | None:
 
 
 def as_count(value: object) -> int | None:
-    """Return a whole number, also from text; None for anything else."""
-    if isinstance(value, int):
-        return int(value)
-    number = as_number(value)
-    return None if number is None else int(number)
+    """Return a whole number, also from text; None for anything else, and for more than any count can be."""
+    number = value if isinstance(value, int) else as_number(value)
+    return None if number is None or abs(number) > LARGEST_COUNT else int(number)
 
 
 def as_flag(value: object) -> bool | None:

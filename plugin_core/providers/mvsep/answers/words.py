@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from plugin_core.providers.mvsep.answers.drift import as_mapping, as_text
 from plugin_core.transfer.redaction import redact
+
+
+DEEPEST: Final = 8
+"""Levels of lists and objects that are looked into; what lies deeper is no message."""
 
 
 def read_words(payload: object) -> tuple[str, ...]:
@@ -24,10 +29,9 @@ def read_words(payload: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _flatten(value: object) -> list[str]:
-    if isinstance(value, Mapping):
-        return [text for item in value.values() for text in _flatten(item)]
-    if isinstance(value, list):
-        return [text for item in value for text in _flatten(item)]
+def _flatten(value: object, depth: int = 0) -> list[str]:
+    if isinstance(value, Mapping | list):
+        items = value.values() if isinstance(value, Mapping) else value
+        return [text for item in items for text in _flatten(item, depth + 1)] if depth < DEEPEST else []
     text = redact(as_text(value).strip())
     return [text] if text and not isinstance(value, bool) else []

@@ -99,3 +99,12 @@ def test_quota_that_is_not_told_hinders_nobody() -> None:
     account, client, _ = make()
     client.failing["queue"] = TransientError("down")
     asyncio.run(account.require_quota())
+
+
+@pytest.mark.parametrize("jump", [BELIEVED, -1.0, -86_400.0, 86_400.0])
+def test_a_clock_that_jumps_makes_no_answer_last(jump: float) -> None:
+    account, client, clock = make()
+    asyncio.run(account.require_quota())
+    clock.now += jump
+    asyncio.run(account.require_quota())
+    assert (client.names().count("user"), client.names().count("queue")) == (2, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -22,6 +23,8 @@ from plugin_core.providers.mvsep.answers.drift import as_count, as_flag, as_list
 from plugin_core.providers.mvsep.answers.jobs import parse_created, parse_job
 from plugin_core.providers.mvsep.answers.quality import parse_added, parse_entries, parse_entry, parse_leaderboard
 from plugin_core.providers.mvsep.answers.words import read_words
+from plugin_core.settings import Secret
+from plugin_core.transfer.redaction import register
 
 KEYS = [
     *("data", "success", "status", "message", "errors", "error", "files", "tags", "hash", "link", "queue", "plan"),
@@ -167,3 +170,24 @@ def test_a_decibel_value_that_means_none_is_left_out() -> None:
 )
 def test_reads_a_value_of_any_type(reader: Any, value: Any, read: Any) -> None:
     assert reader(value) == read
+
+
+@pytest.mark.parametrize("depth", [9, 900])
+@pytest.mark.parametrize("shape", ["[{}]", '{{"message":{}}}'], ids=["lists", "objects"])
+def test_words_that_lie_too_deep_are_none(depth: int, shape: str) -> None:
+    begin, _, end = shape.format("|").partition("|")
+    body = json.loads('{"success":false,"message":"plain","errors":' + begin * depth + '"deep"' + end * depth + "}")
+    assert read_words(body) == ("plain",)
+    assert parse_job(body).message == "plain"
+
+
+@pytest.mark.parametrize("value", [2**53 + 2, 1e300, "1e300", -(2**60), "9" * 400], ids=str)
+def test_counts_that_cannot_be_are_none(value: Any) -> None:
+    assert as_count(value) is None
+
+
+def test_a_secret_in_the_words_is_masked() -> None:
+    register(Secret("t0ken/of a user"))
+    body = {"status": "t0ken/of a user", "data": {"message": "no power: t0ken%2Fof+a+user, t0ken/of a user"}}
+    assert read_words(body) == ("no power: ********, ********",)
+    assert "t0ken" not in parse_job(body).status

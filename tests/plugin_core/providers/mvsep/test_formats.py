@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from plugin_core.errors import RefusedError, UsageError
-from plugin_core.providers.mvsep.formats import choose_output, final_format, upload_format
+from plugin_core.providers.mvsep.formats import choose_output, final_format
 from tests.plugin_core.providers.mvsep.fakes import make_source
 
 
@@ -61,10 +61,3 @@ def test_rate_that_flac_cannot_say() -> None:
     for is_premium, final in ((True, "wav24"), (False, "wav16")):
         output, _ = choose_output("", source, "", is_premium=is_premium)
         assert final_format(output, source) == final
-
-
-@pytest.mark.parametrize(
-    ("encoding", "name"), [("pcm_16", "flac16"), ("lossy", "flac16"), ("pcm_24", "flac24"), ("double", "flac24")]
-)
-def test_upload(encoding: str, name: str) -> None:
-    assert upload_format(encoding) == name

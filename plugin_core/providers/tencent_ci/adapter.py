@@ -1,0 +1,261 @@
+"""CI VoiceSeparate as the core sees it: a separator over a bucket, with what login and doctor need."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from plugin_core.errors import (
+    OutcomeUnknownError,
+    RefusedError,
+    ServiceError,
+    SettingsError,
+    TransientError,
+    UsageError,
+)
+from plugin_core.model import Finding, Model, Part, Plan, Question, Separation, Source, Tagging, Ticket
+from plugin_core.protocols import Finished, Order, Report, Waiting
+from plugin_core.providers.tencent_ci.enrolment import QUESTIONS, examine, login
+from plugin_core.providers.tencent_ci.finding import find_job
+from plugin_core.providers.tencent_ci.following import pick_job, read_state, wait_seconds
+from plugin_core.providers.tencent_ci.jobs import JobDetail
+from plugin_core.providers.tencent_ci.planning import list_models, make_plan
+from plugin_core.providers.tencent_ci.releasing import remove_objects
+from plugin_core.providers.tencent_ci.rules import load_rules
+from plugin_core.providers.tencent_ci.service import Service
+from plugin_core.providers.tencent_ci.settings import NAME, SECTION, TencentSettings
+from plugin_core.providers.tencent_ci.templates import Template
+from plugin_core.settings import Secret
+from plugin_core.transfer import Transfer
+
+TEMPLATE: Final = "template"
+SUBMITTED: Final = "submitted"
+BUCKET: Final = "bucket"
+REGION: Final = "region"
+
+_log = logging.getLogger(__name__)
+
+
+class CiSeparator:
+    """Splits songs with Tencent Cloud CI VoiceSeparate, through a COS bucket of the user's.
+
+    Args:
+        settings: section ``[tencent]``.
+        transfer: the way to both services; default one for each, with the network behind it.
+        clock: seconds since the epoch.
+    """
+
+    name = NAME
+    title = "Tencent Cloud CI VoiceSeparate, through your COS bucket"
+    remote = True
+    section = SECTION
+    token = ""
+    questions: Sequence[Question] = QUESTIONS
+
+    def __init__(
+        self,
+        settings: TencentSettings,
+        *,
+        transfer: Transfer | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.settings = settings
+        self.service = Service(settings, transfer, clock)
+        self._clock = clock
+        self._looking: dict[str, float] = {}
+
+    def account(self) -> str:
+        """Name the account: by its bucket, whose name holds the APPID and stays when keys change."""
+        return f"{NAME}:{self.settings.bucket}" if self.settings.bucket else NAME
+
+    async def slots(self) -> int:
+        """Return how many jobs may be alive at once."""
+        return self.settings.slots
+
+    async def models(self) -> Sequence[Model]:
+        """List the AudioModes."""
+        return list_models()
+
+    async def plan(self, source: Source, wish: Separation) -> Plan:
+        """Check the wish and fill in its defaults; only a template has to be asked for.
+
+        Raises:
+            RefusedError: there are no keys, or they may not be used.
+            SettingsError: there is no bucket or region.
+            UsageError: mode, option, codec, template or format is wrong.
+        """
+        self.settings.credentials()
+        self.settings.check()
+        template = await self._template(wish.options.get(TEMPLATE, ""))
+        return make_plan(source, wish, template, self.settings.model)
+
+    async def submit(self, order: Order, report: Report) -> Ticket:
+        """Upload the source and make the job.
+
+        Raises:
+            OutcomeUnknownError: it may have been made.
+            TransientError: surely not made.
+            StembridgeError: refused.
+        """
+        from plugin_core.providers.tencent_ci.submitting import submit
+
+        self._looking.pop(order.key, None)
+        job = await submit(self.service, order, _wish(order), report)
+        return self._make_ticket(job)
+
+    async def find(self, order: Order) -> Ticket | None:
+        """Look for the job in the list; None only after the service had time to list it.
+
+        Raises:
+            OutcomeUnknownError: the list cannot be read, or the job may be listed yet.
+            TransientError: no answer now.
+        """
+        now = self._clock()
+        since = self._looking.setdefault(order.key, now)
+        service = self.service
+        queue = _wish(order).options.get("queue", "") or self.settings.queue
+        job = await find_job(service.ci, service.objects, self.settings.folder, order.key, queue)
+        if job is None:
+            if abs(now - since) < self.settings.register_seconds:
+                raise OutcomeUnknownError("Tencent CI lists no such job yet", remedy="it is looked for again")
+            return None
+        self._looking.pop(order.key, None)
+        return self._make_ticket(job)
+
+    async def poll(self, order: Order, report: Report) -> Waiting | Finished:  # noqa: ARG002
+        """Ask how far the job is.
+
+        Raises:
+            ServiceError: it failed, was cancelled or is not known any more.
+            TransientError: no answer now, or none about this job.
+            RefusedError: keys or rights.
+            SettingsError: wrong bucket.
+        """
+        ticket = _ticket(order)
+        job = await self._describe(ticket)
+        elapsed = self._elapsed(ticket)
+        seconds = wait_seconds(elapsed, self.settings.poll_first, self.settings.poll_longest)
+        return read_state(job, elapsed, seconds)
+
+    async def fetch(self, order: Order, report: Report) -> Sequence[Part]:
+        """Download every result, resuming what is there.
+
+        Raises:
+            ServiceError: a result is gone or too large.
+            TransientError: network or disk.
+            RefusedError: keys or rights.
+        """
+        from plugin_core.providers.tencent_ci.fetching import fetch_results, size_limit
+
+        objects = self._service_of(_ticket(order)).objects
+        limit = size_limit(order.source, self.settings.max_file_mb << 20)
+        return await fetch_results(objects, order, report, limit=limit)
+
+    async def cancel(self, order: Order) -> None:
+        """Cancel at the service, which is possible until the job runs.
+
+        Raises:
+            ServiceError: it runs, or is over.
+        """
+        ticket = _ticket(order)
+        job = await self._describe(ticket)
+        if job is not None and job.state not in ("Submitted", "Pause"):
+            raise ServiceError(f"Tencent CI cannot cancel a job that is {job.state}", remedy="it may be charged")
+        await self._service_of(ticket).ci.cancel(ticket.remote_id)
+
+    async def release(self, order: Order) -> None:
+        """Remove the job's objects from the bucket, if the setting says so.
+
+        Raises:
+            TransientError: no answer now, or the job still runs and would leave more.
+        """
+        self._looking.pop(order.key, None)
+        if not self.settings.cleanup:
+            return
+        if order.ticket is None:
+            await remove_objects(self.service, order, None, ())
+            return
+        job = await self._describe(order.ticket)
+        if job is not None and job.is_working:
+            raise TransientError("the job still runs at Tencent CI", remedy="its objects are removed once it is over")
+        wish = _wish(order)
+        mode = load_rules().modes.get(wish.model)
+        await remove_objects(self._service_of(order.ticket), order, job, mode.stems if mode else ())
+
+    async def login(self, answers: Mapping[str, Secret]) -> Mapping[str, Secret]:
+        """Try the keys at the bucket, if one is set, and return them as the settings to keep.
+
+        Raises:
+            UsageError: an answer is missing.
+            RefusedError: the service does not accept them.
+        """
+        return await login(self.settings, self.service.with_settings, answers)
+
+    async def examine(self) -> Sequence[Finding]:
+        """Look at keys, clock, bucket and what is enabled for it."""
+        return await examine(self.settings, self.service)
+
+    async def _describe(self, ticket: Ticket) -> JobDetail | None:
+        """Return the job as CI describes it, None when CI knows none.
+
+        What is no clear word about this job may pass: it is paid for, and asking again is free.
+        """
+        try:
+            page = await self._service_of(ticket).ci.describe(ticket.remote_id)
+        except RefusedError:
+            raise
+        except ServiceError as error:
+            raise TransientError(error.message, remedy=error.remedy) from error
+        return pick_job(page, ticket.remote_id)
+
+    async def _template(self, template_id: str) -> Template | None:
+        if not template_id:
+            return None
+        try:
+            found = await self.service.ci.list_templates([template_id])
+        except (RefusedError, SettingsError):
+            raise
+        except ServiceError as error:
+            raise UsageError(f"template {template_id!r}: {error.message}", remedy=error.remedy) from error
+        for template in found:
+            if template.id == template_id:
+                return template
+        raise UsageError(f"Tencent CI has no VoiceSeparate template {template_id!r}", remedy="see the console")
+
+    def _service_of(self, ticket: Ticket) -> Service:
+        """Return the way to where the job is, also when the settings name another bucket by now."""
+        bucket, region = ticket.data.get(BUCKET, ""), ticket.data.get(REGION, "")
+        if not bucket or (bucket, region) == (self.settings.bucket, self.settings.region):
+            return self.service
+        return self.service.with_settings(msgspec.structs.replace(self.settings, bucket=bucket, region=region))
+
+    def _make_ticket(self, job: JobDetail) -> Ticket:
+        data = {SUBMITTED: repr(self._clock()), BUCKET: self.settings.bucket, REGION: self.settings.region}
+        return Ticket(remote_id=job.id, data=data)
+
+    def _elapsed(self, ticket: Ticket) -> float:
+        try:
+            return abs(self._clock() - float(ticket.data.get(SUBMITTED, "")))
+        except ValueError:
+            return GONE_LONG
+
+
+GONE_LONG: Final = 86_400.0
+"""Age of a job that does not say it."""
+
+
+def _wish(order: Order) -> Separation:
+    operation: Separation | Tagging = order.operation
+    if not isinstance(operation, Separation):
+        raise UsageError(f"the provider {NAME!r} separates and does not label")
+    return operation
+
+
+def _ticket(order: Order) -> Ticket:
+    if order.ticket is None:
+        raise ServiceError(f"job {order.key} has no id at Tencent CI", remedy="retry the job")
+    return order.ticket

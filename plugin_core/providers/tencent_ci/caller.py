@@ -1,0 +1,106 @@
+"""Calling COS and CI: signed anew for each try, failures in the service's own words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+from plugin_core.providers.tencent_ci.documents import read_xml
+from plugin_core.providers.tencent_ci.refusals import DIALECT, refusal
+from plugin_core.providers.tencent_ci.settings import TencentSettings
+from plugin_core.providers.tencent_ci.signing import CI_SESSION_HEADER, COS_SESSION_HEADER, QSign
+from plugin_core.transfer import Answer, Body, Call, Data, Transfer
+
+XML: Final = "application/xml"
+
+Query = Mapping[str, str]
+
+
+class Caller:
+    """One service of Tencent Cloud over one bucket.
+
+    Args:
+        settings: section ``[tencent]``.
+        token_header: how the service calls the header of a temporary token.
+        transfer: the way there.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self, settings: TencentSettings, token_header: str, transfer: Transfer, clock: Callable[[], float]
+    ) -> None:
+        self.settings = settings
+        self.transfer = transfer
+        self.clock = clock
+        self._token_header = token_header
+
+    def call(self, method: str, url: str, what: str, query: Query | None = None, body: Body | None = None) -> Call:
+        """Return a signed call; the query is quoted as the signature wants it.
+
+        Raises:
+            RefusedError: there are no keys.
+        """
+        return Call(
+            method=method,
+            url=url + _quote_query(query or {}),
+            what=what,
+            body=body,
+            wants_json=False,
+            signer=QSign(self.settings.credentials(), self.clock, self._token_header),
+            dialect=DIALECT,
+        )
+
+    async def send(self, call: Call) -> Answer:
+        """Send what may be sent twice; return a success.
+
+        Raises:
+            TransientError: no answer now.
+            RefusedError: keys, rights, clock, or a service that is not enabled.
+            SettingsError: wrong bucket or region.
+            ServiceError: refused for another reason.
+        """
+        return self.check(call, await self.transfer.send(call))
+
+    async def read(self, call: Call, root: str = "") -> dict[str, Any]:
+        """Send what may be sent twice; return the XML of a success, whose root has this name if one is given.
+
+        Raises:
+            StembridgeError: as ``send``; ServiceError also for what is no XML.
+        """
+        return read_xml((await self.send(call)).content, call.what, root)
+
+    def check(self, call: Call, answer: Answer) -> Answer:
+        """Return an answer that is a success, raise what any other one means."""
+        if answer.is_success:
+            return answer
+        raise refusal(call.what, answer, self.clock())
+
+
+def open_cos(settings: TencentSettings, transfer: Transfer | None, clock: Callable[[], float] = time.time) -> Caller:
+    """Return the way to the objects."""
+    return Caller(settings, COS_SESSION_HEADER, transfer or _transfer("Tencent COS", settings), clock)
+
+
+def open_ci(settings: TencentSettings, transfer: Transfer | None, clock: Callable[[], float] = time.time) -> Caller:
+    """Return the way to the jobs."""
+    return Caller(settings, CI_SESSION_HEADER, transfer or _transfer("Tencent CI", settings), clock)
+
+
+def xml_body(content: bytes) -> Data:
+    """Return a body of XML."""
+    return Data(content, XML)
+
+
+def _transfer(service: str, settings: TencentSettings) -> Transfer:
+    return Transfer(service, secrets=(settings.secret_id, settings.secret_key, settings.token))
+
+
+def _quote_query(query: Query) -> str:
+    pairs = [f"{_quote(name)}={_quote(value)}" if value else _quote(name) for name, value in query.items()]
+    return "?" + "&".join(pairs) if pairs else ""
+
+
+def _quote(text: str) -> str:
+    return quote(text, safe="-_.~")

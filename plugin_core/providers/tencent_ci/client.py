@@ -1,0 +1,243 @@
+"""Every call of CI VoiceSeparate: jobs, templates, and what a bucket is enabled for.
+
+Sources: https://cloud.tencent.com/document/product/460/89151 (jobs), 460/84757 (templates), 1045/33702 and 436/98018
+(buckets).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+
+from plugin_core.errors import OutcomeUnknownError, ServiceError
+from plugin_core.providers.tencent_ci.caller import Caller, Query, xml_body
+from plugin_core.providers.tencent_ci.documents import nodes_of, read_xml, text_of
+from plugin_core.providers.tencent_ci.jobs import TAG, JobDetail, JobPage, JobRequest, read_page
+from plugin_core.providers.tencent_ci.templates import Template, read_templates
+from plugin_core.transfer import Answer, Body, Call
+
+ROOT: Final = "Response"
+"""The root of every answer of CI that is no error: a page of a proxy is no list without jobs."""
+
+PAGE: Final = 100
+PAGES: Final = 100
+"""Pages of a list read at most."""
+
+
+class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which jobs are listed; "" and None ask for all."""
+
+    queue: str = ""
+    state: str = ""
+    source: str = ""
+    """Key of the source."""
+    since: float | None = None
+    """Seconds since the epoch."""
+    until: float | None = None
+
+    def query(self) -> dict[str, str]:
+        """Return the parameters of the request."""
+        asked = {
+            "tag": TAG,
+            "queueId": self.queue,
+            "orderByTime": "Desc",
+            "size": str(PAGE),
+            "states": self.state or "All",
+            "inputObject": self.source,
+            "startCreationTime": _moment(self.since),
+            "endCreationTime": _moment(self.until),
+        }
+        return {name: value for name, value in asked.items() if value}
+
+
+class CiClient:
+    """The jobs and templates of one bucket.
+
+    Args:
+        caller: the way to CI.
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
+
+    async def submit(self, request: JobRequest) -> JobDetail:
+        """Make a job: the one call that costs money.
+
+        Raises:
+            OutcomeUnknownError: it may have been made.
+            TransientError: surely not made.
+            StembridgeError: refused, as ``Caller.send``.
+        """
+        call = self._call("POST", "/jobs", "POST /jobs", body=xml_body(request.to_xml()))
+        answer = self.caller.check(call, await self.caller.transfer.send_once(call))
+        try:
+            jobs = read_page(read_xml(answer.content, call.what, ROOT)).jobs
+        except ServiceError as error:
+            raise OutcomeUnknownError(f"{error.message}; it may have been accepted") from error
+        if not jobs or not jobs[0].id:
+            raise OutcomeUnknownError("Tencent CI took the job and did not say its id", remedy="it is looked for")
+        return jobs[0]
+
+    async def describe(self, *ids: str) -> JobPage:
+        """Ask about jobs.
+
+        Raises:
+            StembridgeError: as ``Caller.read``.
+        """
+        return read_page(await self._read("GET", f"/jobs/{_quote(','.join(ids))}", "GET /jobs/<id>"))
+
+    async def list_page(self, wanted: JobFilter, token: str = "") -> JobPage:
+        """Return one page of jobs, newest first.
+
+        Raises:
+            StembridgeError: as ``Caller.read``.
+        """
+        query = wanted.query() | ({"nextToken": token} if token else {})
+        return read_page(await self._read("GET", "/jobs", "GET /jobs", query))
+
+    async def list_jobs(self, wanted: JobFilter) -> AsyncGenerator[JobDetail]:
+        """Give every job of a list, newest first, page after page.
+
+        Raises:
+            ServiceError: the list has no end.
+            StembridgeError: as ``Caller.read``.
+        """
+        token = ""
+        for _ in range(PAGES):
+            page = await self.list_page(wanted, token)
+            for job in page.jobs:
+                yield job
+            if not page.next_token or page.next_token == token:
+                return
+            token = page.next_token
+        raise ServiceError(f"Tencent CI lists more than {PAGES * PAGE} jobs")
+
+    async def cancel(self, job: str) -> None:
+        """Cancel a job that does not run yet.
+
+        Raises:
+            StembridgeError: as ``Caller.send``.
+        """
+        await self._send("PUT", f"/jobs/{_quote(job)}", "PUT /jobs/<id>?cancel", {"cancel": ""}, xml_body(b""))
+
+    async def create_template(self, template: Template) -> Template:
+        """Create a template; return it with its id.
+
+        Raises:
+            StembridgeError: as ``Caller.read``.
+        """
+        return _only(await self._read("POST", "/template", "POST /template", body=xml_body(template.to_xml())))
+
+    async def update_template(self, template: Template) -> Template:
+        """Replace what a template holds.
+
+        Raises:
+            StembridgeError: as ``Caller.read``.
+        """
+        path = f"/template/{_quote(template.id)}"
+        return _only(await self._read("PUT", path, "PUT /template/<id>", body=xml_body(template.to_xml())))
+
+    async def list_templates(
+        self, ids: Sequence[str] = (), *, name: str = "", category: str = "", page: int = 1, size: int = PAGE
+    ) -> tuple[Template, ...]:
+        """List templates: those of some ids, of a name's beginning, or a page of all.
+
+        Raises:
+            StembridgeError: as ``Caller.read``.
+        """
+        asked = {"ids": ",".join(ids), "name": name, "category": category}
+        query = {key: value for key, value in asked.items() if value}
+        query |= {"pageNumber": str(page), "pageSize": str(size)}
+        return read_templates(await self._read("GET", "/template", "GET /template", query))
+
+    async def delete_template(self, template_id: str) -> None:
+        """Delete a template.
+
+        Raises:
+            StembridgeError: as ``Caller.send``.
+        """
+        await self._send("DELETE", f"/template/{_quote(template_id)}", "DELETE /template/<id>")
+
+    async def status(self) -> str:
+        """Return whether the bucket is bound: ``on``, ``off`` or ``unbinding``, "" when the service does not say.
+
+        Raises:
+            StembridgeError: as ``Caller.send``.
+        """
+        answer = await self._send("GET", "/", "CIStatus")
+        return _read_status(answer).lower()
+
+    async def is_asr_bucket(self) -> bool:
+        """Tell whether Smart Audio is enabled for the bucket.
+
+        Raises:
+            StembridgeError: as ``Caller.read``.
+        """
+        return await self._is_listed("/asrbucket", "AsrBucketList")
+
+    async def is_media_bucket(self) -> bool:
+        """Tell whether media processing is enabled for the bucket, as older accounts have it.
+
+        Raises:
+            StembridgeError: as ``Caller.read``.
+        """
+        return await self._is_listed("/mediabucket", "MediaBucketList")
+
+    async def queues(self) -> tuple[str, ...]:
+        """Return the ids of the bucket's queues for audio.
+
+        Raises:
+            StembridgeError: as ``Caller.read``.
+        """
+        page = await self._read("GET", "/asrqueue", "GET /asrqueue", {"pageNumber": "1", "pageSize": str(PAGE)})
+        ids = (text_of(node.get("QueueId")) for node in nodes_of(page, "QueueList"))
+        return tuple(queue for queue in ids if queue)
+
+    async def _is_listed(self, path: str, node: str) -> bool:
+        settings = self.caller.settings
+        query = {"bucketNames": settings.bucket, "regions": settings.region, "pageNumber": "1", "pageSize": "10"}
+        call = self.caller.call("GET", settings.ci_account_url() + path, f"Tencent CI GET {path}", query)
+        page = await self.caller.read(call, ROOT)
+        return settings.bucket in (text_of(each.get("BucketId")) for each in nodes_of(page, node))
+
+    async def _read(
+        self, method: str, path: str, what: str, query: Query | None = None, body: Body | None = None
+    ) -> dict[str, Any]:
+        return await self.caller.read(self._call(method, path, what, query, body), ROOT)
+
+    async def _send(
+        self, method: str, path: str, what: str, query: Query | None = None, body: Body | None = None
+    ) -> Answer:
+        return await self.caller.send(self._call(method, path, what, query, body))
+
+    def _call(self, method: str, path: str, what: str, query: Query | None = None, body: Body | None = None) -> Call:
+        return self.caller.call(method, self.caller.settings.ci_url() + path, f"Tencent CI {what}", query, body)
+
+
+def _only(document: dict[str, Any]) -> Template:
+    templates = read_templates(document)
+    if not templates:
+        raise ServiceError("Tencent CI answered without a template")
+    return templates[0]
+
+
+def _read_status(answer: Answer) -> str:
+    """Read what comes as JSON today and came as XML before."""
+    if answer.is_json:
+        data = json.loads(answer.content)
+        return text_of(data.get("CIStatus")) if isinstance(data, dict) else ""
+    document = read_xml(answer.content, "Tencent CI CIStatus")
+    return text_of(document.get("CIStatus"))
+
+
+def _moment(time: float | None) -> str:
+    return "" if time is None else datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def _quote(text: str) -> str:
+    return quote(text, safe="-_.~")

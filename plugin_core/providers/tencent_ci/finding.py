@@ -1,0 +1,94 @@
+"""Looking for a job whose answer was lost: in the list of jobs, by the UserData that is our key."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator
+from typing import Final, Protocol
+
+import msgspec
+
+from plugin_core.errors import OutcomeUnknownError, RefusedError, ServiceError, StembridgeError, TransientError
+from plugin_core.providers.tencent_ci.client import JobFilter
+from plugin_core.providers.tencent_ci.jobs import CANCELLED, FAILED, SUCCESS, JobDetail
+from plugin_core.providers.tencent_ci.names import source_keys, time_of_key
+from plugin_core.providers.tencent_ci.objects import ObjectHead
+
+SLACK: Final = 24 * 3600.0
+"""Seconds a job may seem older than its key: clocks are wrong, and time zones mistaken."""
+
+_log = logging.getLogger(__name__)
+
+
+class Lists(Protocol):
+    """What of the client a search needs."""
+
+    def list_jobs(self, wanted: JobFilter) -> AsyncGenerator[JobDetail]:
+        """Give every job of a list."""
+        ...
+
+    async def queues(self) -> tuple[str, ...]:
+        """Return the ids of the queues."""
+        ...
+
+
+class Heads(Protocol):
+    """What of the bucket a search needs."""
+
+    async def head(self, key: str) -> ObjectHead | None:
+        """Return what is known of an object."""
+        ...
+
+
+async def find_job(client: Lists, objects: Heads, prefix: str, key: str, queue: str) -> JobDetail | None:
+    """Return the job that carries a submission key and can still be used; None when there surely is none.
+
+    A job that failed or was cancelled is none: making it anew costs what it cost the first time, nothing. One whose
+    results are gone is an earlier one, of a try that is over.
+
+    Raises:
+        OutcomeUnknownError: the list cannot be read.
+        TransientError: no answer now.
+    """
+    try:
+        found = [job async for job in _list_all(client, prefix, key, queue)]
+        for job in sorted(found, key=lambda job: job.created, reverse=True):
+            if job.state not in (FAILED, CANCELLED) and await _is_usable(objects, job):
+                return job
+    except (TransientError, OutcomeUnknownError):
+        raise
+    except StembridgeError as error:
+        raise OutcomeUnknownError(error.message, remedy=error.remedy or "it is tried again") from error
+    return None
+
+
+async def _list_all(client: Lists, prefix: str, key: str, queue: str) -> AsyncGenerator[JobDetail]:
+    for source in source_keys(prefix, key):
+        for job in await _list(client, _filter(key, source, queue)):
+            if job.user_data == key:
+                yield job
+
+
+async def _list(client: Lists, wanted: JobFilter) -> list[JobDetail]:
+    try:
+        return [job async for job in client.list_jobs(wanted)]
+    except RefusedError:
+        raise
+    except ServiceError as error:
+        if wanted.queue:
+            raise
+        # Documentation and clients differ in whether a list must name its queue.
+        _log.info("jobs are listed queue by queue: %s", error)
+        each = [msgspec.structs.replace(wanted, queue=queue) for queue in await client.queues()]
+        return [job for one in each async for job in client.list_jobs(one)]
+
+
+def _filter(key: str, source: str, queue: str) -> JobFilter:
+    made = time_of_key(key)
+    return JobFilter(queue=queue, source=source, since=None if made is None else made - SLACK)
+
+
+async def _is_usable(objects: Heads, job: JobDetail) -> bool:
+    if job.state != SUCCESS:
+        return True
+    return all([await objects.head(result.key) is not None for result in job.results])

@@ -1,0 +1,75 @@
+"""What CI says of a job, as the core understands it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from plugin_core.errors import ServiceError
+from plugin_core.model import Progress, RemoteFile, disarm
+from plugin_core.protocols import Finished, Waiting
+from plugin_core.providers.tencent_ci.jobs import CANCELLED, FAILED, JobDetail, JobPage
+from plugin_core.providers.tencent_ci.names import file_name
+
+GRACE: Final = 180.0
+"""Seconds after it was made in which a job may be unknown."""
+
+SCHEME: Final = "cos://"
+"""What begins the address of a result: an object, which only our keys can read."""
+
+_NOTES: Final = {
+    "Submitted": "waiting at Tencent CI",
+    "Running": "separating",
+    "Pause": "paused: the queue at Tencent CI is stopped in the console",
+}
+_DIVISOR: Final = 10
+_LONGEST: Final = 300
+
+
+def wait_seconds(elapsed: float, first: float, longest: float) -> float:
+    """Return the seconds to the next look at a job of that age: growing, and the same in every process."""
+    return min(longest, max(first, elapsed / _DIVISOR))
+
+
+def pick_job(page: JobPage, job: str) -> JobDetail | None:
+    """Return one job of an answer; None when CI does not know it."""
+    return next((each for each in page.jobs if each.id == job), None)
+
+
+def read_state(job: JobDetail | None, elapsed: float, seconds: float) -> Waiting | Finished:
+    """Return what an answer means.
+
+    Args:
+        job: as CI describes it; None when it knows none.
+        elapsed: seconds since it was made.
+        seconds: until the next look.
+
+    Raises:
+        ServiceError: it failed, was cancelled, is not known any more, or made nothing.
+    """
+    if job is None:
+        if elapsed < GRACE:
+            return Waiting(seconds=seconds, progress=Progress(note="not listed yet"))
+        raise ServiceError("Tencent CI does not know the job any more", remedy="the separation has to be made again")
+    if job.state == FAILED:
+        raise ServiceError(f"Tencent CI failed the separation: {_plain(job.reason)}")
+    if job.state == CANCELLED:
+        raise ServiceError("the job was cancelled at Tencent CI", remedy="make it again if that was not meant")
+    if job.is_working:
+        note = _NOTES.get(job.state, _plain(job.state)[:40] or "working")
+        return Waiting(seconds=seconds, progress=Progress(note=note, fraction=job.progress))
+    if not job.results:
+        raise ServiceError("Tencent CI says the job succeeded and names no results", remedy="look into the bucket")
+    return Finished(files=tuple(_describe(job.bucket, each.stem, each.key, each.md5) for each in job.results))
+
+
+def object_of(file: RemoteFile) -> str:
+    """Return the key of a result's object."""
+    return file.url.removeprefix(SCHEME).partition("/")[2]
+
+
+def _describe(bucket: str, stem: str, key: str, md5: str) -> RemoteFile:
+    return RemoteFile(label=stem, stem=stem, name=file_name(key), url=f"{SCHEME}{bucket}/{key}", md5=md5.lower())
+
+
+def _plain(text: str) -> str:
+    return disarm(" ".join(text.split()))[:_LONGEST]

@@ -1,0 +1,252 @@
+"""Large files as objects, in parts: several at once, and after a crash only those that are missing.
+
+The service itself is asked which upload of the key is under way and which parts it has, so that nothing depends on what
+a killed process could write down, and a process that was frozen meanwhile works on the same upload as its successor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from plugin_core.errors import ServiceError, SourceError, TransientError
+from plugin_core.model import show_path
+from plugin_core.providers.tencent_ci.caller import xml_body
+from plugin_core.providers.tencent_ci.documents import nodes_of, read_xml, text_of, write_xml
+from plugin_core.providers.tencent_ci.refusals import read_words, refusal
+from plugin_core.transfer import Answer, Bytes, FileBody
+from plugin_core.transfer.files import explain_read_error
+
+if TYPE_CHECKING:
+    from plugin_core.providers.tencent_ci.objects import CosObjects
+
+MOST_PARTS: Final = 10_000
+PART_PATIENCE: Final = 120.0
+COMPLETE_PATIENCE: Final = 1200.0
+"""Seconds the service may put parts together."""
+
+_MIB: Final = 1 << 20
+_PASSING: Final = frozenset({"InternalError", "ServiceUnavailable", "SlowDown", "RequestTimeout"})
+_log = logging.getLogger(__name__)
+
+
+class GoneError(Exception):
+    """The upload ended under our hands: completed by another process, or given up; internal."""
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One part that the service has."""
+
+    number: int
+    etag: str
+    size: int
+
+
+def part_size(size: int, wanted: int) -> int:
+    """Return the bytes of a part: as wanted, or as many whole MiB as make few enough parts."""
+    least = -(-size // MOST_PARTS)
+    return max(wanted, -(-least // _MIB) * _MIB)
+
+
+class MultipartUpload:
+    """One file on its way.
+
+    Args:
+        objects: the bucket.
+        key: of the object.
+        path: the file.
+        size: its bytes.
+        length: bytes of a part.
+        at_once: parts on their way at the same time.
+        report: told of bytes sent.
+    """
+
+    def __init__(
+        self, objects: CosObjects, key: str, path: Path, size: int, length: int, at_once: int, report: Bytes | None
+    ) -> None:
+        self._objects = objects
+        self._caller = objects.caller
+        self._key = key
+        self._path = path
+        self._size = size
+        self._length = length
+        self._at_once = at_once
+        self._report = report
+        self._sent: dict[int, int] = {}
+
+    async def run(self) -> None:
+        """Bring the file there.
+
+        Raises:
+            SourceError: it cannot be read, or changes.
+            TransientError: to be continued.
+            StembridgeError: as ``Caller.send``.
+        """
+        stamp = await asyncio.to_thread(_stamp, self._path)
+        for _ in range(2):
+            earlier = await self._resume()
+            upload_id = earlier or await self._begin()
+            try:
+                known = await self._known_parts(upload_id) if earlier else {}
+                etags = await self._send_parts(upload_id, known)
+                if await asyncio.to_thread(_stamp, self._path) != stamp:
+                    await self._objects.abort(self._key, upload_id)
+                    raise SourceError(
+                        f"{show_path(self._path)} changed while it was uploaded",
+                        remedy="try again once nothing writes to it",
+                    )
+                await self._complete(upload_id, etags)
+            except GoneError:
+                pass
+            if await self._is_there():
+                return
+        raise TransientError("Tencent COS: the upload in parts was ended by another process")
+
+    async def _is_there(self) -> bool:
+        head = await self._objects.head(self._key)
+        return head is not None and head.size == self._size
+
+    async def _resume(self) -> str:
+        """Return the id of the upload under way; "" when there is none or we may not ask."""
+        try:
+            found = [upload_id for key, upload_id in await self._objects.list_uploads(self._key) if key == self._key]
+        except ServiceError as error:
+            _log.info("an upload that was begun earlier is not looked for: %s", error)
+            return ""
+        return found[-1] if found else ""
+
+    async def _begin(self) -> str:
+        call = self._objects.call("POST", self._key, "Initiate Multipart Upload", {"uploads": ""}, xml_body(b""))
+        answer = await self._caller.read(call)
+        upload_id = text_of(answer.get("UploadId"))
+        if not upload_id:
+            raise TransientError("Tencent COS began an upload in parts and did not name it")
+        return upload_id
+
+    async def _send_parts(self, upload_id: str, known: Mapping[int, Part]) -> dict[int, str]:
+        """Send what the service does not have; return the tag of each part."""
+        gate = asyncio.Semaphore(self._at_once)
+        count = -(-self._size // self._length)
+        etags: dict[int, str] = {}
+
+        async def send(number: int) -> None:
+            async with gate:
+                etags[number] = await self._known_etag(known.get(number), number) or await self._send(upload_id, number)
+                self._tell(number, self._size_of(number))
+
+        tasks = [asyncio.ensure_future(send(number)) for number in range(1, count + 1)]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            # Nothing may be on its way any more once the caller goes on.
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return etags
+
+    async def _known_parts(self, upload_id: str) -> dict[int, Part]:
+        parts: dict[int, Part] = {}
+        marker = "0"
+        while True:
+            query = {"max-parts": "1000", "part-number-marker": marker, "uploadId": upload_id}
+            call = self._objects.call("GET", self._key, "List Parts", query)
+            answer = await self._caller.transfer.send(call)
+            if answer.status == 404:
+                raise GoneError
+            if not answer.is_success:
+                _log.info("parts that were sent earlier are sent again: %s", refusal("List Parts", answer, 0.0))
+                return {}
+            page = read_xml(answer.content, call.what)
+            found = [part for part in map(_read_part, nodes_of(page, "Part")) if part is not None]
+            parts |= {part.number: part for part in found}
+            following = text_of(page.get("NextPartNumberMarker"))
+            if text_of(page.get("IsTruncated")) != "true" or not found or following == marker:
+                return parts
+            marker = following
+
+    async def _known_etag(self, part: Part | None, number: int) -> str:
+        """Return the tag of a part that the service has if it holds these very bytes, else ""."""
+        if part is None or part.size != self._size_of(number):
+            return ""
+        digest = await asyncio.to_thread(_digest, self._path, (number - 1) * self._length, self._length)
+        return part.etag if part.etag.strip('"').lower() == digest else ""
+
+    async def _send(self, upload_id: str, number: int) -> str:
+        body = FileBody(self._path, "", offset=(number - 1) * self._length, length=self._size_of(number))
+        query = {"partNumber": str(number), "uploadId": upload_id}
+        call = self._objects.call("PUT", self._key, f"Upload Part {number}", query, body)
+        call = replace(call, patience=PART_PATIENCE, report=lambda sent, _total: self._tell(number, sent))
+        answer = await self._caller.transfer.send(call)
+        if read_words(answer).code == "NoSuchUpload":
+            raise GoneError
+        etag = self._caller.check(call, answer).headers.get("etag", "")
+        if not etag:
+            raise TransientError(f"{call.what}: no ETag came back")
+        return etag
+
+    async def _complete(self, upload_id: str, etags: Mapping[int, str]) -> None:
+        parts = [{"PartNumber": str(number), "ETag": etags[number]} for number in sorted(etags)]
+        body = xml_body(write_xml("CompleteMultipartUpload", {"Part": parts}))
+        call = self._objects.call("POST", self._key, "Complete Multipart Upload", {"uploadId": upload_id}, body)
+        answer = await self._caller.transfer.send(replace(call, patience=COMPLETE_PATIENCE))
+        # An error may come with status 200: only a tag means success.
+        if answer.is_success and text_of(_read(answer, call.what).get("ETag")):
+            return
+        words = read_words(answer)
+        if words.code == "NoSuchUpload":
+            raise GoneError
+        error = refusal(call.what, answer, self._caller.clock())
+        if words.code in _PASSING or not words.code:
+            raise TransientError(error.message)
+        await self._objects.abort(self._key, upload_id)
+        raise error
+
+    def _size_of(self, number: int) -> int:
+        return min(self._length, self._size - (number - 1) * self._length)
+
+    def _tell(self, number: int, sent: int) -> None:
+        self._sent[number] = sent
+        if self._report is not None:
+            self._report(sum(self._sent.values()), self._size)
+
+
+def _read(answer: Answer, what: str) -> dict[str, object]:
+    try:
+        return read_xml(answer.content, what)
+    except ServiceError:
+        return {}
+
+
+def _read_part(node: Mapping[str, object]) -> Part | None:
+    number, size = text_of(node.get("PartNumber")), text_of(node.get("Size"))
+    if not number.isdecimal() or not size.isdecimal():
+        return None
+    return Part(int(number), text_of(node.get("ETag")), int(size))
+
+
+def _digest(path: Path, offset: int, length: int) -> str:
+    found = hashlib.md5(usedforsecurity=False)
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            while length and (block := file.read(min(_MIB, length))):
+                found.update(block)
+                length -= len(block)
+    except OSError as error:
+        raise explain_read_error(path, error) from error
+    return found.hexdigest()
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise explain_read_error(path, error) from error
+    return status.st_size, status.st_mtime_ns

@@ -1,0 +1,241 @@
+"""Objects in a COS bucket: streamed up and down, asked for, linked to and removed."""
+
+from __future__ import annotations
+
+import asyncio
+import mimetypes
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from plugin_core.errors import ServiceError, TransientError
+from plugin_core.model import disarm
+from plugin_core.providers.tencent_ci.caller import Caller, Query
+from plugin_core.providers.tencent_ci.documents import nodes_of, text_of
+from plugin_core.providers.tencent_ci.multipart import MultipartUpload, part_size
+from plugin_core.providers.tencent_ci.refusals import read_words
+from plugin_core.providers.tencent_ci.signing import presign, quote_path
+from plugin_core.settings import Secret
+from plugin_core.transfer import Body, Bytes, Call, FileBody
+from plugin_core.transfer.files import explain_read_error
+
+UPLOAD_PATIENCE: Final = 300.0
+DOWNLOAD_SECONDS: Final = 6 * 3600
+"""How long the link of one download is good for; a slower one goes on with a new link."""
+
+_MIB: Final = 1 << 20
+_PAGES: Final = 100
+
+
+class ObjectHead(msgspec.Struct, frozen=True):
+    """What is known of an object."""
+
+    size: int | None
+    etag: str = ""
+
+
+class CosObjects:
+    """The objects of one bucket; keys have no leading slash.
+
+    Args:
+        caller: the way to COS.
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
+
+    async def upload(self, path: Path, key: str, report: Bytes | None = None) -> None:
+        """Make an object of a file: in parts if it is large, going on where an earlier process stopped.
+
+        An object of that key and size counts as uploaded: keys belong to one job each.
+
+        Raises:
+            SourceError: the file cannot be read, or changes.
+            TransientError: no answer, or the file's disk is away.
+            RefusedError: keys or rights.
+            SettingsError: wrong bucket.
+        """
+        size = await asyncio.to_thread(_size_of, path)
+        head = await self.head(key)
+        if head is not None and head.size == size:
+            return
+        settings = self.caller.settings
+        if size > settings.multipart_above_mb * _MIB:
+            length = part_size(size, settings.part_mb * _MIB)
+            await MultipartUpload(self, key, path, size, length, settings.parts_at_once, report).run()
+        else:
+            await self._put(path, key, report)
+
+    async def head(self, key: str) -> ObjectHead | None:
+        """Return what is known of an object; None when there is none.
+
+        Raises:
+            StembridgeError: as ``Caller.send``.
+        """
+        call = self.call("HEAD", key, "HEAD")
+        answer = await self.caller.transfer.send(call)
+        if answer.status == 404:
+            return None
+        if not answer.is_success:
+            await self._ask_why(key, is_known=False)
+        self.caller.check(call, answer)
+        length = answer.headers.get("content-length", "")
+        return ObjectHead(int(length) if length.isdecimal() else None, answer.headers.get("etag", "").strip('"'))
+
+    async def delete(self, key: str) -> None:
+        """Remove an object; absent is fine.
+
+        Raises:
+            StembridgeError: as ``Caller.send``.
+        """
+        call = self.call("DELETE", key, "DELETE")
+        answer = await self.caller.transfer.send(call)
+        if answer.status != 404 or read_words(answer).code == "NoSuchBucket":
+            self.caller.check(call, answer)
+
+    def link(self, key: str, seconds: float) -> Secret:
+        """Return a URL with which anybody can read an object for some time.
+
+        Raises:
+            RefusedError: there are no keys.
+            SettingsError: wrong bucket or region.
+        """
+        credentials = self.caller.settings.credentials()
+        return presign(credentials, "GET", self._url(key), now=self.caller.clock(), seconds=int(seconds))
+
+    async def download(
+        self,
+        key: str,
+        target: Path,
+        *,
+        md5: str = "",
+        limit: int,
+        report: Bytes | None = None,
+        part: Path | None = None,
+        earlier: Sequence[Path] = (),
+    ) -> int:
+        """Bring an object to a file, resumed and checked; return its size in bytes.
+
+        Raises:
+            ServiceError: there is no such object, or it is too large.
+            TransientError: network or disk; to be continued.
+            RefusedError: keys or rights.
+        """
+        head = await self.head(key)
+        if head is None:
+            await self._ask_why(key)
+            raise ServiceError(f"{disarm(key)} is gone from the bucket", remedy="the separation has to be made again")
+        if head.size is not None and head.size > limit:
+            raise ServiceError(f"{disarm(key)} has {head.size} bytes, more than the {limit} that make sense")
+        transfer = self.caller.transfer
+        try:
+            return await transfer.download(
+                self.link(key, DOWNLOAD_SECONDS).reveal(),
+                target,
+                size=head.size,
+                md5=md5,
+                limit=limit,
+                report=report,
+                part=part,
+                earlier=earlier,
+            )
+        except ServiceError as error:
+            # A link that was refused says nothing about the object, which is paid for.
+            if await self.head(key) is None:
+                raise
+            raise TransientError(error.message) from error
+
+    async def list_keys(self, prefix: str) -> list[str]:
+        """Return every key that begins so.
+
+        Raises:
+            StembridgeError: as ``Caller.read``.
+        """
+        keys: list[str] = []
+        marker = ""
+        for _ in range(_PAGES):
+            query = {"prefix": prefix, "max-keys": "1000"} | ({"marker": marker} if marker else {})
+            page = await self.caller.read(self.call("GET", "", "GET Bucket", query))
+            found = [text_of(node.get("Key")) for node in nodes_of(page, "Contents")]
+            keys += [key for key in found if key.startswith(prefix)]
+            if text_of(page.get("IsTruncated")) != "true" or not found:
+                return keys
+            marker = text_of(page.get("NextMarker")) or found[-1]
+        return keys
+
+    async def list_uploads(self, prefix: str) -> list[tuple[str, str]]:
+        """Return key and id of every multipart upload under way below a prefix, oldest first.
+
+        Raises:
+            StembridgeError: as ``Caller.read``.
+        """
+        query = {"uploads": "", "prefix": prefix, "max-uploads": "1000"}
+        page = await self.caller.read(self.call("GET", "", "List Multipart Uploads", query))
+        nodes = sorted(nodes_of(page, "Upload"), key=lambda node: text_of(node.get("Initiated")))
+        found = [(text_of(node.get("Key")), text_of(node.get("UploadId"))) for node in nodes]
+        return [(key, upload_id) for key, upload_id in found if key.startswith(prefix) and upload_id]
+
+    async def abort_uploads(self, prefix: str) -> None:
+        """Give up every multipart upload under way below a prefix.
+
+        Raises:
+            StembridgeError: as ``Caller.send``.
+        """
+        for key, upload_id in await self.list_uploads(prefix):
+            await self.abort(key, upload_id)
+
+    async def abort(self, key: str, upload_id: str) -> None:
+        """Give up one multipart upload; absent is fine.
+
+        Raises:
+            StembridgeError: as ``Caller.send``.
+        """
+        call = self.call("DELETE", key, "Abort Multipart Upload", {"uploadId": upload_id})
+        answer = await self.caller.transfer.send(call)
+        if answer.status != 404:
+            self.caller.check(call, answer)
+
+    async def head_bucket(self) -> None:
+        """Ask whether the bucket is there and may be used.
+
+        Raises:
+            StembridgeError: as ``Caller.send``.
+        """
+        call = self.call("HEAD", "", "HEAD Bucket")
+        answer = await self.caller.transfer.send(call)
+        if not answer.is_success:
+            await self.caller.send(self.call("GET", "", "GET Bucket", {"max-keys": "1"}))
+        self.caller.check(call, answer)
+
+    def call(self, method: str, key: str, what: str, query: Query | None = None, body: Body | None = None) -> Call:
+        """Return a signed call about one object."""
+        return self.caller.call(method, self._url(key), f"Tencent COS {what}", query, body)
+
+    def _url(self, key: str) -> str:
+        return self.caller.settings.cos_url() + quote_path(key)
+
+    async def _put(self, path: Path, key: str, report: Bytes | None) -> None:
+        call = self.call("PUT", key, "PUT", body=FileBody(path, media_type(path)))
+        await self.caller.send(replace(call, patience=UPLOAD_PATIENCE, report=report))
+
+    async def _ask_why(self, key: str, *, is_known: bool = True) -> None:
+        """Raise what a refused HEAD, which has no body, could not say; that the object is absent, if ``is_known``."""
+        call = self.call("GET", key, "GET")
+        answer = await self.caller.transfer.send(replace(call, headers={"Range": "bytes=0-0"}))
+        if is_known or answer.status != 404:
+            self.caller.check(call, answer)
+
+
+def media_type(path: Path) -> str:
+    """Return the media type that a file's suffix says."""
+    return mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise explain_read_error(path, error) from error

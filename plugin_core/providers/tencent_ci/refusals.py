@@ -1,0 +1,126 @@
+"""What COS and CI say when they refuse: read from XML, and put into words and errors of ours.
+
+Codes: https://cloud.tencent.com/document/product/436/7730 (COS), https://www.tencentcloud.com/document/product/1045/43611
+(CI).
+"""
+
+from __future__ import annotations
+
+import re
+from email.utils import parsedate_to_datetime
+from typing import Final, NamedTuple
+
+from plugin_core.errors import RefusedError, ServiceError, SettingsError, StembridgeError
+from plugin_core.model import disarm
+from plugin_core.providers.tencent_ci.documents import read_xml, text_of
+from plugin_core.providers.tencent_ci.settings import LOGIN, SECTION
+from plugin_core.transfer import Answer
+
+SLOW_DOWN: Final = "SlowDown"
+SLOW_SECONDS: Final = 5.0
+
+_KEYS: Final = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"})
+_WRONG_PLACE: Final = frozenset({"NoSuchBucket", "PermanentRedirect", "TemporaryRedirect", "InvalidHost"})
+_SKEWED: Final = "RequestTimeTooSkewed"
+_EXPIRED: Final = re.compile(r"request has expired|not yet valid|time.*skew", re.IGNORECASE)
+_INACTIVE: Final = re.compile(
+    r"not (?:been )?(?:activat|enabl|open|bound|bind)\w*|(?:un|in)activated|未开通|未绑定|NotBind|NotActivated|NotOpen",
+    re.IGNORECASE,
+)
+_LONGEST: Final = 200
+
+ENABLE: Final = (
+    "in the console of Cloud Infinite (数据万象), bind the bucket and switch on Smart Audio (智能语音) for it, "
+    "then ask `stembridge doctor`"
+)
+
+
+class Words(NamedTuple):
+    """What an answer says of a failure."""
+
+    code: str
+    message: str
+    request_id: str
+
+
+def read_words(answer: Answer) -> Words:
+    """Read code, message and request id from the XML and the headers; a page of a proxy has none."""
+    headers = answer.headers
+    request_id = headers.get("x-cos-request-id") or headers.get("x-ci-request-id") or ""
+    node = {}
+    if answer.content.lstrip().startswith(b"<"):
+        try:
+            node = read_xml(answer.content, "")
+        except ServiceError:
+            # HTML of a proxy, or no answer at all: the status is all there is.
+            node = {}
+    code, message = text_of(node.get("Code")), text_of(node.get("Message"))
+    if not code:
+        return Words("", "", _plain(request_id))
+    return Words(_plain(code), _plain(message), _plain(text_of(node.get("RequestId")) or request_id))
+
+
+class Dialect:
+    """How COS and CI speak of failures."""
+
+    def describe(self, answer: Answer) -> str:
+        """Return code, message, status and request id in one line."""
+        words = read_words(answer)
+        said = ": ".join(part for part in (words.code, words.message) if part)
+        if not said:
+            kind = answer.headers.get("content-type", "")
+            said = "a web page instead of an answer" if "html" in kind else "no reason given"
+        status = f"HTTP {answer.status}"
+        return f"{said} ({status}, request id {words.request_id})" if words.request_id else f"{said} ({status})"
+
+    def pause(self, answer: Answer) -> float:
+        """Return some seconds for ``SlowDown``, which names none."""
+        return SLOW_SECONDS if answer.status == 503 and read_words(answer).code == SLOW_DOWN else 0.0
+
+
+DIALECT: Final = Dialect()
+
+
+def refusal(what: str, answer: Answer, now: float) -> StembridgeError:
+    """Return the error of an answer that is no success.
+
+    Returns:
+        SettingsError for the wrong bucket or region, RefusedError for keys, rights, clock and services that are not
+        enabled, else ServiceError.
+    """
+    words = read_words(answer)
+    said = f"{what}: {DIALECT.describe(answer)}"
+    if words.code == _SKEWED or (answer.status == 403 and _EXPIRED.search(words.message)):
+        return RefusedError(f"{said}: {_describe_skew(answer, now)}", remedy="set this computer's clock right")
+    if words.code in _WRONG_PLACE or answer.status in (301, 302, 307, 308):
+        return SettingsError(said, remedy=f"correct [{SECTION}] bucket and region")
+    if _INACTIVE.search(f"{words.code} {words.message}"):
+        return RefusedError(said, remedy=ENABLE)
+    if words.code in _KEYS or answer.status == 401:
+        remedy = "get a new token" if "Token" in words.code else f"give the keys anew: {LOGIN}"
+        return RefusedError(said, remedy=remedy)
+    if answer.status == 402:
+        return RefusedError(said, remedy="the account at Tencent Cloud is in arrears: top it up")
+    if answer.status == 403 and words.code in ("", "AccessDenied"):
+        return RefusedError(
+            said,
+            remedy="give the keys' user the rights to read and write the bucket, ci:CreateMediaJobs, "
+            "ci:CancelMediaJob and cam:PassRole",
+        )
+    is_gone = words.code in ("NoSuchKey", "ResourceNotFound")
+    return ServiceError(said, remedy="the separation has to be made again" if is_gone else "")
+
+
+def _describe_skew(answer: Answer, now: float) -> str:
+    try:
+        theirs = parsedate_to_datetime(answer.headers.get("date", "")).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return "the clock of this computer is wrong"
+    minutes = round((now - theirs) / 60)
+    if not minutes:
+        return "the clock of this computer, or the key's lifetime, is wrong"
+    return f"the clock of this computer is {abs(minutes)} minutes {'fast' if minutes > 0 else 'slow'}"
+
+
+def _plain(text: str) -> str:
+    return disarm(" ".join(text.split()))[:_LONGEST]

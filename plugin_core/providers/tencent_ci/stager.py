@@ -1,0 +1,84 @@
+"""The stager ``cos``: an object in the bucket, readable by link for some hours."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from plugin_core.errors import ServiceError
+from plugin_core.providers.tencent_ci.service import Service
+from plugin_core.providers.tencent_ci.settings import TencentSettings
+from plugin_core.stagers.ledger import Ledger
+from plugin_core.stagers.names import check_key, staged_name
+from plugin_core.transfer import Transfer
+
+_log = logging.getLogger(__name__)
+
+
+class CosStager:
+    """Stages files in a COS bucket.
+
+    Args:
+        settings: section ``[tencent]``.
+        home: stembridge's home, where is kept what was staged for which job.
+        transfer: the way there; default one with the network behind it.
+        clock: seconds since the epoch.
+    """
+
+    name = "cos"
+
+    def __init__(
+        self,
+        settings: TencentSettings,
+        home: Path,
+        *,
+        transfer: Transfer | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._service = Service(settings, transfer, clock)
+        self._ledger = Ledger(home / "staged" / self.name)
+
+    async def stage(self, path: Path, key: str) -> str:
+        """Upload the file, unless it is there already, and return a link good for some hours.
+
+        Raises:
+            SourceError: the file cannot be read.
+            TransientError: no answer now.
+            StembridgeError: refused.
+        """
+        name = f"{self._folder(key)}{staged_name(path, key)}"
+        await asyncio.to_thread(self._ledger.note, key, name)
+        await self._service.objects.upload(path, name)
+        return self._service.objects.link(name, self._settings.link_hours * 3600)
+
+    async def unstage(self, key: str) -> None:
+        """Remove what was staged for a job, also by another process; absent is fine.
+
+        Raises:
+            TransientError: no answer now.
+            StembridgeError: refused.
+        """
+        objects, folder = self._service.objects, self._folder(key)
+        names = await asyncio.to_thread(self._ledger.names, key)
+        for name in await self._listed(folder) if names is None else names:
+            await objects.delete(name)
+        try:
+            await objects.abort_uploads(folder)
+        except ServiceError as error:
+            _log.info("unfinished uploads of job %s are not looked for: %s", key, error)
+        await asyncio.to_thread(self._ledger.forget, key)
+
+    async def _listed(self, folder: str) -> list[str]:
+        """Ask the bucket: another machine, or a home that is lost, may have staged it."""
+        try:
+            return await self._service.objects.list_keys(folder)
+        except ServiceError as error:
+            _log.info("%s is not listed: %s", folder, error)
+            return []
+
+    def _folder(self, key: str) -> str:
+        return f"{self._settings.folder}links/{check_key(key)}/"

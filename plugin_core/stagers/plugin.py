@@ -1,0 +1,33 @@
+"""Registers the stagers ``s3`` and ``public_url`` where their settings are given; imports nothing before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from plugin_core.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from plugin_core.protocols import Stager
+    from plugin_core.settings import Settings
+
+
+@hookimpl
+def register_stagers(register: Callable[[Stager], None], settings: Settings) -> None:
+    """Offer the stagers that have settings.
+
+    Raises:
+        SettingsError: a value in section ``s3`` or ``public_url`` is wrong.
+    """
+    from plugin_core.stagers.settings import PublicUrlSettings, S3Settings
+
+    bucket = settings.section("s3", S3Settings)
+    if bucket.bucket:
+        from plugin_core.stagers.s3 import S3Stager
+
+        register(S3Stager(bucket, settings.home))
+    folder = settings.section("public_url", PublicUrlSettings)
+    if folder.base_url:
+        from plugin_core.stagers.public_url import PublicUrlStager
+
+        register(PublicUrlStager(folder))

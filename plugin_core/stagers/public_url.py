@@ -1,0 +1,128 @@
+"""The stager ``public_url``: a folder that a web server shows under an address."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import stat
+import uuid
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from plugin_core.errors import PlacementError, SettingsError, SourceError, TransientError
+from plugin_core.model import show_path
+from plugin_core.stagers.names import check_key, staged_name
+from plugin_core.stagers.settings import PublicUrlSettings
+
+FOLDER_PREFIX = "stembridge-"
+"""What the folders begin with that we make; nothing else is ever removed."""
+
+
+class PublicUrlStager:
+    """Stages files in a folder; those that lie in it already stay where they are.
+
+    Args:
+        settings: section ``[public_url]``.
+
+    Raises:
+        SettingsError: the address is none.
+    """
+
+    name = "public_url"
+
+    def __init__(self, settings: PublicUrlSettings) -> None:
+        parts = urlsplit(settings.base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise SettingsError(
+                "[public_url] base_url is no address of a folder", remedy="it looks like https://host/x"
+            )
+        self._base = settings.base_url.rstrip("/")
+        self._root = settings.folder
+
+    async def stage(self, path: Path, key: str) -> str:
+        """Link or copy the file into the folder, unless it lies there, and return its address.
+
+        Raises:
+            SourceError: the file cannot be read.
+            PlacementError: the folder cannot be written.
+            TransientError: the disk is away.
+        """
+        return await asyncio.to_thread(self._stage, path, key)
+
+    async def unstage(self, key: str) -> None:
+        """Remove what was staged for a job; absent is fine, and the user's own files are never touched.
+
+        Raises:
+            PlacementError: it cannot be removed.
+        """
+        await asyncio.to_thread(self._unstage, key)
+
+    def _stage(self, path: Path, key: str) -> str:
+        inside = self._inside(path)
+        if inside is not None:
+            return self._address(inside)
+        if not self._root.is_dir():
+            raise TransientError(
+                f"{show_path(self._root)} is no folder", remedy="mount it, or correct [public_url] folder"
+            )
+        target = self._folder(key) / staged_name(path, key)
+        try:
+            target.parent.mkdir(exist_ok=True)
+            _place(path, target)
+        except OSError as error:
+            if error.filename is not None and Path(os.fsdecode(error.filename)) == path and error.filename2 is None:
+                raise SourceError(f"{show_path(path)} cannot be read: {error.strerror}") from error
+            raise PlacementError(
+                f"{show_path(target.parent)} cannot be written: {error.strerror}", remedy="see [public_url] folder"
+            ) from error
+        return self._address(target.relative_to(self._root))
+
+    def _unstage(self, key: str) -> None:
+        folder = self._folder(key)
+        try:
+            shutil.rmtree(folder)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise PlacementError(
+                f"{show_path(folder)} cannot be removed: {error.strerror}", remedy="remove it by hand"
+            ) from error
+
+    def _inside(self, path: Path) -> Path | None:
+        """Return where in the folder a file lies; None when it does not."""
+        with contextlib.suppress(ValueError):
+            return path.resolve().relative_to(self._root.resolve())
+        return None
+
+    def _folder(self, key: str) -> Path:
+        return self._root / f"{FOLDER_PREFIX}{check_key(key)}"
+
+    def _address(self, relative: Path) -> str:
+        return "/".join([self._base, *(quote(os.fsencode(part), safe="") for part in relative.parts)])
+
+
+def _place(path: Path, target: Path) -> None:
+    """Make the file appear whole under its name: by a hard link where that can be, else by copying."""
+    scratch = target.with_name(f"{uuid.uuid4().hex}.part")
+    try:
+        if not _link(path, scratch):
+            shutil.copyfile(path, scratch)
+            scratch.chmod(0o644)
+        scratch.replace(target)
+    finally:
+        # Renaming a link onto another of the same file leaves both.
+        scratch.unlink(missing_ok=True)
+
+
+def _link(path: Path, scratch: Path) -> bool:
+    """Make a hard link, if the web server, which is another user, could read it."""
+    if not path.stat().st_mode & stat.S_IROTH:
+        return False
+    try:
+        scratch.hardlink_to(path)
+    except OSError:
+        # Another file system, or one without links.
+        return False
+    return True

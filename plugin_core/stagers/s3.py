@@ -1,0 +1,171 @@
+"""The stager ``s3``: an object in any S3-compatible bucket, readable by link for some hours; needs the extra ``s3``."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import mimetypes
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from plugin_core.errors import RefusedError, ServiceError, SettingsError, SourceError, StembridgeError, TransientError
+from plugin_core.model import disarm, show_path
+from plugin_core.settings import Secret
+from plugin_core.stagers.ledger import Ledger
+from plugin_core.stagers.names import check_key, staged_name
+from plugin_core.stagers.settings import S3Settings
+
+T = TypeVar("T")
+
+INSTALL: Final = "pip install 'stembridge[s3]'"
+
+_ACCOUNT: Final = frozenset(
+    {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "RequestTimeTooSkewed"}
+)
+_log = logging.getLogger(__name__)
+
+
+class S3Stager:
+    """Stages files in a bucket.
+
+    Args:
+        settings: section ``[s3]``.
+        home: stembridge's home, where is kept what was staged for which job.
+    """
+
+    name = "s3"
+
+    def __init__(self, settings: S3Settings, home: Path) -> None:
+        self._settings = settings
+        self._ledger = Ledger(home / "staged" / self.name)
+
+    async def stage(self, path: Path, key: str) -> str:
+        """Upload the file and return a link good for some hours.
+
+        Raises:
+            SettingsError: the extra is missing, or the section is wrong.
+            SourceError: the file cannot be read.
+            TransientError: no answer now.
+            StembridgeError: refused.
+        """
+        return await asyncio.to_thread(self._stage, path, key)
+
+    async def unstage(self, key: str) -> None:
+        """Remove what was staged for a job, also by another process; absent is fine.
+
+        Raises:
+            StembridgeError: as ``stage``.
+        """
+        await asyncio.to_thread(self._unstage, key)
+
+    def _stage(self, path: Path, key: str) -> Secret:
+        client = self._client
+        name = f"{self._folder(key)}{staged_name(path, key)}"
+        self._ledger.note(key, name)
+        extra = {"ContentType": mimetypes.guess_type(path.name)[0] or "application/octet-stream"}
+        try:
+            with path.open("rb") as file:
+                self._ask(lambda: client.upload_fileobj(file, self._settings.bucket, name, ExtraArgs=extra))
+        except OSError as error:
+            raise SourceError(f"{show_path(path)} cannot be read: {error.strerror or error}") from error
+        parameters = {"Bucket": self._settings.bucket, "Key": name}
+        seconds = int(self._settings.link_hours * 3600)
+        url = self._ask(lambda: client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds))
+        return Secret(url)
+
+    def _unstage(self, key: str) -> None:
+        client, bucket = self._client, self._settings.bucket
+        folder = self._folder(key)
+        names = self._ledger.names(key)
+        for name in self._listed(folder) if names is None else names:
+            self._ask(functools.partial(client.delete_object, Bucket=bucket, Key=name))
+        self._abort(folder)
+        self._ledger.forget(key)
+
+    def _listed(self, folder: str) -> list[str]:
+        page = self._ask(lambda: self._client.list_objects_v2(Bucket=self._settings.bucket, Prefix=folder))
+        return [each["Key"] for each in page.get("Contents", ())]
+
+    def _abort(self, folder: str) -> None:
+        """Give up uploads in parts that a killed process left."""
+        client, bucket = self._client, self._settings.bucket
+        try:
+            page = self._ask(lambda: client.list_multipart_uploads(Bucket=bucket, Prefix=folder))
+        except ServiceError as error:
+            _log.info("unfinished uploads are not looked for: %s", error)
+            return
+        for each in page.get("Uploads", ()):
+            where = {"Bucket": bucket, "Key": each["Key"], "UploadId": each["UploadId"]}
+            self._ask(functools.partial(client.abort_multipart_upload, **where))
+
+    def _folder(self, key: str) -> str:
+        prefix = self._settings.prefix.strip("/")
+        return f"{prefix}/links/{check_key(key)}/" if prefix else f"links/{check_key(key)}/"
+
+    def _ask(self, call: Callable[[], T]) -> T:
+        """Call boto3; its errors become ours, without what they hold of requests."""
+        import boto3.exceptions
+        import botocore.exceptions
+
+        try:
+            return call()
+        except botocore.exceptions.ClientError as error:
+            raise _refusal(error.response) from None
+        except boto3.exceptions.S3UploadFailedError as error:
+            cause = error.__context__
+            if isinstance(cause, botocore.exceptions.ClientError):
+                raise _refusal(cause.response) from None
+            raise TransientError("S3: the upload failed", remedy="look at the bucket and the network") from None
+        except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError) as error:
+            raise RefusedError(f"S3: {error}", remedy="set [s3] access_key_id and secret_access_key") from None
+        except (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError) as error:
+            raise TransientError(f"S3: no answer ({type(error).__name__})") from None
+        except (botocore.exceptions.BotoCoreError, ValueError) as error:
+            raise SettingsError(f"[s3]: {disarm(str(error))[:200]}", remedy="correct the settings") from None
+
+    @functools.cached_property
+    def _client(self) -> Any:
+        try:
+            import boto3
+            import botocore.config
+            import botocore.exceptions
+        except ImportError as error:
+            raise SettingsError("the stager s3 needs boto3, which is not installed", remedy=INSTALL) from error
+        settings = self._settings
+        config = botocore.config.Config(
+            signature_version="s3v4",
+            s3={"addressing_style": settings.addressing},
+            # Other services than Amazon's refuse the checksums that newer versions add.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            retries={"max_attempts": 4, "mode": "standard"},
+        )
+        try:
+            return boto3.session.Session().client(
+                "s3",
+                endpoint_url=settings.endpoint_url or None,
+                region_name=settings.region or None,
+                aws_access_key_id=settings.access_key_id.reveal() or None,
+                aws_secret_access_key=settings.secret_access_key.reveal() or None,
+                aws_session_token=settings.session_token.reveal() or None,
+                config=config,
+            )
+        except (botocore.exceptions.BotoCoreError, ValueError) as error:
+            raise SettingsError(f"[s3]: {disarm(str(error))[:200]}", remedy="correct the settings") from None
+
+
+def _refusal(response: Any) -> StembridgeError:
+    error, meta = response.get("Error", {}), response.get("ResponseMetadata", {})
+    status = meta.get("HTTPStatusCode", 0)
+    code = disarm(str(error.get("Code", "")))
+    words = disarm(str(error.get("Message", "")))[:200]
+    said = f"S3: {code}: {words} (HTTP {status}, request id {meta.get('RequestId')})"
+    if status >= 500 or status == 429 or code == "SlowDown":
+        return TransientError(said)
+    if code == "NoSuchBucket":
+        return SettingsError(said, remedy="correct [s3] bucket")
+    if code in _ACCOUNT or status in (401, 403):
+        return RefusedError(said, remedy="look at the keys of [s3], their rights, and this computer's clock")
+    return ServiceError(said)

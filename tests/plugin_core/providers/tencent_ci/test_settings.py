@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from plugin_core.errors import RefusedError, SettingsError
+from plugin_core.providers.tencent_ci.settings import TencentSettings
+from plugin_core.settings import Secret, Settings
+
+
+def test_hosts_are_those_of_bucket_and_region() -> None:
+    settings = TencentSettings(bucket="songs-1250000000", region="ap-guangzhou")
+    assert settings.cos_url() == "https://songs-1250000000.cos.ap-guangzhou.myqcloud.com"
+    assert settings.ci_url() == "https://songs-1250000000.ci.ap-guangzhou.myqcloud.com"
+    assert settings.ci_account_url() == "https://ci.ap-guangzhou.myqcloud.com"
+
+
+@pytest.mark.parametrize("bucket", ["", "songs", "evil.example/x-1250000000", "Songs-1250000000", "a@b-1250000000"])
+def test_a_bucket_that_is_none_never_becomes_a_host(bucket: str) -> None:
+    with pytest.raises(SettingsError, match="bucket"):
+        TencentSettings(bucket=bucket, region="ap-guangzhou").cos_url()
+
+
+@pytest.mark.parametrize("region", ["", "ap-guangzhou.evil.example", "ap/x", "ap-"])
+def test_a_region_that_is_none_never_becomes_a_host(region: str) -> None:
+    with pytest.raises(SettingsError, match="region"):
+        TencentSettings(bucket="songs-1250000000", region=region).ci_url()
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "https://", "https://x/?a=b", "x"])
+def test_an_address_of_ones_own_is_checked(url: str) -> None:
+    with pytest.raises(SettingsError, match="cos_base_url"):
+        TencentSettings(bucket="songs-1250000000", region="r", cos_base_url=url).cos_url()
+
+
+def test_keys_come_from_the_documented_variables(tmp_path: Path) -> None:
+    environ = {"STEMBRIDGE_TENCENT_SECRET_ID": "id", "STEMBRIDGE_TENCENT_SECRET_KEY": "key"}
+    section = Settings(tmp_path, environ=environ).section("tencent", TencentSettings)
+    assert section.credentials().secret_key.reveal() == "key"
+    assert "key" not in repr(msgspec.structs.asdict(section)["secret_key"])
+    with pytest.raises(RefusedError, match="login tencent_ci"):
+        TencentSettings(secret_id=Secret("id")).credentials()
+
+
+@pytest.mark.parametrize(("prefix", "folder"), [("", ""), ("/", ""), ("/a/b", "a/b/"), ("a/", "a/")])
+def test_a_prefix_is_a_folder(prefix: str, folder: str) -> None:
+    assert TencentSettings(prefix=prefix).folder == folder

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import asyncio
+import urllib.request
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from plugin_core.errors import TransientError
+from plugin_core.protocols import Stager
+from plugin_core.providers.tencent_ci.settings import TencentSettings
+from plugin_core.providers.tencent_ci.stager import CosStager
+from plugin_core.settings import Secret
+from tests.plugin_core.providers.tencent_ci.conftest import KEY, transfer
+from tests.simulators.faults import bad_gateway
+from tests.simulators.tencent import TencentSimulator
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "Größe & Maß.flac"
+    path.write_bytes(b"fLaC song")
+    return path
+
+
+def test_a_staged_file_is_read_by_link_and_removed_by_another_process(
+    cloud: TencentSimulator, settings: TencentSettings, file: Path, tmp_path: Path
+) -> None:
+    stager = CosStager(settings, tmp_path / "home", transfer=transfer())
+    assert isinstance(stager, Stager)
+    url = asyncio.run(stager.stage(file, KEY))
+    assert isinstance(url, Secret)
+    name = urlsplit(url.reveal()).path.rpartition("/")[2]
+    assert name == f"{KEY}-Groe-Ma.flac"
+    with urllib.request.urlopen(url.reveal()) as answer:
+        assert answer.read() == b"fLaC song"
+    later = CosStager(settings, tmp_path / "home", transfer=transfer())
+    asyncio.run(later.unstage(KEY))
+    asyncio.run(later.unstage(KEY))
+    assert cloud.store.objects == {}
+
+
+def test_a_lost_home_does_not_keep_files_there(
+    cloud: TencentSimulator, settings: TencentSettings, file: Path, tmp_path: Path
+) -> None:
+    asyncio.run(CosStager(settings, tmp_path / "home", transfer=transfer()).stage(file, KEY))
+    asyncio.run(CosStager(settings, tmp_path / "other", transfer=transfer()).unstage(KEY))
+    assert cloud.store.objects == {}
+
+
+def test_it_needs_no_right_to_list(
+    cloud: TencentSimulator, settings: TencentSettings, file: Path, tmp_path: Path
+) -> None:
+    cloud.denied.add("GET /")
+    stager = CosStager(settings, tmp_path, transfer=transfer())
+    asyncio.run(stager.stage(file, KEY))
+    asyncio.run(stager.unstage(KEY))
+    assert cloud.store.objects == {}
+
+
+def test_what_cannot_be_removed_now_is_not_forgotten(
+    cloud: TencentSimulator, settings: TencentSettings, file: Path, tmp_path: Path
+) -> None:
+    stager = CosStager(settings, tmp_path, transfer=transfer())
+    asyncio.run(stager.stage(file, KEY))
+    cloud.faults.add(bad_gateway("DELETE", times=None))
+    with pytest.raises(TransientError):
+        asyncio.run(stager.unstage(KEY))
+    cloud.faults.clear()
+    asyncio.run(stager.unstage(KEY))
+    assert cloud.store.objects == {}
+
+
+def test_other_jobs_keep_theirs(cloud: TencentSimulator, settings: TencentSettings, file: Path, tmp_path: Path) -> None:
+    stager = CosStager(settings, tmp_path, transfer=transfer())
+    for key in (KEY, f"{KEY}0"):
+        asyncio.run(stager.stage(file, key))
+    asyncio.run(stager.unstage(KEY))
+    assert [key.split("/")[2] for key in cloud.store.objects] == [f"{KEY}0"]

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from plugin_core.errors import RefusedError, SettingsError, SourceError, StembridgeError, TransientError
+from plugin_core.protocols import Stager
+from plugin_core.settings import Secret
+from plugin_core.stagers.s3 import S3Stager
+from plugin_core.stagers.settings import S3Settings
+from tests.simulators.faults import Fault, reset_before, server_error
+from tests.simulators.s3 import ACCESS_KEY, BUCKET, S3Simulator
+
+pytest.importorskip("boto3")
+
+KEY = "01890000-0000-7000-8000-000000000001"
+
+
+@pytest.fixture
+def bucket() -> Iterator[S3Simulator]:
+    with S3Simulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def settings(bucket: S3Simulator) -> S3Settings:
+    return S3Settings(
+        bucket=BUCKET,
+        endpoint_url=bucket.url,
+        region="eu-central-1",
+        access_key_id=Secret(ACCESS_KEY),
+        secret_access_key=Secret("s3-secret-key-0000"),
+        addressing="path",
+    )
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "Größe 1.flac"
+    path.write_bytes(b"fLaC song")
+    return path
+
+
+def test_a_staged_file_is_read_by_link_and_removed_by_another_process(
+    bucket: S3Simulator, settings: S3Settings, file: Path, tmp_path: Path
+) -> None:
+    stager = S3Stager(settings, tmp_path / "home")
+    assert isinstance(stager, Stager)
+    url = asyncio.run(stager.stage(file, KEY))
+    assert isinstance(url, Secret)
+    assert f"{KEY}-Groe-1.flac?" in url.reveal()
+    assert "Signature" not in f"{url}{url!r}"
+    with urllib.request.urlopen(url.reveal()) as answer:
+        assert answer.read() == b"fLaC song"
+        assert answer.headers["content-type"].startswith("audio/")
+    later = S3Stager(settings, tmp_path / "home")
+    asyncio.run(later.unstage(KEY))
+    asyncio.run(later.unstage(KEY))
+    assert bucket.store.objects == {}
+
+
+def test_large_files_go_up_without_amazons_checksums(bucket: S3Simulator, settings: S3Settings, tmp_path: Path) -> None:
+    path = tmp_path / "long.flac"
+    path.write_bytes(os.urandom(20 << 20))
+    asyncio.run(S3Stager(settings, tmp_path).stage(path, KEY))
+    (stored,) = bucket.store.objects.values()
+    assert stored.content.read() == path.read_bytes()
+
+
+def test_what_a_killed_process_left_is_removed(
+    bucket: S3Simulator, settings: S3Settings, file: Path, tmp_path: Path
+) -> None:
+    from tests.simulators.tencent.objects import Upload
+
+    asyncio.run(S3Stager(settings, tmp_path / "home").stage(file, KEY))
+    bucket.store.uploads["u1"] = Upload(f"stembridge/links/{KEY}/x", "u1", 0.0)
+    asyncio.run(S3Stager(settings, tmp_path / "other").unstage(KEY))
+    assert bucket.store.objects == {}
+    assert bucket.store.uploads == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "words"),
+    [
+        ({"access_key_id": Secret("AKIAother")}, RefusedError, "InvalidAccessKeyId"),
+        ({"bucket": "absent"}, SettingsError, "NoSuchBucket"),
+        ({"endpoint_url": "no address"}, SettingsError, r"\[s3\]"),
+        ({"endpoint_url": "http://127.0.0.1:1"}, TransientError, "no answer|the upload failed"),
+    ],
+    ids=["key", "bucket", "endpoint", "away"],
+)
+def test_a_refusal_is_one_line_without_secrets(
+    settings: S3Settings, file: Path, tmp_path: Path, change: dict[str, object], kind: type[StembridgeError], words: str
+) -> None:
+    wrong = msgspec.structs.replace(settings, **change)
+    with pytest.raises(kind, match=words) as caught:
+        asyncio.run(S3Stager(wrong, tmp_path).stage(file, KEY))
+    assert "\n" not in str(caught.value)
+    assert "s3-secret-key" not in str(caught.value)
+
+
+@pytest.mark.parametrize("fault", [server_error("PUT", times=1), reset_before("PUT", times=1)])
+def test_a_bad_line_is_survived(
+    bucket: S3Simulator, settings: S3Settings, file: Path, tmp_path: Path, fault: Fault
+) -> None:
+    bucket.faults.add(fault)
+    asyncio.run(S3Stager(settings, tmp_path).stage(file, KEY))
+    assert len(bucket.store.objects) == 1
+
+
+def test_a_file_that_cannot_be_read_is_named(settings: S3Settings, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"absent\.flac cannot be read"):
+        asyncio.run(S3Stager(settings, tmp_path).stage(tmp_path / "absent.flac", KEY))
+
+
+def test_without_the_extra_it_says_how_to_get_it(
+    settings: S3Settings, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    with pytest.raises(SettingsError, match=r"pip install 'stembridge\[s3\]'"):
+        asyncio.run(S3Stager(settings, tmp_path).stage(file, KEY))
