@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from plugin_core.cli.display.base import Offer
-from plugin_core.cli.display.words import amount, clean, describe, describe_result, plural, show, span
+from plugin_core.cli.display.words import clean, count_credits, describe, describe_result, plural, show, span
 
 
 def describe_offer(offer: Offer) -> Iterator[str]:
@@ -45,7 +45,7 @@ def describe_price(offers: Sequence[Offer]) -> str:
     """Say how many tracks go to which services and about what they cost; empty where nothing has a price."""
     return "; ".join(
         f"{plural(price.tracks, 'track')} with {clean(price.provider)}, "
-        + (f"about {amount(price.credits)} credits" if price.credits else "no credits")
+        + (f"about {count_credits(price.credits)}" if price.credits else "no credits")
         for price in list_prices(offers)
     )
 

@@ -79,7 +79,7 @@ def find_lag(reference: Mono, delayed: Mono, max_lag: int = MAX_LAG) -> Alignmen
 
 def _cross_correlate(reference: Mono, delayed: Mono, max_lag: int) -> Samples:
     """Return the inner products at lags -max_lag..max_lag, block-wise so that memory stays small."""
-    size = 1 << (BLOCK + 2 * max_lag - 1).bit_length()
+    size = 1 << (min(BLOCK, len(reference)) + 2 * max_lag - 1).bit_length()
     padded = np.pad(delayed, max_lag)
     spectrum = np.zeros(size // 2 + 1, np.complex128)
     for start in range(0, len(reference), BLOCK):

@@ -7,8 +7,9 @@ template is not asked again once stems are staged: settings may change while a j
 
 from __future__ import annotations
 
+import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Final
 
@@ -55,11 +56,21 @@ class Layout(msgspec.Struct, frozen=True):
 
     def find_begun(self, destination: Path, stems: Sequence[Stem], first: int = 1) -> int | None:
         """Return the number under which some of these very stems stand already, left by a run that did not end."""
-        for number in range(first, first + _LOOKED_AT):
+        for number in self._numbers_in_use(destination, first):
             places = self.files_at(destination, number)
             if any(is_unmodified(place, record_of(stem)) for stem, place in zip(stems, places, strict=True)):
                 return number
         return None
+
+    def _numbers_in_use(self, destination: Path, first: int) -> Iterator[int]:
+        """Yield the numbers under which anything stands, in plain strings: most are free, paths are slow."""
+        units = (self.unit,) if self.depth else self.paths
+        endings = [_ending(unit, is_file=not self.depth) for unit in units]
+        names = [str(destination / unit).removesuffix(ending) for unit, ending in zip(units, endings, strict=True)]
+        for number in range(first, first + _LOOKED_AT):
+            mark = "" if number == 1 else f" ({number})"
+            if any(_exists(f"{name}{mark}{ending}") for name, ending in zip(names, endings, strict=True)):
+                yield number
 
     def locate(self, target: Path) -> tuple[Path, int]:
         """Return the destination and number that make ``unit_at`` the target.
@@ -104,5 +115,18 @@ def read_layout(staging: Path, stems: Sequence[Stem]) -> Layout | None:
 def _number(path: PurePath, number: int, *, is_file: bool) -> PurePath:
     if number == 1:
         return path
-    ending = path.suffix if is_file or path.suffix == ".stems" else ""
+    ending = _ending(path, is_file=is_file)
     return path.with_name(f"{path.name.removesuffix(ending)} ({number}){ending}")
+
+
+def _ending(path: PurePath, *, is_file: bool) -> str:
+    """Return what stays at the end of a numbered name."""
+    return path.suffix if is_file or path.suffix == ".stems" else ""
+
+
+def _exists(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return False
+    return True

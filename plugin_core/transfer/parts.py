@@ -27,6 +27,10 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of the whole."""
 
 
+# Made once and here: threads that have msgspec work out the same type at the same moment crash the process.
+_NOTE: Final = msgspec.json.Decoder(Note)
+
+
 def place_of(url: str) -> str:
     """Return what tells one address from another, however it is signed this time; holds no secret."""
     return hashlib.sha256(redact_url(url).encode("utf-8", "replace")).hexdigest()
@@ -111,7 +115,7 @@ class PartFile:
 
 def _read_note(path: Path, note_path: Path, place: str) -> Note | None:
     try:
-        note = msgspec.json.decode(note_path.read_bytes(), type=Note)
+        note = _NOTE.decode(note_path.read_bytes())
     except (FileNotFoundError, msgspec.DecodeError):
         return None
     is_usable = note.place == place and path.is_file() and (note.total is None or _length(path) <= note.total)

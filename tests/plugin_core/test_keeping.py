@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from plugin_core.errors import SettingsError
-from plugin_core.keeping import keep_secrets, write_secrets
+from plugin_core.keeping import keep_in_keyring, keep_secrets, write_secrets
 from plugin_core.settings import Secret, Settings, no_keyring
 
 
@@ -94,3 +94,14 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"cannot be written|cannot be read"):
         write_secrets(tmp_path / "home" / "config.toml", "service", {"token": Secret("new")})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["home"]
+
+
+def test_a_keyring_that_keeps_nothing_is_none() -> None:
+    keyring = pytest.importorskip("keyring")
+    null = pytest.importorskip("keyring.backends.null")
+    before = keyring.get_keyring()
+    keyring.set_keyring(null.Keyring())
+    try:
+        assert keep_in_keyring("service", "token", "text") is False
+    finally:
+        keyring.set_keyring(before)

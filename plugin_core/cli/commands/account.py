@@ -79,5 +79,7 @@ def _show(name: str, state: AccountState | StembridgeError) -> None:
     if state.slots is not None:
         lines["jobs at once"] = str(state.slots)
     click.echo(name)
-    for label, text in {**lines, **state.details}.items():
-        click.echo(f"  {clean(label):<16} {clean(text)}")
+    shown = {clean(label): clean(text) for label, text in {**lines, **state.details}.items()}
+    width = max(map(len, shown))
+    for label, text in shown.items():
+        click.echo(f"  {label:<{width}}  {text}")

@@ -149,7 +149,7 @@ def check_keyring(_session: Session) -> Finding:
 def check_plugins(session: Session) -> Finding:
     """Look for plugins that could not be loaded, or cannot register what they have."""
     # Registering is where a plugin first does something of its own.
-    _ = session.separators
+    _ = session.separators, session.taggers, session.stagers
     broken = [plugin for plugin in session.plugins.loaded if plugin.error]
     if broken:
         told = "; ".join(f"{plugin.name}: {plugin.error}" for plugin in broken)

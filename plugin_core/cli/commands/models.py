@@ -9,7 +9,7 @@ import msgspec
 
 from plugin_core.cli.display.records import describe_count, describe_error, write_record
 from plugin_core.cli.display.table import print_table
-from plugin_core.cli.display.words import amount, clean
+from plugin_core.cli.display.words import clean, count_credits
 from plugin_core.cli.face import Face
 from plugin_core.cli.options import JSON_OPTION
 from plugin_core.errors import StembridgeError, UsageError
@@ -50,10 +50,19 @@ def command(face: Face, search: str | None, provider: str | None, as_json: bool)
 
 def _show(found: list[tuple[str, Model]]) -> None:
     rows = [
-        (name, model.id, _price(model), "" if model.rating is None else f"{model.rating:.1f}", _stems(model))
+        (
+            name,
+            model.id,
+            "" if model.name == model.id else model.name,
+            _price(model),
+            "" if model.rating is None else f"{model.rating:.1f}",
+            ", ".join(model.stems),
+        )
         for name, model in found
     ]
-    heads = ("PROVIDER", "MODEL", "PRICE/MIN", "RATING" if any(row[3] for row in rows) else "", "STEMS")
+    heads = ["PROVIDER", "MODEL", "NAME", "PRICE/MIN", "RATING", "STEMS"]
+    for column in (2, 4):
+        heads[column] = heads[column] if any(row[column] for row in rows) else ""
     print_table(heads, rows)
 
 
@@ -79,10 +88,5 @@ def _matches(provider: str, model: Model, search: str) -> bool:
 
 
 def _price(model: Model) -> str:
-    price = f"{amount(model.credits_per_minute)} credits" if model.credits_per_minute else "free"
+    price = count_credits(model.credits_per_minute) if model.credits_per_minute else "free"
     return price if model.access == "everyone" else f"{price}, {model.access}"
-
-
-def _stems(model: Model) -> str:
-    stems = ", ".join(model.stems)
-    return stems if model.name in ("", model.id) else f"{stems} ({model.name})"

@@ -18,7 +18,7 @@ def command(face: Face, as_json: bool) -> int:
     """List the plugins, and what each of them adds."""
     with face.session() as session:
         # Some plugins fail only when they are asked what they have.
-        _ = session.separators
+        _ = session.separators, session.taggers, session.stagers
     loaded = face.plugins.loaded
     code = 1 if any(plugin.error for plugin in loaded) else 0
     if as_json:

@@ -9,7 +9,7 @@ import msgspec
 
 from plugin_core.errors import SettingsError, StembridgeError, UsageError
 from plugin_core.jobs.settings import JobsSettings
-from plugin_core.preferences import SeparateSettings
+from plugin_core.preferences import SeparateSettings, TagsSettings
 from plugin_core.presets import find_preset, load_presets
 from plugin_core.providers.local.settings import LocalSettings
 from plugin_core.session import Session
@@ -18,6 +18,7 @@ from plugin_core.stems.template import StemsSettings, parse_template
 
 SECTIONS: dict[str, type[msgspec.Struct]] = {
     "separate": SeparateSettings,
+    "tags": TagsSettings,
     "stems": StemsSettings,
     "jobs": JobsSettings,
     "local": LocalSettings,
@@ -39,7 +40,7 @@ def find_problems(session: Session) -> list[StembridgeError]:
 def find_strangers(session: Session) -> list[str]:
     """Return a line for each section or key of the settings file that nobody reads."""
     # Providers read their own sections when they register.
-    _ = session.separators
+    _ = session.separators, session.taggers, session.stagers
     known = {*SECTIONS, "presets", *session.settings.asked, *(plugin.name for plugin in session.plugins.loaded)}
     return [
         f"unknown section [{name}]{suggest_key(name, known)}"

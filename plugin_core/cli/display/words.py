@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
 from plugin_core.model import Job, JobState, Operation, Separation, disarm, show_path
+from plugin_core.tags.rules import PROVENANCE
 
 _UNIT_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
@@ -73,6 +75,11 @@ def amount(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
+def count_credits(value: float) -> str:
+    """Write a price: 1 credit, 2.5 credits."""
+    return f"{amount(value)} credit" if value == 1 else f"{amount(value)} credits"
+
+
 def describe(operation: Operation) -> str:
     """Say in a few words what an operation does and with what."""
     if not isinstance(operation, Separation):
@@ -88,7 +95,27 @@ def describe_result(job: Job) -> str:
         folders = list(dict.fromkeys(stem.path.parent for stem in job.stems))
         names = ", ".join(stem.name for stem in job.stems)
         return f"{names} in {' and '.join(show(folder) for folder in folders)}"
+    if job.written is not None:
+        return describe_fields(job.written.fields) if job.written.fields else "nothing to write"
     return ", ".join(label.english or label.value for label in job.labels) or "nothing to write"
+
+
+def describe_fields(fields: Mapping[str, Sequence[str]]) -> str:
+    """Write what stands in tags: mood: Calm, Warm; genre: Rock."""
+    told = {name: values for name, values in fields.items() if name != PROVENANCE}
+    return "; ".join(f"{name}: {', '.join(values) or 'empty'}" for name, values in told.items())
+
+
+def list_notes(job: Job) -> list[str]:
+    """Return what else is worth a line about a done job, in words."""
+    written = job.written
+    if written is None:
+        return list(job.notes)
+    left: dict[str, list[str]] = {}
+    for name, why in written.left.items():
+        left.setdefault(why, []).append(name)
+    told = "; ".join(f"{', '.join(names)} ({why})" for why, names in left.items())
+    return [*job.notes, *written.notes, *([f"left alone: {told}"] if told else [])]
 
 
 def describe_wait(job: Job) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
+from plugin_core.callbacks.reading import read_json
 from plugin_core.errors import OutcomeUnknownError, RefusedError, ServiceError, StembridgeError, TransientError
 from plugin_core.model import Finding, Plan, Progress, Question, Source, Tagging, Ticket, Verdict
 from plugin_core.protocols import Finished, Order, Report, Waiting
-from plugin_core.providers.mediax.answers import MediaxJob, State, is_absent
+from plugin_core.providers.mediax.answers import MediaxJob, State, find_job, is_absent
 from plugin_core.providers.mediax.client import MediaxClient, descriptor
 from plugin_core.providers.mediax.results import DIMENSIONS, read_labels
 from plugin_core.providers.mediax.settings import MediaxSettings
@@ -169,6 +170,15 @@ class MediaxTagger:
         )
         await MediaxClient(settings).list_jobs("stembridge-login")
         return {"secret_id": settings.secret_id, "secret_key": settings.secret_key}
+
+    def read_callback(self, body: bytes, content_type: str) -> Collection[str]:  # noqa: ARG002
+        """Return the names in a callback: the job's id and its ``customId``.
+
+        Raises:
+            ServiceError: it is no JSON.
+        """
+        job = find_job(read_json(body, "callback of MediaX"))
+        return () if job is None else {name for name in (job.id, job.custom_id) if name}
 
     async def examine(self) -> Sequence[Finding]:
         """Try the keys, when there are any."""

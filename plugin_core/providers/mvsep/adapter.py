@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -118,6 +118,16 @@ class MvsepSeparator:
     async def login(self, answers: Mapping[str, Secret]) -> Mapping[str, Secret]:
         """Turn e-mail and password, or a token, into the setting to keep."""
         return await login(self._client_with, answers)
+
+    def read_callback(self, body: bytes, content_type: str) -> Collection[str]:
+        """Return the hashes in a webhook's call.
+
+        Raises:
+            ServiceError: it announces JSON and holds none.
+        """
+        from plugin_core.providers.mvsep.callbacks import read_names
+
+        return read_names(body, content_type)
 
     async def examine(self) -> Sequence[Finding]:
         """Look at token, service, account and list of models."""

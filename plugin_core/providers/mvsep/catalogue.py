@@ -44,6 +44,10 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     """What the user should know: the list is not the service's present one."""
 
 
+# Made once and here: threads that have msgspec work out the same type at the same moment crash the process.
+_LISTING: Final = msgspec.json.Decoder(Listing)
+
+
 class Catalogue:
     """The algorithms of one service.
 
@@ -118,7 +122,7 @@ class Catalogue:
 
     def _read(self) -> Listing | None:
         try:
-            kept = msgspec.json.decode(self._path.read_bytes(), type=Listing)
+            kept = _LISTING.decode(self._path.read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:

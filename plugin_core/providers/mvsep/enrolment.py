@@ -88,5 +88,5 @@ async def _examine_account(account: Account, settings: MvsepSettings) -> Finding
         return Finding(name=NAME, verdict=Verdict.WRONG, found=error.message, remedy=error.remedy)
     plan = "premium" if is_premium(user) else "free"
     balance = "" if user.premium_minutes is None else f", {user.premium_minutes:g} credits"
-    where = "" if settings.base_url == BASE_URL else f" at {settings.base_url}"
+    where = "" if settings.base_url == BASE_URL else f", at {settings.base_url}"
     return Finding(name=NAME, verdict=Verdict.OK, found=f"{plan} account{balance}{where}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -194,6 +194,16 @@ class CiSeparator:
             RefusedError: the service does not accept them.
         """
         return await login(self.settings, self.service.with_settings, answers)
+
+    def read_callback(self, body: bytes, content_type: str) -> Collection[str]:  # noqa: ARG002 - CI mixes its types up
+        """Return the names in CI's callback.
+
+        Raises:
+            ServiceError: it cannot be read.
+        """
+        from plugin_core.providers.tencent_ci.callbacks import read_names
+
+        return read_names(body)
 
     async def examine(self) -> Sequence[Finding]:
         """Look at keys, clock, bucket and what is enabled for it."""

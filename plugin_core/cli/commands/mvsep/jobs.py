@@ -7,9 +7,9 @@ import click
 from plugin_core.cli.commands.mvsep.calling import ask, confirm, number, show_one, tell
 from plugin_core.cli.face import Face
 from plugin_core.cli.options import JSON_OPTION
-from plugin_core.errors import UsageError
+from plugin_core.errors import ServiceError, UsageError
 from plugin_core.model import JobState
-from plugin_core.providers.mvsep.answers import JobAnswer
+from plugin_core.providers.mvsep.answers import JobAnswer, Phase
 
 HASH = click.argument("job_hash", metavar="HASH")
 YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
@@ -19,11 +19,14 @@ YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @HASH
 @JSON_OPTION
 @click.pass_obj
-def status(face: Face, job_hash: str, as_json: bool) -> None:
+def status(face: Face, job_hash: str, as_json: bool) -> int:
     """Show how far a job is, and its results."""
     origin = _origin(face, job_hash)
     answer = ask(face, lambda client: client.get(job_hash, origin=origin))
+    if answer.phase is Phase.MISSING and not as_json:
+        raise ServiceError(f"MVSEP does not know job {job_hash}: {answer.message or answer.status}")
     show_one("mvsep_job", answer, lambda: _lines(answer), as_json=as_json)
+    return int(answer.phase is Phase.MISSING)
 
 
 def _lines(answer: JobAnswer) -> dict[str, str]:

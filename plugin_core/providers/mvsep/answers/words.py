@@ -8,7 +8,6 @@ from typing import Final
 from plugin_core.providers.mvsep.answers.drift import as_mapping, as_text
 from plugin_core.transfer.redaction import redact
 
-
 DEEPEST: Final = 8
 """Levels of lists and objects that are looked into; what lies deeper is no message."""
 

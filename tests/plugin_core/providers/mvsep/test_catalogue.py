@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +128,29 @@ def test_nothing_is_left_beside_the_list(service: Service, home: Path, clock: Cl
     ids(make(service, home, clock))
     assert [path.name for path in (home / "cache").iterdir()] == ["mvsep-algorithms.json"]
     assert clock.now == NOW
+
+
+def test_many_jobs_that_begin_at_once_read_the_list_together(home: Path) -> None:
+    """In a process of its own: msgspec working out a type in several threads ends in a segmentation fault."""
+    script = """
+import asyncio, sys
+from pathlib import Path
+from plugin_core.providers.mvsep.catalogue import Catalogue, Listing, read_snapshot, SNAPSHOT
+from plugin_core.manifests import manifest
+import msgspec
+
+home = Path(sys.argv[1])
+kept = msgspec.structs.replace(read_snapshot(manifest(SNAPSHOT), "base"), note="", fetched=1.0)
+(home / "cache").mkdir(exist_ok=True)
+(home / "cache" / "mvsep-algorithms.json").write_bytes(msgspec.json.encode(kept))
+catalogue = Catalogue(None, home, base_url="base", clock=lambda: 2.0)
+
+async def read():
+    sys.setswitchinterval(1e-6)
+    found = await asyncio.gather(*(catalogue.listing() for _ in range(32)))
+    assert {one.fetched for one in found} == {1.0}
+
+asyncio.run(read())
+"""
+    for _ in range(5):
+        subprocess.run([sys.executable, "-c", script, str(home)], check=True, timeout=60)

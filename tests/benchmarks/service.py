@@ -1,0 +1,152 @@
+"""200 short songs at a service without delay: ``python -m tests.benchmarks.service [JOBS] [EXAMPLES]``.
+
+The service is the simulator of MVSEP, in a process of its own. EXAMPLES is a folder with the example client of the
+service's author (github.com/ZFTurbo/MVSep-API-Examples, ``python_example3/mvsep_client.py``), which does the same songs
+in the same run, one after the other, as it does; without the folder that part is left out. Both are processes whose
+start-up does not count. ``--profile`` prints where our CPU time goes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.audio_files import write_song
+from tests.simulators.mvsep import PREMIUM_TOKEN
+from tests.simulators.process import run_process
+
+JOBS = 200
+BAR = 15.0
+MODEL = 40
+FLAC = 2
+SECONDS = 0.2
+
+Answers = Any
+"""A queue between processes of (seconds, seconds of CPU)."""
+
+
+def main() -> None:
+    """Print a line for each client."""
+    words = [word for word in sys.argv[1:] if not word.startswith("--")]
+    count = int(words[0]) if words else JOBS
+    with tempfile.TemporaryDirectory() as name:
+        songs = write_songs(Path(name) / "songs", count)
+        with run_process("tests.simulators.mvsep", "--audio", "echo", "--walk", "instant") as (url, control):
+            print(f"{'':8}{'jobs/s':>9}{'CPU/job':>11}   (bar: {BAR:.0f} ms, and more jobs/s than theirs)")
+            rate = report("ours", count, ours, url, songs, Path(name) / "home", "--profile" in sys.argv)
+            assert control.state()["created"] == count
+            assert len(list(songs.glob("*.stems/*.flac"))) == 2 * count
+            if len(words) > 1:
+                client = Path(words[1]) / "python_example3" / "mvsep_client.py"
+                other = report("theirs", count, theirs, url, songs, Path(name) / "theirs", client)
+                print(f"{'ratio':8}{rate / other:8.1f}x")
+
+
+def write_songs(folder: Path, count: int) -> Path:
+    """Write short songs, each with a content of its own."""
+    folder.mkdir()
+    for number in range(count):
+        write_song(folder / f"Song {number:03}.wav", SECONDS, 44100, subtype="PCM_16", seed=number)
+    return folder
+
+
+def report(name: str, count: int, work: Callable[..., None], *arguments: object) -> float:
+    """Run a client in a process of its own, print what it took, and return its jobs a second."""
+    context = multiprocessing.get_context("spawn")
+    answers: Answers = context.SimpleQueue()
+    process = context.Process(target=work, args=(answers, *arguments))
+    process.start()
+    seconds, cpu = answers.get()
+    process.join()
+    print(f"{name:8}{count / seconds:9.1f}{1000 * cpu / count:8.1f} ms")
+    return count / float(seconds)
+
+
+def ours(answers: Answers, url: str, songs: Path, home: Path, is_profiled: bool) -> None:
+    """Separate a folder through a session."""
+    from plugin_core import Session, Settings
+    from plugin_core.plugins import load_plugins
+    from plugin_core.settings import no_keyring
+
+    environ = {
+        "STEMBRIDGE_PLUGINS": "mvsep",
+        "STEMBRIDGE_MVSEP_API_TOKEN": PREMIUM_TOKEN,
+        "STEMBRIDGE_MVSEP_BASE_URL": f"{url}/api",
+        "STEMBRIDGE_MVSEP_POLL_FIRST": "0.01",
+    }
+    with Session(Settings(home, environ=environ, keyring=no_keyring), load_plugins(environ=environ)) as session:
+        warm_up = write_song(home.parent / "warm-up.wav", SECONDS, subtype="PCM_16", seed=JOBS**2)
+        asyncio.run(_look_only(session, warm_up))
+        with _profile() if is_profiled else contextlib.nullcontext():
+            answers.put(_measure(lambda: asyncio.run(_separate(session, sorted(songs.glob("*.wav"))))))
+
+
+async def _look_only(session: Any, song: Path) -> None:
+    """Import what the work needs: start-up is measured elsewhere."""
+    import plugin_core.jobs.engine
+    import plugin_core.providers.mvsep.upload
+    import plugin_core.stems.treat
+    import plugin_core.tags.copy
+    import plugin_core.transfer.wire  # noqa: F401
+    from plugin_core import Separation
+
+    source = await session.look(song)
+    await session.plan(source, Separation(provider="mvsep", model=str(MODEL)))
+
+
+async def _separate(session: Any, songs: list[Path]) -> None:
+    from plugin_core import JobState, Separation
+
+    wish = Separation(provider="mvsep", model=str(MODEL))
+    ids = []
+    for song in songs:
+        source = await session.look(song)
+        job, _ = await session.add(source, await session.plan(source, wish))
+        ids.append(job.id)
+    jobs = await session.run(ids)
+    assert [job.state for job in jobs] == [JobState.DONE] * len(songs), [job.problem for job in jobs if job.problem]
+
+
+def theirs(answers: Answers, url: str, songs: Path, target: Path, client_file: Path) -> None:
+    """Separate a folder with the example client."""
+    spec = importlib.util.spec_from_file_location("mvsep_client", client_file)
+    if spec is None or spec.loader is None:
+        raise SystemExit(f"{client_file} is no client")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    client = module.MVSEPClient(PREMIUM_TOKEN, retry_interval=0, debug=False)
+    client.base_url = f"{url}/api"
+    answers.put(_measure(lambda: client.process_directory(str(songs), str(target), sep_type=MODEL, output_format=FLAC)))
+    assert len(list(target.iterdir())) == 2 * len(list(songs.glob("*.wav")))
+
+
+def _measure(work: Callable[[], object]) -> tuple[float, float]:
+    """Return seconds, and seconds of CPU, children included."""
+    before, start = sum(os.times()[:4]), time.perf_counter()
+    work()
+    return time.perf_counter() - start, sum(os.times()[:4]) - before
+
+
+@contextlib.contextmanager
+def _profile() -> Any:
+    import cProfile
+    import pstats
+
+    profile = cProfile.Profile()
+    profile.enable()
+    yield
+    profile.disable()
+    pstats.Stats(profile).sort_stats("tottime").print_stats(45)
+
+
+if __name__ == "__main__":
+    main()

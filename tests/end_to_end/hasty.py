@@ -1,0 +1,62 @@
+"""The command line with short waits, in a process of its own: ``python -m tests.end_to_end.hasty separate ...``.
+
+``STEMBRIDGE_TEST_BREAK=PART`` breaks the HTTP library, at every address that holds PART, by an exception that tells it.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+BREAK = "STEMBRIDGE_TEST_BREAK"
+
+
+def start(environ: Mapping[str, str], *arguments: object) -> subprocess.Popen[bytes]:
+    """Start a command with these settings; it says nothing to the terminal of the tests."""
+    return subprocess.Popen(
+        [sys.executable, "-m", __name__, *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, **environ},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def main() -> int:
+    """Run the command line, impatiently."""
+    from plugin_core.cli.entry import main as run
+    from plugin_core.jobs import engine
+    from plugin_core.jobs.backoff import Backoff
+    from plugin_core.jobs.policy import Policy
+    from plugin_core.transfer import waits
+
+    hasty = functools.partial(Policy, backoff=Backoff(first=0.05, most=0.3), search_for=3.0, settle=0.2)
+    engine.Policy = hasty  # type: ignore[assignment,attr-defined]
+    waits.FIRST = 0.02  # type: ignore[misc]
+    if BREAK in os.environ:
+        _break_answers(os.environ[BREAK])
+    return run()
+
+
+def _break_answers(part: str) -> None:
+    import httpx
+
+    answer = httpx.AsyncHTTPTransport.handle_async_request
+
+    async def break_answer(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+        if part in str(request.url):
+            content = await request.aread() if request.method == "POST" else b""
+            raise RuntimeError(f"no answer to {request.method} {request.url} {content!r}")
+        return await answer(transport, request)
+
+    httpx.AsyncHTTPTransport.handle_async_request = break_answer  # type: ignore[assignment,method-assign]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
