@@ -41,7 +41,7 @@ class Books:
     def note(self, job: Job) -> None:
         """Write down how far a job is."""
         self._jobs[job.id] = job
-        for file, part in self._places[job.id]:
+        for file, part in self._places.get(job.id, ()):
             self._fill(part)
             self._sum_up(file)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 import time
 from pathlib import Path
@@ -37,4 +38,8 @@ def forget_old_runs(settings: Settings, *, keep: Path, now: float | None = None)
 
 
 def _touched(folder: Path) -> float:
-    return max((path.stat().st_mtime for path in [folder, *folder.iterdir()]), default=0.0)
+    try:
+        return max(path.stat().st_mtime for path in [folder, *folder.iterdir()])
+    except OSError:
+        # Its worker is changing it, or another one is forgetting it.
+        return math.inf

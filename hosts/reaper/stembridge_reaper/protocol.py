@@ -118,8 +118,8 @@ def read_request(path: Path) -> Request:
             return msgspec.json.decode(document, type=Request, dec_hook=_decode)
     except OSError as error:
         raise UsageError(f"{show_path(path)} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"{show_path(path)} is no request: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{show_path(path)} is no request: {error}", remedy="start the action again") from error
     raise UsageError(
         f"{show_path(path)} is a request of version {version}, not {VERSION}",
         remedy="run `stembridge reaper install` so that scripts and worker are of one version",
@@ -137,3 +137,13 @@ def _decode(kind: type, value: object) -> object:
     if issubclass(kind, Path) and isinstance(value, str):
         return Path(value)
     raise ValueError(f"expected text, got {value!r}")
+
+
+def read_jobs(path: Path) -> list[str]:
+    """Return the ids of the jobs that an earlier worker of the same run wrote into its status; none if it did not."""
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return []
+    found = document.get("jobs") if isinstance(document, dict) else None
+    return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 
@@ -10,13 +12,13 @@ class ReaperSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     used_part_only: bool = False
     """Cut the part that the items play out of a long file, and separate only that: fewer credits."""
-    handles: float = 1.0
+    handles: Annotated[float, msgspec.Meta(ge=0, le=600)] = 1.0
     """Seconds kept on both sides of a used part, for later edits and for the separator's context."""
     mute_source: bool = True
     """Mute a source item once its stems are inserted."""
     show_in_items: bool = True
     """Show in the notes of the items how far the work is; the line goes when the stems come."""
     label_preset: str = ""
-    """Preset whose taggings ``Label selected items' files`` does; empty takes the only tagger there is."""
-    keep_days: float = 30.0
+    """Preset whose taggings ``Label selected items' files`` does; empty does what ``[tags]`` says."""
+    keep_days: Annotated[float, msgspec.Meta(ge=1)] = 30.0
     """Days after which finished runs are forgotten; their stems stay where they are."""

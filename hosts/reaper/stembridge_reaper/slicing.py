@@ -63,7 +63,8 @@ def cut_slice(source: Source, wanted: Slice, folder: Path, *, check: Callable[[]
     from plugin_core.audio.writer import open_writer
 
     chosen = resolve_format("", source)
-    place = folder / source.content[:16]
+    # Names show milliseconds, which many slices may share.
+    place = folder / source.content[:16] / f"{wanted.start}-{wanted.end}"
     path = place / (_name(source, wanted) + chosen.suffix)
     if path.exists():
         return path
@@ -72,10 +73,15 @@ def cut_slice(source: Source, wanted: Slice, folder: Path, *, check: Callable[[]
     except OSError as error:
         raise PlacementError(f"{show_path(place)} cannot be made: {error.strerror}") from error
     staged = place / f"{os.getpid()}{chosen.suffix}"
-    with open_writer(staged, sample_rate=source.sample_rate, channels=source.channels, format=chosen) as writer:
-        for block in _read_frames(source.path, wanted, check):
-            writer.write(block)
-    staged.replace(path)
+    try:
+        with open_writer(staged, sample_rate=source.sample_rate, channels=source.channels, format=chosen) as writer:
+            for block in _read_frames(source.path, wanted, check):
+                writer.write(block)
+        staged.replace(path)
+    except OSError as error:
+        raise PlacementError(f"{show_path(path)} cannot be written: {error.strerror}") from error
+    finally:
+        staged.unlink(missing_ok=True)
     return path
 
 

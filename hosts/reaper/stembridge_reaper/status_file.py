@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from plugin_core.model import to_json
+from plugin_core.errors import PlacementError
+from plugin_core.model import show_path, to_json
 from stembridge_reaper.protocol import Status
 
 INTERVAL = 0.25
 """Seconds between two writings of mere progress."""
 
 _TRIES = 20
+
+log = logging.getLogger(__name__)
 
 
 class StatusFile:
@@ -44,13 +49,33 @@ class StatusFile:
         if self._clock() - self.status.heartbeat >= INTERVAL:
             self.write()
 
-    def write(self) -> None:
-        """Write at once."""
+    def write(self) -> bool:
+        """Write at once and return whether that could be done; on a full disk the work goes on without words."""
+        before = self.status.heartbeat
         self.status.sequence += 1
         self.status.heartbeat = self._clock()
         staged = self._path.with_name(f"{self._path.name}.{os.getpid()}.new")
-        staged.write_bytes(to_json(self.status))
-        self._replace(staged)
+        try:
+            staged.write_bytes(to_json(self.status))
+            self._replace(staged)
+        except OSError as error:
+            log.warning("%s cannot be written: %s", show_path(self._path), error.strerror or error)
+            self.status.heartbeat = before
+            with suppress(OSError):
+                staged.unlink(missing_ok=True)
+            return False
+        return True
+
+    def close(self) -> None:
+        """Write the last word.
+
+        Raises:
+            PlacementError: it cannot be written, so a new worker must say it.
+        """
+        if not self.write():
+            raise PlacementError(
+                f"{show_path(self._path)} cannot be written", remedy="make room there and insert the stems then"
+            )
 
     def _replace(self, staged: Path) -> None:
         for _ in range(_TRIES):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from plugin_core.session import Session
 from stembridge_reaper.bookkeeping import Books
 from stembridge_reaper.operations import choose_operations
 from stembridge_reaper.planning import Planner, Task
-from stembridge_reaper.protocol import FileStatus, InsertSettings, Request, Status
+from stembridge_reaper.protocol import FileStatus, InsertSettings, Request, Status, read_jobs
 from stembridge_reaper.settings import ReaperSettings
 from stembridge_reaper.status_file import StatusFile
 
@@ -66,6 +66,9 @@ class Worker:
             settings=InsertSettings(mute_source=self._settings.mute_source, show_in_items=self._settings.show_in_items),
             files=list(self._files.values()),
         )
+        self._earlier = read_jobs(folder / "status.json")
+        """What a worker that died had begun for this run."""
+        status.jobs = list(self._earlier)
         self._out = StatusFile(folder / "status.json", status)
         self._books = Books(status)
 
@@ -93,9 +96,17 @@ class Worker:
         self._out.write()
 
     async def _work(self) -> None:
-        tasks = await self._plan()
-        if self.is_cancelled or not await self._is_granted(tasks):
-            return
+        if not self.is_cancelled:
+            tasks = await self._plan()
+            if not self.is_cancelled and await self._is_granted(tasks):
+                await self._do(tasks)
+        if self.is_cancelled:
+            # A worker that died may have begun what this one never came to.
+            await self._cancel([*self._earlier, *self._books.active])
+        for job_id in self._books.jobs:
+            self._books.note(self._session.store.get(job_id))
+
+    async def _do(self, tasks: list[Task]) -> None:
         self._out.status.state = "working"
         for task in tasks:
             if self._stop.is_set():
@@ -103,10 +114,6 @@ class Worker:
             await self._add(task)
         self._out.write()
         await self._session.run(self._books.active, on_change=self._change, stop=self._stop)
-        if self.is_cancelled:
-            await self._cancel()
-        for job_id in self._books.jobs:
-            self._books.note(self._session.store.get(job_id))
 
     async def _plan(self) -> list[Task]:
         operations = choose_operations(self._session, self._request, self._settings)
@@ -146,12 +153,14 @@ class Worker:
             self._books.refuse(task.file, error)
         else:
             self._books.enter(job, task.file, task.part)
+            # Whoever comes after a crash must know what to cancel.
+            self._out.write()
 
-    async def _cancel(self) -> None:
+    async def _cancel(self, jobs: Iterable[str]) -> None:
         """Cancel what is this host's own, at its service first."""
-        for job_id in self._books.active:
-            job = self._session.store.get(job_id)
-            if job.state.is_active and job.host == HOST:
+        for job_id in dict.fromkeys(jobs):
+            job = self._session.store.find(job_id)
+            if job is not None and job.state.is_active and job.host == HOST:
                 # It may have settled in this moment.
                 with suppress(UsageError):
                     await self._session.cancel(job_id, on_change=self._change)
@@ -182,7 +191,7 @@ class Worker:
         elif code != ExitCode.INTERRUPTED:
             status.state = "done" if code is ExitCode.DONE else "failed"
         # Interrupted by the system, the state stays: the next worker goes on.
-        self._out.write()
+        self._out.close()
         return code
 
     def _code(self) -> ExitCode:

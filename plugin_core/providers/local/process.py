@@ -16,6 +16,9 @@ from plugin_core.errors import ServiceError, StembridgeError, TransientError
 from plugin_core.model import to_json
 from plugin_core.providers.local.messages import Done, Failed, Message, Request, Working
 
+# Worked out once, at import: msgspec crashes when two threads work out a type at the same time.
+_MESSAGES: Final[msgspec.json.Decoder[Message]] = msgspec.json.Decoder(Message)
+
 COMMAND: Final = ("-P", "-m", "plugin_core.providers.local.worker")
 
 TAIL_BYTES: Final = 4096
@@ -87,7 +90,7 @@ async def _converse(
     last: Message | None = None
     async for line in _stream(process.stdout):
         try:
-            last = msgspec.json.decode(line, type=Message)
+            last = _MESSAGES.decode(line)
         except msgspec.DecodeError:
             continue  # a library's chatter
         if isinstance(last, Working):

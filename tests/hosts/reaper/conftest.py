@@ -73,6 +73,16 @@ class Desk:
         found: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
         return found
 
+    def configure(self, **values: Any) -> None:
+        """Change what the installer wrote for the scripts."""
+        path = self.scripts / "stembridge.json"
+        path.write_text(json.dumps(json.loads(path.read_bytes()) | values), encoding="ascii")
+
+    def say(self, **values: Any) -> None:
+        """Say something in place of the newest run's worker."""
+        status = {"version": 1, "heartbeat": time.time(), "files": []} | values
+        (self.run_folder / "status.json").write_text(json.dumps(status), encoding="ascii")
+
     def wait_for(self, state: str) -> None:
         """Tick until the worker of the newest run says so."""
         self.host.run(lambda: self.status().get("state") == state)

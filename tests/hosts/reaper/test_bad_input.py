@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,11 +10,6 @@ from tests.audio_files import write_song
 from tests.hosts.reaper.builders import add_item, add_track, stems_of
 from tests.hosts.reaper.conftest import Desk
 from tests.simulators.reaper.objects import Item, Source
-
-
-def configure(desk: Desk, **values: Any) -> None:
-    path = desk.scripts / "stembridge.json"
-    path.write_text(json.dumps(json.loads(path.read_bytes()) | values), encoding="ascii")
 
 
 def refuse(desk: Desk, action: str = "separate_last") -> str:
@@ -81,15 +74,16 @@ def test_no_settings(desk: Desk) -> None:
 
 
 def test_settings_of_another_version(desk: Desk) -> None:
-    configure(desk, version=99)
+    desk.configure(version=99)
     assert "another version" in refuse(desk)
 
 
-def test_unknown_preset(desk: Desk, song: Path) -> None:
+@pytest.mark.parametrize("name", ["karaok", "\u00b2", "99"])
+def test_unknown_preset(desk: Desk, song: Path, name: str) -> None:
     add_item(add_track(desk.reaper.active), song)
     desk.reaper.active.history[:] = [("arranged", desk.reaper.active.state())]
-    desk.reaper.inputs = ["karaok"]
-    assert refuse(desk, "separate_choose").startswith("There is no preset 'karaok'; there are ")
+    desk.reaper.inputs = [name]
+    assert refuse(desk, "separate_choose").startswith(f"There is no preset '{name}'; there are ")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +94,7 @@ def test_unknown_preset(desk: Desk, song: Path) -> None:
 def test_wrong_interpreter(desk: Desk, song: Path, python: str, said: str) -> None:
     add_item(add_track(desk.reaper.active), song)
     desk.reaper.active.history[:] = [("arranged", desk.reaper.active.state())]
-    configure(desk, python=python)
+    desk.configure(python=python)
     assert said in refuse(desk)
     desk.reaper.boxes.clear()
     assert refuse(desk, "insert") == "There are no finished stems to insert."
@@ -109,7 +103,7 @@ def test_wrong_interpreter(desk: Desk, song: Path, python: str, said: str) -> No
 def test_interpreter_without_stembridge(desk: Desk, song: Path) -> None:
     add_item(add_track(desk.reaper.active), song)
     desk.reaper.active.history[:] = [("arranged", desk.reaper.active.state())]
-    configure(desk, arguments=["-S", "-m", "plugin_core"])
+    desk.configure(arguments=["-S", "-m", "plugin_core"])
     assert "No module named" in refuse(desk)
 
 
@@ -144,12 +138,39 @@ def test_source_that_reaper_refuses(desk: Desk, song: Path, monkeypatch: pytest.
     add_item(add_track(project, "Song", -0), song)
     project.remember("arranged")
     state = project.state()
+    steps = len(project.history)
     monkeypatch.setattr(desk.reaper, "SetMediaItemTake_Source", lambda take, source: 0)
     (message,) = _messages_after(desk)
     assert message.startswith("REAPER cannot read ")
     assert project.state() == state
+    assert len(project.history) == steps
     monkeypatch.undo()
     desk.do("insert")
+    assert len(stems_of(project)) == 4
+
+
+def test_many_failures_fit_a_box(desk: Desk, song: Path) -> None:
+    add_item(add_track(desk.reaper.active), song)
+    desk.configure(python="/bin/sh", arguments=["-c", ":"])
+    desk.press("separate_last")
+    files = [{"key": "1", "path": "x", "state": "failed", "message": f"song {number} failed"} for number in range(30)]
+    desk.say(state="failed", files=files)
+    desk.host.run()
+    (message,) = desk.messages
+    assert message.splitlines()[9:] == ["song 9 failed", "... and 20 more: see 'stembridge jobs list'."]
+
+
+def test_runs_can_be_followed_again_after_an_error(desk: Desk, song: Path) -> None:
+    project = desk.reaper.active
+    add_item(add_track(project), song)
+    script = desk.host.start(str(desk.scripts / "stembridge_separate_last.py"))
+    (run,) = script.main.__dict__["stembridge_watcher"].runs
+    desk.reaper.missing = {"Help_Set"}
+    desk.host.run()
+    assert "KeyError: 'Help_Set'" in desk.messages[0]
+    desk.reaper.missing = set()
+    desk.do("insert")
+    run.process.wait()
     assert len(stems_of(project)) == 4
 
 

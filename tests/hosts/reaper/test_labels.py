@@ -21,8 +21,6 @@ from tests.hosts.reaper.builders import add_item, add_track
 from tests.hosts.reaper.conftest import Desk
 from tests.plugin_core.cli.fakes import FakePoint, load_fakes, write_song
 
-needs_tagging = pytest.mark.skipif(not hasattr(Session, "taggers"), reason="the core labels nothing yet")
-
 
 class FakeTagger:
     """Finds every song happy."""
@@ -79,7 +77,6 @@ def label(folder: Path, *taggers: FakeTagger) -> dict[str, Any]:
     return status
 
 
-@needs_tagging
 def test_labels_are_found_and_written(tmp_path: Path) -> None:
     import mutagen
 
@@ -92,7 +89,7 @@ def test_labels_are_found_and_written(tmp_path: Path) -> None:
 def test_several_taggers_need_a_word(tmp_path: Path) -> None:
     second = FakeTagger()
     second.name = "nose"
-    with pytest.raises(UsageError, match=r"ears, nose\); name a preset in \[reaper\] label_preset"):
+    with pytest.raises(UsageError, match=r"ears, nose\); name one in \[tags\] provider"):
         label(tmp_path, FakeTagger(), second)
 
 
@@ -116,15 +113,24 @@ def test_nobody_who_labels(desk: Desk, song: Path, monkeypatch: pytest.MonkeyPat
 
 def test_labels_are_told_in_the_console(desk: Desk, song: Path) -> None:
     add_item(add_track(desk.reaper.active), song)
-    path = desk.scripts / "stembridge.json"
-    idle = {"python": "/bin/sh", "arguments": ["-c", ":"]}
-    path.write_text(json.dumps(json.loads(path.read_bytes()) | idle), encoding="ascii")
+    desk.configure(python="/bin/sh", arguments=["-c", ":"])
     desk.press("label")
     found = [{"dimension": "mood", "value": "Happy", "probability": 0.9}]
     file = {"key": "1", "path": str(song), "state": "done", "progress": 1.0, "message": ""}
     part = {"start": 0.0, "end": None, "stems": [], "labels": found}
-    status = {"version": 1, "state": "done", "heartbeat": 0.0, "files": [file | {"parts": [part]}]}
-    (desk.run_folder / "status.json").write_text(json.dumps(status), encoding="ascii")
+    desk.say(state="done", files=[file | {"parts": [part]}])
     desk.host.run()
     assert desk.messages == []
     assert desk.reaper.console == [f"{song}: mood: Happy\n"]
+
+
+def test_preset_that_only_labels_is_an_action_that_says_so(desk: Desk, song: Path) -> None:
+    add_item(add_track(desk.reaper.active), song)
+    desk.configure(python="/bin/sh", arguments=["-c", ":"])
+    desk.press("preset_mood")
+    request = json.loads((desk.run_folder / "request.json").read_bytes())
+    assert (request["kind"], request["preset"]) == ("label", "mood")
+    assert "# @description Label selected items' files (" in (desk.scripts / "stembridge_preset_mood.py").read_text()
+    desk.say(state="done")
+    desk.host.run()
+    assert desk.messages == []

@@ -98,7 +98,7 @@ def test_preset_is_asked_for_and_remembered(desk: Desk, song: Path) -> None:
     desk.reaper.inputs = ["karaoke"]
     desk.do("separate_choose")
     assert [item.take.name for item in stems_of(project) if item.take] == [f"{song.stem} - No Vocals"]
-    assert "2 vocals" in desk.reaper.asked[0][0]
+    assert "2  vocals" in "".join(desk.reaper.console)
     desk.do("separate_last")
     desk.do("preset_karaoke")
     assert len(stems_of(project)) == 3
@@ -150,3 +150,54 @@ def test_only_the_used_part_is_separated_and_lies_right(
     assert {Path(stem["path"]).parent.parent for part in parts for stem in part["stems"]} == {tmp_path}
     heard = sum(part["end"] - part["start"] for part in parts)
     assert heard < 7.0
+
+
+def test_stems_inside_a_source_track_that_is_a_folder_are_as_loud(desk: Desk, song: Path) -> None:
+    project = desk.reaper.active
+    band = add_track(project, "Band", 1)
+    band.values["D_VOL"] = 0.5
+    add_item(band, song)
+    add_track(project, "Last", -1)
+    before = render(project, 1.0)
+    desk.do("separate_last")
+    assert names_of(project)[:3] == ["Band", f"  {song.stem} - Stems", f"    {song.stem} - Vocals"]
+    assert 20 * np.log10(np.abs(render(project, 1.0) - before).max()) < -90
+
+
+def test_preset_is_meant_by_its_name_before_its_number(desk: Desk, song: Path) -> None:
+    desk.configure(presets=[{"name": "four", "title": ""}, {"name": "1", "title": ""}], python="/bin/sh")
+    add_item(add_track(desk.reaper.active), song)
+    for words, meant in (("1", "1"), (" FOUR ", "four"), ("2", "1")):
+        desk.reaper.inputs = [words]
+        desk.press("separate_choose")
+        requests = sorted(desk.runs.glob("*/request.json"), key=lambda path: path.stat().st_mtime_ns)
+        assert json.loads(requests[-1].read_bytes())["preset"] == meant
+
+
+def test_preset_of_any_name_is_remembered(desk: Desk, song: Path, home: Path) -> None:
+    name = "\u4eba\u58f0"
+    operations = "operations = [{ kind = 'separation', stems = ['vocals'] }]"
+    (home / "config.toml").write_text(f"[presets.'{name}']\n{operations}\n", encoding="utf-8")
+    desk.configure(presets=[{"name": "four-stems", "title": ""}, {"name": name, "title": "x"}])
+    add_item(add_track(desk.reaper.active), song)
+    desk.reaper.inputs = ["2"]
+    desk.do("separate_choose")
+    desk.do("separate_last")
+    assert desk.messages == []
+    assert len(stems_of(desk.reaper.active)) == 2
+
+
+def test_media_that_the_project_names_from_its_own_folder(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Project" / "Media").mkdir(parents=True)
+    song = write_song(tmp_path / "Project" / "Media" / "Song.wav", 1.0)
+    desk.reaper.active.path = str(tmp_path / "Project" / "Project.rpp")
+    add_item(add_track(desk.reaper.active), song)
+    answer = (None, b"Media/Song.wav")
+    monkeypatch.setattr(desk.reaper, "GetMediaSourceFileName", lambda *_given: answer)
+    desk.press("separate_last")
+    request = json.loads((desk.run_folder / "request.json").read_bytes())
+    assert request["files"][0]["path"] == str(song)
+    desk.host.run()
+    assert len(stems_of(desk.reaper.active)) == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,6 +96,53 @@ def test_worker_killed(desk: Desk, project: Project) -> None:
     desk.do("insert")
     assert len(stems_of(project)) == 4
     assert len(list(desk.runs.iterdir())) == 1
+
+
+def test_what_a_dead_worker_finished_comes_with_the_rest(desk: Desk, project: Project, song: Path) -> None:
+    add_item(project.tracks[0], song)
+    desk.configure(python="/bin/sh", arguments=["-c", "exit 3"])
+    desk.press("separate_last")
+    stem = {"name": "vocals", "title": "Vocals", "path": str(song), "job": "1"}
+    part = {"start": 0.0, "end": None, "stems": [stem], "labels": []}
+    file = {"key": "1", "path": "a", "state": "done", "message": "", "progress": 1.0, "parts": [part]}
+    desk.say(state="working", files=[file, file | {"key": "2", "state": "running", "parts": []}])
+    desk.host.run()
+    assert "takes the work up again" in desk.messages[0]
+    assert stems_of(project) == []
+
+
+def test_worker_that_leaves_the_run_to_another_is_no_dead_one(desk: Desk, project: Project, song: Path) -> None:
+    desk.configure(python="/bin/sh", arguments=["-c", ":"])
+    script = desk.host.start(str(desk.scripts / "stembridge_separate_last.py"))
+    (run,) = script.main.__dict__["stembridge_watcher"].runs
+    run.process.wait()
+    desk.say(state="working")
+    for _ in range(50):
+        desk.host.tick()
+    assert desk.messages == []
+    desk.say(state="done")
+    desk.host.run()
+
+
+def test_a_tick_looks_at_one_run(desk: Desk, song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_item(add_track(desk.reaper.active), song)
+    desk.configure(python="/bin/sh", arguments=["-c", "sleep 30"])
+    watchers = []
+    for _ in range(5):
+        script = desk.host.start(str(desk.scripts / "stembridge_separate_last.py"))
+        watchers.append(script.main.__dict__["stembridge_watcher"])
+    runs = [run for watcher in watchers for run in watcher.runs]
+    seconds = itertools.count(0.0, 0.25)
+    watcher = type(watchers[0])(runs, clock=lambda: next(seconds))
+    seen: list[Any] = []
+    for run in runs:
+        monkeypatch.setattr(run, "refresh", lambda is_forced=False, run=run: seen.append(run))
+    for number in range(20):
+        watcher.tick()
+        assert len(seen) == number + 1
+    assert all(seen.count(run) == 4 for run in runs)
+    for run in runs:
+        run.process.kill()
 
 
 def test_worker_and_reaper_killed(desk: Desk, project: Project) -> None:

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from stembridge_reaper.housekeeping import forget_old_runs
 from stembridge_reaper.locking import hold
-from stembridge_reaper.protocol import read_request
+from stembridge_reaper.protocol import Status, read_jobs, read_request
+from stembridge_reaper.settings import ReaperSettings
+from stembridge_reaper.status_file import StatusFile
 from stembridge_reaper.worker import Worker
 
-from plugin_core.errors import RefusedError, UsageError
+from plugin_core.errors import PlacementError, RefusedError, SettingsError, UsageError
 from plugin_core.manifests import manifest
 from plugin_core.session import Session
 from plugin_core.settings import Settings
@@ -131,6 +133,58 @@ def test_cancel_reaches_the_service(
     assert cancelled == status["jobs"]
 
 
+def test_cancel_after_a_crash_reaches_the_service(
+    session: Session, fake: FakeSeparator, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.hold = asyncio.Event()
+    request = make(write_song(tmp_path / "A.flac"))
+    cancelled = []
+
+    async def cancel(order: Any) -> None:
+        cancelled.append(order.key)
+
+    async def crash() -> None:
+        worker = asyncio.create_task(Worker(session, read_request(request), request.parent).run())
+        while not fake.submitted:  # noqa: ASYNC110 - the fake says it by a list
+            await asyncio.sleep(0.01)
+        worker.cancel()
+        await asyncio.gather(worker, return_exceptions=True)
+
+    monkeypatch.setattr(fake, "cancel", cancel)
+    with session:
+        asyncio.run(crash())
+    (request.parent / "cancel").touch()
+    status = work(Session(session.settings, session.plugins), request)
+    assert status["state"] == "cancelled"
+    assert cancelled == status["jobs"] == [order.key for order in fake.submitted]
+
+
+def test_full_disk_costs_words_and_not_work(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    out = StatusFile(folder / "status.json", Status(id="run", pid=1, heartbeat=0.0))
+    assert not out.write()
+    with pytest.raises(PlacementError, match="cannot be written; make room"):
+        out.close()
+    assert out.status.heartbeat == 0.0
+    folder.mkdir()
+    out.touch()
+    out.close()
+    assert [path.name for path in folder.iterdir()] == ["status.json"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"jobs": 5}', '{"jobs": [5]}', "[" * 100_000])
+def test_status_of_an_earlier_worker_that_is_broken(tmp_path: Path, content: str) -> None:
+    (tmp_path / "status.json").write_text(content)
+    assert read_jobs(tmp_path / "status.json") == read_jobs(tmp_path / "gone") == []
+
+
+@pytest.mark.parametrize("line", ["keep_days = 0.0", "keep_days = -1.0", "handles = -1.0"])
+def test_settings_that_would_harm(home: Path, line: str) -> None:
+    (home / "config.toml").write_text(f"[reaper]\n{line}\n")
+    with pytest.raises(SettingsError):
+        Settings().section("reaper", ReaperSettings)
+
+
 def test_second_worker_takes_up_the_same_job(session: Session, fake: FakeSeparator, make: Make, tmp_path: Path) -> None:
     request = make(write_song(tmp_path / "A.flac"))
     first = work(session, request)
@@ -154,6 +208,7 @@ def test_only_one_worker_holds_a_run(tmp_path: Path) -> None:
         (b'{"version": 2}', "version 2, not 1"),
         (b'{"version": 1}', "is no request"),
         (b"\xff", "is no request"),
+        (b"[" * 100_000, "is no request"),
     ],
 )
 def test_request_that_is_none(tmp_path: Path, content: bytes, said: str) -> None:

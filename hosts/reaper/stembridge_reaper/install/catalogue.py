@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from plugin_core.model import Tagging
 from plugin_core.presets import Preset
 from stembridge_reaper.install.places import SCRIPTS
 
@@ -20,7 +21,7 @@ _HEADER = re.compile(r"^# @(\w+) (.*)$", re.MULTILINE)
 _PRESET_SCRIPT = '''# @description {title}
 # @version {version}
 # @author The stembridge authors
-"""Separate the selected items by one preset."""
+"""Do to the selected items what one preset says."""
 
 from stembridge_scripts import actions
 
@@ -61,13 +62,19 @@ def shipped_actions() -> list[Action]:
 def preset_actions(presets: Iterable[Preset]) -> list[Action]:
     """Return one action for each preset."""
     version = read_header(shipped_actions()[0].source)["version"]
-    actions: dict[str, Action] = {}
+    actions = []
     for preset in presets:
-        file = _free_name(preset.name, actions)
-        title = f"Separate selected items ({_plain(preset.title or preset.name)})"
+        what = "Separate selected items" if kind_of(preset) == "separate" else "Label selected items' files"
+        title = f"{what} ({_plain(preset.title or preset.name)})"
         source = _PRESET_SCRIPT.format(title=title, version=version, name=ascii(preset.name))
-        actions[file] = Action(file=file, title=title, source=source)
-    return list(actions.values())
+        actions.append(Action(file=_script_name(preset.name), title=title, source=source))
+    return actions
+
+
+def kind_of(preset: Preset) -> str:
+    """Return the kind of request a preset makes: ``label`` when it separates nothing."""
+    taggings = [isinstance(operation, Tagging) for operation in preset.operations]
+    return "label" if taggings and all(taggings) else "separate"
 
 
 def package_files() -> dict[str, bytes]:
@@ -81,13 +88,12 @@ def read_header(source: str) -> dict[str, str]:
     return dict(_HEADER.findall(source))
 
 
-def _free_name(preset: str, taken: Iterable[str]) -> str:
-    slug = re.sub(r"[^a-z0-9]+", "_", preset.lower()).strip("_") or "preset"
-    for number in range(1, 1000):
-        name = f"stembridge_preset_{slug}{f'_{number}' if number > 1 else ''}.py"
-        if name not in taken:
-            return name
-    raise AssertionError("a thousand presets of one name")
+def _script_name(preset: str) -> str:
+    """Return a name that follows from the preset's alone, so that its action keeps its id whatever else there is."""
+    slug = re.sub(r"[^a-z0-9]+", "_", preset.lower()).strip("_")
+    if slug.replace("_", "-") != preset:
+        slug = f"{slug}_{hashlib.sha1(preset.encode(), usedforsecurity=False).hexdigest()[:8]}".lstrip("_")
+    return f"stembridge_preset_{slug}.py"
 
 
 def _plain(text: str) -> str:

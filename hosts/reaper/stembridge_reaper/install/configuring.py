@@ -10,6 +10,7 @@ from pathlib import Path
 from plugin_core.presets import Preset
 from plugin_core.settings import Settings
 from stembridge_reaper.housekeeping import RUNS
+from stembridge_reaper.install.catalogue import kind_of
 
 NAME = "stembridge.json"
 VERSION = 1
@@ -29,6 +30,6 @@ def build_configuration(settings: Settings, presets: Iterable[Preset], python: P
         "arguments": ["-m", "plugin_core"],
         "home": str(settings.home),
         "runs": str(settings.home / RUNS),
-        "presets": [{"name": preset.name, "title": preset.title} for preset in presets],
+        "presets": [{"name": preset.name, "title": preset.title, "kind": kind_of(preset)} for preset in presets],
     }
     return (json.dumps(document, indent=1) + "\n").encode("ascii")

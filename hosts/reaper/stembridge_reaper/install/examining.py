@@ -59,6 +59,9 @@ def _check_python(ini: TextFile) -> Finding:
         return _ok("Python", f"{folder}{os.sep}{name}")
     if reaper_ini.get(ini, reaper_ini.ENABLED) != "1":
         return _wrong("Python", "is not switched on for scripts", _AGAIN)
+    name = reaper_ini.get(ini, reaper_ini.LIBRARY) or ""
+    if name and not reaper_ini.is_new_enough(name):
+        return _wrong("Python", f"{name} is too old for the scripts, which need 3.8", _AGAIN)
     return _wrong("Python", "the library that reaper.ini names is not there", _AGAIN)
 
 

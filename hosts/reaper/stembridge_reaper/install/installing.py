@@ -13,10 +13,9 @@ from stembridge_reaper.housekeeping import RUNS
 from stembridge_reaper.install import configuring, reaper_ini
 from stembridge_reaper.install.catalogue import Action, package_files, preset_actions, shipped_actions
 from stembridge_reaper.install.keymap import register
-from stembridge_reaper.install.places import scripts_folder
+from stembridge_reaper.install.places import own_scripts, scripts_folder
 from stembridge_reaper.install.processes import is_reaper_running
 from stembridge_reaper.install.python_library import check_library, find_library
-from stembridge_reaper.install.record import NAME as RECORD
 from stembridge_reaper.install.record import Change, Record, read_record, write_record
 from stembridge_reaper.install.text_file import TextFile, write_bytes
 
@@ -49,13 +48,19 @@ def install(
     presets = list(load_presets(settings).values())
     actions = [*shipped_actions(), *preset_actions(presets)]
     ini = TextFile(resource_path / SETTINGS)
+    is_first = not ini.exists
     library = _choose_library(ini, python_library, find)
     record = read_record(resource_path)
-    (settings.home / RUNS).mkdir(parents=True, exist_ok=True)
+    keymap = TextFile(resource_path / KEYMAP)
+    _make_folder(settings.home / RUNS)
     lines = [_copy_scripts(resource_path, actions, configuring.build_configuration(settings, presets))]
-    lines += _enable_python(ini, library, record)
-    lines += _register(TextFile(resource_path / KEYMAP), actions, record)
-    write_record(resource_path, record)
+    lines.append(_enable_python(ini, library, record))
+    lines.append(_register(keymap, actions, record))
+    # Before what it tells of, so that an install that fails half-way can be taken back.
+    _keep(resource_path, record)
+    lines += [*_saved(ini), *_saved(keymap)]
+    if is_first:
+        lines.append(f"{show_path(resource_path)} had no {SETTINGS}: make sure that it is REAPER's resource path")
     return [*lines, f"ready: start REAPER; its action list (?) has {len(actions)} actions of stembridge"]
 
 
@@ -93,8 +98,8 @@ def _copy_scripts(resource_path: Path, actions: list[Action], configuration: byt
 
 def _stale(folder: Path, files: dict[str, bytes]) -> Iterator[Path]:
     """Yield what an earlier version left: scripts of presets that are no more, modules that were renamed."""
-    for path in [*folder.glob("stembridge_*.py"), *folder.glob("stembridge_scripts/*.py")]:
-        if path.relative_to(folder).as_posix() not in files and path.name != RECORD:
+    for path in own_scripts(folder):
+        if path.relative_to(folder).as_posix() not in files:
             yield path
 
 
@@ -102,9 +107,23 @@ def _content(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-def _enable_python(ini: TextFile, library: Path | None, record: Record) -> list[str]:
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PlacementError(f"{show_path(folder)} cannot be made: {error.strerror}") from error
+
+
+def _keep(resource_path: Path, record: Record) -> None:
+    try:
+        write_record(resource_path, record)
+    except OSError as error:
+        raise PlacementError(f"{show_path(resource_path)} cannot be written: {error.strerror}") from error
+
+
+def _enable_python(ini: TextFile, library: Path | None, record: Record) -> str:
     if library is None:
-        return ["Python: left as it is"]
+        return "Python: left as it is"
     _note_file(ini, record)
     if reaper_ini.SECTION not in [line.strip().lower() for line in ini.lines]:
         record.added_section = True
@@ -119,15 +138,15 @@ def _enable_python(ini: TextFile, library: Path | None, record: Record) -> list[
             first = record.keys[key].before if key in record.keys else before
             record.keys[key] = Change(before=first, after=value)
             reaper_ini.put(ini, key, value)
-    return [f"Python: {show_path(library)}", *_saved(ini)]
+    return f"Python: {show_path(library)}"
 
 
-def _register(keymap: TextFile, actions: list[Action], record: Record) -> list[str]:
+def _register(keymap: TextFile, actions: list[Action], record: Record) -> str:
     wanted = register(keymap.lines, actions)
     if wanted != keymap.lines:
         _note_file(keymap, record)
         keymap.lines = wanted
-    return [f"actions: {len(actions)} in {show_path(keymap.path)}", *_saved(keymap)]
+    return f"actions: {len(actions)} in {show_path(keymap.path)}"
 
 
 def _note_file(file: TextFile, record: Record) -> None:

@@ -14,7 +14,7 @@ from stembridge_reaper.install.places import SCRIPTS
 ALWAYS_NEW = 516
 """Flag: an action that runs already is started once more without a question."""
 
-_OURS = re.compile(rf'^SCR \d+ \d+ (RS\w+) ".*" "?{SCRIPTS}/[^/"]+"?$')
+_OURS = re.compile(rf'^SCR \d+ \d+ (RS\w+) ".*" "?{SCRIPTS}/stembridge_[^/"]+\.py"?$')
 
 
 def registration(action: Action) -> str:

@@ -47,4 +47,9 @@ def scripts_folder(resource_path: Path) -> Path:
     return resource_path / "Scripts" / SCRIPTS
 
 
+def own_scripts(folder: Path) -> list[Path]:
+    """Return the scripts of any version of ours in their folder, where others may lie too."""
+    return [*folder.glob("stembridge_*.py"), *folder.glob("stembridge_scripts/*.py")]
+
+
 _ADVICE = "give the folder that Options, Show REAPER resource path opens with --resource-path"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from plugin_core.errors import UsageError
 from plugin_core.model import show_path
+from stembridge_reaper.install.reaper_ini import is_new_enough
 
 _ADVICE = "install Python 3 from its own site or your system's packages and give its library with --python-library"
 
@@ -43,14 +44,16 @@ def check_library(path: Path) -> Path:
     """Return a library that was named.
 
     Raises:
-        UsageError: it is no file, or ``python3.dll``, which holds too little.
+        UsageError: it is no file, of a Python before 3.8, or ``python3.dll``, which holds too little.
     """
     if not path.is_file():
         raise UsageError(
             f"{show_path(path)} is no file", remedy="give the library itself, libpython3.11.so.1.0 for example"
         )
-    if path.name.lower() == "python3.dll":
-        raise UsageError("python3.dll is not the library REAPER loads", remedy="give python311.dll or the like")
+    if not is_new_enough(path.name):
+        raise UsageError(
+            f"{path.name} is not a library that the scripts can run with", remedy="give that of a Python from 3.8 on"
+        )
     return path.absolute()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from stembridge_reaper.install.text_file import TextFile
@@ -11,28 +12,43 @@ ENABLED = "reascript"
 FOLDER = "pythonlibpath64"
 LIBRARY = "pythonlibdll64"
 
+OLDEST = (3, 8)
+"""Version of Python that the scripts need."""
+
+_VERSION = re.compile(r"python([23])\.?(\d+)", re.IGNORECASE)
+
 
 def get(file: TextFile, key: str) -> str | None:
     """Return the value of a key of section ``reaper``; None when it is not there."""
     number = _find(file.lines, key)
-    return None if number is None else file.lines[number].partition("=")[2]
+    return None if number is None else file.lines[number].partition("=")[2].strip()
 
 
 def put(file: TextFile, key: str, value: str | None) -> None:
     """Set a key of section ``reaper``, or take it out."""
     number = _find(file.lines, key)
     if number is not None:
-        file.lines[number : number + 1] = [] if value is None else [f"{file.lines[number].partition('=')[0]}={value}"]
+        name, _, rest = file.lines[number].partition("=")
+        end = "\r" if rest.endswith("\r") else ""
+        file.lines[number : number + 1] = [] if value is None else [f"{name}={value}{end}"]
     elif value is not None:
         file.lines.insert(_section_start(file) + 1, f"{key}={value}")
 
 
 def is_working(file: TextFile) -> bool:
-    """Tell whether Python is on and its library exists where the keys say."""
+    """Tell whether Python is on and its library exists where the keys say, and can run the scripts."""
     folder, name = get(file, FOLDER) or "", get(file, LIBRARY) or ""
     # A full path in the key of the name is the commonest mistake, and REAPER does not accept it.
-    is_bare = bool(name) and "/" not in name and "\\" not in name
+    is_bare = "/" not in name and "\\" not in name and is_new_enough(name)
     return get(file, ENABLED) == "1" and is_bare and bool(folder) and Path(folder, name).is_file()
+
+
+def is_new_enough(library: str) -> bool:
+    """Tell whether a library is of Python 3.8 or later by its name; true for a name that says no version."""
+    if library.lower() == "python3.dll":
+        return False
+    found = _VERSION.search(library)
+    return bool(library) and (found is None or (int(found[1]), int(found[2])) >= OLDEST)
 
 
 def _find(lines: list[str], key: str) -> int | None:

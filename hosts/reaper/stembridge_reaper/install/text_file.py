@@ -18,14 +18,16 @@ class TextFile:
     """One file, read once; bytes that are not UTF-8 stay what they are.
 
     Raises:
-        PlacementError: it cannot be read.
+        PlacementError: it cannot be read, or is no text in an encoding that REAPER writes.
     """
 
     def __init__(self, path: Path, *, default_newline: str = os.linesep) -> None:
         self.path = path
         self._before = _read(path)
         text = (self._before or b"").decode("utf-8", "surrogateescape")
-        self.newline = "\r\n" if "\r\n" in text else "\n" if "\n" in text else default_newline
+        breaks = text.count("\n")
+        # Of a file with both kinds of ends, some lines keep a carriage return.
+        self.newline = default_newline if not breaks else "\r\n" if text.count("\r\n") == breaks else "\n"
         self.lines = text.split(self.newline)
         self._had_end = self.lines[-1] == ""
         if self._had_end:
@@ -79,13 +81,16 @@ def write_bytes(path: Path, content: bytes) -> None:
     # A settings file may be a link into a folder that is kept in sync; the link stays.
     path = path.resolve()
     staged = path.with_name(f"{path.name}.{os.getpid()}.new")
-    with staged.open("wb") as opened:
-        opened.write(content)
-        opened.flush()
-        os.fsync(opened.fileno())
-    if path.exists():
-        shutil.copymode(path, staged)
-    staged.replace(path)
+    try:
+        with staged.open("wb") as opened:
+            opened.write(content)
+            opened.flush()
+            os.fsync(opened.fileno())
+        if path.exists():
+            shutil.copymode(path, staged)
+        staged.replace(path)
+    finally:
+        staged.unlink(missing_ok=True)
 
 
 def backups_of(path: Path) -> list[Path]:
@@ -95,8 +100,13 @@ def backups_of(path: Path) -> list[Path]:
 
 def _read(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        content = path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise PlacementError(f"{show_path(path)} cannot be read: {error.strerror}") from error
+    if b"\0" in content:
+        raise PlacementError(
+            f"{show_path(path)} is not written as REAPER writes it", remedy="save it as UTF-8, or put it aside"
+        )
+    return content

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from plugin_core.errors import PlacementError
 from plugin_core.model import show_path
-from stembridge_reaper.install import reaper_ini
+from stembridge_reaper.install import configuring, reaper_ini
+from stembridge_reaper.install.catalogue import PACKAGE
 from stembridge_reaper.install.installing import KEYMAP, SETTINGS, refuse_running
 from stembridge_reaper.install.keymap import unregister
-from stembridge_reaper.install.places import scripts_folder
+from stembridge_reaper.install.places import own_scripts, scripts_folder
 from stembridge_reaper.install.processes import is_reaper_running
+from stembridge_reaper.install.record import NAME as RECORD
 from stembridge_reaper.install.record import Record, read_record
 from stembridge_reaper.install.text_file import TextFile, backups_of
 
@@ -37,11 +39,23 @@ def uninstall(resource_path: Path, *, is_running: Callable[[], bool] = is_reaper
     folder = scripts_folder(resource_path)
     if folder.is_dir():
         try:
-            shutil.rmtree(folder)
+            lines.append(_remove_scripts(folder))
         except OSError as error:
             raise PlacementError(f"{show_path(folder)} cannot be removed: {error.strerror}") from error
-        lines.append(f"removed: {show_path(folder)}")
     return [line for line in lines if line] or ["nothing was installed"]
+
+
+def _remove_scripts(folder: Path) -> str:
+    """Remove what is ours; ReaPack and people put scripts of their own there, and those stay."""
+    own = [*own_scripts(folder), *(folder / name for name in (configuring.NAME, RECORD))]
+    found = [path for path in own if path.exists()]
+    for path in found:
+        path.unlink()
+    shutil.rmtree(folder / PACKAGE / "__pycache__", ignore_errors=True)
+    for place in (folder / PACKAGE, folder):
+        if place.is_dir() and not any(place.iterdir()):
+            place.rmdir()
+    return f"removed: {show_path(folder)}" if found else ""
 
 
 def _restore(file: TextFile, record: Record, undo: Callable[[TextFile, Record], None]) -> str:

@@ -7,11 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from stembridge_reaper.install.catalogue import preset_actions
+from stembridge_reaper.install.examining import examine
 from stembridge_reaper.install.installing import install
-from stembridge_reaper.install.text_file import backups_of
+from stembridge_reaper.install.text_file import backups_of, write_bytes
 from stembridge_reaper.install.uninstalling import uninstall
 
-from plugin_core.errors import UsageError
+from plugin_core.errors import PlacementError, UsageError
+from plugin_core.presets import Preset, load_presets
 from plugin_core.settings import Settings
 
 KEYMAP = (
@@ -55,7 +58,7 @@ def test_install_registers_actions_by_their_hash_and_keeps_the_rest(resource_pat
     assert written.startswith(KEYMAP)
     assert written.count(b"\n") == written.count(b"\r\n")
     added = written[len(KEYMAP) :].decode().split("\r\n")[:-1]
-    assert len(added) == 11
+    assert len(added) == 6 + len(load_presets(Settings()))
     for line in added:
         words = line.split(" ")
         assert words[:3] == ["SCR", "516", "0"]
@@ -137,7 +140,7 @@ def test_backups_hold_what_was(resource_path: Path, library: Path) -> None:
 
 def test_preset_that_is_gone_loses_its_action(resource_path: Path, library: Path, home: Path) -> None:
     config = home / "config.toml"
-    config.write_text('[presets."My Own"]\noperations = [{ kind = "separation" }]\n', encoding="utf-8")
+    config.write_text('[presets.my-own]\noperations = [{ kind = "separation" }]\n', encoding="utf-8")
     set_up(resource_path, library)
     script = resource_path / "Scripts" / "stembridge" / "stembridge_preset_my_own.py"
     assert script.exists()
@@ -174,3 +177,87 @@ def test_library_that_will_not_do(resource_path: Path, library: Path, wish: str)
     with pytest.raises(UsageError):
         set_up(resource_path, library, str(library.parent / wish))
     assert contents(resource_path) == before
+
+
+def test_what_others_put_beside_our_scripts_stays(resource_path: Path, library: Path) -> None:
+    scripts = resource_path / "Scripts" / "stembridge"
+    (scripts / "Items").mkdir(parents=True)
+    for name in ("Items/stembridge_jobs.py", "mine.lua"):
+        (scripts / name).write_text("theirs")
+    keymap = resource_path / "reaper-kb.ini"
+    keymap.write_bytes(KEYMAP + b'SCR 4 0 RSabc "Custom: mine" stembridge/mine.lua\r\n')
+    before = contents(resource_path)
+    set_up(resource_path, library)
+    (scripts / "stembridge_scripts" / "__pycache__").mkdir()
+    (scripts / "stembridge_scripts" / "__pycache__" / "api.pyc").touch()
+    uninstall(resource_path, is_running=lambda: False)
+    assert contents(resource_path) == before
+
+
+def test_lines_may_end_in_two_ways(resource_path: Path, library: Path) -> None:
+    ini = resource_path / "reaper.ini"
+    before = b"[reaper]\nreascript=0\r\npythonlibpath64=/old\nlast=1\r\n"
+    ini.write_bytes(before)
+    set_up(resource_path, library)
+    folder = str(library.parent).encode()
+    assert ini.read_bytes() == (
+        b"[reaper]\npythonlibdll64=" + library.name.encode() + b"\nreascript=1\r\npythonlibpath64=" + folder
+        + b"\nlast=1\r\n"
+    )  # fmt: skip
+    uninstall(resource_path, is_running=lambda: False)
+    assert ini.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["python27.dll", "libpython3.7m.so.1.0", "python3.dll", "python36.dll"])
+def test_python_that_cannot_run_the_scripts_is_no_working_one(resource_path: Path, library: Path, name: str) -> None:
+    (library.parent / name).touch()
+    text = f"[reaper]\nreascript=1\npythonlibpath64={library.parent}\npythonlibdll64={name}\n"
+    (resource_path / "reaper.ini").write_text(text)
+    (finding,) = [one for one in examine(resource_path, Settings(), is_running=bool) if one.name == "Python"]
+    assert finding.found == f"{name} is too old for the scripts, which need 3.8"
+    set_up(resource_path, library)
+    assert f"pythonlibdll64={library.name}\n" in (resource_path / "reaper.ini").read_text()
+    with pytest.raises(UsageError, match=r"from 3\.8 on"):
+        set_up(resource_path, library, str(library.parent / name))
+
+
+def test_file_of_another_encoding_is_left_alone(resource_path: Path, library: Path) -> None:
+    (resource_path / "reaper.ini").write_text("[reaper]\nreascript=0\n", encoding="utf-16")
+    before = contents(resource_path)
+    with pytest.raises(PlacementError, match=r"reaper\.ini is not written as REAPER writes it"):
+        set_up(resource_path, library)
+    assert contents(resource_path) == before
+
+
+def test_install_that_fails_half_way_can_be_taken_back(
+    resource_path: Path, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = contents(resource_path)
+
+    def write(path: Path, content: bytes) -> None:
+        if path.name == "reaper-kb.ini":
+            raise OSError(28, "No space left on device")
+        write_bytes(path, content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("stembridge_reaper.install.text_file.write_bytes", write)
+        with pytest.raises(PlacementError, match=r"reaper-kb\.ini cannot be written"):
+            set_up(resource_path, library)
+    assert (resource_path / "reaper.ini").read_bytes() != INI.encode()
+    uninstall(resource_path, is_running=lambda: False)
+    assert contents(resource_path) == before
+
+
+def test_action_of_a_preset_keeps_its_id_whatever_else_there_is() -> None:
+    presets = [Preset(name=name, operations=()) for name in ("my-own", "My Own", "my_own", "\u4eba\u58f0", "\u4f34")]
+    there = {action.source.split("separate_by")[1]: action.id for action in preset_actions(presets)}
+    back = {action.source.split("separate_by")[1]: action.id for action in preset_actions(reversed(presets))}
+    assert there == back
+    assert len(set(there.values())) == len(presets)
+
+
+def test_folder_that_was_no_reapers_is_said(tmp_path: Path, library: Path) -> None:
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    assert any("had no reaper.ini" in line for line in set_up(folder, library))
+    assert not any("had no reaper.ini" in line for line in set_up(folder, library))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -108,11 +110,22 @@ def test_documents_are_ascii_and_whole(tmp_path: Path) -> None:
     assert read_document(path) is read_document(path + "x") is None
 
 
+REQUEST: dict[str, Any] = {"kind": "separate", "project": {"path": ""}, "files": [], "items": []}
+BROKEN = {
+    "cut": "{",
+    "deep": "[" * 100_000,
+    "lacking": json.dumps({"version": 1, "items": [], "files": []}),
+    "newer": json.dumps(REQUEST | {"version": 2, "preset": ""}),
+    "wrong": json.dumps(REQUEST | {"version": 1, "preset": "", "project": None}),
+}
+
+
 def test_runs_are_listed_in_order_and_broken_ones_left_out(tmp_path: Path) -> None:
-    runs = [make_run(str(tmp_path), {"items": [], "preset": str(number)}) for number in range(2)]
+    runs = [make_run(str(tmp_path), dict(REQUEST, preset=str(number))) for number in range(2)]
     (tmp_path / "empty").mkdir()
-    (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "request.json").write_text("{")
+    for name, content in BROKEN.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "request.json").write_text(content)
     assert {run.id for run in list_runs(str(tmp_path))} == {run.id for run in runs}
     assert list_runs(str(tmp_path / "nowhere")) == []
 
@@ -120,3 +133,14 @@ def test_runs_are_listed_in_order_and_broken_ones_left_out(tmp_path: Path) -> No
 def test_what_is_passed_over_is_counted() -> None:
     assert describe_skipped({"MIDI": 2, "empty": 1}) == "3 items passed over: 2 MIDI, 1 empty"
     assert describe_skipped({}) == ""
+
+
+def test_last_word_of_the_same_size_and_moment_is_heard(tmp_path: Path) -> None:
+    run = make_run(str(tmp_path), REQUEST | {"preset": ""})
+    path = Path(run.path("status.json"))
+    for state, is_seen in (("working", True), ("failed.", False)):
+        path.write_text(json.dumps({"version": 1, "state": state}))
+        os.utime(path, (1, 1))
+        assert run.refresh() is is_seen
+    assert run.refresh(is_forced=True)
+    assert run.state == "failed."

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import json
 from typing import TYPE_CHECKING
 
 from . import api
-from .configuration import choose_preset, read_configuration
+from .configuration import choose_preset, preset_kind, read_configuration
 from .failing import Refusal
 from .grouping import group_by_file
 from .looping import run_action
@@ -18,6 +18,7 @@ from .watching import Watcher
 from .words import describe_failures, describe_run, describe_skipped, plural
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable
 
     from .runs import Run
@@ -37,13 +38,13 @@ def separate_again() -> None:
 
 
 def separate_by(name: str) -> None:
-    """Separate the selected items by one preset."""
+    """Do to the selected items what one preset says."""
     run_action(lambda: _separate(lambda configuration: choose_preset(configuration, name)))
 
 
 def label_files() -> None:
     """Label the files of the selected items in their own tags."""
-    run_action(lambda: _start(read_configuration(), "label", ""))
+    run_action(lambda: _start(read_configuration(), "label", "", *_require_items()))
 
 
 def insert_finished() -> None:
@@ -63,12 +64,13 @@ def cancel_jobs() -> None:
 
 def _separate(choose: Callable[[Document], str | None]) -> Watcher | None:
     configuration = read_configuration()
-    _require_items()
+    items, skipped = _require_items()
     name = choose(configuration)
     if name is None:
         return None
-    api.remember("preset", name)
-    return _start(configuration, "separate", name)
+    # REAPER keeps one line of ASCII; a preset may be called anything.
+    api.remember("preset", json.dumps(name))
+    return _start(configuration, preset_kind(configuration, name), name, items, skipped)
 
 
 def _require_items() -> tuple[list[Item], Counter[str]]:
@@ -82,19 +84,23 @@ def _require_items() -> tuple[list[Item], Counter[str]]:
 
 def _ask_preset(configuration: Document) -> str | None:
     presets = configuration["presets"]
-    listed = "  ".join("%d %s" % (number, preset["name"]) for number, preset in enumerate(presets, 1))
-    answer = api.ask("Preset: " + listed.replace(",", " "), _last_preset(configuration))
+    for number, preset in enumerate(presets, 1):
+        # A question has no room for a list.
+        api.tell("%d  %s%s" % (number, preset["name"], "  (%s)" % preset["title"] if preset["title"] else ""))
+    answer = api.ask("Preset (number or name)", _last_preset(configuration))
     return None if answer is None else choose_preset(configuration, answer)
 
 
 def _last_preset(configuration: Document) -> str:
-    names = [preset["name"] for preset in configuration["presets"]]
-    last = api.remembered("preset")
+    names = [str(preset["name"]) for preset in configuration["presets"]]
+    try:
+        last = str(json.loads(api.remembered("preset")))
+    except ValueError:
+        last = ""
     return last if last in names else names[0]
 
 
-def _start(configuration: Document, kind: str, preset: str) -> Watcher:
-    items, skipped = _require_items()
+def _start(configuration: Document, kind: str, preset: str, items: list[Item], skipped: Counter[str]) -> Watcher:
     files = group_by_file(items)
     path = api.active_project()[1]
     request = {"kind": kind, "preset": preset, "project": {"path": path}, "files": files, "items": items}
@@ -187,7 +193,8 @@ def _show_jobs() -> None:
 
 def _cancel_jobs() -> Watcher | None:
     configuration = read_configuration()
-    alive = [run for run in _open_runs(configuration) if not run.is_final and not run.has("cancel")]
+    # A worker that died over cancelling left the rest to do.
+    alive = [run for run in _open_runs(configuration) if not run.is_final and (run.is_dead() or not run.has("cancel"))]
     if not alive:
         api.box("No job of stembridge is at work.")
         return None

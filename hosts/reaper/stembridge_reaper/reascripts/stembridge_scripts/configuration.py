@@ -40,9 +40,15 @@ def choose_preset(configuration: Document, words: str) -> str:
     """
     names = [str(preset["name"]) for preset in configuration["presets"]]
     words = words.strip()
-    if words.isdigit() and 1 <= int(words) <= len(names):
-        return names[int(words) - 1]
     for name in names:
         if name.lower() == words.lower():
             return name
+    if words.isdecimal() and 1 <= int(words) <= len(names):
+        return names[int(words) - 1]
     raise Refusal("There is no preset '%s'; there are %s." % (words, ", ".join(names)))
+
+
+def preset_kind(configuration: Document, name: str) -> str:
+    """Return what a preset does: ``separate``, or ``label`` when it separates nothing."""
+    kinds = {str(preset["name"]): str(preset.get("kind", "separate")) for preset in configuration["presets"]}
+    return kinds.get(name, "separate")

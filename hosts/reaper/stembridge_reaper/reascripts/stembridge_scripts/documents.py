@@ -25,7 +25,7 @@ def read_document(path: str) -> Document | None:
     try:
         with open(path, encoding="utf-8") as opened:
             document = json.load(opened)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
 

@@ -43,10 +43,12 @@ class Insertion:
         Raises Refusal when REAPER refuses a step; then nothing was inserted.
         """
         self._index.clear_notes(self._run)
+        changed = 0
         api.call("Undo_BeginBlock2", api.ACTIVE)
         api.call("PreventUIRefresh", 1)
         try:
             self._insert_groups()
+            changed = -1
         except Exception:
             self._take_back()
             raise
@@ -54,15 +56,15 @@ class Insertion:
             api.call("PreventUIRefresh", -1)
             api.call("TrackList_AdjustWindows", 0)
             api.call("UpdateArrange")
-            api.call("Undo_EndBlock2", api.ACTIVE, "stembridge: insert stems", -1)
+            api.call("Undo_EndBlock2", api.ACTIVE, "stembridge: insert stems", changed)
 
     def _insert_groups(self) -> None:
         parts = {item["guid"]: part for item, part in self._run.results()}
         items = [item for item in self._run.items if item["guid"] in parts]
         for track, group in group_by_track(items):
-            self._insert_group(self._index.tracks.get(track), [(item, parts[item["guid"]]) for item in group])
+            self._insert_group(self._index.track(track), [(item, parts[item["guid"]]) for item in group])
 
-    def _insert_group(self, source_track: str | None, pairs: list[tuple[Item, Document]]) -> None:
+    def _insert_group(self, source_track: str, pairs: list[tuple[Item, Document]]) -> None:
         stems = {stem["name"]: stem["title"] for _, part in pairs for stem in part["stems"]}
         names = sort_stems(list(stems))
         track_name = api.text("MediaTrack", source_track, "P_NAME") if source_track else ""
@@ -73,7 +75,7 @@ class Insertion:
         for item, part in pairs:
             self._insert_item(item, part, dict(zip(names, tracks[1:])))
 
-    def _make_tracks(self, source_track: str | None, titles: list[str], colours: list[Colour]) -> list[str]:
+    def _make_tracks(self, source_track: str, titles: list[str], colours: list[Colour]) -> list[str]:
         first, depth = api.call("CountTracks", api.ACTIVE), 0
         if source_track:
             first = int(api.value("MediaTrack", source_track, "IP_TRACKNUMBER"))
@@ -91,14 +93,15 @@ class Insertion:
             api.set_value("MediaTrack", track, "I_CUSTOMCOLOR", native | _CUSTOM_COLOUR)
         if source_track:
             self._change("MediaTrack", source_track, "I_FOLDERDEPTH", own)
-            for key in MIX_KEYS:
+            # Inside a source track that is a folder itself, its own settings apply to the stems already.
+            for key in MIX_KEYS if own == 0 else ():
                 api.set_value("MediaTrack", tracks[0], key, api.value("MediaTrack", source_track, key))
         for track, each in zip(tracks, depths):
             api.set_value("MediaTrack", track, "I_FOLDERDEPTH", each)
         return tracks
 
     def _insert_item(self, item: Item, part: Document, tracks: dict[str, str]) -> None:
-        pointer = self._index.items.get(item["guid"])
+        pointer = self._index.item(item["guid"])
         now = current_item(item, pointer, part) if pointer else item
         for stem in part["stems"]:
             self._insert_stem(now, stem, part, tracks[stem["name"]])

@@ -33,8 +33,12 @@ def run_action(action: Callable[[], Watcher | None]) -> None:
 
 
 def _tick(watcher: Watcher) -> None:
-    if _guarded(watcher.tick):
+    goes_on = _guarded(watcher.tick)
+    if goes_on:
         _main().RPR_defer("stembridge_tick()")
+    elif goes_on is None:
+        # After an error of its own; 'Insert finished stems' may follow its runs again.
+        _guarded(watcher.let_go)
 
 
 def _guarded(function: Callable[[], Any]) -> Any:

@@ -139,6 +139,9 @@ def _path_of(root: str) -> str:
         raise Skip("project in project")
     if not path:
         raise Skip("empty")
+    if not os.path.isabs(path):
+        # A project may name its media from where it lies itself.
+        path = os.path.abspath(os.path.join(os.path.dirname(api.active_project()[1]), path))
     if not os.path.isfile(path):
         raise Skip("with a missing file")
     return path

@@ -24,6 +24,8 @@ FINAL = ("done", "failed", "cancelled")
 SILENT = 20.0
 """Seconds after which a worker that said nothing is taken for dead; it speaks every two."""
 
+_SHAPE = {"version": int, "kind": str, "preset": str, "project": dict, "files": list, "items": list}
+
 
 class Run:
     """One run, by its folder."""
@@ -67,14 +69,14 @@ class Run:
         """Make one of the empty files."""
         touch(self.path(name))
 
-    def refresh(self) -> bool:
-        """Read the status if it was replaced; return whether it was."""
+    def refresh(self, is_forced: bool = False) -> bool:
+        """Read the status if it was replaced, or in any case when forced; return whether it was read."""
         try:
             found = os.stat(self.path("status.json"))
         except OSError:
             return False
         seen = (found.st_mtime_ns, found.st_size, found.st_ino)
-        if seen == self._seen:
+        if seen == self._seen and not is_forced:
             return False
         document = read_document(self.path("status.json"))
         if document is None or document.get("version") != VERSION:
@@ -86,8 +88,12 @@ class Run:
         """Tell whether the worker has gone without a last word."""
         if self.is_final:
             return False
-        if self.process is not None:
-            return not self.is_process_alive()
+        code = None if self.process is None else self.process.poll()
+        if code:
+            return True
+        if self.process is not None and code is None:
+            return False
+        # Not started from here, or it left the run to another worker that holds it.
         return time.time() - self._last_sign() > SILENT
 
     def is_process_alive(self) -> bool:
@@ -141,8 +147,14 @@ def list_runs(root: str) -> list[Run]:
     runs = []
     for name in names:
         request = read_document(os.path.join(root, name, "request.json"))
-        if request is not None and request.get("version") == VERSION:
+        if request is not None and _is_request(request):
             run = Run(os.path.join(root, name), request)
             run.refresh()
             runs.append(run)
     return runs
+
+
+def _is_request(document: Document) -> bool:
+    """Tell whether a document is a whole request, since one broken run must not hide the others."""
+    is_whole = all(isinstance(document.get(key), kind) for key, kind in _SHAPE.items())
+    return is_whole and document["version"] == VERSION and isinstance(document["project"].get("path"), str)

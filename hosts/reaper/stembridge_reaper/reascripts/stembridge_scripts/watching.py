@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from typing import TYPE_CHECKING
 
@@ -10,27 +11,29 @@ from .failing import Refusal
 from .inserting import Insertion
 from .notes import with_line
 from .peaks import Peaks
-from .project import ProjectIndex, clear_notes
+from .project import ProjectIndex
 from .runs import FINAL
 from .words import describe_failures, describe_file, describe_labels, describe_run, plural
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .runs import Run
 
-LOOKS = 8
-"""Runs looked at in one tick."""
-
-NOTES = 2
-"""Items whose notes are written in one tick."""
+LOOK = 0.25
+"""Seconds between two looks at a run; a tick looks at one run at most."""
 
 PATIENCE = 1.0
-"""Seconds between two looks for the project of finished stems."""
+"""Seconds between two looks at which project is active, for finished stems that wait for theirs."""
+
+LONG_PATIENCE = 10.0
+"""Seconds between two searches of a project that was not theirs before, though it was changed since."""
 
 
 class Watcher:
     """Follows runs to their end."""
 
-    def __init__(self, runs: list[Run]) -> None:
+    def __init__(self, runs: list[Run], clock: Callable[[], float] = time.monotonic) -> None:
         self.runs = list(runs)
         """Runs whose workers are at work."""
         self.finished: list[Run] = []
@@ -39,10 +42,15 @@ class Watcher:
         self._peaks = Peaks()
         self._pointers: dict[str, str] = {}
         self._notes: dict[str, tuple[str, str]] = {}
+        """What is still to be written, by GUID: run and words."""
+        self._noted: dict[str, tuple[str, str]] = {}
+        """What was meant to be written last."""
         self._hint = ""
         self._next = 0
-        self._look_at = 0.0
-        self._looked = ("", -1)
+        self._clock = clock
+        self._run_at = clock() + LOOK * _spread()
+        self._project_at = 0.0
+        self._searched: tuple[tuple[str, str], int, float] | None = None
         self._find_items()
         for run in self.runs:
             # An action that is started meanwhile must not follow it a second time.
@@ -50,22 +58,25 @@ class Watcher:
 
     def tick(self) -> bool:
         """Do what is due, within two milliseconds or so; return whether there will be more to do."""
-        for run in self._due_runs():
-            self._look(run)
-        self._show()
-        self._write_notes()
-        if self.finished and time.monotonic() >= self._look_at:
-            self._insert_finished()
+        now = self._clock()
+        if self.runs and now >= self._run_at:
+            self._run_at = now + LOOK / len(self.runs) * (0.5 + _spread())
+            self._next = (self._next + 1) % len(self.runs)
+            self._look(self.runs[self._next])
+            self._show()
+        self._write_note()
+        if self.finished and now >= self._project_at:
+            self._project_at = now + PATIENCE
+            self._insert_finished(now)
+            self._show()
         has_peaks = self._peaks.step()
         self._leaving = [run for run in self._leaving if run.is_process_alive()]
         return bool(self.runs or self.finished or has_peaks or self._notes or self._leaving)
 
-    def _due_runs(self) -> list[Run]:
-        """Return the next few runs, so that many of them cost a tick no more than a few."""
-        count = len(self.runs)
-        chosen = [self.runs[(self._next + number) % count] for number in range(min(LOOKS, count))]
-        self._next = (self._next + len(chosen)) % max(1, count)
-        return chosen
+    def let_go(self) -> None:
+        """Follow the runs no longer, so that another action may."""
+        for run in [*self.runs, *self.finished]:
+            api.remember(run.id, "", False)
 
     def _look(self, run: Run) -> None:
         if run.refresh():
@@ -76,7 +87,7 @@ class Watcher:
             self._end(run)
         elif run.is_dead():
             # The last word may have come between the look at the file and the look at the process.
-            run.refresh()
+            run.refresh(is_forced=True)
             self._end(run)
 
     def _ask(self, run: Run) -> None:
@@ -87,10 +98,11 @@ class Watcher:
     def _end(self, run: Run) -> None:
         self.runs.remove(run)
         self._leaving.append(run)
-        if run.results() and not run.has("dismissed") and not run.has("cancel"):
+        # What a dead worker finished comes with the rest, when the next one has done it.
+        if run.is_final and run.results() and not run.has("dismissed") and not run.has("cancel"):
             self.finished.append(run)
-            self._look_at = 0.0
-            self._looked = ("", -1)
+            self._project_at = 0.0
+            self._searched = None
         else:
             self._clear_notes(run)
         self._tell_end(run)
@@ -108,22 +120,29 @@ class Watcher:
             api.box(failures)
         elif run.state == "done" and run.request["kind"] == "separate" and not run.results():
             api.box("The stems are finished, but they are not where they were put: see 'stembridge jobs list'.")
-        for line in describe_labels(run) if run.request["kind"] == "label" else ():
+        for line in describe_labels(run):
             api.tell(line)
 
-    def _insert_finished(self) -> None:
-        self._look_at = time.monotonic() + PATIENCE
-        place = (api.active_project()[0], api.change_count())
-        if place == self._looked:
+    def _insert_finished(self, now: float) -> None:
+        if not self._is_worth_searching(now):
             return
-        self._looked = place
-        index = ProjectIndex()
+        index = ProjectIndex(self._pointers)
         for run in [run for run in self.finished if index.is_home_of(run)]:
             self.finished.remove(run)
             self._forget_notes(run)
-            if not index.holds(run):
+            if not index.has_tracks_of(run):
                 self._insert(run, index)
-                index = ProjectIndex()
+                index = ProjectIndex(self._pointers)
+
+    def _is_worth_searching(self, now: float) -> bool:
+        """Tell whether the active project may be one that stems wait for; to search a large one takes a moment."""
+        place, count = api.active_project(), api.change_count()
+        if self._searched is not None:
+            known, counted, searched_at = self._searched
+            if place == known and (count == counted or now < searched_at + LONG_PATIENCE):
+                return False
+        self._searched = (place, count, now)
+        return True
 
     def _insert(self, run: Run, index: ProjectIndex) -> None:
         insertion = Insertion(run, index)
@@ -143,32 +162,31 @@ class Watcher:
     def _plan_notes(self, run: Run) -> None:
         if not run.status.get("settings", {}).get("show_in_items", True) or run.is_final:
             return
-        words = {entry["key"]: describe_file(entry) for entry in run.status.get("files", ())}
+        kind = str(run.request["kind"])
+        words = {entry["key"]: describe_file(entry, kind) for entry in run.status.get("files", ())}
         for item in run.items:
-            if item["file"] in words:
-                self._notes[item["guid"]] = (run.id, words[item["file"]])
+            note = (run.id, words.get(item["file"], ""))
+            if note[1] and self._noted.get(item["guid"]) != note:
+                self._notes[item["guid"]] = self._noted[item["guid"]] = note
 
-    def _write_notes(self) -> None:
-        for guid in list(self._notes)[:NOTES]:
-            _, words = self._notes.pop(guid)
-            pointer = self._pointers.get(guid, "")
-            if pointer and api.guid("MediaItem", pointer) == guid:
-                notes = api.text("MediaItem", pointer, "P_NOTES")
-                wanted = with_line(notes, words)
-                if wanted != notes:
-                    api.set_text("MediaItem", pointer, "P_NOTES", wanted)
+    def _write_note(self) -> None:
+        if not self._notes:
+            return
+        guid = next(iter(self._notes))
+        _, words = self._notes.pop(guid)
+        pointer = self._pointers.get(guid, "")
+        if pointer and api.guid("MediaItem", pointer) == guid:
+            notes = api.text("MediaItem", pointer, "P_NOTES")
+            wanted = with_line(notes, words)
+            if wanted != notes:
+                api.set_text("MediaItem", pointer, "P_NOTES", wanted)
 
     def _forget_notes(self, run: Run) -> None:
         self._notes = {guid: note for guid, note in self._notes.items() if note[0] != run.id}
 
     def _clear_notes(self, run: Run) -> None:
         self._forget_notes(run)
-        pointers = {item["guid"]: self._pointers.get(item["guid"], "") for item in run.items}
-        if all(pointer and api.guid("MediaItem", pointer) == guid for guid, pointer in pointers.items()):
-            clear_notes(pointers.values())
-        else:
-            # Undone and redone, items have other pointers; to look through the project takes a moment.
-            ProjectIndex().clear_notes(run)
+        ProjectIndex(self._pointers).clear_notes(run)
 
     def _show(self) -> None:
         words = ""
@@ -181,3 +199,8 @@ class Watcher:
         if words != self._hint:
             self._hint = words
             api.hint(words)
+
+
+def _spread() -> float:
+    """Return something from 0 to 1, so that many scripts, held up together by REAPER, do not stay in step."""
+    return random.random()  # noqa: S311 - nothing secret

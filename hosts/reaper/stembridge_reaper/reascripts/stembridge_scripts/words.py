@@ -23,15 +23,19 @@ _VERBS = {
     "unconfirmed": "unconfirmed",
 }
 
+MOST = 10
+"""Lines of a message box; a box that is higher than the screen has no button."""
+
 
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun."""
     return "%d %s%s" % (count, noun, "" if count == 1 else "s")
 
 
-def describe_file(entry: Document) -> str:
+def describe_file(entry: Document, kind: str = "separate") -> str:
     """Say how far a file is, in steps that do not change too often to be shown in an item."""
-    words = _VERBS.get(entry["state"], str(entry["state"]))
+    verbs = _VERBS if kind == "separate" else dict(_VERBS, running="labelling", publishing="writing tags")
+    words = verbs.get(entry["state"], str(entry["state"]))
     progress = entry.get("progress")
     if entry["state"] in ("running", "fetching") and progress:
         words += " %d %%" % (int(progress * 20) * 5)
@@ -64,15 +68,18 @@ def describe_failures(run: Run) -> str:
     lines = [entry.get("message") or "failed without a reason" for entry in failed]
     if not lines and run.state == "failed":
         lines = [run.status.get("message") or "The worker failed without a reason."]
-    return "\n".join(dict.fromkeys(lines))
+    lines = list(dict.fromkeys(lines))
+    rest = len(lines) - MOST
+    return "\n".join(lines[:MOST] + (["... and %d more: see 'stembridge jobs list'." % rest] if rest > 0 else []))
 
 
 def describe_labels(run: Run) -> list[str]:
     """Return one line for each file that was labelled."""
+    is_asked = run.request["kind"] == "label"
     lines = []
     for entry in run.status.get("files", ()):
         found = [label for part in entry.get("parts", ()) for label in part.get("labels", ())]
         words = ", ".join("%s: %s" % (label["dimension"], label["value"]) for label in found) or "nothing new"
-        if entry["state"] == "done":
+        if entry["state"] == "done" and (found or is_asked):
             lines.append("%s: %s" % (entry["path"], words))
     return lines
