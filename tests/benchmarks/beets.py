@@ -1,6 +1,6 @@
 """What the plugin costs a beets command that does not use it: ``beet ls`` with and without, in turns.
 
-Run: ``python -m tests.benchmarks.beets [--beet /path/to/beet] [--runs 15] [--songs 200]``. Prints seconds and the ratio.
+Run: ``python -m tests.benchmarks.beets [--beet /path/to/beet] [--runs 15]``. Prints seconds and the ratio.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ def _make_library(root: Path, name: str, options: argparse.Namespace) -> Path:
         "import: {copy: no, autotag: no}\n",
         encoding="utf-8",
     )
-    subprocess.run([options.beet, "import", "-q", "-s", str(songs)], env=_environ(home), check=True, capture_output=True)
+    subprocess.run(
+        [options.beet, "import", "-q", "-s", str(songs)], env=_environ(home), check=True, capture_output=True
+    )
     return home
 
 

@@ -1,0 +1,1 @@
+"""The beets host of stembridge."""

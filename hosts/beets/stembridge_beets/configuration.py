@@ -1,0 +1,83 @@
+"""Section ``stembridge`` of beets' configuration, and how it becomes settings of the core."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from stembridge_beets.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from confuse import Subview
+
+    from plugin_core.settings import Settings
+
+MANIFEST: Final = "hosts/beets/config.yaml"
+AUTO: Final = {"no": (), "moods": ("moods",), "stems": ("stems",), "yes": ("moods", "stems")}
+"""What an import does, by the word of the setting; labels first, as they change the file that is separated."""
+
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@functools.cache
+def read_manifest() -> dict[str, Any]:
+    """Return the shipped configuration: our section, and beets' own ``ignore``."""
+    from plugin_core.manifests import manifest
+
+    found: dict[str, Any] = yaml.load(manifest(MANIFEST).read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 - a safe one, in C where there is one
+    return found
+
+
+def defaults() -> dict[str, Any]:
+    """Return the defaults of our section."""
+    section: dict[str, Any] = read_manifest()["stembridge"]
+    return section
+
+
+def services() -> dict[str, tuple[str, ...]]:
+    """Return the sections of the core's settings that can be written in beets' configuration, with their keys."""
+    return {name: tuple(value) for name, value in defaults().items() if isinstance(value, dict) and name != "policies"}
+
+
+def redact(config: Subview) -> None:
+    """Keep secrets out of ``beet config``."""
+    for section, keys in services().items():
+        for key in keys:
+            config[section][key].redact = True
+
+
+def read_auto(config: Subview) -> tuple[str, ...]:
+    """Return what an import does.
+
+    Raises:
+        UserError: the setting is none of its words.
+    """
+    value = config["auto"].get()
+    word = {False: "no", True: "yes"}.get(value, value) if isinstance(value, bool) else value
+    if word in AUTO:
+        return AUTO[word]
+    raise UserError(f"stembridge.auto is {value!r}; it is one of {', '.join(AUTO)}")
+
+
+def overlay(config: Subview, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment with our section's accounts and folder below it: a variable wins over beets' file."""
+    found: dict[str, str] = {}
+    if home := config["home"].get(str):
+        found["STEMBRIDGE_HOME"] = home
+    for section, keys in services().items():
+        for key in keys:
+            if value := config[section][key].get(str):
+                found[f"STEMBRIDGE_{section}_{key}".upper()] = value
+    return found | dict(environ)
+
+
+def core_settings(config: Subview) -> Settings:
+    """Return the core's settings as they are for beets."""
+    from plugin_core.settings import Settings
+
+    return Settings(environ=overlay(config, os.environ))

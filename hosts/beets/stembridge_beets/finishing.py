@@ -1,0 +1,63 @@
+"""Doing what is noted on songs, whoever noted it: an import, or a run that was interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from plugin_core.model import Operation
+from stembridge_beets import moods_command, stems_command, todo
+from stembridge_beets.labels import is_labelled
+from stembridge_beets.places import read_place
+from stembridge_beets.running import Kind, Run, Words
+from stembridge_beets.tasks import Task, make_task
+
+if TYPE_CHECKING:
+    from beets.library import Item, Library
+    from beetsplug.stembridge import StembridgePlugin
+
+
+def finish(
+    plugin: StembridgePlugin, lib: Library, kind: str, marked: Sequence[tuple[Item, todo.Todo]], *, is_quiet: bool
+) -> Run:
+    """Do what is noted, without asking: it was asked for.
+
+    Raises:
+        UserError: nothing of it can be done.
+    """
+    done: Kind = moods_command.Labels(is_shown=not is_quiet) if kind == "moods" else stems_command.Stems()
+    words = Words(yes=True, quiet=is_quiet, threads=plugin.config["threads"].get(int))
+    run = Run(plugin, lib, done, words)
+    if marked:
+        run.do(_make_tasks(plugin, kind, marked))
+    return run
+
+
+def _make_tasks(plugin: StembridgePlugin, kind: str, marked: Sequence[tuple[Item, todo.Todo]]) -> list[Task]:
+    usual: Operation | None = None
+    tasks = []
+    for item, one in marked:
+        operation = one.operation
+        if operation is None:
+            usual = usual or _choose(plugin, kind)
+            operation = usual
+        if one.operation is None and _is_done(item, operation, kind):
+            todo.unmark(item, kind)
+            item.store()
+            continue
+        tasks.append(make_task(item, operation, force=one.force, write=one.write, job=one.job))
+    return tasks
+
+
+def _choose(plugin: StembridgePlugin, kind: str) -> Operation:
+    return moods_command.choose_tagging(plugin) if kind == "moods" else stems_command.choose_operation(plugin)
+
+
+def _is_done(item: Item, operation: Operation, kind: str) -> bool:
+    """Tell whether an imported song brought along what is to be made: one that was in the library before."""
+    if kind == "moods":
+        from plugin_core.model import Tagging
+
+        return isinstance(operation, Tagging) and is_labelled(item, operation)
+    place = read_place(item)
+    return place is not None and place.is_whole

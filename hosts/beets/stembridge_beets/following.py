@@ -1,0 +1,151 @@
+"""Stems go where their song goes: moved, copied or linked like it, never over anything that stands there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from plugin_core.model import show_path
+from stembridge_beets.places import SUFFIX, Place, read_place, write_place
+
+if TYPE_CHECKING:
+    from beets.library import Item
+
+_HIDDEN: Final = ".stembridge-"
+_LAST: Final = 9999
+
+
+class Song(msgspec.Struct, frozen=True):
+    """A song's old and new file."""
+
+    old: Path
+    new: Path
+
+    def rename(self, name: str) -> str:
+        """Return the name of a file or folder that begins with the song's old name, with its new one."""
+        rest = name.removeprefix(self.old.stem)
+        return self.new.stem + rest if rest != name and not rest[:1].isalnum() else name
+
+
+def follow_song(log: Any, item: Item, source: bytes, destination: bytes, how: str) -> None:
+    """Bring a song's stems after it, and remember where they are.
+
+    Whatever hinders this is told and hinders nothing else. The item is stored by beets, with its new path.
+
+    Args:
+        log: where to tell.
+        item: the song, which still has its old path.
+        source: the song's old file.
+        destination: its new file.
+        how: move, copy, link or hardlink.
+    """
+    song = Song(Path(os.fsdecode(source)), Path(os.fsdecode(destination)))
+    place = read_place(item) or find_beside(song.old)
+    if place is None or song.old == song.new or not place.folder.is_dir():
+        return
+    if place.folder.parent != song.old.parent and place.folder != song.old.parent:
+        # The user had them placed elsewhere; there they stay.
+        return
+    try:
+        moved = _bring_folder(place, song, how) if place.folder != song.old.parent else _bring_files(place, song, how)
+    except OSError as error:
+        log.warning("stems stay in {}: {}", show_path(place.folder), error.strerror or error)
+        return
+    if moved is not None:
+        write_place(item, moved)
+
+
+def find_beside(song: Path) -> Place | None:
+    """Return the stems that stand beside a song the library knows nothing of yet; None when it has none."""
+    folder = song.with_name(song.stem + SUFFIX)
+    if not folder.is_dir():
+        return None
+    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+    return Place(folder, tuple(files)) if files else None
+
+
+def _bring_folder(place: Place, song: Song, how: str) -> Place:
+    target = _free(song.new.parent / song.rename(place.folder.name))
+    if how == "move":
+        _move_folder(place.folder, target)
+    else:
+        with _hidden_beside(target) as hidden:
+            shutil.copytree(place.folder, hidden, copy_function=_HOW[how], symlinks=True)
+            hidden.rename(target)
+    files = []
+    for file in place.files:
+        there = target / file.relative_to(place.folder)
+        renamed = there.with_name(song.rename(there.name))
+        if there != renamed and there.exists() and not os.path.lexists(renamed):
+            there.rename(renamed)
+            there = renamed
+        files.append(there)
+    return Place(target, tuple(files))
+
+
+def _move_folder(folder: Path, target: Path) -> None:
+    try:
+        folder.rename(target)
+    except OSError:
+        # Another file system: whole and under its name before the old one goes.
+        with _hidden_beside(target) as hidden:
+            shutil.copytree(folder, hidden, symlinks=True)
+            hidden.rename(target)
+        shutil.rmtree(folder)
+
+
+def _bring_files(place: Place, song: Song, how: str) -> Place | None:
+    """Bring stems that lie in the song's own folder, among others."""
+    pairs = [(file, song.new.parent / song.rename(file.name)) for file in place.files if file.exists()]
+    if all(old == new for old, new in pairs):
+        return None
+    pairs = [(old, new if old == new else _free(new)) for old, new in pairs]
+    for old, new in pairs:
+        if old != new:
+            _HOW[how](str(old), str(new))
+    return Place(song.new.parent, tuple(new for _, new in pairs))
+
+
+@contextlib.contextmanager
+def _hidden_beside(target: Path) -> Iterator[Path]:
+    hidden = target.with_name(f"{_HIDDEN}{secrets.token_hex(6)}")
+    try:
+        yield hidden
+    except OSError:
+        shutil.rmtree(hidden, ignore_errors=True)
+        raise
+
+
+def _free(path: Path) -> Path:
+    """Return the path, or the first numbered neighbour of it that nothing stands at."""
+    stem, ending = (path.name.removesuffix(SUFFIX), SUFFIX) if path.name.endswith(SUFFIX) else (path.stem, path.suffix)
+    for number in range(1, _LAST):
+        free = path if number == 1 else path.with_name(f"{stem} ({number}){ending}")
+        if not os.path.lexists(free):
+            return free
+    raise FileExistsError(f"{show_path(path)} and all its neighbours are taken")
+
+
+def _link(source: str, target: str) -> str:
+    Path(target).symlink_to(source)
+    return target
+
+
+def _hardlink(source: str, target: str) -> str:
+    os.link(source, target)
+    return target
+
+
+_HOW: Final[dict[str, Callable[[str, str], Any]]] = {
+    "move": shutil.move,
+    "copy": shutil.copy2,
+    "link": _link,
+    "hardlink": _hardlink,
+}

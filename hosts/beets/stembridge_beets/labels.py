@@ -1,0 +1,149 @@
+"""From labels to the fields of an item, by policy, and back again.
+
+What stood in a field before stands in ``labels_undo``, beside what was written: labelling anew starts from there, and
+``--undo`` puts it back, both only where nobody has changed the field since.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import mediafile
+
+from plugin_core.model import Label, Tagging
+from plugin_core.tags.labelling import decide
+from stembridge_beets.media_fields import DIMENSIONS, FIELD_OF, IS_FILE_READ, LISTS, probability_field
+from stembridge_beets.tasks import path_of
+
+if TYPE_CHECKING:
+    from beets.library import Item
+
+SCALARS: Final = frozenset({"language"})
+UNDO: Final = "labels_undo"
+FIELDS: Final = tuple(FIELD_OF.get(dimension, dimension) for dimension in DIMENSIONS)
+"""The fields that stand in files."""
+
+Values = tuple[str, ...]
+History = dict[str, tuple[Values, Values]]
+"""By dimension, what stood there before and what was written."""
+
+
+def put_labels(item: Item, labels: Sequence[Label], wish: Tagging) -> dict[str, str]:
+    """Set the fields of an item; whoever calls writes and stores it.
+
+    Returns:
+        Why nothing was written, by dimension, in words for people.
+    """
+    history = read_history(item)
+    wanted = wish.dimensions or DIMENSIONS
+    before = {name: _before(item, name, history) for name in wanted}
+    decision = decide(labels, wish, before)
+    for name in wanted:
+        values = _fit(name, decision.fields.get(name, before[name]))
+        _set(item, name, values)
+        history.pop(name, None)
+        if values != before[name]:
+            history[name] = (before[name], values)
+    _put_probabilities(item, labels, wanted)
+    item["labels_provider"] = wish.provider
+    item["labels_dimensions"] = sorted({*(item.get("labels_dimensions", with_album=False) or ()), *wanted})
+    _write_history(item, history)
+    return decision.left
+
+
+def take_back(item: Item) -> list[str]:
+    """Put back what stood in the fields before; whoever calls writes and stores the item, then calls ``tidy``.
+
+    Returns:
+        The dimensions that keep their values, since somebody has changed them.
+    """
+    changed = []
+    for name, (before, after) in read_history(item).items():
+        if get_values(item, name) == after:
+            _set(item, name, before)
+        else:
+            changed.append(name)
+    return changed
+
+
+def tidy(item: Item) -> None:
+    """Take off an item what labelling left beside the labels, and the fields that are empty again."""
+    ours = {probability_field(name) for name in DIMENSIONS} | {"labels_provider", "labels_dimensions", UNDO}
+    for name in ours | {name for name in LISTS if not get_values(item, name)}:
+        if name in item.keys(with_album=False):
+            del item[name]
+
+
+def get_values(item: Item, dimension: str) -> Values:
+    """Return what stands in a dimension's field in the library."""
+    value: Any = item.get(FIELD_OF.get(dimension, dimension), with_album=False)
+    if not value:
+        return ()
+    return (str(value),) if isinstance(value, str) else tuple(str(one) for one in value)
+
+
+def read_history(item: Item) -> History:
+    """Return what was written into an item, and over what; nothing where that cannot be read."""
+    try:
+        found = json.loads(str(item.get(UNDO, with_album=False) or "{}"))
+        return {name: (tuple(before), tuple(after)) for name, (before, after) in found.items() if name in DIMENSIONS}
+    except (ValueError, TypeError, AttributeError):
+        return {}
+
+
+def is_labelled(item: Item, wish: Tagging) -> bool:
+    """Tell whether labelling could add nothing: it was done, or every field is full and is not to be changed."""
+    wanted = wish.dimensions or DIMENSIONS
+    if set(wanted) <= set(item.get("labels_dimensions", with_album=False) or ()):
+        return True
+    policies = {wish.policies.get(name, wish.policy) for name in wanted}
+    return policies == {"fill"} and all(get_values(item, name) for name in wanted)
+
+
+def _write_history(item: Item, history: History) -> None:
+    item[UNDO] = json.dumps(history, ensure_ascii=False, separators=(",", ":"))
+
+
+def _before(item: Item, dimension: str, history: Mapping[str, tuple[Values, Values]]) -> Values:
+    """Return what stood in a field before we ever wrote it."""
+    values = get_values(item, dimension)
+    before, after = history.get(dimension, ((), None))
+    if after is not None and values == after:
+        return before
+    if not values and dimension in LISTS and not IS_FILE_READ:
+        return _read_file(item, dimension)
+    return values
+
+
+def _read_file(item: Item, field: str) -> Values:
+    """Return what stands in the file, where beets does not read it into the library."""
+    try:
+        found = getattr(mediafile.MediaFile(path_of(item)), field)
+    except mediafile.UnreadableFileError:
+        # Writing it will say so.
+        return ()
+    return tuple(str(one) for one in found or ())
+
+
+def _fit(dimension: str, values: Values) -> Values:
+    """Return what the field can hold: the first value, which is what stood there already, where it is no list."""
+    return values[:1] if dimension in SCALARS else values
+
+
+def _set(item: Item, dimension: str, values: Values) -> None:
+    if values == get_values(item, dimension):
+        return
+    value: Any = "".join(values[:1]) if dimension in SCALARS else list(values)
+    item[FIELD_OF.get(dimension, dimension)] = value
+
+
+def _put_probabilities(item: Item, labels: Sequence[Label], wanted: Sequence[str]) -> None:
+    for name in wanted:
+        known = [one.probability for one in labels if one.dimension == name and one.probability is not None]
+        field = probability_field(name)
+        if known:
+            item[field] = max(known)
+        elif field in item.keys(with_album=False):
+            del item[field]

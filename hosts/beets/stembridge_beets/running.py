@@ -1,0 +1,229 @@
+"""One run over songs of the library: plan, ask, note, work, take over what comes. Every command goes through here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NoReturn, Protocol
+
+import msgspec
+from beets import plugins, ui
+
+from plugin_core.cli.display.throttle import Troubles
+from plugin_core.cli.display.words import clean, describe_problem, describe_wait, plural
+from plugin_core.cli.offers import describe_offer, describe_price
+from plugin_core.errors import StembridgeError
+from plugin_core.model import Job, JobState
+from stembridge_beets import todo
+from stembridge_beets.configuration import core_settings
+from stembridge_beets.core_thread import CoreThread
+from stembridge_beets.errors import UserError
+from stembridge_beets.interrupts import stop_on_signals
+from stembridge_beets.progress import Progress
+from stembridge_beets.tasks import Added, Changed, Event, Ready, Refused, Task
+
+if TYPE_CHECKING:
+    from beets.library import Item, Library
+    from beetsplug.stembridge import StembridgePlugin
+
+
+class Words(msgspec.Struct, frozen=True, kw_only=True):
+    """What the options of a run say."""
+
+    pretend: bool = False
+    quiet: bool = False
+    yes: bool = False
+    threads: int = 0
+
+
+class Kind(Protocol):
+    """One kind of work: stems or labels."""
+
+    name: str
+    """``stems`` or ``moods``."""
+    verb: str
+    """What is asked: "separate"."""
+
+    def apply(self, item: Item, job: Job, write: bool | None) -> str:
+        """Take a finished job over into the library and say in words what came of it.
+
+        Raises:
+            UserError: it stands in the library, but not in the file.
+        """
+        ...
+
+
+class Run:
+    """One run.
+
+    Args:
+        plugin: configuration and messages.
+        lib: the library.
+        kind: stems or labels.
+        words: what the options say.
+    """
+
+    def __init__(self, plugin: StembridgePlugin, lib: Library, kind: Kind, words: Words) -> None:
+        self._plugin = plugin
+        self._lib = lib
+        self._kind = kind
+        self._words = words
+        self._troubles = Troubles()
+        self._progress = Progress(0)
+        self.done = self.failed = self.left = 0
+        """Songs that are done, that are not, and that ``resume`` goes on with."""
+
+    def do(self, tasks: Sequence[Task]) -> None:
+        """Do the tasks.
+
+        Raises:
+            UserError: nothing can be done at all: an option, the account, or an answer that is missing.
+        """
+        if not tasks:
+            return
+        self._progress = Progress(len(tasks))
+        try:
+            with self._open() as core:
+                self._do(core, tasks)
+        except StembridgeError as error:
+            raise UserError(clean(str(error))) from error
+        finally:
+            self._progress.clear()
+
+    def _open(self) -> CoreThread:
+        config = self._plugin.config
+        threads = self._words.threads
+        return CoreThread(core_settings(config), threads=threads, tries=max(1, config["tries"].get(int)))
+
+    def _do(self, core: CoreThread, tasks: Sequence[Task]) -> None:
+        ready, refused = core.plan(tasks, self._progress.look)
+        self._progress.clear()
+        for one in refused:
+            self._refuse(one)
+        if not ready:
+            return
+        self._tell_plan(ready)
+        if self._words.pretend or not self._is_granted(ready):
+            return
+        self._mark(ready)
+        self._progress.count = len(ready)
+        with stop_on_signals(core.stop):
+            for event in core.work(ready):
+                self._take(event)
+        self.left = len(ready) + len(refused) - self.done - self.failed
+
+    def _tell_plan(self, ready: Sequence[Ready]) -> None:
+        if self._words.pretend:
+            for one in ready:
+                for line in describe_offer(one.offer):
+                    ui.print_(line)
+        if not self._words.quiet or self._words.pretend:
+            price = describe_price([one.offer for one in ready])
+            ui.print_(f"{self._kind.verb} {plural(len(ready), 'track')}" + (f": {price}" if price else ""))
+
+    def _is_granted(self, ready: Sequence[Ready]) -> bool:
+        if self._words.yes:
+            return True
+        if not sys.stdin.isatty():
+            raise UserError("nobody can be asked whether to go on: standard input is no terminal; add -y")
+        price = describe_price([one.offer for one in ready])
+        what = f"{self._kind.verb} {plural(len(ready), 'track')}" + (f" ({price})" if price else "")
+        return ui.input_yn(f"{what}? (Y/n)")
+
+    def _mark(self, ready: Sequence[Ready]) -> None:
+        marked = []
+        for one in ready:
+            item = self._lib.get_item(one.task.item_id)
+            if item is not None:
+                marked.append((item, self._todo(one.task, one.task.job)))
+        todo.mark(marked, self._lib, self._kind.name)
+
+    def _todo(self, task: Task, job: str) -> todo.Todo:
+        return todo.Todo(operation=task.operation, force=task.force, write=task.write, job=job)
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case Refused():
+                self._refuse(event)
+            case Added(task, job):
+                if task.job != job.id and job.state is not JobState.DONE:
+                    self._note_job(task, job)
+            case Changed(task, job):
+                self._change(task, job)
+
+    def _note_job(self, task: Task, job: Job) -> None:
+        """Remember the job: found by it, it is not bought again when it was forced, or when its file has changed."""
+        item = self._lib.get_item(task.item_id)
+        if item is not None:
+            todo.mark([(item, self._todo(task, job.id))], self._lib, self._kind.name)
+
+    def _change(self, task: Task, job: Job) -> None:
+        self._progress.note(job, task.name)
+        if self._troubles.is_new(job):
+            self._say(self._plugin.log.warning, task, describe_wait(job))
+        if not job.state.is_settled:
+            return
+        if job.state is JobState.DONE:
+            self._finish(task, job)
+        else:
+            self._fail(task, f"{job.state}: {describe_problem(job)}", keep=job.state is JobState.UNCONFIRMED)
+
+    def _finish(self, task: Task, job: Job) -> None:
+        item = self._lib.get_item(task.item_id)
+        if item is None:
+            self._fail(task, "is no longer in the library; what was made stays where it is")
+            return
+        self._progress.clear()
+        try:
+            told = self._kind.apply(item, job, task.write)
+        except UserError as error:
+            self._fail(task, str(error), keep=True)
+            return
+        self.done += 1
+        if not self._words.quiet:
+            ui.print_(f"{task.name}: {told}")
+        for note in job.notes:
+            self._say(self._plugin.log.info, task, note)
+
+    def _refuse(self, refused: Refused) -> None:
+        self._fail(refused.task, str(refused.error))
+
+    def _fail(self, task: Task, text: str, *, keep: bool = False) -> None:
+        """Tell what went wrong with one song; unless its result is to be had, ``resume`` leaves it alone."""
+        self.failed += 1
+        self._say(self._plugin.log.error, task, text)
+        item = None if keep or self._words.pretend else self._lib.get_item(task.item_id)
+        if item is not None and todo.read(item, self._kind.name) is not None:
+            todo.unmark(item, self._kind.name)
+            item.store()
+
+    def _say(self, write: Callable[..., None], task: Task, text: str) -> None:
+        self._progress.clear()
+        write("{}: {}", task.name, clean(text))
+
+
+def end(lib: Library, runs: Sequence[Run]) -> None:
+    """End a command: with an error, when not all went well.
+
+    Raises:
+        UserError: some songs failed, or are left for ``resume``.
+    """
+    failed, left = sum(run.failed for run in runs), sum(run.left for run in runs)
+    told = []
+    if failed:
+        told.append(f"{plural(failed, 'track')} failed")
+    if left:
+        told.append(f"{plural(left, 'track')} unfinished, go on with: beet stembridge resume")
+    if told:
+        fail(lib, "; ".join(told))
+
+
+def fail(lib: Library, text: str) -> NoReturn:
+    """End a command that changed the library with an error.
+
+    Raises:
+        UserError: always.
+    """
+    # Beets tells plugins that a command is over only where no error ended it; playlists would miss what was done.
+    plugins.send("cli_exit", lib=lib)
+    raise UserError(text)

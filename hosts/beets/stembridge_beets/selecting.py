@@ -1,0 +1,40 @@
+"""From the words of a command to songs and ways of working."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from stembridge_beets.errors import UserError
+from stembridge_beets.running import Words
+
+if TYPE_CHECKING:
+    from beets.library import Item, Library
+    from beetsplug.stembridge import StembridgePlugin
+
+    from stembridge_beets.options import RunOptions
+
+
+def select_items(lib: Library, args: Sequence[str], *, is_album: bool) -> list[Item]:
+    """Return the songs that match a query, each once.
+
+    Raises:
+        UserError: nothing matches.
+    """
+    query = list(args)
+    found = [item for album in lib.albums(query) for item in album.items()] if is_album else list(lib.items(query))
+    if not found:
+        raise UserError(f"no {'album' if is_album else 'track'} matches {' '.join(query) or 'in this library'}")
+    return list({item.id: item for item in found}.values())
+
+
+def read_words(plugin: StembridgePlugin, opts: RunOptions) -> Words:
+    """Return how a command is to work.
+
+    Raises:
+        UserError: a number of threads that is none.
+    """
+    threads = plugin.config["threads"].get(int) if opts.threads is None else opts.threads
+    if threads < 0 or (opts.threads is not None and threads == 0):
+        raise UserError(f"{threads} threads do nothing; leave -t out for as many as the service allows")
+    return Words(pretend=opts.pretend, quiet=opts.quiet, yes=opts.yes, threads=threads)

@@ -1,0 +1,118 @@
+"""``beet stems``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from beets import ui
+
+from plugin_core.cli.display.words import plural
+from plugin_core.cli.options import Choices
+from plugin_core.cli.wishes import choose_operations
+from plugin_core.errors import StembridgeError
+from plugin_core.model import Job, Operation, Separation
+from plugin_core.preferences import SeparateSettings
+from plugin_core.presets import find_preset
+from stembridge_beets import checking, todo
+from stembridge_beets.configuration import core_settings
+from stembridge_beets.errors import UserError
+from stembridge_beets.places import Place, common_folder, read_place, write_place
+from stembridge_beets.running import Run, end
+from stembridge_beets.selecting import read_words, select_items
+from stembridge_beets.tasks import Task, make_task, name_item
+
+if TYPE_CHECKING:
+    from beets.library import Item, Library
+    from beetsplug.stembridge import StembridgePlugin
+
+    from plugin_core.settings import Settings
+    from stembridge_beets.options import StemsOptions
+
+
+class Stems:
+    """Separations, as beets takes them over."""
+
+    name = "stems"
+    verb = "separate"
+
+    def apply(self, item: Item, job: Job, write: bool | None) -> str:  # noqa: ARG002 - stems stand in no tag
+        """Remember the stems of a finished job."""
+        files = tuple(stem.path for stem in job.stems)
+        write_place(item, Place(common_folder(files), files))
+        item["stems"] = [stem.name for stem in job.stems]
+        item["stems_provider"] = job.operation.provider
+        item["stems_model"] = job.operation.model if isinstance(job.operation, Separation) else ""
+        item["stems_job"] = job.id
+        todo.unmark(item, self.name)
+        item.store()
+        return ", ".join(stem.name for stem in job.stems)
+
+
+def run_stems(plugin: StembridgePlugin, lib: Library, opts: StemsOptions, args: list[str]) -> None:
+    """Do what ``beet stems`` was asked.
+
+    Raises:
+        UserError: it cannot be done, or not for every song.
+    """
+    if opts.check:
+        checking.check(plugin, lib, args, is_album=opts.album)
+        return
+    checking.warn_of_ignore(plugin)
+    items = select_items(lib, args, is_album=opts.album)
+    operation = choose_operation(plugin, opts.preset, opts.provider, opts.model)
+    run = Run(plugin, lib, Stems(), read_words(plugin, opts))
+    run.do(make_tasks(items, operation, is_forced=opts.force, is_quiet=opts.quiet))
+    end(lib, [run])
+
+
+def make_tasks(items: Sequence[Item], operation: Operation, *, is_forced: bool, is_quiet: bool) -> list[Task]:
+    """Return what is to be done, and name the songs that have stems already."""
+    tasks = []
+    for item in items:
+        place = None if is_forced else read_place(item)
+        if place is not None and place.is_whole:
+            if not is_quiet:
+                ui.print_(f"{name_item(item)}: has stems")
+        else:
+            tasks.append(make_task(item, operation, force=is_forced))
+    return tasks
+
+
+def choose_operation(
+    plugin: StembridgePlugin, preset: str | None = None, provider: str | None = None, model: str | None = None
+) -> Operation:
+    """Return the separation that is meant: option before beets' configuration before stembridge's own.
+
+    Raises:
+        UserError: no such preset, or one that is more than one separation.
+    """
+    config, settings = plugin.config, core_settings(plugin.config)
+    try:
+        usual = settings.section("separate", SeparateSettings)
+        own = config["preset"].get(str) or ("" if config["provider"].get(str) else usual.preset)
+        name = preset if preset is not None else "" if provider else own
+        choices = Choices(
+            provider=provider or config["provider"].get(str) or None,
+            model=model or ("" if provider else config["model"].get(str)) or None,
+        )
+        operations = choose_operations(choices, find_preset(settings, name) if name else None, usual)
+        _check_provider(settings, operations)
+    except StembridgeError as error:
+        raise UserError(str(error)) from error
+    separations = [one for one in operations if isinstance(one, Separation)]
+    if len(separations) != 1:
+        raise UserError(f"preset {name!r} has {plural(len(separations), 'separation')}; beets does one a song")
+    if len(operations) > 1:
+        plugin.log.warning("preset {!r} labels as well; that is for beet moods", name)
+    return separations[0]
+
+
+def _check_provider(settings: Settings, operations: Sequence[Operation]) -> None:
+    """Tell of a misspelt provider before hours of music are read."""
+    from plugin_core.session import Session
+
+    with Session(settings) as session:
+        for one in operations:
+            if isinstance(one, Separation):
+                session.separator(one.provider)

@@ -1,0 +1,104 @@
+"""What goes wrong is one line for each song; the rest goes on, and the exit status tells."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from tests.hosts.beets.library import Beets
+
+
+def lines(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line]
+
+
+def test_a_vanished_file(three: Beets) -> None:
+    (three.music / "Artist" / "Two.flac").unlink()
+    outcome = three.run("stems", "-y")
+    assert outcome.code == 1
+    assert len(three.values("title", "stems:vocals")) == 2
+    assert "Two.flac does not exist" in outcome.err
+    assert lines(outcome.err)[-1] == "error: 1 track failed"
+    assert len(lines(outcome.err)) == 2
+
+
+def test_a_file_that_is_no_audio(three: Beets) -> None:
+    (three.music / "Artist" / "Two.flac").write_bytes(b"nothing to hear")
+    outcome = three.run("stems", "-y")
+    assert outcome.code == 1
+    assert len(lines(outcome.err)) == 2
+    assert len(three.values("title", "stems:vocals")) == 2
+
+
+def test_no_credits(three: Beets) -> None:
+    outcome = three.run("stems", "-y", environ={"MOOD": "broke"})
+    assert outcome.code == 1
+    assert outcome.err.count("no credits are left; buy some") == 3
+    assert lines(outcome.err)[-1] == "error: 3 tracks failed"
+    assert three.values("title", "stems_todo::.") == []
+
+
+def test_a_service_that_is_down_leaves_the_rest_to_resume(three: Beets) -> None:
+    outcome = three.run("stems", "-y", environ={"MOOD": "down"})
+    assert outcome.code == 1
+    assert outcome.err.count("the ledger does not answer") == 3
+    assert lines(outcome.err)[-1] == "error: 3 tracks unfinished, go on with: beet stembridge resume"
+    assert three.do("stembridge", "status").out.count("stems: ") == 3
+
+    assert three.do("stembridge", "resume").out.count("vocals, instrumental") == 3
+    assert three.do("stembridge").out == "nothing is left to be done\n"
+    assert len(three.bought()) == 3
+
+
+def test_a_song_that_leaves_the_library_meanwhile(three: Beets) -> None:
+    three.run("stems", "-y", environ={"MOOD": "down"})
+    three.do("rm", "-f", "title:One")
+    three.do("stembridge", "resume")
+    assert len(three.values("title", "stems:vocals")) == 2
+
+
+def test_a_note_that_cannot_be_read_is_done_as_the_settings_say(three: Beets) -> None:
+    three.run("stems", "-y", environ={"MOOD": "down"})
+    with sqlite3.connect(three.root / "library.db") as library:
+        library.execute("UPDATE item_attributes SET value='{' WHERE key='stems_todo'")
+    three.do("stembridge", "resume")
+    assert len(three.values("title", "stems:vocals")) == 3
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ({"auto": "sometimes"}, "stembridge.auto is 'sometimes'"),
+        ({"policy": "fil"}, "did you mean 'fill'?"),
+        ({"dimensions": ["moods"]}, "did you mean 'mood'?"),
+        ({"min_probability": 7}, "is no probability"),
+    ],
+    ids=["auto", "policy", "dimension", "probability"],
+)
+def test_a_wrong_setting_is_told_by_the_command_that_needs_it(
+    three: Beets, section: dict[str, object], told: str
+) -> None:
+    three.configure(section)
+    three.do("ls")
+    words = ("import", "-q", "-A", str(three.inbox)) if "auto" in section else ("moods", "-y")
+    outcome = three.run(*words)
+    assert told in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_a_missing_account_hinders_no_other_command(three: Beets) -> None:
+    three.do("ls")
+    outcome = three.run("moods", "-y")
+    assert outcome.code == 1
+    assert "MediaX needs an account" in outcome.err
+    assert len(lines(outcome.err)) == 1
+
+
+def test_a_broken_settings_file_of_the_core_is_named(three: Beets) -> None:
+    (three.home / "config.toml").write_text("[stems\n", encoding="utf-8")
+    three.do("ls")
+    outcome = three.run("stems", "-y")
+    assert outcome.code == 1
+    assert "config.toml, line 1" in outcome.err
+    assert "Traceback" not in outcome.err

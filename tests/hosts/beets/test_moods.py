@@ -1,0 +1,253 @@
+"""``beet moods``: labels through MediaX into beets' fields, and by them into files."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import mutagen
+import pytest
+
+from tests.hosts.beets.files import SUFFIXES, hash_sound, make_songs, read_labels, read_rest
+from tests.hosts.beets.library import Beets
+from tests.simulators.mediax import SECRET_ID, SECRET_KEY, MediaxSimulator
+
+LABELS = {
+    "mood": ["Calm"],
+    "genre": ["Rock"],
+    "language": ["cmn"],
+    "scene": ["开车"],
+    "vocal": ["Vocal"],
+    "bgm": ["非BGM"],
+    "intensity": ["Intense"],
+}
+FIELD = {"genre": "genres"}
+
+
+@pytest.fixture
+def service() -> Iterator[MediaxSimulator]:
+    with MediaxSimulator(walk=(3,), fetches=False) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def listener(beets: Beets, service: MediaxSimulator) -> Beets:
+    """Return a beets with an account at the service."""
+    beets.environ |= {
+        "STEMBRIDGE_MEDIAX_BASE_URL": service.url,
+        "STEMBRIDGE_MEDIAX_SECRET_ID": SECRET_ID,
+        "STEMBRIDGE_MEDIAX_SECRET_KEY": SECRET_KEY,
+    }
+    return beets
+
+
+def import_songs(beets: Beets, *suffixes: str) -> None:
+    make_songs(beets.inbox, suffixes or SUFFIXES)
+    beets.do("import", "-q", "-A", "-s", str(beets.inbox))
+
+
+def in_library(beets: Beets, title: str) -> dict[str, list[str]]:
+    """Return the labels that beets knows of a song."""
+    return library(beets)[title]
+
+
+def library(beets: Beets) -> dict[str, dict[str, list[str]]]:
+    """Return the labels that beets knows, by title."""
+    fields = ["title", *(FIELD.get(name, name) for name in LABELS)]
+    found = {}
+    for line in beets.values("\t$".join(fields)):
+        title, *told = line.split("\t")
+        # Beets writes the name of a field that a song does not have.
+        known = {name: text for name, text in zip(LABELS, told, strict=True) if text and not text.startswith("$")}
+        found[title] = {name: text.split("; ") for name, text in known.items()}
+    return found
+
+
+def is_id3v23(path: Path) -> bool:
+    audio = mutagen.File(path)
+    return getattr(getattr(audio, "tags", None), "version", (2, 4, 0))[:2] == (2, 3)
+
+
+def paths(beets: Beets) -> dict[str, Path]:
+    told = beets.do("ls", "-f", "$title\t$path").out.splitlines()
+    return {title: Path(path) for title, _, path in (line.partition("\t") for line in told) if title in SUFFIXES}
+
+
+@pytest.mark.parametrize("id3v23", [False, True], ids=["v2.4", "v2.3"])
+def test_the_whole_chain(listener: Beets, service: MediaxSimulator, id3v23: bool) -> None:
+    """Values in database and file agree after each step, and nothing else changes."""
+    suffixes = SUFFIXES if not id3v23 else ("mp3", "aiff")
+    listener.configure(id3v23=id3v23)
+    import_songs(listener, *suffixes)
+    # What beets itself writes when it first writes a file shall be there before.
+    listener.do("write", "-f")
+    sounds = {title: hash_sound(path) for title, path in paths(listener).items()}
+    rest = {title: read_rest(path) for title, path in paths(listener).items()}
+
+    def agree(labels: dict[str, list[str]], *, changed: tuple[str, ...] = ()) -> None:
+        found, known = paths(listener), library(listener)
+        assert set(found) == set(suffixes)
+        for title, path in found.items():
+            joined = {name: ["/".join(values)] for name, values in labels.items()}
+            assert read_labels(path) == (joined if is_id3v23(path) else labels), title
+            assert known[title] == labels, title
+            assert hash_sound(path) == sounds[title], title
+            others = {key: value for key, value in read_rest(path).items() if key not in changed}
+            assert others == {key: value for key, value in rest[title].items() if key not in changed}, title
+
+    listener.do("moods", "-y")
+    assert service.created == len(suffixes)
+    agree(LABELS)
+    listener.do("write")
+    listener.do("write", "-f")
+    agree(LABELS)
+    listener.do("update")
+    agree(LABELS)
+    # Beets itself reads back genres that ID3v2.3 joined as one.
+    genres = ["Folk"] if id3v23 else ["Rock", "Folk"]
+    more = {**LABELS, "mood": ["Dark", "Slow"], "genre": genres}
+    listener.do("modify", "-y", "mood=Dark; Slow", f"genres={'; '.join(genres)}")
+    listener.do("write", "-f")
+    agree(more)
+    for path in paths(listener).values():
+        path.touch()
+    listener.do("update")
+    agree(more)
+    listener.do("modify", "-y", "albumartist=Other", "artist=Other")
+    rest = {title: read_rest(path) for title, path in paths(listener).items()}
+    listener.do("move")
+    assert all(path.parent.name == "Other" for path in paths(listener).values())
+    agree(more)
+    listener.do("scrub")
+    agree(
+        more, changed=tuple({key for each in rest.values() for key in each if "encod" in key.lower() or key == "TSSE"})
+    )
+    listener.do("convert", "-y", "-f", "ogg", "title:=mp3")
+    (converted,) = (listener.root / "converted").rglob("*.ogg")
+    assert read_labels(converted) == more
+    assert service.created == len(suffixes)
+
+
+def test_changes_are_shown_and_labelled_songs_passed_over(listener: Beets, service: MediaxSimulator) -> None:
+    import_songs(listener, "flac", "mp3")
+    outcome = listener.do("moods", "-y")
+    assert "mood:" in outcome.out
+    assert outcome.out.count("Calm; Rock; cmn") == 2
+    assert listener.do("moods", "-y").out.count("is labelled") == 2
+    assert listener.do("moods", "-y", "-q").out == ""
+    assert service.created == 2
+
+
+def test_queries_find_labels(listener: Beets) -> None:
+    import_songs(listener, "flac", "mp3")
+    listener.do("moods", "-y", "title:flac")
+    for query in ("mood:calm", "mood::^C", "mood_probability:0.8..", "labels_provider:mediax"):
+        assert listener.values("title", query) == ["flac"], query
+    assert listener.values("mood_probability", "title:flac") == ["0.871"]
+    assert listener.values("title", "mood:wild") == []
+
+
+def test_nothing_is_written_when_that_is_not_wanted(listener: Beets) -> None:
+    import_songs(listener, "flac")
+    before = paths(listener)["flac"].read_bytes()
+    listener.do("moods", "-y", "-W")
+    assert paths(listener)["flac"].read_bytes() == before
+    assert in_library(listener, "flac") == LABELS
+    listener.do("write", "-f")
+    assert read_labels(paths(listener)["flac"]) == LABELS
+
+
+def test_dimensions_and_pretending(listener: Beets, service: MediaxSimulator) -> None:
+    import_songs(listener, "flac")
+    library = (listener.root / "library.db").read_bytes()
+    assert "label mood" in listener.do("moods", "-p", "--dimensions", "mood").out
+    assert service.created == 0
+    assert (listener.root / "library.db").read_bytes() == library
+    listener.do("moods", "-y", "--dimensions", "mood")
+    assert in_library(listener, "flac") == {"mood": ["Calm"]}
+    listener.do("moods", "-y", "--dimensions", "mood,genre")
+    assert in_library(listener, "flac") == {"mood": ["Calm"], "genre": ["Rock"]}
+
+
+def test_undo(listener: Beets) -> None:
+    import_songs(listener)
+    listener.do("modify", "-y", "genres=Folk")
+    listener.do("write", "-f")
+    before = {title: (read_labels(path), read_rest(path)) for title, path in paths(listener).items()}
+    listener.configure({"policies": {"genre": "append"}})
+    listener.do("moods", "-y")
+    assert read_labels(paths(listener)["mp3"])["genre"] == ["Folk", "Rock"]
+    outcome = listener.do("moods", "--undo")
+    assert "mood" in outcome.out
+    assert {title: (read_labels(path), read_rest(path)) for title, path in paths(listener).items()} == before
+    assert listener.values("title", "labels_provider::.") == []
+    assert listener.values("title", "mood::.") == []
+    listener.do("update")
+    assert in_library(listener, "flac") == {"genre": ["Folk"]}
+    assert listener.do("moods", "--undo").out.count("nothing to undo") == len(SUFFIXES)
+
+
+def test_labels_that_files_bring_along_are_kept(listener: Beets) -> None:
+    """Also where beets does not read them into its library."""
+    make_songs(listener.inbox, ("flac",))
+    audio = mutagen.File(listener.inbox / "flac.flac")
+    assert audio is not None
+    audio["mood"] = ["Mine"]
+    audio.save()
+    listener.do("import", "-q", "-A", "-s", str(listener.inbox))
+    listener.do("moods", "-y")
+    assert read_labels(paths(listener)["flac"])["mood"] == ["Mine"]
+    assert read_labels(paths(listener)["flac"])["genre"] == ["Rock"]
+
+
+def test_a_file_that_cannot_be_written(listener: Beets, service: MediaxSimulator) -> None:
+    if shutil.which("setpriv") is None:
+        pytest.skip("setpriv is not here")
+    import_songs(listener, "flac", "mp3")
+    path = paths(listener)["mp3"]
+    path.chmod(0o444)
+    outcome = listener.run(
+        "moods", "-y", prefix=("setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override")
+    )
+    assert outcome.code == 1, outcome
+    assert "Traceback" not in outcome.err
+    assert "the labels stand in the library, not in the file" in outcome.err
+    assert read_labels(path) == {}
+    assert read_labels(paths(listener)["flac"]) == LABELS
+    path.chmod(0o644)
+    listener.do("stembridge", "resume")
+    assert read_labels(path) == LABELS
+    assert service.created == 2
+
+
+@pytest.mark.parametrize("auto", ["moods", "yes"])
+def test_an_import_labels_and_separates(listener: Beets, auto: str) -> None:
+    listener.configure({"auto": auto})
+    import_songs(listener, "flac", "wav")
+    for title, path in paths(listener).items():
+        assert read_labels(path) == in_library(listener, title) == LABELS
+    assert len(list(listener.music.rglob("*.stems"))) == (2 if auto == "yes" else 0)
+    assert listener.do("stembridge", "status").out == "nothing is left to be done\n"
+
+
+def test_a_wrong_key_is_one_line(listener: Beets) -> None:
+    import_songs(listener, "flac")
+    outcome = listener.run("moods", "-y", environ={"STEMBRIDGE_MEDIAX_SECRET_KEY": "wrong"})
+    assert outcome.code == 1
+    assert "Traceback" not in outcome.err
+    assert "secretId or secretKey" in outcome.err
+    assert len(outcome.err.splitlines()) == 2
+
+
+def test_accounts_in_beets_configuration(listener: Beets) -> None:
+    for name in ("STEMBRIDGE_MEDIAX_SECRET_ID", "STEMBRIDGE_MEDIAX_SECRET_KEY"):
+        del listener.environ[name]
+    listener.configure({"mediax": {"secret_id": SECRET_ID, "secret_key": SECRET_KEY}})
+    import_songs(listener, "flac")
+    listener.do("moods", "-y")
+    assert in_library(listener, "flac") == LABELS
+    told = listener.do("config").out
+    assert "REDACTED" in told
+    assert SECRET_KEY not in told
+    assert SECRET_KEY not in (listener.home / "jobs.sqlite3").read_bytes().decode("latin-1")

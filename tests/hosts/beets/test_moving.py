@@ -1,0 +1,143 @@
+"""Stems go where beets takes their song, and stay where it leaves it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.audio_files import write_song
+from tests.hosts.beets.conftest import tag
+from tests.hosts.beets.library import Beets
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
+
+
+def test_a_new_title_renames_folder_and_stems(three: Beets) -> None:
+    three.do("stems", "-y", "title:One")
+    three.do("modify", "-y", "title:One", "title=Eins")
+    folder = three.music / "Artist" / "Eins.stems"
+    assert names(folder) == ["Eins - Instrumental.flac", "Eins - Vocals.flac"]
+    assert three.values("stems_path", "title:Eins") == [str(folder)]
+    assert three.do("stems", "--check").code == 0
+
+
+def test_a_new_artist_takes_all_along_and_leaves_no_folder(three: Beets) -> None:
+    three.do("stems", "-y")
+    three.do("modify", "-y", "artist=Other")
+    assert names(three.music) == ["Other"]
+    assert names(three.music / "Other") == [
+        "One.flac",
+        "One.stems",
+        "Three.flac",
+        "Three.stems",
+        "Two.flac",
+        "Two.stems",
+    ]
+    assert three.do("stems", "--check").code == 0
+
+
+def test_a_folder_in_the_way_stays(three: Beets) -> None:
+    three.do("stems", "-y", "title:One")
+    mine = three.music / "Artist" / "Eins.stems" / "mine.txt"
+    mine.parent.mkdir()
+    mine.write_text("mine", encoding="utf-8")
+    three.do("modify", "-y", "title:One", "title=Eins")
+    assert names(mine.parent) == ["mine.txt"]
+    assert three.values("stems_path", "title:Eins") == [str(three.music / "Artist" / "Eins (2).stems")]
+
+
+def test_what_the_user_put_among_the_stems_comes_along_under_its_name(three: Beets) -> None:
+    three.do("stems", "-y", "title:One")
+    (three.music / "Artist" / "One.stems" / "One more.txt").write_text("mine", encoding="utf-8")
+    three.do("modify", "-y", "title:One", "title=Eins")
+    assert "One more.txt" in names(three.music / "Artist" / "Eins.stems")
+
+
+@pytest.mark.parametrize("delete", [(), ("-d",)], ids=["from-library", "file-too"])
+def test_removing_a_song_never_removes_stems(three: Beets, delete: tuple[str, ...]) -> None:
+    three.do("stems", "-y", "title:One")
+    three.do("rm", "-f", *delete, "title:One")
+    assert len(names(three.music / "Artist" / "One.stems")) == 2
+    assert "orphan" in three.run("stems", "--check").out
+
+
+def test_copies_have_stems_of_their_own(three: Beets) -> None:
+    three.do("stems", "-y", "title:One")
+    there = three.root / "there"
+    there.mkdir()
+    three.do("move", "-c", "-d", str(there), "title:One")
+    assert len(names(there / "Artist" / "One.stems")) == 2
+    assert len(names(three.music / "Artist" / "One.stems")) == 2
+    assert three.values("stems_path", "title:One") == [str(there / "Artist" / "One.stems")]
+
+
+@pytest.mark.parametrize("how", ["move", "copy", "link", "hardlink"])
+def test_imported_songs_bring_their_stems(beets: Beets, how: str) -> None:
+    song = write_song(beets.inbox / "raw.flac", 0.5)
+    tag(song, title="One", artist="Artist")
+    stems = beets.inbox / "raw.stems"
+    stems.mkdir()
+    write_song(stems / "raw - Vocals.flac", 0.5)
+    beets.configure(**{"import": {"copy": how == "copy", how: True, "autotag": False}})
+    beets.do("import", "-q", "-s", str(beets.inbox))
+
+    there = beets.music / "Artist" / "One.stems" / "One - Vocals.flac"
+    assert there.exists()
+    assert there.is_symlink() == (how == "link")
+    assert (stems / "raw - Vocals.flac").exists() == (how != "move")
+    assert beets.values("stems_path", "title:One") == [str(there.parent)]
+    assert beets.values("title") == ["One"]
+
+
+def test_following_can_be_switched_off(three: Beets) -> None:
+    three.do("stems", "-y", "title:One")
+    three.configure({"follow": False})
+    three.do("modify", "-y", "title:One", "title=Eins")
+    assert (three.music / "Artist" / "One.stems").is_dir()
+
+
+def test_stems_placed_elsewhere_stay_there(three: Beets) -> None:
+    preset = f'[presets.away]\noperations = [{{ kind = "separation", to = "{three.root}" }}]\n'
+    (three.home / "config.toml").write_text(preset, encoding="utf-8")
+    three.do("stems", "-y", "--preset", "away", "title:One")
+    folder = three.root / "One.stems"
+    three.do("modify", "-y", "title:One", "title=Eins")
+    assert len(names(folder)) == 2
+    assert three.values("stems_path", "title:Eins") == [str(folder)]
+
+
+def test_stems_beside_the_song_without_a_folder_follow_one_by_one(three: Beets) -> None:
+    (three.home / "config.toml").write_text('[stems]\ntemplate = "{name} - {stem}.{ext}"\n', encoding="utf-8")
+    three.do("stems", "-y", "title:One")
+    three.do("modify", "-y", "title:One", "title=Eins", "artist=Other")
+    assert names(three.music / "Other") == ["Eins - Instrumental.flac", "Eins - Vocals.flac", "Eins.flac"]
+    assert three.do("stems", "--check", "title:Eins").code == 0
+
+
+def test_a_library_moved_as_a_whole_still_has_its_stems(three: Beets) -> None:
+    three.do("stems", "-y")
+    bought = len(three.bought())
+    folder = three.music / "Artist"
+    stems = folder / "One.stems"
+    three.do("modify", "-y", "-M", "-W", "title:One", f"stems_path={three.root}/gone/One.stems")
+    assert stems.is_dir()
+    assert three.do("stems", "--check").code == 0
+    three.do("stems", "-y")
+    assert len(three.bought()) == bought
+
+
+def test_names_that_are_not_utf8(beets: Beets) -> None:
+    if os.name == "nt":
+        pytest.skip("file names are text there")
+    song = beets.inbox / os.fsdecode(b"\xff\xfe song.flac")
+    write_song(song, 0.5)
+    beets.configure(**{"import": {"copy": False, "autotag": False}})
+    beets.do("import", "-q", "-A", str(beets.inbox))
+    beets.do("stems", "-y")
+    assert beets.do("stems", "--check").code == 0
+    assert len(list(beets.inbox.iterdir())) == 2
+    assert beets.values("stems_path", "stems_path::.")[0].startswith("bytes:")

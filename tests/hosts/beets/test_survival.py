@@ -1,0 +1,113 @@
+"""A run that is killed goes on where it was: every song once, and library and files agree.
+
+``BEETS_SONGS`` makes the library larger; 1000 is the full size.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.audio_files import write_song
+from tests.hosts.beets.library import Beets
+
+SONGS = int(os.environ.get("BEETS_SONGS", "12"))
+
+
+def wait_for(is_so: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + 300
+    while not is_so():
+        assert process.poll() is None, "it ended too soon"
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def fill(beets: Beets, count: int) -> None:
+    """Import songs that differ in a tag, so that each is a job of its own."""
+    if count < 100:
+        # One song after the other, so that a kill half way comes half way.
+        beets.environ |= {"SLOTS": "1", "MOOD": "slow"}
+    from mutagen.flac import FLAC
+
+    first = write_song(beets.inbox / "0000.flac", 0.3)
+    for number in range(count):
+        path = beets.inbox / f"{number:04}.flac"
+        if number:
+            shutil.copy(first, path)
+        audio = FLAC(path)
+        audio["title"], audio["artist"] = f"Song {number:04}", "Artist"
+        audio.save()
+    beets.do("import", "-q", "-s", str(beets.inbox))
+
+
+def is_sound(library: Path) -> bool:
+    with sqlite3.connect(library) as connection:
+        return bool(connection.execute("PRAGMA integrity_check").fetchone() == ("ok",))
+
+
+@pytest.mark.parametrize("kills", [1, 3], ids=["once", "three-times"])
+def test_killed_and_resumed(beets: Beets, kills: int) -> None:
+    fill(beets, SONGS)
+    words = ["stems", "-y"]
+    for kill in range(1, kills + 1):
+        half = SONGS * kill // (kills + 1)
+        process = beets.start(*words)
+        wait_for(lambda: len(beets.bought()) >= half, process)  # noqa: B023 - called at once
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert len(beets.bought()) < SONGS, "the kill came too late to mean anything"
+        words = ["stembridge", "resume"]
+    beets.do("stembridge", "resume")
+
+    assert Counter(beets.bought()).most_common(1)[0][1] == 1
+    assert len(beets.bought()) == SONGS
+    assert len(beets.values("title", "stems:vocals")) == SONGS
+    assert beets.values("title", "stems_todo::.") == []
+    assert beets.do("stems", "--check").out == "all stems are where they belong\n"
+    assert len(list(beets.music.rglob("*.stems/*.flac"))) == 2 * SONGS
+    assert is_sound(beets.root / "library.db")
+
+
+def test_asked_again_instead_of_resumed(beets: Beets) -> None:
+    fill(beets, SONGS)
+    process = beets.start("stems", "-y")
+    wait_for(lambda: len(beets.bought()) >= SONGS // 2, process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    beets.do("stems", "-y")
+    assert len(beets.bought()) == len(set(beets.bought())) == SONGS
+    assert len(beets.values("title", "stems:vocals")) == SONGS
+
+
+def test_forced_songs_are_bought_once_more_and_no_more(beets: Beets) -> None:
+    fill(beets, SONGS)
+    beets.do("stems", "-y")
+    process = beets.start("stems", "-y", "-f")
+    wait_for(lambda: len(beets.bought()) >= SONGS * 3 // 2, process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    beets.do("stembridge", "resume")
+    assert set(Counter(beets.bought()).values()) == {2}
+    assert len(list(beets.music.rglob("*.stems"))) == SONGS
+
+
+def test_interrupted_by_the_user(beets: Beets) -> None:
+    fill(beets, SONGS)
+    process = beets.start("stems", "-y", "-t", "1", environ={"MOOD": "slow"})
+    wait_for(lambda: len(beets.bought()) >= 2, process)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert b"go on with: beet stembridge resume" in out
+    assert b"Traceback" not in out
+    beets.do("stembridge", "resume")
+    assert len(beets.bought()) == len(set(beets.bought())) == SONGS
