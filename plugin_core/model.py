@@ -7,16 +7,17 @@ This module imports nothing of ours.
 from __future__ import annotations
 
 import re
+import threading
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
 
-_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""Control characters, line ends and changes of writing direction: a file name may hold any of them."""
+STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Control characters, line ends and changes of writing direction: file names and services' words may hold them."""
 
 
 class JobState(StrEnum):
@@ -95,6 +96,16 @@ class Tagging(msgspec.Struct, frozen=True, kw_only=True, tag="tagging", tag_fiel
     labels: str = "en"
     policy: str = "fill"
     """``fill`` (only when empty), ``append`` or ``replace``."""
+    thresholds: dict[str, float] = {}
+    """By dimension, in place of ``min_probability``."""
+    policies: dict[str, str] = {}
+    """By dimension, in place of ``policy``."""
+    language_codes: str = "639-2"
+    """``639-2`` or ``639-3``; the latter tells Mandarin and Cantonese apart."""
+    provenance: bool = False
+    """Whether a field of its own says which job found what, with which probability."""
+    write: bool = True
+    """Whether the file's tags are written; a host that keeps tags itself only wants the labels."""
 
 
 Operation = Separation | Tagging
@@ -107,6 +118,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     stems: tuple[str, ...]
     credits_per_minute: float = 0.0
+    price: str = ""
+    """What is paid, in words, where the service has no credits: ``billed by Example Cloud``."""
     access: str = "everyone"
     """``everyone``, ``registered`` or ``premium``."""
     rating: float | None = None
@@ -169,6 +182,26 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
     """As the service says it."""
     english: str = ""
     probability: float | None = None
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tagging did to its source, and how to undo it. Fields have the names of ``plugin_core.tags.fields``."""
+
+    path: Path
+    """The file itself, where the source is a link to it."""
+    before: str
+    """SHA-256 of the file as it was read, hexadecimal."""
+    after: str
+    """SHA-256 of the file as it was put in place; the same as ``before`` when nothing was to be written."""
+    fields: dict[str, tuple[str, ...]] = {}
+    """What was written."""
+    previous: dict[str, tuple[str, ...]] = {}
+    """What stood in those fields; empty where nothing did."""
+    left: dict[str, str] = {}
+    """Why nothing was written, by dimension, in words for people."""
+    notes: tuple[str, ...] = ()
+    recipe: bytes = b""
+    """How to get the old file back from the new one, byte for byte; empty when that would take too much room."""
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -278,6 +311,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     problem: Problem | None = None
     resume: JobState | None = None
     """Where a failed job goes on once it is retried, its staging and ticket kept until then; None: from its start."""
+    written: Written | None = None
+    """What a done tagging did to its source."""
 
 
 def encode_path(value: object) -> object:
@@ -308,10 +343,29 @@ def to_json(value: object) -> bytes:
 
 def from_json(data: bytes | str, kind: type[T]) -> T:
     """Decode what ``to_json`` wrote."""
-    return msgspec.json.decode(data, type=kind, dec_hook=decode_path)
+    decoder: msgspec.json.Decoder[T] = _decoder(kind)
+    return decoder.decode(data)
+
+
+def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    """Return the decoder of a type, worked out once: msgspec crashes when two threads do that at the same time."""
+    with _DECODING:
+        if kind not in _DECODERS:
+            _DECODERS[kind] = msgspec.json.Decoder(kind, dec_hook=decode_path)
+        return _DECODERS[kind]
+
+
+_DECODERS: dict[type, msgspec.json.Decoder[Any]] = {}
+_DECODING = threading.Lock()
+
+
+def disarm(text: str) -> str:
+    """Write text on one line that any terminal and any log can print; what would steer them becomes an escape."""
+    return STEERING.sub(
+        lambda found: found[0].encode("unicode_escape").decode(), text.encode("utf-8", "backslashreplace").decode()
+    )
 
 
 def show_path(path: Path) -> str:
-    """Write a path on one line that any terminal and any log can print; what would steer them becomes an escape."""
-    text = str(path).encode("utf-8", "backslashreplace").decode()
-    return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    """Write a path as ``disarm`` writes any text."""
+    return disarm(str(path))

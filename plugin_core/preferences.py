@@ -1,8 +1,12 @@
-"""What the user usually wants: section ``separate`` of the settings, for the command line, presets and hosts."""
+"""What the user usually wants: sections ``separate`` and ``tags`` of the settings, for all that asks."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
+
+from plugin_core.model import Tagging
 
 
 class SeparateSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,3 +20,37 @@ class SeparateSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Format of the stems; empty means the provider's default for the source."""
     preset: str = ""
     """Preset to start from; empty means provider, model and format above."""
+
+
+Policy = Literal["fill", "append", "replace"]
+
+
+class TagsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``stembridge tag`` does when no option says otherwise: section ``tags``."""
+
+    provider: str = ""
+    """Who labels; empty means the only tagger there is."""
+    dimensions: tuple[str, ...] = ()
+    """mood, genre, language, scene, vocal, bgm, intensity; empty means all."""
+    min_probability: float = 0.5
+    """Labels less probable are not written."""
+    thresholds: dict[str, float] = {}
+    """By dimension, in place of ``min_probability``."""
+    labels: Literal["en", "zh"] = "en"
+    """English names, or the service's own Chinese ones."""
+    policy: Policy = "fill"
+    """``fill`` (only when empty), ``append`` or ``replace``."""
+    policies: dict[str, Policy] = {}
+    """By dimension, in place of ``policy``."""
+    language_codes: Literal["639-2", "639-3"] = "639-2"
+    """ISO 639-2, which ID3 wants, or 639-3, which tells Mandarin and Cantonese apart."""
+    provenance: bool = False
+    """Whether a field STEMBRIDGE_MUSICTAG says what was found, by whom and when."""
+    hard_links: Literal["break", "refuse"] = "break"
+    """What happens to a file with several names: the others keep the old tags, or it is left alone."""
+    keep_mtime: bool = False
+    """Whether a tagged file keeps its time of change."""
+
+    def as_operation(self) -> Tagging:
+        """Return the tagging these settings describe."""
+        return Tagging(**{name: getattr(self, name) for name in Tagging.__struct_fields__ if hasattr(self, name)})

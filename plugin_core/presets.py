@@ -13,9 +13,10 @@ import msgspec
 from plugin_core.errors import SettingsError, UsageError
 from plugin_core.manifests import manifest
 from plugin_core.model import Operation, Separation, Tagging, show_path
-from plugin_core.preferences import SeparateSettings
-from plugin_core.settings import Settings, expand_user, suggest_key
 from plugin_core.naming import canonical
+from plugin_core.preferences import SeparateSettings, TagsSettings
+from plugin_core.settings import Settings, expand_user, suggest_key
+from plugin_core.tags.rules import check_rules
 
 
 class Preset(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +25,13 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     title: str = ""
     operations: tuple[Operation, ...]
+
+
+class Usual(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user's settings say where a preset says nothing."""
+
+    separation: SeparateSettings = SeparateSettings()
+    tagging: Tagging = Tagging(provider="")
 
 
 class PresetSeparation(
@@ -44,27 +52,49 @@ class PresetSeparation(
     """``~`` is the user's home, a relative path starts at the current folder."""
     template: str = ""
 
-    def as_operation(self, provider: str) -> Separation:
-        """Return what is meant, with this provider where none is named."""
+    def as_operation(self, usual: Usual) -> Separation:
+        """Return what is meant, with the usual provider where none is named."""
         values = msgspec.structs.asdict(self)
-        values |= {"provider": self.provider or provider, "stems": _names(self.stems), "minus": _names(self.minus)}
+        values |= {
+            "provider": self.provider or usual.separation.provider,
+            "stems": _names(self.stems),
+            "minus": _names(self.minus),
+        }
         return Separation(**values)
 
 
 class PresetTagging(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="tagging", tag_field="kind"
 ):
-    """A tagging as a preset writes it; the keys mean what those of ``model.Tagging`` mean."""
+    """A tagging as a preset writes it; the keys mean what those of ``model.Tagging`` mean.
 
-    provider: str
-    dimensions: tuple[str, ...] = ()
-    min_probability: float = 0.5
-    labels: str = "en"
-    policy: str = "fill"
+    What is left out is what ``[tags]`` says.
+    """
 
-    def as_operation(self, provider: str) -> Tagging:  # noqa: ARG002 - who separates by default does not label
-        """Return what is meant."""
-        return Tagging(**msgspec.structs.asdict(self))
+    provider: str | None = None
+    dimensions: tuple[str, ...] | None = None
+    min_probability: float | None = None
+    labels: str | None = None
+    policy: str | None = None
+    thresholds: dict[str, float] | None = None
+    policies: dict[str, str] | None = None
+    language_codes: str | None = None
+    provenance: bool | None = None
+    write: bool | None = None
+
+    def as_operation(self, usual: Usual) -> Tagging:
+        """Return what is meant.
+
+        Raises:
+            ValueError: a word that means nothing.
+        """
+        said = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
+        wish = msgspec.structs.replace(usual.tagging, **said)
+        try:
+            check_rules(wish)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        return wish
 
 
 class PresetTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -81,11 +111,14 @@ def load_presets(settings: Settings) -> dict[str, Preset]:
     """Return every preset by name; the user's own win over shipped ones.
 
     Raises:
-        SettingsError: a preset in the settings file, or section ``separate``, is wrong.
+        SettingsError: a preset in the settings file, or section ``separate`` or ``tags``, is wrong.
     """
-    provider = settings.section("separate", SeparateSettings).provider
+    usual = Usual(
+        separation=settings.section("separate", SeparateSettings),
+        tagging=settings.section("tags", TagsSettings).as_operation(),
+    )
     shipped = tomllib.loads(manifest("presets.toml").read_text(encoding="utf-8"))
-    return _read(shipped, manifest("presets.toml"), provider) | _read(settings.document, settings.config_path, provider)
+    return _read(shipped, manifest("presets.toml"), usual) | _read(settings.document, settings.config_path, usual)
 
 
 def find_preset(settings: Settings, name: str) -> Preset:
@@ -102,20 +135,20 @@ def find_preset(settings: Settings, name: str) -> Preset:
     raise UsageError(f"no preset {name!r}", remedy=hint)
 
 
-def _read(document: Mapping[str, Any], path: Path, provider: str) -> dict[str, Preset]:
+def _read(document: Mapping[str, Any], path: Path, usual: Usual) -> dict[str, Preset]:
     tables = document.get("presets", {})
     if not isinstance(tables, dict):
         raise SettingsError(f"{show_path(path)}: [presets] must be a table of tables")
-    return {name: _preset(name, table, path, provider) for name, table in tables.items()}
+    return {name: _preset(name, table, path, usual) for name, table in tables.items()}
 
 
-def _preset(name: str, table: object, path: Path, provider: str) -> Preset:
+def _preset(name: str, table: object, path: Path, usual: Usual) -> Preset:
     try:
         _check_keys(table)
         read = msgspec.convert(table, PresetTable, dec_hook=_decode)
         if not read.operations:
             raise ValueError("operations is empty, name at least one")
-        operations = tuple(operation.as_operation(provider) for operation in read.operations)
+        operations = tuple(operation.as_operation(usual) for operation in read.operations)
     except ValueError as error:  # msgspec's own ValidationError is one
         raise SettingsError(f"{show_path(path)}, [presets.{name}]: {error}", remedy="correct the preset") from error
     return Preset(name=name, title=read.title, operations=operations)

@@ -6,7 +6,6 @@ share one store.
 
 from __future__ import annotations
 
-import difflib
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -15,8 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from plugin_core.errors import UsageError, blame
-from plugin_core.model import Job, JobState, Operation, Plan, Separation, Source
+import msgspec
+
+from plugin_core.errors import blame
+from plugin_core.model import Job, JobState, Operation, Plan, Source, Tagging
+from plugin_core.offered import Offered
 from plugin_core.plugins import Plugins, load_plugins
 from plugin_core.settings import Settings
 
@@ -24,9 +26,12 @@ if TYPE_CHECKING:
     import asyncio
 
     from plugin_core.jobs.engine import Engine
+    from plugin_core.jobs.roster import Roster
     from plugin_core.jobs.store import JobStore
     from plugin_core.jobs.work import Work
-    from plugin_core.protocols import Separator
+    from plugin_core.operations.undo import Undone
+    from plugin_core.protocols import Provider, Separator, Stager, Tagger
+    from plugin_core.works import Works
 
 OnChange = Callable[[Job, Job | None], None]
 STORE_NAME = "jobs.sqlite3"
@@ -81,9 +86,38 @@ class Session:
         return JobStore(self.settings.home / STORE_NAME, clock=self._clock, lease=lease)
 
     @cached_property
+    def offered(self) -> Offered:
+        """What plugins offer: separators, taggers, stagers."""
+        return Offered(self.settings, self.plugins)
+
+    @property
     def separators(self) -> Mapping[str, Separator]:
         """Every separator that plugins register, by name."""
-        return self.plugins.collect("register_separators", lambda each: str(each.name), settings=self.settings)
+        return self.offered.separators
+
+    @property
+    def taggers(self) -> Mapping[str, Tagger]:
+        """Every tagger that plugins register, by name."""
+        return self.offered.taggers
+
+    @property
+    def stagers(self) -> Mapping[str, Stager]:
+        """Every stager that plugins register, by name."""
+        return self.offered.stagers
+
+    @property
+    def providers(self) -> Mapping[str, Provider]:
+        """Every separator and tagger, by name; of two with one name the separator."""
+        return self.offered.all
+
+    def provider(self, name: str) -> Provider:
+        """Return one provider of either kind.
+
+        Raises:
+            UsageError: no plugin registers this name.
+            StembridgeError: the plugin of this name failed; its own words.
+        """
+        return self.offered.provider(name)
 
     def separator(self, name: str) -> Separator:
         """Return one separator.
@@ -92,13 +126,16 @@ class Session:
             UsageError: no plugin registers this name.
             StembridgeError: the plugin of this name failed; its own words.
         """
-        if name in self.separators:
-            return self.separators[name]
-        if name in self.plugins.failures:
-            raise self.plugins.failures[name]
-        near = difflib.get_close_matches(name, self.separators, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(self.separators)) or 'none'}"
-        raise UsageError(f"no separator {name!r}", remedy=hint)
+        return self.offered.separator(name)
+
+    def tagger(self, name: str = "") -> Tagger:
+        """Return one tagger; without a name that of ``[tags] provider``, or the only one there is.
+
+        Raises:
+            UsageError: no plugin registers this name, or none is named and there is not just one.
+            StembridgeError: the plugin of this name failed; its own words.
+        """
+        return self.offered.tagger(name)
 
     def inspect(self, path: Path) -> Source:
         """Read what a file is: format, length and content hash. Blocks for as long as reading the file takes.
@@ -130,9 +167,28 @@ class Session:
         """
         from plugin_core.operations.planning import check_plan
 
-        wish = _separation(operation)
-        with blame(wish.provider):
-            plan = await self.separator(wish.provider).plan(source, wish)
+        if isinstance(operation, Tagging):
+            return await self._plan_tagging(source, operation)
+        separator = self.separator(operation.provider)
+        self.offered.links.stager_for(separator)
+        with blame(operation.provider):
+            plan = await separator.plan(source, operation)
+        return check_plan(plan, source)
+
+    async def _plan_tagging(self, source: Source, wish: Tagging) -> Plan:
+        import asyncio
+
+        from plugin_core.operations.planning import check_plan
+        from plugin_core.tags.rules import check_rules
+        from plugin_core.tags.tagger import check_taggable
+
+        check_rules(wish)
+        tagger = self.tagger(wish.provider)
+        self.offered.links.stager_for(tagger)
+        if wish.write:
+            await asyncio.to_thread(check_taggable, source.path, self._works.manners())
+        with blame(tagger.name):
+            plan = await tagger.plan(source, msgspec.structs.replace(wish, provider=tagger.name))
         return check_plan(plan, source)
 
     async def add(
@@ -142,24 +198,47 @@ class Session:
 
         Returns:
             The job and whether it was made now. An equal job that is active or unconfirmed is joined, and a done one
-            whose stems still stand beside this source is reused, except under ``force``.
+            whose stems still stand beside this source, or whose labels still stand in it, is reused, except under
+            ``force``.
         """
         job = self._new_job(source, plan, host, preset, force)
         if not force and (done := await self.standing(source, plan)) is not None:
             return done, False
-        return self.store.add(job, occupies=self._separator_of(job.operation).remote)
+        return self.store.add(job, occupies=self.offered.provider_of(job.operation).remote)
 
     async def standing(self, source: Source, plan: Plan) -> Job | None:
-        """Return the finished job whose untouched stems already stand where this plan's would go."""
+        """Return the finished job whose untouched stems or labels already stand where this plan's would go."""
         from plugin_core.stems.fingerprint import are_unmodified
         from plugin_core.stems.stopping import run_stoppable
 
-        place = _place(source, _separation(plan.operation))
+        if isinstance(plan.operation, Tagging):
+            return self._labelled(source, plan, plan.operation)
+        place = _place(source, plan.operation)
         for done in self.store.done_like(self._key(source, plan)):
-            is_same = _place(done.source, _separation(done.operation)) == place
+            is_same = _place(done.source, done.operation) == place
             if is_same and await run_stoppable(partial(are_unmodified, done.stems)):
                 return done
         return None
+
+    def _labelled(self, source: Source, plan: Plan, wish: Tagging) -> Job | None:
+        from plugin_core.tags.rules import covers
+
+        if wish.write:
+            return next((job for job in self.store.written_as(source.content) if job.operation == wish), None)
+        done = self.store.done_like(self._key(source, plan))
+        return next((job for job in done if isinstance(job.operation, Tagging) and covers(job.operation, wish)), None)
+
+    def price_again(self, source: Source, plan: Plan) -> Plan:
+        """Return the plan without its price where what it buys is bought already: labels of a tagging before."""
+        from plugin_core.tags.rules import BOUGHT_BEFORE, covers
+
+        wish = plan.operation
+        if not isinstance(wish, Tagging) or not plan.credits:
+            return plan
+        done = self.store.done_like(self._key(source, plan))
+        if any(isinstance(job.operation, Tagging) and covers(job.operation, wish) for job in done):
+            return msgspec.structs.replace(plan, credits=0.0, notes=(*plan.notes, BOUGHT_BEFORE))
+        return plan
 
     async def run(
         self,
@@ -175,9 +254,13 @@ class Session:
         """
         wanted = self._workable_ids() if ids is None else list(ids)
         for job_id in wanted:
-            self._separator_of(self.store.get(job_id).operation)
+            self.offered.provider_of(self.store.get(job_id).operation)
         await self._engine(on_change).run(wanted, stop=stop)
         return [self.store.get(job_id) for job_id in wanted]
+
+    async def serve(self, roster: Roster, *, on_change: OnChange | None = None, stop: asyncio.Event) -> None:
+        """Work on the jobs of a roster, which may come and go, until ``stop`` is set."""
+        await self._engine(on_change).serve(roster, stop=stop)
 
     async def cancel(self, job_id: str, *, on_change: OnChange | None = None) -> Job:
         """Cancel a job, at its service first.
@@ -186,7 +269,7 @@ class Session:
             UsageError: there is no such job, or its provider is not installed.
         """
         job = self.store.get(job_id)
-        self._separator_of(job.operation)
+        self.offered.provider_of(job.operation)
         self.store.request_cancel(job.id)
         await self._engine(on_change).run([job.id])
         return self.store.get(job.id)
@@ -232,15 +315,33 @@ class Session:
 
     def work_for(self, job: Job) -> Work:
         """Return what does the effects of a job's operation."""
-        from plugin_core.operations.separation import SeparationWork
-        from plugin_core.stems.template import StemsSettings
+        return self._works.work_for(job)
 
-        return SeparationWork(
-            self._separator_of(job.operation),
-            home=self.settings.home,
-            settings=self.settings.section("stems", StemsSettings),
-            earlier=self._earlier,
-        )
+    @cached_property
+    def _works(self) -> Works:
+        from plugin_core.works import Works
+
+        return Works(self.settings, self.offered, lambda: self.store)
+
+    def undo(self, path: Path, *, force: bool = False, dry_run: bool = False) -> Undone:
+        """Put back what stood in a song's tags before it was labelled last. Blocks while the song is written.
+
+        Args:
+            path: the song, wherever it has been moved to.
+            force: whether fields that were changed since are put back as well.
+            dry_run: whether to only say what would be done.
+
+        Raises:
+            SourceError: nothing is known of labels in this file, or it cannot be read.
+            UsageError: the labels were changed since, and ``force`` is not set.
+            PlacementError: the file may not be replaced.
+            TransientError: the disk is full or gone, or the file is being written.
+        """
+        from plugin_core.jobs.ids import new_id
+        from plugin_core.operations.undo import undo
+
+        mark = f"undo-{new_id(self._clock)}"
+        return undo(path, self.store, self._works.manners(), mark=mark, force=force, dry_run=dry_run)
 
     def _engine(self, on_change: OnChange | None) -> Engine:
         from plugin_core.jobs.engine import Engine
@@ -250,19 +351,20 @@ class Session:
                 on_change(job, previous)
             self.plugins.notify("job_changed", job=job, previous=previous)
             if job.state is JobState.DONE and (previous is None or previous.state is not JobState.DONE):
-                self.plugins.notify("stems_placed", job=job)
+                if not isinstance(job.operation, Tagging):
+                    self.plugins.notify("stems_placed", job=job)
+                elif job.operation.write:
+                    self.plugins.notify("tags_written", job=job)
 
         return Engine(self.store, self.work_for, changed, clock=self._clock)
 
     def _workable_ids(self) -> list[str]:
         jobs = self.store.list(states=[state for state in JobState if state.is_active])
-        absent = sorted({job.operation.provider for job in jobs} - set(self.separators))
+        present = [job for job in jobs if job.operation.provider in self.offered.of_kind(job.operation)]
+        absent = {job.operation.provider for job in jobs} - {job.operation.provider for job in present}
         if absent:
-            log.warning("jobs of %s wait: not installed", ", ".join(absent))
-        return [job.id for job in jobs if job.operation.provider not in absent]
-
-    def _separator_of(self, operation: Operation) -> Separator:
-        return self.separator(_separation(operation).provider)
+            log.warning("jobs of %s wait: not installed", ", ".join(sorted(absent)))
+        return [job.id for job in present]
 
     def _new_job(self, source: Source, plan: Plan, host: str, preset: str, force: bool) -> Job:
         from plugin_core.jobs.dedupe import forced_key
@@ -286,24 +388,23 @@ class Session:
         )
 
     def _account(self, operation: Operation) -> str:
-        separator = self._separator_of(operation)
-        with blame(separator.name):
-            return separator.account()
+        provider = self.offered.provider_of(operation)
+        with blame(provider.name):
+            return provider.account()
 
     def _key(self, source: Source, plan: Plan) -> str:
         from plugin_core.jobs.dedupe import dedupe_key
 
-        return dedupe_key(source.content, plan.operation, self._account(plan.operation))
+        content = source.content
+        if isinstance(plan.operation, Tagging):
+            from plugin_core.operations.retagged import origin_of
 
-    def _earlier(self, job: Job) -> list[Job]:
-        return self.store.done_like(job.dedupe)
+            # Our own tags changed the file, not what a tagger hears in it.
+            content = origin_of(self.store, content)
+        return dedupe_key(content, plan.operation, self._account(plan.operation))
 
 
-def _place(source: Source, wish: Separation) -> tuple[Path, Path | None, str]:
-    return source.path, wish.to, wish.template
+def _place(source: Source, operation: Operation) -> tuple[Path, Path | None, str]:
+    from plugin_core.jobs.dedupe import place_of
 
-
-def _separation(operation: Operation) -> Separation:
-    if isinstance(operation, Separation):
-        return operation
-    raise UsageError("no tagger is installed", remedy="stembridge plugins lists what is")
+    return source.path, *place_of(operation)

@@ -18,7 +18,7 @@ import stat
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import msgspec
 
@@ -31,6 +31,10 @@ CONFIG_NAME = "config.toml"
 
 class Secret(str):
     """A text that must not be seen: prints, formats and logs as ``********``."""
+
+    def __new__(cls, text: str = "") -> Self:
+        """Take the text itself, also of another secret, whose ``str`` is a mask."""
+        return super().__new__(cls, text.reveal() if isinstance(text, Secret) else text)
 
     def __repr__(self) -> str:
         return "Secret('********')" if self else "Secret('')"
@@ -190,9 +194,12 @@ def _decode(kind: type, value: Any) -> Any:
 
 
 def _split_list(text: str, kind: Any) -> Any:
-    """Turn "a, b" into a list where the setting is one, since an environment variable holds only text."""
+    """Turn "a, b" into a list and "a=1, b=2" into a table: an environment variable holds only text."""
     if getattr(kind, "__origin__", None) in (tuple, list):
         return [word.strip() for word in text.split(",") if word.strip()]
+    if getattr(kind, "__origin__", None) is dict:
+        pairs = (word.partition("=") for word in text.split(",") if word.strip())
+        return {key.strip(): value.strip() for key, _, value in pairs}
     if kind is bool:
         return {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(text.lower(), text)
     return text

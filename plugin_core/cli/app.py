@@ -16,8 +16,10 @@ from plugin_core.cli.face import Face
 #: Built-in commands, in the order of the help page, with the line shown there.
 COMMANDS = {
     "separate": "Split songs into stems, placed beside each song.",
+    "tag": "Label songs (mood, genre, ...) in their own tags.",
     "run": "Do a preset's operations to songs.",
     "jobs": "List, show, resume, cancel, retry or forget jobs.",
+    "listen": "Hear from services that a job ended, instead of waiting for the next look.",
     "models": "List what the providers can split a song into.",
     "login": "Give stembridge the keys of an account, kept in the keyring.",
     "account": "Show what your accounts have: plan, credits, limits.",

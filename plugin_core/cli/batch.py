@@ -105,6 +105,7 @@ class Batch:
         # A look must not make a store where there is none.
         if not request.force and (self.session.settings.home / STORE_NAME).exists():
             standing = await self.session.standing(source, plan)
+            plan = self.session.price_again(source, plan)
         files = await self._foresee(source, plan) if request.dry_run and standing is None else {}
         return Offer(source=source, plan=plan, files=files, standing=standing)
 

@@ -1,4 +1,4 @@
-"""From the command line's words to a run: what ``separate`` and ``run`` share."""
+"""From the command line's words to a run: what ``separate``, ``tag`` and ``run`` share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from plugin_core.cli.batch import Batch, Request
-from plugin_core.cli.display.base import choose_display
+from plugin_core.cli.display.base import Display, choose_display
 from plugin_core.cli.display.summary import Summary
 from plugin_core.cli.face import Face
 from plugin_core.cli.interrupt import NothingBegunError
@@ -16,7 +16,6 @@ from plugin_core.cli.options import Choices
 from plugin_core.cli.settings import SeparateSettings
 from plugin_core.cli.sources import find_sources
 from plugin_core.cli.wishes import choose_operations
-from plugin_core.model import Separation
 from plugin_core.presets import find_preset
 
 
@@ -31,15 +30,22 @@ def separate_files(face: Face, files: Sequence[str], choices: Choices, preset: s
         as_json: whether to write events for programs.
     """
     with choose_display(as_json=as_json, quiet=face.quiet) as display:
-        request = build_request(face, files, choices, preset)
-        with face.session() as session:
-            for operation in request.operations:
-                if isinstance(operation, Separation):
-                    # A misspelt provider is told before hours of music are read.
-                    session.separator(operation.provider)
+        return _show(face, build_request(face, files, choices, preset), display)
 
-            summary = _separate(Batch(session, display), request)
-        display.finish(summary)
+
+def run_request(face: Face, request: Request, *, as_json: bool) -> int:
+    """Do what a request asks for, show it, and return the exit code."""
+    with choose_display(as_json=as_json, quiet=face.quiet) as display:
+        return _show(face, request, display)
+
+
+def _show(face: Face, request: Request, display: Display) -> int:
+    with face.session() as session:
+        for operation in request.operations:
+            # A misspelt provider is told before hours of music are read.
+            session.offered.provider_of(operation)
+        summary = _separate(Batch(session, display), request)
+    display.finish(summary)
     return summary.exit_code
 
 

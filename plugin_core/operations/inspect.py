@@ -45,8 +45,18 @@ def inspect(path: Path, *, check: Callable[[], None] = lambda: None) -> Source:
     )
 
 
-def require_unchanged(source: Source, *, check: Callable[[], None] = lambda: None) -> None:
+def require_unchanged(
+    source: Source,
+    is_retagged: Callable[[Source, str], bool] = lambda _source, _content: False,
+    *,
+    check: Callable[[], None] = lambda: None,
+) -> None:
     """Make sure a source is still what was queued; a file only touched or moved back is read again to tell.
+
+    Args:
+        source: as it was queued.
+        is_retagged: tells of a content hash whether our own taggings made it of the source: the audio is the same.
+        check: called for each MiB read; raise there to stop.
 
     Raises:
         SourceError: it vanished or changed.
@@ -54,8 +64,31 @@ def require_unchanged(source: Source, *, check: Callable[[], None] = lambda: Non
     found = stat_source(source.path)
     if _identity(found) == (source.device, source.inode, source.size, source.mtime_ns):
         return
-    if found.st_size != source.size or hash_source(source.path, check, source.size).sha256 != source.content:
+    content = hash_source(source.path, check, found.st_size).sha256
+    if content != source.content and not is_retagged(source, content):
         raise SourceError(f"{show_path(source.path)} changed since it was queued", remedy="queue it again")
+
+
+def require_same_song(
+    source: Source, is_retagged: Callable[[Source, str], bool], *, check: Callable[[], None] = lambda: None
+) -> None:
+    """Make sure a source is still the same song: labels hold whatever happened to its tags meanwhile.
+
+    Args:
+        source: as it was queued.
+        is_retagged: tells of a content hash whether our own taggings made it of the source.
+        check: called for each MiB read; raise there to stop.
+
+    Raises:
+        SourceError: it vanished, or is of another length or kind now.
+    """
+    try:
+        require_unchanged(source, is_retagged, check=check)
+    except SourceError:
+        shape = ("duration", "frames", "channels", "sample_rate", "encoding")
+        found = probe(source.path)
+        if any(getattr(found, name) != getattr(source, name) for name in shape):
+            raise
 
 
 def stat_source(path: Path) -> os.stat_result:

@@ -6,19 +6,21 @@ import msgspec
 
 from plugin_core.audio.formats import resolve_format
 from plugin_core.errors import UsageError
-from plugin_core.model import Plan, Separation, Source
+from plugin_core.model import Plan, Source, Tagging
 from plugin_core.naming import canonical
+from plugin_core.tags.rules import check_rules
 
 
 def check_plan(plan: Plan, source: Source) -> Plan:
     """Return the plan with its concrete format.
 
     Raises:
-        UsageError: an unknown format, or a stem that the model does not give.
+        UsageError: an unknown format, a stem that the model does not give, or a rule for tags that means nothing.
         SourceError: the source does not fit the format.
     """
     wish = plan.operation
-    if not isinstance(wish, Separation):
+    if isinstance(wish, Tagging):
+        check_rules(wish)
         return plan
     given = {canonical(stem) for stem in plan.stems}
     missing = [stem for stem in (*wish.stems, *wish.minus) if given and canonical(stem) not in given]

@@ -8,10 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from plugin_core._version import __version__
 from plugin_core.errors import PlacementError, SourceError, UsageError
 from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, Progress, Separation, Stem, Ticket, show_path
+from plugin_core.operations.links import NO_LINKS, Links
+from plugin_core.operations.retagged import IsRetagged, never_retagged
 from plugin_core.protocols import Finished, Order, Report, Separator, Waiting
 from plugin_core.stems.staging import choose_staging, make_staging, remove_staging
 from plugin_core.stems.stopping import Stopper, run_stoppable
@@ -41,15 +45,26 @@ class SeparationWork:
         home: stembridge's home, for staging.
         settings: the section ``stems``.
         earlier: finds earlier results that ``--force`` may swap.
+        links: the stagers, for a separator that reads by link.
+        is_retagged: knows files by what our own taggings made of them.
     """
 
     def __init__(
-        self, separator: Separator, *, home: Path, settings: StemsSettings, earlier: Earlier = find_none
+        self,
+        separator: Separator,
+        *,
+        home: Path,
+        settings: StemsSettings,
+        earlier: Earlier = find_none,
+        links: Links = NO_LINKS,
+        is_retagged: IsRetagged = never_retagged,
     ) -> None:
         self._separator = separator
         self._home = home
         self._settings = settings
         self._earlier = earlier
+        self._links = links
+        self._is_retagged = is_retagged
 
     async def slots(self, job: Job) -> int:  # noqa: ARG002
         """Return how many jobs of the account may be alive at once."""
@@ -73,7 +88,8 @@ class SeparationWork:
         from plugin_core.operations.inspect import require_unchanged
 
         self._template(job)
-        await run_stoppable(lambda stopper: require_unchanged(job.source, check=stopper.check))
+        self._links.stager_for(self._separator)
+        await run_stoppable(lambda stopper: require_unchanged(job.source, self._is_retagged, check=stopper.check))
         fetched = await self._count_parts(_wish(job))
         await asyncio.to_thread(self._prepare_folders, job, fetched)
 
@@ -116,8 +132,9 @@ class SeparationWork:
         return None if stems is None else Staged(stems=stems, notes=twin.notes)
 
     async def submit(self, job: Job, attempt: str, report: Report) -> Ticket:
-        """Start the job at its provider."""
-        return await self._separator.submit(self._order(job, attempt), report)
+        """Start the job at its provider, with a link to the source where it needs one."""
+        url = await self._links.stage(self._separator, job)
+        return await self._separator.submit(msgspec.structs.replace(self._order(job, attempt), url=url), report)
 
     async def find(self, job: Job, attempt: str) -> Ticket | None:
         """Look for the job at its provider."""
@@ -212,7 +229,10 @@ class SeparationWork:
         try:
             await asyncio.to_thread(self._discard, job)
         finally:
-            await self._separator.release(self._order(job, ""))
+            try:
+                await self._links.unstage(self._separator, job)
+            finally:
+                await self._separator.release(self._order(job, ""))
 
     def _discard(self, job: Job) -> None:
         from plugin_core.stems.layout import read_layout

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from plugin_core.errors import SourceError
 from plugin_core.tags.read import read_tags
+from plugin_core.tags.rules import PROVENANCE
 from plugin_core.tags.tagset import TagSet
 from plugin_core.tags.write import write_tags
 
@@ -40,7 +41,8 @@ def tag_stem(source: Path, stem_file: Path, *, stem_title: str, provenance: Mapp
 def stem_tags(tags: TagSet, source: Path, *, stem_title: str, provenance: Mapping[str, str]) -> TagSet:
     """Turn a source's tags into those of one stem."""
     own = {"title": (_file_title(source),)} | tags.fields
-    fields = dict(own)
+    # It speaks of the song's own file.
+    fields = {name: values for name, values in own.items() if name != PROVENANCE}
     for name in ("title", "titlesort"):
         if name in own:
             fields[name] = (f"{own[name][0]} - {stem_title}",)

@@ -2,8 +2,8 @@
 
 Names and keys follow MusicBrainz Picard
 (https://picard-docs.musicbrainz.org/en/appendices/tag_mapping.html); ``scene``, ``vocal``, ``bgm``,
-``intensity`` and ``provenance`` are our own. What is not in the table is never copied: lyrics, replay
-gain, encoder, iTunNORM, cue sheets and AcoustID describe the source's very samples, not its stems.
+``intensity``, ``provenance`` and ``label_provenance`` are our own. What is not in the table is never copied:
+lyrics, replay gain, encoder, iTunNORM, cue sheets and AcoustID describe the source's very samples, not its stems.
 
 Keys, by family:
 
@@ -133,6 +133,8 @@ musicbrainz_workid | TXXX:MusicBrainz Work Id | MUSICBRAINZ_WORKID | ----:MusicB
 musicbrainz_discid | TXXX:MusicBrainz Disc Id | MUSICBRAINZ_DISCID | ----:MusicBrainz Disc Id \
 | MusicBrainz/Disc Id | MUSICBRAINZ_DISCID | -
 provenance       | TXXX:STEMBRIDGE | STEMBRIDGE | ----:STEMBRIDGE | STEMBRIDGE | STEMBRIDGE | -
+label_provenance | TXXX:STEMBRIDGE_MUSICTAG | STEMBRIDGE_MUSICTAG | ----:STEMBRIDGE_MUSICTAG | STEMBRIDGE_MUSICTAG \
+| STEMBRIDGE_MUSICTAG | -
 """
 
 _ALIASES: Final[dict[str, dict[Family, tuple[str, ...]]]] = {

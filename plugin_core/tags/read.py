@@ -14,7 +14,7 @@ from plugin_core.tags.riff_info import read_info
 from plugin_core.tags.tagset import TagSet, clean_values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 
@@ -39,19 +39,30 @@ def read_tags(path: Path) -> TagSet:
             ) from error
 
 
-def _read(opened: TaggedFile) -> TagSet:
-    access, audio = ACCESS[opened.family], opened.audio
-    fields = _read_fields(opened.family, lambda key: access.get(audio, key))
-    if opened.family is Family.ID3:
+def read_open(opened: TaggedFile, names: Iterable[str] = FIELDS) -> dict[str, tuple[str, ...]]:
+    """Read fields of the table from an open file.
+
+    Args:
+        opened: the file.
+        names: the fields wanted; default all.
+    """
+    access, audio, family = ACCESS[opened.family], opened.audio, opened.family
+    fields = _read_fields(family, lambda key: access.get(audio, key), names)
+    if family is Family.ID3:
         info = read_info(opened.file)
-        fields = _read_fields(Family.RIFF, lambda key: info.get(key, [])) | fields
-    return TagSet(_split_totals(fields), select_pictures(access.get_pictures(audio)))
+        fields = _read_fields(Family.RIFF, lambda key: info.get(key, []), names) | fields
+    return fields
 
 
-def _read_fields(family: Family, get: Callable[[str], list[str]]) -> dict[str, tuple[str, ...]]:
+def _read(opened: TaggedFile) -> TagSet:
+    fields = _split_totals(read_open(opened))
+    return TagSet(fields, select_pictures(ACCESS[opened.family].get_pictures(opened.audio)))
+
+
+def _read_fields(family: Family, get: Callable[[str], list[str]], names: Iterable[str]) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
-    for name, field in FIELDS.items():
-        for key in field.read(family):
+    for name in names:
+        for key in FIELDS[name].read(family):
             values = clean_values(name, get(key))
             if values:
                 found[name] = values

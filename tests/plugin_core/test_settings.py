@@ -178,3 +178,9 @@ def test_other_names_are_no_secrets(name: str) -> None:
 def test_home_comes_from_the_environment(tmp_path: Path) -> None:
     assert Settings(environ={"STEMBRIDGE_HOME": str(tmp_path)}).home == tmp_path
     assert Settings(environ={}).home.name == "stembridge"
+
+
+def test_a_secret_of_a_secret_is_the_same_text() -> None:
+    again = Secret(Secret("abc"))
+    assert (again.reveal(), str(again), type(again)) == ("abc", "********", Secret)
+    assert Secret().reveal() == ""

@@ -88,5 +88,5 @@ def _matches(provider: str, model: Model, search: str) -> bool:
 
 
 def _price(model: Model) -> str:
-    price = count_credits(model.credits_per_minute) if model.credits_per_minute else "free"
+    price = count_credits(model.credits_per_minute) if model.credits_per_minute else clean(model.price) or "free"
     return price if model.access == "everyone" else f"{price}, {model.access}"

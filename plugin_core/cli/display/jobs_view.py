@@ -9,7 +9,16 @@ from itertools import pairwise
 import click
 
 from plugin_core.cli.display.table import print_table
-from plugin_core.cli.display.words import clean, describe, describe_problem, short_span, show, span
+from plugin_core.cli.display.words import (
+    clean,
+    describe,
+    describe_fields,
+    describe_problem,
+    list_notes,
+    short_span,
+    show,
+    span,
+)
 from plugin_core.model import Job
 
 MIN_ID = 8
@@ -75,7 +84,9 @@ def _facts(job: Job, now: float) -> Iterator[tuple[str, str]]:
         yield "stem", f"{stem.name}: {show(stem.path)}"
     for label in job.labels:
         yield "label", f"{label.dimension}: {label.english or label.value}"
-    for note in job.notes:
+    if job.written is not None and job.written.fields:
+        yield "written", describe_fields(job.written.fields)
+    for note in list_notes(job):
         yield "note", note
     if job.problem is not None:
         yield "problem", describe_problem(job)

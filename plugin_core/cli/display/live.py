@@ -16,7 +16,15 @@ from rich.text import Text
 from plugin_core.cli.display.base import Offer
 from plugin_core.cli.display.summary import Summary
 from plugin_core.cli.display.throttle import Troubles
-from plugin_core.cli.display.words import clean, describe_problem, describe_result, describe_wait, plural, show
+from plugin_core.cli.display.words import (
+    clean,
+    describe_problem,
+    describe_result,
+    describe_wait,
+    list_notes,
+    plural,
+    show,
+)
 from plugin_core.cli.offers import describe_offer, describe_price
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, JobState, show_path
@@ -118,7 +126,7 @@ class LiveDisplay:
         match job.state:
             case JobState.DONE:
                 self._print_line("done", "green", job.source.path, describe_result(job))
-                for note in job.notes:
+                for note in list_notes(job):
                     self._print(Text(f"        note: {clean(note)}", "dim"))
             case JobState.CANCELLED:
                 self._print_line("cancelled", "yellow", job.source.path, "")

@@ -12,7 +12,15 @@ from typing import Self
 from plugin_core.cli.display.base import Offer
 from plugin_core.cli.display.summary import Summary
 from plugin_core.cli.display.throttle import Throttle, Troubles
-from plugin_core.cli.display.words import clean, describe_problem, describe_result, describe_wait, plural, show
+from plugin_core.cli.display.words import (
+    clean,
+    describe_problem,
+    describe_result,
+    describe_wait,
+    list_notes,
+    plural,
+    show,
+)
 from plugin_core.cli.offers import describe_offer, describe_price, has_price
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, JobState
@@ -113,7 +121,7 @@ class PlainDisplay:
         match job.state:
             case JobState.DONE:
                 self.say(f"{show(job.source.path)}: {describe_result(job)}")
-                for note in job.notes:
+                for note in list_notes(job):
                     self.say(f"  note: {note}")
             case JobState.CANCELLED:
                 self.say(f"{show(job.source.path)}: cancelled")

@@ -8,7 +8,7 @@ from typing import Any
 from plugin_core.cli.display.base import Offer
 from plugin_core.cli.display.words import encodable
 from plugin_core.errors import StembridgeError
-from plugin_core.model import STEERING, Job, Separation, to_json
+from plugin_core.model import STEERING, Job, Separation, Tagging, to_json
 
 Record = dict[str, Any]
 
@@ -34,6 +34,18 @@ def describe_job(job: Job) -> Record:
         "stems": [{"name": stem.name, "path": stem.path} for stem in job.stems],
         "notes": [encodable(note) for note in job.notes],
         "error": None if job.problem is None else _describe_problem(job),
+    } | (_describe_labels(job) if isinstance(operation, Tagging) else {})
+
+
+def _describe_labels(job: Job) -> Record:
+    """Return what was found, what was written of it, and why the rest was not."""
+    written = job.written
+    fields = {} if written is None else written.fields
+    return {
+        "labels": list(job.labels),
+        "written": {name: list(values) for name, values in fields.items()},
+        "left": {} if written is None else written.left,
+        "notes": [encodable(note) for note in (*job.notes, *(() if written is None else written.notes))],
     }
 
 
@@ -77,7 +89,7 @@ def describe_plan(offer: Offer) -> Record:
         "seconds": plan.seconds if standing is None else 0.0,
         "notes": [encodable(note) for note in plan.notes],
         "standing": None if standing is None else standing.id,
-    }
+    } | ({"dimensions": list(operation.dimensions)} if isinstance(operation, Tagging) else {})
 
 
 def describe_count(count: int, exit_code: int = 0) -> Record:

@@ -35,6 +35,11 @@ def need(program: str) -> None:
         pytest.skip(f"{program} is not installed")
 
 
+def names(folder: Path) -> list[str]:
+    """Return the names of all that is in a folder."""
+    return sorted(path.name for path in folder.iterdir())
+
+
 def make_audio(path: Path, frames: int = 22050, channels: int = 2) -> Path:
     """Write noise without tags in the container that the name ends with."""
     kind = path.suffix[1:]

@@ -42,7 +42,9 @@ def test_switches_reach_the_service(stembridge: Run, service: MvsepSimulator, co
 
 def test_a_job_that_is_not_there_has_a_status_and_cannot_be_cancelled(stembridge: Run, service: MvsepSimulator) -> None:
     status = stembridge("mvsep", "status", "20260101101500-0a1b2c3d4e-song.wav")
-    assert (status.code, "not_found" in status.out) == (0, True)
+    assert (status.code, status.out, "does not know job" in status.err) == (1, "", True)
+    told = stembridge("mvsep", "status", "20260101101500-0a1b2c3d4e-song.wav", "--json")
+    assert (told.code, told.of("mvsep_job")[0]["status"]) == (1, "not_found")
     cancel = stembridge("mvsep", "cancel", "20260101101500-0a1b2c3d4e-song.wav")
     assert cancel.code == 1
     assert cancel.err.startswith("stembridge: MVSEP separation/cancel")

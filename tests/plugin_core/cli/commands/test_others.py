@@ -20,9 +20,10 @@ LOCAL = (FakePoint("local", local_plugin),)
 
 def test_models_are_listed_and_searched(stembridge: Run) -> None:
     table = stembridge("models").out.splitlines()
-    assert table[0].split() == ["PROVIDER", "MODEL", "PRICE/MIN", "RATING", "STEMS"]
+    assert table[0].split() == ["PROVIDER", "MODEL", "NAME", "PRICE/MIN", "RATING", "STEMS"]
     assert "1.5 credits" in table[1]
-    assert table[2].endswith("free, premium          kick, snare (Drums apart)")
+    assert table[2].split("  ")[-1] == "kick, snare"
+    assert "Drums apart  free, premium" in table[2]
     model, end = stembridge("models", "SNARE apart", "--provider", "fake", "--json").events
     assert (model["event"], model["provider"], model["id"]) == ("model", "fake", "drumsep")
     assert end == {"event": "summary", "count": 1, "exit_code": 0}

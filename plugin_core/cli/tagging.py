@@ -1,0 +1,117 @@
+"""From the words of ``stembridge tag`` to a run, or to an undo."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from plugin_core.cli.batch import Request
+from plugin_core.cli.display.records import describe_count, describe_error, write_record
+from plugin_core.cli.display.words import clean, describe_fields, plural, show
+from plugin_core.cli.face import Face
+from plugin_core.cli.flow import run_request
+from plugin_core.cli.sources import find_sources
+from plugin_core.errors import ExitCode, StembridgeError
+from plugin_core.model import Tagging
+from plugin_core.preferences import TagsSettings
+from plugin_core.tags.rules import check_rules
+
+if TYPE_CHECKING:
+    from plugin_core.operations.undo import Undone
+    from plugin_core.session import Session
+
+log = logging.getLogger(__name__)
+
+
+class TagChoices(msgspec.Struct, frozen=True, kw_only=True):
+    """What the options of ``tag`` say; None means not said."""
+
+    provider: str | None = None
+    dimensions: tuple[str, ...] | None = None
+    min_probability: tuple[float | None, dict[str, float]] | None = None
+    labels: str | None = None
+    policy: tuple[str | None, dict[str, str]] | None = None
+    language_codes: str | None = None
+    provenance: bool | None = None
+    force: bool = False
+    undo: bool = False
+    dry_run: bool = False
+    recursive: bool = False
+    yes: bool = False
+
+
+def tag_files(face: Face, files: Sequence[str], choices: TagChoices, *, as_json: bool) -> int:
+    """Label the files as the options say, or undo that, show it, and return the exit code."""
+    paths = tuple(find_sources(files, recursive=choices.recursive))
+    if choices.undo:
+        return _undo_files(face, paths, choices, as_json=as_json)
+    wish = choose_tagging(choices, face.settings.section("tags", TagsSettings))
+    request = Request(paths=paths, operations=(wish,), force=choices.force, dry_run=choices.dry_run, yes=choices.yes)
+    return run_request(face, request, as_json=as_json)
+
+
+def choose_tagging(choices: TagChoices, settings: TagsSettings) -> Tagging:
+    """Return what is asked for; an option wins over the settings, for all dimensions or for the one it names.
+
+    Raises:
+        UsageError: a word or number that means nothing.
+    """
+    said: dict[str, Any] = {
+        name: getattr(choices, name)
+        for name in ("provider", "dimensions", "labels", "language_codes", "provenance")
+        if getattr(choices, name) is not None
+    }
+    for option, single, table in (("min_probability",) * 2 + ("thresholds",), ("policy",) * 2 + ("policies",)):
+        value, by_dimension = getattr(choices, option) or (None, {})
+        if value is not None:
+            said |= {single: value, table: {}}
+        said[table] = said.get(table, getattr(settings, table)) | by_dimension
+    wish = msgspec.structs.replace(settings.as_operation(), **said)
+    check_rules(wish)
+    return wish
+
+
+def _undo_files(face: Face, paths: Sequence[Path], choices: TagChoices, *, as_json: bool) -> int:
+    """Undo file by file: one that cannot be undone hinders no other."""
+    with face.session() as session:
+        codes = [_undo_file(session, path, choices, as_json=as_json, quiet=face.quiet) for path in paths]
+    done = codes.count(ExitCode.DONE)
+    code = next((code for code in (ExitCode.FAILED, ExitCode.USAGE) if code in codes), ExitCode.DONE)
+    if as_json:
+        write_record(describe_count(done, code))
+    elif not face.quiet:
+        click.echo(f"{plural(done, 'song')} {'would be undone' if choices.dry_run else 'undone'}")
+    return code
+
+
+def _undo_file(session: Session, path: Path, choices: TagChoices, *, as_json: bool, quiet: bool) -> int:
+    try:
+        undone = session.undo(path, force=choices.force, dry_run=choices.dry_run)
+    except StembridgeError as error:
+        if as_json:
+            write_record(describe_error(path, error))
+        else:
+            click.echo(f"stembridge: {clean(str(error))}", err=True)
+        return int(error.exit_code)
+    if as_json:
+        write_record(_describe_undone(path, undone, dry_run=choices.dry_run))
+    elif not quiet:
+        how = "the file is what it was" if undone.exact else "other changes of the file stay"
+        click.echo(f"{show(path)}: {describe_fields(undone.fields)}; {how}")
+    return int(ExitCode.DONE)
+
+
+def _describe_undone(path: Path, undone: Undone, *, dry_run: bool) -> dict[str, Any]:
+    return {
+        "event": "undone",
+        "source": path,
+        "job": undone.job,
+        "fields": {name: list(values) for name, values in undone.fields.items()},
+        "exact": undone.exact,
+        "dry_run": dry_run,
+    }

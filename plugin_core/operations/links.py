@@ -1,0 +1,74 @@
+"""Making a source readable by link for the services that take nothing else, and taking the link back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from plugin_core.errors import UsageError, blame
+from plugin_core.model import Job
+from plugin_core.protocols import ByLink, Provider, Stager
+from plugin_core.settings import Secret
+
+
+class Links:
+    """The stagers of a session.
+
+    Args:
+        stagers: gives them by name, once they are needed.
+    """
+
+    def __init__(self, stagers: Callable[[], Mapping[str, Stager]]) -> None:
+        self._stagers = stagers
+
+    def stager_for(self, provider: Provider) -> Stager | None:
+        """Return the stager a provider reads its sources through; None for one that is handed the file.
+
+        Raises:
+            UsageError: the stager is missing, or there are several and none is named.
+        """
+        if not isinstance(provider, ByLink) or provider.stager is None:
+            return None
+        found = self._stagers()
+        if provider.stager:
+            if provider.stager in found:
+                return found[provider.stager]
+            raise UsageError(
+                f"{provider.name} reads songs through stager {provider.stager!r}, which is not set up",
+                remedy=f"there are {', '.join(sorted(found)) or 'none'}; see `stembridge doctor`",
+            )
+        if len(found) == 1:
+            return next(iter(found.values()))
+        remedy = f"name one of {', '.join(sorted(found))} in its settings" if found else "set one up, such as a bucket"
+        raise UsageError(
+            f"{provider.name} reads songs by link, and {'several stagers are' if found else 'no stager is'} set up",
+            remedy=remedy,
+        )
+
+    async def stage(self, provider: Provider, job: Job) -> Secret:
+        """Put the source where the provider can read it; an empty secret for a provider that is handed the file.
+
+        Raises:
+            UsageError: there is no stager.
+            StembridgeError: the stager's own.
+        """
+        stager = self.stager_for(provider)
+        if stager is None:
+            return Secret("")
+        with blame(stager.name):
+            return Secret(await stager.stage(job.source.path, job.id))
+
+    async def unstage(self, provider: Provider, job: Job) -> None:
+        """Remove what was staged for a job, by whichever process; absent is fine.
+
+        Raises:
+            UsageError: there is no stager any more.
+            StembridgeError: the stager's own.
+        """
+        stager = self.stager_for(provider)
+        if stager is not None:
+            with blame(stager.name):
+                await stager.unstage(job.id)
+
+
+NO_LINKS = Links(dict)
+"""For work without stagers."""

@@ -1,0 +1,234 @@
+"""Taggings as the engine drives them: labels come from a tagger, and are written into the song's own tags here."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from plugin_core.errors import UsageError
+from plugin_core.jobs.work import Staged
+from plugin_core.model import Job, Stem, Tagging, Ticket, Written, from_json, to_json
+from plugin_core.operations.links import NO_LINKS, Links
+from plugin_core.operations.retagged import IsRetagged, never_retagged
+from plugin_core.protocols import Finished, Order, Report, Tagger, Waiting
+from plugin_core.settings import Secret
+from plugin_core.stems.staging import make_staging, remove_staging
+from plugin_core.stems.stopping import run_stoppable
+
+if TYPE_CHECKING:
+    from plugin_core.tags.exchange import Manners
+    from plugin_core.tags.labelling import Decision
+
+_RECORD = "written.json"
+_DRAFTS = "drafts"
+
+Earlier = Callable[[Job], Sequence[Job]]
+"""Find the finished jobs that asked the same provider about the same song, the last one first."""
+
+
+class TaggingWork:
+    """The life of a tagging over one tagger.
+
+    Args:
+        tagger: the provider.
+        home: stembridge's home, for staging.
+        manners: how files are replaced.
+        links: the stagers, for a tagger that reads by link.
+        earlier: finds labels that are bought already.
+        is_retagged: knows files by what we made of them.
+    """
+
+    def __init__(
+        self,
+        tagger: Tagger,
+        *,
+        home: Path,
+        manners: Manners,
+        links: Links = NO_LINKS,
+        earlier: Earlier = lambda _job: (),
+        is_retagged: IsRetagged = never_retagged,
+    ) -> None:
+        self._tagger = tagger
+        self._home = home
+        self._manners = manners
+        self._links = links
+        self._earlier = earlier
+        self._is_retagged = is_retagged
+
+    async def slots(self, job: Job) -> int:  # noqa: ARG002
+        """Return how many jobs of the account may be alive at once."""
+        return await self._tagger.slots()
+
+    def occupies(self, job: Job) -> bool:  # noqa: ARG002
+        """Tell whether the job lives at a service."""
+        return self._tagger.remote
+
+    async def prepare(self, job: Job, attempt: str, report: Report) -> None:  # noqa: ARG002
+        """Check that the song is still there and can be tagged, and make staging.
+
+        Raises:
+            SourceError: it vanished, is another song by now, or is of a kind without tags.
+            PlacementError: it may not be replaced.
+            UsageError: the tagger reads by link and there is no stager.
+        """
+        self._links.stager_for(self._tagger)
+        await run_stoppable(lambda stopper: self._check(job, stopper.check))
+        await asyncio.to_thread(self._make_folders, job)
+
+    def _check(self, job: Job, check: Callable[[], None]) -> None:
+        from plugin_core.operations.inspect import require_same_song
+        from plugin_core.tags.tagger import check_taggable
+
+        require_same_song(job.source, self._is_retagged, check=check)
+        if _wish(job).write:
+            check_taggable(job.source.path, self._manners)
+
+    async def reuse(self, job: Job, twin: Job) -> Staged | None:
+        """Take the labels of a finished job that asked for as much; they hold whatever happened to its file."""
+        from plugin_core.tags.rules import BOUGHT_BEFORE, covers
+
+        for earlier in (twin, *self._earlier(job)):
+            if isinstance(earlier.operation, Tagging) and covers(earlier.operation, _wish(job)):
+                await run_stoppable(lambda stopper: self._check(job, stopper.check))
+                return Staged(labels=earlier.labels, notes=(BOUGHT_BEFORE,))
+        return None
+
+    async def submit(self, job: Job, attempt: str, report: Report) -> Ticket:
+        """Stage the song where the tagger needs a link, and start the job at the tagger."""
+        url = await self._links.stage(self._tagger, job)
+        return await self._tagger.submit(self._order(job, attempt, url), report)
+
+    async def find(self, job: Job, attempt: str) -> Ticket | None:
+        """Look for the job at its tagger."""
+        return await self._tagger.find(self._order(job, attempt))
+
+    async def poll(self, job: Job, attempt: str, report: Report) -> Waiting | Finished:
+        """Ask the tagger."""
+        return await self._tagger.poll(self._order(job, attempt), report)
+
+    async def fetch(self, job: Job, attempt: str, report: Report) -> Staged:  # noqa: ARG002
+        """Return the labels: they came with the tagger's last answer."""
+        return Staged(labels=job.labels)
+
+    async def target(self, job: Job) -> Path:
+        """Return the file that gets the tags."""
+        from plugin_core.tags.exchange import real_file
+
+        return await asyncio.to_thread(real_file, job.source.path)
+
+    async def publish(self, job: Job, attempt: str) -> tuple[Stem, ...] | Written:
+        """Write the labels, unless they are only asked for; what a process before this one wrote counts as done.
+
+        Raises:
+            SourceError: the song is gone, another one by now, or broken.
+            PlacementError: it may not be replaced.
+            TransientError: the disk is full or gone, or the song is being written.
+        """
+        if not _wish(job).write:
+            return ()
+        # Half of an exchange is no place to stop: a cancelled task waits for its end.
+        return await run_stoppable(lambda _stopper: self._publish(job, attempt))
+
+    def _publish(self, job: Job, attempt: str) -> Written:
+        from plugin_core.operations.inspect import require_same_song
+        from plugin_core.tags.tagger import Writing, write_labels
+
+        recorded = self._recorded(job)
+        if recorded is not None and _stands(recorded):
+            return recorded
+        require_same_song(job.source, self._is_retagged)
+        self._make_folders(job)
+        mark = f"{job.id}.{attempt}"
+        (self._staging(job) / _DRAFTS / mark).touch()
+        writing = Writing(job.source.path, mark, self._manners, job.source)
+        return write_labels(writing, lambda existing: _decide(job, existing), lambda written: self._keep(job, written))
+
+    async def cancel(self, job: Job, attempt: str) -> None:
+        """Cancel at the tagger."""
+        await self._tagger.cancel(self._order(job, attempt))
+
+    async def discard(self, job: Job) -> None:
+        """Remove what the job left: copies beside the song, staging, the link, and whatever lies at the tagger."""
+        try:
+            await asyncio.to_thread(self._discard, job)
+        finally:
+            try:
+                await self._links.unstage(self._tagger, job)
+            finally:
+                await self._tagger.release(self._order(job, ""))
+
+    def _discard(self, job: Job) -> None:
+        from plugin_core.tags.exchange import remove_draft
+
+        drafts = self._staging(job) / _DRAFTS
+        files = {job.source.path, *filter(None, [job.target, job.written.path if job.written else None])}
+        for mark in drafts.iterdir() if drafts.is_dir() else ():
+            for file in files:
+                remove_draft(file, mark.name)
+        remove_staging(self._staging(job))
+
+    def _keep(self, job: Job, written: Written) -> None:
+        """Make what is about to be done durable: a crash right after the rename must not cost the way back."""
+        from plugin_core.tags.durable import write_durably
+
+        write_durably(self._staging(job) / _RECORD, to_json(written))
+
+    def _recorded(self, job: Job) -> Written | None:
+        try:
+            return from_json((self._staging(job) / _RECORD).read_bytes(), Written)
+        except FileNotFoundError:
+            return None
+
+    def _order(self, job: Job, attempt: str, url: Secret | None = None) -> Order:
+        return Order(
+            key=job.id,
+            attempt=attempt,
+            source=job.source,
+            operation=job.operation,
+            folder=self._staging(job),
+            url=url or Secret(""),
+            ticket=job.ticket,
+            results=job.results,
+        )
+
+    def _staging(self, job: Job) -> Path:
+        return job.staging or self._home / "staging" / job.id
+
+    def _make_folders(self, job: Job) -> None:
+        make_staging(self._staging(job))
+        make_staging(self._staging(job) / _DRAFTS)
+
+
+def _decide(job: Job, existing: Mapping[str, tuple[str, ...]]) -> Decision:
+    from plugin_core.tags.labelling import decide, provenance
+    from plugin_core.tags.rules import PROVENANCE
+
+    wish = _wish(job)
+    decision = decide(job.labels, wish, existing)
+    if wish.provenance and decision.fields:
+        date = time.strftime("%Y-%m-%d", time.gmtime(job.created))
+        decision.fields[PROVENANCE] = (provenance(job.labels, wish, job.id, date),)
+    return decision
+
+
+def _stands(written: Written) -> bool:
+    """Tell whether a file is what it was to become, or holds at least all that was written into it."""
+    from plugin_core.stems.fingerprint import hash_file
+    from plugin_core.tags.inject import read_fields
+
+    if not written.path.is_file():
+        return False
+    content = hash_file(written.path).sha256
+    if content in (written.before, written.after):
+        return content == written.after
+    found = read_fields(written.path)
+    return all(found.get(name) == values for name, values in written.fields.items())
+
+
+def _wish(job: Job) -> Tagging:
+    if not isinstance(job.operation, Tagging):
+        raise UsageError(f"job {job.id} is no tagging")
+    return job.operation

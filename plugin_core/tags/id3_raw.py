@@ -1,0 +1,196 @@
+"""An ID3v2 tag as its bytes: frames are put in and taken out, and all others stay as they were, to the byte.
+
+mutagen decodes every frame and writes it anew, which loses flags, frames of the same name and encodings. Layouts:
+https://id3.org/id3v2.3.0, https://id3.org/id3v2.4.0-structure, https://id3.org/id3v2-00.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from mutagen.id3._util import unsynch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HEAD: Final = 10
+_UNSYNCHRONISED: Final = 0x80
+_EXTENDED: Final = 0x40
+_FOOTER: Final = 0x10
+_ID: Final = re.compile(rb"[A-Z][A-Z0-9]{2}[A-Z0-9 \0]?")
+_OLD_IDS: Final = {"TCON": "TCO", "TLAN": "TLA", "TXXX": "TXX"}
+"""Names of v2.2."""
+_TERMINATORS: Final = {0: b"\0", 1: b"\0\0", 2: b"\0\0", 3: b"\0"}
+_CODECS: Final = {0: "latin-1", 1: "utf-16", 2: "utf-16-be", 3: "utf-8"}
+
+
+class DamagedTagError(ValueError):
+    """The tag cannot be taken apart, so that nothing of it may be rewritten."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawFrame:
+    """One frame; ``flags`` is empty in v2.2."""
+
+    name: str
+    flags: bytes
+    body: bytes
+
+    def says(self, key: str) -> bool:
+        """Tell whether the frame stands for a key of the field table."""
+        name, _, description = key.partition(":")
+        if self.name.rstrip("\0 ") not in (name, _OLD_IDS.get(name)):
+            return False
+        return name != "TXXX" or self._description().casefold() == description.casefold()
+
+    def _description(self) -> str:
+        encoding = self.body[0] if self.body else 0
+        # Compressed and encrypted frames keep their secrets; the second byte of the flags says so.
+        if encoding not in _CODECS or (self.flags and self.flags[1]):
+            return ""
+        text, terminator = self.body[1:], _TERMINATORS[encoding]
+        end = text.find(terminator)
+        while len(terminator) == 2 and end % 2 and end >= 0:
+            end = text.find(terminator, end + 1)
+        return text[: end if end >= 0 else None].decode(_CODECS[encoding], "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class RawTag:
+    """A whole tag."""
+
+    version: int = 4
+    """The 3 of ID3v2.3."""
+    flags: int = 0
+    frames: tuple[RawFrame, ...] = ()
+    size: int = 0
+    """Bytes it takes in the file, padding included; 0 for one that is not there yet."""
+
+    def with_values(self, key: str, values: Sequence[str], separator: str) -> RawTag:
+        """Return the tag with a key set to these values in the place of what said it before, or without the key."""
+        places = [number for number, frame in enumerate(self.frames) if frame.says(key)]
+        kept = [frame for number, frame in enumerate(self.frames) if number not in places]
+        if values:
+            kept.insert(places[0] if places else len(kept), _make(key, values, self.version, separator))
+        return replace(self, frames=tuple(kept))
+
+    def holds(self, key: str) -> bool:
+        """Tell whether any frame stands for the key."""
+        return any(frame.says(key) for frame in self.frames)
+
+    def render(self, padding: int | None) -> bytes:
+        """Return the bytes of the tag, as long as the old one where they fit, else with so much padding.
+
+        Args:
+            padding: bytes of padding when the tag must grow.
+        """
+        body = b"".join(_pack(frame, self.version) for frame in self.frames)
+        flags = self.flags & ~(_EXTENDED | _FOOTER)
+        if self.version < 4 and flags & _UNSYNCHRONISED:
+            body = unsynch.encode(body)
+        room = self.size - HEAD - len(body)
+        body += bytes(room if room >= 0 else padding or 0)
+        return b"ID3" + bytes((self.version, 0, flags)) + _synchsafe(len(body)) + body
+
+
+def parse_tag(data: bytes) -> RawTag:
+    """Take a tag apart; ``data`` begins with it and may go on behind it.
+
+    Raises:
+        DamagedTagError: it does not hold together.
+    """
+    version, flags, size = data[3], data[5], read_synchsafe(data[6:HEAD])
+    if data[:3] != b"ID3" or version not in (2, 3, 4) or (version == 2 and flags & _EXTENDED):
+        raise DamagedTagError("the ID3 tag is of no known version")
+    body = data[HEAD : HEAD + size]
+    if len(body) < size:
+        raise DamagedTagError("the ID3 tag ends too early")
+    total = HEAD + size + (HEAD if version == 4 and flags & _FOOTER else 0)
+    if version < 4 and flags & _UNSYNCHRONISED:
+        body = unsynch.decode(body)
+    if flags & _EXTENDED:
+        body = body[_extended_size(body, version) :]
+    return RawTag(version, flags, split_frames(body, version), total)
+
+
+def read_synchsafe(data: bytes) -> int:
+    """Read a number of four bytes with seven bits each."""
+    return sum((byte & 0x7F) << 7 * (3 - place) for place, byte in enumerate(data))
+
+
+def split_frames(body: bytes, version: int) -> tuple[RawFrame, ...]:
+    """Take the part behind the head of a tag apart.
+
+    Raises:
+        DamagedTagError: it does not hold together.
+    """
+    if version < 4:
+        return _walk(body, version, plain=True)
+    try:
+        return _walk(body, version, plain=False)
+    except DamagedTagError:
+        # iTunes long wrote sizes of v2.4 as plain numbers.
+        return _walk(body, version, plain=True)
+
+
+def _walk(body: bytes, version: int, *, plain: bool) -> tuple[RawFrame, ...]:
+    head = 6 if version == 2 else 10
+    frames, place = [], 0
+    while place + head <= len(body) and body[place]:
+        name = body[place : place + (3 if version == 2 else 4)]
+        if not _ID.fullmatch(name):
+            raise DamagedTagError("the ID3 tag holds something that is no frame")
+        digits = body[place + len(name) : place + 2 * len(name)]
+        if not plain and max(digits) > 0x7F:
+            raise DamagedTagError("the ID3 tag holds a frame of impossible size")
+        size = int.from_bytes(digits, "big") if plain else read_synchsafe(digits)
+        start = place + head
+        if start + size > len(body):
+            raise DamagedTagError("the ID3 tag holds a frame that ends behind it")
+        frames.append(RawFrame(name.decode("ascii"), body[place + 2 * len(name) : start], body[start : start + size]))
+        place = start + size
+    if any(body[place:]):
+        raise DamagedTagError("the ID3 tag holds something behind its frames")
+    return tuple(frames)
+
+
+def _extended_size(body: bytes, version: int) -> int:
+    if len(body) < 4:
+        raise DamagedTagError("the ID3 tag ends too early")
+    return int.from_bytes(body[:4], "big") + 4 if version == 3 else read_synchsafe(body[:4])
+
+
+def _make(key: str, values: Sequence[str], version: int, separator: str) -> RawFrame:
+    name, _, description = key.partition(":")
+    text = ("\0" if version == 4 else separator).join(values)
+    encoding = 3 if version == 4 else 0 if _is_latin(text + description) else 1
+    head = bytes((encoding,))
+    if name == "TXXX":
+        head += description.encode(_CODECS[encoding]) + _TERMINATORS[encoding]
+    body = head + text.encode(_CODECS[encoding])
+    return RawFrame(_OLD_IDS[name], b"", body) if version == 2 else RawFrame(name, b"\0\0", body)
+
+
+def _pack(frame: RawFrame, version: int) -> bytes:
+    size = len(frame.body)
+    if version == 2:
+        return frame.name.encode("ascii") + size.to_bytes(3, "big") + frame.body
+    digits = _synchsafe(size) if version == 4 else struct.pack(">I", size)
+    return frame.name.encode("ascii") + digits + frame.flags + frame.body
+
+
+def _synchsafe(number: int) -> bytes:
+    if number >= 1 << 28:
+        raise DamagedTagError("the ID3 tag would be too large")
+    return bytes(number >> 7 * place & 0x7F for place in (3, 2, 1, 0))
+
+
+def _is_latin(text: str) -> bool:
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,207 @@
+"""``stembridge tag`` as people and programs meet it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plugin_core.cli.face import Face
+from plugin_core.cli.guard import run
+from plugin_core.errors import RefusedError
+from plugin_core.tags.inject import read_fields
+from plugin_core.tags.tagset import TagSet
+from plugin_core.tags.write import write_tags
+from tests.plugin_core.cli.conftest import Result
+from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, write_song
+from tests.plugin_core.tagger_fakes import FakeTagger, load_taggers
+
+Run = Callable[..., Result]
+LEFT = "left alone: language (Other says nothing); scene (Aerial Footage is only 0.20 probable, below 0.5); "
+
+
+@pytest.fixture
+def ears() -> FakeTagger:
+    return FakeTagger()
+
+
+@pytest.fixture
+def stembridge(
+    ears: FakeTagger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Run:
+    """Run a command line in this process, with a fake tagger and a fake separator."""
+    monkeypatch.setenv("STEMBRIDGE_SEPARATE_PROVIDER", "fake")
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object, taggers: tuple[FakeTagger, ...] | None = None) -> Result:
+        capsys.readouterr()
+        chosen = (ears,) if taggers is None else taggers
+        face = Face(plugins=load_taggers(*chosen, more=(FakePoint("fake", FakePlugin(FakeSeparator())),)))
+        code = run([str(argument) for argument in arguments], face)
+        return Result(code, *capsys.readouterr())
+
+    return call
+
+
+def test_people_are_told_what_was_written_and_why_the_rest_was_not(stembridge: Run, song: Path) -> None:
+    result = stembridge("tag", "Song.flac")
+    assert (result.code, result.err) == (0, "")
+    lines = result.out.splitlines()
+    assert lines[0] == "1 track with ears, about 2 credits"
+    assert "Song.flac: mood: Calm; genre: Rock" in lines
+    assert f"  note: {LEFT}vocal, bgm, intensity (nothing found)" in lines
+    assert read_fields(song) == {"mood": ("Calm",), "genre": ("Rock",)}
+
+
+def test_programs_are_told_the_same(stembridge: Run, song: Path) -> None:
+    result = stembridge("tag", song, "--json", "--dimensions", "mood,language")
+    last = result.of("job")[-1]
+    assert (last["state"], last["written"], last["left"]) == (
+        "done",
+        {"mood": ["Calm"]},
+        {"language": "Other says nothing"},
+    )
+    assert [label["dimension"] for label in last["labels"]] == ["mood", "genre", "language", "scene"]
+    assert result.of("summary")[0]["done"] == 1
+
+
+def test_again_there_is_nothing_to_do(stembridge: Run, song: Path, ears: FakeTagger) -> None:
+    stembridge("tag", song)
+    result = stembridge("tag", song)
+    assert "1 reused" in result.out
+    assert len(ears.submitted) == 1
+    assert stembridge("tag", song, "--force").code == 0
+    assert len(ears.submitted) == 2
+
+
+def test_dry_run_asks_nobody_and_writes_nothing(stembridge: Run, song: Path, home: Path, ears: FakeTagger) -> None:
+    before = song.read_bytes()
+    result = stembridge("tag", song, "--dry-run", "--json")
+    (plan,) = result.of("plan")
+    assert (plan["provider"], plan["credits"], plan["dimensions"]) == ("ears", 2.0, [])
+    assert song.read_bytes() == before
+    assert ears.submitted == []
+    assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "settings", "expected"),
+    [
+        (["--labels", "zh"], "", {"mood": ("Happy",), "genre": ("摇滚",)}),
+        (["--policy", "fill,mood=append"], "", {"mood": ("Happy", "Calm"), "genre": ("Rock",)}),
+        (["--policy", "replace"], 'policies = { mood = "append" }', {"mood": ("Calm",), "genre": ("Rock",)}),
+        ([], 'policies = { mood = "append" }', {"mood": ("Happy", "Calm"), "genre": ("Rock",)}),
+        (["--policy", "mood=fill"], 'policy = "append"', {"mood": ("Happy",), "genre": ("Rock",)}),
+        (["--min-probability", "0.85,scene=0.1"], "", {"mood": ("Happy",), "scene": ("Aerial Footage",)}),
+        (["--dimensions", "all"], 'dimensions = ["scene"]', {"mood": ("Happy",), "genre": ("Rock",)}),
+        ([], "min_probability = 0.99", {"mood": ("Happy",)}),
+    ],
+    ids=["zh", "append-one", "replace-all", "settings", "fill-one", "thresholds", "all", "settings-threshold"],
+)
+def test_options_win_over_settings(
+    stembridge: Run, song: Path, home: Path, options: list[str], settings: str, expected: dict[str, Any]
+) -> None:
+    write_tags(song, TagSet({"mood": ("Happy",)}))
+    (home / "config.toml").write_text(f"[tags]\n{settings}\n")
+    assert stembridge("tag", song, *options).code == 0
+    assert read_fields(song) == expected
+
+
+def test_tables_can_come_from_the_environment(stembridge: Run, song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEMBRIDGE_TAGS_THRESHOLDS", "scene=0.1, genre=0.9")
+    assert stembridge("tag", song).code == 0
+    assert read_fields(song) == {"mood": ("Calm",), "scene": ("Aerial Footage",)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--policy", "fil"], "no policy 'fil'; did you mean 'fill'?"),
+        (["--policy", "fill,append"], "'append' names no dimension"),
+        (["--dimensions", "mod"], "no dimension 'mod'; did you mean 'mood'?"),
+        (["--dimensions", ","], "name at least one"),
+        (["--min-probability", "high"], "'high' is not a number"),
+        (["--min-probability", "5"], "5 is no probability"),
+        (["--provider", "eers"], "no tagger 'eers'; did you mean 'ears'?"),
+    ],
+    ids=["policy", "two", "dimension", "none", "word", "number", "provider"],
+)
+def test_mistakes_are_told_in_a_line(stembridge: Run, song: Path, arguments: list[str], expected: str) -> None:
+    result = stembridge("tag", song, *arguments)
+    assert result.code == 2
+    assert expected in result.err
+    assert len(result.err.splitlines()) == 1
+
+
+def test_wrong_setting_is_named_with_its_line(stembridge: Run, song: Path, home: Path) -> None:
+    (home / "config.toml").write_text('[tags]\npolicy = "overwrite"\n')
+    result = stembridge("tag", song)
+    assert result.code == 2
+    assert "line 2: [tags] policy" in result.err
+
+
+def test_refused_account_ends_with_its_own_code(stembridge: Run, song: Path, ears: FakeTagger) -> None:
+    ears.submit_error = RefusedError("no credits left")
+    assert stembridge("tag", song).code == 3
+
+
+def test_one_bad_song_hinders_no_other(stembridge: Run, song: Path, tmp_path: Path) -> None:
+    locked = write_song(tmp_path / "Locked.flac", seed=1)
+    locked.chmod(0o444)
+    result = stembridge("tag", locked, song)
+    assert result.code == 1
+    assert "Locked.flac is read-only" in result.err
+    assert read_fields(song)["mood"] == ("Calm",)
+
+
+def test_undo_tells_what_stands_now(stembridge: Run, song: Path) -> None:
+    before = song.read_bytes()
+    stembridge("tag", song)
+    result = stembridge("tag", "--undo", song)
+    assert result.out.splitlines() == ["Song.flac: mood: empty; genre: empty; the file is what it was", "1 song undone"]
+    assert song.read_bytes() == before
+
+
+def test_undo_for_programs(stembridge: Run, song: Path, tmp_path: Path) -> None:
+    other = write_song(tmp_path / "Other.flac", seed=2)
+    stembridge("tag", song)
+    result = stembridge("tag", "--undo", "--json", song, other)
+    assert result.code == 1
+    assert [event["event"] for event in result.events] == ["undone", "error", "summary"]
+    assert result.events[0]["fields"] == {"mood": [], "genre": []}
+    assert result.events[-1]["count"] == 1
+
+
+def test_undo_of_what_changed_needs_force(stembridge: Run, song: Path) -> None:
+    stembridge("tag", song)
+    write_tags(song, TagSet({"mood": ("Mine",)}))
+    result = stembridge("tag", "--undo", song)
+    assert result.code == 2
+    assert "--force" in result.err
+    assert stembridge("tag", "--undo", "--force", song).code == 0
+    assert read_fields(song) == {}
+
+
+def test_preset_labels_and_stems(stembridge: Run, song: Path, tmp_path: Path) -> None:
+    assert stembridge("run", "stems-and-labels", song).code == 0
+    assert read_fields(song)["mood"] == ("Calm",)
+    assert sorted(path.name for path in (tmp_path / "Song.stems").iterdir()) == [
+        "Song - Instrumental.flac",
+        "Song - Vocals.flac",
+    ]
+
+
+def test_without_a_tagger_presets_and_command_say_so(stembridge: Run, song: Path) -> None:
+    for command in (("tag", song), ("run", "labels", song)):
+        result = stembridge(*command, taggers=())
+        assert (result.code, "no tagger is installed" in result.err) == (2, True)
+
+
+def test_jobs_show_tells_what_was_written(stembridge: Run, song: Path) -> None:
+    stembridge("tag", song)
+    (job,) = [json.loads(line) for line in stembridge("jobs", "list", "--json").out.splitlines()][:1]
+    shown = stembridge("jobs", "show", job["id"]).out
+    assert "written   mood: Calm; genre: Rock" in shown

@@ -1,0 +1,413 @@
+"""Taggings through a whole session: bought once, written once, re-entrant at any instruction, undone wherever."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plugin_core import Job, JobState, Separation, Session, Settings, Tagging, hookimpl
+from plugin_core.errors import PlacementError, SourceError, TransientError, UsageError
+from plugin_core.operations import tagging
+from plugin_core.plugins import Plugins
+from plugin_core.tags import tagger as tagger_module
+from plugin_core.tags.inject import read_fields
+from plugin_core.tags.tagset import TagSet
+from plugin_core.tags.write import write_tags
+from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, write_song
+from tests.plugin_core.tagger_fakes import FakeStager, FakeTagger, LinkedTagger, load_taggers
+from tests.plugin_core.tags.tagged_files import names
+
+
+@pytest.fixture
+def song(tmp_path: Path) -> Path:
+    folder = tmp_path / "music"
+    folder.mkdir()
+    return write_song(folder / "Song.flac")
+
+
+@pytest.fixture
+def tagger() -> FakeTagger:
+    return FakeTagger()
+
+
+@pytest.fixture
+def plugins(tagger: FakeTagger) -> Plugins:
+    return load_taggers(tagger)
+
+
+@pytest.fixture
+def session(home: Path, plugins: Plugins) -> Any:
+    with Session(Settings(home), plugins) as opened:
+        yield opened
+
+
+def tag(session: Session, song: Path, *, force: bool = False, **words: Any) -> tuple[Job, bool]:
+    """Plan, add and run one tagging."""
+
+    async def work() -> tuple[Job, bool]:
+        source = session.inspect(song)
+        plan = await session.plan(source, Tagging(**{"provider": "ears", **words}))
+        job, made = await session.add(source, plan, force=force)
+        await session.run([job.id])
+        return session.store.get(job.id), made
+
+    return asyncio.run(work())
+
+
+def test_labels_stand_in_the_song_and_nothing_is_left_behind(session: Session, song: Path, home: Path) -> None:
+    job, made = tag(session, song)
+    assert (job.state, made) == (JobState.DONE, True)
+    assert job.written is not None
+    assert job.written.fields == {"mood": ("Calm",), "genre": ("Rock",)}
+    assert read_fields(song) == job.written.fields
+    assert names(song.parent) == ["Song.flac"]
+    assert names(home / "staging") == []
+
+
+def test_listeners_hear_once_that_tags_are_written(session: Session, song: Path) -> None:
+    heard: list[Job] = []
+
+    class Listener:
+        @hookimpl
+        def tags_written(self, job: Job) -> None:
+            heard.append(job)
+
+        @hookimpl
+        def stems_placed(self, job: Job) -> None:
+            raise AssertionError
+
+    session.plugins.manager.register(Listener())
+    job, _ = tag(session, song)
+    assert heard == [job]
+
+
+def test_tagged_song_is_recognised_by_what_became_of_it(session: Session, song: Path, tagger: FakeTagger) -> None:
+    first, _ = tag(session, song)
+    again, made = tag(session, song)
+    assert (again.id, made) == (first.id, False)
+    moved = song.rename(song.with_name("Moved.flac"))
+    assert tag(session, moved)[1] is False
+    assert len(tagger.submitted) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ({"policy": "replace", "labels": "zh"}, {"mood": ("安静",), "genre": ("摇滚",)}),
+        ({"policy": "append", "labels": "zh"}, {"mood": ("Calm", "安静"), "genre": ("Rock", "摇滚")}),
+        ({"min_probability": 0.1}, {"mood": ("Calm",), "genre": ("Rock",), "scene": ("Aerial Footage",)}),
+        ({"dimensions": ("mood",)}, {"mood": ("Calm",), "genre": ("Rock",)}),
+    ],
+    ids=["replace", "append", "threshold", "part"],
+)
+def test_other_rules_use_the_labels_that_are_bought(
+    session: Session, song: Path, tagger: FakeTagger, words: dict[str, Any], expected: dict[str, tuple[str, ...]]
+) -> None:
+    tag(session, song)
+    job, made = tag(session, song, **words)
+    assert (job.state, made) == (JobState.DONE, True)
+    assert read_fields(song) == expected
+    assert len(tagger.submitted) == 1
+
+
+def test_a_part_does_not_pass_for_the_whole(session: Session, song: Path, tagger: FakeTagger) -> None:
+    tag(session, song, dimensions=("mood",))
+    tag(session, song)
+    assert len(tagger.submitted) == 2
+
+
+def test_force_buys_again(session: Session, song: Path, tagger: FakeTagger) -> None:
+    tag(session, song)
+    tag(session, song, force=True)
+    assert len(tagger.submitted) == 2
+
+
+def test_price_is_not_told_for_what_is_bought(session: Session, song: Path) -> None:
+    tag(session, song)
+
+    async def plan() -> float | None:
+        source = session.inspect(song)
+        found = await session.plan(source, Tagging(provider="ears", policy="replace"))
+        return session.price_again(source, found).credits
+
+    assert asyncio.run(plan()) == 0.0
+
+
+@pytest.mark.parametrize("moment", ["record", "rename", "after"])
+def test_writing_is_taken_up_wherever_a_process_died(
+    home: Path, plugins: Plugins, song: Path, tagger: FakeTagger, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    class Died(BaseException):
+        pass
+
+    def die(*_args: object, **_words: object) -> None:
+        raise Died
+
+    before = song.read_bytes()
+    original = tagging.TaggingWork._publish
+    with monkeypatch.context() as patch, pytest.raises(Died), Session(Settings(home), plugins) as session:
+        if moment == "after":
+
+            def publish_and_die(self: Any, job: Job, attempt: str) -> None:
+                original(self, job, attempt)
+                raise Died
+
+            patch.setattr(tagging.TaggingWork, "_publish", publish_and_die)
+        elif moment == "record":
+            patch.setattr(tagging.TaggingWork, "_keep", die)
+        else:
+            patch.setattr(tagger_module, "replace_with", die)
+        tag(session, song)
+    assert (song.read_bytes() == before) is (moment != "after")
+    with Session(Settings(home), plugins) as session:
+        (job,) = asyncio.run(session.run())
+        assert job.state is JobState.DONE
+        assert job.written is not None and job.written.previous == {"mood": (), "genre": ()}
+        assert read_fields(song)["mood"] == ("Calm",)
+        assert session.undo(song).exact
+    assert song.read_bytes() == before
+    assert len(tagger.submitted) == 1
+    assert names(song.parent) == ["Song.flac"]
+
+
+def test_tags_changed_while_the_service_listened_stay(session: Session, song: Path) -> None:
+    async def work() -> Job:
+        source = session.inspect(song)
+        job, _ = await session.add(source, await session.plan(source, Tagging(provider="ears")))
+        write_tags(song, TagSet({"title": ("Mine",), "genre": ("Jazz",)}))
+        return (await session.run([job.id]))[0]
+
+    assert asyncio.run(work()).state is JobState.DONE
+    assert read_fields(song) == {"title": ("Mine",), "genre": ("Jazz",), "mood": ("Calm",)}
+
+
+def test_another_song_at_the_place_is_left_alone_and_costs_nothing(
+    session: Session, song: Path, tagger: FakeTagger
+) -> None:
+    async def work() -> Job:
+        source = session.inspect(song)
+        job, _ = await session.add(source, await session.plan(source, Tagging(provider="ears")))
+        write_song(song, seconds=2.0)
+        return (await session.run([job.id]))[0]
+
+    job = asyncio.run(work())
+    assert job.state is JobState.FAILED and job.problem is not None
+    assert "changed since it was queued" in job.problem.message
+    assert tagger.submitted == []
+
+
+def test_song_that_became_read_only_keeps_its_labels_for_a_retry(
+    session: Session, song: Path, tagger: FakeTagger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit = tagger.submit
+
+    async def submit_and_lock(order: Any, report: Any) -> Any:
+        await asyncio.to_thread(song.chmod, 0o444)
+        return await submit(order, report)
+
+    monkeypatch.setattr(tagger, "submit", submit_and_lock)
+    job, _ = tag(session, song)
+    assert job.state is JobState.FAILED and job.problem is not None and "read-only" in job.problem.message
+    song.chmod(0o644)
+    session.retry(job.id)
+    asyncio.run(session.run([job.id]))
+    assert read_fields(song)["mood"] == ("Calm",)
+    assert len(tagger.submitted) == 1
+
+
+@pytest.mark.parametrize("slow", ["tagging", "separation"])
+def test_stems_and_labels_of_one_song_do_not_hinder_each_other(home: Path, song: Path, slow: str) -> None:
+    separator, tagger = FakeSeparator(), FakeTagger()
+    plugins = load_taggers(tagger, more=(FakePoint("fake", FakePlugin(separator)),))
+
+    async def work(session: Session) -> list[Job]:
+        source = session.inspect(song)
+        ids = []
+        for operation in (Separation(provider="fake"), Tagging(provider="ears")):
+            job, _ = await session.add(source, await session.plan(source, operation))
+            ids.append(job.id)
+        # What the first one does to the song must be nothing to the other.
+        for job_id in ids if slow == "tagging" else reversed(ids):
+            await session.run([job_id])
+        return [session.store.get(job_id) for job_id in ids]
+
+    with Session(Settings(home), plugins) as session:
+        jobs = asyncio.run(work(session))
+    assert [job.state for job in jobs] == [JobState.DONE, JobState.DONE], [job.problem for job in jobs]
+
+
+@pytest.mark.parametrize("words", [{"labels": "fr"}, {"dimensions": ("mod",)}], ids=["labels", "dimension"])
+def test_wrong_rule_is_refused_by_the_plan(session: Session, song: Path, words: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        tag(session, song, **words)
+
+
+def test_read_only_song_is_refused_by_the_plan(session: Session, song: Path, tagger: FakeTagger) -> None:
+    song.chmod(0o444)
+    with pytest.raises(PlacementError, match="read-only"):
+        tag(session, song)
+
+
+# Undo
+
+
+@pytest.mark.parametrize("how", ["in place", "renamed", "copied", "link"])
+def test_undo_finds_the_song_wherever_it_is(session: Session, song: Path, tmp_path: Path, how: str) -> None:
+    before = song.read_bytes()
+    tag(session, song)
+    place = song
+    if how == "renamed":
+        place = song.rename(tmp_path / "other.flac")
+    elif how == "copied":
+        place = Path(shutil.copy(song, tmp_path / "copy.flac"))
+    elif how == "link":
+        place = tmp_path / "link.flac"
+        place.symlink_to(song)
+    assert session.undo(place).exact
+    assert place.read_bytes() == before
+
+
+def test_undo_goes_back_one_tagging_at_a_time(session: Session, song: Path) -> None:
+    before = song.read_bytes()
+    tag(session, song)
+    between = song.read_bytes()
+    tag(session, song, policy="replace", labels="zh")
+    session.undo(song)
+    assert song.read_bytes() == between
+    session.undo(song)
+    assert song.read_bytes() == before
+    with pytest.raises(SourceError, match="undone already"):
+        session.undo(song)
+
+
+def test_undo_leaves_other_changes(session: Session, song: Path) -> None:
+    tag(session, song)
+    write_tags(song, TagSet({"title": ("Mine",)}))
+    undone = session.undo(song)
+    assert not undone.exact
+    assert read_fields(song) == {"title": ("Mine",)}
+
+
+def test_undo_of_changed_labels_needs_force(session: Session, song: Path) -> None:
+    tag(session, song)
+    write_tags(song, TagSet({"mood": ("Mine",)}))
+    with pytest.raises(UsageError, match=r"mood of .*Song\.flac changed") as raised:
+        session.undo(song)
+    assert "--force" in raised.value.remedy
+    assert read_fields(song)["mood"] == ("Mine",)
+    session.undo(song, force=True)
+    assert read_fields(song) == {}
+
+
+def test_provenance_leads_back_from_a_song_changed_and_moved(session: Session, song: Path, tmp_path: Path) -> None:
+    tag(session, song, provenance=True)
+    assert "STEMBRIDGE_MUSICTAG" in song.read_bytes().decode("latin-1")
+    write_tags(song, TagSet({"title": ("Mine",)}))
+    moved = song.rename(tmp_path / "moved.flac")
+    session.undo(moved)
+    assert read_fields(moved) == {"title": ("Mine",)}
+
+
+def test_undo_of_a_song_never_labelled_is_told(session: Session, song: Path) -> None:
+    with pytest.raises(SourceError, match="no labels by stembridge"):
+        session.undo(song)
+
+
+def test_dry_undo_changes_nothing(session: Session, song: Path) -> None:
+    tag(session, song)
+    labelled = song.read_bytes()
+    assert session.undo(song, dry_run=True).fields == {"mood": (), "genre": ()}
+    assert song.read_bytes() == labelled
+
+
+def test_labels_are_not_bought_again_after_an_undo(session: Session, song: Path, tagger: FakeTagger) -> None:
+    tag(session, song)
+    session.undo(song)
+    tag(session, song)
+    assert read_fields(song)["mood"] == ("Calm",)
+    assert len(tagger.submitted) == 1
+
+
+# Links
+
+
+def test_song_is_staged_for_submit_only_and_unstaged_at_the_end(home: Path, song: Path) -> None:
+    tagger, stager = LinkedTagger(), FakeStager()
+    with Session(Settings(home), load_taggers(tagger, stagers=(stager,))) as session:
+        job, _ = tag(session, song)
+    (order,) = tagger.submitted
+    assert order.url.reveal() == f"https://shelf.example/{job.id}?signature=secret"
+    assert (stager.seen, stager.staged) == ([job.id], {})
+    assert b"signature=secret" not in (home / "jobs.sqlite3").read_bytes()
+
+
+def test_song_staged_by_a_process_that_died_is_unstaged(home: Path, song: Path) -> None:
+    tagger, stager = LinkedTagger(), FakeStager()
+    tagger.submit_error = KeyboardInterrupt()  # type: ignore[assignment]
+    plugins = load_taggers(tagger, stagers=(stager,))
+    with pytest.raises(KeyboardInterrupt), Session(Settings(home), plugins) as session:
+        tag(session, song)
+    assert len(stager.staged) == 1
+    with Session(Settings(home), plugins) as session:
+        (job,) = session.store.list()
+        asyncio.run(session.cancel(job.id))
+    assert stager.staged == {}
+
+
+def test_failed_stage_is_tried_again(home: Path, song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tagger, stager = LinkedTagger(), FakeStager()
+    calls: list[str] = []
+
+    async def stage(path: Path, key: str) -> str:
+        calls.append(key)
+        if len(calls) == 1:
+            raise TransientError("the bucket is away", retry_after=0.0)
+        return "https://shelf.example/x"
+
+    monkeypatch.setattr(stager, "stage", stage)
+    with Session(Settings(home), load_taggers(tagger, stagers=(stager,))) as session:
+        assert tag(session, song)[0].state is JobState.DONE
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("wanted", "stagers", "expected"),
+    [
+        ("", (), "no stager is set up"),
+        ("", ("a", "b"), "several stagers are set up"),
+        ("c", ("a",), "stager 'c', which is not set up"),
+    ],
+    ids=["none", "several", "unknown"],
+)
+def test_missing_stager_is_told_before_anything_is_spent(
+    home: Path, song: Path, wanted: str, stagers: tuple[str, ...], expected: str
+) -> None:
+    tagger = LinkedTagger()
+    tagger.stager = wanted
+    plugins = load_taggers(tagger, stagers=tuple(FakeStager(name) for name in stagers))
+    with Session(Settings(home), plugins) as session, pytest.raises(UsageError, match=expected):
+        tag(session, song)
+
+
+def test_tagger_may_do_without_a_link(home: Path, song: Path) -> None:
+    tagger = LinkedTagger()
+    tagger.stager = None
+    with Session(Settings(home), load_taggers(tagger)) as session:
+        assert tag(session, song)[0].state is JobState.DONE
+    assert tagger.submitted[0].url.reveal() == ""
+
+
+@pytest.mark.parametrize(
+    ("taggers", "expected"), [((), "no tagger is installed"), (("a", "b"), "several taggers")], ids=["none", "several"]
+)
+def test_provider_left_out_must_be_clear(home: Path, song: Path, taggers: tuple[str, ...], expected: str) -> None:
+    fakes = []
+    for name in taggers:
+        fakes.append(FakeTagger())
+        fakes[-1].name = name
+    with Session(Settings(home), load_taggers(*fakes)) as session, pytest.raises(UsageError, match=expected):
+        tag(session, song, provider="")

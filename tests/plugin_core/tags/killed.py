@@ -1,0 +1,71 @@
+"""Forks writers of tags and kills each at a random moment: ``python -m tests.plugin_core.tags.killed FOLDER COUNT``.
+
+Prints how many kills found the old file, the new file, and a copy left beside it; any other content ends it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+from plugin_core.model import Tagging
+from plugin_core.tags.exchange import HIDDEN
+from plugin_core.tags.labelling import decide
+from plugin_core.tags.tagger import Writing, restore_exactly, write_labels
+from tests.plugin_core.tagger_fakes import LABELS
+
+WISH = Tagging(provider="ears", policy="replace")
+
+
+def write_and_undo(path: Path) -> tuple[str, str]:
+    """Write labels and take them out again; return the hashes of both files."""
+    writing = Writing(path, str(os.getpid()))
+    written = write_labels(writing, lambda existing: decide(LABELS, WISH, existing), lambda _written: None)
+    after = hash_of(path)
+    restore_exactly(writing, written)
+    return hash_of(path), after
+
+
+def hash_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def work_for_ever(song: Path) -> None:
+    while True:
+        write_and_undo(song)
+
+
+def main(folder: Path, count: int) -> None:
+    """Kill ``count`` writers, each at work on one of the songs."""
+    songs = sorted(folder.iterdir())
+    originals = {song: song.read_bytes() for song in songs}
+    hashes, seconds, rng = {}, {}, random.Random(7)
+    for song in songs:
+        begun = time.perf_counter()
+        hashes[song] = write_and_undo(song)
+        seconds[song] = time.perf_counter() - begun
+        assert song.read_bytes() == originals[song]
+    found = {"old": 0, "new": 0, "copies": 0}
+    for number in range(count):
+        song = songs[number % len(songs)]
+        child = os.fork()
+        if not child:
+            work_for_ever(song)
+        time.sleep(rng.uniform(0.001, seconds[song] * 1.5))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        found[("old", "new")[hashes[song].index(hash_of(song))]] += 1
+        song.write_bytes(originals[song])
+        for left in folder.glob(f"{HIDDEN}*"):
+            found["copies"] += 1
+            left.unlink()
+    print(found["old"], found["new"], found["copies"])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

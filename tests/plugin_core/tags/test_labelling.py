@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from plugin_core.errors import UsageError
+from plugin_core.model import Label, Tagging
+from plugin_core.tags.labelling import decide, job_named_in, provenance
+from plugin_core.tags.rules import check_rules, covers
+
+LABELS = (
+    Label(dimension="mood", value="浪漫", english="Romantic", probability=0.6),
+    Label(dimension="mood", value="安静", english="Calm", probability=0.9),
+    Label(dimension="genre", value="摇滚", english="Rock", probability=0.8),
+    Label(dimension="language", value="其他", english="Other", probability=0.95),
+    Label(dimension="scene", value="航拍", english="Aerial Footage", probability=0.2),
+    Label(dimension="tempo", value="fast", probability=1.0),
+)
+
+
+def wish(**words: Any) -> Tagging:
+    return Tagging(provider="ears", **words)
+
+
+def test_what_is_probable_goes_into_empty_fields_the_likelier_first() -> None:
+    decision = decide(LABELS, wish(), {"genre": ("Jazz",)})
+    assert decision.fields == {"mood": ("Calm", "Romantic")}
+    assert decision.left == {
+        "genre": "has Jazz",
+        "language": "Other says nothing",
+        "scene": "Aerial Footage is only 0.20 probable, below 0.5",
+        "vocal": "nothing found",
+        "bgm": "nothing found",
+        "intensity": "nothing found",
+    }
+
+
+@pytest.mark.parametrize(
+    ("policy", "existing", "expected"),
+    [
+        ("fill", (), ("Rock",)),
+        ("fill", ("Jazz",), None),
+        ("append", ("Jazz",), ("Jazz", "Rock")),
+        ("append", ("rock",), None),
+        ("replace", ("Jazz", "Pop"), ("Rock",)),
+        ("replace", ("Rock",), None),
+    ],
+    ids=["fill-empty", "fill", "append", "append-known", "replace", "replace-same"],
+)
+def test_policies(policy: str, existing: tuple[str, ...], expected: tuple[str, ...] | None) -> None:
+    asked = wish(dimensions=("genre",), policies={"genre": policy}, policy="replace")
+    assert decide(LABELS, asked, {"genre": existing} if existing else {}).fields.get("genre") == expected
+
+
+def test_threshold_of_a_dimension_wins() -> None:
+    assert decide(LABELS, wish(thresholds={"scene": 0.1, "mood": 0.7}), {}).fields == {
+        "mood": ("Calm",),
+        "genre": ("Rock",),
+        "scene": ("Aerial Footage",),
+    }
+
+
+def test_a_label_without_probability_is_certain() -> None:
+    label = Label(dimension="bgm", value="有背景音乐")
+    assert decide((label,), wish(min_probability=1.0), {}).fields == {"bgm": ("With Background Music",)}
+
+
+def test_only_dimensions_asked_for_are_told_of() -> None:
+    decision = decide(LABELS, wish(dimensions=("mood",)), {})
+    assert (set(decision.fields), decision.left) == ({"mood"}, {})
+
+
+def test_provenance_names_its_job_and_every_probability() -> None:
+    text = provenance(LABELS, wish(dimensions=("mood",)), "job-1", "2026-01-02")
+    assert json.loads(text) == {
+        "provider": "ears",
+        "job": "job-1",
+        "date": "2026-01-02",
+        "labels": [
+            {"dimension": "mood", "label": "浪漫", "probability": 0.6},
+            {"dimension": "mood", "label": "安静", "probability": 0.9},
+        ],
+    }
+    assert job_named_in(text) == "job-1"
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", "[]", "3", '{"job": 3}', "{}"])
+def test_foreign_provenance_names_no_job(text: str) -> None:
+    assert job_named_in(text) == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ({"dimensions": ("mod",)}, "no dimension 'mod'; did you mean 'mood'"),
+        ({"policies": {"tempo": "fill"}}, "no dimension 'tempo'"),
+        ({"policy": "fil"}, "no policy 'fil'"),
+        ({"labels": "fr"}, "no language of labels 'fr'"),
+        ({"language_codes": "639-1"}, "no kind of language codes"),
+        ({"min_probability": 1.5}, "1.5 is no probability"),
+        ({"thresholds": {"mood": float("nan")}}, "nan is no probability"),
+    ],
+    ids=["dimension", "by-dimension", "policy", "labels", "codes", "number", "nan"],
+)
+def test_rules_that_mean_nothing_are_refused(words: dict[str, Any], expected: str) -> None:
+    with pytest.raises(UsageError, match=expected):
+        check_rules(wish(**words))
+
+
+def test_everything_covers_a_part_and_no_part_covers_everything() -> None:
+    assert covers(wish(), wish(dimensions=("mood",)))
+    assert not covers(wish(dimensions=("mood",)), wish())
+    assert covers(wish(dimensions=("mood", "genre")), wish(dimensions=("genre",), policy="replace", labels="zh"))
