@@ -1,0 +1,1 @@
+"""The hot folder: drop a song, find its stems beside it."""

@@ -1,0 +1,110 @@
+"""``stembridge watch DIR...`` and its subcommands; what they do is imported when one of them is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from plugin_core.cli.app import SuggestingGroup
+from plugin_core.cli.face import Face
+from plugin_core.cli.options import JSON_OPTION
+
+_DEFAULT = "folders"
+_HELP = ("-h", "--help")
+
+
+class WatchGroup(SuggestingGroup):
+    """A group whose arguments are folders, unless the first names a subcommand; ``./status`` is a folder always."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Send everything that is no subcommand to the one that watches."""
+        if not args or (args[0] not in self.commands and args[0] not in _HELP):
+            args = [_DEFAULT, *args]
+        return super().parse_args(ctx, args)
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write how folders are named."""
+        formatter.write_usage(ctx.command_path, "DIR... [OPTIONS]\nCOMMAND [ARGS]...")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options that go with folders, then the subcommands."""
+        shown = [found for each in self.commands[_DEFAULT].get_params(ctx) if (found := each.get_help_record(ctx))]
+        with formatter.section("Options"):
+            formatter.write_dl(shown)
+        self.format_commands(ctx, formatter)
+
+
+@click.command(cls=WatchGroup, context_settings={"help_option_names": list(_HELP)})
+def watch() -> None:
+    """Watch folders: each song dropped there is separated and labelled as its folder's preset says.
+
+    DIR/<preset>/song.flac uses that preset, DIR/song.flac the usual one. Stems appear beside the song.
+    """
+
+
+@watch.command(_DEFAULT, hidden=True)
+@click.argument("folders", nargs=-1, metavar="DIR...", type=click.Path(path_type=Path))
+@click.option("--once", is_flag=True, help="Do what is there, then stop.")
+@click.option("-n", "--dry-run", is_flag=True, help="Say what would be done, and stop.")
+@click.option("--again", is_flag=True, help="Also do songs that were done before under another name.")
+@JSON_OPTION
+@click.pass_obj
+def watch_folders(face: Face, folders: tuple[Path, ...], once: bool, dry_run: bool, again: bool, as_json: bool) -> int:
+    """Watch folders until stopped."""
+    from stembridge_hot_folder.running import preview_folders, run_folders
+
+    if dry_run:
+        return preview_folders(face, folders, again=again, as_json=as_json)
+    return run_folders(face, folders, once=once, again=again, as_json=as_json)
+
+
+@watch.command("status")
+@click.argument("folders", nargs=-1, metavar="[DIR...]", type=click.Path(path_type=Path))
+@JSON_OPTION
+@click.pass_obj
+def status(face: Face, folders: tuple[Path, ...], as_json: bool) -> int:
+    """Show what is done, at work and failed, and why; default in every folder."""
+    from stembridge_hot_folder.status import show_status
+
+    return show_status(face, folders, as_json=as_json)
+
+
+@watch.command("retry")
+@click.argument("files", nargs=-1, metavar="[FILE...]", type=click.Path(path_type=Path))
+@click.option("--failed", is_flag=True, help="All that failed, in every folder.")
+@JSON_OPTION
+@click.pass_obj
+def retry(face: Face, files: tuple[Path, ...], failed: bool, as_json: bool) -> int:
+    """Have songs done again; the watch that runs, or the next one, does it.
+
+    For an unconfirmed song this is your word that the service may be paid again.
+    """
+    from stembridge_hot_folder.status import retry_songs
+
+    if not files and not failed:
+        raise click.UsageError("name a file, or --failed")
+    return retry_songs(face, files, failed=failed, as_json=as_json)
+
+
+@watch.command("install")
+@click.argument("folders", nargs=-1, required=True, metavar="DIR...", type=click.Path(path_type=Path))
+@click.pass_obj
+def install_command(face: Face, folders: tuple[Path, ...]) -> int:
+    """Watch folders from now on, also after a restart: write a service of the current user."""
+    from stembridge_hot_folder.installing import install
+
+    for line in install(face.settings, folders):
+        click.echo(line)
+    return 0
+
+
+@watch.command("uninstall")
+@click.pass_obj
+def uninstall_command(face: Face) -> int:
+    """Remove the service that ``install`` wrote."""
+    from stembridge_hot_folder.installing import uninstall
+
+    for line in uninstall(face.settings):
+        click.echo(line)
+    return 0

@@ -1,0 +1,122 @@
+"""Whether a FLAC ends with its last frame: each frame says where it stands and carries a checksum (RFC 9639)."""
+
+from __future__ import annotations
+
+import functools
+from typing import BinaryIO, Final
+
+import msgspec
+
+_LONGEST_FRAME: Final = 2**20
+"""Bytes looked at when the stream does not say how long its frames are."""
+
+_SYNCS: Final = (b"\xff\xf8", b"\xff\xf9")
+_ID3V1: Final = 128
+
+
+class StreamInfo(msgspec.Struct, frozen=True):
+    """What a FLAC's first metadata block says."""
+
+    block: int
+    """Samples in a frame, of a stream with frames of one length."""
+    longest_frame: int
+    rate: int
+    samples: int
+    """Of one channel; 0 when the writer did not know."""
+
+
+def read_stream_info(block: bytes) -> StreamInfo:
+    """Read the body of a STREAMINFO block."""
+    return StreamInfo(
+        block=int.from_bytes(block[2:4], "big"),
+        longest_frame=int.from_bytes(block[7:10], "big"),
+        rate=int.from_bytes(block[10:13], "big") >> 4,
+        samples=int.from_bytes(block[13:18], "big") & 0xFFFFFFFFF,
+    )
+
+
+def ends_whole(opened: BinaryIO, start: int, size: int, info: StreamInfo) -> bool:
+    """Tell whether the last frame is whole and reaches the last sample.
+
+    Args:
+        opened: the file.
+        start: where the first frame begins.
+        size: length of the file.
+        info: of this stream.
+    """
+    length = min(size - start, (info.longest_frame or _LONGEST_FRAME) + _ID3V1)
+    if length < 1:
+        return False
+    opened.seek(size - length)
+    tail = opened.read(length)
+    if tail[-_ID3V1:].startswith(b"TAG"):
+        tail = tail[:-_ID3V1]
+    place = len(tail)
+    while (place := max(tail.rfind(sync, 0, place) for sync in _SYNCS)) >= 0:
+        end = _end_of_frame(tail[place:], info)
+        if end is not None and (not info.samples or end >= info.samples) and _crc16(tail[place:]) == 0:
+            return True
+    return False
+
+
+def _end_of_frame(frame: bytes, info: StreamInfo) -> int | None:
+    """Return the sample after a frame; None where this is no frame's header."""
+    if len(frame) < 6 or frame[3] & 1:
+        return None
+    number, place = _read_number(frame, 4)
+    code = frame[2] >> 4
+    if number is None or code == 0:
+        return None
+    if code in (6, 7):
+        extra = code - 5
+        block = int.from_bytes(frame[place : place + extra], "big") + 1
+        place += extra
+    else:
+        block = 192 if code == 1 else 576 << (code - 2) if code < 6 else 256 << (code - 8)
+    place += {12: 1, 13: 2, 14: 2}.get(frame[2] & 0x0F, 0)
+    if place >= len(frame) or _crc8(frame[:place]) != frame[place]:
+        return None
+    # Frames of one length are counted, others say their first sample.
+    return (number if frame[1] & 1 else number * info.block) + block
+
+
+def _read_number(frame: bytes, place: int) -> tuple[int | None, int]:
+    """Read a number coded as UTF-8 codes characters; return it and where it ends."""
+    first = frame[place]
+    if first < 0x80:
+        return first, place + 1
+    more = next((count for count in range(1, 7) if not first & (0x40 >> (count - 1))), 0)
+    rest = frame[place + 1 : place + 1 + more]
+    if not 1 <= more <= 6 or first < 0xC0 or any(byte & 0xC0 != 0x80 for byte in rest):
+        return None, place
+    number = first & (0x3F >> more)
+    for byte in rest:
+        number = number << 6 | byte & 0x3F
+    return number, place + 1 + more
+
+
+def _crc8(data: bytes) -> int:
+    found = 0
+    for byte in data:
+        found ^= byte
+        for _ in range(8):
+            found = (found << 1 ^ 0x07) & 0xFF if found & 0x80 else found << 1
+    return found
+
+
+def _crc16(data: bytes) -> int:
+    table, found = _crc16_table(), 0
+    for byte in data:
+        found = (found << 8 & 0xFFFF) ^ table[found >> 8 ^ byte]
+    return found
+
+
+@functools.cache
+def _crc16_table() -> tuple[int, ...]:
+    table = []
+    for byte in range(256):
+        found = byte << 8
+        for _ in range(8):
+            found = (found << 1 ^ 0x8005) & 0xFFFF if found & 0x8000 else found << 1
+        table.append(found)
+    return tuple(table)

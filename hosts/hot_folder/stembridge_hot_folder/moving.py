@@ -1,0 +1,141 @@
+"""Moving a finished song with its stems to another folder: never over anything, and again after a crash."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from plugin_core.errors import PlacementError
+from plugin_core.model import show_path
+from plugin_core.stems.exclusive import rename_exclusive, sync_folder
+
+_LAST_NUMBER: Final = 9999
+_CHUNK: Final = 2**20
+
+
+class Move(msgspec.Struct, frozen=True):
+    """One entry and its new place."""
+
+    old: Path
+    new: Path
+
+
+def plan_moves(song: Path, stems: Sequence[Path], root: Path, done: Path, chosen: Path | None = None) -> list[Move]:
+    """Return what goes where: stems, side file and last the song, under one common number.
+
+    Args:
+        song: the source.
+        stems: the files that were made; those that lie elsewhere than beside the source stay.
+        root: the hot folder.
+        done: the folder of finished songs.
+        chosen: where the song was to go in a try that did not end.
+
+    Raises:
+        PlacementError: ten thousand neighbours are there already.
+    """
+    folder = done / song.parent.relative_to(root)
+    units = [*_units(song, stems), *_side_file(song), song]
+    for number in range(1, _LAST_NUMBER + 1):
+        moves = [Move(unit, folder / _number(unit.name, number)) for unit in units]
+        if chosen is not None and moves[-1].new != chosen:
+            continue
+        if chosen is not None or not any(os.path.lexists(move.new) for move in moves):
+            return moves
+    raise PlacementError(f"{show_path(folder)} is full of songs of this name", remedy="tidy it up")
+
+
+def move_all(moves: Sequence[Move]) -> None:
+    """Do the moves; one that is done already counts as done.
+
+    Raises:
+        FileExistsError: something took the place meanwhile.
+        OSError: as the system says; what was moved stays moved, and the rest can be moved later.
+    """
+    moves[-1].new.parent.mkdir(parents=True, exist_ok=True)
+    for move in moves:
+        if os.path.lexists(move.old):
+            _move(move)
+    sync_folder(moves[-1].new.parent)
+
+
+def _move(move: Move) -> None:
+    try:
+        rename_exclusive(move.old, move.new)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy_across(move)
+
+
+def _copy_across(move: Move) -> None:
+    """Copy to another disk beside the place, check the copy, rename it there, and only then remove the old one."""
+    temporary = move.new.parent / f".stembridge-{hashlib.sha256(os.fsencode(move.new)).hexdigest()[:16]}"
+    _remove(temporary)
+    if move.old.is_dir() and not move.old.is_symlink():
+        shutil.copytree(move.old, temporary, symlinks=True)
+    else:
+        shutil.copy2(move.old, temporary, follow_symlinks=False)
+    if _digests(temporary) != _digests(move.old):
+        _remove(temporary)
+        raise OSError(errno.EIO, "the copy is not what was copied", os.fspath(move.new))
+    rename_exclusive(temporary, move.new)
+    sync_folder(move.new.parent)
+    _remove(move.old)
+
+
+def _digests(path: Path) -> list[tuple[str, str]]:
+    """Return the name and hash of each file, flushed to disk on the way."""
+    return sorted((str(file.relative_to(path)), _digest(file)) for file in _files(path))
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_dir():
+        yield from (file for file in path.rglob("*") if file.is_file())
+    else:
+        yield path
+
+
+def _digest(path: Path) -> str:
+    found = hashlib.sha256()
+    with path.open("rb") as opened:
+        while block := opened.read(_CHUNK):
+            found.update(block)
+        os.fsync(opened.fileno())
+    return found.hexdigest()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _units(song: Path, stems: Sequence[Path]) -> list[Path]:
+    """Return what of the results lies beside the source: whole folders of its own, else single files."""
+    units: dict[Path, None] = {}
+    for stem in stems:
+        if stem.is_relative_to(song.parent):
+            first = song.parent / stem.relative_to(song.parent).parts[0]
+            # A folder that is shared with other songs stays; a *.stems folder is the song's own.
+            units[first if first.suffix == ".stems" or first == stem else stem] = None
+    return [unit for unit in units if unit.parent == song.parent]
+
+
+def _side_file(song: Path) -> list[Path]:
+    side = song.with_name(f"._{song.name}")
+    return [side] if os.path.lexists(side) else []
+
+
+def _number(name: str, number: int) -> str:
+    if number == 1:
+        return name
+    stem, ending = os.path.splitext(name)  # noqa: PTH122 - of a name, not a path
+    return f"{stem} ({number}){ending}"

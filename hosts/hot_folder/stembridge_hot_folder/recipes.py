@@ -1,0 +1,165 @@
+"""What is done to a song, by the folder it lies in: ``DIR/<preset>/song.flac``, or what ``DIR/stembridge.toml`` says.
+
+::
+
+    preset = "four-stems"            # songs outside every folder named below, or like a preset
+
+    [folders]
+    "Band practice" = "practice"     # first folder below DIR -> preset
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from plugin_core.errors import SettingsError, StembridgeError, UsageError
+from plugin_core.model import Operation, Separation, show_path, to_json
+from plugin_core.presets import Preset, load_presets
+from plugin_core.settings import Settings, suggest_key
+
+CONFIG_NAME: Final = "stembridge.toml"
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """What is done to a song."""
+
+    preset: str
+    operations: tuple[Operation, ...]
+
+    @property
+    def key(self) -> str:
+        """A text that differs when what is done differs."""
+        return hashlib.sha256(to_json(self.operations)).hexdigest()[:32]
+
+
+class FolderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What ``stembridge.toml`` in a hot folder may say."""
+
+    preset: str = ""
+    folders: dict[str, str] = {}
+
+
+class Recipes:
+    """The recipes of one hot folder, read anew when a file they come from changes.
+
+    Args:
+        root: the hot folder.
+        settings: the user's settings.
+        default: preset for songs outside every preset's folder; empty means what ``stembridge separate`` would do.
+        tell: told of what is wrong with an edited file, and of folders that name no preset.
+
+    Raises:
+        SettingsError: ``stembridge.toml`` or a preset is wrong.
+    """
+
+    def __init__(self, root: bytes, settings: Settings, default: str, tell: Callable[[str], None]) -> None:
+        self._config_path = Path(os.fsdecode(root), CONFIG_NAME)
+        self._root = root
+        self._settings = settings
+        self._default = default
+        self._tell = tell
+        self._told: set[str] = set()
+        self._stamp = self._read_stamp()
+        self._read()
+
+    def refresh(self) -> bool:
+        """Read edited files anew; tell whether anything changed. What is wrong is told and changes nothing."""
+        stamp = self._read_stamp()
+        if stamp == self._stamp:
+            return False
+        self._stamp = stamp
+        # A fresh look at config.toml: a settings object reads it once.
+        edited = Settings(self._settings.home, environ=self._settings.environ)
+        before, self._settings = self._settings, edited
+        try:
+            self._read()
+        except StembridgeError as error:
+            self._settings = before
+            self._tell(f"{error}; the folder goes on as before")
+            return False
+        self._told.clear()
+        return True
+
+    def all(self) -> list[Recipe]:
+        """Return every recipe that a song of this folder may get."""
+        return [self.usual, *self._by_folder.values()]
+
+    def choose(self, path: bytes) -> Recipe:
+        """Return the recipe of a song."""
+        parts = os.path.relpath(path, self._root).split(os.fsencode(os.sep))
+        if len(parts) < 2:
+            return self.usual
+        name = os.fsdecode(parts[0])
+        found = self._by_folder.get(name)
+        if found is None and name not in self._told:
+            self._told.add(name)
+            self._tell(f"folder {name!r} names no preset; its songs get the usual: {self.usual.preset or 'separate'}")
+        return found or self.usual
+
+    def _read(self) -> None:
+        config = self._read_config()
+        presets = load_presets(self._settings)
+        usual = config.preset or self._default
+        self._by_folder = {name: _recipe(preset) for name, preset in presets.items()}
+        for name, preset in config.folders.items():
+            self._by_folder[name] = _recipe(self._find(presets, preset))
+        self.usual = _recipe(self._find(presets, usual)) if usual else self._what_separate_does(presets)
+
+    def _what_separate_does(self, presets: dict[str, Preset]) -> Recipe:
+        from plugin_core.preferences import SeparateSettings
+
+        said = self._settings.section("separate", SeparateSettings)
+        if said.preset:
+            return _recipe(self._find(presets, said.preset))
+        wish = Separation(provider=said.provider, model=said.model, format=said.format)
+        return Recipe(preset="", operations=(wish,))
+
+    def _find(self, presets: dict[str, Preset], name: str) -> Preset:
+        if name not in presets:
+            where = show_path(self._config_path) if self._config_path.exists() else "[watch] preset"
+            raise SettingsError(f"{where}: no preset {name!r}{suggest_key(name, presets)}")
+        return presets[name]
+
+    def _read_config(self) -> FolderConfig:
+        try:
+            return msgspec.convert(tomllib.loads(self._config_path.read_text("utf-8-sig")), FolderConfig)
+        except FileNotFoundError:
+            return FolderConfig()
+        except OSError as error:
+            raise SettingsError(f"{show_path(self._config_path)} cannot be read: {error.strerror}") from error
+        except ValueError as error:  # TOML's, UTF-8's and msgspec's errors all are
+            raise SettingsError(f"{show_path(self._config_path)}: {error}", remedy="correct the file") from error
+
+    def _read_stamp(self) -> tuple[object, ...]:
+        return tuple(_stamp(path) for path in (self._config_path, self._settings.config_path))
+
+
+def check_placement(recipe: Recipe) -> list[Path]:
+    """Return the folders outside the song's own that a recipe places stems in.
+
+    Raises:
+        UsageError: the recipe does nothing.
+    """
+    if not recipe.operations:
+        raise UsageError(f"preset {recipe.preset!r} does nothing")
+    return [one.to for one in recipe.operations if isinstance(one, Separation) and one.to is not None]
+
+
+def _recipe(preset: Preset) -> Recipe:
+    return Recipe(preset=preset.name, operations=preset.operations)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        # Missing, or on a share that is away: either way there is nothing to read now.
+        return None
+    return status.st_mtime_ns, status.st_size

@@ -1,0 +1,155 @@
+"""From the command line's words to a watch, or to a look at what one would do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+import msgspec
+
+from plugin_core.cli.display.base import Display, Offer, choose_display
+from plugin_core.cli.display.summary import Summary, summarise
+from plugin_core.cli.face import Face
+from plugin_core.errors import SettingsError, StembridgeError, UsageError
+from plugin_core.session import Session
+from stembridge_hot_folder.folders import HotFolder, open_folders, refuse_home_inside, refuse_results_inside
+from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger
+from stembridge_hot_folder.recipes import Recipes, check_placement
+from stembridge_hot_folder.reporting import Counts, choose_reporter
+from stembridge_hot_folder.scan import Passed, Song, scan
+from stembridge_hot_folder.settings import WatchSettings
+from stembridge_hot_folder.watching import Watch
+
+
+def run_folders(face: Face, paths: Sequence[Path], *, once: bool, again: bool, as_json: bool) -> int:
+    """Watch folders and return the exit code.
+
+    Raises:
+        UsageError: a folder or preset that cannot be; SettingsError for the settings.
+    """
+    settings = read_settings(face, again=again)
+    folders = choose_folders(face, paths, settings)
+    watches: list[Watch] = []
+    reporter = choose_reporter(
+        as_json=as_json, quiet=face.quiet, counts=lambda: watches[0].counts() if watches else Counts()
+    )
+    with reporter.display:
+        recipes = read_recipes(face, folders, settings, reporter.say)
+        with face.session() as session, Ledger(face.settings.home / LEDGER_NAME) as ledger:
+            _check_providers(session, recipes)
+
+            async def watch() -> int:
+                watches.append(Watch(session, folders, recipes, ledger, settings, reporter))
+                for folder in folders:
+                    reporter.say(f"watching {folder.shown}{_describe(folder)}")
+                return await watches[0].run(once=once)
+
+            return int(asyncio.run(watch()))
+
+
+def preview_folders(face: Face, paths: Sequence[Path], *, again: bool, as_json: bool) -> int:
+    """Say what a watch would do with what is there now; nothing is made, not even a job store."""
+    settings = read_settings(face, again=again)
+    folders = choose_folders(face, paths, settings)
+    with choose_display(as_json=as_json, quiet=face.quiet) as display, face.session() as session:
+        recipes = read_recipes(face, folders, settings, display.say)
+        _check_providers(session, recipes)
+        summary = asyncio.run(_preview(session, folders, recipes, display, face.settings.home / LEDGER_NAME))
+        display.say("dry run: nothing was made")
+        display.finish(summary)
+    return summary.exit_code
+
+
+def read_settings(face: Face, *, again: bool = False) -> WatchSettings:
+    """Return section ``watch`` of the settings, with the option's word before it."""
+    settings = face.settings.section("watch", WatchSettings)
+    return msgspec.structs.replace(settings, again=settings.again or again)
+
+
+def choose_folders(face: Face, paths: Sequence[Path], settings: WatchSettings) -> list[HotFolder]:
+    """Return the folders named, or those of the settings, checked.
+
+    Raises:
+        UsageError: none is named, one is missing, or two are in each other's way.
+    """
+    wanted = list(paths) or list(settings.folders)
+    if not wanted:
+        raise click.UsageError("name a folder to watch, or set [watch] folders")
+    folders = open_folders(wanted, settings)
+    refuse_home_inside(folders, face.settings.home)
+    return folders
+
+
+def read_recipes(
+    face: Face, folders: Sequence[HotFolder], settings: WatchSettings, tell: Callable[[str], None]
+) -> dict[bytes, Recipes]:
+    """Return what to do, by folder.
+
+    Raises:
+        SettingsError: a preset or a ``stembridge.toml`` is wrong.
+        UsageError: a preset would place stems where songs are looked for.
+    """
+    recipes = {}
+    for folder in folders:
+        recipes[folder.path] = Recipes(folder.path, face.settings, settings.preset, tell)
+        for recipe in recipes[folder.path].all():
+            for each in folders:
+                refuse_results_inside(each, check_placement(recipe))
+    return recipes
+
+
+def _check_providers(session: Session, recipes: dict[bytes, Recipes]) -> None:
+    """Refuse a usual recipe that nobody can do before any song is taken; other presets may never be used."""
+    for one in recipes.values():
+        for operation in one.usual.operations:
+            session.offered.provider_of(operation)
+
+
+async def _preview(
+    session: Session, folders: Sequence[HotFolder], recipes: dict[bytes, Recipes], display: Display, ledger_path: Path
+) -> Summary:
+    errors: list[StembridgeError] = []
+    offers: list[Offer] = []
+    ledger = Ledger(ledger_path) if os.path.exists(ledger_path) else None  # noqa: PTH110, ASYNC240 - one look
+    try:
+        for folder in folders:
+            for sight in scan(folder.path, folder.rules()):
+                if isinstance(sight, Passed) and not folder.names.why_no_song(os.path.basename(sight.path)):  # noqa: PTH119
+                    display.say(f"{os.fsdecode(sight.path)}: passed, {sight.reason}")
+                if not isinstance(sight, Song):
+                    continue
+                row = ledger.get(sight.path) if ledger is not None else None
+                if row is not None and row.identity == sight.identity and not row.state.is_open:
+                    display.say(f"{os.fsdecode(sight.path)}: {row.state}{f', {row.reason}' if row.reason else ''}")
+                    continue
+                try:
+                    offers += await _plan(session, sight.path, recipes[folder.path], display)
+                except (UsageError, SettingsError):
+                    raise
+                except StembridgeError as error:
+                    errors.append(error)
+                    display.refuse(Path(os.fsdecode(sight.path)), error)
+    finally:
+        if ledger is not None:
+            ledger.close()
+    display.quote(offers, is_asked=False)
+    return summarise((), errors=errors)
+
+
+async def _plan(session: Session, path: bytes, recipes: Recipes, display: Display) -> list[Offer]:
+    source = await session.look(Path(os.fsdecode(path)))
+    offers = []
+    for operation in recipes.choose(path).operations:
+        offers.append(Offer(source=source, plan=await session.plan(source, operation)))
+        display.preview(offers[-1])
+    return offers
+
+
+def _describe(folder: HotFolder) -> str:
+    words = [f"a {folder.kind} mount, looked through every {folder.rescan:g} s"] if folder.is_share else []
+    if folder.done:
+        words.append(f"finished songs move to {os.fsdecode(folder.done)}")
+    return f" ({'; '.join(words)})" if words else ""

@@ -1,0 +1,68 @@
+"""Whether a song was done before, under whatever name, and whether a file is our own work."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from plugin_core.cli.sources import STEMS_SUFFIX
+from plugin_core.errors import StembridgeError
+from plugin_core.model import Job, JobState, show_path
+from plugin_core.session import Session
+from stembridge_hot_folder.ledger import Ledger, Row, SongState
+
+
+def is_own_work(path: Path) -> bool:
+    """Tell whether a file says of itself that stembridge made it."""
+    return bool(_provenance(path))
+
+
+def why_done_before(session: Session, ledger: Ledger, path: bytes, content: str, recipe: str) -> str:
+    """Return how it is known that this content was done the same way and its results still stand; empty if not so."""
+    for row in ledger.with_content(content):
+        if row.state is SongState.DONE and row.recipe == recipe:
+            if row.path != path and _has_results(session, row):
+                return f"the same song as {_show(row.path)}, which is done"
+            if row.place and os.path.lexists(row.place):
+                return f"the same song as {_show(row.place)}, which is done"
+    beside = Path(os.fsdecode(os.path.splitext(path)[0]) + STEMS_SUFFIX)  # noqa: PTH122 - bytes
+    if _stand_in(beside, content):
+        return f"its stems stand in {show_path(beside)}"
+    return ""
+
+
+def _has_results(session: Session, row: Row) -> bool:
+    jobs = [session.store.find(job_id) for job_id in row.jobs]
+    return bool(jobs) and all(job is not None and _has_result(job) for job in jobs)
+
+
+def _has_result(job: Job) -> bool:
+    if job.state is not JobState.DONE:
+        return False
+    if job.stems:
+        return all(stem.path.exists() for stem in job.stems)
+    return job.source.path.exists()
+
+
+def _stand_in(folder: Path, content: str) -> bool:
+    """Tell whether a folder holds stems of this very content, also after it was moved or renamed."""
+    try:
+        stems = sorted(folder.iterdir())
+    except OSError:
+        # None there, or not to be read: then nothing is known of it.
+        return False
+    return bool(stems) and all(content in _provenance(stem) for stem in stems)
+
+
+def _provenance(path: Path) -> str:
+    from plugin_core.tags.read import read_tags
+
+    try:
+        return " ".join(read_tags(path).fields.get("provenance", ()))
+    except StembridgeError:
+        # Whatever is wrong with the file is told when it is looked at as a song.
+        return ""
+
+
+def _show(path: bytes) -> str:
+    return show_path(Path(os.fsdecode(path)))

@@ -1,0 +1,117 @@
+"""``watch status`` and ``watch retry``: what the ledger knows, and the user's word to do something again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+
+from plugin_core.cli.display.records import describe_count, write_record
+from plugin_core.cli.display.words import clean, encodable, plural, show
+from plugin_core.cli.face import Face
+from plugin_core.errors import ExitCode, UsageError
+from plugin_core.model import show_path
+from stembridge_hot_folder.identity import read_identity
+from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger, Row, SongState
+from stembridge_hot_folder.locking import is_watched
+
+_TOLD: Final = (
+    *(SongState.LOOKING, SongState.WORKING, SongState.MOVING, SongState.RETRY, SongState.UNCONFIRMED, SongState.FAILED),
+)
+_MOST: Final = 200
+
+
+def show_status(face: Face, folders: Sequence[Path], *, as_json: bool) -> int:
+    """Show counts and what needs a look; exit code 1 when something failed, 4 when something is unconfirmed."""
+    path = face.settings.home / LEDGER_NAME
+    if not path.exists():
+        return _say_nothing(as_json=as_json)
+    with Ledger(path) as ledger:
+        roots = [os.fsencode(folder.expanduser().resolve()) for folder in folders] or ledger.roots()
+        counts = [_show_root(ledger, root, as_json=as_json) for root in roots]
+    if not roots:
+        return _say_nothing(as_json=as_json)
+    failed = sum(count[SongState.FAILED] for count in counts)
+    unconfirmed = sum(count[SongState.UNCONFIRMED] for count in counts)
+    code = ExitCode.UNCONFIRMED if unconfirmed else ExitCode.FAILED if failed else ExitCode.DONE
+    if as_json:
+        write_record(describe_count(len(roots), code))
+    return int(code)
+
+
+def retry_songs(face: Face, files: Sequence[Path], *, failed: bool, as_json: bool) -> int:
+    """Mark songs to be done again.
+
+    Raises:
+        UsageError: a file that is not there.
+    """
+    with Ledger(face.settings.home / LEDGER_NAME) as ledger:
+        rows = [_row_of(ledger, file) for file in files]
+        if failed:
+            rows += [row for row in ledger.list([SongState.FAILED]) if os.path.lexists(row.path)]
+        for row in rows:
+            ledger.put(msgspec.structs.replace(row, state=SongState.RETRY, reason="", tries=0, place=b""))
+            if as_json:
+                write_record({"event": "song", "state": "retry", "source": _path(row), "reason": ""})
+    if as_json:
+        write_record(describe_count(len(rows)))
+    elif not face.quiet:
+        running = {row.root for row in rows if is_watched(row.root)}
+        idle = len({row.root for row in rows} - running)
+        when = "when its folder is watched again" if idle else "now"
+        click.echo(f"{plural(len(rows), 'song')} to be done again, {when}")
+    return int(ExitCode.DONE)
+
+
+def _row_of(ledger: Ledger, file: Path) -> Row:
+    absolute = file.expanduser().absolute()
+    path = os.fsencode(absolute.parent.resolve() / absolute.name)
+    identity = read_identity(path)
+    if identity is None:
+        raise UsageError(f"no such file: {show_path(file)}")
+    row = ledger.get(path)
+    if row is None:
+        raise UsageError(
+            f"{show_path(file)} was never taken from a hot folder", remedy="watch its folder, or use: stembridge run"
+        )
+    # A share's identities have no device and inode; a version that changed since gets jobs of its own.
+    if row.identity.device == 0:
+        identity = identity._replace(device=0, inode=0)
+    return row if identity == row.identity else msgspec.structs.replace(row, identity=identity, jobs=())
+
+
+def _show_root(ledger: Ledger, root: bytes, *, as_json: bool) -> dict[SongState, int]:
+    counts = ledger.counts(root)
+    folder = Path(os.fsdecode(root))
+    watched = is_watched(root)
+    rows = list(ledger.list(_TOLD, root=root, limit=_MOST))
+    if as_json:
+        told = {state.value: count for state, count in counts.items()}
+        write_record({"event": "folder", "path": folder, "watched": watched, "songs": told})
+        for row in rows:
+            write_record(
+                {"event": "song", "state": row.state.value, "source": _path(row), "reason": encodable(row.reason)}
+                | {"jobs": list(row.jobs), "updated": row.updated}
+            )
+        return counts
+    words = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no song yet"
+    click.echo(f"{show_path(folder)} ({'watched' if watched else 'not watched now'}): {words}")
+    for row in rows:
+        click.echo(clean(f"  {row.state:<12}{show(_path(row))}{f': {row.reason}' if row.reason else ''}"))
+    return counts
+
+
+def _say_nothing(*, as_json: bool) -> int:
+    if as_json:
+        write_record(describe_count(0))
+    else:
+        click.echo("no folder was watched yet; start with: stembridge watch DIR")
+    return int(ExitCode.DONE)
+
+
+def _path(row: Row) -> Path:
+    return Path(os.fsdecode(row.path))

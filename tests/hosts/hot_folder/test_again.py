@@ -1,0 +1,340 @@
+"""Cases 13, 16, 19, 20, 30, 31, 34 to 38: versions, duplicates, bad input, and what comes after."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from stembridge_hot_folder import moving
+from stembridge_hot_folder.ledger import SongState
+
+from plugin_core.cli.guard import run
+from plugin_core.errors import ServiceError, SourceError, TransientError
+from plugin_core.stems import exclusive
+from tests.audio_files import encode
+from tests.hosts.hot_folder.conftest import Desk, wait_for
+from tests.plugin_core.cli.fakes import write_song
+
+
+def test_case_13_duplicate_events_make_one_job(desk: Desk) -> None:
+    desk.separator.polls = 4
+    with desk.running() as watch:
+        song = desk.song()
+        for _ in range(20):
+            os.utime(song, ns=(song.stat().st_atime_ns, song.stat().st_mtime_ns))
+        watch.wait_done("Song.wav")
+    assert desk.separator.paid == ["Song.wav"]
+    assert watch.listener.of("taken") == ["Song.wav"]
+
+
+def test_case_16_same_name_with_new_content_is_a_new_run_and_clobbers_nothing(desk: Desk) -> None:
+    desk.song(seed=1)
+    desk.once()
+    before = {path.name: path.read_bytes() for path in (desk.root / "Song.stems").iterdir()}
+    desk.song(seed=2)
+    assert desk.once().of("done") == ["Song.wav"]
+    assert desk.separator.paid == ["Song.wav", "Song.wav"]
+    assert {path.name: path.read_bytes() for path in (desk.root / "Song.stems").iterdir()} == before
+    assert len(list((desk.root / "Song (2).stems").iterdir())) == 2
+
+
+def test_case_16_same_content_under_another_name_is_skipped_unless_wanted(desk: Desk) -> None:
+    desk.song("One.wav")
+    desk.once()
+    desk.song("Two.wav")
+    told = desk.once()
+    assert told.of("skipped") == ["Two.wav"]
+    assert "the same song as" in told.reasons("Two.wav")[-1]
+    desk.song("Three.wav")
+    desk.set(again="yes")
+    assert desk.once().of("done") == ["Three.wav"]
+
+
+def test_case_16_same_name_and_content_dropped_again(desk: Desk) -> None:
+    desk.song()
+    desk.once()
+    desk.song()
+    assert desk.once().of("skipped") == ["Song.wav"]
+    shutil.rmtree(desk.root / "Song.stems")
+    desk.song()
+    assert desk.once().of("done") == ["Song.wav"]
+
+
+def test_case_16_retry_does_a_finished_song_again(desk: Desk) -> None:
+    song = desk.song()
+    desk.once()
+    face = desk.face()
+    from stembridge_hot_folder.status import retry_songs
+
+    assert retry_songs(face, [song], failed=False, as_json=True) == 0
+    assert desk.once().of("done") == ["Song.wav"]
+    assert desk.separator.paid == ["Song.wav", "Song.wav"]
+
+
+def test_case_16_renamed_hot_folder_redoes_nothing(desk: Desk, tmp_path: Path) -> None:
+    desk.song("sub/Song.wav")
+    desk.once()
+    desk.root.rename(tmp_path / "renamed")
+    told = desk.once(tmp_path / "renamed")
+    assert told.of("skipped") == ["Song.wav"]
+    assert desk.separator.paid == ["Song.wav"]
+
+
+def test_case_19_song_that_vanishes_while_it_is_worked_on_is_cancelled_quietly(desk: Desk) -> None:
+    desk.separator.hold = True
+    with desk.running() as watch:
+        song = desk.song()
+        wait_for(lambda: desk.separator.paid)
+        song.unlink()
+        watch.wait("dropped", "Song.wav")
+        assert desk.separator.cancelled == ["Song.wav"]
+        assert watch.listener.of("failed") == []
+    assert not list(desk.root.glob("*.error.txt"))
+    assert desk.state(song) is None
+
+
+def test_case_19_song_that_vanishes_before_it_is_taken(desk: Desk) -> None:
+    desk.set(settle_seconds=1)
+    with desk.running() as watch:
+        song = desk.song()
+        watch.wait("settling", "Song.wav")
+        song.unlink()
+        desk.song("Other.wav", seed=2)
+        watch.wait_done("Other.wav")
+    assert watch.listener.of("failed") == []
+    assert desk.separator.paid == ["Other.wav"]
+
+
+def test_case_20_song_replaced_while_it_is_worked_on_is_done_anew(desk: Desk) -> None:
+    desk.separator.hold = True
+    with desk.running() as watch:
+        desk.song(seed=1)
+        wait_for(lambda: desk.separator.paid)
+        desk.song(seed=2)
+        wait_for(lambda: desk.separator.cancelled)
+        desk.separator.hold = False
+        watch.wait_done("Song.wav")
+    assert desk.separator.paid == ["Song.wav", "Song.wav"]
+    assert len(list(desk.root.glob("*.stems"))) == 1
+
+
+def test_case_30_song_over_the_services_limit_fails_before_upload(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(source: object, wish: object) -> object:
+        raise SourceError("the song is longer than the service takes (10 min)", remedy="cut it")
+
+    monkeypatch.setattr(desk.separator, "plan", refuse)
+    song = desk.song()
+    desk.once()
+    assert desk.separator.paid == []
+    text = (desk.root / "Song.wav.error.txt").read_text("utf-8")
+    assert "longer than the service takes" in text
+    assert "cut it" in text
+    assert desk.state(song) is SongState.FAILED
+
+
+def make_bad(kind: str, path: Path, tmp_path: Path) -> Path:
+    if kind == "text":
+        path.write_text("just words\n" * 100)
+    elif kind == "zero-length audio":
+        whole = write_song(tmp_path / "w.wav", 0.1).read_bytes()
+        path.write_bytes(whole[:40] + (0).to_bytes(4, "little"))
+        data = bytearray(path.read_bytes())
+        data[4:8] = (36).to_bytes(4, "little")
+        path.write_bytes(data)
+    elif kind == "protected":
+        path = path.with_suffix(".m4p")
+        path.write_bytes(b"\0\0\0\x1cftypM4P \0\0\0\0M4P mp42isom" + bytes(4000))
+    else:
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(5000))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["text", "zero-length audio", "protected", "picture"])
+def test_case_31_what_is_no_audio_fails_with_a_reason_and_the_rest_goes_on(
+    desk: Desk, tmp_path: Path, kind: str
+) -> None:
+    desk.set(settle_seconds=0.05)
+    bad = make_bad(kind, desk.root / "Bad.wav", tmp_path)
+    desk.song(seed=3)
+    told = desk.once()
+    assert told.of("done") == ["Song.wav"]
+    assert told.of("failed") == [bad.name]
+    assert "What happened:" in bad.with_name(f"{bad.name}.error.txt").read_text("utf-8")
+    assert desk.once().of("failed") == [], "no retry of what cannot change"
+
+
+def test_case_31_video_container_is_told_or_done(desk: Desk, tmp_path: Path) -> None:
+    song = write_song(tmp_path / "s.wav", 0.5)
+    target = tmp_path / "Film.mka"
+    encode(song, target)
+    shutil.copy(target, desk.root / "Film.mka")
+    told = desk.once()
+    assert told.of("done") + told.of("failed") == ["Film.mka"]
+
+
+def test_case_31_a_new_version_of_a_failed_song_is_a_new_attempt_and_its_error_file_goes(desk: Desk) -> None:
+    (desk.root / "Song.wav").write_text("no audio")
+    desk.once()
+    assert (desk.root / "Song.wav.error.txt").exists()
+    desk.song()
+    assert desk.once().of("done") == ["Song.wav"]
+    assert not (desk.root / "Song.wav.error.txt").exists()
+
+
+def test_case_31_an_error_file_of_the_users_is_never_overwritten(desk: Desk) -> None:
+    (desk.root / "Song.wav").write_text("no audio")
+    (desk.root / "Song.wav.error.txt").write_text("my own notes")
+    desk.once()
+    assert (desk.root / "Song.wav.error.txt").read_text() == "my own notes"
+    assert "What happened" in (desk.root / "Song.wav.error (2).txt").read_text()
+
+
+def test_case_34_folder_config_edited_while_running(desk: Desk) -> None:
+    config = desk.root / "stembridge.toml"
+    config.write_text('[folders]\nmine = "karaoke"\n')
+    with desk.running() as watch:
+        desk.song("mine/One.wav", seed=1)
+        watch.wait_done("One.wav")
+        config.write_text('preset = "nonsense"\n')
+        wait_for(lambda: any("nonsense" in one.text for one in watch.listener.told))
+        desk.song("mine/Two.wav", seed=2)
+        watch.wait_done("Two.wav")
+        config.write_text('[folders]\nmine = "vocals"\n')
+        recipes = watch.watch._tools.recipes[os.fsencode(desk.root)]
+        wait_for(lambda: recipes.choose(os.fsencode(desk.root / "mine" / "x.wav")).preset == "vocals")
+        desk.song("mine/Three.wav", seed=3)
+        watch.wait_done("Three.wav")
+    assert {path.name for path in (desk.root / "mine" / "Three.stems").iterdir()} == {"Three - Vocals.wav"}
+
+
+def test_presets_by_folder(desk: Desk) -> None:
+    desk.song("vocals/Song.wav", seed=1)
+    desk.song("vocals/deep/Other.wav", seed=2)
+    desk.song("holiday/Third.wav", seed=3)
+    told = desk.once()
+    assert sorted(told.of("done")) == ["Other.wav", "Song.wav", "Third.wav"]
+    assert [path.name for path in (desk.root / "vocals" / "Song.stems").iterdir()] == ["Song - Vocals.wav"]
+    assert [path.name for path in (desk.root / "vocals/deep/Other.stems").iterdir()] == ["Other - Vocals.wav"]
+    assert len(list((desk.root / "holiday" / "Third.stems").iterdir())) == 2
+    assert any("'holiday' names no preset" in one.text for one in told.told)
+
+
+def test_case_35_permanent_failure_fails_at_once(desk: Desk) -> None:
+    desk.separator.trouble = ServiceError("this song cannot be separated", remedy="ask the service")
+    song = desk.song()
+    assert desk.once().of("failed") == ["Song.wav"]
+    assert "ask the service" in (desk.root / "Song.wav.error.txt").read_text()
+    assert desk.state(song) is SongState.FAILED
+
+
+def test_case_35_transient_trouble_makes_room_for_others_and_is_never_given_up(desk: Desk) -> None:
+    desk.set(attempts=1, at_once=1)
+    desk.separator.trouble = TransientError("the service is away", retry_after=0.01)
+    with desk.running() as watch:
+        desk.song("Bad.wav", seed=1)
+        wait_for(lambda: (desk.root / "Bad.wav.error.txt").exists())
+        desk.separator.trouble = None
+        desk.song("Good.wav", seed=2)
+        watch.wait_done("Good.wav", "Bad.wav")
+    assert not (desk.root / "Bad.wav.error.txt").exists()
+
+
+def test_case_35_file_that_ends_the_process_each_time_is_failed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    from stembridge_hot_folder import task
+    from stembridge_hot_folder.identity import read_identity
+    from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger, Row
+
+    song = desk.song()
+    path = os.fsencode(song)
+    identity = read_identity(path)
+    assert identity is not None
+    with Ledger(desk.home / LEDGER_NAME) as ledger:
+        root = os.fsencode(desk.root)
+        ledger.put(Row(path=path, root=root, identity=identity, state=SongState.LOOKING, tries=task.CRASHES))
+    told = desk.once()
+    assert told.of("failed") == ["Song.wav"]
+    assert "ended 10 times" in told.reasons("Song.wav")[-1]
+
+
+def test_done_songs_move_with_their_stems(desk: Desk) -> None:
+    desk.set(done="done")
+    song = desk.song("vocals/Song.wav")
+    assert desk.once().of("done") == ["Song.wav"]
+    assert not song.exists()
+    assert (desk.root / "done/vocals/Song.wav").exists()
+    assert (desk.root / "done/vocals/Song.stems/Song - Vocals.wav").exists()
+    assert desk.once().of("taken") == []
+
+
+def test_case_36_move_to_another_disk_copies_checks_and_removes(desk: Desk, other_disk: Path) -> None:
+    desk.set(done=other_disk / "done")
+    song = desk.song()
+    content = song.read_bytes()
+    desk.once()
+    assert (other_disk / "done" / "Song.wav").read_bytes() == content
+    assert len(list((other_disk / "done" / "Song.stems").iterdir())) == 2
+    assert [path.name for path in desk.root.iterdir()] == [".stembridge.lock"]
+    assert not list((other_disk / "done").glob(".*"))
+
+
+def test_case_21_only_the_move_is_retried_after_a_finished_job(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    from stembridge_hot_folder import queueing
+
+    monkeypatch.setattr(queueing, "FIRST_WAIT", 0.2)
+    broken = {"is": True}
+    rename = exclusive.rename_exclusive
+
+    def fail(old: Path, new: Path) -> None:
+        if broken["is"]:
+            raise OSError(errno.EACCES, "Permission denied")
+        rename(old, new)
+
+    monkeypatch.setattr(moving, "rename_exclusive", fail)
+    desk.set(done="done")
+    with desk.running() as watch:
+        desk.song()
+        watch.wait("waits", "Song.wav")
+        broken["is"] = False
+        watch.wait_done("Song.wav")
+    assert desk.separator.paid == ["Song.wav"]
+    assert (desk.root / "done" / "Song.stems").is_dir()
+    assert not list(desk.root.glob("*.error.txt"))
+
+
+def test_case_37_collision_in_done_is_numbered(desk: Desk) -> None:
+    desk.set(done="done")
+    for seed in (1, 2):
+        desk.song(seed=seed)
+        desk.once()
+    names = sorted(path.name for path in (desk.root / "done").iterdir())
+    assert names == ["Song (2).stems", "Song (2).wav", "Song.stems", "Song.wav"]
+
+
+def test_case_38_apple_double_moves_with_its_file(desk: Desk) -> None:
+    desk.set(done="done")
+    desk.song()
+    (desk.root / "._Song.wav").write_bytes(b"\0\5\x16\7")
+    desk.once()
+    assert (desk.root / "done" / "._Song.wav").exists()
+    assert not (desk.root / "._Song.wav").exists()
+
+
+def test_dry_run_makes_nothing(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    import stembridge_hot_folder.plugin
+
+    from plugin_core.cli.face import Face
+    from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, load_fakes
+
+    desk.song()
+    face = desk.face()
+    plugins = load_fakes(
+        FakePoint("fake", FakePlugin(desk.separator)), FakePoint("hot_folder", stembridge_hot_folder.plugin)
+    )
+    before = sorted(desk.root.rglob("*"))
+    assert run(["watch", str(desk.root), "--dry-run"], Face(face.settings, plugins)) == 0
+    assert "Song.wav" in capsys.readouterr().out
+    assert sorted(desk.root.rglob("*")) == before
+    assert not (desk.home / "hot_folder.sqlite3").exists()

@@ -1,0 +1,206 @@
+"""Cases 11, 12, 21 to 24: shares, full, read-only and vanishing disks, lost events."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from stembridge_hot_folder import folders, intake, queueing, waking
+from stembridge_hot_folder.ledger import SongState
+
+from tests.hosts.hot_folder.conftest import Desk, wait_for
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queueing, "FIRST_WAIT", 0.2)
+    monkeypatch.setattr(queueing, "LONGEST_WAIT", 0.4)
+    monkeypatch.setattr(intake, "_RETRY_ROOT", 0.2)
+
+
+@pytest.mark.parametrize("kind", ["nfs4", "cifs", "smb3", "fuse.sshfs", "9p", "vboxsf", "drvfs", "fuse.mergerfs"])
+def test_case_11_shares_settle_longer_and_are_looked_through_more_often(desk: Desk, kind: str) -> None:
+    from stembridge_hot_folder.settings import WatchSettings
+
+    [share] = folders.open_folders([desk.root], WatchSettings(), kind_of=lambda _path: kind)
+    [local] = folders.open_folders([desk.root], WatchSettings(), kind_of=lambda _path: "ext4")
+    assert share.is_share
+    assert not local.is_share
+    assert share.patience.settle == 15.0
+    assert share.rescan < local.rescan
+
+
+def test_case_11_a_rescan_finds_what_no_event_tells(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waking.Waker, "_hear", lambda self, event: None)
+    with desk.running() as watch:
+        desk.song("a/Song.wav")
+        watch.wait_done("Song.wav")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EMFILE], ids=["watch limit", "instance limit"])
+def test_case_12_limits_of_the_system_leave_rescans_and_one_warning(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    from watchdog.observers.api import BaseObserver
+
+    def refuse(self: object, *arguments: object, **options: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(BaseObserver, "schedule", refuse)
+    with desk.running() as watch:
+        desk.song()
+        watch.wait_done("Song.wav")
+        desk.song("Other.wav", seed=2)
+        watch.wait_done("Other.wav")
+    assert len([one for one in watch.listener.told if "cannot tell of changes" in one.text]) == 1
+
+
+def test_case_12_overflow_of_the_queue_of_events(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waking, "MOST_PATHS", 5)
+    desk.set(rescan_seconds=3600)
+    with desk.running() as watch:
+        wait_for(lambda: watch.watch._intakes[0].has_scanned)
+        for number in range(40):
+            desk.song(f"{number}.wav", seed=number, seconds=0.05)
+        watch.wait_done(*(f"{number}.wav" for number in range(40)))
+    assert len(desk.separator.paid) == 40
+
+
+def test_case_21_song_that_may_not_be_read_waits_until_it_may(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    song = desk.song()
+    song.chmod(0)
+    if os.access(song, os.R_OK):
+        # Root reads everything; the check itself is what is asked.
+        access = os.access
+        monkeypatch.setattr(
+            os,
+            "access",
+            lambda path, mode: (
+                bool(song.stat().st_mode & 0o400) and access(path, mode)
+                if path == os.fsencode(song)
+                else access(path, mode)
+            ),
+        )
+    with desk.running() as watch:
+        watch.wait("waits", "Song.wav")
+        assert "may not be read" in (desk.root / "Song.wav.error.txt").read_text()
+        song.chmod(0o600)
+        watch.wait_done("Song.wav")
+    assert not (desk.root / "Song.wav.error.txt").exists()
+
+
+@pytest.fixture
+def read_only(other_disk: Path, desk: Desk) -> Iterator[Path]:
+    desk.root = other_disk / "in"
+    desk.root.mkdir()
+    desk.song()
+    mount = ["mount", "-o", "remount,ro", str(other_disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("this system does not remount")
+    yield other_disk
+    subprocess.run(["mount", "-o", "remount,rw", str(other_disk)], check=False)
+
+
+def test_case_21_read_only_disk_is_waited_out(desk: Desk, read_only: Path) -> None:
+    with desk.running() as watch:
+        watch.wait("waits", "Song.wav")
+        assert desk.separator.paid == []
+        subprocess.run(["mount", "-o", "remount,rw", str(read_only)], check=True)
+        watch.wait_done("Song.wav")
+    assert desk.separator.paid == ["Song.wav"]
+    assert len(desk.stems()) == 2
+
+
+def test_case_22_full_disk_pauses_the_folder_and_goes_on_by_itself(desk: Desk, other_disk: Path) -> None:
+    desk.root = other_disk / "in"
+    desk.root.mkdir()
+    filler = other_disk / "filler"
+    free = shutil.disk_usage(other_disk).free
+    for number in range(5):
+        desk.song(f"{number}.wav", seed=number)
+    with filler.open("wb") as out:
+        os.posix_fallocate(out.fileno(), 0, free - 20 * 2**20)
+    with desk.running() as watch:
+        wait_for(lambda: any("MiB free" in one.text for one in watch.listener.told))
+        assert desk.separator.paid == []
+        filler.unlink()
+        watch.wait_done(*(f"{number}.wav" for number in range(5)))
+    assert any("there is room again" in one.text for one in watch.listener.told)
+    assert len([one for one in watch.listener.told if one.word == "warning" and "goes on by itself" in one.text]) == 1
+    assert sorted(desk.separator.paid) == [f"{number}.wav" for number in range(5)]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EHOSTDOWN, errno.ENOTCONN])
+def test_case_23_share_that_drops_is_unavailable_and_nothing_is_deleted(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    desk.separator.hold = True
+    broken = {"is": False}
+    scandir = os.scandir
+
+    def fail(path: bytes) -> object:
+        if broken["is"] and path == os.fsencode(desk.root):
+            raise OSError(number, os.strerror(number))
+        return scandir(path)
+
+    with desk.running() as watch:
+        desk.song()
+        wait_for(lambda: desk.separator.paid)
+        monkeypatch.setattr(os, "scandir", fail)
+        broken["is"] = True
+        wait_for(lambda: any("cannot be reached" in one.text for one in watch.listener.told))
+        broken["is"] = False
+        wait_for(lambda: any("there again" in one.text for one in watch.listener.told))
+        desk.separator.hold = False
+        watch.wait_done("Song.wav")
+    assert desk.separator.cancelled == []
+    assert desk.separator.paid == ["Song.wav"]
+
+
+def test_case_23_unmounted_folder_is_not_taken_for_an_empty_one(desk: Desk, other_disk: Path) -> None:
+    desk.root = other_disk
+    desk.separator.hold = True
+    with desk.running() as watch:
+        song = desk.song()
+        wait_for(lambda: desk.separator.paid)
+        # Another, empty file system over it, as an unmounted share leaves its mount point.
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(other_disk)], check=True)
+        try:
+            wait_for(lambda: any("cannot be reached" in one.text for one in watch.listener.told))
+            assert desk.separator.cancelled == []
+        finally:
+            subprocess.run(["umount", "-l", str(other_disk)], check=True)
+        wait_for(lambda: any("there again" in one.text for one in watch.listener.told))
+        desk.separator.hold = False
+        watch.wait_done("Song.wav")
+    assert desk.state(song) is SongState.DONE
+    assert desk.separator.paid == ["Song.wav"]
+
+
+def test_case_24_folder_renamed_and_made_again(desk: Desk, tmp_path: Path) -> None:
+    with desk.running() as watch:
+        desk.song()
+        watch.wait_done("Song.wav")
+        desk.root.rename(tmp_path / "away")
+        wait_for(lambda: any("cannot be reached" in one.text for one in watch.listener.told))
+        desk.root.mkdir()
+        desk.song("Other.wav", seed=2)
+        watch.wait_done("Other.wav")
+        desk.song("Third.wav", seed=3)
+        watch.wait_done("Third.wav")
+    assert desk.separator.paid == ["Song.wav", "Other.wav", "Third.wav"]
+
+
+def test_case_24_folder_deleted_and_made_again(desk: Desk) -> None:
+    with desk.running() as watch:
+        wait_for(lambda: watch.watch._intakes[0].has_scanned)
+        shutil.rmtree(desk.root)
+        wait_for(lambda: any("cannot be reached" in one.text for one in watch.listener.told))
+        desk.root.mkdir()
+        desk.song()
+        watch.wait_done("Song.wav")
