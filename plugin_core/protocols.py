@@ -7,7 +7,7 @@ They may raise the classes of ``plugin_core.errors`` and nothing else on purpose
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -225,4 +225,19 @@ class Examined(Protocol):
 
     async def examine(self) -> Sequence[Finding]:
         """Return one finding for each thing that must be right, in plain words."""
+        ...
+
+
+@runtime_checkable
+class Notified(Protocol):
+    """A provider whose service can call when a job ended: ``stembridge listen`` gives it an address of its own."""
+
+    def read_callback(self, body: bytes, content_type: str) -> Collection[str]:
+        """Return the names in a call: ids of the service's, or submission keys. They wake jobs and are never believed.
+
+        Called in a thread, with at most 256 KiB that anybody may have sent.
+
+        Raises:
+            ServiceError: it cannot be read.
+        """
         ...

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
 from plugin_core.callbacks.reading import read_json
 from plugin_core.errors import OutcomeUnknownError, RefusedError, ServiceError, StembridgeError, TransientError
 from plugin_core.model import Finding, Plan, Progress, Question, Source, Tagging, Ticket, Verdict
+from plugin_core.moments import forget, remember
 from plugin_core.protocols import Finished, Order, Report, Waiting
 from plugin_core.providers.mediax.answers import MediaxJob, State, find_job, is_absent
 from plugin_core.providers.mediax.client import MediaxClient, descriptor
 from plugin_core.providers.mediax.results import DIMENSIONS, read_labels
-from plugin_core.providers.mediax.settings import MediaxSettings
+from plugin_core.providers.mediax.settings import LOGIN, MediaxSettings
 from plugin_core.settings import Secret
 
-FIRST_WAIT = 5.0
-LONGEST_WAIT = 30.0
+GROWTH: Final = 1.3
+SUBMITTED: Final = "submitted"
+LOOKED_FOR: Final = "looked-for-since"
+"""Since when the job is looked for, also by processes before this one."""
+
+GRACE: Final = 180.0
+"""Seconds after it was made in which a job may be unknown."""
 ADVISED = (".mp3", ".wav")
-LOGIN = "run `stembridge login mediax`, or set STEMBRIDGE_MEDIAX_SECRET_ID and STEMBRIDGE_MEDIAX_SECRET_KEY"
 
 
 class MediaxTagger:
@@ -29,6 +37,7 @@ class MediaxTagger:
     Args:
         settings: the section ``[mediax]``.
         client: default one over these settings.
+        clock: seconds since the epoch.
     """
 
     name = "mediax"
@@ -37,9 +46,16 @@ class MediaxTagger:
     section = "mediax"
     token = ""
 
-    def __init__(self, settings: MediaxSettings, client: MediaxClient | None = None) -> None:
+    def __init__(
+        self,
+        settings: MediaxSettings,
+        client: MediaxClient | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._settings = settings
         self._client = client or MediaxClient(settings)
+        self._clock = clock
         self._waits: dict[str, float] = {}
 
     @property
@@ -54,17 +70,17 @@ class MediaxTagger:
 
     async def slots(self) -> int:
         """Return how many jobs may be alive at once."""
-        return max(1, self._settings.slots)
+        return self._settings.slots
 
     async def plan(self, source: Source, wish: Tagging) -> Plan:
         """Check the wish and fill in its defaults.
 
         Raises:
             RefusedError: there are no keys.
+            SettingsError: a setting is malformed.
             UsageError: an unknown dimension.
         """
-        if not (self._settings.secret_id and self._settings.secret_key):
-            raise RefusedError("MediaX needs an account", remedy=LOGIN)
+        self._settings.check()
         dimensions = wish.dimensions or DIMENSIONS
         descriptor(dimensions)
         ordered = tuple(each for each in DIMENSIONS if each in dimensions)
@@ -83,21 +99,26 @@ class MediaxTagger:
         if not order.url:
             raise ServiceError("MediaX reads songs from a URL, and no stager made one", remedy=_STAGER)
         report(Progress(note="submitting"))
+        await asyncio.to_thread(forget, order.folder, LOOKED_FOR)
         job = await self._client.create_job(
             order.url,
             [descriptor(_wish(order).dimensions or DIMENSIONS)],
             custom_id=order.key,
             callback=self._settings.callback_url,
         )
-        return Ticket(remote_id=job.id)
+        return self._make_ticket(job)
 
     async def find(self, order: Order) -> Ticket | None:
-        """Look for the job by its ``customId``; of several the first is taken, as its like were paid for already.
+        """Look for the job by its ``customId``; None only after the service had time to list it.
+
+        Of several the first is taken, as its like were paid for already.
 
         Raises:
-            OutcomeUnknownError: the service does not list jobs for us.
+            OutcomeUnknownError: the service does not list jobs for us, or may list this one yet.
             TransientError: no answer now.
         """
+        now = self._clock()
+        since = await asyncio.to_thread(remember, order.folder, LOOKED_FOR, now)
         try:
             jobs = await self._client.list_jobs(order.key)
         except TransientError:
@@ -106,7 +127,11 @@ class MediaxTagger:
             raise OutcomeUnknownError(error.message, remedy=error.remedy) from error
         good = [job for job in jobs if job.state not in (State.ERROR, State.CANCELED)]
         chosen = next(iter(good or jobs), None)
-        return None if chosen is None else Ticket(remote_id=chosen.id)
+        if chosen is None:
+            if now - since < self._settings.register_seconds:
+                raise OutcomeUnknownError("MediaX lists no such job yet", remedy="it is looked for again")
+            return None
+        return self._make_ticket(chosen)
 
     async def poll(self, order: Order, report: Report) -> Waiting | Finished:  # noqa: ARG002
         """Ask how far the job is.
@@ -120,7 +145,11 @@ class MediaxTagger:
         except TransientError:
             raise
         except ServiceError as error:
-            if is_absent(error) or isinstance(error, RefusedError):
+            if isinstance(error, RefusedError):
+                raise
+            if is_absent(error):
+                if self._age(order) < GRACE:
+                    return Waiting(seconds=self._settings.poll_first, progress=Progress(note="not listed yet"))
                 raise
             # What is no clear word about this job may pass: the job is paid for, and asking again is free.
             raise TransientError(error.message) from error
@@ -128,8 +157,8 @@ class MediaxTagger:
 
     def _read(self, order: Order, job: MediaxJob) -> Waiting | Finished:
         if job.is_working:
-            seconds = self._waits.get(order.key, FIRST_WAIT)
-            self._waits[order.key] = min(seconds * 1.3, LONGEST_WAIT)
+            seconds = self._waits.get(order.key, self._settings.poll_first)
+            self._waits[order.key] = min(seconds * GROWTH, self._settings.poll_longest)
             note = "waiting at the service" if job.state == State.SUBMITTED else "listening"
             return Waiting(seconds=seconds, progress=Progress(note=note))
         self._waits.pop(order.key, None)
@@ -151,6 +180,16 @@ class MediaxTagger:
         """Forget the job; nothing of it lies at the service."""
         self._waits.pop(order.key, None)
 
+    def _make_ticket(self, job: MediaxJob) -> Ticket:
+        return Ticket(remote_id=job.id, data={SUBMITTED: repr(self._clock())})
+
+    def _age(self, order: Order) -> float:
+        """Return the seconds since the job was made or found; long ago when nothing says it."""
+        try:
+            return abs(self._clock() - float(_ticket(order).data[SUBMITTED]))
+        except (KeyError, ValueError):
+            return float("inf")
+
     @property
     def questions(self) -> Sequence[Question]:
         """What a login asks."""
@@ -168,6 +207,7 @@ class MediaxTagger:
         settings = msgspec.structs.replace(
             self._settings, secret_id=answers["secret_id"], secret_key=answers["secret_key"]
         )
+        settings.check()
         await MediaxClient(settings).list_jobs("stembridge-login")
         return {"secret_id": settings.secret_id, "secret_key": settings.secret_key}
 
@@ -182,9 +222,13 @@ class MediaxTagger:
 
     async def examine(self) -> Sequence[Finding]:
         """Try the keys, when there are any."""
-        if not (self._settings.secret_id and self._settings.secret_key):
+        if not (self._settings.secret_id or self._settings.secret_key):
             return ()
+        if not (self._settings.secret_id and self._settings.secret_key):
+            found = "only one of secret_id and secret_key is set"
+            return (Finding(name="mediax", verdict=Verdict.WRONG, found=found, remedy=LOGIN),)
         try:
+            self._settings.check()
             await self._client.list_jobs("stembridge-doctor")
         except StembridgeError as error:
             return (Finding(name="mediax", verdict=Verdict.WRONG, found=error.message, remedy=error.remedy),)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+from urllib.parse import urlsplit
+
 import msgspec
 
+from plugin_core.errors import RefusedError, SettingsError
 from plugin_core.settings import Secret
+
+LOGIN = "run `stembridge login mediax`, or set STEMBRIDGE_MEDIAX_SECRET_ID and STEMBRIDGE_MEDIAX_SECRET_KEY"
 
 
 class MediaxSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,13 +23,44 @@ class MediaxSettings(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str = "https://api.mediax.tencent.com"
     stager: str = ""
     """Which stager makes files reachable for the service; empty for the only one there is."""
-    slots: int = 5
+    slots: Annotated[int, msgspec.Meta(ge=1, le=100)] = 5
     """Jobs that may be alive at once: the service names no limit."""
-    timeout: int = 1800
+    timeout: Annotated[int, msgspec.Meta(ge=1)] = 1800
     """Seconds after which the service gives a job up."""
     callback_url: str = ""
     """Where the service tells that a job ended; it only makes us ask at once."""
+    poll_first: Annotated[float, msgspec.Meta(ge=0.01, le=60)] = 5.0
+    """Seconds between the first two looks at a job."""
+    poll_longest: Annotated[float, msgspec.Meta(ge=0.01, le=600)] = 30.0
+    """Seconds between two looks at an old job."""
+    register_seconds: Annotated[float, msgspec.Meta(ge=0, le=110)] = 15.0
+    """Seconds the service may need to list a job whose answer was lost; only then it counts as absent."""
     gateway_id: Secret = Secret("")
     gateway_key: Secret = Secret("")
     gateway_source: str = ""
     """``<uin>_<userName>``: with the two above, for accounts that stand behind the older gateway."""
+
+    def check(self) -> None:
+        """Refuse what no request can be made of.
+
+        Raises:
+            RefusedError: there are no keys.
+            SettingsError: a value is malformed.
+        """
+        if not (self.secret_id and self.secret_key):
+            raise RefusedError("MediaX needs an account", remedy=LOGIN)
+        gateway = {"gateway_id": self.gateway_id.reveal(), "gateway_source": self.gateway_source}
+        for name, text in gateway.items():
+            if not (text.isascii() and text.isprintable()) or '"' in text:
+                raise SettingsError(
+                    f"[mediax] {name} holds what no header can", remedy="copy it from the registration again"
+                )
+        if any(gateway.values()) and not (all(gateway.values()) and self.gateway_key):
+            raise SettingsError(
+                "[mediax] gateway_id, gateway_key and gateway_source go together", remedy="set all three or none"
+            )
+        parts = urlsplit(self.base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise SettingsError(
+                "[mediax] base_url is no address", remedy="it looks like https://api.mediax.tencent.com"
+            )

@@ -165,8 +165,7 @@ class MvsepSeparator:
             ServiceError: refused, in the service's own words.
         """
         self._account.require_token()
-        for moment in (LOOKED_FOR, SENT_LINK):
-            await asyncio.to_thread(forget, order.folder, moment)
+        await asyncio.to_thread(_forget_all, order.folder, (LOOKED_FOR, SENT_LINK))
         wish = _wish(order)
         try:
             if order.url:
@@ -280,6 +279,11 @@ def make_client(settings: MvsepSettings, token: Secret, transfer: Transfer | Non
     """Return a client that trusts the nodes of the settings with the token."""
     trusted = {urlsplit(node).hostname or "" for node in settings.nodes} - {""}
     return MvsepClient(settings.base_url, token, trusted=trusted, transfer=transfer)
+
+
+def _forget_all(folder: Path, moments: Sequence[str]) -> None:
+    for moment in moments:
+        forget(folder, moment)
 
 
 def _wish(order: Order) -> Separation:

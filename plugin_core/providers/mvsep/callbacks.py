@@ -31,7 +31,5 @@ def _hashes(payload: object) -> Iterator[str]:
     if not isinstance(payload, dict):
         return
     for node in (payload, payload.get("data")):
-        for name in _NAMES if isinstance(node, dict) else ():
-            found = node.get(name)
-            if isinstance(found, str) and found:
-                yield found
+        if isinstance(node, dict):
+            yield from (node[name] for name in _NAMES if isinstance(node.get(name), str) and node[name])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -107,7 +108,7 @@ async def fetch_results(
             elif not _is_there(path, file):
                 await _download(client, order, file, path, limit, tally.of(index))
         tally.finish()
-        return Part(stem=file.stem, label=file.label, path=path, is_audio=await asyncio.to_thread(is_audio, path))
+        return Part(stem=file.stem, label=file.label, path=path, is_audio=await _is_audio(path))
 
     tasks = [asyncio.ensure_future(bring(index, file)) for index, file in enumerate(order.results)]
     try:
@@ -142,6 +143,11 @@ def is_audio(path: Path) -> bool:
         return opened.read(12).startswith(_AUDIO_MARKS)
 
 
+async def _is_audio(path: Path) -> bool:
+    # Only the content of a file without a suffix is worth a thread.
+    return is_audio(path) if path.suffix else await asyncio.to_thread(is_audio, path)
+
+
 def size_limit(source: Source, most: int) -> int:
     """Return the most bytes one result of a source can sensibly have: eight channels of floats at 192 kHz and some."""
     return min(most, (64 << 20) + int(source.duration * 192_000 * 8 * 4))
@@ -154,8 +160,18 @@ async def _download(
         raise ServiceError(f"MVSEP's {file.stem} has {file.size} bytes, more than the {limit} that make sense")
     part = order.folder / f"{path.name}.{order.attempt}.part"
     # A process that froze may go on writing its own part: it is copied, never written to.
-    earlier = [one for one in order.folder.glob(f"{path.name}.*.part") if one != part]
+    earlier = [one for one in _parts_of(path) if one != part]
     await client.download(file.url, path, size=file.size, limit=limit, report=tell, part=part, earlier=earlier)
+
+
+def _parts_of(path: Path) -> list[Path]:
+    """Return what downloads of a file have left; a glob would compile an expression for each file."""
+    try:
+        with os.scandir(path.parent) as entries:
+            names = [entry.name for entry in entries if entry.name.startswith(f"{path.name}.")]
+    except FileNotFoundError:
+        return []
+    return [path.with_name(name) for name in names if name.endswith(".part")]
 
 
 def _is_there(path: Path, file: RemoteFile) -> bool:

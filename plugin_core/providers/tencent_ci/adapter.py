@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -18,6 +19,7 @@ from plugin_core.errors import (
     UsageError,
 )
 from plugin_core.model import Finding, Model, Part, Plan, Question, Separation, Source, Tagging, Ticket
+from plugin_core.moments import forget, remember
 from plugin_core.protocols import Finished, Order, Report, Waiting
 from plugin_core.providers.tencent_ci.enrolment import QUESTIONS, examine, login
 from plugin_core.providers.tencent_ci.finding import find_job
@@ -36,6 +38,8 @@ TEMPLATE: Final = "template"
 SUBMITTED: Final = "submitted"
 BUCKET: Final = "bucket"
 REGION: Final = "region"
+LOOKED_FOR: Final = "looked-for-since"
+"""Since when the job is looked for, also by processes before this one."""
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +70,6 @@ class CiSeparator:
         self.settings = settings
         self.service = Service(settings, transfer, clock)
         self._clock = clock
-        self._looking: dict[str, float] = {}
 
     def account(self) -> str:
         """Name the account: by its bucket, whose name holds the APPID and stays when keys change."""
@@ -85,11 +88,12 @@ class CiSeparator:
 
         Raises:
             RefusedError: there are no keys, or they may not be used.
-            SettingsError: there is no bucket or region.
+            SettingsError: bucket, region or an address are missing or malformed.
             UsageError: mode, option, codec, template or format is wrong.
         """
         self.settings.credentials()
-        self.settings.check()
+        self.settings.cos_url()
+        self.settings.ci_url()
         template = await self._template(wish.options.get(TEMPLATE, ""))
         return make_plan(source, wish, template, self.settings.model)
 
@@ -103,7 +107,7 @@ class CiSeparator:
         """
         from plugin_core.providers.tencent_ci.submitting import submit
 
-        self._looking.pop(order.key, None)
+        await asyncio.to_thread(forget, order.folder, LOOKED_FOR)
         job = await submit(self.service, order, _wish(order), report)
         return self._make_ticket(job)
 
@@ -115,15 +119,14 @@ class CiSeparator:
             TransientError: no answer now.
         """
         now = self._clock()
-        since = self._looking.setdefault(order.key, now)
+        since = await asyncio.to_thread(remember, order.folder, LOOKED_FOR, now)
         service = self.service
         queue = _wish(order).options.get("queue", "") or self.settings.queue
         job = await find_job(service.ci, service.objects, self.settings.folder, order.key, queue)
         if job is None:
-            if abs(now - since) < self.settings.register_seconds:
+            if now - since < self.settings.register_seconds:
                 raise OutcomeUnknownError("Tencent CI lists no such job yet", remedy="it is looked for again")
             return None
-        self._looking.pop(order.key, None)
         return self._make_ticket(job)
 
     async def poll(self, order: Order, report: Report) -> Waiting | Finished:  # noqa: ARG002
@@ -173,7 +176,6 @@ class CiSeparator:
         Raises:
             TransientError: no answer now, or the job still runs and would leave more.
         """
-        self._looking.pop(order.key, None)
         if not self.settings.cleanup:
             return
         if order.ticket is None:

@@ -87,5 +87,7 @@ def _final(source: Source) -> str:
 def _describe(name: str, mode: Mode) -> Model:
     codecs = ", ".join(mode.codecs)
     fixed = "; the service chooses sample rate and channels" if mode.fixed else ""
-    summary = f"billed by Tencent Cloud; {codecs}{fixed}"
-    return Model(id=name, name=name, stems=mode.stems, access="registered", summary=summary)
+    price = "billed by Tencent Cloud"
+    return Model(
+        id=name, name=name, stems=mode.stems, price=price, access="registered", summary=f"{price}; {codecs}{fixed}"
+    )

@@ -89,9 +89,13 @@ class TencentSettings(msgspec.Struct, frozen=True, kw_only=True):
 
         Raises:
             RefusedError: there is none.
+            SettingsError: it cannot be one.
         """
         if not (self.secret_id and self.secret_key):
             raise RefusedError("Tencent Cloud wants a SecretId and a SecretKey, and none are set", remedy=LOGIN)
+        for name, secret in (("secret_id", self.secret_id), ("token", self.token)):
+            if not (secret.reveal().isascii() and secret.reveal().isprintable()):
+                raise SettingsError(f"[{SECTION}] {name} holds what no key holds", remedy=f"give it anew: {LOGIN}")
         return Credentials(self.secret_id, self.secret_key, self.token)
 
     def cos_url(self) -> str:

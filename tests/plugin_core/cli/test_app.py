@@ -34,6 +34,7 @@ PROMISED = {
     "login": "token json",
     "account": "json",
     "mvsep": "",
+    "listen": "address public json",
 }
 
 

@@ -36,7 +36,9 @@ def settings_for(service: MediaxSimulator, **rest: Any) -> MediaxSettings:
 
 
 def client_for(service: MediaxSimulator, **rest: Any) -> MediaxClient:
-    return MediaxClient(settings_for(service, **rest), Transfer("MediaX", sleep=no_sleep))
+    settings = settings_for(service, **rest)
+    secrets = [secret for secret in (settings.secret_id, settings.secret_key) if secret]
+    return MediaxClient(settings, Transfer("MediaX", secrets=secrets, sleep=no_sleep))
 
 
 def tagger_for(service: MediaxSimulator, **rest: Any) -> MediaxTagger:

@@ -6,14 +6,16 @@ from asyncio import run
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from plugin_core.errors import OutcomeUnknownError, RefusedError, ServiceError, TransientError, UsageError
 from plugin_core.model import Progress, Tagging, Verdict
 from plugin_core.protocols import ByLink, Enrolled, Examined, Finished, Order, Tagger, Waiting
+from plugin_core.providers.mediax.adapter import MediaxTagger
 from plugin_core.providers.mediax.results import DIMENSIONS
 from plugin_core.settings import Secret
-from tests.plugin_core.providers.mediax.conftest import settings_for, source_at, tagger_for
+from tests.plugin_core.providers.mediax.conftest import client_for, settings_for, source_at, tagger_for
 from tests.simulators import faults
 from tests.simulators.mediax import FORMS, LABELS, SECRET_ID, SECRET_KEY, MediaxSimulator
 
@@ -117,7 +119,6 @@ def test_words_nobody_knows_do_not_end_a_paid_job(service: MediaxSimulator, orde
 
 def test_a_job_whose_answer_was_lost_is_found(service: MediaxSimulator, order: Make) -> None:
     tagger = tagger_for(service)
-    assert run(tagger.find(order())) is None
     service.faults.add(faults.reset_after("POST", "/job"))
     with pytest.raises(OutcomeUnknownError):
         run(tagger.submit(order(), silent))
@@ -132,7 +133,46 @@ def test_of_several_jobs_one_that_still_works_is_found(order: Make) -> None:
         first = run(tagger.submit(order(), silent))
         service.jobs[first.remote_id].states = [4]
         second = run(tagger.submit(order(), silent))
-        assert run(tagger.find(order())) == second
+        found = run(tagger.find(order()))
+        assert found is not None
+        assert found.remote_id == second.remote_id
+
+
+def test_a_job_counts_as_absent_only_after_the_service_had_time_to_list_it(
+    service: MediaxSimulator, order: Make
+) -> None:
+    now = 1000.0
+    settings = settings_for(service, register_seconds=15)
+    tagger = MediaxTagger(settings, client_for(service), clock=lambda: now)
+    for seconds in (0, 10, 4.9):
+        now += seconds
+        with pytest.raises(OutcomeUnknownError, match="lists no such job yet"):
+            run(tagger.find(order()))
+    now += 0.1
+    assert run(tagger.find(order())) is None
+    # What was sent anew has its own time.
+    ticket = run(tagger.submit(order(), silent))
+    service.jobs.clear()
+    with pytest.raises(OutcomeUnknownError):
+        run(tagger.find(order()))
+    assert ticket.data == {"submitted": "1015.0"}
+
+
+def test_a_new_job_may_be_unknown_for_a_while(service: MediaxSimulator, order: Make) -> None:
+    now = 1000.0
+    tagger = MediaxTagger(settings_for(service), client_for(service), clock=lambda: now)
+    made = run(tagger.submit(order(), silent))
+    asked = msgspec.structs.replace(order(), ticket=made)
+    job = service.jobs.pop(made.remote_id)
+    answer = run(tagger.poll(asked, silent))
+    assert isinstance(answer, Waiting)
+    assert answer.progress.note == "not listed yet"
+    service.jobs[made.remote_id] = job
+    assert isinstance(run(tagger.poll(asked, silent)), Waiting)
+    del service.jobs[made.remote_id]
+    now += 200
+    with pytest.raises(ServiceError, match="job not found"):
+        run(tagger.poll(asked, silent))
 
 
 def test_a_refused_list_does_not_mean_absent(service: MediaxSimulator, order: Make) -> None:
@@ -157,8 +197,13 @@ def test_login_tries_the_keys(service: MediaxSimulator) -> None:
 
 @pytest.mark.parametrize(
     ("rest", "verdicts"),
-    [({}, [Verdict.OK]), ({"secret_key": Secret("not-the-key")}, [Verdict.WRONG]), ({"secret_id": Secret("")}, [])],
-    ids=["well", "wrong key", "not used"],
+    [
+        ({}, [Verdict.OK]),
+        ({"secret_key": Secret("not-the-key")}, [Verdict.WRONG]),
+        ({"secret_id": Secret("")}, [Verdict.WRONG]),
+        ({"secret_id": Secret(""), "secret_key": Secret("")}, []),
+    ],
+    ids=["well", "wrong key", "half", "not used"],
 )
 def test_the_doctor_tries_the_keys(service: MediaxSimulator, rest: dict[str, Secret], verdicts: list[Verdict]) -> None:
     assert [finding.verdict for finding in run(tagger_for(service, **rest).examine())] == verdicts

@@ -164,7 +164,8 @@ def test_parts_that_are_there_are_not_sent_again(cloud: TencentSimulator, in_par
     before = len(cloud.requests("PUT"))
     asyncio.run(in_parts.upload(file, "k"))
     assert stored(cloud, "k") == sha256(file)
-    assert len(cloud.requests("PUT")) - before == 2
+    # The part on its way beside the refused one may have been given up with it.
+    assert len(cloud.requests("PUT")) - before in (2, 3)
     assert cloud.store.uploads == {}
 
 
