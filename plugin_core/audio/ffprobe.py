@@ -68,6 +68,10 @@ class _Answer(msgspec.Struct, frozen=True):
     format: _Format = _Format()
 
 
+# Worked out once, at import: msgspec crashes when two threads work out a type at the same time.
+_ANSWERS: Final = msgspec.json.Decoder(_Answer)
+
+
 def probe_with_ffprobe(program: str, path: Path) -> AudioInfo:
     """Describe the first audio stream.
 
@@ -76,7 +80,7 @@ def probe_with_ffprobe(program: str, path: Path) -> AudioInfo:
     """
     shown = show_path(path)
     try:
-        answer = msgspec.json.decode(run_ffprobe(program, path), type=_Answer)
+        answer = _ANSWERS.decode(run_ffprobe(program, path))
     except msgspec.DecodeError as error:
         raise SourceError(f"{shown} cannot be read: ffprobe's answer makes no sense ({error})") from error
     container = answer.format.format_name.split(",")[0]

@@ -116,14 +116,19 @@ class _SndfileDecoder:
 
 
 @contextmanager
-def open_reader(path: Path, *, which: Which = shutil.which) -> Iterator[Reader]:
+def open_reader(path: Path, *, info: AudioInfo | None = None, which: Which = shutil.which) -> Iterator[Reader]:
     """Open a source for decoding in blocks.
+
+    Args:
+        path: the file.
+        info: what ``probe`` said of it just now; default asked here.
+        which: finds ffmpeg.
 
     Raises:
         SourceError: as ``probe``.
         TransientError: the disk or share does not answer.
     """
-    info = probe(path, which=which)
+    info = info or probe(path, which=which)
     if info.decoder == "ffmpeg":
         with open_decoder(path, info, which) as decoder:
             yield Reader(path, info, decoder)

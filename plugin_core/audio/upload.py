@@ -112,7 +112,7 @@ def _hear(source: Path, info: AudioInfo, tell: Callable[[float], None]) -> None:
     Raises:
         SourceError: it cannot be decoded to its end.
     """
-    with open_reader(source) as reader:
+    with open_reader(source, info=info) as reader:
         while len(reader.read(BLOCK, dtype="float32")):
             tell(min(1.0, reader.position / info.frames))
 
@@ -151,7 +151,7 @@ class _Encoding:
         total = info.frames or round(info.duration * info.sample_rate) or 1
         clipped = 0
         with (
-            open_reader(self._source) as reader,
+            open_reader(self._source, info=info) as reader,
             open_writer(
                 self._scratch(chosen), sample_rate=info.sample_rate, channels=info.channels, format=chosen
             ) as writer,

@@ -14,7 +14,7 @@ from plugin_core.jobs.held import Held, LostError
 from plugin_core.jobs.settling import fail, fail_unexpected, settle
 from plugin_core.jobs.submission import search, submitting
 from plugin_core.jobs.work import Staged
-from plugin_core.model import JobState
+from plugin_core.model import JobState, Written
 from plugin_core.protocols import Waiting
 
 _log = logging.getLogger(__name__)
@@ -83,8 +83,10 @@ async def _publishing(held: Held) -> bool:
     if held.job.target is None:
         target = await held.work.target(held.job)
         held.save(msgspec.structs.replace(held.job, target=target))
-    stems = await held.work.publish(held.job, held.owner)
-    return await settle(held, JobState.DONE, stems=stems)
+    placed = await held.work.publish(held.job, held.owner)
+    if isinstance(placed, Written):
+        return await settle(held, JobState.DONE, written=placed)
+    return await settle(held, JobState.DONE, stems=placed)
 
 
 def _is_too_late(held: Held) -> bool:

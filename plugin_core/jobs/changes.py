@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 
 from plugin_core.errors import UsageError
-from plugin_core.jobs.queries import KEPT_BEFORE, PRUNE, assign, fetch
+from plugin_core.jobs.queries import KEPT_BEFORE, PRUNE, WAITING, assign, fetch
 from plugin_core.jobs.resuming import put_back
 from plugin_core.jobs.rows import from_row, to_row
 from plugin_core.model import Job, JobState, Ticket
@@ -31,6 +31,21 @@ def heal(connection: sqlite3.Connection, job_id: str, ticket: Ticket, now: float
     )
     write(connection, after, ["submitter = NULL", *_FREE])
     return True
+
+
+def wake(
+    connection: sqlite3.Connection, names: Collection[str], rested: Callable[[str], bool], now: float
+) -> list[str]:
+    """Make due the jobs that wait for their service and have one of these names, theirs or ours."""
+    wanted = set(names)
+    woken = []
+    for row in connection.execute(WAITING).fetchall():
+        job = from_row(row)
+        theirs = "" if job.ticket is None else job.ticket.remote_id
+        if job.due > now and not wanted.isdisjoint((job.id, theirs)) and rested(job.id):
+            write(connection, msgspec.structs.replace(job, due=now), [])
+            woken.append(job.id)
+    return woken
 
 
 def end_submit(connection: sqlite3.Connection, job_id: str, owner: str, absent: bool, now: float) -> None:

@@ -24,6 +24,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.RLock()
+        self._is_durable = True
         with self._errors():
             _create_private(path)
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -47,25 +48,29 @@ class Database:
             durable: whether the commit must survive a power cut; without, it survives only the process.
         """
         with self._lock, self._errors():
-            if not durable:
-                self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._synchronise(durable)
+            self._connection.execute("BEGIN IMMEDIATE")
             try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                try:
-                    yield self._connection
-                    self._connection.execute("COMMIT")
-                except BaseException:
-                    if self._connection.in_transaction:
-                        self._connection.execute("ROLLBACK")
-                    raise
-            finally:
-                if not durable:
-                    self._connection.execute("PRAGMA synchronous = FULL")
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
             self._connection.close()
+
+    def _synchronise(self, durable: bool) -> None:
+        """Choose what a commit waits for; nested in a transaction it is not called, where SQLite ignores it."""
+        if durable == self._is_durable:
+            return
+        # An interrupt between the two lines must not leave a commit less durable than it is believed to be.
+        self._is_durable = False
+        self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        self._is_durable = durable
 
     def _prepare(self) -> None:
         connection = self._connection

@@ -8,23 +8,28 @@ from pathlib import Path
 
 import msgspec
 
-from plugin_core.model import Operation, Separation, encode_path
+from plugin_core.model import Operation, Separation, Tagging, encode_path, to_json
 
 _MARK = ":"
 
 
 def dedupe_key(content_sha256: str, operation: Operation, account: str) -> str:
-    """Return the key of content, operation and account; where results go (``to``, ``template``) is no part of it."""
+    """Return the key of content, operation and account; where results go, or how labels are written, is no part."""
     if isinstance(operation, Separation):
         operation = msgspec.structs.replace(operation, to=None, template="")
+    else:
+        # Labels are bought with their probabilities; which of them go where is decided when they are written.
+        operation = Tagging(provider=operation.provider)
     plain = msgspec.to_builtins(operation, enc_hook=encode_path)
     text = json.dumps([content_sha256, plain, account], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def place_of(operation: Operation) -> tuple[Path | None, str]:
-    """Return what of an operation says where results go, and is no part of its key."""
-    return (operation.to, operation.template) if isinstance(operation, Separation) else (None, "")
+    """Return what of an operation says where results go or how labels are written, no part of its key."""
+    if isinstance(operation, Separation):
+        return operation.to, operation.template
+    return None, to_json(operation).decode()
 
 
 def forced_key(key: str, mark: str = "forced") -> str:

@@ -12,6 +12,7 @@ from plugin_core.errors import StembridgeError, StoreError
 from plugin_core.jobs.held import Changed
 from plugin_core.jobs.policy import Policy
 from plugin_core.jobs.pulse import Pulse
+from plugin_core.jobs.roster import Roster
 from plugin_core.jobs.settling import discard
 from plugin_core.jobs.slots import Slots
 from plugin_core.jobs.step import Step
@@ -81,6 +82,14 @@ class Engine:
         run = _Run(self, None if ids is None else frozenset(ids), stop or asyncio.Event())
         await run.run()
 
+    async def serve(self, roster: Roster, *, stop: asyncio.Event) -> None:
+        """Work on a roster's jobs, whichever they are at the moment, until ``stop`` is set.
+
+        Raises:
+            StoreError: the store cannot be used any more.
+        """
+        await _Run(self, roster, stop).run()
+
     async def advance(self, job_id: str) -> Done | Wait:
         """Do what can be done for one job now: the seam for an engine that decides itself when that is.
 
@@ -119,13 +128,15 @@ class Engine:
 class _Run:
     """One call of ``Engine.run``."""
 
-    def __init__(self, engine: Engine, ids: frozenset[str] | None, stop: asyncio.Event) -> None:
+    def __init__(self, engine: Engine, ids: frozenset[str] | Roster | None, stop: asyncio.Event) -> None:
         self._engine = engine
         self._store = engine._store
         self._policy = engine._policy
-        self._ids = ids
+        self._wanted = ids
         self._stop = stop
         self._wake = asyncio.Event()
+        if isinstance(ids, Roster):
+            ids.on_change = self._wake.set
         self._slots = Slots(engine._work_for, engine._clock, engine._policy, self._wake.set)
         self._tasks: dict[asyncio.Task[None], Step] = {}
 
@@ -147,10 +158,18 @@ class _Run:
             await self._wind_down()
         self._reap()
 
+    @property
+    def _ids(self) -> frozenset[str] | None:
+        return self._wanted.ids if isinstance(self._wanted, Roster) else self._wanted
+
     def _has_work(self) -> bool:
+        if isinstance(self._wanted, Roster):
+            return True
         return any(step.is_settled for step in self._tasks.values()) or self._store.has_active(self._ids)
 
     def _start(self) -> None:
+        if not self._ids and self._ids is not None:
+            return
         slots = self._slots.current(self._store.accounts(self._ids))
         while len(self._tasks) < self._engine._concurrency:
             step = self._engine.claim(self._ids, slots)

@@ -18,6 +18,7 @@ BY_PREFIX: Final = "SELECT * FROM jobs WHERE id >= ? AND id < ? ORDER BY id LIMI
 NEXT_DUE: Final = (
     "SELECT due FROM jobs INDEXED BY jobs_due WHERE active = 1 AND due > ? AND owner IS NULL ORDER BY due LIMIT 1"
 )
+WAITING: Final = "SELECT * FROM jobs INDEXED BY jobs_by_state WHERE state = 'running' AND owner IS NULL"
 LEFTOVERS: Final = "SELECT * FROM jobs INDEXED BY jobs_litter WHERE litter = 1 AND active = 0 AND owner IS NULL"
 PRUNE: Final = (
     "DELETE FROM jobs WHERE state IN ('done', 'failed', 'cancelled')"  # noqa: S608 - number
@@ -25,6 +26,14 @@ PRUNE: Final = (
 )
 KEPT_BEFORE: Final = (
     f"SELECT * FROM jobs INDEXED BY jobs_by_state WHERE state = 'failed' AND litter = {KEPT} AND updated <= ?"  # noqa: S608 - number
+)
+WRITTEN_AS: Final = (
+    "SELECT * FROM jobs INDEXED BY jobs_written WHERE written IS NOT NULL AND written = ?"
+    " ORDER BY updated DESC, id DESC"
+)
+WRITTEN_AT: Final = (
+    "SELECT * FROM jobs INDEXED BY jobs_written WHERE written IS NOT NULL"
+    " AND json_extract(body, '$.written.path') = ? ORDER BY updated DESC, id DESC LIMIT 1"
 )
 CLEAN_UP: Final = (
     f"UPDATE jobs SET litter = CASE litter WHEN {LITTERED} THEN {CLEAN} ELSE litter END, owner = NULL, lease = NULL"  # noqa: S608 - numbers

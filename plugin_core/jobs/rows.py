@@ -35,6 +35,7 @@ def to_row(job: Job) -> Row:
         "litter": _litter(job),
         "ticket": None if job.ticket is None else to_json(job.ticket).decode(),
         "progress": progress_text(job.progress),
+        "written": job.written.after if job.written is not None and job.state is JobState.DONE else None,
         "body": to_json(msgspec.structs.replace(job, progress=None)).decode(),
     }
 

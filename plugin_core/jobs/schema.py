@@ -12,6 +12,7 @@ from plugin_core.model import show_path
 
 # ``active`` is a column of its own because a partial index is only used when the query repeats its condition.
 # ``base`` is the dedupe key without the mark of a forced job. ``submitter`` is who may still send the paid call.
+# ``written`` is the hash of the file a done tagging left, by which it is found again wherever that file has gone.
 # ``litter`` says that the job is settled and its staging folder not yet removed (1), or kept for a retry (2).
 _FIRST = """
 CREATE TABLE jobs (
@@ -43,7 +44,12 @@ CREATE INDEX jobs_owned ON jobs (owner) WHERE owner IS NOT NULL;
 CREATE INDEX jobs_litter ON jobs (id) WHERE litter = 1;
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_FIRST,)
+_SECOND = """
+ALTER TABLE jobs ADD COLUMN written TEXT;
+CREATE INDEX jobs_written ON jobs (written, updated) WHERE written IS NOT NULL;
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _SECOND)
 """Script ``n`` turns version ``n`` into ``n + 1``; released scripts are never changed."""
 
 

@@ -51,7 +51,9 @@ async def discard(store: JobStore, work: Work, job: Job, owner: str | None) -> b
     try:
         await work.discard(job)
     except StembridgeError as error:
-        _log.warning("job %s: leftovers stay for now: %s", job.id, error)
+        # What the job failed of hinders its cleaning as well, and is said already.
+        is_said = job.problem is not None and job.problem.kind == type(error).__name__
+        _log.log(logging.INFO if is_said else logging.WARNING, "job %s: leftovers stay for now: %s", job.id, error)
     except Exception:  # noqa: BLE001 - a job that is done must not fail over its leftovers
         _log.exception("job %s: leftovers stay for now", job.id)
     else:

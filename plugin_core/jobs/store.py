@@ -16,7 +16,7 @@ from plugin_core.jobs.dedupe import place_of
 from plugin_core.jobs.filesystem import check_local
 from plugin_core.jobs.owner import ProcessToken
 from plugin_core.jobs.rows import from_row, progress_text, to_row
-from plugin_core.model import Job, JobState, Progress, Ticket
+from plugin_core.model import Job, JobState, Progress, Ticket, encode_path
 
 LEASE: Final = 20.0
 
@@ -148,6 +148,17 @@ class JobStore:
         """Return the newest finished job with the key, forced or not."""
         return next(iter(self.done_like(dedupe, limit=1)), None)
 
+    def written_as(self, content: str) -> builtins.list[Job]:
+        """Return the done taggings that left a file with this SHA-256, the last one first."""
+        with self._database.read() as connection:
+            return [from_row(row) for row in connection.execute(queries.WRITTEN_AS, (content,))]
+
+    def written_at(self, path: Path) -> Job | None:
+        """Return the last done tagging of the file at a path; None when there is none."""
+        with self._database.read() as connection:
+            row = connection.execute(queries.WRITTEN_AT, (encode_path(path),)).fetchone()
+        return None if row is None else from_row(row)
+
     def done_like(self, dedupe: str, *, limit: int = 100) -> builtins.list[Job]:
         """Return finished jobs with the key, forced or not, newest first: one song can lie in many places."""
         with self._database.read() as connection:
@@ -190,7 +201,8 @@ class JobStore:
 
     def save(self, before: Job, after: Job, owner: str, release: bool, *, occupies: bool | None = None) -> bool:
         """Store a transition if the job still is in the old state and the owner's; False means: stop working on it."""
-        values: dict[str, object] = {**to_row(after), "old": before.state.value, "claimant": owner}
+        row = to_row(after)
+        values: dict[str, object] = {**row, "old": before.state.value, "claimant": owner}
         assignments = ["submitter = " + _submitter(before.state, after.state)]
         if release:
             assignments += ["owner = NULL", "lease = NULL"]
@@ -202,7 +214,7 @@ class JobStore:
         # Waiting for the next poll changes nothing that a power cut may not undo.
         durable = (before.state, before.target) != (after.state, after.target)
         with self._database.write(durable=durable) as connection:
-            return connection.execute(queries.update(to_row(after), assignments, guard), values).rowcount == 1
+            return connection.execute(queries.update(row, assignments, guard), values).rowcount == 1
 
     def heartbeat(self, job_id: str, owner: str, progress: Progress | None = None) -> Heartbeat:
         """Renew the lease, and store progress on the way."""
@@ -259,6 +271,18 @@ class JobStore:
             row = connection.execute("SELECT submitter FROM jobs WHERE id = ?", (job_id,)).fetchone()
         submitter = None if row is None else row["submitter"]
         return submitter is None or submitter == owner or self._process.is_dead(submitter)
+
+    def wake(self, names: Collection[str], *, rested: Callable[[str], bool] = lambda _: True) -> builtins.list[str]:
+        """Make due now the jobs that wait for their service and have one of these names; return their ids.
+
+        Args:
+            names: ids that services give, or ids of ours; they are data of strangers.
+            rested: whether a job may be woken again.
+        """
+        with self._database.write(durable=False) as connection:
+            woken = changes.wake(connection, names, rested, self.clock())
+        self._touched += len(woken)
+        return woken
 
     # Requests of people
 

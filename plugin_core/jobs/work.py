@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from plugin_core.model import Job, Label, Stem, Ticket
+from plugin_core.model import Job, Label, Stem, Ticket, Written
 from plugin_core.protocols import Finished, Report, Waiting
 
 
@@ -61,8 +61,8 @@ class Work(Protocol):
         """Choose where the staged results go; nothing is created."""
         ...
 
-    async def publish(self, job: Job, attempt: str) -> tuple[Stem, ...]:
-        """Rename the staged results to ``job.target``; done already counts as done."""
+    async def publish(self, job: Job, attempt: str) -> tuple[Stem, ...] | Written:
+        """Rename the staged results to ``job.target``, or write the labels there; done already counts as done."""
         ...
 
     async def cancel(self, job: Job, attempt: str) -> None:

@@ -40,8 +40,45 @@ class Alignment(msgspec.Struct, frozen=True):
     """Of the sum of the parts with the source at the best lag, -1..1; None where either is silent."""
 
 
+class Listener:
+    """Hears the beginnings of a source and its parts while something else decodes them, all at one sample rate.
+
+    Args:
+        sample_rate: hertz.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        self.sample_rate = sample_rate
+        self._room = round(SECONDS * sample_rate)
+        self._blocks: list[Mono] = []
+        self._total: Mono | None = None
+
+    def hear_source(self, block: Samples) -> None:
+        """Take the source's next block, (n, channels)."""
+        if self._room > 0 and len(block):
+            self._blocks.append(block[: self._room].mean(axis=1).astype(np.float32))
+            self._room -= len(self._blocks[-1])
+
+    def hear_part(self, block: Samples, start: int) -> None:
+        """Add a block of a part that begins at frame ``start``; every block of the source was heard before."""
+        total = self._sum()
+        head = block[: max(0, len(total) - start)]
+        if len(head):
+            total[start : start + len(head)] += head.mean(axis=1)
+
+    def conclude(self) -> Alignment:
+        """Return how the sum of the parts lies against the source."""
+        total = self._sum()
+        return find_lag(np.concatenate(self._blocks) if self._blocks else total, total)
+
+    def _sum(self) -> Mono:
+        if self._total is None:
+            self._total = np.zeros(sum(map(len, self._blocks)), np.float32)
+        return self._total
+
+
 def measure_alignment(source: Path, parts: Sequence[Path], shape: Shape, stopper: Stopper) -> Alignment:
-    """Compare the sum of the parts with the source, over the first minute.
+    """Compare the sum of the parts with the source, over the first minute, whatever their sample rates.
 
     Args:
         source: the source.
@@ -79,7 +116,7 @@ def find_lag(reference: Mono, delayed: Mono, max_lag: int = MAX_LAG) -> Alignmen
 
 def _cross_correlate(reference: Mono, delayed: Mono, max_lag: int) -> Samples:
     """Return the inner products at lags -max_lag..max_lag, block-wise so that memory stays small."""
-    size = 1 << (min(BLOCK, len(reference)) + 2 * max_lag - 1).bit_length()
+    size = _transform_length(min(BLOCK, len(reference)) + 2 * max_lag)
     padded = np.pad(delayed, max_lag)
     spectrum = np.zeros(size // 2 + 1, np.complex128)
     for start in range(0, len(reference), BLOCK):
@@ -87,3 +124,9 @@ def _cross_correlate(reference: Mono, delayed: Mono, max_lag: int) -> Samples:
         window = padded[start : start + len(block) + 2 * max_lag]
         spectrum += np.conj(np.fft.rfft(block, size)) * np.fft.rfft(window, size)
     return np.fft.irfft(spectrum, size)[: 2 * max_lag + 1]
+
+
+def _transform_length(least: int) -> int:
+    """Return the next length that transforms fast: a power of two, or 9/16, 5/8 or 3/4 of one."""
+    power = max(16, 1 << (least - 1).bit_length())
+    return next(size for size in (power * 9 // 16, power * 5 // 8, power * 3 // 4, power) if size >= least)

@@ -27,6 +27,13 @@ def clean_component(text: str) -> str:
     return _RESERVED.sub(lambda found: f"{found[0]}_", clean, count=1) if _RESERVED.match(clean) else clean or "_"
 
 
+def fold(name: str) -> str:
+    """Return what is equal for names that some file system takes for one: case and normal form do not count."""
+    if name.isascii():
+        return name.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
+
+
 def count_bytes(text: str) -> int:
     """Return how many bytes a name takes, surrogate escapes as one each."""
     return len(text.encode("utf-8", "surrogateescape"))

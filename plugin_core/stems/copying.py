@@ -16,8 +16,8 @@ _CHUNK: Final = 1 << 26
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
-def copy_file(old: Path, new: Path, check: Callable[[], None] = lambda: None) -> None:
-    """Copy the bytes of a file, replacing what is there, and flush them to the disk.
+def copy_file(old: Path, new: Path, check: Callable[[], None] = lambda: None, *, flush: bool = True) -> None:
+    """Copy the bytes of a file, replacing what is there, and flush them to the disk unless more is to be written.
 
     A copy, and no hard link: whoever edits one of the two must not find the other changed.
     ``check`` is called now and then and may raise.
@@ -27,7 +27,8 @@ def copy_file(old: Path, new: Path, check: Callable[[], None] = lambda: None) ->
             check()
             shutil.copyfileobj(source, target, 1 << 20)
         target.flush()
-        os.fsync(target.fileno())
+        if flush:
+            os.fsync(target.fileno())
 
 
 def explain_os_error(error: OSError, path: Path) -> StembridgeError:

@@ -17,11 +17,14 @@ import msgspec
 
 from plugin_core.errors import PlacementError
 from plugin_core.model import Stem, show_path
+from plugin_core.stems.components import fold
 from plugin_core.stems.fingerprint import is_unmodified, record_of
 from plugin_core.stems.staging import HIDDEN_PREFIX
 
 LAST_NUMBER: Final = 9999
 _LOOKED_AT: Final = 100
+_READ_AT_MOST: Final = 1000
+"""Entries of a folder; in a longer one the names are asked for one by one."""
 _PREFIX: Final = "ready-"
 
 
@@ -67,10 +70,17 @@ class Layout(msgspec.Struct, frozen=True):
         units = (self.unit,) if self.depth else self.paths
         endings = [_ending(unit, is_file=not self.depth) for unit in units]
         names = [str(destination / unit).removesuffix(ending) for unit, ending in zip(units, endings, strict=True)]
+        if not any(map(_may_stand, names)):
+            return
         for number in range(first, first + _LOOKED_AT):
             mark = "" if number == 1 else f" ({number})"
-            if any(_exists(f"{name}{mark}{ending}") for name, ending in zip(names, endings, strict=True)):
+            for name, ending in zip(names, endings, strict=True):
+                try:
+                    os.lstat(f"{name}{mark}{ending}")
+                except (FileNotFoundError, NotADirectoryError, PermissionError):
+                    continue
                 yield number
+                break
 
     def locate(self, target: Path) -> tuple[Path, int]:
         """Return the destination and number that make ``unit_at`` the target.
@@ -124,9 +134,16 @@ def _ending(path: PurePath, *, is_file: bool) -> str:
     return path.suffix if is_file or path.suffix == ".stems" else ""
 
 
-def _exists(path: str) -> bool:
+def _may_stand(path: str) -> bool:
+    """Tell whether anything there may begin with this name: reading a folder is cheaper than a hundred questions."""
+    folder, name = os.path.split(path)
+    beginning = fold(name)
     try:
-        os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        with os.scandir(folder) as entries:
+            return any(
+                at == _READ_AT_MOST or fold(entry.name).startswith(beginning) for at, entry in enumerate(entries)
+            )
+    except FileNotFoundError:
         return False
-    return True
+    except OSError:
+        return True

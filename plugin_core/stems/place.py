@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import logging
 import os
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 from plugin_core.errors import PlacementError, StembridgeError
 from plugin_core.model import Stem, show_path
+from plugin_core.stems.components import fold
 from plugin_core.stems.copying import explain_os_error
 from plugin_core.stems.fingerprint import holds_only, is_unmodified, record_of, relative_records
 from plugin_core.stems.layout import LAST_NUMBER, Layout
@@ -97,13 +97,11 @@ def is_taken(path: Path) -> bool:
     if os.path.lexists(path):
         return True
     try:
-        return _fold(path.name) in {_fold(entry.name) for entry in path.parent.iterdir()}
+        wanted = fold(path.name)
+        with os.scandir(path.parent) as entries:
+            return any(fold(entry.name) == wanted for entry in entries)
     except OSError:
         return False
-
-
-def _fold(name: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
 def _is_earlier(place: Path, earlier: Sequence[Stem]) -> bool:

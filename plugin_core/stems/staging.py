@@ -22,10 +22,13 @@ STALE_AFTER: Final = 60.0
 
 def choose_staging(home: Path, job_id: str, destination: Path) -> Path:
     """Return the staging folder of a job; the same one for as long as it exists. Nothing is created."""
-    inside, beside = home / "staging" / job_id, destination / f"{HIDDEN_PREFIX}{job_id}"
-    for candidate in (inside, beside):
-        if candidate.is_dir():
-            return candidate
+    inside = home / "staging" / job_id
+    # Asked a dozen times for a job, and nearly always answered here.
+    if inside.is_dir():
+        return inside
+    beside = destination / f"{HIDDEN_PREFIX}{job_id}"
+    if beside.is_dir():
+        return beside
     return inside if _device(home) == _device(destination) else beside
 
 
@@ -42,8 +45,11 @@ def make_staging(folder: Path) -> None:
         TransientError: the disk is full or away.
     """
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+        except FileNotFoundError:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise explain_os_error(error, folder) from error
 

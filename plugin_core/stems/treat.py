@@ -83,7 +83,7 @@ def treat(task: Task, tag_stem: TagStem, stopper: Stopper, report: Callable[[flo
             heard = msgspec.structs.replace(task, parts=tuple(audio))
             stems, notes = _treat_audio(heard, root, tag_stem, stopper, report)
         stems += _keep_others(task, others, root, stopper)
-        for folder in {parent for stem in stems for parent in stem.path.parents if parent.is_relative_to(task.staging)}:
+        for folder in _folders_of(stems, task.staging):
             sync_folder(folder)
     except OSError as error:
         raise explain_os_error(error, task.staging) from error
@@ -115,7 +115,7 @@ def _keep_others(task: Task, parts: Sequence[Part], root: Path, stopper: Stopper
         product = Product(name, part.label)
         path = root / _path_of(task, product, part.path.suffix or ".bin")
         path.parent.mkdir(parents=True, exist_ok=True)
-        copy_file(part.path, path, stopper.check)
+        copy_file(part.path, path, stopper.check, flush=False)
         stems.append(_finish(path, product, stopper))
     return stems
 
@@ -129,10 +129,23 @@ def _align(task: Task, checked: Checked, stopper: Stopper) -> Alignment:
         for part, info in zip(task.parts, checked.infos, strict=True)
         if can_match_channels(info.channels, shape.channels)
     ]
-    found = measure_alignment(task.source.path, paths, shape, stopper) if paths else Alignment(0, None)
+    found = checked.alignment
+    if found is None:
+        found = measure_alignment(task.source.path, paths, shape, stopper) if paths else Alignment(0, None)
     if len(paths) > 1 and found.correlation is not None and found.correlation < UNRELATED:
         raise ResultError("the stems that came back are not of this song", remedy="retry the job")
     return found
+
+
+def _folders_of(stems: Sequence[Stem], staging: Path) -> set[Path]:
+    """Return the folders from the stems' own up to staging."""
+    folders = {staging}
+    for stem in stems:
+        folder = stem.path.parent
+        while folder not in folders and folder != folder.parent:
+            folders.add(folder)
+            folder = folder.parent
+    return folders
 
 
 def _path_of(task: Task, product: Product, suffix: str) -> PurePath:
@@ -162,7 +175,8 @@ def _make_files(
     computed = {}
     for path, product in paths.items():
         if product.plus is not None and _is_final(checked, product.plus, lag, chosen):
-            copy_file(task.parts[product.plus].path, path, stopper.check)
+            # Flushed with its tags.
+            copy_file(task.parts[product.plus].path, path, stopper.check, flush=False)
         else:
             computed[path] = product
     if not computed:

@@ -15,7 +15,8 @@ from plugin_core.audio.reader import Reader, open_reader
 from plugin_core.audio.samples import Samples, to_integers
 from plugin_core.errors import ResultError, SourceError
 from plugin_core.model import Part, show_path
-from plugin_core.stems.conform import BLOCK, Shape
+from plugin_core.stems.align import Alignment, Listener
+from plugin_core.stems.conform import BLOCK, Shape, can_match_channels
 from plugin_core.stems.stopping import Stopper
 
 LENGTH_TOLERANCE: Final = 0.5
@@ -32,6 +33,8 @@ class Checked(msgspec.Struct, frozen=True):
     frames: tuple[int, ...]
     """Samples in each channel of each part, at the part's own rate."""
     infos: tuple[AudioInfo, ...]
+    alignment: Alignment | None = None
+    """How inexact parts lie against the source, heard on the way where all have its sample rate."""
 
 
 def verify_parts(source: Path, parts: Sequence[Part], stopper: Stopper) -> Checked:
@@ -57,13 +60,16 @@ def verify_parts(source: Path, parts: Sequence[Part], stopper: Stopper) -> Check
         partners = [stack.enter_context(open_part(path)) for path in exact]
         for partner in partners:
             _check_same_shape(reader, partner)
-        _read_together(reader, partners, stopper)
+        listener = Listener(reader.info.sample_rate)
+        _read_together(reader, partners, stopper, listener if not exact else None)
         shape = Shape(reader.info.sample_rate, reader.info.channels, reader.position)
     found = {partner.path: (partner.position, partner.info) for partner in partners}
     for part in parts:
         if part.path not in found:
-            found[part.path] = _measure(part, shape, stopper)
-    return Checked(shape, *zip(*(found[part.path] for part in parts), strict=True))
+            found[part.path] = _measure(part, shape, stopper, listener)
+    frames, infos = zip(*(found[part.path] for part in parts), strict=True)
+    is_heard = not exact and all(info.sample_rate == shape.sample_rate for info in infos)
+    return Checked(shape, frames, infos, listener.conclude() if is_heard else None)
 
 
 @contextmanager
@@ -93,10 +99,12 @@ def _check_same_shape(reader: Reader, part: Reader) -> None:
             raise ResultError(f"{show_path(part.path)} has {has} {unit} and its source {wants}")
 
 
-def _read_together(reader: Reader, parts: Sequence[Reader], stopper: Stopper) -> None:
+def _read_together(reader: Reader, parts: Sequence[Reader], stopper: Stopper, listener: Listener | None) -> None:
     while True:
         stopper.check()
         block = reader.read(BLOCK, dtype="float64")
+        if listener is not None:
+            listener.hear_source(block)
         with blame_part():
             blocks = [part.read(BLOCK, dtype="float64") for part in parts]
         for part, given in zip(parts, blocks, strict=True):
@@ -121,10 +129,14 @@ def _check_sum(block: Samples, blocks: Sequence[Samples], parts: Sequence[Reader
         raise ResultError(f"the stems do not sum to the source at sample {frame}: {names}", remedy="try again")
 
 
-def _measure(part: Part, shape: Shape, stopper: Stopper) -> tuple[int, AudioInfo]:
+def _measure(part: Part, shape: Shape, stopper: Stopper, listener: Listener) -> tuple[int, AudioInfo]:
     with blame_part(), open_reader(part.path) as reader:
-        while len(reader.read(BLOCK)):
+        info = reader.info
+        is_heard = info.sample_rate == listener.sample_rate and can_match_channels(info.channels, shape.channels)
+        while len(block := reader.read(BLOCK)):
             stopper.check()
+            if is_heard:
+                listener.hear_part(block, reader.position - len(block))
         seconds = reader.position / reader.info.sample_rate - shape.frames / shape.sample_rate
         if abs(seconds) > LENGTH_TOLERANCE:
             word = "longer" if seconds > 0 else "shorter"

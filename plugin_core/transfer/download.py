@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -63,6 +63,8 @@ class Download:
     limit: int
     report: Bytes | None
     clock: Callable[[], float]
+    _beginning: Note | None = field(default=None, init=False)
+    """What the next bytes are the first of."""
 
     async def run(
         self, target: Path, earlier: Sequence[Path], tries: int, back_off: Callable[[int, float], Awaitable[None]]
@@ -73,7 +75,8 @@ class Download:
             await self._complete(tries, back_off)
             await self._on_disk(self.part.finish, target)
         finally:
-            await self._on_disk(self.part.close)
+            if self.part.is_open:
+                await self._on_disk(self.part.close)
         return self.part.length
 
     async def _complete(self, tries: int, back_off: Callable[[int, float], Awaitable[None]]) -> None:
@@ -101,12 +104,15 @@ class Download:
         return await self._check()
 
     async def _fetch(self) -> _Broken | None:
+        self._beginning = None
         try:
             async with self._open_response() as response:
                 broken = await self._accept(response)
                 if broken is not None or response.status_code == 416:
                     return broken
                 await collect(response, self._write)
+                if self._beginning is not None:
+                    await self._write([])
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
             return _Broken(describe(error).words)
         return None
@@ -163,15 +169,24 @@ class Download:
         if total is not None and self.size is not None and total != self.size:
             return _Broken(f"{total} bytes, but {self.size} were announced")
         note = Note(place=place_of(self.url), validator=ranges.read_validator(response.headers), total=total)
-        await self._on_disk(self.part.begin, note)
+        # With the first bytes: to begin and to write take one trip to a thread.
+        self._beginning = note
         return None
 
     async def _write(self, pieces: list[bytes]) -> None:
-        if self.part.length + sum(map(len, pieces)) > self.limit:
+        beginning, self._beginning = self._beginning, None
+        length = self.part.length if beginning is None else 0
+        if length + sum(map(len, pieces)) > self.limit:
             raise self._too_large()
-        await self._on_disk(self.part.append, pieces)
+        await self._on_disk(self._append, pieces, beginning)
         if self.report is not None and self.part.note is not None:
             self.report(self.part.length, self.part.note.total or self.size)
+
+    def _append(self, pieces: list[bytes], beginning: Note | None) -> None:
+        if beginning is not None:
+            self.part.begin(beginning)
+        if pieces:
+            self.part.append(pieces)
 
     async def _check(self) -> _Broken | None:
         """Compare what is there with what was promised; None when it is the whole file."""

@@ -39,7 +39,7 @@ class FileReader:
         rest = max(self._stamp[0] - offset, 0)
         self.size = rest if length is None else min(length, rest)
         file.seek(offset)
-        self._ahead: asyncio.Future[bytes] | None = None
+        self._ahead: asyncio.Future[tuple[bytes, tuple[int, int]]] | None = None
 
     @classmethod
     async def open(cls, path: Path, offset: int = 0, length: int | None = None) -> FileReader:
@@ -70,12 +70,12 @@ class FileReader:
         pace = _Pace()
         self._read_ahead(left)
         while left:
-            block = await self._next_block()
+            block, stamp = await self._next_block()
             left -= len(block)
             if left:
                 self._read_ahead(left)
-            else:
-                await self._check_unchanged()
+            elif stamp != self._stamp:
+                raise self._changed()
             async for piece in pace.cut(block):
                 yield piece
 
@@ -92,22 +92,22 @@ class FileReader:
 
     def _read_ahead(self, left: int) -> None:
         loop = asyncio.get_running_loop()
-        self._ahead = loop.run_in_executor(None, self._file.read, min(BLOCK, left))
+        self._ahead = loop.run_in_executor(None, self._read, min(BLOCK, left))
 
-    async def _next_block(self) -> bytes:
+    def _read(self, size: int) -> tuple[bytes, tuple[int, int]]:
+        """Return bytes, and the file's stamp once they were read."""
+        return self._file.read(size), _stamp(self._file)
+
+    async def _next_block(self) -> tuple[bytes, tuple[int, int]]:
         assert self._ahead is not None
         try:
-            block = await asyncio.shield(self._ahead)
+            block, stamp = await asyncio.shield(self._ahead)
         except OSError as error:
             raise explain_read_error(self.path, error) from error
         self._ahead = None
         if not block:
             raise self._changed()
-        return block
-
-    async def _check_unchanged(self) -> None:
-        if await asyncio.to_thread(_stamp, self._file) != self._stamp:
-            raise self._changed()
+        return block, stamp
 
     def _changed(self) -> SourceError:
         return SourceError(

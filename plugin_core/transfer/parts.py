@@ -46,6 +46,11 @@ class PartFile:
         self.length = 0
         self._file: BinaryIO | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether ``close`` has anything to do."""
+        return self._file is not None
+
     def open(self, place: str, earlier: Sequence[Path] = ()) -> None:
         """Take up what is there of this place, or the longest of ``earlier`` that belongs to it, or nothing."""
         self.note = _read_note(self.path, self.note_path, place)

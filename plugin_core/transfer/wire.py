@@ -29,6 +29,8 @@ SEND_STALL_SECONDS: Final = 120.0
 """For one piece of an upload, which has 64 KiB on a slow line."""
 POOL_SECONDS: Final = 60.0
 CONNECTIONS: Final = 20
+KEPT: Final = 8
+"""Connections that may lie idle: the pool asks each of them, for every request, whether it still stands."""
 
 LARGEST_ANSWER: Final = 64 << 20
 """Bytes an answer may have that is no download; the longest known, the list of models, has about one million."""
@@ -125,7 +127,7 @@ def open_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.Asyn
             timeout=httpx.Timeout(
                 connect=CONNECT_SECONDS, read=STALL_SECONDS, write=SEND_STALL_SECONDS, pool=POOL_SECONDS
             ),
-            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
+            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=KEPT),
             follow_redirects=False,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             headers={"User-Agent": f"stembridge/{__version__}"},

@@ -106,10 +106,13 @@ class StembridgePlugin(BeetsPlugin):
 
     def _follow_by(self, how: str) -> Callable[..., None]:
         def follow(item: Item, source: bytes, destination: bytes) -> None:
-            if not self.config["follow"].get(bool):
-                return
-            from stembridge_beets.following import follow_song
+            # Beets has moved the file and not yet noted it: an error raised here would lose the song.
+            try:
+                if self.config["follow"].get(bool):
+                    from stembridge_beets.following import follow_song
 
-            follow_song(self.log, item, source, destination, how)
+                    follow_song(self.log, item, source, destination, how)
+            except Exception as error:  # noqa: BLE001
+                self._log.warning("the stems of {} stay where they are: {}", item, error)
 
         return follow

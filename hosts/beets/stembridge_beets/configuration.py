@@ -59,7 +59,7 @@ def read_auto(config: Subview) -> tuple[str, ...]:
     """
     value = config["auto"].get()
     word = {False: "no", True: "yes"}.get(value, value) if isinstance(value, bool) else value
-    if word in AUTO:
+    if isinstance(word, str) and word in AUTO:
         return AUTO[word]
     raise UserError(f"stembridge.auto is {value!r}; it is one of {', '.join(AUTO)}")
 

@@ -10,6 +10,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
@@ -47,7 +48,7 @@ class CoreThread:
         self._make_session = make_session
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="stembridge", daemon=True)
-        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Event | Callable[[], object] | None] = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -65,11 +66,6 @@ class CoreThread:
             self._call(self._close())
         finally:
             self._end()
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether the run was told to stop, or gave up waiting."""
-        return self._stop.is_set()
 
     def stop(self) -> None:
         """Let the run end at the next safe point; may be called in a signal handler."""
@@ -96,7 +92,10 @@ class CoreThread:
         future = asyncio.run_coroutine_threadsafe(self._work(ready), self._loop)
         future.add_done_callback(lambda _: self._events.put(None))
         while (event := self._events.get()) is not None:
-            yield event
+            if callable(event):
+                event()
+            else:
+                yield event
         future.result()
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
@@ -158,9 +157,15 @@ class CoreThread:
             job = await self._add(one)
             if job is not None and job.state.is_active:
                 jobs[job.id] = one.task
-            # Beets' thread shall not fall behind by a thousand songs.
             await asyncio.sleep(0)
+        await self._all_taken()
         await self._run(jobs)
+
+    async def _all_taken(self) -> None:
+        """Wait for beets' thread: a forced job that is done before it is noted would be bought again after a kill."""
+        taken = asyncio.Event()
+        self._events.put(partial(self._loop.call_soon_threadsafe, taken.set))
+        await taken.wait()
 
     async def _add(self, ready: Ready) -> Job | None:
         task, offer = ready.task, ready.offer

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from plugin_core.model import Operation
 from stembridge_beets import moods_command, stems_command, todo
+from stembridge_beets.errors import UserError
 from stembridge_beets.labels import is_labelled
 from stembridge_beets.places import read_place
 from stembridge_beets.running import Kind, Run, Words
@@ -20,17 +21,31 @@ if TYPE_CHECKING:
 def finish(
     plugin: StembridgePlugin, lib: Library, kind: str, marked: Sequence[tuple[Item, todo.Todo]], *, is_quiet: bool
 ) -> Run:
-    """Do what is noted, without asking: it was asked for.
-
-    Raises:
-        UserError: nothing of it can be done.
-    """
+    """Do what is noted, without asking: it was asked for. What cannot be done now is told and stays noted."""
     done: Kind = moods_command.Labels(is_shown=not is_quiet) if kind == "moods" else stems_command.Stems()
     words = Words(yes=True, quiet=is_quiet, threads=plugin.config["threads"].get(int))
     run = Run(plugin, lib, done, words)
-    if marked:
-        run.do(_make_tasks(plugin, kind, marked))
+    try:
+        tasks = _make_tasks(plugin, kind, marked)
+    except UserError as error:
+        _leave(plugin, run, len(marked), error)
+        return run
+    # A service that refuses its account hinders no other.
+    for provider in dict.fromkeys(task.operation.provider for task in tasks):
+        part = [task for task in tasks if task.operation.provider == provider]
+        if run.is_interrupted:
+            run.left += len(part)
+            continue
+        try:
+            run.do(part)
+        except UserError as error:
+            _leave(plugin, run, len(part), error)
     return run
+
+
+def _leave(plugin: StembridgePlugin, run: Run, count: int, error: UserError) -> None:
+    plugin.log.error("{}: {}", run.kind.name, error)
+    run.left += count
 
 
 def _make_tasks(plugin: StembridgePlugin, kind: str, marked: Sequence[tuple[Item, todo.Todo]]) -> list[Task]:

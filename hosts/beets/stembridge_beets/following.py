@@ -47,7 +47,7 @@ def follow_song(log: Any, item: Item, source: bytes, destination: bytes, how: st
         how: move, copy, link or hardlink.
     """
     song = Song(Path(os.fsdecode(source)), Path(os.fsdecode(destination)))
-    place = read_place(item) or find_beside(song.old)
+    place = read_place(item) or _find_unclaimed(song.old, item)
     if place is None or song.old == song.new or not place.folder.is_dir():
         return
     if place.folder.parent != song.old.parent and place.folder != song.old.parent:
@@ -69,6 +69,15 @@ def find_beside(song: Path) -> Place | None:
         return None
     files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
     return Place(folder, tuple(files)) if files else None
+
+
+def _find_unclaimed(song: Path, item: Item) -> Place | None:
+    """Return stems beside a song, unless they are those of another: ``One.mp3`` next to ``One.flac``."""
+    place = find_beside(song)
+    if place is None or item._db is None:
+        return place
+    others = (read_place(other) for other in item._db.items("stems_path::.") if other.id != item.id)
+    return None if any(other and other.folder == place.folder for other in others) else place
 
 
 def _bring_folder(place: Place, song: Song, how: str) -> Place:
@@ -118,7 +127,7 @@ def _hidden_beside(target: Path) -> Iterator[Path]:
     hidden = target.with_name(f"{_HIDDEN}{secrets.token_hex(6)}")
     try:
         yield hidden
-    except OSError:
+    except BaseException:
         shutil.rmtree(hidden, ignore_errors=True)
         raise
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from plugin_core.model import to_json
 from stembridge_beets import todo
 from stembridge_beets.configuration import read_auto
-from stembridge_beets.errors import UserError
 from stembridge_beets.finishing import finish
 
 if TYPE_CHECKING:
@@ -36,10 +35,8 @@ def finish_import(plugin: StembridgePlugin, lib: Library, ids: Sequence[int]) ->
     kinds = read_auto(plugin.config)
     for kind in kinds:
         marked = [(item, one) for item, one in todo.find_marked(lib, kind) if item.id in wanted]
-        try:
-            run = finish(plugin, lib, kind, marked, is_quiet=False)
-        except UserError as error:
-            plugin.log.error("{}: {}; go on with: beet stembridge resume", kind, error)
-            continue
+        run = finish(plugin, lib, kind, marked, is_quiet=False)
         if run.left:
             plugin.log.error("{}: {} unfinished, go on with: beet stembridge resume", kind, run.left)
+        if run.is_interrupted:
+            return

@@ -61,17 +61,21 @@ def take_back(item: Item) -> list[str]:
     """
     changed = []
     for name, (before, after) in read_history(item).items():
-        if get_values(item, name) == after:
+        values = get_values(item, name)
+        if values == after:
             _set(item, name, before)
-        else:
+        elif values != before:
             changed.append(name)
     return changed
 
 
-def tidy(item: Item) -> None:
-    """Take off an item what labelling left beside the labels, and the fields that are empty again."""
+def tidy(item: Item, *, is_written: bool = True) -> None:
+    """Take off an item what labelling left beside the labels, and the fields that are empty again.
+
+    Where the file was not written an empty list stays: by it ``beet write`` knows that the tag is to go.
+    """
     ours = {probability_field(name) for name in DIMENSIONS} | {"labels_provider", "labels_dimensions", UNDO}
-    for name in ours | {name for name in LISTS if not get_values(item, name)}:
+    for name in ours | {name for name in LISTS if is_written and not get_values(item, name)}:
         if name in item.keys(with_album=False):
             del item[name]
 

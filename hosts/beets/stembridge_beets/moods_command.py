@@ -137,13 +137,14 @@ def undo(lib: Library, items: Sequence[Item], *, write: bool | None, is_pretende
             continue
         for name in take_back(item):
             ui.print_(f"{name_item(item)}: {name} was changed since and stays")
-        ui.show_model_changes(item, fields=FIELDS)
+        if not is_quiet:
+            ui.show_model_changes(item, fields=FIELDS)
         if is_pretended:
             continue
         if not sync(item, write):
             failed += 1
             continue
-        tidy(item)
+        tidy(item, is_written=ui.should_write(write))
         item.store()
     if failed:
         fail(lib, f"{plural(failed, 'track')} failed")

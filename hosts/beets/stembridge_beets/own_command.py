@@ -49,15 +49,10 @@ def resume(plugin: StembridgePlugin, lib: Library, *, is_quiet: bool) -> None:
         UserError: some of it cannot be finished now.
     """
     runs: list[Run] = []
-    errors: list[str] = []
     for kind in todo.FIELDS:
-        marked = todo.find_marked(lib, kind)
-        try:
-            runs.append(finish(plugin, lib, kind, marked, is_quiet=is_quiet))
-        except UserError as error:
-            errors.append(f"{kind}: {error}")
-    if errors:
-        raise UserError("; ".join(errors))
+        runs.append(finish(plugin, lib, kind, todo.find_marked(lib, kind), is_quiet=is_quiet))
+        if runs[-1].is_interrupted:
+            break
     if not any(run.done or run.failed or run.left for run in runs) and not is_quiet:
         ui.print_("nothing is left to be done")
     end(lib, runs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import msgspec
@@ -66,12 +67,14 @@ class Run:
     def __init__(self, plugin: StembridgePlugin, lib: Library, kind: Kind, words: Words) -> None:
         self._plugin = plugin
         self._lib = lib
-        self._kind = kind
+        self.kind = kind
         self._words = words
         self._troubles = Troubles()
         self._progress = Progress(0)
         self.done = self.failed = self.left = 0
         """Songs that are done, that are not, and that ``resume`` goes on with."""
+        self.is_interrupted = False
+        """Whether the user told it to stop."""
 
     def do(self, tasks: Sequence[Task]) -> None:
         """Do the tasks.
@@ -107,10 +110,15 @@ class Run:
             return
         self._mark(ready)
         self._progress.count = len(ready)
-        with stop_on_signals(core.stop):
+        before = self.done + self.failed + self.left
+        with stop_on_signals(partial(self._interrupt, core)):
             for event in core.work(ready):
                 self._take(event)
-        self.left = len(ready) + len(refused) - self.done - self.failed
+        self.left += len(ready) - (self.done + self.failed + self.left - before)
+
+    def _interrupt(self, core: CoreThread) -> None:
+        self.is_interrupted = True
+        core.stop()
 
     def _tell_plan(self, ready: Sequence[Ready]) -> None:
         if self._words.pretend:
@@ -119,7 +127,7 @@ class Run:
                     ui.print_(line)
         if not self._words.quiet or self._words.pretend:
             price = describe_price([one.offer for one in ready])
-            ui.print_(f"{self._kind.verb} {plural(len(ready), 'track')}" + (f": {price}" if price else ""))
+            ui.print_(f"{self.kind.verb} {plural(len(ready), 'track')}" + (f": {price}" if price else ""))
 
     def _is_granted(self, ready: Sequence[Ready]) -> bool:
         if self._words.yes:
@@ -127,7 +135,7 @@ class Run:
         if not sys.stdin.isatty():
             raise UserError("nobody can be asked whether to go on: standard input is no terminal; add -y")
         price = describe_price([one.offer for one in ready])
-        what = f"{self._kind.verb} {plural(len(ready), 'track')}" + (f" ({price})" if price else "")
+        what = f"{self.kind.verb} {plural(len(ready), 'track')}" + (f" ({price})" if price else "")
         return ui.input_yn(f"{what}? (Y/n)")
 
     def _mark(self, ready: Sequence[Ready]) -> None:
@@ -136,7 +144,7 @@ class Run:
             item = self._lib.get_item(one.task.item_id)
             if item is not None:
                 marked.append((item, self._todo(one.task, one.task.job)))
-        todo.mark(marked, self._lib, self._kind.name)
+        todo.mark(marked, self._lib, self.kind.name)
 
     def _todo(self, task: Task, job: str) -> todo.Todo:
         return todo.Todo(operation=task.operation, force=task.force, write=task.write, job=job)
@@ -155,7 +163,7 @@ class Run:
         """Remember the job: found by it, it is not bought again when it was forced, or when its file has changed."""
         item = self._lib.get_item(task.item_id)
         if item is not None:
-            todo.mark([(item, self._todo(task, job.id))], self._lib, self._kind.name)
+            todo.mark([(item, self._todo(task, job.id))], self._lib, self.kind.name)
 
     def _change(self, task: Task, job: Job) -> None:
         self._progress.note(job, task.name)
@@ -175,7 +183,7 @@ class Run:
             return
         self._progress.clear()
         try:
-            told = self._kind.apply(item, job, task.write)
+            told = self.kind.apply(item, job, task.write)
         except UserError as error:
             self._fail(task, str(error), keep=True)
             return
@@ -186,15 +194,23 @@ class Run:
             self._say(self._plugin.log.info, task, note)
 
     def _refuse(self, refused: Refused) -> None:
-        self._fail(refused.task, str(refused.error))
+        task, error = refused.task, refused.error
+        item = self._lib.get_item(task.item_id)
+        if error.retryable and item is not None and todo.read(item, self.kind.name) is not None:
+            # It was noted by a run before this one, or by an import; a later one shall find it.
+            self.left += 1
+            self._say(self._plugin.log.error, task, str(error))
+            return
+        # A job may have been paid for by now; its song may be on a disk that is not there today.
+        self._fail(task, str(error), keep=bool(task.job))
 
     def _fail(self, task: Task, text: str, *, keep: bool = False) -> None:
         """Tell what went wrong with one song; unless its result is to be had, ``resume`` leaves it alone."""
         self.failed += 1
         self._say(self._plugin.log.error, task, text)
         item = None if keep or self._words.pretend else self._lib.get_item(task.item_id)
-        if item is not None and todo.read(item, self._kind.name) is not None:
-            todo.unmark(item, self._kind.name)
+        if item is not None and todo.read(item, self.kind.name) is not None:
+            todo.unmark(item, self.kind.name)
             item.store()
 
     def _say(self, write: Callable[..., None], task: Task, text: str) -> None:

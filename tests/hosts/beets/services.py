@@ -1,7 +1,8 @@
 """A plugin of stembridge for ``beet`` processes under test: a separator, a tagger's stager, and their books.
 
 What was submitted stands in the file ``LEDGER`` names, one line a job, so that a test sees what was paid for. ``MOOD``
-says how the separator is: ``fine``, ``down``, ``broke`` (no credits), or ``slow``.
+says how the separator is: ``fine``, ``down``, ``away`` (down from the first question on), ``broke`` (no credits), or
+``slow``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,6 +20,9 @@ from plugin_core.errors import RefusedError, TransientError
 from plugin_core.model import Model, Part, Plan, RemoteFile, Separation, Source, Ticket
 from plugin_core.protocols import Finished, Order, Report, Separator, Stager
 from plugin_core.settings import Settings
+
+if TYPE_CHECKING:
+    from tests.simulators.mediax import MediaxSimulator
 
 STEMS = ("vocals", "instrumental")
 
@@ -39,6 +44,8 @@ class LedgerSeparator:
         return [Model(id="half", name="Half", stems=STEMS)]
 
     async def plan(self, source: Source, wish: Separation) -> Plan:
+        if self._mood == "away":
+            raise TransientError("the ledger is away")
         return Plan(operation=msgspec.structs.replace(wish, model="half"), stems=STEMS, credits=2.0)
 
     async def submit(self, order: Order, report: Report) -> Ticket:
@@ -99,6 +106,17 @@ def register_separators(register: Callable[[Separator], None], settings: Setting
 @hookimpl
 def register_stagers(register: Callable[[Stager], None], settings: Settings) -> None:
     register(NowhereStager())
+
+
+def account_at(service: MediaxSimulator) -> dict[str, str]:
+    """Return the environment of someone with an account at a simulated service."""
+    from tests.simulators.mediax import SECRET_ID, SECRET_KEY
+
+    return {
+        "STEMBRIDGE_MEDIAX_BASE_URL": service.url,
+        "STEMBRIDGE_MEDIAX_SECRET_ID": SECRET_ID,
+        "STEMBRIDGE_MEDIAX_SECRET_KEY": SECRET_KEY,
+    }
 
 
 def install(folder: Path) -> Path:

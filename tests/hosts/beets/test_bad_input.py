@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import Any
 
 import pytest
 
@@ -102,3 +103,52 @@ def test_a_broken_settings_file_of_the_core_is_named(three: Beets) -> None:
     assert outcome.code == 1
     assert "config.toml, line 1" in outcome.err
     assert "Traceback" not in outcome.err
+
+
+def test_a_service_that_is_away_when_asked_keeps_the_rest_for_resume(three: Beets) -> None:
+    three.run("stems", "-y", environ={"MOOD": "down"})
+    outcome = three.run("stembridge", "resume", environ={"MOOD": "away"})
+    assert outcome.code == 1
+    assert outcome.err.count("the ledger is away") == 3
+    assert three.do("stembridge").out.count("stems: ") == 3
+    three.do("stembridge", "resume")
+    assert len(three.values("title", "stems:vocals")) == 3
+
+
+def test_a_song_that_is_out_of_reach_keeps_what_was_begun_for_it(three: Beets) -> None:
+    three.run("stems", "-y", environ={"MOOD": "down"})
+    song = three.music / "Artist" / "Two.flac"
+    song.rename(three.root / "away.flac")
+    outcome = three.run("stembridge", "resume")
+    assert outcome.code == 1
+    assert "Two.flac does not exist" in outcome.err
+    (three.root / "away.flac").rename(song)
+    three.do("stembridge", "resume")
+    assert len(three.values("title", "stems:vocals")) == len(three.bought()) == 3
+
+
+def test_a_separator_that_is_gone_hinders_no_other(three: Beets) -> None:
+    three.run("stems", "-y", environ={"MOOD": "down"})
+    with sqlite3.connect(three.root / "library.db") as library:
+        library.execute(
+            "UPDATE item_attributes SET value=replace(value, 'ledger', 'ledgor') WHERE key='stems_todo' AND entity_id=1"
+        )
+    outcome = three.run("stembridge", "resume")
+    assert outcome.code == 1
+    assert "did you mean 'ledger'?" in outcome.err
+    assert "Traceback" not in outcome.err
+    assert len(three.values("title", "stems:vocals")) == 2
+    assert three.do("stembridge").out.count("stems: ") == 1
+
+
+@pytest.mark.parametrize(
+    "section",
+    [{"mvsep": "x"}, {"mediax": {"secret_key": [1]}}, {"threads": "many"}, {"auto": ["moods"]}, {"policies": 3}, 7],
+    ids=["section", "secret", "threads", "auto", "policies", "all"],
+)
+def test_a_setting_of_the_wrong_kind_is_one_line(three: Beets, section: Any) -> None:
+    three.configure(stembridge=section)
+    three.do("ls")
+    for words in (("moods", "-y"), ("stems", "-p"), ("import", "-q", "-A", str(three.inbox)), ("config",)):
+        outcome = three.run(*words)
+        assert "Traceback" not in outcome.err, words

@@ -11,6 +11,7 @@ import pytest
 
 from tests.hosts.beets.files import SUFFIXES, hash_sound, make_songs, read_labels, read_rest
 from tests.hosts.beets.library import Beets
+from tests.hosts.beets.services import account_at
 from tests.simulators.mediax import SECRET_ID, SECRET_KEY, MediaxSimulator
 
 LABELS = {
@@ -34,11 +35,7 @@ def service() -> Iterator[MediaxSimulator]:
 @pytest.fixture
 def listener(beets: Beets, service: MediaxSimulator) -> Beets:
     """Return a beets with an account at the service."""
-    beets.environ |= {
-        "STEMBRIDGE_MEDIAX_BASE_URL": service.url,
-        "STEMBRIDGE_MEDIAX_SECRET_ID": SECRET_ID,
-        "STEMBRIDGE_MEDIAX_SECRET_KEY": SECRET_KEY,
-    }
+    beets.environ |= account_at(service)
     return beets
 
 
@@ -54,13 +51,18 @@ def in_library(beets: Beets, title: str) -> dict[str, list[str]]:
 
 def library(beets: Beets) -> dict[str, dict[str, list[str]]]:
     """Return the labels that beets knows, by title."""
-    fields = ["title", *(FIELD.get(name, name) for name in LABELS)]
+    return {title: known for title, (_path, known) in look(beets).items()}
+
+
+def look(beets: Beets) -> dict[str, tuple[Path, dict[str, list[str]]]]:
+    """Return the file and the labels that beets knows, by title."""
+    fields = ["title", "path", *(FIELD.get(name, name) for name in LABELS)]
     found = {}
     for line in beets.values("\t$".join(fields)):
-        title, *told = line.split("\t")
+        title, path, *told = line.split("\t")
         # Beets writes the name of a field that a song does not have.
         known = {name: text for name, text in zip(LABELS, told, strict=True) if text and not text.startswith("$")}
-        found[title] = {name: text.split("; ") for name, text in known.items()}
+        found[title] = Path(path), {name: text.split("; ") for name, text in known.items()}
     return found
 
 
@@ -86,12 +88,12 @@ def test_the_whole_chain(listener: Beets, service: MediaxSimulator, id3v23: bool
     rest = {title: read_rest(path) for title, path in paths(listener).items()}
 
     def agree(labels: dict[str, list[str]], *, changed: tuple[str, ...] = ()) -> None:
-        found, known = paths(listener), library(listener)
+        found = {title: each for title, each in look(listener).items() if title in SUFFIXES}
         assert set(found) == set(suffixes)
-        for title, path in found.items():
+        for title, (path, known) in found.items():
             joined = {name: ["/".join(values)] for name, values in labels.items()}
             assert read_labels(path) == (joined if is_id3v23(path) else labels), title
-            assert known[title] == labels, title
+            assert known == labels, title
             assert hash_sound(path) == sounds[title], title
             others = {key: value for key, value in read_rest(path).items() if key not in changed}
             assert others == {key: value for key, value in rest[title].items() if key not in changed}, title
@@ -251,3 +253,28 @@ def test_accounts_in_beets_configuration(listener: Beets) -> None:
     assert "REDACTED" in told
     assert SECRET_KEY not in told
     assert SECRET_KEY not in (listener.home / "jobs.sqlite3").read_bytes().decode("latin-1")
+
+
+def test_every_query_of_the_documentation_finds_what_it_says(listener: Beets) -> None:
+    import_songs(listener, "flac", "mp3")
+    assert sorted(listener.values("title", "genres::^$")) == ["flac", "mp3"]
+    assert sorted(listener.values("title", "^stems_path::.")) == ["flac", "mp3"]
+    listener.do("moods", "-y", "title:flac")
+    assert listener.values("title", "genres::^$") == ["mp3"]
+    assert listener.values("title", "mood:calm", "mood_probability:0.7..") == ["flac"]
+
+
+@pytest.mark.parametrize("write", [True, False], ids=["written", "unwritten"])
+def test_undo_without_writing_lets_beets_write_it_later(listener: Beets, write: bool) -> None:
+    import_songs(listener, "flac")
+    # What beets itself writes when it first writes a file shall be there before.
+    listener.do("write", "-f")
+    before = read_labels(paths(listener)["flac"])
+    listener.do("moods", "-y")
+    outcome = listener.do("moods", "--undo", "-q", "-w" if write else "-W")
+    assert outcome.out == ""
+    path = paths(listener)["flac"]
+    assert ("mood" in read_labels(path)) != write
+    listener.do("write", "-f")
+    assert read_labels(path) == before
+    assert listener.do("moods", "--undo").out.count("nothing to undo") == 1

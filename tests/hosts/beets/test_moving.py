@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
 
-from tests.audio_files import write_song
+from tests.audio_files import encode, write_song
 from tests.hosts.beets.conftest import tag
 from tests.hosts.beets.library import Beets
 
@@ -141,3 +142,47 @@ def test_names_that_are_not_utf8(beets: Beets) -> None:
     assert beets.do("stems", "--check").code == 0
     assert len(list(beets.inbox.iterdir())) == 2
     assert beets.values("stems_path", "stems_path::.")[0].startswith("bytes:")
+
+
+@pytest.mark.parametrize("breaks", ["setting", "field", "unreadable"])
+def test_what_hinders_stems_never_hinders_their_song(three: Beets, breaks: str) -> None:
+    """Beets has moved the file when it tells of it: an error would leave the library with a path that is gone."""
+    three.do("stems", "-y", "title:One")
+    if breaks == "setting":
+        three.configure({"follow": "perhaps"})
+    elif breaks == "field":
+        three.do("modify", "-y", "-M", "-W", "title:One", "stems_path=bytes:zz")
+    else:
+        with sqlite3.connect(three.root / "library.db") as library:
+            library.execute("UPDATE item_attributes SET value='../../x' WHERE key='stems_files'")
+    outcome = three.run("modify", "-y", "title:One", "title=Eins")
+    assert "Traceback" not in outcome.err
+    assert three.values("path", "title:Eins") == [str(three.music / "Artist" / "Eins.flac")]
+    assert (three.music / "Artist" / "Eins.flac").exists()
+
+
+def test_stems_of_a_namesake_stay_with_it(three: Beets) -> None:
+    three.do("stems", "-y", "title:One")
+    twin = three.inbox / "more" / "One.mp3"
+    twin.parent.mkdir()
+    encode(three.music / "Artist" / "One.flac", twin)
+    three.do("import", "-q", "-A", "-s", str(twin.parent))
+    assert (three.music / "Artist" / "One.mp3").exists()
+    three.do("modify", "-y", "path::mp3$", "artist=Other")
+    assert three.values("path", "stems_path::.") == [str(three.music / "Artist" / "One.flac")]
+    assert len(names(three.music / "Artist" / "One.stems")) == 2
+    assert three.do("stems", "--check").code == 0
+
+
+@pytest.mark.parametrize("taken", [False, True], ids=["free", "taken"])
+def test_an_album_that_moves_takes_its_stems(three: Beets, taken: bool) -> None:
+    three.do("stems", "-y")
+    three.configure(paths={"default": "$album/$title"})
+    if taken:
+        (three.music / "Album").mkdir()
+        write_song(three.music / "Album" / "One.flac", 0.5)
+    three.do("move", "-a")
+    expected = "One.1" if taken else "One"
+    assert three.values("stems_path", "title:One") == [str(three.music / "Album" / f"{expected}.stems")]
+    assert len(list(three.music.rglob("*.stems/*.flac"))) == 6
+    assert three.do("stems", "--check").code == 0

@@ -18,7 +18,11 @@ from pathlib import Path
 import pytest
 
 from tests.audio_files import write_song
+from tests.hosts.beets.conftest import tag
+from tests.hosts.beets.files import read_labels
 from tests.hosts.beets.library import Beets
+from tests.hosts.beets.services import account_at
+from tests.simulators.mediax import MediaxSimulator
 
 SONGS = int(os.environ.get("BEETS_SONGS", "12"))
 
@@ -31,7 +35,7 @@ def wait_for(is_so: Callable[[], bool], process: subprocess.Popen[bytes]) -> Non
         time.sleep(0.02)
 
 
-def fill(beets: Beets, count: int) -> None:
+def fill(beets: Beets, count: int, *, distinct: bool = False) -> None:
     """Import songs that differ in a tag, so that each is a job of its own."""
     if count < 100:
         # One song after the other, so that a kill half way comes half way.
@@ -41,7 +45,9 @@ def fill(beets: Beets, count: int) -> None:
     first = write_song(beets.inbox / "0000.flac", 0.3)
     for number in range(count):
         path = beets.inbox / f"{number:04}.flac"
-        if number:
+        if distinct:
+            write_song(path, 0.3, seed=number)
+        elif number:
             shutil.copy(first, path)
         audio = FLAC(path)
         audio["title"], audio["artist"] = f"Song {number:04}", "Artist"
@@ -111,3 +117,51 @@ def test_interrupted_by_the_user(beets: Beets) -> None:
     assert b"Traceback" not in out
     beets.do("stembridge", "resume")
     assert len(beets.bought()) == len(set(beets.bought())) == SONGS
+
+
+def test_two_at_once_buy_every_song_once(beets: Beets) -> None:
+    fill(beets, SONGS)
+    both = [beets.start("stems", "-y") for _ in range(2)]
+    told = [process.communicate(timeout=300)[0].decode() for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    assert len(beets.bought()) == len(set(beets.bought())) == SONGS
+    assert beets.do("stems", "--check").code == 0
+    assert beets.values("title", "stems_todo::.") == []
+
+
+def test_one_interrupt_stops_all_kinds_of_work(beets: Beets) -> None:
+    """Labels first, then stems: who stops the labels does not want to wait for the stems."""
+    with MediaxSimulator(walk=(1,) * 10_000, fetches=False) as service:
+        beets.environ |= account_at(service)
+        beets.configure({"auto": "yes"})
+        for number in range(3):
+            tag(write_song(beets.inbox / f"{number}.flac", 0.3, seed=number), title=f"{number}", artist="Artist")
+        process = beets.start("import", "-q", "-A", "-s", str(beets.inbox))
+        wait_for(lambda: service.created > 0, process)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    assert b"Traceback" not in out
+    assert beets.bought() == []
+    assert len(beets.do("stembridge").out.splitlines()) == 6
+
+
+def test_labels_killed_and_resumed(beets: Beets) -> None:
+    """Every song is labelled once, and library and files agree."""
+    beets.environ |= {"SLOTS": "1"}
+    fill(beets, SONGS, distinct=True)
+    with MediaxSimulator(walk=(3,), fetches=False) as service:
+        beets.environ |= account_at(service)
+        words = ["moods", "-y", "-t", "1"]
+        for half in (SONGS // 3, SONGS * 2 // 3):
+            process = beets.start(*words)
+            wait_for(lambda: service.created >= half, process)  # noqa: B023 - called at once
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            words = ["stembridge", "resume"]
+        assert service.created < SONGS, "the kill came too late to mean anything"
+        beets.do("stembridge", "resume")
+        assert service.created == SONGS
+    assert beets.do("stembridge").out == "nothing is left to be done\n"
+    assert len(beets.values("title", "mood:calm", "genres:rock")) == SONGS
+    assert [read_labels(path)["mood"] for path in beets.music.rglob("*.flac")] == [["Calm"]] * SONGS
+    assert is_sound(beets.root / "library.db")
