@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plugin_core.errors import UsageError
+from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, Stem, Tagging, Ticket, Written, from_json, to_json
 from plugin_core.operations.links import NO_LINKS, Links
@@ -21,6 +22,8 @@ from plugin_core.stems.stopping import run_stoppable
 if TYPE_CHECKING:
     from plugin_core.tags.exchange import Manners
     from plugin_core.tags.labelling import Decision
+
+log = logging.getLogger(__name__)
 
 _RECORD = "written.json"
 _DRAFTS = "drafts"
@@ -129,8 +132,17 @@ class TaggingWork:
         """
         if not _wish(job).write:
             return ()
+        await self._unstage_early(job)
         # Half of an exchange is no place to stop: a cancelled task waits for its end.
         return await run_stoppable(lambda _stopper: self._publish(job, attempt))
+
+    async def _unstage_early(self, job: Job) -> None:
+        """Take the link back before the song is written: a hard link would pass for a name that the user gave it."""
+        try:
+            await self._links.unstage(self._tagger, job)
+        except StembridgeError as error:
+            # The labels need no link; `discard` tries again, and tells.
+            log.debug("the link of job %s is still there: %s", job.id, error)
 
     def _publish(self, job: Job, attempt: str) -> Written:
         from plugin_core.operations.inspect import require_same_song

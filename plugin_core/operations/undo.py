@@ -61,7 +61,7 @@ def undo(
     file = real_file(path)
     content = hash_file(file).sha256
     writing = Writing(file, mark, manners)
-    job, written = _find_same(store, content)
+    job, written = _find_same(store, file, content)
     if job is not None and written is not None and written.recipe:
         if not dry_run:
             restore_exactly(writing, written)
@@ -78,12 +78,13 @@ def undo(
     return Undone(path=file, job=job.id, fields=written.previous, exact=False)
 
 
-def _find_same(store: JobStore, content: str) -> tuple[Job | None, Written | None]:
-    """Find who left exactly this file."""
-    for job in store.written_as(content):
-        if job.written is not None and job.written.before != job.written.after:
-            return job, job.written
-    return None, None
+def _find_same(store: JobStore, file: Path, content: str) -> tuple[Job | None, Written | None]:
+    """Find who left exactly this file: two songs that differed in their labels alone can have become the same."""
+    found = [(job, job.written) for job in store.written_as(content) if job.written is not None]
+    changes = [(job, written) for job, written in found if written.before != written.after]
+    here = [change for change in changes if change[1].path == file]
+    moved = [change for change in changes if not change[1].path.exists()]
+    return next(iter((*here, *moved, *changes)), (None, None))
 
 
 def _find_changed(store: JobStore, file: Path, found: Fields) -> tuple[Job, Written]:
@@ -94,7 +95,7 @@ def _find_changed(store: JobStore, file: Path, found: Fields) -> tuple[Job, Writ
             return job, job.written
     raise SourceError(
         f"no labels by stembridge are known in {show_path(file)}",
-        remedy="they were undone, or their job was forgotten (stembridge jobs prune)",
+        remedy="it was never labelled here, or its job was forgotten (stembridge jobs prune)",
     )
 
 

@@ -121,7 +121,8 @@ def _link(path: Path, scratch: Path) -> bool:
     if not path.stat().st_mode & stat.S_IROTH:
         return False
     try:
-        scratch.hardlink_to(path)
+        # A symbolic link would be linked itself, and lead nowhere from another folder.
+        scratch.hardlink_to(path.resolve())
     except OSError:
         # Another file system, or one without links.
         return False

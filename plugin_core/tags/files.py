@@ -89,7 +89,9 @@ def _load(file: BinaryIO, path: Path, writable: bool) -> TaggedFile | None:
         return None if audio is None else _identify(file, audio, writable)
     # A hostile file makes a parser raise anything, MemoryError included.
     except Exception as error:
-        raise SourceError(f"the tags of {show_path(path)} cannot be read: {error or type(error).__name__}") from error
+        raise SourceError(
+            f"the tags of {show_path(path)} cannot be read: {str(error) or type(error).__name__}"
+        ) from error
 
 
 def _identify(file: BinaryIO, audio: Any, writable: bool) -> TaggedFile | None:

@@ -19,6 +19,7 @@ from plugin_core.model import show_path
 from plugin_core.tags.families import ACCESS
 from plugin_core.tags.fields import FIELDS, Family
 from plugin_core.tags.files import TaggedFile, open_tagged, os_error, write_error
+from plugin_core.tags.fragments import fragment_places, mend_fragments
 from plugin_core.tags.id3_raw import HEAD, DamagedTagError, RawTag, parse_tag, read_synchsafe, split_frames
 from plugin_core.tags.read import read_open
 from plugin_core.tags.rules import DIMENSIONS, PROVENANCE
@@ -137,11 +138,14 @@ def _put_others(opened: TaggedFile, fields: Fields) -> None:
             access.put(audio, key, ())
         for key in row.written(opened.family):
             access.put(audio, key, values)
+    fragments = fragment_places(opened.file) if opened.family is Family.MP4 else []
     opened.file.seek(0)
     # APEv2 stands at the end of its file and needs no room.
     has_padding = opened.family is not Family.APE
     options = {"padding": _use_padding(FLAC_PADDING if isinstance(audio, FLAC) else None)} if has_padding else {}
     audio.save(opened.file, **options)
+    if fragments:
+        mend_fragments(opened.file, fragments)
 
 
 def _use_padding(wanted: int | None) -> Any:

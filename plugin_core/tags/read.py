@@ -35,7 +35,7 @@ def read_tags(path: Path) -> TagSet:
         # Hostile values make a parser raise anything.
         except Exception as error:
             raise SourceError(
-                f"the tags of {show_path(path)} cannot be read: {error or type(error).__name__}"
+                f"the tags of {show_path(path)} cannot be read: {str(error) or type(error).__name__}"
             ) from error
 
 

@@ -13,6 +13,8 @@ from plugin_core import Job, JobState, Separation, Session, Settings, Tagging, h
 from plugin_core.errors import PlacementError, SourceError, TransientError, UsageError
 from plugin_core.operations import tagging
 from plugin_core.plugins import Plugins
+from plugin_core.stagers.public_url import PublicUrlStager
+from plugin_core.stagers.settings import PublicUrlSettings
 from plugin_core.tags import tagger as tagger_module
 from plugin_core.tags.inject import read_fields
 from plugin_core.tags.tagset import TagSet
@@ -271,6 +273,23 @@ def test_undo_finds_the_song_wherever_it_is(session: Session, song: Path, tmp_pa
     assert place.read_bytes() == before
 
 
+@pytest.mark.parametrize("is_moved", [False, True], ids=["in-place", "moved"])
+def test_undo_tells_songs_apart_that_became_the_same(
+    session: Session, song: Path, tmp_path: Path, *, is_moved: bool
+) -> None:
+    twin = tmp_path / "twin.flac"
+    shutil.copy(song, twin)
+    write_tags(song, TagSet({"mood": ("Sad",), "genre": ("Jazz",)}))
+    write_tags(twin, TagSet({"mood": ("Mad",), "genre": ("Punk",)}))
+    before = song.read_bytes()
+    for each in (song, twin):
+        tag(session, each, policy="replace")
+    assert song.read_bytes() == twin.read_bytes()
+    place = song.rename(tmp_path / "moved.flac") if is_moved else song
+    session.undo(place)
+    assert place.read_bytes() == before
+
+
 def test_undo_goes_back_one_tagging_at_a_time(session: Session, song: Path) -> None:
     before = song.read_bytes()
     tag(session, song)
@@ -343,6 +362,38 @@ def test_song_is_staged_for_submit_only_and_unstaged_at_the_end(home: Path, song
     assert order.url.reveal() == f"https://shelf.example/{job.id}?signature=secret"
     assert (stager.seen, stager.staged) == ([job.id], {})
     assert b"signature=secret" not in (home / "jobs.sqlite3").read_bytes()
+
+
+def test_hard_link_of_the_stager_is_no_name_of_the_song(home: Path, song: Path, tmp_path: Path) -> None:
+    (tmp_path / "shown").mkdir()
+    shelf = PublicUrlStager(PublicUrlSettings(base_url="https://shelf.example", folder=tmp_path / "shown"))
+    (home / "config.toml").write_text('[tags]\nhard_links = "refuse"\n')
+    with Session(Settings(home), load_taggers(LinkedTagger(), stagers=(shelf,))) as session:
+        job, _ = tag(session, song)
+    assert job.state is JobState.DONE
+    assert job.written is not None
+    assert job.written.notes == ()
+    assert names(tmp_path / "shown") == []
+
+
+def test_link_that_cannot_be_taken_back_costs_no_labels(
+    home: Path, song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stager = FakeStager()
+    calls: list[str] = []
+
+    async def unstage(key: str) -> None:
+        calls.append(key)
+        if len(calls) == 1:
+            raise TransientError("the shelf is closed")
+        stager.staged.pop(key, None)
+
+    monkeypatch.setattr(stager, "unstage", unstage)
+    with Session(Settings(home), load_taggers(LinkedTagger(), stagers=(stager,))) as session:
+        job, _ = tag(session, song)
+    assert job.state is JobState.DONE
+    assert read_fields(song)["mood"] == ("Calm",)
+    assert stager.staged == {}
 
 
 def test_song_staged_by_a_process_that_died_is_unstaged(home: Path, song: Path) -> None:

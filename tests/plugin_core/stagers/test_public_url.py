@@ -94,3 +94,11 @@ def test_what_cannot_be_done_is_one_line(stager: PublicUrlStager, folder: Path, 
 def test_an_address_that_is_none_is_refused(url: str, folder: Path) -> None:
     with pytest.raises(SettingsError, match="base_url"):
         PublicUrlStager(PublicUrlSettings(base_url=url, folder=folder))
+
+
+def test_what_a_symbolic_link_leads_to_is_shown(stager: PublicUrlStager, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "song.mp3").write_bytes(b"song")
+    (tmp_path / "link.mp3").symlink_to("song.mp3")
+    shown = local(asyncio.run(stager.stage(tmp_path / "link.mp3", KEY)), folder)
+    assert shown.read_bytes() == b"song"
+    assert not shown.is_symlink()

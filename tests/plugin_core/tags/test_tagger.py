@@ -223,3 +223,29 @@ def test_read_only_song_is_left_alone(tmp_path: Path, check: bool) -> None:
     path.chmod(0o444)
     with pytest.raises(PlacementError, match="read-only"):
         check_taggable(path, Manners()) if check else label(path)
+
+
+@pytest.mark.parametrize("flags", ["empty_moov", "empty_moov+default_base_moof", "empty_moov+delay_moov"])
+def test_fragments_of_an_mp4_still_lead_to_their_samples(tmp_path: Path, flags: str) -> None:
+    need("ffmpeg")
+    path, plain = tmp_path / "song.m4a", make_audio(tmp_path / "plain.wav", frames=88200)
+    options = ["-c:a", "aac", "-movflags", f"frag_keyframe+{flags}", "-frag_duration", "300000"]
+    subprocess.run(["ffmpeg", "-v", "error", "-i", plain, *options, path], check=True)
+    before, digest, places = path.read_bytes(), audio_digest(path), _index_of(path)
+    written = label(path)
+    assert len(places) > 2
+    assert audio_digest(path) == digest
+    data = path.read_bytes()
+    assert all(data[place + 4 : place + 8] == b"moof" for place in _index_of(path))
+    restore_exactly(Writing(path, "mark"), written)
+    assert path.read_bytes() == before
+
+
+def _index_of(path: Path) -> list[int]:
+    """Return where the index at the end says that fragments begin, as ffmpeg writes it: 64 bits, single bytes."""
+    data = path.read_bytes()
+    start = data.rindex(b"tfra")
+    assert (data[start + 4], data[start + 15]) == (1, 0)
+    count = int.from_bytes(data[start + 16 : start + 20], "big")
+    entries = range(start + 28, start + 28 + 19 * count, 19)
+    return [int.from_bytes(data[place : place + 8], "big") for place in entries]
