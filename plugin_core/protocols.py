@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from plugin_core.errors import UsageError
 from plugin_core.model import (
     AccountState,
     Finding,
@@ -50,6 +51,17 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Where the service can read the source, for a provider that is ``ByLink``; set for ``submit`` only, never kept."""
     ticket: Ticket | None = None
     results: tuple[RemoteFile, ...] = ()
+
+    @property
+    def separation(self) -> Separation:
+        """The operation, for a separator.
+
+        Raises:
+            UsageError: it is no separation.
+        """
+        if not isinstance(self.operation, Separation):
+            raise UsageError(f"the provider {self.operation.provider!r} separates and does not label")
+        return self.operation
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):

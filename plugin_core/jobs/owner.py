@@ -13,12 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from plugin_core.errors import StoreError
+from plugin_core.locks import try_lock
 from plugin_core.model import show_path
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +70,7 @@ class ProcessToken:
                     f"{show_path(path)}: {error.strerror}", remedy="make the folder writable or move STEMBRIDGE_HOME"
                 ) from error
             # A process that tidies up may take the new file for a dead one before it is locked.
-            if _try_lock(file) and _is_same(path, file):
+            if try_lock(file) and _is_same(path, file):
                 return token, file
             os.close(file)
 
@@ -111,7 +107,7 @@ def is_dead(path: Path) -> bool:
     except OSError as error:
         _log.warning("cannot look at %s: %s", show_path(path), error)
         return False
-    if not _try_lock(file):
+    if not try_lock(file):
         os.close(file)
         return False
     _remove(path, file)
@@ -136,14 +132,3 @@ def _is_same(path: Path, file: int) -> bool:
         return path.stat().st_ino == os.fstat(file).st_ino
     except FileNotFoundError:
         return False
-
-
-def _try_lock(file: int) -> bool:
-    try:
-        if sys.platform == "win32":
-            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-        else:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from plugin_core.errors import UsageError
+from plugin_core.locks import take_lock
 
 LOCK_NAME: Final = b".stembridge.lock"
 SHARED_NAME: Final = b".stembridge.lock.d"
@@ -140,14 +141,7 @@ def is_watched(folder: bytes) -> bool:
 
 def _lock(descriptor: int) -> bool:
     try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        take_lock(descriptor)
     except BlockingIOError:
         return False
     except OSError as error:

@@ -12,7 +12,7 @@ import msgspec
 
 from plugin_core.audio.formats import FORMATS, AudioFormat, resolve_format
 from plugin_core.errors import TransientError, UsageError
-from plugin_core.model import Model, Part, Plan, Progress, RemoteFile, Separation, Source, Tagging, Ticket, show_path
+from plugin_core.model import Model, Part, Plan, Progress, RemoteFile, Separation, Source, Ticket, show_path
 from plugin_core.protocols import Finished, Order, Report
 from plugin_core.providers.local.messages import Request
 from plugin_core.providers.local.options import fill_options, read_options, suggest
@@ -97,7 +97,7 @@ class LocalSeparator:
             PlacementError: the staging folder cannot be written.
             ServiceError: the worker crashed.
         """
-        operation = _separation(order)
+        operation = order.separation
         folder = order.folder / order.attempt
         request = Request(
             source=order.source.path,
@@ -146,13 +146,6 @@ def worker_format(name: str, source: Source) -> AudioFormat:
 
 async def _remove(folder: Path) -> None:
     await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-
-
-def _separation(order: Order) -> Separation:
-    operation: Separation | Tagging = order.operation
-    if not isinstance(operation, Separation):
-        raise UsageError(f"the provider {NAME!r} separates and does not label")
-    return operation
 
 
 def _check_word(kind: str, word: str, known: tuple[str, ...]) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from plugin_core.errors import OutcomeUnknownError, RefusedError, ServiceError, UsageError
+from plugin_core.errors import OutcomeUnknownError, RefusedError, ServiceError
 from plugin_core.model import (
     AccountState,
     Finding,
@@ -22,7 +22,6 @@ from plugin_core.model import (
     Question,
     Separation,
     Source,
-    Tagging,
     Ticket,
 )
 from plugin_core.protocols import Finished, Order, Report, Waiting
@@ -166,7 +165,7 @@ class MvsepSeparator:
         """
         self._account.require_token()
         await asyncio.to_thread(_forget_all, order.folder, (LOOKED_FOR, SENT_LINK))
-        wish = _wish(order)
+        wish = order.separation
         try:
             if order.url:
                 ticket = await submit_link(self.client, order, wish, self._clock)
@@ -263,7 +262,7 @@ class MvsepSeparator:
     async def _algorithm_of(self, order: Order) -> Algorithm | None:
         """Return the job's model; a list that has lost it must not lose the job."""
         algorithms = (await self.catalogue.listing()).algorithms
-        return next((one for one in algorithms if one.id == _wish(order).model), None)
+        return next((one for one in algorithms if one.id == order.separation.model), None)
 
     def _origins(self) -> Sequence[str]:
         """Return every node a job may live on: the base, where other jobs went, then those known of."""
@@ -284,13 +283,6 @@ def make_client(settings: MvsepSettings, token: Secret, transfer: Transfer | Non
 def _forget_all(folder: Path, moments: Sequence[str]) -> None:
     for moment in moments:
         forget(folder, moment)
-
-
-def _wish(order: Order) -> Separation:
-    operation: Separation | Tagging = order.operation
-    if not isinstance(operation, Separation):
-        raise UsageError(f"the provider {NAME!r} separates and does not label")
-    return operation
 
 
 def _ticket(order: Order) -> Ticket:

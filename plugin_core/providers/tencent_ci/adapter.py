@@ -18,7 +18,7 @@ from plugin_core.errors import (
     TransientError,
     UsageError,
 )
-from plugin_core.model import Finding, Model, Part, Plan, Question, Separation, Source, Tagging, Ticket
+from plugin_core.model import Finding, Model, Part, Plan, Question, Separation, Source, Ticket
 from plugin_core.moments import forget, remember
 from plugin_core.protocols import Finished, Order, Report, Waiting
 from plugin_core.providers.tencent_ci.enrolment import QUESTIONS, examine, login
@@ -108,7 +108,7 @@ class CiSeparator:
         from plugin_core.providers.tencent_ci.submitting import submit
 
         await asyncio.to_thread(forget, order.folder, LOOKED_FOR)
-        job = await submit(self.service, order, _wish(order), report)
+        job = await submit(self.service, order, order.separation, report)
         return self._make_ticket(job)
 
     async def find(self, order: Order) -> Ticket | None:
@@ -121,7 +121,7 @@ class CiSeparator:
         now = self._clock()
         since = await asyncio.to_thread(remember, order.folder, LOOKED_FOR, now)
         service = self.service
-        queue = _wish(order).options.get("queue", "") or self.settings.queue
+        queue = order.separation.options.get("queue", "") or self.settings.queue
         job = await find_job(service.ci, service.objects, self.settings.folder, order.key, queue)
         if job is None:
             if now - since < self.settings.register_seconds:
@@ -184,7 +184,7 @@ class CiSeparator:
         job = await self._describe(order.ticket)
         if job is not None and job.is_working:
             raise TransientError("the job still runs at Tencent CI", remedy="its objects are removed once it is over")
-        wish = _wish(order)
+        wish = order.separation
         mode = load_rules().modes.get(wish.model)
         await remove_objects(self._service_of(order.ticket), order, job, mode.stems if mode else ())
 
@@ -258,13 +258,6 @@ class CiSeparator:
 
 GONE_LONG: Final = 86_400.0
 """Age of a job that does not say it."""
-
-
-def _wish(order: Order) -> Separation:
-    operation: Separation | Tagging = order.operation
-    if not isinstance(operation, Separation):
-        raise UsageError(f"the provider {NAME!r} separates and does not label")
-    return operation
 
 
 def _ticket(order: Order) -> Ticket:

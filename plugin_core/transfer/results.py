@@ -1,0 +1,110 @@
+"""Bringing a job's results into its folder, below names of our own: what every service that gives files shares."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from plugin_core.model import Part, Progress, RemoteFile
+from plugin_core.protocols import Order, Report
+from plugin_core.transfer.calls import Bytes
+
+AT_ONCE: Final = 3
+"""Downloads at the same time."""
+
+Bring = Callable[[int, RemoteFile, Bytes], Awaitable[Part]]
+"""Bring one result, by its index; the last argument hears of bytes."""
+
+
+class Tally:
+    """How far all downloads are together."""
+
+    def __init__(self, files: Sequence[RemoteFile], report: Report) -> None:
+        self._sizes: list[int | None] = [file.size for file in files]
+        self._there = [0] * len(files)
+        self._done = 0
+        self._report = report
+
+    def of(self, index: int) -> Bytes:
+        """Return what one download tells."""
+
+        def tell(there: int, size: int | None) -> None:
+            self._there[index] = there
+            self._sizes[index] = size or self._sizes[index]
+            self._say()
+
+        return tell
+
+    def finish(self) -> None:
+        """Count one as done."""
+        self._done += 1
+        self._say()
+
+    def _say(self) -> None:
+        known = [size for size in self._sizes if size is not None]
+        total = sum(known) if len(known) == len(self._sizes) else 0
+        self._report(
+            Progress(
+                fraction=min(1.0, sum(self._there) / total) if total else None,
+                note="downloading",
+                parts_done=self._done,
+                parts_all=len(self._sizes),
+            )
+        )
+
+
+async def bring_all(files: Sequence[RemoteFile], report: Report, bring: Bring) -> list[Part]:
+    """Bring every result, some at a time; when one fails the others are stopped before it is told."""
+    tally = Tally(files, report)
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def bring_one(index: int, file: RemoteFile) -> Part:
+        async with gate:
+            part = await bring(index, file, tally.of(index))
+        tally.finish()
+        return part
+
+    tasks = [asyncio.ensure_future(bring_one(index, file)) for index, file in enumerate(files)]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        # Nothing may write into the folder once the caller goes on.
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def name_result(index: int, url: str, suffix: str) -> str:
+    """Return the name a result has in the job's folder: none of it is the service's but a plain suffix."""
+    mark = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return f"part-{index:03d}-{mark}{suffix}"
+
+
+def plain_suffix(name: str) -> str:
+    """Return the lower-case suffix of a name; "" for anything odd."""
+    found = re.search(r"\.([A-Za-z0-9]{1,5})$", name)
+    return f".{found[1].lower()}" if found else ""
+
+
+def part_files(order: Order, path: Path) -> tuple[Path, list[Path]]:
+    """Return where this step downloads a result to, and what others have left of it.
+
+    A process that froze may go on writing its own part: it is copied, never written to.
+    """
+    part = order.folder / f"{path.name}.{order.attempt}.part"
+    return part, [one for one in _left_of(path) if one != part]
+
+
+def _left_of(path: Path) -> list[Path]:
+    """Return what downloads of a file have left; a glob would compile an expression for each file."""
+    try:
+        with os.scandir(path.parent) as entries:
+            names = [entry.name for entry in entries if entry.name.startswith(f"{path.name}.")]
+    except FileNotFoundError:
+        return []
+    return [path.with_name(name) for name in names if name.endswith(".part")]
