@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -25,6 +25,7 @@ from plugin_core.settings import Settings
 if TYPE_CHECKING:
     import asyncio
 
+    from plugin_core.earlier import Earlier
     from plugin_core.jobs.engine import Engine
     from plugin_core.jobs.roster import Roster
     from plugin_core.jobs.store import JobStore
@@ -208,37 +209,11 @@ class Session:
 
     async def standing(self, source: Source, plan: Plan) -> Job | None:
         """Return the finished job whose untouched stems or labels already stand where this plan's would go."""
-        from plugin_core.stems.fingerprint import are_unmodified
-        from plugin_core.stems.stopping import run_stoppable
-
-        if isinstance(plan.operation, Tagging):
-            return self._labelled(source, plan, plan.operation)
-        place = _place(source, plan.operation)
-        for done in self.store.done_like(self._key(source, plan)):
-            is_same = _place(done.source, done.operation) == place
-            if is_same and await run_stoppable(partial(are_unmodified, done.stems)):
-                return done
-        return None
-
-    def _labelled(self, source: Source, plan: Plan, wish: Tagging) -> Job | None:
-        from plugin_core.tags.rules import covers
-
-        if wish.write:
-            return next((job for job in self.store.written_as(source.content) if job.operation == wish), None)
-        done = self.store.done_like(self._key(source, plan))
-        return next((job for job in done if isinstance(job.operation, Tagging) and covers(job.operation, wish)), None)
+        return await self._earlier.standing(source, plan)
 
     def price_again(self, source: Source, plan: Plan) -> Plan:
         """Return the plan without its price where what it buys is bought already: labels of a tagging before."""
-        from plugin_core.tags.rules import BOUGHT_BEFORE, covers
-
-        wish = plan.operation
-        if not isinstance(wish, Tagging) or not plan.credits:
-            return plan
-        done = self.store.done_like(self._key(source, plan))
-        if any(isinstance(job.operation, Tagging) and covers(job.operation, wish) for job in done):
-            return msgspec.structs.replace(plan, credits=0.0, notes=(*plan.notes, BOUGHT_BEFORE))
-        return plan
+        return self._earlier.price_again(source, plan)
 
     async def run(
         self,
@@ -289,33 +264,20 @@ class Session:
 
         Results that such a job kept for a retry go, and staging that a crash left behind and no job needs.
         """
-        import asyncio
-        from concurrent.futures import ThreadPoolExecutor
+        from plugin_core.pruning import prune
 
-        from plugin_core.stems.staging import find_stale, sweep
-
-        if self.store.give_up(older_than):
-            # The caller may be inside an event loop of its own.
-            with ThreadPoolExecutor(1) as thread:
-                thread.submit(lambda: asyncio.run(self._engine(None).discard_leftovers())).result()
-        forgotten = self.store.prune(older_than)
-        # Looked for before the jobs are asked: a job that is added meanwhile makes its folder later.
-        stale = find_stale(self.settings.home, now=self._clock())
-        # A job that is settled but not yet cleaned up may keep an earlier result of the user's there.
-        unclean = {job.id for job in self.store.leftovers()}
-
-        def needs_staging(job_id: str) -> bool:
-            job = self.store.find(job_id)
-            if job is None:
-                return False
-            return not job.state.is_settled or job.state is JobState.UNCONFIRMED or job.resume is not None
-
-        sweep(stale, lambda job_id: job_id in unclean or needs_staging(job_id))
-        return forgotten
+        engine, home = self._engine(None), self.settings.home
+        return prune(self.store, engine, home, older_than=older_than, now=self._clock())
 
     def work_for(self, job: Job) -> Work:
         """Return what does the effects of a job's operation."""
         return self._works.work_for(job)
+
+    @cached_property
+    def _earlier(self) -> Earlier:
+        from plugin_core.earlier import Earlier
+
+        return Earlier(self.offered, lambda: self.store)
 
     @cached_property
     def _works(self) -> Works:
@@ -372,13 +334,13 @@ class Session:
 
         now = self._clock()
         job_id = new_id(self._clock)
-        key = self._key(source, plan)
+        key = self._earlier.key(source, plan)
         return Job(
             id=job_id,
             state=JobState.QUEUED,
             operation=plan.operation,
             source=source,
-            account=self._account(plan.operation),
+            account=self._earlier.account(plan.operation),
             dedupe=forced_key(key) if force else key,
             host=host,
             preset=preset,
@@ -386,25 +348,3 @@ class Session:
             updated=now,
             notes=plan.notes,
         )
-
-    def _account(self, operation: Operation) -> str:
-        provider = self.offered.provider_of(operation)
-        with blame(provider.name):
-            return provider.account()
-
-    def _key(self, source: Source, plan: Plan) -> str:
-        from plugin_core.jobs.dedupe import dedupe_key
-
-        content = source.content
-        if isinstance(plan.operation, Tagging):
-            from plugin_core.operations.retagged import origin_of
-
-            # Our own tags changed the file, not what a tagger hears in it.
-            content = origin_of(self.store, content)
-        return dedupe_key(content, plan.operation, self._account(plan.operation))
-
-
-def _place(source: Source, operation: Operation) -> tuple[Path, Path | None, str]:
-    from plugin_core.jobs.dedupe import place_of
-
-    return source.path, *place_of(operation)
