@@ -131,6 +131,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     operation: Operation
     """The operation with every default filled in: equal plans mean equal results."""
+    title: str = ""
+    """What people call the model, where ``operation.model`` is but a number."""
     stems: tuple[str, ...] = ()
     """Canonical names the model will give, as far as known."""
     credits: float | None = None

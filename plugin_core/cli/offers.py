@@ -16,7 +16,7 @@ def describe_offer(offer: Offer) -> Iterator[str]:
     if offer.standing is not None:
         yield f"{song}: made before, {describe_result(offer.standing)}"
         return
-    yield f"{song}: {describe(offer.plan.operation)}"
+    yield f"{song}: {describe(offer.plan.operation, offer.plan.title)}"
     yield from (f"  {show(path)}" for path in offer.files.values())
     yield from (f"  note: {note}" for note in offer.plan.notes)
 

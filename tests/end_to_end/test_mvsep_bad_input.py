@@ -201,6 +201,11 @@ def test_a_song_longer_than_the_plan_is_warned_of_before(bench: Bench, song: Pat
     assert "longer than the 10 minutes of a free account" in out
 
 
+def test_a_dry_run_names_the_model_in_words(bench: Bench, song: Path) -> None:
+    _, out, _ = bench.separate("--dry-run", "--model", "40", song)
+    assert "mvsep 40 (BS Roformer" in out
+
+
 def test_too_few_credits_for_a_premium_model_end_before_the_upload(bench: Bench, song: Path) -> None:
     bench.environ["STEMBRIDGE_MVSEP_API_TOKEN"] = PREMIUM_TOKEN
     bench.service.accounts[PREMIUM_TOKEN].credits = 1

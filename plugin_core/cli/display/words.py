@@ -80,11 +80,12 @@ def count_credits(value: float) -> str:
     return f"{amount(value)} credit" if value == 1 else f"{amount(value)} credits"
 
 
-def describe(operation: Operation) -> str:
-    """Say in a few words what an operation does and with what."""
+def describe(operation: Operation, title: str = "") -> str:
+    """Say in a few words what an operation does and with what; ``title`` is the model's name for people."""
     if not isinstance(operation, Separation):
         return f"{operation.provider}: label {', '.join(operation.dimensions) or 'everything'}"
     words = " ".join(word for word in (operation.provider, operation.model) if word)
+    words += f" ({clean(title)})" if title else ""
     wanted = [*operation.stems, *(f"without {stem}" for stem in operation.minus)]
     return f"{words}: {', '.join(wanted)}" if wanted else words
 

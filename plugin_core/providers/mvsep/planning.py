@@ -61,6 +61,7 @@ def make_plan(algorithm: Algorithm, source: Source, wish: Separation, user: User
         operation=msgspec.structs.replace(
             wish, model=algorithm.id, options=resolved, format=wish.format or final_format(output, source)
         ),
+        title=algorithm.name,
         stems=stems_of(algorithm),
         credits=float(price) if has_premium else None,
         notes=tuple(filter(None, notes)),

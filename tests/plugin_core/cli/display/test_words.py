@@ -80,3 +80,8 @@ def test_plural_and_amount() -> None:
 )
 def test_describe(operation: Separation | Tagging, text: str) -> None:
     assert describe(operation) == text
+
+
+def test_describe_names_the_model_in_words() -> None:
+    wish = Separation(provider="mvsep", model="40", stems=("vocals",))
+    assert describe(wish, "BS\x1b Roformer") == r"mvsep 40 (BS\x1b Roformer): vocals"
