@@ -73,7 +73,7 @@ def deny(bench: Bench) -> None:
 
 
 SEPARATE = [
-    pytest.param({"TENCENT_SECRET_KEY": ""}, [], 3, "none are set; stembridge login tencent_ci", id="no-key"),
+    pytest.param({"TENCENT_SECRET_KEY": ""}, [], 3, "none are set; `stembridge login tencent_ci`", id="no-key"),
     pytest.param({"TENCENT_SECRET_KEY": "not-the-key-1234"}, [], 3, "SignatureDoesNotMatch", id="wrong-key"),
     pytest.param({"TENCENT_SECRET_ID": "AKIDÄ"}, [], 2, "[tencent] secret_id", id="odd-id"),
     pytest.param({"TENCENT_BUCKET": ""}, [], 2, "[tencent] bucket: no bucket is set", id="no-bucket"),

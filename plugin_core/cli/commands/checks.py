@@ -161,7 +161,7 @@ def check_providers(session: Session) -> Finding:
     """Let every plugin register its providers."""
     if not session.separators:
         return _wrong("nobody can separate", "unset STEMBRIDGE_PLUGINS, or install stembridge anew")
-    return _ok(", ".join(sorted(session.separators)))
+    return _ok(", ".join(sorted(session.providers)))
 
 
 def check_separation(session: Session) -> Finding:

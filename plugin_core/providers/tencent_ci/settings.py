@@ -14,7 +14,7 @@ from plugin_core.settings import Secret
 
 SECTION: Final = "tencent"
 NAME: Final = "tencent_ci"
-LOGIN: Final = f"stembridge login {NAME}"
+LOGIN: Final = f"`stembridge login {NAME}`"
 
 _BUCKET: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?-[0-9]{6,14}\Z")
 _REGION: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\Z")
