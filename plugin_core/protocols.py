@@ -35,6 +35,35 @@ Report = Callable[[Progress], None]
 """Tell the core how far a step is; cheap, may be called often."""
 
 
+@runtime_checkable
+class Bucket(Protocol):
+    """A stager whose store also takes what services write: its objects can be read and removed by name.
+
+    Names have no leading slash.
+    """
+
+    @property
+    def name(self) -> str:
+        """The word users write in the settings."""
+        ...
+
+    async def link(self, key: str) -> Secret | None:
+        """Return a link good for some hours to one object; None when there is none."""
+        ...
+
+    async def find(self, beginning: str) -> Sequence[str]:
+        """Return the names of all objects that begin so.
+
+        Raises:
+            ServiceError: the account may not list them.
+        """
+        ...
+
+    async def remove(self, key: str) -> None:
+        """Remove one object; absent is fine."""
+        ...
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """One job as its provider sees it."""
 
@@ -49,6 +78,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """The job's private staging folder; it exists, and outlives a crash."""
     url: Secret = Secret("")
     """Where the service can read the source, for a provider that is ``ByLink``; set for ``submit`` only, never kept."""
+    bucket: Bucket | None = None
+    """Where the service leaves results, for a provider that is ``ByBucket``; set for ``fetch`` and ``release`` only."""
     ticket: Ticket | None = None
     results: tuple[RemoteFile, ...] = ()
 
@@ -191,6 +222,16 @@ class ByLink(Protocol):
     @property
     def stager(self) -> str | None:
         """Name of the stager to use; "" for the only one there is, None to be handed the file and no URL."""
+        ...
+
+
+@runtime_checkable
+class ByBucket(Protocol):
+    """A provider whose service leaves results in a bucket of the user's, which ``fetch`` and ``release`` are handed."""
+
+    @property
+    def bucket(self) -> str:
+        """Name of the stager that is this bucket; "" for the only stager there is that can be one."""
         ...
 
 

@@ -171,7 +171,7 @@ class Session:
         if isinstance(operation, Tagging):
             return await self._plan_tagging(source, operation)
         separator = self.separator(operation.provider)
-        self.offered.links.stager_for(separator)
+        self.offered.links.check(separator)
         with blame(operation.provider):
             plan = await separator.plan(source, operation)
         return check_plan(plan, source)
@@ -268,6 +268,10 @@ class Session:
 
         engine, home = self._engine(None), self.settings.home
         return prune(self.store, engine, home, older_than=older_than, now=self._clock())
+
+    def is_version_of(self, source: Source, content: str) -> bool:
+        """Tell whether a file of this SHA-256 is a source: as it was queued, or as our own taggings left it."""
+        return content == source.content or self._works.is_retagged(source, content)
 
     def work_for(self, job: Job) -> Work:
         """Return what does the effects of a job's operation."""

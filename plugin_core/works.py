@@ -60,7 +60,7 @@ class Works:
             manners=self.manners(),
             links=self._offered.links,
             earlier=self._earlier,
-            is_retagged=self._is_retagged,
+            is_retagged=self.is_retagged,
         )
 
     def _separation(self, job: Job) -> SeparationWork:
@@ -73,13 +73,19 @@ class Works:
             settings=self._settings.section("stems", StemsSettings),
             earlier=self._earlier,
             links=self._offered.links,
-            is_retagged=self._is_retagged,
+            is_retagged=self.is_retagged,
         )
 
     def _earlier(self, job: Job) -> list[Job]:
         return self._store().done_like(job.dedupe)
 
-    def _is_retagged(self, source: Source, content: str) -> bool:
-        from plugin_core.operations.retagged import origin_of
+    def is_retagged(self, source: Source, content: str) -> bool:
+        """Tell whether content of this hash is a source as our own taggings left it, or are just leaving it."""
+        from plugin_core.operations.retagged import origin_of, written_just_now
 
-        return origin_of(self._store(), content) == origin_of(self._store(), source.content)
+        store, origin = self._store(), origin_of(self._store(), source.content)
+        if origin_of(store, content) == origin:
+            return True
+        before = written_just_now(store, self._settings.home, content)
+        # It may have come to its end between the two questions.
+        return origin_of(store, before or content) == origin

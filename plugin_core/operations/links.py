@@ -1,4 +1,4 @@
-"""Making a source readable by link for the services that take nothing else, and taking the link back."""
+"""Making a source readable by link for the services that take nothing else, and the buckets that results come to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from plugin_core.errors import UsageError, blame
 from plugin_core.model import Job
-from plugin_core.protocols import ByLink, Provider, Stager
+from plugin_core.protocols import Bucket, ByBucket, ByLink, Provider, Stager
 from plugin_core.settings import Secret
 
 
@@ -43,6 +43,36 @@ class Links:
             f"{provider.name} reads songs by link, and {'several stagers are' if found else 'no stager is'} set up",
             remedy=remedy,
         )
+
+    def bucket_for(self, provider: Provider) -> Bucket | None:
+        """Return the bucket that a provider's results come to; None for one that hands them out itself.
+
+        Raises:
+            UsageError: it is missing, or no bucket, or there are several and none is named.
+        """
+        if not isinstance(provider, ByBucket):
+            return None
+        found = self._stagers()
+        buckets = {name: each for name, each in found.items() if isinstance(each, Bucket)}
+        if provider.bucket in buckets:
+            return buckets[provider.bucket]
+        if not provider.bucket and len(buckets) == 1:
+            return next(iter(buckets.values()))
+        if provider.bucket:
+            what = f"stager {provider.bucket!r}, which is {'no bucket' if provider.bucket in found else 'not set up'}"
+        else:
+            what = f"a bucket of yours, and {'several are' if buckets else 'none is'} set up"
+        remedy = f"name one of {', '.join(sorted(buckets))} in its settings" if buckets else "set one up, cos or s3"
+        raise UsageError(f"the results of {provider.name} come to {what}", remedy=remedy)
+
+    def check(self, provider: Provider) -> None:
+        """Refuse a provider whose sources or results could not be exchanged.
+
+        Raises:
+            UsageError: a stager is missing.
+        """
+        self.stager_for(provider)
+        self.bucket_for(provider)
 
     async def stage(self, provider: Provider, job: Job) -> Secret:
         """Put the source where the provider can read it; an empty secret for a provider that is handed the file.

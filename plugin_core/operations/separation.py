@@ -88,7 +88,7 @@ class SeparationWork:
         from plugin_core.operations.inspect import require_unchanged
 
         self._template(job)
-        self._links.stager_for(self._separator)
+        self._links.check(self._separator)
         await run_stoppable(lambda stopper: require_unchanged(job.source, self._is_retagged, check=stopper.check))
         fetched = await self._count_parts(_wish(job))
         await asyncio.to_thread(self._prepare_folders, job, fetched)
@@ -154,9 +154,10 @@ class SeparationWork:
             TransientError: the network or the disk; to be tried again.
         """
         from plugin_core.operations.progress import report_from_thread
+        from plugin_core.operations.replaced import describe_change
         from plugin_core.stems.treat import Task, treat
 
-        order = self._order(job, attempt)
+        order = self._order_with_bucket(job, attempt)
         # A job that goes on after a failure may have lost its folder meanwhile; its provider fetches what is missing.
         await asyncio.to_thread(self._make_folders, job)
         parts = await self._separator.fetch(order, report)
@@ -176,10 +177,18 @@ class SeparationWork:
             return treat(task, _tag_stem, stopper, tell)
 
         treated = await run_stoppable(work)
-        return Staged(stems=treated.stems, notes=treated.notes)
+        notes = await run_stoppable(lambda stopper: describe_change(job.source, self._is_retagged, check=stopper.check))
+        return Staged(stems=treated.stems, notes=(*treated.notes, *notes))
 
     async def target(self, job: Job) -> Path:
-        """Choose where the staged stems go; nothing is created."""
+        """Choose where the staged stems go; nothing is created.
+
+        Raises:
+            SourceError: another song lies beside that place by now.
+        """
+        from plugin_core.operations.replaced import require_no_other
+
+        await run_stoppable(lambda stopper: require_no_other(job.source, self._is_retagged, check=stopper.check))
         return await asyncio.to_thread(self._choose, job)
 
     def _choose(self, job: Job) -> Path:
@@ -232,7 +241,7 @@ class SeparationWork:
             try:
                 await self._links.unstage(self._separator, job)
             finally:
-                await self._separator.release(self._order(job, ""))
+                await self._separator.release(self._order_with_bucket(job, ""))
 
     def _discard(self, job: Job) -> None:
         from plugin_core.stems.layout import read_layout
@@ -260,6 +269,10 @@ class SeparationWork:
             ticket=job.ticket,
             results=job.results,
         )
+
+    def _order_with_bucket(self, job: Job, attempt: str) -> Order:
+        bucket = self._links.bucket_for(self._separator)
+        return msgspec.structs.replace(self._order(job, attempt), bucket=bucket)
 
     def _staging(self, job: Job) -> Path:
         from plugin_core.stems.layout import find_staging

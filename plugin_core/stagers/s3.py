@@ -60,6 +60,30 @@ class S3Stager:
         """
         await asyncio.to_thread(self._unstage, key)
 
+    async def link(self, key: str) -> Secret | None:
+        """Return a link good for some hours to any object of the bucket; None when there is none.
+
+        Raises:
+            StembridgeError: as ``stage``.
+        """
+        return await asyncio.to_thread(lambda: self._link(key) if self._has(key) else None)
+
+    async def find(self, beginning: str) -> list[str]:
+        """Return the names of all objects that begin so, at most a thousand.
+
+        Raises:
+            StembridgeError: as ``stage``.
+        """
+        return await asyncio.to_thread(self._listed, beginning)
+
+    async def remove(self, key: str) -> None:
+        """Remove any object of the bucket; absent is fine.
+
+        Raises:
+            StembridgeError: as ``stage``.
+        """
+        await asyncio.to_thread(self._remove, key)
+
     def _stage(self, path: Path, key: str) -> Secret:
         client = self._client
         name = f"{self._folder(key)}{staged_name(path, key)}"
@@ -70,17 +94,36 @@ class S3Stager:
                 self._ask(lambda: client.upload_fileobj(file, self._settings.bucket, name, ExtraArgs=extra))
         except OSError as error:
             raise SourceError(f"{show_path(path)} cannot be read: {error.strerror or error}") from error
+        return self._link(name)
+
+    def _link(self, name: str) -> Secret:
         parameters = {"Bucket": self._settings.bucket, "Key": name}
         seconds = int(self._settings.link_hours * 3600)
-        url = self._ask(lambda: client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds))
-        return Secret(url)
+        make = functools.partial(self._client.generate_presigned_url, Params=parameters, ExpiresIn=seconds)
+        return Secret(self._ask(lambda: make("get_object")))
+
+    def _has(self, name: str) -> bool:
+        import botocore.exceptions
+
+        def look() -> bool:
+            try:
+                self._client.head_object(Bucket=self._settings.bucket, Key=name)
+            except botocore.exceptions.ClientError as error:
+                if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
+                    return False
+                raise
+            return True
+
+        return self._ask(look)
+
+    def _remove(self, name: str) -> None:
+        self._ask(lambda: self._client.delete_object(Bucket=self._settings.bucket, Key=name))
 
     def _unstage(self, key: str) -> None:
-        client, bucket = self._client, self._settings.bucket
         folder = self._folder(key)
         names = self._ledger.names(key)
         for name in self._listed(folder) if names is None else names:
-            self._ask(functools.partial(client.delete_object, Bucket=bucket, Key=name))
+            self._remove(name)
         self._abort(folder)
         self._ledger.forget(key)
 

@@ -70,8 +70,9 @@ class Download:
         self, target: Path, earlier: Sequence[Path], tries: int, back_off: Callable[[int, float], Awaitable[None]]
     ) -> int:
         """Bring it to ``target``; ``tries`` counts tries in a row that brought nothing new."""
-        await self._on_disk(self.part.open, place_of(self.url), earlier)
         try:
+            # Inside, since who is cancelled meanwhile has it opened all the same.
+            await self._on_disk(self.part.open, place_of(self.url), earlier)
             await self._complete(tries, back_off)
             await self._on_disk(self.part.finish, target)
         finally:

@@ -2,7 +2,8 @@
 
 ``MediaxSimulator(form="...")`` answers finished jobs in one of ``FORMS``; ``labels`` says what it hears. The input URL
 is fetched for real when ``fetches`` is set: what cannot be read ends in state 4. Each GetJob moves a job one state on.
-``created`` counts jobs that were made (and billed).
+``created`` counts jobs that were made (and billed). ``stems`` says how songs are separated; they are put where its
+``put`` puts them when the job becomes complete.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.simulators.mediax_stems import StemMaker, check_separation
 from tests.simulators.messages import Answer, Request, json_answer
 from tests.simulators.process import serve_process
 from tests.simulators.server import Simulator
@@ -52,6 +54,8 @@ class Job:
     reason: str = ""
     hidden_until: float = 0.0
     polls: int = 0
+    song: bytes = b""
+    results: list[dict[str, Any]] | None = None
 
 
 @dataclass
@@ -73,6 +77,7 @@ class MediaxSimulator(Simulator):
         walk: tuple[int, ...] = (1, 2, 3),
         fetches: bool = True,
         gateway: tuple[str, str, str] | None = None,
+        stems: StemMaker | None = None,
         folder: Path | None = None,
         port: int = 0,
     ) -> None:
@@ -82,6 +87,7 @@ class MediaxSimulator(Simulator):
         self.walk = walk
         self.fetches = fetches
         self.gateway = gateway
+        self.stems = stems or StemMaker()
         self.jobs: dict[str, Job] = {}
 
     @property
@@ -93,6 +99,8 @@ class MediaxSimulator(Simulator):
             return {"created": self.created, "custom_ids": [job.custom_id for job in self.jobs.values()]}
 
     def respond(self, request: Request) -> Answer:
+        if request.method == "GET" and request.path.startswith("/files/"):
+            return self.stems.serve(request)
         if request.method != "POST" or request.path != "/job":
             return json_answer({"message": "no such path"}, 404)
         try:
@@ -128,7 +136,7 @@ class MediaxSimulator(Simulator):
         if not isinstance(outputs, list) or not outputs:
             raise Refusal("outputs is missing")
         for output in outputs:
-            _check_output(output, len(inputs))
+            _check_output(output, len(inputs), self.stems.content_id)
         late = request.find_fault("late")
         job = Job(
             id=str(uuid.uuid4()),
@@ -140,7 +148,8 @@ class MediaxSimulator(Simulator):
             states=list(self.walk),
             hidden_until=self.clock() + (late.seconds if late else 0.0),
         )
-        if self.fetches and not _can_read(job.url):
+        job.song = _read(job.url) if self.fetches else b""
+        if self.fetches and not job.song:
             job.states, job.reason = [1, 4], "download input failed"
         with self.lock:
             self.jobs[job.id] = job
@@ -174,9 +183,18 @@ class MediaxSimulator(Simulator):
             described["message"] = job.reason or "internal failure of the model"
         if state == 3:
             for output in described["outputs"]:
-                types = output["smartContentDescriptor"]["musicTagV2"]["tagType"]
-                output["smartContentResult"] = self._result(DIMENSIONS if types == ["all"] else types)
+                output["smartContentResult"] = self._find(job, output)
         return described
+
+    def _find(self, job: Job, output: dict[str, Any]) -> dict[str, Any]:
+        asked = output["smartContentDescriptor"]
+        if "musicSeperate" in asked:
+            with self.lock:
+                if job.results is None:
+                    job.results = self.stems.separate(job.song, output, self.url)
+            return self.stems.wrap(job.results)
+        types = asked["musicTagV2"]["tagType"]
+        return self._result(DIMENSIONS if types == ["all"] else types)
 
     def _result(self, types: tuple[str, ...] | list[str]) -> dict[str, Any]:
         """Spell a result; what it heard nothing of is absent, and ``intensity`` comes unasked."""
@@ -214,9 +232,14 @@ class MediaxSimulator(Simulator):
             raise Refusal("HMAC signature does not match", 401)
 
 
-def _check_output(output: dict[str, Any], inputs: int) -> None:
+def _check_output(output: dict[str, Any], inputs: int, content_id: str) -> None:
     if any(index not in range(inputs) for index in output.get("inputSelectors", [None])):
         raise Refusal("inputSelectors point at no input")
+    if "musicSeperate" in output.get("smartContentDescriptor", {}):
+        wrong = check_separation(output, content_id)
+        if wrong:
+            raise Refusal(wrong)
+        return
     types = output.get("smartContentDescriptor", {}).get("musicTagV2", {}).get("tagType")
     if not isinstance(types, list) or not types:
         raise Refusal("tagType is missing")
@@ -226,14 +249,15 @@ def _check_output(output: dict[str, Any], inputs: int) -> None:
         raise Refusal(f"unknown tagType in {types}")
 
 
-def _can_read(url: str) -> bool:
+def _read(url: str) -> bytes:
+    """Return what is at an input's URL; nothing when it cannot be read."""
     if not url.startswith("http://127.0.0.1:"):
-        return False
+        return b""
     try:
         with urllib.request.urlopen(url, timeout=10) as answer:
-            return bool(answer.read(1))
+            return bytes(answer.read())
     except (urllib.error.URLError, OSError):
-        return False
+        return b""
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from plugin_core.errors import OutcomeUnknownError, ServiceError, TransientError, UsageError
@@ -14,7 +15,7 @@ from plugin_core.providers.mediax.gateway import gateway_headers
 from plugin_core.providers.mediax.results import DIMENSIONS
 from plugin_core.providers.mediax.settings import MediaxSettings
 from plugin_core.settings import Secret
-from plugin_core.transfer import Answer, Call, Data, Transfer
+from plugin_core.transfer import Answer, Bytes, Call, Data, Transfer
 
 LONGEST_CUSTOM_ID = 63
 
@@ -108,6 +109,18 @@ class MediaxClient:
             raise TransientError(f"{call.what}: the answer counts jobs but names none")
         found = [read_job(each) for each in jobs or () if isinstance(each, Mapping)]
         return tuple(job for job in found if job is not None and job.custom_id in ("", custom_id))
+
+    async def download(
+        self, url: Secret, target: Path, *, limit: int, report: Bytes, part: Path, earlier: Sequence[Path]
+    ) -> None:
+        """Bring a result; see ``Transfer.download``.
+
+        Raises:
+            ServiceError: gone, refused or too large.
+            TransientError: the network or the disk; to be continued.
+            PlacementError: it cannot be written.
+        """
+        await self._transfer.download(url.reveal(), target, limit=limit, report=report, part=part, earlier=earlier)
 
     def _call(self, action: str, key: str, request: Mapping[str, Any]) -> Call:
         body = {

@@ -1,4 +1,4 @@
-"""MediaX as a plugin."""
+"""Registers the tagger ``mediax`` and the separator ``mediax_stems``; imports nothing until one is asked for."""
 
 from __future__ import annotations
 
@@ -8,8 +8,21 @@ from typing import TYPE_CHECKING
 from plugin_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from plugin_core.protocols import Tagger
+    from plugin_core.protocols import Separator, Tagger
     from plugin_core.settings import Settings
+
+
+@hookimpl
+def register_separators(register: Callable[[Separator], None], settings: Settings) -> None:
+    """Register MediaX's stems.
+
+    Raises:
+        SettingsError: a value in section ``mediax`` is wrong.
+    """
+    from plugin_core.providers.mediax.separator import MediaxSeparator
+    from plugin_core.providers.mediax.settings import MediaxSettings
+
+    register(MediaxSeparator(settings.section("mediax", MediaxSettings)))
 
 
 @hookimpl

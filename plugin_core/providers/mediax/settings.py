@@ -35,6 +35,14 @@ class MediaxSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds between two looks at an old job."""
     register_seconds: Annotated[float, msgspec.Meta(ge=0, le=110)] = 15.0
     """Seconds the service may need to list a job whose answer was lost; only then it counts as absent."""
+    content_id: str = ""
+    """For stems: id of the bucket registered with the service, ``tmpContentId`` of the registration."""
+    destination: str = "stembridge"
+    """For stems: folder in that bucket that the service writes into; empty for its root."""
+    bucket_stager: str = ""
+    """For stems: the stager that is that bucket; empty for ``stager``, or the only one that can be one."""
+    cleanup: bool = True
+    """For stems: whether they are removed from the bucket once the job is over."""
     gateway_id: Secret = Secret("")
     gateway_key: Secret = Secret("")
     gateway_source: str = ""
@@ -63,4 +71,21 @@ class MediaxSettings(msgspec.Struct, frozen=True, kw_only=True):
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise SettingsError(
                 "[mediax] base_url is no address", remedy="it looks like https://api.mediax.tencent.com"
+            )
+
+    def check_bucket(self) -> None:
+        """Refuse settings with which no stems could come back.
+
+        Raises:
+            SettingsError: there is no content id, or the destination is no folder.
+        """
+        if not self.content_id:
+            raise SettingsError(
+                "[mediax] content_id is not set, and MediaX leaves stems in the bucket that it names",
+                remedy="set it to tmpContentId of your registration, or STEMBRIDGE_MEDIAX_CONTENT_ID",
+            )
+        parts = self.destination.strip("/").split("/")
+        if not (self.destination.isprintable() and self.content_id.isprintable()) or {".", ".."} & set(parts):
+            raise SettingsError(
+                "[mediax] destination or content_id holds what no name can", remedy="destination looks like stembridge"
             )

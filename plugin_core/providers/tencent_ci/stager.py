@@ -11,6 +11,7 @@ from pathlib import Path
 from plugin_core.errors import ServiceError
 from plugin_core.providers.tencent_ci.service import Service
 from plugin_core.providers.tencent_ci.settings import TencentSettings
+from plugin_core.settings import Secret
 from plugin_core.stagers.ledger import Ledger
 from plugin_core.stagers.names import check_key, staged_name
 from plugin_core.transfer import Transfer
@@ -71,6 +72,36 @@ class CosStager:
         except ServiceError as error:
             _log.info("unfinished uploads of job %s are not looked for: %s", key, error)
         await asyncio.to_thread(self._ledger.forget, key)
+
+    async def link(self, key: str) -> Secret | None:
+        """Return a link good for some hours to any object of the bucket; None when there is none.
+
+        Raises:
+            TransientError: no answer now.
+            StembridgeError: refused.
+        """
+        objects = self._service.objects
+        if await objects.head(key) is None:
+            return None
+        return objects.link(key, self._settings.link_hours * 3600)
+
+    async def find(self, beginning: str) -> list[str]:
+        """Return the names of all objects that begin so.
+
+        Raises:
+            TransientError: no answer now.
+            StembridgeError: refused.
+        """
+        return await self._service.objects.list_keys(beginning)
+
+    async def remove(self, key: str) -> None:
+        """Remove any object of the bucket; absent is fine.
+
+        Raises:
+            TransientError: no answer now.
+            StembridgeError: refused.
+        """
+        await self._service.objects.delete(key)
 
     async def _listed(self, folder: str) -> list[str]:
         """Ask the bucket: another machine, or a home that is lost, may have staged it."""

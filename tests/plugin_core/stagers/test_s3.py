@@ -11,10 +11,11 @@ import msgspec
 import pytest
 
 from plugin_core.errors import RefusedError, SettingsError, SourceError, StembridgeError, TransientError
-from plugin_core.protocols import Stager
+from plugin_core.protocols import Bucket, Stager
 from plugin_core.settings import Secret
 from plugin_core.stagers.s3 import S3Stager
 from plugin_core.stagers.settings import S3Settings
+from tests.simulators.blobs import Blob
 from tests.simulators.faults import Fault, reset_before, server_error
 from tests.simulators.s3 import ACCESS_KEY, BUCKET, S3Simulator
 
@@ -64,6 +65,31 @@ def test_a_staged_file_is_read_by_link_and_removed_by_another_process(
     asyncio.run(later.unstage(KEY))
     asyncio.run(later.unstage(KEY))
     assert bucket.store.objects == {}
+
+
+def test_any_object_of_the_bucket_is_linked_found_and_removed(
+    bucket: S3Simulator, settings: S3Settings, tmp_path: Path
+) -> None:
+    for key in ("stems/a b.wav", "stems/ü.wav", "other/c.wav"):
+        bucket.store.put(key, Blob.of(key.encode()))
+    stager = S3Stager(settings, tmp_path)
+    assert isinstance(stager, Bucket)
+    assert sorted(asyncio.run(stager.find("stems/"))) == ["stems/a b.wav", "stems/ü.wav"]
+    for key in ("stems/a b.wav", "stems/ü.wav"):
+        link = asyncio.run(stager.link(key))
+        assert isinstance(link, Secret)
+        with urllib.request.urlopen(link.reveal()) as answer:
+            assert answer.read() == key.encode()
+        for _ in range(2):
+            asyncio.run(stager.remove(key))
+    assert asyncio.run(stager.link("stems/a b.wav")) is None
+    assert set(bucket.store.objects) == {"other/c.wav"}
+
+
+def test_a_refused_link_is_no_absent_object(settings: S3Settings, tmp_path: Path) -> None:
+    wrong = msgspec.structs.replace(settings, access_key_id=Secret("AKIAother"))
+    with pytest.raises(RefusedError):
+        asyncio.run(S3Stager(wrong, tmp_path).link("stems/a.wav"))
 
 
 def test_large_files_go_up_without_amazons_checksums(bucket: S3Simulator, settings: S3Settings, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import errno
 import hashlib
 import os
 import random
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -333,3 +334,30 @@ def test_hanging_is_given_up(box: BoxSimulator, waits: Waits, target: Path, monk
     box.faults.add(hang("GET", "/data/*", times=None))
     with pytest.raises(TransientError, match="no answer in time"):
         fetch(box, waits, target)
+
+
+def test_a_download_stopped_while_its_file_is_opened_closes_it(
+    box: BoxSimulator, waits: Waits, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, opened = threading.Event(), threading.Event(), []
+    really_open = parts.PartFile.open
+
+    def open_slowly(self: parts.PartFile, *arguments: Any) -> None:
+        begun.set()
+        go_on.wait()
+        really_open(self, *arguments)
+        opened.append(self)
+
+    monkeypatch.setattr(parts.PartFile, "open", open_slowly)
+
+    async def stop() -> None:
+        async with waits.transfer() as transfer:
+            task = asyncio.create_task(transfer.download(f"{box.url}/data/song.wav", target))
+            await asyncio.to_thread(begun.wait)
+            task.cancel()
+            asyncio.get_running_loop().call_later(0.01, go_on.set)
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(stop())
+    assert [part.is_open for part in opened] == [False]

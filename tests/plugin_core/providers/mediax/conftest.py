@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
+from plugin_core.errors import StembridgeError
 from plugin_core.model import Source, Tagging, Ticket
 from plugin_core.protocols import Order
 from plugin_core.providers.mediax.adapter import MediaxTagger
 from plugin_core.providers.mediax.client import MediaxClient
+from plugin_core.providers.mediax.separator import MediaxSeparator
 from plugin_core.providers.mediax.settings import MediaxSettings
 from plugin_core.settings import Secret
 from plugin_core.transfer import Transfer
+from tests.simulators.blobs import Blob
 from tests.simulators.mediax import SECRET_ID, SECRET_KEY, MediaxSimulator
+from tests.simulators.mediax_stems import CONTENT_ID
+from tests.simulators.messages import Answer, Request
+from tests.simulators.server import Simulator
+from tests.simulators.storage import serve
 
 SONG = Secret("https://songs.example/song.mp3?sign=s3cret")
 
@@ -43,6 +51,60 @@ def client_for(service: MediaxSimulator, **rest: Any) -> MediaxClient:
 
 def tagger_for(service: MediaxSimulator, **rest: Any) -> MediaxTagger:
     return MediaxTagger(settings_for(service, **rest), client_for(service, **rest))
+
+
+def separator_for(service: MediaxSimulator, **rest: Any) -> MediaxSeparator:
+    usual = {"content_id": CONTENT_ID}
+    return MediaxSeparator(settings_for(service, **(usual | rest)), client_for(service, **rest))
+
+
+class Shelf:
+    """A bucket in memory, shown by a server on loopback.
+
+    Args:
+        server: shows the objects.
+    """
+
+    name = "shelf"
+
+    def __init__(self, server: Shown) -> None:
+        self.server = server
+        self.refusal: StembridgeError | None = None
+        """Why nothing is listed."""
+        self.removed: list[str] = []
+
+    @property
+    def objects(self) -> dict[str, Blob]:
+        return self.server.objects
+
+    async def link(self, key: str) -> Secret | None:
+        return Secret(f"{self.server.url}/{quote(key)}?q-signature=s3cret") if key in self.objects else None
+
+    async def find(self, beginning: str) -> Sequence[str]:
+        if self.refusal is not None:
+            raise self.refusal
+        return [key for key in self.objects if key.startswith(beginning)]
+
+    async def remove(self, key: str) -> None:
+        self.removed.append(key)
+        self.objects.pop(key, None)
+
+
+class Shown(Simulator):
+    """Objects that anybody may read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.objects: dict[str, Blob] = {}
+
+    def respond(self, request: Request) -> Answer:
+        return serve(request, self.objects[request.path[1:]])
+
+
+@pytest.fixture
+def shelf() -> Iterator[Shelf]:
+    with Shown() as server:
+        yield Shelf(server)
 
 
 def source_at(path: Path) -> Source:

@@ -7,12 +7,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from plugin_core.errors import TransientError
-from plugin_core.protocols import Stager
+from plugin_core.errors import RefusedError, TransientError
+from plugin_core.protocols import Bucket, Stager
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.providers.tencent_ci.stager import CosStager
 from plugin_core.settings import Secret
 from tests.plugin_core.providers.tencent_ci.conftest import KEY, transfer
+from tests.simulators.blobs import Blob
 from tests.simulators.faults import bad_gateway
 from tests.simulators.tencent import TencentSimulator
 
@@ -39,6 +40,31 @@ def test_a_staged_file_is_read_by_link_and_removed_by_another_process(
     asyncio.run(later.unstage(KEY))
     asyncio.run(later.unstage(KEY))
     assert cloud.store.objects == {}
+
+
+def test_any_object_of_the_bucket_is_linked_found_and_removed(
+    cloud: TencentSimulator, settings: TencentSettings, tmp_path: Path
+) -> None:
+    for key in ("stems/a b.wav", "stems/ü.wav", "other/c.wav"):
+        cloud.store.put(key, Blob.of(key.encode()))
+    stager = CosStager(settings, tmp_path, transfer=transfer())
+    assert isinstance(stager, Bucket)
+    assert sorted(asyncio.run(stager.find("stems/"))) == ["stems/a b.wav", "stems/ü.wav"]
+    for key in ("stems/a b.wav", "stems/ü.wav"):
+        link = asyncio.run(stager.link(key))
+        assert isinstance(link, Secret)
+        with urllib.request.urlopen(link.reveal()) as answer:
+            assert answer.read() == key.encode()
+        for _ in range(2):
+            asyncio.run(stager.remove(key))
+    assert asyncio.run(stager.link("stems/a b.wav")) is None
+    assert set(cloud.store.objects) == {"other/c.wav"}
+
+
+def test_a_refused_link_is_no_absent_object(cloud: TencentSimulator, settings: TencentSettings, tmp_path: Path) -> None:
+    cloud.denied |= {"HEAD /stems/a.wav", "GET /stems/a.wav"}
+    with pytest.raises(RefusedError):
+        asyncio.run(CosStager(settings, tmp_path, transfer=transfer()).link("stems/a.wav"))
 
 
 def test_a_lost_home_does_not_keep_files_there(
