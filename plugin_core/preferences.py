@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -23,6 +23,8 @@ class SeparateSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Policy = Literal["fill", "append", "replace"]
+Dimension = Literal["mood", "genre", "language", "scene", "vocal", "bgm", "intensity"]
+Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class TagsSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,17 +32,17 @@ class TagsSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     provider: str = ""
     """Who labels; empty means the only tagger there is."""
-    dimensions: tuple[str, ...] = ()
+    dimensions: tuple[Dimension, ...] = ()
     """mood, genre, language, scene, vocal, bgm, intensity; empty means all."""
-    min_probability: float = 0.5
+    min_probability: Probability = 0.5
     """Labels less probable are not written."""
-    thresholds: dict[str, float] = {}
+    thresholds: dict[Dimension, Probability] = {}
     """By dimension, in place of ``min_probability``."""
     labels: Literal["en", "zh"] = "en"
     """English names, or the service's own Chinese ones."""
     policy: Policy = "fill"
     """``fill`` (only when empty), ``append`` or ``replace``."""
-    policies: dict[str, Policy] = {}
+    policies: dict[Dimension, Policy] = {}
     """By dimension, in place of ``policy``."""
     language_codes: Literal["639-2", "639-3"] = "639-2"
     """ISO 639-2, which ID3 wants, or 639-3, which tells Mandarin and Cantonese apart."""

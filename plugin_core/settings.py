@@ -18,7 +18,7 @@ import stat
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -156,7 +156,7 @@ class Settings:
             try:
                 values[key] = _convert(value, fields[key].type, strict=True)
             except msgspec.ValidationError as error:
-                raise self._wrong(name, key, f"[{name}] {key}: {_plain(error)}") from error
+                raise self._wrong(name, key, f"[{name}] {key}: {_plain(error, fields[key].type)}") from error
         return values
 
     def _outside_value(self, section: str, field: msgspec.structs.FieldInfo) -> Any:
@@ -169,7 +169,8 @@ class Settings:
         try:
             return _convert(_split_list(text, field.type), field.type, strict=False)
         except msgspec.ValidationError as error:
-            raise SettingsError(f"{variable}: {_plain(error)}", remedy="correct or unset the variable") from error
+            what = _plain(error, field.type)
+            raise SettingsError(f"{variable}: {what}", remedy="correct or unset the variable") from error
 
     def _wrong(self, section: str, key: str, what: str) -> SettingsError:
         line = _line_of(self.config_path, section, key)
@@ -205,8 +206,20 @@ def _split_list(text: str, kind: Any) -> Any:
     return text
 
 
-def _plain(error: msgspec.ValidationError) -> str:
-    return str(error).split(" - at ")[0][:1].lower() + str(error).split(" - at ")[0][1:]
+def _plain(error: msgspec.ValidationError, kind: Any) -> str:
+    """Return what was wrong in words, with the words there are where one was not known."""
+    text = str(error).split(" - at ")[0]
+    unknown = re.fullmatch(r"Invalid enum value '(.*)'", text, re.DOTALL)
+    if unknown:
+        return f"unknown word {unknown[1]!r}{suggest_key(unknown[1], _words_of(kind))}"
+    return text[:1].lower() + text[1:]
+
+
+def _words_of(kind: Any) -> tuple[str, ...]:
+    """Return every word that a type names."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return tuple(word for part in get_args(kind) for word in _words_of(part))
 
 
 def expand_user(text: str) -> Path:

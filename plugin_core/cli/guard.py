@@ -75,7 +75,8 @@ def _tell_any(error: Exception, face: Face) -> int:
     if isinstance(error, OSError) and _is_of_output(error):
         raise error
     if isinstance(error, StembridgeError):
-        return _tell(str(error), error.exit_code)
+        # A plugin's settings are told of when it registers, and again by whoever needs it.
+        return error.exit_code if face.logs.has_said(clean(str(error))) else _tell(str(error), error.exit_code)
     what = " ".join(f"{type(error).__name__}: {error}".split())
     kept = face.logs.keep_traceback(what, error)
     where = f"details in {face.logs.path}" if kept else f"{face.logs.path} cannot be written"

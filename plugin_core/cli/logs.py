@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from plugin_core.transfer.redaction import redact
 ROOT = logging.getLogger("plugin_core")
 MAX_BYTES = 1_000_000
 BACKUPS = 3
+_AT_ONCE = 1.0
+"""Seconds within which a line that was just told is the same news."""
 _FORMAT = "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
 
 
@@ -37,6 +40,10 @@ class Logs:
         for handler in (self._file, self._error_stream):
             if handler not in ROOT.handlers:
                 ROOT.addHandler(handler)
+
+    def has_said(self, line: str) -> bool:
+        """Tell whether standard error was told this line already."""
+        return line in self._error_stream.said
 
     def close(self) -> None:
         """End logging and close the file."""
@@ -66,17 +73,25 @@ class _Formatter(logging.Formatter):
 
 
 class _StandardErrorHandler(logging.Handler):
-    """One line a record, to whatever standard error is at that moment (a live display replaces it)."""
+    """One line a record, once in a row, to whatever standard error is at that moment (a live display replaces it)."""
 
     verbose = False
 
     def __init__(self) -> None:
         super().__init__()
+        self.said: deque[str] = deque(maxlen=100)
+        """The last lines."""
+        self._last = 0.0
         self.setFormatter(_Formatter())
 
     def emit(self, record: logging.LogRecord) -> None:
         text = self.format(record) if self.verbose else clean(redact(" ".join(record.getMessage().split())))
-        print(f"stembridge: {text}", file=sys.stderr)
+        # Five plugins that read one broken settings file are one mistake; the same an hour later is news.
+        is_repeated = bool(self.said) and text == self.said[-1] and record.created - self._last < _AT_ONCE
+        if self.verbose or not is_repeated:
+            print(f"stembridge: {text}", file=sys.stderr)
+        self.said.append(text)
+        self._last = record.created
 
 
 class _FileHandler(logging.Handler):

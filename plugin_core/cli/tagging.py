@@ -16,7 +16,7 @@ from plugin_core.cli.display.words import clean, describe_fields, plural, show
 from plugin_core.cli.face import Face
 from plugin_core.cli.flow import run_request
 from plugin_core.cli.sources import find_sources
-from plugin_core.errors import ExitCode, StembridgeError
+from plugin_core.errors import ExitCode, StembridgeError, UsageError
 from plugin_core.model import Tagging
 from plugin_core.preferences import TagsSettings
 from plugin_core.tags.rules import check_rules
@@ -47,6 +47,8 @@ class TagChoices(msgspec.Struct, frozen=True, kw_only=True):
 
 def tag_files(face: Face, files: Sequence[str], choices: TagChoices, *, as_json: bool) -> int:
     """Label the files as the options say, or undo that, show it, and return the exit code."""
+    if choices.undo:
+        _refuse_rules(choices)
     paths = tuple(find_sources(files, recursive=choices.recursive))
     if choices.undo:
         return _undo_files(face, paths, choices, as_json=as_json)
@@ -76,6 +78,18 @@ def choose_tagging(choices: TagChoices, settings: TagsSettings) -> Tagging:
     return wish
 
 
+def _refuse_rules(choices: TagChoices) -> None:
+    """Refuse what says how to label: an undo that seems to heed it would take back more than is meant.
+
+    Raises:
+        UsageError: names the option.
+    """
+    for name in ("provider", "dimensions", "min_probability", "labels", "policy", "language_codes", "provenance"):
+        if getattr(choices, name) is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option} has no meaning with --undo", remedy="leave one of them out")
+
+
 def _undo_files(face: Face, paths: Sequence[Path], choices: TagChoices, *, as_json: bool) -> int:
     """Undo file by file: one that cannot be undone hinders no other."""
     with face.session() as session:
@@ -103,6 +117,9 @@ def _undo_file(session: Session, path: Path, choices: TagChoices, *, as_json: bo
     elif not quiet:
         how = "the file is what it was" if undone.exact else "other changes of the file stay"
         click.echo(f"{show(path)}: {describe_fields(undone.fields)}; {how}")
+        if undone.kept:
+            names = ", ".join(undone.kept)
+            click.echo(f"  note: {names} changed since and stays; --force puts back what stood there before")
     return int(ExitCode.DONE)
 
 
@@ -113,5 +130,6 @@ def _describe_undone(path: Path, undone: Undone, *, dry_run: bool) -> dict[str, 
         "job": undone.job,
         "fields": {name: list(values) for name, values in undone.fields.items()},
         "exact": undone.exact,
+        "kept": list(undone.kept),
         "dry_run": dry_run,
     }

@@ -33,7 +33,7 @@ WRITTEN_AS: Final = (
 )
 WRITTEN_AT: Final = (
     "SELECT * FROM jobs INDEXED BY jobs_written WHERE written IS NOT NULL"
-    " AND json_extract(body, '$.written.path') = ? ORDER BY updated DESC, id DESC LIMIT 1"
+    " AND json_extract(body, '$.written.path') = ? ORDER BY updated DESC, id DESC LIMIT 100"
 )
 CLEAN_UP: Final = (
     f"UPDATE jobs SET litter = CASE litter WHEN {LITTERED} THEN {CLEAN} ELSE litter END, owner = NULL, lease = NULL"  # noqa: S608 - numbers

@@ -153,11 +153,10 @@ class JobStore:
         with self._database.read() as connection:
             return [from_row(row) for row in connection.execute(queries.WRITTEN_AS, (content,))]
 
-    def written_at(self, path: Path) -> Job | None:
-        """Return the last done tagging of the file at a path; None when there is none."""
+    def written_at(self, path: Path) -> builtins.list[Job]:
+        """Return the done taggings of the file at a path, the last one first."""
         with self._database.read() as connection:
-            row = connection.execute(queries.WRITTEN_AT, (encode_path(path),)).fetchone()
-        return None if row is None else from_row(row)
+            return [from_row(row) for row in connection.execute(queries.WRITTEN_AT, (encode_path(path),))]
 
     def done_like(self, dedupe: str, *, limit: int = 100) -> builtins.list[Job]:
         """Return finished jobs with the key, forced or not, newest first: one song can lie in many places."""

@@ -1,27 +1,30 @@
-"""Taking labels out of a song again: the very file that was there before, or only the fields that were written."""
+"""Taking labels out of a song again: the very file that was there before, or only what was written."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from plugin_core.errors import SourceError, UsageError
-from plugin_core.model import Job, Written, show_path
-from plugin_core.operations.retagged import origin_of
+from plugin_core.audio.probe import probe
+from plugin_core.errors import SourceError, StembridgeError, UsageError
+from plugin_core.model import Job, Source, Written, show_path
 from plugin_core.stems.fingerprint import hash_file
 from plugin_core.tags.exchange import Manners, real_file
 from plugin_core.tags.inject import read_fields
 from plugin_core.tags.labelling import job_named_in
 from plugin_core.tags.rules import PROVENANCE
 from plugin_core.tags.tagger import Writing, restore_exactly, restore_fields
+from plugin_core.tags.undoing import TakenBack, find_strange, take_back
 
 if TYPE_CHECKING:
+    from plugin_core.audio.info import AudioInfo
     from plugin_core.jobs.store import JobStore
 
 Fields = Mapping[str, tuple[str, ...]]
+Change = tuple[Job, Written]
 
 
 class Undone(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,15 +37,17 @@ class Undone(msgspec.Struct, frozen=True, kw_only=True):
     """What stands in its fields now; empty where nothing does."""
     exact: bool
     """Whether the whole file is what it was, byte for byte."""
+    kept: tuple[str, ...] = ()
+    """The fields that somebody changed since, and that stay."""
 
 
 def undo(
     path: Path, store: JobStore, manners: Manners, *, mark: str, force: bool = False, dry_run: bool = False
 ) -> Undone:
-    """Put back what stood in a song before it was labelled last, wherever the song has been moved to.
+    """Take back what was written into a song when it was labelled last, wherever the song has been moved to.
 
-    A file that nobody touched since becomes byte for byte what it was. When only other fields were changed, these stay
-    and ours go back.
+    A file that nobody touched since becomes byte for byte what it was. Whatever else was changed since stays: other
+    fields, labels that somebody replaced, values that somebody added. Once more takes back the tagging before.
 
     Args:
         path: the song.
@@ -54,62 +59,80 @@ def undo(
 
     Raises:
         SourceError: nothing is known of labels in this file, or it cannot be read.
-        UsageError: the labels were changed since, and ``force`` is not set.
+        UsageError: all labels were changed since, and ``force`` is not set.
         PlacementError: the file may not be replaced.
         TransientError: the disk is full or gone, or the file is being written.
     """
     file = real_file(path)
     content = hash_file(file).sha256
     writing = Writing(file, mark, manners)
-    job, written = _find_same(store, file, content)
-    if job is not None and written is not None and written.recipe:
+    same = _find_same(store, file, content)
+    if same is not None and same[1].recipe:
         if not dry_run:
-            restore_exactly(writing, written)
-        return Undone(path=file, job=job.id, fields=written.previous, exact=True)
+            restore_exactly(writing, same[1])
+        return Undone(path=file, job=same[0].id, fields=same[1].previous, exact=True)
     found = read_fields(file)
-    if job is None or written is None:
-        job, written = _find_changed(store, file, found)
-        if content == origin_of(store, written.after):
-            raise _undone_already(file)
-    if not force:
-        _require_own(file, found, written)
+    changes = [same] if same is not None else _changes_of(store, file, found)
+    (job, _), taken = _choose(file, changes, found, force=force)
     if not dry_run:
-        restore_fields(writing, written.previous)
-    return Undone(path=file, job=job.id, fields=written.previous, exact=False)
+        restore_fields(writing, taken.fields)
+    return Undone(path=file, job=job.id, fields=taken.fields, exact=False, kept=taken.kept)
 
 
-def _find_same(store: JobStore, file: Path, content: str) -> tuple[Job | None, Written | None]:
+def _choose(file: Path, changes: list[Change], found: Fields, *, force: bool) -> tuple[Change, TakenBack]:
+    """Return the last change of which something is left, and what to do about it; those before stay for the next time.
+
+    Raises:
+        SourceError: nothing was ever written, or all of it is taken back.
+        UsageError: nothing is left of what was written but what somebody changed.
+    """
+    if not changes:
+        raise SourceError(
+            f"no labels by stembridge are known in {show_path(file)}",
+            remedy="it was never labelled here, or its job was forgotten (stembridge jobs prune)",
+        )
+    strange = find_strange(found, [written for _, written in changes])
+    for change in changes:
+        taken = take_back(found, change[1], strange if force else ())
+        if taken.fields:
+            return change, taken
+    raise _changed_since(file, strange) if strange else _undone_already(file)
+
+
+def _find_same(store: JobStore, file: Path, content: str) -> Change | None:
     """Find who left exactly this file: two songs that differed in their labels alone can have become the same."""
-    found = [(job, job.written) for job in store.written_as(content) if job.written is not None]
-    changes = [(job, written) for job, written in found if written.before != written.after]
+    changes = list(_real(store.written_as(content)))
     here = [change for change in changes if change[1].path == file]
     moved = [change for change in changes if not change[1].path.exists()]
-    return next(iter((*here, *moved, *changes)), (None, None))
+    return next(iter((*here, *moved, *changes)), None)
 
 
-def _find_changed(store: JobStore, file: Path, found: Fields) -> tuple[Job, Written]:
-    """Find who labelled a file that was changed since: it says so itself, or it is where it was."""
+def _changes_of(store: JobStore, file: Path, found: Fields) -> list[Change]:
+    """Find who labelled a file that was changed since, the last one first: it says so itself, or it is where it was."""
     named = store.find(job_named_in("".join(found.get(PROVENANCE, ())[:1])))
-    for job in (named, store.written_at(file)):
-        if job is not None and job.written is not None and job.written.before != job.written.after:
-            return job, job.written
-    raise SourceError(
-        f"no labels by stembridge are known in {show_path(file)}",
-        remedy="it was never labelled here, or its job was forgotten (stembridge jobs prune)",
-    )
+    changes = list(_real([*filter(None, [named]), *store.written_at(file)]))
+    if named is not None and named.written is not None and named.written.path != file:
+        changes += _real(store.written_at(named.written.path))
+    shape = _shape(probe(file)) if changes else ()
+    # Another song can have come to the place.
+    mine = {job.id: (job, written) for job, written in changes if _shape(job.source) == shape}
+    return sorted(mine.values(), key=lambda change: (change[0].updated, change[0].id), reverse=True)
 
 
-def _undone_already(file: Path) -> SourceError:
+def _shape(song: Source | AudioInfo) -> tuple[object, ...]:
+    return song.duration, song.frames, song.channels, song.sample_rate, song.encoding
+
+
+def _real(jobs: list[Job]) -> Iterator[Change]:
+    return ((job, job.written) for job in jobs if job.written is not None and job.written.before != job.written.after)
+
+
+def _undone_already(file: Path) -> StembridgeError:
     return SourceError(f"the labels in {show_path(file)} are undone already")
 
 
-def _require_own(file: Path, found: Fields, written: Written) -> None:
-    """Refuse to touch fields that somebody changed."""
-    if all(found.get(name, ()) == values for name, values in written.previous.items()):
-        raise _undone_already(file)
-    changed = [name for name, values in written.fields.items() if found.get(name, ()) != values]
-    if changed:
-        raise UsageError(
-            f"{', '.join(changed)} of {show_path(file)} changed since stembridge wrote it",
-            remedy="--force puts back what stood there before",
-        )
+def _changed_since(file: Path, names: tuple[str, ...]) -> StembridgeError:
+    return UsageError(
+        f"{', '.join(names)} of {show_path(file)} changed since stembridge wrote it",
+        remedy="--force puts back what stood there before",
+    )

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final
 
 from plugin_core.errors import PlacementError, SourceError, StembridgeError, TransientError
 from plugin_core.model import show_path
-from plugin_core.stems.copying import copy_file
 from plugin_core.stems.exclusive import sync_folder
 from plugin_core.tags.files import write_error
+from plugin_core.tags.pieces import PieceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,29 +91,26 @@ def check_replaceable(file: Path, manners: Manners) -> os.stat_result:
 
 
 @contextmanager
-def draft_of(file: Path, mark: str, *, is_filled: bool = True) -> Iterator[Draft]:
-    """Give a private copy in the file's folder; whatever is left of it goes at the end.
+def draft_of(file: Path, mark: str) -> Iterator[Draft]:
+    """Give a private and empty copy in the file's folder; whatever is left of it goes at the end.
 
     Args:
         file: the file itself, no link.
         mark: unique to this attempt.
-        is_filled: whether the bytes are copied; else the copy is empty.
 
     Raises:
-        TransientError: the disk is full or gone.
+        TransientError: the disk is full or gone, or the file became shorter meanwhile.
         PlacementError: the copy cannot be made.
     """
     copy = _name(file, mark)
     try:
         status = file.stat()
         _make(copy)
-        if is_filled:
-            copy_file(file, copy, flush=False)
-        draft = Draft(file, copy, status)
-        require_same(draft)
-        yield draft
+        yield Draft(file, copy, status)
     except OSError as error:
         raise write_error(file, error) from error
+    except PieceError as error:
+        raise _being_written(file) from error
     except StembridgeError as error:
         # Nobody has heard of the copy.
         error.message = error.message.replace(show_path(copy), show_path(file))
@@ -130,9 +127,13 @@ def require_same(draft: Draft) -> None:
         TransientError: it is being written.
     """
     if _identity(draft.file.stat()) != _identity(draft.status):
-        raise TransientError(
-            f"{show_path(draft.file)} is being written by another program", remedy="try again when it is complete"
-        )
+        raise _being_written(draft.file)
+
+
+def _being_written(file: Path) -> TransientError:
+    return TransientError(
+        f"{show_path(file)} is being written by another program", remedy="try again when it is complete"
+    )
 
 
 def dress(draft: Draft, manners: Manners) -> None:

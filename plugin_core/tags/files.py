@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 import mutagen
 from mutagen._vorbis import VComment
@@ -18,6 +18,8 @@ from mutagen.mp4 import MP4Tags
 from plugin_core.errors import PlacementError, SourceError, StembridgeError, TransientError
 from plugin_core.model import show_path
 from plugin_core.tags.fields import Family
+from plugin_core.tags.overlay import Overlay
+from plugin_core.tags.riff_sizes import mend_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +67,40 @@ def open_tagged(path: Path, *, writable: bool = False) -> Iterator[TaggedFile | 
         yield _load(file, path, writable)
 
 
+@contextmanager
+def open_overlay(path: Path) -> Iterator[TaggedFile | None]:
+    """Open a file for changes of its tags that only an overlay takes; None for a container mutagen knows no tags of.
+
+    Sizes that a WAV from a pipe has wrong are right in the overlay.
+
+    Raises:
+        SourceError: the file cannot be opened for reading, or is so broken that its tags cannot be read.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise SourceError(f"{show_path(path)} cannot be opened: {error.strerror}") from error
+    with file:
+        yield _load(cast("BinaryIO", Overlay(file)), path, writable=True)
+
+
+def reopen(opened: TaggedFile, path: Path) -> TaggedFile | None:
+    """Look at an open file anew, as somebody would who finds it.
+
+    Raises:
+        SourceError: its tags cannot be read.
+    """
+    opened.file.seek(0)
+    return _load(opened.file, path, writable=False)
+
+
+def overlay_of(opened: TaggedFile) -> Overlay:
+    """Return the overlay that ``open_overlay`` opened."""
+    if not isinstance(opened.file, Overlay):
+        raise TypeError("the file was opened for good")
+    return opened.file
+
+
 def write_error(path: Path, error: OSError) -> StembridgeError:
     """Say that a file could not be written; a full disk or a lost share passes, other reasons do not."""
     message = f"the tags of {show_path(path)} cannot be written: {error.strerror or error}"
@@ -84,6 +120,8 @@ def _load(file: BinaryIO, path: Path, writable: bool) -> TaggedFile | None:
     try:
         if file.read(4) in _UNTAGGABLE:
             return None
+        if writable and isinstance(file, Overlay):
+            mend_sizes(file)
         file.seek(0)
         audio: Any = mutagen.File(file)
         return None if audio is None else _identify(file, audio, writable)
@@ -98,7 +136,11 @@ def _identify(file: BinaryIO, audio: Any, writable: bool) -> TaggedFile | None:
     if audio.tags is None and isinstance(audio, MP3) and not writable:
         audio.tags = _ape_tags(file)
     if audio.tags is None:
-        audio.add_tags()
+        try:
+            audio.add_tags()
+        except mutagen.MutagenError:
+            # Bare AAC and AC-3 have no place for any.
+            return None
     for kind, family in _FAMILIES:
         if isinstance(audio.tags, kind):
             return TaggedFile(file, audio, family)

@@ -68,6 +68,8 @@ class RawTag:
     frames: tuple[RawFrame, ...] = ()
     size: int = 0
     """Bytes it takes in the file, padding included; 0 for one that is not there yet."""
+    rest: bytes = b""
+    """What some programs leave behind the padding, and no reader comes to."""
 
     def with_values(self, key: str, values: Sequence[str], separator: str) -> RawTag:
         """Return the tag with a key set to these values in the place of what said it before, or without the key."""
@@ -91,8 +93,8 @@ class RawTag:
         flags = self.flags & ~(_EXTENDED | _FOOTER)
         if self.version < 4 and flags & _UNSYNCHRONISED:
             body = unsynch.encode(body)
-        room = self.size - HEAD - len(body)
-        body += bytes(room if room >= 0 else padding or 0)
+        room = self.size - HEAD - len(body) - len(self.rest)
+        body += bytes(room if room >= 0 else padding or 0) + self.rest
         return b"ID3" + bytes((self.version, 0, flags)) + _synchsafe(len(body)) + body
 
 
@@ -113,7 +115,8 @@ def parse_tag(data: bytes) -> RawTag:
         body = unsynch.decode(body)
     if flags & _EXTENDED:
         body = body[_extended_size(body, version) :]
-    return RawTag(version, flags, split_frames(body, version), total)
+    rest = _rest(body, version) if version < 4 and not flags & _UNSYNCHRONISED else b""
+    return RawTag(version, flags, split_frames(body[: len(body) - len(rest)], version), total, rest)
 
 
 def read_synchsafe(data: bytes) -> int:
@@ -155,6 +158,15 @@ def _walk(body: bytes, version: int, *, plain: bool) -> tuple[RawFrame, ...]:
     if any(body[place:]):
         raise DamagedTagError("the ID3 tag holds something behind its frames")
     return tuple(frames)
+
+
+def _rest(body: bytes, version: int) -> bytes:
+    """Return what stands behind the padding; before v2.4, where frames have sizes of one kind, it can be told."""
+    head, place = (6, 3) if version == 2 else (10, 4), 0
+    while place + head[0] <= len(body) and body[place]:
+        size = int.from_bytes(body[place + head[1] : place + 2 * head[1]], "big")
+        place += head[0] + size
+    return body[place:].lstrip(b"\0")
 
 
 def _extended_size(body: bytes, version: int) -> int:

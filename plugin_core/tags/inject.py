@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mutagen import MutagenError
-from mutagen._util import resize_bytes
 from mutagen.flac import FLAC
 from mutagen.id3 import ID3FileType
 from mutagen.id3._tags import ID3SaveConfig  # type: ignore[attr-defined]
 from mutagen.mp3 import MP3
 from mutagen.mp4._atom import Atoms
+from mutagen.ogg import OggFileType
 from mutagen.wave import WAVE
 
 from plugin_core.errors import SourceError, StembridgeError
 from plugin_core.model import show_path
 from plugin_core.tags.families import ACCESS
 from plugin_core.tags.fields import FIELDS, Family
-from plugin_core.tags.files import TaggedFile, open_tagged, os_error, write_error
+from plugin_core.tags.files import TaggedFile, open_overlay, open_tagged, overlay_of, reopen
 from plugin_core.tags.fragments import fragment_places, mend_fragments
 from plugin_core.tags.id3_raw import HEAD, DamagedTagError, RawTag, parse_tag, read_synchsafe, split_frames
+from plugin_core.tags.ogg_pages import save_before_audio
 from plugin_core.tags.read import read_open
 from plugin_core.tags.rules import DIMENSIONS, PROVENANCE
 from plugin_core.tags.write import MAX_WAV
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from plugin_core.tags.pieces import Piece
 
 PADDING: Final = 1024
 """Bytes behind an ID3 tag that has to grow, as mutagen leaves."""
@@ -42,33 +46,50 @@ LABELS: Final = (*DIMENSIONS, PROVENANCE)
 Fields = Mapping[str, tuple[str, ...]]
 
 
-def edit_labels(path: Path, choose: Callable[[Fields], Fields]) -> None:
-    """Set the fields that ``choose`` returns for those that are there, in place. The file should be a private copy.
+@dataclass(frozen=True)
+class Rewriting:
+    """What a file would be with other labels."""
+
+    existing: Fields
+    """The labels it has."""
+    pieces: list[Piece]
+    """The file it would be, of the one it is; empty when nothing is to be written."""
+
+
+def rewrite(path: Path, choose: Callable[[Fields], Fields]) -> Rewriting:
+    """Find out what a file would be with the fields that ``choose`` returns for those that are there; write nothing.
 
     A field without values is removed. ID3 keeps its version, ID3v1 and APEv2 tags of an MP3 stay as they are, padding
-    is used up before the file grows.
+    is used up before the file grows. The result is read back: what does not hold the fields is refused.
 
     Raises:
-        SourceError: the container has no place for tags, or its tags are damaged.
-        TransientError: the disk is full or gone.
-        PlacementError: the file cannot be written for another reason.
+        SourceError: the container has no place for tags, or its tags are damaged, or it does not keep them.
     """
-    with open_tagged(path, writable=True) as opened:
+    with open_overlay(path) as opened:
         opened = require_place(opened, path)
         try:
-            fields = choose(_read(opened, path, LABELS))
-            if fields:
-                (_put_id3 if opened.family is Family.ID3 else _put_others)(opened, fields)
-                opened.file.flush()
+            existing = _read(opened, path, LABELS)
+            fields = choose(existing)
+            if not fields:
+                return Rewriting(existing, [])
+            (_put_id3 if opened.family is Family.ID3 else _put_others)(opened, fields)
+            _require_fields(opened, path, fields)
+            return Rewriting(existing, overlay_of(opened).pieces)
         except StembridgeError:
             raise
         # A hostile file makes a parser raise anything.
         except Exception as error:
-            cause = os_error(error)
-            if cause is not None:
-                raise write_error(path, cause) from error
             reason = str(error) or type(error).__name__
             raise SourceError(f"the tags of {show_path(path)} cannot be written: {reason}") from error
+
+
+def _require_fields(opened: TaggedFile, path: Path, fields: Fields) -> None:
+    """Read back what was written; a file that does not hold it must not take the place of one that was whole."""
+    found = reopen(opened, path)
+    held = {} if found is None else _read(found, path, fields)
+    for name, values in fields.items():
+        if split_joined(held.get(name, ())) != split_joined(values):
+            raise SourceError(f"{show_path(path)} does not keep the field {name}; it was left as it was")
 
 
 def read_fields(path: Path, names: Iterable[str] = FIELDS) -> dict[str, tuple[str, ...]]:
@@ -138,14 +159,34 @@ def _put_others(opened: TaggedFile, fields: Fields) -> None:
             access.put(audio, key, ())
         for key in row.written(opened.family):
             access.put(audio, key, values)
-    fragments = fragment_places(opened.file) if opened.family is Family.MP4 else []
-    opened.file.seek(0)
+    _SAVERS.get(opened.family, _save)(opened)
+
+
+def _save(opened: TaggedFile) -> None:
+    audio: Any = opened.audio
     # APEv2 stands at the end of its file and needs no room.
     has_padding = opened.family is not Family.APE
     options = {"padding": _use_padding(FLAC_PADDING if isinstance(audio, FLAC) else None)} if has_padding else {}
+    opened.file.seek(0)
     audio.save(opened.file, **options)
+
+
+def _save_vorbis(opened: TaggedFile) -> None:
+    if isinstance(opened.audio, OggFileType):
+        info: Any = opened.audio.info
+        save_before_audio(overlay_of(opened), info.serial, lambda: _save(opened))
+    else:
+        _save(opened)
+
+
+def _save_mp4(opened: TaggedFile) -> None:
+    fragments = fragment_places(opened.file)
+    _save(opened)
     if fragments:
         mend_fragments(opened.file, fragments)
+
+
+_SAVERS: Final = {Family.VORBIS: _save_vorbis, Family.MP4: _save_mp4}
 
 
 def _use_padding(wanted: int | None) -> Any:
@@ -205,7 +246,7 @@ def _put_id3(opened: TaggedFile, fields: Fields) -> None:
         tags.save(opened.file)
         return
     data = raw.render(PADDING)
-    resize_bytes(opened.file, raw.size, len(data), 0)
+    overlay_of(opened).resize(0, raw.size, len(data))
     opened.file.seek(0)
     opened.file.write(data)
 

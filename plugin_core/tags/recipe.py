@@ -7,21 +7,24 @@ alone is copied, from wherever it was moved to.
 
 from __future__ import annotations
 
-import hashlib
-import mmap
+import os
 import struct
 import zlib
-from contextlib import contextmanager
+from bisect import bisect_right
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+from plugin_core.tags.pieces import Piece, PieceError, size_of
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 MAX_RECIPE: Final = 256 * 1024
 """Bytes a job may keep."""
 _STEP: Final = 1 << 16
 _SEED: Final = 32
+_WORTHWHILE: Final = 128
+"""Bytes from which on a part of the old file is looked for in the new one."""
 _NEAR: Final = (0, 8, 16, 32, 64, 128, 256)
 _SEARCHES: Final = 200
 """How often a piece is looked for everywhere; each may read the whole window."""
@@ -30,19 +33,16 @@ _WINDOW: Final = 1 << 25
 _COPY: Final = struct.Struct("<cqq")
 _LITERAL: Final = struct.Struct("<cq")
 
-Piece = tuple[int, int] | bytes
-"""Offset and length in the new file, or the bytes."""
 
-
-class RecipeError(ValueError):
+class RecipeError(PieceError):
     """The recipe does not fit the file."""
 
 
-def write_recipe(old: Path, new: Path) -> bytes:
-    """Return the recipe for ``old`` from ``new``; empty when it is larger than ``MAX_RECIPE``. Neither may be empty."""
+def write_recipe(pieces: Sequence[Piece], old: Path) -> bytes:
+    """Return the recipe for ``old`` from what is made of its pieces; empty when it is larger than ``MAX_RECIPE``."""
     packer, packed, size = zlib.compressobj(), [], 0
-    with _mapped(old) as one, _mapped(new) as other:
-        for piece in _match(one, other):
+    with old.open("rb") as source:
+        for piece in _invert(pieces, source):
             packed.append(packer.compress(_pack(piece)))
             size += len(packed[-1])
             if size > MAX_RECIPE:
@@ -51,28 +51,73 @@ def write_recipe(old: Path, new: Path) -> bytes:
     return recipe if len(recipe) <= MAX_RECIPE else b""
 
 
-def follow_recipe(recipe: bytes, new: Path, target: BinaryIO) -> str:
-    """Write the old file into ``target`` and return its SHA-256.
+def read_recipe(recipe: bytes) -> list[Piece]:
+    """Return the old file as pieces of the new one.
 
     Raises:
-        RecipeError: the recipe does not fit.
+        RecipeError: it is none.
     """
-    digest = hashlib.sha256()
-    with new.open("rb") as source:
-        for piece in _unpack(recipe):
-            for block in (piece,) if isinstance(piece, bytes) else _read(source, *piece):
-                digest.update(block)
-                target.write(block)
-    return digest.hexdigest()
+    return list(_unpack(recipe))
 
 
-@contextmanager
-def _mapped(path: Path) -> Iterator[mmap.mmap]:
-    with path.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        yield mapped
+def _invert(pieces: Sequence[Piece], old: BinaryIO) -> Iterator[Piece]:
+    """Give the old file as pieces of the new one; what the new one has no piece of is looked for in its own bytes."""
+    new = _Bytes(pieces)
+    place, end = 0, old.seek(0, os.SEEK_END)
+    for start, length, there in [*sorted(_kept(pieces)), (end, 0, 0)]:
+        if start > place:
+            old.seek(place)
+            yield from new.make(old.read(start - place))
+        skipped = max(place - start, 0)
+        if skipped < length:
+            yield there + skipped, length - skipped
+        place = max(place, start + length)
 
 
-def _match(old: mmap.mmap, new: mmap.mmap) -> Iterator[Piece]:
+def _kept(pieces: Sequence[Piece]) -> Iterator[tuple[int, int, int]]:
+    """Give offset in the old file, length, and offset in the new one."""
+    place = 0
+    for piece in pieces:
+        if isinstance(piece, tuple):
+            yield *piece, place
+        place += size_of(piece)
+
+
+class _Bytes:
+    """The bytes of a new file that are no pieces of the old one, as one text, and where each stands."""
+
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        self._starts: list[int] = []
+        self._places: list[int] = []
+        texts, start, place = [], 0, 0
+        for piece in pieces:
+            if isinstance(piece, bytes):
+                self._starts.append(start)
+                self._places.append(place)
+                texts.append(piece)
+                start += len(piece)
+            place += size_of(piece)
+        self._text = b"".join(texts)
+
+    def make(self, old: bytes) -> Iterator[Piece]:
+        """Give bytes of the old file as pieces of the new one."""
+        for piece in _match(old, self._text) if len(old) >= _WORTHWHILE else (old,):
+            if isinstance(piece, bytes):
+                yield piece
+            else:
+                yield from self._locate(*piece)
+
+    def _locate(self, start: int, length: int) -> Iterator[Piece]:
+        while length:
+            number = bisect_right(self._starts, start) - 1
+            skipped = start - self._starts[number]
+            stop = self._starts[number + 1] if number + 1 < len(self._starts) else len(self._text)
+            part = min(length, stop - start)
+            yield self._places[number] + skipped, part
+            start, length = start + part, length - part
+
+
+def _match(old: bytes, new: bytes) -> Iterator[Piece]:
     shifts = [0, len(new) - len(old)]
     searches = _SEARCHES
     place = literal = 0
@@ -98,7 +143,7 @@ def _match(old: mmap.mmap, new: mmap.mmap) -> Iterator[Piece]:
         yield old[literal:]
 
 
-def _find_near(old: mmap.mmap, new: mmap.mmap, place: int, shifts: list[int]) -> tuple[int, int] | None:
+def _find_near(old: bytes, new: bytes, place: int, shifts: list[int]) -> tuple[int, int] | None:
     """Find where old and new go on alike, moved as some piece before: Ogg pages differ in their numbers only."""
     for near in _NEAR:
         seed = old[place + near : place + near + _SEED]
@@ -109,7 +154,7 @@ def _find_near(old: mmap.mmap, new: mmap.mmap, place: int, shifts: list[int]) ->
     return None
 
 
-def _search(old: mmap.mmap, new: mmap.mmap, place: int) -> tuple[int, int] | None:
+def _search(old: bytes, new: bytes, place: int) -> tuple[int, int] | None:
     """Find a piece that was moved: a frame, a picture."""
     seed = old[place : place + _SEED]
     if len(seed) < _SEED or seed.count(seed[:1]) == len(seed):
@@ -118,7 +163,7 @@ def _search(old: mmap.mmap, new: mmap.mmap, place: int) -> tuple[int, int] | Non
     return None if at < 0 else (place, at - place)
 
 
-def _extend(old: mmap.mmap, new: mmap.mmap, start: int, shift: int) -> int:
+def _extend(old: bytes, new: bytes, start: int, shift: int) -> int:
     """Return how many bytes are alike from here on, in growing and then in shrinking steps."""
     length, step = 0, _SEED
     grows = True
@@ -155,13 +200,3 @@ def _unpack(recipe: bytes) -> Iterator[Piece]:
                 place += length
     except (zlib.error, struct.error) as error:
         raise RecipeError(str(error)) from error
-
-
-def _read(source: BinaryIO, offset: int, length: int) -> Iterator[bytes]:
-    source.seek(offset)
-    while length:
-        block = source.read(min(length, _STEP))
-        if not block:
-            raise RecipeError("the file is too short")
-        length -= len(block)
-        yield block

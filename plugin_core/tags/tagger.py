@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from plugin_core.errors import SourceError, UsageError
+from plugin_core.errors import TransientError, UsageError
 from plugin_core.model import Source, Written, show_path
+from plugin_core.stems.fingerprint import hash_file
+from plugin_core.stems.space import Free, free_bytes
 from plugin_core.tags.exchange import (
     Draft,
     Manners,
@@ -19,11 +20,13 @@ from plugin_core.tags.exchange import (
     flush,
     real_file,
     replace_with,
+    require_same,
 )
-from plugin_core.tags.files import open_tagged, write_error
-from plugin_core.tags.inject import edit_labels, read_fields, require_place, split_joined
+from plugin_core.tags.files import write_error
+from plugin_core.tags.inject import LABELS, Rewriting, rewrite
 from plugin_core.tags.labelling import Decision
-from plugin_core.tags.recipe import RecipeError, follow_recipe, write_recipe
+from plugin_core.tags.pieces import Piece, PieceError, digest, lay
+from plugin_core.tags.recipe import read_recipe, write_recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +35,9 @@ Decide = Callable[[Mapping[str, tuple[str, ...]]], Decision]
 """Choose what to write, from the fields of the file as it is."""
 Record = Callable[[Written], None]
 """Make what is about to be done durable, before it is done."""
+ROOM: Final = 1 << 20
+"""Bytes a copy may take more than its file, and the file system for itself."""
+_TRIAL: Final = "stembridge"
 
 
 @dataclass(frozen=True)
@@ -46,17 +52,27 @@ class Writing:
     """The file as it was looked at; spares reading it once more where it is the same."""
 
 
-def check_taggable(path: Path, manners: Manners) -> None:
-    """Make sure that a file can be given tags, before anything is spent.
+def check_taggable(path: Path, manners: Manners, *, free: Free = free_bytes) -> None:
+    """Make sure that a file can be given tags, before anything is spent: go through all of it but the writing.
+
+    Args:
+        path: the file.
+        manners: how it would be replaced.
+        free: tells the room on a disk.
 
     Raises:
         SourceError: it is gone, broken, or of a kind without tags.
         PlacementError: it may not be replaced.
+        TransientError: there is no room for the copy.
     """
     file = real_file(path)
-    check_replaceable(file, manners)
-    with open_tagged(file, writable=True) as opened:
-        require_place(opened, file)
+    status = check_replaceable(file, manners)
+    rewrite(file, lambda existing: {name: (*existing.get(name, ()), _TRIAL) for name in LABELS})
+    if free(file.parent) < status.st_size + ROOM:
+        raise TransientError(
+            f"there is no room for a copy of {show_path(file)} beside it, and a song gets its tags in a copy",
+            remedy="make room on the disk",
+        )
 
 
 def write_labels(writing: Writing, decide: Decide, record: Record) -> Written:
@@ -75,26 +91,21 @@ def write_labels(writing: Writing, decide: Decide, record: Record) -> Written:
     file = real_file(writing.path)
     check_replaceable(file, writing.manners)
     with draft_of(file, writing.mark) as draft:
-        before = _hash_of(draft, writing.known)
-        existing, decision = _edit(draft, decide)
+        rewriting, decision = _choose(file, decide)
         if not decision.fields:
+            before = _hash_of(draft, writing.known)
+            require_same(draft)
             return Written(path=file, before=before, after=before, left=decision.left)
-        _check_fields(draft, decision.fields)
-        dress(draft, writing.manners)
-        # The disk and both processors work at the same time.
-        with ThreadPoolExecutor(2) as pool:
-            flushing, hashing = pool.submit(flush, draft), pool.submit(_hash, draft.copy)
-            recipe = write_recipe(file, draft.copy)
-            flushing.result()
+        made = _make(draft, rewriting.pieces, writing)
         written = Written(
             path=file,
-            before=before,
-            after=hashing.result(),
+            before=made.before,
+            after=made.after,
             fields=decision.fields,
-            previous={name: existing.get(name, ()) for name in decision.fields},
+            previous={name: rewriting.existing.get(name, ()) for name in decision.fields},
             left=decision.left,
             notes=tuple(draft.notes),
-            recipe=recipe,
+            recipe=made.recipe,
         )
         _exchange(draft, lambda: record(written))
     return written
@@ -110,16 +121,17 @@ def restore_exactly(writing: Writing, written: Written) -> None:
     """
     file = real_file(writing.path)
     check_replaceable(file, writing.manners)
-    with draft_of(file, writing.mark, is_filled=False) as draft:
+    with draft_of(file, writing.mark) as draft:
         try:
-            with draft.copy.open("wb") as target:
-                found = follow_recipe(written.recipe, file, target)
-        except RecipeError as error:
+            pieces = read_recipe(written.recipe)
+            with ThreadPoolExecutor(1) as pool:
+                hashing = pool.submit(digest, pieces, file)
+                _lay(draft, pieces, writing)
+            found = hashing.result()
+        except PieceError as error:
             raise UsageError(f"{show_path(file)} cannot be put back exactly: {error}", remedy="add --force") from error
         if found != written.before:
             raise UsageError(f"{show_path(file)} cannot be put back exactly", remedy="add --force")
-        dress(draft, writing.manners)
-        flush(draft)
         _exchange(draft)
 
 
@@ -134,10 +146,32 @@ def restore_fields(writing: Writing, fields: Mapping[str, tuple[str, ...]]) -> N
     file = real_file(writing.path)
     check_replaceable(file, writing.manners)
     with draft_of(file, writing.mark) as draft:
-        edit_labels(draft.copy, lambda _existing: fields)
-        dress(draft, writing.manners)
-        flush(draft)
+        _lay(draft, rewrite(file, lambda _existing: fields).pieces, writing)
         _exchange(draft)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What is known of a copy."""
+
+    before: str
+    after: str
+    recipe: bytes
+
+
+def _make(draft: Draft, pieces: Sequence[Piece], writing: Writing) -> _Made:
+    """Fill the copy and find out all about it; one processor reads while the other one and the disk write."""
+    with ThreadPoolExecutor(1) as pool:
+        hashing = pool.submit(digest, pieces, draft.file)
+        _lay(draft, pieces, writing)
+        before, recipe = _hash_of(draft, writing.known), write_recipe(pieces, draft.file)
+        return _Made(before, hashing.result(), recipe)
+
+
+def _lay(draft: Draft, pieces: Sequence[Piece], writing: Writing) -> None:
+    lay(pieces, draft.file, draft.copy)
+    dress(draft, writing.manners)
+    flush(draft)
 
 
 def _exchange(draft: Draft, check: Callable[[], None] = lambda: None) -> None:
@@ -148,35 +182,20 @@ def _exchange(draft: Draft, check: Callable[[], None] = lambda: None) -> None:
 
 
 def _hash_of(draft: Draft, known: Source | None) -> str:
-    """Return the hash of what was copied: known already where the file is the very one that was looked at."""
+    """Return the hash of the file: known already where it is the very one that was looked at."""
     status = draft.status
     identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
     if known is not None and identity == (known.device, known.inode, known.size, known.mtime_ns):
         return known.content
-    return _hash(draft.copy)
+    return hash_file(draft.file).sha256
 
 
-def _hash(path: Path) -> str:
-    """Return the SHA-256 of a file; one buffer serves the whole of it."""
-    with path.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def _edit(draft: Draft, decide: Decide) -> tuple[Mapping[str, tuple[str, ...]], Decision]:
-    """Write what is chosen into the copy; return the fields it had, and the choice."""
-    found: list[tuple[Mapping[str, tuple[str, ...]], Decision]] = []
+def _choose(file: Path, decide: Decide) -> tuple[Rewriting, Decision]:
+    """Return what the file would be with what is chosen, and the choice."""
+    found: list[Decision] = []
 
     def choose(existing: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
-        found.append((existing, decide(existing)))
-        return found[0][1].fields
+        found.append(decide(existing))
+        return found[0].fields
 
-    edit_labels(draft.copy, choose)
-    return found[0]
-
-
-def _check_fields(draft: Draft, fields: Mapping[str, tuple[str, ...]]) -> None:
-    """Read back what was written; a file that does not hold it must not take the place of one that was whole."""
-    found = read_fields(draft.copy, fields)
-    wrong = [name for name, values in fields.items() if split_joined(found.get(name, ())) != split_joined(values)]
-    if wrong:
-        raise SourceError(f"{show_path(draft.file)} does not keep the field {wrong[0]}; it was left as it was")
+    return rewrite(file, choose), found[0]

@@ -14,6 +14,13 @@ from plugin_core.tags.rules import DIMENSIONS, LABELS, LANGUAGE_CODES
 Given = tuple[str | None, dict[str, str]] | None
 
 
+def read_provider(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuse a name that is none: an empty variable of a script must not choose for the user."""
+    if value is not None and not value.strip():
+        raise click.BadParameter("name a provider, or leave the option out", ctx, param)
+    return value if value is None else value.strip()
+
+
 def read_words(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
     """Turn "mood, genre" into words."""
     if value is None:
@@ -21,6 +28,8 @@ def read_words(ctx: click.Context, param: click.Parameter, value: str | None) ->
     words = tuple(dict.fromkeys(word.strip().lower() for word in value.split(",") if word.strip()))
     if not words:
         raise click.BadParameter(f"name at least one of {', '.join(DIMENSIONS)}", ctx, param)
+    if "all" in words and len(words) > 1:
+        raise click.BadParameter("'all' stands alone", ctx, param)
     return () if words == ("all",) else words
 
 
@@ -30,10 +39,15 @@ def read_rule(ctx: click.Context, param: click.Parameter, value: str | None) -> 
         return None
     usual: str | None = None
     single: dict[str, str] = {}
-    for part in filter(None, (part.strip() for part in value.split(","))):
-        name, is_single, word = part.partition("=")
+    parts = [part.strip().lower() for part in value.split(",") if part.strip()]
+    if not parts:
+        raise click.BadParameter(f"{value!r} says nothing", ctx, param)
+    for part in parts:
+        name, is_single, word = (text.strip() for text in part.partition("="))
+        if name in single:
+            raise click.BadParameter(f"{name} is named twice", ctx, param)
         if is_single:
-            single[name.strip()] = word.strip()
+            single[name] = word
         elif usual is None:
             usual = part
         else:
@@ -50,14 +64,26 @@ def read_numbers(
         return None
     usual, single = rule
     try:
-        return None if usual is None else float(usual), {name: float(word) for name, word in single.items()}
+        return None if usual is None else _number(usual), {name: _number(word) for name, word in single.items()}
     except ValueError as error:
         raise click.BadParameter(f"{value!r} is not a number such as 0.5, or 0.5,mood=0.3", ctx, param) from error
 
 
+def _number(word: str) -> float:
+    """Return a number as people write it; Python's own grammar takes 1_0 for 10."""
+    if "_" in word:
+        raise ValueError(word)
+    return float(word)
+
+
 @click.command("tag")
 @files_argument
-@click.option("--provider", metavar="NAME", help="Who labels; default [tags] provider, or the only one there is.")
+@click.option(
+    "--provider",
+    metavar="NAME",
+    callback=read_provider,
+    help="Who labels; default [tags] provider, or the only one there is.",
+)
 @click.option("--dimensions", metavar="A,B", callback=read_words, help=f"Of {', '.join(DIMENSIONS)}; default all.")
 @click.option(
     "--min-probability",
@@ -65,7 +91,11 @@ def read_numbers(
     callback=read_numbers,
     help="Write no label less probable (0.5); also 0.5,mood=0.3.",
 )
-@click.option("--labels", type=click.Choice(LABELS), help="English names, or the service's own Chinese ones.")
+@click.option(
+    "--labels",
+    type=click.Choice(LABELS, case_sensitive=False),
+    help="English names, or the service's own Chinese ones.",
+)
 @click.option(
     "--policy",
     metavar="HOW",
@@ -74,7 +104,7 @@ def read_numbers(
 )
 @click.option("--language-codes", type=click.Choice(LANGUAGE_CODES), help="639-3 tells Mandarin and Cantonese apart.")
 @click.option("--provenance/--no-provenance", default=None, help="Also a field that says who found what, and when.")
-@click.option("--undo", is_flag=True, help="Put back what stood in the tags before.")
+@click.option("--undo", is_flag=True, help="Take back what was written last.")
 @click.option("-r", "--recursive", is_flag=True, help="Take every song in the folders named.")
 @click.option("--force", is_flag=True, help="Ask the service anew; with --undo, also where the tags changed since.")
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be done, and stop.")
@@ -85,8 +115,8 @@ def command(face: Face, /, files: tuple[str, ...], as_json: bool, **options: Any
     """Label songs (mood, genre, language, ...) in their own tags.
 
     FILE is a song, a pattern, or with --recursive a folder. What stands in a tag already is not touched, unless
-    --policy says so; audio, pictures and all other tags stay as they are. --undo puts back what was there before, also
-    when the song was moved.
+    --policy says so; audio, pictures and all other tags stay as they are. --undo takes back what was written last, also
+    when the song was moved, and once more what was written before that; what you changed since stays.
 
     Exit code: 0 all done, 1 some failed, 2 usage, 3 refused by the service, 4 unconfirmed, 130 interrupted.
     """

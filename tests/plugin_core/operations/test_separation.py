@@ -353,6 +353,21 @@ def test_template_from_tags_has_a_place_for_untagged_songs(scene: Scene) -> None
     assert names(scene.music) == ["Song.flac", "Unknown Artist/Song/Song Bass.flac"]
 
 
+def test_a_provider_finds_its_notes_when_it_cleans_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+
+    async def release(order: Order) -> None:
+        seen.append(order.folder.is_dir())
+
+    async def live() -> None:
+        job = await scene.stage(scene.job())
+        monkeypatch.setattr(scene.separator, "release", release)
+        await scene.work.discard(job)
+
+    asyncio.run(live())
+    assert seen == [True]
+
+
 def test_cancel_reaches_the_provider(scene: Scene) -> None:
     asyncio.run(scene.work.cancel(scene.job(), "try"))
     assert scene.separator.called == ["cancel id1 try"]

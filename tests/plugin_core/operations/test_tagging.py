@@ -1,63 +1,25 @@
-"""Taggings through a whole session: bought once, written once, re-entrant at any instruction, undone wherever."""
+"""Taggings through a whole session: bought once, written once, re-entrant at any instruction."""
 
 from __future__ import annotations
 
 import asyncio
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from plugin_core import Job, JobState, Separation, Session, Settings, Tagging, hookimpl
-from plugin_core.errors import PlacementError, SourceError, TransientError, UsageError
+from plugin_core.errors import PlacementError, UsageError
 from plugin_core.operations import tagging
 from plugin_core.plugins import Plugins
-from plugin_core.stagers.public_url import PublicUrlStager
-from plugin_core.stagers.settings import PublicUrlSettings
 from plugin_core.tags import tagger as tagger_module
 from plugin_core.tags.inject import read_fields
 from plugin_core.tags.tagset import TagSet
 from plugin_core.tags.write import write_tags
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, write_song
-from tests.plugin_core.tagger_fakes import FakeStager, FakeTagger, LinkedTagger, load_taggers
+from tests.plugin_core.operations.running import tag
+from tests.plugin_core.tagger_fakes import FakeTagger, load_taggers
 from tests.plugin_core.tags.tagged_files import names
-
-
-@pytest.fixture
-def song(tmp_path: Path) -> Path:
-    folder = tmp_path / "music"
-    folder.mkdir()
-    return write_song(folder / "Song.flac")
-
-
-@pytest.fixture
-def tagger() -> FakeTagger:
-    return FakeTagger()
-
-
-@pytest.fixture
-def plugins(tagger: FakeTagger) -> Plugins:
-    return load_taggers(tagger)
-
-
-@pytest.fixture
-def session(home: Path, plugins: Plugins) -> Any:
-    with Session(Settings(home), plugins) as opened:
-        yield opened
-
-
-def tag(session: Session, song: Path, *, force: bool = False, **words: Any) -> tuple[Job, bool]:
-    """Plan, add and run one tagging."""
-
-    async def work() -> tuple[Job, bool]:
-        source = session.inspect(song)
-        plan = await session.plan(source, Tagging(**{"provider": "ears", **words}))
-        job, made = await session.add(source, plan, force=force)
-        await session.run([job.id])
-        return session.store.get(job.id), made
-
-    return asyncio.run(work())
 
 
 def test_labels_stand_in_the_song_and_nothing_is_left_behind(session: Session, song: Path, home: Path) -> None:
@@ -252,204 +214,6 @@ def test_read_only_song_is_refused_by_the_plan(session: Session, song: Path, tag
     song.chmod(0o444)
     with pytest.raises(PlacementError, match="read-only"):
         tag(session, song)
-
-
-# Undo
-
-
-@pytest.mark.parametrize("how", ["in place", "renamed", "copied", "link"])
-def test_undo_finds_the_song_wherever_it_is(session: Session, song: Path, tmp_path: Path, how: str) -> None:
-    before = song.read_bytes()
-    tag(session, song)
-    place = song
-    if how == "renamed":
-        place = song.rename(tmp_path / "other.flac")
-    elif how == "copied":
-        place = Path(shutil.copy(song, tmp_path / "copy.flac"))
-    elif how == "link":
-        place = tmp_path / "link.flac"
-        place.symlink_to(song)
-    assert session.undo(place).exact
-    assert place.read_bytes() == before
-
-
-@pytest.mark.parametrize("is_moved", [False, True], ids=["in-place", "moved"])
-def test_undo_tells_songs_apart_that_became_the_same(
-    session: Session, song: Path, tmp_path: Path, *, is_moved: bool
-) -> None:
-    twin = tmp_path / "twin.flac"
-    shutil.copy(song, twin)
-    write_tags(song, TagSet({"mood": ("Sad",), "genre": ("Jazz",)}))
-    write_tags(twin, TagSet({"mood": ("Mad",), "genre": ("Punk",)}))
-    before = song.read_bytes()
-    for each in (song, twin):
-        tag(session, each, policy="replace")
-    assert song.read_bytes() == twin.read_bytes()
-    place = song.rename(tmp_path / "moved.flac") if is_moved else song
-    session.undo(place)
-    assert place.read_bytes() == before
-
-
-def test_undo_goes_back_one_tagging_at_a_time(session: Session, song: Path) -> None:
-    before = song.read_bytes()
-    tag(session, song)
-    between = song.read_bytes()
-    tag(session, song, policy="replace", labels="zh")
-    session.undo(song)
-    assert song.read_bytes() == between
-    session.undo(song)
-    assert song.read_bytes() == before
-    with pytest.raises(SourceError, match="undone already"):
-        session.undo(song)
-
-
-def test_undo_leaves_other_changes(session: Session, song: Path) -> None:
-    tag(session, song)
-    write_tags(song, TagSet({"title": ("Mine",)}))
-    undone = session.undo(song)
-    assert not undone.exact
-    assert read_fields(song) == {"title": ("Mine",)}
-
-
-def test_undo_of_changed_labels_needs_force(session: Session, song: Path) -> None:
-    tag(session, song)
-    write_tags(song, TagSet({"mood": ("Mine",)}))
-    with pytest.raises(UsageError, match=r"mood of .*Song\.flac changed") as raised:
-        session.undo(song)
-    assert "--force" in raised.value.remedy
-    assert read_fields(song)["mood"] == ("Mine",)
-    session.undo(song, force=True)
-    assert read_fields(song) == {}
-
-
-def test_provenance_leads_back_from_a_song_changed_and_moved(session: Session, song: Path, tmp_path: Path) -> None:
-    tag(session, song, provenance=True)
-    assert "STEMBRIDGE_MUSICTAG" in song.read_bytes().decode("latin-1")
-    write_tags(song, TagSet({"title": ("Mine",)}))
-    moved = song.rename(tmp_path / "moved.flac")
-    session.undo(moved)
-    assert read_fields(moved) == {"title": ("Mine",)}
-
-
-def test_undo_of_a_song_never_labelled_is_told(session: Session, song: Path) -> None:
-    with pytest.raises(SourceError, match="no labels by stembridge"):
-        session.undo(song)
-
-
-def test_dry_undo_changes_nothing(session: Session, song: Path) -> None:
-    tag(session, song)
-    labelled = song.read_bytes()
-    assert session.undo(song, dry_run=True).fields == {"mood": (), "genre": ()}
-    assert song.read_bytes() == labelled
-
-
-def test_labels_are_not_bought_again_after_an_undo(session: Session, song: Path, tagger: FakeTagger) -> None:
-    tag(session, song)
-    session.undo(song)
-    tag(session, song)
-    assert read_fields(song)["mood"] == ("Calm",)
-    assert len(tagger.submitted) == 1
-
-
-# Links
-
-
-def test_song_is_staged_for_submit_only_and_unstaged_at_the_end(home: Path, song: Path) -> None:
-    tagger, stager = LinkedTagger(), FakeStager()
-    with Session(Settings(home), load_taggers(tagger, stagers=(stager,))) as session:
-        job, _ = tag(session, song)
-    (order,) = tagger.submitted
-    assert order.url.reveal() == f"https://shelf.example/{job.id}?signature=secret"
-    assert (stager.seen, stager.staged) == ([job.id], {})
-    assert b"signature=secret" not in (home / "jobs.sqlite3").read_bytes()
-
-
-def test_hard_link_of_the_stager_is_no_name_of_the_song(home: Path, song: Path, tmp_path: Path) -> None:
-    (tmp_path / "shown").mkdir()
-    shelf = PublicUrlStager(PublicUrlSettings(base_url="https://shelf.example", folder=tmp_path / "shown"))
-    (home / "config.toml").write_text('[tags]\nhard_links = "refuse"\n')
-    with Session(Settings(home), load_taggers(LinkedTagger(), stagers=(shelf,))) as session:
-        job, _ = tag(session, song)
-    assert job.state is JobState.DONE
-    assert job.written is not None
-    assert job.written.notes == ()
-    assert names(tmp_path / "shown") == []
-
-
-def test_link_that_cannot_be_taken_back_costs_no_labels(
-    home: Path, song: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stager = FakeStager()
-    calls: list[str] = []
-
-    async def unstage(key: str) -> None:
-        calls.append(key)
-        if len(calls) == 1:
-            raise TransientError("the shelf is closed")
-        stager.staged.pop(key, None)
-
-    monkeypatch.setattr(stager, "unstage", unstage)
-    with Session(Settings(home), load_taggers(LinkedTagger(), stagers=(stager,))) as session:
-        job, _ = tag(session, song)
-    assert job.state is JobState.DONE
-    assert read_fields(song)["mood"] == ("Calm",)
-    assert stager.staged == {}
-
-
-def test_song_staged_by_a_process_that_died_is_unstaged(home: Path, song: Path) -> None:
-    tagger, stager = LinkedTagger(), FakeStager()
-    tagger.submit_error = KeyboardInterrupt()  # type: ignore[assignment]
-    plugins = load_taggers(tagger, stagers=(stager,))
-    with pytest.raises(KeyboardInterrupt), Session(Settings(home), plugins) as session:
-        tag(session, song)
-    assert len(stager.staged) == 1
-    with Session(Settings(home), plugins) as session:
-        (job,) = session.store.list()
-        asyncio.run(session.cancel(job.id))
-    assert stager.staged == {}
-
-
-def test_failed_stage_is_tried_again(home: Path, song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tagger, stager = LinkedTagger(), FakeStager()
-    calls: list[str] = []
-
-    async def stage(path: Path, key: str) -> str:
-        calls.append(key)
-        if len(calls) == 1:
-            raise TransientError("the bucket is away", retry_after=0.0)
-        return "https://shelf.example/x"
-
-    monkeypatch.setattr(stager, "stage", stage)
-    with Session(Settings(home), load_taggers(tagger, stagers=(stager,))) as session:
-        assert tag(session, song)[0].state is JobState.DONE
-    assert len(calls) == 2
-
-
-@pytest.mark.parametrize(
-    ("wanted", "stagers", "expected"),
-    [
-        ("", (), "no stager is set up"),
-        ("", ("a", "b"), "several stagers are set up"),
-        ("c", ("a",), "stager 'c', which is not set up"),
-    ],
-    ids=["none", "several", "unknown"],
-)
-def test_missing_stager_is_told_before_anything_is_spent(
-    home: Path, song: Path, wanted: str, stagers: tuple[str, ...], expected: str
-) -> None:
-    tagger = LinkedTagger()
-    tagger.stager = wanted
-    plugins = load_taggers(tagger, stagers=tuple(FakeStager(name) for name in stagers))
-    with Session(Settings(home), plugins) as session, pytest.raises(UsageError, match=expected):
-        tag(session, song)
-
-
-def test_tagger_may_do_without_a_link(home: Path, song: Path) -> None:
-    tagger = LinkedTagger()
-    tagger.stager = None
-    with Session(Settings(home), load_taggers(tagger)) as session:
-        assert tag(session, song)[0].state is JobState.DONE
-    assert tagger.submitted[0].url.reveal() == ""
 
 
 @pytest.mark.parametrize(

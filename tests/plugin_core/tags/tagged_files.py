@@ -93,11 +93,20 @@ def audio_digest(path: Path) -> str:
 
 
 def probe(path: Path) -> dict[str, str]:
-    """Return the tags as ffprobe sees them, names in lower case."""
+    """Return the tags as ffprobe sees them, names in lower case; those of an Ogg are its stream's."""
     need("ffprobe")
-    command: list[str | Path] = ["ffprobe", "-v", "error", "-show_format", "-of", "json", path]
+    shown = ["-show_format", "-show_streams", "-select_streams", "a:0"]
+    command: list[str | Path] = ["ffprobe", "-v", "error", *shown, "-of", "json", path]
     found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    return {name.lower(): value for name, value in found["format"].get("tags", {}).items()}
+    tags = found["streams"][0].get("tags", {}) | found["format"].get("tags", {})
+    return {name.lower(): value for name, value in tags.items()}
+
+
+def stream_digest(path: Path) -> str:
+    """Hash the coded audio as ffmpeg takes it out of its container."""
+    need("ffmpeg")
+    command: list[str | Path] = ["ffmpeg", "-v", "error", "-i", path, "-map", "0:a", "-c", "copy", "-f", "md5", "-"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def _tag_id3(audio: Any) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from plugin_core.errors import StembridgeError
-from plugin_core.tags.tagger import Writing, restore_exactly
+from plugin_core.tags.exchange import Manners
+from plugin_core.tags.tagger import Writing, check_taggable, restore_exactly
 from tests.plugin_core.tags.tagged_files import SOURCES, make_source, names
 from tests.plugin_core.tags.test_tagger import label
 
-TRIES = 25
+TRIES = 40
 
 
 def damage(data: bytes, rng: random.Random) -> bytes:
@@ -32,9 +33,13 @@ def test_damaged_song_is_never_made_worse(tmp_path: Path, kind: str) -> None:
         damaged = damage(whole, rng)
         path.write_bytes(damaged)
         try:
-            written = label(path)
-            restore_exactly(Writing(path, "mark"), written)
+            check_taggable(path, Manners())
         except StembridgeError as error:
             assert path.name in str(error)
+            with pytest.raises(StembridgeError):
+                label(path)
+        else:
+            # What passed the check was paid for: it must not be refused at writing.
+            restore_exactly(Writing(path, "mark"), label(path))
         assert path.read_bytes() == damaged
         assert names(tmp_path) == [path.name]

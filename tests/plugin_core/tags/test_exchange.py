@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from plugin_core.errors import PlacementError, SourceError, TransientError
-from plugin_core.tags import exchange
 from plugin_core.tags.exchange import Manners, check_replaceable, draft_of, dress, real_file, replace_with
 from tests.plugin_core.tags.tagged_files import names
 
@@ -124,21 +123,6 @@ def test_file_changed_meanwhile_is_never_replaced(song: Path, tmp_path: Path, ch
         theirs = song.read_bytes()
         replace_with(draft)
     assert song.read_bytes() == theirs
-    assert names(tmp_path) == ["song.flac"]
-
-
-@pytest.mark.parametrize(
-    ("code", "expected"), [(errno.ENOSPC, TransientError), (errno.EROFS, PlacementError)], ids=["full", "read-only"]
-)
-def test_disk_that_takes_no_copy_is_told_and_leaves_nothing(
-    song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, expected: type[Exception]
-) -> None:
-    def fail(*_args: object, **_words: object) -> None:
-        raise OSError(code, os.strerror(code))
-
-    monkeypatch.setattr(exchange, "copy_file", fail)
-    with pytest.raises(expected, match=r"song\.flac"), draft_of(song, "mark"):
-        pass
     assert names(tmp_path) == ["song.flac"]
 
 

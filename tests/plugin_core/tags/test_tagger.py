@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
 import shutil
 import subprocess
@@ -12,18 +14,15 @@ import mutagen
 import pytest
 from mutagen import flac, id3, mp4
 
-from plugin_core.errors import PlacementError, SourceError
-from plugin_core.model import Tagging, Written
+from plugin_core.errors import PlacementError, SourceError, TransientError
+from plugin_core.model import Label, Tagging, Written
+from plugin_core.operations.inspect import inspect
+from plugin_core.tags import pieces, tagger
 from plugin_core.tags.exchange import Manners
 from plugin_core.tags.inject import read_fields
 from plugin_core.tags.labelling import decide
-from plugin_core.tags.tagger import (
-    Writing,
-    check_taggable,
-    restore_exactly,
-    restore_fields,
-    write_labels,
-)
+from plugin_core.tags.tagger import Writing, restore_exactly, restore_fields, write_labels
+from plugin_core.tags.vocabulary import entries
 from tests.plugin_core.tagger_fakes import LABELS
 from tests.plugin_core.tags.anatomy import anatomy
 from tests.plugin_core.tags.tagged_files import SOURCES, audio_digest, make_audio, make_source, names, need, probe
@@ -73,7 +72,7 @@ def test_fields_go_back_and_what_others_changed_since_stays(tmp_path: Path, kind
     assert anatomy(path) == parts
 
 
-@pytest.mark.parametrize("kind", [kind for kind in SOURCES if kind not in ("ogg", "opus")])
+@pytest.mark.parametrize("kind", SOURCES)
 def test_ffprobe_reads_the_labels(tmp_path: Path, kind: str) -> None:
     path = make_source(tmp_path, kind)
     label(path)
@@ -209,43 +208,68 @@ def test_damaged_tag_is_refused_and_the_file_left_alone(tmp_path: Path) -> None:
     assert names(tmp_path) == [path.name]
 
 
-@pytest.mark.parametrize("name", ["song.mkv", "song.w64"])
-def test_container_without_tags_is_refused_before_anything_is_spent(tmp_path: Path, name: str) -> None:
-    path = tmp_path / name
-    path.write_bytes(b"riff" + bytes(100) if name.endswith("w64") else b"\x1a\x45\xdf\xa3" + bytes(100))
-    with pytest.raises(SourceError, match="holds no tags"):
-        check_taggable(path, Manners())
+@pytest.mark.parametrize(
+    ("code", "expected"), [(errno.ENOSPC, TransientError), (errno.EROFS, PlacementError)], ids=["full", "read-only"]
+)
+def test_disk_that_takes_no_copy_is_told_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, expected: type[Exception]
+) -> None:
+    def fail(*_args: object, **_words: object) -> None:
+        raise OSError(code, os.strerror(code))
 
-
-@pytest.mark.parametrize("check", [True, False], ids=["check", "write"])
-def test_read_only_song_is_left_alone(tmp_path: Path, check: bool) -> None:
     path = make_source(tmp_path, "flac")
-    path.chmod(0o444)
-    with pytest.raises(PlacementError, match="read-only"):
-        check_taggable(path, Manners()) if check else label(path)
-
-
-@pytest.mark.parametrize("flags", ["empty_moov", "empty_moov+default_base_moof", "empty_moov+delay_moov"])
-def test_fragments_of_an_mp4_still_lead_to_their_samples(tmp_path: Path, flags: str) -> None:
-    need("ffmpeg")
-    path, plain = tmp_path / "song.m4a", make_audio(tmp_path / "plain.wav", frames=88200)
-    options = ["-c:a", "aac", "-movflags", f"frag_keyframe+{flags}", "-frag_duration", "300000"]
-    subprocess.run(["ffmpeg", "-v", "error", "-i", plain, *options, path], check=True)
-    before, digest, places = path.read_bytes(), audio_digest(path), _index_of(path)
-    written = label(path)
-    assert len(places) > 2
-    assert audio_digest(path) == digest
-    data = path.read_bytes()
-    assert all(data[place + 4 : place + 8] == b"moof" for place in _index_of(path))
-    restore_exactly(Writing(path, "mark"), written)
+    before = path.read_bytes()
+    monkeypatch.setattr(pieces, "copy_file", fail)
+    with pytest.raises(expected, match=r"source\.flac"):
+        label(path)
     assert path.read_bytes() == before
+    assert names(tmp_path) == ["source.flac"]
 
 
-def _index_of(path: Path) -> list[int]:
-    """Return where the index at the end says that fragments begin, as ffmpeg writes it: 64 bits, single bytes."""
-    data = path.read_bytes()
-    start = data.rindex(b"tfra")
-    assert (data[start + 4], data[start + 15]) == (1, 0)
-    count = int.from_bytes(data[start + 16 : start + 20], "big")
-    entries = range(start + 28, start + 28 + 19 * count, 19)
-    return [int.from_bytes(data[place : place + 8], "big") for place in entries]
+@pytest.mark.parametrize("size", [1000, 200_000], ids=["shorter", "longer"])
+def test_song_that_another_program_writes_meanwhile_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    path = make_source(tmp_path, "wav")
+    lay = pieces.lay
+
+    def write_and_lay(parts: list[pieces.Piece], other: Path, target: Path) -> None:
+        os.truncate(path, size)
+        lay(parts, other, target)
+
+    monkeypatch.setattr(tagger, "lay", write_and_lay)
+    with pytest.raises(TransientError, match="being written by another program"):
+        label(path)
+    assert path.stat().st_size == size
+    assert names(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["looked-at", "unknown"])
+@pytest.mark.parametrize("policy", ["replace", "fill"])
+def test_hashes_are_those_of_the_files(tmp_path: Path, policy: str, known: bool) -> None:
+    path = make_source(tmp_path, "wav")
+    before = hashlib.sha256(path.read_bytes()).hexdigest()
+    writing = Writing(path, "mark", known=inspect(path) if known else None)
+    wish = Tagging(provider="ears", policy=policy)
+    written = write_labels(writing, lambda existing: decide(LABELS, wish, existing), lambda _written: None)
+    assert written.before == before
+    assert written.after == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("labels", ["en", "zh"])
+@pytest.mark.parametrize("kind", ["mp3", "mp3-v23", "flac", "opus", "m4a", "wma", "wv"])
+def test_all_labels_come_back_from_every_kind_of_tag(tmp_path: Path, kind: str, labels: str) -> None:
+    path = make_source(tmp_path, kind)
+    found = [Label(dimension=one.dimension, value=one.zh, english=one.en, probability=0.9) for one in entries()]
+    wish = Tagging(provider="ears", policy="replace", labels=labels)
+    written = write_labels(Writing(path, "mark"), lambda existing: decide(found, wish, existing), lambda _: None)
+    assert sum(map(len, written.fields.values())) > 90
+    assert {name: read_fields(path)[name] for name in written.fields} == written.fields
+
+
+def test_label_that_nobody_knows_is_written_as_it_came(tmp_path: Path) -> None:
+    path = make_source(tmp_path, "mp3")
+    found = (Label(dimension="scene", value="太空漫步", probability=0.9),)
+    wish = Tagging(provider="ears")
+    write_labels(Writing(path, "mark"), lambda existing: decide(found, wish, existing), lambda _: None)
+    assert read_fields(path)["scene"] == ("太空漫步",)

@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 
+from plugin_core import hookimpl
 from plugin_core.cli.face import Face
 from plugin_core.cli.guard import run
-from plugin_core.errors import RefusedError
+from plugin_core.errors import RefusedError, SettingsError
 from plugin_core.tags.inject import read_fields
 from plugin_core.tags.tagset import TagSet
 from plugin_core.tags.write import write_tags
 from tests.plugin_core.cli.conftest import Result
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, write_song
-from tests.plugin_core.tagger_fakes import FakeTagger, load_taggers
+from tests.plugin_core.tagger_fakes import FakeTagger, TaggerPlugin, load_taggers
 
 Run = Callable[..., Result]
 LEFT = "left alone: language (Other says nothing); scene (Aerial Footage is only 0.20 probable, below 0.5); "
@@ -125,9 +126,31 @@ def test_tables_can_come_from_the_environment(stembridge: Run, song: Path, monke
         (["--dimensions", ","], "name at least one"),
         (["--min-probability", "high"], "'high' is not a number"),
         (["--min-probability", "5"], "5 is no probability"),
+        (["--policy", ","], "'--policy': ',' says nothing"),
+        (["--policy", ""], "'--policy': '' says nothing"),
+        (["--policy", " "], "'--policy': ' ' says nothing"),
+        (["--policy", "mood="], "no policy ''"),
+        (["--policy", "=fill"], "no dimension ''"),
+        (["--policy", "mood=fill,mood=append"], "mood is named twice"),
+        (["--min-probability", ""], "'--min-probability': '' says nothing"),
+        (["--min-probability", ",,"], "'--min-probability': ',,' says nothing"),
+        (["--min-probability", "nan"], "nan is no probability"),
+        (["--min-probability", "-inf"], "-inf is no probability"),
+        (["--min-probability", "mood=-0.1"], "-0.1 is no probability"),
+        (["--min-probability", "mood=0.1,mood=0.2"], "mood is named twice"),
+        (["--min-probability", "1_0e-1"], "'1_0e-1' is not a number"),
+        (["--min-probability", "0,5"], "'5' names no dimension"),
+        (["--dimensions", ""], "name at least one"),
+        (["--dimensions", "all,mood"], "'all' stands alone"),
+        (["--labels", ""], "'' is not one of"),
+        (["--language-codes", "639"], "'639' is not one of"),
+        (["--provider", " "], "name a provider, or leave the option out"),
+        (["--undo", "--dimensions", "mood"], "--dimensions has no meaning with --undo"),
+        (["--undo", "--min-probability", "0.5"], "--min-probability has no meaning with --undo"),
+        (["--undo", "--no-provenance"], "--provenance has no meaning with --undo"),
         (["--provider", "eers"], "no tagger 'eers'; did you mean 'ears'?"),
     ],
-    ids=["policy", "two", "dimension", "none", "word", "number", "provider"],
+    ids=lambda value: "=".join(value) if isinstance(value, list) else "",
 )
 def test_mistakes_are_told_in_a_line(stembridge: Run, song: Path, arguments: list[str], expected: str) -> None:
     result = stembridge("tag", song, *arguments)
@@ -136,11 +159,65 @@ def test_mistakes_are_told_in_a_line(stembridge: Run, song: Path, arguments: lis
     assert len(result.err.splitlines()) == 1
 
 
-def test_wrong_setting_is_named_with_its_line(stembridge: Run, song: Path, home: Path) -> None:
-    (home / "config.toml").write_text('[tags]\npolicy = "overwrite"\n')
-    result = stembridge("tag", song)
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ('policy = "overwrite"', "policy: unknown word 'overwrite' (known: append, fill, replace)"),
+        ('dimensions = ["Mood"]', "dimensions: unknown word 'Mood', did you mean 'mood'?"),
+        ("min_probability = 7", "min_probability: expected `float` <= 1.0"),
+        ("min_probability = nan", "min_probability: expected `float` >= 0.0"),
+        ('min_probability = "high"', "min_probability: expected `float`, got `str`"),
+        ("thresholds = { mood = 3 }", "thresholds: expected `float` <= 1.0"),
+        ("thresholds = { mod = 0.3 }", "thresholds: unknown word 'mod', did you mean 'mood'?"),
+    ],
+)
+@pytest.mark.parametrize("command", ["tag", "run labels"])
+def test_wrong_setting_is_named_with_its_line_once(
+    stembridge: Run, song: Path, home: Path, setting: str, expected: str, command: str
+) -> None:
+    (home / "config.toml").write_text(f"[tags]\n{setting}\n")
+    result = stembridge(*command.split(), song)
     assert result.code == 2
-    assert "line 2: [tags] policy" in result.err
+    (line,) = result.err.splitlines()
+    assert f"line 2: [tags] {expected}" in line
+
+
+def test_wrong_variable_is_named_once(stembridge: Run, song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEMBRIDGE_TAGS_MIN_PROBABILITY", "7")
+    result = stembridge("tag", song)
+    (line,) = result.err.splitlines()
+    assert (result.code, "STEMBRIDGE_TAGS_MIN_PROBABILITY: expected" in line) == (2, True)
+
+
+def test_setting_of_a_provider_that_is_wrong_is_told_once(
+    stembridge: Run, song: Path, home: Path, ears: FakeTagger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TaggerPlugin, "register_taggers", hookimpl(_fail_to_register))
+    result = stembridge("tag", song, "--provider", "ears")
+    assert result.code == 2
+    assert result.err.splitlines() == [f"stembridge: {WRONG_SETTING}; correct it"]
+
+
+WRONG_SETTING = "config.toml, line 2: [ears] slots: expected `int`, got `str`"
+
+
+def _fail_to_register(_self: TaggerPlugin, register: object, settings: object) -> None:
+    raise SettingsError(WRONG_SETTING, remedy="correct it")
+
+
+@pytest.mark.parametrize("policy", ["MOOD=Append", "mood = append,"])
+def test_case_blanks_and_a_last_comma_do_not_matter(stembridge: Run, song: Path, policy: str) -> None:
+    write_tags(song, TagSet({"mood": ("Happy",)}))
+    assert stembridge("tag", song, "--policy", policy, "--labels", "EN", "--dimensions", "Mood, mood").code == 0
+    assert read_fields(song) == {"mood": ("Happy", "Calm")}
+
+
+def test_song_that_cannot_be_written_costs_nothing(stembridge: Run, tmp_path: Path, ears: FakeTagger) -> None:
+    whole = write_song(tmp_path / "Cut.wav").read_bytes()
+    (tmp_path / "Cut.wav").write_bytes(whole[:-1000])
+    result = stembridge("tag", "Cut.wav", "--yes")
+    assert (result.code, ears.submitted) == (1, [])
+    assert "cut short, or still being recorded" in result.err
 
 
 def test_refused_account_ends_with_its_own_code(stembridge: Run, song: Path, ears: FakeTagger) -> None:
@@ -175,9 +252,15 @@ def test_undo_for_programs(stembridge: Run, song: Path, tmp_path: Path) -> None:
     assert result.events[-1]["count"] == 1
 
 
-def test_undo_of_what_changed_needs_force(stembridge: Run, song: Path) -> None:
+def test_undo_leaves_what_somebody_changed_and_says_so(stembridge: Run, song: Path) -> None:
     stembridge("tag", song)
     write_tags(song, TagSet({"mood": ("Mine",)}))
+    result = stembridge("tag", "--undo", song)
+    assert result.out.splitlines()[:2] == [
+        "Song.flac: genre: empty; other changes of the file stay",
+        "  note: mood changed since and stays; --force puts back what stood there before",
+    ]
+    assert read_fields(song) == {"mood": ("Mine",)}
     result = stembridge("tag", "--undo", song)
     assert result.code == 2
     assert "--force" in result.err

@@ -1,0 +1,79 @@
+"""Sizes that a WAV has wrong: its writer wrote to a pipe, or left out the byte that makes a chunk even.
+
+ffmpeg and others write 0xFFFFFFFF for the sizes they do not know yet; the samples then go on to the end of the file.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_UNKNOWN: Final = 0xFFFFFFFF
+_HEAD: Final = 12
+_MAX_CHUNKS: Final = 10_000
+
+
+class UnfinishedError(ValueError):
+    """The file ends before it should."""
+
+
+def mend_sizes(file: BinaryIO) -> None:
+    """Give the chunks of a WAV the sizes they have, so that something can stand behind them; no sample is touched.
+
+    Any other file is left as it is.
+
+    Raises:
+        UnfinishedError: a chunk ends behind the file, or the samples have no length yet.
+    """
+    file.seek(0)
+    head = file.read(_HEAD)
+    size = file.seek(0, os.SEEK_END)
+    if len(head) < _HEAD or head[:4] != b"RIFF" or head[8:] != b"WAVE" or size > _UNKNOWN:
+        return
+    said = int.from_bytes(head[4:8], "little")
+    is_said = 0 < said <= size - 8
+    end = 8 + said if is_said else size
+    stop = _HEAD
+    for name, place, length in _chunks(file, end):
+        length = _true_length(name, place, length, size, is_said=is_said)
+        _put_size(file, place + 4, length)
+        stop = place + 8 + length + length % 2
+    if stop > size:
+        file.seek(0, os.SEEK_END)
+        file.write(b"\0")
+    _put_size(file, 4, max(stop, end) - 8)
+
+
+def _true_length(name: bytes, place: int, length: int, size: int, *, is_said: bool) -> int:
+    there = size - place - 8
+    if name == b"data" and length == _UNKNOWN:
+        return there
+    if length > there:
+        raise UnfinishedError("it ends in the middle of its audio: it is cut short, or still being recorded")
+    if name == b"data" and not length and there and not is_said:
+        raise UnfinishedError("it does not say how long its audio is: it was not finished, or is still being recorded")
+    return length
+
+
+def _chunks(file: BinaryIO, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Give name, place and length of each chunk; what is no chunk ends them."""
+    place = _HEAD
+    for _ in range(_MAX_CHUNKS):
+        file.seek(place)
+        head = file.read(8)
+        if place + 8 > end or len(head) < 8 or not all(0x20 <= byte < 0x7F for byte in head[:4]):
+            return
+        name, length = struct.unpack("<4sI", head)
+        yield name, place, length
+        place += 8 + length + length % 2
+
+
+def _put_size(file: BinaryIO, place: int, size: int) -> None:
+    file.seek(place)
+    if file.read(4) != size.to_bytes(4, "little"):
+        file.seek(place)
+        file.write(size.to_bytes(4, "little"))
