@@ -142,7 +142,7 @@ class Session:
         """Read what a file is: format, length and content hash. Blocks for as long as reading the file takes.
 
         Raises:
-            SourceError: it is not an audio file that can be separated.
+            SourceError: it is not an audio file.
         """
         from plugin_core.operations.inspect import inspect
 
@@ -152,7 +152,7 @@ class Session:
         """Do what ``inspect`` does beside the event loop; reading ends soon after its task is cancelled.
 
         Raises:
-            SourceError: it is not an audio file that can be separated.
+            SourceError: it is not an audio file.
         """
         from plugin_core.operations.inspect import inspect
         from plugin_core.stems.stopping import run_stoppable
@@ -166,10 +166,12 @@ class Session:
             StembridgeError: the operation cannot be done to this source.
             PluginError: the provider raised something it may not.
         """
+        from plugin_core.audio.probe import check_separable
         from plugin_core.operations.planning import check_plan
 
         if isinstance(operation, Tagging):
             return await self._plan_tagging(source, operation)
+        check_separable(source.path, source)
         separator = self.separator(operation.provider)
         self.offered.links.check(separator)
         with blame(operation.provider):

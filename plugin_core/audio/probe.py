@@ -15,7 +15,7 @@ from plugin_core.audio.ffprobe import probe_with_ffprobe
 from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.source_file import open_file, read_at
 from plugin_core.errors import SourceError
-from plugin_core.model import show_path
+from plugin_core.model import Source, show_path
 
 MIN_SECONDS: Final = 0.01
 MAX_CHANNELS: Final = 8
@@ -35,15 +35,26 @@ def probe(path: Path, *, which: Which = shutil.which) -> AudioInfo:
         which: finds ffprobe.
 
     Raises:
-        SourceError: the file cannot be read, is not audio, is cut short, or lies outside 10 ms, 8 channels, 8 to
-            192 kHz.
+        SourceError: the file cannot be read, is not audio, is cut short, or cannot be separated.
+        TransientError: the disk or share does not answer.
+    """
+    info = identify(path, which=which)
+    check_separable(path, info)
+    return info
+
+
+def identify(path: Path, *, which: Which = shutil.which) -> AudioInfo:
+    """Do what ``probe`` does for any audio file: labels suit many that cannot be separated, such as DSF.
+
+    Raises:
+        SourceError: the file cannot be read, is not audio, or is cut short.
         TransientError: the disk or share does not answer.
     """
     with open_file(path) as descriptor:
         info = _probe_sndfile(path, descriptor)
     if info is None:
         info = _probe_ffmpeg(path, which)
-    _check_limits(path, info)
+    _check_sound(path, info)
     return info
 
 
@@ -105,10 +116,20 @@ def _probe_ffmpeg(path: Path, which: Which) -> AudioInfo:
     return msgspec.structs.replace(info, duration=measure_duration(ffmpeg, path) or info.duration)
 
 
-def _check_limits(path: Path, info: AudioInfo) -> None:
-    shown = show_path(path)
+def _check_sound(path: Path, info: AudioInfo) -> None:
     if info.channels < 1:
-        raise SourceError(f"{shown} has no audio channels")
+        raise SourceError(f"{show_path(path)} has no audio channels")
+    if info.duration <= 0:
+        raise SourceError(f"{show_path(path)} holds no samples")
+
+
+def check_separable(path: Path, info: AudioInfo | Source) -> None:
+    """Make sure that a file can be separated: at least 10 ms, at most 8 channels, 8 to 192 kHz.
+
+    Raises:
+        SourceError: it cannot.
+    """
+    shown = show_path(path)
     if info.channels > MAX_CHANNELS:
         raise SourceError(f"{shown} has {info.channels} channels; at most {MAX_CHANNELS} can be separated")
     if info.sample_rate not in SAMPLE_RATES:
@@ -116,8 +137,6 @@ def _check_limits(path: Path, info: AudioInfo) -> None:
             f"{shown} has a sample rate of {info.sample_rate} Hz; 8 to 192 kHz can be separated",
             remedy="convert it first",
         )
-    if info.duration <= 0:
-        raise SourceError(f"{shown} holds no samples")
     if info.duration < MIN_SECONDS:
         raise SourceError(f"{shown} is too short to separate ({info.duration * 1000:.2g} ms, at least 10 are needed)")
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from plugin_core.audio.probe import probe
+from plugin_core.audio.probe import identify
 from plugin_core.audio.source_file import explain_os_error, open_file
 from plugin_core.errors import SourceError
 from plugin_core.model import Source, show_path
@@ -21,12 +21,12 @@ def inspect(path: Path, *, check: Callable[[], None] = lambda: None) -> Source:
         check: called for each MiB read; raise there to stop.
 
     Raises:
-        SourceError: it is missing, no plain file, not audio, outside the limits, or changes while it is read.
+        SourceError: it is missing, no plain file, not audio, or changes while it is read.
         TransientError: the disk or share does not answer.
     """
     path = _absolute(path)
     before = stat_source(path)
-    info = probe(path)
+    info = identify(path)
     content = hash_source(path, check, before.st_size).sha256
     if _identity(stat_source(path)) != _identity(before):
         raise SourceError(f"{show_path(path)} is being written", remedy="try again when it is complete")
@@ -86,7 +86,7 @@ def require_same_song(
         require_unchanged(source, is_retagged, check=check)
     except SourceError:
         shape = ("duration", "frames", "channels", "sample_rate", "encoding")
-        found = probe(source.path)
+        found = identify(source.path)
         if any(getattr(found, name) != getattr(source, name) for name in shape):
             raise
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from plugin_core.audio.probe import probe
+from plugin_core.audio.probe import identify
 from plugin_core.errors import SourceError, StembridgeError, UsageError
 from plugin_core.model import Job, Source, Written, show_path
 from plugin_core.stems.fingerprint import hash_file
@@ -113,7 +113,7 @@ def _changes_of(store: JobStore, file: Path, found: Fields) -> list[Change]:
     changes = list(_real([*filter(None, [named]), *store.written_at(file)]))
     if named is not None and named.written is not None and named.written.path != file:
         changes += _real(store.written_at(named.written.path))
-    shape = _shape(probe(file)) if changes else ()
+    shape = _shape(identify(file)) if changes else ()
     # Another song can have come to the place.
     mine = {job.id: (job, written) for job, written in changes if _shape(job.source) == shape}
     return sorted(mine.values(), key=lambda change: (change[0].updated, change[0].id), reverse=True)

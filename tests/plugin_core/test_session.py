@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from plugin_core import Job, JobState, Separation, Session, Settings, hookimpl
-from plugin_core.errors import PluginError, UsageError
+from plugin_core.errors import PluginError, SourceError, UsageError
 from plugin_core.model import Plan
 from plugin_core.operations import inspect
 from plugin_core.plugins import Plugins
@@ -22,6 +22,7 @@ from plugin_core.stems import publication
 from plugin_core.stems.fingerprint import Record
 from tests.audio_files import write_song
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, load_fakes
+from tests.plugin_core.tags.tagged_files import make_audio, need
 
 
 class Listener:
@@ -114,6 +115,19 @@ def test_wrong_wish_is_refused_before_anything_is_submitted(
     fake.plan = lenient  # type: ignore[method-assign]
     with Session(Settings(home), plugins) as session, pytest.raises(UsageError, match=expected):
         separate(session, song, **wish)
+
+
+def test_a_file_beyond_what_can_be_separated_is_looked_at_all_the_same(
+    home: Path, plugins: Plugins, tmp_path: Path
+) -> None:
+    """Labels need no samples: DSF has a million bits a second and tags like any other."""
+    need("ffprobe")
+    song = make_audio(tmp_path / "Song.dsf")
+    with Session(Settings(home, environ={}), plugins) as session:
+        source = session.inspect(song)
+        assert source.sample_rate > 192_000
+        with pytest.raises(SourceError, match="8 to 192 kHz can be separated"):
+            asyncio.run(session.plan(source, Separation(provider="fake")))
 
 
 def test_provider_that_breaks_its_promise_is_named(

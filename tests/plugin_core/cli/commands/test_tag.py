@@ -19,6 +19,7 @@ from plugin_core.tags.write import write_tags
 from tests.plugin_core.cli.conftest import Result
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, write_song
 from tests.plugin_core.tagger_fakes import FakeTagger, TaggerPlugin, load_taggers
+from tests.plugin_core.tags.tagged_files import make_audio, need
 
 Run = Callable[..., Result]
 LEFT = "left alone: language (Other says nothing); scene (Aerial Footage is only 0.20 probable, below 0.5); "
@@ -54,6 +55,14 @@ def test_people_are_told_what_was_written_and_why_the_rest_was_not(stembridge: R
     assert lines[0] == "1 track with ears, about 2 credits"
     assert "Song.flac: mood: Calm; genre: Rock" in lines
     assert f"  note: {LEFT}vocal, bgm, intensity (nothing found)" in lines
+    assert read_fields(song) == {"mood": ("Calm",), "genre": ("Rock",)}
+
+
+def test_a_song_that_only_labels_suit_is_labelled(stembridge: Run, tmp_path: Path) -> None:
+    need("ffprobe")
+    song = make_audio(tmp_path / "Song.dsf")
+    result = stembridge("tag", song)
+    assert (result.code, result.err) == (0, "")
     assert read_fields(song) == {"mood": ("Calm",), "genre": ("Rock",)}
 
 
