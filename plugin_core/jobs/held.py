@@ -13,6 +13,7 @@ from plugin_core.jobs.policy import Policy
 from plugin_core.jobs.store import JobStore
 from plugin_core.jobs.work import Work
 from plugin_core.model import Job, JobState, Problem, Progress
+from plugin_core.transfer.redaction import redact
 
 _log = logging.getLogger(__name__)
 
@@ -109,5 +110,9 @@ def tell(changed: Changed, after: Job, before: Job | None) -> None:
 def problem_of(error: StembridgeError) -> Problem:
     """Return an error as a job keeps it."""
     return Problem(
-        kind=type(error).__name__, message=error.message, remedy=error.remedy, exit_code=int(error.exit_code)
+        kind=type(error).__name__,
+        # Services repeat what they were sent.
+        message=redact(error.message),
+        remedy=redact(error.remedy),
+        exit_code=int(error.exit_code),
     )

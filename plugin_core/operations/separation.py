@@ -121,8 +121,7 @@ class SeparationWork:
             if not are_unmodified(twin.stems, stopper):
                 return None
             tags = read_fields(job.source.path, template)
-            model = wish.model or "default"
-            paths = render_paths(twin.stems, job.source.path, template, wish.provider, model, tags)
+            paths = render_paths(twin.stems, job.source.path, template, wish.provider, wish.model or "default", tags)
             layout = layout_of(self._staging(job), template.depth, paths)
             if layout.stands_at(destination_of(job), [stem.path for stem in twin.stems]):
                 return twin.stems
@@ -235,21 +234,22 @@ class SeparationWork:
 
     async def discard(self, job: Job) -> None:
         """Remove staging and whatever the job left at the provider; an earlier result set aside is put back first."""
-        try:
-            await asyncio.to_thread(self._discard, job)
-        finally:
-            try:
-                await self._links.unstage(self._separator, job)
-            finally:
-                await self._separator.release(self._order_with_bucket(job, ""))
+        from plugin_core.stems.publication import restore_aside
 
-    def _discard(self, job: Job) -> None:
+        # The last one named is done first, each whatever those before it raised.
+        async with contextlib.AsyncExitStack() as steps:
+            steps.push_async_callback(asyncio.to_thread, self._remove_folders, job)
+            # Before staging goes, which holds what the provider noted of the job.
+            steps.push_async_callback(lambda: self._separator.release(self._order_with_bucket(job, "")))
+            steps.push_async_callback(self._links.unstage, self._separator, job)
+            steps.push_async_callback(asyncio.to_thread, restore_aside, self._staging(job), destination_of(job))
+
+    def _remove_folders(self, job: Job) -> None:
         from plugin_core.stems.layout import read_layout
-        from plugin_core.stems.publication import hidden_folders, restore_aside
+        from plugin_core.stems.publication import hidden_folders
         from plugin_core.stems.staging import hidden_neighbour
 
         staging, destination = self._staging(job), destination_of(job)
-        restore_aside(staging, destination)
         layout = read_layout(staging, job.staged)
         folders = {staging, hidden_neighbour(staging, destination)}
         if layout is not None:
@@ -333,8 +333,8 @@ def _wish(job: Job) -> Separation:
 def _amounts(job: Job, fetched: int, *, is_remote: bool) -> list[Amount]:
     """Return the files that exist at once when the last stem is written, at most.
 
-    Every part is there, in the format of the stems or, where that is lossy, in what they are made from; beside them
-    the stems that are wanted. A service is sent the source, and may answer a mono or low-rate one in CD quality.
+    Every part, in the stems' format or, where that is lossy, in what they are made from; beside them the stems that are
+    wanted. A service is sent the source, and may answer a mono or low-rate one in CD quality.
     """
     from plugin_core.audio.formats import resolve_format
     from plugin_core.stems.space import CD_RATE, Amount

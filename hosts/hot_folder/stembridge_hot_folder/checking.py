@@ -5,10 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from plugin_core.errors import TransientError
 from plugin_core.model import Operation, Plan, Separation, Source, Tagging, show_path
+from stembridge_hot_folder.pausing import Gate
 
 _USUAL_PARTS = 4
+
+
+class Trouble(NamedTuple):
+    """Why nothing can be placed."""
+
+    reason: str
+    gate: Gate | None
+    """Whose songs all wait; None where it is this song's alone."""
 
 
 def why_not_readable(path: bytes) -> str:
@@ -16,20 +27,36 @@ def why_not_readable(path: bytes) -> str:
     return "" if os.access(path, os.R_OK) else "it may not be read; check its permissions"
 
 
-def why_not_writable(path: bytes, operations: Sequence[Operation]) -> str:
-    """Return which folder results cannot be written to; empty when all can."""
+def find_no_access(path: bytes, operations: Sequence[Operation], root: bytes, recipe: str) -> Trouble | None:
+    """Return which folder results cannot be written to; asked before a song is read.
+
+    Args:
+        path: the song.
+        operations: what is to be done to it.
+        root: its hot folder.
+        recipe: the key of the operations.
+
+    Raises:
+        TransientError: the disk or share does not answer.
+    """
     parent = Path(os.fsdecode(path)).parent
     for operation in operations:
         if isinstance(operation, Tagging) and not operation.write:
             continue
         place = operation.to if isinstance(operation, Separation) and operation.to is not None else parent
         if not os.access(place, os.W_OK | os.X_OK):
-            return f"nothing can be written in {show_path(place)}"
-    return ""
+            is_shared = place != parent or _is_read_only(place)
+            gate = _gate_of(place, parent, root, recipe) if is_shared else None
+            return Trouble(f"nothing can be written in {show_path(place)}", gate)
+    return None
 
 
-def why_no_room(source: Source, plans: Sequence[Plan]) -> str:
-    """Return how much room is missing for the results; empty when there is enough."""
+def find_no_room(source: Source, plans: Sequence[Plan], root: bytes, recipe: str) -> Trouble | None:
+    """Return how much room is missing for the results.
+
+    Raises:
+        TransientError: the disk or share does not answer.
+    """
     from plugin_core.audio.formats import resolve_format
     from plugin_core.stems.space import Amount, estimate_bytes, free_bytes
 
@@ -46,5 +73,29 @@ def why_no_room(source: Source, plans: Sequence[Plan]) -> str:
         )
         free = free_bytes(place)
         if free < needed:
-            return f"{show_path(place)} has {free // 2**20} MiB free and the stems may take {-(-needed // 2**20)} MiB"
-    return ""
+            gate = _gate_of(place, source.path.parent, root, recipe)
+            missing = f"{free // 2**20} MiB free and the stems may take {-(-needed // 2**20)} MiB"
+            return Trouble(f"{show_path(place)} has {missing}", gate)
+    return None
+
+
+def _gate_of(place: Path, parent: Path, root: bytes, recipe: str) -> Gate | None:
+    """Return whose songs wait for a disk: all of the folder on it, or of a recipe that places elsewhere."""
+    if place != parent:
+        return recipe
+    try:
+        is_same = os.stat(place).st_dev == os.stat(root).st_dev  # noqa: PTH116 - one of them bytes
+    except OSError as error:
+        raise TransientError(f"the disk or share does not answer: {error.strerror}") from error
+    # Another disk may be mounted below the folder; the others are none the worse for it.
+    return root if is_same else None
+
+
+def _is_read_only(place: Path) -> bool:
+    if not hasattr(os, "statvfs"):
+        return False
+    try:
+        return bool(os.statvfs(place).f_flag & os.ST_RDONLY)
+    except OSError:
+        # Away by now: that is told when it is looked at.
+        return False

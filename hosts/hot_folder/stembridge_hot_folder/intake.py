@@ -10,20 +10,22 @@ from typing import Final
 
 import msgspec
 
-from plugin_core.errors import UsageError
 from stembridge_hot_folder.folders import HotFolder
 from stembridge_hot_folder.identity import Identity
-from stembridge_hot_folder.locking import LOCK_NAME, FolderLock
 from stembridge_hot_folder.recipes import CONFIG_NAME
+from stembridge_hot_folder.root import Presence, Root
 from stembridge_hot_folder.scan import Gone, Passed, Rules, Sight, Song, Unreadable, look, scan
 from stembridge_hot_folder.settler import Settler
-from stembridge_hot_folder.shop import Shop, reopen
+from stembridge_hot_folder.shop import Shop
 from stembridge_hot_folder.structure import is_whole
 from stembridge_hot_folder.waking import Waker
 
 _BATCH: Final = 500
 _MOST_SETTLING: Final = 20_000
 """Files watched at once until they are complete, and queued; the rest has its turn when there is room."""
+_STORM: Final = 1000
+"""Events between two looks after which everything is looked through."""
+_AFTER_STORM: Final = 0.5
 _MOST_TOLD: Final = 10_000
 _RETRY_ROOT: Final = 5.0
 _BREATH: Final = 0.01
@@ -45,16 +47,16 @@ class Intake:
         self._tools = shop.tools
         self._clock = shop.tools.clock
         self._listens = listens
-        self._lock = FolderLock(folder.path, is_share=folder.is_share)
+        self._root = Root(folder, self._tools.reporter)
+        self._gaps = self._tools.awake.count()
         self.settler = Settler(folder.patience, is_whole, self._tools.reporter.warn)
         self.has_scanned = False
         self._rules: Rules = folder.rules()
         self._waker: Waker | None = None
         self._wake = asyncio.Event()
         self._next_scan = 0.0
-        self._root: tuple[int, int] | None = None
-        self._is_away = False
         self._has_more = False
+        self._again: set[bytes] = set()
         self._told: dict[bytes, str] = {}
         self._deaf = ""
 
@@ -62,7 +64,8 @@ class Intake:
     def is_settled(self) -> bool:
         """Whether nothing is on its way that can be waited for: ``--once`` ends."""
         pending = [path for path in self.settler if not self.settler.is_given_time(path, self._clock())]
-        return self.has_scanned and not pending and not self._has_more
+        is_looking = bool(self._again) and not self._root.is_away
+        return self.has_scanned and not pending and not is_looking and not self._has_more
 
     def open(self) -> None:
         """Take the folder and what an earlier run had begun.
@@ -70,23 +73,27 @@ class Intake:
         Raises:
             UsageError: another stembridge has it.
         """
-        if not self._lock.acquire():
-            self._tools.reporter.warn(self.folder.path, "cannot be written, so that nothing shows that it is watched")
-        self._root = self._read_root()
+        self._root.open()
+        self._tools.suspects.update((look.path, look) for look in self._tools.ledger.looks(self.folder.path))
         self._listen()
-        reopen(self._tools, self.folder)
+        self._shop.reopen([self.folder])
 
     def close(self) -> None:
         """Give the folder back."""
         if self._waker is not None:
             self._waker.stop()
-        self._lock.release()
+        self._root.close()
 
     def nudge(self) -> None:
         """Look at the ledger and the queue again: another process wrote, or there is room."""
         if self._has_more and len(self.settler) + len(self._tools.queue) < _MOST_SETTLING // 2:
             self._next_scan = 0.0
             self._wake.set()
+
+    def look_again(self, path: bytes) -> None:
+        """Look at a path soon: what was there is done with."""
+        self._again.add(path)
+        self._wake.set()
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -96,24 +103,31 @@ class Intake:
             await self._wait()
 
     async def _step(self) -> None:
+        self._root.beat()
         if not self._is_root_there():
             self._next_scan = self._clock() + min(self.folder.rescan, _RETRY_ROOT)
             return
-        self._lock.beat()
+        self._notice_gap()
         paths, is_lost = self._waker.take() if self._waker is not None else ([], False)
-        if is_lost or self._clock() >= self._next_scan:
+        again = set(self._again)
+        paths = [*paths, *again]
+        if is_lost or len(paths) >= _STORM:
+            # The system may have lost some as well, without a word.
+            self._next_scan = min(self._next_scan, self._clock() + _AFTER_STORM)
+        if self._clock() >= self._next_scan:
             await self._scan()
         elif paths:
             await self._look(paths)
         due = self.settler.due(self._clock())
         for start in range(0, len(due), _BATCH):
             await self._look(due[start : start + _BATCH])
+        self._again -= again
         # Only now, so that of many files found complete together the oldest is taken first.
         self._shop.fill()
 
     async def _wait(self) -> None:
         dues = [self._next_scan]
-        if not self._is_away and (due := self.settler.next_due()) is not None:
+        if not self._root.is_away and (due := self.settler.next_due()) is not None:
             dues.append(due)
         seconds = min(dues) - self._clock()
         if seconds > 0:
@@ -129,16 +143,16 @@ class Intake:
         """Look through everything, in parts, so that neither memory nor the loop is filled by a large folder."""
         self._next_scan = self._clock() + self.folder.rescan
         self._has_more = False
-        self._tools.recipes[self.folder.path].refresh()
+        if self._tools.recipes[self.folder.path].refresh():
+            self._tools.queue.sort_anew()
         self._rules = self.folder.rules()
         if self._waker is not None and not self._waker.is_alive:
             self._listen()
         try:
-            sights = iter(scan(self.folder.path, self._rules))
-            while batch := await asyncio.to_thread(_take, sights):
-                self._handle(batch)
+            await self._handle_all(iter(scan(self.folder.path, self._rules)))
         except OSError as error:
-            self._lose_root(error.strerror or str(error))
+            self._root.lose(error.strerror or str(error))
+            self._next_scan = self._clock() + min(self.folder.rescan, _RETRY_ROOT)
             return
         self.has_scanned = True
         await self._look(self._shop.paths_of(self.folder))
@@ -147,14 +161,20 @@ class Intake:
         config = os.path.join(self.folder.path, os.fsencode(CONFIG_NAME))
         wanted = list(paths)
         if config in wanted and self._tools.recipes[self.folder.path].refresh():
+            self._tools.queue.sort_anew()
             self._tools.reporter.say(f"{self.folder.shown}: {CONFIG_NAME} was edited and is read anew")
-        sights = iter(look(wanted, self._rules, self.folder.path))
-        while batch := await asyncio.to_thread(_take, sights):
-            self._handle(batch)
+        await self._handle_all(iter(look(wanted, self._rules, self.folder.path)))
 
-    def _handle(self, sights: Iterable[Sight]) -> None:
-        # One moment for all that were seen together, so that they are complete together.
+    async def _handle_all(self, sights: Iterator[Sight]) -> None:
+        # One moment for all that are seen together, so that they are complete together; before they are seen, so that
+        # whatever holds us up afterwards does not count as time in which nothing changed.
         now = self._clock()
+        while batch := await asyncio.to_thread(_take, sights):
+            self._notice_gap()
+            self._handle(batch, now)
+            now = self._clock()
+
+    def _handle(self, sights: Iterable[Sight], now: float) -> None:
         for sight in sights:
             match sight:
                 case Song(path, identity):
@@ -172,17 +192,13 @@ class Intake:
     def _see(self, path: bytes, identity: Identity, now: float) -> None:
         if self._shop.see(path, identity):
             return
-        row = self._tools.ledger.get(path)
-        if row is not None and row.identity == identity:
-            if not row.state.is_open:
-                self.settler.forget(path)
-                return
-            if row.jobs:
-                # It was complete when its jobs were made.
-                self.settler.forget(path)
+        if self._tools.ledger.is_finished(path, identity):
+            self.settler.forget(path)
+            return
+        if path not in self.settler:
+            if self._is_begun(path, identity):
                 self._shop.offer(self.folder, path, identity)
                 return
-        if path not in self.settler:
             if len(self.settler) + len(self._tools.queue) >= _MOST_SETTLING:
                 self._has_more = True
                 return
@@ -191,6 +207,19 @@ class Intake:
             self._tools.reporter.tell("settling", path)
         if self.settler.observe(path, identity, now):
             self._shop.offer(self.folder, path, identity)
+
+    def _is_begun(self, path: bytes, identity: Identity) -> bool:
+        """Tell whether a version has jobs: it was complete when they were made."""
+        row = self._tools.ledger.get(path)
+        return row is not None and row.identity == identity and row.state.is_open and bool(row.jobs)
+
+    def _notice_gap(self) -> None:
+        """Begin to wait anew for every file when nothing was observed for a while, and look through everything."""
+        gaps = self._tools.awake.count()
+        if gaps != self._gaps:
+            self._gaps = gaps
+            self.settler.start_anew(self._clock())
+            self._next_scan = 0.0
 
     def _tell_once(self, path: bytes, reason: str) -> None:
         if self._told.get(path) == reason:
@@ -203,51 +232,11 @@ class Intake:
     # The folder itself
 
     def _is_root_there(self) -> bool:
-        """Tell whether the folder is there; one that was replaced is watched anew, another disk is waited out."""
-        try:
-            now = self._read_root(strict=True)
-        except OSError as error:
-            self._lose_root(error.strerror or str(error))
-            return False
-        if now != self._root and self._root is not None:
-            if now is not None and now[0] != self._root[0] and not self._has_mark():
-                self._lose_root("another disk, or none, is mounted there")
-                return False
-            self._find_root_again(now)
-        elif self._is_away:
-            self._find_root_again(now)
-        return True
-
-    def _lose_root(self, why: str) -> None:
-        if not self._is_away:
-            self._is_away = True
-            self._tools.reporter.warn(self.folder.path, f"cannot be reached ({why}); it is waited for")
-        self._next_scan = self._clock() + min(self.folder.rescan, _RETRY_ROOT)
-
-    def _find_root_again(self, now: tuple[int, int] | None) -> None:
-        self._is_away = False
-        self._root = now
-        self._next_scan = 0.0
-        self._lock.release()
-        try:
-            self._lock.acquire()
-        except UsageError as error:
-            self._lose_root(str(error))
-            return
-        self._listen()
-        self._tools.reporter.say(f"{self.folder.shown}: there again, watching it anew")
-
-    def _has_mark(self) -> bool:
-        return os.path.lexists(os.path.join(self.folder.path, LOCK_NAME))
-
-    def _read_root(self, *, strict: bool = False) -> tuple[int, int] | None:
-        try:
-            status = os.stat(self.folder.path)  # noqa: PTH116 - bytes
-        except OSError:
-            if strict:
-                raise
-            return None
-        return status.st_dev, status.st_ino
+        presence = self._root.find()
+        if presence is Presence.AGAIN:
+            self._next_scan = 0.0
+            self._listen()
+        return presence is not Presence.AWAY
 
     def _listen(self) -> None:
         if not self._listens:

@@ -17,39 +17,21 @@ from typing import Final, Self
 
 import msgspec
 
-from plugin_core.errors import StoreError
-from plugin_core.model import show_path
 from stembridge_hot_folder.identity import Identity
+from stembridge_hot_folder.ledger_file import LedgerFile
 
 LEDGER_NAME: Final = "hot_folder.sqlite3"
-_VERSION: Final = 1
-_SCHEMA: Final = (
-    """CREATE TABLE songs (
-        path BLOB NOT NULL PRIMARY KEY,
-        root BLOB NOT NULL,
-        identity TEXT NOT NULL,
-        state TEXT NOT NULL,
-        content TEXT NOT NULL DEFAULT '',
-        recipe TEXT NOT NULL DEFAULT '',
-        reason TEXT NOT NULL DEFAULT '',
-        jobs TEXT NOT NULL DEFAULT '',
-        tries INTEGER NOT NULL DEFAULT 0,
-        place BLOB,
-        updated REAL NOT NULL
-    ) WITHOUT ROWID""",
-    "CREATE INDEX songs_by_content ON songs (content) WHERE content != ''",
-    "CREATE INDEX songs_by_state ON songs (state, updated)",
-    "CREATE TABLE outputs (path BLOB NOT NULL PRIMARY KEY) WITHOUT ROWID",
-)
+MOST_KNOWN: Final = 100_000
+"""Finished versions that are remembered in memory; of others the file is asked."""
 
 
 class SongState(StrEnum):
     """What the hot folder made of one version of a file."""
 
-    LOOKING = "looking"
-    """Being read; a crash in the middle is counted."""
     WORKING = "working"
     """Its jobs are in the store."""
+    WAITING = "waiting"
+    """The same, but a job failed for a reason that passes: it goes on by itself."""
     MOVING = "moving"
     """Done, and on its way to the folder of finished songs: only the move is ever tried again."""
     DONE = "done"
@@ -62,7 +44,12 @@ class SongState(StrEnum):
     @property
     def is_open(self) -> bool:
         """Whether there is something left to do for this version."""
-        return self in (SongState.LOOKING, SongState.WORKING, SongState.MOVING, SongState.RETRY)
+        return self in OPEN
+
+
+OPEN: Final = frozenset({SongState.WORKING, SongState.WAITING, SongState.MOVING, SongState.RETRY})
+TROUBLED: Final = frozenset({SongState.FAILED, SongState.UNCONFIRMED})
+"""With an error file beside the song; forgotten once the song is gone."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,11 +66,19 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     """Why it failed or was passed over, in words for people."""
     jobs: tuple[str, ...] = ()
-    tries: int = 0
-    """Looks at this version that never came to an end."""
     place: bytes = b""
     """Where the song went."""
     updated: float = 0.0
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """A file whose reading was begun and is not known to have ended."""
+
+    path: bytes
+    root: bytes
+    identity: Identity
+    deaths: int = 0
+    """Processes that ended while they read this version and nothing else."""
 
 
 class Ledger:
@@ -94,21 +89,13 @@ class Ledger:
         clock: seconds since the epoch, only for people to read.
 
     Raises:
-        StoreError: it cannot be opened, or is of a newer version.
+        StoreError: it cannot be opened, or is of a newer version; any method, when it cannot be used any more.
     """
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._connection = sqlite3.connect(path, timeout=30.0, isolation_level=None, check_same_thread=False)
-            self._connection.row_factory = sqlite3.Row
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._prepare(path)
-        except sqlite3.Error as error:
-            where = show_path(path)
-            raise StoreError(f"{where} cannot be used: {error}", remedy="check the disk and its permissions") from error
+        self._file = LedgerFile(path)
+        self._finished: dict[bytes, Identity] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -120,92 +107,130 @@ class Ledger:
 
     def close(self) -> None:
         """Close the file."""
-        self._connection.close()
+        self._file.close()
+
+    # Songs
 
     def get(self, path: bytes) -> Row | None:
         """Return what is known of a path."""
-        row = self._connection.execute("SELECT * FROM songs WHERE path = ?", (path,)).fetchone()
-        return None if row is None else _read(row)
+        found = self._file.read("SELECT * FROM songs WHERE path = ?", (path,))
+        return _read(found[0]) if found else None
+
+    def is_finished(self, path: bytes, identity: Identity) -> bool:
+        """Tell whether nothing is left to do for a version; what was told once costs no more than a look in memory."""
+        if self._finished.get(path) == identity:
+            return True
+        row = self.get(path)
+        if row is None or row.identity != identity or row.state.is_open:
+            return False
+        if len(self._finished) < MOST_KNOWN:
+            self._finished[path] = identity
+        return True
 
     def put(self, row: Row) -> Row:
-        """Write a row, in place of an earlier one of its path."""
+        """Write a row, in place of an earlier one of its path; durable when this returns."""
         row = msgspec.structs.replace(row, updated=self._clock())
         values = (
             *(row.path, row.root, str(row.identity), row.state.value, row.content, row.recipe, row.reason),
-            *(" ".join(row.jobs), row.tries, row.place, row.updated),
+            *(" ".join(row.jobs), row.place, row.updated),
         )
-        self._connection.execute(f"INSERT OR REPLACE INTO songs VALUES ({', '.join('?' * len(values))})", values)  # noqa: S608 - marks
+        self._finished.pop(row.path, None)
+        marks = ", ".join("?" * len(values))
+        self._file.write(f"INSERT OR REPLACE INTO songs VALUES ({marks})", values)  # noqa: S608 - marks
         return row
 
     def forget(self, path: bytes) -> None:
         """Forget a path: whatever comes there next is new."""
-        self._connection.execute("DELETE FROM songs WHERE path = ?", (path,))
+        self._finished.pop(path, None)
+        self._file.write("DELETE FROM songs WHERE path = ?", (path,))
 
     def with_content(self, content: str) -> builtins.list[Row]:
         """Return every row of a file with this SHA-256."""
-        found = self._connection.execute("SELECT * FROM songs WHERE content = ? AND content != ''", (content,))
+        found = self._file.read("SELECT * FROM songs WHERE content = ? AND content != ''", (content,))
         return [_read(row) for row in found]
 
     def list(self, states: Iterable[SongState], *, root: bytes | None = None, limit: int = -1) -> Iterator[Row]:
         """Yield the rows in some states, newest first."""
-        wanted = [state.value for state in states]
-        query = f"SELECT * FROM songs WHERE state IN ({', '.join('?' * len(wanted))})"  # noqa: S608 - marks
-        values: builtins.list[object] = [*wanted]
-        if root is not None:
-            query += " AND root = ?"
-            values.append(root)
-        for row in self._connection.execute(f"{query} ORDER BY updated DESC LIMIT ?", (*values, limit)).fetchall():
+        where, values = _where(states, root)
+        for row in self._file.read(f"SELECT * FROM songs{where} ORDER BY updated DESC LIMIT ?", (*values, limit)):  # noqa: S608 - marks
             yield _read(row)
+
+    def paths(self, states: Iterable[SongState], root: bytes) -> builtins.list[bytes]:
+        """Return the paths of the rows in some states."""
+        where, values = _where(states, root)
+        return [bytes(row["path"]) for row in self._file.read(f"SELECT path FROM songs{where}", values)]  # noqa: S608 - marks
 
     def counts(self, root: bytes | None = None) -> dict[SongState, int]:
         """Return how many rows are in each state."""
-        where, values = ("", ()) if root is None else (" WHERE root = ?", (root,))
-        found = dict(
-            self._connection.execute(f"SELECT state, count(*) FROM songs{where} GROUP BY state", values).fetchall()  # noqa: S608 - constants
-        )
+        where, values = _where(SongState, root)
+        rows = self._file.read(f"SELECT state, count(*) FROM songs{where} GROUP BY state", values)  # noqa: S608 - marks
+        found = {row[0]: row[1] for row in rows}
         return {state: found.get(state.value, 0) for state in SongState}
 
     def roots(self) -> builtins.list[bytes]:
         """Return every folder that was ever watched."""
-        return [bytes(row[0]) for row in self._connection.execute("SELECT DISTINCT root FROM songs ORDER BY root")]
+        return [bytes(row["root"]) for row in self._file.read("SELECT DISTINCT root FROM songs ORDER BY root")]
 
     def token(self) -> int:
         """Return a number that differs once another process wrote; cheap."""
-        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+        return int(self._file.read("PRAGMA data_version")[0][0])
+
+    def refresh(self) -> None:
+        """Forget what is remembered in memory: another process wrote."""
+        self._finished.clear()
+
+    # Results
 
     def add_outputs(self, paths: Iterable[bytes]) -> None:
         """Remember files that stembridge made where a scan may come upon them."""
-        self._connection.executemany("INSERT OR IGNORE INTO outputs VALUES (?)", [(path,) for path in paths])
+        for path in paths:
+            self._file.write("INSERT OR IGNORE INTO outputs VALUES (?)", (path,))
 
     def is_output(self, path: bytes) -> bool:
         """Tell whether stembridge made the file at a path."""
-        return self._connection.execute("SELECT 1 FROM outputs WHERE path = ?", (path,)).fetchone() is not None
+        return bool(self._file.read("SELECT 1 FROM outputs WHERE path = ?", (path,)))
 
-    def _prepare(self, path: Path) -> None:
-        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > _VERSION:
-            raise StoreError(f"{show_path(path)} was written by a newer stembridge", remedy="upgrade stembridge")
-        if version == _VERSION:
-            return
-        self._connection.execute("BEGIN IMMEDIATE")
-        if self._connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-            for statement in _SCHEMA:
-                self._connection.execute(statement)
-            self._connection.execute(f"PRAGMA user_version = {_VERSION}")
-        self._connection.execute("COMMIT")
+    # Reading
+
+    def begin_look(self, look: Look) -> None:
+        """Remember that a file is being read, so that a crash in the middle leaves a trace."""
+        values = (look.path, look.root, str(look.identity), look.deaths)
+        # Lost in a power cut, it is the trace of a crash that the file did not cause.
+        self._file.write("INSERT OR REPLACE INTO looks VALUES (?, ?, ?, ?)", values, is_durable=False)
+
+    def end_look(self, path: bytes) -> None:
+        """Forget that a file is being read: it came to an end."""
+        self._file.write("DELETE FROM looks WHERE path = ?", (path,), is_durable=False)
+
+    def looks(self, root: bytes) -> builtins.list[Look]:
+        """Return the files of a folder whose reading did not come to an end."""
+        found = self._file.read("SELECT * FROM looks WHERE root = ?", (root,))
+        return [
+            Look(path=bytes(row["path"]), root=root, identity=_identity(row["identity"]), deaths=row["deaths"])
+            for row in found
+        ]
+
+
+def _where(states: Iterable[SongState], root: bytes | None) -> tuple[str, tuple[object, ...]]:
+    values = tuple(state.value for state in states)
+    where = f" WHERE state IN ({', '.join('?' * len(values))})"
+    return (where, values) if root is None else (f"{where} AND root = ?", (*values, root))
+
+
+def _identity(text: str) -> Identity:
+    return Identity.parse(text) or Identity(0, 0, -1, 0)
 
 
 def _read(row: sqlite3.Row) -> Row:
     return Row(
         path=bytes(row["path"]),
         root=bytes(row["root"]),
-        identity=Identity.parse(row["identity"]) or Identity(0, 0, -1, 0),
+        identity=_identity(row["identity"]),
         state=SongState(row["state"]),
         content=row["content"],
         recipe=row["recipe"],
         reason=row["reason"],
         jobs=tuple(row["jobs"].split()),
-        tries=row["tries"],
         place=bytes(row["place"] or b""),
         updated=row["updated"],
     )

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 
 from plugin_core.errors import UsageError
 from plugin_core.locks import take_lock
+from plugin_core.model import show_path
 
 LOCK_NAME: Final = b".stembridge.lock"
 SHARED_NAME: Final = b".stembridge.lock.d"
 BEAT: Final = 10.0
 STALE: Final = 60.0
 """A share's lock whose sign of life did not change for so long is left over from a crash."""
+
+_TAKEN: Final = frozenset({errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK})
+"""What systems say of a lock that another process has: POSIX the second, Windows the first."""
+_UNKNOWN: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL})
+"""What file systems say that know no locks."""
+_TRIES: Final = 4
+_BETWEEN: Final = 0.05
 
 
 class FolderLock:
@@ -49,31 +58,58 @@ class FolderLock:
         self._descriptor: int | None = None
         self._next_beat = 0.0
         self._holds_shared = False
+        self._stamp = 0
+        """Time of our last sign of life."""
+        self.why_not = ""
+        """Why the folder cannot be written."""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the folder is ours."""
+        return self._descriptor is not None
 
     def acquire(self) -> bool:
         """Take the folder; False where it cannot be written, so that nothing can be locked.
 
         Raises:
             UsageError: another process has it.
+            OSError: the disk or share does not answer.
         """
         try:
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError:
-            # A folder that is read-only now may be writable later; the caller says so.
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT):
+                raise
+            # It may be writable later.
+            self.why_not = error.strerror or str(error)
             return False
-        if not _lock(self._descriptor):
-            holder = self._read_holder()
+        try:
+            self._take()
+        except BaseException:
             os.close(self._descriptor)
             self._descriptor = None
+            raise
+        # Only for people; a full disk is no reason not to watch.
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._descriptor, 0)
+            os.write(self._descriptor, _me().encode())
+        return True
+
+    def _take(self) -> None:
+        assert self._descriptor is not None
+        # Somebody who only looks whether the folder is watched has the lock for a moment.
+        if not any(self._try(number) for number in range(_TRIES)):
             raise UsageError(
-                f"another stembridge ({holder}) watches {_folder_of(self._path)}", remedy="stop one of the two"
+                f"another stembridge ({self._read_holder()}) watches {_folder_of(self._path)}",
+                remedy="stop one of the two",
             )
         if self._is_share:
             self._take_shared()
-        os.ftruncate(self._descriptor, 0)
-        os.lseek(self._descriptor, 0, os.SEEK_SET)
-        os.write(self._descriptor, _me().encode())
-        return True
+
+    def _try(self, number: int) -> bool:
+        if number:
+            self._sleep(_BETWEEN)
+        return self._descriptor is not None and _lock(self._descriptor)
 
     def beat(self) -> None:
         """Give a sign of life, when it is time."""
@@ -81,7 +117,7 @@ class FolderLock:
             self._next_beat = self._clock() + BEAT
             # A share that is away comes back; its lock is then as old as it is.
             with contextlib.suppress(OSError):
-                os.utime(self._shared)
+                self._stamp_shared()
 
     def release(self) -> None:
         """Give the folder back."""
@@ -97,10 +133,16 @@ class FolderLock:
         try:
             os.mkdir(self._shared)  # noqa: PTH102 - bytes
         except FileExistsError:
-            self._wait_until_stale()
-            os.utime(self._shared)
+            # Our own may be left from before the share went away.
+            if os.stat(self._shared).st_mtime_ns != self._stamp:  # noqa: PTH116 - bytes
+                self._wait_until_stale()
+        self._stamp_shared()
         self._holds_shared = True
         self._next_beat = self._clock() + BEAT
+
+    def _stamp_shared(self) -> None:
+        os.utime(self._shared)
+        self._stamp = os.stat(self._shared).st_mtime_ns  # noqa: PTH116 - bytes
 
     def _wait_until_stale(self) -> None:
         """Watch the other's sign of life by our own clock: the share's may be wrong."""
@@ -130,23 +172,84 @@ class FolderLock:
 def is_watched(folder: bytes) -> bool:
     """Tell whether a process of this machine holds a folder."""
     try:
-        descriptor = os.open(os.path.join(folder, LOCK_NAME), os.O_RDWR)
+        descriptor = _open(os.path.join(folder, LOCK_NAME))
     except OSError:
         return False
     try:
         return not _lock(descriptor)
+    except OSError:
+        # What cannot be asked is not known to be watched; whoever takes it is told.
+        return False
     finally:
         os.close(descriptor)
 
 
+def refuse_neighbours(folder: bytes) -> None:
+    """Refuse a folder that lies in another watched one, or in which one lies; our own lock must be taken before.
+
+    Of two that start together at least one sees the other.
+
+    Raises:
+        UsageError: another process watches such a folder.
+    """
+    for other in _parents(folder):
+        if is_watched(other):
+            _refuse(other, f"{_show(folder)} lies in {_show(other)}")
+    for other in _locked_below(folder):
+        if is_watched(other):
+            _refuse(other, f"{_show(other)} lies in {_show(folder)}")
+
+
+def _refuse(other: bytes, what: str) -> None:
+    raise UsageError(f"{what}, and another stembridge watches {_show(other)}", remedy="watch only one of the two")
+
+
+def _parents(folder: bytes) -> Iterator[bytes]:
+    while (parent := os.path.dirname(folder)) != folder:  # noqa: PTH120 - bytes
+        yield parent
+        folder = parent
+
+
+def _locked_below(folder: bytes) -> Iterator[bytes]:
+    """Yield the folders below that were ever watched; only folders are looked into, which is quick."""
+    waiting = [folder]
+    while waiting:
+        parent = waiting.pop()
+        try:
+            with os.scandir(parent) as entries:
+                for entry in entries:
+                    if entry.name == LOCK_NAME and parent != folder:
+                        yield parent
+                    elif entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+        except OSError:
+            # What we cannot look into we cannot take songs from.
+            continue
+
+
+def _open(path: bytes) -> int:
+    try:
+        return os.open(path, os.O_RDWR)
+    except PermissionError:
+        # Another user's; a lock needs no more than reading on most systems.
+        return os.open(path, os.O_RDONLY)
+
+
 def _lock(descriptor: int) -> bool:
+    """Take a lock; tell whether it is ours, or nobody can have it.
+
+    Raises:
+        OSError: the disk or share does not answer.
+    """
     try:
         take_lock(descriptor)
-    except BlockingIOError:
-        return False
     except OSError as error:
-        # Some shares know no locks; the lock folder is all there is then.
-        return sys.platform != "win32" and error.errno is not None
+        if error.errno in _TAKEN:
+            return False
+        if error.errno in _UNKNOWN:
+            # The lock folder is all there is on such a share.
+            return True
+        raise
     return True
 
 
@@ -155,8 +258,8 @@ def _me() -> str:
 
 
 def _folder_of(path: bytes) -> str:
-    from pathlib import Path
+    return _show(os.path.dirname(path))  # noqa: PTH120 - bytes
 
-    from plugin_core.model import show_path
 
-    return show_path(Path(os.fsdecode(path)).parent)
+def _show(path: bytes) -> str:
+    return show_path(Path(os.fsdecode(path)))

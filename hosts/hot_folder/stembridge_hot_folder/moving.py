@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +25,8 @@ class Move(msgspec.Struct, frozen=True):
 
     old: Path
     new: Path
+    is_result: bool = False
+    """Whether stembridge made it; the song and its side file are the user's."""
 
 
 def plan_moves(song: Path, stems: Sequence[Path], root: Path, done: Path, chosen: Path | None = None) -> list[Move]:
@@ -41,9 +43,10 @@ def plan_moves(song: Path, stems: Sequence[Path], root: Path, done: Path, chosen
         PlacementError: ten thousand neighbours are there already.
     """
     folder = done / song.parent.relative_to(root)
-    units = [*_units(song, stems), *_side_file(song), song]
+    results = _units(song, stems)
+    units = [*results, *_side_file(song), song]
     for number in range(1, _LAST_NUMBER + 1):
-        moves = [Move(unit, folder / _number(unit.name, number)) for unit in units]
+        moves = [Move(unit, folder / _number(unit.name, number), unit in results) for unit in units]
         if chosen is not None and moves[-1].new != chosen:
             continue
         if chosen is not None or not any(os.path.lexists(move.new) for move in moves):
@@ -51,31 +54,50 @@ def plan_moves(song: Path, stems: Sequence[Path], root: Path, done: Path, chosen
     raise PlacementError(f"{show_path(folder)} is full of songs of this name", remedy="tidy it up")
 
 
-def move_all(moves: Sequence[Move]) -> None:
+def move_all(moves: Sequence[Move], guard: Callable[[], None] = lambda: None) -> None:
     """Do the moves; one that is done already counts as done.
+
+    Args:
+        moves: into one folder, in this order.
+        guard: called right before something of the user's leaves its place; raise there to leave it.
 
     Raises:
         FileExistsError: something took the place meanwhile.
         OSError: as the system says; what was moved stays moved, and the rest can be moved later.
     """
-    moves[-1].new.parent.mkdir(parents=True, exist_ok=True)
+    if not moves:
+        return
+    folder = moves[-1].new.parent
+    folder.mkdir(parents=True, exist_ok=True)
     for move in moves:
         if os.path.lexists(move.old):
-            _move(move)
-    sync_folder(moves[-1].new.parent)
+            _move(move, _allow if move.is_result else guard)
+    sync_folder(folder)
 
 
-def _move(move: Move) -> None:
+def _allow() -> None:
+    """Allow what needs no guard."""
+
+
+def _move(move: Move, guard: Callable[[], None]) -> None:
+    guard()
     try:
         rename_exclusive(move.old, move.new)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        _copy_across(move)
+        _copy_across(move, guard)
 
 
-def _copy_across(move: Move) -> None:
+def _copy_across(move: Move, guard: Callable[[], None]) -> None:
     """Copy to another disk beside the place, check the copy, rename it there, and only then remove the old one."""
+    if not (os.path.lexists(move.new) and _digests(move.new) == _digests(move.old)):
+        _copy(move)
+    guard()
+    _remove(move.old)
+
+
+def _copy(move: Move) -> None:
     temporary = move.new.parent / f".stembridge-{hashlib.sha256(os.fsencode(move.new)).hexdigest()[:16]}"
     _remove(temporary)
     if move.old.is_dir() and not move.old.is_symlink():
@@ -87,7 +109,6 @@ def _copy_across(move: Move) -> None:
         raise OSError(errno.EIO, "the copy is not what was copied", os.fspath(move.new))
     rename_exclusive(temporary, move.new)
     sync_folder(move.new.parent)
-    _remove(move.old)
 
 
 def _digests(path: Path) -> list[tuple[str, str]]:

@@ -30,6 +30,8 @@ PASSED_FOLDERS: Final = (
 
 def fold(name: str) -> str:
     """Return the form that names are compared in: composed, without case."""
+    if name.isascii():
+        return name.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
@@ -53,9 +55,10 @@ class Names:
         text = os.fsdecode(name)
         if os.path.splitext(text)[1].lower() not in self._suffixes:  # noqa: PTH122 - of a name, not a path
             return "not the name of a song"
-        if self._partial.match(fold(text)):
+        folded = fold(text)
+        if self._partial.match(folded):
             return "a hidden or half-finished file"
-        return "ignored by the settings" if self._ignored.match(fold(text)) else ""
+        return "ignored by the settings" if self._ignored.match(folded) else ""
 
     def why_passed(self, name: bytes) -> str:
         """Return why a folder of this name is passed over; empty for one that is looked into."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -11,6 +12,7 @@ import msgspec
 
 from stembridge_hot_folder.folders import HotFolder
 from stembridge_hot_folder.identity import Identity
+from stembridge_hot_folder.pausing import Gate, Pauses
 
 FIRST_WAIT: Final = 5.0
 LONGEST_WAIT: Final = 300.0
@@ -29,54 +31,81 @@ class Waiting(msgspec.Struct, frozen=True):
 
 class _Later(msgspec.Struct):
     song: Waiting
-    tries: int
     due: float
+
+
+Lane = tuple[Gate, ...]
+"""The gates that all songs of a lane go through."""
 
 
 class Queue:
     """What is to be taken, now or later.
 
     Args:
+        lane_of: tells which gates a song goes through: its folder's, and that of what is done to it.
         rng: returns a number from 0 to 1.
     """
 
-    def __init__(self, rng: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        lane_of: Callable[[Waiting], Lane] = lambda song: (song.folder.path,),
+        rng: Callable[[], float] = random.random,
+    ) -> None:
+        self._lane_of = lane_of
         self._rng = rng
-        self._ready: dict[bytes, Waiting] = {}
-        self._order: list[tuple[int, bytes]] = []
+        self._ready: dict[bytes, tuple[Waiting, Lane]] = {}
+        self._lanes: dict[Lane, list[tuple[int, bytes]]] = {}
+        self._sizes: Counter[Lane] = Counter()
         self._later: dict[bytes, _Later] = {}
         self._tries: dict[bytes, int] = {}
-        self._paused: dict[bytes, float] = {}
+        self.pauses = Pauses(self._longer)
 
     def __len__(self) -> int:
         return len(self._ready)
 
     def __iter__(self) -> Iterator[Waiting]:
-        yield from list(self._ready.values())
+        yield from [song for song, _ in self._ready.values()]
         yield from [one.song for one in self._later.values()]
+
+    @property
+    def blocked(self) -> int:
+        """How many of the songs whose turn it is stand before a closed gate."""
+        return sum(size for lane, size in self._sizes.items() if any(map(self.pauses.is_paused, lane)))
 
     @property
     def waiting(self) -> int:
         """How many songs wait for trouble to pass."""
-        return len(self._later)
+        return len(self._later) + self.blocked
 
     def find(self, path: bytes) -> Waiting | None:
         """Return the song that waits at a path."""
+        if path in self._ready:
+            return self._ready[path][0]
         later = self._later.get(path)
-        return self._ready.get(path) or (later.song if later else None)
+        return later.song if later else None
 
     def put(self, song: Waiting) -> None:
         """Let a song be taken in its turn."""
         self._later.pop(song.path, None)
-        self._ready[song.path] = song
-        heapq.heappush(self._order, (song.identity.mtime_ns, song.path))
+        self._remove(song.path)
+        lane = self._lane_of(song)
+        self._ready[song.path] = song, lane
+        self._sizes[lane] += 1
+        heapq.heappush(self._lanes.setdefault(lane, []), (song.identity.mtime_ns, song.path))
+
+    def sort_anew(self) -> None:
+        """Ask again which gates the songs go through."""
+        songs = [song for song, _ in self._ready.values()]
+        for each in (self._ready, self._lanes, self._sizes):
+            each.clear()
+        for song in songs:
+            self.put(song)
 
     def postpone(self, song: Waiting, now: float) -> float:
         """Let a song be taken after a while, longer each time; return the seconds."""
         tries = self._tries[song.path] = self._tries.get(song.path, 0) + 1
-        seconds = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(tries - 1, 32))
-        seconds += seconds * JITTER * self._rng()
-        self._later[song.path] = _Later(song, tries, now + seconds)
+        seconds = self._longer(tries)
+        self._later[song.path] = _Later(song, now + seconds)
         return seconds
 
     def tries(self, path: bytes) -> int:
@@ -86,46 +115,51 @@ class Queue:
     def succeed(self, path: bytes) -> None:
         """Forget the troubles of a song."""
         self._tries.pop(path, None)
+        self.pauses.forget(path)
 
     def forget(self, path: bytes) -> bool:
         """Forget a song altogether; tell whether it waited."""
-        self._tries.pop(path, None)
-        return bool(self._ready.pop(path, None)) | bool(self._later.pop(path, None))
-
-    def pause(self, root: bytes, until: float) -> None:
-        """Take nothing of a folder until some time."""
-        self._paused[root] = until
-
-    def resume(self, root: bytes) -> bool:
-        """Take songs of a folder again; tell whether it was paused."""
-        return self._paused.pop(root, None) is not None
-
-    def is_paused(self, root: bytes) -> bool:
-        """Tell whether a folder is paused, whenever it is to be tried again."""
-        return root in self._paused
+        self.succeed(path)
+        return bool(self._remove(path)) | bool(self._later.pop(path, None))
 
     def pop(self, now: float) -> Waiting | None:
-        """Return the next song to take; None when there is none, or its folder is paused."""
+        """Return the next song to take; None when there is none, or its gates are closed."""
         for path in [path for path, later in self._later.items() if later.due <= now]:
             self.put(self._later.pop(path).song)
-        kept = []
-        found = None
-        while self._order and found is None:
-            entry = heapq.heappop(self._order)
-            song = self._ready.get(entry[1])
-            if song is None or song.identity.mtime_ns != entry[0]:
-                continue
-            if self._paused.get(song.folder.path, now) > now:
-                kept.append(entry)
-                continue
-            found = self._ready.pop(entry[1])
-        for entry in kept:
-            heapq.heappush(self._order, entry)
-        return found
+        heads = [(entry, lane) for lane in list(self._lanes) if (entry := self._head(lane)) is not None]
+        open_ = [(entry, lane) for entry, lane in heads if self.pauses.may_pass(lane, now)]
+        if not open_:
+            return None
+        (_, path), lane = min(open_, key=lambda one: one[0])
+        heapq.heappop(self._lanes[lane])
+        self.pauses.begin_probe(lane, path)
+        return self._remove(path)
 
     def next_due(self) -> float | None:
-        """Return when a song or folder is to be tried again."""
+        """Return when a song or gate is to be tried again."""
         dues = [later.due for later in self._later.values()]
-        if self._ready:
-            dues += self._paused.values()
-        return min(dues, default=None)
+        dues += [due for lane in list(self._lanes) if self._head(lane) and (due := self.pauses.next_due(lane))]
+        return min((due for due in dues if due != float("-inf")), default=None)
+
+    def _head(self, lane: Lane) -> tuple[int, bytes] | None:
+        """Return the first of a lane, with what is no longer there out of the way."""
+        order = self._lanes[lane]
+        while order:
+            song, where = self._ready.get(order[0][1], (None, None))
+            if song is not None and where == lane and song.identity.mtime_ns == order[0][0]:
+                return order[0]
+            heapq.heappop(order)
+        del self._lanes[lane]
+        return None
+
+    def _remove(self, path: bytes) -> Waiting | None:
+        song, lane = self._ready.pop(path, (None, None))
+        if lane is not None:
+            self._sizes[lane] -= 1
+            if not self._sizes[lane]:
+                del self._sizes[lane]
+        return song
+
+    def _longer(self, tries: int) -> float:
+        seconds = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(tries - 1, 32))
+        return seconds + seconds * JITTER * self._rng()

@@ -15,12 +15,12 @@ import os
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
 from plugin_core.errors import SettingsError, StembridgeError, UsageError
-from plugin_core.model import Operation, Separation, show_path, to_json
+from plugin_core.model import Operation, Separation, Tagging, show_path, to_json
 from plugin_core.presets import Preset, load_presets
 from plugin_core.settings import Settings, suggest_key
 
@@ -32,11 +32,18 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
     preset: str
     operations: tuple[Operation, ...]
+    key: str
+    """A text that differs when what is done differs."""
+
+    @classmethod
+    def of(cls, preset: str, operations: tuple[Operation, ...]) -> Self:
+        """Return the recipe of these operations."""
+        return cls(preset=preset, operations=operations, key=hashlib.sha256(to_json(operations)).hexdigest()[:32])
 
     @property
-    def key(self) -> str:
-        """A text that differs when what is done differs."""
-        return hashlib.sha256(to_json(self.operations)).hexdigest()[:32]
+    def writes_tags(self) -> bool:
+        """Whether the song itself is changed."""
+        return any(isinstance(one, Tagging) and one.write for one in self.operations)
 
 
 class FolderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -119,7 +126,7 @@ class Recipes:
         if said.preset:
             return _recipe(self._find(presets, said.preset))
         wish = Separation(provider=said.provider, model=said.model, format=said.format)
-        return Recipe(preset="", operations=(wish,))
+        return Recipe.of("", (wish,))
 
     def _find(self, presets: dict[str, Preset], name: str) -> Preset:
         if name not in presets:
@@ -153,7 +160,7 @@ def check_placement(recipe: Recipe) -> list[Path]:
 
 
 def _recipe(preset: Preset) -> Recipe:
-    return Recipe(preset=preset.name, operations=preset.operations)
+    return Recipe.of(preset.name, preset.operations)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

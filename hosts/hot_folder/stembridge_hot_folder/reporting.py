@@ -7,17 +7,17 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
 from plugin_core.cli.display.base import Display
 from plugin_core.cli.display.json_lines import JsonDisplay
-from plugin_core.cli.display.plain import PlainDisplay
 from plugin_core.cli.display.records import write_record
 from plugin_core.cli.display.summary import Summary
 from plugin_core.cli.display.words import clean, encodable, show
 from plugin_core.model import Job
+from stembridge_hot_folder.plain import PlainWatch
 
 log = logging.getLogger("plugin_core.hot_folder")
 
@@ -42,6 +42,15 @@ class Counts(msgspec.Struct):
         return ", ".join(told)
 
 
+@runtime_checkable
+class TellsSongs(Protocol):
+    """A display that has a line for a song, however many jobs it has."""
+
+    def tell_song(self, word: str, source: Path, text: str) -> None:
+        """Show a decision about a song."""
+        ...
+
+
 class Reporter:
     """Shows a watch on a display.
 
@@ -49,22 +58,29 @@ class Reporter:
         display: shows the jobs.
         quiet: whether people see only what goes wrong.
         as_json: whether programs read along.
+        is_live: whether the display has the terminal for itself.
     """
 
-    def __init__(self, display: Display, *, quiet: bool = False, as_json: bool = False) -> None:
+    def __init__(self, display: Display, *, quiet: bool = False, as_json: bool = False, is_live: bool = False) -> None:
         self.display = display
+        self._is_live = is_live
         self._quiet = quiet
         self._as_json = as_json
 
     def tell(self, word: str, path: bytes, text: str = "", *, is_trouble: bool = False) -> None:
-        """Tell a decision about a song, with its reason; trouble reaches standard error through the log."""
+        """Tell a decision about a song, with its reason; trouble is told even if quiet."""
         source = Path(os.fsdecode(path))
-        reason = f", {clean(text)}" if text else ""
-        log.log(logging.WARNING if is_trouble else logging.INFO, "%s: %s%s", clean(show(source)), word, reason)
+        text = _shorten(text, source)
+        # The log's handler writes trouble to standard error; a live display has a line of its own for it.
+        level = logging.WARNING if is_trouble and not self._is_live else logging.INFO
+        log.log(level, "%s: %s%s", clean(show(source)), word, f", {clean(text)}" if text else "")
         if self._as_json:
             write_record({"event": "song", "state": word, "source": source, "reason": encodable(text)})
-        elif word not in QUIET_WORDS and not is_trouble and not self._quiet:
-            self.display.say(f"{show(source)}: {word}{f', {text}' if text else ''}")
+        elif isinstance(self.display, TellsSongs) and self._is_worth(word, level):
+            self.display.tell_song(word, source, text)
+
+    def _is_worth(self, word: str, level: int) -> bool:
+        return word not in QUIET_WORDS and level < logging.WARNING and not self._quiet
 
     def warn(self, path: bytes, text: str) -> None:
         """Tell of trouble: with a song, or with a whole folder."""
@@ -104,5 +120,12 @@ def choose_reporter(*, as_json: bool, quiet: bool, counts: Callable[[], Counts])
     if not quiet and sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         from stembridge_hot_folder.live import LiveWatch
 
-        return Reporter(LiveWatch(counts))
-    return Reporter(PlainDisplay(quiet=quiet), quiet=quiet)
+        return Reporter(LiveWatch(counts), is_live=True)
+    return Reporter(PlainWatch(quiet=quiet), quiet=quiet)
+
+
+def _shorten(text: str, source: Path) -> str:
+    """Leave out a song's name where the line begins with it already."""
+    for name in (str(source), show(source)):
+        text = text.removeprefix(f"{name} ")
+    return text

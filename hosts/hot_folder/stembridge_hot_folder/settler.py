@@ -86,6 +86,11 @@ class Settler:
         """Forget a path; tell whether it was known."""
         return self._watched.pop(path, None) is not None
 
+    def start_anew(self, now: float) -> None:
+        """Let all files wait for the whole settle time again: what happened before was not observed."""
+        for known in self._watched.values():
+            known.since, known.due = now, now + self.patience.settle
+
     def due(self, now: float) -> list[bytes]:
         """Return the paths that are to be observed again by now."""
         return [path for path, known in self._watched.items() if known.due <= now]

@@ -4,40 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-import msgspec
-
-from plugin_core.errors import StembridgeError
-from plugin_core.jobs.roster import Roster
+from plugin_core.errors import StembridgeError, StoreError
 from plugin_core.model import Job
-from plugin_core.session import Session
+from stembridge_hot_folder import error_file
 from stembridge_hot_folder.folders import HotFolder
 from stembridge_hot_folder.identity import Identity
-from stembridge_hot_folder.ledger import Ledger, SongState
-from stembridge_hot_folder.queueing import Queue, Waiting
-from stembridge_hot_folder.recipes import Recipes
-from stembridge_hot_folder.reporting import Counts, Reporter
-from stembridge_hot_folder.settings import WatchSettings
+from stembridge_hot_folder.ledger import OPEN, TROUBLED, SongState
+from stembridge_hot_folder.queueing import Waiting
 from stembridge_hot_folder.task import Task
+from stembridge_hot_folder.tools import Tools
 
 _LOOK_EVERY = 1.0
 """Seconds between two looks at jobs that another process may have settled."""
-
-
-class Tools(msgspec.Struct, frozen=True):
-    """What every song needs."""
-
-    session: Session
-    ledger: Ledger
-    recipes: dict[bytes, Recipes]
-    """By hot folder."""
-    settings: WatchSettings
-    queue: Queue
-    roster: Roster
-    reporter: Reporter
-    clock: Callable[[], float]
-    counts: Counts
 
 
 class Shop:
@@ -45,15 +25,16 @@ class Shop:
 
     Args:
         tools: shared with the songs.
-        changed: called when a song came or went.
+        ended: called with the folder and path of a song that left: another version may lie there by now.
     """
 
-    def __init__(self, tools: Tools, changed: Callable[[], None]) -> None:
+    def __init__(self, tools: Tools, ended: Callable[[HotFolder, bytes], None]) -> None:
         self.tools = tools
-        self._changed = changed
+        self._ended = ended
         self._tasks: dict[bytes, Task] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._by_job: dict[str, Task] = {}
+        self._failure: StoreError | None = None
 
     @property
     def working(self) -> int:
@@ -70,8 +51,17 @@ class Shop:
         return path in self._tasks or self.tools.queue.find(path) is not None
 
     def paths_of(self, folder: HotFolder) -> list[bytes]:
-        """Return the songs of a folder that are at work or wait for trouble to pass."""
-        return [path for path, task in self._tasks.items() if task.song.folder.path == folder.path]
+        """Return the songs of a folder that are at work, and those that have an error file: they may be gone."""
+        working = [path for path, task in self._tasks.items() if task.folder.path == folder.path]
+        return working + self.tools.ledger.paths(TROUBLED, folder.path)
+
+    def reopen(self, folders: Iterable[HotFolder]) -> None:
+        """Queue what an earlier run had begun in these folders, and what the user wants again."""
+        for folder in folders:
+            for row in self.tools.ledger.list(OPEN, root=folder.path):
+                is_there = row.state is SongState.MOVING or os.path.lexists(row.path)
+                if is_there and not self.holds(row.path):
+                    self.tools.queue.put(Waiting(folder, row.path, row.identity, self.tools.clock()))
 
     def offer(self, folder: HotFolder, path: bytes, identity: Identity) -> None:
         """Queue a version that is complete."""
@@ -95,11 +85,16 @@ class Shop:
         task = self._tasks.get(path)
         if task is not None:
             task.vanish()
-        elif self._is_moving(path):
-            # Half of the move is done; the rest is not where the song was.
             return
-        elif self.tools.queue.forget(path):
+        row = self.tools.ledger.get(path)
+        if row is not None and row.state in (SongState.MOVING, SongState.WORKING):
+            # Half of the move is done, or a job is to be cancelled: its turn comes.
+            return
+        if self.tools.queue.forget(path):
             self.tools.reporter.tell("gone", path, "before it was taken")
+        if row is not None and (row.state in TROUBLED or row.state.is_open):
+            self.tools.ledger.forget(path)
+            error_file.remove_error(path)
 
     def fill(self) -> None:
         """Take songs while there is room."""
@@ -119,16 +114,23 @@ class Shop:
         task = self._by_job.get(job.id)
         if task is None:
             return
+        task.hear(job)
         if job.state.is_settled:
-            task.settled.set()
-        elif job.attempts >= self.tools.settings.attempts and job.problem is not None and not task.is_aside:
+            return
+        if job.attempts >= self.tools.settings.attempts and job.problem is not None and not task.is_aside:
             task.set_aside(job)
             self.fill()
 
     async def watch_jobs(self) -> None:
-        """Notice jobs that other processes settle; runs until it is cancelled."""
+        """Notice jobs that other processes settle; runs until it is cancelled.
+
+        Raises:
+            StoreError: a store cannot be used any more.
+        """
         while True:
             await asyncio.sleep(_LOOK_EVERY)
+            if self._failure is not None:
+                raise self._failure
             for job_id, task in list(self._by_job.items()):
                 job = self.tools.session.store.find(job_id)
                 if job is None or job.state.is_settled:
@@ -139,10 +141,6 @@ class Shop:
         for running in self._running:
             running.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
-
-    def _is_moving(self, path: bytes) -> bool:
-        row = self.tools.ledger.get(path)
-        return row is not None and row.state is SongState.MOVING
 
     def _attach(self, task: Task, job_id: str) -> None:
         self._by_job[job_id] = task
@@ -155,23 +153,25 @@ class Shop:
 
     async def _run(self, task: Task) -> None:
         try:
+            await self._run_guarded(task)
+        except StoreError as error:
+            self._failure = error
+        finally:
+            for job_id in task.jobs:
+                self._by_job.pop(job_id, None)
+                self.tools.roster.discard(job_id)
+            self._tasks.pop(task.path, None)
+            self.tools.queue.pauses.end_probe(task.path)
+            self._ended(task.folder, task.path)
+
+    async def _run_guarded(self, task: Task) -> None:
+        try:
             await task.run()
+        except StoreError:
+            # Nothing can be recorded any more, of no song.
+            raise
         except StembridgeError as error:
             task.fail(error.message, error.remedy)
         except Exception as error:  # noqa: BLE001 - one bad file must not end the watch
             task.fail(f"{type(error).__name__}: {error}", "report it with the log; see `stembridge doctor`")
             self.tools.reporter.log_defect(error)
-        finally:
-            for job_id in task.jobs:
-                self._by_job.pop(job_id, None)
-                self.tools.roster.discard(job_id)
-            self._tasks.pop(task.song.path, None)
-            self._changed()
-
-
-def reopen(tools: Tools, folder: HotFolder) -> None:
-    """Queue what an earlier run had begun in a folder, and what the user wants again."""
-    for row in tools.ledger.list([SongState.WORKING, SongState.MOVING, SongState.RETRY], root=folder.path):
-        is_there = row.state is SongState.MOVING or os.path.lexists(row.path)
-        if is_there and tools.queue.find(row.path) is None:
-            tools.queue.put(Waiting(folder, row.path, row.identity, tools.clock()))

@@ -20,7 +20,7 @@ from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger, Row, SongState
 from stembridge_hot_folder.locking import is_watched
 
 _TOLD: Final = (
-    *(SongState.LOOKING, SongState.WORKING, SongState.MOVING, SongState.RETRY, SongState.UNCONFIRMED, SongState.FAILED),
+    *(SongState.WORKING, SongState.WAITING, SongState.MOVING, SongState.RETRY, SongState.UNCONFIRMED, SongState.FAILED),
 )
 _MOST: Final = 200
 
@@ -54,7 +54,7 @@ def retry_songs(face: Face, files: Sequence[Path], *, failed: bool, as_json: boo
         if failed:
             rows += [row for row in ledger.list([SongState.FAILED]) if os.path.lexists(row.path)]
         for row in rows:
-            ledger.put(msgspec.structs.replace(row, state=SongState.RETRY, reason="", tries=0, place=b""))
+            ledger.put(msgspec.structs.replace(row, state=SongState.RETRY, reason="", place=b""))
             if as_json:
                 write_record({"event": "song", "state": "retry", "source": _path(row), "reason": ""})
     if as_json:

@@ -50,8 +50,8 @@ class Waker:
         self.stop()
         # Told when a folder is renamed while its watch is being added; a rescan finds whatever it may cost.
         warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"watchdog\.")
-        observer: Any = Observer()
         try:
+            observer: Any = Observer()
             observer.schedule(Handler(), os.fsdecode(self._root), recursive=True)
             observer.start()
         except (OSError, RuntimeError) as error:

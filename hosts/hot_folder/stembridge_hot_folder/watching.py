@@ -16,15 +16,17 @@ from plugin_core.errors import ExitCode
 from plugin_core.jobs.roster import Roster
 from plugin_core.model import JobState
 from plugin_core.session import Session
+from stembridge_hot_folder.awake import Awake
 from stembridge_hot_folder.folders import HotFolder
 from stembridge_hot_folder.intake import Intake
 from stembridge_hot_folder.ledger import Ledger, SongState
-from stembridge_hot_folder.queueing import Queue
+from stembridge_hot_folder.queueing import Lane, Queue, Waiting
 from stembridge_hot_folder.recipes import Recipes
 from stembridge_hot_folder.reporting import Counts, Reporter
 from stembridge_hot_folder.settings import WatchSettings
-from stembridge_hot_folder.shop import Shop, Tools, reopen
+from stembridge_hot_folder.shop import Shop
 from stembridge_hot_folder.systemd import Notifier
+from stembridge_hot_folder.tools import Tools
 
 STOP_WITHIN: Final = 4.5
 """Seconds from a signal to the end of the process, whatever still runs: the stores are safe at every moment."""
@@ -71,15 +73,18 @@ class Watch:
             ledger=ledger,
             recipes=recipes,
             settings=settings,
-            queue=Queue(),
+            queue=Queue(self._lane_of),
             roster=Roster(),
             reporter=reporter,
             clock=clock,
             counts=self._counts,
+            awake=Awake(clock),
+            suspects={},
         )
-        self._shop = Shop(self._tools, self._wake.set)
+        self._shop = Shop(self._tools, self._end_song)
         self._intakes = [Intake(folder, self._shop) for folder in folders]
         self._stop = asyncio.Event()
+        self._folders = folders
         self._token = ledger.token()
         self._deadline: threading.Timer | None = None
         self._final = self._counts
@@ -90,7 +95,7 @@ class Watch:
         return msgspec.structs.replace(
             self._counts,
             settling=sum(len(intake.settler) for intake in self._intakes),
-            queued=len(self._tools.queue),
+            queued=len(self._tools.queue) - self._tools.queue.blocked,
             working=self._shop.working,
             waiting=self._shop.aside + self._tools.queue.waiting,
         )
@@ -129,7 +134,7 @@ class Watch:
             engine,
             asyncio.create_task(self._shop.watch_jobs()),
             asyncio.create_task(self._beat()),
-            asyncio.create_task(_tell_alive(self._notifier)),
+            asyncio.create_task(self._tools.awake.run()),
             *(asyncio.create_task(intake.run()) for intake in self._intakes),
         ]
         self._notifier.tell("READY=1", "STATUS=watching")
@@ -150,6 +155,8 @@ class Watch:
             while not self._stop.is_set():
                 self._wake.clear()
                 self._refresh()
+                # Told by the loop that does the work, so that one that hangs is started anew.
+                self._notifier.beat(self._clock())
                 if once and self._is_done():
                     return
                 waking = asyncio.create_task(self._wake.wait())
@@ -170,19 +177,19 @@ class Watch:
         if token != self._token:
             # ``stembridge watch retry`` in another process.
             self._token = token
-            for intake in self._intakes:
-                reopen(self._tools, intake.folder)
+            self._ledger.refresh()
+            self._shop.reopen(self._folders)
         self._shop.fill()
         for intake in self._intakes:
             intake.nudge()
 
     def _seconds(self, *, once: bool) -> float:
         due = self._tools.queue.next_due()
-        most = _ONCE_BEAT if once else _BEAT
+        most = min(_ONCE_BEAT if once else _BEAT, (self._notifier.watchdog or _BEAT) / 2)
         return most if due is None else min(most, max(due - self._clock(), 0.01))
 
     def _is_done(self) -> bool:
-        is_idle = not self._shop.working and not len(self._tools.queue)
+        is_idle = not self._shop.working and len(self._tools.queue) == self._tools.queue.blocked
         return is_idle and all(intake.is_settled for intake in self._intakes)
 
     async def _beat(self) -> None:
@@ -191,8 +198,7 @@ class Watch:
                 if self._is_alive_again(row.jobs):
                     # ``stembridge jobs retry``, or an answer that came late.
                     self._ledger.put(msgspec.structs.replace(row, state=SongState.WORKING))
-                    for intake in self._intakes:
-                        reopen(self._tools, intake.folder)
+                    self._shop.reopen(self._folders)
             await asyncio.sleep(60.0)
 
     def _is_alive_again(self, jobs: Sequence[str]) -> bool:
@@ -200,6 +206,16 @@ class Watch:
         known = [job for job in found if job is not None]
         bad = (JobState.FAILED, JobState.CANCELLED, JobState.UNCONFIRMED)
         return bool(known) and len(known) == len(jobs) and not any(job.state in bad for job in known)
+
+    def _end_song(self, folder: HotFolder, path: bytes) -> None:
+        self._wake.set()
+        for intake in self._intakes:
+            if intake.folder.path == folder.path:
+                intake.look_again(path)
+
+    def _lane_of(self, song: Waiting) -> Lane:
+        """Return what a song waits for: its folder's disk, and the accounts of what is done to it."""
+        return song.folder.path, self._tools.recipes[song.folder.path].choose(song.path).key
 
     def _tell_stopping(self) -> None:
         self._notifier.tell("STOPPING=1")
@@ -213,11 +229,6 @@ class Watch:
             return ExitCode.INTERRUPTED
         if counts.unconfirmed:
             return ExitCode.UNCONFIRMED
+        if counts.waiting and self._tools.queue.pauses.is_refused:
+            return ExitCode.REFUSED
         return ExitCode.FAILED if counts.failed or counts.waiting else ExitCode.DONE
-
-
-async def _tell_alive(notifier: Notifier) -> None:
-    """Tell the service manager that the loop is alive; runs until it is cancelled."""
-    while True:
-        notifier.tell("WATCHDOG=1")
-        await asyncio.sleep(notifier.watchdog or _BEAT * 30)

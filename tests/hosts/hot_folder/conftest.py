@@ -20,7 +20,8 @@ from stembridge_hot_folder.watching import Watch
 
 from plugin_core.cli.display.plain import PlainDisplay
 from plugin_core.cli.face import Face
-from plugin_core.session import Session
+from plugin_core.jobs.store import JobStore
+from plugin_core.session import STORE_NAME, Session
 from plugin_core.settings import Settings, no_keyring
 from tests.hosts.hot_folder.separator import CheapSeparator
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, load_fakes, write_song
@@ -184,6 +185,12 @@ class Desk:
         """Return the state of a path."""
         row = self.row(path)
         return None if row is None else row.state
+
+    def trouble(self, name: str) -> str:
+        """Return what an unfinished job of a song last met."""
+        with JobStore(self.home / STORE_NAME) as store:
+            jobs = [job for job in store.list() if job.source.path.name == name and job.problem is not None]
+            return jobs[0].problem.message if jobs and jobs[0].problem is not None else ""
 
     def stems(self, name: str = "Song") -> list[str]:
         """Return the names in the stems folder of a song."""

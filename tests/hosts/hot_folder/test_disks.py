@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from stembridge_hot_folder import folders, intake, queueing, waking
 from stembridge_hot_folder.ledger import SongState
+from watchdog.events import FileSystemEvent
 
 from tests.hosts.hot_folder.conftest import Desk, wait_for
 
@@ -135,6 +136,39 @@ def test_case_22_full_disk_pauses_the_folder_and_goes_on_by_itself(desk: Desk, o
     assert sorted(desk.separator.paid) == [f"{number}.wav" for number in range(5)]
 
 
+def test_case_22_small_disk_is_waited_for_until_it_has_grown(desk: Desk, small_disk: Path) -> None:
+    desk.root = small_disk
+    with desk.running() as watch:
+        desk.song()
+        wait_for(lambda: any("MiB free" in one.text for one in watch.listener.told))
+        assert desk.separator.paid == []
+        subprocess.run(["mount", "-o", "remount,size=400m", str(small_disk)], check=True)
+        watch.wait_done("Song.wav")
+    assert len(desk.stems()) == 2
+
+
+def test_case_22_disk_that_fills_up_in_the_middle_leaves_nothing_half(desk: Desk, other_disk: Path) -> None:
+    desk.root = other_disk / "in"
+    desk.root.mkdir()
+    filler = other_disk / "filler"
+
+    def fill() -> None:
+        with filler.open("wb") as out:
+            os.posix_fallocate(out.fileno(), 0, shutil.disk_usage(other_disk).free)
+
+    desk.separator.fetched = fill
+    with desk.running() as watch:
+        desk.song(seconds=2.0)
+        wait_for(lambda: "no space left" in desk.trouble("Song.wav"), lambda: desk.trouble("Song.wav"))
+        assert desk.stems() == []
+        desk.separator.fetched = lambda: None
+        filler.unlink()
+        watch.wait_done("Song.wav")
+    assert desk.separator.paid == ["Song.wav"]
+    assert desk.stems() == ["Song - Instrumental.wav", "Song - Vocals.wav"]
+    assert [path.name for path in desk.root.iterdir() if path.name.startswith(".stembridge-")] == []
+
+
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EHOSTDOWN, errno.ENOTCONN])
 def test_case_23_share_that_drops_is_unavailable_and_nothing_is_deleted(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, number: int
@@ -182,7 +216,15 @@ def test_case_23_unmounted_folder_is_not_taken_for_an_empty_one(desk: Desk, othe
     assert desk.separator.paid == ["Song.wav"]
 
 
-def test_case_24_folder_renamed_and_made_again(desk: Desk, tmp_path: Path) -> None:
+def test_case_24_folder_renamed_and_made_again(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: set[str] = set()
+    hear = waking.Waker._hear
+
+    def overhear(self: waking.Waker, event: FileSystemEvent) -> None:
+        heard.update(map(os.fsdecode, (event.src_path, event.dest_path)))
+        hear(self, event)
+
+    monkeypatch.setattr(waking.Waker, "_hear", overhear)
     with desk.running() as watch:
         desk.song()
         watch.wait_done("Song.wav")
@@ -191,8 +233,9 @@ def test_case_24_folder_renamed_and_made_again(desk: Desk, tmp_path: Path) -> No
         desk.root.mkdir()
         desk.song("Other.wav", seed=2)
         watch.wait_done("Other.wav")
-        desk.song("Third.wav", seed=3)
+        third = desk.song("Third.wav", seed=3)
         watch.wait_done("Third.wav")
+        wait_for(lambda: str(third) in heard, "the new folder is not listened to")
     assert desk.separator.paid == ["Song.wav", "Other.wav", "Third.wav"]
 
 

@@ -1,166 +1,25 @@
-"""Cases 14, 15, 28, 29, 32 and 33 with real processes: killed, stopped, started twice."""
+"""Cases 28, 29, 32 and 33 with real processes: started twice, stopped, suspended."""
 
 from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import socket
-import subprocess
-import sys
-import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import soundfile
 from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger, SongState
 from stembridge_hot_folder.locking import SHARED_NAME, FolderLock
 
 from plugin_core.errors import UsageError
-from plugin_core.jobs.store import JobStore
-from plugin_core.session import STORE_NAME
+from tests import audio_files
 from tests.hosts.hot_folder.conftest import Desk, wait_for
-from tests.plugin_core.cli.fakes import write_song
+from tests.hosts.hot_folder.processes import ROOT, done_rows, finish, start
+from tests.hosts.hot_folder.test_complete import write_slowly
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
-
-ROOT = Path(__file__).parents[3]
-SONGS = int(os.environ.get("STEMBRIDGE_TEST_HOT_FOLDER_SONGS", "60"))
-KILLS = int(os.environ.get("STEMBRIDGE_TEST_HOT_FOLDER_KILLS", "8"))
-
-
-def start(desk: Desk, *options: str, is_heard: bool = True, **environ: str) -> subprocess.Popen[bytes]:
-    """Start a watch; one that works for long is not heard, since it would wait for a reader of its lines."""
-    known = {name: value for name, value in os.environ.items() if not name.startswith("STEMBRIDGE_")}
-    command = [sys.executable, "-m", "tests.hosts.hot_folder.host", str(desk.separator.ledger), "watch"]
-    return subprocess.Popen(
-        [*command, str(desk.root), *options],
-        cwd=ROOT,
-        env=known | desk.environ | environ,
-        stdout=subprocess.PIPE if is_heard else subprocess.DEVNULL,
-        stderr=subprocess.PIPE if is_heard else subprocess.DEVNULL,
-    )
-
-
-def finish(process: subprocess.Popen[bytes]) -> int:
-    """Wait for the end, and close what was read from."""
-    process.communicate(timeout=30)
-    return process.returncode
-
-
-def done_rows(desk: Desk) -> int:
-    if not (desk.home / LEDGER_NAME).exists():
-        return 0
-    with Ledger(desk.home / LEDGER_NAME) as ledger:
-        return ledger.counts()[SongState.DONE]
-
-
-class Guard(threading.Thread):
-    """Decodes every file that is ever seen in a *.stems folder, as soon as it is seen."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__()
-        self.root = root
-        self.seen: set[str] = set()
-        self.broken: list[str] = []
-        self.is_over = False
-
-    def run(self) -> None:
-        while not self.is_over:
-            self.look()
-            time.sleep(0.005)
-        self.look()
-
-    def look(self) -> None:
-        for folder in os.scandir(self.root):
-            if folder.name.endswith(".stems"):
-                for entry in os.scandir(folder.path):
-                    if entry.path not in self.seen:
-                        self.seen.add(entry.path)
-                        self.check(entry.path)
-
-    def check(self, path: str) -> None:
-        try:
-            samples, _ = soundfile.read(path)
-        except (soundfile.LibsndfileError, OSError) as error:
-            self.broken.append(f"{path}: {error}")
-        else:
-            if len(samples) != 800:
-                self.broken.append(f"{path}: {len(samples)} samples")
-
-
-@contextmanager
-def guarded(root: Path) -> Iterator[Guard]:
-    guard = Guard(root)
-    guard.start()
-    try:
-        yield guard
-    finally:
-        guard.is_over = True
-        guard.join()
-
-
-def wait_until_all_are_done(desk: Desk) -> None:
-    """Wait for as long as there is any progress."""
-    done = done_rows(desk)
-    while done < SONGS:
-        wait_for(lambda: done_rows(desk) > done, lambda: open_rows(desk))  # noqa: B023 - called at once
-        done = done_rows(desk)
-
-
-def open_rows(desk: Desk) -> list[tuple[bytes, str, str]]:
-    """Return what is not done, with the states of the jobs."""
-    with Ledger(desk.home / LEDGER_NAME) as ledger, JobStore(desk.home / STORE_NAME) as store:
-        rows = list(ledger.list([state for state in SongState if state is not SongState.DONE]))
-        return [(row.path[-9:], row.state, str([store.get(one).state.value for one in row.jobs])) for row in rows]
-
-
-def test_case_14_and_15_killed_at_random_each_song_is_done_exactly_once_and_never_half(desk: Desk) -> None:
-    rng = random.Random(7)
-    for number in range(SONGS):
-        write_song(desk.root / f"{number:04}.wav", 0.1, number)
-    kills = 0
-    with guarded(desk.root) as guard:
-        process = start(desk, is_heard=False, CHEAP_SUBMIT_DELAY="0.01")
-        try:
-            while kills < KILLS and done_rows(desk) < SONGS:
-                before = done_rows(desk)
-                wait_for(lambda: done_rows(desk) > before or process.poll() is not None)  # noqa: B023 - called at once
-                time.sleep(rng.uniform(0, 0.15))
-                process.kill()
-                process.communicate()
-                kills += 1
-                process = start(desk, is_heard=False, CHEAP_SUBMIT_DELAY="0.01")
-            wait_until_all_are_done(desk)
-        finally:
-            process.terminate()
-            process.communicate(timeout=20)
-    assert kills >= min(KILLS, 3)
-    assert guard.broken == []
-    assert len(guard.seen) == 2 * SONGS
-    counted = Counter(desk.separator.paid)
-    assert len(counted) == SONGS
-    assert set(counted.values()) == {1}
-    assert len(list(desk.root.glob("*.stems"))) == SONGS
-    assert not list(desk.root.glob("*.error.txt"))
-
-
-def test_case_14_restart_goes_on_with_the_job_at_the_service_and_pays_once(desk: Desk) -> None:
-    desk.song()
-    process = start(desk, CHEAP_HOLD="1")
-    wait_for(lambda: desk.separator.paid)
-    process.kill()
-    process.communicate()
-    process = start(desk, "--once")
-    out, err = process.communicate(timeout=30)
-    assert process.returncode == 0, (out, err)
-    assert desk.separator.paid == ["Song.wav"]
-    assert len(desk.stems()) == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -202,6 +61,28 @@ def test_case_33_idle_watch_ends_cleanly(desk: Desk) -> None:
     process.terminate()
     process.communicate(timeout=10)
     assert process.returncode == 0
+
+
+def test_case_33_suspended_in_the_middle_takes_the_song_whole_and_pays_once(desk: Desk, tmp_path: Path) -> None:
+    desk.set(settle_seconds=0.5)
+    song = audio_files.write_song(tmp_path / "whole.mp3", 2.0, 8000)
+    late = desk.root / "Late.mp3"
+    desk.song("Held.wav")
+    process = start(desk, CHEAP_POLLS="40")
+    wait_for(lambda: desk.separator.paid)
+    # It goes on being written for longer than it would have to lie still, before, during and after the pause.
+    with write_slowly(song, late, 0.05, 36, "keep") as writer:
+        wait_for(lambda: late.exists() and late.stat().st_size)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(0.7)
+        process.send_signal(signal.SIGCONT)
+        wait_for(lambda: writer.poll() is not None)
+    assert desk.separator.paid == ["Held.wav"]
+    wait_for(lambda: done_rows(desk) == 2)
+    process.terminate()
+    assert finish(process) == 0
+    assert desk.separator.paid == ["Held.wav", "Late.mp3"]
 
 
 def test_service_manager_hears_ready_alive_and_stopping(desk: Desk, tmp_path: Path) -> None:
@@ -291,7 +172,7 @@ def test_case_32_only_the_monotonic_clock_counts(desk: Desk, monkeypatch: pytest
 
 def test_json_lines(desk: Desk) -> None:
     desk.song()
-    (desk.root / "Bad.wav").write_text("no audio")
+    (desk.root / "Bad.wav").write_text("just words, no audio")
     process = start(desk, "--once", "--json")
     out, err = process.communicate(timeout=30)
     events = [json.loads(line) for line in out.splitlines()]

@@ -46,6 +46,16 @@ def test_job_goes_through_every_state(engine: Engine, store: JobStore, work: Fak
     assert store.leftovers() == []
 
 
+def test_a_link_that_an_error_repeats_is_not_kept(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    job, _ = store.add(make_job())
+    work.fail("poll", [ServiceError("cannot read https://x/?q-ak=AKID&q-signature=0123", remedy="see token=abcd")])
+    run(engine)
+    problem = store.get(job.id).problem
+    assert problem is not None
+    assert problem.message == "cannot read https://x/?q-ak=********&q-signature=********"
+    assert problem.remedy == "see token=********"
+
+
 def test_each_state_is_stored_before_its_effect(engine: Engine, store: JobStore, work: FakeWork) -> None:
     job, _ = store.add(make_job())
     seen: list[tuple[str, str]] = []

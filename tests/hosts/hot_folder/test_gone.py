@@ -1,0 +1,86 @@
+"""Failed songs that are taken away: their notes go, and nothing of them stays in the ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from stembridge_hot_folder.ledger import SongState
+
+from plugin_core.errors import OutcomeUnknownError
+from tests.hosts.hot_folder.conftest import Desk, wait_for
+
+
+def note(song: Path) -> Path:
+    return song.with_name(f"{song.name}.error.txt")
+
+
+def fail(desk: Desk) -> Path:
+    song = desk.root / "Bad.wav"
+    song.write_text("just words, no audio")
+    return song
+
+
+@pytest.mark.parametrize("hears", [True, False], ids=["told by the system", "found by a look"])
+def test_failed_song_that_is_removed_is_forgotten_with_its_note(desk: Desk, hears: bool) -> None:
+    desk.set(rescan_seconds=3600 if hears else 0.3)
+    with desk.running() as watch:
+        song = fail(desk)
+        watch.wait("failed", "Bad.wav")
+        wait_for(note(song).exists)
+        song.unlink()
+        wait_for(lambda: not note(song).exists())
+        wait_for(lambda: desk.state(song) is None)
+
+
+def test_failed_song_that_was_removed_while_nobody_watched(desk: Desk) -> None:
+    song = fail(desk)
+    desk.once()
+    assert note(song).exists()
+    song.unlink()
+    desk.once()
+    assert not note(song).exists()
+    assert desk.state(song) is None
+
+
+def test_note_that_the_user_changed_stays(desk: Desk) -> None:
+    song = fail(desk)
+    desk.once()
+    note(song).write_text(note(song).read_text() + "asked Anna\n")
+    song.unlink()
+    desk.once()
+    assert note(song).read_text().endswith("asked Anna\n")
+    assert desk.state(song) is None
+
+
+def test_unconfirmed_song_that_is_removed_is_forgotten_here_and_never_paid_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from plugin_core.jobs import policy
+
+    monkeypatch.setattr(policy.Policy, "__init__", lambda self, **values: _hurry(self, values))
+    desk.separator.trouble = OutcomeUnknownError("the answer was lost")
+
+    async def unknowable(order: object) -> object:
+        raise OutcomeUnknownError("the service does not say")
+
+    desk.separator.find = unknowable  # type: ignore[method-assign, assignment]
+    song = desk.song()
+    assert desk.once().of("unconfirmed") == ["Song.wav"]
+    assert desk.state(song) is SongState.UNCONFIRMED
+    song.unlink()
+    desk.once()
+    assert desk.state(song) is None
+    assert not note(song).exists()
+    desk.separator.trouble = None
+    desk.song()
+    assert desk.once().of("unconfirmed") == ["Song.wav"], "the job is joined, not made anew"
+    assert desk.separator.paid == []
+
+
+def _hurry(policy: object, values: dict[str, object]) -> None:
+    from plugin_core.jobs.backoff import Backoff
+
+    plain = {"backoff": Backoff(first=0.05), "search_for": 0.2, "settle": 0.05, "grace": 1.0, "stop_within": 5.0}
+    for name, value in (plain | {"progress_every": 0.25, "slots_for": 60.0} | values).items():
+        object.__setattr__(policy, name, value)

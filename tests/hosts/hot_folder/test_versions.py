@@ -1,0 +1,203 @@
+"""Cases 5 to 20 from the side of versions: touched, labelled by us, replaced at any moment; none passes for another."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import soundfile
+from stembridge_hot_folder import finish, moving, queueing
+from stembridge_hot_folder.ledger import SongState
+
+from plugin_core.model import JobState
+from plugin_core.session import Session
+from plugin_core.stems import exclusive
+from plugin_core.tags.read import read_tags
+from tests.hosts.hot_folder.conftest import Desk, wait_for
+from tests.hosts.hot_folder.labelling import LabellingDesk
+from tests.plugin_core.cli.fakes import write_song
+
+
+@pytest.fixture
+def labels(desk: Desk) -> LabellingDesk:
+    return LabellingDesk(desk)
+
+
+def is_made_of(stems: Path, song: Path) -> bool:
+    """Tell whether stems are as long as a song."""
+    lengths = {soundfile.info(stem).frames for stem in stems.iterdir()}
+    return lengths == {soundfile.info(song).frames}
+
+
+def test_case_20_song_only_touched_while_it_is_worked_on_is_not_paid_twice(desk: Desk) -> None:
+    desk.separator.hold = True
+    with desk.running() as watch:
+        song = desk.song()
+        wait_for(lambda: desk.separator.paid)
+        os.utime(song, (1e9, 1e9))
+        desk.song("Other.wav", seed=2)
+        wait_for(lambda: len(desk.separator.paid) == 2)
+        desk.separator.hold = False
+        watch.wait_done("Song.wav", "Other.wav")
+        identity = desk.row(song)
+    assert desk.separator.cancelled == []
+    assert desk.separator.paid == ["Song.wav", "Other.wav"]
+    assert identity is not None
+    assert identity.identity.mtime_ns == song.stat().st_mtime_ns
+    assert desk.once().of("taken") == []
+
+
+@pytest.mark.parametrize("writes_tags", [False, True], ids=["separation", "separation and labels"])
+def test_case_20_stems_of_one_version_never_stand_beside_the_next(labels: LabellingDesk, writes_tags: bool) -> None:
+    labels.set(preset="both" if writes_tags else "", rescan_seconds=3600)
+    labels.separator.hold = True
+    with labels.running() as watch:
+        song = labels.song(seed=1, seconds=0.2)
+        wait_for(lambda: labels.separator.paid)
+        write_song(labels.home / "new.wav", 0.4, 2).replace(song)
+        wait_for(lambda: labels.separator.cancelled)
+        labels.separator.hold = False
+        watch.wait_done("Song.wav")
+    assert len(list(labels.root.glob("*.stems"))) == 1
+    assert is_made_of(labels.root / "Song.stems", song)
+    assert labels.separator.paid == ["Song.wav", "Song.wav"]
+
+
+def test_case_20_song_replaced_at_the_last_moment_gets_no_stems_of_the_version_before(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Neither an event nor a look tells of it before the stems are made.
+    desk.set(rescan_seconds=3600)
+    replaced: list[Path] = []
+
+    def replace() -> None:
+        if not replaced:
+            replaced.append(write_song(desk.home / "new.wav", 0.4, 2).replace(desk.root / "Song.wav"))
+
+    desk.separator.fetched = replace
+    with desk.running() as watch:
+        monkeypatch.setattr(watch.watch._shop, "see", lambda path, identity: path in watch.watch._shop._tasks)
+        desk.song(seed=1, seconds=0.2)
+        wait_for(lambda: replaced)
+        watch.wait("dropped", "Song.wav")
+        monkeypatch.undo()
+        watch.wait_done("Song.wav")
+    assert is_made_of(desk.root / "Song.stems", desk.root / "Song.wav")
+
+
+def make_move_fail(monkeypatch: pytest.MonkeyPatch, is_failing: Callable[[Path], bool]) -> None:
+    rename = exclusive.rename_exclusive
+
+    def fail(old: Path, new: Path) -> None:
+        if is_failing(old):
+            raise OSError(errno.EACCES, "Permission denied")
+        rename(old, new)
+
+    monkeypatch.setattr(moving, "rename_exclusive", fail)
+
+
+@pytest.mark.parametrize("is_restarted", [False, True], ids=["at once", "after a restart"])
+def test_case_20_half_moved_song_that_was_replaced_loses_and_overwrites_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, is_restarted: bool
+) -> None:
+    monkeypatch.setattr(queueing, "FIRST_WAIT", 60 if is_restarted else 0.2)
+    broken = {"is": True}
+    make_move_fail(monkeypatch, lambda old: broken["is"] and old.suffix == ".wav")
+    desk.set(done="done")
+    first = desk.song(seed=1, seconds=0.2)
+    if is_restarted:
+        assert desk.once().of("waits") == ["Song.wav"]
+        assert desk.state(first) is SongState.MOVING
+        broken["is"] = False
+        second = desk.song(seed=2, seconds=0.4).read_bytes()
+        assert desk.once().of("done") == ["Song.wav", "Song.wav"]
+    else:
+        with desk.running() as watch:
+            watch.wait("waits", "Song.wav")
+            second = desk.song(seed=2, seconds=0.4).read_bytes()
+            broken["is"] = False
+            wait_for(lambda: (desk.root / "done" / "Song (2).wav").exists(), lambda: watch.listener.told)
+    done = desk.root / "done"
+    assert (done / "Song (2).wav").read_bytes() == second
+    assert is_made_of(done / "Song (2).stems", done / "Song (2).wav")
+    assert {soundfile.info(stem).duration for stem in (done / "Song.stems").iterdir()} == {0.2}
+    assert not first.exists()
+    assert desk.separator.paid == ["Song.wav", "Song.wav"]
+
+
+def test_case_20_replaced_in_the_moment_of_the_move_stays_and_is_done(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.set(done="done")
+    song = desk.song(seed=1, seconds=0.2)
+    move_all = moving.move_all
+    new = write_song(desk.home / "new.wav", 0.4, 2)
+
+    def replace_first(moves: object, guard: object) -> None:
+        if new.exists():
+            new.replace(song)
+        move_all(moves, guard)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(finish, "move_all", replace_first)
+    told = desk.once()
+    assert any("replaced meanwhile" in reason for reason in told.reasons("Song.wav"))
+    desk.once()
+    assert soundfile.info(desk.root / "done" / "Song (2).wav").duration == 0.4
+
+
+def test_preset_with_labels_places_stems_and_writes_tags_once(labels: LabellingDesk) -> None:
+    with labels.running() as watch:
+        song = labels.song("Song.flac")
+        watch.wait_done("Song.flac")
+        labels.song("Other.flac", seed=2)
+        watch.wait_done("Other.flac")
+    assert read_tags(song).fields["mood"] == ("Calm",)
+    assert len(labels.stems()) == 2
+    assert watch.listener.of("done") == ["Song.flac", "Other.flac"]
+    assert labels.separator.paid == ["Song.flac", "Other.flac"]
+    assert len(labels.tagger.submitted) == 2
+    assert labels.once().of("taken") == [], "the changed source is not taken again"
+
+
+def test_preset_with_labels_goes_on_when_the_labels_come_first(labels: LabellingDesk) -> None:
+    labels.separator.hold = True
+    with labels.running() as watch:
+        song = labels.song("Song.flac")
+        wait_for(lambda: song.exists() and "mood" in read_tags(song).fields)
+        # Looked at again and again meanwhile.
+        labels.song("Other.flac", seed=2)
+        wait_for(lambda: len(labels.separator.paid) == 2)
+        labels.separator.hold = False
+        watch.wait_done("Song.flac", "Other.flac")
+    assert labels.separator.cancelled == []
+    assert labels.separator.paid == ["Song.flac", "Other.flac"]
+
+
+def test_preset_with_labels_moves_the_labelled_song_with_its_stems(labels: LabellingDesk) -> None:
+    labels.set(done="done")
+    song = labels.song("Song.flac")
+    assert labels.once().of("done") == ["Song.flac"]
+    assert not song.exists()
+    done = labels.root / "done"
+    assert read_tags(done / "Song.flac").fields["mood"] == ("Calm",)
+    assert len(list((done / "Song.stems").iterdir())) == 2
+    assert labels.once().of("taken") == []
+
+
+def test_preset_with_labels_and_a_replaced_song_cancels_both(labels: LabellingDesk) -> None:
+    labels.separator.hold = True
+    with labels.running() as watch:
+        song = labels.song("Song.flac")
+        wait_for(lambda: "mood" in read_tags(song).fields)
+        labels.song("Song.flac", seed=2, seconds=0.4)
+        wait_for(lambda: labels.separator.cancelled)
+        labels.separator.hold = False
+        watch.wait_done("Song.flac")
+    with Session(labels.face().settings, labels.face().plugins) as session:
+        states = sorted(job.state for job in session.store.list())
+    assert states == [JobState.CANCELLED, *[JobState.DONE] * 3]
+    assert read_tags(song).fields["mood"] == ("Calm",)
+    assert is_made_of(labels.root / "Song.stems", song)
