@@ -92,7 +92,7 @@ def retry(face: Face, files: tuple[Path, ...], failed: bool, as_json: bool) -> i
 @click.pass_obj
 def install_command(face: Face, folders: tuple[Path, ...]) -> int:
     """Watch folders from now on, also after a restart: write a service of the current user."""
-    from stembridge_hot_folder.installing import install
+    from stembridge_hot_folder.service.installing import install
 
     for line in install(face.settings, folders):
         click.echo(line)
@@ -103,7 +103,7 @@ def install_command(face: Face, folders: tuple[Path, ...]) -> int:
 @click.pass_obj
 def uninstall_command(face: Face) -> int:
     """Remove the service that ``install`` wrote."""
-    from stembridge_hot_folder.installing import uninstall
+    from stembridge_hot_folder.service.installing import uninstall
 
     for line in uninstall(face.settings):
         click.echo(line)

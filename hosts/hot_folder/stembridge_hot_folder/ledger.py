@@ -17,7 +17,7 @@ from typing import Final, Self
 
 import msgspec
 
-from stembridge_hot_folder.identity import Identity
+from stembridge_hot_folder.complete.identity import Identity
 from stembridge_hot_folder.ledger_file import LedgerFile
 
 LEDGER_NAME: Final = "hot_folder.sqlite3"

@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from stembridge_hot_folder.folders import HotFolder
-from stembridge_hot_folder.identity import Identity
+from stembridge_hot_folder.complete.identity import Identity
+from stembridge_hot_folder.folder.folders import HotFolder
 from stembridge_hot_folder.pausing import Gate, Pauses
 
 FIRST_WAIT: Final = 5.0

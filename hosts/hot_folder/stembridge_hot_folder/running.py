@@ -15,12 +15,12 @@ from plugin_core.cli.display.summary import Summary, summarise
 from plugin_core.cli.face import Face
 from plugin_core.errors import SettingsError, StembridgeError, UsageError
 from plugin_core.session import Session
-from stembridge_hot_folder.folders import HotFolder, open_folders, refuse_home_inside, refuse_results_inside
+from stembridge_hot_folder.folder.folders import HotFolder, open_folders, refuse_home_inside, refuse_results_inside
+from stembridge_hot_folder.folder.recipes import Recipes, check_placement
+from stembridge_hot_folder.folder.scan import Passed, Song, scan
 from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger
-from stembridge_hot_folder.recipes import Recipes, check_placement
-from stembridge_hot_folder.reporting import Counts, choose_reporter
-from stembridge_hot_folder.scan import Passed, Song, scan
 from stembridge_hot_folder.settings import WatchSettings
+from stembridge_hot_folder.shown.reporting import Counts, choose_reporter
 from stembridge_hot_folder.watching import Watch
 
 

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable
 
 from plugin_core.errors import StembridgeError, StoreError
 from plugin_core.model import Job
-from stembridge_hot_folder import error_file
-from stembridge_hot_folder.folders import HotFolder
-from stembridge_hot_folder.identity import Identity
+from stembridge_hot_folder.complete.identity import Identity
+from stembridge_hot_folder.folder.folders import HotFolder
 from stembridge_hot_folder.ledger import OPEN, TROUBLED, SongState
 from stembridge_hot_folder.queueing import Waiting
-from stembridge_hot_folder.task import Task
-from stembridge_hot_folder.tools import Tools
+from stembridge_hot_folder.song import error_file
+from stembridge_hot_folder.song.task import Task
+from stembridge_hot_folder.song.tools import Tools
 
 _LOOK_EVERY = 1.0
 """Seconds between two looks at jobs that another process may have settled."""

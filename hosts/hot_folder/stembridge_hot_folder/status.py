@@ -15,9 +15,9 @@ from plugin_core.cli.display.words import clean, encodable, plural, show
 from plugin_core.cli.face import Face
 from plugin_core.errors import ExitCode, UsageError
 from plugin_core.model import show_path
-from stembridge_hot_folder.identity import read_identity
+from stembridge_hot_folder.complete.identity import read_identity
+from stembridge_hot_folder.folder.locking import is_watched
 from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger, Row, SongState
-from stembridge_hot_folder.locking import is_watched
 
 _TOLD: Final = (
     *(SongState.WORKING, SongState.WAITING, SongState.MOVING, SongState.RETRY, SongState.UNCONFIRMED, SongState.FAILED),

@@ -17,16 +17,16 @@ from plugin_core.jobs.roster import Roster
 from plugin_core.model import JobState
 from plugin_core.session import Session
 from stembridge_hot_folder.awake import Awake
-from stembridge_hot_folder.folders import HotFolder
-from stembridge_hot_folder.intake import Intake
+from stembridge_hot_folder.folder.folders import HotFolder
+from stembridge_hot_folder.folder.intake import Intake
+from stembridge_hot_folder.folder.recipes import Recipes
 from stembridge_hot_folder.ledger import Ledger, SongState
 from stembridge_hot_folder.queueing import Lane, Queue, Waiting
-from stembridge_hot_folder.recipes import Recipes
-from stembridge_hot_folder.reporting import Counts, Reporter
+from stembridge_hot_folder.service.systemd import Notifier
 from stembridge_hot_folder.settings import WatchSettings
 from stembridge_hot_folder.shop import Shop
-from stembridge_hot_folder.systemd import Notifier
-from stembridge_hot_folder.tools import Tools
+from stembridge_hot_folder.shown.reporting import Counts, Reporter
+from stembridge_hot_folder.song.tools import Tools
 
 STOP_WITHIN: Final = 4.5
 """Seconds from a signal to the end of the process, whatever still runs: the stores are safe at every moment."""

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import pytest
 from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger, Row, SongState
-from stembridge_hot_folder.reporting import Reporter
 from stembridge_hot_folder.running import choose_folders, read_recipes, read_settings
+from stembridge_hot_folder.shown.reporting import Reporter
 from stembridge_hot_folder.watching import Watch
 
 from plugin_core.cli.display.plain import PlainDisplay

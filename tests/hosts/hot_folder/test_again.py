@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from stembridge_hot_folder import moving
 from stembridge_hot_folder.ledger import SongState
+from stembridge_hot_folder.song import moving
 
 from plugin_core.cli.guard import run
 from plugin_core.errors import ServiceError, SourceError, TransientError

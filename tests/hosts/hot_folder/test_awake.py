@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from stembridge_hot_folder.awake import GAP, TICK, Awake
-from stembridge_hot_folder.identity import Identity
-from stembridge_hot_folder.settler import Patience, Settler
+from stembridge_hot_folder.complete.identity import Identity
+from stembridge_hot_folder.complete.settler import Patience, Settler
 
 A = Identity(1, 2, 100, 5)
 

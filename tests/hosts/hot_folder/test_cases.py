@@ -23,7 +23,7 @@ def rows() -> Iterator[int]:
 def count_tests() -> Counter[int]:
     """Count the tests of each case; one test may show several."""
     counted: Counter[int] = Counter()
-    for module in HERE.glob("test_*.py"):
+    for module in HERE.rglob("test_*.py"):
         for node in ast.walk(ast.parse(module.read_text("utf-8"))):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 counted.update(int(number) for number in re.findall(r"case_(\d\d)(?=_)", node.name))

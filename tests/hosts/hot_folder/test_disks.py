@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from stembridge_hot_folder import folders, intake, queueing, waking
+from stembridge_hot_folder import queueing
+from stembridge_hot_folder.folder import folders, intake, waking
 from stembridge_hot_folder.ledger import SongState
 from watchdog.events import FileSystemEvent
 

@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from stembridge_hot_folder import queueing, reading_apart
-from stembridge_hot_folder.identity import read_identity
+from stembridge_hot_folder import queueing
+from stembridge_hot_folder.complete.identity import read_identity
 from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger, Look, SongState
+from stembridge_hot_folder.song import reading_apart
 
 from tests.hosts.hot_folder.conftest import Desk, wait_for
 from tests.hosts.hot_folder.processes import finish, start

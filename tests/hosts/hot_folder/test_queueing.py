@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
-from stembridge_hot_folder.folders import HotFolder
-from stembridge_hot_folder.identity import Identity
-from stembridge_hot_folder.names import Names
+from stembridge_hot_folder.complete.identity import Identity
+from stembridge_hot_folder.folder.folders import HotFolder
+from stembridge_hot_folder.folder.names import Names
 from stembridge_hot_folder.queueing import FIRST_WAIT, LONGEST_WAIT, Lane, Queue, Waiting
 
 IN = HotFolder(path=b"/in", names=Names())

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from stembridge_hot_folder import finish, moving, queueing
+from stembridge_hot_folder import queueing
 from stembridge_hot_folder.ledger import SongState
+from stembridge_hot_folder.song import finish, moving
 
 from plugin_core.model import JobState
 from plugin_core.session import Session

@@ -1,0 +1,1 @@
+"""Whether a file is complete, and which version of it."""

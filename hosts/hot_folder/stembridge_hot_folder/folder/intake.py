@@ -1,0 +1,277 @@
+"""One hot folder being watched: looked through at start, whenever the system tells of changes, and every so often."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final
+
+import msgspec
+
+from stembridge_hot_folder.complete.identity import Identity
+from stembridge_hot_folder.complete.settler import Settler
+from stembridge_hot_folder.complete.structure import is_whole
+from stembridge_hot_folder.folder.folders import HotFolder
+from stembridge_hot_folder.folder.recipes import CONFIG_NAME
+from stembridge_hot_folder.folder.root import Presence, Root
+from stembridge_hot_folder.folder.scan import Gone, Passed, Rules, Sight, Song, Unreadable, look, scan
+from stembridge_hot_folder.folder.waking import Waker
+from stembridge_hot_folder.shop import Shop
+
+_BATCH: Final = 500
+_MOST_SETTLING: Final = 20_000
+"""Files watched at once until they are complete, and queued; the rest has its turn when there is room."""
+_STORM: Final = 1000
+"""Events between two looks after which everything is looked through."""
+_AFTER_STORM: Final = 0.5
+_MOST_TOLD: Final = 10_000
+_RETRY_ROOT: Final = 5.0
+_BREATH: Final = 0.01
+"""Seconds between two looks, so that a storm of events is one look."""
+
+
+class Intake:
+    """A folder whose songs go to the shop once they are complete.
+
+    Args:
+        folder: what to watch.
+        shop: takes complete songs.
+        listens: whether the system is asked to tell of changes.
+    """
+
+    def __init__(self, folder: HotFolder, shop: Shop, *, listens: bool = True) -> None:
+        self.folder = folder
+        self._shop = shop
+        self._tools = shop.tools
+        self._clock = shop.tools.clock
+        self._listens = listens
+        self._root = Root(folder, self._tools.reporter)
+        self._gaps = self._tools.awake.count()
+        self.settler = Settler(folder.patience, is_whole, self._tools.reporter.warn)
+        self.has_scanned = False
+        self._rules: Rules = folder.rules()
+        self._waker: Waker | None = None
+        self._wake = asyncio.Event()
+        self._next_scan = 0.0
+        self._has_more = False
+        self._again: set[bytes] = set()
+        self._told: dict[bytes, str] = {}
+        self._deaf = ""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is on its way that can be waited for: ``--once`` ends."""
+        pending = [path for path in self.settler if not self.settler.is_given_time(path, self._clock())]
+        is_looking = bool(self._again) and not self._root.is_away
+        return self.has_scanned and not pending and not is_looking and not self._has_more
+
+    def open(self) -> None:
+        """Take the folder and what an earlier run had begun.
+
+        Raises:
+            UsageError: another stembridge has it.
+        """
+        self._root.open()
+        self._tools.suspects.update((look.path, look) for look in self._tools.ledger.looks(self.folder.path))
+        self._listen()
+        self._shop.reopen([self.folder])
+
+    def close(self) -> None:
+        """Give the folder back."""
+        if self._waker is not None:
+            self._waker.stop()
+        self._root.close()
+
+    def nudge(self) -> None:
+        """Look at the ledger and the queue again: another process wrote, or there is room."""
+        if self._has_more and len(self.settler) + len(self._tools.queue) < _MOST_SETTLING // 2:
+            self._next_scan = 0.0
+            self._wake.set()
+
+    def look_again(self, path: bytes) -> None:
+        """Look at a path soon: what was there is done with."""
+        self._again.add(path)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            self._wake.clear()
+            await self._step()
+            await self._wait()
+
+    async def _step(self) -> None:
+        self._root.beat()
+        if not self._is_root_there():
+            self._next_scan = self._clock() + min(self.folder.rescan, _RETRY_ROOT)
+            return
+        self._notice_gap()
+        paths, is_lost = self._waker.take() if self._waker is not None else ([], False)
+        again = set(self._again)
+        paths = [*paths, *again]
+        if is_lost or len(paths) >= _STORM:
+            # The system may have lost some as well, without a word.
+            self._next_scan = min(self._next_scan, self._clock() + _AFTER_STORM)
+        if self._clock() >= self._next_scan:
+            await self._scan()
+        elif paths:
+            await self._look(paths)
+        due = self.settler.due(self._clock())
+        for start in range(0, len(due), _BATCH):
+            await self._look(due[start : start + _BATCH])
+        self._again -= again
+        # Only now, so that of many files found complete together the oldest is taken first.
+        self._shop.fill()
+
+    async def _wait(self) -> None:
+        dues = [self._next_scan]
+        if not self._root.is_away and (due := self.settler.next_due()) is not None:
+            dues.append(due)
+        seconds = min(dues) - self._clock()
+        if seconds > 0:
+            try:
+                # Not wait_for: before Python 3.12 it can lose a cancellation that comes with the event.
+                async with asyncio.timeout(seconds):
+                    await self._wake.wait()
+            except TimeoutError:
+                return
+        await asyncio.sleep(_BREATH)
+
+    async def _scan(self) -> None:
+        """Look through everything, in parts, so that neither memory nor the loop is filled by a large folder."""
+        self._next_scan = self._clock() + self.folder.rescan
+        self._has_more = False
+        if self._tools.recipes[self.folder.path].refresh():
+            self._tools.queue.sort_anew()
+        self._rules = self.folder.rules()
+        if self._waker is not None and not self._waker.is_alive:
+            self._listen()
+        try:
+            await self._handle_all(iter(scan(self.folder.path, self._rules)))
+        except OSError as error:
+            self._root.lose(error.strerror or str(error))
+            self._next_scan = self._clock() + min(self.folder.rescan, _RETRY_ROOT)
+            return
+        self.has_scanned = True
+        await self._look(self._shop.paths_of(self.folder))
+
+    async def _look(self, paths: Iterable[bytes]) -> None:
+        config = os.path.join(self.folder.path, os.fsencode(CONFIG_NAME))
+        wanted = list(paths)
+        if config in wanted and self._tools.recipes[self.folder.path].refresh():
+            self._tools.queue.sort_anew()
+            self._tools.reporter.say(f"{self.folder.shown}: {CONFIG_NAME} was edited and is read anew")
+        await self._handle_all(iter(look(wanted, self._rules, self.folder.path)))
+
+    async def _handle_all(self, sights: Iterator[Sight]) -> None:
+        # One moment for all that are seen together, so that they are complete together; before they are seen, so that
+        # whatever holds us up afterwards does not count as time in which nothing changed.
+        now = self._clock()
+        while batch := await asyncio.to_thread(_take, sights):
+            self._notice_gap()
+            self._handle(batch, now)
+            now = self._clock()
+
+    def _handle(self, sights: Iterable[Sight], now: float) -> None:
+        for sight in sights:
+            match sight:
+                case Song(path, identity):
+                    self._see(path, identity, now)
+                case Gone(path):
+                    if self._is_root_there():
+                        self.settler.forget(path)
+                        self._shop.miss(path)
+                case Passed(path, reason):
+                    if not self.folder.names.why_no_song(os.path.basename(path)):  # noqa: PTH119 - bytes
+                        self._tell_once(path, reason)
+                case Unreadable(path, error):
+                    self._tell_once(path, f"cannot be looked at: {error.strerror}; tried again")
+
+    def _see(self, path: bytes, identity: Identity, now: float) -> None:
+        if self._shop.see(path, identity):
+            return
+        if self._tools.ledger.is_finished(path, identity):
+            self.settler.forget(path)
+            return
+        if path not in self.settler:
+            if self._is_begun(path, identity):
+                self._shop.offer(self.folder, path, identity)
+                return
+            if len(self.settler) + len(self._tools.queue) >= _MOST_SETTLING:
+                self._has_more = True
+                return
+            if self._tools.ledger.is_output(path):
+                return
+            self._tools.reporter.tell("settling", path)
+        if self.settler.observe(path, identity, now):
+            self._shop.offer(self.folder, path, identity)
+
+    def _is_begun(self, path: bytes, identity: Identity) -> bool:
+        """Tell whether a version has jobs: it was complete when they were made."""
+        row = self._tools.ledger.get(path)
+        return row is not None and row.identity == identity and row.state.is_open and bool(row.jobs)
+
+    def _notice_gap(self) -> None:
+        """Begin to wait anew for every file when nothing was observed for a while, and look through everything."""
+        gaps = self._tools.awake.count()
+        if gaps != self._gaps:
+            self._gaps = gaps
+            self.settler.start_anew(self._clock())
+            self._next_scan = 0.0
+
+    def _tell_once(self, path: bytes, reason: str) -> None:
+        if self._told.get(path) == reason:
+            return
+        if len(self._told) >= _MOST_TOLD:
+            self._told.clear()
+        self._told[path] = reason
+        self._tools.reporter.tell("passed", path, reason)
+
+    # The folder itself
+
+    def _is_root_there(self) -> bool:
+        presence = self._root.find()
+        if presence is Presence.AGAIN:
+            self._next_scan = 0.0
+            self._listen()
+        return presence is not Presence.AWAY
+
+    def _listen(self) -> None:
+        if not self._listens:
+            return
+        loop = asyncio.get_running_loop()
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(self._wake.set)
+
+        if self._waker is None:
+            self._waker = Waker(self.folder.path, wake, self._is_noise)
+        why = self._waker.start()
+        if why and why != self._deaf:
+            self._tools.reporter.warn(
+                self.folder.path,
+                f"the system cannot tell of changes ({why}); looked through every {self._deaf_every():g} s",
+            )
+        self._deaf = why
+        if why:
+            self.folder = _with_rescan(self.folder, self._deaf_every())
+
+    def _deaf_every(self) -> float:
+        return min(self.folder.rescan, self._tools.settings.share_rescan_seconds)
+
+    def _is_noise(self, path: bytes) -> bool:
+        """Tell what lies in our own results, or is hidden: most events while we work are our own."""
+        below = path[len(self.folder.path) :]
+        return (
+            b".stems" + os.fsencode(os.sep) in below or below.endswith(b".stems") or os.fsencode(os.sep) + b"." in below
+        )
+
+
+def _take(sights: Iterator[Sight]) -> list[Sight]:
+    return list(islice(sights, _BATCH))
+
+
+def _with_rescan(folder: HotFolder, seconds: float) -> HotFolder:
+    return msgspec.structs.replace(folder, rescan=seconds)

@@ -1,0 +1,146 @@
+"""Looking through a hot folder: our own walker, which never follows links and keeps names as the bytes they are."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Collection, Iterable, Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from stembridge_hot_folder.complete.identity import Identity
+from stembridge_hot_folder.folder.names import Names
+
+
+class Song(NamedTuple):
+    """A file that may become a job."""
+
+    path: bytes
+    identity: Identity
+
+
+class Passed(NamedTuple):
+    """An entry that is passed over."""
+
+    path: bytes
+    reason: str
+
+
+class Unreadable(NamedTuple):
+    """A folder or file that could not be looked at: nothing can be said of what lies below it."""
+
+    path: bytes
+    error: OSError
+
+
+class Gone(NamedTuple):
+    """A path at which there surely is nothing any more."""
+
+    path: bytes
+
+
+Sight = Song | Passed | Unreadable | Gone
+
+GONE = frozenset({errno.ENOENT, errno.ENOTDIR})
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """What a walk takes and passes over."""
+
+    names: Names
+    excluded: Collection[tuple[int, int]] = ()
+    """Device and inode of folders not to look into, whatever they are called."""
+    passed: bytes = b""
+    """A folder not to look into that may not exist yet."""
+    is_share: bool = False
+
+
+def scan(folder: bytes, rules: Rules) -> Iterator[Sight]:
+    """Yield all that lies below a folder.
+
+    Raises:
+        OSError: the folder itself cannot be listed; of one below it only ``Unreadable`` is told.
+    """
+    waiting = [folder]
+    while waiting:
+        parent = waiting.pop()
+        try:
+            with os.scandir(parent) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            if parent == folder:
+                raise
+            if error.errno not in GONE:
+                yield Unreadable(parent, error)
+            continue
+        for entry in found:
+            yield from _see(entry.path, rules, waiting)
+
+
+def look(paths: Iterable[bytes], rules: Rules, root: bytes) -> Iterator[Sight]:
+    """Yield what lies at these paths now, and below those that are folders; paths outside the rules are passed over."""
+    for path in paths:
+        if _lies_in_passed(path, rules, root):
+            continue
+        below: list[bytes] = []
+        yield from _see(path, rules, below)
+        for folder in below:
+            try:
+                yield from scan(folder, rules)
+            except OSError as error:
+                if error.errno not in GONE:
+                    yield Unreadable(folder, error)
+
+
+def is_below(path: bytes, folder: bytes) -> bool:
+    """Tell whether a path is a folder or lies in it."""
+    return path == folder or path.startswith(folder.rstrip(b"/" + os.fsencode(os.sep)) + os.fsencode(os.sep))
+
+
+def _see(path: bytes, rules: Rules, folders: list[bytes]) -> Iterator[Sight]:
+    try:
+        status = os.lstat(path)
+    except OSError as error:
+        yield Gone(path) if error.errno in GONE else Unreadable(path, error)
+        return
+    name = os.path.basename(path)  # noqa: PTH119 - bytes
+    if stat.S_ISDIR(status.st_mode):
+        reason = rules.names.why_passed(name)
+        if path == rules.passed or (status.st_dev, status.st_ino) in rules.excluded:
+            reason = "the folder of finished songs"
+        if reason:
+            yield Passed(path, reason)
+        else:
+            folders.append(path)
+        return
+    reason = _why_not(status.st_mode, rules.names, name)
+    yield Passed(path, reason) if reason else Song(path, Identity.of(status, is_share=rules.is_share))
+
+
+def _why_not(mode: int, names: Names, name: bytes) -> str:
+    if stat.S_ISLNK(mode):
+        return "a link; links are not followed"
+    if not stat.S_ISREG(mode):
+        return "a pipe, socket or device"
+    return names.why_no_song(name)
+
+
+def _lies_in_passed(path: bytes, rules: Rules, root: bytes) -> bool:
+    """Tell whether a folder between the root and the path is passed over, or is a link."""
+    if rules.passed and is_below(path, rules.passed):
+        return True
+    parent = os.path.dirname(path)  # noqa: PTH120 - bytes
+    while len(parent) > len(root) and is_below(parent, root):
+        if rules.names.why_passed(os.path.basename(parent)):  # noqa: PTH119 - bytes
+            return True
+        try:
+            status = os.lstat(parent)
+        except OSError:
+            # What is gone or unreachable is found out at the path itself.
+            return False
+        if not stat.S_ISDIR(status.st_mode) or (status.st_dev, status.st_ino) in rules.excluded:
+            return True
+        parent = os.path.dirname(parent)  # noqa: PTH120 - bytes
+    return False

@@ -1,0 +1,1 @@
+"""How a watch is shown: in plain lines, as JSON, or live on a terminal."""

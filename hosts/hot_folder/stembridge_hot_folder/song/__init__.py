@@ -1,0 +1,1 @@
+"""One song at work, from its first look to its end."""

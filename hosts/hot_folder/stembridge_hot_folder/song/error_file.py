@@ -1,0 +1,98 @@
+"""``song.flac.error.txt``: why a song failed and what to do, beside the song.
+
+What is ours is told by its content: a note that somebody changed is that somebody's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from plugin_core.model import disarm
+from stembridge_hot_folder.song.shell import quote
+
+ENDING: Final = b".error.txt"
+FIRST_LINE: Final = "stembridge could not finish this song."
+_LONGEST_NAME: Final = 255
+_NUMBERS: Final = range(1, 100)
+_MOST: Final = 64 * 1024
+"""Bytes; no note of ours is longer."""
+
+_HAPPENED: Final = "What happened: "
+_TO_DO: Final = "What to do:    "
+_FACTS: Final = re.compile(
+    f"{re.escape(FIRST_LINE)}\n\n{re.escape(_HAPPENED)}(?P<reason>.*)\n(?:{re.escape(_TO_DO)}(?P<remedy>.*))?\n"
+)
+
+
+def write_error(song: bytes, reason: str, remedy: str) -> bytes | None:
+    """Write or renew the error file of a song; None where it cannot be written. Never over a file of the user's."""
+    text = _compose(song, disarm(reason), disarm(remedy))
+    for path in _candidates(song):
+        if os.path.lexists(path) and not is_ours(path, song):
+            continue
+        temporary = os.path.join(os.path.dirname(path), b".stembridge-error-%d.tmp" % os.getpid())  # noqa: PTH120
+        try:
+            with open(temporary, "w", encoding="utf-8", newline="\n") as opened:  # noqa: PTH123 - bytes
+                opened.write(text)
+            os.replace(temporary, path)  # noqa: PTH105 - bytes
+        except OSError:
+            # A full or read-only disk; the reason stands in the log and in ``stembridge watch status``.
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)  # noqa: PTH108 - bytes
+            return None
+        return path
+    return None
+
+
+def remove_error(song: bytes) -> None:
+    """Remove the error file of a song, if it is ours and nobody changed it."""
+    for number, path in enumerate(_candidates(song)):
+        if not os.path.lexists(path):
+            if number:
+                return
+        elif is_ours(path, song):
+            # What cannot be removed is only a note that is out of date.
+            with contextlib.suppress(OSError):
+                os.unlink(path)  # noqa: PTH108 - bytes
+            return
+
+
+def is_ours(path: bytes, song: bytes) -> bool:
+    """Tell whether a file is just what ``write_error`` writes for a song."""
+    try:
+        with open(path, encoding="utf-8", newline="") as opened:  # noqa: PTH123 - bytes
+            text = opened.read(_MOST)
+    except (OSError, UnicodeDecodeError):
+        return False
+    facts = _FACTS.match(text)
+    return facts is not None and text == _compose(song, facts["reason"], facts["remedy"] or "")
+
+
+def _compose(song: bytes, reason: str, remedy: str) -> str:
+    lines = [
+        *(FIRST_LINE, ""),
+        *(f"{_HAPPENED}{reason}", f"{_TO_DO}{remedy}" if remedy else "", ""),
+        "A new version of the song is tried by itself. To try this one again:",
+        f"    stembridge watch retry {quote(song)}",
+        "This file goes away by itself once the song is done or gone.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _candidates(song: bytes) -> Iterator[bytes]:
+    folder, name = os.path.split(song)
+    for number in _NUMBERS:
+        ending = ENDING if number == 1 else b".error (%d).txt" % number
+        yield os.path.join(folder, _shorten(name, _LONGEST_NAME - len(ending)) + ending)
+
+
+def _shorten(name: bytes, most: int) -> bytes:
+    """Cut a name to so many bytes, not in the middle of a character."""
+    if len(name) <= most:
+        return name
+    return name[:most].decode("utf-8", "ignore").encode() or name[:most]

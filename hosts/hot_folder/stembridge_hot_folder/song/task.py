@@ -1,0 +1,274 @@
+"""One version of one song, from its first look to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from plugin_core.cli.display.words import describe_problem
+from plugin_core.cli.offers import describe_price
+from plugin_core.errors import (
+    ExitCode,
+    PlacementError,
+    RefusedError,
+    SettingsError,
+    TransientError,
+    UsageError,
+)
+from plugin_core.model import Job, JobState, Plan, Source
+from stembridge_hot_folder.complete.identity import Identity
+from stembridge_hot_folder.ledger import Row, SongState
+from stembridge_hot_folder.queueing import Waiting
+from stembridge_hot_folder.song import checking, error_file
+from stembridge_hot_folder.song.finish import Finish
+from stembridge_hot_folder.song.first_look import FirstLook
+from stembridge_hot_folder.song.record import Record
+from stembridge_hot_folder.song.tools import Tools
+from stembridge_hot_folder.song.version import Changed, Fate, Version
+
+_ACCEPTED: Final = frozenset({JobState.RUNNING, JobState.FETCHING, JobState.PUBLISHING, JobState.DONE})
+_ENDED_BADLY: Final = frozenset({JobState.FAILED, JobState.CANCELLED, JobState.UNCONFIRMED})
+
+
+class Task:
+    """A song at work.
+
+    Args:
+        song: what to do.
+        tools: shared by all songs.
+        attach: lets the engine work on a job of this song, and the song hear of it.
+    """
+
+    def __init__(self, song: Waiting, tools: Tools, attach: Callable[[Task, str], None]) -> None:
+        self.path = song.path
+        self.folder = song.folder
+        self.jobs: tuple[str, ...] = ()
+        self.settled = asyncio.Event()
+        """Set when one of the jobs may be settled, or the file may have changed."""
+        self.is_aside = False
+        self._tools = tools
+        self._attach = attach
+        self._is_given_up = False
+        self._is_doubted = False
+        self._recipe = tools.recipes[song.folder.path].choose(song.path)
+        self._version = Version(song, tools.session.is_version_of)
+        self._record = Record(song, self._recipe, tools)
+
+    async def run(self) -> None:
+        """Look, plan, add, wait and finish."""
+        known = self._tools.ledger.get(self.path)
+        try:
+            known = await self._meet_earlier(known)
+            if known is not None and known.identity == self._version.identity and await self._go_on(known):
+                return
+            source = await FirstLook(self._record, self._version, self._recipe, self._tools).take(known)
+            if source is not None:
+                await self._order(source, is_forced=known is not None and known.state is SongState.RETRY)
+        except Changed:
+            self._record.drop()
+        except TransientError as error:
+            self._record.postpone(str(error))
+        except (RefusedError, SettingsError) as error:
+            self._refuse(error.message, error.remedy)
+
+    def see(self, identity: Identity) -> None:
+        """Take notice of what the path is now; whether that is another version is found out by reading it."""
+        if identity != self._version.identity:
+            self._is_doubted = True
+            self.settled.set()
+
+    def vanish(self) -> None:
+        """Take notice that the file is gone."""
+        self._is_doubted = True
+        self.settled.set()
+
+    def hear(self, job: Job) -> None:
+        """Take notice of a change of one of the jobs."""
+        is_asked = job.state in _ACCEPTED and self._tools.queue.pauses.is_paused(self._record.row.recipe)
+        if is_asked and all(one.state in _ACCEPTED for one in self._find_jobs()):
+            self._record.accept()
+        if job.state.is_settled:
+            self.settled.set()
+
+    def set_aside(self, job: Job) -> None:
+        """Let others go before; the job goes on being tried."""
+        self.is_aside = True
+        reason = describe_problem(job)
+        self._tools.queue.pauses.end_probe(self.path)
+        self._tools.reporter.warn(self.path, f"in trouble for long, others go before: {reason}")
+        error_file.write_error(self.path, reason, "nothing: it is tried again by itself")
+
+    def fail(self, reason: str, remedy: str) -> None:
+        """End as failed."""
+        self._record.end_failed(reason, remedy)
+
+    # The parts of a song's life
+
+    async def _meet_earlier(self, known: Row | None) -> Row | None:
+        """Bring what was begun with another version to an end; return what is known then.
+
+        Raises:
+            Changed: the version before cannot be moved away yet.
+        """
+        if known is None or not known.state.is_open or known.identity == self._version.identity:
+            return known
+        song = msgspec.structs.replace(self._record.song, identity=known.identity)
+        version, jobs = Version(song, self._tools.session.is_version_of), self._find_jobs(known.jobs)
+        if await asyncio.to_thread(version.find, jobs) is Fate.SAME:
+            # Only touched, or labelled by us.
+            return msgspec.structs.replace(known, identity=self._version.identity)
+        if known.state is not SongState.MOVING:
+            self._cancel(jobs, "was replaced")
+            return known
+        record = Record(song, self._recipe, self._tools)
+        record.row = known
+        await Finish(record, version, self._tools).run(jobs)
+        if record.row.state is SongState.MOVING:
+            raise Changed
+        return record.row
+
+    async def _go_on(self, row: Row) -> bool:
+        """Go on where an earlier run ended; tell whether there was anything to go on with."""
+        self._record.row = row
+        if not row.state.is_open:
+            return True
+        jobs = self._find_jobs(row.jobs)
+        if row.state is SongState.MOVING:
+            await Finish(self._record, self._version, self._tools).run(jobs)
+            return True
+        if not jobs or len(jobs) < len(row.jobs):
+            return self._begin_anew()
+        if row.state is SongState.RETRY and all(job.state is JobState.DONE for job in jobs):
+            return self._begin_anew()
+        if row.state is SongState.WAITING and row.recipe != self._recipe.key and not any(map(_is_bought, jobs)):
+            # Something else is to be done by now, and nothing was paid for.
+            return self._begin_anew()
+        for job in jobs:
+            if job.state in _ENDED_BADLY and (row.state is SongState.RETRY or _passes(job)):
+                # Another process may have done the same just now.
+                with contextlib.suppress(UsageError):
+                    self._tools.session.retry(job.id)
+        self._record.put(SongState.WORKING, reason="")
+        self._is_doubted = True
+        await self._work(row.jobs)
+        return True
+
+    def _begin_anew(self) -> bool:
+        self._record.row = msgspec.structs.replace(self._record.row, recipe=self._recipe.key, jobs=())
+        return False
+
+    async def _order(self, source: Source, *, is_forced: bool) -> None:
+        """Plan everything before anything is added, so that a preset that cannot be done costs nothing."""
+        tools, record = self._tools, self._record
+        plans = [await tools.session.plan(source, operation) for operation in self._recipe.operations]
+        if trouble := checking.find_no_room(source, plans, self.folder.path, self._recipe.key):
+            record.wait(trouble)
+            return
+        record.resume(self.folder.path)
+        record.tell("taken", self._describe(source, plans))
+        jobs = []
+        for plan in plans:
+            job, _ = await tools.session.add(
+                source, plan, host="hot_folder", preset=self._recipe.preset, force=is_forced
+            )
+            jobs.append(job.id)
+        record.put(SongState.WORKING, content=source.content, jobs=tuple(jobs))
+        await self._work(tuple(jobs))
+
+    async def _work(self, jobs: tuple[str, ...]) -> None:
+        self.jobs = tuple(dict.fromkeys(jobs))
+        for job_id in self.jobs:
+            self._attach(self, job_id)
+        while True:
+            self.settled.clear()
+            found = self._find_jobs()
+            await self._require_version(found)
+            if all(job.state.is_settled for job in found):
+                break
+            await self.settled.wait()
+        await self._end(found)
+
+    async def _require_version(self, jobs: Sequence[Job]) -> None:
+        """Cancel the jobs once their song is gone or replaced."""
+        if not self._is_doubted or self._is_given_up:
+            return
+        self._is_doubted = False
+        fate = await asyncio.to_thread(self._version.find, jobs)
+        if fate is Fate.SAME:
+            return
+        self._is_given_up = True
+        self._cancel(jobs, "is gone" if fate is Fate.GONE else "was replaced")
+
+    def _cancel(self, jobs: Sequence[Job], why: str) -> None:
+        for job in jobs:
+            if job.state.is_active and not job.cancel and job.host == "hot_folder":
+                self._record.tell("cancelling", f"it {why}")
+                # It may have settled in this moment.
+                with contextlib.suppress(UsageError):
+                    self._tools.session.store.request_cancel(job.id)
+                self._tools.roster.add(job.id)
+
+    async def _end(self, jobs: Sequence[Job]) -> None:
+        if jobs and all(job.state is JobState.DONE for job in jobs):
+            await Finish(self._record, self._version, self._tools).run(jobs)
+            return
+        if self._is_given_up or await asyncio.to_thread(self._version.find, jobs) is not Fate.SAME:
+            raise Changed
+        bad = next((job for job in jobs if job.state is not JobState.DONE), None)
+        if bad is None:
+            raise Changed
+        if bad.state is JobState.UNCONFIRMED:
+            self._record.end_unconfirmed(describe_problem(bad))
+        elif bad.state is JobState.CANCELLED:
+            self._record.end_skipped("cancelled; to do it all the same: stembridge watch retry FILE")
+        else:
+            self._end_badly(bad)
+
+    def _end_badly(self, job: Job) -> None:
+        problem = job.problem
+        if _is_refused(job):
+            self._refuse(problem.message if problem else "", problem.remedy if problem else "")
+        elif _passes(job) and self._tools.queue.tries(self.path) < self._tools.settings.attempts:
+            self._record.put(SongState.WAITING, reason=describe_problem(job))
+            self._record.postpone(describe_problem(job))
+        else:
+            self.fail(problem.message if problem else "its job failed", problem.remedy if problem else "")
+
+    def _refuse(self, reason: str, remedy: str) -> None:
+        """Let all songs of the recipe wait, unless only this one is refused."""
+        gate = self._record.row.recipe
+        if self._tools.queue.pauses.is_own_fault(gate, self.path):
+            self.fail(reason, remedy)
+            return
+        text = f"{reason}; {remedy}" if remedy else reason
+        if self._record.row.jobs:
+            self._record.put(SongState.WAITING, reason=text)
+        self._record.pause(gate, text, is_refusal=True)
+
+    def _find_jobs(self, ids: Sequence[str] | None = None) -> list[Job]:
+        found = [self._tools.session.store.find(job_id) for job_id in (self.jobs if ids is None else ids)]
+        return [job for job in found if job is not None]
+
+    def _describe(self, source: Source, plans: list[Plan]) -> str:
+        from plugin_core.cli.display.base import Offer
+
+        price = describe_price([Offer(source=source, plan=plan) for plan in plans])
+        return ", ".join(word for word in (self._recipe.preset or "separate", price) if word)
+
+
+def _is_refused(job: Job) -> bool:
+    problem = job.problem
+    return problem is not None and (problem.exit_code == ExitCode.REFUSED or problem.kind == SettingsError.__name__)
+
+
+def _passes(job: Job) -> bool:
+    """Tell whether a job failed for a reason that is not its song's: it goes on from where it is."""
+    return _is_refused(job) or (job.problem is not None and job.problem.kind == PlacementError.__name__)
+
+
+def _is_bought(job: Job) -> bool:
+    return job.ticket is not None or job.state is not JobState.FAILED

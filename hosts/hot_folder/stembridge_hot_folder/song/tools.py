@@ -1,0 +1,34 @@
+"""What every song at work needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from plugin_core.jobs.roster import Roster
+from plugin_core.session import Session
+from stembridge_hot_folder.awake import Awake
+from stembridge_hot_folder.folder.recipes import Recipes
+from stembridge_hot_folder.ledger import Ledger, Look
+from stembridge_hot_folder.queueing import Queue
+from stembridge_hot_folder.settings import WatchSettings
+from stembridge_hot_folder.shown.reporting import Counts, Reporter
+
+
+class Tools(msgspec.Struct, frozen=True):
+    """Shared by all songs of a watch."""
+
+    session: Session
+    ledger: Ledger
+    recipes: dict[bytes, Recipes]
+    """By hot folder."""
+    settings: WatchSettings
+    queue: Queue
+    roster: Roster
+    reporter: Reporter
+    clock: Callable[[], float]
+    counts: Counts
+    awake: Awake
+    suspects: dict[bytes, Look] = {}
+    """Songs that were being read when an earlier process ended without a word."""

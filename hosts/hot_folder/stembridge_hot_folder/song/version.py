@@ -1,0 +1,93 @@
+"""The version of a file that was taken: whether it is still what lies at its path."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from enum import Enum, auto
+from pathlib import Path
+
+from plugin_core.errors import TransientError
+from plugin_core.model import Job, Source
+from stembridge_hot_folder.complete.identity import Identity, read_identity
+from stembridge_hot_folder.queueing import Waiting
+
+IsVersionOf = Callable[[Source, str], bool]
+"""Tell whether content of this hash is the source, as it was taken or as our own labels left it."""
+
+
+class Changed(Exception):  # noqa: N818 - no error: another version is there now, or none
+    """What lies at the path is no longer what was taken."""
+
+
+class Fate(Enum):
+    """What became of a version."""
+
+    SAME = auto()
+    REPLACED = auto()
+    GONE = auto()
+
+
+class Version:
+    """One version of one file.
+
+    Args:
+        song: as it was taken.
+        is_version_of: knows contents by what we wrote.
+    """
+
+    def __init__(self, song: Waiting, is_version_of: IsVersionOf) -> None:
+        self.path = song.path
+        self.identity = song.identity
+        self.content = ""
+        """SHA-256 of what lies there, once it was read again; empty while nothing has changed."""
+        self._is_share = song.folder.rules().is_share
+        self._is_version_of = is_version_of
+
+    def require_same(self) -> None:
+        """Make sure, without reading, that nothing changed.
+
+        Raises:
+            Changed: it is gone or another one.
+            TransientError: the disk or share does not answer.
+        """
+        if self._read() != self.identity:
+            raise Changed
+
+    def find(self, jobs: Sequence[Job]) -> Fate:
+        """Find out, by reading where needed, what became of it; a file only touched, or labelled by us, is the same.
+
+        Args:
+            jobs: made of this version; without them nothing is known of its content.
+
+        Raises:
+            TransientError: the disk or share does not answer.
+        """
+        now = self._read()
+        if now is None:
+            return Fate.GONE
+        if now == self.identity:
+            return Fate.SAME
+        content = self._hash()
+        if not content or not any(self._is_version_of(job.source, content) for job in jobs):
+            return Fate.REPLACED
+        if self._read() != now:
+            # Changed while it was read; whatever it is now is looked at anew.
+            return Fate.REPLACED
+        self.identity, self.content = now, content
+        return Fate.SAME
+
+    def _read(self) -> Identity | None:
+        try:
+            return read_identity(self.path, is_share=self._is_share)
+        except OSError as error:
+            raise TransientError(f"the disk or share does not answer: {error.strerror}") from error
+
+    def _hash(self) -> str:
+        from plugin_core.stems.fingerprint import hash_file
+
+        try:
+            return hash_file(Path(os.fsdecode(self.path)), lambda: None).sha256
+        except OSError:
+            # Gone or unreadable in this moment: then nothing shows that it is the same.
+            return ""

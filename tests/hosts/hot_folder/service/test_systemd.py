@@ -1,0 +1,111 @@
+"""Words to the service manager over a real socket, from the loop that does the work."""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from stembridge_hot_folder.service.systemd import Notifier
+from stembridge_hot_folder.shop import Shop
+
+from plugin_core.manifests import manifest
+from tests.hosts.hot_folder.conftest import Desk, wait_for
+
+pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs Unix sockets")
+
+
+class Manager:
+    """Hears what a service tells."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        listener.setblocking(False)
+
+    @property
+    def hears(self) -> bool:
+        """Whether something came."""
+        return bool(select.select([self._listener], [], [], 0)[0])
+
+    def heard(self) -> list[bytes]:
+        """Return all that came since the last call."""
+        found = []
+        while True:
+            try:
+                found.append(self._listener.recv(1000))
+            except BlockingIOError:
+                return found
+
+
+@pytest.fixture
+def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        monkeypatch.chdir(tmp_path)
+        listener.bind("notify")
+        monkeypatch.setenv("NOTIFY_SOCKET", "notify")
+        monkeypatch.setenv("WATCHDOG_USEC", "400000")
+        yield Manager(listener)
+
+
+def test_beats_are_as_often_as_they_are_wanted(manager: Manager) -> None:
+    notifier = Notifier()
+    heard = []
+    for hundredth in range(21):
+        notifier.beat(1000 + hundredth / 100)
+        heard += manager.heard()
+    assert heard == [b"WATCHDOG=1"] * 3
+
+
+def test_manager_that_does_not_read_holds_nothing_up(manager: Manager) -> None:
+    notifier = Notifier()
+    for second in range(1000):
+        notifier.beat(second)
+    assert manager.heard()
+
+
+@pytest.mark.parametrize("environ", [{}, {"NOTIFY_SOCKET": "notify"}, {"NOTIFY_SOCKET": "missing"}], ids=str)
+def test_without_a_manager_or_its_wish_nothing_is_told(manager: Manager, environ: dict[str, str]) -> None:
+    Notifier(environ).beat(0.0)
+    assert manager.heard() == []
+
+
+def test_loop_that_hangs_gives_no_sign_of_life(desk: Desk, manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
+    hangs, goes_on = threading.Event(), threading.Event()
+    fill = Shop.fill
+
+    def hang(shop: Shop) -> None:
+        if hangs.is_set():
+            goes_on.wait(30)
+        fill(shop)
+
+    monkeypatch.setattr(Shop, "fill", hang)
+    with desk.running():
+        told: list[bytes] = []
+        while told.count(b"WATCHDOG=1") < 3:
+            wait_for(lambda: manager.hears)
+            told += manager.heard()
+        assert any(one.startswith(b"READY=1") for one in told)
+        hangs.set()
+        # Long enough for what was on its way.
+        time.sleep(0.5)
+        manager.heard()
+        time.sleep(0.5)
+        silence = manager.heard()
+        goes_on.set()
+        wait_for(lambda: b"WATCHDOG=1" in manager.heard())
+    assert silence == []
+
+
+@pytest.mark.parametrize("name", ["stembridge-watch.service", "stembridge-watch.user.service"])
+def test_plain_stop_is_no_failure_and_every_other_end_is_a_new_start(name: str) -> None:
+    unit = manifest(f"hosts/hot_folder/{name}").read_text("utf-8").splitlines()
+    # 1: some songs failed; 3: an account is refused; 4: something is unconfirmed; 130: songs are left.
+    assert "SuccessExitStatus=1 3 4 130" in unit
+    assert "Restart=always" in unit
+    assert any(line.startswith("WatchdogSec=") for line in unit)
+    assert "Type=notify" in unit
+    assert "NotifyAccess=main" in unit
