@@ -27,7 +27,7 @@ class PublicUrlStager:
         settings: section ``[public_url]``.
 
     Raises:
-        SettingsError: the address is none.
+        SettingsError: the address or the folder is none.
     """
 
     name = "public_url"
@@ -37,6 +37,11 @@ class PublicUrlStager:
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise SettingsError(
                 "[public_url] base_url is no address of a folder", remedy="it looks like https://host/x"
+            )
+        if not settings.folder.is_absolute():
+            raise SettingsError(
+                "[public_url] folder is not set, or not from the root on",
+                remedy="set it to the whole path of the folder that base_url shows",
             )
         self._base = settings.base_url.rstrip("/")
         self._root = settings.folder

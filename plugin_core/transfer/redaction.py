@@ -33,6 +33,8 @@ _TELLING_NAME: Final = (
 _PAIR: Final = re.compile(rf"(?i)(?<![\w-])({_TELLING_NAME})=[^&\s\"'<>]+")
 _NAME: Final = re.compile(rf"(?i){_TELLING_NAME}\Z")
 
+_QUOTED: Final = ((quote, "/"), (quote, ""), (quote_plus, ""))
+
 _forms: set[str] = set()
 _known: re.Pattern[str] | None = None
 
@@ -44,7 +46,9 @@ def register(secret: Secret | str) -> None:
     if len(text) < SHORTEST or text in _forms:
         return
     in_json = (json.dumps(text, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False))
-    _forms.update((text, quote(text), quote(text, safe=""), quote_plus(text), *in_json, repr(text)[1:-1]))
+    # A text out of the environment may hold bytes that are no UTF-8.
+    quoted = (function(text, safe, errors="surrogatepass") for function, safe in _QUOTED)
+    _forms.update((text, *quoted, *in_json, repr(text)[1:-1]))
     _known = re.compile("|".join(re.escape(form) for form in sorted(_forms, key=len, reverse=True)))
 
 

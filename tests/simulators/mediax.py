@@ -2,8 +2,9 @@
 
 ``MediaxSimulator(form="...")`` answers finished jobs in one of ``FORMS``; ``labels`` says what it hears. The input URL
 is fetched for real when ``fetches`` is set: what cannot be read ends in state 4. Each GetJob moves a job one state on.
-``created`` counts jobs that were made (and billed). ``stems`` says how songs are separated; they are put where its
-``put`` puts them when the job becomes complete.
+``created`` counts jobs that were made (and billed). A job that ends calls its ``callback`` once, as one of
+``WRAPPINGS``. ``stems`` says how songs are separated; they are put where its ``put`` puts them when the job becomes
+complete.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import base64
 import hashlib
 import hmac
 import json
+import threading
 import urllib.error
 import urllib.request
 import uuid
@@ -27,6 +29,7 @@ from tests.simulators.server import Simulator
 
 DIMENSIONS = ("vocal", "language", "mood", "genre", "scene", "bgm", "intensity")
 FORMS = ("misspelt", "spelt", "flat", "older", "numbers", "lists")
+WRAPPINGS = ("bare", "job", "getJobResponse")
 SECRET_ID, SECRET_KEY = "mx-id", "mx-secret-key"
 LABELS = {
     "vocal": ("声乐", "1.0000"),
@@ -56,6 +59,7 @@ class Job:
     polls: int = 0
     song: bytes = b""
     results: list[dict[str, Any]] | None = None
+    told: bool = False
 
 
 @dataclass
@@ -78,6 +82,7 @@ class MediaxSimulator(Simulator):
         fetches: bool = True,
         gateway: tuple[str, str, str] | None = None,
         stems: StemMaker | None = None,
+        wrapping: str = "bare",
         folder: Path | None = None,
         port: int = 0,
     ) -> None:
@@ -87,6 +92,7 @@ class MediaxSimulator(Simulator):
         self.walk = walk
         self.fetches = fetches
         self.gateway = gateway
+        self.wrapping = wrapping
         self.stems = stems or StemMaker()
         self.jobs: dict[str, Job] = {}
 
@@ -131,7 +137,7 @@ class MediaxSimulator(Simulator):
         custom_id, inputs, outputs = asked.get("customId", ""), asked.get("inputs"), asked.get("outputs")
         if len(custom_id) >= 64:
             raise Refusal("customId is too long")
-        if not isinstance(inputs, list) or len(inputs) != 1 or set(inputs[0]) != {"url"}:
+        if not isinstance(inputs, list) or len(inputs) != 1 or set(inputs[0]) not in ({"url"}, {"source"}):
             raise Refusal("inputs: exactly one of url, source")
         if not isinstance(outputs, list) or not outputs:
             raise Refusal("outputs is missing")
@@ -141,7 +147,7 @@ class MediaxSimulator(Simulator):
         job = Job(
             id=str(uuid.uuid4()),
             custom_id=custom_id,
-            url=inputs[0]["url"],
+            url=inputs[0].get("url", ""),
             outputs=outputs,
             callback=asked.get("callback", ""),
             created=self.clock(),
@@ -175,7 +181,7 @@ class MediaxSimulator(Simulator):
             "state": str(state) if self.form == "numbers" else state,
             "customId": job.custom_id,
             "callback": job.callback,
-            "inputs": [{"url": job.url}],
+            "inputs": [{"url": job.url}] if job.url else [{"source": {"contentId": self.stems.content_id}}],
             "outputs": [dict(output) for output in job.outputs],
             "timing": {"createdAt": moment, "startedAt": "0", "completedAt": moment if state > 2 else "0"},
         }
@@ -184,7 +190,15 @@ class MediaxSimulator(Simulator):
         if state == 3:
             for output in described["outputs"]:
                 output["smartContentResult"] = self._find(job, output)
+        if moves and state in (3, 4) and job.callback and not job.told:
+            job.told = True
+            threading.Thread(target=_call_back, args=(job.callback, self._wrap(described)), daemon=True).start()
         return described
+
+    def _wrap(self, described: dict[str, Any]) -> dict[str, Any]:
+        if self.wrapping == "bare":
+            return described
+        return {"job": described} if self.wrapping == "job" else {"getJobResponse": {"job": described}}
 
     def _find(self, job: Job, output: dict[str, Any]) -> dict[str, Any]:
         asked = output["smartContentDescriptor"]
@@ -258,6 +272,15 @@ def _read(url: str) -> bytes:
             return bytes(answer.read())
     except (urllib.error.URLError, OSError):
         return b""
+
+
+def _call_back(url: str, body: dict[str, Any]) -> None:
+    """Tell a callback's URL that a job ended; whether anybody hears it does not matter."""
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    try:
+        urllib.request.urlopen(request, timeout=10).close()
+    except OSError:
+        return
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from plugin_core.providers.tencent_ci.callbacks import read_names
 from plugin_core.providers.tencent_ci.signing import Credentials, sign
 from plugin_core.settings import Secret
 from tests.simulators.blobs import Blob
@@ -132,8 +133,13 @@ def test_unsigned_requests_are_refused(cloud: TencentSimulator) -> None:
         caught.value.close()
 
 
-@pytest.mark.parametrize(("form", "start"), [("", b"<Response>"), ("JSON", b"{")], ids=["xml", "json"])
-def test_the_end_is_called_back(cloud: TencentSimulator, form: str, start: bytes) -> None:
+@pytest.mark.parametrize(
+    ("form", "tells_object", "start"),
+    [("", False, b"<Response>"), ("JSON", False, b"{"), ("JSON", True, b"{")],
+    ids=["xml", "json-list", "json-object"],
+)
+def test_the_end_is_called_back(cloud: TencentSimulator, form: str, tells_object: bool, start: bytes) -> None:
+    cloud.behaviour.tells_object = tells_object
     heard: list[bytes] = []
     done = threading.Event()
 
@@ -156,4 +162,5 @@ def test_the_end_is_called_back(cloud: TencentSimulator, form: str, start: bytes
         ask(cloud, "GET", f"/jobs/{job}")
         assert done.wait(30)
     assert heard[0].startswith(start)
-    assert job.encode() in heard[0]
+    assert (b'"JobsDetail": [' in heard[0]) == (form == "JSON" and not tells_object)
+    assert job in read_names(heard[0])

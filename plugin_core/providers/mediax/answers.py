@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from plugin_core.errors import RefusedError, ServiceError, StembridgeError, TransientError
+from plugin_core.model import disarm
 from plugin_core.transfer import Answer
 from plugin_core.transfer.redaction import redact
 
@@ -49,6 +50,7 @@ _REFUSED: Final = re.compile(
 _BUSY: Final = re.compile(
     r"too many|frequen|rate limit|limit exceeded|busy|try again|later|timeout|internal|频繁|繁忙|稍后", re.IGNORECASE
 )
+_LONGEST: Final = 300
 _ABSENT: Final = re.compile(r"not (?:be )?found|not exist|no such|不存在", re.IGNORECASE)
 
 
@@ -75,7 +77,7 @@ def read_answer(answer: Answer, key: str, what: str) -> dict[str, Any]:
 def explain(answer: Answer, what: str) -> StembridgeError:
     """Return the error that an answer without its object means."""
     words = _words(answer.data)
-    text = f"{what}: {redact(words) if words else 'an answer without content'} (HTTP {answer.status})"
+    text = f"{what}: {words or 'an answer without content'} (HTTP {answer.status})"
     if answer.status in (401, 403) or _REFUSED.search(words):
         return RefusedError(text, remedy="check [mediax] secret_id and secret_key: `stembridge login mediax`")
     if not words or answer.status == 429 or _BUSY.search(words):
@@ -117,14 +119,14 @@ def find_job(payload: object) -> MediaxJob | None:
 def _number(value: object) -> int:
     try:
         return int(value) if isinstance(value, str | int | float) else 0
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0
 
 
 def _words(data: object) -> str:
-    """Return what an error says, wherever it says it."""
+    """Return what an error says, wherever it says it; the link it could not read is masked before the text is cut."""
     if isinstance(data, str):
-        return " ".join(data.split())[:300]
+        return disarm(" ".join(redact(data).split()))[:_LONGEST]
     if not isinstance(data, Mapping):
         return ""
     for key in ("errorResponse", "message", "error", "msg", "reason"):

@@ -16,6 +16,7 @@ from plugin_core.providers.mediax.results import DIMENSIONS
 from plugin_core.providers.mediax.settings import MediaxSettings
 from plugin_core.settings import Secret
 from plugin_core.transfer import Answer, Bytes, Call, Data, Transfer
+from plugin_core.transfer.addresses import resolve
 
 LONGEST_CUSTOM_ID = 63
 
@@ -79,7 +80,11 @@ class MediaxClient:
             return job
         if answer.is_success and "errorResponse" not in data:
             raise OutcomeUnknownError(f"{what}: an answer that says nothing; the job may have been made")
-        raise explain(answer, what)
+        error = explain(answer, what)
+        if isinstance(error, TransientError):
+            # "internal error" does not say that nothing was made: the list does.
+            raise OutcomeUnknownError(f"{error.message}; it may have been accepted")
+        raise error
 
     async def get_job(self, job_id: str) -> MediaxJob:
         """Ask for one job.
@@ -104,11 +109,13 @@ class MediaxClient:
         """
         call = self._call("ListJobs", "listJobsRequest", {"customId": custom_id})
         data = read_answer(await self._transfer.send(call), "listJobsResponse", call.what)
-        jobs = data.get("jobs")
-        if not isinstance(jobs, list) and data.get("total") not in (0, "0", None):
-            raise TransientError(f"{call.what}: the answer counts jobs but names none")
-        found = [read_job(each) for each in jobs or () if isinstance(each, Mapping)]
-        return tuple(job for job in found if job is not None and job.custom_id in ("", custom_id))
+        listed = data.get("jobs")
+        each = listed if isinstance(listed, list) else []
+        found = [read_job(one) for one in each if isinstance(one, Mapping)]
+        jobs = tuple(job for job in found if job is not None and job.custom_id in ("", custom_id))
+        if not jobs and _total(data) > len(found):
+            raise TransientError(f"{call.what}: the answer counts more jobs than it names")
+        return jobs
 
     async def download(
         self, url: Secret, target: Path, *, limit: int, report: Bytes, part: Path, earlier: Sequence[Path]
@@ -121,6 +128,14 @@ class MediaxClient:
             PlacementError: it cannot be written.
         """
         await self._transfer.download(url.reveal(), target, limit=limit, report=report, part=part, earlier=earlier)
+
+    def resolve(self, url: str) -> str:
+        """Return a URL that the service names, if it may be opened; it may not lead into this machine.
+
+        Raises:
+            ServiceError: it may not be opened.
+        """
+        return resolve(self._settings.base_url, url)
 
     def _call(self, action: str, key: str, request: Mapping[str, Any]) -> Call:
         body = {
@@ -139,6 +154,13 @@ class MediaxClient:
             ),
             body=Data(json.dumps(body, ensure_ascii=False).encode(), "application/json"),
         )
+
+
+def _total(data: Mapping[str, Any]) -> int:
+    try:
+        return int(data.get("total") or 0)
+    except (TypeError, ValueError, OverflowError):
+        return 0
 
 
 def descriptor(dimensions: Sequence[str]) -> dict[str, Any]:

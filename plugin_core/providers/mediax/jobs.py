@@ -70,7 +70,8 @@ class MediaxJobs:
     async def find(self, order: Order) -> Ticket | None:
         """Look for the job by its ``customId``; None only after the service had time to list it.
 
-        Of several the first is taken, as its like were paid for already.
+        Of several one that did not fail is taken, as its like were paid for already; one that failed may be of an
+        earlier try, and is taken only once a later one would be listed.
 
         Raises:
             OutcomeUnknownError: the service does not list jobs for us, or may list this one yet.
@@ -85,12 +86,10 @@ class MediaxJobs:
         except StembridgeError as error:
             raise OutcomeUnknownError(error.message, remedy=error.remedy) from error
         good = [job for job in jobs if job.state not in (State.ERROR, State.CANCELED)]
+        if not good and now - since < self._settings.register_seconds:
+            raise OutcomeUnknownError("MediaX lists no such job yet", remedy="it is looked for again")
         chosen = next(iter(good or jobs), None)
-        if chosen is None:
-            if now - since < self._settings.register_seconds:
-                raise OutcomeUnknownError("MediaX lists no such job yet", remedy="it is looked for again")
-            return None
-        return self._make_ticket(order, chosen)
+        return None if chosen is None else self._make_ticket(order, chosen)
 
     async def cancel(self, order: Order) -> None:  # noqa: ARG002
         """Say that MediaX cannot: it documents no such action.

@@ -102,7 +102,8 @@ class MediaxSeparator(MediaxJobs):
 
         async def address(file: RemoteFile) -> str:
             job = await self._describe(ticket_of(order))
-            return find_address(job.raw, file) if job is not None else ""
+            found = find_address(job.raw, file) if job is not None else ""
+            return found and self._client.resolve(found)
 
         return await fetch_stems(self._client, _bucket(order), self._place(order), order, report, address)
 

@@ -57,9 +57,12 @@ class MediaxSettings(msgspec.Struct, frozen=True, kw_only=True):
         """
         if not (self.secret_id and self.secret_key):
             raise RefusedError("MediaX needs an account", remedy=LOGIN)
+        for name, value in msgspec.structs.asdict(self).items():
+            if isinstance(value, str) and not value.isprintable():
+                raise SettingsError(f"[mediax] {name} holds what no request can", remedy="copy it anew")
         gateway = {"gateway_id": self.gateway_id.reveal(), "gateway_source": self.gateway_source}
         for name, text in gateway.items():
-            if not (text.isascii() and text.isprintable()) or '"' in text:
+            if not text.isascii() or '"' in text:
                 raise SettingsError(
                     f"[mediax] {name} holds what no header can", remedy="copy it from the registration again"
                 )
@@ -85,7 +88,5 @@ class MediaxSettings(msgspec.Struct, frozen=True, kw_only=True):
                 remedy="set it to tmpContentId of your registration, or STEMBRIDGE_MEDIAX_CONTENT_ID",
             )
         parts = self.destination.strip("/").split("/")
-        if not (self.destination.isprintable() and self.content_id.isprintable()) or {".", ".."} & set(parts):
-            raise SettingsError(
-                "[mediax] destination or content_id holds what no name can", remedy="destination looks like stembridge"
-            )
+        if {".", ".."} & set(parts):
+            raise SettingsError("[mediax] destination is no folder", remedy="it looks like stembridge")

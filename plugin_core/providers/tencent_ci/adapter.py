@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
-import msgspec
-
 from plugin_core.errors import (
     OutcomeUnknownError,
     RefusedError,
@@ -25,6 +23,7 @@ from plugin_core.providers.tencent_ci.enrolment import QUESTIONS, examine, login
 from plugin_core.providers.tencent_ci.finding import find_job
 from plugin_core.providers.tencent_ci.following import pick_job, read_state, wait_seconds
 from plugin_core.providers.tencent_ci.jobs import JobDetail
+from plugin_core.providers.tencent_ci.places import note_place, place_of, settings_of
 from plugin_core.providers.tencent_ci.planning import list_models, make_plan
 from plugin_core.providers.tencent_ci.releasing import remove_objects
 from plugin_core.providers.tencent_ci.rules import load_rules
@@ -36,8 +35,6 @@ from plugin_core.transfer import Transfer
 
 TEMPLATE: Final = "template"
 SUBMITTED: Final = "submitted"
-BUCKET: Final = "bucket"
-REGION: Final = "region"
 LOOKED_FOR: Final = "looked-for-since"
 """Since when the job is looked for, also by processes before this one."""
 
@@ -108,8 +105,9 @@ class CiSeparator:
         from plugin_core.providers.tencent_ci.submitting import submit
 
         await asyncio.to_thread(forget, order.folder, LOOKED_FOR)
+        await asyncio.to_thread(note_place, order.folder, self.settings)
         job = await submit(self.service, order, order.separation, report)
-        return self._make_ticket(job)
+        return self._make_ticket(job, self.settings)
 
     async def find(self, order: Order) -> Ticket | None:
         """Look for the job in the list; None only after the service had time to list it.
@@ -120,14 +118,14 @@ class CiSeparator:
         """
         now = self._clock()
         since = await asyncio.to_thread(remember, order.folder, LOOKED_FOR, now)
-        service = self.service
+        service = await self._service_of(order)
         queue = order.separation.options.get("queue", "") or self.settings.queue
-        job = await find_job(service.ci, service.objects, self.settings.folder, order.key, queue)
+        job = await find_job(service.ci, service.objects, service.settings.folder, order.key, queue=queue, now=now)
         if job is None:
             if now - since < self.settings.register_seconds:
                 raise OutcomeUnknownError("Tencent CI lists no such job yet", remedy="it is looked for again")
             return None
-        return self._make_ticket(job)
+        return self._make_ticket(job, service.settings)
 
     async def poll(self, order: Order, report: Report) -> Waiting | Finished:  # noqa: ARG002
         """Ask how far the job is.
@@ -139,7 +137,7 @@ class CiSeparator:
             SettingsError: wrong bucket.
         """
         ticket = _ticket(order)
-        job = await self._describe(ticket)
+        job = await self._describe(order, ticket)
         elapsed = self._elapsed(ticket)
         seconds = wait_seconds(elapsed, self.settings.poll_first, self.settings.poll_longest)
         return read_state(job, elapsed, seconds)
@@ -154,7 +152,7 @@ class CiSeparator:
         """
         from plugin_core.providers.tencent_ci.fetching import fetch_results, size_limit
 
-        objects = self._service_of(_ticket(order)).objects
+        objects = (await self._service_of(order)).objects
         limit = size_limit(order.source, self.settings.max_file_mb << 20)
         return await fetch_results(objects, order, report, limit=limit)
 
@@ -165,10 +163,10 @@ class CiSeparator:
             ServiceError: it runs, or is over.
         """
         ticket = _ticket(order)
-        job = await self._describe(ticket)
+        job = await self._describe(order, ticket)
         if job is not None and job.state not in ("Submitted", "Pause"):
             raise ServiceError(f"Tencent CI cannot cancel a job that is {job.state}", remedy="it may be charged")
-        await self._service_of(ticket).ci.cancel(ticket.remote_id)
+        await (await self._service_of(order)).ci.cancel(ticket.remote_id)
 
     async def release(self, order: Order) -> None:
         """Remove the job's objects from the bucket, if the setting says so.
@@ -178,15 +176,16 @@ class CiSeparator:
         """
         if not self.settings.cleanup:
             return
+        service = await self._service_of(order)
         if order.ticket is None:
-            await remove_objects(self.service, order, None, ())
+            await remove_objects(service, order, None, ())
             return
-        job = await self._describe(order.ticket)
+        job = await self._describe(order, order.ticket)
         if job is not None and job.is_working:
             raise TransientError("the job still runs at Tencent CI", remedy="its objects are removed once it is over")
         wish = order.separation
         mode = load_rules().modes.get(wish.model)
-        await remove_objects(self._service_of(order.ticket), order, job, mode.stems if mode else ())
+        await remove_objects(service, order, job, mode.stems if mode else ())
 
     async def login(self, answers: Mapping[str, Secret]) -> Mapping[str, Secret]:
         """Try the keys at the bucket, if one is set, and return them as the settings to keep.
@@ -211,13 +210,13 @@ class CiSeparator:
         """Look at keys, clock, bucket and what is enabled for it."""
         return await examine(self.settings, self.service)
 
-    async def _describe(self, ticket: Ticket) -> JobDetail | None:
+    async def _describe(self, order: Order, ticket: Ticket) -> JobDetail | None:
         """Return the job as CI describes it, None when CI knows none.
 
         What is no clear word about this job may pass: it is paid for, and asking again is free.
         """
         try:
-            page = await self._service_of(ticket).ci.describe(ticket.remote_id)
+            page = await (await self._service_of(order)).ci.describe(ticket.remote_id)
         except RefusedError:
             raise
         except ServiceError as error:
@@ -238,16 +237,13 @@ class CiSeparator:
                 return template
         raise UsageError(f"Tencent CI has no VoiceSeparate template {template_id!r}", remedy="see the console")
 
-    def _service_of(self, ticket: Ticket) -> Service:
-        """Return the way to where the job is, also when the settings name another bucket by now."""
-        bucket, region = ticket.data.get(BUCKET, ""), ticket.data.get(REGION, "")
-        if not bucket or (bucket, region) == (self.settings.bucket, self.settings.region):
-            return self.service
-        return self.service.with_settings(msgspec.structs.replace(self.settings, bucket=bucket, region=region))
+    async def _service_of(self, order: Order) -> Service:
+        """Return the way to where the job is, also when the settings name another place by now."""
+        settings = await asyncio.to_thread(settings_of, order, self.settings)
+        return self.service if settings == self.settings else self.service.with_settings(settings)
 
-    def _make_ticket(self, job: JobDetail) -> Ticket:
-        data = {SUBMITTED: repr(self._clock()), BUCKET: self.settings.bucket, REGION: self.settings.region}
-        return Ticket(remote_id=job.id, data=data)
+    def _make_ticket(self, job: JobDetail, settings: TencentSettings) -> Ticket:
+        return Ticket(remote_id=job.id, data={SUBMITTED: repr(self._clock()), **place_of(settings)})
 
     def _elapsed(self, ticket: Ticket) -> float:
         try:

@@ -50,7 +50,7 @@ def read_xml(content: bytes, what: str, root: str = "") -> dict[str, Any]:
     try:
         # While it still works, COS may send white space ahead of its answer.
         document = xmltodict.parse(content.strip(), force_list=_LISTS, disable_entities=True)
-    except (ExpatError, ValueError, RecursionError) as error:
+    except (ExpatError, ValueError, LookupError, RecursionError) as error:
         raise ServiceError(f"{what}: the answer is no XML") from error
     name, below = next(iter(document.items()))
     if name.lower() == "html" or (root and name != root):

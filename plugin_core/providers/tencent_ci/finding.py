@@ -40,18 +40,26 @@ class Heads(Protocol):
         ...
 
 
-async def find_job(client: Lists, objects: Heads, prefix: str, key: str, queue: str) -> JobDetail | None:
+async def find_job(client: Lists, objects: Heads, prefix: str, key: str, *, queue: str, now: float) -> JobDetail | None:
     """Return the job that carries a submission key and can still be used; None when there surely is none.
 
     A job that failed or was cancelled is none: making it anew costs what it cost the first time, nothing. One whose
     results are gone is an earlier one, of a try that is over.
+
+    Args:
+        client: the jobs.
+        objects: the bucket.
+        prefix: what the names of our objects begin with.
+        key: the submission key.
+        queue: the queue that is set now; the job may be in another.
+        now: seconds since the epoch.
 
     Raises:
         OutcomeUnknownError: the list cannot be read.
         TransientError: no answer now.
     """
     try:
-        found = [job async for job in _list_all(client, prefix, key, queue)]
+        found = [job async for job in _list_all(client, prefix, key, queue, now)]
         for job in sorted(found, key=lambda job: job.created, reverse=True):
             if job.state not in (FAILED, CANCELLED) and await _is_usable(objects, job):
                 return job
@@ -62,30 +70,39 @@ async def find_job(client: Lists, objects: Heads, prefix: str, key: str, queue: 
     return None
 
 
-async def _list_all(client: Lists, prefix: str, key: str, queue: str) -> AsyncGenerator[JobDetail]:
+async def _list_all(client: Lists, prefix: str, key: str, queue: str, now: float) -> AsyncGenerator[JobDetail]:
     for source in source_keys(prefix, key):
-        for job in await _list(client, _filter(key, source, queue)):
+        for job in await _list(client, _filter(key, source, now), queue):
             if job.user_data == key:
                 yield job
 
 
-async def _list(client: Lists, wanted: JobFilter) -> list[JobDetail]:
+async def _list(client: Lists, wanted: JobFilter, queue: str) -> list[JobDetail]:
     try:
         return [job async for job in client.list_jobs(wanted)]
     except RefusedError:
         raise
     except ServiceError as error:
-        if wanted.queue:
-            raise
         # Documentation and clients differ in whether a list must name its queue.
         _log.info("jobs are listed queue by queue: %s", error)
-        each = [msgspec.structs.replace(wanted, queue=queue) for queue in await client.queues()]
+        each = [msgspec.structs.replace(wanted, queue=name) for name in await _queues(client, queue)]
         return [job for one in each async for job in client.list_jobs(one)]
 
 
-def _filter(key: str, source: str, queue: str) -> JobFilter:
+async def _queues(client: Lists, queue: str) -> list[str]:
+    try:
+        found = await client.queues()
+    except ServiceError:
+        if not queue:
+            raise
+        found = ()
+    return list(dict.fromkeys([queue, *found] if queue else found))
+
+
+def _filter(key: str, source: str, now: float) -> JobFilter:
     made = time_of_key(key)
-    return JobFilter(queue=queue, source=source, since=None if made is None else made - SLACK)
+    # A clock that was ahead when the key was made must not hide the job.
+    return JobFilter(source=source, since=None if made is None else min(made, now) - SLACK)
 
 
 async def _is_usable(objects: Heads, job: JobDetail) -> bool:

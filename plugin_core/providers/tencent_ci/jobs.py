@@ -5,6 +5,7 @@ Structures: https://www.tencentcloud.com/document/product/1045/49945. Submit, de
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -20,6 +21,8 @@ WORKING: Final = ("Submitted", "Running", "Pause")
 SUCCESS: Final = "Success"
 FAILED: Final = "Failed"
 CANCELLED: Final = "Cancel"
+
+_MD5: Final = re.compile(r"[0-9A-Fa-f]{32}\Z")
 
 
 class Callback(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,16 +168,20 @@ def _read_results(operation: Mapping[str, Any], output: Mapping[str, Any]) -> tu
         text_of(output.get(node)): stem for stem, node in load_rules().outputs.items() if text_of(output.get(node))
     }
     made = _node(_node(operation, "MediaResult"), "OutputFile")
-    sums = {text_of(each.get("ObjectName") or ""): text_of(each.get("Md5")) for each in _sums(made)}
-    keys = list(_texts(made.get("ObjectName"))) or list(asked)
+    sums = {each["ObjectName"]: each["Md5"] for each in _sums(made)}
+    keys = list(dict.fromkeys(_texts(made.get("ObjectName")))) or list(asked)
     return tuple(Result(_stem_of(key, asked), key, sums.get(key, "")) for key in keys)
 
 
 def _sums(made: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return object and digest of each ``Md5Info``; its name comes as a list of one, like every ``ObjectName``."""
+    """Return object and digest of each ``Md5Info``; its name comes as a list of one, like every ``ObjectName``.
+
+    A digest in another form than 32 hexadecimal digits is left out: no download would ever match it.
+    """
     return [
-        {"ObjectName": next(iter(_texts(each.get("ObjectName"))), ""), "Md5": text_of(each.get("Md5"))}
+        {"ObjectName": next(iter(_texts(each.get("ObjectName"))), ""), "Md5": text}
         for each in nodes_of(made, "Md5Info")
+        if _MD5.match(text := text_of(each.get("Md5")).strip('"'))
     ]
 
 

@@ -1,7 +1,8 @@
 """Large files as objects, in parts: several at once, and after a crash only those that are missing.
 
-The service itself is asked which upload of the key is under way and which parts it has, so that nothing depends on what
-a killed process could write down, and a process that was frozen meanwhile works on the same upload as its successor.
+The service itself is asked which upload of the key is under way and which parts it has, so that a process that was
+frozen meanwhile works on the same upload as its successor. Id and finished parts are kept in the job as well, for
+accounts that may not ask.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import msgspec
 
 from plugin_core.errors import ServiceError, SourceError, TransientError
 from plugin_core.model import show_path
+from plugin_core.providers.tencent_ci.begun import Begun, BegunFile
 from plugin_core.providers.tencent_ci.caller import xml_body
 from plugin_core.providers.tencent_ci.documents import nodes_of, read_xml, text_of, write_xml
 from plugin_core.providers.tencent_ci.refusals import read_words, refusal
@@ -65,11 +67,21 @@ class MultipartUpload:
         size: its bytes.
         length: bytes of a part.
         at_once: parts on their way at the same time.
+        kept: id and finished parts, as the job keeps them.
         report: told of bytes sent.
     """
 
     def __init__(
-        self, objects: CosObjects, key: str, path: Path, size: int, length: int, at_once: int, report: Bytes | None
+        self,
+        objects: CosObjects,
+        key: str,
+        path: Path,
+        *,
+        size: int,
+        length: int,
+        at_once: int,
+        kept: BegunFile,
+        report: Bytes | None,
     ) -> None:
         self._objects = objects
         self._caller = objects.caller
@@ -78,6 +90,7 @@ class MultipartUpload:
         self._size = size
         self._length = length
         self._at_once = at_once
+        self._kept = kept
         self._report = report
         self._sent: dict[int, int] = {}
 
@@ -105,6 +118,7 @@ class MultipartUpload:
                 await self._complete(upload_id, etags)
             except GoneError:
                 pass
+            await asyncio.to_thread(self._kept.forget)
             if await self._is_there():
                 return
         raise TransientError("Tencent COS: the upload in parts was ended by another process")
@@ -114,12 +128,13 @@ class MultipartUpload:
         return head is not None and head.size == self._size
 
     async def _resume(self) -> str:
-        """Return the id of the upload under way; "" when there is none or we may not ask."""
+        """Return the id of the upload under way, the kept one where we may not ask; "" when there is none."""
         try:
             found = [upload_id for key, upload_id in await self._objects.list_uploads(self._key) if key == self._key]
         except ServiceError as error:
             _log.info("an upload that was begun earlier is not looked for: %s", error)
-            return ""
+            kept = await asyncio.to_thread(self._kept.read)
+            return kept.id if kept.key == self._key else ""
         return found[-1] if found else ""
 
     async def _begin(self) -> str:
@@ -128,17 +143,20 @@ class MultipartUpload:
         upload_id = text_of(answer.get("UploadId"))
         if not upload_id:
             raise TransientError("Tencent COS began an upload in parts and did not name it")
+        await asyncio.to_thread(self._kept.write, Begun(self._key, upload_id))
         return upload_id
 
     async def _send_parts(self, upload_id: str, known: Mapping[int, Part]) -> dict[int, str]:
         """Send what the service does not have; return the tag of each part."""
-        gate = asyncio.Semaphore(self._at_once)
+        gate, keeping = asyncio.Semaphore(self._at_once), asyncio.Lock()
         count = -(-self._size // self._length)
         etags: dict[int, str] = {}
 
         async def send(number: int) -> None:
             async with gate:
                 etags[number] = await self._known_etag(known.get(number), number) or await self._send(upload_id, number)
+                async with keeping:
+                    await asyncio.to_thread(self._kept.write, Begun(self._key, upload_id, dict(etags)))
                 self._tell(number, self._size_of(number))
 
         tasks = [asyncio.ensure_future(send(number)) for number in range(1, count + 1)]
@@ -161,8 +179,8 @@ class MultipartUpload:
             if answer.status == 404:
                 raise GoneError
             if not answer.is_success:
-                _log.info("parts that were sent earlier are sent again: %s", refusal("List Parts", answer, 0.0))
-                return {}
+                _log.info("parts that were sent earlier are not listed: %s", refusal("List Parts", answer, 0.0))
+                return await self._kept_parts(upload_id)
             page = read_xml(answer.content, call.what)
             found = [part for part in map(_read_part, nodes_of(page, "Part")) if part is not None]
             parts |= {part.number: part for part in found}
@@ -170,6 +188,11 @@ class MultipartUpload:
             if text_of(page.get("IsTruncated")) != "true" or not found or following == marker:
                 return parts
             marker = following
+
+    async def _kept_parts(self, upload_id: str) -> dict[int, Part]:
+        kept = await asyncio.to_thread(self._kept.read)
+        parts = kept.parts if (kept.key, kept.id) == (self._key, upload_id) else {}
+        return {number: Part(number, etag, self._size_of(number)) for number, etag in parts.items()}
 
     async def _known_etag(self, part: Part | None, number: int) -> str:
         """Return the tag of a part that the service has if it holds these very bytes, else ""."""

@@ -13,6 +13,7 @@ import msgspec
 
 from plugin_core.errors import ServiceError, TransientError
 from plugin_core.model import disarm
+from plugin_core.providers.tencent_ci.begun import BegunFile
 from plugin_core.providers.tencent_ci.caller import Caller, Query
 from plugin_core.providers.tencent_ci.documents import nodes_of, text_of
 from plugin_core.providers.tencent_ci.multipart import MultipartUpload, part_size
@@ -25,6 +26,8 @@ from plugin_core.transfer.files import explain_read_error
 UPLOAD_PATIENCE: Final = 300.0
 DOWNLOAD_SECONDS: Final = 6 * 3600
 """How long the link of one download is good for; a slower one goes on with a new link."""
+
+NOTHING_KEPT: Final = BegunFile(None)
 
 _MIB: Final = 1 << 20
 _PAGES: Final = 100
@@ -47,10 +50,18 @@ class CosObjects:
     def __init__(self, caller: Caller) -> None:
         self.caller = caller
 
-    async def upload(self, path: Path, key: str, report: Bytes | None = None) -> None:
+    async def upload(
+        self, path: Path, key: str, report: Bytes | None = None, *, kept: BegunFile = NOTHING_KEPT
+    ) -> None:
         """Make an object of a file: in parts if it is large, going on where an earlier process stopped.
 
         An object of that key and size counts as uploaded: keys belong to one job each.
+
+        Args:
+            path: the file.
+            key: of the object.
+            report: told of bytes sent.
+            kept: where the job keeps what it knows of an upload in parts.
 
         Raises:
             SourceError: the file cannot be read, or changes.
@@ -65,7 +76,11 @@ class CosObjects:
         settings = self.caller.settings
         if size > settings.multipart_above_mb * _MIB:
             length = part_size(size, settings.part_mb * _MIB)
-            await MultipartUpload(self, key, path, size, length, settings.parts_at_once, report).run()
+            at_once = settings.parts_at_once
+            upload = MultipartUpload(
+                self, key, path, size=size, length=length, at_once=at_once, kept=kept, report=report
+            )
+            await upload.run()
         else:
             await self._put(path, key, report)
 
@@ -178,12 +193,16 @@ class CosObjects:
         found = [(text_of(node.get("Key")), text_of(node.get("UploadId"))) for node in nodes]
         return [(key, upload_id) for key, upload_id in found if key.startswith(prefix) and upload_id]
 
-    async def abort_uploads(self, prefix: str) -> None:
-        """Give up every multipart upload under way below a prefix.
+    async def abort_uploads(self, prefix: str, kept: BegunFile = NOTHING_KEPT) -> None:
+        """Give up every multipart upload under way below a prefix: the kept one, and all that are listed.
 
         Raises:
             StembridgeError: as ``Caller.send``.
         """
+        begun = await asyncio.to_thread(kept.read)
+        if begun.id and begun.key.startswith(prefix):
+            await self.abort(begun.key, begun.id)
+        await asyncio.to_thread(kept.forget)
         for key, upload_id in await self.list_uploads(prefix):
             await self.abort(key, upload_id)
 

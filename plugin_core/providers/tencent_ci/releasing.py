@@ -1,4 +1,4 @@
-"""Removing what a job left in the bucket: what it surely or possibly made, and nothing else."""
+"""Removing what a job left in the bucket: all in its own folder, listed or not, and nothing else."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from plugin_core.errors import ServiceError
 from plugin_core.model import Separation
 from plugin_core.protocols import Order
+from plugin_core.providers.tencent_ci.begun import FILE_NAME, BegunFile
 from plugin_core.providers.tencent_ci.following import object_of
 from plugin_core.providers.tencent_ci.jobs import JobDetail
 from plugin_core.providers.tencent_ci.names import expected_keys, job_folder, source_keys
@@ -31,14 +32,24 @@ async def remove_objects(service: Service, order: Order, job: JobDetail | None, 
         StembridgeError: refused.
     """
     folder = job_folder(service.settings.folder, order.key)
-    for key in sorted(_keys(service.settings.folder, order, job, stems)):
+    keys = _keys(service.settings.folder, order, job, stems) | await _left(service, folder)
+    for key in sorted(keys):
         # What the service names is data: only what lies in the job's own folder is the job's.
         if key.startswith(folder):
             await service.objects.delete(key)
     try:
-        await service.objects.abort_uploads(folder)
+        await service.objects.abort_uploads(folder, BegunFile(order.folder / FILE_NAME))
     except ServiceError as error:
         _log.info("unfinished uploads of job %s are not looked for: %s", order.key, error)
+
+
+async def _left(service: Service, folder: str) -> set[str]:
+    """Return what the bucket lists: a job whose answer was lost may have made results that nobody named."""
+    try:
+        return set(await service.objects.list_keys(folder))
+    except ServiceError as error:
+        _log.info("%s is not listed: %s", folder, error)
+        return set()
 
 
 def _keys(prefix: str, order: Order, job: JobDetail | None, stems: Sequence[str]) -> set[str]:

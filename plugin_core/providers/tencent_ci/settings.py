@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -44,8 +44,8 @@ class TencentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The AudioMode used when none is asked for."""
     queue: str = ""
     """Id of the queue; empty for the service's choice."""
-    level: str = ""
-    """Priority of jobs: 0, 1 or 2."""
+    level: Literal["", "0", "1", "2"] = ""
+    """Priority of jobs."""
     slots: Annotated[int, msgspec.Meta(ge=1, le=100)] = 5
     """Jobs that may be alive at once: the service names no limit."""
     multipart_above_mb: Annotated[int, msgspec.Meta(ge=1, le=5000)] = 64
@@ -58,11 +58,11 @@ class TencentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Hours for which links to staged files are good."""
     callback_url: str = ""
     """Where the service tells that a job ended; it only makes us ask at once. ``no`` mutes that of the queue."""
-    callback_format: str = "JSON"
-    callback_type: str = ""
-    """``Url``, or ``TDMQ`` with the three below."""
+    callback_format: Literal["JSON", "XML"] = "JSON"
+    callback_type: Literal["", "Url", "TDMQ"] = ""
+    """``TDMQ`` needs the region and name below."""
     callback_mq_region: str = ""
-    callback_mq_mode: str = ""
+    callback_mq_mode: Literal["", "Queue", "Topic"] = ""
     callback_mq_name: str = ""
     poll_first: Annotated[float, msgspec.Meta(ge=0.01, le=60)] = 5.0
     """Seconds between two looks at a new job."""
@@ -93,8 +93,9 @@ class TencentSettings(msgspec.Struct, frozen=True, kw_only=True):
         """
         if not (self.secret_id and self.secret_key):
             raise RefusedError("Tencent Cloud wants a SecretId and a SecretKey, and none are set", remedy=LOGIN)
-        for name, secret in (("secret_id", self.secret_id), ("token", self.token)):
-            if not (secret.reveal().isascii() and secret.reveal().isprintable()):
+        for name in ("secret_id", "secret_key", "token"):
+            secret: Secret = getattr(self, name)
+            if not (secret.isascii() and secret.isprintable()):
                 raise SettingsError(f"[{SECTION}] {name} holds what no key holds", remedy=f"give it anew: {LOGIN}")
         return Credentials(self.secret_id, self.secret_key, self.token)
 
@@ -125,11 +126,21 @@ class TencentSettings(msgspec.Struct, frozen=True, kw_only=True):
         return own or f"https://ci.{self.region}.myqcloud.com"
 
     def check(self) -> None:
-        """Refuse a bucket or region that is no name: they become part of a host.
+        """Refuse what no request can be made of; bucket and region become part of a host.
 
         Raises:
-            SettingsError: one is missing or malformed.
+            SettingsError: a value is missing or malformed.
         """
+        self._check_place()
+        for name in ("prefix", "queue", "callback_url", "callback_mq_region", "callback_mq_name"):
+            if not getattr(self, name).isprintable():
+                raise SettingsError(f"[{SECTION}] {name} holds what no request can", remedy="write it anew")
+        if self.callback_type == "TDMQ" and not (self.callback_mq_region and self.callback_mq_name):
+            raise SettingsError(
+                f"[{SECTION}] callback_type TDMQ needs callback_mq_region and callback_mq_name", remedy="set both"
+            )
+
+    def _check_place(self) -> None:
         if not _BUCKET.match(self.bucket):
             what = f"{self.bucket!r} is no bucket with its APPID" if self.bucket else "no bucket is set"
             raise SettingsError(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from plugin_core.errors import ServiceError
+from plugin_core.providers.tencent_ci.begun import BegunFile
 from plugin_core.providers.tencent_ci.service import Service
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.settings import Secret
@@ -42,6 +43,7 @@ class CosStager:
         self._settings = settings
         self._service = Service(settings, transfer, clock)
         self._ledger = Ledger(home / "staged" / self.name)
+        self._begun = home / "staged" / f"{self.name}-uploads"
 
     async def stage(self, path: Path, key: str) -> str:
         """Upload the file, unless it is there already, and return a link good for some hours.
@@ -53,7 +55,7 @@ class CosStager:
         """
         name = f"{self._folder(key)}{staged_name(path, key)}"
         await asyncio.to_thread(self._ledger.note, key, name)
-        await self._service.objects.upload(path, name)
+        await self._service.objects.upload(path, name, kept=self._kept(key))
         return self._service.objects.link(name, self._settings.link_hours * 3600)
 
     async def unstage(self, key: str) -> None:
@@ -68,7 +70,7 @@ class CosStager:
         for name in await self._listed(folder) if names is None else names:
             await objects.delete(name)
         try:
-            await objects.abort_uploads(folder)
+            await objects.abort_uploads(folder, self._kept(key))
         except ServiceError as error:
             _log.info("unfinished uploads of job %s are not looked for: %s", key, error)
         await asyncio.to_thread(self._ledger.forget, key)
@@ -110,6 +112,9 @@ class CosStager:
         except ServiceError as error:
             _log.info("%s is not listed: %s", folder, error)
             return []
+
+    def _kept(self, key: str) -> BegunFile:
+        return BegunFile(self._begun / check_key(key))
 
     def _folder(self, key: str) -> str:
         return f"{self._settings.folder}links/{check_key(key)}/"

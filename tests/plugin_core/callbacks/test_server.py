@@ -58,6 +58,7 @@ UNREADABLE = [
     pytest.param("mediax", b"1" * 10_000, id="endless-number"),
     pytest.param("mediax", b"\xff\xfe\x00\xd8", id="no-text"),
     pytest.param("mediax", b"\x1f\x8b\x08\x00" + b"\0" * 64, id="gzip"),
+    pytest.param("tencent_ci", b"<?xml version='1.0' encoding='bogus'?><Response/>", id="encoding"),
 ]
 
 

@@ -96,6 +96,12 @@ def test_an_address_that_is_none_is_refused(url: str, folder: Path) -> None:
         PublicUrlStager(PublicUrlSettings(base_url=url, folder=folder))
 
 
+@pytest.mark.parametrize("settings", [{}, {"folder": Path("shown")}], ids=["none", "relative"])
+def test_a_folder_that_depends_on_where_one_stands_is_refused(settings: dict[str, Path]) -> None:
+    with pytest.raises(SettingsError, match="folder"):
+        PublicUrlStager(PublicUrlSettings(base_url=BASE, **settings))
+
+
 def test_what_a_symbolic_link_leads_to_is_shown(stager: PublicUrlStager, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "song.mp3").write_bytes(b"song")
     (tmp_path / "link.mp3").symlink_to("song.mp3")

@@ -29,6 +29,11 @@ def test_a_registered_secret_is_masked_in_every_spelling(form: str) -> None:
     assert holds_secret(form)
 
 
+def test_a_secret_of_odd_bytes_is_masked_too() -> None:
+    register("odd\udcffbytes")
+    assert redact("a odd\udcffbytes b") == "a ******** b"
+
+
 def test_words_too_short_to_be_secrets_stay() -> None:
     assert redact("abc") == "abc"
 

@@ -32,6 +32,8 @@ class Behaviour:
     wrong_md5: bool = False
     empty_times: bool = False
     """Whether times that are not known are empty, as of old, and not ``-``."""
+    tells_object: bool = False
+    """Whether ``JobsDetail`` of a JSON callback is one object, as some pages show, and not a list."""
     echo: bool = False
     """Whether each output is the song itself: nothing is computed."""
 

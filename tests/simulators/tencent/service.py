@@ -233,14 +233,17 @@ class TencentSimulator(Simulator):
         self.jobs.look(job)
         if job.state in TERMINAL and job.request.callback.startswith("http") and not job.told:
             job.told = True
-            threading.Thread(target=_call_back, args=(job, self.jobs.describe(job)), daemon=True).start()
+            threading.Thread(
+                target=_call_back, args=(job, self.jobs.describe(job), self.behaviour), daemon=True
+            ).start()
 
 
-def _call_back(job: Job, description: str) -> None:
+def _call_back(job: Job, description: str, behaviour: Behaviour) -> None:
     """Tell the callback's URL that a job ended; whether anybody hears it does not matter."""
     if job.request.callback_format == "JSON":
         detail = {"Code": "Success", "JobId": job.id, "State": job.state, "Tag": "VoiceSeparate"}
-        body, kind = json.dumps({"EventName": "TaskFinish", "JobsDetail": [detail]}).encode(), "application/json"
+        told = {"EventName": "TaskFinish", "JobsDetail": detail if behaviour.tells_object else [detail]}
+        body, kind = json.dumps(told).encode(), "application/json"
     else:
         text = f"<Response><EventName>TaskFinish</EventName>{description}</Response>"
         body, kind = text.encode(), "application/xml"

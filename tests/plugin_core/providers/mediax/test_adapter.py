@@ -138,6 +138,19 @@ def test_of_several_jobs_one_that_still_works_is_found(order: Make) -> None:
         assert found.remote_id == second.remote_id
 
 
+def test_a_failed_job_is_taken_only_once_a_later_one_would_be_listed(order: Make) -> None:
+    now = 1000.0
+    with MediaxSimulator(fetches=False, walk=(4,)) as service:
+        tagger = MediaxTagger(settings_for(service, register_seconds=15), client_for(service), clock=lambda: now)
+        failed = run(tagger.submit(order(), silent))
+        with pytest.raises(OutcomeUnknownError, match="lists no such job yet"):
+            run(tagger.find(order()))
+        now += 15
+        found = run(tagger.find(order()))
+        assert found is not None
+        assert found.remote_id == failed.remote_id
+
+
 def test_a_job_counts_as_absent_only_after_the_service_had_time_to_list_it(
     service: MediaxSimulator, order: Make
 ) -> None:

@@ -174,3 +174,52 @@ def test_no_secret_reaches_a_log_or_an_error(service: MediaxSimulator, caplog: p
     for text in (caplog.text, str(raised.value), repr(client)):
         assert SECRET_KEY not in text
         assert "s3cret" not in text
+
+
+@pytest.mark.parametrize("message", ["internal error", "request timeout", "too many requests", ""])
+def test_a_busy_service_may_have_taken_a_create(service: MediaxSimulator, message: str) -> None:
+    body = json.dumps({"errorResponse": {"message": message}})
+    headers = {"Content-Type": "application/json"}
+    service.faults.add(faults.refuse("POST", "/job", 200, body, headers=headers, after=True))
+    with pytest.raises(OutcomeUnknownError, match="may have been accepted"):
+        create(client_for(service))
+    assert service.created == 1
+
+
+@pytest.mark.parametrize(
+    "listed", [{"jobs": [], "total": 1}, {"total": "2"}, {"jobs": [{"id": "x", "customId": "other"}], "total": 2}]
+)
+def test_a_list_that_names_fewer_jobs_than_it_counts_proves_nothing(
+    service: MediaxSimulator, listed: dict[str, Any]
+) -> None:
+    body = json.dumps({"listJobsResponse": listed})
+    service.faults.add(faults.refuse("POST", "/job", 200, body, headers={"Content-Type": "application/json"}))
+    with pytest.raises(TransientError, match="counts more jobs than it names"):
+        run(client_for(service).list_jobs("key"))
+
+
+@pytest.mark.parametrize("total", [0, "0", None, "many"])
+def test_a_list_of_nothing_is_empty(service: MediaxSimulator, total: object) -> None:
+    body = json.dumps({"listJobsResponse": {"total": total}})
+    service.faults.add(faults.refuse("POST", "/job", 200, body, headers={"Content-Type": "application/json"}))
+    assert run(client_for(service).list_jobs("key")) == ()
+
+
+@pytest.mark.parametrize("padding", [0, 40, 120, 200])
+def test_a_link_that_a_failed_job_repeats_is_masked(service: MediaxSimulator, padding: int) -> None:
+    link = "https://b.cos.example.com/song.mp3?q-ak=AKIDEXAMPLE00&q-sign-time=1%3B2&q-signature=0123456789abcdef"
+    client = client_for(service)
+    job_id = create(client).id
+    service.walk, service.jobs[job_id].states = (4,), [4]
+    service.jobs[job_id].reason = f"cannot read {'x' * padding} {link} \x1b[31m"
+    reason = run(client.get_job(job_id)).reason
+    assert reason.startswith("cannot read")
+    for hidden in ("AKIDEXAMPLE", "0123", "\x1b"):
+        assert hidden not in reason
+
+
+@pytest.mark.parametrize("state", ["1e400", "NaN", "true", '"x"', "null", "[]"])
+def test_a_state_that_is_no_number_counts_as_work(service: MediaxSimulator, state: str) -> None:
+    body = f'{{"getJobResponse": {{"job": {{"id": "x", "state": {state}}}}}}}'
+    service.faults.add(faults.refuse("POST", "/job", 200, body, headers={"Content-Type": "application/json"}))
+    assert run(client_for(service).get_job("x")).is_working

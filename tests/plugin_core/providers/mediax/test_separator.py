@@ -16,11 +16,12 @@ from plugin_core.errors import RefusedError, ServiceError, SettingsError, Stembr
 from plugin_core.model import Part, Progress, RemoteFile, Separation, Source, Ticket, to_json
 from plugin_core.operations.inspect import inspect
 from plugin_core.protocols import Accountable, ByBucket, ByLink, Enrolled, Examined, Finished, Order, Separator, Waiting
+from plugin_core.providers.mediax.client import MediaxClient
 from plugin_core.providers.mediax.separation import NAME, make_place
 from plugin_core.providers.mediax.separator import MediaxSeparator
 from plugin_core.settings import Secret
 from tests.audio_files import read_samples, write_song
-from tests.plugin_core.providers.mediax.conftest import Shelf, separator_for, tagger_for
+from tests.plugin_core.providers.mediax.conftest import Shelf, separator_for, settings_for, tagger_for
 from tests.simulators import faults
 from tests.simulators.blobs import Blob
 from tests.simulators.mediax import MediaxSimulator
@@ -252,6 +253,13 @@ def test_an_address_that_is_not_https_is_not_opened(service: MediaxSimulator, or
     file = RemoteFile(label="vocals", stem="vocals", name="a.wav", url=address)
     with pytest.raises(ServiceError, match=r"not encrypted|no address"):
         run(separator.fetch(msgspec.structs.replace(order, results=(file,)), silent))
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/a.wav", "https://localhost/a.wav"])
+def test_an_answer_does_not_lead_into_this_machine(service: MediaxSimulator, address: str) -> None:
+    client = MediaxClient(settings_for(service, base_url="https://api.mediax.example"))
+    with pytest.raises(ServiceError, match="points into this machine"):
+        client.resolve(address)
 
 
 def test_a_climbing_name_fails_the_job(service: MediaxSimulator, order: Order) -> None:

@@ -75,7 +75,7 @@ def test_a_song_becomes_stems_and_nothing_is_left(
     total = sum(read_samples(part.path)[0] for part in parts)
     np.testing.assert_allclose(total, read_samples(order.source.path)[0], atol=2**-15)
     assert cloud.store.objects == {}
-    assert {path.suffix for path in order.folder.iterdir()} == {".flac"}
+    assert {path.suffix for path in order.folder.iterdir() if path.name != "place.json"} == {".flac"}
 
 
 @pytest.mark.parametrize(
@@ -377,7 +377,47 @@ def test_cleaning_up_touches_nothing_that_is_not_the_jobs(
 def test_a_job_in_another_bucket_is_asked_for_there(settings_for: Callable[..., TencentSettings], order: Order) -> None:
     moved = CiSeparator(settings_for(bucket="new-1250000000"), transfer=transfer())
     ticket = Ticket(remote_id="j1", data={"bucket": "songs-1250000000", "region": "ap-guangzhou"})
-    assert moved._service_of(ticket).settings.bucket == "songs-1250000000"
+    found = asyncio.run(moved._service_of(msgspec.structs.replace(order, ticket=ticket)))
+    assert found.settings.bucket == "songs-1250000000"
+
+
+@pytest.mark.parametrize(
+    "change", [{"queue": "p-other"}, {"prefix": "elsewhere/"}, {"bucket": "new-1250000000"}], ids=str
+)
+def test_settings_that_change_meanwhile_hide_no_paid_job(
+    cloud: TencentSimulator, settings_for: Callable[..., TencentSettings], order: Order, change: dict[str, str]
+) -> None:
+    cloud.faults.add(reset_after("POST", "/jobs"))
+    with pytest.raises(OutcomeUnknownError):
+        asyncio.run(CiSeparator(settings_for(queue="p-mine"), transfer=transfer()).submit(order, ignore))
+    later = CiSeparator(settings_for(**{"queue": "p-mine", **change}), transfer=transfer())
+    ticket = asyncio.run(later.find(order))
+    assert ticket is not None
+    assert ticket.data.items() >= {("bucket", "songs-1250000000"), ("prefix", "stembridge/")}
+
+
+def test_a_key_of_a_clock_that_was_ahead_hides_no_paid_job(
+    cloud: TencentSimulator, separator: CiSeparator, song: Source, tmp_path: Path
+) -> None:
+    order = make_order(song, tmp_path, key="09000000-0000-7000-8000-000000000001")
+    cloud.faults.add(reset_after("POST", "/jobs"))
+    with pytest.raises(OutcomeUnknownError):
+        asyncio.run(separator.submit(order, ignore))
+    assert asyncio.run(separator.find(order)) is not None
+
+
+@pytest.mark.parametrize("is_found", [True, False], ids=["followed", "answer-lost"])
+def test_everything_in_the_jobs_folder_is_removed_where_it_was_put(
+    cloud: TencentSimulator, settings_for: Callable[..., TencentSettings], order: Order, is_found: bool
+) -> None:
+    made = asyncio.run(CiSeparator(settings_for(), transfer=transfer()).submit(order, ignore))
+    (job,) = cloud.jobs.all.values()
+    while job.state != "Success":
+        cloud.jobs.look(job)
+    assert len(cloud.store.objects) == 3
+    done = msgspec.structs.replace(order, ticket=made) if is_found else order
+    asyncio.run(CiSeparator(settings_for(prefix="elsewhere/"), transfer=transfer()).release(done))
+    assert cloud.store.objects == {}
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,16 @@ BOMB = b"""<?xml version="1.0"?><!DOCTYPE b [<!ENTITY a "aaaa"><!ENTITY c "&a;&a
 
 @pytest.mark.parametrize(
     "content",
-    [BOMB, b"<!DOCTYPE html><html><body>502</body></html>", b"", b"no xml", b"<a><b></a>", b"\xff\xfe\x00"],
-    ids=["bomb", "html", "empty", "text", "unclosed", "binary"],
+    [
+        BOMB,
+        b"<!DOCTYPE html><html><body>502</body></html>",
+        b"",
+        b"no xml",
+        b"<a><b></a>",
+        b"\xff\xfe\x00",
+        b"<?xml version='1.0' encoding='bogus'?><a/>",
+    ],
+    ids=["bomb", "html", "empty", "text", "unclosed", "binary", "encoding"],
 )
 def test_what_is_no_plain_xml_is_refused_in_one_line(content: bytes) -> None:
     with pytest.raises(ServiceError, match=r"^Tencent CI: .*answer") as caught:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -27,9 +28,9 @@ SUCCESS = """<Response><JobsDetail><Code>Success</Code><Message/><JobId>j8</JobI
 <Operation><Output><Bucket>test-1250000000</Bucket><Region>r</Region><Object>out/j8/backgroud.flac</Object>
 <AuObject>out/j8/vocals.flac</AuObject></Output>{result}<UserData>key</UserData></Operation></JobsDetail></Response>"""
 
-RESULT = """<MediaResult><OutputFile><Bucket>b</Bucket><ObjectPrefix/><ObjectName>out/j8/vocals.flac</ObjectName>
-<ObjectName>out/j8/backgroud.flac</ObjectName><Md5Info><ObjectName>out/j8/vocals.flac</ObjectName><Md5>AA</Md5></Md5Info>
-</OutputFile></MediaResult>"""
+RESULT = f"""<MediaResult><OutputFile><Bucket>b</Bucket><ObjectPrefix/><ObjectName>out/j8/vocals.flac</ObjectName>
+<ObjectName>out/j8/backgroud.flac</ObjectName><Md5Info><ObjectName>out/j8/vocals.flac</ObjectName>
+<Md5>{"AA" * 16}</Md5></Md5Info></OutputFile></MediaResult>"""
 
 
 def page(text: str) -> JobPage:
@@ -89,7 +90,20 @@ def test_a_result_of_another_suffix_is_known_by_its_name() -> None:
 
 def test_digests_go_with_their_objects() -> None:
     (job,) = page(SUCCESS.format(result=RESULT)).jobs
-    assert {each.stem: each.md5 for each in job.results} == {"vocals": "AA", "instrumental": ""}
+    assert {each.stem: each.md5 for each in job.results} == {"vocals": "AA" * 16, "instrumental": ""}
+
+
+@pytest.mark.parametrize("digest", ["AA", "rL0Y20zC+Fzt72VPzMSk2A==", "-"])
+def test_a_digest_that_no_file_could_have_is_left_out(digest: str) -> None:
+    (job,) = page(SUCCESS.format(result=RESULT.replace("AA" * 16, digest))).jobs
+    assert {each.md5 for each in job.results} == {""}
+
+
+def test_a_result_that_is_named_twice_is_one() -> None:
+    name = re.search("<ObjectName>.*?</ObjectName>", RESULT)
+    assert name is not None
+    (job,) = page(SUCCESS.format(result=RESULT.replace("<OutputFile>", f"<OutputFile>{name[0]}"))).jobs
+    assert len(job.results) == 2
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from plugin_core.errors import RefusedError, ServiceError, SettingsError, SourceError, TransientError
+from plugin_core.providers.tencent_ci.begun import Begun, BegunFile
 from plugin_core.providers.tencent_ci.multipart import part_size
 from plugin_core.providers.tencent_ci.objects import CosObjects, ObjectHead
 from plugin_core.providers.tencent_ci.service import Service
@@ -228,6 +229,51 @@ def test_without_the_right_to_list_an_upload_begins_anew(
     cloud.denied.add("GET /")
     asyncio.run(in_parts.upload(file, "k"))
     assert stored(cloud, "k") == sha256(file)
+
+
+@pytest.fixture
+def broken_off(
+    cloud: TencentSimulator, settings_for: Callable[..., TencentSettings], file: Path, tmp_path: Path
+) -> BegunFile:
+    """What a job keeps of an upload that broke off at its third part; the account may not ask the service."""
+    kept = BegunFile(tmp_path / "job" / "upload.json")
+    one_by_one = Service(settings_for(multipart_above_mb=1, part_mb=1, parts_at_once=1), transfer()).objects
+    cloud.denied |= {"GET /", "GET /k"}
+    cloud.faults.add(refuse("PUT", "*", 400, "<Error><Code>InvalidArgument</Code></Error>", nth=3, times=None))
+    with pytest.raises(ServiceError):
+        asyncio.run(one_by_one.upload(file, "k", kept=kept))
+    cloud.faults.clear()
+    assert len(cloud.store.uploads) == 1
+    return kept
+
+
+def test_without_any_right_to_ask_the_job_knows_what_is_there(
+    cloud: TencentSimulator, in_parts: CosObjects, file: Path, broken_off: BegunFile
+) -> None:
+    before = len(cloud.requests("PUT"))
+    asyncio.run(in_parts.upload(file, "k", kept=broken_off))
+    assert stored(cloud, "k") == sha256(file)
+    assert len(cloud.requests("PUT")) - before == 2
+    assert cloud.store.uploads == {}
+    assert broken_off.read() == Begun()
+
+
+def test_an_upload_that_the_job_knows_and_the_service_does_not_begins_anew(
+    cloud: TencentSimulator, in_parts: CosObjects, file: Path, broken_off: BegunFile
+) -> None:
+    cloud.store.uploads.clear()
+    asyncio.run(in_parts.upload(file, "k", kept=broken_off))
+    assert stored(cloud, "k") == sha256(file)
+
+
+def test_without_any_right_to_ask_no_parts_are_left(
+    cloud: TencentSimulator, in_parts: CosObjects, broken_off: BegunFile
+) -> None:
+    with pytest.raises(RefusedError):
+        asyncio.run(in_parts.abort_uploads("k", broken_off))
+    assert cloud.store.uploads == {}
+    with pytest.raises(RefusedError):
+        asyncio.run(in_parts.abort_uploads("k", broken_off))
 
 
 def test_a_file_that_grows_meanwhile_is_not_taken(cloud: TencentSimulator, in_parts: CosObjects, file: Path) -> None:

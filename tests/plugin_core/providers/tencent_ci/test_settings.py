@@ -47,3 +47,30 @@ def test_keys_come_from_the_documented_variables(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("prefix", "folder"), [("", ""), ("/", ""), ("/a/b", "a/b/"), ("a/", "a/")])
 def test_a_prefix_is_a_folder(prefix: str, folder: str) -> None:
     assert TencentSettings(prefix=prefix).folder == folder
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [("LEVEL", "7"), ("CALLBACK_FORMAT", "YAML"), ("CALLBACK_TYPE", "Pigeon"), ("CALLBACK_MQ_MODE", "Stack")],
+)
+def test_what_the_service_would_refuse_after_the_upload_is_refused_first(key: str, text: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=key):
+        Settings(tmp_path, environ={f"STEMBRIDGE_TENCENT_{key}": text}).section("tencent", TencentSettings)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"prefix": "a\x01b/"}, {"queue": "p\udcff"}, {"callback_url": "https://x/\n"}, {"callback_type": "TDMQ"}],
+    ids=lambda other: next(iter(other)),
+)
+def test_what_no_request_can_hold_is_refused_before_the_upload(other: dict[str, str]) -> None:
+    settings = msgspec.convert({"bucket": "songs-1250000000", "region": "r", **other}, TencentSettings)
+    with pytest.raises(SettingsError, match=next(iter(other))):
+        settings.cos_url()
+
+
+@pytest.mark.parametrize("name", ["secret_id", "secret_key", "token"])
+def test_a_key_of_odd_bytes_is_refused(name: str) -> None:
+    settings = TencentSettings(secret_id=Secret("id"), secret_key=Secret("key"))
+    with pytest.raises(SettingsError, match=name):
+        msgspec.structs.replace(settings, **{name: Secret("k\udcff")}).credentials()
