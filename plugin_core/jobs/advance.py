@@ -48,7 +48,8 @@ async def _queued(held: Held) -> bool:
         if staged is not None:
             return _stage(held, staged)
     await held.work.prepare(held.job, held.owner, held.report)
-    held.enter(JobState.SUBMITTING, attempts=held.job.attempts)
+    # Whose keys are used now is where a lost answer has to be looked for.
+    held.enter(JobState.SUBMITTING, attempts=held.job.attempts, account=held.work.account(held.job))
     held.is_fresh = True
     return True
 

@@ -99,6 +99,9 @@ async def search(held: Held) -> bool:
     if held.job.problem is None or held.job.problem.kind != _LOST:
         _begin_search(held)
     try:
+        if held.work.account(held.job) != held.job.account:
+            # Another account knows nothing of the job, which is no proof that it does not exist.
+            return _look_again(held, "it was sent with other keys than those that are set now")
         ticket = await held.work.find(held.job, held.owner)
     except TransientError as error:
         return held.postpone(error, problem=held.job.problem)

@@ -33,6 +33,10 @@ class Work(Protocol):
         """Tell whether the job takes a slot even while no process works on it (it lives at a service)."""
         ...
 
+    def account(self, job: Job) -> str:
+        """Return the account that the job's provider works with now."""
+        ...
+
     async def prepare(self, job: Job, attempt: str, report: Report) -> None:
         """Check, before anything is spent, that the source is unchanged, there is space and staging exists."""
         ...

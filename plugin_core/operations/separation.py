@@ -22,7 +22,6 @@ from plugin_core.stems.stopping import Stopper, run_stoppable
 from plugin_core.stems.template import StemsSettings, Template, parse_template
 
 if TYPE_CHECKING:
-    from plugin_core.stems.space import Amount
     from plugin_core.stems.treat import Treated
 
 _USUAL_PARTS: Final = 4
@@ -74,6 +73,10 @@ class SeparationWork:
         """Tell whether the job lives at a service."""
         return self._separator.remote
 
+    def account(self, job: Job) -> str:  # noqa: ARG002
+        """Return the account that the provider's settings name now."""
+        return self._separator.account()
+
     async def prepare(self, job: Job, attempt: str, report: Report) -> None:  # noqa: ARG002
         """Check source, template, destination and space, and make staging.
 
@@ -94,11 +97,13 @@ class SeparationWork:
         await asyncio.to_thread(self._prepare_folders, job, fetched)
 
     def _prepare_folders(self, job: Job, fetched: int) -> None:
+        from plugin_core.operations.amounts import list_amounts
         from plugin_core.stems.space import check_destination, check_space, estimate_bytes
 
         destination = destination_of(job)
         check_destination(destination)
-        check_space(destination, estimate_bytes(_amounts(job, fetched, is_remote=self._separator.remote), job.source))
+        amounts = list_amounts(job.source, _wish(job), fetched, is_remote=self._separator.remote)
+        check_space(destination, estimate_bytes(amounts, job.source))
         self._make_folders(job)
 
     def _make_folders(self, job: Job) -> None:
@@ -328,23 +333,3 @@ def _wish(job: Job) -> Separation:
     if not isinstance(job.operation, Separation):
         raise UsageError(f"job {job.id} is no separation")
     return job.operation
-
-
-def _amounts(job: Job, fetched: int, *, is_remote: bool) -> list[Amount]:
-    """Return the files that exist at once when the last stem is written, at most.
-
-    Every part, in the stems' format or, where that is lossy, in what they are made from; beside them the stems that are
-    wanted. A service is sent the source, and may answer a mono or low-rate one in CD quality.
-    """
-    from plugin_core.audio.formats import resolve_format
-    from plugin_core.stems.space import CD_RATE, Amount
-
-    wish, source = _wish(job), job.source
-    chosen = resolve_format(wish.format, source)
-    lossless = chosen if chosen.is_lossless else resolve_format("", source)
-    parts = len(wish.stems) or (0 if wish.minus else fetched)
-    return [
-        Amount(int(is_remote), lossless),
-        Amount(fetched, lossless, least_rate=CD_RATE if is_remote else 0),
-        Amount(parts + len(wish.minus) + wish.residual, chosen),
-    ]

@@ -69,6 +69,10 @@ class TaggingWork:
         """Tell whether the job lives at a service."""
         return self._tagger.remote
 
+    def account(self, job: Job) -> str:  # noqa: ARG002
+        """Return the account that the provider's settings name now."""
+        return self._tagger.account()
+
     async def prepare(self, job: Job, attempt: str, report: Report) -> None:  # noqa: ARG002
         """Check that the song is still there and can be tagged, and make staging.
 

@@ -97,6 +97,8 @@ class FakeWork:
         self.reusable: Staged | None = None
         self.knows_absence = True
         self.can_find = True
+        self.keys = ""
+        """The account that the settings name now; "" for the job's own."""
         self.on_call: Callable[[str, Job], None] = lambda name, job: None
         self._polled: dict[str, int] = {}
 
@@ -126,6 +128,9 @@ class FakeWork:
 
     def occupies(self, job: Job) -> bool:
         return self.is_remote
+
+    def account(self, job: Job) -> str:
+        return self.keys or job.account
 
     async def prepare(self, job: Job, attempt: str, report: Report) -> None:
         await self._enter("prepare", job)

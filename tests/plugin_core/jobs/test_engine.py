@@ -11,7 +11,6 @@ import msgspec
 import pytest
 
 from plugin_core.errors import (
-    OutcomeUnknownError,
     RefusedError,
     ServiceError,
     SettingsError,
@@ -116,57 +115,6 @@ def test_unexpected_error_names_its_type_and_hides_the_traceback(
     problem = store.get(job.id).problem
     assert problem is not None and problem.kind == "PluginError" and "KeyError" in problem.message
     assert "Traceback" in caplog.text and "Traceback" not in problem.message
-
-
-@pytest.mark.parametrize("charged", [True, False], ids=["charged", "not charged"])
-def test_lost_answer_is_looked_for(engine: Engine, store: JobStore, work: FakeWork, charged: bool) -> None:
-    job, _ = store.add(make_job())
-    work.fail("late_submit" if charged else "submit", [OutcomeUnknownError("timeout")])
-    run(engine)
-    assert store.get(job.id).state is JobState.DONE
-    assert work.service.lines("creates") == [job.id]
-    # Absence is believed only when seen twice.
-    assert work.calls.count("find") == (1 if charged else 2)
-
-
-def test_unknowable_outcome_becomes_unconfirmed(engine: Engine, store: JobStore, work: FakeWork) -> None:
-    job, _ = store.add(make_job())
-    work.knows_absence = False
-    work.fail("submit", [OutcomeUnknownError("timeout")])
-    run(engine)
-    parked = store.get(job.id)
-    assert parked.state is JobState.UNCONFIRMED and parked.problem is not None
-    assert parked.problem.exit_code == 4
-    assert f"stembridge jobs retry {job.id}" in parked.problem.remedy
-    assert work.calls.count("find") > 1 and work.calls.count("submit") == 1 and "discard" not in work.calls
-    store.retry(job.id)
-    run(engine)
-    assert store.get(job.id).state is JobState.DONE
-
-
-def test_search_outlives_transient_errors(engine: Engine, store: JobStore, work: FakeWork) -> None:
-    job, _ = store.add(make_job())
-    work.fail("late_submit", [OutcomeUnknownError("timeout")])
-    work.fail("find", [TransientError("offline")] * 5)
-    run(engine)
-    assert store.get(job.id).state is JobState.DONE
-    assert work.service.lines("creates") == [job.id]
-
-
-def test_broken_provider_does_not_lose_a_paid_job(engine: Engine, store: JobStore, work: FakeWork) -> None:
-    job, _ = store.add(make_job())
-    work.fail("late_submit", [KeyError("hash")])
-    run(engine)
-    assert store.get(job.id).state is JobState.DONE
-    assert work.service.lines("creates") == [job.id]
-
-
-def test_broken_provider_is_not_asked_for_ever(engine: Engine, store: JobStore, work: FakeWork) -> None:
-    job, _ = store.add(make_job())
-    work.fail("submit", [KeyError("hash")])
-    run(engine)
-    assert store.get(job.id).state is JobState.FAILED
-    assert work.calls.count("submit") == 1
 
 
 def test_local_work_is_done_again_when_its_files_are_gone(engine: Engine, store: JobStore, work: FakeWork) -> None:
@@ -377,64 +325,6 @@ def test_stopped_jobs_can_be_resumed_at_once(
     with JobStore(store_path) as other:
         claimed = other.claim(other.new_owner(), ids=None, slots={"fake": 8})
         assert claimed is not None and claimed.id == job.id
-
-
-def test_stop_lets_a_paid_call_come_home(engine: Engine, store: JobStore, work: FakeWork) -> None:
-    job, _ = store.add(make_job())
-    stop = asyncio.Event()
-
-    async def answer_late() -> None:
-        stop.set()
-        await asyncio.sleep(0.05)
-
-    work.fail("late_submit", [answer_late])
-    asyncio.run(asyncio.wait_for(engine.run(stop=stop), PATIENCE))
-    stored = store.get(job.id)
-    assert stored.ticket is not None and stored.state is JobState.RUNNING
-
-
-def test_late_answer_heals_a_parked_job(engine: Engine, store: JobStore, store_path: Path, work: FakeWork) -> None:
-    job, _ = store.add(make_job())
-
-    def take_away() -> None:
-        # As if this process had been frozen past its lease, and another had given the job up.
-        with JobStore(store_path, clock=lambda: store.clock() + 3600) as other:
-            owner = other.new_owner()
-            found = other.claim(owner, ids=None, slots={})
-            assert found is not None and found.state is JobState.SUBMITTING
-            assert not other.is_abandoned(job.id, owner)
-            parked = msgspec.structs.replace(found, state=JobState.UNCONFIRMED)
-            assert other.save(found, parked, owner, True)
-
-    async def stay(job_id: str) -> None:
-        take_away()
-        await asyncio.sleep(0.1)
-
-    work.fail("late_submit", [lambda: stay(job.id)])
-    run(engine)
-    run(engine)
-    assert store.get(job.id).state is JobState.DONE
-    assert work.service.lines("creates") == [job.id]
-
-
-@pytest.mark.parametrize("state", [JobState.CANCELLED, JobState.RUNNING], ids=str)
-def test_answer_that_comes_too_late_is_cancelled_at_the_service(
-    engine: Engine, store: JobStore, store_path: Path, work: FakeWork, state: JobState
-) -> None:
-    job, _ = store.add(make_job())
-    other_ticket = Ticket(remote_id="another") if state is JobState.RUNNING else None
-
-    def take_away() -> None:
-        with JobStore(store_path, clock=lambda: store.clock() + 3600) as other:
-            owner = other.new_owner()
-            found = other.claim(owner, ids=None, slots={})
-            assert found is not None
-            moved = msgspec.structs.replace(found, state=state, ticket=other_ticket)
-            assert other.save(found, moved, owner, True)
-
-    work.fail("late_submit", [take_away])
-    run(engine)
-    assert work.service.lines("cancels") == [f"remote-{job.id}"]
 
 
 def test_lost_job_is_dropped(engine: Engine, store: JobStore, store_path: Path, work: FakeWork) -> None:

@@ -1,0 +1,29 @@
+"""What a separation needs on the disk."""
+
+from __future__ import annotations
+
+from plugin_core.audio.formats import resolve_format
+from plugin_core.model import Separation, Source
+from plugin_core.stems.space import CD_RATE, Amount
+
+
+def list_amounts(source: Source, wish: Separation, fetched: int, *, is_remote: bool) -> list[Amount]:
+    """Return the files that exist at once when the last stem is written, at most.
+
+    Every part is there, in the format of the stems or, where that is lossy, in what they are made from; beside them
+    the stems that are wanted. A service is sent the source, and may answer a mono or low-rate one in CD quality.
+
+    Args:
+        source: what is separated.
+        wish: as the plan resolved it.
+        fetched: how many parts the model gives.
+        is_remote: whether a service separates.
+    """
+    chosen = resolve_format(wish.format, source)
+    lossless = chosen if chosen.is_lossless else resolve_format("", source)
+    parts = len(wish.stems) or (0 if wish.minus else fetched)
+    return [
+        Amount(int(is_remote), lossless),
+        Amount(fetched, lossless, least_rate=CD_RATE if is_remote else 0),
+        Amount(parts + len(wish.minus) + wish.residual, chosen),
+    ]
