@@ -19,17 +19,19 @@ class WatchGroup(SuggestingGroup):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Send everything that is no subcommand to the one that watches."""
-        if not args or (args[0] not in self.commands and args[0] not in _HELP):
+        if not args or args[0] == _DEFAULT or (args[0] not in self.commands and args[0] not in _HELP):
             args = [_DEFAULT, *args]
         return super().parse_args(ctx, args)
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write how folders are named."""
-        formatter.write_usage(ctx.command_path, "DIR... [OPTIONS]\nCOMMAND [ARGS]...")
+        formatter.write_usage(ctx.command_path, "[OPTIONS] DIR...")
+        formatter.write_usage(ctx.command_path, "COMMAND [ARGS]...", prefix="       ")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options that go with folders, then the subcommands."""
-        shown = [found for each in self.commands[_DEFAULT].get_params(ctx) if (found := each.get_help_record(ctx))]
+        options = [one for one in self.commands[_DEFAULT].get_params(ctx) if isinstance(one, click.Option)]
+        shown = [found for each in options if (found := each.get_help_record(ctx))]
         with formatter.section("Options"):
             formatter.write_dl(shown)
         self.format_commands(ctx, formatter)
@@ -59,7 +61,7 @@ def watch_folders(face: Face, folders: tuple[Path, ...], once: bool, dry_run: bo
     return run_folders(face, folders, once=once, again=again, as_json=as_json)
 
 
-@watch.command("status")
+@watch.command("status", short_help="Show what is done, at work, failed and why.")
 @click.argument("folders", nargs=-1, metavar="[DIR...]", type=click.Path(path_type=Path))
 @JSON_OPTION
 @click.pass_obj
@@ -70,7 +72,7 @@ def status(face: Face, folders: tuple[Path, ...], as_json: bool) -> int:
     return show_status(face, folders, as_json=as_json)
 
 
-@watch.command("retry")
+@watch.command("retry", short_help="Have songs done again.")
 @click.argument("files", nargs=-1, metavar="[FILE...]", type=click.Path(path_type=Path))
 @click.option("--failed", is_flag=True, help="All that failed, in every folder.")
 @JSON_OPTION
@@ -87,7 +89,7 @@ def retry(face: Face, files: tuple[Path, ...], failed: bool, as_json: bool) -> i
     return retry_songs(face, files, failed=failed, as_json=as_json)
 
 
-@watch.command("install")
+@watch.command("install", short_help="Watch from now on, as a service.")
 @click.argument("folders", nargs=-1, required=True, metavar="DIR...", type=click.Path(path_type=Path))
 @click.pass_obj
 def install_command(face: Face, folders: tuple[Path, ...]) -> int:
@@ -99,7 +101,7 @@ def install_command(face: Face, folders: tuple[Path, ...]) -> int:
     return 0
 
 
-@watch.command("uninstall")
+@watch.command("uninstall", short_help="Remove that service.")
 @click.pass_obj
 def uninstall_command(face: Face) -> int:
     """Remove the service that ``install`` wrote."""

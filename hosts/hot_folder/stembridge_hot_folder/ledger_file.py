@@ -37,6 +37,8 @@ _SCHEMA: Final = (
     ) WITHOUT ROWID""",
 )
 _BUSY_SECONDS: Final = 30.0
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_MOVE_AWAY: Final = "move it away; songs with their stems beside them are known to be done all the same"
 
 
 class LedgerFile:
@@ -117,6 +119,6 @@ class LedgerFile:
             try:
                 yield
             except (sqlite3.Error, OSError) as error:
-                raise StoreError(
-                    f"{show_path(self._path)} cannot be used: {error}", remedy="check the disk and its permissions"
-                ) from error
+                is_damaged = getattr(error, "sqlite_errorcode", 0) in _DAMAGED
+                remedy = _MOVE_AWAY if is_damaged else "check the disk and its permissions"
+                raise StoreError(f"{show_path(self._path)} cannot be used: {error}", remedy=remedy) from error

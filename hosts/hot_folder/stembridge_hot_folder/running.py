@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -15,8 +15,8 @@ from plugin_core.cli.display.summary import Summary, summarise
 from plugin_core.cli.face import Face
 from plugin_core.errors import SettingsError, StembridgeError, UsageError
 from plugin_core.session import Session
-from stembridge_hot_folder.folder.folders import HotFolder, open_folders, refuse_home_inside, refuse_results_inside
-from stembridge_hot_folder.folder.recipes import Recipes, check_placement
+from stembridge_hot_folder.folder.folders import HotFolder, open_folders, refuse_home_inside
+from stembridge_hot_folder.folder.recipes import Recipes, read_recipes
 from stembridge_hot_folder.folder.scan import Passed, Song, scan
 from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger
 from stembridge_hot_folder.settings import WatchSettings
@@ -37,7 +37,7 @@ def run_folders(face: Face, paths: Sequence[Path], *, once: bool, again: bool, a
         as_json=as_json, quiet=face.quiet, counts=lambda: watches[0].counts() if watches else Counts()
     )
     with reporter.display:
-        recipes = read_recipes(face, folders, settings, reporter.say)
+        recipes = read_recipes(face.settings, folders, settings.preset, reporter.say)
         with face.session() as session, Ledger(face.settings.home / LEDGER_NAME) as ledger:
             _check_providers(session, recipes)
 
@@ -55,7 +55,7 @@ def preview_folders(face: Face, paths: Sequence[Path], *, again: bool, as_json: 
     settings = read_settings(face, again=again)
     folders = choose_folders(face, paths, settings)
     with choose_display(as_json=as_json, quiet=face.quiet) as display, face.session() as session:
-        recipes = read_recipes(face, folders, settings, display.say)
+        recipes = read_recipes(face.settings, folders, settings.preset, display.say)
         _check_providers(session, recipes)
         summary = asyncio.run(_preview(session, folders, recipes, display, face.settings.home / LEDGER_NAME))
         display.say("dry run: nothing was made")
@@ -81,24 +81,6 @@ def choose_folders(face: Face, paths: Sequence[Path], settings: WatchSettings) -
     folders = open_folders(wanted, settings)
     refuse_home_inside(folders, face.settings.home)
     return folders
-
-
-def read_recipes(
-    face: Face, folders: Sequence[HotFolder], settings: WatchSettings, tell: Callable[[str], None]
-) -> dict[bytes, Recipes]:
-    """Return what to do, by folder.
-
-    Raises:
-        SettingsError: a preset or a ``stembridge.toml`` is wrong.
-        UsageError: a preset would place stems where songs are looked for.
-    """
-    recipes = {}
-    for folder in folders:
-        recipes[folder.path] = Recipes(folder.path, face.settings, settings.preset, tell)
-        for recipe in recipes[folder.path].all():
-            for each in folders:
-                refuse_results_inside(each, check_placement(recipe))
-    return recipes
 
 
 def _check_providers(session: Session, recipes: dict[bytes, Recipes]) -> None:

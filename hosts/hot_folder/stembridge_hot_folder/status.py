@@ -18,6 +18,7 @@ from plugin_core.model import show_path
 from stembridge_hot_folder.complete.identity import read_identity
 from stembridge_hot_folder.folder.locking import is_watched
 from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger, Row, SongState
+from stembridge_hot_folder.shown.reporting import shorten
 
 _TOLD: Final = (
     *(SongState.WORKING, SongState.WAITING, SongState.MOVING, SongState.RETRY, SongState.UNCONFIRMED, SongState.FAILED),
@@ -101,7 +102,8 @@ def _show_root(ledger: Ledger, root: bytes, *, as_json: bool) -> dict[SongState,
     words = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no song yet"
     click.echo(f"{show_path(folder)} ({'watched' if watched else 'not watched now'}): {words}")
     for row in rows:
-        click.echo(clean(f"  {row.state:<12}{show(_path(row))}{f': {row.reason}' if row.reason else ''}"))
+        reason = shorten(row.reason, _path(row))
+        click.echo(clean(f"  {row.state:<12}{show(_path(row))}{f': {reason}' if reason else ''}"))
     return counts
 
 

@@ -158,6 +158,8 @@ class Watch:
                 # Told by the loop that does the work, so that one that hangs is started anew.
                 self._notifier.beat(self._clock())
                 if once and self._is_done():
+                    for intake in self._intakes:
+                        intake.tell_left()
                     return
                 waking = asyncio.create_task(self._wake.wait())
                 await asyncio.wait(

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from stembridge_hot_folder.folder.recipes import read_recipes
 from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger, Row, SongState
-from stembridge_hot_folder.running import choose_folders, read_recipes, read_settings
+from stembridge_hot_folder.running import choose_folders, read_settings
 from stembridge_hot_folder.shown.reporting import Reporter
 from stembridge_hot_folder.watching import Watch
 
@@ -169,7 +170,7 @@ class Desk:
         face = self.face()
         settings = read_settings(face)
         folders = choose_folders(face, roots or [self.root], settings)
-        recipes = read_recipes(face, folders, settings, listener.say)
+        recipes = read_recipes(face.settings, folders, settings.preset, listener.say)
         with Session(face.settings, face.plugins) as session, Ledger(self.home / LEDGER_NAME) as ledger:
             watch = Watch(session, folders, recipes, ledger, settings, listener)
             if ready is not None:

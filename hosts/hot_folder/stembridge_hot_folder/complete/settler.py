@@ -105,9 +105,12 @@ class Settler:
         is_empty = not known.identity.size and now - known.since >= self.patience.settle
         return is_empty or now - known.first >= self.patience.max_wait
 
+    def why_waits(self, path: bytes) -> str:
+        """Return why a file is not complete, as the end of a sentence."""
+        return "still changes, or says that more is to come" if self._watched[path].identity.size else "is empty"
+
     def _warn_once(self, path: bytes, known: _Watched, now: float) -> None:
         if known.is_warned or now - known.first < self.patience.max_wait:
             return
         known.is_warned = True
-        why = "is empty" if not known.identity.size else "still changes, or says that more is to come"
-        self._warn(path, f"{why} after {round(now - known.first)} s; it is still waited for")
+        self._warn(path, f"{self.why_waits(path)} after {round(now - known.first)} s; it is still waited for")

@@ -115,7 +115,8 @@ def _open(path: Path, settings: WatchSettings, names: Names, kind_of: Callable[[
         raise UsageError(f"{show_path(path)} may not be read", remedy="check its permissions")
     kind = kind_of(resolved)
     slow = is_slow(kind)
-    done = Path(os.path.normpath(resolved / Path(settings.done).expanduser())) if settings.done else None
+    # A link is followed once, now; one that comes later is not.
+    done = (resolved / Path(settings.done).expanduser()).resolve() if settings.done else None
     if done == resolved:
         raise UsageError("[watch] done is the hot folder itself", remedy='name a folder in it, such as "done"')
     return HotFolder(

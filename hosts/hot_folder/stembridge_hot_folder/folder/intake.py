@@ -28,8 +28,8 @@ _STORM: Final = 1000
 _AFTER_STORM: Final = 0.5
 _MOST_TOLD: Final = 10_000
 _RETRY_ROOT: Final = 5.0
-_BREATH: Final = 0.01
-"""Seconds between two looks, so that a storm of events is one look."""
+_BREATH: Final = 0.05
+"""Seconds between two looks, so that a storm of events, or a recording that is being written, is one look."""
 
 
 class Intake:
@@ -66,6 +66,12 @@ class Intake:
         pending = [path for path in self.settler if not self.settler.is_given_time(path, self._clock())]
         is_looking = bool(self._again) and not self._root.is_away
         return self.has_scanned and not pending and not is_looking and not self._has_more
+
+    def tell_left(self) -> None:
+        """Tell which files are left where they are, since they are not complete."""
+        for path in self.settler:
+            why = self.settler.why_waits(path)
+            self._tools.reporter.tell("left", path, f"it {why}")
 
     def open(self) -> None:
         """Take the folder and what an earlier run had begun.

@@ -7,13 +7,14 @@ import errno
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from plugin_core.errors import UsageError
 from plugin_core.locks import take_lock
 from plugin_core.model import show_path
+from stembridge_hot_folder.opening import open_regular
 
 LOCK_NAME: Final = b".stembridge.lock"
 SHARED_NAME: Final = b".stembridge.lock.d"
@@ -25,6 +26,10 @@ _TAKEN: Final = frozenset({errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.
 """What systems say of a lock that another process has: POSIX the second, Windows the first."""
 _UNKNOWN: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL})
 """What file systems say that know no locks."""
+_NOT_OURS: Final = frozenset({errno.ELOOP, errno.EISDIR, errno.EINVAL, errno.ENXIO})
+"""What opening a link, folder, pipe or device says."""
+_MARK: Final = b"process "
+"""How the content of a lock file begins."""
 _TRIES: Final = 4
 _BETWEEN: Final = 0.05
 
@@ -68,16 +73,33 @@ class FolderLock:
         """Whether the folder is ours."""
         return self._descriptor is not None
 
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the lock still is what others would try to take: its file may have been removed or replaced."""
+        if self._descriptor is None:
+            return False
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), os.lstat(self._path))
+        except FileNotFoundError:
+            return False
+        except OSError:
+            # The share is away: that is found out elsewhere.
+            return True
+
     def acquire(self) -> bool:
         """Take the folder; False where it cannot be written, so that nothing can be locked.
 
         Raises:
-            UsageError: another process has it.
+            UsageError: another process has it, or something else has the lock's name.
             OSError: the disk or share does not answer.
         """
         try:
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            self._descriptor = open_regular(self._path, os.O_RDWR | os.O_CREAT)
         except OSError as error:
+            if error.errno in _NOT_OURS:
+                raise UsageError(
+                    f"{_show(self._path)} is none of stembridge's lock files", remedy="remove it"
+                ) from error
             if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT):
                 raise
             # It may be writable later.
@@ -89,11 +111,17 @@ class FolderLock:
             os.close(self._descriptor)
             self._descriptor = None
             raise
-        # Only for people; a full disk is no reason not to watch.
-        with contextlib.suppress(OSError):
-            os.ftruncate(self._descriptor, 0)
-            os.write(self._descriptor, _me().encode())
+        self._sign(self._descriptor)
         return True
+
+    def _sign(self, descriptor: int) -> None:
+        """Write who holds the lock, for people; never over what a lock does not hold, which a hard link may lead to."""
+        # A full disk is no reason not to watch.
+        with contextlib.suppress(OSError):
+            if os.read(descriptor, len(_MARK)) in (b"", _MARK):
+                os.ftruncate(descriptor, 0)
+                os.lseek(descriptor, 0, os.SEEK_SET)
+                os.write(descriptor, _me().encode())
 
     def _take(self) -> None:
         assert self._descriptor is not None
@@ -163,7 +191,7 @@ class FolderLock:
 
     def _read_holder(self) -> str:
         try:
-            with open(self._path, encoding="utf-8", errors="replace") as opened:  # noqa: PTH123 - bytes
+            with os.fdopen(open_regular(self._path), encoding="utf-8", errors="replace") as opened:
                 return opened.readline().strip() or "just starting"
         except OSError:
             return "unknown"
@@ -184,55 +212,12 @@ def is_watched(folder: bytes) -> bool:
         os.close(descriptor)
 
 
-def refuse_neighbours(folder: bytes) -> None:
-    """Refuse a folder that lies in another watched one, or in which one lies; our own lock must be taken before.
-
-    Of two that start together at least one sees the other.
-
-    Raises:
-        UsageError: another process watches such a folder.
-    """
-    for other in _parents(folder):
-        if is_watched(other):
-            _refuse(other, f"{_show(folder)} lies in {_show(other)}")
-    for other in _locked_below(folder):
-        if is_watched(other):
-            _refuse(other, f"{_show(other)} lies in {_show(folder)}")
-
-
-def _refuse(other: bytes, what: str) -> None:
-    raise UsageError(f"{what}, and another stembridge watches {_show(other)}", remedy="watch only one of the two")
-
-
-def _parents(folder: bytes) -> Iterator[bytes]:
-    while (parent := os.path.dirname(folder)) != folder:  # noqa: PTH120 - bytes
-        yield parent
-        folder = parent
-
-
-def _locked_below(folder: bytes) -> Iterator[bytes]:
-    """Yield the folders below that were ever watched; only folders are looked into, which is quick."""
-    waiting = [folder]
-    while waiting:
-        parent = waiting.pop()
-        try:
-            with os.scandir(parent) as entries:
-                for entry in entries:
-                    if entry.name == LOCK_NAME and parent != folder:
-                        yield parent
-                    elif entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-        except OSError:
-            # What we cannot look into we cannot take songs from.
-            continue
-
-
 def _open(path: bytes) -> int:
     try:
-        return os.open(path, os.O_RDWR)
+        return open_regular(path, os.O_RDWR)
     except PermissionError:
         # Another user's; a lock needs no more than reading on most systems.
-        return os.open(path, os.O_RDONLY)
+        return open_regular(path)
 
 
 def _lock(descriptor: int) -> bool:
@@ -254,7 +239,7 @@ def _lock(descriptor: int) -> bool:
 
 
 def _me() -> str:
-    return f"process {os.getpid()} on {socket.gethostname()}\n"
+    return f"{_MARK.decode()}{os.getpid()} on {socket.gethostname()}\n"
 
 
 def _folder_of(path: bytes) -> str:

@@ -7,7 +7,8 @@ from enum import Enum, auto
 
 from plugin_core.errors import UsageError
 from stembridge_hot_folder.folder.folders import HotFolder
-from stembridge_hot_folder.folder.locking import LOCK_NAME, FolderLock, refuse_neighbours
+from stembridge_hot_folder.folder.locking import LOCK_NAME, FolderLock
+from stembridge_hot_folder.folder.neighbours import refuse_neighbours
 from stembridge_hot_folder.shown.reporting import Reporter
 
 
@@ -75,7 +76,7 @@ class Root:
             self.lose(error.strerror or str(error))
             return Presence.AWAY
         if now == self._identity and not self.is_away:
-            return Presence.THERE
+            return self._keep_lock()
         if self._identity is not None and now[0] != self._identity[0] and not self._has_mark():
             self.lose("another disk, or none, is mounted there")
             return Presence.AWAY
@@ -86,6 +87,13 @@ class Root:
         if not self.is_away:
             self.is_away = True
             self._reporter.warn(self._folder.path, f"cannot be reached ({why}); it is waited for")
+
+    def _keep_lock(self) -> Presence:
+        """Take the lock anew when its file was tidied away: another watch would find the folder free."""
+        if self._lock.is_held and not self._lock.is_in_place:
+            self._lock.release()
+            self.beat()
+        return Presence.AWAY if self.is_away else Presence.THERE
 
     def _find_again(self, now: tuple[int, int]) -> Presence:
         self._identity = now

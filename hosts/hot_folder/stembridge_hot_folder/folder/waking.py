@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import warnings
@@ -16,6 +17,9 @@ MOST_PATHS: Final = 4096
 """Paths remembered between two looks; beyond them everything is looked through."""
 
 _TOLD: Final = frozenset({"created", "modified", "moved", "deleted", "closed", "attrib"})
+
+# Its log would go to the terminal, where nobody set it up; what it tells of lost events a rescan finds.
+logging.getLogger("watchdog").addHandler(logging.NullHandler())
 
 
 class Waker:

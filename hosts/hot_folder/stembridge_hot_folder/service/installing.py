@@ -7,7 +7,7 @@ import plistlib
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 from xml.sax.saxutils import escape
@@ -17,6 +17,7 @@ from plugin_core.manifests import manifest
 from plugin_core.model import show_path
 from plugin_core.settings import Settings
 from stembridge_hot_folder.folder.folders import HotFolder, open_folders, refuse_home_inside
+from stembridge_hot_folder.folder.recipes import Recipes, check_placement, read_recipes
 from stembridge_hot_folder.settings import WatchSettings
 
 Run = Callable[[Sequence[str]], int]
@@ -60,12 +61,20 @@ def install(
         PlacementError: the file cannot be written.
     """
     machine = machine or this_machine(settings)
-    folders = open_folders(paths, settings.section("watch", WatchSettings))
+    watch = settings.section("watch", WatchSettings)
+    folders = open_folders(paths, watch)
     refuse_home_inside(folders, settings.home)
-    command = [machine.python, "-m", "plugin_core", "watch", *(_text(folder.path) for folder in folders)]
+    places = _places(read_recipes(settings, folders, watch.preset, lambda _text: None).values())
+    # With -P, since the service starts in the user's home: a queue.py there would be taken for Python's own.
+    command = [machine.python, "-P", "-m", "plugin_core", "watch", *(_text(folder.path) for folder in folders)]
     target = place_of(machine)
-    _write(target, _content(machine, settings, folders, command))
-    yield f"written: {show_path(target)}"
+    is_replaced = target.exists()
+    _write(target, _content(machine, settings, [*_writable(folders), *places], command))
+    yield f"written: {show_path(target)}{', in place of the service before' if is_replaced else ''}"
+    if is_replaced:
+        # What still runs watches the folders of before.
+        for each in _ending(machine, target):
+            run(each)
     started = [run(each) for each in _starting(machine, target)]
     if any(started):
         yield f"to start it: {' && '.join(' '.join(each) for each in _starting(machine, target))}"
@@ -97,23 +106,33 @@ def place_of(machine: Machine) -> Path:
     return machine.config / "systemd" / "user" / _UNIT
 
 
-def _content(machine: Machine, settings: Settings, folders: Sequence[HotFolder], command: Sequence[str]) -> bytes:
+def _places(recipes: Iterable[Recipes]) -> list[Path]:
+    """Return the folders that presets place stems in, other than beside the song."""
+    found = [place.absolute() for each in recipes for recipe in each.all() for place in check_placement(recipe)]
+    return list(dict.fromkeys(found))
+
+
+def _writable(folders: Sequence[HotFolder]) -> list[Path]:
+    paths = [folder.path for folder in folders] + [folder.done for folder in folders if folder.done]
+    return [Path(_text(path)) for path in paths]
+
+
+def _content(machine: Machine, settings: Settings, writable: Sequence[Path], command: Sequence[str]) -> bytes:
     if machine.platform == "darwin":
         return _plist(settings, command)
     if machine.platform == "win32":
         return _task(command)
-    return _unit(settings, folders, command)
+    return _unit(settings, writable, command)
 
 
-def _unit(settings: Settings, folders: Sequence[HotFolder], command: Sequence[str]) -> bytes:
-    writable = [str(settings.home), *(_text(folder.path) for folder in folders)]
-    writable += [_text(folder.done) for folder in folders if folder.done]
+def _unit(settings: Settings, writable: Sequence[Path], command: Sequence[str]) -> bytes:
     template = manifest(f"{_MANIFESTS}/stembridge-watch.user.service").read_text("utf-8")
+    paths = [quote_unit(f"-{path}", is_command=False) for path in (settings.home, *writable)]
     filled = (
         template.replace("@ENVIRONMENT@", quote_unit(f"STEMBRIDGE_HOME={settings.home}", is_command=False))
         .replace("@COMMAND@", " ".join(quote_unit(word) for word in command))
         # A folder that is away must not keep the others from being watched.
-        .replace("@WRITABLE@", " ".join(quote_unit(f"-{path}", is_command=False) for path in writable))
+        .replace("@WRITABLE@", " ".join(paths))
     )
     return filled.encode("utf-8", "surrogateescape")
 
@@ -152,12 +171,17 @@ def _starting(machine: Machine, target: Path) -> list[list[str]]:
     return [["systemctl", "--user", "daemon-reload"], ["systemctl", "--user", "enable", "--now", _UNIT]]
 
 
-def _stopping(machine: Machine, target: Path) -> list[list[str]]:
+def _ending(machine: Machine, target: Path) -> list[list[str]]:
     if machine.platform == "darwin":
         return [["launchctl", "unload", "-w", str(target)]]
     if machine.platform == "win32":
-        return [["schtasks", "/End", "/TN", _TASK], ["schtasks", "/Delete", "/F", "/TN", _TASK]]
+        return [["schtasks", "/End", "/TN", _TASK]]
     return [["systemctl", "--user", "disable", "--now", _UNIT]]
+
+
+def _stopping(machine: Machine, target: Path) -> list[list[str]]:
+    more = [["schtasks", "/Delete", "/F", "/TN", _TASK]] if machine.platform == "win32" else []
+    return _ending(machine, target) + more
 
 
 def _write(target: Path, content: bytes) -> None:

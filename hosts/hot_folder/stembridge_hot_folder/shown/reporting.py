@@ -70,7 +70,7 @@ class Reporter:
     def tell(self, word: str, path: bytes, text: str = "", *, is_trouble: bool = False) -> None:
         """Tell a decision about a song, with its reason; trouble is told even if quiet."""
         source = Path(os.fsdecode(path))
-        text = _shorten(text, source)
+        text = shorten(text, source)
         # The log's handler writes trouble to standard error; a live display has a line of its own for it.
         level = logging.WARNING if is_trouble and not self._is_live else logging.INFO
         log.log(level, "%s: %s%s", clean(show(source)), word, f", {clean(text)}" if text else "")
@@ -124,7 +124,7 @@ def choose_reporter(*, as_json: bool, quiet: bool, counts: Callable[[], Counts])
     return Reporter(PlainWatch(quiet=quiet), quiet=quiet)
 
 
-def _shorten(text: str, source: Path) -> str:
+def shorten(text: str, source: Path) -> str:
     """Leave out a song's name where the line begins with it already."""
     for name in (str(source), show(source)):
         text = text.removeprefix(f"{name} ")

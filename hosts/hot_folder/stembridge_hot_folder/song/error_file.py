@@ -9,9 +9,12 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from plugin_core.model import disarm
+from plugin_core.stems.exclusive import rename_exclusive
+from stembridge_hot_folder.opening import open_regular
 from stembridge_hot_folder.song.shell import quote
 
 ENDING: Final = b".error.txt"
@@ -23,8 +26,9 @@ _MOST: Final = 64 * 1024
 
 _HAPPENED: Final = "What happened: "
 _TO_DO: Final = "What to do:    "
+_NO_REMEDY: Final = "take the song away, or put one that works in its place"
 _FACTS: Final = re.compile(
-    f"{re.escape(FIRST_LINE)}\n\n{re.escape(_HAPPENED)}(?P<reason>.*)\n(?:{re.escape(_TO_DO)}(?P<remedy>.*))?\n"
+    f"{re.escape(FIRST_LINE)}\n\n{re.escape(_HAPPENED)}(?P<reason>.*)\n{re.escape(_TO_DO)}(?P<remedy>.*)\n"
 )
 
 
@@ -34,15 +38,13 @@ def write_error(song: bytes, reason: str, remedy: str) -> bytes | None:
     for path in _candidates(song):
         if os.path.lexists(path) and not is_ours(path, song):
             continue
-        temporary = os.path.join(os.path.dirname(path), b".stembridge-error-%d.tmp" % os.getpid())  # noqa: PTH120
         try:
-            with open(temporary, "w", encoding="utf-8", newline="\n") as opened:  # noqa: PTH123 - bytes
-                opened.write(text)
-            os.replace(temporary, path)  # noqa: PTH105 - bytes
+            _place(text, path)
+        except FileExistsError:
+            # Somebody took the name in this moment.
+            continue
         except OSError:
             # A full or read-only disk; the reason stands in the log and in ``stembridge watch status``.
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)  # noqa: PTH108 - bytes
             return None
         return path
     return None
@@ -64,18 +66,44 @@ def remove_error(song: bytes) -> None:
 def is_ours(path: bytes, song: bytes) -> bool:
     """Tell whether a file is just what ``write_error`` writes for a song."""
     try:
-        with open(path, encoding="utf-8", newline="") as opened:  # noqa: PTH123 - bytes
+        with os.fdopen(open_regular(path), encoding="utf-8", newline="") as opened:
             text = opened.read(_MOST)
     except (OSError, UnicodeDecodeError):
         return False
     facts = _FACTS.match(text)
-    return facts is not None and text == _compose(song, facts["reason"], facts["remedy"] or "")
+    return facts is not None and text == _compose(song, facts["reason"], facts["remedy"])
+
+
+def _place(text: str, path: bytes) -> None:
+    """Write a note whole, or not at all; never through a link, and over nothing but a note of ours.
+
+    Raises:
+        FileExistsError: something has the name by now.
+        OSError: it cannot be written.
+    """
+    is_renewed = os.path.lexists(path)
+    temporary = os.path.join(os.path.dirname(path), b".stembridge-error-%d.tmp" % os.getpid())  # noqa: PTH120
+    # Left by a crash of a process of this number, or put there by somebody to be written through.
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary)  # noqa: PTH108 - bytes
+    descriptor = open_regular(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as opened:
+            opened.write(text)
+        if is_renewed:
+            os.replace(temporary, path)  # noqa: PTH105 - bytes
+        else:
+            rename_exclusive(Path(os.fsdecode(temporary)), Path(os.fsdecode(path)))
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)  # noqa: PTH108 - bytes
+        raise
 
 
 def _compose(song: bytes, reason: str, remedy: str) -> str:
     lines = [
         *(FIRST_LINE, ""),
-        *(f"{_HAPPENED}{reason}", f"{_TO_DO}{remedy}" if remedy else "", ""),
+        *(f"{_HAPPENED}{reason}", f"{_TO_DO}{remedy or _NO_REMEDY}", ""),
         "A new version of the song is tried by itself. To try this one again:",
         f"    stembridge watch retry {quote(song)}",
         "This file goes away by itself once the song is done or gone.",

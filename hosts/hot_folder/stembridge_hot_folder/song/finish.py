@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from plugin_core.cli.display.words import describe_result
+from plugin_core.cli.display.words import describe_result, show
 from plugin_core.errors import PlacementError
-from plugin_core.model import Job, show_path
+from plugin_core.model import Job
 from stembridge_hot_folder.ledger import SongState
 from stembridge_hot_folder.song import error_file
 from stembridge_hot_folder.song.moving import move_all, plan_moves
@@ -65,7 +65,8 @@ class Finish:
         if fate is Fate.REPLACED:
             told = f"{told}; {_REPLACED}"
         elif place:
-            told = f"{told}; moved to {show_path(Path(os.fsdecode(place)))}"
+            them = "moved, with its stems," if any(job.stems for job in jobs) else "moved"
+            told = f"{told}; {them} to {show(Path(os.fsdecode(place)))}"
         self._record.end_done(told, place=b"" if fate is Fate.REPLACED else place)
 
     def _keep_version(self) -> None:

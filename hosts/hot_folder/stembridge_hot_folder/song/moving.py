@@ -42,7 +42,8 @@ def plan_moves(song: Path, stems: Sequence[Path], root: Path, done: Path, chosen
     Raises:
         PlacementError: ten thousand neighbours are there already.
     """
-    folder = done / song.parent.relative_to(root)
+    # Chosen under the settings of then: what is moved already lies there.
+    folder = done / song.parent.relative_to(root) if chosen is None else chosen.parent
     results = _units(song, stems)
     units = [*results, *_side_file(song), song]
     for number in range(1, _LAST_NUMBER + 1):
@@ -63,16 +64,28 @@ def move_all(moves: Sequence[Move], guard: Callable[[], None] = lambda: None) ->
 
     Raises:
         FileExistsError: something took the place meanwhile.
+        PlacementError: a link leads elsewhere.
         OSError: as the system says; what was moved stays moved, and the rest can be moved later.
     """
     if not moves:
         return
     folder = moves[-1].new.parent
+    _require_no_link(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    _require_no_link(folder)
     for move in moves:
         if os.path.lexists(move.old):
             _move(move, _allow if move.is_result else guard)
     sync_folder(folder)
+
+
+def _require_no_link(folder: Path) -> None:
+    """Refuse a place that a link took since the watch began: whoever may drop songs would choose where they go."""
+    if folder.resolve() != folder:
+        raise PlacementError(
+            f"{show_path(folder)} is reached by a link that was not there at the start",
+            remedy="remove the link, or start the watch anew",
+        )
 
 
 def _allow() -> None:

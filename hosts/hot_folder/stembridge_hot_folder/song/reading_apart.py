@@ -14,8 +14,8 @@ from typing import Final
 DEATHS: Final = 3
 """Readers that a file may end before it is held to be the cause."""
 
-command: tuple[str, ...] = (sys.executable, "-m", "stembridge_hot_folder.song.reading_apart")
-"""What reads; the path comes after it."""
+command: tuple[str, ...] = (sys.executable, "-P", "-m", "stembridge_hot_folder.song.reading_apart")
+"""What reads; the path comes after it. With -P, since the folder the watch was started in may be a shared one."""
 
 
 async def read_apart(path: bytes) -> bool:

@@ -60,7 +60,11 @@ class Record:
         self.put(SongState.UNCONFIRMED, reason=reason)
         self._tools.counts.unconfirmed += 1
         self.tell("unconfirmed", reason, is_trouble=True)
-        error_file.write_error(self.song.path, reason, "")
+        error_file.write_error(
+            self.song.path,
+            reason,
+            "see at the service whether it has the song; the command below may be paid for again",
+        )
 
     def end_failed(self, reason: str, remedy: str) -> None:
         """End as failed, with the reason beside the song."""

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 from stembridge_hot_folder.folder import locking
-from stembridge_hot_folder.folder.locking import LOCK_NAME, SHARED_NAME, FolderLock, is_watched, refuse_neighbours
+from stembridge_hot_folder.folder.locking import LOCK_NAME, SHARED_NAME, FolderLock, is_watched
+from stembridge_hot_folder.folder.neighbours import refuse_neighbours
 
 from plugin_core.errors import UsageError
 from tests.hosts.hot_folder.conftest import Desk, wait_for

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
-from stembridge_hot_folder.folder.recipes import Recipe, Recipes
+from stembridge_hot_folder.folder.folders import open_folders
+from stembridge_hot_folder.folder.recipes import Recipe, Recipes, read_recipes
+from stembridge_hot_folder.settings import WatchSettings
 
 from plugin_core.errors import SettingsError
-from plugin_core.model import Separation, Tagging
+from plugin_core.model import Separation
 from plugin_core.settings import Settings, no_keyring
 
 
@@ -69,7 +72,12 @@ def test_folder_config_wins(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ['preset = "vocls"', "preset = 3", "[folder]", "preset =", '[folders]\na = "nonsense"'], ids=ascii
+    "text",
+    [
+        *('preset = "vocls"', "preset = 3", "[folder]", "preset =", '[folders]\na = "nonsense"'),
+        *('preset = "vocls"\n[folders]\nvocals = "drumless"', '[folders]\n"a/b" = "vocals"', "a = " + "[" * 5000),
+    ],
+    ids=lambda text: ascii(text)[:40],
 )
 def test_wrong_config_is_told_at_start_and_changes_nothing_later(scene: Scene, text: str) -> None:
     scene.config('preset = "karaoke"')
@@ -77,6 +85,7 @@ def test_wrong_config_is_told_at_start_and_changes_nothing_later(scene: Scene, t
     scene.config(text + "\n")
     assert not recipes.refresh()
     assert scene.preset(recipes, "Song.wav") == "karaoke"
+    assert scene.preset(recipes, "vocals/Song.wav") == "vocals"
     assert "stembridge.toml" in scene.told[-1]
     assert "goes on as before" in scene.told[-1]
     with pytest.raises(SettingsError, match=r"stembridge\.toml"):
@@ -97,9 +106,28 @@ def test_edited_files_are_read_anew_and_others_are_not(scene: Scene) -> None:
     assert scene.preset(recipes, "Song.wav") == ""
 
 
+@pytest.mark.parametrize("text", ["operations = []", 'operations = [{ kind = "separation", to = "@IN@/stems" }]'])
+def test_edited_preset_that_cannot_be_is_told_and_changes_nothing(scene: Scene, text: str) -> None:
+    (scene.home / "config.toml").write_text('[presets.mine]\noperations = [{ kind = "separation" }]\n')
+    settings = Settings(scene.home, environ={"STEMBRIDGE_SEPARATE_PROVIDER": "fake"}, keyring=no_keyring)
+    folders = open_folders([scene.root], WatchSettings())
+    [recipes] = read_recipes(settings, folders, "mine", scene.told.append).values()
+    before = recipes.usual
+    text = text.replace("@IN@", scene.root.as_posix())
+    (scene.home / "config.toml").write_text(f"[presets.mine]\n{text}\n")
+    assert not recipes.refresh()
+    assert recipes.usual == before
+    assert "goes on as before" in scene.told[-1]
+
+
+def test_case_17_folder_is_known_however_its_letters_are_composed(scene: Scene) -> None:
+    scene.config('[folders]\n"Übung" = "practice"\n')
+    recipes = scene.recipes()
+    for name in (unicodedata.normalize("NFC", "Übung"), unicodedata.normalize("NFD", "Übung")):
+        assert scene.preset(recipes, f"{name}/Song.wav") == "practice"
+
+
 def test_key_tells_what_is_done_and_not_what_it_is_called() -> None:
     one = Recipe.of("a", (Separation(provider="fake", model=""),))
     assert one.key == Recipe.of("b", (Separation(provider="fake", model=""),)).key
     assert one.key != Recipe.of("a", (Separation(provider="fake", model="", stems=("vocals",)),)).key
-    assert not one.writes_tags
-    assert Recipe.of("a", (Tagging(provider="ears"),)).writes_tags

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from stembridge_hot_folder.service.installing import Machine, install, place_of, quote_unit, uninstall
 
-from plugin_core.errors import UsageError
+from plugin_core.errors import SettingsError, UsageError
 from plugin_core.manifests import manifest
 from plugin_core.settings import Settings
 
@@ -61,7 +61,7 @@ def test_property_list_names_the_folder_exactly(tmp_path: Path, folder: Path) ->
     where = machine(tmp_path, "darwin")
     list(install(Settings(), [folder], machine=where, run=Tool()))
     read = plistlib.loads(place_of(where).read_bytes())
-    assert read["ProgramArguments"] == ["/usr/bin/python3", "-m", "plugin_core", "watch", str(folder)]
+    assert read["ProgramArguments"] == ["/usr/bin/python3", "-P", "-m", "plugin_core", "watch", str(folder)]
     assert read["EnvironmentVariables"]["STEMBRIDGE_HOME"]
 
 
@@ -70,7 +70,7 @@ def test_task_is_xml_and_names_the_folder(tmp_path: Path, folder: Path) -> None:
     list(install(Settings(), [folder], machine=where, run=Tool()))
     tree = ET.fromstring(place_of(where).read_bytes())
     arguments = tree.findtext(".//{*}Arguments")
-    assert arguments == subprocess.list2cmdline(["-m", "plugin_core", "watch", str(folder)])
+    assert arguments == subprocess.list2cmdline(["-P", "-m", "plugin_core", "watch", str(folder)])
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
@@ -96,3 +96,30 @@ def test_units_are_what_systemd_takes(tmp_path: Path, folder: Path, which: str) 
 def test_names_with_line_ends_are_refused() -> None:
     with pytest.raises(UsageError, match="line end"):
         quote_unit("a\nb")
+
+
+def test_second_install_ends_the_first_that_still_watches_other_folders(tmp_path: Path, folder: Path) -> None:
+    tool, where = Tool(), machine(tmp_path, "linux")
+    list(install(Settings(), [folder], machine=where, run=tool))
+    assert not any("disable" in call for call in tool.calls)
+    lines = list(install(Settings(), [folder], machine=where, run=tool))
+    assert "in place of the service before" in lines[0]
+    assert [call[2] for call in tool.calls[-3:]] == ["disable", "daemon-reload", "enable"]
+
+
+def test_places_of_presets_can_be_written_by_the_service(tmp_path: Path, folder: Path) -> None:
+    home, where = tmp_path / "home", machine(tmp_path, "linux")
+    home.mkdir()
+    (home / "config.toml").write_text(
+        f'[presets.away]\noperations = [{{ kind = "separation", to = "{tmp_path.as_posix()}/stems" }}]\n'
+    )
+    list(install(Settings(home, environ={}), [folder], machine=where, run=Tool()))
+    [line] = [line for line in place_of(where).read_text().splitlines() if line.startswith("ReadWritePaths=")]
+    assert f'"-{tmp_path}/stems"' in line
+
+
+def test_install_refuses_what_the_service_would_fail_of(tmp_path: Path, folder: Path) -> None:
+    (folder / "stembridge.toml").write_text('preset = "nonsense"\n')
+    with pytest.raises(SettingsError, match="no preset 'nonsense'"):
+        list(install(Settings(tmp_path / "home", environ={}), [folder], machine=machine(tmp_path, "linux"), run=Tool()))
+    assert not place_of(machine(tmp_path, "linux")).exists()
