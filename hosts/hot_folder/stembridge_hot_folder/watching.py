@@ -94,7 +94,7 @@ class Watch:
         """Return how many songs are where."""
         return msgspec.structs.replace(
             self._counts,
-            settling=sum(len(intake.settler) for intake in self._intakes),
+            settling=sum(len(intake.settler) for intake in self._intakes) - self._counts.left,
             queued=len(self._tools.queue) - self._tools.queue.blocked,
             working=self._shop.working,
             waiting=self._shop.aside + self._tools.queue.waiting,

@@ -56,6 +56,7 @@ def test_once_names_what_it_leaves_and_why(desk: Desk) -> None:
     desk.song()
     lines = lines_of(desk, "--once")
     assert [line for line in lines if "Empty.wav" in line] == [f"{desk.root / 'Empty.wav'}: left, it is empty"]
+    assert lines[-1] == "1 left, 1 done"
 
 
 def test_done_line_says_that_the_stems_moved_too(desk: Desk) -> None:

@@ -71,6 +71,7 @@ class Intake:
         """Tell which files are left where they are, since they are not complete."""
         for path in self.settler:
             why = self.settler.why_waits(path)
+            self._tools.counts.left += 1
             self._tools.reporter.tell("left", path, f"it {why}")
 
     def open(self) -> None:

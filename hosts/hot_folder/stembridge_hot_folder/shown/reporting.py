@@ -29,6 +29,8 @@ class Counts(msgspec.Struct):
     """How many songs are where."""
 
     settling: int = 0
+    left: int = 0
+    """Never complete while ``--once`` waited."""
     queued: int = 0
     working: int = 0
     waiting: int = 0
