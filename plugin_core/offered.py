@@ -119,5 +119,6 @@ class Offered:
         if name in self._plugins.failures:
             raise self._plugins.failures[name]
         near = difflib.get_close_matches(name, found, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(found)) or 'none'}"
+        verb = "is only" if len(found) == 1 else "are"
+        hint = f"did you mean {near[0]!r}?" if near else f"there {verb} {', '.join(sorted(found)) or 'none'}"
         raise UsageError(f"no {what} {name!r}", remedy=hint)

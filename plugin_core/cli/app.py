@@ -24,6 +24,7 @@ COMMANDS = {
     "login": "Give stembridge the keys of an account, kept in the keyring.",
     "account": "Show what your accounts have: plan, credits, limits.",
     "mvsep": "Use the rest of the MVSEP API.",
+    "tencent": "Keep templates at Tencent Cloud CI, and see what its bucket can do.",
     "demo": "Make a small song, separate it and measure the result.",
     "doctor": "Check this installation and say what to mend.",
     "plugins": "List the plugins, and what each of them adds.",
@@ -33,8 +34,21 @@ COMMANDS = {
 log = logging.getLogger(__name__)
 
 
+_WHOLE_SENTENCE = 200
+
+
+def _summarise(command: click.Command) -> str:
+    return command.get_short_help_str(limit=_WHOLE_SENTENCE)
+
+
 class SuggestingGroup(click.Group):
-    """A group that answers a misspelt command with the nearest one."""
+    """A group that answers a misspelt command with the nearest one, and none at all with those there are."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse a group without its command in one line; click would put the whole help page there."""
+        if not args and not self.invoke_without_command and not ctx.resilient_parsing:
+            raise click.UsageError(f"name a command: {', '.join(name for name, _ in self._rows(ctx))}", ctx)
+        return super().parse_args(ctx, args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -46,9 +60,21 @@ class SuggestingGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def _refuse(self, ctx: click.Context, name: str) -> NoReturn:
-        near = difflib.get_close_matches(name, self.list_commands(ctx), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self.list_commands(ctx))}"
+        shown = [name for name, _ in self._rows(ctx)]
+        near = difflib.get_close_matches(name, shown, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(shown)}"
         raise click.UsageError(f"no command {name!r}, {hint}", ctx)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write each command with its whole first sentence; click would cut it off at the line's end."""
+        if rows := self._rows(ctx):
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
+
+    def _rows(self, ctx: click.Context) -> list[tuple[str, str]]:
+        """Return the commands that people call, with the line of each."""
+        found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        return [(name, _summarise(each)) for name, each in found if each is not None and not each.hidden]
 
 
 class LazyGroup(SuggestingGroup):
@@ -79,14 +105,10 @@ class LazyGroup(SuggestingGroup):
         self._ask_plugins(ctx)
         return self.commands.get(cmd_name)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands into the help page without importing the built-in ones."""
-        rows = [(name, COMMANDS.get(name) or self._summary(name)) for name in self.list_commands(ctx)]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
-
-    def _summary(self, name: str) -> str:
-        return self.commands[name].get_short_help_str(limit=60)
+    def _rows(self, ctx: click.Context) -> list[tuple[str, str]]:
+        """Return the commands without importing the built-in ones."""
+        names = (name for name in self.list_commands(ctx) if name in COMMANDS or not self.commands[name].hidden)
+        return [(name, COMMANDS.get(name) or _summarise(self.commands[name])) for name in names]
 
     def _ask_plugins(self, ctx: click.Context) -> None:
         if not self._has_asked_plugins:

@@ -96,6 +96,10 @@ def _describe_usage(error: click.UsageError) -> str:
 
 
 def _describe_no_such_option(error: click.NoSuchOption) -> str:
+    root = error.ctx.find_root() if error.ctx is not None and error.ctx.parent is not None else None
+    if error.ctx is not None and root and any(error.option_name in param.opts for param in root.command.params):
+        words = error.ctx.command_path.removeprefix(root.command_path)
+        return f"{error.option_name} goes before the command: {root.command_path} {error.option_name}{words}"
     near = difflib.get_close_matches(error.option_name, error.possibilities or (), n=1)
     return f"no option {error.option_name}" + (f", did you mean {near[0]}?" if near else "")
 

@@ -50,6 +50,15 @@ def stop_on_signals(stop: asyncio.Event, tell: Callable[[], None]) -> Iterator[N
 
 
 @contextmanager
+def nothing_begun() -> Iterator[None]:
+    """Say that nothing was begun when a question is answered with Ctrl-C or no."""
+    try:
+        yield
+    except click.Abort as answer:
+        raise NothingBegunError from answer
+
+
+@contextmanager
 def plain_interrupt() -> Iterator[None]:
     """Let Ctrl-C end a question at once; inside a running loop asyncio would keep it until the next await."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

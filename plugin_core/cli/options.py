@@ -60,6 +60,8 @@ def read_folder(ctx: click.Context, param: click.Parameter, value: str | None) -
     if value is None:
         return None
     path = Path(value).expanduser().absolute()
+    if not path.exists():
+        raise click.BadParameter(f"{show(path)} does not exist; make the folder first, or mount its disk", ctx, param)
     if not path.is_dir():
         raise click.BadParameter(f"{show(path)} is no folder", ctx, param)
     return path
@@ -80,7 +82,12 @@ _SEPARATION_OPTIONS = (
     ),
     click.option("--residual/--no-residual", default=None, help="Also what all stems together leave over."),
     click.option("--format", metavar="NAME", help=f"{', '.join(FORMAT_NAMES)}; default lossless."),
-    click.option("--to", metavar="DIR", callback=read_folder, help="Place results below DIR, not beside the song."),
+    click.option(
+        "--to",
+        metavar="DIR",
+        callback=read_folder,
+        help="Place results below DIR, a folder that is there, not beside the song.",
+    ),
 )
 _RUN_OPTIONS = (
     click.option("-r", "--recursive", is_flag=True, help="Take every song in the folders named."),

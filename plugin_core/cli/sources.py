@@ -53,7 +53,7 @@ def _refuse_missing(names: Sequence[str]) -> None:
     missing = [name for name in names if not os.path.lexists(name) and not glob.has_magic(name)]
     if missing:
         more = f" (and {plural(len(missing) - 1, 'other')})" if len(missing) > 1 else ""
-        raise UsageError(f"no such file: {show(Path(missing[0]))}{more}")
+        raise UsageError(f"no such file: {show(Path(missing[0])) if missing[0] else 'an empty name'}{more}")
 
 
 def _expand(name: str, recursive: bool, results: Path | None, *, is_alone: bool) -> Iterator[Path]:

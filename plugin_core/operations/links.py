@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from plugin_core.errors import UsageError, blame
 from plugin_core.model import Job
 from plugin_core.protocols import Bucket, ByBucket, ByLink, Provider, Stager
 from plugin_core.settings import Secret
+
+SET_UP: Final = "set one up: a bucket in [tencent] or [s3], or a folder in [public_url] of config.toml"
 
 
 class Links:
@@ -38,7 +41,7 @@ class Links:
             )
         if len(found) == 1:
             return next(iter(found.values()))
-        remedy = f"name one of {', '.join(sorted(found))} in its settings" if found else "set one up, such as a bucket"
+        remedy = f"name one of {', '.join(sorted(found))} in its settings" if found else SET_UP
         raise UsageError(
             f"{provider.name} reads songs by link, and {'several stagers are' if found else 'no stager is'} set up",
             remedy=remedy,

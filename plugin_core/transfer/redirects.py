@@ -18,6 +18,14 @@ MOST: Final = 5
 _CREDENTIALS: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 
+class RedirectError(ServiceError):
+    """An answer that points to where the request is not sent."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message, remedy="correct the address")
+        self.status = status
+
+
 def is_redirect(answer: Answer) -> bool:
     """Tell whether an answer sends us elsewhere."""
     return answer.status in (301, 302, 303, 307, 308) and "location" in answer.headers
@@ -27,19 +35,17 @@ def follow(call: Call, answer: Answer) -> Call:
     """Return the call to make instead; another host gets it without credentials.
 
     Raises:
-        ServiceError: the call is not one that may be repeated elsewhere, or the place may not be spoken to.
+        RedirectError: the call is not one that may be repeated elsewhere.
+        ServiceError: the place may not be spoken to.
     """
     url = resolve(call.url, answer.headers["location"])
     if call.method not in ("GET", "HEAD"):
-        raise ServiceError(
-            f"{call.what} points elsewhere, to {redact_url(url)} (HTTP {answer.status})", remedy="correct the address"
-        )
+        raise RedirectError(f"{call.what} points elsewhere, to {redact_url(url)} (HTTP {answer.status})", answer.status)
     if is_same_origin(call.url, url):
         return replace(call, url=url, query={})
     if call.signer is not None:
-        raise ServiceError(
-            f"{call.what} points elsewhere, to {redact_url(url)}, where a signed call is not sent",
-            remedy="correct the address",
+        raise RedirectError(
+            f"{call.what} points elsewhere, to {redact_url(url)}, where a signed call is not sent", answer.status
         )
     return replace(call, url=_without_secrets(url), query={}, headers=_harmless(call.headers))
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from plugin_core.errors import OutcomeUnknownError, ServiceError, StembridgeError, TransientError
+from plugin_core.errors import OutcomeUnknownError, StembridgeError, TransientError
 from plugin_core.transfer.calls import Answer, Call, Dialect
 from plugin_core.transfer.redaction import redact
+from plugin_core.transfer.redirects import RedirectError
 from plugin_core.transfer.waits import read_retry_after
 from plugin_core.transfer.wire import Failure
 
@@ -45,7 +46,7 @@ def judge_paid(call: Call, outcome: Answer | Failure, now: float) -> StembridgeE
     if outcome.status == TOO_MANY:
         return failed(call, outcome, now)
     if 300 <= outcome.status < 400:
-        return ServiceError(f"{call.what}: {describe_answer(outcome, call.dialect)}", remedy="correct the address")
+        return RedirectError(f"{call.what}: {describe_answer(outcome, call.dialect)}", outcome.status)
     is_unreadable = outcome.is_success and call.wants_json and not outcome.is_json
     if outcome.status >= 500 or outcome.status in _AGAIN or outcome.status < 200 or is_unreadable:
         return OutcomeUnknownError(f"{call.what}: {describe_answer(outcome, call.dialect)}; it may have been accepted")

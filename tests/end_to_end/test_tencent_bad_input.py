@@ -73,7 +73,7 @@ def deny(bench: Bench) -> None:
 
 
 SEPARATE = [
-    pytest.param({"TENCENT_SECRET_KEY": ""}, [], 3, "none are set; `stembridge login tencent_ci`", id="no-key"),
+    pytest.param({"TENCENT_SECRET_KEY": ""}, [], 3, "none are set; use `stembridge login tencent_ci`", id="no-key"),
     pytest.param({"TENCENT_SECRET_KEY": "not-the-key-1234"}, [], 3, "SignatureDoesNotMatch", id="wrong-key"),
     pytest.param({"TENCENT_SECRET_ID": "AKIDÄ"}, [], 2, "[tencent] secret_id", id="odd-id"),
     pytest.param({"TENCENT_BUCKET": ""}, [], 2, "[tencent] bucket: no bucket is set", id="no-bucket"),
@@ -133,7 +133,9 @@ TAG = [
     ),
     pytest.param({"MEDIAX_GATEWAY_ID": "gw"}, [], 2, "go together; set all three or none", id="half-a-gateway"),
     pytest.param({"MEDIAX_STAGER": "s3"}, [], 2, "reads songs through stager 's3', which is not set up", id="stager"),
-    pytest.param({"TENCENT_BUCKET": ""}, [], 2, "no stager is set up; set one up, such as a bucket", id="no-stager"),
+    pytest.param(
+        {"TENCENT_BUCKET": ""}, [], 2, "no stager is set up; set one up: a bucket in [tencent]", id="no-stager"
+    ),
     pytest.param({}, ["--dimensions", "moods"], 2, "'moods'", id="dimension"),
     pytest.param({}, ["--min-probability", "2"], 2, "2", id="probability"),
     pytest.param({"TENCENT_SECRET_KEY": "not-the-key-1234"}, [], 3, "SignatureDoesNotMatch", id="wrong-stager-key"),
@@ -256,3 +258,27 @@ def test_what_the_doctor_finds_is_json_too(bench: Bench) -> None:
     events = [json.loads(line) for line in out.splitlines()]
     wrong = [event for event in events if event["event"] == "check" and event["verdict"] == "wrong"]
     assert "tencent_ci bucket" in {event["name"] for event in wrong}
+
+
+def test_a_job_nothing_is_said_of_for_a_day_waits_for_its_users_word(bench: Bench, home: Path) -> None:
+    vague = refuse("GET", "/jobs*", 400, "<Error><Code>InvalidArgument</Code></Error>", times=None)
+    fault = bench.bucket.faults.add(vague)
+    with start(bench.environ, "separate", "--provider", "tencent_ci", bench.song) as process:
+        try:
+            # By the second look the first one is noted: let it have been long ago.
+            fault.wait(2, timeout=LIMIT)
+            (since,) = (home / "staging").rglob("unclear-since")
+            since.write_text("0.0", "ascii")
+            _, err = process.communicate(timeout=LIMIT)
+        finally:
+            process.kill()
+    assert process.returncode == 1
+    waits, failed = err.decode().splitlines()
+    assert "waits: Tencent CI GET /jobs/<id>: InvalidArgument" in waits
+    assert_one_line(failed, "Tencent CI has said nothing of the job that can be understood for 24 hours")
+    assert "what is done is kept, nothing is bought again" in failed
+    bench.bucket.faults.clear()
+    _, out, _ = bench.run("jobs", "list", "--json")
+    code, _, err_of_retry = bench.run("jobs", "retry", json.loads(out.splitlines()[0])["id"])
+    assert (code, len(bench.bucket.jobs.all)) == (0, 1), err_of_retry
+    assert len(list(bench.song.with_suffix(".stems").iterdir())) == 2

@@ -99,7 +99,7 @@ def _add_run_options(command: Subcommand, *, again: str) -> None:
     add = command.parser.add_option
     add("-p", "--pretend", action="store_true", default=False, help="say what would be done, and stop")
     add("-f", "--force", action="store_true", default=False, help=again)
-    add("-q", "--quiet", action="store_true", default=False, help="do not name songs that are done already")
+    add("-q", "--quiet", action="store_true", default=False, help="only say what goes wrong")
     add("-y", "--yes", action="store_true", default=False, help="do not ask")
     add("-t", "--threads", type="int", metavar="N", help="songs in work at the same time")
     command.parser.add_album_option()

@@ -67,18 +67,21 @@ def doctor_command(face: Face, resource_path: Path | None) -> int:
 
     Exit code 1 when something is wrong.
     """
+    from plugin_core.cli.display.words import plural
     from plugin_core.model import Verdict
     from stembridge_reaper.install.examining import MENU_ADVICE, examine
     from stembridge_reaper.install.places import find_resource_path
 
     findings = examine(find_resource_path(resource_path, face.settings.environ), face.settings)
     for finding in findings:
-        click.echo(f"{finding.verdict.value:<8}{finding.name:<16} {finding.found}")
+        # The words of `stembridge doctor`.
+        word = "problem" if finding.verdict is Verdict.WRONG else finding.verdict.value
+        click.echo(f"{word:<8}{finding.name:<16} {finding.found}")
         if finding.remedy:
             click.echo(f"{'':<25}{finding.remedy}")
-    is_wrong = any(finding.verdict is Verdict.WRONG for finding in findings)
-    click.echo("some of this is to mend" if is_wrong else MENU_ADVICE)
-    return ExitCode.FAILED if is_wrong else ExitCode.DONE
+    problems = sum(finding.verdict is Verdict.WRONG for finding in findings)
+    click.echo(f"{plural(problems, 'problem')} to mend" if problems else MENU_ADVICE)
+    return ExitCode.FAILED if problems else ExitCode.DONE
 
 
 @click.command("reaper-worker", hidden=True)

@@ -24,7 +24,7 @@ Found = dict[str, AccountState | StembridgeError]
 @JSON_OPTION
 @click.pass_obj
 def command(face: Face, provider: str | None, as_json: bool) -> int:
-    """Show what an account has: plan, credits, queue and limits. Default: every account."""
+    """Show what an account has: plan, credits, queue and limits. Default: every account that can be asked about."""
     with face.session() as session:
         found = asyncio.run(_ask(session, _choose(session, provider)))
     codes = [error.exit_code for error in found.values() if isinstance(error, StembridgeError)]
@@ -43,10 +43,14 @@ def _choose(session: Session, name: str | None) -> list[str]:
     if name is None:
         names = sorted(name for name, each in session.providers.items() if isinstance(each, Accountable))
         if not names:
+            if broken := next(iter(session.plugins.failures.values()), None):
+                raise broken
             raise UsageError("no provider has accounts", remedy="`stembridge plugins` lists what is installed")
         return names
     if not isinstance(session.provider(name), Accountable):
-        raise UsageError(f"{name} tells nothing about accounts")
+        raise UsageError(
+            f"{name} tells nothing about accounts", remedy="`stembridge doctor` tries the keys that are set"
+        )
     return [name]
 
 

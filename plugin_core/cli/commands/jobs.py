@@ -17,6 +17,7 @@ from plugin_core.cli.display.summary import Summary
 from plugin_core.cli.display.words import clean, describe_problem, parse_span, plural, show
 from plugin_core.cli.face import Face
 from plugin_core.cli.options import JSON_OPTION
+from plugin_core.errors import ExitCode
 from plugin_core.model import JobState
 from plugin_core.session import Session
 
@@ -139,16 +140,24 @@ def retry(face: Face, ids: tuple[str, ...], no_run: bool, as_json: bool) -> int:
 
 
 @command.command("prune")
-@click.option("--older-than", default="30d", show_default=True, metavar="TIME", help="Such as 30d, 12h or 2w.")
+@click.option(
+    "--older-than",
+    "seconds",
+    default="30d",
+    show_default=True,
+    metavar="TIME",
+    callback=lambda _ctx, _param, text: parse_span(text),
+    help="Such as 30d, 12h or 2w.",
+)
 @JSON_OPTION
 @click.pass_obj
-def prune(face: Face, older_than: str, as_json: bool) -> None:
+def prune(face: Face, seconds: float, as_json: bool) -> None:
     """Forget old jobs that are done, failed or cancelled; their stems stay."""
-    seconds = parse_span(older_than)
     with face.session() as session:
         count = session.prune(seconds)
     if as_json:
         write_record({"event": "pruned", "jobs": count})
+        write_record(describe_count(count, ExitCode.DONE))
     elif not face.quiet:
         click.echo(f"{plural(count, 'job')} forgotten")
 

@@ -7,13 +7,15 @@ import sys
 
 import click
 
-from plugin_core.cli.display.records import write_record
+from plugin_core.cli.display.records import describe_count, write_record
 from plugin_core.cli.face import Face
+from plugin_core.cli.interrupt import nothing_begun
 from plugin_core.cli.options import JSON_OPTION
-from plugin_core.errors import UsageError, blame
+from plugin_core.errors import ExitCode, UsageError, blame
 from plugin_core.keeping import keep_secrets
 from plugin_core.model import Question
-from plugin_core.protocols import Enrolled
+from plugin_core.protocols import Accountable, Enrolled
+from plugin_core.session import Session
 from plugin_core.settings import Secret
 
 ASK = "-"
@@ -38,17 +40,23 @@ def command(face: Face, provider: str, token: str | None, as_json: bool) -> int:
     with face.session() as session:
         enrolled = session.provider(provider)
         if not isinstance(enrolled, Enrolled):
-            raise UsageError(f"{provider} needs no account", remedy="there is nothing to log in to")
+            raise UsageError(f"{provider} has no login of its own", remedy=_describe_others(session))
         answers = _ask_token(enrolled, provider, token) if token else _ask_all(enrolled)
         with blame(provider):
             kept = asyncio.run(enrolled.login(answers))
         place = keep_secrets(face.settings, enrolled.section, kept)
     if as_json:
         write_record({"event": "login", "provider": provider, "kept": place, "exit_code": 0})
+        write_record(describe_count(1, ExitCode.DONE))
     elif not face.quiet:
-        click.echo(f"{provider}: accepted; kept in {place}")
-        click.echo(f"next: stembridge account {provider}")
+        click.echo(f"{provider}: kept in {place}")
+        click.echo(f"next: stembridge {f'account {provider}' if isinstance(enrolled, Accountable) else 'doctor'}")
     return 0
+
+
+def _describe_others(session: Session) -> str:
+    names = sorted(name for name, each in session.providers.items() if isinstance(each, Enrolled))
+    return f"`stembridge login` knows {', '.join(names)}" if names else "no provider has one"
 
 
 def _ask_token(enrolled: Enrolled, provider: str, token: str) -> dict[str, Secret]:
@@ -76,5 +84,6 @@ def _ask(question: Question) -> Secret:
                 f"no answer to: {question.text}", remedy="run it on a terminal, or pipe one line an answer"
             )
         return Secret(line.strip())
-    text: str = click.prompt(question.text, hide_input=question.hidden, err=True)
+    with nothing_begun():
+        text: str = click.prompt(question.text, hide_input=question.hidden, err=True)
     return Secret(text.strip())

@@ -34,6 +34,8 @@ def command(face: Face, search: str | None, provider: str | None, as_json: bool)
         raise errors[provider]
     for name, error in errors.items():
         click.echo(f"stembridge: {clean(f'{name}: {error}')}", err=True)
+    if not found and not errors:
+        raise UsageError(f"no model matches {search!r}" if search else "no provider offers a model")
     code = 1 if errors else 0
     if as_json:
         for name, model in found:
@@ -43,8 +45,6 @@ def command(face: Face, search: str | None, provider: str | None, as_json: bool)
         write_record(describe_count(len(found), code))
     elif found:
         _show(found)
-    elif not errors:
-        raise UsageError(f"no model matches {search!r}" if search else "no provider offers a model")
     return code
 
 

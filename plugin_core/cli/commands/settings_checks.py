@@ -64,7 +64,8 @@ def _check_template(session: Session) -> None:
 
 def _check_provider(session: Session) -> None:
     name = session.settings.section("separate", SeparateSettings).provider
-    if name in session.separators:
+    # A plugin that failed is told of by name.
+    if name in session.separators or name in session.plugins.failures:
         return
     near = difflib.get_close_matches(name, session.separators, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(session.separators)) or 'none'}"

@@ -92,9 +92,10 @@ class MediaxTagger(MediaxJobs):
         return () if job is None else {name for name in (job.id, job.custom_id) if name}
 
     async def examine(self) -> Sequence[Finding]:
-        """Try the keys, when there are any."""
+        """Try the keys; without any, nothing is asked of the service."""
         if not (self._settings.secret_id or self._settings.secret_key):
-            return ()
+            found, remedy = "no account is set up", "to have one: `stembridge login mediax`"
+            return (Finding(name="mediax", verdict=Verdict.OK, found=found, remedy=remedy),)
         if not (self._settings.secret_id and self._settings.secret_key):
             found = "only one of secret_id and secret_key is set"
             return (Finding(name="mediax", verdict=Verdict.WRONG, found=found, remedy=LOGIN),)

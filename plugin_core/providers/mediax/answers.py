@@ -13,6 +13,7 @@ from plugin_core.errors import RefusedError, ServiceError, StembridgeError, Tran
 from plugin_core.model import disarm
 from plugin_core.transfer import Answer
 from plugin_core.transfer.redaction import redact
+from plugin_core.vague import VagueAnswerError
 
 
 class State(IntEnum):
@@ -35,6 +36,11 @@ class MediaxJob(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     raw: dict[str, Any] = {}
     """The whole description, for its results."""
+
+    @property
+    def is_unclear(self) -> bool:
+        """Whether the state is none, or a number that nobody knows."""
+        return self.state not in list(State)
 
     @property
     def is_working(self) -> bool:
@@ -80,8 +86,10 @@ def explain(answer: Answer, what: str) -> StembridgeError:
     text = f"{what}: {words or 'an answer without content'} (HTTP {answer.status})"
     if answer.status in (401, 403) or _REFUSED.search(words):
         return RefusedError(text, remedy="check [mediax] secret_id and secret_key: `stembridge login mediax`")
-    if not words or answer.status == 429 or _BUSY.search(words):
+    if answer.status == 429 or _BUSY.search(words):
         return TransientError(text)
+    if not words:
+        return VagueAnswerError(text)
     return ServiceError(text)
 
 

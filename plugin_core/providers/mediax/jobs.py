@@ -15,6 +15,7 @@ from plugin_core.protocols import Order, Report, Waiting
 from plugin_core.providers.mediax.answers import MediaxJob, State, is_absent
 from plugin_core.providers.mediax.client import MediaxClient
 from plugin_core.providers.mediax.settings import MediaxSettings
+from plugin_core.vague import VagueAnswerError, bear, end_vagueness
 
 GROWTH: Final = 1.3
 SUBMITTED: Final = "submitted"
@@ -125,9 +126,10 @@ class MediaxJobs:
 
         Raises:
             ServiceError: it failed, was cancelled or is not known any more.
-            TransientError: no answer now.
+            TransientError: no answer now, or none about this job.
+            GaveUpError: no answer about this job for a day.
         """
-        job = await self._describe(ticket_of(order))
+        job = await self._look(order)
         if job is None:
             return Waiting(seconds=self._settings.poll_first, progress=Progress(note="not listed yet"))
         if job.is_working:
@@ -142,13 +144,26 @@ class MediaxJobs:
         reason = f": {job.reason}" if job.reason else ", and it gives no reason"
         raise ServiceError(f"MediaX {what}{reason}", remedy=self.check_first)
 
+    async def _look(self, order: Order) -> MediaxJob | None:
+        try:
+            job = await self._describe(ticket_of(order))
+        except VagueAnswerError as error:
+            await asyncio.to_thread(bear, order.folder, "MediaX", error.message, self._clock())
+            raise
+        if job is not None and job.is_unclear:
+            await asyncio.to_thread(bear, order.folder, "MediaX", f"state {job.raw.get('state')!r:.40}", self._clock())
+        else:
+            await asyncio.to_thread(end_vagueness, order.folder)
+        return job
+
     async def _describe(self, ticket: Ticket) -> MediaxJob | None:
         """Return the job as the service describes it; None for a new one that it does not know yet.
 
         Raises:
             ServiceError: it is not known any more.
             RefusedError: the keys.
-            TransientError: no clear word about this job: it is paid for, and asking again is free.
+            VagueAnswerError: no clear word about this job, which may pass.
+            TransientError: no answer now.
         """
         try:
             return await self._client.get_job(ticket.remote_id)
@@ -156,7 +171,7 @@ class MediaxJobs:
             if isinstance(error, RefusedError):
                 raise
             if not is_absent(error):
-                raise TransientError(error.message) from error
+                raise VagueAnswerError(error.message) from error
             if self._age(ticket) < GRACE:
                 return None
             raise

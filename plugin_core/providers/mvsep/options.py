@@ -77,8 +77,9 @@ def find_field(algorithm: Algorithm, word: str) -> Field:
     known = [_plain(name) for field in algorithm.fields for name in (field.text, field.name)] + list(OURS)
     near = difflib.get_close_matches(wanted, known, n=1)
     hint = f", did you mean {near[0]!r}?" if near else ""
-    has = ", ".join(describe_field(field) for field in algorithm.fields) or "none of its own"
-    raise UsageError(f"{algorithm.name} has no option {word!r}{hint}", remedy=f"its options are {has}")
+    has = ", ".join(describe_field(field) for field in algorithm.fields)
+    remedy = f"its options are {has}" if has else f"it has none of its own, only {' and '.join(OURS)}"
+    raise UsageError(f"{algorithm.name} has no option {word!r}{hint}", remedy=remedy)
 
 
 def find_value(field: Field, value: str) -> str:

@@ -32,6 +32,7 @@ from plugin_core.providers.tencent_ci.settings import NAME, SECTION, TencentSett
 from plugin_core.providers.tencent_ci.templates import Template
 from plugin_core.settings import Secret
 from plugin_core.transfer import Transfer
+from plugin_core.vague import VagueAnswerError, bear, end_vagueness
 
 TEMPLATE: Final = "template"
 SUBMITTED: Final = "submitted"
@@ -133,11 +134,20 @@ class CiSeparator:
         Raises:
             ServiceError: it failed, was cancelled or is not known any more.
             TransientError: no answer now, or none about this job.
+            GaveUpError: no answer about this job for a day.
             RefusedError: keys or rights.
             SettingsError: wrong bucket.
         """
         ticket = _ticket(order)
-        job = await self._describe(order, ticket)
+        try:
+            job = await self._describe(order, ticket)
+        except VagueAnswerError as error:
+            await asyncio.to_thread(bear, order.folder, "Tencent CI", error.message, self._clock())
+            raise
+        if job is not None and job.is_unclear:
+            await asyncio.to_thread(bear, order.folder, "Tencent CI", f"state {job.state!r}", self._clock())
+        else:
+            await asyncio.to_thread(end_vagueness, order.folder)
         elapsed = self._elapsed(ticket)
         seconds = wait_seconds(elapsed, self.settings.poll_first, self.settings.poll_longest)
         return read_state(job, elapsed, seconds)
@@ -213,14 +223,18 @@ class CiSeparator:
     async def _describe(self, order: Order, ticket: Ticket) -> JobDetail | None:
         """Return the job as CI describes it, None when CI knows none.
 
-        What is no clear word about this job may pass: it is paid for, and asking again is free.
+        Raises:
+            VagueAnswerError: no clear word about this job, which may pass.
+            RefusedError: keys or rights.
+            SettingsError: wrong bucket.
+            TransientError: no answer now.
         """
         try:
             page = await (await self._service_of(order)).ci.describe(ticket.remote_id)
         except RefusedError:
             raise
         except ServiceError as error:
-            raise TransientError(error.message, remedy=error.remedy) from error
+            raise VagueAnswerError(error.message, remedy=error.remedy) from error
         return pick_job(page, ticket.remote_id)
 
     async def _template(self, template_id: str) -> Template | None:
@@ -235,7 +249,8 @@ class CiSeparator:
         for template in found:
             if template.id == template_id:
                 return template
-        raise UsageError(f"Tencent CI has no VoiceSeparate template {template_id!r}", remedy="see the console")
+        remedy = "`stembridge tencent templates` lists those there are"
+        raise UsageError(f"Tencent CI has no VoiceSeparate template {template_id!r}", remedy=remedy)
 
     async def _service_of(self, order: Order) -> Service:
         """Return the way to where the job is, also when the settings name another place by now."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import quote
 
+from plugin_core.errors import SettingsError
 from plugin_core.providers.tencent_ci.documents import read_xml
-from plugin_core.providers.tencent_ci.refusals import DIALECT, refusal
+from plugin_core.providers.tencent_ci.refusals import DIALECT, MOVED, OTHER_REGION, refusal
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.providers.tencent_ci.signing import CI_SESSION_HEADER, COS_SESSION_HEADER, QSign
 from plugin_core.transfer import Answer, Body, Call, Data, Transfer
+from plugin_core.transfer.redirects import RedirectError
 
 XML: Final = "application/xml"
 
@@ -61,7 +64,27 @@ class Caller:
             SettingsError: wrong bucket or region.
             ServiceError: refused for another reason.
         """
-        return self.check(call, await self.transfer.send(call))
+        return self.check(call, await self.exchange(call))
+
+    async def exchange(self, call: Call) -> Answer:
+        """Send what may be sent twice; return any answer below 500.
+
+        Raises:
+            SettingsError: the bucket is in another region.
+            StembridgeError: as ``Transfer.send``.
+        """
+        with _region_named():
+            return await self.transfer.send(call)
+
+    async def exchange_once(self, call: Call) -> Answer:
+        """Send what must not be sent twice; return any answer below 500.
+
+        Raises:
+            SettingsError: the bucket is in another region.
+            StembridgeError: as ``Transfer.send_once``.
+        """
+        with _region_named():
+            return await self.transfer.send_once(call)
 
     async def read(self, call: Call, root: str = "") -> dict[str, Any]:
         """Send what may be sent twice; return the XML of a success, whose root has this name if one is given.
@@ -91,6 +114,17 @@ def open_ci(settings: TencentSettings, transfer: Transfer | None, clock: Callabl
 def xml_body(content: bytes) -> Data:
     """Return a body of XML."""
     return Data(content, XML)
+
+
+@contextmanager
+def _region_named() -> Iterator[None]:
+    """Say of an answer that points to another host for good what it means here."""
+    try:
+        yield
+    except RedirectError as error:
+        if error.status != MOVED:
+            raise
+        raise SettingsError(error.message, remedy=OTHER_REGION) from error
 
 
 def _transfer(service: str, settings: TencentSettings) -> Transfer:

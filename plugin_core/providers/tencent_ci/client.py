@@ -74,7 +74,7 @@ class CiClient:
             StembridgeError: refused, as ``Caller.send``.
         """
         call = self._call("POST", "/jobs", "POST /jobs", body=xml_body(request.to_xml()))
-        answer = self.caller.check(call, await self.caller.transfer.send_once(call))
+        answer = self.caller.check(call, await self.caller.exchange_once(call))
         try:
             jobs = read_page(read_xml(answer.content, call.what, ROOT)).jobs
         except ServiceError as error:
@@ -129,9 +129,16 @@ class CiClient:
         """Create a template; return it with its id.
 
         Raises:
-            StembridgeError: as ``Caller.read``.
+            OutcomeUnknownError: it may have been made.
+            TransientError: surely not made.
+            StembridgeError: refused, as ``Caller.send``.
         """
-        return _only(await self._read("POST", "/template", "POST /template", body=xml_body(template.to_xml())))
+        call = self._call("POST", "/template", "POST /template", body=xml_body(template.to_xml()))
+        answer = self.caller.check(call, await self.caller.exchange_once(call))
+        try:
+            return _only(read_xml(answer.content, call.what, ROOT))
+        except ServiceError as error:
+            raise OutcomeUnknownError(f"{error.message}; it may have been accepted") from error
 
     async def update_template(self, template: Template) -> Template:
         """Replace what a template holds.
@@ -143,17 +150,29 @@ class CiClient:
         return _only(await self._read("PUT", path, "PUT /template/<id>", body=xml_body(template.to_xml())))
 
     async def list_templates(
-        self, ids: Sequence[str] = (), *, name: str = "", category: str = "", page: int = 1, size: int = PAGE
+        self, ids: Sequence[str] = (), *, name: str = "", category: str = ""
     ) -> tuple[Template, ...]:
-        """List templates: those of some ids, of a name's beginning, or a page of all.
+        """List templates, page after page: those of some ids, of a name's beginning, or all.
+
+        Args:
+            ids: none for any.
+            name: how their names begin.
+            category: ``Custom``, which the service takes for granted, or ``Official``.
 
         Raises:
+            ServiceError: the list has no end.
             StembridgeError: as ``Caller.read``.
         """
-        asked = {"ids": ",".join(ids), "name": name, "category": category}
+        asked = {"tag": TAG, "ids": ",".join(ids), "name": name, "category": category, "pageSize": str(PAGE)}
         query = {key: value for key, value in asked.items() if value}
-        query |= {"pageNumber": str(page), "pageSize": str(size)}
-        return read_templates(await self._read("GET", "/template", "GET /template", query))
+        found: dict[str, Template] = {}
+        for page in range(1, PAGES + 1):
+            document = await self._read("GET", "/template", "GET /template", query | {"pageNumber": str(page)})
+            new = {each.id: each for each in read_templates(document) if each.id not in found}
+            found |= new
+            if not new or len(nodes_of(document, "TemplateList")) < PAGE:
+                return tuple(found.values())
+        raise ServiceError(f"Tencent CI lists more than {PAGES * PAGE} templates")
 
     async def delete_template(self, template_id: str) -> None:
         """Delete a template.

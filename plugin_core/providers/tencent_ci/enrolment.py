@@ -7,8 +7,9 @@ from typing import Final
 
 import msgspec
 
-from plugin_core.errors import RefusedError, StembridgeError, UsageError
+from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.model import Finding, Question, Verdict
+from plugin_core.providers.tencent_ci.abilities import has_media
 from plugin_core.providers.tencent_ci.refusals import ENABLE
 from plugin_core.providers.tencent_ci.service import Service
 from plugin_core.providers.tencent_ci.settings import LOGIN, NAME, SECTION, TencentSettings
@@ -76,9 +77,7 @@ async def _examine_abilities(service: Service) -> Finding:
         return _wrong(name, error)
     found = "Smart Audio (智能语音) is not enabled for the bucket"
     try:
-        is_media = await service.ci.is_media_bucket()
-    except RefusedError:
-        is_media = False
+        is_media = await has_media(service.ci)
     except StembridgeError as error:
         return _wrong(name, error)
     if is_media:

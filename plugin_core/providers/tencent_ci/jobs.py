@@ -119,6 +119,11 @@ class JobDetail(msgspec.Struct, frozen=True, kw_only=True):
         return self.state not in (SUCCESS, FAILED, CANCELLED)
 
     @property
+    def is_unclear(self) -> bool:
+        """Whether the state is none, or a word that nobody knows."""
+        return self.is_working and self.state not in WORKING
+
+    @property
     def reason(self) -> str:
         """Why it failed, in CI's words."""
         return ": ".join(text for text in (self.code, self.message) if text and text != "Success") or "no reason given"

@@ -175,7 +175,7 @@ class MultipartUpload:
         while True:
             query = {"max-parts": "1000", "part-number-marker": marker, "uploadId": upload_id}
             call = self._objects.call("GET", self._key, "List Parts", query)
-            answer = await self._caller.transfer.send(call)
+            answer = await self._caller.exchange(call)
             if answer.status == 404:
                 raise GoneError
             if not answer.is_success:
@@ -206,7 +206,7 @@ class MultipartUpload:
         query = {"partNumber": str(number), "uploadId": upload_id}
         call = self._objects.call("PUT", self._key, f"Upload Part {number}", query, body)
         call = replace(call, patience=PART_PATIENCE, report=lambda sent, _total: self._tell(number, sent))
-        answer = await self._caller.transfer.send(call)
+        answer = await self._caller.exchange(call)
         if read_words(answer).code == "NoSuchUpload":
             raise GoneError
         etag = self._caller.check(call, answer).headers.get("etag", "")
@@ -218,7 +218,7 @@ class MultipartUpload:
         parts = [{"PartNumber": str(number), "ETag": etags[number]} for number in sorted(etags)]
         body = xml_body(write_xml("CompleteMultipartUpload", {"Part": parts}))
         call = self._objects.call("POST", self._key, "Complete Multipart Upload", {"uploadId": upload_id}, body)
-        answer = await self._caller.transfer.send(replace(call, patience=COMPLETE_PATIENCE))
+        answer = await self._caller.exchange(replace(call, patience=COMPLETE_PATIENCE))
         # An error may come with status 200: only a tag means success.
         if answer.is_success and text_of(_read(answer, call.what).get("ETag")):
             return

@@ -91,7 +91,7 @@ class CosObjects:
             StembridgeError: as ``Caller.send``.
         """
         call = self.call("HEAD", key, "HEAD")
-        answer = await self.caller.transfer.send(call)
+        answer = await self.caller.exchange(call)
         if answer.status == 404:
             return None
         if not answer.is_success:
@@ -107,7 +107,7 @@ class CosObjects:
             StembridgeError: as ``Caller.send``.
         """
         call = self.call("DELETE", key, "DELETE")
-        answer = await self.caller.transfer.send(call)
+        answer = await self.caller.exchange(call)
         if answer.status != 404 or read_words(answer).code == "NoSuchBucket":
             self.caller.check(call, answer)
 
@@ -213,7 +213,7 @@ class CosObjects:
             StembridgeError: as ``Caller.send``.
         """
         call = self.call("DELETE", key, "Abort Multipart Upload", {"uploadId": upload_id})
-        answer = await self.caller.transfer.send(call)
+        answer = await self.caller.exchange(call)
         if answer.status != 404:
             self.caller.check(call, answer)
 
@@ -224,7 +224,7 @@ class CosObjects:
             StembridgeError: as ``Caller.send``.
         """
         call = self.call("HEAD", "", "HEAD Bucket")
-        answer = await self.caller.transfer.send(call)
+        answer = await self.caller.exchange(call)
         if not answer.is_success:
             await self.caller.send(self.call("GET", "", "GET Bucket", {"max-keys": "1"}))
         self.caller.check(call, answer)
@@ -243,7 +243,7 @@ class CosObjects:
     async def _ask_why(self, key: str, *, is_known: bool = True) -> None:
         """Raise what a refused HEAD, which has no body, could not say; that the object is absent, if ``is_known``."""
         call = self.call("GET", key, "GET")
-        answer = await self.caller.transfer.send(replace(call, headers={"Range": "bytes=0-0"}))
+        answer = await self.caller.exchange(replace(call, headers={"Range": "bytes=0-0"}))
         if is_known or answer.status != 404:
             self.caller.check(call, answer)
 

@@ -20,7 +20,8 @@ SLOW_DOWN: Final = "SlowDown"
 SLOW_SECONDS: Final = 5.0
 
 _KEYS: Final = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"})
-_WRONG_PLACE: Final = frozenset({"NoSuchBucket", "PermanentRedirect", "TemporaryRedirect", "InvalidHost"})
+_WRONG_PLACE: Final = frozenset({"NoSuchBucket", "TemporaryRedirect", "InvalidHost"})
+_WRONG_REGION: Final = "PermanentRedirect"
 _SKEWED: Final = "RequestTimeTooSkewed"
 _EXPIRED: Final = re.compile(r"request has expired|not yet valid|time.*skew", re.IGNORECASE)
 _INACTIVE: Final = re.compile(
@@ -28,6 +29,14 @@ _INACTIVE: Final = re.compile(
     re.IGNORECASE,
 )
 _LONGEST: Final = 200
+
+_JOBS: Final = "the rights to read and write the bucket, ci:CreateMediaJobs, ci:CancelMediaJob and cam:PassRole"
+_TEMPLATES: Final = (
+    "the rights ci:DescribeMediaTemplates, ci:CreateMediaTemplate, ci:UpdateMediaTemplate and ci:DeleteMediaTemplate"
+)
+
+MOVED: Final = 301
+OTHER_REGION: Final = f"the bucket is in another region: set [{SECTION}] region"
 
 ENABLE: Final = (
     "in the console of Cloud Infinite (数据万象), bind the bucket and switch on Smart Audio (智能语音) for it, "
@@ -92,7 +101,9 @@ def refusal(what: str, answer: Answer, now: float) -> StembridgeError:
     said = f"{what}: {DIALECT.describe(answer)}"
     if words.code == _SKEWED or (answer.status == 403 and _EXPIRED.search(words.message)):
         return RefusedError(f"{said}: {_describe_skew(answer, now)}", remedy="set this computer's clock right")
-    if words.code in _WRONG_PLACE or answer.status in (301, 302, 307, 308):
+    if words.code == _WRONG_REGION or answer.status == MOVED:
+        return SettingsError(said, remedy=OTHER_REGION)
+    if words.code in _WRONG_PLACE or answer.status in (302, 307, 308):
         return SettingsError(said, remedy=f"correct [{SECTION}] bucket and region")
     if _INACTIVE.search(f"{words.code} {words.message}"):
         return RefusedError(said, remedy=ENABLE)
@@ -102,11 +113,7 @@ def refusal(what: str, answer: Answer, now: float) -> StembridgeError:
     if answer.status == 402:
         return RefusedError(said, remedy="the account at Tencent Cloud is in arrears: top it up")
     if answer.status == 403 and words.code in ("", "AccessDenied"):
-        return RefusedError(
-            said,
-            remedy="give the keys' user the rights to read and write the bucket, ci:CreateMediaJobs, "
-            "ci:CancelMediaJob and cam:PassRole",
-        )
+        return RefusedError(said, remedy=f"give the keys' user {_TEMPLATES if '/template' in what else _JOBS}")
     is_gone = words.code in ("NoSuchKey", "ResourceNotFound")
     return ServiceError(said, remedy="the separation has to be made again" if is_gone else "")
 

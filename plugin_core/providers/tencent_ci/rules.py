@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import functools
+import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -16,6 +17,10 @@ from plugin_core.manifests import manifest
 DEFAULT_MODE: Final = "AudioAndBackground"
 OPTIONS: Final = ("codec", "samplerate", "bitrate", "channels", "template", "queue", "level")
 LEVELS: Final = ("0", "1", "2")
+ENCODING: Final = ("samplerate", "bitrate", "channels")
+"""What the service chooses itself in a mode that is ``fixed``, and where nothing is said."""
+
+_NAME: Final = re.compile(r"[0-9A-Za-z_*\-\u3400-\u4dbf\u4e00-\u9fff]{1,64}\Z")
 
 
 class Codec(msgspec.Struct, frozen=True):
@@ -83,8 +88,12 @@ class AudioConfig(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-def find_mode(name: str) -> str:
+def find_mode(name: str, what: str = "model") -> str:
     """Return the AudioMode that a user's word means, whatever its case.
+
+    Args:
+        name: the word.
+        what: how the user calls it.
 
     Raises:
         UsageError: there is none.
@@ -92,7 +101,7 @@ def find_mode(name: str) -> str:
     modes = load_rules().modes
     known = {mode.casefold(): mode for mode in modes}
     if name.casefold() not in known:
-        raise UsageError(f"unknown model {name!r} of tencent_ci", remedy=_suggest(name, modes))
+        raise UsageError(f"unknown {what} {name!r} of tencent_ci", remedy=_suggest(name, modes))
     return known[name.casefold()]
 
 
@@ -121,13 +130,46 @@ def audio_config(mode: str, options: Mapping[str, str], sample_rate: int, channe
     Raises:
         UsageError: the mode or codec cannot do what an option asks.
     """
+    return _config(mode, options, lambda rates: _nearest(rates, sample_rate), lambda counts: _nearest(counts, channels))
+
+
+def template_config(mode: str, options: Mapping[str, str]) -> AudioConfig:
+    """Return what a template says: the user's options, checked, and for the rest the service's own choice.
+
+    Args:
+        mode: an AudioMode.
+        options: the user's.
+
+    Raises:
+        UsageError: the mode or codec cannot do what an option asks.
+    """
+    return _config(mode, options, _only, _only)
+
+
+def check_template_name(name: str) -> None:
+    """Refuse a name that no template can have; https://cloud.tencent.com/document/product/460/77726.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if not _NAME.match(name):
+        raise UsageError(
+            f"no template can be called {name!r}",
+            remedy="a name has 1 to 64 letters, digits, Chinese characters, _, - or *",
+        )
+
+
+_Allowed = tuple[int, ...]
+_Default = Callable[[_Allowed], str]
+
+
+def _config(mode: str, options: Mapping[str, str], rate: _Default, count: _Default) -> AudioConfig:
     rules = load_rules()
     mode_rule = rules.modes[mode]
     codec = options.get("codec", mode_rule.codecs[0]).lower()
     if codec not in mode_rule.codecs:
         raise UsageError(
-            f"{mode} cannot give {codec!r}",
-            remedy=f"use --option codec={{{','.join(mode_rule.codecs)}}} or leave it out",
+            f"{mode} cannot give {codec!r}", remedy=f"choose codec {', '.join(mode_rule.codecs)}, or leave it out"
         )
     if mode_rule.fixed:
         _refuse_ignored(mode, options)
@@ -135,20 +177,22 @@ def audio_config(mode: str, options: Mapping[str, str], sample_rate: int, channe
     rule = rules.codecs[codec]
     return AudioConfig(
         codec=codec,
-        samplerate=_choose("samplerate", options, rule.sample_rates, _nearest(rule.sample_rates, sample_rate), codec),
-        channels=_choose("channels", options, rule.channels, _nearest(rule.channels, channels), codec),
+        samplerate=_choose("samplerate", options, rule.sample_rates, rate, codec),
+        channels=_choose("channels", options, rule.channels, count, codec),
         bitrate=_bitrate(options, rule, rules.bitrate, codec),
     )
 
 
 def _refuse_ignored(mode: str, options: Mapping[str, str]) -> None:
-    ignored = [name for name in ("samplerate", "bitrate", "channels") if name in options]
+    ignored = [name for name in ENCODING if name in options]
     if ignored:
         raise UsageError(f"{mode} ignores {', '.join(ignored)}", remedy="leave the option out: the service chooses")
 
 
-def _choose(name: str, options: Mapping[str, str], allowed: tuple[int, ...], default: int, codec: str) -> str:
-    value = options.get(name, str(default))
+def _choose(name: str, options: Mapping[str, str], allowed: _Allowed, default: _Default, codec: str) -> str:
+    if name not in options:
+        return default(allowed)
+    value = options[name]
     if value not in [str(each) for each in allowed]:
         offered = ", ".join(str(each) for each in allowed)
         raise UsageError(f"{codec} cannot have {name}={value!r}", remedy=f"it is one of {offered}")
@@ -168,9 +212,14 @@ def _bitrate(options: Mapping[str, str], codec_rule: Codec, limits: Range, codec
     return value
 
 
-def _nearest(allowed: tuple[int, ...], wanted: int) -> int:
+def _nearest(allowed: _Allowed, wanted: int) -> str:
     """Return the least value that loses nothing, or the greatest there is."""
-    return min((value for value in allowed if value >= wanted), default=max(allowed))
+    return str(min((value for value in allowed if value >= wanted), default=max(allowed)))
+
+
+def _only(allowed: _Allowed) -> str:
+    """Return the value that is the only one: the service would take its usual one, and refuse."""
+    return str(allowed[0]) if len(allowed) == 1 else ""
 
 
 def _suggest(word: str, known: Iterable[str]) -> str:

@@ -92,7 +92,9 @@ class TencentSettings(msgspec.Struct, frozen=True, kw_only=True):
             SettingsError: it cannot be one.
         """
         if not (self.secret_id and self.secret_key):
-            raise RefusedError("Tencent Cloud wants a SecretId and a SecretKey, and none are set", remedy=LOGIN)
+            raise RefusedError(
+                "Tencent Cloud wants a SecretId and a SecretKey, and none are set", remedy=f"use {LOGIN}"
+            )
         for name in ("secret_id", "secret_key", "token"):
             secret: Secret = getattr(self, name)
             if not (secret.isascii() and secret.isprintable()):

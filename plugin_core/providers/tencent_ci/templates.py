@@ -9,7 +9,7 @@ import msgspec
 
 from plugin_core.providers.tencent_ci.documents import nodes_of, text_of, write_xml
 from plugin_core.providers.tencent_ci.jobs import TAG
-from plugin_core.providers.tencent_ci.rules import AudioConfig
+from plugin_core.providers.tencent_ci.rules import AudioConfig, check_template_name, find_mode, template_config
 
 
 class Template(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +29,40 @@ class Template(msgspec.Struct, frozen=True, kw_only=True):
         return write_xml(
             "Request", {"Tag": TAG, "Name": self.name, "AudioMode": self.mode, "AudioConfig": self.config.nodes()}
         )
+
+
+def make_template(name: str, mode: str, options: Mapping[str, str]) -> Template:
+    """Return a template that the service will take.
+
+    Args:
+        name: the user's.
+        mode: an AudioMode, in any case.
+        options: codec, samplerate, bitrate, channels; those that are not said are the service's choice, but the codec.
+
+    Raises:
+        UsageError: it would not.
+    """
+    check_template_name(name)
+    mode = find_mode(mode, "mode")
+    return Template(name=name, mode=mode, config=template_config(mode, options))
+
+
+def change_template(template: Template, name: str | None, mode: str | None, options: Mapping[str, str]) -> Template:
+    """Return a template with what was said changed; another mode or codec begins the encoding anew.
+
+    Raises:
+        UsageError: the service would not take it.
+    """
+    if name is not None:
+        check_template_name(name)
+        template = msgspec.structs.replace(template, name=name)
+    if mode is None and not options:
+        return template
+    wanted = find_mode(template.mode if mode is None else mode, "mode")
+    codec = options.get("codec", template.config.codec).lower()
+    is_anew = wanted != template.mode or codec != template.config.codec
+    kept = {} if is_anew else {key: value for key, value in msgspec.structs.asdict(template.config).items() if value}
+    return msgspec.structs.replace(template, mode=wanted, config=template_config(wanted, kept | dict(options)))
 
 
 def read_templates(document: Mapping[str, Any]) -> tuple[Template, ...]:

@@ -34,8 +34,26 @@ PROMISED = {
     "login": "token json",
     "account": "json",
     "mvsep": "",
+    "tencent": "",
+    "tencent bucket": "json",
+    "tencent templates": "json",
+    "tencent templates list": "name json",
+    "tencent templates create": "mode codec samplerate bitrate channels json",
+    "tencent templates update": "name mode codec samplerate bitrate channels json",
+    "tencent templates delete": "yes json",
     "listen": "address public json",
 }
+
+
+class Hiding:
+    """A plugin with a command that programs alone call."""
+
+    @hookimpl
+    def register_commands(self, group: click.Group) -> None:
+        @group.command("hidden", hidden=True)
+        def hidden() -> None:
+            """Work for a program."""
+            click.echo("done")
 
 
 class Adding:
@@ -132,6 +150,15 @@ def test_plugins_add_commands_but_replace_none(stembridge: Run) -> None:
     assert "stolen" not in stembridge("doctor", "--help", points=points).out
     told = stembridge("--help", points=points).err
     assert told == "stembridge: a plugin's command 'doctor' is passed over: stembridge has one of that name\n"
+
+
+def test_the_help_page_shows_whole_sentences_and_what_people_call(stembridge: Run) -> None:
+    for words in ("jobs", "mvsep", "mvsep quality"):
+        assert "..." not in stembridge(*words.split(), "--help").out.partition("Commands:")[2]
+    points = (FakePoint("hiding", Hiding()),)
+    assert "hidden" not in stembridge("--help", points=points).out
+    assert "hidden" not in stembridge("nothing", points=points).err
+    assert stembridge("hidden", points=points).out == "done\n"
 
 
 def test_a_plugin_that_breaks_takes_nothing_along(stembridge: Run) -> None:

@@ -98,7 +98,8 @@ def test_a_closed_pipe_is_quiet() -> None:
         (["separate"], "missing argument 'FILE...'; try 'stembridge separate --help'"),
         (
             ["jobs", "prune", "--older-than", "soon"],
-            "invalid value: 'soon' is not a time span such as 30d, 12h or 90min; try 'stembridge jobs prune --help'",
+            "invalid value for '--older-than': 'soon' is not a time span such as 30d, 12h or 90min;"
+            " try 'stembridge jobs prune --help'",
         ),
     ],
     ids=["command", "sub-command", "option", "argument", "value"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from xml.etree import ElementTree as ET
 
@@ -76,7 +77,7 @@ def read_job(content: bytes, bucket: str, region: str, templates: dict[str, dict
 def read_template(content: bytes) -> dict[str, str]:
     """Return a template's fields, flat."""
     root = parse(content)
-    if _text(root, "Tag") != "VoiceSeparate" or not _text(root, "Name"):
+    if _text(root, "Tag") != "VoiceSeparate" or not re.fullmatch(r"[\w*-]{1,64}", _text(root, "Name")):
         raise _bad("Name")
     mode, config = _text(root, "AudioMode"), _read_config(root.find("AudioConfig"))
     _check_how(mode, config)

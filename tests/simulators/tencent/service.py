@@ -201,9 +201,7 @@ class TencentSimulator(Simulator):
                 self.templates[template_id] = read_template(request.body.read())
                 return xml_answer(f"<Response>{self._show_template(template_id, 'Template')}</Response>")
             case "GET":
-                wanted = [one for one in request.query.get("ids", "").split(",") if one] or list(self.templates)
-                shown = [self._show_template(one, "TemplateList") for one in wanted if one in self.templates]
-                return xml_answer(f"<Response><TotalCount>{len(shown)}</TotalCount>{''.join(shown)}</Response>")
+                return self._list_templates(request.query)
         if template_id not in self.templates:
             raise RefusedRequestError(400, "ResourceNotFound", "The template does not exist.")
         if request.method == "PUT":
@@ -211,6 +209,17 @@ class TencentSimulator(Simulator):
             return xml_answer(f"<Response>{self._show_template(template_id, 'Template')}</Response>")
         del self.templates[template_id]
         return xml_answer(f"<Response><TemplateId>{template_id}</TemplateId></Response>")
+
+    def _list_templates(self, asked: dict[str, str]) -> Answer:
+        if asked.get("tag", "All") not in ("All", "VoiceSeparate"):
+            raise RefusedRequestError(400, "InvalidArgument", "The parameter tag is wrong.")
+        wanted = [one for one in asked.get("ids", "").split(",") if one] or list(self.templates)
+        beginning = asked.get("name", "")
+        known = [one for one in wanted if one in self.templates]
+        known = [one for one in known if self.templates[one]["Name"].startswith(beginning)]
+        page, size = int(asked.get("pageNumber", "1")), min(int(asked.get("pageSize", "10")), 100)
+        shown = "".join(self._show_template(one, "TemplateList") for one in known[(page - 1) * size : page * size])
+        return xml_answer(f"<Response><TotalCount>{len(known)}</TotalCount>{shown}</Response>")
 
     def _show_template(self, template_id: str, node: str) -> str:
         held = self.templates[template_id]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from plugin_core.cli.commands.mvsep.calling import ask, confirm, tell
+from plugin_core.cli.commands.mvsep.calling import ask, ask_word, confirm, tell
 from plugin_core.cli.face import Face
 from plugin_core.cli.options import JSON_OPTION
 from plugin_core.settings import Secret
@@ -33,14 +33,15 @@ def long_filenames(face: Face, switch: str, as_json: bool) -> None:
 
 
 @click.command("register")
-@click.option("--name", prompt="Name", help="Shown at MVSEP.")
-@click.option("--email", prompt="E-mail", help="Where the service writes to.")
+@click.option("--name", help="Shown at MVSEP; asked for when it is not said.")
+@click.option("--email", help="Where the service writes to; asked for when it is not said.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @JSON_OPTION
 @click.pass_obj
-def register(face: Face, name: str, email: str, yes: bool, as_json: bool) -> None:
-    """Make an account at MVSEP; the password is asked for."""
-    password = Secret(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
-    confirm(f"Make an account for {email} at MVSEP?", yes=yes)
-    notice = ask(face, lambda client: client.register(name, email, password))
-    tell(face, "registered", "registered; next: stembridge login mvsep", notice.message, as_json=as_json, email=email)
+def register(face: Face, name: str | None, email: str | None, yes: bool, as_json: bool) -> None:
+    """Make an account at MVSEP; the password is asked for, or read from a pipe."""
+    known, address = name or ask_word("Name"), email or ask_word("E-mail")
+    password = Secret(ask_word("Password", is_new_secret=True))
+    confirm(f"Make an account for {address} at MVSEP?", yes=yes)
+    notice = ask(face, lambda client: client.register(known, address, password))
+    tell(face, "registered", "registered; next: stembridge login mvsep", notice.message, as_json=as_json, email=address)

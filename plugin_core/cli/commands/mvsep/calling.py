@@ -1,25 +1,24 @@
-"""One call to MVSEP by a command, and its answer on the terminal or as JSON."""
+"""One call to MVSEP by a command, and what its commands ask for."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import click
-import msgspec
 
-from plugin_core.cli.display.records import describe_count, write_record
-from plugin_core.cli.display.table import print_table
-from plugin_core.cli.display.words import clean
+from plugin_core.cli.answers import confirm, number, show_list, show_one, tell
 from plugin_core.cli.face import Face
+from plugin_core.cli.interrupt import nothing_begun
 from plugin_core.errors import UsageError
 from plugin_core.providers.mvsep.client import MvsepClient
 from plugin_core.providers.mvsep.settings import MvsepSettings
 
+__all__ = ["ask", "ask_word", "confirm", "number", "show_list", "show_one", "tell"]
+
 T = TypeVar("T")
-Row = Sequence[str]
 
 
 def ask(face: Face, call: Callable[[MvsepClient], Awaitable[T]]) -> T:
@@ -36,52 +35,17 @@ def ask(face: Face, call: Callable[[MvsepClient], Awaitable[T]]) -> T:
     return asyncio.run(work())
 
 
-def show_list(
-    event: str, items: Sequence[msgspec.Struct], heads: Row, row: Callable[[Any], Row], *, as_json: bool, none: str
-) -> None:
-    """Write a list as a table, or as one object a line and a summary."""
-    if as_json:
-        for item in items:
-            write_record({"event": event} | msgspec.structs.asdict(item))
-        write_record(describe_count(len(items), 0))
-    elif items:
-        print_table(heads, [row(item) for item in items])
-    else:
-        click.echo(none)
-
-
-def show_one(event: str, item: msgspec.Struct, lines: Callable[[], dict[str, str]], *, as_json: bool) -> None:
-    """Write one thing as named lines, empty ones left out, or as one object."""
-    if as_json:
-        write_record({"event": event} | msgspec.structs.asdict(item))
-        return
-    for name, text in lines().items():
-        if text:
-            click.echo(f"{name:<16} {clean(text)}")
-
-
-def tell(face: Face, event: str, what: str, message: str, *, as_json: bool, **more: object) -> None:
-    """Say that something was done, in our words and the service's."""
-    if as_json:
-        write_record({"event": event, "message": clean(message), **more, "exit_code": 0})
-    elif not face.quiet:
-        click.echo(clean(f"{what}: {message}" if message else what))
-
-
-def number(value: float | None) -> str:
-    """Write a number without a trailing ``.0``; nothing for one that is not known."""
-    return "" if value is None else f"{value:g}"
-
-
-def confirm(question: str, *, yes: bool) -> None:
-    """Ask before something that cannot be undone.
+def ask_word(text: str, *, is_secret: bool = False, is_new_secret: bool = False) -> str:
+    """Ask for a word on the terminal, a new secret twice; from a pipe, take the next line.
 
     Raises:
-        UsageError: nobody can be asked.
-        click.Abort: the answer is no.
+        UsageError: there is no answer.
     """
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise UsageError("nobody can be asked here", remedy="say --yes")
-    click.confirm(question, abort=True, err=True)
+    if sys.stdin.isatty():
+        hide = is_secret or is_new_secret
+        with nothing_begun():
+            return str(click.prompt(text, hide_input=hide, confirmation_prompt=is_new_secret, err=True))
+    line = sys.stdin.readline().rstrip("\r\n")
+    if not line.strip():
+        raise UsageError(f"no answer to: {text}", remedy="run it on a terminal, or pipe one line an answer")
+    return line

@@ -25,8 +25,9 @@ def status(face: Face, job_hash: str, as_json: bool) -> int:
     answer = ask(face, lambda client: client.get(job_hash, origin=origin))
     if answer.phase is Phase.MISSING and not as_json:
         raise ServiceError(f"MVSEP does not know job {job_hash}: {answer.message or answer.status}")
-    show_one("mvsep_job", answer, lambda: _lines(answer), as_json=as_json)
-    return int(answer.phase is Phase.MISSING)
+    code = int(answer.phase is Phase.MISSING)
+    show_one("mvsep_job", answer, lambda: _lines(answer), as_json=as_json, exit_code=code)
+    return code
 
 
 def _lines(answer: JobAnswer) -> dict[str, str]:

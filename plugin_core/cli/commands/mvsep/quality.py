@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
 from plugin_core.cli.app import group
-from plugin_core.cli.commands.mvsep.calling import ask, confirm, number, show_list, show_one, tell
+from plugin_core.cli.commands.mvsep.calling import ask, ask_word, confirm, number, show_list, show_one, tell
 from plugin_core.cli.commands.mvsep.lists import page_options
 from plugin_core.cli.face import Face
 from plugin_core.cli.options import JSON_OPTION
@@ -77,7 +76,7 @@ def add(face: Face, archive: Path, name: str, text: str, dataset: int, ensemble:
     """Send a zip of separations to be measured; a password to remove it later is asked for."""
     if not archive.is_file():
         raise UsageError(f"{archive} is no file", remedy="give the zip to send")
-    password = _ask_password()
+    password = Secret(ask_word("Password of the entry", is_secret=True))
     added = ask(
         face,
         lambda client: client.quality_add(
@@ -94,20 +93,10 @@ def add(face: Face, archive: Path, name: str, text: str, dataset: int, ensemble:
 @click.pass_obj
 def delete(face: Face, entry_id: int, yes: bool, as_json: bool) -> None:
     """Remove an entry, with the password it was added with."""
-    password = _ask_password()
+    password = Secret(ask_word("Password of the entry", is_secret=True))
     confirm(f"Remove entry {entry_id}?", yes=yes)
     notice = ask(face, lambda client: client.quality_delete(entry_id, password))
     tell(face, "quality_deleted", f"entry {entry_id} deleted", notice.message, as_json=as_json, id=entry_id)
-
-
-def _ask_password() -> Secret:
-    """Ask for a password on the terminal, or take one line from a pipe."""
-    if sys.stdin.isatty():
-        return Secret(click.prompt("Password of the entry", hide_input=True, err=True))
-    line = sys.stdin.readline().strip()
-    if not line:
-        raise UsageError("the entry's password is missing", remedy="run it on a terminal, or pipe one line")
-    return Secret(line)
 
 
 def _row(found: QualityEntry) -> tuple[str, ...]:

@@ -55,7 +55,12 @@ def test_commands(tmp_path: Path, resource_path: Path, capsys: pytest.CaptureFix
     assert run(["reaper", "doctor", "--resource-path", str(resource_path)], Face()) == 0
     assert "Media item context" in capsys.readouterr().out
     assert run(["reaper", "uninstall", "--resource-path", str(resource_path)], Face()) == 0
+    capsys.readouterr()
     assert run(["reaper", "doctor", "--resource-path", str(resource_path)], Face()) == 1
+    told = capsys.readouterr().out.splitlines()
+    problems = sum(line.startswith("problem ") for line in told)
+    assert problems >= 4
+    assert told[-1] == f"{problems} problems to mend"
     library = str(tmp_path / "libpython3.11.so.1.0")
     command = ["reaper", "install", "--resource-path", str(resource_path), "--python-library", library]
     assert run(command, Face()) == 0

@@ -73,6 +73,10 @@ def test_every_mistake_is_told_at_once_and_once(home: Path) -> None:
     assert [found.count(word) for word in ("[separate] provider", "'x' in [jobs]", "[local] nice")] == [1, 1, 1]
 
 
+def test_a_provider_whose_plugin_failed_is_no_second_mistake(home: Path) -> None:
+    assert "no separator" not in check(home, "settings", "[local]\nnice = 99\n").found
+
+
 def test_wrong_variable_is_named_as_such(home: Path) -> None:
     finding = check(home, "settings", "", STEMBRIDGE_SEPARATE_PROVIDER="locl")
     assert finding.found == "STEMBRIDGE_SEPARATE_PROVIDER: no separator 'locl'"

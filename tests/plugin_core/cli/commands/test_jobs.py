@@ -84,7 +84,9 @@ def test_cancel(stembridge: Run, failed: str, fake: FakeSeparator) -> None:
 
 def test_prune_forgets_only_what_is_old(stembridge: Run, failed: str) -> None:
     assert stembridge("jobs", "prune", "--older-than", "1d").out == "0 jobs forgotten\n"
-    assert stembridge("jobs", "prune", "--older-than", "0s", "--json").events == [{"event": "pruned", "jobs": 1}]
+    pruned, end = stembridge("jobs", "prune", "--older-than", "0s", "--json").events
+    assert (pruned, end) == ({"event": "pruned", "jobs": 1}, {"event": "summary", "count": 1, "exit_code": 0})
+    assert "'--older-than'" in stembridge("jobs", "prune", "--older-than", "x").err
     assert stembridge("jobs").out == "no jobs\n"
 
 

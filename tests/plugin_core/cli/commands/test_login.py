@@ -4,14 +4,34 @@ from __future__ import annotations
 
 import io
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import click
 import pytest
 
+from plugin_core.settings import Secret
 from tests.plugin_core.cli.conftest import Run
-from tests.plugin_core.cli.fakes import FakePoint
+from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator
 from tests.simulators.mvsep import FREE_TOKEN, PREMIUM_TOKEN, MvsepSimulator
+
+
+class Terminal(io.StringIO):
+    """Standard input where somebody can be asked."""
+
+    def isatty(self) -> bool:
+        """Say yes."""
+        return True
+
+
+class EnrolledSeparator(FakeSeparator):
+    """A provider that wants keys and tells nothing of its account."""
+
+    name, section, token, questions = "enrolled", "enrolled", "key", ()
+
+    async def login(self, answers: Mapping[str, Secret]) -> Mapping[str, Secret]:
+        """Take any answer."""
+        return answers
 
 
 @pytest.fixture
@@ -26,7 +46,8 @@ def mvsep(stembridge: Run, service: MvsepSimulator) -> Run:
     from plugin_core.providers.mvsep import plugin
 
     def call(*arguments: object) -> object:
-        return stembridge(*arguments, points=(FakePoint("mvsep", plugin),))
+        points = (FakePoint("mvsep", plugin), FakePoint("enrolled", FakePlugin(EnrolledSeparator())))
+        return stembridge(*arguments, points=points)
 
     return call  # type: ignore[return-value]
 
@@ -76,9 +97,36 @@ def test_an_unknown_provider_is_refused_with_a_hint(mvsep: Run, command: str) ->
     assert (result.code, "did you mean 'mvsep'?" in result.err) == (2, True)
 
 
-@pytest.mark.parametrize("command", ["login", "account"])
-def test_a_provider_without_accounts_says_so(mvsep: Run, command: str) -> None:
-    assert mvsep(command, "fake").code == 2
+@pytest.mark.parametrize(
+    ("command", "way"),
+    [("login", "`stembridge login` knows enrolled, mvsep"), ("account", "`stembridge doctor` tries the keys")],
+)
+def test_a_provider_without_accounts_says_so_and_who_has_one(mvsep: Run, command: str, way: str) -> None:
+    result = mvsep(command, "fake")
+    assert (result.code, way in result.err) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["mvsep", "enrolled"])
+def test_login_names_a_next_step_that_works(mvsep: Run, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    type_in(monkeypatch, PREMIUM_TOKEN)
+    words = mvsep("login", name, "--token").out.splitlines()[-1].removeprefix("next: stembridge ").split()
+    assert words == (["account", "mvsep"] if name == "mvsep" else ["doctor"])
+
+
+@pytest.mark.parametrize("words", ["login mvsep", "mvsep register", "mvsep quality delete 1"])
+def test_a_question_that_is_interrupted_began_nothing(mvsep: Run, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> str:
+        raise click.Abort
+
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr(click, "prompt", interrupt)
+    assert mvsep(*words.split())[::2] == (130, "stembridge: nothing was begun\n")
+
+
+def test_a_broken_settings_file_hides_no_account(mvsep: Run, home: Path) -> None:
+    (home / "config.toml").write_text("[mvsep]\napi_token = 3\n")
+    result = mvsep("account")
+    assert (result.code, "no provider has accounts" in result.err) == (2, False)
 
 
 def test_accounts_for_programs(mvsep: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ def test_lists_work_for_people_and_programs(stembridge: Run, service: MvsepSimul
     programs = stembridge("mvsep", *words.split(), "--json")
     assert (people.code, programs.code, people.err, programs.err) == (0, 0, "", "")
     assert people.out.strip()
-    assert programs.events
+    assert programs.events[-1]["event"] == "summary"
     assert PREMIUM_TOKEN not in people.out + programs.out
 
 
@@ -95,3 +95,29 @@ def test_a_wrong_token_is_refused_in_the_services_words(
     assert result.code == 3
     assert len(result.err.splitlines()) == 1
     assert "x" * 30 not in result.err
+
+
+def test_registering_from_a_pipe_writes_nothing_but_json(
+    stembridge: Run, service: MvsepSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("Me\nme@example.org\npass-word\n"))
+    result = stembridge("mvsep", "register", "--yes", "--json")
+    assert (result.code, result.err) == (0, "")
+    assert [event["event"] for event in result.events] == ["registered", "summary"]
+
+
+def test_registering_without_answers_asks_nobody(
+    stembridge: Run, service: MvsepSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    result = stembridge("mvsep", "register", "--json")
+    assert (result.code, result.out) == (2, "")
+    assert result.err == "stembridge: no answer to: Name; run it on a terminal, or pipe one line an answer\n"
+
+
+@pytest.mark.parametrize("words", ["mvsep", "mvsep quality"])
+def test_a_group_without_its_command_names_those_there_are(stembridge: Run, words: str) -> None:
+    result = stembridge(*words.split())
+    assert (result.code, result.out, len(result.err.splitlines())) == (2, "", 1)
+    assert result.err.startswith("stembridge: name a command: ")
+    assert result.err.endswith(f"; try 'stembridge {words} --help'\n")

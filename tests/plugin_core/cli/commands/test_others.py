@@ -29,6 +29,7 @@ def test_models_are_listed_and_searched(stembridge: Run) -> None:
     assert end == {"event": "summary", "count": 1, "exit_code": 0}
     assert [model["id"] for model in stembridge("models", "fake", "--json").of("model")] == ["halves", "drumsep"]
     assert stembridge("models", "theremin").err == "stembridge: no model matches 'theremin'\n"
+    assert stembridge("models", "theremin", "--json").code == 2
     assert stembridge("models", "--provider", "nobody").code == 2
 
 

@@ -184,6 +184,11 @@ def test_bad_sources_are_told_and_the_rest_goes_on(stembridge: Run, song: Path, 
     ("arguments", "message"),
     [
         (["gone.flac"], "no such file: gone.flac"),
+        ([""], "no such file: an empty name"),
+        (
+            ["Song.flac", "-q"],
+            "-q goes before the command: stembridge -q separate; try 'stembridge separate --help'",
+        ),
         (["folder"], "folder is a folder; add --recursive to take every song in it"),
         (["*.ogg"], "no audio file matches *.ogg"),
         (["Song.flac", "--provider", "fkae"], "no separator 'fkae'; did you mean 'fake'?"),
@@ -201,8 +206,26 @@ def test_bad_sources_are_told_and_the_rest_goes_on(stembridge: Run, song: Path, 
             ["Song.flac", "--to", "Song.flac"],
             "invalid value for '--to': Song.flac is no folder; try 'stembridge separate --help'",
         ),
+        (
+            ["Song.flac", "--to", "Stems"],
+            "invalid value for '--to': Stems does not exist; make the folder first, or mount its disk;"
+            " try 'stembridge separate --help'",
+        ),
     ],
-    ids=["file", "folder", "pattern", "provider", "model", "preset", "option", "stems", "to"],
+    ids=[
+        "file",
+        "empty",
+        "quiet",
+        "folder",
+        "pattern",
+        "provider",
+        "model",
+        "preset",
+        "option",
+        "stems",
+        "to",
+        "no-to",
+    ],
 )
 def test_usage_errors_start_nothing(
     stembridge: Run, song: Path, tmp_path: Path, arguments: list[str], message: str, fake: FakeSeparator

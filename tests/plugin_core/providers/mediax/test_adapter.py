@@ -10,11 +10,13 @@ import msgspec
 import pytest
 
 from plugin_core.errors import OutcomeUnknownError, RefusedError, ServiceError, TransientError, UsageError
-from plugin_core.model import Progress, Tagging, Verdict
+from plugin_core.jobs.resuming import resume_state
+from plugin_core.model import JobState, Progress, Tagging, Verdict
 from plugin_core.protocols import ByLink, Enrolled, Examined, Finished, Order, Tagger, Waiting
 from plugin_core.providers.mediax.adapter import MediaxTagger
 from plugin_core.providers.mediax.results import DIMENSIONS
 from plugin_core.settings import Secret
+from plugin_core.vague import GaveUpError, VagueAnswerError
 from tests.plugin_core.providers.mediax.conftest import client_for, settings_for, source_at, tagger_for
 from tests.simulators import faults
 from tests.simulators.mediax import FORMS, LABELS, SECRET_ID, SECRET_KEY, MediaxSimulator
@@ -214,7 +216,7 @@ def test_login_tries_the_keys(service: MediaxSimulator) -> None:
         ({}, [Verdict.OK]),
         ({"secret_key": Secret("not-the-key")}, [Verdict.WRONG]),
         ({"secret_id": Secret("")}, [Verdict.WRONG]),
-        ({"secret_id": Secret(""), "secret_key": Secret("")}, []),
+        ({"secret_id": Secret(""), "secret_key": Secret("")}, [Verdict.OK]),
     ],
     ids=["well", "wrong key", "half", "not used"],
 )
@@ -227,3 +229,40 @@ def test_an_account_is_named_without_its_id(service: MediaxSimulator) -> None:
     assert one.account() != other.account()
     assert SECRET_ID not in one.account()
     assert settings_for(service).slots == run(one.slots())
+
+
+E1047 = {"headers": {"Content-Type": "application/json"}, "times": None}
+
+
+@pytest.mark.parametrize("body", ['{"errorResponse": {"message": "E1047"}}', "{}"], ids=["words", "nothing"])
+def test_a_job_nothing_is_said_of_for_a_day_is_given_up_and_kept(
+    service: MediaxSimulator, order: Make, body: str
+) -> None:
+    now = 1000.0
+    tagger = MediaxTagger(settings_for(service), client_for(service), clock=lambda: now)
+    paid = order(ticket=run(tagger.submit(order(), silent)).remote_id)
+    service.faults.add(faults.refuse("POST", "/job", 200, body, **E1047))
+    for seconds in (0.0, 86_000.0):
+        now += seconds
+        with pytest.raises(VagueAnswerError):
+            run(tagger.poll(paid, silent))
+    now += 400
+    with pytest.raises(GaveUpError, match=r"MediaX has said nothing of the job.* 24 hours") as caught:
+        run(tagger.poll(paid, silent))
+    assert resume_state(JobState.RUNNING, caught.value, is_bought=True) is JobState.RUNNING
+    with pytest.raises(VagueAnswerError):
+        run(tagger.poll(paid, silent))
+    service.faults.clear()
+    assert isinstance(run(tagger.poll(paid, silent)), Waiting)
+
+
+def test_a_state_nobody_knows_has_an_end(order: Make) -> None:
+    now = 1000.0
+    with MediaxSimulator(fetches=False, walk=(1, 9, 2, 9, 9)) as service:
+        tagger = MediaxTagger(settings_for(service), client_for(service), clock=lambda: now)
+        paid = order(ticket=run(tagger.submit(order(), silent)).remote_id)
+        for _ in range(4):
+            assert isinstance(run(tagger.poll(paid, silent)), Waiting)
+            now += 90_000
+        with pytest.raises(GaveUpError, match=r"state '?9'?; look"):
+            run(tagger.poll(paid, silent))

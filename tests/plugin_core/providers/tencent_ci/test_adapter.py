@@ -17,7 +17,8 @@ from plugin_core.errors import (
     TransientError,
     UsageError,
 )
-from plugin_core.model import Part, Progress, Source, Ticket
+from plugin_core.jobs.resuming import resume_state
+from plugin_core.model import JobState, Part, Progress, Source, Ticket
 from plugin_core.operations.inspect import inspect
 from plugin_core.protocols import Accountable, ByLink, Enrolled, Examined, Finished, Order, Separator, Waiting
 from plugin_core.providers.tencent_ci.adapter import CiSeparator
@@ -26,6 +27,7 @@ from plugin_core.providers.tencent_ci.rules import AudioConfig
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.providers.tencent_ci.templates import Template
 from plugin_core.settings import Secret
+from plugin_core.vague import GaveUpError, VagueAnswerError
 from tests.audio_files import read_samples, write_samples, write_song
 from tests.plugin_core.providers.tencent_ci.conftest import KEY, make_order, transfer
 from tests.simulators.faults import Fault, bad_gateway, html_page, late, refuse, reset_after
@@ -173,9 +175,9 @@ def test_a_job_that_is_not_known_is_waited_for_and_then_given_up(
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
-        ((400, "<Error><Code>InvalidArgument</Code></Error>"), TransientError),
-        ((200, "<html><body>busy</body></html>"), TransientError),
-        ((200, "{}"), TransientError),
+        ((400, "<Error><Code>InvalidArgument</Code></Error>"), VagueAnswerError),
+        ((200, "<html><body>busy</body></html>"), VagueAnswerError),
+        ((200, "{}"), VagueAnswerError),
         ((403, "<Error><Code>AccessDenied</Code></Error>"), RefusedError),
         ((404, "<Error><Code>NoSuchBucket</Code></Error>"), SettingsError),
     ],
@@ -189,6 +191,57 @@ def test_only_a_clear_word_about_the_job_ends_it(
     with pytest.raises(kind) as caught:
         asyncio.run(separator.poll(paid, ignore))
     assert type(caught.value) is kind
+
+
+VAGUE = refuse("GET", "/jobs/*", 400, "<Error><Code>InvalidArgument</Code></Error>", times=None)
+
+
+def test_a_job_nothing_is_said_of_for_a_day_is_given_up_and_kept(
+    cloud: TencentSimulator, settings: TencentSettings, order: Order
+) -> None:
+    separator = CiSeparator(settings, transfer=transfer(), clock=cloud.clock)
+    paid = msgspec.structs.replace(order, ticket=asyncio.run(separator.submit(order, ignore)))
+    cloud.faults.add(VAGUE)
+    for hours in (0.0, 23.9):
+        cloud.clock.advance(hours * 3600)
+        with pytest.raises(VagueAnswerError):
+            asyncio.run(CiSeparator(settings, transfer=transfer(), clock=cloud.clock).poll(paid, ignore))
+    cloud.clock.advance(360)
+    with pytest.raises(GaveUpError, match=r"Tencent CI has said nothing .* 24 hours.*InvalidArgument") as caught:
+        asyncio.run(separator.poll(paid, ignore))
+    assert resume_state(JobState.RUNNING, caught.value, is_bought=True) is JobState.RUNNING
+    # A retry has a day of its own.
+    with pytest.raises(VagueAnswerError):
+        asyncio.run(separator.poll(paid, ignore))
+    cloud.faults.clear()
+    assert isinstance(asyncio.run(separator.poll(paid, ignore)), Waiting | Finished)
+    assert not (order.folder / "unclear-since").exists()
+
+
+def test_a_state_nobody_knows_has_an_end_and_a_known_one_has_none(
+    cloud: TencentSimulator, settings: TencentSettings, order: Order
+) -> None:
+    separator = CiSeparator(settings, transfer=transfer(), clock=cloud.clock)
+    cloud.behaviour.walk = ("Submitted", "Dancing", "Running", "Dancing", "Dancing")
+    paid = msgspec.structs.replace(order, ticket=asyncio.run(separator.submit(order, ignore)))
+    for _ in range(3):
+        assert isinstance(asyncio.run(separator.poll(paid, ignore)), Waiting)
+        cloud.clock.advance(25 * 3600)
+    with pytest.raises(GaveUpError, match="state 'Dancing'"):
+        asyncio.run(separator.poll(paid, ignore))
+
+
+def test_a_network_that_is_silent_for_days_ends_no_paid_job(
+    cloud: TencentSimulator, settings: TencentSettings, order: Order
+) -> None:
+    separator = CiSeparator(settings, transfer=transfer(), clock=cloud.clock)
+    paid = msgspec.structs.replace(order, ticket=asyncio.run(separator.submit(order, ignore)))
+    cloud.faults.add(bad_gateway("GET", "/jobs/*", times=None))
+    for _ in range(3):
+        with pytest.raises(TransientError) as caught:
+            asyncio.run(separator.poll(paid, ignore))
+        assert type(caught.value) is TransientError
+        cloud.clock.advance(48 * 3600)
 
 
 def test_a_lost_answer_is_found_by_its_user_data(

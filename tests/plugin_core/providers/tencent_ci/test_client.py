@@ -5,12 +5,20 @@ import asyncio
 import msgspec
 import pytest
 
-from plugin_core.errors import OutcomeUnknownError, RefusedError, ServiceError, StembridgeError, TransientError
+from plugin_core.errors import (
+    OutcomeUnknownError,
+    RefusedError,
+    ServiceError,
+    SettingsError,
+    StembridgeError,
+    TransientError,
+)
 from plugin_core.providers.tencent_ci.client import JobFilter
 from plugin_core.providers.tencent_ci.jobs import JobDetail, JobRequest
 from plugin_core.providers.tencent_ci.rules import AudioConfig
 from plugin_core.providers.tencent_ci.service import Service
 from plugin_core.providers.tencent_ci.templates import Template
+from plugin_core.transfer.redirects import RedirectError
 from tests.simulators.blobs import Blob
 from tests.simulators.faults import Fault, bad_gateway, hang, html_page, rate_limited, refuse, reset_after, reset_before
 from tests.simulators.tencent import TencentSimulator
@@ -77,9 +85,10 @@ def test_what_the_service_refuses_is_said_in_its_words(service: Service, change:
         (html_page("POST", "/jobs", after=True), OutcomeUnknownError, 1),
         (refuse("POST", "/jobs", 200, "<Response/>", after=True), OutcomeUnknownError, 1),
         (rate_limited("POST", "/jobs"), TransientError, 0),
-        (refuse("POST", "/jobs", 307, "", headers={"Location": "https://x.example/"}), ServiceError, 0),
+        (refuse("POST", "/jobs", 307, "", headers={"Location": "https://x.example/"}), RedirectError, 0),
+        (refuse("POST", "/jobs", 301, "", headers={"Location": "https://x.example/"}), SettingsError, 0),
     ],
-    ids=["lost", "reset", "gateway", "html", "no-id", "rate", "redirect"],
+    ids=["lost", "reset", "gateway", "html", "no-id", "rate", "redirect", "moved"],
 )
 def test_a_paid_call_is_sent_once_and_its_end_told_apart(
     cloud: TencentSimulator, service: Service, fault: Fault, kind: type[StembridgeError], jobs: int
@@ -157,6 +166,23 @@ def test_templates_are_created_changed_listed_used_and_deleted(cloud: TencentSim
             await service.ci.delete_template(made.id)
 
     asyncio.run(run())
+
+
+def test_a_list_of_templates_that_repeats_itself_has_an_end(cloud: TencentSimulator, service: Service) -> None:
+    node = "<TemplateList><TemplateId>t1</TemplateId><Tag>VoiceSeparate</Tag></TemplateList>"
+    cloud.faults.add(refuse("GET", "/template", 200, f"<Response>{node * 100}</Response>", times=None))
+    assert [each.id for each in asyncio.run(service.ci.list_templates())] == ["t1"]
+    assert len(cloud.requests("GET", "/template")) == 2
+
+
+@pytest.mark.parametrize(
+    "fault", [reset_after("POST", "/template"), html_page("POST", "/template", after=True)], ids=["lost", "html"]
+)
+def test_a_template_is_posted_once(cloud: TencentSimulator, service: Service, fault: Fault) -> None:
+    cloud.faults.add(fault)
+    with pytest.raises(OutcomeUnknownError):
+        asyncio.run(service.ci.create_template(TEMPLATE))
+    assert len(cloud.requests("POST", "/template")) == 1
 
 
 def test_what_a_bucket_is_enabled_for(cloud: TencentSimulator, service: Service) -> None:

@@ -389,9 +389,24 @@ def test_links_expire_and_are_secret(cloud: TencentSimulator, objects: CosObject
 
 def test_a_signed_call_is_not_sent_to_another_host(cloud: TencentSimulator, objects: CosObjects) -> None:
     headers = {"Location": "https://elsewhere.example/k"}
-    cloud.faults.add(refuse("HEAD", "*", 301, HTML, headers=headers, times=None))
+    cloud.faults.add(refuse("HEAD", "*", 302, HTML, headers=headers, times=None))
     with pytest.raises(ServiceError, match="points elsewhere"):
         asyncio.run(objects.head("k"))
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"Location": "https://b.cos.ap-shanghai.myqcloud.com/k"}], ids=["bare", "location"]
+)
+def test_a_bucket_in_another_region_is_said_with_the_setting(
+    cloud: TencentSimulator, objects: CosObjects, file: Path, headers: dict[str, str]
+) -> None:
+    body = "<Error><Code>PermanentRedirect</Code><Message>moved</Message></Error>"
+    cloud.faults.add(refuse("*", "*", 301, body, headers=headers, times=None))
+    remedy = r"the bucket is in another region: set \[tencent\] region"
+    with pytest.raises(SettingsError, match=remedy):
+        asyncio.run(objects.head_bucket())
+    with pytest.raises(SettingsError, match=remedy):
+        asyncio.run(objects.upload(file, "k"))
 
 
 def test_heads_without_a_length_are_read() -> None:

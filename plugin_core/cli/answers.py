@@ -1,0 +1,80 @@
+"""What a service answered, on the terminal or as JSON; and the question before what cannot be undone."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+import msgspec
+
+from plugin_core.cli.display.records import describe_count, write_record
+from plugin_core.cli.display.table import print_table
+from plugin_core.cli.display.words import clean
+from plugin_core.cli.face import Face
+from plugin_core.cli.interrupt import nothing_begun
+from plugin_core.errors import ExitCode, UsageError
+
+Row = Sequence[str]
+
+
+def show_list(
+    event: str, items: Sequence[msgspec.Struct], heads: Row, row: Callable[[Any], Row], *, as_json: bool, none: str
+) -> None:
+    """Write a list as a table, or as one object a line and a summary."""
+    if as_json:
+        for item in items:
+            write_record({"event": event} | msgspec.structs.asdict(item))
+        write_record(describe_count(len(items), 0))
+    elif items:
+        print_table(heads, [row(item) for item in items])
+    else:
+        click.echo(none)
+
+
+def show_one(
+    event: str,
+    item: msgspec.Struct,
+    lines: Callable[[], dict[str, str]],
+    *,
+    as_json: bool,
+    exit_code: int = ExitCode.DONE,
+) -> None:
+    """Write one thing as named lines, empty ones left out, or as one object and a summary."""
+    if as_json:
+        write_record({"event": event} | msgspec.structs.asdict(item))
+        write_record(describe_count(1, exit_code))
+        return
+    for name, text in lines().items():
+        if text:
+            click.echo(f"{name:<16} {clean(text)}")
+
+
+def tell(face: Face, event: str, what: str, message: str, *, as_json: bool, **more: object) -> None:
+    """Say that something was done, in our words and the service's."""
+    if as_json:
+        write_record({"event": event, "message": clean(message), **more, "exit_code": 0})
+        write_record(describe_count(1, ExitCode.DONE))
+    elif not face.quiet:
+        click.echo(clean(f"{what}: {message}" if message else what))
+
+
+def number(value: float | None) -> str:
+    """Write a number without a trailing ``.0``; nothing for one that is not known."""
+    return "" if value is None else f"{value:g}"
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before something that cannot be undone.
+
+    Raises:
+        UsageError: nobody can be asked.
+        click.Abort: the answer is no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("nobody can be asked here", remedy="say --yes")
+    with nothing_begun():
+        click.confirm(question, abort=True, err=True)

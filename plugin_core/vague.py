@@ -1,0 +1,47 @@
+"""Answers that say nothing of a job that can be understood: borne for a day, then the job waits for its user's word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from plugin_core.errors import StembridgeError, TransientError
+from plugin_core.moments import forget, remember
+
+PATIENCE_HOURS: Final = 24
+
+_SINCE: Final = "unclear-since"
+
+
+class VagueAnswerError(TransientError):
+    """The service answered, and not about the job: it is paid for, and asking again is free."""
+
+
+class GaveUpError(StembridgeError):
+    """No answer about the job could be understood for too long; it is kept as it is, and a retry looks again."""
+
+
+def bear(folder: Path, service: str, said: str, now: float) -> None:
+    """Bear an answer about a job that cannot be understood; the network's silence is none.
+
+    Args:
+        folder: the job's own.
+        service: its name for people.
+        said: what the answer was.
+        now: seconds since the epoch.
+
+    Raises:
+        GaveUpError: there was no other for a day. The next look begins a new day.
+    """
+    if now - remember(folder, _SINCE, now) < PATIENCE_HOURS * 3600:
+        return
+    forget(folder, _SINCE)
+    raise GaveUpError(
+        f"{service} has said nothing of the job that can be understood for {PATIENCE_HOURS} hours, last: {said}",
+        remedy="look at the job in the service's console",
+    )
+
+
+def end_vagueness(folder: Path) -> None:
+    """Note that an answer was understood."""
+    forget(folder, _SINCE)
