@@ -1,4 +1,4 @@
-"""Answers that say nothing of a job that can be understood: borne for a day, then the job waits for its user's word."""
+"""Answers that say nothing of a job that can be understood: borne for long, then the job waits for its user's word."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from plugin_core.errors import StembridgeError, TransientError
 from plugin_core.moments import forget, remember
 
-PATIENCE_HOURS: Final = 24
+PATIENCE_HOURS: Final = 24.0
 
 _SINCE: Final = "unclear-since"
 
@@ -21,7 +21,7 @@ class GaveUpError(StembridgeError):
     """No answer about the job could be understood for too long; it is kept as it is, and a retry looks again."""
 
 
-def bear(folder: Path, service: str, said: str, now: float) -> None:
+def bear(folder: Path, service: str, said: str, now: float, *, hours: float = PATIENCE_HOURS) -> None:
     """Bear an answer about a job that cannot be understood; the network's silence is none.
 
     Args:
@@ -29,15 +29,16 @@ def bear(folder: Path, service: str, said: str, now: float) -> None:
         service: its name for people.
         said: what the answer was.
         now: seconds since the epoch.
+        hours: how long.
 
     Raises:
-        GaveUpError: there was no other for a day. The next look begins a new day.
+        GaveUpError: there was no other for so long. The next look begins anew.
     """
-    if now - remember(folder, _SINCE, now) < PATIENCE_HOURS * 3600:
+    if now - remember(folder, _SINCE, now) < hours * 3600:
         return
     forget(folder, _SINCE)
     raise GaveUpError(
-        f"{service} has said nothing of the job that can be understood for {PATIENCE_HOURS} hours, last: {said}",
+        f"{service} has said nothing of the job that can be understood for {hours:g} hours, last: {said}",
         remedy="look at the job in the service's console",
     )
 

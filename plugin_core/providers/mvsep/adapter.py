@@ -197,7 +197,8 @@ class MvsepSeparator:
         """Ask how far the job is; a job by link is followed to its real hash first.
 
         Raises:
-            ServiceError: failed, gone, empty, or in no known state for too long.
+            ServiceError: failed, gone or empty.
+            GaveUpError: in no known state for too long.
             TransientError: the service does not answer.
         """
         ticket = _ticket(order)

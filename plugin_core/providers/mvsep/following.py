@@ -12,7 +12,7 @@ from plugin_core.protocols import Finished, Order, Waiting
 from plugin_core.providers.mvsep.algorithms import Algorithm
 from plugin_core.providers.mvsep.answers import JobAnswer, Phase
 from plugin_core.providers.mvsep.labels import stems_of_files
-from plugin_core.providers.mvsep.moments import UNCLEAR, forget, remember
+from plugin_core.vague import bear, end_vagueness
 
 GRACE: Final = 180.0
 """Seconds after its creation in which a job may be unknown: nodes learn of it late, and links are fetched first."""
@@ -47,11 +47,12 @@ def read_answer(
     """Return what an answer means for a job.
 
     Raises:
-        ServiceError: it failed, it is gone, it has no results, or nothing known was said of it for too long.
+        ServiceError: it failed, it is gone, or it has no results.
+        GaveUpError: nothing known was said of it for too long.
     """
     elapsed = elapsed_of(order, now)
     if answer.phase is not Phase.UNCLEAR:
-        forget(order.folder, UNCLEAR)
+        end_vagueness(order.folder)
     match answer.phase:
         case Phase.DONE:
             return Finished(files=describe_files(job, answer, algorithm))
@@ -61,7 +62,8 @@ def read_answer(
         case Phase.MISSING if elapsed >= GRACE:
             raise _gone(job)
         case Phase.UNCLEAR:
-            _check_unclear(order, answer, pace, now)
+            said = repr(answer.status or answer.message or "nothing")
+            bear(order.folder, "MVSEP", said, now, hours=pace.unknown_hours)
     return Waiting(seconds=pace.wait(elapsed), progress=describe_progress(answer))
 
 
@@ -127,13 +129,3 @@ def _gone(job: str) -> ServiceError:
         f"MVSEP does not know job {job} any more: it expired or was deleted",
         remedy="results are kept for about three days; the separation has to be bought again",
     )
-
-
-def _check_unclear(order: Order, answer: JobAnswer, pace: Pace, now: float) -> None:
-    since = remember(order.folder, UNCLEAR, now)
-    if now - since >= pace.unknown_hours * 3600:
-        said = answer.status or answer.message or "nothing"
-        raise ServiceError(
-            f"MVSEP has said {said!r} of the job for {pace.unknown_hours:g} hours, which is no known state",
-            remedy="look at the history on https://mvsep.com",
-        )

@@ -6,10 +6,7 @@ from typing import Final
 
 from plugin_core.moments import forget, is_remembered, remember
 
-__all__ = ["LOOKED_FOR", "SENT_LINK", "UNCLEAR", "forget", "is_remembered", "remember"]
-
-UNCLEAR: Final = "unclear-since"
-"""Since when the service says of the job what nobody knows."""
+__all__ = ["LOOKED_FOR", "SENT_LINK", "forget", "is_remembered", "remember"]
 
 LOOKED_FOR: Final = "looked-for-since"
 """Since when the job is looked for in the history."""

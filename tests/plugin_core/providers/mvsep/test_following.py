@@ -10,6 +10,7 @@ from plugin_core.model import Ticket
 from plugin_core.protocols import Finished, Order, Waiting
 from plugin_core.providers.mvsep.answers.jobs import parse_job
 from plugin_core.providers.mvsep.following import GRACE, Pace, base_name, read_answer
+from plugin_core.vague import GaveUpError
 from tests.plugin_core.providers.mvsep.fakes import NOW, algorithm, make_order
 
 JOB = "20260101101500-0a1b2c3d4e-song.flac"
@@ -83,8 +84,10 @@ def test_expired(tmp_path: Path) -> None:
 def test_unknown_state_ends_after_a_day(tmp_path: Path, payload: dict[str, Any]) -> None:
     assert waiting(tmp_path, payload, 0).seconds == 5
     assert waiting(tmp_path, payload, 23 * HOUR).seconds == 30
-    with pytest.raises(ServiceError, match="no known state"):
+    # No ServiceError: the job is paid for, and a retry must look again instead of buying another.
+    with pytest.raises(GaveUpError, match="nothing of the job that can be understood for 24 hours"):
         read(tmp_path, payload, 24 * HOUR)
+    assert waiting(tmp_path, payload, 25 * HOUR)
 
 
 def test_known_state_between_starts_the_day_anew(tmp_path: Path) -> None:
