@@ -24,15 +24,8 @@ def test_what_several_tell_at_once_is_one_line_and_later_it_is_news(
             tell(message, at)
     finally:
         logs.close()
-    assert (
-        capsys.readouterr().err.split()
-        == ["stembridge:", "broken", "stembridge:", "other"]
-        + [
-            "stembridge:",
-            "broken",
-        ]
-        * 2
-    )
+    told = capsys.readouterr().err.splitlines()
+    assert told == [f"stembridge: {message}" for message in ("broken", "other", "broken", "broken")]
     assert logs.has_said("other")
     assert not logs.has_said("nothing")
     assert (tmp_path / "logs" / "stembridge.log").read_text().count("broken") == 4
