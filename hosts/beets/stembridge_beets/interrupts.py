@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from plugin_core.cli.interrupt import handled_by
 from plugin_core.errors import ExitCode
 
 
@@ -27,9 +27,5 @@ def stop_on_signals(stop: Callable[[], None]) -> Iterator[None]:
         has_stopped = True
         stop()
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handled_by(handle):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from typing import Any, Final
 
@@ -122,6 +122,15 @@ def find_job(payload: object) -> MediaxJob | None:
             return job
         payload = payload.get("job", payload.get("getJobResponse"))
     return None
+
+
+def list_contents(job: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the ``smartContentResult`` of each output that has one."""
+    outputs = job.get("outputs")
+    for output in outputs if isinstance(outputs, list) else ():
+        result = output.get("smartContentResult") if isinstance(output, Mapping) else None
+        if isinstance(result, Mapping):
+            yield result
 
 
 def _number(value: object) -> int:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from plugin_core.manifests import manifest
 from plugin_core.model import Label
+from plugin_core.providers.mediax.answers import list_contents
 
 DIMENSIONS: Final = ("vocal", "language", "mood", "genre", "scene", "bgm", "intensity")
 """What the service can be asked for, in the order of its documentation."""
@@ -25,7 +26,7 @@ def read_labels(job: Mapping[str, Any], wanted: Sequence[str]) -> tuple[Label, .
         wanted: the dimensions asked for; what else it says is not taken.
     """
     found: dict[str, Label] = {}
-    for result in _results(job):
+    for result in list_contents(job):
         for dimension, answer in _answers(result):
             label = _label(dimension, answer)
             if label is not None and dimension in wanted:
@@ -42,14 +43,6 @@ def english_names() -> dict[tuple[str, str], str]:
         for dimension, entry in document["dimensions"].items()
         for label in entry["labels"]
     }
-
-
-def _results(job: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    outputs = job.get("outputs")
-    for output in outputs if isinstance(outputs, list) else ():
-        result = output.get("smartContentResult") if isinstance(output, Mapping) else None
-        if isinstance(result, Mapping):
-            yield result
 
 
 def _answers(result: Mapping[str, Any]) -> Iterator[tuple[str, object]]:

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from plugin_core.errors import ServiceError
 from plugin_core.model import RemoteFile, disarm
 from plugin_core.naming import canonical, distinct
+from plugin_core.providers.mediax.answers import list_contents
 from plugin_core.providers.mediax.separation import Method
 
 ACCOMPANIMENT: Final = "accompaniment"
@@ -41,7 +42,7 @@ def read_stems(job: Mapping[str, Any], method: Method) -> tuple[RemoteFile, ...]
     Raises:
         ServiceError: it names none, or something that is no name.
     """
-    found = dict.fromkeys(entry for result in _results(job) for entry in _entries(result, _DEEPEST))
+    found = dict.fromkeys(entry for result in list_contents(job) for entry in _entries(result, _DEEPEST))
     if not found:
         raise ServiceError("MediaX says the job is complete and names no stems", remedy="look into the bucket")
     stems = [_stem(tone, name, method) for name, tone in found]
@@ -58,7 +59,7 @@ def read_stems(job: Mapping[str, Any], method: Method) -> tuple[RemoteFile, ...]
 
 def find_address(job: Mapping[str, Any], file: RemoteFile) -> str:
     """Return the whole URL of a result that is one; "" when the job does not name it any more."""
-    for result in _results(job):
+    for result in list_contents(job):
         for name, _ in _entries(result, _DEEPEST):
             if is_address(name) and strip(name) == file.url:
                 return name
@@ -87,14 +88,6 @@ def object_name(file: RemoteFile) -> str:
         return unquote(urlsplit(file.url).path).lstrip("/")
     except ValueError:
         raise ServiceError(f"MediaX names {disarm(file.url)[:200]!r} as a result, which is no address") from None
-
-
-def _results(job: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    outputs = job.get("outputs")
-    for output in outputs if isinstance(outputs, list) else ():
-        result = output.get("smartContentResult") if isinstance(output, Mapping) else None
-        if isinstance(result, Mapping):
-            yield result
 
 
 def _entries(value: object, depth: int) -> Iterator[tuple[str, str]]:

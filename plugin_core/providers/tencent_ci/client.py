@@ -7,9 +7,9 @@ Sources: https://cloud.tencent.com/document/product/460/89151 (jobs), 460/84757 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -20,6 +20,8 @@ from plugin_core.providers.tencent_ci.documents import nodes_of, read_xml, text_
 from plugin_core.providers.tencent_ci.jobs import TAG, JobDetail, JobPage, JobRequest, read_page
 from plugin_core.providers.tencent_ci.templates import Template, read_templates
 from plugin_core.transfer import Answer, Body, Call
+
+T = TypeVar("T")
 
 ROOT: Final = "Response"
 """The root of every answer of CI that is no error: a page of a proxy is no list without jobs."""
@@ -73,12 +75,7 @@ class CiClient:
             TransientError: surely not made.
             StembridgeError: refused, as ``Caller.send``.
         """
-        call = self._call("POST", "/jobs", "POST /jobs", body=xml_body(request.to_xml()))
-        answer = self.caller.check(call, await self.caller.exchange_once(call))
-        try:
-            jobs = read_page(read_xml(answer.content, call.what, ROOT)).jobs
-        except ServiceError as error:
-            raise OutcomeUnknownError(f"{error.message}; it may have been accepted") from error
+        jobs = (await self._post_once("/jobs", request.to_xml(), read_page)).jobs
         if not jobs or not jobs[0].id:
             raise OutcomeUnknownError("Tencent CI took the job and did not say its id", remedy="it is looked for")
         return jobs[0]
@@ -133,12 +130,7 @@ class CiClient:
             TransientError: surely not made.
             StembridgeError: refused, as ``Caller.send``.
         """
-        call = self._call("POST", "/template", "POST /template", body=xml_body(template.to_xml()))
-        answer = self.caller.check(call, await self.caller.exchange_once(call))
-        try:
-            return _only(read_xml(answer.content, call.what, ROOT))
-        except ServiceError as error:
-            raise OutcomeUnknownError(f"{error.message}; it may have been accepted") from error
+        return await self._post_once("/template", template.to_xml(), _only)
 
     async def update_template(self, template: Template) -> Template:
         """Replace what a template holds.
@@ -228,6 +220,15 @@ class CiClient:
         self, method: str, path: str, what: str, query: Query | None = None, body: Body | None = None
     ) -> dict[str, Any]:
         return await self.caller.read(self._call(method, path, what, query, body), ROOT)
+
+    async def _post_once(self, path: str, body: bytes, read: Callable[[dict[str, Any]], T]) -> T:
+        """Post what must not be posted twice; an answer that cannot be read may be a yes."""
+        call = self._call("POST", path, f"POST {path}", body=xml_body(body))
+        answer = self.caller.check(call, await self.caller.exchange_once(call))
+        try:
+            return read(read_xml(answer.content, call.what, ROOT))
+        except ServiceError as error:
+            raise OutcomeUnknownError(f"{error.message}; it may have been accepted") from error
 
     async def _send(
         self, method: str, path: str, what: str, query: Query | None = None, body: Body | None = None
