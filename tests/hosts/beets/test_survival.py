@@ -22,6 +22,7 @@ from tests.hosts.beets.conftest import tag
 from tests.hosts.beets.files import read_labels
 from tests.hosts.beets.library import Beets
 from tests.hosts.beets.services import account_at
+from tests.simulators import faults
 from tests.simulators.mediax import MediaxSimulator
 
 SONGS = int(os.environ.get("BEETS_SONGS", "12"))
@@ -165,3 +166,15 @@ def test_labels_killed_and_resumed(beets: Beets) -> None:
     assert len(beets.values("title", "mood:calm", "genres:rock")) == SONGS
     assert [read_labels(path)["mood"] for path in beets.music.rglob("*.flac")] == [["Calm"]] * SONGS
     assert is_sound(beets.root / "library.db")
+
+
+def test_a_lost_answer_is_looked_for_to_its_end(beets: Beets) -> None:
+    """Several looks find nothing, more than ``tries`` allows for trouble; then the job is sent again."""
+    fill(beets, 1)
+    with MediaxSimulator(walk=(3,), fetches=False) as service:
+        beets.environ |= account_at(service) | {"STEMBRIDGE_MEDIAX_REGISTER_SECONDS": "2"}
+        service.faults.add(faults.reset_before("POST", "/job"))
+        told = beets.do("moods", "-y")
+        assert service.created == 1
+    assert "looking for the job there" in told.err
+    assert beets.values("title", "mood:calm") == ["Song 0000"]

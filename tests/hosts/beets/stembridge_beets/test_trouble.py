@@ -39,7 +39,7 @@ def job(name: str, state: JobState, attempts: int = 0) -> Job:
 def test_waiting_ends_when_nothing_but_trouble_is_left() -> None:
     trouble = Trouble(3)
     trouble.note(job("a", JobState.RUNNING))
-    trouble.note(job("b", JobState.SUBMITTING, 3))
+    trouble.note(job("b", JobState.QUEUED, 3))
     assert not trouble.is_all
     trouble.note(job("a", JobState.DONE))
     assert trouble.is_all
@@ -47,7 +47,7 @@ def test_waiting_ends_when_nothing_but_trouble_is_left() -> None:
 
 def test_what_is_tried_again_may_still_come_right() -> None:
     trouble = Trouble(3)
-    trouble.note(job("a", JobState.SUBMITTING, 2))
+    trouble.note(job("a", JobState.QUEUED, 2))
     assert not trouble.is_all
     trouble.note(job("a", JobState.RUNNING))
     assert not trouble.is_all
@@ -57,5 +57,19 @@ def test_jobs_not_begun_do_not_count() -> None:
     trouble = Trouble(1)
     trouble.note(job("a", JobState.QUEUED))
     assert not trouble.is_all
-    trouble.note(job("b", JobState.SUBMITTING, 1))
+    trouble.note(job("b", JobState.QUEUED, 1))
+    assert trouble.is_all
+
+
+def test_the_search_for_a_lost_answer_is_waited_for() -> None:
+    now = 0.0
+    trouble = Trouble(1, clock=lambda: now)
+    trouble.note(job("a", JobState.SUBMITTING, 9))
+    assert not trouble.is_all
+
+
+def test_a_search_that_the_service_does_not_answer_is_trouble() -> None:
+    now = 1e6
+    trouble = Trouble(1, clock=lambda: now)
+    trouble.note(job("a", JobState.SUBMITTING, 9))
     assert trouble.is_all
