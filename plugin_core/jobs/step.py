@@ -91,6 +91,9 @@ class Step:
                 pass
         finally:
             self._pulse.remove(held)
+            if held.is_fresh:
+                # Its call was never sent: whoever took the job over need not wait for an answer.
+                self._store.end_submit(held.job.id, held.owner, absent=True)
 
     async def _effect(self, held: Held) -> bool:
         answer = self._store.check(held.job.id, held.owner)

@@ -9,13 +9,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
+from plugin_core.database import Database
 from plugin_core.errors import UsageError
 from plugin_core.jobs import changes, claiming, queries
-from plugin_core.jobs.connection import Database
 from plugin_core.jobs.dedupe import place_of
 from plugin_core.jobs.filesystem import check_local
 from plugin_core.jobs.owner import ProcessToken
 from plugin_core.jobs.rows import from_row, progress_text, to_row
+from plugin_core.jobs.schema import SCHEMA
 from plugin_core.model import Job, JobState, Progress, Ticket, encode_path
 
 LEASE: Final = 20.0
@@ -58,7 +59,7 @@ class JobStore:
         self.lease = lease
         self.heartbeat_every = lease / 4 if heartbeat is None else heartbeat
         check_local(self.path.parent, kind_of)
-        self._database = Database(self.path)
+        self._database = Database(self.path, SCHEMA)
         try:
             self._process = ProcessToken(self.path.parent / "workers")
         except BaseException:
@@ -89,6 +90,14 @@ class JobStore:
         finally:
             self._process.close()
             self._database.close()
+
+    def check_writable(self) -> None:
+        """Make sure that jobs can be stored.
+
+        Raises:
+            StoreError: the disk is full or read-only, or another process holds the store for very long.
+        """
+        self._database.check_writable()
 
     # Adding and looking
 
@@ -210,9 +219,7 @@ class JobStore:
         guard = ""
         if before.state is JobState.SUBMITTING and after.state is JobState.QUEUED:
             guard = " AND ticket IS NULL"
-        # Waiting for the next poll changes nothing that a power cut may not undo.
-        durable = (before.state, before.target) != (after.state, after.target)
-        with self._database.write(durable=durable) as connection:
+        with self._database.write(durable=_must_outlive_power(before, after)) as connection:
             return connection.execute(queries.update(row, assignments, guard), values).rowcount == 1
 
     def heartbeat(self, job_id: str, owner: str, progress: Progress | None = None) -> Heartbeat:
@@ -364,6 +371,16 @@ class JobStore:
             connection.executemany("INSERT OR IGNORE INTO temp.wanted VALUES (?)", ((job_id,) for job_id in ids))
         # A collection that can change is copied in again each time.
         self._wanted = ids if isinstance(ids, frozenset) else None
+
+
+def _must_outlive_power(before: Job, after: Job) -> bool:
+    """Tell whether a power cut may not undo a change: waiting for a poll, or what was fetched, is found again.
+
+    Whatever is durable makes durable all that was written before it.
+    """
+    if after.state in (JobState.FETCHING, JobState.PUBLISHING):
+        return before.target != after.target
+    return before.state is not after.state
 
 
 def _submitter(before: JobState, after: JobState) -> str:

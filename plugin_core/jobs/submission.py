@@ -102,6 +102,7 @@ async def search(held: Held) -> bool:
         if held.work.account(held.job) != held.job.account:
             # Another account knows nothing of the job, which is no proof that it does not exist.
             return _look_again(held, "it was sent with other keys than those that are set now")
+        began = held.now()
         ticket = await held.work.find(held.job, held.owner)
     except TransientError as error:
         return held.postpone(error, problem=held.job.problem)
@@ -113,7 +114,8 @@ async def search(held: Held) -> bool:
     if ticket is not None:
         await _keep(held, ticket)
         return True
-    age = held.now() - held.job.updated
+    # Counted to the start of this look: one that took long saw only what was there when it began.
+    age = began - held.job.updated
     if not held.store.is_abandoned(held.job.id, held.owner):
         return _look_again(held, "another process began to submit this job and is frozen")
     if age < held.policy.settle:

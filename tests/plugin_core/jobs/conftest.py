@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,16 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+class Ticks:
+    """A clock that goes on by a millisecond each time it is looked at, however long that takes."""
+
+    def __init__(self) -> None:
+        self._ticks = itertools.count()
+
+    def __call__(self) -> float:
+        return 1_700_000_000.0 + next(self._ticks) / 1000
 
 
 class Heard:
@@ -76,4 +87,4 @@ def heard() -> Heard:
 
 @pytest.fixture
 def engine(store: JobStore, work: FakeWork, heard: Heard) -> Engine:
-    return Engine(store, lambda job: work, heard, policy=FAST)
+    return Engine(store, lambda job: work, heard, clock=store.clock, policy=FAST)

@@ -99,6 +99,8 @@ class FakeWork:
         self.can_find = True
         self.keys = ""
         """The account that the settings name now; "" for the job's own."""
+        self.gate: Path | None = None
+        """Paid calls are held up, sent and not yet charged, while this file exists."""
         self.on_call: Callable[[str, Job], None] = lambda name, job: None
         self._polled: dict[str, int] = {}
 
@@ -141,6 +143,8 @@ class FakeWork:
 
     async def submit(self, job: Job, attempt: str, report: Report) -> Ticket:
         await self._enter("submit", job)
+        while self.gate is not None and self.gate.exists():  # noqa: ASYNC110 - another process removes it
+            await asyncio.sleep(0.01)
         ticket = self.service.create(job.id)
         await self._fault("late_submit")
         await asyncio.sleep(self.delay)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from plugin_core.protocols import Finished, Report, Waiting
 from tests.plugin_core.jobs.conftest import FAST, Heard
 from tests.plugin_core.jobs.fakes import FakeWork, make_job, make_stem
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 
 
 def run(engine: Engine, ids: list[str] | None = None) -> None:
@@ -233,9 +234,12 @@ def test_progress_is_told_and_throttled(store: JobStore, work: FakeWork, heard: 
             return Finished()
 
     job, _ = store.add(make_job())
+    begun = time.monotonic()
     run(Engine(store, lambda job: Chatty(work.service), heard, policy=FAST))
+    # A machine that takes longer has time for more.
+    most = 1 + (time.monotonic() - begun) / FAST.progress_every
     fractions = [after.progress.fraction for after, _ in heard.changes if after.progress]
-    assert fractions[-1] == 1999 / 2000 and 1 <= len(fractions) <= 20
+    assert fractions[-1] == 1999 / 2000 and 1 <= len(fractions) <= most
     assert store.get(job.id).progress is None
 
 

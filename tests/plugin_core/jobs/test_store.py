@@ -411,3 +411,26 @@ def test_queries_of_every_step_read_no_whole_table(store: JobStore, monkeypatch:
         whole = [line for line in plan if line.startswith("SCAN") and "USING" not in line and "(sub" not in line]
         assert not whole or "SCAN wanted" in whole[0], (text, plan)
     assert claiming.Scope.ALL.queued == "1" and "jobs_due" in queries.NEXT_DUE
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_durable"),
+    [
+        ({"state": JobState.QUEUED}, {"state": JobState.SUBMITTING}, True),
+        ({"state": JobState.SUBMITTING}, {"state": JobState.RUNNING}, True),
+        ({"state": JobState.RUNNING}, {"state": JobState.RUNNING}, False),
+        ({"state": JobState.RUNNING}, {"state": JobState.FETCHING}, False),
+        ({"state": JobState.FETCHING}, {"state": JobState.PUBLISHING}, False),
+        ({"state": JobState.PUBLISHING}, {"state": JobState.PUBLISHING, "target": Path("/music/a.stems")}, True),
+        ({"state": JobState.PUBLISHING}, {"state": JobState.DONE}, True),
+    ],
+    ids=["paid call", "ticket", "poll", "results", "staged", "target", "end"],
+)
+def test_what_a_power_cut_may_not_undo_waits_for_the_disk(
+    store: JobStore, old: dict[str, JobState], new: dict[str, object], is_durable: bool
+) -> None:
+    job, _ = store.add(make_job())
+    before = msgspec.structs.replace(job, **old)
+    store.save(before, msgspec.structs.replace(before, **new), store.new_owner(), False)
+    with store._database.read() as connection:
+        assert connection.execute("PRAGMA synchronous").fetchone()[0] == (2 if is_durable else 1)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -15,9 +17,17 @@ from plugin_core.errors import (
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import Job, JobState, Ticket
+from tests.plugin_core.jobs.conftest import FAST, Heard, Ticks
 from tests.plugin_core.jobs.fakes import FakeWork, make_job
 
-PATIENCE = 20.0
+PATIENCE = 120.0
+
+
+@pytest.fixture
+def store(store_path: Path) -> Iterator[JobStore]:
+    """A store whose time does not depend on the machine: what a search may take counts here."""
+    with JobStore(store_path, clock=Ticks()) as opened:
+        yield opened
 
 
 def run(engine: Engine, ids: list[str] | None = None) -> None:
@@ -33,6 +43,15 @@ def test_lost_answer_is_looked_for(engine: Engine, store: JobStore, work: FakeWo
     assert work.service.lines("creates") == [job.id]
     # Absence is believed only when seen twice.
     assert work.calls.count("find") == (1 if charged else 2)
+
+
+def test_one_long_look_does_not_count_as_two(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    """The list it read may be as old as its beginning, when the service had not made the job yet."""
+    store.add(make_job())
+    work.fail("submit", [OutcomeUnknownError("timeout")])
+    work.fail("find", [lambda: [store.clock() for _ in range(10_000)]])
+    run(engine)
+    assert work.calls.count("find") == 2
 
 
 def test_unknowable_outcome_becomes_unconfirmed(engine: Engine, store: JobStore, work: FakeWork) -> None:
@@ -102,7 +121,8 @@ def test_broken_provider_is_not_asked_for_ever(engine: Engine, store: JobStore, 
     assert work.calls.count("submit") == 1
 
 
-def test_stop_lets_a_paid_call_come_home(engine: Engine, store: JobStore, work: FakeWork) -> None:
+def test_stop_lets_a_paid_call_come_home(store: JobStore, work: FakeWork, heard: Heard) -> None:
+    engine = Engine(store, lambda job: work, heard, clock=store.clock, policy=replace(FAST, grace=PATIENCE))
     job, _ = store.add(make_job())
     stop = asyncio.Event()
 
@@ -136,6 +156,27 @@ def test_late_answer_heals_a_parked_job(engine: Engine, store: JobStore, store_p
     work.fail("late_submit", [lambda: stay(job.id)])
     run(engine)
     run(engine)
+    assert store.get(job.id).state is JobState.DONE
+    assert work.service.lines("creates") == [job.id]
+
+
+def test_job_that_was_lost_before_its_call_is_sent_again(store: JobStore, store_path: Path, work: FakeWork) -> None:
+    job, _ = store.add(make_job())
+    taken: list[Job] = []
+
+    def take_away(after: Job, _before: Job | None) -> None:
+        # As if this process had been frozen between its word that it would send the call and the call.
+        if after.state is not JobState.SUBMITTING or taken:
+            return
+        with JobStore(store_path, clock=lambda: store.clock() + 3600) as other:
+            owner = other.new_owner()
+            found = other.claim(owner, ids=None, slots={})
+            assert found is not None
+            taken.append(msgspec.structs.replace(found, state=JobState.UNCONFIRMED))
+            assert other.save(found, taken[0], owner, True)
+
+    run(Engine(store, lambda job: work, take_away, clock=store.clock, policy=FAST))
+    assert taken
     assert store.get(job.id).state is JobState.DONE
     assert work.service.lines("creates") == [job.id]
 

@@ -1,4 +1,4 @@
-"""Works on a shared store: ``python -m tests.plugin_core.jobs.worker STORE SERVICE SLOTS DELAY FINDS``."""
+"""Works on a shared store: ``python -m tests.plugin_core.jobs.worker STORE SERVICE SLOTS DELAY FINDS SEARCH [GATE]``"""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ from plugin_core.model import Job, JobState
 from tests.plugin_core.jobs.fakes import FakeWork, Service
 
 LEASE = 1.0
-POLICY = Policy(backoff=Backoff(first=0.1, most=0.3), search_for=1.0, settle=0.2)
 HELD = (JobState.SUBMITTING, JobState.RUNNING, JobState.FETCHING)
 
 
-def main(store_path: str, service_folder: str, slots: str, delay: str, finds: str) -> None:
+def main(
+    store_path: str, service_folder: str, slots: str, delay: str, finds: str, search: str, gate: str | None = None
+) -> None:
     """Work until every job of the store is settled."""
+    policy = Policy(backoff=Backoff(first=0.1, most=0.3), search_for=float(search), settle=0.2)
     service = Service(Path(service_folder))
     work = FakeWork(service, slots=int(slots), delay=float(delay))
     work.polls = 3
     work.can_find = finds == "True"
+    work.gate = None if gate is None else Path(gate)
     with JobStore(Path(store_path), lease=LEASE) as store:
 
         def count(name: str, job: Job) -> None:
@@ -32,7 +35,7 @@ def main(store_path: str, service_folder: str, slots: str, delay: str, finds: st
             service.log(f"{name} {os.getpid()}", job.id)
 
         work.on_call = count
-        asyncio.run(Engine(store, lambda job: work, lambda job, previous: None, policy=POLICY).run())
+        asyncio.run(Engine(store, lambda job: work, lambda job, previous: None, policy=policy).run())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,221 @@
+"""A SQLite file that processes share: its transactions, what a commit waits for, and its errors in plain words."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from plugin_core.errors import StoreError
+from plugin_core.model import show_path
+
+BUSY_MS: Final = 30_000
+
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+# A quota that is used up is an input error to SQLite, a disk that was taken away one that cannot be opened.
+_PASSING: Final = _BUSY | {
+    *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN),
+    sqlite3.SQLITE_PROTOCOL,
+}
+_NO_ROOM: Final = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+
+
+class Schema(NamedTuple):
+    """What a file holds, and how people are told of it."""
+
+    name: str
+    """What it is, such as "job store"."""
+    migrations: tuple[str, ...]
+    """Script ``n`` turns version ``n`` into ``n + 1``; released scripts are never changed."""
+    setup: str = ""
+    """A statement for each connection."""
+    if_damaged: str = "move the file away and start again"
+    """What to do with a file that is none any more."""
+
+
+class Database:
+    """A SQLite file in WAL mode, readable by its owner only; usable from several threads, one at a time.
+
+    Args:
+        path: the file; made with its folder when it is missing.
+        schema: what it holds.
+
+    Raises:
+        StoreError: it cannot be opened, or is of a newer version; from any method, when it cannot be used.
+    """
+
+    def __init__(self, path: Path, schema: Schema) -> None:
+        self.path = path
+        self._schema = schema
+        self._lock = threading.RLock()
+        self._is_durable = True
+        with self._errors():
+            _create_private(path)
+            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            try:
+                self._prepare()
+            except BaseException:
+                self._connection.close()
+                raise
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection for statements that only read."""
+        with self._lock, self._errors():
+            yield self._connection
+
+    @contextlib.contextmanager
+    def write(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """Give the connection inside a transaction that holds the write lock from its start.
+
+        Args:
+            durable: whether the commit must survive a power cut; without, it survives only the process.
+        """
+        with self._lock, self._errors():
+            self._synchronise(durable)
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def check_writable(self) -> None:
+        """Write what is there already, so that a full or read-only disk is found out."""
+        with self.write() as connection:
+            connection.execute(f"PRAGMA user_version = {len(self._schema.migrations)}")
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    def _synchronise(self, durable: bool) -> None:
+        """Choose what a commit waits for; nested in a transaction it is not called, where SQLite ignores it."""
+        if durable == self._is_durable:
+            return
+        # An interrupt between the two lines must not leave a commit less durable than it is believed to be.
+        self._is_durable = False
+        self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        self._is_durable = durable
+
+    def _prepare(self) -> None:
+        connection = self._connection
+        connection.row_factory = sqlite3.Row
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        _use_wal(connection, self.path)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        migrate(connection, self.path, self._schema.migrations)
+        if self._schema.setup:
+            connection.execute(self._schema.setup)
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(
+                f"{self._schema.name} {show_path(self.path)}: {error}", remedy=self._remedy(error)
+            ) from error
+
+    def _remedy(self, error: sqlite3.Error | OSError) -> str:
+        code = _code(error)
+        if code in _DAMAGED:
+            return self._schema.if_damaged
+        if code == sqlite3.SQLITE_FULL or getattr(error, "errno", 0) in _NO_ROOM:
+            return "free some space on that disk"
+        if code in _BUSY:
+            return "another process holds it for very long; end that and try again"
+        return "make the folder and its files writable, or point STEMBRIDGE_HOME elsewhere"
+
+
+def may_pass(error: StoreError) -> bool:
+    """Tell whether a store may be usable again without anybody mending it: a full, read-only, lost or locked disk."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) or (isinstance(cause, sqlite3.Error) and _code(cause) in _PASSING)
+
+
+def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
+    """Bring a file to the present version, in one transaction.
+
+    Raises:
+        StoreError: the file is of a newer version, or of something else.
+    """
+    if _version(connection) == len(migrations):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Another process may have migrated while this one waited for the lock.
+        version = _version(connection)
+        _check(connection, path, version, len(migrations))
+        for script in migrations[version:]:
+            for statement in script.split(";"):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(migrations)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        # SQLite itself takes back what a full disk ended.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _check(connection: sqlite3.Connection, path: Path, version: int, known: int) -> None:
+    if version > known:
+        raise StoreError(
+            f"{show_path(path)} was written by a newer stembridge (store version {version}, known here: {known})",
+            remedy="upgrade stembridge, or point STEMBRIDGE_HOME to another folder",
+        )
+    if version == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise StoreError(
+            f"{show_path(path)} is a database of something else", remedy="point STEMBRIDGE_HOME to another folder"
+        )
+
+
+def _create_private(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        # SQLite gives its -wal and -shm files the mode of the database.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        # Not opened: closing it would give back the locks that other connections of this process have on it.
+        with contextlib.suppress(OSError):
+            if path.is_file() and path.stat().st_mode & 0o077:
+                path.chmod(0o600)
+
+
+def _use_wal(connection: sqlite3.Connection, path: Path) -> None:
+    deadline = time.monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            break
+        except sqlite3.OperationalError as error:
+            # The switch needs the file alone and does not wait for busy_timeout.
+            if _code(error) not in _BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+    if mode != "wal":
+        raise StoreError(
+            f"{show_path(path)}: this file system cannot hold a store that processes share",
+            remedy="point STEMBRIDGE_HOME to a folder on a local disk",
+        )
+
+
+def _code(error: sqlite3.Error | OSError) -> int:
+    """Return SQLite's primary result code; 0 for an error that is not SQLite's."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
