@@ -14,6 +14,21 @@ _DEFAULT = "folders"
 _HELP = ("-h", "--help")
 
 
+class _Unnamed(click.Context):
+    """The context of a subcommand that people do not name."""
+
+    @property
+    def command_path(self) -> str:
+        """The words before its arguments."""
+        return self.parent.command_path if self.parent is not None else super().command_path
+
+
+class _Unspoken(click.Command):
+    """A subcommand that people do not name."""
+
+    context_class = _Unnamed
+
+
 class WatchGroup(SuggestingGroup):
     """A group whose arguments are folders, unless the first names a subcommand; ``./status`` is a folder always."""
 
@@ -45,7 +60,7 @@ def watch() -> None:
     """
 
 
-@watch.command(_DEFAULT, hidden=True)
+@watch.command(_DEFAULT, cls=_Unspoken, hidden=True)
 @click.argument("folders", nargs=-1, metavar="DIR...", type=click.Path(path_type=Path))
 @click.option("--once", is_flag=True, help="Do what is there, then stop.")
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be done, and stop.")
@@ -53,7 +68,7 @@ def watch() -> None:
 @JSON_OPTION
 @click.pass_obj
 def watch_folders(face: Face, folders: tuple[Path, ...], once: bool, dry_run: bool, again: bool, as_json: bool) -> int:
-    """Watch folders until stopped."""
+    """Watch folders until stopped; `stembridge watch --help` shows all there is."""
     from stembridge_hot_folder.running import preview_folders, run_folders
 
     if dry_run:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import builtins
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -17,8 +17,9 @@ from typing import Final, Self
 
 import msgspec
 
+from plugin_core.database import Database
 from stembridge_hot_folder.complete.identity import Identity
-from stembridge_hot_folder.ledger_file import LedgerFile
+from stembridge_hot_folder.ledger_schema import SCHEMA
 
 LEDGER_NAME: Final = "hot_folder.sqlite3"
 MOST_KNOWN: Final = 100_000
@@ -94,7 +95,7 @@ class Ledger:
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._file = LedgerFile(path)
+        self._database = Database(path, SCHEMA)
         self._finished: dict[bytes, Identity] = {}
 
     def __enter__(self) -> Self:
@@ -107,14 +108,18 @@ class Ledger:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        self._database.close()
+
+    def check_writable(self) -> None:
+        """Make sure that rows can be written."""
+        self._database.check_writable()
 
     # Songs
 
     def get(self, path: bytes) -> Row | None:
         """Return what is known of a path."""
-        found = self._file.read("SELECT * FROM songs WHERE path = ?", (path,))
-        return _read(found[0]) if found else None
+        found = self._read("SELECT * FROM songs WHERE path = ?", (path,))
+        return _to_row(found[0]) if found else None
 
     def is_finished(self, path: bytes, identity: Identity) -> bool:
         """Tell whether nothing is left to do for a version; what was told once costs no more than a look in memory."""
@@ -136,44 +141,44 @@ class Ledger:
         )
         self._finished.pop(row.path, None)
         marks = ", ".join("?" * len(values))
-        self._file.write(f"INSERT OR REPLACE INTO songs VALUES ({marks})", values)  # noqa: S608 - marks
+        self._write(f"INSERT OR REPLACE INTO songs VALUES ({marks})", values)  # noqa: S608 - marks
         return row
 
     def forget(self, path: bytes) -> None:
         """Forget a path: whatever comes there next is new."""
         self._finished.pop(path, None)
-        self._file.write("DELETE FROM songs WHERE path = ?", (path,))
+        self._write("DELETE FROM songs WHERE path = ?", (path,))
 
     def with_content(self, content: str) -> builtins.list[Row]:
         """Return every row of a file with this SHA-256."""
-        found = self._file.read("SELECT * FROM songs WHERE content = ? AND content != ''", (content,))
-        return [_read(row) for row in found]
+        found = self._read("SELECT * FROM songs WHERE content = ? AND content != ''", (content,))
+        return [_to_row(row) for row in found]
 
     def list(self, states: Iterable[SongState], *, root: bytes | None = None, limit: int = -1) -> Iterator[Row]:
         """Yield the rows in some states, newest first."""
         where, values = _where(states, root)
-        for row in self._file.read(f"SELECT * FROM songs{where} ORDER BY updated DESC LIMIT ?", (*values, limit)):  # noqa: S608 - marks
-            yield _read(row)
+        for row in self._read(f"SELECT * FROM songs{where} ORDER BY updated DESC LIMIT ?", (*values, limit)):  # noqa: S608 - marks
+            yield _to_row(row)
 
     def paths(self, states: Iterable[SongState], root: bytes) -> builtins.list[bytes]:
         """Return the paths of the rows in some states."""
         where, values = _where(states, root)
-        return [bytes(row["path"]) for row in self._file.read(f"SELECT path FROM songs{where}", values)]  # noqa: S608 - marks
+        return [bytes(row["path"]) for row in self._read(f"SELECT path FROM songs{where}", values)]  # noqa: S608 - marks
 
     def counts(self, root: bytes | None = None) -> dict[SongState, int]:
         """Return how many rows are in each state."""
         where, values = _where(SongState, root)
-        rows = self._file.read(f"SELECT state, count(*) FROM songs{where} GROUP BY state", values)  # noqa: S608 - marks
+        rows = self._read(f"SELECT state, count(*) FROM songs{where} GROUP BY state", values)  # noqa: S608 - marks
         found = {row[0]: row[1] for row in rows}
         return {state: found.get(state.value, 0) for state in SongState}
 
     def roots(self) -> builtins.list[bytes]:
         """Return every folder that was ever watched."""
-        return [bytes(row["root"]) for row in self._file.read("SELECT DISTINCT root FROM songs ORDER BY root")]
+        return [bytes(row["root"]) for row in self._read("SELECT DISTINCT root FROM songs ORDER BY root")]
 
     def token(self) -> int:
         """Return a number that differs once another process wrote; cheap."""
-        return int(self._file.read("PRAGMA data_version")[0][0])
+        return int(self._read("PRAGMA data_version")[0][0])
 
     def refresh(self) -> None:
         """Forget what is remembered in memory: another process wrote."""
@@ -181,14 +186,15 @@ class Ledger:
 
     # Results
 
-    def add_outputs(self, paths: Iterable[bytes]) -> None:
+    def add_outputs(self, paths: Sequence[bytes]) -> None:
         """Remember files that stembridge made where a scan may come upon them."""
-        for path in paths:
-            self._file.write("INSERT OR IGNORE INTO outputs VALUES (?)", (path,))
+        if paths:
+            with self._database.write() as connection:
+                connection.executemany("INSERT OR IGNORE INTO outputs VALUES (?)", ((path,) for path in paths))
 
     def is_output(self, path: bytes) -> bool:
         """Tell whether stembridge made the file at a path."""
-        return bool(self._file.read("SELECT 1 FROM outputs WHERE path = ?", (path,)))
+        return bool(self._read("SELECT 1 FROM outputs WHERE path = ?", (path,)))
 
     # Reading
 
@@ -196,19 +202,27 @@ class Ledger:
         """Remember that a file is being read, so that a crash in the middle leaves a trace."""
         values = (look.path, look.root, str(look.identity), look.deaths)
         # Lost in a power cut, it is the trace of a crash that the file did not cause.
-        self._file.write("INSERT OR REPLACE INTO looks VALUES (?, ?, ?, ?)", values, is_durable=False)
+        self._write("INSERT OR REPLACE INTO looks VALUES (?, ?, ?, ?)", values, durable=False)
 
     def end_look(self, path: bytes) -> None:
         """Forget that a file is being read: it came to an end."""
-        self._file.write("DELETE FROM looks WHERE path = ?", (path,), is_durable=False)
+        self._write("DELETE FROM looks WHERE path = ?", (path,), durable=False)
 
     def looks(self, root: bytes) -> builtins.list[Look]:
         """Return the files of a folder whose reading did not come to an end."""
-        found = self._file.read("SELECT * FROM looks WHERE root = ?", (root,))
+        found = self._read("SELECT * FROM looks WHERE root = ?", (root,))
         return [
             Look(path=bytes(row["path"]), root=root, identity=_identity(row["identity"]), deaths=row["deaths"])
             for row in found
         ]
+
+    def _read(self, query: str, values: Sequence[object] = ()) -> builtins.list[sqlite3.Row]:
+        with self._database.read() as connection:
+            return connection.execute(query, values).fetchall()
+
+    def _write(self, statement: str, values: Sequence[object], *, durable: bool = True) -> None:
+        with self._database.write(durable=durable) as connection:
+            connection.execute(statement, values)
 
 
 def _where(states: Iterable[SongState], root: bytes | None) -> tuple[str, tuple[object, ...]]:
@@ -221,7 +235,7 @@ def _identity(text: str) -> Identity:
     return Identity.parse(text) or Identity(0, 0, -1, 0)
 
 
-def _read(row: sqlite3.Row) -> Row:
+def _to_row(row: sqlite3.Row) -> Row:
     return Row(
         path=bytes(row["path"]),
         root=bytes(row["root"]),

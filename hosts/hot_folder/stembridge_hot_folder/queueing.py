@@ -34,6 +34,9 @@ class _Later(msgspec.Struct):
     due: float
 
 
+_Place = tuple[int, int, bytes]
+"""Turns, time and path: the lowest is taken first."""
+
 Lane = tuple[Gate, ...]
 """The gates that all songs of a lane go through."""
 
@@ -54,10 +57,12 @@ class Queue:
         self._lane_of = lane_of
         self._rng = rng
         self._ready: dict[bytes, tuple[Waiting, Lane]] = {}
-        self._lanes: dict[Lane, list[tuple[int, bytes]]] = {}
+        self._lanes: dict[Lane, list[_Place]] = {}
         self._sizes: Counter[Lane] = Counter()
         self._later: dict[bytes, _Later] = {}
         self._tries: dict[bytes, int] = {}
+        self._turns: dict[bytes, int] = {}
+        """How often a song found a gate closed: another one finds out next, or one would keep it closed for all."""
         self.pauses = Pauses(self._longer)
 
     def __len__(self) -> int:
@@ -84,6 +89,14 @@ class Queue:
         later = self._later.get(path)
         return later.song if later else None
 
+    def crowd(self, song: Waiting) -> int:
+        """Return how many songs stand before the gates that this one would stand before."""
+        return self._sizes[self._lane_of(song)]
+
+    def is_blocked(self, song: Waiting) -> bool:
+        """Tell whether a song would stand before a closed gate."""
+        return any(map(self.pauses.is_paused, self._lane_of(song)))
+
     def put(self, song: Waiting) -> None:
         """Let a song be taken in its turn."""
         self._later.pop(song.path, None)
@@ -91,7 +104,17 @@ class Queue:
         lane = self._lane_of(song)
         self._ready[song.path] = song, lane
         self._sizes[lane] += 1
-        heapq.heappush(self._lanes.setdefault(lane, []), (song.identity.mtime_ns, song.path))
+        heapq.heappush(self._lanes.setdefault(lane, []), self._place(song))
+
+    def put_last(self, song: Waiting) -> None:
+        """Let a song that found a gate closed be taken after those that did not try as often, until it is open."""
+        self._turns[song.path] = self._turns.get(song.path, 0) + 1
+        self.put(song)
+
+    def open(self) -> None:
+        """Let all songs be taken in their turn again: a gate was opened."""
+        self._turns.clear()
+        self.sort_anew()
 
     def sort_anew(self) -> None:
         """Ask again which gates the songs go through."""
@@ -115,6 +138,7 @@ class Queue:
     def succeed(self, path: bytes) -> None:
         """Forget the troubles of a song."""
         self._tries.pop(path, None)
+        self._turns.pop(path, None)
         self.pauses.forget(path)
 
     def forget(self, path: bytes) -> bool:
@@ -130,7 +154,7 @@ class Queue:
         open_ = [(entry, lane) for entry, lane in heads if self.pauses.may_pass(lane, now)]
         if not open_:
             return None
-        (_, path), lane = min(open_, key=lambda one: one[0])
+        (*_, path), lane = min(open_, key=lambda one: one[0])
         heapq.heappop(self._lanes[lane])
         self.pauses.begin_probe(lane, path)
         return self._remove(path)
@@ -141,12 +165,15 @@ class Queue:
         dues += [due for lane in list(self._lanes) if self._head(lane) and (due := self.pauses.next_due(lane))]
         return min((due for due in dues if due != float("-inf")), default=None)
 
-    def _head(self, lane: Lane) -> tuple[int, bytes] | None:
+    def _place(self, song: Waiting) -> _Place:
+        return self._turns.get(song.path, 0), song.identity.mtime_ns, song.path
+
+    def _head(self, lane: Lane) -> _Place | None:
         """Return the first of a lane, with what is no longer there out of the way."""
         order = self._lanes[lane]
         while order:
-            song, where = self._ready.get(order[0][1], (None, None))
-            if song is not None and where == lane and song.identity.mtime_ns == order[0][0]:
+            song, where = self._ready.get(order[0][-1], (None, None))
+            if song is not None and where == lane and self._place(song) == order[0]:
                 return order[0]
             heapq.heappop(order)
         del self._lanes[lane]

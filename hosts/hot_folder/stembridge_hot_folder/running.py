@@ -7,7 +7,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import click
 import msgspec
 
 from plugin_core.cli.display.base import Display, Offer, choose_display
@@ -21,6 +20,7 @@ from stembridge_hot_folder.folder.scan import Passed, Song, scan
 from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger
 from stembridge_hot_folder.settings import WatchSettings
 from stembridge_hot_folder.shown.reporting import Counts, choose_reporter
+from stembridge_hot_folder.stores import Stores
 from stembridge_hot_folder.watching import Watch
 
 
@@ -38,11 +38,11 @@ def run_folders(face: Face, paths: Sequence[Path], *, once: bool, again: bool, a
     )
     with reporter.display:
         recipes = read_recipes(face.settings, folders, settings.preset, reporter.say)
-        with face.session() as session, Ledger(face.settings.home / LEDGER_NAME) as ledger:
-            _check_providers(session, recipes)
+        with Stores(face.settings.home, face.session) as stores:
+            _check_providers(stores.session, recipes)
 
             async def watch() -> int:
-                watches.append(Watch(session, folders, recipes, ledger, settings, reporter))
+                watches.append(Watch(stores, folders, recipes, settings, reporter))
                 for folder in folders:
                     reporter.say(f"watching {folder.shown}{_describe(folder)}")
                 return await watches[0].run(once=once)
@@ -77,7 +77,7 @@ def choose_folders(face: Face, paths: Sequence[Path], settings: WatchSettings) -
     """
     wanted = list(paths) or list(settings.folders)
     if not wanted:
-        raise click.UsageError("name a folder to watch, or set [watch] folders")
+        raise UsageError("no folder is named", remedy="name one to watch, or set [watch] folders")
     folders = open_folders(wanted, settings)
     refuse_home_inside(folders, face.settings.home)
     return folders
@@ -106,6 +106,9 @@ async def _preview(
                 row = ledger.get(sight.path) if ledger is not None else None
                 if row is not None and row.identity == sight.identity and not row.state.is_open:
                     display.say(f"{os.fsdecode(sight.path)}: {row.state}{f', {row.reason}' if row.reason else ''}")
+                    continue
+                if not sight.identity.size:
+                    display.say(f"{os.fsdecode(sight.path)}: is empty, waited for until it fills")
                     continue
                 try:
                     offers += await _plan(session, sight.path, recipes[folder.path], display)

@@ -99,7 +99,8 @@ class Shop:
     def fill(self) -> None:
         """Take songs while there is room."""
         limit = self.tools.settings.at_once
-        while self.working < limit and self.aside < limit * 8:
+        # What nothing can be recorded of is not taken.
+        while self._failure is None and self.working < limit and self.aside < limit * 8:
             song = self.tools.queue.pop(self.tools.clock())
             if song is None:
                 return
@@ -127,6 +128,7 @@ class Shop:
         Raises:
             StoreError: a store cannot be used any more.
         """
+        self._failure = None
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             if self._failure is not None:

@@ -24,6 +24,7 @@ _TOLD: Final = (
     *(SongState.WORKING, SongState.WAITING, SongState.MOVING, SongState.RETRY, SongState.UNCONFIRMED, SongState.FAILED),
 )
 _MOST: Final = 200
+"""Songs that people are told of one by one, the latest first."""
 
 
 def show_status(face: Face, folders: Sequence[Path], *, as_json: bool) -> int:
@@ -60,6 +61,8 @@ def retry_songs(face: Face, files: Sequence[Path], *, failed: bool, as_json: boo
                 write_record({"event": "song", "state": "retry", "source": _path(row), "reason": ""})
     if as_json:
         write_record(describe_count(len(rows)))
+    elif not rows and not face.quiet:
+        click.echo("no song failed")
     elif not face.quiet:
         running = {row.root for row in rows if is_watched(row.root)}
         idle = len({row.root for row in rows} - running)
@@ -89,7 +92,7 @@ def _show_root(ledger: Ledger, root: bytes, *, as_json: bool) -> dict[SongState,
     counts = ledger.counts(root)
     folder = Path(os.fsdecode(root))
     watched = is_watched(root)
-    rows = list(ledger.list(_TOLD, root=root, limit=_MOST))
+    rows = list(ledger.list(_TOLD, root=root, limit=-1 if as_json else _MOST))
     if as_json:
         told = {state.value: count for state, count in counts.items()}
         write_record({"event": "folder", "path": folder, "watched": watched, "songs": told})
@@ -104,6 +107,8 @@ def _show_root(ledger: Ledger, root: bytes, *, as_json: bool) -> dict[SongState,
     for row in rows:
         reason = shorten(row.reason, _path(row))
         click.echo(clean(f"  {row.state:<12}{show(_path(row))}{f': {reason}' if reason else ''}"))
+    if more := sum(counts[state] for state in _TOLD) - len(rows):
+        click.echo(f"  and {more} more; all of them: stembridge watch status --json")
     return counts
 
 

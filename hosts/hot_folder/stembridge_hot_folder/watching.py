@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -12,37 +12,37 @@ from typing import Final
 import msgspec
 
 from plugin_core.cli.interrupt import stop_on_signals
-from plugin_core.errors import ExitCode
+from plugin_core.database import may_pass
+from plugin_core.errors import ExitCode, StoreError
 from plugin_core.jobs.roster import Roster
-from plugin_core.model import JobState
-from plugin_core.session import Session
+from plugin_core.model import JobState, show_path
 from stembridge_hot_folder.awake import Awake
+from stembridge_hot_folder.deadline import deadline
 from stembridge_hot_folder.folder.folders import HotFolder
 from stembridge_hot_folder.folder.intake import Intake
 from stembridge_hot_folder.folder.recipes import Recipes
-from stembridge_hot_folder.ledger import Ledger, SongState
+from stembridge_hot_folder.ledger import SongState
 from stembridge_hot_folder.queueing import Lane, Queue, Waiting
 from stembridge_hot_folder.service.systemd import Notifier
 from stembridge_hot_folder.settings import WatchSettings
 from stembridge_hot_folder.shop import Shop
 from stembridge_hot_folder.shown.reporting import Counts, Reporter
 from stembridge_hot_folder.song.tools import Tools
-
-STOP_WITHIN: Final = 4.5
-"""Seconds from a signal to the end of the process, whatever still runs: the stores are safe at every moment."""
+from stembridge_hot_folder.stores import Stores
 
 _BEAT: Final = 2.0
 _ONCE_BEAT: Final = 0.1
+_TRY_STORES: Final = 5.0
+"""Seconds between two looks whether anything can be recorded again."""
 
 
 class Watch:
     """A watch over folders.
 
     Args:
-        session: the core.
+        stores: the core, and what was done.
         folders: what to watch.
         recipes: what to do, by folder.
-        ledger: what was done.
         settings: how.
         reporter: shows it.
         clock: monotonic seconds.
@@ -51,26 +51,23 @@ class Watch:
 
     def __init__(
         self,
-        session: Session,
+        stores: Stores,
         folders: Sequence[HotFolder],
         recipes: dict[bytes, Recipes],
-        ledger: Ledger,
         settings: WatchSettings,
         reporter: Reporter,
         *,
         clock: Callable[[], float] = time.monotonic,
         notifier: Notifier | None = None,
     ) -> None:
-        self._session = session
-        self._ledger = ledger
+        self._stores = stores
         self._reporter = reporter
         self._clock = clock
         self._notifier = notifier or Notifier()
         self._wake = asyncio.Event()
         self._counts = Counts()
         self._tools = Tools(
-            session=session,
-            ledger=ledger,
+            stores=stores,
             recipes=recipes,
             settings=settings,
             queue=Queue(self._lane_of),
@@ -85,8 +82,8 @@ class Watch:
         self._intakes = [Intake(folder, self._shop) for folder in folders]
         self._stop = asyncio.Event()
         self._folders = folders
-        self._token = ledger.token()
-        self._deadline: threading.Timer | None = None
+        self._token = 0
+        self._is_told_to_stop = False
         self._final = self._counts
         """How it stood when the watch was told to end."""
 
@@ -105,19 +102,20 @@ class Watch:
 
         Raises:
             UsageError: another stembridge watches one of the folders.
-            StoreError: the job store cannot be used any more.
+            StoreError: a store cannot be used any more.
+            BrokenPipeError: nobody reads what is told.
         """
         opened: list[Intake] = []
         started = self._clock()
-        try:
-            for intake in self._intakes:
-                intake.open()
-                opened.append(intake)
-            with stop_on_signals(self._stop, self._tell_stopping):
-                await self._work(once=once)
-        finally:
-            for intake in opened:
-                intake.close()
+        with stop_on_signals(self._stop, self._tell_stopping), deadline():
+            try:
+                for intake in self._intakes:
+                    intake.open()
+                    opened.append(intake)
+                await self._work_on(once=once)
+            finally:
+                for intake in opened:
+                    intake.close()
         code = self._code(self._final)
         self._reporter.finish(self._final, self._clock() - started, code)
         return code
@@ -126,12 +124,44 @@ class Watch:
         """End the watch at the next safe point."""
         self._stop.set()
 
+    async def _work_on(self, *, once: bool) -> None:
+        """Work, and wait while nothing can be recorded: a disk that is full stays full for the next song as well."""
+        while True:
+            try:
+                await self._work(once=once)
+            except StoreError as error:
+                if once or not may_pass(error):
+                    raise
+                await self._wait_for_stores(error)
+            if once or self._stop.is_set():
+                return
+
+    async def _wait_for_stores(self, error: StoreError) -> None:
+        home = os.fsencode(self._stores.home)
+        self._reporter.warn(home, f"nothing can be recorded, everything waits and goes on by itself: {error}")
+        while not self._stop.is_set():
+            self._notifier.beat(self._clock())
+            for intake in self._intakes:
+                intake.beat()
+            try:
+                await asyncio.to_thread(self._stores.reopen)
+            except StoreError as again:
+                if not may_pass(again):
+                    raise
+            else:
+                self._reporter.say(f"{show_path(self._stores.home)}: can be written again, going on")
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TRY_STORES):
+                    await self._stop.wait()
+
     async def _work(self, *, once: bool) -> None:
-        engine = asyncio.create_task(
-            self._session.serve(self._tools.roster, on_change=self._shop.change, stop=self._stop)
-        )
+        over = asyncio.Event()
+        self._token = self._tools.ledger.token()
+        self._shop.reopen(self._folders)
+        session = self._tools.session
         parts = [
-            engine,
+            asyncio.create_task(session.serve(self._tools.roster, on_change=self._shop.change, stop=over)),
             asyncio.create_task(self._shop.watch_jobs()),
             asyncio.create_task(self._beat()),
             asyncio.create_task(self._tools.awake.run()),
@@ -142,7 +172,7 @@ class Watch:
             await self._supervise(parts, once=once)
         finally:
             self._final = self.counts()
-            self._stop.set()
+            over.set()
             await self._shop.close()
             for part in parts[1:]:
                 part.cancel()
@@ -153,6 +183,8 @@ class Watch:
         stopping = asyncio.create_task(self._stop.wait())
         try:
             while not self._stop.is_set():
+                if self._reporter.failure is not None:
+                    raise self._reporter.failure
                 self._wake.clear()
                 self._refresh()
                 # Told by the loop that does the work, so that one that hangs is started anew.
@@ -175,11 +207,11 @@ class Watch:
             stopping.cancel()
 
     def _refresh(self) -> None:
-        token = self._ledger.token()
+        token = self._tools.ledger.token()
         if token != self._token:
             # ``stembridge watch retry`` in another process.
             self._token = token
-            self._ledger.refresh()
+            self._tools.ledger.refresh()
             self._shop.reopen(self._folders)
         self._shop.fill()
         for intake in self._intakes:
@@ -196,15 +228,15 @@ class Watch:
 
     async def _beat(self) -> None:
         while True:
-            for row in list(self._ledger.list([SongState.UNCONFIRMED, SongState.FAILED], limit=200)):
+            for row in list(self._tools.ledger.list([SongState.UNCONFIRMED, SongState.FAILED], limit=200)):
                 if self._is_alive_again(row.jobs):
                     # ``stembridge jobs retry``, or an answer that came late.
-                    self._ledger.put(msgspec.structs.replace(row, state=SongState.WORKING))
+                    self._tools.ledger.put(msgspec.structs.replace(row, state=SongState.WORKING))
                     self._shop.reopen(self._folders)
             await asyncio.sleep(60.0)
 
     def _is_alive_again(self, jobs: Sequence[str]) -> bool:
-        found = [self._session.store.find(job_id) for job_id in jobs]
+        found = [self._tools.session.store.find(job_id) for job_id in jobs]
         known = [job for job in found if job is not None]
         bad = (JobState.FAILED, JobState.CANCELLED, JobState.UNCONFIRMED)
         return bool(known) and len(known) == len(jobs) and not any(job.state in bad for job in known)
@@ -220,14 +252,12 @@ class Watch:
         return song.folder.path, self._tools.recipes[song.folder.path].choose(song.path).key
 
     def _tell_stopping(self) -> None:
+        self._is_told_to_stop = True
         self._notifier.tell("STOPPING=1")
         self._reporter.say("stopping; once more to exit at once")
-        self._deadline = threading.Timer(STOP_WITHIN, os._exit, (int(ExitCode.INTERRUPTED),))
-        self._deadline.daemon = True
-        self._deadline.start()
 
     def _code(self, counts: Counts) -> ExitCode:
-        if self._deadline is not None and (counts.working or counts.queued or counts.waiting):
+        if self._is_told_to_stop and (counts.working or counts.queued or counts.waiting):
             return ExitCode.INTERRUPTED
         if counts.unconfirmed:
             return ExitCode.UNCONFIRMED

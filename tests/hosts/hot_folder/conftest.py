@@ -17,17 +17,19 @@ from stembridge_hot_folder.folder.recipes import read_recipes
 from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger, Row, SongState
 from stembridge_hot_folder.running import choose_folders, read_settings
 from stembridge_hot_folder.shown.reporting import Reporter
+from stembridge_hot_folder.stores import Stores
 from stembridge_hot_folder.watching import Watch
 
 from plugin_core.cli.display.plain import PlainDisplay
 from plugin_core.cli.face import Face
 from plugin_core.jobs.store import JobStore
-from plugin_core.session import STORE_NAME, Session
+from plugin_core.session import STORE_NAME
 from plugin_core.settings import Settings, no_keyring
 from tests.hosts.hot_folder.separator import CheapSeparator
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, load_fakes, write_song
 
-PATIENCE = 30.0
+PATIENCE = 180.0
+"""Seconds after which something that is waited for will never come, on the slowest of machines."""
 
 
 class Told(NamedTuple):
@@ -44,9 +46,13 @@ class Listener(Reporter):
     def __init__(self) -> None:
         super().__init__(PlainDisplay(quiet=True), quiet=True)
         self.told: list[Told] = []
+        self.on: dict[str, Callable[[], object]] = {}
+        """What is done in the very moment a word is told."""
 
     def tell(self, word: str, path: bytes, text: str = "", *, is_trouble: bool = False) -> None:
         self.told.append(Told(word, Path(os.fsdecode(path)).name, text))
+        if word in self.on:
+            self.on[word]()
 
     def warn(self, path: bytes, text: str) -> None:
         self.told.append(Told("warning", Path(os.fsdecode(path)).name, text))
@@ -171,8 +177,8 @@ class Desk:
         settings = read_settings(face)
         folders = choose_folders(face, roots or [self.root], settings)
         recipes = read_recipes(face.settings, folders, settings.preset, listener.say)
-        with Session(face.settings, face.plugins) as session, Ledger(self.home / LEDGER_NAME) as ledger:
-            watch = Watch(session, folders, recipes, ledger, settings, listener)
+        with Stores(self.home, face.session) as stores:
+            watch = Watch(stores, folders, recipes, settings, listener)
             if ready is not None:
                 ready.append((watch, asyncio.get_running_loop()))
             return await watch.run(once=once)
@@ -214,16 +220,17 @@ def desk(tmp_path: Path, home: Path) -> Desk:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 1.5 MiB, where this system lets us have one."""
-    yield from _mount(tmp_path / "small", "size=1536k")
+    yield from mount(tmp_path / "small", "size=1536k")
 
 
 @pytest.fixture
 def other_disk(tmp_path: Path) -> Iterator[Path]:
     """Another file system, where this system lets us have one."""
-    yield from _mount(tmp_path / "other", "size=400m")
+    yield from mount(tmp_path / "other", "size=400m")
 
 
-def _mount(place: Path, options: str) -> Iterator[Path]:
+def mount(place: Path, options: str) -> Iterator[Path]:
+    """Give a file system in memory, where this system lets us have one."""
     place.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
     try:

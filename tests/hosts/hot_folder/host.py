@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from pathlib import Path
 
 import stembridge_hot_folder.plugin
-from stembridge_hot_folder import queueing
+from stembridge_hot_folder import queueing, watching
+from stembridge_hot_folder.deadline import deadline
 
+from plugin_core import database
 from plugin_core.cli.face import Face
 from plugin_core.cli.guard import run
+from plugin_core.jobs import engine
+from plugin_core.jobs.policy import Policy
 from tests.hosts.hot_folder.separator import CheapSeparator
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, load_fakes
+
+FOR_EVER = 3600.0
 
 
 def main(ledger: str, *arguments: str) -> int:
@@ -23,10 +30,23 @@ def main(ledger: str, *arguments: str) -> int:
         queueing.FIRST_WAIT = float(os.environ["CHEAP_WAIT"])  # type: ignore[misc]
     separator.dies = os.environ.get("CHEAP_DIES", "")
     separator.hold = bool(os.environ.get("CHEAP_HOLD"))
+    separator.gate = Path(os.environ["CHEAP_GATE"]) if "CHEAP_GATE" in os.environ else None
+    separator.most = int(os.environ["CHEAP_MOST"]) if "CHEAP_MOST" in os.environ else None
+    _take_time()
     plugins = load_fakes(
         FakePoint("fake", FakePlugin(separator)), FakePoint("hot_folder", stembridge_hot_folder.plugin)
     )
     return run(arguments, Face(plugins=plugins))
+
+
+def _take_time() -> None:
+    """Let an end take as long as it does on this machine; ``CHEAP_DEADLINE`` leaves the true deadline."""
+    if "CHEAP_DEADLINE" not in os.environ:
+        watching.deadline = functools.partial(deadline, FOR_EVER)  # type: ignore[attr-defined]
+    if "CHEAP_BUSY" in os.environ:
+        database.BUSY_MS = int(os.environ["CHEAP_BUSY"])  # type: ignore[misc]
+    if "CHEAP_GRACE" in os.environ:
+        engine.Policy = functools.partial(Policy, grace=float(os.environ["CHEAP_GRACE"]))  # type: ignore[assignment,attr-defined]
 
 
 if __name__ == "__main__":

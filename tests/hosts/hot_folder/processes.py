@@ -12,7 +12,7 @@ from typing import IO, Final
 import pytest
 from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger, SongState
 
-from tests.hosts.hot_folder.conftest import Desk
+from tests.hosts.hot_folder.conftest import PATIENCE, Desk
 
 ROOT: Final = Path(__file__).parents[3]
 
@@ -49,7 +49,7 @@ def start(
 
 def finish(process: subprocess.Popen[bytes]) -> int:
     """Wait for the end, and close what was read from."""
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     return process.returncode
 
 

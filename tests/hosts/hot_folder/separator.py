@@ -34,6 +34,10 @@ class CheapSeparator:
         self._slots = slots
         self.polls = polls
         self.hold = False
+        self.gate: Path | None = None
+        """Results are held back while this file exists."""
+        self.most: int | None = None
+        """How many songs are paid for at the most; the next ones wait for ever."""
         self.trouble: Exception | None = None
         self.submit_delay = 0.0
         self.dies = ""
@@ -47,6 +51,11 @@ class CheapSeparator:
     def paid(self) -> list[str]:
         """The names of the songs that were paid for, in order."""
         return [line.partition(" ")[2] for line in self._lines()]
+
+    @property
+    def asked(self) -> Path:
+        """File that is there once a paid call with a delay is under way."""
+        return self.ledger.with_name(f"{self.ledger.name}-asked")
 
     def account(self) -> str:
         return "fake:1"
@@ -63,6 +72,10 @@ class CheapSeparator:
     async def submit(self, order: Order, report: Report) -> Ticket:
         if self.trouble is not None:
             raise self.trouble
+        while self.most is not None and len(self.paid) >= self.most:  # noqa: ASYNC110 - others write the file too
+            await asyncio.sleep(0.02)
+        if self.submit_delay:
+            self.asked.touch()
         await asyncio.sleep(self.submit_delay)
         with self.ledger.open("a", encoding="utf-8", errors="backslashreplace") as opened:
             opened.write(f"{order.key} {order.source.path.name}\n")
@@ -74,7 +87,8 @@ class CheapSeparator:
 
     async def poll(self, order: Order, report: Report) -> Waiting | Finished:
         count = self._asked[order.key] = self._asked.get(order.key, 0) + 1
-        if self.hold or count <= self.polls:
+        is_held = self.hold or (self.gate is not None and self.gate.exists())
+        if is_held or count <= self.polls:
             return Waiting(seconds=0.05, progress=Progress(fraction=0.5, note="held"))
         wish = order.operation
         names = (wish.stems if isinstance(wish, Separation) else ()) or STEMS

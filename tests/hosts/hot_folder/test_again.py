@@ -97,11 +97,11 @@ def test_case_19_song_that_vanishes_while_it_is_worked_on_is_cancelled_quietly(d
 
 
 def test_case_19_song_that_vanishes_before_it_is_taken(desk: Desk) -> None:
-    desk.set(settle_seconds=1)
+    song = desk.root / "Song.wav"
     with desk.running() as watch:
-        song = desk.song()
-        watch.wait("settling", "Song.wav")
-        song.unlink()
+        watch.listener.on["settling"] = lambda: song.unlink(missing_ok=True)
+        desk.song(song.name)
+        wait_for(lambda: not song.exists())
         desk.song("Other.wav", seed=2)
         watch.wait_done("Other.wav")
     assert watch.listener.of("failed") == []

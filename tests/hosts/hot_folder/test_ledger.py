@@ -54,7 +54,7 @@ def test_rows_are_listed_and_counted_by_state_and_root(path: Path) -> None:
 
 
 def synchronous(ledger: Ledger) -> int:
-    return int(ledger._file.read("PRAGMA synchronous")[0][0])
+    return int(ledger._read("PRAGMA synchronous")[0][0])
 
 
 @pytest.mark.parametrize("state", SongState)
@@ -127,6 +127,18 @@ def test_looks_that_did_not_end_are_found_again(path: Path) -> None:
         assert ledger.looks(b"/other") == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
+def test_file_is_readable_by_its_owner_only_also_one_of_an_older_version(path: Path) -> None:
+    with Ledger(path) as ledger:
+        ledger.put(row())
+        assert {one.name: one.stat().st_mode & 0o777 for one in path.parent.glob(f"{path.name}*")} == {
+            f"{path.name}{ending}": 0o600 for ending in ("", "-wal", "-shm")
+        }
+    path.chmod(0o644)
+    with Ledger(path):
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_newer_and_broken_files_are_refused_in_one_line(path: Path) -> None:
     with Ledger(path):
         pass
@@ -138,12 +150,12 @@ def test_newer_and_broken_files_are_refused_in_one_line(path: Path) -> None:
     for other in path.parent.iterdir():
         other.unlink()
     path.write_bytes(b"no database at all" * 100)
-    with pytest.raises(StoreError, match="cannot be used"):
+    with pytest.raises(StoreError, match="move the file away; songs with their stems"):
         Ledger(path)
 
 
 def test_a_file_that_cannot_be_used_any_more_is_told_in_one_line(path: Path) -> None:
     with Ledger(path) as ledger:
-        ledger._file._connection.execute("PRAGMA query_only = 1")
+        ledger._database._connection.execute("PRAGMA query_only = 1")
         with pytest.raises(StoreError, match=os.fspath(path)):
             ledger.put(row())

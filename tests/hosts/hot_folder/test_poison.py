@@ -13,7 +13,7 @@ from stembridge_hot_folder.complete.identity import read_identity
 from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger, Look, SongState
 from stembridge_hot_folder.song import reading_apart
 
-from tests.hosts.hot_folder.conftest import Desk, wait_for
+from tests.hosts.hot_folder.conftest import PATIENCE, Desk, wait_for
 from tests.hosts.hot_folder.processes import finish, start
 from tests.plugin_core.cli.fakes import write_song
 
@@ -41,7 +41,7 @@ def test_case_35_innocent_song_is_done_however_often_the_watch_was_killed_while_
     write_song(desk.root / "Song.wav", 600.0, 1)
     for _ in range(KILLS):
         process = start(desk, is_heard=False)
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE
         while not looks(desk):
             assert time.monotonic() < end
             time.sleep(0.002)
@@ -101,7 +101,7 @@ def test_ending_the_watch_while_it_reads_leaves_no_suspect(desk: Desk) -> None:
     process = start(desk, is_heard=False)
     wait_for(lambda: looks(desk) or desk.state(desk.root / "Song.wav"))
     process.terminate()
-    process.wait(timeout=20)
+    process.wait(timeout=PATIENCE)
     assert looks(desk) == []
 
 

@@ -138,3 +138,21 @@ def test_songs_change_their_lane_when_their_recipe_does() -> None:
     recipe["is"] = "b"
     queue.sort_anew()
     assert queue.pop(0.0) == song("x")
+
+
+def test_another_song_finds_out_next_until_the_gate_is_open(queue: Queue) -> None:
+    for age in range(3):
+        queue.put(song(f"a{age}", age))
+    tried, now = [], 0.0
+    for _ in range(6):
+        one = queue.pop(now)
+        assert one is not None
+        tried.append(os.fsdecode(os.path.basename(one.path)))  # noqa: PTH119 - bytes
+        now += queue.pauses.pause("a", now)
+        queue.put_last(one)
+    assert tried == ["a0", "a1", "a2"] * 2
+    queue.pop(now)
+    queue.put(song("a0", 0))
+    queue.pauses.accept("a")
+    queue.open()
+    assert taken(queue, now) == ["a0", "a1", "a2"]

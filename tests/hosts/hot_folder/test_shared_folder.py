@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 from pathlib import Path
 
 import pytest
+from stembridge_hot_folder.complete.identity import read_identity
+from stembridge_hot_folder.complete.structure import is_whole
+from stembridge_hot_folder.folder.folders import open_folders
 from stembridge_hot_folder.folder.locking import LOCK_NAME, FolderLock, is_watched
+from stembridge_hot_folder.queueing import Waiting
+from stembridge_hot_folder.settings import WatchSettings
 from stembridge_hot_folder.song import moving, reading_apart
 from stembridge_hot_folder.song.error_file import is_ours, remove_error, write_error
 from stembridge_hot_folder.song.moving import Move, move_all
+from stembridge_hot_folder.song.version import Changed, Version
 
 from plugin_core.errors import ExitCode, PlacementError, UsageError
+from plugin_core.jobs.store import JobStore
+from plugin_core.model import Source
+from plugin_core.session import STORE_NAME, Session
 from tests.hosts.hot_folder.conftest import Desk, wait_for
 from tests.hosts.hot_folder.processes import finish, start
+from tests.plugin_core.cli.fakes import write_song
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links and pipes of POSIX")
 
@@ -134,6 +145,113 @@ def test_stembridge_toml_that_would_never_end_is_refused(desk: Desk, kind: str) 
     else:
         path.write_text("#" * (2**20 + 1))
     assert run(desk) == ExitCode.USAGE
+
+
+# The song itself
+
+
+class Swap:
+    """Puts a link, a pipe or another file in a song's place, and the song back."""
+
+    def __init__(self, song: Path, kind: str, victim: Path) -> None:
+        self._song, self._aside, self._kind, self._victim = song, song.with_name(".aside"), kind, victim
+
+    def there(self) -> None:
+        self._song.rename(self._aside)
+        if self._kind == "pipe":
+            os.mkfifo(self._song)
+        else:
+            self._song.symlink_to(self._victim)
+
+    def back(self) -> None:
+        self._song.unlink()
+        self._aside.rename(self._song)
+
+
+@pytest.mark.parametrize("stays", [False, True], ids=["for a moment", "for good"])
+@pytest.mark.parametrize("moment", ["before it is read", "while it is read"])
+def test_song_swapped_for_a_link_is_never_read_as_that_song(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, stays: bool
+) -> None:
+    victim = write_song(tmp_path / "private.wav", 0.3, 99)
+    song = desk.song()
+    swap, look, turns = Swap(song, "link", victim), Session.look, [0]
+
+    async def look_while_swapped(self: Session, path: Path) -> Source:
+        turns[0] += 1
+        if turns[0] > 1:
+            return await look(self, path)
+        if moment == "before it is read":
+            swap.there()
+        source = await look(self, path)
+        if moment == "while it is read":
+            swap.there()
+        if not stays:
+            swap.back()
+        return source
+
+    monkeypatch.setattr(Session, "look", look_while_swapped)
+    with desk.running() as watch:
+        if stays:
+            wait_for(lambda: "passed" in [one.word for one in watch.listener.told])
+        else:
+            watch.wait_done("Song.wav")
+    content = hashlib.sha256(victim.read_bytes()).hexdigest()
+    with JobStore(desk.home / STORE_NAME) as store:
+        assert content not in [job.source.content for job in store.list()]
+    assert desk.separator.paid == [] if stays else ["Song.wav"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link"])
+def test_song_replaced_by_a_pipe_or_link_at_the_service_is_cancelled_and_holds_nothing_up(
+    desk: Desk, victim: Path, kind: str
+) -> None:
+    desk.separator.hold = True
+    with desk.running() as watch:
+        song = desk.song()
+        wait_for(lambda: desk.separator.paid)
+        Swap(song, kind, victim).there()
+        wait_for(lambda: desk.separator.cancelled)
+        desk.separator.hold = False
+        desk.song("Other.wav", seed=2)
+        watch.wait_done("Other.wav")
+
+
+def test_song_whose_folder_is_replaced_by_a_link_at_the_service_is_cancelled(desk: Desk, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    write_song(elsewhere / "Song.wav", 0.3, 99)
+    desk.separator.hold = True
+    with desk.running() as watch:
+        song = desk.song("album/Song.wav")
+        wait_for(lambda: desk.separator.paid)
+        song.parent.rename(tmp_path / "album")
+        song.parent.symlink_to(elsewhere)
+        wait_for(lambda: desk.separator.cancelled)
+        desk.separator.hold = False
+        desk.song("Other.wav", seed=2)
+        watch.wait_done("Other.wav")
+    assert [path.name for path in elsewhere.iterdir()] == ["Song.wav"]
+    assert desk.separator.paid == ["Song.wav", "Other.wav"]
+
+
+def test_song_in_a_folder_that_is_a_link_is_not_opened(desk: Desk, tmp_path: Path) -> None:
+    song = desk.song("album/Song.wav")
+    [folder] = open_folders([desk.root], WatchSettings())
+    identity = read_identity(os.fsencode(song))
+    assert identity is not None
+    version = Version(Waiting(folder, os.fsencode(song), identity), lambda source, content: True)
+    assert version.open() == identity
+    song.parent.rename(tmp_path / "album")
+    song.parent.symlink_to(tmp_path / "album")
+    version.require_same()
+    with pytest.raises(Changed):
+        version.open()
+
+
+def test_pipe_in_the_moment_its_structure_is_asked_for_holds_nothing_up(folder: Path) -> None:
+    os.mkfifo(folder / "Song.wav")
+    assert is_whole(os.fsencode(folder / "Song.wav")), "whoever takes it says why it is none"
 
 
 # The folder of finished songs

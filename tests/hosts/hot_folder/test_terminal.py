@@ -7,13 +7,14 @@ import re
 import signal
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.hosts.hot_folder.conftest import Desk, wait_for
+from tests.hosts.hot_folder.conftest import PATIENCE, Desk, wait_for
 from tests.hosts.hot_folder.processes import start
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs a POSIX terminal")
@@ -51,9 +52,14 @@ class Terminal(threading.Thread):
         """Every line that was ever drawn, redrawn ones again, in plain words."""
         return [line for line in re.split(r"[\r\n]+", _ESCAPE.sub("", self.drawn)) if line.strip()]
 
-    def wait(self, pattern: str) -> None:
-        """Wait until a line that fits was drawn."""
-        wait_for(lambda: any(re.search(pattern, line) for line in self.lines), lambda: f"{pattern}: {self.lines[-30:]}")
+    def wait(self, pattern: str, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """Wait until a line that fits was drawn, and do something again and again until then."""
+
+        def is_drawn() -> bool:
+            meanwhile()
+            return any(re.search(pattern, line) for line in self.lines)
+
+        wait_for(is_drawn, lambda: f"{pattern}: {self.lines[-30:]}")
 
 
 @contextmanager
@@ -72,7 +78,7 @@ def watched(desk: Desk, **environ: str) -> Iterator[tuple[Terminal, Callable[[],
 
     def interrupt() -> int:
         process.send_signal(signal.SIGINT)
-        return process.wait(timeout=20)
+        return process.wait(timeout=PATIENCE)
 
     try:
         yield terminal, interrupt
@@ -83,15 +89,23 @@ def watched(desk: Desk, **environ: str) -> Iterator[tuple[Terminal, Callable[[],
         os.close(master)
 
 
+def touch(songs: Sequence[Path]) -> None:
+    """Keep songs from settling."""
+    for song in songs:
+        os.utime(song)
+
+
 def test_terminal_shows_where_every_song_is_and_why_one_failed(desk: Desk) -> None:
-    desk.set(settle_seconds=0.5, at_once=1)
-    with watched(desk, CHEAP_POLLS="12") as (terminal, interrupt):
+    desk.set(settle_seconds=2, at_once=1)
+    gate = desk.home / "gate"
+    gate.touch()
+    with watched(desk, CHEAP_GATE=str(gate)) as (terminal, interrupt):
         terminal.wait("waiting for songs")
-        desk.song("Anna.wav", seed=1)
-        desk.song("Bela.wav", seed=2)
-        terminal.wait("2 settling")
-        terminal.wait(r"^Anna\.wav +running .*50 %")
+        songs = [desk.song("Anna.wav", seed=1), desk.song("Bela.wav", seed=2)]
+        terminal.wait("2 settling", meanwhile=lambda: touch(songs))
+        terminal.wait(r"^(Anna|Bela)\.wav +running .*50 %")
         terminal.wait("1 queued, 1 working")
+        gate.unlink()
         (desk.root / "Bad.wav").write_text("just words, no audio")
         terminal.wait("2 done, 1 failed")
         terminal.wait(r"Bad\.wav.*not audio")
@@ -120,7 +134,7 @@ def test_log_has_a_line_for_each_decision_with_its_reason(desk: Desk) -> None:
     (desk.root / "Bad.wav").write_text("just words, no audio")
     desk.set(at_once=1)
     process = start(desk, "--once", is_heard=False)
-    assert process.wait(timeout=30) == 1
+    assert process.wait(timeout=PATIENCE) == 1
     log = (desk.home / "logs" / "stembridge.log").read_text("utf-8")
     for name, word in (
         ("Anna", "settling"),

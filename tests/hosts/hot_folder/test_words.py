@@ -9,18 +9,21 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from stembridge_hot_folder import status
 from stembridge_hot_folder.commands import watch
+from stembridge_hot_folder.ledger import SongState
 from stembridge_hot_folder.song.error_file import write_error
 from stembridge_hot_folder.status import show_status
 
-from tests.hosts.hot_folder.conftest import Desk
-from tests.hosts.hot_folder.processes import start
+from plugin_core.errors import ExitCode
+from tests.hosts.hot_folder.conftest import PATIENCE, Desk, wait_for
+from tests.hosts.hot_folder.processes import start, wait_until_said
 
 
 def lines_of(desk: Desk, *options: str) -> list[str]:
     """Run a watch and return the lines of both streams."""
     process = start(desk, *options)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=PATIENCE)
     return [*out.decode().splitlines(), *err.decode().splitlines()]
 
 
@@ -49,6 +52,75 @@ def test_status_names_a_failed_song_once(desk: Desk, capsys: pytest.CaptureFixtu
     [line] = [line for line in capsys.readouterr().out.splitlines() if "Bad.wav" in line]
     assert line.count("Bad.wav") == 1
     assert "not audio" in line
+
+
+def test_status_says_when_it_does_not_tell_all(
+    desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "_MOST", 2)
+    for number in range(5):
+        (desk.root / f"{number}.wav").write_text("just words, no audio")
+    desk.once()
+    capsys.readouterr()
+    show_status(desk.face(), [], as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    assert lines[-1] == "  and 3 more; all of them: stembridge watch status --json"
+    show_status(desk.face(), [], as_json=True)
+    assert capsys.readouterr().out.count('"state":"failed"') == 5
+
+
+def test_retry_of_nothing_says_so(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    desk.once()
+    capsys.readouterr()
+    assert status.retry_songs(desk.face(), [], failed=True, as_json=False) == 0
+    assert capsys.readouterr().out == "no song failed\n"
+
+
+def test_dry_run_says_of_a_placeholder_that_it_is_waited_for(desk: Desk) -> None:
+    (desk.root / "Empty.wav").touch()
+    assert lines_of(desk, "--dry-run") == [
+        f"{desk.root / 'Empty.wav'}: is empty, waited for until it fills",
+        "dry run: nothing was made",
+    ]
+
+
+@pytest.mark.parametrize("words", [["--onse"], ["./in", "--onse"]])
+def test_mistakes_name_the_command_that_people_know(words: list[str]) -> None:
+    result = CliRunner().invoke(watch, words)
+    assert "folders" not in result.output
+    assert CliRunner().invoke(watch, ["./in", "--help"]).output.split()[:4] == [
+        "Usage:",
+        "watch",
+        "[OPTIONS]",
+        "DIR...",
+    ]
+
+
+def test_reader_that_goes_away_ends_the_watch_and_fails_no_song(desk: Desk) -> None:
+    process = start(desk)
+    assert process.stdout is not None
+    wait_until_said(process.stdout, b"watching")
+    process.stdout.close()
+    song = desk.song()
+    assert process.wait(PATIENCE) == ExitCode.INTERRUPTED
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert desk.state(song) is not SongState.FAILED
+    lines_of(desk, "--once")
+    assert desk.state(song) is SongState.DONE
+
+
+def test_full_disk_under_the_output_fails_no_song(desk: Desk) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs a device that is full")
+    song = desk.song()
+    with Path("/dev/full").open("wb") as full:
+        process = start(desk, output=full)
+        wait_for(lambda: desk.state(song) is SongState.DONE)
+        process.kill()
+        process.wait()
 
 
 def test_once_names_what_it_leaves_and_why(desk: Desk) -> None:

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import functools
+import re
+from collections import deque
 from typing import BinaryIO, Final
 
 import msgspec
 
 _LONGEST_FRAME: Final = 2**20
-"""Bytes looked at when the stream does not say how long its frames are."""
+"""Bytes looked at when the stream does not say how long its frames are, and at most."""
 
-_SYNCS: Final = (b"\xff\xf8", b"\xff\xf9")
+_MOST_TRIES: Final = 1000
+"""Places that may begin a frame, at most; in a megabyte of music there are some thirty by chance."""
+_MOST_CHECKED: Final = 2 * _LONGEST_FRAME
+"""Bytes that checksums are made of, at most: a file that somebody made up must not keep us busy."""
+
+_SYNC: Final = re.compile(rb"\xff[\xf8\xf9]")
 _ID3V1: Final = 128
+_HEADER: Final = 32
+"""Bytes; no header of a frame is longer."""
 
 
 class StreamInfo(msgspec.Struct, frozen=True):
@@ -44,19 +53,29 @@ def ends_whole(opened: BinaryIO, start: int, size: int, info: StreamInfo) -> boo
         size: length of the file.
         info: of this stream.
     """
-    length = min(size - start, (info.longest_frame or _LONGEST_FRAME) + _ID3V1)
+    length = min(size - start, min(info.longest_frame or _LONGEST_FRAME, _LONGEST_FRAME) + _ID3V1)
     if length < 1:
         return False
     opened.seek(size - length)
     tail = opened.read(length)
     if tail[-_ID3V1:].startswith(b"TAG"):
         tail = tail[:-_ID3V1]
-    place = len(tail)
-    while (place := max(tail.rfind(sync, 0, place) for sync in _SYNCS)) >= 0:
-        end = _end_of_frame(tail[place:], info)
-        if end is not None and (not info.samples or end >= info.samples) and _crc16(tail[place:]) == 0:
+    checked = 0
+    for place in _find_syncs(tail):
+        end = _end_of_frame(tail[place : place + _HEADER], info)
+        if end is None or (info.samples and end < info.samples):
+            continue
+        checked += len(tail) - place
+        if checked > _MOST_CHECKED:
+            return False
+        if _crc16(tail[place:]) == 0:
             return True
     return False
+
+
+def _find_syncs(tail: bytes) -> list[int]:
+    """Return where frames may begin, the last place first."""
+    return [found.start() for found in deque(_SYNC.finditer(tail), maxlen=_MOST_TRIES)][::-1]
 
 
 def _end_of_frame(frame: bytes, info: StreamInfo) -> int | None:

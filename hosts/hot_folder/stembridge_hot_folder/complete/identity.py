@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import NamedTuple, Self
 
 
@@ -33,12 +34,13 @@ class Identity(NamedTuple):
 
 
 def read_identity(path: bytes, *, is_share: bool = False) -> Identity | None:
-    """Return the identity of what has a name, links not followed; None where nothing has it.
+    """Return the identity of the regular file of a name; None where there is none, or a link, pipe or folder.
 
     Raises:
         OSError: the disk or share does not answer.
     """
     try:
-        return Identity.of(os.lstat(path), is_share=is_share)
+        status = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    return Identity.of(status, is_share=is_share) if stat.S_ISREG(status.st_mode) else None

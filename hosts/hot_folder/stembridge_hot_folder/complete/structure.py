@@ -10,12 +10,14 @@ import struct
 from typing import BinaryIO, Final
 
 from stembridge_hot_folder.complete.flac_end import ends_whole, read_stream_info
+from stembridge_hot_folder.opening import open_regular
 
 _UNKNOWN_SIZES: Final = frozenset({0, 0xFFFFFFFF})
 """What a recorder writes until it is finished, and ffmpeg into a pipe for good."""
 
 _HEAD: Final = 12
 _MP4_BOXES: Final = 10_000
+_FLAC_BLOCKS: Final = 10_000
 
 
 def is_whole(path: bytes) -> bool:
@@ -24,7 +26,7 @@ def is_whole(path: bytes) -> bool:
     A file that cannot be read counts as whole: whoever takes it up will say why.
     """
     try:
-        with open(path, "rb") as opened:  # noqa: PTH123 - bytes
+        with os.fdopen(open_regular(path), "rb") as opened:
             size = os.fstat(opened.fileno()).st_size
             return _is_whole(opened, opened.read(_HEAD), size)
     except OSError:
@@ -64,7 +66,7 @@ def _is_flac_whole(opened: BinaryIO, size: int) -> bool:
     """Walk the metadata blocks, then look at the last frame."""
     opened.seek(4)
     info = None
-    while True:
+    for _ in range(_FLAC_BLOCKS):
         block = opened.read(4)
         if len(block) < 4:
             return False
@@ -74,8 +76,8 @@ def _is_flac_whole(opened: BinaryIO, size: int) -> bool:
         else:
             opened.seek(length, os.SEEK_CUR)
         if block[0] & 0x80:
-            break
-    return info is not None and ends_whole(opened, opened.tell(), size, info)
+            return info is not None and ends_whole(opened, opened.tell(), size, info)
+    return False
 
 
 def _is_mp4_whole(opened: BinaryIO, size: int) -> bool:

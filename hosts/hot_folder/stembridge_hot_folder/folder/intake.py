@@ -11,18 +11,17 @@ from typing import Final
 import msgspec
 
 from stembridge_hot_folder.complete.identity import Identity
-from stembridge_hot_folder.complete.settler import Settler
+from stembridge_hot_folder.complete.settler import MOST, Settler
 from stembridge_hot_folder.complete.structure import is_whole
 from stembridge_hot_folder.folder.folders import HotFolder
 from stembridge_hot_folder.folder.recipes import CONFIG_NAME
 from stembridge_hot_folder.folder.root import Presence, Root
 from stembridge_hot_folder.folder.scan import Gone, Passed, Rules, Sight, Song, Unreadable, look, scan
 from stembridge_hot_folder.folder.waking import Waker
+from stembridge_hot_folder.queueing import Waiting
 from stembridge_hot_folder.shop import Shop
 
 _BATCH: Final = 500
-_MOST_SETTLING: Final = 20_000
-"""Files watched at once until they are complete, and queued; the rest has its turn when there is room."""
 _STORM: Final = 1000
 """Events between two looks after which everything is looked through."""
 _AFTER_STORM: Final = 0.5
@@ -75,7 +74,7 @@ class Intake:
             self._tools.reporter.tell("left", path, f"it {why}")
 
     def open(self) -> None:
-        """Take the folder and what an earlier run had begun.
+        """Take the folder.
 
         Raises:
             UsageError: another stembridge has it.
@@ -83,7 +82,6 @@ class Intake:
         self._root.open()
         self._tools.suspects.update((look.path, look) for look in self._tools.ledger.looks(self.folder.path))
         self._listen()
-        self._shop.reopen([self.folder])
 
     def close(self) -> None:
         """Give the folder back."""
@@ -93,7 +91,8 @@ class Intake:
 
     def nudge(self) -> None:
         """Look at the ledger and the queue again: another process wrote, or there is room."""
-        if self._has_more and len(self.settler) + len(self._tools.queue) < _MOST_SETTLING // 2:
+        queue = self._tools.queue
+        if self._has_more and self.settler.crowd + len(queue) - queue.blocked < MOST // 2:
             self._next_scan = 0.0
             self._wake.set()
 
@@ -102,8 +101,13 @@ class Intake:
         self._again.add(path)
         self._wake.set()
 
+    def beat(self) -> None:
+        """Give a sign of life, in place of ``run``."""
+        self._root.beat()
+
     async def run(self) -> None:
-        """Watch until cancelled."""
+        """Look through everything, then watch until cancelled."""
+        self._next_scan = 0.0
         while True:
             self._wake.clear()
             await self._step()
@@ -149,14 +153,15 @@ class Intake:
     async def _scan(self) -> None:
         """Look through everything, in parts, so that neither memory nor the loop is filled by a large folder."""
         self._next_scan = self._clock() + self.folder.rescan
-        self._has_more = False
+        # In no order where there was no room for all: the last by name have their turn as well.
+        is_ordered, self._has_more = not self._has_more, False
         if self._tools.recipes[self.folder.path].refresh():
             self._tools.queue.sort_anew()
         self._rules = self.folder.rules()
         if self._waker is not None and not self._waker.is_alive:
             self._listen()
         try:
-            await self._handle_all(iter(scan(self.folder.path, self._rules)))
+            await self._handle_all(scan(self.folder.path, self._rules, is_ordered=is_ordered))
         except OSError as error:
             self._root.lose(error.strerror or str(error))
             self._next_scan = self._clock() + min(self.folder.rescan, _RETRY_ROOT)
@@ -170,50 +175,63 @@ class Intake:
         if config in wanted and self._tools.recipes[self.folder.path].refresh():
             self._tools.queue.sort_anew()
             self._tools.reporter.say(f"{self.folder.shown}: {CONFIG_NAME} was edited and is read anew")
-        await self._handle_all(iter(look(wanted, self._rules, self.folder.path)))
+        await self._handle_all(look(wanted, self._rules, self.folder.path))
 
     async def _handle_all(self, sights: Iterator[Sight]) -> None:
-        # One moment for all that are seen together, so that they are complete together; before they are seen, so that
-        # whatever holds us up afterwards does not count as time in which nothing changed.
+        # One moment before and one after for all that are seen together, so that they are complete together and
+        # whatever holds us up between does not count as time in which nothing changed.
         now = self._clock()
         while batch := await asyncio.to_thread(_take, sights):
             self._notice_gap()
-            self._handle(batch, now)
+            self._handle(batch, now, self._clock())
             now = self._clock()
 
-    def _handle(self, sights: Iterable[Sight], now: float) -> None:
+    def _handle(self, sights: Iterable[Sight], now: float, seen: float) -> None:
         for sight in sights:
             match sight:
                 case Song(path, identity):
-                    self._see(path, identity, now)
+                    self._see(path, identity, now, seen)
                 case Gone(path):
                     if self._is_root_there():
-                        self.settler.forget(path)
-                        self._shop.miss(path)
+                        self._miss(path)
                 case Passed(path, reason):
                     if not self.folder.names.why_no_song(os.path.basename(path)):  # noqa: PTH119 - bytes
+                        # A link, pipe or folder may have taken the place of a song.
+                        self._miss(path)
                         self._tell_once(path, reason)
                 case Unreadable(path, error):
                     self._tell_once(path, f"cannot be looked at: {error.strerror}; tried again")
 
-    def _see(self, path: bytes, identity: Identity, now: float) -> None:
+    def _see(self, path: bytes, identity: Identity, now: float, seen: float) -> None:
         if self._shop.see(path, identity):
             return
         if self._tools.ledger.is_finished(path, identity):
             self.settler.forget(path)
             return
-        if path not in self.settler:
-            if self._is_begun(path, identity):
-                self._shop.offer(self.folder, path, identity)
-                return
-            if len(self.settler) + len(self._tools.queue) >= _MOST_SETTLING:
-                self._has_more = True
-                return
-            if self._tools.ledger.is_output(path):
-                return
-            self._tools.reporter.tell("settling", path)
-        if self.settler.observe(path, identity, now):
+        is_new = path not in self.settler
+        if is_new and self._is_begun(path, identity):
             self._shop.offer(self.folder, path, identity)
+            return
+        if is_new and ((identity.size and not self._has_room(path, identity)) or self._tools.ledger.is_output(path)):
+            return
+        is_complete = self.settler.observe(path, identity, now, seen)
+        if is_new and (is_complete or path in self.settler):
+            self._tools.reporter.tell("settling", path)
+        if is_complete:
+            self._shop.offer(self.folder, path, identity)
+
+    def _miss(self, path: bytes) -> None:
+        self.settler.forget(path)
+        self._shop.miss(path)
+
+    def _has_room(self, path: bytes, identity: Identity) -> bool:
+        """Tell whether a file may be watched now; others, that wait for something else, take no room from it."""
+        song, queue = Waiting(self.folder, path, identity), self._tools.queue
+        if self.settler.crowd + queue.crowd(song) < MOST:
+            return True
+        # Songs that are blocked leave room only once they are not, which a rescan sees as well.
+        self._has_more |= not queue.is_blocked(song)
+        return False
 
     def _is_begun(self, path: bytes, identity: Identity) -> bool:
         """Tell whether a version has jobs: it was complete when they were made."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import stat
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
@@ -44,6 +45,7 @@ class Gone(NamedTuple):
 Sight = Song | Passed | Unreadable | Gone
 
 GONE = frozenset({errno.ENOENT, errno.ENOTDIR})
+_DONE = "the folder of finished songs"
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -57,8 +59,13 @@ class Rules(msgspec.Struct, frozen=True):
     is_share: bool = False
 
 
-def scan(folder: bytes, rules: Rules) -> Iterator[Sight]:
+def scan(folder: bytes, rules: Rules, *, is_ordered: bool = True) -> Iterator[Sight]:
     """Yield all that lies below a folder.
+
+    Args:
+        folder: where to begin.
+        rules: what to take.
+        is_ordered: whether each folder is gone through by name, or in another order each time.
 
     Raises:
         OSError: the folder itself cannot be listed; of one below it only ``Unreadable`` is told.
@@ -75,6 +82,8 @@ def scan(folder: bytes, rules: Rules) -> Iterator[Sight]:
             if error.errno not in GONE:
                 yield Unreadable(parent, error)
             continue
+        if not is_ordered:
+            random.shuffle(found)
         for entry in found:
             yield from _see(entry.path, rules, waiting)
 
@@ -82,7 +91,10 @@ def scan(folder: bytes, rules: Rules) -> Iterator[Sight]:
 def look(paths: Iterable[bytes], rules: Rules, root: bytes) -> Iterator[Sight]:
     """Yield what lies at these paths now, and below those that are folders; paths outside the rules are passed over."""
     for path in paths:
-        if _lies_in_passed(path, rules, root):
+        barrier = _find_barrier(path, rules, root)
+        if isinstance(barrier, Gone):
+            yield barrier
+        if barrier is not None:
             continue
         below: list[bytes] = []
         yield from _see(path, rules, below)
@@ -109,7 +121,7 @@ def _see(path: bytes, rules: Rules, folders: list[bytes]) -> Iterator[Sight]:
     if stat.S_ISDIR(status.st_mode):
         reason = rules.names.why_passed(name)
         if path == rules.passed or (status.st_dev, status.st_ino) in rules.excluded:
-            reason = "the folder of finished songs"
+            reason = _DONE
         if reason:
             yield Passed(path, reason)
         else:
@@ -127,20 +139,22 @@ def _why_not(mode: int, names: Names, name: bytes) -> str:
     return names.why_no_song(name)
 
 
-def _lies_in_passed(path: bytes, rules: Rules, root: bytes) -> bool:
-    """Tell whether a folder between the root and the path is passed over, or is a link."""
+def _find_barrier(path: bytes, rules: Rules, root: bytes) -> Passed | Gone | None:
+    """Return what keeps us from a path below the root: a folder passed over, or a link, behind which is none."""
     if rules.passed and is_below(path, rules.passed):
-        return True
+        return Passed(rules.passed, _DONE)
     parent = os.path.dirname(path)  # noqa: PTH120 - bytes
     while len(parent) > len(root) and is_below(parent, root):
-        if rules.names.why_passed(os.path.basename(parent)):  # noqa: PTH119 - bytes
-            return True
+        if reason := rules.names.why_passed(os.path.basename(parent)):  # noqa: PTH119 - bytes
+            return Passed(parent, reason)
         try:
             status = os.lstat(parent)
         except OSError:
             # What is gone or unreachable is found out at the path itself.
-            return False
-        if not stat.S_ISDIR(status.st_mode) or (status.st_dev, status.st_ino) in rules.excluded:
-            return True
+            return None
+        if not stat.S_ISDIR(status.st_mode):
+            return Gone(path)
+        if (status.st_dev, status.st_ino) in rules.excluded:
+            return Passed(parent, _DONE)
         parent = os.path.dirname(parent)  # noqa: PTH120 - bytes
-    return False
+    return None

@@ -25,6 +25,7 @@ _MANIFESTS: Final = "hosts/hot_folder"
 _UNIT: Final = "stembridge-watch.service"
 _LABEL: Final = "org.stembridge.watch"
 _TASK: Final = "stembridge watch"
+_HOME: Final = "STEMBRIDGE_HOME"
 
 
 class Machine(NamedTuple):
@@ -69,6 +70,8 @@ def install(
     command = [machine.python, "-P", "-m", "plugin_core", "watch", *(_text(folder.path) for folder in folders)]
     target = place_of(machine)
     is_replaced = target.exists()
+    # The service may write in its home, not make it.
+    _make_home(settings.home)
     _write(target, _content(machine, settings, [*_writable(folders), *places], command))
     yield f"written: {show_path(target)}{', in place of the service before' if is_replaced else ''}"
     if is_replaced:
@@ -80,6 +83,9 @@ def install(
         yield f"to start it: {' && '.join(' '.join(each) for each in _starting(machine, target))}"
     else:
         yield f"watching {', '.join(folder.shown for folder in folders)} from now on"
+    if left := _not_passed(machine, settings):
+        where = ", or among your user's variables" if machine.platform == "win32" else ""
+        yield f"not passed on from this shell: {', '.join(left)}; put it in {show_path(settings.config_path)}{where}"
     if machine.platform.startswith("linux"):
         yield "to keep it running while you are logged out: loginctl enable-linger"
 
@@ -182,6 +188,19 @@ def _ending(machine: Machine, target: Path) -> list[list[str]]:
 def _stopping(machine: Machine, target: Path) -> list[list[str]]:
     more = [["schtasks", "/Delete", "/F", "/TN", _TASK]] if machine.platform == "win32" else []
     return _ending(machine, target) + more
+
+
+def _not_passed(machine: Machine, settings: Settings) -> list[str]:
+    """Return the settings in this shell's environment that the service is not given."""
+    known = "" if machine.platform == "win32" else _HOME
+    return sorted(name for name in settings.environ if name.startswith("STEMBRIDGE_") and name != known)
+
+
+def _make_home(home: Path) -> None:
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise PlacementError(f"{show_path(home)} cannot be made: {error.strerror}") from error
 
 
 def _write(target: Path, content: bytes) -> None:

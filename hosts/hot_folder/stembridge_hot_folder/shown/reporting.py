@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
@@ -68,6 +69,19 @@ class Reporter:
         self._is_live = is_live
         self._quiet = quiet
         self._as_json = as_json
+        self.failure: BrokenPipeError | None = None
+        """Set once nobody reads any more: no song is to blame, so that whoever watches has to end."""
+
+    @contextmanager
+    def _shown(self) -> Iterator[None]:
+        """Keep what the output says from whoever tells something."""
+        try:
+            yield
+        except BrokenPipeError as error:
+            self.failure = error
+        except OSError:
+            # A full disk under the output: it takes the next line or does not, and the log is another file.
+            return
 
     def tell(self, word: str, path: bytes, text: str = "", *, is_trouble: bool = False) -> None:
         """Tell a decision about a song, with its reason; trouble is told even if quiet."""
@@ -75,11 +89,12 @@ class Reporter:
         text = shorten(text, source)
         # The log's handler writes trouble to standard error; a live display has a line of its own for it.
         level = logging.WARNING if is_trouble and not self._is_live else logging.INFO
-        log.log(level, "%s: %s%s", clean(show(source)), word, f", {clean(text)}" if text else "")
-        if self._as_json:
-            write_record({"event": "song", "state": word, "source": source, "reason": encodable(text)})
-        elif isinstance(self.display, TellsSongs) and self._is_worth(word, level):
-            self.display.tell_song(word, source, text)
+        with self._shown():
+            log.log(level, "%s: %s%s", clean(show(source)), word, f", {clean(text)}" if text else "")
+            if self._as_json:
+                write_record({"event": "song", "state": word, "source": source, "reason": encodable(text)})
+            elif isinstance(self.display, TellsSongs) and self._is_worth(word, level):
+                self.display.tell_song(word, source, text)
 
     def _is_worth(self, word: str, level: int) -> bool:
         return word not in QUIET_WORDS and level < logging.WARNING and not self._quiet
@@ -87,23 +102,27 @@ class Reporter:
     def warn(self, path: bytes, text: str) -> None:
         """Tell of trouble: with a song, or with a whole folder."""
         source = Path(os.fsdecode(path))
-        # The log's handler writes it to standard error, whatever the display.
-        log.warning("%s: %s", clean(show(source)), clean(text))
-        if self._as_json:
-            write_record({"event": "warning", "source": source, "reason": encodable(text)})
+        with self._shown():
+            # The log's handler writes it to standard error, whatever the display.
+            log.warning("%s: %s", clean(show(source)), clean(text))
+            if self._as_json:
+                write_record({"event": "warning", "source": source, "reason": encodable(text)})
 
     def say(self, text: str) -> None:
         """Tell of the whole watch."""
-        log.info("%s", clean(text))
-        self.display.say(text)
+        with self._shown():
+            log.info("%s", clean(text))
+            self.display.say(text)
 
     def log_defect(self, error: Exception) -> None:
         """Keep an unexpected error's traceback in the log."""
-        log.error("unexpected error", exc_info=error)
+        with self._shown():
+            log.error("unexpected error", exc_info=error)
 
     def change(self, job: Job, previous: Job | None) -> None:
         """Show a job's new state or progress."""
-        self.display.change(job, previous)
+        with self._shown():
+            self.display.change(job, previous)
 
     def finish(self, counts: Counts, seconds: float, exit_code: int) -> None:
         """Show how the watch ended."""

@@ -98,12 +98,13 @@ class FirstLook:
         raise TransientError("reading it ended the process that read it")
 
     async def _look(self) -> Source:
+        opened = self._version.open()
         try:
             source = await self._tools.session.look(self._path)
         except SourceError:
             self._version.require_same()
             raise
-        self._version.require_same()
+        self._version.require_read(source, opened)
         return source
 
     def _is_ours(self) -> bool:

@@ -108,7 +108,7 @@ class Record:
             tools.reporter.warn(self.song.folder.path, f"{what}waits, {reason}; it goes on by itself")
         tools.queue.pauses.pause(gate, tools.clock(), is_refusal=is_refusal)
         if gate in (self.song.folder.path, self._recipe.key):
-            tools.queue.put(self.song)
+            tools.queue.put_last(self.song)
         else:
             # Begun under an earlier recipe, whose gate it no longer stands at.
             tools.queue.postpone(self.song, tools.clock())
@@ -117,11 +117,13 @@ class Record:
     def resume(self, gate: Gate) -> None:
         """Let the songs behind a gate of a disk go on, if they wait."""
         if self._tools.queue.pauses.resume(gate):
+            self._tools.queue.open()
             self._tools.reporter.say(f"{self.song.folder.shown}: there is room again, going on")
 
     def accept(self) -> None:
         """Remember that nobody refuses this recipe; let its songs go on, if they wait."""
         if self._tools.queue.pauses.accept(self.row.recipe):
+            self._tools.queue.open()
             self._tools.reporter.say(f"{self.song.folder.shown}: {self._shown_recipe} is accepted again, going on")
 
     @property

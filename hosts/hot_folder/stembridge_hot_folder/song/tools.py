@@ -14,13 +14,13 @@ from stembridge_hot_folder.ledger import Ledger, Look
 from stembridge_hot_folder.queueing import Queue
 from stembridge_hot_folder.settings import WatchSettings
 from stembridge_hot_folder.shown.reporting import Counts, Reporter
+from stembridge_hot_folder.stores import Stores
 
 
 class Tools(msgspec.Struct, frozen=True):
     """Shared by all songs of a watch."""
 
-    session: Session
-    ledger: Ledger
+    stores: Stores
     recipes: dict[bytes, Recipes]
     """By hot folder."""
     settings: WatchSettings
@@ -32,3 +32,13 @@ class Tools(msgspec.Struct, frozen=True):
     awake: Awake
     suspects: dict[bytes, Look] = {}
     """Songs that were being read when an earlier process ended without a word."""
+
+    @property
+    def session(self) -> Session:
+        """The core."""
+        return self.stores.session
+
+    @property
+    def ledger(self) -> Ledger:
+        """What was done."""
+        return self.stores.ledger

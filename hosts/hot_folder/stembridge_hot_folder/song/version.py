@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
-from pathlib import Path
 
 from plugin_core.errors import TransientError
 from plugin_core.model import Job, Source
 from stembridge_hot_folder.complete.identity import Identity, read_identity
+from stembridge_hot_folder.opening import open_regular
 from stembridge_hot_folder.queueing import Waiting
 
 IsVersionOf = Callable[[Source, str], bool]
@@ -54,6 +55,38 @@ class Version:
         if self._read() != self.identity:
             raise Changed
 
+    def open(self) -> Identity:
+        """Return the identity of the file that is opened at the path, no link followed, for ``require_read``.
+
+        Raises:
+            Changed: it is gone or another one.
+            TransientError: it cannot be opened now.
+        """
+        try:
+            with os.fdopen(open_regular(self.path), "rb") as opened:
+                found = Identity.of(os.fstat(opened.fileno()), is_share=self._is_share)
+        except OSError as error:
+            self.require_same()
+            raise TransientError(f"it cannot be opened: {error.strerror}") from error
+        self.require_same()
+        folder = os.path.dirname(self.path)  # noqa: PTH120 - bytes
+        is_behind_link = os.path.realpath(folder) != folder
+        if is_behind_link or (found.size, found.mtime_ns) != (self.identity.size, self.identity.mtime_ns):
+            raise Changed
+        return found
+
+    def require_read(self, source: Source, opened: Identity) -> None:
+        """Make sure that what was read is what was opened: a link may have had the name only meanwhile.
+
+        Raises:
+            Changed: it was another file, or is one now.
+            TransientError: the disk or share does not answer.
+        """
+        self.require_same()
+        device, inode = (0, 0) if self._is_share else (source.device, source.inode)
+        if Identity(device, inode, source.size, source.mtime_ns) != opened:
+            raise Changed
+
     def find(self, jobs: Sequence[Job]) -> Fate:
         """Find out, by reading where needed, what became of it; a file only touched, or labelled by us, is the same.
 
@@ -84,10 +117,10 @@ class Version:
             raise TransientError(f"the disk or share does not answer: {error.strerror}") from error
 
     def _hash(self) -> str:
-        from plugin_core.stems.fingerprint import hash_file
-
         try:
-            return hash_file(Path(os.fsdecode(self.path)), lambda: None).sha256
+            # What has the name by now may be a pipe, which would be waited for without end.
+            with os.fdopen(open_regular(self.path), "rb") as opened:
+                return hashlib.file_digest(opened, "sha256").hexdigest()
         except OSError:
             # Gone or unreadable in this moment: then nothing shows that it is the same.
             return ""

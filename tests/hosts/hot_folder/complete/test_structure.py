@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from stembridge_hot_folder.complete import flac_end
 from stembridge_hot_folder.complete.structure import is_whole
 
 from tests.audio_files import encode, truncate, write_song
@@ -52,3 +53,49 @@ def test_kinds_that_do_not_say_count_as_whole(tmp_path: Path, kind: str) -> None
 
 def test_missing_file_is_somebody_elses_to_tell(tmp_path: Path) -> None:
     assert is_whole(os.fsencode(tmp_path / "none.wav"))
+
+
+def stream_info(samples: int = 0, longest: int = 0xFFFFFF) -> bytes:
+    block = bytearray(34)
+    block[2:4] = (4096).to_bytes(2, "big")
+    block[7:10] = longest.to_bytes(3, "big")
+    block[13:18] = samples.to_bytes(5, "big")
+    return bytes(block)
+
+
+FRAME = b"\xff\xf8\xc9\x10\x00\x00"
+
+
+@pytest.mark.parametrize("rest", ["blocks", "syncs", "frames"])
+def test_flac_made_up_to_keep_its_reader_busy_is_soon_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rest: str
+) -> None:
+    """Each of these once took minutes to hours in the loop of the watch."""
+    frame = FRAME[:5] + bytes([flac_end._crc8(FRAME[:5])])
+    fillings = {
+        "blocks": b"fLaC" + bytes([0, 0, 0, 34]) + stream_info() + bytes(4 * 1_000_000),
+        "syncs": b"fLaC" + bytes([0x80, 0, 0, 34]) + stream_info() + b"\xff\xf8" * 2_000_000,
+        "frames": b"fLaC" + bytes([0x80, 0, 0, 34]) + stream_info() + frame * 1_000_000,
+    }
+    song = tmp_path / "Song.flac"
+    song.write_bytes(fillings[rest])
+    assert len(fillings[rest]) > flac_end._LONGEST_FRAME
+    checked: list[int] = []
+    headers: list[bytes] = []
+    end_of_frame = flac_end._end_of_frame
+
+    def count_headers(frame: bytes, info: flac_end.StreamInfo) -> int | None:
+        headers.append(frame)
+        return end_of_frame(frame, info)
+
+    def count_checked(data: bytes) -> int:
+        checked.append(len(data))
+        return 1
+
+    monkeypatch.setattr(flac_end, "_end_of_frame", count_headers)
+    monkeypatch.setattr(flac_end, "_crc16", count_checked)
+    assert not is_whole(os.fsencode(song))
+    assert sum(checked) <= flac_end._MOST_CHECKED
+    assert len(headers) <= flac_end._MOST_TRIES
+    assert bool(headers) == (rest != "blocks")
+    assert bool(checked) == (rest == "frames")

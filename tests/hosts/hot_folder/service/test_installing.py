@@ -123,3 +123,26 @@ def test_install_refuses_what_the_service_would_fail_of(tmp_path: Path, folder: 
     with pytest.raises(SettingsError, match="no preset 'nonsense'"):
         list(install(Settings(tmp_path / "home", environ={}), [folder], machine=machine(tmp_path, "linux"), run=Tool()))
     assert not place_of(machine(tmp_path, "linux")).exists()
+
+
+@pytest.mark.parametrize(
+    ("platform", "unheard"),
+    [
+        ("linux", "STEMBRIDGE_MVSEP_API_TOKEN, STEMBRIDGE_WATCH_DONE"),
+        ("win32", "STEMBRIDGE_HOME, STEMBRIDGE_MVSEP_API_TOKEN, STEMBRIDGE_WATCH_DONE"),
+    ],
+)
+def test_install_says_which_settings_of_the_shell_the_service_is_not_given(
+    tmp_path: Path, folder: Path, platform: str, unheard: str
+) -> None:
+    home = tmp_path / "home"
+    environ = {
+        "STEMBRIDGE_HOME": str(home),
+        "STEMBRIDGE_WATCH_DONE": "done",
+        "STEMBRIDGE_MVSEP_API_TOKEN": "secret",
+        "PATH": "/bin",
+    }
+    lines = list(install(Settings(environ=environ), [folder], machine=machine(tmp_path, platform), run=Tool()))
+    assert any(line.startswith(f"not passed on from this shell: {unheard}; put it in {home}") for line in lines)
+    assert "secret" not in "".join(lines)
+    assert home.is_dir(), "the service may only write in it"

@@ -14,7 +14,7 @@ from stembridge_hot_folder.service.systemd import Notifier
 from stembridge_hot_folder.shop import Shop
 
 from plugin_core.manifests import manifest
-from tests.hosts.hot_folder.conftest import Desk, wait_for
+from tests.hosts.hot_folder.conftest import PATIENCE, Desk, wait_for
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs Unix sockets")
 
@@ -74,12 +74,13 @@ def test_without_a_manager_or_its_wish_nothing_is_told(manager: Manager, environ
 
 
 def test_loop_that_hangs_gives_no_sign_of_life(desk: Desk, manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
-    hangs, goes_on = threading.Event(), threading.Event()
+    hangs, is_hanging, goes_on = threading.Event(), threading.Event(), threading.Event()
     fill = Shop.fill
 
     def hang(shop: Shop) -> None:
         if hangs.is_set():
-            goes_on.wait(30)
+            is_hanging.set()
+            goes_on.wait(PATIENCE)
         fill(shop)
 
     monkeypatch.setattr(Shop, "fill", hang)
@@ -90,8 +91,7 @@ def test_loop_that_hangs_gives_no_sign_of_life(desk: Desk, manager: Manager, mon
             told += manager.heard()
         assert any(one.startswith(b"READY=1") for one in told)
         hangs.set()
-        # Long enough for what was on its way.
-        time.sleep(0.5)
+        assert is_hanging.wait(PATIENCE)
         manager.heard()
         time.sleep(0.5)
         silence = manager.heard()
