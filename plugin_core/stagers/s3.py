@@ -22,8 +22,16 @@ T = TypeVar("T")
 INSTALL: Final = "pip install 'stembridge[s3]'"
 
 _ACCOUNT: Final = frozenset(
-    {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "RequestTimeTooSkewed"}
+    {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "RequestTimeTooSkewed"}
 )
+_WRONG_PLACE: Final = {
+    "NoSuchBucket": "bucket",
+    "AuthorizationHeaderMalformed": "region",
+    "PermanentRedirect": "region",
+    "IllegalLocationConstraintException": "region",
+    "PathStyleDomainForbidden": 'addressing: "virtual"',
+}
+"""Which setting is wrong, by the code of the refusal."""
 _log = logging.getLogger(__name__)
 
 
@@ -204,11 +212,12 @@ def _refusal(response: Any) -> StembridgeError:
     status = meta.get("HTTPStatusCode", 0)
     code = disarm(str(error.get("Code", "")))
     words = disarm(str(error.get("Message", "")))[:200]
-    said = f"S3: {code}: {words} (HTTP {status}, request id {meta.get('RequestId')})"
+    request = f", request id {disarm(str(meta['RequestId']))}" if meta.get("RequestId") else ""
+    said = f"S3: {code}: {words} (HTTP {status}{request})"
     if status >= 500 or status == 429 or code == "SlowDown":
         return TransientError(said)
-    if code == "NoSuchBucket":
-        return SettingsError(said, remedy="correct [s3] bucket")
+    if code in _WRONG_PLACE or status == 301:
+        return SettingsError(said, remedy=f"correct [s3] {_WRONG_PLACE.get(code, 'region')}")
     if code in _ACCOUNT or status in (401, 403):
         return RefusedError(said, remedy="look at the keys of [s3], their rights, and this computer's clock")
     return ServiceError(said)

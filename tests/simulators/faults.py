@@ -146,7 +146,7 @@ class ArmedFault:
         self.struck = 0
         self._changed = threading.Condition()
 
-    def wait(self, count: int = 1, timeout: float = 30.0) -> None:
+    def wait(self, count: int = 1, timeout: float = 300.0) -> None:
         """Wait until it has struck ``count`` times.
 
         Raises:

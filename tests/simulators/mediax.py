@@ -14,7 +14,6 @@ import base64
 import hashlib
 import hmac
 import json
-import threading
 import urllib.error
 import urllib.request
 import uuid
@@ -22,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.simulators.calling_back import call_back
 from tests.simulators.mediax_stems import StemMaker, check_separation
 from tests.simulators.messages import Answer, Request, json_answer
 from tests.simulators.process import serve_process
@@ -192,7 +192,7 @@ class MediaxSimulator(Simulator):
                 output["smartContentResult"] = self._find(job, output)
         if moves and state in (3, 4) and job.callback and not job.told:
             job.told = True
-            threading.Thread(target=_call_back, args=(job.callback, self._wrap(described)), daemon=True).start()
+            call_back(job.callback, json.dumps(self._wrap(described)).encode(), "application/json")
         return described
 
     def _wrap(self, described: dict[str, Any]) -> dict[str, Any]:
@@ -268,19 +268,10 @@ def _read(url: str) -> bytes:
     if not url.startswith("http://127.0.0.1:"):
         return b""
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             return bytes(answer.read())
     except (urllib.error.URLError, OSError):
         return b""
-
-
-def _call_back(url: str, body: dict[str, Any]) -> None:
-    """Tell a callback's URL that a job ended; whether anybody hears it does not matter."""
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    try:
-        urllib.request.urlopen(request, timeout=10).close()
-    except OSError:
-        return
 
 
 def main() -> None:

@@ -39,4 +39,4 @@ def run_process(module: str, *arguments: str) -> Iterator[tuple[str, Control]]:
             yield said["url"], Control(said["url"])
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(300)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 import urllib.request
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
 
 from plugin_core.providers.mediax.adapter import MediaxTagger
 from plugin_core.providers.mediax.settings import MediaxSettings
+from tests.simulators.calling_back import listen
 from tests.simulators.mediax import SECRET_ID, SECRET_KEY, WRAPPINGS, MediaxSimulator
 
 KEYS = {"secretId": SECRET_ID, "secretKey": SECRET_KEY}
@@ -34,27 +33,13 @@ def create(service: MediaxSimulator, inputs: list[dict[str, Any]], callback: str
 @pytest.mark.parametrize("state", [3, 4], ids=["complete", "error"])
 @pytest.mark.parametrize("wrapping", WRAPPINGS)
 def test_the_end_is_called_back_once(wrapping: str, state: int) -> None:
-    heard: list[bytes] = []
-
-    class Listener(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            heard.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - named by http.server
-            """Print nothing."""
-
-    simulator = MediaxSimulator(fetches=False, walk=(1, state), wrapping=wrapping)
-    with simulator as service, HTTPServer(("127.0.0.1", 0), Listener) as server:
-        hearing = threading.Thread(target=server.handle_request)
-        hearing.start()
-        made = create(service, [{"url": "https://songs.example/a.mp3"}], f"http://127.0.0.1:{server.server_port}/x")
+    with MediaxSimulator(fetches=False, walk=(1, state), wrapping=wrapping) as service, listen() as ear:
+        made = create(service, [{"url": "https://songs.example/a.mp3"}], ear.url)
         job = made["createJobResponse"]["job"]["id"]
         for _ in range(4):
             ask(service, "GetJob", "getJobRequest", {"id": job})
-        hearing.join(30)
-    (body,) = heard
+        assert ear.heard.wait(300)
+    (body,) = ear.bodies
     assert set(json.loads(body)) >= {"id"} if wrapping == "bare" else set(json.loads(body)) == {wrapping}
     assert set(MediaxTagger(MediaxSettings()).read_callback(body, "application/json")) == {job, "key"}
 

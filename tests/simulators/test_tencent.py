@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +16,7 @@ from plugin_core.providers.tencent_ci.callbacks import read_names
 from plugin_core.providers.tencent_ci.signing import Credentials, sign
 from plugin_core.settings import Secret
 from tests.simulators.blobs import Blob
+from tests.simulators.calling_back import listen
 from tests.simulators.messages import LogEntry, Request
 from tests.simulators.tencent import TencentSimulator
 from tests.simulators.tencent.errors import RefusedRequestError
@@ -140,27 +139,14 @@ def test_unsigned_requests_are_refused(cloud: TencentSimulator) -> None:
 )
 def test_the_end_is_called_back(cloud: TencentSimulator, form: str, tells_object: bool, start: bytes) -> None:
     cloud.behaviour.tells_object = tells_object
-    heard: list[bytes] = []
-    done = threading.Event()
-
-    class Listener(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            heard.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(200)
-            self.end_headers()
-            done.set()
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - named by http.server
-            """Print nothing."""
-
-    with HTTPServer(("127.0.0.1", 0), Listener) as server:
-        threading.Thread(target=server.handle_request, daemon=True).start()
-        where = f"<CallBack>http://127.0.0.1:{server.server_port}/x</CallBack>"
+    with listen() as ear:
+        where = f"<CallBack>{ear.url}</CallBack>"
         ask(cloud, "POST", "/jobs", JOB % (where + (f"<CallBackFormat>{form}</CallBackFormat>" if form else "")))
         (job,) = cloud.jobs.all
         ask(cloud, "GET", f"/jobs/{job}")
         ask(cloud, "GET", f"/jobs/{job}")
-        assert done.wait(30)
-    assert heard[0].startswith(start)
-    assert (b'"JobsDetail": [' in heard[0]) == (form == "JSON" and not tells_object)
-    assert job in read_names(heard[0])
+        assert ear.heard.wait(300)
+    (body,) = ear.bodies
+    assert body.startswith(start)
+    assert (b'"JobsDetail": [' in body) == (form == "JSON" and not tells_object)
+    assert job in read_names(body)

@@ -103,7 +103,8 @@ class MediaxTagger(MediaxJobs):
             self._settings.check()
             await self._client.list_jobs("stembridge-doctor")
         except StembridgeError as error:
-            return (Finding(name="mediax", verdict=Verdict.WRONG, found=error.message, remedy=error.remedy),)
+            remedy = error.remedy or "see the message, and section [mediax] of the settings"
+            return (Finding(name="mediax", verdict=Verdict.WRONG, found=error.message, remedy=remedy),)
         return (Finding(name="mediax", verdict=Verdict.OK, found="the keys are accepted"),)
 
 

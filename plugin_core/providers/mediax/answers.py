@@ -75,7 +75,8 @@ def read_answer(answer: Answer, key: str, what: str) -> dict[str, Any]:
     """
     data = answer.data if isinstance(answer.data, dict) else {}
     expected = data.get(key)
-    if isinstance(expected, dict):
+    # Some services fill in every object: an error beside an empty list says nothing of the jobs there are.
+    if isinstance(expected, dict) and not _words(data.get("errorResponse")):
         return expected
     raise explain(answer, what)
 

@@ -17,8 +17,12 @@ from plugin_core.providers.mediax.settings import MediaxSettings
 from plugin_core.settings import Secret
 from plugin_core.transfer import Answer, Bytes, Call, Data, Transfer
 from plugin_core.transfer.addresses import resolve
+from plugin_core.vague import VagueAnswerError
 
 LONGEST_CUSTOM_ID = 63
+
+_NO_ADDRESS = (404, 405, 410)
+_ADDRESS = "correct [mediax] base_url"
 
 
 class MediaxClient:
@@ -73,14 +77,14 @@ class MediaxClient:
 
     def _created(self, answer: Answer, what: str) -> MediaxJob:
         data = answer.data if isinstance(answer.data, dict) else {}
-        if "createJobResponse" in data:
-            job = find_job(data["createJobResponse"])
-            if job is None:
-                raise OutcomeUnknownError(f"{what}: the answer names no job; it may have been made")
+        job = find_job(data.get("createJobResponse"))
+        if job is not None:
             return job
-        if answer.is_success and "errorResponse" not in data:
-            raise OutcomeUnknownError(f"{what}: an answer that says nothing; the job may have been made")
+        if answer.is_success and not data.get("errorResponse"):
+            raise OutcomeUnknownError(f"{what}: the answer names no job; it may have been made")
         error = explain(answer, what)
+        if answer.status in _NO_ADDRESS and isinstance(error, VagueAnswerError):
+            raise ServiceError(f"{what}: nothing answers there (HTTP {answer.status})", remedy=_ADDRESS)
         if isinstance(error, TransientError):
             # "internal error" does not say that nothing was made: the list does.
             raise OutcomeUnknownError(f"{error.message}; it may have been accepted")
@@ -91,13 +95,14 @@ class MediaxClient:
 
         Raises:
             ServiceError: it is not known, or refused.
+            VagueAnswerError: an answer that names no job.
             TransientError: no usable answer now.
         """
         call = self._call("GetJob", "getJobRequest", {"id": job_id})
         data = read_answer(await self._transfer.send(call), "getJobResponse", call.what)
         job = find_job(data)
         if job is None:
-            raise ServiceError(f"{call.what}: the job {job_id} was not found")
+            raise VagueAnswerError(f"{call.what}: the answer names no job")
         return job
 
     async def list_jobs(self, custom_id: str) -> tuple[MediaxJob, ...]:

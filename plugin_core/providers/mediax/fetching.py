@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from plugin_core.errors import ServiceError, SettingsError
-from plugin_core.model import Part, RemoteFile, Source, disarm
+from plugin_core.model import Part, RemoteFile, disarm
 from plugin_core.protocols import Bucket, Order, Report
 from plugin_core.providers.mediax.client import MediaxClient
 from plugin_core.providers.mediax.objects import candidates, find_left
@@ -16,7 +16,7 @@ from plugin_core.providers.mediax.stems import is_address, object_name
 from plugin_core.settings import Secret
 from plugin_core.transfer.calls import Bytes
 from plugin_core.transfer.redaction import redact, register
-from plugin_core.transfer.results import bring_all, name_result, part_files, plain_suffix
+from plugin_core.transfer.results import bring_all, name_result, part_files, plain_suffix, size_limit
 
 Address = Callable[[RemoteFile], Awaitable[str]]
 """Ask the service for the whole URL of a result that has one: it may be signed, and is never kept."""
@@ -76,11 +76,6 @@ async def find_link(bucket: Bucket, place: Place, file: RemoteFile, address: Add
         raise ServiceError(what, remedy="the separation has to be made again")
     # The stems are paid for: they must not be given up because the settings name another bucket.
     raise SettingsError(what, remedy=_ELSEWHERE)
-
-
-def size_limit(source: Source) -> int:
-    """Return the most bytes one stem of a source can sensibly have: eight channels of floats at 96 kHz and some."""
-    return (64 << 20) + int(source.duration * 96_000 * 8 * 4)
 
 
 def _guard(url: str) -> Secret:

@@ -15,7 +15,7 @@ from plugin_core.protocols import Order, Report, Waiting
 from plugin_core.providers.mediax.answers import MediaxJob, State, is_absent
 from plugin_core.providers.mediax.client import MediaxClient
 from plugin_core.providers.mediax.settings import MediaxSettings
-from plugin_core.vague import VagueAnswerError, bear, end_vagueness
+from plugin_core.vague import VagueAnswerError, hear
 
 GROWTH: Final = 1.3
 SUBMITTED: Final = "submitted"
@@ -129,7 +129,8 @@ class MediaxJobs:
             TransientError: no answer now, or none about this job.
             GaveUpError: no answer about this job for a day.
         """
-        job = await self._look(order)
+        ticket = ticket_of(order)
+        job = await hear(order.folder, "MediaX", lambda: self._describe(ticket), _unclear, self._clock)
         if job is None:
             return Waiting(seconds=self._settings.poll_first, progress=Progress(note="not listed yet"))
         if job.is_working:
@@ -143,18 +144,6 @@ class MediaxJobs:
         what = "was cancelled" if job.state == State.CANCELED else "failed"
         reason = f": {job.reason}" if job.reason else ", and it gives no reason"
         raise ServiceError(f"MediaX {what}{reason}", remedy=self.check_first)
-
-    async def _look(self, order: Order) -> MediaxJob | None:
-        try:
-            job = await self._describe(ticket_of(order))
-        except VagueAnswerError as error:
-            await asyncio.to_thread(bear, order.folder, "MediaX", error.message, self._clock())
-            raise
-        if job is not None and job.is_unclear:
-            await asyncio.to_thread(bear, order.folder, "MediaX", f"state {job.raw.get('state')!r:.40}", self._clock())
-        else:
-            await asyncio.to_thread(end_vagueness, order.folder)
-        return job
 
     async def _describe(self, ticket: Ticket) -> MediaxJob | None:
         """Return the job as the service describes it; None for a new one that it does not know yet.
@@ -185,6 +174,10 @@ class MediaxJobs:
             return abs(self._clock() - float(ticket.data[SUBMITTED]))
         except (KeyError, ValueError):
             return float("inf")
+
+
+def _unclear(job: MediaxJob | None) -> str:
+    return f"state {job.raw.get('state')!r:.40}" if job is not None and job.is_unclear else ""
 
 
 def ticket_of(order: Order) -> Ticket:

@@ -17,6 +17,8 @@ DIMENSIONS: Final = ("vocal", "language", "mood", "genre", "scene", "bgm", "inte
 _OUTER: Final = ("musigTagV2", "musicTagV2")
 """The first spelling is theirs."""
 
+_PROBABILITY: Final = ("probility", "probability", "prob")
+
 
 def read_labels(job: Mapping[str, Any], wanted: Sequence[str]) -> tuple[Label, ...]:
     """Return one label for each dimension that the service found something for.
@@ -52,11 +54,18 @@ def _answers(result: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
         inner = tags.get("musicTagV2", tags) if isinstance(tags, Mapping) else None
         if isinstance(inner, Mapping):
             yield from inner.items()
-    older = result.get("audioTagger")
-    for entry in older if isinstance(older, list) else ():
+    yield from _older_answers(result.get("audioTagger")).items()
+
+
+def _older_answers(entries: object) -> dict[str, list[dict[str, object]]]:
+    """Return the entries of ``audioTagger`` by dimension, of which each may have several."""
+    found: dict[str, list[dict[str, object]]] = {}
+    for entry in entries if isinstance(entries, list) else ():
         if isinstance(entry, Mapping):
-            probability = entry.get("probability", entry.get("probility"))
-            yield str(entry.get("tagType", "")), {"label": entry.get("tag"), "prob": probability}
+            probability = next((entry[name] for name in _PROBABILITY if entry.get(name) is not None), None)
+            answer = {"label": entry.get("tag"), "prob": probability}
+            found.setdefault(str(entry.get("tagType", "")), []).append(answer)
+    return found
 
 
 def _label(dimension: str, answer: object) -> Label | None:

@@ -8,8 +8,8 @@ from typing import Final
 
 import msgspec
 
-from plugin_core.audio.formats import resolve_format
-from plugin_core.errors import RefusedError, ServiceError, SourceError, TransientError, UsageError
+from plugin_core.audio.formats import usual_format
+from plugin_core.errors import RefusedError, ServiceError, TransientError, UsageError
 from plugin_core.model import Model, Part, Plan, RemoteFile, Separation, Source, Ticket
 from plugin_core.protocols import Bucket, Finished, Order, Report, Waiting
 from plugin_core.providers.mediax.answers import MediaxJob, State
@@ -62,7 +62,7 @@ class MediaxSeparator(MediaxJobs):
             raise UsageError(f"unknown option {min(wish.options)!r} of {NAME}", remedy="it has none: leave it out")
         model = wish.model or DEFAULT
         method = find_method(model)
-        operation = msgspec.structs.replace(wish, model=model, format=wish.format or _usual_format(source))
+        operation = msgspec.structs.replace(wish, model=model, format=wish.format or usual_format(source))
         return Plan(operation=operation, stems=method.stems, notes=advise(source))
 
     async def submit(self, order: Order, report: Report) -> Ticket:
@@ -164,11 +164,3 @@ def _bucket(order: Order) -> Bucket:
     if order.bucket is None:
         raise UsageError(f"{NAME} was handed no bucket", remedy="set up the stager that MediaX's stems come to")
     return order.bucket
-
-
-def _usual_format(source: Source) -> str:
-    """Return the format of the stems when none is wished: 16 bits, and WAV where FLAC cannot say the sample rate."""
-    try:
-        return resolve_format("flac16", source).name
-    except SourceError:
-        return resolve_format("wav16", source).name

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -11,6 +12,8 @@ from plugin_core.errors import RefusedError, SettingsError
 from plugin_core.settings import Secret
 
 LOGIN = "run `stembridge login mediax`, or set STEMBRIDGE_MEDIAX_SECRET_ID and STEMBRIDGE_MEDIAX_SECRET_KEY"
+
+_CALLBACK: Final = re.compile(r"https?://[^\s/?#]+(?:[/?#]\S*)?\Z")
 
 
 class MediaxSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +73,8 @@ class MediaxSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError(
                 "[mediax] gateway_id, gateway_key and gateway_source go together", remedy="set all three or none"
             )
+        if self.callback_url and not _CALLBACK.match(self.callback_url):
+            raise SettingsError("[mediax] callback_url is no address", remedy="`stembridge listen` shows one")
         parts = urlsplit(self.base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise SettingsError(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
+
+import msgspec
 
 from plugin_core.errors import (
     OutcomeUnknownError,
@@ -20,9 +21,9 @@ from plugin_core.model import Finding, Model, Part, Plan, Question, Separation, 
 from plugin_core.moments import forget, remember
 from plugin_core.protocols import Finished, Order, Report, Waiting
 from plugin_core.providers.tencent_ci.enrolment import QUESTIONS, examine, login
-from plugin_core.providers.tencent_ci.finding import find_job
+from plugin_core.providers.tencent_ci.finding import find_job, find_results
 from plugin_core.providers.tencent_ci.following import pick_job, read_state, wait_seconds
-from plugin_core.providers.tencent_ci.jobs import JobDetail
+from plugin_core.providers.tencent_ci.jobs import SUCCESS, JobDetail
 from plugin_core.providers.tencent_ci.places import note_place, place_of, settings_of
 from plugin_core.providers.tencent_ci.planning import list_models, make_plan
 from plugin_core.providers.tencent_ci.releasing import remove_objects
@@ -32,14 +33,12 @@ from plugin_core.providers.tencent_ci.settings import NAME, SECTION, TencentSett
 from plugin_core.providers.tencent_ci.templates import Template
 from plugin_core.settings import Secret
 from plugin_core.transfer import Transfer
-from plugin_core.vague import VagueAnswerError, bear, end_vagueness
+from plugin_core.vague import VagueAnswerError, hear
 
 TEMPLATE: Final = "template"
 SUBMITTED: Final = "submitted"
 LOOKED_FOR: Final = "looked-for-since"
 """Since when the job is looked for, also by processes before this one."""
-
-_log = logging.getLogger(__name__)
 
 
 class CiSeparator:
@@ -139,15 +138,10 @@ class CiSeparator:
             SettingsError: wrong bucket.
         """
         ticket = _ticket(order)
-        try:
-            job = await self._describe(order, ticket)
-        except VagueAnswerError as error:
-            await asyncio.to_thread(bear, order.folder, "Tencent CI", error.message, self._clock())
-            raise
-        if job is not None and job.is_unclear:
-            await asyncio.to_thread(bear, order.folder, "Tencent CI", f"state {job.state!r}", self._clock())
-        else:
-            await asyncio.to_thread(end_vagueness, order.folder)
+        job = await hear(order.folder, "Tencent CI", lambda: self._describe(order, ticket), _unclear, self._clock)
+        if job is not None and job.state == SUCCESS and not job.results:
+            found = await find_results(await self._service_of(order), order, job.id)
+            job = msgspec.structs.replace(job, results=found)
         elapsed = self._elapsed(ticket)
         seconds = wait_seconds(elapsed, self.settings.poll_first, self.settings.poll_longest)
         return read_state(job, elapsed, seconds)
@@ -160,11 +154,9 @@ class CiSeparator:
             TransientError: network or disk.
             RefusedError: keys or rights.
         """
-        from plugin_core.providers.tencent_ci.fetching import fetch_results, size_limit
+        from plugin_core.providers.tencent_ci.fetching import fetch_results
 
-        objects = (await self._service_of(order)).objects
-        limit = size_limit(order.source, self.settings.max_file_mb << 20)
-        return await fetch_results(objects, order, report, limit=limit)
+        return await fetch_results((await self._service_of(order)).objects, order, report)
 
     async def cancel(self, order: Order) -> None:
         """Cancel at the service, which is possible until the job runs.
@@ -261,14 +253,15 @@ class CiSeparator:
         return Ticket(remote_id=job.id, data={SUBMITTED: repr(self._clock()), **place_of(settings)})
 
     def _elapsed(self, ticket: Ticket) -> float:
+        """Return the seconds since the job was made or found; long ago when nothing says it."""
         try:
             return abs(self._clock() - float(ticket.data.get(SUBMITTED, "")))
         except ValueError:
-            return GONE_LONG
+            return float("inf")
 
 
-GONE_LONG: Final = 86_400.0
-"""Age of a job that does not say it."""
+def _unclear(job: JobDetail | None) -> str:
+    return f"state {job.state!r}" if job is not None and job.is_unclear else ""
 
 
 def _ticket(order: Order) -> Ticket:

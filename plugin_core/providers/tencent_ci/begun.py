@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import os
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-FILE_NAME: Final = "upload.json"
+from plugin_core.providers.tencent_ci.notes import read_note, write_note
 
-_log = logging.getLogger(__name__)
+FILE_NAME: Final = "upload.json"
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -35,24 +33,12 @@ class BegunFile:
 
     def read(self) -> Begun:
         """Return what is kept."""
-        if self._path is None:
-            return Begun()
-        try:
-            return msgspec.json.decode(self._path.read_bytes(), type=Begun)
-        except (OSError, msgspec.MsgspecError):
-            return Begun()
+        return (read_note(self._path, Begun) if self._path is not None else None) or Begun()
 
     def write(self, begun: Begun) -> None:
         """Keep it, whole or not at all."""
-        if self._path is None:
-            return
-        scratch = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            scratch.write_bytes(msgspec.json.encode(begun))
-            scratch.replace(self._path)
-        except OSError as error:
-            _log.warning("%s cannot be written: %s", FILE_NAME, error.strerror)
+        if self._path is not None:
+            write_note(self._path, begun)
 
     def forget(self) -> None:
         """Keep it no longer; absent is fine."""

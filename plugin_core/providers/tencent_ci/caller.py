@@ -6,13 +6,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
-from urllib.parse import quote
 
 from plugin_core.errors import SettingsError
 from plugin_core.providers.tencent_ci.documents import read_xml
 from plugin_core.providers.tencent_ci.refusals import DIALECT, MOVED, OTHER_REGION, refusal
 from plugin_core.providers.tencent_ci.settings import TencentSettings
-from plugin_core.providers.tencent_ci.signing import CI_SESSION_HEADER, COS_SESSION_HEADER, QSign
+from plugin_core.providers.tencent_ci.signing import CI_SESSION_HEADER, COS_SESSION_HEADER, QSign, quote_text
 from plugin_core.transfer import Answer, Body, Call, Data, Transfer
 from plugin_core.transfer.redirects import RedirectError
 
@@ -132,9 +131,5 @@ def _transfer(service: str, settings: TencentSettings) -> Transfer:
 
 
 def _quote_query(query: Query) -> str:
-    pairs = [f"{_quote(name)}={_quote(value)}" if value else _quote(name) for name, value in query.items()]
+    pairs = [f"{quote_text(name)}={quote_text(value)}" if value else quote_text(name) for name, value in query.items()]
     return "?" + "&".join(pairs) if pairs else ""
-
-
-def _quote(text: str) -> str:
-    return quote(text, safe="-_.~")

@@ -10,7 +10,6 @@ import json
 from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
-from urllib.parse import quote
 
 import msgspec
 
@@ -18,6 +17,7 @@ from plugin_core.errors import OutcomeUnknownError, ServiceError
 from plugin_core.providers.tencent_ci.caller import Caller, Query, xml_body
 from plugin_core.providers.tencent_ci.documents import nodes_of, read_xml, text_of
 from plugin_core.providers.tencent_ci.jobs import TAG, JobDetail, JobPage, JobRequest, read_page
+from plugin_core.providers.tencent_ci.signing import quote_text
 from plugin_core.providers.tencent_ci.templates import Template, read_templates
 from plugin_core.transfer import Answer, Body, Call
 
@@ -86,7 +86,7 @@ class CiClient:
         Raises:
             StembridgeError: as ``Caller.read``.
         """
-        return read_page(await self._read("GET", f"/jobs/{_quote(','.join(ids))}", "GET /jobs/<id>"))
+        return read_page(await self._read("GET", f"/jobs/{quote_text(','.join(ids))}", "GET /jobs/<id>"))
 
     async def list_page(self, wanted: JobFilter, token: str = "") -> JobPage:
         """Return one page of jobs, newest first.
@@ -120,7 +120,7 @@ class CiClient:
         Raises:
             StembridgeError: as ``Caller.send``.
         """
-        await self._send("PUT", f"/jobs/{_quote(job)}", "PUT /jobs/<id>?cancel", {"cancel": ""}, xml_body(b""))
+        await self._send("PUT", f"/jobs/{quote_text(job)}", "PUT /jobs/<id>?cancel", {"cancel": ""}, xml_body(b""))
 
     async def create_template(self, template: Template) -> Template:
         """Create a template; return it with its id.
@@ -138,7 +138,7 @@ class CiClient:
         Raises:
             StembridgeError: as ``Caller.read``.
         """
-        path = f"/template/{_quote(template.id)}"
+        path = f"/template/{quote_text(template.id)}"
         return _only(await self._read("PUT", path, "PUT /template/<id>", body=xml_body(template.to_xml())))
 
     async def list_templates(
@@ -172,7 +172,7 @@ class CiClient:
         Raises:
             StembridgeError: as ``Caller.send``.
         """
-        await self._send("DELETE", f"/template/{_quote(template_id)}", "DELETE /template/<id>")
+        await self._send("DELETE", f"/template/{quote_text(template_id)}", "DELETE /template/<id>")
 
     async def status(self) -> str:
         """Return whether the bucket is bound: ``on``, ``off`` or ``unbinding``, "" when the service does not say.
@@ -257,7 +257,3 @@ def _read_status(answer: Answer) -> str:
 
 def _moment(time: float | None) -> str:
     return "" if time is None else datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%S%z")
-
-
-def _quote(text: str) -> str:
-    return quote(text, safe="-_.~")

@@ -10,10 +10,13 @@ import msgspec
 from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.model import Finding, Question, Verdict
 from plugin_core.providers.tencent_ci.abilities import has_media
-from plugin_core.providers.tencent_ci.refusals import ENABLE
+from plugin_core.providers.tencent_ci.client import JobFilter
+from plugin_core.providers.tencent_ci.finding import list_in_queues
+from plugin_core.providers.tencent_ci.refusals import ENABLE, NoRightError
 from plugin_core.providers.tencent_ci.service import Service
 from plugin_core.providers.tencent_ci.settings import LOGIN, NAME, SECTION, TencentSettings
 from plugin_core.settings import Secret
+from plugin_core.transfer import Data
 
 QUESTIONS: Final = (
     Question(name="secret_id", text="SecretId of your API key at Tencent Cloud", hidden=False),
@@ -21,6 +24,9 @@ QUESTIONS: Final = (
 )
 
 CONSOLE: Final = "https://console.cloud.tencent.com/ci"
+
+TRIAL: Final = "stembridge-doctor"
+"""Name of the object that is put and removed; always the same, so that one a killed process left goes the next time."""
 
 
 async def login(
@@ -48,55 +54,86 @@ async def examine(settings: TencentSettings, service: Service) -> Sequence[Findi
     if not (settings.secret_id or settings.secret_key or settings.bucket):
         found = "no account is set up"
         return [Finding(name=NAME, verdict=Verdict.OK, found=found, remedy=f"to have one: {LOGIN}")]
-    bucket = await _examine(f"{NAME} bucket", service.objects.head_bucket, lambda _: f"{settings.bucket} can be read")
+    bucket = await _examine("bucket", _read_bucket, service)
     if bucket.verdict is not Verdict.OK:
         return [bucket]
-    return [bucket, await _examine_binding(service), await _examine_abilities(service)]
+    writing = await _examine("writing", _try_writing, service)
+    enabled = [
+        await _examine("binding", _read_binding, service),
+        await _examine("Smart Audio", _read_smart_audio, service),
+    ]
+    if any(finding.verdict is Verdict.WRONG for finding in enabled):
+        return [bucket, writing, *enabled]
+    return [bucket, writing, *enabled, await _examine("jobs", _try_listing, service)]
 
 
-async def _examine_binding(service: Service) -> Finding:
-    name = f"{NAME} binding"
+async def _read_bucket(service: Service) -> Finding:
+    await service.objects.head_bucket()
+    return _found(f"{service.settings.bucket} can be read")
+
+
+async def _try_writing(service: Service) -> Finding:
+    """Put a small object and remove it: a song would find out only once prepared, and its stems once paid for."""
+    key = f"{service.settings.folder}{TRIAL}"
+    await service.objects.put(key, Data(b"stembridge doctor was here\n", "text/plain"))
+    await service.objects.delete(key)
+    try:
+        await service.objects.list_keys(key)
+        await service.objects.list_uploads(key)
+    except NoRightError as error:
+        found = f"objects can be written and removed; what a lost answer leaves could not be found: {error.message}"
+        return _found(found, Verdict.WARNING, error.remedy)
+    return _found("objects can be written, listed and removed")
+
+
+async def _read_binding(service: Service) -> Finding:
     try:
         status = await service.ci.status()
-    except StembridgeError as error:
-        return _wrong(name, error)
+    except NoRightError as error:
+        return _unasked(error)
     if status in ("on", ""):
-        return Finding(name=name, verdict=Verdict.OK, found="the bucket is bound to Cloud Infinite")
+        return _found("the bucket is bound to Cloud Infinite")
     said = "is being unbound from" if status == "unbinding" else "is not bound to"
     remedy = f"bind it at {CONSOLE}: Bucket management (存储桶管理)"
-    return Finding(name=name, verdict=Verdict.WRONG, found=f"the bucket {said} Cloud Infinite", remedy=remedy)
+    return _found(f"the bucket {said} Cloud Infinite", Verdict.WRONG, remedy)
 
 
-async def _examine_abilities(service: Service) -> Finding:
+async def _read_smart_audio(service: Service) -> Finding:
     """Look whether Smart Audio is on; older accounts have it as media processing."""
-    name = f"{NAME} Smart Audio"
     try:
         if await service.ci.is_asr_bucket():
-            return Finding(name=name, verdict=Verdict.OK, found="Smart Audio is enabled for the bucket")
-    except StembridgeError as error:
-        return _wrong(name, error)
+            return _found("Smart Audio is enabled for the bucket")
+    except NoRightError as error:
+        return _unasked(error)
     found = "Smart Audio (智能语音) is not enabled for the bucket"
-    try:
-        is_media = await has_media(service.ci)
-    except StembridgeError as error:
-        return _wrong(name, error)
-    if is_media:
+    if await has_media(service.ci):
         found = f"{found}, only media processing is: separations work in some regions"
-        return Finding(name=name, verdict=Verdict.WARNING, found=found, remedy=ENABLE)
-    return Finding(name=name, verdict=Verdict.WRONG, found=found, remedy=ENABLE)
+        return _found(found, Verdict.WARNING, ENABLE)
+    return _found(found, Verdict.WRONG, ENABLE)
 
 
-async def _examine(name: str, ask: Callable[[], Awaitable[object]], say: Callable[[object], str]) -> Finding:
+async def _try_listing(service: Service) -> Finding:
+    """Look for a job that is not there: without that right one whose answer was lost would wait for its user."""
+    await list_in_queues(service.ci, JobFilter(source=TRIAL), service.settings.queue)
+    return _found("jobs can be looked for")
+
+
+async def _examine(name: str, look: Callable[[Service], Awaitable[Finding]], service: Service) -> Finding:
     try:
-        answer = await ask()
+        finding = await look(service)
     except StembridgeError as error:
-        return _wrong(name, error)
-    return Finding(name=name, verdict=Verdict.OK, found=say(answer))
+        remedy = error.remedy or f"see the message, and section [{SECTION}] of the settings"
+        finding = _found(error.message, Verdict.WRONG, remedy)
+    return msgspec.structs.replace(finding, name=f"{NAME} {name}")
 
 
-def _wrong(name: str, error: StembridgeError) -> Finding:
-    remedy = error.remedy or f"see the message, and section [{SECTION}] of the settings"
-    return Finding(name=name, verdict=Verdict.WRONG, found=error.message, remedy=remedy)
+def _unasked(error: NoRightError) -> Finding:
+    """Return what is said where separations may work although these keys may not ask."""
+    return _found(f"not known: {error.message}", Verdict.WARNING, error.remedy)
+
+
+def _found(found: str, verdict: Verdict = Verdict.OK, remedy: str = "") -> Finding:
+    return Finding(name=NAME, verdict=verdict, found=found, remedy=remedy)
 
 
 def _answer(answers: Mapping[str, Secret], name: str) -> str:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from plugin_core.model import Part, RemoteFile, Source
+from plugin_core.model import Part, RemoteFile
 from plugin_core.naming import canonical
 from plugin_core.protocols import Order, Report
 from plugin_core.providers.tencent_ci.following import object_of
 from plugin_core.providers.tencent_ci.objects import CosObjects
 from plugin_core.transfer.calls import Bytes
-from plugin_core.transfer.results import bring_all, name_result, part_files, plain_suffix
+from plugin_core.transfer.results import bring_all, name_result, part_files, plain_suffix, size_limit
 
 
-async def fetch_results(objects: CosObjects, order: Order, report: Report, *, limit: int) -> list[Part]:
+async def fetch_results(objects: CosObjects, order: Order, report: Report) -> list[Part]:
     """Bring every result, some at a time; what is there already is not fetched again.
 
     Raises:
@@ -21,6 +21,7 @@ async def fetch_results(objects: CosObjects, order: Order, report: Report, *, li
         TransientError: network or disk; to be continued.
         RefusedError: keys or rights.
     """
+    limit = min(size_limit(order.source), objects.caller.settings.max_file_mb << 20)
 
     async def bring(index: int, file: RemoteFile, tell: Bytes) -> Part:
         path = order.folder / local_name(index, file)
@@ -34,11 +35,6 @@ async def fetch_results(objects: CosObjects, order: Order, report: Report, *, li
 def local_name(index: int, file: RemoteFile) -> str:
     """Return the name a result has in the job's folder."""
     return name_result(index, file.url, plain_suffix(file.name))
-
-
-def size_limit(source: Source, most: int) -> int:
-    """Return the most bytes one result of a source can sensibly have: eight channels of floats at 96 kHz and some."""
-    return min(most, (64 << 20) + int(source.duration * 96_000 * 8 * 4))
 
 
 async def _download(objects: CosObjects, order: Order, file: RemoteFile, path: Path, limit: int, tell: Bytes) -> None:

@@ -1,18 +1,23 @@
-"""Looking for a job whose answer was lost: in the list of jobs, by the UserData that is our key."""
+"""Looking for what is paid for and was not named: a job, by the UserData that is our key, and the results of one."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator
+from pathlib import PurePosixPath
 from typing import Final, Protocol
 
 import msgspec
 
 from plugin_core.errors import OutcomeUnknownError, RefusedError, ServiceError, StembridgeError, TransientError
+from plugin_core.protocols import Order
 from plugin_core.providers.tencent_ci.client import JobFilter
-from plugin_core.providers.tencent_ci.jobs import CANCELLED, FAILED, SUCCESS, JobDetail
-from plugin_core.providers.tencent_ci.names import source_keys, time_of_key
+from plugin_core.providers.tencent_ci.jobs import CANCELLED, FAILED, SUCCESS, JobDetail, Result
+from plugin_core.providers.tencent_ci.names import expected_keys, job_folder, source_keys, time_of_key
 from plugin_core.providers.tencent_ci.objects import ObjectHead
+from plugin_core.providers.tencent_ci.planning import codec_of
+from plugin_core.providers.tencent_ci.rules import load_rules
+from plugin_core.providers.tencent_ci.service import Service
 
 SLACK: Final = 24 * 3600.0
 """Seconds a job may seem older than its key: clocks are wrong, and time zones mistaken."""
@@ -70,14 +75,37 @@ async def find_job(client: Lists, objects: Heads, prefix: str, key: str, *, queu
     return None
 
 
+async def find_results(service: Service, order: Order, job: str) -> tuple[Result, ...]:
+    """Return the results of a job whose description names none: what lies where they were asked for.
+
+    Raises:
+        TransientError: no answer now.
+        StembridgeError: refused.
+    """
+    prefix, wish = service.settings.folder, order.separation
+    stems = load_rules().modes[wish.model].stems
+    try:
+        keys = await service.objects.list_keys(f"{job_folder(prefix, order.key)}{job}/")
+    except ServiceError as error:
+        _log.info("the results of job %s are not listed: %s", order.key, error)
+        expected = expected_keys(prefix, order.key, stems, job, codec_of(wish.options))
+        keys = [key for key in expected if await service.objects.head(key) is not None]
+    return tuple(Result(stem, key) for key in keys if (stem := PurePosixPath(key).stem) in stems)
+
+
 async def _list_all(client: Lists, prefix: str, key: str, queue: str, now: float) -> AsyncGenerator[JobDetail]:
     for source in source_keys(prefix, key):
-        for job in await _list(client, _filter(key, source, now), queue):
+        for job in await list_in_queues(client, _filter(key, source, now), queue):
             if job.user_data == key:
                 yield job
 
 
-async def _list(client: Lists, wanted: JobFilter, queue: str) -> list[JobDetail]:
+async def list_in_queues(client: Lists, wanted: JobFilter, queue: str) -> list[JobDetail]:
+    """Return every job of a list, also where the service wants to be told each queue.
+
+    Raises:
+        StembridgeError: as ``Caller.read``.
+    """
     try:
         return [job async for job in client.list_jobs(wanted)]
     except RefusedError:

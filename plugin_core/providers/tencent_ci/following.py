@@ -58,7 +58,10 @@ def read_state(job: JobDetail | None, elapsed: float, seconds: float) -> Waiting
         note = _NOTES.get(job.state, _plain(job.state)[:40] or "working")
         return Waiting(seconds=seconds, progress=Progress(note=note, fraction=job.progress))
     if not job.results:
-        raise ServiceError("Tencent CI says the job succeeded and names no results", remedy="look into the bucket")
+        raise ServiceError(
+            "Tencent CI says the job succeeded, and its results are not in the bucket",
+            remedy="the separation has to be made again",
+        )
     return Finished(files=tuple(_describe(job.bucket, each.stem, each.key, each.md5) for each in job.results))
 
 

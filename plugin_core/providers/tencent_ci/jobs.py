@@ -174,7 +174,8 @@ def _read_results(operation: Mapping[str, Any], output: Mapping[str, Any]) -> tu
     }
     made = _node(_node(operation, "MediaResult"), "OutputFile")
     sums = {each["ObjectName"]: each["Md5"] for each in _sums(made)}
-    keys = list(dict.fromkeys(_texts(made.get("ObjectName")))) or list(asked)
+    # A name whose wildcards nobody filled in is the name of nothing.
+    keys = list(dict.fromkeys(_texts(made.get("ObjectName")))) or [key for key in asked if "${" not in key]
     return tuple(Result(_stem_of(key, asked), key, sums.get(key, "")) for key in keys)
 
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Final
 
-from plugin_core.errors import UsageError
+from plugin_core.stagers.names import check_key
 
 SOURCE_SUFFIXES: Final = (".flac", ".wav")
 """What a source is uploaded as."""
-
-_KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}\Z")
 
 
 def job_folder(prefix: str, key: str) -> str:
@@ -22,9 +19,7 @@ def job_folder(prefix: str, key: str) -> str:
     Raises:
         UsageError: the job's key is none that may stand in a name.
     """
-    if not _KEY.match(key):
-        raise UsageError(f"{key!r} cannot be the name of a folder in a bucket")
-    return f"{prefix}{key}/"
+    return f"{prefix}{check_key(key)}/"
 
 
 def source_key(prefix: str, key: str, suffix: str) -> str:

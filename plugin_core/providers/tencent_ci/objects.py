@@ -82,7 +82,16 @@ class CosObjects:
             )
             await upload.run()
         else:
-            await self._put(path, key, report)
+            await self.put(key, FileBody(path, media_type(path)), report)
+
+    async def put(self, key: str, body: Body, report: Bytes | None = None) -> None:
+        """Make an object in one request.
+
+        Raises:
+            StembridgeError: as ``Caller.send``.
+        """
+        call = self.call("PUT", key, "PUT", body=body)
+        await self.caller.send(replace(call, patience=UPLOAD_PATIENCE, report=report))
 
     async def head(self, key: str) -> ObjectHead | None:
         """Return what is known of an object; None when there is none.
@@ -235,10 +244,6 @@ class CosObjects:
 
     def _url(self, key: str) -> str:
         return self.caller.settings.cos_url() + quote_path(key)
-
-    async def _put(self, path: Path, key: str, report: Bytes | None) -> None:
-        call = self.call("PUT", key, "PUT", body=FileBody(path, media_type(path)))
-        await self.caller.send(replace(call, patience=UPLOAD_PATIENCE, report=report))
 
     async def _ask_why(self, key: str, *, is_known: bool = True) -> None:
         """Raise what a refused HEAD, which has no body, could not say; that the object is absent, if ``is_known``."""

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from plugin_core.protocols import Order
+from plugin_core.providers.tencent_ci.notes import read_note, write_note
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 
 FILE_NAME: Final = "place.json"
-
-_log = logging.getLogger(__name__)
 
 
 def place_of(settings: TencentSettings) -> dict[str, str]:
@@ -25,23 +21,11 @@ def place_of(settings: TencentSettings) -> dict[str, str]:
 
 def note_place(folder: Path, settings: TencentSettings) -> None:
     """Write the place into a job's folder, whole or not at all; blocks."""
-    scratch = folder / f"{FILE_NAME}.{os.getpid()}"
-    try:
-        scratch.write_bytes(msgspec.json.encode(place_of(settings)))
-        scratch.replace(folder / FILE_NAME)
-    except OSError as error:
-        _log.warning("%s cannot be kept in the job's folder: %s", FILE_NAME, error.strerror)
+    write_note(folder / FILE_NAME, place_of(settings))
 
 
 def settings_of(order: Order, settings: TencentSettings) -> TencentSettings:
     """Return the settings with the place of a job: its ticket's, else the noted one, else the present one; blocks."""
-    kept = order.ticket.data if order.ticket is not None else _read(order.folder)
-    place = {name: kept.get(name, present) for name, present in place_of(settings).items()}
+    noted = order.ticket.data if order.ticket is not None else read_note(order.folder / FILE_NAME, dict[str, str])
+    place = {name: (noted or {}).get(name, present) for name, present in place_of(settings).items()}
     return msgspec.structs.replace(settings, **place) if place["bucket"] else settings
-
-
-def _read(folder: Path) -> Mapping[str, str]:
-    try:
-        return msgspec.json.decode((folder / FILE_NAME).read_bytes(), type=dict[str, str])
-    except (OSError, msgspec.MsgspecError):
-        return {}

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from plugin_core.audio.formats import resolve_format
-from plugin_core.errors import SourceError, UsageError
+from plugin_core.audio.formats import usual_format
+from plugin_core.errors import UsageError
 from plugin_core.model import Model, Plan, Separation, Source
 from plugin_core.providers.tencent_ci.rules import Mode, audio_config, check_options, find_mode, load_rules
 from plugin_core.providers.tencent_ci.settings import NAME
@@ -50,7 +50,9 @@ def make_plan(source: Source, wish: Separation, template: Template | None, defau
     if options.get("channels", str(source.channels)) != str(source.channels):
         notes.append(f"{codec} gives {options['channels']} channels of the song's {source.channels}")
     return Plan(
-        operation=msgspec.structs.replace(wish, model=mode, options=options, format=wish.format or _final(source)),
+        operation=msgspec.structs.replace(
+            wish, model=mode, options=options, format=wish.format or usual_format(source)
+        ),
         stems=load_rules().modes[mode].stems,
         notes=tuple(notes),
     )
@@ -74,14 +76,6 @@ def _check_template(template: Template, wish: Separation, mode: str) -> None:
     codec = template.config.codec
     if codec and codec not in load_rules().codecs:
         raise UsageError(f"template {template.id} gives {codec!r}, which is not known", remedy="use another template")
-
-
-def _final(source: Source) -> str:
-    """Return the format of the stems when none is wished: 16 bits, and WAV where FLAC cannot say the sample rate."""
-    try:
-        return resolve_format("flac16", source).name
-    except SourceError:
-        return resolve_format("wav16", source).name
 
 
 def _describe(name: str, mode: Mode) -> Model:

@@ -30,10 +30,20 @@ _INACTIVE: Final = re.compile(
 )
 _LONGEST: Final = 200
 
-_JOBS: Final = "the rights to read and write the bucket, ci:CreateMediaJobs, ci:CancelMediaJob and cam:PassRole"
-_TEMPLATES: Final = (
-    "the rights ci:DescribeMediaTemplates, ci:CreateMediaTemplate, ci:UpdateMediaTemplate and ci:DeleteMediaTemplate"
-)
+_RIGHTS: Final = {
+    "Tencent COS": "the rights to list the bucket and its unfinished uploads, and to put, get and delete its objects",
+    "/template": (
+        "the rights ci:DescribeMediaTemplates, ci:CreateMediaTemplate, ci:UpdateMediaTemplate and "
+        "ci:DeleteMediaTemplate"
+    ),
+    "/jobs": (
+        "the rights ci:CreateMediaJobs, ci:DescribeMediaJob, ci:DescribeMediaJobs, ci:CancelMediaJob and cam:PassRole"
+    ),
+    "": "the rights ci:DescribeAsrBuckets and ci:DescribeMediaBuckets, or look in the console",
+}
+"""What is wanted for a call, by a part of its name."""
+
+_QUEUE: Final = f"set [{SECTION}] queue to one that `stembridge tencent bucket` shows"
 
 MOVED: Final = 301
 OTHER_REGION: Final = f"the bucket is in another region: set [{SECTION}] region"
@@ -42,6 +52,10 @@ ENABLE: Final = (
     "in the console of Cloud Infinite (数据万象), bind the bucket and switch on Smart Audio (智能语音) for it, "
     "then ask `stembridge doctor`"
 )
+
+
+class NoRightError(RefusedError):
+    """The keys are good, and their user may not do this."""
 
 
 class Words(NamedTuple):
@@ -94,8 +108,8 @@ def refusal(what: str, answer: Answer, now: float) -> StembridgeError:
     """Return the error of an answer that is no success.
 
     Returns:
-        SettingsError for the wrong bucket or region, RefusedError for keys, rights, clock and services that are not
-        enabled, else ServiceError.
+        SettingsError for the wrong bucket or region, NoRightError for rights, RefusedError for keys, clock and services
+        that are not enabled, else ServiceError.
     """
     words = read_words(answer)
     said = f"{what}: {DIALECT.describe(answer)}"
@@ -113,9 +127,12 @@ def refusal(what: str, answer: Answer, now: float) -> StembridgeError:
     if answer.status == 402:
         return RefusedError(said, remedy="the account at Tencent Cloud is in arrears: top it up")
     if answer.status == 403 and words.code in ("", "AccessDenied"):
-        return RefusedError(said, remedy=f"give the keys' user {_TEMPLATES if '/template' in what else _JOBS}")
-    is_gone = words.code in ("NoSuchKey", "ResourceNotFound")
-    return ServiceError(said, remedy="the separation has to be made again" if is_gone else "")
+        rights = next(rights for part, rights in _RIGHTS.items() if part in what)
+        return NoRightError(said, remedy=f"give the keys' user {rights}")
+    if words.code in ("NoSuchKey", "ResourceNotFound") and "/template" not in what:
+        return ServiceError(said, remedy="the separation has to be made again")
+    wants_queue = "POST /jobs" in what and "queue" in words.message.lower()
+    return ServiceError(said, remedy=_QUEUE if wants_queue else "")
 
 
 def _describe_skew(answer: Answer, now: float) -> str:

@@ -48,12 +48,6 @@ class Range(msgspec.Struct, frozen=True):
     most: int
 
 
-class Inputs(msgspec.Struct, frozen=True):
-    """What the service reads."""
-
-    extensions: tuple[str, ...]
-
-
 class Rules(msgspec.Struct, frozen=True):
     """The manifest ``providers/tencent_ci.toml``."""
 
@@ -61,7 +55,6 @@ class Rules(msgspec.Struct, frozen=True):
     bitrate: Range
     modes: dict[str, Mode]
     outputs: dict[str, str]
-    inputs: Inputs
 
 
 @functools.cache
@@ -109,11 +102,15 @@ def check_options(options: Mapping[str, str]) -> None:
     """Refuse options the service does not have.
 
     Raises:
-        UsageError: an unknown name or level.
+        UsageError: an unknown name or level, or a queue that is none.
     """
     for name in options:
         if name not in OPTIONS:
             raise UsageError(f"unknown option {name!r} of tencent_ci", remedy=_suggest(name, OPTIONS))
+    if not options.get("queue", "").isprintable():
+        raise UsageError(
+            "option queue of tencent_ci is no id", remedy="`stembridge tencent bucket` shows those there are"
+        )
     if options.get("level", "0") not in LEVELS:
         raise UsageError(f"option level={options['level']!r} of tencent_ci", remedy=f"it is one of {', '.join(LEVELS)}")
 

@@ -17,6 +17,7 @@ NAME: Final = "tencent_ci"
 LOGIN: Final = f"`stembridge login {NAME}`"
 
 _BUCKET: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?-[0-9]{6,14}\Z")
+_CALLBACK: Final = re.compile(r"https?://[^\s/?#]+(?:[/?#]\S*)?\Z")
 _REGION: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\Z")
 
 
@@ -137,6 +138,11 @@ class TencentSettings(msgspec.Struct, frozen=True, kw_only=True):
         for name in ("prefix", "queue", "callback_url", "callback_mq_region", "callback_mq_name"):
             if not getattr(self, name).isprintable():
                 raise SettingsError(f"[{SECTION}] {name} holds what no request can", remedy="write it anew")
+        if self.callback_url not in ("", "no") and not _CALLBACK.match(self.callback_url):
+            raise SettingsError(
+                f"[{SECTION}] callback_url is no address",
+                remedy="`stembridge listen` shows one; `no` mutes the queue's",
+            )
         if self.callback_type == "TDMQ" and not (self.callback_mq_region and self.callback_mq_name):
             raise SettingsError(
                 f"[{SECTION}] callback_type TDMQ needs callback_mq_region and callback_mq_name", remedy="set both"

@@ -17,8 +17,8 @@ from plugin_core.settings import Secret
 CALL_LIFETIME: Final = 900
 """Seconds a signed call may be under way; the service refuses clocks that are more than 15 minutes off anyway."""
 
-CLOCK_SLACK: Final = 60
-"""Seconds by which our clock may be ahead of the service's."""
+CLOCK_SLACK: Final = 900
+"""Seconds by which our clock may be ahead of the service's: as far off as the service lets clocks be."""
 
 COS_SESSION_HEADER: Final = "x-cos-security-token"
 CI_SESSION_HEADER: Final = "x-ci-security-token"
@@ -53,7 +53,7 @@ class Signature(NamedTuple):
     @property
     def query(self) -> str:
         """The fields as the query of a presigned URL."""
-        return "&".join(f"{name}={_quote(value)}" for name, value in self.fields.items())
+        return "&".join(f"{name}={quote_text(value)}" for name, value in self.fields.items())
 
 
 def sign(
@@ -116,7 +116,7 @@ def presign(
     """
     parts = urlsplit(url)
     if token := credentials.token.reveal():
-        url += ("&" if parts.query else "?") + f"{COS_SESSION_HEADER}={_quote(token)}"
+        url += ("&" if parts.query else "?") + f"{COS_SESSION_HEADER}={quote_text(token)}"
         parts = urlsplit(url)
     protected = {"host": host_of(url), **{name.lower(): value for name, value in (headers or {}).items()}}
     start = int(now) - CLOCK_SLACK
@@ -177,7 +177,13 @@ class QSign:
 
 def quote_path(key: str) -> str:
     """Return an object's key as the path of its URL, with no segment that a client would resolve away."""
-    return "/" + quote(key, safe="/" + _SAFE).replace("./", ".%2F")
+    path = "/" + quote(key, safe="/" + _SAFE).replace("./", ".%2F")
+    return f"{path[:-1]}%2E" if path.endswith(("/.", "/..")) else path
+
+
+def quote_text(text: str) -> str:
+    """Return a text as it stands in a query or in a segment of a path, and in what is signed."""
+    return quote(text, safe=_SAFE)
 
 
 def _is_signed(name: str) -> bool:
@@ -186,12 +192,8 @@ def _is_signed(name: str) -> bool:
 
 def _canonical(entries: Mapping[str, str]) -> tuple[str, str]:
     """Return the list of names, and the sorted ``name=value`` text."""
-    encoded = sorted((_quote(name).lower(), _quote(value)) for name, value in entries.items())
+    encoded = sorted((quote_text(name).lower(), quote_text(value)) for name, value in entries.items())
     return ";".join(name for name, _ in encoded), "&".join(f"{name}={value}" for name, value in encoded)
-
-
-def _quote(text: str) -> str:
-    return quote(text, safe=_SAFE)
 
 
 def _hmac(key: str, text: str) -> str:

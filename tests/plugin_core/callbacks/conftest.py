@@ -46,7 +46,7 @@ class Listener:
 
     def send(self, raw: bytes) -> bytes:
         """Send these very bytes and return the whole answer."""
-        with socket.create_connection(("127.0.0.1", self.port), 30) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), 300) as connection:
             connection.sendall(raw)
             return self._rest(connection)
 
@@ -123,11 +123,11 @@ def _running(receiver: Receiver, opened: socket.socket, lifetime: float) -> Iter
 
     thread = threading.Thread(target=lambda: asyncio.run(run()))
     thread.start()
-    assert ready.wait(30)
+    assert ready.wait(300)
     try:
         yield
     finally:
         ends[0]()
-        thread.join(30)
+        thread.join(300)
         opened.close()
         assert not thread.is_alive()

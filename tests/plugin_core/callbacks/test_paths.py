@@ -54,6 +54,6 @@ def test_a_damaged_secret_is_refused(home: Path, text: str) -> None:
 def test_processes_that_begin_at_once_agree(home: Path) -> None:
     command = [sys.executable, "-c", CODE, str(home)]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    said = {process.communicate(timeout=60)[0] for process in running}
+    said = {process.communicate(timeout=600)[0] for process in running}
     assert len(said) == 1
     assert said == {f"{open_paths(home).of('x')}\n"}

@@ -162,7 +162,9 @@ def test_callers_who_say_nothing_are_hung_up_on(listen: Listen) -> None:
             opened.enter_context(socket.create_connection(("127.0.0.1", listener.port), 30))
             for _ in range(CONNECTIONS + 10)
         ]
-        idle[0].sendall(half)
+        # On a busy machine its time may be over by now.
+        with contextlib.suppress(ConnectionError):
+            idle[0].sendall(half)
         # It is refused instead when all the others are there before its first line.
         assert listener._rest(idle[0]).partition(b"\r\n")[0] in (b"", b"HTTP/1.1 503 Service Unavailable")
         assert {listener._rest(connection) for connection in idle[1:]} == {b""}
@@ -187,7 +189,7 @@ def test_many_at_once(listen: Listen) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(300)
     assert statuses == [200] * 40
     assert set().union(*listener.woken) == {f"h{n}" for n in range(40)}
 

@@ -3,9 +3,11 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -17,7 +19,7 @@ from plugin_core.stagers.s3 import S3Stager
 from plugin_core.stagers.settings import S3Settings
 from tests.simulators.blobs import Blob
 from tests.simulators.faults import Fault, reset_before, server_error
-from tests.simulators.s3 import ACCESS_KEY, BUCKET, S3Simulator
+from tests.simulators.s3 import BUCKET, S3Simulator
 
 pytest.importorskip("boto3")
 
@@ -35,9 +37,9 @@ def settings(bucket: S3Simulator) -> S3Settings:
     return S3Settings(
         bucket=BUCKET,
         endpoint_url=bucket.url,
-        region="eu-central-1",
-        access_key_id=Secret(ACCESS_KEY),
-        secret_access_key=Secret("s3-secret-key-0000"),
+        region=bucket.keys.region,
+        access_key_id=Secret(bucket.keys.access_key),
+        secret_access_key=Secret(bucket.keys.secret_key),
         addressing="path",
     )
 
@@ -116,20 +118,66 @@ def test_what_a_killed_process_left_is_removed(
     ("change", "kind", "words"),
     [
         ({"access_key_id": Secret("AKIAother")}, RefusedError, "InvalidAccessKeyId"),
+        ({"secret_access_key": Secret("simulated/not+the=secret000000000")}, RefusedError, "SignatureDoesNotMatch"),
+        ({"region": "us-east-1"}, SettingsError, r"AuthorizationHeaderMalformed.*correct \[s3\] region"),
+        ({"session_token": Secret("FwoGZXIvYXdzEXAMPLE")}, RefusedError, "InvalidToken"),
         ({"bucket": "absent"}, SettingsError, "NoSuchBucket"),
         ({"endpoint_url": "no address"}, SettingsError, r"\[s3\]"),
         ({"endpoint_url": "http://127.0.0.1:1"}, TransientError, "no answer|the upload failed"),
     ],
-    ids=["key", "bucket", "endpoint", "away"],
+    ids=["key", "secret", "region", "token", "bucket", "endpoint", "away"],
 )
 def test_a_refusal_is_one_line_without_secrets(
-    settings: S3Settings, file: Path, tmp_path: Path, change: dict[str, object], kind: type[StembridgeError], words: str
+    bucket: S3Simulator,
+    settings: S3Settings,
+    file: Path,
+    tmp_path: Path,
+    change: dict[str, object],
+    kind: type[StembridgeError],
+    words: str,
 ) -> None:
     wrong = msgspec.structs.replace(settings, **change)
     with pytest.raises(kind, match=words) as caught:
         asyncio.run(S3Stager(wrong, tmp_path).stage(file, KEY))
     assert "\n" not in str(caught.value)
-    assert "s3-secret-key" not in str(caught.value)
+    secrets = [wrong.access_key_id, wrong.secret_access_key, wrong.session_token, settings.secret_access_key]
+    assert not [secret for secret in secrets if secret and secret.reveal() in str(caught.value)]
+    assert bucket.store.objects == {}
+
+
+def reveal(url: str) -> str:
+    assert isinstance(url, Secret)
+    return url.reveal()
+
+
+def test_a_clock_that_is_an_hour_wrong_is_said(
+    bucket: S3Simulator, settings: S3Settings, file: Path, tmp_path: Path
+) -> None:
+    bucket.clock.advance(3600)
+    with pytest.raises(RefusedError, match=r"RequestTimeTooSkewed.*this computer's clock"):
+        asyncio.run(S3Stager(settings, tmp_path).stage(file, KEY))
+
+
+def test_temporary_keys_sign_links_too(bucket: S3Simulator, settings: S3Settings, file: Path, tmp_path: Path) -> None:
+    bucket.keys.token = "FwoGZXIvYXdz/EXAMPLE+token=="
+    temporary = msgspec.structs.replace(settings, session_token=Secret(bucket.keys.token))
+    url = asyncio.run(S3Stager(temporary, tmp_path).stage(file, KEY))
+    with urllib.request.urlopen(reveal(url)) as answer:
+        assert answer.read() == b"fLaC song"
+
+
+def test_a_link_is_good_for_its_hours_and_its_object_alone(
+    bucket: S3Simulator, settings: S3Settings, file: Path, tmp_path: Path
+) -> None:
+    bucket.store.put("other.flac", Blob.of(b"not meant"))
+    brief = msgspec.structs.replace(settings, link_hours=2)
+    url = reveal(asyncio.run(S3Stager(brief, tmp_path).stage(file, KEY)))
+    path = urlsplit(url).path
+    for target, seconds in ((url.replace(path, f"/{BUCKET}/other.flac"), 0), (url, 7201)):
+        bucket.clock.advance(seconds)
+        with pytest.raises(urllib.error.HTTPError, match="403") as caught:
+            urllib.request.urlopen(target)
+        caught.value.close()
 
 
 @pytest.mark.parametrize("fault", [server_error("PUT", times=1), reset_before("PUT", times=1)])

@@ -70,7 +70,7 @@ class Host:
                 self.scripts.remove(script)
         return bool(self.scripts)
 
-    def run(self, until: Callable[[], bool] | None = None, *, seconds: float = 60.0, pause: float = 0.005) -> None:
+    def run(self, until: Callable[[], bool] | None = None, *, seconds: float = 600.0, pause: float = 0.005) -> None:
         """Tick until something is true, by default until every script has ended.
 
         Raises TimeoutError after so many seconds.

@@ -28,6 +28,8 @@ class Behaviour:
     """What a failed job says."""
     vocals_first: bool = True
     has_media_result: bool = True
+    names_outputs: str = "resolved"
+    """How a finished job repeats the keys asked for: ``resolved``, ``asked`` (wildcards and all), "" for not at all."""
     has_md5: bool = True
     wrong_md5: bool = False
     empty_times: bool = False
@@ -113,7 +115,8 @@ class Jobs:
 
     def _operation(self, job: Job) -> str:
         request = job.request
-        keys = self.resolved(job) if job.state == "Success" else request.outputs
+        says = self._behaviour.names_outputs
+        keys = self.resolved(job) if job.state == "Success" and says == "resolved" else request.outputs if says else {}
         outputs = "".join(f"<{node}>{escape(key)}</{node}>" for node, key in keys.items())
         how = (
             f"<TemplateId>{request.template}</TemplateId><TemplateName>t</TemplateName>"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import calendar
 import json
-import threading
 import time
-import urllib.request
 import uuid
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
+from tests.simulators.calling_back import call_back
 from tests.simulators.clocks import SimulatorClock
 from tests.simulators.messages import Answer, Request, json_answer
 from tests.simulators.server import Simulator
@@ -242,25 +241,16 @@ class TencentSimulator(Simulator):
         self.jobs.look(job)
         if job.state in TERMINAL and job.request.callback.startswith("http") and not job.told:
             job.told = True
-            threading.Thread(
-                target=_call_back, args=(job, self.jobs.describe(job), self.behaviour), daemon=True
-            ).start()
+            call_back(job.request.callback, *_tell(job, self.jobs.describe(job), self.behaviour))
 
 
-def _call_back(job: Job, description: str, behaviour: Behaviour) -> None:
-    """Tell the callback's URL that a job ended; whether anybody hears it does not matter."""
+def _tell(job: Job, description: str, behaviour: Behaviour) -> tuple[bytes, str]:
+    """Return what a callback says, and its type."""
     if job.request.callback_format == "JSON":
         detail = {"Code": "Success", "JobId": job.id, "State": job.state, "Tag": "VoiceSeparate"}
         told = {"EventName": "TaskFinish", "JobsDetail": detail if behaviour.tells_object else [detail]}
-        body, kind = json.dumps(told).encode(), "application/json"
-    else:
-        text = f"<Response><EventName>TaskFinish</EventName>{description}</Response>"
-        body, kind = text.encode(), "application/xml"
-    request = urllib.request.Request(job.request.callback, body, {"Content-Type": kind}, method="POST")
-    try:
-        urllib.request.urlopen(request, timeout=10).close()
-    except OSError:
-        return
+        return json.dumps(told).encode(), "application/json"
+    return f"<Response><EventName>TaskFinish</EventName>{description}</Response>".encode(), "application/xml"
 
 
 def _seconds(text: str, default: float) -> float:

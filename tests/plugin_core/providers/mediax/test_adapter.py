@@ -9,7 +9,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from plugin_core.errors import OutcomeUnknownError, RefusedError, ServiceError, TransientError, UsageError
+from plugin_core.errors import (
+    OutcomeUnknownError,
+    RefusedError,
+    ServiceError,
+    SettingsError,
+    TransientError,
+    UsageError,
+)
 from plugin_core.jobs.resuming import resume_state
 from plugin_core.model import JobState, Progress, Tagging, Verdict
 from plugin_core.protocols import ByLink, Enrolled, Examined, Finished, Order, Tagger, Waiting
@@ -56,6 +63,12 @@ def test_plan_refuses_without_keys_and_says_how_to_get_in(service: MediaxSimulat
     with pytest.raises(RefusedError, match="stembridge login mediax"):
         run(tagger.plan(source_at(tmp_path / "song.mp3"), Tagging(provider="mediax")))
     assert service.log == []
+
+
+@pytest.mark.parametrize("url", ["listen.example.org/mediax/0a", "no", "https://", "https://x y"])
+def test_plan_refuses_a_callback_that_is_no_address(service: MediaxSimulator, tmp_path: Path, url: str) -> None:
+    with pytest.raises(SettingsError, match=r"\[mediax\] callback_url"):
+        run(tagger_for(service, callback_url=url).plan(source_at(tmp_path / "a.mp3"), Tagging(provider="mediax")))
 
 
 def test_plan_refuses_an_unknown_dimension(service: MediaxSimulator, tmp_path: Path) -> None:

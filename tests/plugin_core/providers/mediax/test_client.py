@@ -17,13 +17,17 @@ from plugin_core.errors import (
     TransientError,
     UsageError,
 )
+from plugin_core.providers.mediax.answers import read_job
 from plugin_core.providers.mediax.client import MediaxClient, descriptor
 from plugin_core.providers.mediax.gateway import gateway_headers
 from plugin_core.providers.mediax.results import DIMENSIONS
 from plugin_core.settings import Secret
+from plugin_core.vague import VagueAnswerError
 from tests.plugin_core.providers.mediax.conftest import SONG, client_for
 from tests.simulators import faults
 from tests.simulators.mediax import SECRET_ID, SECRET_KEY, MediaxSimulator
+
+JSON = {"Content-Type": "application/json"}
 
 
 def create(client: MediaxClient, custom_id: str = "key-1", **rest: Any) -> Any:
@@ -129,10 +133,36 @@ def test_errors_come_with_status_200_and_are_told_apart(
     service: MediaxSimulator, message: str, kind: type[StembridgeError]
 ) -> None:
     body = json.dumps({"errorResponse": {"message": message}})
-    service.faults.add(faults.refuse("POST", "/job", 200, body, headers={"Content-Type": "application/json"}, times=9))
+    service.faults.add(faults.refuse("POST", "/job", 200, body, headers=JSON, times=9))
     with pytest.raises(StembridgeError, match=message) as raised:
         run(client_for(service).get_job("x"))
     assert type(raised.value) is kind
+
+
+@pytest.mark.parametrize("filled", [None, {}, {"job": None}], ids=repr)
+def test_an_error_outweighs_an_object_without_content(service: MediaxSimulator, filled: object) -> None:
+    error = {"errorResponse": {"message": "unsupported audio"}}
+    body = json.dumps({f"{action}Response": filled for action in ("createJob", "getJob", "listJobs")} | error)
+    service.faults.add(faults.refuse("POST", "/job", 200, body, headers=JSON, times=None))
+    client = client_for(service)
+    for ask in (lambda: create(client), lambda: run(client.get_job("x")), lambda: run(client.list_jobs("x"))):
+        with pytest.raises(ServiceError, match="unsupported audio"):
+            ask()
+
+
+def test_an_answer_that_names_no_job_does_not_mean_that_there_is_none(service: MediaxSimulator) -> None:
+    service.faults.add(faults.refuse("POST", "/job", 200, '{"getJobResponse": {}}', headers=JSON))
+    with pytest.raises(VagueAnswerError):
+        run(client_for(service).get_job("x"))
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_an_address_where_nothing_answers_took_no_job(service: MediaxSimulator, status: int) -> None:
+    service.faults.add(
+        faults.refuse("POST", "/job", status, "<html>Not here</html>", headers={"Content-Type": "text/html"})
+    )
+    with pytest.raises(ServiceError, match="base_url"):
+        create(client_for(service))
 
 
 def test_a_refused_create_made_nothing(service: MediaxSimulator) -> None:
@@ -143,7 +173,7 @@ def test_a_refused_create_made_nothing(service: MediaxSimulator) -> None:
 
 @pytest.mark.parametrize("body", ["{}", '{"createJobResponse": {}}', '{"createJobResponse": {"job": {}}}', "[]"])
 def test_an_answer_without_a_job_leaves_the_outcome_open(service: MediaxSimulator, body: str) -> None:
-    service.faults.add(faults.refuse("POST", "/job", 200, body, headers={"Content-Type": "application/json"}))
+    service.faults.add(faults.refuse("POST", "/job", 200, body, headers=JSON))
     with pytest.raises(OutcomeUnknownError):
         create(client_for(service))
 
@@ -168,7 +198,7 @@ def test_no_secret_reaches_a_log_or_an_error(service: MediaxSimulator, caplog: p
     echo = f'{{"errorResponse": {{"message": "bad request {SECRET_KEY} {SONG.reveal()}"}}}}'
     client = client_for(service)
     create(client)
-    service.faults.add(faults.refuse("POST", "/job", 200, echo, headers={"Content-Type": "application/json"}, times=9))
+    service.faults.add(faults.refuse("POST", "/job", 200, echo, headers=JSON, times=9))
     with pytest.raises(StembridgeError) as raised:
         create(client)
     for text in (caplog.text, str(raised.value), repr(client)):
@@ -179,8 +209,7 @@ def test_no_secret_reaches_a_log_or_an_error(service: MediaxSimulator, caplog: p
 @pytest.mark.parametrize("message", ["internal error", "request timeout", "too many requests", ""])
 def test_a_busy_service_may_have_taken_a_create(service: MediaxSimulator, message: str) -> None:
     body = json.dumps({"errorResponse": {"message": message}})
-    headers = {"Content-Type": "application/json"}
-    service.faults.add(faults.refuse("POST", "/job", 200, body, headers=headers, after=True))
+    service.faults.add(faults.refuse("POST", "/job", 200, body, headers=JSON, after=True))
     with pytest.raises(OutcomeUnknownError, match="may have been accepted"):
         create(client_for(service))
     assert service.created == 1
@@ -193,7 +222,7 @@ def test_a_list_that_names_fewer_jobs_than_it_counts_proves_nothing(
     service: MediaxSimulator, listed: dict[str, Any]
 ) -> None:
     body = json.dumps({"listJobsResponse": listed})
-    service.faults.add(faults.refuse("POST", "/job", 200, body, headers={"Content-Type": "application/json"}))
+    service.faults.add(faults.refuse("POST", "/job", 200, body, headers=JSON))
     with pytest.raises(TransientError, match="counts more jobs than it names"):
         run(client_for(service).list_jobs("key"))
 
@@ -201,7 +230,7 @@ def test_a_list_that_names_fewer_jobs_than_it_counts_proves_nothing(
 @pytest.mark.parametrize("total", [0, "0", None, "many"])
 def test_a_list_of_nothing_is_empty(service: MediaxSimulator, total: object) -> None:
     body = json.dumps({"listJobsResponse": {"total": total}})
-    service.faults.add(faults.refuse("POST", "/job", 200, body, headers={"Content-Type": "application/json"}))
+    service.faults.add(faults.refuse("POST", "/job", 200, body, headers=JSON))
     assert run(client_for(service).list_jobs("key")) == ()
 
 
@@ -218,8 +247,26 @@ def test_a_link_that_a_failed_job_repeats_is_masked(service: MediaxSimulator, pa
         assert hidden not in reason
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ({"message": "no audio"}, "no audio"),
+        ({"error": "no audio"}, "no audio"),
+        ({"error": {"code": 7, "message": "no audio"}}, "no audio"),
+        ({"message": "", "error": "no audio"}, "no audio"),
+        ({"message": "no audio", "error": "E7"}, "no audio"),
+        ({}, ""),
+    ],
+    ids=["message", "error", "nested", "empty message", "both", "none"],
+)
+def test_why_a_job_failed_is_said_in_one_of_several_places(words: dict[str, Any], reason: str) -> None:
+    job = read_job({"id": "x", "state": "4", **words})
+    assert job is not None
+    assert (job.state, job.reason) == (4, reason)
+
+
 @pytest.mark.parametrize("state", ["1e400", "NaN", "true", '"x"', "null", "[]"])
 def test_a_state_that_is_no_number_counts_as_work(service: MediaxSimulator, state: str) -> None:
     body = f'{{"getJobResponse": {{"job": {{"id": "x", "state": {state}}}}}}}'
-    service.faults.add(faults.refuse("POST", "/job", 200, body, headers={"Content-Type": "application/json"}))
+    service.faults.add(faults.refuse("POST", "/job", 200, body, headers=JSON))
     assert run(client_for(service).get_job("x")).is_working

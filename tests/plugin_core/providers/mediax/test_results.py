@@ -29,10 +29,28 @@ EXPECTED = (Label(dimension="mood", value="兴奋", english=english_names()["moo
         {"musicTagV2": MOOD},
         {"audioTagger": [{"tagType": "mood", "tag": "兴奋", "probility": "0.2953"}]},
         {"audioTagger": [{"tagType": "mood", "tag": "兴奋", "probability": 0.2953}]},
+        {"audioTagger": [{"tagType": "mood", "tag": "兴奋", "probability": None, "probility": "0.2953"}]},
+        {
+            "audioTagger": [
+                {"tagType": "mood", "tag": "安静", "probility": "0.1"},
+                {"tagType": "mood", "tag": "兴奋", "probility": "0.2953"},
+            ]
+        },
         {"musicTagV2": {"mood": [{"label": "安静", "prob": "0.1"}, {"label": "兴奋", "prob": "0.2953"}]}},
         {"musicTagV2": {"mood": {"label": " 兴奋 ", "prob": 0.2953}, "genre": {}, "scene": None, "bgm": []}},
     ],
-    ids=["misspelt", "spelt", "misspelt flat", "flat", "older", "older spelt", "list", "holes"],
+    ids=[
+        "misspelt",
+        "spelt",
+        "misspelt flat",
+        "flat",
+        "older",
+        "older spelt",
+        "older both",
+        "older list",
+        "list",
+        "holes",
+    ],
 )
 def test_every_spelling_says_the_same(result: dict[str, Any]) -> None:
     assert read_labels(job(result), DIMENSIONS) == EXPECTED

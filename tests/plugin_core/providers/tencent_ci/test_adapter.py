@@ -23,6 +23,7 @@ from plugin_core.operations.inspect import inspect
 from plugin_core.protocols import Accountable, ByLink, Enrolled, Examined, Finished, Order, Separator, Waiting
 from plugin_core.providers.tencent_ci.adapter import CiSeparator
 from plugin_core.providers.tencent_ci.following import GRACE
+from plugin_core.providers.tencent_ci.refusals import NoRightError
 from plugin_core.providers.tencent_ci.rules import AudioConfig
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.providers.tencent_ci.templates import Template
@@ -30,6 +31,7 @@ from plugin_core.settings import Secret
 from plugin_core.vague import GaveUpError, VagueAnswerError
 from tests.audio_files import read_samples, write_samples, write_song
 from tests.plugin_core.providers.tencent_ci.conftest import KEY, make_order, transfer
+from tests.simulators.clocks import SimulatorClock
 from tests.simulators.faults import Fault, bad_gateway, html_page, late, refuse, reset_after
 from tests.simulators.tencent import TencentSimulator
 
@@ -122,6 +124,41 @@ def test_results_go_by_name_and_never_by_position(
         assert part.path.read_bytes() == held.content.read()
 
 
+@pytest.mark.parametrize("says", ["asked", ""], ids=["wildcards", "nothing"])
+@pytest.mark.parametrize("may_list", [True, False], ids=["listed", "not-listed"])
+def test_paid_results_that_nothing_names_are_where_they_were_asked_for(
+    cloud: TencentSimulator, separator: CiSeparator, order: Order, says: str, may_list: bool
+) -> None:
+    cloud.behaviour.has_media_result, cloud.behaviour.names_outputs = False, says
+    if not may_list:
+        cloud.denied.add("GET /")
+    done, parts = asyncio.run(complete(separator, order))
+    assert {part.stem for part in parts} == {"vocals", "instrumental"}
+    asyncio.run(separator.release(done))
+    assert cloud.store.objects == {}
+
+
+def test_a_success_without_any_results_is_told(cloud: TencentSimulator, separator: CiSeparator, order: Order) -> None:
+    cloud.behaviour.has_media_result, cloud.behaviour.names_outputs = False, ""
+    paid = msgspec.structs.replace(order, ticket=asyncio.run(separator.submit(order, ignore)))
+    asyncio.run(separator.poll(paid, ignore))
+    (job,) = cloud.jobs.all.values()
+    cloud.jobs.look(job)
+    cloud.store.objects.clear()
+    with pytest.raises(ServiceError, match="its results are not in the bucket"):
+        asyncio.run(separator.poll(paid, ignore))
+
+
+@pytest.mark.parametrize("minutes", [-14, 14], ids=["fast", "slow"])
+def test_a_clock_that_is_as_wrong_as_the_service_lets_it_be_works(
+    cloud: TencentSimulator, settings: TencentSettings, order: Order, minutes: int
+) -> None:
+    ahead = SimulatorClock()
+    ahead.advance(-minutes * 60)
+    done, parts = asyncio.run(complete(CiSeparator(settings, transfer=transfer(), clock=ahead), order))
+    assert len(parts) == len(done.results) == 2
+
+
 @pytest.mark.parametrize("empty", [True, False])
 def test_pause_is_not_the_end(cloud: TencentSimulator, separator: CiSeparator, order: Order, empty: bool) -> None:
     cloud.behaviour.walk, cloud.behaviour.empty_times = (
@@ -178,7 +215,7 @@ def test_a_job_that_is_not_known_is_waited_for_and_then_given_up(
         ((400, "<Error><Code>InvalidArgument</Code></Error>"), VagueAnswerError),
         ((200, "<html><body>busy</body></html>"), VagueAnswerError),
         ((200, "{}"), VagueAnswerError),
-        ((403, "<Error><Code>AccessDenied</Code></Error>"), RefusedError),
+        ((403, "<Error><Code>AccessDenied</Code></Error>"), NoRightError),
         ((404, "<Error><Code>NoSuchBucket</Code></Error>"), SettingsError),
     ],
     ids=["argument", "html", "json", "denied", "bucket"],
@@ -481,6 +518,8 @@ def test_everything_in_the_jobs_folder_is_removed_where_it_was_put(
         ({"model": "MusicMode", "options": {"codec": "flac"}}, "cannot give 'flac'"),
         ({"options": {"speed": "9"}}, "unknown option"),
         ({"options": {"template": "t-none"}}, "no VoiceSeparate template"),
+        ({"options": {"queue": "p\x01"}}, "option queue"),
+        ({"options": {"level": "3"}}, "level='3'"),
     ],
 )
 def test_bad_wishes_are_refused_before_any_upload(

@@ -29,9 +29,13 @@ def test_what_is_no_plain_xml_is_refused_in_one_line(content: bytes) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
-def test_a_document_type_is_refused_in_any_encoding(encoding: str) -> None:
-    text = '<!DOCTYPE b [<!ENTITY a "x">]><b><c>&a;</c></b>'
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize(
+    "text",
+    ['<!DOCTYPE b [<!ENTITY a "x">]><b><c>&a;</c></b>', '<!DOCTYPE b SYSTEM "file:///etc/passwd"><b><c>a</c></b>'],
+    ids=["entity", "external"],
+)
+def test_a_document_type_is_refused_in_any_encoding(encoding: str, text: str) -> None:
     with pytest.raises(ServiceError):
         read_xml(text.encode(encoding), "x")
 

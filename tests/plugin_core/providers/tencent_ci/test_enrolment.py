@@ -8,10 +8,15 @@ import pytest
 from plugin_core.errors import RefusedError, UsageError
 from plugin_core.model import Verdict
 from plugin_core.providers.tencent_ci.adapter import CiSeparator
+from plugin_core.providers.tencent_ci.enrolment import TRIAL
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.settings import Secret
 from tests.plugin_core.providers.tencent_ci.conftest import transfer
+from tests.simulators.blobs import Blob
+from tests.simulators.faults import refuse
 from tests.simulators.tencent import TencentSimulator
+
+TRIAL_PATH = f"/stembridge/{TRIAL}"
 
 
 def test_keys_are_tried_at_the_bucket(cloud: TencentSimulator, settings_for: Callable[..., TencentSettings]) -> None:
@@ -43,37 +48,80 @@ def test_without_an_account_the_doctor_asks_nobody() -> None:
 @pytest.mark.parametrize(
     ("change", "verdicts", "words"),
     [
-        (lambda cloud: None, ["ok", "ok", "ok"], "enabled for the bucket"),
-        (lambda cloud: setattr(cloud, "ci_status", "off"), ["ok", "wrong", "ok"], "not bound to Cloud Infinite"),
-        (lambda cloud: setattr(cloud, "ci_status", "unbinding"), ["ok", "wrong", "ok"], "being unbound"),
-        (
-            lambda cloud: setattr(cloud, "has_asr", False),
-            ["ok", "ok", "wrong"],
-            "is not enabled for the bucket",
-        ),
-        (lambda cloud: setattr(cloud, "has_bucket", False), ["wrong"], "NoSuchBucket"),
-        (lambda cloud: setattr(cloud.keys, "secret_key", "x"), ["wrong"], "login tencent_ci"),
-        (lambda cloud: cloud.denied.update({"HEAD /", "GET /"}), ["wrong"], "rights"),
-        (lambda cloud: cloud.denied.add("GET /asrbucket"), ["ok", "ok", "wrong"], "rights"),
-        (lambda cloud: cloud.clock.advance(3600), ["wrong"], "clock"),
+        (lambda cloud: None, "ok ok ok ok ok", "enabled for the bucket"),
+        (lambda cloud: setattr(cloud, "needs_queue", True), "ok ok ok ok ok", "jobs can be looked for"),
+        (lambda cloud: setattr(cloud, "ci_status", "off"), "ok ok wrong ok", "not bound to Cloud Infinite"),
+        (lambda cloud: setattr(cloud, "ci_status", "unbinding"), "ok ok wrong ok", "being unbound"),
+        (lambda cloud: setattr(cloud, "has_asr", False), "ok ok ok wrong", "is not enabled for the bucket"),
+        (lambda cloud: setattr(cloud, "has_bucket", False), "wrong", "NoSuchBucket"),
+        (lambda cloud: setattr(cloud.keys, "secret_key", "x"), "wrong", "login tencent_ci"),
+        (lambda cloud: cloud.denied.update({"HEAD /", "GET /"}), "wrong", "list the bucket and its"),
+        (lambda cloud: cloud.denied.add(f"PUT {TRIAL_PATH}"), "ok wrong ok ok ok", "put, get and delete its objects"),
+        (lambda cloud: cloud.denied.add(f"DELETE {TRIAL_PATH}"), "ok wrong ok ok ok", "put, get and delete"),
+        (lambda cloud: cloud.denied.add("GET /asrbucket"), "ok ok ok warning ok", "ci:DescribeAsrBuckets"),
+        (lambda cloud: cloud.denied.add("GET /jobs"), "ok ok ok ok wrong", "ci:DescribeMediaJobs"),
+        (lambda cloud: cloud.clock.advance(3600), "wrong", "clock"),
     ],
-    ids=["well", "unbound", "unbinding", "no-asr", "no-bucket", "wrong-key", "no-right", "no-query", "clock"],
+    ids=[
+        "well",
+        "queues",
+        "unbound",
+        "unbinding",
+        "no-asr",
+        "no-bucket",
+        "wrong-key",
+        "no-right",
+        "no-writing",
+        "no-removing",
+        "no-query",
+        "no-listing",
+        "clock",
+    ],
 )
 def test_the_doctor_says_what_is_missing(
     cloud: TencentSimulator,
     separator: CiSeparator,
     change: Callable[[TencentSimulator], None],
-    verdicts: list[str],
+    verdicts: str,
     words: str,
 ) -> None:
     change(cloud)
     findings = asyncio.run(separator.examine())
-    assert [finding.verdict.value for finding in findings] == verdicts
+    assert [finding.verdict.value for finding in findings] == verdicts.split()
     assert words in " ".join(f"{finding.found} {finding.remedy}" for finding in findings)
     assert all(finding.remedy for finding in findings if finding.verdict is not Verdict.OK)
+
+
+def test_what_the_doctor_wrote_is_gone_also_that_of_an_earlier_killed_one(
+    cloud: TencentSimulator, separator: CiSeparator
+) -> None:
+    cloud.store.put(TRIAL_PATH[1:], Blob.of(b"of a killed doctor"))
+    asyncio.run(separator.examine())
+    assert cloud.store.objects == {}
+    assert cloud.jobs.all == {}
+
+
+@pytest.mark.parametrize("query", ["prefix=*", "uploads*"], ids=["objects", "uploads"])
+def test_a_bucket_that_may_not_be_listed_is_a_warning(
+    cloud: TencentSimulator, separator: CiSeparator, query: str
+) -> None:
+    headers = {"Content-Type": "application/xml"}
+    cloud.faults.add(refuse("GET", "/", 403, "<Error><Code>AccessDenied</Code></Error>", query=query, headers=headers))
+    writing = asyncio.run(separator.examine())[1]
+    assert (writing.verdict, "unfinished uploads" in writing.remedy) == (Verdict.WARNING, True)
+    assert cloud.store.objects == {}
+
+
+def test_a_bucket_that_may_not_be_asked_about_is_not_called_unbound(
+    cloud: TencentSimulator, separator: CiSeparator
+) -> None:
+    headers = {"Content-Type": "application/xml"}
+    cloud.faults.add(refuse("GET", "/", 403, "<Error><Code>AccessDenied</Code></Error>", query="", headers=headers))
+    binding = asyncio.run(separator.examine())[2]
+    assert (binding.verdict, binding.found[:9]) == (Verdict.WARNING, "not known")
 
 
 def test_media_processing_alone_is_a_warning(cloud: TencentSimulator, separator: CiSeparator) -> None:
     cloud.has_asr, cloud.has_media = False, True
     findings = asyncio.run(separator.examine())
-    assert [finding.verdict for finding in findings][-1] is Verdict.WARNING
+    assert [finding.verdict.value for finding in findings] == ["ok", "ok", "ok", "warning", "ok"]

@@ -5,7 +5,7 @@ from email.utils import formatdate
 import pytest
 
 from plugin_core.errors import RefusedError, ServiceError, SettingsError, StembridgeError
-from plugin_core.providers.tencent_ci.refusals import DIALECT, refusal
+from plugin_core.providers.tencent_ci.refusals import DIALECT, NoRightError, refusal
 from plugin_core.transfer import Answer
 
 NOW = 1_700_000_000.0
@@ -22,8 +22,8 @@ def answer(status: int, code: str = "", message: str = "words", **headers: str) 
         (403, "InvalidAccessKeyId", "no", RefusedError, "stembridge login tencent_ci"),
         (403, "SignatureDoesNotMatch", "no", RefusedError, "stembridge login tencent_ci"),
         (400, "ExpiredToken", "no", RefusedError, "new token"),
-        (403, "AccessDenied", "Access Denied.", RefusedError, "ci:CreateMediaJobs"),
-        (403, "", "", RefusedError, "rights"),
+        (403, "AccessDenied", "Access Denied.", NoRightError, "rights"),
+        (403, "", "", NoRightError, "rights"),
         (402, "PaymentRequired", "", RefusedError, "arrears"),
         (403, "AccessDenied", "media processing service is not activated", RefusedError, "Smart Audio"),
         (400, "InvalidArgument", "bucket not bind ci", RefusedError, "Smart Audio"),
@@ -42,6 +42,40 @@ def test_each_refusal_says_what_happened_and_what_to_do(
     assert type(error) is kind
     assert words in str(error)
     assert "request id r-1" in error.message
+
+
+@pytest.mark.parametrize(
+    ("what", "right"),
+    [
+        ("Tencent CI POST /jobs", "ci:CreateMediaJobs"),
+        ("Tencent CI GET /jobs/<id>", "ci:DescribeMediaJob,"),
+        ("Tencent CI GET /jobs", "ci:DescribeMediaJobs"),
+        ("Tencent CI PUT /jobs/<id>?cancel", "ci:CancelMediaJob"),
+        ("Tencent CI DELETE /template/<id>", "ci:DeleteMediaTemplate"),
+        ("Tencent CI GET /asrbucket", "ci:DescribeAsrBuckets"),
+        ("Tencent CI CIStatus", "console"),
+        ("Tencent COS PUT", "put, get and delete its objects"),
+    ],
+)
+def test_the_right_that_is_missing_is_named(what: str, right: str) -> None:
+    assert right in refusal(what, answer(403, "AccessDenied"), NOW).remedy
+
+
+@pytest.mark.parametrize(
+    ("what", "code", "message", "remedy"),
+    [
+        ("POST /jobs", "InvalidArgument", "The parameter QueueId is required.", "`stembridge tencent bucket` shows"),
+        ("PUT /jobs/<id>?cancel", "InvalidArgument", "The job left its queue.", ""),
+        ("POST /jobs", "ResourceNotFound", "The input object does not exist.", "has to be made again"),
+        ("DELETE /template/<id>", "ResourceNotFound", "The template does not exist.", ""),
+    ],
+    ids=["queue", "cancel", "object", "template"],
+)
+def test_the_remedy_fits_the_call(what: str, code: str, message: str, remedy: str) -> None:
+    error = refusal(f"Tencent CI {what}", answer(400, code, message), NOW)
+    assert type(error) is ServiceError
+    assert remedy in error.remedy
+    assert bool(remedy) == bool(error.remedy)
 
 
 @pytest.mark.parametrize(("offset", "words"), [(1800, "30 minutes fast"), (-1800, "30 minutes slow")])

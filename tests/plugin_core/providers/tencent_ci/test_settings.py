@@ -60,13 +60,25 @@ def test_what_the_service_would_refuse_after_the_upload_is_refused_first(key: st
 
 @pytest.mark.parametrize(
     "other",
-    [{"prefix": "a\x01b/"}, {"queue": "p\udcff"}, {"callback_url": "https://x/\n"}, {"callback_type": "TDMQ"}],
-    ids=lambda other: next(iter(other)),
+    [
+        {"prefix": "a\x01b/"},
+        {"queue": "p\udcff"},
+        {"callback_url": "https://x/\n"},
+        {"callback_url": "files.example.org/hook"},
+        {"callback_url": "off"},
+        {"callback_type": "TDMQ"},
+    ],
+    ids=lambda other: repr(next(iter(other.items()))),
 )
 def test_what_no_request_can_hold_is_refused_before_the_upload(other: dict[str, str]) -> None:
     settings = msgspec.convert({"bucket": "songs-1250000000", "region": "r", **other}, TencentSettings)
     with pytest.raises(SettingsError, match=next(iter(other))):
         settings.cos_url()
+
+
+@pytest.mark.parametrize("url", ["", "no", "https://x.example/hook?a=b", "http://127.0.0.1:8717/tencent_ci/0a"])
+def test_what_a_callback_can_be(url: str) -> None:
+    TencentSettings(bucket="songs-1250000000", region="r", callback_url=url).check()
 
 
 @pytest.mark.parametrize("name", ["secret_id", "secret_key", "token"])
