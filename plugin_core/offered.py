@@ -118,7 +118,9 @@ class Offered:
             return found[name]
         if name in self._plugins.failures:
             raise self._plugins.failures[name]
+        if not found:
+            raise UsageError(f"no {what} {name!r}, nor any other", remedy="`stembridge plugins` lists what is loaded")
         near = difflib.get_close_matches(name, found, n=1)
         verb = "is only" if len(found) == 1 else "are"
-        hint = f"did you mean {near[0]!r}?" if near else f"there {verb} {', '.join(sorted(found)) or 'none'}"
+        hint = f"did you mean {near[0]!r}?" if near else f"there {verb} {', '.join(sorted(found))}"
         raise UsageError(f"no {what} {name!r}", remedy=hint)

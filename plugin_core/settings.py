@@ -51,10 +51,21 @@ class Secret(str):
 
 
 def default_home() -> Path:
-    """Return the platform's folder for stembridge's data, without looking at the environment variable."""
+    """Return the platform's folder for stembridge's data, without looking at the environment variable.
+
+    Raises:
+        SettingsError: the user has no home folder, as in some containers.
+    """
     import platformdirs
 
-    return Path(platformdirs.user_data_dir("stembridge", appauthor=False))
+    try:
+        folder = Path(platformdirs.user_data_dir("stembridge", appauthor=False))
+    except RuntimeError as error:
+        raise SettingsError("this user has no home folder", remedy="set STEMBRIDGE_HOME to a folder") from error
+    # Earlier platformdirs leave the "~" as it is, and a folder of that name would be made.
+    if not folder.is_absolute():
+        raise SettingsError("this user has no home folder", remedy="set STEMBRIDGE_HOME to a folder")
+    return folder
 
 
 def no_keyring(_section: str, _key: str) -> str | None:
@@ -83,6 +94,9 @@ class Settings:
         home: the folder of config.toml, job store, staging and logs; default ``STEMBRIDGE_HOME`` or the platform's.
         environ: the environment to read; default the process's.
         keyring: looks a secret up by section and key.
+
+    Raises:
+        SettingsError: there is no such home folder, or none is known.
     """
 
     def __init__(
@@ -94,7 +108,7 @@ class Settings:
     ) -> None:
         self.environ: Mapping[str, str] = os.environ if environ is None else environ
         named = self.environ.get("STEMBRIDGE_HOME")
-        self.home = home or (Path(named).expanduser().absolute() if named else default_home())
+        self.home = home or (_named_home(named) if named else default_home())
         self._keyring = keyring
         self._document: dict[str, Any] | None = None
         self._asked: set[str] = set()
@@ -177,6 +191,13 @@ class Settings:
         return SettingsError(f"{self.config_path}, line {line}: {what}", remedy="correct the settings file")
 
 
+def _named_home(text: str) -> Path:
+    try:
+        return expand_user(text).absolute()
+    except ValueError as error:
+        raise SettingsError(f"STEMBRIDGE_HOME: {error}", remedy="set it to a folder") from error
+
+
 def _variable(section: str, key: str) -> str:
     return f"STEMBRIDGE_{section}_{key}".upper().replace("-", "_")
 
@@ -212,7 +233,22 @@ def _plain(error: msgspec.ValidationError, kind: Any) -> str:
     unknown = re.fullmatch(r"Invalid enum value '(.*)'", text, re.DOTALL)
     if unknown:
         return f"unknown word {unknown[1]!r}{suggest_key(unknown[1], _words_of(kind))}"
+    text = re.sub(
+        r"`([a-z| ]+)`", lambda found: " or ".join(_TYPES.get(word, word) for word in found[1].split(" | ")), text
+    )
     return text[:1].lower() + text[1:]
+
+
+_TYPES = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
+    "null": "nothing",
+}
+"""What msgspec calls the types of values, as people do."""
 
 
 def _words_of(kind: Any) -> tuple[str, ...]:
@@ -248,6 +284,8 @@ def _read_document(path: Path) -> dict[str, Any]:
         mode = path.stat().st_mode
     except FileNotFoundError:
         return {}
+    except NotADirectoryError as error:
+        raise SettingsError(f"{path.parent} is no folder", remedy="set STEMBRIDGE_HOME to one") from error
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}", remedy="make the settings file readable") from error
     try:

@@ -1,4 +1,4 @@
-"""What a service answered, on the terminal or as JSON; and the question before what cannot be undone."""
+"""What a service answered, on the terminal or as JSON; and what is asked of people."""
 
 from __future__ import annotations
 
@@ -78,3 +78,19 @@ def confirm(question: str, *, yes: bool) -> None:
         raise UsageError("nobody can be asked here", remedy="say --yes")
     with nothing_begun():
         click.confirm(question, abort=True, err=True)
+
+
+def ask_word(text: str, *, is_secret: bool = False, is_new_secret: bool = False) -> str:
+    """Ask for a word on the terminal, a new secret twice; from a pipe, take the next line.
+
+    Raises:
+        UsageError: there is no answer.
+    """
+    if sys.stdin.isatty():
+        hide = is_secret or is_new_secret
+        with nothing_begun():
+            return str(click.prompt(text, hide_input=hide, confirmation_prompt=is_new_secret, err=True))
+    line = sys.stdin.readline().rstrip("\r\n")
+    if not line.strip():
+        raise UsageError(f"no answer to: {text}", remedy="run it on a terminal, or pipe one line an answer")
+    return line

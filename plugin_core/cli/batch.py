@@ -16,7 +16,7 @@ from plugin_core.cli.display.summary import Summary, summarise
 from plugin_core.cli.foresight import foresee_files
 from plugin_core.cli.interrupt import plain_interrupt, stop_on_signals
 from plugin_core.cli.offers import describe_price, has_price
-from plugin_core.errors import RefusedError, StembridgeError, UsageError
+from plugin_core.errors import RefusedError, StembridgeError, StoreError, UsageError
 from plugin_core.model import Job, JobState, Operation, Plan, Source
 from plugin_core.session import STORE_NAME, Session
 
@@ -54,6 +54,7 @@ class Batch:
         Raises:
             UsageError: an option is wrong; nothing was begun.
             RefusedError: the service refuses the account; nothing was begun.
+            StoreError: no song's job can be kept; nothing was begun.
         """
         offers = await self._plan(request)
         if request.dry_run:
@@ -91,7 +92,7 @@ class Batch:
                 source = await self.session.look(path)
                 for operation in request.operations:
                     offers.append(await self._offer(source, operation, request))  # noqa: PERF401 - those before an error count
-            except (UsageError, RefusedError):
+            except (UsageError, RefusedError, StoreError):
                 raise
             except StembridgeError as error:
                 self._errors.append(error)

@@ -15,6 +15,11 @@ def main() -> int:
         with suppress(OSError):
             print("stembridge", __version__, flush=True)
             return 0
-    from plugin_core.cli.guard import run
+    try:
+        from plugin_core.cli.guard import run
 
-    return run(sys.argv[1:])
+        return run(sys.argv[1:])
+    except KeyboardInterrupt:
+        # Before there was anything to guard: most of a short command is the import of its modules.
+        print("stembridge: nothing was begun", file=sys.stderr)
+        return 130

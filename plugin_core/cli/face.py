@@ -35,7 +35,12 @@ class Face:
         return self._plugins or load_plugins(environ=self.settings.environ)
 
     def session(self) -> Session:
-        """Open a session of these settings and plugins."""
+        """Open a session of these settings and plugins.
+
+        Raises:
+            SettingsError: the settings file cannot be read; asked for here it is told once, not by each plugin.
+        """
         from plugin_core.session import Session
 
+        _ = self.settings.document
         return Session(self.settings, self.plugins)

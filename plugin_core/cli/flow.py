@@ -8,15 +8,16 @@ from collections.abc import Sequence
 import click
 
 from plugin_core.cli.batch import Batch, Request
-from plugin_core.cli.display.base import Display, choose_display
+from plugin_core.cli.display.base import choose_display
 from plugin_core.cli.display.summary import Summary
 from plugin_core.cli.face import Face
 from plugin_core.cli.interrupt import NothingBegunError
 from plugin_core.cli.options import Choices
-from plugin_core.cli.settings import SeparateSettings
 from plugin_core.cli.sources import find_sources
+from plugin_core.cli.usual import check_format, check_provider, check_template, usual_preset
 from plugin_core.cli.wishes import choose_operations
-from plugin_core.presets import find_preset
+from plugin_core.preferences import SeparateSettings
+from plugin_core.presets import Preset, find_preset
 
 
 def separate_files(face: Face, files: Sequence[str], choices: Choices, preset: str | None, *, as_json: bool) -> int:
@@ -29,23 +30,26 @@ def separate_files(face: Face, files: Sequence[str], choices: Choices, preset: s
         preset: name of the preset to start from; None means the one of the settings, if any.
         as_json: whether to write events for programs.
     """
+    request = build_request(face, files, choices, preset)
+    return run_request(face, request, choices.provider, as_json=as_json)
+
+
+def run_request(face: Face, request: Request, provider: str | None, *, as_json: bool) -> int:
+    """Do what a request asks for, show it, and return the exit code.
+
+    Args:
+        face: settings and plugins.
+        request: what is asked for.
+        provider: the one named on the command line.
+        as_json: whether to write events for programs.
+    """
     with choose_display(as_json=as_json, quiet=face.quiet) as display:
-        return _show(face, build_request(face, files, choices, preset), display)
-
-
-def run_request(face: Face, request: Request, *, as_json: bool) -> int:
-    """Do what a request asks for, show it, and return the exit code."""
-    with choose_display(as_json=as_json, quiet=face.quiet) as display:
-        return _show(face, request, display)
-
-
-def _show(face: Face, request: Request, display: Display) -> int:
-    with face.session() as session:
-        for operation in request.operations:
-            # A misspelt provider is told before hours of music are read.
-            session.offered.provider_of(operation)
-        summary = _separate(Batch(session, display), request)
-    display.finish(summary)
+        with face.session() as session:
+            for operation in request.operations:
+                # A misspelt provider is told before hours of music are read.
+                check_provider(session, operation, provider)
+            summary = _separate(Batch(session, display), request)
+        display.finish(summary)
     return summary.exit_code
 
 
@@ -65,14 +69,22 @@ def build_request(face: Face, files: Sequence[str], choices: Choices, preset: st
         UsageError: a file, folder or preset that does not exist; SettingsError for the settings.
     """
     settings = face.settings.section("separate", SeparateSettings)
-    # A provider that is named asks for that provider, not for the user's usual recipe.
-    name = preset if preset is not None else "" if choices.provider else settings.preset
-    found = find_preset(face.settings, name) if name else None
+    found = _choose_preset(face, choices, preset)
+    if found is None and choices.format is None:
+        check_format(face.settings)
+    check_template(face.settings)
     return Request(
         operations=choose_operations(choices, found, settings),
         paths=tuple(find_sources(files, recursive=choices.recursive, results=choices.to)),
-        preset=name,
+        preset=found.name if found else "",
         force=choices.force,
         dry_run=choices.dry_run,
         yes=choices.yes,
     )
+
+
+def _choose_preset(face: Face, choices: Choices, name: str | None) -> Preset | None:
+    if name is not None:
+        return find_preset(face.settings, name)
+    # A provider that is named asks for that provider, not for the user's usual recipe.
+    return None if choices.provider else usual_preset(face.settings)

@@ -1,17 +1,18 @@
-"""Where every command ends: each error becomes one line and an exit code, here and nowhere else."""
+"""Where every command ends: each error becomes one line, one JSON object and an exit code, here and nowhere else."""
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
 from plugin_core.cli.app import build_app
 from plugin_core.cli.display.words import clean
 from plugin_core.cli.face import Face
+from plugin_core.cli.failures import first_of, is_of_output, name_failure
 from plugin_core.cli.interrupt import NothingBegunError
 from plugin_core.errors import ExitCode, StembridgeError
 
@@ -24,8 +25,6 @@ def run(arguments: Sequence[str], face: Face | None = None) -> int:
         face: settings and plugins; default the user's own.
     """
     _replace_missing_streams()
-    face = face or Face()
-    face.logs.open(verbose=False, quiet=False)
     _let_any_name_be_printed()
     try:
         code = _run(list(arguments), face)
@@ -36,28 +35,35 @@ def run(arguments: Sequence[str], face: Face | None = None) -> int:
     except OSError as error:
         _forget_output()
         return _tell(f"standard output cannot be written: {error.strerror or error}", ExitCode.FAILED)
-    finally:
-        face.logs.close()
     return code
 
 
-def _run(arguments: list[str], face: Face) -> int:
+def _run(arguments: list[str], face: Face | None) -> int:
+    try:
+        face = face or Face()
+    except StembridgeError as error:
+        return _end(error, arguments)
+    face.logs.open(verbose=False, quiet=False)
     try:
         return _invoke(arguments, face)
     except click.exceptions.Exit as exit_asked:
         return exit_asked.exit_code
-    except click.UsageError as error:
-        return _tell(_describe_usage(error), ExitCode.USAGE)
-    except click.ClickException as error:
-        return _tell(error.format_message(), ExitCode.USAGE)
     except NothingBegunError:
-        return _tell("nothing was begun", ExitCode.INTERRUPTED)
+        return _end_interrupted("nothing was begun", arguments)
     except (click.Abort, KeyboardInterrupt):
-        return _tell("interrupted; what was begun goes on with: stembridge jobs resume", ExitCode.INTERRUPTED)
+        return _end_interrupted("interrupted; what was begun goes on with: stembridge jobs resume", arguments)
     except BrokenPipeError:
         raise
-    except Exception as error:  # noqa: BLE001 - the last line of defence: a person sees one line, the log the rest
-        return _tell_any(error, face)
+    except Exception as error:
+        # The last line of defence: a person sees one line, the log the rest.
+        error = first_of(error)
+        if is_of_output(error):
+            raise error from None
+        failure = name_failure(error, face)
+        # A plugin's settings are told of when it registers, and again by whoever needs it.
+        return _end(failure, arguments, is_told=face.logs.has_said(clean(str(failure))))
+    finally:
+        face.logs.close()
 
 
 def _invoke(arguments: list[str], face: Face) -> int:
@@ -69,48 +75,37 @@ def _invoke(arguments: list[str], face: Face) -> int:
         return int(app.invoke(context) or 0)
 
 
-def _tell_any(error: Exception, face: Face) -> int:
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    if isinstance(error, OSError) and _is_of_output(error):
-        raise error
-    if isinstance(error, StembridgeError):
-        # A plugin's settings are told of when it registers, and again by whoever needs it.
-        return error.exit_code if face.logs.has_said(clean(str(error))) else _tell(str(error), error.exit_code)
-    what = " ".join(f"{type(error).__name__}: {error}".split())
-    kept = face.logs.keep_traceback(what, error)
-    where = f"details in {face.logs.path}" if kept else f"{face.logs.path} cannot be written"
-    return _tell(f"{what}; {where}", ExitCode.FAILED)
+def _end(error: StembridgeError, arguments: Sequence[str], *, is_told: bool = False) -> int:
+    """Tell people of the error that ended the command, and programs that read standard output too."""
+    if not is_told:
+        _tell(str(error), error.exit_code)
+    if _is_for_programs(arguments):
+        from plugin_core.cli.display.records import describe_end, describe_error, write_record
+
+        write_record(describe_error(None, error))
+        write_record(describe_end(error.exit_code))
+    return error.exit_code
+
+
+def _end_interrupted(message: str, arguments: Sequence[str]) -> int:
+    if _is_for_programs(arguments):
+        from plugin_core.cli.display.records import describe_end, write_record
+
+        write_record(describe_end(ExitCode.INTERRUPTED))
+    return _tell(message, ExitCode.INTERRUPTED)
+
+
+def _is_for_programs(arguments: Sequence[str]) -> bool:
+    """Tell whether JSON was asked for, also on a line that cannot be understood."""
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return "--json" in options
 
 
 def _tell(message: str, code: int) -> int:
-    print(f"stembridge: {clean(message)}", file=sys.stderr)
+    # Where standard error cannot be written there is nobody left to tell, and the exit code still says it.
+    with suppress(OSError):
+        print(f"stembridge: {clean(message)}", file=sys.stderr, flush=True)
     return code
-
-
-def _describe_usage(error: click.UsageError) -> str:
-    message = _describe_no_such_option(error) if isinstance(error, click.NoSuchOption) else error.format_message()
-    message = message[:1].lower() + message[1:].rstrip(".")
-    path = error.ctx.command_path if error.ctx else "stembridge"
-    return f"{message}; try '{path} --help'"
-
-
-def _describe_no_such_option(error: click.NoSuchOption) -> str:
-    root = error.ctx.find_root() if error.ctx is not None and error.ctx.parent is not None else None
-    if error.ctx is not None and root and any(error.option_name in param.opts for param in root.command.params):
-        words = error.ctx.command_path.removeprefix(root.command_path)
-        return f"{error.option_name} goes before the command: {root.command_path} {error.option_name}{words}"
-    near = difflib.get_close_matches(error.option_name, error.possibilities or (), n=1)
-    return f"no option {error.option_name}" + (f", did you mean {near[0]}?" if near else "")
-
-
-def _is_of_output(error: OSError) -> bool:
-    """Tell whether an error came from printing: it names no file and was raised where things are shown."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    module = str(trace.tb_frame.f_globals.get("__name__", "")) if trace is not None else ""
-    return error.filename is None and module.startswith(("plugin_core.cli.", "click.", "rich."))
 
 
 def _replace_missing_streams() -> None:

@@ -33,7 +33,7 @@ def stop_on_signals(stop: asyncio.Event, tell: Callable[[], None]) -> Iterator[N
 
     def handle(_number: int, _frame: FrameType | None) -> None:
         if stop.is_set():
-            _exit_at_once()
+            exit_at_once()
         loop.call_soon_threadsafe(_stop)
 
     def _stop() -> None:
@@ -75,7 +75,7 @@ def plain_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _exit_at_once() -> None:
+def exit_at_once() -> None:
     """Leave without waiting for threads; the job store is safe at every moment."""
     if sys.stdout.isatty():
         os.write(sys.stdout.fileno(), _SHOW_CURSOR.encode())

@@ -11,6 +11,7 @@ import msgspec
 
 from plugin_core.audio.formats import FORMAT_NAMES
 from plugin_core.cli.display.words import show
+from plugin_core.settings import expand_user
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,11 +56,19 @@ def read_stems(ctx: click.Context, param: click.Parameter, value: str | None) ->
     return tuple(dict.fromkeys(names))
 
 
+def read_name(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuse a name that is none: an empty variable of a script must not choose for the user."""
+    if value is not None and not value.strip():
+        raise click.BadParameter("it is empty; name one, or leave the option out", ctx, param)
+    return value if value is None else value.strip()
+
+
 def read_folder(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
     """Turn a folder's name into an absolute path; one that is missing may be a disk that is not mounted."""
-    if value is None:
+    name = read_name(ctx, param, value)
+    if name is None:
         return None
-    path = Path(value).expanduser().absolute()
+    path = expand_folder(ctx, param, name)
     if not path.exists():
         raise click.BadParameter(f"{show(path)} does not exist; make the folder first, or mount its disk", ctx, param)
     if not path.is_dir():
@@ -67,9 +76,19 @@ def read_folder(ctx: click.Context, param: click.Parameter, value: str | None) -
     return path
 
 
+def expand_folder(ctx: click.Context, param: click.Parameter, name: str) -> Path:
+    """Return an absolute path with ``~`` filled in."""
+    try:
+        return expand_user(name).absolute()
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param) from error
+
+
 _SEPARATION_OPTIONS = (
-    click.option("--provider", metavar="NAME", help="Who separates: a service, or local (default)."),
-    click.option("--model", metavar="ID", help="One of: stembridge models."),
+    click.option(
+        "--provider", metavar="NAME", callback=read_name, help="Who separates: a service, or local (default)."
+    ),
+    click.option("--model", metavar="ID", callback=read_name, help="One of: stembridge models."),
     click.option(
         "--option", "options", metavar="K=V", multiple=True, callback=read_pairs, help="An option of the model; repeat."
     ),
@@ -81,7 +100,7 @@ _SEPARATION_OPTIONS = (
         help="The song without each of these; with --stems, beside those.",
     ),
     click.option("--residual/--no-residual", default=None, help="Also what all stems together leave over."),
-    click.option("--format", metavar="NAME", help=f"{', '.join(FORMAT_NAMES)}; default lossless."),
+    click.option("--format", metavar="NAME", callback=read_name, help=f"{', '.join(FORMAT_NAMES)}; default lossless."),
     click.option(
         "--to",
         metavar="DIR",

@@ -54,7 +54,7 @@ def tag_files(face: Face, files: Sequence[str], choices: TagChoices, *, as_json:
         return _undo_files(face, paths, choices, as_json=as_json)
     wish = choose_tagging(choices, face.settings.section("tags", TagsSettings))
     request = Request(paths=paths, operations=(wish,), force=choices.force, dry_run=choices.dry_run, yes=choices.yes)
-    return run_request(face, request, as_json=as_json)
+    return run_request(face, request, choices.provider, as_json=as_json)
 
 
 def choose_tagging(choices: TagChoices, settings: TagsSettings) -> Tagging:

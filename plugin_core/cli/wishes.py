@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from plugin_core.cli.options import Choices
-from plugin_core.cli.settings import SeparateSettings
 from plugin_core.model import Operation, Separation
+from plugin_core.preferences import SeparateSettings
 from plugin_core.presets import Preset
 
 _WORDS = ("model", "options", "stems", "minus", "residual", "format", "to")

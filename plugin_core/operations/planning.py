@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from plugin_core.audio.ffmpeg import find_encoder
 from plugin_core.audio.formats import resolve_format
 from plugin_core.errors import UsageError
 from plugin_core.model import Plan, Source, Tagging
@@ -15,7 +16,8 @@ def check_plan(plan: Plan, source: Source) -> Plan:
     """Return the plan with its concrete format.
 
     Raises:
-        UsageError: an unknown format, a stem that the model does not give, or a rule for tags that means nothing.
+        UsageError: an unknown format or one that needs ffmpeg where there is none, a stem that the model does not
+            give, or a rule for tags that means nothing.
         SourceError: the source does not fit the format.
     """
     wish = plan.operation
@@ -28,5 +30,7 @@ def check_plan(plan: Plan, source: Source) -> Plan:
         raise UsageError(
             f"{wish.provider} {wish.model} gives no {missing[0]!r}", remedy=f"choose of {', '.join(plan.stems)}"
         )
-    chosen = resolve_format(wish.format, source).name
-    return msgspec.structs.replace(plan, operation=msgspec.structs.replace(wish, format=chosen))
+    chosen = resolve_format(wish.format, source)
+    if not chosen.is_lossless:
+        find_encoder(chosen.name)
+    return msgspec.structs.replace(plan, operation=msgspec.structs.replace(wish, format=chosen.name))

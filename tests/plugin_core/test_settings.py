@@ -62,14 +62,14 @@ def test_environment_values_are_typed(tmp_path: Path, variable: str, text: str, 
 
 def test_wrong_environment_value_names_the_variable(tmp_path: Path) -> None:
     settings = Settings(tmp_path, environ={"STEMBRIDGE_EXAMPLE_WORKERS": "many"}, keyring=no_keyring)
-    with pytest.raises(SettingsError, match="STEMBRIDGE_EXAMPLE_WORKERS: expected `int`"):
+    with pytest.raises(SettingsError, match="STEMBRIDGE_EXAMPLE_WORKERS: expected a whole number"):
         settings.section("example", Example)
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("[example]\nfast = true\nworkers = 'two'\n", "line 3: [example] workers: expected `int`, got `str`"),
+        ("[example]\nfast = true\nworkers = 'two'\n", "line 3: [example] workers: expected a whole number, got text"),
         ("# top\n\n[example]\nworker = 2\n", "line 4: unknown key 'worker' in [example], did you mean 'workers'?"),
         ("example = 3\n", "line 1: [example] must be a table"),
         ("[example]\nworkers = = 2\n", "line 2, key 'workers': invalid value"),

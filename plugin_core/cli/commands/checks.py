@@ -16,7 +16,7 @@ import msgspec
 
 from plugin_core.cli.commands.settings_checks import find_problems, find_strangers
 from plugin_core.cli.display.words import amount, plural
-from plugin_core.errors import StembridgeError
+from plugin_core.errors import SettingsError, StembridgeError
 from plugin_core.model import Finding, JobState, Verdict, show_path
 from plugin_core.presets import load_presets
 from plugin_core.protocols import Examined
@@ -29,13 +29,25 @@ Check = Callable[[Session], Finding]
 
 def run_checks(session: Session) -> Iterator[Finding]:
     """Yield one finding a check; one that fails is a finding too, and the rest go on."""
+    has_settings = _can_read_settings(session)
     for name, check in CHECKS.items():
+        if name in _NEED_SETTINGS and not has_settings:
+            # It would only say once more what the settings' own check says.
+            continue
         try:
             finding = check(session)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a check runs plugins, which may raise anything
             finding = _failed(error)
         yield msgspec.structs.replace(finding, name=name)
-    yield from _examine_providers(session)
+    if has_settings:
+        yield from _examine_providers(session)
+
+
+def _can_read_settings(session: Session) -> bool:
+    try:
+        return session.settings.document is not None
+    except SettingsError:
+        return False
 
 
 def _examine_providers(session: Session) -> Iterator[Finding]:
@@ -83,6 +95,8 @@ def check_home(session: Session) -> Finding:
 
 def check_settings(session: Session) -> Finding:
     """Read every section that is declared, and look at what the values name."""
+    # A file that cannot be read ends the check here, before each plugin complains of it.
+    _ = session.settings.document
     problems = find_problems(session)
     if problems:
         return _wrong("; ".join(problem.message for problem in problems), problems[0].remedy)
@@ -150,10 +164,14 @@ def check_plugins(session: Session) -> Finding:
     """Look for plugins that could not be loaded, or cannot register what they have."""
     # Registering is where a plugin first does something of its own.
     _ = session.separators, session.taggers, session.stagers
-    broken = [plugin for plugin in session.plugins.loaded if plugin.error]
+    broken: dict[str, list[str]] = {}
+    for plugin in session.plugins.loaded:
+        if plugin.error:
+            broken.setdefault(plugin.error, []).append(plugin.name)
     if broken:
-        told = "; ".join(f"{plugin.name}: {plugin.error}" for plugin in broken)
-        return _wrong(told, "update or uninstall them; the rest works")
+        told = "; ".join(f"{', '.join(names)}: {error}" for error, names in broken.items())
+        is_settings = all(isinstance(error, SettingsError) for error in session.plugins.failures.values())
+        return _wrong(told, f"{'correct the settings' if is_settings else 'update or uninstall them'}; the rest works")
     return _ok(", ".join(plugin.name for plugin in session.plugins.loaded) or "none")
 
 
@@ -188,6 +206,9 @@ CHECKS: dict[str, Check] = {
     "providers": check_providers,
     "separation": check_separation,
 }
+
+
+_NEED_SETTINGS = frozenset({"job store", "plugins", "providers", "separation"})
 
 
 def _show(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:

@@ -16,7 +16,7 @@ from plugin_core.cli.display.summary import Summary
 from plugin_core.cli.display.table import print_table
 from plugin_core.cli.display.words import show
 from plugin_core.cli.face import Face
-from plugin_core.cli.options import JSON_OPTION
+from plugin_core.cli.options import JSON_OPTION, expand_folder, read_name
 from plugin_core.model import Job, Separation
 
 if TYPE_CHECKING:
@@ -25,11 +25,18 @@ if TYPE_CHECKING:
 FOLDER = "stembridge-demo"
 
 
+def read_new_folder(ctx: click.Context, param: click.Parameter, value: str) -> Path:
+    """Turn a folder's name into an absolute path; the folder is made anew."""
+    return expand_folder(ctx, param, read_name(ctx, param, value) or FOLDER)
+
+
 @click.command("demo")
-@click.option("--to", metavar="DIR", help=f"Folder to make; default ./{FOLDER}.")
+@click.option(
+    "--to", metavar="DIR", default=FOLDER, callback=read_new_folder, help=f"Folder to make; default ./{FOLDER}."
+)
 @JSON_OPTION
 @click.pass_obj
-def command(face: Face, to: str | None, as_json: bool) -> int:
+def command(face: Face, to: Path, as_json: bool) -> int:
     """Make a small song, separate it and measure the result.
 
     Needs no account and no network. The song's true parts are kept in the folder "truth".
@@ -37,11 +44,13 @@ def command(face: Face, to: str | None, as_json: bool) -> int:
     from plugin_core.demo.make import make_demo
     from plugin_core.demo.score import score
 
-    demo = make_demo(Path(to or FOLDER).expanduser().absolute())
     is_talkative = not (as_json or face.quiet)
-    if is_talkative:
-        click.echo(f"made {show(demo.song)}: {demo.seconds:.0f} s, four parts, known to the last sample")
-    with choose_display(as_json=as_json, quiet=face.quiet) as display, face.session() as session:
+    # The session first: where nothing can be separated no song is left lying about.
+    with face.session() as session, choose_display(as_json=as_json, quiet=face.quiet) as display:
+        session.separator("local")
+        demo = make_demo(to)
+        if is_talkative:
+            click.echo(f"made {show(demo.song)}: {demo.seconds:.0f} s, four parts, known to the last sample")
         request = Request(paths=(demo.song,), operations=(Separation(provider="local"),), force=True)
 
         async def separate() -> tuple[Summary, list[Job]]:

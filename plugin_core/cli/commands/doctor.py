@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import click
 
 from plugin_core.cli.commands.checks import run_checks
-from plugin_core.cli.display.records import write_record
-from plugin_core.cli.display.words import clean, encodable, plural
+from plugin_core.cli.display.findings import Counts, show_findings
+from plugin_core.cli.display.words import plural
 from plugin_core.cli.face import Face
 from plugin_core.cli.options import JSON_OPTION
-from plugin_core.model import Finding, Verdict
+from plugin_core.model import Verdict
+from plugin_core.session import Session
 
-_WORDS = {Verdict.OK: "ok", Verdict.WARNING: "warning", Verdict.WRONG: "problem"}
-_COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.WRONG: "red"}
+WIDTH = 12
 
 
 @click.command("doctor")
@@ -25,40 +23,12 @@ def command(face: Face, as_json: bool) -> int:
 
     Exit code 1 when something is wrong; warnings are no failure.
     """
-    counts: Counter[Verdict] = Counter()
-    with face.session() as session:
-        for finding in run_checks(session):
-            counts[finding.verdict] += 1
-            _tell(finding, as_json=as_json, quiet=face.quiet)
-    code = 1 if counts[Verdict.WRONG] else 0
-    if as_json:
-        write_record(
-            {"event": "summary"} | {verdict.value: counts[verdict] for verdict in Verdict} | {"exit_code": code}
-        )
-    elif not face.quiet:
-        click.echo(_conclude(counts))
-    return code
+    # Not face.session(): settings that cannot be read are a finding here.
+    with Session(face.settings, face.plugins) as session:
+        return show_findings(run_checks(session), as_json=as_json, quiet=face.quiet, conclude=_conclude, width=WIDTH)
 
 
-def _tell(finding: Finding, *, as_json: bool, quiet: bool) -> None:
-    if as_json:
-        write_record(
-            {
-                "event": "check",
-                "name": finding.name,
-                "verdict": finding.verdict.value,
-                "found": encodable(finding.found),
-                "remedy": encodable(finding.remedy),
-            }
-        )
-    elif not quiet or finding.verdict is not Verdict.OK:
-        word = click.style(f"{_WORDS[finding.verdict]:<8}", fg=_COLOURS[finding.verdict])
-        click.echo(f"{word}{clean(finding.name):<12} {clean(finding.found)}")
-        if finding.remedy:
-            click.echo(f"{'':<21}{clean(finding.remedy)}")
-
-
-def _conclude(counts: Counter[Verdict]) -> str:
+def _conclude(counts: Counts) -> str:
     if counts[Verdict.WRONG]:
         return f"{plural(counts[Verdict.WRONG], 'problem')} to mend"
     if counts[Verdict.WARNING]:

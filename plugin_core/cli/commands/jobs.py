@@ -29,7 +29,7 @@ ACTIVE = tuple(state for state in JobState if state.is_active)
 @JSON_OPTION
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
-    """List, show, resume, cancel, retry or forget jobs.
+    """List, show, resume, cancel, retry or forget jobs; without a command, list them.
 
     An id may be shortened as long as it is the only one that begins so.
     """
@@ -113,7 +113,10 @@ def cancel(face: Face, ids: tuple[str, ...], as_json: bool) -> int:
             elif not face.quiet:
                 told = clean(describe_problem(ended[-1]))
                 click.echo(f"{show(job.source.path)}: {ended[-1].state}{f', {told}' if told else ''}")
-    return 0 if all(job.state is JobState.CANCELLED for job in ended) else 1
+    code = 0 if all(job.state is JobState.CANCELLED for job in ended) else 1
+    if as_json:
+        write_record(describe_count(len(ended), code))
+    return code
 
 
 @command.command("retry")
@@ -136,6 +139,8 @@ def retry(face: Face, ids: tuple[str, ...], no_run: bool, as_json: bool) -> int:
                 write_record(describe_job(job))
             elif not face.quiet:
                 click.echo(f"{show(job.source.path)}: {job.state}")
+    if as_json:
+        write_record(describe_count(len(queued)))
     return 0
 
 

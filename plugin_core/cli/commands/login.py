@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 
 import click
 
+from plugin_core.cli.answers import ask_word
 from plugin_core.cli.display.records import describe_count, write_record
 from plugin_core.cli.face import Face
-from plugin_core.cli.interrupt import nothing_begun
 from plugin_core.cli.options import JSON_OPTION
 from plugin_core.errors import ExitCode, UsageError, blame
 from plugin_core.keeping import keep_secrets
@@ -22,7 +21,7 @@ ASK = "-"
 
 
 @click.command("login")
-@click.argument("provider")
+@click.argument("provider", required=False)
 @click.option(
     "--token",
     metavar="[TOKEN]",
@@ -32,12 +31,14 @@ ASK = "-"
 )
 @JSON_OPTION
 @click.pass_obj
-def command(face: Face, provider: str, token: str | None, as_json: bool) -> int:
+def command(face: Face, provider: str | None, token: str | None, as_json: bool) -> int:
     """Give stembridge the keys of an account.
 
     They are tried out, then kept in the system's keyring, or in config.toml where there is none.
     """
     with face.session() as session:
+        if provider is None:
+            raise UsageError("name a provider", remedy=_describe_others(session))
         enrolled = session.provider(provider)
         if not isinstance(enrolled, Enrolled):
             raise UsageError(f"{provider} has no login of its own", remedy=_describe_others(session))
@@ -76,14 +77,4 @@ def _ask_all(enrolled: Enrolled) -> dict[str, Secret]:
 
 
 def _ask(question: Question) -> Secret:
-    """Ask on the terminal; from a pipe, take the next line."""
-    if sys.stdin is None or not sys.stdin.isatty():
-        line = sys.stdin.readline() if sys.stdin is not None else ""
-        if not line.strip():
-            raise UsageError(
-                f"no answer to: {question.text}", remedy="run it on a terminal, or pipe one line an answer"
-            )
-        return Secret(line.strip())
-    with nothing_begun():
-        text: str = click.prompt(question.text, hide_input=question.hidden, err=True)
-    return Secret(text.strip())
+    return Secret(ask_word(question.text, is_secret=question.hidden).strip())

@@ -11,7 +11,7 @@ from plugin_core.cli.display.records import describe_count, describe_error, writ
 from plugin_core.cli.display.table import print_table
 from plugin_core.cli.display.words import clean, count_credits
 from plugin_core.cli.face import Face
-from plugin_core.cli.options import JSON_OPTION
+from plugin_core.cli.options import JSON_OPTION, read_name
 from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.model import Model
 from plugin_core.session import Session
@@ -19,7 +19,7 @@ from plugin_core.session import Session
 
 @click.command("models")
 @click.argument("search", required=False)
-@click.option("--provider", metavar="NAME", help="Only this one; default all.")
+@click.option("--provider", metavar="NAME", callback=read_name, help="Only this one; default all.")
 @JSON_OPTION
 @click.pass_obj
 def command(face: Face, search: str | None, provider: str | None, as_json: bool) -> int:

@@ -8,13 +8,15 @@ import click
 
 from plugin_core.cli.face import Face
 from plugin_core.cli.flow import separate_files
-from plugin_core.cli.options import Choices, files_argument, separation_options
+from plugin_core.cli.options import Choices, files_argument, read_name, separation_options
 
 
 @click.command("separate")
 @files_argument
 @separation_options
-@click.option("--preset", metavar="NAME", help="Start from a named recipe; other options win over it.")
+@click.option(
+    "--preset", metavar="NAME", callback=read_name, help="Start from a named recipe; other options win over it."
+)
 @click.pass_obj
 def command(face: Face, /, files: tuple[str, ...], as_json: bool, preset: str | None, **options: Any) -> int:
     """Split songs into stems, placed beside each song.

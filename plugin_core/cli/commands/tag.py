@@ -7,18 +7,11 @@ from typing import Any
 import click
 
 from plugin_core.cli.face import Face
-from plugin_core.cli.options import JSON_OPTION, files_argument
+from plugin_core.cli.options import JSON_OPTION, files_argument, read_name
 from plugin_core.cli.tagging import TagChoices, tag_files
 from plugin_core.tags.rules import DIMENSIONS, LABELS, LANGUAGE_CODES
 
 Given = tuple[str | None, dict[str, str]] | None
-
-
-def read_provider(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """Refuse a name that is none: an empty variable of a script must not choose for the user."""
-    if value is not None and not value.strip():
-        raise click.BadParameter("name a provider, or leave the option out", ctx, param)
-    return value if value is None else value.strip()
 
 
 def read_words(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
@@ -81,7 +74,7 @@ def _number(word: str) -> float:
 @click.option(
     "--provider",
     metavar="NAME",
-    callback=read_provider,
+    callback=read_name,
     help="Who labels; default [tags] provider, or the only one there is.",
 )
 @click.option("--dimensions", metavar="A,B", callback=read_words, help=f"Of {', '.join(DIMENSIONS)}; default all.")

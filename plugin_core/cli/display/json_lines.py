@@ -8,7 +8,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import click
 import msgspec
 
 from plugin_core.cli.display.base import Offer
@@ -16,7 +15,7 @@ from plugin_core.cli.display.records import describe_error, describe_job, descri
 from plugin_core.cli.display.summary import Summary
 from plugin_core.cli.display.throttle import Throttle, Troubles
 from plugin_core.cli.offers import list_prices
-from plugin_core.errors import ExitCode, StembridgeError
+from plugin_core.errors import StembridgeError
 from plugin_core.model import Job
 
 PROGRESS_FRACTION = 0.01
@@ -36,12 +35,7 @@ class JsonDisplay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write the error that ended the run as its last events; who reads only standard output sees it too."""
-        if isinstance(error, StembridgeError):
-            write_record(describe_error(None, error))
-            self.finish(Summary(exit_code=int(error.exit_code)))
-        elif isinstance(error, click.Abort | KeyboardInterrupt):
-            self.finish(Summary(exit_code=int(ExitCode.INTERRUPTED)))
+        """Do nothing: the guard tells every error that ends a command."""
 
     def say(self, text: str) -> None:
         """Say nothing: this is for people."""

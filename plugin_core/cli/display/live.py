@@ -23,7 +23,7 @@ from plugin_core.cli.display.words import (
     describe_wait,
     list_notes,
     plural,
-    show,
+    say_of,
 )
 from plugin_core.cli.offers import describe_offer, describe_price
 from plugin_core.errors import StembridgeError
@@ -135,9 +135,7 @@ class LiveDisplay:
                 self._print_line(job.state, colour, job.source.path, describe_problem(job))
 
     def _print_line(self, word: str, colour: str, source: Path, text: str) -> None:
-        path = show(source)
-        named = text if str(source) in text or path in text else f"{path}: {text}" if text else path
-        self._print(Text.assemble((f"{word:<7} ", colour), clean(named)))
+        self._print(Text.assemble((f"{word:<7} ", colour), clean(say_of(source, text))))
 
     def _print(self, text: Text) -> None:
         self._console.print(text, soft_wrap=True)

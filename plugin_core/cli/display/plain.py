@@ -19,6 +19,7 @@ from plugin_core.cli.display.words import (
     describe_wait,
     list_notes,
     plural,
+    say_of,
     show,
 )
 from plugin_core.cli.offers import describe_offer, describe_price, has_price
@@ -114,8 +115,9 @@ class PlainDisplay:
         progress = job.progress
         if progress is None or (progress.fraction is None and not progress.note) or not self._throttle.is_due(job):
             return
+        # The note first: each of a job's steps counts from 0, and 98 % before 59 % would look like a step back.
         words = [] if progress.fraction is None else [f"{progress.fraction:.0%}".replace("%", " %")]
-        self.say(f"{show(job.source.path)}: {', '.join([*words, *filter(None, [progress.note])])}")
+        self.say(f"{show(job.source.path)}: {' '.join([*filter(None, [progress.note]), *words])}")
 
     def _tell_settled(self, job: Job) -> None:
         match job.state:
@@ -130,7 +132,4 @@ class PlainDisplay:
 
     def _complain(self, source: Path, text: str) -> None:
         sys.stdout.flush()
-        path = show(source)
-        # Most messages name their file already; once is enough.
-        named = text if str(source) in text or path in text else f"{path}: {text}"
-        print(f"stembridge: {clean(named)}", file=sys.stderr, flush=True)
+        print(f"stembridge: {clean(say_of(source, text))}", file=sys.stderr, flush=True)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from plugin_core.cli.display.base import Offer
+from plugin_core.cli.display.summary import Summary
 from plugin_core.cli.display.words import encodable
 from plugin_core.errors import StembridgeError
 from plugin_core.model import STEERING, Job, Separation, Tagging, to_json
@@ -90,6 +93,11 @@ def describe_plan(offer: Offer) -> Record:
         "notes": [encodable(note) for note in plan.notes],
         "standing": None if standing is None else standing.id,
     } | ({"dimensions": list(operation.dimensions)} if isinstance(operation, Tagging) else {})
+
+
+def describe_end(exit_code: int) -> Record:
+    """Return the last event of a command that an error ended; with the counts of a run, all of them 0."""
+    return {"event": "summary"} | msgspec.structs.asdict(Summary(exit_code=int(exit_code)))
 
 
 def describe_count(count: int, exit_code: int = 0) -> Record:

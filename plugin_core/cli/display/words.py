@@ -38,6 +38,15 @@ def show(path: Path) -> str:
         return show_path(path)
 
 
+def say_of(source: Path, text: str) -> str:
+    """Write what is said of a file with the file's name, once, as short as everywhere else."""
+    shown = show(source)
+    for name in (str(source), show_path(source)):
+        if name in text:
+            return text.replace(name, shown)
+    return f"{shown}: {text}" if text else shown
+
+
 def plural(count: int, noun: str) -> str:
     """Write a count with its noun: 1 song, 2 songs."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -5,11 +5,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
 from plugin_core import hookimpl
+from plugin_core.cli import entry
 from plugin_core.errors import OutcomeUnknownError, RefusedError, SettingsError, SourceError
 from tests.plugin_core.cli.conftest import Run
 from tests.plugin_core.cli.fakes import FakePoint
@@ -24,7 +26,8 @@ class Commands:
     @hookimpl
     def register_commands(self, group: click.Group) -> None:
         @group.command("fail")
-        def fail() -> None:
+        @click.option("--json", "as_json", is_flag=True)
+        def fail(as_json: bool) -> None:
             """End badly."""
             logging.getLogger("plugin_core.test").warning("a warning\non two lines")
             raise self.error
@@ -107,3 +110,96 @@ def test_a_closed_pipe_is_quiet() -> None:
 def test_usage_errors_are_one_line_with_a_suggestion(stembridge: Run, arguments: list[str], line: str) -> None:
     result = stembridge(*arguments)
     assert (result.code, result.err) == (2, f"stembridge: {line}\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "remedy", "code"),
+    [
+        (RefusedError("no credits", remedy="buy some"), "no credits", "buy some", 3),
+        (click.UsageError("No such thing."), "no such thing", "try 'stembridge fail --help'", 2),
+        (ExceptionGroup("several", [OutcomeUnknownError("lost")]), "lost", "", 4),
+    ],
+    ids=["refused", "usage", "group"],
+)
+def test_a_program_is_told_of_the_error_that_ends_a_command(
+    stembridge: Run, error: Exception, message: str, remedy: str, code: int
+) -> None:
+    told, end = stembridge("fail", "--json", points=failing(error)).events
+    assert told == {"event": "error", "source": None, "message": message, "remedy": remedy, "exit_code": code}
+    assert (end["event"], end["done"], end["exit_code"]) == ("summary", 0, code)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["separate", "--json"],
+        ["separate", "gone.flac", "--json"],
+        ["separate", "--no-such", "--json"],
+        ["tag", "gone.flac", "--json"],
+        ["run", "nope", "gone.flac", "--json"],
+        ["account", "--json"],
+        ["models", "nothing", "--json"],
+        ["login", "--json"],
+        ["jobs", "show", "none", "--json"],
+        ["jobs", "--json", "cancel", "none"],
+        ["mvsep", "history", "--json"],
+        ["nonsense", "--json"],
+    ],
+    ids=" ".join,
+)
+def test_every_command_tells_programs_of_errors_alike(stembridge: Run, arguments: list[str]) -> None:
+    result = stembridge(*arguments)
+    told, end = result.events
+    assert (told["event"], end["event"]) == ("error", "summary")
+    assert told["exit_code"] == end["exit_code"] == result.code != 0
+    assert result.err == f"stembridge: {told['message']}{'; ' if told['remedy'] else ''}{told['remedy']}\n"
+
+
+@pytest.mark.parametrize("error", [click.Abort(), KeyboardInterrupt()], ids=["abort", "ctrl-c"])
+def test_an_interrupted_command_ends_with_a_summary(stembridge: Run, error: BaseException) -> None:
+    (end,) = stembridge("fail", "--json", points=failing(error)).events
+    assert (end["event"], end["exit_code"]) == ("summary", 130)
+
+
+def test_a_file_called_as_the_option_asks_for_nothing(stembridge: Run) -> None:
+    assert stembridge("separate", "--", "--json").out == ""
+
+
+@pytest.mark.parametrize("home", ["~nobody-of-that-name/stembridge", ""], ids=["unknown user", "none"])
+def test_a_home_that_cannot_be_known_is_one_line(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = f"""
+import os, pwd
+os.environ.update(STEMBRIDGE_HOME={home!r})
+os.environ.pop("HOME", None)
+pwd.getpwuid = lambda number: {{}}[number]  # a container's user that no one has named
+from plugin_core.cli.guard import run
+raise SystemExit(run(["jobs", "--json"]))
+"""
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("stembridge: ")
+    assert done.stderr.count("\n") == 1
+    assert "STEMBRIDGE_HOME" in done.stderr
+    assert '"event":"error"' in done.stdout
+
+
+def test_ctrl_c_while_modules_are_imported_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Slow:
+        def __getattr__(self, name: str) -> object:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "argv", ["stembridge", "jobs"])
+    slow: Any = Slow()
+    monkeypatch.setitem(sys.modules, "plugin_core.cli.guard", slow)
+    assert entry.main() == 130
+    assert capsys.readouterr() == ("", "stembridge: nothing was begun\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+def test_an_error_keeps_its_exit_code_where_nobody_can_be_told() -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "plugin_core", "separate", "gone.flac"]
+        assert subprocess.run(command, stderr=full, check=False).returncode == 2

@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from plugin_core.cli.options import Choices
-from plugin_core.cli.settings import SeparateSettings
 from plugin_core.cli.wishes import choose_operations
 from plugin_core.model import Separation, Tagging
+from plugin_core.preferences import SeparateSettings
 from plugin_core.presets import Preset
 
 SETTINGS = SeparateSettings(provider="mvsep", model="40", format="flac24")

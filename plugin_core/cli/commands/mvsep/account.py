@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from plugin_core.cli.commands.mvsep.calling import ask, ask_word, confirm, tell
+from plugin_core.cli.answers import ask_word, confirm, tell
+from plugin_core.cli.commands.mvsep.calling import ask
 from plugin_core.cli.face import Face
 from plugin_core.cli.options import JSON_OPTION
 from plugin_core.settings import Secret

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from plugin_core.cli.commands.mvsep.calling import ask, number, show_list, show_one
+from plugin_core.cli.answers import number, show_list, show_one
+from plugin_core.cli.commands.mvsep.calling import ask
 from plugin_core.cli.face import Face
 from plugin_core.cli.options import JSON_OPTION
 from plugin_core.providers.mvsep.answers import DemoEntry, HistoryEntry, NewsItem, QueueState, QueueSummary

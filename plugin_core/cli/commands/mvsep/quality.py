@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from plugin_core.cli.answers import ask_word, confirm, number, show_list, show_one, tell
 from plugin_core.cli.app import group
-from plugin_core.cli.commands.mvsep.calling import ask, ask_word, confirm, number, show_list, show_one, tell
+from plugin_core.cli.commands.mvsep.calling import ask
 from plugin_core.cli.commands.mvsep.lists import page_options
 from plugin_core.cli.face import Face
 from plugin_core.cli.options import JSON_OPTION

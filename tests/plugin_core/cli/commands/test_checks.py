@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from plugin_core import Settings, hookimpl
 from plugin_core.cli.commands import checks
 from plugin_core.cli.commands.checks import CHECKS, run_checks
+from plugin_core.errors import SettingsError
 from plugin_core.model import Finding, Verdict
 from plugin_core.plugins import load_plugins
 from plugin_core.providers.local import plugin as local_plugin
@@ -55,11 +57,12 @@ def check(home: Path, name: str, config: str, *points: FakePoint, **environ: str
         ("[separate]\npreset = 'karoke'\n", "line 2: [separate] preset: no preset 'karoke'"),
         ("[stems]\ntemplate = '{nme}'\n", "line 2: [stems] template: template '{nme}': unknown field 'nme'"),
         ("[stems]\ntemplat = ''\n", "line 2: unknown key 'templat' in [stems], did you mean 'template'?"),
-        ("[jobs]\nlease_seconds = 'x'\n", "line 2: [jobs] lease_seconds: expected `float`"),
-        ("[local]\nworkers = 0\n", "line 2: [local] workers: expected `int` >= 1"),
+        ("[jobs]\nlease_seconds = 'x'\n", "line 2: [jobs] lease_seconds: expected a number, got text"),
+        ("[local]\nworkers = 0\n", "line 2: [local] workers: expected a whole number >= 1"),
         ("[presets.x]\noperations = []\n", "[presets.x]: operations is empty"),
+        ("[separate]\nformat = 'flak'\n", "line 2: [separate] format: no format is called 'flak'"),
     ],
-    ids=["provider", "preset", "template", "key", "jobs", "local", "presets"],
+    ids=["provider", "preset", "template", "key", "jobs", "local", "presets", "format"],
 )
 def test_mistake_in_the_settings_is_told_with_its_place(home: Path, config: str, told: str) -> None:
     finding = check(home, "settings", config)
@@ -130,3 +133,39 @@ def test_no_exception_keeps_the_other_checks_from_running(
         first, second = run_checks(session)
     assert (first.name, first.verdict, second.verdict) == ("separation", Verdict.WRONG, Verdict.OK)
     assert first.found.endswith(": bad luck")
+
+
+class Host:
+    """A plugin whose section is called as its command is."""
+
+    @hookimpl
+    def register_commands(self, group: click.Group) -> None:
+        group.add_command(click.Command("watch"))
+
+
+def test_section_of_a_plugins_command_is_known(home: Path) -> None:
+    points = (FakePoint("hot_folder", Host()),)
+    assert check(home, "settings", "[watch]\npreset = 'vocals'\n", *points).verdict is Verdict.OK
+    misspelt = check(home, "settings", "[wach]\npreset = 'vocals'\n", *points)
+    assert "unknown section [wach], did you mean 'watch'?" in misspelt.found
+
+
+@pytest.mark.parametrize("config", ["[local\n", "[mvsep]\napi_token = 'abc'\n"], ids=["no TOML", "secret seen by all"])
+def test_settings_that_cannot_be_read_are_one_problem(stembridge: Run, home: Path, config: str) -> None:
+    (home / "config.toml").write_text(config)
+    (home / "config.toml").chmod(0o644)
+    points = (FakePoint("local", local_plugin), FakePoint("mine", Sectioned()))
+    result = stembridge("doctor", points=points)
+    assert (result.code, result.err) == (1, "")
+    assert [line.split()[1] for line in result.out.splitlines() if line.startswith("problem ")] == ["settings"]
+    assert result.out.splitlines()[-1] == "1 problem to mend"
+    for command in ("plugins", "models", "jobs"):
+        told = stembridge(command, points=points)
+        assert (told.code, told.out, told.err.count("\n")) == (2, "", 1)
+
+
+def test_one_mistake_that_stops_several_plugins_is_told_once(home: Path) -> None:
+    wrong = SettingsError("config.toml, line 2: [tone] gain: expected a number", remedy="correct the settings file")
+    finding = check(home, "plugins", "", FakePoint("one", Broken(wrong)), FakePoint("two", Broken(wrong)))
+    assert finding.found == f"one, two: {wrong}"
+    assert finding.remedy == "correct the settings; the rest works"

@@ -82,6 +82,13 @@ def test_cancel(stembridge: Run, failed: str, fake: FakeSeparator) -> None:
     assert fake.submitted == []
 
 
+def test_cancel_and_retry_end_with_a_summary_for_programs(stembridge: Run, failed: str) -> None:
+    for command in (["retry", failed, "--no-run"], ["cancel", failed]):
+        job, end = stembridge("jobs", *command, "--json").events
+        assert (job["event"], job["id"]) == ("job", failed)
+        assert end == {"event": "summary", "count": 1, "exit_code": 0}
+
+
 def test_prune_forgets_only_what_is_old(stembridge: Run, failed: str) -> None:
     assert stembridge("jobs", "prune", "--older-than", "1d").out == "0 jobs forgotten\n"
     pruned, end = stembridge("jobs", "prune", "--older-than", "0s", "--json").events

@@ -138,3 +138,9 @@ def test_accounts_for_programs(mvsep: Run, monkeypatch: pytest.MonkeyPatch) -> N
 def test_an_account_without_keys_tells_the_way_in(mvsep: Run) -> None:
     result = mvsep("account", "mvsep")
     assert (result.code, "stembridge login mvsep" in result.err) == (3, True)
+
+
+def test_login_without_a_provider_names_those_there_are(mvsep: Run) -> None:
+    result = mvsep("login")
+    assert result.code == 2
+    assert result.err == "stembridge: name a provider; `stembridge login` knows enrolled, mvsep\n"

@@ -111,7 +111,7 @@ def test_registering_without_answers_asks_nobody(
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     result = stembridge("mvsep", "register", "--json")
-    assert (result.code, result.out) == (2, "")
+    assert (result.code, [event["event"] for event in result.events]) == (2, ["error", "summary"])
     assert result.err == "stembridge: no answer to: Name; run it on a terminal, or pipe one line an answer\n"
 
 

@@ -77,7 +77,8 @@ def test_doctor_says_what_to_mend_and_goes_on(stembridge: Run, home: Path, monke
     assert result.code == 1
     lines = result.out.splitlines()
     assert (
-        f"problem settings     {home / 'config.toml'}, line 2: [separate] provider: expected `str`, got `int`" in lines
+        f"problem settings     {home / 'config.toml'}, line 2: [separate] provider: expected text, got a whole number"
+        in lines
     )
     assert "problem plugins      broken: ImportError: gone" in lines
     assert any(line.startswith("warning ffmpeg       not found") for line in lines)
@@ -108,7 +109,8 @@ def test_doctor_tells_a_home_that_cannot_be_made(stembridge: Run, home: Path, mo
     checks = {check["name"]: check for check in stembridge("doctor", "--json").of("check")}
     assert checks["home folder"]["verdict"] == "wrong"
     assert "STEMBRIDGE_HOME" in checks["home folder"]["remedy"]
-    assert checks["job store"]["verdict"] == "wrong"
+    assert checks["settings"]["verdict"] == "wrong"
+    assert "job store" not in checks
 
 
 def test_demo_measures_what_it_made(stembridge: Run, tmp_path: Path) -> None:
@@ -134,3 +136,13 @@ def test_plugins_names_one_that_fails_to_register(stembridge: Run) -> None:
     result = stembridge("plugins", points=(FakePoint("broken", Broken()),))
     assert result.code == 1
     assert "boom" in result.out
+
+
+def test_demo_that_cannot_separate_leaves_no_song(stembridge: Run, tmp_path: Path) -> None:
+    assert stembridge("demo", "--to", "here").code == 2
+    assert not (tmp_path / "here").exists()
+
+
+def test_demo_goes_to_no_user_that_is_none(stembridge: Run) -> None:
+    result = stembridge("demo", "--to", "~nobody-of-that-name/x", points=LOCAL)
+    assert (result.code, result.err.count("\n")) == (2, 1)

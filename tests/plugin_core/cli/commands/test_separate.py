@@ -336,3 +336,63 @@ def test_names_that_are_not_utf8(stembridge: Run, tmp_path: Path) -> None:
     assert result.out.splitlines()[0] == r"caf\udce9 [x] :smile:.flac: running"
     (job, *_) = stembridge("separate", name, "--json").of("job")
     assert bytes.fromhex(job["source"].removeprefix("bytes:")).endswith(b"caf\xe9 [x] :smile:.flac")
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "told"),
+    [
+        ("separate", "provider", "no separator 'nobody'"),
+        ("separate", "preset", "no preset 'nobody'"),
+        ("separate", "format", "no format is called 'nobody'"),
+        ("stems", "template", "template 'nobody' would give stems one name"),
+    ],
+    ids=["provider", "preset", "format", "template"],
+)
+def test_a_mistake_in_the_settings_is_told_with_its_place(
+    stembridge: Run, song: Path, home: Path, monkeypatch: pytest.MonkeyPatch, section: str, key: str, told: str
+) -> None:
+    if key == "provider":
+        monkeypatch.delenv("STEMBRIDGE_SEPARATE_PROVIDER")
+    (home / "config.toml").write_text(f"[{section}]\n{key} = 'nobody'\n")
+    result = stembridge("separate", song)
+    assert result.code == 2
+    assert result.err.startswith(f"stembridge: {home / 'config.toml'}, line 2: [{section}] {key}: {told}")
+
+
+@pytest.mark.parametrize("option", ["--provider", "--model", "--format", "--to", "--preset"])
+def test_an_empty_variable_of_a_script_chooses_nothing(stembridge: Run, song: Path, option: str) -> None:
+    result = stembridge("separate", song, option, "")
+    assert result.code == 2
+    assert f"'{option}': it is empty; name one, or leave the option out" in result.err
+
+
+def test_a_folder_of_a_user_that_is_none_is_a_usage_error(stembridge: Run, song: Path) -> None:
+    result = stembridge("separate", song, "--to", "~nobody-of-that-name/x")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "no such user" in result.err
+
+
+def test_a_broken_job_store_is_told_once_not_for_each_song(stembridge: Run, tmp_path: Path, home: Path) -> None:
+    songs = [write_song(tmp_path / f"{number}.flac", seed=number) for number in range(3)]
+    (home / "jobs.sqlite3").write_text("no database at all, whatever its name says " * 50)
+    result = stembridge("separate", *songs)
+    assert (result.code, result.out, result.err.count("\n")) == (1, "", 1)
+    assert "jobs.sqlite3" in result.err
+
+
+def test_an_error_names_its_file_as_all_other_lines_do(stembridge: Run, tmp_path: Path) -> None:
+    (tmp_path / "text.flac").write_text("no sound")
+    result = stembridge("separate", "text.flac")
+    assert result.code == 1
+    assert result.err.startswith("stembridge: text.flac ")
+    assert str(tmp_path) not in result.err
+
+
+def test_a_format_that_needs_ffmpeg_is_refused_before_anything_is_sent(
+    stembridge: Run, song: Path, fake: FakeSeparator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    result = stembridge("separate", song, "--format", "mp3")
+    assert result.code == 2
+    assert "mp3 needs ffmpeg to be written; install ffmpeg" in result.err
+    assert fake.submitted == []

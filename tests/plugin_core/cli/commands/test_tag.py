@@ -153,7 +153,7 @@ def test_tables_can_come_from_the_environment(stembridge: Run, song: Path, monke
         (["--dimensions", "all,mood"], "'all' stands alone"),
         (["--labels", ""], "'' is not one of"),
         (["--language-codes", "639"], "'639' is not one of"),
-        (["--provider", " "], "name a provider, or leave the option out"),
+        (["--provider", " "], "name one, or leave the option out"),
         (["--undo", "--dimensions", "mood"], "--dimensions has no meaning with --undo"),
         (["--undo", "--min-probability", "0.5"], "--min-probability has no meaning with --undo"),
         (["--undo", "--no-provenance"], "--provenance has no meaning with --undo"),
@@ -173,10 +173,10 @@ def test_mistakes_are_told_in_a_line(stembridge: Run, song: Path, arguments: lis
     [
         ('policy = "overwrite"', "policy: unknown word 'overwrite' (known: append, fill, replace)"),
         ('dimensions = ["Mood"]', "dimensions: unknown word 'Mood', did you mean 'mood'?"),
-        ("min_probability = 7", "min_probability: expected `float` <= 1.0"),
-        ("min_probability = nan", "min_probability: expected `float` >= 0.0"),
-        ('min_probability = "high"', "min_probability: expected `float`, got `str`"),
-        ("thresholds = { mood = 3 }", "thresholds: expected `float` <= 1.0"),
+        ("min_probability = 7", "min_probability: expected a number <= 1.0"),
+        ("min_probability = nan", "min_probability: expected a number >= 0.0"),
+        ('min_probability = "high"', "min_probability: expected a number, got text"),
+        ("thresholds = { mood = 3 }", "thresholds: expected a number <= 1.0"),
         ("thresholds = { mod = 0.3 }", "thresholds: unknown word 'mod', did you mean 'mood'?"),
     ],
 )

@@ -4,13 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 
 from plugin_core.cli.display.base import Offer
 from plugin_core.cli.display.json_lines import JsonDisplay
 from plugin_core.cli.display.summary import Summary
-from plugin_core.errors import RefusedError, SourceError
+from plugin_core.errors import SourceError
 from plugin_core.model import JobState, Plan, Problem, Separation
 from tests.plugin_core.cli.display.test_throttle import Clock
 from tests.plugin_core.cli.jobs import make_job
@@ -101,15 +100,6 @@ def test_plan_event(capsys: Capture) -> None:
     ]
 
 
-def test_an_error_that_ends_the_run_is_told_with_a_summary(capsys: Capture) -> None:
-    with pytest.raises(RefusedError), JsonDisplay() as display:
-        display.say("for people only")
-        raise RefusedError("no credits", remedy="buy some")
-    error, summary = events(capsys)
-    assert error == {"event": "error", "source": None, "message": "no credits", "remedy": "buy some", "exit_code": 3}
-    assert (summary["event"], summary["exit_code"]) == ("summary", 3)
-
-
 def test_summary_event(capsys: Capture) -> None:
     JsonDisplay().finish(Summary(done=1, reused=2, seconds=3.5))
     assert events(capsys) == [
@@ -134,10 +124,3 @@ def test_what_a_job_waits_for_is_told_once(capsys: Capture) -> None:
     display.change(waiting, waiting)
     (event,) = events(capsys)
     assert event["error"]["message"] == "no line"
-
-
-def test_an_interrupted_run_ends_with_a_summary(capsys: Capture) -> None:
-    with pytest.raises(click.Abort), JsonDisplay():
-        raise click.Abort
-    (summary,) = events(capsys)
-    assert (summary["event"], summary["exit_code"]) == ("summary", 130)

@@ -30,9 +30,9 @@ def test_a_job_takes_a_few_lines_and_not_one_a_percent(capsys: Capture) -> None:
     display.finish(Summary(done=1, seconds=12))
     assert capsys.readouterr().out.splitlines() == [
         f"{SONG}: running",
-        f"{SONG}: 25 %, demix",
-        f"{SONG}: 50 %, demix",
-        f"{SONG}: 75 %, demix",
+        f"{SONG}: demix 25 %",
+        f"{SONG}: demix 50 %",
+        f"{SONG}: demix 75 %",
         f"{SONG}: vocals, other in {STEMS}",
         "  note: a note",
         "1 done in 12 s",

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import pytest
 
-from plugin_core.cli.display.words import amount, clean, describe, parse_span, plural, short_span, show, span
+from plugin_core.cli.display.words import amount, clean, describe, parse_span, plural, say_of, short_span, show, span
 from plugin_core.model import Separation, Tagging
 
 
@@ -33,6 +33,23 @@ def test_parse_span_reads_what_people_write(text: str, seconds: float) -> None:
 def test_parse_span_refuses_the_rest(text: str) -> None:
     with pytest.raises(click.BadParameter, match="not a time span"):
         parse_span(text)
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ("{path} is empty", "a is empty"),
+        ("is empty", "a: is empty"),
+        ("no room in {path}.stems", "no room in a.stems"),
+        ("", "a"),
+    ],
+    ids=["named", "not named", "folder", "nothing"],
+)
+def test_what_is_said_of_a_file_names_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, line: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert say_of(tmp_path / "a", said.format(path=tmp_path / "a")) == line
 
 
 def test_show_is_relative_below_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
