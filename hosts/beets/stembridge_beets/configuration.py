@@ -58,7 +58,8 @@ def read_auto(config: Subview) -> tuple[str, ...]:
         UserError: the setting is none of its words.
     """
     value = config["auto"].get()
-    word = {False: "no", True: "yes"}.get(value, value) if isinstance(value, bool) else value
+    # YAML reads a bare yes and no as truth values.
+    word = ("yes" if value else "no") if isinstance(value, bool) else value
     if isinstance(word, str) and word in AUTO:
         return AUTO[word]
     raise UserError(f"stembridge.auto is {value!r}; it is one of {', '.join(AUTO)}")
@@ -77,7 +78,15 @@ def overlay(config: Subview, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def core_settings(config: Subview) -> Settings:
-    """Return the core's settings as they are for beets."""
+    """Return the core's settings as they are for beets.
+
+    Raises:
+        UserError: there is no such home folder, or none is known.
+    """
+    from plugin_core.errors import SettingsError
     from plugin_core.settings import Settings
 
-    return Settings(environ=overlay(config, os.environ))
+    try:
+        return Settings(environ=overlay(config, os.environ))
+    except SettingsError as error:
+        raise UserError(str(error)) from error

@@ -50,12 +50,10 @@ class Labels:
         left = put_labels(item, job.labels, job.operation)
         if self._is_shown:
             ui.show_model_changes(item, fields=FIELDS)
-        is_written = sync(item, write)
-        if is_written:
-            todo.unmark(item, self.name)
-            item.store()
-        if not is_written:
+        if not sync(item, write):
             raise UserError("the labels stand in the library, not in the file")
+        todo.unmark(item, self.name)
+        item.store()
         return _describe(item, left)
 
 

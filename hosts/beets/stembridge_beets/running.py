@@ -125,18 +125,20 @@ class Run:
             for one in ready:
                 for line in describe_offer(one.offer):
                     ui.print_(line)
-        if not self._words.quiet or self._words.pretend:
-            price = describe_price([one.offer for one in ready])
-            ui.print_(f"{self.kind.verb} {plural(len(ready), 'track')}" + (f": {price}" if price else ""))
+        if self._words.pretend or (self._words.yes and not self._words.quiet):
+            ui.print_(self._describe_plan(ready))
+
+    def _describe_plan(self, ready: Sequence[Ready]) -> str:
+        price = describe_price([one.offer for one in ready])
+        return f"{self.kind.verb} {plural(len(ready), 'track')}" + (f": {price}" if price else "")
 
     def _is_granted(self, ready: Sequence[Ready]) -> bool:
         if self._words.yes:
             return True
         if not sys.stdin.isatty():
-            raise UserError("nobody can be asked whether to go on: standard input is no terminal; add -y")
-        price = describe_price([one.offer for one in ready])
-        what = f"{self.kind.verb} {plural(len(ready), 'track')}" + (f" ({price})" if price else "")
-        return ui.input_yn(f"{what}? (Y/n)")
+            plan = self._describe_plan(ready)
+            raise UserError(f"{plan}: nobody can be asked, as standard input is no terminal; add -y")
+        return ui.input_yn(f"{self._describe_plan(ready)}? (Y/n)")
 
     def _mark(self, ready: Sequence[Ready]) -> None:
         marked = []

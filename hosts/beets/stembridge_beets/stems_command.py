@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from beets import ui
 
-from plugin_core.cli.display.words import plural
 from plugin_core.cli.options import Choices
 from plugin_core.cli.wishes import choose_operations
 from plugin_core.errors import StembridgeError
@@ -101,8 +100,12 @@ def choose_operation(
     except StembridgeError as error:
         raise UserError(str(error)) from error
     separations = [one for one in operations if isinstance(one, Separation)]
-    if len(separations) != 1:
-        raise UserError(f"preset {name!r} has {plural(len(separations), 'separation')}; beets does one a song")
+    if not separations:
+        raise UserError(f"preset {name!r} only labels; `beet moods` does that")
+    if len(separations) > 1:
+        raise UserError(
+            f"preset {name!r} makes {len(separations)} separations, and `beet stems` makes one of each song"
+        )
     if len(operations) > 1:
         plugin.log.warning("preset {!r} labels as well; that is for beet moods", name)
     return separations[0]

@@ -9,6 +9,7 @@ import click
 
 from plugin_core.cli.app import group
 from plugin_core.cli.face import Face
+from plugin_core.cli.options import JSON_OPTION
 from plugin_core.errors import ExitCode, StembridgeError
 
 _RESOURCE_PATH = click.option(
@@ -61,27 +62,19 @@ def uninstall_command(face: Face, resource_path: Path | None) -> int:
 
 @reaper.command("doctor")
 @_RESOURCE_PATH
+@JSON_OPTION
 @click.pass_obj
-def doctor_command(face: Face, resource_path: Path | None) -> int:
+def doctor_command(face: Face, resource_path: Path | None, as_json: bool) -> int:
     """Check each step between REAPER and stembridge, and say what to do.
 
     Exit code 1 when something is wrong.
     """
-    from plugin_core.cli.display.words import plural
-    from plugin_core.model import Verdict
-    from stembridge_reaper.install.examining import MENU_ADVICE, examine
+    from plugin_core.cli.display.findings import show_findings
+    from stembridge_reaper.install.examining import WIDTH, conclude, examine
     from stembridge_reaper.install.places import find_resource_path
 
     findings = examine(find_resource_path(resource_path, face.settings.environ), face.settings)
-    for finding in findings:
-        # The words of `stembridge doctor`.
-        word = "problem" if finding.verdict is Verdict.WRONG else finding.verdict.value
-        click.echo(f"{word:<8}{finding.name:<16} {finding.found}")
-        if finding.remedy:
-            click.echo(f"{'':<25}{finding.remedy}")
-    problems = sum(finding.verdict is Verdict.WRONG for finding in findings)
-    click.echo(f"{plural(problems, 'problem')} to mend" if problems else MENU_ADVICE)
-    return ExitCode.FAILED if problems else ExitCode.DONE
+    return show_findings(findings, as_json=as_json, quiet=face.quiet, conclude=conclude, width=WIDTH)
 
 
 @click.command("reaper-worker", hidden=True)

@@ -152,3 +152,15 @@ def test_a_setting_of_the_wrong_kind_is_one_line(three: Beets, section: Any) -> 
     for words in (("moods", "-y"), ("stems", "-p"), ("import", "-q", "-A", str(three.inbox)), ("config",)):
         outcome = three.run(*words)
         assert "Traceback" not in outcome.err, words
+
+
+def test_a_home_of_a_user_that_is_none(three: Beets) -> None:
+    outcome = three.run("stems", "-y", environ={"STEMBRIDGE_HOME": "~nobody-of-that-name/stembridge"})
+    assert outcome.code == 1
+    assert lines(outcome.err)[-1].startswith("error: STEMBRIDGE_HOME: ")
+    assert "Traceback" not in outcome.err
+
+
+def test_a_preset_that_only_labels_names_the_right_command(three: Beets) -> None:
+    outcome = three.run("stems", "-y", "--preset", "mood")
+    assert lines(outcome.err)[-1] == "error: preset 'mood' only labels; `beet moods` does that"

@@ -45,7 +45,7 @@ def test_nobody_to_ask_needs_yes(three: Beets) -> None:
     outcome = three.run("stems")
     assert outcome.code == 1
     assert "add -y" in outcome.err
-    assert "about 6 credits" in outcome.out
+    assert "about 6 credits" in outcome.err
     assert three.bought() == []
     assert three.values("title", "stems_todo::.") == []
 

@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,13 +24,17 @@ from tests.hosts.beets.files import read_labels
 from tests.hosts.beets.library import Beets
 from tests.hosts.beets.services import account_at
 from tests.simulators import faults
-from tests.simulators.mediax import MediaxSimulator
+from tests.simulators.mediax import MediaxSimulator, Refusal
+from tests.simulators.messages import Request
 
 SONGS = int(os.environ.get("BEETS_SONGS", "12"))
 
 
+PATIENCE = 600.0
+
+
 def wait_for(is_so: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 300
+    until = time.monotonic() + PATIENCE
     while not is_so():
         assert process.poll() is None, "it ended too soon"
         assert time.monotonic() < until
@@ -39,7 +44,7 @@ def wait_for(is_so: Callable[[], bool], process: subprocess.Popen[bytes]) -> Non
 def fill(beets: Beets, count: int, *, distinct: bool = False) -> None:
     """Import songs that differ in a tag, so that each is a job of its own."""
     if count < 100:
-        # One song after the other, so that a kill half way comes half way.
+        # One song after the other, so that a kill half way meets few of them.
         beets.environ |= {"SLOTS": "1", "MOOD": "slow"}
     from mutagen.flac import FLAC
 
@@ -67,11 +72,11 @@ def test_killed_and_resumed(beets: Beets, kills: int) -> None:
     words = ["stems", "-y"]
     for kill in range(1, kills + 1):
         half = SONGS * kill // (kills + 1)
-        process = beets.start(*words)
+        process = beets.start(*words, environ={"MOST": str(half)})
         wait_for(lambda: len(beets.bought()) >= half, process)  # noqa: B023 - called at once
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        assert len(beets.bought()) < SONGS, "the kill came too late to mean anything"
+        assert len(beets.bought()) < SONGS
         words = ["stembridge", "resume"]
     beets.do("stembridge", "resume")
 
@@ -86,7 +91,7 @@ def test_killed_and_resumed(beets: Beets, kills: int) -> None:
 
 def test_asked_again_instead_of_resumed(beets: Beets) -> None:
     fill(beets, SONGS)
-    process = beets.start("stems", "-y")
+    process = beets.start("stems", "-y", environ={"MOST": str(SONGS // 2)})
     wait_for(lambda: len(beets.bought()) >= SONGS // 2, process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -98,7 +103,7 @@ def test_asked_again_instead_of_resumed(beets: Beets) -> None:
 def test_forced_songs_are_bought_once_more_and_no_more(beets: Beets) -> None:
     fill(beets, SONGS)
     beets.do("stems", "-y")
-    process = beets.start("stems", "-y", "-f")
+    process = beets.start("stems", "-y", "-f", environ={"MOST": str(SONGS * 3 // 2)})
     wait_for(lambda: len(beets.bought()) >= SONGS * 3 // 2, process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -109,10 +114,10 @@ def test_forced_songs_are_bought_once_more_and_no_more(beets: Beets) -> None:
 
 def test_interrupted_by_the_user(beets: Beets) -> None:
     fill(beets, SONGS)
-    process = beets.start("stems", "-y", "-t", "1", environ={"MOOD": "slow"})
+    process = beets.start("stems", "-y", "-t", "1", environ={"MOOD": "slow", "MOST": "2"})
     wait_for(lambda: len(beets.bought()) >= 2, process)
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert b"go on with: beet stembridge resume" in out
     assert b"Traceback" not in out
@@ -123,7 +128,7 @@ def test_interrupted_by_the_user(beets: Beets) -> None:
 def test_two_at_once_buy_every_song_once(beets: Beets) -> None:
     fill(beets, SONGS)
     both = [beets.start("stems", "-y") for _ in range(2)]
-    told = [process.communicate(timeout=300)[0].decode() for process in both]
+    told = [process.communicate(timeout=PATIENCE)[0].decode() for process in both]
     assert [process.returncode for process in both] == [0, 0], told
     assert len(beets.bought()) == len(set(beets.bought())) == SONGS
     assert beets.do("stems", "--check").code == 0
@@ -140,26 +145,40 @@ def test_one_interrupt_stops_all_kinds_of_work(beets: Beets) -> None:
         process = beets.start("import", "-q", "-A", "-s", str(beets.inbox))
         wait_for(lambda: service.created > 0, process)
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=PATIENCE)
     assert b"Traceback" not in out
     assert beets.bought() == []
     assert len(beets.do("stembridge").out.splitlines()) == 6
+
+
+class BoundedMediax(MediaxSimulator):
+    """Makes at most so many jobs; who asks for more waits until ``release``, in vain."""
+
+    most = SONGS
+
+    def _create(self, request: Request, asked: dict[str, Any]) -> dict[str, Any]:
+        if self.created >= self.most:
+            self.wait_release()
+            raise Refusal("no more jobs")
+        return super()._create(request, asked)
 
 
 def test_labels_killed_and_resumed(beets: Beets) -> None:
     """Every song is labelled once, and library and files agree."""
     beets.environ |= {"SLOTS": "1"}
     fill(beets, SONGS, distinct=True)
-    with MediaxSimulator(walk=(3,), fetches=False) as service:
-        beets.environ |= account_at(service)
+    with BoundedMediax(walk=(3,), fetches=False) as service:
+        beets.environ |= account_at(service) | {"STEMBRIDGE_MEDIAX_REGISTER_SECONDS": "0.5"}
         words = ["moods", "-y", "-t", "1"]
-        for half in (SONGS // 3, SONGS * 2 // 3):
+        for service.most in (SONGS // 3, SONGS * 2 // 3):
             process = beets.start(*words)
-            wait_for(lambda: service.created >= half, process)  # noqa: B023 - called at once
+            wait_for(lambda: service.created >= service.most, process)
             process.send_signal(signal.SIGKILL)
             process.communicate()
+            service.release()
             words = ["stembridge", "resume"]
-        assert service.created < SONGS, "the kill came too late to mean anything"
+        assert service.created < SONGS
+        service.most = SONGS
         beets.do("stembridge", "resume")
         assert service.created == SONGS
     assert beets.do("stembridge").out == "nothing is left to be done\n"

@@ -89,7 +89,7 @@ class Desk:
 
     def wait_without_reaper(self, state: str) -> None:
         """Wait while REAPER is closed."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 600
         while self.status().get("state") != state:
             assert time.monotonic() < end, self.status()
             time.sleep(0.01)
@@ -130,7 +130,7 @@ def desk(tmp_path: Path, home: Path) -> Iterator[Desk]:
     for run in desk.runs.iterdir():
         (run / "cancel").touch()
     for process in desk.processes():
-        process.wait(timeout=30)
+        process.wait(timeout=300)
     assert desk.host.errors == []
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from plugin_core._version import __version__
+from plugin_core.cli.display.words import plural
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Finding, Verdict, show_path
 from plugin_core.presets import load_presets
@@ -22,6 +23,9 @@ from stembridge_reaper.install.places import scripts_folder
 from stembridge_reaper.install.processes import is_reaper_running
 from stembridge_reaper.install.text_file import TextFile
 from stembridge_reaper.reascripts.stembridge_scripts.starting import clean_environment
+
+WIDTH = 16
+"""Characters of the longest name of a finding, and some room."""
 
 MENU_ADVICE = (
     "all well. To have the actions at hand: Options, Customize menus/toolbars, choose 'Media item context',"
@@ -43,6 +47,12 @@ def examine(
         _check_interpreter(resource_path),
         _check_runs(settings),
     ]
+
+
+def conclude(counts: Mapping[Verdict, int]) -> str:
+    """Return the last line for people."""
+    problems = counts[Verdict.WRONG]
+    return f"{plural(problems, 'problem')} to mend" if problems else MENU_ADVICE
 
 
 def _check_running(is_running: Callable[[], bool]) -> Finding:

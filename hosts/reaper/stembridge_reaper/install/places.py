@@ -39,7 +39,7 @@ def find_resource_path(named: Path | None, environ: Mapping[str, str]) -> Path:
     for path in usual_resource_paths(environ):
         if path.is_dir():
             return path
-    raise UsageError("REAPER has no folder of settings here", remedy=f"start REAPER once; {_ADVICE}")
+    raise UsageError("REAPER has no folder of settings here", remedy=f"start REAPER once, or {_ADVICE}")
 
 
 def scripts_folder(resource_path: Path) -> Path:
@@ -52,4 +52,4 @@ def own_scripts(folder: Path) -> list[Path]:
     return [*folder.glob("stembridge_*.py"), *folder.glob("stembridge_scripts/*.py")]
 
 
-_ADVICE = "give the folder that Options, Show REAPER resource path opens with --resource-path"
+_ADVICE = 'give --resource-path with the folder that REAPER\'s "Options, Show REAPER resource path" opens'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import sysconfig
 from collections.abc import Mapping
@@ -12,6 +13,10 @@ from plugin_core.model import show_path
 from stembridge_reaper.install.reaper_ini import is_new_enough
 
 _ADVICE = "install Python 3 from its own site or your system's packages and give its library with --python-library"
+
+_EXAMPLE = "give the library itself, libpython3.11.so.1.0 for example"
+_LIBRARY = re.compile(r"\.so(\.|$)|\.dylib$|\.dll$|^Python$", re.IGNORECASE)
+"""Names of shared libraries; that of a framework of macOS is ``Python``. The interpreter itself will not do."""
 
 
 def find_library(
@@ -47,9 +52,9 @@ def check_library(path: Path) -> Path:
         UsageError: it is no file, of a Python before 3.8, or ``python3.dll``, which holds too little.
     """
     if not path.is_file():
-        raise UsageError(
-            f"{show_path(path)} is no file", remedy="give the library itself, libpython3.11.so.1.0 for example"
-        )
+        raise UsageError(f"{show_path(path)} is no file", remedy=_EXAMPLE)
+    if not _LIBRARY.search(path.name):
+        raise UsageError(f"{path.name} is no library", remedy=_EXAMPLE)
     if not is_new_enough(path.name):
         raise UsageError(
             f"{path.name} is not a library that the scripts can run with", remedy="give that of a Python from 3.8 on"

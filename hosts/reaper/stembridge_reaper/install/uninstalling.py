@@ -86,8 +86,7 @@ def _restore_keys(ini: TextFile, record: Record) -> None:
 
 def _remove_equal_backups(path: Path) -> None:
     """Remove copies that say nothing the file does not, and those of what ``install`` itself had written."""
-    now = path.read_bytes() if path.exists() else b""
     copies = backups_of(path)
-    if not copies or copies[0].read_bytes() == now or not path.exists():
+    if not path.exists() or (copies and copies[0].read_bytes() == path.read_bytes()):
         for copy in copies:
             copy.unlink()

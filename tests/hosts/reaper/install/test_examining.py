@@ -69,3 +69,10 @@ def test_commands(tmp_path: Path, resource_path: Path, capsys: pytest.CaptureFix
     assert run(["reaper", "install", "--resource-path", str(tmp_path / "gone")], Face()) == 2
     assert run(["reaper-worker", str(tmp_path / "gone.json")], Face()) == 2
     assert "gone.json cannot be read" in capsys.readouterr().err
+
+
+def test_doctor_speaks_to_programs(resource_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["reaper", "doctor", "--json", "--resource-path", str(resource_path)], Face()) == 0
+    *checks, end = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {check["event"] for check in checks} == {"check"}
+    assert (end["event"], end["wrong"], end["exit_code"]) == ("summary", 0, 0)

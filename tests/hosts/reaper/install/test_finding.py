@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from stembridge_reaper.install.places import find_resource_path, usual_resource_paths
 from stembridge_reaper.install.processes import is_reaper_running, process_names
-from stembridge_reaper.install.python_library import find_library
+from stembridge_reaper.install.python_library import check_library, find_library
 
 from plugin_core.errors import UsageError
 
@@ -73,3 +73,18 @@ def test_library_of_each_system(tmp_path: Path, platform: str, variables: dict[s
 def test_python_without_a_library(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--python-library"):
         find_library("linux", tmp_path, {}, (3, 12))
+
+
+@pytest.mark.parametrize("name", ["python3.11", "passwd", "python3.11.exe"])
+def test_what_is_no_library_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(UsageError, match="is no library"):
+        check_library(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "name", ["libpython3.11.so.1.0", "libpython3.so", "python311.dll", "libpython3.12.dylib", "Python"]
+)
+def test_library_that_is_named_is_taken(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    assert check_library(tmp_path / name) == tmp_path / name
