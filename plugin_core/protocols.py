@@ -274,7 +274,7 @@ class Enrolled(Protocol):
 
 @runtime_checkable
 class Examined(Protocol):
-    """A provider that ``stembridge doctor`` can examine; asks only, changes and spends nothing."""
+    """A provider that ``stembridge doctor`` can examine; spends nothing, and leaves everything as it was."""
 
     async def examine(self) -> Sequence[Finding]:
         """Return one finding for each thing that must be right, in plain words."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from plugin_core.errors import StembridgeError, TransientError
 from plugin_core.moments import forget, remember
+
+T = TypeVar("T")
 
 PATIENCE_HOURS: Final = 24.0
 
@@ -46,3 +50,31 @@ def bear(folder: Path, service: str, said: str, now: float, *, hours: float = PA
 def end_vagueness(folder: Path) -> None:
     """Note that an answer was understood."""
     forget(folder, _SINCE)
+
+
+async def hear(
+    folder: Path, service: str, ask: Callable[[], Awaitable[T]], unclear: Callable[[T], str], clock: Callable[[], float]
+) -> T:
+    """Return an answer about a job, noting whether it could be understood.
+
+    Args:
+        folder: the job's own.
+        service: its name for people.
+        ask: asks the service.
+        unclear: returns what of an answer cannot be understood; "" for nothing.
+        clock: seconds since the epoch.
+
+    Raises:
+        VagueAnswerError: as ``ask``; it may pass.
+        GaveUpError: there was no other answer for too long.
+    """
+    try:
+        answer = await ask()
+    except VagueAnswerError as error:
+        await asyncio.to_thread(bear, folder, service, error.message, clock())
+        raise
+    if said := unclear(answer):
+        await asyncio.to_thread(bear, folder, service, said, clock())
+    else:
+        await asyncio.to_thread(end_vagueness, folder)
+    return answer

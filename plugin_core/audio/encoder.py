@@ -13,7 +13,7 @@ from typing import IO, Final
 
 import numpy as np
 
-from plugin_core.audio.ffmpeg import INSTALL, Which, last_line, quote_file
+from plugin_core.audio.ffmpeg import INSTALL, Which, find_encoder, last_line, quote_file
 from plugin_core.audio.formats import AudioFormat
 from plugin_core.audio.samples import Samples
 from plugin_core.audio.write_errors import explain_write_error, find_write_error
@@ -92,9 +92,7 @@ def open_encoder(
     Raises:
         UsageError: there is no ffmpeg.
     """
-    program = which("ffmpeg")
-    if program is None:
-        raise UsageError(f"{chosen.name} needs ffmpeg to be written", remedy=f"{INSTALL}, or choose flac")
+    program = find_encoder(chosen.name, which)
     command = [
         *(program, "-nostdin", "-hide_banner", "-v", "error", "-y"),
         *("-f", "f32le", "-ar", str(sample_rate), "-ac", str(channels), "-i", "pipe:0"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from plugin_core.errors import SourceError
+from plugin_core.errors import SourceError, UsageError
 from plugin_core.model import show_path
 
 Which = Callable[[str], str | None]
@@ -19,6 +20,18 @@ INSTALL: Final = "install ffmpeg (https://ffmpeg.org) so that it is in PATH"
 _ADDRESS: Final = re.compile(r"^\[\w[^\]]* @ 0x[0-9a-f]+\] ")
 
 _PROBE_SECONDS: Final = 60.0
+
+
+def find_encoder(name: str, which: Which = shutil.which) -> str:
+    """Return the ffmpeg that writes a format.
+
+    Raises:
+        UsageError: there is none.
+    """
+    program = which("ffmpeg")
+    if program is None:
+        raise UsageError(f"{name} needs ffmpeg to be written", remedy=f"{INSTALL}, or choose flac")
+    return program
 
 
 def quote_file(path: Path) -> str:

@@ -112,6 +112,14 @@ def resolve_format(wish: str, info: SourceShape) -> AudioFormat:
     return chosen
 
 
+def usual_format(info: SourceShape) -> str:
+    """Return the format of what a service gives when none is wished: 16 bits, and WAV where FLAC cannot be."""
+    try:
+        return resolve_format("flac16", info).name
+    except SourceError:
+        return resolve_format("wav16", info).name
+
+
 def _choose(wish: str, info: SourceShape) -> AudioFormat:
     is_shallow, is_deep = info.encoding in _SHALLOW, info.encoding in _DEEP
     match wish:

@@ -89,7 +89,9 @@ def name_container(opened: soundfile.SoundFile) -> str:
 
 def read_block(opened: soundfile.SoundFile, frames: int, dtype: str) -> Samples:
     """Read up to ``frames`` frames: (n, channels), n smaller at the end."""
-    block: Any = opened.read(frames, dtype=dtype, always_2d=True)
+    # soundfile makes room for all that is asked for; what lies beyond the end costs more than a short file itself.
+    left = max(1, opened.frames - opened.tell())
+    block: Any = opened.read(min(frames, left), dtype=dtype, always_2d=True)
     return block  # type: ignore[no-any-return]
 
 

@@ -74,7 +74,7 @@ async def prepare_upload(source: Path, folder: Path, attempt: str, tell: Callabl
             raise _StoppedError
         loop.call_soon_threadsafe(tell, share)
 
-    work = asyncio.ensure_future(asyncio.to_thread(_prepare, source, folder, attempt, hear))
+    work = loop.run_in_executor(None, _prepare, source, folder, attempt, hear)
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:

@@ -153,12 +153,19 @@ class _SndfileEncoder:
             raise find_write_error(self._path, self._descriptor, str(error)) from error
 
 
+class _WrittenFile(soundfile.SoundFile):  # type: ignore[misc]
+    """A sound file that is flushed to the disk once it is complete, and not also just before its header is."""
+
+    def flush(self) -> None:
+        """Leave it to ``open_writer``."""
+
+
 @contextmanager
 def _open_sndfile(
     path: Path, descriptor: int, sample_rate: int, channels: int, chosen: AudioFormat
 ) -> Iterator[_SndfileEncoder]:
     try:
-        opened = soundfile.SoundFile(
+        opened = _WrittenFile(
             str(path) if os.name == "nt" else descriptor,
             "w",
             samplerate=sample_rate,

@@ -7,7 +7,7 @@ from typing import Final
 
 from plugin_core.errors import UsageError, blame
 from plugin_core.model import Job
-from plugin_core.protocols import Bucket, ByBucket, ByLink, Provider, Stager
+from plugin_core.protocols import Bucket, ByBucket, Provider, Stager
 from plugin_core.settings import Secret
 
 SET_UP: Final = "set one up: a bucket in [tencent] or [s3], or a folder in [public_url] of config.toml"
@@ -29,14 +29,16 @@ class Links:
         Raises:
             UsageError: the stager is missing, or there are several and none is named.
         """
-        if not isinstance(provider, ByLink) or provider.stager is None:
+        # What makes a ``ByLink``; ``isinstance`` is slow for what is asked at every effect of a job.
+        wanted: str | None = getattr(provider, "stager", None)
+        if wanted is None:
             return None
         found = self._stagers()
-        if provider.stager:
-            if provider.stager in found:
-                return found[provider.stager]
+        if wanted:
+            if wanted in found:
+                return found[wanted]
             raise UsageError(
-                f"{provider.name} reads songs through stager {provider.stager!r}, which is not set up",
+                f"{provider.name} reads songs through stager {wanted!r}, which is not set up",
                 remedy=f"there are {', '.join(sorted(found)) or 'none'}; see `stembridge doctor`",
             )
         if len(found) == 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -22,7 +23,7 @@ from plugin_core.stems.stopping import Stopper, run_stoppable
 from plugin_core.stems.template import StemsSettings, Template, parse_template
 
 if TYPE_CHECKING:
-    from plugin_core.stems.treat import Treated
+    from plugin_core.stems.treat import TagStem
 
 _USUAL_PARTS: Final = 4
 """Parts of a model that does not say how many it gives."""
@@ -92,9 +93,13 @@ class SeparationWork:
 
         self._template(job)
         self._links.check(self._separator)
-        await run_stoppable(lambda stopper: require_unchanged(job.source, self._is_retagged, check=stopper.check))
         fetched = await self._count_parts(_wish(job))
-        await asyncio.to_thread(self._prepare_folders, job, fetched)
+
+        def work(stopper: Stopper) -> None:
+            require_unchanged(job.source, self._is_retagged, check=stopper.check)
+            self._prepare_folders(job, fetched)
+
+        await run_stoppable(work)
 
     def _prepare_folders(self, job: Job, fetched: int) -> None:
         from plugin_core.operations.amounts import list_amounts
@@ -168,7 +173,7 @@ class SeparationWork:
         template, wish = self._template(job), _wish(job)
         tell = report_from_thread(report, lambda share: Progress(fraction=share, note="writing stems"))
 
-        def work(stopper: Stopper) -> Treated:
+        def work(stopper: Stopper) -> Staged:
             task = Task(
                 source=job.source,
                 parts=tuple(parts),
@@ -178,11 +183,11 @@ class SeparationWork:
                 provenance=self._provenance(job),
                 tags=read_fields(job.source.path, template),
             )
-            return treat(task, _tag_stem, stopper, tell)
+            treated = treat(task, _stem_tagger(), stopper, tell)
+            notes = describe_change(job.source, self._is_retagged, check=stopper.check)
+            return Staged(stems=treated.stems, notes=(*treated.notes, *notes))
 
-        treated = await run_stoppable(work)
-        notes = await run_stoppable(lambda stopper: describe_change(job.source, self._is_retagged, check=stopper.check))
-        return Staged(stems=treated.stems, notes=(*treated.notes, *notes))
+        return await run_stoppable(work)
 
     async def target(self, job: Job) -> Path:
         """Choose where the staged stems go; nothing is created.
@@ -192,8 +197,11 @@ class SeparationWork:
         """
         from plugin_core.operations.replaced import require_no_other
 
-        await run_stoppable(lambda stopper: require_no_other(job.source, self._is_retagged, check=stopper.check))
-        return await asyncio.to_thread(self._choose, job)
+        def work(stopper: Stopper) -> Path:
+            require_no_other(job.source, self._is_retagged, check=stopper.check)
+            return self._choose(job)
+
+        return await run_stoppable(work)
 
     def _choose(self, job: Job) -> Path:
         from plugin_core.stems.layout import read_layout
@@ -238,23 +246,21 @@ class SeparationWork:
         await self._separator.cancel(self._order(job, attempt))
 
     async def discard(self, job: Job) -> None:
-        """Remove staging and whatever the job left at the provider; an earlier result set aside is put back first."""
-        from plugin_core.stems.publication import restore_aside
-
+        """Put back an earlier result that was set aside, and remove staging and whatever is left at the provider."""
         # The last one named is done first, each whatever those before it raised.
         async with contextlib.AsyncExitStack() as steps:
             steps.push_async_callback(asyncio.to_thread, self._remove_folders, job)
             # Before staging goes, which holds what the provider noted of the job.
             steps.push_async_callback(lambda: self._separator.release(self._order_with_bucket(job, "")))
             steps.push_async_callback(self._links.unstage, self._separator, job)
-            steps.push_async_callback(asyncio.to_thread, restore_aside, self._staging(job), destination_of(job))
 
     def _remove_folders(self, job: Job) -> None:
         from plugin_core.stems.layout import read_layout
-        from plugin_core.stems.publication import hidden_folders
+        from plugin_core.stems.publication import hidden_folders, restore_aside
         from plugin_core.stems.staging import hidden_neighbour
 
         staging, destination = self._staging(job), destination_of(job)
+        restore_aside(staging, destination)
         layout = read_layout(staging, job.staged)
         folders = {staging, hidden_neighbour(staging, destination)}
         if layout is not None:
@@ -323,10 +329,16 @@ def read_fields(source: Path, template: Template) -> dict[str, str]:
     return {name: fields.get(name, (other,))[0] for name, other in missing.items()}
 
 
-def _tag_stem(source: Path, stem_file: Path, stem_title: str, provenance: Mapping[str, str]) -> None:
-    from plugin_core.tags.copy import tag_stem
+def _stem_tagger() -> TagStem:
+    """Return what gives stems their tags, with those of their source read once."""
+    from plugin_core.tags.copy import read_leniently, tag_stem
 
-    tag_stem(source, stem_file, stem_title=stem_title, provenance=provenance)
+    read = functools.cache(read_leniently)
+
+    def tag(source: Path, stem_file: Path, stem_title: str, provenance: Mapping[str, str]) -> None:
+        tag_stem(source, stem_file, stem_title=stem_title, provenance=provenance, tags=read(source))
+
+    return tag
 
 
 def _wish(job: Job) -> Separation:

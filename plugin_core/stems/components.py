@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Final
 
 MAX_BYTES: Final = 255
@@ -32,6 +33,13 @@ def fold(name: str) -> str:
     if name.isascii():
         return name.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
+
+
+def fold_all(names: Sequence[str]) -> list[str]:
+    """Fold the names of a folder's entries; plain ASCII ones, as most are, all at once."""
+    # No name holds a slash.
+    joined = "/".join(names)
+    return joined.lower().split("/") if joined.isascii() else [fold(name) for name in names]
 
 
 def count_bytes(text: str) -> int:

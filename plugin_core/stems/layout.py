@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path, PurePath
 from typing import Final
 
@@ -17,7 +18,7 @@ import msgspec
 
 from plugin_core.errors import PlacementError
 from plugin_core.model import Stem, show_path
-from plugin_core.stems.components import fold
+from plugin_core.stems.components import fold, fold_all
 from plugin_core.stems.fingerprint import is_unmodified, record_of
 from plugin_core.stems.staging import HIDDEN_PREFIX
 
@@ -66,21 +67,13 @@ class Layout(msgspec.Struct, frozen=True):
         return None
 
     def _numbers_in_use(self, destination: Path, first: int) -> Iterator[int]:
-        """Yield the numbers under which anything stands, in plain strings: most are free, paths are slow."""
+        """Yield the numbers under which anything stands."""
         units = (self.unit,) if self.depth else self.paths
-        endings = [_ending(unit, is_file=not self.depth) for unit in units]
-        names = [str(destination / unit).removesuffix(ending) for unit, ending in zip(units, endings, strict=True)]
-        if not any(map(_may_stand, names)):
-            return
-        for number in range(first, first + _LOOKED_AT):
-            mark = "" if number == 1 else f" ({number})"
-            for name, ending in zip(names, endings, strict=True):
-                try:
-                    os.lstat(f"{name}{mark}{ending}")
-                except (FileNotFoundError, NotADirectoryError, PermissionError):
-                    continue
+        rows = [_Row(destination / unit, _ending(unit, is_file=not self.depth)) for unit in units]
+        rows = [row for row in rows if row.may_stand]
+        for number in range(first, first + _LOOKED_AT if rows else first):
+            if any(row.stands(number) for row in rows):
                 yield number
-                break
 
     def locate(self, target: Path) -> tuple[Path, int]:
         """Return the destination and number that make ``unit_at`` the target.
@@ -97,6 +90,41 @@ class Layout(msgspec.Struct, frozen=True):
         raise PlacementError(
             f"{show_path(target)} is no place for {show_path(Path(self.unit))}", remedy="retry the job"
         )
+
+
+class _Row:
+    """A name and its numbered neighbours, in plain strings: most numbers are free, and paths are slow.
+
+    Args:
+        path: the first of them.
+        ending: what stays at the end of each.
+    """
+
+    def __init__(self, path: Path, ending: str) -> None:
+        self._folder = str(path.parent)
+        self._name = path.name.removesuffix(ending)
+        self._ending = ending
+        names = _list_names(self._folder)
+        # Folded, since some file systems do not tell such names apart.
+        start, end = fold(self._name), fold(ending)
+        self._found = None if names is None else {one for one in names if one.startswith(start) and one.endswith(end)}
+
+    @property
+    def may_stand(self) -> bool:
+        """Whether anything may be there under any number."""
+        return self._found is None or bool(self._found)
+
+    def stands(self, number: int) -> bool:
+        """Tell whether anything is there under a number."""
+        mark = "" if number == 1 else f" ({number})"
+        name = f"{self._name}{mark}{self._ending}"
+        if self._found is not None:
+            return fold(name) in self._found
+        try:
+            os.lstat(f"{self._folder}{os.sep}{name}")
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            return False
+        return True
 
 
 def find_staging(job_id: str, stems: Sequence[Stem]) -> Path | None:
@@ -134,16 +162,13 @@ def _ending(path: PurePath, *, is_file: bool) -> str:
     return path.suffix if is_file or path.suffix == ".stems" else ""
 
 
-def _may_stand(path: str) -> bool:
-    """Tell whether anything there may begin with this name: reading a folder is cheaper than a hundred questions."""
-    folder, name = os.path.split(path)
-    beginning = fold(name)
+def _list_names(folder: str) -> list[str] | None:
+    """Return the folded names in a folder; None where it is long or may not be read, and single names are asked for."""
     try:
         with os.scandir(folder) as entries:
-            return any(
-                at == _READ_AT_MOST or fold(entry.name).startswith(beginning) for at, entry in enumerate(entries)
-            )
+            found = [entry.name for entry in islice(entries, _READ_AT_MOST + 1)]
     except FileNotFoundError:
-        return False
+        return []
     except OSError:
-        return True
+        return None
+    return fold_all(found) if len(found) <= _READ_AT_MOST else None

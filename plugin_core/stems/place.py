@@ -14,7 +14,7 @@ from pathlib import Path
 
 from plugin_core.errors import PlacementError, StembridgeError
 from plugin_core.model import Stem, show_path
-from plugin_core.stems.components import fold
+from plugin_core.stems.components import fold, fold_all
 from plugin_core.stems.copying import explain_os_error
 from plugin_core.stems.fingerprint import holds_only, is_unmodified, record_of, relative_records
 from plugin_core.stems.layout import LAST_NUMBER, Layout
@@ -97,9 +97,8 @@ def is_taken(path: Path) -> bool:
     if os.path.lexists(path):
         return True
     try:
-        wanted = fold(path.name)
         with os.scandir(path.parent) as entries:
-            return any(fold(entry.name) == wanted for entry in entries)
+            return fold(path.name) in fold_all([entry.name for entry in entries])
     except OSError:
         return False
 

@@ -34,13 +34,13 @@ class Stopper:
 async def run_stoppable(work: Callable[[Stopper], T]) -> T:
     """Run blocking work in a thread; when cancelled, stop it between two blocks and wait until it has stopped."""
     stopper = Stopper()
-    task = asyncio.ensure_future(asyncio.to_thread(work, stopper))
+    working = asyncio.get_running_loop().run_in_executor(None, work, stopper)
     try:
-        return await asyncio.shield(task)
+        return await asyncio.shield(working)
     except asyncio.CancelledError:
         stopper.request()
         # Nothing may write into staging any more once the caller goes on; what it was about to say is moot.
         with contextlib.suppress(BaseException):
-            await asyncio.wait([task])
-            task.exception()
+            await asyncio.wait([working])
+            working.exception()
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from typing import Final
 from urllib.parse import SplitResult, urljoin, urlsplit
@@ -47,6 +48,7 @@ def resolve(start: str, location: str) -> str:
     return url
 
 
+@functools.lru_cache
 def is_loopback(host: str) -> bool:
     """Tell whether a host name or address is this machine itself."""
     if host.lower().rstrip(".") == "localhost" or host.lower().endswith(".localhost"):
@@ -59,8 +61,14 @@ def is_loopback(host: str) -> bool:
 
 def is_same_origin(one: str, other: str) -> bool:
     """Tell whether two URLs that may be opened lead to one scheme, host and port."""
-    return _origin(check_url(one)) == _origin(check_url(other))
+    return origin_of(one) == origin_of(other)
 
 
-def _origin(parts: SplitResult) -> tuple[str, str, int]:
+def origin_of(url: str) -> tuple[str, str, int]:
+    """Return scheme, host and port of a URL that may be opened.
+
+    Raises:
+        ServiceError: it may not.
+    """
+    parts = check_url(url)
     return parts.scheme, (parts.hostname or "").lower(), parts.port or _PORTS[parts.scheme]

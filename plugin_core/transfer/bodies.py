@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote_plus
 
+from plugin_core.errors import SourceError
+from plugin_core.model import show_path
 from plugin_core.settings import Secret
 from plugin_core.transfer.files import FileReader
 
@@ -159,12 +161,15 @@ class Multipart:
         """Open it for one try.
 
         Raises:
-            SourceError: a file cannot be read.
+            SourceError: a file cannot be read, or is empty.
         """
         opened = _OpenedPieces([self._head()])
         try:
             for part in self.files:
-                opened.pieces += [self._part_head(part), await FileReader.open(part.path), b"\r\n"]
+                reader = await FileReader.open(part.path)
+                opened.pieces += [self._part_head(part), reader, b"\r\n"]
+                if not reader.size:
+                    raise SourceError(f"{show_path(part.path)} is empty")
         except BaseException:
             await opened.close()
             raise

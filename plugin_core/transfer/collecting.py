@@ -10,9 +10,9 @@ from typing import Final
 import httpcore
 import httpx
 
+from plugin_core.transfer.clients import STALL_SECONDS
 from plugin_core.transfer.parts import BLOCK
 from plugin_core.transfer.ranges import read_length
-from plugin_core.transfer.wire import STALL_SECONDS
 
 LARGE: Final = 8 << 20
 """Bytes from which on a body is worth a connection of its own."""

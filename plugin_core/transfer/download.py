@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
@@ -13,7 +13,7 @@ import httpx
 
 from plugin_core.errors import ServiceError, StembridgeError, TransientError
 from plugin_core.transfer import ranges
-from plugin_core.transfer.addresses import check_url, resolve
+from plugin_core.transfer.addresses import resolve
 from plugin_core.transfer.calls import Bytes
 from plugin_core.transfer.collecting import collect
 from plugin_core.transfer.parts import Note, PartFile, place_of
@@ -43,7 +43,7 @@ class Download:
     """One file to bring.
 
     Args:
-        client: carries no credentials.
+        lend: gives a client for an address; it carries no credentials.
         what: its name in messages.
         url: where the file is.
         part: where its bytes are collected.
@@ -54,7 +54,7 @@ class Download:
         clock: seconds since the epoch.
     """
 
-    client: httpx.AsyncClient
+    lend: Callable[[str], AbstractAsyncContextManager[httpx.AsyncClient]]
     what: str
     url: str
     part: PartFile
@@ -120,11 +120,10 @@ class Download:
 
     @asynccontextmanager
     async def _open_response(self) -> AsyncIterator[httpx.Response]:
-        check_url(self.url)
         url = self.url
         headers = {"Accept-Encoding": "identity", **ranges.range_headers(self.part.note, self.part.length)}
         for _ in range(MOST):
-            async with self.client.stream("GET", url, headers=headers) as response:
+            async with self.lend(url) as client, client.stream("GET", url, headers=headers) as response:
                 if not response.has_redirect_location:
                     yield response
                     return
@@ -209,7 +208,7 @@ class Download:
 
     async def _on_disk(self, work: Callable[..., T], *args: object) -> T:
         """Do something slow in a thread; when this task is cancelled, end only after the thread has."""
-        done = asyncio.ensure_future(asyncio.to_thread(work, *args))
+        done = asyncio.get_running_loop().run_in_executor(None, work, *args)
         try:
             return await asyncio.shield(done)
         except asyncio.CancelledError:

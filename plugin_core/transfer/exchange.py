@@ -22,7 +22,8 @@ from plugin_core.transfer.redaction import register
 if TYPE_CHECKING:
     import httpx
 
-    from plugin_core.transfer.wire import Clients, Failure
+    from plugin_core.transfer.clients import Clients
+    from plugin_core.transfer.wire import Failure
 
 TRIES: Final = 4
 TURNS: Final = 20
@@ -168,7 +169,7 @@ class Transfer:
         from plugin_core.transfer.parts import PartFile
 
         download = Download(
-            client=await self._clients.current(),
+            lend=self._clients.lend,
             what=f"{self.service} download",
             url=url,
             part=PartFile(part or target.with_name(f"{target.name}.part")),
@@ -187,7 +188,7 @@ class Transfer:
 
     @cached_property
     def _clients(self) -> Clients:
-        from plugin_core.transfer.wire import Clients
+        from plugin_core.transfer.clients import Clients
 
         return Clients(self._transport)
 
@@ -203,16 +204,16 @@ class Transfer:
         from plugin_core.transfer.wire import attempt
 
         await self._wait_for_turn(call)
-        client = await self._clients.current()
-        self.budget.spend(self._clock())
-        outcome: Answer | Failure | None = None
-        try:
-            outcome = await attempt(client, call)
-            return outcome
-        finally:
-            headers = outcome.headers if isinstance(outcome, Answer) else None
-            self.budget.settle(headers, self._clock())
-            self._heed(outcome)
+        async with self._clients.lend(call.url) as client:
+            self.budget.spend(self._clock())
+            outcome: Answer | Failure | None = None
+            try:
+                outcome = await attempt(client, call)
+                return outcome
+            finally:
+                headers = outcome.headers if isinstance(outcome, Answer) else None
+                self.budget.settle(headers, self._clock())
+                self._heed(outcome)
 
     def _heed(self, outcome: Answer | Failure | None) -> None:
         """Let a 429 hold back every call of this budget, not only the one it met."""

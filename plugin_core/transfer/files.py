@@ -22,6 +22,10 @@ SLOW: Final = 4.0
 _AWAY: Final = frozenset({errno.EIO, errno.ENODEV, errno.ENXIO, errno.ETIMEDOUT, getattr(errno, "ESTALE", errno.EIO)})
 
 
+_Block = tuple[bytes, tuple[int, int]]
+"""Bytes, and the file's size and time of change once they were read."""
+
+
 class FileReader:
     """One opened file or a stretch of it, read once to the end it had when it was opened.
 
@@ -39,25 +43,37 @@ class FileReader:
         rest = max(self._stamp[0] - offset, 0)
         self.size = rest if length is None else min(length, rest)
         file.seek(offset)
-        self._ahead: asyncio.Future[tuple[bytes, tuple[int, int]]] | None = None
+        self._first: _Block | None = None
+        self._ahead: asyncio.Future[_Block] | None = None
 
     @classmethod
     async def open(cls, path: Path, offset: int = 0, length: int | None = None) -> FileReader:
-        """Open a file.
+        """Open a file, and read its first block on the way.
 
         Raises:
             SourceError: it cannot be read, or is no regular file.
             TransientError: its disk or share is away.
         """
-        opening = asyncio.ensure_future(asyncio.to_thread(_open_regular, path))
+        opening = asyncio.get_running_loop().run_in_executor(None, cls._begin, path, offset, length)
         try:
-            return cls(path, await asyncio.shield(opening), offset, length)
+            return await asyncio.shield(opening)
         except asyncio.CancelledError:
             # The thread goes on opening; nobody else would close the file.
             await asyncio.wait([opening])
             if opening.exception() is None:
-                opening.result().close()
+                await opening.result().close()
             raise
+
+    @classmethod
+    def _begin(cls, path: Path, offset: int, length: int | None) -> FileReader:
+        file = _open_regular(path)
+        try:
+            reader = cls(path, file, offset, length)
+            reader._first = reader._read(min(BLOCK, reader.size))
+        except OSError as error:
+            file.close()
+            raise explain_read_error(path, error) from error
+        return reader
 
     async def blocks(self) -> AsyncGenerator[bytes]:
         """Give the file's bytes; the next block is read while one is sent.
@@ -68,7 +84,6 @@ class FileReader:
         """
         left = self.size
         pace = _Pace()
-        self._read_ahead(left)
         while left:
             block, stamp = await self._next_block()
             left -= len(block)
@@ -94,20 +109,24 @@ class FileReader:
         loop = asyncio.get_running_loop()
         self._ahead = loop.run_in_executor(None, self._read, min(BLOCK, left))
 
-    def _read(self, size: int) -> tuple[bytes, tuple[int, int]]:
-        """Return bytes, and the file's stamp once they were read."""
+    def _read(self, size: int) -> _Block:
         return self._file.read(size), _stamp(self._file)
 
-    async def _next_block(self) -> tuple[bytes, tuple[int, int]]:
-        assert self._ahead is not None
-        try:
-            block, stamp = await asyncio.shield(self._ahead)
-        except OSError as error:
-            raise explain_read_error(self.path, error) from error
-        self._ahead = None
+    async def _next_block(self) -> _Block:
+        first, self._first = self._first, None
+        block, stamp = first or await self._read_block()
         if not block:
             raise self._changed()
         return block, stamp
+
+    async def _read_block(self) -> _Block:
+        assert self._ahead is not None
+        try:
+            found = await asyncio.shield(self._ahead)
+        except OSError as error:
+            raise explain_read_error(self.path, error) from error
+        self._ahead = None
+        return found
 
     def _changed(self) -> SourceError:
         return SourceError(

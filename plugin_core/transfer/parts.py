@@ -92,13 +92,15 @@ class PartFile:
         return found.hexdigest()
 
     def finish(self, target: Path) -> None:
-        """Put the bytes on disk, then under their name."""
+        """Put the bytes on disk, then under their name.
+
+        A power cut just after it may cost the name: the file is fetched again.
+        """
         assert self._file is not None
         os.fsync(self._file.fileno())
         self.close()
         self.path.replace(target)
         self.note_path.unlink(missing_ok=True)
-        _sync_folder(target.parent)
 
     def close(self) -> None:
         """Close the file; what is in it stays."""
@@ -132,13 +134,3 @@ def _length(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return -1
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

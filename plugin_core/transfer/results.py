@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from plugin_core.model import Part, Progress, RemoteFile
+from plugin_core.model import Part, Progress, RemoteFile, Source
 from plugin_core.protocols import Order, Report
 from plugin_core.transfer.calls import Bytes
 
@@ -89,6 +89,11 @@ def plain_suffix(name: str) -> str:
     """Return the lower-case suffix of a name; "" for anything odd."""
     found = re.search(r"\.([A-Za-z0-9]{1,5})$", name)
     return f".{found[1].lower()}" if found else ""
+
+
+def size_limit(source: Source) -> int:
+    """Return the most bytes one result of a source can sensibly have: eight channels of floats at 192 kHz and some."""
+    return (64 << 20) + int(source.duration * 192_000 * 8 * 4)
 
 
 def part_files(order: Order, path: Path) -> tuple[Path, list[Path]]:

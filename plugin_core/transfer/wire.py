@@ -1,36 +1,21 @@
-"""httpx, and nothing but httpx, for the rest of this package."""
+"""One request as httpx sends it, and what comes of it."""
 
 from __future__ import annotations
 
-import asyncio
-import functools
-import ssl
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
 from urllib.parse import urlencode
 
 import httpx
 
-from plugin_core._version import __version__
-from plugin_core.errors import ServiceError, SettingsError, SourceError, TransientError
+from plugin_core.errors import ServiceError, SourceError, TransientError
 from plugin_core.settings import Secret
 from plugin_core.transfer.addresses import check_url
 from plugin_core.transfer.bodies import Opened
 from plugin_core.transfer.calls import Answer, Bytes, Call
-from plugin_core.transfer.redaction import guard_logs, holds_secret, redact, register
-
-CONNECT_SECONDS: Final = 15.0
-STALL_SECONDS: Final = 60.0
-"""Silence that ends a transfer; how long one lasts as a whole has no limit."""
-SEND_STALL_SECONDS: Final = 120.0
-"""For one piece of an upload, which has 64 KiB on a slow line."""
-POOL_SECONDS: Final = 60.0
-CONNECTIONS: Final = 20
-KEPT: Final = 8
-"""Connections that may lie idle: the pool asks each of them, for every request, whether it still stands."""
+from plugin_core.transfer.redaction import holds_secret, redact, register
 
 LARGEST_ANSWER: Final = 64 << 20
 """Bytes an answer may have that is no download; the longest known, the list of models, has about one million."""
@@ -74,71 +59,6 @@ def describe(error: Exception) -> Failure:
             else f"{detail or type(error).__name__}"
         )
     return Failure(redact(words), isinstance(error, _UNSENT))
-
-
-class Clients:
-    """One ``httpx.AsyncClient`` for each event loop that asks."""
-
-    def __init__(self, transport: httpx.AsyncBaseTransport | None) -> None:
-        self._transport = transport
-        self._open: dict[asyncio.AbstractEventLoop, tuple[httpx.AsyncClient, AsyncGenerator[None]]] = {}
-
-    async def current(self) -> httpx.AsyncClient:
-        """Return the running loop's client.
-
-        Raises:
-            SettingsError: the environment names a proxy that cannot be used.
-        """
-        loop = asyncio.get_running_loop()
-        if loop not in self._open:
-            client = open_client(self._transport)
-            held = self._hold(loop, client)
-            self._open[loop] = client, held
-            # A loop that ends closes its unfinished generators, and with this one the connections, which could not
-            # be used or closed from any other loop.
-            await anext(held)
-        return self._open[loop][0]
-
-    async def close(self) -> None:
-        """Close the running loop's client."""
-        entry = self._open.get(asyncio.get_running_loop())
-        if entry is not None:
-            await entry[1].aclose()
-
-    async def _hold(self, loop: asyncio.AbstractEventLoop, client: httpx.AsyncClient) -> AsyncGenerator[None]:
-        try:
-            yield
-        finally:
-            self._open.pop(loop, None)
-            await client.aclose()
-
-
-def open_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
-    """Return a client with our manners: no redirects, no cookies, stall timeouts, proxies of the environment.
-
-    Raises:
-        SettingsError: the environment names a proxy that cannot be used.
-    """
-    guard_logs()
-    try:
-        return httpx.AsyncClient(
-            transport=transport,
-            verify=_tls() if transport is None else True,
-            timeout=httpx.Timeout(
-                connect=CONNECT_SECONDS, read=STALL_SECONDS, write=SEND_STALL_SECONDS, pool=POOL_SECONDS
-            ),
-            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=KEPT),
-            follow_redirects=False,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            headers={"User-Agent": f"stembridge/{__version__}"},
-        )
-    except (ImportError, ValueError, httpx.InvalidURL) as error:
-        raise SettingsError(f"the proxy in the environment cannot be used: {redact(str(error))}") from None
-
-
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    return httpx.create_ssl_context()
 
 
 async def attempt(client: httpx.AsyncClient, call: Call) -> Answer | Failure:

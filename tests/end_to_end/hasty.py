@@ -1,6 +1,7 @@
 """The command line with short waits, in a process of its own: ``python -m tests.end_to_end.hasty separate ...``.
 
 ``STEMBRIDGE_TEST_BREAK=PART`` breaks the HTTP library, at every address that holds PART, by an exception that tells it.
+``STEMBRIDGE_TEST_SEARCH=SECONDS`` is how long a lost job is looked for, in place of longer than any machine takes.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 BREAK = "STEMBRIDGE_TEST_BREAK"
+SEARCH = "STEMBRIDGE_TEST_SEARCH"
 
 
 def start(environ: Mapping[str, str], *arguments: object) -> subprocess.Popen[bytes]:
@@ -36,7 +38,8 @@ def main() -> int:
     from plugin_core.jobs.policy import Policy
     from plugin_core.transfer import waits
 
-    hasty = functools.partial(Policy, backoff=Backoff(first=0.05, most=0.3), search_for=3.0, settle=0.2)
+    search_for = float(os.environ.get(SEARCH, "600"))
+    hasty = functools.partial(Policy, backoff=Backoff(first=0.05, most=0.3), search_for=search_for, settle=0.2)
     engine.Policy = hasty  # type: ignore[assignment,attr-defined]
     waits.FIRST = 0.02  # type: ignore[misc]
     if BREAK in os.environ:

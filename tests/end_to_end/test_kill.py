@@ -26,7 +26,7 @@ from tests.freezing import freeze
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 
 STEMS = ("Vocals", "Drums", "Bass", "Other")
-FINISH_SECONDS = 300
+FINISH_SECONDS = 900
 
 
 def make_songs(folder: Path, count: int, seconds: float = 1.0, sample_rate: int = 22050) -> list[Path]:

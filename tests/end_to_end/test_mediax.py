@@ -18,13 +18,14 @@ import pytest
 
 from tests.audio_files import write_song
 from tests.end_to_end.hasty import start
+from tests.end_to_end.tencent_bench import disturb, settings_for, soothe
 from tests.freezing import freeze
-from tests.simulators.faults import bad_gateway, hang, html_page, late, reset_after, reset_before, server_error
+from tests.simulators.faults import hang, late, reset_after, reset_before
 from tests.simulators.mediax import SECRET_ID, SECRET_KEY, MediaxSimulator
 from tests.simulators.tencent import TencentSimulator
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
-LIMIT = 240
+LIMIT = 900
 """Seconds any command may take."""
 
 
@@ -42,19 +43,7 @@ def bucket() -> Iterator[TencentSimulator]:
 
 @pytest.fixture
 def environ(service: MediaxSimulator, bucket: TencentSimulator, home: Path) -> dict[str, str]:
-    return {
-        **bucket.environment(),
-        "STEMBRIDGE_HOME": str(home),
-        "STEMBRIDGE_PLUGINS": "mediax,tencent_ci,stagers",
-        "STEMBRIDGE_JOBS_LEASE_SECONDS": "1.5",
-        "STEMBRIDGE_MEDIAX_SECRET_ID": SECRET_ID,
-        "STEMBRIDGE_MEDIAX_SECRET_KEY": SECRET_KEY,
-        "STEMBRIDGE_MEDIAX_BASE_URL": service.url,
-        "STEMBRIDGE_MEDIAX_SLOTS": "20",
-        "STEMBRIDGE_MEDIAX_POLL_FIRST": "0.1",
-        "STEMBRIDGE_MEDIAX_POLL_LONGEST": "0.3",
-        "STEMBRIDGE_MEDIAX_REGISTER_SECONDS": "0.5",
-    }
+    return settings_for(service, bucket, home)
 
 
 def make_songs(tmp_path: Path, count: int) -> list[Path]:
@@ -114,20 +103,7 @@ def test_killed_at_random_with_answers_lost(
 ) -> None:
     songs = make_songs(tmp_path, 60)
     chance = random.Random(4)
-    for fault in (
-        late("POST", "/job", seconds=0.3, times=None),
-        reset_after("POST", "/job", probability=0.15, times=None),
-        reset_before("POST", "/job", probability=0.05, times=None),
-        html_page("POST", "/job", probability=0.05, after=True, times=None),
-        server_error("POST", "/job", probability=0.05, after=True, times=None),
-    ):
-        service.faults.add(fault)
-    for fault in (
-        reset_after("PUT", probability=0.1, times=None),
-        reset_after("DELETE", probability=0.2, times=None),
-        bad_gateway("PUT", probability=0.1, times=None),
-    ):
-        bucket.faults.add(fault)
+    disturb(service, bucket)
     worker = tag(environ, songs)
     wait_until_stored(worker, len(songs))
     for _ in range(10):
@@ -135,8 +111,7 @@ def test_killed_at_random_with_answers_lost(
         worker.kill()
         worker.communicate()
         worker = start(environ, "jobs", "resume")
-    service.faults.clear()
-    bucket.faults.clear()
+    soothe(service, bucket)
     drain(worker)
     finish(environ, "jobs", "resume")
     assert_each_once(service, bucket, home, songs)

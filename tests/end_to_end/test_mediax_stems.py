@@ -19,14 +19,14 @@ from plugin_core import Session
 from plugin_core.providers.mediax.separation import make_place
 from tests.audio_files import read_samples, write_song
 from tests.end_to_end.hasty import BREAK, start
-from tests.simulators.faults import Fault, bad_gateway, hang, html_page, late, reset_after, reset_before, server_error
+from tests.end_to_end.tencent_bench import disturb, settings_for, soothe
+from tests.simulators.faults import Fault, hang, late, reset_after, reset_before
 from tests.simulators.mediax import SECRET_ID, SECRET_KEY, MediaxSimulator
-from tests.simulators.mediax_stems import CONTENT_ID
-from tests.simulators.s3 import ACCESS_KEY, BUCKET, S3Simulator
+from tests.simulators.s3 import S3Simulator
 from tests.simulators.tencent import TencentSimulator
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
-LIMIT = 240
+LIMIT = 900
 """Seconds any command may take."""
 
 FOUR = ("Bass", "Drums", "Other", "Vocals")
@@ -40,20 +40,7 @@ class Bench:
         self.music.mkdir()
         service.stems.put = bucket.store.put
         self.secrets = [SECRET_ID, SECRET_KEY, bucket.keys.secret_id, bucket.keys.secret_key, service.stems.signature]
-        self.environ = {
-            **bucket.environment(),
-            "STEMBRIDGE_HOME": str(home),
-            "STEMBRIDGE_PLUGINS": "mediax,tencent_ci,stagers",
-            "STEMBRIDGE_JOBS_LEASE_SECONDS": "1.5",
-            "STEMBRIDGE_MEDIAX_SECRET_ID": SECRET_ID,
-            "STEMBRIDGE_MEDIAX_SECRET_KEY": SECRET_KEY,
-            "STEMBRIDGE_MEDIAX_BASE_URL": service.url,
-            "STEMBRIDGE_MEDIAX_CONTENT_ID": CONTENT_ID,
-            "STEMBRIDGE_MEDIAX_SLOTS": "20",
-            "STEMBRIDGE_MEDIAX_POLL_FIRST": "0.1",
-            "STEMBRIDGE_MEDIAX_POLL_LONGEST": "0.3",
-            "STEMBRIDGE_MEDIAX_REGISTER_SECONDS": "0.5",
-        }
+        self.environ = settings_for(service, bucket, home)
 
     def song(self, number: int = 0, seconds: float = 0.4) -> Path:
         return write_song(self.music / f"Song {number}.wav", seconds, 22050, subtype="PCM_16", seed=number)
@@ -138,14 +125,9 @@ def test_through_any_s3_bucket(bench: Bench) -> None:
     song = bench.song()
     with S3Simulator() as s3:
         bench.service.stems.put = s3.store.put
-        bench.secrets.append("s3-secret-key-0000")
+        bench.secrets.append(s3.keys.secret_key)
         bench.environ |= {
-            "STEMBRIDGE_S3_BUCKET": BUCKET,
-            "STEMBRIDGE_S3_ENDPOINT_URL": s3.url,
-            "STEMBRIDGE_S3_REGION": "eu-central-1",
-            "STEMBRIDGE_S3_ACCESS_KEY_ID": ACCESS_KEY,
-            "STEMBRIDGE_S3_SECRET_ACCESS_KEY": "s3-secret-key-0000",
-            "STEMBRIDGE_S3_ADDRESSING": "path",
+            **s3.environment(),
             "STEMBRIDGE_MEDIAX_STAGER": "cos",
             "STEMBRIDGE_MEDIAX_BUCKET_STAGER": "s3",
         }
@@ -281,36 +263,22 @@ def test_killed_at_each_stage_nothing_is_doubled_lost_or_left(bench: Bench, stag
 def test_killed_at_random_with_answers_lost(bench: Bench) -> None:
     songs = [bench.song(number) for number in range(6)]
     chance = random.Random(5)
-    for fault in (
-        late("POST", "/job", seconds=0.3, times=None),
-        reset_after("POST", "/job", probability=0.15, times=None),
-        reset_before("POST", "/job", probability=0.05, times=None),
-        html_page("POST", "/job", probability=0.05, after=True, times=None),
-        server_error("POST", "/job", probability=0.05, after=True, times=None),
-    ):
-        bench.service.faults.add(fault)
-    for fault in (
-        reset_after("PUT", probability=0.1, times=None),
-        reset_after("DELETE", probability=0.2, times=None),
-        bad_gateway("GET", "/stembridge/sb-*", probability=0.2, times=None),
-        bad_gateway("HEAD", "/stembridge/sb-*", probability=0.2, times=None),
-    ):
-        bench.bucket.faults.add(fault)
+    disturb(bench.service, bench.bucket)
     worker = bench.separate(*songs)
     for _ in range(6):
         time.sleep(chance.uniform(0.3, 1.5))  # the moment of the kill is what is being tried
         worker.kill()
         worker.communicate()
         worker = bench.separate(*songs) if len(bench.jobs()) < len(songs) else bench.run("jobs", "resume")
-    bench.service.faults.clear()
-    bench.bucket.faults.clear()
+    soothe(bench.service, bench.bucket)
     worker.communicate(timeout=LIMIT)
     bench.finish(bench.run("jobs", "resume"))
     bench.assert_each_once(songs)
 
 
 def test_a_job_given_up_while_it_runs_leaves_nothing_once_it_is_over(bench: Bench) -> None:
-    bench.service.walk = (1, *[2] * 40, 3)
+    # For ever, unless it is told otherwise.
+    bench.service.walk = (1, 2)
     worker = bench.separate(bench.song())
     while not any(job["state"] == "running" for job in bench.jobs()):
         assert worker.poll() is None

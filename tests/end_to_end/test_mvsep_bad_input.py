@@ -18,12 +18,12 @@ import pytest
 import soundfile
 
 from tests.audio_files import write_song
-from tests.end_to_end.hasty import start
+from tests.end_to_end.hasty import SEARCH, start
 from tests.simulators.faults import bad_gateway, hang, late, reset_after, reset_before
 from tests.simulators.mvsep import FREE_TOKEN, PREMIUM_TOKEN, MvsepSimulator
 
 CREATE = "*/separation/create"
-LIMIT = 120
+LIMIT = 900
 
 
 @pytest.fixture
@@ -235,7 +235,7 @@ def test_one_bad_file_does_not_keep_the_others(bench: Bench, song: Path) -> None
 def test_a_job_that_nobody_can_tell_of_is_unconfirmed_until_the_user_says_so(
     bench: Bench, song: Path, has_job: bool
 ) -> None:
-    bench.environ["STEMBRIDGE_MVSEP_API_TOKEN"] = PREMIUM_TOKEN
+    bench.environ |= {"STEMBRIDGE_MVSEP_API_TOKEN": PREMIUM_TOKEN, SEARCH: "3"}
     bench.service.faults.add(reset_after("POST", CREATE) if has_job else reset_before("POST", CREATE))
     if has_job:
         bench.service.faults.add(late("POST", CREATE, requests=100_000))

@@ -48,7 +48,7 @@ FORBIDDEN = [spelling.encode() for spelling in SPELLINGS] + [TOKEN.encode("latin
 
 CREATE = "*/separation/create"
 GET = "*/separation/get"
-LIMIT = 120
+LIMIT = 900
 
 
 @pytest.fixture

@@ -12,11 +12,12 @@ import pytest
 
 from tests.audio_files import encode, write_song
 from tests.end_to_end.hasty import ROOT, start
+from tests.end_to_end.tencent_bench import settings_for
 from tests.simulators.faults import refuse
 from tests.simulators.mediax import SECRET_ID, SECRET_KEY, MediaxSimulator
 from tests.simulators.tencent import TencentSimulator
 
-LIMIT = 120
+LIMIT = 900
 
 
 class Bench:
@@ -24,16 +25,7 @@ class Bench:
 
     def __init__(self, service: MediaxSimulator, bucket: TencentSimulator, home: Path, song: Path) -> None:
         self.service, self.bucket, self.song = service, bucket, song
-        self.environ = {
-            **bucket.environment(),
-            "STEMBRIDGE_HOME": str(home),
-            "STEMBRIDGE_PLUGINS": "mediax,tencent_ci,stagers",
-            "STEMBRIDGE_TENCENT_POLL_FIRST": "0.05",
-            "STEMBRIDGE_MEDIAX_SECRET_ID": SECRET_ID,
-            "STEMBRIDGE_MEDIAX_SECRET_KEY": SECRET_KEY,
-            "STEMBRIDGE_MEDIAX_BASE_URL": service.url,
-            "STEMBRIDGE_MEDIAX_POLL_FIRST": "0.05",
-        }
+        self.environ = settings_for(service, bucket, home)
 
     def set(self, **settings: str) -> None:
         self.environ |= {f"STEMBRIDGE_{name}": text for name, text in settings.items()}
@@ -72,6 +64,11 @@ def deny(bench: Bench) -> None:
     bench.bucket.denied.add("POST /jobs")
 
 
+def want_a_queue(bench: Bench) -> None:
+    words = "<Error><Code>InvalidArgument</Code><Message>The parameter QueueId is required.</Message></Error>"
+    bench.bucket.faults.add(refuse("POST", "/jobs", 400, words))
+
+
 SEPARATE = [
     pytest.param({"TENCENT_SECRET_KEY": ""}, [], 3, "none are set; use `stembridge login tencent_ci`", id="no-key"),
     pytest.param({"TENCENT_SECRET_KEY": "not-the-key-1234"}, [], 3, "SignatureDoesNotMatch", id="wrong-key"),
@@ -108,6 +105,7 @@ def test_a_separation_that_cannot_be_is_one_line(
     [
         pytest.param(skew, 3, "set this computer's clock right", id="clock"),
         pytest.param(deny, 3, "ci:CreateMediaJobs", id="no-right"),
+        pytest.param(want_a_queue, 1, "`stembridge tencent bucket` shows", id="queue"),
     ],
 )
 def test_what_the_services_refuse(bench: Bench, prepare: Callable[[Bench], None], code: int, says: str) -> None:
@@ -116,6 +114,9 @@ def test_what_the_services_refuse(bench: Bench, prepare: Callable[[Bench], None]
     assert found == code, err
     assert_one_line(err, says)
     assert bench.bucket.jobs.all == {}
+    bench.bucket.clock.advance(-3600 * (prepare is skew))
+    bench.run("jobs", "resume")
+    assert bench.bucket.store.objects == {}
 
 
 TAG = [
@@ -123,6 +124,7 @@ TAG = [
         {"MEDIAX_SECRET_KEY": ""}, [], 3, "MediaX needs an account; run `stembridge login mediax`", id="no-key"
     ),
     pytest.param({"MEDIAX_SECRET_KEY": "not-the-key-1234"}, [], 3, "secretId or secretKey is wrong", id="wrong-key"),
+    pytest.param({}, ["--dimensions", "moods"], 2, "'moods'", id="dimension"),
     pytest.param({"MEDIAX_BASE_URL": "mediax"}, [], 2, "[mediax] base_url is no address", id="base-url"),
     pytest.param(
         {"MEDIAX_GATEWAY_ID": "gwÄ", "MEDIAX_GATEWAY_KEY": "k", "MEDIAX_GATEWAY_SOURCE": "s"},
@@ -136,7 +138,6 @@ TAG = [
     pytest.param(
         {"TENCENT_BUCKET": ""}, [], 2, "no stager is set up; set one up: a bucket in [tencent]", id="no-stager"
     ),
-    pytest.param({}, ["--dimensions", "moods"], 2, "'moods'", id="dimension"),
     pytest.param({}, ["--min-probability", "2"], 2, "2", id="probability"),
     pytest.param({"TENCENT_SECRET_KEY": "not-the-key-1234"}, [], 3, "SignatureDoesNotMatch", id="wrong-stager-key"),
 ]
@@ -169,6 +170,8 @@ DOCTOR = [
     pytest.param({}, "binding", 1, "the bucket is not bound to Cloud Infinite", id="unbound"),
     pytest.param({}, "asr", 1, "Smart Audio (智能语音) is not enabled for the bucket", id="not-enabled"),
     pytest.param({}, "clock", 1, "set this computer's clock right", id="clock"),
+    pytest.param({}, "writing", 1, "and to put, get and delete its objects", id="no-right-to-write"),
+    pytest.param({}, "listing", 1, "ci:DescribeMediaJobs", id="no-right-to-list-jobs"),
     pytest.param({"MEDIAX_SECRET_KEY": "not-the-key-1234"}, None, 1, "secretId or secretKey is wrong", id="mediax-key"),
     pytest.param({"MEDIAX_SECRET_KEY": ""}, None, 1, "only one of secret_id and secret_key is set", id="mediax-half"),
 ]
@@ -187,9 +190,14 @@ def test_the_doctor_says_it_in_plain_words(
         bench.bucket.has_asr = False
     elif what == "clock":
         skew(bench)
+    elif what == "writing":
+        bench.bucket.denied.add("PUT /stembridge/stembridge-doctor")
+    elif what == "listing":
+        bench.bucket.denied.add("GET /jobs")
     found, out, err = bench.run("doctor")
     assert (found, err) == (code, ""), out + err
     assert says in out
+    assert (bench.bucket.jobs.all, bench.service.created, bench.bucket.store.objects) == ({}, 0, {})
 
 
 def log_in(bench: Bench, provider: str, text: str) -> subprocess.CompletedProcess[str]:
@@ -260,7 +268,7 @@ def test_what_the_doctor_finds_is_json_too(bench: Bench) -> None:
     assert "tencent_ci bucket" in {event["name"] for event in wrong}
 
 
-def test_a_job_nothing_is_said_of_for_a_day_waits_for_its_users_word(bench: Bench, home: Path) -> None:
+def test_a_job_nothing_is_said_of_for_a_day_waits_for_its_users_word(bench: Bench, home: Path, tmp_path: Path) -> None:
     vague = refuse("GET", "/jobs*", 400, "<Error><Code>InvalidArgument</Code></Error>", times=None)
     fault = bench.bucket.faults.add(vague)
     with start(bench.environ, "separate", "--provider", "tencent_ci", bench.song) as process:
@@ -268,7 +276,10 @@ def test_a_job_nothing_is_said_of_for_a_day_waits_for_its_users_word(bench: Benc
             # By the second look the first one is noted: let it have been long ago.
             fault.wait(2, timeout=LIMIT)
             (since,) = (home / "staging").rglob("unclear-since")
-            since.write_text("0.0", "ascii")
+            # All at once, since it may be read at this moment.
+            long_ago = tmp_path / "long ago"
+            long_ago.write_text("0.0", "ascii")
+            long_ago.replace(since)
             _, err = process.communicate(timeout=LIMIT)
         finally:
             process.kill()

@@ -22,7 +22,7 @@ from tests.simulators.tencent import TencentSimulator
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 
-FINISH_SECONDS = 240
+FINISH_SECONDS = 900
 
 
 @pytest.fixture

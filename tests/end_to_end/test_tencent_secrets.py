@@ -15,12 +15,13 @@ import pytest
 
 from tests.audio_files import write_song
 from tests.end_to_end.hasty import BREAK, start
+from tests.end_to_end.tencent_bench import settings_for
 from tests.simulators.faults import Fault, bad_gateway, hang, html_page, refuse, reset_after, reset_before, server_error
 from tests.simulators.mediax import SECRET_ID, SECRET_KEY, MediaxSimulator
 from tests.simulators.tencent import TencentSimulator
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
-LIMIT = 120
+LIMIT = 900
 GATEWAY = ("gw-identity", "gw/key+secret=", "uin_demo")
 LINK = re.compile(rb"q-signature=[0-9a-f]|q-ak=[A-Z]")
 """What only a signed link holds."""
@@ -33,18 +34,7 @@ class Bench:
         self.service, self.bucket, self.home = service, bucket, home
         self.song = write_song(folder / "music" / "Song.mp3", 0.3, 22050)
         self.secrets = [SECRET_ID, SECRET_KEY, bucket.keys.secret_id, bucket.keys.secret_key]
-        self.environ = {
-            **bucket.environment(),
-            "STEMBRIDGE_HOME": str(home),
-            "STEMBRIDGE_PLUGINS": "mediax,tencent_ci",
-            "STEMBRIDGE_TENCENT_POLL_FIRST": "0.05",
-            "STEMBRIDGE_TENCENT_REGISTER_SECONDS": "0.2",
-            "STEMBRIDGE_MEDIAX_SECRET_ID": SECRET_ID,
-            "STEMBRIDGE_MEDIAX_SECRET_KEY": SECRET_KEY,
-            "STEMBRIDGE_MEDIAX_BASE_URL": service.url,
-            "STEMBRIDGE_MEDIAX_POLL_FIRST": "0.05",
-            "STEMBRIDGE_MEDIAX_REGISTER_SECONDS": "0.2",
-        }
+        self.environ = settings_for(service, bucket, home)
 
     def start(self, command: str, *more: str, **environ: str) -> subprocess.Popen[bytes]:
         provider = "mediax" if command == "tag" else "tencent_ci"

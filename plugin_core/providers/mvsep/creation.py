@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import mimetypes
 import re
 from collections.abc import Mapping
@@ -11,10 +10,8 @@ from typing import Final
 
 import msgspec
 
-from plugin_core.errors import SourceError, UsageError
-from plugin_core.model import show_path
+from plugin_core.errors import UsageError
 from plugin_core.transfer import FilePart, Multipart
-from plugin_core.transfer.files import explain_read_error
 
 REMOTE_TYPES: Final = ("direct", "mega", "drive", "dropbox")
 
@@ -37,18 +34,14 @@ class Creation(msgspec.Struct, frozen=True, kw_only=True):
     webhook_url: str = ""
     preset_id: str = ""
 
-    async def body(self, token: Mapping[str, str]) -> Multipart:
+    def body(self, token: Mapping[str, str]) -> Multipart:
         """Return the form, token included.
 
         Raises:
             UsageError: inputs that exclude each other, or an option no model can have.
-            SourceError: a file is empty or cannot be read.
         """
         self._check()
-        files = self._files()
-        for part in files:
-            await asyncio.to_thread(_check_not_empty, part.path)
-        return Multipart(fields={**token, **self._fields()}, files=files)
+        return Multipart(fields={**token, **self._fields()}, files=self._files())
 
     def _check(self) -> None:
         pair = (self.target_audio, self.reference_audio)
@@ -85,11 +78,3 @@ class Creation(msgspec.Struct, frozen=True, kw_only=True):
 def _part(field: str, path: Path, name: str) -> FilePart:
     kind = mimetypes.guess_type(name or path.name, strict=False)[0]
     return FilePart(field=field, path=path, name=name, content_type=kind or "application/octet-stream")
-
-
-def _check_not_empty(path: Path) -> None:
-    try:
-        if not path.stat().st_size:
-            raise SourceError(f"{show_path(path)} is empty")
-    except OSError as error:
-        raise explain_read_error(path, error) from error

@@ -75,7 +75,7 @@ class JobCalls(Caller):
             webhook_url=webhook_url,
             preset_id=preset_id,
         )
-        body = await creation.body(self._with_token({}))
+        body = creation.body(self._with_token({}))
         created = parse_created(await self._post_once("separation/create", body, report=report))
         if not created.hash:
             raise OutcomeUnknownError("MVSEP separation/create: accepted, but the answer names no job")

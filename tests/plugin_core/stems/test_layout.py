@@ -40,3 +40,26 @@ def test_stems_that_stand_in_place_have_no_layout(tmp_path: Path) -> None:
     assert read_layout(tmp_path / "staging", [make_stem(tmp_path / "a.flac")]) is None
     assert read_layout(tmp_path / "staging", []) is None
     assert isinstance(stage(tmp_path / "staging", 0, {"a.flac": b"a"})[0], Layout)
+
+
+@pytest.mark.parametrize("neighbours", [0, 1200], ids=["few", "too many to list"])
+@pytest.mark.parametrize(
+    ("depth", "name", "placed"),
+    [
+        (1, "Song.stems/Bass.flac", "Song (3).stems/Bass.flac"),
+        (0, "Song - Bass.flac", "Song - Bass (3).flac"),
+    ],
+    ids=["folder", "files"],
+)
+def test_stems_placed_before_are_found_among_neighbours(
+    tmp_path: Path, depth: int, name: str, placed: str, neighbours: int
+) -> None:
+    layout, stems = stage(tmp_path / "staging", depth, {name: b"1"})
+    music = tmp_path / "music"
+    (music / placed).parent.mkdir(parents=True)
+    for other in ("Song.wav", "Song - Bass.wav", *(f"\u00e9 {number}" for number in range(neighbours))):
+        (music / other).touch()
+    assert layout.find_begun(music, stems) is None
+    (music / placed).write_bytes(b"1")
+    assert layout.find_begun(music, stems) == 3
+    assert layout.find_begun(music, stems, first=4) is None

@@ -294,7 +294,7 @@ def test_a_disk_that_cannot_be_written_is_explained(
 def test_a_stalled_download_ends_and_goes_on(
     box: BoxSimulator, waits: Waits, target: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr("plugin_core.transfer.wire.STALL_SECONDS", 0.3)
+    monkeypatch.setattr("plugin_core.transfer.clients.STALL_SECONDS", 0.3)
     monkeypatch.setattr("plugin_core.transfer.collecting.STALL_SECONDS", 0.3)
     box.faults.add(stall("GET", "/data/*", at=100_000))
     fetch(box, waits, target, name)
@@ -330,7 +330,7 @@ def test_odd_file_names_are_no_obstacle(box: BoxSimulator, waits: Waits, target:
 
 
 def test_hanging_is_given_up(box: BoxSimulator, waits: Waits, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("plugin_core.transfer.wire.STALL_SECONDS", 0.2)
+    monkeypatch.setattr("plugin_core.transfer.clients.STALL_SECONDS", 0.2)
     box.faults.add(hang("GET", "/data/*", times=None))
     with pytest.raises(TransientError, match="no answer in time"):
         fetch(box, waits, target)

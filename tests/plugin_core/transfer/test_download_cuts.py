@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,21 +86,28 @@ def test_a_long_one_cut_where_its_pieces_meet(shared: BoxSimulator, tmp_path: Pa
 
 
 @pytest.mark.parametrize("at", [1, 1000, len(SMALL) - 1])
-def test_cut_by_our_own_end(shared: BoxSimulator, tmp_path: Path, at: int) -> None:
+def test_cut_by_our_own_end(shared: BoxSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     """The task is cancelled while the service stalls; another process with a part of its own goes on."""
     shared.has_ranges = True
     shared.faults.clear()
     shared.faults.add(stall("GET", "/data/small", at=at))
     target, first = tmp_path / "stem.wav", tmp_path / "1.part"
+    sent = threading.Event()
+    wait_release = shared.wait_release
+
+    def stall_after_all_is_sent(seconds: float | None = None) -> bool:
+        sent.set()
+        return wait_release(seconds)
+
+    monkeypatch.setattr(shared, "wait_release", stall_after_all_is_sent)
 
     async def stop_half_way() -> None:
-        there = asyncio.Event()
         async with Waits().transfer() as transfer:
-            task = asyncio.create_task(
-                transfer.download(f"{shared.url}/data/small", target, part=first, report=lambda *_: there.set())
-            )
-            # What has come is written, at the latest, when the task ends.
-            await asyncio.wait([task, asyncio.create_task(there.wait())], timeout=0.2)
+            task = asyncio.create_task(transfer.download(f"{shared.url}/data/small", target, part=first))
+            assert await asyncio.to_thread(sent.wait, 300)
+            # What was sent is read in the next turns of the loop, and written, at the latest, when the task ends.
+            for _ in range(100):
+                await asyncio.sleep(0.001)
             task.cancel()
             await asyncio.wait([task])
 

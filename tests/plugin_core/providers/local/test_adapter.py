@@ -160,7 +160,7 @@ def test_cancelling_kills_the_worker_and_waits_for_it(
                 working.set()
 
         task = asyncio.create_task(separator.poll(order, report))
-        await asyncio.wait_for(working.wait(), 60)
+        await asyncio.wait_for(working.wait(), 600)
         assert started[0].returncode is None
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

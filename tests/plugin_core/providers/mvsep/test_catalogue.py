@@ -153,4 +153,4 @@ async def read():
 asyncio.run(read())
 """
     for _ in range(5):
-        subprocess.run([sys.executable, "-c", script, str(home)], check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", script, str(home)], check=True, timeout=600)

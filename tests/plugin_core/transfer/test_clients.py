@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import httpx
+import pytest
+
+from plugin_core.errors import ServiceError
+from plugin_core.transfer.clients import CONNECTIONS, Clients
+
+HERE = "https://box.example/a"
+THERE = "https://elsewhere.example/a"
+
+
+def make() -> Clients:
+    return Clients(httpx.MockTransport(lambda _: httpx.Response(200, headers={"set-cookie": "a=b"})))
+
+
+async def use(clients: Clients, url: str) -> httpx.AsyncClient:
+    async with clients.lend(url) as client:
+        return client
+
+
+def test_the_client_used_last_for_an_origin_is_used_again() -> None:
+    async def go() -> None:
+        clients = make()
+        first, other = await use(clients, HERE), await use(clients, THERE)
+        assert first is not other
+        assert await use(clients, "https://box.example/b") is first
+        assert await use(clients, "https://box.example:444/b") not in (first, other)
+
+    asyncio.run(go())
+
+
+def test_nobody_else_has_a_client_that_is_lent() -> None:
+    async def go() -> None:
+        clients = make()
+        async with clients.lend(HERE) as first, clients.lend(HERE) as second:
+            assert first is not second
+        # The one given back last is the one least likely to have lost its connection.
+        assert await use(clients, HERE) is first
+
+    asyncio.run(go())
+
+
+def test_one_transfer_too_many_waits_and_takes_what_was_idle_longest() -> None:
+    async def go() -> None:
+        clients = make()
+        async with AsyncExitStack() as stack:
+            lent = [await stack.enter_async_context(clients.lend(HERE)) for _ in range(CONNECTIONS)]
+            waiting = asyncio.create_task(use(clients, THERE))
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            assert len(set(lent)) == CONNECTIONS
+        assert await waiting in lent
+
+    asyncio.run(go())
+
+
+def test_a_failed_transfer_gives_its_client_back() -> None:
+    async def go() -> None:
+        clients = make()
+        first = await use(clients, HERE)
+        with pytest.raises(ZeroDivisionError):
+            async with clients.lend(HERE):
+                raise ZeroDivisionError
+        assert await use(clients, HERE) is first
+
+    asyncio.run(go())
+
+
+def test_the_end_of_a_loop_closes_its_clients_and_another_loop_has_its_own() -> None:
+    clients = make()
+    first = asyncio.run(use(clients, HERE))
+    assert first.is_closed
+    assert asyncio.run(use(clients, HERE)) is not first
+
+
+def test_an_address_that_may_not_be_spoken_to_gets_no_client() -> None:
+    with pytest.raises(ServiceError, match="not encrypted"):
+        asyncio.run(use(make(), "http://box.example/"))
+
+
+def test_cookies_are_not_kept() -> None:
+    async def go() -> httpx.AsyncClient:
+        async with make().lend(HERE) as client:
+            await client.get(HERE)
+            return client
+
+    assert list(asyncio.run(go()).cookies.jar) == []
