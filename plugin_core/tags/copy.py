@@ -20,20 +20,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def tag_stem(source: Path, stem_file: Path, *, stem_title: str, provenance: Mapping[str, str]) -> None:
+def tag_stem(
+    source: Path, stem_file: Path, *, stem_title: str, provenance: Mapping[str, str], tags: TagSet | None = None
+) -> None:
     """Give a stem its source's fields and pictures, the title ``<title> - <stem_title>`` and its provenance.
 
-    The title falls back on the source's file name; the provenance is compact JSON in the field
-    STEMBRIDGE. The stem is changed in place, so it should lie in staging; its samples stay as they are.
-    Broken tags are logged and cost the stem its tags, never its existence. W64 and RF64 hold no tags.
+    The source's tags are read unless they are given. The title falls back on the source's file name; the
+    provenance is compact JSON in the field STEMBRIDGE. The stem is changed in place, so it should lie in staging;
+    its samples stay as they are. Broken tags are logged and cost the stem its tags, never its existence. W64 and
+    RF64 hold no tags.
 
     Raises:
         TransientError: the disk is full or gone; the stem may be damaged.
         PlacementError: the stem cannot be written for another reason; it may be damaged.
     """
-    tags = stem_tags(_read_leniently(source), source, stem_title=stem_title, provenance=provenance)
+    known = read_leniently(source) if tags is None else tags
     try:
-        write_tags(stem_file, tags)
+        write_tags(stem_file, stem_tags(known, source, stem_title=stem_title, provenance=provenance))
     except SourceError as error:
         log.warning("a stem goes without tags: %s", error)
 
@@ -51,7 +54,8 @@ def stem_tags(tags: TagSet, source: Path, *, stem_title: str, provenance: Mappin
     return TagSet(fields, tags.pictures)
 
 
-def _read_leniently(source: Path) -> TagSet:
+def read_leniently(source: Path) -> TagSet:
+    """Read the tags of a source for its stems; broken ones are logged and count as none."""
     try:
         return read_tags(source)
     except SourceError as error:

@@ -101,6 +101,20 @@ def overlay_of(opened: TaggedFile) -> Overlay:
     return opened.file
 
 
+def has_id3(opened: TaggedFile) -> bool:
+    """Tell whether the file has an ID3v2 tag; mutagen shows an ID3v1 tag as one."""
+    return opened.family is Family.ID3 and bool(getattr(opened.audio.tags, "size", 0))
+
+
+def ape_tags(file: BinaryIO) -> Any:
+    """Return the APEv2 tag of a file in which mutagen looks only for ID3; None where there is none."""
+    file.seek(0)
+    try:
+        return APEv2(file)
+    except APENoHeaderError:
+        return None
+
+
 def write_error(path: Path, error: OSError) -> StembridgeError:
     """Say that a file could not be written; a full disk or a lost share passes, other reasons do not."""
     message = f"the tags of {show_path(path)} cannot be written: {error.strerror or error}"
@@ -134,7 +148,8 @@ def _load(file: BinaryIO, path: Path, writable: bool) -> TaggedFile | None:
 
 def _identify(file: BinaryIO, audio: Any, writable: bool) -> TaggedFile | None:
     if audio.tags is None and isinstance(audio, MP3) and not writable:
-        audio.tags = _ape_tags(file)
+        # Some programs write nothing but APEv2 there.
+        audio.tags = ape_tags(file)
     if audio.tags is None:
         try:
             audio.add_tags()
@@ -145,12 +160,3 @@ def _identify(file: BinaryIO, audio: Any, writable: bool) -> TaggedFile | None:
         if isinstance(audio.tags, kind):
             return TaggedFile(file, audio, family)
     return None
-
-
-def _ape_tags(file: BinaryIO) -> Any:
-    # mutagen looks only for ID3 in an MP3; some programs write nothing but APEv2 there.
-    file.seek(0)
-    try:
-        return APEv2(file)
-    except APENoHeaderError:
-        return None

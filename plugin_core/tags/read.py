@@ -31,7 +31,7 @@ def read_tags(path: Path) -> TagSet:
         if opened is None:
             return TagSet()
         try:
-            return _read(opened)
+            return read_opened(opened)
         # Hostile values make a parser raise anything.
         except Exception as error:
             raise SourceError(
@@ -54,7 +54,8 @@ def read_open(opened: TaggedFile, names: Iterable[str] = FIELDS) -> dict[str, tu
     return fields
 
 
-def _read(opened: TaggedFile) -> TagSet:
+def read_opened(opened: TaggedFile) -> TagSet:
+    """Read every field and picture of an open file."""
     fields = _split_totals(read_open(opened))
     return TagSet(fields, select_pictures(ACCESS[opened.family].get_pictures(opened.audio)))
 
@@ -63,7 +64,9 @@ def _read_fields(family: Family, get: Callable[[str], list[str]], names: Iterabl
     found: dict[str, tuple[str, ...]] = {}
     for name in names:
         for key in FIELDS[name].read(family):
-            values = clean_values(name, get(key))
+            held = get(key)
+            # Most fields are in no file.
+            values = clean_values(name, held) if held else ()
             if values:
                 found[name] = values
                 break

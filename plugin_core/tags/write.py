@@ -47,11 +47,16 @@ def write_tags(path: Path, tags: TagSet) -> None:
         if opened is None or _is_full(opened, path):
             log.debug("%s cannot hold tags", show_path(path))
             return
-        _put_fields(opened, tags.fields)
-        pictures = select_pictures(tags.pictures)
-        if pictures:
-            ACCESS[opened.family].put_pictures(opened.audio, pictures)
+        put_tags(opened, tags)
         _save(opened, path)
+
+
+def put_tags(opened: TaggedFile, tags: TagSet) -> None:
+    """Put fields and pictures into mutagen's view of a file; nothing is saved."""
+    _put_fields(opened, tags.fields)
+    pictures = select_pictures(tags.pictures)
+    if pictures:
+        ACCESS[opened.family].put_pictures(opened.audio, pictures)
 
 
 def _is_full(opened: TaggedFile, path: Path) -> bool:

@@ -192,7 +192,7 @@ def test_chunks_of_a_wav_stay(tmp_path: Path, where: str) -> None:
     path.write_bytes(whole[:4] + (len(whole) - 8).to_bytes(4, "little") + whole[8:])
     before, parts = path.read_bytes(), anatomy(path)
     written = label(path)
-    assert [part for part in anatomy(path) if part[0] != "version"] == parts
+    assert [part for part in anatomy(path) if part[0] not in ("version", "TIT2")] == parts
     restore_exactly(Writing(path, "mark"), written)
     assert path.read_bytes() == before
 

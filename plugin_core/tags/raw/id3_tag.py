@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 from mutagen.id3._util import unsynch
 
+from plugin_core.tags.raw.saving import DamagedTagError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 HEAD: Final = 10
+JOINED: Final = "/"
+"""What separates values before v2.4, where a tag does not show another habit."""
 _UNSYNCHRONISED: Final = 0x80
 _EXTENDED: Final = 0x40
 _FOOTER: Final = 0x10
@@ -25,10 +29,6 @@ _OLD_IDS: Final = {"TCON": "TCO", "TLAN": "TLA", "TXXX": "TXX"}
 """Names of v2.2."""
 _TERMINATORS: Final = {0: b"\0", 1: b"\0\0", 2: b"\0\0", 3: b"\0"}
 _CODECS: Final = {0: "latin-1", 1: "utf-16", 2: "utf-16-be", 3: "utf-8"}
-
-
-class DamagedTagError(ValueError):
-    """The tag cannot be taken apart, so that nothing of it may be rewritten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +79,7 @@ class RawTag:
             kept.insert(places[0] if places else len(kept), _make(key, values, self.version, separator))
         return replace(self, frames=tuple(kept))
 
-    def holds(self, key: str) -> bool:
-        """Tell whether any frame stands for the key."""
-        return any(frame.says(key) for frame in self.frames)
-
-    def render(self, padding: int | None) -> bytes:
+    def render(self, padding: int) -> bytes:
         """Return the bytes of the tag, as long as the old one where they fit, else with so much padding.
 
         Args:
@@ -94,7 +90,7 @@ class RawTag:
         if self.version < 4 and flags & _UNSYNCHRONISED:
             body = unsynch.encode(body)
         room = self.size - HEAD - len(body) - len(self.rest)
-        body += bytes(room if room >= 0 else padding or 0) + self.rest
+        body += bytes(room if room >= 0 else padding) + self.rest
         return b"ID3" + bytes((self.version, 0, flags)) + _synchsafe(len(body)) + body
 
 
