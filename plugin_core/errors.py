@@ -11,6 +11,8 @@
     ├── ServiceError                exit 1   the service failed this job, in its own words
     │   └── RefusedError            exit 3   credentials, credits or plan: nothing of this account will work
     ├── TransientError              exit 1   will pass by itself: retried with backoff, never given up silently
+    │   └── UnclearAnswerError      exit 1   the service answered, and not about the job
+    ├── UnresolvedError             exit 1   such answers for too long: the job is kept as it is
     ├── OutcomeUnknownError         exit 4   a paid call was sent and its answer lost
     ├── PluginError                 exit 1   a plugin broke its promise
     └── StoreError                  exit 1   the job store cannot be used
@@ -95,6 +97,14 @@ class TransientError(StembridgeError):
         super().__init__(message, remedy=remedy)
         self.retry_after = retry_after
         """Seconds to wait, when the other side named them."""
+
+
+class UnclearAnswerError(TransientError):
+    """The service answered, and not about the job: it is paid for, and asking again is free."""
+
+
+class UnresolvedError(StembridgeError):
+    """No answer about the job could be understood for too long; it is kept as it is, and a retry looks again."""
 
 
 class OutcomeUnknownError(StembridgeError):

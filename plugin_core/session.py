@@ -18,21 +18,22 @@ import msgspec
 
 from plugin_core.errors import blame
 from plugin_core.model import Job, JobState, Operation, Plan, Source, Tagging
-from plugin_core.offered import Offered
 from plugin_core.plugins import Plugins, load_plugins
+from plugin_core.registry import Registry
 from plugin_core.settings import Settings
 
 if TYPE_CHECKING:
     import asyncio
 
-    from plugin_core.earlier import Earlier
     from plugin_core.jobs.engine import Engine
     from plugin_core.jobs.roster import Roster
     from plugin_core.jobs.store import JobStore
     from plugin_core.jobs.work import Work
+    from plugin_core.operations.factory import WorkFactory
+    from plugin_core.operations.history import History
+    from plugin_core.operations.links import Links
     from plugin_core.operations.undo import Undone
     from plugin_core.protocols import Provider, Separator, Stager, Tagger
-    from plugin_core.works import Works
 
 OnChange = Callable[[Job, Job | None], None]
 STORE_NAME = "jobs.sqlite3"
@@ -87,29 +88,29 @@ class Session:
         return JobStore(self.settings.home / STORE_NAME, clock=self._clock, lease=lease)
 
     @cached_property
-    def offered(self) -> Offered:
+    def registry(self) -> Registry:
         """What plugins offer: separators, taggers, stagers."""
-        return Offered(self.settings, self.plugins)
+        return Registry(self.settings, self.plugins)
 
     @property
     def separators(self) -> Mapping[str, Separator]:
         """Every separator that plugins register, by name."""
-        return self.offered.separators
+        return self.registry.separators
 
     @property
     def taggers(self) -> Mapping[str, Tagger]:
         """Every tagger that plugins register, by name."""
-        return self.offered.taggers
+        return self.registry.taggers
 
     @property
     def stagers(self) -> Mapping[str, Stager]:
         """Every stager that plugins register, by name."""
-        return self.offered.stagers
+        return self.registry.stagers
 
     @property
     def providers(self) -> Mapping[str, Provider]:
         """Every separator and tagger, by name; of two with one name the separator."""
-        return self.offered.all
+        return self.registry.all
 
     def provider(self, name: str) -> Provider:
         """Return one provider of either kind.
@@ -118,7 +119,7 @@ class Session:
             UsageError: no plugin registers this name.
             StembridgeError: the plugin of this name failed; its own words.
         """
-        return self.offered.provider(name)
+        return self.registry.provider(name)
 
     def separator(self, name: str) -> Separator:
         """Return one separator.
@@ -127,7 +128,7 @@ class Session:
             UsageError: no plugin registers this name.
             StembridgeError: the plugin of this name failed; its own words.
         """
-        return self.offered.separator(name)
+        return self.registry.separator(name)
 
     def tagger(self, name: str = "") -> Tagger:
         """Return one tagger; without a name that of ``[tags] provider``, or the only one there is.
@@ -136,7 +137,7 @@ class Session:
             UsageError: no plugin registers this name, or none is named and there is not just one.
             StembridgeError: the plugin of this name failed; its own words.
         """
-        return self.offered.tagger(name)
+        return self.registry.tagger(name)
 
     def inspect(self, path: Path) -> Source:
         """Read what a file is: format, length and content hash. Blocks for as long as reading the file takes.
@@ -155,7 +156,7 @@ class Session:
             SourceError: it is not an audio file.
         """
         from plugin_core.operations.inspect import inspect
-        from plugin_core.stems.stopping import run_stoppable
+        from plugin_core.threads import run_stoppable
 
         return await run_stoppable(lambda stopper: inspect(path, check=stopper.check))
 
@@ -173,7 +174,7 @@ class Session:
             return await self._plan_tagging(source, operation)
         check_separable(source.path, source)
         separator = self.separator(operation.provider)
-        self.offered.links.check(separator)
+        self._links.check(separator)
         with blame(operation.provider):
             plan = await separator.plan(source, operation)
         return check_plan(plan, source)
@@ -187,9 +188,9 @@ class Session:
 
         check_rules(wish)
         tagger = self.tagger(wish.provider)
-        self.offered.links.stager_for(tagger)
+        self._links.stager_for(tagger)
         if wish.write:
-            await asyncio.to_thread(check_taggable, source.path, self._works.manners())
+            await asyncio.to_thread(check_taggable, source.path, self._work_factory.replace_options())
         with blame(tagger.name):
             plan = await tagger.plan(source, msgspec.structs.replace(wish, provider=tagger.name))
         return check_plan(plan, source)
@@ -207,15 +208,15 @@ class Session:
         job = self._new_job(source, plan, host, preset, force)
         if not force and (done := await self.standing(source, plan)) is not None:
             return done, False
-        return self.store.add(job, occupies=self.offered.provider_of(job.operation).remote)
+        return self.store.add(job, occupies=self.registry.provider_of(job.operation).remote)
 
     async def standing(self, source: Source, plan: Plan) -> Job | None:
         """Return the finished job whose untouched stems or labels already stand where this plan's would go."""
-        return await self._earlier.standing(source, plan)
+        return await self._history.standing(source, plan)
 
     def price_again(self, source: Source, plan: Plan) -> Plan:
         """Return the plan without its price where what it buys is bought already: labels of a tagging before."""
-        return self._earlier.price_again(source, plan)
+        return self._history.price_again(source, plan)
 
     async def run(
         self,
@@ -231,7 +232,7 @@ class Session:
         """
         wanted = self._workable_ids() if ids is None else list(ids)
         for job_id in wanted:
-            self.offered.provider_of(self.store.get(job_id).operation)
+            self.registry.provider_of(self.store.get(job_id).operation)
         await self._engine(on_change).run(wanted, stop=stop)
         return [self.store.get(job_id) for job_id in wanted]
 
@@ -246,7 +247,7 @@ class Session:
             UsageError: there is no such job, or its provider is not installed.
         """
         job = self.store.get(job_id)
-        self.offered.provider_of(job.operation)
+        self.registry.provider_of(job.operation)
         self.store.request_cancel(job.id)
         await self._engine(on_change).run([job.id])
         return self.store.get(job.id)
@@ -266,30 +267,36 @@ class Session:
 
         Results that such a job kept for a retry go, and staging that a crash left behind and no job needs.
         """
-        from plugin_core.pruning import prune
+        from plugin_core.operations.pruning import prune
 
         engine, home = self._engine(None), self.settings.home
         return prune(self.store, engine, home, older_than=older_than, now=self._clock())
 
     def is_version_of(self, source: Source, content: str) -> bool:
         """Tell whether a file of this SHA-256 is a source: as it was queued, or as our own taggings left it."""
-        return content == source.content or self._works.is_retagged(source, content)
+        return content == source.content or self._work_factory.is_retagged(source, content)
 
     def work_for(self, job: Job) -> Work:
         """Return what does the effects of a job's operation."""
-        return self._works.work_for(job)
+        return self._work_factory.work_for(job)
 
     @cached_property
-    def _earlier(self) -> Earlier:
-        from plugin_core.earlier import Earlier
+    def _history(self) -> History:
+        from plugin_core.operations.history import History
 
-        return Earlier(self.offered, lambda: self.store)
+        return History(self.registry, lambda: self.store)
 
     @cached_property
-    def _works(self) -> Works:
-        from plugin_core.works import Works
+    def _links(self) -> Links:
+        from plugin_core.operations.links import Links
 
-        return Works(self.settings, self.offered, lambda: self.store)
+        return Links(lambda: self.stagers)
+
+    @cached_property
+    def _work_factory(self) -> WorkFactory:
+        from plugin_core.operations.factory import WorkFactory
+
+        return WorkFactory(self.settings, self.registry, self._links, lambda: self.store)
 
     def undo(self, path: Path, *, force: bool = False, dry_run: bool = False) -> Undone:
         """Put back what stood in a song's tags before it was labelled last. Blocks while the song is written.
@@ -309,7 +316,7 @@ class Session:
         from plugin_core.operations.undo import undo
 
         mark = f"undo-{new_id(self._clock)}"
-        return undo(path, self.store, self._works.manners(), mark=mark, force=force, dry_run=dry_run)
+        return undo(path, self.store, self._work_factory.replace_options(), mark=mark, force=force, dry_run=dry_run)
 
     def _engine(self, on_change: OnChange | None) -> Engine:
         from plugin_core.jobs.engine import Engine
@@ -328,7 +335,7 @@ class Session:
 
     def _workable_ids(self) -> list[str]:
         jobs = self.store.list(states=[state for state in JobState if state.is_active])
-        present = [job for job in jobs if job.operation.provider in self.offered.of_kind(job.operation)]
+        present = [job for job in jobs if job.operation.provider in self.registry.of_kind(job.operation)]
         absent = {job.operation.provider for job in jobs} - {job.operation.provider for job in present}
         if absent:
             log.warning("jobs of %s wait: not installed", ", ".join(sorted(absent)))
@@ -340,13 +347,13 @@ class Session:
 
         now = self._clock()
         job_id = new_id(self._clock)
-        key = self._earlier.key(source, plan)
+        key = self._history.key(source, plan)
         return Job(
             id=job_id,
             state=JobState.QUEUED,
             operation=plan.operation,
             source=source,
-            account=self._earlier.account(plan.operation),
+            account=self._history.account(plan.operation),
             dedupe=forced_key(key) if force else key,
             host=host,
             preset=preset,

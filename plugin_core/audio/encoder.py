@@ -16,8 +16,8 @@ import numpy as np
 from plugin_core.audio.ffmpeg import INSTALL, Which, find_encoder, last_line, quote_file
 from plugin_core.audio.formats import AudioFormat
 from plugin_core.audio.samples import Samples
-from plugin_core.audio.write_errors import explain_write_error, find_write_error
 from plugin_core.errors import PlacementError, UsageError
+from plugin_core.files.errors import explain_write_error, find_write_error
 
 _CODECS: Final = {
     # The Xing header, written once the end is known, holds the delay, so that players and we decode it off again.

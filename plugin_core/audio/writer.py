@@ -17,8 +17,8 @@ from plugin_core.audio.encoder import open_encoder
 from plugin_core.audio.ffmpeg import Which
 from plugin_core.audio.formats import AudioFormat
 from plugin_core.audio.samples import Samples, to_integers
-from plugin_core.audio.write_errors import explain_write_error, find_write_error
 from plugin_core.errors import PlacementError
+from plugin_core.files.errors import explain_write_error, find_write_error
 from plugin_core.model import show_path
 
 FLAC_COMPRESSION: Final = 0.5

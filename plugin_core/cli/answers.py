@@ -9,10 +9,10 @@ from typing import Any
 import click
 import msgspec
 
+from plugin_core.cli.context import Context
+from plugin_core.cli.display.formatting import clean
 from plugin_core.cli.display.records import describe_count, write_record
 from plugin_core.cli.display.table import print_table
-from plugin_core.cli.display.words import clean
-from plugin_core.cli.face import Face
 from plugin_core.cli.interrupt import nothing_begun
 from plugin_core.errors import ExitCode, UsageError
 
@@ -51,12 +51,12 @@ def show_one(
             click.echo(f"{name:<16} {clean(text)}")
 
 
-def tell(face: Face, event: str, what: str, message: str, *, as_json: bool, **more: object) -> None:
+def tell(context: Context, event: str, what: str, message: str, *, as_json: bool, **more: object) -> None:
     """Say that something was done, in our words and the service's."""
     if as_json:
         write_record({"event": event, "message": clean(message), **more, "exit_code": 0})
         write_record(describe_count(1, ExitCode.DONE))
-    elif not face.quiet:
+    elif not context.quiet:
         click.echo(clean(f"{what}: {message}" if message else what))
 
 

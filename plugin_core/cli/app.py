@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from plugin_core._version import __version__
-from plugin_core.cli.face import Face
+from plugin_core.cli.context import Context
 
 #: Built-in commands, in the order of the help page, with the line shown there.
 COMMANDS = {
@@ -113,8 +113,8 @@ class LazyGroup(SuggestingGroup):
     def _ask_plugins(self, ctx: click.Context) -> None:
         if not self._has_asked_plugins:
             self._has_asked_plugins = True
-            face: Face = ctx.find_root().obj
-            face.plugins.notify("register_commands", group=self)
+            context: Context = ctx.find_root().obj
+            context.plugins.notify("register_commands", group=self)
 
 
 def build_app() -> LazyGroup:
@@ -130,9 +130,9 @@ def build_app() -> LazyGroup:
 
         Start with: stembridge demo
         """
-        face: Face = ctx.obj
-        face.quiet = quiet
-        face.logs.open(verbose=verbose, quiet=quiet)
+        context: Context = ctx.obj
+        context.quiet = quiet
+        context.logs.open(verbose=verbose, quiet=quiet)
         if ctx.invoked_subcommand is None:
             click.echo(ctx.get_help())
 

@@ -13,9 +13,9 @@ import msgspec
 
 from plugin_core.cli.display.base import Display, Offer
 from plugin_core.cli.display.summary import Summary, summarise
-from plugin_core.cli.foresight import foresee_files
 from plugin_core.cli.interrupt import plain_interrupt, stop_on_signals
 from plugin_core.cli.offers import describe_price, has_price
+from plugin_core.cli.preview import foresee_files
 from plugin_core.errors import RefusedError, StembridgeError, StoreError, UsageError
 from plugin_core.model import Job, JobState, Operation, Plan, Source
 from plugin_core.session import STORE_NAME, Session

@@ -6,7 +6,7 @@ import difflib
 
 import click
 
-from plugin_core.cli.face import Face
+from plugin_core.cli.context import Context
 from plugin_core.errors import StembridgeError, UsageError
 
 
@@ -17,7 +17,7 @@ def first_of(error: Exception) -> Exception:
     return error
 
 
-def name_failure(error: Exception, face: Face) -> StembridgeError:
+def name_failure(error: Exception, context: Context) -> StembridgeError:
     """Return the error that people are told: itself, click's as a usage error, any other by its kind.
 
     The trace of an error that nobody expected goes to the log.
@@ -29,9 +29,9 @@ def name_failure(error: Exception, face: Face) -> StembridgeError:
     if isinstance(error, click.ClickException):
         return UsageError(error.format_message())
     what = " ".join(f"{type(error).__name__}: {error}".split())
-    kept = face.logs.keep_traceback(what, error)
+    kept = context.logs.keep_traceback(what, error)
     return StembridgeError(
-        what, remedy=f"details in {face.logs.path}" if kept else f"{face.logs.path} cannot be written"
+        what, remedy=f"details in {context.logs.path}" if kept else f"{context.logs.path} cannot be written"
     )
 
 

@@ -8,43 +8,45 @@ from collections.abc import Sequence
 import click
 
 from plugin_core.cli.batch import Batch, Request
+from plugin_core.cli.context import Context
 from plugin_core.cli.display.base import choose_display
 from plugin_core.cli.display.summary import Summary
-from plugin_core.cli.face import Face
 from plugin_core.cli.interrupt import NothingBegunError
 from plugin_core.cli.options import Choices
+from plugin_core.cli.requests import choose_operations
 from plugin_core.cli.sources import find_sources
 from plugin_core.cli.usual import check_format, check_provider, check_template, usual_preset
-from plugin_core.cli.wishes import choose_operations
-from plugin_core.preferences import SeparateSettings
+from plugin_core.defaults import SeparateSettings
 from plugin_core.presets import Preset, find_preset
 
 
-def separate_files(face: Face, files: Sequence[str], choices: Choices, preset: str | None, *, as_json: bool) -> int:
+def separate_files(
+    context: Context, files: Sequence[str], choices: Choices, preset: str | None, *, as_json: bool
+) -> int:
     """Do to the files what the options say, show it, and return the exit code.
 
     Args:
-        face: settings and plugins.
+        context: settings and plugins.
         files: as written on the command line.
         choices: the options.
         preset: name of the preset to start from; None means the one of the settings, if any.
         as_json: whether to write events for programs.
     """
-    request = build_request(face, files, choices, preset)
-    return run_request(face, request, choices.provider, as_json=as_json)
+    request = build_request(context, files, choices, preset)
+    return run_request(context, request, choices.provider, as_json=as_json)
 
 
-def run_request(face: Face, request: Request, provider: str | None, *, as_json: bool) -> int:
+def run_request(context: Context, request: Request, provider: str | None, *, as_json: bool) -> int:
     """Do what a request asks for, show it, and return the exit code.
 
     Args:
-        face: settings and plugins.
+        context: settings and plugins.
         request: what is asked for.
         provider: the one named on the command line.
         as_json: whether to write events for programs.
     """
-    with choose_display(as_json=as_json, quiet=face.quiet) as display:
-        with face.session() as session:
+    with choose_display(as_json=as_json, quiet=context.quiet) as display:
+        with context.session() as session:
             for operation in request.operations:
                 # A misspelt provider is told before hours of music are read.
                 check_provider(session, operation, provider)
@@ -62,17 +64,17 @@ def _separate(batch: Batch, request: Request) -> Summary:
         raise NothingBegunError from error
 
 
-def build_request(face: Face, files: Sequence[str], choices: Choices, preset: str | None) -> Request:
+def build_request(context: Context, files: Sequence[str], choices: Choices, preset: str | None) -> Request:
     """Turn words into a request.
 
     Raises:
         UsageError: a file, folder or preset that does not exist; SettingsError for the settings.
     """
-    settings = face.settings.section("separate", SeparateSettings)
-    found = _choose_preset(face, choices, preset)
+    settings = context.settings.section("separate", SeparateSettings)
+    found = _choose_preset(context, choices, preset)
     if found is None and choices.format is None:
-        check_format(face.settings)
-    check_template(face.settings)
+        check_format(context.settings)
+    check_template(context.settings)
     return Request(
         operations=choose_operations(choices, found, settings),
         paths=tuple(find_sources(files, recursive=choices.recursive, results=choices.to)),
@@ -83,8 +85,8 @@ def build_request(face: Face, files: Sequence[str], choices: Choices, preset: st
     )
 
 
-def _choose_preset(face: Face, choices: Choices, name: str | None) -> Preset | None:
+def _choose_preset(context: Context, choices: Choices, name: str | None) -> Preset | None:
     if name is not None:
-        return find_preset(face.settings, name)
+        return find_preset(context.settings, name)
     # A provider that is named asks for that provider, not for the user's usual recipe.
-    return None if choices.provider else usual_preset(face.settings)
+    return None if choices.provider else usual_preset(context.settings)

@@ -10,24 +10,24 @@ from contextlib import suppress
 import click
 
 from plugin_core.cli.app import build_app
-from plugin_core.cli.display.words import clean
-from plugin_core.cli.face import Face
+from plugin_core.cli.context import Context
+from plugin_core.cli.display.formatting import clean
 from plugin_core.cli.failures import first_of, is_of_output, name_failure
 from plugin_core.cli.interrupt import NothingBegunError
 from plugin_core.errors import ExitCode, StembridgeError
 
 
-def run(arguments: Sequence[str], face: Face | None = None) -> int:
+def run(arguments: Sequence[str], context: Context | None = None) -> int:
     """Run one command line and return its exit code.
 
     Args:
         arguments: what follows ``stembridge``.
-        face: settings and plugins; default the user's own.
+        context: settings and plugins; default the user's own.
     """
     _replace_missing_streams()
     _let_any_name_be_printed()
     try:
-        code = _run(list(arguments), face)
+        code = _run(list(arguments), context)
         sys.stdout.flush()
     except BrokenPipeError:
         _forget_output()
@@ -38,14 +38,14 @@ def run(arguments: Sequence[str], face: Face | None = None) -> int:
     return code
 
 
-def _run(arguments: list[str], face: Face | None) -> int:
+def _run(arguments: list[str], context: Context | None) -> int:
     try:
-        face = face or Face()
+        context = context or Context()
     except StembridgeError as error:
         return _end(error, arguments)
-    face.logs.open(verbose=False, quiet=False)
+    context.logs.open(verbose=False, quiet=False)
     try:
-        return _invoke(arguments, face)
+        return _invoke(arguments, context)
     except click.exceptions.Exit as exit_asked:
         return exit_asked.exit_code
     except NothingBegunError:
@@ -59,20 +59,20 @@ def _run(arguments: list[str], face: Face | None) -> int:
         error = first_of(error)
         if is_of_output(error):
             raise error from None
-        failure = name_failure(error, face)
+        failure = name_failure(error, context)
         # A plugin's settings are told of when it registers, and again by whoever needs it.
-        return _end(failure, arguments, is_told=face.logs.has_said(clean(str(failure))))
+        return _end(failure, arguments, is_told=context.logs.has_said(clean(str(failure))))
     finally:
-        face.logs.close()
+        context.logs.close()
 
 
-def _invoke(arguments: list[str], face: Face) -> int:
+def _invoke(arguments: list[str], context: Context) -> int:
     app = build_app()
     if "_STEMBRIDGE_COMPLETE" in os.environ:
-        app.main(arguments, prog_name="stembridge", obj=face)
+        app.main(arguments, prog_name="stembridge", obj=context)
     # Not app.main: it would end the process by its own rules when a reader goes away.
-    with app.make_context("stembridge", arguments, obj=face) as context:
-        return int(app.invoke(context) or 0)
+    with app.make_context("stembridge", arguments, obj=context) as command:
+        return int(app.invoke(command) or 0)
 
 
 def _end(error: StembridgeError, arguments: Sequence[str], *, is_told: bool = False) -> int:

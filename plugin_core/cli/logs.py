@@ -8,7 +8,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from plugin_core.cli.display.words import clean
+from plugin_core.cli.display.formatting import clean
 from plugin_core.transfer.redaction import redact
 
 ROOT = logging.getLogger("plugin_core")

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from plugin_core.audio.formats import FORMAT_NAMES
-from plugin_core.cli.display.words import show
+from plugin_core.cli.display.formatting import show
 from plugin_core.settings import expand_user
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -46,7 +46,7 @@ def read_pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ..
 
 def read_stems(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
     """Turn "Vocals, drums" into canonical names."""
-    from plugin_core.naming import canonical
+    from plugin_core.stem_names import canonical
 
     if value is None:
         return None

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from plugin_core.cli.display.words import plural, show
+from plugin_core.cli.display.formatting import plural, show
 from plugin_core.errors import StembridgeError, UsageError
 
 STEMS_SUFFIX: Final = ".stems"

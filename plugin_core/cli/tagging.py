@@ -11,14 +11,14 @@ import click
 import msgspec
 
 from plugin_core.cli.batch import Request
+from plugin_core.cli.context import Context
+from plugin_core.cli.display.formatting import clean, describe_fields, plural, show
 from plugin_core.cli.display.records import describe_count, describe_error, write_record
-from plugin_core.cli.display.words import clean, describe_fields, plural, show
-from plugin_core.cli.face import Face
 from plugin_core.cli.flow import run_request
 from plugin_core.cli.sources import find_sources
+from plugin_core.defaults import TagsSettings
 from plugin_core.errors import ExitCode, StembridgeError, UsageError
 from plugin_core.model import Tagging
-from plugin_core.preferences import TagsSettings
 from plugin_core.tags.rules import check_rules
 
 if TYPE_CHECKING:
@@ -45,16 +45,16 @@ class TagChoices(msgspec.Struct, frozen=True, kw_only=True):
     yes: bool = False
 
 
-def tag_files(face: Face, files: Sequence[str], choices: TagChoices, *, as_json: bool) -> int:
+def tag_files(context: Context, files: Sequence[str], choices: TagChoices, *, as_json: bool) -> int:
     """Label the files as the options say, or undo that, show it, and return the exit code."""
     if choices.undo:
         _refuse_rules(choices)
     paths = tuple(find_sources(files, recursive=choices.recursive))
     if choices.undo:
-        return _undo_files(face, paths, choices, as_json=as_json)
-    wish = choose_tagging(choices, face.settings.section("tags", TagsSettings))
+        return _undo_files(context, paths, choices, as_json=as_json)
+    wish = choose_tagging(choices, context.settings.section("tags", TagsSettings))
     request = Request(paths=paths, operations=(wish,), force=choices.force, dry_run=choices.dry_run, yes=choices.yes)
-    return run_request(face, request, choices.provider, as_json=as_json)
+    return run_request(context, request, choices.provider, as_json=as_json)
 
 
 def choose_tagging(choices: TagChoices, settings: TagsSettings) -> Tagging:
@@ -90,15 +90,15 @@ def _refuse_rules(choices: TagChoices) -> None:
             raise UsageError(f"{option} has no meaning with --undo", remedy="leave one of them out")
 
 
-def _undo_files(face: Face, paths: Sequence[Path], choices: TagChoices, *, as_json: bool) -> int:
+def _undo_files(context: Context, paths: Sequence[Path], choices: TagChoices, *, as_json: bool) -> int:
     """Undo file by file: one that cannot be undone hinders no other."""
-    with face.session() as session:
-        codes = [_undo_file(session, path, choices, as_json=as_json, quiet=face.quiet) for path in paths]
+    with context.session() as session:
+        codes = [_undo_file(session, path, choices, as_json=as_json, quiet=context.quiet) for path in paths]
     done = codes.count(ExitCode.DONE)
     code = next((code for code in (ExitCode.FAILED, ExitCode.USAGE) if code in codes), ExitCode.DONE)
     if as_json:
         write_record(describe_count(done, code))
-    elif not face.quiet:
+    elif not context.quiet:
         click.echo(f"{plural(done, 'song')} {'would be undone' if choices.dry_run else 'undone'}")
     return code
 

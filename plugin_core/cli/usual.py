@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
 from plugin_core.audio.formats import FORMAT_NAMES, FORMATS
+from plugin_core.defaults import SeparateSettings, TagsSettings
 from plugin_core.errors import SettingsError, UsageError
 from plugin_core.model import Operation, Tagging
-from plugin_core.preferences import SeparateSettings, TagsSettings
 from plugin_core.presets import Preset, find_preset
 from plugin_core.session import Session
 from plugin_core.settings import Settings
@@ -68,4 +68,4 @@ def check_provider(session: Session, operation: Operation, said: str | None) -> 
         section, usual, default = "separate", chosen.provider, SeparateSettings().provider
     is_usual = said is None and operation.provider == usual != default
     with blame_setting(settings, section, "provider") if is_usual else nullcontext():
-        session.offered.provider_of(operation)
+        session.registry.provider_of(operation)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from plugin_core.errors import StoreError
-from plugin_core.locks import try_lock
+from plugin_core.files.locks import try_lock
 from plugin_core.model import show_path
 
 _log = logging.getLogger(__name__)

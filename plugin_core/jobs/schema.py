@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from plugin_core.database import Schema
+from plugin_core.files.database import Schema
 
 # ``active`` is a column of its own because a partial index is only used when the query repeats its condition.
 # ``base`` is the dedupe key without the mark of a forced job. ``submitter`` is who may still send the paid call.

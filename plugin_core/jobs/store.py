@@ -9,11 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-from plugin_core.database import Database
 from plugin_core.errors import UsageError
+from plugin_core.files.database import Database
+from plugin_core.files.mounts import check_local
 from plugin_core.jobs import changes, claiming, queries
 from plugin_core.jobs.dedupe import place_of
-from plugin_core.jobs.filesystem import check_local
 from plugin_core.jobs.owner import ProcessToken
 from plugin_core.jobs.rows import from_row, progress_text, to_row
 from plugin_core.jobs.schema import SCHEMA

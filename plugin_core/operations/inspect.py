@@ -9,8 +9,8 @@ from pathlib import Path
 from plugin_core.audio.probe import identify
 from plugin_core.audio.source_file import explain_os_error, open_file
 from plugin_core.errors import SourceError
+from plugin_core.files.hashing import Record, hash_file
 from plugin_core.model import Source, show_path
-from plugin_core.stems.fingerprint import Record, hash_file
 
 
 def inspect(path: Path, *, check: Callable[[], None] = lambda: None) -> Source:

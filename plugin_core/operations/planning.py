@@ -8,7 +8,7 @@ from plugin_core.audio.ffmpeg import find_encoder
 from plugin_core.audio.formats import resolve_format
 from plugin_core.errors import UsageError
 from plugin_core.model import Plan, Source, Tagging
-from plugin_core.naming import canonical
+from plugin_core.stem_names import canonical
 from plugin_core.tags.rules import check_rules
 
 

@@ -7,13 +7,13 @@ from pathlib import Path, PurePath
 
 import msgspec
 
+from plugin_core.files.copying import copy_file, explain_os_error
+from plugin_core.files.exclusive import sync_folder
 from plugin_core.model import Stem
-from plugin_core.naming import title
-from plugin_core.stems.copying import copy_file, explain_os_error
-from plugin_core.stems.exclusive import sync_folder
+from plugin_core.stem_names import title
 from plugin_core.stems.layout import Layout, ready_folder
-from plugin_core.stems.stopping import Stopper
 from plugin_core.stems.template import Template, template_values
+from plugin_core.threads import Stopper
 
 
 def render_paths(

@@ -19,11 +19,11 @@ from plugin_core.operations.links import NO_LINKS, Links
 from plugin_core.operations.retagged import IsRetagged, never_retagged
 from plugin_core.protocols import Finished, Order, Report, Separator, Waiting
 from plugin_core.stems.staging import choose_staging, make_staging, remove_staging
-from plugin_core.stems.stopping import Stopper, run_stoppable
 from plugin_core.stems.template import StemsSettings, Template, parse_template
+from plugin_core.threads import Stopper, run_stoppable
 
 if TYPE_CHECKING:
-    from plugin_core.stems.treat import TagStem
+    from plugin_core.stems.render import TagStem
 
 _USUAL_PARTS: Final = 4
 """Parts of a model that does not say how many it gives."""
@@ -102,7 +102,7 @@ class SeparationWork:
         await run_stoppable(work)
 
     def _prepare_folders(self, job: Job, fetched: int) -> None:
-        from plugin_core.operations.amounts import list_amounts
+        from plugin_core.operations.disk_need import list_amounts
         from plugin_core.stems.space import check_destination, check_space, estimate_bytes
 
         destination = destination_of(job)
@@ -164,7 +164,7 @@ class SeparationWork:
         """
         from plugin_core.operations.progress import report_from_thread
         from plugin_core.operations.replaced import describe_change
-        from plugin_core.stems.treat import Task, treat
+        from plugin_core.stems.render import Task, treat
 
         order = self._order_with_bucket(job, attempt)
         # A job that goes on after a failure may have lost its folder meanwhile; its provider fetches what is missing.

@@ -17,10 +17,10 @@ from plugin_core.operations.retagged import IsRetagged, never_retagged
 from plugin_core.protocols import Finished, Order, Report, Tagger, Waiting
 from plugin_core.settings import Secret
 from plugin_core.stems.staging import make_staging, remove_staging
-from plugin_core.stems.stopping import run_stoppable
+from plugin_core.threads import run_stoppable
 
 if TYPE_CHECKING:
-    from plugin_core.tags.exchange import Manners
+    from plugin_core.tags.exchange import ReplaceOptions
     from plugin_core.tags.labelling import Decision
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class TaggingWork:
     Args:
         tagger: the provider.
         home: stembridge's home, for staging.
-        manners: how files are replaced.
+        options: how files are replaced.
         links: the stagers, for a tagger that reads by link.
         earlier: finds labels that are bought already.
         is_retagged: knows files by what we made of them.
@@ -49,14 +49,14 @@ class TaggingWork:
         tagger: Tagger,
         *,
         home: Path,
-        manners: Manners,
+        options: ReplaceOptions,
         links: Links = NO_LINKS,
         earlier: Earlier = lambda _job: (),
         is_retagged: IsRetagged = never_retagged,
     ) -> None:
         self._tagger = tagger
         self._home = home
-        self._manners = manners
+        self._options = options
         self._links = links
         self._earlier = earlier
         self._is_retagged = is_retagged
@@ -91,7 +91,7 @@ class TaggingWork:
 
         require_same_song(job.source, self._is_retagged, check=check)
         if _wish(job).write:
-            check_taggable(job.source.path, self._manners)
+            check_taggable(job.source.path, self._options)
 
     async def reuse(self, job: Job, twin: Job) -> Staged | None:
         """Take the labels of a finished job that asked for as much; they hold whatever happened to its file."""
@@ -159,7 +159,7 @@ class TaggingWork:
         self._make_folders(job)
         mark = f"{job.id}.{attempt}"
         (self._staging(job) / _DRAFTS / mark).touch()
-        writing = Writing(job.source.path, mark, self._manners, job.source)
+        writing = Writing(job.source.path, mark, self._options, job.source)
         return write_labels(writing, lambda existing: _decide(job, existing), lambda written: self._keep(job, written))
 
     async def cancel(self, job: Job, attempt: str) -> None:
@@ -188,7 +188,7 @@ class TaggingWork:
 
     def _keep(self, job: Job, written: Written) -> None:
         """Make what is about to be done durable: a crash right after the rename must not cost the way back."""
-        from plugin_core.tags.durable import write_durably
+        from plugin_core.files.durable import write_durably
 
         write_durably(self._staging(job) / _RECORD, to_json(written))
 
@@ -232,7 +232,7 @@ def _decide(job: Job, existing: Mapping[str, tuple[str, ...]]) -> Decision:
 
 def _stands(written: Written) -> bool:
     """Tell whether a file is what it was to become, or holds at least all that was written into it."""
-    from plugin_core.stems.fingerprint import hash_file
+    from plugin_core.files.hashing import hash_file
     from plugin_core.tags.inject import read_fields
 
     if not written.path.is_file():

@@ -10,9 +10,9 @@ import msgspec
 
 from plugin_core.audio.probe import identify
 from plugin_core.errors import SourceError, StembridgeError, UsageError
+from plugin_core.files.hashing import hash_file
 from plugin_core.model import Job, Source, Written, show_path
-from plugin_core.stems.fingerprint import hash_file
-from plugin_core.tags.exchange import Manners, real_file
+from plugin_core.tags.exchange import ReplaceOptions, real_file
 from plugin_core.tags.inject import read_fields
 from plugin_core.tags.labelling import job_named_in
 from plugin_core.tags.rules import PROVENANCE
@@ -42,7 +42,7 @@ class Undone(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def undo(
-    path: Path, store: JobStore, manners: Manners, *, mark: str, force: bool = False, dry_run: bool = False
+    path: Path, store: JobStore, options: ReplaceOptions, *, mark: str, force: bool = False, dry_run: bool = False
 ) -> Undone:
     """Take back what was written into a song when it was labelled last, wherever the song has been moved to.
 
@@ -52,7 +52,7 @@ def undo(
     Args:
         path: the song.
         store: the job store, which knows what was written.
-        manners: how files are replaced.
+        options: how files are replaced.
         mark: unique to this call, for the name of the copy.
         force: whether fields that were changed since are put back as well.
         dry_run: whether to only say what would be done.
@@ -65,7 +65,7 @@ def undo(
     """
     file = real_file(path)
     content = hash_file(file).sha256
-    writing = Writing(file, mark, manners)
+    writing = Writing(file, mark, options)
     same = _find_same(store, file, content)
     if same is not None and same[1].recipe:
         if not dry_run:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from plugin_core.audio.reader import open_reader
 from plugin_core.audio.samples import Samples
 from plugin_core.stems.conform import BLOCK, Conformed, Shape
-from plugin_core.stems.stopping import Stopper
+from plugin_core.threads import Stopper
 
 MAX_LAG: Final = 4096
 """Frames searched in each direction."""

@@ -17,9 +17,10 @@ from typing import Final
 import msgspec
 
 from plugin_core.errors import PlacementError
+from plugin_core.files.hashing import is_unmodified
+from plugin_core.files.names import fold, fold_all
 from plugin_core.model import Stem, show_path
-from plugin_core.stems.components import fold, fold_all
-from plugin_core.stems.fingerprint import is_unmodified, record_of
+from plugin_core.stems.fingerprint import record_of
 from plugin_core.stems.staging import HIDDEN_PREFIX
 
 LAST_NUMBER: Final = 9999

@@ -17,7 +17,7 @@ from plugin_core.audio.reader import open_reader
 from plugin_core.audio.samples import Samples, to_integers
 from plugin_core.audio.writer import open_writer
 from plugin_core.stems.conform import BLOCK, Conformed, Shape
-from plugin_core.stems.treatment import Product
+from plugin_core.stems.products import Product
 from plugin_core.stems.verify import open_part
 
 Tick = Callable[[float], None]

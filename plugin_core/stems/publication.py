@@ -12,10 +12,11 @@ from typing import Final
 import msgspec
 
 from plugin_core.errors import PlacementError, ResultError
+from plugin_core.files.copying import copy_file
+from plugin_core.files.exclusive import rename_exclusive, sync_folder
+from plugin_core.files.hashing import Record, is_unmodified
 from plugin_core.model import Stem, show_path
-from plugin_core.stems.copying import copy_file
-from plugin_core.stems.exclusive import rename_exclusive, sync_folder
-from plugin_core.stems.fingerprint import Record, holds_only, is_unmodified, record_of, relative_records
+from plugin_core.stems.fingerprint import holds_only, record_of, relative_records
 from plugin_core.stems.layout import LAST_NUMBER, Layout
 from plugin_core.stems.staging import hidden_neighbour, make_staging, remove_staging
 

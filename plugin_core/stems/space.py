@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -13,18 +12,11 @@ import msgspec
 
 from plugin_core.audio.formats import AudioFormat
 from plugin_core.errors import PlacementError
+from plugin_core.files.space import Free, free_bytes
 from plugin_core.model import Source, show_path
 
 HEAD_ROOM: Final = 64 * 2**20
 """Bytes left for others, for covers and for the file system itself."""
-
-Free = Callable[[Path], int]
-
-
-def free_bytes(folder: Path) -> int:
-    """Return the bytes an ordinary user can still write under an existing folder."""
-    return shutil.disk_usage(folder).free
-
 
 CD_RATE: Final = 2 * 44_100
 """Samples a second of a stereo CD."""

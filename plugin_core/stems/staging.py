@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from plugin_core.stems.copying import explain_os_error
+from plugin_core.files.copying import explain_os_error
 
 HIDDEN_PREFIX: Final = ".stembridge-"
 

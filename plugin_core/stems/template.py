@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from plugin_core.errors import SettingsError, UsageError
-from plugin_core.stems.components import MAX_BYTES, NUMBER_BYTES, clean_component, count_bytes, shorten
+from plugin_core.files.names import MAX_BYTES, NUMBER_BYTES, clean_component, count_bytes, shorten
 
 DEFAULT_TEMPLATE: Final = "{name}.stems/{name} - {stem}.{ext}"
 FIELDS: Final = ("name", "stem", "ext", "provider", "model", "artist", "title", "album")

@@ -17,7 +17,7 @@ from plugin_core.errors import ResultError, SourceError
 from plugin_core.model import Part, show_path
 from plugin_core.stems.align import Alignment, Listener
 from plugin_core.stems.conform import BLOCK, Shape, can_match_channels
-from plugin_core.stems.stopping import Stopper
+from plugin_core.threads import Stopper
 
 LENGTH_TOLERANCE: Final = 0.5
 """Seconds a service's part may be longer or shorter: encoders pad, resamplers round."""

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from plugin_core.errors import PlacementError, SourceError, StembridgeError, TransientError
+from plugin_core.files.exclusive import sync_folder
 from plugin_core.model import show_path
-from plugin_core.stems.exclusive import sync_folder
 from plugin_core.tags.files import write_error
 from plugin_core.tags.pieces import PieceError
 
@@ -31,7 +31,7 @@ Identity = tuple[int, int, int, int, int]
 
 
 @dataclass(frozen=True)
-class Manners:
+class ReplaceOptions:
     """How a file is replaced: part of the section ``tags``."""
 
     hard_links: str = "break"
@@ -63,7 +63,7 @@ def real_file(path: Path) -> Path:
         raise SourceError(f"{show_path(path)} cannot be reached: {reason}") from error
 
 
-def check_replaceable(file: Path, manners: Manners) -> os.stat_result:
+def check_replaceable(file: Path, options: ReplaceOptions) -> os.stat_result:
     """Make sure that a file may be replaced, before anything is spent.
 
     Raises:
@@ -82,7 +82,7 @@ def check_replaceable(file: Path, manners: Manners) -> os.stat_result:
         raise PlacementError(f"{show_path(file)} is read-only", remedy="make it writable, then try again")
     if not os.access(file.parent, os.W_OK | os.X_OK):
         raise PlacementError(f"nothing can be written in {show_path(file.parent)}", remedy="check its permissions")
-    if status.st_nlink > 1 and manners.hard_links == "refuse":
+    if status.st_nlink > 1 and options.hard_links == "refuse":
         raise PlacementError(
             f"{show_path(file)} has {status.st_nlink} names (hard links), and only one would get the tags",
             remedy='set [tags] hard_links = "break" to let the other names keep the old file',
@@ -136,14 +136,14 @@ def _being_written(file: Path) -> TransientError:
     )
 
 
-def dress(draft: Draft, manners: Manners) -> None:
+def dress(draft: Draft, options: ReplaceOptions) -> None:
     """Give the copy the file's owner, mode, attributes and times; what cannot be kept becomes a note."""
     status = draft.status
     if status.st_nlink > 1:
         draft.notes.append(f"{status.st_nlink - 1} other name(s) of this file (hard links) keep the old tags")
     _keep_owner(draft)
     shutil.copystat(draft.file, draft.copy)
-    if not manners.keep_mtime:
+    if not options.keep_mtime:
         os.utime(draft.copy)
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from plugin_core.errors import TransientError, UsageError
+from plugin_core.files.hashing import hash_file
+from plugin_core.files.space import Free, free_bytes
 from plugin_core.model import Source, Written, show_path
-from plugin_core.stems.fingerprint import hash_file
-from plugin_core.stems.space import Free, free_bytes
 from plugin_core.tags.exchange import (
     Draft,
-    Manners,
+    ReplaceOptions,
     check_replaceable,
     draft_of,
     dress,
@@ -47,17 +47,17 @@ class Writing:
     path: Path
     mark: str
     """Unique to this attempt, for the name of the copy."""
-    manners: Manners = field(default_factory=Manners)
+    options: ReplaceOptions = field(default_factory=ReplaceOptions)
     known: Source | None = None
     """The file as it was looked at; spares reading it once more where it is the same."""
 
 
-def check_taggable(path: Path, manners: Manners, *, free: Free = free_bytes) -> None:
+def check_taggable(path: Path, options: ReplaceOptions, *, free: Free = free_bytes) -> None:
     """Make sure that a file can be given tags, before anything is spent: go through all of it but the writing.
 
     Args:
         path: the file.
-        manners: how it would be replaced.
+        options: how it would be replaced.
         free: tells the room on a disk.
 
     Raises:
@@ -66,7 +66,7 @@ def check_taggable(path: Path, manners: Manners, *, free: Free = free_bytes) -> 
         TransientError: there is no room for the copy.
     """
     file = real_file(path)
-    status = check_replaceable(file, manners)
+    status = check_replaceable(file, options)
     rewrite(file, lambda existing: {name: (*existing.get(name, ()), _TRIAL) for name in LABELS})
     if free(file.parent) < status.st_size + ROOM:
         raise TransientError(
@@ -89,7 +89,7 @@ def write_labels(writing: Writing, decide: Decide, record: Record) -> Written:
         TransientError: the disk is full or gone, or the file is being written; nothing was changed.
     """
     file = real_file(writing.path)
-    check_replaceable(file, writing.manners)
+    check_replaceable(file, writing.options)
     with draft_of(file, writing.mark) as draft:
         rewriting, decision = _choose(file, decide)
         if not decision.fields:
@@ -120,7 +120,7 @@ def restore_exactly(writing: Writing, written: Written) -> None:
         TransientError: the disk is full or gone, or the file is being written; nothing was changed.
     """
     file = real_file(writing.path)
-    check_replaceable(file, writing.manners)
+    check_replaceable(file, writing.options)
     with draft_of(file, writing.mark) as draft:
         try:
             pieces = read_recipe(written.recipe)
@@ -144,7 +144,7 @@ def restore_fields(writing: Writing, fields: Mapping[str, tuple[str, ...]]) -> N
         TransientError: the disk is full or gone, or the file is being written; nothing was changed.
     """
     file = real_file(writing.path)
-    check_replaceable(file, writing.manners)
+    check_replaceable(file, writing.options)
     with draft_of(file, writing.mark) as draft:
         _lay(draft, rewrite(file, lambda _existing: fields).pieces, writing)
         _exchange(draft)
@@ -170,7 +170,7 @@ def _make(draft: Draft, pieces: Sequence[Piece], writing: Writing) -> _Made:
 
 def _lay(draft: Draft, pieces: Sequence[Piece], writing: Writing) -> None:
     lay(pieces, draft.file, draft.copy)
-    dress(draft, writing.manners)
+    dress(draft, writing.options)
     flush(draft)
 
 

@@ -228,6 +228,6 @@ class Download:
 
 def _explain(path: Path, error: OSError) -> StembridgeError:
     # Reading and writing of audio shares these words; its package is heavy and needed here only when a disk fails.
-    from plugin_core.audio.write_errors import explain_write_error
+    from plugin_core.files.errors import explain_write_error
 
     return explain_write_error(path, error)

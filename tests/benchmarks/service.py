@@ -94,7 +94,7 @@ async def _look_only(session: Any, song: Path) -> None:
     """Import what the work needs: start-up is measured elsewhere."""
     import plugin_core.jobs.engine
     import plugin_core.providers.mvsep.upload
-    import plugin_core.stems.treat
+    import plugin_core.stems.render
     import plugin_core.tags.copy
     import plugin_core.transfer.wire  # noqa: F401
     from plugin_core import Separation

@@ -64,6 +64,16 @@ def test_only_the_audio_part_reads_nothing_of_the_rest() -> None:
     assert offenders(sorted((CORE / "audio").rglob("*.py")), above) == []
 
 
+def test_files_are_beneath_everything() -> None:
+    allowed = ("plugin_core.errors", "plugin_core.model", "plugin_core.files")
+    used = {name for path in sorted((CORE / "files").rglob("*.py")) for name in imports_of(path)}
+    assert [name for name in used if name.startswith("plugin_core.") and not name.startswith(allowed)] == []
+
+
+def test_tags_know_nothing_of_stems() -> None:
+    assert offenders(sorted((CORE / "tags").rglob("*.py")), ("plugin_core.stems",)) == []
+
+
 def test_the_check_itself_sees_imports(tmp_path: Path) -> None:
     path = CORE / "session.py"
     assert "plugin_core.settings" in set(imports_of(path))

@@ -15,11 +15,11 @@ import pytest
 
 from plugin_core import Job, JobState, Separation, Session, Settings, hookimpl
 from plugin_core.errors import PluginError, SourceError, UsageError
+from plugin_core.files.hashing import Record
 from plugin_core.model import Plan
 from plugin_core.operations import inspect
 from plugin_core.plugins import Plugins
 from plugin_core.stems import publication
-from plugin_core.stems.fingerprint import Record
 from tests.audio_files import write_song
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, load_fakes
 from tests.plugin_core.tags.tagged_files import make_audio, need

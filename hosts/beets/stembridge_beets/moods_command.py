@@ -9,10 +9,10 @@ import confuse
 import msgspec
 from beets import ui
 
-from plugin_core.cli.display.words import plural
+from plugin_core.cli.display.formatting import plural
+from plugin_core.defaults import TagsSettings
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, Tagging
-from plugin_core.preferences import TagsSettings
 from plugin_core.session import Session
 from plugin_core.tags.rules import check_rules
 from stembridge_beets import todo

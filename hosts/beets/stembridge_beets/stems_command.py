@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from beets import ui
 
 from plugin_core.cli.options import Choices
-from plugin_core.cli.wishes import choose_operations
+from plugin_core.cli.requests import choose_operations
+from plugin_core.defaults import SeparateSettings
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, Operation, Separation
-from plugin_core.preferences import SeparateSettings
 from plugin_core.presets import find_preset
 from stembridge_beets import checking, todo
 from stembridge_beets.configuration import core_settings

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from plugin_core.cli.app import SuggestingGroup
-from plugin_core.cli.face import Face
+from plugin_core.cli.context import Context
 from plugin_core.cli.options import JSON_OPTION
 
 _DEFAULT = "folders"
@@ -67,24 +67,26 @@ def watch() -> None:
 @click.option("--again", is_flag=True, help="Also do songs that were done before under another name.")
 @JSON_OPTION
 @click.pass_obj
-def watch_folders(face: Face, folders: tuple[Path, ...], once: bool, dry_run: bool, again: bool, as_json: bool) -> int:
+def watch_folders(
+    context: Context, folders: tuple[Path, ...], once: bool, dry_run: bool, again: bool, as_json: bool
+) -> int:
     """Watch folders until stopped; `stembridge watch --help` shows all there is."""
     from stembridge_hot_folder.running import preview_folders, run_folders
 
     if dry_run:
-        return preview_folders(face, folders, again=again, as_json=as_json)
-    return run_folders(face, folders, once=once, again=again, as_json=as_json)
+        return preview_folders(context, folders, again=again, as_json=as_json)
+    return run_folders(context, folders, once=once, again=again, as_json=as_json)
 
 
 @watch.command("status", short_help="Show what is done, at work, failed and why.")
 @click.argument("folders", nargs=-1, metavar="[DIR...]", type=click.Path(path_type=Path))
 @JSON_OPTION
 @click.pass_obj
-def status(face: Face, folders: tuple[Path, ...], as_json: bool) -> int:
+def status(context: Context, folders: tuple[Path, ...], as_json: bool) -> int:
     """Show what is done, at work and failed, and why; default in every folder."""
     from stembridge_hot_folder.status import show_status
 
-    return show_status(face, folders, as_json=as_json)
+    return show_status(context, folders, as_json=as_json)
 
 
 @watch.command("retry", short_help="Have songs done again.")
@@ -92,7 +94,7 @@ def status(face: Face, folders: tuple[Path, ...], as_json: bool) -> int:
 @click.option("--failed", is_flag=True, help="All that failed, in every folder.")
 @JSON_OPTION
 @click.pass_obj
-def retry(face: Face, files: tuple[Path, ...], failed: bool, as_json: bool) -> int:
+def retry(context: Context, files: tuple[Path, ...], failed: bool, as_json: bool) -> int:
     """Have songs done again; the watch that runs, or the next one, does it.
 
     For an unconfirmed song this is your word that the service may be paid again.
@@ -101,27 +103,27 @@ def retry(face: Face, files: tuple[Path, ...], failed: bool, as_json: bool) -> i
 
     if not files and not failed:
         raise click.UsageError("name a file, or --failed")
-    return retry_songs(face, files, failed=failed, as_json=as_json)
+    return retry_songs(context, files, failed=failed, as_json=as_json)
 
 
 @watch.command("install", short_help="Watch from now on, as a service.")
 @click.argument("folders", nargs=-1, required=True, metavar="DIR...", type=click.Path(path_type=Path))
 @click.pass_obj
-def install_command(face: Face, folders: tuple[Path, ...]) -> int:
+def install_command(context: Context, folders: tuple[Path, ...]) -> int:
     """Watch folders from now on, also after a restart: write a service of the current user."""
     from stembridge_hot_folder.service.installing import install
 
-    for line in install(face.settings, folders):
+    for line in install(context.settings, folders):
         click.echo(line)
     return 0
 
 
 @watch.command("uninstall", short_help="Remove that service.")
 @click.pass_obj
-def uninstall_command(face: Face) -> int:
+def uninstall_command(context: Context) -> int:
     """Remove the service that ``install`` wrote."""
     from stembridge_hot_folder.service.installing import uninstall
 
-    for line in uninstall(face.settings):
+    for line in uninstall(context.settings):
         click.echo(line)
     return 0

@@ -17,9 +17,9 @@ from typing import Final, Self
 
 import msgspec
 
-from plugin_core.database import Database
-from stembridge_hot_folder.complete.identity import Identity
+from plugin_core.files.database import Database
 from stembridge_hot_folder.ledger_schema import SCHEMA
+from stembridge_hot_folder.settling.identity import Identity
 
 LEDGER_NAME: Final = "hot_folder.sqlite3"
 MOST_KNOWN: Final = 100_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from plugin_core.database import Schema
+from plugin_core.files.database import Schema
 
 _FIRST = """
 CREATE TABLE songs (

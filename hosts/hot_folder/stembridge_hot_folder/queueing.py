@@ -10,9 +10,9 @@ from typing import Final
 
 import msgspec
 
-from stembridge_hot_folder.complete.identity import Identity
 from stembridge_hot_folder.folder.folders import HotFolder
 from stembridge_hot_folder.pausing import Gate, Pauses
+from stembridge_hot_folder.settling.identity import Identity
 
 FIRST_WAIT: Final = 5.0
 LONGEST_WAIT: Final = 300.0

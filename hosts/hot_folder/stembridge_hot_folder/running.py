@@ -9,36 +9,36 @@ from pathlib import Path
 
 import msgspec
 
+from plugin_core.cli.context import Context
 from plugin_core.cli.display.base import Display, Offer, choose_display
 from plugin_core.cli.display.summary import Summary, summarise
-from plugin_core.cli.face import Face
 from plugin_core.errors import SettingsError, StembridgeError, UsageError
 from plugin_core.session import Session
+from stembridge_hot_folder.display.reporting import Counts, choose_reporter
 from stembridge_hot_folder.folder.folders import HotFolder, open_folders, refuse_home_inside
 from stembridge_hot_folder.folder.recipes import Recipes, read_recipes
 from stembridge_hot_folder.folder.scan import Passed, Song, scan
 from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger
 from stembridge_hot_folder.settings import WatchSettings
-from stembridge_hot_folder.shown.reporting import Counts, choose_reporter
 from stembridge_hot_folder.stores import Stores
 from stembridge_hot_folder.watching import Watch
 
 
-def run_folders(face: Face, paths: Sequence[Path], *, once: bool, again: bool, as_json: bool) -> int:
+def run_folders(context: Context, paths: Sequence[Path], *, once: bool, again: bool, as_json: bool) -> int:
     """Watch folders and return the exit code.
 
     Raises:
         UsageError: a folder or preset that cannot be; SettingsError for the settings.
     """
-    settings = read_settings(face, again=again)
-    folders = choose_folders(face, paths, settings)
+    settings = read_settings(context, again=again)
+    folders = choose_folders(context, paths, settings)
     watches: list[Watch] = []
     reporter = choose_reporter(
-        as_json=as_json, quiet=face.quiet, counts=lambda: watches[0].counts() if watches else Counts()
+        as_json=as_json, quiet=context.quiet, counts=lambda: watches[0].counts() if watches else Counts()
     )
     with reporter.display:
-        recipes = read_recipes(face.settings, folders, settings.preset, reporter.say)
-        with Stores(face.settings.home, face.session) as stores:
+        recipes = read_recipes(context.settings, folders, settings.preset, reporter.say)
+        with Stores(context.settings.home, context.session) as stores:
             _check_providers(stores.session, recipes)
 
             async def watch() -> int:
@@ -50,26 +50,26 @@ def run_folders(face: Face, paths: Sequence[Path], *, once: bool, again: bool, a
             return int(asyncio.run(watch()))
 
 
-def preview_folders(face: Face, paths: Sequence[Path], *, again: bool, as_json: bool) -> int:
+def preview_folders(context: Context, paths: Sequence[Path], *, again: bool, as_json: bool) -> int:
     """Say what a watch would do with what is there now; nothing is made, not even a job store."""
-    settings = read_settings(face, again=again)
-    folders = choose_folders(face, paths, settings)
-    with choose_display(as_json=as_json, quiet=face.quiet) as display, face.session() as session:
-        recipes = read_recipes(face.settings, folders, settings.preset, display.say)
+    settings = read_settings(context, again=again)
+    folders = choose_folders(context, paths, settings)
+    with choose_display(as_json=as_json, quiet=context.quiet) as display, context.session() as session:
+        recipes = read_recipes(context.settings, folders, settings.preset, display.say)
         _check_providers(session, recipes)
-        summary = asyncio.run(_preview(session, folders, recipes, display, face.settings.home / LEDGER_NAME))
+        summary = asyncio.run(_preview(session, folders, recipes, display, context.settings.home / LEDGER_NAME))
         display.say("dry run: nothing was made")
         display.finish(summary)
     return summary.exit_code
 
 
-def read_settings(face: Face, *, again: bool = False) -> WatchSettings:
+def read_settings(context: Context, *, again: bool = False) -> WatchSettings:
     """Return section ``watch`` of the settings, with the option's word before it."""
-    settings = face.settings.section("watch", WatchSettings)
+    settings = context.settings.section("watch", WatchSettings)
     return msgspec.structs.replace(settings, again=settings.again or again)
 
 
-def choose_folders(face: Face, paths: Sequence[Path], settings: WatchSettings) -> list[HotFolder]:
+def choose_folders(context: Context, paths: Sequence[Path], settings: WatchSettings) -> list[HotFolder]:
     """Return the folders named, or those of the settings, checked.
 
     Raises:
@@ -79,7 +79,7 @@ def choose_folders(face: Face, paths: Sequence[Path], settings: WatchSettings) -
     if not wanted:
         raise UsageError("no folder is named", remedy="name one to watch, or set [watch] folders")
     folders = open_folders(wanted, settings)
-    refuse_home_inside(folders, face.settings.home)
+    refuse_home_inside(folders, context.settings.home)
     return folders
 
 
@@ -87,7 +87,7 @@ def _check_providers(session: Session, recipes: dict[bytes, Recipes]) -> None:
     """Refuse a usual recipe that nobody can do before any song is taken; other presets may never be used."""
     for one in recipes.values():
         for operation in one.usual.operations:
-            session.offered.provider_of(operation)
+            session.registry.provider_of(operation)
 
 
 async def _preview(

@@ -10,15 +10,15 @@ from typing import Final
 import click
 import msgspec
 
+from plugin_core.cli.context import Context
+from plugin_core.cli.display.formatting import clean, encodable, plural, show
 from plugin_core.cli.display.records import describe_count, write_record
-from plugin_core.cli.display.words import clean, encodable, plural, show
-from plugin_core.cli.face import Face
 from plugin_core.errors import ExitCode, UsageError
 from plugin_core.model import show_path
-from stembridge_hot_folder.complete.identity import read_identity
+from stembridge_hot_folder.display.reporting import shorten
 from stembridge_hot_folder.folder.locking import is_watched
 from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger, Row, SongState
-from stembridge_hot_folder.shown.reporting import shorten
+from stembridge_hot_folder.settling.identity import read_identity
 
 _TOLD: Final = (
     *(SongState.WORKING, SongState.WAITING, SongState.MOVING, SongState.RETRY, SongState.UNCONFIRMED, SongState.FAILED),
@@ -27,9 +27,9 @@ _MOST: Final = 200
 """Songs that people are told of one by one, the latest first."""
 
 
-def show_status(face: Face, folders: Sequence[Path], *, as_json: bool) -> int:
+def show_status(context: Context, folders: Sequence[Path], *, as_json: bool) -> int:
     """Show counts and what needs a look; exit code 1 when something failed, 4 when something is unconfirmed."""
-    path = face.settings.home / LEDGER_NAME
+    path = context.settings.home / LEDGER_NAME
     if not path.exists():
         return _say_nothing(as_json=as_json)
     with Ledger(path) as ledger:
@@ -45,13 +45,13 @@ def show_status(face: Face, folders: Sequence[Path], *, as_json: bool) -> int:
     return int(code)
 
 
-def retry_songs(face: Face, files: Sequence[Path], *, failed: bool, as_json: bool) -> int:
+def retry_songs(context: Context, files: Sequence[Path], *, failed: bool, as_json: bool) -> int:
     """Mark songs to be done again.
 
     Raises:
         UsageError: a file that is not there.
     """
-    with Ledger(face.settings.home / LEDGER_NAME) as ledger:
+    with Ledger(context.settings.home / LEDGER_NAME) as ledger:
         rows = [_row_of(ledger, file) for file in files]
         if failed:
             rows += [row for row in ledger.list([SongState.FAILED]) if os.path.lexists(row.path)]
@@ -61,9 +61,9 @@ def retry_songs(face: Face, files: Sequence[Path], *, failed: bool, as_json: boo
                 write_record({"event": "song", "state": "retry", "source": _path(row), "reason": ""})
     if as_json:
         write_record(describe_count(len(rows)))
-    elif not rows and not face.quiet:
+    elif not rows and not context.quiet:
         click.echo("no song failed")
-    elif not face.quiet:
+    elif not context.quiet:
         running = {row.root for row in rows if is_watched(row.root)}
         idle = len({row.root for row in rows} - running)
         when = "when its folder is watched again" if idle else "now"

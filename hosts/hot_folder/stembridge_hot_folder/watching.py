@@ -12,12 +12,12 @@ from typing import Final
 import msgspec
 
 from plugin_core.cli.interrupt import stop_on_signals
-from plugin_core.database import may_pass
 from plugin_core.errors import ExitCode, StoreError
+from plugin_core.files.database import may_pass
 from plugin_core.jobs.roster import Roster
 from plugin_core.model import JobState, show_path
-from stembridge_hot_folder.awake import Awake
 from stembridge_hot_folder.deadline import deadline
+from stembridge_hot_folder.display.reporting import Counts, Reporter
 from stembridge_hot_folder.folder.folders import HotFolder
 from stembridge_hot_folder.folder.intake import Intake
 from stembridge_hot_folder.folder.recipes import Recipes
@@ -25,10 +25,10 @@ from stembridge_hot_folder.ledger import SongState
 from stembridge_hot_folder.queueing import Lane, Queue, Waiting
 from stembridge_hot_folder.service.systemd import Notifier
 from stembridge_hot_folder.settings import WatchSettings
-from stembridge_hot_folder.shop import Shop
-from stembridge_hot_folder.shown.reporting import Counts, Reporter
+from stembridge_hot_folder.sleep_detector import SleepDetector
 from stembridge_hot_folder.song.tools import Tools
 from stembridge_hot_folder.stores import Stores
+from stembridge_hot_folder.workers import Workers
 
 _BEAT: Final = 2.0
 _ONCE_BEAT: Final = 0.1
@@ -75,10 +75,10 @@ class Watch:
             reporter=reporter,
             clock=clock,
             counts=self._counts,
-            awake=Awake(clock),
+            awake=SleepDetector(clock),
             suspects={},
         )
-        self._shop = Shop(self._tools, self._end_song)
+        self._shop = Workers(self._tools, self._end_song)
         self._intakes = [Intake(folder, self._shop) for folder in folders]
         self._stop = asyncio.Event()
         self._folders = folders

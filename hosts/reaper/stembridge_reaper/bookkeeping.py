@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from plugin_core.errors import ExitCode, StembridgeError
 from plugin_core.model import Job, JobState, Label
-from plugin_core.naming import distinct, title
+from plugin_core.stem_names import distinct, title
 from stembridge_reaper.protocol import FileStatus, LabelResult, PartStatus, Status, StemResult
 
 _LIFE = (JobState.QUEUED, JobState.SUBMITTING, JobState.RUNNING, JobState.FETCHING, JobState.PUBLISHING)

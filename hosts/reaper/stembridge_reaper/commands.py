@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from plugin_core.cli.app import group
-from plugin_core.cli.face import Face
+from plugin_core.cli.context import Context
 from plugin_core.cli.options import JSON_OPTION
 from plugin_core.errors import ExitCode, StembridgeError
 
@@ -34,7 +34,7 @@ def reaper() -> None:
     help="Python library that REAPER loads: found, left as it is, or this file.",
 )
 @click.pass_obj
-def install_command(face: Face, resource_path: Path | None, python_library: str) -> int:
+def install_command(context: Context, resource_path: Path | None, python_library: str) -> int:
     """Copy the scripts, register the actions and enable Python; REAPER must be closed.
 
     Every file that is changed is copied first. Run it again after an update, or after adding a preset.
@@ -42,7 +42,7 @@ def install_command(face: Face, resource_path: Path | None, python_library: str)
     from stembridge_reaper.install.installing import install
     from stembridge_reaper.install.places import find_resource_path
 
-    for line in install(find_resource_path(resource_path, face.settings.environ), face.settings, python_library):
+    for line in install(find_resource_path(resource_path, context.settings.environ), context.settings, python_library):
         click.echo(line)
     return ExitCode.DONE
 
@@ -50,12 +50,12 @@ def install_command(face: Face, resource_path: Path | None, python_library: str)
 @reaper.command("uninstall")
 @_RESOURCE_PATH
 @click.pass_obj
-def uninstall_command(face: Face, resource_path: Path | None) -> int:
+def uninstall_command(context: Context, resource_path: Path | None) -> int:
     """Put everything back as it was before ``install``; REAPER must be closed."""
     from stembridge_reaper.install.places import find_resource_path
     from stembridge_reaper.install.uninstalling import uninstall
 
-    for line in uninstall(find_resource_path(resource_path, face.settings.environ)):
+    for line in uninstall(find_resource_path(resource_path, context.settings.environ)):
         click.echo(line)
     return ExitCode.DONE
 
@@ -64,7 +64,7 @@ def uninstall_command(face: Face, resource_path: Path | None) -> int:
 @_RESOURCE_PATH
 @JSON_OPTION
 @click.pass_obj
-def doctor_command(face: Face, resource_path: Path | None, as_json: bool) -> int:
+def doctor_command(context: Context, resource_path: Path | None, as_json: bool) -> int:
     """Check each step between REAPER and stembridge, and say what to do.
 
     Exit code 1 when something is wrong.
@@ -73,14 +73,14 @@ def doctor_command(face: Face, resource_path: Path | None, as_json: bool) -> int
     from stembridge_reaper.install.examining import WIDTH, conclude, examine
     from stembridge_reaper.install.places import find_resource_path
 
-    findings = examine(find_resource_path(resource_path, face.settings.environ), face.settings)
-    return show_findings(findings, as_json=as_json, quiet=face.quiet, conclude=conclude, width=WIDTH)
+    findings = examine(find_resource_path(resource_path, context.settings.environ), context.settings)
+    return show_findings(findings, as_json=as_json, quiet=context.quiet, conclude=conclude, width=WIDTH)
 
 
 @click.command("reaper-worker", hidden=True)
 @click.argument("request", type=click.Path(path_type=Path), metavar="REQUEST")
 @click.pass_obj
-def worker(face: Face, request: Path) -> int:
+def worker(context: Context, request: Path) -> int:
     """Do what a request of REAPER's scripts says; started by them."""
     from stembridge_reaper.housekeeping import forget_old_runs
     from stembridge_reaper.locking import hold
@@ -92,7 +92,7 @@ def worker(face: Face, request: Path) -> int:
         if not is_ours:
             click.echo("another worker is on this request already")
             return ExitCode.DONE
-        with face.session() as session:
+        with context.session() as session:
             at_work = Worker(session, wanted, request.parent)
             try:
                 code = asyncio.run(at_work.run())

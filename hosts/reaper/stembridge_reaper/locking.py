@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from plugin_core.locks import try_lock
+from plugin_core.files.locks import try_lock
 
 
 @contextmanager

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from plugin_core.defaults import TagsSettings
 from plugin_core.errors import UsageError
 from plugin_core.model import Operation, Tagging
-from plugin_core.preferences import TagsSettings
 from plugin_core.presets import find_preset
 from plugin_core.session import Session
 from stembridge_reaper.protocol import Request

@@ -7,9 +7,9 @@ import asyncio
 import click
 import msgspec
 
+from plugin_core.cli.context import Context
+from plugin_core.cli.display.formatting import amount, clean
 from plugin_core.cli.display.records import describe_count, describe_error, write_record
-from plugin_core.cli.display.words import amount, clean
-from plugin_core.cli.face import Face
 from plugin_core.cli.options import JSON_OPTION
 from plugin_core.errors import ExitCode, StembridgeError, UsageError, blame
 from plugin_core.model import AccountState
@@ -23,9 +23,9 @@ Found = dict[str, AccountState | StembridgeError]
 @click.argument("provider", required=False)
 @JSON_OPTION
 @click.pass_obj
-def command(face: Face, provider: str | None, as_json: bool) -> int:
+def command(context: Context, provider: str | None, as_json: bool) -> int:
     """Show what an account has: plan, credits, queue and limits. Default: every account that can be asked about."""
-    with face.session() as session:
+    with context.session() as session:
         found = asyncio.run(_ask(session, _choose(session, provider)))
     codes = [error.exit_code for error in found.values() if isinstance(error, StembridgeError)]
     code = int(max(codes, default=ExitCode.DONE))

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from plugin_core.cli.batch import Batch, Request
+from plugin_core.cli.context import Context
 from plugin_core.cli.display.base import choose_display
+from plugin_core.cli.display.formatting import show
 from plugin_core.cli.display.records import write_record
 from plugin_core.cli.display.summary import Summary
 from plugin_core.cli.display.table import print_table
-from plugin_core.cli.display.words import show
-from plugin_core.cli.face import Face
 from plugin_core.cli.options import JSON_OPTION, expand_folder, read_name
 from plugin_core.model import Job, Separation
 
@@ -36,7 +36,7 @@ def read_new_folder(ctx: click.Context, param: click.Parameter, value: str) -> P
 )
 @JSON_OPTION
 @click.pass_obj
-def command(face: Face, to: Path, as_json: bool) -> int:
+def command(context: Context, to: Path, as_json: bool) -> int:
     """Make a small song, separate it and measure the result.
 
     Needs no account and no network. The song's true parts are kept in the folder "truth".
@@ -44,9 +44,9 @@ def command(face: Face, to: Path, as_json: bool) -> int:
     from plugin_core.demo.make import make_demo
     from plugin_core.demo.score import score
 
-    is_talkative = not (as_json or face.quiet)
+    is_talkative = not (as_json or context.quiet)
     # The session first: where nothing can be separated no song is left lying about.
-    with face.session() as session, choose_display(as_json=as_json, quiet=face.quiet) as display:
+    with context.session() as session, choose_display(as_json=as_json, quiet=context.quiet) as display:
         session.separator("local")
         demo = make_demo(to)
         if is_talkative:

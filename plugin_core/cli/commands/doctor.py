@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from plugin_core.cli.commands.checks import run_checks
+from plugin_core.cli.context import Context
 from plugin_core.cli.display.findings import Counts, show_findings
-from plugin_core.cli.display.words import plural
-from plugin_core.cli.face import Face
+from plugin_core.cli.display.formatting import plural
+from plugin_core.cli.doctor.checks import run_checks
 from plugin_core.cli.options import JSON_OPTION
 from plugin_core.model import Verdict
 from plugin_core.session import Session
@@ -18,14 +18,14 @@ WIDTH = 12
 @click.command("doctor")
 @JSON_OPTION
 @click.pass_obj
-def command(face: Face, as_json: bool) -> int:
+def command(context: Context, as_json: bool) -> int:
     """Check this installation and say what to mend.
 
     Exit code 1 when something is wrong; warnings are no failure.
     """
-    # Not face.session(): settings that cannot be read are a finding here.
-    with Session(face.settings, face.plugins) as session:
-        return show_findings(run_checks(session), as_json=as_json, quiet=face.quiet, conclude=_conclude, width=WIDTH)
+    # Not context.session(): settings that cannot be read are a finding here.
+    with Session(context.settings, context.plugins) as session:
+        return show_findings(run_checks(session), as_json=as_json, quiet=context.quiet, conclude=_conclude, width=WIDTH)
 
 
 def _conclude(counts: Counts) -> str:

@@ -10,12 +10,12 @@ import click
 
 from plugin_core.cli.app import group
 from plugin_core.cli.batch import Batch
+from plugin_core.cli.context import Context
 from plugin_core.cli.display.base import choose_display
+from plugin_core.cli.display.formatting import clean, describe_problem, parse_span, plural, show
 from plugin_core.cli.display.jobs_view import show_job, show_jobs
 from plugin_core.cli.display.records import describe_count, describe_job, describe_job_fully, write_record
 from plugin_core.cli.display.summary import Summary
-from plugin_core.cli.display.words import clean, describe_problem, parse_span, plural, show
-from plugin_core.cli.face import Face
 from plugin_core.cli.options import JSON_OPTION
 from plugin_core.errors import ExitCode
 from plugin_core.model import JobState
@@ -52,10 +52,10 @@ def command(ctx: click.Context, as_json: bool) -> None:
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="At most so many, newest first.")
 @JSON_OPTION
 @click.pass_obj
-def list_jobs(face: Face, states: tuple[str, ...] = (), limit: int = 50, as_json: bool = False) -> None:
+def list_jobs(context: Context, states: tuple[str, ...] = (), limit: int = 50, as_json: bool = False) -> None:
     """List jobs, newest first."""
     wanted = {state for word in states for state in (ACTIVE if word == "active" else (JobState(word),))}
-    with face.session() as session:
+    with context.session() as session:
         jobs = session.store.list(states=sorted(wanted) or None, limit=limit)
         total = sum(session.store.counts().values())
         # What is shown of an id must do for "jobs show", also beside jobs that are filtered out.
@@ -74,9 +74,9 @@ def list_jobs(face: Face, states: tuple[str, ...] = (), limit: int = 50, as_json
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 @JSON_OPTION
 @click.pass_obj
-def show_one(face: Face, ids: tuple[str, ...], as_json: bool) -> None:
+def show_one(context: Context, ids: tuple[str, ...], as_json: bool) -> None:
     """Show all that is known of a job."""
-    with face.session() as session:
+    with context.session() as session:
         for job in [session.store.get(job_id) for job_id in ids]:
             if as_json:
                 write_record(describe_job_fully(job))
@@ -90,27 +90,27 @@ def show_one(face: Face, ids: tuple[str, ...], as_json: bool) -> None:
 @click.argument("ids", metavar="[ID...]", nargs=-1)
 @JSON_OPTION
 @click.pass_obj
-def resume(face: Face, ids: tuple[str, ...], as_json: bool) -> int:
+def resume(context: Context, ids: tuple[str, ...], as_json: bool) -> int:
     """Go on with jobs that are not finished; default all of them."""
-    with face.session() as session:
+    with context.session() as session:
         jobs = [session.store.get(job_id) for job_id in ids] if ids else session.store.list(states=ACTIVE)
-        return _work(face, session, [job.id for job in jobs], as_json=as_json)
+        return _work(context, session, [job.id for job in jobs], as_json=as_json)
 
 
 @command.command("cancel")
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 @JSON_OPTION
 @click.pass_obj
-def cancel(face: Face, ids: tuple[str, ...], as_json: bool) -> int:
+def cancel(context: Context, ids: tuple[str, ...], as_json: bool) -> int:
     """Cancel jobs, at their service first."""
-    with face.session() as session:
+    with context.session() as session:
         chosen = [session.store.get(job_id) for job_id in ids]
         ended = []
         for job in chosen:
             ended.append(asyncio.run(session.cancel(job.id)))
             if as_json:
                 write_record(describe_job(ended[-1]))
-            elif not face.quiet:
+            elif not context.quiet:
                 told = clean(describe_problem(ended[-1]))
                 click.echo(f"{show(job.source.path)}: {ended[-1].state}{f', {told}' if told else ''}")
     code = 0 if all(job.state is JobState.CANCELLED for job in ended) else 1
@@ -124,20 +124,20 @@ def cancel(face: Face, ids: tuple[str, ...], as_json: bool) -> int:
 @click.option("--no-run", is_flag=True, help="Only queue them: stembridge jobs resume.")
 @JSON_OPTION
 @click.pass_obj
-def retry(face: Face, ids: tuple[str, ...], no_run: bool, as_json: bool) -> int:
+def retry(context: Context, ids: tuple[str, ...], no_run: bool, as_json: bool) -> int:
     """Try failed, cancelled or unconfirmed jobs again.
 
     For an unconfirmed job this is your word that the service may be paid again.
     """
-    with face.session() as session:
+    with context.session() as session:
         chosen = [session.store.get(job_id) for job_id in ids]
         queued = [session.retry(job.id) for job in chosen]
         if not no_run:
-            return _work(face, session, [job.id for job in queued], as_json=as_json)
+            return _work(context, session, [job.id for job in queued], as_json=as_json)
         for job in queued:
             if as_json:
                 write_record(describe_job(job))
-            elif not face.quiet:
+            elif not context.quiet:
                 click.echo(f"{show(job.source.path)}: {job.state}")
     if as_json:
         write_record(describe_count(len(queued)))
@@ -156,19 +156,19 @@ def retry(face: Face, ids: tuple[str, ...], no_run: bool, as_json: bool) -> int:
 )
 @JSON_OPTION
 @click.pass_obj
-def prune(face: Face, seconds: float, as_json: bool) -> None:
+def prune(context: Context, seconds: float, as_json: bool) -> None:
     """Forget old jobs that are done, failed or cancelled; their stems stay."""
-    with face.session() as session:
+    with context.session() as session:
         count = session.prune(seconds)
     if as_json:
         write_record({"event": "pruned", "jobs": count})
         write_record(describe_count(count, ExitCode.DONE))
-    elif not face.quiet:
+    elif not context.quiet:
         click.echo(f"{plural(count, 'job')} forgotten")
 
 
-def _work(face: Face, session: Session, ids: Collection[str], *, as_json: bool) -> int:
-    with choose_display(as_json=as_json, quiet=face.quiet) as display:
+def _work(context: Context, session: Session, ids: Collection[str], *, as_json: bool) -> int:
+    with choose_display(as_json=as_json, quiet=context.quiet) as display:
         if not ids:
             display.say("no job is unfinished")
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from plugin_core.cli.context import Context
+from plugin_core.cli.display.formatting import plural
 from plugin_core.cli.display.records import write_record
-from plugin_core.cli.display.words import plural
-from plugin_core.cli.face import Face
 from plugin_core.cli.interrupt import stop_on_signals
 from plugin_core.cli.options import JSON_OPTION
 from plugin_core.errors import SettingsError, UsageError
@@ -50,15 +50,15 @@ def read_public(ctx: click.Context, param: click.Parameter, value: str | None) -
 @click.option("--public", metavar="URL", callback=read_public, help="What services see of it, for the addresses shown.")
 @JSON_OPTION
 @click.pass_obj
-def command(face: Face, address: tuple[str, int], public: str, as_json: bool) -> int:
+def command(context: Context, address: tuple[str, int], public: str, as_json: bool) -> int:
     """Hear from services that a job ended.
 
     Shows one address for each service; give it to the service, or set it as callback_url. A call makes whichever
     process works on the job look at once; what it says is not believed. Put a web server with TLS in front: services
     call from outside. Runs until Ctrl-C.
     """
-    with face.session() as session:
-        told = _Told(as_json=as_json, is_quiet=face.quiet)
+    with context.session() as session:
+        told = _Told(as_json=as_json, is_quiet=context.quiet)
         asyncio.run(_listen(session, address, public, told))
     told.end()
     return 0

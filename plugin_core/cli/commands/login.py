@@ -7,13 +7,13 @@ import asyncio
 import click
 
 from plugin_core.cli.answers import ask_word
+from plugin_core.cli.context import Context
 from plugin_core.cli.display.records import describe_count, write_record
-from plugin_core.cli.face import Face
 from plugin_core.cli.options import JSON_OPTION
 from plugin_core.errors import ExitCode, UsageError, blame
-from plugin_core.keeping import keep_secrets
 from plugin_core.model import Question
 from plugin_core.protocols import Accountable, Enrolled
+from plugin_core.secret_store import keep_secrets
 from plugin_core.session import Session
 from plugin_core.settings import Secret
 
@@ -31,12 +31,12 @@ ASK = "-"
 )
 @JSON_OPTION
 @click.pass_obj
-def command(face: Face, provider: str | None, token: str | None, as_json: bool) -> int:
+def command(context: Context, provider: str | None, token: str | None, as_json: bool) -> int:
     """Give stembridge the keys of an account.
 
     They are tried out, then kept in the system's keyring, or in config.toml where there is none.
     """
-    with face.session() as session:
+    with context.session() as session:
         if provider is None:
             raise UsageError("name a provider", remedy=_describe_others(session))
         enrolled = session.provider(provider)
@@ -45,11 +45,11 @@ def command(face: Face, provider: str | None, token: str | None, as_json: bool) 
         answers = _ask_token(enrolled, provider, token) if token else _ask_all(enrolled)
         with blame(provider):
             kept = asyncio.run(enrolled.login(answers))
-        place = keep_secrets(face.settings, enrolled.section, kept)
+        place = keep_secrets(context.settings, enrolled.section, kept)
     if as_json:
         write_record({"event": "login", "provider": provider, "kept": place, "exit_code": 0})
         write_record(describe_count(1, ExitCode.DONE))
-    elif not face.quiet:
+    elif not context.quiet:
         click.echo(f"{provider}: kept in {place}")
         click.echo(f"next: stembridge {f'account {provider}' if isinstance(enrolled, Accountable) else 'doctor'}")
     return 0

@@ -7,10 +7,10 @@ import asyncio
 import click
 import msgspec
 
+from plugin_core.cli.context import Context
+from plugin_core.cli.display.formatting import clean, count_credits
 from plugin_core.cli.display.records import describe_count, describe_error, write_record
 from plugin_core.cli.display.table import print_table
-from plugin_core.cli.display.words import clean, count_credits
-from plugin_core.cli.face import Face
 from plugin_core.cli.options import JSON_OPTION, read_name
 from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.model import Model
@@ -22,12 +22,12 @@ from plugin_core.session import Session
 @click.option("--provider", metavar="NAME", callback=read_name, help="Only this one; default all.")
 @JSON_OPTION
 @click.pass_obj
-def command(face: Face, search: str | None, provider: str | None, as_json: bool) -> int:
+def command(context: Context, search: str | None, provider: str | None, as_json: bool) -> int:
     """List models: what the providers can split a song into.
 
     SEARCH is looked for in providers, ids, names, stems and descriptions.
     """
-    with face.session() as session:
+    with context.session() as session:
         names = [provider] if provider else sorted(session.separators)
         found, errors = asyncio.run(_find(session, names, search or ""))
     if provider and errors:

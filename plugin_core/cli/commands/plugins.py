@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import click
 
+from plugin_core.cli.context import Context
+from plugin_core.cli.display.formatting import encodable
 from plugin_core.cli.display.records import describe_count, write_record
 from plugin_core.cli.display.table import print_table
-from plugin_core.cli.display.words import encodable
-from plugin_core.cli.face import Face
 from plugin_core.cli.options import JSON_OPTION
 
 
 @click.command("plugins")
 @JSON_OPTION
 @click.pass_obj
-def command(face: Face, as_json: bool) -> int:
+def command(context: Context, as_json: bool) -> int:
     """List the plugins, and what each of them adds."""
-    with face.session() as session:
+    with context.session() as session:
         # Some plugins fail only when they are asked what they have.
         _ = session.separators, session.taggers, session.stagers
-    loaded = face.plugins.loaded
+    loaded = context.plugins.loaded
     code = 1 if any(plugin.error for plugin in loaded) else 0
     if as_json:
         for plugin in loaded:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from plugin_core.cli.face import Face
+from plugin_core.cli.context import Context
 from plugin_core.cli.flow import separate_files
 from plugin_core.cli.options import Choices, files_argument, separation_options
 
@@ -16,7 +16,7 @@ from plugin_core.cli.options import Choices, files_argument, separation_options
 @files_argument
 @separation_options
 @click.pass_obj
-def command(face: Face, /, preset: str, files: tuple[str, ...], as_json: bool, **options: Any) -> int:
+def command(context: Context, /, preset: str, files: tuple[str, ...], as_json: bool, **options: Any) -> int:
     """Do a preset's operations to songs.
 
     Presets are named recipes: the shipped four-stems, vocals, karaoke, drumless, practice, labels, mood and
@@ -24,4 +24,4 @@ def command(face: Face, /, preset: str, files: tuple[str, ...], as_json: bool, *
 
     Exit code: 0 all done, 1 some failed, 2 usage, 3 refused by the service, 4 unconfirmed, 130 interrupted.
     """
-    return separate_files(face, files, Choices(**options), preset, as_json=as_json)
+    return separate_files(context, files, Choices(**options), preset, as_json=as_json)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from plugin_core.cli.face import Face
+from plugin_core.cli.context import Context
 from plugin_core.cli.flow import separate_files
 from plugin_core.cli.options import Choices, files_argument, read_name, separation_options
 
@@ -18,7 +18,7 @@ from plugin_core.cli.options import Choices, files_argument, read_name, separati
     "--preset", metavar="NAME", callback=read_name, help="Start from a named recipe; other options win over it."
 )
 @click.pass_obj
-def command(face: Face, /, files: tuple[str, ...], as_json: bool, preset: str | None, **options: Any) -> int:
+def command(context: Context, /, files: tuple[str, ...], as_json: bool, preset: str | None, **options: Any) -> int:
     """Split songs into stems, placed beside each song.
 
     FILE is a song, a pattern, or with --recursive a folder. "Song.flac" becomes "Song.stems/Song - Vocals.flac" and
@@ -26,4 +26,4 @@ def command(face: Face, /, files: tuple[str, ...], as_json: bool, preset: str | 
 
     Exit code: 0 all done, 1 some failed, 2 usage, 3 refused by the service, 4 unconfirmed, 130 interrupted.
     """
-    return separate_files(face, files, Choices(**options), preset, as_json=as_json)
+    return separate_files(context, files, Choices(**options), preset, as_json=as_json)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from plugin_core.cli.face import Face
+from plugin_core.cli.context import Context
 from plugin_core.cli.options import JSON_OPTION, files_argument, read_name
 from plugin_core.cli.tagging import TagChoices, tag_files
 from plugin_core.tags.rules import DIMENSIONS, LABELS, LANGUAGE_CODES
@@ -104,7 +104,7 @@ def _number(word: str) -> float:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before paying.")
 @JSON_OPTION
 @click.pass_obj
-def command(face: Face, /, files: tuple[str, ...], as_json: bool, **options: Any) -> int:
+def command(context: Context, /, files: tuple[str, ...], as_json: bool, **options: Any) -> int:
     """Label songs (mood, genre, language, ...) in their own tags.
 
     FILE is a song, a pattern, or with --recursive a folder. What stands in a tag already is not touched, unless
@@ -113,4 +113,4 @@ def command(face: Face, /, files: tuple[str, ...], as_json: bool, **options: Any
 
     Exit code: 0 all done, 1 some failed, 2 usage, 3 refused by the service, 4 unconfirmed, 130 interrupted.
     """
-    return tag_files(face, files, TagChoices(**options), as_json=as_json)
+    return tag_files(context, files, TagChoices(**options), as_json=as_json)

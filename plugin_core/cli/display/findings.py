@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 
 import click
 
+from plugin_core.cli.display.formatting import clean, encodable
 from plugin_core.cli.display.records import write_record
-from plugin_core.cli.display.words import clean, encodable
 from plugin_core.errors import ExitCode
 from plugin_core.model import Finding, Verdict
 

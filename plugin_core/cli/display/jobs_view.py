@@ -8,8 +8,7 @@ from itertools import pairwise
 
 import click
 
-from plugin_core.cli.display.table import print_table
-from plugin_core.cli.display.words import (
+from plugin_core.cli.display.formatting import (
     clean,
     describe,
     describe_fields,
@@ -19,6 +18,7 @@ from plugin_core.cli.display.words import (
     show,
     span,
 )
+from plugin_core.cli.display.table import print_table
 from plugin_core.model import Job
 
 MIN_ID = 8

@@ -14,9 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from plugin_core.cli.display.base import Offer
-from plugin_core.cli.display.summary import Summary
-from plugin_core.cli.display.throttle import Troubles
-from plugin_core.cli.display.words import (
+from plugin_core.cli.display.formatting import (
     clean,
     describe_problem,
     describe_result,
@@ -25,6 +23,8 @@ from plugin_core.cli.display.words import (
     plural,
     say_of,
 )
+from plugin_core.cli.display.summary import Summary
+from plugin_core.cli.display.throttle import Troubles
 from plugin_core.cli.offers import describe_offer, describe_price
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, JobState, show_path

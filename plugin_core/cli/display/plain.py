@@ -10,9 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from plugin_core.cli.display.base import Offer
-from plugin_core.cli.display.summary import Summary
-from plugin_core.cli.display.throttle import Throttle, Troubles
-from plugin_core.cli.display.words import (
+from plugin_core.cli.display.formatting import (
     clean,
     describe_problem,
     describe_result,
@@ -22,6 +20,8 @@ from plugin_core.cli.display.words import (
     say_of,
     show,
 )
+from plugin_core.cli.display.summary import Summary
+from plugin_core.cli.display.throttle import Throttle, Troubles
 from plugin_core.cli.offers import describe_offer, describe_price, has_price
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, JobState

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from plugin_core.cli.display.base import Offer
+from plugin_core.cli.display.formatting import encodable
 from plugin_core.cli.display.summary import Summary
-from plugin_core.cli.display.words import encodable
 from plugin_core.errors import StembridgeError
 from plugin_core.model import STEERING, Job, Separation, Tagging, to_json
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from plugin_core.cli.display.words import span
+from plugin_core.cli.display.formatting import span
 from plugin_core.errors import ExitCode, StembridgeError
 from plugin_core.model import Job, JobState
 

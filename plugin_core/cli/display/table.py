@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from plugin_core.cli.display.words import clean
+from plugin_core.cli.display.formatting import clean
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from plugin_core.audio.formats import FORMATS, AudioFormat
 from plugin_core.audio.reader import Reader, open_reader
 from plugin_core.audio.samples import Samples
-from plugin_core.audio.write_errors import explain_write_error
 from plugin_core.audio.writer import open_writer
 from plugin_core.errors import SourceError
+from plugin_core.files.errors import explain_write_error
 from plugin_core.model import show_path
 from plugin_core.providers.local.messages import Done, Request
 from plugin_core.providers.local.mixdown import mix_down

@@ -9,11 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
-from plugin_core.errors import RefusedError, ServiceError, StembridgeError, TransientError
+from plugin_core.errors import RefusedError, ServiceError, StembridgeError, TransientError, UnclearAnswerError
 from plugin_core.model import disarm
 from plugin_core.transfer import Answer
 from plugin_core.transfer.redaction import redact
-from plugin_core.vague import VagueAnswerError
 
 
 class State(IntEnum):
@@ -90,7 +89,7 @@ def explain(answer: Answer, what: str) -> StembridgeError:
     if answer.status == 429 or _BUSY.search(words):
         return TransientError(text)
     if not words:
-        return VagueAnswerError(text)
+        return UnclearAnswerError(text)
     return ServiceError(text)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from plugin_core.errors import OutcomeUnknownError, ServiceError, TransientError, UsageError
+from plugin_core.errors import OutcomeUnknownError, ServiceError, TransientError, UnclearAnswerError, UsageError
 from plugin_core.providers.mediax.answers import MediaxJob, explain, find_job, read_answer, read_job
 from plugin_core.providers.mediax.gateway import gateway_headers
 from plugin_core.providers.mediax.results import DIMENSIONS
@@ -17,7 +17,6 @@ from plugin_core.providers.mediax.settings import MediaxSettings
 from plugin_core.settings import Secret
 from plugin_core.transfer import Answer, Bytes, Call, Data, Transfer
 from plugin_core.transfer.addresses import resolve
-from plugin_core.vague import VagueAnswerError
 
 LONGEST_CUSTOM_ID = 63
 
@@ -83,7 +82,7 @@ class MediaxClient:
         if answer.is_success and not data.get("errorResponse"):
             raise OutcomeUnknownError(f"{what}: the answer names no job; it may have been made")
         error = explain(answer, what)
-        if answer.status in _NO_ADDRESS and isinstance(error, VagueAnswerError):
+        if answer.status in _NO_ADDRESS and isinstance(error, UnclearAnswerError):
             raise ServiceError(f"{what}: nothing answers there (HTTP {answer.status})", remedy=_ADDRESS)
         if isinstance(error, TransientError):
             # "internal error" does not say that nothing was made: the list does.
@@ -95,14 +94,14 @@ class MediaxClient:
 
         Raises:
             ServiceError: it is not known, or refused.
-            VagueAnswerError: an answer that names no job.
+            UnclearAnswerError: an answer that names no job.
             TransientError: no usable answer now.
         """
         call = self._call("GetJob", "getJobRequest", {"id": job_id})
         data = read_answer(await self._transfer.send(call), "getJobResponse", call.what)
         job = find_job(data)
         if job is None:
-            raise VagueAnswerError(f"{call.what}: the answer names no job")
+            raise UnclearAnswerError(f"{call.what}: the answer names no job")
         return job
 
     async def list_jobs(self, custom_id: str) -> tuple[MediaxJob, ...]:

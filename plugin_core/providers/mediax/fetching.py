@@ -13,10 +13,10 @@ from plugin_core.providers.mediax.client import MediaxClient
 from plugin_core.providers.mediax.objects import candidates, find_left
 from plugin_core.providers.mediax.separation import Place
 from plugin_core.providers.mediax.stems import is_address, object_name
+from plugin_core.remote.results import bring_all, name_result, part_files, plain_suffix, size_limit
 from plugin_core.settings import Secret
 from plugin_core.transfer.calls import Bytes
 from plugin_core.transfer.redaction import redact, register
-from plugin_core.transfer.results import bring_all, name_result, part_files, plain_suffix, size_limit
 
 Address = Callable[[RemoteFile], Awaitable[str]]
 """Ask the service for the whole URL of a result that has one: it may be signed, and is never kept."""

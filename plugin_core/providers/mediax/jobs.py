@@ -8,14 +8,21 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from plugin_core.errors import OutcomeUnknownError, RefusedError, ServiceError, StembridgeError, TransientError
+from plugin_core.errors import (
+    OutcomeUnknownError,
+    RefusedError,
+    ServiceError,
+    StembridgeError,
+    TransientError,
+    UnclearAnswerError,
+)
 from plugin_core.model import Progress, Source, Ticket
-from plugin_core.moments import forget, remember
 from plugin_core.protocols import Order, Report, Waiting
 from plugin_core.providers.mediax.answers import MediaxJob, State, is_absent
 from plugin_core.providers.mediax.client import MediaxClient
 from plugin_core.providers.mediax.settings import MediaxSettings
-from plugin_core.vague import VagueAnswerError, hear
+from plugin_core.remote.patience import hear
+from plugin_core.remote.timestamps import forget, remember
 
 GROWTH: Final = 1.3
 SUBMITTED: Final = "submitted"
@@ -127,7 +134,7 @@ class MediaxJobs:
         Raises:
             ServiceError: it failed, was cancelled or is not known any more.
             TransientError: no answer now, or none about this job.
-            GaveUpError: no answer about this job for a day.
+            UnresolvedError: no answer about this job for a day.
         """
         ticket = ticket_of(order)
         job = await hear(order.folder, "MediaX", lambda: self._describe(ticket), _unclear, self._clock)
@@ -151,7 +158,7 @@ class MediaxJobs:
         Raises:
             ServiceError: it is not known any more.
             RefusedError: the keys.
-            VagueAnswerError: no clear word about this job, which may pass.
+            UnclearAnswerError: no clear word about this job, which may pass.
             TransientError: no answer now.
         """
         try:
@@ -160,7 +167,7 @@ class MediaxJobs:
             if isinstance(error, RefusedError):
                 raise
             if not is_absent(error):
-                raise VagueAnswerError(error.message) from error
+                raise UnclearAnswerError(error.message) from error
             if self._age(ticket) < GRACE:
                 return None
             raise

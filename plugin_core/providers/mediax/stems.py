@@ -9,9 +9,9 @@ from urllib.parse import unquote, urlsplit
 
 from plugin_core.errors import ServiceError
 from plugin_core.model import RemoteFile, disarm
-from plugin_core.naming import canonical, distinct
 from plugin_core.providers.mediax.answers import list_contents
 from plugin_core.providers.mediax.separation import Method
+from plugin_core.stem_names import canonical, distinct
 
 ACCOMPANIMENT: Final = "accompaniment"
 TONES: Final = {"1": "vocals", "2": "drums", "3": "bass", "4": "piano", "5": ACCOMPANIMENT}

@@ -198,7 +198,7 @@ class MvsepSeparator:
 
         Raises:
             ServiceError: failed, gone or empty.
-            GaveUpError: in no known state for too long.
+            UnresolvedError: in no known state for too long.
             TransientError: the service does not answer.
         """
         ticket = _ticket(order)

@@ -12,8 +12,8 @@ from plugin_core.errors import ServiceError
 from plugin_core.model import Part, RemoteFile, Source
 from plugin_core.protocols import Order, Report
 from plugin_core.providers.mvsep.following import TRANSCRIPTION, base_name
+from plugin_core.remote.results import bring_all, name_result, part_files, plain_suffix
 from plugin_core.transfer.calls import Bytes
-from plugin_core.transfer.results import bring_all, name_result, part_files, plain_suffix
 
 AUDIO: Final = frozenset({".aac", ".aif", ".aiff", ".flac", ".m4a", ".mp3", ".mp4", ".ogg", ".opus", ".w64", ".wav"})
 _AUDIO_MARKS: Final = (b"RIFF", b"fLaC", b"ID3", b"OggS", b"FORM", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2")

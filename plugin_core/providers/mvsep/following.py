@@ -12,7 +12,7 @@ from plugin_core.protocols import Finished, Order, Waiting
 from plugin_core.providers.mvsep.algorithms import Algorithm
 from plugin_core.providers.mvsep.answers import JobAnswer, Phase
 from plugin_core.providers.mvsep.labels import stems_of_files
-from plugin_core.vague import bear, end_vagueness
+from plugin_core.remote.patience import bear, end_vagueness
 
 GRACE: Final = 180.0
 """Seconds after its creation in which a job may be unknown: nodes learn of it late, and links are fetched first."""
@@ -48,7 +48,7 @@ def read_answer(
 
     Raises:
         ServiceError: it failed, it is gone, or it has no results.
-        GaveUpError: nothing known was said of it for too long.
+        UnresolvedError: nothing known was said of it for too long.
     """
     elapsed = elapsed_of(order, now)
     if answer.phase is not Phase.UNCLEAR:

@@ -14,8 +14,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from plugin_core.naming import canonical, distinct
 from plugin_core.providers.mvsep.algorithms import Algorithm
+from plugin_core.stem_names import canonical, distinct
 
 MEANS: Final = {
     "Other (no drums)": "no-drums",

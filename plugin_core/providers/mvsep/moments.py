@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from plugin_core.moments import forget, is_remembered, remember
+from plugin_core.remote.timestamps import forget, is_remembered, remember
 
 __all__ = ["LOOKED_FOR", "SENT_LINK", "forget", "is_remembered", "remember"]
 

@@ -15,10 +15,10 @@ from plugin_core.errors import (
     ServiceError,
     SettingsError,
     TransientError,
+    UnclearAnswerError,
     UsageError,
 )
 from plugin_core.model import Finding, Model, Part, Plan, Question, Separation, Source, Ticket
-from plugin_core.moments import forget, remember
 from plugin_core.protocols import Finished, Order, Report, Waiting
 from plugin_core.providers.tencent_ci.enrolment import QUESTIONS, examine, login
 from plugin_core.providers.tencent_ci.finding import find_job, find_results
@@ -31,9 +31,10 @@ from plugin_core.providers.tencent_ci.rules import load_rules
 from plugin_core.providers.tencent_ci.service import Service
 from plugin_core.providers.tencent_ci.settings import NAME, SECTION, TencentSettings
 from plugin_core.providers.tencent_ci.templates import Template
+from plugin_core.remote.patience import hear
+from plugin_core.remote.timestamps import forget, remember
 from plugin_core.settings import Secret
 from plugin_core.transfer import Transfer
-from plugin_core.vague import VagueAnswerError, hear
 
 TEMPLATE: Final = "template"
 SUBMITTED: Final = "submitted"
@@ -133,7 +134,7 @@ class CiSeparator:
         Raises:
             ServiceError: it failed, was cancelled or is not known any more.
             TransientError: no answer now, or none about this job.
-            GaveUpError: no answer about this job for a day.
+            UnresolvedError: no answer about this job for a day.
             RefusedError: keys or rights.
             SettingsError: wrong bucket.
         """
@@ -216,7 +217,7 @@ class CiSeparator:
         """Return the job as CI describes it, None when CI knows none.
 
         Raises:
-            VagueAnswerError: no clear word about this job, which may pass.
+            UnclearAnswerError: no clear word about this job, which may pass.
             RefusedError: keys or rights.
             SettingsError: wrong bucket.
             TransientError: no answer now.
@@ -226,7 +227,7 @@ class CiSeparator:
         except RefusedError:
             raise
         except ServiceError as error:
-            raise VagueAnswerError(error.message, remedy=error.remedy) from error
+            raise UnclearAnswerError(error.message, remedy=error.remedy) from error
         return pick_job(page, ticket.remote_id)
 
     async def _template(self, template_id: str) -> Template | None:

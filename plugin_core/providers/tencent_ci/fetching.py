@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from plugin_core.model import Part, RemoteFile
-from plugin_core.naming import canonical
 from plugin_core.protocols import Order, Report
 from plugin_core.providers.tencent_ci.following import object_of
 from plugin_core.providers.tencent_ci.objects import CosObjects
+from plugin_core.remote.results import bring_all, name_result, part_files, plain_suffix, size_limit
+from plugin_core.stem_names import canonical
 from plugin_core.transfer.calls import Bytes
-from plugin_core.transfer.results import bring_all, name_result, part_files, plain_suffix, size_limit
 
 
 async def fetch_results(objects: CosObjects, order: Order, report: Report) -> list[Part]:

@@ -12,14 +12,13 @@ from plugin_core.tags.pieces import Piece, total_of
 from plugin_core.tags.raw.comments import RawComments, parse_comments
 from plugin_core.tags.raw.id3_tag import read_synchsafe
 from plugin_core.tags.raw.saving import DamagedTagError
+from plugin_core.tags.write import FLAC_PADDING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from plugin_core.tags.overlay import Overlay
 
-PADDING: Final = 8192
-"""Bytes behind metadata that have to grow, as the reference encoder leaves."""
 _MAGIC: Final = b"fLaC"
 _HEAD: Final = 4
 _LAST: Final = 0x80
@@ -80,7 +79,7 @@ def _take_room(blocks: list[_Block], need: int) -> None:
     if not paddings:
         paddings.append(_Block(_PADDING, []))
         blocks += paddings
-    paddings[-1].body = [bytes(max(PADDING, paddings[-1].size))]
+    paddings[-1].body = [bytes(max(FLAC_PADDING, paddings[-1].size))]
 
 
 def _take_apart(overlay: Overlay) -> tuple[list[_Block], list[Piece]]:

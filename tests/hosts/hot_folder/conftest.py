@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from stembridge_hot_folder.display.reporting import Reporter
 from stembridge_hot_folder.folder.recipes import read_recipes
 from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger, Row, SongState
 from stembridge_hot_folder.running import choose_folders, read_settings
-from stembridge_hot_folder.shown.reporting import Reporter
 from stembridge_hot_folder.stores import Stores
 from stembridge_hot_folder.watching import Watch
 
+from plugin_core.cli.context import Context
 from plugin_core.cli.display.plain import PlainDisplay
-from plugin_core.cli.face import Face
 from plugin_core.jobs.store import JobStore
 from plugin_core.session import STORE_NAME
 from plugin_core.settings import Settings, no_keyring
@@ -125,10 +125,10 @@ class Desk:
         hidden.replace(path) if same_device(hidden, path.parent) else path.write_bytes(hidden.read_bytes())
         return path
 
-    def face(self) -> Face:
-        """Return a face of these settings."""
+    def context(self) -> Context:
+        """Return a context of these settings."""
         settings = Settings(self.home, environ=self.environ, keyring=no_keyring)
-        return Face(settings, load_fakes(FakePoint("fake", FakePlugin(self.separator))))
+        return Context(settings, load_fakes(FakePoint("fake", FakePlugin(self.separator))))
 
     def once(self, *roots: Path) -> Listener:
         """Do what is there."""
@@ -173,11 +173,11 @@ class Desk:
         once: bool,
         ready: list[tuple[Watch, asyncio.AbstractEventLoop]] | None = None,
     ) -> int:
-        face = self.face()
-        settings = read_settings(face)
-        folders = choose_folders(face, roots or [self.root], settings)
-        recipes = read_recipes(face.settings, folders, settings.preset, listener.say)
-        with Stores(self.home, face.session) as stores:
+        context = self.context()
+        settings = read_settings(context)
+        folders = choose_folders(context, roots or [self.root], settings)
+        recipes = read_recipes(context.settings, folders, settings.preset, listener.say)
+        with Stores(self.home, context.session) as stores:
             watch = Watch(stores, folders, recipes, settings, listener)
             if ready is not None:
                 ready.append((watch, asyncio.get_running_loop()))

@@ -11,9 +11,9 @@ import stembridge_hot_folder.plugin
 from stembridge_hot_folder import queueing, watching
 from stembridge_hot_folder.deadline import deadline
 
-from plugin_core import database
-from plugin_core.cli.face import Face
+from plugin_core.cli.context import Context
 from plugin_core.cli.guard import run
+from plugin_core.files import database
 from plugin_core.jobs import engine
 from plugin_core.jobs.policy import Policy
 from tests.hosts.hot_folder.separator import CheapSeparator
@@ -36,7 +36,7 @@ def main(ledger: str, *arguments: str) -> int:
     plugins = load_fakes(
         FakePoint("fake", FakePlugin(separator)), FakePoint("hot_folder", stembridge_hot_folder.plugin)
     )
-    return run(arguments, Face(plugins=plugins))
+    return run(arguments, Context(plugins=plugins))
 
 
 def _take_time() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plugin_core.cli.face import Face
+from plugin_core.cli.context import Context
 from plugin_core.settings import Settings, no_keyring
 from tests.hosts.hot_folder.conftest import Desk
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, load_fakes
@@ -23,8 +23,8 @@ class LabellingDesk(Desk):
         self.environ |= {"STEMBRIDGE_TAGS_PROVIDER": "ears", "STEMBRIDGE_WATCH_PRESET": "both"}
         (self.home / "config.toml").write_text(PRESET)
 
-    def face(self) -> Face:
-        """Return a face of these settings, with both providers."""
+    def context(self) -> Context:
+        """Return a context of these settings, with both providers."""
         settings = Settings(self.home, environ=self.environ, keyring=no_keyring)
         points = (FakePoint("fake", FakePlugin(self.separator)), FakePoint("ears", TaggerPlugin(self.tagger)))
-        return Face(settings, load_fakes(*points))
+        return Context(settings, load_fakes(*points))

@@ -13,7 +13,7 @@ from stembridge_hot_folder.song import moving
 
 from plugin_core.cli.guard import run
 from plugin_core.errors import ServiceError, SourceError, TransientError
-from plugin_core.stems import exclusive
+from plugin_core.files import exclusive
 from tests.audio_files import encode
 from tests.hosts.hot_folder.conftest import Desk, Listener, wait_for
 from tests.plugin_core.cli.fakes import write_song
@@ -66,10 +66,10 @@ def test_case_16_same_name_and_content_dropped_again(desk: Desk) -> None:
 def test_case_16_retry_does_a_finished_song_again(desk: Desk) -> None:
     song = desk.song()
     desk.once()
-    face = desk.face()
+    context = desk.context()
     from stembridge_hot_folder.status import retry_songs
 
-    assert retry_songs(face, [song], failed=False, as_json=True) == 0
+    assert retry_songs(context, [song], failed=False, as_json=True) == 0
     assert desk.once().of("done") == ["Song.wav"]
     assert desk.separator.paid == ["Song.wav", "Song.wav"]
 
@@ -341,16 +341,16 @@ def test_case_38_apple_double_moves_with_its_file(desk: Desk) -> None:
 def test_dry_run_makes_nothing(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     import stembridge_hot_folder.plugin
 
-    from plugin_core.cli.face import Face
+    from plugin_core.cli.context import Context
     from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, load_fakes
 
     desk.song()
-    face = desk.face()
+    context = desk.context()
     plugins = load_fakes(
         FakePoint("fake", FakePlugin(desk.separator)), FakePoint("hot_folder", stembridge_hot_folder.plugin)
     )
     before = sorted(desk.root.rglob("*"))
-    assert run(["watch", str(desk.root), "--dry-run"], Face(face.settings, plugins)) == 0
+    assert run(["watch", str(desk.root), "--dry-run"], Context(context.settings, plugins)) == 0
     assert "Song.wav" in capsys.readouterr().out
     assert sorted(desk.root.rglob("*")) == before
     assert not (desk.home / "hot_folder.sqlite3").exists()

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 from stembridge_hot_folder import ledger as ledger_module
-from stembridge_hot_folder.complete.identity import Identity
 from stembridge_hot_folder.ledger import Ledger, Look, Row, SongState
+from stembridge_hot_folder.settling.identity import Identity
 
 from plugin_core.errors import StoreError
 

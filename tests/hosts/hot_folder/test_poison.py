@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from stembridge_hot_folder import queueing
-from stembridge_hot_folder.complete.identity import read_identity
 from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger, Look, SongState
+from stembridge_hot_folder.settling.identity import read_identity
 from stembridge_hot_folder.song import reading_apart
 
 from tests.hosts.hot_folder.conftest import PATIENCE, Desk, wait_for
@@ -110,7 +110,7 @@ def test_user_s_word_outlives_a_crash_while_the_song_is_read_again(desk: Desk) -
 
     song = desk.song()
     desk.once()
-    retry_songs(desk.face(), [song], failed=False, as_json=True)
+    retry_songs(desk.context(), [song], failed=False, as_json=True)
     suspect(desk, song)
     assert desk.once().of("done") == ["Song.wav"]
     assert desk.separator.paid == ["Song.wav", "Song.wav"]

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
-from stembridge_hot_folder.complete.identity import Identity
 from stembridge_hot_folder.folder.folders import HotFolder
 from stembridge_hot_folder.folder.names import Names
 from stembridge_hot_folder.queueing import FIRST_WAIT, LONGEST_WAIT, Lane, Queue, Waiting
+from stembridge_hot_folder.settling.identity import Identity
 
 IN = HotFolder(path=b"/in", names=Names())
 OTHER = HotFolder(path=b"/other", names=Names())

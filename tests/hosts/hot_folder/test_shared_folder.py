@@ -8,12 +8,12 @@ import os
 from pathlib import Path
 
 import pytest
-from stembridge_hot_folder.complete.identity import read_identity
-from stembridge_hot_folder.complete.structure import is_whole
 from stembridge_hot_folder.folder.folders import open_folders
 from stembridge_hot_folder.folder.locking import LOCK_NAME, FolderLock, is_watched
 from stembridge_hot_folder.queueing import Waiting
 from stembridge_hot_folder.settings import WatchSettings
+from stembridge_hot_folder.settling.identity import read_identity
+from stembridge_hot_folder.settling.structure import is_whole
 from stembridge_hot_folder.song import moving, reading_apart
 from stembridge_hot_folder.song.error_file import is_ours, remove_error, write_error
 from stembridge_hot_folder.song.moving import Move, move_all

@@ -18,8 +18,8 @@ from stembridge_hot_folder import watching
 from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger, Row
 from stembridge_hot_folder.stores import Stores
 
-from plugin_core.database import may_pass
 from plugin_core.errors import StoreError
+from plugin_core.files.database import may_pass
 from plugin_core.jobs.store import JobStore
 from plugin_core.session import STORE_NAME
 from tests.hosts.hot_folder.conftest import PATIENCE, Desk, Running, mount, wait_for
@@ -129,7 +129,7 @@ def test_case_22_whatever_the_system_says_of_a_full_or_read_only_home(
 
 def test_case_23_home_that_is_away_is_not_taken_for_an_empty_one(desk: Desk) -> None:
     away = desk.home.with_name("away")
-    with Stores(desk.home, desk.face().session) as stores:
+    with Stores(desk.home, desk.context().session) as stores:
         desk.home.rename(away)
         desk.home.mkdir()
         with pytest.raises(StoreError) as caught:
@@ -210,7 +210,7 @@ def waits_for_lock(process: subprocess.Popen[bytes]) -> bool:
 
 
 def test_locked_store_pauses_the_watch_and_it_goes_on(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("plugin_core.database.BUSY_MS", 50)
+    monkeypatch.setattr("plugin_core.files.database.BUSY_MS", 50)
     with desk.running() as watch:
         wait_for(lambda: watch.watch._intakes[0].has_scanned)
         with held(desk.home / STORE_NAME):

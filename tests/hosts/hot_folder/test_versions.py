@@ -13,9 +13,9 @@ from stembridge_hot_folder import queueing
 from stembridge_hot_folder.ledger import SongState
 from stembridge_hot_folder.song import finish, moving
 
+from plugin_core.files import exclusive
 from plugin_core.model import JobState
 from plugin_core.session import Session
-from plugin_core.stems import exclusive
 from plugin_core.tags.read import read_tags
 from tests.hosts.hot_folder.conftest import Desk, wait_for
 from tests.hosts.hot_folder.labelling import LabellingDesk
@@ -197,7 +197,7 @@ def test_preset_with_labels_and_a_replaced_song_cancels_both(labels: LabellingDe
         wait_for(lambda: labels.separator.cancelled)
         labels.separator.hold = False
         watch.wait_done("Song.flac")
-    with Session(labels.face().settings, labels.face().plugins) as session:
+    with Session(labels.context().settings, labels.context().plugins) as session:
         states = sorted(job.state for job in session.store.list())
     assert states == [JobState.CANCELLED, *[JobState.DONE] * 3]
     assert read_tags(song).fields["mood"] == ("Calm",)

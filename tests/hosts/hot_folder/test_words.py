@@ -48,7 +48,7 @@ def test_status_names_a_failed_song_once(desk: Desk, capsys: pytest.CaptureFixtu
     (desk.root / "Bad.wav").write_text("just words, no audio")
     desk.once()
     capsys.readouterr()
-    assert show_status(desk.face(), [desk.root], as_json=False) == 1
+    assert show_status(desk.context(), [desk.root], as_json=False) == 1
     [line] = [line for line in capsys.readouterr().out.splitlines() if "Bad.wav" in line]
     assert line.count("Bad.wav") == 1
     assert "not audio" in line
@@ -62,18 +62,18 @@ def test_status_says_when_it_does_not_tell_all(
         (desk.root / f"{number}.wav").write_text("just words, no audio")
     desk.once()
     capsys.readouterr()
-    show_status(desk.face(), [], as_json=False)
+    show_status(desk.context(), [], as_json=False)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
     assert lines[-1] == "  and 3 more; all of them: stembridge watch status --json"
-    show_status(desk.face(), [], as_json=True)
+    show_status(desk.context(), [], as_json=True)
     assert capsys.readouterr().out.count('"state":"failed"') == 5
 
 
 def test_retry_of_nothing_says_so(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     desk.once()
     capsys.readouterr()
-    assert status.retry_songs(desk.face(), [], failed=True, as_json=False) == 0
+    assert status.retry_songs(desk.context(), [], failed=True, as_json=False) == 0
     assert capsys.readouterr().out == "no song failed\n"
 
 

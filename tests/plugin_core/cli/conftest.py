@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from plugin_core.cli.face import Face
+from plugin_core.cli.context import Context
 from plugin_core.cli.guard import run
 from plugin_core.errors import OutcomeUnknownError
 from plugin_core.jobs import engine
@@ -52,8 +52,8 @@ def stembridge(
 
     def call(*arguments: object, points: tuple[FakePoint, ...] = ()) -> Result:
         capsys.readouterr()
-        face = Face(plugins=load_fakes(FakePoint("fake", FakePlugin(fake)), *points))
-        code = run([str(argument) for argument in arguments], face)
+        context = Context(plugins=load_fakes(FakePoint("fake", FakePlugin(fake)), *points))
+        code = run([str(argument) for argument in arguments], context)
         return Result(code, *capsys.readouterr())
 
     return call

@@ -10,7 +10,7 @@ import pytest
 
 from plugin_core import hookimpl
 from plugin_core.cli.app import COMMANDS, build_app
-from plugin_core.cli.face import Face
+from plugin_core.cli.context import Context
 from tests.plugin_core.cli.conftest import Run
 from tests.plugin_core.cli.fakes import FakePoint, load_fakes
 
@@ -79,7 +79,7 @@ class Breaking:
 
 
 def find_command(words: str) -> click.Command:
-    context = click.Context(build_app(), obj=Face(plugins=load_fakes()))
+    context = click.Context(build_app(), obj=Context(plugins=load_fakes()))
     command: click.Command | None = context.command
     for word in words.split():
         assert isinstance(command, click.Group)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from plugin_core.database import migrate
 from plugin_core.errors import StoreError
+from plugin_core.files.database import migrate
 from plugin_core.jobs.schema import SCHEMA
 from plugin_core.jobs.store import JobStore
 from tests.plugin_core.jobs.fakes import make_job

@@ -7,7 +7,7 @@ import pytest
 
 from plugin_core.stems.align import find_lag, measure_alignment
 from plugin_core.stems.conform import Shape
-from plugin_core.stems.stopping import StoppedError, Stopper
+from plugin_core.threads import StoppedError, Stopper
 from tests.audio_files import make_noise, make_song, make_stems, write_samples
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from plugin_core.errors import PlacementError
+from plugin_core.files.exclusive import rename_exclusive
 from plugin_core.model import Stem
 from plugin_core.stems import publication
-from plugin_core.stems.exclusive import rename_exclusive
 from plugin_core.stems.place import choose_target, is_taken, publish
 from plugin_core.stems.publication import restore_aside
 from tests.plugin_core.stems.builders import make_stem, stage, tree

@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 import pytest
 
 from plugin_core.errors import SettingsError, UsageError
-from plugin_core.stems.components import MAX_BYTES, clean_component, count_bytes, shorten
+from plugin_core.files.names import MAX_BYTES, clean_component, count_bytes, shorten
 from plugin_core.stems.template import DEFAULT_TEMPLATE, parse_template, template_values
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from plugin_core.errors import PlacementError, SourceError
 from plugin_core.model import Part
-from plugin_core.stems.stopping import StoppedError, Stopper
 from plugin_core.stems.verify import verify_parts
+from plugin_core.threads import StoppedError, Stopper
 from tests.audio_files import encode, make_song, read_samples, truncate, write_samples, write_song
 from tests.plugin_core.stems.builders import make_exact_song
 

@@ -12,7 +12,7 @@ import pytest
 from mutagen import apev2
 from mutagen.ogg import OggPage
 
-from plugin_core.tags.exchange import Manners
+from plugin_core.tags.exchange import ReplaceOptions
 from plugin_core.tags.inject import read_fields
 from plugin_core.tags.labelling import Decision
 from plugin_core.tags.pictures import Picture
@@ -54,7 +54,7 @@ def test_monkeys_audio_and_musepack(tmp_path: Path, name: str, is_tagged: bool) 
         tags.save(path)
     before = path.read_bytes()
     foreign = {key: value for key, value in items(before).items() if key != "Genre"} if is_tagged else {}
-    check_taggable(path, Manners())
+    check_taggable(path, ReplaceOptions())
     written = label(path)
     assert path.read_bytes().startswith(audio)
     found = items(path.read_bytes())
@@ -78,7 +78,7 @@ def test_rarer_codecs(tmp_path: Path, suffix: str, codec: str) -> None:
     if subprocess.run(["ffmpeg", "-v", "quiet", "-i", plain, "-c:a", codec, path], check=False).returncode:
         pytest.skip(f"no encoder {codec}")
     before, decoded, coded = path.read_bytes(), audio_digest(path), stream_digest(path)
-    check_taggable(path, Manners())
+    check_taggable(path, ReplaceOptions())
     written = label(path)
     assert read_fields(path)["mood"] == ("Calm",)
     assert (audio_digest(path), stream_digest(path)) == (decoded, coded)

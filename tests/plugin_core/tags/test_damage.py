@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from plugin_core.errors import StembridgeError
-from plugin_core.tags.exchange import Manners
+from plugin_core.tags.exchange import ReplaceOptions
 from plugin_core.tags.tagger import Writing, check_taggable, restore_exactly
 from tests.plugin_core.tags.tagged_files import SOURCES, make_source, names
 from tests.plugin_core.tags.test_tagger import label
@@ -33,7 +33,7 @@ def test_damaged_song_is_never_made_worse(tmp_path: Path, kind: str) -> None:
         damaged = damage(whole, rng)
         path.write_bytes(damaged)
         try:
-            check_taggable(path, Manners())
+            check_taggable(path, ReplaceOptions())
         except StembridgeError as error:
             assert path.name in str(error)
             with pytest.raises(StembridgeError):

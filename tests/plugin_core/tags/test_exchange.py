@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from plugin_core.errors import PlacementError, SourceError, TransientError
-from plugin_core.tags.exchange import Manners, check_replaceable, draft_of, dress, real_file, replace_with
+from plugin_core.tags.exchange import ReplaceOptions, check_replaceable, draft_of, dress, real_file, replace_with
 from tests.plugin_core.tags.tagged_files import names
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX")
@@ -22,14 +22,14 @@ def song(tmp_path: Path) -> Path:
     return path
 
 
-def swap(path: Path, manners: Manners | None = None) -> list[str]:
+def swap(path: Path, options: ReplaceOptions | None = None) -> list[str]:
     """Replace the bytes and return the notes."""
     file = real_file(path)
-    manners = manners or Manners()
-    check_replaceable(file, manners)
+    options = options or ReplaceOptions()
+    check_replaceable(file, options)
     with draft_of(file, "mark") as draft:
         draft.copy.write_bytes(b"new")
-        dress(draft, manners)
+        dress(draft, options)
         replace_with(draft)
         return draft.notes
 
@@ -60,14 +60,14 @@ def test_owner_that_cannot_stay_is_said(song: Path, monkeypatch: pytest.MonkeyPa
     with draft_of(song, "mark") as draft:
         draft.status = os.stat_result((*draft.status[:4], 12345, *draft.status[5:]))
         monkeypatch.setattr(os, "chown", refuse)
-        dress(draft, Manners())
+        dress(draft, ReplaceOptions())
     assert "belongs to you now" in draft.notes[0]
 
 
 @pytest.mark.parametrize("keep", [True, False], ids=["kept", "new"])
 def test_time_of_change(song: Path, keep: bool) -> None:
     os.utime(song, (1000, 1000))
-    swap(song, Manners(keep_mtime=keep))
+    swap(song, ReplaceOptions(keep_mtime=keep))
     assert (song.stat().st_mtime == 1000) is keep
 
 
@@ -90,7 +90,7 @@ def test_hard_link_is_broken_and_said(song: Path, tmp_path: Path) -> None:
 def test_hard_link_is_refused_on_request(song: Path, tmp_path: Path) -> None:
     os.link(song, tmp_path / "twin.flac")
     with pytest.raises(PlacementError, match="2 names"):
-        swap(song, Manners(hard_links="refuse"))
+        swap(song, ReplaceOptions(hard_links="refuse"))
     assert song.read_bytes() == b"old" * 1000
 
 
@@ -111,7 +111,7 @@ def test_loop_of_links_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("change", ["append", "replace", "touch"])
 def test_file_changed_meanwhile_is_never_replaced(song: Path, tmp_path: Path, change: str) -> None:
     with pytest.raises(TransientError, match="being written"), draft_of(song, "mark") as draft:
-        dress(draft, Manners())
+        dress(draft, ReplaceOptions())
         if change == "append":
             with song.open("ab") as opened:
                 opened.write(b"more")

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from plugin_core.preferences import TagsSettings
+from plugin_core.defaults import TagsSettings
 from plugin_core.tags.fields import FIELDS, Family
 
 README = Path(__file__).parents[3] / "plugin_core" / "tags" / "README.md"

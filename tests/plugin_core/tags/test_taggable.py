@@ -13,7 +13,7 @@ import pytest
 from mutagen.wave import WAVE
 
 from plugin_core.errors import PlacementError, SourceError, StembridgeError, TransientError
-from plugin_core.tags.exchange import Manners
+from plugin_core.tags.exchange import ReplaceOptions
 from plugin_core.tags.inject import read_fields
 from plugin_core.tags.tagger import Writing, check_taggable, restore_exactly
 from tests.plugin_core.tags.crafted import (
@@ -58,7 +58,7 @@ def test_wav_of_a_writer_that_could_not_go_back_is_tagged(tmp_path: Path, case: 
     path = tmp_path / f"{case}.wav"
     path.write_bytes(before)
     samples = before[HEAD : HEAD + (1001 if "odd" in case else 22050 * 4)]
-    check_taggable(path, Manners())
+    check_taggable(path, ReplaceOptions())
     assert path.read_bytes() == before
     written = label(path)
     data = path.read_bytes()
@@ -76,7 +76,7 @@ def test_wav_that_cannot_be_written_is_refused_by_the_check(tmp_path: Path, case
     path = tmp_path / f"{case}.wav"
     path.write_bytes(make(tmp_path))
     before = path.read_bytes()
-    for work in (lambda: check_taggable(path, Manners()), lambda: label(path)):
+    for work in (lambda: check_taggable(path, ReplaceOptions()), lambda: label(path)):
         with pytest.raises(SourceError, match=expected):
             work()
     assert path.read_bytes() == before
@@ -90,7 +90,7 @@ def test_wav_that_ffmpeg_wrote_into_a_pipe_is_tagged(tmp_path: Path) -> None:
     path.write_bytes(piped.stdout)
     assert UNKNOWN in piped.stdout[:100]
     digest = audio_digest(path)
-    check_taggable(path, Manners())
+    check_taggable(path, ReplaceOptions())
     label(path)
     assert audio_digest(path) == digest == audio_digest(source)
 
@@ -100,7 +100,7 @@ def test_junk_behind_the_padding_of_id3_stays(tmp_path: Path) -> None:
     before = with_junk_behind_padding(path.read_bytes())
     path.write_bytes(before)
     digest = audio_digest(path)
-    check_taggable(path, Manners())
+    check_taggable(path, ReplaceOptions())
     written = label(path)
     assert b"JUNK" in path.read_bytes()
     assert path.stat().st_size == len(before)
@@ -114,7 +114,7 @@ def test_junk_behind_the_padding_of_id3_stays(tmp_path: Path) -> None:
 def test_check_and_writer_agree_on_a_song_that_is_cut(tmp_path: Path, kind: str, cut: float) -> None:
     path = make_source(tmp_path, kind)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * cut)])
-    assert outcome(lambda: check_taggable(path, Manners())) == outcome(lambda: label(path))
+    assert outcome(lambda: check_taggable(path, ReplaceOptions())) == outcome(lambda: label(path))
 
 
 def outcome(work: Callable[[], object]) -> str:
@@ -130,7 +130,7 @@ def outcome(work: Callable[[], object]) -> str:
 def test_check_of_a_sound_song_changes_nothing_and_passes(tmp_path: Path, kind: str) -> None:
     path = make_source(tmp_path, kind)
     before = (path.read_bytes(), path.stat().st_mtime_ns)
-    check_taggable(path, Manners())
+    check_taggable(path, ReplaceOptions())
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
     assert names(tmp_path) == [path.name]
 
@@ -142,7 +142,7 @@ def test_check_reads_no_more_than_it_needs(tmp_path: Path, monkeypatch: pytest.M
         raise AssertionError
 
     monkeypatch.setattr(hashlib, "sha256", refuse)
-    check_taggable(path, Manners())
+    check_taggable(path, ReplaceOptions())
 
 
 @pytest.mark.parametrize("name", ["song.mkv", "song.w64"])
@@ -150,7 +150,7 @@ def test_container_without_tags_is_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(b"riff" + bytes(100) if name.endswith("w64") else b"\x1a\x45\xdf\xa3" + bytes(100))
     with pytest.raises(SourceError, match="holds no tags"):
-        check_taggable(path, Manners())
+        check_taggable(path, ReplaceOptions())
 
 
 @pytest.mark.parametrize("suffix", ["aac", "ac3", "caf"])
@@ -159,7 +159,7 @@ def test_container_that_is_known_but_has_no_place_is_refused_as_such(tmp_path: P
     path, plain = tmp_path / f"song.{suffix}", make_audio(tmp_path / "plain.wav")
     subprocess.run(["ffmpeg", "-v", "error", "-i", plain, path], check=True)
     with pytest.raises(SourceError, match="holds no tags stembridge can write"):
-        check_taggable(path, Manners())
+        check_taggable(path, ReplaceOptions())
 
 
 @pytest.mark.parametrize("check", [True, False], ids=["check", "write"])
@@ -167,7 +167,7 @@ def test_read_only_song_is_left_alone(tmp_path: Path, check: bool) -> None:
     path = make_source(tmp_path, "flac")
     path.chmod(0o444)
     with pytest.raises(PlacementError, match="read-only"):
-        check_taggable(path, Manners()) if check else label(path)
+        check_taggable(path, ReplaceOptions()) if check else label(path)
 
 
 def test_folder_that_takes_no_copy_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,10 +176,10 @@ def test_folder_that_takes_no_copy_is_refused(tmp_path: Path, monkeypatch: pytes
     # Root may write anywhere; the answer of a read-only disk is the same.
     monkeypatch.setattr(os, "access", lambda place, mode: Path(place) != tmp_path and access(place, mode))
     with pytest.raises(PlacementError, match="nothing can be written in"):
-        check_taggable(path, Manners())
+        check_taggable(path, ReplaceOptions())
 
 
 def test_disk_without_room_for_the_copy_is_told_and_passes_by(tmp_path: Path) -> None:
     path = make_source(tmp_path, "flac")
     with pytest.raises(TransientError, match=r"no room for a copy of .*source\.flac"):
-        check_taggable(path, Manners(), free=lambda _folder: path.stat().st_size)
+        check_taggable(path, ReplaceOptions(), free=lambda _folder: path.stat().st_size)

@@ -18,7 +18,7 @@ from plugin_core.errors import PlacementError, SourceError, TransientError
 from plugin_core.model import Label, Tagging, Written
 from plugin_core.operations.inspect import inspect
 from plugin_core.tags import pieces, tagger
-from plugin_core.tags.exchange import Manners
+from plugin_core.tags.exchange import ReplaceOptions
 from plugin_core.tags.inject import read_fields
 from plugin_core.tags.labelling import decide
 from plugin_core.tags.tagger import Writing, restore_exactly, restore_fields, write_labels
@@ -28,10 +28,10 @@ from tests.plugin_core.tags.anatomy import anatomy
 from tests.plugin_core.tags.tagged_files import SOURCES, audio_digest, make_audio, make_source, names, need, probe
 
 
-def label(path: Path, manners: Manners | None = None, **words: Any) -> Written:
+def label(path: Path, options: ReplaceOptions | None = None, **words: Any) -> Written:
     """Write the labels of the fake tagger, in place of what is there."""
     wish = Tagging(provider="ears", **{"policy": "replace", **words})
-    writing = Writing(path, "mark", manners or Manners())
+    writing = Writing(path, "mark", options or ReplaceOptions())
     return write_labels(writing, lambda existing: decide(LABELS, wish, existing), lambda _written: None)
 
 

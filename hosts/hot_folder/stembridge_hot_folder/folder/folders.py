@@ -10,12 +10,12 @@ from typing import Final
 import msgspec
 
 from plugin_core.errors import UsageError
-from plugin_core.jobs.filesystem import filesystem_kind, is_network
+from plugin_core.files.mounts import filesystem_kind, is_network
 from plugin_core.model import show_path
-from stembridge_hot_folder.complete.settler import Patience
 from stembridge_hot_folder.folder.names import Names, fold
 from stembridge_hot_folder.folder.scan import Rules
 from stembridge_hot_folder.settings import WatchSettings
+from stembridge_hot_folder.settling.settler import Patience
 
 _SLOW_KINDS: Final = ("fuse.", "9p", "vboxsf", "drvfs", "vmhgfs")
 """Mounts that tell of no changes made on their other side."""

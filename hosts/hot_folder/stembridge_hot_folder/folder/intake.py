@@ -10,16 +10,16 @@ from typing import Final
 
 import msgspec
 
-from stembridge_hot_folder.complete.identity import Identity
-from stembridge_hot_folder.complete.settler import MOST, Settler
-from stembridge_hot_folder.complete.structure import is_whole
 from stembridge_hot_folder.folder.folders import HotFolder
 from stembridge_hot_folder.folder.recipes import CONFIG_NAME
 from stembridge_hot_folder.folder.root import Presence, Root
 from stembridge_hot_folder.folder.scan import Gone, Passed, Rules, Sight, Song, Unreadable, look, scan
 from stembridge_hot_folder.folder.waking import Waker
 from stembridge_hot_folder.queueing import Waiting
-from stembridge_hot_folder.shop import Shop
+from stembridge_hot_folder.settling.identity import Identity
+from stembridge_hot_folder.settling.settler import MOST, Settler
+from stembridge_hot_folder.settling.structure import is_whole
+from stembridge_hot_folder.workers import Workers
 
 _BATCH: Final = 500
 _STORM: Final = 1000
@@ -40,7 +40,7 @@ class Intake:
         listens: whether the system is asked to tell of changes.
     """
 
-    def __init__(self, folder: HotFolder, shop: Shop, *, listens: bool = True) -> None:
+    def __init__(self, folder: HotFolder, shop: Workers, *, listens: bool = True) -> None:
         self.folder = folder
         self._shop = shop
         self._tools = shop.tools

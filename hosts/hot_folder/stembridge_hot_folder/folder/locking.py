@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from plugin_core.errors import UsageError
-from plugin_core.locks import take_lock
+from plugin_core.files.locks import take_lock
 from plugin_core.model import show_path
 from stembridge_hot_folder.opening import open_regular
 

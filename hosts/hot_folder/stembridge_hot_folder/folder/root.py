@@ -6,10 +6,10 @@ import os
 from enum import Enum, auto
 
 from plugin_core.errors import UsageError
+from stembridge_hot_folder.display.reporting import Reporter
 from stembridge_hot_folder.folder.folders import HotFolder
 from stembridge_hot_folder.folder.locking import LOCK_NAME, FolderLock
 from stembridge_hot_folder.folder.neighbours import refuse_neighbours
-from stembridge_hot_folder.shown.reporting import Reporter
 
 
 class Presence(Enum):

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from stembridge_hot_folder.complete.identity import Identity
 from stembridge_hot_folder.folder.names import Names
+from stembridge_hot_folder.settling.identity import Identity
 
 
 class Song(NamedTuple):

@@ -58,7 +58,8 @@ def find_no_room(source: Source, plans: Sequence[Plan], root: bytes, recipe: str
         TransientError: the disk or share does not answer.
     """
     from plugin_core.audio.formats import resolve_format
-    from plugin_core.stems.space import Amount, estimate_bytes, free_bytes
+    from plugin_core.files.space import free_bytes
+    from plugin_core.stems.space import Amount, estimate_bytes
 
     for plan in plans:
         wish = plan.operation

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from plugin_core.cli.display.words import describe_result, show
+from plugin_core.cli.display.formatting import describe_result, show
 from plugin_core.errors import PlacementError
 from plugin_core.model import Job
 from stembridge_hot_folder.ledger import SongState

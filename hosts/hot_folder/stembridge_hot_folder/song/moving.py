@@ -13,8 +13,8 @@ from typing import Final
 import msgspec
 
 from plugin_core.errors import PlacementError
+from plugin_core.files.exclusive import rename_exclusive, sync_folder
 from plugin_core.model import show_path
-from plugin_core.stems.exclusive import rename_exclusive, sync_folder
 
 _LAST_NUMBER: Final = 9999
 _CHUNK: Final = 2**20

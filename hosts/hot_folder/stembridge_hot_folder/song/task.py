@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from plugin_core.cli.display.words import describe_problem
+from plugin_core.cli.display.formatting import describe_problem
 from plugin_core.cli.offers import describe_price
 from plugin_core.errors import (
     ExitCode,
@@ -20,9 +20,9 @@ from plugin_core.errors import (
     UsageError,
 )
 from plugin_core.model import Job, JobState, Plan, Source
-from stembridge_hot_folder.complete.identity import Identity
 from stembridge_hot_folder.ledger import Row, SongState
 from stembridge_hot_folder.queueing import Waiting
+from stembridge_hot_folder.settling.identity import Identity
 from stembridge_hot_folder.song import checking, error_file
 from stembridge_hot_folder.song.finish import Finish
 from stembridge_hot_folder.song.first_look import FirstLook

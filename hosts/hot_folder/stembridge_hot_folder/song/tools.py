@@ -8,12 +8,12 @@ import msgspec
 
 from plugin_core.jobs.roster import Roster
 from plugin_core.session import Session
-from stembridge_hot_folder.awake import Awake
+from stembridge_hot_folder.display.reporting import Counts, Reporter
 from stembridge_hot_folder.folder.recipes import Recipes
 from stembridge_hot_folder.ledger import Ledger, Look
 from stembridge_hot_folder.queueing import Queue
 from stembridge_hot_folder.settings import WatchSettings
-from stembridge_hot_folder.shown.reporting import Counts, Reporter
+from stembridge_hot_folder.sleep_detector import SleepDetector
 from stembridge_hot_folder.stores import Stores
 
 
@@ -29,7 +29,7 @@ class Tools(msgspec.Struct, frozen=True):
     reporter: Reporter
     clock: Callable[[], float]
     counts: Counts
-    awake: Awake
+    awake: SleepDetector
     suspects: dict[bytes, Look] = {}
     """Songs that were being read when an earlier process ended without a word."""
 

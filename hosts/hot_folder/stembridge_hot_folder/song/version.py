@@ -9,9 +9,9 @@ from enum import Enum, auto
 
 from plugin_core.errors import TransientError
 from plugin_core.model import Job, Source
-from stembridge_hot_folder.complete.identity import Identity, read_identity
 from stembridge_hot_folder.opening import open_regular
 from stembridge_hot_folder.queueing import Waiting
+from stembridge_hot_folder.settling.identity import Identity, read_identity
 
 IsVersionOf = Callable[[Source, str], bool]
 """Tell whether content of this hash is the source, as it was taken or as our own labels left it."""

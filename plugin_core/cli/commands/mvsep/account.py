@@ -6,7 +6,7 @@ import click
 
 from plugin_core.cli.answers import ask_word, confirm, tell
 from plugin_core.cli.commands.mvsep.calling import ask
-from plugin_core.cli.face import Face
+from plugin_core.cli.context import Context
 from plugin_core.cli.options import JSON_OPTION
 from plugin_core.settings import Secret
 
@@ -17,20 +17,20 @@ SWITCH = click.argument("switch", type=click.Choice(["on", "off"]))
 @SWITCH
 @JSON_OPTION
 @click.pass_obj
-def premium(face: Face, switch: str, as_json: bool) -> None:
+def premium(context: Context, switch: str, as_json: bool) -> None:
     """Spend credits on jobs, or stop doing so."""
-    notice = ask(face, lambda client: client.set_premium(switch == "on"))
-    tell(face, "premium", f"premium is {switch}", notice.message, as_json=as_json, switch=switch)
+    notice = ask(context, lambda client: client.set_premium(switch == "on"))
+    tell(context, "premium", f"premium is {switch}", notice.message, as_json=as_json, switch=switch)
 
 
 @click.command("long-filenames")
 @SWITCH
 @JSON_OPTION
 @click.pass_obj
-def long_filenames(face: Face, switch: str, as_json: bool) -> None:
+def long_filenames(context: Context, switch: str, as_json: bool) -> None:
     """Have model and options in the names of results at MVSEP, or not."""
-    notice = ask(face, lambda client: client.set_long_filenames(switch == "on"))
-    tell(face, "long_filenames", f"long file names are {switch}", notice.message, as_json=as_json, switch=switch)
+    notice = ask(context, lambda client: client.set_long_filenames(switch == "on"))
+    tell(context, "long_filenames", f"long file names are {switch}", notice.message, as_json=as_json, switch=switch)
 
 
 @click.command("register")
@@ -39,10 +39,17 @@ def long_filenames(face: Face, switch: str, as_json: bool) -> None:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @JSON_OPTION
 @click.pass_obj
-def register(face: Face, name: str | None, email: str | None, yes: bool, as_json: bool) -> None:
+def register(context: Context, name: str | None, email: str | None, yes: bool, as_json: bool) -> None:
     """Make an account at MVSEP; the password is asked for, or read from a pipe."""
     known, address = name or ask_word("Name"), email or ask_word("E-mail")
     password = Secret(ask_word("Password", is_new_secret=True))
     confirm(f"Make an account for {address} at MVSEP?", yes=yes)
-    notice = ask(face, lambda client: client.register(known, address, password))
-    tell(face, "registered", "registered; next: stembridge login mvsep", notice.message, as_json=as_json, email=address)
+    notice = ask(context, lambda client: client.register(known, address, password))
+    tell(
+        context,
+        "registered",
+        "registered; next: stembridge login mvsep",
+        notice.message,
+        as_json=as_json,
+        email=address,
+    )

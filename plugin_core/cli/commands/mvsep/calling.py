@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from plugin_core.cli.face import Face
+from plugin_core.cli.context import Context
 from plugin_core.providers.mvsep.client import MvsepClient
 from plugin_core.providers.mvsep.settings import MvsepSettings
 
 T = TypeVar("T")
 
 
-def ask(face: Face, call: Callable[[MvsepClient], Awaitable[T]]) -> T:
+def ask(context: Context, call: Callable[[MvsepClient], Awaitable[T]]) -> T:
     """Make one call with the user's account and return its answer."""
-    settings = face.settings.section("mvsep", MvsepSettings)
+    settings = context.settings.section("mvsep", MvsepSettings)
     client = MvsepClient(settings.base_url, settings.api_token)
 
     async def work() -> T:

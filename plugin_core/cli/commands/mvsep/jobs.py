@@ -6,7 +6,7 @@ import click
 
 from plugin_core.cli.answers import confirm, number, show_one, tell
 from plugin_core.cli.commands.mvsep.calling import ask
-from plugin_core.cli.face import Face
+from plugin_core.cli.context import Context
 from plugin_core.cli.options import JSON_OPTION
 from plugin_core.errors import ServiceError, UsageError
 from plugin_core.model import JobState
@@ -20,10 +20,10 @@ YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @HASH
 @JSON_OPTION
 @click.pass_obj
-def status(face: Face, job_hash: str, as_json: bool) -> int:
+def status(context: Context, job_hash: str, as_json: bool) -> int:
     """Show how far a job is, and its results."""
-    origin = _origin(face, job_hash)
-    answer = ask(face, lambda client: client.get(job_hash, origin=origin))
+    origin = _origin(context, job_hash)
+    answer = ask(context, lambda client: client.get(job_hash, origin=origin))
     if answer.phase is Phase.MISSING and not as_json:
         raise ServiceError(f"MVSEP does not know job {job_hash}: {answer.message or answer.status}")
     code = int(answer.phase is Phase.MISSING)
@@ -51,12 +51,12 @@ def _lines(answer: JobAnswer) -> dict[str, str]:
 @HASH
 @JSON_OPTION
 @click.pass_obj
-def cancel(face: Face, job_hash: str, as_json: bool) -> None:
+def cancel(context: Context, job_hash: str, as_json: bool) -> None:
     """Cancel a job that still waits; its credits come back."""
-    _refuse_own(face, job_hash, "cancel")
-    origin = _origin(face, job_hash)
-    notice = ask(face, lambda client: client.cancel(job_hash, origin=origin))
-    tell(face, "cancelled", f"{job_hash} cancelled", notice.message, as_json=as_json, hash=job_hash)
+    _refuse_own(context, job_hash, "cancel")
+    origin = _origin(context, job_hash)
+    notice = ask(context, lambda client: client.cancel(job_hash, origin=origin))
+    tell(context, "cancelled", f"{job_hash} cancelled", notice.message, as_json=as_json, hash=job_hash)
 
 
 @click.command("delete")
@@ -64,30 +64,30 @@ def cancel(face: Face, job_hash: str, as_json: bool) -> None:
 @YES
 @JSON_OPTION
 @click.pass_obj
-def delete(face: Face, job_hash: str, yes: bool, as_json: bool) -> None:
+def delete(context: Context, job_hash: str, yes: bool, as_json: bool) -> None:
     """Remove a job and its files from MVSEP."""
-    _refuse_own(face, job_hash, "cancel")
+    _refuse_own(context, job_hash, "cancel")
     confirm(f"Remove {job_hash} and its files from MVSEP?", yes=yes)
-    origin = _origin(face, job_hash)
-    notice = ask(face, lambda client: client.delete(job_hash, origin=origin))
-    tell(face, "deleted", f"{job_hash} deleted", notice.message, as_json=as_json, hash=job_hash)
+    origin = _origin(context, job_hash)
+    notice = ask(context, lambda client: client.delete(job_hash, origin=origin))
+    tell(context, "deleted", f"{job_hash} deleted", notice.message, as_json=as_json, hash=job_hash)
 
 
-def _origin(face: Face, job_hash: str) -> str:
+def _origin(context: Context, job_hash: str) -> str:
     """Return the host a job of ours lives on; "" lets the configured one answer."""
-    with face.session() as session:
+    with context.session() as session:
         jobs = (job for job in session.store.list() if job.operation.provider == "mvsep" and job.ticket is not None)
         found = (job.ticket.origin for job in jobs if job.ticket is not None and job.ticket.remote_id == job_hash)
         return next(found, "")
 
 
-def _refuse_own(face: Face, job_hash: str, verb: str) -> None:
+def _refuse_own(context: Context, job_hash: str, verb: str) -> None:
     """Keep a job that stembridge still works on from being ended behind its back.
 
     Raises:
         UsageError: it is one; the message says how to end it.
     """
-    with face.session() as session:
+    with context.session() as session:
         active = session.store.list(states=[state for state in JobState if state.is_active])
     for job in active:
         if job.ticket is not None and job.ticket.remote_id == job_hash:

@@ -12,7 +12,7 @@ import msgspec
 
 from plugin_core.cli.answers import number, show_list, show_one
 from plugin_core.cli.commands.mvsep.calling import ask
-from plugin_core.cli.face import Face
+from plugin_core.cli.context import Context
 from plugin_core.cli.options import JSON_OPTION
 from plugin_core.providers.mvsep.answers import DemoEntry, HistoryEntry, NewsItem, QueueState, QueueSummary
 from plugin_core.providers.mvsep.settings import MvsepSettings
@@ -35,9 +35,9 @@ def page_options(most: int) -> Callable[[F], F]:
 @page_options(20)
 @JSON_OPTION
 @click.pass_obj
-def history(face: Face, start: int, limit: int, as_json: bool) -> None:
+def history(context: Context, start: int, limit: int, as_json: bool) -> None:
     """List this account's past jobs at MVSEP, newest first."""
-    found = ask(face, lambda client: client.history(start=start, limit=limit))
+    found = ask(context, lambda client: client.history(start=start, limit=limit))
     show_list("history", found, _HISTORY, _history_row, as_json=as_json, none="MVSEP knows no job of this account")
 
 
@@ -60,11 +60,11 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
 @click.command("queue")
 @JSON_OPTION
 @click.pass_obj
-def queue(face: Face, as_json: bool) -> None:
+def queue(context: Context, as_json: bool) -> None:
     """Show how many separations wait at MVSEP, and how long this account would."""
-    has_account = bool(face.settings.section("mvsep", MvsepSettings).api_token)
-    state = ask(face, lambda client: client.queue())
-    wait = ask(face, lambda client: client.queue_summary()) if has_account else QueueSummary()
+    has_account = bool(context.settings.section("mvsep", MvsepSettings).api_token)
+    state = ask(context, lambda client: client.queue())
+    wait = ask(context, lambda client: client.queue_summary()) if has_account else QueueSummary()
     show_one("queue", Queue(state=state, wait=wait), lambda: _queue_lines(state, wait), as_json=as_json)
 
 
@@ -87,9 +87,9 @@ def _queue_lines(state: QueueState, wait: QueueSummary) -> dict[str, str]:
 @page_options(20)
 @JSON_OPTION
 @click.pass_obj
-def news(face: Face, lang: str, start: int, limit: int, as_json: bool) -> None:
+def news(context: Context, lang: str, start: int, limit: int, as_json: bool) -> None:
     """Show MVSEP's news."""
-    found = ask(face, lambda client: client.news(lang=lang, start=start, limit=limit))
+    found = ask(context, lambda client: client.news(lang=lang, start=start, limit=limit))
     show_list("news", found, ("DATE", "TITLE"), _news_row, as_json=as_json, none="no news")
 
 
@@ -102,9 +102,9 @@ def _news_row(item: NewsItem) -> tuple[str, ...]:
 @page_options(20)
 @JSON_OPTION
 @click.pass_obj
-def demo(face: Face, start: int, limit: int, as_json: bool) -> None:
+def demo(context: Context, start: int, limit: int, as_json: bool) -> None:
     """List separations that people published at MVSEP."""
-    found = ask(face, lambda client: client.demo(start=start, limit=limit))
+    found = ask(context, lambda client: client.demo(start=start, limit=limit))
     show_list("demo", found, ("DATE", "MODEL", "SIZE", "HASH"), _demo_row, as_json=as_json, none="nothing is published")
 
 

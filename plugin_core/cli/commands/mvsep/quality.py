@@ -10,7 +10,7 @@ from plugin_core.cli.answers import ask_word, confirm, number, show_list, show_o
 from plugin_core.cli.app import group
 from plugin_core.cli.commands.mvsep.calling import ask
 from plugin_core.cli.commands.mvsep.lists import page_options
-from plugin_core.cli.face import Face
+from plugin_core.cli.context import Context
 from plugin_core.cli.options import JSON_OPTION
 from plugin_core.errors import UsageError
 from plugin_core.providers.mvsep.answers import QualityEntry
@@ -31,9 +31,9 @@ def quality() -> None:
 @page_options(20)
 @JSON_OPTION
 @click.pass_obj
-def list_waiting(face: Face, start: int, limit: int, as_json: bool) -> None:
+def list_waiting(context: Context, start: int, limit: int, as_json: bool) -> None:
     """List what was sent to the quality checker last."""
-    found = ask(face, lambda client: client.quality_queue(start=start, limit=limit))
+    found = ask(context, lambda client: client.quality_queue(start=start, limit=limit))
     show_list("quality_entry", found, HEADS, _row, as_json=as_json, none="nothing waits")
 
 
@@ -44,10 +44,10 @@ def list_waiting(face: Face, start: int, limit: int, as_json: bool) -> None:
 @page_options(20)
 @JSON_OPTION
 @click.pass_obj
-def leaderboard(face: Face, dataset: int, search: str, sort: str, start: int, limit: int, as_json: bool) -> None:
+def leaderboard(context: Context, dataset: int, search: str, sort: str, start: int, limit: int, as_json: bool) -> None:
     """List the best separations of a data set."""
     board = ask(
-        face,
+        context,
         lambda client: client.quality_leaderboard(
             dataset_type=dataset, name_filter=search, sort=sort, start=start, limit=limit
         ),
@@ -59,9 +59,9 @@ def leaderboard(face: Face, dataset: int, search: str, sort: str, start: int, li
 @click.argument("entry_id", metavar="ID", type=int)
 @JSON_OPTION
 @click.pass_obj
-def entry(face: Face, entry_id: int, as_json: bool) -> None:
+def entry(context: Context, entry_id: int, as_json: bool) -> None:
     """Show one entry and its measures."""
-    found = ask(face, lambda client: client.quality_entry(entry_id))
+    found = ask(context, lambda client: client.quality_entry(entry_id))
     show_one("quality_entry", found, lambda: _lines(found), as_json=as_json)
 
 
@@ -73,18 +73,18 @@ def entry(face: Face, entry_id: int, as_json: bool) -> None:
 @click.option("--ensemble", is_flag=True, help="It combines several algorithms.")
 @JSON_OPTION
 @click.pass_obj
-def add(face: Face, archive: Path, name: str, text: str, dataset: int, ensemble: bool, as_json: bool) -> None:
+def add(context: Context, archive: Path, name: str, text: str, dataset: int, ensemble: bool, as_json: bool) -> None:
     """Send a zip of separations to be measured; a password to remove it later is asked for."""
     if not archive.is_file():
         raise UsageError(f"{archive} is no file", remedy="give the zip to send")
     password = Secret(ask_word("Password of the entry", is_secret=True))
     added = ask(
-        face,
+        context,
         lambda client: client.quality_add(
             archive, algo_name=name, main_text=text, password=password, dataset_type=dataset, ensemble=ensemble
         ),
     )
-    tell(face, "quality_added", f"added as {number(added.id)}", added.link, as_json=as_json, id=added.id)
+    tell(context, "quality_added", f"added as {number(added.id)}", added.link, as_json=as_json, id=added.id)
 
 
 @quality.command("delete")
@@ -92,12 +92,12 @@ def add(face: Face, archive: Path, name: str, text: str, dataset: int, ensemble:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @JSON_OPTION
 @click.pass_obj
-def delete(face: Face, entry_id: int, yes: bool, as_json: bool) -> None:
+def delete(context: Context, entry_id: int, yes: bool, as_json: bool) -> None:
     """Remove an entry, with the password it was added with."""
     password = Secret(ask_word("Password of the entry", is_secret=True))
     confirm(f"Remove entry {entry_id}?", yes=yes)
-    notice = ask(face, lambda client: client.quality_delete(entry_id, password))
-    tell(face, "quality_deleted", f"entry {entry_id} deleted", notice.message, as_json=as_json, id=entry_id)
+    notice = ask(context, lambda client: client.quality_delete(entry_id, password))
+    tell(context, "quality_deleted", f"entry {entry_id} deleted", notice.message, as_json=as_json, id=entry_id)
 
 
 def _row(found: QualityEntry) -> tuple[str, ...]:

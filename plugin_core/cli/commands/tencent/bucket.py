@@ -6,7 +6,7 @@ import click
 
 from plugin_core.cli.answers import show_one
 from plugin_core.cli.commands.tencent.calling import ask
-from plugin_core.cli.face import Face
+from plugin_core.cli.context import Context
 from plugin_core.cli.options import JSON_OPTION
 from plugin_core.errors import ExitCode
 from plugin_core.providers.tencent_ci.abilities import Abilities, read_abilities
@@ -17,9 +17,9 @@ _BINDINGS = {"": "not said", "on": "bound", "off": "not bound", "unbinding": "be
 @click.command("bucket")
 @JSON_OPTION
 @click.pass_obj
-def bucket(face: Face, as_json: bool) -> int:
+def bucket(context: Context, as_json: bool) -> int:
     """Show whether Smart Audio is on for the bucket, and its queues."""
-    found = ask(face, read_abilities)
+    found = ask(context, read_abilities)
     code = ExitCode.FAILED if found.remedy else ExitCode.DONE
     show_one("bucket", found, lambda: _lines(found), as_json=as_json, exit_code=code)
     return code

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from plugin_core.cli.face import Face
+from plugin_core.cli.context import Context
 from plugin_core.providers.tencent_ci.client import CiClient
 from plugin_core.providers.tencent_ci.service import Service
 from plugin_core.providers.tencent_ci.settings import SECTION, TencentSettings
@@ -14,7 +14,7 @@ from plugin_core.providers.tencent_ci.settings import SECTION, TencentSettings
 T = TypeVar("T")
 
 
-def ask(face: Face, call: Callable[[CiClient], Awaitable[T]]) -> T:
+def ask(context: Context, call: Callable[[CiClient], Awaitable[T]]) -> T:
     """Make calls with the user's keys, about the user's bucket, and return what they bring.
 
     Raises:
@@ -22,7 +22,7 @@ def ask(face: Face, call: Callable[[CiClient], Awaitable[T]]) -> T:
         SettingsError: bucket, region or an address are missing or malformed.
         StembridgeError: whatever the calls raise.
     """
-    settings = face.settings.section(SECTION, TencentSettings)
+    settings = context.settings.section(SECTION, TencentSettings)
     settings.credentials()
     client = Service(settings).ci
 

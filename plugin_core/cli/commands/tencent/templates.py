@@ -11,7 +11,7 @@ import msgspec
 from plugin_core.cli.answers import confirm, show_list, tell
 from plugin_core.cli.app import group
 from plugin_core.cli.commands.tencent.calling import ask
-from plugin_core.cli.face import Face
+from plugin_core.cli.context import Context
 from plugin_core.cli.options import JSON_OPTION
 from plugin_core.errors import OutcomeUnknownError, UsageError
 from plugin_core.providers.tencent_ci.client import CiClient
@@ -58,9 +58,9 @@ def templates(ctx: click.Context, as_json: bool) -> None:
 @click.option("--name", default="", help="Only those whose name begins so.")
 @JSON_OPTION
 @click.pass_obj
-def list_templates(face: Face, name: str = "", as_json: bool = False) -> None:
+def list_templates(context: Context, name: str = "", as_json: bool = False) -> None:
     """List the templates of the bucket."""
-    found = ask(face, lambda client: client.list_templates(name=name))
+    found = ask(context, lambda client: client.list_templates(name=name))
     none = f"no template's name begins with {name}" if name else "the bucket has no templates"
     show_list("template", found, HEADS, _row, as_json=as_json, none=none)
 
@@ -77,14 +77,14 @@ def list_templates(face: Face, name: str = "", as_json: bool = False) -> None:
 @encoding_options
 @JSON_OPTION
 @click.pass_obj
-def create(face: Face, /, name: str, mode: str, as_json: bool, **encoding: str | None) -> None:
+def create(context: Context, /, name: str, mode: str, as_json: bool, **encoding: str | None) -> None:
     """Create a template; the codec is the best of its mode if not said."""
     template = make_template(name, mode, _said(encoding))
     try:
-        made = ask(face, lambda client: client.create_template(template))
+        made = ask(context, lambda client: client.create_template(template))
     except OutcomeUnknownError as error:
         raise OutcomeUnknownError(error.message, remedy=f"{LIST} shows whether it is there") from error
-    _tell(face, "template_created", "created", made, as_json=as_json)
+    _tell(context, "template_created", "created", made, as_json=as_json)
 
 
 @templates.command("update")
@@ -95,7 +95,13 @@ def create(face: Face, /, name: str, mode: str, as_json: bool, **encoding: str |
 @JSON_OPTION
 @click.pass_obj
 def update(
-    face: Face, /, template_id: str, name: str | None, mode: str | None, as_json: bool, **encoding: str | None
+    context: Context,
+    /,
+    template_id: str,
+    name: str | None,
+    mode: str | None,
+    as_json: bool,
+    **encoding: str | None,
 ) -> None:
     """Change what is said of a template; a new mode or codec resets the rest of the encoding."""
     options = _said(encoding)
@@ -106,7 +112,7 @@ def update(
         template = await _find(client, template_id)
         return await client.update_template(change_template(template, name, mode, options))
 
-    _tell(face, "template_updated", "updated", ask(face, change), as_json=as_json)
+    _tell(context, "template_updated", "updated", ask(context, change), as_json=as_json)
 
 
 @templates.command("delete")
@@ -114,12 +120,12 @@ def update(
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @JSON_OPTION
 @click.pass_obj
-def delete(face: Face, template_id: str, yes: bool, as_json: bool) -> None:
+def delete(context: Context, template_id: str, yes: bool, as_json: bool) -> None:
     """Delete a template."""
-    template = ask(face, lambda client: _find(client, template_id))
+    template = ask(context, lambda client: _find(client, template_id))
     confirm(f"Delete template {template.id} ({template.name}) at Tencent Cloud?", yes=yes)
-    ask(face, lambda client: client.delete_template(template.id))
-    _tell(face, "template_deleted", "deleted", template, as_json=as_json)
+    ask(context, lambda client: client.delete_template(template.id))
+    _tell(context, "template_deleted", "deleted", template, as_json=as_json)
 
 
 async def _find(client: CiClient, template_id: str) -> Template:
@@ -137,10 +143,10 @@ def _said(encoding: dict[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in encoding.items() if value is not None}
 
 
-def _tell(face: Face, event: str, done: str, template: Template, *, as_json: bool) -> None:
+def _tell(context: Context, event: str, done: str, template: Template, *, as_json: bool) -> None:
     words = ", ".join(text for text in (template.name, template.mode, _encoding(template)) if text)
     what = f"template {template.id} {done}"
-    tell(face, event, what, "" if as_json else words, as_json=as_json, **msgspec.structs.asdict(template))
+    tell(context, event, what, "" if as_json else words, as_json=as_json, **msgspec.structs.asdict(template))
 
 
 def _encoding(template: Template) -> str:

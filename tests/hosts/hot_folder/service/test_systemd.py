@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from stembridge_hot_folder.service.systemd import Notifier
-from stembridge_hot_folder.shop import Shop
+from stembridge_hot_folder.workers import Workers
 
 from plugin_core.manifests import manifest
 from tests.hosts.hot_folder.conftest import PATIENCE, Desk, wait_for
@@ -75,15 +75,15 @@ def test_without_a_manager_or_its_wish_nothing_is_told(manager: Manager, environ
 
 def test_loop_that_hangs_gives_no_sign_of_life(desk: Desk, manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
     hangs, is_hanging, goes_on = threading.Event(), threading.Event(), threading.Event()
-    fill = Shop.fill
+    fill = Workers.fill
 
-    def hang(shop: Shop) -> None:
+    def hang(shop: Workers) -> None:
         if hangs.is_set():
             is_hanging.set()
             goes_on.wait(PATIENCE)
         fill(shop)
 
-    monkeypatch.setattr(Shop, "fill", hang)
+    monkeypatch.setattr(Workers, "fill", hang)
     with desk.running():
         told: list[bytes] = []
         while told.count(b"WATCHDOG=1") < 3:

@@ -9,7 +9,7 @@ import pytest
 from stembridge_hot_folder.song import moving
 from stembridge_hot_folder.song.moving import Move, move_all, plan_moves
 
-from plugin_core.stems import exclusive
+from plugin_core.files import exclusive
 
 
 class Scene:

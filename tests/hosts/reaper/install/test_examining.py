@@ -7,7 +7,7 @@ import pytest
 from stembridge_reaper.install.examining import examine
 from stembridge_reaper.install.installing import install
 
-from plugin_core.cli.face import Face
+from plugin_core.cli.context import Context
 from plugin_core.cli.guard import run
 from plugin_core.model import Finding, Verdict
 from plugin_core.settings import Settings
@@ -52,27 +52,27 @@ def test_reaper_that_was_never_set_up(tmp_path: Path) -> None:
 
 
 def test_commands(tmp_path: Path, resource_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["reaper", "doctor", "--resource-path", str(resource_path)], Face()) == 0
+    assert run(["reaper", "doctor", "--resource-path", str(resource_path)], Context()) == 0
     assert "Media item context" in capsys.readouterr().out
-    assert run(["reaper", "uninstall", "--resource-path", str(resource_path)], Face()) == 0
+    assert run(["reaper", "uninstall", "--resource-path", str(resource_path)], Context()) == 0
     capsys.readouterr()
-    assert run(["reaper", "doctor", "--resource-path", str(resource_path)], Face()) == 1
+    assert run(["reaper", "doctor", "--resource-path", str(resource_path)], Context()) == 1
     told = capsys.readouterr().out.splitlines()
     problems = sum(line.startswith("problem ") for line in told)
     assert problems >= 4
     assert told[-1] == f"{problems} problems to mend"
     library = str(tmp_path / "libpython3.11.so.1.0")
     command = ["reaper", "install", "--resource-path", str(resource_path), "--python-library", library]
-    assert run(command, Face()) == 0
+    assert run(command, Context()) == 0
     assert "ready: start REAPER" in capsys.readouterr().out
     assert wrong(resource_path) == []
-    assert run(["reaper", "install", "--resource-path", str(tmp_path / "gone")], Face()) == 2
-    assert run(["reaper-worker", str(tmp_path / "gone.json")], Face()) == 2
+    assert run(["reaper", "install", "--resource-path", str(tmp_path / "gone")], Context()) == 2
+    assert run(["reaper-worker", str(tmp_path / "gone.json")], Context()) == 2
     assert "gone.json cannot be read" in capsys.readouterr().err
 
 
 def test_doctor_speaks_to_programs(resource_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["reaper", "doctor", "--json", "--resource-path", str(resource_path)], Face()) == 0
+    assert run(["reaper", "doctor", "--json", "--resource-path", str(resource_path)], Context()) == 0
     *checks, end = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {check["event"] for check in checks} == {"check"}
     assert (end["event"], end["wrong"], end["exit_code"]) == ("summary", 0, 0)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from plugin_core import hookimpl
-from plugin_core.cli.face import Face
+from plugin_core.cli.context import Context
 from plugin_core.cli.guard import run
 from plugin_core.errors import RefusedError, SettingsError
 from plugin_core.tags.inject import read_fields
@@ -41,8 +41,8 @@ def stembridge(
     def call(*arguments: object, taggers: tuple[FakeTagger, ...] | None = None) -> Result:
         capsys.readouterr()
         chosen = (ears,) if taggers is None else taggers
-        face = Face(plugins=load_taggers(*chosen, more=(FakePoint("fake", FakePlugin(FakeSeparator())),)))
-        code = run([str(argument) for argument in arguments], face)
+        context = Context(plugins=load_taggers(*chosen, more=(FakePoint("fake", FakePlugin(FakeSeparator())),)))
+        code = run([str(argument) for argument in arguments], context)
         return Result(code, *capsys.readouterr())
 
     return call

@@ -11,7 +11,7 @@ import click
 import pytest
 
 from plugin_core.cli.app import build_app
-from plugin_core.cli.face import Face
+from plugin_core.cli.context import Context
 from plugin_core.providers.tencent_ci import client
 from tests.plugin_core.cli.conftest import Run
 from tests.simulators.faults import refuse, reset_after
@@ -232,7 +232,7 @@ def test_a_bucket_elsewhere_is_said(stembridge: Run, cloud: TencentSimulator) ->
 
 @pytest.mark.parametrize("words", re.findall(r"^stembridge (tencent [^#\n]+)", README, re.M))
 def test_what_the_readme_names_exists(words: str) -> None:
-    context = click.Context(build_app(), obj=Face())
+    context = click.Context(build_app(), obj=Context())
     command: click.Command | None = context.command
     for word in words.split():
         if isinstance(command, click.Group):

@@ -15,6 +15,8 @@ from plugin_core.errors import (
     ServiceError,
     SettingsError,
     TransientError,
+    UnclearAnswerError,
+    UnresolvedError,
     UsageError,
 )
 from plugin_core.jobs.resuming import resume_state
@@ -23,7 +25,6 @@ from plugin_core.protocols import ByLink, Enrolled, Examined, Finished, Order, T
 from plugin_core.providers.mediax.adapter import MediaxTagger
 from plugin_core.providers.mediax.results import DIMENSIONS
 from plugin_core.settings import Secret
-from plugin_core.vague import GaveUpError, VagueAnswerError
 from tests.plugin_core.providers.mediax.conftest import client_for, settings_for, source_at, tagger_for
 from tests.simulators import faults
 from tests.simulators.mediax import FORMS, LABELS, SECRET_ID, SECRET_KEY, MediaxSimulator
@@ -257,13 +258,13 @@ def test_a_job_nothing_is_said_of_for_a_day_is_given_up_and_kept(
     service.faults.add(faults.refuse("POST", "/job", 200, body, **E1047))
     for seconds in (0.0, 86_000.0):
         now += seconds
-        with pytest.raises(VagueAnswerError):
+        with pytest.raises(UnclearAnswerError):
             run(tagger.poll(paid, silent))
     now += 400
-    with pytest.raises(GaveUpError, match=r"MediaX has said nothing of the job.* 24 hours") as caught:
+    with pytest.raises(UnresolvedError, match=r"MediaX has said nothing of the job.* 24 hours") as caught:
         run(tagger.poll(paid, silent))
     assert resume_state(JobState.RUNNING, caught.value, is_bought=True) is JobState.RUNNING
-    with pytest.raises(VagueAnswerError):
+    with pytest.raises(UnclearAnswerError):
         run(tagger.poll(paid, silent))
     service.faults.clear()
     assert isinstance(run(tagger.poll(paid, silent)), Waiting)
@@ -277,5 +278,5 @@ def test_a_state_nobody_knows_has_an_end(order: Make) -> None:
         for _ in range(4):
             assert isinstance(run(tagger.poll(paid, silent)), Waiting)
             now += 90_000
-        with pytest.raises(GaveUpError, match=r"state '?9'?; look"):
+        with pytest.raises(UnresolvedError, match=r"state '?9'?; look"):
             run(tagger.poll(paid, silent))

@@ -15,6 +15,7 @@ from plugin_core.errors import (
     ServiceError,
     StembridgeError,
     TransientError,
+    UnclearAnswerError,
     UsageError,
 )
 from plugin_core.providers.mediax.answers import read_job
@@ -22,7 +23,6 @@ from plugin_core.providers.mediax.client import MediaxClient, descriptor
 from plugin_core.providers.mediax.gateway import gateway_headers
 from plugin_core.providers.mediax.results import DIMENSIONS
 from plugin_core.settings import Secret
-from plugin_core.vague import VagueAnswerError
 from tests.plugin_core.providers.mediax.conftest import SONG, client_for
 from tests.simulators import faults
 from tests.simulators.mediax import SECRET_ID, SECRET_KEY, MediaxSimulator
@@ -152,7 +152,7 @@ def test_an_error_outweighs_an_object_without_content(service: MediaxSimulator, 
 
 def test_an_answer_that_names_no_job_does_not_mean_that_there_is_none(service: MediaxSimulator) -> None:
     service.faults.add(faults.refuse("POST", "/job", 200, '{"getJobResponse": {}}', headers=JSON))
-    with pytest.raises(VagueAnswerError):
+    with pytest.raises(UnclearAnswerError):
         run(client_for(service).get_job("x"))
 
 

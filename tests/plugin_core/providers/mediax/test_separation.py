@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from plugin_core.errors import UsageError
-from plugin_core.naming import canonical
 from plugin_core.providers.mediax.separation import (
     LONGEST_PREFIX,
     METHODS,
@@ -14,6 +13,7 @@ from plugin_core.providers.mediax.separation import (
     make_place,
     output,
 )
+from plugin_core.stem_names import canonical
 
 KEY = "01890000-0000-7000-8000-000000000001"
 

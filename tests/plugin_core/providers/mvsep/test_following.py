@@ -5,12 +5,11 @@ from typing import Any
 
 import pytest
 
-from plugin_core.errors import ServiceError
+from plugin_core.errors import ServiceError, UnresolvedError
 from plugin_core.model import Ticket
 from plugin_core.protocols import Finished, Order, Waiting
 from plugin_core.providers.mvsep.answers.jobs import parse_job
 from plugin_core.providers.mvsep.following import GRACE, Pace, base_name, read_answer
-from plugin_core.vague import GaveUpError
 from tests.plugin_core.providers.mvsep.fakes import NOW, algorithm, make_order
 
 JOB = "20260101101500-0a1b2c3d4e-song.flac"
@@ -85,7 +84,7 @@ def test_unknown_state_ends_after_a_day(tmp_path: Path, payload: dict[str, Any])
     assert waiting(tmp_path, payload, 0).seconds == 5
     assert waiting(tmp_path, payload, 23 * HOUR).seconds == 30
     # No ServiceError: the job is paid for, and a retry must look again instead of buying another.
-    with pytest.raises(GaveUpError, match="nothing of the job that can be understood for 24 hours"):
+    with pytest.raises(UnresolvedError, match="nothing of the job that can be understood for 24 hours"):
         read(tmp_path, payload, 24 * HOUR)
     assert waiting(tmp_path, payload, 25 * HOUR)
 

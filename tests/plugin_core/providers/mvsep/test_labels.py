@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from plugin_core.naming import canonical
 from plugin_core.providers.mvsep.labels import MEANS, stem_of, stems_of, stems_of_files
+from plugin_core.stem_names import canonical
 from tests.plugin_core.providers.mvsep.fakes import algorithm, snapshot
 
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from plugin_core.cli.app import build_app
-from plugin_core.cli.face import Face
+from plugin_core.cli.context import Context
 from plugin_core.providers.mvsep import client
 from plugin_core.providers.mvsep.client import MvsepClient
 from plugin_core.providers.mvsep.labels import MEANS
@@ -53,7 +53,7 @@ def test_an_endpoint_is_asked_by_its_method(verb: str, path: str, method: str) -
 @pytest.mark.parametrize("words", sorted({command for *_, command in ROWS}))
 def test_a_command_exists(words: str, home: Path) -> None:
     command: click.Command | None = build_app()
-    with click.Context(build_app(), obj=Face()) as context:
+    with click.Context(build_app(), obj=Context()) as context:
         for word in words.split():
             assert isinstance(command, click.Group)
             command = command.get_command(context, word)

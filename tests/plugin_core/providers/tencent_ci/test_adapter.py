@@ -15,6 +15,8 @@ from plugin_core.errors import (
     ServiceError,
     SettingsError,
     TransientError,
+    UnclearAnswerError,
+    UnresolvedError,
     UsageError,
 )
 from plugin_core.jobs.resuming import resume_state
@@ -28,7 +30,6 @@ from plugin_core.providers.tencent_ci.rules import AudioConfig
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.providers.tencent_ci.templates import Template
 from plugin_core.settings import Secret
-from plugin_core.vague import GaveUpError, VagueAnswerError
 from tests.audio_files import read_samples, write_samples, write_song
 from tests.plugin_core.providers.tencent_ci.conftest import KEY, make_order, transfer
 from tests.simulators.clocks import SimulatorClock
@@ -212,9 +213,9 @@ def test_a_job_that_is_not_known_is_waited_for_and_then_given_up(
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
-        ((400, "<Error><Code>InvalidArgument</Code></Error>"), VagueAnswerError),
-        ((200, "<html><body>busy</body></html>"), VagueAnswerError),
-        ((200, "{}"), VagueAnswerError),
+        ((400, "<Error><Code>InvalidArgument</Code></Error>"), UnclearAnswerError),
+        ((200, "<html><body>busy</body></html>"), UnclearAnswerError),
+        ((200, "{}"), UnclearAnswerError),
         ((403, "<Error><Code>AccessDenied</Code></Error>"), NoRightError),
         ((404, "<Error><Code>NoSuchBucket</Code></Error>"), SettingsError),
     ],
@@ -241,14 +242,14 @@ def test_a_job_nothing_is_said_of_for_a_day_is_given_up_and_kept(
     cloud.faults.add(VAGUE)
     for hours in (0.0, 23.9):
         cloud.clock.advance(hours * 3600)
-        with pytest.raises(VagueAnswerError):
+        with pytest.raises(UnclearAnswerError):
             asyncio.run(CiSeparator(settings, transfer=transfer(), clock=cloud.clock).poll(paid, ignore))
     cloud.clock.advance(360)
-    with pytest.raises(GaveUpError, match=r"Tencent CI has said nothing .* 24 hours.*InvalidArgument") as caught:
+    with pytest.raises(UnresolvedError, match=r"Tencent CI has said nothing .* 24 hours.*InvalidArgument") as caught:
         asyncio.run(separator.poll(paid, ignore))
     assert resume_state(JobState.RUNNING, caught.value, is_bought=True) is JobState.RUNNING
     # A retry has a day of its own.
-    with pytest.raises(VagueAnswerError):
+    with pytest.raises(UnclearAnswerError):
         asyncio.run(separator.poll(paid, ignore))
     cloud.faults.clear()
     assert isinstance(asyncio.run(separator.poll(paid, ignore)), Waiting | Finished)
@@ -264,7 +265,7 @@ def test_a_state_nobody_knows_has_an_end_and_a_known_one_has_none(
     for _ in range(3):
         assert isinstance(asyncio.run(separator.poll(paid, ignore)), Waiting)
         cloud.clock.advance(25 * 3600)
-    with pytest.raises(GaveUpError, match="state 'Dancing'"):
+    with pytest.raises(UnresolvedError, match="state 'Dancing'"):
         asyncio.run(separator.poll(paid, ignore))
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from plugin_core.errors import SourceError
 from plugin_core.tags.raw.comments import RawComments, parse_comments
-from plugin_core.tags.raw.flac import PADDING
 from plugin_core.tags.tagger import Writing, restore_exactly
+from plugin_core.tags.write import FLAC_PADDING
 from tests.plugin_core.tags.tagged_files import audio_digest, make_audio
 from tests.plugin_core.tags.test_tagger import label
 
@@ -55,9 +55,9 @@ LAYOUTS: dict[str, tuple[Blocks, Blocks]] = {
     "padding-before": ([padding(300), *FOREIGN, TEXTS], [padding(287), *FOREIGN, TEXTS]),
     "several": ([padding(300), TEXTS, padding(5)], [padding(287), TEXTS, padding(5)]),
     "just-enough": ([TEXTS, padding(13), (2, b"ABCD")], [TEXTS, padding(0), (2, b"ABCD")]),
-    "too-little": ([TEXTS, padding(12), (2, b"ABCD")], [TEXTS, padding(PADDING), (2, b"ABCD")]),
-    "none": ([TEXTS, *FOREIGN], [TEXTS, *FOREIGN, padding(PADDING)]),
-    "largest": ([TEXTS, LARGEST, padding(0)], [TEXTS, LARGEST, padding(PADDING)]),
+    "too-little": ([TEXTS, padding(12), (2, b"ABCD")], [TEXTS, padding(FLAC_PADDING), (2, b"ABCD")]),
+    "none": ([TEXTS, *FOREIGN], [TEXTS, *FOREIGN, padding(FLAC_PADDING)]),
+    "largest": ([TEXTS, LARGEST, padding(0)], [TEXTS, LARGEST, padding(FLAC_PADDING)]),
 }
 
 

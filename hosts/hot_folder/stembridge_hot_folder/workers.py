@@ -1,0 +1,179 @@
+"""The songs at work: taken from the queue while there is room, each from its first look to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable
+
+from plugin_core.errors import StembridgeError, StoreError
+from plugin_core.model import Job
+from stembridge_hot_folder.folder.folders import HotFolder
+from stembridge_hot_folder.ledger import OPEN, TROUBLED, SongState
+from stembridge_hot_folder.queueing import Waiting
+from stembridge_hot_folder.settling.identity import Identity
+from stembridge_hot_folder.song import error_file
+from stembridge_hot_folder.song.task import Task
+from stembridge_hot_folder.song.tools import Tools
+
+_LOOK_EVERY = 1.0
+"""Seconds between two looks at jobs that another process may have settled."""
+
+
+class Workers:
+    """Songs at work, at most so many at once.
+
+    Args:
+        tools: shared with the songs.
+        ended: called with the folder and path of a song that left: another version may lie there by now.
+    """
+
+    def __init__(self, tools: Tools, ended: Callable[[HotFolder, bytes], None]) -> None:
+        self.tools = tools
+        self._ended = ended
+        self._tasks: dict[bytes, Task] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        self._by_job: dict[str, Task] = {}
+        self._failure: StoreError | None = None
+
+    @property
+    def working(self) -> int:
+        """How many songs take a place."""
+        return sum(not task.is_aside for task in self._tasks.values())
+
+    @property
+    def aside(self) -> int:
+        """How many songs are in trouble for so long that others go before."""
+        return sum(task.is_aside for task in self._tasks.values())
+
+    def holds(self, path: bytes) -> bool:
+        """Tell whether a path is queued or at work."""
+        return path in self._tasks or self.tools.queue.find(path) is not None
+
+    def paths_of(self, folder: HotFolder) -> list[bytes]:
+        """Return the songs of a folder that are at work, and those that have an error file: they may be gone."""
+        working = [path for path, task in self._tasks.items() if task.folder.path == folder.path]
+        return working + self.tools.ledger.paths(TROUBLED, folder.path)
+
+    def reopen(self, folders: Iterable[HotFolder]) -> None:
+        """Queue what an earlier run had begun in these folders, and what the user wants again."""
+        for folder in folders:
+            for row in self.tools.ledger.list(OPEN, root=folder.path):
+                is_there = row.state is SongState.MOVING or os.path.lexists(row.path)
+                if is_there and not self.holds(row.path):
+                    self.tools.queue.put(Waiting(folder, row.path, row.identity, self.tools.clock()))
+
+    def offer(self, folder: HotFolder, path: bytes, identity: Identity) -> None:
+        """Queue a version that is complete."""
+        self.tools.queue.put(Waiting(folder, path, identity, self.tools.clock()))
+        self.tools.reporter.tell("queued", path)
+
+    def see(self, path: bytes, identity: Identity) -> bool:
+        """Take notice of what a path is now; tell whether the shop is still the one to deal with it."""
+        task = self._tasks.get(path)
+        if task is not None:
+            task.see(identity)
+            return True
+        song = self.tools.queue.find(path)
+        if song is not None and song.identity != identity:
+            self.tools.queue.forget(path)
+            return False
+        return song is not None
+
+    def miss(self, path: bytes) -> None:
+        """Take notice that there is nothing at a path any more."""
+        task = self._tasks.get(path)
+        if task is not None:
+            task.vanish()
+            return
+        row = self.tools.ledger.get(path)
+        if row is not None and row.state in (SongState.MOVING, SongState.WORKING):
+            # Half of the move is done, or a job is to be cancelled: its turn comes.
+            return
+        if self.tools.queue.forget(path):
+            self.tools.reporter.tell("gone", path, "before it was taken")
+        if row is not None and (row.state in TROUBLED or row.state.is_open):
+            self.tools.ledger.forget(path)
+            error_file.remove_error(path)
+
+    def fill(self) -> None:
+        """Take songs while there is room."""
+        limit = self.tools.settings.at_once
+        # What nothing can be recorded of is not taken.
+        while self._failure is None and self.working < limit and self.aside < limit * 8:
+            song = self.tools.queue.pop(self.tools.clock())
+            if song is None:
+                return
+            if song.path in self._tasks:
+                continue
+            task = self._tasks[song.path] = Task(song, self.tools, self._attach)
+            self._start(task)
+
+    def change(self, job: Job, previous: Job | None) -> None:
+        """Hear of a job's change from the engine."""
+        self.tools.reporter.change(job, previous)
+        task = self._by_job.get(job.id)
+        if task is None:
+            return
+        task.hear(job)
+        if job.state.is_settled:
+            return
+        if job.attempts >= self.tools.settings.attempts and job.problem is not None and not task.is_aside:
+            task.set_aside(job)
+            self.fill()
+
+    async def watch_jobs(self) -> None:
+        """Notice jobs that other processes settle; runs until it is cancelled.
+
+        Raises:
+            StoreError: a store cannot be used any more.
+        """
+        self._failure = None
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            if self._failure is not None:
+                raise self._failure
+            for job_id, task in list(self._by_job.items()):
+                job = self.tools.session.store.find(job_id)
+                if job is None or job.state.is_settled:
+                    task.settled.set()
+
+    async def close(self) -> None:
+        """End the songs at work where they are; the ledger and the job store know how to go on."""
+        for running in self._running:
+            running.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _attach(self, task: Task, job_id: str) -> None:
+        self._by_job[job_id] = task
+        self.tools.roster.add(job_id)
+
+    def _start(self, task: Task) -> None:
+        running = asyncio.create_task(self._run(task))
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+
+    async def _run(self, task: Task) -> None:
+        try:
+            await self._run_guarded(task)
+        except StoreError as error:
+            self._failure = error
+        finally:
+            for job_id in task.jobs:
+                self._by_job.pop(job_id, None)
+                self.tools.roster.discard(job_id)
+            self._tasks.pop(task.path, None)
+            self.tools.queue.pauses.end_probe(task.path)
+            self._ended(task.folder, task.path)
+
+    async def _run_guarded(self, task: Task) -> None:
+        try:
+            await task.run()
+        except StoreError:
+            # Nothing can be recorded any more, of no song.
+            raise
+        except StembridgeError as error:
+            task.fail(error.message, error.remedy)
+        except Exception as error:  # noqa: BLE001 - one bad file must not end the watch
+            task.fail(f"{type(error).__name__}: {error}", "report it with the log; see `stembridge doctor`")
+            self.tools.reporter.log_defect(error)

@@ -1,0 +1,1 @@
+"""What ``stembridge doctor`` looks at: settings, accounts, tools, and a separation tried out."""

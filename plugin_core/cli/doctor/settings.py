@@ -1,0 +1,74 @@
+"""What is wrong with the settings, all of it at once: for ``stembridge doctor``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import click
+import msgspec
+
+from plugin_core.cli.usual import blame_setting, check_format, check_template, usual_preset
+from plugin_core.defaults import SeparateSettings, TagsSettings
+from plugin_core.errors import StembridgeError
+from plugin_core.jobs.settings import JobsSettings
+from plugin_core.plugins import Plugins
+from plugin_core.presets import load_presets
+from plugin_core.providers.local.settings import LocalSettings
+from plugin_core.session import Session
+from plugin_core.settings import suggest_key
+from plugin_core.stems.template import StemsSettings
+
+SECTIONS: dict[str, type[msgspec.Struct]] = {
+    "separate": SeparateSettings,
+    "tags": TagsSettings,
+    "stems": StemsSettings,
+    "jobs": JobsSettings,
+    "local": LocalSettings,
+}
+
+
+def find_problems(session: Session) -> list[StembridgeError]:
+    """Return every error in the settings, each once."""
+    found: dict[str, StembridgeError] = {}
+    settings = session.settings
+    looks: list[Callable[[], object]] = [partial(settings.section, name, kind) for name, kind in SECTIONS.items()]
+    looks += [partial(load_presets, settings), partial(usual_preset, settings)]
+    looks += [partial(check_format, settings), partial(check_template, settings), partial(_check_provider, session)]
+    for look in looks:
+        try:
+            look()
+        except StembridgeError as error:
+            found.setdefault(error.message, error)
+    return list(found.values())
+
+
+def find_strangers(session: Session) -> list[str]:
+    """Return a line for each section or key of the settings file that nobody reads."""
+    # Providers read their own sections when they register.
+    _ = session.separators, session.taggers, session.stagers
+    known = {*SECTIONS, "presets", *session.settings.asked, *_commands_of(session.plugins)}
+    # A plugin that could not be loaded would know its section.
+    passed = known | {plugin.name for plugin in session.plugins.loaded}
+    return [
+        f"unknown section [{name}]{suggest_key(name, known)}"
+        if isinstance(value, dict)
+        else f"key {name!r} stands before any section"
+        for name, value in session.settings.document.items()
+        if name not in passed
+    ]
+
+
+def _check_provider(session: Session) -> None:
+    name = session.settings.section("separate", SeparateSettings).provider
+    # A plugin that failed is told of by name.
+    if name not in session.separators and name not in session.plugins.failures:
+        with blame_setting(session.settings, "separate", "provider"):
+            session.separator(name)
+
+
+def _commands_of(plugins: Plugins) -> set[str]:
+    """Return the commands that plugins add: a host's section is called as its command is."""
+    group = click.Group()
+    plugins.notify("register_commands", group=group)
+    return set(group.commands)

@@ -1,0 +1,49 @@
+"""Telling by their bytes whether files are what they were."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+_CHUNK: Final = 1 << 20
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What is known of one file's bytes."""
+
+    size: int
+    sha256: str
+
+
+def hash_file(path: Path, check: Callable[[], None] = lambda: None, *, limit: int | None = None) -> Record:
+    """Read a file once; ``check`` is called for each MiB and may raise.
+
+    With a ``limit`` in bytes, reading stops soon after it: a recording that is still growing has no end.
+    """
+    digest = hashlib.sha256()
+    size = 0
+    with path.open("rb") as opened:
+        while (limit is None or size <= limit) and (chunk := opened.read(_CHUNK)):
+            check()
+            digest.update(chunk)
+            size += len(chunk)
+    return Record(size, digest.hexdigest())
+
+
+def is_unmodified(path: Path, record: Record | None, check: Callable[[], None] = lambda: None) -> bool:
+    """Tell whether a plain file of exactly these bytes is there; one that may not be read cannot be told to be it.
+
+    ``check`` is called for each MiB and may raise.
+    """
+    if record is None:
+        return False
+    try:
+        if path.is_symlink() or not path.is_file() or path.stat().st_size != record.size:
+            return False
+        return hash_file(path, check) == record
+    except PermissionError:
+        return False

@@ -1,0 +1,118 @@
+"""What plugins offer: separators, taggers and stagers by name, asked for once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+from plugin_core.errors import UsageError
+from plugin_core.model import Operation, Tagging
+from plugin_core.plugins import Plugins
+from plugin_core.settings import Settings
+
+if TYPE_CHECKING:
+    from plugin_core.protocols import Provider, Separator, Stager, Tagger
+
+T = TypeVar("T")
+
+
+class Registry:
+    """The providers of one session.
+
+    Args:
+        settings: handed to each plugin.
+        plugins: who is asked.
+    """
+
+    def __init__(self, settings: Settings, plugins: Plugins) -> None:
+        self._settings = settings
+        self._plugins = plugins
+
+    @cached_property
+    def separators(self) -> Mapping[str, Separator]:
+        """Every separator, by name."""
+        return self._collect("register_separators")
+
+    @cached_property
+    def taggers(self) -> Mapping[str, Tagger]:
+        """Every tagger, by name."""
+        return self._collect("register_taggers")
+
+    @cached_property
+    def stagers(self) -> Mapping[str, Stager]:
+        """Every stager, by name."""
+        return self._collect("register_stagers")
+
+    @property
+    def all(self) -> Mapping[str, Provider]:
+        """Every separator and tagger, by name; of two with one name the separator."""
+        return {**self.taggers, **self.separators}
+
+    def separator(self, name: str) -> Separator:
+        """Return one separator.
+
+        Raises:
+            UsageError: no plugin registers this name.
+            StembridgeError: the plugin of this name failed; its own words.
+        """
+        return self._named("separator", name, self.separators)
+
+    def tagger(self, name: str = "") -> Tagger:
+        """Return one tagger; without a name that of ``[tags] provider``, or the only one there is.
+
+        Raises:
+            UsageError: no plugin registers this name, or none is named and there is not just one.
+            StembridgeError: the plugin of this name failed; its own words.
+        """
+        from plugin_core.defaults import TagsSettings
+
+        name = name or self._settings.section("tags", TagsSettings).provider
+        if name:
+            return self._named("tagger", name, self.taggers)
+        if len(self.taggers) == 1:
+            return next(iter(self.taggers.values()))
+        if self.taggers:
+            remedy = f"add --provider, one of {', '.join(sorted(self.taggers))}"
+            raise UsageError("there are several taggers", remedy=remedy)
+        raise UsageError("no tagger is installed", remedy="`stembridge plugins` lists what is")
+
+    def provider(self, name: str) -> Provider:
+        """Return one provider of either kind.
+
+        Raises:
+            UsageError: no plugin registers this name.
+            StembridgeError: the plugin of this name failed; its own words.
+        """
+        return self._named("provider", name, self.all)
+
+    def of_kind(self, operation: Operation) -> Mapping[str, Provider]:
+        """Return every provider of an operation's kind, by name."""
+        return self.taggers if isinstance(operation, Tagging) else self.separators
+
+    def provider_of(self, operation: Operation) -> Provider:
+        """Return the provider an operation names.
+
+        Raises:
+            UsageError: no plugin registers this name.
+            StembridgeError: the plugin of this name failed; its own words.
+        """
+        if isinstance(operation, Tagging):
+            return self.tagger(operation.provider)
+        return self.separator(operation.provider)
+
+    def _collect(self, hook: str) -> Mapping[str, T]:
+        return self._plugins.collect(hook, lambda each: str(each.name), settings=self._settings)
+
+    def _named(self, what: str, name: str, found: Mapping[str, T]) -> T:
+        if name in found:
+            return found[name]
+        if name in self._plugins.failures:
+            raise self._plugins.failures[name]
+        if not found:
+            raise UsageError(f"no {what} {name!r}, nor any other", remedy="`stembridge plugins` lists what is loaded")
+        near = difflib.get_close_matches(name, found, n=1)
+        verb = "is only" if len(found) == 1 else "are"
+        hint = f"did you mean {near[0]!r}?" if near else f"there {verb} {', '.join(sorted(found))}"
+        raise UsageError(f"no {what} {name!r}", remedy=hint)

@@ -1,0 +1,137 @@
+"""The SQLite file under the job store and the hot folder's ledger: locks, modes, disks that are full, words."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from plugin_core.errors import StoreError
+from plugin_core.files.database import Database, Schema, may_pass
+
+SCHEMA = Schema("book", ("CREATE TABLE words (word TEXT)",), if_damaged="burn it")
+FULL, NORMAL = 2, 1
+
+LOCKS = """
+import fcntl, os, sys
+file = os.open(sys.argv[1], os.O_RDWR)
+try:
+    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 510, 0x40000002)
+except OSError:
+    print("held")
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "home" / "book.sqlite3"
+
+
+def add(database: Database, word: str, *, durable: bool = True) -> None:
+    with database.write(durable=durable) as connection:
+        connection.execute("INSERT INTO words VALUES (?)", (word,))
+
+
+def words(database: Database) -> list[str]:
+    with database.read() as connection:
+        return [row["word"] for row in connection.execute("SELECT word FROM words")]
+
+
+def test_what_is_written_is_there_for_the_next(path: Path) -> None:
+    one = Database(path, SCHEMA)
+    add(one, "first")
+    with pytest.raises(ZeroDivisionError), one.write() as connection:
+        connection.execute("INSERT INTO words VALUES ('half')")
+        raise ZeroDivisionError
+    one.close()
+    other = Database(path, SCHEMA)
+    assert words(other) == ["first"]
+    other.close()
+
+
+def test_only_a_durable_commit_waits_for_the_disk(path: Path) -> None:
+    database = Database(path, SCHEMA)
+    for durable, wanted in ((False, NORMAL), (True, FULL), (True, FULL), (False, NORMAL)):
+        add(database, "word", durable=durable)
+        with database.read() as connection:
+            assert connection.execute("PRAGMA synchronous").fetchone()[0] == wanted
+    database.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
+def test_file_is_its_owner_s_alone(path: Path) -> None:
+    before = os.umask(0)
+    try:
+        database = Database(path, SCHEMA)
+        add(database, "secret")
+        assert path.parent.stat().st_mode & 0o777 == 0o700
+        assert {one.stat().st_mode & 0o777 for one in path.parent.iterdir()} == {0o600}
+        database.close()
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="locks of POSIX")
+def test_opening_twice_keeps_the_locks_of_the_first(path: Path) -> None:
+    """POSIX gives all locks of a process on a file back when any descriptor of it is closed."""
+    first = Database(path, SCHEMA)
+    add(first, "word")
+    held = [sys.executable, "-c", LOCKS, str(path)]
+    assert subprocess.run(held, capture_output=True, check=True).stdout == b"held\n"
+    second = Database(path, SCHEMA)
+    try:
+        assert subprocess.run(held, capture_output=True, check=True).stdout == b"held\n"
+    finally:
+        second.close()
+        first.close()
+
+
+def test_locked_file_may_pass_and_damaged_or_newer_ones_may_not(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plugin_core.files.database.BUSY_MS", 20)
+    database = Database(path, SCHEMA)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match=r"book .*locked; another process") as locked:
+            database.check_writable()
+    database.check_writable()
+    database.close()
+    assert may_pass(locked.value)
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA user_version = 7")
+    with pytest.raises(StoreError, match="newer stembridge") as newer:
+        Database(path, SCHEMA)
+    assert not may_pass(newer.value)
+    path.write_bytes(b"no database at all" * 100)
+    with pytest.raises(StoreError, match="not a database; burn it") as damaged:
+        Database(path, SCHEMA)
+    assert not may_pass(damaged.value)
+
+
+def test_full_and_read_only_files_may_pass(path: Path) -> None:
+    database = Database(path, SCHEMA)
+    with database.read() as connection:
+        connection.execute("PRAGMA query_only = 1")
+    with pytest.raises(StoreError, match=r"readonly.*make the folder") as refused:
+        add(database, "word")
+    assert may_pass(refused.value)
+    with database.read() as connection:
+        connection.execute("PRAGMA query_only = 0")
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StoreError, match="full; free some space") as full:
+        add(database, "word" * 10_000)
+    assert may_pass(full.value)
+    assert words(database) == []
+    database.close()
+
+
+def test_folder_that_cannot_be_made_may_pass(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="point STEMBRIDGE_HOME elsewhere") as caught:
+        Database(tmp_path / "file" / "book.sqlite3", SCHEMA)
+    assert may_pass(caught.value)

@@ -1,0 +1,283 @@
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+
+from plugin_core.errors import PlacementError
+from plugin_core.files.hashing import is_unmodified
+from plugin_core.model import Part, Separation, Source
+from plugin_core.operations.inspect import inspect
+from plugin_core.stems import mix
+from plugin_core.stems.fingerprint import record_of
+from plugin_core.stems.render import Task, Treated, treat
+from plugin_core.stems.template import DEFAULT_TEMPLATE, parse_template
+from plugin_core.threads import StoppedError, Stopper
+from tests.audio_files import encode, make_noise, make_song, make_stems, read_samples, write_samples
+from tests.plugin_core.stems.builders import make_exact_song
+
+Tagged = list[tuple[Path, str, dict[str, str]]]
+
+
+def run(
+    source: Source,
+    parts: Sequence[Part],
+    *,
+    template: str = DEFAULT_TEMPLATE,
+    stopper: Stopper | None = None,
+    tagged: Tagged | None = None,
+    **wish: object,
+) -> Treated:
+    def tag(song: Path, stem: Path, title: str, provenance: Mapping[str, str]) -> None:
+        if tagged is not None:
+            tagged.append((stem, title, dict(provenance)))
+
+    staging = source.path.parent / "staging"
+    task = Task(
+        source=source,
+        parts=tuple(parts),
+        wish=msgspec.convert({"kind": "separation", "provider": "local", **wish}, Separation),
+        template=parse_template(template),
+        staging=staging,
+        provenance={"job": "id1"},
+    )
+    return treat(task, tag, stopper or Stopper(), lambda share: None)
+
+
+def integers(path: Path, bits: int = 16) -> npt.NDArray[np.int64]:
+    samples, _ = soundfile.read(path, dtype="int32", always_2d=True)
+    wide: npt.NDArray[np.int64] = samples.astype(np.int64) >> (32 - bits)
+    return wide
+
+
+def by_name(treated: Treated) -> dict[str, Path]:
+    return {stem.name: stem.path for stem in treated.stems}
+
+
+def loosen(parts: Sequence[Part]) -> list[Part]:
+    return [msgspec.structs.replace(part, exact=False) for part in parts]
+
+
+def test_finished_parts_are_taken_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, parts = make_exact_song(tmp_path)
+    monkeypatch.setattr(mix, "open_writer", None)
+    tagged: Tagged = []
+    treated = run(source, parts, tagged=tagged)
+    (root,) = (tmp_path / "staging").glob("ready-1-*/Song.stems")
+    assert [stem.path for stem in treated.stems] == [
+        root / f"Song - {title}.flac" for title in ("Vocals", "Drums", "Bass", "Other")
+    ]
+    for stem, part in zip(treated.stems, parts, strict=True):
+        assert stem.path.read_bytes() == part.path.read_bytes()
+        assert is_unmodified(stem.path, record_of(stem))
+    assert treated.notes == ()
+    assert tagged[0] == (root / "Song - Vocals.flac", "Vocals", {"job": "id1", "stem": "vocals"})
+
+
+def test_only_wanted_stems_minus_and_residual_to_the_bit(tmp_path: Path) -> None:
+    source, parts = make_exact_song(tmp_path)
+    stems = by_name(run(source, parts, stems=["Vocal"], minus=["drums", "bass"], residual=True))
+    assert list(stems) == ["vocals", "no-drums", "no-bass", "residual"]
+    song = integers(source.path)
+    assert stems["no-drums"].name == "Song - No Drums.flac"
+    np.testing.assert_array_equal(integers(stems["no-drums"]) + integers(parts[1].path), song)
+    np.testing.assert_array_equal(integers(stems["no-bass"]) + integers(parts[2].path), song)
+    assert not integers(stems["residual"]).any()
+
+
+@pytest.mark.parametrize("bits", [16, 24])
+def test_residual_of_rough_parts_completes_the_sum(tmp_path: Path, bits: int) -> None:
+    source = inspect(write_samples(tmp_path / "Song.wav", make_song(1.0), subtype=f"PCM_{bits}"))
+    parts = [
+        Part(
+            stem=name,
+            label=name,
+            path=write_samples(tmp_path / f"{name}.wav", stem * 0.9, subtype="FLOAT"),
+        )
+        for name, stem in make_stems(1.0).items()
+    ]
+    stems = by_name(run(source, parts, residual=True))
+    residual = integers(stems.pop("residual"), bits)
+    assert residual.any()
+    total = sum((integers(path, bits) for path in stems.values()), start=residual)
+    np.testing.assert_array_equal(total, integers(source.path, bits))
+
+
+def test_overflow_is_clipped_and_said(tmp_path: Path) -> None:
+    loud = np.full((4410, 1), 0.9)
+    source = inspect(write_samples(tmp_path / "Song.flac", loud, subtype="PCM_16"))
+    part = Part(stem="drums", label="Drums", path=write_samples(tmp_path / "d.flac", -loud, subtype="PCM_16"))
+    treated = run(source, [part], minus=["drums"])
+    assert "No Drums: 4410 samples were clipped at 16 bits" in treated.notes
+    assert (integers(by_name(treated)["no-drums"]) == 32767).all()
+
+
+@pytest.mark.parametrize("lag", [1105, -700])
+def test_offset_is_removed_to_the_sample_and_said(tmp_path: Path, lag: int) -> None:
+    source, parts = make_exact_song(tmp_path, 2.0)
+    for part in parts:
+        samples, rate = read_samples(part.path)
+        moved = np.pad(samples, ((lag, 578), (0, 0))) if lag > 0 else samples[-lag:]
+        write_samples(part.path, moved, rate)
+    original = make_exact_song(tmp_path / "again", 2.0)[1]
+    treated = run(source, loosen(parts))
+    assert f"removed an offset of {lag} samples against the source" in treated.notes
+    for stem, part in zip(treated.stems, original, strict=True):
+        got, wanted = integers(stem.path), integers(part.path)
+        assert len(got) == 88200
+        start = max(0, -lag)
+        np.testing.assert_array_equal(got[start:], wanted[start:])
+        assert not got[:start].any()
+
+
+def test_lengths_are_made_the_source_s(tmp_path: Path) -> None:
+    source, parts = make_exact_song(tmp_path, 1.0)
+    for number, part in enumerate(parts):
+        samples, rate = read_samples(part.path)
+        write_samples(part.path, np.pad(samples, ((0, 300), (0, 0))) if number else samples[:-200], rate)
+    treated = run(source, loosen(parts))
+    assert {len(integers(stem.path)) for stem in treated.stems} == {44100}
+    assert set(treated.notes) == {
+        "cut 300 samples at the end to the source's length",
+        "padded 200 samples at the end to the source's length",
+    }
+
+
+def test_rate_and_mono_are_restored(tmp_path: Path) -> None:
+    stems = make_stems(1.5, 48000, 1)
+    song = np.sum(list(stems.values()), axis=0)
+    source = inspect(write_samples(tmp_path / "Song.wav", song, 48000, "PCM_24"))
+    parts = []
+    for name in stems:
+        stereo = make_stems(1.5, 44100, 1)[name].repeat(2, axis=1)
+        path = write_samples(tmp_path / f"{name}.wav", stereo, 44100, "PCM_24")
+        parts.append(Part(stem=name, label=name, path=path))
+    treated = run(source, parts, stems=["bass"])
+    samples, rate = read_samples(by_name(treated)["bass"])
+    assert (rate, samples.shape) == (48000, (72000, 1))
+    assert np.abs(samples - stems["bass"])[1000:-1000].max() < 2e-3
+    assert "restored the source's 48000 Hz from 44100 Hz and the source's 1 channels from 2" in treated.notes
+    assert soundfile.info(by_name(treated)["bass"]).subtype == "PCM_24"
+
+
+def test_level_is_never_changed(tmp_path: Path) -> None:
+    source, parts = make_exact_song(tmp_path)
+    stems = by_name(run(source, parts, format="wav32f"))
+    for part in parts:
+        np.testing.assert_array_equal(read_samples(stems[part.stem])[0], read_samples(part.path)[0])
+
+
+def test_lossy_result_in_the_wanted_format_is_not_encoded_again(tmp_path: Path) -> None:
+    source, parts = make_exact_song(tmp_path)
+    lossy = [
+        Part(stem=part.stem, label=part.label, path=encode(part.path, part.path.with_suffix(".mp3"))) for part in parts
+    ]
+    treated = run(source, lossy, format="mp3")
+    assert [stem.path.read_bytes() for stem in treated.stems] == [part.path.read_bytes() for part in lossy]
+    assert treated.notes == ()
+
+
+def test_treating_again_gives_the_same_and_leaves_the_other_alone(tmp_path: Path) -> None:
+    source, parts = make_exact_song(tmp_path)
+    first = run(source, parts, minus=["vocals"])
+    second = run(source, parts, minus=["vocals"])
+    assert [(stem.name, record_of(stem)) for stem in first.stems] == [
+        (stem.name, record_of(stem)) for stem in second.stems
+    ]
+    for stem in (*first.stems, *second.stems):
+        assert is_unmodified(stem.path, record_of(stem))
+    assert {stem.path for stem in first.stems}.isdisjoint(stem.path for stem in second.stems)
+
+
+def test_other_song_is_refused(tmp_path: Path) -> None:
+    source = inspect(write_samples(tmp_path / "Song.wav", make_noise(100_000, seed=1)))
+    parts = [
+        Part(stem=name, label=name, path=write_samples(tmp_path / f"{name}.wav", make_noise(100_000, seed=seed)))
+        for seed, name in enumerate(("vocals", "other"), 2)
+    ]
+    with pytest.raises(PlacementError, match="not of this song"):
+        run(source, parts)
+
+
+def test_wishes_that_cannot_be_met(tmp_path: Path) -> None:
+    source, parts = make_exact_song(tmp_path)
+    with pytest.raises(PlacementError, match=r"none of the wanted stems, only vocals, drums, bass, other"):
+        run(source, parts, stems=["piano"])
+    with pytest.raises(PlacementError, match="piano cannot be subtracted"):
+        run(source, parts, minus=["piano"])
+    assert "no piano came back, only vocals, drums, bass, other" in run(source, parts, stems=["piano", "bass"]).notes
+
+
+def test_equal_labels_stay_apart(tmp_path: Path) -> None:
+    source, parts = make_exact_song(tmp_path)
+    same = [msgspec.structs.replace(part, stem="Vocals", exact=False) for part in parts]
+    assert [stem.name for stem in run(source, same).stems] == ["vocals", "vocals-2", "vocals-3", "vocals-4"]
+
+
+def test_surround_source_with_stereo_parts(tmp_path: Path) -> None:
+    source = inspect(write_samples(tmp_path / "Song.wav", make_song(1.0, channels=6), subtype="PCM_16"))
+    part = Part(stem="vocals", label="v", path=write_samples(tmp_path / "v.wav", make_song(1.0), subtype="PCM_16"))
+    with pytest.raises(PlacementError, match="2 channels and the source 6"):
+        run(source, [part], residual=True)
+
+
+def test_stops_between_blocks(tmp_path: Path) -> None:
+    source, parts = make_exact_song(tmp_path)
+    stopper = Stopper()
+    stopper.request()
+    with pytest.raises(StoppedError):
+        run(source, parts, stopper=stopper)
+
+
+def test_flat_template(tmp_path: Path) -> None:
+    source, parts = make_exact_song(tmp_path)
+    treated = run(source, parts, template="{name} [{stem}] ({provider}).{ext}", stems=["bass"])
+    assert [treated.stems[0].path] == list((tmp_path / "staging").glob("ready-0-*/Song [[]Bass] (local).flac"))
+
+
+def test_results_that_are_no_audio_are_staged_as_they_came(tmp_path: Path) -> None:
+    source, parts = make_exact_song(tmp_path)
+    midi = [tmp_path / "parts" / "notes.mid", tmp_path / "parts" / "more.mid"]
+    for number, path in enumerate(midi):
+        path.write_bytes(b"MThd" + bytes([number]))
+    extras = [Part(stem="piano", label="Piano", path=path, is_audio=False) for path in midi]
+    tagged: Tagged = []
+    treated = run(source, [*parts, *extras], tagged=tagged)
+    found = by_name(treated)
+    assert [found[name].read_bytes() for name in ("piano", "piano-2")] == [path.read_bytes() for path in midi]
+    assert found["piano"].name == "Song - Piano.mid"
+    assert {path.suffix for path, _, _ in tagged} == {".flac"}
+    assert set(found) == {*(part.stem for part in parts), "piano", "piano-2"}
+
+
+def test_a_result_without_any_audio_is_a_result(tmp_path: Path) -> None:
+    source, _ = make_exact_song(tmp_path)
+    text = tmp_path / "parts" / "words.txt"
+    text.write_text("la la", encoding="utf-8")
+    treated = run(source, [Part(stem="transcription", label="Text", path=text, is_audio=False)], stems=("vocals",))
+    assert [(stem.name, stem.path.read_text(encoding="utf-8")) for stem in treated.stems] == [
+        ("transcription", "la la")
+    ]
+
+
+def test_no_part_at_all_is_no_result(tmp_path: Path) -> None:
+    source, _ = make_exact_song(tmp_path)
+    with pytest.raises(PlacementError):
+        run(source, [])
+
+
+def test_a_mix_of_other_parts_is_not_subtracted_twice(tmp_path: Path) -> None:
+    source, parts = make_exact_song(tmp_path)
+    mixed = np.add.reduce([integers(part.path) for part in parts if part.stem != "vocals"])
+    mix_path = write_samples(tmp_path / "parts" / "mix.flac", mixed.astype(np.int16), 44100)
+    mix_part = Part(stem="instrumental", label="Instrum", path=mix_path)
+    parts = [msgspec.structs.replace(part, exact=False) for part in parts]
+    residual = by_name(run(source, [*parts, mix_part], residual=True, format="flac16"))["residual"]
+    assert not integers(residual).any()
+    alone = by_name(run(source, [part for part in parts if part.stem == "vocals"] + [mix_part], residual=True))
+    assert not integers(alone["residual"]).any()
