@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from plugin_core.errors import ExitCode, StembridgeError
     from plugin_core.hookspecs import hookimpl
     from plugin_core.model import Job, JobState, Label, Plan, Progress, Separation, Source, Stem, Tagging
+    from plugin_core.offer import Offer
     from plugin_core.session import Session
     from plugin_core.settings import Settings
 
@@ -31,6 +32,7 @@ _HOME_OF = {
     "Job": "model",
     "JobState": "model",
     "Label": "model",
+    "Offer": "offer",
     "Plan": "model",
     "Progress": "model",
     "Separation": "model",
@@ -48,6 +50,7 @@ __all__ = [
     "Job",
     "JobState",
     "Label",
+    "Offer",
     "Plan",
     "Progress",
     "Separation",

@@ -24,6 +24,9 @@ class SeparateSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 Policy = Literal["fill", "append", "replace"]
 Dimension = Literal["mood", "genre", "language", "scene", "vocal", "bgm", "intensity"]
+Labels = Literal["en", "zh"]
+LanguageCodes = Literal["639-2", "639-3"]
+HardLinks = Literal["break", "refuse"]
 Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
@@ -38,17 +41,17 @@ class TagsSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Labels less probable are not written."""
     thresholds: dict[Dimension, Probability] = {}
     """By dimension, in place of ``min_probability``."""
-    labels: Literal["en", "zh"] = "en"
+    labels: Labels = "en"
     """English names, or the service's own Chinese ones."""
     policy: Policy = "fill"
     """``fill`` (only when empty), ``append`` or ``replace``."""
     policies: dict[Dimension, Policy] = {}
     """By dimension, in place of ``policy``."""
-    language_codes: Literal["639-2", "639-3"] = "639-2"
+    language_codes: LanguageCodes = "639-2"
     """ISO 639-2, which ID3 wants, or 639-3, which tells Mandarin and Cantonese apart."""
     provenance: bool = False
     """Whether a field STEMBRIDGE_MUSICTAG says what was found, by whom and when."""
-    hard_links: Literal["break", "refuse"] = "break"
+    hard_links: HardLinks = "break"
     """What happens to a file with several names: the others keep the old tags, or it is left alone."""
     keep_mtime: bool = False
     """Whether a tagged file keeps its time of change."""

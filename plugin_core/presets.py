@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from plugin_core.manifests import manifest
 from plugin_core.model import Operation, Separation, Tagging, show_path
 from plugin_core.settings import Settings, expand_user, suggest_key
 from plugin_core.stem_names import canonical
+from plugin_core.suggest import suggest
 from plugin_core.tags.rules import check_rules
 
 
@@ -130,9 +130,7 @@ def find_preset(settings: Settings, name: str) -> Preset:
     presets = load_presets(settings)
     if name in presets:
         return presets[name]
-    near = difflib.get_close_matches(name, presets, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(presets))}"
-    raise UsageError(f"no preset {name!r}", remedy=hint)
+    raise UsageError(f"no preset {name!r}", remedy=suggest(name, presets, f"there are {', '.join(sorted(presets))}"))
 
 
 def _read(document: Mapping[str, Any], path: Path, usual: Usual) -> dict[str, Preset]:

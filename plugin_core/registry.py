@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
@@ -11,6 +10,7 @@ from plugin_core.errors import UsageError
 from plugin_core.model import Operation, Tagging
 from plugin_core.plugins import Plugins
 from plugin_core.settings import Settings
+from plugin_core.suggest import suggest
 
 if TYPE_CHECKING:
     from plugin_core.protocols import Provider, Separator, Stager, Tagger
@@ -112,7 +112,6 @@ class Registry:
             raise self._plugins.failures[name]
         if not found:
             raise UsageError(f"no {what} {name!r}, nor any other", remedy="`stembridge plugins` lists what is loaded")
-        near = difflib.get_close_matches(name, found, n=1)
         verb = "is only" if len(found) == 1 else "are"
-        hint = f"did you mean {near[0]!r}?" if near else f"there {verb} {', '.join(sorted(found))}"
+        hint = suggest(name, found, f"there {verb} {', '.join(sorted(found))}")
         raise UsageError(f"no {what} {name!r}", remedy=hint)

@@ -14,10 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import msgspec
-
+from plugin_core.announcer import Announcer, Ends, OnChange
 from plugin_core.errors import blame
 from plugin_core.model import Job, JobState, Operation, Plan, Source, Tagging
+from plugin_core.offer import Offer
 from plugin_core.plugins import Plugins, load_plugins
 from plugin_core.registry import Registry
 from plugin_core.settings import Settings
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from plugin_core.operations.undo import Undone
     from plugin_core.protocols import Provider, Separator, Stager, Tagger
 
-OnChange = Callable[[Job, Job | None], None]
 STORE_NAME = "jobs.sqlite3"
 
 log = logging.getLogger(__name__)
@@ -167,33 +166,45 @@ class Session:
             StembridgeError: the operation cannot be done to this source.
             PluginError: the provider raised something it may not.
         """
-        from plugin_core.audio.probe import check_separable
-        from plugin_core.operations.planning import check_plan
+        from plugin_core.operations.planning import Planner
 
-        if isinstance(operation, Tagging):
-            return await self._plan_tagging(source, operation)
-        check_separable(source.path, source)
-        separator = self.separator(operation.provider)
-        self._links.check(separator)
-        with blame(operation.provider):
-            plan = await separator.plan(source, operation)
-        return check_plan(plan, source)
+        return await Planner(self.registry, self._links, self._work_factory.replace_options).plan(source, operation)
 
-    async def _plan_tagging(self, source: Source, wish: Tagging) -> Plan:
-        import asyncio
+    async def offer(self, source: Source, operation: Operation, *, force: bool = False) -> Offer:
+        """Plan an operation, and find out what of it stands or is bought already; nothing is stored, sent or spent.
 
-        from plugin_core.operations.planning import check_plan
-        from plugin_core.tags.rules import check_rules
-        from plugin_core.tags.tagger import check_taggable
+        Args:
+            source: the song.
+            operation: what is wanted.
+            force: whether it shall be made and bought again.
 
-        check_rules(wish)
-        tagger = self.tagger(wish.provider)
-        self._links.stager_for(tagger)
-        if wish.write:
-            await asyncio.to_thread(check_taggable, source.path, self._work_factory.replace_options())
-        with blame(tagger.name):
-            plan = await tagger.plan(source, msgspec.structs.replace(wish, provider=tagger.name))
-        return check_plan(plan, source)
+        Raises:
+            StembridgeError: the operation cannot be done to this source.
+            PluginError: the provider raised something it may not.
+            StoreError: the job store cannot be read.
+        """
+        plan = await self.plan(source, operation)
+        # A look must not make a store where there is none.
+        if force or not (self.settings.home / STORE_NAME).exists():
+            return Offer(source=source, plan=plan)
+        if (standing := await self._history.standing(source, plan)) is not None:
+            return Offer(source=source, plan=plan, standing=standing)
+        return Offer(source=source, plan=await self._history.price_again(source, plan))
+
+    async def bytes_needed(self, source: Source, plan: Plan) -> int:
+        """Return how much must be free where a plan's results go, or its job will be refused; 0 for a tagging.
+
+        Raises:
+            StembridgeError: the provider cannot say what its model gives.
+            PluginError: the provider raised something it may not.
+        """
+        from plugin_core.operations.disk_need import bytes_needed
+
+        wish = plan.operation
+        if isinstance(wish, Tagging):
+            return 0
+        with blame(wish.provider):
+            return await bytes_needed(source, wish, self.separator(wish.provider))
 
     async def add(
         self, source: Source, plan: Plan, *, host: str = "cli", preset: str = "", force: bool = False
@@ -205,18 +216,13 @@ class Session:
             whose stems still stand beside this source, or whose labels still stand in it, is reused, except under
             ``force``.
         """
-        job = self._new_job(source, plan, host, preset, force)
-        if not force and (done := await self.standing(source, plan)) is not None:
+        from plugin_core.jobs.making import make_job
+
+        account, key = self._history.account(plan.operation), self._history.key(source, plan)
+        job = make_job(source, plan, account=account, key=key, host=host, preset=preset, force=force, clock=self._clock)
+        if not force and (done := await self._history.standing(source, plan)) is not None:
             return done, False
         return self.store.add(job, occupies=self.registry.provider_of(job.operation).remote)
-
-    async def standing(self, source: Source, plan: Plan) -> Job | None:
-        """Return the finished job whose untouched stems or labels already stand where this plan's would go."""
-        return await self._history.standing(source, plan)
-
-    def price_again(self, source: Source, plan: Plan) -> Plan:
-        """Return the plan without its price where what it buys is bought already: labels of a tagging before."""
-        return self._history.price_again(source, plan)
 
     async def run(
         self,
@@ -227,14 +233,23 @@ class Session:
     ) -> list[Job]:
         """Work until the jobs are settled (default: every active job) or ``stop`` is set; return them as they are.
 
+        Args:
+            ids: the jobs.
+            on_change: hears of every change, with the job before it, and of each job's end once: with no job before
+                it where another process brought it about.
+            stop: ends the work at the next safe point.
+
         Raises:
             UsageError: the provider of a job named in ``ids`` is not installed.
         """
         wanted = self._workable_ids() if ids is None else list(ids)
         for job_id in wanted:
             self.registry.provider_of(self.store.get(job_id).operation)
-        await self._engine(on_change).run(wanted, stop=stop)
-        return [self.store.get(job_id) for job_id in wanted]
+        ends = Ends(on_change)
+        await self._engine(ends.hear).run(wanted, stop=stop)
+        jobs = [self.store.get(job_id) for job_id in wanted]
+        ends.tell_rest(jobs)
+        return jobs
 
     async def serve(self, roster: Roster, *, on_change: OnChange | None = None, stop: asyncio.Event) -> None:
         """Work on the jobs of a roster, which may come and go, until ``stop`` is set."""
@@ -249,8 +264,8 @@ class Session:
         job = self.store.get(job_id)
         self.registry.provider_of(job.operation)
         self.store.request_cancel(job.id)
-        await self._engine(on_change).run([job.id])
-        return self.store.get(job.id)
+        (ended,) = await self.run([job.id], on_change=on_change)
+        return ended
 
     def retry(self, job_id: str) -> Job:
         """Queue a failed, cancelled or unconfirmed job anew: the user's word that it may be paid for again.
@@ -321,17 +336,7 @@ class Session:
     def _engine(self, on_change: OnChange | None) -> Engine:
         from plugin_core.jobs.engine import Engine
 
-        def changed(job: Job, previous: Job | None) -> None:
-            if on_change is not None:
-                on_change(job, previous)
-            self.plugins.notify("job_changed", job=job, previous=previous)
-            if job.state is JobState.DONE and (previous is None or previous.state is not JobState.DONE):
-                if not isinstance(job.operation, Tagging):
-                    self.plugins.notify("stems_placed", job=job)
-                elif job.operation.write:
-                    self.plugins.notify("tags_written", job=job)
-
-        return Engine(self.store, self.work_for, changed, clock=self._clock)
+        return Engine(self.store, self.work_for, Announcer(self.plugins, on_change).tell, clock=self._clock)
 
     def _workable_ids(self) -> list[str]:
         jobs = self.store.list(states=[state for state in JobState if state.is_active])
@@ -340,24 +345,3 @@ class Session:
         if absent:
             log.warning("jobs of %s wait: not installed", ", ".join(sorted(absent)))
         return [job.id for job in present]
-
-    def _new_job(self, source: Source, plan: Plan, host: str, preset: str, force: bool) -> Job:
-        from plugin_core.jobs.dedupe import forced_key
-        from plugin_core.jobs.ids import new_id
-
-        now = self._clock()
-        job_id = new_id(self._clock)
-        key = self._history.key(source, plan)
-        return Job(
-            id=job_id,
-            state=JobState.QUEUED,
-            operation=plan.operation,
-            source=source,
-            account=self._history.account(plan.operation),
-            dedupe=forced_key(key) if force else key,
-            host=host,
-            preset=preset,
-            created=now,
-            updated=now,
-            notes=plan.notes,
-        )

@@ -11,7 +11,6 @@ it with ``settings.section("local", LocalSettings)``. A value of section ``local
 from __future__ import annotations
 
 import codecs
-import difflib
 import os
 import re
 import stat
@@ -23,6 +22,7 @@ from typing import Any, Literal, Self, TypeVar, get_args, get_origin
 import msgspec
 
 from plugin_core.errors import SettingsError
+from plugin_core.suggest import suggest
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -273,8 +273,7 @@ def expand_user(text: str) -> Path:
 def suggest_key(word: str, known: Iterable[str]) -> str:
     """Return the end of a message about an unknown word: the nearest known one, or all of them."""
     known = tuple(known)
-    near = difflib.get_close_matches(word, known, n=1)
-    return f", did you mean {near[0]!r}?" if near else f" (known: {', '.join(sorted(known))})"
+    return suggest(word, known, f" (known: {', '.join(sorted(known))})", lead=", ")
 
 
 def _read_document(path: Path) -> dict[str, Any]:

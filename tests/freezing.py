@@ -8,6 +8,9 @@ import subprocess
 import time
 from pathlib import Path
 
+PATIENCE = 300.0
+"""Seconds; a lease in tests is shorter by far."""
+
 
 def freeze(process: subprocess.Popen[bytes], store: Path) -> None:
     """Stop a process outside a transaction: one frozen inside it keeps everybody waiting, as SQLite has it."""
@@ -17,6 +20,23 @@ def freeze(process: subprocess.Popen[bytes], store: Path) -> None:
             return
         process.send_signal(signal.SIGCONT)
         time.sleep(0.001)
+
+
+def owners_of(store: Path) -> set[str]:
+    """Return who works on any job."""
+    connection = sqlite3.connect(store, timeout=30.0)
+    try:
+        return {owner for (owner,) in connection.execute("SELECT DISTINCT owner FROM jobs WHERE owner IS NOT NULL")}
+    finally:
+        connection.close()
+
+
+def wait_until_lost(store: Path, owners: set[str]) -> None:
+    """Wait until another process has taken every job away from these owners, as it may once their leases ran out."""
+    end = time.monotonic() + PATIENCE
+    while left := owners & owners_of(store):
+        assert time.monotonic() < end, left
+        time.sleep(0.02)
 
 
 def _is_locked(store: Path) -> bool:

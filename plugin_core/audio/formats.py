@@ -5,12 +5,21 @@ Imports neither numpy nor soundfile: the command line reads its names for ``--he
 
 from __future__ import annotations
 
-import difflib
 from typing import Final, Protocol
 
 import msgspec
 
 from plugin_core.errors import SourceError, UsageError
+from plugin_core.suggest import suggest
+
+AUDIO_SUFFIXES: Final = frozenset(
+    f".{suffix}"
+    for suffix in (
+        *("aac", "ac3", "aif", "aifc", "aiff", "alac", "ape", "au", "caf", "flac", "m4a", "m4b", "mka", "mp2", "mp3"),
+        *("mpc", "oga", "ogg", "opus", "rf64", "tak", "tta", "w64", "wav", "wave", "webm", "wma", "wv"),
+    )
+)
+"""What a walk through a folder takes for audio; a file that is named is tried whatever it is called."""
 
 _WAV_LIMIT: Final = 2**32 - 4096
 """A RIFF file counts its bytes in 32 bits; some room is left for its chunks and the tags."""
@@ -133,8 +142,7 @@ def _choose(wish: str, info: SourceShape) -> AudioFormat:
             return W64_16 if is_shallow else W64_32F if is_deep else W64_24
     if wish in FORMATS:
         return FORMATS[wish]
-    close = difflib.get_close_matches(wish, FORMAT_NAMES, n=1)
-    meant = f", did you mean {close[0]}?" if close else ""
+    meant = suggest(wish, FORMAT_NAMES, lead=", ", is_quoted=False)
     raise UsageError(f"no format is called {wish!r}{meant}", remedy=f"choose one of {', '.join(FORMAT_NAMES)}")
 
 

@@ -30,10 +30,3 @@ def to_integers(block: Samples, bits: int) -> npt.NDArray[np.int32]:
     np.rint(scaled, out=scaled)
     np.clip(scaled, -scale, scale - 1.0, out=scaled)
     return scaled.astype(np.int32)
-
-
-def to_floats(integers: npt.NDArray[np.int32], bits: int, dtype: npt.DTypeLike = np.float32) -> Samples:
-    """Turn integers of ``bits`` into floats in -1..1 of the same shape."""
-    floats = integers.astype(dtype)
-    floats *= 1.0 / (1 << (bits - 1))
-    return floats

@@ -28,7 +28,6 @@ _REASONS: Final = {
     errno.EPERM: ("may not be read", "check its permissions"),
     errno.ELOOP: ("is a link that leads back to itself", ""),
     errno.ENAMETOOLONG: ("has a name too long for this system", ""),
-    errno.ENXIO: ("is a pipe or a socket, not a file", ""),
     errno.EISDIR: ("is a folder, not an audio file", ""),
 }
 

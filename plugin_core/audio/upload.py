@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -18,6 +16,7 @@ from plugin_core.audio.probe import probe
 from plugin_core.audio.reader import open_reader
 from plugin_core.audio.writer import open_writer
 from plugin_core.errors import SourceError
+from plugin_core.threads import Stopper, run_stoppable
 
 BLOCK: Final = 1 << 16
 PREFIX: Final = "upload"
@@ -45,10 +44,6 @@ class _OverFullScaleError(Exception):
     """A float source exceeds what integers hold."""
 
 
-class _StoppedError(Exception):
-    """The upload is not wanted any more."""
-
-
 async def prepare_upload(source: Path, folder: Path, attempt: str, tell: Callable[[float], None]) -> Upload:
     """Return what is sent for a source: itself if it is plain FLAC, else a FLAC of it in a folder.
 
@@ -67,23 +62,15 @@ async def prepare_upload(source: Path, folder: Path, attempt: str, tell: Callabl
         PlacementError: the folder cannot be written.
     """
     loop = asyncio.get_running_loop()
-    stop = threading.Event()
 
-    def hear(share: float) -> None:
-        if stop.is_set():
-            raise _StoppedError
-        loop.call_soon_threadsafe(tell, share)
+    def work(stopper: Stopper) -> Upload:
+        def hear(share: float) -> None:
+            stopper.check()
+            loop.call_soon_threadsafe(tell, share)
 
-    work = loop.run_in_executor(None, _prepare, source, folder, attempt, hear)
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        stop.set()
-        # Nothing may write into the folder any more once the caller goes on; what it was about to say is moot.
-        with contextlib.suppress(BaseException):
-            await asyncio.wait([work])
-            work.exception()
-        raise
+        return _prepare(source, folder, attempt, hear)
+
+    return await run_stoppable(work)
 
 
 def is_clean_flac(path: Path, info: AudioInfo) -> bool:

@@ -50,7 +50,6 @@ class Receiver:
         wake: wakes jobs.
         heard: told of each call that could be read.
         allowance: makes the allowance of one provider.
-        largest: bytes a call may have.
         body_seconds: how long a body may take.
     """
 
@@ -62,7 +61,6 @@ class Receiver:
         heard: Heard,
         *,
         allowance: Callable[[], Allowance] = lambda: Allowance(burst=60, rate=10),
-        largest: int = LARGEST,
         body_seconds: float = BODY_SECONDS,
     ) -> None:
         self._providers = providers
@@ -70,7 +68,6 @@ class Receiver:
         self._wake = wake
         self._heard = heard
         self._allowances = {name: allowance() for name in providers}
-        self._largest = largest
         self._body_seconds = body_seconds
 
     def application(self) -> Starlette:
@@ -103,12 +100,12 @@ class Receiver:
 
     async def _read(self, request: Request) -> bytes:
         announced = request.headers.get("content-length", "0")
-        if not announced.isdecimal() or int(announced[:20]) > self._largest:
+        if not announced.isdecimal() or int(announced[:20]) > LARGEST:
             raise _TooLargeError
         body = bytearray()
         async for chunk in request.stream():
             body += chunk
-            if len(body) > self._largest:
+            if len(body) > LARGEST:
                 raise _TooLargeError
         return bytes(body)
 

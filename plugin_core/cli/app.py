@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import logging
 from collections.abc import Callable
@@ -12,6 +11,7 @@ import click
 
 from plugin_core._version import __version__
 from plugin_core.cli.context import Context
+from plugin_core.suggest import suggest
 
 #: Built-in commands, in the order of the help page, with the line shown there.
 COMMANDS = {
@@ -61,8 +61,7 @@ class SuggestingGroup(click.Group):
 
     def _refuse(self, ctx: click.Context, name: str) -> NoReturn:
         shown = [name for name, _ in self._rows(ctx)]
-        near = difflib.get_close_matches(name, shown, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(shown)}"
+        hint = suggest(name, shown, f"there are {', '.join(shown)}")
         raise click.UsageError(f"no command {name!r}, {hint}", ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -11,14 +11,15 @@ from pathlib import Path
 import click
 import msgspec
 
-from plugin_core.cli.display.base import Display, Offer
+from plugin_core.cli.display.base import Display
 from plugin_core.cli.display.summary import Summary, summarise
 from plugin_core.cli.interrupt import plain_interrupt, stop_on_signals
 from plugin_core.cli.offers import describe_price, has_price
 from plugin_core.cli.preview import foresee_files
 from plugin_core.errors import RefusedError, StembridgeError, StoreError, UsageError
 from plugin_core.model import Job, JobState, Operation, Plan, Source
-from plugin_core.session import STORE_NAME, Session
+from plugin_core.offer import Offer
+from plugin_core.session import Session
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +47,6 @@ class Batch:
         self._stop = asyncio.Event()
         self._unheard: OSError | None = None
         self._has_begun = False
-        self._settled: set[str] = set()
 
     async def separate(self, request: Request) -> Summary:
         """Do everything a request asks for and return how it ended.
@@ -101,14 +101,10 @@ class Batch:
         return offers
 
     async def _offer(self, source: Source, operation: Operation, request: Request) -> Offer:
-        plan = await self.session.plan(source, operation)
-        standing = None
-        # A look must not make a store where there is none.
-        if not request.force and (self.session.settings.home / STORE_NAME).exists():
-            standing = await self.session.standing(source, plan)
-            plan = self.session.price_again(source, plan)
-        files = await self._foresee(source, plan) if request.dry_run and standing is None else {}
-        return Offer(source=source, plan=plan, files=files, standing=standing)
+        offer = await self.session.offer(source, operation, force=request.force)
+        if not request.dry_run or offer.standing is not None:
+            return offer
+        return msgspec.structs.replace(offer, files=await self._foresee(source, offer.plan))
 
     async def _foresee(self, source: Source, plan: Plan) -> dict[str, Path]:
         return await asyncio.to_thread(foresee_files, self.session, source, plan)
@@ -143,15 +139,9 @@ class Batch:
         jobs = await self.session.run(ids, on_change=self._change, stop=self._stop)
         if self._unheard is not None:
             raise self._unheard
-        for job in jobs:
-            # Another process may have brought a job to its end; nobody told this one.
-            if job.state.is_settled and job.id not in self._settled:
-                self.display.change(job, None)
         self.jobs += jobs
 
     def _change(self, job: Job, previous: Job | None) -> None:
-        if job.state.is_settled:
-            self._settled.add(job.id)
         try:
             self.display.change(job, previous)
         except OSError as error:

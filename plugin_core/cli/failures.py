@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
-
 import click
 
 from plugin_core.cli.context import Context
 from plugin_core.errors import StembridgeError, UsageError
+from plugin_core.suggest import suggest
 
 
 def first_of(error: Exception) -> Exception:
@@ -57,5 +56,5 @@ def _describe_no_such_option(error: click.NoSuchOption) -> str:
     if error.ctx is not None and root and any(error.option_name in param.opts for param in root.command.params):
         words = error.ctx.command_path.removeprefix(root.command_path)
         return f"{error.option_name} goes before the command: {root.command_path} {error.option_name}{words}"
-    near = difflib.get_close_matches(error.option_name, error.possibilities or (), n=1)
-    return f"no option {error.option_name}" + (f", did you mean {near[0]}?" if near else "")
+    hint = suggest(error.option_name, error.possibilities or (), lead=", ", is_quoted=False)
+    return f"no option {error.option_name}{hint}"

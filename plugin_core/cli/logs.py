@@ -6,12 +6,14 @@ import logging
 import sys
 from collections import deque
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from plugin_core.cli.display.formatting import clean
 from plugin_core.transfer.redaction import redact
 
-ROOT = logging.getLogger("plugin_core")
+ROOTS: Final = tuple(map(logging.getLogger, ("plugin_core", "stembridge_reaper", "stembridge_hot_folder")))
+"""What the core and the hosts that are commands of ours log to; beets shows what its plugin tells."""
+
 MAX_BYTES = 1_000_000
 BACKUPS = 3
 _AT_ONCE = 1.0
@@ -36,10 +38,11 @@ class Logs:
         self._error_stream.verbose = verbose
         self._error_stream.setLevel(logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING)
         self._file.setLevel(logging.DEBUG if verbose else logging.INFO)
-        ROOT.setLevel(logging.DEBUG if verbose else logging.INFO)
-        for handler in (self._file, self._error_stream):
-            if handler not in ROOT.handlers:
-                ROOT.addHandler(handler)
+        for root in ROOTS:
+            root.setLevel(logging.DEBUG if verbose else logging.INFO)
+            for handler in (self._file, self._error_stream):
+                # Adding one twice adds it once.
+                root.addHandler(handler)
 
     def has_said(self, line: str) -> bool:
         """Tell whether standard error was told this line already."""
@@ -48,13 +51,14 @@ class Logs:
     def close(self) -> None:
         """End logging and close the file."""
         for handler in (self._file, self._error_stream):
-            ROOT.removeHandler(handler)
+            for root in ROOTS:
+                root.removeHandler(handler)
             handler.close()
 
     def keep_traceback(self, message: str, error: BaseException) -> bool:
         """Write an unexpected error to the file alone, and tell whether that worked."""
         trace = (type(error), error, error.__traceback__)
-        record = ROOT.makeRecord(ROOT.name, logging.CRITICAL, __file__, 0, "%s", (message,), trace)
+        record = ROOTS[0].makeRecord(ROOTS[0].name, logging.CRITICAL, __file__, 0, "%s", (message,), trace)
         self._file.handle(record)
         return not self._file.is_broken
 

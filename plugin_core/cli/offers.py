@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from plugin_core.cli.display.base import Offer
 from plugin_core.cli.display.formatting import clean, count_credits, describe, describe_result, plural, show, span
+from plugin_core.offer import Offer
 
 
 def describe_offer(offer: Offer) -> Iterator[str]:

@@ -7,20 +7,12 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
 
+from plugin_core.audio.formats import AUDIO_SUFFIXES
 from plugin_core.cli.display.formatting import plural, show
-from plugin_core.errors import StembridgeError, UsageError
-
-STEMS_SUFFIX: Final = ".stems"
-AUDIO_SUFFIXES: Final = frozenset(
-    f".{suffix}"
-    for suffix in (
-        *("aac", "ac3", "aif", "aifc", "aiff", "alac", "ape", "au", "caf", "flac", "m4a", "m4b", "mka", "mp2", "mp3"),
-        *("mpc", "oga", "ogg", "opus", "rf64", "tak", "tta", "w64", "wav", "wave", "webm", "wma", "wv"),
-    )
-)
-"""What a walk through a folder takes for audio; a file that is named is tried whatever it is called."""
+from plugin_core.errors import UsageError
+from plugin_core.stems.layout import STEMS_SUFFIX
+from plugin_core.tags.provenance import is_own_work
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +74,8 @@ def _match(pattern: str, recursive: bool, results: Path | None) -> Iterator[Path
             if recursive:
                 yield from _walk(path, results)
         elif takes_any_file or _is_audio(path.name):
-            if not _is_own_stem(path):
+            # A template need not keep stems in a folder of their own.
+            if not is_own_work(path):
                 yield path
         else:
             continue
@@ -100,7 +93,7 @@ def _walk(folder: Path, results: Path | None) -> Iterator[Path]:
     for parent, folders, files in os.walk(folder, onerror=tell):
         folders[:] = sorted(name for name in folders if not _is_passed_over(Path(parent, name), results))
         songs = (Path(parent, name) for name in sorted(files) if _is_audio(name) and not name.startswith("."))
-        yield from (path for path in songs if not _is_own_stem(path))
+        yield from (path for path in songs if not is_own_work(path))
 
 
 def _is_passed_over(folder: Path, results: Path | None) -> bool:
@@ -114,16 +107,3 @@ def _is_audio(name: str) -> bool:
 
 def _is_result(path: Path) -> bool:
     return any(part.endswith(STEMS_SUFFIX) for part in path.parts[-2:])
-
-
-def _is_own_stem(path: Path) -> bool:
-    """Tell whether a file says of itself that stembridge made it; a template need not keep stems in their folder."""
-    from plugin_core.tags.read import read_tags
-
-    if not path.is_file():
-        return False
-    try:
-        return "provenance" in read_tags(path).fields
-    except StembridgeError:
-        # Whatever is wrong with the file is told when it is looked at as a song.
-        return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -10,10 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from plugin_core.errors import PlacementError, StembridgeError, TransientError
-from plugin_core.files.errors import explain_write_error
+from plugin_core.files.errors import FULL, explain_write_error
 
 _CHUNK: Final = 1 << 26
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def copy_file(old: Path, new: Path, check: Callable[[], None] = lambda: None, *, flush: bool = True) -> None:
@@ -49,7 +47,7 @@ def _copy_in_kernel(source: int, target: int, check: Callable[[], None]) -> bool
             is_begun = True
             check()
     except OSError as error:
-        if is_begun or error.errno in _FULL:
+        if is_begun or error.errno in FULL:
             raise
         return False
     return is_begun

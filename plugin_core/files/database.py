@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import sqlite3
 import threading
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from plugin_core.errors import StoreError
+from plugin_core.files.errors import FULL
 from plugin_core.model import show_path
 
 BUSY_MS: Final = 30_000
@@ -24,7 +24,6 @@ _PASSING: Final = _BUSY | {
     *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN),
     sqlite3.SQLITE_PROTOCOL,
 }
-_NO_ROOM: Final = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
 
 class Schema(NamedTuple):
@@ -132,7 +131,7 @@ class Database:
         code = _code(error)
         if code in _DAMAGED:
             return self._schema.if_damaged
-        if code == sqlite3.SQLITE_FULL or getattr(error, "errno", 0) in _NO_ROOM:
+        if code == sqlite3.SQLITE_FULL or getattr(error, "errno", 0) in FULL:
             return "free some space on that disk"
         if code in _BUSY:
             return "another process holds it for very long; end that and try again"

@@ -1,4 +1,4 @@
-"""Why a file could not be written: libsndfile and ffmpeg say only that it failed."""
+"""Why a file could not be read or written, in words: which of the system's refusals pass, and which do not."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ import os
 from pathlib import Path
 from typing import Final
 
-from plugin_core.errors import PlacementError, StembridgeError, TransientError
+from plugin_core.errors import PlacementError, SourceError, StembridgeError, TransientError
 from plugin_core.model import show_path
 
-_FULL: Final = {
-    errno.ENOSPC: "no space left on the disk",
-    getattr(errno, "EDQUOT", errno.ENOSPC): "no space left on the disk (quota)",
-}
 
-_AWAY: Final = frozenset({errno.EIO, errno.ENODEV, errno.ENXIO, errno.ETIMEDOUT, getattr(errno, "ESTALE", errno.EIO)})
+def _numbers(*names: str) -> frozenset[int]:
+    """Return the numbers of errors, of those that this system knows."""
+    return frozenset(getattr(errno, name) for name in names if hasattr(errno, name))
+
+
+FULL: Final = _numbers("ENOSPC", "EDQUOT")
+"""What a disk answers that is full, or whose quota is used up."""
+
+AWAY: Final = _numbers(
+    *("EIO", "ENODEV", "ENXIO", "ENOMEDIUM", "ESTALE", "ENOTCONN", "ETIMEDOUT", "EREMOTEIO"),
+    *("EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ECONNABORTED", "ECONNRESET"),
+)
 """What a share or a disk answers that was unplugged or fell asleep."""
 
 _SAMPLE: Final = bytes(1 << 16)
@@ -24,17 +31,28 @@ _SAMPLE: Final = bytes(1 << 16)
 def explain_write_error(path: Path, error: OSError) -> StembridgeError:
     """Turn the system's refusal into words: a full disk and a lost share pass, anything else does not."""
     shown = show_path(path)
-    if error.errno in _FULL:
-        return TransientError(f"{shown} cannot be written: {_FULL[error.errno]}", remedy="make room")
-    if error.errno in _AWAY:
+    if error.errno in FULL:
+        quota = "" if error.errno == errno.ENOSPC else " (quota)"
+        return TransientError(f"{shown} cannot be written: no space left on the disk{quota}", remedy="make room")
+    if error.errno in AWAY:
         return TransientError(f"{shown} cannot be written now: {error.strerror}", remedy="check the disk or share")
     if error.errno == errno.EFBIG:
         return PlacementError(f"{shown} would be larger than its disk or the system's limit allows")
     return PlacementError(f"{shown} cannot be written: {error.strerror or error}", remedy="check the folder")
 
 
+def explain_read_error(path: Path, error: OSError) -> StembridgeError:
+    """Turn the system's refusal to read into words: a lost disk or share passes, anything else does not."""
+    if error.errno in AWAY:
+        return TransientError(f"{show_path(path)} cannot be read now: {error.strerror}", remedy="check the disk")
+    return SourceError(f"{show_path(path)} cannot be read: {error.strerror or error}")
+
+
 def find_write_error(path: Path, descriptor: int, said: str) -> StembridgeError:
-    """Ask the system for the reason by writing a little more to a file that is given up anyway."""
+    """Ask the system for the reason by writing a little more to a file that is given up anyway.
+
+    libsndfile and ffmpeg say only that they failed.
+    """
     try:
         os.lseek(descriptor, 0, os.SEEK_END)
         os.write(descriptor, _SAMPLE)

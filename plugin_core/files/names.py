@@ -12,6 +12,9 @@ from typing import Final
 MAX_BYTES: Final = 255
 """Longest name of a file or folder, on ext4, APFS and NTFS alike when counted in bytes of UTF-8."""
 
+HIDDEN_PREFIX: Final = ".stembridge-"
+"""Of files and folders of ours that stand beside the user's own for a while."""
+
 NUMBER_BYTES: Final = 7
 """Room kept for `` (9999)``, put behind a name when its place is taken."""
 

@@ -10,7 +10,7 @@ import msgspec
 
 from plugin_core.model import Operation, Separation, Tagging, encode_path, to_json
 
-_MARK = ":"
+_FORCED = ":forced"
 
 
 def dedupe_key(content_sha256: str, operation: Operation, account: str) -> str:
@@ -32,19 +32,19 @@ def place_of(operation: Operation) -> tuple[Path | None, str]:
     return None, to_json(operation).decode()
 
 
-def forced_key(key: str, mark: str = "forced") -> str:
+def forced_key(key: str) -> str:
     """Mark a key as forced: the job is bought even where a finished one with the key exists.
 
-    Equal marks make equal wishes: a job with the same key and mark that is under way is joined.
+    A forced job with the same key that is under way is joined.
     """
-    return f"{base_key(key)}{_MARK}{mark}"
+    return f"{base_key(key)}{_FORCED}"
 
 
 def is_forced(key: str) -> bool:
     """Tell whether the user asked to buy again."""
-    return _MARK in key
+    return key.endswith(_FORCED)
 
 
 def base_key(key: str) -> str:
     """Return the key without its mark: what finished jobs are found by."""
-    return key.partition(_MARK)[0]
+    return key.removesuffix(_FORCED)

@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from plugin_core.audio.formats import resolve_format
 from plugin_core.model import Separation, Source
-from plugin_core.stems.space import CD_RATE, Amount
+from plugin_core.protocols import Separator
+from plugin_core.stems.space import CD_RATE, Amount, estimate_bytes
+
+_USUAL_PARTS: Final = 4
+"""Parts of a model that does not say how many it gives."""
+
+
+async def bytes_needed(source: Source, wish: Separation, separator: Separator) -> int:
+    """Return the most that a separation takes at once where its results go, head room for others included.
+
+    Args:
+        source: what is separated.
+        wish: as the plan resolved it.
+        separator: who does it.
+    """
+    fetched = await _count_parts(wish, separator)
+    return estimate_bytes(list_amounts(source, wish, fetched, is_remote=separator.remote), source)
+
+
+async def _count_parts(wish: Separation, separator: Separator) -> int:
+    """Return how many parts are fetched: all that the model gives, wanted or not."""
+    models = await separator.models()
+    return max((len(model.stems) for model in models if model.id == wish.model), default=0) or _USUAL_PARTS
 
 
 def list_amounts(source: Source, wish: Separation, fetched: int, *, is_remote: bool) -> list[Amount]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -15,6 +15,9 @@ from plugin_core.registry import Registry
 
 if TYPE_CHECKING:
     from plugin_core.jobs.store import JobStore
+
+STEMS_BOUGHT_BEFORE: Final = "the stems were bought before"
+"""Note of a separation that copies those of another job."""
 
 
 class History:
@@ -66,14 +69,24 @@ class History:
             return next((job for job in self._store().written_as(source.content) if job.operation == wish), None)
         return self._covering(source, plan, wish)
 
-    def price_again(self, source: Source, plan: Plan) -> Plan:
-        """Return the plan without its price where what it buys is bought already: labels of a tagging before."""
-        from plugin_core.tags.rules import BOUGHT_BEFORE
-
-        wish = plan.operation
-        if isinstance(wish, Tagging) and plan.credits and self._covering(source, plan, wish) is not None:
-            return msgspec.structs.replace(plan, credits=0.0, notes=(*plan.notes, BOUGHT_BEFORE))
+    async def price_again(self, source: Source, plan: Plan) -> Plan:
+        """Return the plan without its price where what it buys is bought already: labels, or stems that are whole."""
+        if plan.credits and (note := await self._find_bought(source, plan)):
+            return msgspec.structs.replace(plan, credits=0.0, notes=(*plan.notes, note))
         return plan
+
+    async def _find_bought(self, source: Source, plan: Plan) -> str:
+        """Return the note of a job that will buy nothing; empty when it will."""
+        from plugin_core.stems.fingerprint import are_unmodified
+        from plugin_core.tags.rules import BOUGHT_BEFORE
+        from plugin_core.threads import run_stoppable
+
+        if isinstance(plan.operation, Tagging):
+            return BOUGHT_BEFORE if self._covering(source, plan, plan.operation) is not None else ""
+        # The one whose stems the job would copy.
+        twin = self._store().find_done(self.key(source, plan))
+        is_whole = twin is not None and await run_stoppable(partial(are_unmodified, twin.stems))
+        return STEMS_BOUGHT_BEFORE if is_whole else ""
 
     def _covering(self, source: Source, plan: Plan, wish: Tagging) -> Job | None:
         from plugin_core.tags.rules import covers

@@ -7,7 +7,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -24,9 +24,6 @@ from plugin_core.threads import Stopper, run_stoppable
 
 if TYPE_CHECKING:
     from plugin_core.stems.render import TagStem
-
-_USUAL_PARTS: Final = 4
-"""Parts of a model that does not say how many it gives."""
 
 Earlier = Callable[[Job], Sequence[Job]]
 """Find the finished jobs of the same operation on the same content, whose untouched results may be swapped."""
@@ -89,36 +86,30 @@ class SeparationWork:
             PlacementError: the destination is missing, not writable or too full.
             UsageError: the template is wrong.
         """
+        from plugin_core.operations.disk_need import bytes_needed
         from plugin_core.operations.inspect import require_unchanged
 
         self._template(job)
         self._links.check(self._separator)
-        fetched = await self._count_parts(_wish(job))
+        needed = await bytes_needed(job.source, _wish(job), self._separator)
 
         def work(stopper: Stopper) -> None:
             require_unchanged(job.source, self._is_retagged, check=stopper.check)
-            self._prepare_folders(job, fetched)
+            self._prepare_folders(job, needed)
 
         await run_stoppable(work)
 
-    def _prepare_folders(self, job: Job, fetched: int) -> None:
-        from plugin_core.operations.disk_need import list_amounts
-        from plugin_core.stems.space import check_destination, check_space, estimate_bytes
+    def _prepare_folders(self, job: Job, needed: int) -> None:
+        from plugin_core.stems.space import check_destination, check_space
 
         destination = destination_of(job)
         check_destination(destination)
-        amounts = list_amounts(job.source, _wish(job), fetched, is_remote=self._separator.remote)
-        check_space(destination, estimate_bytes(amounts, job.source))
+        check_space(destination, needed)
         self._make_folders(job)
 
     def _make_folders(self, job: Job) -> None:
         make_staging(self._staging(job))
         make_staging(self._order(job, "").folder)
-
-    async def _count_parts(self, wish: Separation) -> int:
-        """Return how many parts are fetched: all that the model gives, wanted or not."""
-        models = await self._separator.models()
-        return max((len(model.stems) for model in models if model.id == wish.model), default=0) or _USUAL_PARTS
 
     async def reuse(self, job: Job, twin: Job) -> Staged | None:
         """Take a finished job's stems when they are untouched: where they stand if that is their place, else copied."""

@@ -11,7 +11,8 @@ import uuid
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from plugin_core.errors import PlacementError, SettingsError, SourceError, TransientError
+from plugin_core.errors import PlacementError, SettingsError, TransientError
+from plugin_core.files.errors import AWAY, FULL, explain_read_error, explain_write_error
 from plugin_core.model import show_path
 from plugin_core.stagers.names import check_key, staged_name
 from plugin_core.stagers.settings import PublicUrlSettings
@@ -78,7 +79,9 @@ class PublicUrlStager:
             _place(path, target)
         except OSError as error:
             if error.filename is not None and Path(os.fsdecode(error.filename)) == path and error.filename2 is None:
-                raise SourceError(f"{show_path(path)} cannot be read: {error.strerror}") from error
+                raise explain_read_error(path, error) from error
+            if error.errno in FULL | AWAY:
+                raise explain_write_error(target.parent, error) from error
             raise PlacementError(
                 f"{show_path(target.parent)} cannot be written: {error.strerror}", remedy="see [public_url] folder"
             ) from error

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from plugin_core.errors import RefusedError, ServiceError, SettingsError, SourceError, StembridgeError, TransientError
-from plugin_core.model import disarm, show_path
+from plugin_core.errors import RefusedError, ServiceError, SettingsError, StembridgeError, TransientError
+from plugin_core.files.errors import explain_read_error
+from plugin_core.model import disarm
 from plugin_core.settings import Secret
 from plugin_core.stagers.ledger import Ledger
 from plugin_core.stagers.names import check_key, staged_name
@@ -55,7 +56,7 @@ class S3Stager:
         Raises:
             SettingsError: the extra is missing, or the section is wrong.
             SourceError: the file cannot be read.
-            TransientError: no answer now.
+            TransientError: no answer now, of the service or of the file's disk.
             StembridgeError: refused.
         """
         return await asyncio.to_thread(self._stage, path, key)
@@ -101,7 +102,7 @@ class S3Stager:
             with path.open("rb") as file:
                 self._ask(lambda: client.upload_fileobj(file, self._settings.bucket, name, ExtraArgs=extra))
         except OSError as error:
-            raise SourceError(f"{show_path(path)} cannot be read: {error.strerror or error}") from error
+            raise explain_read_error(path, error) from error
         return self._link(name)
 
     def _link(self, name: str) -> Secret:

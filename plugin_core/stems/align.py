@@ -103,29 +103,29 @@ def measure_alignment(source: Path, parts: Sequence[Path], shape: Shape, stopper
     return find_lag(reference, total)
 
 
-def find_lag(reference: Mono, delayed: Mono, max_lag: int = MAX_LAG) -> Alignment:
+def find_lag(reference: Mono, delayed: Mono) -> Alignment:
     """Return by how many frames ``delayed`` comes after ``reference``; both one-dimensional and of equal length."""
     energy = float(np.vdot(reference, reference)) * float(np.vdot(delayed, delayed))
     if energy <= 0.0:
         return Alignment(0, None)
-    products = _cross_correlate(reference, delayed, max_lag) / np.sqrt(energy)
+    products = _cross_correlate(reference, delayed) / np.sqrt(energy)
     best = int(np.argmax(products))
     correlation = float(products[best])
-    return Alignment(best - max_lag if correlation >= CONFIDENT else 0, correlation)
+    return Alignment(best - MAX_LAG if correlation >= CONFIDENT else 0, correlation)
 
 
-def _cross_correlate(reference: Mono, delayed: Mono, max_lag: int) -> Samples:
-    """Return the inner products at lags -max_lag..max_lag, block-wise so that memory stays small."""
+def _cross_correlate(reference: Mono, delayed: Mono) -> Samples:
+    """Return the inner products at lags -MAX_LAG..MAX_LAG, block-wise so that memory stays small."""
     # Transforms that fit into the processor's cache take half the time of larger, fewer ones.
-    size = 1 << (4 * max_lag - 1).bit_length()
-    step = size - 2 * max_lag
-    padded = np.pad(delayed, max_lag)
+    size = 1 << (4 * MAX_LAG - 1).bit_length()
+    step = size - 2 * MAX_LAG
+    padded = np.pad(delayed, MAX_LAG)
     spectrum = np.zeros(size // 2 + 1, np.complex128)
     for start in range(0, len(reference), step):
         block = reference[start : start + step]
-        window = padded[start : start + len(block) + 2 * max_lag]
+        window = padded[start : start + len(block) + 2 * MAX_LAG]
         spectrum += np.conj(np.fft.rfft(block, size)) * np.fft.rfft(window, size)
-    return np.fft.irfft(spectrum, size)[: 2 * max_lag + 1]
+    return np.fft.irfft(spectrum, size)[: 2 * MAX_LAG + 1]
 
 
 def _to_mono(block: Samples) -> Samples:

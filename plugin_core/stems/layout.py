@@ -18,10 +18,12 @@ import msgspec
 
 from plugin_core.errors import PlacementError
 from plugin_core.files.hashing import is_unmodified
-from plugin_core.files.names import fold, fold_all
+from plugin_core.files.names import HIDDEN_PREFIX, fold, fold_all
 from plugin_core.model import Stem, show_path
 from plugin_core.stems.fingerprint import record_of
-from plugin_core.stems.staging import HIDDEN_PREFIX
+
+STEMS_SUFFIX: Final = ".stems"
+"""Ending of a folder that holds the stems of one song."""
 
 LAST_NUMBER: Final = 9999
 _LOOKED_AT: Final = 100
@@ -160,7 +162,7 @@ def _number(path: PurePath, number: int, *, is_file: bool) -> PurePath:
 
 def _ending(path: PurePath, *, is_file: bool) -> str:
     """Return what stays at the end of a numbered name."""
-    return path.suffix if is_file or path.suffix == ".stems" else ""
+    return path.suffix if is_file or path.suffix == STEMS_SUFFIX else ""
 
 
 def _list_names(folder: str) -> list[str] | None:

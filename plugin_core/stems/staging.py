@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from plugin_core.files.copying import explain_os_error
-
-HIDDEN_PREFIX: Final = ".stembridge-"
+from plugin_core.files.names import HIDDEN_PREFIX
 
 STALE_AFTER: Final = 60.0
 """Seconds a folder in staging must lie unchanged before it may be nobody's."""

@@ -55,7 +55,11 @@ def stem_tags(tags: TagSet, source: Path, *, stem_title: str, provenance: Mappin
 
 
 def read_leniently(source: Path) -> TagSet:
-    """Read the tags of a source for its stems; broken ones are logged and count as none."""
+    """Read the tags of a source for its stems; broken ones are logged and count as none.
+
+    Raises:
+        TransientError: its disk is gone.
+    """
     try:
         return read_tags(source)
     except SourceError as error:

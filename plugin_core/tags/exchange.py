@@ -12,10 +12,12 @@ import stat
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from plugin_core.errors import PlacementError, SourceError, StembridgeError, TransientError
+from plugin_core.files.errors import AWAY, explain_read_error
 from plugin_core.files.exclusive import sync_folder
+from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.model import show_path
 from plugin_core.tags.files import write_error
 from plugin_core.tags.pieces import PieceError
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-HIDDEN: Final = ".stembridge-"
-HARD_LINKS: Final = ("break", "refuse")
+    from plugin_core.defaults import HardLinks
+
 
 Identity = tuple[int, int, int, int, int]
 
@@ -34,7 +36,7 @@ Identity = tuple[int, int, int, int, int]
 class ReplaceOptions:
     """How a file is replaced: part of the section ``tags``."""
 
-    hard_links: str = "break"
+    hard_links: HardLinks = "break"
     """``break``: the other names keep the old file, which is said; ``refuse``: such a file is left alone."""
     keep_mtime: bool = False
     """Whether the file keeps its time of change; libraries look at it to see that there is something new."""
@@ -68,11 +70,14 @@ def check_replaceable(file: Path, options: ReplaceOptions) -> os.stat_result:
 
     Raises:
         SourceError: it is no plain file.
+        TransientError: its disk is gone.
         PlacementError: it or its folder is read-only, or it has other names and these are not to be broken.
     """
     try:
         status = file.stat()
     except OSError as error:
+        if error.errno in AWAY:
+            raise explain_read_error(file, error) from error
         raise SourceError(f"{show_path(file)} cannot be reached: {error.strerror}") from error
     if not stat.S_ISREG(status.st_mode):
         raise SourceError(f"{show_path(file)} is no plain file")
@@ -181,7 +186,7 @@ def remove_draft(file: Path, mark: str) -> None:
 
 
 def _name(file: Path, mark: str) -> Path:
-    return file.with_name(f"{HIDDEN}{mark}{file.suffix}")
+    return file.with_name(f"{HIDDEN_PREFIX}{mark}{file.suffix}")
 
 
 def _make(copy: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
@@ -16,6 +15,7 @@ from mutagen.mp3 import MP3
 from mutagen.mp4 import MP4Tags
 
 from plugin_core.errors import PlacementError, SourceError, StembridgeError, TransientError
+from plugin_core.files.errors import AWAY, FULL, explain_read_error
 from plugin_core.model import show_path
 from plugin_core.tags.fields import Family
 from plugin_core.tags.overlay import Overlay
@@ -34,7 +34,6 @@ _FAMILIES: Final = (
 )
 _UNTAGGABLE: Final = (b"RF64", b"BW64", b"riff")
 """First bytes of WAV files beyond 4 GiB and of W64: mutagen can neither read nor write tags there."""
-_PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ def open_tagged(path: Path, *, writable: bool = False) -> Iterator[TaggedFile | 
 
     Raises:
         SourceError: the file cannot be opened for reading, or is so broken that its tags cannot be read.
-        TransientError: it cannot be opened for writing because the disk is gone.
+        TransientError: it cannot be opened because the disk is gone, or full.
         PlacementError: it cannot be opened for writing for another reason.
     """
     try:
@@ -62,7 +61,7 @@ def open_tagged(path: Path, *, writable: bool = False) -> Iterator[TaggedFile | 
     except OSError as error:
         if writable:
             raise write_error(path, error) from error
-        raise SourceError(f"{show_path(path)} cannot be opened: {error.strerror}") from error
+        raise explain_read_error(path, error) from error
     with file:
         yield _load(file, path, writable)
 
@@ -75,11 +74,12 @@ def open_overlay(path: Path) -> Iterator[TaggedFile | None]:
 
     Raises:
         SourceError: the file cannot be opened for reading, or is so broken that its tags cannot be read.
+        TransientError: it cannot be opened because the disk is gone.
     """
     try:
         file = path.open("rb")
     except OSError as error:
-        raise SourceError(f"{show_path(path)} cannot be opened: {error.strerror}") from error
+        raise explain_read_error(path, error) from error
     with file:
         yield _load(cast("BinaryIO", Overlay(file)), path, writable=True)
 
@@ -118,7 +118,7 @@ def ape_tags(file: BinaryIO) -> Any:
 def write_error(path: Path, error: OSError) -> StembridgeError:
     """Say that a file could not be written; a full disk or a lost share passes, other reasons do not."""
     message = f"the tags of {show_path(path)} cannot be written: {error.strerror or error}"
-    if error.errno in _PASSING:
+    if error.errno in FULL | AWAY:
         return TransientError(message, remedy="make room on the disk or connect it again")
     return PlacementError(message, remedy="check the permissions of the folder")
 

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import difflib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
+from plugin_core.defaults import Dimension, Labels, LanguageCodes, Policy
 from plugin_core.errors import UsageError
+from plugin_core.suggest import suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from plugin_core.model import Tagging
 
-DIMENSIONS: Final = ("mood", "genre", "language", "scene", "vocal", "bgm", "intensity")
+DIMENSIONS: Final[tuple[str, ...]] = get_args(Dimension)
 """Every dimension that has fields in the table."""
 PROVENANCE: Final = "label_provenance"
 """Field that says where labels came from; never copied onto stems."""
 BOUGHT_BEFORE: Final = "the labels were bought before"
 """Note of a tagging that asks nobody."""
-POLICIES: Final = ("fill", "append", "replace")
-LABELS: Final = ("en", "zh")
-LANGUAGE_CODES: Final = ("639-2", "639-3")
+POLICIES: Final[tuple[str, ...]] = get_args(Policy)
+LABELS: Final[tuple[str, ...]] = get_args(Labels)
+LANGUAGE_CODES: Final[tuple[str, ...]] = get_args(LanguageCodes)
 
 
 def check_rules(wish: Tagging) -> None:
@@ -61,6 +62,5 @@ def covers(bought: Tagging, wanted: Tagging) -> bool:
 def _check(what: str, words: Iterable[str], known: tuple[str, ...]) -> None:
     for word in words:
         if word not in known:
-            near = difflib.get_close_matches(word, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"choose of {', '.join(known)}"
+            hint = suggest(word, known, f"choose of {', '.join(known)}")
             raise UsageError(f"no {what} {word!r}", remedy=hint)

@@ -5,7 +5,7 @@ Importing this does not import httpx; that waits until the first request.
 
 from __future__ import annotations
 
-from plugin_core.transfer.bodies import Body, Data, FileBody, FilePart, Form, Multipart, StreamBody
+from plugin_core.transfer.bodies import Body, Data, FileBody, FilePart, Form, Multipart
 from plugin_core.transfer.calls import Answer, Bytes, Call, Dialect, Signer
 from plugin_core.transfer.exchange import Transfer
 
@@ -21,6 +21,5 @@ __all__ = [
     "Form",
     "Multipart",
     "Signer",
-    "StreamBody",
     "Transfer",
 ]

@@ -44,13 +44,8 @@ class Body(Protocol):
         """Its media type; "" for none."""
         ...
 
-    @property
-    def can_rewind(self) -> bool:
-        """Whether it can be opened again, so that the request may be tried again."""
-        ...
-
     async def open(self) -> Opened:
-        """Open it for one try."""
+        """Open it for one try; it may be opened again for the next."""
         ...
 
 
@@ -60,7 +55,6 @@ class Data:
 
     content: bytes = field(default=b"", repr=False)
     content_type: str = ""
-    can_rewind: bool = True
 
     async def open(self) -> Opened:
         """Open it for one try."""
@@ -73,7 +67,6 @@ class Form:
 
     fields: Mapping[str, str]
     content_type: str = "application/x-www-form-urlencoded"
-    can_rewind: bool = True
 
     async def open(self) -> Opened:
         """Open it for one try."""
@@ -94,7 +87,6 @@ class FileBody:
 
     path: Path
     content_type: str = "application/octet-stream"
-    can_rewind: bool = True
     offset: int = 0
     length: int | None = None
 
@@ -105,20 +97,6 @@ class FileBody:
             SourceError: it cannot be read.
         """
         return _OpenedPieces([await FileReader.open(self.path, self.offset, self.length)])
-
-
-@dataclass(frozen=True)
-class StreamBody:
-    """Bytes that come once, of a known length: a request that carries them is never tried again."""
-
-    stream: AsyncGenerator[bytes] = field(repr=False)
-    length: int
-    content_type: str = "application/octet-stream"
-    can_rewind: bool = False
-
-    async def open(self) -> Opened:
-        """Open it for its only try."""
-        return _OpenedStream(self.stream, self.length)
 
 
 @dataclass(frozen=True)
@@ -150,7 +128,6 @@ class Multipart:
     fields: Mapping[str, str]
     files: Sequence[FilePart] = ()
     boundary: str = field(default_factory=lambda: f"stembridge-{secrets.token_hex(16)}")
-    can_rewind: bool = True
 
     @property
     def content_type(self) -> str:
@@ -214,20 +191,6 @@ class _OpenedPieces:
         for piece in self.pieces:
             if isinstance(piece, FileReader):
                 await piece.close()
-
-
-class _OpenedStream:
-    """Somebody else's bytes."""
-
-    def __init__(self, stream: AsyncGenerator[bytes], length: int) -> None:
-        self._stream = stream
-        self.length = length
-
-    def blocks(self) -> AsyncGenerator[bytes]:
-        return self._stream
-
-    async def close(self) -> None:
-        await self._stream.aclose()
 
 
 def _reveal(value: str) -> str:

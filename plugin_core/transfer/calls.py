@@ -70,11 +70,6 @@ class Call:
     signer: Signer | None = field(default=None, repr=False)
     dialect: Dialect | None = field(default=None, repr=False)
 
-    @property
-    def can_repeat(self) -> bool:
-        """Whether the body, if there is one, can be sent again."""
-        return self.body is None or self.body.can_rewind
-
 
 @dataclass(frozen=True)
 class Answer:

@@ -11,7 +11,8 @@ from typing import Final, TypeVar
 
 import httpx
 
-from plugin_core.errors import ServiceError, StembridgeError, TransientError
+from plugin_core.errors import ServiceError, TransientError
+from plugin_core.files.errors import explain_write_error
 from plugin_core.transfer import ranges
 from plugin_core.transfer.addresses import resolve
 from plugin_core.transfer.calls import Bytes
@@ -216,7 +217,7 @@ class Download:
             done.exception()
             raise
         except OSError as error:
-            raise _explain(self.part.path, error) from error
+            raise explain_write_error(self.part.path, error) from error
 
     def _refused(self, status: int) -> ServiceError:
         reason = "the file is gone" if status in (404, 410) else "the file cannot be had"
@@ -224,10 +225,3 @@ class Download:
 
     def _too_large(self) -> ServiceError:
         return ServiceError(f"{self.what}: {redact_url(self.url)} is larger than {self.limit} bytes")
-
-
-def _explain(path: Path, error: OSError) -> StembridgeError:
-    # Reading and writing of audio shares these words; its package is heavy and needed here only when a disk fails.
-    from plugin_core.files.errors import explain_write_error
-
-    return explain_write_error(path, error)

@@ -98,7 +98,7 @@ class Transfer:
             if isinstance(outcome, Answer) and not is_worth_another_try(call, outcome):
                 return outcome
             asked = max(self.asked_pause(outcome), _own_pause(call, outcome))
-            if tried == self.tries or not call.can_repeat or asked > waits.LONGEST:
+            if tried == self.tries or asked > waits.LONGEST:
                 break
             await self._back_off(tried, asked)
         raise failed(call, outcome, self._clock())
@@ -122,7 +122,7 @@ class Transfer:
         for tried in range(1, self.tries + 1):
             outcome = await self._try(call)
             is_unsent = isinstance(outcome, Failure) and outcome.is_unsent
-            if not is_unsent or tried == self.tries or not call.can_repeat:
+            if not is_unsent or tried == self.tries:
                 break
             await self._back_off(tried, 0.0)
         error = judge_paid(call, outcome, self._clock())

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import stat
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from plugin_core.errors import SourceError, StembridgeError, TransientError
+from plugin_core.errors import SourceError
+from plugin_core.files.errors import explain_read_error
 from plugin_core.model import show_path
 
 BLOCK: Final = 1 << 20
@@ -18,9 +18,6 @@ SMALLEST: Final = 1 << 16
 QUICK: Final = 0.25
 """Seconds: pieces that leave faster may grow."""
 SLOW: Final = 4.0
-
-_AWAY: Final = frozenset({errno.EIO, errno.ENODEV, errno.ENXIO, errno.ETIMEDOUT, getattr(errno, "ESTALE", errno.EIO)})
-
 
 _Block = tuple[bytes, tuple[int, int]]
 """Bytes, and the file's size and time of change once they were read."""
@@ -158,13 +155,6 @@ class _Pace:
             self._size = min(self._size * 2, BLOCK)
         elif seconds > SLOW:
             self._size = max(self._size // 2, SMALLEST)
-
-
-def explain_read_error(path: Path, error: OSError) -> StembridgeError:
-    """Turn the system's refusal to read into words: a lost disk or share passes, anything else does not."""
-    if error.errno in _AWAY:
-        return TransientError(f"{show_path(path)} cannot be read now: {error.strerror}", remedy="check the disk")
-    return SourceError(f"{show_path(path)} cannot be read: {error.strerror or error}")
 
 
 def _open_regular(path: Path) -> BinaryIO:

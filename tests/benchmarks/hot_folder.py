@@ -22,7 +22,8 @@ from tests.plugin_core.cli.fakes import write_song
 
 ROOT = Path(__file__).parents[2]
 SETTLE = 1.0
-IDLE_SECONDS = 20.0
+IDLE_SECONDS = 120.0
+"""Two rescans of the folder lie in it."""
 DROPS = 30
 TICKS = os.sysconf("SC_CLK_TCK")
 

@@ -19,7 +19,7 @@ import pytest
 from tests.audio_files import write_song
 from tests.end_to_end.hasty import start
 from tests.end_to_end.tencent_bench import disturb, settings_for, soothe
-from tests.freezing import freeze
+from tests.freezing import freeze, owners_of, wait_until_lost
 from tests.simulators.faults import hang, late, reset_after, reset_before
 from tests.simulators.mediax import SECRET_ID, SECRET_KEY, MediaxSimulator
 from tests.simulators.tencent import TencentSimulator
@@ -137,8 +137,10 @@ def test_frozen_while_creating_and_thawed(
         assert worker.poll() is None
         time.sleep(0.005)
     freeze(worker, home / "jobs.sqlite3")
+    frozen = owners_of(home / "jobs.sqlite3")
+    assert frozen
     other = start(environ, "jobs", "resume")
-    time.sleep(3)  # longer than the lease, so that the other takes over what it may
+    wait_until_lost(home / "jobs.sqlite3", frozen)
     worker.send_signal(signal.SIGCONT)
     assert (drain(worker), drain(other)) == (0, 0)
     finish(environ, "jobs", "resume")

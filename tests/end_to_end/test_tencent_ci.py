@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.audio_files import make_noise, write_samples, write_song
-from tests.freezing import freeze
+from tests.freezing import freeze, owners_of, wait_until_lost
 from tests.simulators.faults import bad_gateway, hang, html_page, late, reset_after, reset_before
 from tests.simulators.tencent import TencentSimulator
 
@@ -124,8 +124,10 @@ def test_frozen_while_submitting_and_thawed(cloud: TencentSimulator, home: Path,
         assert worker.poll() is None
         time.sleep(0.005)
     freeze(worker, home / "jobs.sqlite3")
+    frozen = owners_of(home / "jobs.sqlite3")
+    assert frozen
     other = start("jobs", "resume")
-    time.sleep(4)  # longer than the lease, so that the other takes over what it may
+    wait_until_lost(home / "jobs.sqlite3", frozen)
     worker.send_signal(signal.SIGCONT)
     assert worker.wait(FINISH_SECONDS) == 0
     assert other.wait(FINISH_SECONDS) == 0

@@ -14,12 +14,13 @@ import msgspec
 import pytest
 
 from plugin_core import Job, JobState, Separation, Session, Settings, hookimpl
+from plugin_core.announcer import OnChange
 from plugin_core.errors import PluginError, SourceError, UsageError
 from plugin_core.files.hashing import Record
 from plugin_core.model import Plan
 from plugin_core.operations import inspect
 from plugin_core.plugins import Plugins
-from plugin_core.stems import publication
+from plugin_core.stems import publication, space
 from tests.audio_files import write_song
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, load_fakes
 from tests.plugin_core.tags.tagged_files import make_audio, need
@@ -286,3 +287,94 @@ def test_look_ends_soon_after_it_is_cancelled(
         assert asyncio.run(session.look(song)) == session.inspect(song)
         monkeypatch.setattr(inspect, "hash_file", read_for_ever)
         asyncio.run(interrupt(session))
+
+
+Heard = list[tuple[JobState, JobState | None]]
+
+
+def hear_ends(heard: Heard) -> OnChange:
+    """Return what writes down the ends it hears of."""
+
+    def change(job: Job, previous: Job | None) -> None:
+        if job.state.is_settled:
+            heard.append((job.state, previous.state if previous else None))
+
+    return change
+
+
+def test_each_end_is_told_once_whoever_brought_it_about(
+    home: Path, plugins: Plugins, fake: FakeSeparator, song: Path
+) -> None:
+    """Two processes wait for one job: one does it, the other hears of it without a job before."""
+    listener = Listener()
+    plugins.manager.register(listener)
+    heard: tuple[Heard, Heard] = ([], [])
+
+    async def work(one: Session, other: Session) -> None:
+        fake.hold = asyncio.Event()
+        source = await one.look(song)
+        job, _ = await one.add(source, await one.plan(source, Separation(provider="fake")))
+
+        def release(after: Job, previous: Job | None) -> None:
+            assert fake.hold is not None
+            if after.progress is not None:
+                fake.hold.set()
+
+        def hear(after: Job, previous: Job | None) -> None:
+            release(after, previous)
+            hear_ends(heard[0])(after, previous)
+
+        await asyncio.gather(
+            one.run([job.id], on_change=hear), other.run([job.id, job.id], on_change=hear_ends(heard[1]))
+        )
+
+    with Session(Settings(home), plugins) as one, Session(Settings(home), plugins) as other:
+        asyncio.run(work(one, other))
+    assert heard[0] == [(JobState.DONE, JobState.PUBLISHING)]
+    assert heard[1] == [(JobState.DONE, None)]
+    assert len(listener.placed) == 1, "plugins hear of it where it was done"
+
+
+def test_a_run_that_is_told_to_stop_still_tells_what_others_brought_to_an_end(
+    home: Path, plugins: Plugins, song: Path
+) -> None:
+    heard: Heard = []
+
+    async def stop_at_once(session: Session, job: Job) -> None:
+        stop = asyncio.Event()
+        stop.set()
+        await session.run([job.id], on_change=hear_ends(heard), stop=stop)
+
+    with Session(Settings(home), plugins) as session:
+        job, _ = separate(session, song)
+    with Session(Settings(home), plugins) as session:
+        asyncio.run(stop_at_once(session, job))
+    assert heard == [(JobState.DONE, None)]
+
+
+def test_a_cancelled_job_is_told_once(home: Path, plugins: Plugins, song: Path) -> None:
+    heard: Heard = []
+
+    async def cancel(session: Session) -> Job:
+        source = await session.look(song)
+        job, _ = await session.add(source, await session.plan(source, Separation(provider="fake")))
+        return await session.cancel(job.id, on_change=hear_ends(heard))
+
+    with Session(Settings(home), plugins) as session:
+        assert asyncio.run(cancel(session)).state is JobState.CANCELLED
+    assert heard == [(JobState.CANCELLED, JobState.QUEUED)]
+
+
+def test_the_room_that_is_told_is_the_room_that_is_asked_for(
+    home: Path, plugins: Plugins, song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(space, "check_space", lambda _folder, needed: asked.append(needed))
+
+    async def tell(session: Session) -> int:
+        source = await session.look(song)
+        return await session.bytes_needed(source, await session.plan(source, Separation(provider="fake")))
+
+    with Session(Settings(home), plugins) as session:
+        separate(session, song)
+        assert asked == [asyncio.run(tell(session))]

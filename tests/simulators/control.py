@@ -5,7 +5,6 @@ GET      /_control/state             ``simulator.state()``
 GET      /_control/log               the requests so far
 GET      /_control/faults            the faults in place, with ``seen`` and ``struck``
 POST     /_control/faults            a fault, or a list of them: ``{"kind": "reset", "after": true, ...}``
-DELETE   /_control/faults            take all faults away
 POST     /_control/release           end hangs, stalls and drips
 POST     /_control/clock             ``{"advance": seconds}``
 POST     /_control/command/NAME      ``simulator.command(NAME, {...})``
@@ -51,8 +50,6 @@ def _act(simulator: Simulator, method: str, name: str, value: Any) -> Any:
         case "POST", ["faults"]:
             faults = [Fault(**one) for one in (value if isinstance(value, list) else [value])]
             return [simulator.faults.add(fault).number for fault in faults]
-        case "DELETE", ["faults"]:
-            return simulator.faults.clear()
         case "POST", ["release"]:
             return simulator.release()
         case "POST", ["clock"]:
@@ -84,9 +81,6 @@ class Control:
 
     def add_faults(self, *faults: Fault) -> None:
         self._ask("POST", "faults", [asdict(fault) for fault in faults])
-
-    def clear_faults(self) -> None:
-        self._ask("DELETE", "faults")
 
     def release(self) -> None:
         self._ask("POST", "release")

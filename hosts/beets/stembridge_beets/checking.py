@@ -13,9 +13,10 @@ from beets import ui
 
 from plugin_core.cli.display.formatting import plural
 from plugin_core.model import show_path
+from plugin_core.stems.layout import STEMS_SUFFIX
 from stembridge_beets.configuration import read_manifest
 from stembridge_beets.errors import UserError
-from stembridge_beets.places import SUFFIX, read_place
+from stembridge_beets.places import read_place
 from stembridge_beets.tasks import name_item
 
 if TYPE_CHECKING:
@@ -53,15 +54,15 @@ def find_orphans(lib: Library) -> Iterator[Path]:
     claimed = {place.folder for place in places if place is not None}
     for parent, folders, _files in os.walk(os.fsdecode(lib.directory)):
         for name in sorted(folders):
-            if name.endswith(SUFFIX) and Path(parent, name) not in claimed:
+            if name.endswith(STEMS_SUFFIX) and Path(parent, name) not in claimed:
                 yield Path(parent, name)
-        folders[:] = sorted(name for name in folders if not name.endswith(SUFFIX))
+        folders[:] = sorted(name for name in folders if not name.endswith(STEMS_SUFFIX))
 
 
 def is_passed_over() -> bool:
     """Tell whether an import passes stems over."""
     patterns = beets.config["ignore"].as_str_seq()
-    return any(fnmatch(f"Song{SUFFIX}", pattern) for pattern in patterns)
+    return any(fnmatch(f"Song{STEMS_SUFFIX}", pattern) for pattern in patterns)
 
 
 def warn_of_ignore(plugin: StembridgePlugin) -> None:

@@ -14,10 +14,10 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from plugin_core.cli.display.base import Offer
+from plugin_core.cli.logs import Logs
 from plugin_core.errors import RefusedError, StembridgeError, UsageError
 from plugin_core.model import Job
-from plugin_core.session import STORE_NAME, Session
+from plugin_core.session import Session
 from stembridge_beets.tasks import Added, Changed, Event, Ready, Refused, Task
 from stembridge_beets.trouble import Trouble
 
@@ -46,11 +46,14 @@ class CoreThread:
         self._threads = threads
         self._tries = tries
         self._make_session = make_session
+        self._logs = Logs(settings.home)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="stembridge", daemon=True)
         self._events: queue.SimpleQueue[Event | Callable[[], object] | None] = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
+        # Beets shows what its own logger is told; what the core tells would reach the terminal as it is.
+        self._logs.open(verbose=False, quiet=False)
         self._thread.start()
         try:
             self.session, self._stop = self._call(self._open())
@@ -119,6 +122,7 @@ class CoreThread:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+        self._logs.close()
 
     async def _plan(self, tasks: Sequence[Task], look: Callable[[int], None]) -> tuple[list[Ready], list[Refused]]:
         lanes = asyncio.Semaphore(self._threads or os.cpu_count() or 1)
@@ -142,12 +146,7 @@ class CoreThread:
 
     async def _offer(self, task: Task) -> Ready:
         source = await self.session.look(task.path)
-        plan = await self.session.plan(source, task.operation)
-        standing = None
-        # A look must not make a store where there is none.
-        if not task.force and (self._settings.home / STORE_NAME).exists():
-            standing = await self.session.standing(source, plan)
-        return Ready(task=task, offer=Offer(source=source, plan=plan, standing=standing))
+        return Ready(task=task, offer=await self.session.offer(source, task.operation, force=task.force))
 
     async def _work(self, ready: Sequence[Ready]) -> None:
         jobs: dict[str, Task] = {}
@@ -182,15 +181,12 @@ class CoreThread:
         return job
 
     async def _run(self, jobs: dict[str, Task]) -> None:
-        settled: set[str] = set()
         shown: dict[str, float] = {}
         trouble = Trouble(self._tries)
 
         def changed(job: Job, previous: Job | None) -> None:
             if job.id not in jobs:
                 return
-            if job.state.is_settled:
-                settled.add(job.id)
             trouble.note(job)
             if previous is None or previous.state is not job.state or _has_moved(job, shown) or job.problem is not None:
                 self._events.put(Changed(jobs[job.id], job))
@@ -200,16 +196,10 @@ class CoreThread:
         ids = iter(jobs)
         lanes = [self._run_lane(ids, changed) for _ in range(self._threads)] or [self._run_all(list(jobs), changed)]
         await _gather(lanes)
-        for job_id, task in jobs.items():
-            # Another process may have brought a job to its end; nobody told this one.
-            job = self.session.store.get(job_id)
-            if job.state.is_settled and job_id not in settled:
-                self._events.put(Changed(task, job))
 
     async def _run_lane(self, ids: Iterator[str], changed: Callable[[Job, Job | None], None]) -> None:
+        # Once told to stop a run begins nothing, and tells of what others have brought to an end.
         for job_id in ids:
-            if self._stop.is_set():
-                return
             await self._run_all([job_id], changed)
 
     async def _run_all(self, ids: list[str], changed: Callable[[Job, Job | None], None]) -> None:

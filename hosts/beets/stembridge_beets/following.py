@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.model import show_path
-from stembridge_beets.places import SUFFIX, Place, read_place, write_place
+from plugin_core.stems.layout import STEMS_SUFFIX
+from stembridge_beets.places import Place, read_place, write_place
 
 if TYPE_CHECKING:
     from beets.library import Item
 
-_HIDDEN: Final = ".stembridge-"
 _LAST: Final = 9999
 
 
@@ -64,7 +65,7 @@ def follow_song(log: Any, item: Item, source: bytes, destination: bytes, how: st
 
 def find_beside(song: Path) -> Place | None:
     """Return the stems that stand beside a song the library knows nothing of yet; None when it has none."""
-    folder = song.with_name(song.stem + SUFFIX)
+    folder = song.with_name(song.stem + STEMS_SUFFIX)
     if not folder.is_dir():
         return None
     files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
@@ -124,7 +125,7 @@ def _bring_files(place: Place, song: Song, how: str) -> Place | None:
 
 @contextlib.contextmanager
 def _hidden_beside(target: Path) -> Iterator[Path]:
-    hidden = target.with_name(f"{_HIDDEN}{secrets.token_hex(6)}")
+    hidden = target.with_name(f"{HIDDEN_PREFIX}{secrets.token_hex(6)}")
     try:
         yield hidden
     except BaseException:
@@ -134,7 +135,8 @@ def _hidden_beside(target: Path) -> Iterator[Path]:
 
 def _free(path: Path) -> Path:
     """Return the path, or the first numbered neighbour of it that nothing stands at."""
-    stem, ending = (path.name.removesuffix(SUFFIX), SUFFIX) if path.name.endswith(SUFFIX) else (path.stem, path.suffix)
+    ending = STEMS_SUFFIX if path.name.endswith(STEMS_SUFFIX) else path.suffix
+    stem = path.name.removesuffix(ending)
     for number in range(1, _LAST):
         free = path if number == 1 else path.with_name(f"{stem} ({number}){ending}")
         if not os.path.lexists(free):

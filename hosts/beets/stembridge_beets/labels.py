@@ -14,7 +14,8 @@ import mediafile
 
 from plugin_core.model import Label, Tagging
 from plugin_core.tags.labelling import decide
-from stembridge_beets.media_fields import DIMENSIONS, FIELD_OF, IS_FILE_READ, LISTS, probability_field
+from plugin_core.tags.rules import DIMENSIONS
+from stembridge_beets.media_fields import FIELD_OF, IS_FILE_READ, LISTS, probability_field
 from stembridge_beets.tasks import path_of
 
 if TYPE_CHECKING:

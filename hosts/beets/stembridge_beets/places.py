@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,8 +14,6 @@ from stembridge_beets.tasks import path_of
 
 if TYPE_CHECKING:
     from beets.library import Item
-
-SUFFIX: Final = ".stems"
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -57,13 +55,6 @@ def write_place(item: Item, place: Place) -> None:
     """Remember where an item's stems stand; whoever calls stores the item."""
     item["stems_path"] = to_text(place.folder)
     item["stems_files"] = [to_text(file.relative_to(place.folder)) for file in place.files]
-
-
-def forget_place(item: Item) -> None:
-    """Take everything about stems off an item; whoever calls stores the item."""
-    for name in [name for name in item.keys(with_album=False) if name == "stems" or name.startswith("stems_")]:
-        if name != "stems_todo":
-            del item[name]
 
 
 def common_folder(files: Sequence[Path]) -> Path:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from plugin_core.cli.display.base import Offer
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, Operation, disarm
+from plugin_core.offer import Offer
 
 if TYPE_CHECKING:
     from beets.library import Item

@@ -10,9 +10,10 @@ from pathlib import Path
 import msgspec
 
 from plugin_core.cli.context import Context
-from plugin_core.cli.display.base import Display, Offer, choose_display
+from plugin_core.cli.display.base import Display, choose_display
 from plugin_core.cli.display.summary import Summary, summarise
 from plugin_core.errors import SettingsError, StembridgeError, UsageError
+from plugin_core.offer import Offer
 from plugin_core.session import Session
 from stembridge_hot_folder.display.reporting import Counts, choose_reporter
 from stembridge_hot_folder.folder.folders import HotFolder, open_folders, refuse_home_inside
@@ -128,7 +129,7 @@ async def _plan(session: Session, path: bytes, recipes: Recipes, display: Displa
     source = await session.look(Path(os.fsdecode(path)))
     offers = []
     for operation in recipes.choose(path).operations:
-        offers.append(Offer(source=source, plan=await session.plan(source, operation)))
+        offers.append(await session.offer(source, operation))
         display.preview(offers[-1])
     return offers
 

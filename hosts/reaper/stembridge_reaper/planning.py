@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from plugin_core.cli.display.base import Offer
 from plugin_core.model import Operation, Separation, Source
+from plugin_core.offer import Offer
 from plugin_core.session import Session
 from stembridge_reaper.protocol import FileStatus, PartStatus, RequestFile
 from stembridge_reaper.settings import ReaperSettings
@@ -78,6 +78,4 @@ class Planner:
         return tasks
 
     async def _task(self, source: Source, operation: Operation, status: FileStatus, part: PartStatus) -> Task:
-        plan = await self._session.plan(source, operation)
-        standing = await self._session.standing(source, plan)
-        return Task(offer=Offer(source=source, plan=plan, standing=standing), file=status, part=part)
+        return Task(offer=await self._session.offer(source, operation), file=status, part=part)

@@ -94,7 +94,6 @@ class Status(msgspec.Struct, kw_only=True):
 
     version: int = VERSION
     id: str
-    sequence: int = 0
     pid: int
     heartbeat: float
     state: str = "starting"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -47,14 +47,13 @@ def plan_slices(source: Source, spans: Sequence[tuple[float, float]], handles: f
     return [] if used > WORTH_IT * frames else slices
 
 
-def cut_slice(source: Source, wanted: Slice, folder: Path, *, check: Callable[[], None] = lambda: None) -> Path:
+def cut_slice(source: Source, wanted: Slice, folder: Path) -> Path:
     """Cut a slice into a folder and return its file; one that is there is taken, for equal names mean equal samples.
 
     Args:
         source: the file, read from its beginning since not every format can be sought in to the sample.
         wanted: the frames.
         folder: where slices lie.
-        check: called now and then; raise there to stop.
 
     Raises:
         SourceError: the file cannot be read.
@@ -75,7 +74,7 @@ def cut_slice(source: Source, wanted: Slice, folder: Path, *, check: Callable[[]
     staged = place / f"{os.getpid()}{chosen.suffix}"
     try:
         with open_writer(staged, sample_rate=source.sample_rate, channels=source.channels, format=chosen) as writer:
-            for block in _read_frames(source.path, wanted, check):
+            for block in _read_frames(source.path, wanted):
                 writer.write(block)
         staged.replace(path)
     except OSError as error:
@@ -90,12 +89,11 @@ def _name(source: Source, wanted: Slice) -> str:
     return f"{source.path.stem} {start:.3f}-{end:.3f}"
 
 
-def _read_frames(path: Path, wanted: Slice, check: Callable[[], None]):  # type: ignore[no-untyped-def]
+def _read_frames(path: Path, wanted: Slice):  # type: ignore[no-untyped-def]
     from plugin_core.audio.reader import open_reader
 
     with open_reader(path) as reader:
         while reader.position < wanted.end:
-            check()
             begin = reader.position
             block = reader.read(min(_BLOCK, wanted.end - begin), "float64")
             if not len(block):

@@ -52,7 +52,6 @@ class StatusFile:
     def write(self) -> bool:
         """Write at once and return whether that could be done; on a full disk the work goes on without words."""
         before = self.status.heartbeat
-        self.status.sequence += 1
         self.status.heartbeat = self._clock()
         staged = self._path.with_name(f"{self._path.name}.{os.getpid()}.new")
         try:

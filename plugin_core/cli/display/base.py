@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-import msgspec
-
 from plugin_core.cli.display.summary import Summary
 from plugin_core.errors import StembridgeError
-from plugin_core.model import Job, Plan, Source
-
-
-class Offer(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation on one source, planned and not yet begun."""
-
-    source: Source
-    plan: Plan
-    files: Mapping[str, Path] = {}
-    """What would be made, by stem; known in a dry run."""
-    standing: Job | None = None
-    """The job whose results stand already, so that nothing is to be made."""
+from plugin_core.model import Job
+from plugin_core.offer import Offer
 
 
 class Display(Protocol):

@@ -128,6 +128,27 @@ def list_notes(job: Job) -> list[str]:
     return [*job.notes, *written.notes, *([f"left alone: {told}"] if told else [])]
 
 
+def percent(fraction: float | None) -> str:
+    """Write a share as 40 %; nothing where it is not known."""
+    return "" if fraction is None else f"{round(fraction * 100)} %"
+
+
+def describe_place(job: Job) -> str:
+    """Say where a job stands, beyond its share: place 3 of 7 in a queue, 2 of 4 files; nothing where nobody says."""
+    progress = job.progress
+    if progress is None:
+        return ""
+    words = []
+    if (position := progress.queue_position) is not None:
+        # Services count a queue and a place in it at different moments.
+        is_sound = progress.queue_length is not None and progress.queue_length >= position
+        words.append(f"place {position} of {progress.queue_length}" if is_sound else f"place {position} in the queue")
+    if progress.parts_all is not None and progress.parts_all > 1:
+        noun = "file" if job.state is JobState.FETCHING else "part"
+        words.append(f"{progress.parts_done or 0} of {plural(progress.parts_all, noun)}")
+    return ", ".join(words)
+
+
 def describe_wait(job: Job) -> str:
     """Say what an unfinished job waits for; empty where it is in no trouble."""
     return f"waits: {describe_problem(job)}" if job.state.is_active and job.problem is not None else ""

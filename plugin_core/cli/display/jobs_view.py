@@ -12,8 +12,10 @@ from plugin_core.cli.display.formatting import (
     clean,
     describe,
     describe_fields,
+    describe_place,
     describe_problem,
     list_notes,
+    percent,
     short_span,
     show,
     span,
@@ -65,14 +67,15 @@ def _shared(first: str, second: str) -> int:
 
 
 def _percent(job: Job) -> str:
-    fraction = job.progress.fraction if job.progress and job.state.is_active else None
-    return "" if fraction is None else f"{round(fraction * 100)} %"
+    return percent(job.progress.fraction) if job.progress and job.state.is_active else ""
 
 
 def _facts(job: Job, now: float) -> Iterator[tuple[str, str]]:
     source = job.source
     yield "job", job.id
     yield "state", " ".join(filter(None, [job.state.value, _percent(job), "(cancel asked)" if job.cancel else ""]))
+    if job.progress is not None and job.state.is_active:
+        yield "progress", ", ".join(filter(None, (job.progress.note, describe_place(job))))
     yield "source", show(source.path)
     yield "", f"{span(source.duration)}, {source.channels} channels, {source.sample_rate} Hz, {source.encoding}"
     yield "what", describe(job.operation) + (f" (preset {job.preset})" if job.preset else "")

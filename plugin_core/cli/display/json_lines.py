@@ -10,13 +10,13 @@ from typing import Self
 
 import msgspec
 
-from plugin_core.cli.display.base import Offer
 from plugin_core.cli.display.records import describe_error, describe_job, describe_plan, write_record
 from plugin_core.cli.display.summary import Summary
 from plugin_core.cli.display.throttle import Throttle, Troubles
 from plugin_core.cli.offers import list_prices
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job
+from plugin_core.offer import Offer
 
 PROGRESS_FRACTION = 0.01
 PROGRESS_SECONDS = 0.25

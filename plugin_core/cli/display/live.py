@@ -13,13 +13,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from plugin_core.cli.display.base import Offer
 from plugin_core.cli.display.formatting import (
     clean,
+    describe_place,
     describe_problem,
     describe_result,
     describe_wait,
     list_notes,
+    percent,
     plural,
     say_of,
 )
@@ -28,6 +29,7 @@ from plugin_core.cli.display.throttle import Troubles
 from plugin_core.cli.offers import describe_offer, describe_price
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, JobState, show_path
+from plugin_core.offer import Offer
 
 MAX_LINES = 8
 REFRESH_PER_SECOND = 8
@@ -177,7 +179,5 @@ def _note(job: Job) -> str:
     progress = job.progress
     if progress is None:
         return ""
-    words = [] if progress.fraction is None else [f"{progress.fraction:4.0%}".replace("%", " %")]
-    if progress.queue_position is not None:
-        words.append(f"place {progress.queue_position} in the queue")
-    return " ".join([*words, clean(progress.note)]).rstrip()
+    share = percent(progress.fraction)
+    return " ".join(filter(None, (share and f"{share:>5}", describe_place(job), clean(progress.note))))

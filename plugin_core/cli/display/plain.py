@@ -9,13 +9,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from plugin_core.cli.display.base import Offer
 from plugin_core.cli.display.formatting import (
     clean,
+    describe_place,
     describe_problem,
     describe_result,
     describe_wait,
     list_notes,
+    percent,
     plural,
     say_of,
     show,
@@ -25,6 +26,7 @@ from plugin_core.cli.display.throttle import Throttle, Troubles
 from plugin_core.cli.offers import describe_offer, describe_price, has_price
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, JobState
+from plugin_core.offer import Offer
 
 PROGRESS_FRACTION = 0.25
 PROGRESS_SECONDS = 10.0
@@ -113,11 +115,13 @@ class PlainDisplay:
 
     def _tell_progress(self, job: Job) -> None:
         progress = job.progress
-        if progress is None or (progress.fraction is None and not progress.note) or not self._throttle.is_due(job):
+        if progress is None:
             return
         # The note first: each of a job's steps counts from 0, and 98 % before 59 % would look like a step back.
-        words = [] if progress.fraction is None else [f"{progress.fraction:.0%}".replace("%", " %")]
-        self.say(f"{show(job.source.path)}: {' '.join([*filter(None, [progress.note]), *words])}")
+        words = " ".join(filter(None, (progress.note, percent(progress.fraction))))
+        told = ", ".join(filter(None, (words, describe_place(job))))
+        if told and self._throttle.is_due(job):
+            self.say(f"{show(job.source.path)}: {told}")
 
     def _tell_settled(self, job: Job) -> None:
         match job.state:

@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
-from plugin_core.cli.display.base import Offer
 from plugin_core.cli.display.formatting import encodable
 from plugin_core.cli.display.summary import Summary
 from plugin_core.errors import StembridgeError
 from plugin_core.model import STEERING, Job, Separation, Tagging, to_json
+from plugin_core.offer import Offer
 
 Record = dict[str, Any]
 

@@ -15,10 +15,11 @@ from plugin_core.errors import TransientError, UsageError
 from plugin_core.model import Model, Part, Plan, Progress, RemoteFile, Separation, Source, Ticket, show_path
 from plugin_core.protocols import Finished, Order, Report
 from plugin_core.providers.local.messages import Request
-from plugin_core.providers.local.options import fill_options, read_options, suggest
+from plugin_core.providers.local.options import fill_options, read_options
 from plugin_core.providers.local.parameters import STEMS
 from plugin_core.providers.local.process import run_worker
 from plugin_core.providers.local.settings import LocalSettings
+from plugin_core.suggest import suggest
 
 NAME: Final = "local"
 
@@ -150,7 +151,7 @@ async def _remove(folder: Path) -> None:
 
 def _check_word(kind: str, word: str, known: tuple[str, ...]) -> None:
     if word not in known:
-        hint = ", did you mean --minus vocals?" if word == "instrumental" else suggest(word, known)
+        hint = ", did you mean --minus vocals?" if word == "instrumental" else suggest(word.lower(), known, lead=", ")
         raise UsageError(f"the separator {NAME!r} has no {kind} {word!r}{hint}", remedy=f"it knows {', '.join(known)}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -10,6 +9,7 @@ import msgspec
 
 from plugin_core.errors import UsageError
 from plugin_core.providers.local.parameters import Parameters
+from plugin_core.suggest import suggest
 
 
 class Option(NamedTuple):
@@ -49,17 +49,11 @@ def fill_options(options: Mapping[str, str]) -> dict[str, str]:
     return {name: f"{getattr(parameters, name):g}" for name in OPTIONS}
 
 
-def suggest(word: str, known: tuple[str, ...]) -> str:
-    """Return ``, did you mean ...?`` if a known word is near, else nothing."""
-    near = difflib.get_close_matches(word.lower(), known, n=1)
-    return f", did you mean {near[0]!r}?" if near else ""
-
-
 def _read(name: str, text: str) -> float:
     if name not in OPTIONS:
         names = tuple(OPTIONS)
         raise UsageError(
-            f"the separator 'local' has no option {name!r}{suggest(name, names)}",
+            f"the separator 'local' has no option {name!r}{suggest(name.lower(), names, lead=', ')}",
             remedy=f"its options are {', '.join(names)}",
         )
     option = OPTIONS[name]

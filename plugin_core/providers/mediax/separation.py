@@ -18,10 +18,8 @@ from plugin_core.model import Model
 NAME: Final = "mediax_stems"
 DEFAULT: Final = "two-stems"
 
-LONGEST_PREFIX: Final = 19
-"""Characters ``outputPrefix`` may have: the documentation wants fewer than 20."""
-
 _BYTES: Final = 10
+"""Of the hash: a prefix of 19 characters; the documentation wants fewer than 20 of ``outputPrefix``."""
 
 
 class Method(msgspec.Struct, frozen=True):

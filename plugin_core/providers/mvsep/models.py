@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -10,6 +9,7 @@ from plugin_core.errors import UsageError
 from plugin_core.model import Model
 from plugin_core.providers.mvsep.algorithms import Algorithm
 from plugin_core.providers.mvsep.labels import stems_of
+from plugin_core.suggest import find_near
 
 ACCESS: Final = {0: "everyone", 1: "registered", 2: "premium"}
 
@@ -67,7 +67,7 @@ def _suggest(algorithms: Sequence[Algorithm], wanted: str) -> str:
     near = [one for one in usable if words and all(word in _plain(one.name) for word in words)]
     if not near:
         by_name = {_plain(one.short_name): one for one in usable} | {_plain(one.name): one for one in usable}
-        names = difflib.get_close_matches(wanted, by_name, n=3, cutoff=0.6)
+        names = find_near(wanted, by_name, many=3)
         near = list({by_name[name].id: by_name[name] for name in names}.values())
     return f", did you mean {_name_all(near[:3])}?" if near else ""
 

@@ -5,12 +5,12 @@ Two options are ours: ``output_format`` (what the service writes) and ``is_demo`
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from plugin_core.errors import UsageError
 from plugin_core.providers.mvsep.algorithms import Algorithm, Condition, Field
+from plugin_core.suggest import suggest
 
 OUTPUT_FORMAT: Final = "output_format"
 IS_DEMO: Final = "is_demo"
@@ -75,8 +75,7 @@ def find_field(algorithm: Algorithm, word: str) -> Field:
             names = ", ".join(field.name for field in found)
             raise UsageError(f"several options of {algorithm.name} are called {word!r}", remedy=f"name one of {names}")
     known = [_plain(name) for field in algorithm.fields for name in (field.text, field.name)] + list(OURS)
-    near = difflib.get_close_matches(wanted, known, n=1)
-    hint = f", did you mean {near[0]!r}?" if near else ""
+    hint = suggest(wanted, known, lead=", ")
     has = ", ".join(describe_field(field) for field in algorithm.fields)
     remedy = f"its options are {has}" if has else f"it has none of its own, only {' and '.join(OURS)}"
     raise UsageError(f"{algorithm.name} has no option {word!r}{hint}", remedy=remedy)

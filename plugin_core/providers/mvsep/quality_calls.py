@@ -10,7 +10,7 @@ from plugin_core.providers.mvsep.answers.drift import as_mapping
 from plugin_core.providers.mvsep.answers.quality import parse_added, parse_entries, parse_entry, parse_leaderboard
 from plugin_core.providers.mvsep.caller import Caller, page
 from plugin_core.settings import Secret
-from plugin_core.transfer import Bytes, FilePart, Multipart
+from plugin_core.transfer import FilePart, Multipart
 
 
 class QualityCalls(Caller):
@@ -55,7 +55,6 @@ class QualityCalls(Caller):
         password: Secret,
         dataset_type: int = 0,
         ensemble: bool = False,
-        report: Bytes | None = None,
     ) -> QualityAdded:
         """Send a zip of separations to be measured; never sent twice by itself."""
         fields = {
@@ -67,7 +66,7 @@ class QualityCalls(Caller):
         }
         files = [FilePart(field="zipfile", path=archive, content_type="application/zip")]
         body = Multipart(fields=self._with_token(fields), files=files)
-        return parse_added(await self._post_once("quality_checker/add", body, report=report))
+        return parse_added(await self._post_once("quality_checker/add", body))
 
     async def quality_delete(self, entry_id: int, password: Secret) -> Notice:
         """Remove an entry of the quality checker."""

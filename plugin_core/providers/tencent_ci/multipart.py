@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from plugin_core.errors import ServiceError, SourceError, TransientError
+from plugin_core.files.errors import explain_read_error
 from plugin_core.model import show_path
 from plugin_core.providers.tencent_ci.begun import Begun, BegunFile
 from plugin_core.providers.tencent_ci.caller import xml_body
 from plugin_core.providers.tencent_ci.documents import nodes_of, read_xml, text_of, write_xml
 from plugin_core.providers.tencent_ci.refusals import read_words, refusal
 from plugin_core.transfer import Answer, Bytes, FileBody
-from plugin_core.transfer.files import explain_read_error
 
 if TYPE_CHECKING:
     from plugin_core.providers.tencent_ci.objects import CosObjects

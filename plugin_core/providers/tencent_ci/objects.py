@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from plugin_core.errors import ServiceError, TransientError
+from plugin_core.files.errors import explain_read_error
 from plugin_core.model import disarm
 from plugin_core.providers.tencent_ci.begun import BegunFile
 from plugin_core.providers.tencent_ci.caller import Caller, Query
@@ -21,7 +22,6 @@ from plugin_core.providers.tencent_ci.refusals import read_words
 from plugin_core.providers.tencent_ci.signing import presign, quote_path
 from plugin_core.settings import Secret
 from plugin_core.transfer import Body, Bytes, Call, FileBody
-from plugin_core.transfer.files import explain_read_error
 
 UPLOAD_PATIENCE: Final = 300.0
 DOWNLOAD_SECONDS: Final = 6 * 3600

@@ -58,9 +58,9 @@ def make_plan(source: Source, wish: Separation, template: Template | None, defau
     )
 
 
-def codec_of(options: Mapping[str, str], template: Template | None = None) -> str:
+def codec_of(options: Mapping[str, str]) -> str:
     """Return the codec of a planned job, which is also the suffix of its results."""
-    return options.get("codec", "") or (template.config.codec if template is not None else "") or "aac"
+    return options.get("codec", "") or "aac"
 
 
 def _check_template(template: Template, wish: Separation, mode: str) -> None:

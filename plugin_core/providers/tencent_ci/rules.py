@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 import tomllib
@@ -13,6 +12,7 @@ import msgspec
 
 from plugin_core.errors import UsageError
 from plugin_core.manifests import manifest
+from plugin_core.suggest import suggest
 
 DEFAULT_MODE: Final = "AudioAndBackground"
 OPTIONS: Final = ("codec", "samplerate", "bitrate", "channels", "template", "queue", "level")
@@ -221,5 +221,4 @@ def _only(allowed: _Allowed) -> str:
 
 def _suggest(word: str, known: Iterable[str]) -> str:
     known = list(known)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+    return suggest(word, known, f"there are {', '.join(known)}", cutoff=0.5)

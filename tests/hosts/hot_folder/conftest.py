@@ -80,9 +80,8 @@ def wait_for(condition: Callable[[], object], what: object = "") -> None:
 class Running:
     """A watch in a thread."""
 
-    def __init__(self, desk: Desk, watch: Watch, listener: Listener) -> None:
+    def __init__(self, watch: Watch, listener: Listener) -> None:
         self.watch = watch
-        self._desk = desk
         self.listener = listener
 
     def wait(self, word: str, name: str) -> None:
@@ -156,7 +155,7 @@ class Desk:
             if errors:
                 raise errors[0]
             watch, loop = ready[0]
-            yield Running(self, watch, listener)
+            yield Running(watch, listener)
         finally:
             if ready and not loop.is_closed():
                 loop.call_soon_threadsafe(watch.stop)

@@ -40,6 +40,7 @@ class CheapSeparator:
         """How many songs are paid for at the most; the next ones wait for ever."""
         self.trouble: Exception | None = None
         self.submit_delay = 0.0
+        self.price: float | None = None
         self.dies = ""
         """When the process ends while it fetches: "half" in the middle of a file, "whole" after the last one."""
         self.fetched: Callable[[], None] = lambda: None
@@ -67,7 +68,8 @@ class CheapSeparator:
         return (Model(id="halves", name="Halves", stems=STEMS),)
 
     async def plan(self, source: Source, wish: Separation) -> Plan:
-        return Plan(operation=msgspec.structs.replace(wish, model="halves", format="wav16"), stems=wish.stems or STEMS)
+        operation = msgspec.structs.replace(wish, model="halves", format="wav16")
+        return Plan(operation=operation, stems=wish.stems or STEMS, credits=self.price)
 
     async def submit(self, order: Order, report: Report) -> Ticket:
         if self.trouble is not None:

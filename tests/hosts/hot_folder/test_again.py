@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from stembridge_hot_folder.ledger import SongState
+from stembridge_hot_folder.running import preview_folders
 from stembridge_hot_folder.song import moving
 
 from plugin_core.cli.guard import run
@@ -354,3 +355,20 @@ def test_dry_run_makes_nothing(desk: Desk, capsys: pytest.CaptureFixture[str]) -
     assert "Song.wav" in capsys.readouterr().out
     assert sorted(desk.root.rglob("*")) == before
     assert not (desk.home / "hot_folder.sqlite3").exists()
+
+
+def test_what_was_bought_before_is_taken_at_no_price(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    desk.separator.price = 2.0
+    desk.song("One.wav")
+    assert [one.text for one in desk.once().told if one.word == "taken"] == [
+        "separate, 1 track with fake, about 2 credits"
+    ]
+    desk.song("Two.wav")
+    desk.set(again="yes")
+    capsys.readouterr()
+    preview_folders(desk.context(), [desk.root], again=True, as_json=False)
+    assert "about 2 credits" not in capsys.readouterr().out
+    told = desk.once()
+    assert [one.text for one in told.told if one.word == "taken"] == ["separate, 1 track with fake, no credits"]
+    assert told.of("done") == ["Two.wav"]
+    assert desk.separator.paid == ["One.wav"]

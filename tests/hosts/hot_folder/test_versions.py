@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from stembridge_hot_folder.ledger import SongState
 from stembridge_hot_folder.song import finish, moving
 
 from plugin_core.files import exclusive
-from plugin_core.model import JobState
+from plugin_core.model import JobState, Tagging
 from plugin_core.session import Session
 from plugin_core.tags.read import read_tags
 from tests.hosts.hot_folder.conftest import Desk, wait_for
@@ -202,3 +204,20 @@ def test_preset_with_labels_and_a_replaced_song_cancels_both(labels: LabellingDe
     assert states == [JobState.CANCELLED, *[JobState.DONE] * 3]
     assert read_tags(song).fields["mood"] == ("Calm",)
     assert is_made_of(labels.root / "Song.stems", song)
+
+
+def test_labels_bought_before_are_taken_at_no_price(labels: LabellingDesk, tmp_path: Path) -> None:
+    song = labels.song("Song.flac")
+    copy = Path(shutil.copy(song, tmp_path / "Copy.flac"))
+
+    async def buy(session: Session) -> None:
+        source = await session.look(copy)
+        job, _ = await session.add(source, await session.plan(source, Tagging(provider="ears")))
+        await session.run([job.id])
+
+    with labels.context().session() as session:
+        asyncio.run(buy(session))
+    told = labels.once()
+    assert [one.text for one in told.told if one.word == "taken"] == ["both, 1 track with ears, no credits"]
+    assert read_tags(song).fields["mood"] == ("Calm",)
+    assert len(labels.tagger.submitted) == 1

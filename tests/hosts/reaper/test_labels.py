@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stembridge_reaper import worker
 from stembridge_reaper.protocol import read_request
 from stembridge_reaper.worker import Worker
 
@@ -14,11 +15,13 @@ from plugin_core import hookimpl
 from plugin_core.errors import UsageError
 from plugin_core.model import Label, Plan, Source, Tagging, Ticket
 from plugin_core.presets import load_presets
-from plugin_core.protocols import Finished, Order, Report, Waiting
+from plugin_core.protocols import Finished, Order, Report, Tagger, Waiting
 from plugin_core.session import Session
 from plugin_core.settings import Settings
+from plugin_core.tags.inject import read_fields
 from tests.hosts.reaper.builders import add_item, add_track
 from tests.hosts.reaper.conftest import Desk
+from tests.plugin_core import tagger_fakes
 from tests.plugin_core.cli.fakes import FakePoint, load_fakes, write_song
 
 
@@ -55,7 +58,7 @@ class FakeTagger:
 class FakePlugin:
     """Registers taggers."""
 
-    def __init__(self, *taggers: FakeTagger) -> None:
+    def __init__(self, *taggers: Tagger) -> None:
         self.taggers = taggers
 
     @hookimpl
@@ -64,12 +67,14 @@ class FakePlugin:
             register(tagger)
 
 
-def label(folder: Path, *taggers: FakeTagger) -> dict[str, Any]:
+def label(folder: Path, *taggers: Tagger) -> dict[str, Any]:
     """Label one song in this process and return the worker's last word."""
-    song = write_song(folder / "Song.flac")
+    song = folder / "Song.flac"
+    if not song.exists():
+        write_song(song)
     request = {"version": 1, "id": "run", "created": 1.0, "kind": "label", "preset": "", "project": {"path": ""}}
     path = folder / "run" / "request.json"
-    path.parent.mkdir()
+    path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(request | {"files": [{"key": "1", "path": str(song), "spans": []}], "items": []}))
     with Session(Settings(), load_fakes(FakePoint("ears", FakePlugin(*taggers)))) as session:
         asyncio.run(Worker(session, read_request(path), path.parent).run())
@@ -134,3 +139,20 @@ def test_preset_that_only_labels_is_an_action_that_says_so(desk: Desk, song: Pat
     desk.say(state="done")
     desk.host.run()
     assert desk.messages == []
+
+
+def test_labels_bought_before_are_not_asked_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "PATIENCE", 0.0)
+    tagger = tagger_fakes.FakeTagger()
+    with pytest.raises(UsageError, match="nobody said whether to pay"):
+        label(tmp_path, tagger)
+    assert tagger.submitted == []
+    (tmp_path / "run" / "go").touch()
+    assert label(tmp_path, tagger)["state"] == "done"
+    (tmp_path / "run" / "go").unlink()
+    monkeypatch.setenv("STEMBRIDGE_TAGS_POLICY", "replace")
+    monkeypatch.setenv("STEMBRIDGE_TAGS_LABELS", "zh")
+    status = label(tmp_path, tagger)
+    assert (status["state"], status["message"]) == ("done", "")
+    assert read_fields(tmp_path / "Song.flac")["mood"] == ("\u5b89\u9759",)
+    assert len(tagger.submitted) == 1

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from stembridge_reaper import worker
 from stembridge_reaper.housekeeping import forget_old_runs
 from stembridge_reaper.locking import hold
 from stembridge_reaper.protocol import Status, read_jobs, read_request
@@ -278,3 +280,26 @@ def test_documents_are_as_their_schemas_say(desk: Desk, song: Path) -> None:
         assert conforms(document | {"version": 2}, schema, schema) != []
         assert set(document) == set(schema["properties"])
         assert set(schema["required"]) == set(schema["properties"])
+
+
+def again(session: Session) -> Session:
+    """Return another session like a closed one."""
+    return Session(session.settings, session.plugins)
+
+
+def test_stems_bought_for_another_place_are_not_asked_about(
+    session: Session, fake: FakeSeparator, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "PATIENCE", 0.0)
+    fake.price = 2.0
+    request = make(write_song(tmp_path / "A.flac"))
+    with pytest.raises(UsageError, match="nobody said whether to pay"):
+        work(again(session), request)
+    (request.parent / "go").touch()
+    assert work(again(session), request)["state"] == "done"
+    (request.parent / "go").unlink()
+    (tmp_path / "elsewhere").mkdir()
+    status = work(again(session), make(Path(shutil.copy(tmp_path / "A.flac", tmp_path / "elsewhere"))))
+    assert (status["state"], status["message"]) == ("done", "")
+    assert (tmp_path / "elsewhere" / "A.stems").is_dir()
+    assert len(fake.submitted) == 1

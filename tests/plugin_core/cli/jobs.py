@@ -17,6 +17,7 @@ def make_job(
     exit_code: int = 1,
     notes: tuple[str, ...] = (),
     problem: Problem | None = None,
+    progress: Progress | None = None,
 ) -> Job:
     """Return a job in a state, with stems when done and a problem when failed."""
     has_problem = state in (JobState.FAILED, JobState.UNCONFIRMED)
@@ -45,7 +46,7 @@ def make_job(
         dedupe=job_id,
         created=0.0,
         updated=0.0,
-        progress=Progress(fraction=fraction, note=note) if fraction is not None or note else None,
+        progress=progress or (Progress(fraction=fraction, note=note) if fraction is not None or note else None),
         notes=notes,
         stems=stems if state is JobState.DONE else (),
         problem=problem or Problem(kind="ServiceError", message="out of luck", remedy="try luck", exit_code=exit_code)

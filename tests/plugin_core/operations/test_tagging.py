@@ -94,9 +94,9 @@ def test_price_is_not_told_for_what_is_bought(session: Session, song: Path) -> N
     tag(session, song)
 
     async def plan() -> float | None:
-        source = session.inspect(song)
-        found = await session.plan(source, Tagging(provider="ears", policy="replace"))
-        return session.price_again(source, found).credits
+        offer = await session.offer(session.inspect(song), Tagging(provider="ears", policy="replace"))
+        assert offer.standing is None
+        return offer.plan.credits
 
     assert asyncio.run(plan()) == 0.0
 

@@ -15,8 +15,8 @@ import sys
 import time
 from pathlib import Path
 
+from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.model import Tagging
-from plugin_core.tags.exchange import HIDDEN
 from plugin_core.tags.labelling import decide
 from plugin_core.tags.tagger import Writing, restore_exactly, write_labels
 from tests.plugin_core.tagger_fakes import LABELS
@@ -68,7 +68,7 @@ def main(folder: Path, count: int) -> None:
         os.waitpid(child, 0)
         found[("old", "new")[hashes[song].index(hash_of(song))]] += 1
         song.write_bytes(originals[song])
-        for left in folder.glob(f"{HIDDEN}*"):
+        for left in folder.glob(f"{HIDDEN_PREFIX}*"):
             found["copies"] += 1
             left.unlink()
     print(found["old"], found["new"], found["copies"])

@@ -170,7 +170,7 @@ def test_a_missing_source_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     stem = make_audio(tmp_path / "stem.flac")
     with caplog.at_level(logging.WARNING):
         copy_tags(tmp_path / "gone.flac", stem)
-    assert "gone.flac cannot be opened" in caplog.text
+    assert "gone.flac cannot be read" in caplog.text
     assert read_tags(stem).fields["title"] == ("gone - Vocals",)
 
 

@@ -6,8 +6,6 @@ from typing import Any
 
 from tests.simulators.messages import Answer, json_answer
 
-FAMILIES = ("errors", "errors_objects", "errors_text", "data", "message", "message_objects", "error")
-
 
 class RefusedError(Exception):
     """A request the service refuses, with its words."""

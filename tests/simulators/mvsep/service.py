@@ -42,7 +42,7 @@ class MvsepSimulator(Simulator):
         created: how many creates were accepted, each of which is a charge for the user.
         charges: each with hash, token, credits, time, and whether it was refunded.
         refusals: each with path, status and text.
-        error_family: the shape of every error, instead of that of the endpoint; see ``refusals.FAMILIES``.
+        error_family: the shape of every error, instead of that of the endpoint; see ``refusals.refusal``.
         queue_full_status: 400 or 429, of a create beyond the account's concurrent jobs.
         allows_guests: whether a create without a token is a guest's.
         is_strict: whether options of fields the model does not have, or hides, are refused rather than ignored.

@@ -49,12 +49,6 @@ class FakeReaper:
         self.active = project
         return project
 
-    def close_project(self, project: Project) -> None:
-        """Close a tab."""
-        self.projects.remove(project)
-        if self.active is project:
-            self.active = self.projects[-1] if self.projects else self.open_project()
-
     # Addresses
 
     def address_of(self, thing: Any) -> int:

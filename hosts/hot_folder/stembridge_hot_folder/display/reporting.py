@@ -20,7 +20,7 @@ from plugin_core.cli.display.summary import Summary
 from plugin_core.model import Job
 from stembridge_hot_folder.display.plain import PlainWatch
 
-log = logging.getLogger("plugin_core.hot_folder")
+log = logging.getLogger(__name__)
 
 QUIET_WORDS: Final = frozenset({"settling", "queued"})
 """What people see as counts, and programs as events."""

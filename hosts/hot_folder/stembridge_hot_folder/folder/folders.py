@@ -11,8 +11,9 @@ import msgspec
 
 from plugin_core.errors import UsageError
 from plugin_core.files.mounts import filesystem_kind, is_network
+from plugin_core.files.names import fold
 from plugin_core.model import show_path
-from stembridge_hot_folder.folder.names import Names, fold
+from stembridge_hot_folder.folder.names import Names
 from stembridge_hot_folder.folder.scan import Rules
 from stembridge_hot_folder.settings import WatchSettings
 from stembridge_hot_folder.settling.settler import Patience

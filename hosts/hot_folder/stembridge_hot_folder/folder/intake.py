@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from plugin_core.stems.layout import STEMS_SUFFIX
 from stembridge_hot_folder.folder.folders import HotFolder
 from stembridge_hot_folder.folder.recipes import CONFIG_NAME
 from stembridge_hot_folder.folder.root import Presence, Root
@@ -21,6 +22,7 @@ from stembridge_hot_folder.settling.settler import MOST, Settler
 from stembridge_hot_folder.settling.structure import is_whole
 from stembridge_hot_folder.workers import Workers
 
+_STEMS: Final = os.fsencode(STEMS_SUFFIX)
 _BATCH: Final = 500
 _STORM: Final = 1000
 """Events between two looks after which everything is looked through."""
@@ -289,9 +291,7 @@ class Intake:
     def _is_noise(self, path: bytes) -> bool:
         """Tell what lies in our own results, or is hidden: most events while we work are our own."""
         below = path[len(self.folder.path) :]
-        return (
-            b".stems" + os.fsencode(os.sep) in below or below.endswith(b".stems") or os.fsencode(os.sep) + b"." in below
-        )
+        return _STEMS + os.fsencode(os.sep) in below or below.endswith(_STEMS) or os.fsencode(os.sep) + b"." in below
 
 
 def _take(sights: Iterator[Sight]) -> list[Sight]:

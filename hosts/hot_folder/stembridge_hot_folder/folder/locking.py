@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from plugin_core.errors import UsageError
+from plugin_core.files.errors import FULL
 from plugin_core.files.locks import take_lock
 from plugin_core.model import show_path
 from stembridge_hot_folder.opening import open_regular
@@ -100,7 +101,7 @@ class FolderLock:
                 raise UsageError(
                     f"{_show(self._path)} is none of stembridge's lock files", remedy="remove it"
                 ) from error
-            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS} | FULL:
                 raise
             # It may be writable later.
             self.why_not = error.strerror or str(error)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
-from plugin_core.cli.sources import AUDIO_SUFFIXES, STEMS_SUFFIX
+from plugin_core.audio.formats import AUDIO_SUFFIXES
+from plugin_core.files.names import fold
+from plugin_core.stems.layout import STEMS_SUFFIX
 
 PROTECTED_SUFFIXES: Final = (".m4p", ".aa", ".aax")
 """Bought songs under digital rights management: taken, so that their owner is told why they cannot be separated."""
@@ -26,13 +27,6 @@ PASSED_FOLDERS: Final = (
     *("lost+found", "System Volume Information", "$RECYCLE.BIN"),
 )
 """Our own results, folders still being unpacked or downloaded, and those of systems."""
-
-
-def fold(name: str) -> str:
-    """Return the form that names are compared in: composed, without case."""
-    if name.isascii():
-        return name.lower()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 class Names:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from plugin_core.errors import TransientError
-from plugin_core.model import Operation, Plan, Separation, Source, Tagging, show_path
+from plugin_core.model import Operation, Separation, Tagging, show_path
+from plugin_core.offer import Offer
+from plugin_core.session import Session
 from stembridge_hot_folder.pausing import Gate
-
-_USUAL_PARTS = 4
 
 
 class Trouble(NamedTuple):
@@ -51,27 +51,27 @@ def find_no_access(path: bytes, operations: Sequence[Operation], root: bytes, re
     return None
 
 
-def find_no_room(source: Source, plans: Sequence[Plan], root: bytes, recipe: str) -> Trouble | None:
-    """Return how much room is missing for the results.
+async def find_no_room(session: Session, offers: Sequence[Offer], root: bytes, recipe: str) -> Trouble | None:
+    """Return how much room is missing for the results that do not stand yet.
+
+    Args:
+        session: the core.
+        offers: what is to be done to one song.
+        root: its hot folder.
+        recipe: the key of the operations.
 
     Raises:
+        StembridgeError: a provider cannot say how much it gives.
         TransientError: the disk or share does not answer.
     """
-    from plugin_core.audio.formats import resolve_format
     from plugin_core.files.space import free_bytes
-    from plugin_core.stems.space import Amount, estimate_bytes
 
-    for plan in plans:
-        wish = plan.operation
-        if not isinstance(wish, Separation):
+    for offer in offers:
+        source, wish = offer.source, offer.plan.operation
+        if offer.standing is not None or not isinstance(wish, Separation):
             continue
         place = wish.to or source.path.parent
-        parts = len(plan.stems) or _USUAL_PARTS
-        wanted = len(wish.stems) or (0 if wish.minus else parts)
-        lossless = resolve_format("", source)
-        needed = estimate_bytes(
-            [Amount(parts, lossless), Amount(wanted + len(wish.minus) + 1, resolve_format(wish.format, source))], source
-        )
+        needed = await session.bytes_needed(source, offer.plan)
         free = free_bytes(place)
         if free < needed:
             gate = _gate_of(place, source.path.parent, root, recipe)

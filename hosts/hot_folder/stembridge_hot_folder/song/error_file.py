@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from plugin_core.files.exclusive import rename_exclusive
+from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.model import disarm
 from stembridge_hot_folder.opening import open_regular
 from stembridge_hot_folder.song.shell import quote
@@ -82,7 +83,7 @@ def _place(text: str, path: bytes) -> None:
         OSError: it cannot be written.
     """
     is_renewed = os.path.lexists(path)
-    temporary = os.path.join(os.path.dirname(path), b".stembridge-error-%d.tmp" % os.getpid())  # noqa: PTH120
+    temporary = os.path.join(os.path.dirname(path), f"{HIDDEN_PREFIX}error-{os.getpid()}.tmp".encode())  # noqa: PTH120
     # Left by a crash of a process of this number, or put there by somebody to be written through.
     with contextlib.suppress(FileNotFoundError):
         os.unlink(temporary)  # noqa: PTH108 - bytes

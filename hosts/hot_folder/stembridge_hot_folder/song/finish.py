@@ -12,6 +12,7 @@ import msgspec
 from plugin_core.cli.display.formatting import describe_result, show
 from plugin_core.errors import PlacementError
 from plugin_core.model import Job
+from plugin_core.stems.layout import STEMS_SUFFIX
 from stembridge_hot_folder.ledger import SongState
 from stembridge_hot_folder.song import error_file
 from stembridge_hot_folder.song.moving import move_all, plan_moves
@@ -43,7 +44,7 @@ class Finish:
             TransientError: the disk or share does not answer.
         """
         outputs = [stem.path for job in jobs for stem in job.stems]
-        loose = [os.fsencode(path) for path in outputs if not any(part.endswith(".stems") for part in path.parts)]
+        loose = [os.fsencode(path) for path in outputs if not any(part.endswith(STEMS_SUFFIX) for part in path.parts)]
         self._tools.ledger.add_outputs(loose)
         fate = await asyncio.to_thread(self._version.find, jobs)
         self._keep_version()

@@ -10,11 +10,12 @@ import msgspec
 
 from plugin_core.errors import SourceError, TransientError
 from plugin_core.model import Source
+from plugin_core.tags.provenance import is_own_work
 from stembridge_hot_folder.folder.recipes import Recipe
 from stembridge_hot_folder.ledger import Look, Row, SongState
 from stembridge_hot_folder.song import checking, reading_apart
 from stembridge_hot_folder.song.record import Record
-from stembridge_hot_folder.song.standing import is_own_work, why_done_before
+from stembridge_hot_folder.song.standing import why_done_before
 from stembridge_hot_folder.song.tools import Tools
 from stembridge_hot_folder.song.version import Version
 

@@ -14,7 +14,9 @@ import msgspec
 
 from plugin_core.errors import PlacementError
 from plugin_core.files.exclusive import rename_exclusive, sync_folder
+from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.model import show_path
+from plugin_core.stems.layout import STEMS_SUFFIX
 
 _LAST_NUMBER: Final = 9999
 _CHUNK: Final = 2**20
@@ -111,7 +113,7 @@ def _copy_across(move: Move, guard: Callable[[], None]) -> None:
 
 
 def _copy(move: Move) -> None:
-    temporary = move.new.parent / f".stembridge-{hashlib.sha256(os.fsencode(move.new)).hexdigest()[:16]}"
+    temporary = move.new.parent / f"{HIDDEN_PREFIX}{hashlib.sha256(os.fsencode(move.new)).hexdigest()[:16]}"
     _remove(temporary)
     if move.old.is_dir() and not move.old.is_symlink():
         shutil.copytree(move.old, temporary, symlinks=True)
@@ -159,7 +161,7 @@ def _units(song: Path, stems: Sequence[Path]) -> list[Path]:
         if stem.is_relative_to(song.parent):
             first = song.parent / stem.relative_to(song.parent).parts[0]
             # A folder that is shared with other songs stays; a *.stems folder is the song's own.
-            units[first if first.suffix == ".stems" or first == stem else stem] = None
+            units[first if first.suffix == STEMS_SUFFIX or first == stem else stem] = None
     return [unit for unit in units if unit.parent == song.parent]
 
 

@@ -44,7 +44,7 @@ def main(path: Path) -> int:
     """Read all that a watch reads of a song before it makes a job."""
     from plugin_core.errors import StembridgeError
     from plugin_core.operations.inspect import inspect
-    from stembridge_hot_folder.song.standing import is_own_work
+    from plugin_core.tags.provenance import is_own_work
 
     try:
         is_own_work(path)

@@ -1,20 +1,15 @@
-"""Whether a song was done before, under whatever name, and whether a file is our own work."""
+"""Whether a song was done before, under whatever name."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from plugin_core.cli.sources import STEMS_SUFFIX
-from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, JobState, show_path
 from plugin_core.session import Session
+from plugin_core.stems.layout import STEMS_SUFFIX
+from plugin_core.tags.provenance import read_provenance
 from stembridge_hot_folder.ledger import Ledger, Row, SongState
-
-
-def is_own_work(path: Path) -> bool:
-    """Tell whether a file says of itself that stembridge made it."""
-    return bool(_provenance(path))
 
 
 def why_done_before(session: Session, ledger: Ledger, path: bytes, content: str, recipe: str) -> str:
@@ -51,17 +46,7 @@ def _stand_in(folder: Path, content: str) -> bool:
     except OSError:
         # None there, or not to be read: then nothing is known of it.
         return False
-    return bool(stems) and all(content in _provenance(stem) for stem in stems)
-
-
-def _provenance(path: Path) -> str:
-    from plugin_core.tags.read import read_tags
-
-    try:
-        return " ".join(read_tags(path).fields.get("provenance", ()))
-    except StembridgeError:
-        # Whatever is wrong with the file is told when it is looked at as a song.
-        return ""
+    return bool(stems) and all(content in read_provenance(stem) for stem in stems)
 
 
 def _show(path: bytes) -> str:

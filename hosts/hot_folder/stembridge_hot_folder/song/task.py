@@ -19,7 +19,8 @@ from plugin_core.errors import (
     TransientError,
     UsageError,
 )
-from plugin_core.model import Job, JobState, Plan, Source
+from plugin_core.model import Job, JobState, Source
+from plugin_core.offer import Offer
 from stembridge_hot_folder.ledger import Row, SongState
 from stembridge_hot_folder.queueing import Waiting
 from stembridge_hot_folder.settling.identity import Identity
@@ -164,16 +165,18 @@ class Task:
     async def _order(self, source: Source, *, is_forced: bool) -> None:
         """Plan everything before anything is added, so that a preset that cannot be done costs nothing."""
         tools, record = self._tools, self._record
-        plans = [await tools.session.plan(source, operation) for operation in self._recipe.operations]
-        if trouble := checking.find_no_room(source, plans, self.folder.path, self._recipe.key):
+        offers = [
+            await tools.session.offer(source, operation, force=is_forced) for operation in self._recipe.operations
+        ]
+        if trouble := await checking.find_no_room(tools.session, offers, self.folder.path, self._recipe.key):
             record.wait(trouble)
             return
         record.resume(self.folder.path)
-        record.tell("taken", self._describe(source, plans))
+        record.tell("taken", self._describe(offers))
         jobs = []
-        for plan in plans:
+        for offer in offers:
             job, _ = await tools.session.add(
-                source, plan, host="hot_folder", preset=self._recipe.preset, force=is_forced
+                source, offer.plan, host="hot_folder", preset=self._recipe.preset, force=is_forced
             )
             jobs.append(job.id)
         record.put(SongState.WORKING, content=source.content, jobs=tuple(jobs))
@@ -253,10 +256,8 @@ class Task:
         found = [self._tools.session.store.find(job_id) for job_id in (self.jobs if ids is None else ids)]
         return [job for job in found if job is not None]
 
-    def _describe(self, source: Source, plans: list[Plan]) -> str:
-        from plugin_core.cli.display.base import Offer
-
-        price = describe_price([Offer(source=source, plan=plan) for plan in plans])
+    def _describe(self, offers: Sequence[Offer]) -> str:
+        price = describe_price(offers)
         return ", ".join(word for word in (self._recipe.preset or "separate", price) if word)
 
 

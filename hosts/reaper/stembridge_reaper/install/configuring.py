@@ -16,17 +16,16 @@ NAME = "stembridge.json"
 VERSION = 1
 
 
-def build_configuration(settings: Settings, presets: Iterable[Preset], python: Path | None = None) -> bytes:
+def build_configuration(settings: Settings, presets: Iterable[Preset]) -> bytes:
     """Return the configuration as ASCII JSON.
 
     Args:
         settings: whose home the runs lie in.
         presets: in the order they are offered.
-        python: the interpreter that has stembridge; default, this one.
     """
     document = {
         "version": VERSION,
-        "python": str(python or Path(sys.executable).absolute()),
+        "python": str(Path(sys.executable).absolute()),
         "arguments": ["-m", "plugin_core"],
         "home": str(settings.home),
         "runs": str(settings.home / RUNS),

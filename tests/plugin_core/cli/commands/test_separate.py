@@ -396,3 +396,15 @@ def test_a_format_that_needs_ffmpeg_is_refused_before_anything_is_sent(
     assert result.code == 2
     assert "mp3 needs ffmpeg to be written; install ffmpeg" in result.err
     assert fake.submitted == []
+
+
+def test_what_was_bought_for_another_place_costs_nothing(
+    stembridge: Run, song: Path, tmp_path: Path, fake: FakeSeparator
+) -> None:
+    fake.price = 1.25
+    stembridge("separate", song)
+    (tmp_path / "out").mkdir()
+    (plan,) = stembridge("separate", song, "--to", "out", "-n", "--json").of("plan")
+    assert (plan["credits"], plan["standing"]) == (0.0, None)
+    assert stembridge("separate", song, "--to", "out").out.splitlines()[0] == "1 track with fake, no credits"
+    assert len(fake.submitted) == 1

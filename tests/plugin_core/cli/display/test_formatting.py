@@ -9,14 +9,17 @@ from plugin_core.cli.display.formatting import (
     amount,
     clean,
     describe,
+    describe_place,
     parse_span,
+    percent,
     plural,
     say_of,
     short_span,
     show,
     span,
 )
-from plugin_core.model import Separation, Tagging
+from plugin_core.model import JobState, Progress, Separation, Tagging
+from tests.plugin_core.cli.jobs import make_job
 
 
 @pytest.mark.parametrize(
@@ -112,3 +115,31 @@ def test_describe(operation: Separation | Tagging, text: str) -> None:
 def test_describe_names_the_model_in_words() -> None:
     wish = Separation(provider="mvsep", model="40", stems=("vocals",))
     assert describe(wish, "BS\x1b Roformer") == r"mvsep 40 (BS\x1b Roformer): vocals"
+
+
+@pytest.mark.parametrize(
+    ("state", "progress", "text"),
+    [
+        (JobState.RUNNING, None, ""),
+        (JobState.RUNNING, Progress(fraction=0.5, note="working"), ""),
+        (JobState.RUNNING, Progress(queue_position=3, queue_length=7), "place 3 of 7"),
+        (JobState.RUNNING, Progress(queue_position=3), "place 3 in the queue"),
+        (JobState.RUNNING, Progress(queue_position=3, queue_length=2), "place 3 in the queue"),
+        (JobState.RUNNING, Progress(queue_length=7), ""),
+        (JobState.RUNNING, Progress(parts_done=2, parts_all=5), "2 of 5 parts"),
+        (JobState.FETCHING, Progress(parts_all=4), "0 of 4 files"),
+        (JobState.FETCHING, Progress(parts_done=1, parts_all=1), ""),
+        (
+            JobState.RUNNING,
+            Progress(queue_position=0, queue_length=1, parts_done=1, parts_all=2),
+            "place 0 of 1, 1 of 2 parts",
+        ),
+    ],
+    ids=["nothing", "share", "queue", "no length", "odd length", "no place", "parts", "files", "single", "both"],
+)
+def test_where_a_job_stands(state: JobState, progress: Progress | None, text: str) -> None:
+    assert describe_place(make_job(state, progress=progress)) == text
+
+
+def test_percent_is_empty_when_unknown() -> None:
+    assert (percent(None), percent(0.0), percent(0.42), percent(1.0)) == ("", "0 %", "42 %", "100 %")

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from plugin_core.cli.display.base import Offer
 from plugin_core.cli.display.jobs_view import show_job, show_jobs
 from plugin_core.cli.display.json_lines import JsonDisplay
 from plugin_core.cli.display.live import LiveDisplay
@@ -23,6 +22,7 @@ from plugin_core.cli.logs import Logs
 from plugin_core.cli.offers import describe_price
 from plugin_core.errors import ServiceError
 from plugin_core.model import Job, JobState, Label, Plan, Problem, Separation, Stem, Ticket
+from plugin_core.offer import Offer
 from tests.plugin_core.cli.conftest import Run
 from tests.plugin_core.cli.fakes import FakeSeparator
 from tests.plugin_core.cli.jobs import make_job

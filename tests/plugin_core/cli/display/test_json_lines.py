@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from plugin_core.cli.display.base import Offer
 from plugin_core.cli.display.json_lines import JsonDisplay
 from plugin_core.cli.display.summary import Summary
 from plugin_core.errors import SourceError
 from plugin_core.model import JobState, Plan, Problem, Separation
+from plugin_core.offer import Offer
 from tests.plugin_core.cli.display.test_throttle import Clock
 from tests.plugin_core.cli.jobs import make_job
 

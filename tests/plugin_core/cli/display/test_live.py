@@ -9,7 +9,7 @@ from rich.console import Console
 from plugin_core.cli.display.live import LiveDisplay
 from plugin_core.cli.display.summary import Summary
 from plugin_core.errors import SourceError
-from plugin_core.model import JobState, Problem
+from plugin_core.model import JobState, Problem, Progress
 from tests.plugin_core.cli.jobs import make_job
 
 
@@ -53,6 +53,20 @@ def test_lines_of_jobs_fit_eighty_columns(console: Console) -> None:
     assert "running" in lines[0]
     assert "42 %" in lines[0]
     assert lines[-1] == "0 of 12 jobs settled, 2 more in work, 2 waiting"
+
+
+def test_queue_and_files_stand_before_the_note(console: Console) -> None:
+    job = make_job(JobState.RUNNING, progress=Progress(note="waiting", queue_position=3, queue_length=7))
+    other = make_job(
+        JobState.FETCHING, job_id="2", progress=Progress(note="downloading", fraction=0.4, parts_done=1, parts_all=4)
+    )
+    with LiveDisplay(console) as display:
+        display.begin([job, other])
+        display.change(job, job)
+        display.change(other, other)
+        lines = drawn(display)
+    assert "place 3 of 7 waiting" in lines[0]
+    assert " 40 % 1 of 4 files" in lines[1]
 
 
 def test_finished_jobs_scroll_above_and_the_cursor_comes_back(console: Console) -> None:

@@ -7,7 +7,7 @@ import pytest
 from plugin_core.cli.display.plain import PlainDisplay
 from plugin_core.cli.display.summary import Summary
 from plugin_core.errors import SourceError
-from plugin_core.model import JobState, Problem
+from plugin_core.model import JobState, Problem, Progress
 from tests.plugin_core.cli.display.test_throttle import Clock
 from tests.plugin_core.cli.jobs import make_job
 
@@ -48,6 +48,23 @@ def test_slow_progress_shows_every_ten_seconds(capsys: Capture) -> None:
         clock.now += 1
         display.change(waiting, waiting)
     assert capsys.readouterr().out.splitlines() == [f"{SONG}: place 3 in the queue"] * 3
+
+
+def test_queue_and_files_are_told_with_the_note(capsys: Capture) -> None:
+    clock = Clock()
+    display = PlainDisplay(clock=clock)
+    waiting = make_job(JobState.RUNNING, progress=Progress(note="waiting", queue_position=3, queue_length=7))
+    fetching = make_job(
+        JobState.FETCHING, progress=Progress(note="downloading", fraction=0.4, parts_done=1, parts_all=4)
+    )
+    display.begin([waiting])
+    for job in (waiting, fetching):
+        clock.now += 60
+        display.change(job, job)
+    assert capsys.readouterr().out.splitlines() == [
+        f"{SONG}: waiting, place 3 of 7",
+        f"{SONG}: downloading 40 %, 1 of 4 files",
+    ]
 
 
 @pytest.mark.parametrize("quiet", [False, True])

@@ -1,0 +1,128 @@
+"""What beets' thread is offered and hears, without beets."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from stembridge_beets.core_thread import CoreThread
+from stembridge_beets.tasks import Changed, Ready, Task
+
+from plugin_core.cli.offers import has_price
+from plugin_core.model import JobState, Operation, Separation, Tagging
+from plugin_core.session import STORE_NAME, Session
+from plugin_core.settings import Settings
+from plugin_core.transfer import redaction
+from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, write_song
+from tests.plugin_core.tagger_fakes import FakeTagger, load_taggers
+
+SEPARATION = Separation(provider="fake")
+
+
+class Provided:
+    """Sessions with a separator and a tagger that have a price."""
+
+    def __init__(self) -> None:
+        self.separator, self.tagger = FakeSeparator(), FakeTagger()
+        self.separator.price = 2.0
+
+    def session(self, settings: Settings) -> Session:
+        return Session(settings, load_taggers(self.tagger, more=(FakePoint("fake", FakePlugin(self.separator)),)))
+
+
+@pytest.fixture
+def provided() -> Provided:
+    return Provided()
+
+
+@pytest.fixture(params=[0, 1], ids=["all at once", "one by one"])
+def core(request: pytest.FixtureRequest, provided: Provided) -> Iterator[CoreThread]:
+    with CoreThread(Settings(), threads=request.param, tries=1, make_session=provided.session) as core:
+        yield core
+
+
+@pytest.fixture
+def song(tmp_path: Path) -> Path:
+    return write_song(tmp_path / "Song.flac", 0.3)
+
+
+def task(path: Path, operation: Operation) -> Task:
+    return Task(item_id=1, name=path.stem, path=path, operation=operation)
+
+
+def plan(core: CoreThread, *tasks: Task) -> Sequence[Ready]:
+    ready, refused = core.plan(tasks, lambda _done: None)
+    assert refused == []
+    return ready
+
+
+def ends(core: CoreThread, ready: Sequence[Ready]) -> list[tuple[str, JobState]]:
+    """Work, and return the ends that were told."""
+    told = [event for event in core.work(ready) if isinstance(event, Changed)]
+    return [(event.task.name, event.job.state) for event in told if event.job.state.is_settled]
+
+
+def test_a_look_makes_no_store(core: CoreThread, song: Path, home: Path) -> None:
+    ready = plan(core, task(song, SEPARATION))
+    assert has_price([one.offer for one in ready])
+    assert not (home / STORE_NAME).exists()
+
+
+@pytest.mark.parametrize(
+    ("bought", "wanted"),
+    [
+        (SEPARATION, SEPARATION),
+        (Tagging(provider="ears", write=False), Tagging(provider="ears", write=False, dimensions=("mood",))),
+        (Tagging(provider="ears", write=False), Tagging(provider="ears", policy="replace")),
+    ],
+    ids=["stems elsewhere", "some of the labels", "labels by other rules"],
+)
+def test_what_was_bought_before_costs_nothing(
+    core: CoreThread, provided: Provided, song: Path, bought: Operation, wanted: Operation
+) -> None:
+    first = plan(core, task(song, bought))
+    assert has_price([one.offer for one in first])
+    assert ends(core, first) == [("Song", JobState.DONE)]
+    (song.parent / "elsewhere").mkdir()
+    copy = Path(shutil.copy(song, song.parent / "elsewhere" / "Copy.flac"))
+    again = plan(core, task(copy, wanted))
+    assert not has_price([one.offer for one in again])
+    assert ends(core, again) == [("Copy", JobState.DONE)]
+    assert len(provided.separator.submitted) + len(provided.tagger.submitted) == 1
+
+
+def test_an_end_that_another_process_brought_about_is_told_once(
+    core: CoreThread, provided: Provided, song: Path
+) -> None:
+    other = write_song(song.with_name("Other.flac"), 0.3, seed=1)
+    ready = plan(core, task(song, SEPARATION), task(other, SEPARATION))
+    run = core.session.run
+
+    async def run_late(ids: Sequence[str], **options: object) -> object:
+        """Let another process be the first."""
+        with provided.session(Settings()) as rival:
+            await rival.run(ids)
+        return await run(ids, **options)  # type: ignore[arg-type]
+
+    core.session.run = run_late  # type: ignore[method-assign,assignment]
+    assert sorted(ends(core, ready)) == [("Other", JobState.DONE), ("Song", JobState.DONE)]
+    assert len(provided.separator.submitted) == 2
+
+
+def test_two_songs_of_their_own_are_told_once_each(core: CoreThread, song: Path) -> None:
+    other = write_song(song.with_name("Other.flac"), 0.3, seed=1)
+    ready = plan(core, task(song, SEPARATION), task(other, SEPARATION))
+    assert sorted(ends(core, ready)) == [("Other", JobState.DONE), ("Song", JobState.DONE)]
+
+
+def test_what_the_core_tells_is_kept_and_told_with_secrets_masked(
+    core: CoreThread, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    redaction.register("hunter2-hunter2")
+    logging.getLogger("plugin_core.somewhere").warning("sent hunter2-hunter2")
+    assert capsys.readouterr().err == f"stembridge: sent {redaction.MASK}\n"
+    (kept,) = (home / "logs" / "stembridge.log").read_text().splitlines()
+    assert kept.endswith(f"plugin_core.somewhere: sent {redaction.MASK}")

@@ -1,0 +1,99 @@
+"""What is bought already costs nothing, and finding that out makes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from plugin_core.model import Separation
+from plugin_core.offer import Offer
+from plugin_core.session import STORE_NAME, Session
+from plugin_core.settings import Settings
+from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, load_fakes, write_song
+
+WISH = Separation(provider="fake")
+
+
+@pytest.fixture
+def fake() -> FakeSeparator:
+    fake = FakeSeparator()
+    fake.price = 2.0
+    return fake
+
+
+@pytest.fixture
+def session(fake: FakeSeparator) -> Iterator[Session]:
+    with Session(Settings(), load_fakes(FakePoint("fake", FakePlugin(fake)))) as opened:
+        yield opened
+
+
+@pytest.fixture
+def song(tmp_path: Path) -> Path:
+    return write_song(tmp_path / "Song.flac", 0.3)
+
+
+@pytest.fixture
+def copy(song: Path) -> Path:
+    """Another file of the same content, in a place where no stems stand."""
+    folder = song.parent / "elsewhere"
+    folder.mkdir()
+    return Path(shutil.copy(song, folder / "Copy.flac"))
+
+
+def look(session: Session, path: Path, *, force: bool = False) -> Offer:
+    return asyncio.run(session.offer(session.inspect(path), WISH, force=force))
+
+
+def buy(session: Session, path: Path) -> None:
+    """Make what is offered."""
+
+    async def work() -> None:
+        offer = await session.offer(session.inspect(path), WISH)
+        job, _ = await session.add(offer.source, offer.plan)
+        await session.run([job.id])
+
+    asyncio.run(work())
+
+
+def test_a_look_makes_no_store(session: Session, song: Path, home: Path) -> None:
+    offer = look(session, song)
+    assert (offer.plan.credits, offer.standing) == (2.0, None)
+    assert not (home / STORE_NAME).exists()
+
+
+def test_what_stands_is_named(session: Session, song: Path) -> None:
+    buy(session, song)
+    offer = look(session, song)
+    assert [offer.standing] == session.store.list()
+
+
+def test_stems_bought_for_another_place_cost_nothing(
+    session: Session, fake: FakeSeparator, song: Path, copy: Path
+) -> None:
+    buy(session, song)
+    offer = look(session, copy)
+    assert (offer.plan.credits, offer.standing) == (0.0, None)
+    assert "the stems were bought before" in offer.plan.notes
+    buy(session, copy)
+    assert (copy.parent / "Copy.stems").is_dir()
+    assert len(fake.submitted) == 1
+
+
+def test_stems_that_were_changed_are_bought_again(
+    session: Session, fake: FakeSeparator, song: Path, copy: Path
+) -> None:
+    buy(session, song)
+    next((song.parent / "Song.stems").iterdir()).write_bytes(b"mine now")
+    assert look(session, copy).plan.credits == 2.0
+    buy(session, copy)
+    assert len(fake.submitted) == 2
+
+
+def test_force_costs_what_it_costs(session: Session, song: Path) -> None:
+    buy(session, song)
+    offer = look(session, song, force=True)
+    assert (offer.plan.credits, offer.plan.notes, offer.standing) == (2.0, (), None)
