@@ -35,35 +35,6 @@ Report = Callable[[Progress], None]
 """Tell the core how far a step is; cheap, may be called often."""
 
 
-@runtime_checkable
-class Bucket(Protocol):
-    """A stager whose store also takes what services write: its objects can be read and removed by name.
-
-    Names have no leading slash.
-    """
-
-    @property
-    def name(self) -> str:
-        """The word users write in the settings."""
-        ...
-
-    async def link(self, key: str) -> Secret | None:
-        """Return a link good for some hours to one object; None when there is none."""
-        ...
-
-    async def find(self, beginning: str) -> Sequence[str]:
-        """Return the names of all objects that begin so.
-
-        Raises:
-            ServiceError: the account may not list them.
-        """
-        ...
-
-    async def remove(self, key: str) -> None:
-        """Remove one object; absent is fine."""
-        ...
-
-
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """One job as its provider sees it."""
 
@@ -77,9 +48,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path
     """The job's private staging folder; it exists, and outlives a crash."""
     url: Secret = Secret("")
-    """Where the service can read the source, for a provider that is ``ByLink``; set for ``submit`` only, never kept."""
+    """Where the service can read the source, for one that ``ReadsFromUrl``; set for ``submit`` only, never kept."""
     bucket: Bucket | None = None
-    """Where the service leaves results, for a provider that is ``ByBucket``; set for ``fetch`` and ``release`` only."""
+    """Where the service leaves results, for one that ``ReturnsInBucket``; set for ``fetch`` and ``release`` only."""
     ticket: Ticket | None = None
     results: tuple[RemoteFile, ...] = ()
 
@@ -216,7 +187,36 @@ class Stager(Protocol):
 
 
 @runtime_checkable
-class ByLink(Protocol):
+class Bucket(Protocol):
+    """A stager whose store also takes what services write: its objects can be read and removed by name.
+
+    Names have no leading slash.
+    """
+
+    @property
+    def name(self) -> str:
+        """The word users write in the settings."""
+        ...
+
+    async def link(self, key: str) -> Secret | None:
+        """Return a link good for some hours to one object; None when there is none."""
+        ...
+
+    async def find(self, beginning: str) -> Sequence[str]:
+        """Return the names of all objects that begin so.
+
+        Raises:
+            ServiceError: the account may not list them.
+        """
+        ...
+
+    async def remove(self, key: str) -> None:
+        """Remove one object; absent is fine."""
+        ...
+
+
+@runtime_checkable
+class ReadsFromUrl(Protocol):
     """A provider that can read the source from a URL: the core stages the file just before ``submit``."""
 
     @property
@@ -226,7 +226,7 @@ class ByLink(Protocol):
 
 
 @runtime_checkable
-class ByBucket(Protocol):
+class ReturnsInBucket(Protocol):
     """A provider whose service leaves results in a bucket of the user's, which ``fetch`` and ``release`` are handed."""
 
     @property
@@ -236,7 +236,7 @@ class ByBucket(Protocol):
 
 
 @runtime_checkable
-class Accountable(Protocol):
+class HasAccount(Protocol):
     """A provider whose account can be asked about: ``stembridge account``."""
 
     async def account_state(self) -> AccountState:
@@ -245,7 +245,7 @@ class Accountable(Protocol):
 
 
 @runtime_checkable
-class Enrolled(Protocol):
+class HasLogin(Protocol):
     """A provider that needs secrets: ``stembridge login NAME`` asks for them and keeps them in the keyring."""
 
     @property
@@ -273,7 +273,7 @@ class Enrolled(Protocol):
 
 
 @runtime_checkable
-class Examined(Protocol):
+class HasDiagnostics(Protocol):
     """A provider that ``stembridge doctor`` can examine; spends nothing, and leaves everything as it was."""
 
     async def examine(self) -> Sequence[Finding]:
@@ -282,7 +282,7 @@ class Examined(Protocol):
 
 
 @runtime_checkable
-class Notified(Protocol):
+class HasCallbacks(Protocol):
     """A provider whose service can call when a job ended: ``stembridge listen`` gives it an address of its own."""
 
     def read_callback(self, body: bytes, content_type: str) -> Collection[str]:

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from plugin_core.callbacks.allowance import Allowance
 from plugin_core.callbacks.paths import Paths
 from plugin_core.errors import ServiceError, StembridgeError, blame
-from plugin_core.protocols import Notified
+from plugin_core.protocols import HasCallbacks
 
 LARGEST: Final = 256 * 1024
 """Bytes a call may have; a whole job of any service has far less."""
@@ -55,7 +55,7 @@ class Receiver:
 
     def __init__(
         self,
-        providers: Mapping[str, Notified],
+        providers: Mapping[str, HasCallbacks],
         paths: Paths,
         wake: Wake,
         heard: Heard,

@@ -7,7 +7,7 @@ from typing import Final
 
 from plugin_core.errors import UsageError, blame
 from plugin_core.model import Job
-from plugin_core.protocols import Bucket, ByBucket, Provider, Stager
+from plugin_core.protocols import Bucket, Provider, ReturnsInBucket, Stager
 from plugin_core.settings import Secret
 
 SET_UP: Final = "set one up: a bucket in [tencent] or [s3], or a folder in [public_url] of config.toml"
@@ -29,7 +29,7 @@ class Links:
         Raises:
             UsageError: the stager is missing, or there are several and none is named.
         """
-        # What makes a ``ByLink``; ``isinstance`` is slow for what is asked at every effect of a job.
+        # What makes a ``ReadsFromUrl``; ``isinstance`` is slow for what is asked at every effect of a job.
         wanted: str | None = getattr(provider, "stager", None)
         if wanted is None:
             return None
@@ -55,7 +55,7 @@ class Links:
         Raises:
             UsageError: it is missing, or no bucket, or there are several and none is named.
         """
-        if not isinstance(provider, ByBucket):
+        if not isinstance(provider, ReturnsInBucket):
             return None
         found = self._stagers()
         buckets = {name: each for name, each in found.items() if isinstance(each, Bucket)}

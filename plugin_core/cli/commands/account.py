@@ -13,7 +13,7 @@ from plugin_core.cli.display.records import describe_count, describe_error, writ
 from plugin_core.cli.options import JSON_OPTION
 from plugin_core.errors import ExitCode, StembridgeError, UsageError, blame
 from plugin_core.model import AccountState
-from plugin_core.protocols import Accountable
+from plugin_core.protocols import HasAccount
 from plugin_core.session import Session
 
 Found = dict[str, AccountState | StembridgeError]
@@ -41,13 +41,13 @@ def command(context: Context, provider: str | None, as_json: bool) -> int:
 
 def _choose(session: Session, name: str | None) -> list[str]:
     if name is None:
-        names = sorted(name for name, each in session.providers.items() if isinstance(each, Accountable))
+        names = sorted(name for name, each in session.providers.items() if isinstance(each, HasAccount))
         if not names:
             if broken := next(iter(session.plugins.failures.values()), None):
                 raise broken
             raise UsageError("no provider has accounts", remedy="`stembridge plugins` lists what is installed")
         return names
-    if not isinstance(session.provider(name), Accountable):
+    if not isinstance(session.provider(name), HasAccount):
         raise UsageError(
             f"{name} tells nothing about accounts", remedy="`stembridge doctor` tries the keys that are set"
         )
@@ -58,7 +58,7 @@ async def _ask(session: Session, names: list[str]) -> Found:
     found: Found = {}
     for name in names:
         provider = session.provider(name)
-        assert isinstance(provider, Accountable)
+        assert isinstance(provider, HasAccount)
         try:
             with blame(name):
                 found[name] = await provider.account_state()

@@ -16,7 +16,7 @@ from plugin_core.cli.display.records import write_record
 from plugin_core.cli.interrupt import stop_on_signals
 from plugin_core.cli.options import JSON_OPTION
 from plugin_core.errors import SettingsError, UsageError
-from plugin_core.protocols import Notified
+from plugin_core.protocols import HasCallbacks
 
 if TYPE_CHECKING:
     import socket
@@ -111,7 +111,7 @@ async def _listen(session: Session, address: tuple[str, int], public: str, told:
     from plugin_core.callbacks.paths import open_paths
     from plugin_core.callbacks.waking import Waker
 
-    providers = {name: each for name, each in sorted(session.providers.items()) if isinstance(each, Notified)}
+    providers = {name: each for name, each in sorted(session.providers.items()) if isinstance(each, HasCallbacks)}
     if not providers:
         raise UsageError("no service of any plugin calls back", remedy="see `stembridge plugins`")
     paths = open_paths(session.settings.home)

@@ -12,7 +12,7 @@ from plugin_core.cli.display.records import describe_count, write_record
 from plugin_core.cli.options import JSON_OPTION
 from plugin_core.errors import ExitCode, UsageError, blame
 from plugin_core.model import Question
-from plugin_core.protocols import Accountable, Enrolled
+from plugin_core.protocols import HasAccount, HasLogin
 from plugin_core.secret_store import keep_secrets
 from plugin_core.session import Session
 from plugin_core.settings import Secret
@@ -40,7 +40,7 @@ def command(context: Context, provider: str | None, token: str | None, as_json: 
         if provider is None:
             raise UsageError("name a provider", remedy=_describe_others(session))
         enrolled = session.provider(provider)
-        if not isinstance(enrolled, Enrolled):
+        if not isinstance(enrolled, HasLogin):
             raise UsageError(f"{provider} has no login of its own", remedy=_describe_others(session))
         answers = _ask_token(enrolled, provider, token) if token else _ask_all(enrolled)
         with blame(provider):
@@ -51,16 +51,16 @@ def command(context: Context, provider: str | None, token: str | None, as_json: 
         write_record(describe_count(1, ExitCode.DONE))
     elif not context.quiet:
         click.echo(f"{provider}: kept in {place}")
-        click.echo(f"next: stembridge {f'account {provider}' if isinstance(enrolled, Accountable) else 'doctor'}")
+        click.echo(f"next: stembridge {f'account {provider}' if isinstance(enrolled, HasAccount) else 'doctor'}")
     return 0
 
 
 def _describe_others(session: Session) -> str:
-    names = sorted(name for name, each in session.providers.items() if isinstance(each, Enrolled))
+    names = sorted(name for name, each in session.providers.items() if isinstance(each, HasLogin))
     return f"`stembridge login` knows {', '.join(names)}" if names else "no provider has one"
 
 
-def _ask_token(enrolled: Enrolled, provider: str, token: str) -> dict[str, Secret]:
+def _ask_token(enrolled: HasLogin, provider: str, token: str) -> dict[str, Secret]:
     if not enrolled.token:
         raise UsageError(f"{provider} has no token", remedy=f"`stembridge login {provider}` asks for what it needs")
     if token == ASK:
@@ -72,7 +72,7 @@ def _ask_token(enrolled: Enrolled, provider: str, token: str) -> dict[str, Secre
     return {enrolled.token: Secret(token)}
 
 
-def _ask_all(enrolled: Enrolled) -> dict[str, Secret]:
+def _ask_all(enrolled: HasLogin) -> dict[str, Secret]:
     return {question.name: _ask(question) for question in enrolled.questions}
 
 

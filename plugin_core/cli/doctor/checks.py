@@ -19,7 +19,7 @@ from plugin_core.cli.doctor.settings import find_problems, find_strangers
 from plugin_core.errors import SettingsError, StembridgeError
 from plugin_core.model import Finding, JobState, Verdict, show_path
 from plugin_core.presets import load_presets
-from plugin_core.protocols import Examined
+from plugin_core.protocols import HasDiagnostics
 from plugin_core.session import Session
 
 MIN_FREE_BYTES = 2**30
@@ -53,14 +53,14 @@ def _can_read_settings(session: Session) -> bool:
 def _examine_providers(session: Session) -> Iterator[Finding]:
     """Let each provider look at its own account and service."""
     for name, provider in session.providers.items():
-        if isinstance(provider, Examined):
+        if isinstance(provider, HasDiagnostics):
             try:
                 yield from asyncio.run(_examine(provider))
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a provider comes from a plugin
                 yield msgspec.structs.replace(_failed(error), name=name)
 
 
-async def _examine(provider: Examined) -> Sequence[Finding]:
+async def _examine(provider: HasDiagnostics) -> Sequence[Finding]:
     return await provider.examine()
 
 

@@ -16,7 +16,7 @@ from plugin_core.callbacks.allowance import Allowance
 from plugin_core.callbacks.application import Receiver
 from plugin_core.callbacks.paths import Paths, open_paths
 from plugin_core.callbacks.server import open_socket, serve
-from plugin_core.protocols import Notified
+from plugin_core.protocols import HasCallbacks
 from plugin_core.providers.mediax.adapter import MediaxTagger
 from plugin_core.providers.mediax.settings import MediaxSettings
 from plugin_core.providers.mvsep.adapter import MvsepSeparator
@@ -69,7 +69,7 @@ class Listener:
         return answer
 
 
-def make_providers(home: Path) -> dict[str, Notified]:
+def make_providers(home: Path) -> dict[str, HasCallbacks]:
     mediax, ci, mvsep = MediaxSettings(), TencentSettings(), MvsepSettings()
     return {"mediax": MediaxTagger(mediax), "tencent_ci": CiSeparator(ci), "mvsep": MvsepSeparator(mvsep, home)}
 
@@ -83,7 +83,7 @@ def listen(home: Path) -> Iterator[Listen]:
     stops = []
 
     def start(
-        providers: Mapping[str, Notified] | None = None,
+        providers: Mapping[str, HasCallbacks] | None = None,
         *,
         lifetime: float = 30.0,
         allowance: Callable[[], Allowance] = lambda: Allowance(1000, 1000),

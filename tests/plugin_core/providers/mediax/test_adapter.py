@@ -21,7 +21,7 @@ from plugin_core.errors import (
 )
 from plugin_core.jobs.resuming import resume_state
 from plugin_core.model import JobState, Progress, Tagging, Verdict
-from plugin_core.protocols import ByLink, Enrolled, Examined, Finished, Order, Tagger, Waiting
+from plugin_core.protocols import Finished, HasDiagnostics, HasLogin, Order, ReadsFromUrl, Tagger, Waiting
 from plugin_core.providers.mediax.adapter import MediaxTagger
 from plugin_core.providers.mediax.results import DIMENSIONS
 from plugin_core.settings import Secret
@@ -39,9 +39,9 @@ def silent(_progress: Progress) -> None:
 def test_it_keeps_every_promise_it_needs(service: MediaxSimulator) -> None:
     tagger = tagger_for(service)
     assert isinstance(tagger, Tagger)
-    assert isinstance(tagger, ByLink)
-    assert isinstance(tagger, Enrolled)
-    assert isinstance(tagger, Examined)
+    assert isinstance(tagger, ReadsFromUrl)
+    assert isinstance(tagger, HasLogin)
+    assert isinstance(tagger, HasDiagnostics)
 
 
 def test_plan_fills_in_every_dimension_in_one_order(service: MediaxSimulator, tmp_path: Path) -> None:

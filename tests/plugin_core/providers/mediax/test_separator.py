@@ -15,7 +15,17 @@ import pytest
 from plugin_core.errors import RefusedError, ServiceError, SettingsError, StembridgeError, TransientError, UsageError
 from plugin_core.model import Part, Progress, RemoteFile, Separation, Source, Ticket, to_json
 from plugin_core.operations.inspect import inspect
-from plugin_core.protocols import Accountable, ByBucket, ByLink, Enrolled, Examined, Finished, Order, Separator, Waiting
+from plugin_core.protocols import (
+    Finished,
+    HasAccount,
+    HasDiagnostics,
+    HasLogin,
+    Order,
+    ReadsFromUrl,
+    ReturnsInBucket,
+    Separator,
+    Waiting,
+)
 from plugin_core.providers.mediax.client import MediaxClient
 from plugin_core.providers.mediax.separation import NAME, make_place
 from plugin_core.providers.mediax.separator import MediaxSeparator
@@ -84,10 +94,10 @@ def assert_sums_to(song: Source, parts: list[Part]) -> None:
 def test_it_keeps_every_promise_it_needs_and_no_more(service: MediaxSimulator) -> None:
     separator = separator_for(service)
     assert isinstance(separator, Separator)
-    assert isinstance(separator, ByLink)
-    assert isinstance(separator, ByBucket)
+    assert isinstance(separator, ReadsFromUrl)
+    assert isinstance(separator, ReturnsInBucket)
     # What there is to say of the account is said by the tagger of the same section.
-    assert not isinstance(separator, Enrolled | Examined | Accountable)
+    assert not isinstance(separator, HasLogin | HasDiagnostics | HasAccount)
     assert "(experimental)" in separator.title
     assert len(run(separator.models())) == 3
 

@@ -17,7 +17,7 @@ from plugin_core.errors import (
     UsageError,
 )
 from plugin_core.model import Progress, RemoteFile, Separation, Tagging, Ticket
-from plugin_core.protocols import Accountable, ByLink, Enrolled, Examined, Finished, Separator, Waiting
+from plugin_core.protocols import Finished, HasAccount, HasDiagnostics, HasLogin, ReadsFromUrl, Separator, Waiting
 from plugin_core.providers.mvsep.adapter import MvsepSeparator
 from plugin_core.providers.mvsep.answers import Created, HistoryEntry
 from plugin_core.providers.mvsep.answers.jobs import parse_job
@@ -80,7 +80,7 @@ def ticket(remote_id: str = REAL, origin: str = NODE) -> Ticket:
 
 def test_keeps_its_promises(case: Case) -> None:
     separator = case.separator
-    for protocol in (Separator, ByLink, Accountable, Enrolled, Examined):
+    for protocol in (Separator, ReadsFromUrl, HasAccount, HasLogin, HasDiagnostics):
         assert isinstance(separator, protocol)
     assert (separator.name, separator.remote, separator.stager) == ("mvsep", True, None)
     assert separator.account().startswith("mvsep:")

@@ -22,7 +22,16 @@ from plugin_core.errors import (
 from plugin_core.jobs.resuming import resume_state
 from plugin_core.model import JobState, Part, Progress, Source, Ticket
 from plugin_core.operations.inspect import inspect
-from plugin_core.protocols import Accountable, ByLink, Enrolled, Examined, Finished, Order, Separator, Waiting
+from plugin_core.protocols import (
+    Finished,
+    HasAccount,
+    HasDiagnostics,
+    HasLogin,
+    Order,
+    ReadsFromUrl,
+    Separator,
+    Waiting,
+)
 from plugin_core.providers.tencent_ci.adapter import CiSeparator
 from plugin_core.providers.tencent_ci.following import GRACE
 from plugin_core.providers.tencent_ci.refusals import NoRightError
@@ -59,9 +68,9 @@ async def complete(separator: CiSeparator, order: Order) -> tuple[Order, list[Pa
 
 def test_it_keeps_every_promise(separator: CiSeparator) -> None:
     assert isinstance(separator, Separator)
-    assert isinstance(separator, Enrolled)
-    assert isinstance(separator, Examined)
-    assert not isinstance(separator, (ByLink, Accountable))
+    assert isinstance(separator, HasLogin)
+    assert isinstance(separator, HasDiagnostics)
+    assert not isinstance(separator, (ReadsFromUrl, HasAccount))
     assert separator.section == "tencent"
     assert separator.account() == "tencent_ci:songs-1250000000"
 
