@@ -90,11 +90,17 @@ def name_container(opened: soundfile.SoundFile) -> str:
 def read_block(opened: soundfile.SoundFile, frames: int, dtype: str) -> Samples:
     """Read up to ``frames`` frames: (n, channels), n smaller at the end."""
     # soundfile makes room for all that is asked for; what lies beyond the end costs more than a short file itself.
-    left = max(1, opened.frames - opened.tell())
-    block: Any = opened.read(min(frames, left), dtype=dtype, always_2d=True)
+    if _knows_its_place(opened):
+        frames = min(frames, max(1, opened.frames - opened.tell()))
+    block: Any = opened.read(frames, dtype=dtype, always_2d=True)
     return block  # type: ignore[no-any-return]
 
 
 def count_decoded(opened: soundfile.SoundFile) -> int:
-    """Return how many frames were decoded so far, those of a read that failed half-way included."""
-    return int(opened.tell())
+    """Return how many frames were decoded so far, those of a read that failed half-way included; 0 if unknown."""
+    return int(opened.tell()) if _knows_its_place(opened) else 0
+
+
+def _knows_its_place(opened: soundfile.SoundFile) -> bool:
+    """Tell whether the codec can say where it is: that is a seek, which GSM 6.10, G.721 and others do not have."""
+    return bool(soundfile.SoundFile.seekable(opened))

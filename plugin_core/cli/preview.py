@@ -41,7 +41,7 @@ def foresee_files(session: Session, source: Source, plan: Plan) -> dict[str, Pat
         )
         for name in names
     )
-    layout = Layout(Path("foresight"), template.depth, paths)
+    layout = Layout(Path("preview"), template.depth, paths)
     destination = wish.to or source.path.parent
     target = choose_target(layout, destination)
     _, number = layout.locate(target)

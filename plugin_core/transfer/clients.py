@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -32,6 +33,8 @@ CONNECTIONS: Final = 20
 
 Origin = tuple[str, str, int]
 
+_log = logging.getLogger(__name__)
+
 
 class Clients:
     """The clients of each event loop that asks."""
@@ -44,6 +47,8 @@ class Clients:
     async def lend(self, url: str) -> AsyncIterator[httpx.AsyncClient]:
         """Give a client that nobody else uses meanwhile, if possible one with a connection to this address.
 
+        Whoever met trouble with it closes it or leaves by an exception; then it is not lent again.
+
         Raises:
             SettingsError: the environment names a proxy that cannot be used.
             ServiceError: the address may not be spoken to.
@@ -54,6 +59,10 @@ class Clients:
             client = lender.take(origin)
             try:
                 yield client
+            except BaseException:
+                # Its connection may be neither usable nor closed: one that broke off behind a proxy blocks for ever.
+                await close_client(client)
+                raise
             finally:
                 lender.put_back(origin, client)
 
@@ -103,13 +112,16 @@ class _Lender:
         return client
 
     def put_back(self, origin: Origin, client: httpx.AsyncClient) -> None:
-        """Keep a client, and its connection, for the next transfer."""
-        self._idle.append((origin, client))
+        """Keep a client, and its connection, for the next transfer, unless it was closed."""
+        if client.is_closed:
+            self._all.remove(client)
+        else:
+            self._idle.append((origin, client))
 
     async def close(self) -> None:
         """Close every connection."""
         for client in self._all:
-            await client.aclose()
+            await close_client(client)
 
 
 class _NoCookies(CookieJar):
@@ -117,6 +129,14 @@ class _NoCookies(CookieJar):
 
     def extract_cookies(self, response: Any, request: Any) -> None:
         """Leave them."""
+
+
+async def close_client(client: httpx.AsyncClient) -> None:
+    """Close a client whose connection may be broken already."""
+    try:
+        await client.aclose()
+    except (httpx.HTTPError, OSError) as error:
+        _log.debug("a connection did not close: %s", error)
 
 
 def open_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:

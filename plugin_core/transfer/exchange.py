@@ -201,10 +201,13 @@ class Transfer:
         raise ServiceError(f"{call.what} points from one place to the next without end")
 
     async def _try(self, call: Call) -> Answer | Failure:
+        from plugin_core.transfer.clients import close_client
         from plugin_core.transfer.wire import attempt
 
         await self._wait_for_turn(call)
         async with self._clients.lend(call.url) as client:
+            # Others may have spent what was free while this call waited for a connection.
+            await self._wait_for_turn(call)
             self.budget.spend(self._clock())
             outcome: Answer | Failure | None = None
             try:
@@ -214,6 +217,8 @@ class Transfer:
                 headers = outcome.headers if isinstance(outcome, Answer) else None
                 self.budget.settle(headers, self._clock())
                 self._heed(outcome)
+                if not isinstance(outcome, Answer):
+                    await close_client(client)
 
     def _heed(self, outcome: Answer | Failure | None) -> None:
         """Let a 429 hold back every call of this budget, not only the one it met."""

@@ -182,11 +182,15 @@ class CoreThread:
 
     async def _run(self, jobs: dict[str, Task]) -> None:
         shown: dict[str, float] = {}
+        # Each lane is a run, and one may bring a job of another to its end; both tell of it.
+        ended: set[str] = set()
         trouble = Trouble(self._tries)
 
         def changed(job: Job, previous: Job | None) -> None:
-            if job.id not in jobs:
+            if job.id not in jobs or job.id in ended:
                 return
+            if job.state.is_settled:
+                ended.add(job.id)
             trouble.note(job)
             if previous is None or previous.state is not job.state or _has_moved(job, shown) or job.problem is not None:
                 self._events.put(Changed(jobs[job.id], job))

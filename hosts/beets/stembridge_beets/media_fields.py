@@ -13,14 +13,13 @@ import beets
 import mediafile
 from beets.dbcore import query, types
 
-from plugin_core.tags.rules import DIMENSIONS
-
 LISTS = ("mood", "scene", "vocal", "bgm", "intensity")
 """Fields that beets does not have: lists in the database, tags in the file."""
 
 FIELD_OF = {"genre": "genres"}
 """Where a dimension's field in beets has another name."""
 
+DIMENSIONS = ("mood", "genre", "language", "scene", "vocal", "bgm", "intensity")
 
 JOINED = "/"
 """What ID3v2.3 puts between several values."""

@@ -1,4 +1,4 @@
-"""The watch: folders, shop and engine in one loop, until there is nothing left or somebody says stop."""
+"""The watch: folders, workers and engine in one loop, until there is nothing left or somebody says stop."""
 
 from __future__ import annotations
 

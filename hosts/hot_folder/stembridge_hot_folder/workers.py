@@ -69,7 +69,7 @@ class Workers:
         self.tools.reporter.tell("queued", path)
 
     def see(self, path: bytes, identity: Identity) -> bool:
-        """Take notice of what a path is now; tell whether the shop is still the one to deal with it."""
+        """Take notice of what a path is now; tell whether the workers are still those to deal with it."""
         task = self._tasks.get(path)
         if task is not None:
             task.see(identity)

@@ -36,10 +36,10 @@ from plugin_core.providers.mvsep.find import REGIONS, find_hash, locate
 from plugin_core.providers.mvsep.following import GRACE, Pace, read_answer
 from plugin_core.providers.mvsep.links import Links
 from plugin_core.providers.mvsep.models import find_algorithm, list_models
-from plugin_core.providers.mvsep.moments import LOOKED_FOR, SENT_LINK, forget, is_remembered, remember
 from plugin_core.providers.mvsep.planning import make_plan
 from plugin_core.providers.mvsep.settings import BASE_URL, NAME, MvsepSettings
 from plugin_core.providers.mvsep.submitting import SUBMITTED, is_by_link, submit_file, submit_link
+from plugin_core.providers.mvsep.timestamps import LOOKED_FOR, SENT_LINK, forget, is_remembered, remember
 from plugin_core.settings import Secret
 
 if TYPE_CHECKING:

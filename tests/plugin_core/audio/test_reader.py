@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from plugin_core.audio.reader import Dtype, Reader, open_reader
 from plugin_core.audio.samples import Samples, to_integers
@@ -38,6 +39,18 @@ def make_integers(
     drawn = np.random.default_rng(3).integers(-limit, limit, (frames, channels))
     drawn[:2] = [-limit] * channels, [limit - 1] * channels
     return drawn.astype(np.int32)
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype"), [("a.wav", "GSM610"), ("a.wav", "G721_32"), ("a.au", "G721_32"), ("a.wav", "NMS_ADPCM_16")]
+)
+def test_codecs_that_cannot_tell_where_they_are_are_read_whole(tmp_path: Path, name: str, subtype: str) -> None:
+    path = tmp_path / name
+    with soundfile.SoundFile(path, "w", 8000, 1, subtype=subtype) as opened:
+        opened.write(np.sin(np.arange(16_000) / 20) * 0.3)
+    samples = read_all(path)
+    assert 16_000 <= len(samples) < 16_200
+    assert 0.2 < np.abs(samples).max() < 0.4
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,30 @@ def test_the_client_used_last_for_an_origin_is_used_again() -> None:
     asyncio.run(go())
 
 
+@pytest.mark.parametrize("error", [httpx.ConnectError("no"), asyncio.CancelledError()], ids=["error", "cancelled"])
+def test_a_client_that_met_trouble_is_not_lent_again(error: BaseException) -> None:
+    async def go() -> None:
+        clients = make()
+        with pytest.raises(type(error)):
+            async with clients.lend(HERE) as broken:
+                raise error
+        assert broken.is_closed
+        assert await use(clients, HERE) is not broken
+
+    asyncio.run(go())
+
+
+def test_a_client_that_was_closed_leaves_its_place_to_others() -> None:
+    async def go() -> None:
+        clients = make()
+        for _ in range(CONNECTIONS + 1):
+            async with clients.lend(HERE) as client:
+                await client.aclose()
+        assert not (await use(clients, HERE)).is_closed
+
+    asyncio.run(go())
+
+
 def test_nobody_else_has_a_client_that_is_lent() -> None:
     async def go() -> None:
         clients = make()
@@ -54,18 +78,6 @@ def test_one_transfer_too_many_waits_and_takes_what_was_idle_longest() -> None:
             assert not waiting.done()
             assert len(set(lent)) == CONNECTIONS
         assert await waiting in lent
-
-    asyncio.run(go())
-
-
-def test_a_failed_transfer_gives_its_client_back() -> None:
-    async def go() -> None:
-        clients = make()
-        first = await use(clients, HERE)
-        with pytest.raises(ZeroDivisionError):
-            async with clients.lend(HERE):
-                raise ZeroDivisionError
-        assert await use(clients, HERE) is first
 
     asyncio.run(go())
 

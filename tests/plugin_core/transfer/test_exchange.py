@@ -332,6 +332,27 @@ def test_a_bad_proxy_is_a_setting(monkeypatch: pytest.MonkeyPatch, waits: Waits)
         run(waits.transfer(), Call(method="GET", url="https://box.example/x", what="Box x"))
 
 
+def test_every_try_knocks_anew_at_a_proxy_that_breaks_off(monkeypatch: pytest.MonkeyPatch, waits: Waits) -> None:
+    """A connection that breaks off in the handshake behind a proxy is neither usable nor closed."""
+    knocks = []
+
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        knocks.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async def go() -> None:
+        async with await asyncio.start_server(break_off, "127.0.0.1", 0) as proxy, waits.transfer() as transfer:
+            host, port = proxy.sockets[0].getsockname()
+            monkeypatch.setenv("HTTPS_PROXY", f"http://{host}:{port}")
+            with pytest.raises(TransientError):
+                await transfer.send(Call(method="GET", url="https://box.example/x", what="Box x"))
+
+    asyncio.run(go())
+    assert len(knocks) == 4
+
+
 def test_an_answer_without_end_is_cut(monkeypatch: pytest.MonkeyPatch, waits: Waits) -> None:
     monkeypatch.setattr("plugin_core.transfer.wire.LARGEST_ANSWER", 1 << 20)
     transport = httpx.MockTransport(lambda request: httpx.Response(200, content=b" " * (2 << 20)))

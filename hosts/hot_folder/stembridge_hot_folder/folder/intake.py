@@ -34,19 +34,19 @@ _BREATH: Final = 0.05
 
 
 class Intake:
-    """A folder whose songs go to the shop once they are complete.
+    """A folder whose songs go to the workers once they are complete.
 
     Args:
         folder: what to watch.
-        shop: takes complete songs.
+        workers: take complete songs.
         listens: whether the system is asked to tell of changes.
     """
 
-    def __init__(self, folder: HotFolder, shop: Workers, *, listens: bool = True) -> None:
+    def __init__(self, folder: HotFolder, workers: Workers, *, listens: bool = True) -> None:
         self.folder = folder
-        self._shop = shop
-        self._tools = shop.tools
-        self._clock = shop.tools.clock
+        self._workers = workers
+        self._tools = workers.tools
+        self._clock = workers.tools.clock
         self._listens = listens
         self._root = Root(folder, self._tools.reporter)
         self._gaps = self._tools.awake.count()
@@ -136,7 +136,7 @@ class Intake:
             await self._look(due[start : start + _BATCH])
         self._again -= again
         # Only now, so that of many files found complete together the oldest is taken first.
-        self._shop.fill()
+        self._workers.fill()
 
     async def _wait(self) -> None:
         dues = [self._next_scan]
@@ -169,7 +169,7 @@ class Intake:
             self._next_scan = self._clock() + min(self.folder.rescan, _RETRY_ROOT)
             return
         self.has_scanned = True
-        await self._look(self._shop.paths_of(self.folder))
+        await self._look(self._workers.paths_of(self.folder))
 
     async def _look(self, paths: Iterable[bytes]) -> None:
         config = os.path.join(self.folder.path, os.fsencode(CONFIG_NAME))
@@ -205,14 +205,14 @@ class Intake:
                     self._tell_once(path, f"cannot be looked at: {error.strerror}; tried again")
 
     def _see(self, path: bytes, identity: Identity, now: float, seen: float) -> None:
-        if self._shop.see(path, identity):
+        if self._workers.see(path, identity):
             return
         if self._tools.ledger.is_finished(path, identity):
             self.settler.forget(path)
             return
         is_new = path not in self.settler
         if is_new and self._is_begun(path, identity):
-            self._shop.offer(self.folder, path, identity)
+            self._workers.offer(self.folder, path, identity)
             return
         if is_new and ((identity.size and not self._has_room(path, identity)) or self._tools.ledger.is_output(path)):
             return
@@ -220,11 +220,11 @@ class Intake:
         if is_new and (is_complete or path in self.settler):
             self._tools.reporter.tell("settling", path)
         if is_complete:
-            self._shop.offer(self.folder, path, identity)
+            self._workers.offer(self.folder, path, identity)
 
     def _miss(self, path: bytes) -> None:
         self.settler.forget(path)
-        self._shop.miss(path)
+        self._workers.miss(path)
 
     def _has_room(self, path: bytes, identity: Identity) -> bool:
         """Tell whether a file may be watched now; others, that wait for something else, take no room from it."""

@@ -6,6 +6,7 @@ import logging
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from stembridge_beets.core_thread import CoreThread
@@ -110,6 +111,23 @@ def test_an_end_that_another_process_brought_about_is_told_once(
     core.session.run = run_late  # type: ignore[method-assign,assignment]
     assert sorted(ends(core, ready)) == [("Other", JobState.DONE), ("Song", JobState.DONE)]
     assert len(provided.separator.submitted) == 2
+
+
+def test_an_end_that_several_lanes_hear_of_is_told_once(provided: Provided, song: Path) -> None:
+    """A lane that waits for a slot goes on with the job that holds it, and brings it to its end."""
+    other = write_song(song.with_name("Other.flac"), 0.3, seed=1)
+    with CoreThread(Settings(), threads=2, tries=1, make_session=provided.session) as core:
+        ready = plan(core, task(song, SEPARATION), task(other, SEPARATION))
+        run = core.session.run
+
+        async def run_and_tell_all(ids: Sequence[str], **options: Any) -> Any:
+            done = await run(ids, **options)
+            for job in core.session.store.list():
+                options["on_change"](job, None)
+            return done
+
+        core.session.run = run_and_tell_all  # type: ignore[method-assign,assignment]
+        assert sorted(ends(core, ready)) == [("Other", JobState.DONE), ("Song", JobState.DONE)]
 
 
 def test_two_songs_of_their_own_are_told_once_each(core: CoreThread, song: Path) -> None:

@@ -7,6 +7,11 @@ pytest.importorskip("beets")
 from stembridge_beets import media_fields
 
 from plugin_core.tags.fields import FIELDS, Family
+from plugin_core.tags.rules import DIMENSIONS
+
+
+def test_dimensions_are_those_of_the_core() -> None:
+    assert media_fields.DIMENSIONS == DIMENSIONS
 
 
 @pytest.mark.parametrize("name", media_fields.LISTS)
