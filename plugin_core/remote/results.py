@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import re
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -91,9 +92,14 @@ def plain_suffix(name: str) -> str:
     return f".{found[1].lower()}" if found else ""
 
 
-def size_limit(source: Source) -> int:
-    """Return the most bytes one result of a source can sensibly have: eight channels of floats at 192 kHz and some."""
-    return (64 << 20) + int(source.duration * 192_000 * 8 * 4)
+def size_limit(source: Source, most: int = sys.maxsize) -> int:
+    """Return the most bytes one result of a source can sensibly have: eight channels of floats at 192 kHz and some.
+
+    Args:
+        source: what was separated.
+        most: what the user allows.
+    """
+    return min(most, (64 << 20) + int(source.duration * 192_000 * 8 * 4))
 
 
 def part_files(order: Order, path: Path) -> tuple[Path, list[Path]]:

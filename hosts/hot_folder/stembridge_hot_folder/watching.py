@@ -78,8 +78,8 @@ class Watch:
             awake=SleepDetector(clock),
             suspects={},
         )
-        self._shop = Workers(self._tools, self._end_song)
-        self._intakes = [Intake(folder, self._shop) for folder in folders]
+        self._workers = Workers(self._tools, self._end_song)
+        self._intakes = [Intake(folder, self._workers) for folder in folders]
         self._stop = asyncio.Event()
         self._folders = folders
         self._token = 0
@@ -93,8 +93,8 @@ class Watch:
             self._counts,
             settling=sum(len(intake.settler) for intake in self._intakes) - self._counts.left,
             queued=len(self._tools.queue) - self._tools.queue.blocked,
-            working=self._shop.working,
-            waiting=self._shop.aside + self._tools.queue.waiting,
+            working=self._workers.working,
+            waiting=self._workers.aside + self._tools.queue.waiting,
         )
 
     async def run(self, *, once: bool = False) -> ExitCode:
@@ -158,11 +158,11 @@ class Watch:
     async def _work(self, *, once: bool) -> None:
         over = asyncio.Event()
         self._token = self._tools.ledger.token()
-        self._shop.reopen(self._folders)
+        self._workers.reopen(self._folders)
         session = self._tools.session
         parts = [
-            asyncio.create_task(session.serve(self._tools.roster, on_change=self._shop.change, stop=over)),
-            asyncio.create_task(self._shop.watch_jobs()),
+            asyncio.create_task(session.serve(self._tools.roster, on_change=self._workers.change, stop=over)),
+            asyncio.create_task(self._workers.watch_jobs()),
             asyncio.create_task(self._beat()),
             asyncio.create_task(self._tools.awake.run()),
             *(asyncio.create_task(intake.run()) for intake in self._intakes),
@@ -173,7 +173,7 @@ class Watch:
         finally:
             self._final = self.counts()
             over.set()
-            await self._shop.close()
+            await self._workers.close()
             for part in parts[1:]:
                 part.cancel()
             # The engine ends by itself: a paid call comes home first.
@@ -212,8 +212,8 @@ class Watch:
             # ``stembridge watch retry`` in another process.
             self._token = token
             self._tools.ledger.refresh()
-            self._shop.reopen(self._folders)
-        self._shop.fill()
+            self._workers.reopen(self._folders)
+        self._workers.fill()
         for intake in self._intakes:
             intake.nudge()
 
@@ -223,7 +223,7 @@ class Watch:
         return most if due is None else min(most, max(due - self._clock(), 0.01))
 
     def _is_done(self) -> bool:
-        is_idle = not self._shop.working and len(self._tools.queue) == self._tools.queue.blocked
+        is_idle = not self._workers.working and len(self._tools.queue) == self._tools.queue.blocked
         return is_idle and all(intake.is_settled for intake in self._intakes)
 
     async def _beat(self) -> None:
@@ -232,7 +232,7 @@ class Watch:
                 if self._is_alive_again(row.jobs):
                     # ``stembridge jobs retry``, or an answer that came late.
                     self._tools.ledger.put(msgspec.structs.replace(row, state=SongState.WORKING))
-                    self._shop.reopen(self._folders)
+                    self._workers.reopen(self._folders)
             await asyncio.sleep(60.0)
 
     def _is_alive_again(self, jobs: Sequence[str]) -> bool:

@@ -31,7 +31,7 @@ from plugin_core.providers.mvsep.answers import Phase
 from plugin_core.providers.mvsep.catalogue import Catalogue
 from plugin_core.providers.mvsep.client import MvsepClient
 from plugin_core.providers.mvsep.enrolment import QUESTIONS, TOKEN, examine, login
-from plugin_core.providers.mvsep.fetching import fetch_results, size_limit
+from plugin_core.providers.mvsep.fetching import fetch_results
 from plugin_core.providers.mvsep.find import REGIONS, find_hash, locate
 from plugin_core.providers.mvsep.following import GRACE, Pace, read_answer
 from plugin_core.providers.mvsep.links import Links
@@ -39,7 +39,9 @@ from plugin_core.providers.mvsep.models import find_algorithm, list_models
 from plugin_core.providers.mvsep.planning import make_plan
 from plugin_core.providers.mvsep.settings import BASE_URL, NAME, MvsepSettings
 from plugin_core.providers.mvsep.submitting import SUBMITTED, is_by_link, submit_file, submit_link
-from plugin_core.providers.mvsep.timestamps import LOOKED_FOR, SENT_LINK, forget, is_remembered, remember
+from plugin_core.providers.mvsep.timestamps import LOOKED_FOR, SENT_LINK
+from plugin_core.remote.results import size_limit
+from plugin_core.remote.timestamps import forget, is_remembered, remember
 from plugin_core.settings import Secret
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from plugin_core.errors import ServiceError
-from plugin_core.model import Part, RemoteFile, Source
+from plugin_core.model import Part, RemoteFile
 from plugin_core.protocols import Order, Report
 from plugin_core.providers.mvsep.following import TRANSCRIPTION, base_name
 from plugin_core.remote.results import bring_all, name_result, part_files, plain_suffix
@@ -89,11 +89,6 @@ def is_audio(path: Path) -> bool:
 async def _is_audio(path: Path) -> bool:
     # Only the content of a file without a suffix is worth a thread.
     return is_audio(path) if path.suffix else await asyncio.to_thread(is_audio, path)
-
-
-def size_limit(source: Source, most: int) -> int:
-    """Return the most bytes one result of a source can sensibly have: eight channels of floats at 192 kHz and some."""
-    return min(most, (64 << 20) + int(source.duration * 192_000 * 8 * 4))
 
 
 async def _download(client: Downloads, order: Order, file: RemoteFile, path: Path, limit: int, tell: Bytes) -> None:

@@ -17,7 +17,8 @@ from plugin_core.providers.mvsep.client import MvsepClient
 from plugin_core.providers.mvsep.keys import carries_key, is_real_hash, upload_name
 from plugin_core.providers.mvsep.options import IS_DEMO, OURS
 from plugin_core.providers.mvsep.planning import output_of
-from plugin_core.providers.mvsep.timestamps import SENT_LINK, remember
+from plugin_core.providers.mvsep.timestamps import SENT_LINK
+from plugin_core.remote.timestamps import remember
 from plugin_core.settings import Secret
 
 if TYPE_CHECKING:

@@ -1,12 +1,8 @@
-"""Moments of a job that later processes must know as well."""
+"""Names of the moments of a job that later processes must know as well."""
 
 from __future__ import annotations
 
 from typing import Final
-
-from plugin_core.remote.timestamps import forget, is_remembered, remember
-
-__all__ = ["LOOKED_FOR", "SENT_LINK", "forget", "is_remembered", "remember"]
 
 LOOKED_FOR: Final = "looked-for-since"
 """Since when the job is looked for in the history."""

@@ -21,7 +21,7 @@ async def fetch_results(objects: CosObjects, order: Order, report: Report) -> li
         TransientError: network or disk; to be continued.
         RefusedError: keys or rights.
     """
-    limit = min(size_limit(order.source), objects.caller.settings.max_file_mb << 20)
+    limit = size_limit(order.source, objects.caller.settings.max_file_mb << 20)
 
     async def bring(index: int, file: RemoteFile, tell: Bytes) -> Part:
         path = order.folder / local_name(index, file)

@@ -69,9 +69,9 @@ def rewrite_comments(overlay: Overlay, vendor: bytes, change: Callable[[RawComme
 
 def _take_room(blocks: list[_Block], need: int) -> None:
     """Take bytes out of a padding, or give them back; a file that must grow gets room for the next change."""
-    paddings = [block for block in blocks if block.kind == _PADDING]
     if not need:
         return
+    paddings = [block for block in blocks if block.kind == _PADDING]
     for block in reversed(paddings):
         if 0 <= block.size - need <= _MAX_SIZE:
             block.body = [bytes(block.size - need)]

@@ -82,7 +82,7 @@ def test_case_20_song_replaced_at_the_last_moment_gets_no_stems_of_the_version_b
 
     desk.separator.fetched = replace
     with desk.running() as watch:
-        monkeypatch.setattr(watch.watch._shop, "see", lambda path, identity: path in watch.watch._shop._tasks)
+        monkeypatch.setattr(watch.watch._workers, "see", lambda path, identity: path in watch.watch._workers._tasks)
         desk.song(seed=1, seconds=0.2)
         wait_for(lambda: replaced)
         watch.wait("dropped", "Song.wav")

@@ -77,11 +77,11 @@ def test_loop_that_hangs_gives_no_sign_of_life(desk: Desk, manager: Manager, mon
     hangs, is_hanging, goes_on = threading.Event(), threading.Event(), threading.Event()
     fill = Workers.fill
 
-    def hang(shop: Workers) -> None:
+    def hang(workers: Workers) -> None:
         if hangs.is_set():
             is_hanging.set()
             goes_on.wait(PATIENCE)
-        fill(shop)
+        fill(workers)
 
     monkeypatch.setattr(Workers, "fill", hang)
     with desk.running():

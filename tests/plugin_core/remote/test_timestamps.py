@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin_core.providers.mvsep.timestamps import forget, remember
+from plugin_core.remote.timestamps import forget, remember
 
 
 def test_the_first_moment_stays_until_it_is_forgotten(tmp_path: Path) -> None:
