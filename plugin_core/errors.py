@@ -9,11 +9,14 @@
     ├── PlacementError              exit 1   the result cannot be put where it belongs
     │   └── ResultError             exit 1   the result itself is no good: damaged, of another song, or gone
     ├── ServiceError                exit 1   the service failed this job, in its own words
+    │   ├── UnchargedError          exit 1   it ended the job itself and takes nothing for it
+    │   ├── GoneError               exit 1   it no longer has the job, or no longer its results
     │   └── RefusedError            exit 3   credentials, credits or plan: nothing of this account will work
     ├── TransientError              exit 1   will pass by itself: retried with backoff, never given up silently
     │   └── UnclearAnswerError      exit 1   the service answered, and not about the job
     ├── UnresolvedError             exit 1   such answers for too long: the job is kept as it is
     ├── OutcomeUnknownError         exit 4   a paid call was sent and its answer lost
+    ├── BoughtBeforeError           exit 1   it was bought, its results are gone, and nobody said to buy it again
     ├── PluginError                 exit 1   a plugin broke its promise
     └── StoreError                  exit 1   the job store cannot be used
 
@@ -82,6 +85,14 @@ class ServiceError(StembridgeError):
     """The service failed this job for good; the message carries its own words."""
 
 
+class UnchargedError(ServiceError):
+    """The service reports that the job failed or was cancelled, and takes nothing for it: it may be sent again."""
+
+
+class GoneError(ServiceError):
+    """The service no longer knows the job, or no longer keeps its results."""
+
+
 class RefusedError(ServiceError):
     """The service refuses the account: credentials, credits or plan."""
 
@@ -111,6 +122,10 @@ class OutcomeUnknownError(StembridgeError):
     """A call that may cost money was sent and no answer came: it must be looked for, never repeated blindly."""
 
     exit_code = ExitCode.UNCONFIRMED
+
+
+class BoughtBeforeError(StembridgeError):
+    """What is asked for was paid for before and is to be had nowhere any more: only the user's word buys it again."""
 
 
 class PluginError(StembridgeError):

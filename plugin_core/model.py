@@ -140,6 +140,32 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None = None
     """Estimated working time."""
     notes: tuple[str, ...] = ()
+    defaults: dict[str, str] = {}
+    """Options of the model at what the service takes when they are left out: no part of what a purchase is found by."""
+    output: str = ""
+    """Name of the format (``plugin_core.audio.formats``) that the service writes, where it can be chosen."""
+    output_option: str = ""
+    """The option that chooses it."""
+    is_output_wished: bool = False
+    """Whether the user named that format, which is then the least that will do."""
+
+
+class Quote(msgspec.Struct, frozen=True, kw_only=True):
+    """What a service would be sent for a job, and its price; what is derived here afterwards is no part."""
+
+    sent: dict[str, str] = {}
+    """Model and options, by name, as resolved."""
+    defaults: dict[str, str] = {}
+    """Those of ``sent`` that are what the service takes anyway, as it was then."""
+    dimensions: tuple[str, ...] = ()
+    """Of labels."""
+    output: str = ""
+    """Format that the service writes."""
+    depth: int = 16
+    """Bits that the service's format must hold to do for the wish."""
+    title: str = ""
+    """What people call the model."""
+    credits: float | None = None
 
 
 class Ticket(msgspec.Struct, frozen=True, kw_only=True):
@@ -287,7 +313,15 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     account: str
     """Whose slots the job takes: provider, and the account's fingerprint when it has one."""
     dedupe: str
-    """Content, operation and account: equal keys are not bought twice."""
+    """What equal jobs have in common: of a service their purchase, of an engine on this machine the whole operation."""
+    recording: str = ""
+    """What the source sounds like, whatever file it is in: the id of a recording."""
+    quote: Quote | None = None
+    """What it would buy; None for an engine on this machine."""
+    purchase: str = ""
+    """The purchase it goes on from, once there is one."""
+    may_buy: bool = False
+    """The user's word that it may be bought again, though it was bought before."""
     host: str = "cli"
     preset: str = ""
     created: float

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from plugin_core.model import Job, Plan, Source
+from plugin_core.purchases.purchase import Purchase
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,3 +21,17 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """What would be made, by stem; known in a dry run."""
     standing: Job | None = None
     """The job whose results stand already, so that nothing is to be made."""
+    purchase: Purchase | None = None
+    """What was bought before of it, whose results may be to be had, or gone."""
+
+    @property
+    def is_bought(self) -> bool:
+        """Whether nothing is to be paid for it any more, as far as is known."""
+        return self.standing is not None or (
+            self.purchase is not None and (self.purchase.state.is_held or self.purchase.state.is_open)
+        )
+
+    @property
+    def is_bought_again(self) -> bool:
+        """Whether it was paid for before and would have to be paid for again."""
+        return self.purchase is not None and not self.is_bought

@@ -7,6 +7,7 @@ share one store.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from plugin_core.operations.links import Links
     from plugin_core.operations.undo import Undone
     from plugin_core.protocols import Provider, Separator, Stager, Tagger
+    from plugin_core.purchases.spending import Limits
 
 STORE_NAME = "jobs.sqlite3"
 
@@ -187,9 +189,7 @@ class Session:
         # A look must not make a store where there is none.
         if force or not (self.settings.home / STORE_NAME).exists():
             return Offer(source=source, plan=plan)
-        if (standing := await self._history.standing(source, plan)) is not None:
-            return Offer(source=source, plan=plan, standing=standing)
-        return Offer(source=source, plan=await self._history.price_again(source, plan))
+        return await self._history.offer(source, plan)
 
     async def bytes_needed(self, source: Source, plan: Plan) -> int:
         """Return how much must be free where a plan's results go, or its job will be refused; 0 for a tagging.
@@ -207,22 +207,39 @@ class Session:
             return await bytes_needed(source, wish, self.separator(wish.provider))
 
     async def add(
-        self, source: Source, plan: Plan, *, host: str = "cli", preset: str = "", force: bool = False
+        self,
+        source: Source,
+        plan: Plan,
+        *,
+        host: str = "cli",
+        preset: str = "",
+        force: bool = False,
+        may_buy: bool = False,
     ) -> tuple[Job, bool]:
         """Store a job, unless an equal one exists.
 
+        Args:
+            source: the song.
+            plan: what is done to it.
+            host: who asks for it.
+            preset: by which preset, if any.
+            force: whether it shall be made and bought again whatever there is.
+            may_buy: the user's word that it may be bought again where it was bought before and its results are gone.
+
         Returns:
-            The job and whether it was made now. An equal job that is active or unconfirmed is joined, and a done one
-            whose stems still stand beside this source, or whose labels still stand in it, is reused, except under
-            ``force``.
+            The job and whether it was made now. An equal job that is under way is joined, also one whose song lay
+            elsewhere and is gone from there; one that failed or is unconfirmed goes on from what it bought; and a done
+            one whose stems still stand beside this source, or whose labels still stand in it, is reused.
         """
         from plugin_core.jobs.making import make_job
 
-        account, key = self._history.account(plan.operation), self._history.key(source, plan)
-        job = make_job(source, plan, account=account, key=key, host=host, preset=preset, force=force, clock=self._clock)
-        if not force and (done := await self._history.standing(source, plan)) is not None:
+        bill = await self._history.bill(source, plan)
+        job = make_job(
+            source, plan, bill=bill, host=host, preset=preset, force=force, may_buy=may_buy, clock=self._clock
+        )
+        if not force and (done := await self._history.standing(source, plan, bill)) is not None:
             return done, False
-        return self.store.add(job, occupies=self.registry.provider_of(job.operation).remote)
+        return self.store.add(job, occupies=bill.quote is not None, is_gone=lambda path: not os.path.lexists(path))
 
     async def run(
         self,
@@ -267,15 +284,26 @@ class Session:
         (ended,) = await self.run([job.id], on_change=on_change)
         return ended
 
-    def retry(self, job_id: str) -> Job:
-        """Queue a failed, cancelled or unconfirmed job anew: the user's word that it may be paid for again.
+    def retry(self, job_id: str, *, force: bool = False) -> Job:
+        """Let a failed, cancelled or unconfirmed job go on from what it has.
+
+        Args:
+            job_id: the job.
+            force: the user's word that what was bought before, and is to be had no more, may be bought again.
 
         Raises:
             UsageError: there is no such job, or it is not one of these.
         """
-        job = self.store.get(job_id)
-        self.store.retry(job.id)
-        return self.store.get(job.id)
+        return self.store.retry(job_id, force=force)
+
+    def moved(self, old: Path, new: Path) -> int:
+        """Let jobs follow a song, a folder of songs or stems that a host has moved; return how many did.
+
+        Blocks while each moved song of an active job is read.
+        """
+        from plugin_core.operations.moving import follow_move
+
+        return follow_move(self.store, old, new)
 
     def prune(self, older_than: float) -> int:
         """Forget jobs that were done, failed or cancelled more than ``older_than`` seconds ago; return how many.
@@ -287,9 +315,13 @@ class Session:
         engine, home = self._engine(None), self.settings.home
         return prune(self.store, engine, home, older_than=older_than, now=self._clock())
 
-    def is_version_of(self, source: Source, content: str) -> bool:
-        """Tell whether a file of this SHA-256 is a source: as it was queued, or as our own taggings left it."""
-        return content == source.content or self._work_factory.is_retagged(source, content)
+    def is_song_of(self, job: Job, path: Path) -> bool:
+        """Tell whether the song of a job lies at a path, whatever its tags are by now. Blocks while it is read.
+
+        Raises:
+            TransientError: the disk or share does not answer.
+        """
+        return self._work_factory.is_song_of(job, path)
 
     def work_for(self, job: Job) -> Work:
         """Return what does the effects of a job's operation."""
@@ -327,7 +359,7 @@ class Session:
             PlacementError: the file may not be replaced.
             TransientError: the disk is full or gone, or the file is being written.
         """
-        from plugin_core.jobs.ids import new_id
+        from plugin_core.ids import new_id
         from plugin_core.operations.undo import undo
 
         mark = f"undo-{new_id(self._clock)}"
@@ -335,8 +367,16 @@ class Session:
 
     def _engine(self, on_change: OnChange | None) -> Engine:
         from plugin_core.jobs.engine import Engine
+        from plugin_core.purchases.spending import Spending
 
-        return Engine(self.store, self.work_for, Announcer(self.plugins, on_change).tell, clock=self._clock)
+        heard = Announcer(self.plugins, on_change).tell
+        spending = Spending(self._limits, self._clock)
+        return Engine(self.store, self.work_for, heard, clock=self._clock, guard=spending.check)
+
+    def _limits(self, provider: str) -> Limits:
+        from plugin_core.purchases.spending import Limits
+
+        return self.settings.section(f"spend.{provider}", Limits)
 
     def _workable_ids(self) -> list[str]:
         jobs = self.store.list(states=[state for state in JobState if state.is_active])

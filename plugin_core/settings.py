@@ -139,7 +139,7 @@ class Settings:
         variable = _variable(section, key)
         if variable in self.environ:
             return variable
-        table = self.document.get(section)
+        table = self._table(section)
         if isinstance(table, dict) and key in table:
             return f"{self.config_path}, line {_line_of(self.config_path, section, key)}: [{section}] {key}"
         return f"the default of [{section}] {key}"
@@ -158,8 +158,17 @@ class Settings:
                 values[field.name] = found
         return kind(**values)
 
+    def _table(self, name: str) -> Any:
+        """Return a section of the file; a dotted name is a table within a table."""
+        table: Any = self.document
+        for part in name.split("."):
+            if not isinstance(table, dict):
+                return table
+            table = table.get(part, {})
+        return table
+
     def _file_values(self, name: str, kind: type[S]) -> dict[str, Any]:
-        table = self.document.get(name, {})
+        table = self._table(name)
         if not isinstance(table, dict):
             raise self._wrong(name, "", f"[{name}] must be a table")
         fields = {field.name: field for field in msgspec.structs.fields(kind)}
@@ -199,7 +208,7 @@ def _named_home(text: str) -> Path:
 
 
 def _variable(section: str, key: str) -> str:
-    return f"STEMBRIDGE_{section}_{key}".upper().replace("-", "_")
+    return f"STEMBRIDGE_{section}_{key}".upper().replace("-", "_").replace(".", "_")
 
 
 def _convert(value: Any, kind: Any, *, strict: bool) -> Any:

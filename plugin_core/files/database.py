@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -26,13 +26,17 @@ _PASSING: Final = _BUSY | {
 }
 
 
+Migration = str | Callable[[sqlite3.Connection], None]
+"""A script, or what cannot be said in one."""
+
+
 class Schema(NamedTuple):
     """What a file holds, and how people are told of it."""
 
     name: str
     """What it is, such as "job store"."""
-    migrations: tuple[str, ...]
-    """Script ``n`` turns version ``n`` into ``n + 1``; released scripts are never changed."""
+    migrations: tuple[Migration, ...]
+    """The ``n``-th turns version ``n`` into ``n + 1``; released ones are never changed."""
     setup: str = ""
     """A statement for each connection."""
     if_damaged: str = "move the file away and start again"
@@ -144,7 +148,7 @@ def may_pass(error: StoreError) -> bool:
     return isinstance(cause, OSError) or (isinstance(cause, sqlite3.Error) and _code(cause) in _PASSING)
 
 
-def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
+def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
     """Bring a file to the present version, in one transaction.
 
     Raises:
@@ -157,8 +161,11 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str
         # Another process may have migrated while this one waited for the lock.
         version = _version(connection)
         _check(connection, path, version, len(migrations))
-        for script in migrations[version:]:
-            for statement in script.split(";"):
+        for migration in migrations[version:]:
+            if callable(migration):
+                migration(connection)
+                continue
+            for statement in migration.split(";"):
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(migrations)}")
         connection.execute("COMMIT")

@@ -8,14 +8,26 @@ from typing import Final
 
 import msgspec
 
-from plugin_core.errors import StembridgeError, StoreError, TransientError
+from plugin_core.errors import (
+    GoneError,
+    PlacementError,
+    RefusedError,
+    ResultError,
+    ServiceError,
+    SourceError,
+    StembridgeError,
+    StoreError,
+    TransientError,
+    UnchargedError,
+)
 from plugin_core.jobs.dedupe import is_forced
 from plugin_core.jobs.held import Held, LostError
 from plugin_core.jobs.settling import fail, fail_unexpected, settle
-from plugin_core.jobs.submission import search, submitting
+from plugin_core.jobs.submission import begin, search, submitting
 from plugin_core.jobs.work import Staged
-from plugin_core.model import JobState, Written
+from plugin_core.model import JobState, Source, Written, show_path
 from plugin_core.protocols import Waiting
+from plugin_core.purchases.purchase import Purchase, PurchaseState
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +45,10 @@ async def advance(held: Held) -> bool:
         return await _EFFECTS[held.job.state](held)
     except TransientError as error:
         return held.postpone(error)
+    except (SourceError, PlacementError) as error:
+        if await _is_found(held):
+            return True
+        return await fail(held, error)
     except (LostError, StoreError):
         raise
     except StembridgeError as error:
@@ -41,42 +57,103 @@ async def advance(held: Held) -> bool:
         return await fail_unexpected(held, error)
 
 
-async def _queued(held: Held) -> bool:
-    twin = None if is_forced(held.job.dedupe) else held.store.find_done(held.job.dedupe)
-    if twin is not None:
-        staged = await held.work.reuse(held.job, twin)
-        if staged is not None:
-            return _stage(held, staged)
-    await held.work.prepare(held.job, held.owner, held.report)
-    # Whose keys are used now is where a lost answer has to be looked for.
-    held.enter(JobState.SUBMITTING, attempts=held.job.attempts, account=held.work.account(held.job))
-    held.is_fresh = True
+async def _is_found(held: Held) -> bool:
+    """Tell whether a song that is not at its path was found near it, or handed in elsewhere meanwhile."""
+    known = held.store.find(held.job.id)
+    source = known.source if known is not None and known.source != held.job.source else None
+    if source is None:
+        try:
+            source = await held.work.locate(held.job)
+        except StembridgeError as error:
+            _log.info("job %s: its song is not looked for: %s", held.job.id, error)
+        if source is None:
+            return False
+        held.store.move(held.job.id, source)
+    await follow(held, source)
     return True
 
 
+async def follow(held: Held, source: Source) -> None:
+    """Go on for a song that lies elsewhere by now: its stems go beside it, under its name."""
+    job = held.job
+    _log.info("job %s: follows its song to %s", job.id, show_path(source.path))
+    moved = msgspec.structs.replace(job, source=source)
+    if job.state is not JobState.PUBLISHING or (job.target is not None and job.target.exists()):
+        held.job = moved
+        return
+    if job.source.path.name == source.path.name:
+        held.save(msgspec.structs.replace(moved, target=None))
+        return
+    # What is staged has the old name: it is made anew from what was fetched.
+    held.save(msgspec.structs.replace(moved, state=JobState.FETCHING, target=None, staged=(), due=held.now()))
+
+
+async def _queued(held: Held) -> bool:
+    if not is_forced(held.job.dedupe) and (twins := held.store.done_like(held.job.dedupe)):
+        staged = await held.work.reuse(held.job, twins)
+        if staged is not None:
+            return _stage(held, staged)
+    await held.work.prepare(held.job, held.owner, held.report)
+    return await begin(held)
+
+
 async def _running(held: Held) -> bool:
-    answer = await held.work.poll(held.job, held.owner, held.report)
+    try:
+        answer = await held.work.poll(held.job, held.owner, held.report)
+    except UnchargedError as error:
+        return await fail(held, error, bought=held.note_purchase(PurchaseState.CANCELLED, reason=error.message))
+    except GoneError as error:
+        return await _lose(held, error)
     if isinstance(answer, Waiting):
         return held.wait(answer.seconds, progress=answer.progress, attempts=0, problem=None)
     # Work done on this machine is done again when fetching loses it; its failures are counted across both states.
     attempts = 0 if held.work.occupies(held.job) else held.job.attempts
-    held.enter(JobState.FETCHING, results=answer.files, labels=answer.labels, attempts=attempts)
+    ready = held.note_purchase(PurchaseState.READY, results=answer.files, labels=answer.labels, kept=())
+    held.enter(JobState.FETCHING, bought=ready, results=answer.files, labels=answer.labels, attempts=attempts)
     return True
 
 
+async def _lose(held: Held, error: StembridgeError) -> bool:
+    """Note that what was paid for is to be had no more; buy it again only if the user said so."""
+    purchase = held.purchase
+    if purchase is not None and held.work.has_kept(held.job, purchase):
+        held.enter(JobState.FETCHING, results=purchase.results, labels=purchase.labels)
+        return True
+    expired = held.note_purchase(PurchaseState.EXPIRED, reason=error.message, kept=())
+    if held.job.may_buy:
+        held.enter(JobState.QUEUED, bought=expired, ticket=None, results=(), labels=())
+        return True
+    remedy = f"`stembridge jobs retry {held.job.id} --force` buys it again"
+    return await fail(held, GoneError(error.message, remedy=remedy), bought=expired)
+
+
 async def _fetching(held: Held) -> bool:
+    is_remote = held.work.occupies(held.job)
     try:
-        staged = await held.work.fetch(held.job, held.owner, held.report)
+        staged = await held.work.fetch(held.job, held.owner, held.report, held.purchase)
     except TransientError as error:
-        if held.work.occupies(held.job):
+        if is_remote:
             raise
         return held.postpone(error, state=JobState.RUNNING, updated=held.now())
-    return _stage(held, staged)
+    except RefusedError:
+        raise
+    except (ServiceError, ResultError) as error:
+        if not is_remote:
+            raise
+        # What came may have been cut, or be an error page: what is paid for is fetched anew.
+        await held.work.drop_fetched(held.job)
+        if held.job.attempts + 1 < held.policy.fetch_tries:
+            return held.postpone(error)
+        if not held.job.may_buy:
+            raise
+        return await _lose(held, error)
+    kept = held.note_purchase(PurchaseState.KEPT, kept=staged.kept) if is_remote else None
+    return _stage(held, staged, kept)
 
 
-def _stage(held: Held, staged: Staged) -> bool:
+def _stage(held: Held, staged: Staged, kept: Purchase | None = None) -> bool:
     notes = tuple(dict.fromkeys((*held.job.notes, *staged.notes)))
-    held.enter(JobState.PUBLISHING, staged=staged.stems, labels=staged.labels, notes=notes)
+    held.enter(JobState.PUBLISHING, bought=kept, staged=staged.stems, labels=staged.labels, notes=notes)
     return True
 
 
@@ -98,16 +175,17 @@ def _is_too_late(held: Held) -> bool:
 async def _cancel(held: Held) -> bool:
     if held.job.state is JobState.SUBMITTING and not held.is_fresh:
         return await search(held)
-    notes = held.job.notes
-    if held.job.state in (JobState.RUNNING, JobState.FETCHING):
+    notes, bought = held.job.notes, None
+    if held.job.state in (JobState.RUNNING, JobState.FETCHING) and not held.store.is_wanted_elsewhere(held.job):
         try:
             await held.work.cancel(held.job, held.owner)
+            bought = held.note_purchase(PurchaseState.CANCELLED, reason="it was cancelled in time")
         except (TransientError, StoreError):
             raise
         except StembridgeError as error:
             _log.warning("job %s: cancelled here only: %s", held.job.id, error)
             notes = (*notes, f"cancelled here, but not at the service: {error.message}")
-    return await settle(held, JobState.CANCELLED, notes=notes)
+    return await settle(held, JobState.CANCELLED, bought=bought, notes=notes)
 
 
 _EFFECTS: Final[Mapping[JobState, Callable[[Held], Awaitable[bool]]]] = {

@@ -9,15 +9,19 @@ import msgspec
 
 from plugin_core.errors import UsageError
 from plugin_core.jobs.queries import KEPT_BEFORE, PRUNE, WAITING, assign, fetch
-from plugin_core.jobs.resuming import put_back
+from plugin_core.jobs.retrying import put_back
 from plugin_core.jobs.rows import from_row, to_row
-from plugin_core.model import Job, JobState, Ticket
+from plugin_core.model import Job, JobState, Source, Ticket, to_json
+from plugin_core.purchases import ledger
+from plugin_core.purchases.purchase import PurchaseState
 
 _FREE = ("owner = NULL", "lease = NULL")
 
 
-def heal(connection: sqlite3.Connection, job_id: str, ticket: Ticket, now: float) -> bool:
-    """Write a ticket onto a job that lost it, and free the job from whoever looks for it."""
+def heal(connection: sqlite3.Connection, job_id: str, purchase_id: str, ticket: Ticket, now: float) -> bool:
+    """Write a late ticket onto the purchase that lost it, and free its job from whoever looks for it."""
+    if not ledger.heal(connection, purchase_id, ticket, now):
+        return False
     row = connection.execute("SELECT ticket, owner FROM jobs WHERE id = ?", (job_id,)).fetchone()
     job = fetch(connection, job_id)
     if job is None or row["ticket"] is not None:
@@ -27,7 +31,14 @@ def heal(connection: sqlite3.Connection, job_id: str, ticket: Ticket, now: float
     if not waits and job.state not in (JobState.UNCONFIRMED, JobState.SUBMITTING):
         return False
     after = msgspec.structs.replace(
-        job, state=JobState.RUNNING, ticket=ticket, due=now, updated=now, attempts=0, problem=None
+        job,
+        state=JobState.RUNNING,
+        purchase=purchase_id,
+        ticket=ticket,
+        due=now,
+        updated=now,
+        attempts=0,
+        problem=None,
     )
     write(connection, after, ["submitter = NULL", *_FREE])
     return True
@@ -42,7 +53,7 @@ def wake(
     for row in connection.execute(WAITING).fetchall():
         job = from_row(row)
         theirs = "" if job.ticket is None else job.ticket.remote_id
-        if job.due > now and not wanted.isdisjoint((job.id, theirs)) and rested(job.id):
+        if job.due > now and not wanted.isdisjoint((job.id, job.purchase, theirs)) and rested(job.id):
             write(connection, msgspec.structs.replace(job, due=now), [])
             woken.append(job.id)
     return woken
@@ -54,6 +65,12 @@ def end_submit(connection: sqlite3.Connection, job_id: str, owner: str, absent: 
     job = fetch(connection, job_id)
     if job is None or row["submitter"] != owner:
         return
+    purchase = ledger.fetch(connection, job.purchase) if absent and job.purchase else None
+    if purchase is not None and purchase.ticket is None:
+        never = msgspec.structs.replace(
+            purchase, state=PurchaseState.CANCELLED, reason="it was never sent", updated=now
+        )
+        ledger.put(connection, never)
     if absent and job.state is JobState.UNCONFIRMED and job.ticket is None:
         job = msgspec.structs.replace(job, state=JobState.QUEUED, due=now, updated=now, attempts=0, problem=None)
     write(connection, job, ["submitter = NULL"])
@@ -61,7 +78,7 @@ def end_submit(connection: sqlite3.Connection, job_id: str, owner: str, absent: 
 
 def request_cancel(connection: sqlite3.Connection, job_id: str, now: float) -> Job:
     """Mark an active job; settle an unconfirmed one, which nobody works on."""
-    job = _existing(connection, job_id)
+    job = existing(connection, job_id)
     if job.state is JobState.UNCONFIRMED:
         note = "given up while unconfirmed: the service may have charged for it"
         after = msgspec.structs.replace(job, state=JobState.CANCELLED, updated=now, notes=(*job.notes, note))
@@ -91,17 +108,38 @@ def give_up_old(connection: sqlite3.Connection, before: float) -> int:
     return len(jobs)
 
 
-def retry(connection: sqlite3.Connection, job_id: str, now: float) -> Job:
+def retry(connection: sqlite3.Connection, job_id: str, now: float, *, force: bool = False) -> Job:
     """Put a job that ended badly back to where it can go on, or to its start."""
-    job = _existing(connection, job_id)
+    job = existing(connection, job_id)
     if job.state not in (JobState.FAILED, JobState.CANCELLED, JobState.UNCONFIRMED):
         raise UsageError(
             f"job {job.id} is {job.state.value}; only failed, cancelled and unconfirmed jobs can be retried",
             remedy="`stembridge jobs list` shows the states",
         )
-    after = put_back(job, now)
+    after = put_back(job, now, force=force)
     # An owner that still removes the old staging keeps the job until it is through.
     write(connection, after, ["cancel = 0", "submitter = NULL"])
+    return after
+
+
+def goes_on(connection: sqlite3.Connection, job: Job) -> bool:
+    """Tell whether a failed job would go on from what it has, so that nothing is bought again."""
+    if job.resume is not None:
+        return True
+    purchase = ledger.fetch(connection, job.purchase) if job.purchase else None
+    return purchase is not None and (purchase.state.is_held or purchase.state.is_open)
+
+
+def move(connection: sqlite3.Connection, job: Job, source: Source, now: float) -> Job:
+    """Let a job follow its song to another path; its owner, if it has one, learns of it before its next effect."""
+    after = msgspec.structs.replace(job, source=source, due=min(job.due, now))
+    # Stems that were staged under the song's old name are made anew from what was fetched.
+    if job.resume is JobState.PUBLISHING and job.source.path.name != source.path.name:
+        after = msgspec.structs.replace(after, resume=None)
+    values = {"moved": to_json(source).decode(), "due": after.due, "id": job.id}
+    connection.execute("UPDATE jobs SET moved = :moved, due = :due WHERE id = :id", values)
+    if after.resume is not job.resume:
+        write(connection, after, [])
     return after
 
 
@@ -116,7 +154,12 @@ def write(connection: sqlite3.Connection, job: Job, assignments: Iterable[str]) 
     connection.execute(f"UPDATE jobs SET {assign(values, assignments)} WHERE id = :id", values)  # noqa: S608 - names
 
 
-def _existing(connection: sqlite3.Connection, job_id: str) -> Job:
+def existing(connection: sqlite3.Connection, job_id: str) -> Job:
+    """Return one job.
+
+    Raises:
+        UsageError: there is none.
+    """
     job = fetch(connection, job_id)
     if job is None:
         raise UsageError(f"no job {job_id!r}", remedy="`stembridge jobs list` shows the ids")

@@ -12,7 +12,7 @@ _HELD: Final = "('submitting', 'running', 'fetching')"
 
 _TWIN: Final = """
 EXISTS (SELECT 1 FROM jobs o INDEXED BY jobs_by_base
-        WHERE o.base = j.base AND o.state = 'queued' AND o.dedupe = j.dedupe AND o.id > j.id
+        WHERE o.base = j.base AND o.state = 'queued' AND o.id > j.id
           AND o.id IN (SELECT id FROM temp.wanted))
 """
 _HOLDER: Final = """
@@ -97,9 +97,9 @@ def _choose_queued(connection: sqlite3.Connection, now: float, slots: Mapping[st
     query = (
         "SELECT j.id, j.due FROM jobs j INDEXED BY jobs_active"  # noqa: S608 - constants
         " WHERE j.active = 1 AND j.account = ? AND j.state = 'queued' AND j.due <= ? AND j.owner IS NULL"
-        # The older twin is bought; the younger then finds it done.
+        # One job at a time on each purchase: the younger then goes on from what the older has bought.
         " AND NOT EXISTS (SELECT 1 FROM jobs t INDEXED BY jobs_by_base"
-        "   WHERE t.base = j.base AND t.dedupe = j.dedupe AND t.active = 1 AND t.id < j.id)"
+        "   WHERE t.base = j.base AND t.active = 1 AND t.id < j.id)"
         f" AND {scope.queued} ORDER BY j.due, j.id LIMIT 1"
     )
     found = []

@@ -25,6 +25,14 @@ def dedupe_key(content_sha256: str, operation: Operation, account: str) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
+def is_same_wish(one: Operation, other: Operation) -> bool:
+    """Tell whether two operations give the same, wherever it goes and however labels are written."""
+    if isinstance(one, Separation) and isinstance(other, Separation):
+        one = msgspec.structs.replace(one, to=other.to, template=other.template)
+        return one == other
+    return isinstance(one, Tagging) and isinstance(other, Tagging)
+
+
 def place_of(operation: Operation) -> tuple[Path | None, str]:
     """Return what of an operation says where results go or how labels are written, no part of its key."""
     if isinstance(operation, Separation):

@@ -19,6 +19,7 @@ from plugin_core.jobs.step import Step
 from plugin_core.jobs.store import JobStore
 from plugin_core.jobs.work import Work
 from plugin_core.model import Job
+from plugin_core.purchases.spending import Guard, spend_freely
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Engine:
         sleep: waits for some seconds.
         concurrency: how many steps run at once in this process.
         policy: how patient the engine is.
+        guard: refuses what would be spent beyond a limit.
     """
 
     def __init__(
@@ -63,8 +65,10 @@ class Engine:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         concurrency: int = 32,
         policy: Policy | None = None,
+        guard: Guard = spend_freely,
     ) -> None:
         self._store = store
+        self._guard = guard
         self._work_for = work_for
         self._changed = changed
         self._clock = clock
@@ -122,7 +126,7 @@ class Engine:
         job = self._store.claim(owner, ids=ids, slots=slots, strict=strict)
         if job is None:
             return None
-        return Step(job, owner, self._work_for, self._store, self._changed, self._policy, self._pulse)
+        return Step(job, owner, self._work_for, self._store, self._changed, self._policy, self._pulse, self._guard)
 
 
 class _Run:

@@ -13,6 +13,8 @@ from plugin_core.jobs.policy import Policy
 from plugin_core.jobs.store import JobStore
 from plugin_core.jobs.work import Work
 from plugin_core.model import Job, JobState, Problem, Progress
+from plugin_core.purchases.purchase import Purchase, PurchaseState
+from plugin_core.purchases.spending import Guard, spend_freely
 from plugin_core.transfer.redaction import redact
 
 _log = logging.getLogger(__name__)
@@ -36,12 +38,22 @@ class Held:
         effect: the running effect, which can be cancelled.
     """
 
-    def __init__(self, job: Job, owner: str, work: Work, store: JobStore, changed: Changed, policy: Policy) -> None:
+    def __init__(
+        self,
+        job: Job,
+        owner: str,
+        work: Work,
+        store: JobStore,
+        changed: Changed,
+        policy: Policy,
+        guard: Guard = spend_freely,
+    ) -> None:
         self.job = job
         self.owner = owner
         self.work = work
         self.store = store
         self.policy = policy
+        self.guard = guard
         self.is_fresh = False
         self.is_paying = False
         self.is_lost = False
@@ -66,14 +78,20 @@ class Held:
         """Let listeners hear of a stored change."""
         tell(self._changed, after, before)
 
-    def save(self, after: Job, *, release: bool = False) -> None:
-        """Store a transition.
+    @property
+    def purchase(self) -> Purchase | None:
+        """The purchase the job goes on from, as the store has it; None for an engine on this machine."""
+        return self.store.purchases.find(self.job.purchase) if self.job.purchase else None
+
+    def save(self, after: Job, *, release: bool = False, bought: Purchase | None = None) -> None:
+        """Store a transition, and with it what becomes of the job's purchase.
 
         Raises:
             LostError: the job is no longer ours.
         """
         before = self.job
-        if not self.store.save(before, after, self.owner, release, occupies=self.work.occupies(after)):
+        is_remote = self.work.occupies(after)
+        if not self.store.save(before, after, self.owner, release, occupies=is_remote, bought=bought, guard=self.guard):
             self.is_lost = True
             raise LostError(after.id)
         if after.state is not before.state:
@@ -81,22 +99,31 @@ class Held:
         self.job = after
         self.tell(after, before)
 
-    def enter(self, state: JobState, **fields: object) -> None:
+    def enter(self, state: JobState, *, bought: Purchase | None = None, **fields: object) -> None:
         """Go to a state, due now, with the counters of the old one cleared."""
         fresh: dict[str, object] = {"attempts": 0, "problem": None, "progress": None, "due": self.now(), **fields}
-        self.save(msgspec.structs.replace(self.job, state=state, updated=self.now(), **fresh))
+        self.save(msgspec.structs.replace(self.job, state=state, updated=self.now(), **fresh), bought=bought)
 
-    def wait(self, seconds: float, **fields: object) -> bool:
+    def note_purchase(self, state: PurchaseState, **fields: object) -> Purchase | None:
+        """Return the job's purchase as it is from now on, to be stored with the job; None where there is none."""
+        purchase = self.purchase
+        if purchase is None:
+            return None
+        return msgspec.structs.replace(purchase, state=state, updated=self.now(), **fields)
+
+    def wait(self, seconds: float, *, bought: Purchase | None = None, **fields: object) -> bool:
         """Let go of the job until some time from now; tell that there is nothing to do meanwhile."""
-        self.save(msgspec.structs.replace(self.job, due=self.now() + seconds, **fields), release=True)
+        after = msgspec.structs.replace(self.job, due=self.now() + seconds, **fields)
+        self.save(after, release=True, bought=bought)
         return False
 
-    def postpone(self, error: StembridgeError, **fields: object) -> bool:
+    def postpone(self, error: StembridgeError, *, bought: Purchase | None = None, **fields: object) -> bool:
         """Let go of the job until it is worth trying again."""
         attempts = self.job.attempts + 1
         seconds = self.policy.backoff.delay(attempts, getattr(error, "retry_after", None))
         _log.info("job %s, %s: %s; next try in %.1f s", self.job.id, self.job.state, error, seconds)
-        return self.wait(seconds, **{"attempts": attempts, "problem": problem_of(error), **fields})
+        changes: dict[str, object] = {"attempts": attempts, "problem": problem_of(error), **fields}
+        return self.wait(seconds, bought=bought, **changes)
 
 
 def tell(changed: Changed, after: Job, before: Job | None) -> None:

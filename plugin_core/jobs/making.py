@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from plugin_core.ids import new_id
 from plugin_core.jobs.dedupe import forced_key
-from plugin_core.jobs.ids import new_id
 from plugin_core.model import Job, JobState, Plan, Source
+from plugin_core.purchases.quotes import Bill
 
 
 def make_job(
     source: Source,
     plan: Plan,
     *,
-    account: str,
-    key: str,
+    bill: Bill,
     host: str,
     preset: str,
     force: bool,
+    may_buy: bool,
     clock: Callable[[], float],
 ) -> Job:
     """Return a job that nobody has stored yet.
@@ -25,11 +26,11 @@ def make_job(
     Args:
         source: what is worked on.
         plan: what is done to it.
-        account: whose slots it takes.
-        key: what equal jobs have in common.
+        bill: what it is found by, and what it would buy.
         host: who asks for it.
         preset: by which preset, if any.
-        force: whether it is bought even where a finished one has the key.
+        force: whether it is made and bought whatever there is.
+        may_buy: the user's word that it may be bought again where what was bought before is gone.
         clock: seconds since the epoch.
     """
     now = clock()
@@ -38,8 +39,11 @@ def make_job(
         state=JobState.QUEUED,
         operation=plan.operation,
         source=source,
-        account=account,
-        dedupe=forced_key(key) if force else key,
+        account=bill.account,
+        dedupe=forced_key(bill.key) if force else bill.key,
+        recording=bill.recording,
+        quote=bill.quote,
+        may_buy=may_buy or force,
         host=host,
         preset=preset,
         created=now,

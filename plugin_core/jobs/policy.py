@@ -19,6 +19,8 @@ class Policy:
         grace: seconds that a paid call in flight may still take when the engine is told to stop.
         stop_within: seconds a step may take to end once cancelled.
         progress_every: least seconds between two stored progress reports of a job.
+        fetch_tries: how often results that are no good are fetched, with growing pauses, before the job fails; what is
+            paid for is kept even then.
         slots_for: seconds that an account's number of slots is believed.
     """
 
@@ -28,4 +30,5 @@ class Policy:
     grace: float = 3.0
     stop_within: float = 10.0
     progress_every: float = 0.25
+    fetch_tries: int = 4
     slots_for: float = 60.0

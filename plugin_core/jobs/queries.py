@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -10,9 +11,18 @@ from plugin_core.jobs.dedupe import base_key
 from plugin_core.jobs.rows import CLEAN, KEPT, LITTERED, from_row
 from plugin_core.model import Job, JobState
 
-SAME_KEY: Final = (
-    "SELECT * FROM jobs INDEXED BY jobs_by_base WHERE base = ? AND dedupe = ?"  # noqa: S608 - number
-    f" AND (active = 1 OR state = 'unconfirmed' OR litter = {KEPT}) ORDER BY id"
+JOINABLE: Final = (
+    "SELECT * FROM jobs INDEXED BY jobs_by_base WHERE base = ?"
+    " AND (active = 1 OR state IN ('unconfirmed', 'failed')) ORDER BY id"
+)
+OTHERS: Final = (
+    "SELECT 1 FROM jobs INDEXED BY jobs_by_base WHERE base = ? AND active = 1 AND id <> ? AND cancel = 0 LIMIT 1"
+)
+PLACED_AT: Final = (
+    "SELECT * FROM jobs WHERE id IN ("
+    "SELECT id FROM jobs INDEXED BY jobs_by_path WHERE path = :path OR (path >= :first AND path < :last)"
+    " UNION SELECT id FROM jobs INDEXED BY jobs_by_place"
+    " WHERE place IS NOT NULL AND (place = :path OR (place >= :first AND place < :last)))"
 )
 BY_PREFIX: Final = "SELECT * FROM jobs WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"
 NEXT_DUE: Final = (
@@ -39,6 +49,11 @@ CLEAN_UP: Final = (
     f"UPDATE jobs SET litter = CASE litter WHEN {LITTERED} THEN {CLEAN} ELSE litter END, owner = NULL, lease = NULL"  # noqa: S608 - numbers
     " WHERE id = ? AND owner IS ?"
 )
+
+
+def below(path: str) -> dict[str, str]:
+    """Return the values of ``PLACED_AT``: what begins with the path and a separator lies below it."""
+    return {"path": path, "first": f"{path}{os.sep}", "last": f"{path}{chr(ord(os.sep) + 1)}"}
 
 
 def fetch(connection: sqlite3.Connection, job_id: str) -> Job | None:

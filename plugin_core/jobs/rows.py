@@ -9,7 +9,7 @@ import msgspec
 
 from plugin_core.errors import StoreError
 from plugin_core.jobs.dedupe import base_key
-from plugin_core.model import Job, JobState, Progress, from_json, to_json
+from plugin_core.model import Job, JobState, Progress, Source, encode_path, from_json, to_json
 
 Row = dict[str, str | float | int | None]
 
@@ -36,6 +36,8 @@ def to_row(job: Job) -> Row:
         "ticket": None if job.ticket is None else to_json(job.ticket).decode(),
         "progress": progress_text(job.progress),
         "written": job.written.after if job.written is not None and job.state is JobState.DONE else None,
+        "path": str(encode_path(job.source.path)),
+        "place": str(encode_path(job.stems[0].path.parent)) if job.stems else None,
         "body": to_json(msgspec.structs.replace(job, progress=None)).decode(),
     }
 
@@ -47,7 +49,7 @@ def _litter(job: Job) -> int:
 
 
 def from_row(row: sqlite3.Row) -> Job:
-    """Return the job; what changes without its owner (``cancel``, ``progress``) comes from the columns.
+    """Return the job; what changes without its owner (``cancel``, ``progress``, its song's place) comes from columns.
 
     Raises:
         StoreError: the row was not written by this version.
@@ -55,9 +57,10 @@ def from_row(row: sqlite3.Row) -> Job:
     try:
         job = from_json(row["body"], Job)
         progress = None if row["progress"] is None else from_json(row["progress"], Progress)
+        source = job.source if row["moved"] is None else from_json(row["moved"], Source)
     except msgspec.MsgspecError as error:
         raise StoreError(f"job {row['id']} cannot be read: {error}", remedy="upgrade stembridge") from error
-    return msgspec.structs.replace(job, cancel=bool(row["cancel"]), progress=progress)
+    return msgspec.structs.replace(job, cancel=bool(row["cancel"]), progress=progress, source=source)
 
 
 def progress_text(progress: Progress | None) -> str | None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from plugin_core.files.database import Schema
+from plugin_core.jobs.adoption import adopt_jobs
+from plugin_core.purchases.schema import TABLE as PURCHASES
+from plugin_core.recordings.tables import RECORDINGS
 
 # ``active`` is a column of its own because a partial index is only used when the query repeats its condition.
 # ``base`` is the dedupe key without the mark of a forced job. ``submitter`` is who may still send the paid call.
@@ -45,6 +48,20 @@ ALTER TABLE jobs ADD COLUMN written TEXT;
 CREATE INDEX jobs_written ON jobs (written, updated) WHERE written IS NOT NULL;
 """
 
+# ``moved`` is the source as its song lies now, where it was moved after the job was made. ``path`` is where the song
+# is, ``place`` the folder of the first stem, for those who say that they moved either.
+_THIRD = f"""
+ALTER TABLE jobs ADD COLUMN moved TEXT;
+ALTER TABLE jobs ADD COLUMN path TEXT;
+ALTER TABLE jobs ADD COLUMN place TEXT;
+CREATE INDEX jobs_by_path ON jobs (path);
+CREATE INDEX jobs_by_place ON jobs (place) WHERE place IS NOT NULL;
+{PURCHASES};
+{RECORDINGS}
+"""
+
 SCHEMA: Final = Schema(
-    "job store", (_FIRST, _SECOND), setup="CREATE TEMP TABLE wanted (id TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID"
+    "job store",
+    (_FIRST, _SECOND, _THIRD, adopt_jobs),
+    setup="CREATE TEMP TABLE wanted (id TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID",
 )

@@ -6,50 +6,61 @@ import logging
 
 import msgspec
 
-from plugin_core.errors import PluginError, StembridgeError
+from plugin_core.errors import PluginError, ResultError, StembridgeError
 from plugin_core.jobs.held import Held, problem_of
-from plugin_core.jobs.resuming import explain_resuming, resume_state
+from plugin_core.jobs.retrying import explain_retrying
 from plugin_core.jobs.store import JobStore
 from plugin_core.jobs.work import Work
 from plugin_core.model import Job, JobState
+from plugin_core.purchases.purchase import Purchase, PurchaseState
 
 _log = logging.getLogger(__name__)
 
+_OVER = frozenset({PurchaseState.KEPT, PurchaseState.CANCELLED, PurchaseState.EXPIRED})
 
-async def settle(held: Held, state: JobState, **fields: object) -> bool:
+
+async def settle(held: Held, state: JobState, *, bought: Purchase | None = None, **fields: object) -> bool:
     """Store the end of the job and remove its leftovers; tell that there is nothing more to do."""
     ended: dict[str, object] = {"problem": None, "progress": None, **fields}
-    held.save(msgspec.structs.replace(held.job, state=state, updated=held.now(), **ended))
+    held.save(msgspec.structs.replace(held.job, state=state, updated=held.now(), **ended), bought=bought)
     await discard(held.store, held.work, held.job, held.owner)
     return False
 
 
-async def fail(held: Held, error: StembridgeError) -> bool:
-    """Settle the job as failed; what can still be used is kept for a retry."""
+async def fail(held: Held, error: StembridgeError, *, bought: Purchase | None = None) -> bool:
+    """Settle the job as failed; what is paid for stays with its purchase, what is staged is kept for a retry."""
     problem = problem_of(error)
-    is_bought = held.job.ticket is not None and held.work.occupies(held.job)
-    resume = resume_state(held.job.state, error, is_bought=is_bought)
-    if resume is None:
-        return await settle(held, JobState.FAILED, problem=problem)
-    problem = explain_resuming(problem, error, held.job.id)
+    purchase = bought or held.purchase
+    if purchase is not None and (purchase.state.is_held or purchase.state.is_open):
+        problem = explain_retrying(problem, error, held.job.id)
+    if held.job.state is not JobState.PUBLISHING or isinstance(error, ResultError):
+        return await settle(held, JobState.FAILED, bought=bought, problem=problem)
     ended = msgspec.structs.replace(
-        held.job, state=JobState.FAILED, updated=held.now(), progress=None, problem=problem, resume=resume
+        held.job,
+        state=JobState.FAILED,
+        updated=held.now(),
+        progress=None,
+        problem=explain_retrying(problem_of(error), error, held.job.id),
+        resume=JobState.PUBLISHING,
     )
-    held.save(ended, release=True)
+    held.save(ended, release=True, bought=bought)
     return False
 
 
-async def fail_unexpected(held: Held, defect: Exception) -> bool:
+async def fail_unexpected(held: Held, defect: Exception, *, bought: Purchase | None = None) -> bool:
     """Settle the job as failed by a defect; its traceback goes to the log only."""
     _log.error("job %s: unexpected error in %s", held.job.id, held.job.state, exc_info=defect)
     what = f"{held.job.operation.provider} broke with {type(defect).__name__}: {defect}"
-    return await fail(held, PluginError(what, remedy="report it with the log; see `stembridge doctor`"))
+    return await fail(held, PluginError(what, remedy="report it with the log; see `stembridge doctor`"), bought=bought)
 
 
 async def discard(store: JobStore, work: Work, job: Job, owner: str | None) -> bool:
     """Remove what a settled job left; what fails is logged and tried again another day."""
+    purchase = store.purchases.find(job.purchase) if job.purchase else None
+    # What is not home yet, or may not exist, must stay where it can be found.
+    is_over = purchase is None or purchase.state in _OVER
     try:
-        await work.discard(job)
+        await work.discard(job, release=is_over)
     except StembridgeError as error:
         # What the job failed of hinders its cleaning as well, and is said already.
         is_said = job.problem is not None and job.problem.kind == type(error).__name__
@@ -58,6 +69,8 @@ async def discard(store: JobStore, work: Work, job: Job, owner: str | None) -> b
         _log.exception("job %s: leftovers stay for now", job.id)
     else:
         store.clean(job.id, owner)
+        if purchase is not None and is_over and not purchase.is_released:
+            store.purchases.change(purchase.id, is_released=True)
         return True
     if owner is not None:
         store.release(job.id, owner)

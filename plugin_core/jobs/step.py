@@ -9,13 +9,14 @@ from collections.abc import Callable
 import msgspec
 
 from plugin_core.errors import PluginError, StembridgeError, TransientError
-from plugin_core.jobs.advance import advance
+from plugin_core.jobs.advance import advance, follow
 from plugin_core.jobs.held import Changed, Held, LostError, problem_of, tell
 from plugin_core.jobs.policy import Policy
 from plugin_core.jobs.pulse import Pulse
 from plugin_core.jobs.store import JobStore
 from plugin_core.jobs.work import Work
 from plugin_core.model import Job, JobState
+from plugin_core.purchases.spending import Guard, spend_freely
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class Step:
         changed: hears of every stored change.
         policy: how patient the engine is.
         pulse: keeps the claim alive.
+        guard: refuses what would be spent beyond a limit.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Step:
         changed: Changed,
         policy: Policy,
         pulse: Pulse,
+        guard: Guard = spend_freely,
     ) -> None:
         self._claimed = job
         self._owner = owner
@@ -50,6 +53,7 @@ class Step:
         self._changed = changed
         self._policy = policy
         self._pulse = pulse
+        self._guard = guard
         self._held: Held | None = None
         self._is_last = False
 
@@ -83,7 +87,7 @@ class Step:
         self._store.release(self._claimed.id, self._owner)
 
     async def _run(self, work: Work) -> None:
-        held = Held(self._claimed, self._owner, work, self._store, self._changed, self._policy)
+        held = Held(self._claimed, self._owner, work, self._store, self._changed, self._policy, self._guard)
         self._held = held
         self._pulse.add(held)
         try:
@@ -100,6 +104,8 @@ class Step:
         if not answer.alive:
             raise LostError(held.job.id)
         held.job = msgspec.structs.replace(held.job, cancel=answer.cancel)
+        if answer.source is not None and answer.source != held.job.source:
+            await follow(held, answer.source)
         held.effect = asyncio.ensure_future(advance(held))
         try:
             return await held.effect

@@ -9,15 +9,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
+import msgspec
+
 from plugin_core.errors import UsageError
 from plugin_core.files.database import Database
 from plugin_core.files.mounts import check_local
 from plugin_core.jobs import changes, claiming, queries
-from plugin_core.jobs.dedupe import place_of
+from plugin_core.jobs.dedupe import base_key, is_forced, is_same_wish, place_of
 from plugin_core.jobs.owner import ProcessToken
 from plugin_core.jobs.rows import from_row, progress_text, to_row
 from plugin_core.jobs.schema import SCHEMA
-from plugin_core.model import Job, JobState, Progress, Ticket, encode_path
+from plugin_core.model import Job, JobState, Progress, Source, Stem, Ticket, encode_path, from_json
+from plugin_core.purchases import ledger
+from plugin_core.purchases.ledger import PurchaseLedger
+from plugin_core.purchases.purchase import Purchase, PurchaseState
+from plugin_core.purchases.spending import Guard, spend_freely
+from plugin_core.recordings import tables
+from plugin_core.recordings.book import RecordingBook
+from plugin_core.recordings.digest import raw1
 
 LEASE: Final = 20.0
 
@@ -29,6 +38,8 @@ class Heartbeat(NamedTuple):
     """Whether the job is still the owner's."""
     cancel: bool
     """Whether somebody asked to cancel it."""
+    source: Source | None = None
+    """The source as its song lies now, where it was moved."""
 
 
 class JobStore:
@@ -60,6 +71,8 @@ class JobStore:
         self.heartbeat_every = lease / 4 if heartbeat is None else heartbeat
         check_local(self.path.parent, kind_of)
         self._database = Database(self.path, SCHEMA)
+        self.purchases = PurchaseLedger(self._database, clock)
+        self.recordings = RecordingBook(self._database, clock=clock)
         try:
             self._process = ProcessToken(self.path.parent / "workers")
         except BaseException:
@@ -101,24 +114,82 @@ class JobStore:
 
     # Adding and looking
 
-    def add(self, job: Job, *, occupies: bool = True) -> tuple[Job, bool]:
-        """Put a job in, unless the same wish for the same file and place is under way; tell whether it is new.
+    def add(
+        self, job: Job, *, occupies: bool = True, is_gone: Callable[[Path], bool] = lambda _: False
+    ) -> tuple[Job, bool]:
+        """Put a job in, unless the same wish for the same recording and place is known; tell whether it is new.
 
-        One that failed with its results kept goes on: what is paid for is not bought again.
+        One that is under way is joined. One that is unconfirmed, or failed while what it bought is to be had, goes on:
+        nothing is bought again. One whose file is gone from its path follows its song to where it is handed in now.
 
         Args:
             job: the job, ``queued``.
             occupies: whether it lives at a service; the engine corrects it when it works on the job.
+            is_gone: tells of a path whether its song is no longer there; may look at a disk.
         """
+        for known in self._alike(job):
+            is_here = known.source.path == job.source.path and place_of(known.operation) == place_of(job.operation)
+            if is_here or (known.source.path != job.source.path and is_gone(known.source.path)):
+                joined = self._join(known, job.source)
+                if joined is not None:
+                    return joined, False
+        values = {**to_row(job), "occupies": int(occupies), "cancel": int(job.cancel)}
         with self._database.write() as connection:
-            for row in connection.execute(queries.SAME_KEY, (to_row(job)["base"], job.dedupe)):
-                known = from_row(row)
-                if known.source.path == job.source.path and place_of(known.operation) == place_of(job.operation):
-                    return known if known.resume is None else changes.retry(connection, known.id, self.clock()), False
-            values = {**to_row(job), "occupies": int(occupies), "cancel": int(job.cancel)}
             connection.execute(queries.insert(values), values)
         self._touched += 1
         return job, True
+
+    def _alike(self, job: Job) -> builtins.list[Job]:
+        """Return the jobs of the same wish that could be joined, the oldest first; a forced one joins only its like."""
+        base = base_key(job.dedupe)
+        with self._database.read() as connection:
+            rows = connection.execute(queries.JOINABLE, (base,)).fetchall()
+            jobs = [one for one in map(from_row, rows) if is_same_wish(one.operation, job.operation)]
+            if is_forced(job.dedupe):
+                return [one for one in jobs if one.dedupe == job.dedupe and one.state.is_active]
+            return [one for one in jobs if one.state is not JobState.FAILED or changes.goes_on(connection, one)]
+
+    def _join(self, known: Job, source: Source) -> Job | None:
+        """Let a known job go on, for its song as it was handed in now; None if it changed meanwhile."""
+        with self._database.write() as connection:
+            job = queries.fetch(connection, known.id)
+            if job is None or job.state is not known.state:
+                return None
+            if job.source.path != source.path:
+                job = changes.move(connection, job, source, self.clock())
+            if job.state.is_settled:
+                job = changes.retry(connection, job.id, self.clock())
+        self._touched += 1
+        return job
+
+    def move(self, job_id: str, source: Source) -> Job:
+        """Let a job follow its song to another path; whoever works on it goes on from there.
+
+        Raises:
+            UsageError: there is no such job.
+        """
+        with self._database.write() as connection:
+            job = changes.move(connection, changes.existing(connection, job_id), source, self.clock())
+        self._touched += 1
+        return job
+
+    def placed_at(self, path: Path) -> builtins.list[Job]:
+        """Return the jobs whose song, or whose stems, lie at a path or below it."""
+        text = str(encode_path(path))
+        with self._database.read() as connection:
+            return [from_row(row) for row in connection.execute(queries.PLACED_AT, queries.below(text))]
+
+    def relocate(self, job_id: str, source: Source, stems: tuple[Stem, ...]) -> None:
+        """Note where the song and the stems of a job lie now; whoever works on it goes on from there."""
+        with self._database.write() as connection:
+            job = queries.fetch(connection, job_id)
+            if job is None:
+                return
+            if source != job.source:
+                job = changes.move(connection, job, source, self.clock())
+            if job.state.is_settled:
+                changes.write(connection, msgspec.structs.replace(job, stems=stems), [])
+        self._touched += 1
 
     def get(self, prefix: str) -> Job:
         """Return one job by its id or the unique beginning of it.
@@ -153,9 +224,10 @@ class JobStore:
             found = dict(connection.execute("SELECT state, count(*) FROM jobs GROUP BY state").fetchall())
         return {state: found.get(state.value, 0) for state in JobState}
 
-    def find_done(self, dedupe: str) -> Job | None:
-        """Return the newest finished job with the key, forced or not."""
-        return next(iter(self.done_like(dedupe, limit=1)), None)
+    def is_wanted_elsewhere(self, job: Job) -> bool:
+        """Tell whether another active job waits for the same purchase."""
+        with self._database.read() as connection:
+            return connection.execute(queries.OTHERS, (base_key(job.dedupe), job.id)).fetchone() is not None
 
     def written_as(self, content: str) -> builtins.list[Job]:
         """Return the done taggings that left a file with this SHA-256, the last one first."""
@@ -171,6 +243,16 @@ class JobStore:
         """Return finished jobs with the key, forced or not, newest first: one song can lie in many places."""
         with self._database.read() as connection:
             return queries.done_like(connection, dedupe, limit)
+
+    def recordings_of(self, recording: str) -> builtins.list[str]:
+        """Return every id that a recording ever had, the present one first."""
+        with self._database.read() as connection:
+            return tables.ids_of(connection, recording)
+
+    def know(self, recording: str, hashes: Iterable[str]) -> None:
+        """Note of a recording by which hashes (SHA-256) of whole files it is known as well."""
+        with self._database.write(durable=False) as connection:
+            tables.remember(connection, recording, [raw1(one) for one in hashes])
 
     def changes_token(self) -> tuple[int, int]:
         """Return a value that differs once another process, or a request in this one, changed the store; cheap."""
@@ -207,20 +289,41 @@ class JobStore:
             connection.execute("UPDATE jobs SET owner = ?, lease = ? WHERE id = ?", (owner, now + self.lease, chosen))
             return queries.fetch(connection, chosen)
 
-    def save(self, before: Job, after: Job, owner: str, release: bool, *, occupies: bool | None = None) -> bool:
-        """Store a transition if the job still is in the old state and the owner's; False means: stop working on it."""
+    def save(
+        self,
+        before: Job,
+        after: Job,
+        owner: str,
+        release: bool,
+        *,
+        occupies: bool | None = None,
+        bought: Purchase | None = None,
+        guard: Guard = spend_freely,
+    ) -> bool:
+        """Store a transition if the job still is in the old state and the owner's; False means: stop working on it.
+
+        What becomes of its purchase is stored with it, or not at all.
+
+        Raises:
+            RefusedError: the purchase is new, and ``guard`` refuses to spend that much.
+        """
         row = to_row(after)
         values: dict[str, object] = {**row, "old": before.state.value, "claimant": owner}
-        assignments = ["submitter = " + _submitter(before.state, after.state)]
+        assignments = ["submitter = " + _submitter(before, after, bought)]
         if release:
             assignments += ["owner = NULL", "lease = NULL"]
         if occupies is not None:
             assignments.append(f"occupies = {int(occupies)}")
-        guard = ""
+        only = ""
         if before.state is JobState.SUBMITTING and after.state is JobState.QUEUED:
-            guard = " AND ticket IS NULL"
+            only = " AND ticket IS NULL"
         with self._database.write(durable=_must_outlive_power(before, after)) as connection:
-            return connection.execute(queries.update(row, assignments, guard), values).rowcount == 1
+            is_ours = connection.execute(queries.update(row, assignments, only), values).rowcount == 1
+            if is_ours and bought is not None:
+                if bought.state is PurchaseState.INTENT:
+                    guard(connection, bought)
+                ledger.put(connection, bought)
+            return is_ours
 
     def heartbeat(self, job_id: str, owner: str, progress: Progress | None = None) -> Heartbeat:
         """Renew the lease, and store progress on the way."""
@@ -234,8 +337,10 @@ class JobStore:
     def check(self, job_id: str, owner: str) -> Heartbeat:
         """Tell whether the job is still the owner's, and whether it is to be cancelled; writes nothing."""
         with self._database.read() as connection:
-            row = connection.execute("SELECT owner, cancel FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        return Heartbeat(row is not None and row["owner"] == owner, row is not None and bool(row["cancel"]))
+            row = connection.execute("SELECT owner, cancel, moved FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        if row is None or row["owner"] != owner:
+            return Heartbeat(False, row is not None and bool(row["cancel"]))
+        return Heartbeat(True, bool(row["cancel"]), None if row["moved"] is None else from_json(row["moved"], Source))
 
     def release(self, job_id: str, owner: str) -> None:
         """Let go of a job; its state and due time stay."""
@@ -246,14 +351,14 @@ class JobStore:
 
     # The paid call
 
-    def heal(self, job_id: str, ticket: Ticket) -> bool:
-        """Write the ticket of a late answer onto a job without one; it runs on from there.
+    def heal(self, job_id: str, purchase_id: str, ticket: Ticket) -> bool:
+        """Write the ticket of a late answer onto a purchase without one; its job runs on from there.
 
         Returns:
-            False when the job has a ticket, is settled, or is being sent anew.
+            False when the purchase has another ticket, or the job is settled or has one already.
         """
         with self._database.write() as connection:
-            healed = changes.heal(connection, job_id, ticket, self.clock())
+            healed = changes.heal(connection, job_id, purchase_id, ticket, self.clock())
         self._touched += healed
         return healed
 
@@ -304,15 +409,19 @@ class JobStore:
         self._touched += 1
         return job
 
-    def retry(self, prefix: str) -> Job:
-        """Let a failed, cancelled or unconfirmed job go on: at ``job.resume`` or from its start.
+    def retry(self, prefix: str, *, force: bool = False) -> Job:
+        """Let a failed, cancelled or unconfirmed job go on from what it has.
+
+        Args:
+            prefix: of its id.
+            force: the user's word that what was bought before and is to be had no more may be bought again.
 
         Raises:
             UsageError: unknown, active or done.
         """
         job_id = self.get(prefix).id
         with self._database.write() as connection:
-            job = changes.retry(connection, job_id, self.clock())
+            job = changes.retry(connection, job_id, self.clock(), force=force)
         self._touched += 1
         return job
 
@@ -383,8 +492,11 @@ def _must_outlive_power(before: Job, after: Job) -> bool:
     return before.state is not after.state
 
 
-def _submitter(before: JobState, after: JobState) -> str:
-    if after is JobState.SUBMITTING:
-        return ":claimant" if before is JobState.QUEUED else "submitter"
+def _submitter(before: Job, after: Job, bought: Purchase | None) -> str:
+    if after.state is JobState.SUBMITTING:
+        # Who only looks for what was sent before sends nothing.
+        is_local = before.state is JobState.QUEUED and not after.purchase
+        is_sent_now = is_local or (bought is not None and bought.state is PurchaseState.INTENT)
+        return ":claimant" if is_sent_now else "submitter"
     # An unconfirmed job may still hear from its sender.
-    return "submitter" if after is JobState.UNCONFIRMED else "NULL"
+    return "submitter" if after.state is JobState.UNCONFIRMED else "NULL"

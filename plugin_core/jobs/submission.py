@@ -1,21 +1,127 @@
-"""The one effect that may cost money, and the search for a job whose answer was lost."""
+"""The one effect that may cost money, what goes before it, and the search for a job whose answer was lost."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections.abc import Sequence
 
 import msgspec
 
-from plugin_core.errors import OutcomeUnknownError, StembridgeError, StoreError, TransientError
+from plugin_core.errors import BoughtBeforeError, OutcomeUnknownError, StembridgeError, StoreError, TransientError
+from plugin_core.ids import new_id
+from plugin_core.jobs.dedupe import base_key, is_forced
 from plugin_core.jobs.held import Held, LostError
 from plugin_core.jobs.settling import fail, fail_unexpected, settle
-from plugin_core.model import JobState, Problem, Ticket
+from plugin_core.model import JobState, Problem, Quote, Ticket
+from plugin_core.purchases.purchase import Purchase, PurchaseState
+from plugin_core.purchases.quotes import purchase_keys
 
 _log = logging.getLogger(__name__)
 
 _LOST = OutcomeUnknownError.__name__
 _SAVE_AGAIN_AFTER = 1.0
+_NEVER_MADE = "it never reached the service"
+
+
+async def begin(held: Held) -> bool:
+    """Go on from what was bought for this wish before; buy what never was, or at the user's word.
+
+    Raises:
+        BoughtBeforeError: it was bought, its results are gone, and there is no such word.
+        LimitReachedError: the user's own limit.
+    """
+    # Whose keys are used now is where a lost answer has to be looked for.
+    account = held.work.account(held.job)
+    if not held.work.occupies(held.job):
+        held.enter(JobState.SUBMITTING, attempts=held.job.attempts, account=account)
+        held.is_fresh = True
+        return True
+    keys = _keys(held, account)
+    earlier = _earlier(held, keys)
+    if earlier is None or (earlier.state is PurchaseState.EXPIRED and held.job.may_buy):
+        return _buy(held, keys[0], account)
+    if earlier.state is PurchaseState.EXPIRED:
+        raise BoughtBeforeError(
+            describe_earlier(earlier), remedy=f"`stembridge jobs retry {held.job.id} --force` buys it again"
+        )
+    return _go_on(held, earlier)
+
+
+def describe_earlier(purchase: Purchase) -> str:
+    """Say when and for how much something was bought whose results are gone."""
+    paid = purchase.quote.credits
+    price = f" for {paid:g} credits" if paid else ""
+    date = time.strftime("%Y-%m-%d", time.localtime(purchase.created))
+    why = purchase.reason or f"{purchase.provider} keeps the results no longer"
+    return f"this was bought on {date}{price}, and {why}"
+
+
+def _keys(held: Held, account: str) -> list[str]:
+    """Return the key that a purchase gets, and then every other under which one may stand already."""
+    job = held.job
+    if job.quote is None:
+        return [base_key(job.dedupe)]
+    return purchase_keys(job.operation.provider, account, held.store.recordings_of(job.recording), job.quote)
+
+
+def _earlier(held: Held, keys: Sequence[str]) -> Purchase | None:
+    """Return the purchase to go on from: the job's own, else any that serves unless it is to be bought anew."""
+    own = held.purchase
+    if own is not None and own.state is not PurchaseState.CANCELLED:
+        return own
+    return None if is_forced(held.job.dedupe) else held.store.purchases.serving(keys, held.job.quote or Quote())
+
+
+def _buy(held: Held, key: str, account: str) -> bool:
+    """Commit the purchase and the state before its paid call."""
+    job, now = held.job, held.now()
+    known = held.store.purchases.find(job.id)
+    # A call that made nothing may be sent again under its name; what a service has seen once it must not see again.
+    is_unused = known is None or (known.state is PurchaseState.CANCELLED and known.ticket is None)
+    purchase = Purchase(
+        id=job.id if is_unused else new_id(held.store.clock),
+        key=key,
+        state=PurchaseState.INTENT,
+        provider=job.operation.provider,
+        account=account,
+        recording=job.recording,
+        quote=job.quote or Quote(),
+        song=job.source.path,
+        created=now,
+        updated=now,
+    )
+    held.enter(
+        JobState.SUBMITTING,
+        bought=purchase,
+        purchase=purchase.id,
+        attempts=job.attempts,
+        account=account,
+        may_buy=False,
+    )
+    held.is_fresh = True
+    _log.info("job %s: to be bought from %s as %s", job.id, purchase.provider, purchase.id)
+    return True
+
+
+def _go_on(held: Held, purchase: Purchase) -> bool:
+    """Take up a purchase where it is; nothing is sent that may cost money."""
+    state = JobState.RUNNING
+    if purchase.state.is_open:
+        state = JobState.SUBMITTING
+    elif purchase.labels or held.work.has_kept(held.job, purchase):
+        state = JobState.FETCHING
+    _log.info("job %s: goes on from purchase %s, %s", held.job.id, purchase.id, purchase.state)
+    held.enter(
+        state,
+        purchase=purchase.id,
+        account=purchase.account,
+        ticket=purchase.ticket,
+        results=purchase.results,
+        labels=purchase.labels,
+    )
+    return True
 
 
 async def submitting(held: Held) -> bool:
@@ -34,14 +140,15 @@ async def _submit(held: Held) -> bool:
         await _keep(held, ticket)
     except TransientError as error:
         absent = True
-        return held.postpone(error, state=JobState.QUEUED, updated=held.now())
+        never = held.note_purchase(PurchaseState.CANCELLED, reason=_NEVER_MADE)
+        return held.postpone(error, bought=never, state=JobState.QUEUED, updated=held.now())
     except OutcomeUnknownError as error:
         _log.warning("job %s: %s; looking for it", held.job.id, error)
     except (LostError, StoreError):
         raise
     except StembridgeError as error:
         absent = True
-        return await fail(held, error)
+        return await fail(held, error, bought=held.note_purchase(PurchaseState.CANCELLED, reason=error.message))
     except Exception as error:  # noqa: BLE001 - a provider's defect after the call must not lose what is paid for
         return await _recover(held, error)
     finally:
@@ -56,15 +163,17 @@ async def _keep(held: Held, ticket: Ticket) -> None:
     job = msgspec.structs.replace(held.job, ticket=ticket)
     while True:
         try:
-            held.enter(JobState.RUNNING, ticket=ticket)
+            running = held.note_purchase(PurchaseState.RUNNING, ticket=ticket)
+            held.enter(JobState.RUNNING, bought=running, ticket=ticket)
         except LostError:
-            if not held.store.heal(job.id, ticket):
+            if not held.store.heal(job.id, job.purchase, ticket):
                 await _drop_double(held, ticket)
             raise
         except StoreError:
             _log.exception("job %s runs as %r at its service and cannot be stored; trying on", job.id, ticket.remote_id)
             await asyncio.sleep(_SAVE_AGAIN_AFTER)
         else:
+            _log.info("job %s: the service has it as %r", job.id, ticket.remote_id)
             return
 
 
@@ -77,7 +186,11 @@ async def _drop_double(held: Held, ticket: Ticket) -> None:
     try:
         await held.work.cancel(msgspec.structs.replace(held.job, ticket=ticket), held.owner)
     except StembridgeError as error:
-        _log.warning("job %s: %r may be charged in vain: %s", held.job.id, ticket.remote_id, error)
+        _log.warning("job %s: %r may be charged: %s", held.job.id, ticket.remote_id, error)
+        return
+    purchase = held.purchase
+    if purchase is not None and purchase.ticket is not None and purchase.ticket.remote_id == ticket.remote_id:
+        held.store.purchases.change(purchase.id, state=PurchaseState.CANCELLED, reason="it was cancelled in time")
 
 
 async def _recover(held: Held, defect: Exception) -> bool:
@@ -88,7 +201,7 @@ async def _recover(held: Held, defect: Exception) -> bool:
         _log.warning("job %s: cannot be looked for: %s", held.job.id, error)
         ticket = None
     if ticket is None:
-        return await fail_unexpected(held, defect)
+        return await fail_unexpected(held, defect, bought=held.note_purchase(PurchaseState.UNKNOWN))
     _log.error("job %s: its provider broke after the call", held.job.id, exc_info=defect)
     await _keep(held, ticket)
     return True
@@ -96,8 +209,10 @@ async def _recover(held: Held, defect: Exception) -> bool:
 
 async def search(held: Held) -> bool:
     """Look for a job that may or may not have been made; never send it again before that is sure."""
+    purchase = held.purchase
+    was_given_up = purchase is not None and purchase.state is PurchaseState.UNKNOWN
     if held.job.problem is None or held.job.problem.kind != _LOST:
-        _begin_search(held)
+        _begin_search(held, was_given_up=was_given_up)
     try:
         if held.work.account(held.job) != held.job.account:
             # Another account knows nothing of the job, which is no proof that it does not exist.
@@ -107,6 +222,9 @@ async def search(held: Held) -> bool:
     except TransientError as error:
         return held.postpone(error, problem=held.job.problem)
     except StembridgeError as error:
+        if was_given_up and held.job.may_buy:
+            # The user's word: what may have been bought stays on record, beside what is bought now.
+            return _buy(held, _keys(held, held.job.account)[0], held.job.account)
         return _look_again(held, error.message)
     except Exception as error:  # noqa: BLE001 - a broken provider must not make a paid job look failed
         _log.exception("job %s: cannot be looked for", held.job.id)
@@ -121,16 +239,28 @@ async def search(held: Held) -> bool:
     if age < held.policy.settle:
         return held.wait(held.policy.settle - age)
     if held.job.cancel:
-        return await settle(held, JobState.CANCELLED)
+        return await settle(
+            held, JobState.CANCELLED, bought=held.note_purchase(PurchaseState.CANCELLED, reason=_NEVER_MADE)
+        )
+    if was_given_up and not held.job.may_buy:
+        return _give_up(held, "the service lists no such job by now")
     # ``attempts`` stays: a call that fails like this each time is sent at growing distances.
     seconds = held.policy.backoff.delay(held.job.attempts) if held.job.attempts else 0.0
-    return held.wait(seconds, state=JobState.QUEUED, updated=held.now(), problem=None, attempts=held.job.attempts + 1)
+    return held.wait(
+        seconds,
+        bought=held.note_purchase(PurchaseState.CANCELLED, reason=_NEVER_MADE),
+        state=JobState.QUEUED,
+        updated=held.now(),
+        problem=None,
+        attempts=held.job.attempts + 1,
+    )
 
 
-def _begin_search(held: Held) -> None:
+def _begin_search(held: Held, *, was_given_up: bool) -> None:
     """Mark the start of the search, since an upload before it may have taken any time."""
     problem = Problem(kind=_LOST, message="the answer of the service was lost; looking for the job there", exit_code=4)
-    held.save(msgspec.structs.replace(held.job, problem=problem, updated=held.now(), progress=None))
+    after = msgspec.structs.replace(held.job, problem=problem, updated=held.now(), progress=None)
+    held.save(after, bought=None if was_given_up else held.note_purchase(PurchaseState.SENT))
 
 
 def _look_again(held: Held, why: str) -> bool:
@@ -138,14 +268,18 @@ def _look_again(held: Held, why: str) -> bool:
     if left > 0:
         attempts = held.job.attempts + 1
         return held.wait(min(held.policy.backoff.delay(attempts), left), attempts=attempts)
+    return _give_up(held, why)
+
+
+def _give_up(held: Held, why: str) -> bool:
     problem = Problem(
         kind=_LOST,
         message=f"it is not known whether the service took this job: {why}",
-        remedy=f"look at the service, then `stembridge jobs retry {held.job.id}` to send it again",
+        remedy=f"look at the service; `stembridge jobs retry {held.job.id}` looks again, with --force it is sent again",
         exit_code=int(OutcomeUnknownError.exit_code),
     )
-    state = JobState.UNCONFIRMED
-    held.save(
-        msgspec.structs.replace(held.job, state=state, updated=held.now(), problem=problem, progress=None), release=True
+    after = msgspec.structs.replace(
+        held.job, state=JobState.UNCONFIRMED, updated=held.now(), problem=problem, progress=None
     )
+    held.save(after, release=True, bought=held.note_purchase(PurchaseState.UNKNOWN))
     return False

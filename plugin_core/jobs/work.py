@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
-from plugin_core.model import Job, Label, Stem, Ticket, Written
+from plugin_core.model import Job, Label, Source, Stem, Ticket, Written
 from plugin_core.protocols import Finished, Report, Waiting
+from plugin_core.purchases.purchase import KeptPart, Purchase
 
 
 class Staged(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,6 +19,8 @@ class Staged(msgspec.Struct, frozen=True, kw_only=True):
     stems: tuple[Stem, ...] = ()
     labels: tuple[Label, ...] = ()
     notes: tuple[str, ...] = ()
+    kept: tuple[KeptPart, ...] = ()
+    """What of the purchase lies in its folder now."""
 
 
 class Work(Protocol):
@@ -41,8 +45,16 @@ class Work(Protocol):
         """Check, before anything is spent, that the source is unchanged, there is space and staging exists."""
         ...
 
-    async def reuse(self, job: Job, twin: Job) -> Staged | None:
-        """Stage the results of a finished job with the same key, if they are still there and untouched."""
+    async def reuse(self, job: Job, twins: Sequence[Job]) -> Staged | None:
+        """Stage results of finished jobs with the same key, if they are still there, untouched, and hold all wanted."""
+        ...
+
+    def has_kept(self, job: Job, purchase: Purchase) -> bool:
+        """Tell whether the results of a purchase lie whole in its folder."""
+        ...
+
+    async def locate(self, job: Job) -> Source | None:
+        """Look near the path of a source that is gone from there for where its song lies now."""
         ...
 
     async def submit(self, job: Job, attempt: str, report: Report) -> Ticket:
@@ -57,8 +69,12 @@ class Work(Protocol):
         """Ask the provider, or let an engine on this machine do its work."""
         ...
 
-    async def fetch(self, job: Job, attempt: str, report: Report) -> Staged:
-        """Bring results into staging, verify and treat them."""
+    async def fetch(self, job: Job, attempt: str, report: Report, purchase: Purchase | None) -> Staged:
+        """Bring results home, unless they are there, verify and treat them."""
+        ...
+
+    async def drop_fetched(self, job: Job) -> None:
+        """Remove results that were brought home and are no good."""
         ...
 
     async def target(self, job: Job) -> Path:
@@ -73,6 +89,6 @@ class Work(Protocol):
         """Cancel at the provider."""
         ...
 
-    async def discard(self, job: Job) -> None:
-        """Remove staging and whatever the job left at the provider."""
+    async def discard(self, job: Job, *, release: bool = True) -> None:
+        """Remove staging, and whatever the job left at the provider unless it may be needed there."""
         ...

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plugin_core.model import Job, Source, Tagging
+from plugin_core.jobs.dedupe import is_same_wish
+from plugin_core.model import Job, Tagging
 from plugin_core.registry import Registry
 from plugin_core.settings import Settings
 
@@ -62,8 +64,8 @@ class WorkFactory:
             home=self._settings.home,
             options=self.replace_options(),
             links=self._links,
-            earlier=self._earlier,
-            is_retagged=self.is_retagged,
+            hear=self._hear,
+            know=self._know,
         )
 
     def _separation(self, job: Job) -> SeparationWork:
@@ -76,19 +78,24 @@ class WorkFactory:
             settings=self._settings.section("stems", StemsSettings),
             earlier=self._earlier,
             links=self._links,
-            is_retagged=self.is_retagged,
+            hear=self._hear,
         )
 
     def _earlier(self, job: Job) -> list[Job]:
-        return self._store().done_like(job.dedupe)
+        """Return the finished jobs whose untouched results this one may swap: those of another form stay."""
+        return [one for one in self._store().done_like(job.dedupe) if is_same_wish(one.operation, job.operation)]
 
-    def is_retagged(self, source: Source, content: str) -> bool:
-        """Tell whether content of this hash is a source as our own taggings left it, or are just leaving it."""
-        from plugin_core.operations.retagged import origin_of, written_just_now
+    def is_song_of(self, job: Job, path: Path) -> bool:
+        """Tell whether the song of a job lies at a path, whatever its tags are by now."""
+        from plugin_core.operations.song import Song
 
-        store, origin = self._store(), origin_of(self._store(), source.content)
-        if origin_of(store, content) == origin:
-            return True
-        before = written_just_now(store, self._settings.home, content)
-        # It may have come to its end between the two questions.
-        return origin_of(store, before or content) == origin
+        return Song(job.source, job.recording, self._hear).is_at(path)
+
+    def _hear(self, path: Path, check: Callable[[], None]) -> frozenset[str]:
+        store = self._store()
+        found = store.recordings.find(path, check=check)
+        return frozenset(store.recordings_of(found.recording) if found else ())
+
+    def _know(self, recording: str, hashes: Sequence[str]) -> None:
+        if recording:
+            self._store().know(recording, hashes)

@@ -1,27 +1,30 @@
-"""What earlier jobs did already, so that nothing is bought twice."""
+"""What earlier jobs made and bought already, as a new plan sees it, so that nothing is made or bought twice."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from plugin_core.errors import blame
+from plugin_core.jobs.dedupe import dedupe_key, is_same_wish, place_of
 from plugin_core.model import Job, Operation, Plan, Source, Tagging
+from plugin_core.offer import Offer
+from plugin_core.purchases.purchase import Purchase
+from plugin_core.purchases.quotes import Bill, make_quote, purchase_key, purchase_keys
 from plugin_core.registry import Registry
+from plugin_core.threads import run_stoppable
 
 if TYPE_CHECKING:
     from plugin_core.jobs.store import JobStore
 
-STEMS_BOUGHT_BEFORE: Final = "the stems were bought before"
-"""Note of a separation that copies those of another job."""
-
 
 class History:
-    """The finished jobs, as a new plan sees them.
+    """The finished jobs and the purchases, as a new plan sees them.
 
     Args:
         registry: the providers.
@@ -32,70 +35,93 @@ class History:
         self._registry = registry
         self._store = store
 
-    def account(self, operation: Operation) -> str:
-        """Return the account that an operation is done with."""
-        provider = self._registry.provider_of(operation)
+    async def bill(self, source: Source, plan: Plan) -> Bill:
+        """Return what a job of this plan is found by; its recording is known from then on.
+
+        Raises:
+            SourceError: the file cannot be read, or is being written.
+            TransientError: the disk or share does not answer.
+        """
+        book = self._store().recordings
+        known = await run_stoppable(lambda stopper: book.enter(source.path, check=stopper.check))
+        return self._bill(source, plan, known.recording)
+
+    def _bill(self, source: Source, plan: Plan, recording: str) -> Bill:
+        provider = self._registry.provider_of(plan.operation)
         with blame(provider.name):
-            return provider.account()
+            account = provider.account()
+        if not provider.remote:
+            key = dedupe_key(recording, plan.operation, account)
+            return Bill(account=account, recording=recording, key=key, quote=None)
+        quote = make_quote(plan, source)
+        key = purchase_key(plan.operation.provider, account, recording, quote)
+        return Bill(account=account, recording=recording, key=key, quote=quote)
 
-    def key(self, source: Source, plan: Plan) -> str:
-        """Return what equal jobs have in common."""
-        from plugin_core.jobs.dedupe import dedupe_key
+    async def offer(self, source: Source, plan: Plan) -> Offer:
+        """Return the plan with what stands or is bought of it already; nothing is stored but where files were met.
 
-        content = source.content
-        if isinstance(plan.operation, Tagging):
-            from plugin_core.operations.retagged import origin_of
+        Raises:
+            SourceError: the file cannot be read, or is being written.
+            StoreError: the job store cannot be read.
+        """
+        book = self._store().recordings
+        known = await run_stoppable(lambda stopper: book.find(source.path, check=stopper.check))
+        if known is None:
+            return Offer(source=source, plan=plan)
+        bill = self._bill(source, plan, known.recording)
+        if (standing := await self.standing(source, plan, bill)) is not None:
+            return Offer(source=source, plan=plan, standing=standing)
+        purchase = self._purchase(plan, bill)
+        if purchase is None:
+            return Offer(source=source, plan=plan)
+        note = describe_bought(purchase)
+        if purchase.state.is_held or purchase.state.is_open:
+            plan = msgspec.structs.replace(plan, credits=None if plan.credits is None else 0.0)
+        plan = msgspec.structs.replace(plan, notes=(*plan.notes, note))
+        return Offer(source=source, plan=plan, purchase=purchase)
 
-            # Our own tags changed the file, not what a tagger hears in it.
-            content = origin_of(self._store(), content)
-        return dedupe_key(content, plan.operation, self.account(plan.operation))
-
-    async def standing(self, source: Source, plan: Plan) -> Job | None:
+    async def standing(self, source: Source, plan: Plan, bill: Bill) -> Job | None:
         """Return the finished job whose untouched stems or labels already stand where this plan's would go."""
         from plugin_core.stems.fingerprint import are_unmodified
-        from plugin_core.threads import run_stoppable
 
-        if isinstance(plan.operation, Tagging):
-            return self._labelled(source, plan, plan.operation)
-        place = _place(source, plan.operation)
-        for done in self._store().done_like(self.key(source, plan)):
-            is_same = _place(done.source, done.operation) == place
-            if is_same and await run_stoppable(partial(are_unmodified, done.stems)):
-                return done
+        wish = plan.operation
+        done = [job for job in self._store().done_like(bill.key) if is_same_wish(job.operation, wish)]
+        if isinstance(wish, Tagging):
+            return self._labelled(source, wish, done)
+        place = _place(source, wish)
+        for job in done:
+            is_same = _place(job.source, job.operation) == place
+            if is_same and await run_stoppable(partial(are_unmodified, job.stems)):
+                return job
         return None
 
-    def _labelled(self, source: Source, plan: Plan, wish: Tagging) -> Job | None:
-        if wish.write:
-            return next((job for job in self._store().written_as(source.content) if job.operation == wish), None)
-        return self._covering(source, plan, wish)
-
-    async def price_again(self, source: Source, plan: Plan) -> Plan:
-        """Return the plan without its price where what it buys is bought already: labels, or stems that are whole."""
-        if plan.credits and (note := await self._find_bought(source, plan)):
-            return msgspec.structs.replace(plan, credits=0.0, notes=(*plan.notes, note))
-        return plan
-
-    async def _find_bought(self, source: Source, plan: Plan) -> str:
-        """Return the note of a job that will buy nothing; empty when it will."""
-        from plugin_core.stems.fingerprint import are_unmodified
-        from plugin_core.tags.rules import BOUGHT_BEFORE
-        from plugin_core.threads import run_stoppable
-
-        if isinstance(plan.operation, Tagging):
-            return BOUGHT_BEFORE if self._covering(source, plan, plan.operation) is not None else ""
-        # The one whose stems the job would copy.
-        twin = self._store().find_done(self.key(source, plan))
-        is_whole = twin is not None and await run_stoppable(partial(are_unmodified, twin.stems))
-        return STEMS_BOUGHT_BEFORE if is_whole else ""
-
-    def _covering(self, source: Source, plan: Plan, wish: Tagging) -> Job | None:
+    def _labelled(self, source: Source, wish: Tagging, done: list[Job]) -> Job | None:
         from plugin_core.tags.rules import covers
 
-        done = self._store().done_like(self.key(source, plan))
+        if wish.write:
+            return next((job for job in self._store().written_as(source.content) if job.operation == wish), None)
         return next((job for job in done if isinstance(job.operation, Tagging) and covers(job.operation, wish)), None)
+
+    def _purchase(self, plan: Plan, bill: Bill) -> Purchase | None:
+        if bill.quote is None:
+            return None
+        ids = self._store().recordings_of(bill.recording)
+        keys = purchase_keys(plan.operation.provider, bill.account, ids, bill.quote)
+        return self._store().purchases.serving(keys, bill.quote)
+
+
+def describe_bought(purchase: Purchase) -> str:
+    """Say of a purchase when it was made, and whether its results are still to be had."""
+    paid = purchase.quote.credits
+    price = f" for {paid:g} credits" if paid else ""
+    date = time.strftime("%Y-%m-%d", time.localtime(purchase.created))
+    what = f"bought before, on {date}{price}"
+    if purchase.state.is_held:
+        return f"{what}: costs nothing now"
+    if purchase.state.is_open:
+        return f"{what}, perhaps: it is looked for at the service first"
+    return f"{what}, and {purchase.reason or 'its results are gone'}"
 
 
 def _place(source: Source, operation: Operation) -> tuple[Path, Path | None, str]:
-    from plugin_core.jobs.dedupe import place_of
-
     return source.path, *place_of(operation)

@@ -28,7 +28,7 @@ def inspect(path: Path, *, check: Callable[[], None] = lambda: None) -> Source:
     before = stat_source(path)
     info = identify(path)
     content = hash_source(path, check, before.st_size).sha256
-    if _identity(stat_source(path)) != _identity(before):
+    if stat_key(stat_source(path)) != stat_key(before):
         raise SourceError(f"{show_path(path)} is being written", remedy="try again when it is complete")
     return Source(
         path=path,
@@ -43,52 +43,6 @@ def inspect(path: Path, *, check: Callable[[], None] = lambda: None) -> Source:
         sample_rate=info.sample_rate,
         encoding=info.encoding,
     )
-
-
-def require_unchanged(
-    source: Source,
-    is_retagged: Callable[[Source, str], bool] = lambda _source, _content: False,
-    *,
-    check: Callable[[], None] = lambda: None,
-) -> None:
-    """Make sure a source is still what was queued; a file only touched or moved back is read again to tell.
-
-    Args:
-        source: as it was queued.
-        is_retagged: tells of a content hash whether our own taggings made it of the source: the audio is the same.
-        check: called for each MiB read; raise there to stop.
-
-    Raises:
-        SourceError: it vanished or changed.
-    """
-    found = stat_source(source.path)
-    if _identity(found) == (source.device, source.inode, source.size, source.mtime_ns):
-        return
-    content = hash_source(source.path, check, found.st_size).sha256
-    if content != source.content and not is_retagged(source, content):
-        raise SourceError(f"{show_path(source.path)} changed since it was queued", remedy="queue it again")
-
-
-def require_same_song(
-    source: Source, is_retagged: Callable[[Source, str], bool], *, check: Callable[[], None] = lambda: None
-) -> None:
-    """Make sure a source is still the same song: labels hold whatever happened to its tags meanwhile.
-
-    Args:
-        source: as it was queued.
-        is_retagged: tells of a content hash whether our own taggings made it of the source.
-        check: called for each MiB read; raise there to stop.
-
-    Raises:
-        SourceError: it vanished, or is of another length or kind now.
-    """
-    try:
-        require_unchanged(source, is_retagged, check=check)
-    except SourceError:
-        shape = ("duration", "frames", "channels", "sample_rate", "encoding")
-        found = identify(source.path)
-        if any(getattr(found, name) != getattr(source, name) for name in shape):
-            raise
 
 
 def stat_source(path: Path) -> os.stat_result:
@@ -121,5 +75,6 @@ def _absolute(path: Path) -> Path:
     return path.parent.resolve() / path.name if ".." in path.parts else path
 
 
-def _identity(found: os.stat_result) -> tuple[int, int, int, int]:
+def stat_key(found: os.stat_result) -> tuple[int, int, int, int]:
+    """Return what of a file's status changes when it is replaced or written to, as a ``Source`` holds it."""
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

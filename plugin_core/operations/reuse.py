@@ -1,4 +1,4 @@
-"""Taking the stems of a finished job instead of buying them again."""
+"""Taking the stems of a finished job, or making others of them, instead of buying them again."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from pathlib import Path, PurePath
 
 import msgspec
 
+from plugin_core.audio.formats import FORMATS
 from plugin_core.files.copying import copy_file, explain_os_error
 from plugin_core.files.exclusive import sync_folder
-from plugin_core.model import Stem
-from plugin_core.stem_names import title
+from plugin_core.jobs.dedupe import is_same_wish
+from plugin_core.model import Job, Part, Separation, Stem
+from plugin_core.stem_names import RESIDUAL, canonical, title, without
 from plugin_core.stems.layout import Layout, ready_folder
 from plugin_core.stems.template import Template, template_values
 from plugin_core.threads import Stopper
@@ -27,6 +29,39 @@ def render_paths(
         )
         paths.append(template.render(values | tags))
     return paths
+
+
+def is_copy(job: Job, twin: Job) -> bool:
+    """Tell whether a finished job's stems are, byte for byte, what a job would make.
+
+    Two files of one lossy recording may begin on different samples: what was made for one is held against the other.
+    """
+    is_same_sound = twin.source.content == job.source.content or job.source.encoding != "lossy"
+    return is_same_sound and is_same_wish(twin.operation, job.operation)
+
+
+def derivable(job: Job, twin: Job) -> list[Part]:
+    """Return the stems of a finished job as the parts that another form of the same purchase can be made of.
+
+    Empty where they do not hold all that is wanted, or hold it less well than what was bought.
+    """
+    wish, had, quote = job.operation, twin.operation, job.quote
+    if not isinstance(wish, Separation) or not isinstance(had, Separation) or quote is None:
+        return []
+    kept = FORMATS.get(had.format)
+    if kept is None or not kept.is_lossless or (kept.bits or 32) < quote.depth:
+        return []
+    derived = {without(stem) for stem in had.minus} | {RESIDUAL}
+    stems = [stem for stem in twin.stems if stem.name not in derived]
+    is_all = not had.stems and not had.minus
+    wanted = {canonical(stem) for stem in (*wish.stems, *wish.minus)}
+    needs_all = wish.residual or not wanted
+    if (needs_all and not is_all) or not wanted <= {stem.name for stem in stems}:
+        return []
+    return [
+        Part(stem=stem.name, label=stem.label, path=stem.path, is_audio=stem.path.suffix == kept.suffix)
+        for stem in stems
+    ]
 
 
 def copy_stems(stems: Sequence[Stem], layout: Layout, stopper: Stopper) -> tuple[Stem, ...]:

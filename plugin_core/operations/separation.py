@@ -14,10 +14,12 @@ import msgspec
 from plugin_core._version import __version__
 from plugin_core.errors import PlacementError, SourceError, UsageError
 from plugin_core.jobs.work import Staged
-from plugin_core.model import Job, Progress, Separation, Stem, Ticket, show_path
+from plugin_core.model import Job, Part, Progress, Separation, Source, Stem, Ticket, show_path
 from plugin_core.operations.links import NO_LINKS, Links
-from plugin_core.operations.retagged import IsRetagged, never_retagged
+from plugin_core.operations.song import Hear, Song, hear_nothing
 from plugin_core.protocols import Finished, Order, Report, Separator, Waiting
+from plugin_core.purchases.purchase import Purchase
+from plugin_core.purchases.shelf import Shelf
 from plugin_core.stems.staging import choose_staging, make_staging, remove_staging
 from plugin_core.stems.template import StemsSettings, Template, parse_template
 from plugin_core.threads import Stopper, run_stoppable
@@ -43,7 +45,7 @@ class SeparationWork:
         settings: the section ``stems``.
         earlier: finds earlier results that ``--force`` may swap.
         links: the stagers, for a separator that reads by link.
-        is_retagged: knows files by what our own taggings made of them.
+        hear: tells what files sound like.
     """
 
     def __init__(
@@ -54,14 +56,15 @@ class SeparationWork:
         settings: StemsSettings,
         earlier: Earlier = find_none,
         links: Links = NO_LINKS,
-        is_retagged: IsRetagged = never_retagged,
+        hear: Hear = hear_nothing,
     ) -> None:
         self._separator = separator
         self._home = home
         self._settings = settings
         self._earlier = earlier
         self._links = links
-        self._is_retagged = is_retagged
+        self._hear = hear
+        self._shelf = Shelf(home)
 
     async def slots(self, job: Job) -> int:  # noqa: ARG002
         """Return how many jobs of the account may be alive at once."""
@@ -87,14 +90,13 @@ class SeparationWork:
             UsageError: the template is wrong.
         """
         from plugin_core.operations.disk_need import bytes_needed
-        from plugin_core.operations.inspect import require_unchanged
 
         self._template(job)
         self._links.check(self._separator)
         needed = await bytes_needed(job.source, _wish(job), self._separator)
 
         def work(stopper: Stopper) -> None:
-            require_unchanged(job.source, self._is_retagged, check=stopper.check)
+            self._song(job).require(stopper.check)
             self._prepare_folders(job, needed)
 
         await run_stoppable(work)
@@ -109,27 +111,45 @@ class SeparationWork:
 
     def _make_folders(self, job: Job) -> None:
         make_staging(self._staging(job))
-        make_staging(self._order(job, "").folder)
+        make_staging(self._folder(job))
 
-    async def reuse(self, job: Job, twin: Job) -> Staged | None:
-        """Take a finished job's stems when they are untouched: where they stand if that is their place, else copied."""
-        from plugin_core.operations.reuse import copy_stems, layout_of, render_paths
+    async def locate(self, job: Job) -> Source | None:
+        """Look near the path of a song that is gone from there."""
+        return await run_stoppable(lambda stopper: self._song(job).locate(stopper.check))
+
+    async def reuse(self, job: Job, twins: Sequence[Job]) -> Staged | None:
+        """Take the untouched stems of finished jobs: where they stand if that is their place, else copied.
+
+        Those of another form (fewer, or in another format) are made of stems that hold as much.
+        """
+        return await run_stoppable(lambda stopper: self._reuse(job, twins, stopper))
+
+    def _reuse(self, job: Job, twins: Sequence[Job], stopper: Stopper) -> Staged | None:
+        from plugin_core.operations.reuse import derivable, is_copy
         from plugin_core.stems.fingerprint import are_unmodified
 
+        copies = [twin for twin in twins if is_copy(job, twin)]
+        for twin in copies:
+            if are_unmodified(twin.stems, stopper):
+                return self._copy(job, twin, stopper)
+        for twin in twins:
+            parts = derivable(job, twin)
+            if parts and are_unmodified(twin.stems, stopper):
+                self._make_folders(job)
+                staged = self._treat(job, parts, stopper, lambda _: None)
+                return msgspec.structs.replace(staged, kept=())
+        return None
+
+    def _copy(self, job: Job, twin: Job, stopper: Stopper) -> Staged:
+        from plugin_core.operations.reuse import copy_stems, layout_of, render_paths
+
         template, wish = self._template(job), _wish(job)
-
-        def work(stopper: Stopper) -> tuple[Stem, ...] | None:
-            if not are_unmodified(twin.stems, stopper):
-                return None
-            tags = read_fields(job.source.path, template)
-            paths = render_paths(twin.stems, job.source.path, template, wish.provider, wish.model or "default", tags)
-            layout = layout_of(self._staging(job), template.depth, paths)
-            if layout.stands_at(destination_of(job), [stem.path for stem in twin.stems]):
-                return twin.stems
-            return copy_stems(twin.stems, layout, stopper)
-
-        stems = await run_stoppable(work)
-        return None if stems is None else Staged(stems=stems, notes=twin.notes)
+        tags = read_fields(job.source.path, template)
+        paths = render_paths(twin.stems, job.source.path, template, wish.provider, wish.model or "default", tags)
+        layout = layout_of(self._staging(job), template.depth, paths)
+        if layout.stands_at(destination_of(job), [stem.path for stem in twin.stems]):
+            return Staged(stems=twin.stems, notes=twin.notes)
+        return Staged(stems=copy_stems(twin.stems, layout, stopper), notes=twin.notes)
 
     async def submit(self, job: Job, attempt: str, report: Report) -> Ticket:
         """Start the job at its provider, with a link to the source where it needs one."""
@@ -144,8 +164,12 @@ class SeparationWork:
         """Ask the provider."""
         return await self._separator.poll(self._order(job, attempt), report)
 
-    async def fetch(self, job: Job, attempt: str, report: Report) -> Staged:
-        """Fetch the parts, then verify, align and treat them.
+    def has_kept(self, job: Job, purchase: Purchase) -> bool:  # noqa: ARG002
+        """Tell whether the parts of a purchase lie whole in its folder."""
+        return self._shelf.holds(purchase)
+
+    async def fetch(self, job: Job, attempt: str, report: Report, purchase: Purchase | None) -> Staged:
+        """Bring the parts home, unless they are there, then verify, align and treat them.
 
         Raises:
             ResultError: what came back is damaged or of another song.
@@ -154,31 +178,37 @@ class SeparationWork:
             TransientError: the network or the disk; to be tried again.
         """
         from plugin_core.operations.progress import report_from_thread
-        from plugin_core.operations.replaced import describe_change
-        from plugin_core.stems.render import Task, treat
 
-        order = self._order_with_bucket(job, attempt)
         # A job that goes on after a failure may have lost its folder meanwhile; its provider fetches what is missing.
         await asyncio.to_thread(self._make_folders, job)
-        parts = await self._separator.fetch(order, report)
-        template, wish = self._template(job), _wish(job)
+        if purchase is not None and self._shelf.holds(purchase):
+            parts: Sequence[Part] = self._shelf.parts(purchase)
+        else:
+            parts = await self._separator.fetch(self._order_with_bucket(job, attempt), report)
         tell = report_from_thread(report, lambda share: Progress(fraction=share, note="writing stems"))
+        return await run_stoppable(lambda stopper: self._treat(job, parts, stopper, tell))
 
-        def work(stopper: Stopper) -> Staged:
-            task = Task(
-                source=job.source,
-                parts=tuple(parts),
-                wish=wish,
-                template=template,
-                staging=self._staging(job),
-                provenance=self._provenance(job),
-                tags=read_fields(job.source.path, template),
-            )
-            treated = treat(task, _stem_tagger(), stopper, tell)
-            notes = describe_change(job.source, self._is_retagged, check=stopper.check)
-            return Staged(stems=treated.stems, notes=(*treated.notes, *notes))
+    def _treat(self, job: Job, parts: Sequence[Part], stopper: Stopper, tell: Callable[[float], None]) -> Staged:
+        from plugin_core.purchases.shelf import describe_parts
+        from plugin_core.stems.render import Task, treat
 
-        return await run_stoppable(work)
+        self._song(job).require(stopper.check)
+        template, wish = self._template(job), _wish(job)
+        task = Task(
+            source=job.source,
+            parts=tuple(parts),
+            wish=wish,
+            template=template,
+            staging=self._staging(job),
+            provenance=self._provenance(job),
+            tags=read_fields(job.source.path, template),
+        )
+        treated = treat(task, _stem_tagger(), stopper, tell)
+        return Staged(stems=treated.stems, notes=treated.notes, kept=describe_parts(parts))
+
+    async def drop_fetched(self, job: Job) -> None:
+        """Remove the parts that were brought home, so that they are fetched anew."""
+        await asyncio.to_thread(self._shelf.empty, job.purchase)
 
     async def target(self, job: Job) -> Path:
         """Choose where the staged stems go; nothing is created.
@@ -186,10 +216,9 @@ class SeparationWork:
         Raises:
             SourceError: another song lies beside that place by now.
         """
-        from plugin_core.operations.replaced import require_no_other
 
         def work(stopper: Stopper) -> Path:
-            require_no_other(job.source, self._is_retagged, check=stopper.check)
+            self._song(job).require_no_other(stopper.check)
             return self._choose(job)
 
         return await run_stoppable(work)
@@ -236,13 +265,14 @@ class SeparationWork:
         """Cancel at the provider."""
         await self._separator.cancel(self._order(job, attempt))
 
-    async def discard(self, job: Job) -> None:
-        """Put back an earlier result that was set aside, and remove staging and whatever is left at the provider."""
+    async def discard(self, job: Job, *, release: bool = True) -> None:
+        """Put back an earlier result that was set aside; remove staging and, if so, what is left at the provider."""
         # The last one named is done first, each whatever those before it raised.
         async with contextlib.AsyncExitStack() as steps:
             steps.push_async_callback(asyncio.to_thread, self._remove_folders, job)
             # Before staging goes, which holds what the provider noted of the job.
-            steps.push_async_callback(lambda: self._separator.release(self._order_with_bucket(job, "")))
+            if release:
+                steps.push_async_callback(lambda: self._separator.release(self._order_with_bucket(job, "")))
             steps.push_async_callback(self._links.unstage, self._separator, job)
 
     def _remove_folders(self, job: Job) -> None:
@@ -263,11 +293,11 @@ class SeparationWork:
 
     def _order(self, job: Job, attempt: str) -> Order:
         return Order(
-            key=job.id,
+            key=job.purchase or job.id,
             attempt=attempt,
             source=job.source,
             operation=job.operation,
-            folder=self._staging(job) / "parts",
+            folder=self._folder(job),
             ticket=job.ticket,
             results=job.results,
         )
@@ -275,6 +305,15 @@ class SeparationWork:
     def _order_with_bucket(self, job: Job, attempt: str) -> Order:
         bucket = self._links.bucket_for(self._separator)
         return msgspec.structs.replace(self._order(job, attempt), bucket=bucket)
+
+    def _folder(self, job: Job) -> Path:
+        """Return where parts come: a purchase's outlives its jobs, an engine's on this machine goes with its job."""
+        if self._separator.remote:
+            return self._shelf.folder(job.purchase or job.id)
+        return self._staging(job) / "parts"
+
+    def _song(self, job: Job) -> Song:
+        return Song(job.source, job.recording, self._hear)
 
     def _staging(self, job: Job) -> Path:
         from plugin_core.stems.layout import find_staging

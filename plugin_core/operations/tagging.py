@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.jobs.work import Staged
-from plugin_core.model import Job, Stem, Tagging, Ticket, Written, from_json, to_json
+from plugin_core.model import Job, Source, Stem, Tagging, Ticket, Written, from_json, to_json
 from plugin_core.operations.links import NO_LINKS, Links
-from plugin_core.operations.retagged import IsRetagged, never_retagged
+from plugin_core.operations.song import Hear, Song, hear_nothing
 from plugin_core.protocols import Finished, Order, Report, Tagger, Waiting
+from plugin_core.purchases.purchase import Purchase
+from plugin_core.purchases.shelf import Shelf
 from plugin_core.settings import Secret
 from plugin_core.stems.staging import make_staging, remove_staging
 from plugin_core.threads import run_stoppable
@@ -28,8 +30,8 @@ log = logging.getLogger(__name__)
 _RECORD = "written.json"
 _DRAFTS = "drafts"
 
-Earlier = Callable[[Job], Sequence[Job]]
-"""Find the finished jobs that asked the same provider about the same song, the last one first."""
+Know = Callable[[str, Sequence[str]], None]
+"""Note of a recording by which hashes (SHA-256) of whole files it is known as well."""
 
 
 class TaggingWork:
@@ -40,8 +42,8 @@ class TaggingWork:
         home: stembridge's home, for staging.
         options: how files are replaced.
         links: the stagers, for a tagger that reads by link.
-        earlier: finds labels that are bought already.
-        is_retagged: knows files by what we made of them.
+        hear: tells what files sound like.
+        know: notes what the file became of which only tags were written.
     """
 
     def __init__(
@@ -51,15 +53,15 @@ class TaggingWork:
         home: Path,
         options: ReplaceOptions,
         links: Links = NO_LINKS,
-        earlier: Earlier = lambda _job: (),
-        is_retagged: IsRetagged = never_retagged,
+        hear: Hear = hear_nothing,
+        know: Know = lambda _recording, _hashes: None,
     ) -> None:
         self._tagger = tagger
         self._home = home
         self._options = options
         self._links = links
-        self._earlier = earlier
-        self._is_retagged = is_retagged
+        self._hear = hear
+        self._know = know
 
     async def slots(self, job: Job) -> int:  # noqa: ARG002
         """Return how many jobs of the account may be alive at once."""
@@ -86,18 +88,21 @@ class TaggingWork:
         await asyncio.to_thread(self._make_folders, job)
 
     def _check(self, job: Job, check: Callable[[], None]) -> None:
-        from plugin_core.operations.inspect import require_same_song
         from plugin_core.tags.tagger import check_taggable
 
-        require_same_song(job.source, self._is_retagged, check=check)
+        self._song(job).require(check)
         if _wish(job).write:
             check_taggable(job.source.path, self._options)
 
-    async def reuse(self, job: Job, twin: Job) -> Staged | None:
+    async def locate(self, job: Job) -> Source | None:
+        """Look near the path of a song that is gone from there."""
+        return await run_stoppable(lambda stopper: self._song(job).locate(stopper.check))
+
+    async def reuse(self, job: Job, twins: Sequence[Job]) -> Staged | None:
         """Take the labels of a finished job that asked for as much; they hold whatever happened to its file."""
         from plugin_core.tags.rules import BOUGHT_BEFORE, covers
 
-        for earlier in (twin, *self._earlier(job)):
+        for earlier in twins:
             if isinstance(earlier.operation, Tagging) and covers(earlier.operation, _wish(job)):
                 await run_stoppable(lambda stopper: self._check(job, stopper.check))
                 return Staged(labels=earlier.labels, notes=(BOUGHT_BEFORE,))
@@ -116,9 +121,16 @@ class TaggingWork:
         """Ask the tagger."""
         return await self._tagger.poll(self._order(job, attempt), report)
 
-    async def fetch(self, job: Job, attempt: str, report: Report) -> Staged:  # noqa: ARG002
+    def has_kept(self, job: Job, purchase: Purchase) -> bool:  # noqa: ARG002
+        """Tell whether the labels of a purchase are there."""
+        return bool(purchase.labels)
+
+    async def fetch(self, job: Job, attempt: str, report: Report, purchase: Purchase | None) -> Staged:  # noqa: ARG002
         """Return the labels: they came with the tagger's last answer."""
         return Staged(labels=job.labels)
+
+    async def drop_fetched(self, job: Job) -> None:
+        """Do nothing: labels come with an answer, which is not fetched."""
 
     async def target(self, job: Job) -> Path:
         """Return the file that gets the tags."""
@@ -138,7 +150,9 @@ class TaggingWork:
             return ()
         await self._unstage_early(job)
         # Half of an exchange is no place to stop: a cancelled task waits for its end.
-        return await run_stoppable(lambda _stopper: self._publish(job, attempt))
+        written = await run_stoppable(lambda _stopper: self._publish(job, attempt))
+        self._know(job.recording, (written.before, written.after))
+        return written
 
     async def _unstage_early(self, job: Job) -> None:
         """Take the link back before the song is written: a hard link would pass for a name that the user gave it."""
@@ -149,13 +163,12 @@ class TaggingWork:
             log.debug("the link of job %s is still there: %s", job.id, error)
 
     def _publish(self, job: Job, attempt: str) -> Written:
-        from plugin_core.operations.inspect import require_same_song
         from plugin_core.tags.tagger import Writing, write_labels
 
         recorded = self._recorded(job)
         if recorded is not None and _stands(recorded):
             return recorded
-        require_same_song(job.source, self._is_retagged)
+        self._song(job).require()
         self._make_folders(job)
         mark = f"{job.id}.{attempt}"
         (self._staging(job) / _DRAFTS / mark).touch()
@@ -166,15 +179,16 @@ class TaggingWork:
         """Cancel at the tagger."""
         await self._tagger.cancel(self._order(job, attempt))
 
-    async def discard(self, job: Job) -> None:
-        """Remove what the job left: copies beside the song, staging, the link, and whatever lies at the tagger."""
+    async def discard(self, job: Job, *, release: bool = True) -> None:
+        """Remove what the job left: copies beside the song, staging, the link and, if so, what lies at the tagger."""
         try:
             await asyncio.to_thread(self._discard, job)
         finally:
             try:
                 await self._links.unstage(self._tagger, job)
             finally:
-                await self._tagger.release(self._order(job, ""))
+                if release:
+                    await self._tagger.release(self._order(job, ""))
 
     def _discard(self, job: Job) -> None:
         from plugin_core.tags.exchange import remove_draft
@@ -200,15 +214,22 @@ class TaggingWork:
 
     def _order(self, job: Job, attempt: str, url: Secret | None = None) -> Order:
         return Order(
-            key=job.id,
+            key=job.purchase or job.id,
             attempt=attempt,
             source=job.source,
             operation=job.operation,
-            folder=self._staging(job),
+            folder=self._folder(job),
             url=url or Secret(""),
             ticket=job.ticket,
             results=job.results,
         )
+
+    def _folder(self, job: Job) -> Path:
+        """Return where the tagger may note things: a purchase's folder outlives its jobs."""
+        return Shelf(self._home).folder(job.purchase or job.id) if self._tagger.remote else self._staging(job)
+
+    def _song(self, job: Job) -> Song:
+        return Song(job.source, job.recording, self._hear)
 
     def _staging(self, job: Job) -> Path:
         return job.staging or self._home / "staging" / job.id
@@ -216,6 +237,7 @@ class TaggingWork:
     def _make_folders(self, job: Job) -> None:
         make_staging(self._staging(job))
         make_staging(self._staging(job) / _DRAFTS)
+        make_staging(self._folder(job))
 
 
 def _decide(job: Job, existing: Mapping[str, tuple[str, ...]]) -> Decision:

@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from plugin_core.errors import (
+    GoneError,
     OutcomeUnknownError,
     RefusedError,
     ServiceError,
     StembridgeError,
     TransientError,
+    UnchargedError,
     UnclearAnswerError,
 )
 from plugin_core.model import Progress, Source, Ticket
@@ -150,7 +152,7 @@ class MediaxJobs:
             return job
         what = "was cancelled" if job.state == State.CANCELED else "failed"
         reason = f": {job.reason}" if job.reason else ", and it gives no reason"
-        raise ServiceError(f"MediaX {what}{reason}", remedy=self.check_first)
+        raise UnchargedError(f"MediaX {what}{reason}", remedy=self.check_first)
 
     async def _describe(self, ticket: Ticket) -> MediaxJob | None:
         """Return the job as the service describes it; None for a new one that it does not know yet.
@@ -170,7 +172,7 @@ class MediaxJobs:
                 raise UnclearAnswerError(error.message) from error
             if self._age(ticket) < GRACE:
                 return None
-            raise
+            raise GoneError(error.message, remedy=error.remedy) from error
 
     def _make_ticket(self, order: Order, job: MediaxJob) -> Ticket:  # noqa: ARG002
         return Ticket(remote_id=job.id, data={SUBMITTED: repr(self._clock())})

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from plugin_core.errors import ServiceError
+from plugin_core.errors import GoneError, ServiceError, UnchargedError
 from plugin_core.model import Progress, RemoteFile
 from plugin_core.protocols import Finished, Order, Waiting
 from plugin_core.providers.mvsep.algorithms import Algorithm
@@ -47,7 +47,9 @@ def read_answer(
     """Return what an answer means for a job.
 
     Raises:
-        ServiceError: it failed, it is gone, or it has no results.
+        UnchargedError: it failed.
+        GoneError: it is not known any more.
+        ServiceError: it has no results.
         UnresolvedError: nothing known was said of it for too long.
     """
     elapsed = elapsed_of(order, now)
@@ -58,7 +60,7 @@ def read_answer(
             return Finished(files=describe_files(job, answer, algorithm))
         case Phase.FAILED:
             reason = answer.message or f"no reason given (status {answer.status!r})"
-            raise ServiceError(f"MVSEP failed the separation: {reason}", remedy="try again, or choose another model")
+            raise UnchargedError(f"MVSEP failed the separation: {reason}", remedy="try again, or choose another model")
         case Phase.MISSING if elapsed >= GRACE:
             raise _gone(job)
         case Phase.UNCLEAR:
@@ -124,8 +126,8 @@ def elapsed_of(order: Order, now: float) -> float:
     return abs(now - submitted)
 
 
-def _gone(job: str) -> ServiceError:
-    return ServiceError(
+def _gone(job: str) -> GoneError:
+    return GoneError(
         f"MVSEP does not know job {job} any more: it expired or was deleted",
         remedy="results are kept for about three days; the separation has to be bought again",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from plugin_core.errors import OutcomeUnknownError, ServiceError, TransientError
+from plugin_core.errors import GoneError, OutcomeUnknownError, TransientError, UnchargedError
 from plugin_core.model import Progress, Ticket
 from plugin_core.protocols import Order, Waiting
 from plugin_core.providers.mvsep.answers import JobAnswer, Phase
@@ -59,14 +59,14 @@ class Links:
         if answer.phase is Phase.DONE and is_real_hash(answer.hash):
             return self._remember(order, ticket, answer.hash, self._client.origin_of(answer.link) or ticket.origin)
         if answer.phase is Phase.FAILED:
-            raise ServiceError(
+            raise UnchargedError(
                 f"MVSEP could not fetch the song: {answer.message or answer.status}",
                 remedy="check that the stager's links can be read from outside",
             )
         if elapsed >= GRACE and _says_nothing(answer):
             found = await self._search(order)
             if found is None:
-                raise ServiceError(
+                raise GoneError(
                     f"MVSEP knows nothing of the song it was to fetch ({answer.message or ticket.remote_id})",
                     remedy="try again, or upload it: leave out [mvsep] stager",
                 )

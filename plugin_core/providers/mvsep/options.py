@@ -42,6 +42,12 @@ def resolve_options(algorithm: Algorithm, wished: Mapping[str, str]) -> dict[str
     return {field.name: _require(algorithm, field, values[field.name]) for field in shown if _is_sent(field, values)}
 
 
+def default_options(algorithm: Algorithm, resolved: Mapping[str, str]) -> dict[str, str]:
+    """Return those of the resolved options that are at the catalogue's default."""
+    usual = {field.name: _default(field) for field in algorithm.fields}
+    return {name: value for name, value in resolved.items() if usual.get(name) == value}
+
+
 def visible_fields(algorithm: Algorithm, values: Mapping[str, str]) -> list[Field]:
     """Return the fields that are there when these values are chosen; a field that is not has no value for others."""
     by_id: dict[int | None, Field] = {field.id: field for field in algorithm.fields if field.id is not None}

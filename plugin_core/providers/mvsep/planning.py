@@ -13,7 +13,7 @@ from plugin_core.providers.mvsep.algorithms import Algorithm
 from plugin_core.providers.mvsep.answers import User
 from plugin_core.providers.mvsep.formats import PREMIUM_REMEDY, choose_output, final_format
 from plugin_core.providers.mvsep.labels import stems_of
-from plugin_core.providers.mvsep.options import IS_DEMO, OUTPUT_FORMAT, read_demo, resolve_options
+from plugin_core.providers.mvsep.options import IS_DEMO, OUTPUT_FORMAT, default_options, read_demo, resolve_options
 from plugin_core.providers.mvsep.prices import estimate_credits
 
 PREMIUM: Final = 2
@@ -65,6 +65,10 @@ def make_plan(algorithm: Algorithm, source: Source, wish: Separation, user: User
         stems=stems_of(algorithm),
         credits=float(price) if has_premium else None,
         notes=tuple(filter(None, notes)),
+        defaults=default_options(algorithm, resolved),
+        output=output.final,
+        output_option=OUTPUT_FORMAT,
+        is_output_wished=OUTPUT_FORMAT in wish.options,
     )
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from plugin_core.errors import OutcomeUnknownError
+from plugin_core.ids import new_id
 from plugin_core.jobs.dedupe import dedupe_key
-from plugin_core.jobs.ids import new_id
 from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, JobState, Progress, Separation, Source, Stem, Ticket
 from plugin_core.protocols import Finished, Report, Waiting
+from plugin_core.purchases.purchase import Purchase
 
 Fault = BaseException | Callable[[], object]
 
@@ -95,6 +96,8 @@ class FakeWork:
         self.calls: list[str] = []
         self.faults: dict[str, list[Fault | None]] = {}
         self.reusable: Staged | None = None
+        self.found_at: Source | None = None
+        self.kept: set[str] = set()
         self.knows_absence = True
         self.can_find = True
         self.keys = ""
@@ -137,23 +140,30 @@ class FakeWork:
     async def prepare(self, job: Job, attempt: str, report: Report) -> None:
         await self._enter("prepare", job)
 
-    async def reuse(self, job: Job, twin: Job) -> Staged | None:
+    async def reuse(self, job: Job, twins: Sequence[Job]) -> Staged | None:
         await self._enter("reuse", job)
         return self.reusable
+
+    async def locate(self, job: Job) -> Source | None:
+        await self._enter("locate", job)
+        return self.found_at
+
+    def has_kept(self, job: Job, purchase: Purchase) -> bool:
+        return purchase.id in self.kept
 
     async def submit(self, job: Job, attempt: str, report: Report) -> Ticket:
         await self._enter("submit", job)
         while self.gate is not None and self.gate.exists():  # noqa: ASYNC110 - another process removes it
             await asyncio.sleep(0.01)
-        ticket = self.service.create(job.id)
+        ticket = self.service.create(key_of(job))
         await self._fault("late_submit")
         await asyncio.sleep(self.delay)
         return ticket
 
     async def find(self, job: Job, attempt: str) -> Ticket | None:
         await self._enter("find", job)
-        if self.can_find and self.service.has(job.id):
-            return Ticket(remote_id=f"remote-{job.id}")
+        if self.can_find and self.service.has(key_of(job)):
+            return Ticket(remote_id=f"remote-{key_of(job)}")
         if self.can_find and self.knows_absence:
             return None
         raise OutcomeUnknownError("the service cannot tell")
@@ -165,8 +175,10 @@ class FakeWork:
             return Waiting(seconds=0.01, progress=Progress(fraction=count / self.polls))
         return Finished()
 
-    async def fetch(self, job: Job, attempt: str, report: Report) -> Staged:
+    async def fetch(self, job: Job, attempt: str, report: Report, purchase: Purchase | None) -> Staged:
         await self._enter("fetch", job)
+        if self.is_remote:
+            self.kept.add(key_of(job))
         return Staged(stems=(make_stem(job),), notes=("treated",))
 
     async def target(self, job: Job) -> Path:
@@ -181,8 +193,18 @@ class FakeWork:
         await self._enter("cancel", job)
         self.service.log("cancels", job.ticket.remote_id if job.ticket else job.id)
 
-    async def discard(self, job: Job) -> None:
+    async def drop_fetched(self, job: Job) -> None:
+        await self._enter("drop_fetched", job)
+
+    async def discard(self, job: Job, *, release: bool = True) -> None:
         await self._enter("discard", job)
+        if release:
+            self.service.log("released", key_of(job))
+
+
+def key_of(job: Job) -> str:
+    """Return the key under which a service knows a job."""
+    return job.purchase or job.id
 
 
 def make_stem(job: Job) -> Stem:

@@ -53,7 +53,7 @@ def test_a_link_that_an_error_repeats_is_not_kept(engine: Engine, store: JobStor
     problem = store.get(job.id).problem
     assert problem is not None
     assert problem.message == "cannot read https://x/?q-ak=********&q-signature=********"
-    assert problem.remedy == "see token=********"
+    assert problem.remedy.startswith("see token=********, then ")
 
 
 def test_each_state_is_stored_before_its_effect(engine: Engine, store: JobStore, work: FakeWork) -> None:
@@ -98,7 +98,8 @@ def test_permanent_errors_fail_at_once(
     engine: Engine, store: JobStore, work: FakeWork, method: str, error: StembridgeError
 ) -> None:
     job, _ = store.add(make_job())
-    work.fail(method, [error])
+    is_fetched_again = method == "fetch" and isinstance(error, ServiceError)
+    work.fail(method, [error] * (FAST.fetch_tries if is_fetched_again else 1))
     run(engine)
     failed = store.get(job.id)
     assert failed.state is JobState.FAILED and failed.problem is not None
@@ -137,17 +138,29 @@ def test_same_content_is_bought_once(engine: Engine, store: JobStore, work: Fake
     assert work.service.lines("creates") == [first.id]
 
 
-@pytest.mark.parametrize("case", ["forced", "results gone"])
-def test_done_twin_is_not_used(engine: Engine, store: JobStore, work: FakeWork, case: str) -> None:
+def test_a_forced_job_is_bought_whatever_there_is(engine: Engine, store: JobStore, work: FakeWork) -> None:
     first, _ = store.add(make_job(1))
     run(engine)
-    second = make_job(1)
-    if case == "forced":
-        work.reusable = Staged(stems=(make_stem(first),))
-        second = msgspec.structs.replace(second, dedupe=forced_key(second.dedupe))
-    store.add(second)
+    work.reusable = Staged(stems=(make_stem(first),))
+    second, _ = store.add(msgspec.structs.replace(make_job(1), dedupe=forced_key(first.dedupe)))
     run(engine)
     assert work.service.lines("creates") == [first.id, second.id]
+
+
+@pytest.mark.parametrize("where", ["kept at home", "at the service"])
+def test_stems_that_are_gone_come_from_what_was_bought(
+    engine: Engine, store: JobStore, work: FakeWork, where: str
+) -> None:
+    first, _ = store.add(make_job(1))
+    run(engine)
+    if where == "at the service":
+        work.kept.clear()
+    polls = work.calls.count("poll")
+    second, _ = store.add(make_job(1))
+    run(engine)
+    assert store.get(second.id).state is JobState.DONE and store.get(second.id).purchase == first.id
+    assert work.calls.count("poll") == polls + (where == "at the service")
+    assert work.service.lines("creates") == [first.id]
 
 
 @pytest.mark.parametrize("state", ["prepare", "submit", "poll", "fetch"])

@@ -14,7 +14,8 @@ from plugin_core.errors import StoreError, UsageError
 from plugin_core.jobs import claiming, queries
 from plugin_core.jobs.dedupe import forced_key
 from plugin_core.jobs.store import Heartbeat, JobStore
-from plugin_core.model import Job, JobState, Progress, Ticket
+from plugin_core.model import Job, JobState, Progress, Quote, Ticket
+from plugin_core.purchases.purchase import Purchase, PurchaseState
 from tests.plugin_core.jobs.conftest import Clock
 from tests.plugin_core.jobs.fakes import make_job
 
@@ -97,9 +98,8 @@ def test_newest_done_job_is_found(store: JobStore, clock: Clock) -> None:
         clock.now += 1
         found.append(job.id)
     forced = msgspec.structs.replace(make_job(1), dedupe=forced_key(make_job(1).dedupe))
-    done = store.find_done(forced.dedupe)
-    assert done is not None and done.id == found[-1]
-    assert store.find_done(make_job(2).dedupe) is None
+    assert store.done_like(forced.dedupe, limit=1)[0].id == found[-1]
+    assert store.done_like(make_job(2).dedupe) == []
 
 
 def test_get_by_prefix(store: JobStore) -> None:
@@ -244,6 +244,27 @@ def test_own_run_helps_holders_of_its_slots(store: JobStore, occupies: bool, is_
     assert claimed is not None and claimed.id == (holder.id if is_helped else own.id)
 
 
+def sent(store: JobStore) -> Job:
+    """Return a job whose paid call went out and was not answered."""
+    job = msgspec.structs.replace(make_job())
+    job, _ = store.add(msgspec.structs.replace(job, purchase=job.id))
+    store.purchases.put(
+        Purchase(
+            id=job.id,
+            key=job.dedupe,
+            state=PurchaseState.SENT,
+            provider="fake",
+            account=job.account,
+            recording="",
+            quote=Quote(),
+            song=job.source.path,
+            created=job.created,
+            updated=job.updated,
+        )
+    )
+    return job
+
+
 @pytest.mark.parametrize(
     ("state", "heals"),
     [
@@ -256,20 +277,22 @@ def test_own_run_helps_holders_of_its_slots(store: JobStore, occupies: bool, is_
     ids=str,
 )
 def test_late_answer(store: JobStore, clock: Clock, state: JobState, heals: bool) -> None:
-    job, _ = store.add(make_job())
+    job, late = sent(store), Ticket(remote_id="late")
     move(store, job, state)
-    assert store.heal(job.id, Ticket(remote_id="late")) is heals
-    stored = store.get(job.id)
-    assert (stored.state, stored.ticket) == ((JobState.RUNNING, Ticket(remote_id="late")) if heals else (state, None))
-    assert not store.heal(job.id, Ticket(remote_id="later"))
+    assert store.heal(job.id, job.id, late) is heals
+    stored, purchase = store.get(job.id), store.purchases.get(job.id)
+    assert (stored.state, stored.ticket) == ((JobState.RUNNING, late) if heals else (state, None))
+    # Whatever became of the job, the purchase is known.
+    assert (purchase.state, purchase.ticket) == (PurchaseState.RUNNING, late)
+    assert not store.heal(job.id, job.id, Ticket(remote_id="later"))
 
 
 def test_late_answer_stops_whoever_searches(store: JobStore, other: JobStore) -> None:
-    job, _ = store.add(make_job())
+    job = sent(store)
     move(store, job, JobState.SUBMITTING)
     owner = other.new_owner()
     searching = other.claim(owner, ids=None, slots=SLOTS)
-    assert searching is not None and store.heal(job.id, Ticket(remote_id="late"))
+    assert searching is not None and store.heal(job.id, job.id, Ticket(remote_id="late"))
     assert not other.save(searching, msgspec.structs.replace(searching, state=JobState.QUEUED), owner, True)
     assert not other.heartbeat(job.id, owner).alive
 
@@ -315,9 +338,9 @@ def test_sender_that_surely_failed_frees_a_parked_job(store: JobStore, clock: Cl
 
 @pytest.mark.parametrize("state", [JobState.FAILED, JobState.CANCELLED, JobState.UNCONFIRMED], ids=str)
 def test_retry_begins_anew(store: JobStore, state: JobState) -> None:
-    job, _ = store.add(make_job())
+    job = sent(store)
     move(store, job, JobState.SUBMITTING)
-    assert store.heal(job.id, Ticket(remote_id="old"))
+    assert store.heal(job.id, job.id, Ticket(remote_id="old"))
     move(store, job, state)
     store.retry(job.id[:20])
     retried = store.get(job.id)
@@ -400,7 +423,7 @@ def test_queries_of_every_step_read_no_whole_table(store: JobStore, monkeypatch:
     store.has_active()
     store.accounts(frozenset([job.id]))
     store.next_due()
-    store.find_done(job.dedupe)
+    store.done_like(job.dedupe)
     store.leftovers()
     store.get(job.id[:20])
     store._database._connection.set_trace_callback(None)

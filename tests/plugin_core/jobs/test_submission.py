@@ -17,6 +17,7 @@ from plugin_core.errors import (
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import Job, JobState, Ticket
+from plugin_core.purchases.purchase import PurchaseState
 from tests.plugin_core.jobs.conftest import FAST, Heard, Ticks
 from tests.plugin_core.jobs.fakes import FakeWork, make_job
 
@@ -66,7 +67,13 @@ def test_unknowable_outcome_becomes_unconfirmed(engine: Engine, store: JobStore,
     assert work.calls.count("find") > 1 and work.calls.count("submit") == 1 and "discard" not in work.calls
     store.retry(job.id)
     run(engine)
-    assert store.get(job.id).state is JobState.DONE
+    assert (store.get(job.id).state, work.calls.count("submit")) == (JobState.UNCONFIRMED, 1)
+    # The user's word sends it again, under a name of its own: the first may be there all the same.
+    store.retry(job.id, force=True)
+    run(engine)
+    done = store.get(job.id)
+    assert done.state is JobState.DONE and work.service.lines("creates") == [done.purchase] != [job.id]
+    assert store.purchases.get(job.id).state is PurchaseState.UNKNOWN
 
 
 def test_another_account_is_not_asked_for_a_lost_job(engine: Engine, store: JobStore, work: FakeWork) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from plugin_core.errors import SourceError
-from plugin_core.operations.inspect import inspect, require_unchanged
+from plugin_core.operations.inspect import inspect
 from tests.audio_files import write_song
 
 
@@ -51,20 +51,3 @@ def test_what_is_no_audio_file(tmp_path: Path, kind: str) -> None:
         path.write_text("words" if kind == "text" else "")
     with pytest.raises(SourceError, match="x"):
         inspect(path)
-
-
-def test_changed_touched_moved_and_vanished(tmp_path: Path) -> None:
-    path = write_song(tmp_path / "song.wav", 0.1)
-    source = inspect(path)
-    require_unchanged(source)
-    os.utime(path, ns=(1, 1))
-    require_unchanged(source)
-    data = path.read_bytes()
-    path.unlink()
-    with pytest.raises(SourceError, match="does not exist"):
-        require_unchanged(source)
-    path.write_bytes(data)
-    require_unchanged(source)
-    path.write_bytes(data[:-1] + b"x")
-    with pytest.raises(SourceError, match="changed since it was queued"):
-        require_unchanged(source)

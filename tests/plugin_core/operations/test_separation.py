@@ -94,7 +94,7 @@ class Scene:
 
     async def stage(self, job: Job) -> Job:
         await self.work.prepare(job, "try", self.reported.append)
-        staged = await self.work.fetch(job, "try", self.reported.append)
+        staged = await self.work.fetch(job, "try", self.reported.append, None)
         job = msgspec.structs.replace(job, staged=staged.stems, notes=staged.notes)
         return msgspec.structs.replace(job, target=await self.work.target(job))
 
@@ -178,7 +178,7 @@ def test_second_run_gets_a_neighbour_or_swaps_what_it_made(scene: Scene) -> None
 def test_twin_in_the_same_place_is_taken_as_it_stands(scene: Scene) -> None:
     async def live() -> Job:
         twin = await scene.finish(scene.job("id1"))
-        staged = await scene.work.reuse(scene.job("id2"), twin)
+        staged = await scene.work.reuse(scene.job("id2"), [twin])
         assert staged == Staged(stems=twin.stems)
         job = msgspec.structs.replace(scene.job("id2"), staged=staged.stems)
         assert await scene.work.target(job) == twin.target
@@ -197,7 +197,7 @@ def test_twin_elsewhere_is_copied_under_the_new_name(scene: Scene, tmp_path: Pat
         twin = await scene.finish(scene.job("id1"))
         job = scene.job("id2", to=tmp_path / "out", template="{name}/{stem}.{ext}")
         await scene.work.prepare(job, "try", scene.reported.append)
-        staged = await scene.work.reuse(job, twin)
+        staged = await scene.work.reuse(job, [twin])
         assert staged is not None
         job = msgspec.structs.replace(job, staged=staged.stems)
         job = msgspec.structs.replace(job, target=await scene.work.target(job))
@@ -214,7 +214,7 @@ def test_edited_twin_is_not_reused(scene: Scene) -> None:
     async def live() -> Staged | None:
         twin = await scene.finish(scene.job("id1"))
         twin.stems[2].path.write_bytes(b"edited")
-        return await scene.work.reuse(scene.job("id2"), twin)
+        return await scene.work.reuse(scene.job("id2"), [twin])
 
     assert asyncio.run(live()) is None
 
@@ -321,7 +321,7 @@ def test_fetching_goes_on_when_staging_is_gone(scene: Scene, tmp_path: Path) -> 
     async def live() -> Staged:
         await scene.stage(scene.job())
         shutil.rmtree(tmp_path / "home")
-        return await scene.work.fetch(scene.job(), "try", scene.reported.append)
+        return await scene.work.fetch(scene.job(), "try", scene.reported.append, None)
 
     assert len(asyncio.run(live()).stems) == 4
 

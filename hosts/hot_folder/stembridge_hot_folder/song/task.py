@@ -56,7 +56,7 @@ class Task:
         self._is_given_up = False
         self._is_doubted = False
         self._recipe = tools.recipes[song.folder.path].choose(song.path)
-        self._version = Version(song, tools.session.is_version_of)
+        self._version = Version(song, tools.session.is_song_of)
         self._record = Record(song, self._recipe, tools)
 
     async def run(self) -> None:
@@ -118,7 +118,7 @@ class Task:
         if known is None or not known.state.is_open or known.identity == self._version.identity:
             return known
         song = msgspec.structs.replace(self._record.song, identity=known.identity)
-        version, jobs = Version(song, self._tools.session.is_version_of), self._find_jobs(known.jobs)
+        version, jobs = Version(song, self._tools.session.is_song_of), self._find_jobs(known.jobs)
         if await asyncio.to_thread(version.find, jobs) is Fate.SAME:
             # Only touched, or labelled by us.
             return msgspec.structs.replace(known, identity=self._version.identity)

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
+from pathlib import Path
 
 from plugin_core.errors import TransientError
 from plugin_core.model import Job, Source
@@ -13,8 +14,8 @@ from stembridge_hot_folder.opening import open_regular
 from stembridge_hot_folder.queueing import Waiting
 from stembridge_hot_folder.settling.identity import Identity, read_identity
 
-IsVersionOf = Callable[[Source, str], bool]
-"""Tell whether content of this hash is the source, as it was taken or as our own labels left it."""
+IsSongOf = Callable[[Job, Path], bool]
+"""Tell whether the song of a job lies at a path, whatever its tags are by now."""
 
 
 class Changed(Exception):  # noqa: N818 - no error: another version is there now, or none
@@ -34,16 +35,16 @@ class Version:
 
     Args:
         song: as it was taken.
-        is_version_of: knows contents by what we wrote.
+        is_song_of: knows songs by their sound.
     """
 
-    def __init__(self, song: Waiting, is_version_of: IsVersionOf) -> None:
+    def __init__(self, song: Waiting, is_song_of: IsSongOf) -> None:
         self.path = song.path
         self.identity = song.identity
         self.content = ""
         """SHA-256 of what lies there, once it was read again; empty while nothing has changed."""
         self._is_share = song.folder.rules().is_share
-        self._is_version_of = is_version_of
+        self._is_song_of = is_song_of
 
     def require_same(self) -> None:
         """Make sure, without reading, that nothing changed.
@@ -102,7 +103,7 @@ class Version:
         if now == self.identity:
             return Fate.SAME
         content = self._hash()
-        if not content or not any(self._is_version_of(job.source, content) for job in jobs):
+        if not content or not any(self._is_song_of(job, Path(os.fsdecode(self.path))) for job in jobs):
             return Fate.REPLACED
         if self._read() != now:
             # Changed while it was read; whatever it is now is looked at anew.

@@ -5,13 +5,26 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 from stembridge_hot_folder.display.live import LiveWatch
 from stembridge_hot_folder.display.reporting import Counts
 
-from plugin_core.model import JobState
+from plugin_core.model import Job, JobState, Source, Tagging
 from tests.hosts.hot_folder.conftest import wait_for
-from tests.plugin_core.operations.test_retagged import job
+
+
+def job(folder: Path, **fields: object) -> Job:
+    """Return a tagging of a song in a folder."""
+    source = Source(
+        path=folder / "Song.wav", device=1, inode=1, size=1, mtime_ns=1, content="before", duration=1.0, channels=2,
+        frames=44100, sample_rate=44100, encoding="PCM_16",
+    )  # fmt: skip
+    plain = Job(
+        id="id1", state=JobState.PUBLISHING, operation=Tagging(provider="ears"), source=source, account="ears",
+        dedupe="key", created=0.0, updated=0.0,
+    )  # fmt: skip
+    return msgspec.structs.replace(plain, **fields)
 
 
 def watch(counts: Counts) -> LiveWatch:

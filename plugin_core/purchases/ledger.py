@@ -1,0 +1,159 @@
+"""The purchases of a store: written in the transactions of the jobs that make them, and looked up before any other."""
+
+from __future__ import annotations
+
+import builtins
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from plugin_core.errors import StoreError, UsageError
+from plugin_core.files.database import Database
+from plugin_core.model import Quote, Ticket, from_json, to_json
+from plugin_core.purchases.purchase import Purchase, PurchaseState, serves
+
+_LOOKED_AT: Final = 50
+"""Purchases of one key that are looked at: the newest."""
+
+_PUT: Final = """
+INSERT INTO purchases
+    (id, key, state, provider, account, recording, remote, created, updated, credits, kept_bytes, body)
+VALUES (:id, :key, :state, :provider, :account, :recording, :remote, :created, :updated, :credits, :kept_bytes, :body)
+ON CONFLICT (id) DO UPDATE SET key = excluded.key, state = excluded.state, account = excluded.account,
+    recording = excluded.recording, remote = excluded.remote, updated = excluded.updated, credits = excluded.credits,
+    kept_bytes = excluded.kept_bytes, body = excluded.body
+"""
+_BY_KEY: Final = (
+    "SELECT * FROM purchases INDEXED BY purchases_by_key WHERE key = ? ORDER BY created DESC, id DESC LIMIT ?"
+)
+
+
+class PurchaseLedger:
+    """Every purchase of a store.
+
+    Args:
+        database: the store's file.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+        self._database = database
+        self._clock = clock
+
+    def find(self, purchase_id: str) -> Purchase | None:
+        """Return one purchase by its whole id; None if there is none."""
+        with self._database.read() as connection:
+            return fetch(connection, purchase_id)
+
+    def get(self, prefix: str) -> Purchase:
+        """Return one purchase by its id, the unique beginning of it, or the service's own id of it.
+
+        Raises:
+            UsageError: no purchase, or more than one.
+        """
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT * FROM purchases WHERE id >= ? AND id < ? ORDER BY id LIMIT 2", (prefix, prefix + "g")
+            ).fetchall()
+            rows = rows or connection.execute("SELECT * FROM purchases WHERE remote = ? LIMIT 2", (prefix,)).fetchall()
+        if len(rows) != 1 or not prefix:
+            what = f"{prefix!r} means several purchases" if len(rows) > 1 else f"no purchase {prefix!r}"
+            raise UsageError(what, remedy="`stembridge purchases` shows the ids")
+        return from_row(rows[0])
+
+    def serving(self, keys: Sequence[str], quote: Quote) -> Purchase | None:
+        """Return the purchase that a wish goes on from: one whose results are to be had, else the newest that was made.
+
+        One that cost nothing is none.
+        """
+        with self._database.read() as connection:
+            rows = [row for key in keys for row in connection.execute(_BY_KEY, (key, _LOOKED_AT))]
+        made = [one for one in map(from_row, rows) if one.state is not PurchaseState.CANCELLED and serves(one, quote)]
+        made.sort(key=lambda one: (_rank(one.state), -one.created))
+        return made[0] if made else None
+
+    def list(self, *, since: float = 0.0, provider: str = "", limit: int | None = None) -> list[Purchase]:
+        """Return purchases, the newest first."""
+        one = " AND provider = ?" if provider else ""
+        values: tuple[object, ...] = (since, *([provider] if provider else []), -1 if limit is None else limit)
+        query = f"SELECT * FROM purchases WHERE created >= ?{one} ORDER BY created DESC, id DESC LIMIT ?"  # noqa: S608
+        with self._database.read() as connection:
+            return [from_row(row) for row in connection.execute(query, values)]
+
+    def put(self, purchase: Purchase) -> None:
+        """Store a purchase as it is now."""
+        with self._database.write() as connection:
+            put(connection, purchase)
+
+    def change(self, purchase_id: str, **fields: object) -> Purchase | None:
+        """Change fields of a purchase and return it; None if there is none."""
+        with self._database.write() as connection:
+            purchase = fetch(connection, purchase_id)
+            if purchase is not None:
+                purchase = msgspec.structs.replace(purchase, updated=self._clock(), **fields)
+                put(connection, purchase)
+            return purchase
+
+    def kept(self) -> builtins.list[Purchase]:
+        """Return the purchases whose results lie in their folders, the one changed last first."""
+        query = "SELECT * FROM purchases INDEXED BY purchases_kept WHERE kept_bytes > 0 ORDER BY updated DESC"
+        with self._database.read() as connection:
+            return [from_row(row) for row in connection.execute(query)]
+
+
+def heal(connection: sqlite3.Connection, purchase_id: str, ticket: Ticket, now: float) -> bool:
+    """Write the ticket of a late answer onto a purchase that has none; tell whether it has this one now."""
+    purchase = fetch(connection, purchase_id)
+    if purchase is None:
+        return False
+    if purchase.ticket is not None:
+        return purchase.ticket.remote_id == ticket.remote_id
+    put(connection, msgspec.structs.replace(purchase, state=PurchaseState.RUNNING, ticket=ticket, updated=now))
+    return True
+
+
+def put(connection: sqlite3.Connection, purchase: Purchase) -> None:
+    """Store a purchase inside a transaction."""
+    connection.execute(_PUT, _to_row(purchase))
+
+
+def fetch(connection: sqlite3.Connection, purchase_id: str) -> Purchase | None:
+    """Return one purchase inside a transaction."""
+    row = connection.execute("SELECT * FROM purchases WHERE id = ?", (purchase_id,)).fetchone()
+    return None if row is None else from_row(row)
+
+
+def from_row(row: sqlite3.Row) -> Purchase:
+    """Return the purchase of a row.
+
+    Raises:
+        StoreError: the row was not written by this version.
+    """
+    try:
+        return from_json(row["body"], Purchase)
+    except msgspec.MsgspecError as error:
+        raise StoreError(f"purchase {row['id']} cannot be read: {error}", remedy="upgrade stembridge") from error
+
+
+def _to_row(purchase: Purchase) -> dict[str, str | float | int | None]:
+    return {
+        "id": purchase.id,
+        "key": purchase.key,
+        "state": purchase.state.value,
+        "provider": purchase.provider,
+        "account": purchase.account,
+        "recording": purchase.recording,
+        "remote": None if purchase.ticket is None else purchase.ticket.remote_id,
+        "created": purchase.created,
+        "updated": purchase.updated,
+        "credits": purchase.quote.credits,
+        "kept_bytes": sum(part.size for part in purchase.kept),
+        "body": to_json(purchase).decode(),
+    }
+
+
+def _rank(state: PurchaseState) -> int:
+    """Return how little a state promises."""
+    return 0 if state is PurchaseState.KEPT else 1 if state.is_held else 2 if state.is_open else 3

@@ -1,0 +1,118 @@
+"""A purchase: one thing that one account was charged for, and where its results are to be had.
+
+===========  =========================================================================
+state        meaning
+===========  =========================================================================
+intent       committed before the paid call, which may go out at any moment
+sent         the call went out and its answer was lost; it is looked for
+running      the service has it
+ready        the service is done; its results are named
+kept         its results lie whole in stembridge's own folder
+expired      charged, and its results are to be had nowhere any more
+cancelled    costs nothing: never made, taken back in time, or failed at the service
+unknown      it is not known whether the service took it
+===========  =========================================================================
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from plugin_core.audio.formats import FORMATS
+from plugin_core.model import Label, Quote, RemoteFile, Ticket
+
+
+class PurchaseState(StrEnum):
+    """Where a purchase is in its life; each state is committed before the effect it names."""
+
+    INTENT = "intent"
+    SENT = "sent"
+    RUNNING = "running"
+    READY = "ready"
+    KEPT = "kept"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+    @property
+    def is_held(self) -> bool:
+        """Whether its results are to be had without paying again, as far as is known."""
+        return self in _HELD
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has to be found out at the service if there is anything at all."""
+        return self in _OPEN
+
+
+_HELD: Final = frozenset({PurchaseState.RUNNING, PurchaseState.READY, PurchaseState.KEPT})
+_OPEN: Final = frozenset({PurchaseState.INTENT, PurchaseState.SENT, PurchaseState.UNKNOWN})
+
+ALL: Final = "all"
+"""In place of dimensions: every one that the tagger knows."""
+
+
+class KeptPart(msgspec.Struct, frozen=True, kw_only=True):
+    """One result that lies in the purchase's folder."""
+
+    stem: str
+    label: str
+    name: str
+    """Of its file."""
+    size: int
+    is_audio: bool = True
+    exact: bool = False
+
+
+class Purchase(msgspec.Struct, frozen=True, kw_only=True):
+    """What one account was charged for, as the store holds it."""
+
+    id: str
+    """The submission key: unique for ever, known to the service."""
+    key: str
+    """What equal purchases have in common."""
+    state: PurchaseState
+    provider: str
+    account: str
+    recording: str
+    quote: Quote
+    """What was sent, and its price."""
+    song: Path
+    """The file that was sent, as it was called then."""
+    created: float
+    updated: float
+    ticket: Ticket | None = None
+    results: tuple[RemoteFile, ...] = ()
+    labels: tuple[Label, ...] = ()
+    kept: tuple[KeptPart, ...] = ()
+    is_released: bool = False
+    """Whether the service was told to forget it."""
+    reason: str = ""
+    """Why it is cancelled or expired, in words for people."""
+
+
+def serves(purchase: Purchase, quote: Quote) -> bool:
+    """Tell whether a purchase of the same key holds all that a quote would buy.
+
+    One that differs in the service's output format alone serves where that is lossless and deep enough; of labels, one
+    that asked for as many dimensions.
+    """
+    bought = purchase.quote
+    common = bought.sent.keys() & quote.sent.keys()
+    if any(bought.sent[name] != quote.sent[name] for name in common):
+        return False
+    if ALL not in bought.dimensions and not set(quote.dimensions) <= set(bought.dimensions):
+        return False
+    return bought.output == quote.output or _depth(bought.output) >= quote.depth
+
+
+def _depth(output: str) -> int:
+    """Return the bits of a lossless format, 0 for a lossy or unknown one."""
+    known = FORMATS.get(output)
+    if known is None or not known.is_lossless:
+        return 0
+    return known.bits or 32

@@ -1,0 +1,304 @@
+"""What a failure keeps, and where a retry goes on: nothing that is paid for is bought again."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from plugin_core.errors import (
+    GoneError,
+    OutcomeUnknownError,
+    PlacementError,
+    PluginError,
+    RefusedError,
+    ResultError,
+    ServiceError,
+    SourceError,
+    UnchargedError,
+    UsageError,
+)
+from plugin_core.jobs.engine import Engine
+from plugin_core.jobs.store import JobStore
+from plugin_core.model import Job, JobState
+from plugin_core.purchases.purchase import PurchaseState
+from tests.plugin_core.jobs.conftest import FAST
+from tests.plugin_core.jobs.fakes import FakeWork, make_job, make_stem
+from tests.plugin_core.jobs.test_engine import run
+
+RUNNING, FETCHING, PUBLISHING = JobState.RUNNING, JobState.FETCHING, JobState.PUBLISHING
+METHODS = {RUNNING: "poll", FETCHING: "fetch", PUBLISHING: "publish"}
+ANYTHING = (
+    PlacementError("read-only", remedy="choose another place with --to FOLDER"),
+    RefusedError("log in again", remedy="stembridge login"),
+    SourceError("moved"),
+    PluginError("broke"),
+    ServiceError("odd words"),
+    KeyError("defect"),
+)
+
+
+def fail(engine: Engine, store: JobStore, work: FakeWork, method: str, error: BaseException) -> Job:
+    """Let a job fail in one method, however often it is tried."""
+    job, _ = store.add(make_job())
+    work.fail(method, [error] * FAST.fetch_tries)
+    run(engine)
+    failed = store.get(job.id)
+    assert failed.state is JobState.FAILED
+    work.faults.clear()
+    return failed
+
+
+@pytest.mark.parametrize("state", list(METHODS), ids=str)
+@pytest.mark.parametrize("error", ANYTHING, ids=lambda error: type(error).__name__)
+def test_retry_goes_on_from_what_is_bought(
+    engine: Engine, store: JobStore, work: FakeWork, state: JobState, error: BaseException
+) -> None:
+    failed = fail(engine, store, work, METHODS[state], error)
+    assert failed.resume is (PUBLISHING if state is PUBLISHING else None)
+    assert work.service.lines("released") == []
+    assert failed.problem is not None and f"`stembridge jobs retry {failed.id}`" in failed.problem.remedy
+    assert "--to" not in failed.problem.remedy
+    store.retry(failed.id)
+    run(engine)
+    done = store.get(failed.id)
+    assert (done.state, done.stems, done.notes) == (JobState.DONE, (make_stem(done),), ("treated",))
+    assert work.calls[-1] == "discard" and work.service.lines("released") == [failed.id]
+    assert work.service.lines("creates") == [failed.id]
+
+
+@pytest.mark.parametrize("error", [ServiceError("404"), ResultError("damaged")], ids=lambda error: type(error).__name__)
+def test_results_that_are_no_good_are_fetched_again(
+    engine: Engine, store: JobStore, work: FakeWork, error: BaseException
+) -> None:
+    job, _ = store.add(make_job())
+    work.fail("fetch", [error] * (FAST.fetch_tries - 1))
+    run(engine)
+    assert store.get(job.id).state is JobState.DONE
+    assert work.calls.count("fetch") == FAST.fetch_tries and work.calls.count("drop_fetched") == FAST.fetch_tries - 1
+    assert work.service.lines("creates") == [job.id]
+
+
+def test_what_the_service_failed_and_does_not_charge_is_bought_by_a_plain_retry(
+    engine: Engine, store: JobStore, work: FakeWork
+) -> None:
+    failed = fail(engine, store, work, "poll", UnchargedError("out of memory"))
+    assert store.purchases.get(failed.id).state is PurchaseState.CANCELLED
+    store.retry(failed.id)
+    run(engine)
+    done = store.get(failed.id)
+    assert done.state is JobState.DONE and done.purchase != failed.id
+    assert work.service.lines("creates") == [failed.id, done.purchase]
+
+
+def test_what_is_gone_at_the_service_is_bought_again_only_at_the_users_word(
+    engine: Engine, store: JobStore, work: FakeWork
+) -> None:
+    failed = fail(engine, store, work, "fetch", PlacementError("read-only"))
+    work.kept.clear()
+    work.fail("poll", [GoneError("kept for three days only")])
+    store.retry(failed.id)
+    run(engine)
+    gone = store.get(failed.id)
+    assert gone.state is JobState.FAILED and gone.problem is not None
+    assert f"`stembridge jobs retry {failed.id} --force`" in gone.problem.remedy
+    assert store.purchases.get(failed.id).state is PurchaseState.EXPIRED
+    store.retry(failed.id)
+    run(engine)
+    assert store.get(failed.id).state is JobState.FAILED
+    # The same wish again is no word either.
+    other, is_new = store.add(make_job())
+    run(engine)
+    problem = store.get(other.id).problem
+    assert is_new and problem is not None and "was bought on" in problem.message
+    assert work.service.lines("creates") == [failed.id]
+    store.retry(failed.id, force=True)
+    run(engine)
+    assert store.get(failed.id).state is JobState.DONE
+    assert len(work.service.lines("creates")) == 2
+
+
+def test_the_users_word_looks_at_the_service_first(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    failed = fail(engine, store, work, "fetch", ResultError("of another song"))
+    store.retry(failed.id, force=True)
+    run(engine)
+    assert store.get(failed.id).state is JobState.DONE
+    assert work.service.lines("creates") == [failed.id]
+
+
+def test_results_that_stay_bad_are_bought_again_at_the_users_word(
+    engine: Engine, store: JobStore, work: FakeWork
+) -> None:
+    failed = fail(engine, store, work, "fetch", ResultError("of another song"))
+    work.fail("fetch", [ResultError("of another song")] * FAST.fetch_tries)
+    store.retry(failed.id, force=True)
+    run(engine)
+    assert store.get(failed.id).state is JobState.DONE
+    assert len(work.service.lines("creates")) == 2
+
+
+def test_a_cancel_that_the_service_refuses_leaves_what_runs_to_be_taken_back(
+    engine: Engine, store: JobStore, work: FakeWork
+) -> None:
+    job, _ = store.add(make_job())
+    work.polls = 1000
+    work.fail("cancel", [ServiceError("too late")])
+    work.fail("poll", [None, lambda: store.request_cancel(job.id)])
+    run(engine)
+    cancelled = store.get(job.id)
+    assert cancelled.state is JobState.CANCELLED and "too late" in cancelled.notes[-1]
+    assert store.purchases.get(job.id).state is PurchaseState.RUNNING and work.service.lines("released") == []
+    work.polls = 1
+    store.retry(job.id)
+    run(engine)
+    assert store.get(job.id).state is JobState.DONE
+    assert work.service.lines("creates") == [job.id]
+
+
+def test_a_cancel_in_time_costs_nothing_and_is_bought_anew(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    job, _ = store.add(make_job())
+    work.polls = 1000
+    work.fail("poll", [None, lambda: store.request_cancel(job.id)])
+    run(engine)
+    assert store.purchases.get(job.id).state is PurchaseState.CANCELLED
+    work.polls = 1
+    store.retry(job.id)
+    run(engine)
+    assert store.get(job.id).state is JobState.DONE
+    assert len(work.service.lines("creates")) == 2
+
+
+def test_lost_staging_is_made_anew_of_what_is_kept(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    failed = fail(engine, store, work, "publish", ResultError("neither in staging nor in its place"))
+    store.retry(failed.id)
+    assert store.get(failed.id).staged == ()
+    polls = work.calls.count("poll")
+    run(engine)
+    assert store.get(failed.id).state is JobState.DONE
+    assert work.calls.count("poll") == polls and work.service.lines("creates") == [failed.id]
+
+
+@pytest.mark.parametrize(("method", "resume"), [("poll", None), ("fetch", None), ("publish", PUBLISHING)])
+def test_work_on_this_machine(
+    engine: Engine, store: JobStore, work: FakeWork, method: str, resume: JobState | None
+) -> None:
+    work.is_remote = False
+    failed = fail(engine, store, work, method, PlacementError("read-only"))
+    assert failed.resume is resume and store.purchases.list() == []
+    store.retry(failed.id)
+    run(engine)
+    assert store.get(failed.id).state is JobState.DONE
+
+
+def test_the_same_wish_goes_on_with_what_is_kept(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    failed = fail(engine, store, work, "publish", PlacementError("read-only"))
+    elsewhere, is_new = store.add(make_job(to=Path("/other")))
+    assert is_new and elsewhere.id != failed.id
+    again, is_new = store.add(make_job())
+    assert (again.id, again.state, is_new) == (failed.id, PUBLISHING, False)
+    run(engine, [again.id, elsewhere.id])
+    assert [store.get(one.id).state for one in (again, elsewhere)] == [JobState.DONE] * 2
+    assert work.service.lines("creates") == [failed.id]
+
+
+@pytest.mark.parametrize("state", ["found", "absent"])
+def test_plain_wish_looks_for_an_unconfirmed_job_first(
+    engine: Engine, store: JobStore, work: FakeWork, state: str
+) -> None:
+    job, _ = store.add(make_job())
+    work.can_find = False
+    work.fail("submit" if state == "absent" else "late_submit", [OutcomeUnknownError("timeout")])
+    run(engine)
+    assert store.get(job.id).state is JobState.UNCONFIRMED
+    work.can_find = True
+    again, is_new = store.add(make_job())
+    assert (again.id, is_new) == (job.id, False)
+    run(engine)
+    found = store.get(job.id)
+    if state == "found":
+        assert found.state is JobState.DONE
+    else:
+        assert found.state is JobState.UNCONFIRMED and found.problem is not None
+        assert "--force" in found.problem.remedy and work.service.lines("creates") == []
+        store.retry(job.id, force=True)
+        run(engine)
+        assert store.get(job.id).state is JobState.DONE
+    assert work.service.lines("creates") == [job.id]
+
+
+def test_plain_wish_joins_a_forced_job_and_a_forced_one_only_its_like(store: JobStore) -> None:
+    forced = msgspec.structs.replace(make_job(), dedupe=f"{make_job().dedupe}:forced")
+    first, _ = store.add(forced)
+    joined, is_new = store.add(make_job())
+    assert (joined.id, is_new) == (first.id, False)
+    again, is_new = store.add(msgspec.structs.replace(make_job(), dedupe=forced.dedupe))
+    assert (again.id, is_new) == (first.id, False)
+
+
+def test_prune_spares_what_is_kept_until_it_is_given_up(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    failed = fail(engine, store, work, "publish", PlacementError("read-only"))
+    assert store.prune(-1) == 0
+    assert store.give_up(3600) == 0
+    assert store.give_up(-1) == 1
+    given_up = store.get(failed.id)
+    assert (given_up.state, given_up.resume, given_up.updated) == (JobState.FAILED, None, failed.updated)
+    assert store.prune(-1) == 0
+    assert asyncio.run(engine.discard_leftovers()) == 1
+    assert store.prune(-1) == 1
+    # The job is forgotten, what was paid for is not.
+    assert store.purchases.get(failed.id).state is PurchaseState.KEPT
+
+
+def test_cancel_gives_up_what_is_staged(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    failed = fail(engine, store, work, "publish", PlacementError("read-only"))
+    store.request_cancel(failed.id)
+    run(engine, [failed.id])
+    assert work.calls[-1] == "discard"
+    cancelled = store.get(failed.id)
+    assert (cancelled.state, cancelled.resume, store.leftovers()) == (JobState.CANCELLED, None, [])
+    with pytest.raises(UsageError, match="cancelled already"):
+        store.request_cancel(failed.id)
+
+
+def test_tidying_of_another_process_spares_what_is_kept_since(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    failed = fail(engine, store, work, "publish", PlacementError("read-only"))
+    store.clean(failed.id)
+    assert store.prune(-1) == 0
+    store.retry(failed.id)
+    run(engine)
+    assert store.get(failed.id).state is JobState.DONE
+
+
+def test_cancelled_after_a_retry_is_cleaned_up(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    failed = fail(engine, store, work, "publish", PlacementError("read-only"))
+    store.retry(failed.id)
+    store.request_cancel(failed.id)
+    run(engine)
+    assert store.get(failed.id).state is JobState.CANCELLED
+    assert work.calls[-1] == "discard"
+
+
+def test_a_song_that_moved_is_followed(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    """Handed in elsewhere while its own path is empty, or found near it: it is the same job."""
+    job, _ = store.add(make_job(path=Path("/music/old.wav")))
+    elsewhere = make_job(path=Path("/music/new.wav"))
+    stays, is_new = store.add(elsewhere, is_gone=lambda path: False)
+    assert is_new and stays.id != job.id
+    store.request_cancel(stays.id)
+    run(engine, [stays.id])
+    followed, is_new = store.add(make_job(path=Path("/music/new.wav")), is_gone=lambda path: True)
+    assert (followed.id, is_new, followed.source.path) == (job.id, False, Path("/music/new.wav"))
+    work.fail("fetch", [SourceError("gone")])
+    work.found_at = msgspec.structs.replace(followed.source, path=Path("/music/newer.wav"))
+    run(engine)
+    done = store.get(job.id)
+    assert (done.state, done.source.path) == (JobState.DONE, Path("/music/newer.wav"))
+    assert work.service.lines("creates") == [job.id]
+
+
+def test_job_of_an_older_version_has_nothing_kept(store: JobStore) -> None:
+    job, _ = store.add(make_job())
+    old = {name: value for name, value in msgspec.to_builtins(job, enc_hook=str).items() if name != "resume"}
+    assert msgspec.convert(old, Job, dec_hook=lambda kind, value: Path(value)).resume is None

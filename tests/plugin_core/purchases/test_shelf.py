@@ -1,0 +1,61 @@
+"""What is kept at home of purchases, and for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from plugin_core.jobs.store import JobStore
+from plugin_core.model import Part, Quote
+from plugin_core.purchases.purchase import Purchase, PurchaseState
+from plugin_core.purchases.shelf import PurchasesSettings, Shelf, describe_parts
+
+DAY = 86_400.0
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[JobStore]:
+    with JobStore(tmp_path / "jobs.sqlite3") as opened:
+        yield opened
+
+
+def keep(store: JobStore, home: Path, number: int, size: int = 1000, *, is_released: bool = False) -> Purchase:
+    folder = Shelf(home).folder(f"id{number}")
+    folder.mkdir(parents=True)
+    (folder / "part-000.flac").write_bytes(b"x" * size)
+    parts = [Part(stem="vocals", label="Vocals", path=folder / "part-000.flac")]
+    purchase = Purchase(
+        id=f"id{number}", key="k", state=PurchaseState.KEPT, provider="mvsep", account="a", recording="r",
+        quote=Quote(), song=Path("/music/Song.flac"), created=number * DAY, updated=number * DAY,
+        kept=describe_parts(parts), is_released=is_released,
+    )  # fmt: skip
+    store.purchases.put(purchase)
+    return purchase
+
+
+def test_what_is_kept_is_held_until_it_is_touched(store: JobStore, tmp_path: Path) -> None:
+    purchase, shelf = keep(store, tmp_path, 1), Shelf(tmp_path)
+    assert shelf.holds(purchase)
+    (part,) = shelf.parts(purchase)
+    assert (part.stem, part.label, part.is_audio) == ("vocals", "Vocals", True)
+    part.path.write_bytes(b"cut")
+    assert not shelf.holds(purchase)
+    shelf.empty(purchase.id)
+    assert not shelf.holds(purchase) and list(shelf.folder(purchase.id).iterdir()) == []
+
+
+def test_the_old_goes_first(store: JobStore, tmp_path: Path) -> None:
+    for number in (1, 5, 9):
+        keep(store, tmp_path, number, is_released=number == 1)
+    settings = PurchasesSettings(keep_days=7)
+    assert Shelf(tmp_path).tidy(store.purchases, settings, lambda: 10 * DAY) == 1
+    assert [path.name for path in sorted((tmp_path / "purchases").iterdir())] == ["id5", "id9"]
+    gone = store.purchases.get("id1")
+    assert (gone.state, gone.kept) == (PurchaseState.EXPIRED, ())
+    # The service was not told to forget this one: the next wish asks there.
+    assert Shelf(tmp_path).tidy(store.purchases, PurchasesSettings(keep_gb=1.5e-6), lambda: 10 * DAY) == 1
+    assert store.purchases.get("id5").state is PurchaseState.READY
+    assert store.purchases.get("id9").state is PurchaseState.KEPT
+    assert Shelf(tmp_path).tidy(store.purchases, PurchasesSettings(keep_gb=0), lambda: 10 * DAY) == 1
