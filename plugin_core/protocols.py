@@ -236,6 +236,19 @@ class ReturnsInBucket(Protocol):
 
 
 @runtime_checkable
+class TakesOver(Protocol):
+    """A provider whose service may have jobs that were not made here: ``stembridge fetch``."""
+
+    async def take_over(self, remote_id: str) -> Ticket:
+        """Return the ticket of a job of this account by the service's own id; nothing is bought.
+
+        Raises:
+            ServiceError: the service knows no such job.
+        """
+        ...
+
+
+@runtime_checkable
 class HasAccount(Protocol):
     """A provider whose account can be asked about: ``stembridge account``."""
 

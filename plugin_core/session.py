@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 from plugin_core.announcer import Announcer, Ends, OnChange
 from plugin_core.errors import blame
-from plugin_core.model import Job, JobState, Operation, Plan, Source, Tagging
+from plugin_core.model import Job, JobState, Operation, Plan, Separation, Source, Tagging
 from plugin_core.offer import Offer
 from plugin_core.plugins import Plugins, load_plugins
 from plugin_core.registry import Registry
@@ -304,6 +304,23 @@ class Session:
         from plugin_core.operations.moving import follow_move
 
         return follow_move(self.store, old, new)
+
+    async def take_over(self, remote_id: str, song: Path | None, wish: Separation) -> Job:
+        """Store a job that places what a service has made already; nothing is bought.
+
+        Args:
+            remote_id: the service's id of it, or that of a purchase.
+            song: what was separated; None for that of a purchase.
+            wish: the provider, and the form of the stems.
+
+        Raises:
+            UsageError: nothing of this id is known and no song is named, or the provider cannot take jobs over.
+            StembridgeError: the song cannot be read, or the service's own.
+        """
+        from plugin_core.operations.takeover import TakeOver
+
+        separator = self.separator(wish.provider)
+        return await TakeOver(self.store, self.look, self._clock).take(remote_id, song, wish, separator)
 
     def prune(self, older_than: float) -> int:
         """Forget jobs that were done, failed or cancelled more than ``older_than`` seconds ago; return how many.

@@ -19,6 +19,8 @@ COMMANDS = {
     "tag": "Label songs (mood, genre, ...) in their own tags.",
     "run": "Do a preset's operations to songs.",
     "jobs": "List, show, resume, cancel, retry or forget jobs.",
+    "purchases": "Show what was bought, and where its stems are.",
+    "fetch": "Place the stems of a job that a service has already.",
     "listen": "Hear from services that a job ended, instead of waiting for the next look.",
     "models": "List what the providers can split a song into.",
     "login": "Give stembridge the keys of an account, kept in the keyring.",

@@ -244,6 +244,10 @@ class JobStore:
         with self._database.read() as connection:
             return queries.done_like(connection, dedupe, limit)
 
+    def placed_of(self, purchase: Purchase) -> builtins.list[Job]:
+        """Return the finished jobs that hang on a purchase, newest first."""
+        return [job for job in self.done_like(purchase.key) if job.purchase == purchase.id]
+
     def recordings_of(self, recording: str) -> builtins.list[str]:
         """Return every id that a recording ever had, the present one first."""
         with self._database.read() as connection:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from plugin_core.errors import OutcomeUnknownError, RefusedError, ServiceError
+from plugin_core.errors import GoneError, OutcomeUnknownError, RefusedError, ServiceError
 from plugin_core.model import (
     AccountState,
     Finding,
@@ -194,6 +194,18 @@ class MvsepSeparator:
             return None
         origin = await locate(self.client, found, self._origins())
         return Ticket(remote_id=found, origin=origin or self.client.base_url, data={SUBMITTED: repr(now)})
+
+    async def take_over(self, remote_id: str) -> Ticket:
+        """Return the ticket of a job of this account, made on the website or by another program.
+
+        Raises:
+            GoneError: MVSEP knows no such job.
+        """
+        self._account.require_token()
+        origin = await locate(self.client, remote_id, self._origins())
+        if not origin:
+            raise GoneError(f"MVSEP knows no job {remote_id}", remedy="`stembridge mvsep history` lists yours")
+        return Ticket(remote_id=remote_id, origin=origin, data={SUBMITTED: repr(self._clock())})
 
     async def poll(self, order: Order, report: Report) -> Waiting | Finished:  # noqa: ARG002
         """Ask how far the job is; a job by link is followed to its real hash first.

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from plugin_core.errors import (
+    GoneError,
     OutcomeUnknownError,
     RefusedError,
     ServiceError,
@@ -127,6 +128,18 @@ class CiSeparator:
                 raise OutcomeUnknownError("Tencent CI lists no such job yet", remedy="it is looked for again")
             return None
         return self._make_ticket(job, service.settings)
+
+    async def take_over(self, remote_id: str) -> Ticket:
+        """Return the ticket of a job of this bucket, made in the console or by another program.
+
+        Raises:
+            GoneError: CI knows no such job.
+            StembridgeError: refused, or no answer now.
+        """
+        job = pick_job(await self.service.ci.describe(remote_id), remote_id)
+        if job is None:
+            raise GoneError(f"Tencent CI knows no job {remote_id}", remedy="look for it in the console of the bucket")
+        return self._make_ticket(job, self.settings)
 
     async def poll(self, order: Order, report: Report) -> Waiting | Finished:  # noqa: ARG002
         """Ask how far the job is.

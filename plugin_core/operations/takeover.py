@@ -1,0 +1,120 @@
+"""Taking over what a service has made: a purchase of ours, or a job that was made on its website."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from plugin_core.audio.formats import resolve_format
+from plugin_core.errors import UsageError, blame
+from plugin_core.ids import new_id
+from plugin_core.model import Job, JobState, Quote, Separation, Source
+from plugin_core.protocols import Separator, TakesOver
+from plugin_core.purchases.purchase import Purchase, PurchaseState
+from plugin_core.purchases.quotes import purchase_key
+
+if TYPE_CHECKING:
+    from plugin_core.jobs.store import JobStore
+
+_MODEL = "model"
+_OPTION = "option."
+
+
+class TakeOver:
+    """Makes jobs of what services have.
+
+    Args:
+        store: the job store.
+        look: looks at a song.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(self, store: JobStore, look: Callable[[Path], Awaitable[Source]], clock: Callable[[], float]) -> None:
+        self._store = store
+        self._look = look
+        self._clock = clock
+
+    async def take(self, remote_id: str, song: Path | None, wish: Separation, separator: Separator) -> Job:
+        """Store a job that goes on from what the service has; nothing is bought.
+
+        Args:
+            remote_id: the service's id of it, or a purchase's.
+            song: what was separated; None for that of a purchase.
+            wish: the provider, and the form of the stems.
+            separator: that provider.
+
+        Raises:
+            UsageError: nothing of this id is known and there is no song, or the provider cannot take jobs over.
+            SourceError: the song cannot be read.
+            StembridgeError: the service's own.
+        """
+        known = self._known(remote_id, wish.provider)
+        path = song or (known.song if known is not None else None)
+        if path is None:
+            raise UsageError(
+                f"{wish.provider} {remote_id} was not bought here, so that its song is not known",
+                remedy=f"name it: stembridge fetch {wish.provider} {remote_id} SONG",
+            )
+        source = await self._look(path)
+        purchase = known or await self._foreign(remote_id, source, separator)
+        model = purchase.quote.sent.get(_MODEL, "")
+        options = {name.removeprefix(_OPTION): value for name, value in purchase.quote.sent.items() if name != _MODEL}
+        chosen = resolve_format(wish.format, source)
+        wish = msgspec.structs.replace(wish, model=model, options=options, format=chosen.name)
+        return self._add(source, wish, purchase)
+
+    def _known(self, remote_id: str, provider: str) -> Purchase | None:
+        try:
+            purchase = self._store.purchases.get(remote_id)
+        except UsageError:
+            return None
+        if purchase.provider != provider:
+            raise UsageError(
+                f"{remote_id} was bought from {purchase.provider}, not {provider}",
+                remedy=f"`stembridge fetch {purchase.provider} {remote_id}`",
+            )
+        return purchase
+
+    async def _foreign(self, remote_id: str, source: Source, separator: Separator) -> Purchase:
+        """Return a purchase that was made elsewhere, by its owner."""
+        if not isinstance(separator, TakesOver):
+            raise UsageError(f"{separator.name} cannot take over jobs that were not made here")
+        with blame(separator.name):
+            ticket, account = await separator.take_over(remote_id), separator.account()
+        recording = self._store.recordings.enter(source.path).recording
+        now, quote = self._clock(), Quote(title="made elsewhere")
+        purchase = Purchase(
+            id=new_id(self._clock),
+            key=purchase_key(separator.name, account, recording, msgspec.structs.replace(quote, sent={"": remote_id})),
+            state=PurchaseState.RUNNING,
+            provider=separator.name,
+            account=account,
+            recording=recording,
+            quote=quote,
+            song=source.path,
+            created=now,
+            updated=now,
+            ticket=ticket,
+        )
+        self._store.purchases.put(purchase)
+        return purchase
+
+    def _add(self, source: Source, wish: Separation, purchase: Purchase) -> Job:
+        now = self._clock()
+        job = Job(
+            id=new_id(self._clock),
+            state=JobState.QUEUED,
+            operation=wish,
+            source=source,
+            account=purchase.account,
+            dedupe=purchase.key,
+            recording=purchase.recording,
+            quote=purchase.quote,
+            purchase=purchase.id,
+            created=now,
+            updated=now,
+        )
+        return self._store.add(job)[0]
