@@ -1,4 +1,4 @@
-"""Job ids: UUIDv7 text, so that sorting by id is sorting by age."""
+"""Ids of jobs and recordings: UUIDv7 text, so that sorting by id is sorting by age."""
 
 from __future__ import annotations
 

@@ -53,20 +53,27 @@ def test_provider_stands_alone(provider: str) -> None:
     assert offenders(sorted((CORE / "providers" / provider).rglob("*.py")), others + core) == []
 
 
-@pytest.mark.parametrize("part", ["audio", "stems", "tags", "jobs", "operations"])
+@pytest.mark.parametrize("part", ["audio", "stems", "tags", "jobs", "operations", "recordings"])
 def test_inner_parts_know_neither_providers_nor_faces(part: str) -> None:
     forbidden = ("plugin_core.providers", "plugin_core.cli", "plugin_core.session", "plugin_core.plugins")
     assert offenders(sorted((CORE / part).rglob("*.py")), forbidden) == []
 
 
 def test_only_the_audio_part_reads_nothing_of_the_rest() -> None:
-    above = tuple(f"plugin_core.{part}" for part in ("jobs", "stems", "tags", "operations"))
+    above = tuple(f"plugin_core.{part}" for part in ("jobs", "stems", "tags", "operations", "recordings"))
     assert offenders(sorted((CORE / "audio").rglob("*.py")), above) == []
 
 
 def test_files_are_beneath_everything() -> None:
     allowed = ("plugin_core.errors", "plugin_core.model", "plugin_core.files")
     used = {name for path in sorted((CORE / "files").rglob("*.py")) for name in imports_of(path)}
+    assert [name for name in used if name.startswith("plugin_core.") and not name.startswith(allowed)] == []
+
+
+def test_recordings_know_only_audio_and_files() -> None:
+    parts = ("audio", "errors", "files", "ids", "model", "recordings")
+    allowed = tuple(f"plugin_core.{part}" for part in parts)
+    used = {name for path in sorted((CORE / "recordings").rglob("*.py")) for name in imports_of(path)}
     assert [name for name in used if name.startswith("plugin_core.") and not name.startswith(allowed)] == []
 
 

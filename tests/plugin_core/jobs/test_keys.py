@@ -1,9 +1,7 @@
-"""Ids, dedupe keys and delays."""
+"""Dedupe keys and delays."""
 
 from __future__ import annotations
 
-import uuid
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,26 +10,6 @@ from plugin_core.ids import new_id
 from plugin_core.jobs.backoff import Backoff
 from plugin_core.jobs.dedupe import base_key, dedupe_key, forced_key, is_forced
 from plugin_core.model import Operation, Separation, Tagging
-
-
-def test_ids_are_version_7_and_hold_their_time() -> None:
-    later = 4_000_000_000.5
-    made = uuid.UUID(new_id(lambda: later))
-    assert (made.version, made.variant) == (7, uuid.RFC_4122)
-    assert made.int >> 80 == int(later * 1000)
-
-
-def test_ids_grow_even_when_the_clock_goes_back() -> None:
-    times = iter([5_000_000_000.0] * 5000 + [4_999_999_000.0] * 5000)
-    made = [new_id(lambda: next(times)) for _ in range(10_000)]
-    assert made == sorted(set(made))
-
-
-def test_ids_of_threads_differ() -> None:
-    with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: new_id(lambda: 1.0), range(5000)))
-    assert len(set(made)) == 5000
-
 
 WISH = Separation(provider="mvsep", options={"a": "1", "b": "2"})
 

@@ -1,0 +1,152 @@
+"""Finding out which recording a file holds, at the least cost that is sure: by status, by bytes, by sound."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from plugin_core.audio.ffmpeg import Which
+from plugin_core.audio.info import AudioInfo
+from plugin_core.audio.probe import identify
+from plugin_core.errors import SourceError
+from plugin_core.files.database import Database
+from plugin_core.ids import new_id
+from plugin_core.recordings import tables
+from plugin_core.recordings.codecs import is_exact, name_codec
+from plugin_core.recordings.digest import Check, digest_of, hash_bytes
+from plugin_core.recordings.identity import Identity, held_still, look_at
+from plugin_core.recordings.tables import KnownFile, Recording
+from plugin_core.recordings.texts import is_of_bytes, raw1, shape_of
+
+_COUNTING: Final = frozenset({"WAVPACK", "TTA"})
+
+
+class RecordingBook:
+    """The recordings in a database that has the tables ``tables.RECORDINGS``.
+
+    Args:
+        database: the file, with whatever else lies in it.
+        clock: seconds since the epoch.
+        which: finds ffmpeg.
+    """
+
+    def __init__(
+        self, database: Database, *, clock: Callable[[], float] = time.time, which: Which = shutil.which
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._which = which
+
+    def glance(self, path: Path) -> KnownFile | None:
+        """Return what is known of a file by its status, without opening it: enough to say that nothing is to do.
+
+        Raises:
+            SourceError: it is not there, or may not be seen.
+            TransientError: the disk or share does not answer.
+        """
+        identity = look_at(path)
+        with self._database.read() as connection:
+            return tables.find_by_identity(connection, identity)
+
+    def find(self, path: Path, info: AudioInfo | None = None, *, check: Check = lambda: None) -> KnownFile | None:
+        """Read a file and return the recording it holds, None if that was never met; wanted before money is spent.
+
+        An exact source is not even read where its header tells a length that no recording has.
+
+        Args:
+            path: the file.
+            info: what ``identify`` said of it just now; default asked here.
+            check: called for each MiB or block; raise there to stop.
+
+        Raises:
+            SourceError: it cannot be read, or is written meanwhile.
+            TransientError: the disk or share does not answer.
+        """
+        info = info or self._identify(path)
+        if info is not None and self._is_news(path, info):
+            return None
+        met = self._meet(path, info, check)
+        with self._database.write(durable=False) as connection:
+            recording = _recognise(connection, met.digests)
+            return None if recording is None else _remember(connection, recording, met)
+
+    def enter(self, path: Path, info: AudioInfo | None = None, *, check: Check = lambda: None) -> KnownFile:
+        """Do what ``find`` does, and put in the recording if it was never met.
+
+        Raises:
+            SourceError: the file cannot be read, or is written meanwhile.
+            TransientError: the disk or share does not answer.
+        """
+        info = info or self._identify(path)
+        met = self._meet(path, info, check)
+        with self._database.write() as connection:
+            recording = _recognise(connection, met.digests)
+            if recording is None:
+                recording = new_id(self._clock)
+                tables.new(connection, _describe(recording, info, met.digests))
+            return _remember(connection, recording, met)
+
+    def _identify(self, path: Path) -> AudioInfo | None:
+        try:
+            return identify(path, which=self._which)
+        except SourceError:
+            # Its bytes may be known all the same.
+            return None
+
+    def _is_news(self, path: Path, info: AudioInfo) -> bool:
+        if not _is_counted(info) or not is_exact(name_codec(path, info, self._which)):
+            return False
+        with self._database.read() as connection:
+            return not tables.shapes(connection, info.sample_rate, info.frames)
+
+    def _meet(self, path: Path, info: AudioInfo | None, check: Check) -> _Met:
+        """Read a file: its bytes, and what they sound like unless that was heard before."""
+        began_ns = round(self._clock() * 1e9)
+        with held_still(path) as identity:
+            sha256 = hash_bytes(path, check)
+            digests = [raw1(sha256)]
+            if not self._is_heard(digests[0]):
+                digests.append(digest_of(path, info, check=check, which=self._which))
+        return _Met(identity if identity.is_settled(began_ns) else None, sha256, digests)
+
+    def _is_heard(self, digest: str) -> bool:
+        with self._database.read() as connection:
+            recording = tables.find_by_digest(connection, digest)
+            known = [] if recording is None else tables.digests_of(connection, recording)
+        return not all(map(is_of_bytes, known))
+
+
+class _Met(NamedTuple):
+    """What reading a file told."""
+
+    identity: Identity | None
+    """None while a later write could go unnoticed."""
+    sha256: str
+    digests: list[str]
+
+
+def _is_counted(info: AudioInfo) -> bool:
+    """Tell whether a file's header counts its samples; MP4 and CAF give times, which are a little off after a remux."""
+    return info.frames > 0 and (info.decoder == "libsndfile" or info.container in _COUNTING)
+
+
+def _recognise(connection: sqlite3.Connection, digests: list[str]) -> str | None:
+    found = (tables.find_by_digest(connection, digest) for digest in digests)
+    return next((recording for recording in found if recording is not None), None)
+
+
+def _remember(connection: sqlite3.Connection, recording: str, met: _Met) -> KnownFile:
+    kept = tables.remember(connection, recording, met.digests, met.identity, met.sha256)
+    return KnownFile(kept, met.sha256)
+
+
+def _describe(recording: str, info: AudioInfo | None, digests: list[str]) -> Recording:
+    if info is None:
+        return Recording(id=recording, rate=0, channels=0, frames=0, duration=0.0)
+    shapes = (shape_of(digest) for digest in digests)
+    rate, frames = next((shape for shape in shapes if shape), (info.sample_rate, info.frames))
+    return Recording(id=recording, rate=rate, channels=info.channels, frames=frames, duration=info.duration)

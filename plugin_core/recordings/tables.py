@@ -1,0 +1,171 @@
+"""The tables of recordings and of the files they were met in; all functions work inside the caller's transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+import msgspec
+
+from plugin_core.recordings.identity import Identity
+from plugin_core.recordings.texts import shape_of
+
+# ``merged`` names the recording that one turned out to be: rows elsewhere may still have the id it was first given.
+# Of what was decoded the digest itself says the shape, headers may be a little off. A file has one row, whatever was in
+# it before.
+RECORDINGS: Final = """
+CREATE TABLE recordings (
+    id TEXT NOT NULL PRIMARY KEY,
+    rate INTEGER NOT NULL,
+    channels INTEGER NOT NULL,
+    frames INTEGER NOT NULL,
+    duration REAL NOT NULL,
+    merged TEXT
+) WITHOUT ROWID;
+CREATE INDEX recordings_by_shape ON recordings (frames, rate) WHERE frames > 0;
+CREATE INDEX recordings_merged ON recordings (merged) WHERE merged IS NOT NULL;
+CREATE TABLE recording_aliases (
+    digest TEXT NOT NULL PRIMARY KEY,
+    recording TEXT NOT NULL,
+    rate INTEGER,
+    frames INTEGER
+) WITHOUT ROWID;
+CREATE INDEX recording_aliases_by_shape ON recording_aliases (frames, rate) WHERE frames > 0;
+CREATE INDEX recording_aliases_by_recording ON recording_aliases (recording);
+CREATE TABLE known_files (
+    device INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    ctime_ns INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    recording TEXT NOT NULL,
+    PRIMARY KEY (device, inode)
+) WITHOUT ROWID;
+CREATE INDEX known_files_by_recording ON known_files (recording)
+"""
+"""One migration of a ``Schema``."""
+
+
+class Recording(msgspec.Struct, frozen=True, kw_only=True):
+    """What a song sounds like, whatever file it is in."""
+
+    id: str
+    rate: int
+    channels: int
+    frames: int
+    """Samples in each channel; 0 where no header says."""
+    duration: float
+    """Seconds."""
+
+
+class KnownFile(NamedTuple):
+    """What was found in a file that has not changed since."""
+
+    recording: str
+    sha256: str
+    """Of its bytes, hexadecimal."""
+
+
+def find_by_identity(connection: sqlite3.Connection, identity: Identity) -> KnownFile | None:
+    """Return what is known of a file by its status alone."""
+    row = connection.execute(
+        "SELECT recording, sha256 FROM known_files"
+        " WHERE device = ? AND inode = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ?",
+        _signed(identity),
+    ).fetchone()
+    return None if row is None else KnownFile(row["recording"], row["sha256"])
+
+
+def find_by_digest(connection: sqlite3.Connection, digest: str) -> str | None:
+    """Return the recording a digest belongs to."""
+    row = connection.execute("SELECT recording FROM recording_aliases WHERE digest = ?", (digest,)).fetchone()
+    return None if row is None else str(row["recording"])
+
+
+def shapes(connection: sqlite3.Connection, rate: int, frames: int) -> list[str]:
+    """Return the recordings of a sample rate and length; of exact sources no others can be the same."""
+    found = connection.execute(
+        "SELECT coalesce(merged, id) AS id FROM recordings WHERE frames = ?1 AND frames > 0 AND rate = ?2"
+        " UNION SELECT recording FROM recording_aliases WHERE frames = ?1 AND frames > 0 AND rate = ?2",
+        (frames, rate),
+    )
+    return [row["id"] for row in found]
+
+
+def digests_of(connection: sqlite3.Connection, recording: str) -> list[str]:
+    """Return all digests a recording is known by."""
+    found = connection.execute("SELECT digest FROM recording_aliases WHERE recording = ? ORDER BY digest", (recording,))
+    return [row["digest"] for row in found]
+
+
+def ids_of(connection: sqlite3.Connection, recording: str) -> list[str]:
+    """Return all ids a recording ever had, the present one first; any of them may be asked for."""
+    kept = _present_id(connection, recording)
+    found = connection.execute("SELECT id FROM recordings WHERE merged = ? ORDER BY id", (kept,))
+    return [kept, *(row["id"] for row in found)]
+
+
+def new(connection: sqlite3.Connection, recording: Recording) -> None:
+    """Put in a recording that nobody has met yet."""
+    connection.execute(
+        "INSERT INTO recordings (id, rate, channels, frames, duration)"
+        " VALUES (:id, :rate, :channels, :frames, :duration)",
+        msgspec.structs.asdict(recording),
+    )
+
+
+def remember(
+    connection: sqlite3.Connection,
+    recording: str,
+    digests: Iterable[str],
+    identity: Identity | None = None,
+    sha256: str = "",
+) -> str:
+    """Note what belongs to a recording; return its present id, for one that has a digest in common is the same.
+
+    Args:
+        connection: inside a transaction.
+        recording: its id.
+        digests: of one and the same file, each of another kind.
+        identity: of that file, if it is settled.
+        sha256: of that file's bytes.
+    """
+    kept = _present_id(connection, recording)
+    for digest in digests:
+        known = find_by_digest(connection, digest)
+        if known is None:
+            connection.execute(
+                "INSERT INTO recording_aliases (digest, recording, rate, frames) VALUES (?, ?, ?, ?)",
+                (digest, kept, *(shape_of(digest) or (None, None))),
+            )
+        else:
+            kept = merge(connection, kept, known)
+    if identity is not None:
+        connection.execute(
+            "INSERT OR REPLACE INTO known_files (device, inode, size, mtime_ns, ctime_ns, sha256, recording)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (*_signed(identity), sha256, kept),
+        )
+    return kept
+
+
+def merge(connection: sqlite3.Connection, one: str, other: str) -> str:
+    """Make one recording of two that were found to be the same; return its id, the older of the two."""
+    kept, gone = sorted((_present_id(connection, one), _present_id(connection, other)))
+    if kept != gone:
+        connection.execute("UPDATE recordings SET merged = ? WHERE id = ? OR merged = ?", (kept, gone, gone))
+        for table in ("recording_aliases", "known_files"):
+            connection.execute(f"UPDATE {table} SET recording = ? WHERE recording = ?", (kept, gone))  # noqa: S608
+    return kept
+
+
+def _present_id(connection: sqlite3.Connection, recording: str) -> str:
+    row = connection.execute("SELECT merged FROM recordings WHERE id = ?", (recording,)).fetchone()
+    return recording if row is None or row["merged"] is None else str(row["merged"])
+
+
+def _signed(identity: Identity) -> tuple[int, ...]:
+    """Return the numbers as SQLite holds them, in 64 bits with a sign; Windows has longer ones."""
+    return tuple((number + 2**63) % 2**64 - 2**63 for number in identity)

@@ -1,0 +1,103 @@
+"""An MP4 that is trimmed by its edit list is a part of the recording, and never taken for the whole."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from plugin_core.audio.probe import identify
+from plugin_core.recordings.digest import digest_of, pcm1_of
+from plugin_core.recordings.mp4 import Span
+from plugin_core.recordings.texts import whole_of
+from tests.plugin_core.recordings.songs import SECONDS, Songs, run
+
+pytestmark = pytest.mark.usefixtures("ffmpeg")
+
+RATE = 44100
+
+
+def trim(path: Path, edits: Sequence[tuple[float, float]]) -> Path:
+    """Write another edit list, (start, seconds) each, as editors do that do not touch the sound; -1 is silence."""
+    data = bytearray(path.read_bytes())
+    edts, moov, trak = (data.find(name) - 4 for name in (b"edts", b"moov", b"trak"))
+    clock = struct.unpack_from(">I", data, data.find(b"mvhd") + 16)[0]
+    entries = b"".join(
+        struct.pack(">Iii", round(seconds * clock), -1 if start < 0 else round(start * RATE), 1 << 16)
+        for start, seconds in edits
+    )
+    elst = struct.pack(">I4sII", 16 + len(entries), b"elst", 0, len(edits)) + entries
+    box = struct.pack(">I4s", 8 + len(elst), b"edts") + elst
+    old = struct.unpack_from(">I", data, edts)[0]
+    assert data.find(b"mdat") < moov, "the offsets of the sound must stay"
+    for at in (moov, trak):
+        struct.pack_into(">I", data, at, struct.unpack_from(">I", data, at)[0] + len(box) - old)
+    data[edts : edts + old] = box
+    path.write_bytes(data)
+    return path
+
+
+def test_trimmed_it_is_a_slice_of_the_recording(songs: Songs, tmp_path: Path) -> None:
+    song = trim(songs.copy("m4a", tmp_path), [(1.0, 1.5)])
+    assert identify(song).duration == pytest.approx(1.5, abs=0.05)
+    told = digest_of(song)
+    assert told != songs.hear("m4a")
+    whole, span = whole_of(told)
+    assert whole == songs.hear("m4a")
+    assert span == Span(RATE, 66150, RATE)
+
+
+def test_trimmed_elsewhere_it_is_another_slice(songs: Songs, tmp_path: Path) -> None:
+    one = digest_of(trim(songs.copy("m4a", tmp_path), [(1.0, 1.5)]))
+    assert digest_of(trim(songs.copy("m4a", tmp_path), [(0.9, 1.5)])) != one
+    assert digest_of(trim(songs.copy("m4a", tmp_path), [(1.0, 1.4)])) != one
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [[(0.0, SECONDS)], [(0.4, SECONDS - 0.4)], [(-1.0, 2.0), (0.0, SECONDS)], [(0.0, 1.0), (1.0, SECONDS - 1.0)]],
+    ids=["all", "padding", "silence before", "cut in two that follow"],
+)
+def test_less_than_half_a_second_is_padding(songs: Songs, tmp_path: Path, edits: list[tuple[float, float]]) -> None:
+    assert digest_of(trim(songs.copy("m4a", tmp_path), edits)) == songs.hear("m4a")
+
+
+def test_pieces_that_lie_apart_are_told_by_their_bytes(songs: Songs, tmp_path: Path) -> None:
+    assert digest_of(trim(songs.copy("m4a", tmp_path), [(0.0, 1.0), (2.0, 1.0)])).startswith("raw1:")
+
+
+def test_trimmed_alac_is_what_is_heard(songs: Songs, tmp_path: Path) -> None:
+    song = trim(songs.copy("alac.m4a", tmp_path), [(1.0, 1.5)])
+    told = digest_of(song)
+    assert told == pcm1_of(song, identify(song))
+    assert told != songs.hear("wav")
+    assert whole_of(told) == (told, None)
+
+
+def test_a_digest_of_the_whole_is_its_own_whole(songs: Songs) -> None:
+    for kind in ("mp3", "m4a", "wav"):
+        told = songs.hear(kind)
+        assert whole_of(told) == (told, None)
+
+
+def test_first_of_two_audio_tracks(songs: Songs, tmp_path: Path) -> None:
+    two = tmp_path / "two.mp4"
+    run(
+        *("ffmpeg", "-i", "{one}", "-i", "{two}", "-map", "0:a", "-map", "1:a", "-c", "copy", "{new}"),
+        one=songs.get("m4a"),
+        two=songs.get("mp3"),
+        new=two,
+    )
+    assert digest_of(two) == songs.hear("m4a")
+
+
+@pytest.mark.parametrize("cut", [8, 40, 200, 600])
+def test_a_damaged_index_is_no_traceback(songs: Songs, tmp_path: Path, cut: int) -> None:
+    song = songs.copy("m4a", tmp_path)
+    data = bytearray(song.read_bytes())
+    at = data.find(b"moov") + cut
+    data[at : at + 40] = b"\xff" * 40
+    song.write_bytes(data)
+    assert digest_of(song).startswith(("pkt1:", "raw1:"))
