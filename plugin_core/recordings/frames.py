@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import ClassVar, Final, NamedTuple
 
 _ROOM: Final = 1 << 14
@@ -50,6 +50,8 @@ class FrameWalker:
 
     header: ClassVar[int]
     """Bytes in which a header says how long its frame is."""
+    read: ClassVar[Callable[[bytes], Frame | None]]
+    """Says what a header says, None of what is none."""
 
     def __init__(self) -> None:
         self._kind: tuple[int, int] | None = None
@@ -58,88 +60,37 @@ class FrameWalker:
     def feed(self, piece: bytes, *, is_last: bool = False) -> Iterator[memoryview]:
         """Take the next bytes of the stream and give payloads, as many at a time as lie side by side."""
         data = self._rest + piece
-        view, end = memoryview(data), len(data)
-        limit = end - (self.header - 1 if is_last else _ROOM)
+        view, end, header, read = memoryview(data), len(data), self.header, type(self).read
+        limit = end - (header - 1 if is_last else _ROOM)
         at = begun = done = 0
         while at < limit:
-            frame = self._believe(data, at)
+            frame = read(data[at : at + header])
+            if frame is not None and frame.kind != self._kind:
+                frame = self._begin(data, at, frame)
             if frame is None:
                 found = data.find(b"\xff", at + 1)
                 at = found if found >= 0 else end
                 continue
-            if at + frame.size > end:
+            _, size, skipped = frame
+            if at + size > end:
                 at = end
                 break
-            payload = self._payload_start(data, at, frame)
-            if payload != done:
+            if skipped or at != done:
                 yield view[begun:done]
-                begun = payload
-            at = done = at + frame.size
+                begun = at + skipped
+            at = done = at + size
         yield view[begun:done]
         self._rest = data[at:]
 
-    def read_header(self, header: bytes) -> Frame | None:
-        """Return what a header says, None for what is none."""
-        raise NotImplementedError
-
-    def _payload_start(self, _data: bytes, at: int, frame: Frame) -> int:
-        return at + frame.skipped
-
-    def _believe(self, data: bytes, at: int) -> Frame | None:
-        frame = self.read_header(data[at : at + self.header])
-        if frame is None or frame.kind == self._kind:
-            return frame
-        if self._kind is not None:
-            return None
+    def _begin(self, data: bytes, at: int, frame: Frame) -> Frame | None:
+        """Believe the first frame; afterwards one of another kind is none."""
         after = at + frame.size
-        following = self.read_header(data[after : after + self.header])
-        if after != len(data) and (following is None or following.kind != frame.kind):
+        following = type(self).read(data[after : after + self.header])
+        is_followed = after == len(data) or (following is not None and following.kind == frame.kind)
+        if self._kind is not None or not is_followed:
             return None
         self._kind = frame.kind
         return frame
-
-
-class MpegWalker(FrameWalker):
-    """MPEG audio of all layers: frames with their headers, but for one that only says how long the stream is."""
-
-    header = 4
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._is_first = True
-
-    def read_header(self, header: bytes) -> Frame | None:
-        """Return what a header says, None for what is none; free format, which says no size, among that."""
-        return _read_mpeg_header(header)
-
-    def _payload_start(self, data: bytes, at: int, frame: Frame) -> int:
-        is_first, self._is_first = self._is_first, False
-        if is_first and _LENGTH_MARKS.search(data, at, at + min(frame.size, 64)):
-            return at + frame.size
-        return at
-
-
-class AdtsWalker(FrameWalker):
-    """AAC in ADTS: raw blocks without the headers that other containers do not have."""
-
-    header = 6
-
-    def read_header(self, header: bytes) -> Frame | None:
-        """Return what a header says, None for what is none."""
-        if len(header) < self.header or header[0] != 0xFF or header[1] & 0xF6 != 0xF0:
-            return None
-        size = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
-        skipped = 7 if header[1] & 1 else 9
-        return Frame((header[1] & 8, header[2] >> 2), size, skipped) if size > skipped else None
-
-
-def is_adts(data: bytes) -> bool:
-    """Tell whether bytes begin with ADTS frames; raw blocks of AAC never begin so."""
-    reader = AdtsWalker()
-    frame = reader.read_header(data[:6])
-    return frame is not None and (
-        len(data) <= frame.size or reader.read_header(data[frame.size : frame.size + 6]) is not None
-    )
 
 
 @functools.lru_cache(maxsize=4096)
@@ -150,6 +101,7 @@ def _read_mpeg_header(header: bytes) -> Frame | None:
     halvings = {3: 0, 2: 1, 0: 2}.get(header[1] >> 3 & 3)
     layer = {3: 1, 2: 2, 1: 3}.get(header[1] >> 1 & 3)
     rate, bits = header[2] >> 2 & 3, header[2] >> 4
+    # Free format, which has no size, is none of ours.
     if halvings is None or layer is None or rate == 3 or not 0 < bits < 15:
         return None
     kilobits = (_MPEG2_KILOBITS if halvings else _MPEG1_KILOBITS)[layer][bits - 1]
@@ -157,6 +109,43 @@ def _read_mpeg_header(header: bytes) -> Frame | None:
     slot = 4 if layer == 1 else 1
     size = (samples * kilobits * 125 // ((_RATES[rate] >> halvings) * slot) + (header[2] >> 1 & 1)) * slot
     return Frame((header[1] & 0xFE, rate), size, 0)
+
+
+@functools.lru_cache(maxsize=16384)
+def _read_adts_header(header: bytes) -> Frame | None:
+    if len(header) < AdtsWalker.header or header[0] != 0xFF or header[1] & 0xF6 != 0xF0:
+        return None
+    size = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
+    skipped = 7 if header[1] & 1 else 9
+    return Frame((header[1] & 8, header[2] >> 2), size, skipped) if size > skipped else None
+
+
+class MpegWalker(FrameWalker):
+    """MPEG audio of all layers: frames with their headers, but for one that only says how long the stream is."""
+
+    header = 4
+    read = _read_mpeg_header
+
+    def _begin(self, data: bytes, at: int, frame: Frame) -> Frame | None:
+        is_length = _LENGTH_MARKS.search(data, at, at + min(frame.size, 64)) is not None
+        begun = super()._begin(data, at, frame)
+        return begun._replace(skipped=frame.size) if begun is not None and is_length else begun
+
+
+class AdtsWalker(FrameWalker):
+    """AAC in ADTS: raw blocks without the headers that other containers do not have."""
+
+    header = 6
+    read = _read_adts_header
+
+
+def is_adts(data: bytes) -> bool:
+    """Tell whether bytes begin with ADTS frames; raw blocks of AAC never begin so."""
+    frame = _read_adts_header(data[: AdtsWalker.header])
+    if frame is None:
+        return False
+    following = data[frame.size : frame.size + AdtsWalker.header]
+    return not following or _read_adts_header(following) is not None
 
 
 def payloads(walker: FrameWalker, pieces: Iterable[bytes]) -> Iterator[memoryview]:

@@ -1,12 +1,13 @@
 """What it costs to tell what a song sounds like: ``python -m tests.benchmarks.recordings [SECONDS]``.
 
-Exact formats: what feeding the digest adds to a decode that happens anyway, in seconds and as a ratio. Coded ones: the
-digest of the packets against reading the file and hashing its bytes. Last, files that are known by their status.
-Processor time of this process and its children, the least of some rounds.
+Exact formats: what feeding the digest adds to a decode that happens anyway. Coded ones: the digest of the packets
+against hashing the file's bytes, and against bare reading. Last, files that are known by their status alone. Processor
+time, programs that were started included; the least of some rounds.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -15,5 +16,117 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-import psutil
 import soundfile
+
+from plugin_core.audio.info import AudioInfo
+from plugin_core.audio.probe import identify
+from plugin_core.audio.reader import open_reader
+from plugin_core.files.database import Database, Schema
+from plugin_core.files.hashing import hash_file
+from plugin_core.recordings import tables
+from plugin_core.recordings.book import RecordingBook
+from plugin_core.recordings.digest import digest_of, new_pcm1
+from plugin_core.recordings.identity import look_at
+from tests.audio_files import encode, make_song
+
+ROUNDS = 5
+BLOCK = 1 << 16
+FILES = 10_000
+EXACT = {
+    "16.wav": ["-c:a", "pcm_s16le"],
+    "24.wav": ["-c:a", "pcm_s24le"],
+    "32.wav": ["-c:a", "pcm_s32le"],
+    "float.wav": ["-af", "volume=0.7", "-c:a", "pcm_f32le"],
+    "flac": [],
+    "wv": [],
+    "alac.m4a": ["-c:a", "alac"],
+}
+CODED = {
+    "mp3": ["-c:a", "libmp3lame", "-b:a", "320k"],
+    "ogg": ["-c:a", "libvorbis", "-q:a", "5"],
+    "opus": ["-c:a", "libopus", "-b:a", "160k"],
+    "aac": ["-c:a", "aac", "-b:a", "256k"],
+    "m4a": ["-c:a", "aac", "-b:a", "256k"],
+}
+
+
+def main(seconds: int) -> None:
+    """Print the tables."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        song = write_song(folder / "song.wav", seconds)
+        print(f"{seconds} s{'':10}{'decode':>10}{'+ pcm1':>10}{'adds':>10}{'ratio':>8}")
+        for kind, options in EXACT.items():
+            show_exact(kind, encode(song, folder / f"exact.{kind}", *options))
+        print(f"\n{seconds} s{'':10}{'read':>10}{'bytes':>10}{'pkt1':>10}{'/ bytes':>8}{'/ read':>8}")
+        for kind, options in CODED.items():
+            show_coded(kind, encode(song, folder / f"coded.{kind}", *options))
+        show_known(folder)
+
+
+def write_song(path: Path, seconds: int) -> Path:
+    """Write the same twenty seconds again and again."""
+    part = make_song(20.0)
+    with soundfile.SoundFile(path, "w", 44100, 2, "FLOAT") as opened:
+        for begun in range(0, seconds, 20):
+            opened.write(part[: (seconds - begun) * 44100])
+    return path
+
+
+def show_exact(kind: str, path: Path) -> None:
+    """Print what the digest of the samples adds to decoding."""
+    info = identify(path)
+    alone, fed = measure(lambda: decode(path, info, is_fed=False)), measure(lambda: decode(path, info, is_fed=True))
+    print(f"{kind:15}{alone:9.3f}s{fed:9.3f}s{fed - alone:9.3f}s{fed / alone:8.2f}")
+
+
+def decode(path: Path, info: AudioInfo, *, is_fed: bool) -> None:
+    """Decode a song as a job does, with the digest or without."""
+    dtype: Literal["float32", "float64"] = "float64" if info.encoding in ("pcm_32", "double") else "float32"
+    samples = new_pcm1(info)
+    with open_reader(path, info=info) as reader:
+        while len(block := reader.read(BLOCK, dtype)):
+            if is_fed:
+                samples.feed(block)
+    str(samples)
+
+
+def show_coded(kind: str, path: Path) -> None:
+    """Print what the digest of the packets costs."""
+    info = identify(path)
+    read, hashed = measure(path.read_bytes), measure(lambda: hash_file(path))
+    told = measure(lambda: digest_of(path, info))
+    print(f"{kind:15}{read:9.4f}s{hashed:9.4f}s{told:9.4f}s{told / hashed:8.2f}{told / read:8.2f}")
+
+
+def show_known(folder: Path) -> None:
+    """Print how long it takes to recognise files by their status."""
+    database = Database(folder / "store.sqlite3", Schema("store", (tables.RECORDINGS,)))
+    paths = [folder / f"{number}.flac" for number in range(FILES)]
+    with database.write() as connection:
+        for path in paths:
+            path.write_bytes(b"song")
+            tables.remember(connection, "recording", [], look_at(path), "")
+    book = RecordingBook(database)
+    seconds = measure(lambda: [book.glance(path) for path in paths])
+    print(f"\n{FILES} known files{seconds:16.3f}s")
+    database.close()
+
+
+def measure(work: Callable[[], object]) -> float:
+    """Return the least seconds of the processor."""
+    return min(_measure_once(work) for _ in range(ROUNDS))
+
+
+def _measure_once(work: Callable[[], object]) -> float:
+    begun = time.process_time(), os.times()
+    work()
+    now = os.times()
+    children = sum(now[2:4]) - sum(begun[1][2:4])
+    return time.process_time() - begun[0] + children
+
+
+if __name__ == "__main__":
+    if shutil.which("ffmpeg") is None:
+        sys.exit("this benchmark needs ffmpeg")
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 240)

@@ -25,7 +25,7 @@ def test_vector(tmp_path: Path, request: pytest.FixtureRequest, name: str) -> No
 def test_packets_are_those_of_ffmpeg(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(VECTORS[name].data)
-    command = ["ffmpeg", "-v", "error", "-i", path, "-map", "0:a:0", "-c", "copy", "-f", "streamhash", "-"]
+    command = ["ffmpeg", "-v", "error", "-i", str(path), "-map", "0:a:0", "-c", "copy", "-f", "streamhash", "-"]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert told.strip().rpartition("=")[2] == VECTORS[name].digest.removeprefix("pkt1:")
 
