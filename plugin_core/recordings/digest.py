@@ -67,7 +67,7 @@ def digest_of(
 
 
 def pcm1_of(path: Path, info: AudioInfo, *, check: Check = lambda: None, which: Which = shutil.which) -> str:
-    """Decode a file to its end and return the digest of its samples.
+    """Decode a file of an exact codec to its end and return the digest of its samples; empty if it has none.
 
     Raises:
         SourceError: it is damaged, or is not what its header says.
@@ -83,7 +83,7 @@ def pcm1_of(path: Path, info: AudioInfo, *, check: Check = lambda: None, which: 
 
 
 def new_pcm1(info: AudioInfo) -> Pcm1:
-    """Begin the digest of a source whose decoded blocks are fed to it, float64 for sources of 32 bits and more."""
+    """Begin the digest of an exact source; its blocks are to be decoded as float64 if it has 32 bits or more."""
     return Pcm1(info.sample_rate, info.channels, is_integer=info.encoding.startswith("pcm"))
 
 
