@@ -26,7 +26,7 @@ from plugin_core.purchases.purchase import Purchase, PurchaseState
 from plugin_core.purchases.spending import Guard, spend_freely
 from plugin_core.recordings import tables
 from plugin_core.recordings.book import RecordingBook
-from plugin_core.recordings.digest import raw1
+from plugin_core.recordings.texts import raw1
 
 LEASE: Final = 20.0
 

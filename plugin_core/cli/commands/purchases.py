@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
+import msgspec
 
 from plugin_core.cli.context import Context
 from plugin_core.cli.display.formatting import amount, clean, count_credits, encodable, plural, show
@@ -21,12 +22,12 @@ from plugin_core.purchases.purchase import Purchase, PurchaseState
 MODEL = "model"
 
 
-class Sum(NamedTuple):
+class Sum(msgspec.Struct, frozen=True):
     """What one service took on one day."""
 
     day: str
     provider: str
-    count: int
+    purchases: int
     credits: float
 
 
@@ -51,7 +52,7 @@ def command(context: Context, ids: tuple[str, ...], provider: str | None, limit:
         for purchase in chosen:
             write_record(describe(purchase, placed[purchase.id]))
         for one in sums:
-            write_record({"event": "spent"} | one._asdict())
+            write_record({"event": "spent"} | msgspec.structs.asdict(one))
         write_record(describe_count(len(chosen)))
         return
     if not chosen:
@@ -61,7 +62,7 @@ def command(context: Context, ids: tuple[str, ...], provider: str | None, limit:
     click.echo()
     for one in sums:
         price = f", {count_credits(one.credits)}" if one.credits else ""
-        click.echo(f"{one.day}  {one.provider}: {plural(one.count, 'purchase')}{price}")
+        click.echo(f"{one.day}  {one.provider}: {plural(one.purchases, 'purchase')}{price}")
 
 
 def describe(purchase: Purchase, jobs: Sequence[Job]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from plugin_core.ids import new_id
 from plugin_core.jobs.backoff import Backoff
 from plugin_core.jobs.dedupe import base_key, dedupe_key, forced_key, is_forced
 from plugin_core.model import Operation, Separation, Tagging
