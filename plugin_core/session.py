@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 from plugin_core.announcer import Announcer, Ends, OnChange
 from plugin_core.errors import blame
-from plugin_core.model import Job, JobState, Operation, Plan, Separation, Source, Tagging
+from plugin_core.model import Job, JobState, Operation, Plan, Separation, Source, Tagging, show_path
 from plugin_core.offer import Offer
 from plugin_core.plugins import Plugins, load_plugins
 from plugin_core.registry import Registry
@@ -49,6 +49,7 @@ class Session:
         settings: where settings come from; default the user's own.
         plugins: providers and listeners; default every installed one.
         clock: seconds since the epoch.
+        patience: seconds that a job store in use by another process is waited for; default half a minute.
     """
 
     def __init__(
@@ -57,10 +58,12 @@ class Session:
         plugins: Plugins | None = None,
         *,
         clock: Callable[[], float] = time.time,
+        patience: float | None = None,
     ) -> None:
         self.settings = settings or Settings()
         self.plugins = plugins or load_plugins(environ=self.settings.environ)
         self._clock = clock
+        self._patience = patience
 
     def __enter__(self) -> Self:
         return self
@@ -86,7 +89,7 @@ class Session:
         from plugin_core.jobs.store import JobStore
 
         lease = self.settings.section("jobs", JobsSettings).lease_seconds
-        return JobStore(self.settings.home / STORE_NAME, clock=self._clock, lease=lease)
+        return JobStore(self.settings.home / STORE_NAME, clock=self._clock, lease=lease, patience=self._patience)
 
     @cached_property
     def registry(self) -> Registry:
@@ -239,6 +242,9 @@ class Session:
         )
         if not force and (done := await self._history.standing(source, plan, bill)) is not None:
             return done, False
+        if bill.quote is not None:
+            what = " ".join(filter(None, (plan.operation.provider, plan.title)))
+            log.info("job %s: planned, %s with %s", job.id, show_path(source.path), what)
         return self.store.add(job, occupies=bill.quote is not None, is_gone=lambda path: not os.path.lexists(path))
 
     async def run(
@@ -264,9 +270,19 @@ class Session:
             self.registry.provider_of(self.store.get(job_id).operation)
         ends = Ends(on_change)
         await self._engine(ends.hear).run(wanted, stop=stop)
+        await self._tidy_shelf()
         jobs = [self.store.get(job_id) for job_id in wanted]
         ends.tell_rest(jobs)
         return jobs
+
+    async def _tidy_shelf(self) -> None:
+        """Let go of what is kept of purchases for too long, or of too much."""
+        from plugin_core.purchases.shelf import PurchasesSettings, Shelf
+        from plugin_core.threads import run_stoppable
+
+        keep = self.settings.section("purchases", PurchasesSettings)
+        shelf, ledger = Shelf(self.settings.home), self.store.purchases
+        await run_stoppable(lambda _stopper: shelf.tidy(ledger, keep, self._clock))
 
     async def serve(self, roster: Roster, *, on_change: OnChange | None = None, stop: asyncio.Event) -> None:
         """Work on the jobs of a roster, which may come and go, until ``stop`` is set."""
@@ -328,9 +344,11 @@ class Session:
         Results that such a job kept for a retry go, and staging that a crash left behind and no job needs.
         """
         from plugin_core.operations.pruning import prune
+        from plugin_core.purchases.shelf import PurchasesSettings
 
         engine, home = self._engine(None), self.settings.home
-        return prune(self.store, engine, home, older_than=older_than, now=self._clock())
+        keep = self.settings.section("purchases", PurchasesSettings)
+        return prune(self.store, engine, home, keep, older_than=older_than, now=self._clock())
 
     def is_song_of(self, job: Job, path: Path) -> bool:
         """Tell whether the song of a job lies at a path, whatever its tags are by now. Blocks while it is read.

@@ -158,6 +158,11 @@ class Settings:
                 values[field.name] = found
         return kind(**values)
 
+    def table(self, name: str) -> dict[str, Any]:
+        """Return the keys of a section of the file as they stand there; empty where there is none."""
+        found = self._table(name)
+        return found if isinstance(found, dict) else {}
+
     def _table(self, name: str) -> Any:
         """Return a section of the file; a dotted name is a table within a table."""
         table: Any = self.document

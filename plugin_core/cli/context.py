@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from plugin_core.cli.logs import Logs
 from plugin_core.settings import Settings
+
+_PAYING_PATIENCE: Final = 600.0
 
 if TYPE_CHECKING:
     from plugin_core.plugins import Plugins
@@ -34,8 +36,12 @@ class Context:
 
         return self._plugins or load_plugins(environ=self.settings.environ)
 
-    def session(self) -> Session:
+    def session(self, *, is_paying: bool = False) -> Session:
         """Open a session of these settings and plugins.
+
+        Args:
+            is_paying: whether it may be in the middle of something that was paid for: then it waits for long for a job
+                store that another process uses, rather than end.
 
         Raises:
             SettingsError: the settings file cannot be read; asked for here it is told once, not by each plugin.
@@ -43,4 +49,4 @@ class Context:
         from plugin_core.session import Session
 
         _ = self.settings.document
-        return Session(self.settings, self.plugins)
+        return Session(self.settings, self.plugins, patience=_PAYING_PATIENCE if is_paying else None)

@@ -46,7 +46,7 @@ def run_request(context: Context, request: Request, provider: str | None, *, as_
         as_json: whether to write events for programs.
     """
     with choose_display(as_json=as_json, quiet=context.quiet) as display:
-        with context.session() as session:
+        with context.session(is_paying=True) as session:
             for operation in request.operations:
                 # A misspelt provider is told before hours of music are read.
                 check_provider(session, operation, provider)

@@ -92,7 +92,7 @@ def _refuse_rules(choices: TagChoices) -> None:
 
 def _undo_files(context: Context, paths: Sequence[Path], choices: TagChoices, *, as_json: bool) -> int:
     """Undo file by file: one that cannot be undone hinders no other."""
-    with context.session() as session:
+    with context.session(is_paying=True) as session:
         codes = [_undo_file(session, path, choices, as_json=as_json, quiet=context.quiet) for path in paths]
     done = codes.count(ExitCode.DONE)
     code = next((code for code in (ExitCode.FAILED, ExitCode.USAGE) if code in codes), ExitCode.DONE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sqlite3
 import threading
@@ -16,6 +17,12 @@ from plugin_core.files.errors import FULL
 from plugin_core.model import show_path
 
 BUSY_MS: Final = 30_000
+"""How long a lock of another process is waited for, unless whoever opens the file is more patient."""
+_SLICE_MS: Final = 1_000
+"""How long SQLite itself waits: no signal is heard meanwhile."""
+
+_SAID_AFTER: Final = 5.0
+_log = logging.getLogger(__name__)
 
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
@@ -49,14 +56,16 @@ class Database:
     Args:
         path: the file; made with its folder when it is missing.
         schema: what it holds.
+        patience: seconds that a lock of another process is waited for; default as for every other file.
 
     Raises:
         StoreError: it cannot be opened, or is of a newer version; from any method, when it cannot be used.
     """
 
-    def __init__(self, path: Path, schema: Schema) -> None:
+    def __init__(self, path: Path, schema: Schema, *, patience: float | None = None) -> None:
         self.path = path
         self._schema = schema
+        self._patience = patience
         self._lock = threading.RLock()
         self._is_durable = True
         with self._errors():
@@ -83,7 +92,7 @@ class Database:
         """
         with self._lock, self._errors():
             self._synchronise(durable)
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._begin()
             try:
                 yield self._connection
                 self._connection.execute("COMMIT")
@@ -92,10 +101,36 @@ class Database:
                     self._connection.execute("ROLLBACK")
                 raise
 
+    def _begin(self) -> None:
+        """Take the write lock; one that another process holds for long is waited for, and said once."""
+        patience = BUSY_MS / 1000 if self._patience is None else self._patience
+        began, is_said = time.monotonic(), False
+        while True:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                waited = time.monotonic() - began
+                if _code(error) not in _BUSY or waited >= patience:
+                    raise
+                if not is_said and waited >= _SAID_AFTER:
+                    is_said = True
+                    _log.warning("the %s is in use by another process; waiting for it", self._schema.name)
+            else:
+                return
+
     def check_writable(self) -> None:
         """Write what is there already, so that a full or read-only disk is found out."""
         with self.write() as connection:
             connection.execute(f"PRAGMA user_version = {len(self._schema.migrations)}")
+
+    def give_back(self, pages: int = 1000) -> bool:
+        """Give some of the space that deleted rows left back to the disk; tell whether there may be more."""
+        with self.write(durable=False) as connection:
+            connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+            return bool(connection.execute("PRAGMA freelist_count").fetchone()[0]) and self._shrinks(connection)
+
+    def _shrinks(self, connection: sqlite3.Connection) -> bool:
+        return bool(connection.execute("PRAGMA auto_vacuum").fetchone()[0])
 
     def close(self) -> None:
         """Close the file."""
@@ -114,7 +149,9 @@ class Database:
     def _prepare(self) -> None:
         connection = self._connection
         connection.row_factory = sqlite3.Row
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        connection.execute(f"PRAGMA busy_timeout = {min(BUSY_MS, _SLICE_MS)}")
+        # Before anything is in it: what is deleted can then be given back to the disk piece by piece.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         _use_wal(connection, self.path)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA temp_store = MEMORY")

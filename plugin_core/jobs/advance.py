@@ -105,9 +105,13 @@ async def _running(held: Held) -> bool:
     except GoneError as error:
         return await _lose(held, error)
     if isinstance(answer, Waiting):
+        before = held.job.progress.note if held.job.progress else ""
+        if answer.progress.note != before:
+            _log.info("job %s: %s says: %s", held.job.id, held.job.operation.provider, answer.progress.note)
         return held.wait(answer.seconds, progress=answer.progress, attempts=0, problem=None)
     # Work done on this machine is done again when fetching loses it; its failures are counted across both states.
     attempts = 0 if held.work.occupies(held.job) else held.job.attempts
+    _log.info("job %s: ready, %d results", held.job.id, len(answer.files) or len(answer.labels))
     ready = held.note_purchase(PurchaseState.READY, results=answer.files, labels=answer.labels, kept=())
     held.enter(JobState.FETCHING, bought=ready, results=answer.files, labels=answer.labels, attempts=attempts)
     return True
@@ -119,6 +123,7 @@ async def _lose(held: Held, error: StembridgeError) -> bool:
     if purchase is not None and held.work.has_kept(held.job, purchase):
         held.enter(JobState.FETCHING, results=purchase.results, labels=purchase.labels)
         return True
+    _log.warning("job %s: what was paid for is gone: %s", held.job.id, error.message)
     expired = held.note_purchase(PurchaseState.EXPIRED, reason=error.message, kept=())
     if held.job.may_buy:
         held.enter(JobState.QUEUED, bought=expired, ticket=None, results=(), labels=())
@@ -162,6 +167,7 @@ async def _publishing(held: Held) -> bool:
         target = await held.work.target(held.job)
         held.save(msgspec.structs.replace(held.job, target=target))
     placed = await held.work.publish(held.job, held.owner)
+    _log.info("job %s: placed at %s", held.job.id, held.job.target)
     if isinstance(placed, Written):
         return await settle(held, JobState.DONE, written=placed)
     return await settle(held, JobState.DONE, stems=placed)
@@ -180,6 +186,7 @@ async def _cancel(held: Held) -> bool:
         try:
             await held.work.cancel(held.job, held.owner)
             bought = held.note_purchase(PurchaseState.CANCELLED, reason="it was cancelled in time")
+            _log.info("job %s: cancelled at its service, which charges nothing for it", held.job.id)
         except (TransientError, StoreError):
             raise
         except StembridgeError as error:

@@ -30,9 +30,11 @@ NEXT_DUE: Final = (
 )
 WAITING: Final = "SELECT * FROM jobs INDEXED BY jobs_by_state WHERE state = 'running' AND owner IS NULL"
 LEFTOVERS: Final = "SELECT * FROM jobs INDEXED BY jobs_litter WHERE litter = 1 AND active = 0 AND owner IS NULL"
+PRUNED_AT_ONCE: Final = 500
 PRUNE: Final = (
-    "DELETE FROM jobs WHERE state IN ('done', 'failed', 'cancelled')"  # noqa: S608 - number
-    f" AND updated <= ? AND litter = {CLEAN} AND owner IS NULL"
+    "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs INDEXED BY jobs_settled"  # noqa: S608 - numbers
+    f" WHERE active = 0 AND litter = {CLEAN} AND state <> 'unconfirmed' AND updated <= ? AND owner IS NULL"
+    f" ORDER BY updated LIMIT {PRUNED_AT_ONCE})"
 )
 KEPT_BEFORE: Final = (
     f"SELECT * FROM jobs INDEXED BY jobs_by_state WHERE state = 'failed' AND litter = {KEPT} AND updated <= ?"  # noqa: S608 - number

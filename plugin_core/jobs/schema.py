@@ -54,6 +54,7 @@ _THIRD = f"""
 ALTER TABLE jobs ADD COLUMN moved TEXT;
 ALTER TABLE jobs ADD COLUMN path TEXT;
 ALTER TABLE jobs ADD COLUMN place TEXT;
+CREATE INDEX jobs_settled ON jobs (updated) WHERE active = 0 AND litter = 0 AND state <> 'unconfirmed';
 CREATE INDEX jobs_by_path ON jobs (path);
 CREATE INDEX jobs_by_place ON jobs (place) WHERE place IS NOT NULL;
 {PURCHASES};

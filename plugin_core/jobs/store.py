@@ -49,6 +49,7 @@ class JobStore:
         path: the file; made with its folder, readable by its owner only.
         clock: seconds since the epoch.
         lease: seconds after which a silent owner loses its job.
+        patience: seconds that a lock of another process is waited for; default half a minute.
         heartbeat: seconds between signs of life; default a quarter of the lease.
         kind_of: tells the type of the file system that holds a folder.
 
@@ -62,6 +63,7 @@ class JobStore:
         *,
         clock: Callable[[], float] = time.time,
         lease: float = LEASE,
+        patience: float | None = None,
         heartbeat: float | None = None,
         kind_of: Callable[[Path], str] | None = None,
     ) -> None:
@@ -70,7 +72,7 @@ class JobStore:
         self.lease = lease
         self.heartbeat_every = lease / 4 if heartbeat is None else heartbeat
         check_local(self.path.parent, kind_of)
-        self._database = Database(self.path, SCHEMA)
+        self._database = Database(self.path, SCHEMA, patience=patience)
         self.purchases = PurchaseLedger(self._database, clock)
         self.recordings = RecordingBook(self._database, clock=clock)
         try:
@@ -435,9 +437,17 @@ class JobStore:
             return changes.give_up_old(connection, self.clock() - older_than_seconds)
 
     def prune(self, older_than_seconds: float) -> int:
-        """Delete jobs settled that long ago; never one that is unconfirmed or has staging to remove or to keep."""
-        with self._database.write() as connection:
-            removed = changes.prune(connection, self.clock() - older_than_seconds)
+        """Delete jobs settled that long ago; never one that is unconfirmed or has staging to remove or to keep.
+
+        Some at a time, so that nobody waits for long, and what they took is given back to the disk.
+        """
+        before, removed, some = self.clock() - older_than_seconds, 0, queries.PRUNED_AT_ONCE
+        while some >= queries.PRUNED_AT_ONCE:
+            with self._database.write() as connection:
+                some = changes.prune(connection, before)
+            removed += some
+        while removed and self._database.give_back():
+            pass
         self._touched += 1
         return removed
 

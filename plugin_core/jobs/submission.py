@@ -101,7 +101,9 @@ def _buy(held: Held, key: str, account: str) -> bool:
         may_buy=False,
     )
     held.is_fresh = True
-    _log.info("job %s: to be bought from %s as %s", job.id, purchase.provider, purchase.id)
+    price = "at no known price" if purchase.quote.credits is None else f"for about {purchase.quote.credits:g} credits"
+    sent = {**purchase.quote.sent, "output": purchase.quote.output}
+    _log.info("job %s: sent to %s as %s %s: %s", job.id, purchase.provider, purchase.id, price, sent)
     return True
 
 

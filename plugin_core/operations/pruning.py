@@ -9,14 +9,19 @@ from pathlib import Path
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import JobState
+from plugin_core.purchases.shelf import PurchasesSettings, Shelf
 from plugin_core.stems.staging import find_stale, sweep
 
 
-def prune(store: JobStore, engine: Engine, home: Path, *, older_than: float, now: float) -> int:
+def prune(
+    store: JobStore, engine: Engine, home: Path, settings: PurchasesSettings, *, older_than: float, now: float
+) -> int:
     """Forget jobs that were done, failed or cancelled more than ``older_than`` seconds ago; return how many.
 
-    Results that such a job kept for a retry go, and staging that a crash left behind and no job needs.
+    Results that such a job kept for a retry go, staging that a crash left behind and no job needs, and what is kept of
+    purchases for too long; purchases themselves are never forgotten.
     """
+    Shelf(home).tidy(store.purchases, settings, lambda: now)
     if store.give_up(older_than):
         # The caller may be inside an event loop of its own.
         with ThreadPoolExecutor(1) as thread:

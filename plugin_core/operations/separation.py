@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ import msgspec
 
 from plugin_core._version import __version__
 from plugin_core.errors import PlacementError, SourceError, UsageError
+from plugin_core.files.hashing import hash_file
 from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, Part, Progress, Separation, Source, Stem, Ticket, show_path
 from plugin_core.operations.links import NO_LINKS, Links
@@ -26,6 +28,8 @@ from plugin_core.threads import Stopper, run_stoppable
 
 if TYPE_CHECKING:
     from plugin_core.stems.render import TagStem
+
+_log = logging.getLogger(__name__)
 
 Earlier = Callable[[Job], Sequence[Job]]
 """Find the finished jobs of the same operation on the same content, whose untouched results may be swapped."""
@@ -185,6 +189,7 @@ class SeparationWork:
             parts: Sequence[Part] = self._shelf.parts(purchase)
         else:
             parts = await self._separator.fetch(self._order_with_bucket(job, attempt), report)
+            await asyncio.to_thread(_log_parts, job, parts)
         tell = report_from_thread(report, lambda share: Progress(fraction=share, note="writing stems"))
         return await run_stoppable(lambda stopper: self._treat(job, parts, stopper, tell))
 
@@ -338,6 +343,13 @@ class SeparationWork:
             "job": job.id,
             "source_sha256": job.source.content,
         }
+
+
+def _log_parts(job: Job, parts: Sequence[Part]) -> None:
+    """Say what came, for whoever looks for what was paid for; nothing is read for an engine on this machine."""
+    for part in parts if job.purchase else ():
+        record = hash_file(part.path)
+        _log.info("job %s: fetched %s, %d bytes, sha256 %s", job.id, part.label, record.size, record.sha256)
 
 
 def destination_of(job: Job) -> Path:

@@ -38,7 +38,7 @@ def command(
     knows it. Nothing is bought.
     """
     wish = Separation(provider=provider, format=format_ or "", to=to)
-    with choose_display(as_json=as_json, quiet=context.quiet) as display, context.session() as session:
+    with choose_display(as_json=as_json, quiet=context.quiet) as display, context.session(is_paying=True) as session:
 
         async def work() -> Summary:
             job = await session.take_over(remote_id, song, wish)

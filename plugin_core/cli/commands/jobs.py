@@ -92,7 +92,7 @@ def show_one(context: Context, ids: tuple[str, ...], as_json: bool) -> None:
 @click.pass_obj
 def resume(context: Context, ids: tuple[str, ...], as_json: bool) -> int:
     """Go on with jobs that are not finished; default all of them."""
-    with context.session() as session:
+    with context.session(is_paying=True) as session:
         jobs = [session.store.get(job_id) for job_id in ids] if ids else session.store.list(states=ACTIVE)
         return _work(context, session, [job.id for job in jobs], as_json=as_json)
 
@@ -129,7 +129,7 @@ def retry(context: Context, ids: tuple[str, ...], no_run: bool, as_json: bool) -
 
     For an unconfirmed job this is your word that the service may be paid again.
     """
-    with context.session() as session:
+    with context.session(is_paying=True) as session:
         chosen = [session.store.get(job_id) for job_id in ids]
         queued = [session.retry(job.id) for job in chosen]
         if not no_run:

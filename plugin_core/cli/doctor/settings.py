@@ -15,6 +15,8 @@ from plugin_core.jobs.settings import JobsSettings
 from plugin_core.plugins import Plugins
 from plugin_core.presets import load_presets
 from plugin_core.providers.local.settings import LocalSettings
+from plugin_core.purchases.shelf import PurchasesSettings
+from plugin_core.purchases.spending import Limits
 from plugin_core.session import Session
 from plugin_core.settings import suggest_key
 from plugin_core.stems.template import StemsSettings
@@ -25,6 +27,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "stems": StemsSettings,
     "jobs": JobsSettings,
     "local": LocalSettings,
+    "purchases": PurchasesSettings,
 }
 
 
@@ -34,6 +37,7 @@ def find_problems(session: Session) -> list[StembridgeError]:
     settings = session.settings
     looks: list[Callable[[], object]] = [partial(settings.section, name, kind) for name, kind in SECTIONS.items()]
     looks += [partial(load_presets, settings), partial(usual_preset, settings)]
+    looks += [partial(settings.section, f"spend.{name}", Limits) for name in settings.table("spend")]
     looks += [partial(check_format, settings), partial(check_template, settings), partial(_check_provider, session)]
     for look in looks:
         try:
@@ -48,6 +52,7 @@ def find_strangers(session: Session) -> list[str]:
     # Providers read their own sections when they register.
     _ = session.separators, session.taggers, session.stagers
     known = {*SECTIONS, "presets", *session.settings.asked, *_commands_of(session.plugins)}
+    known.add("spend")
     # A plugin that could not be loaded would know its section.
     passed = known | {plugin.name for plugin in session.plugins.loaded}
     return [
