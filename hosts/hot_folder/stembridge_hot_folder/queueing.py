@@ -139,7 +139,6 @@ class Queue:
         """Forget the troubles of a song."""
         self._tries.pop(path, None)
         self._turns.pop(path, None)
-        self.pauses.forget(path)
 
     def forget(self, path: bytes) -> bool:
         """Forget a song altogether; tell whether it waited."""

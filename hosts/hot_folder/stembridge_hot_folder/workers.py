@@ -115,7 +115,7 @@ class Workers:
         task = self._by_job.get(job.id)
         if task is None:
             return
-        task.hear(job)
+        task.hear(job, previous)
         if job.state.is_settled:
             return
         if job.attempts >= self.tools.settings.attempts and job.problem is not None and not task.is_aside:

@@ -28,6 +28,8 @@ _INACTIVE: Final = re.compile(
     r"not (?:been )?(?:activat|enabl|open|bound|bind)\w*|(?:un|in)activated|未开通|未绑定|NotBind|NotActivated|NotOpen",
     re.IGNORECASE,
 )
+_OF_OBJECT: Final = "Resource"
+"""How codes begin that speak of the song's object; nothing of the account."""
 _LONGEST: Final = 200
 
 _RIGHTS: Final = {
@@ -119,7 +121,7 @@ def refusal(what: str, answer: Answer, now: float) -> StembridgeError:
         return SettingsError(said, remedy=OTHER_REGION)
     if words.code in _WRONG_PLACE or answer.status in (302, 307, 308):
         return SettingsError(said, remedy=f"correct [{SECTION}] bucket and region")
-    if _INACTIVE.search(f"{words.code} {words.message}"):
+    if _INACTIVE.search(f"{words.code} {words.message}") and not words.code.startswith(_OF_OBJECT):
         return RefusedError(said, remedy=ENABLE)
     if words.code in _KEYS or answer.status == 401:
         remedy = "get a new token" if "Token" in words.code else f"give the keys anew: {LOGIN}"

@@ -106,7 +106,7 @@ class Record:
         if not tools.queue.pauses.is_paused(gate):
             what = "" if gate == self.song.folder.path else f"{self._shown_recipe} "
             tools.reporter.warn(self.song.folder.path, f"{what}waits, {reason}; it goes on by itself")
-        tools.queue.pauses.pause(gate, tools.clock(), is_refusal=is_refusal)
+        tools.queue.pauses.pause(gate, self.song.path, tools.clock(), is_refusal=is_refusal)
         if gate in (self.song.folder.path, self._recipe.key):
             tools.queue.put_last(self.song)
         else:
@@ -114,17 +114,18 @@ class Record:
             tools.queue.postpone(self.song, tools.clock())
         self.tell("waits", reason)
 
-    def resume(self, gate: Gate) -> None:
-        """Let the songs behind a gate of a disk go on, if they wait."""
-        if self._tools.queue.pauses.resume(gate):
-            self._tools.queue.open()
-            self._tools.reporter.say(f"{self.song.folder.shown}: there is room again, going on")
+    def find_room(self) -> None:
+        """Let the songs of the folder go on, if they wait for its disk and this one was to find out."""
+        self._resume(self.song.folder.path, "there is room again")
 
     def accept(self) -> None:
-        """Remember that nobody refuses this recipe; let its songs go on, if they wait."""
-        if self._tools.queue.pauses.accept(self.row.recipe):
+        """Let the songs of the recipe go on, if they wait for its account and this one was to find out."""
+        self._resume(self.row.recipe, f"{self._shown_recipe} is accepted again")
+
+    def _resume(self, gate: Gate, why: str) -> None:
+        if self._tools.queue.pauses.resume(gate, self.song.path):
             self._tools.queue.open()
-            self._tools.reporter.say(f"{self.song.folder.shown}: {self._shown_recipe} is accepted again, going on")
+            self._tools.reporter.say(f"{self.song.folder.shown}: {why}, going on")
 
     @property
     def _shown_recipe(self) -> str:
