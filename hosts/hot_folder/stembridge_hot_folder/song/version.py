@@ -101,7 +101,7 @@ class Version:
             return Fate.GONE
         if now == self.identity:
             return Fate.SAME
-        content = self._hash()
+        content = self._hash() if jobs else ""
         if not content or not any(self._is_version_of(job.source, content) for job in jobs):
             return Fate.REPLACED
         if self._read() != now:

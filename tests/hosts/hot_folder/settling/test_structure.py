@@ -157,7 +157,8 @@ def test_flac_whose_last_frame_stops_short_of_the_samples_it_says_is_not_whole(t
 def test_flac_with_frames_of_several_lengths_is_whole(tmp_path: Path, seconds: int) -> None:
     """None of the usual encoders writes such a stream; decoders read it, as they do ours."""
     song = tmp_path / "Song.flac"
-    frames, place = [], 0
+    frames: list[bytes] = []
+    place = 0
     while place < seconds * 44100:
         block = (4096, 1152, 576, 2304)[len(frames) % 4]
         frames.append(silent_frame(place, block, is_variable=True))
