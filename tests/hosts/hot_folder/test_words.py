@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner
 from stembridge_hot_folder import queueing, status
 from stembridge_hot_folder.commands import watch
-from stembridge_hot_folder.ledger import SongState
+from stembridge_hot_folder.folder.locking import is_watched
+from stembridge_hot_folder.ledger import LEDGER_NAME, SongState
 from stembridge_hot_folder.song.error_file import write_error
 from stembridge_hot_folder.status import show_status
 
@@ -136,15 +137,22 @@ def test_json_says_which_folder_names_no_preset(desk: Desk, options: tuple[str, 
     assert reason.startswith(f"{desk.root}: folder 'holiday' names no preset")
 
 
-def test_json_says_what_is_wrong_with_an_edited_folder_config(desk: Desk) -> None:
-    process = start(desk, "--json")
-    assert process.stdout is not None
-    assert process.stderr is not None
-    wait_until_said(process.stdout, b'"reason":"watching')
-    (desk.root / "stembridge.toml").write_text('preset = "nonsense"\n')
-    wait_until_said(process.stdout, b"stembridge.toml: no preset 'nonsense'")
-    process.terminate()
-    process.communicate(timeout=PATIENCE)
+def test_json_says_what_is_wrong_with_an_edited_folder_config(desk: Desk, tmp_path: Path) -> None:
+    told = tmp_path / "told.jsonl"
+
+    def notes() -> list[str]:
+        events = [json.loads(line) for line in told.read_text("utf-8").splitlines() if line.endswith("}")]
+        return [event["reason"] for event in events if event["event"] == "note"]
+
+    with told.open("wb") as output:
+        process = start(desk, "--json", output=output)
+    try:
+        wait_for(lambda: desk.home.joinpath(LEDGER_NAME).exists() and is_watched(bytes(desk.root)))
+        (desk.root / "stembridge.toml").write_text('preset = "nonsense"\n')
+        wait_for(lambda: any("stembridge.toml: no preset 'nonsense'" in note for note in notes()), told.read_text)
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
 
 
 def test_status_says_when_it_does_not_tell_all(
