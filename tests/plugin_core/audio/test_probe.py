@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from plugin_core.audio.probe import probe, show_time
+from plugin_core.audio.probe import probe
 from plugin_core.errors import SourceError, TransientError
 from tests.audio_files import encode, make_noise, truncate, write_samples, write_song
 
@@ -377,13 +377,6 @@ def test_damaged_headers_never_crash(tmp_path: Path, make: Callable[[int], bytes
                 continue
             assert info.duration > 0
             assert 1 <= info.channels <= 8
-
-
-@pytest.mark.parametrize(
-    ("seconds", "shown"), [(0.0, "0:00.0"), (12.34, "0:12.3"), (61.0, "1:01.0"), (3723.46, "1:02:03.4")]
-)
-def test_time_is_shown_as_people_write_it(seconds: float, shown: str) -> None:
-    assert show_time(seconds) == shown
 
 
 def forget_flac_length(path: Path) -> None:
