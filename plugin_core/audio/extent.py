@@ -55,6 +55,8 @@ def check_extent(path: Path, descriptor: int) -> float | None:
         end = _find_segment_end(window) or 0
         if end > size:
             raise cut_short(path, 1 - size / end)
+        if end and window.take(end, 4) == _EBML:
+            raise joined(path)
     elif head.startswith(_TTA):
         _check_tta(path, window, find_end(path, descriptor))
     elif head.startswith(_WAVPACK):

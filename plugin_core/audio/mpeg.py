@@ -73,7 +73,7 @@ class Stretch:
     """Frames of one kind in a row: a recording as one encoder wrote it, or what was joined to it without a header."""
 
     def __init__(self, start: int, frame: _Frame, header: _Header | None) -> None:
-        self.start = self.end = start
+        self.start = self.last = self.end = start
         self.frame = frame
         self.header = header
         self.frames = 0
@@ -125,7 +125,7 @@ def walk(window: Window, start: int, end: int) -> Iterator[Stretch]:
         frame = frames[key]
         is_next = frame is not None and current is not None and at == current.end and frame.kind == current.frame.kind
         if frame is None or not (is_next or _is_confirmed(window, at + frame.size, frame, end)):
-            at = _resync(window, at, head, end)
+            at = _resync(window, at, head, end) if current is None else _mend(window, current, at, head, end)
             continue
         if at + frame.size > end:
             break
@@ -135,6 +135,7 @@ def walk(window: Window, start: int, end: int) -> Iterator[Stretch]:
                 yield current
             current = Stretch(at, frame, header)
         current.frames += header is None
+        current.last = at
         at += frame.size
         current.end = at
     if current is not None:
@@ -157,6 +158,19 @@ def _is_confirmed(window: Window, at: int, frame: _Frame, end: int) -> bool:
 def _resync(window: Window, at: int, head: bytes, end: int) -> int:
     size = measure_id3(head) or measure_ape(head[:32]) or (128 if head.startswith(b"TAG") else 0)
     return at + size if size else window.find(b"\xff", at + 1, end)
+
+
+def _mend(window: Window, current: Stretch, at: int, head: bytes, end: int) -> int:
+    """Go on after what is no frame; a frame that was cut reaches into the recording that was joined to it."""
+    if at == current.end and current.frames:
+        last = window.take(current.last, at - current.last)
+        for mark, place in ((b"ID3", 0), (b"Xing", current.frame.mark), (b"Info", current.frame.mark)):
+            found = last.find(mark, place + 4) - place
+            if found > 0:
+                current.frames -= 1
+                current.end = current.last
+                return current.last + found
+    return _resync(window, at, head, end)
 
 
 def _measure_tag(window: Window, at: int) -> int:

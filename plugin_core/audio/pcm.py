@@ -31,6 +31,7 @@ _SLACK_BYTES: Final = 1024
 """Padding, and what programs leave behind the sound without a word."""
 _SLOPPY_BYTES: Final = 64
 """Some programs count their own header among the sound; more than that is missing."""
+_MOST_IN_WAV: Final = 0xFFFF0000
 _MPEG_TAGS: Final = (0x50, 0x55)
 _MOST_CHUNKS: Final = 10_000
 _STEP: Final = 1 << 18
@@ -102,6 +103,7 @@ def examine_pcm(path: Path, descriptor: int) -> Finding | None:
     """
     window = Window(path, descriptor)
     size, end = os.fstat(descriptor).st_size, find_end(path, descriptor)
+    magic = window.take(0, 4)
     layouts: list[Layout] = []
     told = there = missing = start = 0
     is_wrong = False
@@ -116,16 +118,19 @@ def examine_pcm(path: Path, descriptor: int) -> Finding | None:
         if is_mpeg:
             found = examine_mpeg(path, descriptor, Span(one.body, one.body + has))
             return found and msgspec.structs.replace(found, container="WAV")
-        is_wrong = is_wrong or behind.is_sound or (one.magic == b"caff" and (missing > 0 or not one.is_told))
+        is_patched = behind.is_sound or one.magic == b"caff" or (one.magic == b"RIFF" and has >= _MOST_IN_WAV)
+        is_wrong = is_wrong or behind.is_sound or (is_patched and (missing > 0 or not one.is_told))
         told, there = told + (one.told if one.is_told else has), there + has
-        layouts.append(_lay_out(window, one, until, is_patched=behind.is_sound or one.magic == b"caff"))
+        layouts.append(_lay_out(window, one, until, is_patched=is_patched))
         if behind.seam is None:
             break
         start = behind.seam
     if not layouts or not (is_wrong or missing or len(layouts) > 1):
         return None
     return Finding(
-        layouts=tuple(layouts) if is_wrong or len(layouts) > 1 else (), told=told / there if told != there else None
+        layouts=tuple(layouts) if is_wrong or len(layouts) > 1 else (),
+        told=told / there if told != there else None,
+        container="WAV" if magic == b"RIFF" else "",
     )
 
 
@@ -180,7 +185,7 @@ def _is_as_long_as_it_says(window: Window, one: _Recording, until: int) -> bool:
         size = int.from_bytes(window.take(one.start + 4, 4), one.kind.order) + 8
     else:
         size = int.from_bytes(window.take(at, 8), one.kind.order) + (8 if one.magic == b"RF64" else 0)
-    return one.magic not in (b"caff", *_PLAIN) and abs(size - (until - one.start)) <= 1
+    return one.magic not in (b"caff", *_PLAIN) and until - one.start - size in (0, 1)
 
 
 def _look_behind(window: Window, one: _Recording, end: int) -> _Behind:
@@ -211,7 +216,7 @@ def _find_seam(window: Window, one: _Recording, at: int, end: int) -> int | None
 
 
 def _is_silent(window: Window, start: int, end: int) -> bool:
-    return not any(any(window.take(at, min(_STEP, end - at))) for at in range(start, end, _STEP))
+    return not any(window.take(at, min(_STEP, end - at)).strip(b"\0") for at in range(start, end, _STEP))
 
 
 def _lay_out(window: Window, one: _Recording, until: int, *, is_patched: bool) -> Layout:
@@ -220,11 +225,10 @@ def _lay_out(window: Window, one: _Recording, until: int, *, is_patched: bool) -
     if not is_patched:
         pass
     elif one.magic == b"RF64":
-        wide, about = one.chunks.get(b"ds64"), one.chunks.get(b"fmt ")
-        width = int.from_bytes(window.take(about.body + 12, 2), "little") if about else 1
-        numbers = (until - one.start - 8, rest, rest // max(1, width))
-        if wide is not None:
-            patches[wide.body] = b"".join(number.to_bytes(8, "little") for number in numbers)
+        if (wide := one.chunks.get(b"ds64")) is not None:
+            patches[wide.body] = _write_sizes(window, one, until, 0)
+    elif one.magic == b"RIFF" and rest >= _MOST_IN_WAV:
+        return _lay_out_wide(window, one, until)
     elif one.magic == b"FORM":
         patches = {one.start + 4: (until - one.start - 8).to_bytes(4, "big"), one.size_at: rest.to_bytes(4, "big")}
     elif one.kind.width == 8:
@@ -233,3 +237,20 @@ def _lay_out(window: Window, one: _Recording, until: int, *, is_patched: bool) -
     else:
         patches[one.size_at] = _TO_THE_END
     return lay_out(one.start, until, patches)
+
+
+def _lay_out_wide(window: Window, one: _Recording, until: int) -> Layout:
+    """Lay out a WAV of more than its 4 GiB as what it should be, an RF64."""
+    added = b"ds64" + (28).to_bytes(4, "little")
+    added += _write_sizes(window, one, until, len(added) + 28) + bytes(4)
+    head = b"RF64" + _TO_THE_END + b"WAVE" + added
+    first = one.start + one.kind.first
+    return Layout((head, Span(first, one.size_at), _TO_THE_END, Span(one.body, until)))
+
+
+def _write_sizes(window: Window, one: _Recording, until: int, added: int) -> bytes:
+    """Return the three sizes of a ds64: all, the sound, and its samples in each channel."""
+    about, rest = one.chunks.get(b"fmt "), until - one.body
+    width = int.from_bytes(window.take(about.body + 12, 2), "little") if about else 1
+    numbers = (until - one.start - 8 + added, rest, rest // max(1, width))
+    return b"".join(number.to_bytes(8, "little") for number in numbers)

@@ -7,5 +7,5 @@ from tests.plugin_core.audio.library import Library
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
-    """A song of two minutes in every format."""
+    """A song of a minute in every format."""
     return Library(tmp_path_factory.mktemp("library"))

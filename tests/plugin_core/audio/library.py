@@ -1,7 +1,8 @@
-"""One song of two minutes in every container and codec that is read, each made once, and ways to break its header."""
+"""A song of a minute in every container and codec that is read, each made once, and ways to break its header."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from plugin_core.audio.samples import Samples
 from plugin_core.errors import SourceError
 from tests.audio_files import encode, make_song, write_samples
 
-SECONDS = 120
+SECONDS = 60
 RATE = 44100
 FRAMES = SECONDS * RATE
 
@@ -76,7 +77,7 @@ class Library:
             self._samples[name] = read_whole(self.file(name))[0]
         return self._samples[name]
 
-    def copy(self, name: str, folder: Path, data: bytes | None = None) -> Path:
+    def copy(self, name: str, folder: Path, data: bytes | bytearray | None = None) -> Path:
         path = folder / name
         path.write_bytes(self.file(name).read_bytes() if data is None else data)
         return path
@@ -103,7 +104,7 @@ def refuse(path: Path) -> str:
 
 
 def decode_with_ffmpeg(path: Path, channels: int = 2) -> Samples:
-    command = ["ffmpeg", "-nostdin", "-v", "error", "-i", path, "-map", "0:a:0", "-f", "f32le", "-"]
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-i", os.fspath(path), "-map", "0:a:0", "-f", "f32le", "-"]
     done = subprocess.run(command, check=True, capture_output=True)
     return np.frombuffer(done.stdout, "<f4").reshape(-1, channels)
 

@@ -258,23 +258,6 @@ def test_headers_cut_short(tmp_path: Path, name: str, size: int) -> None:
     refuse(path, with_ffmpeg=False)
 
 
-def test_joined_mp3s_are_not_taken_for_their_first(tmp_path: Path) -> None:
-    recording = write_samples(tmp_path / "a.mp3", make_noise(132_300)).read_bytes()
-    (tmp_path / "joined.mp3").write_bytes(recording * 2)
-
-    assert "several recordings" in refuse(tmp_path / "joined.mp3")
-
-
-@needs_ffmpeg
-def test_chained_ogg_is_not_taken_for_its_first(tmp_path: Path) -> None:
-    song = write_samples(tmp_path / "s.wav", make_noise(132_300))
-    parts = [encode(song, tmp_path / f"{n}.ogg", "-c:a", "libvorbis", "-serial_offset", str(n)) for n in (7, 8)]
-    (tmp_path / "joined.ogg").write_bytes(b"".join(part.read_bytes() for part in parts))
-
-    assert probe(parts[0]).frames == 132_300
-    assert "several recordings" in refuse(tmp_path / "joined.ogg")
-
-
 def test_cover_at_the_end_of_an_mp3_is_no_second_recording(tmp_path: Path) -> None:
     path = write_song(tmp_path / "a.mp3", 2.0)
     cover = bytes(500_000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tracemalloc
@@ -11,12 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from mutagen.asf import ASF, ASFByteArrayAttribute
+from mutagen.asf import ASF
+from mutagen.asf._attrs import ASFByteArrayAttribute
 
 from plugin_core.audio import sndfile
 from plugin_core.audio.probe import probe
 from plugin_core.audio.reader import open_reader
 from plugin_core.audio.samples import Samples
+from plugin_core.errors import SourceError
 from tests.audio_files import encode, make_noise, write_samples
 from tests.plugin_core.audio.library import (
     ALL,
@@ -53,30 +56,25 @@ def test_whole_file_is_what_ffmpeg_decodes(library: Library, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "command"),
     [
-        ("s.flac", "flac -d -c -s {}"),
-        ("s.mp3", "mpg123 -q -w - {}"),
-        ("bare.mp3", "mpg123 -q -w - {}"),
-        ("mp3.wav", "mpg123 -q -w - {}"),
-        ("s.ogg", "oggdec -Q -o - {}"),
-        ("s.opus", "opusdec --quiet {} -"),
+        ("s.flac", "flac -d -c -s --force-raw-format --endian=little --sign=signed {}"),
+        ("s.mp3", "mpg123 -q -s {}"),
+        ("bare.mp3", "mpg123 -q -s {}"),
+        ("mp3.wav", "mpg123 -q -s {}"),
+        ("s.ogg", "oggdec -Q -R -o - {}"),
+        ("s.opus", "opusdec --quiet --rate 48000 --no-dither {} -"),
     ],
 )
-def test_whole_file_is_as_long_as_its_own_decoder_says(
-    library: Library, tmp_path: Path, name: str, command: str
-) -> None:
+def test_whole_file_is_what_its_own_decoder_gives(library: Library, name: str, command: str) -> None:
     words = command.format(library.file(name)).split()
     if not shutil.which(words[0]):
         pytest.skip(f"{words[0]} is not installed")
-    wav = tmp_path / "w.wav"
-    wav.write_bytes(subprocess.run(words, check=True, capture_output=True).stdout)
-    other = soundfile.read(wav, dtype="float32", always_2d=True)[0]
+    raw = subprocess.run(words, check=True, capture_output=True).stdout
+    other = np.frombuffer(raw, "<i2").reshape(-1, 2) / 32768
 
     read = library.read(name)
 
-    # opusdec plays at the rate that was encoded, and makes it of 48 kHz by itself.
-    assert abs(len(other) - len(read)) <= (1 if name == "s.opus" and len(other) != len(read) else 0)
-    if len(other) == len(read) and name != "s.opus":
-        assert np.abs(other - read).max() < 2 / 32768
+    assert len(other) == len(read)
+    assert np.abs(other - np.clip(read, -1, 1)).max() < 2 / 32768
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if name not in HEADERLESS])
@@ -96,7 +94,7 @@ def _read_if_whole(library: Library, name: str, path: Path) -> str:
     """Return "all" if what was cut was no sound, "said" if it was a few samples and that is told; else nothing."""
     try:
         read, note = read_whole(path)
-    except Exception:
+    except SourceError:
         return ""
     missing = len(library.read(name)) - len(read)
     assert np.array_equal(read, library.read(name)[: len(read)])
@@ -111,7 +109,7 @@ def test_stream_without_a_header_is_read_as_far_as_it_goes(library: Library, tmp
         path = library.copy(name, tmp_path, whole[: int(len(whole) * share)])
         try:
             read, _ = read_whole(path)
-        except Exception as error:
+        except SourceError as error:
             assert "is damaged" in str(error)
             continue
         assert len(read) == pytest.approx(len(library.read(name)) * share, rel=0.2)
@@ -149,14 +147,14 @@ def test_header_that_counts_too_many_samples_is_refused_or_said(library: Library
     # A last frame that is shorter than the others, or the size in bytes, shows that nothing is missing.
     read, note = read_whole(path)
     assert np.array_equal(read, library.read(name))
-    assert f"{name} is 2:00.0 long, though its header says 4:00.0: all that it holds was read" in note
+    assert re.match(rf"{name} is 1:00.0 long, though its header says (1:59.9|2:00.0): all that it holds was read", note)
 
 
 def test_flac_with_half_a_count_and_cut_too_is_refused(library: Library, tmp_path: Path) -> None:
     data = bytearray(library.file("s.flac").read_bytes())
     TELL["s.flac"](data, FRAMES // 4)
 
-    assert "is damaged at 1:" in refuse(library.copy("s.flac", tmp_path, data[: int(len(data) * 0.7)]))
+    assert "is damaged at 0:4" in refuse(library.copy("s.flac", tmp_path, data[: int(len(data) * 0.7)]))
 
 
 def test_flac_cut_between_two_frames_is_refused(tmp_path: Path) -> None:
@@ -188,13 +186,13 @@ def test_joined_files_are_read_one_after_the_other(library: Library, tmp_path: P
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("name", ["s.m4a", "alac.m4a", "s.wma", "s.wv", "s.tta", "flac.oga"])
+@pytest.mark.parametrize("name", ["s.m4a", "alac.m4a", "s.wma", "s.wv", "s.tta", "flac.oga", "s.mka", "flac.mka"])
 def test_joined_files_that_cannot_be_read_so_are_refused(library: Library, tmp_path: Path, name: str) -> None:
     assert "is several recordings joined in one file" in refuse(join(library, tmp_path, name, name))
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("name", [*HEADERLESS, "s.mka", "flac.mka"])
+@pytest.mark.parametrize("name", HEADERLESS)
 def test_joined_streams_are_read_whole(library: Library, tmp_path: Path, name: str) -> None:
     read, _ = read_whole(join(library, tmp_path, name, name))
 
@@ -236,7 +234,8 @@ def test_joined_mp3_of_which_one_part_is_cut_is_refused(library: Library, tmp_pa
     parts[place] = whole[: len(whole) // 2]
     (tmp_path / "joined.mp3").write_bytes(b"".join(parts))
 
-    assert f"is damaged at {'3:0' if place else '1:0'}" in refuse(tmp_path / "joined.mp3")
+    where = r"1:29\.[789]" if place else r"0:29\.[789]"
+    assert re.search(rf"is damaged at {where} \(it ends before", refuse(tmp_path / "joined.mp3"))
 
 
 @needs_ffmpeg
@@ -268,7 +267,7 @@ def test_ogg_cut_at_a_page_has_no_end_mark_and_is_refused(library: Library, tmp_
 def test_ogg_that_lacks_pages_in_its_middle_is_refused(library: Library, tmp_path: Path) -> None:
     whole = library.file("s.ogg").read_bytes()
     pages = list_ogg_pages(whole)
-    cut = whole[: pages[100]] + whole[pages[110] :]
+    cut = whole[: pages[20]] + whole[pages[24] :]
 
     assert "is damaged: pages in its middle are missing" in refuse(library.copy("s.ogg", tmp_path, cut))
 
@@ -276,7 +275,7 @@ def test_ogg_that_lacks_pages_in_its_middle_is_refused(library: Library, tmp_pat
 @needs_ffmpeg
 def test_chained_ogg_of_which_one_recording_is_cut_is_refused(library: Library, tmp_path: Path) -> None:
     whole = library.file("s.ogg").read_bytes()
-    cut = whole[: list_ogg_pages(whole)[60]]
+    cut = whole[: list_ogg_pages(whole)[30]]
 
     assert "the mark of its end is missing in one of its 2 recordings" in refuse(
         library.copy("s.ogg", tmp_path, cut + whole)
@@ -292,7 +291,7 @@ def test_wma_with_a_large_cover_is_no_longer_for_it(library: Library, tmp_path: 
     tagged["WM/Picture"] = [ASFByteArrayAttribute(head + picture)]
     tagged.save()
 
-    assert probe(path).duration == pytest.approx(120, abs=0.1)
+    assert probe(path).duration == pytest.approx(60, abs=0.1)
     assert np.array_equal(read_whole(path)[0], library.read("s.wma"))
 
 
@@ -356,12 +355,12 @@ def test_wav_beyond_four_gibibytes_whose_size_wrapped(tmp_path: Path) -> None:
     path.write_bytes(data)
     os.truncate(path, at + 4 + size)  # sparse
     with path.open("r+b") as opened:
-        opened.seek(-4, os.SEEK_END)
+        opened.seek((1 << 30) + 1000)
         opened.write(b"\x01\0\x01\0")
 
     info = probe(path)
 
-    assert info.frames == size // 4
+    assert (info.frames, info.encoding, info.container) == (size // 4, "pcm_16", "WAV")
     assert "though its header says" in info.note
 
 
@@ -407,7 +406,7 @@ def test_mp3_of_varying_rate_without_a_length_needs_no_ffmpeg(library: Library) 
     info = probe(library.file("bare.mp3"), which=no_program)
 
     assert info.decoder == "libsndfile"
-    assert info.duration == pytest.approx(120, abs=0.1)
+    assert info.duration == pytest.approx(60, abs=0.1)
 
 
 @pytest.mark.parametrize("name", ENCODED)
