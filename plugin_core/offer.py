@@ -16,7 +16,26 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     source: Source
     plan: Plan
     """With the price of what is still to be bought, unless its results stand."""
+    remote: bool = False
+    """Whether a service does it, which may cost money even where no price is known."""
     files: Mapping[str, Path] = {}
     """What would be made, by stem; known in a dry run."""
     standing: Job | None = None
     """The job whose results stand already, so that nothing is to be made."""
+    bought: bool = False
+    """Whether an earlier job bought what this one needs."""
+
+    @property
+    def has_price(self) -> bool:
+        """Whether it costs money, or may, where nobody bought it before."""
+        return self.bought or (self.remote if self.plan.credits is None else self.plan.credits > 0)
+
+    @property
+    def is_bought(self) -> bool:
+        """Whether it has a price and costs nothing, since it was bought before."""
+        return self.has_price and (self.bought or self.standing is not None)
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether doing it costs money, or may."""
+        return self.has_price and not self.is_bought

@@ -11,6 +11,7 @@ import msgspec
 
 from plugin_core.errors import blame
 from plugin_core.model import Job, Operation, Plan, Source, Tagging
+from plugin_core.offer import Offer
 from plugin_core.registry import Registry
 
 if TYPE_CHECKING:
@@ -69,11 +70,15 @@ class History:
             return next((job for job in self._store().written_as(source.content) if job.operation == wish), None)
         return self._covering(source, plan, wish)
 
-    async def price_again(self, source: Source, plan: Plan) -> Plan:
-        """Return the plan without its price where what it buys is bought already: labels, or stems that are whole."""
-        if plan.credits and (note := await self._find_bought(source, plan)):
-            return msgspec.structs.replace(plan, credits=0.0, notes=(*plan.notes, note))
-        return plan
+    async def compare(self, offer: Offer) -> Offer:
+        """Return the offer with what stands, or is bought, of it: labels, or stems that are whole."""
+        source, plan = offer.source, offer.plan
+        if (standing := await self.standing(source, plan)) is not None:
+            return msgspec.structs.replace(offer, standing=standing)
+        if offer.is_paid and (note := await self._find_bought(source, plan)):
+            plan = msgspec.structs.replace(plan, credits=0.0, notes=(*plan.notes, note))
+            return msgspec.structs.replace(offer, plan=plan, bought=True)
+        return offer
 
     async def _find_bought(self, source: Source, plan: Plan) -> str:
         """Return the note of a job that will buy nothing; empty when it will."""
