@@ -56,6 +56,10 @@ ENABLE: Final = (
 )
 
 
+REQUEST_ID: Final = "x-cos-request-id"
+"""Header of every answer of COS, and of nobody else's."""
+
+
 class NoRightError(RefusedError):
     """The keys are good, and their user may not do this."""
 
@@ -71,7 +75,7 @@ class Words(NamedTuple):
 def read_words(answer: Answer) -> Words:
     """Read code, message and request id from the XML and the headers; a page of a proxy has none."""
     headers = answer.headers
-    request_id = headers.get("x-cos-request-id") or headers.get("x-ci-request-id") or ""
+    request_id = headers.get(REQUEST_ID) or headers.get("x-ci-request-id") or ""
     node = {}
     if answer.content.lstrip().startswith(b"<"):
         try:
