@@ -65,7 +65,7 @@ def queue(context: Context, as_json: bool) -> None:
     """Show how many separations wait at MVSEP, and how long this account would."""
     has_account = bool(context.settings.section("mvsep", MvsepSettings).api_token)
     state = ask(context, lambda client: client.queue())
-    wait, unknown = _ask_wait(context) if has_account else (QueueSummary(), "")
+    wait, unknown = _ask_wait(context) if has_account else (QueueSummary(), {})
     show_one("queue", Queue(state=state, wait=wait), lambda: _queue_lines(state, wait) | unknown, as_json=as_json)
 
 
