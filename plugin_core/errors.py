@@ -11,7 +11,7 @@
     ├── ServiceError                exit 1   the service failed this job, in its own words
     │   ├── UnchargedError          exit 1   it ended the job itself and takes nothing for it
     │   ├── GoneError               exit 1   it no longer has the job, or no longer its results
-    │   └── RefusedError            exit 3   credentials, credits or plan: nothing of this account will work
+    │   └── RefusedError            exit 3   credentials, credits or plan: of the account, never of one file
     ├── TransientError              exit 1   will pass by itself: retried with backoff, never given up silently
     │   └── UnclearAnswerError      exit 1   the service answered, and not about the job
     ├── UnresolvedError             exit 1   such answers for too long: the job is kept as it is
@@ -94,7 +94,11 @@ class GoneError(ServiceError):
 
 
 class RefusedError(ServiceError):
-    """The service refuses the account: credentials, credits or plan."""
+    """The service refuses the account: credentials, credits or plan.
+
+    Whoever has more to do waits with all of it until that is put right. What the service says of one file, such as a
+    size that this plan does not take, is a SourceError; what it says of one job is a ServiceError.
+    """
 
     exit_code = ExitCode.REFUSED
 

@@ -189,10 +189,11 @@ class Session:
             StoreError: the job store cannot be read.
         """
         plan = await self.plan(source, operation)
+        offer = Offer(source=source, plan=plan, remote=self.registry.provider_of(plan.operation).remote)
         # A look must not make a store where there is none.
         if force or not (self.settings.home / STORE_NAME).exists():
-            return Offer(source=source, plan=plan)
-        return await self._history.offer(source, plan)
+            return offer
+        return await self._history.compare(offer)
 
     async def bytes_needed(self, source: Source, plan: Plan) -> int:
         """Return how much must be free where a plan's results go, or its job will be refused; 0 for a tagging.

@@ -12,9 +12,9 @@ from typing import IO, Final
 import numpy as np
 import numpy.typing as npt
 
+from plugin_core.audio.damage import damaged
 from plugin_core.audio.ffmpeg import INSTALL, Which, decode_command, last_line
 from plugin_core.audio.info import AudioInfo
-from plugin_core.audio.probe import damaged
 from plugin_core.audio.samples import Samples
 from plugin_core.errors import SourceError
 from plugin_core.model import show_path

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from plugin_core.audio.layout import Layout
+
 Decoder = Literal["libsndfile", "ffmpeg"]
 
 
@@ -25,3 +27,7 @@ class AudioInfo(msgspec.Struct, frozen=True, kw_only=True):
     decoder: Decoder
     is_headerless: bool = False
     """Whether the file is a bare stream of frames (ADTS, AC-3, ...): nothing in it promises a length."""
+    layouts: tuple[Layout, ...] = ()
+    """The recordings in the file as libsndfile is to read them, one after the other; empty: the file as it stands."""
+    note: str = ""
+    """What people should know of how it is read."""

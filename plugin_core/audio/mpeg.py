@@ -1,13 +1,19 @@
-"""Counting an MP3's samples by walking over its frames, for files whose header does not say how many there are.
+"""An MP3's samples, counted by walking over its frames: its header may say less, more or nothing at all.
 
-libsndfile then guesses from the first frames and stops reading there, in the middle of a song whose bit rate rises.
+libsndfile stops where the header says; without one it guesses from the first frames and stops there, in the middle of
+a song whose bit rate rises. Files joined end to end have one header each.
 """
 
 from __future__ import annotations
 
-import mmap
-import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Final, NamedTuple
+
+from plugin_core.audio.damage import damaged, joined
+from plugin_core.audio.envelope import find_end, find_start, measure_ape, measure_id3
+from plugin_core.audio.layout import Finding, Layout, Span, lay_out
+from plugin_core.audio.source_file import Window
 
 _VERSIONS: Final = {3: 0, 2: 1, 0: 2}
 """Of the two bits in the header: MPEG-1, MPEG-2, MPEG-2.5; the sample rates are halved each time."""
@@ -26,36 +32,235 @@ _KILOBITS: Final = {
 }
 """By whether it is MPEG-1, and the layer (ISO 11172-3 and 13818-3)."""
 
+_HEAD: Final = 44
+"""Bytes that show whether a frame is one of music, or tells of those that follow."""
+
+_VBRI_PLACE: Final = 36
+_UNSURE_FRAMES: Final = 2
+"""Some encoders count the header itself, or a last frame that they did not write."""
+_CLAIM: Final = 64
+"""The bit rate varies by less."""
+_SLACK_BYTES: Final = 32
+"""Tags end in padding now and then."""
+
 
 class _Frame(NamedTuple):
     kind: tuple[int, int]
     """Version, layer and sample rate: the same in every frame of a stream."""
     size: int
     samples: int
+    rate: int
+    is_mono: bool
+    mark: int
+    """Where "Xing" or "Info" stands in a frame that has it."""
 
 
-def count_samples(descriptor: int, start: int) -> int:
-    """Return the samples in each channel of all frames from ``start`` on; what is no frame is passed over."""
-    if os.fstat(descriptor).st_size <= start:
-        return 0
-    with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as data:
-        return _walk(data, start)
+class _Header(NamedTuple):
+    """What a Xing, Info or VBRI frame says of the frames that follow, and where it says so."""
+
+    frames: int
+    frames_at: int
+    size: int
+    """In bytes, its own frame included; 0 where it does not say."""
+    size_at: int
+    padding_at: int
+    """Where the encoder says how much silence it added at the end; 0 where it does not."""
+    no_padding: bytes
+    """What says there that it added none."""
 
 
-def _walk(data: mmap.mmap, start: int) -> int:
-    total, at, kind = 0, start, None
-    while 0 <= at <= len(data) - 4:
-        frame = _read_frame(data[at : at + 4])
-        if frame is None or kind not in (None, frame.kind):
-            at = data.find(b"\xff", at + 1)
+class Stretch:
+    """Frames of one kind in a row: a recording as one encoder wrote it, or what was joined to it without a header."""
+
+    def __init__(self, start: int, frame: _Frame, header: _Header | None) -> None:
+        self.start = self.last = self.end = start
+        self.frame = frame
+        self.header = header
+        self.frames = 0
+        """Whole frames of music."""
+
+    @property
+    def samples(self) -> int:
+        """In each channel."""
+        return self.frames * self.frame.samples
+
+
+def examine_mpeg(path: Path, descriptor: int, part: Span | None = None) -> Finding | None:
+    """Hold an MP3's headers against its frames; None where these cannot be found.
+
+    Args:
+        path: the file.
+        descriptor: of the file.
+        part: where in the file the MP3 lies; default between the tags around it.
+
+    Raises:
+        SourceError: it ends before its sound is whole, or joins what cannot be read as one recording.
+    """
+    start = find_start(path, descriptor) if part is None else part.start
+    end = find_end(path, descriptor) if part is None else min(part.end, find_end(path, descriptor))
+    stretches = list(walk(Window(path, descriptor), start, end))
+    if not stretches:
+        return None
+    _refuse_cut(path, stretches)
+    if len(stretches) > 1:
+        _refuse_mixed(path, stretches)
+        is_counted = all(one.header is not None for one in stretches)
+        return Finding(
+            layouts=tuple(_lay_out(one) for one in stretches),
+            samples=0 if is_counted else sum(one.samples for one in stretches),
+        )
+    return _examine_one(stretches[0], is_file=part is None)
+
+
+def walk(window: Window, start: int, end: int) -> Iterator[Stretch]:
+    """Walk over all frames from ``start`` to ``end``; tags between them, and what is no frame, are passed over."""
+    frames: dict[bytes, _Frame | None] = {}
+    current: Stretch | None = None
+    at = start
+    while at + 4 <= end:
+        head = window.take(at, _HEAD)
+        key = head[:4]
+        if key not in frames:
+            frames[key] = _read_frame(key)
+        frame = frames[key]
+        is_next = frame is not None and current is not None and at == current.end and frame.kind == current.frame.kind
+        if frame is None or not (is_next or _is_confirmed(window, at + frame.size, frame, end)):
+            at = _resync(window, at, head, end) if current is None else _mend(window, current, at, head, end)
             continue
-        kind = frame.kind
-        total += frame.samples
+        if at + frame.size > end:
+            break
+        header = _read_header(window, at, frame) if _has_mark(head, frame) else None
+        if current is None or header is not None or frame.kind != current.frame.kind or _is_full(current, at):
+            if current is not None:
+                yield current
+            current = Stretch(at, frame, header)
+        current.frames += header is None
+        current.last = at
         at += frame.size
-    return total
+        current.end = at
+    if current is not None:
+        yield current
+
+
+def _is_full(stretch: Stretch, at: int) -> bool:
+    """Tell whether a header's frames are all there, and something other than a frame lay between them and ``at``."""
+    return stretch.header is not None and stretch.frames >= stretch.header.frames and at != stretch.end
+
+
+def _is_confirmed(window: Window, at: int, frame: _Frame, end: int) -> bool:
+    """Tell whether another frame of the kind follows: four bytes of a picture often look like one."""
+    if at + 4 > end:
+        return at <= end
+    following = _read_frame(window.take(at, 4))
+    return (following is not None and following.kind == frame.kind) or bool(_measure_tag(window, at))
+
+
+def _resync(window: Window, at: int, head: bytes, end: int) -> int:
+    size = measure_id3(head) or measure_ape(head[:32]) or (128 if head.startswith(b"TAG") else 0)
+    return at + size if size else window.find(b"\xff", at + 1, end)
+
+
+def _mend(window: Window, current: Stretch, at: int, head: bytes, end: int) -> int:
+    """Go on after what is no frame; a frame that was cut reaches into the recording that was joined to it."""
+    if at == current.end and current.frames:
+        last = window.take(current.last, at - current.last)
+        for mark, place in ((b"ID3", 0), (b"Xing", current.frame.mark), (b"Info", current.frame.mark)):
+            found = last.find(mark, place + 4) - place
+            if found > 0:
+                current.frames -= 1
+                current.end = current.last
+                return current.last + found
+    return _resync(window, at, head, end)
+
+
+def _measure_tag(window: Window, at: int) -> int:
+    head = window.take(at, 32)
+    return measure_id3(head) or measure_ape(head) or (128 if head.startswith(b"TAG") else 0)
+
+
+def _refuse_cut(path: Path, stretches: list[Stretch]) -> None:
+    seconds = 0.0
+    for one in stretches:
+        seconds += one.samples / one.frame.rate
+        header = one.header
+        if header is None or one.frames >= header.frames:
+            continue
+        missing_bytes = header.size - (one.end - one.start)
+        is_cut = missing_bytes > _SLACK_BYTES if header.size else header.frames - one.frames > _UNSURE_FRAMES
+        if is_cut:
+            raise damaged(path, seconds, "it ends before its header says")
+
+
+def _refuse_mixed(path: Path, stretches: list[Stretch]) -> None:
+    if len({(one.frame.rate, one.frame.is_mono) for one in stretches}) > 1:
+        raise joined(path, "differ in sample rate or channels")
+
+
+def _examine_one(one: Stretch, *, is_file: bool) -> Finding:
+    if one.header is None:
+        return Finding(layouts=(_lay_out(one),), samples=one.samples)
+    counted = one.header.frames
+    if abs(one.frames - counted) <= _UNSURE_FRAMES and one.frames <= counted and is_file:
+        return Finding() if _says_its_size(one) else Finding(layouts=(_lay_out(one),))
+    return Finding(layouts=(_lay_out(one),), told=counted / one.frames if one.frames != counted else None)
+
+
+def _says_its_size(one: Stretch) -> bool:
+    """Tell whether the header knows the size in bytes; libmpg123 prints what it thinks where that is off."""
+    assert one.header is not None
+    size = one.end - one.start
+    return not one.header.size or abs(one.header.size - size) < size / 200
+
+
+def _lay_out(one: Stretch) -> Layout:
+    header = one.header
+    size = one.end - one.start
+    if header is None:
+        return Layout((Span(one.start, one.end),), claimed=size * _CLAIM)
+    patches = {header.frames_at: one.frames.to_bytes(4, "big")}
+    if header.size_at:
+        patches[header.size_at] = size.to_bytes(4, "big")
+    if header.padding_at and one.frames > header.frames and abs(header.size - size) > _SLACK_BYTES:
+        # What was joined to the end has music where the header knows of silence.
+        patches[header.padding_at] = header.no_padding
+    return lay_out(one.start, one.end, patches)
+
+
+def _has_mark(head: bytes, frame: _Frame) -> bool:
+    return head[frame.mark : frame.mark + 4] in (b"Xing", b"Info") or head[_VBRI_PLACE : _VBRI_PLACE + 4] == b"VBRI"
+
+
+def _read_header(window: Window, at: int, frame: _Frame) -> _Header | None:
+    data = window.take(at, frame.size)
+
+    def number(place: int) -> int:
+        return int.from_bytes(data[place : place + 4], "big")
+
+    if data[_VBRI_PLACE : _VBRI_PLACE + 4] == b"VBRI":
+        place = _VBRI_PLACE + 10
+        return _Header(number(place + 4), at + place + 4, number(place), at + place, 0, b"")
+    flags = number(frame.mark + 4)
+    if not flags & 1:
+        return None
+    place = frame.mark + 8
+    has_size = flags & 2
+    lame = place + 4 + (4 if has_size else 0) + (100 if flags & 4 else 0) + (4 if flags & 8 else 0)
+    # Twelve bits of delay, twelve of padding.
+    padding = lame + 22
+    has_padding = data[lame : lame + 4] in (b"LAME", b"Lavf", b"Lavc")
+    return _Header(
+        number(place),
+        at + place,
+        number(place + 4) if has_size else 0,
+        at + place + 4 if has_size else 0,
+        at + padding if has_padding else 0,
+        bytes([data[padding] & 0xF0, 0]) if has_padding else b"",
+    )
 
 
 def _read_frame(header: bytes) -> _Frame | None:
+    if len(header) < 4:
+        return None
     version, layer = _VERSIONS.get(header[1] >> 3 & 3), _LAYERS.get(header[1] >> 1 & 3)
     rate, bits = header[2] >> 2 & 3, header[2] >> 4
     if header[0] != 0xFF or header[1] < 0xE0 or version is None or layer is None or rate == 3 or not 0 < bits < 15:
@@ -64,5 +269,8 @@ def _read_frame(header: bytes) -> _Frame | None:
     # Layer I counts in slots of four bytes.
     slot = 4 if layer == 1 else 1
     bytes_a_second = _KILOBITS[version == 0, layer][bits - 1] * 125
-    size = (samples * bytes_a_second // ((_RATES[rate] >> version) * slot) + (header[2] >> 1 & 1)) * slot
-    return _Frame((header[1] & 0xFE, rate), size, samples)
+    hertz = _RATES[rate] >> version
+    size = (samples * bytes_a_second // (hertz * slot) + (header[2] >> 1 & 1)) * slot
+    is_mono = header[3] >> 6 == 3
+    mark = 4 + ((17 if is_mono else 32) if version == 0 else (9 if is_mono else 17))
+    return _Frame((header[1] & 0xFE, rate), size, samples, hertz, is_mono, mark)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 from typing import Final
@@ -9,10 +10,14 @@ from typing import Final
 import msgspec
 import soundfile
 
-from plugin_core.audio import completeness, sndfile
+from plugin_core.audio import sndfile
+from plugin_core.audio.damage import damaged, describe_length, joined
+from plugin_core.audio.examine import examine
+from plugin_core.audio.extent import check_extent
 from plugin_core.audio.ffmpeg import INSTALL, Which, measure_duration
 from plugin_core.audio.ffprobe import probe_with_ffprobe
 from plugin_core.audio.info import AudioInfo
+from plugin_core.audio.layout import Finding, Layout
 from plugin_core.audio.source_file import open_file, read_at
 from plugin_core.errors import SourceError
 from plugin_core.model import Source, show_path
@@ -22,9 +27,6 @@ MAX_CHANNELS: Final = 8
 SAMPLE_RATES: Final = range(8000, 192_001)
 
 _COUNT_FRAMES: Final = 1 << 16
-
-_MPEG_SLACK: Final = 2 * 1152
-"""The first frames may hold no music, the last ones may be cut."""
 
 
 def probe(path: Path, *, which: Which = shutil.which) -> AudioInfo:
@@ -52,8 +54,11 @@ def identify(path: Path, *, which: Which = shutil.which) -> AudioInfo:
     """
     with open_file(path) as descriptor:
         info = _probe_sndfile(path, descriptor)
+        seconds = check_extent(path, descriptor) if info is None else None
     if info is None:
         info = _probe_ffmpeg(path, which)
+    if seconds is not None:
+        info = msgspec.structs.replace(info, duration=seconds)
     _check_sound(path, info)
     return info
 
@@ -61,37 +66,58 @@ def identify(path: Path, *, which: Which = shutil.which) -> AudioInfo:
 def _probe_sndfile(path: Path, descriptor: int) -> AudioInfo | None:
     if not sndfile.is_known(read_at(path, descriptor, 0, 16)):
         return None
+    found = examine(path, descriptor) or Finding()
     try:
-        with sndfile.open_sndfile(path, descriptor) as opened:
-            _refuse_incomplete(path, descriptor, opened)
-            return _describe(path, descriptor, opened)
+        infos = [_describe(path, descriptor, layout) for layout in found.layouts or (None,)]
     except soundfile.LibsndfileError:
+        if len(found.layouts) > 1:
+            raise joined(path, "cannot be read one by one") from None
         return None
+    return _combine(path, found, infos)
 
 
-def _describe(path: Path, descriptor: int, opened: sndfile.SequentialFile) -> AudioInfo | None:
-    frames = estimate = opened.frames
-    if opened.format == "MP3" and not completeness.has_mpeg_length(path, descriptor):
-        counted = completeness.count_mpeg_samples(path, descriptor)
-        if counted > frames + _MPEG_SLACK:
-            # libsndfile guesses the length and stops there, ffmpeg goes on to the end.
-            return None
-        frames, estimate = 0, counted or frames
-    elif frames >= sndfile.UNKNOWN_FRAMES:
-        frames = estimate = _count_frames(path, opened)
-    return AudioInfo(
-        frames=frames,
-        sample_rate=opened.samplerate,
-        channels=opened.channels,
-        encoding=sndfile.name_encoding(opened),
-        container=sndfile.name_container(opened),
-        duration=estimate / opened.samplerate if opened.samplerate else 0.0,
-        decoder="libsndfile",
+def _describe(path: Path, descriptor: int, layout: Layout | None) -> AudioInfo:
+    with sndfile.open_sndfile(path, descriptor, layout) as opened:
+        frames = opened.frames if opened.frames < sndfile.UNKNOWN_FRAMES else _count_frames(path, opened)
+        return AudioInfo(
+            frames=frames,
+            sample_rate=opened.samplerate,
+            channels=opened.channels,
+            encoding=sndfile.name_encoding(opened),
+            container=sndfile.name_container(opened),
+            duration=frames / opened.samplerate if opened.samplerate else 0.0,
+            decoder="libsndfile",
+        )
+
+
+def _combine(path: Path, found: Finding, infos: list[AudioInfo]) -> AudioInfo:
+    """Describe the recordings of a file as the one that they are read as."""
+    first = infos[0]
+    if len({(info.sample_rate, info.channels, info.encoding) for info in infos}) > 1:
+        raise joined(path, "differ in sample rate, channels or depth")
+    frames = sum(info.frames for info in infos)
+    return msgspec.structs.replace(
+        first,
+        frames=0 if found.samples else frames,
+        duration=(found.samples or frames) / first.sample_rate if first.sample_rate else 0.0,
+        layouts=found.layouts,
+        note=_describe_finding(path, found, frames, first.sample_rate),
+        container=found.container or first.container,
     )
 
 
+def _describe_finding(path: Path, found: Finding, frames: int, sample_rate: int) -> str:
+    if len(found.layouts) > 1:
+        return f"{path.name} is {len(found.layouts)} recordings joined in one file: all were read, one after the other"
+    if found.told is None:
+        return ""
+    # Of a frame that is cut the decoder gives nothing.
+    told = frames * found.told
+    return describe_length(path, frames, math.ceil(told - 0.01) if told > frames else round(told), sample_rate)
+
+
 def _count_frames(path: Path, opened: sndfile.SequentialFile) -> int:
-    """Decode a file whose header gives no length (FLAC written into a pipe)."""
+    """Decode a file whose header gives no length, and whose end does not either (FLAC written into a pipe, cut)."""
     frames = 0
     try:
         while block := len(sndfile.read_block(opened, _COUNT_FRAMES, "int32")):
@@ -105,8 +131,7 @@ def _probe_ffmpeg(path: Path, which: Which) -> AudioInfo:
     ffprobe, ffmpeg = which("ffprobe"), which("ffmpeg")
     if ffprobe is None or ffmpeg is None:
         raise SourceError(
-            f"{show_path(path)} is not audio, or of a kind that needs ffmpeg (AAC, M4A, WMA, video, MP3 of varying "
-            "bit rate without a length)",
+            f"{show_path(path)} is not audio, or of a kind that needs ffmpeg (AAC, M4A, WMA, video)",
             remedy=INSTALL,
         )
     info = probe_with_ffprobe(ffprobe, path)
@@ -139,38 +164,3 @@ def check_separable(path: Path, info: AudioInfo | Source) -> None:
         )
     if info.duration < MIN_SECONDS:
         raise SourceError(f"{shown} is too short to separate ({info.duration * 1000:.2g} ms, at least 10 are needed)")
-
-
-def damaged(path: Path, seconds: float | None, reason: str = "") -> SourceError:
-    """Say where a file can no longer be decoded, as far as that is known."""
-    where = "" if seconds is None else f" at {show_time(seconds)}"
-    said = f" ({reason})" if reason else ""
-    return SourceError(f"{show_path(path)} is damaged{where}{said}", remedy="copy or download it again")
-
-
-def show_time(seconds: float) -> str:
-    """Write a position as people do: ``0:12.3``, ``1:02:03.4``."""
-    tenths = int(seconds * 10)
-    minutes, rest = divmod(tenths, 600)
-    hours, minutes = divmod(minutes, 60)
-    clock = f"{hours}:{minutes:02}" if hours else f"{minutes}"
-    return f"{clock}:{rest // 10:02}.{rest % 10}"
-
-
-def _refuse_incomplete(path: Path, descriptor: int, opened: sndfile.SequentialFile) -> None:
-    lost = completeness.find_lost_share(opened.extra_info)
-    is_ogg, is_mp3 = opened.format == "OGG", opened.format == "MP3"
-    if lost or (is_ogg and completeness.is_ogg_cut(path, descriptor)):
-        raise _cut_short(path, lost)
-    if (is_ogg and completeness.is_ogg_chained(path, descriptor)) or (
-        is_mp3 and completeness.is_mpeg_joined(path, descriptor)
-    ):
-        raise SourceError(
-            f"{show_path(path)} is several recordings joined in one file, and only the first would be read",
-            remedy="convert it to FLAC first",
-        )
-
-
-def _cut_short(path: Path, lost: float) -> SourceError:
-    missing = f": {lost:.0%} of its audio is missing" if lost >= 0.01 else ""
-    return SourceError(f"{show_path(path)} is cut short{missing}", remedy="copy or download it again")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
@@ -13,10 +13,12 @@ import numpy as np
 import soundfile
 
 from plugin_core.audio import sndfile
+from plugin_core.audio.damage import damaged, describe_length, show_time
 from plugin_core.audio.decoder import open_decoder
 from plugin_core.audio.ffmpeg import Which
 from plugin_core.audio.info import AudioInfo
-from plugin_core.audio.probe import damaged, probe, show_time
+from plugin_core.audio.layout import Layout
+from plugin_core.audio.probe import probe
 from plugin_core.audio.samples import Samples
 from plugin_core.audio.source_file import explain_os_error, open_file
 from plugin_core.errors import SourceError
@@ -65,6 +67,14 @@ class Reader:
             self._check_end()
         return block
 
+    @property
+    def note(self) -> str:
+        """What people should know of how it was read; known at the end."""
+        info = self.info
+        if not info.frames or self.position <= info.frames:
+            return info.note
+        return describe_length(self.path, self.position, info.frames, info.sample_rate)
+
     def _refuse_nan(self, block: Samples) -> None:
         is_good = np.isfinite(block)
         if is_good.all():
@@ -79,7 +89,8 @@ class Reader:
     def _check_end(self) -> None:
         info = self.info
         if info.frames:
-            missing = info.frames - self.position - (_MP3_SLACK if info.container == "MP3" else 0)
+            slack = _MP3_SLACK * max(1, len(info.layouts)) if info.container == "MP3" else 0
+            missing = info.frames - self.position - slack
         elif info.decoder == "ffmpeg" and not info.is_headerless:
             missing = int((info.duration - _LOSSY_SLACK_SECONDS) * info.sample_rate) - self.position
         else:
@@ -89,10 +100,13 @@ class Reader:
 
 
 class _SndfileDecoder:
-    def __init__(self, path: Path, descriptor: int, opened: sndfile.SequentialFile) -> None:
+    """One recording of a file; ``before`` frames precede it."""
+
+    def __init__(self, path: Path, descriptor: int, opened: sndfile.SequentialFile, before: int) -> None:
         self._path = path
         self._descriptor = descriptor
         self._opened = opened
+        self._before = before
         self._size = os.fstat(descriptor).st_size
 
     def decode(self, frames: int, dtype: Dtype) -> Samples:
@@ -101,7 +115,8 @@ class _SndfileDecoder:
             block = sndfile.read_block(self._opened, frames, dtype)
         except soundfile.LibsndfileError as error:
             self._refuse_changed()
-            raise damaged(self._path, sndfile.count_decoded(self._opened) / self._opened.samplerate) from error
+            decoded = self._before + sndfile.count_decoded(self._opened)
+            raise damaged(self._path, decoded / self._opened.samplerate) from error
         if len(block) < frames:
             self._refuse_changed()
         return block
@@ -113,6 +128,45 @@ class _SndfileDecoder:
             raise explain_os_error(self._path, error) from error
         if size < self._size:
             raise SourceError(f"{show_path(self._path)} was changed while it was read", remedy="start again")
+
+
+class _JoinedDecoder:
+    """The recordings of a file, nearly always one, each opened when the one before it has ended."""
+
+    def __init__(self, path: Path, descriptor: int, layouts: Sequence[Layout]) -> None:
+        self._path = path
+        self._descriptor = descriptor
+        self._position = 0
+        self._decoders = self._open_each(layouts)
+        self._current: _SndfileDecoder | None = next(self._decoders)
+        self._nothing: Samples | None = None
+
+    def decode(self, frames: int, dtype: Dtype) -> Samples:
+        """Give up to ``frames`` frames; fewer only at the end."""
+        if self._current is None:
+            assert self._nothing is not None
+            return self._nothing.astype(dtype)
+        block = self._take(self._current, frames, dtype)
+        while len(block) < frames and (following := next(self._decoders, None)) is not None:
+            self._current = following
+            block = np.concatenate((block, self._take(following, frames - len(block), dtype)))
+        if len(block) < frames:
+            self._current, self._nothing = None, block[:0]
+        return block
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._decoders.close()
+
+    def _open_each(self, layouts: Sequence[Layout]) -> Generator[_SndfileDecoder]:
+        for layout in layouts or (None,):
+            with sndfile.open_sndfile(self._path, self._descriptor, layout) as opened:
+                yield _SndfileDecoder(self._path, self._descriptor, opened, self._position)
+
+    def _take(self, decoder: _SndfileDecoder, frames: int, dtype: Dtype) -> Samples:
+        block = decoder.decode(frames, dtype)
+        self._position += len(block)
+        return block
 
 
 @contextmanager
@@ -133,5 +187,5 @@ def open_reader(path: Path, *, info: AudioInfo | None = None, which: Which = shu
         with open_decoder(path, info, which) as decoder:
             yield Reader(path, info, decoder)
         return
-    with open_file(path) as descriptor, sndfile.open_sndfile(path, descriptor) as opened:
-        yield Reader(path, info, _SndfileDecoder(path, descriptor, opened))
+    with open_file(path) as descriptor, closing(_JoinedDecoder(path, descriptor, info.layouts)) as joined:
+        yield Reader(path, info, joined)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import soundfile
 
+from plugin_core.audio.layout import Layout, View
+
 if TYPE_CHECKING:
     from plugin_core.audio.samples import Samples
 
@@ -43,6 +45,9 @@ class SequentialFile(soundfile.SoundFile):  # type: ignore[misc]
     end of a FLAC without a length.
     """
 
+    view: View | None = None
+    """What it is read through, if that is not the file itself."""
+
     def seekable(self) -> bool:
         """Say no."""
         return False
@@ -65,12 +70,18 @@ def is_mpeg_audio(head: bytes) -> bool:
 
 
 @contextmanager
-def open_sndfile(path: Path, descriptor: int) -> Iterator[SequentialFile]:
-    """Open a file for reading in order.
+def open_sndfile(path: Path, descriptor: int, layout: Layout | None = None) -> Iterator[SequentialFile]:
+    """Open a file, or what a layout makes of it, for reading in order.
 
     Raises:
         soundfile.LibsndfileError: libsndfile cannot read it.
     """
+    if layout is not None:
+        view = View(path, descriptor, layout)
+        with SequentialFile(view) as opened:
+            opened.view = view
+            yield opened
+        return
     # The descriptor spares any trouble with names, and with files renamed meanwhile; Windows has one table of
     # descriptors per C library, so there the name it is.
     with SequentialFile(str(path) if os.name == "nt" else descriptor, closefd=False) as opened:
@@ -87,12 +98,14 @@ def name_container(opened: soundfile.SoundFile) -> str:
     return str(_CONTAINERS.get(opened.format, opened.format))
 
 
-def read_block(opened: soundfile.SoundFile, frames: int, dtype: str) -> Samples:
+def read_block(opened: SequentialFile, frames: int, dtype: str) -> Samples:
     """Read up to ``frames`` frames: (n, channels), n smaller at the end."""
     # soundfile makes room for all that is asked for; what lies beyond the end costs more than a short file itself.
     if _knows_its_place(opened):
         frames = min(frames, max(1, opened.frames - opened.tell()))
     block: Any = opened.read(frames, dtype=dtype, always_2d=True)
+    if len(block) < frames and opened.view is not None and opened.view.trouble is not None:
+        raise opened.view.trouble
     return block  # type: ignore[no-any-return]
 
 

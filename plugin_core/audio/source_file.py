@@ -32,6 +32,9 @@ _REASONS: Final = {
 }
 
 
+_WINDOW: Final = 1 << 18
+
+
 @contextmanager
 def open_file(path: Path) -> Iterator[int]:
     """Give a descriptor of a regular, non-empty file, closed afterwards.
@@ -82,6 +85,43 @@ def read_at(path: Path, descriptor: int, offset: int, size: int) -> bytes:
     except OSError as error:
         raise explain_os_error(path, error) from error
     return data
+
+
+class Window:
+    """A file's bytes, read in large pieces as one goes through it."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+        self._size = os.fstat(descriptor).st_size
+        self._start = 0
+        self._data = b""
+
+    def take(self, offset: int, size: int) -> bytes:
+        """Return up to ``size`` bytes at ``offset``; fewer only at the end.
+
+        Raises:
+            TransientError: the share or disk does not answer.
+        """
+        if offset >= self._size:
+            # Headers may name places that the system refuses to go to.
+            return b""
+        at = offset - self._start
+        if at < 0 or at + size > len(self._data):
+            self._start, at = offset, 0
+            self._data = read_at(self._path, self._descriptor, offset, max(size, _WINDOW))
+        return self._data[at : at + size]
+
+    def find(self, wanted: bytes, start: int, end: int) -> int:
+        """Return where ``wanted`` next stands from ``start`` on; ``end`` where it does not stand before that."""
+        while start < end:
+            data = self.take(start, min(_WINDOW, end - start))
+            if (found := data.find(wanted)) >= 0:
+                return start + found
+            if len(data) < len(wanted):
+                break
+            start += len(data) - len(wanted) + 1
+        return end
 
 
 def _refuse_kind(path: Path, status: os.stat_result) -> None:

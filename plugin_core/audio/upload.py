@@ -74,8 +74,8 @@ async def prepare_upload(source: Path, folder: Path, attempt: str, tell: Callabl
 
 
 def is_clean_flac(path: Path, info: AudioInfo) -> bool:
-    """Tell whether a source can be sent as it is: FLAC of 16 or 24 bits and known length, no tag before it."""
-    if info.container != "FLAC" or info.encoding not in ("pcm_16", "pcm_24") or not info.frames:
+    """Tell whether a source can be sent as it is: FLAC of 16 or 24 bits, its header right, no tag before it."""
+    if info.container != "FLAC" or info.encoding not in ("pcm_16", "pcm_24") or not info.frames or info.layouts:
         return False
     with path.open("rb") as opened:
         return opened.read(4) == b"fLaC"

@@ -22,34 +22,55 @@ def describe_offer(offer: Offer) -> Iterator[str]:
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run asks of one provider that names prices."""
+    """What a run asks of one provider that costs money, or may."""
 
     provider: str
     tracks: int
-    credits: float
+    """Those that nobody bought yet."""
+    credits: float | None
+    """About what these cost; None where that is not known."""
+    bought: int
+    """Tracks that cost nothing, since they were bought before."""
 
 
 def list_prices(offers: Sequence[Offer]) -> list[Price]:
-    """Return what is still to be made by each provider, and about what it costs; what stands costs nothing."""
-    making = [offer for offer in offers if offer.standing is None]
-    prices = []
-    for provider in dict.fromkeys(offer.plan.operation.provider for offer in making):
-        all_credits = [offer.plan.credits for offer in making if offer.plan.operation.provider == provider]
-        known = [each for each in all_credits if each is not None]
-        if known:
-            prices.append(Price(provider=provider, tracks=len(all_credits), credits=sum(known)))
-    return prices
+    """Return what is asked of each provider that costs money, or may."""
+    by_provider: dict[str, list[Offer]] = {}
+    for offer in offers:
+        if offer.has_price:
+            by_provider.setdefault(offer.plan.operation.provider, []).append(offer)
+    return [_price_of(provider, its) for provider, its in by_provider.items()]
 
 
 def describe_price(offers: Sequence[Offer]) -> str:
-    """Say how many tracks go to which services and about what they cost; empty where nothing has a price."""
-    return "; ".join(
-        f"{plural(price.tracks, 'track')} with {clean(price.provider)}, "
-        + (f"about {count_credits(price.credits)}" if price.credits else "no credits")
-        for price in list_prices(offers)
-    )
+    """Say how many tracks go to which services, what they cost, and how many are bought; empty where none has a price.
+
+    A service with another currency than credits has a price as well, which is not known.
+    """
+    return "; ".join(map(_describe_price, list_prices(offers)))
 
 
 def has_price(offers: Sequence[Offer]) -> bool:
-    """Tell whether anything of this is paid for."""
-    return any(price.credits for price in list_prices(offers))
+    """Tell whether anything of this is paid for, or may be."""
+    return any(offer.is_paid for offer in offers)
+
+
+def _price_of(provider: str, offers: Sequence[Offer]) -> Price:
+    prices = [offer.plan.credits for offer in offers if offer.is_paid]
+    known = [price for price in prices if price is not None]
+    return Price(
+        provider=provider,
+        tracks=len(prices),
+        # A sum without those that are not known would promise too little.
+        credits=sum(known, 0.0) if len(known) == len(prices) else None,
+        bought=len(offers) - len(prices),
+    )
+
+
+def _describe_price(price: Price) -> str:
+    service = clean(price.provider)
+    if not price.tracks:
+        return f"{plural(price.bought, 'track')} with {service} bought already, at no cost"
+    cost = "price not known" if price.credits is None else f"about {count_credits(price.credits)}"
+    bought = f", and {price.bought} bought already, at no cost" if price.bought else ""
+    return f"{plural(price.tracks, 'track')} with {service}, {cost}{bought}"

@@ -57,28 +57,29 @@ class History:
         key = purchase_key(plan.operation.provider, account, recording, quote)
         return Bill(account=account, recording=recording, key=key, quote=quote)
 
-    async def offer(self, source: Source, plan: Plan) -> Offer:
-        """Return the plan with what stands or is bought of it already; nothing is stored but where files were met.
+    async def compare(self, offer: Offer) -> Offer:
+        """Return the offer with what stands or is bought of it; nothing is stored but where files were met.
 
         Raises:
             SourceError: the file cannot be read, or is being written.
             StoreError: the job store cannot be read.
         """
+        source, plan = offer.source, offer.plan
         book = self._store().recordings
         known = await run_stoppable(lambda stopper: book.find(source.path, check=stopper.check))
         if known is None:
-            return Offer(source=source, plan=plan)
+            return offer
         bill = self._bill(source, plan, known.recording)
         if (standing := await self.standing(source, plan, bill)) is not None:
-            return Offer(source=source, plan=plan, standing=standing)
+            return msgspec.structs.replace(offer, standing=standing)
         purchase = self._purchase(plan, bill)
         if purchase is None:
-            return Offer(source=source, plan=plan)
-        note = describe_bought(purchase)
-        if purchase.state.is_held or purchase.state.is_open:
-            plan = msgspec.structs.replace(plan, credits=None if plan.credits is None else 0.0)
-        plan = msgspec.structs.replace(plan, notes=(*plan.notes, note))
-        return Offer(source=source, plan=plan, purchase=purchase)
+            return offer
+        plan = msgspec.structs.replace(plan, notes=(*plan.notes, describe_bought(purchase)))
+        offer = msgspec.structs.replace(offer, plan=plan, purchase=purchase)
+        if offer.is_bought:
+            return msgspec.structs.replace(offer, plan=msgspec.structs.replace(plan, credits=0.0))
+        return offer
 
     async def standing(self, source: Source, plan: Plan, bill: Bill) -> Job | None:
         """Return the finished job whose untouched stems or labels already stand where this plan's would go."""

@@ -211,9 +211,9 @@ def _finish(path: Path, product: Product, stopper: Stopper) -> Stem:
 
 
 def _describe_changes(checked: Checked, lag: int, chosen: AudioFormat) -> list[str]:
-    """Say what was done to the parts as a whole."""
+    """Say how the source was read, and what was done to the parts as a whole."""
     shape = checked.source
-    notes = []
+    notes = [checked.note] if checked.note else []
     if lag:
         notes.append(f"removed an offset of {lag} samples against the source")
     notes += sorted({_describe_part(info, shape) for info in checked.infos} - {""})

@@ -33,6 +33,8 @@ class Checked(msgspec.Struct, frozen=True):
     frames: tuple[int, ...]
     """Samples in each channel of each part, at the part's own rate."""
     infos: tuple[AudioInfo, ...]
+    note: str = ""
+    """What people should know of how the source was read."""
     alignment: Alignment | None = None
     """How inexact parts lie against the source, heard on the way where all have its sample rate."""
 
@@ -63,13 +65,14 @@ def verify_parts(source: Path, parts: Sequence[Part], stopper: Stopper) -> Check
         listener = Listener(reader.info.sample_rate)
         _read_together(reader, partners, stopper, listener if not exact else None)
         shape = Shape(reader.info.sample_rate, reader.info.channels, reader.position)
+        note = reader.note
     found = {partner.path: (partner.position, partner.info) for partner in partners}
     for part in parts:
         if part.path not in found:
             found[part.path] = _measure(part, shape, stopper, listener)
     frames, infos = zip(*(found[part.path] for part in parts), strict=True)
     is_heard = not exact and all(info.sample_rate == shape.sample_rate for info in infos)
-    return Checked(shape, frames, infos, listener.conclude() if is_heard else None)
+    return Checked(shape, frames, infos, note, listener.conclude() if is_heard else None)
 
 
 @contextmanager

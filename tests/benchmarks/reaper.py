@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from stembridge_reaper.install.installing import install
+from stembridge_reaper.install.trial import Trial
 
 from plugin_core.settings import Settings
 from tests.audio_files import write_song
@@ -59,7 +60,7 @@ def measure(folder: Path) -> dict[str, list[tuple[float, float]]]:
     home, resource_path, library = folder / "home", folder / "REAPER", folder / "libpython3.11.so.1.0"
     resource_path.mkdir()
     library.touch()
-    install(resource_path, Settings(home), is_running=lambda: False, find=lambda: library)
+    install(resource_path, Settings(home), is_running=lambda: False, find=lambda: (library, Trial()))
     scripts = resource_path / "Scripts" / "stembridge"
     configuration = scripts / "stembridge.json"
     idle = {"python": "/bin/sh", "arguments": ["-c", "exec sleep 600"]}

@@ -98,3 +98,34 @@ def test_force_costs_what_it_costs(session: Session, song: Path) -> None:
     buy(session, song)
     offer = look(session, song, force=True)
     assert (offer.plan.credits, offer.plan.notes, offer.standing) == (2.0, (), None)
+
+
+def test_a_service_without_a_price_may_cost_money(
+    session: Session, fake: FakeSeparator, song: Path, copy: Path
+) -> None:
+    fake.price = None
+    assert look(session, song).is_paid
+    buy(session, song)
+    stands, bought, forced = look(session, song), look(session, copy), look(session, copy, force=True)
+    assert (stands.is_paid, stands.is_bought) == (False, True)
+    assert (bought.is_paid, bought.is_bought, bought.plan.credits) == (False, True, 0.0)
+    assert "the stems were bought before" in bought.plan.notes
+    assert (forced.is_paid, forced.is_bought) == (True, False)
+
+
+@pytest.mark.parametrize(("remote", "price"), [(True, 0.0), (False, None), (False, 0.0)])
+def test_what_is_free_was_never_bought(
+    session: Session,
+    fake: FakeSeparator,
+    song: Path,
+    remote: bool,
+    price: float | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fake, "remote", remote)
+    fake.price = price
+    first = look(session, song)
+    buy(session, song)
+    again = look(session, song)
+    assert again.standing is not None
+    assert not any(offer.is_paid or offer.is_bought for offer in (first, again))

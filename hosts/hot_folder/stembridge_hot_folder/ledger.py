@@ -32,7 +32,7 @@ class SongState(StrEnum):
     WORKING = "working"
     """Its jobs are in the store."""
     WAITING = "waiting"
-    """The same, but a job failed for a reason that passes: it goes on by itself."""
+    """A job failed for a reason that passes, or none could be made yet: it goes on by itself."""
     MOVING = "moving"
     """Done, and on its way to the folder of finished songs: only the move is ever tried again."""
     DONE = "done"
@@ -70,6 +70,14 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     place: bytes = b""
     """Where the song went."""
     updated: float = 0.0
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """How many songs of a folder stand in line: most of them have no row yet."""
+
+    settling: int = 0
+    queued: int = 0
+    waiting: int = 0
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,7 +182,8 @@ class Ledger:
 
     def roots(self) -> builtins.list[bytes]:
         """Return every folder that was ever watched."""
-        return [bytes(row["root"]) for row in self._read("SELECT DISTINCT root FROM songs ORDER BY root")]
+        found = self._read("SELECT root FROM songs UNION SELECT root FROM folders ORDER BY root")
+        return [bytes(row["root"]) for row in found]
 
     def token(self) -> int:
         """Return a number that differs once another process wrote; cheap."""
@@ -183,6 +192,19 @@ class Ledger:
     def refresh(self) -> None:
         """Forget what is remembered in memory: another process wrote."""
         self._finished.clear()
+
+    # Folders
+
+    def put_line(self, root: bytes, line: Line) -> None:
+        """Tell other processes of a folder that it is watched, and what stands in line there."""
+        values = (root, line.settling, line.queued, line.waiting)
+        self._write("INSERT OR REPLACE INTO folders VALUES (?, ?, ?, ?)", values, durable=False)
+
+    def line(self, root: bytes) -> Line:
+        """Return what stood in line in a folder when its watch told of it last."""
+        for row in self._read("SELECT * FROM folders WHERE root = ?", (root,)):
+            return Line(settling=row["settling"], queued=row["queued"], waiting=row["waiting"])
+        return Line()
 
     # Results
 

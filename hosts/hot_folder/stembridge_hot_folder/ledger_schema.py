@@ -30,8 +30,17 @@ CREATE TABLE looks (
 ) WITHOUT ROWID
 """
 
+_SECOND = """
+CREATE TABLE folders (
+    root BLOB NOT NULL PRIMARY KEY,
+    settling INTEGER NOT NULL,
+    queued INTEGER NOT NULL,
+    waiting INTEGER NOT NULL
+) WITHOUT ROWID
+"""
+
 SCHEMA: Final = Schema(
     "hot folder's ledger",
-    (_FIRST,),
+    (_FIRST, _SECOND),
     if_damaged="move the file away; songs with their stems beside them are known to be done all the same",
 )

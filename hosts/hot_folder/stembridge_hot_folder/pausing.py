@@ -31,31 +31,36 @@ class Pauses:
     def __init__(self, wait: Callable[[int], float]) -> None:
         self._wait = wait
         self._pauses: dict[Gate, _Pause] = {}
-        self._accepted: dict[Gate, int] = {}
-        self._refused: dict[tuple[Gate, bytes], int] = {}
 
     @property
     def is_refused(self) -> bool:
         """Whether a gate is closed because an account is refused."""
         return any(pause.is_refusal for pause in self._pauses.values())
 
-    def pause(self, gate: Gate, now: float, *, is_refusal: bool = False) -> float:
-        """Close a gate for a while, longer each time; return the seconds."""
+    def pause(self, gate: Gate, path: bytes, now: float, *, is_refusal: bool = False) -> float:
+        """Close a gate that a song found closed, for a while, longer each time; return the seconds."""
         known = self._pauses.get(gate)
         if known is None:
             known = self._pauses[gate] = _Pause(now)
-        elif known.until <= now or known.prober:
+        elif known.prober == path:
             known.tries += 1
         else:
             # Taken before the gate was closed: it says nothing new.
-            return known.until - now
+            return max(known.until - now, 0.0)
         seconds = self._wait(known.tries)
         known.until, known.prober, known.is_refusal = now + seconds, b"", is_refusal
         return seconds
 
-    def resume(self, gate: Gate) -> bool:
-        """Open a gate; tell whether it was closed."""
-        return self._pauses.pop(gate, None) is not None
+    def resume(self, gate: Gate, path: bytes) -> bool:
+        """Open a gate that a song got through; tell whether it was closed.
+
+        Only the one that was to find out opens it: what was taken before it closed says nothing of what is now.
+        """
+        known = self._pauses.get(gate)
+        if known is None or known.prober != path:
+            return False
+        del self._pauses[gate]
+        return True
 
     def is_paused(self, gate: Gate) -> bool:
         """Tell whether a gate is closed, whenever it is to be tried again."""
@@ -84,20 +89,3 @@ class Pauses:
         if any(pause.prober for pause in closed):
             return None
         return max((pause.until for pause in closed), default=float("-inf"))
-
-    # Whose fault a refusal is
-
-    def accept(self, gate: Gate) -> bool:
-        """Remember that a song got through, and open the gate; tell whether it was closed."""
-        self._accepted[gate] = self._accepted.get(gate, 0) + 1
-        return self.resume(gate)
-
-    def is_own_fault(self, gate: Gate, path: bytes) -> bool:
-        """Tell of a song that was refused whether that is its own: it was refused before, and others were not since."""
-        before = self._refused.setdefault((gate, path), self._accepted.get(gate, 0))
-        return self._accepted.get(gate, 0) > before
-
-    def forget(self, path: bytes) -> None:
-        """Forget what was refused of a song."""
-        for gate, refused in [key for key in self._refused if key[1] == path]:
-            del self._refused[gate, refused]

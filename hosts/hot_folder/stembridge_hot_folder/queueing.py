@@ -82,6 +82,16 @@ class Queue:
         """How many songs wait for trouble to pass."""
         return len(self._later) + self.blocked
 
+    def count(self, folder: bytes) -> tuple[int, int]:
+        """Return how many songs of a folder are to be taken in their turn, and how many wait for trouble to pass."""
+        ready = blocked = 0
+        for lane, size in self._sizes.items():
+            if folder in lane:
+                ready += size
+                blocked += size if any(map(self.pauses.is_paused, lane)) else 0
+        later = sum(one.song.folder.path == folder for one in self._later.values())
+        return ready - blocked, blocked + later
+
     def find(self, path: bytes) -> Waiting | None:
         """Return the song that waits at a path."""
         if path in self._ready:
@@ -139,7 +149,6 @@ class Queue:
         """Forget the troubles of a song."""
         self._tries.pop(path, None)
         self._turns.pop(path, None)
-        self.pauses.forget(path)
 
     def forget(self, path: bytes) -> bool:
         """Forget a song altogether; tell whether it waited."""

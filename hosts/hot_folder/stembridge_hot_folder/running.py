@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,7 @@ from plugin_core.cli.display.summary import Summary, summarise
 from plugin_core.errors import SettingsError, StembridgeError, UsageError
 from plugin_core.offer import Offer
 from plugin_core.session import Session
-from stembridge_hot_folder.display.reporting import Counts, choose_reporter
+from stembridge_hot_folder.display.reporting import Counts, choose_reporter, say_on
 from stembridge_hot_folder.folder.folders import HotFolder, open_folders, refuse_home_inside
 from stembridge_hot_folder.folder.recipes import Recipes, read_recipes
 from stembridge_hot_folder.folder.scan import Passed, Song, scan
@@ -56,9 +57,10 @@ def preview_folders(context: Context, paths: Sequence[Path], *, again: bool, as_
     settings = read_settings(context, again=again)
     folders = choose_folders(context, paths, settings)
     with choose_display(as_json=as_json, quiet=context.quiet) as display, context.session() as session:
-        recipes = read_recipes(context.settings, folders, settings.preset, display.say)
+        say = partial(say_on, display, as_json=as_json)
+        recipes = read_recipes(context.settings, folders, settings.preset, say)
         _check_providers(session, recipes)
-        summary = asyncio.run(_preview(session, folders, recipes, display, context.settings.home / LEDGER_NAME))
+        summary = asyncio.run(_preview(session, folders, recipes, display, say, context.settings.home / LEDGER_NAME))
         display.say("dry run: nothing was made")
         display.finish(summary)
     return summary.exit_code
@@ -92,7 +94,12 @@ def _check_providers(session: Session, recipes: dict[bytes, Recipes]) -> None:
 
 
 async def _preview(
-    session: Session, folders: Sequence[HotFolder], recipes: dict[bytes, Recipes], display: Display, ledger_path: Path
+    session: Session,
+    folders: Sequence[HotFolder],
+    recipes: dict[bytes, Recipes],
+    display: Display,
+    say: Callable[[str], None],
+    ledger_path: Path,
 ) -> Summary:
     errors: list[StembridgeError] = []
     offers: list[Offer] = []
@@ -101,15 +108,15 @@ async def _preview(
         for folder in folders:
             for sight in scan(folder.path, folder.rules()):
                 if isinstance(sight, Passed) and not folder.names.why_no_song(os.path.basename(sight.path)):  # noqa: PTH119
-                    display.say(f"{os.fsdecode(sight.path)}: passed, {sight.reason}")
+                    say(f"{os.fsdecode(sight.path)}: passed, {sight.reason}")
                 if not isinstance(sight, Song):
                     continue
                 row = ledger.get(sight.path) if ledger is not None else None
                 if row is not None and row.identity == sight.identity and not row.state.is_open:
-                    display.say(f"{os.fsdecode(sight.path)}: {row.state}{f', {row.reason}' if row.reason else ''}")
+                    say(f"{os.fsdecode(sight.path)}: {row.state}{f', {row.reason}' if row.reason else ''}")
                     continue
                 if not sight.identity.size:
-                    display.say(f"{os.fsdecode(sight.path)}: is empty, waited for until it fills")
+                    say(f"{os.fsdecode(sight.path)}: is empty, waited for until it fills")
                     continue
                 try:
                     offers += await _plan(session, sight.path, recipes[folder.path], display)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,7 @@ from plugin_core.errors import ExitCode, UsageError
 from plugin_core.model import show_path
 from stembridge_hot_folder.display.reporting import shorten
 from stembridge_hot_folder.folder.locking import is_watched
-from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger, Row, SongState
+from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger, Line, Row, SongState
 from stembridge_hot_folder.settling.identity import read_identity
 
 _TOLD: Final = (
@@ -89,27 +89,34 @@ def _row_of(ledger: Ledger, file: Path) -> Row:
 
 
 def _show_root(ledger: Ledger, root: bytes, *, as_json: bool) -> dict[SongState, int]:
-    counts = ledger.counts(root)
+    known = ledger.counts(root)
     folder = Path(os.fsdecode(root))
     watched = is_watched(root)
+    line = ledger.line(root) if watched else Line()
+    # Of those that wait only some were tried, and have a row.
+    counts = known | {SongState.WAITING: max(known[SongState.WAITING], line.waiting)}
     rows = list(ledger.list(_TOLD, root=root, limit=-1 if as_json else _MOST))
     if as_json:
-        told = {state.value: count for state, count in counts.items()}
-        write_record({"event": "folder", "path": folder, "watched": watched, "songs": told})
+        write_record({"event": "folder", "path": folder, "watched": watched, "songs": _name(line, counts)})
         for row in rows:
             write_record(
                 {"event": "song", "state": row.state.value, "source": _path(row), "reason": encodable(row.reason)}
                 | {"jobs": list(row.jobs), "updated": row.updated}
             )
         return counts
-    words = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no song yet"
+    words = ", ".join(f"{count} {name}" for name, count in _name(line, counts).items() if count) or "no song yet"
     click.echo(f"{show_path(folder)} ({'watched' if watched else 'not watched now'}): {words}")
     for row in rows:
         reason = shorten(row.reason, _path(row))
         click.echo(clean(f"  {row.state:<12}{show(_path(row))}{f': {reason}' if reason else ''}"))
-    if more := sum(counts[state] for state in _TOLD) - len(rows):
+    if more := sum(known[state] for state in _TOLD) - len(rows):
         click.echo(f"  and {more} more; all of them: stembridge watch status --json")
     return counts
+
+
+def _name(line: Line, counts: Mapping[SongState, int]) -> dict[str, int]:
+    """Return how many songs are where, by name."""
+    return {"settling": line.settling, "queued": line.queued} | {state.value: counts[state] for state in counts}
 
 
 def _say_nothing(*, as_json: bool) -> int:

@@ -21,7 +21,7 @@ from stembridge_hot_folder.display.reporting import Counts, Reporter
 from stembridge_hot_folder.folder.folders import HotFolder
 from stembridge_hot_folder.folder.intake import Intake
 from stembridge_hot_folder.folder.recipes import Recipes
-from stembridge_hot_folder.ledger import SongState
+from stembridge_hot_folder.ledger import Line, SongState
 from stembridge_hot_folder.queueing import Lane, Queue, Waiting
 from stembridge_hot_folder.service.systemd import Notifier
 from stembridge_hot_folder.settings import WatchSettings
@@ -82,6 +82,8 @@ class Watch:
         self._intakes = [Intake(folder, self._workers) for folder in folders]
         self._stop = asyncio.Event()
         self._folders = folders
+        self._lines: dict[bytes, Line] = {}
+        """What was told of each folder last."""
         self._token = 0
         self._is_told_to_stop = False
         self._final = self._counts
@@ -216,6 +218,17 @@ class Watch:
         self._workers.fill()
         for intake in self._intakes:
             intake.nudge()
+        self._tell_lines()
+
+    def _tell_lines(self) -> None:
+        """Let ``stembridge watch status`` know what stands in line."""
+        for intake in self._intakes:
+            root = intake.folder.path
+            queued, waiting = self._tools.queue.count(root)
+            line = Line(settling=len(intake.settler), queued=queued, waiting=waiting)
+            if self._lines.get(root) != line:
+                self._tools.ledger.put_line(root, line)
+                self._lines[root] = line
 
     def _seconds(self, *, once: bool) -> float:
         due = self._tools.queue.next_due()

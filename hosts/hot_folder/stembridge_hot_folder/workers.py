@@ -62,6 +62,9 @@ class Workers:
                 is_there = row.state is SongState.MOVING or os.path.lexists(row.path)
                 if is_there and not self.holds(row.path):
                     self.tools.queue.put(Waiting(folder, row.path, row.identity, self.tools.clock()))
+                elif not is_there and row.state is SongState.WAITING and not row.jobs:
+                    # Nothing was begun with it: should it come back, it is new.
+                    self.tools.ledger.forget(row.path)
 
     def offer(self, folder: HotFolder, path: bytes, identity: Identity) -> None:
         """Queue a version that is complete."""
@@ -115,7 +118,7 @@ class Workers:
         task = self._by_job.get(job.id)
         if task is None:
             return
-        task.hear(job)
+        task.hear(job, previous)
         if job.state.is_settled:
             return
         if job.attempts >= self.tools.settings.attempts and job.problem is not None and not task.is_aside:

@@ -44,7 +44,7 @@ class JsonDisplay:
         """Say nothing: this is for people."""
 
     def quote(self, offers: Sequence[Offer], *, is_asked: bool) -> None:  # noqa: ARG002 - a program reads no question
-        """Write a ``price`` event for each provider that names prices."""
+        """Write a ``price`` event for each provider that costs money, or may."""
         for price in list_prices(offers):
             write_record({"event": "price"} | msgspec.structs.asdict(price))
 

@@ -52,6 +52,9 @@ _REFUSED: Final = re.compile(
     r"鉴权|密钥|权限|欠费|余额",
     re.IGNORECASE,
 )
+_INPUT: Final = re.compile(r"\burl\b|\binput\b|download|source file|下载|链接", re.IGNORECASE)
+"""What is said of one song's link, which has a signature and an end of its own; nothing of the account."""
+_KEYS: Final = re.compile(r"secret|密钥", re.IGNORECASE)
 _BUSY: Final = re.compile(
     r"too many|frequen|rate limit|limit exceeded|busy|try again|later|timeout|internal|频繁|繁忙|稍后", re.IGNORECASE
 )
@@ -84,7 +87,8 @@ def explain(answer: Answer, what: str) -> StembridgeError:
     """Return the error that an answer without its object means."""
     words = _words(answer.data)
     text = f"{what}: {words or 'an answer without content'} (HTTP {answer.status})"
-    if answer.status in (401, 403) or _REFUSED.search(words):
+    is_of_song = _INPUT.search(words) and not _KEYS.search(words)
+    if answer.status in (401, 403) or (_REFUSED.search(words) and not is_of_song):
         return RefusedError(text, remedy="check [mediax] secret_id and secret_key: `stembridge login mediax`")
     if answer.status == 429 or _BUSY.search(words):
         return TransientError(text)

@@ -109,10 +109,14 @@ class MediaxClient:
 
         Raises:
             ServiceError: refused.
+            UnclearAnswerError: an answer that holds no list.
             TransientError: no usable answer now.
         """
         call = self._call("ListJobs", "listJobsRequest", {"customId": custom_id})
         data = read_answer(await self._transfer.send(call), "listJobsResponse", call.what)
+        if not data.keys() & {"jobs", "total"}:
+            # Neither that the keys are good nor that there is no job.
+            raise UnclearAnswerError(f"{call.what}: the answer lists nothing")
         listed = data.get("jobs")
         each = listed if isinstance(listed, list) else []
         found = [read_job(one) for one in each if isinstance(one, Mapping)]

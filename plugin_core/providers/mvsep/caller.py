@@ -60,8 +60,8 @@ class Caller:
             raise RefusedError("MVSEP wants an API token and none is set", remedy="use `stembridge login mvsep`")
         return {"api_token": self._token, **fields}
 
-    async def _get(self, path: str, query: Fields, *, origin: str = "", with_token: bool = False) -> Any:
-        answer = await self._fetch(path, query, origin=origin, with_token=with_token)
+    async def _get(self, path: str, query: Fields, *, with_token: bool = False, once: bool = False) -> Any:
+        answer = await self._fetch(path, query, with_token=with_token, once=once)
         self._check(path, answer)
         return answer.data
 

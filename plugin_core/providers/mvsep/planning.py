@@ -63,7 +63,7 @@ def make_plan(algorithm: Algorithm, source: Source, wish: Separation, user: User
         ),
         title=algorithm.name,
         stems=stems_of(algorithm),
-        credits=float(price) if has_premium else None,
+        credits=float(price) if has_premium else 0.0,
         notes=tuple(filter(None, notes)),
         defaults=default_options(algorithm, resolved),
         output=output.final,

@@ -17,10 +17,13 @@ QUEUE_PAUSE: Final = 30.0
 _LOGIN: Final = "use `stembridge login mvsep`"
 
 _TOKEN: Final = re.compile(r"token|api.?key|unauth|credential|log.?in|sign.?in")
-_SIZE: Final = re.compile(
-    r"exceed|too (large|big|long)|larger than|longer than|maximum (file )?(size|length|duration)"
+_SONG: Final = re.compile(
+    r"(file|audio|song|track|upload|size|length|duration)s?\b.*\bexceed|exceed.*\b(size|length|duration|\d+ ?[mg]i?b)\b"
+    r"|too (large|big|long)|larger than|longer than|maximum (file )?(size|length|duration)"
+    r"|(over|above|up to|limit of|limited to) \d+ ?([mg]i?b|min(ute)?s?)\b"
     r"|not (an? )?(valid |supported )?audio|unsupported (file|audio|format)|corrupt|is empty|empty file"
 )
+"""What is said of one song, also where another plan would take it; all else that is refused is refused to all songs."""
 _QUOTA: Final = re.compile(r"limit of separations|for today|daily|per day")
 _CREDITS: Final = re.compile(r"credit|balance|premium minutes|not enough")
 _PREMIUM: Final = re.compile(r"premium|membership|subscri|registered (user|account)|upgrade")
@@ -59,7 +62,7 @@ def _by_status(answer: Answer, shown: str, words: str, pause: float | None) -> S
 
 
 def _by_words(shown: str, words: str, pause: float | None) -> StembridgeError:
-    if _SIZE.search(words):
+    if _SONG.search(words):
         return SourceError(shown)
     if _QUOTA.search(words):
         return RefusedError(shown, remedy="try again tomorrow, or use another account")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
@@ -25,6 +26,8 @@ QUESTIONS: Final = (
 
 CONSOLE: Final = "https://console.cloud.tencent.com/ci"
 
+_log = logging.getLogger(__name__)
+
 TRIAL: Final = "stembridge-doctor"
 """Name of the object that is put and removed; always the same, so that one a killed process left goes the next time."""
 
@@ -32,7 +35,7 @@ TRIAL: Final = "stembridge-doctor"
 async def login(
     settings: TencentSettings, service_with: Callable[[TencentSettings], Service], answers: Mapping[str, Secret]
 ) -> Mapping[str, Secret]:
-    """Return the keys as settings to keep; they are tried at the bucket if one is set.
+    """Return the keys as settings to keep; tried at the bucket, since nothing is documented that tries them without.
 
     Raises:
         UsageError: an answer is missing.
@@ -46,6 +49,8 @@ async def login(
     if settings.bucket and settings.region:
         tried = msgspec.structs.replace(settings, **keys, token=Secret(""))
         await service_with(tried).objects.head_bucket()
+    else:
+        _log.warning("the keys are kept untried, as no bucket is set; `stembridge doctor` tries them once one is")
     return keys
 
 

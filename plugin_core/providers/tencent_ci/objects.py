@@ -18,7 +18,7 @@ from plugin_core.providers.tencent_ci.begun import BegunFile
 from plugin_core.providers.tencent_ci.caller import Caller, Query
 from plugin_core.providers.tencent_ci.documents import nodes_of, text_of
 from plugin_core.providers.tencent_ci.multipart import MultipartUpload, part_size
-from plugin_core.providers.tencent_ci.refusals import read_words
+from plugin_core.providers.tencent_ci.refusals import REQUEST_ID, read_words
 from plugin_core.providers.tencent_ci.signing import presign, quote_path
 from plugin_core.settings import Secret
 from plugin_core.transfer import Body, Bytes, Call, FileBody
@@ -230,13 +230,15 @@ class CosObjects:
         """Ask whether the bucket is there and may be used.
 
         Raises:
+            TransientError: something answers that is not COS, as the login page of a network does.
             StembridgeError: as ``Caller.send``.
         """
         call = self.call("HEAD", "", "HEAD Bucket")
         answer = await self.caller.exchange(call)
         if not answer.is_success:
             await self.caller.send(self.call("GET", "", "GET Bucket", {"max-keys": "1"}))
-        self.caller.check(call, answer)
+        if REQUEST_ID not in self.caller.check(call, answer).headers:
+            raise TransientError(f"{call.what}: what answers is not COS", remedy="check the network and its proxy")
 
     def call(self, method: str, key: str, what: str, query: Query | None = None, body: Body | None = None) -> Call:
         """Return a signed call about one object."""

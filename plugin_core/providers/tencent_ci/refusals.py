@@ -28,6 +28,8 @@ _INACTIVE: Final = re.compile(
     r"not (?:been )?(?:activat|enabl|open|bound|bind)\w*|(?:un|in)activated|未开通|未绑定|NotBind|NotActivated|NotOpen",
     re.IGNORECASE,
 )
+_OF_OBJECT: Final = "Resource"
+"""How codes begin that speak of the song's object; nothing of the account."""
 _LONGEST: Final = 200
 
 _RIGHTS: Final = {
@@ -54,6 +56,10 @@ ENABLE: Final = (
 )
 
 
+REQUEST_ID: Final = "x-cos-request-id"
+"""Header of every answer of COS, and of nobody else's."""
+
+
 class NoRightError(RefusedError):
     """The keys are good, and their user may not do this."""
 
@@ -69,7 +75,7 @@ class Words(NamedTuple):
 def read_words(answer: Answer) -> Words:
     """Read code, message and request id from the XML and the headers; a page of a proxy has none."""
     headers = answer.headers
-    request_id = headers.get("x-cos-request-id") or headers.get("x-ci-request-id") or ""
+    request_id = headers.get(REQUEST_ID) or headers.get("x-ci-request-id") or ""
     node = {}
     if answer.content.lstrip().startswith(b"<"):
         try:
@@ -119,7 +125,7 @@ def refusal(what: str, answer: Answer, now: float) -> StembridgeError:
         return SettingsError(said, remedy=OTHER_REGION)
     if words.code in _WRONG_PLACE or answer.status in (302, 307, 308):
         return SettingsError(said, remedy=f"correct [{SECTION}] bucket and region")
-    if _INACTIVE.search(f"{words.code} {words.message}"):
+    if _INACTIVE.search(f"{words.code} {words.message}") and not words.code.startswith(_OF_OBJECT):
         return RefusedError(said, remedy=ENABLE)
     if words.code in _KEYS or answer.status == 401:
         remedy = "get a new token" if "Token" in words.code else f"give the keys anew: {LOGIN}"

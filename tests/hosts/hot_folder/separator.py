@@ -40,7 +40,7 @@ class CheapSeparator:
         """How many songs are paid for at the most; the next ones wait for ever."""
         self.trouble: Exception | None = None
         self.submit_delay = 0.0
-        self.price: float | None = None
+        self.price: float | None = 0.0
         self.dies = ""
         """When the process ends while it fetches: "half" in the middle of a file, "whole" after the last one."""
         self.fetched: Callable[[], None] = lambda: None

@@ -369,6 +369,17 @@ def test_what_was_bought_before_is_taken_at_no_price(desk: Desk, capsys: pytest.
     preview_folders(desk.context(), [desk.root], again=True, as_json=False)
     assert "about 2 credits" not in capsys.readouterr().out
     told = desk.once()
-    assert [one.text for one in told.told if one.word == "taken"] == ["separate, 1 track with fake, no credits"]
+    assert [one.text for one in told.told if one.word == "taken"] == [
+        "separate, 1 track with fake bought already, at no cost"
+    ]
     assert told.of("done") == ["Two.wav"]
     assert desk.separator.paid == ["One.wav"]
+
+
+def test_a_service_without_a_price_is_announced(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    desk.separator.price = None
+    desk.song("One.wav")
+    preview_folders(desk.context(), [desk.root], again=False, as_json=False)
+    assert "1 track with fake, price not known" in capsys.readouterr().out
+    told = [one.text for one in desk.once().told if one.word == "taken"]
+    assert told == ["separate, 1 track with fake, price not known"]

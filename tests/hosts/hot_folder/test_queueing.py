@@ -77,12 +77,14 @@ def test_forgotten_songs_are_not_taken(queue: Queue) -> None:
 def test_paused_folder_or_recipe_holds_only_its_own_songs(queue: Queue) -> None:
     for one in (song("a0", 0), song("b1", 1), song("a2", 2, OTHER)):
         queue.put(one)
-    queue.pauses.pause("a", 0.0)
+    queue.pauses.pause("a", b"x", 0.0)
     assert queue.blocked == 2
     assert taken(queue) == ["b1"]
     queue.put(song("b1", 1))
-    queue.pauses.resume("a")
-    queue.pauses.pause(b"/in", 0.0)
+    assert queue.pop(FIRST_WAIT) == song("a0", 0)
+    queue.put(song("a0", 0))
+    assert queue.pauses.resume("a", song("a0").path)
+    queue.pauses.pause(b"/in", b"x", 0.0)
     assert taken(queue) == ["a2"]
     assert queue.waiting == 2
 
@@ -90,50 +92,55 @@ def test_paused_folder_or_recipe_holds_only_its_own_songs(queue: Queue) -> None:
 def test_one_song_at_a_time_finds_out_whether_a_gate_may_open(queue: Queue) -> None:
     for number in range(4):
         queue.put(song(f"a{number}", number))
-    queue.pauses.pause("a", 0.0)
+    queue.pauses.pause("a", b"x", 0.0)
     assert queue.next_due() == FIRST_WAIT
     assert taken(queue, FIRST_WAIT) == ["a0"], "the others wait for its word"
     assert queue.next_due() is None
     queue.put(song("a0", 0))
-    queue.pauses.pause("a", FIRST_WAIT)
+    queue.pauses.pause("a", song("a0").path, FIRST_WAIT)
     assert queue.next_due() == FIRST_WAIT + FIRST_WAIT * 2, "longer, since it was not over"
     assert taken(queue, queue.next_due() or 0.0) == ["a0"]
-    assert queue.pauses.accept("a")
+    assert queue.pauses.resume("a", song("a0").path)
     assert taken(queue, 100.0) == ["a1", "a2", "a3"]
 
 
 def test_song_that_finds_nothing_out_lets_the_next_try(queue: Queue) -> None:
     for number in range(3):
         queue.put(song(f"a{number}", number))
-    queue.pauses.pause("a", 0.0)
+    queue.pauses.pause("a", b"x", 0.0)
     assert taken(queue, 10.0) == ["a0"]
     queue.pauses.end_probe(song("a0").path)
     assert taken(queue, 10.0) == ["a1"]
 
 
 def test_songs_taken_before_a_gate_closed_do_not_close_it_for_longer(queue: Queue) -> None:
-    first = queue.pauses.pause("a", 0.0)
-    assert queue.pauses.pause("a", 1.0) == first - 1.0
+    first = queue.pauses.pause("a", b"x", 0.0)
+    assert queue.pauses.pause("a", b"y", 1.0) == first - 1.0
+    queue.put(song("a0"))
+    assert queue.pop(first) == song("a0")
+    assert queue.pauses.pause("a", b"y", first) == 0.0
+    assert queue.pauses.pause("a", song("a0").path, first) == FIRST_WAIT * 2, "its word still counts"
 
 
-def test_refused_twice_while_others_are_accepted_is_a_songs_own_fault(queue: Queue) -> None:
-    pauses = queue.pauses
-    assert not pauses.is_own_fault("a", b"bad")
-    assert not pauses.is_own_fault("a", b"bad"), "nobody was accepted since"
-    pauses.accept("b")
-    assert not pauses.is_own_fault("a", b"bad"), "of another recipe"
-    pauses.accept("a")
-    assert not pauses.is_own_fault("a", b"other"), "refused for the first time"
-    assert pauses.is_own_fault("a", b"bad")
-    queue.succeed(b"bad")
-    assert not pauses.is_own_fault("a", b"bad")
+def test_song_taken_before_a_gate_closed_does_not_open_it(queue: Queue) -> None:
+    for number in range(3):
+        queue.put(song(f"a{number}", number))
+    before = queue.pop(0.0)
+    assert before is not None
+    queue.pauses.pause("a", b"x", 0.0)
+    assert not queue.pauses.resume("a", before.path)
+    assert queue.pop(FIRST_WAIT) == song("a1", 1)
+    assert not queue.pauses.resume("a", before.path), "it is another's turn to find out"
+    assert queue.pauses.is_paused("a")
+    assert queue.pauses.resume("a", song("a1").path)
+    assert not queue.pauses.resume("a", song("a1").path)
 
 
 def test_songs_change_their_lane_when_their_recipe_does() -> None:
     recipe = {"is": "a"}
     queue = Queue(lambda one: (one.folder.path, recipe["is"]), rng=lambda: 0.0)
     queue.put(song("x"))
-    queue.pauses.pause("a", 0.0)
+    queue.pauses.pause("a", b"x", 0.0)
     assert queue.pop(0.0) is None
     recipe["is"] = "b"
     queue.sort_anew()
@@ -148,11 +155,11 @@ def test_another_song_finds_out_next_until_the_gate_is_open(queue: Queue) -> Non
         one = queue.pop(now)
         assert one is not None
         tried.append(os.fsdecode(os.path.basename(one.path)))  # noqa: PTH119 - bytes
-        now += queue.pauses.pause("a", now)
+        now += queue.pauses.pause("a", one.path, now)
         queue.put_last(one)
     assert tried == ["a0", "a1", "a2"] * 2
     queue.pop(now)
     queue.put(song("a0", 0))
-    queue.pauses.accept("a")
+    assert queue.pauses.resume("a", song("a0").path)
     queue.open()
     assert taken(queue, now) == ["a0", "a1", "a2"]

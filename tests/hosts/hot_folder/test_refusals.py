@@ -1,4 +1,4 @@
-"""A refused account: its songs wait, with one warning, and go on by themselves; a song's own fault is its own."""
+"""A refused account: its songs wait, with one warning, and go on by themselves; a refused song fails on its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from stembridge_hot_folder import queueing
 from stembridge_hot_folder.ledger import SongState
 
-from plugin_core.errors import RefusedError, ServiceError, SettingsError
+from plugin_core.errors import RefusedError, ServiceError, SettingsError, SourceError, StembridgeError
 from plugin_core.model import Plan, Separation, Source
 from tests.hosts.hot_folder.conftest import Desk, Running, wait_for
 from tests.hosts.hot_folder.separator import CheapSeparator
@@ -98,27 +98,29 @@ def refuse_only(desk: Desk, name: str, error: Exception) -> None:
     desk.separator.submit = refuse  # type: ignore[method-assign, assignment]
 
 
-def test_song_that_alone_is_refused_fails_and_the_others_are_done(desk: Desk) -> None:
-    refuse_only(desk, "Bad.wav", RefusedError("files over 100 MB are for premium accounts"))
+def test_song_that_is_too_dear_for_the_account_keeps_no_other_song_waiting(desk: Desk) -> None:
+    refuse_only(desk, "Long.wav", RefusedError("it takes 24 credits and the account has 3", remedy="buy some"))
     with desk.running() as watch:
-        desk.song("Bad.wav", seed=99)
+        desk.song("Long.wav", seed=99)
         # The oldest of all, and alone at first: it must not be the one that finds out for ever.
-        watch.wait("waits", "Bad.wav")
+        watch.wait("waits", "Long.wav")
         names = drop_many(desk)
         watch.wait_done(*names)
-        watch.wait("failed", "Bad.wav")
-    assert "100 MB" in (desk.root / "Bad.wav.error.txt").read_text()
-    assert desk.state(desk.root / "Bad.wav") is SongState.FAILED
+        assert desk.state(desk.root / "Long.wav") in (SongState.WAITING, SongState.WORKING)
+    assert watch.listener.of("failed") == []
+    assert not list(desk.root.glob("*.error*.txt"))
 
 
-def test_song_that_its_service_fails_fails_at_once(desk: Desk) -> None:
-    refuse_only(desk, "Bad.wav", ServiceError("this song cannot be separated"))
+@pytest.mark.parametrize("kind", [ServiceError, SourceError])
+def test_song_that_its_service_refuses_fails_at_once(desk: Desk, kind: type[StembridgeError]) -> None:
+    refuse_only(desk, "Bad.wav", kind("File exceeds the 100 MB free limit"))
     with desk.running() as watch:
         desk.song("Bad.wav", seed=99)
         desk.song("Good.wav", seed=1)
         watch.wait("failed", "Bad.wav")
         watch.wait_done("Good.wav")
     assert watch.listener.of("waits") == []
+    assert "100 MB" in (desk.root / "Bad.wav.error.txt").read_text()
 
 
 def test_refused_song_is_not_paid_twice_when_the_watch_ends_meanwhile(desk: Desk) -> None:

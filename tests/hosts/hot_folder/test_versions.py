@@ -218,6 +218,8 @@ def test_labels_bought_before_are_taken_at_no_price(labels: LabellingDesk, tmp_p
     with labels.context().session() as session:
         asyncio.run(buy(session))
     told = labels.once()
-    assert [one.text for one in told.told if one.word == "taken"] == ["both, 1 track with ears, no credits"]
+    assert [one.text for one in told.told if one.word == "taken"] == [
+        "both, 1 track with ears bought already, at no cost"
+    ]
     assert read_tags(song).fields["mood"] == ("Calm",)
     assert len(labels.tagger.submitted) == 1

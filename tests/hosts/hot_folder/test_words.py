@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import itertools
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from stembridge_hot_folder import status
+from stembridge_hot_folder import queueing, status
 from stembridge_hot_folder.commands import watch
-from stembridge_hot_folder.ledger import SongState
+from stembridge_hot_folder.folder.locking import is_watched
+from stembridge_hot_folder.ledger import LEDGER_NAME, SongState
 from stembridge_hot_folder.song.error_file import write_error
 from stembridge_hot_folder.status import show_status
 
-from plugin_core.errors import ExitCode
+from plugin_core.errors import ExitCode, RefusedError
+from plugin_core.model import Plan, Separation, Source
 from tests.hosts.hot_folder.conftest import PATIENCE, Desk, wait_for
 from tests.hosts.hot_folder.processes import start, wait_until_said
+from tests.hosts.hot_folder.separator import CheapSeparator
 
 
 def lines_of(desk: Desk, *options: str) -> list[str]:
@@ -52,6 +57,102 @@ def test_status_names_a_failed_song_once(desk: Desk, capsys: pytest.CaptureFixtu
     [line] = [line for line in capsys.readouterr().out.splitlines() if "Bad.wav" in line]
     assert line.count("Bad.wav") == 1
     assert "not audio" in line
+
+
+def folder_of(desk: Desk, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """Return what ``watch status --json`` says of the folder; empty where it says nothing."""
+    capsys.readouterr()
+    show_status(desk.context(), [], as_json=True)
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return next((event for event in events if event["event"] == "folder"), {})
+
+
+def test_status_knows_the_folder_and_every_song_that_waits_while_the_watch_runs(
+    desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It said "no folder was watched yet" of one whose songs were all refused before any job was made."""
+
+    async def refuse(self: CheapSeparator, source: Source, wish: Separation) -> Plan:
+        raise RefusedError("no credits are left", remedy="buy some")
+
+    monkeypatch.setattr(CheapSeparator, "plan", refuse)
+    monkeypatch.setattr(queueing, "FIRST_WAIT", 3600.0)
+    monkeypatch.setattr(queueing, "LONGEST_WAIT", 3600.0)
+    with desk.running() as watch:
+        wait_for(lambda: folder_of(desk, capsys))
+        assert folder_of(desk, capsys)["watched"]
+        desk.song("00.wav")
+        watch.wait("waits", "00.wav")
+        for number in range(1, 12):
+            desk.song(f"{number:02}.wav", seed=number)
+        wait_for(lambda: folder_of(desk, capsys)["songs"]["waiting"] == 12, lambda: folder_of(desk, capsys))
+        show_status(desk.context(), [], as_json=False)
+        [first, second] = capsys.readouterr().out.splitlines()
+        assert first == f"{desk.root} (watched): 12 waiting"
+        assert second.split(maxsplit=2) == ["waiting", f"{desk.root / '00.wav'}:", "no credits are left; buy some"]
+    assert folder_of(desk, capsys)["songs"]["waiting"] == 1, "only what was tried is known once nobody watches"
+    assert folder_of(desk, capsys)["songs"]["queued"] == 0
+    (desk.root / "00.wav").unlink()
+    with desk.running():
+        wait_for(lambda: folder_of(desk, capsys)["songs"]["waiting"] == 11, lambda: folder_of(desk, capsys))
+
+
+def test_status_counts_songs_that_settle_or_are_queued(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    desk.set(at_once=1)
+    desk.separator.hold = True
+    (desk.root / "Empty.wav").touch()
+    with desk.running():
+        for number in range(3):
+            desk.song(f"{number}.wav", seed=number)
+        wanted = {"settling": 1, "queued": 2, "working": 1}
+        wait_for(lambda: wanted.items() <= folder_of(desk, capsys).get("songs", {}).items())
+
+
+def test_song_that_the_user_wants_again_is_still_wanted_after_it_had_to_wait(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    song = desk.song()
+    desk.once()
+    status.retry_songs(desk.context(), [song], failed=False, as_json=True)
+    plan = CheapSeparator.plan
+
+    async def refuse(self: CheapSeparator, source: Source, wish: Separation) -> Plan:
+        raise RefusedError("no credits are left")
+
+    monkeypatch.setattr(CheapSeparator, "plan", refuse)
+    assert desk.once().of("waits") == ["Song.wav"]
+    assert desk.state(song) is SongState.RETRY
+    monkeypatch.setattr(CheapSeparator, "plan", plan)
+    assert desk.once().of("done") == ["Song.wav"]
+    assert desk.separator.paid == ["Song.wav"] * 2
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)], ids=["watch", "dry run"])
+def test_json_says_which_folder_names_no_preset(desk: Desk, options: tuple[str, ...]) -> None:
+    desk.song("holiday/Song.wav")
+    process = start(desk, "--json", *(options or ("--once",)))
+    out, _ = process.communicate(timeout=PATIENCE)
+    events = [json.loads(line) for line in out.splitlines()]
+    [reason] = [one["reason"] for one in events if one["event"] == "note" and "names no preset" in one["reason"]]
+    assert reason.startswith(f"{desk.root}: folder 'holiday' names no preset")
+
+
+def test_json_says_what_is_wrong_with_an_edited_folder_config(desk: Desk, tmp_path: Path) -> None:
+    told = tmp_path / "told.jsonl"
+
+    def notes() -> list[str]:
+        events = [json.loads(line) for line in told.read_text("utf-8").splitlines() if line.endswith("}")]
+        return [event["reason"] for event in events if event["event"] == "note"]
+
+    with told.open("wb") as output:
+        process = start(desk, "--json", output=output)
+    try:
+        wait_for(lambda: desk.home.joinpath(LEDGER_NAME).exists() and is_watched(bytes(desk.root)))
+        (desk.root / "stembridge.toml").write_text('preset = "nonsense"\n')
+        wait_for(lambda: any("stembridge.toml: no preset 'nonsense'" in note for note in notes()), told.read_text)
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
 
 
 def test_status_says_when_it_does_not_tell_all(

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from stembridge_reaper.install.installing import install
+from stembridge_reaper.install.trial import Trial
 
 from plugin_core.settings import Settings
 from tests.audio_files import write_song
@@ -124,7 +125,7 @@ def desk(tmp_path: Path, home: Path) -> Iterator[Desk]:
     resource_path.mkdir()
     library = tmp_path / "libpython3.11.so.1.0"
     library.touch()
-    install(resource_path, Settings(), is_running=lambda: False, find=lambda: library)
+    install(resource_path, Settings(), is_running=lambda: False, find=lambda: (library, Trial()))
     desk = Desk(resource_path, home)
     yield desk
     for run in desk.runs.iterdir():

@@ -85,8 +85,11 @@ def test_service_refuses(session: Session, fake: FakeSeparator, make: Make, tmp_
     assert (status["state"], status["files"][0]["message"]) == ("failed", "no credits are left; buy some")
 
 
-def test_price_is_asked_and_granted(session: Session, fake: FakeSeparator, make: Make, tmp_path: Path) -> None:
-    fake.price = 3.0
+@pytest.mark.parametrize(("price", "told"), [(3.0, "about 3 credits"), (None, "price not known")])
+def test_price_is_asked_and_granted(
+    session: Session, fake: FakeSeparator, make: Make, tmp_path: Path, price: float | None, told: str
+) -> None:
+    fake.price = price
     request = make(write_song(tmp_path / "A.flac"))
     seen = []
 
@@ -99,7 +102,7 @@ def test_price_is_asked_and_granted(session: Session, fake: FakeSeparator, make:
 
     with session:
         asyncio.run(Worker(session, read_request(request), request.parent, sleep=answer).run())
-    assert set(seen) == {"1 track with fake, about 3 credits. Go on?"}
+    assert set(seen) == {f"1 track with fake, {told}. Go on?"}
     assert len(fake.submitted) == 1
 
 

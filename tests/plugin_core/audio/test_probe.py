@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from plugin_core.audio.probe import probe, show_time
+from plugin_core.audio.probe import probe
 from plugin_core.errors import SourceError, TransientError
 from tests.audio_files import encode, make_noise, truncate, write_samples, write_song
 
@@ -258,23 +258,6 @@ def test_headers_cut_short(tmp_path: Path, name: str, size: int) -> None:
     refuse(path, with_ffmpeg=False)
 
 
-def test_joined_mp3s_are_not_taken_for_their_first(tmp_path: Path) -> None:
-    recording = write_samples(tmp_path / "a.mp3", make_noise(132_300)).read_bytes()
-    (tmp_path / "joined.mp3").write_bytes(recording * 2)
-
-    assert "several recordings" in refuse(tmp_path / "joined.mp3")
-
-
-@needs_ffmpeg
-def test_chained_ogg_is_not_taken_for_its_first(tmp_path: Path) -> None:
-    song = write_samples(tmp_path / "s.wav", make_noise(132_300))
-    parts = [encode(song, tmp_path / f"{n}.ogg", "-c:a", "libvorbis", "-serial_offset", str(n)) for n in (7, 8)]
-    (tmp_path / "joined.ogg").write_bytes(b"".join(part.read_bytes() for part in parts))
-
-    assert probe(parts[0]).frames == 132_300
-    assert "several recordings" in refuse(tmp_path / "joined.ogg")
-
-
 def test_cover_at_the_end_of_an_mp3_is_no_second_recording(tmp_path: Path) -> None:
     path = write_song(tmp_path / "a.mp3", 2.0)
     cover = bytes(500_000)
@@ -377,13 +360,6 @@ def test_damaged_headers_never_crash(tmp_path: Path, make: Callable[[int], bytes
                 continue
             assert info.duration > 0
             assert 1 <= info.channels <= 8
-
-
-@pytest.mark.parametrize(
-    ("seconds", "shown"), [(0.0, "0:00.0"), (12.34, "0:12.3"), (61.0, "1:01.0"), (3723.46, "1:02:03.4")]
-)
-def test_time_is_shown_as_people_write_it(seconds: float, shown: str) -> None:
-    assert show_time(seconds) == shown
 
 
 def forget_flac_length(path: Path) -> None:

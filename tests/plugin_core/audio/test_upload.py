@@ -11,6 +11,7 @@ from plugin_core.audio.probe import probe
 from plugin_core.audio.upload import Upload, prepare_upload
 from plugin_core.errors import SourceError
 from tests.audio_files import make_song, write_song
+from tests.plugin_core.audio.library import tell_flac
 
 
 def prepare(folder: Path, song: Path, said: list[float] | None = None) -> Upload:
@@ -52,6 +53,20 @@ def test_flac_is_sent_as_it_is(tmp_path: Path) -> None:
     upload = prepare(tmp_path / "staging", song)
     assert (upload.path, upload.suffix, upload.is_own) == (song, ".flac", False)
     assert list((tmp_path / "staging").iterdir()) == []
+
+
+@pytest.mark.parametrize("told", [0, 22_050])
+def test_flac_whose_header_counts_too_few_samples_is_encoded_again(tmp_path: Path, told: int) -> None:
+    song = write_song(tmp_path / "Song.flac", 10.0)
+    whole = soundfile.read(song, dtype="int32")[0]
+    data = bytearray(song.read_bytes())
+    tell_flac(data, told)
+    song.write_bytes(data)
+
+    upload = prepare(tmp_path / "staging", song)
+
+    assert upload.is_own
+    assert np.array_equal(soundfile.read(upload.path, dtype="int32")[0], whole)
 
 
 def test_flac_with_a_foreign_tag_before_it_is_encoded_again(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ class FakeSeparator:
     remote = True
 
     def __init__(self) -> None:
-        self.price: float | None = None
+        self.price: float | None = 0.0
         self.plan_error: Exception | None = None
         self.submit_errors: dict[str, Exception] = {}
         """By file name."""

@@ -36,7 +36,8 @@ class Gated(FakeSeparator):
         return await super().poll(order, report)
 
     async def plan(self, source, wish):
-        self.price = float(os.environ["PRICE"]) if "PRICE" in os.environ else None
+        price = os.environ.get("PRICE", "0")
+        self.price = None if price == "unknown" else float(price)
         return await super().plan(source, wish)
 
 
@@ -196,26 +197,41 @@ def test_a_terminal_gets_a_live_display(installed: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
+    ("price", "told"), [("4", "about 4 credits"), ("unknown", "price not known")], ids=["credits", "no price"]
+)
+@pytest.mark.parametrize(
     ("answer", "code", "jobs"), [("y\n", 0, 1), ("n\n", 130, 0), ("\x03", 130, 0)], ids=["yes", "no", "ctrl-c"]
 )
 def test_a_terminal_is_asked_before_paying(
-    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, code: int, jobs: int
+    installed: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+    code: int,
+    jobs: int,
+    price: str,
+    told: str,
 ) -> None:
+    """A service without a price in credits starts no more unasked than one that has one."""
     installed.touch()
-    monkeypatch.setenv("PRICE", "4")
+    monkeypatch.setenv("PRICE", price)
     write_song(tmp_path / "Song.flac")
     ended, text = in_terminal(["separate", "Song.flac"], answer)
-    assert (ended, "1 track with fake, about 4 credits" in text) == (code, True)
+    assert (ended, f"1 track with fake, {told}. Go on?" in text) == (code, True)
     assert ("nothing was begun" in text, "interrupted" in text) == (code == 130, False)
     assert count_jobs() == jobs
 
 
-def test_yes_is_not_asked(installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("price", "told"), [("4", "about 4 credits"), ("unknown", "price not known")])
+def test_yes_is_not_asked(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, price: str, told: str
+) -> None:
     installed.touch()
-    monkeypatch.setenv("PRICE", "4")
+    monkeypatch.setenv("PRICE", price)
     write_song(tmp_path / "Song.flac")
     code, text = in_terminal(["separate", "Song.flac", "--yes"])
     assert (code, "Go on?" in text) == (0, False)
+    assert f"1 track with fake, {told}" in text
 
 
 def test_the_question_names_the_price_beside_json_too(

@@ -19,6 +19,7 @@ from plugin_core.stems.render import Task, Treated, treat
 from plugin_core.stems.template import DEFAULT_TEMPLATE, parse_template
 from plugin_core.threads import StoppedError, Stopper
 from tests.audio_files import encode, make_noise, make_song, make_stems, read_samples, write_samples
+from tests.plugin_core.audio.library import tell_flac
 from tests.plugin_core.stems.builders import make_exact_song
 
 Tagged = list[tuple[Path, str, dict[str, str]]]
@@ -77,6 +78,20 @@ def test_finished_parts_are_taken_as_they_are(tmp_path: Path, monkeypatch: pytes
         assert is_unmodified(stem.path, record_of(stem))
     assert treated.notes == ()
     assert tagged[0] == (root / "Song - Vocals.flac", "Vocals", {"job": "id1", "stem": "vocals"})
+
+
+def test_flac_whose_header_counts_too_few_samples_gives_stems_of_the_whole_song(tmp_path: Path) -> None:
+    whole, parts = make_exact_song(tmp_path, seconds=60.0)
+    data = bytearray(whole.path.read_bytes())
+    tell_flac(data, 30 * 44100)
+    whole.path.write_bytes(data)
+
+    source = inspect(whole.path)
+    treated = run(source, parts)
+
+    assert source.frames == 60 * 44100
+    assert {len(integers(path)) for path in by_name(treated).values()} == {60 * 44100}
+    assert treated.notes == ("Song.flac is 1:00.0 long, though its header says 0:30.0: all that it holds was read",)
 
 
 def test_only_wanted_stems_minus_and_residual_to_the_bit(tmp_path: Path) -> None:

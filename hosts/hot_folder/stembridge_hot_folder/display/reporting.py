@@ -112,7 +112,7 @@ class Reporter:
         """Tell of the whole watch."""
         with self._shown():
             log.info("%s", clean(text))
-            self.display.say(text)
+            say_on(self.display, text, as_json=self._as_json)
 
     def log_defect(self, error: Exception) -> None:
         """Keep an unexpected error's traceback in the log."""
@@ -132,6 +132,14 @@ class Reporter:
             self.display.finish(Summary(seconds=seconds))
             if str(counts):
                 self.display.say(str(counts))
+
+
+def say_on(display: Display, text: str, *, as_json: bool) -> None:
+    """Tell of the whole watch: people in a line, programs in a ``note`` event."""
+    if as_json:
+        write_record({"event": "note", "reason": encodable(text)})
+    else:
+        display.say(text)
 
 
 def choose_reporter(*, as_json: bool, quiet: bool, counts: Callable[[], Counts]) -> Reporter:

@@ -116,7 +116,9 @@ class Recipes:
         found = self._by_folder.get(unicodedata.normalize("NFC", name))
         if found is None and name not in self._told:
             self._told.add(name)
-            self._tell(f"folder {name!r} names no preset; its songs get the usual: {self.usual.preset or 'separate'}")
+            usual = self.usual.preset or "separate"
+            where = show_path(Path(os.fsdecode(self._root)))
+            self._tell(f"{where}: folder {name!r} names no preset; its songs get the usual: {usual}")
         return found or self.usual
 
     def _read(self) -> None:

@@ -1,4 +1,8 @@
-"""Whether a FLAC ends with its last frame: each frame says where it stands and carries a checksum (RFC 9639)."""
+"""Whether a FLAC ends with its last frame: each frame says where it stands and carries a checksum (RFC 9639).
+
+Not left to a decoder: what lies half-written in a shared folder is shown to none before it is guarded against a crash,
+and none tells of a stream that does not say how many samples it holds.
+"""
 
 from __future__ import annotations
 
@@ -100,18 +104,19 @@ def _end_of_frame(frame: bytes, info: StreamInfo) -> int | None:
 
 
 def _read_number(frame: bytes, place: int) -> tuple[int | None, int]:
-    """Read a number coded as UTF-8 codes characters; return it and where it ends."""
+    """Read a number of up to 36 bits, coded as UTF-8 codes characters; return it and where it ends."""
     first = frame[place]
     if first < 0x80:
         return first, place + 1
-    more = next((count for count in range(1, 7) if not first & (0x40 >> (count - 1))), 0)
-    rest = frame[place + 1 : place + 1 + more]
-    if not 1 <= more <= 6 or first < 0xC0 or any(byte & 0xC0 != 0x80 for byte in rest):
+    # The ones it begins with count the bytes, this one among them.
+    length = 8 - (first ^ 0xFF).bit_length()
+    rest = frame[place + 1 : place + length]
+    if not 2 <= length <= 7 or len(rest) < length - 1 or any(byte & 0xC0 != 0x80 for byte in rest):
         return None, place
-    number = first & (0x3F >> more)
+    number = first & (0x7F >> length)
     for byte in rest:
         number = number << 6 | byte & 0x3F
-    return number, place + 1 + more
+    return number, place + length
 
 
 def _crc8(data: bytes) -> int:

@@ -49,7 +49,6 @@ class Finish:
         fate = await asyncio.to_thread(self._version.find, jobs)
         self._keep_version()
         error_file.remove_error(self._version.path)
-        self._record.accept()
         if self._is_to_move(fate):
             try:
                 await asyncio.to_thread(self._move, outputs, fate)

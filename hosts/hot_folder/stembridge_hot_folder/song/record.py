@@ -90,6 +90,7 @@ class Record:
         is_first = tools.queue.tries(self.song.path) == 0
         if is_first:
             error_file.write_error(self.song.path, reason, "nothing: it is tried again by itself, less and less often")
+        self._keep_waiting(reason)
         seconds = tools.queue.postpone(self.song, tools.clock())
         self.tell("waits", f"{reason}; next try in {round(seconds)} s", is_trouble=is_first)
 
@@ -106,7 +107,8 @@ class Record:
         if not tools.queue.pauses.is_paused(gate):
             what = "" if gate == self.song.folder.path else f"{self._shown_recipe} "
             tools.reporter.warn(self.song.folder.path, f"{what}waits, {reason}; it goes on by itself")
-        tools.queue.pauses.pause(gate, tools.clock(), is_refusal=is_refusal)
+        self._keep_waiting(reason)
+        tools.queue.pauses.pause(gate, self.song.path, tools.clock(), is_refusal=is_refusal)
         if gate in (self.song.folder.path, self._recipe.key):
             tools.queue.put_last(self.song)
         else:
@@ -114,17 +116,23 @@ class Record:
             tools.queue.postpone(self.song, tools.clock())
         self.tell("waits", reason)
 
-    def resume(self, gate: Gate) -> None:
-        """Let the songs behind a gate of a disk go on, if they wait."""
-        if self._tools.queue.pauses.resume(gate):
-            self._tools.queue.open()
-            self._tools.reporter.say(f"{self.song.folder.shown}: there is room again, going on")
+    def _keep_waiting(self, reason: str) -> None:
+        """Let ``stembridge watch status`` say why a song without jobs waits; the user's word is not forgotten."""
+        if not self.row.jobs and self.row.state is not SongState.MOVING:
+            self.put(SongState.RETRY if self.row.state is SongState.RETRY else SongState.WAITING, reason=reason)
+
+    def find_room(self) -> None:
+        """Let the songs of the folder go on, if they wait for its disk and this one was to find out."""
+        self._resume(self.song.folder.path, "there is room again")
 
     def accept(self) -> None:
-        """Remember that nobody refuses this recipe; let its songs go on, if they wait."""
-        if self._tools.queue.pauses.accept(self.row.recipe):
+        """Let the songs of the recipe go on, if they wait for its account and this one was to find out."""
+        self._resume(self.row.recipe, f"{self._shown_recipe} is accepted again")
+
+    def _resume(self, gate: Gate, why: str) -> None:
+        if self._tools.queue.pauses.resume(gate, self.song.path):
             self._tools.queue.open()
-            self._tools.reporter.say(f"{self.song.folder.shown}: {self._shown_recipe} is accepted again, going on")
+            self._tools.reporter.say(f"{self.song.folder.shown}: {why}, going on")
 
     @property
     def _shown_recipe(self) -> str:

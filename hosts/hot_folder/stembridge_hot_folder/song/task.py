@@ -32,6 +32,12 @@ from stembridge_hot_folder.song.tools import Tools
 from stembridge_hot_folder.song.version import Changed, Fate, Version
 
 _ACCEPTED: Final = frozenset({JobState.RUNNING, JobState.FETCHING, JobState.PUBLISHING, JobState.DONE})
+_NEXT: Final = {
+    JobState.SUBMITTING: JobState.RUNNING,
+    JobState.RUNNING: JobState.FETCHING,
+    JobState.FETCHING: JobState.PUBLISHING,
+}
+"""Where a job goes once its service did what was asked of it."""
 _ENDED_BADLY: Final = frozenset({JobState.FAILED, JobState.CANCELLED, JobState.UNCONFIRMED})
 
 
@@ -87,9 +93,9 @@ class Task:
         self._is_doubted = True
         self.settled.set()
 
-    def hear(self, job: Job) -> None:
+    def hear(self, job: Job, previous: Job | None) -> None:
         """Take notice of a change of one of the jobs."""
-        is_asked = job.state in _ACCEPTED and self._tools.queue.pauses.is_paused(self._record.row.recipe)
+        is_asked = self._tools.queue.pauses.is_paused(self._record.row.recipe) and _is_answered(job, previous)
         if is_asked and all(one.state in _ACCEPTED for one in self._find_jobs()):
             self._record.accept()
         if job.state.is_settled:
@@ -171,7 +177,7 @@ class Task:
         if trouble := await checking.find_no_room(tools.session, offers, self.folder.path, self._recipe.key):
             record.wait(trouble)
             return
-        record.resume(self.folder.path)
+        record.find_room()
         record.tell("taken", self._describe(offers))
         jobs = []
         for offer in offers:
@@ -242,15 +248,11 @@ class Task:
             self.fail(problem.message if problem else "its job failed", problem.remedy if problem else "")
 
     def _refuse(self, reason: str, remedy: str) -> None:
-        """Let all songs of the recipe wait, unless only this one is refused."""
-        gate = self._record.row.recipe
-        if self._tools.queue.pauses.is_own_fault(gate, self.path):
-            self.fail(reason, remedy)
-            return
+        """Let all songs of the recipe wait: it is the account that is refused, or the settings that are wrong."""
         text = f"{reason}; {remedy}" if remedy else reason
         if self._record.row.jobs:
             self._record.put(SongState.WAITING, reason=text)
-        self._record.pause(gate, text, is_refusal=True)
+        self._record.pause(self._record.row.recipe, text, is_refusal=True)
 
     def _find_jobs(self, ids: Sequence[str] | None = None) -> list[Job]:
         found = [self._tools.session.store.find(job_id) for job_id in (self.jobs if ids is None else ids)]
@@ -259,6 +261,16 @@ class Task:
     def _describe(self, offers: Sequence[Offer]) -> str:
         price = describe_price(offers)
         return ", ".join(word for word in (self._recipe.preset or "separate", price) if word)
+
+
+def _is_answered(job: Job, previous: Job | None) -> bool:
+    """Tell whether the service did something for a job just now, which it does not for an account that it refuses."""
+    if previous is None or job.problem is not None:
+        return False
+    if job.state is previous.state:
+        # Asked how far it is, it said when to ask again.
+        return job.state is JobState.RUNNING and job.due > previous.due
+    return _NEXT.get(previous.state) is job.state
 
 
 def _is_refused(job: Job) -> bool:

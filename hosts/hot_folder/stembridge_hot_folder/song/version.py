@@ -102,7 +102,7 @@ class Version:
             return Fate.GONE
         if now == self.identity:
             return Fate.SAME
-        content = self._hash()
+        content = self._hash() if jobs else ""
         if not content or not any(self._is_song_of(job, Path(os.fsdecode(self.path))) for job in jobs):
             return Fate.REPLACED
         if self._read() != now:

@@ -21,7 +21,9 @@ from stembridge_reaper.install.installing import KEYMAP, SETTINGS
 from stembridge_reaper.install.keymap import missing_actions
 from stembridge_reaper.install.places import scripts_folder
 from stembridge_reaper.install.processes import is_reaper_running
+from stembridge_reaper.install.python_library import Attempt
 from stembridge_reaper.install.text_file import TextFile
+from stembridge_reaper.install.trial import NOT_TRIED, TRY_BY, Trial, try_library
 from stembridge_reaper.reascripts.stembridge_scripts.starting import clean_environment
 
 WIDTH = 16
@@ -36,13 +38,17 @@ _AGAIN = "close REAPER and run `stembridge reaper install`"
 
 
 def examine(
-    resource_path: Path, settings: Settings, *, is_running: Callable[[], bool] = is_reaper_running
+    resource_path: Path,
+    settings: Settings,
+    *,
+    is_running: Callable[[], bool] = is_reaper_running,
+    attempt: Attempt = try_library,
 ) -> list[Finding]:
     """Return one finding for each step; changes nothing."""
     return [
         _ok("resource path", show_path(resource_path)),
         _check_running(is_running),
-        _check_python(TextFile(resource_path / SETTINGS)),
+        _check_python(TextFile(resource_path / SETTINGS), attempt),
         *_check_scripts(resource_path, settings),
         _check_interpreter(resource_path),
         _check_runs(settings),
@@ -63,16 +69,24 @@ def _check_running(is_running: Callable[[], bool]) -> Finding:
     return _ok("REAPER", "is closed, so it can be set up")
 
 
-def _check_python(ini: TextFile) -> Finding:
-    if reaper_ini.is_working(ini):
-        folder, name = reaper_ini.get(ini, reaper_ini.FOLDER), reaper_ini.get(ini, reaper_ini.LIBRARY)
-        return _ok("Python", f"{folder}{os.sep}{name}")
+def _check_python(ini: TextFile, attempt: Attempt) -> Finding:
+    if (library := reaper_ini.library_of(ini)) is not None:
+        return _check_library(library, attempt(library))
     if reaper_ini.get(ini, reaper_ini.ENABLED) != "1":
         return _wrong("Python", "is not switched on for scripts", _AGAIN)
     name = reaper_ini.get(ini, reaper_ini.LIBRARY) or ""
     if name and not reaper_ini.is_new_enough(name):
         return _wrong("Python", f"{name} is too old for the scripts, which need 3.8", _AGAIN)
     return _wrong("Python", "the library that reaper.ini names is not there", _AGAIN)
+
+
+def _check_library(library: Path, trial: Trial) -> Finding:
+    shown = show_path(library)
+    if trial.fault:
+        return _wrong("Python", f"{shown} will not do: {trial.fault}", _AGAIN)
+    if not trial.is_done:
+        return Finding(name="Python", verdict=Verdict.WARNING, found=f"{shown}, {NOT_TRIED}", remedy=TRY_BY)
+    return _ok("Python", shown)
 
 
 def _check_scripts(resource_path: Path, settings: Settings) -> list[Finding]:

@@ -15,9 +15,10 @@ from stembridge_reaper.install.catalogue import Action, package_files, preset_ac
 from stembridge_reaper.install.keymap import register
 from stembridge_reaper.install.places import own_scripts, scripts_folder
 from stembridge_reaper.install.processes import is_reaper_running
-from stembridge_reaper.install.python_library import check_library, find_library
+from stembridge_reaper.install.python_library import Attempt, check_library, find_library
 from stembridge_reaper.install.record import Change, Record, read_record, write_record
 from stembridge_reaper.install.text_file import TextFile, write_bytes
+from stembridge_reaper.install.trial import NOT_TRIED, Trial, try_library
 
 KEYMAP = "reaper-kb.ini"
 SETTINGS = "reaper.ini"
@@ -29,7 +30,8 @@ def install(
     python_library: str = "auto",
     *,
     is_running: Callable[[], bool] = is_reaper_running,
-    find: Callable[[], Path] = find_library,
+    find: Callable[[], tuple[Path, Trial]] = find_library,
+    attempt: Attempt = try_library,
 ) -> list[str]:
     """Set REAPER up and return what was done, a line each.
 
@@ -39,9 +41,10 @@ def install(
         python_library: ``auto``, ``keep`` or the path of a library.
         is_running: tells whether REAPER runs.
         find: finds a library.
+        attempt: tries one that is named, or stands in the settings.
 
     Raises:
-        UsageError: REAPER runs, or there is no Python library for it; nothing was changed.
+        UsageError: REAPER runs, or there is no Python library that the scripts can run in; nothing was changed.
         PlacementError: a file cannot be written.
     """
     refuse_running(is_running)
@@ -49,7 +52,7 @@ def install(
     actions = [*shipped_actions(), *preset_actions(presets)]
     ini = TextFile(resource_path / SETTINGS)
     is_first = not ini.exists
-    library = _choose_library(ini, python_library, find)
+    library = _choose_library(ini, python_library, find, attempt)
     record = read_record(resource_path)
     keymap = TextFile(resource_path / KEYMAP)
     _make_folder(settings.home / RUNS)
@@ -74,11 +77,16 @@ def refuse_running(is_running: Callable[[], bool]) -> None:
         raise UsageError("REAPER runs, and would undo this when it ends", remedy="close REAPER and try again")
 
 
-def _choose_library(ini: TextFile, wish: str, find: Callable[[], Path]) -> Path | None:
-    """Return the library to enter; None leaves what stands."""
-    if wish == "keep" or (wish == "auto" and reaper_ini.is_working(ini)):
+def _choose_library(
+    ini: TextFile, wish: str, find: Callable[[], tuple[Path, Trial]], attempt: Attempt
+) -> tuple[Path, Trial] | None:
+    """Return the library to enter, and how it did; None leaves what stands."""
+    if wish == "keep":
         return None
-    return find() if wish == "auto" else check_library(Path(wish))
+    if wish != "auto":
+        return check_library(Path(wish), attempt)
+    standing = reaper_ini.library_of(ini)
+    return None if standing is not None and not attempt(standing).fault else find()
 
 
 def _copy_scripts(resource_path: Path, actions: list[Action], configuration: bytes) -> str:
@@ -121,9 +129,10 @@ def _keep(resource_path: Path, record: Record) -> None:
         raise PlacementError(f"{show_path(resource_path)} cannot be written: {error.strerror}") from error
 
 
-def _enable_python(ini: TextFile, library: Path | None, record: Record) -> str:
-    if library is None:
+def _enable_python(ini: TextFile, chosen: tuple[Path, Trial] | None, record: Record) -> str:
+    if chosen is None:
         return "Python: left as it is"
+    library, trial = chosen
     _note_file(ini, record)
     if reaper_ini.SECTION not in [line.strip().lower() for line in ini.lines]:
         record.added_section = True
@@ -138,7 +147,7 @@ def _enable_python(ini: TextFile, library: Path | None, record: Record) -> str:
             first = record.keys[key].before if key in record.keys else before
             record.keys[key] = Change(before=first, after=value)
             reaper_ini.put(ini, key, value)
-    return f"Python: {show_path(library)}"
+    return f"Python: {show_path(library)}{'' if trial.is_done else f' ({NOT_TRIED})'}"
 
 
 def _register(keymap: TextFile, actions: list[Action], record: Record) -> str:

@@ -1,55 +1,92 @@
-"""Finding the Python library that REAPER loads: of a base installation, never of a virtual environment."""
+"""Choosing the Python library that REAPER loads: one that was tried, the system's own before any other."""
 
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Final
+
+import msgspec
 
 from plugin_core.errors import UsageError
 from plugin_core.model import show_path
-from stembridge_reaper.install.reaper_ini import is_new_enough
+from stembridge_reaper.install.packages import advise
+from stembridge_reaper.install.reaper_ini import is_new_enough, version_of
+from stembridge_reaper.install.trial import Trial, try_library
 
-_ADVICE = "install Python 3 from its own site or your system's packages and give its library with --python-library"
+Attempt = Callable[[Path], Trial]
 
-_EXAMPLE = "give the library itself, libpython3.11.so.1.0 for example"
-_LIBRARY = re.compile(r"\.so(\.|$)|\.dylib$|\.dll$|^Python$", re.IGNORECASE)
+SYSTEM_PYTHON: Final = Path("/usr/bin/python3")
+"""Its library finds its modules whatever a desktop's PATH is: it is the one that is found there."""
+
+_EXAMPLE: Final = "give the library itself, libpython3.11.so.1.0 for example"
+_LIBRARY: Final = re.compile(r"\.so(\.|$)|\.dylib$|\.dll$|^Python$", re.IGNORECASE)
 """Names of shared libraries; that of a framework of macOS is ``Python``. The interpreter itself will not do."""
+
+_ASK: Final = """
+import sys, sysconfig
+words = map(sysconfig.get_config_var, ("LIBDIR", "MULTIARCH", "INSTSONAME"))
+print(sys.base_prefix, "%d.%d" % sys.version_info[:2], *(word or "" for word in words), sep="\\n")
+"""
+
+_PLACES: Final = {
+    "linux": ("usr/lib/*-linux-gnu*", "usr/lib64", "usr/lib", "usr/local/lib", "usr/local/lib64"),
+    "darwin": ("Library/Frameworks/Python.framework/Versions/3.*/lib", "opt/homebrew/lib", "usr/local/lib"),
+    "win32": ("Users/*/AppData/Local/Programs/Python/Python3*", "Program Files/Python3*", "Python3*"),
+}
+"""Where systems and installers put Python, below the root of the disk."""
+
+_NAMES: Final = {"linux": "libpython3.*.so.1.0", "darwin": "libpython3.*.dylib", "win32": "python3?*.dll"}
+
+
+class Build(msgspec.Struct, frozen=True):
+    """How a Python was built, as far as its library follows from it."""
+
+    base: str
+    """Folder of the base installation, never of a virtual environment."""
+    version: str
+    """Major and minor: ``3.11``."""
+    folder: str = ""
+    multiarch: str = ""
+    name: str = ""
+    """Of its library, where it has one."""
 
 
 def find_library(
-    platform: str = sys.platform,
-    base: Path | None = None,
-    variables: Mapping[str, str | int | None] | None = None,
-    version: tuple[int, int] | None = None,
-) -> Path:
-    """Return the shared library of the base installation below this interpreter.
+    candidates: Callable[[], Iterable[Path]] | None = None, attempt: Attempt = try_library, platform: str = sys.platform
+) -> tuple[Path, Trial]:
+    """Return the first library in which the scripts can run, and how it did.
 
     Args:
+        candidates: libraries that may or may not be there, the best first; default those of this machine.
+        attempt: tries one.
         platform: as ``sys.platform``.
-        base: the base installation's folder.
-        variables: how Python was built, as ``sysconfig`` says.
-        version: major and minor.
 
     Raises:
-        UsageError: this Python has none.
+        UsageError: there is none; names what to install.
     """
-    base = base or Path(sys.base_prefix)
-    major, minor = version or (sys.version_info[0], sys.version_info[1])
-    known = sysconfig.get_config_vars() if variables is None else variables
-    for path in _candidates(platform, base, known, f"{major}.{minor}"):
-        if path.is_file():
-            return path
-    raise UsageError(f"the Python in {show_path(base)} has no shared library, which REAPER needs", remedy=_ADVICE)
+    faults = []
+    for path in dict.fromkeys(candidates() if candidates else list_candidates(platform)):
+        if not path.is_file() or not is_new_enough(path.name):
+            continue
+        trial = attempt(path)
+        if not trial.fault:
+            return path, trial
+        faults.append(f"{show_path(path)}: {trial.fault}")
+    told = ": ".join(["no Python library here can run REAPER's scripts", *filter(None, ["; ".join(faults)])])
+    raise UsageError(told, remedy=advise(_system_version(), platform))
 
 
-def check_library(path: Path) -> Path:
-    """Return a library that was named.
+def check_library(path: Path, attempt: Attempt = try_library) -> tuple[Path, Trial]:
+    """Return a library that was named, and how it did.
 
     Raises:
-        UsageError: it is no file, of a Python before 3.8, or ``python3.dll``, which holds too little.
+        UsageError: it is no file, of a Python before 3.8, ``python3.dll``, which holds too little, or the scripts
+            cannot run in it.
     """
     if not path.is_file():
         raise UsageError(f"{show_path(path)} is no file", remedy=_EXAMPLE)
@@ -59,17 +96,57 @@ def check_library(path: Path) -> Path:
         raise UsageError(
             f"{path.name} is not a library that the scripts can run with", remedy="give that of a Python from 3.8 on"
         )
-    return path.absolute()
+    path = path.absolute()
+    trial = attempt(path)
+    if trial.fault:
+        raise UsageError(f"{show_path(path)} will not do: {trial.fault}", remedy="leave --python-library out")
+    return path, trial
 
 
-def _candidates(platform: str, base: Path, known: Mapping[str, str | int | None], version: str) -> list[Path]:
+def list_candidates(platform: str = sys.platform, root: Path | None = None) -> Iterator[Path]:
+    """Yield where libraries may be, the best first: the system's own, installed ones, that of this interpreter."""
+    system = _ask(SYSTEM_PYTHON) if platform == "linux" else None
+    if system is not None:
+        yield from libraries_of(system, platform)
+    yield from list_installed(platform, root or Path(Path(sys.base_prefix).anchor))
+    yield from libraries_of(_own_build(), platform)
+
+
+def list_installed(platform: str, root: Path) -> list[Path]:
+    """Return the libraries that lie where systems and installers put them, the newest first."""
+    kind = platform if platform in _PLACES else "linux"
+    found = [path for place in _PLACES[kind] for path in sorted(root.glob(f"{place}/{_NAMES[kind]}"))]
+    return sorted(found, key=lambda path: version_of(path.name), reverse=True)
+
+
+def libraries_of(build: Build, platform: str) -> list[Path]:
+    """Return where the library of a Python may be."""
+    base = Path(build.base)
     if platform == "win32":
-        return [base / f"python{version.replace('.', '')}.dll"]
+        return [base / f"python{build.version.replace('.', '')}.dll"]
     if platform == "darwin":
-        return [base / "lib" / f"libpython{version}.dylib"]
-    folders = [Path(str(known.get("LIBDIR") or base / "lib")), base / "lib", base / "lib64"]
-    multiarch = known.get("MULTIARCH")
-    if multiarch:
-        folders.append(base / "lib" / str(multiarch))
-    names = [str(known.get("INSTSONAME") or ""), f"libpython{version}.so.1.0"]
+        return [base / "lib" / f"libpython{build.version}.dylib"]
+    folders = [Path(build.folder or base / "lib"), base / "lib", base / "lib64"]
+    if build.multiarch:
+        folders.append(base / "lib" / build.multiarch)
+    names = [build.name, f"libpython{build.version}.so.1.0"]
     return [folder / name for folder in folders for name in names if ".so" in name]
+
+
+def _own_build() -> Build:
+    words = (str(sysconfig.get_config_var(name) or "") for name in ("LIBDIR", "MULTIARCH", "INSTSONAME"))
+    return Build(sys.base_prefix, f"{sys.version_info[0]}.{sys.version_info[1]}", *words)
+
+
+def _ask(interpreter: Path) -> Build | None:
+    """Return how an interpreter was built; None where it is not there or does not answer."""
+    try:
+        done = subprocess.run([interpreter, "-I", "-c", _ASK], capture_output=True, check=True, timeout=60)
+        return Build(*done.stdout.decode().splitlines())
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError, TypeError):
+        return None
+
+
+def _system_version() -> str:
+    system = _ask(SYSTEM_PYTHON)
+    return system.version if system is not None else ""

@@ -15,6 +15,9 @@ LIBRARY = "pythonlibdll64"
 OLDEST = (3, 8)
 """Version of Python that the scripts need."""
 
+UNSAID = (0, 0)
+"""Version of a library whose name says none."""
+
 _VERSION = re.compile(r"python([23])\.?(\d+)", re.IGNORECASE)
 
 
@@ -35,20 +38,27 @@ def put(file: TextFile, key: str, value: str | None) -> None:
         file.lines.insert(_section_start(file) + 1, f"{key}={value}")
 
 
-def is_working(file: TextFile) -> bool:
-    """Tell whether Python is on and its library exists where the keys say, and can run the scripts."""
+def library_of(file: TextFile) -> Path | None:
+    """Return the library that REAPER loads; None where Python is off, or the keys name none that can do."""
     folder, name = get(file, FOLDER) or "", get(file, LIBRARY) or ""
     # A full path in the key of the name is the commonest mistake, and REAPER does not accept it.
     is_bare = "/" not in name and "\\" not in name and is_new_enough(name)
-    return get(file, ENABLED) == "1" and is_bare and bool(folder) and Path(folder, name).is_file()
+    is_there = get(file, ENABLED) == "1" and is_bare and bool(folder) and Path(folder, name).is_file()
+    return Path(folder, name) if is_there else None
 
 
 def is_new_enough(library: str) -> bool:
     """Tell whether a library is of Python 3.8 or later by its name; true for a name that says no version."""
     if library.lower() == "python3.dll":
         return False
+    version = version_of(library)
+    return bool(library) and (version == UNSAID or version >= OLDEST)
+
+
+def version_of(library: str) -> tuple[int, int]:
+    """Return the version that a library's name says."""
     found = _VERSION.search(library)
-    return bool(library) and (found is None or (int(found[1]), int(found[2])) >= OLDEST)
+    return (int(found[1]), int(found[2])) if found else UNSAID
 
 
 def _find(lines: list[str], key: str) -> int | None:

@@ -108,6 +108,12 @@ def parse_notice(payload: object) -> Notice:
     return Notice(success=as_flag(as_mapping(payload).get("success")), message="; ".join(read_words(payload)))
 
 
+def is_yes(payload: object) -> bool:
+    """Tell whether an answer calls itself a success, where it says so at all."""
+    body = as_mapping(payload)
+    return "success" not in body or as_flag(body["success"]) is True
+
+
 def parse_user(payload: object) -> User:
     """Read an account; ``current_queue`` may be an object, null, or jobs named by their hash alone."""
     data = _inner(payload)

@@ -81,9 +81,11 @@ def test_a_look_makes_no_store(core: CoreThread, song: Path, home: Path) -> None
     ],
     ids=["stems elsewhere", "some of the labels", "labels by other rules"],
 )
+@pytest.mark.parametrize("price", [2.0, None], ids=["credits", "no price"])
 def test_what_was_bought_before_costs_nothing(
-    core: CoreThread, provided: Provided, song: Path, bought: Operation, wanted: Operation
+    core: CoreThread, provided: Provided, song: Path, bought: Operation, wanted: Operation, price: float | None
 ) -> None:
+    provided.separator.price = provided.tagger.price = price
     first = plan(core, task(song, bought))
     assert has_price([one.offer for one in first])
     assert ends(core, first) == [("Song", JobState.DONE)]

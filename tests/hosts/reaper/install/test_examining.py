@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from stembridge_reaper.install.examining import examine
 from stembridge_reaper.install.installing import install
+from stembridge_reaper.install.trial import Trial
 
 from plugin_core.cli.context import Context
 from plugin_core.cli.guard import run
@@ -19,17 +20,32 @@ def resource_path(tmp_path: Path) -> Path:
     library.touch()
     folder = tmp_path / "REAPER"
     folder.mkdir()
-    install(folder, Settings(), is_running=lambda: False, find=lambda: library)
+    install(folder, Settings(), is_running=lambda: False, find=lambda: (library, Trial()))
     return folder
 
 
-def wrong(resource_path: Path) -> list[Finding]:
-    findings = examine(resource_path, Settings(), is_running=lambda: False)
+def wrong(resource_path: Path, trial: Trial = Trial()) -> list[Finding]:  # noqa: B008 - it is frozen
+    findings = examine(resource_path, Settings(), is_running=lambda: False, attempt=lambda _: trial)
     return [finding for finding in findings if finding.verdict is not Verdict.OK]
 
 
 def test_all_is_well_after_install(resource_path: Path) -> None:
     assert wrong(resource_path) == []
+
+
+@pytest.mark.parametrize(
+    ("trial", "verdict", "told"),
+    [
+        (Trial("it would end REAPER"), Verdict.WRONG, "will not do: it would end REAPER"),
+        (Trial(is_done=False), Verdict.WARNING, "not tried"),
+    ],
+)
+def test_the_doctor_repeats_the_trial_of_the_python_library(
+    resource_path: Path, trial: Trial, verdict: Verdict, told: str
+) -> None:
+    (finding,) = wrong(resource_path, trial)
+    assert (finding.name, finding.verdict, told in finding.found) == ("Python", verdict, True)
+    assert finding.remedy
 
 
 def test_each_step_is_named_when_it_is_broken(resource_path: Path, tmp_path: Path, home: Path) -> None:
@@ -51,7 +67,11 @@ def test_reaper_that_was_never_set_up(tmp_path: Path) -> None:
     assert names == ["Python", "scripts", "actions", "interpreter", "runs"]
 
 
-def test_commands(tmp_path: Path, resource_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands(
+    tmp_path: Path, resource_path: Path, python_library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["reaper", "install", "--resource-path", str(resource_path), "--python-library", str(python_library)]
+    assert run(command, Context()) == 0
     assert run(["reaper", "doctor", "--resource-path", str(resource_path)], Context()) == 0
     assert "Media item context" in capsys.readouterr().out
     assert run(["reaper", "uninstall", "--resource-path", str(resource_path)], Context()) == 0
@@ -61,8 +81,6 @@ def test_commands(tmp_path: Path, resource_path: Path, capsys: pytest.CaptureFix
     problems = sum(line.startswith("problem ") for line in told)
     assert problems >= 4
     assert told[-1] == f"{problems} problems to mend"
-    library = str(tmp_path / "libpython3.11.so.1.0")
-    command = ["reaper", "install", "--resource-path", str(resource_path), "--python-library", library]
     assert run(command, Context()) == 0
     assert "ready: start REAPER" in capsys.readouterr().out
     assert wrong(resource_path) == []
@@ -71,7 +89,10 @@ def test_commands(tmp_path: Path, resource_path: Path, capsys: pytest.CaptureFix
     assert "gone.json cannot be read" in capsys.readouterr().err
 
 
-def test_doctor_speaks_to_programs(resource_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_doctor_speaks_to_programs(
+    resource_path: Path, python_library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(resource_path, Settings(), str(python_library), is_running=lambda: False)
     assert run(["reaper", "doctor", "--json", "--resource-path", str(resource_path)], Context()) == 0
     *checks, end = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {check["event"] for check in checks} == {"check"}

@@ -11,6 +11,7 @@ from stembridge_reaper.install.catalogue import preset_actions
 from stembridge_reaper.install.examining import examine
 from stembridge_reaper.install.installing import install
 from stembridge_reaper.install.text_file import backups_of, write_bytes
+from stembridge_reaper.install.trial import Trial
 from stembridge_reaper.install.uninstalling import uninstall
 
 from plugin_core.errors import PlacementError, UsageError
@@ -45,7 +46,15 @@ def library(tmp_path: Path) -> Path:
 
 
 def set_up(resource_path: Path, library: Path, python: str = "auto", settings: Settings | None = None) -> list[str]:
-    return install(resource_path, settings or Settings(), python, is_running=lambda: False, find=lambda: library)
+    """Install with a library that is none: trials of true ones are in test_trial.py."""
+    return install(
+        resource_path,
+        settings or Settings(),
+        python,
+        is_running=lambda: False,
+        find=lambda: (library, Trial()),
+        attempt=lambda _: Trial(),
+    )
 
 
 def contents(folder: Path) -> dict[str, bytes]:

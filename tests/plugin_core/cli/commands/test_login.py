@@ -13,6 +13,7 @@ import pytest
 from plugin_core.settings import Secret
 from tests.plugin_core.cli.conftest import Run
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator
+from tests.simulators.faults import refuse
 from tests.simulators.mvsep import FREE_TOKEN, PREMIUM_TOKEN, MvsepSimulator
 
 
@@ -77,6 +78,42 @@ def test_a_refused_token_is_not_kept(mvsep: Run, home: Path, monkeypatch: pytest
     assert result.code == 3
     assert "x" * 30 not in result.out + result.err
     assert not (home / "config.toml").exists()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{}",
+        '{"success":true}',
+        '"maybe"',
+        "[]",
+        "null",
+        '{"success":"maybe","data":{"name":"n","email":"e@example.org"}}',
+        '{"success":true,"data":null}',
+        '{"success":true,"data":{"premium_minutes":3}}',
+        '{"success":true,"data":{"api_token":"' + "y" * 30 + '"}}',
+    ],
+)
+@pytest.mark.parametrize("path", ["user", "login"])
+def test_an_account_that_the_service_never_confirmed_is_not_kept(
+    mvsep: Run, service: MvsepSimulator, home: Path, monkeypatch: pytest.MonkeyPatch, path: str, body: str
+) -> None:
+    json_type = {"Content-Type": "application/json"}
+    service.faults.add(refuse("*", f"*/app/{path}", 200, body, headers=json_type, times=None))
+    type_in(monkeypatch, *([PREMIUM_TOKEN] if path == "user" else ["me@example.org", "pass-word"]))
+    result = mvsep("login", "mvsep", *(["--token"] if path == "user" else []))
+    assert (result.code, result.out, len(result.err.splitlines())) == (1, "", 1)
+    assert f"stembridge: MVSEP app/{path}: the answer is that of no account; try again later" in result.err
+    assert not (home / "config.toml").exists()
+
+
+def test_an_account_is_confirmed_in_every_form_the_service_drifts_to(
+    mvsep: Run, service: MvsepSimulator, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.is_drifting = True
+    type_in(monkeypatch, PREMIUM_TOKEN)
+    assert mvsep("login", "mvsep", "--token").code == 0
+    assert PREMIUM_TOKEN in (home / "config.toml").read_text()
 
 
 def test_a_token_on_the_command_line_works_and_is_warned_of(mvsep: Run) -> None:

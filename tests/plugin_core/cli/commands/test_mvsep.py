@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.plugin_core.cli.conftest import Run
+from tests.simulators.faults import refuse
 from tests.simulators.mvsep import PREMIUM_TOKEN, MvsepSimulator
 
 
@@ -28,6 +29,38 @@ def test_lists_work_for_people_and_programs(stembridge: Run, service: MvsepSimul
     assert people.out.strip()
     assert programs.events[-1]["event"] == "summary"
     assert PREMIUM_TOKEN not in people.out + programs.out
+
+
+UNSAID = ["{}", '{"success":"maybe"}', '"maybe"', "[]", '{"data":{}}']
+
+
+@pytest.mark.parametrize("status", [404, 405, 410, 400, 503])
+@pytest.mark.parametrize("body", ["<h1>gone</h1>", '{"message":"The route could not be found."}', "", '"maybe"'])
+def test_queue_is_shown_where_its_undocumented_part_is_gone(
+    stembridge: Run, service: MvsepSimulator, status: int, body: str
+) -> None:
+    headers = {"Content-Type": "text/html" if body[:1] == "<" else "application/json"}
+    service.faults.add(refuse("GET", "*/app/queue/summary", status, body, headers=headers, times=None))
+    people = stembridge("mvsep", "queue")
+    assert (people.code, people.err) == (0, "")
+    assert "your plan        premium" in people.out
+    assert "wait             unknown: MVSEP app/queue/summary" in people.out
+    programs = stembridge("mvsep", "queue", "--json")
+    assert (programs.code, programs.err) == (0, "")
+    assert programs.of("queue")[0]["wait"] == {"ahead": None, "estimated_wait_seconds": None}
+    assert len(service.requests("GET", "*/app/queue/summary")) == 2
+
+
+@pytest.mark.parametrize("words", ["premium on", "long-filenames off"])
+@pytest.mark.parametrize("body", UNSAID)
+def test_a_switch_that_was_not_confirmed_is_not_said_to_be_set(
+    stembridge: Run, service: MvsepSimulator, words: str, body: str
+) -> None:
+    json_type = {"Content-Type": "application/json"}
+    service.faults.add(refuse("POST", "*/app/*able_*", 200, body, headers=json_type, times=None))
+    result = stembridge("mvsep", *words.split())
+    assert (result.code, result.out, len(result.err.splitlines())) == (1, "", 1)
+    assert "the answer does not say that it was done" in result.err
 
 
 @pytest.mark.parametrize(

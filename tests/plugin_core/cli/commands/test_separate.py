@@ -103,11 +103,30 @@ def test_price_is_told_and_without_a_terminal_not_asked(stembridge: Run, tmp_pat
 def test_price_is_told_to_programs_and_when_quiet(stembridge: Run, song: Path, fake: FakeSeparator) -> None:
     fake.price = 1.25
     told = stembridge("separate", song, "--force", "--json").events
-    assert told[0] == {"event": "price", "provider": "fake", "tracks": 1, "credits": 1.25}
+    assert told[0] == {"event": "price", "provider": "fake", "tracks": 1, "credits": 1.25, "bought": 0}
     quiet = stembridge("-q", "separate", song, "--force")
     assert quiet == (0, "", "1 track with fake, about 1.25 credits\n")
     fake.price = 0.0
     assert stembridge("-q", "separate", song, "--force") == (0, "", "")
+
+
+def test_a_service_without_a_price_is_told_all_the_same(stembridge: Run, tmp_path: Path, fake: FakeSeparator) -> None:
+    """Count, that the price is not known, and what is bought already: in a run, a dry run and for programs."""
+    fake.price = None
+    songs = [write_song(tmp_path / f"{number}.flac", 0.1, seed=number) for number in range(5)]
+    assert stembridge("separate", *songs[:2]).out.splitlines()[0] == "2 tracks with fake, price not known"
+    dry = stembridge("separate", *songs, "-n").out.splitlines()
+    assert dry[-2] == "3 tracks with fake, price not known, and 2 bought already, at no cost"
+    told = stembridge("separate", *songs, "-n", "--json").of("price")
+    assert told == [{"event": "price", "provider": "fake", "tracks": 3, "credits": None, "bought": 2}]
+    (tmp_path / "out").mkdir()
+    (plan,) = stembridge("separate", songs[0], "--to", "out", "-n", "--json").of("plan")
+    assert (plan["credits"], plan["standing"]) == (0.0, None)
+    quiet = stembridge("-q", "separate", *songs)
+    assert quiet == (0, "", "3 tracks with fake, price not known, and 2 bought already, at no cost\n")
+    again = stembridge("separate", *songs).out.splitlines()[0]
+    assert again == "5 tracks with fake bought already, at no cost"
+    assert len(fake.submitted) == 5
 
 
 def test_what_stands_costs_nothing(stembridge: Run, song: Path, tmp_path: Path, fake: FakeSeparator) -> None:
@@ -116,13 +135,14 @@ def test_what_stands_costs_nothing(stembridge: Run, song: Path, tmp_path: Path, 
     other = write_song(tmp_path / "Other.flac", seed=9)
     dry = stembridge("separate", song, other, "-n").out.splitlines()
     assert dry[0] == "Song.flac (1 s): made before, vocals, instrumental in Song.stems"
-    assert dry[-2] == "1 track with fake, about 1.25 credits"
+    told = "1 track with fake, about 1.25 credits, and 1 bought already, at no cost"
+    assert dry[-2] == told
     plan = stembridge("separate", song, "-n", "--json").of("plan")[0]
     assert (plan["credits"], bool(plan["standing"])) == (0.0, True)
     assert all(Path(stem["path"]).is_file() for stem in plan["stems"])
     forced = stembridge("separate", song, "-n", "--force", "--json").of("plan")[0]
     assert (forced["credits"], forced["standing"]) == (1.25, None)
-    assert stembridge("separate", song, other).out.splitlines()[0] == "1 track with fake, about 1.25 credits"
+    assert stembridge("separate", song, other).out.splitlines()[0] == told
     assert "credits" not in stembridge("separate", song, other).out
 
 
@@ -406,5 +426,6 @@ def test_what_was_bought_for_another_place_costs_nothing(
     (tmp_path / "out").mkdir()
     (plan,) = stembridge("separate", song, "--to", "out", "-n", "--json").of("plan")
     assert (plan["credits"], plan["standing"]) == (0.0, None)
-    assert stembridge("separate", song, "--to", "out").out.splitlines()[0] == "1 track with fake, no credits"
+    told = stembridge("separate", song, "--to", "out").out.splitlines()[0]
+    assert told == "1 track with fake bought already, at no cost"
     assert len(fake.submitted) == 1

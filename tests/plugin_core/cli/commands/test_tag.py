@@ -97,6 +97,20 @@ def test_dry_run_asks_nobody_and_writes_nothing(stembridge: Run, song: Path, hom
     assert list(home.iterdir()) == []
 
 
+@pytest.mark.parametrize(("price", "told"), [(2.0, "about 6 credits"), (None, "price not known")])
+def test_dry_run_names_count_and_price_and_what_is_bought_already(
+    stembridge: Run, tmp_path: Path, ears: FakeTagger, price: float | None, told: str
+) -> None:
+    ears.price = price
+    songs = [write_song(tmp_path / f"{number}.flac", 0.1, seed=number) for number in range(5)]
+    stembridge("tag", songs[0], songs[1])
+    dry = stembridge("tag", *songs, "--policy", "replace", "--dry-run")
+    assert dry.out.splitlines()[-2] == f"3 tracks with ears, {told}, and 2 bought already, at no cost"
+    plans = stembridge("tag", *songs, "--policy", "replace", "-n", "--json").of("plan")
+    assert [plan["credits"] for plan in plans] == [0.0, 0.0, price, price, price]
+    assert len(ears.submitted) == 2
+
+
 @pytest.mark.parametrize(
     ("options", "settings", "expected"),
     [

@@ -13,6 +13,7 @@ from plugin_core.providers.local.messages import Done, Request
 from plugin_core.providers.local.parameters import STEMS
 from plugin_core.providers.local.render import render
 from tests.audio_files import make_noise, make_song, truncate, write_samples, write_song
+from tests.plugin_core.audio.library import tell_flac
 
 TRUTH = Path(__file__).parents[5] / "shared" / "audio" / "truth"
 
@@ -53,6 +54,18 @@ KINDS = {
     "six channels": make_noise(20_000, 6),
     "10 ms": make_noise(441),
 }
+
+
+def test_flac_whose_header_counts_too_few_samples_is_separated_whole(tmp_path: Path) -> None:
+    song = write_song(tmp_path / "song.flac", 20.0)
+    whole = read_integers(song)
+    data = bytearray(song.read_bytes())
+    tell_flac(data, 10 * 44100)
+    song.write_bytes(data)
+
+    done = run(song, tmp_path / "stems", "flac16")
+
+    np.testing.assert_array_equal(sum(read_integers(tmp_path / "stems" / done.files[stem]) for stem in STEMS), whole)
 
 
 @pytest.mark.parametrize("block_seconds", [0.5, 5.0], ids=["short blocks", "long blocks"])

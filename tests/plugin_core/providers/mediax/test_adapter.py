@@ -14,6 +14,7 @@ from plugin_core.errors import (
     RefusedError,
     ServiceError,
     SettingsError,
+    StembridgeError,
     TransientError,
     UnclearAnswerError,
     UnresolvedError,
@@ -212,6 +213,28 @@ def test_without_a_url_nothing_is_sent(service: MediaxSimulator, order: Make) ->
     with pytest.raises(ServiceError, match="stager"):
         run(tagger_for(service).submit(order(url=Secret("")), silent))
     assert service.log == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{}",
+        '{"success":true}',
+        '"maybe"',
+        "[]",
+        '{"listJobsResponse":null}',
+        '{"listJobsResponse":{}}',
+        '{"listJobsResponse":[]}',
+        '{"listJobsResponse":"ok"}',
+        '{"getJobResponse":{"job":{"id":"x"}}}',
+    ],
+)
+def test_keys_that_the_service_never_confirmed_are_not_kept(service: MediaxSimulator, body: str) -> None:
+    tagger = tagger_for(service, secret_id=Secret(""), secret_key=Secret(""))
+    json_type = {"Content-Type": "application/json"}
+    service.faults.add(faults.refuse("POST", "/job", 200, body, headers=json_type, times=None))
+    with pytest.raises(StembridgeError, match="MediaX ListJobs"):
+        run(tagger.login({"secret_id": Secret(SECRET_ID), "secret_key": Secret(SECRET_KEY)}))
 
 
 def test_login_tries_the_keys(service: MediaxSimulator) -> None:

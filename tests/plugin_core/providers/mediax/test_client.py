@@ -124,6 +124,9 @@ def test_asking_is_repeated(service: MediaxSimulator, fault: Any) -> None:
     [
         ("secretId or secretKey is wrong", RefusedError),
         ("账户欠费", RefusedError),
+        ("download of the input failed: 403 Forbidden", ServiceError),
+        ("the url says AccessDenied: Request has expired", ServiceError),
+        ("invalid input: secretId is unregistered", RefusedError),
         ("request frequency limit exceeded", TransientError),
         ("job not found", ServiceError),
         ("unsupported audio", ServiceError),

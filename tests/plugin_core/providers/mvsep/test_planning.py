@@ -39,7 +39,7 @@ def test_everything_is_filled_in() -> None:
 
 def test_free_account_pays_nothing_and_gets_16_bits() -> None:
     made = plan(63, encoding="pcm_24")
-    assert made.credits is None
+    assert made.credits == 0.0
     assert operation_of(made).options == {"output_format": "2"}
     assert operation_of(made).format == "flac16"
     assert "16 bits" in " ".join(made.notes)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from plugin_core.errors import RefusedError, UsageError
+from plugin_core.errors import RefusedError, TransientError, UsageError
 from plugin_core.model import Verdict
 from plugin_core.providers.tencent_ci.adapter import CiSeparator
 from plugin_core.providers.tencent_ci.enrolment import TRIAL
@@ -33,10 +33,22 @@ def test_keys_are_tried_at_the_bucket(cloud: TencentSimulator, settings_for: Cal
         asyncio.run(separator.login({"secret_id": Secret("x")}))
 
 
-def test_keys_are_kept_untried_while_there_is_no_bucket() -> None:
+def test_keys_are_kept_untried_while_there_is_no_bucket_and_that_is_said(caplog: pytest.LogCaptureFixture) -> None:
     separator = CiSeparator(TencentSettings(), transfer=transfer())
     answers = {question.name: Secret("x") for question in separator.questions}
     assert set(asyncio.run(separator.login(answers))) == {"secret_id", "secret_key"}
+    assert "the keys are kept untried" in caplog.text
+
+
+@pytest.mark.parametrize("body", ["", "{}", "<html>Welcome to the hotel</html>"])
+def test_keys_that_cos_never_confirmed_are_not_kept(cloud: TencentSimulator, separator: CiSeparator, body: str) -> None:
+    """The login page of a network says 200 to everything."""
+    cloud.faults.add(refuse("HEAD", "/", 200, body, times=None))
+    answers = {"secret_id": Secret(cloud.keys.secret_id), "secret_key": Secret(cloud.keys.secret_key)}
+    with pytest.raises(TransientError, match="what answers is not COS"):
+        asyncio.run(separator.login(answers))
+    bucket = asyncio.run(separator.examine())[0]
+    assert (bucket.verdict, "not COS" in bucket.found) == (Verdict.WRONG, True)
 
 
 def test_without_an_account_the_doctor_asks_nobody() -> None:

@@ -27,6 +27,7 @@ def answer(status: int, code: str = "", message: str = "words", **headers: str) 
         (402, "PaymentRequired", "", RefusedError, "arrears"),
         (403, "AccessDenied", "media processing service is not activated", RefusedError, "Smart Audio"),
         (400, "InvalidArgument", "bucket not bind ci", RefusedError, "Smart Audio"),
+        (400, "ResourceDownloadFailed", "the object could not open", ServiceError, "could not open"),
         (404, "NoSuchBucket", "no", SettingsError, "bucket and region"),
         (301, "PermanentRedirect", "no", SettingsError, "the bucket is in another region: set [tencent] region"),
         (301, "", "", SettingsError, "the bucket is in another region: set [tencent] region"),

@@ -1,0 +1,162 @@
+"""Whether a file that ffmpeg reads is as long as its container says.
+
+ffmpeg plays what is there and mostly says nothing; of files joined end to end it reads the first, or stumbles over the
+second.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from plugin_core.audio.damage import cut_short, joined
+from plugin_core.audio.envelope import find_end, measure_ape
+from plugin_core.audio.source_file import Window
+
+_ASF: Final = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_ASF_DATA: Final = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
+_ASF_FILE: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_ASF_FIRST: Final = 30
+"""Where the first object of the header is."""
+_ASF_LIVE: Final = 1
+"""The flag of a recording whose sizes nobody filled in."""
+_BOXES: Final = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+_EBML: Final = b"\x1a\x45\xdf\xa3"
+_SEGMENT: Final = b"\x18\x53\x80\x67"
+_WAVPACK: Final = b"wvpk"
+_WAVPACK_HEAD: Final = 32
+_WAVPACK_FIRST: Final = 0x800
+"""The flag of the first of the blocks that hold the channels of the same time."""
+_TTA: Final = b"TTA1"
+_TTA_HEAD: Final = 22
+
+
+class _Box(NamedTuple):
+    name: bytes
+    start: int
+    end: int
+
+
+def check_extent(path: Path, descriptor: int) -> float | None:
+    """Make sure that a container is as long as it says; return its seconds if ffprobe cannot be asked for them.
+
+    Raises:
+        SourceError: the file is cut short, or several joined.
+    """
+    window, size = Window(path, descriptor), os.fstat(descriptor).st_size
+    head = window.take(0, 16)
+    if head == _ASF:
+        return _check_asf(path, window, size)
+    if head[4:8] in _BOXES:
+        _check_boxes(path, window, size)
+    elif head.startswith(_EBML):
+        end = _find_segment_end(window) or 0
+        if end > size:
+            raise cut_short(path, 1 - size / end)
+        if end and window.take(end, 4) == _EBML:
+            raise joined(path)
+    elif head.startswith(_TTA):
+        _check_tta(path, window, find_end(path, descriptor))
+    elif head.startswith(_WAVPACK):
+        _check_wavpack(path, window, size)
+    return None
+
+
+def _check_asf(path: Path, window: Window, size: int) -> float | None:
+    """Look at a WMA: ffmpeg guesses a duration from the size, cover and all, when a tagger left that wrong."""
+    header_size = int.from_bytes(window.take(16, 8), "little")
+    data = window.take(header_size, 24)
+    about = next((box.start for box in _list_objects(window, _ASF_FIRST, header_size) if box.name == _ASF_FILE), None)
+    if about is None or not data.startswith(_ASF_DATA):
+        return None
+    if int.from_bytes(window.take(about + 88, 4), "little") & _ASF_LIVE:
+        return None
+    end = header_size + int.from_bytes(data[16:24], "little")
+    if end > size:
+        raise cut_short(path, (end - size) / (end - header_size))
+    if any(box.name == _ASF for box in _list_objects(window, end, size)):
+        raise joined(path)
+    play, preroll = (int.from_bytes(window.take(about + at, 8), "little") for at in (64, 80))
+    return max(0.0, play / 1e7 - preroll / 1e3)
+
+
+def _list_objects(window: Window, start: int, end: int) -> Iterator[_Box]:
+    at = start
+    while at < end and len(head := window.take(at, 24)) == 24:
+        following = at + max(24, int.from_bytes(head[16:], "little"))
+        yield _Box(head[:16], at, following)
+        at = following
+
+
+def _check_boxes(path: Path, window: Window, size: int) -> None:
+    at = 0
+    while at < size and len(head := window.take(at, 16)) >= 8:
+        length, name = int.from_bytes(head[:4], "big"), head[4:8]
+        if at and name == b"ftyp":
+            raise joined(path)
+        if length == 1:
+            length = int.from_bytes(head[8:16], "big")
+        if length < 8:
+            # 0 is a box that reaches to the end; less than its own head is no box.
+            return
+        at += length
+        if at > size and name in (b"mdat", b"moov", b"moof"):
+            raise cut_short(path, 1 - size / at)
+
+
+def _find_segment_end(window: Window) -> int | None:
+    """Return where a Matroska's segment ends; None where its writer could not go back to say."""
+    length, at = _read_size(window, 4)
+    if length is None or window.take(at + length, 4) != _SEGMENT:
+        return None
+    length, at = _read_size(window, at + length + 4)
+    return None if length is None else at + length
+
+
+def _read_size(window: Window, at: int) -> tuple[int | None, int]:
+    """Read a number of EBML; return it, or None for "unknown", and where it ends."""
+    data = window.take(at, 8)
+    width = 9 - data[0].bit_length() if data and data[0] else 9
+    if width > 8 or len(data) < width:
+        return None, at
+    highest = (1 << 7 * width) - 1
+    value = int.from_bytes(data[:width], "big") & highest
+    return (None if value == highest else value), at + width
+
+
+def _check_tta(path: Path, window: Window, end: int) -> None:
+    head = window.take(0, _TTA_HEAD)
+    rate, samples = (int.from_bytes(head[place : place + 4], "little") for place in (10, 14))
+    if len(head) < _TTA_HEAD or not rate or not samples:
+        return
+    count = -(-samples // (256 * rate // 245))
+    if 4 * count > end:
+        raise cut_short(path)
+    table = window.take(_TTA_HEAD, 4 * count)
+    total = _TTA_HEAD + 4 * count + 4
+    total += sum(int.from_bytes(table[place : place + 4], "little") for place in range(0, len(table), 4))
+    if total > end:
+        raise cut_short(path, 1 - end / total)
+    if window.take(total + measure_ape(window.take(total, 32)), 4) == _TTA:
+        raise joined(path)
+
+
+def _check_wavpack(path: Path, window: Window, size: int) -> None:
+    at, is_first = 0, True
+    while at < size and len(head := window.take(at, _WAVPACK_HEAD)) == _WAVPACK_HEAD:
+        if not head.startswith(_WAVPACK):
+            tag = measure_ape(head)
+            if not tag:
+                return
+            at += tag
+            continue
+        length, index, samples, flags = (int.from_bytes(head[at : at + 4], "little") for at in (4, 16, 20, 24))
+        if samples and flags & _WAVPACK_FIRST:
+            if not is_first and index == 0:
+                raise joined(path)
+            is_first = False
+        at += 8 + length
+        if at > size:
+            raise cut_short(path)

@@ -1,0 +1,256 @@
+"""The size that the header of a WAV, AIFF, AU, CAF, W64 or RF64 gives its sound, held against the file.
+
+A recorder that crashed leaves 0, or what it last wrote; sizes beyond 4 GiB wrap. What follows the sound is then neither
+a chunk nor padding, but more of it; or another file, joined to this one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from plugin_core.audio.damage import cut_short
+from plugin_core.audio.envelope import find_end
+from plugin_core.audio.layout import Finding, Layout, Span, lay_out
+from plugin_core.audio.mpeg import examine_mpeg
+from plugin_core.audio.source_file import Window
+
+_UNKNOWN: Final = (
+    range(0x7FFF0000, 0x80000000),
+    range(0xFFFF0000, 0x100000000),
+    range(0x7FFFFFFFFFFF0000, 0x8000000000000000),
+    range(0xFFFFFFFFFFFF0000, 0x10000000000000000),
+)
+"""Sizes written by programs that could not go back to fill in the true one (ffmpeg, sox into a pipe)."""
+_TO_THE_END: Final = b"\xff\xff\xff\xff"
+_SLACK_BYTES: Final = 1024
+"""Padding, and what programs leave behind the sound without a word."""
+_SLOPPY_BYTES: Final = 64
+"""Some programs count their own header among the sound; more than that is missing."""
+_MOST_IN_WAV: Final = 0xFFFF0000
+_MPEG_TAGS: Final = (0x50, 0x55)
+_MOST_CHUNKS: Final = 10_000
+_STEP: Final = 1 << 18
+
+
+class _Kind(NamedTuple):
+    order: Literal["little", "big"]
+    first: int
+    """Where the first chunk is."""
+    sound: bytes
+    name: int = 4
+    """Bytes of a chunk's name, and of its size."""
+    width: int = 4
+    align: int = 2
+
+
+_KINDS: Final = {
+    b"RIFF": _Kind("little", 12, b"data"),
+    b"RF64": _Kind("little", 12, b"data"),
+    b"RIFX": _Kind("big", 12, b"data"),
+    b"FORM": _Kind("big", 12, b"SSND"),
+    b"caff": _Kind("big", 8, b"data", width=8, align=1),
+    b"riff": _Kind("little", 40, b"data", name=16, width=8, align=8),
+}
+_PLAIN: Final = {b".snd": _Kind("big", 0, b""), b"dns.": _Kind("little", 0, b"")}
+"""AU has a head and no chunks."""
+
+
+class _Chunk(NamedTuple):
+    name: bytes
+    size_at: int
+    body: int
+    size: int
+    next: int
+
+
+class _Recording(NamedTuple):
+    """One file's sound, in what may be several files joined."""
+
+    start: int
+    magic: bytes
+    kind: _Kind
+    size_at: int
+    body: int
+    told: int
+    """Bytes of sound that the header counts."""
+    next: int
+    """Where something else should follow."""
+    chunks: dict[bytes, _Chunk]
+
+    @property
+    def is_told(self) -> bool:
+        return not any(self.told in sizes for sizes in _UNKNOWN)
+
+
+class _Behind(NamedTuple):
+    """What follows the sound that a header counts."""
+
+    seam: int | None = None
+    """Where another file begins."""
+    is_sound: bool = False
+
+
+def examine_pcm(path: Path, descriptor: int) -> Finding | None:
+    """Hold the size that a header gives the sound against the file; None where that is of another kind.
+
+    Raises:
+        SourceError: it ends before its sound is whole.
+    """
+    window = Window(path, descriptor)
+    size, end = os.fstat(descriptor).st_size, find_end(path, descriptor)
+    magic = window.take(0, 4)
+    layouts: list[Layout] = []
+    told = there = missing = start = 0
+    is_wrong = False
+    while (one := _read_recording(window, start, size)) is not None:
+        is_mpeg = _holds_mpeg(window, one)
+        behind = _look_behind(window, one, end) if one.is_told else _Behind()
+        until = size if behind.seam is None else behind.seam
+        has = until - one.body if behind.is_sound or not one.is_told else min(one.told, until - one.body)
+        missing = one.told - has if one.is_told and not behind.is_sound else 0
+        if missing > (0 if is_mpeg else _SLOPPY_BYTES) and not _is_as_long_as_it_says(window, one, until):
+            raise cut_short(path, missing / one.told)
+        if is_mpeg:
+            found = examine_mpeg(path, descriptor, Span(one.body, one.body + has))
+            return found and msgspec.structs.replace(found, container="WAV")
+        is_patched = behind.is_sound or one.magic == b"caff" or (one.magic == b"RIFF" and has >= _MOST_IN_WAV)
+        is_wrong = is_wrong or behind.is_sound or (is_patched and (missing > 0 or not one.is_told))
+        told, there = told + (one.told if one.is_told else has), there + has
+        layouts.append(_lay_out(window, one, until, is_patched=is_patched))
+        if behind.seam is None:
+            break
+        start = behind.seam
+    if not layouts or not (is_wrong or missing or len(layouts) > 1):
+        return None
+    return Finding(
+        layouts=tuple(layouts) if is_wrong or len(layouts) > 1 else (),
+        told=told / there if told != there else None,
+        container="WAV" if magic == b"RIFF" else "",
+    )
+
+
+def _read_recording(window: Window, start: int, size: int) -> _Recording | None:
+    magic = window.take(start, 4)
+    if (plain := _PLAIN.get(magic)) is not None:
+        head = window.take(start + 4, 8)
+        body, told = (int.from_bytes(head[place : place + 4], plain.order) for place in (0, 4))
+        return _Recording(start, magic, plain, start + 8, start + body, told, start + body + told, {})
+    kind = _KINDS.get(magic)
+    if kind is None:
+        return None
+    chunks: dict[bytes, _Chunk] = {}
+    for chunk in _list_chunks(window, kind, start + kind.first, size):
+        name = chunk.name[:4]
+        chunks.setdefault(name, chunk)
+        if name == kind.sound:
+            wide = chunks.get(b"ds64") if magic == b"RF64" else None
+            told = chunk.size if wide is None else int.from_bytes(window.take(wide.body + 8, 8), "little")
+            after = chunk.next if wide is None else chunk.body + told + (told & 1)
+            return _Recording(start, magic, kind, chunk.size_at, chunk.body, told, after, chunks)
+    return None
+
+
+def _list_chunks(window: Window, kind: _Kind, start: int, end: int) -> Iterator[_Chunk]:
+    at = start
+    for _ in range(_MOST_CHUNKS):
+        data = window.take(at, kind.name + kind.width)
+        if at >= end or len(data) < kind.name + kind.width:
+            return
+        size_at, body = at + kind.name, at + len(data)
+        size = int.from_bytes(data[kind.name :], kind.order)
+        if kind.name > 4:
+            # The names that are not four letters count themselves.
+            size = max(0, size - len(data))
+        following = body + size + -size % kind.align
+        yield _Chunk(data[: kind.name], size_at, body, size, following)
+        at = following
+
+
+def _holds_mpeg(window: Window, one: _Recording) -> bool:
+    about = one.chunks.get(b"fmt ")
+    if about is None or one.magic not in (b"RIFF", b"RF64"):
+        return False
+    return int.from_bytes(window.take(about.body, 2), "little") in _MPEG_TAGS
+
+
+def _is_as_long_as_it_says(window: Window, one: _Recording, until: int) -> bool:
+    """Tell whether the size of the whole is right, so that what is wrong can only be that of the sound."""
+    at = {b"RF64": one.chunks[b"ds64"].body if b"ds64" in one.chunks else 0, b"riff": one.start + 16}.get(one.magic)
+    if at is None:
+        size = int.from_bytes(window.take(one.start + 4, 4), one.kind.order) + 8
+    else:
+        size = int.from_bytes(window.take(at, 8), one.kind.order) + (8 if one.magic == b"RF64" else 0)
+    return one.magic not in (b"caff", *_PLAIN) and until - one.start - size in (0, 1)
+
+
+def _look_behind(window: Window, one: _Recording, end: int) -> _Behind:
+    if end - one.next <= _SLACK_BYTES:
+        return _Behind()
+    for at in dict.fromkeys((one.next, one.body + one.told)):
+        seam = _find_seam(window, one, at, end)
+        if seam is not None:
+            return _Behind(seam=seam) if seam < end else _Behind()
+    return _Behind(is_sound=not one.told or not _is_silent(window, one.next, end))
+
+
+def _find_seam(window: Window, one: _Recording, at: int, end: int) -> int | None:
+    """Follow the chunks behind the sound to where another file begins, or to the end; None if they are no chunks."""
+    if window.take(at, 4) == one.magic:
+        return at
+    if one.magic in _PLAIN:
+        return None
+    for chunk in _list_chunks(window, one.kind, at, end):
+        name = chunk.name[:4]
+        begin = chunk.size_at - len(chunk.name)
+        if name == one.magic:
+            return begin
+        if not all(32 <= byte < 127 for byte in name) or chunk.body + chunk.size > end + 1:
+            # Zeros after the last chunk are padding.
+            return end if _is_silent(window, begin, end) else None
+    return end
+
+
+def _is_silent(window: Window, start: int, end: int) -> bool:
+    return not any(window.take(at, min(_STEP, end - at)).strip(b"\0") for at in range(start, end, _STEP))
+
+
+def _lay_out(window: Window, one: _Recording, until: int, *, is_patched: bool) -> Layout:
+    rest = until - one.body
+    patches: dict[int, bytes] = {}
+    if not is_patched:
+        pass
+    elif one.magic == b"RF64":
+        if (wide := one.chunks.get(b"ds64")) is not None:
+            patches[wide.body] = _write_sizes(window, one, until, 0)
+    elif one.magic == b"RIFF" and rest >= _MOST_IN_WAV:
+        return _lay_out_wide(window, one, until)
+    elif one.magic == b"FORM":
+        patches = {one.start + 4: (until - one.start - 8).to_bytes(4, "big"), one.size_at: rest.to_bytes(4, "big")}
+    elif one.kind.width == 8:
+        counted = rest + (one.kind.name + one.kind.width if one.magic == b"riff" else 0)
+        patches[one.size_at] = counted.to_bytes(8, one.kind.order)
+    else:
+        patches[one.size_at] = _TO_THE_END
+    return lay_out(one.start, until, patches)
+
+
+def _lay_out_wide(window: Window, one: _Recording, until: int) -> Layout:
+    """Lay out a WAV of more than its 4 GiB as what it should be, an RF64."""
+    added = b"ds64" + (28).to_bytes(4, "little")
+    added += _write_sizes(window, one, until, len(added) + 28) + bytes(4)
+    head = b"RF64" + _TO_THE_END + b"WAVE" + added
+    first = one.start + one.kind.first
+    return Layout((head, Span(first, one.size_at), _TO_THE_END, Span(one.body, until)))
+
+
+def _write_sizes(window: Window, one: _Recording, until: int, added: int) -> bytes:
+    """Return the three sizes of a ds64: all, the sound, and its samples in each channel."""
+    about, rest = one.chunks.get(b"fmt "), until - one.body
+    width = int.from_bytes(window.take(about.body + 12, 2), "little") if about else 1
+    numbers = (until - one.start - 8 + added, rest, rest // max(1, width))
+    return b"".join(number.to_bytes(8, "little") for number in numbers)

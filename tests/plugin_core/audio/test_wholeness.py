@@ -1,0 +1,418 @@
+"""Sound is never lost without a word: every file is read to its last sample, or refused with one right line."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from mutagen.asf import ASF
+from mutagen.asf._attrs import ASFByteArrayAttribute
+
+from plugin_core.audio import sndfile
+from plugin_core.audio.probe import probe
+from plugin_core.audio.reader import open_reader
+from plugin_core.audio.samples import Samples
+from plugin_core.errors import SourceError
+from tests.audio_files import encode, make_noise, write_samples
+from tests.plugin_core.audio.library import (
+    ALL,
+    ENCODED,
+    EXACT,
+    FRAMES,
+    HEADERLESS,
+    PLAIN,
+    RATE,
+    TELL,
+    Library,
+    decode_with_ffmpeg,
+    read_whole,
+    refuse,
+)
+from tests.plugin_core.audio.test_probe import needs_ffmpeg, no_program
+
+REFUSALS = ("is cut short", "is damaged")
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("name", ALL)
+def test_whole_file_is_what_ffmpeg_decodes(library: Library, name: str) -> None:
+    read, note = read_whole(library.file(name))
+    other = decode_with_ffmpeg(library.file(name))
+
+    assert note == ""
+    assert len(read) == len(other)
+    assert np.abs(read - other).max() <= (0 if name in EXACT else 2e-4 if name != "s.opus" else 2e-2)
+    if name in EXACT:
+        assert np.array_equal(read, library.read("s.wav"))
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("s.flac", "flac -d -c -s --force-raw-format --endian=little --sign=signed {}"),
+        ("s.mp3", "mpg123 -q -s {}"),
+        ("bare.mp3", "mpg123 -q -s {}"),
+        ("mp3.wav", "mpg123 -q -s {}"),
+        ("s.ogg", "oggdec -Q -R -o - {}"),
+        ("s.opus", "opusdec --quiet --rate 48000 --no-dither {} -"),
+    ],
+)
+def test_whole_file_is_what_its_own_decoder_gives(library: Library, name: str, command: str) -> None:
+    words = command.format(library.file(name)).split()
+    if not shutil.which(words[0]):
+        pytest.skip(f"{words[0]} is not installed")
+    raw = subprocess.run(words, check=True, capture_output=True).stdout
+    other = np.frombuffer(raw, "<i2").reshape(-1, 2) / 32768
+
+    read = library.read(name)
+
+    assert len(other) == len(read)
+    assert np.abs(other - np.clip(read, -1, 1)).max() < 2 / 32768
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name not in HEADERLESS])
+def test_file_cut_anywhere_is_refused(library: Library, tmp_path: Path, name: str) -> None:
+    whole = library.file(name).read_bytes()
+    rng = np.random.default_rng(len(name))
+    lost = [1, 2, 10, 100, 130, 1000, 1025, 5000, *rng.integers(6000, int(len(whole) * 0.98), 12)]
+    for count in lost:
+        path = library.copy(name, tmp_path, whole[:-count])
+        if count <= 64 and (found := _read_if_whole(library, name, path)):
+            assert found in ("all", "said")
+            continue
+        assert any(words in refuse(path) for words in REFUSALS), count
+
+
+def _read_if_whole(library: Library, name: str, path: Path) -> str:
+    """Return "all" if what was cut was no sound, "said" if it was a few samples and that is told; else nothing."""
+    try:
+        read, note = read_whole(path)
+    except SourceError:
+        return ""
+    missing = len(library.read(name)) - len(read)
+    assert np.array_equal(read, library.read(name)[: len(read)])
+    return "all" if not missing else "said" if f"{missing} sample" in note else "nothing"
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("name", HEADERLESS)
+def test_stream_without_a_header_is_read_as_far_as_it_goes(library: Library, tmp_path: Path, name: str) -> None:
+    whole = library.file(name).read_bytes()
+    for share in (0.3, 0.7):
+        path = library.copy(name, tmp_path, whole[: int(len(whole) * share)])
+        try:
+            read, _ = read_whole(path)
+        except SourceError as error:
+            assert "is damaged" in str(error)
+            continue
+        assert len(read) == pytest.approx(len(library.read(name)) * share, rel=0.2)
+
+
+@pytest.mark.parametrize("told", [0, 1, FRAMES // 2, FRAMES - 5000], ids=["zero", "one", "half", "little less"])
+@pytest.mark.parametrize("name", TELL)
+def test_header_that_counts_too_few_samples_loses_nothing(
+    library: Library, tmp_path: Path, name: str, told: int
+) -> None:
+    data = bytearray(library.file(name).read_bytes())
+    TELL[name](data, told)
+
+    read, note = read_whole(library.copy(name, tmp_path, data))
+
+    whole = library.read(name)
+    assert np.array_equal(read[: len(whole)], whole)
+    assert len(read) == len(whole)
+    if name == "s.flac" and told == 0:
+        assert note == "", "it says that it does not know"
+    else:
+        assert note.startswith(f"{name} is ")
+        assert "than its header says" in note or "though its header says" in note
+
+
+@pytest.mark.parametrize("name", TELL)
+def test_header_that_counts_too_many_samples_is_refused_or_said(library: Library, tmp_path: Path, name: str) -> None:
+    data = bytearray(library.file(name).read_bytes())
+    TELL[name](data, FRAMES * 2)
+    path = library.copy(name, tmp_path, data)
+
+    if name not in ("s.flac", "s.mp3"):
+        assert "is cut short: 50% of its audio is missing" in refuse(path)
+        return
+    # A last frame that is shorter than the others, or the size in bytes, shows that nothing is missing.
+    read, note = read_whole(path)
+    assert np.array_equal(read, library.read(name))
+    assert re.match(rf"{name} is 1:00.0 long, though its header says (1:59.9|2:00.0): all that it holds was read", note)
+
+
+def test_flac_with_half_a_count_and_cut_too_is_refused(library: Library, tmp_path: Path) -> None:
+    data = bytearray(library.file("s.flac").read_bytes())
+    TELL["s.flac"](data, FRAMES // 4)
+
+    assert "is damaged at 0:4" in refuse(library.copy("s.flac", tmp_path, data[: int(len(data) * 0.7)]))
+
+
+def test_flac_cut_between_two_frames_is_refused(tmp_path: Path) -> None:
+    path = write_samples(tmp_path / "a.flac", make_noise(40 * 4096))
+    with soundfile.SoundFile(path) as opened:
+        assert opened.frames == 40 * 4096
+    data = path.read_bytes()
+    cut = data.rindex(b"\xff\xf8", 0, len(data) - 100)
+    path.write_bytes(data[:cut])
+
+    assert "is damaged at 0:03.6" in refuse(path)
+
+
+def join(library: Library, tmp_path: Path, *names: str) -> Path:
+    path = tmp_path / f"joined{Path(names[0]).suffix}"
+    path.write_bytes(b"".join(library.file(name).read_bytes() for name in names))
+    return path
+
+
+@pytest.mark.parametrize("name", [*PLAIN, "s.mp3", "s.ogg", "s.opus"])
+def test_joined_files_are_read_one_after_the_other(library: Library, tmp_path: Path, name: str) -> None:
+    path = join(library, tmp_path, name, name, name)
+
+    read, note = read_whole(path)
+
+    assert np.array_equal(read, np.tile(library.read(name), (3, 1)))
+    assert note == f"{path.name} is 3 recordings joined in one file: all were read, one after the other"
+    assert probe(path).frames == len(read)
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("name", ["s.m4a", "alac.m4a", "s.wma", "s.wv", "s.tta", "flac.oga", "s.mka", "flac.mka"])
+def test_joined_files_that_cannot_be_read_so_are_refused(library: Library, tmp_path: Path, name: str) -> None:
+    assert "is several recordings joined in one file" in refuse(join(library, tmp_path, name, name))
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("name", HEADERLESS)
+def test_joined_streams_are_read_whole(library: Library, tmp_path: Path, name: str) -> None:
+    read, _ = read_whole(join(library, tmp_path, name, name))
+
+    assert len(read) == pytest.approx(2 * len(library.read(name)), abs=3000)
+
+
+@pytest.fixture(scope="module")
+def short_mp3(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Half a second: joined to a song, it adds less than any estimate is wrong by."""
+    return write_samples(tmp_path_factory.mktemp("short") / "short.mp3", make_noise(22_050))
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("tag", [b"", b"ID3\x04\0\0\0\0\x0f\x50" + b"\xff\xfb\x90\x64" * 500], ids=["bare", "tagged"])
+def test_joined_mp3_whose_second_part_is_short(library: Library, tmp_path: Path, short_mp3: Path, tag: bytes) -> None:
+    path = tmp_path / "joined.mp3"
+    path.write_bytes(library.file("s.mp3").read_bytes() + tag + short_mp3.read_bytes())
+
+    read, note = read_whole(path)
+
+    assert np.array_equal(read, np.concatenate((library.read("s.mp3"), read_whole(short_mp3)[0])))
+    assert "2 recordings joined" in note
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("names", [("s.mp3", "bare.mp3"), ("bare.mp3", "s.mp3")])
+def test_joined_mp3_of_which_one_part_has_no_header(library: Library, tmp_path: Path, names: tuple[str, str]) -> None:
+    read, note = read_whole(join(library, tmp_path, *names))
+
+    assert len(read) == pytest.approx(sum(len(library.read(name)) for name in names), abs=1200)
+    assert note
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("place", [0, 1], ids=["first", "second"])
+def test_joined_mp3_of_which_one_part_is_cut_is_refused(library: Library, tmp_path: Path, place: int) -> None:
+    whole = library.file("s.mp3").read_bytes()
+    parts = [whole, whole]
+    parts[place] = whole[: len(whole) // 2]
+    (tmp_path / "joined.mp3").write_bytes(b"".join(parts))
+
+    where = r"1:29\.[789]" if place else r"0:29\.[789]"
+    assert re.search(rf"is damaged at {where} \(it ends before", refuse(tmp_path / "joined.mp3"))
+
+
+@needs_ffmpeg
+def test_joined_mp3s_of_different_rates_are_refused(library: Library, tmp_path: Path) -> None:
+    other = encode(library.file("s.wav"), tmp_path / "other.mp3", "-ar", "48000", "-t", "20")
+    (tmp_path / "joined.mp3").write_bytes(library.file("s.mp3").read_bytes() + other.read_bytes())
+
+    assert "several recordings joined in one file, which differ in sample rate" in refuse(tmp_path / "joined.mp3")
+
+
+def list_ogg_pages(data: bytes) -> list[int]:
+    places, at = [], 0
+    while at < len(data):
+        places.append(at)
+        at += 27 + data[at + 26] + sum(data[at + 27 : at + 27 + data[at + 26]])
+    return places
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("name", ["s.ogg", "s.opus", "flac.oga"])
+def test_ogg_cut_at_a_page_has_no_end_mark_and_is_refused(library: Library, tmp_path: Path, name: str) -> None:
+    whole = library.file(name).read_bytes()
+    pages = list_ogg_pages(whole)
+    for cut in (pages[len(pages) // 2], pages[-2], pages[-1]):
+        assert "is cut short: the mark of its end is missing" in refuse(library.copy(name, tmp_path, whole[:cut]))
+
+
+@needs_ffmpeg
+def test_ogg_that_lacks_pages_in_its_middle_is_refused(library: Library, tmp_path: Path) -> None:
+    whole = library.file("s.ogg").read_bytes()
+    pages = list_ogg_pages(whole)
+    cut = whole[: pages[20]] + whole[pages[24] :]
+
+    assert "is damaged: pages in its middle are missing" in refuse(library.copy("s.ogg", tmp_path, cut))
+
+
+@needs_ffmpeg
+def test_chained_ogg_of_which_one_recording_is_cut_is_refused(library: Library, tmp_path: Path) -> None:
+    whole = library.file("s.ogg").read_bytes()
+    cut = whole[: list_ogg_pages(whole)[30]]
+
+    assert "the mark of its end is missing in one of its 2 recordings" in refuse(
+        library.copy("s.ogg", tmp_path, cut + whole)
+    )
+
+
+@needs_ffmpeg
+def test_wma_with_a_large_cover_is_no_longer_for_it(library: Library, tmp_path: Path) -> None:
+    path = library.copy("s.wma", tmp_path)
+    tagged = ASF(path)
+    picture = os.urandom(1_500_000)
+    head = b"\x03" + len(picture).to_bytes(4, "little") + "image/png\0".encode("utf-16-le") + b"\0\0"
+    tagged["WM/Picture"] = [ASFByteArrayAttribute(head + picture)]
+    tagged.save()
+
+    assert probe(path).duration == pytest.approx(60, abs=0.1)
+    assert np.array_equal(read_whole(path)[0], library.read("s.wma"))
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("extra", [1152, 5000, -3000], ids=["a frame more", "more", "less"])
+def test_mp3_in_wav_whose_fact_counts_wrong(library: Library, tmp_path: Path, extra: int) -> None:
+    data = bytearray(library.file("mp3.wav").read_bytes())
+    at = data.index(b"fact") + 8
+    data[at : at + 4] = (FRAMES + extra).to_bytes(4, "little")
+
+    info = probe(library.copy("mp3.wav", tmp_path, data))
+    read, note = read_whole(tmp_path / "mp3.wav")
+
+    assert (info.container, info.encoding) == ("WAV", "lossy")
+    assert np.array_equal(read, library.read("mp3.wav"))
+    assert note == ""
+
+
+def test_wav_of_a_crashed_recorder_that_begins_silent(tmp_path: Path) -> None:
+    samples = make_noise(60 * RATE)
+    samples[: 10 * RATE] = 0
+    path = write_samples(tmp_path / "take.wav", samples)
+    data = bytearray(path.read_bytes())
+    TELL["s.wav"](data, 0)
+    path.write_bytes(data)
+
+    read, note = read_whole(path)
+
+    assert len(read) == 60 * RATE
+    assert note == "take.wav is 1:00.0 long, though its header says 0:00.0: all that it holds was read"
+
+
+@pytest.mark.parametrize("name", ["s.wav", "s.aif", "s.flac", "s.mp3"])
+@pytest.mark.parametrize("behind", [bytes(100_000), b"TAG" + b"x" * 125], ids=["zeros", "id3v1"])
+def test_what_follows_the_sound_is_no_sound(library: Library, tmp_path: Path, name: str, behind: bytes) -> None:
+    if name == "s.flac" and behind[0] == 0:
+        pytest.skip("no FLAC is padded")
+    path = library.copy(name, tmp_path, library.file(name).read_bytes() + behind)
+
+    read, note = read_whole(path)
+
+    assert np.array_equal(read, library.read(name))
+    assert note == ""
+
+
+def test_chunks_behind_the_sound_are_no_sound(library: Library, tmp_path: Path) -> None:
+    chunks = b"LIST" + (50_000).to_bytes(4, "little") + bytes(range(250)) * 200 + b"id3 \x05\0\0\0wxyz!\0"
+
+    read, note = read_whole(library.copy("s.wav", tmp_path, library.file("s.wav").read_bytes() + chunks))
+
+    assert np.array_equal(read, library.read("s.wav"))
+    assert note == ""
+
+
+def test_wav_beyond_four_gibibytes_whose_size_wrapped(tmp_path: Path) -> None:
+    path = write_samples(tmp_path / "long.wav", make_noise(1000))
+    data = bytearray(path.read_bytes())
+    size = (5 << 30) // 4 * 4
+    at = data.index(b"data") + 4
+    data[at : at + 4] = (size & 0xFFFFFFFF).to_bytes(4, "little")
+    path.write_bytes(data)
+    os.truncate(path, at + 4 + size)  # sparse
+    with path.open("r+b") as opened:
+        opened.seek((1 << 30) + 1000)
+        opened.write(b"\x01\0\x01\0")
+
+    info = probe(path)
+
+    assert (info.frames, info.encoding, info.container) == (size // 4, "pcm_16", "WAV")
+    assert "though its header says" in info.note
+
+
+@pytest.mark.parametrize("name", ["s.flac", "s.mp3", "s.ogg", "s.wav"])
+def test_no_sample_is_decoded_to_look_at_a_file(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    data = bytearray(library.file(name).read_bytes())
+    if name in TELL:
+        TELL[name](data, FRAMES // 2)
+    wrong = library.copy(name, tmp_path, data)
+    decoded: list[int] = []
+
+    def read_block(opened: sndfile.SequentialFile, frames: int, dtype: str) -> Samples:
+        decoded.append(frames)
+        raise AssertionError
+
+    monkeypatch.setattr(sndfile, "read_block", read_block)
+
+    assert probe(library.file(name)).frames == probe(wrong).frames
+    assert probe(library.file(name)).layouts == ()
+    assert decoded == []
+
+
+@pytest.mark.parametrize("name", ["s.flac", "s.mp3", "s.wav"])
+def test_memory_stays_flat_where_a_header_is_put_right(library: Library, tmp_path: Path, name: str) -> None:
+    data = bytearray(library.file(name).read_bytes())
+    TELL[name](data, FRAMES // 2)
+    path = library.copy(name, tmp_path, bytes(data) * 2)
+    tracemalloc.start()
+    try:
+        with open_reader(path) as reader:
+            while len(reader.read(1 << 16)):
+                pass
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 8_000_000
+
+
+def test_mp3_of_varying_rate_without_a_length_needs_no_ffmpeg(library: Library) -> None:
+    info = probe(library.file("bare.mp3"), which=no_program)
+
+    assert info.decoder == "libsndfile"
+    assert info.duration == pytest.approx(60, abs=0.1)
+
+
+@pytest.mark.parametrize("name", ENCODED)
+def test_nothing_reaches_the_screen(library: Library, name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    library.file(name)
+    capfd.readouterr()
+    read_whole(library.file(name))
+
+    assert capfd.readouterr() == ("", "")
