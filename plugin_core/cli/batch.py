@@ -47,6 +47,8 @@ class Batch:
         self._stop = asyncio.Event()
         self._unheard: OSError | None = None
         self._has_begun = False
+        self._may_buy = False
+        """The user's word that what was bought before, and is gone, may be bought again."""
 
     async def separate(self, request: Request) -> Summary:
         """Do everything a request asks for and return how it ended.
@@ -113,8 +115,12 @@ class Batch:
         is_asked = has_price(offers) and not request.yes and sys.stdin.isatty() and sys.stdout.isatty()
         self.display.quote(offers, is_asked=is_asked)
         if is_asked:
+            again = sum(offer.is_bought_again for offer in offers)
+            bought = f" {again} of them were bought before, and their results are gone." if again else ""
             with plain_interrupt():
-                click.confirm(f"{describe_price(offers)}. Go on?", default=True, abort=True, err=True)
+                # Nobody buys twice by pressing Enter.
+                click.confirm(f"{describe_price(offers)}.{bought} Go on?", default=not again, abort=True, err=True)
+            self._may_buy = bool(again)
 
     async def _add(self, offers: Sequence[Offer], request: Request) -> list[str]:
         waiting: list[Job] = []
