@@ -16,6 +16,7 @@ from plugin_core.jobs.pulse import Pulse
 from plugin_core.jobs.store import JobStore
 from plugin_core.jobs.work import Work
 from plugin_core.model import Job, JobState
+from plugin_core.tasks import start
 
 _log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ class Step:
         if not answer.alive:
             raise LostError(held.job.id)
         held.job = msgspec.structs.replace(held.job, cancel=answer.cancel)
-        held.effect = asyncio.ensure_future(advance(held))
+        held.effect = start(advance(held))
         try:
             return await held.effect
         except asyncio.CancelledError:

@@ -216,12 +216,10 @@ def test_tryfirst_and_trylast_mean_what_pluggy_says() -> None:
     called: list[str] = []
 
     def hearing(name: str, **options: Any) -> object:
-        class Hears:
-            @hookimpl(**options)
-            def stems_placed(self) -> None:
-                called.append(name)
+        def stems_placed() -> None:
+            called.append(name)
 
-        return Hears()
+        return SimpleNamespace(stems_placed=hookimpl(**options)(stems_placed))
 
     plugins = load(
         last=hearing("last", trylast=True),
@@ -406,15 +404,15 @@ def test_two_plugins_without_hooks_are_two() -> None:
 
 @pytest.mark.parametrize("is_first", [True, False], ids=["stranger-first", "stranger-last"])
 @pytest.mark.parametrize("options", [{}, {"tryfirst": True}, {"trylast": True}], ids=["plain", "tryfirst", "trylast"])
-def test_what_is_built_in_keeps_its_name_whatever_the_order(is_first: bool, options: dict[str, bool]) -> None:
+def test_what_is_built_in_keeps_its_name_whatever_the_order(is_first: bool, options: dict[str, Any]) -> None:
     taken, own = named("local"), named("mine")
 
     class Stranger:
-        @hookimpl(**options)
         def register_separators(self, register: Callable[[Any], None]) -> None:
             register(taken)
             register(own)
 
+    hookimpl(**options)(Stranger.register_separators)
     built_in = [point for point in metadata.entry_points(group=GROUP) if point.name == "local"]
     strangers = [FakeEntryPoint("stranger", Stranger()), FakeEntryPoint("local", Registers(named("thief")))]
     points: list[Any] = [*strangers, *built_in] if is_first else [*built_in, *strangers]

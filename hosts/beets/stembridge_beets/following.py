@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from plugin_core.files.copying import copy_tree
 from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.model import show_path
 from plugin_core.stems.layout import STEMS_SUFFIX
@@ -87,7 +88,7 @@ def _bring_folder(place: Place, song: Song, how: str) -> Place:
         _move_folder(place.folder, target)
     else:
         with _hidden_beside(target) as hidden:
-            shutil.copytree(place.folder, hidden, copy_function=_HOW[how], symlinks=True)
+            copy_tree(place.folder, hidden, _HOW[how])
             hidden.rename(target)
     files = []
     for file in place.files:
@@ -106,7 +107,7 @@ def _move_folder(folder: Path, target: Path) -> None:
     except OSError:
         # Another file system: whole and under its name before the old one goes.
         with _hidden_beside(target) as hidden:
-            shutil.copytree(folder, hidden, symlinks=True)
+            copy_tree(folder, hidden)
             hidden.rename(target)
         shutil.rmtree(folder)
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import click
 import pytest
@@ -155,12 +155,12 @@ def test_plugins_add_commands_but_replace_none(stembridge: Run) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"tryfirst": True}, {"trylast": True}], ids=["plain", "tryfirst", "trylast"])
-def test_a_built_in_plugin_keeps_its_command_whatever_the_order(stembridge: Run, options: dict[str, bool]) -> None:
+def test_a_built_in_plugin_keeps_its_command_whatever_the_order(stembridge: Run, options: dict[str, Any]) -> None:
     class Stranger:
-        @hookimpl(**options)
         def register_commands(self, group: click.Group) -> None:
             Adding().register_commands(group)
 
+    hookimpl(**options)(Stranger.register_commands)
     (watch,) = (point for point in metadata.entry_points(group="stembridge") if point.name == "hot_folder")
     result = stembridge("watch", "--help", points=(FakePoint("stranger", Stranger()), cast(FakePoint, watch)))
     assert "hot folder" in result.out.lower() or "DIR" in result.out

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from plugin_core.errors import PlacementError
+from plugin_core.files.copying import copy_tree
 from plugin_core.files.exclusive import rename_exclusive, sync_folder
 from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.model import show_path
@@ -116,7 +117,7 @@ def _copy(move: Move) -> None:
     temporary = move.new.parent / f"{HIDDEN_PREFIX}{hashlib.sha256(os.fsencode(move.new)).hexdigest()[:16]}"
     _remove(temporary)
     if move.old.is_dir() and not move.old.is_symlink():
-        shutil.copytree(move.old, temporary, symlinks=True)
+        copy_tree(move.old, temporary)
     else:
         shutil.copy2(move.old, temporary, follow_symlinks=False)
     if _digests(temporary) != _digests(move.old):
