@@ -279,12 +279,19 @@ class Session:
     def prune(self, older_than: float) -> int:
         """Forget jobs that were done, failed or cancelled more than ``older_than`` seconds ago; return how many.
 
-        Results that such a job kept for a retry go, and staging that a crash left behind and no job needs.
+        Results that such a job kept for a retry go, and whatever killed processes left in the home and beside songs
+        that no job needs.
         """
         from plugin_core.operations.pruning import prune
 
         engine, home = self._engine(None), self.settings.home
         return prune(self.store, engine, home, older_than=older_than, now=self._clock())
+
+    def leftovers(self) -> list[Path]:
+        """Return what killed processes left in the home and beside songs, and ``prune`` would remove."""
+        from plugin_core.operations.pruning import find_leftovers
+
+        return find_leftovers(self.store, self.settings.home, now=self._clock())
 
     def is_version_of(self, source: Source, content: str) -> bool:
         """Tell whether a file of this SHA-256 is a source: as it was queued, or as our own taggings left it."""
@@ -326,11 +333,13 @@ class Session:
             PlacementError: the file may not be replaced.
             TransientError: the disk is full or gone, or the file is being written.
         """
+        from plugin_core.files.hidden import HiddenNotes
         from plugin_core.jobs.ids import new_id
         from plugin_core.operations.undo import undo
 
+        options, notes = self._work_factory.replace_options(), HiddenNotes(self.settings.home)
         mark = f"undo-{new_id(self._clock)}"
-        return undo(path, self.store, self._work_factory.replace_options(), mark=mark, force=force, dry_run=dry_run)
+        return undo(path, self.store, options, mark=mark, notes=notes, force=force, dry_run=dry_run)
 
     def _engine(self, on_change: OnChange | None) -> Engine:
         from plugin_core.jobs.engine import Engine

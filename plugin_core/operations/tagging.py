@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plugin_core.errors import StembridgeError, UsageError
+from plugin_core.files.hidden import HiddenNotes
 from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, Stem, Tagging, Ticket, Written, from_json, to_json
 from plugin_core.operations.links import NO_LINKS, Links
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _RECORD = "written.json"
-_DRAFTS = "drafts"
 
 Earlier = Callable[[Job], Sequence[Job]]
 """Find the finished jobs that asked the same provider about the same song, the last one first."""
@@ -56,6 +56,7 @@ class TaggingWork:
     ) -> None:
         self._tagger = tagger
         self._home = home
+        self._notes = HiddenNotes(home)
         self._options = options
         self._links = links
         self._earlier = earlier
@@ -83,7 +84,7 @@ class TaggingWork:
         """
         self._links.stager_for(self._tagger)
         await run_stoppable(lambda stopper: self._check(job, stopper.check))
-        await asyncio.to_thread(self._make_folders, job)
+        await asyncio.to_thread(make_staging, self._staging(job))
 
     def _check(self, job: Job, check: Callable[[], None]) -> None:
         from plugin_core.operations.inspect import require_same_song
@@ -156,10 +157,10 @@ class TaggingWork:
         if recorded is not None and _stands(recorded):
             return recorded
         require_same_song(job.source, self._is_retagged)
-        self._make_folders(job)
-        mark = f"{job.id}.{attempt}"
-        (self._staging(job) / _DRAFTS / mark).touch()
-        writing = Writing(job.source.path, mark, self._options, job.source)
+        make_staging(self._staging(job))
+        # Of attempts before this one that were killed.
+        self._notes.sweep()
+        writing = Writing(job.source.path, f"{job.id}.{attempt}", self._options, job.source, self._notes)
         return write_labels(writing, lambda existing: _decide(job, existing), lambda written: self._keep(job, written))
 
     async def cancel(self, job: Job, attempt: str) -> None:
@@ -177,13 +178,7 @@ class TaggingWork:
                 await self._tagger.release(self._order(job, ""))
 
     def _discard(self, job: Job) -> None:
-        from plugin_core.tags.exchange import remove_draft
-
-        drafts = self._staging(job) / _DRAFTS
-        files = {job.source.path, *filter(None, [job.target, job.written.path if job.written else None])}
-        for mark in drafts.iterdir() if drafts.is_dir() else ():
-            for file in files:
-                remove_draft(file, mark.name)
+        self._notes.sweep()
         remove_staging(self._staging(job))
 
     def _keep(self, job: Job, written: Written) -> None:
@@ -212,10 +207,6 @@ class TaggingWork:
 
     def _staging(self, job: Job) -> Path:
         return job.staging or self._home / "staging" / job.id
-
-    def _make_folders(self, job: Job) -> None:
-        make_staging(self._staging(job))
-        make_staging(self._staging(job) / _DRAFTS)
 
 
 def _decide(job: Job, existing: Mapping[str, tuple[str, ...]]) -> Decision:
