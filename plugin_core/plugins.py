@@ -15,8 +15,11 @@ import pluggy
 
 from plugin_core import hookspecs
 from plugin_core.errors import PluginError, SettingsError, StembridgeError
+from plugin_core.hook_guard import Failure, GuardedPlugin, acting_plugin, kept_failures
+from plugin_core.promises import find_broken
 
 GROUP = "stembridge"
+DISTRIBUTION = "stembridge"
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +53,17 @@ class LoadedPlugin(NamedTuple):
 
 
 class Plugins:
-    """All plugins of this process, and the hooks they implement."""
+    """All plugins of this process, and the hooks they implement.
+
+    Args:
+        manager: calls them.
+        loaded: every plugin, in the order in which one goes before another of the same name: the built-in ones first.
+    """
 
     def __init__(self, manager: pluggy.PluginManager, loaded: tuple[LoadedPlugin, ...]) -> None:
         self.manager = manager
-        self._loaded = loaded
+        self._ranks = {one.name: rank for rank, one in reversed([*enumerate(loaded)])}
+        self._loaded = tuple(sorted(loaded))
         self._failed: dict[tuple[str, str], BaseException] = {}
         """By hook and plugin, so that collecting anew forgets what is mended."""
 
@@ -75,61 +84,77 @@ class Plugins:
 
     @property
     def hook(self) -> pluggy.HookRelay:
-        """Call a hook on every plugin that implements it."""
+        """Call a hook on every plugin that implements it; what one raises is logged with its name."""
         return self.manager.hook
+
+    def rank(self, plugin: str) -> int:
+        """Return where a plugin stands: of two things of one name that of the lower rank stays."""
+        return self._ranks.get(plugin, len(self._ranks))
 
     def notify(self, hook: str, **arguments: object) -> None:
         """Tell every plugin of an event; what one raises is logged with its name and hinders nobody."""
-        for implementation in getattr(self.hook, hook).get_hookimpls():
-            wanted = {name: arguments[name] for name in implementation.argnames}
-            try:
-                implementation.function(**wanted)
-            except Exception:  # a plugin may raise anything, and a job must not fail for an onlooker
-                log.exception("plugin %s failed in %s", implementation.plugin_name, hook)
+        getattr(self.hook, hook)(**arguments)
 
-    def collect(self, hook: str, key: Callable[[Any], str], **arguments: object) -> dict[str, Any]:
+    def collect(
+        self, hook: str, key: Callable[[Any], str], *, kind: type | None = None, **arguments: object
+    ) -> dict[str, Any]:
         """Gather what plugins register through one hook, by name.
 
         What a plugin does wrong stands in ``failures`` and takes nothing from the others. Of two things of one name
-        the first stays.
+        that of the plugin loaded first stays, and a built-in one goes before all.
+
+        Args:
+            hook: the hook that is called.
+            key: gives the name of what is registered.
+            kind: the protocol that is promised.
+            arguments: of the hook, without ``register``.
         """
-        registry = _Registry(key)
+        offers = _Offers(key, kind)
         for place in [place for place in self._failed if place[0] == hook]:
             del self._failed[place]
-        for implementation in getattr(self.hook, hook).get_hookimpls():
-            name = implementation.plugin_name
-            known = arguments | {"register": registry.register_for(name)}
-            try:
-                implementation.function(**{argument: known[argument] for argument in implementation.argnames})
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything; the others must go on
-                registry.refused.setdefault(name, error)
-        for name, failure in registry.refused.items():
-            log.warning("%s", _describe(name, failure), exc_info=failure)
-            self._failed[hook, name] = failure
-        return registry.found
+        with kept_failures() as raised:
+            getattr(self.hook, hook)(register=offers.register, **arguments)
+        found = offers.choose(self.rank)
+        refused = [Failure(hook, plugin, error) for plugin, error in offers.refused]
+        for failure in (*raised, *refused):
+            if self._failed.setdefault((failure.hook, failure.plugin), failure.error) is failure.error:
+                log.warning("%s", _describe(failure.plugin, failure.error), exc_info=failure.error)
+        return found
 
 
-class _Registry:
-    """What one hook gathers."""
+class _Offers:
+    """What one hook gathers.
 
-    def __init__(self, key: Callable[[Any], str]) -> None:
-        self.found: dict[str, Any] = {}
-        self.refused: dict[str, BaseException] = {}
+    Args:
+        key: gives the name of what is registered.
+        kind: the protocol that is promised.
+    """
+
+    def __init__(self, key: Callable[[Any], str], kind: type | None) -> None:
+        self.refused: list[tuple[str, PluginError]] = []
         self._key = key
-        self._owners: dict[str, str] = {}
+        self._kind = kind
+        self._offered: list[tuple[str, str, Any]] = []
 
-    def register_for(self, plugin: str) -> Callable[[Any], None]:
-        """Return the function one plugin registers with."""
+    def register(self, thing: Any) -> None:
+        """Take what a plugin offers."""
+        broken = "" if self._kind is None else find_broken(thing, self._kind)
+        if broken:
+            self.refused.append((acting_plugin(), PluginError(broken, remedy="see plugin_core/protocols.py")))
+        else:
+            self._offered.append((self._key(thing), acting_plugin(), thing))
 
-        def register(thing: Any) -> None:
-            name = self._key(thing)
-            if name in self.found:
-                what = f"{name!r} is registered by plugin {self._owners[name]} already"
-                self.refused.setdefault(plugin, PluginError(what, remedy="uninstall one of them"))
+    def choose(self, rank: Callable[[str], int]) -> dict[str, Any]:
+        """Return what was offered by name, in the order of the offers; of one name the lowest rank, then the first."""
+        owners: dict[str, str] = {}
+        found: dict[str, Any] = {}
+        for name, plugin, thing in sorted(self._offered, key=lambda offer: rank(offer[1])):
+            if name in owners:
+                what = f"{name!r} is registered by plugin {owners[name]} already"
+                self.refused.append((plugin, PluginError(what, remedy="uninstall one of them")))
             else:
-                self.found[name], self._owners[name] = thing, plugin
-
-        return register
+                owners[name], found[name] = plugin, thing
+        return {name: found[name] for name, _, _ in self._offered}
 
 
 def load_plugins(entry_points: Iterable[EntryPoint] | None = None, environ: Mapping[str, str] = os.environ) -> Plugins:
@@ -144,28 +169,28 @@ def load_plugins(entry_points: Iterable[EntryPoint] | None = None, environ: Mapp
     found = metadata.entry_points(group=GROUP) if entry_points is None else entry_points
     only = environ.get("STEMBRIDGE_PLUGINS")
     wanted = None if only is None else {name.strip() for name in only.split(",")}
-    loaded = [_load(manager, point) for point in found if wanted is None or point.name in wanted]
-    return Plugins(manager, tuple(sorted(loaded)))
+    points = [point for point in found if wanted is None or point.name in wanted]
+    return Plugins(manager, tuple(_load(manager, point) for point in sorted(points, key=_is_foreign)))
 
 
 def _load(manager: pluggy.PluginManager, point: EntryPoint) -> LoadedPlugin:
     version = _version(point)
-    module: object = None
+    plugin: GuardedPlugin | None = None
     try:
         if manager.has_plugin(point.name):
             raise PluginError(f"another plugin has the name {point.name!r}", remedy="uninstall one of them")
-        module = point.load()
-        _check_hook_names(manager, module)
-        manager.register(module, name=point.name)
-        hooks = tuple(sorted(caller.name for caller in manager.get_hookcallers(module) or ()))
+        plugin = GuardedPlugin(manager, point.load(), point.name)
+        _check_hook_names(manager, plugin)
+        manager.register(plugin, name=point.name)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - importing a stranger's module can raise anything; it must not take the rest along
         # Only what this call registered: the name may belong to a good plugin that was there first.
-        if module is not None and manager.get_plugin(point.name) is module:
+        if plugin is not None and manager.get_plugin(point.name) is plugin:
             manager.unregister(name=point.name)
         reason = _reason(error)
         log.warning("plugin %s (%s) is skipped: %s", point.name, point.value, reason)
         return LoadedPlugin(point.name, point.value, version, (), reason)
-    return LoadedPlugin(point.name, point.value, version, hooks)
+    hooks = {caller.name for caller in manager.get_hookcallers(plugin) or ()}
+    return LoadedPlugin(point.name, point.value, version, tuple(sorted(hooks & _known_hooks())))
 
 
 def _describe(plugin: str, error: BaseException) -> StembridgeError:
@@ -181,12 +206,24 @@ def _reason(error: BaseException) -> str:
     return " ".join(text.split())
 
 
-def _check_hook_names(manager: pluggy.PluginManager, module: object) -> None:
+def _check_hook_names(manager: pluggy.PluginManager, plugin: GuardedPlugin) -> None:
     """Refuse a plugin with a misspelt hook before any of its hooks can run."""
-    known = {name for name in vars(hookspecs) if hasattr(vars(hookspecs)[name], "stembridge_spec")}
-    for name in dir(module):
-        if manager.parse_hookimpl_opts(module, name) is not None and name not in known:
+    known = _known_hooks()
+    for attribute in dir(plugin):
+        options = manager.parse_hookimpl_opts(plugin, attribute)
+        name = attribute if options is None else options["specname"] or attribute
+        if options is not None and name not in known and not options["optionalhook"]:
             raise PluginError(f"unknown hook {name!r}", remedy=f"hooks are {', '.join(sorted(known))}")
+
+
+def _known_hooks() -> set[str]:
+    return {name for name, thing in vars(hookspecs).items() if hasattr(thing, "stembridge_spec")}
+
+
+def _is_foreign(point: EntryPoint) -> bool:
+    """Tell whether a plugin comes from another distribution than this one."""
+    distribution = getattr(point, "dist", None)
+    return distribution is None or distribution.name != DISTRIBUTION
 
 
 def _version(point: EntryPoint) -> str:

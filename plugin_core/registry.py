@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from plugin_core.errors import UsageError
 from plugin_core.model import Operation, Tagging
@@ -33,17 +33,23 @@ class Registry:
     @cached_property
     def separators(self) -> Mapping[str, Separator]:
         """Every separator, by name."""
-        return self._collect("register_separators")
+        from plugin_core.protocols import Separator
+
+        return self._collect("register_separators", Separator)
 
     @cached_property
     def taggers(self) -> Mapping[str, Tagger]:
         """Every tagger, by name."""
-        return self._collect("register_taggers")
+        from plugin_core.protocols import Tagger
+
+        return self._collect("register_taggers", Tagger)
 
     @cached_property
     def stagers(self) -> Mapping[str, Stager]:
         """Every stager, by name."""
-        return self._collect("register_stagers")
+        from plugin_core.protocols import Stager
+
+        return self._collect("register_stagers", Stager)
 
     @property
     def all(self) -> Mapping[str, Provider]:
@@ -102,8 +108,8 @@ class Registry:
             return self.tagger(operation.provider)
         return self.separator(operation.provider)
 
-    def _collect(self, hook: str) -> Mapping[str, T]:
-        return self._plugins.collect(hook, lambda each: str(each.name), settings=self._settings)
+    def _collect(self, hook: str, kind: type) -> dict[str, Any]:
+        return self._plugins.collect(hook, lambda each: str(each.name), kind=kind, settings=self._settings)
 
     def _named(self, what: str, name: str, found: Mapping[str, T]) -> T:
         if name in found:

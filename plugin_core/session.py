@@ -342,7 +342,8 @@ class Session:
     def prune(self, older_than: float) -> int:
         """Forget jobs that were done, failed or cancelled more than ``older_than`` seconds ago; return how many.
 
-        Results that such a job kept for a retry go, and staging that a crash left behind and no job needs.
+        Results that such a job kept for a retry go, and whatever killed processes left in the home and beside songs
+        that no job needs.
         """
         from plugin_core.operations.pruning import prune
         from plugin_core.purchases.shelf import PurchasesSettings
@@ -350,6 +351,12 @@ class Session:
         engine, home = self._engine(None), self.settings.home
         keep = self.settings.section("purchases", PurchasesSettings)
         return prune(self.store, engine, home, keep, older_than=older_than, now=self._clock())
+
+    def leftovers(self) -> list[Path]:
+        """Return what killed processes left in the home and beside songs, and ``prune`` would remove."""
+        from plugin_core.operations.pruning import find_leftovers
+
+        return find_leftovers(self.store, self.settings.home, now=self._clock())
 
     def is_song_of(self, job: Job, path: Path) -> bool:
         """Tell whether the song of a job lies at a path, whatever its tags are by now. Blocks while it is read.
@@ -395,11 +402,13 @@ class Session:
             PlacementError: the file may not be replaced.
             TransientError: the disk is full or gone, or the file is being written.
         """
+        from plugin_core.files.hidden import HiddenNotes
         from plugin_core.ids import new_id
         from plugin_core.operations.undo import undo
 
+        options, notes = self._work_factory.replace_options(), HiddenNotes(self.settings.home)
         mark = f"undo-{new_id(self._clock)}"
-        return undo(path, self.store, self._work_factory.replace_options(), mark=mark, force=force, dry_run=dry_run)
+        return undo(path, self.store, options, mark=mark, notes=notes, force=force, dry_run=dry_run)
 
     def _engine(self, on_change: OnChange | None) -> Engine:
         from plugin_core.jobs.engine import Engine

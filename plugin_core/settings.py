@@ -11,6 +11,7 @@ it with ``settings.section("local", LocalSettings)``. A value of section ``local
 from __future__ import annotations
 
 import codecs
+import math
 import os
 import re
 import stat
@@ -184,7 +185,7 @@ class Settings:
             try:
                 values[key] = _convert(value, fields[key].type, strict=True)
             except msgspec.ValidationError as error:
-                raise self._wrong(name, key, f"[{name}] {key}: {_plain(error, fields[key].type)}") from error
+                raise self._wrong(name, key, f"[{name}] {key}: {_plain(error, value, fields[key].type)}") from error
         return values
 
     def _outside_value(self, section: str, field: msgspec.structs.FieldInfo) -> Any:
@@ -197,7 +198,7 @@ class Settings:
         try:
             return _convert(_split_list(text, field.type), field.type, strict=False)
         except msgspec.ValidationError as error:
-            what = _plain(error, field.type)
+            what = _plain(error, text, field.type)
             raise SettingsError(f"{variable}: {what}", remedy="correct or unset the variable") from error
 
     def _wrong(self, section: str, key: str, what: str) -> SettingsError:
@@ -217,7 +218,10 @@ def _variable(section: str, key: str) -> str:
 
 
 def _convert(value: Any, kind: Any, *, strict: bool) -> Any:
-    return msgspec.convert(value, kind, strict=strict, dec_hook=_decode)
+    converted = msgspec.convert(value, kind, strict=strict, dec_hook=_decode)
+    if isinstance(converted, float) and not math.isfinite(converted):
+        raise msgspec.ValidationError("Expected a finite number")
+    return converted
 
 
 def _decode(kind: type, value: Any) -> Any:
@@ -241,8 +245,8 @@ def _split_list(text: str, kind: Any) -> Any:
     return text
 
 
-def _plain(error: msgspec.ValidationError, kind: Any) -> str:
-    """Return what was wrong in words, with the words there are where one was not known."""
+def _plain(error: msgspec.ValidationError, value: Any, kind: Any) -> str:
+    """Return what was wrong in words, with the words or the numbers there are where one was not known."""
     text = str(error).split(" - at ")[0]
     unknown = re.fullmatch(r"Invalid enum value '(.*)'", text, re.DOTALL)
     if unknown:
@@ -250,7 +254,26 @@ def _plain(error: msgspec.ValidationError, kind: Any) -> str:
     text = re.sub(
         r"`([a-z| ]+)`", lambda found: " or ".join(_TYPES.get(word, word) for word in found[1].split(" | ")), text
     )
-    return text[:1].lower() + text[1:]
+    return f"{text[:1].lower()}{text[1:]}{_describe_number(value, kind)}"
+
+
+def _describe_number(value: Any, kind: Any) -> str:
+    """Return the end of a message about a number out of its bounds: the number, and all the bounds; "" for no such."""
+    bounds = next((each for each in getattr(kind, "__metadata__", ()) if isinstance(each, msgspec.Meta)), None)
+    if isinstance(value, str):
+        value = _number_in(value)
+    if bounds is None or isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    least = f"from {bounds.ge:g}" if bounds.ge is not None else f"above {bounds.gt:g}" if bounds.gt is not None else ""
+    most = f"to {bounds.le:g}" if bounds.le is not None else f"below {bounds.lt:g}" if bounds.lt is not None else ""
+    return f", not {value:g} (allowed: {' '.join(filter(None, (least, most)))})"
+
+
+def _number_in(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 _TYPES = {

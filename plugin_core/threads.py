@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from plugin_core.tasks import start_in_thread
+
 T = TypeVar("T")
 
 
@@ -34,7 +36,7 @@ class Stopper:
 async def run_stoppable(work: Callable[[Stopper], T]) -> T:
     """Run blocking work in a thread; when cancelled, stop it between two blocks and wait until it has stopped."""
     stopper = Stopper()
-    working = asyncio.get_running_loop().run_in_executor(None, work, stopper)
+    working = start_in_thread(work, stopper)
     try:
         return await asyncio.shield(working)
     except asyncio.CancelledError:

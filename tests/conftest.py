@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from plugin_core.transfer import redaction
+from tests.raw_lines import RawLines, collect_garbage, listening
 
 # How long an example takes says how busy the machine is, not whether it is right.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -25,6 +27,27 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("STEMBRIDGE_HOME", str(folder))
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
     return folder
+
+
+@pytest.fixture(scope="session")
+def _listening() -> Iterator[RawLines]:
+    with listening() as lines:
+        yield lines
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_raw_line_of_the_module(_listening: RawLines) -> Iterator[None]:
+    """Fail where garbage that the last tests left makes asyncio complain; too slow to look after each test."""
+    yield
+    collect_garbage()
+    assert _listening.take() == []
+
+
+@pytest.fixture(autouse=True)
+def raw_lines(_listening: RawLines) -> Iterator[RawLines]:
+    """Fail a test that prints a line nobody could act upon: an unobserved task, a broken log, a list of shutil's."""
+    yield _listening
+    assert _listening.take() == []
 
 
 @pytest.fixture(autouse=True)

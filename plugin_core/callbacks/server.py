@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from plugin_core.errors import UsageError
+from plugin_core.tasks import start
 
 CONNECTIONS: Final = 64
 """Callers at the same time; more are answered by 503."""
@@ -64,7 +65,7 @@ async def serve(
         timeout_graceful_shutdown=3,
     )
     server = _Server(config)
-    watcher = asyncio.create_task(_end(server, stop))
+    watcher = start(_end(server, stop))
     try:
         await server.serve(sockets=[listener])
     finally:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import importlib
 import logging
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from plugin_core._version import __version__
 from plugin_core.cli.context import Context
+from plugin_core.hook_guard import acting_plugin
 from plugin_core.suggest import suggest
+
+if TYPE_CHECKING:
+    from plugin_core.plugins import Plugins
 
 #: Built-in commands, in the order of the help page, with the line shown there.
 COMMANDS = {
@@ -84,14 +88,23 @@ class LazyGroup(SuggestingGroup):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._has_asked_plugins = False
+        self._plugins: Plugins | None = None
+        self._owners: dict[str, str] = {}
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
-        """Add a plugin's command, unless a built-in one is called so."""
-        name = name or cmd.name
+        """Add a plugin's command, unless a built-in one is called so; of two that of the plugin loaded first stays."""
+        name, plugin = name or cmd.name or "", acting_plugin()
         if name in COMMANDS:
             log.warning("a plugin's command %r is passed over: stembridge has one of that name", name)
             return
-        super().add_command(cmd, name)
+        owner = self._owners.get(name, plugin)
+        first = plugin if self._rank(plugin) <= self._rank(owner) else owner
+        if owner != plugin:
+            passed = plugin if first == owner else owner
+            log.warning("command %r of plugin %s is passed over: %s has one of that name", name, passed, first)
+        if first == plugin:
+            self._owners[name] = plugin
+            super().add_command(cmd, name)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return built-in commands in their order, then those of plugins."""
@@ -115,7 +128,11 @@ class LazyGroup(SuggestingGroup):
         if not self._has_asked_plugins:
             self._has_asked_plugins = True
             context: Context = ctx.find_root().obj
+            self._plugins = context.plugins
             context.plugins.notify("register_commands", group=self)
+
+    def _rank(self, plugin: str) -> int:
+        return 0 if self._plugins is None else self._plugins.rank(plugin)
 
 
 def build_app() -> LazyGroup:

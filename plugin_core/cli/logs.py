@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -113,23 +114,34 @@ class _FileHandler(logging.Handler):
             return
         try:
             self._open().emit(record)
-        except OSError:
+        except (OSError, ValueError):
+            # A full disk, a folder that is gone, a file that is closed.
             self.is_broken = True
 
     def close(self) -> None:
         if self._target is not None:
-            self._target.close()
+            # What the full disk did not take is tried once more.
+            with suppress(OSError):
+                self._target.close()
             self._target = None
         super().close()
 
     def _open(self) -> logging.Handler:
         if self._target is None:
-            from logging.handlers import RotatingFileHandler
-
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            target = RotatingFileHandler(
-                self._path, maxBytes=MAX_BYTES, backupCount=BACKUPS, encoding="utf-8", errors="backslashreplace"
-            )
-            target.setFormatter(self.formatter)
-            self._target = target
+            self._target = _open_rotating(self._path)
+            self._target.setFormatter(self.formatter)
         return self._target
+
+
+def _open_rotating(path: Path) -> logging.Handler:
+    # Imported with the first record: it brings sockets along.
+    from logging.handlers import RotatingFileHandler
+
+    class RaisingHandler(RotatingFileHandler):
+        """Raises what went wrong, where logging's own handlers print a traceback."""
+
+        def handleError(self, _record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+            raise
+
+    return RaisingHandler(path, maxBytes=MAX_BYTES, backupCount=BACKUPS, encoding="utf-8", errors="backslashreplace")

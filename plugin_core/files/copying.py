@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +29,26 @@ def copy_file(old: Path, new: Path, check: Callable[[], None] = lambda: None, *,
         target.flush()
         if flush:
             os.fsync(target.fileno())
+
+
+def copy_tree(old: Path, new: Path, copy: Callable[[str, str], object] = shutil.copy2) -> None:
+    """Copy a folder and all below it; links stay links.
+
+    Raises:
+        OSError: the first thing that went wrong, as the system says it; the copy is not whole.
+    """
+    try:
+        shutil.copytree(old, new, symlinks=True, copy_function=copy)
+    except shutil.Error as error:
+        raise _first_of(error) from error
+
+
+def _first_of(error: shutil.Error) -> OSError:
+    """Return the first error of a copied tree, of which shutil keeps the words alone, in a list."""
+    _, target, said = error.args[0][0]
+    found = re.match(r"\[Errno (\d+)\]", str(said))
+    number = int(found[1]) if found else errno.EIO
+    return OSError(number, os.strerror(number) if found else str(said), os.fspath(target))
 
 
 def explain_os_error(error: OSError, path: Path) -> StembridgeError:

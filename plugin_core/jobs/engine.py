@@ -20,6 +20,7 @@ from plugin_core.jobs.store import JobStore
 from plugin_core.jobs.work import Work
 from plugin_core.model import Job
 from plugin_core.purchases.spending import Guard, spend_freely
+from plugin_core.tasks import start, start_alone
 
 _log = logging.getLogger(__name__)
 
@@ -145,8 +146,8 @@ class _Run:
         self._tasks: dict[asyncio.Task[None], Step] = {}
 
     async def run(self) -> None:
-        watcher = asyncio.create_task(self._watch_stop())
-        tidier = asyncio.create_task(self._tidy())
+        watcher = start(self._watch_stop())
+        tidier = start_alone(self._tidy(), "tidying up")
         try:
             while not self._stop.is_set() and self._has_work():
                 self._wake.clear()
@@ -179,7 +180,7 @@ class _Run:
             step = self._engine.claim(self._ids, slots)
             if step is None:
                 return
-            task = asyncio.create_task(step.run())
+            task = start(step.run())
             task.add_done_callback(lambda _: self._wake.set())
             self._tasks[task] = step
 
@@ -187,8 +188,8 @@ class _Run:
         """Wait for a step to end, a job to be due, or the time to look at what other processes did."""
         due = self._store.next_due()
         seconds = _LOOK_EVERY if due is None else min(_LOOK_EVERY, max(due - self._engine._clock(), 0.0))
-        timer = asyncio.ensure_future(self._engine._sleep(seconds))
-        woken = asyncio.create_task(self._wake.wait())
+        timer = start(self._engine._sleep(seconds))
+        woken = start(self._wake.wait())
         try:
             await asyncio.wait({timer, woken}, return_when=asyncio.FIRST_COMPLETED)
         finally:

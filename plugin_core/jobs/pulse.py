@@ -12,6 +12,7 @@ from plugin_core.errors import StoreError
 from plugin_core.jobs.held import Held
 from plugin_core.jobs.store import Heartbeat, JobStore
 from plugin_core.model import Progress
+from plugin_core.tasks import start_alone
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class Pulse:
         """Begin to beat for a step."""
         self._steps[held] = (held.now(), None)
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run())
+            self._task = start_alone(self._run(), "the heartbeat")
 
     def remove(self, held: Held) -> None:
         """Stop beating for a step."""

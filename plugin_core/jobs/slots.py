@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from plugin_core.jobs.policy import Policy
 from plugin_core.jobs.work import Work
 from plugin_core.model import Job
+from plugin_core.tasks import start
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class Slots:
         accounts = {job.account: job for job in jobs}
         for account, job in accounts.items():
             if account not in self._asking and self._clock() >= self._until.get(account, 0.0):
-                self._asking[account] = asyncio.create_task(self.ask(job))
+                self._asking[account] = start(self.ask(job))
         return {account: self._known[account] for account in accounts if account in self._known}
 
     async def ask(self, job: Job) -> None:

@@ -17,6 +17,7 @@ from plugin_core.jobs.store import JobStore
 from plugin_core.jobs.work import Work
 from plugin_core.model import Job, JobState
 from plugin_core.purchases.spending import Guard, spend_freely
+from plugin_core.tasks import start
 
 _log = logging.getLogger(__name__)
 
@@ -106,7 +107,7 @@ class Step:
         held.job = msgspec.structs.replace(held.job, cancel=answer.cancel)
         if answer.source is not None and answer.source != held.job.source:
             await follow(held, answer.source)
-        held.effect = asyncio.ensure_future(advance(held))
+        held.effect = start(advance(held))
         try:
             return await held.effect
         except asyncio.CancelledError:

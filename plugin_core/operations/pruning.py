@@ -6,11 +6,13 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from plugin_core.files.hidden import HiddenNotes
+from plugin_core.files.scratch import find_scratch
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import JobState
 from plugin_core.purchases.shelf import PurchasesSettings, Shelf
-from plugin_core.stems.staging import find_stale, sweep
+from plugin_core.stems.staging import find_stale, remove_staging
 
 
 def prune(
@@ -18,8 +20,8 @@ def prune(
 ) -> int:
     """Forget jobs that were done, failed or cancelled more than ``older_than`` seconds ago; return how many.
 
-    Results that such a job kept for a retry go, staging that a crash left behind and no job needs, and what is kept of
-    purchases for too long; purchases themselves are never forgotten.
+    Results that such a job kept for a retry go, whatever killed processes left in the home and beside songs that no job
+    needs, and what is kept of purchases for too long; purchases themselves are never forgotten.
     """
     Shelf(home).tidy(store.purchases, settings, lambda: now)
     if store.give_up(older_than):
@@ -27,12 +29,25 @@ def prune(
         with ThreadPoolExecutor(1) as thread:
             thread.submit(lambda: asyncio.run(engine.discard_leftovers())).result()
     forgotten = store.prune(older_than)
+    for folder in _unneeded(store, home, now=now):
+        remove_staging(folder)
+    for scratch in find_scratch(home, now=now):
+        scratch.unlink(missing_ok=True)
+    HiddenNotes(home).sweep()
+    return forgotten
+
+
+def find_leftovers(store: JobStore, home: Path, *, now: float) -> list[Path]:
+    """Return the hidden files and folders that killed processes left in the home and beside songs, and no job needs."""
+    return [*_unneeded(store, home, now=now), *find_scratch(home, now=now), *HiddenNotes(home).find()]
+
+
+def _unneeded(store: JobStore, home: Path, *, now: float) -> list[Path]:
     # Looked for before the jobs are asked: a job that is added meanwhile makes its folder later.
     stale = find_stale(home, now=now)
     # A job that is settled but not yet cleaned up may keep an earlier result of the user's there.
     unclean = {job.id for job in store.leftovers()}
-    sweep(stale, lambda job_id: job_id in unclean or _needs_staging(store, job_id))
-    return forgotten
+    return [folder for folder in stale if folder.name not in unclean and not _needs_staging(store, folder.name)]
 
 
 def _needs_staging(store: JobStore, job_id: str) -> bool:

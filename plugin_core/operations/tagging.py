@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plugin_core.errors import StembridgeError, UsageError
+from plugin_core.files.hidden import HiddenNotes
 from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, Source, Stem, Tagging, Ticket, Written, from_json, to_json
 from plugin_core.operations.links import NO_LINKS, Links
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _RECORD = "written.json"
-_DRAFTS = "drafts"
 
 Know = Callable[[str, Sequence[str]], None]
 """Note of a recording by which hashes (SHA-256) of whole files it is known as well."""
@@ -58,6 +58,7 @@ class TaggingWork:
     ) -> None:
         self._tagger = tagger
         self._home = home
+        self._notes = HiddenNotes(home)
         self._options = options
         self._links = links
         self._hear = hear
@@ -170,9 +171,9 @@ class TaggingWork:
             return recorded
         self._song(job).require()
         self._make_folders(job)
-        mark = f"{job.id}.{attempt}"
-        (self._staging(job) / _DRAFTS / mark).touch()
-        writing = Writing(job.source.path, mark, self._options, job.source)
+        # Of attempts before this one that were killed.
+        self._notes.sweep()
+        writing = Writing(job.source.path, f"{job.id}.{attempt}", self._options, job.source, self._notes)
         return write_labels(writing, lambda existing: _decide(job, existing), lambda written: self._keep(job, written))
 
     async def cancel(self, job: Job, attempt: str) -> None:
@@ -191,13 +192,7 @@ class TaggingWork:
                     await self._tagger.release(self._order(job, ""))
 
     def _discard(self, job: Job) -> None:
-        from plugin_core.tags.exchange import remove_draft
-
-        drafts = self._staging(job) / _DRAFTS
-        files = {job.source.path, *filter(None, [job.target, job.written.path if job.written else None])}
-        for mark in drafts.iterdir() if drafts.is_dir() else ():
-            for file in files:
-                remove_draft(file, mark.name)
+        self._notes.sweep()
         remove_staging(self._staging(job))
 
     def _keep(self, job: Job, written: Written) -> None:
@@ -236,7 +231,6 @@ class TaggingWork:
 
     def _make_folders(self, job: Job) -> None:
         make_staging(self._staging(job))
-        make_staging(self._staging(job) / _DRAFTS)
         make_staging(self._folder(job))
 
 

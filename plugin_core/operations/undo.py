@@ -21,6 +21,7 @@ from plugin_core.tags.undoing import TakenBack, find_strange, take_back
 
 if TYPE_CHECKING:
     from plugin_core.audio.info import AudioInfo
+    from plugin_core.files.hidden import HiddenNotes
     from plugin_core.jobs.store import JobStore
 
 Fields = Mapping[str, tuple[str, ...]]
@@ -42,7 +43,14 @@ class Undone(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def undo(
-    path: Path, store: JobStore, options: ReplaceOptions, *, mark: str, force: bool = False, dry_run: bool = False
+    path: Path,
+    store: JobStore,
+    options: ReplaceOptions,
+    *,
+    mark: str,
+    notes: HiddenNotes | None = None,
+    force: bool = False,
+    dry_run: bool = False,
 ) -> Undone:
     """Take back what was written into a song when it was labelled last, wherever the song has been moved to.
 
@@ -54,6 +62,7 @@ def undo(
         store: the job store, which knows what was written.
         options: how files are replaced.
         mark: unique to this call, for the name of the copy.
+        notes: know of the copy while it is there; what a killed call left goes first.
         force: whether fields that were changed since are put back as well.
         dry_run: whether to only say what would be done.
 
@@ -64,8 +73,10 @@ def undo(
         TransientError: the disk is full or gone, or the file is being written.
     """
     file = real_file(path)
+    if notes is not None and not dry_run:
+        notes.sweep()
     content = hash_file(file).sha256
-    writing = Writing(file, mark, options)
+    writing = Writing(file, mark, options, notes=notes)
     same = _find_same(store, file, content)
     if same is not None and same[1].recipe:
         if not dry_run:

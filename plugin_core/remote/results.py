@@ -13,6 +13,7 @@ from typing import Final
 
 from plugin_core.model import Part, Progress, RemoteFile, Source
 from plugin_core.protocols import Order, Report
+from plugin_core.tasks import start
 from plugin_core.transfer.calls import Bytes
 
 AT_ONCE: Final = 3
@@ -70,7 +71,7 @@ async def bring_all(files: Sequence[RemoteFile], report: Report, bring: Bring) -
         tally.finish()
         return part
 
-    tasks = [asyncio.ensure_future(bring_one(index, file)) for index, file in enumerate(files)]
+    tasks = [start(bring_one(index, file)) for index, file in enumerate(files)]
     try:
         return list(await asyncio.gather(*tasks))
     finally:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -81,16 +80,6 @@ def find_stale(home: Path, *, now: float) -> list[Path]:
             return sorted(Path(entry.path) for entry in folders if now - _changed(entry) >= STALE_AFTER)
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def sweep(folders: Iterable[Path], is_needed: Callable[[str], bool]) -> list[Path]:
-    """Remove the staging folders that no job needs, and return them.
-
-    Args:
-        folders: found **before** the jobs are asked for.
-        is_needed: tells by a job's id whether the job may still need its own.
-    """
-    return [folder for folder in folders if not is_needed(folder.name) and remove_staging(folder)]
 
 
 def _changed(entry: os.DirEntry[str]) -> float:

@@ -10,7 +10,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from plugin_core.defaults import HardLinks
+    from plugin_core.files.hidden import HiddenNotes
 
 
 Identity = tuple[int, int, int, int, int]
@@ -96,18 +97,25 @@ def check_replaceable(file: Path, options: ReplaceOptions) -> os.stat_result:
 
 
 @contextmanager
-def draft_of(file: Path, mark: str) -> Iterator[Draft]:
+def draft_of(file: Path, mark: str, notes: HiddenNotes | None = None) -> Iterator[Draft]:
     """Give a private and empty copy in the file's folder; whatever is left of it goes at the end.
 
     Args:
         file: the file itself, no link.
         mark: unique to this attempt.
+        notes: know of the copy while it is there, in case this process is killed.
 
     Raises:
         TransientError: the disk is full or gone, or the file became shorter meanwhile.
         PlacementError: the copy cannot be made.
     """
-    copy = _name(file, mark)
+    copy = file.with_name(f"{HIDDEN_PREFIX}{mark}{file.suffix}")
+    with notes.noted(copy) if notes is not None else nullcontext(), _draft(file, copy) as draft:
+        yield draft
+
+
+@contextmanager
+def _draft(file: Path, copy: Path) -> Iterator[Draft]:
     try:
         status = file.stat()
         _make(copy)
@@ -177,16 +185,6 @@ def replace_with(draft: Draft, check: Callable[[], None] = lambda: None) -> None
     require_same(draft)
     draft.copy.replace(draft.file)
     sync_folder(draft.file.parent)
-
-
-def remove_draft(file: Path, mark: str) -> None:
-    """Remove a copy that a crash left in the file's folder; absent is fine."""
-    with suppress(OSError):
-        _name(file, mark).unlink(missing_ok=True)
-
-
-def _name(file: Path, mark: str) -> Path:
-    return file.with_name(f"{HIDDEN_PREFIX}{mark}{file.suffix}")
 
 
 def _make(copy: Path) -> None:

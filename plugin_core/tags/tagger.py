@@ -31,6 +31,8 @@ from plugin_core.tags.recipe import read_recipe, write_recipe
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from plugin_core.files.hidden import HiddenNotes
+
 Decide = Callable[[Mapping[str, tuple[str, ...]]], Decision]
 """Choose what to write, from the fields of the file as it is."""
 Record = Callable[[Written], None]
@@ -50,6 +52,8 @@ class Writing:
     options: ReplaceOptions = field(default_factory=ReplaceOptions)
     known: Source | None = None
     """The file as it was looked at; spares reading it once more where it is the same."""
+    notes: HiddenNotes | None = None
+    """Know of the copy while it is there."""
 
 
 def check_taggable(path: Path, options: ReplaceOptions, *, free: Free = free_bytes) -> None:
@@ -90,7 +94,7 @@ def write_labels(writing: Writing, decide: Decide, record: Record) -> Written:
     """
     file = real_file(writing.path)
     check_replaceable(file, writing.options)
-    with draft_of(file, writing.mark) as draft:
+    with draft_of(file, writing.mark, writing.notes) as draft:
         rewriting, decision = _choose(file, decide)
         if not decision.fields:
             before = _hash_of(draft, writing.known)
@@ -121,7 +125,7 @@ def restore_exactly(writing: Writing, written: Written) -> None:
     """
     file = real_file(writing.path)
     check_replaceable(file, writing.options)
-    with draft_of(file, writing.mark) as draft:
+    with draft_of(file, writing.mark, writing.notes) as draft:
         try:
             pieces = read_recipe(written.recipe)
             with ThreadPoolExecutor(1) as pool:
@@ -145,7 +149,7 @@ def restore_fields(writing: Writing, fields: Mapping[str, tuple[str, ...]]) -> N
     """
     file = real_file(writing.path)
     check_replaceable(file, writing.options)
-    with draft_of(file, writing.mark) as draft:
+    with draft_of(file, writing.mark, writing.notes) as draft:
         _lay(draft, rewrite(file, lambda _existing: fields).pieces, writing)
         _exchange(draft)
 

@@ -10,6 +10,7 @@ from typing import Final
 import httpcore
 import httpx
 
+from plugin_core.tasks import start
 from plugin_core.transfer.clients import STALL_SECONDS
 from plugin_core.transfer.parts import BLOCK
 from plugin_core.transfer.ranges import read_length
@@ -54,7 +55,7 @@ class _Collector:
     async def _start(self) -> None:
         await self._settle()
         pieces, self._pieces, self._length = self._pieces, [], 0
-        self._writing = asyncio.ensure_future(self._write(pieces))
+        self._writing = start(self._write(pieces))
 
     async def _settle(self) -> None:
         """Wait for the disk; a task that is cancelled meanwhile ends only after it."""

@@ -13,6 +13,7 @@ import httpx
 
 from plugin_core.errors import ServiceError, TransientError
 from plugin_core.files.errors import explain_write_error
+from plugin_core.tasks import start_in_thread
 from plugin_core.transfer import ranges
 from plugin_core.transfer.addresses import resolve
 from plugin_core.transfer.calls import Bytes
@@ -209,7 +210,7 @@ class Download:
 
     async def _on_disk(self, work: Callable[..., T], *args: object) -> T:
         """Do something slow in a thread; when this task is cancelled, end only after the thread has."""
-        done = asyncio.get_running_loop().run_in_executor(None, work, *args)
+        done = start_in_thread(work, *args)
         try:
             return await asyncio.shield(done)
         except asyncio.CancelledError:

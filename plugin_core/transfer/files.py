@@ -12,6 +12,7 @@ from typing import BinaryIO, Final
 from plugin_core.errors import SourceError
 from plugin_core.files.errors import explain_read_error
 from plugin_core.model import show_path
+from plugin_core.tasks import start_in_thread
 
 BLOCK: Final = 1 << 20
 SMALLEST: Final = 1 << 16
@@ -51,7 +52,7 @@ class FileReader:
             SourceError: it cannot be read, or is no regular file.
             TransientError: its disk or share is away.
         """
-        opening = asyncio.get_running_loop().run_in_executor(None, cls._begin, path, offset, length)
+        opening = start_in_thread(cls._begin, path, offset, length)
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
@@ -103,8 +104,7 @@ class FileReader:
             self._file.close()
 
     def _read_ahead(self, left: int) -> None:
-        loop = asyncio.get_running_loop()
-        self._ahead = loop.run_in_executor(None, self._read, min(BLOCK, left))
+        self._ahead = start_in_thread(self._read, min(BLOCK, left))
 
     def _read(self, size: int) -> _Block:
         return self._file.read(size), _stamp(self._file)

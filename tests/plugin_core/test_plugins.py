@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from importlib import metadata
 from types import SimpleNamespace
 from typing import Any
 
+import pluggy
 import pytest
 
 from plugin_core import hookimpl, hookspecs
 from plugin_core.errors import PluginError, SettingsError
-from plugin_core.plugins import Plugins, load_plugins
+from plugin_core.plugins import GROUP, Plugins, load_plugins
 from plugin_core.settings import Settings
 
 HOOKS = sorted(name for name, thing in vars(hookspecs).items() if hasattr(thing, "stembridge_spec"))
@@ -208,6 +210,223 @@ def test_module_that_exits_when_imported_is_named_and_skipped() -> None:
 def test_interrupt_while_importing_is_no_failure_of_the_plugin() -> None:
     with pytest.raises(KeyboardInterrupt):
         load(bad=KeyboardInterrupt())
+
+
+def test_tryfirst_and_trylast_mean_what_pluggy_says() -> None:
+    called: list[str] = []
+
+    def hearing(name: str, **options: Any) -> object:
+        def stems_placed() -> None:
+            called.append(name)
+
+        return SimpleNamespace(stems_placed=hookimpl(**options)(stems_placed))
+
+    plugins = load(
+        last=hearing("last", trylast=True),
+        one=hearing("one"),
+        first=hearing("first", tryfirst=True),
+        two=hearing("two"),
+    )
+    plugins.notify("stems_placed", job=1)
+    # The plugin that was registered last is called first, as everywhere in pluggy.
+    assert called == ["first", "two", "one", "last"]
+
+
+class Around:
+    """A plugin whose wrappers, of the new and of the old kind, say when they run."""
+
+    def __init__(self, called: list[str]) -> None:
+        self.called = called
+
+    @hookimpl(wrapper=True)
+    def stems_placed(self, job: Any) -> Generator[None, Any, Any]:
+        self.called.append(f"before {job}")
+        result = yield
+        self.called.append(f"after {job}")
+        return result
+
+    @hookimpl(hookwrapper=True)
+    def tags_written(self, job: Any) -> Generator[None, pluggy.Result[Any], None]:
+        self.called.append(f"before {job}")
+        outcome = yield
+        assert outcome.get_result() == []
+        self.called.append(f"after {job}")
+
+
+@pytest.mark.parametrize("hook", ["stems_placed", "tags_written"], ids=["new", "old"])
+def test_wrappers_run_around_the_others(hook: str) -> None:
+    called: list[str] = []
+
+    class Hears:
+        @hookimpl(specname=hook)
+        def hear(self) -> None:
+            called.append("heard")
+
+    load(around=Around(called), hears=Hears()).notify(hook, job=7)
+    assert called == ["before 7", "heard", "after 7"]
+
+
+class NoYield:
+    @hookimpl(wrapper=True)
+    def stems_placed(self) -> Generator[None, Any, Any]:
+        if self:
+            return None
+        yield
+
+
+class TwoYields:
+    @hookimpl(wrapper=True)
+    def stems_placed(self) -> Generator[None, Any, Any]:
+        yield
+        yield
+
+
+class RaisesBefore:
+    @hookimpl(wrapper=True)
+    def stems_placed(self) -> Generator[None, Any, Any]:
+        raise ValueError("boom")
+        yield
+
+
+class RaisesAfter:
+    @hookimpl(wrapper=True)
+    def stems_placed(self) -> Generator[None, Any, Any]:
+        yield
+        raise ValueError("boom")
+
+
+class OldRaisesAfter:
+    @hookimpl(hookwrapper=True)
+    def stems_placed(self) -> Generator[None, Any, None]:
+        yield
+        raise ValueError("boom")
+
+
+class OldForces:
+    @hookimpl(hookwrapper=True)
+    def stems_placed(self) -> Generator[None, Any, None]:
+        outcome = yield
+        outcome.force_exception(ValueError("boom"))
+
+
+@pytest.mark.parametrize("broken", [NoYield, TwoYields, RaisesBefore, RaisesAfter, OldRaisesAfter, OldForces])
+@pytest.mark.parametrize("is_outermost", [True, False], ids=["outer", "inner"])
+def test_wrapper_that_raises_is_named_and_hinders_nobody(
+    broken: type, is_outermost: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    called: list[str] = []
+
+    class Hears:
+        @hookimpl
+        def stems_placed(self) -> None:
+            called.append("heard")
+
+    around = Around(called)
+    things: dict[str, object] = {"around": around, "broken": broken()} if is_outermost else {"broken": broken()}
+    load(hears=Hears(), **things, **({} if is_outermost else {"around": around})).notify("stems_placed", job=7)
+    assert called == ["before 7", "heard", "after 7"]
+    assert "plugin broken failed in stems_placed" in caplog.text
+
+
+def test_interrupt_passes_wrappers_and_lets_them_clean_up() -> None:
+    cleaned: list[bool] = []
+
+    class Cleans:
+        @hookimpl(wrapper=True)
+        def stems_placed(self) -> Generator[None, Any, Any]:
+            try:
+                return (yield)
+            finally:
+                cleaned.append(True)
+
+    class Interrupted:
+        @hookimpl
+        def stems_placed(self) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load(cleans=Cleans(), interrupted=Interrupted()).notify("stems_placed", job=1)
+    assert cleaned == [True]
+
+
+def test_wrapper_that_is_no_generator_is_refused() -> None:
+    class Plain:
+        @hookimpl(wrapper=True)
+        def stems_placed(self) -> None:
+            """Do nothing around nothing."""
+
+    assert "stems_placed" in load(plain=Plain()).loaded[0].error
+
+
+def test_specname_names_the_hook() -> None:
+    class Other:
+        @hookimpl(specname="register_separators")
+        def anything(self, register: Callable[[Any], None]) -> None:
+            register(named("good"))
+
+        @hookimpl(specname="no_hook")
+        def nothing(self) -> None:
+            """Never called."""
+
+    assert list(collect(load(good=Registers(named("good"))))) == ["good"]
+    assert load(other=Other()).loaded[0].error.startswith("unknown hook 'no_hook'")
+    del Other.nothing
+    plugins = load(other=Other())
+    assert (plugins.loaded[0].error, plugins.loaded[0].hooks) == ("", ("register_separators",))
+    assert list(collect(plugins)) == ["good"]
+
+
+def test_optionalhook_may_name_a_hook_that_is_none() -> None:
+    class Newer:
+        @hookimpl(optionalhook=True)
+        def hook_of_tomorrow(self, anything: Any) -> None:
+            """Wait for a newer stembridge."""
+
+        @hookimpl
+        def register_separators(self, register: Callable[[Any], None]) -> None:
+            register(named("good"))
+
+    plugins = load(newer=Newer())
+    assert (plugins.loaded[0].error, plugins.loaded[0].hooks) == ("", ("register_separators",))
+    assert list(collect(plugins)) == ["good"]
+
+
+def test_module_of_two_entry_points_is_one_plugin() -> None:
+    module = Registers(named("good"))
+    plugins = load(one=module, two=module)
+    assert [bool(plugin.error) for plugin in plugins.loaded] == [False, True]
+    assert list(collect(plugins)) == ["good"]
+
+
+def test_two_plugins_without_hooks_are_two() -> None:
+    assert [plugin.error for plugin in load(one=object(), two=object()).loaded] == ["", ""]
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["stranger-first", "stranger-last"])
+@pytest.mark.parametrize("options", [{}, {"tryfirst": True}, {"trylast": True}], ids=["plain", "tryfirst", "trylast"])
+def test_what_is_built_in_keeps_its_name_whatever_the_order(is_first: bool, options: dict[str, Any]) -> None:
+    taken, own = named("local"), named("mine")
+
+    class Stranger:
+        def register_separators(self, register: Callable[[Any], None]) -> None:
+            register(taken)
+            register(own)
+
+    hookimpl(**options)(Stranger.register_separators)
+    built_in = [point for point in metadata.entry_points(group=GROUP) if point.name == "local"]
+    strangers = [FakeEntryPoint("stranger", Stranger()), FakeEntryPoint("local", Registers(named("thief")))]
+    points: list[Any] = [*strangers, *built_in] if is_first else [*built_in, *strangers]
+    plugins = load_plugins(points, environ={})
+    found = plugins.collect("register_separators", lambda each: str(each.name), settings=Settings())
+    assert set(found) == {"local", "mine"}
+    assert found["local"] is not taken
+    assert plugins.failures["stranger"].message.startswith(
+        "plugin stranger: 'local' is registered by plugin local already"
+    )
+    assert {plugin.error for plugin in plugins.loaded if plugin.name == "local"} == {
+        "",
+        "another plugin has the name 'local'; uninstall one of them",
+    }
 
 
 @pytest.mark.parametrize("hook", HOOKS)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import re
 from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 import pytest
 
 from plugin_core.errors import ExitCode, SettingsError
+from plugin_core.jobs.settings import JobsSettings
 from plugin_core.settings import Secret, Settings, is_secret_name, no_keyring
 
 
@@ -20,6 +24,26 @@ class Example(msgspec.Struct, frozen=True):
     ignore: tuple[str, ...] = ()
     folder: Path | None = None
     api_token: Secret = Secret("")
+
+
+def find_sections() -> list[type[msgspec.Struct]]:
+    """Return what every part of stembridge declares as its section."""
+    root = Path(__file__).parents[2]
+    declared = re.compile(r"^class (\w+Settings)\(msgspec\.Struct", re.MULTILINE)
+    found = []
+    for top in (root, *(root / "hosts" / host for host in ("beets", "hot_folder", "reaper"))):
+        for path in top.glob("plugin_core/**/*.py" if top == root else "stembridge_*/**/*.py"):
+            for name in declared.findall(path.read_text(encoding="utf-8")):
+                module = ".".join(path.relative_to(top).with_suffix("").parts)
+                found.append(getattr(importlib.import_module(module), name))
+    return sorted(found, key=lambda kind: kind.__name__)
+
+
+def numbers_in(kind: Any) -> list[Any]:
+    """Return every type of a number inside a type."""
+    if kind in (int, float) or get_origin(kind) is Annotated:
+        return [kind] if kind in (int, float) or kind.__origin__ in (int, float) else numbers_in(kind.__origin__)
+    return [] if get_origin(kind) is Literal else [number for part in get_args(kind) for number in numbers_in(part)]
 
 
 def settings_of(home: Path, text: str = "", mode: int = 0o600, **environ: str) -> Settings:
@@ -150,6 +174,52 @@ def test_place_of_a_value_is_where_it_was_written(tmp_path: Path) -> None:
     assert settings.place_of("example", "fast") == "STEMBRIDGE_EXAMPLE_FAST"
     assert settings.place_of("example", "workers") == f"{tmp_path / 'config.toml'}, line 3: [example] workers"
     assert settings.place_of("example", "folder") == "the default of [example] folder"
+
+
+NUMBERS = [
+    (kind, field) for kind in find_sections() for field in msgspec.structs.fields(kind) if numbers_in(field.type)
+]
+
+
+def test_the_numbers_of_every_part_are_found() -> None:
+    found = {(kind.__name__, field.name) for kind, field in NUMBERS}
+    assert {("JobsSettings", "lease_seconds"), ("LocalSettings", "workers"), ("LocalSettings", "nice")} <= found
+    assert {("MediaxSettings", "timeout"), ("WatchSettings", "at_once"), ("ReaperSettings", "handles")} <= found
+    assert len(found) > 30
+
+
+@pytest.mark.parametrize(("kind", "field"), NUMBERS, ids=lambda each: getattr(each, "name", None) or each.__name__)
+def test_every_number_in_the_settings_has_bounds(kind: type[msgspec.Struct], field: msgspec.structs.FieldInfo) -> None:
+    for number in numbers_in(field.type):
+        (bounds,) = (each for each in getattr(number, "__metadata__", ()) if isinstance(each, msgspec.Meta))
+        assert bounds.ge is not None or bounds.gt is not None
+        assert bounds.le is not None or bounds.lt is not None
+
+
+@pytest.mark.parametrize("value", ["0", "-5", "nan", "inf", "1e9"])
+@pytest.mark.parametrize("place", ["file", "environment"])
+def test_lease_seconds_out_of_bounds_names_key_value_and_bounds(tmp_path: Path, value: str, place: str) -> None:
+    if place == "file":
+        settings = settings_of(tmp_path, f"[jobs]\nlease_seconds = {value}\n")
+        where = "line 2: [jobs] lease_seconds: "
+    else:
+        settings = settings_of(tmp_path, STEMBRIDGE_JOBS_LEASE_SECONDS=value)
+        where = "STEMBRIDGE_JOBS_LEASE_SECONDS: "
+    with pytest.raises(SettingsError) as caught:
+        settings.section("jobs", JobsSettings)
+    assert where in caught.value.message
+    assert caught.value.message.endswith(f", not {float(value):g} (allowed: from 1 to 3600)")
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_a_number_without_bounds_is_finite(tmp_path: Path, value: str) -> None:
+    class Tone(msgspec.Struct, frozen=True):
+        gain: float = 0.5
+
+    with pytest.raises(SettingsError, match=r"line 2: \[tone\] gain: expected a finite number"):
+        settings_of(tmp_path, f"[tone]\ngain = {value}\n").section("tone", Tone)
+    with pytest.raises(SettingsError, match="STEMBRIDGE_TONE_GAIN: expected a finite number"):
+        settings_of(tmp_path, STEMBRIDGE_TONE_GAIN=value).section("tone", Tone)
 
 
 def test_sections_that_were_read_are_known(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from beets.library import Item, Library
     from beets.ui import Subcommand
 
+    from plugin_core.files.hidden import HiddenNotes
+
 HOW_FILES_GO = {
     "item_moved": "move",
     "item_copied": "copy",
@@ -111,8 +113,13 @@ class StembridgePlugin(BeetsPlugin):
                 if self.config["follow"].get(bool):
                     from stembridge_beets.following import follow_song
 
-                    follow_song(self.log, item, source, destination, how)
+                    follow_song(self.log, item, source, destination, how, self._notes)
             except Exception as error:  # noqa: BLE001
                 self._log.warning("the stems of {} stay where they are: {}", item, error)
 
         return follow
+
+    def _notes(self) -> HiddenNotes:
+        from plugin_core.files.hidden import HiddenNotes
+
+        return HiddenNotes(configuration.core_settings(self.config).home)

@@ -21,6 +21,9 @@ MANIFEST: Final = "hosts/beets/config.yaml"
 AUTO: Final = {"no": (), "moods": ("moods",), "stems": ("stems",), "yes": ("moods", "stems")}
 """What an import does, by the word of the setting; labels first, as they change the file that is separated."""
 
+BOUNDS: Final = {"threads": (0, 256), "tries": (1, 1000)}
+"""The least and the most that our numbers may be."""
+
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -63,6 +66,19 @@ def read_auto(config: Subview) -> tuple[str, ...]:
     if isinstance(word, str) and word in AUTO:
         return AUTO[word]
     raise UserError(f"stembridge.auto is {value!r}; it is one of {', '.join(AUTO)}")
+
+
+def read_count(config: Subview, key: str) -> int:
+    """Return a whole number of our section.
+
+    Raises:
+        UserError: it is out of its bounds.
+    """
+    count: int = config[key].get(int)
+    least, most = BOUNDS[key]
+    if least <= count <= most:
+        return count
+    raise UserError(f"stembridge.{key} is {count} (allowed: from {least} to {most})")
 
 
 def overlay(config: Subview, environ: Mapping[str, str]) -> dict[str, str]:

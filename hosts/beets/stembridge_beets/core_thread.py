@@ -18,6 +18,7 @@ from plugin_core.cli.logs import Logs
 from plugin_core.errors import RefusedError, StembridgeError, UsageError
 from plugin_core.model import Job
 from plugin_core.session import Session
+from plugin_core.tasks import start
 from stembridge_beets.tasks import Added, Changed, Event, Ready, Refused, Task
 from stembridge_beets.trouble import Trouble
 
@@ -213,7 +214,7 @@ class CoreThread:
 
 async def _gather(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     """Await all; the first error cancels the others and is raised itself, not in a group."""
-    tasks = [asyncio.create_task(one) for one in work]
+    tasks = [start(one) for one in work]
     try:
         return list(await asyncio.gather(*tasks))
     except BaseException:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from plugin_core.model import Operation
 from stembridge_beets import moods_command, stems_command, todo
+from stembridge_beets.configuration import read_count
 from stembridge_beets.errors import UserError
 from stembridge_beets.labels import is_labelled
 from stembridge_beets.places import read_place
@@ -23,7 +24,7 @@ def finish(
 ) -> Run:
     """Do what is noted, without asking: it was asked for. What cannot be done now is told and stays noted."""
     done: Kind = moods_command.Labels(is_shown=not is_quiet) if kind == "moods" else stems_command.Stems()
-    words = Words(yes=True, quiet=is_quiet, threads=plugin.config["threads"].get(int))
+    words = Words(yes=True, quiet=is_quiet, threads=read_count(plugin.config, "threads"))
     run = Run(plugin, lib, done, words)
     try:
         tasks = _make_tasks(plugin, kind, marked)

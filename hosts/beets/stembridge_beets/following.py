@@ -12,15 +12,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from plugin_core.errors import StembridgeError
+from plugin_core.files.copying import copy_tree
+from plugin_core.files.hidden import HiddenNotes
 from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.model import show_path
 from plugin_core.stems.layout import STEMS_SUFFIX
+from stembridge_beets.errors import UserError
 from stembridge_beets.places import Place, read_place, write_place
 
 if TYPE_CHECKING:
     from beets.library import Item
 
 _LAST: Final = 9999
+
+Notes = Callable[[], HiddenNotes]
 
 
 class Song(msgspec.Struct, frozen=True):
@@ -35,7 +41,7 @@ class Song(msgspec.Struct, frozen=True):
         return self.new.stem + rest if rest != name and not rest[:1].isalnum() else name
 
 
-def follow_song(log: Any, item: Item, source: bytes, destination: bytes, how: str) -> None:
+def follow_song(log: Any, item: Item, source: bytes, destination: bytes, how: str, notes: Notes) -> None:
     """Bring a song's stems after it, and remember where they are.
 
     Whatever hinders this is told and hinders nothing else. The item is stored by beets, with its new path.
@@ -46,6 +52,7 @@ def follow_song(log: Any, item: Item, source: bytes, destination: bytes, how: st
         source: the song's old file.
         destination: its new file.
         how: move, copy, link or hardlink.
+        notes: gives what knows of hidden copies.
     """
     song = Song(Path(os.fsdecode(source)), Path(os.fsdecode(destination)))
     place = read_place(item) or _find_unclaimed(song.old, item)
@@ -55,7 +62,11 @@ def follow_song(log: Any, item: Item, source: bytes, destination: bytes, how: st
         # The user had them placed elsewhere; there they stay.
         return
     try:
-        moved = _bring_folder(place, song, how) if place.folder != song.old.parent else _bring_files(place, song, how)
+        is_own = place.folder != song.old.parent
+        moved = _bring_folder(place, song, how, notes) if is_own else _bring_files(place, song, how)
+    except (UserError, StembridgeError) as error:
+        log.warning("stems stay in {}: {}", show_path(place.folder), error)
+        return
     except OSError as error:
         log.warning("stems stay in {}: {}", show_path(place.folder), error.strerror or error)
         return
@@ -81,13 +92,13 @@ def _find_unclaimed(song: Path, item: Item) -> Place | None:
     return None if any(other and other.folder == place.folder for other in others) else place
 
 
-def _bring_folder(place: Place, song: Song, how: str) -> Place:
+def _bring_folder(place: Place, song: Song, how: str, notes: Notes) -> Place:
     target = _free(song.new.parent / song.rename(place.folder.name))
     if how == "move":
-        _move_folder(place.folder, target)
+        _move_folder(place.folder, target, notes)
     else:
-        with _hidden_beside(target) as hidden:
-            shutil.copytree(place.folder, hidden, copy_function=_HOW[how], symlinks=True)
+        with _hidden_beside(target, notes) as hidden:
+            copy_tree(place.folder, hidden, _HOW[how])
             hidden.rename(target)
     files = []
     for file in place.files:
@@ -100,13 +111,13 @@ def _bring_folder(place: Place, song: Song, how: str) -> Place:
     return Place(target, tuple(files))
 
 
-def _move_folder(folder: Path, target: Path) -> None:
+def _move_folder(folder: Path, target: Path, notes: Notes) -> None:
     try:
         folder.rename(target)
     except OSError:
         # Another file system: whole and under its name before the old one goes.
-        with _hidden_beside(target) as hidden:
-            shutil.copytree(folder, hidden, symlinks=True)
+        with _hidden_beside(target, notes) as hidden:
+            copy_tree(folder, hidden)
             hidden.rename(target)
         shutil.rmtree(folder)
 
@@ -124,13 +135,14 @@ def _bring_files(place: Place, song: Song, how: str) -> Place | None:
 
 
 @contextlib.contextmanager
-def _hidden_beside(target: Path) -> Iterator[Path]:
+def _hidden_beside(target: Path, notes: Notes) -> Iterator[Path]:
     hidden = target.with_name(f"{HIDDEN_PREFIX}{secrets.token_hex(6)}")
-    try:
-        yield hidden
-    except BaseException:
-        shutil.rmtree(hidden, ignore_errors=True)
-        raise
+    with notes().noted(hidden):
+        try:
+            yield hidden
+        except BaseException:
+            shutil.rmtree(hidden, ignore_errors=True)
+            raise
 
 
 def _free(path: Path) -> Path:

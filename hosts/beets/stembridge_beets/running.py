@@ -16,7 +16,7 @@ from plugin_core.cli.offers import describe_offer, describe_price
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, JobState
 from stembridge_beets import todo
-from stembridge_beets.configuration import core_settings
+from stembridge_beets.configuration import core_settings, read_count
 from stembridge_beets.core_thread import CoreThread
 from stembridge_beets.errors import UserError
 from stembridge_beets.interrupts import stop_on_signals
@@ -96,7 +96,7 @@ class Run:
     def _open(self) -> CoreThread:
         config = self._plugin.config
         threads = self._words.threads
-        return CoreThread(core_settings(config), threads=threads, tries=max(1, config["tries"].get(int)))
+        return CoreThread(core_settings(config), threads=threads, tries=read_count(config, "tries"))
 
     def _do(self, core: CoreThread, tasks: Sequence[Task]) -> None:
         ready, refused = core.plan(tasks, self._progress.look)

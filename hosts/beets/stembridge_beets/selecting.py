@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from stembridge_beets.configuration import read_count
 from stembridge_beets.errors import UserError
 from stembridge_beets.running import Words
 
@@ -34,7 +35,7 @@ def read_words(plugin: StembridgePlugin, opts: RunOptions) -> Words:
     Raises:
         UserError: a number of threads that is none.
     """
-    threads = plugin.config["threads"].get(int) if opts.threads is None else opts.threads
-    if threads < 0 or (opts.threads is not None and threads == 0):
+    threads = read_count(plugin.config, "threads") if opts.threads is None else opts.threads
+    if opts.threads is not None and threads < 1:
         raise UserError(f"{threads} threads do nothing; leave -t out for as many as the service allows")
     return Words(pretend=opts.pretend, quiet=opts.quiet, yes=opts.yes, threads=threads)

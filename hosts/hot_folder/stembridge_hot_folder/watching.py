@@ -16,6 +16,7 @@ from plugin_core.errors import ExitCode, StoreError
 from plugin_core.files.database import may_pass
 from plugin_core.jobs.roster import Roster
 from plugin_core.model import JobState, show_path
+from plugin_core.tasks import start
 from stembridge_hot_folder.deadline import deadline
 from stembridge_hot_folder.display.reporting import Counts, Reporter
 from stembridge_hot_folder.folder.folders import HotFolder
@@ -163,11 +164,11 @@ class Watch:
         self._workers.reopen(self._folders)
         session = self._tools.session
         parts = [
-            asyncio.create_task(session.serve(self._tools.roster, on_change=self._workers.change, stop=over)),
-            asyncio.create_task(self._workers.watch_jobs()),
-            asyncio.create_task(self._beat()),
-            asyncio.create_task(self._tools.awake.run()),
-            *(asyncio.create_task(intake.run()) for intake in self._intakes),
+            start(session.serve(self._tools.roster, on_change=self._workers.change, stop=over)),
+            start(self._workers.watch_jobs()),
+            start(self._beat()),
+            start(self._tools.awake.run()),
+            *(start(intake.run()) for intake in self._intakes),
         ]
         self._notifier.tell("READY=1", "STATUS=watching")
         try:
@@ -182,7 +183,7 @@ class Watch:
             await asyncio.gather(*parts, return_exceptions=True)
 
     async def _supervise(self, parts: Sequence[asyncio.Task[None]], *, once: bool) -> None:
-        stopping = asyncio.create_task(self._stop.wait())
+        stopping = start(self._stop.wait())
         try:
             while not self._stop.is_set():
                 if self._reporter.failure is not None:
@@ -195,7 +196,7 @@ class Watch:
                     for intake in self._intakes:
                         intake.tell_left()
                     return
-                waking = asyncio.create_task(self._wake.wait())
+                waking = start(self._wake.wait())
                 await asyncio.wait(
                     {*parts, stopping, waking},
                     timeout=self._seconds(once=once),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from plugin_core.errors import StembridgeError, StoreError
 from plugin_core.model import Job
+from plugin_core.tasks import start_alone
 from stembridge_hot_folder.folder.folders import HotFolder
 from stembridge_hot_folder.ledger import OPEN, TROUBLED, SongState
 from stembridge_hot_folder.queueing import Waiting
@@ -152,7 +153,7 @@ class Workers:
         self.tools.roster.add(job_id)
 
     def _start(self, task: Task) -> None:
-        running = asyncio.create_task(self._run(task))
+        running = start_alone(self._run(task), "the work on a song")
         self._running.add(running)
         running.add_done_callback(self._running.discard)
 

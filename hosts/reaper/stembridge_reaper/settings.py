@@ -20,5 +20,5 @@ class ReaperSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Show in the notes of the items how far the work is; the line goes when the stems come."""
     label_preset: str = ""
     """Preset whose taggings ``Label selected items' files`` does; empty does what ``[tags]`` says."""
-    keep_days: Annotated[float, msgspec.Meta(ge=1)] = 30.0
+    keep_days: Annotated[float, msgspec.Meta(ge=1, le=36_500)] = 30.0
     """Days after which finished runs are forgotten; their stems stay where they are."""

@@ -18,6 +18,7 @@ from plugin_core.cli.offers import describe_price, has_price
 from plugin_core.errors import ExitCode, StembridgeError, UsageError
 from plugin_core.model import Job, JobState
 from plugin_core.session import Session
+from plugin_core.tasks import start
 from stembridge_reaper.bookkeeping import Books
 from stembridge_reaper.operations import choose_operations
 from stembridge_reaper.planning import Planner, Task
@@ -80,7 +81,7 @@ class Worker:
     async def run(self) -> int:
         """Do the request and return the exit code; how it ended stands in the status."""
         self._out.write()
-        watchers = [asyncio.create_task(self._beat()), asyncio.create_task(self._watch())]
+        watchers = [start(self._beat()), start(self._watch())]
         try:
             with stop_on_signals(self._stop, lambda: None):
                 await self._work()

@@ -157,7 +157,10 @@ def retry(context: Context, ids: tuple[str, ...], no_run: bool, as_json: bool) -
 @JSON_OPTION
 @click.pass_obj
 def prune(context: Context, seconds: float, as_json: bool) -> None:
-    """Forget old jobs that are done, failed or cancelled; their stems stay."""
+    """Forget old jobs that are done, failed or cancelled; their stems stay.
+
+    What killed runs left hidden beside songs and in stembridge's own folder goes, too.
+    """
     with context.session() as session:
         count = session.prune(seconds)
     if as_json:

@@ -12,7 +12,7 @@ from plugin_core.cli.display.formatting import clean, count_credits
 from plugin_core.cli.display.records import describe_count, describe_error, write_record
 from plugin_core.cli.display.table import print_table
 from plugin_core.cli.options import JSON_OPTION, read_name
-from plugin_core.errors import StembridgeError, UsageError
+from plugin_core.errors import StembridgeError, UsageError, blame
 from plugin_core.model import Model
 from plugin_core.session import Session
 
@@ -74,9 +74,9 @@ async def _find(
     errors: dict[str, StembridgeError] = {}
     for name in names:
         try:
-            found += [
-                (name, model) for model in await session.separator(name).models() if _matches(name, model, search)
-            ]
+            separator = session.separator(name)
+            with blame(name):
+                found += [(name, model) for model in await separator.models() if _matches(name, model, search)]
         except StembridgeError as error:
             errors[name] = error
     return found, errors

@@ -17,6 +17,7 @@ import msgspec
 from plugin_core.cli.display.formatting import amount, plural
 from plugin_core.cli.doctor.settings import find_problems, find_strangers
 from plugin_core.errors import SettingsError, StembridgeError
+from plugin_core.files.scratch import DOCTOR
 from plugin_core.model import Finding, JobState, Verdict, show_path
 from plugin_core.presets import load_presets
 from plugin_core.protocols import HasDiagnostics
@@ -85,7 +86,7 @@ def check_home(session: Session) -> Finding:
     home = session.settings.home
     try:
         home.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=home):
+        with tempfile.NamedTemporaryFile(dir=home, prefix=DOCTOR):
             pass
     except OSError as error:
         remedy = "make it writable, or set STEMBRIDGE_HOME to another folder"
@@ -117,6 +118,15 @@ def check_store(session: Session) -> Finding:
     if unfinished:
         return _warn(f"{plural(unfinished, 'job')} unfinished", "stembridge jobs resume")
     return _ok(plural(sum(counts.values()), "job"))
+
+
+def check_leftovers(session: Session) -> Finding:
+    """Look for hidden files and folders of ours that killed processes left and no job needs."""
+    found = session.leftovers()
+    if not found:
+        return _ok("none")
+    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    return _warn(f"{_show(found[0])}{more}, left by runs that were killed", "stembridge jobs prune")
 
 
 def check_space(session: Session) -> Finding:
@@ -198,6 +208,7 @@ CHECKS: dict[str, Check] = {
     "home folder": check_home,
     "settings": check_settings,
     "job store": check_store,
+    "leftovers": check_leftovers,
     "free space": check_space,
     "ffmpeg": check_ffmpeg,
     "libsndfile": check_sndfile,
@@ -208,7 +219,7 @@ CHECKS: dict[str, Check] = {
 }
 
 
-_NEED_SETTINGS = frozenset({"job store", "plugins", "providers", "separation"})
+_NEED_SETTINGS = frozenset({"job store", "leftovers", "plugins", "providers", "separation"})
 
 
 def _show(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:

@@ -15,6 +15,7 @@ import msgspec
 from plugin_core.errors import ServiceError, StembridgeError, TransientError
 from plugin_core.model import to_json
 from plugin_core.providers.local.messages import Done, Failed, Message, Request, Working
+from plugin_core.tasks import start
 
 # Worked out once, at import: msgspec crashes when two threads work out a type at the same time.
 _MESSAGES: Final[msgspec.json.Decoder[Message]] = msgspec.json.Decoder(Message)
@@ -50,7 +51,7 @@ async def run_worker(
         ServiceError: the process crashed.
     """
     process = await _start(command or (sys.executable, *COMMAND), os.environ if environ is None else environ)
-    tail = asyncio.create_task(_read_tail(_stream(process.stderr)))
+    tail = start(_read_tail(_stream(process.stderr)))
     try:
         last = await _converse(process, request, report)
         code = await process.wait()

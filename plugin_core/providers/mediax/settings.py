@@ -28,7 +28,7 @@ class MediaxSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Which stager makes files reachable for the service; empty for the only one there is."""
     slots: Annotated[int, msgspec.Meta(ge=1, le=100)] = 5
     """Jobs that may be alive at once: the service names no limit."""
-    timeout: Annotated[int, msgspec.Meta(ge=1)] = 1800
+    timeout: Annotated[int, msgspec.Meta(ge=1, le=604_800)] = 1800
     """Seconds after which the service gives a job up."""
     callback_url: str = ""
     """Where the service tells that a job ended; it only makes us ask at once."""

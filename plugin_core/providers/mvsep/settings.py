@@ -40,5 +40,5 @@ class MvsepSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds the service may need to list a job whose answer was lost; only then it counts as absent."""
     catalogue_hours: Annotated[float, msgspec.Meta(ge=0, le=720)] = 24.0
     """Hours the list of models is kept."""
-    max_file_mb: Annotated[int, msgspec.Meta(ge=1)] = 8192
+    max_file_mb: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 8192
     """Largest file taken from the service, in MiB."""

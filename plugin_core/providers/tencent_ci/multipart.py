@@ -24,6 +24,7 @@ from plugin_core.providers.tencent_ci.begun import Begun, BegunFile
 from plugin_core.providers.tencent_ci.caller import xml_body
 from plugin_core.providers.tencent_ci.documents import nodes_of, read_xml, text_of, write_xml
 from plugin_core.providers.tencent_ci.refusals import read_words, refusal
+from plugin_core.tasks import start
 from plugin_core.transfer import Answer, Bytes, FileBody
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class MultipartUpload:
                     await asyncio.to_thread(self._kept.write, Begun(self._key, upload_id, dict(etags)))
                 self._tell(number, self._size_of(number))
 
-        tasks = [asyncio.ensure_future(send(number)) for number in range(1, count + 1)]
+        tasks = [start(send(number)) for number in range(1, count + 1)]
         try:
             await asyncio.gather(*tasks)
         finally:

@@ -71,7 +71,7 @@ class TencentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds between two looks at an old job."""
     register_seconds: Annotated[float, msgspec.Meta(ge=0, le=110)] = 15.0
     """Seconds the service may need to list a job whose answer was lost; only then it counts as absent."""
-    max_file_mb: Annotated[int, msgspec.Meta(ge=1)] = 8192
+    max_file_mb: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 8192
     """Largest file taken from the service, in MiB."""
 
     @property

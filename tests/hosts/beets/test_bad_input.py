@@ -74,8 +74,10 @@ def test_a_note_that_cannot_be_read_is_done_as_the_settings_say(three: Beets) ->
         ({"policy": "fil"}, "did you mean 'fill'?"),
         ({"dimensions": ["moods"]}, "did you mean 'mood'?"),
         ({"min_probability": 7}, "is no probability"),
+        ({"threads": -1}, "stembridge.threads is -1 (allowed: from 0 to 256)"),
+        ({"tries": 0}, "stembridge.tries is 0 (allowed: from 1 to 1000)"),
     ],
-    ids=["auto", "policy", "dimension", "probability"],
+    ids=["auto", "policy", "dimension", "probability", "threads", "tries"],
 )
 def test_a_wrong_setting_is_told_by_the_command_that_needs_it(
     three: Beets, section: dict[str, object], told: str

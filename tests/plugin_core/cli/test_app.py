@@ -3,7 +3,9 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
+from typing import Any, cast
 
 import click
 import pytest
@@ -150,6 +152,19 @@ def test_plugins_add_commands_but_replace_none(stembridge: Run) -> None:
     assert "stolen" not in stembridge("doctor", "--help", points=points).out
     told = stembridge("--help", points=points).err
     assert told == "stembridge: a plugin's command 'doctor' is passed over: stembridge has one of that name\n"
+
+
+@pytest.mark.parametrize("options", [{}, {"tryfirst": True}, {"trylast": True}], ids=["plain", "tryfirst", "trylast"])
+def test_a_built_in_plugin_keeps_its_command_whatever_the_order(stembridge: Run, options: dict[str, Any]) -> None:
+    class Stranger:
+        def register_commands(self, group: click.Group) -> None:
+            Adding().register_commands(group)
+
+    hookimpl(**options)(Stranger.register_commands)
+    (watch,) = (point for point in metadata.entry_points(group="stembridge") if point.name == "hot_folder")
+    result = stembridge("watch", "--help", points=(FakePoint("stranger", Stranger()), cast(FakePoint, watch)))
+    assert "hot folder" in result.out.lower() or "DIR" in result.out
+    assert "command 'watch' of plugin stranger is passed over: hot_folder has one of that name" in result.err
 
 
 def test_the_help_page_shows_whole_sentences_and_what_people_call(stembridge: Run) -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from plugin_core.cli.logs import ROOTS, Logs
 from plugin_core.transfer import redaction
+from tests.raw_lines import RawLines, collect_garbage
 
 
 def tell(message: str, at: float) -> None:
@@ -53,3 +56,38 @@ def test_hosts_are_logged_like_the_core_with_secrets_masked(
         f"sent {redaction.MASK}",
         f"seen {redaction.MASK}",
     ]
+
+
+@pytest.fixture
+def full_home(home: Path) -> Path:
+    """A home whose log lies on a full disk."""
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    (home / "logs").mkdir()
+    (home / "logs" / "stembridge.log").symlink_to("/dev/full")
+    return home
+
+
+def test_a_home_that_is_full_is_no_logging_error(
+    full_home: Path, capsys: pytest.CaptureFixture[str], raw_lines: RawLines
+) -> None:
+    logs = Logs(full_home)
+    logs.open(verbose=False, quiet=False)
+    try:
+        for number in range(100):
+            logging.getLogger("plugin_core.somewhere").warning("line %d", number)
+        assert not logs.keep_traceback("broken", ValueError("boom"))
+    finally:
+        logs.close()
+    collect_garbage()
+    assert capsys.readouterr().err.splitlines() == [f"stembridge: line {number}" for number in range(100)]
+    assert raw_lines.take() == []
+
+
+def test_a_command_with_a_home_that_is_full_says_what_it_has_to_say(full_home: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "plugin_core", "separate", str(tmp_path / "None.flac")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert "Logging error" not in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from plugin_core.errors import PlacementError, TransientError
-from plugin_core.files.copying import copy_file, explain_os_error
+from plugin_core.files.copying import copy_file, copy_tree, explain_os_error
 from plugin_core.threads import StoppedError, Stopper
 
 
@@ -35,3 +36,30 @@ def test_full_disk_passes_by_itself_and_a_locked_one_does_not() -> None:
     locked = explain_os_error(OSError(errno.EROFS, "Read-only file system"), Path("x"))
     assert isinstance(locked, PlacementError)
     assert "--to FOLDER" in str(locked)
+
+
+def test_a_tree_is_copied_whole(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "stem.flac").write_bytes(os.urandom(1_000_000))
+    (tmp_path / "a" / "link").symlink_to("b/stem.flac")
+    copy_tree(tmp_path / "a", tmp_path / "c")
+    assert (tmp_path / "c" / "b" / "stem.flac").read_bytes() == (tmp_path / "a" / "b" / "stem.flac").read_bytes()
+    assert (tmp_path / "c" / "link").readlink() == Path("b/stem.flac")
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_a_disk_that_fills_under_a_tree_is_one_error_and_no_list_of_shutil(tmp_path: Path, depth: int) -> None:
+    folder = tmp_path.joinpath("old", *["below"] * (depth - 1))
+    folder.mkdir(parents=True)
+    for number in range(3):
+        (folder / f"{number}.flac").write_bytes(b"stem")
+
+    def fill(_old: str, new: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), new)
+
+    with pytest.raises(OSError, match="No space left") as caught:
+        copy_tree(tmp_path / "old", tmp_path / "new", fill)
+    assert not isinstance(caught.value, shutil.Error)
+    assert caught.value.errno == errno.ENOSPC
+    assert str(caught.value.filename).endswith(".flac")
+    assert isinstance(explain_os_error(caught.value, tmp_path / "new"), TransientError)

@@ -11,6 +11,7 @@ import msgspec
 
 from plugin_core.cli.display.formatting import describe_result, show
 from plugin_core.errors import PlacementError
+from plugin_core.files.hidden import HiddenNotes
 from plugin_core.model import Job
 from plugin_core.stems.layout import STEMS_SUFFIX
 from stembridge_hot_folder.ledger import SongState
@@ -88,7 +89,7 @@ class Finish:
         try:
             # A new version at the song's place stays there; the stems of the old one keep together.
             wanted = moves if fate is Fate.SAME else [move for move in moves if move.is_result]
-            move_all(wanted, self._version.require_same)
+            move_all(wanted, self._version.require_same, HiddenNotes(self._tools.session.settings.home))
         except FileExistsError:
             # Somebody took the place in between: the next try chooses another.
             self._record.put(SongState.MOVING, place=b"")

@@ -7,13 +7,16 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from plugin_core.errors import PlacementError
+from plugin_core.files.copying import copy_tree
 from plugin_core.files.exclusive import rename_exclusive, sync_folder
+from plugin_core.files.hidden import HiddenNotes
 from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.model import show_path
 from plugin_core.stems.layout import STEMS_SUFFIX
@@ -57,12 +60,13 @@ def plan_moves(song: Path, stems: Sequence[Path], root: Path, done: Path, chosen
     raise PlacementError(f"{show_path(folder)} is full of songs of this name", remedy="tidy it up")
 
 
-def move_all(moves: Sequence[Move], guard: Callable[[], None] = lambda: None) -> None:
+def move_all(moves: Sequence[Move], guard: Callable[[], None] = lambda: None, notes: HiddenNotes | None = None) -> None:
     """Do the moves; one that is done already counts as done.
 
     Args:
         moves: into one folder, in this order.
         guard: called right before something of the user's leaves its place; raise there to leave it.
+        notes: know of a copy on its way to another disk.
 
     Raises:
         FileExistsError: something took the place meanwhile.
@@ -77,7 +81,7 @@ def move_all(moves: Sequence[Move], guard: Callable[[], None] = lambda: None) ->
     _require_no_link(folder)
     for move in moves:
         if os.path.lexists(move.old):
-            _move(move, _allow if move.is_result else guard)
+            _move(move, _allow if move.is_result else guard, notes)
     sync_folder(folder)
 
 
@@ -94,29 +98,30 @@ def _allow() -> None:
     """Allow what needs no guard."""
 
 
-def _move(move: Move, guard: Callable[[], None]) -> None:
+def _move(move: Move, guard: Callable[[], None], notes: HiddenNotes | None) -> None:
     guard()
     try:
         rename_exclusive(move.old, move.new)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        _copy_across(move, guard)
+        _copy_across(move, guard, notes)
 
 
-def _copy_across(move: Move, guard: Callable[[], None]) -> None:
+def _copy_across(move: Move, guard: Callable[[], None], notes: HiddenNotes | None) -> None:
     """Copy to another disk beside the place, check the copy, rename it there, and only then remove the old one."""
     if not (os.path.lexists(move.new) and _digests(move.new) == _digests(move.old)):
-        _copy(move)
+        temporary = move.new.parent / f"{HIDDEN_PREFIX}{hashlib.sha256(os.fsencode(move.new)).hexdigest()[:16]}"
+        with notes.noted(temporary) if notes is not None else nullcontext():
+            _copy(move, temporary)
     guard()
     _remove(move.old)
 
 
-def _copy(move: Move) -> None:
-    temporary = move.new.parent / f"{HIDDEN_PREFIX}{hashlib.sha256(os.fsencode(move.new)).hexdigest()[:16]}"
+def _copy(move: Move, temporary: Path) -> None:
     _remove(temporary)
     if move.old.is_dir() and not move.old.is_symlink():
-        shutil.copytree(move.old, temporary, symlinks=True)
+        copy_tree(move.old, temporary)
     else:
         shutil.copy2(move.old, temporary, follow_symlinks=False)
     if _digests(temporary) != _digests(move.old):

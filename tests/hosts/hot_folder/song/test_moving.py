@@ -10,6 +10,7 @@ from stembridge_hot_folder.song import moving
 from stembridge_hot_folder.song.moving import Move, move_all, plan_moves
 
 from plugin_core.files import exclusive
+from plugin_core.files.hidden import HiddenNotes
 
 
 class Scene:
@@ -125,6 +126,23 @@ def test_other_disk_gets_a_whole_copy_and_no_second_one_after_a_crash(
     move_all(scene.plan(first[-1].new))
     assert scene.moved() == WHOLE
     assert not scene.song.exists()
+
+
+@pytest.mark.usefixtures("other_disk_in_name")
+def test_copy_that_a_kill_left_is_known_and_can_be_removed(
+    scene: Scene, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes, moves = HiddenNotes(home), scene.plan()
+
+    def crash(_path: Path) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(moving, "_digest", crash)
+    with pytest.raises(KeyboardInterrupt):
+        move_all(moves, notes=notes)
+    (left,) = notes.find()
+    assert left.parent == moves[0].new.parent
+    assert notes.sweep() == [left]
 
 
 @pytest.mark.usefixtures("other_disk_in_name")

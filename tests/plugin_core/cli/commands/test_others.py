@@ -50,6 +50,26 @@ def test_a_provider_that_fails_takes_no_other_ones_models_along(stembridge: Run)
     assert stembridge("models", "--provider", "dumb", points=points).code == 3
 
 
+@pytest.mark.parametrize("answer", ["raises", "nothing"])
+def test_one_separator_whose_models_raises_does_not_empty_the_list(stembridge: Run, answer: str) -> None:
+    class Broken(FakeSeparator):
+        name = "broken"
+
+        async def models(self) -> Sequence[Model]:
+            if answer == "raises":
+                raise ValueError("boom")
+            return None  # type: ignore[return-value]
+
+    points = (FakePoint("broken", FakePlugin(Broken())),)
+    result = stembridge("models", points=points)
+    assert result.code == 1
+    assert result.err.startswith("stembridge: broken: plugin broken failed: ")
+    assert result.err.count("\n") == 1
+    assert "halves" in result.out
+    told = stembridge("models", "--json", points=points)
+    assert [event["event"] for event in told.events] == ["model", "model", "error", "summary"]
+
+
 def test_plugins_name_what_they_add_and_what_is_broken(stembridge: Run) -> None:
     assert stembridge("plugins").code == 0
     result = stembridge("plugins", "--json", points=(FakePoint("broken", ImportError("no module\nof that name")),))

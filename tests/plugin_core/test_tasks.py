@@ -1,0 +1,56 @@
+"""One way to start a task that observes it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from plugin_core.tasks import start, start_alone, start_in_thread
+from tests.raw_lines import RawLines, collect_garbage
+
+
+def fill_disk() -> None:
+    raise OSError(28, "No space left on device")
+
+
+async def fail() -> None:
+    fill_disk()
+
+
+def test_what_nobody_asks_for_is_observed(raw_lines: RawLines, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        await asyncio.wait([start(fail()), start_in_thread(fill_disk)])
+
+    with caplog.at_level(logging.DEBUG, "plugin_core.tasks"):
+        asyncio.run(main())
+    collect_garbage()
+    assert raw_lines.take() == []
+    assert [record.levelno for record in caplog.records if record.name == "plugin_core.tasks"] == [logging.DEBUG] * 2
+
+
+def test_the_owner_gets_result_and_error() -> None:
+    async def main() -> int:
+        assert await start_in_thread(int, "3") == 3
+        for work in (start(fail()), start_in_thread(fill_disk)):
+            with pytest.raises(OSError, match="No space left"):
+                await work
+        return await start(asyncio.sleep(0, 7))
+
+    assert asyncio.run(main()) == 7
+
+
+def test_work_that_nobody_awaits_tells_of_its_error(raw_lines: RawLines, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        await asyncio.wait([start_alone(fail(), "the heartbeat")])
+        task = start_alone(asyncio.sleep(60), "sleeping")
+        task.cancel()
+        await asyncio.wait([task])
+
+    asyncio.run(main())
+    collect_garbage()
+    assert raw_lines.take() == []
+    assert [record.getMessage() for record in caplog.records] == [
+        "the heartbeat broke: OSError: [Errno 28] No space left on device"
+    ]

@@ -1,0 +1,50 @@
+"""The body of a download on its way to the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections.abc import AsyncIterator
+
+import httpx
+
+from plugin_core.transfer.collecting import collect
+from tests.raw_lines import RawLines, collect_garbage
+
+
+class Body(httpx.AsyncByteStream):
+    """Three mebibytes."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield bytes(1 << 20)
+
+
+def test_a_disk_that_fills_during_a_download_leaves_no_unobserved_task(raw_lines: RawLines) -> None:
+    """Of several downloads the first that fails has the others cancelled, in the middle of their own last write."""
+
+    async def main() -> None:
+        is_writing, is_full = asyncio.Event(), asyncio.Event()
+
+        async def write(_pieces: list[bytes]) -> None:
+            is_writing.set()
+            await is_full.wait()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        response = httpx.Response(200, stream=Body())
+        download = asyncio.create_task(collect(response, write))
+        await is_writing.wait()
+        # By its neighbour, and by the engine.
+        for _ in range(2):
+            download.cancel()
+            for _ in range(10):
+                await asyncio.sleep(0)
+        assert download.done()
+        is_full.set()
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    asyncio.run(main())
+    collect_garbage()
+    assert raw_lines.take() == []
