@@ -22,8 +22,8 @@ MAX_LAG: Final = 4096
 WINDOW: Final = 1 << 16
 """Frames of source and part that are compared at once."""
 
-SLOTS: Final = 32
-"""How many windows of a long song are compared: of each thirty-second of it the one where the part is loudest."""
+SLOTS: Final = 20
+"""How many windows of a long song are compared: of each twentieth of it the one where the part is loudest."""
 
 CONFIDENT: Final = 3.0
 """Confidence from which an offset is believed."""
@@ -47,8 +47,10 @@ _LEAST_DRIFT: Final = 4.0
 _STRAY: Final = 2.0
 """Frames a window may lie off the line of a drift."""
 
-_STRIDE: Final = 16
-"""Loudness is measured on every sixteenth sample."""
+_STRIDE: Final = 64
+"""Loudness is measured on every sixty-fourth sample."""
+
+_TINY: Final = np.float32(1e-37)
 
 Mono = npt.NDArray[np.float32]
 
@@ -115,7 +117,7 @@ class Window:
     def spectrum(self) -> npt.NDArray[np.complex64]:
         """Of the tapered window, with room for every lag where the song is shorter than a window."""
         room = 1 << max(2 * MAX_LAG, self._frames + MAX_LAG - 1).bit_length()
-        return np.fft.rfft(self.tapered, min(WINDOW, room))
+        return np.fft.rfft(self.tapered, min(WINDOW, room)).astype(np.complex64, copy=False)
 
 
 class LagMeter:
@@ -174,7 +176,7 @@ class LagMeter:
             return
         self._places.append(place)
         self._energies.append(float(np.vdot(part.tapered, part.tapered)))
-        self._curves.append(_to_lags(product / np.maximum(size, np.finfo(np.float32).tiny)))
+        self._curves.append(_to_lags(product / np.maximum(size, _TINY)))
         self._plain = product if self._plain is None else self._plain + product
         self._source_energy += float(np.vdot(source.tapered, source.tapered))
 
@@ -196,7 +198,7 @@ def find_peak(curve: Mono) -> tuple[int, float]:
     best = int(np.argmax(sizes))
     peak = float(sizes[best])
     sizes[max(0, best - NEAR) : best + NEAR + 1] = 0
-    return best - MAX_LAG, peak / max(float(sizes.max()), np.finfo(np.float32).tiny)
+    return best - MAX_LAG, peak / max(float(sizes.max()), float(_TINY))
 
 
 @lru_cache(maxsize=2)
@@ -204,7 +206,7 @@ def _taper(frames: int) -> Mono:
     return np.hanning(frames).astype(np.float32)
 
 
-def _to_lags(spectrum: npt.NDArray[np.complex64]) -> Mono:
+def _to_lags(spectrum: npt.NDArray[np.complexfloating]) -> Mono:
     """Return a correlation at the lags -MAX_LAG..MAX_LAG."""
     whole = np.fft.irfft(spectrum)
     return np.concatenate((whole[-MAX_LAG:], whole[: MAX_LAG + 1]))

@@ -155,7 +155,7 @@ def test_offset_is_removed_to_the_sample_and_said(tmp_path: Path, lag: int) -> N
 
 @pytest.mark.parametrize("late", [24, -1, 1105])
 def test_one_late_stem_is_moved_and_the_good_ones_stay(tmp_path: Path, late: int) -> None:
-    source, parts = make_exact_song(tmp_path, 9.0)
+    source, parts = make_exact_song(tmp_path, 6.0)
     for path in (source.path, *(part.path for part in parts)):
         write_samples(path, np.tile(integers(path), (10, 1)).astype(np.int16))
     source = inspect(source.path)
