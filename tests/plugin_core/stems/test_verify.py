@@ -8,6 +8,8 @@ import pytest
 
 from plugin_core.errors import PlacementError, SourceError
 from plugin_core.model import Part
+from plugin_core.stems import verify
+from plugin_core.stems.align import Alignment, Heard
 from plugin_core.stems.verify import verify_parts
 from plugin_core.threads import StoppedError, Stopper
 from tests.audio_files import encode, make_song, read_samples, truncate, write_samples, write_song
@@ -100,3 +102,16 @@ def test_lossy_part_counts_its_decoded_frames(tmp_path: Path) -> None:
     checked = verify_parts(source, [part], Stopper())
     assert abs(checked.frames[0] - 44100) <= 2304
     assert np.isclose(checked.source.frames, 44100)
+
+
+def test_kin_are_parts_of_one_encoder_and_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, parts = make_exact_song(tmp_path)
+    samples, rate = read_samples(parts[0].path)
+    write_samples(parts[0].path, np.pad(samples, ((24, 0), (0, 0))), rate)
+    parts[1] = msgspec.structs.replace(parts[1], path=encode(parts[1].path, tmp_path / "drums.mp3"))
+    seen: list[Heard] = []
+    monkeypatch.setattr(verify, "align", lambda heard: seen.extend(heard) or Alignment((0,) * len(heard)))
+    verify_parts(source.path, [msgspec.structs.replace(part, exact=False) for part in parts], Stopper())
+    assert [one.title for one in seen] == ["Vocals", "Drums", "Bass", "Other"]
+    assert len({one.kin for one in seen}) == 3
+    assert seen[2].kin == seen[3].kin
