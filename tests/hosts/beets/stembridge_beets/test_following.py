@@ -13,6 +13,7 @@ from beets import logging
 from beets.library import Item, Library
 from stembridge_beets.following import Follower
 
+from plugin_core.files.hidden import HiddenNotes
 from tests.hosts.beets.rows import add_rows, make_library, visits
 
 SONGS = 5000
@@ -44,7 +45,7 @@ def bring(lib: Library, follower: Follower, song: Path, target: Path) -> Item:
 def test_an_import_beside_stems_looks_at_no_other_song(
     lib: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    follower = Follower(logging.getLogger("beets"))
+    follower = Follower(logging.getLogger("beets"), lambda: HiddenNotes(tmp_path / "home"))
     with visits(monkeypatch) as seen:
         brought = [
             bring(lib, follower, tmp_path / "inbox" / f"{number}.flac", tmp_path / "music" / f"new {number}.flac")
@@ -59,7 +60,7 @@ def test_an_import_beside_stems_looks_at_no_other_song(
 def test_stems_of_a_namesake_in_a_large_library_stay_with_it(
     lib: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    follower = Follower(logging.getLogger("beets"))
+    follower = Follower(logging.getLogger("beets"), lambda: HiddenNotes(tmp_path / "home"))
     with visits(monkeypatch) as seen:
         item = bring(lib, follower, tmp_path / "music" / "7.mp3", tmp_path / "else" / "7.mp3")
     assert "stems_path" not in item
