@@ -50,6 +50,11 @@ class Reader:
         self._decoder = decoder
         self._may_hold_nan = not info.encoding.startswith("pcm")
 
+    @property
+    def name(self) -> str:
+        """What a person calls it: its path."""
+        return show_path(self.path)
+
     def read(self, frames: int, dtype: Dtype = "float32") -> Samples:
         """Decode the next ``frames`` frames: (n, channels) in -1..1, n == 0 at the end and only there.
 

@@ -30,3 +30,11 @@ def to_integers(block: Samples, bits: int) -> npt.NDArray[np.int32]:
     np.rint(scaled, out=scaled)
     np.clip(scaled, -scale, scale - 1.0, out=scaled)
     return scaled.astype(np.int32)
+
+
+def count_overs(block: Samples) -> int:
+    """Count the samples of a block of floats that lie over full scale; 1.0 does not."""
+    # Two passes without a copy: nearly every block has none.
+    if not block.size or (block.max() <= 1.0 and block.min() >= -1.0):
+        return 0
+    return int(np.count_nonzero(np.abs(block) > 1.0))

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import numpy as np
 
 from plugin_core.audio.formats import AudioFormat, resolve_format
 from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.probe import probe
 from plugin_core.audio.reader import open_reader
+from plugin_core.audio.samples import count_overs
 from plugin_core.audio.writer import open_writer
 from plugin_core.errors import SourceError
 from plugin_core.threads import Stopper, run_stoppable
@@ -145,7 +145,7 @@ class _Encoding:
         ):
             while len(block := reader.read(BLOCK, dtype="float64")):
                 if not chosen.is_float:
-                    over = int(np.count_nonzero(np.abs(block) > 1.0))
+                    over = count_overs(block)
                     if over and refuse_clipping:
                         raise _OverFullScaleError
                     clipped += over

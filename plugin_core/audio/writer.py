@@ -16,7 +16,7 @@ import soundfile
 from plugin_core.audio.encoder import open_encoder
 from plugin_core.audio.ffmpeg import Which
 from plugin_core.audio.formats import AudioFormat
-from plugin_core.audio.samples import Samples, to_integers
+from plugin_core.audio.samples import Samples, count_overs, to_integers
 from plugin_core.errors import PlacementError
 from plugin_core.files.errors import explain_write_error, find_write_error
 from plugin_core.model import show_path
@@ -42,12 +42,15 @@ class Writer:
         self.format = format
         self.frames = 0
         """Frames written so far."""
+        self.clipped = 0
+        """Samples so far that the format could not hold, and that were clipped."""
         self._encoder = encoder
 
     def write(self, block: Samples) -> None:
         """Write a block of (n, channels): floats in -1..1, or int32 holding integers of ``format.bits``.
 
-        Integer formats take floats rounded half to even, without dither, and clipped.
+        Integer formats take floats rounded half to even, without dither. What exceeds full scale is clipped, by lossy
+        codecs too, and counted.
 
         Raises:
             TransientError: the disk is full.
@@ -62,11 +65,14 @@ class Writer:
     def _convert(self, block: Samples) -> Samples:
         bits = self.format.bits
         if np.issubdtype(block.dtype, np.floating):
+            if not self.format.is_float:
+                self.clipped += count_overs(block)
             # libsndfile scales floats by 2**(n-1) - 1, which is not what it reads back.
             return block if bits is None else to_integers(block, bits) << (32 - bits)
         if bits is None or block.dtype != np.int32:
             raise TypeError(f"{self.format.name} takes no {block.dtype}")
         limit = 1 << (bits - 1)
+        self.clipped += int(np.count_nonzero((block >= limit) | (block < -limit)))
         return np.clip(block, -limit, limit - 1) << (32 - bits)
 
 

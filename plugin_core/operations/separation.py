@@ -83,16 +83,18 @@ class SeparationWork:
         return self._separator.account()
 
     async def prepare(self, job: Job, attempt: str, report: Report) -> None:  # noqa: ARG002
-        """Check source, template, destination and space, and make staging.
+        """Check source, template, level, destination and space, and make staging.
 
         A disk that is too full fails here, at once: nothing is spent yet, and only the user can choose another. One
         that fills up later passes, like every transient error.
 
         Raises:
-            SourceError: the source vanished or changed.
+            SourceError: the source vanished or changed, or is louder than the format holds.
             PlacementError: the destination is missing, not writable or too full.
             UsageError: the template is wrong.
         """
+        from plugin_core.audio.formats import resolve_format
+        from plugin_core.audio.overload import require_fit
         from plugin_core.operations.disk_need import bytes_needed
 
         self._template(job)
@@ -101,6 +103,7 @@ class SeparationWork:
 
         def work(stopper: Stopper) -> None:
             self._song(job).require(stopper.check)
+            require_fit(job.source, resolve_format(_wish(job).format, job.source), stopper.check)
             self._prepare_folders(job, needed)
 
         await run_stoppable(work)

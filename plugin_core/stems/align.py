@@ -1,133 +1,93 @@
-"""By how many samples a service's parts come late, found by cross-correlation with the source.
+"""Where each part lies against its source, and which of them are moved.
 
-Lossy encoders add delay: an MP3 without a LAME tag decodes 1105 samples late, raw AAC 1024.
+Lossy encoders add delay: an MP3 without a LAME tag decodes 1105 samples late, raw AAC 1024. A part is moved by what was
+measured of itself; one that cannot be measured goes with those of the same encoder and length: they were delayed alike.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Final
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
-from plugin_core.audio.reader import open_reader
-from plugin_core.audio.samples import Samples
-from plugin_core.stems.conform import BLOCK, Conformed, Shape
-from plugin_core.threads import Stopper
+from plugin_core.stems.lag import HINTING, Found
 
-MAX_LAG: Final = 4096
-"""Frames searched in each direction."""
+UNRELATED = 0.02
+"""Correlation with the source that at least one of several parts must have."""
 
-SECONDS: Final = 60.0
-"""How much of the beginning is compared."""
 
-CONFIDENT: Final = 0.5
-"""Correlation from which an offset is believed and removed."""
+class Heard(msgspec.Struct, frozen=True):
+    """One part that was listened to."""
 
-Mono = npt.NDArray[np.float32]
+    title: str
+    """Name for people."""
+    kin: tuple[object, ...]
+    """What it has in common with parts that one encoder delayed alike: container, encoding, sample rate, length."""
+    found: Found
 
 
 class Alignment(msgspec.Struct, frozen=True):
-    """How parts lie against their source."""
+    """What is done about the places of the parts."""
 
-    lag: int
-    """Frames by which the parts come late; 0 where no offset is sure."""
-    correlation: float | None
-    """Of the sum of the parts with the source at the best lag, -1..1; None where either is silent."""
-
-
-class Listener:
-    """Hears the beginnings of a source and its parts while something else decodes them, all at one sample rate.
-
-    Args:
-        sample_rate: hertz.
-    """
-
-    def __init__(self, sample_rate: int) -> None:
-        self.sample_rate = sample_rate
-        self._room = round(SECONDS * sample_rate)
-        self._blocks: list[Mono] = []
-        self._total: Mono | None = None
-
-    def hear_source(self, block: Samples) -> None:
-        """Take the source's next block, (n, channels)."""
-        if self._room > 0 and len(block):
-            self._blocks.append(_to_mono(block[: self._room]).astype(np.float32))
-            self._room -= len(self._blocks[-1])
-
-    def hear_part(self, block: Samples, start: int) -> None:
-        """Add a block of a part that begins at frame ``start``; every block of the source was heard before."""
-        total = self._sum()
-        head = block[: max(0, len(total) - start)]
-        if len(head):
-            total[start : start + len(head)] += _to_mono(head)
-
-    def conclude(self) -> Alignment:
-        """Return how the sum of the parts lies against the source."""
-        total = self._sum()
-        return find_lag(np.concatenate(self._blocks) if self._blocks else total, total)
-
-    def _sum(self) -> Mono:
-        if self._total is None:
-            self._total = np.zeros(sum(map(len, self._blocks)), np.float32)
-        return self._total
+    lags: tuple[int, ...]
+    """Frames by which each part comes late, and is moved; 0 where no offset is sure."""
+    notes: tuple[str, ...] = ()
 
 
-def measure_alignment(source: Path, parts: Sequence[Path], shape: Shape, stopper: Stopper) -> Alignment:
-    """Compare the sum of the parts with the source, over the first minute, whatever their sample rates.
-
-    Args:
-        source: the source.
-        parts: what to sum; one that has other channels is brought to the source's.
-        shape: of the source.
-        stopper: checked for each block.
-
-    Raises:
-        SourceError: a file cannot be decoded.
-    """
-    frames = min(shape.frames, round(SECONDS * shape.sample_rate))
-    limit = Shape(shape.sample_rate, shape.channels, frames)
-    reference = np.zeros(frames, np.float32)
-    total = np.zeros(frames, np.float32)
-    with ExitStack() as stack:
-        streams = [Conformed(stack.enter_context(open_reader(path)), limit) for path in (source, *parts)]
-        for start in range(0, frames, BLOCK):
-            stopper.check()
-            first, *others = [_to_mono(stream.read(BLOCK)) for stream in streams]
-            reference[start : start + BLOCK] = first
-            total[start : start + BLOCK] = np.sum(others, axis=0)
-    return find_lag(reference, total)
+def align(parts: Sequence[Heard]) -> Alignment:
+    """Decide for every part, and say what people should know."""
+    known = [part.found.lag if part.found.is_sure else None for part in parts]
+    lent = [_lend(part, parts, known) if lag is None else lag for part, lag in zip(parts, known, strict=True)]
+    lags = tuple(lag or 0 for lag in lent)
+    lost = [part for part, lag in zip(parts, lent, strict=True) if lag is None and not _is_explained(part)]
+    return Alignment(lags, (*_say_moved(parts, lags), *_say_lost(parts, lost), *_say_odd(parts)))
 
 
-def find_lag(reference: Mono, delayed: Mono) -> Alignment:
-    """Return by how many frames ``delayed`` comes after ``reference``; both one-dimensional and of equal length."""
-    energy = float(np.vdot(reference, reference)) * float(np.vdot(delayed, delayed))
-    if energy <= 0.0:
-        return Alignment(0, None)
-    products = _cross_correlate(reference, delayed) / np.sqrt(energy)
-    best = int(np.argmax(products))
-    correlation = float(products[best])
-    return Alignment(best - MAX_LAG if correlation >= CONFIDENT else 0, correlation)
+def is_unrelated(parts: Sequence[Heard]) -> bool:
+    """Tell whether several parts have nothing of their source in them, not one."""
+    audible = [part.found for part in parts if not part.found.is_silent]
+    return len(audible) > 1 and all(found.relation < UNRELATED for found in audible)
 
 
-def _cross_correlate(reference: Mono, delayed: Mono) -> Samples:
-    """Return the inner products at lags -MAX_LAG..MAX_LAG, block-wise so that memory stays small."""
-    # Transforms that fit into the processor's cache take half the time of larger, fewer ones.
-    size = 1 << (4 * MAX_LAG - 1).bit_length()
-    step = size - 2 * MAX_LAG
-    padded = np.pad(delayed, MAX_LAG)
-    spectrum = np.zeros(size // 2 + 1, np.complex128)
-    for start in range(0, len(reference), step):
-        block = reference[start : start + step]
-        window = padded[start : start + len(block) + 2 * MAX_LAG]
-        spectrum += np.conj(np.fft.rfft(block, size)) * np.fft.rfft(window, size)
-    return np.fft.irfft(spectrum, size)[: 2 * MAX_LAG + 1]
+def _lend(part: Heard, parts: Sequence[Heard], known: Sequence[int | None]) -> int | None:
+    """Return the lag of a part's kin where all that were measured agree, and the part does not hint at another."""
+    lags = {lag for one, lag in zip(parts, known, strict=True) if lag is not None and one.kin == part.kin}
+    if len(lags) != 1 or part.found.drift:
+        return None
+    (lag,) = lags
+    return lag if part.found.confidence < HINTING or part.found.could_be(lag) else None
 
 
-def _to_mono(block: Samples) -> Samples:
-    """Average the channels; a product takes a twentieth of the time of ``mean`` over so short an axis."""
-    return block @ np.full(block.shape[1], 1.0 / block.shape[1], block.dtype)
+def _is_explained(part: Heard) -> bool:
+    return part.found.is_silent or bool(part.found.drift)
+
+
+def _say_moved(parts: Sequence[Heard], lags: Sequence[int]) -> list[str]:
+    if len(set(lags)) == 1:
+        return [f"removed an offset of {lags[0]} samples against the source"] if lags[0] else []
+    return [
+        f"{part.title}: removed an offset of {lag} samples against the source"
+        for part, lag in zip(parts, lags, strict=True)
+        if lag
+    ]
+
+
+def _say_lost(parts: Sequence[Heard], lost: Sequence[Heard]) -> list[str]:
+    if not lost:
+        return []
+    if len(lost) == len([part for part in parts if not part.found.is_silent]):
+        return ["no offset against the source could be measured: the stems lie as they came"]
+    return [f"{part.title}: its offset against the source could not be measured, it lies as it came" for part in lost]
+
+
+def _say_odd(parts: Sequence[Heard]) -> list[str]:
+    """Name what is wrong with a part and left as it came."""
+    notes = []
+    for part in parts:
+        if part.found.is_sure and part.found.is_inverted:
+            notes.append(f"{part.title}: its polarity is inverted against the source, left so")
+        if part.found.drift:
+            word = "late" if part.found.drift > 0 else "early"
+            samples = abs(round(part.found.drift))
+            notes.append(f"{part.title}: drifts against the source, in the end {samples} samples {word}, left so")
+    return notes

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import msgspec
 import numpy as np
 import soxr
 
-from plugin_core.audio.reader import Reader
+from plugin_core.audio.info import AudioInfo
+from plugin_core.audio.reader import Dtype
 from plugin_core.audio.samples import Samples
 from plugin_core.errors import PlacementError
-from plugin_core.model import show_path
 
 BLOCK: int = 1 << 16
 """Frames decoded at once."""
@@ -24,6 +26,24 @@ class Shape(msgspec.Struct, frozen=True):
     """Samples in each channel, as decoded."""
 
 
+class Readable(Protocol):
+    """A source or a part being decoded."""
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        ...
+
+    @property
+    def info(self) -> AudioInfo:
+        """Its shape."""
+        ...
+
+    def read(self, frames: int, dtype: Dtype) -> Samples:
+        """Decode the next frames."""
+        ...
+
+
 class Conformed:
     """A part read as if it had the shape of its source.
 
@@ -36,10 +56,10 @@ class Conformed:
         PlacementError: the channels cannot be brought together (a stereo part of a 5.1 source).
     """
 
-    def __init__(self, reader: Reader, shape: Shape, lag: int = 0) -> None:
+    def __init__(self, reader: Readable, shape: Shape, lag: int = 0) -> None:
         if not can_match_channels(reader.info.channels, shape.channels):
             raise PlacementError(
-                f"{show_path(reader.path)} has {reader.info.channels} channels and the source {shape.channels}",
+                f"{reader.name} has {reader.info.channels} channels and the source {shape.channels}",
                 remedy="separate a stereo version of the source",
             )
         self._reader = reader

@@ -33,13 +33,18 @@ class Product(msgspec.Struct, frozen=True):
         return title(self.name)
 
 
+def name_parts(parts: Sequence[Part]) -> list[str]:
+    """Return the canonical name of every part, no two alike."""
+    return distinct([canonical(part.stem) for part in parts])
+
+
 def list_products(parts: Sequence[Part], wish: Separation) -> tuple[list[Product], list[str]]:
     """Return the files to make, and what the user should know about wishes that could not be met.
 
     Raises:
         PlacementError: none of the wanted stems is there, or one to subtract is missing.
     """
-    names = distinct([canonical(part.stem) for part in parts])
+    names = name_parts(parts)
     wanted = {canonical(stem) for stem in wish.stems}
     # Who asks for the song without its drums wants that file, not four others beside it.
     is_all = not wanted and not wish.minus

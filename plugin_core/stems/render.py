@@ -12,23 +12,18 @@ import msgspec
 from plugin_core.audio.encoder import count_tail
 from plugin_core.audio.formats import AudioFormat, resolve_format
 from plugin_core.audio.info import AudioInfo
-from plugin_core.errors import ResultError
 from plugin_core.files.copying import copy_file, explain_os_error
 from plugin_core.files.exclusive import sync_folder
 from plugin_core.files.hashing import hash_file
 from plugin_core.model import Part, Separation, Source, Stem
-from plugin_core.stem_names import canonical, distinct
-from plugin_core.stems.align import Alignment, measure_alignment
+from plugin_core.stem_names import title
 from plugin_core.stems.conform import Shape, can_match_channels
 from plugin_core.stems.layout import ready_folder
-from plugin_core.stems.mix import write_products
-from plugin_core.stems.products import Product, list_products
+from plugin_core.stems.mix import Placed, write_products
+from plugin_core.stems.products import Product, list_products, name_parts
 from plugin_core.stems.template import Template, template_values
 from plugin_core.stems.verify import BITS, Checked, verify_parts
 from plugin_core.threads import Stopper
-
-UNRELATED: Final = 0.02
-"""Correlation with the source below which the sum of several parts cannot come from it."""
 
 LOSSY_SLACK: Final = 4608
 """Frames a lossy file may differ in length before it is encoded again for that alone."""
@@ -95,46 +90,28 @@ def _treat_audio(
 ) -> tuple[list[Stem], list[str]]:
     products, notes = list_products(task.parts, task.wish)
     checked = verify_parts(task.source.path, task.parts, stopper)
-    alignment = _align(task, checked, stopper)
     chosen = resolve_format(task.wish.format, task.source)
     paths = {root / _path_of(task, product, chosen.suffix): product for product in products}
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
-    notes += _make_files(task, paths, checked, alignment.lag, chosen, stopper, report)
+    notes += _make_files(task, paths, checked, chosen, stopper, report)
     for path, product in paths.items():
         stopper.check()
         tag_stem(task.source.path, path, product.title, {**task.provenance, "stem": product.name})
     stems = [_finish(path, product, stopper) for path, product in paths.items()]
-    return stems, [*_describe_changes(checked, alignment.lag, chosen), *notes]
+    return stems, [*_describe_changes(checked, chosen), *notes]
 
 
 def _keep_others(task: Task, parts: Sequence[Part], root: Path, stopper: Stopper) -> list[Stem]:
     """Stage results that are no audio (MIDI, text) as they came."""
     stems = []
-    for name, part in zip(distinct([canonical(part.stem) for part in parts]), parts, strict=True):
+    for name, part in zip(name_parts(parts), parts, strict=True):
         product = Product(name, part.label)
         path = root / _path_of(task, product, part.path.suffix or ".bin")
         path.parent.mkdir(parents=True, exist_ok=True)
         copy_file(part.path, path, stopper.check, flush=False)
         stems.append(_finish(path, product, stopper))
     return stems
-
-
-def _align(task: Task, checked: Checked, stopper: Stopper) -> Alignment:
-    if all(part.exact for part in task.parts):
-        return Alignment(0, 1.0)
-    shape = checked.source
-    paths = [
-        part.path
-        for part, info in zip(task.parts, checked.infos, strict=True)
-        if can_match_channels(info.channels, shape.channels)
-    ]
-    found = checked.alignment
-    if found is None:
-        found = measure_alignment(task.source.path, paths, shape, stopper) if paths else Alignment(0, None)
-    if len(paths) > 1 and found.correlation is not None and found.correlation < UNRELATED:
-        raise ResultError("the stems that came back are not of this song", remedy="retry the job")
-    return found
 
 
 def _folders_of(stems: Sequence[Stem], staging: Path) -> set[Path]:
@@ -163,7 +140,6 @@ def _make_files(
     task: Task,
     paths: Mapping[Path, Product],
     checked: Checked,
-    lag: int,
     chosen: AudioFormat,
     stopper: Stopper,
     report: Callable[[float], None],
@@ -174,26 +150,37 @@ def _make_files(
 
     computed = {}
     for path, product in paths.items():
-        if product.plus is not None and _is_final(checked, product.plus, lag, chosen):
+        if product.plus is not None and _is_final(checked, product.plus, chosen):
             # Flushed with its tags.
             copy_file(task.parts[product.plus].path, path, stopper.check, flush=False)
         else:
             computed[path] = product
-    if not computed:
-        return []
-    parts = [part.path for part in task.parts]
-    clipped = write_products(task.source.path, parts, computed, checked.source, lag, chosen, tick)
-    return [
-        f"{paths[path].title}: {count} samples were clipped at {chosen.bits} bits"
-        for path, count in clipped.items()
-        if count
-    ]
+    clipped = {"": checked.overs} if _is_sum_clipped(task, checked) else {}
+    if computed:
+        names = name_parts(task.parts)
+        parts = [
+            Placed(part.path, title(name), lag)
+            for part, name, lag in zip(task.parts, names, checked.alignment.lags, strict=True)
+        ]
+        clipped |= write_products(task.source.path, parts, computed, checked.source, chosen, tick)
+    return [_describe_clipping(name, count, chosen) for name, count in clipped.items() if count]
 
 
-def _is_final(checked: Checked, index: int, lag: int, chosen: AudioFormat) -> bool:
+def _is_sum_clipped(task: Task, checked: Checked) -> bool:
+    """Tell whether the parts sum to the source with its peaks clipped: integers cannot do otherwise."""
+    return all(part.exact for part in task.parts) and all(info.encoding in BITS for info in checked.infos)
+
+
+def _describe_clipping(name: str, count: int, chosen: AudioFormat) -> str:
+    if not name:
+        return f"the song: {count} samples over full scale were clipped, as a player does"
+    return f"{name}: {count} samples were clipped at {f'{chosen.bits} bits' if chosen.bits else 'full scale'}"
+
+
+def _is_final(checked: Checked, index: int, chosen: AudioFormat) -> bool:
     """Tell whether a part is already what is wanted: encoding it again could only lose something."""
     info, shape = checked.infos[index], checked.source
-    if lag or info.container != chosen.container:
+    if checked.alignment.lags[index] or info.container != chosen.container:
         return False
     if (info.sample_rate, info.channels) != (shape.sample_rate, shape.channels):
         return False
@@ -210,16 +197,14 @@ def _finish(path: Path, product: Product, stopper: Stopper) -> Stem:
     return Stem(name=product.name, label=product.label, path=path, size=record.size, sha256=record.sha256)
 
 
-def _describe_changes(checked: Checked, lag: int, chosen: AudioFormat) -> list[str]:
+def _describe_changes(checked: Checked, chosen: AudioFormat) -> list[str]:
     """Say how the source was read, and what was done to the parts as a whole."""
     shape = checked.source
-    notes = [checked.note] if checked.note else []
-    if lag:
-        notes.append(f"removed an offset of {lag} samples against the source")
+    notes = [*([checked.note] if checked.note else []), *checked.alignment.notes]
     notes += sorted({_describe_part(info, shape) for info in checked.infos} - {""})
     lengths = {
         frames - lag - shape.frames
-        for frames, info in zip(checked.frames, checked.infos, strict=True)
+        for frames, info, lag in zip(checked.frames, checked.infos, checked.alignment.lags, strict=True)
         if info.sample_rate == shape.sample_rate and not (chosen.container == info.container and not chosen.is_lossless)
     } - {0}
     notes += [

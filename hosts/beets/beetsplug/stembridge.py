@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import mediafile
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from beets.importer import ImportTask
     from beets.library import Item, Library
     from beets.ui import Subcommand
+    from stembridge_beets.following import Follower
 
     from plugin_core.files.hidden import HiddenNotes
 
@@ -36,7 +38,8 @@ HOW_FILES_GO = {
 class StembridgePlugin(BeetsPlugin):
     """Splits songs into stems beside them, and labels them with mood, genre, language and more."""
 
-    item_types: ClassVar[dict[str, types.Type[Any, Any]]] = media_fields.ITEM_TYPES
+    item_types: ClassVar[dict[str, types.Type[Any, Any]]] = media_fields.FIELD_TYPES
+    album_types: ClassVar[dict[str, types.Type[Any, Any]]] = media_fields.FIELD_TYPES
 
     def __init__(self) -> None:
         super().__init__()
@@ -106,14 +109,18 @@ class StembridgePlugin(BeetsPlugin):
         with self.as_command():
             finish_import(self, lib, imported)
 
+    @cached_property
+    def _follower(self) -> Follower:
+        from stembridge_beets.following import Follower
+
+        return Follower(self.log, self._notes)
+
     def _follow_by(self, how: str) -> Callable[..., None]:
         def follow(item: Item, source: bytes, destination: bytes) -> None:
             # Beets has moved the file and not yet noted it: an error raised here would lose the song.
             try:
                 if self.config["follow"].get(bool):
-                    from stembridge_beets.following import follow_song
-
-                    follow_song(self.log, item, source, destination, how, self._notes)
+                    self._follower.follow(item, source, destination, how)
             except Exception as error:  # noqa: BLE001
                 self._log.warning("the stems of {} stay where they are: {}", item, error)
 

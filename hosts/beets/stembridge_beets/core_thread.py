@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from plugin_core.cli.logs import Logs
 from plugin_core.errors import RefusedError, StembridgeError, UsageError
-from plugin_core.model import Job
+from plugin_core.model import Job, JobState
 from plugin_core.session import Session
 from plugin_core.tasks import start
 from stembridge_beets.tasks import Added, Changed, Event, Ready, Refused, Task
-from stembridge_beets.trouble import Trouble
+from stembridge_beets.trouble import Trouble, is_refused
 
 if TYPE_CHECKING:
     from plugin_core.settings import Settings
@@ -170,7 +170,7 @@ class CoreThread:
     async def _add(self, ready: Ready) -> Job | None:
         task, offer = ready.task, ready.offer
         try:
-            job = self.session.store.find(task.job) if task.job else None
+            job = self._find(task)
             if job is None:
                 job, _ = await self.session.add(offer.source, offer.plan, host=HOST, force=task.force)
         except StembridgeError as error:
@@ -180,6 +180,16 @@ class CoreThread:
         if not job.state.is_active:
             self._events.put(Changed(task, job))
         return job
+
+    def _find(self, task: Task) -> Job | None:
+        """Return the job that an earlier run made, going on with what it has; None when a new one is to be made."""
+        job = self.session.store.find(task.job) if task.job else None
+        if job is None or job.state is not JobState.FAILED:
+            return job
+        if job.resume is not None:
+            return self.session.retry(job.id)
+        # The account may be right by now, and the song elsewhere than where this job knows it.
+        return None if is_refused(job) else job
 
     async def _run(self, jobs: dict[str, Task]) -> None:
         shown: dict[str, float] = {}

@@ -18,6 +18,7 @@ from plugin_core.files.hidden import HiddenNotes
 from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.model import show_path
 from plugin_core.stems.layout import STEMS_SUFFIX
+from stembridge_beets.claims import Claims
 from stembridge_beets.errors import UserError
 from stembridge_beets.places import Place, read_place, write_place
 
@@ -41,37 +42,57 @@ class Song(msgspec.Struct, frozen=True):
         return self.new.stem + rest if rest != name and not rest[:1].isalnum() else name
 
 
-def follow_song(log: Any, item: Item, source: bytes, destination: bytes, how: str, notes: Notes) -> None:
-    """Bring a song's stems after it, and remember where they are.
-
-    Whatever hinders this is told and hinders nothing else. The item is stored by beets, with its new path.
+class Follower:
+    """Brings stems after their songs.
 
     Args:
-        log: where to tell.
-        item: the song, which still has its old path.
-        source: the song's old file.
-        destination: its new file.
-        how: move, copy, link or hardlink.
+        log: where to tell what hinders it.
         notes: gives what knows of hidden copies.
     """
-    song = Song(Path(os.fsdecode(source)), Path(os.fsdecode(destination)))
-    place = read_place(item) or _find_unclaimed(song.old, item)
-    if place is None or song.old == song.new or not place.folder.is_dir():
-        return
-    if place.folder.parent != song.old.parent and place.folder != song.old.parent:
-        # The user had them placed elsewhere; there they stay.
-        return
-    try:
+
+    def __init__(self, log: Any, notes: Notes) -> None:
+        self._log = log
+        self._notes = notes
+        self._claims: Claims | None = None
+
+    def follow(self, item: Item, source: bytes, destination: bytes, how: str) -> None:
+        """Bring a song's stems after it, and remember where they are.
+
+        Whatever hinders this is told and hinders nothing else. The item is stored by beets, with its new path.
+
+        Args:
+            item: the song, which still has its old path.
+            source: the song's old file.
+            destination: its new file.
+            how: move, copy, link or hardlink.
+        """
+        song = Song(Path(os.fsdecode(source)), Path(os.fsdecode(destination)))
+        place = read_place(item) or self._find_unclaimed(song.old, item)
+        if place is None or song.old == song.new or not place.folder.is_dir():
+            return
+        if place.folder.parent != song.old.parent and place.folder != song.old.parent:
+            # The user had them placed elsewhere; there they stay.
+            return
         is_own = place.folder != song.old.parent
-        moved = _bring_folder(place, song, how, notes) if is_own else _bring_files(place, song, how)
-    except (UserError, StembridgeError) as error:
-        log.warning("stems stay in {}: {}", show_path(place.folder), error)
-        return
-    except OSError as error:
-        log.warning("stems stay in {}: {}", show_path(place.folder), error.strerror or error)
-        return
-    if moved is not None:
-        write_place(item, moved)
+        try:
+            moved = _bring_folder(place, song, how, self._notes) if is_own else _bring_files(place, song, how)
+        except (UserError, StembridgeError) as error:
+            self._log.warning("stems stay in {}: {}", show_path(place.folder), error)
+            return
+        except OSError as error:
+            self._log.warning("stems stay in {}: {}", show_path(place.folder), error.strerror or error)
+            return
+        if moved is not None:
+            write_place(item, moved)
+
+    def _find_unclaimed(self, song: Path, item: Item) -> Place | None:
+        """Return stems beside a song, unless they are those of another: ``One.mp3`` next to ``One.flac``."""
+        place = find_beside(song)
+        if place is None or item._db is None:
+            return place
+        if self._claims is None or self._claims.lib is not item._db:
+            self._claims = Claims(item._db)
+        return None if self._claims.is_claimed(place.folder, but=item.id) else place
 
 
 def find_beside(song: Path) -> Place | None:
@@ -81,15 +102,6 @@ def find_beside(song: Path) -> Place | None:
         return None
     files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
     return Place(folder, tuple(files)) if files else None
-
-
-def _find_unclaimed(song: Path, item: Item) -> Place | None:
-    """Return stems beside a song, unless they are those of another: ``One.mp3`` next to ``One.flac``."""
-    place = find_beside(song)
-    if place is None or item._db is None:
-        return place
-    others = (read_place(other) for other in item._db.items("stems_path::.") if other.id != item.id)
-    return None if any(other and other.folder == place.folder for other in others) else place
 
 
 def _bring_folder(place: Place, song: Song, how: str, notes: Notes) -> Place:

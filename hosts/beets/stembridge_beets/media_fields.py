@@ -11,6 +11,7 @@ from typing import Any
 
 import beets
 import mediafile
+import yaml
 from beets.dbcore import query, types
 
 LISTS = ("mood", "scene", "vocal", "bgm", "intensity")
@@ -34,18 +35,30 @@ def probability_field(dimension: str) -> str:
 
 
 class Words(list[str]):
-    """Several values that read as text."""
+    """Several values that read as text and equal each of them, for versions of beets that expect one value."""
+
+    __hash__ = None  # as that of any list
 
     def __str__(self) -> str:
         return "; ".join(self)
 
+    def __eq__(self, other: object) -> bool:
+        return other in self if isinstance(other, str) else super().__eq__(other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+
+# `beet edit` writes values as YAML, which knows lists and no kinds of them.
+yaml.SafeDumper.add_representer(Words, yaml.SafeDumper.represent_list)
+
 
 class WordsType(types.DelimitedString):
-    """A list whose values older versions of beets match with regular expressions, not with the text of a list."""
+    """A list as newer versions of beets have it: a text given to it is split as people write it, not into letters."""
 
     def normalize(self, value: Any) -> list[str]:
         """Return a value as the database's own would be."""
-        return Words(super().normalize(value))
+        return Words(self.parse(value) if isinstance(value, str) else super().normalize(value))
 
     def parse(self, string: str) -> list[str]:
         """Return the values that a text names."""
@@ -53,19 +66,17 @@ class WordsType(types.DelimitedString):
 
 
 def list_type() -> types.DelimitedString:
-    """Return the type of lists: beets' own, which other plugins may use for the same field, where queries know it."""
-    if query.RegexpQuery.value_match(re.compile("^a"), ["a"]):
-        return types.MULTI_VALUE_DSV
-    return WordsType(types.MULTI_VALUE_DSV.db_delimiter)
+    """Return the type of lists: beets' own, which other plugins may use for the same field, where it is good."""
+    own = types.MULTI_VALUE_DSV
+    is_matched = query.MatchQuery.value_match("ab", ["ab"]) and query.RegexpQuery.value_match(re.compile("^a"), ["ab"])
+    return own if is_matched and own.normalize("ab") == ["ab"] else WordsType(own.db_delimiter)
 
 
-ITEM_TYPES: dict[str, types.Type[Any, Any]] = {
-    **dict.fromkeys(LISTS, list_type()),
+FIELD_TYPES: dict[str, types.Type[Any, Any]] = {
+    **dict.fromkeys((*LISTS, "labels_dimensions", "stems", "stems_files"), list_type()),
     **{probability_field(name): types.NullFloat(3) for name in DIMENSIONS},
-    "labels_dimensions": types.MULTI_VALUE_DSV,
-    "stems": types.MULTI_VALUE_DSV,
-    "stems_files": types.MULTI_VALUE_DSV,
 }
+"""Of songs, and of albums too: what is set on an album is set on its songs."""
 
 
 class Id3List(mediafile.MP3ListDescStorageStyle):  # type: ignore[misc] # mediafile has no types

@@ -45,10 +45,15 @@ def read_place(item: Item) -> Place | None:
     if not text:
         return None
     folder = to_path(str(text))
-    if not folder.is_dir() and (beside := path_of(item).parent / folder.name).is_dir():
-        folder = beside
+    if not folder.is_dir() and (moved := beside(path_of(item), folder)).is_dir():
+        folder = moved
     names = item.get("stems_files", with_album=False) or ()
     return Place(folder, tuple(folder / to_path(name) for name in names))
+
+
+def beside(song: Path, folder: Path) -> Path:
+    """Return where a song's stems stand in a library that was moved as a whole."""
+    return song.parent / folder.name
 
 
 def write_place(item: Item, place: Place) -> None:

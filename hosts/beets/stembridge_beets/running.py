@@ -22,6 +22,7 @@ from stembridge_beets.errors import UserError
 from stembridge_beets.interrupts import stop_on_signals
 from stembridge_beets.progress import Progress
 from stembridge_beets.tasks import Added, Changed, Event, Ready, Refused, Task
+from stembridge_beets.trouble import is_refused
 
 if TYPE_CHECKING:
     from beets.library import Item, Library
@@ -75,6 +76,8 @@ class Run:
         """Songs that are done, that are not, and that ``resume`` goes on with."""
         self.is_interrupted = False
         """Whether the user told it to stop."""
+        self._noted: set[int] = set()
+        """Songs that an import, or a run before this one, left to be done."""
 
     def do(self, tasks: Sequence[Task]) -> None:
         """Do the tasks.
@@ -145,6 +148,8 @@ class Run:
         for one in ready:
             item = self._lib.get_item(one.task.item_id)
             if item is not None:
+                if todo.read(item, self.kind.name) is not None:
+                    self._noted.add(one.task.item_id)
                 marked.append((item, self._todo(one.task, one.task.job)))
         todo.mark(marked, self._lib, self.kind.name)
 
@@ -175,8 +180,10 @@ class Run:
             return
         if job.state is JobState.DONE:
             self._finish(task, job)
+        elif job.resume is not None or (is_refused(job) and task.item_id in self._noted):
+            self._leave(task, _describe_end(job))
         else:
-            self._fail(task, f"{job.state}: {describe_problem(job)}", keep=job.state is JobState.UNCONFIRMED)
+            self._fail(task, _describe_end(job), keep=job.state is JobState.UNCONFIRMED)
 
     def _finish(self, task: Task, job: Job) -> None:
         item = self._lib.get_item(task.item_id)
@@ -199,12 +206,15 @@ class Run:
         task, error = refused.task, refused.error
         item = self._lib.get_item(task.item_id)
         if error.retryable and item is not None and todo.read(item, self.kind.name) is not None:
-            # It was noted by a run before this one, or by an import; a later one shall find it.
-            self.left += 1
-            self._say(self._plugin.log.error, task, str(error))
+            self._leave(task, str(error))
             return
         # A job may have been paid for by now; its song may be on a disk that is not there today.
         self._fail(task, str(error), keep=bool(task.job))
+
+    def _leave(self, task: Task, text: str) -> None:
+        """Tell what keeps a song from being done now; a later run finds its note."""
+        self.left += 1
+        self._say(self._plugin.log.error, task, text)
 
     def _fail(self, task: Task, text: str, *, keep: bool = False) -> None:
         """Tell what went wrong with one song; unless its result is to be had, ``resume`` leaves it alone."""
@@ -218,6 +228,12 @@ class Run:
     def _say(self, write: Callable[..., None], task: Task, text: str) -> None:
         self._progress.clear()
         write("{}: {}", task.name, clean(text))
+
+
+def _describe_end(job: Job) -> str:
+    """Say how a job ended; what its user is told to do with it, beet does as well."""
+    told = f"{job.state}: {describe_problem(job)}"
+    return told if job.resume is None else told.replace(f"stembridge jobs retry {job.id}", "beet stembridge resume")
 
 
 def end(lib: Library, runs: Sequence[Run]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from plugin_core.model import Operation, from_json, to_json
+from stembridge_beets.having import Having
 
 if TYPE_CHECKING:
     from beets.library import Item, Library
@@ -41,7 +42,7 @@ def mark(items: Iterable[tuple[Item, Todo]], lib: Library, kind: str) -> None:
 
 def find_marked(lib: Library, kind: str) -> list[tuple[Item, Todo]]:
     """Return the songs with work left, and what it is."""
-    found = ((item, read(item, kind)) for item in lib.items(f"{FIELDS[kind]}::."))
+    found = ((item, read(item, kind)) for item in lib.items(Having(FIELDS[kind])))
     return [(item, todo) for item, todo in found if todo is not None]
 
 

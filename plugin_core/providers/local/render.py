@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_core.audio.formats import FORMATS, AudioFormat
+from plugin_core.audio.overload import OPEN_ENDED, refuse_peak
 from plugin_core.audio.reader import Reader, open_reader
-from plugin_core.audio.samples import Samples
+from plugin_core.audio.samples import Samples, count_overs
 from plugin_core.audio.writer import open_writer
 from plugin_core.errors import SourceError
 from plugin_core.files.errors import explain_write_error
-from plugin_core.model import show_path
 from plugin_core.providers.local.messages import Done, Request
 from plugin_core.providers.local.mixdown import mix_down
 from plugin_core.providers.local.parameters import STEMS
@@ -24,9 +23,6 @@ from plugin_core.providers.local.separate import separate
 
 DEEP = frozenset({"pcm_32", "double"})
 """Encodings that float32 does not hold exactly."""
-
-OPEN_ENDED = frozenset({"float", "double"})
-"""Encodings whose samples mean what they say, even over full scale."""
 
 
 def render(request: Request, report: Callable[[float | None], None]) -> Done:
@@ -103,11 +99,10 @@ class Intake:
         """
         block = self._decode(frames)
         if self._may_clip:
-            overs = np.abs(block) > 1
-            if overs.any():
-                if self._reader.info.encoding in OPEN_ENDED:
-                    raise self._refuse(block)
-                self.clipped += int(overs.sum())
+            overs = count_overs(block)
+            if overs and self._reader.info.encoding in OPEN_ENDED:
+                raise self._refuse(block)
+            self.clipped += overs
         return block
 
     def _decode(self, frames: int) -> NDArray[np.floating]:
@@ -119,9 +114,4 @@ class Intake:
         while len(block):
             peak = max(peak, float(np.abs(block).max()))
             block = self._decode(len(block))
-        path, container = show_path(self._reader.path), self._format.container
-        return SourceError(
-            f"{path}: peaks {max(0.1, 20 * math.log10(peak)):.1f} dB over full scale do not fit {container} "
-            f"({self._format.bits} bit)",
-            remedy="use --format wav32f, or lower the source's level",
-        )
+        return refuse_peak(self._reader.path, peak, self._format)

@@ -74,7 +74,7 @@ class Beets:
         settings: dict[str, Any] = {
             "directory": str(self.music),
             "library": str(self.root / "library.db"),
-            "plugins": ["stembridge", "scrub", "convert"],
+            "plugins": ["stembridge", "scrub", "convert", "edit"],
             "import": {"copy": True, "autotag": False},
             "ui": {"color": False},
             "scrub": {"auto": False},
@@ -88,13 +88,19 @@ class Beets:
         # JSON is YAML.
         (self.root / "config.yaml").write_text(json.dumps(settings), encoding="utf-8")
 
-    def run(self, *words: str, environ: Mapping[str, str] | None = None, prefix: tuple[str, ...] = ()) -> Outcome:
-        """Run ``beet`` and return how it ended, well or not."""
+    def run(
+        self,
+        *words: str,
+        environ: Mapping[str, str] | None = None,
+        prefix: tuple[str, ...] = (),
+        answer: str = "",
+    ) -> Outcome:
+        """Run ``beet``, which may ask for an answer, and return how it ended, well or not."""
         done = subprocess.run(
             [*prefix, BEET, *words],
             env={**self.environ, **(environ or {})},
             cwd=self.root,
-            stdin=subprocess.DEVNULL,
+            input=answer.encode(),
             capture_output=True,
             timeout=600,
             check=False,

@@ -1,8 +1,9 @@
 """A plugin of stembridge for ``beet`` processes under test: a separator, a tagger's stager, and their books.
 
 What was submitted stands in the file ``LEDGER`` names, one line a job, so that a test sees what was paid for. ``MOOD``
-says how the separator is: ``fine``, ``down``, ``away`` (down from the first question on), ``broke`` (no credits), or
-``slow``. Once ``MOST`` songs are paid for, the next ones wait for ever.
+says how the separator is: ``fine``, ``down``, ``away`` (down from the first question on), ``broke`` (no credits),
+``closed`` (no account any more, once it is paid), or ``slow``. Once ``MOST`` songs are paid for, the next ones wait for
+ever.
 """
 
 from __future__ import annotations
@@ -67,6 +68,8 @@ class LedgerSeparator:
         return Ticket(remote_id=order.key) if known else None
 
     async def poll(self, order: Order, report: Report) -> Finished:
+        if self._mood == "closed":
+            raise RefusedError("the account is closed", remedy="ask the ledger")
         if self._mood == "slow":
             await asyncio.sleep(0.05)
         return Finished(files=tuple(RemoteFile(label=stem, stem=stem, name=f"{stem}.wav") for stem in STEMS))

@@ -40,6 +40,18 @@ def test_no_credits(three: Beets) -> None:
     assert three.values("title", "stems_todo::.") == []
 
 
+@pytest.mark.parametrize("force", [(), ("-f",)], ids=["plain", "forced"])
+def test_an_account_that_is_closed_once_it_has_paid(three: Beets, force: tuple[str, ...]) -> None:
+    outcome = three.run("stems", "-y", *force, environ={"MOOD": "closed"})
+    assert outcome.code == 1
+    assert outcome.err.count("the account is closed; ask the ledger, then `beet stembridge resume`: ") == 3
+    assert lines(outcome.err)[-1] == "error: 3 tracks unfinished, go on with: beet stembridge resume"
+    assert three.do("stembridge", "status").out.count("stems: ") == 3
+
+    three.do("stembridge", "resume")
+    assert len(three.values("title", "stems:vocals")) == len(three.bought()) == 3
+
+
 def test_a_service_that_is_down_leaves_the_rest_to_resume(three: Beets) -> None:
     outcome = three.run("stems", "-y", environ={"MOOD": "down"})
     assert outcome.code == 1

@@ -42,6 +42,19 @@ def test_what_goes_wrong_is_left_to_resume_and_the_import_stands(beets: Beets) -
     assert sorted(beets.values("title", "stems:vocals")) == ["One", "Two"]
 
 
+def test_a_refused_account_is_left_to_resume(beets: Beets) -> None:
+    beets.configure({"auto": "stems"})
+    beets.environ["MOOD"] = "broke"
+    import_songs(beets, "One", "Two")
+    assert sorted(beets.values("title", "stems_todo::.")) == ["One", "Two"]
+    assert beets.bought() == []
+
+    beets.environ["MOOD"] = "fine"
+    beets.do("stembridge", "resume")
+    assert sorted(beets.values("title", "stems:vocals")) == ["One", "Two"]
+    assert len(beets.bought()) == 2
+
+
 def test_an_import_that_is_killed_leaves_its_notes(beets: Beets, tmp_path: Path) -> None:
     beets.configure({"auto": "stems"})
     for number in range(20):

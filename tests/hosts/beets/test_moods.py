@@ -242,6 +242,41 @@ def test_a_wrong_key_is_one_line(listener: Beets) -> None:
     assert len(outcome.err.splitlines()) == 2
 
 
+def test_an_import_with_a_refused_key_keeps_its_notes_and_resumes(listener: Beets, service: MediaxSimulator) -> None:
+    listener.configure({"auto": "moods"})
+    listener.environ["STEMBRIDGE_MEDIAX_SECRET_KEY"] = "wrong"
+    make_songs(listener.inbox, ("flac", "mp3"))
+    outcome = listener.do("import", "-q", "-A", "-s", str(listener.inbox))
+    assert outcome.err.count("secretId or secretKey") == 2
+    assert "moods: 2 unfinished, go on with: beet stembridge resume" in outcome.err
+    assert listener.do("stembridge").out.count("moods: ") == 2
+    again = listener.run("stembridge", "resume")
+    assert again.code == 1
+    assert "2 tracks unfinished" in again.err
+    assert listener.do("stembridge").out.count("moods: ") == 2
+    # What was refused knew the song where it was.
+    listener.do("modify", "-y", "-W", "title:mp3", "artist=Other")
+    listener.environ |= account_at(service)
+    listener.do("stembridge", "resume")
+    assert service.created == 2
+    for title, path in paths(listener).items():
+        assert read_labels(path) == in_library(listener, title) == LABELS
+    assert listener.do("stembridge").out == "nothing is left to be done\n"
+
+
+def test_songs_that_an_import_left_keep_their_notes_when_labelling_them_is_refused_too(
+    listener: Beets, service: MediaxSimulator
+) -> None:
+    listener.configure({"auto": "moods"})
+    listener.environ["STEMBRIDGE_MEDIAX_SECRET_KEY"] = "wrong"
+    import_songs(listener, "flac")
+    assert listener.run("moods", "-y").code == 1
+    listener.environ |= account_at(service)
+    listener.do("stembridge", "resume")
+    assert service.created == 1
+    assert in_library(listener, "flac") == LABELS
+
+
 def test_accounts_in_beets_configuration(listener: Beets) -> None:
     for name in ("STEMBRIDGE_MEDIAX_SECRET_ID", "STEMBRIDGE_MEDIAX_SECRET_KEY"):
         del listener.environ[name]

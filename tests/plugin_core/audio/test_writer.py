@@ -92,6 +92,18 @@ def test_overs_are_clipped_and_never_wrap(tmp_path: Path, name: str) -> None:
         assert np.unique(read, axis=0).tolist() == [[limit - 1, -limit]]
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_clipped_samples_are_counted_in_every_format(tmp_path: Path, name: str) -> None:
+    chosen = FORMATS[name]
+    quiet = np.zeros((5000, 2))
+    loud = quiet + np.array([1.7, -1.7]) * (np.arange(5000) % 100 == 0)[:, None]
+    with open_writer(tmp_path / f"a{chosen.suffix}", sample_rate=44100, channels=2, format=chosen) as writer:
+        writer.write(np.ones((10, 2)))
+        writer.write(loud)
+        writer.write(quiet)
+    assert writer.clipped == (0 if chosen.is_float else 100)
+
+
 @pytest.mark.parametrize("sample_rate", [8000, 11025, 44100, 65535, 88201, 96000, 176410, 192000])
 @pytest.mark.parametrize("name", LOSSLESS)
 def test_sample_rate_is_kept(tmp_path: Path, name: str, sample_rate: int) -> None:

@@ -12,11 +12,13 @@ import pytest
 from plugin_core.errors import PlacementError, ResultError, SourceError, UsageError
 from plugin_core.jobs.work import Staged, Work
 from plugin_core.model import Job, JobState, Model, Part, Plan, Progress, Separation, Source, Ticket
+from plugin_core.operations.inspect import inspect
 from plugin_core.operations.separation import SeparationWork
 from plugin_core.protocols import Finished, Order, Report, Separator, Waiting
 from plugin_core.stems import space, staging
 from plugin_core.stems.template import StemsSettings
 from plugin_core.tags.read import read_tags
+from tests.audio_files import make_song, write_samples
 from tests.plugin_core.stems.builders import make_exact_song, tree
 
 
@@ -221,6 +223,17 @@ def test_edited_twin_is_not_reused(scene: Scene) -> None:
 
 def prepare(scene: Scene, **wish: object) -> None:
     asyncio.run(scene.work.prepare(scene.job("id1", **wish), "try", scene.reported.append))
+
+
+@pytest.mark.parametrize("name", ["flac", "wav24", "mp3", "m4a"])
+def test_a_float_source_over_full_scale_is_refused_before_anything_is_sent(scene: Scene, name: str) -> None:
+    samples = make_song(1.0)
+    loud = write_samples(scene.music / "Loud.wav", samples * 2 / abs(samples).max(), subtype="FLOAT")
+    scene.source = inspect(loud)
+    with pytest.raises(SourceError, match=r"Loud\.wav: peaks 6\.0 dB over full scale do not fit"):
+        prepare(scene, format=name)
+    assert not (scene.music.parent / "home").exists()
+    prepare(scene, format="wav32f")
 
 
 def test_prepare_refuses_before_anything_is_written(

@@ -1,53 +1,93 @@
 from __future__ import annotations
 
-from pathlib import Path
+import msgspec
 
-import numpy as np
-import pytest
+from plugin_core.stems.align import Alignment, Heard, align, is_unrelated
+from plugin_core.stems.lag import NEAR, Found
 
-from plugin_core.stems.align import find_lag, measure_alignment
-from plugin_core.stems.conform import Shape
-from plugin_core.threads import StoppedError, Stopper
-from tests.audio_files import make_noise, make_song, make_stems, write_samples
+SHARP = tuple(float(lag == 0) for lag in range(-NEAR, NEAR + 1))
+BROAD = tuple(1 - 0.02 * abs(lag) for lag in range(-NEAR, NEAR + 1))
 
 
-@pytest.mark.parametrize("lag", [0, 1, -1, 1105, -1105, 4096, -4096])
-def test_lag_is_found_to_the_sample(lag: int) -> None:
-    song = make_song(4.0)[:, 0].astype(np.float32)
-    late = np.roll(song, lag)
-    late[:lag] = 0 if lag > 0 else late[:lag]
-    assert find_lag(song, late).lag == lag
+def found(lag: int, confidence: float = 10.0, **more: object) -> Found:
+    return msgspec.convert({"lag": lag, "confidence": confidence, "relation": 0.5, "curve": SHARP, **more}, Found)
 
 
-def test_silence_has_no_lag() -> None:
-    silence = np.zeros(10_000, np.float32)
-    found = find_lag(silence, silence)
-    assert (found.lag, found.correlation) == (0, None)
+def heard(*ones: Found, kin: tuple[object, ...] = ("FLAC", 1000)) -> list[Heard]:
+    return [Heard(title, kin, one) for title, one in zip(("Vocals", "Drums", "Bass", "Other"), ones, strict=False)]
 
 
-def test_unrelated_sound_is_not_believed() -> None:
-    one, other = (make_noise(200_000, 1, seed=seed)[:, 0].astype(np.float32) for seed in (1, 2))
-    found = find_lag(one, other)
-    assert found.lag == 0
-    assert found.correlation is not None
-    assert found.correlation < 0.02
+def test_one_late_stem_is_moved_alone() -> None:
+    assert align(heard(found(24), found(0), found(0), found(0))) == Alignment(
+        (24, 0, 0, 0), ("Vocals: removed an offset of 24 samples against the source",)
+    )
 
 
-def test_sum_of_late_parts_against_the_source(tmp_path: Path) -> None:
-    stems = make_stems(2.0)
-    source = write_samples(tmp_path / "song.wav", np.sum(list(stems.values()), axis=0), subtype="PCM_24")
-    parts = [
-        write_samples(tmp_path / f"{name}.wav", np.pad(stem, ((1105, 578), (0, 0))), subtype="PCM_24")
-        for name, stem in stems.items()
-    ]
-    found = measure_alignment(source, parts, Shape(44100, 2, 88200), Stopper())
-    assert found.lag == 1105
-    assert found.correlation == pytest.approx(1.0, abs=0.01)
+def test_all_late_stems_are_said_once() -> None:
+    assert align(heard(*[found(-1105)] * 4)) == Alignment(
+        (-1105,) * 4, ("removed an offset of -1105 samples against the source",)
+    )
 
 
-def test_measuring_stops_when_asked(tmp_path: Path) -> None:
-    source = write_samples(tmp_path / "song.wav", make_song(1.0))
-    stopper = Stopper()
-    stopper.request()
-    with pytest.raises(StoppedError):
-        measure_alignment(source, [source], Shape(44100, 2, 44100), stopper)
+def test_a_part_that_cannot_be_measured_goes_with_its_kin() -> None:
+    weak = found(300, 1.2)
+    assert align(heard(found(1105), found(1105), weak)).lags == (1105, 1105, 1105)
+    assert align(heard(found(0), found(0), weak)) == Alignment((0, 0, 0))
+
+
+def test_no_lag_is_lent_where_kin_disagree_or_there_is_none() -> None:
+    weak = found(300, 1.2)
+    note = "Bass: its offset against the source could not be measured, it lies as it came"
+    assert align(heard(found(24), found(0), weak)) == Alignment(
+        (24, 0, 0), ("Vocals: removed an offset of 24 samples against the source", note)
+    )
+    strangers = [*heard(found(1105), found(1105)), Heard("Bass", ("MP3", 2105), weak)]
+    assert align(strangers).lags == (1105, 1105, 0)
+    assert note in align(strangers).notes
+
+
+def test_no_lag_is_lent_to_a_part_that_hints_at_another() -> None:
+    assert align(heard(found(0), found(0), found(24, 2.5))) == Alignment(
+        (0, 0, 0), ("Bass: its offset against the source could not be measured, it lies as it came",)
+    )
+    assert align(heard(found(0), found(0), found(2, 2.5, curve=BROAD))) == Alignment((0, 0, 0))
+
+
+def test_the_threshold_of_confidence() -> None:
+    assert align(heard(found(24, 3.0), found(0))).lags == (24, 0)
+    assert align(heard(found(24, 2.9), found(0))).lags == (0, 0)
+
+
+def test_nothing_could_be_measured_is_said() -> None:
+    assert align(heard(found(24, 1.2), found(7, 2.9))) == Alignment(
+        (0, 0), ("no offset against the source could be measured: the stems lie as they came",)
+    )
+
+
+def test_silence_is_no_reason_for_a_note() -> None:
+    assert align(heard(Found(), found(0))) == Alignment((0, 0))
+    assert align(heard(Found(), Found())) == Alignment((0, 0))
+
+
+def test_an_inverted_stem_is_said_and_left() -> None:
+    assert align(heard(found(0, is_inverted=True), found(0))) == Alignment(
+        (0, 0), ("Vocals: its polarity is inverted against the source, left so",)
+    )
+
+
+def test_drift_is_said_and_not_moved() -> None:
+    assert align(heard(found(0), found(60, 1.5, drift=120.4), found(-60, 4.0, drift=-119.6))) == Alignment(
+        (0, 0, 0),
+        (
+            "Drums: drifts against the source, in the end 120 samples late, left so",
+            "Bass: drifts against the source, in the end 120 samples early, left so",
+        ),
+    )
+
+
+def test_only_several_parts_without_any_relation_are_of_another_song() -> None:
+    stranger = found(0, 1.1, relation=0.01)
+    assert is_unrelated(heard(stranger, stranger))
+    assert not is_unrelated(heard(stranger, found(0, 1.1, relation=0.02)))
+    assert not is_unrelated(heard(stranger))
+    assert not is_unrelated(heard(stranger, Found()))

@@ -8,12 +8,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile
+import soxr
 
+from plugin_core.audio.reader import open_reader
+from plugin_core.audio.samples import to_integers
 from plugin_core.errors import PlacementError
 from plugin_core.files.hashing import is_unmodified
 from plugin_core.model import Part, Separation, Source
 from plugin_core.operations.inspect import inspect
-from plugin_core.stems import mix
+from plugin_core.stems import mix, verify
 from plugin_core.stems.fingerprint import record_of
 from plugin_core.stems.render import Task, Treated, treat
 from plugin_core.stems.template import DEFAULT_TEMPLATE, parse_template
@@ -150,6 +153,103 @@ def test_offset_is_removed_to_the_sample_and_said(tmp_path: Path, lag: int) -> N
         assert not got[:start].any()
 
 
+@pytest.mark.parametrize("late", [24, -1, 1105])
+def test_one_late_stem_is_moved_and_the_good_ones_stay(tmp_path: Path, late: int) -> None:
+    source, parts = make_exact_song(tmp_path, 6.0)
+    for path in (source.path, *(part.path for part in parts)):
+        write_samples(path, np.tile(integers(path), (10, 1)).astype(np.int16))
+    source = inspect(source.path)
+    wanted = {part.stem: integers(part.path) for part in parts}
+    drums = parts[1].path
+    moved = np.zeros_like(wanted["drums"])
+    moved[max(0, late) : len(moved) + min(0, late)] = wanted["drums"][max(0, -late) : len(moved) - max(0, late)]
+    write_samples(drums, moved.astype(np.int16))
+    treated = run(source, loosen(parts))
+    assert f"Drums: removed an offset of {late} samples against the source" in treated.notes
+    for name, path in by_name(treated).items():
+        got, true = integers(path), wanted[name]
+        if name == "drums":
+            # What was cut off at an edge is gone.
+            got, true = got[1105:-1105], true[1105:-1105]
+        np.testing.assert_array_equal(got, true)
+
+
+def test_a_late_part_of_another_sample_rate_is_moved(tmp_path: Path) -> None:
+    source, parts = make_exact_song(tmp_path, 10.0)
+    drums = parts[1]
+    samples = soxr.resample(np.pad(read_samples(drums.path)[0], ((1105, 0), (0, 0))), 44100, 48000)
+    write_samples(drums.path, samples, 48000)
+    treated = run(source, loosen(parts))
+    assert "Drums: removed an offset of 1105 samples against the source" in treated.notes
+
+
+def test_parts_that_are_promised_exact_are_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, parts = make_exact_song(tmp_path)
+    monkeypatch.setattr(verify, "LagMeter", None)
+    assert run(source, parts).notes == ()
+
+
+def test_residual_of_a_late_stem_is_made_of_it_in_its_place(tmp_path: Path) -> None:
+    source, parts = make_exact_song(tmp_path, 10.0)
+    drums = parts[1].path
+    write_samples(drums, np.pad(integers(drums)[:-24], ((24, 0), (0, 0))).astype(np.int16))
+    residual = by_name(run(source, loosen(parts), residual=True))["residual"]
+    assert not integers(residual)[:-24].any()
+
+
+@pytest.mark.parametrize("name", ["flac16", "wav24", "mp3", "m4a"])
+def test_hot_parts_of_a_service_are_clipped_and_counted_in_every_format(tmp_path: Path, name: str) -> None:
+    source, parts = make_exact_song(tmp_path, 4.0)
+    hot, rate = read_samples(parts[1].path)
+    hot *= 2.0 / np.abs(hot).max()
+    write_samples(parts[1].path.with_suffix(".wav"), hot, rate, "FLOAT")
+    parts[1] = msgspec.structs.replace(parts[1], path=parts[1].path.with_suffix(".wav"))
+    count = np.count_nonzero(np.abs(hot.astype(np.float32)) > 1)
+    where = {"flac16": "16 bits", "wav24": "24 bits"}.get(name, "full scale")
+    note = f"Drums: {count} samples were clipped at {where}"
+    assert note in run(source, loosen(parts), format=name).notes
+    if where != "full scale":
+        # What is subtracted is clipped as it would be written.
+        assert note in run(source, loosen(parts), format=name, minus=["drums"]).notes
+    assert not [note for note in run(source, loosen(parts), format="wav32f").notes if "clipped" in note]
+
+
+@pytest.mark.parametrize("name", ["flac16", "mp3", "m4a"])
+def test_minus_of_a_loud_master_is_clipped_and_said_in_every_format(tmp_path: Path, name: str) -> None:
+    loud = np.full((44100, 1), 0.9)
+    source = inspect(write_samples(tmp_path / "Song.flac", loud, subtype="PCM_16"))
+    part = Part(stem="drums", label="Drums", path=write_samples(tmp_path / "d.flac", -loud, subtype="PCM_16"))
+    where = "16 bits" if name == "flac16" else "full scale"
+    for more in ({"minus": ["drums"]}, {"residual": True}):
+        title = "No Drums" if "minus" in more else "Residual"
+        assert f"{title}: 44100 samples were clipped at {where}" in run(source, [part], format=name, **more).notes
+
+
+@pytest.mark.parametrize("name", ["flac24", "mp3"])
+def test_a_hot_lossy_source_is_clipped_and_counted(tmp_path: Path, name: str) -> None:
+    """The stems of the embedded separator sum to the clipped source, whatever they are written as."""
+    loud = write_samples(tmp_path / "loud.wav", make_song(4.0) * 2.5, subtype="FLOAT")
+    source = inspect(encode(loud, tmp_path / "Song.mp3", "-b:a", "320k"))
+    with open_reader(source.path) as reader:
+        whole = reader.read(10**7, dtype="float64")
+    count = np.count_nonzero(np.abs(whole) > 1)
+    assert count
+    clipped = to_integers(whole, 24)
+    half = clipped // 2
+    parts = [
+        Part(
+            stem=stem, label=stem, path=write_samples(tmp_path / f"{stem}.flac", one << 8, subtype="PCM_24"), exact=True
+        )
+        for stem, one in (("vocals", half), ("other", clipped - half))
+    ]
+    note = f"the song: {count} samples over full scale were clipped, as a player does"
+    assert note in run(source, parts, format=name).notes
+    if name == "flac24":
+        rest = run(source, loosen(parts), format=name, residual=True)
+        assert note in rest.notes
+        assert not integers(by_name(rest)["residual"], 24).any()
+
+
 def test_lengths_are_made_the_source_s(tmp_path: Path) -> None:
     source, parts = make_exact_song(tmp_path, 1.0)
     for number, part in enumerate(parts):
@@ -157,7 +257,7 @@ def test_lengths_are_made_the_source_s(tmp_path: Path) -> None:
         write_samples(part.path, np.pad(samples, ((0, 300), (0, 0))) if number else samples[:-200], rate)
     treated = run(source, loosen(parts))
     assert {len(integers(stem.path)) for stem in treated.stems} == {44100}
-    assert set(treated.notes) == {
+    assert {note for note in treated.notes if "at the end" in note} == {
         "cut 300 samples at the end to the source's length",
         "padded 200 samples at the end to the source's length",
     }
@@ -237,7 +337,7 @@ def test_equal_labels_stay_apart(tmp_path: Path) -> None:
 def test_surround_source_with_stereo_parts(tmp_path: Path) -> None:
     source = inspect(write_samples(tmp_path / "Song.wav", make_song(1.0, channels=6), subtype="PCM_16"))
     part = Part(stem="vocals", label="v", path=write_samples(tmp_path / "v.wav", make_song(1.0), subtype="PCM_16"))
-    with pytest.raises(PlacementError, match="2 channels and the source 6"):
+    with pytest.raises(PlacementError, match=r"fetched part Vocals of Song\.wav has 2 channels and the source 6"):
         run(source, [part], residual=True)
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from plugin_core.errors import PlacementError, SourceError
 from plugin_core.model import Part
+from plugin_core.stems import verify
+from plugin_core.stems.align import Alignment, Heard
 from plugin_core.stems.verify import verify_parts
 from plugin_core.threads import StoppedError, Stopper
 from tests.audio_files import encode, make_song, read_samples, truncate, write_samples, write_song
@@ -64,16 +66,24 @@ def test_length_of_other_parts_has_a_tolerance(tmp_path: Path, seconds: float, p
             verify_parts(source, [part], Stopper())
 
 
-def test_damaged_part_is_the_result_s_fault_and_damaged_source_the_source_s(tmp_path: Path) -> None:
+def test_damaged_part_is_the_result_s_fault_and_named_as_people_know_it(tmp_path: Path) -> None:
     source, parts = make_exact_song(tmp_path)
     loose = [msgspec.structs.replace(part, exact=False) for part in parts]
     truncate(parts[2].path, 0.5)
     for given in (parts, loose):
-        with pytest.raises(PlacementError, match=r"fetched part.*bass"):
+        with pytest.raises(
+            PlacementError, match=r"the fetched part Bass of Song\.flac is unusable: it is damaged"
+        ) as told:
             verify_parts(source.path, given, Stopper())
+        assert str(tmp_path) not in str(told.value)
+
+
+def test_damaged_source_is_the_source_s_fault(tmp_path: Path) -> None:
+    source, parts = make_exact_song(tmp_path)
     truncate(source.path, 0.5)
-    with pytest.raises(SourceError, match="Song"):
-        verify_parts(source.path, loose, Stopper())
+    for given in (parts, [msgspec.structs.replace(part, exact=False) for part in parts]):
+        with pytest.raises(SourceError, match="Song"):
+            verify_parts(source.path, given, Stopper())
 
 
 def test_no_parts_and_stopping(tmp_path: Path) -> None:
@@ -92,3 +102,21 @@ def test_lossy_part_counts_its_decoded_frames(tmp_path: Path) -> None:
     checked = verify_parts(source, [part], Stopper())
     assert abs(checked.frames[0] - 44100) <= 2304
     assert np.isclose(checked.source.frames, 44100)
+
+
+def test_kin_are_parts_of_one_encoder_and_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, parts = make_exact_song(tmp_path)
+    samples, rate = read_samples(parts[0].path)
+    write_samples(parts[0].path, np.pad(samples, ((24, 0), (0, 0))), rate)
+    parts[1] = msgspec.structs.replace(parts[1], path=encode(parts[1].path, tmp_path / "drums.mp3"))
+    seen: list[Heard] = []
+
+    def note(heard: list[Heard]) -> Alignment:
+        seen.extend(heard)
+        return Alignment((0,) * len(heard))
+
+    monkeypatch.setattr(verify, "align", note)
+    verify_parts(source.path, [msgspec.structs.replace(part, exact=False) for part in parts], Stopper())
+    assert [one.title for one in seen] == ["Vocals", "Drums", "Bass", "Other"]
+    assert len({one.kin for one in seen}) == 3
+    assert seen[2].kin == seen[3].kin

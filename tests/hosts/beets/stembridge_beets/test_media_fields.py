@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+import yaml
 
 pytest.importorskip("beets")
 
+from beets.dbcore import query, types
 from stembridge_beets import media_fields
+from stembridge_beets.media_fields import Words, WordsType
 
 from plugin_core.tags.fields import FIELDS, Family
 from plugin_core.tags.rules import DIMENSIONS
@@ -24,3 +29,50 @@ def test_keys_are_those_of_the_core(name: str) -> None:
     assert (styles["ListStorageStyle"].key,) == row.written(Family.VORBIS)
     assert (styles["ListStorageStyle"].key,) == tuple(key.upper() for key in row.written(Family.APE))
     assert (styles["ASFStorageStyle"].key,) == row.written(Family.ASF)
+
+
+OLD = WordsType(types.MULTI_VALUE_DSV.db_delimiter)
+"""The type of lists before beets 2.11; newer versions have one of their own that does the same."""
+
+
+@pytest.mark.parametrize("kind", [OLD, media_fields.list_type()], ids=["old", "installed"])
+def test_a_text_given_to_a_list_is_no_letters(kind: types.DelimitedString) -> None:
+    assert kind.normalize("Calm") == ["Calm"]
+    assert kind.normalize("Calm; Dark") == ["Calm", "Dark"]
+    assert kind.normalize("") == kind.normalize(None) == kind.normalize([]) == []
+    assert kind.normalize(["Calm", "Dark"]) == ["Calm", "Dark"]
+    assert kind.from_sql(kind.to_sql(["Calm", "Dark"])) == ["Calm", "Dark"]
+
+
+def test_a_list_equals_each_of_its_values_for_versions_that_compare_it_with_one() -> None:
+    found: Any = OLD.normalize(["Calm", "Dark"])
+    assert "Calm" == found  # noqa: SIM300 - as beets asks
+    assert found == "Dark"
+    assert not found != "Dark"  # noqa: SIM202 - is what is tested
+    assert found != "Cal"
+    assert found == ["Calm", "Dark"]
+    assert found != ["Calm"]
+    assert str(found) == "Calm; Dark"
+
+
+def test_a_list_can_be_edited_as_any_other() -> None:
+    assert yaml.safe_load(yaml.safe_dump({"mood": Words(["Calm", "Dark"])})) == {"mood": ["Calm", "Dark"]}
+
+
+@pytest.mark.parametrize("lacks", ["nothing", "texts", "regular expressions", "equality"])
+def test_the_type_of_beets_itself_is_taken_where_it_is_good(monkeypatch: pytest.MonkeyPatch, lacks: str) -> None:
+    def split(self: types.DelimitedString, value: Any) -> list[str]:
+        return list(value)
+
+    def match(*_: object) -> bool:
+        return False
+
+    good = types.MULTI_VALUE_DSV.normalize("ab") == ["ab"]
+    if lacks == "texts":
+        monkeypatch.setattr(types.DelimitedString, "normalize", split)
+    elif lacks != "nothing":
+        old = query.RegexpQuery if lacks == "regular expressions" else query.MatchQuery
+        monkeypatch.setattr(old, "value_match", match)
+    kind = media_fields.list_type()
+    assert isinstance(kind, WordsType) == (lacks != "nothing" or not good)
+    assert kind.normalize("Calm") == ["Calm"]
