@@ -22,6 +22,7 @@ from plugin_core.operations.song import Hear, Song, hear_nothing
 from plugin_core.protocols import Finished, Order, Report, Separator, Waiting
 from plugin_core.purchases.purchase import Purchase
 from plugin_core.purchases.shelf import Shelf
+from plugin_core.stem_names import canonical
 from plugin_core.stems.staging import choose_staging, make_staging, remove_staging
 from plugin_core.stems.template import StemsSettings, Template, parse_template
 from plugin_core.threads import Stopper, run_stoppable
@@ -171,9 +172,11 @@ class SeparationWork:
         """Ask the provider."""
         return await self._separator.poll(self._order(job, attempt), report)
 
-    def has_kept(self, job: Job, purchase: Purchase) -> bool:  # noqa: ARG002
-        """Tell whether the parts of a purchase lie whole in its folder."""
-        return self._shelf.holds(purchase)
+    def has_kept(self, job: Job, purchase: Purchase) -> bool:
+        """Tell whether the parts of a purchase lie whole in its folder, and what the job wants is among them."""
+        wish, kept = _wish(job), {canonical(part.stem) for part in purchase.kept}
+        wanted = {canonical(stem) for stem in (*wish.stems, *wish.minus)}
+        return wanted <= kept and self._shelf.holds(purchase)
 
     async def fetch(self, job: Job, attempt: str, report: Report, purchase: Purchase | None) -> Staged:
         """Bring the parts home, unless they are there, then verify, align and treat them.
@@ -188,7 +191,7 @@ class SeparationWork:
 
         # A job that goes on after a failure may have lost its folder meanwhile; its provider fetches what is missing.
         await asyncio.to_thread(self._make_folders, job)
-        if purchase is not None and self._shelf.holds(purchase):
+        if purchase is not None and self.has_kept(job, purchase):
             parts: Sequence[Part] = self._shelf.parts(purchase)
         else:
             parts = await self._separator.fetch(self._order_with_bucket(job, attempt), report)

@@ -29,6 +29,8 @@ PROMISED = {
     "jobs cancel": "json",
     "jobs retry": "json no-run",
     "jobs prune": "json older-than",
+    "purchases": "provider limit json",
+    "fetch": "format to json",
     "models": "provider json",
     "plugins": "json",
     "doctor": "json",
@@ -147,7 +149,7 @@ def test_plugins_add_commands_but_replace_none(stembridge: Run) -> None:
     points = (FakePoint("adding", Adding()),)
     assert stembridge("watch", points=points).out == "watching\n"
     page = stembridge("--help", points=points).out
-    assert "watch     Watch folders." in page
+    assert re.search(r"\n  watch +Watch folders\.\n", page)
     assert page.count("  doctor ") == 1
     assert "stolen" not in stembridge("doctor", "--help", points=points).out
     told = stembridge("--help", points=points).err
