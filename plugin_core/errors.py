@@ -9,9 +9,11 @@
     ├── PlacementError              exit 1   the result cannot be put where it belongs
     │   └── ResultError             exit 1   the result itself is no good: damaged, of another song, or gone
     ├── ServiceError                exit 1   the service failed this job, in its own words
+    │   ├── UnchargedError          exit 1   the service says that its job failed: made anew, it is the first purchase
     │   └── RefusedError            exit 3   credentials, credits or plan: of the account, never of one file
     ├── TransientError              exit 1   will pass by itself: retried with backoff, never given up silently
-    │   └── UnclearAnswerError      exit 1   the service answered, and not about the job
+    │   ├── UnclearAnswerError      exit 1   the service answered, and not about the job
+    │   └── SpoiltFileError         exit 1   a download is not the file that was announced: fetched again a few times
     ├── UnresolvedError             exit 1   such answers for too long: the job is kept as it is
     ├── OutcomeUnknownError         exit 4   a paid call was sent and its answer lost
     ├── PluginError                 exit 1   a plugin broke its promise
@@ -82,6 +84,10 @@ class ServiceError(StembridgeError):
     """The service failed this job for good; the message carries its own words."""
 
 
+class UnchargedError(ServiceError):
+    """The service itself reports that it failed or dropped the job, which it does not charge for."""
+
+
 class RefusedError(ServiceError):
     """The service refuses the account: credentials, credits or plan.
 
@@ -105,6 +111,10 @@ class TransientError(StembridgeError):
 
 class UnclearAnswerError(TransientError):
     """The service answered, and not about the job: it is paid for, and asking again is free."""
+
+
+class SpoiltFileError(TransientError):
+    """What was downloaded is not the file that was announced: a web page, too short, of another digest."""
 
 
 class UnresolvedError(StembridgeError):

@@ -47,6 +47,21 @@ class JobState(StrEnum):
 _SETTLED = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED, JobState.UNCONFIRMED})
 
 
+class Bought(StrEnum):
+    """What is known of what a job was charged for; it outlives the job's failure."""
+
+    BY_TICKET = ""
+    """What the ticket says: with one it is bought, without one it is not."""
+    NO = "no"
+    """Surely not charged: the service says that it failed, or took the cancel."""
+    MAYBE = "maybe"
+    """The answer was lost: it is looked for, and not sent again without the user's word."""
+    GONE = "gone"
+    """Not to be had: nothing but the user's word buys it again."""
+    AGAIN = "again"
+    """The user gave the word: it is looked for first, and bought again where it is not to be had."""
+
+
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """An audio file as it was when the job was made."""
 
@@ -312,7 +327,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What the user should know though nothing failed: an offset removed, a format changed."""
     problem: Problem | None = None
     resume: JobState | None = None
-    """Where a failed job goes on once it is retried, its staging and ticket kept until then; None: from its start."""
+    """Where a failed job goes on once it is retried, its staging kept until then; None: where its purchase says."""
+    bought: Bought = Bought.BY_TICKET
+    refetches: int = 0
+    """How often results that were no good were fetched again."""
     written: Written | None = None
     """What a done tagging did to its source."""
 

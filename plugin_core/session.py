@@ -211,9 +211,9 @@ class Session:
         """Store a job, unless an equal one exists.
 
         Returns:
-            The job and whether it was made now. An equal job that is active or unconfirmed is joined, and a done one
-            whose stems still stand beside this source, or whose labels still stand in it, is reused, except under
-            ``force``.
+            The job and whether it was made now. An equal job that is active is joined, one that ended badly and may be
+            had at its service goes on, and a done one whose stems still stand beside this source, or whose labels still
+            stand in it, is reused, except under ``force``.
         """
         from plugin_core.jobs.making import make_job
 
@@ -266,15 +266,25 @@ class Session:
         (ended,) = await self.run([job.id], on_change=on_change)
         return ended
 
-    def retry(self, job_id: str) -> Job:
-        """Queue a failed, cancelled or unconfirmed job anew: the user's word that it may be paid for again.
+    def retry(self, job_id: str, *, force: bool = False) -> Job:
+        """Let a failed, cancelled or unconfirmed job go on; what its service has, or may have, is looked for first.
+
+        Args:
+            job_id: the job.
+            force: the user's word that it may be paid for again if it is not to be had.
 
         Raises:
             UsageError: there is no such job, or it is not one of these.
         """
-        job = self.store.get(job_id)
-        self.store.retry(job.id)
-        return self.store.get(job.id)
+        return self.store.retry(job_id, force=force)
+
+    def resume(self, job_id: str) -> Job:
+        """Let a job that is not finished go on now; an unconfirmed one is looked for, and never bought again.
+
+        Raises:
+            UsageError: there is no such job.
+        """
+        return self.store.resume(job_id)
 
     def prune(self, older_than: float) -> int:
         """Forget jobs that were done, failed or cancelled more than ``older_than`` seconds ago; return how many.

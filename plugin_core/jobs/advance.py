@@ -10,11 +10,12 @@ import msgspec
 
 from plugin_core.errors import StembridgeError, StoreError, TransientError
 from plugin_core.jobs.dedupe import is_forced
-from plugin_core.jobs.held import Held, LostError
+from plugin_core.jobs.held import Held, LostError, problem_of
+from plugin_core.jobs.resuming import is_about_result
 from plugin_core.jobs.settling import fail, fail_unexpected, settle
 from plugin_core.jobs.submission import search, submitting
 from plugin_core.jobs.work import Staged
-from plugin_core.model import JobState, Written
+from plugin_core.model import Bought, JobState, Written
 from plugin_core.protocols import Waiting
 
 _log = logging.getLogger(__name__)
@@ -49,7 +50,8 @@ async def _queued(held: Held) -> bool:
             return _stage(held, staged)
     await held.work.prepare(held.job, held.owner, held.report)
     # Whose keys are used now is where a lost answer has to be looked for.
-    held.enter(JobState.SUBMITTING, attempts=held.job.attempts, account=held.work.account(held.job))
+    account = held.work.account(held.job)
+    held.enter(JobState.SUBMITTING, attempts=held.job.attempts, account=account, bought=Bought.BY_TICKET)
     held.is_fresh = True
     return True
 
@@ -67,11 +69,24 @@ async def _running(held: Held) -> bool:
 async def _fetching(held: Held) -> bool:
     try:
         staged = await held.work.fetch(held.job, held.owner, held.report)
-    except TransientError as error:
-        if held.work.occupies(held.job):
+    except StembridgeError as error:
+        if is_about_result(error) and held.work.occupies(held.job):
+            return await _fetch_again(held, error)
+        if not isinstance(error, TransientError) or held.work.occupies(held.job):
             raise
         return held.postpone(error, state=JobState.RUNNING, updated=held.now())
     return _stage(held, staged)
+
+
+async def _fetch_again(held: Held, error: StembridgeError) -> bool:
+    """Ask the service once more for results that were no good; a few times, since they are paid for."""
+    tried = held.job.refetches + 1
+    if tried > held.policy.refetches:
+        return await fail(held, error)
+    _log.info("job %s: fetched again after %s", held.job.id, error)
+    problem, state = problem_of(error), JobState.RUNNING
+    seconds = held.policy.backoff.delay(tried)
+    return held.wait(seconds, state=state, updated=held.now(), refetches=tried, attempts=0, problem=problem)
 
 
 def _stage(held: Held, staged: Staged) -> bool:
@@ -98,16 +113,17 @@ def _is_too_late(held: Held) -> bool:
 async def _cancel(held: Held) -> bool:
     if held.job.state is JobState.SUBMITTING and not held.is_fresh:
         return await search(held)
-    notes = held.job.notes
-    if held.job.state in (JobState.RUNNING, JobState.FETCHING):
-        try:
-            await held.work.cancel(held.job, held.owner)
-        except (TransientError, StoreError):
-            raise
-        except StembridgeError as error:
-            _log.warning("job %s: cancelled here only: %s", held.job.id, error)
-            notes = (*notes, f"cancelled here, but not at the service: {error.message}")
-    return await settle(held, JobState.CANCELLED, notes=notes)
+    if held.job.state not in (JobState.RUNNING, JobState.FETCHING):
+        return await settle(held, JobState.CANCELLED)
+    try:
+        await held.work.cancel(held.job, held.owner)
+    except (TransientError, StoreError):
+        raise
+    except StembridgeError as error:
+        _log.warning("job %s: cancelled here only: %s", held.job.id, error)
+        notes = (*held.job.notes, f"cancelled here, but not at the service: {error.message}")
+        return await settle(held, JobState.CANCELLED, notes=notes)
+    return await settle(held, JobState.CANCELLED, bought=Bought.NO)
 
 
 _EFFECTS: Final[Mapping[JobState, Callable[[Held], Awaitable[bool]]]] = {

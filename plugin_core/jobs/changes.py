@@ -8,10 +8,11 @@ from collections.abc import Callable, Collection, Iterable
 import msgspec
 
 from plugin_core.errors import UsageError
-from plugin_core.jobs.queries import KEPT_BEFORE, PRUNE, WAITING, assign, fetch
-from plugin_core.jobs.resuming import put_back
+from plugin_core.jobs.backoff import LONGEST
+from plugin_core.jobs.queries import DUE_AFTER, KEPT_BEFORE, PRUNE, WAITING, assign, fetch
+from plugin_core.jobs.resuming import is_owed, put_back
 from plugin_core.jobs.rows import from_row, to_row
-from plugin_core.model import Job, JobState, Ticket
+from plugin_core.model import Bought, Job, JobState, Ticket
 
 _FREE = ("owner = NULL", "lease = NULL")
 
@@ -48,6 +49,21 @@ def wake(
     return woken
 
 
+def hasten(connection: sqlite3.Connection, job: Job, now: float) -> Job:
+    """Let a job that waits go on now: somebody asks for it."""
+    if not job.state.is_active or job.due <= now:
+        return job
+    after = msgspec.structs.replace(job, due=now)
+    write(connection, after, [])
+    return after
+
+
+def clamp_due(connection: sqlite3.Connection, now: float) -> None:
+    """Make due what waits for longer than any job does: it was put off by a clock that was ahead."""
+    for row in connection.execute(DUE_AFTER, (now + LONGEST,)).fetchall():
+        hasten(connection, from_row(row), now)
+
+
 def end_submit(connection: sqlite3.Connection, job_id: str, owner: str, absent: bool, now: float) -> None:
     """Forget the sender of a paid call; send an unconfirmed job again if the call surely made nothing."""
     row = connection.execute("SELECT submitter FROM jobs WHERE id = ?", (job_id,)).fetchone()
@@ -64,7 +80,9 @@ def request_cancel(connection: sqlite3.Connection, job_id: str, now: float) -> J
     job = _existing(connection, job_id)
     if job.state is JobState.UNCONFIRMED:
         note = "given up while unconfirmed: the service may have charged for it"
-        after = msgspec.structs.replace(job, state=JobState.CANCELLED, updated=now, notes=(*job.notes, note))
+        after = msgspec.structs.replace(
+            job, state=JobState.CANCELLED, updated=now, notes=(*job.notes, note), bought=Bought.MAYBE
+        )
         write(connection, after, ["cancel = 1", *_FREE])
         return msgspec.structs.replace(after, cancel=True)
     if job.resume is not None:
@@ -91,7 +109,25 @@ def give_up_old(connection: sqlite3.Connection, before: float) -> int:
     return len(jobs)
 
 
-def retry(connection: sqlite3.Connection, job_id: str, now: float) -> Job:
+def goes_on(connection: sqlite3.Connection, job: Job) -> bool:
+    """Tell whether there is more to a job than to begin it anew."""
+    if job.state.is_active or job.resume is not None:
+        return True
+    return job.state is not JobState.DONE and is_owed(job) and is_remote(connection, job.id)
+
+
+def join(connection: sqlite3.Connection, job: Job, now: float, *, force: bool) -> Job:
+    """Let a job go on because it is wished for once more."""
+    return hasten(connection, job, now) if job.state.is_active else retry(connection, job.id, now, force=force)
+
+
+def resume(connection: sqlite3.Connection, job_id: str, now: float) -> Job:
+    """Let a job go on now: an unconfirmed one is looked for, one that waits does so no longer."""
+    job = _existing(connection, job_id)
+    return retry(connection, job_id, now) if job.state is JobState.UNCONFIRMED else hasten(connection, job, now)
+
+
+def retry(connection: sqlite3.Connection, job_id: str, now: float, *, force: bool = False) -> Job:
     """Put a job that ended badly back to where it can go on, or to its start."""
     job = _existing(connection, job_id)
     if job.state not in (JobState.FAILED, JobState.CANCELLED, JobState.UNCONFIRMED):
@@ -99,10 +135,18 @@ def retry(connection: sqlite3.Connection, job_id: str, now: float) -> Job:
             f"job {job.id} is {job.state.value}; only failed, cancelled and unconfirmed jobs can be retried",
             remedy="`stembridge jobs list` shows the states",
         )
-    after = put_back(job, now)
+    after = put_back(job, now, is_remote=is_remote(connection, job_id), force=force)
+    # A sender that is frozen may still make what is looked for.
+    submitter = "submitter" if after.state is JobState.SUBMITTING else "NULL"
     # An owner that still removes the old staging keeps the job until it is through.
-    write(connection, after, ["cancel = 0", "submitter = NULL"])
+    write(connection, after, ["cancel = 0", f"submitter = {submitter}"])
     return after
+
+
+def is_remote(connection: sqlite3.Connection, job_id: str) -> bool:
+    """Tell whether a job lives at a service."""
+    row = connection.execute("SELECT occupies FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    return row is not None and bool(row["occupies"])
 
 
 def prune(connection: sqlite3.Connection, before: float) -> int:

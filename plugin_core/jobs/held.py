@@ -9,6 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from plugin_core.errors import StembridgeError
+from plugin_core.jobs.backoff import LONGEST
 from plugin_core.jobs.policy import Policy
 from plugin_core.jobs.store import JobStore
 from plugin_core.jobs.work import Work
@@ -88,7 +89,7 @@ class Held:
 
     def wait(self, seconds: float, **fields: object) -> bool:
         """Let go of the job until some time from now; tell that there is nothing to do meanwhile."""
-        self.save(msgspec.structs.replace(self.job, due=self.now() + seconds, **fields), release=True)
+        self.save(msgspec.structs.replace(self.job, due=self.now() + min(seconds, LONGEST), **fields), release=True)
         return False
 
     def postpone(self, error: StembridgeError, **fields: object) -> bool:

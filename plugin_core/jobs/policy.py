@@ -20,6 +20,7 @@ class Policy:
         stop_within: seconds a step may take to end once cancelled.
         progress_every: least seconds between two stored progress reports of a job.
         slots_for: seconds that an account's number of slots is believed.
+        refetches: how often results that are no good are fetched again before their job fails.
     """
 
     backoff: Backoff = field(default_factory=Backoff)
@@ -29,3 +30,4 @@ class Policy:
     stop_within: float = 10.0
     progress_every: float = 0.25
     slots_for: float = 60.0
+    refetches: int = 4

@@ -11,9 +11,10 @@ from plugin_core.jobs.rows import CLEAN, KEPT, LITTERED, from_row
 from plugin_core.model import Job, JobState
 
 SAME_KEY: Final = (
-    "SELECT * FROM jobs INDEXED BY jobs_by_base WHERE base = ? AND dedupe = ?"  # noqa: S608 - number
-    f" AND (active = 1 OR state = 'unconfirmed' OR litter = {KEPT}) ORDER BY id"
+    "SELECT * FROM jobs INDEXED BY jobs_by_base WHERE base = ? AND dedupe = ? AND state != 'done'"
+    " ORDER BY active DESC, id DESC"
 )
+DUE_AFTER: Final = "SELECT * FROM jobs INDEXED BY jobs_due WHERE active = 1 AND due > ?"
 BY_PREFIX: Final = "SELECT * FROM jobs WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"
 NEXT_DUE: Final = (
     "SELECT due FROM jobs INDEXED BY jobs_due WHERE active = 1 AND due > ? AND owner IS NULL ORDER BY due LIMIT 1"

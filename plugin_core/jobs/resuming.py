@@ -4,19 +4,19 @@
 failed in     with                            at a service   on this machine
 ============  ==============================  =============  ==============
 queued        anything                        start          start
-submitting    anything                        start          start
-running       ServiceError, ResultError       start          start
-running       RefusedError, anything else     running        start
-fetching      ServiceError, ResultError       start          start
-fetching      RefusedError, anything else     fetching       start
+submitting    a defect after the call         search         start
+submitting    anything else                   start          start
+running       UnchargedError                  start          start
+running       anything else                   running        start
+fetching      anything                        fetching       start
 publishing    ResultError (staging is gone)   fetching       start
 publishing    anything else                   publishing     publishing
 ============  ==============================  =============  ==============
 
-``start`` is today's price once more, so it is only for jobs that cost nothing yet and for results that are no good. A
-refused account, a folder that may not be written, a source that moved and a defect of a plugin all say nothing about
-the result, which is paid for. A result that has expired at its service is a ServiceError there, so that the retry after
-that one buys it anew; ``--force`` always does.
+What a service was paid for outlives the failure of its job, and the cancel that the service refused: whatever asks for
+the job again looks there first, by its ticket (running) or by its key (search). ``start`` is for what cost nothing.
+Where the look finds nothing, or nothing that is any good, the job ends as ``Bought.GONE``: only the user's word
+(``force``) makes it start anew then.
 """
 
 from __future__ import annotations
@@ -25,8 +25,16 @@ from typing import Final
 
 import msgspec
 
-from plugin_core.errors import PlacementError, RefusedError, ResultError, ServiceError, StembridgeError
-from plugin_core.model import Job, JobState, Problem
+from plugin_core.errors import (
+    PlacementError,
+    RefusedError,
+    ResultError,
+    ServiceError,
+    SpoiltFileError,
+    StembridgeError,
+    UnchargedError,
+)
+from plugin_core.model import Bought, Job, JobState, Problem
 
 _AT_SERVICE: Final = frozenset({JobState.RUNNING, JobState.FETCHING})
 
@@ -43,10 +51,25 @@ def resume_state(state: JobState, error: StembridgeError, *, is_bought: bool) ->
         if not isinstance(error, ResultError):
             return state
         return JobState.FETCHING if is_bought else None
-    if state not in _AT_SERVICE or not is_bought:
-        return None
-    is_bad = isinstance(error, (ServiceError, ResultError)) and not isinstance(error, RefusedError)
-    return None if is_bad else state
+    is_kept = state in _AT_SERVICE and is_bought and not isinstance(error, UnchargedError)
+    return state if is_kept else None
+
+
+def is_about_result(error: StembridgeError) -> bool:
+    """Tell whether an error says that the result is gone or no good, and not that something else is in its way."""
+    return isinstance(error, (ServiceError, ResultError, SpoiltFileError)) and not isinstance(error, RefusedError)
+
+
+def is_lost(state: JobState, error: StembridgeError) -> bool:
+    """Tell whether a job that fails so at its service has nothing to go on with."""
+    return state in _AT_SERVICE and is_about_result(error)
+
+
+def is_owed(job: Job) -> bool:
+    """Tell whether a service has a job, or may have it, so that it is looked for before it is bought again."""
+    if job.bought is Bought.NO:
+        return False
+    return job.ticket is not None or job.state is JobState.UNCONFIRMED or job.bought is Bought.MAYBE
 
 
 def explain_resuming(problem: Problem, error: StembridgeError, job_id: str) -> Problem:
@@ -57,22 +80,51 @@ def explain_resuming(problem: Problem, error: StembridgeError, job_id: str) -> P
     return msgspec.structs.replace(problem, remedy=remedy)
 
 
-def put_back(job: Job, now: float) -> Job:
-    """Return a job that ended badly as it goes on: at ``job.resume`` with what it has, or empty at its start."""
+def explain_loss(problem: Problem, job_id: str) -> Problem:
+    """Say in a problem's remedy that a retry looks again, and what buys anew."""
+    again = f"`stembridge jobs retry {job_id}` looks again, with --force it is bought again if need be"
+    return msgspec.structs.replace(problem, remedy=f"{problem.remedy}; {again}" if problem.remedy else again)
+
+
+def put_back(job: Job, now: float, *, is_remote: bool, force: bool = False) -> Job:
+    """Return a job that ended badly as it goes on: where it was kept, with a look at its service, or at its start.
+
+    Args:
+        job: failed, cancelled or unconfirmed.
+        now: seconds since the epoch.
+        is_remote: whether it lives at a service.
+        force: the user's word that it may be bought again if it is not to be had.
+    """
+    is_sought = is_remote and is_owed(job)
+    state = job.resume or JobState.QUEUED
+    bought = Bought.BY_TICKET
+    if is_sought:
+        state = job.resume or (JobState.SUBMITTING if job.ticket is None else JobState.RUNNING)
+        # A job that failed before it was ever given up is still at its first purchase.
+        is_parked = job.ticket is None and job.state is not JobState.FAILED
+        bought = Bought.AGAIN if force else Bought.MAYBE if is_parked else Bought.BY_TICKET
     fresh = msgspec.structs.replace(
         job,
-        state=job.resume or JobState.QUEUED,
+        state=state,
         due=now,
         updated=now,
         attempts=0,
+        refetches=0,
         cancel=False,
         progress=None,
         target=None,
         stems=(),
         problem=None,
         resume=None,
+        bought=bought,
     )
-    if job.resume is JobState.PUBLISHING:
+    if state is JobState.PUBLISHING:
         return fresh
-    fresh = msgspec.structs.replace(fresh, staged=())
-    return fresh if job.resume else msgspec.structs.replace(fresh, ticket=None, results=(), labels=(), notes=())
+    if state is JobState.QUEUED:
+        return empty(fresh)
+    return msgspec.structs.replace(fresh, staged=(), notes=job.notes if job.resume else ())
+
+
+def empty(job: Job) -> Job:
+    """Return a job without anything of its purchase, as it starts."""
+    return msgspec.structs.replace(job, ticket=None, results=(), labels=(), staged=(), notes=())

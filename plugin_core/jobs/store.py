@@ -13,7 +13,7 @@ from plugin_core.errors import UsageError
 from plugin_core.files.database import Database
 from plugin_core.files.mounts import check_local
 from plugin_core.jobs import changes, claiming, queries
-from plugin_core.jobs.dedupe import place_of
+from plugin_core.jobs.dedupe import is_forced, place_of
 from plugin_core.jobs.owner import ProcessToken
 from plugin_core.jobs.rows import from_row, progress_text, to_row
 from plugin_core.jobs.schema import SCHEMA
@@ -104,17 +104,20 @@ class JobStore:
     def add(self, job: Job, *, occupies: bool = True) -> tuple[Job, bool]:
         """Put a job in, unless the same wish for the same file and place is under way; tell whether it is new.
 
-        One that failed with its results kept goes on: what is paid for is not bought again.
+        One that waits goes on now. One that ended badly and that a service has, or may have, or whose results are kept,
+        goes on as after a retry: what is paid for is not bought again, unless the wish is to buy anew (``is_forced``).
 
         Args:
             job: the job, ``queued``.
             occupies: whether it lives at a service; the engine corrects it when it works on the job.
         """
         with self._database.write() as connection:
-            for row in connection.execute(queries.SAME_KEY, (to_row(job)["base"], job.dedupe)):
-                known = from_row(row)
-                if known.source.path == job.source.path and place_of(known.operation) == place_of(job.operation):
-                    return known if known.resume is None else changes.retry(connection, known.id, self.clock()), False
+            rows = connection.execute(queries.SAME_KEY, (to_row(job)["base"], job.dedupe)).fetchall()
+            known = next(
+                (one for one in map(from_row, rows) if _is_same(one, job) and changes.goes_on(connection, one)), None
+            )
+            if known is not None:
+                return changes.join(connection, known, self.clock(), force=is_forced(job.dedupe)), False
             values = {**to_row(job), "occupies": int(occupies), "cancel": int(job.cancel)}
             connection.execute(queries.insert(values), values)
         self._touched += 1
@@ -201,6 +204,7 @@ class JobStore:
         # A claim need not outlive a power cut: its process does not either.
         with self._database.write(durable=False) as connection:
             claiming.reap(connection, now, self._process.is_own, self._process.is_dead)
+            changes.clamp_due(connection, now)
             chosen = claiming.choose(connection, now, slots, scope)
             if chosen is None:
                 return None
@@ -304,15 +308,31 @@ class JobStore:
         self._touched += 1
         return job
 
-    def retry(self, prefix: str) -> Job:
-        """Let a failed, cancelled or unconfirmed job go on: at ``job.resume`` or from its start.
+    def retry(self, prefix: str, *, force: bool = False) -> Job:
+        """Let a failed, cancelled or unconfirmed job go on: where it was kept, with a look at its service, or anew.
+
+        Args:
+            prefix: of its id.
+            force: the user's word that it may be bought again if it is not to be had.
 
         Raises:
             UsageError: unknown, active or done.
         """
         job_id = self.get(prefix).id
         with self._database.write() as connection:
-            job = changes.retry(connection, job_id, self.clock())
+            job = changes.retry(connection, job_id, self.clock(), force=force)
+        self._touched += 1
+        return job
+
+    def resume(self, prefix: str) -> Job:
+        """Let a job that is not finished go on now; an unconfirmed one is looked for, any other stays as it is.
+
+        Raises:
+            UsageError: unknown.
+        """
+        job_id = self.get(prefix).id
+        with self._database.write() as connection:
+            job = changes.resume(connection, job_id, self.clock())
         self._touched += 1
         return job
 
@@ -371,6 +391,10 @@ class JobStore:
             connection.executemany("INSERT OR IGNORE INTO temp.wanted VALUES (?)", ((job_id,) for job_id in ids))
         # A collection that can change is copied in again each time.
         self._wanted = ids if isinstance(ids, frozenset) else None
+
+
+def _is_same(one: Job, other: Job) -> bool:
+    return one.source.path == other.source.path and place_of(one.operation) == place_of(other.operation)
 
 
 def _must_outlive_power(before: Job, after: Job) -> bool:

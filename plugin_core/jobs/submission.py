@@ -8,9 +8,9 @@ import logging
 import msgspec
 
 from plugin_core.errors import OutcomeUnknownError, StembridgeError, StoreError, TransientError
-from plugin_core.jobs.held import Held, LostError
+from plugin_core.jobs.held import Held, LostError, problem_of
 from plugin_core.jobs.settling import fail, fail_unexpected, settle
-from plugin_core.model import JobState, Problem, Ticket
+from plugin_core.model import Bought, JobState, Problem, Ticket
 
 _log = logging.getLogger(__name__)
 
@@ -81,22 +81,28 @@ async def _drop_double(held: Held, ticket: Ticket) -> None:
 
 
 async def _recover(held: Held, defect: Exception) -> bool:
-    """Look once for a job whose provider broke; fail with the defect if it is not seen, since it would break again."""
+    """Look once for a job whose provider broke; fail with the defect if it is not seen, since it would break again.
+
+    One look is no proof: a retry begins with another.
+    """
     try:
         ticket = await held.work.find(held.job, held.owner)
     except StembridgeError as error:
         _log.warning("job %s: cannot be looked for: %s", held.job.id, error)
         ticket = None
     if ticket is None:
-        return await fail_unexpected(held, defect)
+        return await fail_unexpected(held, defect, bought=Bought.MAYBE)
     _log.error("job %s: its provider broke after the call", held.job.id, exc_info=defect)
     await _keep(held, ticket)
     return True
 
 
 async def search(held: Held) -> bool:
-    """Look for a job that may or may not have been made; never send it again before that is sure."""
-    if held.job.problem is None or held.job.problem.kind != _LOST:
+    """Look for a job that may or may not have been made; never send it again before that is sure.
+
+    One that was given up before, as unconfirmed, is sent again by its user's word alone.
+    """
+    if _is_new(held):
         _begin_search(held)
     try:
         if held.work.account(held.job) != held.job.account:
@@ -105,7 +111,7 @@ async def search(held: Held) -> bool:
         began = held.now()
         ticket = await held.work.find(held.job, held.owner)
     except TransientError as error:
-        return held.postpone(error, problem=held.job.problem)
+        return held.postpone(error, problem=held.job.problem or problem_of(error))
     except StembridgeError as error:
         return _look_again(held, error.message)
     except Exception as error:  # noqa: BLE001 - a broken provider must not make a paid job look failed
@@ -121,10 +127,27 @@ async def search(held: Held) -> bool:
     if age < held.policy.settle:
         return held.wait(held.policy.settle - age)
     if held.job.cancel:
-        return await settle(held, JobState.CANCELLED)
+        return await settle(held, JobState.CANCELLED, bought=Bought.NO)
+    if held.job.bought is Bought.MAYBE:
+        return _park(held, "the service has no such job", Bought.GONE)
+    return _send_anew(held)
+
+
+def _send_anew(held: Held) -> bool:
     # ``attempts`` stays: a call that fails like this each time is sent at growing distances.
-    seconds = held.policy.backoff.delay(held.job.attempts) if held.job.attempts else 0.0
-    return held.wait(seconds, state=JobState.QUEUED, updated=held.now(), problem=None, attempts=held.job.attempts + 1)
+    attempts, state = held.job.attempts, JobState.QUEUED
+    seconds = held.policy.backoff.delay(attempts) if attempts else 0.0
+    fresh = {"problem": None, "attempts": attempts + 1, "bought": Bought.BY_TICKET}
+    return held.wait(seconds, state=state, updated=held.now(), **fresh)
+
+
+def _is_new(held: Held) -> bool:
+    """Tell whether the search begins now; a clock that was put back since is no reason to look for longer."""
+    job = held.job
+    if job.updated > held.now():
+        return True
+    # What was put back for another look began with that.
+    return job.bought is Bought.BY_TICKET and (job.problem is None or job.problem.kind != _LOST)
 
 
 def _begin_search(held: Held) -> None:
@@ -138,14 +161,20 @@ def _look_again(held: Held, why: str) -> bool:
     if left > 0:
         attempts = held.job.attempts + 1
         return held.wait(min(held.policy.backoff.delay(attempts), left), attempts=attempts)
+    if held.job.bought is Bought.AGAIN:
+        return _send_anew(held)
+    return _park(held, f"it is not known whether the service took this job: {why}", Bought.MAYBE)
+
+
+def _park(held: Held, what: str, bought: Bought) -> bool:
+    """Leave the job to its user."""
+    retry = f"stembridge jobs retry {held.job.id}"
     problem = Problem(
         kind=_LOST,
-        message=f"it is not known whether the service took this job: {why}",
-        remedy=f"look at the service, then `stembridge jobs retry {held.job.id}` to send it again",
+        message=what,
+        remedy=f"`{retry}` looks again; if the service surely has not got it, `{retry} --force` sends it again",
         exit_code=int(OutcomeUnknownError.exit_code),
     )
-    state = JobState.UNCONFIRMED
-    held.save(
-        msgspec.structs.replace(held.job, state=state, updated=held.now(), problem=problem, progress=None), release=True
-    )
+    parked: dict[str, object] = {"state": JobState.UNCONFIRMED, "updated": held.now(), "progress": None}
+    held.save(msgspec.structs.replace(held.job, problem=problem, bought=bought, **parked), release=True)
     return False

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from plugin_core._version import __version__
-from plugin_core.errors import PlacementError, SourceError, UsageError
+from plugin_core.errors import PlacementError, ResultError, SourceError, UsageError
 from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, Progress, Separation, Stem, Ticket, show_path
 from plugin_core.operations.links import NO_LINKS, Links
@@ -141,11 +141,18 @@ class SeparationWork:
 
     async def find(self, job: Job, attempt: str) -> Ticket | None:
         """Look for the job at its provider."""
+        await self._keep_folders(job)
         return await self._separator.find(self._order(job, attempt))
 
     async def poll(self, job: Job, attempt: str, report: Report) -> Waiting | Finished:
         """Ask the provider."""
+        await self._keep_folders(job)
         return await self._separator.poll(self._order(job, attempt), report)
+
+    async def _keep_folders(self, job: Job) -> None:
+        """Make the folders anew for a job that goes on after they were removed: its provider notes moments there."""
+        if not self._order(job, "").folder.is_dir():
+            await asyncio.to_thread(self._make_folders, job)
 
     async def fetch(self, job: Job, attempt: str, report: Report) -> Staged:
         """Fetch the parts, then verify, align and treat them.
@@ -177,7 +184,13 @@ class SeparationWork:
                 provenance=self._provenance(job),
                 tags=read_fields(job.source.path, template),
             )
-            treated = treat(task, _stem_tagger(), stopper, tell)
+            try:
+                treated = treat(task, _stem_tagger(), stopper, tell)
+            except ResultError:
+                # Whoever fetches again must not find these there.
+                for part in parts:
+                    part.path.unlink(missing_ok=True)
+                raise
             notes = describe_change(job.source, self._is_retagged, check=stopper.check)
             return Staged(stems=treated.stems, notes=(*treated.notes, *notes))
 

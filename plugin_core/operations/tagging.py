@@ -111,11 +111,18 @@ class TaggingWork:
 
     async def find(self, job: Job, attempt: str) -> Ticket | None:
         """Look for the job at its tagger."""
+        await self._keep_folders(job)
         return await self._tagger.find(self._order(job, attempt))
 
     async def poll(self, job: Job, attempt: str, report: Report) -> Waiting | Finished:
         """Ask the tagger."""
+        await self._keep_folders(job)
         return await self._tagger.poll(self._order(job, attempt), report)
+
+    async def _keep_folders(self, job: Job) -> None:
+        """Make the folders anew for a job that goes on after they were removed: its tagger notes moments there."""
+        if not self._staging(job).is_dir():
+            await asyncio.to_thread(self._make_folders, job)
 
     async def fetch(self, job: Job, attempt: str, report: Report) -> Staged:  # noqa: ARG002
         """Return the labels: they came with the tagger's last answer."""

@@ -14,6 +14,7 @@ from plugin_core.errors import (
     ServiceError,
     StembridgeError,
     TransientError,
+    UnchargedError,
     UnclearAnswerError,
 )
 from plugin_core.model import Progress, Source, Ticket
@@ -132,7 +133,8 @@ class MediaxJobs:
         """Ask how far the job is; return it once it is complete.
 
         Raises:
-            ServiceError: it failed, was cancelled or is not known any more.
+            UnchargedError: it failed or was cancelled.
+            ServiceError: it is not known any more.
             TransientError: no answer now, or none about this job.
             UnresolvedError: no answer about this job for a day.
         """
@@ -150,7 +152,7 @@ class MediaxJobs:
             return job
         what = "was cancelled" if job.state == State.CANCELED else "failed"
         reason = f": {job.reason}" if job.reason else ", and it gives no reason"
-        raise ServiceError(f"MediaX {what}{reason}", remedy=self.check_first)
+        raise UnchargedError(f"MediaX {what}{reason}", remedy=self.check_first)
 
     async def _describe(self, ticket: Ticket) -> MediaxJob | None:
         """Return the job as the service describes it; None for a new one that it does not know yet.

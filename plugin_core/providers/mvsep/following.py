@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from plugin_core.errors import ServiceError
+from plugin_core.errors import ServiceError, UnchargedError
 from plugin_core.model import Progress, RemoteFile
 from plugin_core.protocols import Finished, Order, Waiting
 from plugin_core.providers.mvsep.algorithms import Algorithm
@@ -47,7 +47,8 @@ def read_answer(
     """Return what an answer means for a job.
 
     Raises:
-        ServiceError: it failed, it is gone, or it has no results.
+        UnchargedError: it failed.
+        ServiceError: it is gone, or it has no results.
         UnresolvedError: nothing known was said of it for too long.
     """
     elapsed = elapsed_of(order, now)
@@ -58,7 +59,7 @@ def read_answer(
             return Finished(files=describe_files(job, answer, algorithm))
         case Phase.FAILED:
             reason = answer.message or f"no reason given (status {answer.status!r})"
-            raise ServiceError(f"MVSEP failed the separation: {reason}", remedy="try again, or choose another model")
+            raise UnchargedError(f"MVSEP failed the separation: {reason}", remedy="try again, or choose another model")
         case Phase.MISSING if elapsed >= GRACE:
             raise _gone(job)
         case Phase.UNCLEAR:

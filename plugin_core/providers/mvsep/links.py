@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from plugin_core.errors import OutcomeUnknownError, ServiceError, TransientError
+from plugin_core.errors import OutcomeUnknownError, ServiceError, TransientError, UnchargedError
 from plugin_core.model import Progress, Ticket
 from plugin_core.protocols import Order, Waiting
 from plugin_core.providers.mvsep.answers import JobAnswer, Phase
@@ -49,7 +49,8 @@ class Links:
         """Return the ticket of the real job, or when to ask again.
 
         Raises:
-            ServiceError: the service could not fetch the link.
+            UnchargedError: the service could not fetch the link.
+            ServiceError: it knows nothing of it any more.
             TransientError: it does not answer.
         """
         if order.key in self._known:
@@ -59,7 +60,7 @@ class Links:
         if answer.phase is Phase.DONE and is_real_hash(answer.hash):
             return self._remember(order, ticket, answer.hash, self._client.origin_of(answer.link) or ticket.origin)
         if answer.phase is Phase.FAILED:
-            raise ServiceError(
+            raise UnchargedError(
                 f"MVSEP could not fetch the song: {answer.message or answer.status}",
                 remedy="check that the stager's links can be read from outside",
             )

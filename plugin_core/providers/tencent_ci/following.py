@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from plugin_core.errors import ServiceError
+from plugin_core.errors import ServiceError, UnchargedError
 from plugin_core.model import Progress, RemoteFile, disarm
 from plugin_core.protocols import Finished, Waiting
 from plugin_core.providers.tencent_ci.jobs import CANCELLED, FAILED, JobDetail, JobPage
@@ -44,16 +44,17 @@ def read_state(job: JobDetail | None, elapsed: float, seconds: float) -> Waiting
         seconds: until the next look.
 
     Raises:
-        ServiceError: it failed, was cancelled, is not known any more, or made nothing.
+        UnchargedError: it failed or was cancelled.
+        ServiceError: it is not known any more, or made nothing.
     """
     if job is None:
         if elapsed < GRACE:
             return Waiting(seconds=seconds, progress=Progress(note="not listed yet"))
         raise ServiceError("Tencent CI does not know the job any more", remedy="the separation has to be made again")
     if job.state == FAILED:
-        raise ServiceError(f"Tencent CI failed the separation: {_plain(job.reason)}")
+        raise UnchargedError(f"Tencent CI failed the separation: {_plain(job.reason)}")
     if job.state == CANCELLED:
-        raise ServiceError("the job was cancelled at Tencent CI", remedy="make it again if that was not meant")
+        raise UnchargedError("the job was cancelled at Tencent CI", remedy="make it again if that was not meant")
     if job.is_working:
         note = _NOTES.get(job.state, _plain(job.state)[:40] or "working")
         return Waiting(seconds=seconds, progress=Progress(note=note, fraction=job.progress))
