@@ -16,15 +16,17 @@ _FORCED = ":forced"
 
 _ALWAYS: Final = {
     "separation": frozenset(
-        "kind provider model options stems minus residual format to template".split(),
+        ("kind", "provider", "model", "options", "stems", "minus", "residual", "format", "to", "template")
     ),
     "tagging": frozenset(
-        "kind provider dimensions min_probability labels policy thresholds policies language_codes provenance"
-        " write".split()
+        (
+            *("kind", "provider", "dimensions", "min_probability", "labels", "policy", "thresholds", "policies"),
+            *("language_codes", "provenance", "write"),
+        )
     ),
 }
-"""The fields that stand in every key, by kind. One that an operation gains later stands there when it is not at its default, so
-that what was bought before it came is known all the same; nothing is ever added here, and nothing taken away."""
+"""The fields that stand in every key, by kind. One that an operation gains later stands there when it is not at its
+default, so that what was bought before it came is known all the same; nothing is ever added here or taken away."""
 
 
 def dedupe_key(content_sha256: str, operation: Operation, account: str) -> str:

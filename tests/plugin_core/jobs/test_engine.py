@@ -53,7 +53,8 @@ def test_a_link_that_an_error_repeats_is_not_kept(engine: Engine, store: JobStor
     problem = store.get(job.id).problem
     assert problem is not None
     assert problem.message == "cannot read https://x/?q-ak=********&q-signature=********"
-    assert problem.remedy == "see token=********"
+    assert problem.remedy.startswith("see token=********")
+    assert "abcd" not in problem.remedy
 
 
 def test_each_state_is_stored_before_its_effect(engine: Engine, store: JobStore, work: FakeWork) -> None:
@@ -98,7 +99,9 @@ def test_permanent_errors_fail_at_once(
     engine: Engine, store: JobStore, work: FakeWork, method: str, error: StembridgeError
 ) -> None:
     job, _ = store.add(make_job())
-    work.fail(method, [error])
+    # What is wrong with a result is paid for: it is fetched again a few times.
+    is_fetched_again = method == "fetch" and isinstance(error, ServiceError)
+    work.fail(method, [error] * (1 + FAST.refetches if is_fetched_again else 1))
     run(engine)
     failed = store.get(job.id)
     assert failed.state is JobState.FAILED and failed.problem is not None

@@ -16,12 +16,15 @@ from plugin_core.errors import (
     ServiceError,
     SourceError,
     StembridgeError,
+    TransientError,
+    UnchargedError,
     UsageError,
 )
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.resuming import resume_state
 from plugin_core.jobs.store import JobStore
-from plugin_core.model import Job, JobState
+from plugin_core.model import Bought, Job, JobState
+from tests.plugin_core.jobs.conftest import FAST
 from tests.plugin_core.jobs.fakes import FakeWork, make_job, make_stem
 from tests.plugin_core.jobs.test_engine import run
 
@@ -44,10 +47,10 @@ def test_what_cost_nothing_starts_anew(state: JobState, error: StembridgeError) 
 
 @pytest.mark.parametrize("is_bought", [True, False], ids=["service", "this machine"])
 @pytest.mark.parametrize("state", [RUNNING, FETCHING], ids=str)
-def test_a_bought_result_is_given_up_only_when_it_is_no_good(state: JobState, is_bought: bool) -> None:
-    assert {resume_state(state, error, is_bought=is_bought) for error in ABOUT_THE_RESULT} == {None}
-    kept = {resume_state(state, error, is_bought=is_bought) for error in ABOUT_SOMETHING_ELSE}
-    assert kept == {state if is_bought else None}
+def test_what_is_bought_is_kept_unless_the_service_says_that_it_failed(state: JobState, is_bought: bool) -> None:
+    errors = (*ABOUT_THE_RESULT, *ABOUT_SOMETHING_ELSE)
+    assert {resume_state(state, error, is_bought=is_bought) for error in errors} == {state if is_bought else None}
+    assert resume_state(state, UnchargedError("no GPU"), is_bought=is_bought) is None
 
 
 @pytest.mark.parametrize("is_bought", [True, False], ids=["service", "this machine"])
@@ -90,29 +93,71 @@ def test_retry_goes_on_where_the_job_failed(
 
 
 @pytest.mark.parametrize("error", ABOUT_THE_RESULT, ids=lambda error: type(error).__name__)
-def test_bad_result_is_bought_anew(engine: Engine, store: JobStore, work: FakeWork, error: BaseException) -> None:
-    failed = fail(engine, store, work, "fetch", error)
-    assert failed.resume is None and work.calls[-1] == "discard"
-    store.retry(failed.id)
+def test_bad_result_is_fetched_again_a_few_times(
+    engine: Engine, store: JobStore, work: FakeWork, error: StembridgeError
+) -> None:
+    job, _ = store.add(make_job())
+    work.fail("fetch", [error] * FAST.refetches)
     run(engine)
-    assert store.get(failed.id).state is JobState.DONE
-    assert work.service.lines("creates") == [failed.id] * 2
+    assert (store.get(job.id).state, work.service.lines("creates")) == (JobState.DONE, [job.id])
+    # The service is asked each time: its links may be others by now.
+    assert work.calls.count("poll") == work.calls.count("fetch") == FAST.refetches + 1
 
 
-def test_kept_result_that_expired_is_bought_anew_by_the_retry_after(
+@pytest.mark.parametrize("method", ["poll", "fetch"])
+@pytest.mark.parametrize("error", ABOUT_THE_RESULT, ids=lambda error: type(error).__name__)
+def test_result_that_stays_bad_keeps_its_ticket_and_is_bought_anew_by_force_alone(
+    engine: Engine, store: JobStore, work: FakeWork, error: StembridgeError, method: str
+) -> None:
+    job, _ = store.add(make_job())
+    tries = 1 + FAST.refetches if method == "fetch" else 1
+    work.fail(method, [error] * tries * 3)
+    run(engine)
+    for _ in range(2):
+        failed = store.get(job.id)
+        assert (failed.state, failed.bought, failed.ticket is not None) == (JobState.FAILED, Bought.GONE, True)
+        assert failed.problem is not None and "--force" in failed.problem.remedy
+        assert "discard" not in work.calls and work.service.lines("creates") == [job.id]
+        store.retry(job.id, force=work.faults[method] == [error] * tries)
+        run(engine)
+    done = store.get(job.id)
+    assert (done.state, done.bought) == (JobState.DONE, Bought.BY_TICKET)
+    assert work.service.lines("creates") == [job.id] * 2
+
+
+def test_force_buys_nothing_where_the_result_is_to_be_had(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    failed = fail(engine, store, work, "poll", ServiceError("gone"))
+    store.retry(failed.id, force=True)
+    run(engine)
+    assert (store.get(failed.id).state, work.service.lines("creates")) == (JobState.DONE, [failed.id])
+
+
+def test_job_that_the_service_failed_is_bought_again_by_a_plain_retry(
     engine: Engine, store: JobStore, work: FakeWork
 ) -> None:
-    failed = fail(engine, store, work, "fetch", PlacementError("read-only"))
-    work.fail("fetch", [ServiceError("expired")])
+    failed = fail(engine, store, work, "poll", UnchargedError("no GPU"))
+    assert (failed.resume, failed.bought, work.calls[-1]) == (None, Bought.NO, "discard")
     store.retry(failed.id)
     run(engine)
-    again = store.get(failed.id)
-    assert (again.state, again.resume) == (JobState.FAILED, None)
-    assert work.service.lines("creates") == [failed.id]
-    store.retry(failed.id)
+    assert (store.get(failed.id).state, work.service.lines("creates")) == (JobState.DONE, [failed.id] * 2)
+
+
+@pytest.mark.parametrize("again", ["retry", "add"])
+@pytest.mark.parametrize("is_refused", [True, False], ids=["refused", "taken"])
+def test_cancelled_job_goes_on_where_the_service_refused_the_cancel(
+    engine: Engine, store: JobStore, work: FakeWork, again: str, is_refused: bool
+) -> None:
+    job, _ = store.add(make_job())
+    work.fail("poll", [lambda: store.request_cancel(job.id), TransientError("not reached")])
+    work.polls = 3
+    work.fail("cancel", [ServiceError("too late")] if is_refused else [])
     run(engine)
-    assert store.get(failed.id).state is JobState.DONE
-    assert work.service.lines("creates") == [failed.id] * 2
+    assert store.get(job.id).state is JobState.CANCELLED and work.calls[-1] == "discard"
+    found = store.retry(job.id) if again == "retry" else store.add(make_job())[0]
+    assert (found.id == job.id) == (is_refused or again == "retry")
+    run(engine)
+    assert store.get(found.id).state is JobState.DONE
+    assert len(work.service.lines("creates")) == (1 if is_refused else 2)
 
 
 def test_lost_staging_is_fetched_again(engine: Engine, store: JobStore, work: FakeWork) -> None:

@@ -12,9 +12,10 @@ import pytest
 
 from plugin_core.errors import StoreError, UsageError
 from plugin_core.jobs import claiming, queries
+from plugin_core.jobs.backoff import LONGEST
 from plugin_core.jobs.dedupe import forced_key
 from plugin_core.jobs.store import Heartbeat, JobStore
-from plugin_core.model import Job, JobState, Progress, Ticket
+from plugin_core.model import Bought, Job, JobState, Progress, Ticket
 from tests.plugin_core.jobs.conftest import Clock
 from tests.plugin_core.jobs.fakes import make_job
 
@@ -313,17 +314,70 @@ def test_sender_that_surely_failed_frees_a_parked_job(store: JobStore, clock: Cl
     assert store.get(job.id).state is JobState.QUEUED
 
 
-@pytest.mark.parametrize("state", [JobState.FAILED, JobState.CANCELLED, JobState.UNCONFIRMED], ids=str)
-def test_retry_begins_anew(store: JobStore, state: JobState) -> None:
+ENDED_BADLY = [JobState.FAILED, JobState.CANCELLED, JobState.UNCONFIRMED]
+
+
+@pytest.mark.parametrize("occupies", [True, False], ids=["service", "this machine"])
+@pytest.mark.parametrize("state", ENDED_BADLY, ids=str)
+def test_retry_keeps_a_ticket_and_begins_anew_on_this_machine(store: JobStore, state: JobState, occupies: bool) -> None:
     job, _ = store.add(make_job())
     move(store, job, JobState.SUBMITTING)
     assert store.heal(job.id, Ticket(remote_id="old"))
-    move(store, job, state)
+    move(store, job, state, occupies=occupies)
     store.retry(job.id[:20])
     retried = store.get(job.id)
-    assert (retried.state, retried.ticket, retried.problem) == (JobState.QUEUED, None, None)
-    assert store.leftovers() == []
+    ticket = Ticket(remote_id="old") if occupies else None
+    assert (retried.state, retried.ticket) == (JobState.RUNNING if occupies else JobState.QUEUED, ticket)
+    assert (retried.problem, store.leftovers()) == (None, [])
     assert store.claim(store.new_owner(), ids=None, slots=SLOTS) is not None
+
+
+@pytest.mark.parametrize("state", ENDED_BADLY, ids=str)
+def test_retry_without_a_ticket_looks_only_where_a_call_may_have_gone_out(store: JobStore, state: JobState) -> None:
+    job, _ = store.add(make_job())
+    move(store, job, state)
+    is_sought = state is JobState.UNCONFIRMED
+    assert store.retry(job.id).state is (JobState.SUBMITTING if is_sought else JobState.QUEUED)
+
+
+def test_the_same_wish_looks_for_an_unconfirmed_job_that_was_given_up(store: JobStore) -> None:
+    job, _ = store.add(make_job())
+    move(store, job, JobState.UNCONFIRMED)
+    store.request_cancel(job.id)
+    again, is_new = store.add(make_job())
+    assert (again.id, again.state, again.bought, is_new) == (job.id, JobState.SUBMITTING, Bought.MAYBE, False)
+
+
+def test_a_clock_that_was_ahead_and_was_put_right_freezes_nothing(store: JobStore, clock: Clock) -> None:
+    job, _ = store.add(make_job())
+    owner = store.new_owner()
+    claimed = store.claim(owner, ids=None, slots=SLOTS)
+    assert claimed is not None
+    clock.now += 3 * 365 * 86400
+    waiting = msgspec.structs.replace(claimed, state=JobState.RUNNING, due=clock.now + 60, updated=clock.now)
+    assert store.save(claimed, waiting, owner, True)
+    clock.now -= 3 * 365 * 86400
+    found = store.claim(store.new_owner(), ids=None, slots=SLOTS)
+    assert found is not None and (found.id, found.due) == (job.id, clock.now)
+
+
+def test_what_waits_for_as_long_as_any_job_may_is_left_to_wait(store: JobStore, clock: Clock) -> None:
+    job = msgspec.structs.replace(make_job(), due=clock.now + LONGEST)
+    store.add(job)
+    assert store.claim(store.new_owner(), ids=None, slots=SLOTS) is None
+    assert store.get(job.id).due == job.due
+
+
+@pytest.mark.parametrize("how", ["resume", "join"])
+def test_resume_means_now_and_so_does_the_same_wish(store: JobStore, clock: Clock, how: str) -> None:
+    job = msgspec.structs.replace(make_job(), due=clock.now + 1800)
+    store.add(job)
+    if how == "resume":
+        store.resume(job.id)
+    else:
+        store.add(make_job())
+    found = store.claim(store.new_owner(), ids=None, slots=SLOTS)
+    assert found is not None and found.id == job.id
 
 
 @pytest.mark.parametrize("state", [JobState.QUEUED, JobState.RUNNING, JobState.DONE], ids=str)

@@ -16,7 +16,7 @@ from plugin_core.errors import (
 )
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.store import JobStore
-from plugin_core.model import Job, JobState, Ticket
+from plugin_core.model import Bought, Job, JobState, Ticket
 from tests.plugin_core.jobs.conftest import FAST, Heard, Ticks
 from tests.plugin_core.jobs.fakes import FakeWork, make_job
 
@@ -64,9 +64,56 @@ def test_unknowable_outcome_becomes_unconfirmed(engine: Engine, store: JobStore,
     assert parked.problem.exit_code == 4
     assert f"stembridge jobs retry {job.id}" in parked.problem.remedy
     assert work.calls.count("find") > 1 and work.calls.count("submit") == 1 and "discard" not in work.calls
+    for _ in range(2):
+        store.retry(job.id)
+        run(engine)
+        assert (store.get(job.id).state, work.service.lines("creates")) == (JobState.UNCONFIRMED, [])
+    store.retry(job.id, force=True)
+    run(engine)
+    assert (store.get(job.id).state, work.service.lines("creates")) == (JobState.DONE, [job.id])
+
+
+@pytest.mark.parametrize("again", ["retry", "resume", "add"])
+@pytest.mark.parametrize("has_it", [True, False], ids=["found", "absent"])
+def test_unconfirmed_job_is_looked_for_before_it_is_bought_again(
+    engine: Engine, store: JobStore, work: FakeWork, again: str, has_it: bool
+) -> None:
+    job, _ = store.add(make_job())
+    work.can_find = False
+    work.fail("late_submit" if has_it else "submit", [OutcomeUnknownError("timeout")])
+    run(engine)
+    assert store.get(job.id).state is JobState.UNCONFIRMED
+    work.can_find = True
+    {"retry": store.retry, "resume": store.resume, "add": lambda _: store.add(make_job())}[again](job.id)
+    run(engine)
+    found = store.get(job.id)
+    if has_it:
+        assert (found.state, work.service.lines("creates")) == (JobState.DONE, [job.id])
+        return
+    assert (found.state, found.bought, work.service.lines("creates")) == (JobState.UNCONFIRMED, Bought.GONE, [])
+    assert found.problem is not None and found.problem.message == "the service has no such job"
+
+
+def test_a_clock_that_is_put_back_during_the_search_does_not_prolong_it(store_path: Path, work: FakeWork) -> None:
+    ticks, ahead = Ticks(), [86_400.0]
+    with JobStore(store_path, clock=lambda: ticks() + ahead[0]) as store:
+        job, _ = store.add(make_job())
+        work.fail("submit", [OutcomeUnknownError("timeout")])
+        work.fail("find", [lambda: ahead.__setitem__(0, 0.0)])
+        run(Engine(store, lambda job: work, lambda *_: None, clock=store.clock, policy=FAST))
+        assert store.get(job.id).state is JobState.DONE
+        assert work.service.lines("creates") == [job.id]
+
+
+def test_defect_after_the_call_is_looked_for_again_by_a_retry(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    job, _ = store.add(make_job())
+    work.fail("late_submit", [KeyError("hash")])
+    work.fail("find", [OutcomeUnknownError("offline")])
+    run(engine)
+    assert store.get(job.id).state is JobState.FAILED
     store.retry(job.id)
     run(engine)
-    assert store.get(job.id).state is JobState.DONE
+    assert (store.get(job.id).state, work.service.lines("creates")) == (JobState.DONE, [job.id])
 
 
 def test_another_account_is_not_asked_for_a_lost_job(engine: Engine, store: JobStore, work: FakeWork) -> None:
