@@ -154,7 +154,7 @@ class CiBench(Bench):
 
     def come_to_an_end(self) -> None:
         for job in self.bucket.jobs.all.values():
-            job.walk = ("Submitted", "Running", "Running", "Success")
+            job.walk = (*("Running",) * (job.looks + 1), "Success")
 
     def fail_next(self) -> None:
         self.bucket.behaviour.walk = ("Submitted", "Failed")
@@ -256,13 +256,13 @@ def _last(bench: Bench, how: str) -> object:
     return bench.song if how == "plain" else bench.job
 
 
-def test_an_unconfirmed_job_that_was_given_up_is_looked_for_when_it_is_wanted_after_all(bench: Bench) -> None:
-    bench.lose(made=True)
-    assert bench.ask("--yes")[0] == 4
-    assert bench.run("jobs", "cancel", bench.job)[0] == 0
-    bench.soothe()
-    code, err = bench.again("plain")
-    assert (code, bench.created) == (0, 1), err
+def test_an_unconfirmed_job_that_was_given_up_is_looked_for_when_it_is_wanted_after_all(mvsep: MvsepBench) -> None:
+    mvsep.lose(made=True)
+    assert mvsep.ask("--yes")[0] == 4
+    assert mvsep.run("jobs", "cancel", mvsep.job)[0] == 0
+    mvsep.soothe()
+    code, err = mvsep.again("plain")
+    assert (code, mvsep.created) == (0, 1), err
 
 
 @pytest.mark.parametrize("how", ["retry", "plain"])
@@ -366,7 +366,7 @@ def test_an_object_that_is_gone_from_the_bucket_keeps_the_ticket(home: Path, son
         for how in ("plain", "retry"):
             code, err = bench.again(how)
             assert (code, bench.created) == (1, 1), err
-            assert "is gone from the bucket" in err
+            assert err.splitlines()[-1].endswith("with --force it is bought again if need be")
         bench.soothe()
         assert bench.again("retry")[0] == 0
         assert bench.created == 1

@@ -84,7 +84,10 @@ def test_unconfirmed_job_is_looked_for_before_it_is_bought_again(
     run(engine)
     assert store.get(job.id).state is JobState.UNCONFIRMED
     work.can_find = True
-    {"retry": store.retry, "resume": store.resume, "add": lambda _: store.add(make_job())}[again](job.id)
+    if again == "add":
+        store.add(make_job())
+    else:
+        (store.retry if again == "retry" else store.resume)(job.id)
     run(engine)
     found = store.get(job.id)
     if has_it:
