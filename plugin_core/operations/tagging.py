@@ -122,7 +122,7 @@ class TaggingWork:
     async def _keep_folders(self, job: Job) -> None:
         """Make the folders anew for a job that goes on after they were removed: its tagger notes moments there."""
         if not self._staging(job).is_dir():
-            await asyncio.to_thread(self._make_folders, job)
+            await asyncio.to_thread(make_staging, self._staging(job))
 
     async def fetch(self, job: Job, attempt: str, report: Report) -> Staged:  # noqa: ARG002
         """Return the labels: they came with the tagger's last answer."""
