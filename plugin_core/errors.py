@@ -13,7 +13,8 @@
     │   ├── GoneError               exit 1   it no longer has the job, or no longer its results
     │   └── RefusedError            exit 3   credentials, credits or plan: of the account, never of one file
     ├── TransientError              exit 1   will pass by itself: retried with backoff, never given up silently
-    │   └── UnclearAnswerError      exit 1   the service answered, and not about the job
+    │   ├── UnclearAnswerError      exit 1   the service answered, and not about the job
+    │   └── SpoiltFileError         exit 1   a download is not the file that was announced: fetched again a few times
     ├── UnresolvedError             exit 1   such answers for too long: the job is kept as it is
     ├── OutcomeUnknownError         exit 4   a paid call was sent and its answer lost
     ├── BoughtBeforeError           exit 1   it was bought, its results are gone, and nobody said to buy it again
@@ -116,6 +117,10 @@ class TransientError(StembridgeError):
 
 class UnclearAnswerError(TransientError):
     """The service answered, and not about the job: it is paid for, and asking again is free."""
+
+
+class SpoiltFileError(TransientError):
+    """What was downloaded is not the file that was announced: a web page, too short, of another digest."""
 
 
 class UnresolvedError(StembridgeError):

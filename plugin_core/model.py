@@ -346,7 +346,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What the user should know though nothing failed: an offset removed, a format changed."""
     problem: Problem | None = None
     resume: JobState | None = None
-    """Where a failed job goes on once it is retried, its staging and ticket kept until then; None: from its start."""
+    """Where a failed job goes on once it is retried, its staging kept until then; None: where its purchase says."""
     written: Written | None = None
     """What a done tagging did to its source."""
 

@@ -124,7 +124,11 @@ class Provider(Protocol):
         ...
 
     async def poll(self, order: Order, report: Report) -> Waiting | Finished:
-        """Ask how far the job is; an engine on this machine does its work here."""
+        """Ask how far the job is; an engine on this machine does its work here.
+
+        Raises:
+            UnchargedError: the service says that the job failed; any other ServiceError keeps it as paid for.
+        """
         ...
 
     async def cancel(self, order: Order) -> None:

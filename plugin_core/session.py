@@ -313,6 +313,14 @@ class Session:
         """
         return self.store.retry(job_id, force=force)
 
+    def resume(self, job_id: str) -> Job:
+        """Let a job that is not finished go on now; an unconfirmed one is looked for, and never bought again.
+
+        Raises:
+            UsageError: there is no such job.
+        """
+        return self.store.resume(job_id)
+
     def moved(self, old: Path, new: Path) -> int:
         """Let jobs follow a song, a folder of songs or stems that a host has moved; return how many did.
 

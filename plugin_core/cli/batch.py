@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import click
 import msgspec
 
 from plugin_core.cli.display.base import Display
+from plugin_core.cli.display.formatting import plural
 from plugin_core.cli.display.summary import Summary, summarise
 from plugin_core.cli.interrupt import plain_interrupt, stop_on_signals
 from plugin_core.cli.offers import describe_price, has_price
 from plugin_core.cli.preview import foresee_files
-from plugin_core.errors import RefusedError, StembridgeError, StoreError, UsageError
+from plugin_core.errors import BoughtBeforeError, GoneError, RefusedError, StembridgeError, StoreError, UsageError
 from plugin_core.model import Job, JobState, Operation, Plan, Source
 from plugin_core.offer import Offer
 from plugin_core.session import Session
+
+_GONE = frozenset({GoneError.__name__, BoughtBeforeError.__name__})
+"""Why a job ended that only the user's word buys again."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,9 +73,9 @@ class Batch:
         return self._summarise()
 
     async def resume(self, ids: Collection[str]) -> Summary:
-        """Work on jobs that exist and return how it ended."""
+        """Work on jobs that exist, at once, and return how it ended; unconfirmed ones are looked for."""
         with stop_on_signals(self._stop, self._tell_stopping):
-            jobs = [self.session.store.get(job_id) for job_id in ids]
+            jobs = [self.session.resume(job_id) for job_id in ids]
             self.display.begin(jobs)
             await self._work([job.id for job in jobs])
         return self._summarise()
@@ -112,7 +116,7 @@ class Batch:
         return await asyncio.to_thread(foresee_files, self.session, source, plan)
 
     def _ask(self, offers: Sequence[Offer], request: Request) -> None:
-        is_asked = has_price(offers) and not request.yes and sys.stdin.isatty() and sys.stdout.isatty()
+        is_asked = has_price(offers) and not request.yes and _is_terminal()
         self.display.quote(offers, is_asked=is_asked)
         if is_asked:
             again = sum(offer.is_bought_again for offer in offers)
@@ -142,10 +146,27 @@ class Batch:
         return list(dict.fromkeys(job.id for job in waiting))
 
     async def _work(self, ids: Collection[str]) -> None:
+        jobs = {job.id: job for job in await self._run(ids)}
+        if again := self._ask_again(jobs.values()):
+            self.display.begin([self.session.retry(job_id, force=True) for job_id in again])
+            jobs |= {job.id: job for job in await self._run(again)}
+        self.jobs += jobs.values()
+
+    async def _run(self, ids: Collection[str]) -> list[Job]:
         jobs = await self.session.run(ids, on_change=self._change, stop=self._stop)
         if self._unheard is not None:
             raise self._unheard
-        self.jobs += jobs
+        return jobs
+
+    def _ask_again(self, jobs: Iterable[Job]) -> list[str]:
+        """Ask whether to buy once more what turned out not to be had; nobody is asked but on a terminal."""
+        gone = [job.id for job in jobs if job.problem is not None and job.problem.kind in _GONE]
+        if not gone or self._stop.is_set() or not _is_terminal():
+            return []
+        self.display.pause()
+        with plain_interrupt():
+            is_granted = click.confirm(f"{plural(len(gone), 'job')} not to be had. Buy again?", default=False, err=True)
+        return gone if is_granted else []
 
     def _change(self, job: Job, previous: Job | None) -> None:
         try:
@@ -174,3 +195,7 @@ class Batch:
             interrupted=self._stop.is_set(),
             seconds=time.monotonic() - self._started,
         )
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()

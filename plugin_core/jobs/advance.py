@@ -15,6 +15,7 @@ from plugin_core.errors import (
     ResultError,
     ServiceError,
     SourceError,
+    SpoiltFileError,
     StembridgeError,
     StoreError,
     TransientError,
@@ -136,22 +137,20 @@ async def _fetching(held: Held) -> bool:
     is_remote = held.work.occupies(held.job)
     try:
         staged = await held.work.fetch(held.job, held.owner, held.report, held.purchase)
-    except TransientError as error:
-        if is_remote:
-            raise
-        return held.postpone(error, state=JobState.RUNNING, updated=held.now())
     except RefusedError:
         raise
-    except (ServiceError, ResultError) as error:
+    except (ServiceError, ResultError, SpoiltFileError) as error:
         if not is_remote:
             raise
         # What came may have been cut, or be an error page: what is paid for is fetched anew.
         await held.work.drop_fetched(held.job)
         if held.job.attempts + 1 < held.policy.fetch_tries:
             return held.postpone(error)
-        if not held.job.may_buy:
+        return await (_lose(held, error) if held.job.may_buy else fail(held, error))
+    except TransientError as error:
+        if is_remote:
             raise
-        return await _lose(held, error)
+        return held.postpone(error, state=JobState.RUNNING, updated=held.now())
     kept = held.note_purchase(PurchaseState.KEPT, kept=staged.kept) if is_remote else None
     return _stage(held, staged, kept)
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
+
+LONGEST: Final = 3600.0
+"""Seconds that a job waits at most, whoever asked for more: what is due later was written by a clock that was ahead."""
 
 
 @dataclass(frozen=True)

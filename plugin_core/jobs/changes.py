@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Iterable
 import msgspec
 
 from plugin_core.errors import UsageError
-from plugin_core.jobs.queries import KEPT_BEFORE, PRUNE, WAITING, assign, fetch
+from plugin_core.jobs.backoff import LONGEST
+from plugin_core.jobs.queries import DUE_AFTER, KEPT_BEFORE, PRUNE, WAITING, assign, fetch
 from plugin_core.jobs.retrying import put_back
 from plugin_core.jobs.rows import from_row, to_row
 from plugin_core.model import Job, JobState, Source, Ticket, to_json
@@ -57,6 +58,21 @@ def wake(
             write(connection, msgspec.structs.replace(job, due=now), [])
             woken.append(job.id)
     return woken
+
+
+def hasten(connection: sqlite3.Connection, job: Job, now: float) -> Job:
+    """Let a job that waits go on now: somebody asks for it."""
+    if not job.state.is_active or job.due <= now:
+        return job
+    after = msgspec.structs.replace(job, due=now)
+    write(connection, after, [])
+    return after
+
+
+def clamp_due(connection: sqlite3.Connection, now: float) -> None:
+    """Make due what waits for longer than any job does: it was put off by a clock that was ahead."""
+    for row in connection.execute(DUE_AFTER, (now + LONGEST,)).fetchall():
+        hasten(connection, from_row(row), now)
 
 
 def end_submit(connection: sqlite3.Connection, job_id: str, owner: str, absent: bool, now: float) -> None:
@@ -108,6 +124,17 @@ def give_up_old(connection: sqlite3.Connection, before: float) -> int:
     return len(jobs)
 
 
+def join(connection: sqlite3.Connection, job: Job, now: float) -> Job:
+    """Let a job go on because it is wished for once more."""
+    return hasten(connection, job, now) if job.state.is_active else retry(connection, job.id, now)
+
+
+def resume(connection: sqlite3.Connection, job_id: str, now: float) -> Job:
+    """Let a job go on now: an unconfirmed one is looked for, one that waits does so no longer."""
+    job = existing(connection, job_id)
+    return retry(connection, job_id, now) if job.state is JobState.UNCONFIRMED else hasten(connection, job, now)
+
+
 def retry(connection: sqlite3.Connection, job_id: str, now: float, *, force: bool = False) -> Job:
     """Put a job that ended badly back to where it can go on, or to its start."""
     job = existing(connection, job_id)
@@ -117,8 +144,10 @@ def retry(connection: sqlite3.Connection, job_id: str, now: float, *, force: boo
             remedy="`stembridge jobs list` shows the states",
         )
     after = put_back(job, now, force=force)
+    # A sender that is frozen may still make what is looked for.
+    submitter = "submitter" if job.state is JobState.UNCONFIRMED else "NULL"
     # An owner that still removes the old staging keeps the job until it is through.
-    write(connection, after, ["cancel = 0", "submitter = NULL"])
+    write(connection, after, ["cancel = 0", f"submitter = {submitter}"])
     return after
 
 

@@ -5,12 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Final
 
 import msgspec
+from msgspec.structs import FieldInfo, fields
 
 from plugin_core.model import Operation, Separation, Tagging, encode_path, to_json
 
 _FORCED = ":forced"
+
+_ALWAYS: Final = {
+    "separation": frozenset(
+        ("kind", "provider", "model", "options", "stems", "minus", "residual", "format", "to", "template")
+    ),
+    "tagging": frozenset(
+        (
+            *("kind", "provider", "dimensions", "min_probability", "labels", "policy", "thresholds", "policies"),
+            *("language_codes", "provenance", "write"),
+        )
+    ),
+}
+"""The fields that stand in every key, by kind. One that an operation gains later stands there when it is not at its
+default, so that what was bought before it came is known all the same; nothing is ever added here or taken away."""
 
 
 def dedupe_key(content_sha256: str, operation: Operation, account: str) -> str:
@@ -20,9 +36,22 @@ def dedupe_key(content_sha256: str, operation: Operation, account: str) -> str:
     else:
         # Labels are bought with their probabilities; which of them go where is decided when they are written.
         operation = Tagging(provider=operation.provider)
-    plain = msgspec.to_builtins(operation, enc_hook=encode_path)
-    text = json.dumps([content_sha256, plain, account], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    text = json.dumps(
+        [content_sha256, _plain(operation), account], sort_keys=True, separators=(",", ":"), ensure_ascii=True
+    )
     return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _plain(operation: Operation) -> dict[str, object]:
+    """Return an operation's fields as they stand in its key."""
+    plain: dict[str, object] = msgspec.to_builtins(operation, enc_hook=encode_path)
+    usual = {field.encode_name for field in fields(operation) if getattr(operation, field.name) == _default(field)}
+    always = _ALWAYS[str(plain["kind"])]
+    return {name: value for name, value in plain.items() if name in always or name not in usual}
+
+
+def _default(field: FieldInfo) -> object:
+    return field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
 
 
 def is_same_wish(one: Operation, other: Operation) -> bool:

@@ -121,8 +121,9 @@ class JobStore:
     ) -> tuple[Job, bool]:
         """Put a job in, unless the same wish for the same recording and place is known; tell whether it is new.
 
-        One that is under way is joined. One that is unconfirmed, or failed while what it bought is to be had, goes on:
-        nothing is bought again. One whose file is gone from its path follows its song to where it is handed in now.
+        One that is under way is joined, and waits no longer. One that is unconfirmed, or failed while what it bought is
+        to be had, goes on: nothing is bought again. One whose file is gone from its path follows its song to where it
+        is handed in now.
 
         Args:
             job: the job, ``queued``.
@@ -159,8 +160,7 @@ class JobStore:
                 return None
             if job.source.path != source.path:
                 job = changes.move(connection, job, source, self.clock())
-            if job.state.is_settled:
-                job = changes.retry(connection, job.id, self.clock())
+            job = changes.join(connection, job, self.clock())
         self._touched += 1
         return job
 
@@ -289,6 +289,7 @@ class JobStore:
         # A claim need not outlive a power cut: its process does not either.
         with self._database.write(durable=False) as connection:
             claiming.reap(connection, now, self._process.is_own, self._process.is_dead)
+            changes.clamp_due(connection, now)
             chosen = claiming.choose(connection, now, slots, scope)
             if chosen is None:
                 return None
@@ -428,6 +429,18 @@ class JobStore:
         job_id = self.get(prefix).id
         with self._database.write() as connection:
             job = changes.retry(connection, job_id, self.clock(), force=force)
+        self._touched += 1
+        return job
+
+    def resume(self, prefix: str) -> Job:
+        """Let a job that is not finished go on now; an unconfirmed one is looked for, any other stays as it is.
+
+        Raises:
+            UsageError: unknown.
+        """
+        job_id = self.get(prefix).id
+        with self._database.write() as connection:
+            job = changes.resume(connection, job_id, self.clock())
         self._touched += 1
         return job
 

@@ -9,7 +9,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from plugin_core.errors import BoughtBeforeError, OutcomeUnknownError, StembridgeError, StoreError, TransientError
+from plugin_core.errors import (
+    BoughtBeforeError,
+    GoneError,
+    OutcomeUnknownError,
+    StembridgeError,
+    StoreError,
+    TransientError,
+)
 from plugin_core.ids import new_id
 from plugin_core.jobs.dedupe import base_key, is_forced
 from plugin_core.jobs.held import Held, LostError
@@ -245,7 +252,7 @@ async def search(held: Held) -> bool:
             held, JobState.CANCELLED, bought=held.note_purchase(PurchaseState.CANCELLED, reason=_NEVER_MADE)
         )
     if was_given_up and not held.job.may_buy:
-        return _give_up(held, "the service lists no such job by now")
+        return _give_up(held, "the service lists no such job by now", kind=GoneError.__name__)
     # ``attempts`` stays: a call that fails like this each time is sent at growing distances.
     seconds = held.policy.backoff.delay(held.job.attempts) if held.job.attempts else 0.0
     return held.wait(
@@ -273,9 +280,9 @@ def _look_again(held: Held, why: str) -> bool:
     return _give_up(held, why)
 
 
-def _give_up(held: Held, why: str) -> bool:
+def _give_up(held: Held, why: str, *, kind: str = _LOST) -> bool:
     problem = Problem(
-        kind=_LOST,
+        kind=kind,
         message=f"it is not known whether the service took this job: {why}",
         remedy=f"look at the service; `stembridge jobs retry {held.job.id}` looks again, with --force it is sent again",
         exit_code=int(OutcomeUnknownError.exit_code),

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 import httpx
 
-from plugin_core.errors import ServiceError, TransientError
+from plugin_core.errors import ServiceError, SpoiltFileError, TransientError
 from plugin_core.files.errors import explain_write_error
 from plugin_core.tasks import start_in_thread
 from plugin_core.transfer import ranges
@@ -38,6 +38,8 @@ class _Broken:
 
     words: str
     retry_after: float | None = None
+    is_other: bool = False
+    """Whether something else came than the file that was announced."""
 
 
 @dataclass
@@ -95,7 +97,8 @@ class Download:
                 break
             await back_off(max(fruitless, 1), broken.retry_after or 0.0)
         assert broken is not None
-        raise TransientError(f"{self.what}: {redact_url(self.url)}: {broken.words}", retry_after=broken.retry_after)
+        kind = SpoiltFileError if broken.is_other else TransientError
+        raise kind(f"{self.what}: {redact_url(self.url)}: {broken.words}", retry_after=broken.retry_after)
 
     async def _try(self) -> _Broken | None:
         """Bring what is missing; None once the file is whole."""
@@ -142,7 +145,7 @@ class Download:
         if status not in (200, 206):
             raise self._refused(status)
         if headers.get("content-type", "").startswith("text/html"):
-            return _Broken("a web page instead of the file")
+            return _Broken("a web page instead of the file", is_other=True)
         if headers.get("content-encoding", "identity") not in ("", "identity"):
             return _Broken(f"the file came encoded ({headers['content-encoding'][:20]})")
         if status == 206:
@@ -169,7 +172,7 @@ class Download:
         if total is not None and total > self.limit:
             raise self._too_large()
         if total is not None and self.size is not None and total != self.size:
-            return _Broken(f"{total} bytes, but {self.size} were announced")
+            return _Broken(f"{total} bytes, but {self.size} were announced", is_other=True)
         note = Note(place=place_of(self.url), validator=ranges.read_validator(response.headers), total=total)
         # With the first bytes: to begin and to write take one trip to a thread.
         self._beginning = note
@@ -199,10 +202,10 @@ class Download:
         expected = total if total is not None else self.size
         if expected is not None and length != expected:
             await self._forget()
-            return _Broken(f"{length} bytes came, but {expected} were announced")
+            return _Broken(f"{length} bytes came, but {expected} were announced", is_other=True)
         if self.md5 and await self._on_disk(self.part.digest) != self.md5:
             await self._forget()
-            return _Broken("its digest is not the announced one")
+            return _Broken("its digest is not the announced one", is_other=True)
         return None
 
     async def _forget(self) -> None:

@@ -161,6 +161,7 @@ class Transfer:
             Its size in bytes.
 
         Raises:
+            SpoiltFileError: something else came in the last of all tries.
             TransientError: no whole file in all tries, or the disk is full.
             ServiceError: gone (404, 410), refused, too large or not what was announced.
             PlacementError: it cannot be written.

@@ -182,10 +182,15 @@ def test_a_dry_run_sends_nothing(bench: Bench) -> None:
     assert (bench.service.log, bench.bucket.log) == ([], [])
 
 
-def test_a_stem_that_is_gone_fails_the_job_and_leaves_nothing(bench: Bench) -> None:
+def test_a_stem_that_is_gone_fails_the_job_and_leaves_nothing_once_it_is_given_up(bench: Bench) -> None:
     bench.service.stems.lost = {"drums"}
     assert b"is not in the bucket of cos" in bench.finish(bench.separate(bench.song()), 1)
+    (job,) = bench.jobs()
+    # What is there is paid for, and stays for a retry.
+    assert len([name for name in bench.bucket.store.objects if name.startswith("stembridge/sb-")]) == 3
+    assert b"with --force it is bought again" in bench.finish(bench.run("jobs", "retry", job["id"]), 1)
     assert bench.service.created == 1
+    bench.finish(bench.run("jobs", "cancel", job["id"]))
     bench.assert_nothing_left()
 
 
@@ -210,10 +215,12 @@ def test_a_job_the_service_fails_leaves_nothing(bench: Bench, state: int) -> Non
     bench.assert_nothing_left()
 
 
-def test_names_that_are_none_fail_the_job_and_leave_nothing(bench: Bench) -> None:
+def test_names_that_are_none_fail_the_job_and_leave_nothing_once_it_is_given_up(bench: Bench) -> None:
     bench.service.stems.extra = [{"fileName": "../../../etc/cron.d/x", "tone": 1}]
     said = bench.finish(bench.separate(bench.song()), 1)
     assert b"which is no object's name" in said
+    (job,) = bench.jobs()
+    bench.finish(bench.run("jobs", "cancel", job["id"]))
     bench.assert_nothing_left()
 
 

@@ -246,13 +246,12 @@ def test_a_job_that_nobody_can_tell_of_is_unconfirmed_until_the_user_says_so(
     assert (code, events[-1]["unconfirmed"], bench.uploads) == (4, 1, 1), err
     assert bench.service.created == int(has_job)
 
-    # Neither going on nor asking again for the same pays once more.
-    assert bench.run("jobs", "resume")[0] == 0
-    code, _, err_again = bench.separate("--model", "40", song)
-    assert (code, bench.uploads) == (4, 1)
-    assert_one_line(err_again, f"`stembridge jobs retry {job_id}`")
+    # Neither going on, nor a retry, nor asking again for the same pays once more.
+    for again in (("jobs", "resume"), ("jobs", "retry", job_id), ("separate", "--provider", "mvsep", song)):
+        code, _, err_again = bench.run(*again, *(["--model", "40"] if again[0] == "separate" else []))
+        assert (code, bench.uploads) == (4, 1)
+        assert_one_line(err_again, f"`stembridge jobs retry {job_id}`")
 
-    bench.service.faults.clear()
-    assert bench.run("jobs", "retry", job_id)[0] == 0
+    assert bench.run("jobs", "retry", job_id, "--force")[0] == 0
     assert bench.uploads == 2
     assert len(list(song.with_suffix(".stems").iterdir())) == 2

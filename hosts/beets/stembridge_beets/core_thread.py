@@ -184,8 +184,11 @@ class CoreThread:
     def _find(self, task: Task) -> Job | None:
         """Return the job that an earlier run made, going on with what it has; None when a new one is to be made."""
         job = self.session.store.find(task.job) if task.job else None
-        if job is None or job.state is not JobState.FAILED:
-            return job
+        if job is None:
+            return None
+        if job.state is not JobState.FAILED:
+            # An unconfirmed one is looked for, one that waits does so no longer.
+            return self.session.resume(job.id)
         if job.resume is not None:
             return self.session.retry(job.id)
         # The account may be right by now, and the song elsewhere than where this job knows it.

@@ -92,18 +92,20 @@ def status(context: Context, folders: tuple[Path, ...], as_json: bool) -> int:
 @watch.command("retry", short_help="Have songs done again.")
 @click.argument("files", nargs=-1, metavar="[FILE...]", type=click.Path(path_type=Path))
 @click.option("--failed", is_flag=True, help="All that failed, in every folder.")
+@click.option("--force", is_flag=True, help="Buy again what failed and is not to be had any more.")
 @JSON_OPTION
 @click.pass_obj
-def retry(context: Context, files: tuple[Path, ...], failed: bool, as_json: bool) -> int:
+def retry(context: Context, files: tuple[Path, ...], failed: bool, force: bool, as_json: bool) -> int:
     """Have songs done again; the watch that runs, or the next one, does it.
 
-    For an unconfirmed song this is your word that the service may be paid again.
+    What the service has, or may have, of a failed or unconfirmed song is looked for first; with --force it is bought
+    again if it is not to be had.
     """
     from stembridge_hot_folder.status import retry_songs
 
     if not files and not failed:
         raise click.UsageError("name a file, or --failed")
-    return retry_songs(context, files, failed=failed, as_json=as_json)
+    return retry_songs(context, files, failed=failed, as_json=as_json, force=force)
 
 
 @watch.command("install", short_help="Watch from now on, as a service.")

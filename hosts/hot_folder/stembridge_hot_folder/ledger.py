@@ -40,7 +40,7 @@ class SongState(StrEnum):
     FAILED = "failed"
     UNCONFIRMED = "unconfirmed"
     RETRY = "retry"
-    """The user's word that it is to be done anew."""
+    """The user's word that it is to be done once more."""
 
     @property
     def is_open(self) -> bool:
@@ -70,6 +70,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     place: bytes = b""
     """Where the song went."""
     updated: float = 0.0
+    force: bool = False
+    """Of one to be done once more: whether it may be bought again for that."""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,7 +147,7 @@ class Ledger:
         row = msgspec.structs.replace(row, updated=self._clock())
         values = (
             *(row.path, row.root, str(row.identity), row.state.value, row.content, row.recipe, row.reason),
-            *(" ".join(row.jobs), row.place, row.updated),
+            *(" ".join(row.jobs), row.place, row.updated, row.force),
         )
         self._finished.pop(row.path, None)
         marks = ", ".join("?" * len(values))
@@ -269,4 +271,5 @@ def _to_row(row: sqlite3.Row) -> Row:
         jobs=tuple(row["jobs"].split()),
         place=bytes(row["place"] or b""),
         updated=row["updated"],
+        force=bool(row["force"]),
     )

@@ -38,9 +38,10 @@ CREATE TABLE folders (
     waiting INTEGER NOT NULL
 ) WITHOUT ROWID
 """
+_THIRD = "ALTER TABLE songs ADD COLUMN force INTEGER NOT NULL DEFAULT 0"
 
 SCHEMA: Final = Schema(
     "hot folder's ledger",
-    (_FIRST, _SECOND),
+    (_FIRST, _SECOND, _THIRD),
     if_damaged="move the file away; songs with their stems beside them are known to be done all the same",
 )

@@ -45,8 +45,15 @@ def show_status(context: Context, folders: Sequence[Path], *, as_json: bool) -> 
     return int(code)
 
 
-def retry_songs(context: Context, files: Sequence[Path], *, failed: bool, as_json: bool) -> int:
+def retry_songs(context: Context, files: Sequence[Path], *, failed: bool, as_json: bool, force: bool = False) -> int:
     """Mark songs to be done again.
+
+    Args:
+        context: settings and plugins.
+        files: the songs.
+        failed: whether all that failed are meant too.
+        as_json: whether to write events for programs.
+        force: the user's word that what failed may be bought again if it is not to be had.
 
     Raises:
         UsageError: a file that is not there.
@@ -56,7 +63,8 @@ def retry_songs(context: Context, files: Sequence[Path], *, failed: bool, as_jso
         if failed:
             rows += [row for row in ledger.list([SongState.FAILED]) if os.path.lexists(row.path)]
         for row in rows:
-            ledger.put(msgspec.structs.replace(row, state=SongState.RETRY, reason="", place=b""))
+            may_buy = force or _is_wish_for_another(row)
+            ledger.put(msgspec.structs.replace(row, state=SongState.RETRY, reason="", place=b"", force=may_buy))
             if as_json:
                 write_record({"event": "song", "state": "retry", "source": _path(row), "reason": ""})
     if as_json:
@@ -69,6 +77,14 @@ def retry_songs(context: Context, files: Sequence[Path], *, failed: bool, as_jso
         when = "when its folder is watched again" if idle else "now"
         click.echo(f"{plural(len(rows), 'song')} to be done again, {when}")
     return int(ExitCode.DONE)
+
+
+def _is_wish_for_another(row: Row) -> bool:
+    """Tell whether doing a song again asks for another result than the one it has, which may cost as much."""
+    if row.state is SongState.RETRY:
+        return row.force
+    # One that was passed over with jobs of its own has had them cancelled.
+    return row.state is SongState.DONE or (row.state is SongState.SKIPPED and not row.jobs)
 
 
 def _row_of(ledger: Ledger, file: Path) -> Row:

@@ -23,6 +23,7 @@ from plugin_core.session import Session
 
 NEIGHBOURS = 1000
 ACTIVE = tuple(state for state in JobState if state.is_active)
+UNFINISHED = (*ACTIVE, JobState.UNCONFIRMED)
 
 
 @group(name="jobs", invoke_without_command=True)
@@ -91,9 +92,12 @@ def show_one(context: Context, ids: tuple[str, ...], as_json: bool) -> None:
 @JSON_OPTION
 @click.pass_obj
 def resume(context: Context, ids: tuple[str, ...], as_json: bool) -> int:
-    """Go on with jobs that are not finished; default all of them."""
+    """Go on now with jobs that are not finished; default all of them.
+
+    An unconfirmed job is looked for at its service; nothing is bought again.
+    """
     with context.session(is_paying=True) as session:
-        jobs = [session.store.get(job_id) for job_id in ids] if ids else session.store.list(states=ACTIVE)
+        jobs = [session.store.get(job_id) for job_id in ids] if ids else session.store.list(states=UNFINISHED)
         return _work(context, session, [job.id for job in jobs], as_json=as_json)
 
 
@@ -122,16 +126,18 @@ def cancel(context: Context, ids: tuple[str, ...], as_json: bool) -> int:
 @command.command("retry")
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 @click.option("--no-run", is_flag=True, help="Only queue them: stembridge jobs resume.")
+@click.option("--force", is_flag=True, help="Buy again what is not to be had any more.")
 @JSON_OPTION
 @click.pass_obj
-def retry(context: Context, ids: tuple[str, ...], no_run: bool, as_json: bool) -> int:
+def retry(context: Context, ids: tuple[str, ...], no_run: bool, force: bool, as_json: bool) -> int:
     """Try failed, cancelled or unconfirmed jobs again.
 
-    For an unconfirmed job this is your word that the service may be paid again.
+    What their service has, or may have, is looked for first. A job that is not to be had is bought again with --force,
+    or after a question on a terminal; otherwise it stays as it is.
     """
     with context.session(is_paying=True) as session:
         chosen = [session.store.get(job_id) for job_id in ids]
-        queued = [session.retry(job.id) for job in chosen]
+        queued = [session.retry(job.id, force=force) for job in chosen]
         if not no_run:
             return _work(context, session, [job.id for job in queued], as_json=as_json)
         for job in queued:

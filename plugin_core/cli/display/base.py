@@ -65,6 +65,10 @@ class Display(Protocol):
         """Show a job's new state or progress; cheap, called in the engine's loop."""
         ...
 
+    def pause(self) -> None:
+        """Leave the terminal to a question; ``begin`` goes on."""
+        ...
+
     def finish(self, summary: Summary) -> None:
         """Show how the run ended."""
         ...

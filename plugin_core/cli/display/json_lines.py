@@ -76,6 +76,9 @@ class JsonDisplay:
             self._throttle.stop(job)
         write_record(describe_job(job))
 
+    def pause(self) -> None:
+        """Do nothing: programs are not asked."""
+
     def finish(self, summary: Summary) -> None:
         """Write the ``summary`` event, the last one."""
         write_record({"event": "summary"} | msgspec.structs.asdict(summary))

@@ -102,6 +102,7 @@ class LiveDisplay:
         """Start to draw."""
         self._active = {job.id: job for job in jobs}
         self._all = len(jobs)
+        self._counts = {}
         if jobs:
             self._live.start()
 
@@ -115,6 +116,10 @@ class LiveDisplay:
             self._active.pop(job.id, None)
             self._counts[job.state] = self._counts.get(job.state, 0) + 1
             self._tell_settled(job)
+
+    def pause(self) -> None:
+        """Remove the live lines."""
+        self._live.stop()
 
     def finish(self, summary: Summary) -> None:
         """Print the counts."""

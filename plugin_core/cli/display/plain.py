@@ -106,6 +106,9 @@ class PlainDisplay:
             self._throttle.stop(job)
             self._tell_settled(job)
 
+    def pause(self) -> None:
+        """Do nothing: lines stand."""
+
     def finish(self, summary: Summary) -> None:
         """Write the counts."""
         if str(summary):

@@ -112,7 +112,7 @@ def check_store(session: Session) -> Finding:
     """Open the job store and count what waits."""
     counts = session.store.counts()
     if unconfirmed := counts.get(JobState.UNCONFIRMED, 0):
-        remedy = "see stembridge jobs list --state unconfirmed, then jobs retry or cancel"
+        remedy = "look for them with stembridge jobs resume, or give them up with jobs cancel"
         return _warn(f"{plural(unconfirmed, 'job')} unconfirmed", remedy)
     unfinished = sum(count for state, count in counts.items() if state.is_active)
     if unfinished:

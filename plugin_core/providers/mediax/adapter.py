@@ -55,7 +55,8 @@ class MediaxTagger(MediaxJobs):
         """Ask how far the job is.
 
         Raises:
-            ServiceError: it failed, was cancelled or is not known any more.
+            UnchargedError: it failed or was cancelled.
+            ServiceError: it is not known any more.
             TransientError: no answer now.
         """
         found = await self._follow(order)

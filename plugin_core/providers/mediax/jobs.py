@@ -134,7 +134,8 @@ class MediaxJobs:
         """Ask how far the job is; return it once it is complete.
 
         Raises:
-            ServiceError: it failed, was cancelled or is not known any more.
+            UnchargedError: it failed or was cancelled.
+            ServiceError: it is not known any more.
             TransientError: no answer now, or none about this job.
             UnresolvedError: no answer about this job for a day.
         """

@@ -80,7 +80,8 @@ class MediaxSeparator(MediaxJobs):
         """Ask how far the job is.
 
         Raises:
-            ServiceError: it failed, was cancelled, is not known any more, or names no stems.
+            UnchargedError: it failed or was cancelled.
+            ServiceError: it is not known any more, or names no stems.
             TransientError: no answer now.
         """
         from plugin_core.providers.mediax.stems import read_stems

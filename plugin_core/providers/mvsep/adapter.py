@@ -211,7 +211,8 @@ class MvsepSeparator:
         """Ask how far the job is; a job by link is followed to its real hash first.
 
         Raises:
-            ServiceError: failed, gone or empty.
+            UnchargedError: failed.
+            ServiceError: gone or empty.
             UnresolvedError: in no known state for too long.
             TransientError: the service does not answer.
         """

@@ -145,7 +145,8 @@ class CiSeparator:
         """Ask how far the job is.
 
         Raises:
-            ServiceError: it failed, was cancelled or is not known any more.
+            UnchargedError: it failed or was cancelled.
+            ServiceError: it is not known any more.
             TransientError: no answer now, or none about this job.
             UnresolvedError: no answer about this job for a day.
             RefusedError: keys or rights.

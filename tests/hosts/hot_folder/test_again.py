@@ -13,8 +13,10 @@ from stembridge_hot_folder.running import preview_folders
 from stembridge_hot_folder.song import moving
 
 from plugin_core.cli.guard import run
-from plugin_core.errors import ServiceError, SourceError, TransientError
+from plugin_core.errors import OutcomeUnknownError, ServiceError, SourceError, TransientError
 from plugin_core.files import exclusive
+from plugin_core.model import Ticket
+from plugin_core.protocols import Finished, Order, Report, Waiting
 from tests.audio_files import encode
 from tests.hosts.hot_folder.conftest import Desk, Listener, wait_for
 from tests.plugin_core.cli.fakes import write_song
@@ -383,3 +385,53 @@ def test_a_service_without_a_price_is_announced(desk: Desk, capsys: pytest.Captu
     assert "1 track with fake, price not known" in capsys.readouterr().out
     told = [one.text for one in desk.once().told if one.word == "taken"]
     assert told == ["separate, 1 track with fake, price not known"]
+
+
+def test_watch_retry_looks_first_and_buys_again_by_force_alone(desk: Desk) -> None:
+    from stembridge_hot_folder.status import retry_songs
+
+    separator, poll = desk.separator, desk.separator.poll
+
+    async def expire(order: Order, report: Report) -> Waiting | Finished:
+        if len(separator.paid) == 1:
+            raise ServiceError("the result has expired")
+        return await poll(order, report)
+
+    separator.poll = expire  # type: ignore[method-assign]
+    song = desk.song()
+    assert desk.once().of("failed") == ["Song.wav"]
+    retry_songs(desk.context(), [song], failed=False, as_json=True)
+    assert desk.once().of("failed") == ["Song.wav"]
+    assert separator.paid == ["Song.wav"]
+    retry_songs(desk.context(), [], failed=True, as_json=True, force=True)
+    assert desk.once().of("done") == ["Song.wav"]
+    assert separator.paid == ["Song.wav", "Song.wav"]
+
+
+def test_watch_retry_of_an_unconfirmed_song_takes_what_the_service_has(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stembridge_hot_folder.status import retry_songs
+
+    from plugin_core.jobs import engine
+    from plugin_core.jobs.backoff import Backoff
+    from plugin_core.jobs.policy import Policy
+
+    hasty = Policy(backoff=Backoff(first=0.05), search_for=0.2, settle=0.05)
+    monkeypatch.setattr(engine, "Policy", lambda: hasty)
+    separator, submit, find = desk.separator, desk.separator.submit, desk.separator.find
+
+    async def lose(order: Order, report: Report) -> Ticket:
+        await submit(order, report)
+        raise OutcomeUnknownError("the answer was lost")
+
+    async def shrug(order: Order) -> Ticket | None:
+        raise OutcomeUnknownError("the service does not say")
+
+    separator.submit, separator.find = lose, shrug  # type: ignore[method-assign]
+    song = desk.song()
+    assert desk.once().of("unconfirmed") == ["Song.wav"]
+    separator.find = find  # type: ignore[method-assign]
+    retry_songs(desk.context(), [song], failed=False, as_json=True)
+    assert desk.once().of("done") == ["Song.wav"]
+    assert separator.paid == ["Song.wav"]

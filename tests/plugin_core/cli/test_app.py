@@ -27,7 +27,7 @@ PROMISED = {
     "jobs show": "json",
     "jobs resume": "json",
     "jobs cancel": "json",
-    "jobs retry": "json no-run",
+    "jobs retry": "json no-run force",
     "jobs prune": "json older-than",
     "purchases": "provider limit json",
     "fetch": "format to json",

@@ -63,7 +63,7 @@ class Record:
         error_file.write_error(
             self.song.path,
             reason,
-            "see at the service whether it has the song; the command below may be paid for again",
+            "see at the service whether it has the song; the command below looks there, and pays again with --force",
         )
 
     def end_failed(self, reason: str, remedy: str) -> None:

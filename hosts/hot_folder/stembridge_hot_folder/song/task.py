@@ -74,7 +74,8 @@ class Task:
                 return
             source = await FirstLook(self._record, self._version, self._recipe, self._tools).take(known)
             if source is not None:
-                await self._order(source, is_forced=known is not None and known.state is SongState.RETRY)
+                is_forced = known is not None and known.state is SongState.RETRY and known.force
+                await self._order(source, is_forced=is_forced)
         except Changed:
             self._record.drop()
         except TransientError as error:
@@ -158,7 +159,7 @@ class Task:
             if job.state in _ENDED_BADLY and (row.state is SongState.RETRY or _passes(job)):
                 # Another process may have done the same just now.
                 with contextlib.suppress(UsageError):
-                    self._tools.session.retry(job.id)
+                    self._tools.session.retry(job.id, force=row.state is SongState.RETRY and row.force)
         self._record.put(SongState.WORKING, reason="")
         self._is_doubted = True
         await self._work(row.jobs)

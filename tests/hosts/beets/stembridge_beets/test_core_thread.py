@@ -8,12 +8,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from stembridge_beets.core_thread import CoreThread
 from stembridge_beets.tasks import Changed, Ready, Task
 
 from plugin_core.cli.offers import has_price
-from plugin_core.model import JobState, Operation, Separation, Tagging
+from plugin_core.errors import OutcomeUnknownError
+from plugin_core.jobs import engine
+from plugin_core.jobs.policy import Policy
+from plugin_core.model import JobState, Operation, Separation, Tagging, Ticket
+from plugin_core.protocols import Order, Report
 from plugin_core.session import STORE_NAME, Session
 from plugin_core.settings import Settings
 from plugin_core.transfer import redaction
@@ -146,3 +151,28 @@ def test_what_the_core_tells_is_kept_and_told_with_secrets_masked(
     assert capsys.readouterr().err == f"stembridge: sent {redaction.MASK}\n"
     (kept,) = (home / "logs" / "stembridge.log").read_text().splitlines()
     assert kept.endswith(f"plugin_core.somewhere: sent {redaction.MASK}")
+
+
+def test_resume_looks_for_an_unconfirmed_job_and_buys_nothing(
+    core: CoreThread, provided: Provided, song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "Policy", lambda: Policy(search_for=0.0, settle=0.0))
+    separator, submit = provided.separator, provided.separator.submit
+
+    async def lose(order: Order, report: Report) -> Ticket:
+        await submit(order, report)
+        raise OutcomeUnknownError("the answer was lost")
+
+    async def shrug(order: Order) -> Ticket | None:
+        raise OutcomeUnknownError("the service cannot tell")
+
+    async def find(order: Order) -> Ticket | None:
+        return Ticket(remote_id=f"remote-{order.key}")
+
+    separator.submit, separator.find = lose, shrug  # type: ignore[method-assign]
+    asked = task(song, SEPARATION)
+    assert ends(core, plan(core, asked)) == [("Song", JobState.UNCONFIRMED)]
+    (job,) = core.session.store.list()
+    separator.find = find  # type: ignore[method-assign]
+    assert ends(core, plan(core, msgspec.structs.replace(asked, job=job.id))) == [("Song", JobState.DONE)]
+    assert len(separator.submitted) == 1
