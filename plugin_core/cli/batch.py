@@ -17,13 +17,10 @@ from plugin_core.cli.display.summary import Summary, summarise
 from plugin_core.cli.interrupt import plain_interrupt, stop_on_signals
 from plugin_core.cli.offers import describe_price, has_price
 from plugin_core.cli.preview import foresee_files
-from plugin_core.errors import BoughtBeforeError, GoneError, RefusedError, StembridgeError, StoreError, UsageError
+from plugin_core.errors import RefusedError, StembridgeError, StoreError, UsageError
 from plugin_core.model import Job, JobState, Operation, Plan, Source
 from plugin_core.offer import Offer
 from plugin_core.session import Session
-
-_GONE = frozenset({GoneError.__name__, BoughtBeforeError.__name__})
-"""Why a job ended that only the user's word buys again."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,7 +157,7 @@ class Batch:
 
     def _ask_again(self, jobs: Iterable[Job]) -> list[str]:
         """Ask whether to buy once more what turned out not to be had; nobody is asked but on a terminal."""
-        gone = [job.id for job in jobs if job.problem is not None and job.problem.kind in _GONE]
+        gone = [job.id for job in jobs if job.problem is not None and job.problem.needs_word]
         if not gone or self._stop.is_set() or not _is_terminal():
             return []
         self.display.pause()

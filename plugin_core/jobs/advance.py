@@ -129,8 +129,7 @@ async def _lose(held: Held, error: StembridgeError) -> bool:
     if held.job.may_buy:
         held.enter(JobState.QUEUED, bought=expired, ticket=None, results=(), labels=())
         return True
-    remedy = f"`stembridge jobs retry {held.job.id} --force` buys it again"
-    return await fail(held, GoneError(error.message, remedy=remedy), bought=expired)
+    return await fail(held, error, bought=expired)
 
 
 async def _fetching(held: Held) -> bool:

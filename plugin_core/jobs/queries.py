@@ -13,7 +13,7 @@ from plugin_core.model import Job, JobState
 
 JOINABLE: Final = (
     "SELECT * FROM jobs INDEXED BY jobs_by_base WHERE base = ?"
-    " AND (active = 1 OR state IN ('unconfirmed', 'failed')) ORDER BY id"
+    " AND (active = 1 OR state IN ('unconfirmed', 'failed', 'cancelled')) ORDER BY id"
 )
 OTHERS: Final = (
     "SELECT 1 FROM jobs INDEXED BY jobs_by_base WHERE base = ? AND active = 1 AND id <> ? AND cancel = 0 LIMIT 1"

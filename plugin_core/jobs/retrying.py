@@ -9,7 +9,16 @@ from __future__ import annotations
 
 import msgspec
 
-from plugin_core.errors import PlacementError, StembridgeError
+from plugin_core.errors import (
+    BoughtBeforeError,
+    PlacementError,
+    RefusedError,
+    ResultError,
+    ServiceError,
+    SpoiltFileError,
+    StembridgeError,
+    UnchargedError,
+)
 from plugin_core.model import Job, JobState, Problem
 
 
@@ -19,6 +28,19 @@ def explain_retrying(problem: Problem, error: StembridgeError, job_id: str) -> P
     first = "put that right" if isinstance(error, PlacementError) else problem.remedy or "put that right"
     remedy = f"{first}, then `stembridge jobs retry {job_id}`: what is done is kept, nothing is bought again"
     return msgspec.structs.replace(problem, remedy=remedy)
+
+
+def is_about_result(error: StembridgeError) -> bool:
+    """Tell whether an error says that a result is gone or no good, and not that something else is in its way."""
+    about = (ServiceError, ResultError, SpoiltFileError, BoughtBeforeError)
+    return isinstance(error, about) and not isinstance(error, (RefusedError, UnchargedError))
+
+
+def explain_loss(problem: Problem, job_id: str) -> Problem:
+    """Say in a problem's remedy that a retry looks again, and what buys anew."""
+    again = f"`stembridge jobs retry {job_id}` looks again, with --force it is bought again if need be"
+    remedy = f"{problem.remedy}; {again}" if problem.remedy else again
+    return msgspec.structs.replace(problem, remedy=remedy, needs_word=True)
 
 
 def put_back(job: Job, now: float, *, force: bool = False) -> Job:

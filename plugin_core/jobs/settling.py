@@ -6,16 +6,17 @@ import logging
 
 import msgspec
 
-from plugin_core.errors import PluginError, ResultError, StembridgeError
+from plugin_core.errors import BoughtBeforeError, PluginError, ResultError, StembridgeError
 from plugin_core.jobs.held import Held, problem_of
-from plugin_core.jobs.retrying import explain_retrying
+from plugin_core.jobs.retrying import explain_loss, explain_retrying, is_about_result
 from plugin_core.jobs.store import JobStore
 from plugin_core.jobs.work import Work
-from plugin_core.model import Job, JobState
+from plugin_core.model import Job, JobState, Problem
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 
 _log = logging.getLogger(__name__)
 
+_AT_SERVICE = frozenset({JobState.RUNNING, JobState.FETCHING})
 _OVER = frozenset({PurchaseState.KEPT, PurchaseState.CANCELLED, PurchaseState.EXPIRED})
 
 
@@ -29,10 +30,7 @@ async def settle(held: Held, state: JobState, *, bought: Purchase | None = None,
 
 async def fail(held: Held, error: StembridgeError, *, bought: Purchase | None = None) -> bool:
     """Settle the job as failed; what is paid for stays with its purchase, what is staged is kept for a retry."""
-    problem = problem_of(error)
-    purchase = bought or held.purchase
-    if purchase is not None and (purchase.state.is_held or purchase.state.is_open):
-        problem = explain_retrying(problem, error, held.job.id)
+    problem = _explain(held, error, bought or held.purchase)
     if held.job.state is not JobState.PUBLISHING or isinstance(error, ResultError):
         return await settle(held, JobState.FAILED, bought=bought, problem=problem)
     ended = msgspec.structs.replace(
@@ -45,6 +43,15 @@ async def fail(held: Held, error: StembridgeError, *, bought: Purchase | None = 
     )
     held.save(ended, release=True, bought=bought)
     return False
+
+
+def _explain(held: Held, error: StembridgeError, purchase: Purchase | None) -> Problem:
+    """Say what a retry goes on from, and what only the user's word buys again."""
+    problem = problem_of(error)
+    is_paid = purchase is not None and purchase.state is not PurchaseState.CANCELLED
+    if isinstance(error, BoughtBeforeError) or (is_paid and is_about_result(error) and held.job.state in _AT_SERVICE):
+        return explain_loss(problem, held.job.id)
+    return explain_retrying(problem, error, held.job.id) if is_paid else problem
 
 
 async def fail_unexpected(held: Held, defect: Exception, *, bought: Purchase | None = None) -> bool:

@@ -31,6 +31,9 @@ from plugin_core.recordings.texts import raw1
 LEASE: Final = 20.0
 
 
+_ENDED: Final = frozenset({JobState.FAILED, JobState.CANCELLED})
+
+
 class Heartbeat(NamedTuple):
     """What the owner of a step must know."""
 
@@ -150,7 +153,7 @@ class JobStore:
             jobs = [one for one in map(from_row, rows) if is_same_wish(one.operation, job.operation)]
             if is_forced(job.dedupe):
                 return [one for one in jobs if one.dedupe == job.dedupe and one.state.is_active]
-            return [one for one in jobs if one.state is not JobState.FAILED or changes.goes_on(connection, one)]
+            return [one for one in jobs if one.state not in _ENDED or changes.goes_on(connection, one)]
 
     def _join(self, known: Job, source: Source) -> Job | None:
         """Let a known job go on, for its song as it was handed in now; None if it changed meanwhile."""

@@ -11,7 +11,6 @@ import msgspec
 
 from plugin_core.errors import (
     BoughtBeforeError,
-    GoneError,
     OutcomeUnknownError,
     StembridgeError,
     StoreError,
@@ -50,9 +49,7 @@ async def begin(held: Held) -> bool:
     if earlier is None or (earlier.state is PurchaseState.EXPIRED and held.job.may_buy):
         return _buy(held, keys[0], account)
     if earlier.state is PurchaseState.EXPIRED:
-        raise BoughtBeforeError(
-            describe_earlier(earlier), remedy=f"`stembridge jobs retry {held.job.id} --force` buys it again"
-        )
+        raise BoughtBeforeError(describe_earlier(earlier))
     return _go_on(held, earlier)
 
 
@@ -220,7 +217,7 @@ async def search(held: Held) -> bool:
     """Look for a job that may or may not have been made; never send it again before that is sure."""
     purchase = held.purchase
     was_given_up = purchase is not None and purchase.state is PurchaseState.UNKNOWN
-    if held.job.problem is None or held.job.problem.kind != _LOST:
+    if _is_begun_now(held, was_given_up=was_given_up):
         _begin_search(held, was_given_up=was_given_up)
     try:
         if held.work.account(held.job) != held.job.account:
@@ -252,7 +249,7 @@ async def search(held: Held) -> bool:
             held, JobState.CANCELLED, bought=held.note_purchase(PurchaseState.CANCELLED, reason=_NEVER_MADE)
         )
     if was_given_up and not held.job.may_buy:
-        return _give_up(held, "the service lists no such job by now", kind=GoneError.__name__)
+        return _give_up(held, "the service has no such job", is_absent=True)
     # ``attempts`` stays: a call that fails like this each time is sent at growing distances.
     seconds = held.policy.backoff.delay(held.job.attempts) if held.job.attempts else 0.0
     return held.wait(
@@ -263,6 +260,15 @@ async def search(held: Held) -> bool:
         problem=None,
         attempts=held.job.attempts + 1,
     )
+
+
+def _is_begun_now(held: Held, *, was_given_up: bool) -> bool:
+    """Tell whether the search begins now; a clock that was put back since is no reason to look for longer."""
+    job = held.job
+    if job.updated > held.now():
+        return True
+    # What is looked for once more began with that.
+    return not was_given_up and (job.problem is None or job.problem.kind != _LOST)
 
 
 def _begin_search(held: Held, *, was_given_up: bool) -> None:
@@ -280,12 +286,15 @@ def _look_again(held: Held, why: str) -> bool:
     return _give_up(held, why)
 
 
-def _give_up(held: Held, why: str, *, kind: str = _LOST) -> bool:
+def _give_up(held: Held, why: str, *, is_absent: bool = False) -> bool:
+    """Leave the job to its user."""
+    retry = f"stembridge jobs retry {held.job.id}"
     problem = Problem(
-        kind=kind,
-        message=f"it is not known whether the service took this job: {why}",
-        remedy=f"look at the service; `stembridge jobs retry {held.job.id}` looks again, with --force it is sent again",
+        kind=_LOST,
+        message=why if is_absent else f"it is not known whether the service took this job: {why}",
+        remedy=f"`{retry}` looks again; if the service surely has not got it, `{retry} --force` sends it again",
         exit_code=int(OutcomeUnknownError.exit_code),
+        needs_word=is_absent,
     )
     after = msgspec.structs.replace(
         held.job, state=JobState.UNCONFIRMED, updated=held.now(), problem=problem, progress=None

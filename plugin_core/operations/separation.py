@@ -162,15 +162,16 @@ class SeparationWork:
     async def submit(self, job: Job, attempt: str, report: Report) -> Ticket:
         """Start the job at its provider, with a link to the source where it needs one."""
         url = await self._links.stage(self._separator, job)
-        return await self._separator.submit(msgspec.structs.replace(self._order(job, attempt), url=url), report)
+        order = await self._order_with_folder(job, attempt)
+        return await self._separator.submit(msgspec.structs.replace(order, url=url), report)
 
     async def find(self, job: Job, attempt: str) -> Ticket | None:
         """Look for the job at its provider."""
-        return await self._separator.find(self._order(job, attempt))
+        return await self._separator.find(await self._order_with_folder(job, attempt))
 
     async def poll(self, job: Job, attempt: str, report: Report) -> Waiting | Finished:
         """Ask the provider."""
-        return await self._separator.poll(self._order(job, attempt), report)
+        return await self._separator.poll(await self._order_with_folder(job, attempt), report)
 
     def has_kept(self, job: Job, purchase: Purchase) -> bool:
         """Tell whether the parts of a purchase lie whole in its folder, and what the job wants is among them."""
@@ -312,6 +313,13 @@ class SeparationWork:
             ticket=job.ticket,
             results=job.results,
         )
+
+    async def _order_with_folder(self, job: Job, attempt: str) -> Order:
+        """Return the order with its folder made: that of a new purchase, or anew for a job that goes on later."""
+        order = self._order(job, attempt)
+        if not order.folder.is_dir():
+            await asyncio.to_thread(self._make_folders, job)
+        return order
 
     def _order_with_bucket(self, job: Job, attempt: str) -> Order:
         bucket = self._links.bucket_for(self._separator)

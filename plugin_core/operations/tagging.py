@@ -112,15 +112,15 @@ class TaggingWork:
     async def submit(self, job: Job, attempt: str, report: Report) -> Ticket:
         """Stage the song where the tagger needs a link, and start the job at the tagger."""
         url = await self._links.stage(self._tagger, job)
-        return await self._tagger.submit(self._order(job, attempt, url), report)
+        return await self._tagger.submit(await self._order_with_folder(job, attempt, url), report)
 
     async def find(self, job: Job, attempt: str) -> Ticket | None:
         """Look for the job at its tagger."""
-        return await self._tagger.find(self._order(job, attempt))
+        return await self._tagger.find(await self._order_with_folder(job, attempt))
 
     async def poll(self, job: Job, attempt: str, report: Report) -> Waiting | Finished:
         """Ask the tagger."""
-        return await self._tagger.poll(self._order(job, attempt), report)
+        return await self._tagger.poll(await self._order_with_folder(job, attempt), report)
 
     def has_kept(self, job: Job, purchase: Purchase) -> bool:  # noqa: ARG002
         """Tell whether the labels of a purchase are there."""
@@ -206,6 +206,13 @@ class TaggingWork:
             return from_json((self._staging(job) / _RECORD).read_bytes(), Written)
         except FileNotFoundError:
             return None
+
+    async def _order_with_folder(self, job: Job, attempt: str, url: Secret | None = None) -> Order:
+        """Return the order with its folder made: that of a new purchase, or anew for a job that goes on later."""
+        order = self._order(job, attempt, url)
+        if not order.folder.is_dir():
+            await asyncio.to_thread(self._make_folders, job)
+        return order
 
     def _order(self, job: Job, attempt: str, url: Secret | None = None) -> Order:
         return Order(

@@ -53,7 +53,7 @@ def test_a_link_that_an_error_repeats_is_not_kept(engine: Engine, store: JobStor
     problem = store.get(job.id).problem
     assert problem is not None
     assert problem.message == "cannot read https://x/?q-ak=********&q-signature=********"
-    assert problem.remedy.startswith("see token=********, then ")
+    assert problem.remedy.startswith("see token=********; ")
 
 
 def test_each_state_is_stored_before_its_effect(engine: Engine, store: JobStore, work: FakeWork) -> None:

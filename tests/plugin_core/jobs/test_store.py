@@ -12,6 +12,7 @@ import pytest
 
 from plugin_core.errors import StoreError, UsageError
 from plugin_core.jobs import claiming, queries
+from plugin_core.jobs.backoff import LONGEST
 from plugin_core.jobs.dedupe import forced_key
 from plugin_core.jobs.store import Heartbeat, JobStore
 from plugin_core.model import Job, JobState, Progress, Quote, Ticket
@@ -457,3 +458,35 @@ def test_what_a_power_cut_may_not_undo_waits_for_the_disk(
     store.save(before, msgspec.structs.replace(before, **new), store.new_owner(), False)
     with store._database.read() as connection:
         assert connection.execute("PRAGMA synchronous").fetchone()[0] == (2 if is_durable else 1)
+
+
+def test_a_clock_that_was_ahead_and_was_put_right_freezes_nothing(store: JobStore, clock: Clock) -> None:
+    job, _ = store.add(make_job())
+    owner = store.new_owner()
+    claimed = store.claim(owner, ids=None, slots=SLOTS)
+    assert claimed is not None
+    clock.now += 3 * 365 * 86400
+    waiting = msgspec.structs.replace(claimed, state=JobState.RUNNING, due=clock.now + 60, updated=clock.now)
+    assert store.save(claimed, waiting, owner, True)
+    clock.now -= 3 * 365 * 86400
+    found = store.claim(store.new_owner(), ids=None, slots=SLOTS)
+    assert found is not None and (found.id, found.due) == (job.id, clock.now)
+
+
+def test_what_waits_for_as_long_as_any_job_may_is_left_to_wait(store: JobStore, clock: Clock) -> None:
+    job = msgspec.structs.replace(make_job(), due=clock.now + LONGEST)
+    store.add(job)
+    assert store.claim(store.new_owner(), ids=None, slots=SLOTS) is None
+    assert store.get(job.id).due == job.due
+
+
+@pytest.mark.parametrize("how", ["resume", "join"])
+def test_resume_means_now_and_so_does_the_same_wish(store: JobStore, clock: Clock, how: str) -> None:
+    job = msgspec.structs.replace(make_job(), due=clock.now + 1800)
+    store.add(job)
+    if how == "resume":
+        store.resume(job.id)
+    else:
+        store.add(make_job())
+    found = store.claim(store.new_owner(), ids=None, slots=SLOTS)
+    assert found is not None and found.id == job.id

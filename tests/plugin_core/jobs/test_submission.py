@@ -206,3 +206,14 @@ def test_answer_that_comes_too_late_is_cancelled_at_the_service(
     work.fail("late_submit", [take_away])
     run(engine)
     assert work.service.lines("cancels") == [f"remote-{job.id}"]
+
+
+def test_a_clock_that_is_put_back_during_the_search_does_not_prolong_it(store_path: Path, work: FakeWork) -> None:
+    ticks, ahead = Ticks(), [86_400.0]
+    with JobStore(store_path, clock=lambda: ticks() + ahead[0]) as store:
+        job, _ = store.add(make_job())
+        work.fail("submit", [OutcomeUnknownError("timeout")])
+        work.fail("find", [lambda: ahead.__setitem__(0, 0.0)])
+        run(Engine(store, lambda job: work, lambda *_: None, clock=store.clock, policy=FAST))
+        assert store.get(job.id).state is JobState.DONE
+        assert work.service.lines("creates") == [job.id]
