@@ -126,7 +126,9 @@ class Database:
     def give_back(self, pages: int = 1000) -> bool:
         """Give some of the space that deleted rows left back to the disk; tell whether there may be more."""
         with self.write(durable=False) as connection:
-            connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+            for _ in range(pages):
+                # Python takes one step of a statement without columns, which is one page.
+                connection.execute("PRAGMA incremental_vacuum(1)")
             return bool(connection.execute("PRAGMA freelist_count").fetchone()[0]) and self._shrinks(connection)
 
     def _shrinks(self, connection: sqlite3.Connection) -> bool:

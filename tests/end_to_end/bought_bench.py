@@ -14,6 +14,9 @@ import soundfile
 from tests.end_to_end.hasty import start
 from tests.end_to_end.shops import LIMIT, Shop
 
+LABELS = {"mood", "genre"}
+"""Two of the fields that labels are written into."""
+
 
 class Bench:
     """The real command at one shop.

@@ -23,7 +23,7 @@ from tests.simulators.server import Simulator
 from tests.simulators.tencent import TencentSimulator
 from tests.simulators.tencent.jobs import TERMINAL, WALK
 
-LIMIT = 300.0
+LIMIT = 120.0
 """Seconds that anything may take."""
 
 

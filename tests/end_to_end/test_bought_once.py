@@ -15,6 +15,7 @@ import soundfile
 
 from plugin_core.tags.read import read_tags
 from tests.end_to_end.bought_bench import (
+    LABELS,
     Bench,
     convert_losslessly,
     copy_far_and_delete,
@@ -27,8 +28,6 @@ from tests.end_to_end.bought_bench import (
 
 at_all = pytest.mark.parametrize("bench", ["mvsep", "tencent_ci", "mediax"], indirect=True)
 at_separators = pytest.mark.parametrize("bench", ["mvsep", "tencent_ci"], indirect=True)
-LABELS = {"mood", "genre"}
-"""Two of the fields that labels are written into."""
 
 
 def assert_placed(bench: Bench, song: Path) -> None:
