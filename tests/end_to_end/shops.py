@@ -266,7 +266,7 @@ class MediaxShop(Shop):
         quick = {"STEMBRIDGE_MEDIAX_POLL_FIRST": "0.05", "STEMBRIDGE_MEDIAX_REGISTER_SECONDS": "0.2"}
         return settings_for(self.service, self.bucket, home) | quick
 
-    def hold(self, *, is_refusing: bool = False) -> None:  # noqa: ARG002 - it takes nothing back
+    def hold(self, *, is_refusing: bool = False) -> None:
         """Keep jobs running."""
         self.service.walk = (1, 2)
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.end_to_end.bought_bench import Bench, kill
 from tests.end_to_end.hasty import SEARCH
-from tests.end_to_end.shops import MediaxShop, MvsepShop
+from tests.end_to_end.shops import MvsepShop
 from tests.simulators.faults import html_page, refuse, truncate
 
 at_all = pytest.mark.parametrize("bench", ["mvsep", "tencent_ci", "mediax"], indirect=True)

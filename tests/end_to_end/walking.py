@@ -10,21 +10,18 @@ import asyncio
 import os
 import random
 import shutil
-import subprocess
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import mutagen
 import mutagen.id3
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import soundfile
 
 from plugin_core import Job, JobState, Session, Settings
-from plugin_core.errors import StembridgeError
 from plugin_core.model import Operation, Tagging
 from plugin_core.plugins import load_plugins
 from plugin_core.purchases.purchase import PurchaseState
@@ -298,9 +295,10 @@ class Walk:
 
     def do_kill(self) -> None:
         """Kill a process that works."""
-        wanted = len(self.shop.main.answered) + self.chance.randrange(1, 8)
+        service = self.shop.main
+        wanted = len(service.answered) + self.chance.randrange(1, 8)
         worker = start({**os.environ, **self.environ}, "jobs", "resume")
-        while worker.poll() is None and not self.shop.main.wait_for(lambda: len(self.shop.main.answered) >= wanted, 0.1):
+        while worker.poll() is None and not service.wait_for(lambda: len(service.answered) >= wanted, 0.1):
             pass
         worker.kill()
         worker.communicate()
