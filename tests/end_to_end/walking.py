@@ -11,7 +11,7 @@ import os
 import random
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
@@ -120,7 +120,8 @@ class Walk:
         wish = self.shop.wishes[what][form]
         self.tell(copy, wish)
         self.wishes.add((copy.number, what))
-        return self._with_session(lambda session: self._add(session, copy.path, wish))
+        job: Job = self._with_session(lambda session: self._add(session, copy.path, wish))
+        return job
 
     async def _add(self, session: Session, path: Path, wish: Operation) -> Job:
         source = await session.look(path)
@@ -319,9 +320,9 @@ class Walk:
         self.finish()
         for number, what in sorted(self.wishes):
             copy = next(one for one in self.copies if one.number == number)
-            job = self._ask(copy, what, 0)
+            asked = self._ask(copy, what, 0)
             self.finish()
-            job = self._with_session(lambda session, job=job: _get(session, job.id))
+            job = next(job for job in self._with_session(_all)[1] if job.id == asked.id)
             assert (job.state, job.problem) == (JobState.DONE, None), self.tale(job)
             if isinstance(job.operation, Tagging):
                 # Labels are in the song, wherever it was when they were written.
@@ -394,7 +395,7 @@ class Walk:
 
         self._with_session(work)
 
-    def _with_session(self, act: Callable[[Session], Any]) -> Any:
+    def _with_session(self, act: Callable[[Session], Coroutine[Any, Any, Any]]) -> Any:
         with Session(Settings(environ=self.environ, keyring=no_keyring), load_plugins(environ=self.environ)) as session:
             return asyncio.run(act(session))
 
@@ -430,10 +431,6 @@ class Walk:
 
 def _moved(path: Path, old: Path, new: Path) -> Path:
     return new / path.relative_to(old) if path.is_relative_to(old) else path
-
-
-async def _get(session: Session, job_id: str) -> Job:
-    return session.store.get(job_id)
 
 
 async def _all(session: Session) -> tuple[list[Any], list[Job]]:

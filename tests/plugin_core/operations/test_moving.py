@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,7 +48,7 @@ def run(session: Session) -> None:
 
 def test_a_job_that_waits_follows_its_song(shop: Session, fake: FakeSeparator, album: Path) -> None:
     job = ask(shop, album / "Song 0.flac")
-    there = shutil.move(album / "Song 0.flac", album / "Renamed.flac")
+    there = (album / "Song 0.flac").rename(album / "Renamed.flac")
     assert shop.moved(album / "Song 0.flac", there) == 1
     run(shop)
     done = shop.store.get(job.id)
