@@ -126,7 +126,9 @@ class Database:
     def give_back(self, pages: int = 1000) -> bool:
         """Give some of the space that deleted rows left back to the disk; tell whether there may be more."""
         with self.write(durable=False) as connection:
-            connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+            for _ in range(pages):
+                # Python takes one step of a statement without columns, which is one page.
+                connection.execute("PRAGMA incremental_vacuum(1)")
             return bool(connection.execute("PRAGMA freelist_count").fetchone()[0]) and self._shrinks(connection)
 
     def _shrinks(self, connection: sqlite3.Connection) -> bool:
@@ -149,15 +151,18 @@ class Database:
     def _prepare(self) -> None:
         connection = self._connection
         connection.row_factory = sqlite3.Row
-        connection.execute(f"PRAGMA busy_timeout = {min(BUSY_MS, _SLICE_MS)}")
-        # Before anything is in it: what is deleted can then be given back to the disk piece by piece.
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        # A new file, or an older version's, is waited for as a whole.
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        if not connection.execute("PRAGMA page_count").fetchone()[0]:
+            # What is deleted can then be given back to the disk piece by piece; later it would only want the lock.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         _use_wal(connection, self.path)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA temp_store = MEMORY")
         migrate(connection, self.path, self._schema.migrations)
         if self._schema.setup:
             connection.execute(self._schema.setup)
+        connection.execute(f"PRAGMA busy_timeout = {min(BUSY_MS, _SLICE_MS)}")
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:

@@ -184,7 +184,6 @@ async def _cancel(held: Held) -> bool:
         try:
             await held.work.cancel(held.job, held.owner)
             bought = held.note_purchase(PurchaseState.CANCELLED, reason="it was cancelled in time")
-            _log.info("job %s: cancelled at its service, which charges nothing for it", held.job.id)
         except (TransientError, StoreError):
             raise
         except StembridgeError as error:

@@ -94,6 +94,8 @@ class Held:
         if not self.store.save(before, after, self.owner, release, occupies=is_remote, bought=bought, guard=self.guard):
             self.is_lost = True
             raise LostError(after.id)
+        if bought is not None and bought.state is PurchaseState.CANCELLED:
+            _log.info("job %s: %s costs nothing: %s", after.id, bought.id, redact(bought.reason))
         if after.state is not before.state:
             self.progress = None
         self.job = after

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-# ``kept_bytes`` is what lies in the purchase's folder, 0 when nothing does.
+# ``kept_bytes`` is what lies in the purchase's folder, 0 when nothing does. ``purchases_spent`` has all that limits add
+# up, so that no row is looked at.
 TABLE: Final = """
 CREATE TABLE purchases (
     id TEXT NOT NULL PRIMARY KEY,
@@ -23,6 +24,7 @@ CREATE TABLE purchases (
 CREATE INDEX purchases_by_key ON purchases (key, created);
 CREATE INDEX purchases_by_recording ON purchases (recording, created);
 CREATE INDEX purchases_by_remote ON purchases (remote) WHERE remote IS NOT NULL;
-CREATE INDEX purchases_by_time ON purchases (provider, created);
+CREATE INDEX purchases_by_time ON purchases (created, id);
+CREATE INDEX purchases_spent ON purchases (provider, created, state, credits, id);
 CREATE INDEX purchases_kept ON purchases (updated) WHERE kept_bytes > 0
 """

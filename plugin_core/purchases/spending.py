@@ -21,7 +21,7 @@ Guard = Callable[[sqlite3.Connection, Purchase], None]
 """Refuse a purchase that is about to be made, inside the transaction that makes it."""
 
 _SPENT: Final = (
-    "SELECT coalesce(sum(coalesce(credits, 1)), 0) FROM purchases INDEXED BY purchases_by_time"  # noqa: S608 - constant
+    "SELECT coalesce(sum(coalesce(credits, 1)), 0) FROM purchases INDEXED BY purchases_spent"  # noqa: S608 - constant
     f" WHERE provider = ? AND created >= ? AND state <> '{PurchaseState.CANCELLED.value}' AND id <> ?"
 )
 

@@ -1,4 +1,4 @@
-"""The job store with a thousand and a million finished jobs, and our own CPU for short jobs.
+"""The job store with a thousand and a million finished jobs and their purchases, and our own CPU for short jobs.
 
 Run it with ``python -m tests.benchmarks.store``; it prints ratios taken in one run.
 """
@@ -6,11 +6,14 @@ Run it with ``python -m tests.benchmarks.store``; it prints ratios taken in one 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -18,16 +21,21 @@ import msgspec
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.rows import to_row
 from plugin_core.jobs.store import JobStore
-from plugin_core.model import JobState
+from plugin_core.model import JobState, Quote, Ticket, to_json
+from plugin_core.purchases.purchase import Purchase, PurchaseState
+from plugin_core.purchases.quotes import purchase_key
+from plugin_core.purchases.spending import Limits, Spending
+from plugin_core.recordings import tables
 from tests.plugin_core.jobs.fakes import FakeWork, Service, make_job, make_stem
 
 ROUNDS = 200
 WAITING = 50
 SHORT_JOBS = 200
+QUOTE = Quote(sent={"model": "40"}, output="flac16", depth=16, credits=2.0)
 
 
 def fill(store: JobStore, count: int) -> None:
-    """Put finished jobs in, and some that wait."""
+    """Put finished jobs in, with a purchase and a recording each, and some that wait."""
     model = make_job()
     done = msgspec.structs.replace(model, state=JobState.DONE, stems=(make_stem(model),) * 4)
     row = {**to_row(done), "litter": 0}
@@ -37,12 +45,62 @@ def fill(store: JobStore, count: int) -> None:
         connection.executemany(
             f"INSERT INTO jobs ({names}) VALUES ({marks})",
             (
-                {**row, "id": f"0{number:035x}", "base": f"{number:x}", "dedupe": f"{number:x}"}
+                {**row, "id": f"0{number:035x}", "base": f"{number:x}", "dedupe": f"{number:x}", "updated": number}
                 for number in range(count)
             ),
         )
+        _insert(connection, "purchases", (_purchase(number) for number in range(count)))
+        _insert(connection, "recordings", (_recording(number) for number in range(count)))
+        _insert(connection, "recording_aliases", (one for number in range(count) for one in _aliases(number)))
     for number in range(WAITING):
         store.add(make_job(number))
+
+
+def _insert(connection: sqlite3.Connection, table: str, rows: Iterator[dict[str, object]]) -> None:
+    first = next(rows)
+    query = f"INSERT INTO {table} ({', '.join(first)}) VALUES ({', '.join(f':{name}' for name in first)})"
+    connection.executemany(query, chain((first,), rows))
+
+
+def _purchase(number: int) -> dict[str, object]:
+    """Return a purchase's row: a hundred a day at one of two services, a few of them still kept at home."""
+    purchase = Purchase(
+        id=f"0{number:035x}",
+        key=_key(number),
+        state=PurchaseState.KEPT if number % 1000 == 0 else PurchaseState.EXPIRED,
+        provider=("mvsep", "tencent_ci")[number % 2],
+        account="one",
+        recording=f"r{number:x}",
+        quote=QUOTE,
+        song=Path(f"/music/Album {number // 12}/Song {number}.flac"),
+        created=number * 864.0,
+        updated=number * 864.0,
+        ticket=Ticket(remote_id=f"remote-{number:x}"),
+    )
+    return {
+        **{name: getattr(purchase, name) for name in ("id", "key", "provider", "account", "recording", "created")},
+        "state": purchase.state.value,
+        "remote": f"remote-{number:x}",
+        "updated": purchase.updated,
+        "credits": 2.0,
+        "kept_bytes": 1000 if purchase.state is PurchaseState.KEPT else 0,
+        "body": to_json(purchase).decode(),
+    }
+
+
+def _key(number: int) -> str:
+    return purchase_key("mvsep", "one", f"r{number:x}", QUOTE)
+
+
+def _recording(number: int) -> dict[str, object]:
+    return {"id": f"r{number:x}", "rate": 44100, "channels": 2, "frames": 10_000_000 + number, "duration": 240.0}
+
+
+def _aliases(number: int) -> Iterator[dict[str, object]]:
+    """Yield what a recording is known by: its samples, and the bytes of one file."""
+    shape = {"recording": f"r{number:x}", "rate": 44100, "frames": 10_000_000 + number}
+    yield {"digest": f"pcm1:i:44100:2:{10_000_000 + number}:{number:064x}", **shape}
+    yield {"digest": f"raw1:{number:064x}", "recording": f"r{number:x}", "rate": None, "frames": None}
 
 
 def claim(store: JobStore) -> None:
@@ -72,11 +130,45 @@ def reuse(store: JobStore) -> None:
     assert store.done_like("3e7", limit=1) or store.done_like("1", limit=1)
 
 
+def recognise(store: JobStore) -> None:
+    """Tell a recording by what it sounds like, and by the bytes of its file; and that a length is news."""
+    with store._database.read() as connection:
+        assert tables.find_by_digest(connection, f"raw1:{7:064x}") == "r7"
+        assert tables.ids_of(connection, "r7") == ["r7"]
+        assert tables.shapes(connection, 44100, 10_000_007) == ["r7"]
+        assert tables.shapes(connection, 48000, 10_000_007) == []
+
+
+def serving(store: JobStore) -> None:
+    """Look for what was bought of a recording, and of one that nothing was bought of."""
+    found = store.purchases.serving([_key(7)], QUOTE)
+    assert found is not None and found.recording == "r7"
+    assert store.purchases.serving(["nothing"], QUOTE) is None
+
+
+def purchases(store: JobStore) -> None:
+    """Show the newest purchases, those of one service, and one by its remote id."""
+    assert len(store.purchases.list(limit=50)) == len(store.purchases.list(provider="mvsep", limit=50)) == 50
+    assert store.purchases.get("remote-7").recording == "r7"
+
+
+def spent(store: JobStore) -> None:
+    """Add up a month of one service, as its limits do before each purchase."""
+    newest = store.purchases.list(limit=1)[0]
+    spending = Spending(lambda _: Limits(month=1e9, day=1e9), lambda: newest.created)
+    with store._database.read() as connection:
+        spending.check(connection, newest)
+
+
 MEASURED: dict[str, Callable[[JobStore], None]] = {
     "claim": claim,
     "resume": resume,
     "list": listing,
     "reuse": reuse,
+    "recognise": recognise,
+    "serving": serving,
+    "purchases": purchases,
+    "spent": spent,
     "open": lambda store: JobStore(store.path).close(),
 }
 
@@ -91,7 +183,30 @@ def measure(stores: list[JobStore]) -> None:
                 operation(store)
                 found.append(time.perf_counter() - began)
         few, many = (statistics.median(found) for found in times)
-        print(f"{name:8} {few * 1e3:8.3f} ms  {many * 1e3:8.3f} ms  ratio {many / few:.2f}")
+        print(f"{name:9} {few * 1e3:8.3f} ms  {many * 1e3:8.3f} ms  ratio {many / few:.2f}")
+
+
+def prune(store: JobStore, count: int) -> None:
+    """Forget half of the jobs, and tell for how long anybody else had to wait at most."""
+    longest, begin = 0.0, store._database.write
+
+    @contextlib.contextmanager
+    def timed(*, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        nonlocal longest
+        with begin(durable=durable) as connection:
+            began = time.perf_counter()
+            yield connection
+            committing = time.perf_counter()
+        longest = max(longest, time.perf_counter() - began, committing - began)
+
+    store._database.write = timed  # type: ignore[method-assign]
+    began, size = time.perf_counter(), store.path.stat().st_size
+    removed = store.prune(store.clock() - count / 2)
+    wall, left = time.perf_counter() - began, store.path.stat().st_size
+    print(
+        f"prune: {removed} jobs in {wall:.1f} s, the store held for {longest * 1e3:.1f} ms at most,"
+        f" {size / 1e6:.0f} MB before and {left / 1e6:.0f} MB after"
+    )
 
 
 def short_jobs(folder: Path) -> None:
@@ -114,8 +229,9 @@ def main(many: int = 1_000_000) -> None:
         stores = [JobStore(folder / str(count) / "jobs.sqlite3") for count in (1_000, many)]
         for store, count in zip(stores, (1_000, many), strict=True):
             fill(store, count)
-        print(f"{'':8} {1_000:>8} done {many:>8} done")
+        print(f"{'':9} {1_000:>8} done {many:>8} done")
         measure(stores)
+        prune(stores[-1], many)
         for store in stores:
             store.close()
         short_jobs(folder)

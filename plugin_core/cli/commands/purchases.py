@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -109,15 +110,20 @@ def _show(purchases: Sequence[Purchase], placed: dict[str, list[Job]]) -> None:
             purchase.state.value,
             " ".join(filter(None, (purchase.provider, purchase.quote.title or purchase.quote.sent.get(MODEL, "")))),
             "" if purchase.quote.credits is None else amount(purchase.quote.credits),
-            "" if purchase.ticket is None else purchase.ticket.remote_id[-12:],
             _where(purchase, placed[purchase.id]),
+            "" if purchase.ticket is None else clean(purchase.ticket.remote_id),
         )
         for purchase in purchases
     ]
-    print_table(("ID", "BOUGHT", "STATE", "FROM", "CREDITS", "REMOTE", "SONG, AND WHERE ITS STEMS ARE"), rows)
+    print_table(("ID", "BOUGHT", "STATE", "FROM", "CREDITS", "SONG, AND WHERE ITS STEMS ARE", "REMOTE ID"), rows)
 
 
 def _where(purchase: Purchase, jobs: Sequence[Job]) -> str:
-    folders = dict.fromkeys(show(stem.path.parent) for job in jobs for stem in job.stems)
+    folders = dict.fromkeys(_beside(purchase.song, stem.path.parent) for job in jobs for stem in job.stems)
     where = " and ".join(folders) or ("labels" if purchase.labels else clean(purchase.reason))
     return f"{show(purchase.song)}: {where}" if where else show(purchase.song)
+
+
+def _beside(song: Path, folder: Path) -> str:
+    """Return a folder as people are told of it after its song: by its name alone where it lies beside that."""
+    return clean(folder.name) if folder.parent == song.parent else show(folder)

@@ -22,6 +22,7 @@ def command(context: Context, /, preset: str, files: tuple[str, ...], as_json: b
     Presets are named recipes: the shipped four-stems, vocals, karaoke, drumless, practice, labels, mood and
     stems-and-labels, and your own [presets.NAME] in config.toml. Options win over the preset's word.
 
-    Exit code: 0 all done, 1 some failed, 2 usage, 3 refused by the service, 4 unconfirmed, 130 interrupted.
+    Exit code: 0 all done, 1 some failed, 2 usage, 3 refused by the service or by your own limit, 4 unconfirmed, 130
+    interrupted.
     """
     return separate_files(context, files, Choices(**options), preset, as_json=as_json)

@@ -24,6 +24,7 @@ def command(context: Context, /, files: tuple[str, ...], as_json: bool, preset: 
     FILE is a song, a pattern, or with --recursive a folder. "Song.flac" becomes "Song.stems/Song - Vocals.flac" and
     so on; nothing is ever overwritten, and stems that stand already are not made again.
 
-    Exit code: 0 all done, 1 some failed, 2 usage, 3 refused by the service, 4 unconfirmed, 130 interrupted.
+    Exit code: 0 all done, 1 some failed, 2 usage, 3 refused by the service or by your own limit, 4 unconfirmed, 130
+    interrupted.
     """
     return separate_files(context, files, Choices(**options), preset, as_json=as_json)

@@ -111,6 +111,7 @@ def command(context: Context, /, files: tuple[str, ...], as_json: bool, **option
     --policy says so; audio, pictures and all other tags stay as they are. --undo takes back what was written last, also
     when the song was moved, and once more what was written before that; what you changed since stays.
 
-    Exit code: 0 all done, 1 some failed, 2 usage, 3 refused by the service, 4 unconfirmed, 130 interrupted.
+    Exit code: 0 all done, 1 some failed, 2 usage, 3 refused by the service or by your own limit, 4 unconfirmed, 130
+    interrupted.
     """
     return tag_files(context, files, TagChoices(**options), as_json=as_json)

@@ -51,8 +51,7 @@ def find_strangers(session: Session) -> list[str]:
     """Return a line for each section or key of the settings file that nobody reads."""
     # Providers read their own sections when they register.
     _ = session.separators, session.taggers, session.stagers
-    known = {*SECTIONS, "presets", *session.settings.asked, *_commands_of(session.plugins)}
-    known.add("spend")
+    known = {*SECTIONS, "presets", "spend", *session.settings.asked, *_commands_of(session.plugins)}
     # A plugin that could not be loaded would know its section.
     passed = known | {plugin.name for plugin in session.plugins.loaded}
     return [
@@ -61,7 +60,14 @@ def find_strangers(session: Session) -> list[str]:
         else f"key {name!r} stands before any section"
         for name, value in session.settings.document.items()
         if name not in passed
-    ]
+    ] + _limits_of_nobody(session)
+
+
+def _limits_of_nobody(session: Session) -> list[str]:
+    """Return a line for each limit of a service that is none: it would hold nothing back."""
+    limited = session.settings.table("spend")
+    missing = [name for name in limited if name not in session.providers and name not in session.plugins.failures]
+    return [f"[spend.{name}] limits no service{suggest_key(name, session.providers)}" for name in missing]
 
 
 def _check_provider(session: Session) -> None:

@@ -63,6 +63,36 @@ def test_only_a_durable_commit_waits_for_the_disk(path: Path) -> None:
     database.close()
 
 
+def test_a_file_in_use_by_another_process_is_opened_and_read_at_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plugin_core.files.database.BUSY_MS", 20)
+    database = Database(path, SCHEMA)
+    add(database, "first")
+    database.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with closing(Database(path, SCHEMA)) as opened:
+            assert words(opened) == ["first"]
+
+
+def test_what_is_deleted_is_given_back_to_the_disk(path: Path) -> None:
+    with closing(Database(path, SCHEMA)) as database:
+        for _ in range(20):
+            add(database, "x" * 100_000, durable=False)
+        with database.write() as connection:
+            connection.execute("DELETE FROM words")
+            pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        # So many pages at once, and not one for each time the file is locked.
+        assert database.give_back(100)
+        with database.read() as connection:
+            assert connection.execute("PRAGMA page_count").fetchone()[0] <= pages - 100
+        while database.give_back(100):
+            pass
+        with database.read() as connection:
+            assert connection.execute("PRAGMA page_count").fetchone()[0] < pages / 10
+
+
 @pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
 def test_file_is_its_owner_s_alone(path: Path) -> None:
     before = os.umask(0)

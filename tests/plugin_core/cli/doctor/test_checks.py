@@ -61,8 +61,11 @@ def check(home: Path, name: str, config: str, *points: FakePoint, **environ: str
         ("[local]\nworkers = 0\n", "line 2: [local] workers: expected a whole number >= 1"),
         ("[presets.x]\noperations = []\n", "[presets.x]: operations is empty"),
         ("[separate]\nformat = 'flak'\n", "line 2: [separate] format: no format is called 'flak'"),
+        ("[purchases]\nkeep_day = 3\n", "line 2: unknown key 'keep_day' in [purchases], did you mean 'keep_days'?"),
+        ("[spend.local]\nday = -1\n", "line 2: [spend.local] day: expected a number >= 0"),
+        ("[spend.local]\nweek = 1\n", "line 2: unknown key 'week' in [spend.local]"),
     ],
-    ids=["provider", "preset", "template", "key", "jobs", "local", "presets", "format"],
+    ids=["provider", "preset", "template", "key", "jobs", "local", "presets", "format", "purchases", "spend", "limit"],
 )
 def test_mistake_in_the_settings_is_told_with_its_place(home: Path, config: str, told: str) -> None:
     finding = check(home, "settings", config)
@@ -91,8 +94,9 @@ def test_wrong_variable_is_named_as_such(home: Path) -> None:
     [
         ("[seperate]\nmodel = 'x'\n", "unknown section [seperate], did you mean 'separate'?"),
         ("workers = 2\n", "key 'workers' stands before any section"),
+        ("[spend.locl]\nday = 3\n", "[spend.locl] limits no service, did you mean 'local'?"),
     ],
-    ids=["section", "key"],
+    ids=["section", "key", "limit"],
 )
 def test_what_nobody_reads_is_a_warning(home: Path, config: str, told: str) -> None:
     finding = check(home, "settings", config)

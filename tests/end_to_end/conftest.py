@@ -1,0 +1,38 @@
+"""A song that lies in its album, and the real command at each of the paid services."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.audio_files import write_song
+from tests.end_to_end.bought_bench import Bench
+from tests.end_to_end.shops import open_shop
+
+SECONDS = 20.0
+COMMANDS = {
+    "mvsep": ("separate", "--provider", "mvsep"),
+    "tencent_ci": ("separate", "--provider", "tencent_ci"),
+    "mediax": ("tag", "--provider", "mediax"),
+}
+
+
+@pytest.fixture(scope="session")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_song(tmp_path_factory.mktemp("recording") / "Song.flac", SECONDS, subtype="PCM_16")
+
+
+@pytest.fixture
+def song(recording: Path, tmp_path: Path) -> Path:
+    (tmp_path / "Album").mkdir()
+    return Path(shutil.copy(recording, tmp_path / "Album" / "Song.flac"))
+
+
+@pytest.fixture
+def bench(request: pytest.FixtureRequest, home: Path) -> Iterator[Bench]:
+    """Give the bench of a service by its name, which the test is parametrised with."""
+    with open_shop(request.param) as shop:
+        yield Bench(shop, home, *COMMANDS[request.param])

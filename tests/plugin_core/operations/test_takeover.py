@@ -1,0 +1,118 @@
+"""``stembridge fetch``: what a service has made is placed, and nothing is bought."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from plugin_core import Job, JobState, Separation, Session, Settings
+from plugin_core.errors import RefusedError, UsageError
+from plugin_core.model import Ticket
+from plugin_core.purchases.purchase import PurchaseState
+from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, load_fakes, write_song
+
+WISH = Separation(provider="fake")
+
+
+class WebsiteSeparator(FakeSeparator):
+    """Can take over what was made on its website."""
+
+    async def take_over(self, remote_id: str) -> Ticket:
+        if remote_id == "nothing":
+            raise RefusedError("the service knows no such job")
+        return Ticket(remote_id=remote_id)
+
+
+@pytest.fixture
+def fake() -> WebsiteSeparator:
+    return WebsiteSeparator()
+
+
+@pytest.fixture
+def shop(home: Path, fake: FakeSeparator) -> Iterator[Session]:
+    with Session(Settings(home), load_fakes(FakePoint("fake", FakePlugin(fake)))) as session:
+        yield session
+
+
+@pytest.fixture
+def song(tmp_path: Path) -> Path:
+    return write_song(tmp_path / "Song.flac", 0.3)
+
+
+def take(session: Session, remote_id: str, song: Path | None = None, wish: Separation = WISH) -> Job:
+    async def work() -> Job:
+        job = await session.take_over(remote_id, song, wish)
+        await session.run([job.id])
+        return session.store.get(job.id)
+
+    return asyncio.run(work())
+
+
+def buy(session: Session, song: Path) -> Job:
+    async def work() -> Job:
+        source = await session.look(song)
+        plan = await session.plan(source, WISH)
+        job, _ = await session.add(source, plan)
+        await session.run([job.id])
+        return session.store.get(job.id)
+
+    return asyncio.run(work())
+
+
+def names(job: Job) -> list[str]:
+    return [stem.path.name for stem in job.stems]
+
+
+@pytest.mark.parametrize("by", ["purchase", "beginning", "service"])
+def test_a_purchase_of_ours_is_placed_again(shop: Session, fake: FakeSeparator, song: Path, by: str) -> None:
+    bought = buy(shop, song)
+    shutil.rmtree(song.with_suffix(".stems"))
+    name = {"purchase": bought.purchase, "beginning": bought.purchase[:20], "service": f"remote-{bought.purchase}"}[by]
+    job = take(shop, name)
+    assert (job.state, names(job)) == (JobState.DONE, names(bought))
+    assert all(stem.path.is_file() for stem in job.stems)
+    assert len(fake.submitted) == 1 and len(shop.store.purchases.list()) == 1
+
+
+def test_in_another_form_and_place(shop: Session, fake: FakeSeparator, song: Path, tmp_path: Path) -> None:
+    bought = buy(shop, song)
+    (tmp_path / "there").mkdir()
+    job = take(shop, bought.purchase, wish=Separation(provider="fake", format="wav24", to=tmp_path / "there"))
+    assert {(stem.path.suffix, stem.path.parents[1]) for stem in job.stems} == {(".wav", tmp_path / "there")}
+    assert len(fake.submitted) == 1
+
+
+def test_a_job_of_the_website_is_placed_and_known_from_then_on(shop: Session, fake: FakeSeparator, song: Path) -> None:
+    job = take(shop, "of the website", song)
+    assert (job.state, names(job)) == (JobState.DONE, ["Song - Vocals.flac", "Song - Instrumental.flac"])
+    (purchase,) = shop.store.purchases.list()
+    assert (purchase.state, purchase.quote.title) == (PurchaseState.KEPT, "made elsewhere")
+    shutil.rmtree(song.with_suffix(".stems"))
+    # Its song is known by now.
+    assert take(shop, "of the website").state is JobState.DONE
+    assert fake.submitted == [] and len(shop.store.purchases.list()) == 1
+
+
+def test_what_cannot_be_taken_over(shop: Session, fake: FakeSeparator, song: Path) -> None:
+    with pytest.raises(UsageError, match="its song is not known"):
+        take(shop, "of the website")
+    with pytest.raises(RefusedError, match="no such job"):
+        take(shop, "nothing", song)
+    bought = buy(shop, song)
+    shop.store.purchases.change(bought.purchase, provider="other")
+    with pytest.raises(UsageError, match="was bought from other, not fake"):
+        take(shop, bought.purchase)
+    with pytest.raises(UsageError, match="no separator 'other'"):
+        take(shop, bought.purchase, wish=Separation(provider="other"))
+
+
+def test_a_separator_that_cannot_says_so(home: Path, song: Path) -> None:
+    with (
+        Session(Settings(home), load_fakes(FakePoint("fake", FakePlugin(FakeSeparator())))) as session,
+        pytest.raises(UsageError, match="cannot take over jobs that were not made here"),
+    ):
+        take(session, "of the website", song)
