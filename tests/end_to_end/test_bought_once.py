@@ -9,7 +9,6 @@ import contextlib
 import json
 import shutil
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,35 +21,14 @@ import soundfile
 from tests.audio_files import write_song
 from tests.end_to_end.hasty import SEARCH, start
 from tests.simulators.faults import Fault, html_page, refuse, reset_after, truncate
-from tests.simulators.messages import Answer, Request
-from tests.simulators.mvsep import FREE_TOKEN, Behaviour, MvsepSimulator
+from tests.simulators.mvsep import FREE_TOKEN, Behaviour
 from tests.simulators.mvsep.walks import processing, waiting
+from tests.simulators.mvsep.watched import Watched
 
 CREATE = "*/separation/create"
-ASKED = "*/separation/get"
 FILES = "/storage/processed/*"
 LIMIT = 300
 SECONDS = 60.0
-
-
-class Watched(MvsepSimulator):
-    """Lets a test wait until so many jobs are known to their owner: asked about after they were created."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._changed = threading.Condition()
-
-    def respond(self, request: Request) -> Answer:
-        try:
-            return super().respond(request)
-        finally:
-            with self._changed:
-                self._changed.notify_all()
-
-    def wait_asked(self, path: str = ASKED, count: int = 1) -> None:
-        """Wait until a path was asked for so often."""
-        with self._changed:
-            assert self._changed.wait_for(lambda: len(self.requests("GET", path)) >= count, LIMIT)
 
 
 @pytest.fixture
