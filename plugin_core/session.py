@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from plugin_core.operations.undo import Undone
     from plugin_core.protocols import Provider, Separator, Stager, Tagger
     from plugin_core.purchases.spending import Limits
+    from plugin_core.stems.template import Template
 
 STORE_NAME = "jobs.sqlite3"
 
@@ -90,6 +91,11 @@ class Session:
 
         lease = self.settings.section("jobs", JobsSettings).lease_seconds
         return JobStore(self.settings.home / STORE_NAME, clock=self._clock, lease=lease, patience=self._patience)
+
+    @property
+    def has_store(self) -> bool:
+        """Whether there is a job store already."""
+        return "store" in self.__dict__ or (self.settings.home / STORE_NAME).exists()
 
     @cached_property
     def registry(self) -> Registry:
@@ -191,9 +197,9 @@ class Session:
         plan = await self.plan(source, operation)
         offer = Offer(source=source, plan=plan, remote=self.registry.provider_of(plan.operation).remote)
         # A look must not make a store where there is none.
-        if force or not (self.settings.home / STORE_NAME).exists():
+        if force:
             return offer
-        return await self._history.compare(offer)
+        return await (self._history.compare(offer) if self.has_store else self._history.look_beside(offer))
 
     async def bytes_needed(self, source: Source, plan: Plan) -> int:
         """Return how much must be free where a plan's results go, or its job will be refused; 0 for a tagging.
@@ -233,9 +239,11 @@ class Session:
         Returns:
             The job and whether it was made now. An equal job that is under way is joined, also one whose song lay
             elsewhere and is gone from there; one that failed or is unconfirmed goes on from what it bought; and a done
-            one whose stems still stand beside this source, or whose labels still stand in it, is reused.
+            one whose stems still stand beside this source, or whose labels still stand in it, is reused. Stems that a
+            service made for another job store and that stand there, as their tags tell, count as done.
         """
         from plugin_core.jobs.making import make_job
+        from plugin_core.operations.history import describe_found
 
         bill = await self._history.bill(source, plan)
         job = make_job(
@@ -243,10 +251,20 @@ class Session:
         )
         if not force and (done := await self._history.standing(source, plan, bill)) is not None:
             return done, False
+        if not force and (stems := await self._history.recognise(source, plan, bill)):
+            return self._keep_found(describe_found(job, stems)), False
         if bill.quote is not None:
             what = " ".join(filter(None, (plan.operation.provider, plan.title)))
             log.info("job %s: planned, %s with %s", job.id, show_path(source.path), what)
-        return self.store.add(job, occupies=bill.quote is not None, is_gone=lambda path: not os.path.lexists(path))
+        return self.store.add(job, occupies=bill.quote is not None, is_gone=_is_gone)
+
+    def _keep_found(self, job: Job) -> Job:
+        """Store a job whose stems were found, so that they serve others of the same recording as well."""
+        kept, _ = self.store.add(job, is_gone=_is_gone)
+        if kept is job:
+            self.store.clean(job.id)
+            log.info("job %s: its stems stand beside %s already", job.id, show_path(job.source.path))
+        return kept
 
     async def run(
         self,
@@ -322,10 +340,12 @@ class Session:
         return self.store.resume(job_id)
 
     def moved(self, old: Path, new: Path) -> int:
-        """Let jobs follow a song, a folder of songs or stems that a host has moved; return how many did.
+        """Let jobs follow a song, a stem, or a folder of either that a host has moved; return how many did.
 
-        Blocks while each moved song of an active job is read.
+        Blocks while each song of an active job is read that came from another disk. No job store is made for it.
         """
+        if not self.has_store:
+            return 0
         from plugin_core.operations.moving import follow_move
 
         return follow_move(self.store, old, new)
@@ -382,7 +402,12 @@ class Session:
     def _history(self) -> History:
         from plugin_core.operations.history import History
 
-        return History(self.registry, lambda: self.store)
+        return History(self.registry, lambda: self.store, self._template)
+
+    def _template(self, wish: Separation) -> Template:
+        from plugin_core.stems.template import StemsSettings, choose_template
+
+        return choose_template(wish.template, self.settings.section("stems", StemsSettings))
 
     @cached_property
     def _links(self) -> Links:
@@ -438,3 +463,7 @@ class Session:
         if absent:
             log.warning("jobs of %s wait: not installed", ", ".join(sorted(absent)))
         return [job.id for job in present]
+
+
+def _is_gone(path: Path) -> bool:
+    return not os.path.lexists(path)

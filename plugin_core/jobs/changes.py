@@ -12,7 +12,7 @@ from plugin_core.jobs.backoff import LONGEST
 from plugin_core.jobs.queries import DUE_AFTER, KEPT_BEFORE, PRUNE, WAITING, assign, fetch
 from plugin_core.jobs.retrying import put_back
 from plugin_core.jobs.rows import from_row, to_row
-from plugin_core.model import Job, JobState, Source, Ticket, to_json
+from plugin_core.model import Job, JobState, Source, Ticket, encode_path, to_json
 from plugin_core.purchases import ledger
 from plugin_core.purchases.purchase import PurchaseState
 
@@ -165,8 +165,13 @@ def move(connection: sqlite3.Connection, job: Job, source: Source, now: float) -
     # Stems that were staged under the song's old name are made anew from what was fetched.
     if job.resume is JobState.PUBLISHING and job.source.path.name != source.path.name:
         after = msgspec.structs.replace(after, resume=None)
-    values = {"moved": to_json(source).decode(), "due": after.due, "id": job.id}
-    connection.execute("UPDATE jobs SET moved = :moved, due = :due WHERE id = :id", values)
+    values = {
+        "moved": to_json(source).decode(),
+        "path": str(encode_path(source.path)),
+        "due": after.due,
+        "id": job.id,
+    }
+    connection.execute("UPDATE jobs SET moved = :moved, path = :path, due = :due WHERE id = :id", values)
     if after.resume is not job.resume:
         write(connection, after, [])
     return after

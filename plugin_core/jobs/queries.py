@@ -22,7 +22,7 @@ PLACED_AT: Final = (
     "SELECT * FROM jobs WHERE id IN ("
     "SELECT id FROM jobs INDEXED BY jobs_by_path WHERE path = :path OR (path >= :first AND path < :last)"
     " UNION SELECT id FROM jobs INDEXED BY jobs_by_place"
-    " WHERE place IS NOT NULL AND (place = :path OR (place >= :first AND place < :last)))"
+    " WHERE place IS NOT NULL AND (place IN (:path, :folder) OR (place >= :first AND place < :last)))"
 )
 BY_PREFIX: Final = "SELECT * FROM jobs WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"
 NEXT_DUE: Final = (
@@ -54,9 +54,14 @@ CLEAN_UP: Final = (
 )
 
 
-def below(path: str) -> dict[str, str]:
-    """Return the values of ``PLACED_AT``: what begins with the path and a separator lies below it."""
-    return {"path": path, "first": f"{path}{os.sep}", "last": f"{path}{chr(ord(os.sep) + 1)}"}
+def below(path: str, folder: str) -> dict[str, str]:
+    """Return the values of ``PLACED_AT``: what begins with the path and a separator lies below it.
+
+    Args:
+        path: of a song, a stem, or a folder of either.
+        folder: the one it lies in, by which a single stem is found.
+    """
+    return {"path": path, "folder": folder, "first": f"{path}{os.sep}", "last": f"{path}{chr(ord(os.sep) + 1)}"}
 
 
 def fetch(connection: sqlite3.Connection, job_id: str) -> Job | None:

@@ -26,7 +26,7 @@ from plugin_core.purchases.purchase import Purchase, PurchaseState
 from plugin_core.purchases.spending import Guard, spend_freely
 from plugin_core.recordings import tables
 from plugin_core.recordings.book import RecordingBook
-from plugin_core.recordings.texts import raw1
+from plugin_core.recordings.texts import is_of_bytes, raw1
 
 LEASE: Final = 20.0
 
@@ -179,14 +179,17 @@ class JobStore:
         return job
 
     def placed_at(self, path: Path) -> builtins.list[Job]:
-        """Return the jobs whose song, or whose stems, lie at a path or below it."""
-        text = str(encode_path(path))
+        """Return the jobs whose song, or whose stems, lie at a path or below it, and those with stems in its folder."""
+        values = queries.below(str(encode_path(path)), str(encode_path(path.parent)))
         with self._database.read() as connection:
-            return [from_row(row) for row in connection.execute(queries.PLACED_AT, queries.below(text))]
+            return [from_row(row) for row in connection.execute(queries.PLACED_AT, values)]
 
     def relocate(self, job_id: str, source: Source, stems: tuple[Stem, ...]) -> None:
-        """Note where the song and the stems of a job lie now; whoever works on it goes on from there."""
-        with self._database.write() as connection:
+        """Note where the song and the stems of a job lie now; whoever works on it goes on from there.
+
+        A power cut may undo it: the song is found by its sound once it is handed in again.
+        """
+        with self._database.write(durable=False) as connection:
             job = queries.fetch(connection, job_id)
             if job is None:
                 return
@@ -195,6 +198,11 @@ class JobStore:
             if job.state.is_settled:
                 changes.write(connection, msgspec.structs.replace(job, stems=stems), [])
         self._touched += 1
+
+    def goes_on(self, job: Job) -> bool:
+        """Tell whether a job that ended badly would go on from what it has, so that nothing is bought again."""
+        with self._database.read() as connection:
+            return changes.goes_on(connection, job)
 
     def get(self, prefix: str) -> Job:
         """Return one job by its id or the unique beginning of it.
@@ -257,6 +265,13 @@ class JobStore:
         """Return every id that a recording ever had, the present one first."""
         with self._database.read() as connection:
             return tables.ids_of(connection, recording)
+
+    def sound_of(self, recording: str) -> str:
+        """Return the digest of a recording's sound, "" where only bytes of files are known of it."""
+        with self._database.read() as connection:
+            ids = tables.ids_of(connection, recording)
+            digests = tables.digests_of(connection, ids[0])
+        return next((digest for digest in digests if not is_of_bytes(digest)), "")
 
     def know(self, recording: str, hashes: Iterable[str]) -> None:
         """Note of a recording by which hashes (SHA-256) of whole files it is known as well."""

@@ -79,6 +79,7 @@ class WorkFactory:
             earlier=self._earlier,
             links=self._links,
             hear=self._hear,
+            sound_of=lambda recording: self._store().sound_of(recording),
         )
 
     def _earlier(self, job: Job) -> list[Job]:

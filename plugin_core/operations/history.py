@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from plugin_core.errors import blame
 from plugin_core.jobs.dedupe import dedupe_key, is_same_wish, place_of
-from plugin_core.model import Job, Operation, Plan, Source, Tagging
+from plugin_core.jobs.making import make_job
+from plugin_core.model import Job, JobState, Operation, Plan, Separation, Source, Stem, Tagging
 from plugin_core.offer import Offer
 from plugin_core.purchases.purchase import Purchase
 from plugin_core.purchases.quotes import Bill, make_quote, purchase_key, purchase_keys
@@ -21,6 +22,14 @@ from plugin_core.threads import run_stoppable
 
 if TYPE_CHECKING:
     from plugin_core.jobs.store import JobStore
+    from plugin_core.stems.template import Template
+
+
+FOUND: Final = "stems of the same model stood beside the song already"
+"""Note of a job that made nothing."""
+
+_NO_BILL: Final = Bill(account="", recording="", key="", quote=None)
+"""Where there is no job store."""
 
 
 class History:
@@ -29,11 +38,15 @@ class History:
     Args:
         registry: the providers.
         store: gives the job store.
+        template: returns where the stems of a wish go.
     """
 
-    def __init__(self, registry: Registry, store: Callable[[], JobStore]) -> None:
+    def __init__(
+        self, registry: Registry, store: Callable[[], JobStore], template: Callable[[Separation], Template]
+    ) -> None:
         self._registry = registry
         self._store = store
+        self._template = template
 
     async def bill(self, source: Source, plan: Plan) -> Bill:
         """Return what a job of this plan is found by; its recording is known from then on.
@@ -67,11 +80,11 @@ class History:
         source, plan = offer.source, offer.plan
         book = self._store().recordings
         known = await run_stoppable(lambda stopper: book.find(source.path, check=stopper.check))
-        if known is None:
-            return offer
-        bill = self._bill(source, plan, known.recording)
-        if (standing := await self.standing(source, plan, bill)) is not None:
+        bill = self._bill(source, plan, known.recording if known else "")
+        if known and (standing := await self.standing(source, plan, bill)) is not None:
             return msgspec.structs.replace(offer, standing=standing)
+        if (found := await self.look_beside(offer, bill)).standing is not None:
+            return found
         purchase = self._purchase(plan, bill)
         if purchase is None:
             return offer
@@ -103,12 +116,63 @@ class History:
             return next((job for job in self._store().written_as(source.content) if job.operation == wish), None)
         return next((job for job in done if isinstance(job.operation, Tagging) and covers(job.operation, wish)), None)
 
+    async def look_beside(self, offer: Offer, bill: Bill = _NO_BILL) -> Offer:
+        """Return the offer with stems that ``recognise`` finds; nothing is stored.
+
+        Raises:
+            SourceError: the song cannot be read.
+            TransientError: the disk or share does not answer.
+        """
+        stems = await self.recognise(offer.source, offer.plan, bill)
+        if not stems:
+            return offer
+        job = make_job(
+            offer.source, offer.plan, bill=bill, host="", preset="", force=False, may_buy=False, clock=time.time
+        )
+        return msgspec.structs.replace(offer, standing=describe_found(job, stems))
+
+    async def recognise(self, source: Source, plan: Plan, bill: Bill = _NO_BILL) -> tuple[Stem, ...]:
+        """Return stems that stand where those of a plan would go, and of which the job store knows nothing.
+
+        Args:
+            source: the song.
+            plan: what is wanted; only of a service, for what is made on this machine costs nothing.
+            bill: what its job is found by; of no key where there is no job store.
+
+        Raises:
+            SourceError: the song cannot be read.
+            TransientError: the disk or share does not answer.
+        """
+        wish = plan.operation
+        if not isinstance(wish, Separation) or not self._registry.provider_of(wish).remote:
+            return ()
+        purchase = self._purchase(plan, bill) if bill.key else None
+        if purchase is not None and purchase.state.is_held:
+            return ()
+        from plugin_core.operations.recognition import own_folder, recognise
+
+        folder = own_folder(source, wish, self._template(wish))
+        if folder is None or not folder.is_dir() or (bill.key and self._is_known(folder)):
+            return ()
+        quote = make_quote(plan, source)
+        return await run_stoppable(lambda stopper: recognise(folder, source, plan, quote, stopper.check))
+
+    def _is_known(self, folder: Path) -> bool:
+        """Tell whether stems were placed in a folder by a job: whether they are untouched is recorded then."""
+        jobs = self._store().placed_at(folder)
+        return any(stem.path.is_relative_to(folder) for job in jobs for stem in job.stems)
+
     def _purchase(self, plan: Plan, bill: Bill) -> Purchase | None:
         if bill.quote is None:
             return None
         ids = self._store().recordings_of(bill.recording)
         keys = purchase_keys(plan.operation.provider, bill.account, ids, bill.quote)
         return self._store().purchases.serving(keys, bill.quote)
+
+
+def describe_found(job: Job, stems: Sequence[Stem]) -> Job:
+    """Return a job as the one that made the stems which were found beside its song."""
+    return msgspec.structs.replace(job, state=JobState.DONE, stems=tuple(stems), notes=(*job.notes, FOUND))
 
 
 def describe_bought(purchase: Purchase) -> str:

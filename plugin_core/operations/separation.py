@@ -21,10 +21,11 @@ from plugin_core.operations.links import NO_LINKS, Links
 from plugin_core.operations.song import Hear, Song, hear_nothing
 from plugin_core.protocols import Finished, Order, Report, Separator, Waiting
 from plugin_core.purchases.purchase import Purchase
+from plugin_core.purchases.quotes import describe_options
 from plugin_core.purchases.shelf import Shelf
 from plugin_core.stem_names import canonical
 from plugin_core.stems.staging import choose_staging, make_staging, remove_staging
-from plugin_core.stems.template import StemsSettings, Template, parse_template
+from plugin_core.stems.template import StemsSettings, Template, choose_template
 from plugin_core.threads import Stopper, run_stoppable
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class SeparationWork:
         earlier: finds earlier results that ``--force`` may swap.
         links: the stagers, for a separator that reads by link.
         hear: tells what files sound like.
+        sound_of: returns the digest of a recording's sound, "" where only its bytes are known.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class SeparationWork:
         earlier: Earlier = find_none,
         links: Links = NO_LINKS,
         hear: Hear = hear_nothing,
+        sound_of: Callable[[str], str] = lambda _recording: "",
     ) -> None:
         self._separator = separator
         self._home = home
@@ -69,6 +72,7 @@ class SeparationWork:
         self._earlier = earlier
         self._links = links
         self._hear = hear
+        self._sound_of = sound_of
         self._shelf = Shelf(home)
 
     async def slots(self, job: Job) -> int:  # noqa: ARG002
@@ -342,21 +346,23 @@ class SeparationWork:
         return known or choose_staging(self._home, job.id, destination_of(job))
 
     def _template(self, job: Job) -> Template:
-        wished = _wish(job).template
-        return parse_template(wished or self._settings.template, is_setting=not wished)
+        return choose_template(_wish(job).template, self._settings)
 
     def _earlier_stems(self, job: Job) -> tuple[Stem, ...]:
         return tuple(stem for earlier in self._earlier(job) if earlier.id != job.id for stem in earlier.stems)
 
     def _provenance(self, job: Job) -> dict[str, str]:
         wish = _wish(job)
-        return {
+        told = {
             "provider": wish.provider,
             "model": wish.model,
+            "options": describe_options(job.quote) if job.quote else "",
             "stembridge": __version__,
             "job": job.id,
             "source_sha256": job.source.content,
+            "recording": self._sound_of(job.recording) if job.recording else "",
         }
+        return {name: text for name, text in told.items() if text or name == "model"}
 
 
 def _log_parts(job: Job, parts: Sequence[Part]) -> None:
@@ -368,7 +374,12 @@ def _log_parts(job: Job, parts: Sequence[Part]) -> None:
 
 def destination_of(job: Job) -> Path:
     """Return the folder a job's stems are placed under."""
-    return _wish(job).to or job.source.path.parent
+    return destination_of_wish(job.source, _wish(job))
+
+
+def destination_of_wish(source: Source, wish: Separation) -> Path:
+    """Return the folder that the stems of a source are placed under."""
+    return wish.to or source.path.parent
 
 
 def read_fields(source: Path, template: Template) -> dict[str, str]:

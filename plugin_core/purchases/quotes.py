@@ -60,8 +60,18 @@ def purchase_key(provider: str, account: str, recording: str, quote: Quote) -> s
     What is at its default is left out, so that an option which a service or a later version adds forgets nothing that
     was bought before; what two purchases of one key must agree on besides is for ``purchase.serves`` to say.
     """
-    sent = {name: value for name, value in quote.sent.items() if value and quote.defaults.get(name) != value}
-    return _key(provider, account, recording, sent)
+    return _key(provider, account, recording, chosen(quote))
+
+
+def chosen(quote: Quote) -> dict[str, str]:
+    """Return what of a quote is not at its default."""
+    return {name: value for name, value in quote.sent.items() if value and quote.defaults.get(name) != value}
+
+
+def describe_options(quote: Quote) -> str:
+    """Return the options of a quote that are not at their defaults, as stems carry them in their tags."""
+    options = {name.removeprefix(_OPTION): value for name, value in chosen(quote).items() if name != _MODEL}
+    return ",".join(f"{name}={value}" for name, value in sorted(options.items()))
 
 
 def purchase_keys(provider: str, account: str, recordings: Iterable[str], quote: Quote) -> list[str]:

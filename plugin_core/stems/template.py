@@ -70,6 +70,15 @@ class Template(msgspec.Struct, frozen=True):
         return PurePath(*(_render_component(component, values) for component in self.components))
 
 
+def choose_template(wished: str, settings: StemsSettings) -> Template:
+    """Return the template of a wish, or that of the settings where it names none.
+
+    Raises:
+        UsageError: it is wrong; SettingsError where it is a setting.
+    """
+    return parse_template(wished or settings.template, is_setting=not wished)
+
+
 def parse_template(text: str, *, is_setting: bool = False) -> Template:
     """Check a template.
 

@@ -7,9 +7,11 @@ to users as a plugin of its own.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import mediafile
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from beets.library import Item, Library
     from beets.ui import Subcommand
     from stembridge_beets.following import Follower
+    from stembridge_beets.telling import Teller
 
     from plugin_core.files.hidden import HiddenNotes
 
@@ -113,18 +116,30 @@ class StembridgePlugin(BeetsPlugin):
     def _follower(self) -> Follower:
         from stembridge_beets.following import Follower
 
-        return Follower(self.log, self._notes)
+        return Follower(self.log, self._notes, self._teller.tell)
+
+    @cached_property
+    def _teller(self) -> Teller:
+        from stembridge_beets.telling import Teller
+
+        return Teller(self.log, lambda: configuration.core_settings(self.config))
 
     def _follow_by(self, how: str) -> Callable[..., None]:
         def follow(item: Item, source: bytes, destination: bytes) -> None:
             # Beets has moved the file and not yet noted it: an error raised here would lose the song.
             try:
-                if self.config["follow"].get(bool):
-                    self._follower.follow(item, source, destination, how)
+                if how == "move":
+                    self._teller.tell(Path(os.fsdecode(source)), Path(os.fsdecode(destination)))
+                self.bring_stems(item, source, destination, how)
             except Exception as error:  # noqa: BLE001
                 self._log.warning("the stems of {} stay where they are: {}", item, error)
 
         return follow
+
+    def bring_stems(self, item: Item, source: bytes, destination: bytes, how: str) -> None:
+        """Bring a song's stems after it, unless they are to stay where they are; whoever calls stores the item."""
+        if self.config["follow"].get(bool):
+            self._follower.follow(item, source, destination, how)
 
     def _notes(self) -> HiddenNotes:
         from plugin_core.files.hidden import HiddenNotes

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from plugin_core.cli.logs import Logs
 from plugin_core.errors import RefusedError, StembridgeError, UsageError
-from plugin_core.model import Job, JobState
+from plugin_core.model import Job, JobState, Source
 from plugin_core.session import Session
 from plugin_core.tasks import start
 from stembridge_beets.tasks import Added, Changed, Event, Ready, Refused, Task
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 HOST: Final = "beets"
 _STEP: Final = 0.01
+_ENDED_BADLY: Final = frozenset({JobState.FAILED, JobState.UNCONFIRMED})
+"""A job that was cancelled ended as its user wanted."""
 
 
 class CoreThread:
@@ -87,13 +89,17 @@ class CoreThread:
         """
         return self._call(self._plan(tasks, look))
 
-    def work(self, ready: Sequence[Ready]) -> Iterator[Event]:
+    def work(self, ready: Sequence[Ready], *, may_buy: bool = False) -> Iterator[Event]:
         """Do it, and yield what happens as it happens.
+
+        Args:
+            ready: what is to be done.
+            may_buy: the user's word that what was bought before, and is gone, may be bought again.
 
         Raises:
             StembridgeError: the store cannot be used any more.
         """
-        future = asyncio.run_coroutine_threadsafe(self._work(ready), self._loop)
+        future = asyncio.run_coroutine_threadsafe(self._work(ready, may_buy), self._loop)
         future.add_done_callback(lambda _: self._events.put(None))
         while (event := self._events.get()) is not None:
             if callable(event):
@@ -149,12 +155,12 @@ class CoreThread:
         source = await self.session.look(task.path)
         return Ready(task=task, offer=await self.session.offer(source, task.operation, force=task.force))
 
-    async def _work(self, ready: Sequence[Ready]) -> None:
+    async def _work(self, ready: Sequence[Ready], may_buy: bool) -> None:
         jobs: dict[str, Task] = {}
         for one in ready:
             if self._stop.is_set():
                 return
-            job = await self._add(one)
+            job = await self._add(one, may_buy)
             if job is not None and job.state.is_active:
                 jobs[job.id] = one.task
             await asyncio.sleep(0)
@@ -167,32 +173,52 @@ class CoreThread:
         self._events.put(partial(self._loop.call_soon_threadsafe, taken.set))
         await taken.wait()
 
-    async def _add(self, ready: Ready) -> Job | None:
+    async def _add(self, ready: Ready, may_buy: bool) -> Job | None:
         task, offer = ready.task, ready.offer
         try:
-            job = self._find(task)
+            known = self.session.store.find(task.job) if task.job else None
+            job = None if known is None else await self._take_up(known, offer.source)
             if job is None:
-                job, _ = await self.session.add(offer.source, offer.plan, host=HOST, force=task.force)
+                # What a job was forced to do it has done once.
+                force = task.force and (known is None or known.state is not JobState.DONE)
+                job, _ = await self.session.add(offer.source, offer.plan, host=HOST, force=force, may_buy=may_buy)
         except StembridgeError as error:
             self._events.put(Refused(task, error))
             return None
         self._events.put(Added(task, job))
         if not job.state.is_active:
-            self._events.put(Changed(task, job))
+            self._events.put(self._changed(task, job))
         return job
 
-    def _find(self, task: Task) -> Job | None:
+    async def _take_up(self, job: Job, source: Source) -> Job | None:
         """Return the job that an earlier run made, going on with what it has; None when a new one is to be made."""
-        job = self.session.store.find(task.job) if task.job else None
-        if job is None:
-            return None
-        if job.state is not JobState.FAILED:
-            # An unconfirmed one is looked for, one that waits does so no longer.
-            return self.session.resume(job.id)
-        if job.resume is not None:
+        if job.state is JobState.DONE:
+            return job if _stands(job) else None
+        is_moved = job.source.path != source.path
+        if is_moved:
+            # While this plugin was off, or by other means than beets.
+            if not await self._is_song_of(job, source):
+                return None
+            job = self.session.store.move(job.id, source)
+        if self._goes_on(job):
             return self.session.retry(job.id)
-        # The account may be right by now, and the song elsewhere than where this job knows it.
-        return None if is_refused(job) else job
+        if not job.state.is_settled:
+            # It waits no longer.
+            return self.session.resume(job.id)
+        # The account may be right by now, and the song be found.
+        is_mended = is_refused(job) or (is_moved and job.state is JobState.FAILED)
+        return None if is_mended else job
+
+    async def _is_song_of(self, job: Job, source: Source) -> bool:
+        if job.source.content == source.content:
+            return True
+        return await asyncio.to_thread(self.session.is_song_of, job, source.path)
+
+    def _goes_on(self, job: Job) -> bool:
+        return job.state in _ENDED_BADLY and self.session.store.goes_on(job)
+
+    def _changed(self, task: Task, job: Job) -> Changed:
+        return Changed(task, job, self._goes_on(job))
 
     async def _run(self, jobs: dict[str, Task]) -> None:
         shown: dict[str, float] = {}
@@ -207,7 +233,7 @@ class CoreThread:
                 ended.add(job.id)
             trouble.note(job)
             if previous is None or previous.state is not job.state or _has_moved(job, shown) or job.problem is not None:
-                self._events.put(Changed(jobs[job.id], job))
+                self._events.put(self._changed(jobs[job.id], job))
             if trouble.is_all:
                 self._stop.set()
 
@@ -223,6 +249,11 @@ class CoreThread:
     async def _run_all(self, ids: list[str], changed: Callable[[Job, Job | None], None]) -> None:
         if ids:
             await self.session.run(ids, on_change=changed, stop=self._stop)
+
+
+def _stands(job: Job) -> bool:
+    """Tell whether the stems of a done job are where they were placed."""
+    return all(os.path.lexists(stem.path) for stem in job.stems)
 
 
 async def _gather(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _LAST: Final = 9999
 
 Notes = Callable[[], HiddenNotes]
+Tell = Callable[[Path, Path], None]
+"""Hear that a stem, or a folder of stems, was moved from one path to another."""
 
 
 class Song(msgspec.Struct, frozen=True):
@@ -48,11 +50,13 @@ class Follower:
     Args:
         log: where to tell what hinders it.
         notes: gives what knows of hidden copies.
+        tell: hears where stems have gone.
     """
 
-    def __init__(self, log: Any, notes: Notes) -> None:
+    def __init__(self, log: Any, notes: Notes, tell: Tell = lambda _old, _new: None) -> None:
         self._log = log
         self._notes = notes
+        self._tell = tell
         self._claims: Claims | None = None
 
     def follow(self, item: Item, source: bytes, destination: bytes, how: str) -> None:
@@ -74,8 +78,11 @@ class Follower:
             # The user had them placed elsewhere; there they stay.
             return
         is_own = place.folder != song.old.parent
+        tell: Tell = self._tell if how == "move" else lambda _old, _new: None
         try:
-            moved = _bring_folder(place, song, how, self._notes) if is_own else _bring_files(place, song, how)
+            moved = (
+                _bring_folder(place, song, how, self._notes, tell) if is_own else _bring_files(place, song, how, tell)
+            )
         except (UserError, StembridgeError) as error:
             self._log.warning("stems stay in {}: {}", show_path(place.folder), error)
             return
@@ -104,11 +111,14 @@ def find_beside(song: Path) -> Place | None:
     return Place(folder, tuple(files)) if files else None
 
 
-def _bring_folder(place: Place, song: Song, how: str, notes: Notes) -> Place:
-    target = _free(song.new.parent / song.rename(place.folder.name))
-    if how == "move":
+def _bring_folder(place: Place, song: Song, how: str, notes: Notes, tell: Tell) -> Place:
+    wanted = song.new.parent / song.rename(place.folder.name)
+    stays = how == "move" and wanted == place.folder
+    target = wanted if stays else _free(wanted)
+    if how == "move" and not stays:
         _move_folder(place.folder, target, notes)
-    else:
+        tell(place.folder, target)
+    elif not stays:
         with _hidden_beside(target, notes) as hidden:
             copy_tree(place.folder, hidden, _HOW[how])
             hidden.rename(target)
@@ -118,6 +128,7 @@ def _bring_folder(place: Place, song: Song, how: str, notes: Notes) -> Place:
         renamed = there.with_name(song.rename(there.name))
         if there != renamed and there.exists() and not os.path.lexists(renamed):
             there.rename(renamed)
+            tell(there, renamed)
             there = renamed
         files.append(there)
     return Place(target, tuple(files))
@@ -134,7 +145,7 @@ def _move_folder(folder: Path, target: Path, notes: Notes) -> None:
         shutil.rmtree(folder)
 
 
-def _bring_files(place: Place, song: Song, how: str) -> Place | None:
+def _bring_files(place: Place, song: Song, how: str, tell: Tell) -> Place | None:
     """Bring stems that lie in the song's own folder, among others."""
     pairs = [(file, song.new.parent / song.rename(file.name)) for file in place.files if file.exists()]
     if all(old == new for old, new in pairs):
@@ -143,6 +154,7 @@ def _bring_files(place: Place, song: Song, how: str) -> Place | None:
     for old, new in pairs:
         if old != new:
             _HOW[how](str(old), str(new))
+            tell(old, new)
     return Place(song.new.parent, tuple(new for _, new in pairs))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -21,7 +22,7 @@ from stembridge_beets.core_thread import CoreThread
 from stembridge_beets.errors import UserError
 from stembridge_beets.interrupts import stop_on_signals
 from stembridge_beets.progress import Progress
-from stembridge_beets.tasks import Added, Changed, Event, Ready, Refused, Task
+from stembridge_beets.tasks import Added, Changed, Event, Ready, Refused, Task, path_of
 from stembridge_beets.trouble import is_refused
 
 if TYPE_CHECKING:
@@ -76,8 +77,12 @@ class Run:
         """Songs that are done, that are not, and that ``resume`` goes on with."""
         self.is_interrupted = False
         """Whether the user told it to stop."""
+        self._may_buy = False
+        """The user's word that what was bought before, and is gone, may be bought again."""
         self._noted: set[int] = set()
         """Songs that an import, or a run before this one, left to be done."""
+        self._moved: list[Task] = []
+        """What is to be done to songs that were moved meanwhile, at their new place."""
 
     def do(self, tasks: Sequence[Task]) -> None:
         """Do the tasks.
@@ -90,7 +95,9 @@ class Run:
         self._progress = Progress(len(tasks))
         try:
             with self._open() as core:
-                self._do(core, tasks)
+                ready = self._plan(core, tasks)
+                if ready and self._is_wanted(ready):
+                    self._work(core, ready)
         except StembridgeError as error:
             raise UserError(clean(str(error))) from error
         finally:
@@ -101,23 +108,43 @@ class Run:
         threads = self._words.threads
         return CoreThread(core_settings(config), threads=threads, tries=read_count(config, "tries"))
 
-    def _do(self, core: CoreThread, tasks: Sequence[Task]) -> None:
-        ready, refused = core.plan(tasks, self._progress.look)
+    def _plan(self, core: CoreThread, tasks: Sequence[Task]) -> list[Ready]:
+        planned: list[Ready] = []
+        while tasks:
+            ready, refused = core.plan(tasks, self._progress.look)
+            planned += ready
+            again = []
+            for one in refused:
+                if (there := self._find_moved(one.task)) is not None:
+                    again.append(there)
+                else:
+                    self._refuse(one)
+            tasks = again
         self._progress.clear()
-        for one in refused:
-            self._refuse(one)
-        if not ready:
-            return
+        return planned
+
+    def _is_wanted(self, ready: Sequence[Ready]) -> bool:
         self._tell_plan(ready)
-        if self._words.pretend or not self._is_granted(ready):
-            return
-        self._mark(ready)
-        self._progress.count = len(ready)
-        before = self.done + self.failed + self.left
-        with stop_on_signals(partial(self._interrupt, core)):
-            for event in core.work(ready):
-                self._take(event)
-        self.left += len(ready) - (self.done + self.failed + self.left - before)
+        return not self._words.pretend and self._is_granted(ready)
+
+    def _work(self, core: CoreThread, ready: Sequence[Ready]) -> None:
+        """Do what is planned, and what was moved away meanwhile at its new place."""
+        while ready:
+            self._mark(ready)
+            self._progress.count = len(ready)
+            before = self._count_told()
+            with stop_on_signals(partial(self._interrupt, core)):
+                for event in core.work(ready, may_buy=self._may_buy):
+                    self._take(event)
+            moved, self._moved = self._moved, []
+            self.left += len(ready) - len(moved) - (self._count_told() - before)
+            if self.is_interrupted:
+                self.left += len(moved)
+                return
+            ready = self._plan(core, moved)
+
+    def _count_told(self) -> int:
+        return self.done + self.failed + self.left
 
     def _interrupt(self, core: CoreThread) -> None:
         self.is_interrupted = True
@@ -141,7 +168,13 @@ class Run:
         if not sys.stdin.isatty():
             plan = self._describe_plan(ready)
             raise UserError(f"{plan}: nobody can be asked, as standard input is no terminal; add -y")
-        return ui.input_yn(f"{self._describe_plan(ready)}? (Y/n)")
+        again = sum(one.offer.is_bought_again for one in ready)
+        if not again:
+            return ui.input_yn(f"{self._describe_plan(ready)}? (Y/n)")
+        # Nobody buys twice by pressing Enter.
+        bought = f"{again} of them were bought before, and their results are gone"
+        self._may_buy = ui.input_yn(f"{self._describe_plan(ready)}; {bought}? (y/n)", require=True)
+        return self._may_buy
 
     def _mark(self, ready: Sequence[Ready]) -> None:
         marked = []
@@ -158,13 +191,14 @@ class Run:
 
     def _take(self, event: Event) -> None:
         match event:
-            case Refused():
-                self._refuse(event)
+            case Refused(task):
+                if not self._is_moved(task):
+                    self._refuse(event)
             case Added(task, job):
                 if task.job != job.id and job.state is not JobState.DONE:
                     self._note_job(task, job)
-            case Changed(task, job):
-                self._change(task, job)
+            case Changed():
+                self._change(event)
 
     def _note_job(self, task: Task, job: Job) -> None:
         """Remember the job: found by it, it is not bought again when it was forced, or when its file has changed."""
@@ -172,7 +206,8 @@ class Run:
         if item is not None:
             todo.mark([(item, self._todo(task, job.id))], self._lib, self.kind.name)
 
-    def _change(self, task: Task, job: Job) -> None:
+    def _change(self, changed: Changed) -> None:
+        task, job = changed.task, changed.job
         self._progress.note(job, task.name)
         if self._troubles.is_new(job):
             self._say(self._plugin.log.warning, task, describe_wait(job))
@@ -180,10 +215,37 @@ class Run:
             return
         if job.state is JobState.DONE:
             self._finish(task, job)
-        elif job.resume is not None or (is_refused(job) and task.item_id in self._noted):
-            self._leave(task, _describe_end(job))
+        elif self._is_moved(msgspec.structs.replace(task, job=job.id)):
+            return
+        elif changed.goes_on or (is_refused(job) and task.item_id in self._noted):
+            self._leave(task, self._describe_end(task, job))
         else:
-            self._fail(task, _describe_end(job), keep=job.state is JobState.UNCONFIRMED)
+            self._fail(task, self._describe_end(task, job))
+
+    def _is_moved(self, task: Task) -> bool:
+        there = self._find_moved(task)
+        if there is not None:
+            self._moved.append(there)
+        return there is not None
+
+    def _find_moved(self, task: Task) -> Task | None:
+        """Return the task of a song that was moved away under the work, where the library knows it now."""
+        item = None if os.path.lexists(task.path) else self._lib.get_item(task.item_id)
+        if item is None or path_of(item) == task.path:
+            return None
+        return msgspec.structs.replace(task, path=path_of(item))
+
+    def _describe_end(self, task: Task, job: Job) -> str:
+        """Say how a job ended; what its user is told to do with it, beet does as well."""
+        again = f"`beet {self.kind.name} -f id:{task.item_id}`"
+        told = f"{job.state}: {describe_problem(job)}"
+        for theirs, ours in (
+            (f"`stembridge jobs retry {job.id} --force`", again),
+            (f"`stembridge jobs retry {job.id}`", "`beet stembridge resume`"),
+            ("with --force it is sent again", f"{again} sends it again"),
+        ):
+            told = told.replace(theirs, ours)
+        return told
 
     def _finish(self, task: Task, job: Job) -> None:
         item = self._lib.get_item(task.item_id)
@@ -228,12 +290,6 @@ class Run:
     def _say(self, write: Callable[..., None], task: Task, text: str) -> None:
         self._progress.clear()
         write("{}: {}", task.name, clean(text))
-
-
-def _describe_end(job: Job) -> str:
-    """Say how a job ended; what its user is told to do with it, beet does as well."""
-    told = f"{job.state}: {describe_problem(job)}"
-    return told if job.resume is None else told.replace(f"stembridge jobs retry {job.id}", "beet stembridge resume")
 
 
 def end(lib: Library, runs: Sequence[Run]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from stembridge_beets.errors import UserError
 from stembridge_beets.places import Place, common_folder, read_place, write_place
 from stembridge_beets.running import Run, end
 from stembridge_beets.selecting import read_words, select_items
-from stembridge_beets.tasks import Task, make_task, name_item
+from stembridge_beets.tasks import Task, make_task, name_item, path_of
 
 if TYPE_CHECKING:
     from beets.library import Item, Library
@@ -30,15 +31,25 @@ if TYPE_CHECKING:
 
 
 class Stems:
-    """Separations, as beets takes them over."""
+    """Separations, as beets takes them over.
+
+    Args:
+        plugin: brings stems after a song that was moved while they were made.
+    """
 
     name = "stems"
     verb = "separate"
+
+    def __init__(self, plugin: StembridgePlugin) -> None:
+        self._plugin = plugin
 
     def apply(self, item: Item, job: Job, write: bool | None) -> str:  # noqa: ARG002 - stems stand in no tag
         """Remember the stems of a finished job."""
         files = tuple(stem.path for stem in job.stems)
         write_place(item, Place(common_folder(files), files))
+        if job.source.path != path_of(item):
+            how = "copy" if os.path.lexists(job.source.path) else "move"
+            self._plugin.bring_stems(item, os.fsencode(job.source.path), item.path, how)
         item["stems"] = [stem.name for stem in job.stems]
         item["stems_provider"] = job.operation.provider
         item["stems_model"] = job.operation.model if isinstance(job.operation, Separation) else ""
@@ -60,7 +71,7 @@ def run_stems(plugin: StembridgePlugin, lib: Library, opts: StemsOptions, args: 
     checking.warn_of_ignore(plugin)
     items = select_items(lib, args, is_album=opts.album)
     operation = choose_operation(plugin, opts.preset, opts.provider, opts.model)
-    run = Run(plugin, lib, Stems(), read_words(plugin, opts))
+    run = Run(plugin, lib, Stems(plugin), read_words(plugin, opts))
     run.do(make_tasks(items, operation, is_forced=opts.force, is_quiet=opts.quiet))
     end(lib, [run])
 

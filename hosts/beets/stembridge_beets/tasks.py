@@ -51,6 +51,8 @@ class Changed(msgspec.Struct, frozen=True):
 
     task: Task
     job: Job
+    goes_on: bool = False
+    """Whether it ended badly and would go on from what it has: nothing of it is bought again."""
 
 
 class Refused(msgspec.Struct, frozen=True):

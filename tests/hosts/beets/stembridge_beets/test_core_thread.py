@@ -14,7 +14,7 @@ from stembridge_beets.core_thread import CoreThread
 from stembridge_beets.tasks import Changed, Ready, Task
 
 from plugin_core.cli.offers import has_price
-from plugin_core.errors import OutcomeUnknownError
+from plugin_core.errors import OutcomeUnknownError, RefusedError
 from plugin_core.jobs import engine
 from plugin_core.jobs.policy import Policy
 from plugin_core.model import JobState, Operation, Separation, Tagging, Ticket
@@ -135,6 +135,41 @@ def test_an_end_that_several_lanes_hear_of_is_told_once(provided: Provided, song
 
         core.session.run = run_and_tell_all  # type: ignore[method-assign,assignment]
         assert sorted(ends(core, ready)) == [("Other", JobState.DONE), ("Song", JobState.DONE)]
+
+
+@pytest.mark.parametrize("is_forced", [False, True], ids=["plain", "forced"])
+@pytest.mark.parametrize("is_moved", [False, True], ids=["stays", "moved"])
+def test_a_job_that_failed_with_its_results_paid_for_goes_on(
+    core: CoreThread, provided: Provided, song: Path, monkeypatch: pytest.MonkeyPatch, is_forced: bool, is_moved: bool
+) -> None:
+    """Also where its song was moved meanwhile, and nobody told."""
+    wanted = msgspec.structs.replace(task(song, SEPARATION), force=is_forced)
+
+    async def refuse(*_: object) -> None:
+        raise RefusedError("the account is closed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(provided.separator, "fetch", refuse)
+        ended = [event for event in core.work(plan(core, wanted)) if isinstance(event, Changed)][-1]
+    assert (ended.job.state, ended.goes_on) == (JobState.FAILED, True)
+    path = song.rename(song.with_name("Eins.flac")) if is_moved else song
+    again = plan(core, msgspec.structs.replace(wanted, path=path, job=ended.job.id))
+    done = [event for event in core.work(again) if isinstance(event, Changed)][-1]
+    assert (done.job.id, done.job.state, done.goes_on) == (ended.job.id, JobState.DONE, False)
+    assert done.job.stems[0].path.parent == path.with_suffix(".stems")
+    assert len(provided.separator.submitted) == 1
+
+
+def test_a_job_that_is_done_and_lost_its_stems_is_not_forced_again(
+    core: CoreThread, provided: Provided, song: Path
+) -> None:
+    """Killed before the library knew of them: what was forced was bought."""
+    wanted = msgspec.structs.replace(task(song, SEPARATION), force=True)
+    done = [event for event in core.work(plan(core, wanted)) if isinstance(event, Changed)][-1]
+    shutil.rmtree(song.with_suffix(".stems"))
+    again = plan(core, msgspec.structs.replace(wanted, job=done.job.id))
+    assert ends(core, again) == [("Song", JobState.DONE)]
+    assert len(provided.separator.submitted) == 1 and song.with_suffix(".stems").is_dir()
 
 
 def test_two_songs_of_their_own_are_told_once_each(core: CoreThread, song: Path) -> None:
