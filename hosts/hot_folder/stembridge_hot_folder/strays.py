@@ -89,10 +89,12 @@ class Strays:
 
     def take_back(self, jobs: Sequence[str]) -> bool:
         """Give jobs to a song that is at its path again; tell whether they were a stray's."""
-        was_stray = self._strays.pop(tuple(jobs), None) is not None
-        for job_id in jobs if was_stray else ():
-            self._tools.session.store.restore(job_id)
-        return was_stray
+        keys = [key for key in self._strays if not set(key).isdisjoint(jobs)]
+        for key in keys:
+            del self._strays[key]
+            for job_id in key:
+                self._tools.session.store.restore(job_id)
+        return bool(keys)
 
     def look(self, away: Collection[bytes], *, is_expecting: bool) -> None:
         """Let each follow its song, wait, or end.
@@ -128,18 +130,22 @@ class Strays:
         if not is_taken and self._is_held(place):
             # It comes upon its jobs by itself.
             return
-        row = self._own_row(stray)
-        told = f"it lies at {show(Path(os.fsdecode(place)))} now"
-        self._end(stray, told, rest=[job.id for job in jobs if os.fsencode(job.source.path) == stray.path])
+        row = None if is_taken else self._own_row(stray)
         identity = read_identity(place, is_share=stray.folder.rules().is_share)
-        if row is None or is_taken or identity is None or not is_below(place, stray.folder.path):
+        self._end(stray, f"it lies at {show(Path(os.fsdecode(place)))} now")
+        if row is not None and identity is not None and self._is_free(stray.folder, place):
+            self._tools.ledger.put(msgspec.structs.replace(row, path=place, identity=identity))
+            self._look_again(stray.folder, place)
             return
-        self._tools.ledger.put(msgspec.structs.replace(row, path=place, identity=identity))
-        self._look_again(stray.folder, place)
+        for job in jobs:
+            if job.state.is_active and not self._has_task(job.id):
+                self.add(stray.folder, os.fsencode(job.source.path), (job.id,))
+
+    def _is_free(self, folder: HotFolder, place: bytes) -> bool:
+        return is_below(place, folder.path) and self._tools.ledger.get(place) is None
 
     def _withdraw(self, stray: Stray, jobs: Sequence[Job]) -> None:
-        identity = None if stray.is_replaced else read_identity(stray.path)
-        if identity is not None:
+        if not stray.is_replaced and read_identity(stray.path) is not None:
             # There again, and on its way to be taken.
             return
         stray.is_withdrawn = True
@@ -148,8 +154,8 @@ class Strays:
             if job.state.is_active and not job.cancel and job.host == HOST and not self._has_task(job.id):
                 self._tools.session.store.withdraw(job.id)
 
-    def _end(self, stray: Stray, told: str, *, rest: Sequence[str] = ()) -> None:
-        """Forget a stray and its row; what is left of its jobs has no song any more."""
+    def _end(self, stray: Stray, told: str) -> None:
+        """Forget a stray and its row."""
         del self._strays[stray.jobs]
         if self._own_row(stray) is not None:
             self._tools.ledger.forget(stray.path)
@@ -157,9 +163,7 @@ class Strays:
             error_file.remove_error(stray.path)
             self._tools.reporter.tell("dropped", stray.path, told)
         for job_id in stray.jobs:
-            if job_id in rest:
-                self.add(stray.folder, stray.path, (job_id,), is_replaced=True)
-            elif not self._has_task(job_id):
+            if not self._has_task(job_id):
                 self._tools.roster.discard(job_id)
 
     def _own_row(self, stray: Stray) -> Row | None:
@@ -168,8 +172,11 @@ class Strays:
 
     def _describe(self, jobs: Sequence[Job]) -> str:
         purchases = [self._tools.session.store.purchases.find(job.purchase) for job in jobs if job.purchase]
-        if any(one is not None and (one.state.is_held or one.state.is_open) for one in purchases):
+        states = [one.state for one in purchases if one is not None]
+        if any(state.is_held for state in states):
             return "it is gone; what was bought for it is kept, and costs nothing should it come back"
+        if any(state.is_open for state in states):
+            return "it is gone; it is not known whether the service took its job"
         if any(job.state is JobState.CANCELLED for job in jobs):
             return "it is gone; its job was cancelled"
         return "it is gone"

@@ -192,7 +192,9 @@ MOVES = [
 
 @pytest.mark.parametrize("is_watched", [True, False], ids=["watched", "while the watch is stopped"])
 @pytest.mark.parametrize("act", MOVES)
-def test_song_renamed_or_moved_while_its_job_runs(drop: Drop, act: Callable[[Path], Path], is_watched: bool) -> None:
+def test_case_39_song_renamed_or_moved_while_its_job_runs(
+    drop: Drop, act: Callable[[Path], Path], is_watched: bool
+) -> None:
     """One create, stems beside the new place, and nothing left of the old one."""
     drop.service.behave(QUEUED)
     song = drop.drop("Album/Song.flac")
@@ -217,7 +219,7 @@ def test_song_renamed_or_moved_while_its_job_runs(drop: Drop, act: Callable[[Pat
 
 
 @pytest.mark.parametrize("gone", ["Song.flac", "Copy.flac"])
-def test_one_of_two_copies_deleted_while_the_job_runs(drop: Drop, gone: str) -> None:
+def test_case_39_one_of_two_copies_deleted_while_the_job_runs(drop: Drop, gone: str) -> None:
     drop.be_patient(0.3)
     drop.service.behave(QUEUED)
     with drop.watching():
@@ -236,7 +238,7 @@ def test_one_of_two_copies_deleted_while_the_job_runs(drop: Drop, gone: str) -> 
     assert left.with_suffix(".stems").is_dir() and not away.with_suffix(".stems").exists()
 
 
-def test_song_moved_out_for_good_while_its_job_runs_is_finished_and_kept(drop: Drop) -> None:
+def test_case_19_song_moved_out_for_good_while_its_job_runs_is_finished_and_kept(drop: Drop) -> None:
     """The service refunds nothing by then: its results are brought home, in one line, and cost 0 more later."""
     drop.be_patient(0.3)
     drop.service.behave(BEGUN)
@@ -260,7 +262,7 @@ def test_song_moved_out_for_good_while_its_job_runs_is_finished_and_kept(drop: D
     assert drop.rows() == {str(there): SongState.DONE}
 
 
-def test_song_that_is_gone_for_good_is_given_back_while_the_service_refunds(drop: Drop) -> None:
+def test_case_19_song_that_is_gone_for_good_is_given_back_while_the_service_refunds(drop: Drop) -> None:
     drop.be_patient(0.3)
     drop.service.behave(QUEUED)
     song = drop.drop("Song.flac")
@@ -274,7 +276,7 @@ def test_song_that_is_gone_for_good_is_given_back_while_the_service_refunds(drop
     assert drop.rows() == {}
 
 
-def test_song_gone_while_the_watch_is_stopped_is_finished_and_kept_by_the_next(drop: Drop) -> None:
+def test_case_19_song_gone_while_the_watch_is_stopped_is_finished_and_kept_by_the_next(drop: Drop) -> None:
     drop.be_patient(0.3)
     drop.service.behave(BEGUN)
     song = drop.drop("Song.flac")
@@ -292,7 +294,7 @@ def test_song_gone_while_the_watch_is_stopped_is_finished_and_kept_by_the_next(d
     assert there.with_suffix(".stems").is_dir()
 
 
-def test_song_replaced_by_another_while_its_job_runs_keeps_what_was_bought(drop: Drop, tmp_path: Path) -> None:
+def test_case_20_song_replaced_by_another_while_its_job_runs_keeps_what_was_bought(drop: Drop, tmp_path: Path) -> None:
     drop.be_patient(0.3)
     drop.service.behave(BEGUN)
     other = write_song(tmp_path / "other.flac", SECONDS, subtype="PCM_16", seed=2)
@@ -318,7 +320,7 @@ def add_comment(song: Path) -> None:
 
 
 @pytest.mark.parametrize("act", [retitle, embed_cover, add_comment])
-def test_title_comment_or_cover_edited_in_place(drop: Drop, act: Callable[[Path], None]) -> None:
+def test_case_16_title_comment_or_cover_edited_in_place(drop: Drop, act: Callable[[Path], None]) -> None:
     song = drop.drop("Song.flac")
     with drop.watching():
         drop.wait("done", song)
@@ -329,7 +331,7 @@ def test_title_comment_or_cover_edited_in_place(drop: Drop, act: Callable[[Path]
 
 
 @pytest.mark.parametrize("name", ["Song.wav", "Other/Song.wav"])
-def test_lossless_conversion_dropped(drop: Drop, tmp_path: Path, name: str) -> None:
+def test_case_16_lossless_conversion_dropped(drop: Drop, tmp_path: Path, name: str) -> None:
     song = drop.drop("Song.flac")
     converted = Path(shutil.copy(song, tmp_path / "Song.flac"))
     convert_losslessly(converted)
@@ -341,7 +343,7 @@ def test_lossless_conversion_dropped(drop: Drop, tmp_path: Path, name: str) -> N
     assert [path.name for path in drop.root.rglob("*.stems")] == ["Song.stems"]
 
 
-def test_same_song_dropped_again_after_its_stems_folder_was_deleted(drop: Drop) -> None:
+def test_case_16_same_song_dropped_again_after_its_stems_folder_was_deleted(drop: Drop) -> None:
     song = drop.drop("Song.flac")
     with drop.watching():
         drop.wait("done", song)
@@ -352,7 +354,7 @@ def test_same_song_dropped_again_after_its_stems_folder_was_deleted(drop: Drop) 
     assert [path.name for path in drop.root.glob("*.stems")] == ["Song.stems"]
 
 
-def test_dropped_under_another_preset_with_another_form_of_the_same_model(drop: Drop) -> None:
+def test_case_16_dropped_under_another_preset_with_another_form_of_the_same_model(drop: Drop) -> None:
     (drop.home / "config.toml").write_text(PRESETS)
     with drop.watching():
         for name in ("Song.flac", "deep/Song.flac", "voice/Song.flac", "karaoke/Song.flac"):
