@@ -170,6 +170,17 @@ class Session:
 
         return await run_stoppable(lambda stopper: inspect(path, check=stopper.check))
 
+    async def hashes(self, source: Source) -> frozenset[str]:
+        """Return the SHA-256 of every file in which the recording of a source was met, its own among them.
+
+        Whatever tags they had, and whatever lossless form.
+
+        Raises:
+            SourceError: the file cannot be read, or is being written.
+            TransientError: the disk or share does not answer.
+        """
+        return await self._history.hashes(source)
+
     async def plan(self, source: Source, operation: Operation) -> Plan:
         """Check an operation and fill in its defaults; nothing is stored, sent or spent.
 

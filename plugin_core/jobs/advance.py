@@ -135,6 +135,7 @@ async def _lose(held: Held, error: StembridgeError) -> bool:
 async def _fetching(held: Held) -> bool:
     is_remote = held.work.occupies(held.job)
     try:
+        await _bring(held)
         staged = await held.work.fetch(held.job, held.owner, held.report, held.purchase)
     except RefusedError:
         raise
@@ -152,6 +153,16 @@ async def _fetching(held: Held) -> bool:
         return held.postpone(error, state=JobState.RUNNING, updated=held.now())
     kept = held.note_purchase(PurchaseState.KEPT, kept=staged.kept) if is_remote else None
     return _stage(held, staged, kept)
+
+
+async def _bring(held: Held) -> None:
+    """Have at home what was bought before its song is asked for, which may be gone by now."""
+    purchase = held.purchase
+    if purchase is None or held.work.has_kept(held.job, purchase):
+        return
+    kept = await held.work.bring(held.job, held.owner, held.report)
+    # Not known to be whole before it is held against the song: until then the service may not forget it.
+    held.save(held.job, bought=held.note_purchase(purchase.state, kept=kept))
 
 
 def _stage(held: Held, staged: Staged, kept: Purchase | None = None) -> bool:
@@ -180,16 +191,28 @@ async def _cancel(held: Held) -> bool:
     if held.job.state is JobState.SUBMITTING and not held.is_fresh:
         return await search(held)
     notes, bought = held.job.notes, None
-    if held.job.state in (JobState.RUNNING, JobState.FETCHING) and not held.store.is_wanted_elsewhere(held.job):
+    is_wanted = held.store.is_wanted_elsewhere(held.job)
+    if held.is_withdrawn and held.job.state is JobState.FETCHING and not is_wanted:
+        return _finish(held, "it is ready there")
+    if held.job.state in (JobState.RUNNING, JobState.FETCHING) and not is_wanted:
         try:
             await held.work.cancel(held.job, held.owner)
             bought = held.note_purchase(PurchaseState.CANCELLED, reason="it was cancelled in time")
         except (TransientError, StoreError):
             raise
         except StembridgeError as error:
+            if held.is_withdrawn:
+                return _finish(held, error.message)
             _log.warning("job %s: cancelled here only: %s", held.job.id, error)
             notes = (*notes, f"cancelled here, but not at the service: {error.message}")
     return await settle(held, JobState.CANCELLED, bought=bought, notes=notes)
+
+
+def _finish(held: Held, why: str) -> bool:
+    """Go on with a job that nobody needs now and whose service gives nothing back: what is paid for is brought home."""
+    _log.info("job %s: finished all the same, its service takes nothing back: %s", held.job.id, why)
+    held.store.restore(held.job.id)
+    return True
 
 
 _EFFECTS: Final[Mapping[JobState, Callable[[Held], Awaitable[bool]]]] = {

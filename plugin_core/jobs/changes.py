@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Collection, Iterable
+from typing import Final
 
 import msgspec
 
@@ -17,6 +18,8 @@ from plugin_core.purchases import ledger
 from plugin_core.purchases.purchase import PurchaseState
 
 _FREE = ("owner = NULL", "lease = NULL")
+WITHDRAWN: Final = 2
+"""In the column ``cancel``: only if that gives back what the job cost."""
 
 
 def heal(connection: sqlite3.Connection, job_id: str, purchase_id: str, ticket: Ticket, now: float) -> bool:
@@ -107,6 +110,24 @@ def request_cancel(connection: sqlite3.Connection, job_id: str, now: float) -> J
     after = msgspec.structs.replace(job, due=min(job.due, now), cancel=True)
     write(connection, after, ["cancel = 1"])
     return after
+
+
+def withdraw(connection: sqlite3.Connection, job_id: str, now: float) -> None:
+    """Mark an active job to be cancelled if that gives back what it cost; the user's own word stays as it is."""
+    # One that nobody has begun cost nothing yet.
+    query = (
+        "UPDATE jobs SET due = min(due, ?),"
+        " cancel = CASE WHEN cancel = 1 OR (state = 'queued' AND owner IS NULL) THEN 1 ELSE ? END"
+        " WHERE id = ? AND active = 1"
+    )
+    connection.execute(query, (now, WITHDRAWN, job_id))
+
+
+def restore(connection: sqlite3.Connection, job: Job) -> Job:
+    """Take back that a job was withdrawn."""
+    query = "UPDATE jobs SET cancel = 0 WHERE id = ? AND cancel = ?"
+    is_restored = connection.execute(query, (job.id, WITHDRAWN)).rowcount == 1
+    return msgspec.structs.replace(job, cancel=False) if is_restored else job
 
 
 def give_up(connection: sqlite3.Connection, job: Job, state: JobState, now: float) -> Job:

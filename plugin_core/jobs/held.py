@@ -35,6 +35,7 @@ class Held:
         is_fresh: whether this claim itself entered ``submitting`` and has not sent the paid call yet.
         is_paying: whether the paid call is in flight.
         is_lost: whether the job was taken away.
+        is_withdrawn: whether it is to be cancelled only if that gives back what it cost.
         effect: the running effect, which can be cancelled.
     """
 
@@ -57,6 +58,7 @@ class Held:
         self.is_fresh = False
         self.is_paying = False
         self.is_lost = False
+        self.is_withdrawn = False
         self.effect: asyncio.Task[bool] | None = None
         self.progress: Progress | None = None
         self._changed = changed

@@ -104,7 +104,7 @@ class Step:
         answer = self._store.check(held.job.id, held.owner)
         if not answer.alive:
             raise LostError(held.job.id)
-        held.job = msgspec.structs.replace(held.job, cancel=answer.cancel)
+        held.job, held.is_withdrawn = msgspec.structs.replace(held.job, cancel=answer.cancel), answer.withdrawn
         if answer.source is not None and answer.source != held.job.source:
             await follow(held, answer.source)
         held.effect = start(advance(held))

@@ -26,7 +26,7 @@ from plugin_core.purchases.purchase import Purchase, PurchaseState
 from plugin_core.purchases.spending import Guard, spend_freely
 from plugin_core.recordings import tables
 from plugin_core.recordings.book import RecordingBook
-from plugin_core.recordings.texts import is_of_bytes, raw1
+from plugin_core.recordings.texts import bytes_of, is_of_bytes, raw1
 
 LEASE: Final = 20.0
 
@@ -43,6 +43,8 @@ class Heartbeat(NamedTuple):
     """Whether somebody asked to cancel it."""
     source: Source | None = None
     """The source as its song lies now, where it was moved."""
+    withdrawn: bool = False
+    """Whether it is to be cancelled only if that gives back what it cost."""
 
 
 class JobStore:
@@ -163,7 +165,7 @@ class JobStore:
                 return None
             if job.source.path != source.path:
                 job = changes.move(connection, job, source, self.clock())
-            job = changes.join(connection, job, self.clock())
+            job = changes.join(connection, changes.restore(connection, job), self.clock())
         self._touched += 1
         return job
 
@@ -273,6 +275,11 @@ class JobStore:
             digests = tables.digests_of(connection, ids[0])
         return next((digest for digest in digests if not is_of_bytes(digest)), "")
 
+    def hashes_of(self, recording: str) -> frozenset[str]:
+        """Return the SHA-256 of every file in which a recording was met."""
+        with self._database.read() as connection:
+            return frozenset(filter(None, map(bytes_of, tables.digests_of(connection, recording))))
+
     def know(self, recording: str, hashes: Iterable[str]) -> None:
         """Note of a recording by which hashes (SHA-256) of whole files it is known as well."""
         with self._database.write(durable=False) as connection:
@@ -365,7 +372,8 @@ class JobStore:
             row = connection.execute("SELECT owner, cancel, moved FROM jobs WHERE id = ?", (job_id,)).fetchone()
         if row is None or row["owner"] != owner:
             return Heartbeat(False, row is not None and bool(row["cancel"]))
-        return Heartbeat(True, bool(row["cancel"]), None if row["moved"] is None else from_json(row["moved"], Source))
+        source = None if row["moved"] is None else from_json(row["moved"], Source)
+        return Heartbeat(True, bool(row["cancel"]), source, row["cancel"] == changes.WITHDRAWN)
 
     def release(self, job_id: str, owner: str) -> None:
         """Let go of a job; its state and due time stay."""
@@ -433,6 +441,20 @@ class JobStore:
             job = changes.request_cancel(connection, job_id, self.clock())
         self._touched += 1
         return job
+
+    def withdraw(self, job_id: str) -> None:
+        """Ask for an active job to be cancelled if that gives back what it cost; else it goes on to its end."""
+        with self._database.write() as connection:
+            changes.withdraw(connection, job_id, self.clock())
+        self._touched += 1
+
+    def restore(self, job_id: str) -> None:
+        """Take back ``withdraw``: somebody needs the job again, or it cannot be given back."""
+        with self._database.write() as connection:
+            job = queries.fetch(connection, job_id)
+            if job is not None:
+                changes.restore(connection, job)
+        self._touched += 1
 
     def retry(self, prefix: str, *, force: bool = False) -> Job:
         """Let a failed, cancelled or unconfirmed job go on from what it has.

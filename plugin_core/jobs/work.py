@@ -69,6 +69,10 @@ class Work(Protocol):
         """Ask the provider, or let an engine on this machine do its work."""
         ...
 
+    async def bring(self, job: Job, attempt: str, report: Report) -> tuple[KeptPart, ...]:
+        """Bring what was bought into its purchase's folder, as it comes; its song is not asked for."""
+        ...
+
     async def fetch(self, job: Job, attempt: str, report: Report, purchase: Purchase | None) -> Staged:
         """Bring results home, unless they are there, verify and treat them."""
         ...

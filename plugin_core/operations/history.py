@@ -70,6 +70,17 @@ class History:
         key = purchase_key(plan.operation.provider, account, recording, quote)
         return Bill(account=account, recording=recording, key=key, quote=quote)
 
+    async def hashes(self, source: Source) -> frozenset[str]:
+        """Return the SHA-256 of every file in which the recording of a source was met, its own among them.
+
+        Raises:
+            SourceError: the file cannot be read, or is being written.
+            TransientError: the disk or share does not answer.
+        """
+        book = self._store().recordings
+        known = await run_stoppable(lambda stopper: book.find(source.path, check=stopper.check))
+        return frozenset({source.content}) | (self._store().hashes_of(known.recording) if known else frozenset())
+
     async def compare(self, offer: Offer) -> Offer:
         """Return the offer with what stands or is bought of it; nothing is stored but where files were met.
 

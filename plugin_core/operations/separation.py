@@ -20,7 +20,7 @@ from plugin_core.model import Job, Part, Progress, Separation, Source, Stem, Tic
 from plugin_core.operations.links import NO_LINKS, Links
 from plugin_core.operations.song import Hear, Song, hear_nothing
 from plugin_core.protocols import Finished, Order, Report, Separator, Waiting
-from plugin_core.purchases.purchase import Purchase
+from plugin_core.purchases.purchase import KeptPart, Purchase
 from plugin_core.purchases.quotes import describe_options
 from plugin_core.purchases.shelf import Shelf
 from plugin_core.stem_names import canonical
@@ -183,6 +183,20 @@ class SeparationWork:
         wanted = {canonical(stem) for stem in (*wish.stems, *wish.minus)}
         return wanted <= kept and self._shelf.holds(purchase)
 
+    async def bring(self, job: Job, attempt: str, report: Report) -> tuple[KeptPart, ...]:
+        """Bring the parts of a purchase into its folder, as they come.
+
+        Raises:
+            ResultError: what came back is damaged.
+            TransientError: the network or the disk; to be tried again.
+        """
+        from plugin_core.purchases.shelf import describe_parts
+
+        await asyncio.to_thread(make_staging, self._folder(job))
+        parts = await self._separator.fetch(self._order_with_bucket(job, attempt), report)
+        await asyncio.to_thread(_log_parts, job, parts)
+        return await asyncio.to_thread(describe_parts, parts)
+
     async def fetch(self, job: Job, attempt: str, report: Report, purchase: Purchase | None) -> Staged:
         """Bring the parts home, unless they are there, then verify, align and treat them.
 
@@ -200,7 +214,6 @@ class SeparationWork:
             parts: Sequence[Part] = self._shelf.parts(purchase)
         else:
             parts = await self._separator.fetch(self._order_with_bucket(job, attempt), report)
-            await asyncio.to_thread(_log_parts, job, parts)
         tell = report_from_thread(report, lambda share: Progress(fraction=share, note="writing stems"))
         return await run_stoppable(lambda stopper: self._treat(job, parts, stopper, tell))
 
@@ -366,8 +379,8 @@ class SeparationWork:
 
 
 def _log_parts(job: Job, parts: Sequence[Part]) -> None:
-    """Say what came, for whoever looks for what was paid for; nothing is read for an engine on this machine."""
-    for part in parts if job.purchase else ():
+    """Say what came, for whoever looks for what was paid for."""
+    for part in parts:
         record = hash_file(part.path)
         _log.info("job %s: fetched %s, %d bytes, sha256 %s", job.id, part.label, record.size, record.sha256)
 

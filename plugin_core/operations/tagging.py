@@ -16,7 +16,7 @@ from plugin_core.model import Job, Source, Stem, Tagging, Ticket, Written, from_
 from plugin_core.operations.links import NO_LINKS, Links
 from plugin_core.operations.song import Hear, Song, hear_nothing
 from plugin_core.protocols import Finished, Order, Report, Tagger, Waiting
-from plugin_core.purchases.purchase import Purchase
+from plugin_core.purchases.purchase import KeptPart, Purchase
 from plugin_core.purchases.shelf import Shelf
 from plugin_core.settings import Secret
 from plugin_core.stems.staging import make_staging, remove_staging
@@ -125,6 +125,10 @@ class TaggingWork:
     def has_kept(self, job: Job, purchase: Purchase) -> bool:  # noqa: ARG002
         """Tell whether the labels of a purchase are there."""
         return bool(purchase.labels)
+
+    async def bring(self, job: Job, attempt: str, report: Report) -> tuple[KeptPart, ...]:  # noqa: ARG002
+        """Do nothing: labels are part of the purchase itself."""
+        return ()
 
     async def fetch(self, job: Job, attempt: str, report: Report, purchase: Purchase | None) -> Staged:  # noqa: ARG002
         """Return the labels: they came with the tagger's last answer."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from plugin_core.recordings.mp4 import Span
+
+_RAW1: Final = "raw1:"
 
 
 def raw1(sha256: str) -> str:
     """Return the digest of a file's bytes, of which the SHA-256 is known."""
-    return f"raw1:{sha256}"
+    return f"{_RAW1}{sha256}"
 
 
 def pkt1(sha256: str, span: Span | None) -> str:
@@ -35,4 +39,9 @@ def shape_of(digest: str) -> tuple[int, int] | None:
 
 def is_of_bytes(digest: str) -> bool:
     """Tell whether a digest knows nothing of the sound."""
-    return digest.startswith("raw1:")
+    return digest.startswith(_RAW1)
+
+
+def bytes_of(digest: str) -> str:
+    """Return the SHA-256 of a file's bytes that a ``raw1`` holds; "" for others."""
+    return digest.removeprefix(_RAW1) if is_of_bytes(digest) else ""

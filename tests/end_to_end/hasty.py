@@ -12,20 +12,24 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).parents[2]
 BREAK = "STEMBRIDGE_TEST_BREAK"
 SEARCH = "STEMBRIDGE_TEST_SEARCH"
 
 
-def start(environ: Mapping[str, str], *arguments: object) -> subprocess.Popen[bytes]:
-    """Start a command with these settings; it says nothing to the terminal of the tests."""
+def start(environ: Mapping[str, str], *arguments: object, output: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+    """Start a command with these settings; it says nothing to the terminal of the tests.
+
+    One that runs for long writes to a file, ``output``, where a pipe would wait for its reader.
+    """
     return subprocess.Popen(
         [sys.executable, "-m", __name__, *map(str, arguments)],
         cwd=ROOT,
         env={**os.environ, **environ},
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=output or subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
 

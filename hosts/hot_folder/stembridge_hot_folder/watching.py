@@ -96,7 +96,7 @@ class Watch:
             self._counts,
             settling=sum(len(intake.settler) for intake in self._intakes) - self._counts.left,
             queued=len(self._tools.queue) - self._tools.queue.blocked,
-            working=self._workers.working,
+            working=self._workers.working + len(self._workers.strays),
             waiting=self._workers.aside + self._tools.queue.waiting,
         )
 
@@ -217,9 +217,17 @@ class Watch:
             self._tools.ledger.refresh()
             self._workers.reopen(self._folders)
         self._workers.fill()
+        self._look_at_strays()
         for intake in self._intakes:
             intake.nudge()
         self._tell_lines()
+
+    def _look_at_strays(self) -> None:
+        away = {intake.folder.path for intake in self._intakes if intake.is_away}
+        queue = self._tools.queue
+        is_expecting = self._workers.is_looking or len(queue) > queue.blocked
+        is_expecting |= any(intake.is_expecting for intake in self._intakes)
+        self._workers.strays.look(away, is_expecting=is_expecting)
 
     def _tell_lines(self) -> None:
         """Let ``stembridge watch status`` know what stands in line."""
@@ -237,7 +245,8 @@ class Watch:
         return most if due is None else min(most, max(due - self._clock(), 0.01))
 
     def _is_done(self) -> bool:
-        is_idle = not self._workers.working and len(self._tools.queue) == self._tools.queue.blocked
+        is_working = self._workers.working or self._workers.strays.waited_for
+        is_idle = not is_working and len(self._tools.queue) == self._tools.queue.blocked
         return is_idle and all(intake.is_settled for intake in self._intakes)
 
     async def _beat(self) -> None:

@@ -7,15 +7,17 @@ import os
 from collections.abc import Callable, Iterable
 
 from plugin_core.errors import StembridgeError, StoreError
-from plugin_core.model import Job
+from plugin_core.model import Job, JobState
 from plugin_core.tasks import start_alone
 from stembridge_hot_folder.folder.folders import HotFolder
+from stembridge_hot_folder.folder.scan import is_below
 from stembridge_hot_folder.ledger import OPEN, TROUBLED, SongState
 from stembridge_hot_folder.queueing import Waiting
 from stembridge_hot_folder.settling.identity import Identity
 from stembridge_hot_folder.song import error_file
 from stembridge_hot_folder.song.task import Task
 from stembridge_hot_folder.song.tools import Tools
+from stembridge_hot_folder.strays import HOST, Strays
 
 _LOOK_EVERY = 1.0
 """Seconds between two looks at jobs that another process may have settled."""
@@ -35,6 +37,7 @@ class Workers:
         self._tasks: dict[bytes, Task] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._by_job: dict[str, Task] = {}
+        self.strays = Strays(tools, self._by_job.__contains__, self.holds, ended)
         self._failure: StoreError | None = None
 
     @property
@@ -47,14 +50,29 @@ class Workers:
         """How many songs are in trouble for so long that others go before."""
         return sum(task.is_aside for task in self._tasks.values())
 
+    @property
+    def is_looking(self) -> bool:
+        """Whether a song is at work of which it is not known yet which jobs it has."""
+        return any(not task.jobs for task in self._tasks.values())
+
     def holds(self, path: bytes) -> bool:
         """Tell whether a path is queued or at work."""
         return path in self._tasks or self.tools.queue.find(path) is not None
 
     def paths_of(self, folder: HotFolder) -> list[bytes]:
-        """Return the songs of a folder that are at work, and those that have an error file: they may be gone."""
+        """Return the songs of a folder that were begun, and those that have an error file: they may be gone."""
         working = [path for path, task in self._tasks.items() if task.folder.path == folder.path]
-        return working + self.tools.ledger.paths(TROUBLED, folder.path)
+        return list(dict.fromkeys(working + self.tools.ledger.paths({*OPEN, *TROUBLED}, folder.path)))
+
+    def adopt(self, folder: HotFolder) -> None:
+        """Look after the jobs of an earlier run whose song another one has taken the place of since."""
+        store = self.tools.session.store
+        for job in store.list([state for state in JobState if state.is_active]):
+            path = os.fsencode(job.source.path)
+            if job.host == HOST and is_below(path, folder.path) and job.id not in self._by_job:
+                row = self.tools.ledger.get(path)
+                if not self.strays.holds(job.id) and (row is None or job.id not in row.jobs):
+                    self.strays.add(folder, path, (job.id,))
 
     def reopen(self, folders: Iterable[HotFolder]) -> None:
         """Queue what an earlier run had begun in these folders, and what the user wants again."""
@@ -84,15 +102,19 @@ class Workers:
             return False
         return song is not None
 
-    def miss(self, path: bytes) -> None:
+    def miss(self, folder: HotFolder, path: bytes) -> None:
         """Take notice that there is nothing at a path any more."""
         task = self._tasks.get(path)
         if task is not None:
             task.vanish()
             return
         row = self.tools.ledger.get(path)
-        if row is not None and row.state in (SongState.MOVING, SongState.WORKING):
-            # Half of the move is done, or a job is to be cancelled: its turn comes.
+        if row is not None and row.state is SongState.MOVING:
+            # Half of the move is done: its turn comes.
+            return
+        if row is not None and row.state.is_open and row.jobs:
+            self.tools.queue.forget(path)
+            self.strays.add(folder, path, row.jobs)
             return
         if self.tools.queue.forget(path):
             self.tools.reporter.tell("gone", path, "before it was taken")
@@ -110,7 +132,7 @@ class Workers:
                 return
             if song.path in self._tasks:
                 continue
-            task = self._tasks[song.path] = Task(song, self.tools, self._attach)
+            task = self._tasks[song.path] = Task(song, self.tools, self._attach, self.strays)
             self._start(task)
 
     def change(self, job: Job, previous: Job | None) -> None:
@@ -164,8 +186,10 @@ class Workers:
             self._failure = error
         finally:
             for job_id in task.jobs:
-                self._by_job.pop(job_id, None)
-                self.tools.roster.discard(job_id)
+                if self._by_job.get(job_id) is task:
+                    self._by_job.pop(job_id)
+                    if not self.strays.holds(job_id):
+                        self.tools.roster.discard(job_id)
             self._tasks.pop(task.path, None)
             self.tools.queue.pauses.end_probe(task.path)
             self._ended(task.folder, task.path)

@@ -139,10 +139,10 @@ def test_case_20_replaced_in_the_moment_of_the_move_stays_and_is_done(
     move_all = moving.move_all
     new = write_song(desk.home / "new.wav", 0.4, 2)
 
-    def replace_first(moves: object, guard: object) -> None:
+    def replace_first(moves: object, guard: object, notes: object) -> None:
         if new.exists():
             new.replace(song)
-        move_all(moves, guard)  # type: ignore[arg-type]
+        move_all(moves, guard, notes)  # type: ignore[arg-type]
 
     monkeypatch.setattr(finish, "move_all", replace_first)
     told = desk.once()

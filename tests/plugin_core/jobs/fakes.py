@@ -14,7 +14,7 @@ from plugin_core.jobs.dedupe import dedupe_key
 from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, JobState, Progress, Separation, Source, Stem, Ticket
 from plugin_core.protocols import Finished, Report, Waiting
-from plugin_core.purchases.purchase import Purchase
+from plugin_core.purchases.purchase import KeptPart, Purchase
 
 Fault = BaseException | Callable[[], object]
 
@@ -174,6 +174,10 @@ class FakeWork:
         if count < self.polls:
             return Waiting(seconds=0.01, progress=Progress(fraction=count / self.polls))
         return Finished()
+
+    async def bring(self, job: Job, attempt: str, report: Report) -> tuple[KeptPart, ...]:
+        await self._fault("bring")
+        return ()
 
     async def fetch(self, job: Job, attempt: str, report: Report, purchase: Purchase | None) -> Staged:
         await self._enter("fetch", job)

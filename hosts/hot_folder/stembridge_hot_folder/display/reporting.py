@@ -22,7 +22,7 @@ from stembridge_hot_folder.display.plain import PlainWatch
 
 log = logging.getLogger(__name__)
 
-QUIET_WORDS: Final = frozenset({"settling", "queued"})
+QUIET_WORDS: Final = frozenset({"settling", "queued", "cancelling"})
 """What people see as counts, and programs as events."""
 
 

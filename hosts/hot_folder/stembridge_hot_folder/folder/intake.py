@@ -68,6 +68,16 @@ class Intake:
         is_looking = bool(self._again) and not self._root.is_away
         return self.has_scanned and not pending and not is_looking and not self._has_more
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the folder cannot be reached, so that nothing can be said of what lies in it."""
+        return self._root.is_away
+
+    @property
+    def is_expecting(self) -> bool:
+        """Whether songs are on their way that may have been moved."""
+        return not self.has_scanned or self._has_more or self.settler.crowd > 0 or bool(self._again)
+
     def tell_left(self) -> None:
         """Tell which files are left where they are, since they are not complete."""
         for path in self.settler:
@@ -168,6 +178,8 @@ class Intake:
             self._root.lose(error.strerror or str(error))
             self._next_scan = self._clock() + min(self.folder.rescan, _RETRY_ROOT)
             return
+        if not self.has_scanned:
+            self._workers.adopt(self.folder)
         self.has_scanned = True
         await self._look(self._workers.paths_of(self.folder))
 
@@ -224,7 +236,7 @@ class Intake:
 
     def _miss(self, path: bytes) -> None:
         self.settler.forget(path)
-        self._workers.miss(path)
+        self._workers.miss(self.folder, path)
 
     def _has_room(self, path: bytes, identity: Identity) -> bool:
         """Tell whether a file may be watched now; others, that wait for something else, take no room from it."""

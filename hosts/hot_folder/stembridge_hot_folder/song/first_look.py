@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from plugin_core.errors import SourceError, TransientError
-from plugin_core.model import Source
+from plugin_core.model import Source, Tagging
 from plugin_core.tags.provenance import is_own_work
 from stembridge_hot_folder.folder.recipes import Recipe
 from stembridge_hot_folder.ledger import Look, Row, SongState
@@ -114,25 +114,28 @@ class FirstLook:
     async def _is_done(self, known: Row | None, source: Source) -> bool:
         if self._tools.settings.again:
             return False
-        if known is not None and self._is_same_song(known, source):
+        hashes = await self._hashes(source)
+        if known is not None and self._is_same_song(known, source, hashes):
             self._record.row = msgspec.structs.replace(known, identity=self._version.identity)
-            self._record.end_skipped(
-                "the same content as before, which is done", SongState.DONE, content=source.content
-            )
+            self._record.end_skipped("the same song as before, which is done", SongState.DONE, content=source.content)
             return True
         tools, key = self._tools, self._recipe.key
-        why = await asyncio.to_thread(
-            why_done_before, tools.session, tools.ledger, self._version.path, source.content, key
-        )
+        why = await asyncio.to_thread(why_done_before, tools.session, tools.ledger, self._version.path, hashes, key)
         if why:
             self._record.end_skipped(f"{why}; {_FORCE}")
         return bool(why)
 
-    def _is_same_song(self, known: Row, source: Source) -> bool:
-        """Recognise a file that was only touched, or that our own labels changed, since it was done."""
+    async def _hashes(self, source: Source) -> frozenset[str]:
+        """Return which files count as this song: for stems what it sounds like, for labels its very bytes."""
+        if any(isinstance(operation, Tagging) for operation in self._recipe.operations):
+            return frozenset({source.content})
+        return await self._tools.session.hashes(source)
+
+    def _is_same_song(self, known: Row, source: Source, hashes: frozenset[str]) -> bool:
+        """Recognise a file that was only touched, or whose tags alone were changed, since it was done."""
         if known.state is not SongState.DONE or known.recipe != self._recipe.key:
             return False
-        if known.content != source.content:
+        if known.content not in hashes:
             written = self._tools.session.store.written_as(source.content)
             if not any(job.id in known.jobs for job in written):
                 return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -16,6 +17,7 @@ from plugin_core.errors import (
     PlacementError,
     RefusedError,
     SettingsError,
+    SourceError,
     TransientError,
     UsageError,
 )
@@ -30,6 +32,7 @@ from stembridge_hot_folder.song.first_look import FirstLook
 from stembridge_hot_folder.song.record import Record
 from stembridge_hot_folder.song.tools import Tools
 from stembridge_hot_folder.song.version import Changed, Fate, Version
+from stembridge_hot_folder.strays import HOST, Strays
 
 _ACCEPTED: Final = frozenset({JobState.RUNNING, JobState.FETCHING, JobState.PUBLISHING, JobState.DONE})
 _NEXT: Final = {
@@ -48,9 +51,10 @@ class Task:
         song: what to do.
         tools: shared by all songs.
         attach: lets the engine work on a job of this song, and the song hear of it.
+        strays: looks after the jobs of a song that is not at its path any more.
     """
 
-    def __init__(self, song: Waiting, tools: Tools, attach: Callable[[Task, str], None]) -> None:
+    def __init__(self, song: Waiting, tools: Tools, attach: Callable[[Task, str], None], strays: Strays) -> None:
         self.path = song.path
         self.folder = song.folder
         self.jobs: tuple[str, ...] = ()
@@ -59,7 +63,7 @@ class Task:
         self.is_aside = False
         self._tools = tools
         self._attach = attach
-        self._is_given_up = False
+        self._strays = strays
         self._is_doubted = False
         self._recipe = tools.recipes[song.folder.path].choose(song.path)
         self._version = Version(song, tools.session.is_song_of)
@@ -78,6 +82,8 @@ class Task:
                 await self._order(source, is_forced=is_forced)
         except Changed:
             self._record.drop()
+        except SourceError as error:
+            self._fail_unless_gone(error)
         except TransientError as error:
             self._record.postpone(str(error))
         except (RefusedError, SettingsError) as error:
@@ -110,6 +116,17 @@ class Task:
         self._tools.reporter.warn(self.path, f"in trouble for long, others go before: {reason}")
         error_file.write_error(self.path, reason, "nothing: it is tried again by itself")
 
+    def _fail_unless_gone(self, error: SourceError) -> None:
+        """End as failed, but for a song that vanished or changed while it was read."""
+        try:
+            self._version.require_same()
+        except Changed:
+            self._record.drop()
+        except TransientError as trouble:
+            self._record.postpone(str(trouble))
+        else:
+            self.fail(error.message, error.remedy)
+
     def fail(self, reason: str, remedy: str) -> None:
         """End as failed."""
         self._record.end_failed(reason, remedy)
@@ -130,7 +147,8 @@ class Task:
             # Only touched, or labelled by us.
             return msgspec.structs.replace(known, identity=self._version.identity)
         if known.state is not SongState.MOVING:
-            self._cancel(jobs, "was replaced")
+            if known.jobs:
+                self._strays.add(self.folder, self.path, known.jobs, is_replaced=True)
             return known
         record = Record(song, self._recipe, self._tools)
         record.row = known
@@ -150,7 +168,11 @@ class Task:
             return True
         if not jobs or len(jobs) < len(row.jobs):
             return self._begin_anew()
+        was_stray = self._strays.take_back(row.jobs)
         if row.state is SongState.RETRY and all(job.state is JobState.DONE for job in jobs):
+            return self._begin_anew()
+        if any(_missed_its_song(job) or (was_stray and job.state in _ENDED_BADLY) for job in jobs):
+            # The new job goes on from what the old one bought.
             return self._begin_anew()
         if row.state is SongState.WAITING and row.recipe != self._recipe.key and not any(map(_is_bought, jobs)):
             # Something else is to be done by now, and nothing was paid for.
@@ -182,9 +204,7 @@ class Task:
         record.tell("taken", self._describe(offers))
         jobs = []
         for offer in offers:
-            job, _ = await tools.session.add(
-                source, offer.plan, host="hot_folder", preset=self._recipe.preset, force=is_forced
-            )
+            job, _ = await tools.session.add(source, offer.plan, host=HOST, preset=self._recipe.preset, force=is_forced)
             jobs.append(job.id)
         record.put(SongState.WORKING, content=source.content, jobs=tuple(jobs))
         await self._work(tuple(jobs))
@@ -196,37 +216,35 @@ class Task:
         while True:
             self.settled.clear()
             found = self._find_jobs()
-            await self._require_version(found)
+            if (fate := await self._find_fate(found)) is not Fate.SAME:
+                self._leave(fate)
+                return
             if all(job.state.is_settled for job in found):
                 break
             await self.settled.wait()
         await self._end(found)
 
-    async def _require_version(self, jobs: Sequence[Job]) -> None:
-        """Cancel the jobs once their song is gone or replaced."""
-        if not self._is_doubted or self._is_given_up:
-            return
+    async def _find_fate(self, jobs: Sequence[Job]) -> Fate:
+        """Tell whether the song is where it was taken, as far as anything is left to do for it."""
+        has_moved = any(os.fsencode(job.source.path) != self.path for job in jobs)
+        if not has_moved and (not self._is_doubted or all(job.state.is_settled for job in jobs)):
+            return Fate.SAME
         self._is_doubted = False
         fate = await asyncio.to_thread(self._version.find, jobs)
-        if fate is Fate.SAME:
-            return
-        self._is_given_up = True
-        self._cancel(jobs, "is gone" if fate is Fate.GONE else "was replaced")
+        return Fate.GONE if has_moved and fate is Fate.SAME else fate
 
-    def _cancel(self, jobs: Sequence[Job], why: str) -> None:
-        for job in jobs:
-            if job.state.is_active and not job.cancel and job.host == "hot_folder":
-                self._record.tell("cancelling", f"it {why}")
-                # It may have settled in this moment.
-                with contextlib.suppress(UsageError):
-                    self._tools.session.store.request_cancel(job.id)
-                self._tools.roster.add(job.id)
+    def _leave(self, fate: Fate) -> None:
+        """Leave the jobs to go on without their song, which may turn up elsewhere."""
+        is_replaced = fate is Fate.REPLACED
+        self._strays.add(self.folder, self.path, self.jobs, is_replaced=is_replaced)
+        if is_replaced:
+            self._record.drop()
 
     async def _end(self, jobs: Sequence[Job]) -> None:
         if jobs and all(job.state is JobState.DONE for job in jobs):
             await Finish(self._record, self._version, self._tools).run(jobs)
             return
-        if self._is_given_up or await asyncio.to_thread(self._version.find, jobs) is not Fate.SAME:
+        if await asyncio.to_thread(self._version.find, jobs) is not Fate.SAME:
             raise Changed
         bad = next((job for job in jobs if job.state is not JobState.DONE), None)
         if bad is None:
@@ -277,6 +295,11 @@ def _is_answered(job: Job, previous: Job | None) -> bool:
 def _is_refused(job: Job) -> bool:
     problem = job.problem
     return problem is not None and (problem.exit_code == ExitCode.REFUSED or problem.kind == SettingsError.__name__)
+
+
+def _missed_its_song(job: Job) -> bool:
+    """Tell whether a job failed because its song was not there, or could not be read."""
+    return job.state is JobState.FAILED and job.problem is not None and job.problem.kind == SourceError.__name__
 
 
 def _passes(job: Job) -> bool:
