@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from plugin_core.operations.factory import WorkFactory
     from plugin_core.operations.history import History
     from plugin_core.operations.links import Links
+    from plugin_core.operations.slices import Slices
     from plugin_core.operations.undo import Undone
     from plugin_core.protocols import Provider, Separator, Stager, Tagger
     from plugin_core.purchases.spending import Limits
@@ -211,6 +212,15 @@ class Session:
         if force:
             return offer
         return await (self._history.compare(offer) if self.has_store else self._history.look_beside(offer))
+
+    async def is_had(self, offer: Offer) -> bool:
+        """Tell whether nothing more would be bought for an offer: its results stand, or it is bought or under way.
+
+        Raises:
+            SourceError: the file cannot be read, or is being written.
+            StoreError: the job store cannot be read.
+        """
+        return offer.standing is not None or offer.is_bought or await self._history.is_under_way(offer)
 
     async def bytes_needed(self, source: Source, plan: Plan) -> int:
         """Return how much must be free where a plan's results go, or its job will be refused; 0 for a tagging.
@@ -408,6 +418,13 @@ class Session:
     def work_for(self, job: Job) -> Work:
         """Return what does the effects of a job's operation."""
         return self._work_factory.work_for(job)
+
+    @cached_property
+    def slices(self) -> Slices:
+        """The parts of songs that hosts cut out to have them separated by themselves."""
+        from plugin_core.operations.slices import Slices
+
+        return Slices(lambda: self.store)
 
     @cached_property
     def _history(self) -> History:

@@ -15,7 +15,7 @@ from plugin_core.cli.display.base import Display
 from plugin_core.cli.display.formatting import plural
 from plugin_core.cli.display.summary import Summary, summarise
 from plugin_core.cli.interrupt import plain_interrupt, stop_on_signals
-from plugin_core.cli.offers import describe_price, has_price
+from plugin_core.cli.offers import describe_question, has_price
 from plugin_core.cli.preview import foresee_files
 from plugin_core.errors import RefusedError, StembridgeError, StoreError, UsageError
 from plugin_core.model import Job, JobState, Operation, Plan, Source
@@ -116,12 +116,11 @@ class Batch:
         is_asked = has_price(offers) and not request.yes and _is_terminal()
         self.display.quote(offers, is_asked=is_asked)
         if is_asked:
-            again = sum(offer.is_bought_again for offer in offers)
-            bought = f" {again} of them were bought before, and their results are gone." if again else ""
+            again = any(offer.is_bought_again for offer in offers)
             with plain_interrupt():
                 # Nobody buys twice by pressing Enter.
-                click.confirm(f"{describe_price(offers)}.{bought} Go on?", default=not again, abort=True, err=True)
-            self._may_buy = bool(again)
+                click.confirm(describe_question(offers), default=not again, abort=True, err=True)
+            self._may_buy = again
 
     async def _add(self, offers: Sequence[Offer], request: Request) -> list[str]:
         waiting: list[Job] = []

@@ -50,6 +50,13 @@ def describe_price(offers: Sequence[Offer]) -> str:
     return "; ".join(map(_describe_price, list_prices(offers)))
 
 
+def describe_question(offers: Sequence[Offer]) -> str:
+    """Return what is asked before money is spent; what would be bought a second time is said."""
+    again = sum(offer.is_bought_again for offer in offers)
+    bought = f" {again} of them were bought before, and their results are gone." if again else ""
+    return f"{describe_price(offers)}.{bought} Go on?"
+
+
 def has_price(offers: Sequence[Offer]) -> bool:
     """Tell whether anything of this is paid for, or may be."""
     return any(offer.is_paid for offer in offers)

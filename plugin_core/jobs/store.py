@@ -26,6 +26,7 @@ from plugin_core.purchases.purchase import Purchase, PurchaseState
 from plugin_core.purchases.spending import Guard, spend_freely
 from plugin_core.recordings import tables
 from plugin_core.recordings.book import RecordingBook
+from plugin_core.recordings.slices import known_as
 from plugin_core.recordings.texts import bytes_of, is_of_bytes, raw1
 
 LEASE: Final = 20.0
@@ -241,8 +242,12 @@ class JobStore:
 
     def is_wanted_elsewhere(self, job: Job) -> bool:
         """Tell whether another active job waits for the same purchase."""
+        return self.is_under_way(job.dedupe, but=job.id)
+
+    def is_under_way(self, dedupe: str, *, but: str = "") -> bool:
+        """Tell whether a job with the key, other than the one named, is active and not being cancelled."""
         with self._database.read() as connection:
-            return connection.execute(queries.OTHERS, (base_key(job.dedupe), job.id)).fetchone() is not None
+            return connection.execute(queries.OTHERS, (base_key(dedupe), but)).fetchone() is not None
 
     def written_as(self, content: str) -> builtins.list[Job]:
         """Return the done taggings that left a file with this SHA-256, the last one first."""
@@ -264,9 +269,9 @@ class JobStore:
         return [job for job in self.done_like(purchase.key) if job.purchase == purchase.id]
 
     def recordings_of(self, recording: str) -> builtins.list[str]:
-        """Return every id that a recording ever had, the present one first."""
+        """Return every id under which a recording may have been bought, the present one first."""
         with self._database.read() as connection:
-            return tables.ids_of(connection, recording)
+            return known_as(connection, recording)
 
     def sound_of(self, recording: str) -> str:
         """Return the digest of a recording's sound, "" where only bytes of files are known of it."""

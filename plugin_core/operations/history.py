@@ -105,6 +105,16 @@ class History:
             return msgspec.structs.replace(offer, plan=msgspec.structs.replace(plan, credits=0.0))
         return offer
 
+    async def is_under_way(self, offer: Offer) -> bool:
+        """Tell whether a job of the same wish for the same recording is active, wherever its results go.
+
+        Raises:
+            SourceError: the file cannot be read, or is being written.
+            TransientError: the disk or share does not answer.
+        """
+        bill = await self.bill(offer.source, offer.plan)
+        return self._store().is_under_way(bill.key)
+
     async def standing(self, source: Source, plan: Plan, bill: Bill) -> Job | None:
         """Return the finished job whose untouched stems or labels already stand where this plan's would go."""
         from plugin_core.stems.fingerprint import are_unmodified

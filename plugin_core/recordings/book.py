@@ -15,10 +15,11 @@ from plugin_core.audio.probe import identify
 from plugin_core.errors import SourceError
 from plugin_core.files.database import Database
 from plugin_core.ids import new_id
-from plugin_core.recordings import tables
+from plugin_core.recordings import slices, tables
 from plugin_core.recordings.codecs import is_exact, name_codec
 from plugin_core.recordings.digest import Check, digest_of, hash_bytes
 from plugin_core.recordings.identity import Identity, held_still, look_at
+from plugin_core.recordings.slices import Slice
 from plugin_core.recordings.tables import KnownFile, Recording
 from plugin_core.recordings.texts import is_of_bytes, raw1, shape_of
 
@@ -89,6 +90,16 @@ class RecordingBook:
                 recording = new_id(self._clock)
                 tables.new(connection, _describe(recording, info, met.digests))
             return _remember(connection, recording, met)
+
+    def note_slice(self, recording: str, parent: str, rate: int, place: Slice) -> None:
+        """Note that a recording was cut out of another one, between which frames at which sample rate."""
+        with self._database.write() as connection:
+            slices.note(connection, recording, parent, rate, place)
+
+    def slices_of(self, parent: str, rate: int) -> list[Slice]:
+        """Return what was ever cut out of a recording, at a sample rate, the smallest first."""
+        with self._database.read() as connection:
+            return slices.slices_of(connection, parent, rate)
 
     def _identify(self, path: Path) -> AudioInfo | None:
         try:

@@ -13,7 +13,7 @@ from plugin_core.recordings.texts import shape_of
 
 # ``merged`` names the recording that one turned out to be: rows elsewhere may still have the id it was first given.
 # Of what was decoded the digest itself says the shape, headers may be a little off. A file has one row, whatever was in
-# it before.
+# it before. ``start`` and ``frames`` of a slice count at ``rate``, that of the file it was cut out of.
 RECORDINGS: Final = """
 CREATE TABLE recordings (
     id TEXT NOT NULL PRIMARY KEY,
@@ -43,9 +43,26 @@ CREATE TABLE known_files (
     recording TEXT NOT NULL,
     PRIMARY KEY (device, inode)
 ) WITHOUT ROWID;
-CREATE INDEX known_files_by_recording ON known_files (recording)
+CREATE INDEX known_files_by_recording ON known_files (recording);
+CREATE TABLE recording_slices (
+    parent TEXT NOT NULL,
+    rate INTEGER NOT NULL,
+    start INTEGER NOT NULL,
+    frames INTEGER NOT NULL,
+    recording TEXT NOT NULL,
+    PRIMARY KEY (parent, rate, start, frames, recording)
+) WITHOUT ROWID;
+CREATE INDEX recording_slices_by_recording ON recording_slices (recording)
 """
 """One migration of a ``Schema``."""
+
+_NAMING: Final = (
+    ("recording_aliases", "recording"),
+    ("known_files", "recording"),
+    ("recording_slices", "recording"),
+    ("recording_slices", "parent"),
+)
+"""Where recordings are named by their present ids."""
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,8 +173,8 @@ def merge(connection: sqlite3.Connection, one: str, other: str) -> str:
     kept, gone = sorted((_present_id(connection, one), _present_id(connection, other)))
     if kept != gone:
         connection.execute("UPDATE recordings SET merged = ? WHERE id = ? OR merged = ?", (kept, gone, gone))
-        for table in ("recording_aliases", "known_files"):
-            connection.execute(f"UPDATE {table} SET recording = ? WHERE recording = ?", (kept, gone))  # noqa: S608
+        for table, column in _NAMING:
+            connection.execute(f"UPDATE OR REPLACE {table} SET {column} = ? WHERE {column} = ?", (kept, gone))  # noqa: S608
     return kept
 
 

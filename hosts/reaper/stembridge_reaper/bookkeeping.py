@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
 from plugin_core.errors import ExitCode, StembridgeError
 from plugin_core.model import Job, JobState, Label
 from plugin_core.stem_names import distinct, title
@@ -10,13 +13,21 @@ from stembridge_reaper.protocol import FileStatus, LabelResult, PartStatus, Stat
 _LIFE = (JobState.QUEUED, JobState.SUBMITTING, JobState.RUNNING, JobState.FETCHING, JobState.PUBLISHING)
 
 
+class _Place(NamedTuple):
+    """What a job is for."""
+
+    file: FileStatus
+    part: PartStatus
+    start: float
+
+
 class Books:
     """The jobs of one run, and the files they belong to."""
 
     def __init__(self, status: Status) -> None:
         self._status = status
         self._jobs: dict[str, Job] = {}
-        self._places: dict[str, list[tuple[FileStatus, PartStatus]]] = {}
+        self._places: dict[str, list[_Place]] = {}
         self._refused: dict[str, StembridgeError] = {}
         self.worst: ExitCode | None = None
         """The exit code of the first file that was refused."""
@@ -31,9 +42,16 @@ class Books:
         """The jobs that were not settled when last heard of."""
         return [job.id for job in self._jobs.values() if job.state.is_active]
 
-    def enter(self, job: Job, file: FileStatus, part: PartStatus) -> None:
-        """Take on a job; equal files share one."""
-        self._places.setdefault(job.id, []).append((file, part))
+    def enter(self, job: Job, file: FileStatus, parts: Iterable[PartStatus], start: float) -> None:
+        """Take on a job; equal files share one.
+
+        Args:
+            job: the job.
+            file: what it is for.
+            parts: those of the file that its results are for.
+            start: second of the file at which its stems begin.
+        """
+        self._places.setdefault(job.id, []).extend(_Place(file, part, start) for part in parts)
         if job.id not in self._status.jobs:
             self._status.jobs.append(job.id)
         self.note(job)
@@ -41,9 +59,9 @@ class Books:
     def note(self, job: Job) -> None:
         """Write down how far a job is."""
         self._jobs[job.id] = job
-        for file, part in self._places.get(job.id, ()):
-            self._fill(part)
-            self._sum_up(file)
+        for place in self._places.get(job.id, ()):
+            self._fill(place.part)
+            self._sum_up(place.file)
 
     def refuse(self, file: FileStatus, error: StembridgeError) -> None:
         """Write down that a file, or one operation on it, cannot be done."""
@@ -57,21 +75,23 @@ class Books:
             if file.state not in ("done", "failed", "unconfirmed"):
                 file.state = "cancelled"
 
-    def _of(self, part: PartStatus) -> list[Job]:
-        return [self._jobs[key] for key, places in self._places.items() if any(one is part for _, one in places)]
+    def _of(self, part: PartStatus) -> list[tuple[Job, float]]:
+        """Return the jobs of a part, each with the second at which its stems begin."""
+        found = {key: place.start for key, places in self._places.items() for place in places if place.part is part}
+        return [(self._jobs[key], start) for key, start in found.items()]
 
     def _fill(self, part: PartStatus) -> None:
-        done = [job for job in self._of(part) if job.state is JobState.DONE]
-        stems = [(stem, job.id) for job in done for stem in job.stems]
-        names = distinct([stem.name for stem, _ in stems])
+        done = [(job, start) for job, start in self._of(part) if job.state is JobState.DONE]
+        stems = [(stem, job.id, start) for job, start in done for stem in job.stems]
+        names = distinct([stem.name for stem, _, _ in stems])
         part.stems = tuple(
-            StemResult(name=name, title=title(name), path=stem.path, job=job_id)
-            for name, (stem, job_id) in zip(names, stems, strict=True)
+            StemResult(name=name, title=title(name), path=stem.path, job=job_id, start=start)
+            for name, (stem, job_id, start) in zip(names, stems, strict=True)
         )
-        part.labels = tuple(_result(label) for job in done for label in job.labels)
+        part.labels = tuple(_result(label) for job, _ in done for label in job.labels)
 
     def _sum_up(self, file: FileStatus) -> None:
-        jobs = [self._jobs[key] for key, places in self._places.items() if any(one is file for one, _ in places)]
+        jobs = [self._jobs[key] for key, places in self._places.items() if any(one.file is file for one in places)]
         problems = [str(self._refused[file.key])] if file.key in self._refused else []
         problems += [_problem(job) for job in jobs if job.state in (JobState.FAILED, JobState.UNCONFIRMED)]
         file.message = "; ".join(dict.fromkeys(problems))

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from plugin_core.settings import Settings
-from stembridge_reaper.planning import SLICES
 from stembridge_reaper.settings import ReaperSettings
+from stembridge_reaper.slicing import SLICES
 
 RUNS = Path("reaper", "runs")
 """Where runs lie below the home folder."""

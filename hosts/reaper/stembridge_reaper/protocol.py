@@ -49,6 +49,8 @@ class StemResult(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     path: Path
     job: str
+    start: float = 0.0
+    """Second of the file at which it begins."""
 
 
 class LabelResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,10 +62,10 @@ class LabelResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PartStatus(msgspec.Struct, kw_only=True):
-    """A part of a file that was separated by itself."""
+    """A part of a file, with all that was separated of it."""
 
     start: float = 0.0
-    """Second of the file at which the stems begin."""
+    """Second of the file from which on there are stems; each says itself where it begins."""
     end: float | None = None
     """None for the whole file."""
     stems: tuple[StemResult, ...] = ()

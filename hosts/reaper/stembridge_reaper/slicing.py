@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-import msgspec
-
 from plugin_core.audio.formats import resolve_format
-from plugin_core.errors import PlacementError
+from plugin_core.errors import PlacementError, SourceError
 from plugin_core.model import Source, show_path
+from plugin_core.recordings.identity import held_still
+from plugin_core.recordings.slices import Slice
+
+SLICES = Path("reaper", "slices")
+"""Where slices lie below the home folder."""
 
 WORTH_IT = 0.8
 """Share of the file above which it is separated whole."""
@@ -19,11 +23,10 @@ WORTH_IT = 0.8
 _BLOCK = 1 << 16
 
 
-class Slice(msgspec.Struct, frozen=True, kw_only=True):
-    """Frames ``start`` to ``end`` of a file."""
-
-    start: int
-    end: int
+def slice_of(source: Source, start: float, end: float) -> Slice:
+    """Return the frames that hold seconds of a file, as far as it has them."""
+    first, last = math.floor(start * source.sample_rate), math.ceil(end * source.sample_rate)
+    return Slice(start=max(0, first), end=min(_count_frames(source), last))
 
 
 def plan_slices(source: Source, spans: Sequence[tuple[float, float]], handles: float) -> list[Slice]:
@@ -34,46 +37,51 @@ def plan_slices(source: Source, spans: Sequence[tuple[float, float]], handles: f
         spans: seconds; empty means the whole file.
         handles: seconds to keep on both sides; slices that then touch become one.
     """
-    frames = source.frames or math.floor(source.duration * source.sample_rate)
     slices: list[Slice] = []
     for start, end in sorted(spans):
-        first = max(0, math.floor((start - handles) * source.sample_rate))
-        last = min(frames, math.ceil((end + handles) * source.sample_rate))
-        if slices and first <= slices[-1].end:
-            slices[-1] = Slice(start=slices[-1].start, end=max(slices[-1].end, last))
-        elif last > first:
-            slices.append(Slice(start=first, end=last))
+        one = slice_of(source, start - handles, end + handles)
+        if slices and one.start <= slices[-1].end:
+            slices[-1] = Slice(start=slices[-1].start, end=max(slices[-1].end, one.end))
+        elif one.end > one.start:
+            slices.append(one)
     used = sum(one.end - one.start for one in slices)
-    return [] if used > WORTH_IT * frames else slices
+    return [] if used > WORTH_IT * _count_frames(source) else slices
 
 
-def cut_slice(source: Source, wanted: Slice, folder: Path) -> Path:
+def cut_slice(source: Source, recording: str, wanted: Slice, folder: Path) -> Path:
     """Cut a slice into a folder and return its file; one that is there is taken, for equal names mean equal samples.
 
     Args:
         source: the file, read from its beginning since not every format can be sought in to the sample.
+        recording: the id of what it holds, which stays whatever becomes of its tags.
         wanted: the frames.
         folder: where slices lie.
 
     Raises:
-        SourceError: the file cannot be read.
+        SourceError: the file cannot be read, or was changed since it was looked at.
         PlacementError: the slice cannot be written.
     """
     from plugin_core.audio.writer import open_writer
 
     chosen = resolve_format("", source)
     # Names show milliseconds, which many slices may share.
-    place = folder / source.content[:16] / f"{wanted.start}-{wanted.end}"
+    place = folder / recording / _place(source, wanted)
     path = place / (_name(source, wanted) + chosen.suffix)
-    if path.exists():
-        return path
     try:
         place.mkdir(parents=True, exist_ok=True)
+        # What is in use is not forgotten.
+        os.utime(place)
     except OSError as error:
         raise PlacementError(f"{show_path(place)} cannot be made: {error.strerror}") from error
+    # Unlike ``Path.exists``, it takes a name that is too long for one that is not there.
+    if os.path.exists(path):  # noqa: PTH110
+        return path
     staged = place / f"{os.getpid()}{chosen.suffix}"
     try:
-        with open_writer(staged, sample_rate=source.sample_rate, channels=source.channels, format=chosen) as writer:
+        with (
+            _unchanged(source),
+            open_writer(staged, sample_rate=source.sample_rate, channels=source.channels, format=chosen) as writer,
+        ):
             for block in _read_frames(source.path, wanted):
                 writer.write(block)
         staged.replace(path)
@@ -82,6 +90,28 @@ def cut_slice(source: Source, wanted: Slice, folder: Path) -> Path:
     finally:
         staged.unlink(missing_ok=True)
     return path
+
+
+def _place(source: Source, wanted: Slice) -> str:
+    """Return the name of the folder of a slice.
+
+    Two files of one lossy recording may begin on different samples; they differ in length then.
+    """
+    place = f"{wanted.start}-{wanted.end}"
+    return f"{place} of {_count_frames(source)}" if source.encoding == "lossy" else place
+
+
+@contextmanager
+def _unchanged(source: Source) -> Iterator[None]:
+    """Make sure that what is read meanwhile is the file that was looked at."""
+    with held_still(source.path) as found:
+        if found[:4] != (source.device, source.inode, source.size, source.mtime_ns):
+            raise SourceError(f"{show_path(source.path)} is being written", remedy="try again when it is complete")
+        yield
+
+
+def _count_frames(source: Source) -> int:
+    return source.frames or math.floor(source.duration * source.sample_rate)
 
 
 def _name(source: Source, wanted: Slice) -> str:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from plugin_core.cli.interrupt import stop_on_signals
-from plugin_core.cli.offers import describe_price, has_price
+from plugin_core.cli.offers import describe_question, has_price
 from plugin_core.errors import ExitCode, StembridgeError, UsageError
 from plugin_core.model import Job, JobState
 from plugin_core.session import Session
@@ -72,6 +72,8 @@ class Worker:
         status.jobs = list(self._earlier)
         self._out = StatusFile(folder / "status.json", status)
         self._books = Books(status)
+        self._is_answered = False
+        """Whether the user saw what this worker would buy, and said yes."""
 
     @property
     def is_cancelled(self) -> bool:
@@ -135,12 +137,13 @@ class Worker:
         offers = [task.offer for task in tasks]
         if not has_price(offers) or (self._folder / "go").exists():
             return True
-        self._out.status.state, self._out.status.message = "asking", f"{describe_price(offers)}. Go on?"
+        self._out.status.state, self._out.status.message = "asking", describe_question(offers)
         self._out.write()
         until = time.monotonic() + PATIENCE
         while not self._stop.is_set() and time.monotonic() < until:
             if (self._folder / "go").exists():
                 self._out.status.message = ""
+                self._is_answered = True
                 return True
             await self._sleep(LOOK)
         if not self._stop.is_set():
@@ -148,12 +151,17 @@ class Worker:
         return False
 
     async def _add(self, task: Task) -> None:
+        offer = task.offer
+        # The answer to an earlier worker may have been to another question.
+        may_buy = self._is_answered and offer.is_bought_again
         try:
-            job, _ = await self._session.add(task.offer.source, task.offer.plan, host=HOST, preset=self._request.preset)
+            job, _ = await self._session.add(
+                offer.source, offer.plan, host=HOST, preset=self._request.preset, may_buy=may_buy
+            )
         except StembridgeError as error:
             self._books.refuse(task.file, error)
         else:
-            self._books.enter(job, task.file, task.part)
+            self._books.enter(job, task.file, task.parts, task.start)
             # Whoever comes after a crash must know what to cancel.
             self._out.write()
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stembridge_reaper.slicing import Slice, cut_slice, plan_slices
+from stembridge_reaper.slicing import cut_slice, plan_slices
 
 from plugin_core.errors import PlacementError
 from plugin_core.operations.inspect import inspect
+from plugin_core.recordings.slices import Slice
 from tests.audio_files import read_samples, write_song
 
 
@@ -34,12 +35,12 @@ def test_plan(tmp_path: Path, spans: list[tuple[float, float]], slices: list[tup
 def test_cut_is_exact(tmp_path: Path, subtype: str) -> None:
     path = write_song(tmp_path / "Song.wav", 4.0, 48000, subtype=subtype)
     source = inspect(path)
-    cut = cut_slice(source, Slice(start=70001, end=140003), tmp_path / "slices")
+    cut = cut_slice(source, "1a", Slice(start=70001, end=140003), tmp_path / "slices")
     samples, rate = read_samples(cut)
     assert rate == 48000
     assert np.array_equal(samples, read_samples(path)[0][70001:140003].astype(samples.dtype)) or subtype == "PCM_32"
     assert np.abs(samples - read_samples(path)[0][70001:140003]).max() < 2**-24
-    assert cut_slice(source, Slice(start=70001, end=140003), tmp_path / "slices") == cut
+    assert cut_slice(source, "1a", Slice(start=70001, end=140003), tmp_path / "slices") == cut
     assert list(cut.parent.iterdir()) == [cut]
 
 
@@ -47,12 +48,12 @@ def test_slices_of_one_millisecond_are_not_mistaken(tmp_path: Path) -> None:
     path = write_song(tmp_path / "Song.wav", 1.0, 48000)
     source = inspect(path)
     for start in (24000, 24001, 24002):
-        cut = cut_slice(source, Slice(start=start, end=30000), tmp_path / "slices")
+        cut = cut_slice(source, "1a", Slice(start=start, end=30000), tmp_path / "slices")
         assert np.array_equal(read_samples(cut)[0], read_samples(path)[0][start:30000])
 
 
 def test_slice_that_cannot_be_written(tmp_path: Path) -> None:
     source = inspect(write_song(tmp_path / ("S" * 240 + ".wav"), 1.0, 8000))
     with pytest.raises(PlacementError, match="cannot be written"):
-        cut_slice(source, Slice(start=10, end=20), tmp_path / "slices")
+        cut_slice(source, "1a", Slice(start=10, end=20), tmp_path / "slices")
     assert [path for path in (tmp_path / "slices").rglob("*") if path.is_file()] == []

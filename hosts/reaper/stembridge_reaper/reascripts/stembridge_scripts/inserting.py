@@ -114,7 +114,8 @@ class Insertion:
         source = api.call("PCM_Source_CreateFromFile", stem["path"])
         if api.is_null(source) or not api.call("SetMediaItemTake_Source", take, source):
             raise Refusal("REAPER cannot read %s; nothing was inserted." % stem["path"])
-        placed = place_take(item, part["start"])
+        # Runs of an earlier version say it of the part alone.
+        placed = place_take(item, stem["start"] if "start" in stem else part["start"])
         if placed["shift"] is not None:
             take = _put_into_section(made, item, placed["shift"])
         _copy_values(item, made, take, placed)
