@@ -313,6 +313,43 @@ def test_case_19_song_gone_while_the_watch_is_stopped_is_finished_and_kept_by_th
     assert there.with_suffix(".stems").is_dir()
 
 
+def test_case_19_song_that_comes_back_to_its_place_after_it_was_given_up(drop: Drop) -> None:
+    drop.be_patient(0.3)
+    drop.service.behave(BEGUN)
+    song = drop.drop("Song.flac")
+    with drop.watching():
+        drop.service.wait_asked()
+        away = song.rename(drop.root.parent / "far" / "Song.flac")
+        drop.wait("cancelling", song)
+        away.rename(song)
+        drop.pass_time()
+        drop.wait("done", song)
+    assert (drop.created, len(drop.stored())) == (1, 1)
+    assert drop.of("dropped", song) == []
+
+
+def test_case_20_what_runs_for_a_song_that_was_replaced_is_finished_by_the_next_watch(
+    drop: Drop, tmp_path: Path
+) -> None:
+    drop.service.behave(BEGUN)
+    other = write_song(tmp_path / "other.flac", SECONDS, subtype="PCM_16", seed=2)
+    song = drop.drop("Song.flac")
+    with drop.watching():
+        drop.service.wait_asked()
+    drop.service.behave(Behaviour())
+    drop.drop("Song.flac", song=other)
+    with drop.watching():
+        # The free account has one place, which the first song takes.
+        wait_for(lambda: len(drop.stored()) == 2, drop.told)
+    drop.pass_time()
+    with drop.watching():
+        drop.wait("done", song)
+        wait_for(lambda: all(job.state.is_settled for job in drop.stored()))
+        drop.wait("done", drop.drop("Back.flac"))
+    assert drop.created == 2
+    assert song.with_suffix(".stems").is_dir()
+
+
 def test_case_20_song_replaced_by_another_while_its_job_runs_keeps_what_was_bought(drop: Drop, tmp_path: Path) -> None:
     drop.be_patient(0.3)
     drop.service.behave(BEGUN)
