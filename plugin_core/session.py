@@ -373,8 +373,9 @@ class Session:
     @cached_property
     def _history(self) -> History:
         from plugin_core.operations.history import History
+        from plugin_core.purchases.shelf import Shelf
 
-        return History(self.registry, lambda: self.store)
+        return History(self.registry, lambda: self.store, Shelf(self.settings.home))
 
     @cached_property
     def _links(self) -> Links:

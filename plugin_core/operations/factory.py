@@ -66,6 +66,7 @@ class WorkFactory:
             links=self._links,
             hear=self._hear,
             know=self._know,
+            purchases=self._store().purchases,
         )
 
     def _separation(self, job: Job) -> SeparationWork:
@@ -79,6 +80,7 @@ class WorkFactory:
             earlier=self._earlier,
             links=self._links,
             hear=self._hear,
+            purchases=self._store().purchases,
         )
 
     def _earlier(self, job: Job) -> list[Job]:

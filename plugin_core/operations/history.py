@@ -14,9 +14,11 @@ from plugin_core.errors import blame
 from plugin_core.jobs.dedupe import dedupe_key, is_same_wish, place_of
 from plugin_core.model import Job, Operation, Plan, Source, Tagging
 from plugin_core.offer import Offer
-from plugin_core.purchases.purchase import Purchase
+from plugin_core.purchases.purchase import Purchase, PurchaseState
 from plugin_core.purchases.quotes import Bill, make_quote, purchase_key, purchase_keys
+from plugin_core.purchases.shelf import Shelf
 from plugin_core.registry import Registry
+from plugin_core.terms import terms_of
 from plugin_core.threads import run_stoppable
 
 if TYPE_CHECKING:
@@ -29,11 +31,13 @@ class History:
     Args:
         registry: the providers.
         store: gives the job store.
+        shelf: where results of purchases are kept.
     """
 
-    def __init__(self, registry: Registry, store: Callable[[], JobStore]) -> None:
+    def __init__(self, registry: Registry, store: Callable[[], JobStore], shelf: Shelf) -> None:
         self._registry = registry
         self._store = store
+        self._shelf = shelf
 
     async def bill(self, source: Source, plan: Plan) -> Bill:
         """Return what a job of this plan is found by; its recording is known from then on.
@@ -75,11 +79,20 @@ class History:
         purchase = self._purchase(plan, bill)
         if purchase is None:
             return offer
-        plan = msgspec.structs.replace(plan, notes=(*plan.notes, describe_bought(purchase)))
+        told = describe_bought(purchase, is_expired=self._is_expired(purchase, plan.operation))
+        plan = msgspec.structs.replace(plan, notes=(*plan.notes, told))
         offer = msgspec.structs.replace(offer, plan=plan, purchase=purchase)
         if offer.is_bought:
             return msgspec.structs.replace(offer, plan=msgspec.structs.replace(plan, credits=0.0))
         return offer
+
+    def _is_expired(self, purchase: Purchase, wish: Operation) -> bool:
+        """Tell whether the service was done with a purchase too long ago to have its results, and we have none."""
+        if purchase.state not in (PurchaseState.READY, PurchaseState.KEPT) or not purchase.ended or purchase.labels:
+            return False
+        keeps = terms_of(self._registry.provider_of(wish)).keeps_seconds
+        is_old = keeps is not None and self._store().clock() - purchase.ended > keeps
+        return is_old and not self._shelf.holds(purchase)
 
     async def standing(self, source: Source, plan: Plan, bill: Bill) -> Job | None:
         """Return the finished job whose untouched stems or labels already stand where this plan's would go."""
@@ -111,12 +124,19 @@ class History:
         return self._store().purchases.serving(keys, bill.quote)
 
 
-def describe_bought(purchase: Purchase) -> str:
-    """Say of a purchase when it was made, and whether its results are still to be had."""
+def describe_bought(purchase: Purchase, *, is_expired: bool = False) -> str:
+    """Say of a purchase when it was made, and whether its results are still to be had.
+
+    Args:
+        purchase: what was bought.
+        is_expired: whether its service has probably removed them by now.
+    """
     paid = purchase.quote.credits
     price = f" for {paid:g} credits" if paid else ""
     date = time.strftime("%Y-%m-%d", time.localtime(purchase.created))
     what = f"bought before, on {date}{price}"
+    if is_expired:
+        return f"{what}: probably expired, and looked for at the service before anything is bought"
     if purchase.state.is_held:
         return f"{what}: costs nothing now"
     if purchase.state.is_open:
