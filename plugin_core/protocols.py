@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
@@ -34,6 +34,13 @@ from plugin_core.settings import Secret
 Report = Callable[[Progress], None]
 """Tell the core how far a step is; cheap, may be called often."""
 
+GRACE: Final = 180.0
+"""Seconds after its creation in which a service may not know a job: its machines learn of it late."""
+
+
+def keep_nothing(_name: str, _value: str) -> None:
+    """Keep no notes: nothing of a job outlives the process that works on it."""
+
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """One job as its provider sees it."""
@@ -53,6 +60,23 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Where the service leaves results, for one that ``ReturnsInBucket``; set for ``fetch`` and ``release`` only."""
     ticket: Ticket | None = None
     results: tuple[RemoteFile, ...] = ()
+    note: dict[str, str] = {}
+    """What the provider noted of what was bought, by name: also in processes before this one. No secrets."""
+    keep_note: Callable[[str, str], None] = keep_nothing
+    """How the core keeps a note; call ``write_note``."""
+    sent: float = 0.0
+    """When the service took the job, or it was found there; 0 where that is not known."""
+    looked_since: float = 0.0
+    """Since when a job whose answer was lost is looked for; 0 while it is not."""
+
+    def write_note(self, name: str, value: str) -> None:
+        """Note something that must be known in ``find`` or later, whatever happens: it is durable once this returns."""
+        self.keep_note(name, value)
+        self.note[name] = value
+
+    def age(self, now: float) -> float:
+        """Return the seconds since the service took the job; a clock that is set back does not make it young again."""
+        return abs(now - self.sent)
 
     @property
     def separation(self) -> Separation:
@@ -71,6 +95,8 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
     seconds: float
     progress: Progress
+    unclear: str = ""
+    """What of the answer nobody understands, such as a state that is not documented: borne for a day or so."""
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +107,10 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Provider(Protocol):
-    """A service, or an engine on this machine, that takes jobs."""
+    """A service, or an engine on this machine, that takes jobs.
+
+    What is to be known of a service besides, it may say in attributes named as those of ``plugin_core.terms.Terms``.
+    """
 
     @property
     def name(self) -> str:
@@ -116,7 +145,9 @@ class Provider(Protocol):
         ...
 
     async def find(self, order: Order) -> Ticket | None:
-        """Look for a job submitted with this key; None means it surely does not exist.
+        """Look for a job submitted with this key; None means the service does not list it.
+
+        Whether it surely does not exist then is for the core to say, by the provider's ``register_seconds``.
 
         Raises:
             OutcomeUnknownError: the service cannot tell.
@@ -127,7 +158,10 @@ class Provider(Protocol):
         """Ask how far the job is; an engine on this machine does its work here.
 
         Raises:
-            UnchargedError: the service says that the job failed; any other ServiceError keeps it as paid for.
+            GoneError: the service does not know the job; the core bears that while the job is new.
+            UnchargedError: it failed, and costs nothing; any other ServiceError keeps it as paid for.
+            UnclearAnswerError: the answer is none about the job; borne for a day or so.
+            TransientError: no answer now.
         """
         ...
 

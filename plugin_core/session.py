@@ -429,8 +429,9 @@ class Session:
     @cached_property
     def _history(self) -> History:
         from plugin_core.operations.history import History
+        from plugin_core.purchases.shelf import Shelf
 
-        return History(self.registry, lambda: self.store, self._template)
+        return History(self.registry, lambda: self.store, Shelf(self.settings.home), self._template)
 
     def _template(self, wish: Separation) -> Template:
         from plugin_core.stems.template import StemsSettings, choose_template

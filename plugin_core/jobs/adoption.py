@@ -7,6 +7,7 @@ the service knows it by. A recording is known by the bytes of its file, and by t
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -19,6 +20,7 @@ from plugin_core.purchases import ledger
 from plugin_core.purchases.purchase import ALL, Purchase, PurchaseState
 from plugin_core.purchases.quotes import purchase_key
 from plugin_core.recordings import tables
+from plugin_core.stems.staging import choose_staging
 
 _OUTPUTS: Final = {"0": "mp3", "1": "wav16", "2": "flac16", "3": "m4a", "4": "wav32f", "5": "flac24"}
 """``output_format`` as MVSEP's plans had it in that version."""
@@ -28,17 +30,21 @@ _STATES: Final = {
     JobState.UNCONFIRMED: PurchaseState.UNKNOWN,
     JobState.RUNNING: PurchaseState.RUNNING,
 }
+_PLACE: Final = "place"
+"""What Tencent CI noted in that version, in a file of its own: where the objects of a job are."""
+
 _AT_SERVICE: Final = frozenset({JobState.RUNNING, JobState.FETCHING})
 
 
 def adopt_jobs(connection: sqlite3.Connection) -> None:
     """Give every job its recording and new key, and make purchases of what services had."""
     origins = _origins(connection)
+    home = Path(connection.execute("PRAGMA database_list").fetchone()["file"]).parent
     # Not row by row while rows change.
     for row in connection.execute("SELECT rowid, occupies, body FROM jobs ORDER BY id").fetchall():
         job = from_json(row["body"], Job)
         recording = _recording(connection, job, origins)
-        job = _adopt(connection, job, recording) if row["occupies"] else _rekey(job, recording)
+        job = _adopt(connection, job, recording, home) if row["occupies"] else _rekey(job, recording)
         values = {**to_row(job), "row": row["rowid"]}
         connection.execute(
             "UPDATE jobs SET base = :base, dedupe = :dedupe, litter = :litter, path = :path, place = :place,"
@@ -84,7 +90,7 @@ def _rekey(job: Job, recording: str) -> Job:
     return msgspec.structs.replace(job, recording=recording, dedupe=forced_key(key) if is_forced(job.dedupe) else key)
 
 
-def _adopt(connection: sqlite3.Connection, job: Job, recording: str) -> Job:
+def _adopt(connection: sqlite3.Connection, job: Job, recording: str, home: Path) -> Job:
     quote = _quote(job)
     key = purchase_key(job.operation.provider, job.account, recording, quote)
     state = _state(job)
@@ -114,9 +120,24 @@ def _adopt(connection: sqlite3.Connection, job: Job, recording: str) -> Job:
                 ticket=job.ticket,
                 results=job.results,
                 labels=job.labels,
+                note=_note(job, home),
+                sent=job.updated if job.ticket is not None else 0.0,
+                ended=job.updated if state is PurchaseState.READY else 0.0,
             ),
         )
     return job
+
+
+def _note(job: Job, home: Path) -> dict[str, str]:
+    """Return what a job's provider noted; a ticket holds as much."""
+    wish = job.operation
+    if job.ticket is not None or not isinstance(wish, Separation):
+        return {}
+    staging = job.staging or choose_staging(home, job.id, wish.to or job.source.path.parent)
+    try:
+        return {_PLACE: (staging / "parts" / f"{_PLACE}.json").read_text("utf-8")}
+    except (OSError, UnicodeError):
+        return {}
 
 
 def _state(job: Job) -> PurchaseState | None:

@@ -20,14 +20,16 @@ from plugin_core.errors import (
     StoreError,
     TransientError,
     UnchargedError,
+    UnclearAnswerError,
 )
 from plugin_core.jobs.dedupe import is_forced
 from plugin_core.jobs.held import Held, LostError
+from plugin_core.jobs.patience import bear, end_vagueness, is_young
 from plugin_core.jobs.settling import fail, fail_unexpected, settle
 from plugin_core.jobs.submission import begin, search, submitting
 from plugin_core.jobs.work import Staged
-from plugin_core.model import JobState, Source, Written, show_path
-from plugin_core.protocols import Waiting
+from plugin_core.model import JobState, Progress, Source, Written, show_path
+from plugin_core.protocols import Finished, Waiting
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 
 _log = logging.getLogger(__name__)
@@ -104,18 +106,36 @@ async def _running(held: Held) -> bool:
     except UnchargedError as error:
         return await fail(held, error, bought=held.note_purchase(PurchaseState.CANCELLED, reason=error.message))
     except GoneError as error:
+        if is_young(held):
+            return _wait_until_known(held)
         return await _lose(held, error)
+    except UnclearAnswerError as error:
+        return held.postpone(error, bought=bear(held, error.message))
     if isinstance(answer, Waiting):
         before = held.job.progress.note if held.job.progress else ""
         if answer.progress.note != before:
             _log.info("job %s: %s says: %s", held.job.id, held.job.operation.provider, answer.progress.note)
-        return held.wait(answer.seconds, progress=answer.progress, attempts=0, problem=None)
+        bought = bear(held, answer.unclear) if answer.unclear else end_vagueness(held)
+        return held.wait(answer.seconds, bought=bought, progress=answer.progress, attempts=0, problem=None)
     # Work done on this machine is done again when fetching loses it; its failures are counted across both states.
     attempts = 0 if held.work.occupies(held.job) else held.job.attempts
     _log.info("job %s: ready, %d results", held.job.id, len(answer.files) or len(answer.labels))
-    ready = held.note_purchase(PurchaseState.READY, results=answer.files, labels=answer.labels, kept=())
+    ready = _note_ready(held, answer)
     held.enter(JobState.FETCHING, bought=ready, results=answer.files, labels=answer.labels, attempts=attempts)
     return True
+
+
+def _note_ready(held: Held, answer: Finished) -> Purchase | None:
+    purchase = held.purchase
+    ended = (purchase.ended if purchase is not None else 0.0) or held.now()
+    what = {"results": answer.files, "labels": answer.labels, "kept": (), "unclear_since": 0.0, "ended": ended}
+    return held.note_purchase(PurchaseState.READY, **what)
+
+
+def _wait_until_known(held: Held) -> bool:
+    """Ask again for a job that is too new for its service to know it surely."""
+    attempts, progress = held.job.attempts + 1, Progress(note="not listed yet")
+    return held.wait(held.policy.backoff.delay(attempts), progress=progress, attempts=attempts, problem=None)
 
 
 async def _lose(held: Held, error: StembridgeError) -> bool:

@@ -14,8 +14,8 @@ class Policy:
     Args:
         backoff: delays after transient errors.
         search_for: seconds a lost job is looked for before it is ``unconfirmed``.
-        settle: seconds that must pass between two looks that find nothing before that counts as "surely absent":
-            a service may still be busy with a request whose sender has died.
+        settle: seconds that must pass between two looks that find nothing before that counts as "surely absent", at
+            least: a service may still be busy with a request whose sender has died. A provider may ask for more.
         grace: seconds that a paid call in flight may still take when the engine is told to stop.
         stop_within: seconds a step may take to end once cancelled.
         progress_every: least seconds between two stored progress reports of a job.

@@ -19,6 +19,7 @@ from plugin_core.errors import (
 from plugin_core.ids import new_id
 from plugin_core.jobs.dedupe import base_key, is_forced
 from plugin_core.jobs.held import Held, LostError
+from plugin_core.jobs.patience import may_be_missed
 from plugin_core.jobs.settling import fail, fail_unexpected, settle
 from plugin_core.model import JobState, Problem, Quote, Ticket
 from plugin_core.purchases.purchase import Purchase, PurchaseState
@@ -95,6 +96,7 @@ def _buy(held: Held, key: str, account: str) -> bool:
         song=job.source.path,
         created=now,
         updated=now,
+        register_seconds=held.work.terms(job).register_seconds,
     )
     held.enter(
         JobState.SUBMITTING,
@@ -169,7 +171,7 @@ async def _keep(held: Held, ticket: Ticket) -> None:
     job = msgspec.structs.replace(held.job, ticket=ticket)
     while True:
         try:
-            running = held.note_purchase(PurchaseState.RUNNING, ticket=ticket)
+            running = held.note_purchase(PurchaseState.RUNNING, ticket=ticket, sent=held.now())
             held.enter(JobState.RUNNING, bought=running, ticket=ticket)
         except LostError:
             if not held.store.heal(job.id, job.purchase, ticket):
@@ -225,6 +227,7 @@ async def search(held: Held) -> bool:
             return _look_again(held, "it was sent with other keys than those that are set now")
         began = held.now()
         ticket = await held.work.find(held.job, held.owner)
+        may_come = ticket is None and may_be_missed(held, began)
     except TransientError as error:
         return held.postpone(error, problem=held.job.problem)
     except StembridgeError as error:
@@ -242,6 +245,8 @@ async def search(held: Held) -> bool:
     age = began - held.job.updated
     if not held.store.is_abandoned(held.job.id, held.owner):
         return _look_again(held, "another process began to submit this job and is frozen")
+    if may_come:
+        return _look_again(held, "the service lists no such job yet")
     if age < held.policy.settle:
         return held.wait(held.policy.settle - age)
     if held.job.cancel:
@@ -275,7 +280,10 @@ def _begin_search(held: Held, *, was_given_up: bool) -> None:
     """Mark the start of the search, since an upload before it may have taken any time."""
     problem = Problem(kind=_LOST, message="the answer of the service was lost; looking for the job there", exit_code=4)
     after = msgspec.structs.replace(held.job, problem=problem, updated=held.now(), progress=None)
-    held.save(after, bought=None if was_given_up else held.note_purchase(PurchaseState.SENT))
+    state = PurchaseState.UNKNOWN if was_given_up else PurchaseState.SENT
+    earlier = held.purchase
+    since = (earlier.looked_since if earlier is not None else 0.0) or held.now()
+    held.save(after, bought=held.note_purchase(state, looked_since=since))
 
 
 def _look_again(held: Held, why: str) -> bool:

@@ -11,6 +11,7 @@ import msgspec
 from plugin_core.model import Job, Label, Source, Stem, Ticket, Written
 from plugin_core.protocols import Finished, Report, Waiting
 from plugin_core.purchases.purchase import KeptPart, Purchase
+from plugin_core.terms import Terms
 
 
 class Staged(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +42,10 @@ class Work(Protocol):
         """Return the account that the job's provider works with now."""
         ...
 
+    def terms(self, job: Job) -> Terms:
+        """Return what the job's provider says of its service."""
+        ...
+
     async def prepare(self, job: Job, attempt: str, report: Report) -> None:
         """Check, before anything is spent, that the source is unchanged, there is space and staging exists."""
         ...
@@ -62,7 +67,7 @@ class Work(Protocol):
         ...
 
     async def find(self, job: Job, attempt: str) -> Ticket | None:
-        """Look for the job at its provider; None means surely absent; OutcomeUnknownError means it cannot be known."""
+        """Look for the job at its provider; None: it is not listed; OutcomeUnknownError: it cannot be known."""
         ...
 
     async def poll(self, job: Job, attempt: str, report: Report) -> Waiting | Finished:

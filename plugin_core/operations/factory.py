@@ -66,6 +66,7 @@ class WorkFactory:
             links=self._links,
             hear=self._hear,
             know=self._know,
+            purchases=self._store().purchases,
         )
 
     def _separation(self, job: Job) -> SeparationWork:
@@ -80,6 +81,7 @@ class WorkFactory:
             links=self._links,
             hear=self._hear,
             sound_of=lambda recording: self._store().sound_of(recording),
+            purchases=self._store().purchases,
         )
 
     def _earlier(self, job: Job) -> list[Job]:

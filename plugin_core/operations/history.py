@@ -15,9 +15,11 @@ from plugin_core.jobs.dedupe import dedupe_key, is_same_wish, place_of
 from plugin_core.jobs.making import make_job
 from plugin_core.model import Job, JobState, Operation, Plan, Separation, Source, Stem, Tagging
 from plugin_core.offer import Offer
-from plugin_core.purchases.purchase import Purchase
+from plugin_core.purchases.purchase import Purchase, PurchaseState
 from plugin_core.purchases.quotes import Bill, make_quote, purchase_key, purchase_keys
+from plugin_core.purchases.shelf import Shelf
 from plugin_core.registry import Registry
+from plugin_core.terms import terms_of
 from plugin_core.threads import run_stoppable
 
 if TYPE_CHECKING:
@@ -38,14 +40,20 @@ class History:
     Args:
         registry: the providers.
         store: gives the job store.
+        shelf: where results of purchases are kept.
         template: returns where the stems of a wish go.
     """
 
     def __init__(
-        self, registry: Registry, store: Callable[[], JobStore], template: Callable[[Separation], Template]
+        self,
+        registry: Registry,
+        store: Callable[[], JobStore],
+        shelf: Shelf,
+        template: Callable[[Separation], Template],
     ) -> None:
         self._registry = registry
         self._store = store
+        self._shelf = shelf
         self._template = template
 
     async def bill(self, source: Source, plan: Plan) -> Bill:
@@ -99,7 +107,8 @@ class History:
         purchase = self._purchase(plan, bill)
         if purchase is None:
             return offer
-        plan = msgspec.structs.replace(plan, notes=(*plan.notes, describe_bought(purchase)))
+        told = describe_bought(purchase, is_expired=self._is_expired(purchase, plan.operation))
+        plan = msgspec.structs.replace(plan, notes=(*plan.notes, told))
         offer = msgspec.structs.replace(offer, plan=plan, purchase=purchase)
         if offer.is_bought:
             return msgspec.structs.replace(offer, plan=msgspec.structs.replace(plan, credits=0.0))
@@ -114,6 +123,14 @@ class History:
         """
         bill = await self.bill(offer.source, offer.plan)
         return self._store().is_under_way(bill.key)
+
+    def _is_expired(self, purchase: Purchase, wish: Operation) -> bool:
+        """Tell whether the service was done with a purchase too long ago to have its results, and we have none."""
+        if purchase.state not in (PurchaseState.READY, PurchaseState.KEPT) or not purchase.ended or purchase.labels:
+            return False
+        keeps = terms_of(self._registry.provider_of(wish)).keeps_seconds
+        is_old = keeps is not None and self._store().clock() - purchase.ended > keeps
+        return is_old and not self._shelf.holds(purchase)
 
     async def standing(self, source: Source, plan: Plan, bill: Bill) -> Job | None:
         """Return the finished job whose untouched stems or labels already stand where this plan's would go."""
@@ -196,12 +213,19 @@ def describe_found(job: Job, stems: Sequence[Stem]) -> Job:
     return msgspec.structs.replace(job, state=JobState.DONE, stems=tuple(stems), notes=(*job.notes, FOUND))
 
 
-def describe_bought(purchase: Purchase) -> str:
-    """Say of a purchase when it was made, and whether its results are still to be had."""
+def describe_bought(purchase: Purchase, *, is_expired: bool = False) -> str:
+    """Say of a purchase when it was made, and whether its results are still to be had.
+
+    Args:
+        purchase: what was bought.
+        is_expired: whether its service has probably removed them by now.
+    """
     paid = purchase.quote.credits
     price = f" for {paid:g} credits" if paid else ""
     date = time.strftime("%Y-%m-%d", time.localtime(purchase.created))
     what = f"bought before, on {date}{price}"
+    if is_expired:
+        return f"{what}: probably expired, and looked for at the service before anything is bought"
     if purchase.state.is_held:
         return f"{what}: costs nothing now"
     if purchase.state.is_open:

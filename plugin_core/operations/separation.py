@@ -18,14 +18,17 @@ from plugin_core.files.hashing import hash_file
 from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, Part, Progress, Separation, Source, Stem, Ticket, show_path
 from plugin_core.operations.links import NO_LINKS, Links
+from plugin_core.operations.orders import Orders
 from plugin_core.operations.song import Hear, Song, hear_nothing
 from plugin_core.protocols import Finished, Order, Report, Separator, Waiting
+from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.purchases.purchase import KeptPart, Purchase
 from plugin_core.purchases.quotes import describe_options
 from plugin_core.purchases.shelf import Shelf
 from plugin_core.stem_names import canonical
 from plugin_core.stems.staging import choose_staging, make_staging, remove_staging
 from plugin_core.stems.template import StemsSettings, Template, choose_template
+from plugin_core.terms import Terms, terms_of
 from plugin_core.threads import Stopper, run_stoppable
 
 if TYPE_CHECKING:
@@ -53,6 +56,7 @@ class SeparationWork:
         links: the stagers, for a separator that reads by link.
         hear: tells what files sound like.
         sound_of: returns the digest of a recording's sound, "" where only its bytes are known.
+        purchases: what was bought, and what providers noted of it.
     """
 
     def __init__(
@@ -65,8 +69,10 @@ class SeparationWork:
         links: Links = NO_LINKS,
         hear: Hear = hear_nothing,
         sound_of: Callable[[str], str] = lambda _recording: "",
+        purchases: PurchaseLedger | None = None,
     ) -> None:
         self._separator = separator
+        self._orders = Orders(separator, home, purchases)
         self._home = home
         self._settings = settings
         self._earlier = earlier
@@ -86,6 +92,10 @@ class SeparationWork:
     def account(self, job: Job) -> str:  # noqa: ARG002
         """Return the account that the provider's settings name now."""
         return self._separator.account()
+
+    def terms(self, job: Job) -> Terms:  # noqa: ARG002
+        """Return what the separator says of its service."""
+        return terms_of(self._separator)
 
     async def prepare(self, job: Job, attempt: str, report: Report) -> None:  # noqa: ARG002
         """Check source, template, level, destination and space, and make staging.
@@ -123,7 +133,7 @@ class SeparationWork:
 
     def _make_folders(self, job: Job) -> None:
         make_staging(self._staging(job))
-        make_staging(self._folder(job))
+        make_staging(self._orders.folder(job, self._own_folder(job)))
 
     async def locate(self, job: Job) -> Source | None:
         """Look near the path of a song that is gone from there."""
@@ -192,7 +202,7 @@ class SeparationWork:
         """
         from plugin_core.purchases.shelf import describe_parts
 
-        await asyncio.to_thread(make_staging, self._folder(job))
+        await asyncio.to_thread(self._make_folders, job)
         parts = await self._separator.fetch(self._order_with_bucket(job, attempt), report)
         await asyncio.to_thread(_log_parts, job, parts)
         return await asyncio.to_thread(describe_parts, parts)
@@ -321,15 +331,7 @@ class SeparationWork:
             raise PlacementError(f"{show_path(stay[0])} cannot be removed", remedy="remove it by hand")
 
     def _order(self, job: Job, attempt: str) -> Order:
-        return Order(
-            key=job.purchase or job.id,
-            attempt=attempt,
-            source=job.source,
-            operation=job.operation,
-            folder=self._folder(job),
-            ticket=job.ticket,
-            results=job.results,
-        )
+        return self._orders.make(job, attempt, self._own_folder(job))
 
     async def _order_with_folder(self, job: Job, attempt: str) -> Order:
         """Return the order with its folder made: that of a new purchase, or anew for a job that goes on later."""
@@ -342,10 +344,7 @@ class SeparationWork:
         bucket = self._links.bucket_for(self._separator)
         return msgspec.structs.replace(self._order(job, attempt), bucket=bucket)
 
-    def _folder(self, job: Job) -> Path:
-        """Return where parts come: a purchase's outlives its jobs, an engine's on this machine goes with its job."""
-        if self._separator.remote:
-            return self._shelf.folder(job.purchase or job.id)
+    def _own_folder(self, job: Job) -> Path:
         return self._staging(job) / "parts"
 
     def _song(self, job: Job) -> Song:

@@ -9,17 +9,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.files.hidden import HiddenNotes
 from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, Source, Stem, Tagging, Ticket, Written, from_json, to_json
 from plugin_core.operations.links import NO_LINKS, Links
+from plugin_core.operations.orders import Orders
 from plugin_core.operations.song import Hear, Song, hear_nothing
 from plugin_core.protocols import Finished, Order, Report, Tagger, Waiting
+from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.purchases.purchase import KeptPart, Purchase
-from plugin_core.purchases.shelf import Shelf
-from plugin_core.settings import Secret
 from plugin_core.stems.staging import make_staging, remove_staging
+from plugin_core.terms import Terms, terms_of
 from plugin_core.threads import run_stoppable
 
 if TYPE_CHECKING:
@@ -44,6 +47,7 @@ class TaggingWork:
         links: the stagers, for a tagger that reads by link.
         hear: tells what files sound like.
         know: notes what the file became of which only tags were written.
+        purchases: what was bought, and what providers noted of it.
     """
 
     def __init__(
@@ -55,8 +59,10 @@ class TaggingWork:
         links: Links = NO_LINKS,
         hear: Hear = hear_nothing,
         know: Know = lambda _recording, _hashes: None,
+        purchases: PurchaseLedger | None = None,
     ) -> None:
         self._tagger = tagger
+        self._orders = Orders(tagger, home, purchases)
         self._home = home
         self._notes = HiddenNotes(home)
         self._options = options
@@ -75,6 +81,10 @@ class TaggingWork:
     def account(self, job: Job) -> str:  # noqa: ARG002
         """Return the account that the provider's settings name now."""
         return self._tagger.account()
+
+    def terms(self, job: Job) -> Terms:  # noqa: ARG002
+        """Return what the tagger says of its service."""
+        return terms_of(self._tagger)
 
     async def prepare(self, job: Job, attempt: str, report: Report) -> None:  # noqa: ARG002
         """Check that the song is still there and can be tagged, and make staging.
@@ -112,7 +122,8 @@ class TaggingWork:
     async def submit(self, job: Job, attempt: str, report: Report) -> Ticket:
         """Stage the song where the tagger needs a link, and start the job at the tagger."""
         url = await self._links.stage(self._tagger, job)
-        return await self._tagger.submit(await self._order_with_folder(job, attempt, url), report)
+        order = await self._order_with_folder(job, attempt)
+        return await self._tagger.submit(msgspec.structs.replace(order, url=url), report)
 
     async def find(self, job: Job, attempt: str) -> Ticket | None:
         """Look for the job at its tagger."""
@@ -211,28 +222,15 @@ class TaggingWork:
         except FileNotFoundError:
             return None
 
-    async def _order_with_folder(self, job: Job, attempt: str, url: Secret | None = None) -> Order:
+    async def _order_with_folder(self, job: Job, attempt: str) -> Order:
         """Return the order with its folder made: that of a new purchase, or anew for a job that goes on later."""
-        order = self._order(job, attempt, url)
+        order = self._order(job, attempt)
         if not order.folder.is_dir():
             await asyncio.to_thread(self._make_folders, job)
         return order
 
-    def _order(self, job: Job, attempt: str, url: Secret | None = None) -> Order:
-        return Order(
-            key=job.purchase or job.id,
-            attempt=attempt,
-            source=job.source,
-            operation=job.operation,
-            folder=self._folder(job),
-            url=url or Secret(""),
-            ticket=job.ticket,
-            results=job.results,
-        )
-
-    def _folder(self, job: Job) -> Path:
-        """Return where the tagger may note things: a purchase's folder outlives its jobs."""
-        return Shelf(self._home).folder(job.purchase or job.id) if self._tagger.remote else self._staging(job)
+    def _order(self, job: Job, attempt: str) -> Order:
+        return self._orders.make(job, attempt, self._staging(job))
 
     def _song(self, job: Job) -> Song:
         return Song(job.source, job.recording, self._hear)
@@ -242,7 +240,7 @@ class TaggingWork:
 
     def _make_folders(self, job: Job) -> None:
         make_staging(self._staging(job))
-        make_staging(self._folder(job))
+        make_staging(self._orders.folder(job, self._staging(job)))
 
 
 def _decide(job: Job, existing: Mapping[str, tuple[str, ...]]) -> Decision:

@@ -98,6 +98,7 @@ class TakeOver:
             created=now,
             updated=now,
             ticket=ticket,
+            sent=now,
         )
         self._store.purchases.put(purchase)
         return purchase

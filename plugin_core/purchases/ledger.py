@@ -96,6 +96,13 @@ class PurchaseLedger:
                 put(connection, purchase)
             return purchase
 
+    def write_note(self, purchase_id: str, name: str, value: str) -> None:
+        """Keep what a provider notes of a purchase, on the disk before this returns."""
+        with self._database.write() as connection:
+            purchase = fetch(connection, purchase_id)
+            if purchase is not None:
+                put(connection, msgspec.structs.replace(purchase, note={**purchase.note, name: value}))
+
     def kept(self) -> builtins.list[Purchase]:
         """Return the purchases whose results lie in their folders, the one changed last first."""
         query = "SELECT * FROM purchases INDEXED BY purchases_kept WHERE kept_bytes > 0 ORDER BY updated DESC"
@@ -110,7 +117,8 @@ def heal(connection: sqlite3.Connection, purchase_id: str, ticket: Ticket, now: 
         return False
     if purchase.ticket is not None:
         return purchase.ticket.remote_id == ticket.remote_id
-    put(connection, msgspec.structs.replace(purchase, state=PurchaseState.RUNNING, ticket=ticket, updated=now))
+    running = msgspec.structs.replace(purchase, state=PurchaseState.RUNNING, ticket=ticket, sent=now, updated=now)
+    put(connection, running)
     return True
 
 

@@ -89,6 +89,18 @@ class Purchase(msgspec.Struct, frozen=True, kw_only=True):
     results: tuple[RemoteFile, ...] = ()
     labels: tuple[Label, ...] = ()
     kept: tuple[KeptPart, ...] = ()
+    note: dict[str, str] = {}
+    """What the provider noted of it, by name; no secrets."""
+    register_seconds: float = 0.0
+    """How long the service's lists may miss it, as the provider said when it was sent."""
+    sent: float = 0.0
+    """When the service took it, or it was found there; 0 before."""
+    looked_since: float = 0.0
+    """Since when it is looked for, its answer being lost; 0 for never."""
+    unclear_since: float = 0.0
+    """Since when nothing that the service says of it is understood; 0 when the last word was."""
+    ended: float = 0.0
+    """When the service was done with it; 0 before."""
     is_released: bool = False
     """Whether the service was told to forget it."""
     reason: str = ""

@@ -1,1 +1,1 @@
-"""What clients of services share: patience with unclear answers, times that outlive a crash, results brought home."""
+"""What clients of services share: the pace of looking at jobs, results brought home."""

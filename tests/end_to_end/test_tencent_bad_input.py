@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from plugin_core.jobs.store import JobStore
+from plugin_core.session import STORE_NAME
 from tests.audio_files import encode, write_song
 from tests.end_to_end.hasty import ROOT, start
 from tests.end_to_end.tencent_bench import settings_for
@@ -268,25 +270,22 @@ def test_what_the_doctor_finds_is_json_too(bench: Bench) -> None:
     assert "tencent_ci bucket" in {event["name"] for event in wrong}
 
 
-def test_a_job_nothing_is_said_of_for_a_day_waits_for_its_users_word(bench: Bench, home: Path, tmp_path: Path) -> None:
+def test_a_job_nothing_is_said_of_for_a_day_waits_for_its_users_word(bench: Bench, home: Path) -> None:
     vague = refuse("GET", "/jobs*", 400, "<Error><Code>InvalidArgument</Code></Error>", times=None)
     fault = bench.bucket.faults.add(vague)
     with start(bench.environ, "separate", "--provider", "tencent_ci", bench.song) as process:
         try:
             # By the second look the first one is noted: let it have been long ago.
             fault.wait(2, timeout=LIMIT)
-            (since,) = (home / "staging").rglob("unclear-since")
-            # All at once, since it may be read at this moment.
-            long_ago = tmp_path / "long ago"
-            long_ago.write_text("0.0", "ascii")
-            long_ago.replace(since)
+            with JobStore(home / STORE_NAME) as store:
+                store.purchases.change(store.purchases.list()[0].id, unclear_since=1.0)
             _, err = process.communicate(timeout=LIMIT)
         finally:
             process.kill()
     assert process.returncode == 1
     waits, failed = err.decode().splitlines()
     assert "waits: Tencent CI GET /jobs/<id>: InvalidArgument" in waits
-    assert_one_line(failed, "Tencent CI has said nothing of the job that can be understood for 24 hours")
+    assert_one_line(failed, "tencent_ci has said nothing of the job that can be understood for 24 hours")
     assert "what is done is kept, nothing is bought again" in failed
     bench.bucket.faults.clear()
     _, out, _ = bench.run("jobs", "list", "--json")

@@ -71,6 +71,30 @@ def test_what_stands_is_named(session: Session, song: Path) -> None:
     assert [offer.standing] == session.store.list()
 
 
+@pytest.mark.parametrize(
+    ("keeps", "is_home", "told"),
+    [(3600.0, False, True), (3600.0, True, False), (1e9, False, False), (None, False, False)],
+    ids=["too long ago", "kept here", "not so long ago", "kept until released"],
+)
+def test_what_its_service_kept_too_long_ago_is_told_as_probably_expired(
+    session: Session, fake: FakeSeparator, song: Path, copy: Path, home: Path,
+    keeps: float | None, is_home: bool, told: bool,
+) -> None:  # fmt: skip
+    buy(session, song)
+    fake.keeps_seconds = keeps  # type: ignore[attr-defined]
+    ledger = session.store.purchases
+    (purchase,) = ledger.list()
+    ledger.change(purchase.id, ended=purchase.ended - 7200)
+    if not is_home:
+        shutil.rmtree(home / "purchases")
+    for stem in session.store.list()[0].stems:
+        stem.path.unlink()
+    offer = look(session, copy)
+    assert any("probably expired" in note for note in offer.plan.notes) is told
+    # It is looked for at the service first, which costs nothing.
+    assert offer.is_bought
+
+
 def test_stems_bought_for_another_place_cost_nothing(
     session: Session, fake: FakeSeparator, song: Path, copy: Path
 ) -> None:

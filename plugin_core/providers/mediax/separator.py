@@ -12,7 +12,7 @@ from plugin_core.audio.formats import usual_format
 from plugin_core.errors import RefusedError, ServiceError, TransientError, UsageError
 from plugin_core.model import Model, Part, Plan, RemoteFile, Separation, Source, Ticket
 from plugin_core.protocols import Bucket, Finished, Order, Report, Waiting
-from plugin_core.providers.mediax.answers import MediaxJob, State
+from plugin_core.providers.mediax.answers import State
 from plugin_core.providers.mediax.jobs import MediaxJobs, advise, ticket_of
 from plugin_core.providers.mediax.separation import (
     DEFAULT,
@@ -26,7 +26,7 @@ from plugin_core.providers.mediax.separation import (
 )
 
 DESTINATION: Final = "destination"
-"""In the ticket: the setting as it was when the job was made."""
+"""In the note, and in tickets of older versions: the setting as it was when the job was made."""
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +73,7 @@ class MediaxSeparator(MediaxJobs):
             TransientError: surely not made.
             ServiceError: refused.
         """
+        order.write_note(DESTINATION, self._settings.destination)
         place = make_place(self._settings.destination, order.key)
         return await self._create(order, report, output(_method(order), self._settings.content_id, place))
 
@@ -102,8 +103,7 @@ class MediaxSeparator(MediaxJobs):
         from plugin_core.providers.mediax.stems import find_address
 
         async def address(file: RemoteFile) -> str:
-            job = await self._describe(ticket_of(order))
-            found = find_address(job.raw, file) if job is not None else ""
+            found = find_address((await self._describe(ticket_of(order))).raw, file)
             return found and self._client.resolve(found)
 
         return await fetch_stems(self._client, _bucket(order), self._place(order), order, report, address)
@@ -116,7 +116,6 @@ class MediaxSeparator(MediaxJobs):
         """
         from plugin_core.providers.mediax.objects import remove_stems
 
-        await super().release(order)
         if not self._settings.cleanup:
             return
         # A job that named its stems is over; of any other the service is asked.
@@ -136,25 +135,22 @@ class MediaxSeparator(MediaxJobs):
             return ()
         try:
             job = await self._describe(order.ticket)
-            if job is not None and job.state == State.COMPLETED:
+            if job.state == State.COMPLETED:
                 return read_stems(job.raw, _method(order))
         except RefusedError:
             raise
         except ServiceError as error:
             _log.info("job %s names nothing to remove: %s", order.key, error)
             return ()
-        if job is None or job.is_working:
+        if job.is_working:
             raise TransientError("the job still runs at MediaX", remedy="its stems are removed once it is over")
         return ()
-
-    def _make_ticket(self, order: Order, job: MediaxJob) -> Ticket:
-        ticket = super()._make_ticket(order, job)
-        return msgspec.structs.replace(ticket, data=ticket.data | {DESTINATION: self._settings.destination})
 
     def _place(self, order: Order) -> Place:
         """Return where the stems are, also when the setting names another folder by now."""
         kept = order.ticket.data if order.ticket is not None else {}
-        return make_place(kept.get(DESTINATION, self._settings.destination), order.key)
+        noted = order.note.get(DESTINATION, kept.get(DESTINATION, self._settings.destination))
+        return make_place(noted, order.key)
 
 
 def _method(order: Order) -> Method:

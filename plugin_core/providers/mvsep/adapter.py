@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -12,7 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from plugin_core.errors import GoneError, OutcomeUnknownError, RefusedError, ServiceError
+from plugin_core.errors import GoneError, RefusedError, ServiceError
 from plugin_core.model import (
     AccountState,
     Finding,
@@ -24,7 +23,7 @@ from plugin_core.model import (
     Source,
     Ticket,
 )
-from plugin_core.protocols import Finished, Order, Report, Waiting
+from plugin_core.protocols import GRACE, Finished, Order, Report, Waiting
 from plugin_core.providers.mvsep.account import Account
 from plugin_core.providers.mvsep.algorithms import Algorithm
 from plugin_core.providers.mvsep.answers import Phase
@@ -33,15 +32,14 @@ from plugin_core.providers.mvsep.client import MvsepClient
 from plugin_core.providers.mvsep.enrolment import QUESTIONS, TOKEN, examine, login
 from plugin_core.providers.mvsep.fetching import fetch_results
 from plugin_core.providers.mvsep.find import REGIONS, find_hash, locate
-from plugin_core.providers.mvsep.following import GRACE, Pace, read_answer
+from plugin_core.providers.mvsep.following import read_answer
 from plugin_core.providers.mvsep.links import Links
 from plugin_core.providers.mvsep.models import find_algorithm, list_models
 from plugin_core.providers.mvsep.planning import make_plan
 from plugin_core.providers.mvsep.settings import BASE_URL, NAME, MvsepSettings
-from plugin_core.providers.mvsep.submitting import SUBMITTED, is_by_link, submit_file, submit_link
-from plugin_core.providers.mvsep.timestamps import LOOKED_FOR, SENT_LINK
+from plugin_core.providers.mvsep.submitting import is_by_link, submit_file, submit_link
+from plugin_core.remote.pace import Pace
 from plugin_core.remote.results import size_limit
-from plugin_core.remote.timestamps import forget, is_remembered, remember
 from plugin_core.settings import Secret
 
 if TYPE_CHECKING:
@@ -49,6 +47,8 @@ if TYPE_CHECKING:
 
 ANY_STAGER: Final = "any"
 """What ``[mvsep] stager`` says to mean the only one there is."""
+
+_KEPT_DAYS: Final = 3
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +69,7 @@ class MvsepSeparator:
     questions: Sequence[Question] = QUESTIONS
     section = NAME
     token = TOKEN
+    keeps_seconds = _KEPT_DAYS * 86_400.0
 
     def __init__(
         self,
@@ -85,9 +86,7 @@ class MvsepSeparator:
         self._links = Links(self.client, clock)
         self._seen: dict[str, None] = {}
         self._described: tuple[tuple[Algorithm, ...], tuple[Model, ...]] = ((), ())
-        self._pace = Pace(
-            first=settings.poll_first, longest=settings.poll_longest, unknown_hours=settings.unknown_hours
-        )
+        self._pace = Pace(settings.poll_first, settings.poll_longest)
         # Who has no account has not asked for anything to be sent anywhere.
         is_wanted = bool(settings.api_token) or self.client.base_url != BASE_URL
         self.catalogue = Catalogue(
@@ -103,6 +102,16 @@ class MvsepSeparator:
         """Name of the stager to use; None when sources are uploaded."""
         wish = self.settings.stager.strip()
         return None if not wish else "" if wish == ANY_STAGER else wish
+
+    @property
+    def register_seconds(self) -> float:
+        """How long queue and history may miss a job; one by link they list only once the song was fetched."""
+        return self.settings.register_seconds if self.stager is None else max(GRACE, self.settings.register_seconds)
+
+    @property
+    def unclear_hours(self) -> float:
+        """How long a state that is not documented is borne."""
+        return self.settings.unknown_hours
 
     def account(self) -> str:
         """Name the account by a fingerprint of its token."""
@@ -166,34 +175,28 @@ class MvsepSeparator:
             ServiceError: refused, in the service's own words.
         """
         self._account.require_token()
-        await asyncio.to_thread(_forget_all, order.folder, (LOOKED_FOR, SENT_LINK))
         wish = order.separation
         try:
             if order.url:
-                ticket = await submit_link(self.client, order, wish, self._clock)
+                ticket = await submit_link(self.client, order, wish)
             else:
-                ticket = await submit_file(self.client, order, wish, report, self._clock)
+                ticket = await submit_file(self.client, order, wish, report)
         finally:
             self._account.forget()
         self._seen[ticket.origin] = None
         return ticket
 
     async def find(self, order: Order) -> Ticket | None:
-        """Look for the job in queue and history; None only after the service had time to list it.
+        """Look for the job in queue and history.
 
         Raises:
-            OutcomeUnknownError: they cannot be read, or the job may be listed yet.
+            OutcomeUnknownError: they cannot be read.
         """
-        now = self._clock()
-        since = await asyncio.to_thread(remember, order.folder, LOOKED_FOR, now)
         found = await find_hash(self.client, order.key)
         if found is None:
-            is_link = await asyncio.to_thread(is_remembered, order.folder, SENT_LINK)
-            if now - since < (GRACE if is_link else self.settings.register_seconds):
-                raise OutcomeUnknownError("MVSEP lists no such job yet", remedy="it is looked for again")
             return None
         origin = await locate(self.client, found, self._origins())
-        return Ticket(remote_id=found, origin=origin or self.client.base_url, data={SUBMITTED: repr(now)})
+        return Ticket(remote_id=found, origin=origin or self.client.base_url)
 
     async def take_over(self, remote_id: str) -> Ticket:
         """Return the ticket of a job of this account, made on the website or by another program.
@@ -205,7 +208,7 @@ class MvsepSeparator:
         origin = await locate(self.client, remote_id, self._origins())
         if not origin:
             raise GoneError(f"MVSEP knows no job {remote_id}", remedy="`stembridge mvsep history` lists yours")
-        return Ticket(remote_id=remote_id, origin=origin, data={SUBMITTED: repr(self._clock())})
+        return Ticket(remote_id=remote_id, origin=origin)
 
     async def poll(self, order: Order, report: Report) -> Waiting | Finished:  # noqa: ARG002
         """Ask how far the job is; a job by link is followed to its real hash first.
@@ -213,20 +216,17 @@ class MvsepSeparator:
         Raises:
             UnchargedError: failed.
             ServiceError: gone or empty.
-            UnresolvedError: in no known state for too long.
             TransientError: the service does not answer.
         """
         ticket = _ticket(order)
         if is_by_link(ticket):
-            real = await self._links.follow(order, ticket, self._pace)
+            real = await self._links.follow(order, ticket, self._wait(order))
             if isinstance(real, Waiting):
                 return real
             ticket = real
         answer = await self.client.get(ticket.remote_id, origin=ticket.origin)
         algorithm = await self._algorithm_of(order) if answer.phase is Phase.DONE else None
-        return await asyncio.to_thread(
-            read_answer, order, ticket.remote_id, answer, self._pace, algorithm, self._clock()
-        )
+        return read_answer(ticket.remote_id, answer, algorithm, self._wait(order))
 
     async def fetch(self, order: Order, report: Report) -> Sequence[Part]:
         """Download every result, resuming what is there.
@@ -272,8 +272,12 @@ class MvsepSeparator:
         ticket = _ticket(order)
         if not is_by_link(ticket):
             return ticket
-        real = await self._links.follow(order, ticket, self._pace)
+        real = await self._links.follow(order, ticket, self._wait(order))
         return ticket if isinstance(real, Waiting) else real
+
+    def _wait(self, order: Order) -> float:
+        """Return the seconds to the next look."""
+        return self._pace.wait(order.age(self._clock()))
 
     async def _algorithm_of(self, order: Order) -> Algorithm | None:
         """Return the job's model; a list that has lost it must not lose the job."""
@@ -294,11 +298,6 @@ def make_client(settings: MvsepSettings, token: Secret, transfer: Transfer | Non
     """Return a client that trusts the nodes of the settings with the token."""
     trusted = {urlsplit(node).hostname or "" for node in settings.nodes} - {""}
     return MvsepClient(settings.base_url, token, trusted=trusted, transfer=transfer)
-
-
-def _forget_all(folder: Path, moments: Sequence[str]) -> None:
-    for moment in moments:
-        forget(folder, moment)
 
 
 def _ticket(order: Order) -> Ticket:

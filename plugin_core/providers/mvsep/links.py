@@ -7,10 +7,9 @@ from typing import Final, Protocol
 
 from plugin_core.errors import GoneError, OutcomeUnknownError, TransientError, UnchargedError
 from plugin_core.model import Progress, Ticket
-from plugin_core.protocols import Order, Waiting
+from plugin_core.protocols import GRACE, Order, Waiting
 from plugin_core.providers.mvsep.answers import JobAnswer, Phase
 from plugin_core.providers.mvsep.find import History, find_hash
-from plugin_core.providers.mvsep.following import GRACE, Pace, elapsed_of
 from plugin_core.providers.mvsep.keys import is_real_hash
 
 NOTE: Final = "MVSEP fetches the song"
@@ -45,8 +44,8 @@ class Links:
         """Drop what is remembered of a job."""
         self._known.pop(key, None)
 
-    async def follow(self, order: Order, ticket: Ticket, pace: Pace) -> Ticket | Waiting:
-        """Return the ticket of the real job, or when to ask again.
+    async def follow(self, order: Order, ticket: Ticket, seconds: float) -> Ticket | Waiting:
+        """Return the ticket of the real job, or word to ask again after so many seconds.
 
         Raises:
             ServiceError: the service could not fetch the link.
@@ -54,7 +53,6 @@ class Links:
         """
         if order.key in self._known:
             return self._known[order.key]
-        elapsed = elapsed_of(order, self._clock())
         answer = await self._client.get_remote(ticket.remote_id, origin=ticket.origin)
         if answer.phase is Phase.DONE and is_real_hash(answer.hash):
             return self._remember(order, ticket, answer.hash, self._client.origin_of(answer.link) or ticket.origin)
@@ -63,7 +61,7 @@ class Links:
                 f"MVSEP could not fetch the song: {answer.message or answer.status}",
                 remedy="check that the stager's links can be read from outside",
             )
-        if elapsed >= GRACE and _says_nothing(answer):
+        if order.age(self._clock()) >= GRACE and _says_nothing(answer):
             found = await self._search(order)
             if found is None:
                 raise GoneError(
@@ -72,7 +70,7 @@ class Links:
                 )
             return self._remember(order, ticket, found, ticket.origin)
         progress = Progress(note=NOTE, queue_position=answer.current_order, queue_length=answer.queue_count)
-        return Waiting(seconds=pace.wait(elapsed), progress=progress)
+        return Waiting(seconds=seconds, progress=progress)
 
     async def _search(self, order: Order) -> str | None:
         try:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from plugin_core.errors import OutcomeUnknownError, UsageError
@@ -17,20 +16,13 @@ from plugin_core.providers.mvsep.client import MvsepClient
 from plugin_core.providers.mvsep.keys import carries_key, is_real_hash, upload_name
 from plugin_core.providers.mvsep.options import IS_DEMO, OURS
 from plugin_core.providers.mvsep.planning import output_of
-from plugin_core.providers.mvsep.timestamps import SENT_LINK
-from plugin_core.remote.timestamps import remember
 from plugin_core.settings import Secret
 
 if TYPE_CHECKING:
     from plugin_core.providers.mvsep.upload import Upload
 
-SUBMITTED: Final = "submitted"
-"""Key in a ticket's data: seconds since the epoch."""
 
-
-async def submit_file(
-    client: MvsepClient, order: Order, wish: Separation, report: Report, clock: Callable[[], float]
-) -> Ticket:
+async def submit_file(client: MvsepClient, order: Order, wish: Separation, report: Report) -> Ticket:
     """Upload the source and create a job of it.
 
     Raises:
@@ -57,10 +49,10 @@ async def submit_file(
         report=tell,
     )
     _drop(upload)
-    return make_ticket(client.origin_of, created, clock())
+    return make_ticket(client.origin_of, created)
 
 
-async def submit_link(client: MvsepClient, order: Order, wish: Separation, clock: Callable[[], float]) -> Ticket:
+async def submit_link(client: MvsepClient, order: Order, wish: Separation) -> Ticket:
     """Create a job of a source that the service fetches itself.
 
     Raises:
@@ -75,7 +67,6 @@ async def submit_link(client: MvsepClient, order: Order, wish: Separation, clock
             "whose answer is lost",
             remedy="choose another [mvsep] stager, or none",
         )
-    await asyncio.to_thread(remember, order.folder, SENT_LINK, clock())
     created = await client.create(
         model=wish.model,
         output_format=output_of(wish.options),
@@ -84,10 +75,10 @@ async def submit_link(client: MvsepClient, order: Order, wish: Separation, clock
         options=service_options(wish),
         is_demo=wish.options.get(IS_DEMO) == "1",
     )
-    return make_ticket(client.origin_of, created, clock())
+    return make_ticket(client.origin_of, created)
 
 
-def make_ticket(origin_of: Callable[[str], str], created: Created, now: float) -> Ticket:
+def make_ticket(origin_of: Callable[[str], str], created: Created) -> Ticket:
     """Return the ticket of a created job; a job by link has a short hash until the service has fetched the file.
 
     Raises:
@@ -95,7 +86,7 @@ def make_ticket(origin_of: Callable[[str], str], created: Created, now: float) -
     """
     if not created.hash:
         raise OutcomeUnknownError("MVSEP took the job and did not say its hash", remedy="it is looked for")
-    return Ticket(remote_id=created.hash, origin=origin_of(created.link), data={SUBMITTED: repr(now)})
+    return Ticket(remote_id=created.hash, origin=origin_of(created.link))
 
 
 def is_by_link(ticket: Ticket) -> bool:

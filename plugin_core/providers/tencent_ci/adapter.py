@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
@@ -11,7 +10,6 @@ import msgspec
 
 from plugin_core.errors import (
     GoneError,
-    OutcomeUnknownError,
     RefusedError,
     ServiceError,
     SettingsError,
@@ -23,7 +21,7 @@ from plugin_core.model import Finding, Model, Part, Plan, Question, Separation, 
 from plugin_core.protocols import Finished, Order, Report, Waiting
 from plugin_core.providers.tencent_ci.enrolment import QUESTIONS, examine, login
 from plugin_core.providers.tencent_ci.finding import find_job, find_results
-from plugin_core.providers.tencent_ci.following import pick_job, read_state, wait_seconds
+from plugin_core.providers.tencent_ci.following import pick_job, read_state
 from plugin_core.providers.tencent_ci.jobs import SUCCESS, JobDetail
 from plugin_core.providers.tencent_ci.places import note_place, place_of, settings_of
 from plugin_core.providers.tencent_ci.planning import list_models, make_plan
@@ -32,15 +30,11 @@ from plugin_core.providers.tencent_ci.rules import load_rules
 from plugin_core.providers.tencent_ci.service import Service
 from plugin_core.providers.tencent_ci.settings import NAME, SECTION, TencentSettings
 from plugin_core.providers.tencent_ci.templates import Template
-from plugin_core.remote.patience import hear
-from plugin_core.remote.timestamps import forget, remember
+from plugin_core.remote.pace import Pace
 from plugin_core.settings import Secret
 from plugin_core.transfer import Transfer
 
 TEMPLATE: Final = "template"
-SUBMITTED: Final = "submitted"
-LOOKED_FOR: Final = "looked-for-since"
-"""Since when the job is looked for, also by processes before this one."""
 
 
 class CiSeparator:
@@ -68,6 +62,8 @@ class CiSeparator:
     ) -> None:
         self.settings = settings
         self.service = Service(settings, transfer, clock)
+        self.register_seconds = settings.register_seconds
+        self._pace = Pace(settings.poll_first, settings.poll_longest)
         self._clock = clock
 
     def account(self) -> str:
@@ -106,28 +102,22 @@ class CiSeparator:
         """
         from plugin_core.providers.tencent_ci.submitting import submit
 
-        await asyncio.to_thread(forget, order.folder, LOOKED_FOR)
-        await asyncio.to_thread(note_place, order.folder, self.settings)
+        note_place(order, self.settings)
         job = await submit(self.service, order, order.separation, report)
-        return self._make_ticket(job, self.settings)
+        return _make_ticket(job, self.settings)
 
     async def find(self, order: Order) -> Ticket | None:
-        """Look for the job in the list; None only after the service had time to list it.
+        """Look for the job in the list.
 
         Raises:
-            OutcomeUnknownError: the list cannot be read, or the job may be listed yet.
+            OutcomeUnknownError: the list cannot be read.
             TransientError: no answer now.
         """
-        now = self._clock()
-        since = await asyncio.to_thread(remember, order.folder, LOOKED_FOR, now)
-        service = await self._service_of(order)
+        service = self._service_of(order)
         queue = order.separation.options.get("queue", "") or self.settings.queue
-        job = await find_job(service.ci, service.objects, service.settings.folder, order.key, queue=queue, now=now)
-        if job is None:
-            if now - since < self.settings.register_seconds:
-                raise OutcomeUnknownError("Tencent CI lists no such job yet", remedy="it is looked for again")
-            return None
-        return self._make_ticket(job, service.settings)
+        folder, now = service.settings.folder, self._clock()
+        job = await find_job(service.ci, service.objects, folder, order.key, queue=queue, now=now)
+        return None if job is None else _make_ticket(job, service.settings)
 
     async def take_over(self, remote_id: str) -> Ticket:
         """Return the ticket of a job of this bucket, made in the console or by another program.
@@ -139,7 +129,7 @@ class CiSeparator:
         job = pick_job(await self.service.ci.describe(remote_id), remote_id)
         if job is None:
             raise GoneError(f"Tencent CI knows no job {remote_id}", remedy="look for it in the console of the bucket")
-        return self._make_ticket(job, self.settings)
+        return _make_ticket(job, self.settings)
 
     async def poll(self, order: Order, report: Report) -> Waiting | Finished:  # noqa: ARG002
         """Ask how far the job is.
@@ -148,18 +138,15 @@ class CiSeparator:
             UnchargedError: it failed or was cancelled.
             ServiceError: it is not known any more.
             TransientError: no answer now, or none about this job.
-            UnresolvedError: no answer about this job for a day.
             RefusedError: keys or rights.
             SettingsError: wrong bucket.
         """
         ticket = _ticket(order)
-        job = await hear(order.folder, "Tencent CI", lambda: self._describe(order, ticket), _unclear, self._clock)
+        job = await self._describe(order, ticket)
         if job is not None and job.state == SUCCESS and not job.results:
-            found = await find_results(await self._service_of(order), order, job.id)
+            found = await find_results(self._service_of(order), order, job.id)
             job = msgspec.structs.replace(job, results=found)
-        elapsed = self._elapsed(ticket)
-        seconds = wait_seconds(elapsed, self.settings.poll_first, self.settings.poll_longest)
-        return read_state(job, elapsed, seconds)
+        return read_state(job, self._pace.wait(order.age(self._clock())))
 
     async def fetch(self, order: Order, report: Report) -> Sequence[Part]:
         """Download every result, resuming what is there.
@@ -171,7 +158,7 @@ class CiSeparator:
         """
         from plugin_core.providers.tencent_ci.fetching import fetch_results
 
-        return await fetch_results((await self._service_of(order)).objects, order, report)
+        return await fetch_results(self._service_of(order).objects, order, report)
 
     async def cancel(self, order: Order) -> None:
         """Cancel at the service, which is possible until the job runs.
@@ -183,7 +170,7 @@ class CiSeparator:
         job = await self._describe(order, ticket)
         if job is not None and job.state not in ("Submitted", "Pause"):
             raise ServiceError(f"Tencent CI cannot cancel a job that is {job.state}", remedy="it may be charged")
-        await (await self._service_of(order)).ci.cancel(ticket.remote_id)
+        await self._service_of(order).ci.cancel(ticket.remote_id)
 
     async def release(self, order: Order) -> None:
         """Remove the job's objects from the bucket, if the setting says so.
@@ -193,7 +180,7 @@ class CiSeparator:
         """
         if not self.settings.cleanup:
             return
-        service = await self._service_of(order)
+        service = self._service_of(order)
         if order.ticket is None:
             await remove_objects(service, order, None, ())
             return
@@ -237,7 +224,7 @@ class CiSeparator:
             TransientError: no answer now.
         """
         try:
-            page = await (await self._service_of(order)).ci.describe(ticket.remote_id)
+            page = await self._service_of(order).ci.describe(ticket.remote_id)
         except RefusedError:
             raise
         except ServiceError as error:
@@ -259,24 +246,14 @@ class CiSeparator:
         remedy = "`stembridge tencent templates` lists those there are"
         raise UsageError(f"Tencent CI has no VoiceSeparate template {template_id!r}", remedy=remedy)
 
-    async def _service_of(self, order: Order) -> Service:
+    def _service_of(self, order: Order) -> Service:
         """Return the way to where the job is, also when the settings name another place by now."""
-        settings = await asyncio.to_thread(settings_of, order, self.settings)
+        settings = settings_of(order, self.settings)
         return self.service if settings == self.settings else self.service.with_settings(settings)
 
-    def _make_ticket(self, job: JobDetail, settings: TencentSettings) -> Ticket:
-        return Ticket(remote_id=job.id, data={SUBMITTED: repr(self._clock()), **place_of(settings)})
 
-    def _elapsed(self, ticket: Ticket) -> float:
-        """Return the seconds since the job was made or found; long ago when nothing says it."""
-        try:
-            return abs(self._clock() - float(ticket.data.get(SUBMITTED, "")))
-        except ValueError:
-            return float("inf")
-
-
-def _unclear(job: JobDetail | None) -> str:
-    return f"state {job.state!r}" if job is not None and job.is_unclear else ""
+def _make_ticket(job: JobDetail, settings: TencentSettings) -> Ticket:
+    return Ticket(remote_id=job.id, data=place_of(settings))
 
 
 def _ticket(order: Order) -> Ticket:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from plugin_core.providers.tencent_ci.notes import read_note, write_note
+from plugin_core.files.durable import write_durably
+from plugin_core.model import from_json, to_json
 
 FILE_NAME: Final = "upload.json"
+
+_log = logging.getLogger(__name__)
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -33,12 +37,20 @@ class BegunFile:
 
     def read(self) -> Begun:
         """Return what is kept."""
-        return (read_note(self._path, Begun) if self._path is not None else None) or Begun()
+        try:
+            return from_json(self._path.read_bytes(), Begun) if self._path is not None else Begun()
+        except (OSError, msgspec.MsgspecError):
+            return Begun()
 
     def write(self, begun: Begun) -> None:
-        """Keep it, whole or not at all."""
-        if self._path is not None:
-            write_note(self._path, begun)
+        """Keep it, whole or not at all; without it an upload begins anew, which costs time alone."""
+        if self._path is None:
+            return
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_durably(self._path, to_json(begun))
+        except OSError as error:
+            _log.warning("%s cannot be written: %s", self._path.name, error.strerror)
 
     def forget(self) -> None:
         """Keep it no longer; absent is fine."""

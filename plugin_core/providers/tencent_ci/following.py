@@ -10,9 +10,6 @@ from plugin_core.protocols import Finished, Waiting
 from plugin_core.providers.tencent_ci.jobs import CANCELLED, FAILED, JobDetail, JobPage
 from plugin_core.providers.tencent_ci.names import file_name
 
-GRACE: Final = 180.0
-"""Seconds after it was made in which a job may be unknown."""
-
 SCHEME: Final = "cos://"
 """What begins the address of a result: an object, which only our keys can read."""
 
@@ -21,13 +18,7 @@ _NOTES: Final = {
     "Running": "separating",
     "Pause": "paused: the queue at Tencent CI is stopped in the console",
 }
-_DIVISOR: Final = 10
 _LONGEST: Final = 300
-
-
-def wait_seconds(elapsed: float, first: float, longest: float) -> float:
-    """Return the seconds to the next look at a job of that age: growing, and the same in every process."""
-    return min(longest, max(first, elapsed / _DIVISOR))
 
 
 def pick_job(page: JobPage, job: str) -> JobDetail | None:
@@ -35,12 +26,11 @@ def pick_job(page: JobPage, job: str) -> JobDetail | None:
     return next((each for each in page.jobs if each.id == job), None)
 
 
-def read_state(job: JobDetail | None, elapsed: float, seconds: float) -> Waiting | Finished:
+def read_state(job: JobDetail | None, seconds: float) -> Waiting | Finished:
     """Return what an answer means.
 
     Args:
         job: as CI describes it; None when it knows none.
-        elapsed: seconds since it was made.
         seconds: until the next look.
 
     Raises:
@@ -49,8 +39,6 @@ def read_state(job: JobDetail | None, elapsed: float, seconds: float) -> Waiting
         ServiceError: it made nothing.
     """
     if job is None:
-        if elapsed < GRACE:
-            return Waiting(seconds=seconds, progress=Progress(note="not listed yet"))
         raise GoneError("Tencent CI does not know the job any more", remedy="the separation has to be made again")
     if job.state == FAILED:
         raise UnchargedError(f"Tencent CI failed the separation: {_plain(job.reason)}")
@@ -58,7 +46,8 @@ def read_state(job: JobDetail | None, elapsed: float, seconds: float) -> Waiting
         raise UnchargedError("the job was cancelled at Tencent CI", remedy="make it again if that was not meant")
     if job.is_working:
         note = _NOTES.get(job.state, _plain(job.state)[:40] or "working")
-        return Waiting(seconds=seconds, progress=Progress(note=note, fraction=job.progress))
+        unclear = f"state {job.state!r}" if job.is_unclear else ""
+        return Waiting(seconds=seconds, progress=Progress(note=note, fraction=job.progress), unclear=unclear)
     if not job.results:
         raise ServiceError(
             "Tencent CI says the job succeeded, and its results are not in the bucket",

@@ -25,6 +25,7 @@ from plugin_core.providers.tencent_ci.caller import xml_body
 from plugin_core.providers.tencent_ci.documents import nodes_of, read_xml, text_of, write_xml
 from plugin_core.providers.tencent_ci.refusals import read_words, refusal
 from plugin_core.tasks import start
+from plugin_core.threads import run_stoppable
 from plugin_core.transfer import Answer, Bytes, FileBody
 
 if TYPE_CHECKING:
@@ -157,7 +158,9 @@ class MultipartUpload:
             async with gate:
                 etags[number] = await self._known_etag(known.get(number), number) or await self._send(upload_id, number)
                 async with keeping:
-                    await asyncio.to_thread(self._kept.write, Begun(self._key, upload_id, dict(etags)))
+                    begun = Begun(self._key, upload_id, dict(etags))
+                    # Cancelled, it is waited for: it must not come after what is kept of another try.
+                    await run_stoppable(lambda _stopper: self._kept.write(begun))
                 self._tell(number, self._size_of(number))
 
         tasks = [start(send(number)) for number in range(1, count + 1)]

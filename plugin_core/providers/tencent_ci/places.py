@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import contextlib
 from typing import Final
 
 import msgspec
 
+from plugin_core.model import from_json, to_json
 from plugin_core.protocols import Order
-from plugin_core.providers.tencent_ci.notes import read_note, write_note
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 
-FILE_NAME: Final = "place.json"
+PLACE: Final = "place"
 
 
 def place_of(settings: TencentSettings) -> dict[str, str]:
@@ -19,13 +19,20 @@ def place_of(settings: TencentSettings) -> dict[str, str]:
     return {"bucket": settings.bucket, "region": settings.region, "prefix": settings.prefix}
 
 
-def note_place(folder: Path, settings: TencentSettings) -> None:
-    """Write the place into a job's folder, whole or not at all; blocks."""
-    write_note(folder / FILE_NAME, place_of(settings))
+def note_place(order: Order, settings: TencentSettings) -> None:
+    """Keep the place of a job, whatever happens to the process."""
+    order.write_note(PLACE, to_json(place_of(settings)).decode())
 
 
 def settings_of(order: Order, settings: TencentSettings) -> TencentSettings:
-    """Return the settings with the place of a job: its ticket's, else the noted one, else the present one; blocks."""
-    noted = order.ticket.data if order.ticket is not None else read_note(order.folder / FILE_NAME, dict[str, str])
-    place = {name: (noted or {}).get(name, present) for name, present in place_of(settings).items()}
+    """Return the settings with the place of a job: its ticket's, else the noted one, else the present one."""
+    noted = order.ticket.data if order.ticket is not None else _noted(order)
+    place = {name: noted.get(name, present) for name, present in place_of(settings).items()}
     return msgspec.structs.replace(settings, **place) if place["bucket"] else settings
+
+
+def _noted(order: Order) -> dict[str, str]:
+    # What an older version noted may have been cut.
+    with contextlib.suppress(msgspec.MsgspecError):
+        return from_json(order.note.get(PLACE, "{}"), dict[str, str])
+    return {}

@@ -15,6 +15,7 @@ from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, JobState, Progress, Separation, Source, Stem, Ticket
 from plugin_core.protocols import Finished, Report, Waiting
 from plugin_core.purchases.purchase import KeptPart, Purchase
+from plugin_core.terms import Terms
 
 Fault = BaseException | Callable[[], object]
 
@@ -99,6 +100,7 @@ class FakeWork:
         self.found_at: Source | None = None
         self.kept: set[str] = set()
         self.knows_absence = True
+        self.says = Terms()
         self.can_find = True
         self.keys = ""
         """The account that the settings name now; "" for the job's own."""
@@ -136,6 +138,9 @@ class FakeWork:
 
     def account(self, job: Job) -> str:
         return self.keys or job.account
+
+    def terms(self, job: Job) -> Terms:
+        return self.says
 
     async def prepare(self, job: Job, attempt: str, report: Report) -> None:
         await self._enter("prepare", job)

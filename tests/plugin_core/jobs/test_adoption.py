@@ -88,6 +88,22 @@ def test_a_song_is_known_by_what_our_labels_made_of_it(store: JobStore) -> None:
     assert found == {job_of(store, 7).recording}
 
 
+def test_what_was_noted_of_a_job_whose_answer_was_lost_is_read_once(store_path: Path) -> None:
+    """Where the objects of a job are: the settings may name another place by now."""
+    job_id = f"01990000-0000-7000-8000-{3:012d}"
+    place = '{"bucket":"songs-1250000000","region":"ap-guangzhou","prefix":"stembridge/"}'
+    folder = store_path.parent / "staging" / job_id / "parts"
+    folder.mkdir(parents=True)
+    (folder / "place.json").write_text(place)
+    with closing(sqlite3.connect(store_path)) as connection:
+        connection.executescript(OLD.read_text("utf-8"))
+    with JobStore(store_path) as opened:
+        assert opened.purchases.get(job_id).note == {"place": place}
+        # The ticket of one that was answered holds as much, and says how old it is.
+        running = opened.purchases.get(f"01990000-0000-7000-8000-{6:012d}")
+        assert running.note == {} and running.sent > 0
+
+
 def test_a_waiting_job_of_the_old_store_is_joined(store: JobStore) -> None:
     old = job_of(store, 5)
     joined, is_new = store.add(old)

@@ -290,11 +290,11 @@ def test_a_lost_job_is_found_with_its_place(service: MediaxSimulator, order: Ord
     separator = separator_for(service, destination="a/b")
     with pytest.raises(StembridgeError):
         run(separator.submit(order, silent))
-    ticket = run(separator.find(order))
-    assert ticket is not None
-    # The setting may be another one by the time the stems are there.
-    order = msgspec.structs.replace(order, ticket=ticket)
+    # The setting may be another one by the time the job is looked for.
     later = separator_for(service)
+    ticket = run(later.find(order))
+    assert ticket is not None
+    order = msgspec.structs.replace(order, ticket=ticket)
     while isinstance(answer := run(later.poll(order, silent)), Waiting):
         pass
     assert isinstance(answer, Finished)

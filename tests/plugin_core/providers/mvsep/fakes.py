@@ -71,7 +71,13 @@ def make_order(
     values = {"model": "40", "options": {"add_opt1": "81", "add_opt2": "2", "output_format": "2"}} | wish
     operation = Separation(provider="mvsep", **values)
     return Order(
-        key=key, attempt="attempt-1", source=make_source(path), operation=operation, folder=folder, ticket=ticket
+        key=key,
+        attempt="attempt-1",
+        source=make_source(path),
+        operation=operation,
+        folder=folder,
+        ticket=ticket,
+        sent=NOW if ticket is not None else 0.0,
     )
 
 

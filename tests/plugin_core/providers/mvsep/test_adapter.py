@@ -24,12 +24,12 @@ from plugin_core.providers.mvsep.answers.jobs import parse_job
 from plugin_core.providers.mvsep.keys import job_key
 from plugin_core.providers.mvsep.settings import MvsepSettings
 from plugin_core.settings import Secret
+from plugin_core.terms import Terms, terms_of
 from tests.audio_files import write_song
 from tests.plugin_core.providers.mvsep.fakes import (
     BASE,
     FREE,
     KEY,
-    NOW,
     PREMIUM,
     TOKEN,
     Clock,
@@ -75,7 +75,7 @@ def ignore(progress: Progress) -> None:
 
 
 def ticket(remote_id: str = REAL, origin: str = NODE) -> Ticket:
-    return Ticket(remote_id=remote_id, origin=origin, data={"submitted": repr(NOW)})
+    return Ticket(remote_id=remote_id, origin=origin)
 
 
 def test_keeps_its_promises(case: Case) -> None:
@@ -211,45 +211,15 @@ def test_found_job_may_live_on_another_node(home: Path, folder: Path) -> None:
     assert [call["origin"] for name, call in case.client.asked if name == "get"] == [BASE, NODE]
 
 
-def test_absence_is_believed_late(case: Case, home: Path, folder: Path) -> None:
-    order = make_order(folder)
-    with pytest.raises(OutcomeUnknownError, match="yet"):
-        asyncio.run(case.separator.find(order))
-    case.clock.now += 29
-    with pytest.raises(OutcomeUnknownError):
-        asyncio.run(case.separator.find(order))
-    # Another process goes on where the first one died.
-    later = Case(home)
-    later.clock.now = case.clock.now + 2
-    assert asyncio.run(later.separator.find(order)) is None
-    assert asyncio.run(later.separator.find(order)) is None
+def test_what_is_not_listed_is_none(case: Case, folder: Path) -> None:
+    """When that is surely absent, the core says."""
+    assert asyncio.run(case.separator.find(make_order(folder))) is None
 
 
-def test_absence_of_a_job_by_link_is_believed_later(case: Case, folder: Path) -> None:
-    case.client.failing["create"] = OutcomeUnknownError("lost")
-    order = make_order(folder)
-    with pytest.raises(OutcomeUnknownError):
-        asyncio.run(
-            case.separator.submit(msgspec.structs.replace(order, url=Secret(f"https://b.example/{KEY}")), ignore)
-        )
-    for after in (0, 100, 79):
-        case.clock.now += after
-        with pytest.raises(OutcomeUnknownError, match="yet"):
-            asyncio.run(case.separator.find(order))
-    case.clock.now += 2
-    assert asyncio.run(case.separator.find(order)) is None
-
-
-def test_absence_is_looked_for_anew_after_another_try(case: Case, song: Path, folder: Path) -> None:
-    case.client.failing["create"] = OutcomeUnknownError("lost")
-    order = make_order(folder, song)
-    with pytest.raises(OutcomeUnknownError):
-        asyncio.run(case.separator.find(order))
-    case.clock.now += 100
-    with pytest.raises(OutcomeUnknownError):
-        asyncio.run(case.separator.submit(order, ignore))
-    with pytest.raises(OutcomeUnknownError, match="yet"):
-        asyncio.run(case.separator.find(order))
+@pytest.mark.parametrize(("stager", "seconds"), [("", 30), ("any", 180)], ids=["uploaded", "by link"])
+def test_a_job_by_link_may_be_missed_for_longer(home: Path, stager: str, seconds: float) -> None:
+    said = terms_of(Case(home, stager=stager, unknown_hours=12.0).separator)
+    assert said == Terms(register_seconds=seconds, keeps_seconds=3 * 86_400, unclear_hours=12)
 
 
 def test_unreadable_history_is_unknown(case: Case, folder: Path) -> None:

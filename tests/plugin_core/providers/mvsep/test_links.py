@@ -8,17 +8,15 @@ import pytest
 
 from plugin_core.errors import ServiceError, TransientError
 from plugin_core.model import Ticket
-from plugin_core.protocols import Waiting
+from plugin_core.protocols import GRACE, Waiting
 from plugin_core.providers.mvsep.answers import HistoryEntry
 from plugin_core.providers.mvsep.answers.jobs import parse_job
-from plugin_core.providers.mvsep.following import GRACE, Pace
 from plugin_core.providers.mvsep.keys import job_key
 from plugin_core.providers.mvsep.links import Links
-from tests.plugin_core.providers.mvsep.fakes import BASE, KEY, NOW, Clock, FakeClient, make_order
+from tests.plugin_core.providers.mvsep.fakes import BASE, KEY, Clock, FakeClient, make_order
 
 REAL = f"20260101101500-0a1b2c3d4e-{job_key(KEY)}.flac"
-SHORT = Ticket(remote_id="n2AwBjy4KsFZfqqR", origin=BASE, data={"submitted": repr(NOW)})
-PACE = Pace(first=5.0, longest=30.0, unknown_hours=24.0)
+SHORT = Ticket(remote_id="n2AwBjy4KsFZfqqR", origin=BASE)
 LATER = "https://de2.mvsep.com/api"
 
 
@@ -31,7 +29,7 @@ class Case:
         self.order = make_order(folder, ticket=SHORT)
 
     def follow(self) -> Ticket | Waiting:
-        return asyncio.run(self.links.follow(self.order, SHORT, PACE))
+        return asyncio.run(self.links.follow(self.order, SHORT, 5.0))
 
 
 def done(real: str = REAL) -> dict[str, Any]:
@@ -50,7 +48,7 @@ def test_becomes_the_real_job_and_is_remembered(tmp_path: Path) -> None:
     assert (first.progress.queue_position, first.progress.queue_length) == (3, 4)
     real = case.follow()
     assert isinstance(real, Ticket)
-    assert (real.remote_id, real.origin, real.data) == (REAL, LATER, SHORT.data)
+    assert (real.remote_id, real.origin) == (REAL, LATER)
     assert case.follow() is real
     assert case.client.asked == [("get_remote", {"job": SHORT.remote_id, "origin": BASE})] * 2
     case.links.forget(KEY)
