@@ -145,7 +145,7 @@ def test_a_retry_may_look_at_once_for_what_is_looked_for_since_long(
 
 
 def test_a_new_job_may_be_unknown_for_a_while(store: JobStore, work: ScriptedWork, clock: Clock) -> None:
-    work.answers = [GoneError("never heard of it")] * 3 + [RUNNING]
+    work.answers = [*[GoneError("never heard of it")] * 3, RUNNING]
     job, _ = store.add(make_job(clock=clock))
     look(store, work, job)
     young = store.get(job.id)
