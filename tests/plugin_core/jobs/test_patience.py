@@ -169,7 +169,6 @@ def test_a_clock_that_is_set_back_does_not_make_a_job_young(store: JobStore, wor
     job, _ = store.add(make_job(clock=clock))
     look(store, work, job)
     clock.now -= 2 * GRACE
-    store.move(job.id, job.source)
     with store._database.write() as connection:
         connection.execute("UPDATE jobs SET due = 0")
     look(store, work, job)
