@@ -123,7 +123,7 @@ class Database:
         with self.write() as connection:
             connection.execute(f"PRAGMA user_version = {len(self._schema.migrations)}")
 
-    def give_back(self, pages: int = 1000) -> bool:
+    def give_back(self, pages: int = 250) -> bool:
         """Give some of the space that deleted rows left back to the disk; tell whether there may be more."""
         with self.write(durable=False) as connection:
             for _ in range(pages):

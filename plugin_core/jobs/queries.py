@@ -31,7 +31,7 @@ NEXT_DUE: Final = (
 DUE_AFTER: Final = "SELECT * FROM jobs INDEXED BY jobs_due WHERE active = 1 AND due > ?"
 WAITING: Final = "SELECT * FROM jobs INDEXED BY jobs_by_state WHERE state = 'running' AND owner IS NULL"
 LEFTOVERS: Final = "SELECT * FROM jobs INDEXED BY jobs_litter WHERE litter = 1 AND active = 0 AND owner IS NULL"
-PRUNED_AT_ONCE: Final = 500
+PRUNED_AT_ONCE: Final = 200
 PRUNE: Final = (
     "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs INDEXED BY jobs_settled"  # noqa: S608 - numbers
     f" WHERE active = 0 AND litter = {CLEAN} AND state <> 'unconfirmed' AND updated <= ? AND owner IS NULL"

@@ -288,6 +288,16 @@ def test_late_answer(store: JobStore, clock: Clock, state: JobState, heals: bool
     assert not store.heal(job.id, job.id, Ticket(remote_id="later"))
 
 
+def test_late_answer_does_not_take_the_place_of_another(store: JobStore) -> None:
+    job = sent(store)
+    move(store, job, JobState.UNCONFIRMED)
+    store.purchases.change(job.id, ticket=Ticket(remote_id="first"))
+    assert not store.heal(job.id, job.id, Ticket(remote_id="second"))
+    stored = store.get(job.id)
+    assert (stored.state, stored.ticket) == (JobState.UNCONFIRMED, None)
+    assert store.purchases.get(job.id).ticket == Ticket(remote_id="first")
+
+
 def test_late_answer_stops_whoever_searches(store: JobStore, other: JobStore) -> None:
     job = sent(store)
     move(store, job, JobState.SUBMITTING)

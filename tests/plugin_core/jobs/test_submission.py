@@ -167,6 +167,26 @@ def test_late_answer_heals_a_parked_job(engine: Engine, store: JobStore, store_p
     assert work.service.lines("creates") == [job.id]
 
 
+def test_a_call_that_a_frozen_process_may_still_send_is_not_sent_by_another(
+    engine: Engine, store: JobStore, store_path: Path, work: FakeWork, heard: Heard
+) -> None:
+    """It is not found, however long another process looks: it is given up there, and comes home when that thaws."""
+    job, _ = store.add(make_job())
+    elsewhere: list[JobState] = []
+
+    async def search_elsewhere(job_id: str) -> None:
+        with JobStore(store_path, clock=lambda: store.clock() + 3600) as other:
+            searching = Engine(other, lambda job: work, heard, clock=other.clock, policy=FAST)
+            await asyncio.wait_for(searching.run([job_id]), PATIENCE)
+            elsewhere.append(other.get(job_id).state)
+
+    work.fail("submit", [lambda: search_elsewhere(job.id)])
+    run(engine)
+    run(engine)
+    assert (elsewhere, store.get(job.id).state) == ([JobState.UNCONFIRMED], JobState.DONE)
+    assert work.service.lines("creates") == [job.id]
+
+
 def test_job_that_was_lost_before_its_call_is_sent_again(store: JobStore, store_path: Path, work: FakeWork) -> None:
     job, _ = store.add(make_job())
     taken: list[Job] = []
