@@ -85,7 +85,12 @@ def test_an_unconfirmed_job_is_looked_for_by_resume(store: JobStore, work: FakeW
 def test_nobody_buys_twice_by_pressing_enter(monkeypatch: pytest.MonkeyPatch, is_gone: bool) -> None:
     asked: list[tuple[str, bool]] = []
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    monkeypatch.setattr(ui, "input_yn", lambda prompt, require=False: (asked.append((prompt, require)), True)[1])
+
+    def answer(prompt: str, require: bool = False) -> bool:
+        asked.append((prompt, require))
+        return True
+
+    monkeypatch.setattr(ui, "input_yn", answer)
     job = make_job()
     purchase = Purchase(
         id=job.id,
