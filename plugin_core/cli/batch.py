@@ -129,7 +129,13 @@ class Batch:
                 self._reused.append(offer.standing)
                 self.display.reuse(offer.standing)
                 continue
-            job, made = await self.session.add(offer.source, offer.plan, preset=request.preset, force=request.force)
+            job, made = await self.session.add(
+                offer.source,
+                offer.plan,
+                preset=request.preset,
+                force=request.force,
+                may_buy=self._may_buy and offer.is_bought_again,
+            )
             if made or job.state.is_active:
                 waiting.append(job)
             elif job.state is JobState.DONE:
