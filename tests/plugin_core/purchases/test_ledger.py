@@ -83,5 +83,5 @@ def test_one_is_found_by_its_id_or_that_of_the_service(ledger: PurchaseLedger) -
     put(ledger, 2, PurchaseState.KEPT)
     assert ledger.get("01").id == ledger.get("remote 1").id == "01"
     for name in ("0", "remote", ""):
-        with pytest.raises(UsageError, match="stembridge purchases|purchase"):
+        with pytest.raises(UsageError, match="purchase"):
             ledger.get(name)
