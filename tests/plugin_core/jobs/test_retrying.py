@@ -123,7 +123,8 @@ def test_what_is_gone_at_the_service_is_bought_again_only_at_the_users_word(
 def test_the_users_word_is_for_one_purchase(engine: Engine, store: JobStore, work: FakeWork) -> None:
     failed = fail(engine, store, work, "fetch", PlacementError("read-only"))
     work.kept.clear()
-    work.fail("poll", [GoneError("kept for three days only")] * 2)
+    work.fail("poll", [GoneError("kept for three days only")])
+    work.fail("fetch", [ResultError("of another song")] * FAST.fetch_tries)
     store.retry(failed.id, force=True)
     run(engine)
     assert store.get(failed.id).state is JobState.FAILED
