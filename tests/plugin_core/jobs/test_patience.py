@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from plugin_core.errors import GoneError, OutcomeUnknownError, StembridgeError, TransientError, UnclearAnswerError
+from plugin_core.jobs.backoff import Backoff
 from plugin_core.jobs.engine import Engine, Wait
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import Job, JobState, Progress
@@ -68,7 +69,7 @@ def store(store_path: Path, clock: Clock) -> Iterator[JobStore]:
 
 def look(store: JobStore, work: FakeWork, job: Job) -> float:
     """Do what can be done now, as a process of its own; return the seconds that are to be waited then."""
-    policy = replace(FAST, search_for=120.0)
+    policy = replace(FAST, search_for=120.0, backoff=Backoff(first=1.0, most=2.0))
     engine = Engine(store, lambda _: work, lambda _after, _before: None, clock=store.clock, policy=policy)
     answer = asyncio.run(engine.advance(job.id))
     return answer.seconds if isinstance(answer, Wait) else 0.0
