@@ -217,7 +217,9 @@ async def _cancel(held: Held) -> bool:
     if held.job.state in (JobState.RUNNING, JobState.FETCHING) and not is_wanted:
         try:
             await held.work.cancel(held.job, held.owner)
-            bought = held.note_purchase(PurchaseState.CANCELLED, reason="it was cancelled in time")
+            # What is ready was charged for, whatever its service says now.
+            if held.job.state is JobState.RUNNING:
+                bought = held.note_purchase(PurchaseState.CANCELLED, reason="it was cancelled in time")
         except (TransientError, StoreError):
             raise
         except StembridgeError as error:

@@ -181,6 +181,25 @@ def test_a_cancel_in_time_costs_nothing_and_is_bought_anew(engine: Engine, store
     assert len(work.service.lines("creates")) == 2
 
 
+def test_what_is_ready_stays_bought_though_its_job_is_cancelled(
+    engine: Engine, store: JobStore, work: FakeWork
+) -> None:
+    job, _ = store.add(make_job())
+
+    async def hang() -> None:
+        store.request_cancel(job.id)
+        await asyncio.Event().wait()
+
+    work.fail("fetch", [hang])
+    run(engine)
+    assert store.get(job.id).state is JobState.CANCELLED
+    assert store.purchases.get(job.id).state is PurchaseState.READY and work.service.lines("released") == []
+    store.retry(job.id)
+    run(engine)
+    assert store.get(job.id).state is JobState.DONE
+    assert work.service.lines("creates") == [job.id]
+
+
 def test_lost_staging_is_made_anew_of_what_is_kept(engine: Engine, store: JobStore, work: FakeWork) -> None:
     failed = fail(engine, store, work, "publish", ResultError("neither in staging nor in its place"))
     store.retry(failed.id)
