@@ -11,23 +11,22 @@ from typing import Final, NamedTuple, Self
 
 import msgspec
 
-from plugin_core.errors import UsageError
 from plugin_core.files.database import Database
 from plugin_core.files.mounts import check_local
 from plugin_core.jobs import changes, claiming, queries
 from plugin_core.jobs.dedupe import base_key, is_forced, is_same_wish, place_of
 from plugin_core.jobs.owner import ProcessToken
+from plugin_core.jobs.reader import JobReader
 from plugin_core.jobs.rows import from_row, progress_text, to_row
 from plugin_core.jobs.schema import SCHEMA
-from plugin_core.model import Job, JobState, Progress, Source, Stem, Ticket, encode_path, from_json
+from plugin_core.model import Job, JobState, Progress, Source, Stem, Ticket, from_json
 from plugin_core.purchases import ledger
 from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 from plugin_core.purchases.spending import Guard, spend_freely
 from plugin_core.recordings import tables
 from plugin_core.recordings.book import RecordingBook
-from plugin_core.recordings.slices import known_as
-from plugin_core.recordings.texts import bytes_of, is_of_bytes, raw1
+from plugin_core.recordings.texts import raw1
 
 LEASE: Final = 20.0
 
@@ -48,7 +47,7 @@ class Heartbeat(NamedTuple):
     """Whether it is to be cancelled only if that gives back what it cost."""
 
 
-class JobStore:
+class JobStore(JobReader):
     """All jobs of one home folder, in a SQLite file.
 
     Args:
@@ -78,7 +77,7 @@ class JobStore:
         self.lease = lease
         self.heartbeat_every = lease / 4 if heartbeat is None else heartbeat
         check_local(self.path.parent, kind_of)
-        self._database = Database(self.path, SCHEMA, patience=patience)
+        super().__init__(Database(self.path, SCHEMA, patience=patience))
         self.purchases = PurchaseLedger(self._database, clock)
         self.recordings = RecordingBook(self._database, clock=clock)
         try:
@@ -181,12 +180,6 @@ class JobStore:
         self._touched += 1
         return job
 
-    def placed_at(self, path: Path) -> builtins.list[Job]:
-        """Return the jobs whose song, or whose stems, lie at a path or below it, and those with stems in its folder."""
-        values = queries.below(str(encode_path(path)), str(encode_path(path.parent)))
-        with self._database.read() as connection:
-            return [from_row(row) for row in connection.execute(queries.PLACED_AT, values)]
-
     def relocate(self, job_id: str, source: Source, stems: tuple[Stem, ...]) -> None:
         """Note where the song and the stems of a job lie now; whoever works on it goes on from there.
 
@@ -201,89 +194,6 @@ class JobStore:
             if job.state.is_settled:
                 changes.write(connection, msgspec.structs.replace(job, stems=stems), [])
         self._touched += 1
-
-    def goes_on(self, job: Job) -> bool:
-        """Tell whether a job that ended badly would go on from what it has, so that nothing is bought again."""
-        with self._database.read() as connection:
-            return changes.goes_on(connection, job)
-
-    def get(self, prefix: str) -> Job:
-        """Return one job by its id or the unique beginning of it.
-
-        Raises:
-            UsageError: no job, or more than one.
-        """
-        with self._database.read() as connection:
-            rows = connection.execute(queries.BY_PREFIX, (prefix, prefix + "g")).fetchall()
-        if rows and rows[0]["id"] == prefix:
-            rows = rows[:1]
-        if not rows or not prefix:
-            raise UsageError(f"no job {prefix!r}", remedy="`stembridge jobs list` shows the ids")
-        if len(rows) > 1:
-            raise UsageError(f"{prefix!r} is the beginning of several job ids", remedy="give more of the id")
-        return from_row(rows[0])
-
-    def find(self, job_id: str) -> Job | None:
-        """Return one job by its whole id; None if there is none."""
-        with self._database.read() as connection:
-            return queries.fetch(connection, job_id)
-
-    def list(self, states: Iterable[JobState] | None = None, limit: int | None = None) -> list[Job]:
-        """Return jobs, newest first."""
-        query, values = queries.listing(None if states is None else sorted(set(states)), limit)
-        with self._database.read() as connection:
-            return [from_row(row) for row in connection.execute(query, values)]
-
-    def counts(self) -> dict[JobState, int]:
-        """Return how many jobs are in each state."""
-        with self._database.read() as connection:
-            found = dict(connection.execute("SELECT state, count(*) FROM jobs GROUP BY state").fetchall())
-        return {state: found.get(state.value, 0) for state in JobState}
-
-    def is_wanted_elsewhere(self, job: Job) -> bool:
-        """Tell whether another active job waits for the same purchase."""
-        return self.is_under_way(job.dedupe, but=job.id)
-
-    def is_under_way(self, dedupe: str, *, but: str = "") -> bool:
-        """Tell whether a job with the key, other than the one named, is active and not being cancelled."""
-        with self._database.read() as connection:
-            return connection.execute(queries.OTHERS, (base_key(dedupe), but)).fetchone() is not None
-
-    def written_as(self, content: str) -> builtins.list[Job]:
-        """Return the done taggings that left a file with this SHA-256, the last one first."""
-        with self._database.read() as connection:
-            return [from_row(row) for row in connection.execute(queries.WRITTEN_AS, (content,))]
-
-    def written_at(self, path: Path) -> builtins.list[Job]:
-        """Return the done taggings of the file at a path, the last one first."""
-        with self._database.read() as connection:
-            return [from_row(row) for row in connection.execute(queries.WRITTEN_AT, (encode_path(path),))]
-
-    def done_like(self, dedupe: str, *, limit: int = 100) -> builtins.list[Job]:
-        """Return finished jobs with the key, forced or not, newest first: one song can lie in many places."""
-        with self._database.read() as connection:
-            return queries.done_like(connection, dedupe, limit)
-
-    def placed_of(self, purchase: Purchase) -> builtins.list[Job]:
-        """Return the finished jobs that hang on a purchase, newest first."""
-        return [job for job in self.done_like(purchase.key) if job.purchase == purchase.id]
-
-    def recordings_of(self, recording: str) -> builtins.list[str]:
-        """Return every id under which a recording may have been bought, the present one first."""
-        with self._database.read() as connection:
-            return known_as(connection, recording)
-
-    def sound_of(self, recording: str) -> str:
-        """Return the digest of a recording's sound, "" where only bytes of files are known of it."""
-        with self._database.read() as connection:
-            ids = tables.ids_of(connection, recording)
-            digests = tables.digests_of(connection, ids[0])
-        return next((digest for digest in digests if not is_of_bytes(digest)), "")
-
-    def hashes_of(self, recording: str) -> frozenset[str]:
-        """Return the SHA-256 of every file in which a recording was met."""
-        with self._database.read() as connection:
-            return frozenset(filter(None, map(bytes_of, tables.digests_of(connection, recording))))
 
     def know(self, recording: str, hashes: Iterable[str]) -> None:
         """Note of a recording by which hashes (SHA-256) of whole files it is known as well."""
