@@ -30,6 +30,7 @@ from plugin_core.recordings.identity import held_still
 from plugin_core.recordings.mp4 import UnclearSpanError, read_span
 from plugin_core.recordings.ogg import packets
 from plugin_core.recordings.pcm import Pcm1
+from plugin_core.recordings.samples import find_samples, read_samples
 from plugin_core.recordings.texts import pkt1, raw1
 
 Check = Callable[[], None]
@@ -88,23 +89,25 @@ def new_pcm1(info: AudioInfo) -> Pcm1:
 
 
 def _tell(path: Path, info: AudioInfo, check: Check, which: Which) -> str:
-    codec = name_codec(path, info, which)
-    if is_exact(codec):
-        return pcm1_of(path, info, check=check, which=which)
     with open_file(path) as descriptor:
+        samples = find_samples(path, descriptor) if info.container == "M4A" else None
+        codec = samples.codec if samples else name_codec(path, info, which)
+        if is_exact(codec):
+            return pcm1_of(path, info, check=check, which=which)
         try:
             span = read_span(path, descriptor) if info.container == "M4A" else None
         except UnclearSpanError:
             return ""
         digest, size = hashlib.sha256(), 0
-        for packet in _packets(path, descriptor, info, codec, check, which):
+        copied = read_samples(path, samples, check) if samples else copy_packets(path, info, check, which)
+        for packet in _packets(path, descriptor, info, codec, check, copied):
             digest.update(packet)
             size += len(packet)
     return pkt1(digest.hexdigest(), span) if size else ""
 
 
 def _packets(
-    path: Path, descriptor: int, info: AudioInfo, codec: str, check: Check, which: Which
+    path: Path, descriptor: int, info: AudioInfo, codec: str, check: Check, copied: Iterator[bytes]
 ) -> Iterator[bytes | memoryview]:
     match info.container, codec:
         case "OGG", "vorbis" | "opus":
@@ -113,11 +116,11 @@ def _packets(
             return payloads(MpegWalker(), _pieces(path, *find_audio(path, descriptor), check))
         case "AAC", _:
             return payloads(AdtsWalker(), _pieces(path, *find_audio(path, descriptor), check))
-    return _unwrap(copy_packets(path, info, check, which), codec)
+    return _unwrap(copied, codec)
 
 
 def _unwrap(pieces: Iterator[bytes], codec: str) -> Iterator[bytes | memoryview]:
-    """Take what ffmpeg copied for the same as a file of its own would be."""
+    """Take what was copied out of a container for the same as a file of its own would be."""
     first = next(pieces, b"")
     pieces = chain((first,), pieces)
     if codec in MPEG_AUDIO:
