@@ -51,7 +51,7 @@ def _is_uncompressed(tables: Boxes) -> bool:
     times = tables.only(b"stts")
     (count,) = struct.unpack_from(">I", times, 4)
     _, duration = struct.unpack_from(">II", times, 8)
-    return count == 1 and duration == 1
+    return bool(count == 1 and duration == 1)
 
 
 def _read_offsets(tables: Boxes) -> _Numbers:

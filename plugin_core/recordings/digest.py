@@ -37,7 +37,8 @@ Check = Callable[[], None]
 """Called now and then; raises to stop."""
 
 _BLOCK: Final = 1 << 16
-_PIECE: Final = 1 << 20
+_PIECE: Final = 1 << 18
+"""Bytes that the processor's own memory holds, as they are gone through more than once."""
 _WIDE: Final = frozenset({"pcm_32", "double"})
 """Encodings a float32 cannot carry exactly."""
 
@@ -50,7 +51,7 @@ def digest_of(
     Args:
         path: the file.
         info: what ``identify`` said of it just now; default asked here.
-        check: called for each MiB or block; raise there to stop.
+        check: called for each piece or block; raise there to stop.
         which: finds ffmpeg.
 
     Raises:

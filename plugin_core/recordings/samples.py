@@ -24,7 +24,7 @@ from plugin_core.recordings.fragments import find_runs, read_defaults
 
 _Numbers = npt.NDArray[np.int64]
 
-_PIECE: Final = 1 << 20
+_PIECE: Final = 1 << 18
 _BLOCK: Final = 1 << 12
 
 _NO_SAMPLES: Final = frozenset({b"ftyp", b"styp", b"mdat", b"free", b"skip", b"wide", b"mfra", b"uuid"})
@@ -60,7 +60,7 @@ def find_samples(path: Path, descriptor: int) -> Samples | None:
 
 
 def read_samples(path: Path, samples: Samples, check: Callable[[], None]) -> Iterator[bytes]:
-    """Give the samples in pieces of about a MiB.
+    """Give the samples in pieces of 256 KiB or somewhat more.
 
     Args:
         path: the file.

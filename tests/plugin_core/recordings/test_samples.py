@@ -93,6 +93,18 @@ def test_with_a_cover(songs: Songs, tmp_path: Path) -> None:
     assert read_own(new) == ask_ffmpeg(new) == ask_ffmpeg(songs.get("m4a"))
 
 
+def test_compact_sizes(songs: Songs, tmp_path: Path) -> None:
+    song = songs.copy("m4a", tmp_path)
+    data = bytearray(song.read_bytes())
+    start = at(data, b"stsz", 12)
+    sizes = struct.unpack_from(f">{struct.unpack_from('>I', data, start - 4)[0]}I", data, start)
+    put(data, b"stsz", 4, 16)
+    struct.pack_into(f">{len(sizes)}H", data, start, *sizes)
+    rename(data, b"stsz", b"stz2")
+    song.write_bytes(data)
+    assert read_own(song) == ask_ffmpeg(song) == ask_ffmpeg(songs.get("m4a"))
+
+
 def test_the_edit_list_is_ignored(songs: Songs, tmp_path: Path) -> None:
     song = trim(songs.copy("m4a", tmp_path), [(1.0, 1.5)])
     assert read_own(song) == ask_ffmpeg(song) == ask_ffmpeg(songs.get("m4a"))
@@ -138,9 +150,25 @@ def cut(data: bytearray) -> None:
     del data[at(data, b"stco", 4) :]
 
 
+def refer(data: bytearray) -> None:
+    """Make an edit list into a reference to its own track, as one of chapters."""
+    rename(data, b"edts", b"tref")
+    rename(data, b"elst", b"chap")
+
+
+def free(data: bytearray) -> None:
+    """Keep another index in a box that was freed; ffmpeg reads those as well."""
+    index = data[at(data, b"moov", -8) :]
+    rename(index, b"moov", b"free")
+    data += index
+
+
 ODD: dict[str, Callable[[bytearray], None]] = {
     "cut": cut,
     "sound is cut": lambda data: data.__delitem__(slice(at(data, b"mdat", 500), at(data, b"mdat", 9000))),
+    "two indexes": lambda data: data.extend(data[at(data, b"moov", -8) :]),
+    "a freed index": free,
+    "a track of chapters": refer,
     "encrypted": lambda data: rename(data, b"mp4a", b"enca"),
     "in another file": lambda data: put(data, b"url ", 0, 0),
     "several descriptions": lambda data: put(data, b"stsd", 4, 2),
