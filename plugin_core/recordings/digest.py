@@ -30,13 +30,15 @@ from plugin_core.recordings.identity import held_still
 from plugin_core.recordings.mp4 import UnclearSpanError, read_span
 from plugin_core.recordings.ogg import packets
 from plugin_core.recordings.pcm import Pcm1
+from plugin_core.recordings.samples import find_samples, read_samples
 from plugin_core.recordings.texts import pkt1, raw1
 
 Check = Callable[[], None]
 """Called now and then; raises to stop."""
 
 _BLOCK: Final = 1 << 16
-_PIECE: Final = 1 << 20
+_PIECE: Final = 1 << 18
+"""Bytes that the processor's own memory holds, as they are gone through more than once."""
 _WIDE: Final = frozenset({"pcm_32", "double"})
 """Encodings a float32 cannot carry exactly."""
 
@@ -49,7 +51,7 @@ def digest_of(
     Args:
         path: the file.
         info: what ``identify`` said of it just now; default asked here.
-        check: called for each MiB or block; raise there to stop.
+        check: called for each piece or block; raise there to stop.
         which: finds ffmpeg.
 
     Raises:
@@ -88,23 +90,25 @@ def new_pcm1(info: AudioInfo) -> Pcm1:
 
 
 def _tell(path: Path, info: AudioInfo, check: Check, which: Which) -> str:
-    codec = name_codec(path, info, which)
-    if is_exact(codec):
-        return pcm1_of(path, info, check=check, which=which)
     with open_file(path) as descriptor:
+        samples = find_samples(path, descriptor) if info.container == "M4A" else None
+        codec = samples.codec if samples else name_codec(path, info, which)
+        if is_exact(codec):
+            return pcm1_of(path, info, check=check, which=which)
         try:
             span = read_span(path, descriptor) if info.container == "M4A" else None
         except UnclearSpanError:
             return ""
         digest, size = hashlib.sha256(), 0
-        for packet in _packets(path, descriptor, info, codec, check, which):
+        copied = read_samples(path, samples, check) if samples else copy_packets(path, info, check, which)
+        for packet in _packets(path, descriptor, info, codec, check, copied):
             digest.update(packet)
             size += len(packet)
     return pkt1(digest.hexdigest(), span) if size else ""
 
 
 def _packets(
-    path: Path, descriptor: int, info: AudioInfo, codec: str, check: Check, which: Which
+    path: Path, descriptor: int, info: AudioInfo, codec: str, check: Check, copied: Iterator[bytes]
 ) -> Iterator[bytes | memoryview]:
     match info.container, codec:
         case "OGG", "vorbis" | "opus":
@@ -113,11 +117,11 @@ def _packets(
             return payloads(MpegWalker(), _pieces(path, *find_audio(path, descriptor), check))
         case "AAC", _:
             return payloads(AdtsWalker(), _pieces(path, *find_audio(path, descriptor), check))
-    return _unwrap(copy_packets(path, info, check, which), codec)
+    return _unwrap(copied, codec)
 
 
 def _unwrap(pieces: Iterator[bytes], codec: str) -> Iterator[bytes | memoryview]:
-    """Take what ffmpeg copied for the same as a file of its own would be."""
+    """Take what was copied out of a container for the same as a file of its own would be."""
     first = next(pieces, b"")
     pieces = chain((first,), pieces)
     if codec in MPEG_AUDIO:

@@ -27,13 +27,15 @@ _MPEG2_KILOBITS: Final = {
 }
 """By layer (ISO 11172-3 and 13818-3)."""
 
+_NO_KIND: Final = -1
+
 _LENGTH_MARKS: Final = re.compile(rb"Xing|Info|VBRI")
 
 
 class Frame(NamedTuple):
     """What a header says."""
 
-    kind: tuple[int, int]
+    kind: int
     """What all frames of a stream have in common."""
     size: int
     """Bytes with the header."""
@@ -54,7 +56,7 @@ class FrameWalker:
     """Says what a header says, None of what is none."""
 
     def __init__(self) -> None:
-        self._kind: tuple[int, int] | None = None
+        self._kind = _NO_KIND
         self._rest = b""
 
     def feed(self, piece: bytes, *, is_last: bool = False) -> Iterator[memoryview]:
@@ -63,10 +65,12 @@ class FrameWalker:
         view, end, header, read = memoryview(data), len(data), self.header, type(self).read
         limit = end - (header - 1 if is_last else _ROOM)
         at = begun = done = 0
+        kind = self._kind
         while at < limit:
             frame = read(data[at : at + header])
-            if frame is not None and frame.kind != self._kind:
+            if frame is not None and frame.kind != kind:
                 frame = self._begin(data, at, frame)
+                kind = self._kind
             if frame is None:
                 found = data.find(b"\xff", at + 1)
                 at = found if found >= 0 else end
@@ -87,7 +91,7 @@ class FrameWalker:
         after = at + frame.size
         following = type(self).read(data[after : after + self.header])
         is_followed = after == len(data) or (following is not None and following.kind == frame.kind)
-        if self._kind is not None or not is_followed:
+        if self._kind != _NO_KIND or not is_followed:
             return None
         self._kind = frame.kind
         return frame
@@ -108,7 +112,7 @@ def _read_mpeg_header(header: bytes) -> Frame | None:
     samples = 384 if layer == 1 else 576 if layer == 3 and halvings else 1152
     slot = 4 if layer == 1 else 1
     size = (samples * kilobits * 125 // ((_RATES[rate] >> halvings) * slot) + (header[2] >> 1 & 1)) * slot
-    return Frame((header[1] & 0xFE, rate), size, 0)
+    return Frame((header[1] & 0xFE) << 2 | rate, size, 0)
 
 
 @functools.lru_cache(maxsize=16384)
@@ -117,7 +121,7 @@ def _read_adts_header(header: bytes) -> Frame | None:
         return None
     size = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
     skipped = 7 if header[1] & 1 else 9
-    return Frame((header[1] & 8, header[2] >> 2), size, skipped) if size > skipped else None
+    return Frame((header[1] & 8) << 3 | header[2] >> 2, size, skipped) if size > skipped else None
 
 
 class MpegWalker(FrameWalker):

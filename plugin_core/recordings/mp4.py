@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from plugin_core.audio.source_file import read_at
-
-_PLENTY: Final = 1 << 28
-"""More than any index of a song; a size beyond it is damage."""
+from plugin_core.recordings.boxes import PLENTY, read_head
 
 _MUCH_SECONDS: Final = 0.5
 """An encoder's padding, which edit lists hide as well, is less."""
@@ -58,28 +56,20 @@ def _read_index(path: Path, descriptor: int) -> memoryview:
     """Return the contents of ``moov``, empty where there is none."""
     at, end = 0, os.fstat(descriptor).st_size
     while at + 8 <= end:
-        name, head, size = _read_head(read_at(path, descriptor, at, 16), end - at)
+        name, head, size = read_head(read_at(path, descriptor, at, 16), end - at)
         if size < head:
             break
         if name == b"moov":
-            return memoryview(read_at(path, descriptor, at + head, size - head) if size < _PLENTY else b"")
+            return memoryview(read_at(path, descriptor, at + head, size - head) if size < PLENTY else b"")
         at += size
     return memoryview(b"")
-
-
-def _read_head(data: bytes | memoryview, room: int) -> tuple[bytes, int, int]:
-    """Return a box's name, the bytes of its head, and of the whole."""
-    size, name = struct.unpack_from(">I4s", data)
-    if size == 1 and len(data) >= 16:
-        return name, 16, int.from_bytes(data[8:16], "big")
-    return name, 8, size or room
 
 
 def _boxes(data: memoryview, name: bytes) -> Iterator[memoryview]:
     """Give the contents of each box of a name that lies right here."""
     at = 0
     while at + 8 <= len(data):
-        found, head, size = _read_head(data[at : at + 16], len(data) - at)
+        found, head, size = read_head(data[at : at + 16], len(data) - at)
         if size < head:
             return
         if found == name:
