@@ -282,7 +282,8 @@ def _begin_search(held: Held, *, was_given_up: bool) -> None:
     after = msgspec.structs.replace(held.job, problem=problem, updated=held.now(), progress=None)
     state = PurchaseState.UNKNOWN if was_given_up else PurchaseState.SENT
     earlier = held.purchase
-    since = (earlier.looked_since if earlier is not None else 0.0) or held.now()
+    # A clock that was put back since begins it anew.
+    since = min((earlier.looked_since if earlier is not None else 0.0) or held.now(), held.now())
     held.save(after, bought=held.note_purchase(state, looked_since=since))
 
 
