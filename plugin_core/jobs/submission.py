@@ -15,13 +15,14 @@ from plugin_core.errors import (
     StembridgeError,
     StoreError,
     TransientError,
+    UsageError,
 )
 from plugin_core.ids import new_id
 from plugin_core.jobs.dedupe import base_key, is_forced
 from plugin_core.jobs.held import Held, LostError
 from plugin_core.jobs.patience import may_be_missed
 from plugin_core.jobs.settling import fail, fail_unexpected, settle
-from plugin_core.model import JobState, Problem, Quote, Ticket
+from plugin_core.model import JobState, Problem, Quote, Separation, Ticket
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 from plugin_core.purchases.quotes import purchase_keys
 
@@ -48,6 +49,7 @@ async def begin(held: Held) -> bool:
     keys = _keys(held, account)
     earlier = _earlier(held, keys)
     if earlier is None or (earlier.state is PurchaseState.EXPIRED and held.job.may_buy):
+        _require_wish(held)
         return _buy(held, keys[0], account)
     if earlier.state is PurchaseState.EXPIRED:
         raise BoughtBeforeError(describe_earlier(earlier))
@@ -61,6 +63,20 @@ def describe_earlier(purchase: Purchase) -> str:
     date = time.strftime("%Y-%m-%d", time.localtime(purchase.created))
     why = purchase.reason or f"{purchase.provider} keeps the results no longer"
     return f"this was bought on {date}{price}, and {why}"
+
+
+def _require_wish(held: Held) -> None:
+    """Make sure that it is known what is to be bought: a job that takes over what was made elsewhere buys nothing.
+
+    Raises:
+        UsageError: it is not.
+    """
+    job = held.job
+    if isinstance(job.operation, Separation) and job.quote is not None and not job.quote.sent:
+        raise UsageError(
+            f"what was made elsewhere is to be had no more from {job.operation.provider}",
+            remedy="`stembridge separate` buys it",
+        )
 
 
 def _keys(held: Held, account: str) -> list[str]:
