@@ -90,9 +90,12 @@ def _keys(held: Held, account: str) -> list[str]:
 def _earlier(held: Held, keys: Sequence[str]) -> Purchase | None:
     """Return the purchase to go on from: the job's own, else any that serves unless it is to be bought anew."""
     own = held.purchase
-    if own is not None and own.state is not PurchaseState.CANCELLED:
+    if own is not None and own.state is PurchaseState.CANCELLED:
+        own = None
+    if is_forced(held.job.dedupe) or (own is not None and own.state is not PurchaseState.EXPIRED):
         return own
-    return None if is_forced(held.job.dedupe) else held.store.purchases.serving(keys, held.job.quote or Quote())
+    # One that is gone may have been bought again for another job.
+    return held.store.purchases.serving(keys, held.job.quote or Quote()) or own
 
 
 def _buy(held: Held, key: str, account: str) -> bool:
