@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from plugin_core.announcer import Announcer, Ends, OnChange
-from plugin_core.errors import blame
+from plugin_core.errors import StoreError, blame
 from plugin_core.model import Job, JobState, Operation, Plan, Separation, Source, Tagging, show_path
 from plugin_core.offer import Offer
 from plugin_core.plugins import Plugins, load_plugins
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from plugin_core.stems.template import Template
 
 STORE_NAME = "jobs.sqlite3"
+_TIDY_EVERY = 3600.0
+"""Seconds between two looks at what is kept of purchases, for a process that runs for days."""
 
 log = logging.getLogger(__name__)
 
@@ -326,7 +328,23 @@ class Session:
 
     async def serve(self, roster: Roster, *, on_change: OnChange | None = None, stop: asyncio.Event) -> None:
         """Work on the jobs of a roster, which may come and go, until ``stop`` is set."""
-        await self._engine(on_change).serve(roster, stop=stop)
+        from plugin_core.tasks import start_alone
+
+        tidier = start_alone(self._keep_tidy(), "tidying up")
+        try:
+            await self._engine(on_change).serve(roster, stop=stop)
+        finally:
+            tidier.cancel()
+
+    async def _keep_tidy(self) -> None:
+        import asyncio
+
+        while True:
+            try:
+                await self._tidy_shelf()
+            except StoreError as error:
+                log.info("what is kept of purchases stays for now: %s", error)
+            await asyncio.sleep(_TIDY_EVERY)
 
     async def cancel(self, job_id: str, *, on_change: OnChange | None = None) -> Job:
         """Cancel a job, at its service first.

@@ -20,6 +20,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """How long after a create the service's lists may miss the job: not listed is surely absent only then."""
     keeps_seconds: Seconds | None = None
     """How long the service keeps results; None for until they are released, or not known."""
+    forgets: bool = True
+    """Whether the results are gone from the service once it was told to release a job."""
     unclear_hours: Seconds = 24.0
     """How long answers that say nothing of a job are borne before it waits for its user's word."""
 

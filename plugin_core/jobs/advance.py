@@ -21,6 +21,7 @@ from plugin_core.errors import (
     TransientError,
     UnchargedError,
     UnclearAnswerError,
+    UnresolvedError,
 )
 from plugin_core.jobs.dedupe import is_forced
 from plugin_core.jobs.held import Held, LostError
@@ -111,6 +112,12 @@ async def _running(held: Held) -> bool:
         return await _lose(held, error)
     except UnclearAnswerError as error:
         return held.postpone(error, bought=bear(held, error.message))
+    except RefusedError:
+        raise
+    except ServiceError as error:
+        if not held.job.may_buy:
+            raise
+        return await _lose(held, error)
     if isinstance(answer, Waiting):
         before = held.job.progress.note if held.job.progress else ""
         if answer.progress.note != before:
@@ -141,9 +148,15 @@ def _wait_until_known(held: Held) -> bool:
 async def _lose(held: Held, error: StembridgeError) -> bool:
     """Note that what was paid for is to be had no more; buy it again only if the user said so."""
     purchase = held.purchase
-    if purchase is not None and held.work.has_kept(held.job, purchase):
+    if purchase is None:
+        return await fail(held, error)
+    if held.work.has_kept(held.job, purchase):
         held.enter(JobState.FETCHING, results=purchase.results, labels=purchase.labels)
         return True
+    if held.work.account(held.job) != purchase.account:
+        # Another account knows nothing of it, which is no proof that it is gone.
+        other = f"it was bought with other keys than those that are set now: {error.message}"
+        return await fail(held, UnresolvedError(other, remedy="set those again"))
     _log.warning("job %s: what was paid for is gone: %s", held.job.id, error.message)
     expired = held.note_purchase(PurchaseState.EXPIRED, reason=error.message, kept=())
     if held.job.may_buy:
@@ -162,6 +175,8 @@ async def _fetching(held: Held) -> bool:
     except (ServiceError, ResultError, SpoiltFileError) as error:
         if not is_remote:
             raise
+        if _is_sound(held):
+            return await fail(held, error)
         # What came may have been cut, or be an error page: what is paid for is fetched anew.
         await held.work.drop_fetched(held.job)
         if held.job.attempts + 1 < held.policy.fetch_tries:
@@ -173,6 +188,14 @@ async def _fetching(held: Held) -> bool:
         return held.postpone(error, state=JobState.RUNNING, updated=held.now())
     kept = held.note_purchase(PurchaseState.KEPT, kept=staged.kept) if is_remote else None
     return _stage(held, staged, kept)
+
+
+def _is_sound(held: Held) -> bool:
+    """Tell whether what lies at home was whole for another job: nothing but the user's word throws it away."""
+    purchase = held.purchase
+    if purchase is None or purchase.state is not PurchaseState.KEPT or held.job.may_buy:
+        return False
+    return held.work.has_kept(held.job, purchase)
 
 
 async def _bring(held: Held) -> None:
@@ -211,6 +234,8 @@ async def _cancel(held: Held) -> bool:
     if held.job.state is JobState.SUBMITTING and not held.is_fresh:
         return await search(held)
     notes, bought = held.job.notes, None
+    if held.is_fresh:
+        bought = held.note_purchase(PurchaseState.CANCELLED, reason="it was never sent")
     is_wanted = held.store.is_wanted_elsewhere(held.job)
     if held.is_withdrawn and held.job.state is JobState.FETCHING and not is_wanted:
         return _finish(held, "it is ready there")

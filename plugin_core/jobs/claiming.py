@@ -12,7 +12,7 @@ _HELD: Final = "('submitting', 'running', 'fetching')"
 
 _TWIN: Final = """
 EXISTS (SELECT 1 FROM jobs o INDEXED BY jobs_by_base
-        WHERE o.base = j.base AND o.state = 'queued' AND o.id > j.id
+        WHERE o.base = j.base AND o.state = 'queued' AND o.id <> j.id
           AND o.id IN (SELECT id FROM temp.wanted))
 """
 _HOLDER: Final = """
@@ -27,7 +27,7 @@ class Scope(Enum):
 
     ALL = ("1", "1")
     HELPFUL = (f"({_OWN} OR {_HOLDER} OR {_TWIN})", f"({_OWN} OR {_TWIN})")
-    """One's own, and those that they wait for: slot holders of their accounts, and older twins."""
+    """One's own, and those that they wait for: slot holders of their accounts, and twins."""
     OWN = (_OWN, _OWN)
 
     @property
@@ -97,9 +97,11 @@ def _choose_queued(connection: sqlite3.Connection, now: float, slots: Mapping[st
     query = (
         "SELECT j.id, j.due FROM jobs j INDEXED BY jobs_active"  # noqa: S608 - constants
         " WHERE j.active = 1 AND j.account = ? AND j.state = 'queued' AND j.due <= ? AND j.owner IS NULL"
-        # One job at a time on each purchase: the younger then goes on from what the older has bought.
+        # One job at a time on each purchase: the next then goes on from what that has bought. The oldest begins, unless
+        # it was retried while a younger one was under way.
         " AND NOT EXISTS (SELECT 1 FROM jobs t INDEXED BY jobs_by_base"
-        "   WHERE t.base = j.base AND t.active = 1 AND t.id < j.id)"
+        "   WHERE t.base = j.base AND t.active = 1 AND t.id <> j.id"
+        "   AND (t.id < j.id OR t.state <> 'queued' OR t.owner IS NOT NULL))"
         f" AND {scope.queued} ORDER BY j.due, j.id LIMIT 1"
     )
     found = []

@@ -97,7 +97,7 @@ class Held:
             self.is_lost = True
             raise LostError(after.id)
         if bought is not None and bought.state is PurchaseState.CANCELLED:
-            _log.info("job %s: %s costs nothing: %s", after.id, bought.id, redact(bought.reason))
+            _log.info("job %s: %s costs nothing: %s", after.id, bought.id, bought.reason)
         if after.state is not before.state:
             self.progress = None
         self.job = after
@@ -113,6 +113,9 @@ class Held:
         purchase = self.purchase
         if purchase is None:
             return None
+        if "reason" in fields:
+            # Services repeat what they were sent.
+            fields["reason"] = redact(str(fields["reason"]))
         return msgspec.structs.replace(purchase, state=state, updated=self.now(), **fields)
 
     def wait(self, seconds: float, *, bought: Purchase | None = None, **fields: object) -> bool:

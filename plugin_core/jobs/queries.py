@@ -24,6 +24,11 @@ PLACED_AT: Final = (
     " UNION SELECT id FROM jobs INDEXED BY jobs_by_place"
     " WHERE place IS NOT NULL AND (place IN (:path, :folder) OR (place >= :first AND place < :last)))"
 )
+SENDERS: Final = (
+    "SELECT j.submitter FROM jobs j INDEXED BY jobs_by_state JOIN jobs o ON o.id = ?"
+    " WHERE j.state IN ('submitting', 'unconfirmed') AND j.submitter IS NOT NULL AND (j.id = o.id"
+    " OR nullif(json_extract(j.body, '$.purchase'), '') = json_extract(o.body, '$.purchase'))"
+)
 BY_PREFIX: Final = "SELECT * FROM jobs WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"
 NEXT_DUE: Final = (
     "SELECT due FROM jobs INDEXED BY jobs_due WHERE active = 1 AND due > ? AND owner IS NULL ORDER BY due LIMIT 1"

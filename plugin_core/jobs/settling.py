@@ -68,6 +68,7 @@ async def discard(store: JobStore, work: Work, job: Job, owner: str | None) -> b
     is_over = purchase is None or purchase.state in _OVER
     try:
         await work.discard(job, release=is_over)
+        is_forgotten = is_over and work.terms(job).forgets
     except StembridgeError as error:
         # What the job failed of hinders its cleaning as well, and is said already.
         is_said = job.problem is not None and job.problem.kind == type(error).__name__
@@ -76,7 +77,7 @@ async def discard(store: JobStore, work: Work, job: Job, owner: str | None) -> b
         _log.exception("job %s: leftovers stay for now", job.id)
     else:
         store.clean(job.id, owner)
-        if purchase is not None and is_over and not purchase.is_released:
+        if purchase is not None and is_forgotten and not purchase.is_released:
             store.purchases.change(purchase.id, is_released=True)
         return True
     if owner is not None:

@@ -322,14 +322,15 @@ class JobStore(JobReader):
             changes.end_submit(connection, job_id, owner, absent, self.clock())
 
     def is_abandoned(self, job_id: str, owner: str) -> bool:
-        """Tell whether nobody else can still send this job's paid call: its sender is dead or has given up.
+        """Tell whether nobody else can still send the paid call of a job's purchase: who might is dead or gave up.
 
-        A frozen sender may send when it thaws, so that "not found" is no reason yet to send again.
+        A frozen sender may send when it thaws, so that "not found" is no reason yet to send again. Nor is it while the
+        purchase is that of another job, whose call is under way.
         """
         with self._database.read() as connection:
-            row = connection.execute("SELECT submitter FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        submitter = None if row is None else row["submitter"]
-        return submitter is None or submitter == owner or self._process.is_dead(submitter)
+            rows = connection.execute(queries.SENDERS, (job_id,)).fetchall()
+        senders = {row["submitter"] for row in rows} - {owner}
+        return all(self._process.is_dead(sender) for sender in senders)
 
     def wake(self, names: Collection[str], *, rested: Callable[[str], bool] = lambda _: True) -> builtins.list[str]:
         """Make due now the jobs that wait for their service and have one of these names; return their ids.

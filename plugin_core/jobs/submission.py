@@ -15,13 +15,14 @@ from plugin_core.errors import (
     StembridgeError,
     StoreError,
     TransientError,
+    UsageError,
 )
 from plugin_core.ids import new_id
 from plugin_core.jobs.dedupe import base_key, is_forced
 from plugin_core.jobs.held import Held, LostError
 from plugin_core.jobs.patience import may_be_missed
 from plugin_core.jobs.settling import fail, fail_unexpected, settle
-from plugin_core.model import JobState, Problem, Quote, Ticket
+from plugin_core.model import JobState, Problem, Quote, Separation, Ticket
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 from plugin_core.purchases.quotes import purchase_keys
 
@@ -48,6 +49,7 @@ async def begin(held: Held) -> bool:
     keys = _keys(held, account)
     earlier = _earlier(held, keys)
     if earlier is None or (earlier.state is PurchaseState.EXPIRED and held.job.may_buy):
+        _require_wish(held)
         return _buy(held, keys[0], account)
     if earlier.state is PurchaseState.EXPIRED:
         raise BoughtBeforeError(describe_earlier(earlier))
@@ -63,6 +65,20 @@ def describe_earlier(purchase: Purchase) -> str:
     return f"this was bought on {date}{price}, and {why}"
 
 
+def _require_wish(held: Held) -> None:
+    """Make sure that it is known what is to be bought: a job that takes over what was made elsewhere buys nothing.
+
+    Raises:
+        UsageError: it is not.
+    """
+    job = held.job
+    if isinstance(job.operation, Separation) and job.quote is not None and not job.quote.sent:
+        raise UsageError(
+            f"what was made elsewhere is to be had no more from {job.operation.provider}",
+            remedy="`stembridge separate` buys it",
+        )
+
+
 def _keys(held: Held, account: str) -> list[str]:
     """Return the key that a purchase gets, and then every other under which one may stand already."""
     job = held.job
@@ -74,9 +90,12 @@ def _keys(held: Held, account: str) -> list[str]:
 def _earlier(held: Held, keys: Sequence[str]) -> Purchase | None:
     """Return the purchase to go on from: the job's own, else any that serves unless it is to be bought anew."""
     own = held.purchase
-    if own is not None and own.state is not PurchaseState.CANCELLED:
+    if own is not None and own.state is PurchaseState.CANCELLED:
+        own = None
+    if is_forced(held.job.dedupe) or (own is not None and own.state is not PurchaseState.EXPIRED):
         return own
-    return None if is_forced(held.job.dedupe) else held.store.purchases.serving(keys, held.job.quote or Quote())
+    # One that is gone may have been bought again for another job.
+    return held.store.purchases.serving(keys, held.job.quote or Quote()) or own
 
 
 def _buy(held: Held, key: str, account: str) -> bool:
@@ -282,7 +301,8 @@ def _begin_search(held: Held, *, was_given_up: bool) -> None:
     after = msgspec.structs.replace(held.job, problem=problem, updated=held.now(), progress=None)
     state = PurchaseState.UNKNOWN if was_given_up else PurchaseState.SENT
     earlier = held.purchase
-    since = (earlier.looked_since if earlier is not None else 0.0) or held.now()
+    # A clock that was put back since begins it anew.
+    since = min((earlier.looked_since if earlier is not None else 0.0) or held.now(), held.now())
     held.save(after, bought=held.note_purchase(state, looked_since=since))
 
 

@@ -85,8 +85,14 @@ class WorkFactory:
         )
 
     def _earlier(self, job: Job) -> list[Job]:
-        """Return the finished jobs whose untouched results this one may swap: those of another form stay."""
-        return [one for one in self._store().done_like(job.dedupe) if is_same_wish(one.operation, job.operation)]
+        """Return the finished jobs whose untouched results this one may swap: those of another form stay.
+
+        So do stems that were only found: whether their user worked on them before that, nobody knows.
+        """
+        from plugin_core.operations.history import FOUND
+
+        done = [one for one in self._store().done_like(job.dedupe) if FOUND not in one.notes]
+        return [one for one in done if is_same_wish(one.operation, job.operation)]
 
     def is_song_of(self, job: Job, path: Path) -> bool:
         """Tell whether the song of a job lies at a path, whatever its tags are by now."""

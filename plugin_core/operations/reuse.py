@@ -12,6 +12,7 @@ from plugin_core.files.copying import copy_file, explain_os_error
 from plugin_core.files.exclusive import sync_folder
 from plugin_core.jobs.dedupe import is_same_wish
 from plugin_core.model import Job, Part, Separation, Stem
+from plugin_core.purchases.purchase import is_enough
 from plugin_core.stem_names import RESIDUAL, canonical, title, without
 from plugin_core.stems.layout import Layout, ready_folder
 from plugin_core.stems.template import Template, template_values
@@ -47,6 +48,9 @@ def derivable(job: Job, twin: Job) -> list[Part]:
     """
     wish, had, quote = job.operation, twin.operation, job.quote
     if not isinstance(wish, Separation) or not isinstance(had, Separation) or quote is None:
+        return []
+    # What was bought lossy, or with fewer bits, is no more for having been written in a better format.
+    if twin.quote is None or not is_enough(twin.quote, quote):
         return []
     kept = FORMATS.get(had.format)
     if kept is None or not kept.is_lossless or (kept.bits or 32) < quote.depth:

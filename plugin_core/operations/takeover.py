@@ -76,6 +76,12 @@ class TakeOver:
                 f"{remote_id} was bought from {purchase.provider}, not {provider}",
                 remedy=f"`stembridge fetch {purchase.provider} {remote_id}`",
             )
+        if purchase.ticket is None or purchase.state is PurchaseState.CANCELLED:
+            # A job of it would buy what is not to be had.
+            raise UsageError(
+                f"the service has nothing of {remote_id}, as far as is known; it is {purchase.state.value}",
+                remedy="`stembridge separate` looks for it, or buys it",
+            )
         return purchase
 
     async def _foreign(self, remote_id: str, source: Source, separator: Separator) -> Purchase:
@@ -85,7 +91,7 @@ class TakeOver:
         with blame(separator.name):
             ticket, account = await separator.take_over(remote_id), separator.account()
         recording = self._store.recordings.enter(source.path).recording
-        now, quote = self._clock(), Quote(title="made elsewhere")
+        now, quote = self._clock(), Quote(title="made elsewhere", credits=0.0)
         purchase = Purchase(
             id=new_id(self._clock),
             key=purchase_key(separator.name, account, recording, msgspec.structs.replace(quote, sent={"": remote_id})),

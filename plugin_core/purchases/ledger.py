@@ -28,6 +28,8 @@ ON CONFLICT (id) DO UPDATE SET key = excluded.key, state = excluded.state, accou
 _BY_KEY: Final = (
     "SELECT * FROM purchases INDEXED BY purchases_by_key WHERE key = ? ORDER BY created DESC, id DESC LIMIT ?"
 )
+_IN_USE: Final = "SELECT 1 FROM jobs INDEXED BY jobs_by_base WHERE base = ? AND active = 1 LIMIT 1"
+"""The jobs lie in the same file."""
 
 
 class PurchaseLedger:
@@ -102,6 +104,16 @@ class PurchaseLedger:
             purchase = fetch(connection, purchase_id)
             if purchase is not None:
                 put(connection, msgspec.structs.replace(purchase, note={**purchase.note, name: value}))
+
+    def let_go(self, purchase_id: str, state: PurchaseState, reason: str = "") -> bool:
+        """Note that nothing is kept of a purchase any more, unless a job that is active may be at it; tell whether."""
+        with self._database.write() as connection:
+            purchase = fetch(connection, purchase_id)
+            if purchase is None or connection.execute(_IN_USE, (purchase.key,)).fetchone() is not None:
+                return False
+            after = msgspec.structs.replace(purchase, state=state, kept=(), reason=reason, updated=self._clock())
+            put(connection, after)
+            return True
 
     def kept(self) -> builtins.list[Purchase]:
         """Return the purchases whose results lie in their folders, the one changed last first."""

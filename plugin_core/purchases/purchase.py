@@ -108,12 +108,16 @@ class Purchase(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def serves(purchase: Purchase, quote: Quote) -> bool:
-    """Tell whether a purchase of the same key holds all that a quote would buy.
+    """Tell whether a purchase of the same key holds all that a quote would buy."""
+    return is_enough(purchase.quote, quote)
+
+
+def is_enough(bought: Quote, quote: Quote) -> bool:
+    """Tell whether what was bought under a key holds all that a quote of the same key would buy.
 
     One that differs in the service's output format alone serves where that is lossless and deep enough; of labels, one
     that asked for as many dimensions.
     """
-    bought = purchase.quote
     common = bought.sent.keys() & quote.sent.keys()
     if any(bought.sent[name] != quote.sent[name] for name in common):
         return False

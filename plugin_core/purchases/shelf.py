@@ -68,7 +68,8 @@ class Shelf:
     def tidy(self, ledger: PurchaseLedger, settings: PurchasesSettings, clock: Callable[[], float]) -> int:
         """Let go of what is kept too long or takes too much room, the oldest first; return how many purchases.
 
-        Whether the service still has it is for the next wish to find out, unless it was told to forget it.
+        Whether the service still has it is for the next wish to find out, unless it was told to forget it. What an
+        active job may be at stays for now.
         """
         left, gone = settings.keep_gb * 1e9, 0
         for purchase in ledger.kept():
@@ -76,12 +77,12 @@ class Shelf:
             left -= size
             if left >= 0 and clock() - purchase.updated <= settings.keep_days * _DAY:
                 continue
-            left += size
             state = PurchaseState.EXPIRED if purchase.is_released else PurchaseState.READY
             reason = "its results are kept no longer" if purchase.is_released else ""
-            ledger.change(purchase.id, state=state, kept=(), reason=reason)
-            self.remove(purchase.id)
-            gone += 1
+            if ledger.let_go(purchase.id, state, reason):
+                left += size
+                self.remove(purchase.id)
+                gone += 1
         return gone
 
 

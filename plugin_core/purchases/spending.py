@@ -50,7 +50,7 @@ class Spending:
     def __init__(self, limits: Callable[[str], Limits], clock: Callable[[], float]) -> None:
         self._limits = limits
         self._clock = clock
-        self._run: dict[str, float] = {}
+        self._run: dict[str, dict[str, float]] = {}
 
     def check(self, connection: sqlite3.Connection, purchase: Purchase) -> None:
         """Refuse a purchase that goes beyond a limit; count it otherwise.
@@ -61,9 +61,11 @@ class Spending:
         """
         provider, price = purchase.provider, price_of(purchase)
         limits = self._limits(provider)
+        # One whose call made nothing is sent again under its name, and counts once.
+        run = {name: spent for name, spent in self._run.get(provider, {}).items() if name != purchase.id}
         now = datetime.fromtimestamp(self._clock()).astimezone()
         spent = {
-            "run": self._run.get(provider, 0.0),
+            "run": sum(run.values()),
             "day": _spent(connection, purchase, day_of(now)) if limits.day is not None else 0.0,
             "month": _spent(connection, purchase, month_of(now)) if limits.month is not None else 0.0,
         }
@@ -75,7 +77,7 @@ class Spending:
                     f" {before:g} is spent and this costs {price:g}",
                     remedy="raise the limit, or run again" if word == "run" else "raise the limit, or wait",
                 )
-        self._run[provider] = self._run.get(provider, 0.0) + price
+        self._run[provider] = {**run, purchase.id: price}
 
 
 def spend_freely(_connection: sqlite3.Connection, _purchase: Purchase) -> None:

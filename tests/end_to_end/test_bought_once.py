@@ -127,3 +127,14 @@ def test_a_plain_wish_joins_what_was_forced(bench: Bench, song: Path) -> None:
     bench.buy(song)
     assert bench.shop.paid == 1
     assert_placed(bench, song)
+
+
+@pytest.mark.parametrize("bench", ["mvsep"], indirect=True)
+def test_what_is_kept_no_longer_is_brought_from_the_service_while_it_has_it(bench: Bench, song: Path) -> None:
+    bench.environ["STEMBRIDGE_PURCHASES_KEEP_GB"] = "0"
+    bench.buy(song)
+    assert not list(bench.home.glob("purchases/*/*"))
+    shutil.rmtree(song.with_suffix(".stems"))
+    bench.buy(song)
+    assert_placed(bench, song)
+    assert bench.shop.paid == 1

@@ -17,6 +17,7 @@ from plugin_core import Job, JobState, Separation, Session, Settings, hookimpl
 from plugin_core.announcer import OnChange
 from plugin_core.errors import PluginError, SourceError, UsageError
 from plugin_core.files.hashing import Record
+from plugin_core.jobs.roster import Roster
 from plugin_core.model import Plan
 from plugin_core.operations import inspect
 from plugin_core.plugins import Plugins
@@ -378,3 +379,29 @@ def test_the_room_that_is_told_is_the_room_that_is_asked_for(
     with Session(Settings(home), plugins) as session:
         separate(session, song)
         assert asked == [asyncio.run(tell(session))]
+
+
+def test_what_serves_for_days_lets_go_of_what_is_kept_for_too_long(
+    home: Path, plugins: Plugins, song: Path, clock: list[float]
+) -> None:
+    async def serve(session: Session) -> None:
+        stop = asyncio.Event()
+        serving = asyncio.create_task(session.serve(Roster(), stop=stop))
+        async with asyncio.timeout(60):
+            while session.store.purchases.kept():  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
+        stop.set()
+        await serving
+
+    with Session(Settings(home), plugins, clock=lambda: clock[0]) as session:
+        separate(session, song)
+        assert len(session.store.purchases.kept()) == 1
+        clock[0] += 8 * 86_400
+        asyncio.run(serve(session))
+    assert list((home / "purchases").iterdir()) == []
+
+
+@pytest.fixture
+def clock() -> list[float]:
+    """The time, to be set."""
+    return [time.time()]

@@ -53,6 +53,7 @@ class MediaxJobs:
         self._client = client or MediaxClient(settings)
         self._clock = clock
         self.register_seconds = settings.register_seconds
+        self.forgets = settings.cleanup
         self._pace = Pace(settings.poll_first, settings.poll_longest)
 
     @property

@@ -109,6 +109,11 @@ class MvsepSeparator:
         return self.settings.register_seconds if self.stager is None else max(GRACE, self.settings.register_seconds)
 
     @property
+    def forgets(self) -> bool:
+        """Whether results are deleted at the service once they are home."""
+        return self.settings.delete_after
+
+    @property
     def unclear_hours(self) -> float:
         """How long a state that is not documented is borne."""
         return self.settings.unknown_hours

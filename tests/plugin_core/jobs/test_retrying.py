@@ -328,6 +328,84 @@ def test_a_song_that_moved_is_followed(engine: Engine, store: JobStore, work: Fa
     assert work.service.lines("creates") == [job.id]
 
 
+def test_the_users_word_buys_again_what_the_service_failed(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    """The service may have charged for it, so that only this word does; it must not be in vain."""
+    failed = fail(engine, store, work, "poll", ServiceError("it broke here"))
+    assert failed.problem is not None and failed.problem.needs_word
+    work.fail("poll", [ServiceError("it broke here")])
+    store.retry(failed.id, force=True)
+    run(engine)
+    assert store.get(failed.id).state is JobState.DONE
+    assert len(work.service.lines("creates")) == 2
+
+
+def test_another_account_that_does_not_know_a_job_is_not_believed(
+    engine: Engine, store: JobStore, work: FakeWork
+) -> None:
+    failed = fail(engine, store, work, "fetch", PlacementError("read-only"))
+    work.kept.clear()
+    work.keys = "another"
+    work.fail("poll", [GoneError("no such job")])
+    store.retry(failed.id, force=True)
+    run(engine)
+    problem = store.get(failed.id).problem
+    assert problem is not None and "other keys" in problem.message
+    assert store.purchases.get(failed.id).state is PurchaseState.READY
+    work.keys = ""
+    store.retry(failed.id)
+    run(engine)
+    assert store.get(failed.id).state is JobState.DONE
+    assert work.service.lines("creates") == [failed.id]
+
+
+def test_a_song_that_does_not_fit_does_not_cost_what_is_kept(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    """Another job found it whole: what is wrong is wrong with this one."""
+    bought, _ = store.add(make_job())
+    run(engine)
+    other, _ = store.add(make_job(to=Path("/other")))
+    work.fail("fetch", [ResultError("of another song")] * FAST.fetch_tries)
+    run(engine)
+    assert store.get(other.id).state is JobState.FAILED and "drop_fetched" not in work.calls
+    # The user's word throws it away.
+    work.fail("fetch", [ResultError("damaged")])
+    store.retry(other.id, force=True)
+    run(engine)
+    assert "drop_fetched" in work.calls and store.get(other.id).state is JobState.DONE
+    assert work.service.lines("creates") == [bought.id]
+
+
+def test_what_another_job_bought_again_serves_the_first_as_well(
+    engine: Engine, store: JobStore, work: FakeWork
+) -> None:
+    failed = fail(engine, store, work, "fetch", PlacementError("read-only"))
+    work.kept.clear()
+    store.purchases.change(failed.id, state=PurchaseState.EXPIRED)
+    again, _ = store.add(msgspec.structs.replace(make_job(), may_buy=True))
+    run(engine)
+    assert store.get(again.id).state is JobState.DONE
+    store.retry(failed.id, force=True)
+    run(engine)
+    assert store.get(failed.id).state is JobState.DONE
+    assert work.service.lines("creates") == [failed.id, again.id]
+
+
+def test_what_a_service_says_is_kept_without_secrets(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    failed = fail(engine, store, work, "poll", UnchargedError("https://x.org/a?q-signature=0123456789abcdef failed"))
+    assert "0123456789abcdef" not in store.purchases.get(failed.id).reason
+
+
+def test_a_cancel_before_the_call_costs_nothing(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    job, _ = store.add(make_job())
+
+    def changed(after: Job, _before: Job | None) -> None:
+        if after.state is JobState.SUBMITTING:
+            store.request_cancel(job.id)
+
+    run(Engine(store, lambda job: work, changed, clock=store.clock, policy=FAST))
+    assert store.get(job.id).state is JobState.CANCELLED and work.service.lines("creates") == []
+    assert store.purchases.get(job.id).state is PurchaseState.CANCELLED
+
+
 def test_job_of_an_older_version_has_nothing_kept(store: JobStore) -> None:
     job, _ = store.add(make_job())
     old = {name: value for name, value in msgspec.to_builtins(job, enc_hook=str).items() if name != "resume"}

@@ -64,11 +64,11 @@ def song(recording: Path, tmp_path: Path, plugins: Plugins, fake: Choosing) -> P
     return path
 
 
-def separate(session: Session, song: Path, **wish: Any) -> Job:
+def separate(session: Session, song: Path, *, force: bool = False, **wish: Any) -> Job:
     async def work() -> Job:
         source = session.inspect(song)
         plan = await session.plan(source, Separation(provider="fake", **wish))
-        job, _ = await session.add(source, plan)
+        job, _ = await session.add(source, plan, force=force)
         await session.run([job.id])
         return session.store.get(job.id)
 
@@ -172,3 +172,20 @@ def test_stems_that_were_changed_since_are_not_taken_for_ours(
         stem.save()
         separate(session, song)
     assert len(fake.submitted) == 2
+
+
+def test_found_stems_are_never_swapped(home: Path, plugins: Plugins, song: Path) -> None:
+    """Nobody knows whether they are as they were made: their user may have worked on them since."""
+    stem = song.with_suffix(".stems") / "Song - Vocals.flac"
+    tags = dict(mutagen.flac.FLAC(stem))
+    samples, rate = soundfile.read(stem, dtype="int16")
+    soundfile.write(stem, samples // 2, rate, subtype="PCM_16")
+    audio = mutagen.flac.FLAC(stem)
+    audio.update(tags)
+    audio.save()
+    edited = stem.read_bytes()
+    with Session(Settings(home), plugins) as session:
+        assert separate(session, song).state is JobState.DONE
+        assert separate(session, song, force=True).state is JobState.DONE
+    assert stem.read_bytes() == edited
+    assert song.with_name("Song (2).stems").is_dir()

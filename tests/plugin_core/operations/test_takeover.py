@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from plugin_core import Job, JobState, Separation, Session, Settings
-from plugin_core.errors import RefusedError, UsageError
+from plugin_core.errors import RefusedError, UnchargedError, UsageError
 from plugin_core.model import Ticket
+from plugin_core.protocols import Finished, Order, Report, Waiting
 from plugin_core.purchases.purchase import PurchaseState
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, load_fakes, write_song
 
@@ -20,6 +21,13 @@ WISH = Separation(provider="fake")
 
 class WebsiteSeparator(FakeSeparator):
     """Can take over what was made on its website."""
+
+    poll_error: Exception | None = None
+
+    async def poll(self, order: Order, report: Report) -> Waiting | Finished:
+        if self.poll_error is not None:
+            raise self.poll_error
+        return await super().poll(order, report)
 
     async def take_over(self, remote_id: str) -> Ticket:
         if remote_id == "nothing":
@@ -116,3 +124,27 @@ def test_a_separator_that_cannot_says_so(home: Path, song: Path) -> None:
         pytest.raises(UsageError, match="cannot take over jobs that were not made here"),
     ):
         take(session, "of the website", song)
+
+
+@pytest.mark.parametrize("state", [PurchaseState.CANCELLED, PurchaseState.SENT], ids=str)
+def test_what_the_service_never_had_is_not_bought(
+    shop: Session, fake: FakeSeparator, song: Path, state: PurchaseState
+) -> None:
+    bought = buy(shop, song)
+    shutil.rmtree(song.with_suffix(".stems"))
+    shop.store.purchases.change(bought.purchase, state=state, ticket=None, results=(), kept=(), reason="too busy")
+    with pytest.raises(UsageError, match="the service has nothing of"):
+        take(shop, bought.purchase)
+    assert len(fake.submitted) == 1
+
+
+def test_a_retry_of_what_the_website_failed_buys_nothing(shop: Session, fake: WebsiteSeparator, song: Path) -> None:
+    fake.poll_error = UnchargedError("out of memory")
+    failed = take(shop, "of the website", song)
+    assert failed.state is JobState.FAILED
+    for force in (False, True):
+        shop.retry(failed.id, force=force)
+        asyncio.run(shop.run([failed.id]))
+        problem = shop.store.get(failed.id).problem
+        assert problem is not None and "made elsewhere" in problem.message
+    assert fake.submitted == []

@@ -11,6 +11,7 @@ from plugin_core.jobs.store import JobStore
 from plugin_core.model import Part, Quote
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 from plugin_core.purchases.shelf import PurchasesSettings, Shelf, describe_parts
+from tests.plugin_core.jobs.fakes import make_job
 
 DAY = 86_400.0
 
@@ -59,3 +60,15 @@ def test_the_old_goes_first(store: JobStore, tmp_path: Path) -> None:
     assert store.purchases.get("id5").state is PurchaseState.READY
     assert store.purchases.get("id9").state is PurchaseState.KEPT
     assert Shelf(tmp_path).tidy(store.purchases, PurchasesSettings(keep_gb=0), lambda: 10 * DAY) == 1
+
+
+def test_what_a_job_is_at_stays(store: JobStore, tmp_path: Path) -> None:
+    purchase = keep(store, tmp_path, 1, is_released=True)
+    job, _ = store.add(make_job(dedupe=purchase.key))
+    nothing = PurchasesSettings(keep_gb=0)
+    assert Shelf(tmp_path).tidy(store.purchases, nothing, lambda: 10 * DAY) == 0
+    assert Shelf(tmp_path).holds(purchase) and store.purchases.find(purchase.id) == purchase
+    store.request_cancel(job.id)
+    with store._database.write() as connection:
+        connection.execute("UPDATE jobs SET active = 0, state = 'cancelled'")
+    assert Shelf(tmp_path).tidy(store.purchases, nothing, lambda: 10 * DAY) == 1

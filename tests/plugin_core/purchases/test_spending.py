@@ -114,3 +114,15 @@ def test_refused_is_refused_by_the_account(store: JobStore, now: Now) -> None:
     with pytest.raises(LimitReachedError) as caught:
         Shop(store, now, day=0).buy()
     assert caught.value.exit_code == 3 and "raise the limit" in caught.value.remedy
+
+
+def test_what_is_sent_again_counts_once(store: JobStore, now: Now) -> None:
+    """The service was busy: nothing was made, and the same purchase is sent once more."""
+    shop = Shop(store, now, run=10)
+    purchase = shop.buy()
+    for _ in range(5):
+        with store._database.write() as connection:
+            shop.spending.check(connection, purchase)
+    shop.buy()
+    with pytest.raises(LimitReachedError, match="8 is spent"):
+        shop.buy()

@@ -1,0 +1,52 @@
+"""Jobs that hang on one purchase: one at a time goes on with it, whichever was made first."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from plugin_core.errors import PlacementError
+from plugin_core.jobs.engine import Engine
+from plugin_core.jobs.store import JobStore
+from plugin_core.model import JobState
+from tests.plugin_core.jobs.fakes import FakeWork, make_job
+from tests.plugin_core.jobs.test_engine import run
+
+
+def test_older_job_that_is_retried_waits_while_a_younger_one_pays(
+    engine: Engine, store: JobStore, work: FakeWork
+) -> None:
+    """The younger one's song is on its way up: not listed at the service is not absent."""
+    older, _ = store.add(make_job())
+    work.fail("prepare", [PlacementError("read-only")])
+    run(engine)
+    younger, _ = store.add(make_job(to=Path("/other")))
+
+    async def upload() -> None:
+        store.retry(older.id)
+        await asyncio.sleep(2.5)
+
+    work.fail("submit", [upload])
+    run(engine)
+    assert [store.get(one.id).state for one in (older, younger)] == [JobState.DONE] * 2
+    assert work.service.lines("creates") == [younger.id]
+
+
+def test_nobody_sends_again_what_another_job_may_be_sending(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    """Two jobs of one purchase need not have one key: their recordings were found to be the same only later."""
+    first, _ = store.add(make_job())
+
+    async def look() -> None:
+        bought = store.find(first.id)
+        assert bought is not None
+        other = make_job(dedupe="other")
+        store.add(other)
+        with store._database.write() as connection:
+            body = connection.execute("SELECT body FROM jobs WHERE id = ?", (other.id,)).fetchone()["body"]
+            body = body.replace('"purchase":""', f'"purchase":"{first.id}"')
+            connection.execute("UPDATE jobs SET body = ? WHERE id = ?", (body, other.id))
+        await asyncio.sleep(2.5)
+
+    work.fail("submit", [look])
+    run(engine)
+    assert work.service.lines("creates") == [first.id]

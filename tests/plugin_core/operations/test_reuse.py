@@ -1,0 +1,39 @@
+"""Which finished stems another form of the same purchase can be made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from plugin_core.model import Job, Quote, Separation, Stem
+from plugin_core.operations.reuse import derivable
+from tests.plugin_core.jobs.fakes import make_job
+
+LOSSLESS = Quote(sent={"model": "1"}, output="flac16")
+
+
+def make(quote: Quote | None, **wish: object) -> Job:
+    operation = Separation(provider="fake", model="1", **wish)  # type: ignore[arg-type]
+    return msgspec.structs.replace(make_job(), operation=operation, quote=quote)
+
+
+@pytest.mark.parametrize(
+    ("bought", "is_derivable"),
+    [
+        (LOSSLESS, True),
+        (Quote(sent={"model": "1"}, output="wav32f"), True),
+        (Quote(sent={"model": "1"}, output="mp3"), False),
+        (Quote(sent={"model": "1", "option.add_opt1": "2"}, output="flac16"), False),
+        (None, False),
+    ],
+    ids=["equal", "deeper", "lossy", "another default", "unknown"],
+)
+def test_stems_are_no_better_than_what_was_bought(bought: Quote | None, is_derivable: bool) -> None:
+    """A lossy purchase that was written as FLAC would pass for a lossless one."""
+    stem = Stem(name="vocals", label="Vocals", path=Path("/music/Song - Vocals.flac"), size=1, sha256="0")
+    twin = msgspec.structs.replace(make(bought, format="flac16"), stems=(stem,))
+    quote = msgspec.structs.replace(LOSSLESS, sent={"model": "1", "option.add_opt1": "1"})
+    job = make(quote, format="wav16", stems=("vocals",))
+    assert bool(derivable(job, twin)) is is_derivable
