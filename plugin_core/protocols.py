@@ -46,14 +46,14 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """One job as its provider sees it."""
 
     key: str
-    """The submission key: the job's id, unique for ever."""
+    """The submission key: the purchase's id, on this machine the job's; unique for ever."""
     attempt: str
     """Unique to this process and step: a file name no other process uses at the same time."""
     source: Source
     operation: Separation | Tagging
     """As the plan resolved it."""
     folder: Path
-    """The job's private staging folder; it exists, and outlives a crash."""
+    """The purchase's own folder, on this machine a job's; it exists, and outlives a crash."""
     url: Secret = Secret("")
     """Where the service can read the source, for one that ``ReadsFromUrl``; set for ``submit`` only, never kept."""
     bucket: Bucket | None = None

@@ -22,7 +22,6 @@ class Policy:
         fetch_tries: how often results that are no good are fetched, with growing pauses, before the job fails; what is
             paid for is kept even then.
         slots_for: seconds that an account's number of slots is believed.
-        refetches: how often results that are no good are fetched again before their job fails.
     """
 
     backoff: Backoff = field(default_factory=Backoff)
@@ -33,4 +32,3 @@ class Policy:
     progress_every: float = 0.25
     fetch_tries: int = 4
     slots_for: float = 60.0
-    refetches: int = 4

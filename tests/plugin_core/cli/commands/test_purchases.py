@@ -32,7 +32,8 @@ def test_purchases_say_what_was_bought_and_where_it_is(stembridge: Run, tmp_path
     assert stembridge("purchases").out == "nothing was bought yet\n"
     first = write_song(tmp_path / "Some Artist/An Album/01 First.flac", 0.2, seed=1)
     second = write_song(tmp_path / "Second.flac", 0.2, seed=2)
-    stembridge("separate", first, second)
+    stembridge("separate", first)
+    stembridge("separate", second)
     head, *rows, empty, total = stembridge("purchases").out.splitlines()
     assert head.split("  ")[0] == "ID" and head.endswith("REMOTE ID")
     assert "Second.flac: Second.stems" in rows[0] and "fake halves  3 " in rows[0]

@@ -219,7 +219,11 @@ def test_what_is_not_listed_is_none(case: Case, folder: Path) -> None:
 @pytest.mark.parametrize(("stager", "seconds"), [("", 30), ("any", 180)], ids=["uploaded", "by link"])
 def test_a_job_by_link_may_be_missed_for_longer(home: Path, stager: str, seconds: float) -> None:
     said = terms_of(Case(home, stager=stager, unknown_hours=12.0).separator)
-    assert said == Terms(register_seconds=seconds, keeps_seconds=3 * 86_400, unclear_hours=12)
+    assert said == Terms(register_seconds=seconds, keeps_seconds=3 * 86_400, forgets=False, unclear_hours=12)
+
+
+def test_results_are_gone_there_only_if_the_setting_says_so(home: Path) -> None:
+    assert terms_of(Case(home, delete_after=True).separator).forgets
 
 
 def test_unreadable_history_is_unknown(case: Case, folder: Path) -> None:
