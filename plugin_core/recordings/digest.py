@@ -99,12 +99,12 @@ def _tell(path: Path, info: AudioInfo, check: Check, which: Which) -> str:
             span = read_span(path, descriptor) if info.container == "M4A" else None
         except UnclearSpanError:
             return ""
-        digest, size = hashlib.sha256(), 0
+        digest, has_sound = hashlib.sha256(), False
         copied = read_samples(path, samples, check) if samples else copy_packets(path, info, check, which)
         for packet in _packets(path, descriptor, info, codec, check, copied):
             digest.update(packet)
-            size += len(packet)
-    return pkt1(digest.hexdigest(), span) if size else ""
+            has_sound = has_sound or len(packet) > 0
+    return pkt1(digest.hexdigest(), span) if has_sound else ""
 
 
 def _packets(

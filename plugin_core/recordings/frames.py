@@ -29,6 +29,9 @@ _MPEG2_KILOBITS: Final = {
 
 _NO_KIND: Final = -1
 
+_MANY: Final = 1 << 14
+"""More headers than a stream has that differ."""
+
 _LENGTH_MARKS: Final = re.compile(rb"Xing|Info|VBRI")
 
 
@@ -57,20 +60,18 @@ class FrameWalker:
 
     def __init__(self) -> None:
         self._kind = _NO_KIND
+        self._known: dict[bytes, Frame] = {}
+        """What headers of the kind say: of most frames, nothing else is to be looked at."""
         self._rest = b""
 
     def feed(self, piece: bytes, *, is_last: bool = False) -> Iterator[memoryview]:
         """Take the next bytes of the stream and give payloads, as many at a time as lie side by side."""
         data = self._rest + piece
-        view, end, header, read = memoryview(data), len(data), self.header, type(self).read
+        view, end, header, recall = memoryview(data), len(data), self.header, self._known.get
         limit = end - (header - 1 if is_last else _ROOM)
         at = begun = done = 0
-        kind = self._kind
         while at < limit:
-            frame = read(data[at : at + header])
-            if frame is not None and frame.kind != kind:
-                frame = self._begin(data, at, frame)
-                kind = self._kind
+            frame = recall(data[at : at + header]) or self._look(data, at)
             if frame is None:
                 found = data.find(b"\xff", at + 1)
                 at = found if found >= 0 else end
@@ -85,6 +86,16 @@ class FrameWalker:
             at = done = at + size
         yield view[begun:done]
         self._rest = data[at:]
+
+    def _look(self, data: bytes, at: int) -> Frame | None:
+        header = data[at : at + self.header]
+        frame = type(self).read(header)
+        if frame is None or frame.kind != self._kind:
+            return None if frame is None else self._begin(data, at, frame)
+        if len(self._known) >= _MANY:
+            self._known.clear()
+        self._known[header] = frame
+        return frame
 
     def _begin(self, data: bytes, at: int, frame: Frame) -> Frame | None:
         """Believe the first frame; afterwards one of another kind is none."""
