@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from pathlib import Path
 
@@ -59,3 +60,9 @@ class Orders:
     def folder(self, job: Job, own: Path) -> Path:
         """Return where parts and files of the provider lie: a purchase's folder outlives its jobs."""
         return self._shelf.folder(job.purchase or job.id) if self._provider.remote else own
+
+    def remove_unused(self, job: Job) -> None:
+        """Remove the folder that was made for a purchase of the job's own, where it went on from another; if empty."""
+        if job.purchase != job.id:
+            with contextlib.suppress(OSError):
+                self._shelf.folder(job.id).rmdir()

@@ -319,6 +319,7 @@ class SeparationWork:
         from plugin_core.stems.publication import hidden_folders, restore_aside
         from plugin_core.stems.staging import hidden_neighbour
 
+        self._orders.remove_unused(job)
         staging, destination = self._staging(job), destination_of(job)
         restore_aside(staging, destination)
         layout = read_layout(staging, job.staged)

@@ -208,6 +208,7 @@ class TaggingWork:
 
     def _discard(self, job: Job) -> None:
         self._notes.sweep()
+        self._orders.remove_unused(job)
         remove_staging(self._staging(job))
 
     def _keep(self, job: Job, written: Written) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -399,6 +400,15 @@ def test_what_serves_for_days_lets_go_of_what_is_kept_for_too_long(
         clock[0] += 8 * 86_400
         asyncio.run(serve(session))
     assert list((home / "purchases").iterdir()) == []
+
+
+def test_only_what_was_bought_takes_a_folder(home: Path, plugins: Plugins, song: Path) -> None:
+    with Session(Settings(home), plugins) as session:
+        separate(session, song)
+        shutil.rmtree(song.parent / "Song.stems")
+        separate(session, song, format="wav24")
+        assert len(session.store.list()) == 2
+    assert len(list((home / "purchases").iterdir())) == 1
 
 
 @pytest.fixture
