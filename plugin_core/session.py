@@ -307,6 +307,10 @@ class Session:
         Raises:
             UsageError: the provider of a job named in ``ids`` is not installed.
         """
+        from plugin_core.purchases.shelf import PurchasesSettings
+
+        # What is wrong in the settings is said before the work, not after it.
+        self.settings.section("purchases", PurchasesSettings)
         wanted = self._workable_ids() if ids is None else list(ids)
         for job_id in wanted:
             self.registry.provider_of(self.store.get(job_id).operation)

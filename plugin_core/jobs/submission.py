@@ -22,7 +22,7 @@ from plugin_core.jobs.dedupe import base_key, is_forced
 from plugin_core.jobs.held import Held, LostError
 from plugin_core.jobs.patience import may_be_missed
 from plugin_core.jobs.settling import fail, fail_unexpected, settle
-from plugin_core.model import JobState, Problem, Quote, Separation, Ticket
+from plugin_core.model import Job, JobState, Problem, Quote, Separation, Ticket
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 from plugin_core.purchases.quotes import purchase_keys
 
@@ -51,9 +51,14 @@ async def begin(held: Held) -> bool:
     if earlier is None or (earlier.state is PurchaseState.EXPIRED and held.job.may_buy):
         _require_wish(held)
         return _buy(held, keys[0], account)
-    if earlier.state is PurchaseState.EXPIRED:
+    if earlier.state is PurchaseState.EXPIRED and not _may_be_there(held.job, earlier):
         raise BoughtBeforeError(describe_earlier(earlier))
     return _go_on(held, earlier)
+
+
+def _may_be_there(job: Job, purchase: Purchase) -> bool:
+    """Tell whether a retry asks again for what was said to be gone: services err, and asking costs nothing."""
+    return purchase.id == job.purchase and purchase.ticket is not None and not purchase.is_released
 
 
 def describe_earlier(purchase: Purchase) -> str:

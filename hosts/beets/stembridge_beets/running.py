@@ -242,7 +242,7 @@ class Run:
         for theirs, ours in (
             (f"`stembridge jobs retry {job.id} --force`", again),
             (f"`stembridge jobs retry {job.id}`", "`beet stembridge resume`"),
-            ("with --force it is sent again", f"{again} sends it again"),
+            ("with --force it is bought again if need be", f"{again} buys it again if need be"),
         ):
             told = told.replace(theirs, ours)
         return told

@@ -42,7 +42,7 @@ def command(context: Context, ids: tuple[str, ...], provider: str | None, limit:
     """Show what was bought: date, song, service, model, price, state, and where its stems are.
 
     ID is that of a purchase or the service's own. A purchase outlives its jobs: `stembridge fetch` places its stems
-    again for as long as they are kept here or at the service.
+    again for as long as they are kept here or at the service. The sums of each day are of the purchases shown.
     """
     with context.session() as session:
         ledger = session.store.purchases

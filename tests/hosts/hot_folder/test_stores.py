@@ -205,8 +205,9 @@ def test_case_33_second_signal_does_not_wait_for_a_store_that_is_locked(desk: De
 
 
 def waits_for_lock(process: subprocess.Popen[bytes]) -> bool:
-    """Tell whether the main thread sleeps between two tries for a lock, as nothing else in it does."""
-    return "nanosleep" in Path(f"/proc/{process.pid}/wchan").read_text()
+    """Tell whether a thread sleeps between two tries for a lock, as nothing else in it does."""
+    threads = Path(f"/proc/{process.pid}/task").glob("*/wchan")
+    return any("nanosleep" in thread.read_text() for thread in threads)
 
 
 def test_locked_store_pauses_the_watch_and_it_goes_on(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

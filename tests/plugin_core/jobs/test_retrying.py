@@ -120,6 +120,38 @@ def test_what_is_gone_at_the_service_is_bought_again_only_at_the_users_word(
     assert len(work.service.lines("creates")) == 2
 
 
+def let_go(engine: Engine, store: JobStore, work: FakeWork) -> Job:
+    """Let a service say of a finished job that it is gone."""
+    failed = fail(engine, store, work, "fetch", PlacementError("read-only"))
+    work.kept.clear()
+    work.fail("poll", [GoneError("unknown job")])
+    store.retry(failed.id)
+    run(engine)
+    assert store.purchases.get(failed.id).state is PurchaseState.EXPIRED
+    return store.get(failed.id)
+
+
+def test_a_retry_finds_what_was_wrongly_said_to_be_gone(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    failed = let_go(engine, store, work)
+    store.purchases.change(failed.id, is_released=False)
+    store.retry(failed.id)
+    run(engine)
+    assert store.get(failed.id).state is JobState.DONE
+    assert store.purchases.get(failed.id).state is PurchaseState.KEPT
+    assert work.service.lines("creates") == [failed.id]
+
+
+def test_what_the_service_was_told_to_forget_is_not_asked_for(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    failed = let_go(engine, store, work)
+    assert store.purchases.get(failed.id).is_released
+    polls = work.calls.count("poll")
+    store.retry(failed.id)
+    run(engine)
+    problem = store.get(failed.id).problem
+    assert problem is not None and "was bought on" in problem.message
+    assert work.calls.count("poll") == polls
+
+
 def test_the_users_word_is_for_one_purchase(engine: Engine, store: JobStore, work: FakeWork) -> None:
     failed = fail(engine, store, work, "fetch", PlacementError("read-only"))
     work.kept.clear()
