@@ -5,7 +5,6 @@ libsndfile stops where the header says, also in the middle of a song (RFC 9639).
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Final
 import msgspec
 
 from plugin_core.audio.envelope import find_end, find_start
+from plugin_core.audio.flac_frame import Frame, crc16, read_frame
 from plugin_core.audio.layout import Finding, Layout, lay_out
 from plugin_core.audio.source_file import Window, read_at
 
@@ -47,18 +47,6 @@ class _Info(msgspec.Struct, frozen=True):
     def count(self, samples: int) -> bytes:
         """Return the fields with another count of samples."""
         return (int.from_bytes(self.fields, "big") >> 36 << 36 | samples).to_bytes(8, "big")
-
-
-class _Frame(msgspec.Struct, frozen=True):
-    first: int
-    block: int
-    is_fixed: bool
-    """Whether all frames but the last are of one length."""
-
-    @property
-    def end(self) -> int:
-        """The sample after it."""
-        return self.first + self.block
 
 
 def examine_flac(path: Path, descriptor: int) -> Finding | None:
@@ -99,14 +87,14 @@ def _read_info(window: Window, start: int) -> _Info | None:
     )
 
 
-def _find_last(path: Path, descriptor: int, start: int, end: int, info: _Info) -> _Frame | None:
+def _find_last(path: Path, descriptor: int, start: int, end: int, info: _Info) -> Frame | None:
     """Return the frame that ends where the file does, its checksum right."""
     length = min(end - start, info.longest or _LONGEST_FRAME, _LONGEST_FRAME)
     tail = read_at(path, descriptor, end - length, length)
     places = [found.start() for found in _SYNC.finditer(tail)]
     for place in places[: -_MOST_TRIES - 1 : -1]:
-        frame = _read_frame(tail[place : place + _HEADER], info)
-        if frame is not None and _crc16(tail[place:]) == 0:
+        frame = read_frame(tail[place : place + _HEADER], info.block)
+        if frame is not None and crc16(tail[place:]) == 0:
             return frame
     return None
 
@@ -115,7 +103,7 @@ def _examine_torn(window: Window, start: int, end: int, info: _Info) -> Finding:
     """Let a file that does not end with a whole frame be decoded to where it is damaged, whatever its header says."""
     length = min(end - start, 2 * _LONGEST_FRAME)
     tail = window.take(end - length, length)
-    frames = (_read_frame(tail[found.start() :][:_HEADER], info) for found in _SYNC.finditer(tail))
+    frames = (read_frame(tail[found.start() :][:_HEADER], info.block) for found in _SYNC.finditer(tail))
     furthest = max((frame.end for frame in frames if frame is not None), default=0)
     if not info.samples or furthest <= info.samples:
         return Finding()
@@ -127,7 +115,7 @@ def _is_one(window: Window, start: int, end: int, info: _Info) -> bool:
     before = -1
     for number in range(1, _PLACES):
         tail = window.take(start + (end - start) * number // _PLACES, min(info.longest or 1 << 16, 1 << 16) * 2)
-        frames = (_read_frame(tail[found.start() :][:_HEADER], info) for found in _SYNC.finditer(tail))
+        frames = (read_frame(tail[found.start() :][:_HEADER], info.block) for found in _SYNC.finditer(tail))
         frame = next((frame for frame in frames if frame is not None), None)
         if frame is not None and frame.first < before:
             return False
@@ -156,68 +144,3 @@ def _lay_out_joined(path: Path, descriptor: int, start: int, end: int, seams: li
 
 def _lay_out(start: int, end: int, info: _Info, samples: int) -> Layout:
     return lay_out(start, end, {info.at + 10: info.count(samples)})
-
-
-def _read_frame(header: bytes, info: _Info) -> _Frame | None:
-    """Return what a frame's header says; None where this is none, or none of this stream."""
-    if len(header) < 6 or header[0] != 0xFF or header[1] & 0xFE != 0xF8 or header[3] & 1:
-        return None
-    number, place = _read_number(header, 4)
-    code = header[2] >> 4
-    if number is None or code == 0:
-        return None
-    if code in (6, 7):
-        extra = code - 5
-        block = int.from_bytes(header[place : place + extra], "big") + 1
-        place += extra
-    else:
-        block = 192 if code == 1 else 576 << (code - 2) if code < 6 else 256 << (code - 8)
-    place += {12: 1, 13: 2, 14: 2}.get(header[2] & 0x0F, 0)
-    if place >= len(header) or _crc8(header[:place]) != header[place] or block > 65536:
-        return None
-    # Frames of one length are counted, others say their first sample.
-    is_fixed = not header[1] & 1
-    return _Frame(number * info.block if is_fixed else number, block, is_fixed)
-
-
-def _read_number(header: bytes, place: int) -> tuple[int | None, int]:
-    """Read a number coded as UTF-8 codes characters; return it and where it ends."""
-    first = header[place]
-    if first < 0x80:
-        return first, place + 1
-    # As many bytes follow as ones do before the first zero, less one.
-    more = 7 - (first ^ 0xFF).bit_length()
-    rest = header[place + 1 : place + 1 + more]
-    if not 1 <= more <= 6 or len(rest) < more or any(byte & 0xC0 != 0x80 for byte in rest):
-        return None, place
-    number = first & (0x3F >> more)
-    for byte in rest:
-        number = number << 6 | byte & 0x3F
-    return number, place + 1 + more
-
-
-def _crc8(data: bytes) -> int:
-    found = 0
-    for byte in data:
-        found ^= byte
-        for _ in range(8):
-            found = (found << 1 ^ 0x07) & 0xFF if found & 0x80 else found << 1
-    return found
-
-
-def _crc16(data: bytes) -> int:
-    table, found = _crc16_table(), 0
-    for byte in data:
-        found = (found << 8 & 0xFFFF) ^ table[found >> 8 ^ byte]
-    return found
-
-
-@functools.cache
-def _crc16_table() -> tuple[int, ...]:
-    table = []
-    for byte in range(256):
-        found = byte << 8
-        for _ in range(8):
-            found = (found << 1 ^ 0x8005) & 0xFFFF if found & 0x8000 else found << 1
-        table.append(found)
-    return tuple(table)

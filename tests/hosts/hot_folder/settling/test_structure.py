@@ -15,6 +15,7 @@ from stembridge_hot_folder.settling.identity import Identity
 from stembridge_hot_folder.settling.settler import Patience, Settler
 from stembridge_hot_folder.settling.structure import is_whole
 
+from plugin_core.audio import flac_frame
 from tests.audio_files import encode, make_noise, truncate, write_samples, write_song
 
 SHARES = (0.001, 0.05, 0.3, 0.5, 0.75, 0.9, 0.99)
@@ -118,8 +119,8 @@ def code_number(number: int) -> bytes:
 def silent_frame(number: int, block: int, *, is_variable: bool) -> bytes:
     """Return a frame of 16-bit silence of one channel at 44.1 kHz; ``number`` is its own or its first sample's."""
     head = bytes([0xFF, 0xF8 | is_variable, 0x79, 0x08]) + code_number(number) + (block - 1).to_bytes(2, "big")
-    frame = head + bytes([flac_end._crc8(head)]) + bytes(3)
-    return frame + flac_end._crc16(frame).to_bytes(2, "big")
+    frame = head + bytes([flac_frame._crc8(head)]) + bytes(3)
+    return frame + flac_frame.crc16(frame).to_bytes(2, "big")
 
 
 def flac_of(frames: bytes, samples: int, block: int = 4096) -> bytes:
@@ -209,7 +210,7 @@ def test_flac_made_up_to_keep_its_reader_busy_is_soon_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rest: str
 ) -> None:
     """Each of these once took minutes to hours in the loop of the watch."""
-    frame = FRAME[:5] + bytes([flac_end._crc8(FRAME[:5])])
+    frame = FRAME[:5] + bytes([flac_frame._crc8(FRAME[:5])])
     fillings = {
         "blocks": b"fLaC" + bytes([0, 0, 0, 34]) + stream_info() + bytes(4 * 1_000_000),
         "syncs": b"fLaC" + bytes([0x80, 0, 0, 34]) + stream_info() + b"\xff\xf8" * 2_000_000,
@@ -220,18 +221,17 @@ def test_flac_made_up_to_keep_its_reader_busy_is_soon_given_up(
     assert len(fillings[rest]) > flac_end._LONGEST_FRAME
     checked: list[int] = []
     headers: list[bytes] = []
-    end_of_frame = flac_end._end_of_frame
 
-    def count_headers(frame: bytes, info: flac_end.StreamInfo) -> int | None:
-        headers.append(frame)
-        return end_of_frame(frame, info)
+    def count_headers(header: bytes, stream_block: int) -> flac_frame.Frame | None:
+        headers.append(header)
+        return flac_frame.read_frame(header, stream_block)
 
     def count_checked(data: bytes) -> int:
         checked.append(len(data))
         return 1
 
-    monkeypatch.setattr(flac_end, "_end_of_frame", count_headers)
-    monkeypatch.setattr(flac_end, "_crc16", count_checked)
+    monkeypatch.setattr(flac_end, "read_frame", count_headers)
+    monkeypatch.setattr(flac_end, "crc16", count_checked)
     assert not is_whole(os.fsencode(song))
     assert sum(checked) <= flac_end._MOST_CHECKED
     assert len(headers) <= flac_end._MOST_TRIES
