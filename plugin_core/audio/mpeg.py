@@ -152,11 +152,11 @@ def _is_confirmed(window: Window, at: int, frame: _Frame, end: int) -> bool:
     if at + 4 > end:
         return at <= end
     following = _read_frame(window.take(at, 4))
-    return (following is not None and following.kind == frame.kind) or bool(_measure_tag(window, at))
+    return (following is not None and following.kind == frame.kind) or bool(_measure_tag(window.take(at, 32)))
 
 
 def _resync(window: Window, at: int, head: bytes, end: int) -> int:
-    size = measure_id3(head) or measure_ape(head[:32]) or (128 if head.startswith(b"TAG") else 0)
+    size = _measure_tag(head)
     return at + size if size else window.find(b"\xff", at + 1, end)
 
 
@@ -173,8 +173,8 @@ def _mend(window: Window, current: Stretch, at: int, head: bytes, end: int) -> i
     return _resync(window, at, head, end)
 
 
-def _measure_tag(window: Window, at: int) -> int:
-    head = window.take(at, 32)
+def _measure_tag(head: bytes) -> int:
+    """Return the size of the tag that begins with these 32 bytes or more; 0 where none does."""
     return measure_id3(head) or measure_ape(head) or (128 if head.startswith(b"TAG") else 0)
 
 
