@@ -10,7 +10,7 @@ import msgspec
 
 from plugin_core.errors import UsageError
 from plugin_core.jobs.backoff import LONGEST
-from plugin_core.jobs.queries import DUE_AFTER, KEPT_BEFORE, PRUNE, WAITING, assign, fetch
+from plugin_core.jobs.queries import DUE_AFTER, KEPT_BEFORE, PRUNE, UNCLAIMED, WAITING, assign, fetch
 from plugin_core.jobs.retrying import put_back
 from plugin_core.jobs.rows import from_row, to_row
 from plugin_core.model import Job, JobState, Source, Ticket, encode_path, to_json
@@ -137,12 +137,22 @@ def give_up(connection: sqlite3.Connection, job: Job, state: JobState, now: floa
     return after
 
 
-def give_up_old(connection: sqlite3.Connection, before: float) -> int:
-    """Let go of what was kept for a retry by jobs that failed before a time; they stay as old as they are."""
+def give_up_old(connection: sqlite3.Connection, before: float, now: float) -> int:
+    """Let go of what was kept for a retry by some jobs that failed before a time; they stay as old as they are.
+
+    What the service still has of their purchases is to be removed there: nobody came for it.
+    """
     jobs = [from_row(row) for row in connection.execute(KEPT_BEFORE, (before,)).fetchall()]
     for job in jobs:
         give_up(connection, job, JobState.FAILED, job.updated)
-    return len(jobs)
+    unclaimed = [from_row(row) for row in connection.execute(UNCLAIMED, (before,)).fetchall()]
+    for job in unclaimed:
+        purchase = ledger.fetch(connection, job.purchase)
+        if purchase is not None and purchase.state.is_held:
+            over = {"state": PurchaseState.EXPIRED, "reason": "nobody came for its results", "updated": now}
+            ledger.put(connection, msgspec.structs.replace(purchase, **over))
+        give_up(connection, job, job.state, job.updated)
+    return len(jobs) + len(unclaimed)
 
 
 def join(connection: sqlite3.Connection, job: Job, now: float) -> Job:

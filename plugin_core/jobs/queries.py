@@ -43,8 +43,16 @@ PRUNE: Final = (
     f" ORDER BY updated LIMIT {PRUNED_AT_ONCE})"
 )
 KEPT_BEFORE: Final = (
-    f"SELECT * FROM jobs INDEXED BY jobs_by_state WHERE state = 'failed' AND litter = {KEPT} AND updated <= ?"  # noqa: S608 - number
+    f"SELECT * FROM jobs INDEXED BY jobs_by_state WHERE state = 'failed' AND litter = {KEPT} AND updated <= ?"  # noqa: S608 - numbers
+    f" LIMIT {PRUNED_AT_ONCE}"
 )
+UNCLAIMED: Final = (
+    "SELECT j.* FROM jobs j INDEXED BY jobs_by_state JOIN purchases p ON p.id = json_extract(j.body, '$.purchase')"  # noqa: S608 - number
+    " WHERE j.state IN ('failed', 'cancelled') AND j.updated <= ? AND p.state IN ('running', 'ready')"
+    " AND NOT EXISTS (SELECT 1 FROM jobs o INDEXED BY jobs_by_base WHERE o.base = p.key AND o.active = 1)"
+    f" LIMIT {PRUNED_AT_ONCE}"
+)
+"""Jobs that ended badly and whose purchase still has its results at the service."""
 WRITTEN_AS: Final = (
     "SELECT * FROM jobs INDEXED BY jobs_written WHERE written IS NOT NULL AND written = ?"
     " ORDER BY updated DESC, id DESC"

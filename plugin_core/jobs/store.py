@@ -401,9 +401,17 @@ class JobStore(JobReader):
         return job
 
     def give_up(self, older_than_seconds: float) -> int:
-        """Let go of what was kept for a retry of jobs that failed that long ago; return how many."""
-        with self._database.write() as connection:
-            return changes.give_up_old(connection, self.clock() - older_than_seconds)
+        """Let go of what was kept for a retry, here and at the service, of jobs that failed that long ago.
+
+        Returns:
+            how many there were.
+        """
+        now, given_up, some = self.clock(), 0, 1
+        while some:
+            with self._database.write() as connection:
+                some = changes.give_up_old(connection, now - older_than_seconds, now)
+            given_up += some
+        return given_up
 
     def prune(self, older_than_seconds: float) -> int:
         """Delete jobs settled that long ago; never one that is unconfirmed or has staging to remove or to keep.

@@ -109,17 +109,26 @@ class PurchaseLedger:
         """Note that nothing is kept of a purchase any more, unless a job that is active may be at it; tell whether."""
         with self._database.write() as connection:
             purchase = fetch(connection, purchase_id)
-            if purchase is None or connection.execute(_IN_USE, (purchase.key,)).fetchone() is not None:
+            if purchase is None or _is_in_use(connection, purchase):
                 return False
             after = msgspec.structs.replace(purchase, state=state, kept=(), reason=reason, updated=self._clock())
             put(connection, after)
             return True
+
+    def is_in_use(self, purchase: Purchase) -> bool:
+        """Tell whether a job that is active may be at a purchase."""
+        with self._database.read() as connection:
+            return _is_in_use(connection, purchase)
 
     def kept(self) -> builtins.list[Purchase]:
         """Return the purchases whose results lie in their folders, the one changed last first."""
         query = "SELECT * FROM purchases INDEXED BY purchases_kept WHERE kept_bytes > 0 ORDER BY updated DESC"
         with self._database.read() as connection:
             return [from_row(row) for row in connection.execute(query)]
+
+
+def _is_in_use(connection: sqlite3.Connection, purchase: Purchase) -> bool:
+    return connection.execute(_IN_USE, (purchase.key,)).fetchone() is not None
 
 
 def heal(connection: sqlite3.Connection, purchase_id: str, ticket: Ticket, now: float) -> bool:

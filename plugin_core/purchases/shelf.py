@@ -15,6 +15,8 @@ from plugin_core.purchases.purchase import KeptPart, Purchase, PurchaseState
 
 FOLDER: Final = "purchases"
 _DAY: Final = 86_400.0
+_ABANDONED_AFTER: Final = 3600.0
+"""Seconds in which a folder may belong to somebody whose job is not stored yet."""
 
 Amount = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
 
@@ -83,7 +85,18 @@ class Shelf:
                 left += size
                 self.remove(purchase.id)
                 gone += 1
+        self._sweep(ledger, settings, clock())
         return gone
+
+    def _sweep(self, ledger: PurchaseLedger, settings: PurchasesSettings, now: float) -> None:
+        """Remove folders of downloads that never came whole and that no job goes on with."""
+        for folder in self._root.iterdir() if self._root.is_dir() else ():
+            purchase = ledger.find(folder.name)
+            if purchase is None or purchase.state is PurchaseState.KEPT or ledger.is_in_use(purchase):
+                continue
+            days = settings.keep_days if purchase.state.is_held or purchase.state.is_open else 0.0
+            if now - _changed(folder) > max(days * _DAY, _ABANDONED_AFTER):
+                self.remove(purchase.id)
 
 
 def describe_parts(parts: Iterable[Part]) -> tuple[KeptPart, ...]:
@@ -99,6 +112,14 @@ def describe_parts(parts: Iterable[Part]) -> tuple[KeptPart, ...]:
         )
         for part in parts
     )
+
+
+def _changed(folder: Path) -> float:
+    """Return when a folder or a file in it was last changed; far ahead when that cannot be told."""
+    try:
+        return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+    except OSError:
+        return float("inf")
 
 
 def _size(path: Path) -> int:

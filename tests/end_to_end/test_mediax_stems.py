@@ -190,7 +190,10 @@ def test_a_stem_that_is_gone_fails_the_job_and_leaves_nothing_once_it_is_given_u
     assert len([name for name in bench.bucket.store.objects if name.startswith("stembridge/sb-")]) == 3
     assert b"with --force it is bought again" in bench.finish(bench.run("jobs", "retry", job["id"]), 1)
     assert bench.service.created == 1
-    bench.finish(bench.run("jobs", "cancel", job["id"]))
+    bench.finish(bench.run("jobs", "prune", "--older-than", "30d"))
+    assert bench.jobs() == [job | {"updated": bench.jobs()[0]["updated"]}]
+    bench.finish(bench.run("jobs", "prune", "--older-than", "0s"))
+    assert bench.jobs() == []
     bench.assert_nothing_left()
 
 
@@ -220,7 +223,7 @@ def test_names_that_are_none_fail_the_job_and_leave_nothing_once_it_is_given_up(
     said = bench.finish(bench.separate(bench.song()), 1)
     assert b"which is no object's name" in said
     (job,) = bench.jobs()
-    bench.finish(bench.run("jobs", "cancel", job["id"]))
+    bench.finish(bench.run("jobs", "prune", "--older-than", "0s"))
     bench.assert_nothing_left()
 
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -41,21 +40,15 @@ def wait_for(is_so: Callable[[], bool], process: subprocess.Popen[bytes]) -> Non
         time.sleep(0.02)
 
 
-def fill(beets: Beets, count: int, *, distinct: bool = False) -> None:
-    """Import songs that differ in a tag, so that each is a job of its own."""
+def fill(beets: Beets, count: int) -> None:
+    """Import songs that differ in their sound, so that each is a purchase of its own."""
     if count < 100:
         # One song after the other, so that a kill half way meets few of them.
         beets.environ |= {"SLOTS": "1", "MOOD": "slow"}
     from mutagen.flac import FLAC
 
-    first = write_song(beets.inbox / "0000.flac", 0.3)
     for number in range(count):
-        path = beets.inbox / f"{number:04}.flac"
-        if distinct:
-            write_song(path, 0.3, seed=number)
-        elif number:
-            shutil.copy(first, path)
-        audio = FLAC(path)
+        audio = FLAC(write_song(beets.inbox / f"{number:04}.flac", 0.3, seed=number))
         audio["title"], audio["artist"] = f"Song {number:04}", "Artist"
         audio.save()
     beets.do("import", "-q", "-s", str(beets.inbox))
@@ -166,7 +159,7 @@ class BoundedMediax(MediaxSimulator):
 def test_labels_killed_and_resumed(beets: Beets) -> None:
     """Every song is labelled once, and library and files agree."""
     beets.environ |= {"SLOTS": "1"}
-    fill(beets, SONGS, distinct=True)
+    fill(beets, SONGS)
     with BoundedMediax(walk=(3,), fetches=False) as service:
         beets.environ |= account_at(service) | {"STEMBRIDGE_MEDIAX_REGISTER_SECONDS": "0.5"}
         words = ["moods", "-y", "-t", "1"]

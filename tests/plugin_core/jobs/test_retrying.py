@@ -313,6 +313,22 @@ def test_prune_spares_what_is_kept_until_it_is_given_up(engine: Engine, store: J
     assert store.purchases.get(failed.id).state is PurchaseState.KEPT
 
 
+@pytest.mark.parametrize("is_wanted", [False, True], ids=["nobody", "another job"])
+def test_what_nobody_came_for_is_removed_at_the_service(
+    engine: Engine, store: JobStore, work: FakeWork, is_wanted: bool
+) -> None:
+    failed = fail(engine, store, work, "fetch", ResultError("the file is gone"))
+    assert store.purchases.get(failed.id).state is PurchaseState.READY
+    assert store.give_up(3600) == 0
+    if is_wanted:
+        other = msgspec.structs.replace(make_job(), dedupe=f"{failed.dedupe}:forced", id=f"{failed.id}-b")
+        store.add(other)
+    assert store.give_up(-1) == (0 if is_wanted else 1)
+    assert len(store.leftovers()) == (0 if is_wanted else 1)
+    assert store.purchases.get(failed.id).state is (PurchaseState.READY if is_wanted else PurchaseState.EXPIRED)
+    assert store.get(failed.id).updated == failed.updated
+
+
 def test_cancel_gives_up_what_is_staged(engine: Engine, store: JobStore, work: FakeWork) -> None:
     failed = fail(engine, store, work, "publish", PlacementError("read-only"))
     store.request_cancel(failed.id)

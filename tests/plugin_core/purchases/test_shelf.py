@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from plugin_core.jobs.store import JobStore
@@ -72,3 +73,40 @@ def test_what_a_job_is_at_stays(store: JobStore, tmp_path: Path) -> None:
     with store._database.write() as connection:
         connection.execute("UPDATE jobs SET active = 0, state = 'cancelled'")
     assert Shelf(tmp_path).tidy(store.purchases, nothing, lambda: 10 * DAY) == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "age", "stays"),
+    [
+        (PurchaseState.READY, 6 * DAY, True),
+        (PurchaseState.READY, 8 * DAY, False),
+        (PurchaseState.EXPIRED, 0.5 * DAY, False),
+        (PurchaseState.CANCELLED, 0.5 * DAY, False),
+        (PurchaseState.CANCELLED, 60.0, True),
+        (PurchaseState.UNKNOWN, 6 * DAY, True),
+    ],
+)
+def test_what_never_came_whole_goes_once_no_job_goes_on_with_it(
+    store: JobStore, tmp_path: Path, state: PurchaseState, age: float, stays: bool
+) -> None:
+    purchase = keep(store, tmp_path, 1)
+    store.purchases.put(msgspec.structs.replace(purchase, state=state, kept=()))
+    half = Shelf(tmp_path).folder("id1") / "part-000.flac"
+    job, _ = store.add(make_job(dedupe=purchase.key))
+
+    def later() -> float:
+        return max(half.stat().st_mtime, half.parent.stat().st_mtime) + age
+
+    assert Shelf(tmp_path).tidy(store.purchases, PurchasesSettings(), later) == 0
+    assert half.exists(), "a job is at it"
+    store.request_cancel(job.id)
+    with store._database.write() as connection:
+        connection.execute("UPDATE jobs SET active = 0, state = 'cancelled'")
+    assert Shelf(tmp_path).tidy(store.purchases, PurchasesSettings(), later) == 0
+    assert half.exists() == stays
+
+
+def test_folders_that_are_of_no_purchase_are_not_ours(store: JobStore, tmp_path: Path) -> None:
+    (tmp_path / "purchases" / "mine").mkdir(parents=True)
+    Shelf(tmp_path).tidy(store.purchases, PurchasesSettings(), lambda: 1e12)
+    assert (tmp_path / "purchases" / "mine").is_dir()
