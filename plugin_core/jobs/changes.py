@@ -52,7 +52,7 @@ def wake(
     connection: sqlite3.Connection, names: Collection[str], rested: Callable[[str], bool], now: float
 ) -> list[str]:
     """Make due the jobs that wait for their service and have one of these names, theirs or ours."""
-    wanted = set(names)
+    wanted = set(names) - {""}
     woken = []
     for row in connection.execute(WAITING).fetchall():
         job = from_row(row)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from plugin_core.errors import blame
+from plugin_core.errors import SourceError, blame
 from plugin_core.jobs.dedupe import dedupe_key, is_same_wish, place_of
 from plugin_core.jobs.making import make_job
-from plugin_core.model import Job, JobState, Operation, Plan, Separation, Source, Stem, Tagging
+from plugin_core.model import Job, JobState, Operation, Plan, Separation, Source, Stem, Tagging, show_path
 from plugin_core.offer import Offer
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 from plugin_core.purchases.quotes import Bill, make_quote, purchase_key, purchase_keys
@@ -60,11 +60,14 @@ class History:
         """Return what a job of this plan is found by; its recording is known from then on.
 
         Raises:
-            SourceError: the file cannot be read, or is being written.
+            SourceError: the file cannot be read, is being written, or is not the one that was looked at.
             TransientError: the disk or share does not answer.
         """
         book = self._store().recordings
         known = await run_stoppable(lambda stopper: book.enter(source.path, check=stopper.check))
+        if known.sha256 != source.content:
+            # Length and price are of the file that was there.
+            raise SourceError(f"{show_path(source.path)} changed since it was looked at", remedy="run it again")
         return self._bill(source, plan, known.recording)
 
     def _bill(self, source: Source, plan: Plan, recording: str) -> Bill:
