@@ -45,6 +45,15 @@ def inspect(path: Path, *, check: Callable[[], None] = lambda: None) -> Source:
     )
 
 
+def is_untouched(source: Source) -> bool:
+    """Tell whether the file at a source's path is, by its status, the one that was looked at."""
+    try:
+        found = source.path.stat()
+    except OSError:
+        return False
+    return stat_key(found) == (source.device, source.inode, source.size, source.mtime_ns)
+
+
 def stat_source(path: Path) -> os.stat_result:
     """Return the status of a plain file that can be read, links followed.
 

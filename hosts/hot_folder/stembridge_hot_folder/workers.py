@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from plugin_core.errors import StembridgeError, StoreError
 from plugin_core.model import Job, JobState
+from plugin_core.operations.inspect import is_untouched
 from plugin_core.tasks import start_alone
 from stembridge_hot_folder.folder.folders import HotFolder
 from stembridge_hot_folder.folder.scan import is_below
@@ -71,7 +72,10 @@ class Workers:
             path = os.fsencode(job.source.path)
             if job.host == HOST and is_below(path, folder.path) and job.id not in self._by_job:
                 row = self.tools.ledger.get(path)
-                if not self.strays.holds(job.id) and (row is None or job.id not in row.jobs):
+                is_known = row is not None and job.id in row.jobs
+                # That run may have ended before it wrote down which job the song has: the song comes upon it again.
+                is_awaited = (row is None or row.state.is_open) and is_untouched(job.source)
+                if not (is_known or is_awaited or self.strays.holds(job.id)):
                     self.strays.add(folder, path, (job.id,))
 
     def reopen(self, folders: Iterable[HotFolder]) -> None:

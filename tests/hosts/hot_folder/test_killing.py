@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
@@ -12,8 +13,10 @@ from pathlib import Path
 
 import pytest
 from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger, SongState
+from stembridge_hot_folder.strays import HOST
 
 from plugin_core.jobs.store import JobStore
+from plugin_core.model import Separation
 from plugin_core.session import STORE_NAME
 from tests.hosts.hot_folder.conftest import PATIENCE, Desk, wait_for
 from tests.hosts.hot_folder.guard import guarded
@@ -92,6 +95,25 @@ def test_case_14_restart_goes_on_with_the_job_at_the_service_and_pays_once(desk:
     assert process.returncode == 0, (out, err)
     assert desk.separator.paid == ["Song.wav"]
     assert len(desk.stems()) == 2
+
+
+def test_case_14_killed_before_it_was_written_down_which_job_a_song_has(desk: Desk) -> None:
+    song = desk.song()
+    asyncio.run(add_job(desk, song))
+    # The song is complete only long after its job could have been done.
+    desk.set(settle_seconds=1)
+    listener = desk.once()
+    assert listener.of("done") == ["Song.wav"]
+    assert desk.state(song) is SongState.DONE
+    assert desk.separator.paid == ["Song.wav"]
+
+
+async def add_job(desk: Desk, song: Path) -> None:
+    """Leave what a watch leaves that is killed between the two."""
+    with desk.context().session() as session:
+        source = await session.look(song)
+        offer = await session.offer(source, Separation(provider="fake"))
+        await session.add(source, offer.plan, host=HOST)
 
 
 @pytest.mark.parametrize("when", ["half", "whole"])
