@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from stembridge_hot_folder.folder.waking import Waker
 
 from tests.hosts.hot_folder.conftest import Desk, wait_for
 from tests.hosts.hot_folder.processes import done_rows, limited, start
@@ -56,6 +57,32 @@ def test_case_12_20000_files_overflow_the_queue_of_events_and_all_are_found(desk
             lambda: len(told(output, "settling")),
         )
         assert sorted(told(output, "settling")) == [f"{number:05}.wav" for number in range(FILES)]
+
+
+def test_case_12_what_is_told_little_by_little_before_the_rest_is_lost(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy machine reads what the system kept in small pieces, and nothing says that there was more."""
+    told = 1100
+    kept: list[bytes] = []
+    take = Waker.take
+
+    def take_some(waker: Waker) -> tuple[list[bytes], bool]:
+        kept.extend(path for path in take(waker)[0] if path[-8:-4].isdigit() and int(path[-8:-4]) < told)
+        some = kept[:100]
+        del kept[:100]
+        if kept:
+            waker._wake()
+        return some, False
+
+    monkeypatch.setattr(Waker, "take", take_some)
+    desk.set(settle_seconds=3600, rescan_seconds=3600)
+    os.mkfifo(desk.root / "sign of life.wav")
+    with desk.running() as watch:
+        watch.wait("passed", "sign of life.wav")
+        for number in range(told + 100):
+            (desk.root / f"{number:04}.wav").write_bytes(b"RIFF")
+        wait_for(lambda: len(watch.listener.of("settling")) == told + 100, lambda: len(watch.listener.told))
 
 
 @pytest.mark.parametrize(

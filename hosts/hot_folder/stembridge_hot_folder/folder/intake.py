@@ -25,7 +25,7 @@ from stembridge_hot_folder.workers import Workers
 _STEMS: Final = os.fsencode(STEMS_SUFFIX)
 _BATCH: Final = 500
 _STORM: Final = 1000
-"""Events between two looks after which everything is looked through."""
+"""Paths told of since everything was looked through, after which that is done again."""
 _AFTER_STORM: Final = 0.5
 _MOST_TOLD: Final = 10_000
 _RETRY_ROOT: Final = 5.0
@@ -58,6 +58,7 @@ class Intake:
         self._next_scan = 0.0
         self._has_more = False
         self._again: set[bytes] = set()
+        self._heard: set[bytes] = set()
         self._told: dict[bytes, str] = {}
         self._deaf = ""
 
@@ -132,10 +133,11 @@ class Intake:
             return
         self._notice_gap()
         paths, is_lost = self._waker.take() if self._waker is not None else ([], False)
+        self._heard.update(paths)
         again = set(self._again)
         paths = [*paths, *again]
-        if is_lost or len(paths) >= _STORM:
-            # The system may have lost some as well, without a word.
+        if is_lost or len(self._heard) >= _STORM:
+            # The system may have lost some as well, without a word: also where what it kept is told little by little.
             self._next_scan = min(self._next_scan, self._clock() + _AFTER_STORM)
         if self._clock() >= self._next_scan:
             await self._scan()
@@ -167,6 +169,7 @@ class Intake:
         self._next_scan = self._clock() + self.folder.rescan
         # In no order where there was no room for all: the last by name have their turn as well.
         is_ordered, self._has_more = not self._has_more, False
+        self._heard.clear()
         if self._tools.recipes[self.folder.path].refresh():
             self._tools.queue.sort_anew()
         self._rules = self.folder.rules()
