@@ -20,10 +20,11 @@ _MP4 = {"genre": "\xa9gen"}
 
 
 def make_songs(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> None:
-    """Write one song in every format, with title, artist and a comment of a user's own."""
+    """Write a song for every format, each a recording of its own, with title, artist and a comment of a user's own."""
     folder.mkdir(parents=True, exist_ok=True)
-    source = write_song(folder / "source.flac", 0.8)
-    for suffix in suffixes:
+    source = folder / "source.flac"
+    for number, suffix in enumerate(suffixes):
+        write_song(source, 0.8, seed=number)
         path = folder / f"{suffix}.{suffix}"
         encode(source, path, *CODECS.get(suffix, ()), "-ar", "48000")
         audio: Any = mutagen.File(path, easy=suffix in ("mp3", "m4a"))

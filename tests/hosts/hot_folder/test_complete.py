@@ -124,15 +124,19 @@ def test_case_01_a_file_that_never_settles_is_warned_about_and_never_dropped(des
 
 
 def test_case_01_song_that_grows_after_it_was_taken_is_done_anew(desk: Desk, tmp_path: Path) -> None:
-    # An MP3 does not say how long it is: after a long gap nothing tells that more is to come.
-    whole = audio_files.write_song(tmp_path / "whole.mp3", 2.0, 8000).read_bytes()
+    # An MP3 without a header does not say how long it is: after a long gap nothing tells that more is to come.
+    wave = audio_files.write_song(tmp_path / "whole.wav", 2.0)
+    bare = ("-ar", "48000", "-b:a", "64k", "-write_xing", "0", "-id3v2_version", "0")
+    frames = audio_files.encode(wave, tmp_path / "whole.mp3", *bare).read_bytes()
+    size = 144 * 64_000 // 48_000
+    half = len(frames) // size // 2 * size
     desk.separator.hold = True
     with desk.running() as watch:
         with (desk.root / "Song.mp3").open("wb") as out:
-            out.write(whole[: len(whole) // 2])
+            out.write(frames[:half])
             out.flush()
-            wait_for(lambda: desk.separator.paid)
-            out.write(whole[len(whole) // 2 :])
+            wait_for(lambda: desk.separator.paid, lambda: watch.listener.told)
+            out.write(frames[half:])
         wait_for(lambda: desk.separator.cancelled)
         desk.separator.hold = False
         watch.wait_done("Song.mp3")

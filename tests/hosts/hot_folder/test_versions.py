@@ -55,7 +55,7 @@ def test_case_20_song_only_touched_while_it_is_worked_on_is_not_paid_twice(desk:
 
 @pytest.mark.parametrize("writes_tags", [False, True], ids=["separation", "separation and labels"])
 def test_case_20_stems_of_one_version_never_stand_beside_the_next(labels: LabellingDesk, writes_tags: bool) -> None:
-    labels.set(preset="both" if writes_tags else "", rescan_seconds=3600)
+    labels.set(preset="both" if writes_tags else "")
     labels.separator.hold = True
     with labels.running() as watch:
         song = labels.song(seed=1, seconds=0.2)
