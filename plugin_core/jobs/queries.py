@@ -15,9 +15,13 @@ JOINABLE: Final = (
     "SELECT * FROM jobs INDEXED BY jobs_by_base WHERE base = ?"
     " AND (active = 1 OR state IN ('unconfirmed', 'failed', 'cancelled')) ORDER BY id"
 )
-OTHERS: Final = (
-    "SELECT 1 FROM jobs INDEXED BY jobs_by_base WHERE base = ? AND active = 1 AND id <> ? AND cancel = 0 LIMIT 1"
+UNDER_WAY: Final = "SELECT 1 FROM jobs INDEXED BY jobs_by_base WHERE base = ? AND active = 1 AND cancel = 0 LIMIT 1"
+WAITERS: Final = (
+    "SELECT 1 FROM jobs INDEXED BY jobs_due WHERE active = 1 AND id <> :id AND cancel = 0"
+    " AND (json_extract(body, '$.purchase') = nullif(:purchase, '')"
+    " OR (base = :base AND coalesce(json_extract(body, '$.purchase'), '') = '')) LIMIT 1"
 )
+"""Active jobs that hang on a purchase, and those of its key that may yet: of one recording there can be two keys."""
 PLACED_AT: Final = (
     "SELECT * FROM jobs WHERE id IN ("
     "SELECT id FROM jobs INDEXED BY jobs_by_path WHERE path = :path OR (path >= :first AND path < :last)"

@@ -73,13 +73,15 @@ class JobReader:
             return changes.goes_on(connection, job)
 
     def is_wanted_elsewhere(self, job: Job) -> bool:
-        """Tell whether another active job waits for the same purchase."""
-        return self.is_under_way(job.dedupe, but=job.id)
-
-    def is_under_way(self, dedupe: str, *, but: str = "") -> bool:
-        """Tell whether a job with the key, other than the one named, is active and not being cancelled."""
+        """Tell whether another active job waits for the same purchase, or may yet."""
+        values = {"base": base_key(job.dedupe), "id": job.id, "purchase": job.purchase}
         with self._database.read() as connection:
-            return connection.execute(queries.OTHERS, (base_key(dedupe), but)).fetchone() is not None
+            return connection.execute(queries.WAITERS, values).fetchone() is not None
+
+    def is_under_way(self, dedupe: str) -> bool:
+        """Tell whether a job with the key is active and not being cancelled."""
+        with self._database.read() as connection:
+            return connection.execute(queries.UNDER_WAY, (base_key(dedupe),)).fetchone() is not None
 
     def written_as(self, content: str) -> builtins.list[Job]:
         """Return the done taggings that left a file with this SHA-256, the last one first."""

@@ -15,6 +15,7 @@ from plugin_core.model import Job, JobState, Quote, Separation, Source
 from plugin_core.protocols import Separator, TakesOver
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 from plugin_core.purchases.quotes import purchase_key
+from plugin_core.threads import run_stoppable
 
 if TYPE_CHECKING:
     from plugin_core.jobs.store import JobStore
@@ -90,7 +91,8 @@ class TakeOver:
             raise UsageError(f"{separator.name} cannot take over jobs that were not made here")
         with blame(separator.name):
             ticket, account = await separator.take_over(remote_id), separator.account()
-        recording = self._store.recordings.enter(source.path).recording
+        book = self._store.recordings
+        recording = (await run_stoppable(lambda stopper: book.enter(source.path, check=stopper.check))).recording
         now, quote = self._clock(), Quote(title="made elsewhere", credits=0.0)
         purchase = Purchase(
             id=new_id(self._clock),

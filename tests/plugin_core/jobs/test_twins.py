@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import msgspec
+import pytest
+
 from plugin_core.errors import PlacementError
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.store import JobStore
@@ -30,6 +33,33 @@ def test_older_job_that_is_retried_waits_while_a_younger_one_pays(
     run(engine)
     assert [store.get(one.id).state for one in (older, younger)] == [JobState.DONE] * 2
     assert work.service.lines("creates") == [younger.id]
+
+
+@pytest.mark.parametrize(
+    ("mine", "dedupe", "theirs", "is_wanted"),
+    [
+        ("p1", "key", "p1", True),
+        ("p1", "key", "", True),
+        ("p1", "other", "p1", True),
+        ("p1", "other", "", False),
+        ("p1", "key:forced", "p2", False),
+        ("", "other", "", False),
+    ],
+    ids=[
+        "its own",
+        "one not begun",
+        "its own, heard as another recording",
+        "another",
+        "bought once more",
+        "no purchase",
+    ],
+)
+def test_what_another_job_waits_for_is_not_taken_back(
+    store: JobStore, mine: str, dedupe: str, theirs: str, is_wanted: bool
+) -> None:
+    job, _ = store.add(msgspec.structs.replace(make_job(dedupe="key"), purchase=mine))
+    store.add(msgspec.structs.replace(make_job(dedupe=dedupe, to=Path("/other")), purchase=theirs))
+    assert store.is_wanted_elsewhere(job) == is_wanted
 
 
 def test_nobody_sends_again_what_another_job_may_be_sending(engine: Engine, store: JobStore, work: FakeWork) -> None:
