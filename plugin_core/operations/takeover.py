@@ -11,7 +11,7 @@ import msgspec
 from plugin_core.audio.formats import resolve_format
 from plugin_core.errors import UsageError, blame
 from plugin_core.ids import new_id
-from plugin_core.model import Job, JobState, Quote, Separation, Source
+from plugin_core.model import Job, JobState, Quote, Separation, Source, show_path
 from plugin_core.protocols import Separator, TakesOver
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 from plugin_core.purchases.quotes import purchase_key
@@ -65,7 +65,16 @@ class TakeOver:
         options = {name.removeprefix(_OPTION): value for name, value in purchase.quote.sent.items() if name != _MODEL}
         chosen = resolve_format(wish.format, source)
         wish = msgspec.structs.replace(wish, model=model, options=options, format=chosen.name)
-        return self._add(source, wish, purchase)
+        notes = () if known is None else await self._compare(source, known)
+        return self._add(source, wish, purchase, notes)
+
+    async def _compare(self, source: Source, purchase: Purchase) -> tuple[str, ...]:
+        """Say so where the stems of one song are placed beside another: a remaster, or a mistake."""
+        book = self._store.recordings
+        heard = await run_stoppable(lambda stopper: book.enter(source.path, check=stopper.check))
+        if heard.recording in self._store.recordings_of(purchase.recording):
+            return ()
+        return (f"these stems were made of {show_path(purchase.song)}, which is another recording",)
 
     def _known(self, remote_id: str, provider: str) -> Purchase | None:
         try:
@@ -111,7 +120,7 @@ class TakeOver:
         self._store.purchases.put(purchase)
         return purchase
 
-    def _add(self, source: Source, wish: Separation, purchase: Purchase) -> Job:
+    def _add(self, source: Source, wish: Separation, purchase: Purchase, notes: tuple[str, ...]) -> Job:
         now = self._clock()
         job = Job(
             id=new_id(self._clock),
@@ -123,6 +132,7 @@ class TakeOver:
             recording=purchase.recording,
             quote=purchase.quote,
             purchase=purchase.id,
+            notes=notes,
             created=now,
             updated=now,
         )

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mutagen.flac import FLAC
 
 from plugin_core import Job, JobState, Separation, Session, Settings
 from plugin_core.errors import RefusedError, UnchargedError, UsageError
@@ -84,6 +85,23 @@ def test_a_purchase_of_ours_is_placed_again(shop: Session, fake: FakeSeparator, 
     assert (job.state, names(job)) == (JobState.DONE, names(bought))
     assert all(stem.path.is_file() for stem in job.stems)
     assert len(fake.submitted) == 1 and len(shop.store.purchases.list()) == 1
+
+
+@pytest.mark.parametrize("is_other", [True, False], ids=["another song", "the same retagged"])
+def test_stems_of_one_song_beside_another_are_said(
+    shop: Session, fake: FakeSeparator, song: Path, tmp_path: Path, is_other: bool
+) -> None:
+    bought = buy(shop, song)
+    other = tmp_path / "other" / "Other.flac"
+    other.parent.mkdir()
+    write_song(other, 0.3, seed=9) if is_other else shutil.copy(song, other)
+    audio = FLAC(other)
+    audio["title"] = "Other"
+    audio.save()
+    job = take(shop, bought.purchase, other)
+    assert job.state is JobState.DONE and job.stems[0].path.parent == other.with_suffix(".stems")
+    assert any("which is another recording" in note for note in job.notes) == is_other
+    assert len(fake.submitted) == 1
 
 
 def test_in_another_form_and_place(shop: Session, fake: FakeSeparator, song: Path, tmp_path: Path) -> None:
