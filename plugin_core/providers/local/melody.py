@@ -31,7 +31,7 @@ STRONG = 3.0
 """What a strong salience is scaled to, so that the prices mean the same in quiet and in loud songs."""
 MEMORY_SECONDS = 5.0
 """How far back the scale is taken from."""
-LAG_SECONDS = 0.5
+LAG_SECONDS = 0.28
 """How much is heard after a frame before its pitch is decided."""
 
 
