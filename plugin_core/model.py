@@ -73,7 +73,9 @@ class Separation(msgspec.Struct, frozen=True, kw_only=True, tag="separation", ta
     model: str = ""
     options: dict[str, str] = {}
     stems: tuple[str, ...] = ()
-    """Canonical names that are wanted; empty means every stem the model gives, or none when there is a ``minus``."""
+    """Canonical names that are wanted; empty means every stem the model gives, or none when there is a ``minus``.
+
+    ``instrumental`` can be had of any model that gives vocals."""
     minus: tuple[str, ...] = ()
     """Stems to subtract from the source, each giving one ready "minus one"."""
     residual: bool = False

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection, Iterable
 from typing import Final
 
 RESIDUAL: Final = "residual"
 """Source minus the sum of all parts."""
+
+VOCALS: Final = "vocals"
+INSTRUMENTAL: Final = "instrumental"
+"""Everything but the vocals: a part of some models, and of any with vocals what the source leaves of them."""
 
 _LONGEST: Final = 48
 
@@ -68,6 +73,12 @@ def canonical(label: str) -> str:
 def without(stem: str) -> str:
     """Return the name of the "minus one" that lacks a stem: ``no-drums``."""
     return f"no-{canonical(stem)}"
+
+
+def parts_of(stems: Iterable[str], given: Collection[str]) -> set[str]:
+    """Return the canonical names of the parts that stems are made of, where ``given`` names what there is."""
+    names = set(map(canonical, stems))
+    return {VOCALS if name == INSTRUMENTAL and name not in given else name for name in names}
 
 
 def title(stem: str) -> str:

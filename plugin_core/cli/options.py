@@ -92,7 +92,9 @@ _SEPARATION_OPTIONS = (
     click.option(
         "--option", "options", metavar="K=V", multiple=True, callback=read_pairs, help="An option of the model; repeat."
     ),
-    click.option("--stems", metavar="A,B", callback=read_stems, help="Stems to keep; default all."),
+    click.option(
+        "--stems", metavar="A,B", callback=read_stems, help="Stems to keep, instrumental among them; default all."
+    ),
     click.option(
         "--minus",
         metavar="A,B",

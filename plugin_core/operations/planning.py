@@ -15,7 +15,7 @@ from plugin_core.errors import UsageError, blame
 from plugin_core.model import Operation, Plan, Separation, Source, Tagging
 from plugin_core.operations.links import Links
 from plugin_core.registry import Registry
-from plugin_core.stem_names import canonical
+from plugin_core.stem_names import canonical, parts_of
 from plugin_core.tags.rules import check_rules
 
 if TYPE_CHECKING:
@@ -79,8 +79,9 @@ def check_plan(plan: Plan, source: Source) -> Plan:
         check_rules(wish)
         return plan
     given = {canonical(stem) for stem in plan.stems}
-    missing = [stem for stem in (*wish.stems, *wish.minus) if given and canonical(stem) not in given]
-    if missing:
+    missing = [stem for stem in wish.stems if not parts_of([stem], given) <= given]
+    missing += [stem for stem in wish.minus if canonical(stem) not in given]
+    if given and missing:
         raise UsageError(
             f"{wish.provider} {wish.model} gives no {missing[0]!r}", remedy=f"choose of {', '.join(plan.stems)}"
         )

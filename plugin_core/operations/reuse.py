@@ -13,7 +13,7 @@ from plugin_core.files.exclusive import sync_folder
 from plugin_core.jobs.dedupe import is_same_wish
 from plugin_core.model import Job, Part, Separation, Stem
 from plugin_core.purchases.purchase import is_enough
-from plugin_core.stem_names import RESIDUAL, canonical, title, without
+from plugin_core.stem_names import RESIDUAL, canonical, parts_of, title, without
 from plugin_core.stems.layout import Layout, ready_folder
 from plugin_core.stems.template import Template, template_values
 from plugin_core.threads import Stopper
@@ -58,9 +58,10 @@ def derivable(job: Job, twin: Job) -> list[Part]:
     derived = {without(stem) for stem in had.minus} | {RESIDUAL}
     stems = [stem for stem in twin.stems if stem.name not in derived]
     is_all = not had.stems and not had.minus
-    wanted = {canonical(stem) for stem in (*wish.stems, *wish.minus)}
+    names = {stem.name for stem in stems}
+    wanted = parts_of(wish.stems, names) | set(map(canonical, wish.minus))
     needs_all = wish.residual or not wanted
-    if (needs_all and not is_all) or not wanted <= {stem.name for stem in stems}:
+    if (needs_all and not is_all) or not wanted <= names:
         return []
     return [
         Part(stem=stem.name, label=stem.label, path=stem.path, is_audio=stem.path.suffix == kept.suffix)

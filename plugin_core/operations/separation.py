@@ -25,7 +25,7 @@ from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.purchases.purchase import KeptPart, Purchase
 from plugin_core.purchases.quotes import describe_options
 from plugin_core.purchases.shelf import Shelf
-from plugin_core.stem_names import canonical
+from plugin_core.stem_names import canonical, parts_of
 from plugin_core.stems.staging import choose_staging, make_staging, remove_staging
 from plugin_core.stems.template import StemsSettings, Template, choose_template
 from plugin_core.terms import Terms, terms_of
@@ -190,7 +190,7 @@ class SeparationWork:
     def has_kept(self, job: Job, purchase: Purchase) -> bool:
         """Tell whether the parts of a purchase lie whole in its folder, and what the job wants is among them."""
         wish, kept = _wish(job), {canonical(part.stem) for part in purchase.kept}
-        wanted = {canonical(stem) for stem in (*wish.stems, *wish.minus)}
+        wanted = parts_of(wish.stems, kept) | set(map(canonical, wish.minus))
         return wanted <= kept and self._shelf.holds(purchase)
 
     async def bring(self, job: Job, attempt: str, report: Report) -> tuple[KeptPart, ...]:

@@ -9,9 +9,9 @@ import msgspec
 
 from plugin_core.errors import PlacementError
 from plugin_core.model import Part, Separation
-from plugin_core.stem_names import RESIDUAL, canonical, distinct, title, without
+from plugin_core.stem_names import INSTRUMENTAL, RESIDUAL, VOCALS, canonical, distinct, title, without
 
-_MIXES: Final = frozenset({"instrumental", "instrumental-only", "back-instrumental"})
+_MIXES: Final = frozenset({INSTRUMENTAL, "instrumental-only", "back-instrumental"})
 """Parts that repeat drums, bass and the like where those come as parts of their own."""
 
 
@@ -53,6 +53,8 @@ def list_products(parts: Sequence[Part], wish: Separation) -> tuple[list[Product
         for index, (name, part) in enumerate(zip(names, parts, strict=True))
         if is_all or name in wanted or canonical(part.stem) in wanted
     ]
+    if INSTRUMENTAL in wanted and INSTRUMENTAL not in names and VOCALS in names:
+        products.append(Product(INSTRUMENTAL, title(INSTRUMENTAL), minus=(names.index(VOCALS),)))
     products += [_subtract(stem, names) for stem in wish.minus]
     if wish.residual:
         products.append(Product(RESIDUAL, title(RESIDUAL), minus=_that_sum(names)))

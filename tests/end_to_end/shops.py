@@ -253,6 +253,7 @@ class MediaxShop(Shop):
         (
             Separation(provider="mediax_stems", model="four-stems"),
             Separation(provider="mediax_stems", model="four-stems", stems=("drums",)),
+            Separation(provider="mediax_stems", model="four-stems", stems=("vocals", "instrumental")),
         ),
     )
 

@@ -16,7 +16,7 @@ from plugin_core.settings import Settings
 
 def test_shipped_presets_have_titles_and_operations(tmp_path: Path) -> None:
     presets = load_presets(Settings(tmp_path, environ={}))
-    assert {"four-stems", "vocals", "karaoke", "drumless", "practice"} <= set(presets)
+    assert {"four-stems", "two-stems", "vocals", "karaoke", "drumless", "practice"} <= set(presets)
     assert all(preset.title and preset.operations and preset.name == name for name, preset in presets.items())
 
 
@@ -58,7 +58,7 @@ def test_folder_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wri
     assert separation_of(write_preset(tmp_path, f"to = '{written}'"), "mine").to == tmp_path / expected
 
 
-@pytest.mark.parametrize("name", ["four-stems", "vocals", "karaoke", "drumless", "practice", "mine"])
+@pytest.mark.parametrize("name", ["four-stems", "two-stems", "vocals", "karaoke", "drumless", "practice", "mine"])
 def test_provider_left_out_is_the_users_own(tmp_path: Path, name: str) -> None:
     settings = write_preset(tmp_path, "minus = ['vocals']", more="[separate]\nprovider = 'cloud'\n")
     assert separation_of(settings, name).provider == "cloud"

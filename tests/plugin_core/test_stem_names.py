@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin_core.stem_names import canonical, distinct, title, without
+from plugin_core.stem_names import canonical, distinct, parts_of, title, without
 
 LABELS = Path(__file__).parents[4] / "shared/reference/mvsep_algorithms.json"
 
@@ -51,6 +51,19 @@ def test_every_known_label_has_a_name_that_fits_a_file() -> None:
 )
 def test_title(name: str, words: str) -> None:
     assert title(name) == words
+
+
+@pytest.mark.parametrize(
+    ("stems", "given", "parts"),
+    [
+        (["Instrum"], {"vocals", "drums", "bass", "other"}, {"vocals"}),
+        (["vocals", "instrumental"], {"vocals", "instrumental"}, {"vocals", "instrumental"}),
+        (["drums", "no-vocals"], {"drums"}, {"drums", "no-vocals"}),
+    ],
+    ids=["what the source leaves", "a part of its own", "others are themselves"],
+)
+def test_parts_of(stems: list[str], given: set[str], parts: set[str]) -> None:
+    assert parts_of(stems, given) == parts
 
 
 def test_without_and_distinct() -> None:

@@ -19,8 +19,8 @@ from plugin_core.cli.options import Choices, files_argument, separation_options
 def command(context: Context, /, preset: str, files: tuple[str, ...], as_json: bool, **options: Any) -> int:
     """Do a preset's operations to songs.
 
-    Presets are named recipes: the shipped four-stems, vocals, karaoke, drumless, practice, labels, mood and
-    stems-and-labels, and your own [presets.NAME] in config.toml. Options win over the preset's word.
+    Presets are named recipes: the shipped four-stems, vocals, karaoke, drumless, practice, two-stems,
+    labels, mood and stems-and-labels, and your own [presets.NAME] in config.toml. Options win over the preset's word.
 
     Exit code: 0 all done, 1 some failed, 2 usage, 3 refused by the service or by your own limit, 4 unconfirmed, 130
     interrupted.

@@ -19,6 +19,7 @@ from plugin_core.providers.local.options import fill_options, read_options
 from plugin_core.providers.local.parameters import STEMS
 from plugin_core.providers.local.process import run_worker
 from plugin_core.providers.local.settings import LocalSettings
+from plugin_core.stem_names import INSTRUMENTAL
 from plugin_core.suggest import suggest
 
 NAME: Final = "local"
@@ -67,9 +68,10 @@ class LocalSeparator:
             UsageError: unknown model, option, stem or format, or an option out of its range.
         """
         _check_word("model", wish.model or CLASSIC.id, (CLASSIC.id,))
-        for kind, stems in (("stem", wish.stems), ("stem to subtract", wish.minus)):
-            for stem in stems:
-                _check_word(kind, stem, STEMS)
+        for stem in wish.stems:
+            _check_word("stem", stem, (*STEMS, INSTRUMENTAL))
+        for stem in wish.minus:
+            _check_word("stem to subtract", stem, STEMS)
         chosen = resolve_format(wish.format, source)
         options = fill_options(wish.options)
         samples = source.duration * source.sample_rate * source.channels
@@ -151,7 +153,7 @@ async def _remove(folder: Path) -> None:
 
 def _check_word(kind: str, word: str, known: tuple[str, ...]) -> None:
     if word not in known:
-        hint = ", did you mean --minus vocals?" if word == "instrumental" else suggest(word.lower(), known, lead=", ")
+        hint = ", did you mean --stems vocals?" if word == INSTRUMENTAL else suggest(word.lower(), known, lead=", ")
         raise UsageError(f"the separator {NAME!r} has no {kind} {word!r}{hint}", remedy=f"it knows {', '.join(known)}")
 
 

@@ -43,10 +43,12 @@ class Features:
         """Power of the stereo middle."""
         self.centre = np.empty((rows, bins), dtype=np.float32)
         """Share of the cell that stands in the stereo centre."""
+        self.drums = np.empty((rows, bins), dtype=np.float32)
+        """Share of the cell that is drums, of the rows that are decided."""
 
     def all(self) -> tuple[Float32, ...]:
         """Return every array, for moving rows."""
-        return self.amplitude, self.broad, self.middle, self.centre
+        return self.amplitude, self.broad, self.middle, self.centre, self.drums
 
 
 class Masker:
@@ -74,6 +76,8 @@ class Masker:
         self._bass_band = bass.astype(np.float32)
         self._vocals_band = ((1 - bass) * band).astype(np.float32)
         self.melody = Melody(frames, p.melody_depth) if p.melody_depth > 0 else None
+        self.lag = self.melody.lag if self.melody else 0
+        """Frames that must be decided after a frame before its masks are told."""
 
     def describe(self, left: Complex64, right: Complex64 | None, features: Features, rows: slice) -> None:
         """Write the features of new spectra (frames, bins) to ``rows``; one channel alone is all centre."""
@@ -98,35 +102,35 @@ class Masker:
         np.sqrt(power, out=amplitude)
         features.broad[rows] = _median_of_rows(amplitude, self._frequency_width)
 
-    def masks(self, features: Features, start: int, settled: int, stop: int, known: tuple[int, int]) -> Masks:
-        """Return the masks of the frames from ``start`` on.
+    def decide(self, features: Features, start: int, stop: int, known: tuple[int, int]) -> None:
+        """Write the drums of the rows from ``start`` to ``stop``, and hear the melody in them.
 
         Args:
             features: the view.
             start: first row to decide.
-            settled: row after the last to decide.
-            stop: row after the last that may be looked at for the melody.
+            stop: row after the last to decide, ``context`` before ``known`` ends unless the stream ends there.
             known: first row and row after the last that hold frames of the stream.
         """
-        if self.melody is None:
-            stop = settled
-        drums = self._drums(features, start, stop, known)
-        steady = 1 - drums
-        centre = features.centre[start:settled]
-        if self.melody is None:
-            vocals = np.broadcast_to(np.float32(1), centre.shape).copy()
-        else:
+        drums = features.drums[start:stop]
+        drums[:] = self._drums(features, start, stop, known)
+        if self.melody is not None:
             bins = self.melody.bins
-            voice = steady[:, :bins] * steady[:, :bins]
+            voice = 1 - drums[:, :bins]
+            voice *= voice
             voice *= features.centre[start:stop, :bins]
             voice *= features.middle[start:stop, :bins]
-            vocals = self.melody.comb(voice, settled - start)
-        bass = steady[: settled - start]
-        bass *= centre
-        vocals *= bass
-        vocals *= self._vocals_band
+            self.melody.hear(voice)
+
+    def masks(self, features: Features, start: int, stop: int) -> Masks:
+        """Return the masks of decided rows, ``lag`` frames before the last that is decided unless the stream ends."""
+        drums = features.drums[start:stop]
+        bass = 1 - drums
+        bass *= features.centre[start:stop]
+        vocals = bass * self._vocals_band
+        if self.melody is not None:
+            vocals *= self.melody.combs(stop - start)
         bass *= self._bass_band
-        return Masks(drums[: settled - start], bass, vocals)
+        return Masks(drums, bass, vocals)
 
     def _drums(self, features: Features, start: int, stop: int, known: tuple[int, int]) -> Float32:
         p = self._parameters

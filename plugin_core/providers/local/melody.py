@@ -30,11 +30,15 @@ JUMP_PRICE = 2.0
 STRONG = 3.0
 """What a strong salience is scaled to, so that the prices mean the same in quiet and in loud songs."""
 MEMORY_SECONDS = 5.0
-"""Half-life of the scale."""
+"""How far back the scale is taken from."""
+LAG_SECONDS = 0.28
+"""How much is heard after a frame before its pitch is decided."""
 
 
 class Melody:
-    """Follows the most salient pitch through a stream of frames.
+    """Follows the most salient pitch through a stream of frames, each decided by what follows it for a while.
+
+    Nothing depends on how many frames are heard at once.
 
     Args:
         frames: the grid of the spectra.
@@ -44,70 +48,96 @@ class Melody:
     def __init__(self, frames: Frames, depth: float) -> None:
         count = 1 + int(1200 * math.log2(HIGHEST_HZ / LOWEST_HZ) / CENTS)
         pitches = LOWEST_HZ * 2 ** (np.arange(count) * CENTS / 1200)
-        self._frames = frames
         self.bins = int(np.searchsorted(frames.frequencies, min(TOP_HZ, frames.sample_rate / 2)))
+        self.lag = frames.odd_frames(LAG_SECONDS)
+        """Frames that must be heard after a frame before its pitch is decided."""
         self._width = min(frames.odd_bins(WHITENING_HZ), 2 * ((self.bins - 1) // 2) + 1)
         self._weights = _harmonic_weights(pitches, frames, self.bins)
         self._combs = _combs(pitches, frames.frequencies, depth)
+        self._peaks: Float32 = np.full(frames.odd_frames(MEMORY_SECONDS) - 1, np.inf, dtype=np.float32)
+        """The highest salience of the frames before; infinite where there was none."""
         self._scores = np.zeros(count, dtype=np.float32)
-        self._level = 0.0
+        self._origins = np.empty((0, count), dtype=np.int16)
+        """Of the frames that are not decided: the state before, by state."""
+        self._bests = np.empty(0, dtype=np.int16)
+        """The state that the best path to each of them ends in."""
 
-    def comb(self, vocal_power: Float32, settled: int) -> Float32:
-        """Return the weight of each bin (settled, all bins) along the melody of the next frames.
+    def hear(self, vocal_power: Float32) -> None:
+        """Follow the next frames.
 
         Args:
             vocal_power: power of what may be vocals (frames, ``bins``); overwritten.
-            settled: frames whose pitch is decided now; the ones after them are looked at and given again next time.
         """
-        salience = self._salience(vocal_power, settled)
-        path = self._follow(salience, settled)
-        return self._combs[path[:settled]]
+        self._follow(self._scale(self._salience(vocal_power)))
 
-    def _salience(self, power: Float32, settled: int) -> Float32:
+    def finish(self) -> None:
+        """Decide the last frames by what was heard: after them the pitch stays."""
+        stay = np.arange(self._origins.shape[1], dtype=np.int16)
+        self._origins = np.concatenate((self._origins, np.tile(stay, (self.lag, 1))))
+        self._bests = np.concatenate((self._bests, np.repeat(self._bests[-1:], self.lag)))
+
+    def combs(self, count: int) -> Float32:
+        """Return the weight of each bin (count, all bins) along the melody of the next frames.
+
+        Args:
+            count: frames, each with ``lag`` frames heard after it.
+        """
+        path = self._trace(count)
+        self._origins, self._bests = self._origins[count:].copy(), self._bests[count:].copy()
+        return self._combs[path]
+
+    def _salience(self, power: Float32) -> Float32:
         np.sqrt(power, out=power)
         np.sqrt(power, out=power)
         power -= _running_mean(power, self._width)
         np.maximum(power, 0, out=power)
         salience: Float32 = power @ self._weights
-        level = float(np.quantile(salience.max(axis=1), 0.9))
-        forget = 1 - 0.5 ** (settled / self._frames.rate / MEMORY_SECONDS)
-        self._level = level if self._level == 0 else self._level + forget * (level - self._level)
-        if self._level > 0:
-            salience *= np.float32(STRONG / self._level)
         return salience
 
-    def _follow(self, salience: Float32, settled: int) -> Indices:
-        """Return the best state of each frame; what leads to the settled ones is remembered."""
+    def _scale(self, salience: Float32) -> Float32:
+        """Bring the strong salience of the last seconds to ``STRONG``; frames without any do not count."""
+        peaks = salience.max(axis=1)
+        known = np.concatenate((self._peaks, np.where(peaks > 0, peaks, np.float32(np.inf))))
+        self._peaks = known[len(peaks) :].copy()
+        windows = np.sort(np.lib.stride_tricks.sliding_window_view(known, len(self._peaks) + 1), axis=1)
+        counts = np.isfinite(windows).sum(axis=1)
+        levels = windows[np.arange(len(windows)), (0.9 * np.maximum(counts - 1, 0)).astype(np.intp)]
+        salience *= (np.float32(STRONG) / levels)[:, None]
+        return salience
+
+    def _follow(self, salience: Float32) -> None:
         count = salience.shape[1]
-        origins = np.empty(salience.shape, dtype=np.intp)
+        origins = np.empty(salience.shape, dtype=np.int16)
+        bests = np.empty(len(salience), dtype=np.int16)
         padded = np.full(count + 2 * REACH, -np.inf, dtype=np.float32)
         moves = np.lib.stride_tricks.sliding_window_view(padded, count)
         prices: Float32 = (STEP_PRICE * np.abs(np.arange(-REACH, REACH + 1)))[:, None].astype(np.float32)
         offsets = np.arange(count) - REACH
         states = np.arange(count)
         scores = self._scores
+        top = int(scores.argmax())
         for frame, gain in enumerate(salience):
             padded[REACH:-REACH] = scores
             offers = moves - prices
             choice = offers.argmax(axis=0)
             best = offers[choice, states]
-            top = int(scores.argmax())
             jump = scores[top] - np.float32(JUMP_PRICE)
             origins[frame] = np.where(best >= jump, choice + offsets, top)
             np.maximum(best, jump, out=best)
             scores = best + gain
             scores -= scores.max()
-            if frame == settled - 1:
-                self._scores = scores
-        return _trace(origins, int(scores.argmax()))
+            bests[frame] = top = int(scores.argmax())
+        self._scores = scores
+        self._origins = np.concatenate((self._origins, origins))
+        self._bests = np.concatenate((self._bests, bests))
 
-
-def _trace(origins: Indices, last: int) -> Indices:
-    path = np.empty(len(origins), dtype=np.intp)
-    for frame in range(len(origins) - 1, -1, -1):
-        path[frame] = last
-        last = int(origins[frame, last])
-    return path
+    def _trace(self, count: int) -> Indices:
+        """Return the state of the next frames, each on the best path to the frame ``lag`` later."""
+        later = np.arange(count) + self.lag
+        path = self._bests[later].astype(np.intp)
+        for back in range(self.lag):
+            path = self._origins[later - back, path].astype(np.intp)
+        return path
 
 
 def _running_mean(values: Float32, width: int) -> Float32:

@@ -60,7 +60,7 @@ def separate(
         channels: of the stream.
         parameters: of the method.
         block_seconds: how much is worked on at once (less, down to a second, for many channels or a high sample rate);
-            memory grows with it, the result hardly changes.
+            memory grows with it, the result is the same.
     """
     stream = _Stream(sample_rate, channels, parameters or Parameters(), block_seconds)
     while not stream.ended:
@@ -68,14 +68,17 @@ def separate(
 
 
 class _Stream:
-    """A view of some frames, moving along the stream: those settled before, those decided now, those ahead."""
+    """A view of some frames, moving along the stream: first those that wait for the melody, last those just heard.
+
+    A frame is known, then decided when the medians reach no further, then settled when its pitch is.
+    """
 
     def __init__(self, sample_rate: int, channels: int, parameters: Parameters, block_seconds: float) -> None:
         self.frames = frames = Frames(sample_rate, parameters.window_seconds)
         self.masker = Masker(frames, parameters)
         self.context = self.masker.context + 1
         block = max(1, round(_affordable(block_seconds, sample_rate * channels) * frames.rate))
-        rows = block + 2 * self.context + 4
+        rows = block + 2 * self.context + self.masker.lag + 4
         self.wanted = block * frames.hop
         self.ended = False
         self.analyses = [Analysis(frames, block + 4) for _ in range(channels)]
@@ -86,6 +89,8 @@ class _Stream:
         """Frame that row 0 holds."""
         self.known = 0
         """Frames that have been analysed."""
+        self.decided = 0
+        """Frames whose drums and melody have been heard."""
         self.settled = 0
         """Frames that have been masked."""
         self.samples = 0
@@ -101,7 +106,8 @@ class _Stream:
         total = self.frames.count(self.samples) if self.ended else self.known + len(block) // self.frames.hop
         if self.samples:
             self._analyse(block, total - self.known)
-            yield from self._settle(total if self.ended else max(0, total - self.context))
+            self._decide(total if self.ended else max(0, total - self.context))
+            yield from self._settle(total if self.ended else max(0, self.decided - self.masker.lag))
             self._move()
 
     def _analyse(self, block: Samples, count: int) -> None:
@@ -114,12 +120,20 @@ class _Stream:
         self.masker.describe(*_pair([spectra[rows] for spectra in self.spectra]), self.features, rows)
         self.known += count
 
+    def _decide(self, until: int) -> None:
+        start, stop = self.decided - self.first, until - self.first
+        if start < stop:
+            self.masker.decide(self.features, start, stop, (0, self.known - self.first))
+            self.decided = until
+        if self.ended and self.masker.melody:
+            self.masker.melody.finish()
+
     def _settle(self, until: int) -> Iterator[Estimates]:
         if until <= self.settled:
             return
-        start, settled, stop = self.settled - self.first, until - self.first, self.known - self.first
-        masks = self.masker.masks(self.features, start, settled, stop, (0, stop))
-        waves = [self._apply(mask, row, slice(start, settled)) for row, mask in enumerate(masks)]
+        rows = slice(self.settled - self.first, until - self.first)
+        masks = self.masker.masks(self.features, rows.start, rows.stop)
+        waves = [self._apply(mask, row, rows) for row, mask in enumerate(masks)]
         # The first frames reach back before the stream, and the last ones beyond its end.
         early = max(0, self.frames.lead - self.settled * self.frames.hop)
         self.settled = until
@@ -144,8 +158,8 @@ class _Stream:
         return kept[:count]
 
     def _move(self) -> None:
-        """Forget the frames that no median needs any more."""
-        drop = max(0, self.settled - self.context - self.first)
+        """Forget the frames that are masked and that no median needs any more."""
+        drop = max(0, min(self.settled, self.decided - self.context) - self.first)
         rows = self.known - self.first
         for array in (*self.spectra, *self.features.all()):
             array[: rows - drop] = array[drop:rows].copy()

@@ -37,3 +37,21 @@ def test_stems_are_no_better_than_what_was_bought(bought: Quote | None, is_deriv
     quote = msgspec.structs.replace(LOSSLESS, sent={"model": "1", "option.add_opt1": "1"})
     job = make(quote, format="wav16", stems=("vocals",))
     assert bool(derivable(job, twin)) is is_derivable
+
+
+@pytest.mark.parametrize(
+    ("had", "wish", "is_derivable"),
+    [
+        ({}, {"stems": ("vocals", "instrumental")}, True),
+        ({"stems": ("vocals",)}, {"stems": ("instrumental",)}, True),
+        ({"stems": ("drums",)}, {"stems": ("instrumental",)}, False),
+        ({"stems": ("vocals",)}, {"minus": ("instrumental",)}, False),
+    ],
+    ids=["all stems", "the vocals", "the drums", "no part of its own"],
+)
+def test_an_instrumental_is_made_of_vocals(had: dict[str, object], wish: dict[str, object], is_derivable: bool) -> None:
+    names = had.get("stems", ("vocals", "drums", "bass", "other"))
+    assert isinstance(names, tuple)
+    stems = [Stem(name=name, label=name, path=Path(f"/music/{name}.flac"), size=1, sha256="0") for name in names]
+    twin = msgspec.structs.replace(make(LOSSLESS, format="flac16", **had), stems=tuple(stems))
+    assert bool(derivable(make(LOSSLESS, format="flac16", **wish), twin)) is is_derivable

@@ -18,6 +18,7 @@ from plugin_core.model import Part, Separation, Source
 from plugin_core.operations.inspect import inspect
 from plugin_core.stems import mix, verify
 from plugin_core.stems.fingerprint import record_of
+from plugin_core.stems.products import list_products
 from plugin_core.stems.render import Task, Treated, treat
 from plugin_core.stems.template import DEFAULT_TEMPLATE, parse_template
 from plugin_core.threads import StoppedError, Stopper
@@ -95,6 +96,24 @@ def test_flac_whose_header_counts_too_few_samples_gives_stems_of_the_whole_song(
     assert source.frames == 60 * 44100
     assert {len(integers(path)) for path in by_name(treated).values()} == {60 * 44100}
     assert treated.notes == ("Song.flac is 1:00.0 long, though its header says 0:30.0: all that it holds was read",)
+
+
+def test_vocals_and_the_instrumental_they_leave_sum_to_the_bit(tmp_path: Path) -> None:
+    source, parts = make_exact_song(tmp_path)
+    tagged: Tagged = []
+    treated = run(source, parts, stems=["instrumental", "vocals"], tagged=tagged)
+    assert treated.notes == ()
+    stems = by_name(treated)
+    assert [path.name for path in stems.values()] == ["Song - Vocals.flac", "Song - Instrumental.flac"]
+    assert [provenance["stem"] for _, _, provenance in tagged] == ["vocals", "instrumental"]
+    np.testing.assert_array_equal(sum(map(integers, stems.values())), integers(source.path))
+
+
+def test_an_instrumental_that_came_back_is_not_made_again() -> None:
+    parts = [Part(stem=stem, label=stem, path=Path(stem)) for stem in ("vocals", "instrumental")]
+    products, notes = list_products(parts, Separation(provider="fake", stems=("vocals", "instrumental")))
+    assert [(product.name, product.plus) for product in products] == [("vocals", 0), ("instrumental", 1)]
+    assert notes == []
 
 
 def test_only_wanted_stems_minus_and_residual_to_the_bit(tmp_path: Path) -> None:

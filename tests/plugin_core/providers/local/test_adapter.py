@@ -9,6 +9,7 @@ import pytest
 
 from plugin_core.errors import SourceError, TransientError, UsageError
 from plugin_core.model import Progress, RemoteFile, Separation, Tagging
+from plugin_core.operations.planning import check_plan
 from plugin_core.protocols import Order, Separator
 from plugin_core.providers.local.adapter import LocalSeparator, worker_format
 from plugin_core.providers.local.parameters import STEMS
@@ -52,6 +53,14 @@ def test_plan_fills_everything_in(separator: LocalSeparator, song: Path) -> None
     assert again.operation == operation
 
 
+def test_vocals_and_instrumental_can_be_wished(separator: LocalSeparator, song: Path) -> None:
+    wish = Separation(provider="local", stems=("vocals", "instrumental"))
+    plan = check_plan(asyncio.run(separator.plan(make_source(song), wish)), make_source(song))
+    assert isinstance(plan.operation, Separation)
+    assert plan.operation.stems == wish.stems
+    assert plan.stems == STEMS
+
+
 def test_plan_warns_of_mono(separator: LocalSeparator, tmp_path: Path) -> None:
     source = make_source(write_song(tmp_path / "mono.wav", 0.5, channels=1))
     assert "mono" in asyncio.run(separator.plan(source, Separation(provider="local"))).notes[0]
@@ -61,8 +70,11 @@ def test_plan_warns_of_mono(separator: LocalSeparator, tmp_path: Path) -> None:
     ("wish", "words"),
     [
         ({"model": "clasic"}, r"no model 'clasic', did you mean 'classic'\?"),
-        ({"stems": ("vocal",)}, r"no stem 'vocal', did you mean 'vocals'\?; it knows vocals, drums, bass, other"),
-        ({"stems": ("instrumental",)}, r"did you mean --minus vocals\?"),
+        (
+            {"stems": ("vocal",)},
+            r"no stem 'vocal', did you mean 'vocals'\?; it knows vocals, drums, bass, other, instrumental",
+        ),
+        ({"minus": ("instrumental",)}, r"did you mean --stems vocals\?"),
         ({"minus": ("piano",)}, r"no stem to subtract 'piano'; it knows"),
         ({"options": {"depth": "1"}}, "no option 'depth'"),
         ({"format": "flak"}, "flac"),
