@@ -16,7 +16,6 @@ from plugin_core.cli.display.formatting import plural
 from plugin_core.cli.display.summary import Summary, summarise
 from plugin_core.cli.interrupt import plain_interrupt, stop_on_signals
 from plugin_core.cli.offers import describe_question, has_price
-from plugin_core.cli.preview import foresee_files
 from plugin_core.errors import RefusedError, StembridgeError, StoreError, UsageError
 from plugin_core.model import Job, JobState, Operation, Plan, Source
 from plugin_core.offer import Offer
@@ -110,6 +109,9 @@ class Batch:
         return msgspec.structs.replace(offer, files=await self._foresee(source, offer.plan))
 
     async def _foresee(self, source: Source, plan: Plan) -> dict[str, Path]:
+        # It looks into songs; lists of jobs do without.
+        from plugin_core.cli.preview import foresee_files
+
         return await asyncio.to_thread(foresee_files, self.session, source, plan)
 
     def _ask(self, offers: Sequence[Offer], request: Request) -> None:

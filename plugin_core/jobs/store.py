@@ -5,9 +5,10 @@ from __future__ import annotations
 import builtins
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import msgspec
 
@@ -25,8 +26,10 @@ from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 from plugin_core.purchases.spending import Guard, spend_freely
 from plugin_core.recordings import tables
-from plugin_core.recordings.book import RecordingBook
 from plugin_core.recordings.texts import raw1
+
+if TYPE_CHECKING:
+    from plugin_core.recordings.book import RecordingBook
 
 LEASE: Final = 20.0
 
@@ -79,7 +82,6 @@ class JobStore(JobReader):
         check_local(self.path.parent, kind_of)
         super().__init__(Database(self.path, SCHEMA, patience=patience))
         self.purchases = PurchaseLedger(self._database, clock)
-        self.recordings = RecordingBook(self._database, clock=clock)
         try:
             self._process = ProcessToken(self.path.parent / "workers")
         except BaseException:
@@ -110,6 +112,14 @@ class JobStore(JobReader):
         finally:
             self._process.close()
             self._database.close()
+
+    @cached_property
+    def recordings(self) -> RecordingBook:
+        """The recordings of the songs."""
+        # It looks into songs; whoever only asks for jobs does without.
+        from plugin_core.recordings.book import RecordingBook
+
+        return RecordingBook(self._database, clock=self.clock)
 
     def check_writable(self) -> None:
         """Make sure that jobs can be stored.

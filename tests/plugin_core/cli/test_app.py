@@ -124,6 +124,14 @@ def test_help_fits_eighty_columns_and_needs_no_command_module(stembridge: Run, h
     assert list(home.iterdir()) == []
 
 
+@pytest.mark.parametrize("words", [["jobs", "list"], ["purchases"], ["jobs", "prune"]], ids=" ".join)
+def test_what_only_asks_for_jobs_loads_nothing_that_reads_sound(words: list[str]) -> None:
+    code = f"import sys; from plugin_core.cli.guard import run; code = run({words}); "
+    code += "print('loaded', sorted({'numpy', 'soundfile', 'httpx', 'mutagen'} & set(sys.modules))); sys.exit(code)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded []"
+
+
 @pytest.mark.parametrize("words", PROMISED)
 def test_help_of_every_command(stembridge: Run, words: str) -> None:
     result = stembridge(*words.split(), "--help")
