@@ -140,10 +140,12 @@ def _choose_fit(
 ) -> Fit:
     def measure() -> list[float]:
         peaks = [peak / one.gain for peak, one in zip(checked.peaks, placed, strict=True)]
-        if is_summed(task.parts):
+        is_derived = any(one.plus is None for one in products)
+        if is_derived or is_summed(task.parts):
+            # What the others leave of the song is right only if the song fits as well.
             peaks.append(checked.peak)
-        is_moved = any(info.sample_rate != checked.source.sample_rate for info in checked.infos)
-        if is_moved or any(one.plus is None for one in products):
+        is_resampled = any(info.sample_rate != checked.source.sample_rate for info in checked.infos)
+        if is_derived or is_resampled:
             mix = Mix(task.source.path, checked.source, placed)
             peaks.append(mix.measure(products, lambda _: stopper.check()))
         return peaks

@@ -37,3 +37,17 @@ def test_stems_are_no_better_than_what_was_bought(bought: Quote | None, is_deriv
     quote = msgspec.structs.replace(LOSSLESS, sent={"model": "1", "option.add_opt1": "1"})
     job = make(quote, format="wav16", stems=("vocals",))
     assert bool(derivable(job, twin)) is is_derivable
+
+
+def test_scaled_stems_are_parts_of_their_own_level() -> None:
+    stem = Stem(name="vocals", label="Vocals", path=Path("/music/Song - Vocals.flac"), size=1, sha256="0", gain=0.5)
+    twin = msgspec.structs.replace(make(LOSSLESS, format="flac16", on_overload="scale"), stems=(stem,))
+    (part,) = derivable(make(LOSSLESS, format="wav16", stems=("vocals",)), twin)
+    assert part.gain == 0.5
+
+
+def test_stems_that_were_written_as_floats_are_audio() -> None:
+    stem = Stem(name="vocals", label="Vocals", path=Path("/music/Song - Vocals.wav"), size=1, sha256="0")
+    twin = msgspec.structs.replace(make(LOSSLESS, format="flac16", on_overload="float"), stems=(stem,))
+    (part,) = derivable(make(LOSSLESS, format="wav16", stems=("vocals",)), twin)
+    assert part.is_audio

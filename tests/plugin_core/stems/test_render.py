@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import soxr
 
 from plugin_core.audio.reader import open_reader
 from plugin_core.audio.samples import to_integers
-from plugin_core.errors import PlacementError
+from plugin_core.errors import PlacementError, TransientError
+from plugin_core.files.errors import explain_write_error
 from plugin_core.files.hashing import is_unmodified
 from plugin_core.model import Part, Separation, Source
 from plugin_core.operations.inspect import inspect
@@ -444,3 +446,43 @@ def test_a_mix_of_other_parts_is_not_subtracted_twice(tmp_path: Path) -> None:
     assert not integers(residual).any()
     alone = by_name(run(source, [part for part in parts if part.stem == "vocals"] + [mix_part], residual=True))
     assert not integers(alone["residual"]).any()
+
+
+@pytest.mark.parametrize("name", ["flac16", "mp3"])
+def test_hot_parts_of_a_service_are_scaled_by_one_gain_or_kept_as_floats(tmp_path: Path, name: str) -> None:
+    source, parts = make_exact_song(tmp_path, 4.0)
+    hot, rate = read_samples(parts[1].path)
+    hot *= 2.0 / np.abs(hot).max()
+    path = write_samples(tmp_path / "hot.wav", hot, rate, "FLOAT")
+    parts[1] = msgspec.structs.replace(parts[1], path=path)
+    scaled = run(source, loosen(parts), format=name, on_overload="scale", stems=["drums", "bass"])
+    assert {round(20 * np.log10(stem.gain), 6) for stem in scaled.stems} == {-6.1}
+    assert not [note for note in scaled.notes if "clipped" in note]
+    kept = run(source, loosen(parts), format=name, on_overload="float", stems=["drums"])
+    np.testing.assert_array_equal(read_samples(by_name(kept)["drums"])[0], hot.astype(np.float32))
+
+
+def test_stems_that_were_scaled_are_brought_back_to_the_song_s_level(tmp_path: Path) -> None:
+    source, parts = make_exact_song(tmp_path, 4.0)
+    loose = []
+    for part in loosen(parts):
+        samples, rate = read_samples(part.path)
+        path = write_samples(tmp_path / f"{part.stem}.wav", samples / 4, rate, "FLOAT")
+        loose.append(msgspec.structs.replace(part, path=path, gain=0.25))
+    treated = run(source, loose, residual=True)
+    for part in parts:
+        np.testing.assert_array_equal(integers(by_name(treated)[part.stem]), integers(part.path))
+    assert not integers(by_name(treated)["residual"]).any()
+
+
+def test_a_disk_that_fills_up_is_told_by_the_place_of_the_stem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, parts = make_exact_song(tmp_path)
+
+    def fill(path: Path, **_: object) -> None:
+        raise explain_write_error(path, OSError(errno.ENOSPC, "full"))
+
+    monkeypatch.setattr(mix, "open_writer", fill)
+    with pytest.raises(TransientError) as caught:
+        run(source, parts, minus=["drums"])
+    place = tmp_path / "Song.stems" / "Song - No Drums.flac"
+    assert caught.value.message == f"{place} cannot be written: no space left on the disk"

@@ -6,8 +6,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from plugin_core.errors import PlacementError, SourceError
+from plugin_core.errors import PlacementError, SourceError, TransientError
 from plugin_core.model import Part
+from plugin_core.stems import part as part_module
 from plugin_core.stems import verify
 from plugin_core.stems.align import Alignment, Heard
 from plugin_core.stems.verify import verify_parts
@@ -127,3 +128,15 @@ def test_kin_are_parts_of_one_encoder_and_length(tmp_path: Path, monkeypatch: py
     assert [one.title for one in seen] == ["Vocals", "Drums", "Bass", "Other"]
     assert len({one.kin for one in seen}) == 3
     assert seen[2].kin == seen[3].kin
+
+
+def test_a_disk_that_is_away_is_told_by_the_stem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, parts = make_exact_song(tmp_path)
+
+    def fail(path: Path) -> None:
+        raise TransientError(f"{path} cannot be read now: Stale file handle")
+
+    monkeypatch.setattr(part_module, "open_reader", fail)
+    with pytest.raises(TransientError) as told:
+        verify_parts(source.path, parts, Stopper())
+    assert told.value.message == "the fetched part Vocals of Song.flac cannot be read now: Stale file handle"
