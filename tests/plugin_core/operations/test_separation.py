@@ -317,9 +317,11 @@ def test_prepare_refuses_before_anything_is_written(
         (False, {"minus": ("drums", "bass"), "residual": True}, (4 + 3) * 2),
         (False, {"stems": ("bass",), "minus": ("drums",)}, (4 + 2) * 2),
         (False, {"format": "flac24"}, (4 + 4) * 3),
+        (False, {"format": "flac24", "on_overload": "scale"}, (4 + 4) * 3),
+        (False, {"format": "flac24", "on_overload": "float"}, 4 * 3 + 4 * 4),
         (True, {}, (1 + 4 + 4) * 2),
     ],
-    ids=["all", "one stem", "minus", "stem and minus", "deeper", "service"],
+    ids=["all", "one stem", "minus", "stem and minus", "deeper", "scaled", "floats", "service"],
 )
 def test_space_is_asked_for_what_will_exist(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, remote: bool, wish: dict[str, object], expected: int
