@@ -18,7 +18,8 @@ from tests.plugin_core.cli.fakes import FakePoint, load_fakes
 
 #: What the design promises of each command of the core; a preset and yes belong to a paid run.
 PROMISED = {
-    "separate": "provider model option stems minus residual format on-overload to preset force dry-run json recursive yes",
+    "separate": "provider model option stems minus residual format on-overload to preset force dry-run json recursive"
+    " yes",
     "tag": "provider dimensions min-probability labels policy language-codes provenance undo recursive force dry-run"
     " yes json",
     "run": "provider model option stems minus residual format on-overload to force dry-run json recursive yes",
