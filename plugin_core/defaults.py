@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from plugin_core.model import Tagging
+from plugin_core.model import OnOverload, Separation, Tagging
 
 
 class SeparateSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,8 +18,14 @@ class SeparateSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Model of that provider; empty means its own default."""
     format: str = ""
     """Format of the stems; empty means the provider's default for the source."""
+    on_overload: OnOverload = "refuse"
+    """``refuse``, ``scale`` or ``float``: what becomes of what the format cannot hold; also for presets."""
     preset: str = ""
     """Preset to start from; empty means provider, model and format above."""
+
+    def as_operation(self) -> Separation:
+        """Return the separation these settings describe."""
+        return Separation(provider=self.provider, model=self.model, format=self.format, on_overload=self.on_overload)
 
 
 Policy = Literal["fill", "append", "replace"]

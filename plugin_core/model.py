@@ -10,7 +10,7 @@ import re
 import threading
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -18,6 +18,10 @@ T = TypeVar("T")
 
 STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """Control characters, line ends and changes of writing direction: file names and services' words may hold them."""
+
+
+OnOverload = Literal["refuse", "scale", "float"]
+"""What becomes of what lies over full scale, where the format of the stems cannot hold it."""
 
 
 class JobState(StrEnum):
@@ -82,6 +86,9 @@ class Separation(msgspec.Struct, frozen=True, kw_only=True, tag="separation", ta
     """Whether source minus the sum of all stems is wanted as a stem of its own."""
     format: str = ""
     """One of ``plugin_core.audio.formats``; empty picks the provider's default for the source."""
+    on_overload: OnOverload = "refuse"
+    """``refuse`` a float source that the format would clip, before anything is sent; ``scale`` all stems by one gain;
+    or write them as ``float``. A lossy source, and what is paid for, is clipped under ``refuse``."""
     to: Path | None = None
     """Folder to place the result under; None means the source's own folder."""
     template: str = ""
@@ -282,6 +289,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     """False for MIDI, text and the like: placed as it came, only its presence is verified."""
     exact: bool = False
     """Whether the parts are promised to sum to the source within one step of their format."""
+    gain: float = 1.0
+    """Its level against the source's: of a finished stem that was scaled."""
 
 
 class Stem(msgspec.Struct, frozen=True, kw_only=True):
@@ -293,6 +302,8 @@ class Stem(msgspec.Struct, frozen=True, kw_only=True):
     path: Path
     size: int
     sha256: str
+    gain: float = 1.0
+    """What it was multiplied with, so that nothing was clipped; the same for all stems of a job."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ import msgspec
 from plugin_core.defaults import SeparateSettings, TagsSettings
 from plugin_core.errors import SettingsError, UsageError
 from plugin_core.manifests import manifest
-from plugin_core.model import Operation, Separation, Tagging, show_path
+from plugin_core.model import OnOverload, Operation, Separation, Tagging, show_path
 from plugin_core.settings import Settings, expand_user, suggest_key
 from plugin_core.stem_names import canonical
 from plugin_core.suggest import suggest
@@ -48,6 +48,8 @@ class PresetSeparation(
     minus: tuple[str, ...] = ()
     residual: bool = False
     format: str = ""
+    on_overload: OnOverload | None = None
+    """Left out, it is ``[separate] on_overload``."""
     to: Path | None = None
     """``~`` is the user's home, a relative path starts at the current folder."""
     template: str = ""
@@ -59,6 +61,7 @@ class PresetSeparation(
             "provider": self.provider or usual.separation.provider,
             "stems": _names(self.stems),
             "minus": _names(self.minus),
+            "on_overload": self.on_overload or usual.separation.on_overload,
         }
         return Separation(**values)
 

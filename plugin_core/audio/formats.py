@@ -121,6 +121,13 @@ def resolve_format(wish: str, info: SourceShape) -> AudioFormat:
     return chosen
 
 
+def float_format(chosen: AudioFormat, info: SourceShape) -> AudioFormat:
+    """Return the format of the same kind of file, as far as there is one, that holds what lies over full scale."""
+    if chosen.is_float:
+        return chosen
+    return W64_32F if chosen.container == "W64" else resolve_format(WAV32F.name, info)
+
+
 def usual_format(info: SourceShape) -> str:
     """Return the format of what a service gives when none is wished: 16 bits, and WAV where FLAC cannot be."""
     try:

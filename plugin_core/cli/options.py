@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 import msgspec
 
 from plugin_core.audio.formats import FORMAT_NAMES
 from plugin_core.cli.display.formatting import show
+from plugin_core.model import OnOverload
 from plugin_core.settings import expand_user
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -28,6 +29,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     minus: tuple[str, ...] | None = None
     residual: bool | None = None
     format: str | None = None
+    on_overload: OnOverload | None = None
     to: Path | None = None
     force: bool = False
     dry_run: bool = False
@@ -84,6 +86,12 @@ def expand_folder(ctx: click.Context, param: click.Parameter, name: str) -> Path
         raise click.BadParameter(str(error), ctx, param) from error
 
 
+ON_OVERLOAD_OPTION = click.option(
+    "--on-overload",
+    type=click.Choice(get_args(OnOverload)),
+    help="If the format cannot hold the song's peaks: refuse (default), scale all stems, or write float.",
+)
+
 _SEPARATION_OPTIONS = (
     click.option(
         "--provider", metavar="NAME", callback=read_name, help="Who separates: a service, or local (default)."
@@ -103,6 +111,7 @@ _SEPARATION_OPTIONS = (
     ),
     click.option("--residual/--no-residual", default=None, help="Also what all stems together leave over."),
     click.option("--format", metavar="NAME", callback=read_name, help=f"{', '.join(FORMAT_NAMES)}; default lossless."),
+    ON_OVERLOAD_OPTION,
     click.option(
         "--to",
         metavar="DIR",

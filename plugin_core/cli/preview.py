@@ -6,7 +6,7 @@ from pathlib import Path
 
 from plugin_core.audio.formats import FORMATS
 from plugin_core.model import Part, Plan, Separation, Source
-from plugin_core.operations.separation import read_fields
+from plugin_core.operations.stem_tags import read_fields
 from plugin_core.session import Session
 from plugin_core.stem_names import title
 from plugin_core.stems.layout import Layout

@@ -11,7 +11,7 @@ from plugin_core.defaults import SeparateSettings
 from plugin_core.model import Operation, Separation
 from plugin_core.presets import Preset
 
-_WORDS = ("model", "options", "stems", "minus", "residual", "format", "to")
+_WORDS = ("model", "options", "stems", "minus", "residual", "format", "on_overload", "to")
 
 
 def choose_operations(choices: Choices, preset: Preset | None, settings: SeparateSettings) -> tuple[Operation, ...]:
@@ -27,8 +27,8 @@ def choose_operations(choices: Choices, preset: Preset | None, settings: Separat
 def _default_operation(choices: Choices, settings: SeparateSettings) -> Separation:
     if choices.provider not in (None, settings.provider):
         # A model's name means nothing to another provider; a format does.
-        return Separation(provider=str(choices.provider), format=settings.format)
-    return Separation(provider=settings.provider, model=settings.model, format=settings.format)
+        return msgspec.structs.replace(settings.as_operation(), provider=str(choices.provider), model="")
+    return settings.as_operation()
 
 
 def _override(operation: Separation, choices: Choices) -> Separation:

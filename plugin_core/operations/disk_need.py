@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from plugin_core.audio.formats import resolve_format
+from plugin_core.audio.formats import float_format, resolve_format
+from plugin_core.audio.overload import must_stay_open
 from plugin_core.model import Separation, Source
 from plugin_core.protocols import Separator
+from plugin_core.stems.fit import widest_format
 from plugin_core.stems.space import CD_RATE, Amount, estimate_bytes
 
 _USUAL_PARTS: Final = 4
@@ -45,9 +47,11 @@ def list_amounts(source: Source, wish: Separation, fetched: int, *, is_remote: b
     """
     chosen = resolve_format(wish.format, source)
     lossless = chosen if chosen.is_lossless else resolve_format("", source)
+    if must_stay_open(wish.on_overload, source.encoding):
+        lossless = float_format(lossless, source)
     parts = len(wish.stems) or (0 if wish.minus else fetched)
     return [
         Amount(int(is_remote), lossless),
         Amount(fetched, lossless, least_rate=CD_RATE if is_remote else 0),
-        Amount(parts + len(wish.minus) + wish.residual, chosen),
+        Amount(parts + len(wish.minus) + wish.residual, widest_format(chosen, wish.on_overload, source)),
     ]

@@ -18,10 +18,12 @@ from plugin_core.errors import SourceError
 from plugin_core.files.hashing import hash_file
 from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.model import Plan, Quote, Separation, Source, Stem
-from plugin_core.operations.separation import destination_of_wish, read_fields
+from plugin_core.operations.stem_tags import read_fields
+from plugin_core.operations.wish import destination_of_wish
 from plugin_core.purchases.quotes import describe_options
 from plugin_core.recordings.digest import digest_of
 from plugin_core.stem_names import RESIDUAL, canonical, without
+from plugin_core.stems.fit import read_gain, widest_format
 from plugin_core.stems.template import Template, template_values
 from plugin_core.tags.read import read_tags
 
@@ -54,15 +56,34 @@ def recognise(folder: Path, source: Source, plan: Plan, quote: Quote, check: Cal
     wish = plan.operation
     assert isinstance(wish, Separation)
     chosen = resolve_format(wish.format, source)
+    for form in dict.fromkeys((chosen, widest_format(chosen, wish.on_overload, source))):
+        if found := _recognise(folder, source, plan, quote, form, check):
+            return found
+    return ()
+
+
+def _recognise(
+    folder: Path, source: Source, plan: Plan, quote: Quote, chosen: AudioFormat, check: Callable[[], None]
+) -> tuple[Stem, ...]:
+    wish = plan.operation
+    assert isinstance(wish, Separation)
     sound = functools.cache(lambda: digest_of(source.path, check=check))
     found = {}
     for path, made in _made_here(folder, chosen):
         is_wished = (made.get("provider"), made.get("model")) == (wish.provider, wish.model)
         is_sent = made.get("options", "") == describe_options(quote)
-        if is_wished and is_sent and _is_made_of(made, source, sound) and _is_whole(path, source, chosen):
+        is_level = "gain" not in made or wish.on_overload == "scale"
+        if is_wished and is_sent and is_level and _is_made_of(made, source, sound) and _is_whole(path, source, chosen):
             record = hash_file(path, check)
             name = canonical(str(made.get("stem", "")))
-            found[name] = Stem(name=name, label=name, path=path, size=record.size, sha256=record.sha256)
+            found[name] = Stem(
+                name=name,
+                label=name,
+                path=path,
+                size=record.size,
+                sha256=record.sha256,
+                gain=read_gain(str(made.get("gain", ""))),
+            )
     wanted = _wanted(wish, plan)
     if not wanted <= found.keys():
         return ()

@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 
 import msgspec
 
-from plugin_core.audio.formats import FORMATS
+from plugin_core.audio.formats import FORMATS, float_format
 from plugin_core.files.copying import copy_file, explain_os_error
 from plugin_core.files.exclusive import sync_folder
 from plugin_core.jobs.dedupe import is_same_wish
@@ -64,13 +64,19 @@ def derivable(job: Job, twin: Job) -> list[Part]:
     if (needs_all and not is_all) or not wanted <= names:
         return []
     return [
-        Part(stem=stem.name, label=stem.label, path=stem.path, is_audio=stem.path.suffix == kept.suffix)
+        Part(
+            stem=stem.name,
+            label=stem.label,
+            path=stem.path,
+            is_audio=stem.path.suffix in (kept.suffix, float_format(kept, twin.source).suffix),
+            gain=stem.gain,
+        )
         for stem in stems
     ]
 
 
-def copy_stems(stems: Sequence[Stem], layout: Layout, stopper: Stopper) -> tuple[Stem, ...]:
-    """Copy finished stems into staging under the layout's paths.
+def copy_stems(stems: Sequence[Stem], layout: Layout, destination: Path, stopper: Stopper) -> tuple[Stem, ...]:
+    """Copy finished stems into staging under the layout's paths, to be placed below a destination.
 
     Raises:
         PlacementError: staging cannot be written.
@@ -85,7 +91,7 @@ def copy_stems(stems: Sequence[Stem], layout: Layout, stopper: Stopper) -> tuple
             sync_folder(path.parent)
             copies.append(msgspec.structs.replace(stem, path=path))
     except OSError as error:
-        raise explain_os_error(error, layout.root) from error
+        raise explain_os_error(error, destination) from error
     return tuple(copies)
 
 

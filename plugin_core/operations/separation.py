@@ -4,35 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from plugin_core._version import __version__
-from plugin_core.errors import PlacementError, SourceError, UsageError
+from plugin_core.errors import PlacementError
 from plugin_core.files.hashing import hash_file
+from plugin_core.files.naming import named
 from plugin_core.jobs.work import Staged
-from plugin_core.model import Job, Part, Progress, Separation, Source, Stem, Ticket, show_path
+from plugin_core.model import Job, Part, Progress, Source, Stem, Ticket, show_path
+from plugin_core.operations.folders import Folders
 from plugin_core.operations.links import NO_LINKS, Links
 from plugin_core.operations.orders import Orders
 from plugin_core.operations.song import Hear, Song, hear_nothing
+from plugin_core.operations.stem_tags import describe_provenance, make_tagger, read_fields
+from plugin_core.operations.wish import destination_of, wish_of
 from plugin_core.protocols import Finished, Order, Report, Separator, Waiting
 from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.purchases.purchase import KeptPart, Purchase
-from plugin_core.purchases.quotes import describe_options
 from plugin_core.purchases.shelf import Shelf
 from plugin_core.stem_names import canonical, parts_of
-from plugin_core.stems.staging import choose_staging, make_staging, remove_staging
 from plugin_core.stems.template import StemsSettings, Template, choose_template
 from plugin_core.terms import Terms, terms_of
 from plugin_core.threads import Stopper, run_stoppable
 
 if TYPE_CHECKING:
-    from plugin_core.stems.render import TagStem
+    pass
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class SeparationWork:
     ) -> None:
         self._separator = separator
         self._orders = Orders(separator, home, purchases)
-        self._home = home
+        self._folders = Folders(home, self._orders)
         self._settings = settings
         self._earlier = earlier
         self._links = links
@@ -108,32 +108,20 @@ class SeparationWork:
             PlacementError: the destination is missing, not writable or too full.
             UsageError: the template is wrong.
         """
-        from plugin_core.audio.formats import resolve_format
-        from plugin_core.audio.overload import require_fit
         from plugin_core.operations.disk_need import bytes_needed
 
         self._template(job)
         self._links.check(self._separator)
-        needed = await bytes_needed(job.source, _wish(job), self._separator)
+        needed = await bytes_needed(job.source, wish_of(job), self._separator)
 
         def work(stopper: Stopper) -> None:
             self._song(job).require(stopper.check)
-            require_fit(job.source, resolve_format(_wish(job).format, job.source), stopper.check)
-            self._prepare_folders(job, needed)
+            # What a service is sent is looked at when that is known: it may have been bought before.
+            if not self._separator.remote:
+                _require_fit(job, stopper)
+            self._folders.prepare(job, needed)
 
         await run_stoppable(work)
-
-    def _prepare_folders(self, job: Job, needed: int) -> None:
-        from plugin_core.stems.space import check_destination, check_space
-
-        destination = destination_of(job)
-        check_destination(destination)
-        check_space(destination, needed)
-        self._make_folders(job)
-
-    def _make_folders(self, job: Job) -> None:
-        make_staging(self._staging(job))
-        make_staging(self._orders.folder(job, self._own_folder(job)))
 
     async def locate(self, job: Job) -> Source | None:
         """Look near the path of a song that is gone from there."""
@@ -157,7 +145,7 @@ class SeparationWork:
         for twin in twins:
             parts = derivable(job, twin)
             if parts and are_unmodified(twin.stems, stopper):
-                self._make_folders(job)
+                self._folders.make(job)
                 staged = self._treat(job, parts, stopper, lambda _: None)
                 return msgspec.structs.replace(staged, kept=())
         return None
@@ -165,19 +153,27 @@ class SeparationWork:
     def _copy(self, job: Job, twin: Job, stopper: Stopper) -> Staged:
         from plugin_core.operations.reuse import copy_stems, layout_of, render_paths
 
-        template, wish = self._template(job), _wish(job)
+        template, wish = self._template(job), wish_of(job)
         tags = read_fields(job.source.path, template)
         paths = render_paths(twin.stems, job.source.path, template, wish.provider, wish.model or "default", tags)
-        layout = layout_of(self._staging(job), template.depth, paths)
+        layout = layout_of(self._folders.staging(job), template.depth, paths)
         if layout.stands_at(destination_of(job), [stem.path for stem in twin.stems]):
             return Staged(stems=twin.stems, notes=twin.notes)
-        return Staged(stems=copy_stems(twin.stems, layout, stopper), notes=twin.notes)
+        return Staged(stems=copy_stems(twin.stems, layout, destination_of(job), stopper), notes=twin.notes)
 
     async def submit(self, job: Job, attempt: str, report: Report) -> Ticket:
-        """Start the job at its provider, with a link to the source where it needs one."""
+        """Start the job at its provider, with a link to the source where it needs one.
+
+        Raises:
+            SourceError: the source is louder than the format of the stems holds.
+            StembridgeError: the provider's own.
+        """
+        if self._separator.remote:
+            await run_stoppable(lambda stopper: _require_fit(job, stopper))
         url = await self._links.stage(self._separator, job)
         order = await self._order_with_folder(job, attempt)
-        return await self._separator.submit(msgspec.structs.replace(order, url=url), report)
+        with named({order.folder: f"the upload of {_song_name(job)}"}):
+            return await self._separator.submit(msgspec.structs.replace(order, url=url), report)
 
     async def find(self, job: Job, attempt: str) -> Ticket | None:
         """Look for the job at its provider."""
@@ -189,7 +185,7 @@ class SeparationWork:
 
     def has_kept(self, job: Job, purchase: Purchase) -> bool:
         """Tell whether the parts of a purchase lie whole in its folder, and what the job wants is among them."""
-        wish, kept = _wish(job), {canonical(part.stem) for part in purchase.kept}
+        wish, kept = wish_of(job), {canonical(part.stem) for part in purchase.kept}
         wanted = parts_of(wish.stems, kept) | set(map(canonical, wish.minus))
         return wanted <= kept and self._shelf.holds(purchase)
 
@@ -202,8 +198,8 @@ class SeparationWork:
         """
         from plugin_core.purchases.shelf import describe_parts
 
-        await asyncio.to_thread(self._make_folders, job)
-        parts = await self._separator.fetch(self._order_with_bucket(job, attempt), report)
+        await asyncio.to_thread(self._folders.make, job)
+        parts = await self._fetch_parts(job, attempt, report)
         await asyncio.to_thread(_log_parts, job, parts)
         return await asyncio.to_thread(describe_parts, parts)
 
@@ -219,30 +215,35 @@ class SeparationWork:
         from plugin_core.operations.progress import report_from_thread
 
         # A job that goes on after a failure may have lost its folder meanwhile; its provider fetches what is missing.
-        await asyncio.to_thread(self._make_folders, job)
+        await asyncio.to_thread(self._folders.make, job)
         if purchase is not None and self.has_kept(job, purchase):
             parts: Sequence[Part] = self._shelf.parts(purchase)
         else:
-            parts = await self._separator.fetch(self._order_with_bucket(job, attempt), report)
+            parts = await self._fetch_parts(job, attempt, report)
         tell = report_from_thread(report, lambda share: Progress(fraction=share, note="writing stems"))
         return await run_stoppable(lambda stopper: self._treat(job, parts, stopper, tell))
+
+    async def _fetch_parts(self, job: Job, attempt: str, report: Report) -> Sequence[Part]:
+        order = self._order_with_bucket(job, attempt)
+        with named({order.folder: f"a result of {_song_name(job)}"}):
+            return await self._separator.fetch(order, report)
 
     def _treat(self, job: Job, parts: Sequence[Part], stopper: Stopper, tell: Callable[[float], None]) -> Staged:
         from plugin_core.purchases.shelf import describe_parts
         from plugin_core.stems.render import Task, treat
 
         self._song(job).require(stopper.check)
-        template, wish = self._template(job), _wish(job)
+        template, wish = self._template(job), wish_of(job)
         task = Task(
             source=job.source,
             parts=tuple(parts),
             wish=wish,
             template=template,
-            staging=self._staging(job),
-            provenance=self._provenance(job),
+            staging=self._folders.staging(job),
+            provenance=describe_provenance(job, self._sound_of),
             tags=read_fields(job.source.path, template),
         )
-        treated = treat(task, _stem_tagger(), stopper, tell)
+        treated = treat(task, make_tagger(), stopper, tell)
         return Staged(stems=treated.stems, notes=treated.notes, kept=describe_parts(parts))
 
     async def drop_fetched(self, job: Job) -> None:
@@ -269,7 +270,7 @@ class SeparationWork:
 
         destination = destination_of(job)
         require_folder(destination)
-        layout = read_layout(self._staging(job), job.staged)
+        layout = read_layout(self._folders.staging(job), job.staged)
         if layout is None:
             # Reused where they stand.
             return job.staged[0].path.parent
@@ -292,7 +293,7 @@ class SeparationWork:
         from plugin_core.stems.space import require_folder
 
         require_folder(destination_of(job))
-        staging = self._staging(job)
+        staging = self._folders.staging(job)
         layout = read_layout(staging, job.staged)
         if layout is None:
             return job.staged
@@ -308,74 +309,48 @@ class SeparationWork:
         """Put back an earlier result that was set aside; remove staging and, if so, what is left at the provider."""
         # The last one named is done first, each whatever those before it raised.
         async with contextlib.AsyncExitStack() as steps:
-            steps.push_async_callback(asyncio.to_thread, self._remove_folders, job)
+            steps.push_async_callback(asyncio.to_thread, self._folders.remove, job)
             # Before staging goes, which holds what the provider noted of the job.
             if release:
                 steps.push_async_callback(lambda: self._separator.release(self._order_with_bucket(job, "")))
             steps.push_async_callback(self._links.unstage, self._separator, job)
 
-    def _remove_folders(self, job: Job) -> None:
-        from plugin_core.stems.layout import read_layout
-        from plugin_core.stems.publication import hidden_folders, restore_aside
-        from plugin_core.stems.staging import hidden_neighbour
-
-        self._orders.remove_unused(job)
-        staging, destination = self._staging(job), destination_of(job)
-        restore_aside(staging, destination)
-        layout = read_layout(staging, job.staged)
-        folders = {staging, hidden_neighbour(staging, destination)}
-        if layout is not None:
-            folders |= hidden_folders(layout, destination, staging)
-        # No generator: one that stays must not keep the others.
-        stay = [folder for folder in sorted(folders) if not remove_staging(folder)]
-        if stay:
-            raise PlacementError(f"{show_path(stay[0])} cannot be removed", remedy="remove it by hand")
-
     def _order(self, job: Job, attempt: str) -> Order:
-        return self._orders.make(job, attempt, self._own_folder(job))
+        return self._orders.make(job, attempt, self._folders.own(job))
 
     async def _order_with_folder(self, job: Job, attempt: str) -> Order:
         """Return the order with its folder made: that of a new purchase, or anew for a job that goes on later."""
         order = self._order(job, attempt)
         if not order.folder.is_dir():
-            await asyncio.to_thread(self._make_folders, job)
+            await asyncio.to_thread(self._folders.make, job)
         return order
 
     def _order_with_bucket(self, job: Job, attempt: str) -> Order:
         bucket = self._links.bucket_for(self._separator)
         return msgspec.structs.replace(self._order(job, attempt), bucket=bucket)
 
-    def _own_folder(self, job: Job) -> Path:
-        return self._staging(job) / "parts"
-
     def _song(self, job: Job) -> Song:
         return Song(job.source, job.recording, self._hear)
 
-    def _staging(self, job: Job) -> Path:
-        from plugin_core.stems.layout import find_staging
-
-        # What is staged stays where it is, also when the disk it was to be near is away now.
-        known = job.staging or find_staging(job.id, job.staged)
-        return known or choose_staging(self._home, job.id, destination_of(job))
-
     def _template(self, job: Job) -> Template:
-        return choose_template(_wish(job).template, self._settings)
+        return choose_template(wish_of(job).template, self._settings)
 
     def _earlier_stems(self, job: Job) -> tuple[Stem, ...]:
         return tuple(stem for earlier in self._earlier(job) if earlier.id != job.id for stem in earlier.stems)
 
-    def _provenance(self, job: Job) -> dict[str, str]:
-        wish = _wish(job)
-        told = {
-            "provider": wish.provider,
-            "model": wish.model,
-            "options": describe_options(job.quote) if job.quote else "",
-            "stembridge": __version__,
-            "job": job.id,
-            "source_sha256": job.source.content,
-            "recording": self._sound_of(job.recording) if job.recording else "",
-        }
-        return {name: text for name, text in told.items() if text or name == "model"}
+
+def _require_fit(job: Job, stopper: Stopper) -> None:
+    """Refuse a source that is louder than the format of the stems holds, unless its user says what to do about it."""
+    from plugin_core.audio.formats import resolve_format
+    from plugin_core.audio.overload import require_fit
+
+    wish = wish_of(job)
+    if wish.on_overload == "refuse":
+        require_fit(job.source, resolve_format(wish.format, job.source), stopper.check)
+
+
+def _song_name(job: Job) -> str:
+    return show_path(Path(job.source.path.name))
 
 
 def _log_parts(job: Job, parts: Sequence[Part]) -> None:
@@ -383,45 +358,3 @@ def _log_parts(job: Job, parts: Sequence[Part]) -> None:
     for part in parts:
         record = hash_file(part.path)
         _log.info("job %s: fetched %s, %d bytes, sha256 %s", job.id, part.label, record.size, record.sha256)
-
-
-def destination_of(job: Job) -> Path:
-    """Return the folder a job's stems are placed under."""
-    return destination_of_wish(job.source, _wish(job))
-
-
-def destination_of_wish(source: Source, wish: Separation) -> Path:
-    """Return the folder that the stems of a source are placed under."""
-    return wish.to or source.path.parent
-
-
-def read_fields(source: Path, template: Template) -> dict[str, str]:
-    """Return the template fields that come from the source's tags; a song without them has a place as well."""
-    if not template.needs_tags:
-        return {}
-    from plugin_core.tags.read import read_tags
-
-    fields: dict[str, tuple[str, ...]] = {}
-    # Broken tags cost the song its place in a tidy tree, not its stems.
-    with contextlib.suppress(SourceError):
-        fields = dict(read_tags(source).fields)
-    missing = {"artist": "Unknown Artist", "album": "Unknown Album", "title": source.stem}
-    return {name: fields.get(name, (other,))[0] for name, other in missing.items()}
-
-
-def _stem_tagger() -> TagStem:
-    """Return what gives stems their tags, with those of their source read once."""
-    from plugin_core.tags.copy import read_leniently, tag_stem
-
-    read = functools.cache(read_leniently)
-
-    def tag(source: Path, stem_file: Path, stem_title: str, provenance: Mapping[str, str]) -> None:
-        tag_stem(source, stem_file, stem_title=stem_title, provenance=provenance, tags=read(source))
-
-    return tag
-
-
-def _wish(job: Job) -> Separation:
-    if not isinstance(job.operation, Separation):
-        raise UsageError(f"job {job.id} is no separation")
-    return job.operation

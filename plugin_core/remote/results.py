@@ -11,8 +11,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from plugin_core.model import Part, Progress, RemoteFile, Source
+from plugin_core.files.naming import named
+from plugin_core.model import Part, Progress, RemoteFile, Source, show_path
 from plugin_core.protocols import Order, Report
+from plugin_core.stem_names import canonical, title
 from plugin_core.tasks import start
 from plugin_core.transfer.calls import Bytes
 
@@ -60,14 +62,16 @@ class Tally:
         )
 
 
-async def bring_all(files: Sequence[RemoteFile], report: Report, bring: Bring) -> list[Part]:
-    """Bring every result, some at a time; when one fails the others are stopped before it is told."""
+async def bring_all(order: Order, report: Report, bring: Bring) -> list[Part]:
+    """Bring every result, some at a time; when one fails the others are stopped before it is told, by its stem."""
+    files, song = order.results, show_path(Path(order.source.path.name))
     tally = Tally(files, report)
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def bring_one(index: int, file: RemoteFile) -> Part:
         async with gate:
-            part = await bring(index, file, tally.of(index))
+            with named({order.folder: f"{title(canonical(file.stem))} of {song}"}):
+                part = await bring(index, file, tally.of(index))
         tally.finish()
         return part
 

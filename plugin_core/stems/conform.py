@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 import numpy as np
@@ -15,6 +15,9 @@ from plugin_core.errors import PlacementError
 
 BLOCK: int = 1 << 16
 """Frames decoded at once."""
+
+FEW_SECONDS: Final = 5.0
+"""By how much a part may be longer or shorter than its source and still be cut or padded to its length."""
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -45,11 +48,11 @@ class Readable(Protocol):
 
 
 class Conformed:
-    """A part read as if it had the shape of its source.
+    """A part read as if it had the shape of its source, or another.
 
     Args:
         reader: the part, at its beginning.
-        shape: of the source.
+        shape: from ``shape_of_part``.
         lag: frames, at the source's rate, by which the part comes late; negative when it comes early.
 
     Raises:
@@ -94,6 +97,23 @@ class Conformed:
         dropped = min(self._drop, len(block))
         self._drop -= dropped
         self._blocks.append(block[dropped:])
+
+
+def shape_of_part(info: AudioInfo, frames: int, lag: int, source: Shape) -> Shape:
+    """Return the shape a part is written in: its source's, except for what cannot be brought to that.
+
+    Channels that cannot be matched stay, and so does the length of a part that is off by more than a few seconds.
+
+    Args:
+        info: the part's own.
+        frames: samples in each of its channels.
+        lag: frames, at the source's rate, by which it comes late.
+        source: shape of the source.
+    """
+    channels = source.channels if can_match_channels(info.channels, source.channels) else info.channels
+    whole = max(1, round(frames * source.sample_rate / info.sample_rate) - lag)
+    is_near = abs(whole - source.frames) <= FEW_SECONDS * source.sample_rate
+    return Shape(source.sample_rate, channels, source.frames if is_near else whole)
 
 
 def can_match_channels(given: int, wanted: int) -> bool:

@@ -1,14 +1,14 @@
 """Writing the files that must be computed: converted parts, "minus ones" and residuals, in one pass over the source.
 
 Integer formats are computed in integers of the format's depth, so that "source minus part" plus the part is the source
-again, to the last bit. Nothing is ever normalised.
+again, to the last bit. Nothing is normalised; what is scaled is scaled by one gain, the source with it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import msgspec
@@ -16,9 +16,9 @@ import msgspec
 from plugin_core.audio.formats import AudioFormat
 from plugin_core.audio.reader import open_reader
 from plugin_core.audio.samples import Samples, count_overs, to_integers
-from plugin_core.audio.writer import open_writer
+from plugin_core.audio.writer import Writer, open_writer
 from plugin_core.stems.conform import BLOCK, Conformed, Shape
-from plugin_core.stems.part import open_part
+from plugin_core.stems.part import open_part, peak_of
 from plugin_core.stems.products import Product
 
 Tick = Callable[[float], None]
@@ -31,83 +31,142 @@ class Placed(msgspec.Struct, frozen=True):
     path: Path
     title: str
     """Name for people."""
-    lag: int
+    shape: Shape
+    """What it is written in."""
+    lag: int = 0
     """Frames by which it comes late."""
+    gain: float = 1.0
+    """Its level against the source's."""
 
 
-def write_products(
-    source: Path,
-    parts: Sequence[Placed],
-    products: Mapping[Path, Product],
-    shape: Shape,
-    chosen: AudioFormat,
-    tick: Tick,
-) -> dict[str, int]:
-    """Write every product, and return how many samples of each had to be clipped, by its title.
+class Form(msgspec.Struct, frozen=True):
+    """How products are written."""
 
-    What is subtracted is clipped as it would be written, so that both together give the source again; the source itself
-    is counted under an empty title.
+    format: AudioFormat
+    gain: float = 1.0
+    """What all of them are multiplied with."""
+    is_summed: bool = False
+    """Whether the last part takes up what the others are rounded by: all together sum to the source."""
+
+
+class Mix:
+    """A source and its parts, read side by side.
 
     Args:
         source: the source.
+        shape: of the source.
         parts: every part, by index.
-        products: what goes into which file.
-        shape: of the source, and of what is written.
-        chosen: format of the files.
-        tick: called for each block.
 
-    Raises:
-        PlacementError: a part cannot be decoded or a file not written.
+    Its methods raise:
+        ResultError: a part cannot be decoded.
         SourceError: the source cannot be decoded.
-        TransientError: the disk is full.
     """
-    derived = [one for one in products.values() if one.plus is None]
-    subtracted = {index for one in derived for index in one.minus}
-    needed = sorted({one.plus for one in products.values() if one.plus is not None} | subtracted)
-    written = {one.plus for one in products.values()}
-    clipped: Counter[str] = Counter()
 
-    def quantise(block: Samples, title: str | None) -> Samples:
-        if chosen.bits is None:
-            return block
-        if title is not None:
-            clipped[title] += count_overs(block)
-        return to_integers(block, chosen.bits)
+    def __init__(self, source: Path, shape: Shape, parts: Sequence[Placed]) -> None:
+        self._source = source
+        self._shape = shape
+        self._parts = parts
 
-    with ExitStack() as stack:
-        whole = Conformed(stack.enter_context(open_reader(source)), shape)
-        streams = {
-            index: Conformed(stack.enter_context(open_part(one.path, one.title, source)), shape, one.lag)
-            for index, one in enumerate(parts)
-            if index in needed
-        }
-        writers = {
-            path: stack.enter_context(
-                open_writer(path, sample_rate=shape.sample_rate, channels=shape.channels, format=chosen)
-            )
-            for path in products
-        }
-        for start in range(0, shape.frames, BLOCK):
-            tick(start / shape.frames)
-            mixture = whole.read(BLOCK)
-            blocks = {index: stream.read(BLOCK) for index, stream in streams.items()}
-            rest = quantise(mixture, "") if derived else mixture
-            # A part that is written as well is counted there.
-            minus = {
-                index: quantise(blocks[index], None if index in written else parts[index].title) for index in subtracted
-            }
-            for path, product in products.items():
-                writers[path].write(
-                    blocks[product.plus] if product.plus is not None else _subtract(rest, product, minus)
+    def measure(self, products: Iterable[Product], tick: Tick) -> float:
+        """Return the largest sample of all products, as floats."""
+        wanted = list(products)
+        peak = 0.0
+        with closing(self._read(indexes(wanted), tick)) as blocks:
+            for mixture, parts in blocks:
+                peak = max([peak, *(peak_of(_make(one, mixture, parts)) for one in wanted)])
+        return peak
+
+    def write(self, products: Mapping[Path, Product], form: Form, tick: Tick) -> dict[str, int]:
+        """Write every product, and return how many samples of each had to be clipped, by its title.
+
+        What is subtracted is clipped as it would be written, so that both together give the source again; the source
+        itself is counted under an empty title.
+
+        Args:
+            products: what goes into which file.
+            form: how.
+            tick: called for each block.
+
+        Raises:
+            PlacementError: a file cannot be written.
+            TransientError: the disk is full.
+        """
+        derived = [one for one in products.values() if one.plus is None]
+        needed = indexes(products.values())
+        last = len(self._parts) - 1
+        is_summed = form.is_summed and form.format.bits is not None and last in needed
+        level = _Level(form)
+        with ExitStack() as stack:
+            writers = {path: self._open(stack, path, one, form.format) for path, one in products.items()}
+            reading = self._read(range(len(self._parts)) if is_summed else needed, tick)
+            for mixture, blocks in stack.enter_context(closing(reading)):
+                whole = level.settle(mixture, "") if derived or is_summed else mixture
+                parts = {index: level.settle(block, self._parts[index].title) for index, block in blocks.items()}
+                if is_summed:
+                    parts[last] = whole - sum(block for index, block in parts.items() if index != last)
+                for path, product in products.items():
+                    writers[path].write(_make(product, whole, parts))
+        for path, writer in writers.items():
+            level.clipped[products[path].title] += writer.clipped
+        return {title: count for title, count in level.clipped.items() if count}
+
+    def _open(self, stack: ExitStack, path: Path, product: Product, chosen: AudioFormat) -> Writer:
+        shape = self._shape if product.plus is None else self._parts[product.plus].shape
+        return stack.enter_context(
+            open_writer(path, sample_rate=shape.sample_rate, channels=shape.channels, format=chosen)
+        )
+
+    def _read(self, needed: Collection[int], tick: Tick) -> Generator[tuple[Samples, dict[int, Samples]]]:
+        """Yield the source with those of its parts, block by block, all at the source's level."""
+        frames = max([self._shape.frames, *(self._parts[index].shape.frames for index in needed)])
+        with ExitStack() as stack:
+            whole = Conformed(stack.enter_context(open_reader(self._source)), self._shape)
+            streams = {}
+            for index in needed:
+                one = self._parts[index]
+                reader = stack.enter_context(open_part(one.path, one.title, self._source))
+                streams[index] = Conformed(reader, one.shape, one.lag)
+            for start in range(0, frames, BLOCK):
+                tick(start / frames)
+                yield (
+                    whole.read(BLOCK),
+                    {index: _scale(one.read(BLOCK), 1 / self._parts[index].gain) for index, one in streams.items()},
                 )
-    for path, writer in writers.items():
-        clipped[products[path].title] += writer.clipped
-    return {title: count for title, count in clipped.items() if count}
 
 
-def _subtract(mixture: Samples, product: Product, blocks: Mapping[int, Samples]) -> Samples:
+class _Level:
+    """Brings blocks to the gain and, for integers, the depth that they are written in; counts what is clipped by it."""
+
+    def __init__(self, form: Form) -> None:
+        self.clipped: Counter[str] = Counter()
+        self._gain = form.gain
+        self._bits = form.format.bits
+
+    def settle(self, block: Samples, title: str) -> Samples:
+        """Return the block as it is written; floats are left to the writer."""
+        scaled = _scale(block, self._gain)
+        if self._bits is None:
+            return scaled
+        self.clipped[title] += count_overs(scaled)
+        return to_integers(scaled, self._bits)
+
+
+def indexes(products: Iterable[Product]) -> list[int]:
+    """Return the parts that products are made of."""
+    wanted = list(products)
+    written = {one.plus for one in wanted if one.plus is not None}
+    return sorted(written.union(*(one.minus for one in wanted if one.plus is None)))
+
+
+def _make(product: Product, mixture: Samples, parts: Mapping[int, Samples]) -> Samples:
+    if product.plus is not None:
+        return parts[product.plus]
     # Integers of at most 24 bits: a sum of fewer than 128 parts stays within 32.
     rest: Samples = mixture.copy()
     for index in product.minus:
-        rest -= blocks[index]
+        rest -= parts[index]
     return rest
+
+
+def _scale(block: Samples, gain: float) -> Samples:
+    return block if gain == 1.0 else block * gain

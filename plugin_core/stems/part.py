@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import numpy as np
+
 from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.reader import Dtype, Reader, open_reader
 from plugin_core.audio.samples import Samples
 from plugin_core.errors import ResultError, SourceError
+from plugin_core.files.naming import named
 from plugin_core.model import show_path
 
 
@@ -23,6 +26,8 @@ class PartReader:
 
     def __init__(self, reader: Reader, name: str) -> None:
         self.name = name
+        self.peak = 0.0
+        """The largest sample so far."""
         self._reader = reader
 
     @property
@@ -42,7 +47,15 @@ class PartReader:
             ResultError: it is damaged.
         """
         with _blame(self._reader.path, self.name):
-            return self._reader.read(frames, dtype)
+            block = self._reader.read(frames, dtype)
+        self.peak = max(self.peak, peak_of(block))
+        return block
+
+
+def peak_of(block: Samples) -> float:
+    """Return the largest sample of a block, whatever its sign; 0 of an empty one."""
+    # Two passes without a copy.
+    return max(float(np.max(block)), -float(np.min(block))) if block.size else 0.0
 
 
 @contextmanager
@@ -68,7 +81,8 @@ def open_part(path: Path, title: str, song: Path) -> Iterator[PartReader]:
 def _blame(path: Path, name: str) -> Iterator[None]:
     """Turn "this source is damaged" into "this result is damaged"."""
     try:
-        yield
+        with named({path: name}):
+            yield
     except SourceError as error:
-        said = error.message.replace(show_path(path), "it")
+        said = error.message.replace(name, "it")
         raise ResultError(f"{name} is unusable: {said}", remedy="fetch it again") from error

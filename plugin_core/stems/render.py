@@ -9,17 +9,18 @@ from typing import Final
 
 import msgspec
 
-from plugin_core.audio.encoder import count_tail
-from plugin_core.audio.formats import AudioFormat, resolve_format
-from plugin_core.audio.info import AudioInfo
+from plugin_core.audio.formats import resolve_format
 from plugin_core.files.copying import copy_file, explain_os_error
 from plugin_core.files.exclusive import sync_folder
 from plugin_core.files.hashing import hash_file
+from plugin_core.files.naming import named
 from plugin_core.model import Part, Separation, Source, Stem
 from plugin_core.stem_names import title
-from plugin_core.stems.conform import Shape, can_match_channels
+from plugin_core.stems.conform import Shape, shape_of_part
+from plugin_core.stems.fit import Fit, choose_fit, show_gain
 from plugin_core.stems.layout import ready_folder
-from plugin_core.stems.mix import Placed, write_products
+from plugin_core.stems.mix import Form, Mix, Placed, indexes
+from plugin_core.stems.notes import describe_changes, describe_clipping
 from plugin_core.stems.products import Product, list_products, name_parts
 from plugin_core.stems.template import Template, template_values
 from plugin_core.stems.verify import BITS, Checked, verify_parts
@@ -71,35 +72,86 @@ def treat(task: Task, tag_stem: TagStem, stopper: Stopper, report: Callable[[flo
     root = ready_folder(task.staging, task.template.depth)
     audio = [part for part in task.parts if part.is_audio]
     others = [part for part in task.parts if not part.is_audio]
-    try:
-        stems: list[Stem] = []
-        notes: list[str] = []
-        if audio or not others:
-            heard = msgspec.structs.replace(task, parts=tuple(audio))
-            stems, notes = _treat_audio(heard, root, tag_stem, stopper, report)
-        stems += _keep_others(task, others, root, stopper)
-        for folder in _folders_of(stems, task.staging):
-            sync_folder(folder)
-    except OSError as error:
-        raise explain_os_error(error, task.staging) from error
+    # Nobody knows staging: a file that cannot be written there is named as it would be called in its place.
+    destination = task.wish.to or task.source.path.parent
+    with named({root: destination, task.staging: destination}):
+        try:
+            stems: list[Stem] = []
+            notes: list[str] = []
+            if audio or not others:
+                heard = msgspec.structs.replace(task, parts=tuple(audio))
+                stems, notes = _treat_audio(heard, root, tag_stem, stopper, report)
+            stems += _keep_others(task, others, root, stopper)
+            for folder in _folders_of(stems, task.staging):
+                sync_folder(folder)
+        except OSError as error:
+            raise explain_os_error(error, task.staging) from error
     return Treated(stems=tuple(stems), notes=tuple(notes))
 
 
 def _treat_audio(
     task: Task, root: Path, tag_stem: TagStem, stopper: Stopper, report: Callable[[float], None]
 ) -> tuple[list[Stem], list[str]]:
-    products, notes = list_products(task.parts, task.wish)
+    # A wish that cannot be met is told before hours of music are read.
+    list_products(task.parts, task.wish)
     checked = verify_parts(task.source.path, task.parts, stopper)
-    chosen = resolve_format(task.wish.format, task.source)
-    paths = {root / _path_of(task, product, chosen.suffix): product for product in products}
+    placed = _place_parts(task, checked)
+    products, notes = _list_products(task, placed, checked.source)
+    fit = _choose_fit(task, checked, placed, products, stopper)
+    paths = {root / _path_of(task, product, fit.format.suffix): product for product in products}
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
-    notes += _make_files(task, paths, checked, chosen, stopper, report)
+    clipped = _make_files(task, paths, checked, placed, fit, stopper, report)
+    provenance = task.provenance | ({"gain": show_gain(fit.gain)} if fit.gain != 1.0 else {})
     for path, product in paths.items():
         stopper.check()
-        tag_stem(task.source.path, path, product.title, {**task.provenance, "stem": product.name})
-    stems = [_finish(path, product, stopper) for path, product in paths.items()]
-    return stems, [*_describe_changes(checked, chosen), *notes]
+        tag_stem(task.source.path, path, product.title, {**provenance, "stem": product.name})
+    stems = [_finish(path, product, stopper, fit.gain) for path, product in paths.items()]
+    titles, shapes = [one.title for one in placed], [one.shape for one in placed]
+    changes = describe_changes(checked, titles, shapes, indexes(products), fit.format)
+    return stems, [*changes, *notes, *fit.notes, *describe_clipping(clipped, fit.format)]
+
+
+def _place_parts(task: Task, checked: Checked) -> list[Placed]:
+    return [
+        Placed(part.path, title(name), shape_of_part(info, frames, lag, checked.source), lag, part.gain)
+        for part, name, info, frames, lag in zip(
+            task.parts, name_parts(task.parts), checked.infos, checked.frames, checked.alignment.lags, strict=True
+        )
+    ]
+
+
+def _list_products(task: Task, placed: Sequence[Placed], source: Shape) -> tuple[list[Product], list[str]]:
+    """Return the files to make without those that need a part of another shape than the source's."""
+    products, notes = list_products(task.parts, task.wish)
+    odd = [index for index, one in enumerate(placed) if one.shape != source]
+    spoilt = [one for one in products if not set(odd).isdisjoint(one.minus)]
+    if not spoilt:
+        return products, notes
+    names = ", ".join(placed[index].title for index in odd)
+    notes += [f"{one.title}: cannot be made, {names} has another shape than the song" for one in spoilt]
+    left = [one for one in products if one not in spoilt]
+    # What was paid for is never left out altogether.
+    return left or list_products(task.parts, Separation(provider=task.wish.provider))[0], notes
+
+
+def _choose_fit(
+    task: Task, checked: Checked, placed: Sequence[Placed], products: Sequence[Product], stopper: Stopper
+) -> Fit:
+    def measure() -> list[float]:
+        peaks = [peak / one.gain for peak, one in zip(checked.peaks, placed, strict=True)]
+        is_derived = any(one.plus is None for one in products)
+        if is_derived or is_summed(task.parts):
+            # What the others leave of the song is right only if the song fits as well.
+            peaks.append(checked.peak)
+        is_resampled = any(info.sample_rate != checked.source.sample_rate for info in checked.infos)
+        if is_derived or is_resampled:
+            mix = Mix(task.source.path, checked.source, placed)
+            peaks.append(mix.measure(products, lambda _: stopper.check()))
+        return peaks
+
+    chosen = resolve_format(task.wish.format, task.source)
+    return choose_fit(chosen, task.wish.on_overload, task.source, measure)
 
 
 def _keep_others(task: Task, parts: Sequence[Part], root: Path, stopper: Stopper) -> list[Stem]:
@@ -140,86 +192,61 @@ def _make_files(
     task: Task,
     paths: Mapping[Path, Product],
     checked: Checked,
-    chosen: AudioFormat,
+    placed: Sequence[Placed],
+    fit: Fit,
     stopper: Stopper,
     report: Callable[[float], None],
-) -> list[str]:
+) -> dict[str, int]:
+    """Write every product, and return how many samples were clipped, by title."""
+
     def tick(share: float) -> None:
         stopper.check()
         report(share)
 
     computed = {}
     for path, product in paths.items():
-        if product.plus is not None and _is_final(checked, product.plus, chosen):
+        if product.plus is not None and _is_final(checked, placed, product.plus, fit):
             # Flushed with its tags.
             copy_file(task.parts[product.plus].path, path, stopper.check, flush=False)
         else:
             computed[path] = product
     clipped = {"": checked.overs} if _is_sum_clipped(task, checked) else {}
     if computed:
-        names = name_parts(task.parts)
-        parts = [
-            Placed(part.path, title(name), lag)
-            for part, name, lag in zip(task.parts, names, checked.alignment.lags, strict=True)
-        ]
-        clipped |= write_products(task.source.path, parts, computed, checked.source, chosen, tick)
-    return [_describe_clipping(name, count, chosen) for name, count in clipped.items() if count]
+        form = Form(fit.format, fit.gain, is_summed=is_summed(task.parts) and _is_rounded(checked, fit))
+        clipped |= Mix(task.source.path, checked.source, placed).write(computed, form, tick)
+    return clipped
+
+
+def is_summed(parts: Sequence[Part]) -> bool:
+    """Tell whether all parts together are the source."""
+    return all(part.exact for part in parts)
+
+
+def _is_rounded(checked: Checked, fit: Fit) -> bool:
+    """Tell whether writing the parts rounds them, each for itself."""
+    return fit.gain != 1.0 or any(BITS.get(info.encoding) != fit.format.bits for info in checked.infos)
 
 
 def _is_sum_clipped(task: Task, checked: Checked) -> bool:
     """Tell whether the parts sum to the source with its peaks clipped: integers cannot do otherwise."""
-    return all(part.exact for part in task.parts) and all(info.encoding in BITS for info in checked.infos)
+    return is_summed(task.parts) and all(info.encoding in BITS for info in checked.infos)
 
 
-def _describe_clipping(name: str, count: int, chosen: AudioFormat) -> str:
-    if not name:
-        return f"the song: {count} samples over full scale were clipped, as a player does"
-    return f"{name}: {count} samples were clipped at {f'{chosen.bits} bits' if chosen.bits else 'full scale'}"
-
-
-def _is_final(checked: Checked, index: int, chosen: AudioFormat) -> bool:
+def _is_final(checked: Checked, placed: Sequence[Placed], index: int, fit: Fit) -> bool:
     """Tell whether a part is already what is wanted: encoding it again could only lose something."""
-    info, shape = checked.infos[index], checked.source
-    if checked.alignment.lags[index] or info.container != chosen.container:
+    info, part, chosen = checked.infos[index], placed[index], fit.format
+    if part.lag or info.container != chosen.container or fit.gain / part.gain != 1.0:
         return False
-    if (info.sample_rate, info.channels) != (shape.sample_rate, shape.channels):
+    if (info.sample_rate, info.channels) != (part.shape.sample_rate, part.shape.channels):
         return False
-    difference = abs(checked.frames[index] - shape.frames)
+    difference = abs(checked.frames[index] - part.shape.frames)
     if not chosen.is_lossless:
         return difference <= LOSSY_SLACK
     return difference == 0 and (info.encoding == "float" if chosen.is_float else BITS.get(info.encoding) == chosen.bits)
 
 
-def _finish(path: Path, product: Product, stopper: Stopper) -> Stem:
+def _finish(path: Path, product: Product, stopper: Stopper, gain: float = 1.0) -> Stem:
     with path.open("rb+") as opened:
         os.fsync(opened.fileno())
     record = hash_file(path, stopper.check)
-    return Stem(name=product.name, label=product.label, path=path, size=record.size, sha256=record.sha256)
-
-
-def _describe_changes(checked: Checked, chosen: AudioFormat) -> list[str]:
-    """Say how the source was read, and what was done to the parts as a whole."""
-    shape = checked.source
-    notes = [*([checked.note] if checked.note else []), *checked.alignment.notes]
-    notes += sorted({_describe_part(info, shape) for info in checked.infos} - {""})
-    lengths = {
-        frames - lag - shape.frames
-        for frames, info, lag in zip(checked.frames, checked.infos, checked.alignment.lags, strict=True)
-        if info.sample_rate == shape.sample_rate and not (chosen.container == info.container and not chosen.is_lossless)
-    } - {0}
-    notes += [
-        f"{'cut' if extra > 0 else 'padded'} {abs(extra)} samples at the end to the source's length"
-        for extra in sorted(lengths)
-    ]
-    if tail := count_tail(chosen, shape.frames):
-        notes.append(f"programs that ignore an M4A's end mark play {tail} samples more; flac, wav and mp3 are exact")
-    return notes
-
-
-def _describe_part(info: AudioInfo, shape: Shape) -> str:
-    changes = []
-    if info.sample_rate != shape.sample_rate:
-        changes.append(f"the source's {shape.sample_rate} Hz from {info.sample_rate} Hz")
-    if info.channels != shape.channels and can_match_channels(info.channels, shape.channels):
-        changes.append(f"the source's {shape.channels} channels from {info.channels}")
-    return f"restored {' and '.join(changes)}" if changes else ""
+    return Stem(name=product.name, label=product.label, path=path, size=record.size, sha256=record.sha256, gain=gain)

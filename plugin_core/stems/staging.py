@@ -49,7 +49,8 @@ def make_staging(folder: Path) -> None:
             folder.parent.mkdir(parents=True, exist_ok=True)
             folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise explain_os_error(error, folder) from error
+        # Where the disk is that refuses is what people need to know, not the name of a folder of ours.
+        raise explain_os_error(error, folder.parent) from error
 
 
 def remove_staging(folder: Path) -> bool:

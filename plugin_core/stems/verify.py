@@ -14,18 +14,15 @@ from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.reader import Reader, open_reader
 from plugin_core.audio.samples import Samples, count_overs, to_integers
 from plugin_core.errors import ResultError
-from plugin_core.model import Part
+from plugin_core.model import Part, show_path
 from plugin_core.stem_names import title
 from plugin_core.stems.align import Alignment, Heard, align, is_unrelated
 from plugin_core.stems.conform import BLOCK, Shape
 from plugin_core.stems.follower import Follower
 from plugin_core.stems.lag import WINDOW, LagMeter, Window
-from plugin_core.stems.part import PartReader, open_part
+from plugin_core.stems.part import PartReader, open_part, peak_of
 from plugin_core.stems.products import name_parts
 from plugin_core.threads import Stopper
-
-LENGTH_TOLERANCE: Final = 0.5
-"""Seconds a service's part may be longer or shorter: encoders pad, resamplers round."""
 
 BITS: Final = {"pcm_u8": 8, "pcm_s8": 8, "pcm_16": 16, "pcm_24": 24, "pcm_32": 32}
 _FLOAT_STEP: Final = 2.0**-23
@@ -42,6 +39,10 @@ class Checked(msgspec.Struct, frozen=True):
     """Where the parts lie against the source."""
     overs: int = 0
     """Samples of the source over full scale."""
+    peak: float = 0.0
+    """The largest sample of the source, 1 at full scale."""
+    peaks: tuple[float, ...] = ()
+    """The largest sample of each part."""
     note: str = ""
     """What people should know of how the source was read."""
 
@@ -49,8 +50,8 @@ class Checked(msgspec.Struct, frozen=True):
 def verify_parts(source: Path, parts: Sequence[Part], stopper: Stopper) -> Checked:
     """Decode the source and every part to their ends, side by side, and compare them.
 
-    Exact parts must sum to the source within one step of their format; others must have its length within half a
-    second, and are measured for where they lie.
+    Exact parts must sum to the source within one step of their format; others are measured for where they lie, and
+    may have any shape: they were paid for.
 
     Args:
         source: the source.
@@ -58,11 +59,13 @@ def verify_parts(source: Path, parts: Sequence[Part], stopper: Stopper) -> Check
         stopper: checked for each block.
 
     Raises:
-        ResultError: a part is damaged, of another length or song, or the sum is wrong.
+        ResultError: a part is damaged or of another song, or the sum is wrong.
         SourceError: the source cannot be decoded.
     """
     if not parts:
-        raise ResultError("the provider gave no stems", remedy="try again, or choose another model")
+        raise ResultError(
+            f"the provider gave no stems of {show_path(Path(source.name))}", remedy="try again, or choose another model"
+        )
     titles = [title(name) for name in name_parts(parts)]
     with ExitStack() as stack:
         reader = stack.enter_context(open_reader(source))
@@ -70,15 +73,38 @@ def verify_parts(source: Path, parts: Sequence[Part], stopper: Stopper) -> Check
             stack.enter_context(open_part(part.path, name, source)) for part, name in zip(parts, titles, strict=True)
         ]
         if all(part.exact for part in parts):
-            overs = _read_exact(reader, readers, stopper)
+            level = _read_exact(reader, readers, stopper)
             alignment = Alignment((0,) * len(parts))
         else:
             meters = [None if part.exact else _make_meter(reader.info) for part in parts]
-            overs = _read_loose(reader, readers, meters, stopper)
-            alignment = _align(titles, readers, meters)
+            level = _read_loose(reader, readers, meters, stopper)
+            alignment = _align(source, titles, readers, meters)
         shape = Shape(reader.info.sample_rate, reader.info.channels, reader.position)
-        infos = tuple(one.info for one in readers)
-        return Checked(shape, tuple(one.position for one in readers), infos, alignment, overs, reader.note)
+        return Checked(
+            source=shape,
+            frames=tuple(one.position for one in readers),
+            infos=tuple(one.info for one in readers),
+            alignment=alignment,
+            overs=level.overs,
+            peak=level.peak,
+            peaks=tuple(one.peak for one in readers),
+            note=reader.note,
+        )
+
+
+class _Level:
+    """How loud the source is, as far as it was heard."""
+
+    def __init__(self) -> None:
+        self.overs = 0
+        self.peak = 0.0
+
+    def hear(self, block: Samples) -> None:
+        """Take the next block."""
+        peak = peak_of(block)
+        self.peak = max(self.peak, peak)
+        if peak > 1.0:
+            self.overs += count_overs(block)
 
 
 def _make_meter(info: AudioInfo) -> LagMeter:
@@ -86,11 +112,11 @@ def _make_meter(info: AudioInfo) -> LagMeter:
     return LagMeter(frames // WINDOW)
 
 
-def _read_exact(reader: Reader, parts: Sequence[PartReader], stopper: Stopper) -> int:
-    """Hold the sum of the parts against the source; return how many of its samples lie over full scale."""
+def _read_exact(reader: Reader, parts: Sequence[PartReader], stopper: Stopper) -> _Level:
+    """Hold the sum of the parts against the source; return how loud that is."""
     for part in parts:
         _check_same_shape(reader, part)
-    overs = 0
+    level = _Level()
     while True:
         stopper.check()
         block = reader.read(BLOCK, dtype="float64")
@@ -99,8 +125,8 @@ def _read_exact(reader: Reader, parts: Sequence[PartReader], stopper: Stopper) -
             if len(given) != len(block):
                 raise ResultError(f"{part.name} is not as long as its source", remedy="try again")
         if not len(block):
-            return overs
-        overs += count_overs(block)
+            return level
+        level.hear(block)
         _check_sum(block, blocks, parts, reader.position - len(block))
 
 
@@ -125,40 +151,35 @@ def _check_sum(block: Samples, blocks: Sequence[Samples], parts: Sequence[PartRe
 
 def _read_loose(
     reader: Reader, parts: Sequence[PartReader], meters: Sequence[LagMeter | None], stopper: Stopper
-) -> int:
-    """Let the meters hear source and parts; return how many samples of the source lie over full scale."""
+) -> _Level:
+    """Let the meters hear source and parts; return how loud the source is."""
     followers = [Follower(part, reader.info.sample_rate) for part in parts]
-    overs = 0
+    level = _Level()
     while len(block := reader.read(WINDOW)):
         stopper.check()
-        overs += count_overs(block)
+        level.hear(block)
         window = Window(block, len(block))
         for follower, meter in zip(followers, meters, strict=True):
             heard = follower.read(len(block))
             # The last window of a song may be too short to compare.
             if meter is not None and (len(block) == reader.position or len(block) > WINDOW // 2):
                 meter.hear(window, Window(heard, len(block)))
-    for follower, part in zip(followers, parts, strict=True):
+    for follower in followers:
         follower.finish(stopper)
-        _check_length(reader, part)
-    return overs
+    return level
 
 
-def _check_length(reader: Reader, part: PartReader) -> None:
-    seconds = part.position / part.info.sample_rate - reader.position / reader.info.sample_rate
-    if abs(seconds) > LENGTH_TOLERANCE:
-        word = "longer" if seconds > 0 else "shorter"
-        raise ResultError(f"{part.name} is {abs(seconds):.2f} s {word} than its source", remedy="fetch it again")
-
-
-def _align(titles: Sequence[str], readers: Sequence[PartReader], meters: Sequence[LagMeter | None]) -> Alignment:
+def _align(
+    source: Path, titles: Sequence[str], readers: Sequence[PartReader], meters: Sequence[LagMeter | None]
+) -> Alignment:
     heard = {}
     for index, (name, part, meter) in enumerate(zip(titles, readers, meters, strict=True)):
         if meter is not None:
             kin = (part.info.container, part.info.encoding, part.info.sample_rate, part.position)
             heard[index] = Heard(name, kin, meter.conclude())
     if is_unrelated(list(heard.values())):
-        raise ResultError("the stems that came back are not of this song", remedy="retry the job")
+        song = show_path(Path(source.name))
+        raise ResultError(f"the stems that came back are not of this song, {song}", remedy="retry the job")
     found = align(list(heard.values()))
     lags = dict(zip(heard, found.lags, strict=True))
     return Alignment(tuple(lags.get(index, 0) for index in range(len(readers))), found.notes)

@@ -222,6 +222,7 @@ def test_names_that_are_none_fail_the_job_and_leave_nothing_once_it_is_given_up(
     bench.service.stems.extra = [{"fileName": "../../../etc/cron.d/x", "tone": 1}]
     said = bench.finish(bench.separate(bench.song()), 1)
     assert b"which is no object's name" in said
+    assert len(bench.jobs()) == 1
     bench.finish(bench.run("jobs", "prune", "--older-than", "0s"))
     bench.assert_nothing_left()
 

@@ -113,3 +113,25 @@ def test_wrong_preset_is_named(tmp_path: Path, text: str, expected: str) -> None
     with pytest.raises(SettingsError, match=expected) as caught:
         load_presets(Settings(tmp_path, environ={}))
     assert str(tmp_path / "config.toml") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("operation", "more", "expected"),
+    [
+        ("stems = []", "", "refuse"),
+        ("on_overload = 'float'", "", "float"),
+        ("stems = []", "[separate]\non_overload = 'scale'\n", "scale"),
+        ("on_overload = 'refuse'", "[separate]\non_overload = 'scale'\n", "refuse"),
+    ],
+    ids=["neither", "preset", "setting", "preset over setting"],
+)
+def test_what_becomes_of_overload(tmp_path: Path, operation: str, more: str, expected: str) -> None:
+    settings = write_preset(tmp_path, operation, more)
+    assert separation_of(settings, "mine").on_overload == expected
+
+
+def test_a_word_for_overload_that_means_nothing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="on_overload"):
+        find_preset(write_preset(tmp_path, "on_overload = 'louder'"), "mine")
+    with pytest.raises(SettingsError, match="on_overload"):
+        load_presets(write_preset(tmp_path, "stems = []", "[separate]\non_overload = 'louder'\n"))

@@ -11,8 +11,9 @@ from plugin_core.cli.batch import Batch
 from plugin_core.cli.context import Context
 from plugin_core.cli.display.base import choose_display
 from plugin_core.cli.display.summary import Summary
-from plugin_core.cli.options import JSON_OPTION, read_folder, read_name
-from plugin_core.model import Separation
+from plugin_core.cli.options import JSON_OPTION, ON_OVERLOAD_OPTION, read_folder, read_name
+from plugin_core.defaults import SeparateSettings
+from plugin_core.model import OnOverload, Separation
 
 
 @click.command("fetch")
@@ -20,6 +21,7 @@ from plugin_core.model import Separation
 @click.argument("remote_id", metavar="REMOTE_ID")
 @click.argument("song", required=False, type=click.Path(path_type=Path))
 @click.option("--format", "format_", metavar="NAME", callback=read_name, help="Format of the stems; default lossless.")
+@ON_OVERLOAD_OPTION
 @click.option("--to", metavar="DIR", callback=read_folder, help="Place the stems below DIR, a folder that is there.")
 @JSON_OPTION
 @click.pass_obj
@@ -29,6 +31,7 @@ def command(
     remote_id: str,
     song: Path | None,
     format_: str | None,
+    on_overload: OnOverload | None,
     to: Path | None,
     as_json: bool,
 ) -> int:
@@ -37,7 +40,8 @@ def command(
     REMOTE_ID is the service's own id (MVSEP: the hash), or that of a purchase. SONG is what was separated; a purchase
     knows it. Nothing is bought.
     """
-    wish = Separation(provider=provider, format=format_ or "", to=to)
+    usual = context.settings.section("separate", SeparateSettings).on_overload
+    wish = Separation(provider=provider, format=format_ or "", on_overload=on_overload or usual, to=to)
     with choose_display(as_json=as_json, quiet=context.quiet) as display, context.session(is_paying=True) as session:
 
         async def work() -> Summary:

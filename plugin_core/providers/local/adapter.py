@@ -10,8 +10,10 @@ from typing import Final
 
 import msgspec
 
-from plugin_core.audio.formats import FORMATS, AudioFormat, resolve_format
+from plugin_core.audio.formats import FORMATS, AudioFormat, float_format, resolve_format
+from plugin_core.audio.overload import must_stay_open
 from plugin_core.errors import TransientError, UsageError
+from plugin_core.files.naming import named
 from plugin_core.model import Model, Part, Plan, Progress, RemoteFile, Separation, Source, Ticket, show_path
 from plugin_core.protocols import Finished, Order, Report
 from plugin_core.providers.local.messages import Request
@@ -102,10 +104,11 @@ class LocalSeparator:
         """
         operation = order.separation
         folder = order.folder / order.attempt
+        song = show_path(Path(order.source.path.name))
         request = Request(
             source=order.source.path,
             folder=folder,
-            format=worker_format(operation.format, order.source).name,
+            format=worker_format(operation, order.source).name,
             parameters=read_options(operation.options),
             block_seconds=self.settings.block_seconds,
             nice=self.settings.nice,
@@ -113,7 +116,8 @@ class LocalSeparator:
         report(Progress(fraction=0.0))
         await _remove(folder)
         try:
-            done = await run_worker(request, lambda fraction: report(Progress(fraction=fraction)))
+            with named({folder / stem: f"{stem} of {song}" for stem in STEMS} | {folder: f"the stems of {song}"}):
+                done = await run_worker(request, lambda fraction: report(Progress(fraction=fraction)))
         except BaseException:
             # A killed worker could not tidy up.
             await _remove(folder)
@@ -128,7 +132,7 @@ class LocalSeparator:
         Raises:
             TransientError: a stem is gone from staging, or not whole.
         """
-        return [_take(order.folder, file) for file in order.results]
+        return [_take(order, file) for file in order.results]
 
     async def cancel(self, order: Order) -> None:
         """Do nothing: the worker ended with the task that polled."""
@@ -137,14 +141,15 @@ class LocalSeparator:
         """Do nothing: all there is lies in the job's folder, which is the core's."""
 
 
-def worker_format(name: str, source: Source) -> AudioFormat:
-    """Return the lossless format the worker writes; the core makes lossy files from it.
+def worker_format(wish: Separation, source: Source) -> AudioFormat:
+    """Return the lossless format the worker writes; the core makes of it what is lossy, scaled or of fewer bits.
 
     Raises:
         UsageError: no such format.
     """
-    chosen = FORMATS.get(name) or resolve_format(name, source)
-    return chosen if chosen.is_lossless else resolve_format("", source)
+    chosen = FORMATS.get(wish.format) or resolve_format(wish.format, source)
+    lossless = chosen if chosen.is_lossless else resolve_format("", source)
+    return float_format(lossless, source) if must_stay_open(wish.on_overload, source.encoding) else lossless
 
 
 async def _remove(folder: Path) -> None:
@@ -163,12 +168,13 @@ def _describe(folder: Path, stem: str, name: str) -> RemoteFile:
     )
 
 
-def _take(folder: Path, file: RemoteFile) -> Part:
-    root = folder.resolve()
+def _take(order: Order, file: RemoteFile) -> Part:
+    root = order.folder.resolve()
     path = (root / file.name).resolve()
     is_whole = path.is_relative_to(root) and path.is_file() and file.size in (None, path.stat().st_size)
     if not is_whole:
         raise TransientError(
-            f"the separated {file.stem} is gone from {show_path(folder)}", remedy="the song is separated again"
+            f"the separated {file.stem} of {show_path(Path(order.source.path.name))} is gone",
+            remedy="the song is separated again",
         )
-    return Part(stem=file.stem, label=file.label, path=folder / file.name, exact=True)
+    return Part(stem=file.stem, label=file.label, path=order.folder / file.name, exact=True)

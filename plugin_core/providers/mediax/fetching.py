@@ -48,7 +48,7 @@ async def fetch_stems(
             await client.download(link, path, limit=limit, report=tell, part=part, earlier=earlier)
         return Part(stem=file.stem, label=file.label, path=path)
 
-    return await bring_all(order.results, report, bring)
+    return await bring_all(order, report, bring)
 
 
 async def find_link(bucket: Bucket, place: Place, file: RemoteFile, address: Address) -> Secret:

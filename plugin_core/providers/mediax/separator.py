@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from plugin_core.audio.formats import usual_format
+from plugin_core.audio.overload import CLIPPED, exceeds
 from plugin_core.errors import RefusedError, ServiceError, TransientError, UsageError
 from plugin_core.model import Model, Part, Plan, RemoteFile, Separation, Source, Ticket
 from plugin_core.protocols import Bucket, Finished, Order, Report, Waiting
@@ -63,7 +64,10 @@ class MediaxSeparator(MediaxJobs):
         model = wish.model or DEFAULT
         method = find_method(model)
         operation = msgspec.structs.replace(wish, model=model, format=wish.format or usual_format(source))
-        return Plan(operation=operation, stems=method.stems, notes=advise(source))
+        notes = advise(source)
+        if await exceeds(source):
+            notes = (*notes, f"{CLIPPED}: MediaX writes no floats")
+        return Plan(operation=operation, stems=method.stems, notes=notes)
 
     async def submit(self, order: Order, report: Report) -> Ticket:
         """Make the job for the staged file.

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from plugin_core.audio.overload import exceeds
 from plugin_core.errors import GoneError, RefusedError, ServiceError
 from plugin_core.model import (
     AccountState,
@@ -167,7 +168,7 @@ class MvsepSeparator:
         self._account.require_token()
         listing = await self.catalogue.listing()
         algorithm = find_algorithm(listing.algorithms, wish.model or self.settings.model)
-        plan = make_plan(algorithm, source, wish, await self._account.user())
+        plan = make_plan(algorithm, source, wish, await self._account.user(), is_over=await exceeds(source))
         await self._account.require_quota()
         return msgspec.structs.replace(plan, notes=(listing.note, *plan.notes)) if listing.note else plan
 

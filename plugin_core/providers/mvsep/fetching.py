@@ -65,7 +65,7 @@ async def fetch_results(
             await _download(client, order, file, path, limit, tell)
         return Part(stem=file.stem, label=file.label, path=path, is_audio=await _is_audio(path))
 
-    return await bring_all(order.results, report, bring)
+    return await bring_all(order, report, bring)
 
 
 def local_name(index: int, file: RemoteFile) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from plugin_core.audio.formats import resolve_format
+from plugin_core.audio.overload import CLIPPED
 from plugin_core.errors import RefusedError, SourceError, UsageError
 from plugin_core.model import Source
 
@@ -30,12 +31,15 @@ OUTPUT_FORMATS: Final = (
     OutputFormat("5", "flac24", "flac24", needs_premium=True),
 )
 SHALLOW: Final = OUTPUT_FORMATS[2]
+OPEN: Final = OUTPUT_FORMATS[4]
 DEEP: Final = OUTPUT_FORMATS[5]
 
 _DEEP_SOURCES: Final = frozenset({"pcm_24", "pcm_32", "float", "double"})
 
 
-def choose_output(wished: str, source: Source, final: str, *, is_premium: bool) -> tuple[OutputFormat, str]:
+def choose_output(
+    wished: str, source: Source, final: str, *, is_premium: bool, is_over: bool = False
+) -> tuple[OutputFormat, str]:
     """Return what the service shall write, and a note when it is less than the source deserves.
 
     Args:
@@ -43,6 +47,7 @@ def choose_output(wished: str, source: Source, final: str, *, is_premium: bool) 
         source: the song.
         final: the format of the stems that is wished; may be "".
         is_premium: whether the account may use 24 and 32 bits.
+        is_over: whether the song is floats that lie over full scale.
 
     Raises:
         UsageError: there is no such format.
@@ -52,7 +57,9 @@ def choose_output(wished: str, source: Source, final: str, *, is_premium: bool) 
         chosen = _find(wished)
         if chosen.needs_premium and not is_premium:
             raise RefusedError(f"MVSEP writes {chosen.name} for premium accounts only", remedy=PREMIUM_REMEDY)
-        return chosen, ""
+        return chosen, f"{CLIPPED}: {chosen.name} cannot hold it" if is_over and chosen is not OPEN else ""
+    if is_over:
+        return (OPEN, "") if is_premium else (SHALLOW, f"{CLIPPED}: MVSEP gives floats to premium accounts only")
     if not _wants_depth(source, final):
         return SHALLOW, ""
     if is_premium:

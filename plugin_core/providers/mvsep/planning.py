@@ -29,8 +29,15 @@ PACKED: Final = 0.65
 """Share of its samples' size that FLAC takes for a loud song."""
 
 
-def make_plan(algorithm: Algorithm, source: Source, wish: Separation, user: User) -> Plan:
+def make_plan(algorithm: Algorithm, source: Source, wish: Separation, user: User, *, is_over: bool = False) -> Plan:
     """Return the plan for one source.
+
+    Args:
+        algorithm: the model.
+        source: the song.
+        wish: the user's.
+        user: the account.
+        is_over: whether the song is floats that lie over full scale.
 
     Raises:
         UsageError: an option or format is wrong.
@@ -46,7 +53,11 @@ def make_plan(algorithm: Algorithm, source: Source, wish: Separation, user: User
     price = estimate_credits(algorithm, options, source.duration)
     is_short = has_premium and user.premium_minutes is not None and user.premium_minutes < price
     output, note = choose_output(
-        wish.options.get(OUTPUT_FORMAT, ""), source, wish.format, is_premium=has_premium and not is_short
+        wish.options.get(OUTPUT_FORMAT, ""),
+        source,
+        wish.format,
+        is_premium=has_premium and not is_short,
+        is_over=is_over,
     )
     if is_short and algorithm.orientation >= PREMIUM:
         raise RefusedError(

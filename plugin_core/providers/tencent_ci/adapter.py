@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from plugin_core.audio.overload import exceeds
 from plugin_core.errors import (
     GoneError,
     RefusedError,
@@ -91,7 +92,7 @@ class CiSeparator:
         self.settings.cos_url()
         self.settings.ci_url()
         template = await self._template(wish.options.get(TEMPLATE, ""))
-        return make_plan(source, wish, template, self.settings.model)
+        return make_plan(source, wish, template, self.settings.model, is_over=await exceeds(source))
 
     async def submit(self, order: Order, report: Report) -> Ticket:
         """Upload the source and make the job.

@@ -29,7 +29,7 @@ async def fetch_results(objects: CosObjects, order: Order, report: Report) -> li
             await _download(objects, order, file, path, limit, tell)
         return Part(stem=canonical(file.stem), label=file.label, path=path)
 
-    return await bring_all(order.results, report, bring)
+    return await bring_all(order, report, bring)
 
 
 def local_name(index: int, file: RemoteFile) -> str:

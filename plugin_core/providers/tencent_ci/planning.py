@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from plugin_core.audio.formats import usual_format
+from plugin_core.audio.overload import CLIPPED
 from plugin_core.errors import UsageError
 from plugin_core.model import Model, Plan, Separation, Source
 from plugin_core.providers.tencent_ci.rules import Mode, audio_config, check_options, find_mode, load_rules
@@ -21,7 +22,9 @@ def list_models() -> tuple[Model, ...]:
     return tuple(_describe(name, mode) for name, mode in load_rules().modes.items())
 
 
-def make_plan(source: Source, wish: Separation, template: Template | None, default: str) -> Plan:
+def make_plan(
+    source: Source, wish: Separation, template: Template | None, default: str, *, is_over: bool = False
+) -> Plan:
     """Return the plan for one source.
 
     Args:
@@ -29,6 +32,7 @@ def make_plan(source: Source, wish: Separation, template: Template | None, defau
         wish: the user's.
         template: that the wish names; it outranks mode and codec.
         default: the mode when none is asked for.
+        is_over: whether the song is floats that lie over full scale.
 
     Raises:
         UsageError: mode, option, codec or format is wrong.
@@ -47,6 +51,8 @@ def make_plan(source: Source, wish: Separation, template: Template | None, defau
         codec = template.config.codec or "aac"
     if not load_rules().codecs[codec].lossless:
         notes.append(f"{codec} is lossy: the stems will not sum exactly to the song")
+    if is_over:
+        notes.append(f"{CLIPPED}: {codec} cannot hold it")
     if options.get("channels", str(source.channels)) != str(source.channels):
         notes.append(f"{codec} gives {options['channels']} channels of the song's {source.channels}")
     return Plan(

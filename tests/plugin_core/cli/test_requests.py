@@ -8,7 +8,7 @@ from plugin_core.defaults import SeparateSettings
 from plugin_core.model import Separation, Tagging
 from plugin_core.presets import Preset
 
-SETTINGS = SeparateSettings(provider="mvsep", model="40", format="flac24")
+SETTINGS = SeparateSettings(provider="mvsep", model="40", format="flac24", on_overload="scale")
 PRESET = Preset(
     name="p",
     operations=(
@@ -19,12 +19,14 @@ PRESET = Preset(
 
 
 def test_settings_are_the_default() -> None:
-    assert choose_operations(Choices(), None, SETTINGS) == (Separation(provider="mvsep", model="40", format="flac24"),)
+    assert choose_operations(Choices(), None, SETTINGS) == (
+        Separation(provider="mvsep", model="40", format="flac24", on_overload="scale"),
+    )
 
 
 def test_another_provider_does_not_take_the_model_of_the_settings() -> None:
     (operation,) = choose_operations(Choices(provider="local"), None, SETTINGS)
-    assert operation == Separation(provider="local", format="flac24")
+    assert operation == Separation(provider="local", format="flac24", on_overload="scale")
 
 
 def test_every_option_reaches_the_operation() -> None:
@@ -36,6 +38,7 @@ def test_every_option_reaches_the_operation() -> None:
         minus=("drums",),
         residual=True,
         format="wav",
+        on_overload="float",
         to=Path("/out"),
     )
     assert choose_operations(said, None, SETTINGS) == (
@@ -47,6 +50,7 @@ def test_every_option_reaches_the_operation() -> None:
             minus=("drums",),
             residual=True,
             format="wav",
+            on_overload="float",
             to=Path("/out"),
         ),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -189,3 +190,16 @@ def test_found_stems_are_never_swapped(home: Path, plugins: Plugins, song: Path)
         assert separate(session, song, force=True).state is JobState.DONE
     assert stem.read_bytes() == edited
     assert song.with_name("Song (2).stems").is_dir()
+
+
+def test_scaled_stems_are_known_to_be_scaled(home: Path, plugins: Plugins, song: Path) -> None:
+    for stem in song.with_suffix(".stems").iterdir():
+        audio = mutagen.flac.FLAC(stem)
+        audio["STEMBRIDGE"] = json.dumps(json.loads(audio["STEMBRIDGE"][0]) | {"gain": "-6.0"})
+        audio.save()
+    with Session(Settings(home), plugins) as session:
+        assert offer(session, song).is_paid
+        scaled = Separation(provider="fake", on_overload="scale")
+        standing = asyncio.run(session.offer(session.inspect(song), scaled)).standing
+        assert standing is not None
+        assert {round(stem.gain, 6) for stem in standing.stems} == {0.501187}

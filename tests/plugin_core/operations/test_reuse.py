@@ -55,3 +55,17 @@ def test_an_instrumental_is_made_of_vocals(had: dict[str, object], wish: dict[st
     stems = [Stem(name=name, label=name, path=Path(f"/music/{name}.flac"), size=1, sha256="0") for name in names]
     twin = msgspec.structs.replace(make(LOSSLESS, format="flac16", **had), stems=tuple(stems))
     assert bool(derivable(make(LOSSLESS, format="flac16", **wish), twin)) is is_derivable
+
+
+def test_scaled_stems_are_parts_of_their_own_level() -> None:
+    stem = Stem(name="vocals", label="Vocals", path=Path("/music/Song - Vocals.flac"), size=1, sha256="0", gain=0.5)
+    twin = msgspec.structs.replace(make(LOSSLESS, format="flac16", on_overload="scale"), stems=(stem,))
+    (part,) = derivable(make(LOSSLESS, format="wav16", stems=("vocals",)), twin)
+    assert part.gain == 0.5
+
+
+def test_stems_that_were_written_as_floats_are_audio() -> None:
+    stem = Stem(name="vocals", label="Vocals", path=Path("/music/Song - Vocals.wav"), size=1, sha256="0")
+    twin = msgspec.structs.replace(make(LOSSLESS, format="flac16", on_overload="float"), stems=(stem,))
+    (part,) = derivable(make(LOSSLESS, format="wav16", stems=("vocals",)), twin)
+    assert part.is_audio

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import shutil
 from collections.abc import Sequence
@@ -9,7 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from plugin_core.errors import PlacementError, ResultError, SourceError, UsageError
+from plugin_core.errors import PlacementError, ResultError, SourceError, TransientError, UsageError
+from plugin_core.files.errors import explain_write_error
 from plugin_core.jobs.work import Staged, Work
 from plugin_core.model import Job, JobState, Model, Part, Plan, Progress, Separation, Source, Ticket
 from plugin_core.operations.inspect import inspect
@@ -236,6 +238,57 @@ def test_a_float_source_over_full_scale_is_refused_before_anything_is_sent(scene
     prepare(scene, format="wav32f")
 
 
+@pytest.mark.parametrize("on_overload", ["scale", "float"])
+def test_a_source_over_full_scale_is_taken_where_its_user_says_what_becomes_of_it(
+    scene: Scene, on_overload: str
+) -> None:
+    scene.source = inspect(write_samples(scene.music / "Loud.wav", make_song(1.0) * 4, subtype="FLOAT"))
+    prepare(scene, format="flac", on_overload=on_overload)
+
+
+def test_a_service_is_refused_a_loud_source_but_not_what_was_bought_of_it(scene: Scene) -> None:
+    samples, rate = make_song(1.0) * 4, 44100
+    scene.source = inspect(write_samples(scene.music / "Loud.wav", samples, rate, "FLOAT"))
+    path = write_samples(scene.music.parent / "parts" / "loud.wav", samples, rate, "FLOAT")
+    scene.separator.parts = [Part(stem="vocals", label="Vocals", path=path)]
+    scene.separator.remote = True
+
+    async def live() -> Job:
+        with pytest.raises(SourceError, match=r"Loud\.wav: peaks .* dB over full scale do not fit FLAC"):
+            await scene.work.submit(scene.job(format="flac16"), "try", scene.reported.append)
+        await scene.work.submit(scene.job(format="flac16", on_overload="scale"), "try", scene.reported.append)
+        return await scene.finish(scene.job(format="flac16"))
+
+    job = asyncio.run(live())
+    assert [note for note in job.notes if "samples were clipped at 16 bits" in note]
+
+
+def test_what_a_provider_cannot_write_is_told_by_the_song(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fill(order: Order, _report: Report) -> None:
+        raise explain_write_error(order.folder / "x.part", OSError(errno.ENOSPC, "full"))
+
+    monkeypatch.setattr(scene.separator, "fetch", fill)
+    monkeypatch.setattr(scene.separator, "submit", fill)
+    for effect, what in (
+        (scene.work.submit(scene.job(), "try", scene.reported.append), "the upload"),
+        (scene.work.bring(scene.job(), "try", scene.reported.append), "a result"),
+        (scene.work.fetch(scene.job(), "try", scene.reported.append, None), "a result"),
+    ):
+        with pytest.raises(TransientError) as caught:
+            asyncio.run(effect)
+        assert caught.value.message == f"{what} of Song.flac cannot be written: no space left on the disk"
+
+
+def test_scaled_stems_say_so_in_their_tags(scene: Scene) -> None:
+    scene.source = inspect(write_samples(scene.music / "Loud.wav", make_song(1.0) * 4, subtype="FLOAT"))
+    path = write_samples(scene.music.parent / "parts" / "loud.wav", make_song(1.0) * 4, subtype="FLOAT")
+    scene.separator.parts = [Part(stem="vocals", label="Vocals", path=path)]
+    job = asyncio.run(scene.finish(scene.job(format="flac16", on_overload="scale")))
+    made = json.loads(read_tags(job.stems[0].path).fields["provenance"][0])
+    assert 10 ** (float(made["gain"]) / 20) == pytest.approx(job.stems[0].gain)
+    assert job.stems[0].gain < 0.6
+
+
 def test_prepare_refuses_before_anything_is_written(
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,9 +317,11 @@ def test_prepare_refuses_before_anything_is_written(
         (False, {"minus": ("drums", "bass"), "residual": True}, (4 + 3) * 2),
         (False, {"stems": ("bass",), "minus": ("drums",)}, (4 + 2) * 2),
         (False, {"format": "flac24"}, (4 + 4) * 3),
+        (False, {"format": "flac24", "on_overload": "scale"}, (4 + 4) * 3),
+        (False, {"format": "flac24", "on_overload": "float"}, 4 * 3 + 4 * 4),
         (True, {}, (1 + 4 + 4) * 2),
     ],
-    ids=["all", "one stem", "minus", "stem and minus", "deeper", "service"],
+    ids=["all", "one stem", "minus", "stem and minus", "deeper", "scaled", "floats", "service"],
 )
 def test_space_is_asked_for_what_will_exist(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, remote: bool, wish: dict[str, object], expected: int

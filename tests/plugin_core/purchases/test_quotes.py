@@ -58,12 +58,22 @@ def test_keys_stay_what_they_are(quote: Quote, expected: str) -> None:
         plan(format="wav24"),
         plan(stems=("vocals",)),
         plan(minus=("drums",), residual=True),
+        plan(on_overload="scale"),
         plan(to=Path("/stems"), template="{stem}"),
         plan(options={**OPTIONS, "output_format": "5"}),
         plan(options={name: value for name, value in OPTIONS.items() if name != "add_opt1"}),
         plan(options={**OPTIONS, "add_opt9": ""}),
     ],
-    ids=["format", "stems", "minus", "place", "the service's format", "a default left out", "an option with no value"],
+    ids=[
+        "format",
+        "stems",
+        "minus",
+        "on overload",
+        "place",
+        "the service's format",
+        "a default left out",
+        "an option with no value",
+    ],
 )
 def test_what_is_derived_here_is_no_part_of_the_key(same: Plan) -> None:
     assert key(same) == key(PLAN)

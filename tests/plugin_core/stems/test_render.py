@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import soxr
 
 from plugin_core.audio.reader import open_reader
 from plugin_core.audio.samples import to_integers
-from plugin_core.errors import PlacementError
+from plugin_core.errors import PlacementError, TransientError
+from plugin_core.files.errors import explain_write_error
 from plugin_core.files.hashing import is_unmodified
 from plugin_core.model import Part, Separation, Source
 from plugin_core.operations.inspect import inspect
@@ -269,6 +271,49 @@ def test_a_hot_lossy_source_is_clipped_and_counted(tmp_path: Path, name: str) ->
         assert not integers(by_name(rest)["residual"], 24).any()
 
 
+@pytest.mark.parametrize("rate", [44100, 48000])
+@pytest.mark.parametrize(
+    ("seconds", "frames", "said"),
+    [
+        (5.0, 352800, "3.00 s shorter than the song, padded at the end"),
+        (12.0, 352800, "4.00 s longer than the song, cut at the end"),
+        (2.0, 88200, "6.00 s shorter than the song, left so"),
+        (20.0, 882000, "12.00 s longer than the song, left so"),
+    ],
+)
+def test_a_paid_result_of_another_length_is_placed_and_said(
+    tmp_path: Path, seconds: float, frames: int, said: str, rate: int
+) -> None:
+    source, _ = make_exact_song(tmp_path, 8.0)
+    path = write_samples(tmp_path / "v.wav", soxr.resample(make_song(seconds), 44100, rate), rate, "PCM_16")
+    treated = run(source, [Part(stem="vocals", label="v", path=path)])
+    assert f"Vocals: {said}" in treated.notes
+    samples, made = read_samples(by_name(treated)["vocals"])
+    assert (len(samples), made) == (frames, 44100)
+
+
+def test_a_stem_of_another_length_is_kept_beside_those_that_fit(tmp_path: Path) -> None:
+    source, parts = make_exact_song(tmp_path, 6.0)
+    write_samples(parts[0].path, np.pad(integers(parts[0].path), ((0, 44100 * 6), (0, 0))).astype(np.int16))
+    treated = run(source, loosen(parts), minus=["vocals", "drums"], stems=["vocals", "drums"])
+    assert list(by_name(treated)) == ["vocals", "drums", "no-drums"]
+    assert "No Vocals: cannot be made, Vocals has another shape than the song" in treated.notes
+    assert len(integers(by_name(treated)["vocals"])) == 12 * 44100
+    assert len(integers(by_name(treated)["no-drums"])) == 6 * 44100
+
+
+def test_silent_stems_are_said_unless_the_song_is(tmp_path: Path) -> None:
+    source, parts = make_exact_song(tmp_path)
+    quiet = np.zeros((44100, 2))
+    quiet[::2] = 1 / 32768
+    write_samples(parts[0].path, quiet)
+    assert "Vocals: silent" in run(source, loosen(parts)).notes
+    assert not [note for note in run(source, loosen(parts), stems=["bass"]).notes if "silent" in note]
+    for path in (source.path, *(part.path for part in parts)):
+        write_samples(path, quiet)
+    assert not [note for note in run(inspect(source.path), loosen(parts)).notes if "silent" in note]
+
+
 def test_lengths_are_made_the_source_s(tmp_path: Path) -> None:
     source, parts = make_exact_song(tmp_path, 1.0)
     for number, part in enumerate(parts):
@@ -356,8 +401,13 @@ def test_equal_labels_stay_apart(tmp_path: Path) -> None:
 def test_surround_source_with_stereo_parts(tmp_path: Path) -> None:
     source = inspect(write_samples(tmp_path / "Song.wav", make_song(1.0, channels=6), subtype="PCM_16"))
     part = Part(stem="vocals", label="v", path=write_samples(tmp_path / "v.wav", make_song(1.0), subtype="PCM_16"))
-    with pytest.raises(PlacementError, match=r"fetched part Vocals of Song\.wav has 2 channels and the source 6"):
-        run(source, [part], residual=True)
+    kept = run(source, [part])
+    assert read_samples(by_name(kept)["vocals"])[0].shape == (44100, 2)
+    assert "Vocals: has 2 channels of the song's 6, left so" in kept.notes
+    for wish in ({"residual": True}, {"minus": ["vocals"]}):
+        treated = run(source, [part], **wish)
+        assert list(by_name(treated)) == ["vocals"]
+        assert [note for note in treated.notes if "cannot be made, Vocals has another shape than the song" in note]
 
 
 def test_stops_between_blocks(tmp_path: Path) -> None:
@@ -415,3 +465,43 @@ def test_a_mix_of_other_parts_is_not_subtracted_twice(tmp_path: Path) -> None:
     assert not integers(residual).any()
     alone = by_name(run(source, [part for part in parts if part.stem == "vocals"] + [mix_part], residual=True))
     assert not integers(alone["residual"]).any()
+
+
+@pytest.mark.parametrize("name", ["flac16", "mp3"])
+def test_hot_parts_of_a_service_are_scaled_by_one_gain_or_kept_as_floats(tmp_path: Path, name: str) -> None:
+    source, parts = make_exact_song(tmp_path, 4.0)
+    hot, rate = read_samples(parts[1].path)
+    hot *= 2.0 / np.abs(hot).max()
+    path = write_samples(tmp_path / "hot.wav", hot, rate, "FLOAT")
+    parts[1] = msgspec.structs.replace(parts[1], path=path)
+    scaled = run(source, loosen(parts), format=name, on_overload="scale", stems=["drums", "bass"])
+    assert {round(20 * np.log10(stem.gain), 6) for stem in scaled.stems} == {-6.1}
+    assert not [note for note in scaled.notes if "clipped" in note]
+    kept = run(source, loosen(parts), format=name, on_overload="float", stems=["drums"])
+    np.testing.assert_array_equal(read_samples(by_name(kept)["drums"])[0], hot.astype(np.float32))
+
+
+def test_stems_that_were_scaled_are_brought_back_to_the_song_s_level(tmp_path: Path) -> None:
+    source, parts = make_exact_song(tmp_path, 4.0)
+    loose = []
+    for part in loosen(parts):
+        samples, rate = read_samples(part.path)
+        path = write_samples(tmp_path / f"{part.stem}.wav", samples / 4, rate, "FLOAT")
+        loose.append(msgspec.structs.replace(part, path=path, gain=0.25))
+    treated = run(source, loose, residual=True)
+    for part in parts:
+        np.testing.assert_array_equal(integers(by_name(treated)[part.stem]), integers(part.path))
+    assert not integers(by_name(treated)["residual"]).any()
+
+
+def test_a_disk_that_fills_up_is_told_by_the_place_of_the_stem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, parts = make_exact_song(tmp_path)
+
+    def fill(path: Path, **_: object) -> None:
+        raise explain_write_error(path, OSError(errno.ENOSPC, "full"))
+
+    monkeypatch.setattr(mix, "open_writer", fill)
+    with pytest.raises(TransientError) as caught:
+        run(source, parts, minus=["drums"])
+    place = tmp_path / "Song.stems" / "Song - No Drums.flac"
+    assert caught.value.message == f"{place} cannot be written: no space left on the disk"

@@ -6,8 +6,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from plugin_core.errors import PlacementError, SourceError
+from plugin_core.errors import PlacementError, SourceError, TransientError
 from plugin_core.model import Part
+from plugin_core.stems import part as part_module
 from plugin_core.stems import verify
 from plugin_core.stems.align import Alignment, Heard
 from plugin_core.stems.verify import verify_parts
@@ -55,15 +56,22 @@ def test_shorter_exact_part_is_refused(tmp_path: Path) -> None:
         verify_parts(source.path, parts, Stopper())
 
 
-@pytest.mark.parametrize(("seconds", "passes"), [(2.4, True), (2.6, False), (1.4, False)])
-def test_length_of_other_parts_has_a_tolerance(tmp_path: Path, seconds: float, passes: bool) -> None:
+@pytest.mark.parametrize("seconds", [1.4, 2.6, 20.0])
+def test_parts_that_are_not_exact_may_have_any_length(tmp_path: Path, seconds: float) -> None:
     source = write_song(tmp_path / "song.flac", 2.0)
     part = Part(stem="vocals", label="Vocals", path=write_song(tmp_path / "v.flac", seconds, 48000))
-    if passes:
-        assert verify_parts(source, [part], Stopper()).frames == (round(seconds * 48000),)
-    else:
-        with pytest.raises(PlacementError, match=r"0\.60 s (longer|shorter)"):
-            verify_parts(source, [part], Stopper())
+    assert verify_parts(source, [part], Stopper()).frames == (round(seconds * 48000),)
+
+
+def test_the_largest_samples_of_source_and_parts_are_told(tmp_path: Path) -> None:
+    source, parts = make_exact_song(tmp_path)
+    song = write_samples(tmp_path / "loud.wav", -3 * read_samples(source.path)[0], subtype="FLOAT")
+    loose = [msgspec.structs.replace(part, exact=False) for part in parts]
+    checked = verify_parts(song, loose, Stopper())
+    samples = read_samples(song)[0]
+    assert checked.peak == np.abs(samples).max()
+    assert checked.overs == np.count_nonzero(np.abs(samples) > 1)
+    assert checked.peaks == tuple(float(np.abs(read_samples(part.path)[0]).max()) for part in parts)
 
 
 def test_damaged_part_is_the_result_s_fault_and_named_as_people_know_it(tmp_path: Path) -> None:
@@ -120,3 +128,15 @@ def test_kin_are_parts_of_one_encoder_and_length(tmp_path: Path, monkeypatch: py
     assert [one.title for one in seen] == ["Vocals", "Drums", "Bass", "Other"]
     assert len({one.kin for one in seen}) == 3
     assert seen[2].kin == seen[3].kin
+
+
+def test_a_disk_that_is_away_is_told_by_the_stem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, parts = make_exact_song(tmp_path)
+
+    def fail(path: Path) -> None:
+        raise TransientError(f"{path} cannot be read now: Stale file handle")
+
+    monkeypatch.setattr(part_module, "open_reader", fail)
+    with pytest.raises(TransientError) as told:
+        verify_parts(source.path, parts, Stopper())
+    assert told.value.message == "the fetched part Vocals of Song.flac cannot be read now: Stale file handle"

@@ -141,8 +141,7 @@ class Recipes:
         said = self._settings.section("separate", SeparateSettings)
         if said.preset:
             return _recipe(self._find(presets, said.preset))
-        wish = Separation(provider=said.provider, model=said.model, format=said.format)
-        return Recipe.of("", (wish,))
+        return Recipe.of("", (said.as_operation(),))
 
     def _find(self, presets: dict[str, Preset], name: str) -> Preset:
         if name not in presets:

@@ -55,6 +55,14 @@ def test_without_any_word_it_is_what_separate_does(scene: Scene) -> None:
     assert operation == Separation(provider="fake", model="")
 
 
+def test_what_becomes_of_overload_is_what_the_settings_say(scene: Scene) -> None:
+    (scene.home / "config.toml").write_text('[separate]\non_overload = "scale"\n')
+    for recipe in (scene.recipes().usual, scene.recipes("vocals").usual):
+        (operation,) = recipe.operations
+        assert isinstance(operation, Separation)
+        assert operation.on_overload == "scale"
+
+
 def test_folder_that_names_no_preset_is_told_once(scene: Scene) -> None:
     recipes = scene.recipes()
     for _ in range(3):

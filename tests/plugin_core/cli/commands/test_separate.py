@@ -30,11 +30,13 @@ def test_options_reach_the_provider(stembridge: Run, song: Path, fake: FakeSepar
     result = stembridge(
         *("separate", song, "--provider", "fake", "--model", "halves", "--option", "a=1", "--option", "b = x=y"),
         *("--stems", "Vocals", "--format", "wav16", "--to", "out"),
+        *("--on-overload", "scale"),
     )
     assert result.code == 0, result.err
     operation = fake.submitted[0].operation
     assert operation.options == {"a": "1", "b": "x=y"}  # type: ignore[union-attr]
     assert operation.stems == ("vocals",)  # type: ignore[union-attr]
+    assert operation.on_overload == "scale"  # type: ignore[union-attr]
     assert made(tmp_path) == ["out/Song.stems/Song - Vocals.wav"]
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from plugin_core.errors import SourceError, TransientError, UsageError
-from plugin_core.model import Progress, RemoteFile, Separation, Tagging
+from plugin_core.model import OnOverload, Progress, RemoteFile, Separation, Tagging
 from plugin_core.operations.planning import check_plan
 from plugin_core.protocols import Order, Separator
 from plugin_core.providers.local.adapter import LocalSeparator, worker_format
@@ -101,7 +101,24 @@ def test_plan_refuses_what_it_does_not_know(
 )
 def test_lossy_formats_are_made_of_lossless_ones(subtype: str, wish: str, written: str, tmp_path: Path) -> None:
     source = make_source(write_song(tmp_path / "in.wav", 0.1, subtype=subtype))
-    assert worker_format(wish, source).name == written
+    assert worker_format(Separation(provider="local", format=wish), source).name == written
+
+
+@pytest.mark.parametrize("on_overload", ["scale", "float"])
+@pytest.mark.parametrize(
+    ("subtype", "wish", "written"),
+    [
+        ("FLOAT", "flac16", "wav32f"),
+        ("DOUBLE", "mp3", "wav32f"),
+        ("FLOAT", "w64_16", "w64_32f"),
+        ("PCM_16", "mp3", "flac16"),
+    ],
+)
+def test_what_is_to_be_kept_over_full_scale_is_written_as_floats(
+    subtype: str, wish: str, written: str, on_overload: OnOverload, tmp_path: Path
+) -> None:
+    source = make_source(write_song(tmp_path / "in.wav", 0.1, subtype=subtype))
+    assert worker_format(Separation(provider="local", format=wish, on_overload=on_overload), source).name == written
 
 
 def test_submit_poll_fetch(separator: LocalSeparator, song: Path, make_order: MakeOrder) -> None:
@@ -133,7 +150,7 @@ def test_fetch_takes_only_whole_files_in_the_jobs_folder(
     (order.folder / "attempt-1").mkdir()
     (order.folder / "attempt-1" / "short").write_bytes(b"12")
     results = (RemoteFile(label="Bass", stem="bass", name=name, size=3),)
-    with pytest.raises(TransientError, match="the separated bass is gone"):
+    with pytest.raises(TransientError, match=r"the separated bass of Song\.flac is gone"):
         asyncio.run(separator.fetch(msgspec.structs.replace(order, results=results), ignore))
 
 

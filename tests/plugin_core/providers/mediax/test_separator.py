@@ -30,7 +30,7 @@ from plugin_core.providers.mediax.client import MediaxClient
 from plugin_core.providers.mediax.separation import NAME, make_place
 from plugin_core.providers.mediax.separator import MediaxSeparator
 from plugin_core.settings import Secret
-from tests.audio_files import read_samples, write_song
+from tests.audio_files import make_song, read_samples, write_samples, write_song
 from tests.plugin_core.providers.mediax.conftest import Shelf, separator_for, settings_for, tagger_for
 from tests.simulators import faults
 from tests.simulators.blobs import Blob
@@ -341,3 +341,9 @@ def test_without_a_bucket_nothing_is_fetched(service: MediaxSimulator, order: Or
 def test_a_tagging_is_no_separation(service: MediaxSimulator) -> None:
     assert tagger_for(service).account() == separator_for(service).account()
     assert tagger_for(service).name != separator_for(service).name
+
+
+def test_what_the_service_clips_is_said_before(service: MediaxSimulator, tmp_path: Path) -> None:
+    loud = inspect(write_samples(tmp_path / "Loud.wav", make_song(1.0) * 4, subtype="FLOAT"))
+    plan = run(separator_for(service).plan(loud, Separation(provider=NAME)))
+    assert plan.notes == ("what lies over full scale comes back clipped: MediaX writes no floats",)

@@ -99,3 +99,23 @@ def test_an_ordinary_song_needs_no_words(user: User) -> None:
 
 def test_registered_models_are_for_everybody_with_a_token() -> None:
     assert plan(20).stems[:4] == ("vocals", "drums", "bass", "other")
+
+
+@pytest.mark.parametrize(
+    ("user", "wish", "output", "final", "says"),
+    [
+        pytest.param(PREMIUM, {}, "4", "wav32f", "", id="premium"),
+        pytest.param(PREMIUM, {"format": "mp3"}, "4", "mp3", "", id="another final format"),
+        pytest.param(FREE, {}, "2", "flac16", "clipped: MVSEP gives floats to premium accounts only", id="free"),
+        pytest.param(PREMIUM, {"options": {"output_format": "5"}}, "5", "flac24", "flac24 cannot hold it", id="wished"),
+        pytest.param(PREMIUM, {"options": {"output_format": "4"}}, "4", "wav32f", "", id="float wished"),
+    ],
+)
+def test_floats_over_full_scale_ask_for_a_format_that_holds_them(
+    user: User, wish: dict[str, Any], output: str, final: str, says: str
+) -> None:
+    wished = msgspec.structs.replace(Separation(provider="mvsep"), **wish)
+    made = make_plan(algorithm(63), make_source(encoding="float"), wished, user, is_over=True)
+    assert (operation_of(made).options["output_format"], operation_of(made).format) == (output, final)
+    told = [note for note in made.notes if "comes back clipped" in note]
+    assert (says in " ".join(told)) if says else not told

@@ -19,7 +19,7 @@ from plugin_core.errors import (
     UnclearAnswerError,
     UsageError,
 )
-from plugin_core.model import Part, Progress, Source, Ticket
+from plugin_core.model import Part, Progress, Separation, Source, Ticket
 from plugin_core.operations.inspect import inspect
 from plugin_core.protocols import (
     Finished,
@@ -38,7 +38,7 @@ from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.providers.tencent_ci.templates import Template
 from plugin_core.settings import Secret
 from plugin_core.terms import Terms, terms_of
-from tests.audio_files import read_samples, write_samples, write_song
+from tests.audio_files import make_song, read_samples, write_samples, write_song
 from tests.plugin_core.providers.tencent_ci.conftest import KEY, make_order, transfer
 from tests.simulators.clocks import SimulatorClock
 from tests.simulators.faults import Fault, bad_gateway, html_page, late, refuse, reset_after
@@ -495,6 +495,12 @@ def test_bad_wishes_are_refused_before_any_upload(
     with pytest.raises(UsageError, match=words):
         asyncio.run(separator.plan(song, make_order(song, tmp_path, **wish).operation))  # type: ignore[arg-type]
     assert cloud.requests("PUT") == []
+
+
+def test_what_the_service_clips_is_said_before(separator: CiSeparator, tmp_path: Path) -> None:
+    loud = inspect(write_samples(tmp_path / "Loud.wav", make_song(1.0) * 4, subtype="FLOAT"))
+    plan = asyncio.run(separator.plan(loud, Separation(provider="tencent_ci", options={"codec": "flac"})))
+    assert "what lies over full scale comes back clipped: flac cannot hold it" in plan.notes
 
 
 @pytest.mark.parametrize(

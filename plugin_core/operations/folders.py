@@ -1,0 +1,84 @@
+"""The folders of a separation's job: where its parts are worked on, until they are placed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from plugin_core.errors import PlacementError
+from plugin_core.model import Job, show_path
+from plugin_core.operations.orders import Orders
+from plugin_core.operations.wish import destination_of
+from plugin_core.stems.staging import choose_staging, hidden_neighbour, make_staging, remove_staging
+
+
+class Folders:
+    """The folders of jobs.
+
+    Args:
+        home: stembridge's home, for staging.
+        orders: say where a provider's own files lie.
+    """
+
+    def __init__(self, home: Path, orders: Orders) -> None:
+        self._home = home
+        self._orders = orders
+
+    def staging(self, job: Job) -> Path:
+        """Return the private folder of a job; nothing is created."""
+        from plugin_core.stems.layout import find_staging
+
+        # What is staged stays where it is, also when the disk it was to be near is away now.
+        known = job.staging or find_staging(job.id, job.staged)
+        return known or choose_staging(self._home, job.id, destination_of(job))
+
+    def own(self, job: Job) -> Path:
+        """Return the folder of an engine on this machine, which goes with its job."""
+        return self.staging(job) / "parts"
+
+    def prepare(self, job: Job, needed: int) -> None:
+        """Check place and room for the stems of a job, and make its folders.
+
+        Args:
+            job: that is to begin.
+            needed: bytes it takes at most.
+
+        Raises:
+            PlacementError: the destination is missing, not writable or too full.
+        """
+        from plugin_core.stems.space import check_destination, check_space
+
+        destination = destination_of(job)
+        check_destination(destination)
+        check_space(destination, needed)
+        self.make(job)
+
+    def make(self, job: Job) -> None:
+        """Make the folders of a job; there already is fine.
+
+        Raises:
+            PlacementError: one cannot be made.
+            TransientError: the disk is full or away.
+        """
+        make_staging(self.staging(job))
+        make_staging(self._orders.folder(job, self.own(job)))
+
+    def remove(self, job: Job) -> None:
+        """Put back an earlier result that was set aside, and remove all folders of a job.
+
+        Raises:
+            PlacementError: one stays.
+        """
+        from plugin_core.stems.layout import read_layout
+        from plugin_core.stems.publication import hidden_folders, restore_aside
+
+        self._orders.remove_unused(job)
+        staging, destination = self.staging(job), destination_of(job)
+        restore_aside(staging, destination)
+        layout = read_layout(staging, job.staged)
+        folders = {staging, hidden_neighbour(staging, destination)}
+        if layout is not None:
+            folders |= hidden_folders(layout, destination, staging)
+        # No generator: one that stays must not keep the others.
+        stay = [folder for folder in sorted(folders) if not remove_staging(folder)]
+        if stay:
+            raise PlacementError(f"{show_path(stay[0])} cannot be removed", remedy="remove it by hand")

@@ -1,0 +1,150 @@
+"""What the embedded separator makes of songs at any level comes back from every format: it sums, or it is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from plugin_core.audio.formats import FORMATS, AudioFormat
+from plugin_core.audio.overload import require_fit
+from plugin_core.audio.reader import open_reader
+from plugin_core.audio.samples import to_integers
+from plugin_core.errors import SourceError
+from plugin_core.model import OnOverload, Part, Separation, Source
+from plugin_core.operations.inspect import inspect
+from plugin_core.providers.local.adapter import worker_format
+from plugin_core.providers.local.messages import Request
+from plugin_core.providers.local.render import render
+from plugin_core.stems.render import Task, Treated, treat
+from plugin_core.stems.template import DEFAULT_TEMPLATE, parse_template
+from plugin_core.threads import Stopper
+from tests.audio_files import STEMS, encode, make_song, write_samples
+
+Signal = npt.NDArray[np.float64]
+
+LEVELS = (-3.0, 0.0, 6.0, 16.0)
+"""Peaks of the songs, in dB of full scale."""
+
+
+def make_source(folder: Path, level: float, subtype: str = "FLOAT") -> Source:
+    song = make_song(1.0)
+    song *= 10 ** (level / 20) / np.abs(song).max()
+    return inspect(write_samples(folder / "Song.wav", song.astype(np.float32), subtype=subtype))
+
+
+def separate(source: Source, **wish: object) -> Treated:
+    """Split a song as a job of the embedded separator does."""
+    operation = msgspec.convert({"kind": "separation", "provider": "local", **wish}, Separation)
+    folder = source.path.parent / "parts"
+    done = render(
+        Request(source=source.path, folder=folder, format=worker_format(operation, source).name), lambda _share: None
+    )
+    parts = tuple(Part(stem=stem, label=stem, path=folder / name, exact=True) for stem, name in done.files.items())
+    task = Task(
+        source=source,
+        parts=parts,
+        wish=operation,
+        template=parse_template(DEFAULT_TEMPLATE),
+        staging=source.path.parent / "staging",
+        provenance={},
+    )
+    return treat(task, lambda *_: None, Stopper(), lambda _share: None)
+
+
+def read(path: Path) -> Signal:
+    with open_reader(path) as reader:
+        block: Signal = reader.read(10**7, "float64")
+        return block
+
+
+def gain_of(treated: Treated) -> float:
+    (gain,) = {stem.gain for stem in treated.stems}
+    return gain
+
+
+def check_sums(source: Source, treated: Treated, chosen: AudioFormat) -> None:
+    """Hold the sum of the four stems, and of each pair, against the song at the level of the stems."""
+    song = read(source.path) * gain_of(treated)
+    stems = {stem.name: read(stem.path) for stem in treated.stems}
+    sums = [
+        [stems[name] for name in STEMS],
+        *([stems[one], stems[f"no-{one}"]] for one in STEMS if f"no-{one}" in stems),
+    ]
+    for parts in sums:
+        if chosen.bits is not None:
+            total = np.sum([to_integers(part, chosen.bits) for part in parts], axis=0)
+            np.testing.assert_array_equal(total, to_integers(song, chosen.bits))
+        elif chosen.is_float:
+            np.testing.assert_allclose(np.sum(parts, axis=0), song, atol=2**-22 * np.abs(song).max())
+        else:
+            # The codecs' own errors, no clipping: that of +6 dB is -20 dB.
+            error = np.sum(parts, axis=0)[: len(song)] - song
+            assert 10 * np.log10(np.mean(error**2) / np.mean(song**2)) < -25
+
+
+@pytest.mark.parametrize(
+    ("level", "on_overload"),
+    [(level, word) for level in LEVELS for word in ("refuse", "scale", "float") if level > 0 or word == "scale"],
+)
+@pytest.mark.parametrize("name", FORMATS)
+def test_floats_at_any_level(tmp_path: Path, name: str, level: float, on_overload: OnOverload) -> None:
+    source, chosen = make_source(tmp_path, level), FORMATS[name]
+    is_over = level > 0 and not chosen.is_float
+    if is_over and on_overload == "refuse":
+        with pytest.raises(SourceError, match=rf"Song\.wav: peaks {level:.1f} dB over full scale do not fit"):
+            require_fit(source, chosen, Stopper().check)
+        return
+    treated = separate(source, format=name, on_overload=on_overload, stems=STEMS, minus=["vocals"])
+    notes = " ".join(treated.notes)
+    is_float = is_over and on_overload == "float"
+    check_sums(source, treated, FORMATS["wav32f"] if is_float else chosen)
+    assert "clipped" not in notes
+    assert ("written as" in notes) == is_float
+    assert ("quieter than the song" in notes) == (gain_of(treated) != 1.0)
+    assert (gain_of(treated) != 1.0) == (is_over and on_overload == "scale")
+    suffix = {"w64_16": ".w64", "w64_24": ".w64"}.get(name, ".wav") if is_float else chosen.suffix
+    assert {stem.path.suffix for stem in treated.stems} == {suffix}
+
+
+@pytest.mark.parametrize("on_overload", ["refuse", "scale", "float"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_lossy_source_that_decodes_over_full_scale(tmp_path: Path, name: str, on_overload: OnOverload) -> None:
+    loud = make_source(tmp_path, 6.0)
+    source, chosen = inspect(encode(loud.path, tmp_path / "Song.mp3", "-b:a", "320k")), FORMATS[name]
+    assert np.abs(read(source.path)).max() > 1.5
+    treated = separate(source, format=name, on_overload=on_overload, stems=STEMS, minus=["other"])
+    notes = " ".join(treated.notes)
+    if chosen.is_float or on_overload != "refuse":
+        is_float = on_overload == "float" and not chosen.is_float
+        check_sums(source, treated, FORMATS["wav32f"] if is_float else chosen)
+        assert "clipped" not in notes
+        assert ("quieter" in notes) == (on_overload == "scale" and not chosen.is_float)
+        return
+    assert "the song: " in notes
+    assert "samples over full scale were clipped, as a player does" in notes
+    if chosen.bits is not None:
+        stems = {stem.name: to_integers(read(stem.path), chosen.bits) for stem in treated.stems}
+        song = to_integers(read(source.path), chosen.bits)
+        np.testing.assert_array_equal(np.sum([stems[name] for name in STEMS], axis=0), song)
+
+
+@pytest.mark.parametrize("on_overload", ["refuse", "scale", "float"])
+@pytest.mark.parametrize("name", ["flac16", "wav24", "mp3", "m4a"])
+def test_what_is_left_of_a_loud_master(tmp_path: Path, name: str, on_overload: OnOverload) -> None:
+    """A song at full scale throughout: what is left without a stem can lie over it."""
+    time = np.arange(44100)[:, None] / 44100
+    song = np.clip(4 * np.sin(2 * np.pi * 440 * time) + 3 * make_song(1.0), -1, 1)
+    source = inspect(write_samples(tmp_path / "Song.flac", song, subtype="PCM_16"))
+    treated = separate(source, format=name, on_overload=on_overload, stems=STEMS, minus=STEMS)
+    notes = " ".join(treated.notes)
+    if on_overload == "refuse":
+        assert "samples were clipped at" in notes
+        assert "--on-overload scale or float keeps what was clipped" in notes
+        return
+    check_sums(source, treated, FORMATS["wav32f"] if on_overload == "float" else FORMATS[name])
+    assert "clipped" not in notes
+    assert ("quieter than the song" in notes) == (on_overload == "scale")
