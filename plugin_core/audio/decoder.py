@@ -74,7 +74,8 @@ def open_decoder(path: Path, info: AudioInfo, which: Which) -> Iterator[FfmpegDe
     program = which("ffmpeg")
     if program is None:
         raise SourceError(f"{show_path(path)} needs ffmpeg to be read", remedy=INSTALL)
-    command = decode_command(program, path, "f64le" if info.encoding in _WIDE else "f32le")
+    is_raw = info.timeline is not None and info.timeline.is_raw
+    command = decode_command(program, path, "f64le" if info.encoding in _WIDE else "f32le", is_raw=is_raw)
     with tempfile.TemporaryFile() as complaints:
         try:
             # Ctrl-C in the terminal is for us: an ffmpeg that dies of it would look like a damaged file.

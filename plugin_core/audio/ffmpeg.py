@@ -39,11 +39,15 @@ def quote_file(path: Path) -> str:
     return f"file:{path.absolute()}"
 
 
-def decode_command(program: str, path: Path, sample_format: str) -> list[str]:
-    """Build the command that decodes the first audio stream to standard output and stops at the first error."""
+def decode_command(program: str, path: Path, sample_format: str, *, is_raw: bool = False) -> list[str]:
+    """Build the command that decodes the first audio stream to standard output and stops at the first error.
+
+    ``is_raw``, for MP4 alone, gives what its edit list or its encoder's notes would leave out as well.
+    """
+    raw = ("-ignore_editlist", "1", "-flags2", "+skip_manual") if is_raw else ()
     return [
         *(program, "-nostdin", "-hide_banner", "-v", "error", "-xerror"),
-        *("-protocol_whitelist", "file", "-i", quote_file(path)),
+        *("-protocol_whitelist", "file", *raw, "-i", quote_file(path)),
         *("-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1"),
         *("-f", sample_format, "-c:a", f"pcm_{sample_format}", "pipe:1"),
     ]

@@ -18,6 +18,7 @@ from plugin_core.audio.ffmpeg import INSTALL, Which, measure_duration
 from plugin_core.audio.ffprobe import probe_with_ffprobe
 from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.layout import Finding, Layout
+from plugin_core.audio.movie import is_movie, read_movie
 from plugin_core.audio.source_file import open_file, read_at
 from plugin_core.errors import SourceError
 from plugin_core.model import Source, show_path
@@ -53,12 +54,7 @@ def identify(path: Path, *, which: Which = shutil.which) -> AudioInfo:
         TransientError: the disk or share does not answer.
     """
     with open_file(path) as descriptor:
-        info = _probe_sndfile(path, descriptor)
-        seconds = check_extent(path, descriptor) if info is None else None
-    if info is None:
-        info = _probe_ffmpeg(path, which)
-    if seconds is not None:
-        info = msgspec.structs.replace(info, duration=seconds)
+        info = _probe_sndfile(path, descriptor) or _probe_ffmpeg(path, descriptor, which)
     _check_sound(path, info)
     return info
 
@@ -127,18 +123,30 @@ def _count_frames(path: Path, opened: sndfile.SequentialFile) -> int:
     return frames
 
 
-def _probe_ffmpeg(path: Path, which: Which) -> AudioInfo:
+def _probe_ffmpeg(path: Path, descriptor: int, which: Which) -> AudioInfo:
+    extent = check_extent(path, descriptor)
     ffprobe, ffmpeg = which("ffprobe"), which("ffmpeg")
     if ffprobe is None or ffmpeg is None:
         raise SourceError(
             f"{show_path(path)} is not audio, or of a kind that needs ffmpeg (AAC, M4A, WMA, video)",
             remedy=INSTALL,
         )
-    info = probe_with_ffprobe(ffprobe, path)
-    if not info.is_headerless:
-        return info
-    # ffprobe guesses from the bit rate of the beginning, or says nothing.
-    return msgspec.structs.replace(info, duration=measure_duration(ffmpeg, path) or info.duration)
+    movie = read_movie(path, descriptor) if is_movie(path, descriptor) else None
+    info = probe_with_ffprobe(ffprobe, path, movie)
+    seconds = extent.seconds or info.duration
+    if info.is_headerless or seconds < MIN_SECONDS:
+        # ffprobe guesses from the bit rate of the beginning, or says nothing.
+        seconds = measure_duration(ffmpeg, path) or seconds
+    info = msgspec.structs.replace(info, duration=seconds, is_whole=extent.is_whole)
+    if extent.samples > info.frames or (extent.samples and extent.is_whole):
+        return _count(path, info, extent.samples)
+    return info
+
+
+def _count(path: Path, info: AudioInfo, frames: int) -> AudioInfo:
+    """Let the frames of a file count, and not its header."""
+    note = "" if frames == info.frames else describe_length(path, frames, info.frames, info.sample_rate)
+    return msgspec.structs.replace(info, frames=frames, duration=frames / info.sample_rate, note=note)
 
 
 def _check_sound(path: Path, info: AudioInfo) -> None:
