@@ -40,6 +40,8 @@ _UNSURE_FRAMES: Final = 2
 """Some encoders count the header itself, or a last frame that they did not write."""
 _CLAIM: Final = 64
 """The bit rate varies by less."""
+_MOST_ODD: Final = 1024
+"""Bytes that libmpg123 passes over in search of the next frame."""
 _SLACK_BYTES: Final = 32
 """Tags end in padding now and then."""
 
@@ -78,6 +80,8 @@ class Stretch:
         self.header = header
         self.frames = 0
         """Whole frames of music."""
+        self.odd = self.torn = 0
+        """The most bytes in a row that are neither frame nor tag, and how many frames are in front of them."""
 
     @property
     def samples(self) -> int:
@@ -116,7 +120,7 @@ def walk(window: Window, start: int, end: int) -> Iterator[Stretch]:
     """Walk over all frames from ``start`` to ``end``; tags between them, and what is no frame, are passed over."""
     frames: dict[bytes, _Frame | None] = {}
     current: Stretch | None = None
-    at = start
+    at, odd = start, 0
     while at + 4 <= end:
         head = window.take(at, _HEAD)
         key = head[:4]
@@ -125,7 +129,9 @@ def walk(window: Window, start: int, end: int) -> Iterator[Stretch]:
         frame = frames[key]
         is_next = frame is not None and current is not None and at == current.end and frame.kind == current.frame.kind
         if frame is None or not (is_next or _is_confirmed(window, at + frame.size, frame, end)):
-            at = _resync(window, at, head, end) if current is None else _mend(window, current, at, head, end)
+            following = _resync(window, at, head, end) if current is None else _mend(window, current, at, head, end)
+            odd += 0 if _measure_tag(head) else following - at
+            at = following
             continue
         if at + frame.size > end:
             break
@@ -134,6 +140,9 @@ def walk(window: Window, start: int, end: int) -> Iterator[Stretch]:
             if current is not None:
                 yield current
             current = Stretch(at, frame, header)
+        elif odd > current.odd:
+            current.torn, current.odd = current.frames, odd
+        odd = 0
         current.frames += header is None
         current.last = at
         at += frame.size
@@ -181,8 +190,11 @@ def _measure_tag(head: bytes) -> int:
 def _refuse_cut(path: Path, stretches: list[Stretch]) -> None:
     seconds = 0.0
     for one in stretches:
-        seconds += one.samples / one.frame.rate
         header = one.header
+        is_lost = header is not None and one.frames < header.frames
+        if one.odd > _MOST_ODD or (one.odd and is_lost):
+            raise damaged(path, seconds + one.torn * one.frame.samples / one.frame.rate)
+        seconds += one.samples / one.frame.rate
         if header is None or one.frames >= header.frames:
             continue
         missing_bytes = header.size - (one.end - one.start)

@@ -170,5 +170,8 @@ def check_separable(path: Path, info: AudioInfo | Source) -> None:
             f"{shown} has a sample rate of {info.sample_rate} Hz; 8 to 192 kHz can be separated",
             remedy="convert it first",
         )
-    if info.duration < MIN_SECONDS:
-        raise SourceError(f"{shown} is too short to separate ({info.duration * 1000:.2g} ms, at least 10 are needed)")
+    frames, needed = info.frames or round(info.duration * info.sample_rate), math.ceil(MIN_SECONDS * info.sample_rate)
+    if frames < needed:
+        raise SourceError(
+            f"{shown} is too short to separate: it has {frames} samples a channel, {needed} (10 ms) are needed"
+        )

@@ -69,7 +69,7 @@ def test_libsndfile_describes_what_it_knows(
 @pytest.mark.parametrize(
     ("name", "options", "encoding", "container", "frames"),
     [
-        ("a.m4a", ("-c:a", "aac"), "lossy", "M4A", 0),
+        ("a.m4a", ("-c:a", "aac"), "lossy", "M4A", 22050),
         ("a.m4a", ("-c:a", "alac"), "pcm_16", "M4A", 22050),
         ("a.m4a", ("-c:a", "alac", "-sample_fmt", "s32p"), "pcm_24", "M4A", 22050),
         ("a.aac", ("-c:a", "aac"), "lossy", "AAC", 0),
