@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from plugin_core.audio.damage import damaged, joined
-from plugin_core.audio.envelope import find_end, find_start, measure_ape, measure_id3
+from plugin_core.audio.envelope import find_end, measure_ape, measure_id3
 from plugin_core.audio.layout import Finding, Layout, Span, lay_out
 from plugin_core.audio.source_file import Window
 
@@ -89,20 +89,20 @@ class Stretch:
         return self.frames * self.frame.samples
 
 
-def examine_mpeg(path: Path, descriptor: int, part: Span | None = None) -> Finding | None:
+def examine_mpeg(path: Path, descriptor: int, part: Span, *, is_file: bool = False) -> Finding | None:
     """Hold an MP3's headers against its frames; None where these cannot be found.
 
     Args:
         path: the file.
         descriptor: of the file.
-        part: where in the file the MP3 lies; default between the tags around it.
+        part: where in the file the MP3 lies, perhaps with tags at its end.
+        is_file: whether the decoder will find it there by itself.
 
     Raises:
         SourceError: it ends before its sound is whole, or joins what cannot be read as one recording.
     """
-    start = find_start(path, descriptor) if part is None else part.start
-    end = find_end(path, descriptor) if part is None else min(part.end, find_end(path, descriptor))
-    stretches = list(walk(Window(path, descriptor), start, end))
+    end = min(part.end, find_end(path, descriptor))
+    stretches = list(walk(Window(path, descriptor), part.start, end))
     if not stretches:
         return None
     _refuse_cut(path, stretches)
@@ -113,7 +113,7 @@ def examine_mpeg(path: Path, descriptor: int, part: Span | None = None) -> Findi
             layouts=tuple(_lay_out(one) for one in stretches),
             samples=0 if is_counted else sum(one.samples for one in stretches),
         )
-    return _examine_one(stretches[0], is_file=part is None)
+    return _examine_one(stretches[0], is_file=is_file)
 
 
 def walk(window: Window, start: int, end: int) -> Iterator[Stretch]:
