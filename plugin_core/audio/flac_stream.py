@@ -52,7 +52,7 @@ def read_stream_info(block: bytes) -> StreamInfo:
 
 
 def find_frames(data: bytes, info: StreamInfo) -> list[tuple[int, Frame]]:
-    """Return what by its header may be a frame, with its place; of what begins like one, the last thousand are tried."""
+    """Return what by its header may be a frame, with its place; the last thousand places are tried."""
     places = [found.start() for found in deque(_SYNC.finditer(data), maxlen=_MOST_TRIES)]
     frames = [(place, read_frame(data[place : place + _HEADER], info.block)) for place in places]
     return [(place, frame) for place, frame in frames if frame is not None]
