@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
+import time
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -16,17 +19,19 @@ from plugin_core.audio.examine import examine
 from plugin_core.audio.extent import check_extent
 from plugin_core.audio.ffmpeg import INSTALL, Which, measure_duration
 from plugin_core.audio.ffprobe import probe_with_ffprobe
+from plugin_core.audio.identity import Identity, look_at
 from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.layout import Finding, Layout
 from plugin_core.audio.movie import is_movie, read_movie
 from plugin_core.audio.source_file import open_file, read_at
-from plugin_core.errors import SourceError
+from plugin_core.errors import SourceError, StembridgeError
 from plugin_core.model import Source, show_path
 
 MIN_SECONDS: Final = 0.01
 MAX_CHANNELS: Final = 8
 SAMPLE_RATES: Final = range(8000, 192_001)
 
+_MOST_KNOWN: Final = 256
 _COUNT_FRAMES: Final = 1 << 16
 
 
@@ -53,6 +58,25 @@ def identify(path: Path, *, which: Which = shutil.which) -> AudioInfo:
         SourceError: the file cannot be read, is not audio, or is cut short.
         TransientError: the disk or share does not answer.
     """
+    identity = _look_at_settled(path)
+    return _identify(path, which) if identity is None else _identify_once(path, which, identity)
+
+
+def _look_at_settled(path: Path) -> Identity | None:
+    """Return what tells by itself that a file is the same; None where it does not, or the file cannot be seen."""
+    try:
+        identity = look_at(path)
+    except (StembridgeError, ValueError):
+        return None
+    return identity if os.name != "nt" and identity.is_settled(time.time_ns()) else None
+
+
+@lru_cache(maxsize=_MOST_KNOWN)
+def _identify_once(path: Path, which: Which, _identity: Identity) -> AudioInfo:
+    return _identify(path, which)
+
+
+def _identify(path: Path, which: Which) -> AudioInfo:
     with open_file(path) as descriptor:
         info = _probe_sndfile(path, descriptor) or _probe_ffmpeg(path, descriptor, which)
     _check_sound(path, info)

@@ -26,7 +26,7 @@ from plugin_core.files.hashing import hash_file
 from plugin_core.recordings import tables
 from plugin_core.recordings.book import RecordingBook
 from plugin_core.recordings.digest import digest_of, new_pcm1
-from plugin_core.recordings.identity import look_at
+from plugin_core.audio.identity import look_at
 from tests.audio_files import encode, make_song
 
 ROUNDS = 5
