@@ -224,7 +224,9 @@ def test_picture_and_silent_video(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.w64"])
 @pytest.mark.parametrize("frames", [1, 100, 440])
 def test_too_short_file(tmp_path: Path, name: str, frames: int) -> None:
-    assert "too short to separate" in refuse(write_samples(tmp_path / name, make_noise(frames)))
+    said = refuse(write_samples(tmp_path / name, make_noise(frames)))
+
+    assert f"too short to separate: it has {frames} samples a channel, 441 (10 ms) are needed" in said
 
 
 def test_ten_milliseconds_are_enough(tmp_path: Path) -> None:
