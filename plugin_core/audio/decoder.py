@@ -12,8 +12,8 @@ from typing import IO, Final
 import numpy as np
 import numpy.typing as npt
 
-from plugin_core.audio.damage import damaged
-from plugin_core.audio.ffmpeg import INSTALL, Which, decode_command, last_line
+from plugin_core.audio.damage import AGAIN, damaged
+from plugin_core.audio.ffmpeg import INSTALL, Which, decode_command, explain
 from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.samples import Samples
 from plugin_core.errors import SourceError
@@ -55,13 +55,16 @@ class FfmpegDecoder:
     def _finish(self) -> None:
         returned = self._process.wait()
         self._complaints.seek(0)
-        reason = last_line(self._complaints.read(), self._path)
+        said = self._complaints.read().strip()
         if returned != 0:
+            reason = explain(said, self._path)
+            if not self._position and not reason:
+                raise SourceError(f"{show_path(self._path)} is damaged, or ffmpeg is: it decodes nothing", remedy=AGAIN)
             raise damaged(self._path, self._position / self._info.sample_rate, reason)
-        if reason and self._info.encoding != "lossy":
+        if said and self._info.encoding != "lossy":
             # Some damage of lossless codecs (ALAC has no checksums) is only complained of; lossy streams give rise
             # to complaints when they are healthy.
-            raise damaged(self._path, None, reason)
+            raise damaged(self._path, None, explain(said, self._path))
 
 
 @contextmanager
@@ -74,7 +77,8 @@ def open_decoder(path: Path, info: AudioInfo, which: Which) -> Iterator[FfmpegDe
     program = which("ffmpeg")
     if program is None:
         raise SourceError(f"{show_path(path)} needs ffmpeg to be read", remedy=INSTALL)
-    command = decode_command(program, path, "f64le" if info.encoding in _WIDE else "f32le")
+    is_raw = info.timeline is not None and info.timeline.is_raw
+    command = decode_command(program, path, "f64le" if info.encoding in _WIDE else "f32le", is_raw=is_raw)
     with tempfile.TemporaryFile() as complaints:
         try:
             # Ctrl-C in the terminal is for us: an ffmpeg that dies of it would look like a damaged file.

@@ -13,7 +13,7 @@ from typing import IO, Final
 
 import numpy as np
 
-from plugin_core.audio.ffmpeg import INSTALL, Which, find_encoder, last_line, quote_file
+from plugin_core.audio.ffmpeg import INSTALL, Which, explain, find_encoder, quote_file
 from plugin_core.audio.formats import AudioFormat
 from plugin_core.audio.samples import Samples
 from plugin_core.errors import PlacementError, UsageError
@@ -72,7 +72,7 @@ class FfmpegEncoder:
             raise self._explain(said)
 
     def _explain(self, stderr: bytes) -> Exception:
-        said = last_line(stderr, self._path) or "ffmpeg failed"
+        said = explain(stderr, self._path) or "ffmpeg failed"
         try:
             descriptor = os.open(self._path, os.O_RDWR)
         except OSError as error:

@@ -7,12 +7,14 @@ second.
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from plugin_core.audio.damage import cut_short, joined
 from plugin_core.audio.envelope import find_end, measure_ape
+from plugin_core.audio.movie import is_movie
 from plugin_core.audio.source_file import Window
 
 _ASF: Final = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
@@ -22,9 +24,10 @@ _ASF_FIRST: Final = 30
 """Where the first object of the header is."""
 _ASF_LIVE: Final = 1
 """The flag of a recording whose sizes nobody filled in."""
-_BOXES: Final = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 _EBML: Final = b"\x1a\x45\xdf\xa3"
 _SEGMENT: Final = b"\x18\x53\x80\x67"
+_FLV_SIZE: Final = b"\0\x08filesize\0"
+_FLV_ABOUT: Final = 1 << 14
 _WAVPACK: Final = b"wvpk"
 _WAVPACK_HEAD: Final = 32
 _WAVPACK_FIRST: Final = 0x800
@@ -33,14 +36,25 @@ _TTA: Final = b"TTA1"
 _TTA_HEAD: Final = 22
 
 
+class Extent(NamedTuple):
+    """What a container says of its length, held against the file."""
+
+    is_whole: bool = False
+    """Whether it is as long as it says, so that nothing can be missing."""
+    seconds: float | None = None
+    """Where ffprobe cannot be asked."""
+    samples: int = 0
+    """Where the frames themselves say so."""
+
+
 class _Box(NamedTuple):
     name: bytes
     start: int
     end: int
 
 
-def check_extent(path: Path, descriptor: int) -> float | None:
-    """Make sure that a container is as long as it says; return its seconds if ffprobe cannot be asked for them.
+def check_extent(path: Path, descriptor: int) -> Extent:
+    """Make sure that a container is as long as it says.
 
     Raises:
         SourceError: the file is cut short, or several joined.
@@ -49,37 +63,42 @@ def check_extent(path: Path, descriptor: int) -> float | None:
     head = window.take(0, 16)
     if head == _ASF:
         return _check_asf(path, window, size)
-    if head[4:8] in _BOXES:
-        _check_boxes(path, window, size)
-    elif head.startswith(_EBML):
+    if is_movie(path, descriptor):
+        return Extent(_check_boxes(path, window, size))
+    if head.startswith(_EBML):
         end = _find_segment_end(window) or 0
         if end > size:
             raise cut_short(path, 1 - size / end)
         if end and window.take(end, 4) == _EBML:
             raise joined(path)
-    elif head.startswith(_TTA):
+        return Extent(is_whole=end > 0)
+    if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
+        return Extent(_check_avi(path, window, size))
+    if head.startswith(b"FLV"):
+        return Extent(_check_flv(path, window, size))
+    if head.startswith(_TTA):
         _check_tta(path, window, find_end(path, descriptor))
     elif head.startswith(_WAVPACK):
-        _check_wavpack(path, window, size)
-    return None
+        return _check_wavpack(path, window, size)
+    return Extent()
 
 
-def _check_asf(path: Path, window: Window, size: int) -> float | None:
+def _check_asf(path: Path, window: Window, size: int) -> Extent:
     """Look at a WMA: ffmpeg guesses a duration from the size, cover and all, when a tagger left that wrong."""
     header_size = int.from_bytes(window.take(16, 8), "little")
     data = window.take(header_size, 24)
     about = next((box.start for box in _list_objects(window, _ASF_FIRST, header_size) if box.name == _ASF_FILE), None)
     if about is None or not data.startswith(_ASF_DATA):
-        return None
+        return Extent()
     if int.from_bytes(window.take(about + 88, 4), "little") & _ASF_LIVE:
-        return None
+        return Extent()
     end = header_size + int.from_bytes(data[16:24], "little")
     if end > size:
         raise cut_short(path, (end - size) / (end - header_size))
     if any(box.name == _ASF for box in _list_objects(window, end, size)):
         raise joined(path)
     play, preroll = (int.from_bytes(window.take(about + at, 8), "little") for at in (64, 80))
-    return max(0.0, play / 1e7 - preroll / 1e3)
+    return Extent(is_whole=True, seconds=max(0.0, play / 1e7 - preroll / 1e3))
 
 
 def _list_objects(window: Window, start: int, end: int) -> Iterator[_Box]:
@@ -90,7 +109,7 @@ def _list_objects(window: Window, start: int, end: int) -> Iterator[_Box]:
         at = following
 
 
-def _check_boxes(path: Path, window: Window, size: int) -> None:
+def _check_boxes(path: Path, window: Window, size: int) -> bool:
     at = 0
     while at < size and len(head := window.take(at, 16)) >= 8:
         length, name = int.from_bytes(head[:4], "big"), head[4:8]
@@ -100,10 +119,35 @@ def _check_boxes(path: Path, window: Window, size: int) -> None:
             length = int.from_bytes(head[8:16], "big")
         if length < 8:
             # 0 is a box that reaches to the end; less than its own head is no box.
-            return
+            return False
         at += length
         if at > size and name in (b"mdat", b"moov", b"moof"):
             raise cut_short(path, 1 - size / at)
+    return at == size
+
+
+def _check_avi(path: Path, window: Window, size: int) -> bool:
+    at = 0
+    while (head := window.take(at, 8)).startswith(b"RIFF"):
+        length = int.from_bytes(head[4:], "little")
+        at += 8 + length
+        if not length:
+            return False
+        if at > size:
+            raise cut_short(path, 1 - size / at)
+    return True
+
+
+def _check_flv(path: Path, window: Window, size: int) -> bool:
+    """Look at the last tag, whose length is told before and behind it, and at the size of the whole if that is told."""
+    length = int.from_bytes(window.take(size - 4, 4), "big")
+    tag = window.take(size - 4 - length, 4) if length < size else b""
+    about = window.take(0, _FLV_ABOUT)
+    told = about.find(_FLV_SIZE)
+    whole = struct.unpack_from(">d", about, told + len(_FLV_SIZE))[0] if 0 <= told < _FLV_ABOUT - 32 else 0.0
+    if whole > size or int.from_bytes(tag[1:], "big") + 11 != length:
+        raise cut_short(path, 1 - size / whole if whole > size else 0.0)
+    return whole == size
 
 
 def _find_segment_end(window: Window) -> int | None:
@@ -143,20 +187,22 @@ def _check_tta(path: Path, window: Window, end: int) -> None:
         raise joined(path)
 
 
-def _check_wavpack(path: Path, window: Window, size: int) -> None:
-    at, is_first = 0, True
+def _check_wavpack(path: Path, window: Window, size: int) -> Extent:
+    """Go through the blocks: each says which samples it holds, and one that is shorter than the first is the last."""
+    at = first = last = end = 0
     while at < size and len(head := window.take(at, _WAVPACK_HEAD)) == _WAVPACK_HEAD:
         if not head.startswith(_WAVPACK):
             tag = measure_ape(head)
             if not tag:
-                return
+                break
             at += tag
             continue
-        length, index, samples, flags = (int.from_bytes(head[at : at + 4], "little") for at in (4, 16, 20, 24))
+        length, index, samples, flags = (int.from_bytes(head[place : place + 4], "little") for place in (4, 16, 20, 24))
         if samples and flags & _WAVPACK_FIRST:
-            if not is_first and index == 0:
+            if first and index == 0:
                 raise joined(path)
-            is_first = False
+            first, last, end = first or samples, samples, index + samples
         at += 8 + length
         if at > size:
             raise cut_short(path)
+    return Extent(is_whole=last < first, samples=end)

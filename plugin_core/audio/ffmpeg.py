@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from plugin_core.audio.damage import AGAIN
 from plugin_core.errors import SourceError, UsageError
 from plugin_core.model import show_path
 
@@ -17,7 +19,20 @@ Which = Callable[[str], str | None]
 
 INSTALL: Final = "install ffmpeg (https://ffmpeg.org) so that it is in PATH"
 
-_ADDRESS: Final = re.compile(r"^\[\w[^\]]* @ 0x[0-9a-f]+\] ")
+_MEANINGS: Final = (
+    ("moov atom not found", "its index is missing"),
+    ("Permission denied", "ffmpeg may not read it"),
+    ("No such file or directory", "ffmpeg does not find it"),
+    ("Cannot allocate memory", "there is no memory left"),
+    ("No space left on device", "no space left on the disk"),
+    ("Decoder not found", "this ffmpeg lacks the decoder for it"),
+    ("not currently supported in FFmpeg", "this ffmpeg lacks the decoder for it"),
+    ("Unknown encoder", "this ffmpeg lacks the encoder for it"),
+    ("error while loading shared libraries", "ffmpeg lacks a library"),
+)
+"""What is written in a complaint, and what it means."""
+
+_log = logging.getLogger(__name__)
 
 _PROBE_SECONDS: Final = 60.0
 
@@ -39,11 +54,15 @@ def quote_file(path: Path) -> str:
     return f"file:{path.absolute()}"
 
 
-def decode_command(program: str, path: Path, sample_format: str) -> list[str]:
-    """Build the command that decodes the first audio stream to standard output and stops at the first error."""
+def decode_command(program: str, path: Path, sample_format: str, *, is_raw: bool = False) -> list[str]:
+    """Build the command that decodes the first audio stream to standard output and stops at the first error.
+
+    ``is_raw``, for MP4 alone, gives what its edit list or its encoder's notes would leave out as well.
+    """
+    raw = ("-ignore_editlist", "1", "-flags2", "+skip_manual") if is_raw else ()
     return [
         *(program, "-nostdin", "-hide_banner", "-v", "error", "-xerror"),
-        *("-protocol_whitelist", "file", "-i", quote_file(path)),
+        *("-protocol_whitelist", "file", *raw, "-i", quote_file(path)),
         *("-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1"),
         *("-f", sample_format, "-c:a", f"pcm_{sample_format}", "pipe:1"),
     ]
@@ -53,7 +72,7 @@ def run_ffprobe(program: str, path: Path) -> bytes:
     """Return ffprobe's JSON on the first audio stream and the container.
 
     Raises:
-        SourceError: ffprobe cannot read the file, in its own words, or cannot be started.
+        SourceError: ffprobe cannot read the file, or cannot be started.
     """
     command = [
         *(program, "-hide_banner", "-v", "error", "-protocol_whitelist", "file"),
@@ -65,14 +84,14 @@ def run_ffprobe(program: str, path: Path) -> bytes:
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
-        raise SourceError(f"{shown} is not audio, or damaged: ffprobe found no end of its header") from None
+        raise SourceError(f"{shown} is not audio, or damaged: its header has no end") from None
     except OSError as error:
         raise SourceError(
             f"{shown} cannot be read: {program} does not start ({error.strerror})", remedy=INSTALL
         ) from error
     if done.returncode != 0:
-        said = last_line(done.stderr, path) or "ffprobe cannot read it"
-        raise SourceError(f"{shown} is not audio, or damaged: {said}")
+        meaning = explain(done.stderr, path)
+        raise SourceError(f"{shown} is not audio, or damaged" + (f": {meaning}" if meaning else ""), remedy=AGAIN)
     return done.stdout
 
 
@@ -92,10 +111,12 @@ def measure_duration(program: str, path: Path) -> float:
     return int(told[-1]) / 1e6 if told else 0.0
 
 
-def last_line(stderr: bytes, path: Path) -> str:
-    """Return the last line a program wrote, without the file's name or the codec's address in front."""
-    lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
-    if not lines:
-        return ""
-    name = quote_file(path).encode("utf-8", "replace").decode()
-    return _ADDRESS.sub("", lines[-1].removeprefix(name).removeprefix(":")).strip()
+def explain(stderr: bytes, path: Path) -> str:
+    """Return in our words what a program complained of; empty where its words say nothing to people.
+
+    Its own words go to the log.
+    """
+    said = stderr.decode("utf-8", "replace").strip()
+    if said:
+        _log.info("of %s ffmpeg says: %s", show_path(path), said)
+    return next((meaning for words, meaning in _MEANINGS if words in said), "")

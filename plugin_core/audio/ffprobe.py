@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +10,8 @@ import msgspec
 
 from plugin_core.audio.ffmpeg import run_ffprobe
 from plugin_core.audio.info import AudioInfo
+from plugin_core.audio.movie import Movie
+from plugin_core.audio.timeline import Piece, Timeline, read_timeline
 from plugin_core.errors import SourceError
 from plugin_core.model import show_path
 
@@ -45,6 +48,9 @@ _LOSSLESS: Final = frozenset(
 _SAMPLE_FORMATS: Final = {"u8": "pcm_u8", "s16": "pcm_16", "s32": "pcm_32", "flt": "float", "dbl": "double"}
 
 
+_CLOCK: Final = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
+
+
 class _Stream(msgspec.Struct, frozen=True):
     codec_name: str = ""
     codec_tag_string: str = ""
@@ -55,12 +61,16 @@ class _Stream(msgspec.Struct, frozen=True):
     time_base: str = ""
     duration_ts: int = 0
     duration: str = "0"
+    start_time: str = "0"
+    tags: dict[str, str] = {}
 
 
 class _Format(msgspec.Struct, frozen=True):
     format_name: str = ""
     probe_score: int = 0
     duration: str = "0"
+    start_time: str = "0"
+    nb_streams: int = 1
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -72,8 +82,8 @@ class _Answer(msgspec.Struct, frozen=True):
 _ANSWERS: Final = msgspec.json.Decoder(_Answer)
 
 
-def probe_with_ffprobe(program: str, path: Path) -> AudioInfo:
-    """Describe the first audio stream.
+def probe_with_ffprobe(program: str, path: Path, movie: Movie | None = None) -> AudioInfo:
+    """Describe the first audio stream; ``movie`` is the index of an MP4.
 
     Raises:
         SourceError: not audio, without an audio stream, or protected.
@@ -93,7 +103,7 @@ def probe_with_ffprobe(program: str, path: Path) -> AudioInfo:
         raise SourceError(f"{shown} is protected against copying (DRM) and cannot be decoded")
     if not stream.codec_name or stream.codec_name in ("none", "unknown") or not stream.sample_fmt:
         raise SourceError(f"{shown} holds audio that ffmpeg cannot decode")
-    return _describe(container, stream, answer.format)
+    return _place(path, _describe(container, stream, answer.format), stream, answer.format, movie)
 
 
 def _is_recording(container: str, score: int) -> bool:
@@ -110,17 +120,45 @@ def _describe(container: str, stream: _Stream, about: _Format) -> AudioInfo:
     if encoding != "lossy" and not is_headerless and stream.time_base == f"1/{sample_rate}":
         # Of lossy codecs the container counts whole packets, not samples of music.
         frames = max(0, stream.duration_ts)
-    duration = frames / sample_rate if frames else _number(stream.duration) or _number(about.duration)
+    own = _number(stream.duration) or _read_end(stream, about)
     return AudioInfo(
         frames=frames,
         sample_rate=sample_rate,
         channels=stream.channels,
         encoding=encoding,
         container=_CONTAINERS.get(container, container.upper()),
-        duration=duration,
+        duration=frames / sample_rate if frames else own or _number(about.duration),
         decoder="ffmpeg",
-        is_headerless=is_headerless,
+        # The picture may last longer than the sound.
+        is_headerless=is_headerless or (not own and about.nb_streams > 1),
+        codec=stream.codec_name,
     )
+
+
+def _read_end(stream: _Stream, about: _Format) -> float:
+    """Return the seconds between the start of a Matroska file and the end of a stream; 0 where it does not say."""
+    found = _CLOCK.fullmatch(stream.tags.get("DURATION", ""))
+    if found is None:
+        return 0.0
+    return max(0.0, int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) - _number(about.start_time))
+
+
+def _place(path: Path, info: AudioInfo, stream: _Stream, about: _Format, movie: Movie | None) -> AudioInfo:
+    """Add what is played, and when, of what will be decoded."""
+    lead = max(0, round((_number(stream.start_time) - _number(about.start_time)) * info.sample_rate))
+    timeline = None
+    if movie is not None:
+        length = stream.duration_ts if stream.time_base == f"1/{movie.track_clock}" else 0
+        timeline = read_timeline(path, movie, codec=info.codec, sample_rate=info.sample_rate, length=length, lead=lead)
+    if timeline is None and lead:
+        timeline = Timeline((Piece(lead, 0, info.frames or None),), is_raw=False)
+    if timeline is None:
+        return info
+    # A Matroska's end counts from the start of the file.
+    is_counted = bool(_read_end(stream, about)) and not _number(stream.duration)
+    frames = timeline.samples
+    duration = frames / info.sample_rate if frames else info.duration + (0 if is_counted else lead / info.sample_rate)
+    return msgspec.structs.replace(info, timeline=timeline, note=timeline.note, frames=frames, duration=duration)
 
 
 def _name_encoding(stream: _Stream) -> str:

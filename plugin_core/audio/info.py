@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from plugin_core.audio.layout import Layout
+from plugin_core.audio.timeline import Timeline
 
 Decoder = Literal["libsndfile", "ffmpeg"]
 
@@ -27,6 +28,12 @@ class AudioInfo(msgspec.Struct, frozen=True, kw_only=True):
     decoder: Decoder
     is_headerless: bool = False
     """Whether the file is a bare stream of frames (ADTS, AC-3, ...): nothing in it promises a length."""
+    codec: str = ""
+    """ffprobe's name, where that was asked."""
+    is_whole: bool = False
+    """Whether the container's own size shows that nothing is missing, however long the sound is said to be."""
+    timeline: Timeline | None = None
+    """What is played of what ffmpeg decodes; None: all of it."""
     layouts: tuple[Layout, ...] = ()
     """The recordings in the file as libsndfile is to read them, one after the other; empty: the file as it stands."""
     note: str = ""

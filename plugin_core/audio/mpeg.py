@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from plugin_core.audio.damage import damaged, joined
-from plugin_core.audio.envelope import find_end, find_start, measure_ape, measure_id3
+from plugin_core.audio.envelope import find_end, measure_ape, measure_id3
 from plugin_core.audio.layout import Finding, Layout, Span, lay_out
 from plugin_core.audio.source_file import Window
 
@@ -40,6 +40,8 @@ _UNSURE_FRAMES: Final = 2
 """Some encoders count the header itself, or a last frame that they did not write."""
 _CLAIM: Final = 64
 """The bit rate varies by less."""
+_MOST_ODD: Final = 1024
+"""Bytes that libmpg123 passes over in search of the next frame."""
 _SLACK_BYTES: Final = 32
 """Tags end in padding now and then."""
 
@@ -78,6 +80,8 @@ class Stretch:
         self.header = header
         self.frames = 0
         """Whole frames of music."""
+        self.odd = self.torn = 0
+        """The most bytes in a row that are neither frame nor tag, and how many frames are in front of them."""
 
     @property
     def samples(self) -> int:
@@ -85,20 +89,20 @@ class Stretch:
         return self.frames * self.frame.samples
 
 
-def examine_mpeg(path: Path, descriptor: int, part: Span | None = None) -> Finding | None:
+def examine_mpeg(path: Path, descriptor: int, part: Span, *, is_file: bool = False) -> Finding | None:
     """Hold an MP3's headers against its frames; None where these cannot be found.
 
     Args:
         path: the file.
         descriptor: of the file.
-        part: where in the file the MP3 lies; default between the tags around it.
+        part: where in the file the MP3 lies, perhaps with tags at its end.
+        is_file: whether the decoder will find it there by itself.
 
     Raises:
         SourceError: it ends before its sound is whole, or joins what cannot be read as one recording.
     """
-    start = find_start(path, descriptor) if part is None else part.start
-    end = find_end(path, descriptor) if part is None else min(part.end, find_end(path, descriptor))
-    stretches = list(walk(Window(path, descriptor), start, end))
+    end = min(part.end, find_end(path, descriptor))
+    stretches = list(walk(Window(path, descriptor), part.start, end))
     if not stretches:
         return None
     _refuse_cut(path, stretches)
@@ -109,14 +113,14 @@ def examine_mpeg(path: Path, descriptor: int, part: Span | None = None) -> Findi
             layouts=tuple(_lay_out(one) for one in stretches),
             samples=0 if is_counted else sum(one.samples for one in stretches),
         )
-    return _examine_one(stretches[0], is_file=part is None)
+    return _examine_one(stretches[0], is_file=is_file)
 
 
 def walk(window: Window, start: int, end: int) -> Iterator[Stretch]:
     """Walk over all frames from ``start`` to ``end``; tags between them, and what is no frame, are passed over."""
     frames: dict[bytes, _Frame | None] = {}
     current: Stretch | None = None
-    at = start
+    at, odd = start, 0
     while at + 4 <= end:
         head = window.take(at, _HEAD)
         key = head[:4]
@@ -125,7 +129,9 @@ def walk(window: Window, start: int, end: int) -> Iterator[Stretch]:
         frame = frames[key]
         is_next = frame is not None and current is not None and at == current.end and frame.kind == current.frame.kind
         if frame is None or not (is_next or _is_confirmed(window, at + frame.size, frame, end)):
-            at = _resync(window, at, head, end) if current is None else _mend(window, current, at, head, end)
+            following = _resync(window, at, head, end) if current is None else _mend(window, current, at, head, end)
+            odd += 0 if _measure_tag(head) else following - at
+            at = following
             continue
         if at + frame.size > end:
             break
@@ -134,6 +140,9 @@ def walk(window: Window, start: int, end: int) -> Iterator[Stretch]:
             if current is not None:
                 yield current
             current = Stretch(at, frame, header)
+        elif odd > current.odd:
+            current.torn, current.odd = current.frames, odd
+        odd = 0
         current.frames += header is None
         current.last = at
         at += frame.size
@@ -181,8 +190,11 @@ def _measure_tag(head: bytes) -> int:
 def _refuse_cut(path: Path, stretches: list[Stretch]) -> None:
     seconds = 0.0
     for one in stretches:
-        seconds += one.samples / one.frame.rate
         header = one.header
+        is_lost = header is not None and one.frames < header.frames
+        if one.odd > _MOST_ODD or (one.odd and is_lost):
+            raise damaged(path, seconds + one.torn * one.frame.samples / one.frame.rate)
+        seconds += one.samples / one.frame.rate
         if header is None or one.frames >= header.frames:
             continue
         missing_bytes = header.size - (one.end - one.start)

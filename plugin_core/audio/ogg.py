@@ -28,6 +28,8 @@ class _Page(NamedTuple):
     flags: int
     serial: int
     number: int
+    place: int
+    """Where its last packet ends, in samples or the like; -1 where none ends in it."""
     head: bytes
     """The first bytes of what it holds."""
 
@@ -38,8 +40,8 @@ class _Link:
     def __init__(self, start: int) -> None:
         self.start = self.end = start
         self.serial: int | None = None
-        self.is_ended = self.is_broken = self.has_begun = False
-        self._number = 0
+        self.is_ended = self.is_broken = self.is_backward = self.has_begun = False
+        self._number = self._place = 0
 
     def add(self, page: _Page) -> None:
         self.end = page.end
@@ -52,6 +54,9 @@ class _Link:
             self._number += 1
             self.is_broken |= page.number != self._number
             self._number = page.number
+            if page.place >= 0:
+                self.is_backward |= page.place < self._place
+                self._place = page.place
             self.is_ended = bool(page.flags & _END)
 
 
@@ -87,7 +92,8 @@ def list_pages(window: Window, size: int) -> Iterator[_Page]:
         is_cut = len(header) < _HEADER or len(table) < header[26]
         end = size + 1 if is_cut else body + sum(table)
         serial, number = (int.from_bytes(header[place : place + 4], "little") for place in (14, 18))
-        yield _Page(at, end, header[5] if len(header) > 5 else 0, serial, number, window.take(body, 8))
+        place = int.from_bytes(header[6:14], "little", signed=True)
+        yield _Page(at, end, header[5] if len(header) > 5 else 0, serial, number, place, window.take(body, 8))
         at = end
 
 
@@ -106,6 +112,8 @@ def _check(path: Path, link: _Link, count: int) -> None:
     shown = show_path(path)
     if link.is_broken:
         raise SourceError(f"{shown} is damaged: pages in its middle are missing", remedy=AGAIN)
+    if link.is_backward:
+        raise SourceError(f"{shown} is damaged: a page says that it ends before the one in front of it", remedy=AGAIN)
     if not link.is_ended:
         which = "" if count == 1 else f" in one of its {count} recordings"
         raise SourceError(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
+import time
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -16,16 +19,19 @@ from plugin_core.audio.examine import examine
 from plugin_core.audio.extent import check_extent
 from plugin_core.audio.ffmpeg import INSTALL, Which, measure_duration
 from plugin_core.audio.ffprobe import probe_with_ffprobe
+from plugin_core.audio.identity import Identity, look_at
 from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.layout import Finding, Layout
+from plugin_core.audio.movie import is_movie, read_movie
 from plugin_core.audio.source_file import open_file, read_at
-from plugin_core.errors import SourceError
+from plugin_core.errors import SourceError, StembridgeError
 from plugin_core.model import Source, show_path
 
 MIN_SECONDS: Final = 0.01
 MAX_CHANNELS: Final = 8
 SAMPLE_RATES: Final = range(8000, 192_001)
 
+_MOST_KNOWN: Final = 256
 _COUNT_FRAMES: Final = 1 << 16
 
 
@@ -52,13 +58,27 @@ def identify(path: Path, *, which: Which = shutil.which) -> AudioInfo:
         SourceError: the file cannot be read, is not audio, or is cut short.
         TransientError: the disk or share does not answer.
     """
+    identity = _look_at_settled(path)
+    return _identify(path, which) if identity is None else _identify_once(path, which, identity)
+
+
+def _look_at_settled(path: Path) -> Identity | None:
+    """Return what tells by itself that a file is the same; None where it does not, or the file cannot be seen."""
+    try:
+        identity = look_at(path)
+    except (StembridgeError, ValueError):
+        return None
+    return identity if os.name != "nt" and identity.is_settled(time.time_ns()) else None
+
+
+@lru_cache(maxsize=_MOST_KNOWN)
+def _identify_once(path: Path, which: Which, _identity: Identity) -> AudioInfo:
+    return _identify(path, which)
+
+
+def _identify(path: Path, which: Which) -> AudioInfo:
     with open_file(path) as descriptor:
-        info = _probe_sndfile(path, descriptor)
-        seconds = check_extent(path, descriptor) if info is None else None
-    if info is None:
-        info = _probe_ffmpeg(path, which)
-    if seconds is not None:
-        info = msgspec.structs.replace(info, duration=seconds)
+        info = _probe_sndfile(path, descriptor) or _probe_ffmpeg(path, descriptor, which)
     _check_sound(path, info)
     return info
 
@@ -127,18 +147,30 @@ def _count_frames(path: Path, opened: sndfile.SequentialFile) -> int:
     return frames
 
 
-def _probe_ffmpeg(path: Path, which: Which) -> AudioInfo:
+def _probe_ffmpeg(path: Path, descriptor: int, which: Which) -> AudioInfo:
+    extent = check_extent(path, descriptor)
     ffprobe, ffmpeg = which("ffprobe"), which("ffmpeg")
     if ffprobe is None or ffmpeg is None:
         raise SourceError(
             f"{show_path(path)} is not audio, or of a kind that needs ffmpeg (AAC, M4A, WMA, video)",
             remedy=INSTALL,
         )
-    info = probe_with_ffprobe(ffprobe, path)
-    if not info.is_headerless:
-        return info
-    # ffprobe guesses from the bit rate of the beginning, or says nothing.
-    return msgspec.structs.replace(info, duration=measure_duration(ffmpeg, path) or info.duration)
+    movie = read_movie(path, descriptor) if is_movie(path, descriptor) else None
+    info = probe_with_ffprobe(ffprobe, path, movie)
+    seconds = extent.seconds or info.duration
+    if info.is_headerless or seconds < MIN_SECONDS:
+        # ffprobe guesses from the bit rate of the beginning, or says nothing.
+        seconds = measure_duration(ffmpeg, path) or seconds
+    info = msgspec.structs.replace(info, duration=seconds, is_whole=extent.is_whole)
+    if extent.samples > info.frames or (extent.samples and extent.is_whole):
+        return _count(path, info, extent.samples)
+    return info
+
+
+def _count(path: Path, info: AudioInfo, frames: int) -> AudioInfo:
+    """Let the frames of a file count, and not its header."""
+    note = "" if frames == info.frames else describe_length(path, frames, info.frames, info.sample_rate)
+    return msgspec.structs.replace(info, frames=frames, duration=frames / info.sample_rate, note=note)
 
 
 def _check_sound(path: Path, info: AudioInfo) -> None:
@@ -162,5 +194,8 @@ def check_separable(path: Path, info: AudioInfo | Source) -> None:
             f"{shown} has a sample rate of {info.sample_rate} Hz; 8 to 192 kHz can be separated",
             remedy="convert it first",
         )
-    if info.duration < MIN_SECONDS:
-        raise SourceError(f"{shown} is too short to separate ({info.duration * 1000:.2g} ms, at least 10 are needed)")
+    frames, needed = info.frames or round(info.duration * info.sample_rate), math.ceil(MIN_SECONDS * info.sample_rate)
+    if frames < needed:
+        raise SourceError(
+            f"{shown} is too short to separate: it has {frames} samples a channel, {needed} (10 ms) are needed"
+        )

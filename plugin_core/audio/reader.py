@@ -18,6 +18,7 @@ from plugin_core.audio.decoder import open_decoder
 from plugin_core.audio.ffmpeg import Which
 from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.layout import Layout
+from plugin_core.audio.playback import Playback
 from plugin_core.audio.probe import probe
 from plugin_core.audio.samples import Samples
 from plugin_core.audio.source_file import explain_os_error, open_file
@@ -47,6 +48,7 @@ class Reader:
         self.info = info
         self.position = 0
         """Frames read so far."""
+        self._is_over = False
         self._decoder = decoder
         self._may_hold_nan = not info.encoding.startswith("pcm")
 
@@ -69,16 +71,19 @@ class Reader:
             self._refuse_nan(block)
         self.position += len(block)
         if len(block) < frames:
+            self._is_over = True
             self._check_end()
         return block
 
     @property
     def note(self) -> str:
         """What people should know of how it was read; known at the end."""
-        info = self.info
-        if not info.frames or self.position <= info.frames:
+        info, told = self.info, self._told
+        is_short = self._is_over and self._count_missing() > 0
+        is_long = self.position > told + (0 if info.frames else self._slack)
+        if not told or not (is_short or is_long):
             return info.note
-        return describe_length(self.path, self.position, info.frames, info.sample_rate)
+        return describe_length(self.path, self.position, told, info.sample_rate)
 
     def _refuse_nan(self, block: Samples) -> None:
         is_good = np.isfinite(block)
@@ -92,16 +97,33 @@ class Reader:
         )
 
     def _check_end(self) -> None:
+        missing = self._count_missing()
+        if missing > 0 and not (self.info.is_whole and self.position):
+            raise damaged(self.path, self.position / self.info.sample_rate, "it ends before its header says")
+
+    def _count_missing(self) -> int:
+        """Return how many frames fewer there were than the header says, with what is usual left out."""
         info = self.info
-        if info.frames:
-            slack = _MP3_SLACK * max(1, len(info.layouts)) if info.container == "MP3" else 0
-            missing = info.frames - self.position - slack
-        elif info.decoder == "ffmpeg" and not info.is_headerless:
-            missing = int((info.duration - _LOSSY_SLACK_SECONDS) * info.sample_rate) - self.position
-        else:
-            missing = 0 if self.position else 1
-        if missing > 0:
-            raise damaged(self.path, self.position / info.sample_rate, "it ends before its header says")
+        if not self.position:
+            return max(1, info.frames)
+        if info.is_headerless:
+            return 0
+        return self._told - self._slack - self.position
+
+    @property
+    def _told(self) -> int:
+        """The frames that the header tells; of a bare stream, and of one that libsndfile reads, 0 for unknown."""
+        info = self.info
+        is_timed = info.decoder == "ffmpeg" and not info.is_headerless
+        return info.frames or (round(info.duration * info.sample_rate) if is_timed else 0)
+
+    @property
+    def _slack(self) -> int:
+        info = self.info
+        if info.decoder == "ffmpeg":
+            is_sure = info.frames and info.encoding != "lossy"
+            return 0 if is_sure else int(_LOSSY_SLACK_SECONDS * info.sample_rate)
+        return _MP3_SLACK * max(1, len(info.layouts)) if info.container == "MP3" else 0
 
 
 class _SndfileDecoder:
@@ -190,7 +212,7 @@ def open_reader(path: Path, *, info: AudioInfo | None = None, which: Which = shu
     info = info or probe(path, which=which)
     if info.decoder == "ffmpeg":
         with open_decoder(path, info, which) as decoder:
-            yield Reader(path, info, decoder)
+            yield Reader(path, info, Playback(decoder, info.timeline, info.channels) if info.timeline else decoder)
         return
     with open_file(path) as descriptor, closing(_JoinedDecoder(path, descriptor, info.layouts)) as joined:
         yield Reader(path, info, joined)

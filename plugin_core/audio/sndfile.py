@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import soundfile
 
+from plugin_core.audio.hush import hushed
 from plugin_core.audio.layout import Layout, View
 
 if TYPE_CHECKING:
@@ -78,13 +79,17 @@ def open_sndfile(path: Path, descriptor: int, layout: Layout | None = None) -> I
     """
     if layout is not None:
         view = View(path, descriptor, layout)
-        with SequentialFile(view) as opened:
-            opened.view = view
-            yield opened
+        with hushed():
+            viewed = SequentialFile(view)
+        with viewed:
+            viewed.view = view
+            yield viewed
         return
     # The descriptor spares any trouble with names, and with files renamed meanwhile; Windows has one table of
     # descriptors per C library, so there the name it is.
-    with SequentialFile(str(path) if os.name == "nt" else descriptor, closefd=False) as opened:
+    with hushed():
+        opened = SequentialFile(str(path) if os.name == "nt" else descriptor, closefd=False)
+    with opened:
         yield opened
 
 
@@ -103,7 +108,8 @@ def read_block(opened: SequentialFile, frames: int, dtype: str) -> Samples:
     # soundfile makes room for all that is asked for; what lies beyond the end costs more than a short file itself.
     if _knows_its_place(opened):
         frames = min(frames, max(1, opened.frames - opened.tell()))
-    block: Any = opened.read(frames, dtype=dtype, always_2d=True)
+    with hushed():
+        block: Any = opened.read(frames, dtype=dtype, always_2d=True)
     if len(block) < frames and opened.view is not None and opened.view.trouble is not None:
         raise opened.view.trouble
     return block  # type: ignore[no-any-return]

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from plugin_core.audio.probe import identify
-from plugin_core.audio.source_file import explain_os_error, open_file
+from plugin_core.audio.source_file import open_file
 from plugin_core.errors import SourceError
-from plugin_core.files.hashing import Record, hash_file
 from plugin_core.model import Source, show_path
+from plugin_core.recordings.content import hash_content
 
 
 def inspect(path: Path, *, check: Callable[[], None] = lambda: None) -> Source:
@@ -27,7 +27,7 @@ def inspect(path: Path, *, check: Callable[[], None] = lambda: None) -> Source:
     path = _absolute(path)
     before = stat_source(path)
     info = identify(path)
-    content = hash_source(path, check, before.st_size).sha256
+    content = hash_content(path, check, limit=before.st_size)
     if stat_key(stat_source(path)) != stat_key(before):
         raise SourceError(f"{show_path(path)} is being written", remedy="try again when it is complete")
     return Source(
@@ -63,19 +63,6 @@ def stat_source(path: Path) -> os.stat_result:
     """
     with open_file(path) as descriptor:
         return os.fstat(descriptor)
-
-
-def hash_source(path: Path, check: Callable[[], None], size: int) -> Record:
-    """Read a source of ``size`` bytes once, and little more of it when it has grown.
-
-    Raises:
-        SourceError: it cannot be read.
-        TransientError: the disk or share does not answer.
-    """
-    try:
-        return hash_file(path, check, limit=size)
-    except OSError as error:
-        raise explain_os_error(path, error) from error
 
 
 def _absolute(path: Path) -> Path:

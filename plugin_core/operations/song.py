@@ -10,7 +10,8 @@ from typing import Final
 
 from plugin_core.errors import SourceError, StembridgeError
 from plugin_core.model import Source, show_path
-from plugin_core.operations.inspect import hash_source, inspect, stat_key, stat_source
+from plugin_core.operations.inspect import inspect, stat_key, stat_source
+from plugin_core.recordings.content import hash_content
 
 Check = Callable[[], None]
 Hear = Callable[[Path, Check], frozenset[str]]
@@ -105,7 +106,7 @@ class Song:
         return found.st_ino != 0 and (found.st_dev, found.st_ino) == (self._source.device, self._source.inode)
 
     def _is_heard(self, path: Path, size: int, check: Check) -> bool:
-        if hash_source(path, check, size).sha256 == self._source.content:
+        if hash_content(path, check, limit=size) == self._source.content:
             return True
         return bool(self._recording) and self._recording in self._hear(path, check)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from plugin_core.audio.ffmpeg import Which
+from plugin_core.audio.identity import Identity, held_still, look_at
 from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.probe import identify
 from plugin_core.errors import SourceError
@@ -17,8 +18,8 @@ from plugin_core.files.database import Database
 from plugin_core.ids import new_id
 from plugin_core.recordings import slices, tables
 from plugin_core.recordings.codecs import is_exact, name_codec
-from plugin_core.recordings.digest import Check, digest_of, hash_bytes
-from plugin_core.recordings.identity import Identity, held_still, look_at
+from plugin_core.recordings.content import hash_content
+from plugin_core.recordings.digest import Check, digest_of
 from plugin_core.recordings.slices import Slice
 from plugin_core.recordings.tables import KnownFile, Recording
 from plugin_core.recordings.texts import is_of_bytes, raw1, shape_of
@@ -109,7 +110,7 @@ class RecordingBook:
             return None
 
     def _is_news(self, path: Path, info: AudioInfo) -> bool:
-        if not _is_counted(info) or not is_exact(name_codec(path, info, self._which)):
+        if not _is_counted(info) or not is_exact(name_codec(path, info)):
             return False
         with self._database.read() as connection:
             return not tables.shapes(connection, info.sample_rate, info.frames)
@@ -118,7 +119,7 @@ class RecordingBook:
         """Read a file: its bytes, and what they sound like unless that was heard before."""
         began_ns = round(self._clock() * 1e9)
         with held_still(path) as identity:
-            sha256 = hash_bytes(path, check)
+            sha256 = hash_content(path, check)
             digests = [raw1(sha256)]
             if not self._is_heard(digests[0]):
                 digests.append(digest_of(path, info, check=check, which=self._which))

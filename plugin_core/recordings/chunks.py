@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from plugin_core.recordings.boxes import Boxes, OddBoxError
+from plugin_core.audio.boxes import Boxes, OddBoxError
 
 _Numbers = npt.NDArray[np.int64]
 

@@ -16,17 +16,17 @@ from pathlib import Path
 from typing import Final, Literal
 
 from plugin_core.audio.ffmpeg import Which
+from plugin_core.audio.identity import held_still
 from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.probe import identify
 from plugin_core.audio.reader import open_reader
 from plugin_core.audio.source_file import explain_os_error, open_file
 from plugin_core.errors import SourceError
-from plugin_core.files.hashing import hash_file
 from plugin_core.recordings.bounds import find_audio
 from plugin_core.recordings.codecs import MPEG_AUDIO, is_exact, name_codec
+from plugin_core.recordings.content import hash_content
 from plugin_core.recordings.copying import copy_packets
 from plugin_core.recordings.frames import AdtsWalker, MpegWalker, is_adts, payloads
-from plugin_core.recordings.identity import held_still
 from plugin_core.recordings.mp4 import UnclearSpanError, read_span
 from plugin_core.recordings.ogg import packets
 from plugin_core.recordings.pcm import Pcm1
@@ -65,7 +65,7 @@ def digest_of(
         except SourceError:
             # No audio we know, damaged, or ffmpeg is missing.
             told = None
-        return told or raw1(hash_bytes(path, check))
+        return told or raw1(hash_content(path, check))
 
 
 def pcm1_of(path: Path, info: AudioInfo, *, check: Check = lambda: None, which: Which = shutil.which) -> str:
@@ -92,7 +92,7 @@ def new_pcm1(info: AudioInfo) -> Pcm1:
 def _tell(path: Path, info: AudioInfo, check: Check, which: Which) -> str:
     with open_file(path) as descriptor:
         samples = find_samples(path, descriptor) if info.container == "M4A" else None
-        codec = samples.codec if samples else name_codec(path, info, which)
+        codec = samples.codec if samples else name_codec(path, info)
         if is_exact(codec):
             return pcm1_of(path, info, check=check, which=which)
         try:
@@ -138,18 +138,5 @@ def _pieces(path: Path, start: int, end: int, check: Check) -> Iterator[bytes]:
             while piece := opened.read(min(_PIECE, end - opened.tell())):
                 check()
                 yield piece
-    except OSError as error:
-        raise explain_os_error(path, error) from error
-
-
-def hash_bytes(path: Path, check: Check) -> str:
-    """Return the SHA-256 of a file's bytes, hexadecimal.
-
-    Raises:
-        SourceError: the file cannot be read.
-        TransientError: the disk or share does not answer.
-    """
-    try:
-        return hash_file(path, check).sha256
     except OSError as error:
         raise explain_os_error(path, error) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from plugin_core.recordings.boxes import Boxes, OddBoxError
+from plugin_core.audio.boxes import Boxes, OddBoxError
 
 _NAMES: Final = {b"ac-3": "ac3", b"ec-3": "eac3", b"Opus": "opus"}
 

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from plugin_core.recordings.boxes import Boxes, OddBoxError
+from plugin_core.audio.boxes import Boxes, OddBoxError
 
 _PARTS: Final = frozenset({b"mfhd", b"traf"})
 _TRACK_PARTS: Final = frozenset({b"tfhd", b"tfdt", b"trun", b"sgpd", b"sbgp"})

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import struct
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from plugin_core.audio.source_file import read_at
-from plugin_core.recordings.boxes import PLENTY, read_head
+from plugin_core.audio.movie import Movie, read_index, read_movie
 
 _MUCH_SECONDS: Final = 0.5
 """An encoder's padding, which edit lists hide as well, is less."""
@@ -35,72 +31,23 @@ def read_span(path: Path, descriptor: int) -> Span | None:
         UnclearSpanError: it is no single part.
         TransientError: the disk or share does not answer.
     """
-    try:
-        index = _read_index(path, descriptor)
-        track = _find_track(index)
-        return None if track is None else _find_cut(track, _read_clock(index, b"mvhd")[0])
-    except (struct.error, StopIteration, IndexError):
-        # Damaged, which whoever decodes it finds out.
-        return None
+    movie = read_movie(path, descriptor)
+    return None if movie is None else _find_cut(movie)
 
 
 def read_opus_gain(path: Path, descriptor: int) -> bytes:
     """Return the two bytes of the output gain in the index, big endian; nothing where there is none."""
-    index = _read_index(path, descriptor)
+    index = read_index(path, descriptor)
     at = bytes(index).find(b"dOps")
     # Version, channels, pre-skip and the input's rate lie in between.
     return bytes(index[at + 12 : at + 14]) if at >= 0 else b""
 
 
-def _read_index(path: Path, descriptor: int) -> memoryview:
-    """Return the contents of ``moov``, empty where there is none."""
-    at, end = 0, os.fstat(descriptor).st_size
-    while at + 8 <= end:
-        name, head, size = read_head(read_at(path, descriptor, at, 16), end - at)
-        if size < head:
-            break
-        if name == b"moov":
-            return memoryview(read_at(path, descriptor, at + head, size - head) if size < PLENTY else b"")
-        at += size
-    return memoryview(b"")
-
-
-def _boxes(data: memoryview, name: bytes) -> Iterator[memoryview]:
-    """Give the contents of each box of a name that lies right here."""
-    at = 0
-    while at + 8 <= len(data):
-        found, head, size = read_head(data[at : at + 16], len(data) - at)
-        if size < head:
-            return
-        if found == name:
-            yield data[at + head : at + size]
-        at += size
-
-
-def _find_track(index: memoryview) -> memoryview | None:
-    for track in _boxes(index, b"trak"):
-        media = next(_boxes(track, b"mdia"), None)
-        handler = next(_boxes(media, b"hdlr"), None) if media is not None else None
-        if handler is not None and bytes(handler[8:12]) == b"soun":
-            return track
-    return None
-
-
-def _read_clock(box: memoryview, name: bytes) -> tuple[int, int]:
-    """Return units a second and length in units, by a ``mvhd`` or ``mdhd``."""
-    content = next(_boxes(box, name))
-    if content[0] == 1:
-        return struct.unpack_from(">IQ", content, 20)
-    return struct.unpack_from(">II", content, 12)
-
-
-def _find_cut(track: memoryview, movie_clock: int) -> Span | None:
-    clock, length = _read_clock(next(_boxes(track, b"mdia")), b"mdhd")
-    edits = next(_boxes(track, b"edts"), None)
-    entries = [] if edits is None else list(_read_edits(next(_boxes(edits, b"elst"))))
+def _find_cut(movie: Movie) -> Span | None:
+    clock, length = movie.track_clock, movie.told
     # An edit without a time is silence.
-    played = [(start, round(seconds * clock / movie_clock)) for seconds, start in entries if start >= 0]
-    if not played or not clock or not movie_clock:
+    played = [(edit.start, round(edit.length * clock / movie.clock)) for edit in movie.edits if edit.start >= 0]
+    if not played or not clock:
         return None
     much = _MUCH_SECONDS * clock
     start, end = played[0][0], sum(played[0])
@@ -116,12 +63,3 @@ def _find_cut(track: memoryview, movie_clock: int) -> Span | None:
     if end == start:
         end = length
     return Span(start, end - start, clock) if length - (end - start) > much else None
-
-
-def _read_edits(content: memoryview) -> Iterator[tuple[int, int]]:
-    """Give each edit's length by the movie's clock, and its start by the track's."""
-    form = ">Qqi" if content[0] == 1 else ">Iii"
-    (count,) = struct.unpack_from(">I", content, 4)
-    for number in range(count):
-        length, start, _rate = struct.unpack_from(form, content, 8 + number * struct.calcsize(form))
-        yield length, start

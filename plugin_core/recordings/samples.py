@@ -14,10 +14,10 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from plugin_core.audio.boxes import Boxes, FileBox, OddBoxError, list_boxes, read_content
 from plugin_core.audio.source_file import explain_os_error, read_at
 from plugin_core.errors import SourceError
 from plugin_core.model import show_path
-from plugin_core.recordings.boxes import Boxes, FileBox, OddBoxError, list_boxes, read_content
 from plugin_core.recordings.chunks import find_chunks
 from plugin_core.recordings.entry import name_entry
 from plugin_core.recordings.fragments import find_runs, read_defaults

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from plugin_core.recordings.identity import Identity
+from plugin_core.audio.identity import Identity
 from plugin_core.recordings.texts import shape_of
 
 # ``merged`` names the recording that one turned out to be: rows elsewhere may still have the id it was first given.

@@ -18,6 +18,7 @@ from typing import Literal
 
 import soundfile
 
+from plugin_core.audio.identity import look_at
 from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.probe import identify
 from plugin_core.audio.reader import open_reader
@@ -26,7 +27,6 @@ from plugin_core.files.hashing import hash_file
 from plugin_core.recordings import tables
 from plugin_core.recordings.book import RecordingBook
 from plugin_core.recordings.digest import digest_of, new_pcm1
-from plugin_core.recordings.identity import look_at
 from tests.audio_files import encode, make_song
 
 ROUNDS = 5

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin_core.audio.ffmpeg import decode_command, last_line, quote_file, run_ffprobe
+from plugin_core.audio.ffmpeg import decode_command, explain, quote_file, run_ffprobe
 from plugin_core.errors import SourceError
 
 
@@ -23,18 +23,23 @@ def test_network_is_closed_to_what_a_file_may_refer_to() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stderr", "said"),
+    ("stderr", "meaning"),
     [
         (b"", ""),
-        (b"\n \n", ""),
-        (b"[alac @ 0x55605cd26440] Error : 590 bits left\n", "Error : 590 bits left"),
-        (b"first\nfile:/songs/a.m4a: Invalid data found\n", "Invalid data found"),
-        (b"\xff broken \xe9\n", "\ufffd broken \ufffd"),
+        (b"[alac @ 0x55605cd26440] Error : 590 bits left\n", ""),
+        (b"\xff broken \xe9\n", ""),
+        (b"[mov,mp4 @ 0x5] moov atom not found\nfile:/a.m4a: Invalid data found\n", "its index is missing"),
+        (b"file:/songs/a.m4a: Permission denied\n", "ffmpeg may not read it"),
     ],
-    ids=["nothing", "blank", "codec", "file", "bytes"],
+    ids=["nothing", "codec", "bytes", "index", "rights"],
 )
-def test_last_line_is_what_people_need(stderr: bytes, said: str) -> None:
-    assert last_line(stderr, Path("/songs/a.m4a")) == said
+def test_words_of_ffmpeg_are_told_in_ours_and_logged(
+    stderr: bytes, meaning: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        assert explain(stderr, Path("/songs/a.m4a")) == meaning
+
+    assert [stderr.decode("utf-8", "replace").strip() in line for line in caplog.messages] == [True] * bool(stderr)
 
 
 def test_program_that_cannot_be_started(tmp_path: Path) -> None:
@@ -48,5 +53,5 @@ def test_ffprobe_that_never_ends_is_stopped(tmp_path: Path, monkeypatch: pytest.
     program.chmod(0o755)
     monkeypatch.setattr("plugin_core.audio.ffmpeg._PROBE_SECONDS", 0.05)
 
-    with pytest.raises(SourceError, match=r"a\.m4a is not audio.*found no end"):
+    with pytest.raises(SourceError, match=r"a\.m4a is not audio.*has no end"):
         run_ffprobe(str(program), tmp_path / "a.m4a")

@@ -297,7 +297,7 @@ def test_ffmpeg_is_gone_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert all(process.returncode is not None for process in started)
 
 
-def test_failing_ffmpeg_is_quoted(tmp_path: Path) -> None:
+def test_failing_ffmpeg_is_said_in_our_words(tmp_path: Path) -> None:
     if not shutil.which("ffprobe"):
         pytest.skip("ffmpeg is not installed")
     path = encode(write_song(tmp_path / "s.wav", 0.5), tmp_path / "a.m4a")
@@ -308,7 +308,7 @@ def test_failing_ffmpeg_is_quoted(tmp_path: Path) -> None:
     def which(name: str) -> str | None:
         return str(broken) if name == "ffmpeg" else shutil.which(name)
 
-    with open_reader(path, which=which) as reader, pytest.raises(SourceError, match="it is broken"):
+    with open_reader(path, which=which) as reader, pytest.raises(SourceError, match="ffmpeg is: it decodes nothing"):
         reader.read(1000)
 
 

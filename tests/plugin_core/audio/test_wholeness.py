@@ -46,6 +46,10 @@ def test_whole_file_is_what_ffmpeg_decodes(library: Library, name: str) -> None:
     read, note = read_whole(library.file(name))
     other = decode_with_ffmpeg(library.file(name))
 
+    if name == "s.m4a":
+        # Before its version 7, ffmpeg plays what the encoder added at the end.
+        assert len(read) == FRAMES
+        other = other[:FRAMES]
     assert note == ""
     assert len(read) == len(other)
     assert np.abs(read - other).max() <= (0 if name in EXACT else 2e-4 if name != "s.opus" else 2e-2)

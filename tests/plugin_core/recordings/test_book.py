@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 import soundfile
 
+from plugin_core.audio.identity import Identity, look_at
 from plugin_core.errors import SourceError
 from plugin_core.files.database import Database, Schema
 from plugin_core.files.hashing import hash_file
 from plugin_core.ids import new_id
 from plugin_core.recordings import tables
 from plugin_core.recordings.book import RecordingBook
-from plugin_core.recordings.identity import Identity, look_at
 from plugin_core.recordings.tables import Recording
 from plugin_core.recordings.texts import raw1
 from tests.audio_files import make_noise, write_samples
@@ -188,7 +188,7 @@ def test_an_exact_song_of_a_length_never_met_is_not_read(
     book: RecordingBook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     book.enter(write(tmp_path / "song.wav"))
-    monkeypatch.setattr("plugin_core.recordings.book.hash_bytes", lambda *_: pytest.fail("read"))
+    monkeypatch.setattr("plugin_core.recordings.book.hash_content", lambda *_: pytest.fail("read"))
     assert book.find(write(tmp_path / "longer.wav", frames=3001)) is None
 
 

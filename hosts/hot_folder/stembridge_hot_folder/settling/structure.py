@@ -9,8 +9,8 @@ import os
 import struct
 from typing import BinaryIO, Final
 
+from plugin_core.audio.flac_stream import StreamInfo, find_last, read_stream_info
 from stembridge_hot_folder.opening import open_regular
-from stembridge_hot_folder.settling.flac_end import ends_whole, read_stream_info
 
 _UNKNOWN_SIZES: Final = frozenset({0, 0xFFFFFFFF})
 """What a recorder writes until it is finished, and ffmpeg into a pipe for good."""
@@ -18,6 +18,7 @@ _UNKNOWN_SIZES: Final = frozenset({0, 0xFFFFFFFF})
 _HEAD: Final = 12
 _MP4_BOXES: Final = 10_000
 _FLAC_BLOCKS: Final = 10_000
+_ID3V1: Final = 128
 
 
 def is_whole(path: bytes) -> bool:
@@ -76,8 +77,24 @@ def _is_flac_whole(opened: BinaryIO, size: int) -> bool:
         else:
             opened.seek(length, os.SEEK_CUR)
         if block[0] & 0x80:
-            return info is not None and ends_whole(opened, opened.tell(), size, info)
+            return info is not None and _ends_whole(opened, opened.tell(), size, info)
     return False
+
+
+def _ends_whole(opened: BinaryIO, start: int, size: int, info: StreamInfo) -> bool:
+    """Tell whether the last frame is whole and reaches the last sample.
+
+    Not left to a decoder: what lies half-written in a shared folder is shown to none before it is guarded against a
+    crash, and none tells of a stream that does not say how many samples it holds.
+    """
+    length = min(size - start, info.longest + _ID3V1)
+    if length < 1:
+        return False
+    opened.seek(size - length)
+    tail = opened.read(length)
+    if tail[-_ID3V1:].startswith(b"TAG"):
+        tail = tail[:-_ID3V1]
+    return find_last(tail, info, reaching=info.samples) is not None
 
 
 def _is_mp4_whole(opened: BinaryIO, size: int) -> bool:

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from stembridge_hot_folder.settling import flac_end
 from stembridge_hot_folder.settling.identity import Identity
 from stembridge_hot_folder.settling.settler import Patience, Settler
 from stembridge_hot_folder.settling.structure import is_whole
 
-from plugin_core.audio import flac_frame
+from plugin_core.audio import flac_frame, flac_stream
 from tests.audio_files import encode, make_noise, truncate, write_samples, write_song
 
 SHARES = (0.001, 0.05, 0.3, 0.5, 0.75, 0.9, 0.99)
@@ -218,7 +217,7 @@ def test_flac_made_up_to_keep_its_reader_busy_is_soon_given_up(
     }
     song = tmp_path / "Song.flac"
     song.write_bytes(fillings[rest])
-    assert len(fillings[rest]) > flac_end._LONGEST_FRAME
+    assert len(fillings[rest]) > flac_stream.LONGEST_FRAME
     checked: list[int] = []
     headers: list[bytes] = []
 
@@ -230,10 +229,10 @@ def test_flac_made_up_to_keep_its_reader_busy_is_soon_given_up(
         checked.append(len(data))
         return 1
 
-    monkeypatch.setattr(flac_end, "read_frame", count_headers)
-    monkeypatch.setattr(flac_end, "crc16", count_checked)
+    monkeypatch.setattr(flac_stream, "read_frame", count_headers)
+    monkeypatch.setattr(flac_stream, "crc16", count_checked)
     assert not is_whole(os.fsencode(song))
-    assert sum(checked) <= flac_end._MOST_CHECKED
-    assert len(headers) <= flac_end._MOST_TRIES
+    assert sum(checked) <= flac_stream._MOST_CHECKED
+    assert len(headers) <= flac_stream._MOST_TRIES
     assert bool(headers) == (rest != "blocks")
     assert bool(checked) == (rest == "frames")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from plugin_core.audio.identity import Identity, held_still, look_at
 from plugin_core.errors import SourceError
-from plugin_core.recordings.identity import Identity, held_still, look_at
 
 NOW = 1_700_000_000_000_000_000
 SECOND = 1_000_000_000
@@ -40,7 +40,7 @@ def test_windows_has_no_ctime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     status = tmp_path.stat()
     assert Identity.of(status).ctime_ns == status.st_ctime_ns
     with monkeypatch.context() as patched:
-        patched.setattr("plugin_core.recordings.identity.os.name", "nt")
+        patched.setattr("plugin_core.audio.identity.os.name", "nt")
         told = Identity.of(status)
     assert told == (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, 0)
 

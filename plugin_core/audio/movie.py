@@ -1,0 +1,155 @@
+"""The index of an MP4 or QuickTime file: its first track with sound, and what of that is to be played.
+
+ISO 14496-12, and Apple's ``iTunSMPB`` where there is no edit list.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from plugin_core.audio.boxes import PLENTY, read_head
+from plugin_core.audio.source_file import read_at
+
+_PLAIN_SPEED: Final = 1 << 16
+_FIRST: Final = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+_DAMAGE: Final = (struct.error, StopIteration, IndexError)
+_GAPLESS: Final = re.compile(rb"iTunSMPB.{0,32}?data.{8} [0-9A-F]{8} ([0-9A-F]{8}) ([0-9A-F]{8}) ([0-9A-F]{16})", re.S)
+
+
+class Edit(NamedTuple):
+    """A part of a track that is played."""
+
+    length: int
+    """By the clock of the whole; 0: to the end."""
+    start: int
+    """By the track's own clock; below 0: silence."""
+    is_plain: bool = True
+    """Whether it is played at its own speed."""
+
+
+class Movie(NamedTuple):
+    """What an index says of the first track with sound."""
+
+    clock: int
+    """Units a second of the whole."""
+    track_clock: int
+    """Units a second of the track, usually samples."""
+    told: int
+    """The length that the track's head gives, in its units; 0 where fragments follow."""
+    timed: int
+    """The sum of what its samples last, in its units; 0 where fragments follow, or the tables do not agree."""
+    edits: tuple[Edit, ...]
+    gapless: tuple[int, int] | None
+    """Samples that the encoder put in front, and those of the music."""
+
+
+def is_movie(path: Path, descriptor: int) -> bool:
+    """Tell whether a file begins as MP4 and QuickTime files do.
+
+    Raises:
+        TransientError: the disk or share does not answer.
+    """
+    return read_at(path, descriptor, 4, 4) in _FIRST
+
+
+def read_movie(path: Path, descriptor: int) -> Movie | None:
+    """Return what is said of the first track with sound; None where there is none, or the index is damaged.
+
+    Raises:
+        TransientError: the disk or share does not answer.
+    """
+    index = read_index(path, descriptor)
+    try:
+        track = _find_track(index)
+        movie = None if track is None else _read_movie(index, track)
+    except _DAMAGE:
+        # Whoever decodes it finds out.
+        return None
+    return movie if movie is not None and movie.clock and movie.track_clock else None
+
+
+def read_index(path: Path, descriptor: int) -> memoryview:
+    """Return the contents of ``moov``, empty where there is none."""
+    at, end = 0, os.fstat(descriptor).st_size
+    while at + 8 <= end:
+        name, head, size = read_head(read_at(path, descriptor, at, 16), end - at)
+        if size < head:
+            break
+        if name == b"moov":
+            return memoryview(read_at(path, descriptor, at + head, size - head) if size < PLENTY else b"")
+        at += size
+    return memoryview(b"")
+
+
+def _find_boxes(data: memoryview, name: bytes) -> Iterator[memoryview]:
+    """Give the contents of each box of a name that lies right here."""
+    at = 0
+    while at + 8 <= len(data):
+        found, head, size = read_head(data[at : at + 16], len(data) - at)
+        if size < head:
+            return
+        if found == name:
+            yield data[at + head : at + size]
+        at += size
+
+
+def _find_track(index: memoryview) -> memoryview | None:
+    """Return the contents of the first track with sound."""
+    for track in _find_boxes(index, b"trak"):
+        media = next(_find_boxes(track, b"mdia"), None)
+        handler = next(_find_boxes(media, b"hdlr"), None) if media is not None else None
+        if handler is not None and bytes(handler[8:12]) == b"soun":
+            return track
+    return None
+
+
+def _read_movie(index: memoryview, track: memoryview) -> Movie:
+    media = next(_find_boxes(track, b"mdia"))
+    clock, told = _read_clock(media, b"mdhd")
+    edits = next(_find_boxes(track, b"edts"), None)
+    return Movie(
+        clock=_read_clock(index, b"mvhd")[0],
+        track_clock=clock,
+        told=told,
+        timed=_sum_times(media),
+        edits=() if edits is None else tuple(_read_edits(next(_find_boxes(edits, b"elst")))),
+        gapless=_read_gapless(index),
+    )
+
+
+def _read_clock(box: memoryview, name: bytes) -> tuple[int, int]:
+    """Return units a second and length in units, by a ``mvhd`` or ``mdhd``."""
+    content = next(_find_boxes(box, name))
+    if content[0] == 1:
+        return struct.unpack_from(">IQ", content, 20)
+    return struct.unpack_from(">II", content, 12)
+
+
+def _sum_times(media: memoryview) -> int:
+    try:
+        tables = next(_find_boxes(next(_find_boxes(media, b"minf")), b"stbl"))
+        times, sizes = next(_find_boxes(tables, b"stts")), next(_find_boxes(tables, b"stsz"))
+        (count,) = struct.unpack_from(">I", times, 4)
+        entries = list(struct.iter_unpack(">II", times[8 : 8 + 8 * count]))
+        is_agreed = sum(entry[0] for entry in entries) == struct.unpack_from(">I", sizes, 8)[0]
+    except _DAMAGE:
+        return 0
+    return sum(number * length for number, length in entries) if is_agreed else 0
+
+
+def _read_edits(content: memoryview) -> Iterator[Edit]:
+    form = ">Qqi" if content[0] == 1 else ">Iii"
+    (count,) = struct.unpack_from(">I", content, 4)
+    for number in range(count):
+        length, start, speed = struct.unpack_from(form, content, 8 + number * struct.calcsize(form))
+        yield Edit(length, start, speed == _PLAIN_SPEED)
+
+
+def _read_gapless(index: memoryview) -> tuple[int, int] | None:
+    found = _GAPLESS.search(index)
+    return (int(found[1], 16), int(found[3], 16)) if found else None

@@ -1,0 +1,183 @@
+"""Sound begins on the right sample and ends on the right one, whatever its container says: exact, or refused."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mutagen.mp4 import MP4, MP4FreeForm
+
+from plugin_core.audio.formats import M4A, MP3
+from plugin_core.audio.probe import probe
+from plugin_core.audio.samples import Samples
+from plugin_core.audio.writer import open_writer
+from plugin_core.errors import SourceError
+from tests.audio_files import make_noise, make_song
+from tests.plugin_core.audio.library import RATE, decode_with_ffmpeg, read_whole, refuse
+from tests.plugin_core.audio.shorts import FRAMES, OPTIONS, TELL, Shorts, lag_of, set_edits
+from tests.plugin_core.audio.test_probe import needs_ffmpeg
+
+pytestmark = needs_ffmpeg
+
+EXACT = ("alac.m4a", "pcm.mov", "video.mov", "flac.mkv", "s.wv", "s.tta", "flac.oga")
+ENDED = {"aac.m4a": FRAMES, "exact.m4a": FRAMES, "video.mp4": FRAMES, "mp3.mp4": FRAMES, "opus.mp4": 108_847}
+"""Where ffmpeg, before its version 7, plays what the encoder added at the end, and we do not."""
+
+
+@pytest.fixture(scope="session")
+def shorts(tmp_path_factory: pytest.TempPathFactory) -> Shorts:
+    return Shorts(tmp_path_factory.mktemp("shorts"))
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_whole_file_is_what_ffmpeg_decodes_without_the_padding(shorts: Shorts, name: str) -> None:
+    read, note = read_whole(shorts.file(name))
+    other = decode_with_ffmpeg(shorts.file(name))
+
+    assert note == ""
+    assert len(read) == ENDED.get(name, len(other))
+    assert np.abs(read - other[: len(read)]).max() <= (2e-2 if name == "s.opus" else 2e-4 if "." in name else 0)
+    if name in EXACT:
+        assert np.array_equal(read, read_whole(shorts.folder / "s.wav")[0])
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_file_cut_at_twenty_places_is_refused_or_whole(shorts: Shorts, tmp_path: Path, name: str) -> None:
+    whole = shorts.file(name).read_bytes()
+    lost = [1, 2, 10, 100, *np.random.default_rng(1).integers(500, int(len(whole) * 0.98), 16)]
+    for count in lost:
+        path = tmp_path / name
+        path.write_bytes(whole[:-count])
+        if name in ("fragments.m4a", "s.tta") and count <= 10:
+            # An index for those who seek, or a tag, comes after the sound.
+            assert np.array_equal(read_whole(path)[0], shorts.read(name))
+            continue
+        said = refuse(path)
+        assert "is cut short" in said or "is damaged" in said, count
+
+
+@pytest.mark.parametrize("told", [0, 1, FRAMES // 2, FRAMES - 5000, FRAMES + 5000, 2 * FRAMES])
+@pytest.mark.parametrize(("name", "field"), TELL)
+def test_header_that_tells_another_length_loses_nothing(
+    shorts: Shorts, tmp_path: Path, name: str, field: str, told: int
+) -> None:
+    data = bytearray(shorts.file(name).read_bytes())
+    TELL[name, field](data, told)
+    path = tmp_path / name
+    path.write_bytes(data)
+    try:
+        read, note = read_whole(path)
+    except SourceError as error:
+        assert field in ("samples", "granule"), "the others can be put right"
+        assert "damaged" in str(error) or "is cut short" in str(error)
+        return
+    whole = shorts.read(name)
+    common = min(len(read), len(whole))
+    assert np.array_equal(read[:common], whole[:common])
+    if field == "granule":
+        # The last page may end early: that is how Ogg is cut to the sample.
+        assert len(read) > len(whole) - 10_000
+    elif field == "stts":
+        assert -32 <= len(read) - len(whole) < 1024, "an edit list in milliseconds is all that is left"
+    else:
+        assert len(read) == len(whole)
+    if abs(told - FRAMES) > RATE // 2 and field in ("play", "total") and (told > 1 or field == "total"):
+        assert "though its header says" in note
+
+
+def decode_all(path: Path) -> Samples:
+    command = ["ffmpeg", "-v", "error", "-ignore_editlist", "1", "-i", str(path), "-f", "f32le", "-"]
+    raw = subprocess.run(command, check=True, capture_output=True).stdout
+    return np.frombuffer(raw, "<f4").reshape(-1, 2)
+
+
+@pytest.mark.parametrize("name", ["exact.m4a", "alac.m4a"])
+@pytest.mark.parametrize(
+    "edits",
+    [
+        [(50_000, 5_000)],
+        [(50_000, 5_120)],
+        [(50_000, 1_024)],
+        [(20_000, 1_024), (30_000, 41_024)],
+        [(20_000, 1_024), (30_000, 21_024)],
+        [(20_000, 1_024), (10_000, -1), (30_000, 21_024)],
+        [(98_979, 1_024)],
+        [(500_000, 1_024)],
+    ],
+    ids=["middle", "on a frame", "beginning", "two", "two that meet", "a gap", "to the end", "too long"],
+)
+def test_edit_list_is_played_to_the_sample(
+    shorts: Shorts, tmp_path: Path, name: str, edits: list[tuple[int, int]]
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(set_edits(shorts.file(name).read_bytes(), edits))
+    track = decode_all(shorts.file(name))[: FRAMES + (1024 if name == "exact.m4a" else 0)]
+    parts = [np.zeros((length, 2)) if start < 0 else track[start : start + length] for length, start in edits]
+    wanted = np.concatenate(parts)
+
+    read, note = read_whole(path)
+
+    assert np.array_equal(read, wanted)
+    assert probe(path).frames == len(wanted)
+    assert ("by its edit list" in note) == (len(wanted) < len(track) - RATE // 2)
+
+
+def test_edit_list_that_plays_backwards_is_refused(shorts: Shorts, tmp_path: Path) -> None:
+    path = tmp_path / "a.m4a"
+    path.write_bytes(set_edits(shorts.file("exact.m4a").read_bytes(), [(20_000, 31_024), (30_000, 1_024)]))
+
+    assert "plays parts of its sound in another order" in refuse(path)
+
+
+def test_apples_note_of_padding_is_heeded(shorts: Shorts, tmp_path: Path) -> None:
+    path = tmp_path / "a.m4a"
+    shutil.copy(shorts.file("plain.m4a"), path)
+    assert len(read_whole(path)[0]) == 101_376
+    tags = MP4(path)
+    if tags.tags is None:
+        tags.add_tags()
+    numbers = [f"{number:08X}" for number in (0, 1024, 349)] + [f"{FRAMES:016X}"] + ["00000000"] * 8
+    tags["----:com.apple.iTunes:iTunSMPB"] = MP4FreeForm(f" {' '.join(numbers)}".encode(), dataformat=1)
+    tags.save()
+
+    read, note = read_whole(path)
+
+    assert len(read) == FRAMES
+    assert np.array_equal(read, shorts.read("exact.m4a"))
+    assert note == ""
+
+
+@pytest.mark.parametrize("name", ["video.mp4", "video.mov", "video.mkv", "flac.mkv", "video.webm", "video.flv"])
+def test_sound_that_starts_late_begins_with_silence(shorts: Shorts, name: str) -> None:
+    read, note = read_whole(shorts.late(name))
+    rate = probe(shorts.late(name)).sample_rate
+    early, _ = read_whole(shorts.file(name))
+
+    # Containers tell time in milliseconds, and the encoder's own delay comes on top.
+    assert lag_of(read, early) / rate == pytest.approx(1.25, abs=0.035)
+    assert not read[: int(1.2 * rate)].any()
+    assert note == ""
+
+
+@pytest.mark.parametrize("frames", [RATE, FRAMES, 44_032, 60 * RATE + 1], ids=["second", "odd", "frames", "minute"])
+@pytest.mark.parametrize("chosen", [M4A, MP3], ids=["m4a", "mp3"])
+def test_our_own_files_are_exact_when_read_back(tmp_path: Path, frames: int, chosen: object) -> None:
+    form = M4A if chosen is M4A else MP3
+    song = make_song(frames / RATE)[:frames] if frames < 60 * RATE else make_noise(frames, peak=0.3)
+    path = tmp_path / f"a{form.suffix}"
+    with open_writer(path, sample_rate=RATE, channels=2, format=form) as writer:
+        writer.write(song)
+
+    read, note = read_whole(path)
+
+    assert len(read) == frames
+    assert lag_of(read[:RATE], song[:RATE]) == 0
+    assert note == ""
+
+
+def test_video_whose_sound_is_shorter_is_whole(shorts: Shorts) -> None:
+    for name in ("video.mkv", "video.webm", "video.flv", "video.mp4", "video.avi"):
+        assert probe(shorts.file(name)).duration == pytest.approx(FRAMES / RATE, abs=0.05)
