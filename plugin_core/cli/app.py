@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from plugin_core._version import __version__
-from plugin_core.cli.context import Context
+from plugin_core.console.context import Context
+from plugin_core.console.groups import Deferred, SuggestingGroup, summarise
 from plugin_core.hook_guard import acting_plugin
-from plugin_core.suggest import suggest
 
 if TYPE_CHECKING:
     from plugin_core.plugins import Plugins
@@ -29,8 +28,6 @@ COMMANDS = {
     "models": "List what the providers can split a song into.",
     "login": "Give stembridge the keys of an account, kept in the keyring.",
     "account": "Show what your accounts have: plan, credits, limits.",
-    "mvsep": "Use the rest of the MVSEP API.",
-    "tencent": "Keep templates at Tencent Cloud CI, and see what its bucket can do.",
     "demo": "Make a small song, separate it and measure the result.",
     "doctor": "Check this installation and say what to mend.",
     "plugins": "List the plugins, and what each of them adds.",
@@ -38,48 +35,6 @@ COMMANDS = {
 
 
 log = logging.getLogger(__name__)
-
-
-_WHOLE_SENTENCE = 200
-
-
-def _summarise(command: click.Command) -> str:
-    return command.get_short_help_str(limit=_WHOLE_SENTENCE)
-
-
-class SuggestingGroup(click.Group):
-    """A group that answers a misspelt command with the nearest one, and none at all with those there are."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Refuse a group without its command in one line; click would put the whole help page there."""
-        if not args and not self.invoke_without_command and not ctx.resilient_parsing:
-            raise click.UsageError(f"name a command: {', '.join(name for name, _ in self._rows(ctx))}", ctx)
-        return super().parse_args(ctx, args)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or name the nearest."""
-        name = args[0]
-        if not name.startswith("-") and self.get_command(ctx, name) is None and not ctx.resilient_parsing:
-            self._refuse(ctx, name)
-        return super().resolve_command(ctx, args)
-
-    def _refuse(self, ctx: click.Context, name: str) -> NoReturn:
-        shown = [name for name, _ in self._rows(ctx)]
-        hint = suggest(name, shown, f"there are {', '.join(shown)}")
-        raise click.UsageError(f"no command {name!r}, {hint}", ctx)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write each command with its whole first sentence; click would cut it off at the line's end."""
-        if rows := self._rows(ctx):
-            with formatter.section("Commands"):
-                formatter.write_dl(rows)
-
-    def _rows(self, ctx: click.Context) -> list[tuple[str, str]]:
-        """Return the commands that people call, with the line of each."""
-        found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
-        return [(name, _summarise(each)) for name, each in found if each is not None and not each.hidden]
 
 
 class LazyGroup(SuggestingGroup):
@@ -117,12 +72,13 @@ class LazyGroup(SuggestingGroup):
             command: click.Command = importlib.import_module(f"plugin_core.cli.commands.{cmd_name}").command
             return command
         self._ask_plugins(ctx)
-        return self.commands.get(cmd_name)
+        found = self.commands.get(cmd_name)
+        return found.load() if isinstance(found, Deferred) else found
 
     def _rows(self, ctx: click.Context) -> list[tuple[str, str]]:
         """Return the commands without importing the built-in ones."""
         names = (name for name in self.list_commands(ctx) if name in COMMANDS or not self.commands[name].hidden)
-        return [(name, COMMANDS.get(name) or _summarise(self.commands[name])) for name in names]
+        return [(name, COMMANDS.get(name) or summarise(self.commands[name])) for name in names]
 
     def _ask_plugins(self, ctx: click.Context) -> None:
         if not self._has_asked_plugins:
@@ -155,8 +111,3 @@ def build_app() -> LazyGroup:
             click.echo(ctx.get_help())
 
     return app
-
-
-def group(**kwargs: Any) -> Callable[[Callable[..., Any]], SuggestingGroup]:
-    """Return a decorator that makes a group of sub-commands which suggests, as the main one does."""
-    return click.group(cls=SuggestingGroup, **kwargs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from plugin_core.cli.context import Context
+from plugin_core.console.context import Context
 from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.suggest import suggest
 

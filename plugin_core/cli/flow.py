@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import click
 
 from plugin_core.cli.batch import Batch, Request
-from plugin_core.cli.context import Context
-from plugin_core.cli.display.base import choose_display
-from plugin_core.cli.display.summary import Summary
-from plugin_core.cli.interrupt import NothingBegunError
-from plugin_core.cli.options import Choices
-from plugin_core.cli.requests import choose_operations
 from plugin_core.cli.sources import find_sources
 from plugin_core.cli.usual import check_format, check_provider, check_template, usual_preset
+from plugin_core.console.base import choose_display
+from plugin_core.console.context import Context
+from plugin_core.console.interrupt import NothingBegunError
+from plugin_core.console.options import Choices
+from plugin_core.console.requests import choose_operations
+from plugin_core.console.summary import Summary
 from plugin_core.defaults import SeparateSettings
 from plugin_core.presets import Preset, find_preset
 

@@ -10,10 +10,10 @@ from contextlib import suppress
 import click
 
 from plugin_core.cli.app import build_app
-from plugin_core.cli.context import Context
-from plugin_core.cli.display.formatting import clean
 from plugin_core.cli.failures import first_of, is_of_output, name_failure
-from plugin_core.cli.interrupt import NothingBegunError
+from plugin_core.console.context import Context
+from plugin_core.console.formatting import clean
+from plugin_core.console.interrupt import NothingBegunError
 from plugin_core.errors import ExitCode, StembridgeError
 
 
@@ -80,7 +80,7 @@ def _end(error: StembridgeError, arguments: Sequence[str], *, is_told: bool = Fa
     if not is_told:
         _tell(str(error), error.exit_code)
     if _is_for_programs(arguments):
-        from plugin_core.cli.display.records import describe_end, describe_error, write_record
+        from plugin_core.console.records import describe_end, describe_error, write_record
 
         write_record(describe_error(None, error))
         write_record(describe_end(error.exit_code))
@@ -89,7 +89,7 @@ def _end(error: StembridgeError, arguments: Sequence[str], *, is_told: bool = Fa
 
 def _end_interrupted(message: str, arguments: Sequence[str]) -> int:
     if _is_for_programs(arguments):
-        from plugin_core.cli.display.records import describe_end, write_record
+        from plugin_core.console.records import describe_end, write_record
 
         write_record(describe_end(ExitCode.INTERRUPTED))
     return _tell(message, ExitCode.INTERRUPTED)

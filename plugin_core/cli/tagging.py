@@ -11,11 +11,11 @@ import click
 import msgspec
 
 from plugin_core.cli.batch import Request
-from plugin_core.cli.context import Context
-from plugin_core.cli.display.formatting import clean, describe_fields, plural, show
-from plugin_core.cli.display.records import describe_count, describe_error, write_record
 from plugin_core.cli.flow import run_request
 from plugin_core.cli.sources import find_sources
+from plugin_core.console.context import Context
+from plugin_core.console.formatting import clean, describe_fields, plural, show
+from plugin_core.console.records import describe_count, describe_error, write_record
 from plugin_core.defaults import TagsSettings
 from plugin_core.errors import ExitCode, StembridgeError, UsageError
 from plugin_core.model import Tagging

@@ -49,13 +49,36 @@ def test_model_and_errors_import_nothing_of_ours() -> None:
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_provider_stands_alone(provider: str) -> None:
     others = tuple(f"plugin_core.providers.{name}" for name in PROVIDERS if name != provider)
-    core = tuple(f"plugin_core.{part}" for part in ("jobs", "stems", "tags", "operations", "session", "cli"))
-    assert offenders(sorted((CORE / "providers" / provider).rglob("*.py")), others + core) == []
+    core = tuple(f"plugin_core.{part}" for part in ("jobs", "stems", "tags", "operations", "cli"))
+    files = sorted((CORE / "providers" / provider).rglob("*.py"))
+    assert offenders(files, others + core) == []
+    # What people call may show things, and its plugin names it; a client and an adapter know no screen.
+    silent = [path for path in files if path.parent.name != "commands" and path.name != "plugin.py"]
+    assert offenders(silent, ("plugin_core.console", "plugin_core.session")) == []
+
+
+def test_the_command_line_knows_no_provider_and_is_known_by_nobody() -> None:
+    cli = sorted((CORE / "cli").rglob("*.py"))
+    assert offenders(cli, ("plugin_core.providers",)) == []
+    hosts = [path for path in sorted((ROOT / "hosts").rglob("*.py")) if "tests" not in path.parts]
+    others = [path for path in CORE_FILES if path not in cli and path != CORE / "__main__.py"]
+    assert offenders(hosts + others, ("plugin_core.cli",)) == []
+
+
+def test_what_is_shown_knows_nobody_who_shows_it() -> None:
+    console = sorted((CORE / "console").rglob("*.py"))
+    assert offenders(console, ("plugin_core.cli", "plugin_core.providers", *HOST_PACKAGES)) == []
 
 
 @pytest.mark.parametrize("part", ["audio", "stems", "tags", "jobs", "operations", "recordings"])
 def test_inner_parts_know_neither_providers_nor_faces(part: str) -> None:
-    forbidden = ("plugin_core.providers", "plugin_core.cli", "plugin_core.session", "plugin_core.plugins")
+    forbidden = (
+        "plugin_core.providers",
+        "plugin_core.cli",
+        "plugin_core.console",
+        "plugin_core.session",
+        "plugin_core.plugins",
+    )
     assert offenders(sorted((CORE / part).rglob("*.py")), forbidden) == []
 
 

@@ -20,8 +20,8 @@ from plugin_core.errors import PluginError, SourceError, UsageError
 from plugin_core.files.hashing import Record
 from plugin_core.jobs.roster import Roster
 from plugin_core.model import Plan
-from plugin_core.operations import inspect
 from plugin_core.plugins import Plugins
+from plugin_core.recordings import content
 from plugin_core.stems import publication, space
 from tests.audio_files import write_song
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, load_fakes
@@ -287,7 +287,8 @@ def test_look_ends_soon_after_it_is_cancelled(
 
     with Session(Settings(home), plugins) as session:
         assert asyncio.run(session.look(song)) == session.inspect(song)
-        monkeypatch.setattr(inspect, "hash_file", read_for_ever)
+        content._hashed.clear()
+        monkeypatch.setattr(content, "hash_file", read_for_ever)
         asyncio.run(interrupt(session))
 
 

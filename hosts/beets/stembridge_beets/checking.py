@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import beets
 from beets import ui
 
-from plugin_core.cli.display.formatting import plural
+from plugin_core.console.formatting import plural
 from plugin_core.model import show_path
 from plugin_core.stems.layout import STEMS_SUFFIX
 from stembridge_beets.configuration import read_manifest

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from plugin_core.cli.interrupt import handled_by
+from plugin_core.console.interrupt import handled_by
 from plugin_core.errors import ExitCode
 
 

@@ -9,7 +9,7 @@ import confuse
 import msgspec
 from beets import ui
 
-from plugin_core.cli.display.formatting import plural
+from plugin_core.console.formatting import plural
 from plugin_core.defaults import TagsSettings
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, Tagging

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from plugin_core.cli.app import SuggestingGroup
-from plugin_core.cli.context import Context
-from plugin_core.cli.options import JSON_OPTION
+from plugin_core.console.context import Context
+from plugin_core.console.groups import SuggestingGroup
+from plugin_core.console.options import JSON_OPTION
 
 _DEFAULT = "folders"
 _HELP = ("-h", "--help")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from plugin_core.cli.interrupt import exit_at_once
+from plugin_core.console.interrupt import exit_at_once
 
 WITHIN: Final = 4.5
 """Seconds from a signal to the end of the process, whatever still runs: the stores are safe at every moment."""

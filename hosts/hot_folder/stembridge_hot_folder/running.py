@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from plugin_core.cli.context import Context
-from plugin_core.cli.display.base import Display, choose_display
-from plugin_core.cli.display.summary import Summary, summarise
+from plugin_core.console.base import Display, choose_display
+from plugin_core.console.context import Context
+from plugin_core.console.summary import Summary, summarise
 from plugin_core.errors import SettingsError, StembridgeError, UsageError
 from plugin_core.offer import Offer
 from plugin_core.session import Session

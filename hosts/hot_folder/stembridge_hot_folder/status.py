@@ -10,9 +10,9 @@ from typing import Final
 import click
 import msgspec
 
-from plugin_core.cli.context import Context
-from plugin_core.cli.display.formatting import clean, encodable, plural, show
-from plugin_core.cli.display.records import describe_count, write_record
+from plugin_core.console.context import Context
+from plugin_core.console.formatting import clean, encodable, plural, show
+from plugin_core.console.records import describe_count, write_record
 from plugin_core.errors import ExitCode, UsageError
 from plugin_core.model import show_path
 from stembridge_hot_folder.display.reporting import shorten

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from plugin_core.cli.display.formatting import show
+from plugin_core.console.formatting import show
 from plugin_core.model import Job, JobState
 from stembridge_hot_folder.folder.folders import HotFolder
 from stembridge_hot_folder.folder.scan import is_below

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from plugin_core.cli.interrupt import stop_on_signals
+from plugin_core.console.interrupt import stop_on_signals
 from plugin_core.errors import ExitCode, StoreError
 from plugin_core.files.database import may_pass
 from plugin_core.jobs.roster import Roster

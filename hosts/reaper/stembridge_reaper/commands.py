@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from plugin_core.cli.app import group
-from plugin_core.cli.context import Context
-from plugin_core.cli.options import JSON_OPTION
+from plugin_core.console.context import Context
+from plugin_core.console.groups import group
+from plugin_core.console.options import JSON_OPTION
 from plugin_core.errors import ExitCode, StembridgeError
 
 _RESOURCE_PATH = click.option(
@@ -69,7 +69,7 @@ def doctor_command(context: Context, resource_path: Path | None, as_json: bool) 
 
     Exit code 1 when something is wrong.
     """
-    from plugin_core.cli.display.findings import show_findings
+    from plugin_core.console.findings import show_findings
     from stembridge_reaper.install.examining import WIDTH, conclude, examine
     from stembridge_reaper.install.places import find_resource_path
 

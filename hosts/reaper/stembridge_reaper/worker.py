@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from plugin_core.cli.interrupt import stop_on_signals
-from plugin_core.cli.offers import describe_question, has_price
+from plugin_core.console.interrupt import stop_on_signals
+from plugin_core.console.prices import describe_question, has_price
 from plugin_core.errors import ExitCode, StembridgeError, UsageError
 from plugin_core.model import Job, JobState
 from plugin_core.session import Session

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from plugin_core.cli.context import Context
-from plugin_core.cli.display.findings import Counts, show_findings
-from plugin_core.cli.display.formatting import plural
 from plugin_core.cli.doctor.checks import run_checks
-from plugin_core.cli.options import JSON_OPTION
+from plugin_core.console.context import Context
+from plugin_core.console.findings import Counts, show_findings
+from plugin_core.console.formatting import plural
+from plugin_core.console.options import JSON_OPTION
 from plugin_core.model import Verdict
 from plugin_core.session import Session
 

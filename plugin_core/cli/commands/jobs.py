@@ -8,15 +8,15 @@ from collections.abc import Collection
 
 import click
 
-from plugin_core.cli.app import group
 from plugin_core.cli.batch import Batch
-from plugin_core.cli.context import Context
-from plugin_core.cli.display.base import choose_display
-from plugin_core.cli.display.formatting import clean, describe_problem, parse_span, plural, show
-from plugin_core.cli.display.jobs_view import show_job, show_jobs
-from plugin_core.cli.display.records import describe_count, describe_job, describe_job_fully, write_record
-from plugin_core.cli.display.summary import Summary
-from plugin_core.cli.options import JSON_OPTION
+from plugin_core.console.base import choose_display
+from plugin_core.console.context import Context
+from plugin_core.console.formatting import clean, describe_problem, parse_span, plural, show
+from plugin_core.console.groups import group
+from plugin_core.console.jobs_view import show_job, show_jobs
+from plugin_core.console.options import JSON_OPTION
+from plugin_core.console.records import describe_count, describe_job, describe_job_fully, write_record
+from plugin_core.console.summary import Summary
 from plugin_core.errors import ExitCode
 from plugin_core.model import JobState
 from plugin_core.session import Session

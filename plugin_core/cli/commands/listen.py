@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from plugin_core.cli.context import Context
-from plugin_core.cli.display.formatting import plural
-from plugin_core.cli.display.records import write_record
-from plugin_core.cli.interrupt import stop_on_signals
-from plugin_core.cli.options import JSON_OPTION
+from plugin_core.console.context import Context
+from plugin_core.console.formatting import plural
+from plugin_core.console.interrupt import stop_on_signals
+from plugin_core.console.options import JSON_OPTION
+from plugin_core.console.records import write_record
 from plugin_core.errors import SettingsError, UsageError
 from plugin_core.protocols import HasCallbacks
 

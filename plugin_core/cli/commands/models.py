@@ -7,11 +7,11 @@ import asyncio
 import click
 import msgspec
 
-from plugin_core.cli.context import Context
-from plugin_core.cli.display.formatting import clean, count_credits
-from plugin_core.cli.display.records import describe_count, describe_error, write_record
-from plugin_core.cli.display.table import print_table
-from plugin_core.cli.options import JSON_OPTION, read_name
+from plugin_core.console.context import Context
+from plugin_core.console.formatting import clean, count_credits
+from plugin_core.console.options import JSON_OPTION, read_name
+from plugin_core.console.records import describe_count, describe_error, write_record
+from plugin_core.console.table import print_table
 from plugin_core.errors import StembridgeError, UsageError, blame
 from plugin_core.model import Model
 from plugin_core.session import Session

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from plugin_core.cli.context import Context
-from plugin_core.cli.display.formatting import encodable
-from plugin_core.cli.display.records import describe_count, write_record
-from plugin_core.cli.display.table import print_table
-from plugin_core.cli.options import JSON_OPTION
+from plugin_core.console.context import Context
+from plugin_core.console.formatting import encodable
+from plugin_core.console.options import JSON_OPTION
+from plugin_core.console.records import describe_count, write_record
+from plugin_core.console.table import print_table
 
 
 @click.command("plugins")

@@ -11,12 +11,12 @@ from typing import Any
 import click
 import msgspec
 
-from plugin_core.cli.context import Context
-from plugin_core.cli.display.formatting import amount, clean, count_credits, encodable, plural, show
-from plugin_core.cli.display.jobs_view import unique_length
-from plugin_core.cli.display.records import describe_count, write_record
-from plugin_core.cli.display.table import print_table
-from plugin_core.cli.options import JSON_OPTION, read_name
+from plugin_core.console.context import Context
+from plugin_core.console.formatting import amount, clean, count_credits, encodable, plural, show
+from plugin_core.console.jobs_view import unique_length
+from plugin_core.console.options import JSON_OPTION, read_name
+from plugin_core.console.records import describe_count, write_record
+from plugin_core.console.table import print_table
 from plugin_core.model import Job
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from plugin_core.cli.context import Context
 from plugin_core.cli.flow import separate_files
-from plugin_core.cli.options import Choices, files_argument, separation_options
+from plugin_core.console.context import Context
+from plugin_core.console.options import Choices, files_argument, separation_options
 
 
 @click.command("run")

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from plugin_core.cli.context import Context
-from plugin_core.cli.options import JSON_OPTION, files_argument, read_name
 from plugin_core.cli.tagging import TagChoices, tag_files
+from plugin_core.console.context import Context
+from plugin_core.console.options import JSON_OPTION, files_argument, read_name
 from plugin_core.tags.rules import DIMENSIONS, LABELS, LANGUAGE_CODES
 
 Given = tuple[str | None, dict[str, str]] | None

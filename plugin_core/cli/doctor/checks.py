@@ -14,8 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from plugin_core.cli.display.formatting import amount, plural
 from plugin_core.cli.doctor.settings import find_problems, find_strangers
+from plugin_core.console.formatting import amount, plural
 from plugin_core.errors import SettingsError, StembridgeError
 from plugin_core.files.scratch import DOCTOR
 from plugin_core.model import Finding, JobState, Verdict, show_path

@@ -14,7 +14,6 @@ from plugin_core.errors import StembridgeError
 from plugin_core.jobs.settings import JobsSettings
 from plugin_core.plugins import Plugins
 from plugin_core.presets import load_presets
-from plugin_core.providers.local.settings import LocalSettings
 from plugin_core.purchases.shelf import PurchasesSettings
 from plugin_core.purchases.spending import Limits
 from plugin_core.session import Session
@@ -26,7 +25,6 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "tags": TagsSettings,
     "stems": StemsSettings,
     "jobs": JobsSettings,
-    "local": LocalSettings,
     "purchases": PurchasesSettings,
 }
 

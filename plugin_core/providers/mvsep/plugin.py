@@ -1,4 +1,4 @@
-"""Registers the separator ``mvsep``; imports nothing until a separator is asked for."""
+"""Registers the separator ``mvsep`` and its commands; imports nothing until one is asked for."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from plugin_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    import click
+
     from plugin_core.protocols import Separator
     from plugin_core.settings import Settings
 
@@ -23,3 +25,11 @@ def register_separators(register: Callable[[Separator], None], settings: Setting
     from plugin_core.providers.mvsep.settings import MvsepSettings
 
     register(MvsepSeparator(settings.section("mvsep", MvsepSettings), settings.home))
+
+
+@hookimpl
+def register_commands(group: click.Group) -> None:
+    """Add ``stembridge mvsep``."""
+    from plugin_core.console.groups import Deferred
+
+    group.add_command(Deferred("mvsep", "plugin_core.providers.mvsep.commands", "Use the rest of the MVSEP API."))

@@ -1,4 +1,4 @@
-"""Registers the separator ``tencent_ci`` and the stager ``cos``; imports nothing until one is asked for."""
+"""Registers the separator ``tencent_ci``, the stager ``cos`` and commands; imports nothing until one is asked for."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from plugin_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    import click
+
     from plugin_core.protocols import Separator, Stager
     from plugin_core.settings import Settings
 
@@ -39,3 +41,17 @@ def register_stagers(register: Callable[[Stager], None], settings: Settings) -> 
         from plugin_core.providers.tencent_ci.stager import CosStager
 
         register(CosStager(section, settings.home))
+
+
+@hookimpl
+def register_commands(group: click.Group) -> None:
+    """Add ``stembridge tencent``."""
+    from plugin_core.console.groups import Deferred
+
+    group.add_command(
+        Deferred(
+            "tencent",
+            "plugin_core.providers.tencent_ci.commands",
+            "Keep templates at Tencent Cloud CI, and see what its bucket can do.",
+        )
+    )

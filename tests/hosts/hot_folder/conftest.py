@@ -20,8 +20,8 @@ from stembridge_hot_folder.running import choose_folders, read_settings
 from stembridge_hot_folder.stores import Stores
 from stembridge_hot_folder.watching import Watch
 
-from plugin_core.cli.context import Context
-from plugin_core.cli.display.plain import PlainDisplay
+from plugin_core.console.context import Context
+from plugin_core.console.plain import PlainDisplay
 from plugin_core.jobs.store import JobStore
 from plugin_core.session import STORE_NAME
 from plugin_core.settings import Settings, no_keyring

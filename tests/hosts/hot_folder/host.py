@@ -11,8 +11,8 @@ import stembridge_hot_folder.plugin
 from stembridge_hot_folder import queueing, watching
 from stembridge_hot_folder.deadline import deadline
 
-from plugin_core.cli.context import Context
 from plugin_core.cli.guard import run
+from plugin_core.console.context import Context
 from plugin_core.files import database
 from plugin_core.jobs import engine
 from plugin_core.jobs.policy import Policy

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plugin_core.cli.context import Context
+from plugin_core.console.context import Context
 from plugin_core.settings import Settings, no_keyring
 from tests.hosts.hot_folder.conftest import Desk
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, load_fakes

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from stembridge_hot_folder import queueing
 
-from plugin_core.cli.context import Context
+from plugin_core.console.context import Context
 from plugin_core.providers.mvsep import account, plugin
 from plugin_core.settings import Settings, no_keyring
 from tests.hosts.hot_folder.conftest import Desk, Running, wait_for

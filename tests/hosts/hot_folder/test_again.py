@@ -344,7 +344,7 @@ def test_case_38_apple_double_moves_with_its_file(desk: Desk) -> None:
 def test_dry_run_makes_nothing(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     import stembridge_hot_folder.plugin
 
-    from plugin_core.cli.context import Context
+    from plugin_core.console.context import Context
     from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, load_fakes
 
     desk.song()

@@ -12,7 +12,7 @@ import pytest
 
 from plugin_core import hookimpl
 from plugin_core.cli.app import COMMANDS, build_app
-from plugin_core.cli.context import Context
+from plugin_core.console.context import Context
 from tests.plugin_core.cli.conftest import Run
 from tests.plugin_core.cli.fakes import FakePoint, load_fakes
 

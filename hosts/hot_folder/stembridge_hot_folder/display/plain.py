@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from plugin_core.cli.display.formatting import list_notes, show
-from plugin_core.cli.display.plain import PlainDisplay
+from plugin_core.console.formatting import list_notes, show
+from plugin_core.console.plain import PlainDisplay
 from plugin_core.model import Job, JobState
 
 

@@ -12,11 +12,11 @@ from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
-from plugin_core.cli.display.base import Display
-from plugin_core.cli.display.formatting import clean, encodable, show
-from plugin_core.cli.display.json_lines import JsonDisplay
-from plugin_core.cli.display.records import write_record
-from plugin_core.cli.display.summary import Summary
+from plugin_core.console.base import Display
+from plugin_core.console.formatting import clean, encodable, show
+from plugin_core.console.json_lines import JsonDisplay
+from plugin_core.console.records import write_record
+from plugin_core.console.summary import Summary
 from plugin_core.model import Job
 from stembridge_hot_folder.display.plain import PlainWatch
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from plugin_core.cli.display.formatting import describe_result, show
+from plugin_core.console.formatting import describe_result, show
 from plugin_core.errors import PlacementError
 from plugin_core.files.hidden import HiddenNotes
 from plugin_core.model import Job

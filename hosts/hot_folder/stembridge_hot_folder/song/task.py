@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from plugin_core.cli.display.formatting import describe_problem
-from plugin_core.cli.offers import describe_price
+from plugin_core.console.formatting import describe_problem
+from plugin_core.console.prices import describe_price
 from plugin_core.errors import (
     ExitCode,
     PlacementError,

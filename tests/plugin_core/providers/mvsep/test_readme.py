@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from plugin_core.cli.app import build_app
-from plugin_core.cli.context import Context
+from plugin_core.console.context import Context
 from plugin_core.providers.mvsep import client
 from plugin_core.providers.mvsep.client import MvsepClient
 from plugin_core.providers.mvsep.labels import MEANS

@@ -1,0 +1,96 @@
+"""What a service answered, on the terminal or as JSON; and what is asked of people."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+import msgspec
+
+from plugin_core.console.context import Context
+from plugin_core.console.formatting import clean
+from plugin_core.console.interrupt import nothing_begun
+from plugin_core.console.records import describe_count, write_record
+from plugin_core.console.table import print_table
+from plugin_core.errors import ExitCode, UsageError
+
+Row = Sequence[str]
+
+
+def show_list(
+    event: str, items: Sequence[msgspec.Struct], heads: Row, row: Callable[[Any], Row], *, as_json: bool, none: str
+) -> None:
+    """Write a list as a table, or as one object a line and a summary."""
+    if as_json:
+        for item in items:
+            write_record({"event": event} | msgspec.structs.asdict(item))
+        write_record(describe_count(len(items), 0))
+    elif items:
+        print_table(heads, [row(item) for item in items])
+    else:
+        click.echo(none)
+
+
+def show_one(
+    event: str,
+    item: msgspec.Struct,
+    lines: Callable[[], dict[str, str]],
+    *,
+    as_json: bool,
+    exit_code: int = ExitCode.DONE,
+) -> None:
+    """Write one thing as named lines, empty ones left out, or as one object and a summary."""
+    if as_json:
+        write_record({"event": event} | msgspec.structs.asdict(item))
+        write_record(describe_count(1, exit_code))
+        return
+    for name, text in lines().items():
+        if text:
+            click.echo(f"{name:<16} {clean(text)}")
+
+
+def tell(context: Context, event: str, what: str, message: str, *, as_json: bool, **more: object) -> None:
+    """Say that something was done, in our words and the service's."""
+    if as_json:
+        write_record({"event": event, "message": clean(message), **more, "exit_code": 0})
+        write_record(describe_count(1, ExitCode.DONE))
+    elif not context.quiet:
+        click.echo(clean(f"{what}: {message}" if message else what))
+
+
+def number(value: float | None) -> str:
+    """Write a number without a trailing ``.0``; nothing for one that is not known."""
+    return "" if value is None else f"{value:g}"
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before something that cannot be undone.
+
+    Raises:
+        UsageError: nobody can be asked.
+        click.Abort: the answer is no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("nobody can be asked here", remedy="say --yes")
+    with nothing_begun():
+        click.confirm(question, abort=True, err=True)
+
+
+def ask_word(text: str, *, is_secret: bool = False, is_new_secret: bool = False) -> str:
+    """Ask for a word on the terminal, a new secret twice; from a pipe, take the next line.
+
+    Raises:
+        UsageError: there is no answer.
+    """
+    if sys.stdin.isatty():
+        hide = is_secret or is_new_secret
+        with nothing_begun():
+            return str(click.prompt(text, hide_input=hide, confirmation_prompt=is_new_secret, err=True))
+    line = sys.stdin.readline().rstrip("\r\n")
+    if not line.strip():
+        raise UsageError(f"no answer to: {text}", remedy="run it on a terminal, or pipe one line an answer")
+    return line

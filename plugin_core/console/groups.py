@@ -1,0 +1,77 @@
+"""Groups of commands: they suggest what was meant, and import what a plugin adds when it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from plugin_core.suggest import suggest
+
+_WHOLE_SENTENCE = 200
+
+
+def summarise(command: click.Command) -> str:
+    """Return a command's whole first sentence."""
+    return command.get_short_help_str(limit=_WHOLE_SENTENCE)
+
+
+class SuggestingGroup(click.Group):
+    """A group that answers a misspelt command with the nearest one, and none at all with those there are."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse a group without its command in one line; click would put the whole help page there."""
+        if not args and not self.invoke_without_command and not ctx.resilient_parsing:
+            raise click.UsageError(f"name a command: {', '.join(name for name, _ in self._rows(ctx))}", ctx)
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or name the nearest."""
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None and not ctx.resilient_parsing:
+            self._refuse(ctx, name)
+        return super().resolve_command(ctx, args)
+
+    def _refuse(self, ctx: click.Context, name: str) -> NoReturn:
+        shown = [name for name, _ in self._rows(ctx)]
+        hint = suggest(name, shown, f"there are {', '.join(shown)}")
+        raise click.UsageError(f"no command {name!r}, {hint}", ctx)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write each command with its whole first sentence; click would cut it off at the line's end."""
+        if rows := self._rows(ctx):
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
+
+    def _rows(self, ctx: click.Context) -> list[tuple[str, str]]:
+        """Return the commands that people call, with the line of each."""
+        found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        return [(name, summarise(each)) for name, each in found if each is not None and not each.hidden]
+
+
+class Deferred(click.Command):
+    """A plugin's command whose module is imported when it is called: every run of stembridge loads every plugin.
+
+    Args:
+        name: the word people call.
+        module: has the command as ``command``.
+        help: its first sentence.
+    """
+
+    def __init__(self, name: str, module: str, help: str) -> None:  # noqa: A002 - click's word
+        super().__init__(name, help=help)
+        self._module = module
+
+    def load(self) -> click.Command:
+        """Import the command."""
+        command: click.Command = import_module(self._module).command
+        return command
+
+
+def group(**kwargs: Any) -> Callable[[Callable[..., Any]], SuggestingGroup]:
+    """Return a decorator that makes a group of sub-commands which suggests, as the main one does."""
+    return click.group(cls=SuggestingGroup, **kwargs)

@@ -1,0 +1,28 @@
+"""``stembridge mvsep``: what MVSEP's API can do beyond separating a song."""
+
+from __future__ import annotations
+
+from plugin_core.console.groups import group
+from plugin_core.providers.mvsep.commands import account, jobs, lists
+from plugin_core.providers.mvsep.commands.quality import quality
+
+
+@group()
+def command() -> None:
+    """Use the rest of the MVSEP API: past jobs, queue, news, account switches, quality checker."""
+
+
+for _part in (
+    lists.history,
+    lists.queue,
+    lists.news,
+    lists.demo,
+    jobs.status,
+    jobs.cancel,
+    jobs.delete,
+    account.premium,
+    account.long_filenames,
+    account.register,
+    quality,
+):
+    command.add_command(_part)
