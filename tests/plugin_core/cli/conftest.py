@@ -37,6 +37,17 @@ class Result(NamedTuple):
 Run = Callable[..., Result]
 
 
+def run_here(capsys: pytest.CaptureFixture[str], *plugins: FakePoint) -> Run:
+    """Return what runs a command line in this process, with these plugins alone."""
+
+    def call(*arguments: object, points: tuple[FakePoint, ...] = ()) -> Result:
+        capsys.readouterr()
+        code = run([str(argument) for argument in arguments], Context(plugins=load_fakes(*plugins, *points)))
+        return Result(code, *capsys.readouterr())
+
+    return call
+
+
 @pytest.fixture
 def fake() -> FakeSeparator:
     return FakeSeparator()
@@ -49,14 +60,7 @@ def stembridge(
     """Run a command line in this process; the fake is the default provider and the only plugin."""
     monkeypatch.setenv("STEMBRIDGE_SEPARATE_PROVIDER", "fake")
     monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object, points: tuple[FakePoint, ...] = ()) -> Result:
-        capsys.readouterr()
-        context = Context(plugins=load_fakes(FakePoint("fake", FakePlugin(fake)), *points))
-        code = run([str(argument) for argument in arguments], context)
-        return Result(code, *capsys.readouterr())
-
-    return call
+    return run_here(capsys, FakePoint("fake", FakePlugin(fake)))
 
 
 @pytest.fixture

@@ -8,9 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.plugin_core.cli.conftest import Run
+from plugin_core.providers.mvsep import plugin
+from tests.plugin_core.cli.conftest import Run, run_here
+from tests.plugin_core.cli.fakes import FakePoint
 from tests.simulators.faults import refuse
 from tests.simulators.mvsep import PREMIUM_TOKEN, MvsepSimulator
+
+
+@pytest.fixture
+def stembridge(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    monkeypatch.chdir(tmp_path)
+    return run_here(capsys, FakePoint("mvsep", plugin))
 
 
 @pytest.fixture

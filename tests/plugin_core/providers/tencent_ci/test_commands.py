@@ -12,13 +12,20 @@ import pytest
 
 from plugin_core.cli.app import build_app
 from plugin_core.console.context import Context
-from plugin_core.providers.tencent_ci import client
-from tests.plugin_core.cli.conftest import Run
+from plugin_core.providers.tencent_ci import client, plugin
+from tests.plugin_core.cli.conftest import Run, run_here
+from tests.plugin_core.cli.fakes import FakePoint
 from tests.simulators.faults import refuse, reset_after
 from tests.simulators.tencent import TencentSimulator
 from tests.simulators.tencent.service import BUCKET, QUEUE
 
 README = (Path(client.__file__).parent / "README.md").read_text("utf-8")
+
+
+@pytest.fixture
+def stembridge(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    monkeypatch.chdir(tmp_path)
+    return run_here(capsys, FakePoint("tencent_ci", plugin))
 
 
 @pytest.fixture
