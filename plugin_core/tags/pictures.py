@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from plugin_core.tags.tagset import clean_text
+from plugin_core.tags.tagset import FRONT_COVER, Picture, clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 log = logging.getLogger(__name__)
 
-FRONT_COVER: Final = 3
 MAX_PICTURE: Final = 16_000_000
 """Bytes of one picture; a FLAC block, header included, ends at 16 MiB - 1."""
 MAX_PICTURES: Final = 64_000_000
@@ -29,16 +28,6 @@ _MAGIC: Final = (
     (b"II*\0", "image/tiff"),
     (b"MM\0*", "image/tiff"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """One embedded picture; ``kind`` is the ID3 picture type 0-20, which FLAC and ASF share."""
-
-    data: bytes
-    mime: str
-    kind: int = FRONT_COVER
-    description: str = ""
 
 
 def sniff_mime(data: bytes) -> str:

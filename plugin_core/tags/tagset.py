@@ -10,15 +10,24 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from plugin_core.tags.pictures import Picture
-
 log = logging.getLogger(__name__)
 
+FRONT_COVER: Final = 3
 MAX_FIELD: Final = 32 * 1024
 """Characters kept of one field; all fields together then fit a FLAC block (16 MiB)."""
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One embedded picture; ``kind`` is the ID3 picture type 0-20, which FLAC and ASF share."""
+
+    data: bytes
+    mime: str
+    kind: int = FRONT_COVER
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,33 @@ def test_tags_know_nothing_of_stems() -> None:
     assert offenders(sorted((CORE / "tags").rglob("*.py")), ("plugin_core.stems",)) == []
 
 
+def test_no_imports_run_in_a_circle() -> None:
+    """Also those that only types need: what belongs together stands together, or below both."""
+    above = {name: set(imports) for name, imports in graph().items()}
+    while leaves := [name for name, imports in above.items() if not imports]:
+        for name in leaves:
+            del above[name]
+        for imports in above.values():
+            imports.difference_update(leaves)
+    assert above == {}
+
+
+def graph() -> dict[str, set[str]]:
+    """Return which of our modules each of them imports, for types as well."""
+    roots = [CORE, *sorted((ROOT / "hosts").glob("*/stembridge_*"))]
+    modules = {
+        ".".join(path.relative_to(root.parent).with_suffix("").parts).removesuffix(".__init__"): path
+        for root in roots
+        for path in sorted(root.rglob("*.py"))
+    }
+    found = {name: {each for each in imports_of(path) if each in modules} for name, path in modules.items()}
+    # Of "from a import b" with a module b, only that is meant.
+    return {
+        name: {each for each in imports - {name} if not any(other.startswith(f"{each}.") for other in imports)}
+        for name, imports in found.items()
+    }
+
+
 def test_the_check_itself_sees_imports(tmp_path: Path) -> None:
     path = CORE / "session.py"
     assert "plugin_core.settings" in set(imports_of(path))

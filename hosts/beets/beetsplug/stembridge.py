@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import mediafile
 from beets import logging
 from beets.plugins import BeetsPlugin
-from stembridge_beets import configuration, media_fields, options
+from stembridge_beets import commands, configuration, media_fields
 
 if TYPE_CHECKING:
     from beets.dbcore import types
@@ -61,7 +61,7 @@ class StembridgePlugin(BeetsPlugin):
 
     def commands(self) -> Sequence[Subcommand]:
         """Return the commands."""
-        return options.make_commands(self)
+        return commands.make_commands(self)
 
     @contextmanager
     def as_command(self) -> Iterator[None]:

@@ -16,7 +16,8 @@ from plugin_core.console.summary import Summary, summarise
 from plugin_core.errors import SettingsError, StembridgeError, UsageError
 from plugin_core.offer import Offer
 from plugin_core.session import Session
-from stembridge_hot_folder.display.reporting import Counts, choose_reporter, say_on
+from stembridge_hot_folder.display.counts import Counts
+from stembridge_hot_folder.display.reporting import choose_reporter, say_on
 from stembridge_hot_folder.folder.folders import HotFolder, open_folders, refuse_home_inside
 from stembridge_hot_folder.folder.recipes import Recipes, read_recipes
 from stembridge_hot_folder.folder.scan import Passed, Song, scan

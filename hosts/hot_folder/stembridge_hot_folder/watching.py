@@ -18,7 +18,8 @@ from plugin_core.jobs.roster import Roster
 from plugin_core.model import JobState, show_path
 from plugin_core.tasks import start
 from stembridge_hot_folder.deadline import deadline
-from stembridge_hot_folder.display.reporting import Counts, Reporter
+from stembridge_hot_folder.display.counts import Counts
+from stembridge_hot_folder.display.reporting import Reporter
 from stembridge_hot_folder.folder.folders import HotFolder
 from stembridge_hot_folder.folder.intake import Intake
 from stembridge_hot_folder.folder.recipes import Recipes

@@ -56,3 +56,6 @@ class BegunFile:
         """Keep it no longer; absent is fine."""
         if self._path is not None:
             self._path.unlink(missing_ok=True)
+
+
+NOTHING_KEPT: Final = BegunFile(None)

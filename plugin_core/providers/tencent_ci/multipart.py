@@ -1,4 +1,4 @@
-"""Large files as objects, in parts: several at once, and after a crash only those that are missing.
+"""Files as objects, large ones in parts: several at once, and after a crash only those that are missing.
 
 The service itself is asked which upload of the key is under way and which parts it has, so that a process that was
 frozen meanwhile works on the same upload as its successor. Id and finished parts are kept in the job as well, for
@@ -10,26 +10,25 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import mimetypes
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
 from plugin_core.errors import ServiceError, SourceError, TransientError
 from plugin_core.files.errors import explain_read_error
 from plugin_core.model import show_path
-from plugin_core.providers.tencent_ci.begun import Begun, BegunFile
+from plugin_core.providers.tencent_ci.begun import NOTHING_KEPT, Begun, BegunFile
 from plugin_core.providers.tencent_ci.caller import xml_body
 from plugin_core.providers.tencent_ci.documents import nodes_of, read_xml, text_of, write_xml
+from plugin_core.providers.tencent_ci.objects import CosObjects
 from plugin_core.providers.tencent_ci.refusals import read_words, refusal
 from plugin_core.tasks import start
 from plugin_core.threads import run_stoppable
 from plugin_core.transfer import Answer, Bytes, FileBody
-
-if TYPE_CHECKING:
-    from plugin_core.providers.tencent_ci.objects import CosObjects
 
 MOST_PARTS: Final = 10_000
 PART_PATIENCE: Final = 120.0
@@ -57,6 +56,42 @@ def part_size(size: int, wanted: int) -> int:
     """Return the bytes of a part: as wanted, or as many whole MiB as make few enough parts."""
     least = -(-size // MOST_PARTS)
     return max(wanted, -(-least // _MIB) * _MIB)
+
+
+async def upload_file(
+    objects: CosObjects, path: Path, key: str, report: Bytes | None = None, *, kept: BegunFile = NOTHING_KEPT
+) -> None:
+    """Make an object of a file: in parts if it is large, going on where an earlier process stopped.
+
+    An object of that key and size counts as uploaded: keys belong to one job each.
+
+    Args:
+        objects: the bucket.
+        path: the file.
+        key: of the object.
+        report: told of bytes sent.
+        kept: where the job keeps what it knows of an upload in parts.
+
+    Raises:
+        SourceError: the file cannot be read, or changes.
+        TransientError: no answer, or the file's disk is away.
+        RefusedError: keys or rights.
+        SettingsError: wrong bucket.
+    """
+    size = await asyncio.to_thread(_size_of, path)
+    head = await objects.head(key)
+    if head is not None and head.size == size:
+        return
+    settings = objects.caller.settings
+    if size > settings.multipart_above_mb * _MIB:
+        length = part_size(size, settings.part_mb * _MIB)
+        at_once = settings.parts_at_once
+        in_parts = MultipartUpload(
+            objects, key, path, size=size, length=length, at_once=at_once, kept=kept, report=report
+        )
+        await in_parts.run()
+    else:
+        await objects.put(key, FileBody(path, media_type(path)), report)
 
 
 class MultipartUpload:
@@ -277,3 +312,15 @@ def _stamp(path: Path) -> tuple[int, int]:
     except OSError as error:
         raise explain_read_error(path, error) from error
     return status.st_size, status.st_mtime_ns
+
+
+def media_type(path: Path) -> str:
+    """Return the media type that a file's suffix says."""
+    return mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise explain_read_error(path, error) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import mimetypes
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,24 +11,19 @@ from typing import Final
 import msgspec
 
 from plugin_core.errors import ServiceError, TransientError
-from plugin_core.files.errors import explain_read_error
 from plugin_core.model import disarm
-from plugin_core.providers.tencent_ci.begun import BegunFile
+from plugin_core.providers.tencent_ci.begun import NOTHING_KEPT, BegunFile
 from plugin_core.providers.tencent_ci.caller import Caller, Query
 from plugin_core.providers.tencent_ci.documents import nodes_of, text_of
-from plugin_core.providers.tencent_ci.multipart import MultipartUpload, part_size
 from plugin_core.providers.tencent_ci.refusals import REQUEST_ID, read_words
 from plugin_core.providers.tencent_ci.signing import presign, quote_path
 from plugin_core.settings import Secret
-from plugin_core.transfer import Body, Bytes, Call, FileBody
+from plugin_core.transfer import Body, Bytes, Call
 
 UPLOAD_PATIENCE: Final = 300.0
 DOWNLOAD_SECONDS: Final = 6 * 3600
 """How long the link of one download is good for; a slower one goes on with a new link."""
 
-NOTHING_KEPT: Final = BegunFile(None)
-
-_MIB: Final = 1 << 20
 _PAGES: Final = 100
 
 
@@ -49,40 +43,6 @@ class CosObjects:
 
     def __init__(self, caller: Caller) -> None:
         self.caller = caller
-
-    async def upload(
-        self, path: Path, key: str, report: Bytes | None = None, *, kept: BegunFile = NOTHING_KEPT
-    ) -> None:
-        """Make an object of a file: in parts if it is large, going on where an earlier process stopped.
-
-        An object of that key and size counts as uploaded: keys belong to one job each.
-
-        Args:
-            path: the file.
-            key: of the object.
-            report: told of bytes sent.
-            kept: where the job keeps what it knows of an upload in parts.
-
-        Raises:
-            SourceError: the file cannot be read, or changes.
-            TransientError: no answer, or the file's disk is away.
-            RefusedError: keys or rights.
-            SettingsError: wrong bucket.
-        """
-        size = await asyncio.to_thread(_size_of, path)
-        head = await self.head(key)
-        if head is not None and head.size == size:
-            return
-        settings = self.caller.settings
-        if size > settings.multipart_above_mb * _MIB:
-            length = part_size(size, settings.part_mb * _MIB)
-            at_once = settings.parts_at_once
-            upload = MultipartUpload(
-                self, key, path, size=size, length=length, at_once=at_once, kept=kept, report=report
-            )
-            await upload.run()
-        else:
-            await self.put(key, FileBody(path, media_type(path)), report)
 
     async def put(self, key: str, body: Body, report: Bytes | None = None) -> None:
         """Make an object in one request.
@@ -253,15 +213,3 @@ class CosObjects:
         answer = await self.caller.exchange(replace(call, headers={"Range": "bytes=0-0"}))
         if is_known or answer.status != 404:
             self.caller.check(call, answer)
-
-
-def media_type(path: Path) -> str:
-    """Return the media type that a file's suffix says."""
-    return mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-
-
-def _size_of(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError as error:
-        raise explain_read_error(path, error) from error

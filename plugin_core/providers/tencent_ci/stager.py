@@ -10,6 +10,7 @@ from pathlib import Path
 
 from plugin_core.errors import ServiceError
 from plugin_core.providers.tencent_ci.begun import BegunFile
+from plugin_core.providers.tencent_ci.multipart import upload_file
 from plugin_core.providers.tencent_ci.service import Service
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.settings import Secret
@@ -55,7 +56,7 @@ class CosStager:
         """
         name = f"{self._folder(key)}{staged_name(path, key)}"
         await asyncio.to_thread(self._ledger.note, key, name)
-        await self._service.objects.upload(path, name, kept=self._kept(key))
+        await upload_file(self._service.objects, path, name, kept=self._kept(key))
         return self._service.objects.link(name, self._settings.link_hours * 3600)
 
     async def unstage(self, key: str) -> None:

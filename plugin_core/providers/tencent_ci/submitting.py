@@ -11,6 +11,7 @@ from plugin_core.model import Progress, Separation, show_path
 from plugin_core.protocols import Order, Report
 from plugin_core.providers.tencent_ci.begun import FILE_NAME, BegunFile
 from plugin_core.providers.tencent_ci.jobs import Callback, JobDetail, JobRequest
+from plugin_core.providers.tencent_ci.multipart import upload_file
 from plugin_core.providers.tencent_ci.names import SOURCE_SUFFIXES, output_keys, source_key
 from plugin_core.providers.tencent_ci.rules import AudioConfig, load_rules
 from plugin_core.providers.tencent_ci.service import Service
@@ -46,7 +47,7 @@ async def submit(service: Service, order: Order, wish: Separation, report: Repor
     def tell(sent: int, total: int | None) -> None:
         report(Progress(fraction=min(1.0, sent / total) if total else None, note=note))
 
-    await service.objects.upload(upload.path, source, tell, kept=BegunFile(order.folder / FILE_NAME))
+    await upload_file(service.objects, upload.path, source, tell, kept=BegunFile(order.folder / FILE_NAME))
     job = await service.ci.submit(make_request(settings, order.key, source, wish))
     _drop(upload)
     return job

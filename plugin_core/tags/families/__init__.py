@@ -10,7 +10,7 @@ from plugin_core.tags.fields import Family
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from plugin_core.tags.pictures import Picture
+    from plugin_core.tags.tagset import Picture
 
 
 class Access(Protocol):

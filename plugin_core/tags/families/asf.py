@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mutagen.asf import ASFByteArrayAttribute, ASFGUIDAttribute  # type: ignore[attr-defined]
 
-from plugin_core.tags.pictures import Picture
+from plugin_core.tags.tagset import Picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

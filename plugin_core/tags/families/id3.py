@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mutagen.id3 import APIC, COMM, TIPL, TXXX, UFID, Encoding, Frames
 
-from plugin_core.tags.pictures import Picture
+from plugin_core.tags.tagset import Picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mutagen.mp4 import AtomDataType, MP4Cover, MP4FreeForm
 
-from plugin_core.tags.pictures import FRONT_COVER, Picture
+from plugin_core.tags.tagset import FRONT_COVER, Picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mutagen.flac import FLAC, error
 from mutagen.flac import Picture as Block
 
-from plugin_core.tags.pictures import FRONT_COVER, Picture
+from plugin_core.tags.tagset import FRONT_COVER, Picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from plugin_core.tags.pictures import MAX_PICTURE, Picture, select_pictures, sniff_mime
+from plugin_core.tags.pictures import MAX_PICTURE, select_pictures, sniff_mime
+from plugin_core.tags.tagset import Picture
 from tests.plugin_core.tags.tagged_files import JPEG, PNG
 
 

@@ -11,9 +11,9 @@ from mutagen import flac, id3
 
 from plugin_core.tags import write
 from plugin_core.tags.fields import FIELDS
-from plugin_core.tags.pictures import MAX_PICTURE, Picture
+from plugin_core.tags.pictures import MAX_PICTURE
 from plugin_core.tags.read import read_tags
-from plugin_core.tags.tagset import TagSet
+from plugin_core.tags.tagset import Picture, TagSet
 from plugin_core.tags.write import FLAC_PADDING, write_tags
 from tests.plugin_core.tags.tagged_files import JPEG, PNG, audio_digest, make_audio
 

@@ -17,7 +17,7 @@ from plugin_core.model import Job, JobState
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stembridge_hot_folder.display.reporting import Counts
+    from stembridge_hot_folder.display.counts import Counts
 
 _CALM_PER_SECOND: Final = 4
 _IDLE_PER_SECOND: Final = 1

@@ -18,31 +18,13 @@ from plugin_core.console.json_lines import JsonDisplay
 from plugin_core.console.records import write_record
 from plugin_core.console.summary import Summary
 from plugin_core.model import Job
+from stembridge_hot_folder.display.counts import Counts
 from stembridge_hot_folder.display.plain import PlainWatch
 
 log = logging.getLogger(__name__)
 
 QUIET_WORDS: Final = frozenset({"settling", "queued", "cancelling"})
 """What people see as counts, and programs as events."""
-
-
-class Counts(msgspec.Struct):
-    """How many songs are where."""
-
-    settling: int = 0
-    left: int = 0
-    """Never complete while ``--once`` waited."""
-    queued: int = 0
-    working: int = 0
-    waiting: int = 0
-    done: int = 0
-    skipped: int = 0
-    failed: int = 0
-    unconfirmed: int = 0
-
-    def __str__(self) -> str:
-        told = [f"{getattr(self, name)} {name}" for name in self.__struct_fields__ if getattr(self, name)]
-        return ", ".join(told)
 
 
 @runtime_checkable

@@ -8,7 +8,8 @@ import msgspec
 
 from plugin_core.jobs.roster import Roster
 from plugin_core.session import Session
-from stembridge_hot_folder.display.reporting import Counts, Reporter
+from stembridge_hot_folder.display.counts import Counts
+from stembridge_hot_folder.display.reporting import Reporter
 from stembridge_hot_folder.folder.recipes import Recipes
 from stembridge_hot_folder.ledger import Ledger, Look
 from stembridge_hot_folder.queueing import Queue

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 from rich.console import Console
+from stembridge_hot_folder.display.counts import Counts
 from stembridge_hot_folder.display.live import LiveWatch
-from stembridge_hot_folder.display.reporting import Counts
 
 from plugin_core.model import Job, JobState, Source, Tagging
 from tests.hosts.hot_folder.conftest import wait_for

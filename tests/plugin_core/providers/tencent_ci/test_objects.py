@@ -10,7 +10,7 @@ import pytest
 
 from plugin_core.errors import RefusedError, ServiceError, SettingsError, SourceError, TransientError
 from plugin_core.providers.tencent_ci.begun import Begun, BegunFile
-from plugin_core.providers.tencent_ci.multipart import part_size
+from plugin_core.providers.tencent_ci.multipart import part_size, upload_file
 from plugin_core.providers.tencent_ci.objects import CosObjects, ObjectHead
 from plugin_core.providers.tencent_ci.service import Service
 from plugin_core.providers.tencent_ci.settings import TencentSettings
@@ -57,7 +57,7 @@ def test_a_file_goes_up_and_comes_back_under_any_name(
     size = file.stat().st_size
 
     async def run() -> None:
-        await objects.upload(file, key, lambda sent, _total: told.append(sent))
+        await upload_file(objects, file, key, lambda sent, _total: told.append(sent))
         head = await objects.head(key)
         assert head is not None
         assert head.size == size
@@ -74,8 +74,8 @@ def test_a_file_goes_up_and_comes_back_under_any_name(
 
 def test_an_upload_that_is_there_is_not_sent_again(cloud: TencentSimulator, objects: CosObjects, file: Path) -> None:
     async def run() -> None:
-        await objects.upload(file, "k")
-        await objects.upload(file, "k")
+        await upload_file(objects, file, "k")
+        await upload_file(objects, file, "k")
 
     asyncio.run(run())
     assert len(cloud.requests("PUT")) == 1
@@ -89,7 +89,7 @@ def test_temporary_keys_send_their_token(
         service = Service(settings, transfer())
 
         async def run() -> None:
-            await service.objects.upload(file, "k")
+            await upload_file(service.objects, file, "k")
             await service.objects.download("k", tmp_path / "back", limit=1 << 30)
             await service.ci.status()
 
@@ -113,7 +113,7 @@ def test_an_upload_survives_a_bad_line(
     cloud: TencentSimulator, objects: CosObjects, in_parts: CosObjects, file: Path, fault: Fault, parts: bool
 ) -> None:
     cloud.faults.add(fault)
-    asyncio.run((in_parts if parts else objects).upload(file, "k"))
+    asyncio.run(upload_file(in_parts if parts else objects, file, "k"))
     assert stored(cloud, "k") == sha256(file)
     assert cloud.store.uploads == {}
 
@@ -125,7 +125,7 @@ def test_each_try_is_signed_anew(cloud: TencentSimulator, settings: TencentSetti
         return cloud.clock() + next(times)
 
     cloud.faults.add(bad_gateway("PUT", times=1))
-    asyncio.run(Service(settings, transfer(), clock).objects.upload(file, "k"))
+    asyncio.run(upload_file(Service(settings, transfer(), clock).objects, file, "k"))
     first, second = (entry.headers["authorization"] for entry in cloud.requests("PUT"))
     assert first != second
 
@@ -135,12 +135,12 @@ def test_a_service_that_stays_busy_is_told_with_its_words(
 ) -> None:
     cloud.faults.add(refuse("PUT", "*", 503, SLOW_DOWN, times=None))
     with pytest.raises(TransientError, match=r"SlowDown: Reduce your request rate\. \(HTTP 503, request id s1\)"):
-        asyncio.run(objects.upload(file, "k"))
+        asyncio.run(upload_file(objects, file, "k"))
 
 
 def test_large_files_go_in_parts(cloud: TencentSimulator, in_parts: CosObjects, file: Path) -> None:
     told: list[int] = []
-    asyncio.run(in_parts.upload(file, "k", lambda sent, _total: told.append(sent)))
+    asyncio.run(upload_file(in_parts, file, "k", lambda sent, _total: told.append(sent)))
     assert stored(cloud, "k") == sha256(file)
     numbers = [entry.query["partNumber"] for entry in cloud.requests("PUT")]
     assert sorted(numbers) == ["1", "2", "3", "4"]
@@ -153,17 +153,17 @@ def test_no_more_parts_are_on_their_way_than_allowed(
     path = tmp_path / "long"
     path.write_bytes(bytes(6 * MIB))
     settings = settings_for(multipart_above_mb=1, part_mb=1, parts_at_once=1)
-    asyncio.run(Service(settings, transfer()).objects.upload(path, "k"))
+    asyncio.run(upload_file(Service(settings, transfer()).objects, path, "k"))
     assert [entry.query["partNumber"] for entry in cloud.requests("PUT")] == list("123456")
 
 
 def test_parts_that_are_there_are_not_sent_again(cloud: TencentSimulator, in_parts: CosObjects, file: Path) -> None:
     cloud.faults.add(refuse("PUT", "*", 400, "<Error><Code>InvalidArgument</Code></Error>", nth=3, times=None))
     with pytest.raises(ServiceError):
-        asyncio.run(in_parts.upload(file, "k"))
+        asyncio.run(upload_file(in_parts, file, "k"))
     cloud.faults.clear()
     before = len(cloud.requests("PUT"))
-    asyncio.run(in_parts.upload(file, "k"))
+    asyncio.run(upload_file(in_parts, file, "k"))
     assert stored(cloud, "k") == sha256(file)
     # The part on its way beside the refused one may have been given up with it.
     assert len(cloud.requests("PUT")) - before in (2, 3)
@@ -174,9 +174,9 @@ def test_parts_of_another_content_are_sent_again(cloud: TencentSimulator, in_par
     cloud.faults.add(refuse("POST", "*", 400, "<Error><Code>InvalidPart</Code></Error>", query="uploadId=*"))
     cloud.faults.add(refuse("DELETE", "*", 403, "<Error><Code>AccessDenied</Code></Error>", query="uploadId=*"))
     with pytest.raises(RefusedError):
-        asyncio.run(in_parts.upload(file, "k"))
+        asyncio.run(upload_file(in_parts, file, "k"))
     file.write_bytes(os.urandom(file.stat().st_size))
-    asyncio.run(in_parts.upload(file, "k"))
+    asyncio.run(upload_file(in_parts, file, "k"))
     assert stored(cloud, "k") == sha256(file)
 
 
@@ -186,9 +186,9 @@ def test_a_completion_that_fails_with_200_is_no_success(
 ) -> None:
     cloud.store.completions_to_fail.append(code)
     with pytest.raises(TransientError, match=code):
-        asyncio.run(in_parts.upload(file, "k"))
+        asyncio.run(upload_file(in_parts, file, "k"))
     assert "k" not in cloud.store.objects
-    asyncio.run(in_parts.upload(file, "k"))
+    asyncio.run(upload_file(in_parts, file, "k"))
     assert stored(cloud, "k") == sha256(file)
     assert len(cloud.requests("PUT")) == 4
 
@@ -198,13 +198,13 @@ def test_a_completion_refused_for_good_leaves_no_parts(
 ) -> None:
     cloud.store.completions_to_fail.append("EntityTooSmall")
     with pytest.raises(ServiceError, match="EntityTooSmall"):
-        asyncio.run(in_parts.upload(file, "k"))
+        asyncio.run(upload_file(in_parts, file, "k"))
     assert cloud.store.uploads == {}
 
 
 def test_a_completion_whose_answer_is_lost_is_one(cloud: TencentSimulator, in_parts: CosObjects, file: Path) -> None:
     cloud.faults.add(reset_after("POST", "*", query="uploadId=*", times=1))
-    asyncio.run(in_parts.upload(file, "k"))
+    asyncio.run(upload_file(in_parts, file, "k"))
     assert stored(cloud, "k") == sha256(file)
 
 
@@ -214,7 +214,7 @@ def test_two_processes_on_one_upload_make_one_object(
     settings = settings_for(multipart_above_mb=1, part_mb=1)
 
     async def run() -> None:
-        both = [Service(settings, transfer()).objects.upload(file, "k") for _ in range(3)]
+        both = [upload_file(Service(settings, transfer()).objects, file, "k") for _ in range(3)]
         await asyncio.gather(*both)
         await Service(settings, transfer()).objects.abort_uploads("k")
 
@@ -227,7 +227,7 @@ def test_without_the_right_to_list_an_upload_begins_anew(
     cloud: TencentSimulator, in_parts: CosObjects, file: Path
 ) -> None:
     cloud.denied.add("GET /")
-    asyncio.run(in_parts.upload(file, "k"))
+    asyncio.run(upload_file(in_parts, file, "k"))
     assert stored(cloud, "k") == sha256(file)
 
 
@@ -241,7 +241,7 @@ def broken_off(
     cloud.denied |= {"GET /", "GET /k"}
     cloud.faults.add(refuse("PUT", "*", 400, "<Error><Code>InvalidArgument</Code></Error>", nth=3, times=None))
     with pytest.raises(ServiceError):
-        asyncio.run(one_by_one.upload(file, "k", kept=kept))
+        asyncio.run(upload_file(one_by_one, file, "k", kept=kept))
     cloud.faults.clear()
     assert len(cloud.store.uploads) == 1
     return kept
@@ -251,7 +251,7 @@ def test_without_any_right_to_ask_the_job_knows_what_is_there(
     cloud: TencentSimulator, in_parts: CosObjects, file: Path, broken_off: BegunFile
 ) -> None:
     before = len(cloud.requests("PUT"))
-    asyncio.run(in_parts.upload(file, "k", kept=broken_off))
+    asyncio.run(upload_file(in_parts, file, "k", kept=broken_off))
     assert stored(cloud, "k") == sha256(file)
     assert len(cloud.requests("PUT")) - before == 2
     assert cloud.store.uploads == {}
@@ -262,7 +262,7 @@ def test_an_upload_that_the_job_knows_and_the_service_does_not_begins_anew(
     cloud: TencentSimulator, in_parts: CosObjects, file: Path, broken_off: BegunFile
 ) -> None:
     cloud.store.uploads.clear()
-    asyncio.run(in_parts.upload(file, "k", kept=broken_off))
+    asyncio.run(upload_file(in_parts, file, "k", kept=broken_off))
     assert stored(cloud, "k") == sha256(file)
 
 
@@ -282,7 +282,7 @@ def test_a_file_that_grows_meanwhile_is_not_taken(cloud: TencentSimulator, in_pa
             opened.write(b"more")
 
     with pytest.raises(SourceError, match="changed while it was uploaded"):
-        asyncio.run(in_parts.upload(file, "k", grow))
+        asyncio.run(upload_file(in_parts, file, "k", grow))
     assert "k" not in cloud.store.objects
 
 
@@ -297,7 +297,7 @@ def test_a_download_goes_on_with_another_signature(
     cloud: TencentSimulator, settings: TencentSettings, file: Path, tmp_path: Path
 ) -> None:
     target, early, late = tmp_path / "t", cloud.clock() - 100, cloud.clock()
-    asyncio.run(Service(settings, transfer()).objects.upload(file, "k"))
+    asyncio.run(upload_file(Service(settings, transfer()).objects, file, "k"))
     for _ in range(4):
         cloud.faults.add(truncate("GET", "/k", at=2 * MIB, times=1))
         cloud.faults.add(reset_before("GET", "/k", times=8))
@@ -312,7 +312,7 @@ def test_a_download_goes_on_with_another_signature(
 def test_a_link_that_is_refused_loses_nothing(
     cloud: TencentSimulator, objects: CosObjects, file: Path, tmp_path: Path
 ) -> None:
-    asyncio.run(objects.upload(file, "k"))
+    asyncio.run(upload_file(objects, file, "k"))
     cloud.faults.add(refuse("GET", "/k", 403, "<Error><Code>AccessDenied</Code></Error>", times=None))
     with pytest.raises(TransientError):
         asyncio.run(objects.download("k", tmp_path / "t", limit=1 << 30))
@@ -331,7 +331,7 @@ def test_what_is_gone_is_told_apart(
 def test_a_result_too_large_to_make_sense_is_refused(
     cloud: TencentSimulator, objects: CosObjects, file: Path, tmp_path: Path
 ) -> None:
-    asyncio.run(objects.upload(file, "k"))
+    asyncio.run(upload_file(objects, file, "k"))
     with pytest.raises(ServiceError, match="more than the 100 that make sense"):
         asyncio.run(objects.download("k", tmp_path / "t", limit=100))
     assert cloud.requests("GET") == []
@@ -352,7 +352,7 @@ def test_a_refused_account_is_told_why(
 ) -> None:
     change(cloud)
     with pytest.raises(RefusedError, match=words):
-        asyncio.run(objects.upload(file, "k"))
+        asyncio.run(upload_file(objects, file, "k"))
 
 
 @pytest.mark.parametrize("minutes", [-40, 40])
@@ -361,7 +361,7 @@ def test_a_wrong_clock_is_recognised(
 ) -> None:
     service = Service(settings, transfer(), lambda: cloud.clock() + minutes * 60)
     with pytest.raises(RefusedError, match=f"clock of this computer is 40 minutes {'fast' if minutes > 0 else 'slow'}"):
-        asyncio.run(service.objects.upload(file, "k"))
+        asyncio.run(upload_file(service.objects, file, "k"))
 
 
 def test_objects_are_listed_page_after_page(cloud: TencentSimulator, objects: CosObjects) -> None:
@@ -377,7 +377,7 @@ def test_links_expire_and_are_secret(cloud: TencentSimulator, objects: CosObject
     import urllib.error
     import urllib.request
 
-    asyncio.run(objects.upload(file, "a b/ü.flac"))
+    asyncio.run(upload_file(objects, file, "a b/ü.flac"))
     link = objects.link("a b/ü.flac", 60)
     assert "q-signature" not in f"{link} {link!r}"
     with urllib.request.urlopen(link.reveal()) as answer:
@@ -406,7 +406,7 @@ def test_a_bucket_in_another_region_is_said_with_the_setting(
     with pytest.raises(SettingsError, match=remedy):
         asyncio.run(objects.head_bucket())
     with pytest.raises(SettingsError, match=remedy):
-        asyncio.run(objects.upload(file, "k"))
+        asyncio.run(upload_file(objects, file, "k"))
 
 
 def test_heads_without_a_length_are_read() -> None:
@@ -417,7 +417,7 @@ def test_no_link_or_key_is_in_any_log(
     cloud: TencentSimulator, objects: CosObjects, file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG")
-    asyncio.run(objects.upload(file, "k"))
+    asyncio.run(upload_file(objects, file, "k"))
     cloud.faults.add(truncate("GET", "/k", at=MIB, times=1))
     asyncio.run(objects.download("k", tmp_path / "t", limit=1 << 30))
     assert "/k" in caplog.text

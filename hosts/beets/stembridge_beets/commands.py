@@ -1,0 +1,79 @@
+"""The commands as beets knows them: names and options; what they do is imported when one of them runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from beets.ui import Subcommand
+
+if TYPE_CHECKING:
+    from beets.library import Library
+    from beetsplug.stembridge import StembridgePlugin
+
+    from stembridge_beets.options import MoodsOptions, StemsOptions
+
+
+def make_commands(plugin: StembridgePlugin) -> Sequence[Subcommand]:
+    """Return the commands of the plugin."""
+    return [_make_stems(plugin), _make_moods(plugin), _make_own(plugin)]
+
+
+def _make_stems(plugin: StembridgePlugin) -> Subcommand:
+    command = Subcommand("stems", help="split songs into stems beside them")
+    _add_run_options(command, again="split songs that have stems as well")
+    add = command.parser.add_option
+    add("--preset", metavar="NAME", help="recipe to follow (stembridge run)")
+    add("--provider", metavar="NAME", help="who separates: local or a service")
+    add("--model", metavar="ID", help="one of: stembridge models")
+    add("--check", action="store_true", default=False, help="list missing stems, and stems that belong to no song")
+
+    def run(lib: Library, opts: StemsOptions, args: list[str]) -> None:
+        from stembridge_beets.stems_command import run_stems
+
+        run_stems(plugin, lib, opts, args)
+
+    command.func = run
+    return command
+
+
+def _make_moods(plugin: StembridgePlugin) -> Subcommand:
+    command = Subcommand("moods", help="label songs with mood, genre, language and more")
+    _add_run_options(command, again="label songs that are labelled as well")
+    add = command.parser.add_option
+    add("-w", "--write", action="store_true", default=None, help="write tags to files")
+    add("-W", "--nowrite", action="store_false", dest="write", help="do not write tags to files")
+    add("--dimensions", metavar="A,B", help="mood, genre, language, scene, vocal, bgm, intensity")
+    add("--undo", action="store_true", default=False, help="put back what stood there before")
+
+    def run(lib: Library, opts: MoodsOptions, args: list[str]) -> None:
+        from stembridge_beets.moods_command import run_moods
+
+        run_moods(plugin, lib, opts, args)
+
+    command.func = run
+    return command
+
+
+def _make_own(plugin: StembridgePlugin) -> Subcommand:
+    command = Subcommand("stembridge", help="finish what was interrupted: resume, status")
+    add = command.parser.add_option
+    add("-q", "--quiet", action="store_true", default=False, help="only say what goes wrong")
+
+    def run(lib: Library, opts: Any, args: list[str]) -> None:
+        from stembridge_beets.own_command import run_own
+
+        run_own(plugin, lib, args, is_quiet=opts.quiet)
+
+    command.func = run
+    return command
+
+
+def _add_run_options(command: Subcommand, *, again: str) -> None:
+    add = command.parser.add_option
+    add("-p", "--pretend", action="store_true", default=False, help="say what would be done, and stop")
+    add("-f", "--force", action="store_true", default=False, help=again)
+    add("-q", "--quiet", action="store_true", default=False, help="only say what goes wrong")
+    add("-y", "--yes", action="store_true", default=False, help="do not ask")
+    add("-t", "--threads", type="int", metavar="N", help="songs in work at the same time")
+    command.parser.add_album_option()
