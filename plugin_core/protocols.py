@@ -38,6 +38,10 @@ GRACE: Final = 180.0
 """Seconds after its creation in which a service may not know a job: its machines learn of it late."""
 
 
+TOLD: Final = "told"
+"""Name of the note that people read beside the results: what became of the source on its way."""
+
+
 def keep_nothing(_name: str, _value: str) -> None:
     """Keep no notes: nothing of a job outlives the process that works on it."""
 

@@ -30,7 +30,7 @@ from plugin_core.jobs.settling import fail, fail_unexpected, settle
 from plugin_core.jobs.submission import begin, search, submitting
 from plugin_core.jobs.work import Staged
 from plugin_core.model import JobState, Progress, Source, Written, show_path
-from plugin_core.protocols import Finished, Waiting
+from plugin_core.protocols import TOLD, Finished, Waiting
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 
 _log = logging.getLogger(__name__)
@@ -209,7 +209,9 @@ async def _bring(held: Held) -> None:
 
 
 def _stage(held: Held, staged: Staged, kept: Purchase | None = None) -> bool:
-    notes = tuple(dict.fromkeys((*held.job.notes, *staged.notes)))
+    purchase = held.purchase
+    told = purchase.note.get(TOLD, "") if purchase is not None else ""
+    notes = tuple(dict.fromkeys(filter(None, (*held.job.notes, told, *staged.notes))))
     held.enter(JobState.PUBLISHING, bought=kept, staged=staged.stems, labels=staged.labels, notes=notes)
     return True
 

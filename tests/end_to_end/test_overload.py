@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.audio_files import make_song, read_samples, write_samples
+from tests.audio_files import encode, make_song, read_samples, write_samples
 from tests.end_to_end.bought_bench import Bench
 
 
@@ -48,3 +48,13 @@ def test_a_loud_song_comes_back_as_floats_where_the_service_has_them(bench: Benc
     (path,) = loud.with_suffix(".stems").glob("*Vocals*")
     assert soundfile.info(path).subtype == "FLOAT"
     assert bench.shop.paid == 1
+
+
+@pytest.mark.parametrize("bench", ["mvsep", "tencent_ci"], indirect=True)
+def test_what_was_clipped_of_a_lossy_song_for_the_upload_is_kept_with_the_job(bench: Bench, loud: Path) -> None:
+    """The decoder of a loud MP3 gives more than full scale, and the service is sent 16 bits."""
+    song = encode(loud, loud.with_suffix(".mp3"), "-b:a", "320k")
+    loud.unlink()
+    bench.buy(song)
+    (job,) = [one for one in bench.jobs() if one["state"] == "done"]
+    assert any("over full scale were clipped for the upload" in note for note in job["notes"])

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from plugin_core.errors import OutcomeUnknownError, UsageError
 from plugin_core.model import Progress, Separation, Ticket
-from plugin_core.protocols import Order, Report
+from plugin_core.protocols import TOLD, Order, Report
 from plugin_core.providers.mvsep.answers import Created
 from plugin_core.providers.mvsep.client import MvsepClient
 from plugin_core.providers.mvsep.keys import carries_key, is_real_hash, upload_name
@@ -35,6 +35,8 @@ async def submit_file(client: MvsepClient, order: Order, wish: Separation, repor
 
     upload = await prepare_upload(order, report)
     note = f"uploading; {upload.note}" if upload.note else "uploading"
+    if upload.note:
+        order.write_note(TOLD, upload.note)
 
     def tell(sent: int, total: int | None) -> None:
         report(Progress(fraction=min(1.0, sent / total) if total else None, note=note))

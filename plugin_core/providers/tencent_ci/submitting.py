@@ -8,7 +8,7 @@ import logging
 from plugin_core.audio.upload import Upload, prepare_upload
 from plugin_core.errors import SourceError
 from plugin_core.model import Progress, Separation, show_path
-from plugin_core.protocols import Order, Report
+from plugin_core.protocols import TOLD, Order, Report
 from plugin_core.providers.tencent_ci.begun import FILE_NAME, BegunFile
 from plugin_core.providers.tencent_ci.jobs import Callback, JobDetail, JobRequest
 from plugin_core.providers.tencent_ci.multipart import upload_file
@@ -43,6 +43,8 @@ async def submit(service: Service, order: Order, wish: Separation, report: Repor
         )
     source = source_key(settings.folder, order.key, upload.suffix)
     note = f"uploading; {upload.note}" if upload.note else "uploading"
+    if upload.note:
+        order.write_note(TOLD, upload.note)
 
     def tell(sent: int, total: int | None) -> None:
         report(Progress(fraction=min(1.0, sent / total) if total else None, note=note))
