@@ -42,7 +42,7 @@ def is_of_output(error: Exception) -> bool:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     module = str(trace.tb_frame.f_globals.get("__name__", "")) if trace is not None else ""
-    return module.startswith(("plugin_core.cli.", "click.", "rich."))
+    return module.startswith(("plugin_core.cli.", "plugin_core.console.", "click.", "rich."))
 
 
 def _describe_usage(error: click.UsageError) -> UsageError:

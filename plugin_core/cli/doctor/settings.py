@@ -10,7 +10,7 @@ import msgspec
 
 from plugin_core.cli.usual import blame_setting, check_format, check_template, usual_preset
 from plugin_core.defaults import SeparateSettings, TagsSettings
-from plugin_core.errors import StembridgeError
+from plugin_core.errors import SettingsError, StembridgeError
 from plugin_core.jobs.settings import JobsSettings
 from plugin_core.plugins import Plugins
 from plugin_core.presets import load_presets
@@ -42,7 +42,13 @@ def find_problems(session: Session) -> list[StembridgeError]:
             look()
         except StembridgeError as error:
             found.setdefault(error.message, error)
-    return list(found.values())
+    # Providers read their own sections when they register.
+    _ = session.separators, session.taggers, session.stagers
+    failures = session.plugins.failures.values()
+    return [
+        *found.values(),
+        *(each for each in failures if isinstance(each, SettingsError) and each.message not in found),
+    ]
 
 
 def find_strangers(session: Session) -> list[str]:

@@ -13,10 +13,13 @@ import pytest
 from plugin_core import hookimpl
 from plugin_core.cli.app import COMMANDS, build_app
 from plugin_core.console.context import Context
+from plugin_core.providers.mvsep import plugin as mvsep
+from plugin_core.providers.tencent_ci import plugin as tencent_ci
 from tests.plugin_core.cli.conftest import Run
 from tests.plugin_core.cli.fakes import FakePoint, load_fakes
 
 #: What the design promises of each command of the core; a preset and yes belong to a paid run.
+VENDORS = (FakePoint("mvsep", mvsep), FakePoint("tencent_ci", tencent_ci))
 PROMISED = {
     "separate": "provider model option stems minus residual format on-overload to preset force dry-run json recursive"
     " yes",
@@ -84,7 +87,7 @@ class Breaking:
 
 
 def find_command(words: str) -> click.Command:
-    context = click.Context(build_app(), obj=Context(plugins=load_fakes()))
+    context = click.Context(build_app(), obj=Context(plugins=load_fakes(*VENDORS)))
     command: click.Command | None = context.command
     for word in words.split():
         assert isinstance(command, click.Group)
@@ -102,7 +105,7 @@ def test_every_promised_option_exists_and_is_explained(words: str) -> None:
 
 
 def test_every_command_of_the_help_page_exists_and_has_a_text() -> None:
-    assert {words.split()[0] for words in PROMISED} == set(COMMANDS)
+    assert {words.split()[0] for words in PROMISED} == {*COMMANDS, "mvsep", "tencent"}
     jobs = find_command("jobs")
     assert isinstance(jobs, click.Group)
     assert {f"jobs {name}" for name in jobs.commands} == {words for words in PROMISED if words.startswith("jobs ")}
@@ -135,7 +138,7 @@ def test_what_only_asks_for_jobs_loads_nothing_that_reads_sound(words: list[str]
 
 @pytest.mark.parametrize("words", PROMISED)
 def test_help_of_every_command(stembridge: Run, words: str) -> None:
-    result = stembridge(*words.split(), "--help")
+    result = stembridge(*words.split(), "--help", points=VENDORS)
     assert result.code == 0
     assert re.match(rf"Usage: stembridge {words}", result.out)
     assert all(len(line) <= 80 for line in result.out.splitlines())

@@ -23,8 +23,6 @@ from plugin_core.console.table import print_table
 from plugin_core.errors import ServiceError
 from plugin_core.model import Job, JobState, Label, Plan, Problem, Separation, Stem, Ticket
 from plugin_core.offer import Offer
-from tests.plugin_core.cli.conftest import Run
-from tests.plugin_core.cli.fakes import FakeSeparator
 from tests.plugin_core.cli.jobs import make_job
 
 EVIL = "[red]x[/red]\x1b[2J\x9bH\u202e\nstembridge: all well\r\x07"
@@ -140,17 +138,3 @@ def test_log_lines(tmp_path: Path, capsys: Capture, verbose: bool) -> None:
     kept = logs.path.read_text(encoding="utf-8")
     assert_tame(kept, 4)
     assert "\n  Traceback (most recent call last):\n" in kept
-
-
-def test_command_that_ends_with_a_services_words(
-    stembridge: Run, fake: FakeSeparator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def refuse() -> None:
-        raise ServiceError(EVIL, remedy=EVIL)
-
-    monkeypatch.setattr(fake, "models", refuse)
-    for arguments in (("models",), ("models", "--provider", "fake")):
-        result = stembridge(*arguments)
-        assert result.code == 1
-        assert len(result.err.splitlines()) == 1
-        assert_tame(result.err, 2)
