@@ -212,9 +212,14 @@ class TaggingWork:
         remove_staging(self._staging(job))
 
     def _keep(self, job: Job, written: Written) -> None:
-        """Make what is about to be done durable: a crash right after the rename must not cost the way back."""
+        """Make what is about to be done durable: a crash right after the rename must not cost the way back.
+
+        Raises:
+            SourceError: another song came to its path just before it was read; the exchange sees to what comes later.
+        """
         from plugin_core.files.durable import write_durably
 
+        self._song(job).require()
         write_durably(self._staging(job) / _RECORD, to_json(written))
 
     def _recorded(self, job: Job) -> Written | None:

@@ -226,3 +226,24 @@ def test_provider_left_out_must_be_clear(home: Path, song: Path, taggers: tuple[
         fakes[-1].name = name
     with Session(Settings(home), load_taggers(*fakes)) as session, pytest.raises(UsageError, match=expected):
         tag(session, song, provider="")
+
+
+def test_a_song_that_is_replaced_in_the_moment_of_writing_gets_no_labels_of_the_one_before(
+    session: Session, song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = write_song(tmp_path / "other" / "Song.flac", 0.5, seed=7)
+    new, read = other.read_bytes(), tagger_module.write_labels
+
+    def replace_first(*arguments: Any) -> Any:
+        other.replace(song)
+        return read(*arguments)
+
+    monkeypatch.setattr(tagger_module, "write_labels", replace_first)
+    job, _ = tag(session, song)
+    assert job.state is JobState.FAILED
+    assert job.problem is not None and "changed since it was queued" in job.problem.message
+    assert song.read_bytes() == new
+    assert names(song.parent) == ["Song.flac"]
+    monkeypatch.undo()
+    again, made = tag(session, song)
+    assert (again.state, made) == (JobState.DONE, True)
