@@ -51,7 +51,7 @@ def is_untouched(source: Source) -> bool:
         found = source.path.stat()
     except OSError:
         return False
-    return stat_key(found) == (source.device, source.inode, source.size, source.mtime_ns)
+    return stat_key(found) == source_key(source)
 
 
 def stat_source(path: Path) -> os.stat_result:
@@ -74,3 +74,8 @@ def _absolute(path: Path) -> Path:
 def stat_key(found: os.stat_result) -> tuple[int, int, int, int]:
     """Return what of a file's status changes when it is replaced or written to, as a ``Source`` holds it."""
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def source_key(source: Source) -> tuple[int, int, int, int]:
+    """Return the ``stat_key`` of the file that a source was made of."""
+    return source.device, source.inode, source.size, source.mtime_ns

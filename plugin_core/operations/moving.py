@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from plugin_core.errors import SourceError
-from plugin_core.operations.inspect import inspect, stat_key, stat_source
+from plugin_core.operations.inspect import inspect, source_key, stat_key, stat_source
 
 if TYPE_CHECKING:
     from plugin_core.jobs.store import JobStore
@@ -50,7 +50,7 @@ def _moved_source(store: JobStore, job: Job, old: Path, new: Path) -> Source | N
 def _find_source(store: JobStore, job: Job, path: Path) -> Source | None:
     """Return the song of a job as it lies at a path, hardly looked at where it was only renamed; None for another."""
     source = job.source
-    if stat_key(stat_source(path)) == (source.device, source.inode, source.size, source.mtime_ns):
+    if stat_key(stat_source(path)) == source_key(source):
         return msgspec.structs.replace(source, path=path)
     found = inspect(path)
     if found.content == source.content:

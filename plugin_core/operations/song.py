@@ -10,7 +10,7 @@ from typing import Final
 
 from plugin_core.errors import SourceError, StembridgeError
 from plugin_core.model import Source, show_path
-from plugin_core.operations.inspect import inspect, stat_key, stat_source
+from plugin_core.operations.inspect import inspect, source_key, stat_key, stat_source
 from plugin_core.recordings.content import hash_content
 
 Check = Callable[[], None]
@@ -52,8 +52,7 @@ class Song:
         """
         path = self._source.path
         found = stat_source(path)
-        known = (self._source.device, self._source.inode, self._source.size, self._source.mtime_ns)
-        if stat_key(found) != known and not self._is_heard(path, found.st_size, check):
+        if stat_key(found) != source_key(self._source) and not self._is_heard(path, found.st_size, check):
             raise SourceError(f"{show_path(path)} changed since it was queued", remedy="queue it again")
 
     def is_at(self, path: Path, check: Check = lambda: None) -> bool:

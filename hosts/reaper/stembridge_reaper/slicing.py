@@ -12,6 +12,7 @@ from plugin_core.audio.formats import resolve_format
 from plugin_core.audio.identity import held_still
 from plugin_core.errors import PlacementError, SourceError
 from plugin_core.model import Source, show_path
+from plugin_core.operations.inspect import source_key
 from plugin_core.recordings.slices import Slice
 
 SLICES = Path("reaper", "slices")
@@ -105,7 +106,7 @@ def _place(source: Source, wanted: Slice) -> str:
 def _unchanged(source: Source) -> Iterator[None]:
     """Make sure that what is read meanwhile is the file that was looked at."""
     with held_still(source.path) as found:
-        if found[:4] != (source.device, source.inode, source.size, source.mtime_ns):
+        if found[:4] != source_key(source):
             raise SourceError(f"{show_path(source.path)} is being written", remedy="try again when it is complete")
         yield
 

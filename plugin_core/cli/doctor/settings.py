@@ -42,8 +42,7 @@ def find_problems(session: Session) -> list[StembridgeError]:
             look()
         except StembridgeError as error:
             found.setdefault(error.message, error)
-    # Providers read their own sections when they register.
-    _ = session.separators, session.taggers, session.stagers
+    _register_providers(session)
     failures = session.plugins.failures.values()
     return [
         *found.values(),
@@ -53,8 +52,7 @@ def find_problems(session: Session) -> list[StembridgeError]:
 
 def find_strangers(session: Session) -> list[str]:
     """Return a line for each section or key of the settings file that nobody reads."""
-    # Providers read their own sections when they register.
-    _ = session.separators, session.taggers, session.stagers
+    _register_providers(session)
     known = {*SECTIONS, "presets", "spend", *session.settings.asked, *_commands_of(session.plugins)}
     # A plugin that could not be loaded would know its section.
     passed = known | {plugin.name for plugin in session.plugins.loaded}
@@ -65,6 +63,11 @@ def find_strangers(session: Session) -> list[str]:
         for name, value in session.settings.document.items()
         if name not in passed
     ] + _limits_of_nobody(session)
+
+
+def _register_providers(session: Session) -> None:
+    """Let all providers register: they read their own sections then."""
+    _ = session.separators, session.taggers, session.stagers
 
 
 def _limits_of_nobody(session: Session) -> list[str]:
