@@ -13,7 +13,7 @@ from plugin_core.providers.mediax.client import MediaxClient
 from plugin_core.providers.mediax.objects import candidates, find_left
 from plugin_core.providers.mediax.separation import Place
 from plugin_core.providers.mediax.stems import is_address, object_name
-from plugin_core.remote.results import bring_all, name_result, part_files, plain_suffix, size_limit
+from plugin_core.service.results import bring_all, name_result, part_files, plain_suffix, size_limit
 from plugin_core.settings import Secret
 from plugin_core.transfer.calls import Bytes
 from plugin_core.transfer.redaction import redact, register

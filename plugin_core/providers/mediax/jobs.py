@@ -22,7 +22,7 @@ from plugin_core.protocols import Order, Report, Waiting
 from plugin_core.providers.mediax.answers import MediaxJob, State, is_absent
 from plugin_core.providers.mediax.client import MediaxClient
 from plugin_core.providers.mediax.settings import MediaxSettings
-from plugin_core.remote.pace import Pace
+from plugin_core.service.results import Pace
 
 ADVISED: Final = (".mp3", ".wav")
 

@@ -39,8 +39,7 @@ from plugin_core.providers.mvsep.models import find_algorithm, list_models
 from plugin_core.providers.mvsep.planning import make_plan
 from plugin_core.providers.mvsep.settings import BASE_URL, NAME, MvsepSettings
 from plugin_core.providers.mvsep.submitting import is_by_link, submit_file, submit_link
-from plugin_core.remote.pace import Pace
-from plugin_core.remote.results import size_limit
+from plugin_core.service.results import Pace, size_limit
 from plugin_core.settings import Secret
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from plugin_core.errors import ServiceError
 from plugin_core.model import Part, RemoteFile
 from plugin_core.protocols import Order, Report
 from plugin_core.providers.mvsep.following import TRANSCRIPTION, base_name
-from plugin_core.remote.results import bring_all, name_result, part_files, plain_suffix
+from plugin_core.service.results import bring_all, name_result, part_files, plain_suffix
 from plugin_core.transfer.calls import Bytes
 
 AUDIO: Final = frozenset({".aac", ".aif", ".aiff", ".flac", ".m4a", ".mp3", ".mp4", ".ogg", ".opus", ".w64", ".wav"})

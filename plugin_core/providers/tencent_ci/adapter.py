@@ -31,7 +31,7 @@ from plugin_core.providers.tencent_ci.rules import load_rules
 from plugin_core.providers.tencent_ci.service import Service
 from plugin_core.providers.tencent_ci.settings import NAME, SECTION, TencentSettings
 from plugin_core.providers.tencent_ci.templates import Template
-from plugin_core.remote.pace import Pace
+from plugin_core.service.results import Pace
 from plugin_core.settings import Secret
 from plugin_core.transfer import Transfer
 

@@ -8,7 +8,7 @@ from plugin_core.model import Part, RemoteFile
 from plugin_core.protocols import Order, Report
 from plugin_core.providers.tencent_ci.following import object_of
 from plugin_core.providers.tencent_ci.objects import CosObjects
-from plugin_core.remote.results import bring_all, name_result, part_files, plain_suffix, size_limit
+from plugin_core.service.results import bring_all, name_result, part_files, plain_suffix, size_limit
 from plugin_core.stem_names import canonical
 from plugin_core.transfer.calls import Bytes
 

@@ -1,4 +1,4 @@
-"""Bringing a job's results into its folder, below names of our own: what every service that gives files shares."""
+"""How often a job is looked at, and bringing its results into its folder, below names of our own."""
 
 from __future__ import annotations
 
@@ -11,12 +11,28 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from plugin_core.files.naming import named
 from plugin_core.model import Part, Progress, RemoteFile, Source, show_path
 from plugin_core.protocols import Order, Report
 from plugin_core.stem_names import canonical, title
 from plugin_core.tasks import start
 from plugin_core.transfer.calls import Bytes
+
+_DIVISOR: Final = 10
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """Seconds between two looks, at a new job and at an old one."""
+
+    first: float
+    longest: float
+
+    def wait(self, age: float) -> float:
+        """Return the seconds to the next look at a job of that age: growing, and the same in every process."""
+        return min(self.longest, max(self.first, age / _DIVISOR))
+
 
 AT_ONCE: Final = 3
 """Downloads at the same time."""

@@ -10,9 +10,14 @@ import pytest
 from plugin_core.errors import TransientError
 from plugin_core.files.errors import explain_write_error
 from plugin_core.model import Part, RemoteFile
-from plugin_core.remote.results import bring_all, name_result, part_files
+from plugin_core.service.results import Pace, bring_all, name_result, part_files
 from plugin_core.transfer.calls import Bytes
 from tests.plugin_core.providers.mvsep.fakes import make_order
+
+
+@pytest.mark.parametrize(("age", "seconds"), [(0, 5), (49, 5), (100, 10), (299, 29.9), (300, 30), (1e9, 30)])
+def test_looks_become_rarer(age: float, seconds: float) -> None:
+    assert Pace(5.0, 30.0).wait(age) == pytest.approx(seconds)
 
 
 def test_a_result_that_cannot_be_brought_is_named_by_its_stem_and_song(tmp_path: Path) -> None:
