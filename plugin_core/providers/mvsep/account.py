@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from plugin_core.errors import RefusedError, StembridgeError
 from plugin_core.model import AccountState
-from plugin_core.providers.mvsep.answers import QueueState, User
+from plugin_core.providers.mvsep.account_calls import QueueState, User
 from plugin_core.providers.mvsep.settings import NAME
 from plugin_core.settings import Secret
 

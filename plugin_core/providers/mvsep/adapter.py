@@ -27,13 +27,13 @@ from plugin_core.model import (
 from plugin_core.protocols import GRACE, Finished, Order, Report, Waiting
 from plugin_core.providers.mvsep.account import Account
 from plugin_core.providers.mvsep.algorithms import Algorithm
-from plugin_core.providers.mvsep.answers import Phase
 from plugin_core.providers.mvsep.catalogue import Catalogue
 from plugin_core.providers.mvsep.client import MvsepClient
 from plugin_core.providers.mvsep.enrolment import QUESTIONS, TOKEN, examine, login
 from plugin_core.providers.mvsep.fetching import fetch_results
 from plugin_core.providers.mvsep.find import REGIONS, find_hash, locate
 from plugin_core.providers.mvsep.following import read_answer
+from plugin_core.providers.mvsep.job_calls import Phase
 from plugin_core.providers.mvsep.links import Links
 from plugin_core.providers.mvsep.models import find_algorithm, list_models
 from plugin_core.providers.mvsep.planning import make_plan

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from plugin_core.providers.mvsep.answers.drift import as_count, as_flag, as_list, as_mapping, as_number, as_texts
+from plugin_core.providers.mvsep.loose_json import as_count, as_flag, as_list, as_mapping, as_number, as_texts
 
 SUMMARY_LENGTH: Final = 160
 

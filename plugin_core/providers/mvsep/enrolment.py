@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from plugin_core.errors import RefusedError, StembridgeError, UsageError
 from plugin_core.model import Finding, Question, Verdict
 from plugin_core.providers.mvsep.account import LOGIN, Account, is_premium
-from plugin_core.providers.mvsep.answers import User
+from plugin_core.providers.mvsep.account_calls import User
 from plugin_core.providers.mvsep.catalogue import Catalogue
 from plugin_core.providers.mvsep.settings import BASE_URL, NAME, MvsepSettings
 from plugin_core.settings import Secret

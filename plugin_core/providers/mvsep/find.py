@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from plugin_core.errors import OutcomeUnknownError, StembridgeError
-from plugin_core.providers.mvsep.answers import HistoryEntry, JobAnswer, Phase, User
+from plugin_core.providers.mvsep.account_calls import HistoryEntry, User
+from plugin_core.providers.mvsep.job_calls import JobAnswer, Phase
 from plugin_core.providers.mvsep.keys import carries_key, time_of_hash, time_of_key
 
 PAGE: Final = 20

@@ -8,7 +8,7 @@ from plugin_core.errors import GoneError, ServiceError, UnchargedError
 from plugin_core.model import Progress, RemoteFile
 from plugin_core.protocols import Finished, Waiting
 from plugin_core.providers.mvsep.algorithms import Algorithm
-from plugin_core.providers.mvsep.answers import JobAnswer, Phase
+from plugin_core.providers.mvsep.job_calls import JobAnswer, Phase
 from plugin_core.providers.mvsep.labels import stems_of_files
 
 TRANSCRIPTION: Final = "transcription.json"

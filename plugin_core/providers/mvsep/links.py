@@ -8,8 +8,8 @@ from typing import Final, Protocol
 from plugin_core.errors import GoneError, OutcomeUnknownError, TransientError, UnchargedError
 from plugin_core.model import Progress, Ticket
 from plugin_core.protocols import GRACE, Order, Waiting
-from plugin_core.providers.mvsep.answers import JobAnswer, Phase
 from plugin_core.providers.mvsep.find import History, find_hash
+from plugin_core.providers.mvsep.job_calls import JobAnswer, Phase
 from plugin_core.providers.mvsep.keys import is_real_hash
 
 NOTE: Final = "MVSEP fetches the song"

@@ -9,8 +9,8 @@ import msgspec
 from plugin_core.errors import RefusedError
 from plugin_core.model import Plan, Separation, Source
 from plugin_core.providers.mvsep.account import is_premium
+from plugin_core.providers.mvsep.account_calls import User
 from plugin_core.providers.mvsep.algorithms import Algorithm
-from plugin_core.providers.mvsep.answers import User
 from plugin_core.providers.mvsep.formats import PREMIUM_REMEDY, choose_output, final_format
 from plugin_core.providers.mvsep.labels import stems_of
 from plugin_core.providers.mvsep.options import IS_DEMO, OUTPUT_FORMAT, default_options, read_demo, resolve_options

@@ -11,8 +11,8 @@ from urllib.parse import unquote, urlsplit
 from plugin_core.errors import OutcomeUnknownError, UsageError
 from plugin_core.model import Progress, Separation, Ticket
 from plugin_core.protocols import TOLD, Order, Report
-from plugin_core.providers.mvsep.answers import Created
 from plugin_core.providers.mvsep.client import MvsepClient
+from plugin_core.providers.mvsep.job_calls import Created
 from plugin_core.providers.mvsep.keys import carries_key, is_real_hash, upload_name
 from plugin_core.providers.mvsep.options import IS_DEMO, OURS
 from plugin_core.providers.mvsep.planning import output_of

@@ -14,7 +14,7 @@ from plugin_core.console.answers import number, show_list, show_one
 from plugin_core.console.context import Context
 from plugin_core.console.options import JSON_OPTION
 from plugin_core.errors import StembridgeError
-from plugin_core.providers.mvsep.answers import DemoEntry, HistoryEntry, NewsItem, QueueState, QueueSummary
+from plugin_core.providers.mvsep.account_calls import DemoEntry, HistoryEntry, NewsItem, QueueState, QueueSummary
 from plugin_core.providers.mvsep.commands.calling import ask
 from plugin_core.providers.mvsep.settings import MvsepSettings
 

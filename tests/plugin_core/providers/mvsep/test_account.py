@@ -7,7 +7,7 @@ import pytest
 
 from plugin_core.errors import RefusedError, TransientError
 from plugin_core.providers.mvsep.account import BELIEVED, Account, is_premium
-from plugin_core.providers.mvsep.answers import User
+from plugin_core.providers.mvsep.account_calls import User
 from plugin_core.settings import Secret
 from tests.plugin_core.providers.mvsep.fakes import FREE, PREMIUM, TOKEN, Clock, FakeClient
 

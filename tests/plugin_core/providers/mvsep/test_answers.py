@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugin_core.providers.mvsep.answers import Phase
-from plugin_core.providers.mvsep.answers.account import (
+from plugin_core.providers.mvsep.account_calls import (
     parse_demo,
     parse_history,
     parse_news,
@@ -19,10 +18,17 @@ from plugin_core.providers.mvsep.answers.account import (
     parse_summary,
     parse_user,
 )
-from plugin_core.providers.mvsep.answers.drift import as_count, as_flag, as_list, as_mapping, as_number, as_texts
-from plugin_core.providers.mvsep.answers.jobs import parse_created, parse_job
-from plugin_core.providers.mvsep.answers.quality import parse_added, parse_entries, parse_entry, parse_leaderboard
-from plugin_core.providers.mvsep.answers.words import read_words
+from plugin_core.providers.mvsep.job_calls import Phase, parse_created, parse_job
+from plugin_core.providers.mvsep.loose_json import (
+    as_count,
+    as_flag,
+    as_list,
+    as_mapping,
+    as_number,
+    as_texts,
+    read_words,
+)
+from plugin_core.providers.mvsep.quality_calls import parse_added, parse_entries, parse_entry, parse_leaderboard
 from plugin_core.settings import Secret
 from plugin_core.transfer.redaction import register
 

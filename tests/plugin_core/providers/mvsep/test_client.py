@@ -25,8 +25,8 @@ from plugin_core.errors import (
     UsageError,
 )
 from plugin_core.providers.mvsep.algorithms import read_algorithms
-from plugin_core.providers.mvsep.answers import Created, Phase
 from plugin_core.providers.mvsep.client import MvsepClient
+from plugin_core.providers.mvsep.job_calls import Created, Phase
 from plugin_core.settings import Secret
 from plugin_core.transfer import Transfer
 from tests.audio_files import write_song

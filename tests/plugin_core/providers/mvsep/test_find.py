@@ -6,8 +6,9 @@ import time
 import pytest
 
 from plugin_core.errors import OutcomeUnknownError, RefusedError, ServiceError, StembridgeError, TransientError
-from plugin_core.providers.mvsep.answers import HistoryEntry, JobAnswer
+from plugin_core.providers.mvsep.account_calls import HistoryEntry
 from plugin_core.providers.mvsep.find import PAGES, SLACK, find_hash, locate
+from plugin_core.providers.mvsep.job_calls import JobAnswer
 from plugin_core.providers.mvsep.keys import job_key
 from tests.plugin_core.providers.mvsep.fakes import KEY, NOW, FakeClient
 

@@ -9,8 +9,8 @@ import pytest
 from plugin_core.errors import ServiceError, TransientError
 from plugin_core.model import Ticket
 from plugin_core.protocols import GRACE, Waiting
-from plugin_core.providers.mvsep.answers import HistoryEntry
-from plugin_core.providers.mvsep.answers.jobs import parse_job
+from plugin_core.providers.mvsep.account_calls import HistoryEntry
+from plugin_core.providers.mvsep.job_calls import parse_job
 from plugin_core.providers.mvsep.keys import job_key
 from plugin_core.providers.mvsep.links import Links
 from tests.plugin_core.providers.mvsep.fakes import BASE, KEY, Clock, FakeClient, make_order

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from plugin_core.errors import ServiceError, SettingsError
-from plugin_core.providers.mvsep.nodes import Nodes
+from plugin_core.providers.mvsep.caller import Nodes
 
 BASE = "https://mvsep.com/api"
 

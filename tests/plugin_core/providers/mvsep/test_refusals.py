@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from plugin_core.errors import RefusedError, ServiceError, SourceError, StembridgeError, TransientError
-from plugin_core.providers.mvsep.refusals import refusal
+from plugin_core.providers.mvsep.caller import refusal
 from plugin_core.transfer import Answer
 
 

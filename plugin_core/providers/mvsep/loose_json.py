@@ -11,18 +11,21 @@ import math
 import types
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, Final, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
 from plugin_core.settings import Secret
+from plugin_core.transfer.redaction import redact
 
 S = TypeVar("S", bound=msgspec.Struct)
 
 LARGEST_COUNT = 2**53
+
 """Beyond it JSON numbers are not exact."""
 
 _YES = frozenset({"1", "true", "yes", "on"})
+
 _NO = frozenset({"0", "false", "no", "off", ""})
 
 
@@ -144,3 +147,32 @@ def _coerce_plain(kind: Any, value: object) -> Any:
     if kind is int:
         return as_count(value)
     return as_number(value) if kind is float else value
+
+
+DEEPEST: Final = 8
+
+"""Levels of lists and objects that are looked into; what lies deeper is no message."""
+
+
+def read_words(payload: object) -> tuple[str, ...]:
+    """Return every message in a body, verbatim but for secrets that it repeats, in the order found and none twice.
+
+    Knows ``errors`` (list, object of lists, text), ``data.message``, ``message`` (text or object of lists),
+    ``error`` and ``msg``.
+    """
+    body = as_mapping(payload)
+    data = body.get("data")
+    places = [body.get("errors"), as_mapping(data).get("message"), body.get("message"), body.get("error")]
+    places.append(as_mapping(data).get("errors"))
+    if isinstance(data, str):
+        places.append(data)
+    found = [text for place in places for text in _flatten(place)]
+    return tuple(dict.fromkeys(found))
+
+
+def _flatten(value: object, depth: int = 0) -> list[str]:
+    if isinstance(value, Mapping | list):
+        items = value.values() if isinstance(value, Mapping) else value
+        return [text for item in items for text in _flatten(item, depth + 1)] if depth < DEEPEST else []
+    text = redact(as_text(value).strip())
+    return [text] if text and not isinstance(value, bool) else []
