@@ -92,8 +92,8 @@ def ours(answers: Answers, url: str, songs: Path, home: Path, is_profiled: bool)
 
 async def _look_only(session: Any, song: Path) -> None:
     """Import what the work needs: start-up is measured elsewhere."""
+    import plugin_core.audio.upload
     import plugin_core.jobs.engine
-    import plugin_core.providers.mvsep.upload
     import plugin_core.stems.render
     import plugin_core.tags.copy
     import plugin_core.transfer.wire  # noqa: F401

@@ -192,7 +192,6 @@ def _parse_used(item: dict[str, Any]) -> UsedAlgorithm:
 
 
 SCOPES: Final = ("single_upload", "no_upload", "matchering_upload")
-
 _WAY: Final = "try again later, and check [mvsep] base_url"
 
 

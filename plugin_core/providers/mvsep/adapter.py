@@ -25,20 +25,17 @@ from plugin_core.model import (
     Ticket,
 )
 from plugin_core.protocols import GRACE, Finished, Order, Report, Waiting
-from plugin_core.providers.mvsep.account import Account
+from plugin_core.providers.mvsep.account import QUESTIONS, TOKEN, Account, examine, login
 from plugin_core.providers.mvsep.algorithms import Algorithm
 from plugin_core.providers.mvsep.catalogue import Catalogue
 from plugin_core.providers.mvsep.client import MvsepClient
-from plugin_core.providers.mvsep.enrolment import QUESTIONS, TOKEN, examine, login
-from plugin_core.providers.mvsep.fetching import fetch_results
-from plugin_core.providers.mvsep.find import REGIONS, find_hash, locate
-from plugin_core.providers.mvsep.following import read_answer
+from plugin_core.providers.mvsep.hashes import REGIONS, Links, find_hash, locate
 from plugin_core.providers.mvsep.job_calls import Phase
-from plugin_core.providers.mvsep.links import Links
 from plugin_core.providers.mvsep.models import find_algorithm, list_models
-from plugin_core.providers.mvsep.planning import make_plan
+from plugin_core.providers.mvsep.plan import make_plan
+from plugin_core.providers.mvsep.results import fetch_results, read_answer
 from plugin_core.providers.mvsep.settings import BASE_URL, NAME, MvsepSettings
-from plugin_core.providers.mvsep.submitting import is_by_link, submit_file, submit_link
+from plugin_core.providers.mvsep.submission import is_by_link, submit_file, submit_link
 from plugin_core.service.results import Pace, size_limit
 from plugin_core.settings import Secret
 
@@ -140,7 +137,7 @@ class MvsepSeparator:
         Raises:
             ServiceError: it announces JSON and holds none.
         """
-        from plugin_core.providers.mvsep.callbacks import read_names
+        from plugin_core.providers.mvsep.hashes import read_names
 
         return read_names(body, content_type)
 

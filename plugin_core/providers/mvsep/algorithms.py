@@ -16,7 +16,6 @@ import msgspec
 from plugin_core.providers.mvsep.loose_json import as_count, as_flag, as_list, as_mapping, as_number, as_texts
 
 SUMMARY_LENGTH: Final = 160
-
 _UPLOAD: Final = "single_upload"
 _NO_UPLOAD: Final = "no_upload"
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from plugin_core.errors import RefusedError, ServiceError, SettingsError, SourceError, StembridgeError, TransientError
 from plugin_core.providers.mvsep.loose_json import as_flag, as_mapping, read_words
+from plugin_core.providers.mvsep.settings import BASE_URL
 from plugin_core.settings import Secret
 from plugin_core.transfer import Answer, Body, Call, Form, Transfer
 from plugin_core.transfer.addresses import check_url, is_loopback
@@ -76,30 +77,22 @@ class Nodes:
 
 
 QUEUE_PAUSE: Final = 30.0
-
 """Seconds until a full queue is tried again, when the service names none."""
 
 _LOGIN: Final = "use `stembridge login mvsep`"
-
 _TOKEN: Final = re.compile(r"token|api.?key|unauth|credential|log.?in|sign.?in")
-
 _SONG: Final = re.compile(
     r"(file|audio|song|track|upload|size|length|duration)s?\b.*\bexceed|exceed.*\b(size|length|duration|\d+ ?[mg]i?b)\b"
     r"|too (large|big|long)|larger than|longer than|maximum (file )?(size|length|duration)"
     r"|(over|above|up to|limit of|limited to) \d+ ?([mg]i?b|min(ute)?s?)\b"
     r"|not (an? )?(valid |supported )?audio|unsupported (file|audio|format)|corrupt|is empty|empty file"
 )
-
 """What is said of one song, also where another plan would take it; all else that is refused is refused to all songs."""
 
 _QUOTA: Final = re.compile(r"limit of separations|for today|daily|per day")
-
 _CREDITS: Final = re.compile(r"credit|balance|premium minutes|not enough")
-
 _PREMIUM: Final = re.compile(r"premium|membership|subscri|registered (user|account)|upgrade")
-
 _QUEUED: Final = re.compile(r"queue|unprocessed|wait before adding")
-
 _UNPACKED: Final = re.compile(r"<[^>]*>")
 
 
@@ -153,8 +146,6 @@ def _without_words(answer: Answer) -> str:
     text = " ".join(_UNPACKED.sub(" ", answer.text[:2000]).split())
     return f"no answer of the API, but {text[:120]!r}" if text else "no answer of the API"
 
-
-BASE_URL: Final = "https://mvsep.com/api"
 
 NO_TOKEN: Final = Secret("")
 

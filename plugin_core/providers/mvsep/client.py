@@ -6,12 +6,9 @@ Errors are those of ``plugin_core.errors`` and carry the service's own words and
 
 from __future__ import annotations
 
-from plugin_core.providers.mvsep.account_calls import SCOPES, AccountCalls
-from plugin_core.providers.mvsep.caller import BASE_URL
-from plugin_core.providers.mvsep.job_calls import REMOTE_TYPES, JobCalls
+from plugin_core.providers.mvsep.account_calls import AccountCalls
+from plugin_core.providers.mvsep.job_calls import JobCalls
 from plugin_core.providers.mvsep.quality_calls import QualityCalls
-
-__all__ = ["BASE_URL", "REMOTE_TYPES", "SCOPES", "MvsepClient"]
 
 
 class MvsepClient(JobCalls, AccountCalls, QualityCalls):

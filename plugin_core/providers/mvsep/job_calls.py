@@ -142,7 +142,6 @@ def _data_of(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 REMOTE_TYPES: Final = ("direct", "mega", "drive", "dropbox")
-
 _OPTION: Final = re.compile(r"add_opt[1-9]\Z")
 
 

@@ -21,7 +21,6 @@ from plugin_core.transfer.redaction import redact
 S = TypeVar("S", bound=msgspec.Struct)
 
 LARGEST_COUNT = 2**53
-
 """Beyond it JSON numbers are not exact."""
 
 _YES = frozenset({"1", "true", "yes", "on"})
@@ -150,7 +149,6 @@ def _coerce_plain(kind: Any, value: object) -> Any:
 
 
 DEEPEST: Final = 8
-
 """Levels of lists and objects that are looked into; what lies deeper is no message."""
 
 

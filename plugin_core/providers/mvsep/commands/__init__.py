@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from plugin_core.console.groups import group
-from plugin_core.providers.mvsep.commands import account, jobs, lists
+from plugin_core.providers.mvsep.commands import account, jobs
 from plugin_core.providers.mvsep.commands.quality import quality
 
 
@@ -13,10 +13,10 @@ def command() -> None:
 
 
 for _part in (
-    lists.history,
-    lists.queue,
-    lists.news,
-    lists.demo,
+    account.history,
+    account.queue,
+    account.news,
+    account.demo,
     jobs.status,
     jobs.cancel,
     jobs.delete,

@@ -9,7 +9,7 @@ from plugin_core.console.context import Context
 from plugin_core.console.options import JSON_OPTION
 from plugin_core.errors import ServiceError, UsageError
 from plugin_core.model import JobState
-from plugin_core.providers.mvsep.commands.calling import ask
+from plugin_core.providers.mvsep.commands.account import ask
 from plugin_core.providers.mvsep.job_calls import JobAnswer, Phase
 
 HASH = click.argument("job_hash", metavar="HASH")

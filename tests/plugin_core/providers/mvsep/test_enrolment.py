@@ -9,9 +9,8 @@ import pytest
 
 from plugin_core.errors import RefusedError, StembridgeError, TransientError, UsageError
 from plugin_core.model import Verdict
-from plugin_core.providers.mvsep.account import Account
+from plugin_core.providers.mvsep.account import Account, examine, login
 from plugin_core.providers.mvsep.catalogue import Catalogue
-from plugin_core.providers.mvsep.enrolment import examine, login
 from plugin_core.providers.mvsep.settings import BASE_URL, MvsepSettings
 from plugin_core.settings import Secret
 from tests.plugin_core.providers.mvsep.fakes import FREE, TOKEN, FakeClient

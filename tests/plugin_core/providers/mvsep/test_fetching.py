@@ -12,7 +12,7 @@ import pytest
 from plugin_core.errors import ServiceError, TransientError
 from plugin_core.model import Part, Progress, RemoteFile
 from plugin_core.protocols import Order
-from plugin_core.providers.mvsep.fetching import fetch_results, local_name, suffix_of
+from plugin_core.providers.mvsep.results import fetch_results, local_name, suffix_of
 from plugin_core.service.results import AT_ONCE, size_limit
 from tests.plugin_core.providers.mvsep.fakes import FakeClient, make_order, make_source
 

@@ -7,9 +7,8 @@ import pytest
 
 from plugin_core.errors import OutcomeUnknownError, RefusedError, ServiceError, StembridgeError, TransientError
 from plugin_core.providers.mvsep.account_calls import HistoryEntry
-from plugin_core.providers.mvsep.find import PAGES, SLACK, find_hash, locate
+from plugin_core.providers.mvsep.hashes import PAGES, SLACK, find_hash, job_key, locate
 from plugin_core.providers.mvsep.job_calls import JobAnswer
-from plugin_core.providers.mvsep.keys import job_key
 from tests.plugin_core.providers.mvsep.fakes import KEY, NOW, FakeClient
 
 OURS = f"20260101101500-0a1b2c3d4e-{job_key(KEY)}-song.flac"

@@ -6,8 +6,8 @@ import pytest
 
 from plugin_core.errors import GoneError, ServiceError
 from plugin_core.protocols import Finished, Waiting
-from plugin_core.providers.mvsep.following import base_name, read_answer
 from plugin_core.providers.mvsep.job_calls import parse_job
+from plugin_core.providers.mvsep.results import base_name, read_answer
 from tests.plugin_core.providers.mvsep.fakes import algorithm
 
 JOB = "20260101101500-0a1b2c3d4e-song.flac"

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from plugin_core.errors import RefusedError, UsageError
-from plugin_core.providers.mvsep.formats import choose_output, final_format
+from plugin_core.providers.mvsep.plan import choose_output, final_format
 from tests.plugin_core.providers.mvsep.fakes import make_source
 
 

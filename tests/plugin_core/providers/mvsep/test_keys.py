@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from plugin_core.ids import new_id
-from plugin_core.providers.mvsep.keys import carries_key, is_real_hash, job_key, time_of_hash, time_of_key, upload_name
+from plugin_core.providers.mvsep.hashes import (
+    carries_key,
+    is_real_hash,
+    job_key,
+    time_of_hash,
+    time_of_key,
+    upload_name,
+)
 from tests.plugin_core.providers.mvsep.fakes import KEY, NOW
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from plugin_core.providers.mvsep.labels import MEANS, stem_of, stems_of, stems_of_files
+from plugin_core.providers.mvsep.models import MEANS, stem_of, stems_of, stems_of_files
 from plugin_core.stem_names import canonical
 from tests.plugin_core.providers.mvsep.fakes import algorithm, snapshot
 

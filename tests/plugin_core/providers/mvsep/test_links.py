@@ -10,9 +10,8 @@ from plugin_core.errors import ServiceError, TransientError
 from plugin_core.model import Ticket
 from plugin_core.protocols import GRACE, Waiting
 from plugin_core.providers.mvsep.account_calls import HistoryEntry
+from plugin_core.providers.mvsep.hashes import Links, job_key
 from plugin_core.providers.mvsep.job_calls import parse_job
-from plugin_core.providers.mvsep.keys import job_key
-from plugin_core.providers.mvsep.links import Links
 from tests.plugin_core.providers.mvsep.fakes import BASE, KEY, Clock, FakeClient, make_order
 
 REAL = f"20260101101500-0a1b2c3d4e-{job_key(KEY)}.flac"

@@ -9,7 +9,7 @@ from plugin_core.errors import RefusedError, StembridgeError, UsageError
 from plugin_core.model import Plan, Separation
 from plugin_core.operations.planning import check_plan
 from plugin_core.providers.mvsep.account_calls import User
-from plugin_core.providers.mvsep.planning import make_plan
+from plugin_core.providers.mvsep.plan import make_plan
 from tests.plugin_core.providers.mvsep.fakes import FREE, PREMIUM, algorithm, make_source
 
 

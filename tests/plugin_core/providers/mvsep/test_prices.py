@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from plugin_core.providers.mvsep.prices import estimate_credits
+from plugin_core.providers.mvsep.plan import estimate_credits
 from tests.plugin_core.providers.mvsep.fakes import algorithm
 
 

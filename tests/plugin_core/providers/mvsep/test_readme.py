@@ -14,7 +14,7 @@ from plugin_core.cli.app import build_app
 from plugin_core.console.context import Context
 from plugin_core.providers.mvsep import client
 from plugin_core.providers.mvsep.client import MvsepClient
-from plugin_core.providers.mvsep.labels import MEANS
+from plugin_core.providers.mvsep.models import MEANS
 from plugin_core.providers.mvsep.settings import MvsepSettings
 from tests.simulators.mvsep.endpoints import ENDPOINTS
 

@@ -12,14 +12,14 @@ from plugin_core.errors import OutcomeUnknownError, UsageError
 from plugin_core.model import Progress, Separation, Ticket
 from plugin_core.protocols import TOLD, Order, Report
 from plugin_core.providers.mvsep.client import MvsepClient
+from plugin_core.providers.mvsep.hashes import carries_key, is_real_hash, upload_name
 from plugin_core.providers.mvsep.job_calls import Created
-from plugin_core.providers.mvsep.keys import carries_key, is_real_hash, upload_name
 from plugin_core.providers.mvsep.options import IS_DEMO, OURS
-from plugin_core.providers.mvsep.planning import output_of
+from plugin_core.providers.mvsep.plan import output_of
 from plugin_core.settings import Secret
 
 if TYPE_CHECKING:
-    from plugin_core.providers.mvsep.upload import Upload
+    from plugin_core.audio.upload import Upload
 
 
 async def submit_file(client: MvsepClient, order: Order, wish: Separation, report: Report) -> Ticket:
@@ -31,9 +31,12 @@ async def submit_file(client: MvsepClient, order: Order, wish: Separation, repor
         ServiceError: refused.
         SourceError: the source cannot be read, or is too large or long for the plan.
     """
-    from plugin_core.providers.mvsep.upload import prepare_upload
+    from plugin_core.audio.upload import prepare_upload
 
-    upload = await prepare_upload(order, report)
+    def tell_share(share: float) -> None:
+        report(Progress(fraction=share, note="preparing the upload"))
+
+    upload = await prepare_upload(order.source.path, order.folder, order.attempt, tell_share)
     note = f"uploading; {upload.note}" if upload.note else "uploading"
     if upload.note:
         order.write_note(TOLD, upload.note)

@@ -1,0 +1,286 @@
+"""Hashes, the service's names of jobs: found again by the key in a file's name, behind a download, in a webhook's call."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+import re
+import unicodedata
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Protocol
+from urllib.parse import parse_qsl
+
+from plugin_core.callbacks.reading import read_json
+from plugin_core.errors import (
+    GoneError,
+    OutcomeUnknownError,
+    ServiceError,
+    StembridgeError,
+    TransientError,
+    UnchargedError,
+)
+from plugin_core.model import Progress, Ticket
+from plugin_core.protocols import GRACE, Order, Waiting
+from plugin_core.providers.mvsep.account_calls import HistoryEntry, User
+from plugin_core.providers.mvsep.job_calls import JobAnswer, Phase
+
+_REAL: Final = re.compile(r"(\d{14})-[a-z0-9]+-")
+_LONGEST_SONG: Final = 40
+
+
+def job_key(key: str) -> str:
+    """Return the submission key as it stands in file names: ``sb`` and 26 letters and digits."""
+    try:
+        data = uuid.UUID(key).bytes
+    except ValueError:
+        data = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()[:16]
+    return "sb" + base64.b32encode(data).decode("ascii").rstrip("=").lower()
+
+
+def upload_name(key: str, song: Path, suffix: str) -> str:
+    """Return the file name the service is told: the key, then the song's name in a form that it keeps."""
+    plain = unicodedata.normalize("NFKD", song.stem).encode("ascii", "ignore").decode("ascii").lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:_LONGEST_SONG].strip("-")
+    return f"{job_key(key)}-{slug or 'song'}{suffix}"
+
+
+def carries_key(text: str, key: str) -> bool:
+    """Tell whether a hash, or the file name in a link, holds the submission key in any form."""
+    plain = re.sub(r"[^a-z0-9]", "", text.lower())
+    return job_key(key) in plain or re.sub(r"[^a-z0-9]", "", key.lower()) in plain
+
+
+def is_real_hash(text: str) -> bool:
+    """Tell whether this is the hash of a separation, not the short one of a download by the service."""
+    return _REAL.match(text) is not None
+
+
+def time_of_hash(text: str) -> float | None:
+    """Return when a hash was made, as if the service's clock were UTC, which may be hours off."""
+    found = _REAL.match(text)
+    try:
+        return datetime.strptime(found[1], "%Y%m%d%H%M%S").replace(tzinfo=UTC).timestamp() if found else None
+    except ValueError:
+        return None
+
+
+def time_of_key(key: str) -> float | None:
+    """Return when a submission key was made, if it is a UUIDv7."""
+    try:
+        found = uuid.UUID(key)
+    except ValueError:
+        return None
+    return (found.int >> 80) / 1000 if found.version == 7 else None
+
+
+PAGE: Final = 20
+PAGES: Final = 200
+"""Pages read at most; an account that busy cannot be searched."""
+
+SLACK: Final = 36 * 3600.0
+"""Seconds an entry may seem older than the job: the service's time zone is not known, and clocks are wrong."""
+
+REGIONS: Final = tuple(f"https://{name}.mvsep.com/api" for name in ("de", "de2", "sg", "mirror"))
+"""Other nodes a job of the geo-routed base may live on."""
+
+
+_log = logging.getLogger(__name__)
+
+
+class History(Protocol):
+    """What of the client a search needs."""
+
+    async def user(self) -> User:
+        """Ask about the account."""
+        ...
+
+    async def history(self, *, start: int = 0, limit: int = 20) -> tuple[HistoryEntry, ...]:
+        """List past jobs, newest first."""
+        ...
+
+    async def get(self, job: str, *, origin: str = "", mirror: bool = False) -> JobAnswer:
+        """Ask about a job."""
+        ...
+
+
+async def find_hash(client: History, key: str) -> str | None:
+    """Return the newest hash that carries the submission key; None when the account surely has none.
+
+    Raises:
+        OutcomeUnknownError: queue or history cannot be read to the end.
+    """
+    try:
+        queued = [job.hash for job in (await client.user()).current_queue if carries_key(job.hash, key)]
+        return max(queued, key=_age_key) if queued else await _search_history(client, key)
+    except OutcomeUnknownError:
+        raise
+    except StembridgeError as error:
+        raise OutcomeUnknownError(
+            f"MVSEP's history cannot be read: {error.message}", remedy=error.remedy or "it is tried again"
+        ) from error
+
+
+async def locate(client: History, job: str, origins: Sequence[str]) -> str:
+    """Return the first origin that knows a job, "" when none says so: history does not tell where a job lives."""
+    for origin in origins:
+        try:
+            if (await client.get(job, origin=origin)).phase is not Phase.MISSING:
+                return origin
+        except StembridgeError as error:
+            _log.info("%s does not say whether it has %s: %s", origin, job, error)
+    return ""
+
+
+async def _search_history(client: History, key: str) -> str | None:
+    made = time_of_key(key)
+    seen: set[str] = set()
+    start = 0
+    for _ in range(PAGES):
+        page = await client.history(start=start, limit=PAGE)
+        found = [entry.hash for entry in page if carries_key(entry.hash, key)]
+        if found:
+            return max(found, key=_age_key)
+        fresh = {_identity(entry) for entry in page} - seen
+        if not fresh or (made is not None and _is_older(page, made - SLACK)):
+            return None
+        seen |= fresh
+        # Pages overlap: an entry deleted meanwhile moves all others up.
+        start += max(1, len(page) - 2)
+    raise OutcomeUnknownError(f"MVSEP's history is longer than {PAGES * PAGE} jobs", remedy="look for the job there")
+
+
+def _identity(entry: HistoryEntry) -> str:
+    return entry.hash or f"id {entry.id}"
+
+
+def _is_older(page: Sequence[HistoryEntry], time: float) -> bool:
+    """Tell whether a page ends before that time; entries whose time cannot be read count for nothing."""
+    times = [found for entry in page if (found := _time_of(entry)) is not None]
+    return bool(times) and max(times[-3:]) < time
+
+
+def _time_of(entry: HistoryEntry) -> float | None:
+    stamp = time_of_hash(entry.hash)
+    if stamp is not None:
+        return stamp
+    text = re.sub(r"Z$", "+00:00", entry.created_at.strip())
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
+
+
+def _age_key(text: str) -> float:
+    return time_of_hash(text) or 0.0
+
+
+NOTE: Final = "MVSEP fetches the song"
+
+
+class Remote(History, Protocol):
+    """What of the client following a link needs."""
+
+    async def get_remote(self, job: str, *, origin: str = "") -> JobAnswer:
+        """Ask about a download."""
+        ...
+
+    def origin_of(self, link: str) -> str:
+        """Return the node a link points at."""
+        ...
+
+
+class Links:
+    """The downloads of one service; what they became is remembered for as long as the process lives.
+
+    Args:
+        client: asks the service.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(self, client: Remote, clock: Callable[[], float]) -> None:
+        self._client = client
+        self._clock = clock
+        self._known: dict[str, Ticket] = {}
+
+    def forget(self, key: str) -> None:
+        """Drop what is remembered of a job."""
+        self._known.pop(key, None)
+
+    async def follow(self, order: Order, ticket: Ticket, seconds: float) -> Ticket | Waiting:
+        """Return the ticket of the real job, or word to ask again after so many seconds.
+
+        Raises:
+            ServiceError: the service could not fetch the link.
+            TransientError: it does not answer.
+        """
+        if order.key in self._known:
+            return self._known[order.key]
+        answer = await self._client.get_remote(ticket.remote_id, origin=ticket.origin)
+        if answer.phase is Phase.DONE and is_real_hash(answer.hash):
+            return self._remember(order, ticket, answer.hash, self._client.origin_of(answer.link) or ticket.origin)
+        if answer.phase is Phase.FAILED:
+            raise UnchargedError(
+                f"MVSEP could not fetch the song: {answer.message or answer.status}",
+                remedy="check that the stager's links can be read from outside",
+            )
+        if order.age(self._clock()) >= GRACE and _says_nothing(answer):
+            found = await self._search(order)
+            if found is None:
+                raise GoneError(
+                    f"MVSEP knows nothing of the song it was to fetch ({answer.message or ticket.remote_id})",
+                    remedy="try again, or upload it: leave out [mvsep] stager",
+                )
+            return self._remember(order, ticket, found, ticket.origin)
+        progress = Progress(note=NOTE, queue_position=answer.current_order, queue_length=answer.queue_count)
+        return Waiting(seconds=seconds, progress=progress)
+
+    async def _search(self, order: Order) -> str | None:
+        try:
+            return await find_hash(self._client, order.key)
+        except OutcomeUnknownError as error:
+            # The job is not lost, only out of sight for now.
+            raise TransientError(error.message, remedy=error.remedy) from error
+
+    def _remember(self, order: Order, ticket: Ticket, real: str, origin: str) -> Ticket:
+        known = Ticket(remote_id=real, origin=origin, data=ticket.data)
+        self._known[order.key] = known
+        return known
+
+
+def _says_nothing(answer: JobAnswer) -> bool:
+    """Tell whether the short hash is unknown, or was done without a real one."""
+    if answer.phase in (Phase.MISSING, Phase.DONE):
+        return True
+    return answer.phase is Phase.UNCLEAR and answer.success is False
+
+
+_NAMES = ("hash", "job_hash")
+
+
+def read_names(body: bytes, content_type: str) -> set[str]:
+    """Return the hashes in a webhook's call; nothing signs it, so that it is only a hint.
+
+    Raises:
+        ServiceError: it announces JSON and holds none.
+    """
+    is_json = "json" in content_type.lower()
+    try:
+        payload = read_json(body, "webhook of MVSEP") if body.strip() else {}
+    except ServiceError:
+        if is_json:
+            raise
+        payload = dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=50)) if b"=" in body[:4096] else {}
+    return set(_hashes(payload))
+
+
+def _hashes(payload: object) -> Iterator[str]:
+    if not isinstance(payload, dict):
+        return
+    for node in (payload, payload.get("data")):
+        if isinstance(node, dict):
+            yield from (node[name] for name in _NAMES if isinstance(node.get(name), str) and node[name])
