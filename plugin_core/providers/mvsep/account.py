@@ -1,4 +1,4 @@
-"""One account: what it may do, asked of the service and believed for a moment; its login; whether all is well with it."""
+"""One account: its login, what it may do (asked of the service and believed for a moment), and whether all is well."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _ENDPOINT = re.compile(r"/separation/(get|get-remote)/?\Z")
 
 
 class Nodes:
-    """The configured API and its siblings.
+    """The hosts of the service: a job lives on one of them, and the token goes to no other.
 
     Args:
         base_url: the configured API.

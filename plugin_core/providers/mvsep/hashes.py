@@ -1,4 +1,8 @@
-"""Hashes, the service's names of jobs: found again by the key in a file's name, behind a download, in a webhook's call."""
+"""Hashes, the service's names of jobs: found by the key in a file's name, behind a download, in a webhook's call.
+
+The service makes them of ``<14 digits>-<10 hex digits>-<file name in lower case, with hyphens>``. A job's key comes
+first in the name of its upload, so that truncation keeps it, and is made of lower-case letters and digits only.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models by id or name, and as ``stembridge models`` lists them."""
+"""Models by id or name, as ``stembridge models`` lists them, and the names of the stems they give."""
 
 from __future__ import annotations
 
@@ -52,6 +52,10 @@ def stems_of(algorithm: Algorithm) -> tuple[str, ...]:
 
 def stem_of(algorithm: Algorithm | None, label: str, file_name: str = "") -> str:
     """Return the canonical name of one result.
+
+    A label (``Vocals_Lead``, else the end of the file's name) is looked up among the model's outputs, by key or title,
+    and its title in ``MEANS``, else by ``canonical``; what no table knows becomes a slug of itself. Where vocals and
+    one other part are all that a model gives, "Other" is the instrumental.
 
     Args:
         algorithm: the model, where it is known.

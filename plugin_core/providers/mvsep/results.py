@@ -1,4 +1,4 @@
-"""What an answer about a job means, and its results: described, then brought into the job's folder below names of our own."""
+"""Results: what an answer about a job means, and its files, brought into the job's folder below names of our own."""
 
 from __future__ import annotations
 

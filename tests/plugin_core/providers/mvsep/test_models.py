@@ -4,8 +4,79 @@ import pytest
 
 from plugin_core.errors import UsageError
 from plugin_core.providers.mvsep.algorithms import read_algorithms
-from plugin_core.providers.mvsep.models import find_algorithm, list_models
+from plugin_core.providers.mvsep.models import MEANS, find_algorithm, list_models, stem_of, stems_of, stems_of_files
+from plugin_core.stem_names import canonical
 from tests.plugin_core.providers.mvsep.fakes import algorithm, snapshot
+
+
+@pytest.mark.parametrize(
+    ("number", "label", "stem"),
+    [
+        (40, "Vocals", "vocals"),
+        (40, "Other", "instrumental"),
+        (40, "other", "instrumental"),
+        (40, "Instrum", "instrumental"),
+        (43, "OTHER", "instrumental"),
+        (63, "Other", "other"),
+        (63, "Instrum", "instrumental"),
+        (47, "Other", "noise"),
+        (34, "Other", "other"),
+        (38, "Other", "no-drums"),
+        (49, "Vocals_Lead", "lead-vocals"),
+        (49, "Vocals_Back", "back-vocals"),
+        (49, "back-instrum", "back-instrumental"),
+        (12, "Instrum", "back-instrumental"),
+        (37, "HH", "hi-hat"),
+        (56, "Sfx", "sfx"),
+        (57, "Male", "male-vocals"),
+        (30, "drums-kick", "kick"),
+        (14, "invert", "residual"),
+        (40, "Vocals fullness", "vocals-fullness"),
+        (40, "../../etc", "etc"),
+        (129, "Vibraphone", "vibraphone"),
+    ],
+)
+def test_labels(number: int, label: str, stem: str) -> None:
+    assert stem_of(algorithm(number), label) == stem
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "stem"),
+    [
+        (48, "song_melroformer_mt_11_vocals.flac", "vocals"),
+        (48, "song_melroformer_mt_11_other.flac", "instrumental"),
+        (63, "track_bs6stem_mt_0_bass.mp3", "bass"),
+        (49, "my-song_karaoke_vocals_lead.wav", "lead-vocals"),
+        (49, "my-song_karaoke_vocals-lead.wav", "lead-vocals"),
+        (129, "song_model_vibraphone.wav", "vibraphone"),
+        (40, "", "part"),
+    ],
+)
+def test_missing_labels_are_read_off_the_name(number: int, name: str, stem: str) -> None:
+    assert stem_of(algorithm(number), "", name) == stem
+
+
+def test_duplicates_are_kept_apart() -> None:
+    files = [("Vocals", ""), ("vocals", ""), ("Other", ""), ("Instrum", "")]
+    assert stems_of_files(algorithm(40), files) == ["vocals", "vocals-2", "instrumental", "instrumental-2"]
+
+
+def test_unknown_model() -> None:
+    assert stem_of(None, "Instrum") == "instrumental"
+    assert stem_of(None, "", "a_vocals.wav") == "vocals"
+
+
+def test_every_name_is_canonical_already() -> None:
+    for one in snapshot():
+        assert [canonical(stem) for stem in stems_of(one)] == list(stems_of(one)), one.name
+    assert [canonical(stem) for stem in MEANS.values()] == list(MEANS.values())
+
+
+def test_every_output_comes_back_under_the_name_that_was_planned() -> None:
+    for one in snapshot():
+        for key, title in one.outputs.items():
+            assert stem_of(one, key) in stems_of(one), (one.name, key)
+            assert stem_of(one, title) in stems_of(one), (one.name, title)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,81 @@ from plugin_core.errors import RefusedError, StembridgeError, UsageError
 from plugin_core.model import Plan, Separation
 from plugin_core.operations.planning import check_plan
 from plugin_core.providers.mvsep.account_calls import User
-from plugin_core.providers.mvsep.plan import make_plan
+from plugin_core.providers.mvsep.plan import choose_output, estimate_credits, final_format, make_plan
 from tests.plugin_core.providers.mvsep.fakes import FREE, PREMIUM, algorithm, make_source
+
+
+@pytest.mark.parametrize(
+    ("number", "options", "seconds", "credits"),
+    [
+        pytest.param(28, {}, 380.0, 25, id="multiplied before rounding"),
+        pytest.param(63, {}, 380.0, 6, id="one a minute"),
+        pytest.param(63, {}, 5.0, 1, id="at least one"),
+        pytest.param(63, {}, 119.999, 1, id="rounded down"),
+        pytest.param(63, {}, 120.0, 2, id="whole minutes"),
+        pytest.param(40, {"add_opt2": "8"}, 380.0, 12, id="overlap doubles"),
+        pytest.param(48, {"add_opt2": "8"}, 380.0, 9, id="overlap one and a half"),
+        pytest.param(40, {"add_opt1": "171", "add_opt2": "8"}, 60.0, 2, id="rule of one"),
+        pytest.param(26, {}, 60.0, 2, id="ensemble"),
+    ],
+)
+def test_credits(number: int, options: dict[str, str], seconds: float, credits: int) -> None:  # noqa: A002
+    assert estimate_credits(algorithm(number), options, seconds) == credits
+
+
+@pytest.mark.parametrize(
+    ("encoding", "final", "is_premium", "key", "is_noted"),
+    [
+        ("pcm_16", "", True, "2", False),
+        ("pcm_u8", "", True, "2", False),
+        ("lossy", "", True, "2", False),
+        ("pcm_24", "", True, "5", False),
+        ("float", "", True, "5", False),
+        ("pcm_24", "", False, "2", True),
+        ("pcm_24", "flac16", True, "2", False),
+        ("pcm_24", "mp3", True, "2", False),
+        ("pcm_16", "wav24", True, "5", False),
+        ("pcm_16", "wav32f", False, "2", True),
+    ],
+)
+def test_depth_is_kept(encoding: str, final: str, is_premium: bool, key: str, is_noted: bool) -> None:
+    output, note = choose_output("", make_source(encoding=encoding), final, is_premium=is_premium)
+    assert (output.key, bool(note)) == (key, is_noted)
+
+
+@pytest.mark.parametrize(
+    ("word", "key", "final"),
+    [
+        ("0", "0", "mp3"),
+        ("mp3", "0", "mp3"),
+        ("wav16", "1", "wav16"),
+        ("3", "3", "m4a"),
+        ("4", "4", "wav32f"),
+        ("FLAC24 ", "5", "flac24"),
+    ],
+)
+def test_wished(word: str, key: str, final: str) -> None:
+    output, note = choose_output(word, make_source(), "", is_premium=True)
+    assert (output.key, note, final_format(output, make_source())) == (key, "", final)
+
+
+@pytest.mark.parametrize("word", ["4", "5", "flac24"])
+def test_premium_formats_are_refused(word: str) -> None:
+    with pytest.raises(RefusedError, match="premium"):
+        choose_output(word, make_source(), "", is_premium=False)
+
+
+@pytest.mark.parametrize("word", ["6", "ogg", "-1"])
+def test_unknown_formats(word: str) -> None:
+    with pytest.raises(UsageError, match="output_format"):
+        choose_output(word, make_source(), "", is_premium=True)
+
+
+def test_rate_that_flac_cannot_say() -> None:
+    source = msgspec.structs.replace(make_source(encoding="pcm_24"), sample_rate=88_203)
+    for is_premium, final in ((True, "wav24"), (False, "wav16")):
+        output, _ = choose_output("", source, "", is_premium=is_premium)
+        assert final_format(output, source) == final
 
 
 def plan(number: int, user: User = FREE, *, duration: float = 240.0, encoding: str = "pcm_16", **wish: Any) -> Plan:
