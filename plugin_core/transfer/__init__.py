@@ -5,8 +5,19 @@ Importing this does not import httpx; that waits until the first request.
 
 from __future__ import annotations
 
-from plugin_core.transfer.bodies import Body, Data, FileBody, FilePart, Form, Multipart
-from plugin_core.transfer.calls import Answer, Bytes, Call, Dialect, Signer
+from plugin_core.transfer.calls import (
+    Answer,
+    Body,
+    Bytes,
+    Call,
+    Data,
+    Dialect,
+    FileBody,
+    FilePart,
+    Form,
+    Multipart,
+    Signer,
+)
 from plugin_core.transfer.exchange import Transfer
 
 __all__ = [

@@ -1,14 +1,208 @@
-"""One request and its answer, in words that may be logged."""
+"""One request and its answer, in words that may be logged; bodies are never in memory whole."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import secrets
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import quote_plus
 
-from plugin_core.transfer.bodies import Body
+from plugin_core.errors import SourceError
+from plugin_core.model import show_path
+from plugin_core.settings import Secret
+from plugin_core.transfer.files import FileReader
+
+
+class Opened(Protocol):
+    """A body ready for one try."""
+
+    @property
+    def length(self) -> int:
+        """Bytes that ``blocks`` will give."""
+        ...
+
+    def blocks(self) -> AsyncGenerator[bytes]:
+        """Give the bytes; to be read once.
+
+        Raises:
+            SourceError: a file is gone, unreadable, or no longer what it was when it was opened.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of files."""
+        ...
+
+
+class Body(Protocol):
+    """What a request carries."""
+
+    @property
+    def content_type(self) -> str:
+        """Its media type; "" for none."""
+        ...
+
+    async def open(self) -> Opened:
+        """Open it for one try; it may be opened again for the next."""
+        ...
+
+
+@dataclass(frozen=True)
+class Data:
+    """Bytes at hand: JSON, XML, an empty body."""
+
+    content: bytes = field(default=b"", repr=False)
+    content_type: str = ""
+
+    async def open(self) -> Opened:
+        """Open it for one try."""
+        return _OpenedPieces([self.content])
+
+
+@dataclass(frozen=True)
+class Form:
+    """Fields as ``application/x-www-form-urlencoded``."""
+
+    fields: Mapping[str, str]
+    content_type: str = "application/x-www-form-urlencoded"
+
+    async def open(self) -> Opened:
+        """Open it for one try."""
+        pairs = (f"{quote_plus(name)}={quote_plus(_reveal(value))}" for name, value in self.fields.items())
+        return _OpenedPieces(["&".join(pairs).encode()])
+
+
+@dataclass(frozen=True)
+class FileBody:
+    """A file as it is, or a stretch of it, for PUT.
+
+    Args:
+        path: where it is.
+        content_type: its media type.
+        offset: bytes before the stretch.
+        length: bytes of the stretch; default all that follow.
+    """
+
+    path: Path
+    content_type: str = "application/octet-stream"
+    offset: int = 0
+    length: int | None = None
+
+    async def open(self) -> Opened:
+        """Open it for one try.
+
+        Raises:
+            SourceError: it cannot be read.
+        """
+        return _OpenedPieces([await FileReader.open(self.path, self.offset, self.length)])
+
+
+@dataclass(frozen=True)
+class FilePart:
+    """One file of a multipart body.
+
+    Args:
+        field: the form field's name.
+        path: where the file is.
+        name: the file name the other side is told; default the path's own.
+        content_type: its media type.
+    """
+
+    field: str
+    path: Path
+    name: str = ""
+    content_type: str = "application/octet-stream"
+
+    @property
+    def shown_name(self) -> str:
+        """The file name as it is sent, before quoting."""
+        return self.name or self.path.name
+
+
+@dataclass(frozen=True)
+class Multipart:
+    """Fields and files as ``multipart/form-data``, fields first."""
+
+    fields: Mapping[str, str]
+    files: Sequence[FilePart] = ()
+    boundary: str = field(default_factory=lambda: f"stembridge-{secrets.token_hex(16)}")
+
+    @property
+    def content_type(self) -> str:
+        """Its media type, with the boundary."""
+        return f"multipart/form-data; boundary={self.boundary}"
+
+    async def open(self) -> Opened:
+        """Open it for one try.
+
+        Raises:
+            SourceError: a file cannot be read, or is empty.
+        """
+        opened = _OpenedPieces([self._head()])
+        try:
+            for part in self.files:
+                reader = await FileReader.open(part.path)
+                opened.pieces += [self._part_head(part), reader, b"\r\n"]
+                if not reader.size:
+                    raise SourceError(f"{show_path(part.path)} is empty")
+        except BaseException:
+            await opened.close()
+            raise
+        opened.pieces.append(f"--{self.boundary}--\r\n".encode())
+        return opened
+
+    def _head(self) -> bytes:
+        return b"".join(
+            f'--{self.boundary}\r\nContent-Disposition: form-data; name="{_quote(name)}"\r\n\r\n'.encode()
+            + _reveal(value).encode("utf-8", "replace")
+            + b"\r\n"
+            for name, value in self.fields.items()
+        )
+
+    def _part_head(self, part: FilePart) -> bytes:
+        return (
+            f"--{self.boundary}\r\nContent-Disposition: form-data; "
+            f'name="{_quote(part.field)}"; filename="{_quote(part.shown_name)}"\r\n'
+            f"Content-Type: {part.content_type}\r\n\r\n"
+        ).encode("utf-8", "replace")
+
+
+class _OpenedPieces:
+    """Bytes and files, one after the other."""
+
+    def __init__(self, pieces: list[bytes | FileReader]) -> None:
+        self.pieces = pieces
+
+    @property
+    def length(self) -> int:
+        return sum(piece.size if isinstance(piece, FileReader) else len(piece) for piece in self.pieces)
+
+    async def blocks(self) -> AsyncGenerator[bytes]:
+        for piece in self.pieces:
+            if isinstance(piece, FileReader):
+                async for block in piece.blocks():
+                    yield block
+            elif piece:
+                yield piece
+
+    async def close(self) -> None:
+        for piece in self.pieces:
+            if isinstance(piece, FileReader):
+                await piece.close()
+
+
+def _reveal(value: str) -> str:
+    return value.reveal() if isinstance(value, Secret) else value
+
+
+def _quote(text: str) -> str:
+    """Quote a name for a header as browsers do."""
+    return text.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A").replace("\0", "")
+
 
 Bytes = Callable[[int, int | None], None]
 """Told how many bytes are through, and of how many if that is known; cheap, called often."""

@@ -3,26 +3,125 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
+import httpcore
 import httpx
 
 from plugin_core.errors import ServiceError, SpoiltFileError, TransientError
 from plugin_core.files.errors import explain_write_error
-from plugin_core.tasks import start_in_thread
-from plugin_core.transfer import ranges
-from plugin_core.transfer.addresses import resolve
+from plugin_core.tasks import start, start_in_thread
+from plugin_core.transfer.addresses import MOST_REDIRECTS, resolve
 from plugin_core.transfer.calls import Bytes
-from plugin_core.transfer.collecting import collect
-from plugin_core.transfer.parts import Note, PartFile, place_of
+from plugin_core.transfer.clients import STALL_SECONDS
+from plugin_core.transfer.parts import (
+    BLOCK,
+    Note,
+    PartFile,
+    continues,
+    place_of,
+    range_headers,
+    read_length,
+    read_span,
+    read_validator,
+)
+from plugin_core.transfer.pauses import LONGEST, read_retry_after
 from plugin_core.transfer.redaction import redact_url
-from plugin_core.transfer.redirects import MOST
-from plugin_core.transfer.waits import LONGEST, read_retry_after
 from plugin_core.transfer.wire import describe
+
+LARGE: Final = 8 << 20
+"""Bytes from which on a body is worth a connection of its own."""
+
+Write = Callable[[list[bytes]], Awaitable[None]]
+
+
+async def collect(response: httpx.Response, write: Write) -> None:
+    """Give a body to ``write`` in pieces of about one mebibyte; what came before a break is written, too."""
+    collector = _Collector(write)
+    try:
+        async with aclosing(_pieces(response)) as pieces:
+            async for piece in pieces:
+                await collector.add(piece)
+    finally:
+        await collector.flush()
+
+
+class _Collector:
+    """Gathers small pieces into large ones, at most one of which is being written."""
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+        self._pieces: list[bytes] = []
+        self._length = 0
+        self._writing: asyncio.Future[None] | None = None
+
+    async def add(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+        self._length += len(piece)
+        if self._length >= BLOCK:
+            await self._start()
+
+    async def flush(self) -> None:
+        if self._pieces:
+            await self._start()
+        await self._settle()
+
+    async def _start(self) -> None:
+        await self._settle()
+        pieces, self._pieces, self._length = self._pieces, [], 0
+        self._writing = start(self._write(pieces))
+
+    async def _settle(self) -> None:
+        """Wait for the disk; a task that is cancelled meanwhile ends only after it."""
+        writing = self._writing
+        if writing is None:
+            return
+        await asyncio.wait([writing])
+        self._writing = None
+        writing.result()
+
+
+async def _pieces(response: httpx.Response) -> AsyncGenerator[bytes]:
+    """Give a body as it comes; a large one of known length straight from the connection.
+
+    The parser between takes four times as long as the connection itself, to find nothing: a body of known length has no
+    structure. The connection ends with the body.
+    """
+    length = read_length(response.headers)
+    stream = response.extensions.get("network_stream")
+    is_plain = "transfer-encoding" not in response.headers and response.http_version == "HTTP/1.1"
+    raw = response.aiter_raw()
+    if stream is None or length is None or length < LARGE or not is_plain:
+        async for piece in raw:
+            yield piece
+        return
+    left = length
+    # The parser holds what arrived together with the headers, and gives all of it in its first piece.
+    async for piece in raw:
+        left -= len(piece)
+        yield piece
+        break
+    while left > 0:
+        piece = (await _read(stream))[:left]
+        left -= len(piece)
+        yield piece
+
+
+async def _read(stream: httpcore.AsyncNetworkStream) -> bytes:
+    try:
+        piece = await stream.read(BLOCK, STALL_SECONDS)
+    except httpcore.TimeoutException as error:
+        raise httpx.ReadTimeout(str(error)) from None
+    except httpcore.NetworkError as error:
+        raise httpx.ReadError(str(error)) from None
+    if not piece:
+        raise httpx.RemoteProtocolError("the connection was closed")
+    return piece
+
 
 T = TypeVar("T")
 
@@ -126,8 +225,8 @@ class Download:
     @asynccontextmanager
     async def _open_response(self) -> AsyncIterator[httpx.Response]:
         url = self.url
-        headers = {"Accept-Encoding": "identity", **ranges.range_headers(self.part.note, self.part.length)}
-        for _ in range(MOST):
+        headers = {"Accept-Encoding": "identity", **range_headers(self.part.note, self.part.length)}
+        for _ in range(MOST_REDIRECTS):
             async with self.lend(url) as client, client.stream("GET", url, headers=headers) as response:
                 if not response.has_redirect_location:
                     yield response
@@ -150,11 +249,11 @@ class Download:
             return _Broken(f"the file came encoded ({headers['content-encoding'][:20]})")
         if status == 206:
             return await self._accept_rest(response)
-        return await self._begin(response, ranges.read_length(headers))
+        return await self._begin(response, read_length(headers))
 
     async def _accept_end(self, response: httpx.Response) -> _Broken | None:
         """There is nothing behind our part: it is whole, or it is no part of this file."""
-        span = ranges.read_span(response.headers)
+        span = read_span(response.headers)
         note = self.part.note
         is_whole = span is not None and span.total == self.part.length and note is not None
         if is_whole and note is not None and note.total in (None, self.part.length):
@@ -163,7 +262,7 @@ class Download:
         return _Broken("the file is not the one that was begun")
 
     async def _accept_rest(self, response: httpx.Response) -> _Broken | None:
-        if ranges.continues(response.headers, self.part.note, self.part.length):
+        if continues(response.headers, self.part.note, self.part.length):
             return None
         await self._forget()
         return _Broken("the service resumed at another place")
@@ -173,7 +272,7 @@ class Download:
             raise self._too_large()
         if total is not None and self.size is not None and total != self.size:
             return _Broken(f"{total} bytes, but {self.size} were announced", is_other=True)
-        note = Note(place=place_of(self.url), validator=ranges.read_validator(response.headers), total=total)
+        note = Note(place=place_of(self.url), validator=read_validator(response.headers), total=total)
         # With the first bytes: to begin and to write take one trip to a thread.
         self._beginning = note
         return None

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final, Self
 
 from plugin_core.errors import ServiceError, TransientError
 from plugin_core.settings import Secret
-from plugin_core.transfer import redirects, waits
-from plugin_core.transfer.budget import RateBudget
+from plugin_core.transfer.addresses import MOST_REDIRECTS, follow, is_redirect
 from plugin_core.transfer.calls import Answer, Bytes, Call
+from plugin_core.transfer.pauses import LONGEST, RateBudget, backoff, read_retry_after
 from plugin_core.transfer.redaction import register
 
 if TYPE_CHECKING:
@@ -91,14 +91,14 @@ class Transfer:
             ServiceError: it cannot be an answer of this service (redirect elsewhere, too large).
             SourceError: a file of the body cannot be read.
         """
-        from plugin_core.transfer.sending import failed, is_worth_another_try
+        from plugin_core.transfer.wire import failed, is_worth_another_try
 
         for tried in range(1, self.tries + 1):
             outcome = await self._try_following(call)
             if isinstance(outcome, Answer) and not is_worth_another_try(call, outcome):
                 return outcome
             asked = max(self.asked_pause(outcome), _own_pause(call, outcome))
-            if tried == self.tries or asked > waits.LONGEST:
+            if tried == self.tries or asked > LONGEST:
                 break
             await self._back_off(tried, asked)
         raise failed(call, outcome, self._clock())
@@ -115,8 +115,7 @@ class Transfer:
             ServiceError: a redirect: nothing was taken.
             SourceError: a file of the body cannot be read, or changed under way: nothing whole was sent.
         """
-        from plugin_core.transfer.sending import judge_paid
-        from plugin_core.transfer.wire import Failure
+        from plugin_core.transfer.wire import Failure, judge_paid
 
         call = replace(call, patience=call.patience or PAID_PATIENCE)
         for tried in range(1, self.tries + 1):
@@ -185,7 +184,7 @@ class Transfer:
     def asked_pause(self, outcome: Answer | Failure) -> float:
         """Return the seconds an answer's ``Retry-After`` asks for; 0 when it asks for none."""
         headers = getattr(outcome, "headers", {})
-        return waits.read_retry_after(headers.get("retry-after"), self._clock()) or 0.0
+        return read_retry_after(headers.get("retry-after"), self._clock()) or 0.0
 
     @cached_property
     def _clients(self) -> Clients:
@@ -194,11 +193,11 @@ class Transfer:
         return Clients(self._transport)
 
     async def _try_following(self, call: Call) -> Answer | Failure:
-        for _ in range(redirects.MOST):
+        for _ in range(MOST_REDIRECTS):
             outcome = await self._try(call)
-            if not isinstance(outcome, Answer) or not redirects.is_redirect(outcome):
+            if not isinstance(outcome, Answer) or not is_redirect(outcome):
                 return outcome
-            call = redirects.follow(call, outcome)
+            call = follow(call, outcome)
         raise ServiceError(f"{call.what} points from one place to the next without end")
 
     async def _try(self, call: Call) -> Answer | Failure:
@@ -224,7 +223,7 @@ class Transfer:
     def _heed(self, outcome: Answer | Failure | None) -> None:
         """Let a 429 hold back every call of this budget, not only the one it met."""
         if isinstance(outcome, Answer) and outcome.status == 429:
-            seconds = waits.read_retry_after(outcome.headers.get("retry-after"), self._clock())
+            seconds = read_retry_after(outcome.headers.get("retry-after"), self._clock())
             self.budget.pause(self._clock(), seconds or 0.0)
 
     async def _wait_for_turn(self, call: Call) -> None:
@@ -233,12 +232,12 @@ class Transfer:
             seconds = self.budget.delay(self._clock())
             if seconds <= 0:
                 return
-            if seconds > waits.LONGEST:
+            if seconds > LONGEST:
                 raise TransientError(f"{call.what}: the service asks for a pause", retry_after=seconds)
             await self._sleep(seconds)
 
     async def _back_off(self, tried: int, asked: float) -> None:
-        await self._sleep(max(waits.backoff(tried, self._rng), asked))
+        await self._sleep(max(backoff(tried, self._rng), asked))
 
 
 def _own_pause(call: Call, outcome: Answer | Failure) -> float:

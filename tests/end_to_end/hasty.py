@@ -40,12 +40,12 @@ def main() -> int:
     from plugin_core.jobs import engine
     from plugin_core.jobs.backoff import Backoff
     from plugin_core.jobs.policy import Policy
-    from plugin_core.transfer import waits
+    from plugin_core.transfer import pauses
 
     search_for = float(os.environ.get(SEARCH, "600"))
     hasty = functools.partial(Policy, backoff=Backoff(first=0.05, most=0.3), search_for=search_for, settle=0.2)
     engine.Policy = hasty  # type: ignore[assignment,attr-defined]
-    waits.FIRST = 0.02  # type: ignore[misc]
+    pauses.FIRST = 0.02  # type: ignore[misc]
     if BREAK in os.environ:
         _break_answers(os.environ[BREAK])
     return run()

@@ -15,7 +15,7 @@ from plugin_core.providers.mvsep.settings import BASE_URL
 from plugin_core.settings import Secret
 from plugin_core.transfer import Answer, Body, Call, Form, Transfer
 from plugin_core.transfer.addresses import check_url, is_loopback
-from plugin_core.transfer.budget import shared_budget
+from plugin_core.transfer.pauses import shared_budget
 from plugin_core.transfer.redaction import redact, redact_url, register
 
 DOMAIN = "mvsep.com"

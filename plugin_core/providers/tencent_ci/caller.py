@@ -13,7 +13,7 @@ from plugin_core.providers.tencent_ci.refusals import DIALECT, MOVED, OTHER_REGI
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.providers.tencent_ci.signing import CI_SESSION_HEADER, COS_SESSION_HEADER, QSign, quote_text
 from plugin_core.transfer import Answer, Body, Call, Data, Transfer
-from plugin_core.transfer.redirects import RedirectError
+from plugin_core.transfer.addresses import RedirectError
 
 XML: Final = "application/xml"
 

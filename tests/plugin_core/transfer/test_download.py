@@ -295,7 +295,7 @@ def test_a_stalled_download_ends_and_goes_on(
     box: BoxSimulator, waits: Waits, target: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr("plugin_core.transfer.clients.STALL_SECONDS", 0.3)
-    monkeypatch.setattr("plugin_core.transfer.collecting.STALL_SECONDS", 0.3)
+    monkeypatch.setattr("plugin_core.transfer.download.STALL_SECONDS", 0.3)
     box.faults.add(stall("GET", "/data/*", at=100_000))
     fetch(box, waits, target, name)
     assert target.read_bytes() == box.contents[name]

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from plugin_core.errors import TransientError
-from plugin_core.transfer.collecting import LARGE
+from plugin_core.transfer.download import LARGE
 from plugin_core.transfer.parts import BLOCK
 from tests.plugin_core.transfer.box import BoxSimulator, Waits
 from tests.simulators.faults import stall, truncate

@@ -12,7 +12,7 @@ import pytest
 
 from plugin_core.errors import OutcomeUnknownError, ServiceError, SettingsError, SourceError, TransientError
 from plugin_core.transfer import Answer, Call, Data, FileBody, FilePart, Form, Multipart, Transfer
-from plugin_core.transfer.budget import RateBudget
+from plugin_core.transfer.pauses import RateBudget
 from tests.plugin_core.transfer.box import TOKEN, BoxSimulator, Waits
 from tests.simulators.faults import (
     Fault,

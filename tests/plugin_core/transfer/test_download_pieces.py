@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 
-from plugin_core.transfer.collecting import collect
+from plugin_core.transfer.download import collect
 from tests.raw_lines import RawLines, collect_garbage
 
 
