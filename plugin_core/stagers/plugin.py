@@ -19,15 +19,12 @@ def register_stagers(register: Callable[[Stager], None], settings: Settings) -> 
     Raises:
         SettingsError: a value in section ``s3`` or ``public_url`` is wrong.
     """
-    from plugin_core.stagers.settings import PublicUrlSettings, S3Settings
+    from plugin_core.stagers.public_url import PublicUrlSettings, PublicUrlStager
+    from plugin_core.stagers.s3 import S3Settings, S3Stager
 
     bucket = settings.section("s3", S3Settings)
     if bucket.bucket:
-        from plugin_core.stagers.s3 import S3Stager
-
         register(S3Stager(bucket, settings.home))
     folder = settings.section("public_url", PublicUrlSettings)
     if folder.base_url:
-        from plugin_core.stagers.public_url import PublicUrlStager
-
         register(PublicUrlStager(folder))

@@ -11,14 +11,24 @@ import uuid
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+import msgspec
+
 from plugin_core.errors import PlacementError, SettingsError, TransientError
 from plugin_core.files.errors import AWAY, FULL, explain_read_error, explain_write_error
 from plugin_core.model import show_path
-from plugin_core.stagers.names import check_key, staged_name
-from plugin_core.stagers.settings import PublicUrlSettings
+from plugin_core.stagers.ledger import check_key, staged_name
 
 FOLDER_PREFIX = "stembridge-"
 """What the folders begin with that we make; nothing else is ever removed."""
+
+
+class PublicUrlSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """A folder that a web server shows."""
+
+    base_url: str = ""
+    """Address of the folder: ``https://files.example.org/stems``."""
+    folder: Path = Path()
+    """The folder on this machine."""
 
 
 class PublicUrlStager:

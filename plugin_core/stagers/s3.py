@@ -8,15 +8,15 @@ import logging
 import mimetypes
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+import msgspec
 
 from plugin_core.errors import RefusedError, ServiceError, SettingsError, StembridgeError, TransientError
 from plugin_core.files.errors import explain_read_error
 from plugin_core.model import disarm
 from plugin_core.settings import Secret
-from plugin_core.stagers.ledger import Ledger
-from plugin_core.stagers.names import check_key, staged_name
-from plugin_core.stagers.settings import S3Settings
+from plugin_core.stagers.ledger import Ledger, check_key, staged_name
 
 T = TypeVar("T")
 
@@ -34,6 +34,25 @@ _WRONG_PLACE: Final = {
 }
 """Which setting is wrong, by the code of the refusal."""
 _log = logging.getLogger(__name__)
+
+
+class S3Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """An S3-compatible bucket where files are staged."""
+
+    bucket: str = ""
+    endpoint_url: str = ""
+    """Empty for Amazon's own."""
+    region: str = ""
+    access_key_id: Secret = Secret("")
+    """Empty for what boto3 finds by itself (environment, profile, role)."""
+    secret_access_key: Secret = Secret("")
+    session_token: Secret = Secret("")
+    addressing: Literal["auto", "virtual", "path"] = "virtual"
+    """How the bucket is named in addresses; COS takes ``virtual`` alone, MinIO often ``path`` alone."""
+    prefix: str = "stembridge/"
+    """What the names of our objects begin with."""
+    link_hours: Annotated[float, msgspec.Meta(gt=0, le=168)] = 12.0
+    """Hours for which links are good."""
 
 
 class S3Stager:

@@ -104,12 +104,11 @@ class _Told:
 
 async def _listen(session: Session, address: tuple[str, int], public: str, told: _Told) -> None:
     try:
-        from plugin_core.callbacks.application import Receiver
-        from plugin_core.callbacks.server import open_socket, serve, show_address
+        from plugin_core.callbacks.server import Receiver, open_socket, serve, show_address
     except ImportError as error:
         raise SettingsError("listening needs starlette and uvicorn, which are not installed", remedy=INSTALL) from error
+    from plugin_core.callbacks.calls import Waker
     from plugin_core.callbacks.paths import open_paths
-    from plugin_core.callbacks.waking import Waker
 
     providers = {name: each for name, each in sorted(session.providers.items()) if isinstance(each, HasCallbacks)}
     if not providers:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
-from plugin_core.callbacks.reading import read_json
+from plugin_core.callbacks.calls import read_json
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Finding, Plan, Question, Source, Tagging, Ticket, Verdict
 from plugin_core.protocols import Finished, Order, Report, Waiting

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from plugin_core.callbacks.reading import read_json
+from plugin_core.callbacks.calls import read_json
 from plugin_core.errors import ServiceError
 from plugin_core.providers.tencent_ci.documents import read_xml
 from plugin_core.providers.tencent_ci.jobs import read_page

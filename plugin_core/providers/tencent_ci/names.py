@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Final
 
-from plugin_core.stagers.names import check_key
+from plugin_core.stagers.ledger import check_key
 
 SOURCE_SUFFIXES: Final = (".flac", ".wav")
 """What a source is uploaded as."""

@@ -14,8 +14,7 @@ from plugin_core.providers.tencent_ci.multipart import upload_file
 from plugin_core.providers.tencent_ci.service import Service
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.settings import Secret
-from plugin_core.stagers.ledger import Ledger
-from plugin_core.stagers.names import check_key, staged_name
+from plugin_core.stagers.ledger import Ledger, check_key, staged_name
 from plugin_core.transfer import Transfer
 
 _log = logging.getLogger(__name__)

@@ -10,9 +10,7 @@ from collections.abc import Collection
 
 import pytest
 
-from plugin_core.callbacks.allowance import Allowance
-from plugin_core.callbacks.application import LARGEST
-from plugin_core.callbacks.server import CONNECTIONS, open_socket
+from plugin_core.callbacks.server import CONNECTIONS, LARGEST, Allowance, open_socket
 from plugin_core.errors import StoreError, UsageError
 from tests.plugin_core.callbacks.conftest import Listen
 

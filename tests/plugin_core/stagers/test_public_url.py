@@ -9,8 +9,7 @@ import pytest
 
 from plugin_core.errors import PlacementError, SettingsError, SourceError, TransientError
 from plugin_core.protocols import Stager
-from plugin_core.stagers.public_url import PublicUrlStager
-from plugin_core.stagers.settings import PublicUrlSettings
+from plugin_core.stagers.public_url import PublicUrlSettings, PublicUrlStager
 
 KEY = "01890000-0000-7000-8000-000000000001"
 BASE = "https://files.example.org/shared"

@@ -15,8 +15,7 @@ import pytest
 from plugin_core.errors import RefusedError, SettingsError, SourceError, StembridgeError, TransientError
 from plugin_core.protocols import Bucket, Stager
 from plugin_core.settings import Secret
-from plugin_core.stagers.s3 import S3Stager
-from plugin_core.stagers.settings import S3Settings
+from plugin_core.stagers.s3 import S3Settings, S3Stager
 from tests.simulators.blobs import Blob
 from tests.simulators.faults import Fault, reset_before, server_error
 from tests.simulators.s3 import BUCKET, S3Simulator

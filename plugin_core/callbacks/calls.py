@@ -1,11 +1,31 @@
-"""Waking the jobs that a call names, each of them once in a while."""
+"""What a call says, and the jobs that it wakes."""
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Collection
 from typing import Final, Protocol
+
+from plugin_core.errors import ServiceError
+
+
+def read_json(body: bytes, what: str) -> object:
+    """Return the value of a JSON text.
+
+    Args:
+        body: the text.
+        what: whose it is, for the message.
+
+    Raises:
+        ServiceError: it is no JSON, nested too deeply, or holds a number without end.
+    """
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ServiceError(f"{what}: no JSON") from error
+
 
 PAUSE: Final = 1.0
 """Seconds in which one job is woken once: calls must not drive how often a service is asked."""
