@@ -1,9 +1,12 @@
-"""Why a file could not be read or written, in words: which of the system's refusals pass, and which do not."""
+"""Errors of the file system in words that people know: what passes and what does not, and which place is meant."""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -60,3 +63,29 @@ def find_write_error(path: Path, descriptor: int, said: str) -> StembridgeError:
     except OSError as error:
         return explain_write_error(path, error)
     return PlacementError(f"{show_path(path)} cannot be written: {said}")
+
+
+@contextmanager
+def named(places: Mapping[Path, str | Path]) -> Iterator[None]:
+    """Let errors that are raised inside name what people know.
+
+    Args:
+        places: by folder or file of our own, what it is called, with all that is below it or begins like it; or the
+            path that it stands for, to which what is below it keeps its own.
+    """
+    try:
+        yield
+    except StembridgeError as error:
+        error.message = _rename(error.message, places)
+        error.args = (error.message,)
+        raise
+
+
+def _rename(text: str, places: Mapping[Path, str | Path]) -> str:
+    for place, known in sorted(places.items(), key=lambda item: len(str(item[0])), reverse=True):
+        ours, theirs = re.escape(show_path(place)), show_path(known) if isinstance(known, Path) else known
+        # Below our own places no name of ours has a blank in it.
+        pattern = ours if isinstance(known, Path) else rf"{ours}[^\s:;]*"
+        # Split and joined: a backslash in what is put in means nothing.
+        text = theirs.join(re.split(pattern, text))
+    return text

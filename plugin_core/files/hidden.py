@@ -7,6 +7,7 @@ says what may be removed. Whatever lives keeps its lock, also when it is frozen,
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -24,6 +25,20 @@ _LOCKED: Final = 1 << 16
 """Place of the lock in a note; no path is as long."""
 _TRIES: Final = 100
 """Of getting a note past somebody who tidies up in that very moment."""
+
+ABANDONED_AFTER: Final = 3600.0
+"""Seconds after which nobody is still writing such a file: each takes the blink of an eye."""
+DOCTOR: Final = ".stembridge-doctor-"
+"""Beginning of what ``stembridge doctor`` writes to try the home."""
+
+_SCRATCH: Final = {
+    "": re.compile(
+        r"\.config\.toml\.[0-9a-f]{8}|callbacks\.secret\.[0-9a-f]{32}|\.room-\d+|" + re.escape(DOCTOR) + r"\w+"
+    ),
+    "cache": re.compile(r"\.[\w-]+\.json\.\w{8}"),
+}
+"""What is written under another name first, by folder of the home. Such names are ours alone; what a job writes lies in
+its staging, and goes with that."""
 
 
 class HiddenNotes:
@@ -157,5 +172,32 @@ def _remove_note(note: Path, descriptor: int) -> None:
 def _is_same(note: Path, descriptor: int) -> bool:
     try:
         return os.path.samestat(note.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def find_scratch(home: Path, *, now: float) -> list[Path]:
+    """Return the files in the home that killed processes left half written, an hour ago or longer.
+
+    Args:
+        home: stembridge's home.
+        now: seconds since the epoch.
+    """
+    return [path for folder, names in _SCRATCH.items() for path in sorted(_old(home / folder, names, now))]
+
+
+def _old(folder: Path, names: re.Pattern[str], now: float) -> Iterator[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if names.fullmatch(entry.name) and entry.is_file(follow_symlinks=False) and _is_old(entry, now):
+                    yield Path(entry.path)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+
+
+def _is_old(entry: os.DirEntry[str], now: float) -> bool:
+    try:
+        return now - entry.stat(follow_symlinks=False).st_mtime >= ABANDONED_AFTER
     except FileNotFoundError:
         return False

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 import msgspec
 
 from plugin_core.files.database import Database
-from plugin_core.files.mounts import check_local
+from plugin_core.files.disk import check_local
 from plugin_core.jobs import changes, claiming, queries
 from plugin_core.jobs.dedupe import base_key, is_forced, is_same_wish, place_of
 from plugin_core.jobs.owner import ProcessToken

@@ -6,8 +6,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from plugin_core.files.hidden import HiddenNotes
-from plugin_core.files.scratch import find_scratch
+from plugin_core.files.hidden import HiddenNotes, find_scratch
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import JobState

@@ -8,8 +8,7 @@ from pathlib import Path, PurePath
 import msgspec
 
 from plugin_core.audio.formats import FORMATS, float_format
-from plugin_core.files.copying import copy_file, explain_os_error
-from plugin_core.files.exclusive import sync_folder
+from plugin_core.files.placement import copy_file, explain_os_error, sync_folder
 from plugin_core.jobs.dedupe import is_same_wish
 from plugin_core.model import Job, Part, Separation, Stem
 from plugin_core.purchases.purchase import is_enough

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from plugin_core.errors import PlacementError
+from plugin_core.files.errors import named
 from plugin_core.files.hashing import hash_file
-from plugin_core.files.naming import named
 from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, Part, Progress, Source, Stem, Ticket, show_path
 from plugin_core.operations.folders import Folders

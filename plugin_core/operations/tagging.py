@@ -217,7 +217,7 @@ class TaggingWork:
         Raises:
             SourceError: another song came to its path just before it was read; the exchange sees to what comes later.
         """
-        from plugin_core.files.durable import write_durably
+        from plugin_core.files.placement import write_durably
 
         self._song(job).require()
         write_durably(self._staging(job) / _RECORD, to_json(written))

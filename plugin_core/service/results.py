@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from plugin_core.files.naming import named
+from plugin_core.files.errors import named
 from plugin_core.model import Part, Progress, RemoteFile, Source, show_path
 from plugin_core.protocols import Order, Report
 from plugin_core.stem_names import canonical, title

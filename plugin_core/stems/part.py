@@ -12,7 +12,7 @@ from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.reader import Dtype, Reader, open_reader
 from plugin_core.audio.samples import Samples
 from plugin_core.errors import ResultError, SourceError
-from plugin_core.files.naming import named
+from plugin_core.files.errors import named
 from plugin_core.model import show_path
 
 

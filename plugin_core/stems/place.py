@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from plugin_core.errors import PlacementError, StembridgeError
-from plugin_core.files.copying import explain_os_error
 from plugin_core.files.hashing import is_unmodified
 from plugin_core.files.names import fold, fold_all
+from plugin_core.files.placement import explain_os_error
 from plugin_core.model import Stem, show_path
 from plugin_core.stems.fingerprint import holds_only, record_of, relative_records
 from plugin_core.stems.layout import LAST_NUMBER, Layout

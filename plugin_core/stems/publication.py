@@ -12,9 +12,8 @@ from typing import Final
 import msgspec
 
 from plugin_core.errors import PlacementError, ResultError
-from plugin_core.files.copying import copy_file
-from plugin_core.files.exclusive import rename_exclusive, sync_folder
 from plugin_core.files.hashing import Record, is_unmodified
+from plugin_core.files.placement import copy_file, rename_exclusive, sync_folder
 from plugin_core.model import Stem, show_path
 from plugin_core.stems.fingerprint import holds_only, record_of, relative_records
 from plugin_core.stems.layout import LAST_NUMBER, Layout

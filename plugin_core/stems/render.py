@@ -10,10 +10,9 @@ from typing import Final
 import msgspec
 
 from plugin_core.audio.formats import resolve_format
-from plugin_core.files.copying import copy_file, explain_os_error
-from plugin_core.files.exclusive import sync_folder
+from plugin_core.files.errors import named
 from plugin_core.files.hashing import hash_file
-from plugin_core.files.naming import named
+from plugin_core.files.placement import copy_file, explain_os_error, sync_folder
 from plugin_core.model import Part, Separation, Source, Stem
 from plugin_core.stem_names import title
 from plugin_core.stems.conform import Shape, shape_of_part

@@ -12,7 +12,7 @@ import msgspec
 
 from plugin_core.audio.formats import AudioFormat
 from plugin_core.errors import PlacementError
-from plugin_core.files.space import Free, free_bytes
+from plugin_core.files.disk import Free, free_bytes
 from plugin_core.model import Source, show_path
 
 HEAD_ROOM: Final = 64 * 2**20

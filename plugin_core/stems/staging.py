@@ -11,8 +11,8 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from plugin_core.files.copying import explain_os_error
 from plugin_core.files.names import HIDDEN_PREFIX
+from plugin_core.files.placement import explain_os_error
 
 STALE_AFTER: Final = 60.0
 """Seconds a folder in staging must lie unchanged before it may be nobody's."""

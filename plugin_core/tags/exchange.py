@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from plugin_core.errors import PlacementError, SourceError, StembridgeError, TransientError
 from plugin_core.files.errors import AWAY, explain_read_error
-from plugin_core.files.exclusive import sync_folder
 from plugin_core.files.names import HIDDEN_PREFIX
+from plugin_core.files.placement import sync_folder
 from plugin_core.model import show_path
 from plugin_core.tags.files import write_error
 from plugin_core.tags.pieces import PieceError

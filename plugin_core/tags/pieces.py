@@ -9,7 +9,7 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from plugin_core.files.copying import copy_file
+from plugin_core.files.placement import copy_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

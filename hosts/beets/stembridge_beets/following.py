@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from plugin_core.errors import StembridgeError
-from plugin_core.files.copying import copy_tree
 from plugin_core.files.hidden import HiddenNotes
 from plugin_core.files.names import HIDDEN_PREFIX
+from plugin_core.files.placement import copy_tree
 from plugin_core.model import show_path
 from plugin_core.stems.layout import STEMS_SUFFIX
 from stembridge_beets.claims import Claims

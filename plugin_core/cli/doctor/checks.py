@@ -17,7 +17,7 @@ import msgspec
 from plugin_core.cli.doctor.settings import find_problems, find_strangers
 from plugin_core.console.formatting import amount, plural
 from plugin_core.errors import SettingsError, StembridgeError
-from plugin_core.files.scratch import DOCTOR
+from plugin_core.files.hidden import DOCTOR
 from plugin_core.model import Finding, JobState, Verdict, show_path
 from plugin_core.presets import load_presets
 from plugin_core.protocols import HasDiagnostics

@@ -13,7 +13,7 @@ import msgspec
 from plugin_core.audio.formats import FORMATS, AudioFormat, float_format, resolve_format
 from plugin_core.audio.overload import must_stay_open
 from plugin_core.errors import TransientError, UsageError
-from plugin_core.files.naming import named
+from plugin_core.files.errors import named
 from plugin_core.model import Model, Part, Plan, Progress, RemoteFile, Separation, Source, Ticket, show_path
 from plugin_core.protocols import Finished, Order, Report
 from plugin_core.providers.local.messages import Request

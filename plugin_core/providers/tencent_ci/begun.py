@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from plugin_core.files.durable import write_durably
+from plugin_core.files.placement import write_durably
 from plugin_core.model import from_json, to_json
 
 FILE_NAME: Final = "upload.json"

@@ -14,7 +14,7 @@ from stembridge_hot_folder.song import moving
 
 from plugin_core.cli.guard import run
 from plugin_core.errors import OutcomeUnknownError, ServiceError, SourceError, TransientError
-from plugin_core.files import exclusive
+from plugin_core.files import placement
 from plugin_core.model import Ticket
 from plugin_core.protocols import Finished, Order, Report, Waiting
 from tests.audio_files import encode
@@ -304,7 +304,7 @@ def test_case_21_only_the_move_is_retried_after_a_finished_job(desk: Desk, monke
 
     monkeypatch.setattr(queueing, "FIRST_WAIT", 0.2)
     broken = {"is": True}
-    rename = exclusive.rename_exclusive
+    rename = placement.rename_exclusive
 
     def fail(old: Path, new: Path) -> None:
         if broken["is"]:

@@ -15,7 +15,7 @@ from stembridge_hot_folder import queueing
 from stembridge_hot_folder.ledger import SongState
 from stembridge_hot_folder.song import finish, moving
 
-from plugin_core.files import exclusive
+from plugin_core.files import placement
 from plugin_core.model import JobState, Tagging
 from plugin_core.session import Session
 from plugin_core.tags.read import read_tags
@@ -92,7 +92,7 @@ def test_case_20_song_replaced_at_the_last_moment_gets_no_stems_of_the_version_b
 
 
 def make_move_fail(monkeypatch: pytest.MonkeyPatch, is_failing: Callable[[Path], bool]) -> None:
-    rename = exclusive.rename_exclusive
+    rename = placement.rename_exclusive
 
     def fail(old: Path, new: Path) -> None:
         if is_failing(old):

@@ -10,8 +10,8 @@ import pytest
 
 from plugin_core.audio import source_file
 from plugin_core.errors import PlacementError, SourceError, StembridgeError, TransientError
-from plugin_core.files.copying import explain_os_error
-from plugin_core.files.errors import AWAY, FULL, explain_read_error, explain_write_error
+from plugin_core.files.errors import AWAY, FULL, explain_read_error, explain_write_error, named
+from plugin_core.files.placement import explain_os_error
 from plugin_core.tags.exchange import ReplaceOptions, check_replaceable
 from plugin_core.tags.files import open_overlay, open_tagged, write_error
 
@@ -84,3 +84,29 @@ def test_a_full_disk_asks_for_room(number: int, words: str) -> None:
 def test_what_does_not_pass_is_said_for_good(number: int) -> None:
     assert isinstance(explain_write_error(SONG, refusal(number)), PlacementError)
     assert isinstance(explain_read_error(SONG, refusal(number)), SourceError)
+
+
+OURS = Path("/home/me/.stem (bridge)/purchases/1")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (f"{OURS}/part-000-ab.flac.try.part cannot be written: full", "Vocals of Song cannot be written: full"),
+        (f"{OURS}: full", "Vocals of Song: full"),
+        (f"a, {OURS}; b {OURS}/x", "a, Vocals of Song; b Vocals of Song"),
+        ("/music/Song.flac is gone", "/music/Song.flac is gone"),
+    ],
+)
+def test_our_own_places_are_told_by_what_people_know(said: str, told: str) -> None:
+    with pytest.raises(TransientError) as caught, named({OURS: "Vocals of Song"}):
+        raise TransientError(said, remedy="make room", retry_after=3.0)
+    assert (caught.value.message, str(caught.value)) == (told, f"{told}; make room")
+    assert caught.value.retry_after == 3.0
+
+
+def test_a_path_stands_for_a_path_and_keeps_what_is_below(tmp_path: Path) -> None:
+    places = {OURS: tmp_path, OURS / "ready-1-ab": tmp_path / r"a\1 music"}
+    with pytest.raises(TransientError) as caught, named(places):
+        raise TransientError(f"{OURS}/ready-1-ab/My Song.stems/My Song - Bass.flac and {OURS}/x")
+    assert caught.value.message == rf"{tmp_path}/a\1 music/My Song.stems/My Song - Bass.flac and {tmp_path}/x"

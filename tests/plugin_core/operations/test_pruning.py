@@ -15,8 +15,7 @@ import pytest
 
 from plugin_core import Session
 from plugin_core.cli.doctor.checks import CHECKS
-from plugin_core.files.hidden import HiddenNotes
-from plugin_core.files.scratch import ABANDONED_AFTER
+from plugin_core.files.hidden import ABANDONED_AFTER, HiddenNotes
 from plugin_core.model import Verdict
 from tests.plugin_core.cli.fakes import write_song
 from tests.plugin_core.operations.running import tag

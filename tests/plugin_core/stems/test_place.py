@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from plugin_core.errors import PlacementError
-from plugin_core.files.exclusive import rename_exclusive
+from plugin_core.files.placement import rename_exclusive
 from plugin_core.model import Stem
 from plugin_core.stems import publication
 from plugin_core.stems.place import choose_target, is_taken, publish

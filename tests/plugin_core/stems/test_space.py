@@ -10,7 +10,7 @@ import pytest
 
 from plugin_core.audio.formats import FLAC16, FLAC24, MP3, WAV32F
 from plugin_core.errors import PlacementError
-from plugin_core.files.space import free_bytes
+from plugin_core.files.disk import free_bytes
 from plugin_core.stems.space import HEAD_ROOM, Amount, check_destination, check_space, estimate_bytes
 from tests.plugin_core.jobs.fakes import make_job
 

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from plugin_core.errors import UsageError
-from plugin_core.files.mounts import filesystem_kind, is_network
+from plugin_core.files.disk import filesystem_kind, is_network
 from plugin_core.files.names import fold
 from plugin_core.model import show_path
 from stembridge_hot_folder.folder.names import Names

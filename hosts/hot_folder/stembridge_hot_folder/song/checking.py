@@ -64,7 +64,7 @@ async def find_no_room(session: Session, offers: Sequence[Offer], root: bytes, r
         StembridgeError: a provider cannot say how much it gives.
         TransientError: the disk or share does not answer.
     """
-    from plugin_core.files.space import free_bytes
+    from plugin_core.files.disk import free_bytes
 
     for offer in offers:
         source, wish = offer.source, offer.plan.operation

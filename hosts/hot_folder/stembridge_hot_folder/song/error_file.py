@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from plugin_core.files.exclusive import rename_exclusive
 from plugin_core.files.names import HIDDEN_PREFIX
+from plugin_core.files.placement import rename_exclusive
 from plugin_core.model import disarm
 from stembridge_hot_folder.opening import open_regular
 from stembridge_hot_folder.song.shell import quote

@@ -14,10 +14,9 @@ from typing import Final
 import msgspec
 
 from plugin_core.errors import PlacementError
-from plugin_core.files.copying import copy_tree
-from plugin_core.files.exclusive import rename_exclusive, sync_folder
 from plugin_core.files.hidden import HiddenNotes
 from plugin_core.files.names import HIDDEN_PREFIX
+from plugin_core.files.placement import copy_tree, rename_exclusive, sync_folder
 from plugin_core.model import show_path
 from plugin_core.stems.layout import STEMS_SUFFIX
 

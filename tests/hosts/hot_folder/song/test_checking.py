@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from stembridge_hot_folder.song.checking import Trouble, find_no_room
 
-from plugin_core.files import space
+from plugin_core.files import disk
 from plugin_core.model import Job, JobState, Separation, Source, Tagging
 from plugin_core.offer import Offer
 from plugin_core.session import Session
@@ -49,7 +49,7 @@ def test_a_song_is_taken_where_the_core_would_not_refuse_it(
     with session:
         offer = offer_of(session, song)
         needed = needed_by_core(session, offer.source, offer)
-        monkeypatch.setattr(space, "free_bytes", lambda _folder: needed - missing)
+        monkeypatch.setattr(disk, "free_bytes", lambda _folder: needed - missing)
         trouble = find(session, desk, offer)
     assert (trouble is None) == is_taken
     if trouble is not None:
@@ -60,7 +60,7 @@ def test_a_song_is_taken_where_the_core_would_not_refuse_it(
 def test_labels_and_stems_that_stand_need_no_room(
     session: Session, desk: Desk, song: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(space, "free_bytes", lambda _folder: 0)
+    monkeypatch.setattr(disk, "free_bytes", lambda _folder: 0)
     done: Job = make_job(JobState.DONE)
     with session:
         offer = offer_of(session, song)

@@ -9,7 +9,7 @@ import pytest
 from stembridge_hot_folder.song import moving
 from stembridge_hot_folder.song.moving import Move, move_all, plan_moves
 
-from plugin_core.files import exclusive
+from plugin_core.files import placement
 from plugin_core.files.hidden import HiddenNotes
 
 
@@ -46,7 +46,7 @@ def other_disk_in_name(monkeypatch: pytest.MonkeyPatch) -> None:
     def rename(old: Path, new: Path) -> None:
         if old.parent != new.parent:
             raise OSError(errno.EXDEV, "Invalid cross-device link")
-        exclusive.rename_exclusive(old, new)
+        placement.rename_exclusive(old, new)
 
     monkeypatch.setattr(moving, "rename_exclusive", rename)
 

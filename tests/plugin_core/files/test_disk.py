@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from plugin_core.errors import StoreError
-from plugin_core.files.mounts import check_local, is_network, is_unc, kind_in, read_mounts
+from plugin_core.files.disk import check_local, is_network, is_unc, kind_in, read_mounts
 from plugin_core.jobs.store import JobStore
 
 MOUNTINFO = rb"""22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw

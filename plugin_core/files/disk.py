@@ -1,9 +1,10 @@
-"""Refuse network file systems: SQLite's write-ahead log needs shared memory, and locks that all processes see."""
+"""The disk that a folder is on: its room, and whether it is a network share."""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -21,6 +22,9 @@ _DRIVE_REMOTE: Final = 4
 
 Mounts = Iterable[tuple[bytes, str]]
 """Mount point and file system type, in the order they were mounted."""
+
+Free = Callable[[Path], int]
+"""Bytes that are free where a folder is."""
 
 
 def check_local(folder: Path, kind_of: Callable[[Path], str] | None = None) -> None:
@@ -90,3 +94,8 @@ def _windows_kind(folder: Path) -> str:
 
     drive_type = ctypes.windll.kernel32.GetDriveTypeW  # type: ignore[attr-defined,unused-ignore]
     return "unc" if drive_type(resolved.anchor) == _DRIVE_REMOTE else ""
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the bytes an ordinary user can still write under an existing folder."""
+    return shutil.disk_usage(folder).free

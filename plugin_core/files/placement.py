@@ -1,4 +1,4 @@
-"""Renaming without ever replacing what is there, on systems that can and on those that cannot."""
+"""Putting files in place: renamed without replacing what is there, copied, flushed to the disk."""
 
 from __future__ import annotations
 
@@ -6,17 +6,25 @@ import ctypes
 import errno
 import functools
 import os
+import re
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from plugin_core.errors import PlacementError, StembridgeError, TransientError
+from plugin_core.files.errors import FULL, explain_write_error
+
 _AT_FDCWD: Final = -100
 _RENAME_NOREPLACE: Final = 1
 _RENAME_EXCL: Final = 4
+_CHUNK: Final = 1 << 26
 
 _UNABLE: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM})
 """What a file system says that has no exclusive rename, or no hard links."""
+
+Rename = Callable[[bytes, bytes], None]
 
 
 def rename_exclusive(old: Path, new: Path) -> None:
@@ -100,9 +108,6 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-Rename = Callable[[bytes, bytes], None]
-
-
 @functools.cache
 def _rename_noreplace() -> Rename:
     if sys.platform == "win32":
@@ -126,3 +131,73 @@ def _wrap(call: Callable[[bytes, bytes], int]) -> Rename:
 
 def _refuse(old: bytes, new: bytes) -> None:
     raise OSError(errno.ENOSYS, "no exclusive rename", os.fsdecode(old), None, os.fsdecode(new))
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Put a small file in place, whole, and flush it; what was there is replaced."""
+    draft = path.with_name(path.name + ".new")
+    with draft.open("wb") as opened:
+        opened.write(data)
+        opened.flush()
+        os.fsync(opened.fileno())
+    draft.replace(path)
+    sync_folder(path.parent)
+
+
+def copy_file(old: Path, new: Path, check: Callable[[], None] = lambda: None, *, flush: bool = True) -> None:
+    """Copy the bytes of a file, replacing what is there, and flush them to the disk unless more is to be written.
+
+    A copy, and no hard link: whoever edits one of the two must not find the other changed.
+    ``check`` is called now and then and may raise.
+    """
+    with old.open("rb") as source, new.open("wb") as target:
+        if not _copy_in_kernel(source.fileno(), target.fileno(), check):
+            check()
+            shutil.copyfileobj(source, target, 1 << 20)
+        target.flush()
+        if flush:
+            os.fsync(target.fileno())
+
+
+def copy_tree(old: Path, new: Path, copy: Callable[[str, str], object] = shutil.copy2) -> None:
+    """Copy a folder and all below it; links stay links.
+
+    Raises:
+        OSError: the first thing that went wrong, as the system says it; the copy is not whole.
+    """
+    try:
+        shutil.copytree(old, new, symlinks=True, copy_function=copy)
+    except shutil.Error as error:
+        raise _first_of(error) from error
+
+
+def _first_of(error: shutil.Error) -> OSError:
+    """Return the first error of a copied tree, of which shutil keeps the words alone, in a list."""
+    _, target, said = error.args[0][0]
+    found = re.match(r"\[Errno (\d+)\]", str(said))
+    number = int(found[1]) if found else errno.EIO
+    return OSError(number, os.strerror(number) if found else str(said), os.fspath(target))
+
+
+def explain_os_error(error: OSError, path: Path) -> StembridgeError:
+    """Turn what the system said of a place into one line for people: a full disk and a lost share pass by."""
+    told = explain_write_error(path, error)
+    if isinstance(told, TransientError):
+        return told
+    return PlacementError(told.message, remedy="choose another place with --to FOLDER")
+
+
+def _copy_in_kernel(source: int, target: int, check: Callable[[], None]) -> bool:
+    """Copy everything, or say that nothing could be copied this way."""
+    if not hasattr(os, "copy_file_range"):
+        return False
+    is_begun = False
+    try:
+        while os.copy_file_range(source, target, _CHUNK):
+            is_begun = True
+            check()
+    except OSError as error:
+        if is_begun or error.errno in FULL:
+            raise
+        return False
+    return is_begun
