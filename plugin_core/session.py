@@ -31,9 +31,8 @@ if TYPE_CHECKING:
     from plugin_core.jobs.store import JobStore
     from plugin_core.jobs.work import Work
     from plugin_core.operations.factory import WorkFactory
-    from plugin_core.operations.history import History
-    from plugin_core.operations.links import Links
-    from plugin_core.operations.slices import Slices
+    from plugin_core.operations.history import History, Slices
+    from plugin_core.operations.orders import Links
     from plugin_core.operations.undo import Undone
     from plugin_core.protocols import Provider, Separator, Stager, Tagger
     from plugin_core.purchases.spending import Limits
@@ -158,7 +157,7 @@ class Session:
         Raises:
             SourceError: it is not an audio file.
         """
-        from plugin_core.operations.inspect import inspect
+        from plugin_core.operations.song import inspect
 
         return inspect(path)
 
@@ -168,7 +167,7 @@ class Session:
         Raises:
             SourceError: it is not an audio file.
         """
-        from plugin_core.operations.inspect import inspect
+        from plugin_core.operations.song import inspect
         from plugin_core.threads import run_stoppable
 
         return await run_stoppable(lambda stopper: inspect(path, check=stopper.check))
@@ -191,7 +190,7 @@ class Session:
             StembridgeError: the operation cannot be done to this source.
             PluginError: the provider raised something it may not.
         """
-        from plugin_core.operations.planning import Planner
+        from plugin_core.operations.plans import Planner
 
         return await Planner(self.registry, self._links, self._work_factory.replace_options).plan(source, operation)
 
@@ -231,7 +230,7 @@ class Session:
             StembridgeError: the provider cannot say what its model gives.
             PluginError: the provider raised something it may not.
         """
-        from plugin_core.operations.disk_need import bytes_needed
+        from plugin_core.operations.plans import bytes_needed
 
         wish = plan.operation
         if isinstance(wish, Tagging):
@@ -389,7 +388,7 @@ class Session:
         """
         if not self.has_store:
             return 0
-        from plugin_core.operations.moving import follow_move
+        from plugin_core.operations.song import follow_move
 
         return follow_move(self.store, old, new)
 
@@ -416,7 +415,7 @@ class Session:
         Results that such a job kept for a retry go, and whatever killed processes left in the home and beside songs
         that no job needs.
         """
-        from plugin_core.operations.pruning import prune
+        from plugin_core.operations.leftovers import prune
         from plugin_core.purchases.shelf import PurchasesSettings
 
         engine, home = self._engine(None), self.settings.home
@@ -425,7 +424,7 @@ class Session:
 
     def leftovers(self) -> list[Path]:
         """Return what killed processes left in the home and beside songs, and ``prune`` would remove."""
-        from plugin_core.operations.pruning import find_leftovers
+        from plugin_core.operations.leftovers import find_leftovers
 
         return find_leftovers(self.store, self.settings.home, now=self._clock())
 
@@ -444,7 +443,7 @@ class Session:
     @cached_property
     def slices(self) -> Slices:
         """The parts of songs that hosts cut out to have them separated by themselves."""
-        from plugin_core.operations.slices import Slices
+        from plugin_core.operations.history import Slices
 
         return Slices(lambda: self.store)
 
@@ -462,7 +461,7 @@ class Session:
 
     @cached_property
     def _links(self) -> Links:
-        from plugin_core.operations.links import Links
+        from plugin_core.operations.orders import Links
 
         return Links(lambda: self.stagers)
 

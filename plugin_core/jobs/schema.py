@@ -6,7 +6,7 @@ from typing import Final
 
 from plugin_core.files.database import Schema
 from plugin_core.jobs.adoption import adopt_jobs
-from plugin_core.purchases.schema import TABLE as PURCHASES
+from plugin_core.purchases.ledger import TABLE as PURCHASES
 from plugin_core.recordings.tables import RECORDINGS
 
 # ``active`` is a column of its own because a partial index is only used when the query repeats its condition.

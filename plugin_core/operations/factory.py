@@ -14,7 +14,7 @@ from plugin_core.settings import Settings
 if TYPE_CHECKING:
     from plugin_core.jobs.store import JobStore
     from plugin_core.jobs.work import Work
-    from plugin_core.operations.links import Links
+    from plugin_core.operations.orders import Links
     from plugin_core.operations.separation import SeparationWork
     from plugin_core.operations.tagging import TaggingWork
     from plugin_core.tags.exchange import ReplaceOptions

@@ -1,14 +1,34 @@
-"""The folders of a separation's job: where its parts are worked on, until they are placed."""
+"""What a separation's job wishes, where its stems go, and the folders in which its parts are worked on until then."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from plugin_core.errors import PlacementError
-from plugin_core.model import Job, show_path
+from plugin_core.errors import PlacementError, UsageError
+from plugin_core.model import Job, Separation, Source, show_path
 from plugin_core.operations.orders import Orders
-from plugin_core.operations.wish import destination_of
 from plugin_core.stems.staging import choose_staging, hidden_neighbour, make_staging, remove_staging
+
+
+def wish_of(job: Job) -> Separation:
+    """Return the operation of a job.
+
+    Raises:
+        UsageError: it is no separation.
+    """
+    if not isinstance(job.operation, Separation):
+        raise UsageError(f"job {job.id} is no separation")
+    return job.operation
+
+
+def destination_of(job: Job) -> Path:
+    """Return the folder a job's stems are placed under."""
+    return destination_of_wish(job.source, wish_of(job))
+
+
+def destination_of_wish(source: Source, wish: Separation) -> Path:
+    """Return the folder that the stems of a source are placed under."""
+    return wish.to or source.path.parent
 
 
 class Folders:

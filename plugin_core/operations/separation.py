@@ -7,7 +7,6 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,12 +15,10 @@ from plugin_core.files.errors import named
 from plugin_core.files.hashing import hash_file
 from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, Part, Progress, Source, Stem, Ticket, show_path
-from plugin_core.operations.folders import Folders
-from plugin_core.operations.links import NO_LINKS, Links
-from plugin_core.operations.orders import Orders
+from plugin_core.operations.folders import Folders, destination_of, wish_of
+from plugin_core.operations.orders import NO_LINKS, Links, Orders
 from plugin_core.operations.song import Hear, Song, hear_nothing
 from plugin_core.operations.stem_tags import describe_provenance, make_tagger, read_fields
-from plugin_core.operations.wish import destination_of, wish_of
 from plugin_core.protocols import Finished, Order, Report, Separator, Waiting
 from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.purchases.purchase import KeptPart, Purchase
@@ -30,9 +27,6 @@ from plugin_core.stem_names import canonical, parts_of
 from plugin_core.stems.template import StemsSettings, Template, choose_template
 from plugin_core.terms import Terms, terms_of
 from plugin_core.threads import Stopper, run_stoppable
-
-if TYPE_CHECKING:
-    pass
 
 _log = logging.getLogger(__name__)
 
@@ -82,19 +76,15 @@ class SeparationWork:
         self._shelf = Shelf(home)
 
     async def slots(self, job: Job) -> int:  # noqa: ARG002
-        """Return how many jobs of the account may be alive at once."""
         return await self._separator.slots()
 
     def occupies(self, job: Job) -> bool:  # noqa: ARG002
-        """Tell whether the job lives at a service."""
         return self._separator.remote
 
     def account(self, job: Job) -> str:  # noqa: ARG002
-        """Return the account that the provider's settings name now."""
         return self._separator.account()
 
     def terms(self, job: Job) -> Terms:  # noqa: ARG002
-        """Return what the separator says of its service."""
         return terms_of(self._separator)
 
     async def prepare(self, job: Job, attempt: str, report: Report) -> None:  # noqa: ARG002
@@ -108,7 +98,7 @@ class SeparationWork:
             PlacementError: the destination is missing, not writable or too full.
             UsageError: the template is wrong.
         """
-        from plugin_core.operations.disk_need import bytes_needed
+        from plugin_core.operations.plans import bytes_needed
 
         self._template(job)
         self._links.check(self._separator)
@@ -124,7 +114,6 @@ class SeparationWork:
         await run_stoppable(work)
 
     async def locate(self, job: Job) -> Source | None:
-        """Look near the path of a song that is gone from there."""
         return await run_stoppable(lambda stopper: self._song(job).locate(stopper.check))
 
     async def reuse(self, job: Job, twins: Sequence[Job]) -> Staged | None:
@@ -176,11 +165,9 @@ class SeparationWork:
             return await self._separator.submit(msgspec.structs.replace(order, url=url), report)
 
     async def find(self, job: Job, attempt: str) -> Ticket | None:
-        """Look for the job at its provider."""
         return await self._separator.find(await self._order_with_folder(job, attempt))
 
     async def poll(self, job: Job, attempt: str, report: Report) -> Waiting | Finished:
-        """Ask the provider."""
         return await self._separator.poll(await self._order_with_folder(job, attempt), report)
 
     def has_kept(self, job: Job, purchase: Purchase) -> bool:
@@ -212,15 +199,17 @@ class SeparationWork:
             SourceError: the source cannot be decoded any more.
             TransientError: the network or the disk; to be tried again.
         """
-        from plugin_core.operations.progress import report_from_thread
-
         # A job that goes on after a failure may have lost its folder meanwhile; its provider fetches what is missing.
         await asyncio.to_thread(self._folders.make, job)
         if purchase is not None and self.has_kept(job, purchase):
             parts: Sequence[Part] = self._shelf.parts(purchase)
         else:
             parts = await self._fetch_parts(job, attempt, report)
-        tell = report_from_thread(report, lambda share: Progress(fraction=share, note="writing stems"))
+        loop = asyncio.get_running_loop()
+
+        def tell(share: float) -> None:
+            loop.call_soon_threadsafe(report, Progress(fraction=share, note="writing stems"))
+
         return await run_stoppable(lambda stopper: self._treat(job, parts, stopper, tell))
 
     async def _fetch_parts(self, job: Job, attempt: str, report: Report) -> Sequence[Part]:
@@ -302,7 +291,6 @@ class SeparationWork:
         return publish(layout, job.staged, job.target, staging, self._earlier_stems(job))
 
     async def cancel(self, job: Job, attempt: str) -> None:
-        """Cancel at the provider."""
         await self._separator.cancel(self._order(job, attempt))
 
     async def discard(self, job: Job, *, release: bool = True) -> None:

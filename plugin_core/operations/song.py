@@ -1,4 +1,4 @@
-"""The song of a job: the same recording, whatever happens to its file while the job is under way."""
+"""The song of a job: looked at before there is one, and the same recording whatever happens to its file since."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ import os
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+import msgspec
+
+from plugin_core.audio.probe import identify
+from plugin_core.audio.source_file import open_file
 from plugin_core.errors import SourceError, StembridgeError
-from plugin_core.model import Source, show_path
-from plugin_core.operations.inspect import inspect, source_key, stat_key, stat_source
+from plugin_core.model import Job, Source, show_path
 from plugin_core.recordings.content import hash_content
+
+if TYPE_CHECKING:
+    from plugin_core.jobs.store import JobStore
+
 
 Check = Callable[[], None]
 Hear = Callable[[Path, Check], frozenset[str]]
@@ -19,6 +26,74 @@ Hear = Callable[[Path, Check], frozenset[str]]
 
 _LOOKED_AT: Final = 10_000
 """Names that are looked at, at most, for a song that is gone from its place."""
+
+
+def inspect(path: Path, *, check: Callable[[], None] = lambda: None) -> Source:
+    """Return what a job keeps of its source: identity, content and shape.
+
+    Args:
+        path: the file, absolute or from the working folder; a link stays a link, stems go beside it.
+        check: called for each MiB read; raise there to stop.
+
+    Raises:
+        SourceError: it is missing, no plain file, not audio, or changes while it is read.
+        TransientError: the disk or share does not answer.
+    """
+    path = _absolute(path)
+    before = stat_source(path)
+    info = identify(path)
+    content = hash_content(path, check, limit=before.st_size)
+    if stat_key(stat_source(path)) != stat_key(before):
+        raise SourceError(f"{show_path(path)} is being written", remedy="try again when it is complete")
+    return Source(
+        path=path,
+        device=before.st_dev,
+        inode=before.st_ino,
+        size=before.st_size,
+        mtime_ns=before.st_mtime_ns,
+        content=content,
+        duration=info.duration,
+        frames=info.frames,
+        channels=info.channels,
+        sample_rate=info.sample_rate,
+        encoding=info.encoding,
+    )
+
+
+def is_untouched(source: Source) -> bool:
+    """Tell whether the file at a source's path is, by its status, the one that was looked at."""
+    try:
+        found = source.path.stat()
+    except OSError:
+        return False
+    return stat_key(found) == source_key(source)
+
+
+def stat_source(path: Path) -> os.stat_result:
+    """Return the status of a plain file that can be read, links followed.
+
+    Raises:
+        SourceError: it vanished, cannot be read, is empty or no plain file.
+        TransientError: the disk or share does not answer.
+    """
+    with open_file(path) as descriptor:
+        return os.fstat(descriptor)
+
+
+def _absolute(path: Path) -> Path:
+    path = path.absolute()
+    # "link/../song" depends on where the link leads; only the system can tell.
+    return path.parent.resolve() / path.name if ".." in path.parts else path
+
+
+def stat_key(found: os.stat_result) -> tuple[int, int, int, int]:
+    """Return what of a file's status changes when it is replaced or written to, as a ``Source`` holds it."""
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def source_key(source: Source) -> tuple[int, int, int, int]:
+    """Return the ``stat_key`` of the file that a source was made of."""
+    return source.device, source.inode, source.size, source.mtime_ns
 
 
 def hear_nothing(_path: Path, _check: Check) -> frozenset[str]:
@@ -126,3 +201,51 @@ def _entries(folder: Path) -> Iterator[Path]:
             yield from (Path(entry.path) for entry in entries)
     except OSError:
         return
+
+
+def follow_move(store: JobStore, old: Path, new: Path) -> int:
+    """Let jobs follow a song, a stem, or a folder of either from one path to another; return how many did.
+
+    Args:
+        store: the job store.
+        old: where it was.
+        new: where it is now.
+    """
+    count = 0
+    for job in store.placed_at(old):
+        source = _moved_source(store, job, old, new)
+        stems = tuple(msgspec.structs.replace(one, path=_moved(one.path, old, new)) for one in job.stems)
+        if source is not None or stems != job.stems:
+            store.relocate(job.id, source or job.source, stems)
+            count += 1
+    return count
+
+
+def _moved_source(store: JobStore, job: Job, old: Path, new: Path) -> Source | None:
+    path = _moved(job.source.path, old, new)
+    if path == job.source.path:
+        return None
+    if job.state.is_settled:
+        # What is done is only found by its path.
+        return msgspec.structs.replace(job.source, path=path)
+    try:
+        return _find_source(store, job, path)
+    except SourceError:
+        # Moved once more already, which will be told as well.
+        return None
+
+
+def _find_source(store: JobStore, job: Job, path: Path) -> Source | None:
+    """Return the song of a job as it lies at a path, hardly looked at where it was only renamed; None for another."""
+    source = job.source
+    if stat_key(stat_source(path)) == source_key(source):
+        return msgspec.structs.replace(source, path=path)
+    found = inspect(path)
+    if found.content == source.content:
+        return found
+    known = store.recordings.find(path)
+    return found if known is not None and known.recording in store.recordings_of(job.recording) else None
+
+
+def _moved(path: Path, old: Path, new: Path) -> Path:
+    return new / path.relative_to(old) if path.is_relative_to(old) else path

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from plugin_core._version import __version__
 from plugin_core.errors import SourceError
 from plugin_core.model import Job
-from plugin_core.operations.wish import wish_of
+from plugin_core.operations.folders import wish_of
 from plugin_core.purchases.quotes import describe_options
 from plugin_core.stems.template import Template
 

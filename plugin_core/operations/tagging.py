@@ -15,8 +15,7 @@ from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.files.hidden import HiddenNotes
 from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, Source, Stem, Tagging, Ticket, Written, from_json, to_json
-from plugin_core.operations.links import NO_LINKS, Links
-from plugin_core.operations.orders import Orders
+from plugin_core.operations.orders import NO_LINKS, Links, Orders
 from plugin_core.operations.song import Hear, Song, hear_nothing
 from plugin_core.protocols import Finished, Order, Report, Tagger, Waiting
 from plugin_core.purchases.ledger import PurchaseLedger

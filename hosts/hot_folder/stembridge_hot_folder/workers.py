@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from plugin_core.errors import StembridgeError, StoreError
 from plugin_core.model import Job, JobState
-from plugin_core.operations.inspect import is_untouched
+from plugin_core.operations.song import is_untouched
 from plugin_core.tasks import start_alone
 from stembridge_hot_folder.folder.folders import HotFolder
 from stembridge_hot_folder.folder.scan import is_below

@@ -12,7 +12,7 @@ from plugin_core.audio.formats import resolve_format
 from plugin_core.audio.identity import held_still
 from plugin_core.errors import PlacementError, SourceError
 from plugin_core.model import Source, show_path
-from plugin_core.operations.inspect import source_key
+from plugin_core.operations.song import source_key
 from plugin_core.recordings.slices import Slice
 
 SLICES = Path("reaper", "slices")

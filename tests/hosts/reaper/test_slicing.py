@@ -7,7 +7,7 @@ import pytest
 from stembridge_reaper.slicing import cut_slice, plan_slices
 
 from plugin_core.errors import PlacementError
-from plugin_core.operations.inspect import inspect
+from plugin_core.operations.song import inspect
 from plugin_core.recordings.slices import Slice
 from tests.audio_files import read_samples, write_song
 

@@ -8,7 +8,7 @@ import pytest
 from plugin_core.audio.formats import FORMATS
 from plugin_core.audio.overload import require_fit
 from plugin_core.errors import SourceError
-from plugin_core.operations.inspect import inspect
+from plugin_core.operations.song import inspect
 from plugin_core.threads import StoppedError, Stopper
 from tests.audio_files import make_song, write_samples
 

@@ -14,8 +14,8 @@ from plugin_core.errors import PlacementError, ResultError, SourceError, Transie
 from plugin_core.files.errors import explain_write_error
 from plugin_core.jobs.work import Staged, Work
 from plugin_core.model import Job, JobState, Model, Part, Plan, Progress, Separation, Source, Ticket
-from plugin_core.operations.inspect import inspect
 from plugin_core.operations.separation import SeparationWork
+from plugin_core.operations.song import inspect
 from plugin_core.protocols import Finished, Order, Report, Separator, Waiting
 from plugin_core.stems import space, staging
 from plugin_core.stems.template import StemsSettings

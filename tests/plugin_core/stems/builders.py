@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from plugin_core.model import Part, Source, Stem
-from plugin_core.operations.inspect import inspect
+from plugin_core.operations.song import inspect
 from plugin_core.stems.layout import Layout, read_layout, ready_folder
 from tests.audio_files import STEMS, make_stems, write_samples
 

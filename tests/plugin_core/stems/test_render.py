@@ -17,7 +17,7 @@ from plugin_core.errors import PlacementError, TransientError
 from plugin_core.files.errors import explain_write_error
 from plugin_core.files.hashing import is_unmodified
 from plugin_core.model import Part, Separation, Source
-from plugin_core.operations.inspect import inspect
+from plugin_core.operations.song import inspect
 from plugin_core.stems import mix, verify
 from plugin_core.stems.fingerprint import record_of
 from plugin_core.stems.products import list_products

@@ -15,7 +15,7 @@ from plugin_core.audio.reader import open_reader
 from plugin_core.audio.samples import to_integers
 from plugin_core.errors import SourceError
 from plugin_core.model import OnOverload, Part, Separation, Source
-from plugin_core.operations.inspect import inspect
+from plugin_core.operations.song import inspect
 from plugin_core.providers.local.adapter import worker_format
 from plugin_core.providers.local.messages import Request
 from plugin_core.providers.local.render import render

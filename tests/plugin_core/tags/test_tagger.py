@@ -16,7 +16,7 @@ from mutagen import flac, id3, mp4
 
 from plugin_core.errors import PlacementError, SourceError, TransientError
 from plugin_core.model import Label, Tagging, Written
-from plugin_core.operations.inspect import inspect
+from plugin_core.operations.song import inspect
 from plugin_core.tags import pieces, tagger
 from plugin_core.tags.exchange import ReplaceOptions
 from plugin_core.tags.inject import read_fields

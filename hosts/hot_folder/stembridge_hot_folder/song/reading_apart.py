@@ -43,7 +43,7 @@ async def read_apart(path: bytes) -> bool:
 def main(path: Path) -> int:
     """Read all that a watch reads of a song before it makes a job."""
     from plugin_core.errors import StembridgeError
-    from plugin_core.operations.inspect import inspect
+    from plugin_core.operations.song import inspect
     from plugin_core.tags.provenance import is_own_work
 
     try:

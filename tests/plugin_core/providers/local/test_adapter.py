@@ -9,7 +9,7 @@ import pytest
 
 from plugin_core.errors import SourceError, TransientError, UsageError
 from plugin_core.model import OnOverload, Progress, RemoteFile, Separation, Tagging
-from plugin_core.operations.planning import check_plan
+from plugin_core.operations.plans import check_plan
 from plugin_core.protocols import Order, Separator
 from plugin_core.providers.local.adapter import LocalSeparator, worker_format
 from plugin_core.providers.local.parameters import STEMS

@@ -14,7 +14,7 @@ import pytest
 
 from plugin_core.errors import RefusedError, ServiceError, SettingsError, StembridgeError, TransientError, UsageError
 from plugin_core.model import Part, Progress, RemoteFile, Separation, Source, Ticket, to_json
-from plugin_core.operations.inspect import inspect
+from plugin_core.operations.song import inspect
 from plugin_core.protocols import (
     Finished,
     HasAccount,

@@ -7,7 +7,7 @@ import pytest
 
 from plugin_core.errors import RefusedError, StembridgeError, UsageError
 from plugin_core.model import Plan, Separation
-from plugin_core.operations.planning import check_plan
+from plugin_core.operations.plans import check_plan
 from plugin_core.providers.mvsep.account_calls import User
 from plugin_core.providers.mvsep.plan import choose_output, estimate_credits, final_format, make_plan
 from tests.plugin_core.providers.mvsep.fakes import FREE, PREMIUM, algorithm, make_source

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from plugin_core.model import Separation, Source
-from plugin_core.operations.inspect import inspect
+from plugin_core.operations.song import inspect
 from plugin_core.protocols import Order
 from plugin_core.providers.tencent_ci.adapter import CiSeparator
 from plugin_core.providers.tencent_ci.service import Service

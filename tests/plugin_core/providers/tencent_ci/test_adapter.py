@@ -20,7 +20,7 @@ from plugin_core.errors import (
     UsageError,
 )
 from plugin_core.model import Part, Progress, Separation, Source, Ticket
-from plugin_core.operations.inspect import inspect
+from plugin_core.operations.song import inspect
 from plugin_core.protocols import (
     Finished,
     HasAccount,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from plugin_core.model import Separation, Source
-from plugin_core.operations.disk_need import bytes_needed
+from plugin_core.operations.plans import bytes_needed
 from plugin_core.stems.space import HEAD_ROOM
 from tests.plugin_core.cli.fakes import FakeSeparator
 

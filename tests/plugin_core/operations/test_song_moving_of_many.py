@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from plugin_core import Job, JobState, Separation, Session, Settings
-from plugin_core.operations import moving
 from plugin_core.plugins import Plugins
 from plugin_core.session import STORE_NAME
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, load_fakes, write_song
@@ -62,7 +61,7 @@ def test_a_renamed_song_is_not_read_and_followed_twice(
     session: Session, song: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = add(session, song)
-    monkeypatch.setattr(moving, "inspect", None)
+    monkeypatch.setattr("plugin_core.operations.song.inspect", None)
     there = song
     for name in ("Renamed.flac", "Again.flac"):
         before, there = there, there.rename(there.with_name(name))

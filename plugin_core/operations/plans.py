@@ -1,25 +1,33 @@
-"""Plans, and what is checked about every one, whoever made it, before anything is spent."""
+"""Plans: what is checked about every one before anything is spent, and what it will need on the disk."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from plugin_core.audio.ffmpeg import find_encoder
-from plugin_core.audio.formats import resolve_format
+from plugin_core.audio.formats import float_format, resolve_format
+from plugin_core.audio.overload import must_stay_open
 from plugin_core.audio.probe import check_separable
 from plugin_core.errors import UsageError, blame
 from plugin_core.model import Operation, Plan, Separation, Source, Tagging
-from plugin_core.operations.links import Links
+from plugin_core.operations.orders import Links
+from plugin_core.protocols import Separator
 from plugin_core.registry import Registry
 from plugin_core.stem_names import canonical, parts_of
+from plugin_core.stems.fit import widest_format
+from plugin_core.stems.space import CD_RATE, Amount, estimate_bytes
 from plugin_core.tags.rules import check_rules
 
 if TYPE_CHECKING:
     from plugin_core.tags.exchange import ReplaceOptions
+
+
+_USUAL_PARTS: Final = 4
+"""Parts of a model that does not say how many it gives."""
 
 
 class Planner:
@@ -89,3 +97,45 @@ def check_plan(plan: Plan, source: Source) -> Plan:
     if not chosen.is_lossless:
         find_encoder(chosen.name)
     return msgspec.structs.replace(plan, operation=msgspec.structs.replace(wish, format=chosen.name))
+
+
+async def bytes_needed(source: Source, wish: Separation, separator: Separator) -> int:
+    """Return the most that a separation takes at once where its results go, head room for others included.
+
+    Args:
+        source: what is separated.
+        wish: as the plan resolved it.
+        separator: who does it.
+    """
+    fetched = await _count_parts(wish, separator)
+    return estimate_bytes(list_amounts(source, wish, fetched, is_remote=separator.remote), source)
+
+
+async def _count_parts(wish: Separation, separator: Separator) -> int:
+    """Return how many parts are fetched: all that the model gives, wanted or not."""
+    models = await separator.models()
+    return max((len(model.stems) for model in models if model.id == wish.model), default=0) or _USUAL_PARTS
+
+
+def list_amounts(source: Source, wish: Separation, fetched: int, *, is_remote: bool) -> list[Amount]:
+    """Return the files that exist at once when the last stem is written, at most.
+
+    Every part is there, in the format of the stems or, where that is lossy, in what they are made from; beside them
+    the stems that are wanted. A service is sent the source, and may answer a mono or low-rate one in CD quality.
+
+    Args:
+        source: what is separated.
+        wish: as the plan resolved it.
+        fetched: how many parts the model gives.
+        is_remote: whether a service separates.
+    """
+    chosen = resolve_format(wish.format, source)
+    lossless = chosen if chosen.is_lossless else resolve_format("", source)
+    if must_stay_open(wish.on_overload, source.encoding):
+        lossless = float_format(lossless, source)
+    parts = len(wish.stems) or (0 if wish.minus else fetched)
+    return [
+        Amount(int(is_remote), lossless),
+        Amount(fetched, lossless, least_rate=CD_RATE if is_remote else 0),
+        Amount(parts + len(wish.minus) + wish.residual, widest_format(chosen, wish.on_overload, source)),
+    ]
