@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger, SongState
+from stembridge_hot_folder.ledger import LEDGER_NAME, SongLedger, SongState
 
 from tests.plugin_core.cli.fakes import write_song
 
@@ -62,7 +62,7 @@ class Bench:
         """Return how many songs are done."""
         if not (self.home / LEDGER_NAME).exists():
             return 0
-        with Ledger(self.home / LEDGER_NAME) as ledger:
+        with SongLedger(self.home / LEDGER_NAME) as ledger:
             return ledger.counts()[SongState.DONE]
 
     def memory(self) -> float:

@@ -71,7 +71,7 @@ def watch_folders(
     context: Context, folders: tuple[Path, ...], once: bool, dry_run: bool, again: bool, as_json: bool
 ) -> int:
     """Watch folders until stopped; `stembridge watch --help` shows all there is."""
-    from stembridge_hot_folder.running import preview_folders, run_folders
+    from stembridge_hot_folder.run import preview_folders, run_folders
 
     if dry_run:
         return preview_folders(context, folders, again=again, as_json=as_json)
@@ -113,7 +113,7 @@ def retry(context: Context, files: tuple[Path, ...], failed: bool, force: bool, 
 @click.pass_obj
 def install_command(context: Context, folders: tuple[Path, ...]) -> int:
     """Watch folders from now on, also after a restart: write a service of the current user."""
-    from stembridge_hot_folder.service.installing import install
+    from stembridge_hot_folder.service import install
 
     for line in install(context.settings, folders):
         click.echo(line)
@@ -124,7 +124,7 @@ def install_command(context: Context, folders: tuple[Path, ...]) -> int:
 @click.pass_obj
 def uninstall_command(context: Context) -> int:
     """Remove the service that ``install`` wrote."""
-    from stembridge_hot_folder.service.installing import uninstall
+    from stembridge_hot_folder.service import uninstall
 
     for line in uninstall(context.settings):
         click.echo(line)

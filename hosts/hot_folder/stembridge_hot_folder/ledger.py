@@ -17,9 +17,8 @@ from typing import Final, Self
 
 import msgspec
 
-from plugin_core.files.database import Database
-from stembridge_hot_folder.ledger_schema import SCHEMA
-from stembridge_hot_folder.settling.identity import Identity
+from plugin_core.files.database import Database, Schema
+from stembridge_hot_folder.files import FileIdentity
 
 LEDGER_NAME: Final = "hot_folder.sqlite3"
 MOST_KNOWN: Final = 100_000
@@ -58,7 +57,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     path: bytes
     root: bytes
-    identity: Identity
+    identity: FileIdentity
     state: SongState
     content: str = ""
     """SHA-256 of the file as it was taken, hexadecimal."""
@@ -87,12 +86,12 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 
     path: bytes
     root: bytes
-    identity: Identity
+    identity: FileIdentity
     deaths: int = 0
     """Processes that ended while they read this version and nothing else."""
 
 
-class Ledger:
+class SongLedger:
     """The rows, in a SQLite file that several processes may open.
 
     Args:
@@ -106,7 +105,7 @@ class Ledger:
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._database = Database(path, SCHEMA)
-        self._finished: dict[bytes, Identity] = {}
+        self._finished: dict[bytes, FileIdentity] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -131,7 +130,7 @@ class Ledger:
         found = self._read("SELECT * FROM songs WHERE path = ?", (path,))
         return _to_row(found[0]) if found else None
 
-    def is_finished(self, path: bytes, identity: Identity) -> bool:
+    def is_finished(self, path: bytes, identity: FileIdentity) -> bool:
         """Tell whether nothing is left to do for a version; what was told once costs no more than a look in memory."""
         if self._finished.get(path) == identity:
             return True
@@ -255,8 +254,8 @@ def _where(states: Iterable[SongState], root: bytes | None) -> tuple[str, tuple[
     return (where, values) if root is None else (f"{where} AND root = ?", (*values, root))
 
 
-def _identity(text: str) -> Identity:
-    return Identity.parse(text) or Identity(0, 0, -1, 0)
+def _identity(text: str) -> FileIdentity:
+    return FileIdentity.parse(text) or FileIdentity(0, 0, -1, 0)
 
 
 def _to_row(row: sqlite3.Row) -> Row:
@@ -273,3 +272,44 @@ def _to_row(row: sqlite3.Row) -> Row:
         updated=row["updated"],
         force=bool(row["force"]),
     )
+
+
+_FIRST = """
+CREATE TABLE songs (
+    path BLOB NOT NULL PRIMARY KEY,
+    root BLOB NOT NULL,
+    identity TEXT NOT NULL,
+    state TEXT NOT NULL,
+    content TEXT NOT NULL DEFAULT '',
+    recipe TEXT NOT NULL DEFAULT '',
+    reason TEXT NOT NULL DEFAULT '',
+    jobs TEXT NOT NULL DEFAULT '',
+    place BLOB,
+    updated REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX songs_by_content ON songs (content) WHERE content != '';
+CREATE INDEX songs_by_state ON songs (state, updated);
+CREATE TABLE outputs (path BLOB NOT NULL PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE looks (
+    path BLOB NOT NULL PRIMARY KEY,
+    root BLOB NOT NULL,
+    identity TEXT NOT NULL,
+    deaths INTEGER NOT NULL
+) WITHOUT ROWID
+"""
+
+_SECOND = """
+CREATE TABLE folders (
+    root BLOB NOT NULL PRIMARY KEY,
+    settling INTEGER NOT NULL,
+    queued INTEGER NOT NULL,
+    waiting INTEGER NOT NULL
+) WITHOUT ROWID
+"""
+_THIRD = "ALTER TABLE songs ADD COLUMN force INTEGER NOT NULL DEFAULT 0"
+
+SCHEMA: Final = Schema(
+    "hot folder's ledger",
+    (_FIRST, _SECOND, _THIRD),
+    if_damaged="move the file away; songs with their stems beside them are known to be done all the same",
+)

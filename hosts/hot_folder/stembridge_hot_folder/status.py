@@ -15,10 +15,10 @@ from plugin_core.console.formatting import clean, encodable, plural, show
 from plugin_core.console.records import describe_count, write_record
 from plugin_core.errors import ExitCode, UsageError
 from plugin_core.model import show_path
-from stembridge_hot_folder.display.reporting import shorten
-from stembridge_hot_folder.folder.locking import is_watched
-from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger, Line, Row, SongState
-from stembridge_hot_folder.settling.identity import read_identity
+from stembridge_hot_folder.display import shorten
+from stembridge_hot_folder.files import read_identity
+from stembridge_hot_folder.ledger import LEDGER_NAME, Line, Row, SongLedger, SongState
+from stembridge_hot_folder.lock import is_watched
 
 _TOLD: Final = (
     *(SongState.WORKING, SongState.WAITING, SongState.MOVING, SongState.RETRY, SongState.UNCONFIRMED, SongState.FAILED),
@@ -32,7 +32,7 @@ def show_status(context: Context, folders: Sequence[Path], *, as_json: bool) -> 
     path = context.settings.home / LEDGER_NAME
     if not path.exists():
         return _say_nothing(as_json=as_json)
-    with Ledger(path) as ledger:
+    with SongLedger(path) as ledger:
         roots = [os.fsencode(folder.expanduser().resolve()) for folder in folders] or ledger.roots()
         counts = [_show_root(ledger, root, as_json=as_json) for root in roots]
     if not roots:
@@ -58,7 +58,7 @@ def retry_songs(context: Context, files: Sequence[Path], *, failed: bool, as_jso
     Raises:
         UsageError: a file that is not there.
     """
-    with Ledger(context.settings.home / LEDGER_NAME) as ledger:
+    with SongLedger(context.settings.home / LEDGER_NAME) as ledger:
         rows = [_row_of(ledger, file) for file in files]
         if failed:
             rows += [row for row in ledger.list([SongState.FAILED]) if os.path.lexists(row.path)]
@@ -87,7 +87,7 @@ def _is_wish_for_another(row: Row) -> bool:
     return row.state is SongState.DONE or (row.state is SongState.SKIPPED and not row.jobs)
 
 
-def _row_of(ledger: Ledger, file: Path) -> Row:
+def _row_of(ledger: SongLedger, file: Path) -> Row:
     absolute = file.expanduser().absolute()
     path = os.fsencode(absolute.parent.resolve() / absolute.name)
     identity = read_identity(path)
@@ -104,7 +104,7 @@ def _row_of(ledger: Ledger, file: Path) -> Row:
     return row if identity == row.identity else msgspec.structs.replace(row, identity=identity, jobs=())
 
 
-def _show_root(ledger: Ledger, root: bytes, *, as_json: bool) -> dict[SongState, int]:
+def _show_root(ledger: SongLedger, root: bytes, *, as_json: bool) -> dict[SongState, int]:
     known = ledger.counts(root)
     folder = Path(os.fsdecode(root))
     watched = is_watched(root)

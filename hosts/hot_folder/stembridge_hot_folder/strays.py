@@ -16,12 +16,12 @@ import msgspec
 
 from plugin_core.console.formatting import show
 from plugin_core.model import Job, JobState
-from stembridge_hot_folder.folder.folders import HotFolder
-from stembridge_hot_folder.folder.scan import is_below
+from stembridge_hot_folder.files import read_identity
+from stembridge_hot_folder.folders import HotFolder
 from stembridge_hot_folder.ledger import Row
-from stembridge_hot_folder.settling.identity import read_identity
-from stembridge_hot_folder.song import error_file
-from stembridge_hot_folder.song.tools import Tools
+from stembridge_hot_folder.record import remove_error
+from stembridge_hot_folder.scan import is_below
+from stembridge_hot_folder.tools import Tools
 
 HOST: Final = "hot_folder"
 _LONGEST_RESCAN: Final = 60.0
@@ -160,7 +160,7 @@ class Strays:
         if self._own_row(stray) is not None:
             self._tools.ledger.forget(stray.path)
             self._tools.queue.forget(stray.path)
-            error_file.remove_error(stray.path)
+            remove_error(stray.path)
             self._tools.reporter.tell("dropped", stray.path, told)
         for job_id in stray.jobs:
             if not self._has_task(job_id):

@@ -10,15 +10,15 @@ from plugin_core.errors import StembridgeError, StoreError
 from plugin_core.model import Job, JobState
 from plugin_core.operations.song import is_untouched
 from plugin_core.tasks import start_alone
-from stembridge_hot_folder.folder.folders import HotFolder
-from stembridge_hot_folder.folder.scan import is_below
+from stembridge_hot_folder.files import FileIdentity
+from stembridge_hot_folder.folders import HotFolder
 from stembridge_hot_folder.ledger import OPEN, TROUBLED, SongState
-from stembridge_hot_folder.queueing import Waiting
-from stembridge_hot_folder.settling.identity import Identity
-from stembridge_hot_folder.song import error_file
-from stembridge_hot_folder.song.task import Task
-from stembridge_hot_folder.song.tools import Tools
+from stembridge_hot_folder.queue import WaitingSong
+from stembridge_hot_folder.record import remove_error
+from stembridge_hot_folder.scan import is_below
 from stembridge_hot_folder.strays import HOST, Strays
+from stembridge_hot_folder.task import SongTask
+from stembridge_hot_folder.tools import Tools
 
 _LOOK_EVERY = 1.0
 """Seconds between two looks at jobs that another process may have settled."""
@@ -35,9 +35,9 @@ class Workers:
     def __init__(self, tools: Tools, ended: Callable[[HotFolder, bytes], None]) -> None:
         self.tools = tools
         self._ended = ended
-        self._tasks: dict[bytes, Task] = {}
+        self._tasks: dict[bytes, SongTask] = {}
         self._running: set[asyncio.Task[None]] = set()
-        self._by_job: dict[str, Task] = {}
+        self._by_job: dict[str, SongTask] = {}
         self.strays = Strays(tools, self._by_job.__contains__, self.holds, ended)
         self._failure: StoreError | None = None
 
@@ -84,17 +84,17 @@ class Workers:
             for row in self.tools.ledger.list(OPEN, root=folder.path):
                 is_there = row.state is SongState.MOVING or os.path.lexists(row.path)
                 if is_there and not self.holds(row.path):
-                    self.tools.queue.put(Waiting(folder, row.path, row.identity, self.tools.clock()))
+                    self.tools.queue.put(WaitingSong(folder, row.path, row.identity, self.tools.clock()))
                 elif not is_there and row.state is SongState.WAITING and not row.jobs:
                     # Nothing was begun with it: should it come back, it is new.
                     self.tools.ledger.forget(row.path)
 
-    def offer(self, folder: HotFolder, path: bytes, identity: Identity) -> None:
+    def offer(self, folder: HotFolder, path: bytes, identity: FileIdentity) -> None:
         """Queue a version that is complete."""
-        self.tools.queue.put(Waiting(folder, path, identity, self.tools.clock()))
+        self.tools.queue.put(WaitingSong(folder, path, identity, self.tools.clock()))
         self.tools.reporter.tell("queued", path)
 
-    def see(self, path: bytes, identity: Identity) -> bool:
+    def see(self, path: bytes, identity: FileIdentity) -> bool:
         """Take notice of what a path is now; tell whether the workers are still those to deal with it."""
         task = self._tasks.get(path)
         if task is not None:
@@ -124,7 +124,7 @@ class Workers:
             self.tools.reporter.tell("gone", path, "before it was taken")
         if row is not None and (row.state in TROUBLED or row.state.is_open):
             self.tools.ledger.forget(path)
-            error_file.remove_error(path)
+            remove_error(path)
 
     def fill(self) -> None:
         """Take songs while there is room."""
@@ -136,7 +136,7 @@ class Workers:
                 return
             if song.path in self._tasks:
                 continue
-            task = self._tasks[song.path] = Task(song, self.tools, self._attach, self.strays)
+            task = self._tasks[song.path] = SongTask(song, self.tools, self._attach, self.strays)
             self._start(task)
 
     def change(self, job: Job, previous: Job | None) -> None:
@@ -174,16 +174,16 @@ class Workers:
             running.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
-    def _attach(self, task: Task, job_id: str) -> None:
+    def _attach(self, task: SongTask, job_id: str) -> None:
         self._by_job[job_id] = task
         self.tools.roster.add(job_id)
 
-    def _start(self, task: Task) -> None:
+    def _start(self, task: SongTask) -> None:
         running = start_alone(self._run(task), "the work on a song")
         self._running.add(running)
         running.add_done_callback(self._running.discard)
 
-    async def _run(self, task: Task) -> None:
+    async def _run(self, task: SongTask) -> None:
         try:
             await self._run_guarded(task)
         except StoreError as error:
@@ -198,7 +198,7 @@ class Workers:
             self.tools.queue.pauses.end_probe(task.path)
             self._ended(task.folder, task.path)
 
-    async def _run_guarded(self, task: Task) -> None:
+    async def _run_guarded(self, task: SongTask) -> None:
         try:
             await task.run()
         except StoreError:

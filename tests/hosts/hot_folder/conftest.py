@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from stembridge_hot_folder.display.reporting import Reporter
-from stembridge_hot_folder.folder.recipes import read_recipes
-from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger, Row, SongState
-from stembridge_hot_folder.running import choose_folders, read_settings
-from stembridge_hot_folder.stores import Stores
-from stembridge_hot_folder.watching import Watch
+from stembridge_hot_folder.display import Reporter
+from stembridge_hot_folder.ledger import LEDGER_NAME, Row, SongLedger, SongState
+from stembridge_hot_folder.recipes import read_recipes
+from stembridge_hot_folder.run import choose_folders, read_settings
+from stembridge_hot_folder.tools import Stores
+from stembridge_hot_folder.watch import Watch
 
 from plugin_core.console.context import Context
 from plugin_core.console.plain import PlainDisplay
@@ -184,7 +184,7 @@ class Desk:
 
     def row(self, path: Path) -> Row | None:
         """Return what the ledger knows of a path."""
-        with Ledger(self.home / LEDGER_NAME) as ledger:
+        with SongLedger(self.home / LEDGER_NAME) as ledger:
             return ledger.get(os.fsencode(path))
 
     def state(self, path: Path) -> SongState | None:

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import stembridge_hot_folder.plugin
-from stembridge_hot_folder import queueing, watching
-from stembridge_hot_folder.deadline import deadline
+from stembridge_hot_folder import queue, watch
+from stembridge_hot_folder.process import deadline
 
 from plugin_core.cli.guard import run
 from plugin_core.console.context import Context
@@ -27,7 +27,7 @@ def main(ledger: str, *arguments: str) -> int:
     separator = CheapSeparator(Path(ledger), polls=int(os.environ.get("CHEAP_POLLS", "0")))
     separator.submit_delay = float(os.environ.get("CHEAP_SUBMIT_DELAY", "0"))
     if "CHEAP_WAIT" in os.environ:
-        queueing.FIRST_WAIT = float(os.environ["CHEAP_WAIT"])  # type: ignore[misc]
+        queue.FIRST_WAIT = float(os.environ["CHEAP_WAIT"])  # type: ignore[misc]
     separator.dies = os.environ.get("CHEAP_DIES", "")
     separator.hold = bool(os.environ.get("CHEAP_HOLD"))
     separator.gate = Path(os.environ["CHEAP_GATE"]) if "CHEAP_GATE" in os.environ else None
@@ -42,7 +42,7 @@ def main(ledger: str, *arguments: str) -> int:
 def _take_time() -> None:
     """Let an end take as long as it does on this machine; ``CHEAP_DEADLINE`` leaves the true deadline."""
     if "CHEAP_DEADLINE" not in os.environ:
-        watching.deadline = functools.partial(deadline, FOR_EVER)  # type: ignore[attr-defined]
+        watch.deadline = functools.partial(deadline, FOR_EVER)  # type: ignore[attr-defined]
     if "CHEAP_BUSY" in os.environ:
         database.BUSY_MS = int(os.environ["CHEAP_BUSY"])  # type: ignore[misc]
     if "CHEAP_GRACE" in os.environ:

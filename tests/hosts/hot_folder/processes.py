@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Final
 
 import pytest
-from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger, SongState
+from stembridge_hot_folder.ledger import LEDGER_NAME, SongLedger, SongState
 
 from tests.hosts.hot_folder.conftest import PATIENCE, Desk
 
@@ -65,7 +65,7 @@ def done_rows(desk: Desk) -> int:
     """Return how many songs are done."""
     if not (desk.home / LEDGER_NAME).exists():
         return 0
-    with Ledger(desk.home / LEDGER_NAME) as ledger:
+    with SongLedger(desk.home / LEDGER_NAME) as ledger:
         return ledger.counts()[SongState.DONE]
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from stembridge_hot_folder import queueing
+from stembridge_hot_folder import queue
 
 from plugin_core.console.context import Context
 from plugin_core.providers.mvsep import account, plugin
@@ -33,8 +33,8 @@ class MvsepDesk(Desk):
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queueing, "FIRST_WAIT", 0.2)
-    monkeypatch.setattr(queueing, "LONGEST_WAIT", 0.4)
+    monkeypatch.setattr(queue, "FIRST_WAIT", 0.2)
+    monkeypatch.setattr(queue, "LONGEST_WAIT", 0.4)
     monkeypatch.setattr(account, "BELIEVED", 0.0)
 
 

@@ -8,9 +8,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from stembridge_hot_folder import finish
 from stembridge_hot_folder.ledger import SongState
-from stembridge_hot_folder.running import preview_folders
-from stembridge_hot_folder.song import moving
+from stembridge_hot_folder.run import preview_folders
 
 from plugin_core.cli.guard import run
 from plugin_core.errors import OutcomeUnknownError, ServiceError, SourceError, TransientError
@@ -300,9 +300,9 @@ def test_case_36_move_to_another_disk_copies_checks_and_removes(desk: Desk, othe
 
 
 def test_case_21_only_the_move_is_retried_after_a_finished_job(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    from stembridge_hot_folder import queueing
+    from stembridge_hot_folder import queue
 
-    monkeypatch.setattr(queueing, "FIRST_WAIT", 0.2)
+    monkeypatch.setattr(queue, "FIRST_WAIT", 0.2)
     broken = {"is": True}
     rename = placement.rename_exclusive
 
@@ -311,7 +311,7 @@ def test_case_21_only_the_move_is_retried_after_a_finished_job(desk: Desk, monke
             raise OSError(errno.EACCES, "Permission denied")
         rename(old, new)
 
-    monkeypatch.setattr(moving, "rename_exclusive", fail)
+    monkeypatch.setattr(finish, "rename_exclusive", fail)
     desk.set(done="done")
     with desk.running() as watch:
         desk.song()

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import soundfile
-from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger, SongState
+from stembridge_hot_folder.ledger import LEDGER_NAME, SongLedger, SongState
 
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import Job
@@ -148,7 +148,7 @@ class Drop:
 
     def rows(self) -> dict[str, SongState]:
         """Return the songs that the watch knows."""
-        with Ledger(self.home / LEDGER_NAME) as ledger:
+        with SongLedger(self.home / LEDGER_NAME) as ledger:
             return {os.fsdecode(row.path): row.state for row in ledger.list(SongState)}
 
 

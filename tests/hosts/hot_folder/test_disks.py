@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from stembridge_hot_folder import queueing
-from stembridge_hot_folder.folder import folders, intake, waking
+from stembridge_hot_folder import folders, intake, queue, root
 from stembridge_hot_folder.ledger import SongState
 from watchdog.events import FileSystemEvent
 
@@ -20,8 +19,8 @@ from tests.hosts.hot_folder.conftest import Desk, wait_for
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queueing, "FIRST_WAIT", 0.2)
-    monkeypatch.setattr(queueing, "LONGEST_WAIT", 0.4)
+    monkeypatch.setattr(queue, "FIRST_WAIT", 0.2)
+    monkeypatch.setattr(queue, "LONGEST_WAIT", 0.4)
     monkeypatch.setattr(intake, "_RETRY_ROOT", 0.2)
 
 
@@ -38,7 +37,7 @@ def test_case_11_shares_settle_longer_and_are_looked_through_more_often(desk: De
 
 
 def test_case_11_a_rescan_finds_what_no_event_tells(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waking.Waker, "_hear", lambda self, event: None)
+    monkeypatch.setattr(root.ChangeListener, "_hear", lambda self, event: None)
     with desk.running() as watch:
         desk.song("a/Song.wav")
         watch.wait_done("Song.wav")
@@ -63,7 +62,7 @@ def test_case_12_limits_of_the_system_leave_rescans_and_one_warning(
 
 
 def test_case_12_overflow_of_the_queue_of_events(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waking, "MOST_PATHS", 5)
+    monkeypatch.setattr(root, "MOST_PATHS", 5)
     desk.set(rescan_seconds=3600)
     with desk.running() as watch:
         wait_for(lambda: watch.watch._intakes[0].has_scanned)
@@ -219,13 +218,13 @@ def test_case_23_unmounted_folder_is_not_taken_for_an_empty_one(desk: Desk, othe
 
 def test_case_24_folder_renamed_and_made_again(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: set[str] = set()
-    hear = waking.Waker._hear
+    hear = root.ChangeListener._hear
 
-    def overhear(self: waking.Waker, event: FileSystemEvent) -> None:
+    def overhear(self: root.ChangeListener, event: FileSystemEvent) -> None:
         heard.update(map(os.fsdecode, (event.src_path, event.dest_path)))
         hear(self, event)
 
-    monkeypatch.setattr(waking.Waker, "_hear", overhear)
+    monkeypatch.setattr(root.ChangeListener, "_hear", overhear)
     with desk.running() as watch:
         desk.song()
         watch.wait_done("Song.wav")

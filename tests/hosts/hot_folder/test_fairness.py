@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from stembridge_hot_folder.folder import intake
-from stembridge_hot_folder.folder.names import Names
-from stembridge_hot_folder.folder.scan import Rules, Song, scan
+from stembridge_hot_folder import intake
+from stembridge_hot_folder.scan import Names, ScanRules, SeenSong, scan
 
 from plugin_core.errors import RefusedError
 from plugin_core.model import Plan, Separation, Source
@@ -102,11 +101,11 @@ def test_songs_of_an_account_that_is_refused_keep_no_other_song_from_being_taken
 def test_order_of_a_look_is_by_name_or_another_one_each_time(tmp_path: Path) -> None:
     for number in range(20):
         (tmp_path / f"{number:02}.wav").write_bytes(b"RIFF")
-    rules = Rules(names=Names())
+    rules = ScanRules(names=Names())
 
     def names(*, is_ordered: bool) -> tuple[bytes, ...]:
         sights = scan(os.fsencode(tmp_path), rules, is_ordered=is_ordered)
-        return tuple(sight.path for sight in sights if isinstance(sight, Song))
+        return tuple(sight.path for sight in sights if isinstance(sight, SeenSong))
 
     assert names(is_ordered=True) == tuple(sorted(names(is_ordered=False)))
     assert len({names(is_ordered=False) for _ in range(5)}) > 1

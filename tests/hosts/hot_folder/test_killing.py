@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger, SongState
+from stembridge_hot_folder.ledger import LEDGER_NAME, SongLedger, SongState
 from stembridge_hot_folder.strays import HOST
 
 from plugin_core.jobs.store import JobStore
@@ -79,7 +79,7 @@ def wait_until_all_are_done(desk: Desk) -> None:
 
 def open_rows(desk: Desk) -> list[tuple[bytes, str, str]]:
     """Return what is not done, with the states of the jobs."""
-    with Ledger(desk.home / LEDGER_NAME) as ledger, JobStore(desk.home / STORE_NAME) as store:
+    with SongLedger(desk.home / LEDGER_NAME) as ledger, JobStore(desk.home / STORE_NAME) as store:
         rows = list(ledger.list([state for state in SongState if state is not SongState.DONE]))
         return [(row.path[-9:], row.state, str([store.get(one).state.value for one in row.jobs])) for row in rows]
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import msgspec
 import pytest
 from stembridge_hot_folder import ledger as ledger_module
-from stembridge_hot_folder.ledger import Ledger, Look, Row, SongState
-from stembridge_hot_folder.settling.identity import Identity
+from stembridge_hot_folder.files import FileIdentity
+from stembridge_hot_folder.ledger import Look, Row, SongLedger, SongState
 
 from plugin_core.errors import StoreError
 
 ROOT = b"/in"
-A = Identity(1, 2, 100, 5)
+A = FileIdentity(1, 2, 100, 5)
 FULL, NORMAL = 2, 1
 
 
@@ -31,9 +31,9 @@ def row(name: bytes = b"song.wav", **fields: object) -> Row:
 
 def test_rows_come_back_as_they_were_written_whatever_their_names(path: Path) -> None:
     wanted = row(b"\xff\n'.wav", jobs=("one", "two"), content="c", recipe="r", reason="why", place=b"/done/\xfe")
-    with Ledger(path, clock=lambda: 7.0) as ledger:
+    with SongLedger(path, clock=lambda: 7.0) as ledger:
         ledger.put(wanted)
-    with Ledger(path) as ledger:
+    with SongLedger(path) as ledger:
         assert ledger.get(wanted.path) == msgspec.structs.replace(wanted, updated=7.0)
         assert ledger.with_content("c") == [msgspec.structs.replace(wanted, updated=7.0)]
         assert ledger.with_content("") == []
@@ -41,7 +41,7 @@ def test_rows_come_back_as_they_were_written_whatever_their_names(path: Path) ->
 
 
 def test_rows_are_listed_and_counted_by_state_and_root(path: Path) -> None:
-    with Ledger(path) as ledger:
+    with SongLedger(path) as ledger:
         ledger.put(row(b"a", state=SongState.FAILED))
         ledger.put(row(b"b"))
         ledger.put(row(b"c", root=b"/other", state=SongState.FAILED))
@@ -53,13 +53,13 @@ def test_rows_are_listed_and_counted_by_state_and_root(path: Path) -> None:
         assert ledger.get(b"/in/a") is None
 
 
-def synchronous(ledger: Ledger) -> int:
+def synchronous(ledger: SongLedger) -> int:
     return int(ledger._read("PRAGMA synchronous")[0][0])
 
 
 @pytest.mark.parametrize("state", SongState)
 def test_every_row_outlives_a_power_cut(path: Path, state: SongState) -> None:
-    with Ledger(path) as ledger:
+    with SongLedger(path) as ledger:
         ledger.begin_look(Look(path=b"/in/a", root=ROOT, identity=A))
         assert synchronous(ledger) == NORMAL
         ledger.put(row(state=state))
@@ -71,7 +71,7 @@ def test_every_row_outlives_a_power_cut(path: Path, state: SongState) -> None:
 def test_finished_versions_are_told_from_memory_until_something_is_written(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Ledger(path) as ledger:
+    with SongLedger(path) as ledger:
         ledger.put(row())
         assert ledger.is_finished(row().path, A)
         asked: list[bytes] = []
@@ -90,7 +90,7 @@ def test_finished_versions_are_told_from_memory_until_something_is_written(
 
 
 def test_what_another_process_wrote_is_seen_by_its_token(path: Path) -> None:
-    with Ledger(path) as ledger, Ledger(path) as other:
+    with SongLedger(path) as ledger, SongLedger(path) as other:
         ledger.put(row())
         assert ledger.is_finished(row().path, A)
         token = ledger.token()
@@ -102,7 +102,7 @@ def test_what_another_process_wrote_is_seen_by_its_token(path: Path) -> None:
 
 def test_memory_is_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger_module, "MOST_KNOWN", 3)
-    with Ledger(path) as ledger:
+    with SongLedger(path) as ledger:
         for number in range(10):
             ledger.put(row(b"%d" % number))
         assert all(ledger.is_finished(b"/in/%d" % number, A) for number in range(10))
@@ -110,7 +110,7 @@ def test_memory_is_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_outputs_are_known(path: Path) -> None:
-    with Ledger(path) as ledger:
+    with SongLedger(path) as ledger:
         ledger.add_outputs([b"/in/a", b"/in/a", b"/in/b"])
         assert ledger.is_output(b"/in/a")
         assert not ledger.is_output(b"/in/c")
@@ -118,44 +118,44 @@ def test_outputs_are_known(path: Path) -> None:
 
 def test_looks_that_did_not_end_are_found_again(path: Path) -> None:
     look = Look(path=b"/in/a", root=ROOT, identity=A, deaths=2)
-    with Ledger(path) as ledger:
+    with SongLedger(path) as ledger:
         ledger.begin_look(look)
         ledger.begin_look(Look(path=b"/in/b", root=ROOT, identity=A))
         ledger.end_look(b"/in/b")
-    with Ledger(path) as ledger:
+    with SongLedger(path) as ledger:
         assert ledger.looks(ROOT) == [look]
         assert ledger.looks(b"/other") == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
 def test_file_is_readable_by_its_owner_only_also_one_of_an_older_version(path: Path) -> None:
-    with Ledger(path) as ledger:
+    with SongLedger(path) as ledger:
         ledger.put(row())
         assert {one.name: one.stat().st_mode & 0o777 for one in path.parent.glob(f"{path.name}*")} == {
             f"{path.name}{ending}": 0o600 for ending in ("", "-wal", "-shm")
         }
     path.chmod(0o644)
-    with Ledger(path):
+    with SongLedger(path):
         assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_newer_and_broken_files_are_refused_in_one_line(path: Path) -> None:
-    with Ledger(path):
+    with SongLedger(path):
         pass
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version = 99")
     connection.close()
     with pytest.raises(StoreError, match="newer stembridge"):
-        Ledger(path)
+        SongLedger(path)
     for other in path.parent.iterdir():
         other.unlink()
     path.write_bytes(b"no database at all" * 100)
     with pytest.raises(StoreError, match="move the file away; songs with their stems"):
-        Ledger(path)
+        SongLedger(path)
 
 
 def test_a_file_that_cannot_be_used_any_more_is_told_in_one_line(path: Path) -> None:
-    with Ledger(path) as ledger:
+    with SongLedger(path) as ledger:
         ledger._database._connection.execute("PRAGMA query_only = 1")
         with pytest.raises(StoreError, match=os.fspath(path)):
             ledger.put(row())

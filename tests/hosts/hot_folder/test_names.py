@@ -9,7 +9,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from stembridge_hot_folder.folder.names import Names
+from stembridge_hot_folder.scan import Names
 
 from plugin_core.errors import UsageError
 from tests.hosts.hot_folder.conftest import Desk

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from stembridge_hot_folder.folder.waking import Waker
+from stembridge_hot_folder.root import ChangeListener
 
 from tests.hosts.hot_folder.conftest import Desk, wait_for
 from tests.hosts.hot_folder.processes import done_rows, limited, start
@@ -65,9 +65,9 @@ def test_case_12_what_is_told_little_by_little_before_the_rest_is_lost(
     """A busy machine reads what the system kept in small pieces, and nothing says that there was more."""
     told = 1100
     kept: list[bytes] = []
-    take = Waker.take
+    take = ChangeListener.take
 
-    def take_some(waker: Waker) -> tuple[list[bytes], bool]:
+    def take_some(waker: ChangeListener) -> tuple[list[bytes], bool]:
         kept.extend(path for path in take(waker)[0] if path[-8:-4].isdigit() and int(path[-8:-4]) < told)
         some = kept[:100]
         del kept[:100]
@@ -75,7 +75,7 @@ def test_case_12_what_is_told_little_by_little_before_the_rest_is_lost(
             waker._wake()
         return some, False
 
-    monkeypatch.setattr(Waker, "take", take_some)
+    monkeypatch.setattr(ChangeListener, "take", take_some)
     desk.set(settle_seconds=3600, rescan_seconds=3600)
     os.mkfifo(desk.root / "sign of life.wav")
     with desk.running() as watch:

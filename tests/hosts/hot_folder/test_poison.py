@@ -8,10 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from stembridge_hot_folder import queueing
-from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger, Look, SongState
-from stembridge_hot_folder.settling.identity import read_identity
-from stembridge_hot_folder.song import reading_apart
+from stembridge_hot_folder import files, queue
+from stembridge_hot_folder.files import read_identity
+from stembridge_hot_folder.ledger import LEDGER_NAME, Look, SongLedger, SongState
 
 from tests.hosts.hot_folder.conftest import PATIENCE, Desk, wait_for
 from tests.hosts.hot_folder.processes import finish, start
@@ -26,13 +25,13 @@ def suspect(desk: Desk, song: Path, deaths: int = 0) -> None:
     """Leave the trace of a process that ended while it read a song."""
     identity = read_identity(os.fsencode(song))
     assert identity is not None
-    with Ledger(desk.home / LEDGER_NAME) as ledger:
+    with SongLedger(desk.home / LEDGER_NAME) as ledger:
         look = Look(path=os.fsencode(song), root=os.fsencode(desk.root), identity=identity, deaths=deaths)
         ledger.begin_look(look)
 
 
 def looks(desk: Desk) -> list[Look]:
-    with Ledger(desk.home / LEDGER_NAME) as ledger:
+    with SongLedger(desk.home / LEDGER_NAME) as ledger:
         return ledger.looks(os.fsencode(desk.root))
 
 
@@ -58,42 +57,42 @@ def test_case_35_innocent_song_is_done_however_often_the_watch_was_killed_while_
 def test_case_35_song_that_ends_its_reader_each_time_is_failed_and_the_others_are_done(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queueing, "FIRST_WAIT", 0.1)
+    monkeypatch.setattr(queue, "FIRST_WAIT", 0.1)
     crash = "import os, sys; os.path.basename(sys.argv[1]) == 'Bad.wav' and os.abort()"
-    monkeypatch.setattr(reading_apart, "command", (sys.executable, "-c", crash))
+    monkeypatch.setattr(files, "command", (sys.executable, "-c", crash))
     bad, good = desk.song("Bad.wav", seed=1), desk.song("Good.wav", seed=2)
     suspect(desk, bad)
     suspect(desk, good)
     with desk.running() as watch:
         watch.wait("failed", "Bad.wav")
         watch.wait_done("Good.wav")
-    assert f"ended the process that read it, {reading_apart.DEATHS} times" in watch.listener.reasons("Bad.wav")[-1]
+    assert f"ended the process that read it, {files.DEATHS} times" in watch.listener.reasons("Bad.wav")[-1]
     assert looks(desk) == []
     assert desk.separator.paid == ["Good.wav"]
 
 
 def test_case_35_deaths_are_counted_across_restarts(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading_apart, "command", (sys.executable, "-c", "import os; os.abort()"))
+    monkeypatch.setattr(files, "command", (sys.executable, "-c", "import os; os.abort()"))
     song = desk.song()
     suspect(desk, song)
-    for deaths in range(1, reading_apart.DEATHS):
+    for deaths in range(1, files.DEATHS):
         assert desk.once().of("waits") == ["Song.wav"]
         assert [look.deaths for look in looks(desk)] == [deaths]
     assert desk.once().of("failed") == ["Song.wav"]
 
 
 def test_case_35_new_version_of_a_suspect_is_no_suspect(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading_apart, "command", (sys.executable, "-c", "import os; os.abort()"))
-    suspect(desk, desk.song(seed=1), deaths=reading_apart.DEATHS - 1)
+    monkeypatch.setattr(files, "command", (sys.executable, "-c", "import os; os.abort()"))
+    suspect(desk, desk.song(seed=1), deaths=files.DEATHS - 1)
     desk.song(seed=2)
     assert desk.once().of("done") == ["Song.wav"]
 
 
 def test_reader_reads_songs_and_what_is_none(tmp_path: Path) -> None:
     (tmp_path / "Bad.wav").write_text("just words, no audio")
-    assert reading_apart.main(write_song(tmp_path / "Song.wav")) == 0
-    assert reading_apart.main(tmp_path / "Bad.wav") == 1
-    assert reading_apart.main(tmp_path / "missing.wav") == 1
+    assert files.main(write_song(tmp_path / "Song.wav")) == 0
+    assert files.main(tmp_path / "Bad.wav") == 1
+    assert files.main(tmp_path / "missing.wav") == 1
 
 
 def test_ending_the_watch_while_it_reads_leaves_no_suspect(desk: Desk) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from stembridge_hot_folder import queueing
+from stembridge_hot_folder import queue
 from stembridge_hot_folder.ledger import SongState
 
 from plugin_core.errors import RefusedError, ServiceError, SettingsError, SourceError, StembridgeError
@@ -19,8 +19,8 @@ SONGS = 30
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queueing, "FIRST_WAIT", 0.2)
-    monkeypatch.setattr(queueing, "LONGEST_WAIT", 0.4)
+    monkeypatch.setattr(queue, "FIRST_WAIT", 0.2)
+    monkeypatch.setattr(queue, "LONGEST_WAIT", 0.4)
 
 
 def drop_many(desk: Desk) -> list[str]:

@@ -8,16 +8,12 @@ import os
 from pathlib import Path
 
 import pytest
-from stembridge_hot_folder.folder.folders import open_folders
-from stembridge_hot_folder.folder.locking import LOCK_NAME, FolderLock, is_watched
-from stembridge_hot_folder.queueing import Waiting
-from stembridge_hot_folder.settings import WatchSettings
-from stembridge_hot_folder.settling.identity import read_identity
-from stembridge_hot_folder.settling.structure import is_whole
-from stembridge_hot_folder.song import moving, reading_apart
-from stembridge_hot_folder.song.error_file import is_ours, remove_error, write_error
-from stembridge_hot_folder.song.moving import Move, move_all
-from stembridge_hot_folder.song.version import Changed, Version
+from stembridge_hot_folder import files
+from stembridge_hot_folder.files import Version, VersionChanged, read_identity
+from stembridge_hot_folder.finish import Move, move_all, plan_moves
+from stembridge_hot_folder.lock import LOCK_NAME, FolderLock, is_watched
+from stembridge_hot_folder.record import is_ours, remove_error, write_error
+from stembridge_hot_folder.settler import is_whole
 
 from plugin_core.errors import ExitCode, PlacementError, UsageError
 from plugin_core.jobs.store import JobStore
@@ -237,15 +233,14 @@ def test_song_whose_folder_is_replaced_by_a_link_at_the_service_is_cancelled(des
 
 def test_song_in_a_folder_that_is_a_link_is_not_opened(desk: Desk, tmp_path: Path) -> None:
     song = desk.song("album/Song.wav")
-    [folder] = open_folders([desk.root], WatchSettings())
     identity = read_identity(os.fsencode(song))
     assert identity is not None
-    version = Version(Waiting(folder, os.fsencode(song), identity), lambda source, content: True)
+    version = Version(os.fsencode(song), identity, lambda source, content: True)
     assert version.open() == identity
     song.parent.rename(tmp_path / "album")
     song.parent.symlink_to(tmp_path / "album")
     version.require_same()
-    with pytest.raises(Changed):
+    with pytest.raises(VersionChanged):
         version.open()
 
 
@@ -286,9 +281,9 @@ def test_move_that_was_begun_ends_where_it_began_although_done_changed(tmp_path:
     stem.parent.mkdir(parents=True)
     song.write_text("song")
     stem.write_text("stem")
-    moves = moving.plan_moves(song, [stem], root, before)
+    moves = plan_moves(song, [stem], root, before)
     move_all(moves[:1])
-    move_all(moving.plan_moves(song, [stem], root, now, moves[-1].new))
+    move_all(plan_moves(song, [stem], root, now, moves[-1].new))
     assert sorted(path.name for path in before.iterdir()) == ["Song.stems", "Song.wav"]
     assert not now.exists()
 
@@ -300,5 +295,5 @@ def test_reader_apart_imports_nothing_from_the_folder_it_is_started_in(
     sign = desk.root / "sign"
     (desk.root / "asyncio.py").write_text(f"open({str(sign)!r}, 'w').close()")
     monkeypatch.chdir(desk.root)
-    assert asyncio.run(reading_apart.read_apart(os.fsencode(song)))
+    assert asyncio.run(files.read_apart(os.fsencode(song)))
     assert not sign.exists()

@@ -14,9 +14,9 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from stembridge_hot_folder import watching
-from stembridge_hot_folder.ledger import LEDGER_NAME, Ledger, Row
-from stembridge_hot_folder.stores import Stores
+from stembridge_hot_folder import watch
+from stembridge_hot_folder.ledger import LEDGER_NAME, Row, SongLedger
+from stembridge_hot_folder.tools import Stores
 
 from plugin_core.errors import StoreError
 from plugin_core.files.database import may_pass
@@ -28,7 +28,7 @@ from tests.hosts.hot_folder.processes import done_rows, finish, start
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "_TRY_STORES", 0.1)
+    monkeypatch.setattr(watch, "_TRY_STORES", 0.1)
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_case_22_whatever_the_system_says_of_a_full_or_read_only_home(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     broken, tried = {"is": False}, list[int]()
-    put, check = Ledger.put, Ledger.check_writable
+    put, check = SongLedger.put, SongLedger.check_writable
 
     def refuse() -> None:
         try:
@@ -102,19 +102,19 @@ def test_case_22_whatever_the_system_says_of_a_full_or_read_only_home(
         except OSError as error:
             raise StoreError("the ledger", remedy="") from error
 
-    def put_or_refuse(self: Ledger, row: Row) -> Row:
+    def put_or_refuse(self: SongLedger, row: Row) -> Row:
         if broken["is"]:
             refuse()
         return put(self, row)
 
-    def check_or_refuse(self: Ledger) -> None:
+    def check_or_refuse(self: SongLedger) -> None:
         if broken["is"]:
             tried.append(1)
             refuse()
         check(self)
 
-    monkeypatch.setattr(Ledger, "put", put_or_refuse)
-    monkeypatch.setattr(Ledger, "check_writable", check_or_refuse)
+    monkeypatch.setattr(SongLedger, "put", put_or_refuse)
+    monkeypatch.setattr(SongLedger, "check_writable", check_or_refuse)
     with desk.running() as watch:
         wait_for(lambda: watch.watch._intakes[0].has_scanned)
         broken["is"] = True

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from stembridge_hot_folder.deadline import WITHIN
-from stembridge_hot_folder.folder.locking import SHARED_NAME, FolderLock
+from stembridge_hot_folder.lock import SHARED_NAME, FolderLock
+from stembridge_hot_folder.process import WITHIN
 
 from plugin_core.errors import UsageError
 from tests import audio_files

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from stembridge_hot_folder import queueing
+from stembridge_hot_folder import finish, queue
 from stembridge_hot_folder.ledger import SongState
-from stembridge_hot_folder.song import finish, moving
 
 from plugin_core.files import placement
 from plugin_core.model import JobState, Tagging
@@ -99,14 +98,14 @@ def make_move_fail(monkeypatch: pytest.MonkeyPatch, is_failing: Callable[[Path],
             raise OSError(errno.EACCES, "Permission denied")
         rename(old, new)
 
-    monkeypatch.setattr(moving, "rename_exclusive", fail)
+    monkeypatch.setattr(finish, "rename_exclusive", fail)
 
 
 @pytest.mark.parametrize("is_restarted", [False, True], ids=["at once", "after a restart"])
 def test_case_20_half_moved_song_that_was_replaced_loses_and_overwrites_nothing(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, is_restarted: bool
 ) -> None:
-    monkeypatch.setattr(queueing, "FIRST_WAIT", 60 if is_restarted else 0.2)
+    monkeypatch.setattr(queue, "FIRST_WAIT", 60 if is_restarted else 0.2)
     broken = {"is": True}
     make_move_fail(monkeypatch, lambda old: broken["is"] and old.suffix == ".wav")
     desk.set(done="done")
@@ -136,7 +135,7 @@ def test_case_20_replaced_in_the_moment_of_the_move_stays_and_is_done(
 ) -> None:
     desk.set(done="done")
     song = desk.song(seed=1, seconds=0.2)
-    move_all = moving.move_all
+    move_all = finish.move_all
     new = write_song(desk.home / "new.wav", 0.4, 2)
 
     def replace_first(moves: object, guard: object, notes: object) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from stembridge_hot_folder import queueing, status
+from stembridge_hot_folder import queue, status
 from stembridge_hot_folder.commands import watch
-from stembridge_hot_folder.folder.locking import is_watched
 from stembridge_hot_folder.ledger import LEDGER_NAME, SongState
-from stembridge_hot_folder.song.error_file import write_error
+from stembridge_hot_folder.lock import is_watched
+from stembridge_hot_folder.record import write_error
 from stembridge_hot_folder.status import show_status
 
 from plugin_core.errors import ExitCode, RefusedError
@@ -76,8 +76,8 @@ def test_status_knows_the_folder_and_every_song_that_waits_while_the_watch_runs(
         raise RefusedError("no credits are left", remedy="buy some")
 
     monkeypatch.setattr(CheapSeparator, "plan", refuse)
-    monkeypatch.setattr(queueing, "FIRST_WAIT", 3600.0)
-    monkeypatch.setattr(queueing, "LONGEST_WAIT", 3600.0)
+    monkeypatch.setattr(queue, "FIRST_WAIT", 3600.0)
+    monkeypatch.setattr(queue, "LONGEST_WAIT", 3600.0)
     with desk.running() as watch:
         wait_for(lambda: folder_of(desk, capsys))
         assert folder_of(desk, capsys)["watched"]
@@ -249,7 +249,7 @@ def test_note_always_says_what_to_do(tmp_path: Path) -> None:
 
 def test_log_of_the_listener_does_not_reach_the_terminal() -> None:
     code = (
-        "import logging, stembridge_hot_folder.folder.waking\n"
+        "import logging, stembridge_hot_folder.root\n"
         "logging.getLogger('watchdog.observers.inotify').warning('called when the thread is inactive')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)

@@ -1,0 +1,161 @@
+"""How a watch is shown: plain lines, JSON lines, or live on a terminal. Every decision is a line in the log as well."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Protocol, runtime_checkable
+
+import msgspec
+
+from plugin_core.console.base import Display
+from plugin_core.console.formatting import clean, encodable, list_notes, show
+from plugin_core.console.plain import PlainDisplay
+from plugin_core.console.records import write_record
+from plugin_core.console.summary import Summary
+from plugin_core.model import Job, JobState
+
+
+class Counts(msgspec.Struct):
+    """How many songs are where."""
+
+    settling: int = 0
+    left: int = 0
+    """Never complete while ``--once`` waited."""
+    queued: int = 0
+    working: int = 0
+    waiting: int = 0
+    done: int = 0
+    skipped: int = 0
+    failed: int = 0
+    unconfirmed: int = 0
+
+    def __str__(self) -> str:
+        told = [f"{getattr(self, name)} {name}" for name in self.__struct_fields__ if getattr(self, name)]
+        return ", ".join(told)
+
+
+class PlainWatch(PlainDisplay):
+    """The core's plain display, with songs in place of jobs."""
+
+    def tell_song(self, word: str, source: Path, text: str) -> None:
+        """Write a decision about a song."""
+        self.say(f"{show(source)}: {word}{f', {text}' if text else ''}")
+
+    def _tell_settled(self, job: Job) -> None:
+        """Write what only the job knows; the song tells its own end, once for all of its jobs."""
+        for note in list_notes(job) if job.state is JobState.DONE else ():
+            self.say(f"  note: {note}")
+
+
+log = logging.getLogger(__name__)
+
+QUIET_WORDS: Final = frozenset({"settling", "queued", "cancelling"})
+"""What people see as counts, and programs as events."""
+
+
+@runtime_checkable
+class TellsSongs(Protocol):
+    """A display that has a line for a song, however many jobs it has."""
+
+    def tell_song(self, word: str, source: Path, text: str) -> None:
+        """Show a decision about a song."""
+        ...
+
+
+class Reporter:
+    """Shows a watch on a display.
+
+    Args:
+        display: shows the jobs.
+        quiet: whether people see only what goes wrong.
+        as_json: whether programs read along.
+        is_live: whether the display has the terminal for itself.
+    """
+
+    def __init__(self, display: Display, *, quiet: bool = False, as_json: bool = False, is_live: bool = False) -> None:
+        self.display = display
+        self._is_live = is_live
+        self._quiet = quiet
+        self._as_json = as_json
+        self.failure: BrokenPipeError | None = None
+        """Set once nobody reads any more: no song is to blame, so that whoever watches has to end."""
+
+    @contextmanager
+    def _shown(self) -> Iterator[None]:
+        """Keep what the output says from whoever tells something."""
+        try:
+            yield
+        except BrokenPipeError as error:
+            self.failure = error
+        except OSError:
+            # A full disk under the output: it takes the next line or does not, and the log is another file.
+            return
+
+    def tell(self, word: str, path: bytes, text: str = "", *, is_trouble: bool = False) -> None:
+        """Tell a decision about a song, with its reason; trouble is told even if quiet."""
+        source = Path(os.fsdecode(path))
+        text = shorten(text, source)
+        # The log's handler writes trouble to standard error; a live display has a line of its own for it.
+        level = logging.WARNING if is_trouble and not self._is_live else logging.INFO
+        with self._shown():
+            log.log(level, "%s: %s%s", clean(show(source)), word, f", {clean(text)}" if text else "")
+            if self._as_json:
+                write_record({"event": "song", "state": word, "source": source, "reason": encodable(text)})
+            elif isinstance(self.display, TellsSongs) and self._is_worth(word, level):
+                self.display.tell_song(word, source, text)
+
+    def _is_worth(self, word: str, level: int) -> bool:
+        return word not in QUIET_WORDS and level < logging.WARNING and not self._quiet
+
+    def warn(self, path: bytes, text: str) -> None:
+        """Tell of trouble: with a song, or with a whole folder."""
+        source = Path(os.fsdecode(path))
+        with self._shown():
+            # The log's handler writes it to standard error, whatever the display.
+            log.warning("%s: %s", clean(show(source)), clean(text))
+            if self._as_json:
+                write_record({"event": "warning", "source": source, "reason": encodable(text)})
+
+    def say(self, text: str) -> None:
+        """Tell of the whole watch."""
+        with self._shown():
+            log.info("%s", clean(text))
+            say_on(self.display, text, as_json=self._as_json)
+
+    def log_defect(self, error: Exception) -> None:
+        """Keep an unexpected error's traceback in the log."""
+        with self._shown():
+            log.error("unexpected error", exc_info=error)
+
+    def change(self, job: Job, previous: Job | None) -> None:
+        """Show a job's new state or progress."""
+        with self._shown():
+            self.display.change(job, previous)
+
+    def finish(self, counts: Counts, seconds: float, exit_code: int) -> None:
+        """Show how the watch ended."""
+        if self._as_json:
+            write_record({"event": "summary"} | msgspec.structs.asdict(counts) | {"exit_code": int(exit_code)})
+        else:
+            self.display.finish(Summary(seconds=seconds))
+            if str(counts):
+                self.display.say(str(counts))
+
+
+def say_on(display: Display, text: str, *, as_json: bool) -> None:
+    """Tell of the whole watch: people in a line, programs in a ``note`` event."""
+    if as_json:
+        write_record({"event": "note", "reason": encodable(text)})
+    else:
+        display.say(text)
+
+
+def shorten(text: str, source: Path) -> str:
+    """Leave out a song's name where the line begins with it already."""
+    for name in (str(source), show(source)):
+        text = text.removeprefix(f"{name} ")
+    return text

@@ -1,1 +1,0 @@
-"""How a watch is shown: in plain lines, as JSON, or live on a terminal."""

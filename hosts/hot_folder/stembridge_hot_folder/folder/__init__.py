@@ -1,1 +1,0 @@
-"""One watched folder: looking through it, holding it, and what is to be done with the songs in it."""

@@ -1,0 +1,184 @@
+"""Hot folders before they are watched: each for itself, none in another, no result where songs are looked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from plugin_core.errors import UsageError
+from plugin_core.files.disk import filesystem_kind, is_network
+from plugin_core.files.names import fold
+from plugin_core.model import show_path
+from stembridge_hot_folder.scan import Names, ScanRules
+from stembridge_hot_folder.settings import WatchSettings
+from stembridge_hot_folder.settler import Patience
+
+_SLOW_KINDS: Final = ("fuse.", "9p", "vboxsf", "drvfs", "vmhgfs")
+"""Mounts that tell of no changes made on their other side."""
+
+
+class HotFolder(msgspec.Struct, frozen=True, kw_only=True):
+    """One folder to watch."""
+
+    path: bytes
+    """Absolute, links resolved."""
+    kind: str = ""
+    """Type of its file system, where the system says."""
+    done: bytes = b""
+    """Where finished songs go; empty leaves them."""
+    patience: Patience = Patience()
+    rescan: float = 60.0
+    names: Names
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it lies on another machine, or on a mount whose other side changes unseen."""
+        return is_slow(self.kind)
+
+    @property
+    def shown(self) -> str:
+        """The path for people."""
+        return show_path(Path(os.fsdecode(self.path)))
+
+    def rules(self) -> ScanRules:
+        """Return what a walk takes; the folder of finished songs is known by what it is, not by its name."""
+        excluded: tuple[tuple[int, int], ...] = ()
+        if self.done:
+            try:
+                status = os.stat(self.done)  # noqa: PTH116 - bytes
+                excluded = ((status.st_dev, status.st_ino),)
+            except OSError:
+                # Made with the first song that is finished.
+                excluded = ()
+        return ScanRules(names=self.names, excluded=excluded, passed=self.done, is_share=is_network(self.kind))
+
+
+def is_slow(kind: str) -> bool:
+    """Tell whether a file system tells late, or not at all, of changes."""
+    return is_network(kind) or kind.lower().startswith(_SLOW_KINDS)
+
+
+def open_folders(
+    paths: Sequence[Path], settings: WatchSettings, *, kind_of: Callable[[Path], str] = filesystem_kind
+) -> list[HotFolder]:
+    """Return the folders to watch.
+
+    Raises:
+        UsageError: one is missing, lies in another, or shares its folder of finished songs with another.
+    """
+    names = Names(settings.suffixes, settings.ignore)
+    folders = [_open(path, settings, names, kind_of) for path in paths]
+    _refuse_nested(folders)
+    _refuse_shared_done(folders)
+    return folders
+
+
+def refuse_results_inside(folder: HotFolder, places: Iterable[Path]) -> None:
+    """Refuse to put stems where songs are looked for.
+
+    Raises:
+        UsageError: a preset places stems inside the folder.
+    """
+    for place in places:
+        resolved = os.fsencode(place.resolve())
+        if _is_inside(resolved, folder.path) and not _is_passed(resolved, folder):
+            raise UsageError(
+                f"a preset places stems in {show_path(place)}, inside the hot folder {folder.shown}",
+                remedy="place them outside, or beside the songs",
+            )
+
+
+def refuse_home_inside(folders: Iterable[HotFolder], home: Path) -> None:
+    """Refuse to watch stembridge's own data.
+
+    Raises:
+        UsageError: the home folder lies in a hot folder.
+    """
+    for folder in folders:
+        if _is_inside(os.fsencode(home.resolve()), folder.path):
+            raise UsageError(
+                f"stembridge keeps its own data in {show_path(home)}, inside {folder.shown}",
+                remedy="point STEMBRIDGE_HOME elsewhere",
+            )
+
+
+def _open(path: Path, settings: WatchSettings, names: Names, kind_of: Callable[[Path], str]) -> HotFolder:
+    absolute = path.expanduser().absolute()
+    if not absolute.is_dir():
+        raise UsageError(f"{show_path(path)} is no folder", remedy="make it, or mount its disk, first")
+    resolved = absolute.resolve()
+    if not os.access(resolved, os.R_OK | os.X_OK):
+        raise UsageError(f"{show_path(path)} may not be read", remedy="check its permissions")
+    kind = kind_of(resolved)
+    slow = is_slow(kind)
+    # A link is followed once, now; one that comes later is not.
+    done = (resolved / Path(settings.done).expanduser()).resolve() if settings.done else None
+    if done == resolved:
+        raise UsageError("[watch] done is the hot folder itself", remedy='name a folder in it, such as "done"')
+    return HotFolder(
+        path=os.fsencode(resolved),
+        kind=kind,
+        done=os.fsencode(done) if done else b"",
+        patience=Patience(
+            settle=settings.share_settle_seconds if slow else settings.settle_seconds,
+            max_wait=settings.max_wait_seconds,
+        ),
+        rescan=settings.share_rescan_seconds if slow else settings.rescan_seconds,
+        names=names,
+    )
+
+
+def _refuse_nested(folders: Sequence[HotFolder]) -> None:
+    for number, one in enumerate(folders):
+        for other in folders[number + 1 :]:
+            if _is_same(one.path, other.path):
+                raise UsageError(f"{one.shown} is named twice", remedy="name each folder once")
+            for inner, outer in ((one, other), (other, one)):
+                if _is_inside(inner.path, outer.path):
+                    raise UsageError(f"{inner.shown} lies in {outer.shown}", remedy="watch only one of the two")
+
+
+def _refuse_shared_done(folders: Sequence[HotFolder]) -> None:
+    for number, one in enumerate(folders):
+        for other in folders:
+            if one is not other and one.done and _is_inside(one.done, other.path):
+                raise UsageError(
+                    f"finished songs of {one.shown} would move into {other.shown}", remedy="change [watch] done"
+                )
+        for other in folders[number + 1 :]:
+            if one.done and other.done and _is_same(one.done, other.done):
+                raise UsageError(
+                    f"{one.shown} and {other.shown} share {show_path(Path(os.fsdecode(one.done)))}",
+                    remedy='give each its own: [watch] done = "done" is one in each folder',
+                )
+
+
+def _is_same(one: bytes, other: bytes) -> bool:
+    try:
+        return os.path.samefile(one, other)  # noqa: PTH121 - bytes
+    except OSError:
+        return fold(os.fsdecode(one)) == fold(os.fsdecode(other))
+
+
+def _is_inside(path: bytes, folder: bytes) -> bool:
+    """Tell whether a path is a folder or lies in it, by name without case, and by what the folders above are."""
+    below, above = fold(os.fsdecode(path)), fold(os.fsdecode(folder))
+    if below == above or below.startswith(above.rstrip(os.sep) + os.sep):
+        return True
+    current = path
+    while True:
+        if os.path.exists(current) and _is_same(current, folder):  # noqa: PTH110 - bytes
+            return True
+        parent = os.path.dirname(current)  # noqa: PTH120 - bytes
+        if parent == current:
+            return False
+        current = parent
+
+
+def _is_passed(path: bytes, folder: HotFolder) -> bool:
+    relative = os.path.relpath(path, folder.path)
+    return any(folder.names.why_passed(part) for part in relative.split(os.fsencode(os.sep)))

@@ -1,0 +1,217 @@
+"""Looking through a hot folder: our own walker, which follows no links and keeps names as the bytes they are."""
+
+from __future__ import annotations
+
+import errno
+import fnmatch
+import os
+import random
+import re
+import stat
+from collections.abc import Collection, Iterable, Iterator
+from typing import Final, NamedTuple
+
+import msgspec
+
+from plugin_core.audio.formats import AUDIO_SUFFIXES
+from plugin_core.files.names import fold
+from plugin_core.stems.layout import STEMS_SUFFIX
+from stembridge_hot_folder.files import FileIdentity
+
+PROTECTED_SUFFIXES: Final = (".m4p", ".aa", ".aax")
+"""Bought songs under digital rights management: taken, so that their owner is told why they cannot be separated."""
+
+PARTIAL_FILES: Final = (
+    *(".*", "~$*", "*~", ".~lock.*#", "*.part", "*.partial", "*.crdownload", "*.download", "*.opdownload"),
+    *("*.filepart", "*.tmp", "*.temp", "*.!qB", "*.!ut", "*.aria2", "*.ytdl", "*.icloud", "~syncthing~*"),
+    *("*.sw?", "desktop.ini", "Thumbs.db", "*.reapeaks", "*.asd", "*.pkf", "*.part.*", "*.tmp.*"),
+)
+"""Half-finished files of browsers, copiers and editors, and side files of systems and DAWs."""
+
+PASSED_FOLDERS: Final = (
+    *(".*", f"*{STEMS_SUFFIX}", "_UNPACK_*", "_FAILED_*", "*.download", "@eaDir", "#recycle", "__MACOSX"),
+    *("lost+found", "System Volume Information", "$RECYCLE.BIN"),
+)
+"""Our own results, folders still being unpacked or downloaded, and those of systems."""
+
+
+class Names:
+    """The rules for names.
+
+    Args:
+        suffixes: more endings of songs.
+        ignore: more patterns of names to pass over.
+    """
+
+    def __init__(self, suffixes: Iterable[str] = (), ignore: Iterable[str] = ()) -> None:
+        more = {f".{suffix.lstrip('.')}".lower() for suffix in suffixes}
+        self._suffixes = AUDIO_SUFFIXES | set(PROTECTED_SUFFIXES) | more
+        self._partial = _compile(PARTIAL_FILES)
+        self._folders = _compile(PASSED_FOLDERS)
+        self._ignored = _compile(ignore)
+
+    def why_no_song(self, name: bytes) -> str:
+        """Return why a file of this name is passed over; empty for a song's name."""
+        text = os.fsdecode(name)
+        if os.path.splitext(text)[1].lower() not in self._suffixes:  # noqa: PTH122 - of a name, not a path
+            return "not the name of a song"
+        folded = fold(text)
+        if self._partial.match(folded):
+            return "a hidden or half-finished file"
+        return "ignored by the settings" if self._ignored.match(folded) else ""
+
+    def why_passed(self, name: bytes) -> str:
+        """Return why a folder of this name is passed over; empty for one that is looked into."""
+        text = fold(os.fsdecode(name))
+        if self._folders.match(text):
+            return "stems" if text.endswith(STEMS_SUFFIX) else "a folder of the system or of another program"
+        return "ignored by the settings" if self._ignored.match(text) else ""
+
+
+def _compile(patterns: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(fnmatch.translate(fold(pattern)) for pattern in patterns) or r"(?!)", re.DOTALL)
+
+
+class SeenSong(NamedTuple):
+    """A file that may become a job."""
+
+    path: bytes
+    identity: FileIdentity
+
+
+class Passed(NamedTuple):
+    """An entry that is passed over."""
+
+    path: bytes
+    reason: str
+
+
+class Unreadable(NamedTuple):
+    """A folder or file that could not be looked at: nothing can be said of what lies below it."""
+
+    path: bytes
+    error: OSError
+
+
+class Gone(NamedTuple):
+    """A path at which there surely is nothing any more."""
+
+    path: bytes
+
+
+Sight = SeenSong | Passed | Unreadable | Gone
+
+GONE = frozenset({errno.ENOENT, errno.ENOTDIR})
+_DONE = "the folder of finished songs"
+
+
+class ScanRules(msgspec.Struct, frozen=True):
+    """What a walk takes and passes over."""
+
+    names: Names
+    excluded: Collection[tuple[int, int]] = ()
+    """Device and inode of folders not to look into, whatever they are called."""
+    passed: bytes = b""
+    """A folder not to look into that may not exist yet."""
+    is_share: bool = False
+
+
+def scan(folder: bytes, rules: ScanRules, *, is_ordered: bool = True) -> Iterator[Sight]:
+    """Yield all that lies below a folder.
+
+    Args:
+        folder: where to begin.
+        rules: what to take.
+        is_ordered: whether each folder is gone through by name, or in another order each time.
+
+    Raises:
+        OSError: the folder itself cannot be listed; of one below it only ``Unreadable`` is told.
+    """
+    waiting = [folder]
+    while waiting:
+        parent = waiting.pop()
+        try:
+            with os.scandir(parent) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            if parent == folder:
+                raise
+            if error.errno not in GONE:
+                yield Unreadable(parent, error)
+            continue
+        if not is_ordered:
+            random.shuffle(found)
+        for entry in found:
+            yield from _see(entry.path, rules, waiting)
+
+
+def look(paths: Iterable[bytes], rules: ScanRules, root: bytes) -> Iterator[Sight]:
+    """Yield what lies at these paths now, and below those that are folders; paths outside the rules are passed over."""
+    for path in paths:
+        barrier = _find_barrier(path, rules, root)
+        if isinstance(barrier, Gone):
+            yield barrier
+        if barrier is not None:
+            continue
+        below: list[bytes] = []
+        yield from _see(path, rules, below)
+        for folder in below:
+            try:
+                yield from scan(folder, rules)
+            except OSError as error:
+                if error.errno not in GONE:
+                    yield Unreadable(folder, error)
+
+
+def is_below(path: bytes, folder: bytes) -> bool:
+    """Tell whether a path is a folder or lies in it."""
+    return path == folder or path.startswith(folder.rstrip(b"/" + os.fsencode(os.sep)) + os.fsencode(os.sep))
+
+
+def _see(path: bytes, rules: ScanRules, folders: list[bytes]) -> Iterator[Sight]:
+    try:
+        status = os.lstat(path)
+    except OSError as error:
+        yield Gone(path) if error.errno in GONE else Unreadable(path, error)
+        return
+    name = os.path.basename(path)  # noqa: PTH119 - bytes
+    if stat.S_ISDIR(status.st_mode):
+        reason = rules.names.why_passed(name)
+        if path == rules.passed or (status.st_dev, status.st_ino) in rules.excluded:
+            reason = _DONE
+        if reason:
+            yield Passed(path, reason)
+        else:
+            folders.append(path)
+        return
+    reason = _why_not(status.st_mode, rules.names, name)
+    yield Passed(path, reason) if reason else SeenSong(path, FileIdentity.of(status, is_share=rules.is_share))
+
+
+def _why_not(mode: int, names: Names, name: bytes) -> str:
+    if stat.S_ISLNK(mode):
+        return "a link; links are not followed"
+    if not stat.S_ISREG(mode):
+        return "a pipe, socket or device"
+    return names.why_no_song(name)
+
+
+def _find_barrier(path: bytes, rules: ScanRules, root: bytes) -> Passed | Gone | None:
+    """Return what keeps us from a path below the root: a folder passed over, or a link, behind which is none."""
+    if rules.passed and is_below(path, rules.passed):
+        return Passed(rules.passed, _DONE)
+    parent = os.path.dirname(path)  # noqa: PTH120 - bytes
+    while len(parent) > len(root) and is_below(parent, root):
+        if reason := rules.names.why_passed(os.path.basename(parent)):  # noqa: PTH119 - bytes
+            return Passed(parent, reason)
+        try:
+            status = os.lstat(parent)
+        except OSError:
+            # What is gone or unreachable is found out at the path itself.
+            return None
+        if not stat.S_ISDIR(status.st_mode):
+            return Gone(path)
+        if (status.st_dev, status.st_ino) in rules.excluded:
+            return Passed(parent, _DONE)
+        parent = os.path.dirname(parent)  # noqa: PTH120 - bytes
+    return None

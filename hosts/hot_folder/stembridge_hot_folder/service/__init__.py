@@ -1,1 +1,0 @@
-"""The watch as a service of the system."""

@@ -1,1 +1,0 @@
-"""Whether a file is complete, and which version of it."""

@@ -1,1 +1,0 @@
-"""One song at work, from its first look to its end."""

@@ -1,0 +1,122 @@
+"""What every song at work needs: the stores, the queue, and who is told."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+
+from plugin_core.errors import StoreError
+from plugin_core.jobs.roster import Roster
+from plugin_core.model import show_path
+from plugin_core.session import STORE_NAME, Session
+from stembridge_hot_folder.display import Counts, Reporter
+from stembridge_hot_folder.ledger import LEDGER_NAME, Look, SongLedger
+from stembridge_hot_folder.process import SleepDetector
+from stembridge_hot_folder.queue import SongQueue
+from stembridge_hot_folder.recipes import Recipes
+from stembridge_hot_folder.settings import WatchSettings
+
+ROOM: Final = 2**20
+"""Bytes that must be free before anything is recorded again, so that it does not end with the next row."""
+
+
+class Stores:
+    """What a watch records in.
+
+    Args:
+        home: stembridge's home folder.
+        open_session: opens a session of it.
+
+    Raises:
+        StoreError: one of the two cannot be opened.
+    """
+
+    def __init__(self, home: Path, open_session: Callable[[], Session]) -> None:
+        self.home = home
+        self._open_session = open_session
+        self.session, self.ledger = self._open()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close both."""
+        # What cannot be given back belongs to a process that is dead from now on, which gives it back as well.
+        with contextlib.suppress(StoreError):
+            self.session.close()
+        self.ledger.close()
+
+    def reopen(self) -> None:
+        """Close both, and open them if they are there and can be written; nothing is made anew.
+
+        Raises:
+            StoreError: not yet.
+        """
+        self.close()
+        self._require_room()
+        self.session, self.ledger = self._open()
+        self.session.store.check_writable()
+        self.ledger.check_writable()
+
+    def _open(self) -> tuple[Session, SongLedger]:
+        session = self._open_session()
+        try:
+            # Else opened on first use, too late to be refused at the start.
+            session.store.changes_token()
+            return session, SongLedger(self.home / LEDGER_NAME)
+        except BaseException:
+            session.close()
+            raise
+
+    def _require_room(self) -> None:
+        probe = self.home / f".room-{os.getpid()}"
+        try:
+            for name in (STORE_NAME, LEDGER_NAME):
+                # On a disk that is away, empty stores would buy everything again.
+                (self.home / name).stat()
+            try:
+                with probe.open("wb") as opened:
+                    opened.write(bytes(ROOM))
+                    os.fsync(opened.fileno())
+            finally:
+                probe.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"{show_path(self.home)}: {error.strerror}") from error
+
+
+class Tools(msgspec.Struct, frozen=True):
+    """Shared by all songs of a watch."""
+
+    stores: Stores
+    recipes: dict[bytes, Recipes]
+    """By hot folder."""
+    settings: WatchSettings
+    queue: SongQueue
+    roster: Roster
+    reporter: Reporter
+    clock: Callable[[], float]
+    counts: Counts
+    awake: SleepDetector
+    suspects: dict[bytes, Look] = {}
+    """Songs that were being read when an earlier process ended without a word."""
+
+    @property
+    def session(self) -> Session:
+        """The core."""
+        return self.stores.session
+
+    @property
+    def ledger(self) -> SongLedger:
+        """What was done."""
+        return self.stores.ledger

@@ -1,0 +1,286 @@
+"""The watch: folders, workers and engine in one loop, until there is nothing left or somebody says stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from plugin_core.console.interrupt import stop_on_signals
+from plugin_core.errors import ExitCode, StoreError
+from plugin_core.files.database import may_pass
+from plugin_core.jobs.roster import Roster
+from plugin_core.model import JobState, show_path
+from plugin_core.tasks import start
+from stembridge_hot_folder.display import Counts, Reporter
+from stembridge_hot_folder.folders import HotFolder
+from stembridge_hot_folder.intake import FolderIntake
+from stembridge_hot_folder.ledger import Line, SongState
+from stembridge_hot_folder.process import Notifier, SleepDetector, deadline
+from stembridge_hot_folder.queue import Lane, SongQueue, WaitingSong
+from stembridge_hot_folder.recipes import Recipes
+from stembridge_hot_folder.settings import WatchSettings
+from stembridge_hot_folder.tools import Stores, Tools
+from stembridge_hot_folder.workers import Workers
+
+_BEAT: Final = 2.0
+_ONCE_BEAT: Final = 0.1
+_TRY_STORES: Final = 5.0
+"""Seconds between two looks whether anything can be recorded again."""
+
+
+class Watch:
+    """A watch over folders.
+
+    Args:
+        stores: the core, and what was done.
+        folders: what to watch.
+        recipes: what to do, by folder.
+        settings: how.
+        reporter: shows it.
+        clock: monotonic seconds.
+        notifier: tells the service manager.
+    """
+
+    def __init__(
+        self,
+        stores: Stores,
+        folders: Sequence[HotFolder],
+        recipes: dict[bytes, Recipes],
+        settings: WatchSettings,
+        reporter: Reporter,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        notifier: Notifier | None = None,
+    ) -> None:
+        self._stores = stores
+        self._reporter = reporter
+        self._clock = clock
+        self._notifier = notifier or Notifier()
+        self._wake = asyncio.Event()
+        self._counts = Counts()
+        self._tools = Tools(
+            stores=stores,
+            recipes=recipes,
+            settings=settings,
+            queue=SongQueue(self._lane_of),
+            roster=Roster(),
+            reporter=reporter,
+            clock=clock,
+            counts=self._counts,
+            awake=SleepDetector(clock),
+            suspects={},
+        )
+        self._workers = Workers(self._tools, self._end_song)
+        self._intakes = [FolderIntake(folder, self._workers) for folder in folders]
+        self._stop = asyncio.Event()
+        self._folders = folders
+        self._lines: dict[bytes, Line] = {}
+        """What was told of each folder last."""
+        self._token = 0
+        self._is_told_to_stop = False
+        self._final = self._counts
+        """How it stood when the watch was told to end."""
+
+    def counts(self) -> Counts:
+        """Return how many songs are where."""
+        return msgspec.structs.replace(
+            self._counts,
+            settling=sum(len(intake.settler) for intake in self._intakes) - self._counts.left,
+            queued=len(self._tools.queue) - self._tools.queue.blocked,
+            working=self._workers.working + len(self._workers.strays),
+            waiting=self._workers.aside + self._tools.queue.waiting,
+        )
+
+    async def run(self, *, once: bool = False) -> ExitCode:
+        """Watch until stopped, or until everything that is there is done; return the exit code.
+
+        Raises:
+            UsageError: another stembridge watches one of the folders.
+            StoreError: a store cannot be used any more.
+            BrokenPipeError: nobody reads what is told.
+        """
+        opened: list[FolderIntake] = []
+        started = self._clock()
+        with stop_on_signals(self._stop, self._tell_stopping), deadline():
+            try:
+                for intake in self._intakes:
+                    intake.open()
+                    opened.append(intake)
+                await self._work_on(once=once)
+            finally:
+                for intake in opened:
+                    intake.close()
+        code = self._code(self._final)
+        self._reporter.finish(self._final, self._clock() - started, code)
+        return code
+
+    def stop(self) -> None:
+        """End the watch at the next safe point."""
+        self._stop.set()
+
+    async def _work_on(self, *, once: bool) -> None:
+        """Work, and wait while nothing can be recorded: a disk that is full stays full for the next song as well."""
+        while True:
+            try:
+                await self._work(once=once)
+            except StoreError as error:
+                if once or not may_pass(error):
+                    raise
+                await self._wait_for_stores(error)
+            if once or self._stop.is_set():
+                return
+
+    async def _wait_for_stores(self, error: StoreError) -> None:
+        home = os.fsencode(self._stores.home)
+        self._reporter.warn(home, f"nothing can be recorded, everything waits and goes on by itself: {error}")
+        while not self._stop.is_set():
+            self._notifier.beat(self._clock())
+            for intake in self._intakes:
+                intake.beat()
+            try:
+                await asyncio.to_thread(self._stores.reopen)
+            except StoreError as again:
+                if not may_pass(again):
+                    raise
+            else:
+                self._reporter.say(f"{show_path(self._stores.home)}: can be written again, going on")
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TRY_STORES):
+                    await self._stop.wait()
+
+    async def _work(self, *, once: bool) -> None:
+        over = asyncio.Event()
+        self._token = self._tools.ledger.token()
+        self._workers.reopen(self._folders)
+        session = self._tools.session
+        parts = [
+            start(session.serve(self._tools.roster, on_change=self._workers.change, stop=over)),
+            start(self._workers.watch_jobs()),
+            start(self._beat()),
+            start(self._tools.awake.run()),
+            *(start(intake.run()) for intake in self._intakes),
+        ]
+        self._notifier.tell("READY=1", "STATUS=watching")
+        try:
+            await self._supervise(parts, once=once)
+        finally:
+            self._final = self.counts()
+            over.set()
+            await self._workers.close()
+            for part in parts[1:]:
+                part.cancel()
+            # The engine ends by itself: a paid call comes home first.
+            await asyncio.gather(*parts, return_exceptions=True)
+
+    async def _supervise(self, parts: Sequence[asyncio.Task[None]], *, once: bool) -> None:
+        stopping = start(self._stop.wait())
+        try:
+            while not self._stop.is_set():
+                if self._reporter.failure is not None:
+                    raise self._reporter.failure
+                self._wake.clear()
+                self._refresh()
+                # Told by the loop that does the work, so that one that hangs is started anew.
+                self._notifier.beat(self._clock())
+                if once and self._is_done():
+                    for intake in self._intakes:
+                        intake.tell_left()
+                    return
+                waking = start(self._wake.wait())
+                await asyncio.wait(
+                    {*parts, stopping, waking},
+                    timeout=self._seconds(once=once),
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                waking.cancel()
+                for part in parts:
+                    if part.done() and not self._stop.is_set():
+                        part.result()
+        finally:
+            stopping.cancel()
+
+    def _refresh(self) -> None:
+        token = self._tools.ledger.token()
+        if token != self._token:
+            # ``stembridge watch retry`` in another process.
+            self._token = token
+            self._tools.ledger.refresh()
+            self._workers.reopen(self._folders)
+        self._workers.fill()
+        self._look_at_strays()
+        for intake in self._intakes:
+            intake.nudge()
+        self._tell_lines()
+
+    def _look_at_strays(self) -> None:
+        away = {intake.folder.path for intake in self._intakes if intake.is_away}
+        queue = self._tools.queue
+        is_expecting = self._workers.is_looking or len(queue) > queue.blocked
+        is_expecting |= any(intake.is_expecting for intake in self._intakes)
+        self._workers.strays.look(away, is_expecting=is_expecting)
+
+    def _tell_lines(self) -> None:
+        """Let ``stembridge watch status`` know what stands in line."""
+        for intake in self._intakes:
+            root = intake.folder.path
+            queued, waiting = self._tools.queue.count(root)
+            line = Line(settling=len(intake.settler), queued=queued, waiting=waiting)
+            if self._lines.get(root) != line:
+                self._tools.ledger.put_line(root, line)
+                self._lines[root] = line
+
+    def _seconds(self, *, once: bool) -> float:
+        due = self._tools.queue.next_due()
+        most = min(_ONCE_BEAT if once else _BEAT, (self._notifier.watchdog or _BEAT) / 2)
+        return most if due is None else min(most, max(due - self._clock(), 0.01))
+
+    def _is_done(self) -> bool:
+        is_working = self._workers.working or self._workers.strays.waited_for
+        is_idle = not is_working and len(self._tools.queue) == self._tools.queue.blocked
+        return is_idle and all(intake.is_settled for intake in self._intakes)
+
+    async def _beat(self) -> None:
+        while True:
+            for row in list(self._tools.ledger.list([SongState.UNCONFIRMED, SongState.FAILED], limit=200)):
+                if self._is_alive_again(row.jobs):
+                    # ``stembridge jobs retry``, or an answer that came late.
+                    self._tools.ledger.put(msgspec.structs.replace(row, state=SongState.WORKING))
+                    self._workers.reopen(self._folders)
+            await asyncio.sleep(60.0)
+
+    def _is_alive_again(self, jobs: Sequence[str]) -> bool:
+        found = [self._tools.session.store.find(job_id) for job_id in jobs]
+        known = [job for job in found if job is not None]
+        bad = (JobState.FAILED, JobState.CANCELLED, JobState.UNCONFIRMED)
+        return bool(known) and len(known) == len(jobs) and not any(job.state in bad for job in known)
+
+    def _end_song(self, folder: HotFolder, path: bytes) -> None:
+        self._wake.set()
+        for intake in self._intakes:
+            if intake.folder.path == folder.path:
+                intake.look_again(path)
+
+    def _lane_of(self, song: WaitingSong) -> Lane:
+        """Return what a song waits for: its folder's disk, and the accounts of what is done to it."""
+        return song.folder.path, self._tools.recipes[song.folder.path].choose(song.path).key
+
+    def _tell_stopping(self) -> None:
+        self._is_told_to_stop = True
+        self._notifier.tell("STOPPING=1")
+        self._reporter.say("stopping; once more to exit at once")
+
+    def _code(self, counts: Counts) -> ExitCode:
+        if self._is_told_to_stop and (counts.working or counts.queued or counts.waiting):
+            return ExitCode.INTERRUPTED
+        if counts.unconfirmed:
+            return ExitCode.UNCONFIRMED
+        if counts.waiting and self._tools.queue.pauses.is_refused:
+            return ExitCode.REFUSED
+        return ExitCode.FAILED if counts.failed or counts.waiting else ExitCode.DONE
