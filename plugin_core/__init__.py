@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from plugin_core.errors import ExitCode, StembridgeError
     from plugin_core.hookspecs import hookimpl
     from plugin_core.model import Job, JobState, Label, Plan, Progress, Separation, Source, Stem, Tagging
-    from plugin_core.offer import Offer
+    from plugin_core.purchases.purchase import Offer
     from plugin_core.session import Session
     from plugin_core.settings import Settings
 

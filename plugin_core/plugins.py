@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import metadata
 from typing import Any, NamedTuple, Protocol
 
@@ -16,7 +16,6 @@ import pluggy
 from plugin_core import hookspecs
 from plugin_core.errors import PluginError, SettingsError, StembridgeError
 from plugin_core.hook_guard import Failure, GuardedPlugin, acting_plugin, kept_failures
-from plugin_core.promises import find_broken
 
 GROUP = "stembridge"
 DISTRIBUTION = "stembridge"
@@ -229,3 +228,31 @@ def _is_foreign(point: EntryPoint) -> bool:
 def _version(point: EntryPoint) -> str:
     distribution = getattr(point, "dist", None)
     return distribution.version if distribution is not None else ""
+
+
+def find_broken(thing: object, protocol: type) -> str:
+    """Say which promise of a protocol is not kept, by what is missing; "" when all are."""
+    if isinstance(thing, type):
+        return f"{thing.__name__} is a class, and an instance of it must be registered"
+    missing = [
+        _describe_promise(name, promised)
+        for name, promised in _list_promises(protocol)
+        if _lacks(thing, name, promised)
+    ]
+    name = getattr(thing, "name", type(thing).__name__)
+    return f"{name!r} is no {protocol.__name__}: it has no {', no '.join(missing)}" if missing else ""
+
+
+def _list_promises(protocol: type) -> Iterator[tuple[str, object]]:
+    """Return every member by name, those of the widest protocol first."""
+    for base in reversed(protocol.__mro__):
+        if getattr(base, "_is_protocol", False):
+            yield from ((name, member) for name, member in vars(base).items() if not name.startswith("_"))
+
+
+def _lacks(thing: object, name: str, promised: object) -> bool:
+    return not hasattr(thing, name) or (callable(promised) and not callable(getattr(thing, name)))
+
+
+def _describe_promise(name: str, promised: object) -> str:
+    return f"method {name}()" if callable(promised) else f"attribute {name}"

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from plugin_core.errors import UsageError
+from plugin_core.errors import UsageError, suggest
 from plugin_core.model import Operation, Tagging
 from plugin_core.plugins import Plugins
 from plugin_core.settings import Settings
-from plugin_core.suggest import suggest
 
 if TYPE_CHECKING:
     from plugin_core.protocols import Provider, Separator, Stager, Tagger

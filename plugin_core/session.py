@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Self
 from plugin_core.announcer import Announcer, Ends, OnChange
 from plugin_core.errors import StoreError, blame
 from plugin_core.model import Job, JobState, Operation, Plan, Separation, Source, Tagging, show_path
-from plugin_core.offer import Offer
 from plugin_core.plugins import Plugins, load_plugins
+from plugin_core.purchases.purchase import Offer
 from plugin_core.registry import Registry
 from plugin_core.settings import Settings
 
@@ -168,7 +168,7 @@ class Session:
             SourceError: it is not an audio file.
         """
         from plugin_core.operations.song import inspect
-        from plugin_core.threads import run_stoppable
+        from plugin_core.tasks import run_stoppable
 
         return await run_stoppable(lambda stopper: inspect(path, check=stopper.check))
 
@@ -323,7 +323,7 @@ class Session:
     async def _tidy_shelf(self) -> None:
         """Let go of what is kept of purchases for too long, or of too much."""
         from plugin_core.purchases.shelf import PurchasesSettings, Shelf
-        from plugin_core.threads import run_stoppable
+        from plugin_core.tasks import run_stoppable
 
         keep = self.settings.section("purchases", PurchasesSettings)
         shelf, ledger = Shelf(self.settings.home), self.store.purchases

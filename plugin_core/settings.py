@@ -22,8 +22,7 @@ from typing import Any, Literal, Self, TypeVar, get_args, get_origin
 
 import msgspec
 
-from plugin_core.errors import SettingsError
-from plugin_core.suggest import suggest
+from plugin_core.errors import SettingsError, suggest
 
 S = TypeVar("S", bound=msgspec.Struct)
 

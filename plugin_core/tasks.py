@@ -1,4 +1,4 @@
-"""The one way to begin work beside the caller: what it raises is always looked at, also when nobody asks for it.
+"""Work beside the caller: its errors are always looked at, and a thread stops soon after its task is cancelled.
 
 For a task whose error nobody asked for, since its owner was cancelled or failed first, asyncio prints a traceback.
 """
@@ -6,7 +6,9 @@ For a task whose error nobody asked for, since its owner was cancelled or failed
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -54,3 +56,38 @@ def _observe(ended: asyncio.Future[Any]) -> None:
 def _error_of(ended: asyncio.Future[Any]) -> BaseException | None:
     """Return what the work raised; asking is what makes it observed."""
     return None if ended.cancelled() else ended.exception()
+
+
+class StoppedError(Exception):
+    """The work was asked to stop; never leaves ``run_stoppable``."""
+
+
+class Stopper:
+    """A request to stop, checked between blocks."""
+
+    def __init__(self) -> None:
+        self._requested = threading.Event()
+
+    def request(self) -> None:
+        """Ask the work to stop; any thread may."""
+        self._requested.set()
+
+    def check(self) -> None:
+        """Go on, or raise StoppedError."""
+        if self._requested.is_set():
+            raise StoppedError
+
+
+async def run_stoppable(work: Callable[[Stopper], T]) -> T:
+    """Run blocking work in a thread; when cancelled, stop it between two blocks and wait until it has stopped."""
+    stopper = Stopper()
+    working = start_in_thread(work, stopper)
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        stopper.request()
+        # Nothing may write into staging any more once the caller goes on; what it was about to say is moot.
+        with contextlib.suppress(BaseException):
+            await asyncio.wait([working])
+            working.exception()
+        raise

@@ -9,8 +9,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from plugin_core.errors import SourceError, UsageError
-from plugin_core.suggest import suggest
+from plugin_core.errors import SourceError, UsageError, suggest
 
 AUDIO_SUFFIXES: Final = frozenset(
     f".{suffix}"

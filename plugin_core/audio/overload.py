@@ -15,7 +15,7 @@ from typing import Final
 from plugin_core.audio.formats import AudioFormat
 from plugin_core.errors import SourceError
 from plugin_core.model import OnOverload, Source, show_path
-from plugin_core.threads import run_stoppable
+from plugin_core.tasks import run_stoppable
 
 OPEN_ENDED: Final = frozenset({"float", "double"})
 """Encodings whose samples mean what they say, even over full scale."""

@@ -16,7 +16,7 @@ from plugin_core.audio.reader import open_reader
 from plugin_core.audio.samples import count_overs
 from plugin_core.audio.writer import open_writer
 from plugin_core.errors import SourceError
-from plugin_core.threads import Stopper, run_stoppable
+from plugin_core.tasks import Stopper, run_stoppable
 
 BLOCK: Final = 1 << 16
 PREFIX: Final = "upload"

@@ -1,20 +1,192 @@
-"""The group of all commands; only the module of the command that is called is imported."""
+"""The command line: the group of all commands, and where each ends, in one line, one JSON object and an exit code."""
 
 from __future__ import annotations
 
 import importlib
 import logging
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from plugin_core._version import __version__
 from plugin_core.console.context import Context
+from plugin_core.console.formatting import clean
 from plugin_core.console.groups import Deferred, SuggestingGroup, summarise
+from plugin_core.console.interrupt import NothingBegunError
+from plugin_core.errors import ExitCode, StembridgeError, UsageError, suggest
 from plugin_core.hook_guard import acting_plugin
 
 if TYPE_CHECKING:
     from plugin_core.plugins import Plugins
+
+
+def run(arguments: Sequence[str], context: Context | None = None) -> int:
+    """Run one command line and return its exit code.
+
+    Args:
+        arguments: what follows ``stembridge``.
+        context: settings and plugins; default the user's own.
+    """
+    _replace_missing_streams()
+    _let_any_name_be_printed()
+    try:
+        code = _run(list(arguments), context)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _forget_output()
+        return ExitCode.INTERRUPTED
+    except OSError as error:
+        _forget_output()
+        return _tell(f"standard output cannot be written: {error.strerror or error}", ExitCode.FAILED)
+    return code
+
+
+def _run(arguments: list[str], context: Context | None) -> int:
+    try:
+        context = context or Context()
+    except StembridgeError as error:
+        return _end(error, arguments)
+    context.logs.open(verbose=False, quiet=False)
+    try:
+        return _invoke(arguments, context)
+    except click.exceptions.Exit as exit_asked:
+        return exit_asked.exit_code
+    except NothingBegunError:
+        return _end_interrupted("nothing was begun", arguments)
+    except (click.Abort, KeyboardInterrupt):
+        return _end_interrupted("interrupted; what was begun goes on with: stembridge jobs resume", arguments)
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        # The last line of defence: a person sees one line, the log the rest.
+        error = first_of(error)
+        if is_of_output(error):
+            raise error from None
+        failure = name_failure(error, context)
+        # A plugin's settings are told of when it registers, and again by whoever needs it.
+        return _end(failure, arguments, is_told=context.logs.has_said(clean(str(failure))))
+    finally:
+        context.logs.close()
+
+
+def _invoke(arguments: list[str], context: Context) -> int:
+    app = build_app()
+    if "_STEMBRIDGE_COMPLETE" in os.environ:
+        app.main(arguments, prog_name="stembridge", obj=context)
+    # Not app.main: it would end the process by its own rules when a reader goes away.
+    with app.make_context("stembridge", arguments, obj=context) as command:
+        return int(app.invoke(command) or 0)
+
+
+def _end(error: StembridgeError, arguments: Sequence[str], *, is_told: bool = False) -> int:
+    """Tell people of the error that ended the command, and programs that read standard output too."""
+    if not is_told:
+        _tell(str(error), error.exit_code)
+    if _is_for_programs(arguments):
+        from plugin_core.console.json_lines import describe_end, describe_error, write_record
+
+        write_record(describe_error(None, error))
+        write_record(describe_end(error.exit_code))
+    return error.exit_code
+
+
+def _end_interrupted(message: str, arguments: Sequence[str]) -> int:
+    if _is_for_programs(arguments):
+        from plugin_core.console.json_lines import describe_end, write_record
+
+        write_record(describe_end(ExitCode.INTERRUPTED))
+    return _tell(message, ExitCode.INTERRUPTED)
+
+
+def _is_for_programs(arguments: Sequence[str]) -> bool:
+    """Tell whether JSON was asked for, also on a line that cannot be understood."""
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return "--json" in options
+
+
+def _tell(message: str, code: int) -> int:
+    # Where standard error cannot be written there is nobody left to tell, and the exit code still says it.
+    with suppress(OSError):
+        print(f"stembridge: {clean(message)}", file=sys.stderr, flush=True)
+    return code
+
+
+def _replace_missing_streams() -> None:
+    """Give a process that was started without a standard stream one that leads nowhere."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # Never closed: it stands in for the process's own.
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123
+
+
+def _let_any_name_be_printed() -> None:
+    """Escape what the terminal's encoding lacks; a file name must not end a command."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _forget_output() -> None:
+    """Send the rest to nowhere, so that the interpreter's own last flush stays quiet too."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+
+
+def first_of(error: Exception) -> Exception:
+    """Return the first error of a group; one at a time can be mended."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def name_failure(error: Exception, context: Context) -> StembridgeError:
+    """Return the error that people are told: itself, click's as a usage error, any other by its kind.
+
+    The trace of an error that nobody expected goes to the log.
+    """
+    if isinstance(error, StembridgeError):
+        return error
+    if isinstance(error, click.UsageError):
+        return _describe_usage(error)
+    if isinstance(error, click.ClickException):
+        return UsageError(error.format_message())
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    kept = context.logs.keep_traceback(what, error)
+    return StembridgeError(
+        what, remedy=f"details in {context.logs.path}" if kept else f"{context.logs.path} cannot be written"
+    )
+
+
+def is_of_output(error: Exception) -> bool:
+    """Tell whether an error came from printing: it names no file and was raised where things are shown."""
+    if not isinstance(error, OSError) or error.filename is not None:
+        return False
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    module = str(trace.tb_frame.f_globals.get("__name__", "")) if trace is not None else ""
+    return module.startswith(("plugin_core.cli.", "plugin_core.console.", "click.", "rich."))
+
+
+def _describe_usage(error: click.UsageError) -> UsageError:
+    message = _describe_no_such_option(error) if isinstance(error, click.NoSuchOption) else error.format_message()
+    path = error.ctx.command_path if error.ctx else "stembridge"
+    return UsageError(message[:1].lower() + message[1:].rstrip("."), remedy=f"try '{path} --help'")
+
+
+def _describe_no_such_option(error: click.NoSuchOption) -> str:
+    root = error.ctx.find_root() if error.ctx is not None and error.ctx.parent is not None else None
+    if error.ctx is not None and root and any(error.option_name in param.opts for param in root.command.params):
+        words = error.ctx.command_path.removeprefix(root.command_path)
+        return f"{error.option_name} goes before the command: {root.command_path} {error.option_name}{words}"
+    hint = suggest(error.option_name, error.possibilities or (), lead=", ", is_quoted=False)
+    return f"no option {error.option_name}{hint}"
+
 
 #: Built-in commands, in the order of the help page, with the line shown there.
 COMMANDS = {

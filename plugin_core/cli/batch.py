@@ -11,14 +11,13 @@ from pathlib import Path
 import click
 import msgspec
 
-from plugin_core.console.base import Display
+from plugin_core.console.display import Display, Summary, summarise
 from plugin_core.console.formatting import plural
 from plugin_core.console.interrupt import plain_interrupt, stop_on_signals
 from plugin_core.console.prices import describe_question, has_price
-from plugin_core.console.summary import Summary, summarise
 from plugin_core.errors import RefusedError, StembridgeError, StoreError, UsageError
 from plugin_core.model import Job, JobState, Operation, Plan, Source
-from plugin_core.offer import Offer
+from plugin_core.purchases.purchase import Offer
 from plugin_core.session import Session
 
 

@@ -16,7 +16,7 @@ def main() -> int:
             print("stembridge", __version__, flush=True)
             return 0
     try:
-        from plugin_core.cli.guard import run
+        from plugin_core.cli.app import run
 
         return run(sys.argv[1:])
     except KeyboardInterrupt:

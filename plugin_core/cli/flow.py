@@ -8,14 +8,12 @@ from collections.abc import Sequence
 import click
 
 from plugin_core.cli.batch import Batch, Request
+from plugin_core.cli.settings import check_format, check_provider, check_template, usual_preset
 from plugin_core.cli.sources import find_sources
-from plugin_core.cli.usual import check_format, check_provider, check_template, usual_preset
-from plugin_core.console.base import choose_display
-from plugin_core.console.context import Context
+from plugin_core.console.context import Context, choose_display
+from plugin_core.console.display import Summary
 from plugin_core.console.interrupt import NothingBegunError
-from plugin_core.console.options import Choices
-from plugin_core.console.requests import choose_operations
-from plugin_core.console.summary import Summary
+from plugin_core.console.options import Choices, choose_operations
 from plugin_core.defaults import SeparateSettings
 from plugin_core.presets import Preset, find_preset
 

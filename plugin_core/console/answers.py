@@ -1,20 +1,22 @@
-"""What a service answered, on the terminal or as JSON; and what is asked of people."""
+"""What was answered or found, for people and for programs; and what is asked of people."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import click
 import msgspec
 
 from plugin_core.console.context import Context
-from plugin_core.console.formatting import clean
+from plugin_core.console.formatting import clean, encodable
 from plugin_core.console.interrupt import nothing_begun
-from plugin_core.console.records import describe_count, write_record
-from plugin_core.console.table import print_table
+from plugin_core.console.json_lines import describe_count, write_record
+from plugin_core.console.tables import print_table
 from plugin_core.errors import ExitCode, UsageError
+from plugin_core.model import Finding, Verdict
 
 Row = Sequence[str]
 
@@ -94,3 +96,53 @@ def ask_word(text: str, *, is_secret: bool = False, is_new_secret: bool = False)
     if not line.strip():
         raise UsageError(f"no answer to: {text}", remedy="run it on a terminal, or pipe one line an answer")
     return line
+
+
+Counts = Counter[Verdict]
+
+_WORDS = {Verdict.OK: "ok", Verdict.WARNING: "warning", Verdict.WRONG: "problem"}
+_COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.WRONG: "red"}
+
+
+def show_findings(
+    findings: Iterable[Finding], *, as_json: bool, quiet: bool, conclude: Callable[[Counts], str], width: int
+) -> int:
+    """Show each finding as it is made, then the conclusion; return the exit code.
+
+    Args:
+        findings: what is found.
+        as_json: whether to write events for programs.
+        quiet: whether to leave out what is well, and the conclusion.
+        conclude: returns the last line for people.
+        width: characters of the longest name.
+    """
+    counts: Counts = Counter()
+    for finding in findings:
+        counts[finding.verdict] += 1
+        if as_json:
+            write_record({"event": "check"} | _describe(finding))
+        elif not quiet or finding.verdict is not Verdict.OK:
+            _print(finding, width)
+    code = ExitCode.FAILED if counts[Verdict.WRONG] else ExitCode.DONE
+    if as_json:
+        verdicts = {verdict.value: counts[verdict] for verdict in Verdict}
+        write_record({"event": "summary"} | verdicts | {"exit_code": int(code)})
+    elif not quiet:
+        click.echo(conclude(counts))
+    return code
+
+
+def _describe(finding: Finding) -> dict[str, object]:
+    return {
+        "name": finding.name,
+        "verdict": finding.verdict.value,
+        "found": encodable(finding.found),
+        "remedy": encodable(finding.remedy),
+    }
+
+
+def _print(finding: Finding, width: int) -> None:
+    word = click.style(f"{_WORDS[finding.verdict]:<8}", fg=_COLOURS[finding.verdict])
+    click.echo(f"{word}{clean(finding.name):<{width}} {clean(finding.found)}")
+    if finding.remedy:
+        click.echo(f"{'':<{9 + width}}{clean(finding.remedy)}")

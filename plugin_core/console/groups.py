@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import click
 
-from plugin_core.suggest import suggest
+from plugin_core.errors import suggest
 
 _WHOLE_SENTENCE = 200
 

@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from plugin_core.console.display import Summary, Troubles
 from plugin_core.console.formatting import (
     clean,
     describe_place,
@@ -25,11 +26,9 @@ from plugin_core.console.formatting import (
     say_of,
 )
 from plugin_core.console.prices import describe_offer, describe_price
-from plugin_core.console.summary import Summary
-from plugin_core.console.throttle import Troubles
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, JobState, show_path
-from plugin_core.offer import Offer
+from plugin_core.purchases.purchase import Offer
 
 MAX_LINES = 8
 REFRESH_PER_SECOND = 8

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options that several commands share, and the operations that they, a preset and the settings mean."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import msgspec
 
 from plugin_core.audio.formats import FORMAT_NAMES
 from plugin_core.console.formatting import show
-from plugin_core.model import OnOverload
+from plugin_core.defaults import SeparateSettings
+from plugin_core.model import OnOverload, Operation, Separation
+from plugin_core.presets import Preset
 from plugin_core.settings import expand_user
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -138,3 +140,35 @@ def separation_options(function: F) -> F:
 def files_argument(function: F) -> F:
     """Add the argument FILE...; what it means is ``sources.find_sources``' to say."""
     return click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.UNPROCESSED)(function)
+
+
+_WORDS = ("model", "options", "stems", "minus", "residual", "format", "on_overload", "to")
+
+
+def choose_operations(choices: Choices, preset: Preset | None, settings: SeparateSettings) -> tuple[Operation, ...]:
+    """Return what to do to each source, in order."""
+    if preset is None:
+        return (_override(_default_operation(choices, settings), choices),)
+    return tuple(
+        _override(operation, choices) if isinstance(operation, Separation) else operation
+        for operation in preset.operations
+    )
+
+
+def _default_operation(choices: Choices, settings: SeparateSettings) -> Separation:
+    if choices.provider not in (None, settings.provider):
+        # A model's name means nothing to another provider; a format does.
+        return msgspec.structs.replace(settings.as_operation(), provider=str(choices.provider), model="")
+    return settings.as_operation()
+
+
+def _override(operation: Separation, choices: Choices) -> Separation:
+    said: dict[str, Any] = {word: getattr(choices, word) for word in _WORDS if getattr(choices, word) is not None}
+    if "options" in said:
+        said["options"] = operation.options | said["options"]
+    if choices.provider is not None and choices.provider != operation.provider:
+        said = {"model": "", "options": choices.options or {}, **said, "provider": choices.provider}
+        said["options"] = choices.options or {}
+    elif choices.model is not None and choices.model != operation.model:
+        said["options"] = choices.options or {}
+    return msgspec.structs.replace(operation, **said)

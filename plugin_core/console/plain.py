@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from plugin_core.console.display import Summary, Throttle, Troubles
 from plugin_core.console.formatting import (
     clean,
     describe_place,
@@ -22,11 +23,9 @@ from plugin_core.console.formatting import (
     show,
 )
 from plugin_core.console.prices import describe_offer, describe_price, has_price
-from plugin_core.console.summary import Summary
-from plugin_core.console.throttle import Throttle, Troubles
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, JobState
-from plugin_core.offer import Offer
+from plugin_core.purchases.purchase import Offer
 
 PROGRESS_FRACTION = 0.25
 PROGRESS_SECONDS = 10.0

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from plugin_core.console.formatting import clean, count_credits, describe, describe_result, plural, show, span
-from plugin_core.offer import Offer
+from plugin_core.purchases.purchase import Offer
 
 
 def describe_offer(offer: Offer) -> Iterator[str]:

@@ -9,9 +9,8 @@ from typing import Protocol
 import msgspec
 
 from plugin_core.model import Job, Label, Source, Stem, Ticket, Written
-from plugin_core.protocols import Finished, Report, Waiting
+from plugin_core.protocols import Finished, Report, Terms, Waiting
 from plugin_core.purchases.purchase import KeptPart, Purchase
-from plugin_core.terms import Terms
 
 
 class Staged(msgspec.Struct, frozen=True, kw_only=True):

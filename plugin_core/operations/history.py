@@ -14,14 +14,13 @@ from plugin_core.errors import SourceError, blame
 from plugin_core.jobs.dedupe import dedupe_key, is_same_wish, place_of
 from plugin_core.jobs.making import make_job
 from plugin_core.model import Job, JobState, Operation, Plan, Separation, Source, Stem, Tagging, show_path
-from plugin_core.offer import Offer
-from plugin_core.purchases.purchase import Purchase, PurchaseState
+from plugin_core.protocols import terms_of
+from plugin_core.purchases.purchase import Offer, Purchase, PurchaseState
 from plugin_core.purchases.quotes import Bill, make_quote, purchase_key, purchase_keys
 from plugin_core.purchases.shelf import Shelf
 from plugin_core.recordings.slices import Slice
 from plugin_core.registry import Registry
-from plugin_core.terms import terms_of
-from plugin_core.threads import run_stoppable
+from plugin_core.tasks import run_stoppable
 
 if TYPE_CHECKING:
     from plugin_core.jobs.store import JobStore

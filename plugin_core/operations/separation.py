@@ -19,14 +19,13 @@ from plugin_core.operations.folders import Folders, destination_of, wish_of
 from plugin_core.operations.orders import NO_LINKS, Links, Orders
 from plugin_core.operations.song import Hear, Song, hear_nothing
 from plugin_core.operations.stem_tags import describe_provenance, make_tagger, read_fields
-from plugin_core.protocols import Finished, Order, Report, Separator, Waiting
+from plugin_core.protocols import Finished, Order, Report, Separator, Terms, Waiting, terms_of
 from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.purchases.purchase import KeptPart, Purchase
 from plugin_core.purchases.shelf import Shelf
 from plugin_core.stem_names import canonical, parts_of
 from plugin_core.stems.template import StemsSettings, Template, choose_template
-from plugin_core.terms import Terms, terms_of
-from plugin_core.threads import Stopper, run_stoppable
+from plugin_core.tasks import Stopper, run_stoppable
 
 _log = logging.getLogger(__name__)
 

@@ -17,12 +17,11 @@ from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, Source, Stem, Tagging, Ticket, Written, from_json, to_json
 from plugin_core.operations.orders import NO_LINKS, Links, Orders
 from plugin_core.operations.song import Hear, Song, hear_nothing
-from plugin_core.protocols import Finished, Order, Report, Tagger, Waiting
+from plugin_core.protocols import Finished, Order, Report, Tagger, Terms, Waiting, terms_of
 from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.purchases.purchase import KeptPart, Purchase
 from plugin_core.stems.staging import make_staging, remove_staging
-from plugin_core.terms import Terms, terms_of
-from plugin_core.threads import run_stoppable
+from plugin_core.tasks import run_stoppable
 
 if TYPE_CHECKING:
     from plugin_core.tags.exchange import ReplaceOptions

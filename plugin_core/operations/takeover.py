@@ -15,7 +15,7 @@ from plugin_core.model import Job, JobState, Quote, Separation, Source, show_pat
 from plugin_core.protocols import Separator, TakesOver
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 from plugin_core.purchases.quotes import purchase_key
-from plugin_core.threads import run_stoppable
+from plugin_core.tasks import run_stoppable
 
 if TYPE_CHECKING:
     from plugin_core.jobs.store import JobStore

@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 from plugin_core.files.hashing import Record, is_unmodified
 from plugin_core.model import Stem
-from plugin_core.threads import Stopper
+from plugin_core.tasks import Stopper
 
 Records = Mapping[PurePath, Record]
 

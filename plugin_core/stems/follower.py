@@ -8,7 +8,7 @@ import soxr
 from plugin_core.audio.samples import Samples
 from plugin_core.stems.lag import WINDOW, mix_channels
 from plugin_core.stems.part import PartReader
-from plugin_core.threads import Stopper
+from plugin_core.tasks import Stopper
 
 
 class Follower:

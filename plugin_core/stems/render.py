@@ -23,7 +23,7 @@ from plugin_core.stems.notes import describe_changes, describe_clipping
 from plugin_core.stems.products import Product, list_products, name_parts
 from plugin_core.stems.template import Template, template_values
 from plugin_core.stems.verify import BITS, Checked, verify_parts
-from plugin_core.threads import Stopper
+from plugin_core.tasks import Stopper
 
 LOSSY_SLACK: Final = 4608
 """Frames a lossy file may differ in length before it is encoded again for that alone."""

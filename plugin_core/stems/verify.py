@@ -22,7 +22,7 @@ from plugin_core.stems.follower import Follower
 from plugin_core.stems.lag import WINDOW, LagMeter, Window
 from plugin_core.stems.part import PartReader, open_part, peak_of
 from plugin_core.stems.products import name_parts
-from plugin_core.threads import Stopper
+from plugin_core.tasks import Stopper
 
 BITS: Final = {"pcm_u8": 8, "pcm_s8": 8, "pcm_16": 16, "pcm_24": 24, "pcm_32": 32}
 _FLOAT_STEP: Final = 2.0**-23

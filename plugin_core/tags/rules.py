@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, get_args
 
 from plugin_core.defaults import Dimension, Labels, LanguageCodes, Policy
-from plugin_core.errors import UsageError
-from plugin_core.suggest import suggest
+from plugin_core.errors import UsageError, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 
 import pytest
 
-from plugin_core.tasks import start, start_alone, start_in_thread
+from plugin_core.tasks import StoppedError, Stopper, run_stoppable, start, start_alone, start_in_thread
 from tests.raw_lines import RawLines, collect_garbage
 
 
@@ -54,3 +55,35 @@ def test_work_that_nobody_awaits_tells_of_its_error(raw_lines: RawLines, caplog:
     assert [record.getMessage() for record in caplog.records] == [
         "the heartbeat broke: OSError: [Errno 28] No space left on device"
     ]
+
+
+def test_result_and_error_come_through() -> None:
+    def fail(stopper: Stopper) -> None:
+        raise ValueError("bad")
+
+    assert asyncio.run(run_stoppable(lambda stopper: 7)) == 7
+    with pytest.raises(ValueError, match="bad"):
+        asyncio.run(run_stoppable(fail))
+
+
+def test_cancelled_task_leaves_when_the_thread_has_stopped() -> None:
+    started, left = threading.Event(), threading.Event()
+
+    def work(stopper: Stopper) -> None:
+        started.set()
+        try:
+            while True:
+                stopper.check()
+        except StoppedError:
+            left.set()
+            raise
+
+    async def scene() -> None:
+        task = asyncio.create_task(run_stoppable(work))
+        await asyncio.to_thread(started.wait)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert left.is_set()
+
+    asyncio.run(scene())

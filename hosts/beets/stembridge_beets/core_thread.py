@@ -14,7 +14,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from plugin_core.console.logs import Logs
+from plugin_core.console.context import Logs
 from plugin_core.errors import RefusedError, StembridgeError, UsageError
 from plugin_core.model import Job, JobState, Source
 from plugin_core.session import Session

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 import msgspec
 from beets import plugins, ui
 
+from plugin_core.console.display import Troubles
 from plugin_core.console.formatting import clean, describe_problem, describe_wait, plural
 from plugin_core.console.prices import describe_offer, describe_price
-from plugin_core.console.throttle import Troubles
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, JobState
 from stembridge_beets import todo

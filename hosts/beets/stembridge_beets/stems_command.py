@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from beets import ui
 
-from plugin_core.console.options import Choices
-from plugin_core.console.requests import choose_operations
+from plugin_core.console.options import Choices, choose_operations
 from plugin_core.defaults import SeparateSettings
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, Operation, Separation

@@ -10,7 +10,7 @@ import msgspec
 
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, Operation, disarm
-from plugin_core.offer import Offer
+from plugin_core.purchases.purchase import Offer
 
 if TYPE_CHECKING:
     from beets.library import Item

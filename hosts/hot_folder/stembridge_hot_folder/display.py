@@ -11,11 +11,10 @@ from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
-from plugin_core.console.base import Display
+from plugin_core.console.display import Display, Summary
 from plugin_core.console.formatting import clean, encodable, list_notes, show
+from plugin_core.console.json_lines import write_record
 from plugin_core.console.plain import PlainDisplay
-from plugin_core.console.records import write_record
-from plugin_core.console.summary import Summary
 from plugin_core.model import Job, JobState
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from plugin_core.errors import SourceError, TransientError
 from plugin_core.model import Job, JobState, Operation, Separation, Source, Tagging, show_path
-from plugin_core.offer import Offer
+from plugin_core.purchases.purchase import Offer
 from plugin_core.session import Session
 from plugin_core.stems.layout import STEMS_SUFFIX
 from plugin_core.tags.provenance import is_own_work, read_provenance

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import msgspec
 
-from plugin_core.console.base import Display, choose_display
-from plugin_core.console.context import Context
+from plugin_core.console.context import Context, choose_display
+from plugin_core.console.display import Display, Summary, summarise
 from plugin_core.console.json_lines import JsonDisplay
-from plugin_core.console.summary import Summary, summarise
 from plugin_core.errors import SettingsError, StembridgeError, UsageError
-from plugin_core.offer import Offer
+from plugin_core.purchases.purchase import Offer
 from plugin_core.session import Session
 from stembridge_hot_folder.display import Counts, PlainWatch, Reporter, say_on
 from stembridge_hot_folder.folders import HotFolder, open_folders, refuse_home_inside

@@ -12,7 +12,7 @@ import msgspec
 
 from plugin_core.console.context import Context
 from plugin_core.console.formatting import clean, encodable, plural, show
-from plugin_core.console.records import describe_count, write_record
+from plugin_core.console.json_lines import describe_count, write_record
 from plugin_core.errors import ExitCode, UsageError
 from plugin_core.model import show_path
 from stembridge_hot_folder.display import shorten

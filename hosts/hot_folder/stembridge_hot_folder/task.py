@@ -22,7 +22,7 @@ from plugin_core.errors import (
     UsageError,
 )
 from plugin_core.model import Job, JobState, Source
-from plugin_core.offer import Offer
+from plugin_core.purchases.purchase import Offer
 from stembridge_hot_folder.files import Fate, FileIdentity, Version, VersionChanged
 from stembridge_hot_folder.finish import Finish
 from stembridge_hot_folder.first_look import FirstLook, find_no_room

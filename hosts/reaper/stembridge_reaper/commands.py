@@ -69,7 +69,7 @@ def doctor_command(context: Context, resource_path: Path | None, as_json: bool) 
 
     Exit code 1 when something is wrong.
     """
-    from plugin_core.console.findings import show_findings
+    from plugin_core.console.answers import show_findings
     from stembridge_reaper.install.examining import WIDTH, conclude, examine
     from stembridge_reaper.install.places import find_resource_path
 

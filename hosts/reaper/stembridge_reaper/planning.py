@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from plugin_core.model import Operation, Separation, Source
-from plugin_core.offer import Offer
+from plugin_core.purchases.purchase import Offer
 from plugin_core.recordings.slices import Slice
 from plugin_core.session import Session
 from stembridge_reaper.choosing import Chooser, Span, Stretch

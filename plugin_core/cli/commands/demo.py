@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from plugin_core.cli.batch import Batch, Request
-from plugin_core.console.base import choose_display
-from plugin_core.console.context import Context
+from plugin_core.console.context import Context, choose_display
+from plugin_core.console.display import Summary
 from plugin_core.console.formatting import show
+from plugin_core.console.json_lines import write_record
 from plugin_core.console.options import JSON_OPTION, expand_folder, read_name
-from plugin_core.console.records import write_record
-from plugin_core.console.summary import Summary
-from plugin_core.console.table import print_table
+from plugin_core.console.tables import print_table
 from plugin_core.model import Job, Separation
 
 if TYPE_CHECKING:

@@ -1,16 +1,272 @@
-"""``stembridge doctor``: is this installation well, and if not, what to do."""
+"""``stembridge doctor``: is this installation well, and if not, what to do. Each check returns what it found."""
 
 from __future__ import annotations
 
-import click
+import asyncio
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
-from plugin_core.cli.doctor.checks import run_checks
+import click
+import msgspec
+
+from plugin_core.cli.settings import find_problems, find_strangers
+from plugin_core.console.answers import Counts, show_findings
 from plugin_core.console.context import Context
-from plugin_core.console.findings import Counts, show_findings
-from plugin_core.console.formatting import plural
+from plugin_core.console.formatting import amount, plural
 from plugin_core.console.options import JSON_OPTION
-from plugin_core.model import Verdict
+from plugin_core.errors import SettingsError, StembridgeError
+from plugin_core.files.hidden import DOCTOR
+from plugin_core.model import Finding, JobState, Progress, Separation, Verdict, show_path
+from plugin_core.presets import load_presets
+from plugin_core.protocols import HasDiagnostics, Order, Waiting
 from plugin_core.session import Session
+
+MIN_FREE_BYTES = 2**30
+
+Check = Callable[[Session], Finding]
+
+
+def run_checks(session: Session) -> Iterator[Finding]:
+    """Yield one finding a check; one that fails is a finding too, and the rest go on."""
+    has_settings = _can_read_settings(session)
+    for name, check in CHECKS.items():
+        if name in _NEED_SETTINGS and not has_settings:
+            # It would only say once more what the settings' own check says.
+            continue
+        try:
+            finding = check(session)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a check runs plugins, which may raise anything
+            finding = _failed(error)
+        yield msgspec.structs.replace(finding, name=name)
+    if has_settings:
+        yield from _examine_providers(session)
+
+
+def _can_read_settings(session: Session) -> bool:
+    try:
+        return session.settings.document is not None
+    except SettingsError:
+        return False
+
+
+def _examine_providers(session: Session) -> Iterator[Finding]:
+    """Let each provider look at its own account and service."""
+    for name, provider in session.providers.items():
+        if isinstance(provider, HasDiagnostics):
+            try:
+                yield from asyncio.run(_examine(provider))
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a provider comes from a plugin
+                yield msgspec.structs.replace(_failed(error), name=name)
+
+
+async def _examine(provider: HasDiagnostics) -> Sequence[Finding]:
+    return await provider.examine()
+
+
+def _failed(error: BaseException) -> Finding:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, StembridgeError):
+        return _wrong(error.message, error.remedy)
+    if isinstance(error, OSError):
+        where = f"{_show(error.filename)}: " if isinstance(error.filename, str | bytes | os.PathLike) else ""
+        return _wrong(f"{where}{error.strerror or error}", "")
+    return _wrong(" ".join(f"{type(error).__name__}: {error}".split()), "")
+
+
+def check_python(_session: Session) -> Finding:
+    """Say which Python this is."""
+    return _ok(f"{platform.python_version()} in {_show(sys.prefix)}")
+
+
+def check_home(session: Session) -> Finding:
+    """Write a file into the home folder."""
+    home = session.settings.home
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=home, prefix=DOCTOR):
+            pass
+    except OSError as error:
+        remedy = "make it writable, or set STEMBRIDGE_HOME to another folder"
+        return _wrong(f"{_show(home)}: {error.strerror}", remedy)
+    return _ok(_show(home))
+
+
+def check_settings(session: Session) -> Finding:
+    """Read every section that is declared, and look at what the values name."""
+    # A file that cannot be read ends the check here, before each plugin complains of it.
+    _ = session.settings.document
+    problems = find_problems(session)
+    if problems:
+        return _wrong("; ".join(problem.message for problem in problems), problems[0].remedy)
+    path = session.settings.config_path
+    if strangers := find_strangers(session):
+        return _warn(f"{_show(path)}: {'; '.join(strangers)}", "nothing reads it; correct or remove it")
+    where = _show(path) if path.exists() else f"no {_show(path)}, defaults are used"
+    return _ok(f"{where}; {plural(len(load_presets(session.settings)), 'preset')}")
+
+
+def check_store(session: Session) -> Finding:
+    """Open the job store and count what waits."""
+    counts = session.store.counts()
+    if unconfirmed := counts.get(JobState.UNCONFIRMED, 0):
+        remedy = "look for them with stembridge jobs resume, or give them up with jobs cancel"
+        return _warn(f"{plural(unconfirmed, 'job')} unconfirmed", remedy)
+    unfinished = sum(count for state, count in counts.items() if state.is_active)
+    if unfinished:
+        return _warn(f"{plural(unfinished, 'job')} unfinished", "stembridge jobs resume")
+    return _ok(plural(sum(counts.values()), "job"))
+
+
+def check_leftovers(session: Session) -> Finding:
+    """Look for hidden files and folders of ours that killed processes left and no job needs."""
+    found = session.leftovers()
+    if not found:
+        return _ok("none")
+    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    return _warn(f"{_show(found[0])}{more}, left by runs that were killed", "stembridge jobs prune")
+
+
+def check_space(session: Session) -> Finding:
+    """Look at the free space of the home folder's disk."""
+    home = session.settings.home
+    free = shutil.disk_usage(home if home.exists() else home.anchor).free
+    text = f"{amount(free / 2**30)} GiB free"
+    return _ok(text) if free >= MIN_FREE_BYTES else _warn(text, f"make room on the disk of {_show(home)}")
+
+
+def check_ffmpeg(_session: Session) -> Finding:
+    """Find ffmpeg and its version."""
+    path = shutil.which("ffmpeg")
+    if path is None:
+        return _warn("not found", "install ffmpeg to read m4a, WMA and video; all else works without")
+    done = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=20, check=False)
+    if done.returncode != 0:
+        return _wrong(f"{_show(path)} does not start", "install ffmpeg anew")
+    return _ok(f"{done.stdout.split(' Copyright')[0].removeprefix('ffmpeg version ')} in {_show(path)}")
+
+
+def check_sndfile(_session: Session) -> Finding:
+    """Load libsndfile, which reads and writes audio."""
+    try:
+        import soundfile
+    except OSError as error:
+        return _wrong(str(error), "install libsndfile, or soundfile from a wheel")
+    return _ok(str(soundfile.__libsndfile_version__))
+
+
+def check_keyring(_session: Session) -> Finding:
+    """Say whether secrets can be kept in the system's keyring."""
+    try:
+        import keyring
+    except ImportError:
+        return _ok("not installed; secrets come from the environment or config.toml")
+    backend = keyring.get_keyring()
+    name = f"{type(backend).__module__}.{type(backend).__name__}"
+    if backend.priority <= 0:
+        return _ok(f"none answers ({name}); secrets come from the environment or config.toml")
+    return _ok(name)
+
+
+def check_plugins(session: Session) -> Finding:
+    """Look for plugins that could not be loaded, or cannot register what they have."""
+    # Registering is where a plugin first does something of its own.
+    _ = session.separators, session.taggers, session.stagers
+    broken: dict[str, list[str]] = {}
+    for plugin in session.plugins.loaded:
+        if plugin.error:
+            broken.setdefault(plugin.error, []).append(plugin.name)
+    if broken:
+        told = "; ".join(f"{', '.join(names)}: {error}" for error, names in broken.items())
+        is_settings = all(isinstance(error, SettingsError) for error in session.plugins.failures.values())
+        return _wrong(told, f"{'correct the settings' if is_settings else 'update or uninstall them'}; the rest works")
+    return _ok(", ".join(plugin.name for plugin in session.plugins.loaded) or "none")
+
+
+def check_providers(session: Session) -> Finding:
+    """Let every plugin register its providers."""
+    if not session.separators:
+        return _wrong("nobody can separate", "unset STEMBRIDGE_PLUGINS, or install stembridge anew")
+    return _ok(", ".join(sorted(session.providers)))
+
+
+def check_separation(session: Session) -> Finding:
+    """Let the embedded separator split a second of sound in a temporary folder."""
+    if "local" not in session.separators:
+        return _warn("the local separator is not loaded", "stembridge plugins says why")
+    with tempfile.TemporaryDirectory(prefix="stembridge-") as folder:
+        names = asyncio.run(separate_a_second(session, Path(folder)))
+    return _ok(f"the local separator made {', '.join(names)}")
+
+
+CHECKS: dict[str, Check] = {
+    "Python": check_python,
+    "home folder": check_home,
+    "settings": check_settings,
+    "job store": check_store,
+    "leftovers": check_leftovers,
+    "free space": check_space,
+    "ffmpeg": check_ffmpeg,
+    "libsndfile": check_sndfile,
+    "keyring": check_keyring,
+    "plugins": check_plugins,
+    "providers": check_providers,
+    "separation": check_separation,
+}
+
+
+_NEED_SETTINGS = frozenset({"job store", "leftovers", "plugins", "providers", "separation"})
+
+
+def _show(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
+    """Write a path in full: what doctor says is read elsewhere, by whoever is asked for help."""
+    return show_path(Path(os.fsdecode(path)).absolute())
+
+
+def _ok(found: str) -> Finding:
+    return Finding(name="", verdict=Verdict.OK, found=found)
+
+
+def _warn(found: str, remedy: str) -> Finding:
+    return Finding(name="", verdict=Verdict.WARNING, found=found, remedy=remedy)
+
+
+def _wrong(found: str, remedy: str) -> Finding:
+    return Finding(name="", verdict=Verdict.WRONG, found=found, remedy=remedy)
+
+
+async def separate_a_second(session: Session, folder: Path) -> list[str]:
+    """Return the names of the stems made in the folder.
+
+    Raises:
+        StembridgeError: the separator failed.
+    """
+    # Heavy, and what is broken of it is for the checks to say.
+    from plugin_core.demo import song
+    from plugin_core.demo.synth import RATE
+
+    path = folder / "second.flac"
+    song.write_song(path, song.mix(song.compose())[:RATE])
+    source = session.inspect(path)
+    separator = session.separator("local")
+    plan = await separator.plan(source, Separation(provider="local"))
+    order = Order(key="doctor", attempt="doctor", source=source, operation=plan.operation, folder=folder)
+    order = msgspec.structs.replace(order, ticket=await separator.submit(order, _ignore))
+    while isinstance(answer := await separator.poll(order, _ignore), Waiting):  # noqa: ASYNC110 - a provider is asked
+        await asyncio.sleep(answer.seconds)
+    order = msgspec.structs.replace(order, results=answer.files)
+    return [part.stem for part in await separator.fetch(order, _ignore)]
+
+
+def _ignore(progress: Progress) -> None:
+    """Tell nobody: a second takes no time worth showing."""
+
 
 WIDTH = 12
 

@@ -8,10 +8,9 @@ from pathlib import Path
 import click
 
 from plugin_core.cli.batch import Batch
-from plugin_core.console.base import choose_display
-from plugin_core.console.context import Context
+from plugin_core.console.context import Context, choose_display
+from plugin_core.console.display import Summary
 from plugin_core.console.options import JSON_OPTION, ON_OVERLOAD_OPTION, read_folder, read_name
-from plugin_core.console.summary import Summary
 from plugin_core.defaults import SeparateSettings
 from plugin_core.model import OnOverload, Separation
 

@@ -9,9 +9,9 @@ import msgspec
 
 from plugin_core.console.context import Context
 from plugin_core.console.formatting import clean, count_credits
+from plugin_core.console.json_lines import describe_count, describe_error, write_record
 from plugin_core.console.options import JSON_OPTION, read_name
-from plugin_core.console.records import describe_count, describe_error, write_record
-from plugin_core.console.table import print_table
+from plugin_core.console.tables import print_table
 from plugin_core.errors import StembridgeError, UsageError, blame
 from plugin_core.model import Model
 from plugin_core.session import Session

@@ -6,9 +6,9 @@ import click
 
 from plugin_core.console.context import Context
 from plugin_core.console.formatting import encodable
+from plugin_core.console.json_lines import describe_count, write_record
 from plugin_core.console.options import JSON_OPTION
-from plugin_core.console.records import describe_count, write_record
-from plugin_core.console.table import print_table
+from plugin_core.console.tables import print_table
 
 
 @click.command("plugins")

@@ -13,10 +13,9 @@ import msgspec
 
 from plugin_core.console.context import Context
 from plugin_core.console.formatting import amount, clean, count_credits, encodable, plural, show
-from plugin_core.console.jobs_view import unique_length
+from plugin_core.console.json_lines import describe_count, write_record
 from plugin_core.console.options import JSON_OPTION, read_name
-from plugin_core.console.records import describe_count, write_record
-from plugin_core.console.table import print_table
+from plugin_core.console.tables import print_table, unique_length
 from plugin_core.model import Job
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 

@@ -12,7 +12,7 @@ import msgspec
 
 from plugin_core.audio.formats import FORMATS, AudioFormat, float_format, resolve_format
 from plugin_core.audio.overload import must_stay_open
-from plugin_core.errors import TransientError, UsageError
+from plugin_core.errors import TransientError, UsageError, suggest
 from plugin_core.files.errors import named
 from plugin_core.model import Model, Part, Plan, Progress, RemoteFile, Separation, Source, Ticket, show_path
 from plugin_core.protocols import Finished, Order, Report
@@ -22,7 +22,6 @@ from plugin_core.providers.local.parameters import STEMS
 from plugin_core.providers.local.process import run_worker
 from plugin_core.providers.local.settings import LocalSettings
 from plugin_core.stem_names import INSTRUMENTAL
-from plugin_core.suggest import suggest
 
 NAME: Final = "local"
 

@@ -7,9 +7,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from plugin_core.errors import UsageError
+from plugin_core.errors import UsageError, suggest
 from plugin_core.providers.local.parameters import Parameters
-from plugin_core.suggest import suggest
 
 
 class Option(NamedTuple):

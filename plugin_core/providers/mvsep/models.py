@@ -6,11 +6,10 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from plugin_core.errors import UsageError
+from plugin_core.errors import UsageError, find_near
 from plugin_core.model import Model
 from plugin_core.providers.mvsep.algorithms import Algorithm
 from plugin_core.stem_names import canonical, distinct
-from plugin_core.suggest import find_near
 
 MEANS: Final = {
     "Other (no drums)": "no-drums",

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from plugin_core.errors import UsageError
+from plugin_core.errors import UsageError, suggest
 from plugin_core.providers.mvsep.algorithms import Algorithm, Condition, Field
-from plugin_core.suggest import suggest
 
 OUTPUT_FORMAT: Final = "output_format"
 IS_DEMO: Final = "is_demo"

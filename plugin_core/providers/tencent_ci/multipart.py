@@ -26,8 +26,7 @@ from plugin_core.providers.tencent_ci.caller import xml_body
 from plugin_core.providers.tencent_ci.documents import nodes_of, read_xml, text_of, write_xml
 from plugin_core.providers.tencent_ci.objects import CosObjects
 from plugin_core.providers.tencent_ci.refusals import read_words, refusal
-from plugin_core.tasks import start
-from plugin_core.threads import run_stoppable
+from plugin_core.tasks import run_stoppable, start
 from plugin_core.transfer import Answer, Bytes, FileBody
 
 MOST_PARTS: Final = 10_000

@@ -10,9 +10,8 @@ from typing import Final
 
 import msgspec
 
-from plugin_core.errors import UsageError
+from plugin_core.errors import UsageError, suggest
 from plugin_core.manifests import manifest
-from plugin_core.suggest import suggest
 
 DEFAULT_MODE: Final = "AudioAndBackground"
 OPTIONS: Final = ("codec", "samplerate", "bitrate", "channels", "template", "queue", "level")

@@ -11,7 +11,7 @@ import stembridge_hot_folder.plugin
 from stembridge_hot_folder import queue, watch
 from stembridge_hot_folder.process import deadline
 
-from plugin_core.cli.guard import run
+from plugin_core.cli.app import run
 from plugin_core.console.context import Context
 from plugin_core.files import database
 from plugin_core.jobs import engine

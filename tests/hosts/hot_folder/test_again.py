@@ -12,7 +12,7 @@ from stembridge_hot_folder import finish
 from stembridge_hot_folder.ledger import SongState
 from stembridge_hot_folder.run import preview_folders
 
-from plugin_core.cli.guard import run
+from plugin_core.cli.app import run
 from plugin_core.errors import OutcomeUnknownError, ServiceError, SourceError, TransientError
 from plugin_core.files import placement
 from plugin_core.model import Ticket

@@ -12,7 +12,7 @@ from stembridge_hot_folder.queue import Obstacle
 
 from plugin_core.files import disk
 from plugin_core.model import Job, JobState, Separation, Source, Tagging
-from plugin_core.offer import Offer
+from plugin_core.purchases.purchase import Offer
 from plugin_core.session import Session
 from tests.audio_files import write_song
 from tests.hosts.hot_folder.conftest import Desk

@@ -9,7 +9,7 @@ from plugin_core.audio.formats import FORMATS
 from plugin_core.audio.overload import require_fit
 from plugin_core.errors import SourceError
 from plugin_core.operations.song import inspect
-from plugin_core.threads import StoppedError, Stopper
+from plugin_core.tasks import StoppedError, Stopper
 from tests.audio_files import make_song, write_samples
 
 LOUD = make_song(1.0) * (2.0 / np.abs(make_song(1.0)).max())

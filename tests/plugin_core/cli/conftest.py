@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from plugin_core.cli.guard import run
+from plugin_core.cli.app import run
 from plugin_core.console.context import Context
 from plugin_core.errors import OutcomeUnknownError
 from plugin_core.jobs import engine

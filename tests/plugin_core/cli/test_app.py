@@ -118,7 +118,7 @@ def test_help_fits_eighty_columns_and_needs_no_command_module(stembridge: Run, h
     assert result.code == 0
     assert all(len(line) <= 80 for line in result.out.splitlines())
     assert stembridge().out == result.out
-    code = "import sys; from plugin_core.cli.guard import run; run(['--help'])\n"
+    code = "import sys; from plugin_core.cli.app import run; run(['--help'])\n"
     code += (
         "heavy = {'numpy', 'soundfile', 'httpx', 'rich', 'mutagen', 'sqlite3', 'plugin_core.cli.commands.separate'}\n"
     )
@@ -130,7 +130,7 @@ def test_help_fits_eighty_columns_and_needs_no_command_module(stembridge: Run, h
 
 @pytest.mark.parametrize("words", [["jobs", "list"], ["purchases"], ["jobs", "prune"]], ids=" ".join)
 def test_what_only_asks_for_jobs_loads_nothing_that_reads_sound(words: list[str]) -> None:
-    code = f"import sys; from plugin_core.cli.guard import run; code = run({words}); "
+    code = f"import sys; from plugin_core.cli.app import run; code = run({words}); "
     code += "print('loaded', sorted({'numpy', 'soundfile', 'httpx', 'mutagen'} & set(sys.modules))); sys.exit(code)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "loaded []"

@@ -13,16 +13,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from plugin_core.console.jobs_view import show_job, show_jobs
+from plugin_core.console.context import Logs
 from plugin_core.console.json_lines import JsonDisplay
 from plugin_core.console.live import LiveDisplay
-from plugin_core.console.logs import Logs
 from plugin_core.console.plain import PlainDisplay
 from plugin_core.console.prices import describe_price
-from plugin_core.console.table import print_table
+from plugin_core.console.tables import print_table, show_job, show_jobs
 from plugin_core.errors import ServiceError
 from plugin_core.model import Job, JobState, Label, Plan, Problem, Separation, Stem, Ticket
-from plugin_core.offer import Offer
+from plugin_core.purchases.purchase import Offer
 from tests.plugin_core.cli.jobs import make_job
 
 EVIL = "[red]x[/red]\x1b[2J\x9bH\u202e\nstembridge: all well\r\x07"

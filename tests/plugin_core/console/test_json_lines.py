@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from plugin_core.console.display import Summary
 from plugin_core.console.json_lines import JsonDisplay
-from plugin_core.console.summary import Summary
 from plugin_core.errors import SourceError
 from plugin_core.model import JobState, Plan, Problem, Separation
-from plugin_core.offer import Offer
+from plugin_core.purchases.purchase import Offer
 from tests.plugin_core.cli.jobs import make_job
-from tests.plugin_core.console.test_throttle import Clock
+from tests.plugin_core.console.test_display import Clock
 
 Capture = pytest.CaptureFixture[str]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from plugin_core.console.display import Summary
 from plugin_core.console.live import LiveDisplay
-from plugin_core.console.summary import Summary
 from plugin_core.errors import SourceError
 from plugin_core.model import JobState, Problem, Progress
 from tests.plugin_core.cli.jobs import make_job

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from plugin_core.console.display import Summary
 from plugin_core.console.plain import PlainDisplay
-from plugin_core.console.summary import Summary
 from plugin_core.errors import SourceError
 from plugin_core.model import JobState, Problem, Progress
 from tests.plugin_core.cli.jobs import make_job
-from tests.plugin_core.console.test_throttle import Clock
+from tests.plugin_core.console.test_display import Clock
 
 Capture = pytest.CaptureFixture[str]
 PROBLEM = Problem(kind="TransientError", message="no line", remedy="plug in")

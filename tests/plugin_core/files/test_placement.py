@@ -10,7 +10,7 @@ import pytest
 from plugin_core.errors import PlacementError, TransientError
 from plugin_core.files import placement
 from plugin_core.files.placement import copy_file, copy_tree, explain_os_error, rename_exclusive, sync_folder
-from plugin_core.threads import StoppedError, Stopper
+from plugin_core.tasks import StoppedError, Stopper
 
 
 def refuse(old: bytes, new: bytes) -> None:

@@ -13,9 +13,8 @@ from plugin_core.ids import new_id
 from plugin_core.jobs.dedupe import dedupe_key
 from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, JobState, Progress, Separation, Source, Stem, Ticket
-from plugin_core.protocols import Finished, Report, Waiting
+from plugin_core.protocols import Finished, Report, Terms, Waiting
 from plugin_core.purchases.purchase import KeptPart, Purchase
-from plugin_core.terms import Terms
 
 Fault = BaseException | Callable[[], object]
 

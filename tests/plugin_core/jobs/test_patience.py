@@ -14,9 +14,8 @@ from plugin_core.jobs.backoff import Backoff
 from plugin_core.jobs.engine import Engine, Wait
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import Job, JobState, Progress
-from plugin_core.protocols import GRACE, Finished, Report, Waiting
+from plugin_core.protocols import GRACE, Finished, Report, Terms, Waiting
 from plugin_core.purchases.purchase import PurchaseState
-from plugin_core.terms import Terms
 from tests.plugin_core.jobs.conftest import FAST, Clock
 from tests.plugin_core.jobs.fakes import FakeWork, Service, make_job
 

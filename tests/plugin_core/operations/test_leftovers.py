@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from plugin_core import Session
-from plugin_core.cli.doctor.checks import CHECKS
+from plugin_core.cli.commands.doctor import CHECKS
 from plugin_core.files.hidden import ABANDONED_AFTER, HiddenNotes
 from plugin_core.model import Verdict
 from tests.plugin_core.cli.fakes import write_song

@@ -16,9 +16,9 @@ import soundfile
 
 from plugin_core import Job, JobState, Separation, Session, Settings
 from plugin_core.model import Plan, Quote, Source, Stem
-from plugin_core.offer import Offer
 from plugin_core.operations.reuse import derivable
 from plugin_core.plugins import Plugins
+from plugin_core.purchases.purchase import Offer
 from plugin_core.session import STORE_NAME
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, load_fakes, write_song
 from tests.plugin_core.jobs.fakes import make_job

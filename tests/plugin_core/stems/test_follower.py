@@ -7,7 +7,7 @@ import pytest
 
 from plugin_core.stems.follower import Follower
 from plugin_core.stems.part import open_part
-from plugin_core.threads import Stopper
+from plugin_core.tasks import Stopper
 from tests.audio_files import make_song, write_song
 
 

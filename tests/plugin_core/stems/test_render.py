@@ -23,7 +23,7 @@ from plugin_core.stems.fingerprint import record_of
 from plugin_core.stems.products import list_products
 from plugin_core.stems.render import Task, Treated, treat
 from plugin_core.stems.template import DEFAULT_TEMPLATE, parse_template
-from plugin_core.threads import StoppedError, Stopper
+from plugin_core.tasks import StoppedError, Stopper
 from tests.audio_files import encode, make_noise, make_song, make_stems, read_samples, write_samples
 from tests.plugin_core.audio.library import tell_flac
 from tests.plugin_core.stems.builders import make_exact_song

@@ -21,7 +21,7 @@ from plugin_core.providers.local.messages import Request
 from plugin_core.providers.local.render import render
 from plugin_core.stems.render import Task, Treated, treat
 from plugin_core.stems.template import DEFAULT_TEMPLATE, parse_template
-from plugin_core.threads import Stopper
+from plugin_core.tasks import Stopper
 from tests.audio_files import STEMS, encode, make_song, write_samples
 
 Signal = npt.NDArray[np.float64]

@@ -12,7 +12,7 @@ from plugin_core.stems import part as part_module
 from plugin_core.stems import verify
 from plugin_core.stems.align import Alignment, Heard
 from plugin_core.stems.verify import verify_parts
-from plugin_core.threads import StoppedError, Stopper
+from plugin_core.tasks import StoppedError, Stopper
 from tests.audio_files import encode, make_song, read_samples, truncate, write_samples, write_song
 from tests.plugin_core.stems.builders import make_exact_song
 

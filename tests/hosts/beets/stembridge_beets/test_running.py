@@ -20,8 +20,7 @@ from plugin_core.errors import GoneError, OutcomeUnknownError, PlacementError, R
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import Job, JobState, Plan, Quote
-from plugin_core.offer import Offer
-from plugin_core.purchases.purchase import Purchase, PurchaseState
+from plugin_core.purchases.purchase import Offer, Purchase, PurchaseState
 from tests.plugin_core.jobs.conftest import FAST
 from tests.plugin_core.jobs.fakes import FakeWork, Service, make_job
 

@@ -8,7 +8,7 @@ from stembridge_reaper.install.examining import examine
 from stembridge_reaper.install.installing import install
 from stembridge_reaper.install.trial import Trial
 
-from plugin_core.cli.guard import run
+from plugin_core.cli.app import run
 from plugin_core.console.context import Context
 from plugin_core.model import Finding, Verdict
 from plugin_core.settings import Settings

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin_core.console.jobs_view import unique_length
+from plugin_core.console.tables import unique_length
 from plugin_core.errors import ServiceError
 from tests.plugin_core.cli.conftest import Run
 from tests.plugin_core.cli.fakes import FakeSeparator, write_song

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from plugin_core import hookimpl
-from plugin_core.cli.doctor.checks import CHECKS
+from plugin_core.cli.commands.doctor import CHECKS
 from plugin_core.errors import RefusedError
 from plugin_core.model import Model
 from plugin_core.providers.local import plugin as local_plugin

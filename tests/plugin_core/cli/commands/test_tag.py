@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from plugin_core import hookimpl
-from plugin_core.cli.guard import run
+from plugin_core.cli.app import run
 from plugin_core.console.context import Context
 from plugin_core.errors import RefusedError, SettingsError
 from plugin_core.tags.inject import read_fields

@@ -20,11 +20,20 @@ from plugin_core.errors import (
     UsageError,
 )
 from plugin_core.model import Progress, Tagging, Verdict
-from plugin_core.protocols import Finished, HasDiagnostics, HasLogin, Order, ReadsFromUrl, Tagger, Waiting
+from plugin_core.protocols import (
+    Finished,
+    HasDiagnostics,
+    HasLogin,
+    Order,
+    ReadsFromUrl,
+    Tagger,
+    Terms,
+    Waiting,
+    terms_of,
+)
 from plugin_core.providers.mediax.adapter import MediaxTagger
 from plugin_core.providers.mediax.results import DIMENSIONS
 from plugin_core.settings import Secret
-from plugin_core.terms import Terms, terms_of
 from tests.plugin_core.providers.mediax.conftest import client_for, settings_for, source_at, tagger_for
 from tests.simulators import faults
 from tests.simulators.mediax import FORMS, LABELS, SECRET_ID, SECRET_KEY, MediaxSimulator

@@ -29,7 +29,9 @@ from plugin_core.protocols import (
     Order,
     ReadsFromUrl,
     Separator,
+    Terms,
     Waiting,
+    terms_of,
 )
 from plugin_core.providers.tencent_ci.adapter import CiSeparator
 from plugin_core.providers.tencent_ci.refusals import NoRightError
@@ -37,7 +39,6 @@ from plugin_core.providers.tencent_ci.rules import AudioConfig
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.providers.tencent_ci.templates import Template
 from plugin_core.settings import Secret
-from plugin_core.terms import Terms, terms_of
 from tests.audio_files import make_song, read_samples, write_samples, write_song
 from tests.plugin_core.providers.tencent_ci.conftest import KEY, make_order, transfer
 from tests.simulators.clocks import SimulatorClock

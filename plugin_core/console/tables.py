@@ -1,4 +1,4 @@
-"""Jobs as a table, and one job in full, for people."""
+"""Plain tables, nothing that a pipe could not take; jobs as a table, and one job in full."""
 
 from __future__ import annotations
 
@@ -20,8 +20,17 @@ from plugin_core.console.formatting import (
     show,
     span,
 )
-from plugin_core.console.table import print_table
 from plugin_core.model import Job
+
+
+def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under their heads; text is left, numbers stand as they come."""
+    cells = [[clean(cell) for cell in row] for row in (heads, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(heads) - 1)]
+    for row in cells:
+        fixed = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False) if width)
+        click.echo(f"{fixed}  {row[-1]}".rstrip())
+
 
 MIN_ID = 8
 

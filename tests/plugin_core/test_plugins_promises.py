@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from plugin_core import hookimpl
-from plugin_core.promises import find_broken
+from plugin_core.plugins import find_broken
 from plugin_core.protocols import Separator, Stager, Tagger
 from plugin_core.registry import Registry
 from plugin_core.settings import Settings

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from plugin_core.console.options import Choices
-from plugin_core.console.requests import choose_operations
+from plugin_core.console.options import Choices, choose_operations
 from plugin_core.defaults import SeparateSettings
 from plugin_core.model import Separation, Tagging
 from plugin_core.presets import Preset

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from plugin_core.model import Separation
-from plugin_core.offer import Offer
+from plugin_core.purchases.purchase import Offer
 from plugin_core.session import STORE_NAME, Session
 from plugin_core.settings import Settings
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, load_fakes, write_song

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from plugin_core.suggest import find_near, suggest
+from plugin_core.errors import find_near, suggest
 
 KNOWN = ("vocals", "drums", "bass")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin_core.console.logs import ROOTS, Logs
+from plugin_core.console.context import ROOTS, Logs
 from plugin_core.transfer import redaction
 from tests.raw_lines import RawLines, collect_garbage
 

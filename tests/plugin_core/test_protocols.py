@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from plugin_core.errors import PluginError
-from plugin_core.terms import Terms, terms_of
+from plugin_core.protocols import Terms, terms_of
 from tests.plugin_core.cli.fakes import FakeSeparator
 
 

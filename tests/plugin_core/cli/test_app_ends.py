@@ -172,7 +172,7 @@ import os, pwd
 os.environ.update(STEMBRIDGE_HOME={home!r})
 os.environ.pop("HOME", None)
 pwd.getpwuid = lambda number: {{}}[number]  # a container's user that no one has named
-from plugin_core.cli.guard import run
+from plugin_core.cli.app import run
 raise SystemExit(run(["jobs", "--json"]))
 """
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
@@ -193,7 +193,7 @@ def test_ctrl_c_while_modules_are_imported_is_one_line(
 
     monkeypatch.setattr(sys, "argv", ["stembridge", "jobs"])
     slow: Any = Slow()
-    monkeypatch.setitem(sys.modules, "plugin_core.cli.guard", slow)
+    monkeypatch.setitem(sys.modules, "plugin_core.cli.app", slow)
     assert entry.main() == 130
     assert capsys.readouterr() == ("", "stembridge: nothing was begun\n")
 

@@ -10,8 +10,8 @@ import click
 import pytest
 
 from plugin_core import Settings, hookimpl
-from plugin_core.cli.doctor import checks
-from plugin_core.cli.doctor.checks import CHECKS, run_checks
+from plugin_core.cli.commands import doctor
+from plugin_core.cli.commands.doctor import CHECKS, run_checks
 from plugin_core.errors import SettingsError
 from plugin_core.model import Finding, Verdict
 from plugin_core.plugins import load_plugins
@@ -132,7 +132,7 @@ def test_no_exception_keeps_the_other_checks_from_running(
     def fail(_session: Session) -> Finding:
         raise error
 
-    monkeypatch.setattr(checks, "CHECKS", {"separation": fail, "Python": checks.check_python})
+    monkeypatch.setattr(doctor, "CHECKS", {"separation": fail, "Python": doctor.check_python})
     with Session(Settings(home, environ={}), load_plugins((), environ={})) as session:
         first, second = run_checks(session)
     assert (first.name, first.verdict, second.verdict) == ("separation", Verdict.WRONG, Verdict.OK)

@@ -1,1 +1,0 @@
-"""What ``stembridge doctor`` looks at: settings, accounts, tools, and a separation tried out."""

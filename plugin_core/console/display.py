@@ -1,0 +1,193 @@
+"""How a run is shown: the promise of a display, how often progress is worth a line, and the counts at the end."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import msgspec
+
+from plugin_core.console.formatting import span
+from plugin_core.errors import ExitCode, StembridgeError
+from plugin_core.model import Job, JobState
+from plugin_core.purchases.purchase import Offer
+
+
+class Display(Protocol):
+    """Shows one run. Entered before anything is said and left after the summary, or on the error that ended it."""
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the terminal as it was."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Tell people, and only people, something about the whole run."""
+        ...
+
+    def look(self, done: int, count: int) -> None:
+        """Show how many of the files have been looked at; called with ``done`` from 0 to ``count``."""
+        ...
+
+    def quote(self, offers: Sequence[Offer], *, is_asked: bool) -> None:
+        """Say what the run will cost, before anything is begun.
+
+        Args:
+            offers: everything that will be done.
+            is_asked: whether a question that names the price follows.
+        """
+        ...
+
+    def preview(self, offer: Offer) -> None:
+        """Show what would be made of one source."""
+        ...
+
+    def refuse(self, source: Path, error: StembridgeError) -> None:
+        """Show that a source cannot be used; the run goes on."""
+        ...
+
+    def reuse(self, job: Job) -> None:
+        """Show that the results stand already."""
+        ...
+
+    def begin(self, jobs: Sequence[Job]) -> None:
+        """Show the jobs that the run will work on."""
+        ...
+
+    def change(self, job: Job, previous: Job | None) -> None:
+        """Show a job's new state or progress; cheap, called in the engine's loop."""
+        ...
+
+    def pause(self) -> None:
+        """Leave the terminal to a question; ``begin`` goes on."""
+        ...
+
+    def finish(self, summary: Summary) -> None:
+        """Show how the run ended."""
+        ...
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """The counts of one run; every source and job is in exactly one of them."""
+
+    done: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    unconfirmed: int = 0
+    unfinished: int = 0
+    reused: int = 0
+    seconds: float = 0.0
+    exit_code: int = 0
+
+    def __str__(self) -> str:
+        """Return the counts of what is settled, in words; empty when there is nothing to count."""
+        counts = ("done", "reused", "failed", "cancelled", "unconfirmed")
+        told = [f"{getattr(self, name)} {name}" for name in counts if getattr(self, name)]
+        return f"{', '.join(told)} in {span(self.seconds)}" if told else ""
+
+
+def summarise(
+    jobs: Sequence[Job],
+    *,
+    reused: int = 0,
+    errors: Sequence[StembridgeError] = (),
+    interrupted: bool = False,
+    seconds: float = 0.0,
+) -> Summary:
+    """Count jobs and errors that came before any job."""
+    counts = Counter(job.state for job in jobs)
+    unfinished = sum(count for state, count in counts.items() if state.is_active)
+    return Summary(
+        done=counts[JobState.DONE],
+        failed=counts[JobState.FAILED] + len(errors),
+        cancelled=counts[JobState.CANCELLED],
+        unconfirmed=counts[JobState.UNCONFIRMED],
+        unfinished=unfinished,
+        reused=reused,
+        seconds=round(seconds, 3),
+        exit_code=choose_exit_code(jobs, errors, interrupted=interrupted and unfinished > 0),
+    )
+
+
+def choose_exit_code(jobs: Iterable[Job], errors: Iterable[StembridgeError], *, interrupted: bool) -> ExitCode:
+    """Return the one exit code of a run: interrupted before refused before unconfirmed before failed."""
+    if interrupted:
+        return ExitCode.INTERRUPTED
+    codes = {error.exit_code for error in errors}
+    for job in jobs:
+        if job.state is JobState.UNCONFIRMED:
+            codes.add(ExitCode.UNCONFIRMED)
+        elif job.state is not JobState.DONE:
+            is_refused = job.problem is not None and job.problem.exit_code == ExitCode.REFUSED
+            codes.add(ExitCode.REFUSED if is_refused else ExitCode.FAILED)
+    for code in (ExitCode.REFUSED, ExitCode.UNCONFIRMED):
+        if code in codes:
+            return code
+    return ExitCode.FAILED if codes else ExitCode.DONE
+
+
+class Throttle:
+    """Lets a job's progress through when it moved far enough or long enough ago.
+
+    Args:
+        fraction: how far (of 1) is far enough.
+        seconds: how long is long enough.
+        together: whether both must hold; else one of them does.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self, fraction: float, seconds: float, *, together: bool = False, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._fraction = fraction
+        self._seconds = seconds
+        self._combine = all if together else any
+        self._clock = clock
+        self._last: dict[str, tuple[float, float]] = {}
+
+    def start(self, job: Job) -> None:
+        """Count from here: the job was just shown."""
+        self._last[job.id] = (_fraction_of(job), self._clock())
+
+    def stop(self, job: Job) -> None:
+        """Forget a job that is settled."""
+        self._last.pop(job.id, None)
+
+    def is_due(self, job: Job) -> bool:
+        """Tell whether the job's progress should be shown now, and if so count from here."""
+        fraction, shown = self._last.get(job.id, (0.0, float("-inf")))
+        moved = abs(_fraction_of(job) - fraction) >= self._fraction
+        waited = self._clock() - shown >= self._seconds
+        if not self._combine((moved, waited)):
+            return False
+        self.start(job)
+        return True
+
+
+class Troubles:
+    """Lets each trouble of a job that waits through once, however often it is met again."""
+
+    def __init__(self) -> None:
+        self._told: set[tuple[str, str]] = set()
+
+    def is_new(self, job: Job) -> bool:
+        """Tell whether the job waits for something not told yet, and if so count it as told."""
+        if job.problem is None or not job.state.is_active:
+            return False
+        key = (job.id, job.problem.message)
+        is_new = key not in self._told
+        self._told.add(key)
+        return is_new
+
+
+def _fraction_of(job: Job) -> float:
+    return (job.progress.fraction or 0.0) if job.progress else 0.0
