@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from stembridge_reaper.install.installing import install
+from stembridge_reaper.install.setup import install
 from stembridge_reaper.install.trial import Trial
 
 from plugin_core.settings import Settings

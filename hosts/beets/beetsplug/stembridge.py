@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from beets.importer import ImportTask
     from beets.library import Item, Library
     from beets.ui import Subcommand
-    from stembridge_beets.following import Follower
-    from stembridge_beets.telling import Teller
+    from stembridge_beets.moves import Follower, Teller
 
     from plugin_core.files.hidden import HiddenNotes
 
@@ -91,7 +90,7 @@ class StembridgePlugin(BeetsPlugin):
     def _check_import(self) -> None:
         """Tell of a wrong setting before an import begins, and of stems that it would take for tracks."""
         if "stems" in configuration.read_auto(self.config):
-            from stembridge_beets.checking import warn_of_ignore
+            from stembridge_beets.consistency import warn_of_ignore
 
             warn_of_ignore(self)
 
@@ -99,14 +98,14 @@ class StembridgePlugin(BeetsPlugin):
         """Note what an import brought; nothing is worked on before it is over."""
         if not configuration.read_auto(self.config):
             return
-        from stembridge_beets.importing import mark_imported
+        from stembridge_beets.unfinished import mark_imported
 
         self._imported += mark_imported(self, task.imported_items())
 
     def _finish_import(self, lib: Library) -> None:
         if not self._imported:
             return
-        from stembridge_beets.importing import finish_import
+        from stembridge_beets.unfinished import finish_import
 
         imported, self._imported = self._imported, []
         with self.as_command():
@@ -114,13 +113,13 @@ class StembridgePlugin(BeetsPlugin):
 
     @cached_property
     def _follower(self) -> Follower:
-        from stembridge_beets.following import Follower
+        from stembridge_beets.moves import Follower
 
         return Follower(self.log, self._notes, self._teller.tell)
 
     @cached_property
     def _teller(self) -> Teller:
-        from stembridge_beets.telling import Teller
+        from stembridge_beets.moves import Teller
 
         return Teller(self.log, lambda: configuration.core_settings(self.config))
 

@@ -61,7 +61,7 @@ def _make_own(plugin: StembridgePlugin) -> Subcommand:
     add("-q", "--quiet", action="store_true", default=False, help="only say what goes wrong")
 
     def run(lib: Library, opts: Any, args: list[str]) -> None:
-        from stembridge_beets.own_command import run_own
+        from stembridge_beets.unfinished import run_own
 
         run_own(plugin, lib, args, is_quiet=opts.quiet)
 

@@ -20,8 +20,8 @@ from stembridge_beets.configuration import core_settings
 from stembridge_beets.errors import UserError
 from stembridge_beets.labels import FIELDS, get_values, is_labelled, put_labels, read_history, take_back, tidy
 from stembridge_beets.media_fields import FIELD_OF, LISTS
-from stembridge_beets.running import Run, end, fail
-from stembridge_beets.selecting import read_words, select_items
+from stembridge_beets.options import read_words, select_items
+from stembridge_beets.run import Run, end, fail
 from stembridge_beets.tasks import Task, make_task, name_item
 
 if TYPE_CHECKING:

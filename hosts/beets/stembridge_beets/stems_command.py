@@ -13,12 +13,12 @@ from plugin_core.defaults import SeparateSettings
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, Operation, Separation
 from plugin_core.presets import find_preset
-from stembridge_beets import checking, todo
+from stembridge_beets import consistency, todo
 from stembridge_beets.configuration import core_settings
 from stembridge_beets.errors import UserError
+from stembridge_beets.options import read_words, select_items
 from stembridge_beets.places import Place, common_folder, read_place, write_place
-from stembridge_beets.running import Run, end
-from stembridge_beets.selecting import read_words, select_items
+from stembridge_beets.run import Run, end
 from stembridge_beets.tasks import Task, make_task, name_item, path_of
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ def run_stems(plugin: StembridgePlugin, lib: Library, opts: StemsOptions, args: 
         UserError: it cannot be done, or not for every song.
     """
     if opts.check:
-        checking.check(plugin, lib, args, is_album=opts.album)
+        consistency.check(plugin, lib, args, is_album=opts.album)
         return
-    checking.warn_of_ignore(plugin)
+    consistency.warn_of_ignore(plugin)
     items = select_items(lib, args, is_album=opts.album)
     operation = choose_operation(plugin, opts.preset, opts.provider, opts.model)
     run = Run(plugin, lib, Stems(plugin), read_words(plugin, opts))

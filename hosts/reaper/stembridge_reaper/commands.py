@@ -39,8 +39,8 @@ def install_command(context: Context, resource_path: Path | None, python_library
 
     Every file that is changed is copied first. Run it again after an update, or after adding a preset.
     """
-    from stembridge_reaper.install.installing import install
-    from stembridge_reaper.install.places import find_resource_path
+    from stembridge_reaper.install.resource_folder import find_resource_path
+    from stembridge_reaper.install.setup import install
 
     for line in install(find_resource_path(resource_path, context.settings.environ), context.settings, python_library):
         click.echo(line)
@@ -52,8 +52,8 @@ def install_command(context: Context, resource_path: Path | None, python_library
 @click.pass_obj
 def uninstall_command(context: Context, resource_path: Path | None) -> int:
     """Put everything back as it was before ``install``; REAPER must be closed."""
-    from stembridge_reaper.install.places import find_resource_path
-    from stembridge_reaper.install.uninstalling import uninstall
+    from stembridge_reaper.install.resource_folder import find_resource_path
+    from stembridge_reaper.install.setup import uninstall
 
     for line in uninstall(find_resource_path(resource_path, context.settings.environ)):
         click.echo(line)
@@ -70,8 +70,8 @@ def doctor_command(context: Context, resource_path: Path | None, as_json: bool) 
     Exit code 1 when something is wrong.
     """
     from plugin_core.console.answers import show_findings
-    from stembridge_reaper.install.examining import WIDTH, conclude, examine
-    from stembridge_reaper.install.places import find_resource_path
+    from stembridge_reaper.install.diagnosis import WIDTH, conclude, examine
+    from stembridge_reaper.install.resource_folder import find_resource_path
 
     findings = examine(find_resource_path(resource_path, context.settings.environ), context.settings)
     return show_findings(findings, as_json=as_json, quiet=context.quiet, conclude=conclude, width=WIDTH)
@@ -82,9 +82,8 @@ def doctor_command(context: Context, resource_path: Path | None, as_json: bool) 
 @click.pass_obj
 def worker(context: Context, request: Path) -> int:
     """Do what a request of REAPER's scripts says; started by them."""
-    from stembridge_reaper.housekeeping import forget_old_runs
-    from stembridge_reaper.locking import hold
     from stembridge_reaper.protocol import read_request
+    from stembridge_reaper.runs import forget_old_runs, hold
     from stembridge_reaper.worker import Worker
 
     wanted = read_request(request)

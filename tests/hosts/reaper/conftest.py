@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stembridge_reaper.install.installing import install
+from stembridge_reaper.install.setup import install
 from stembridge_reaper.install.trial import Trial
 
 from plugin_core.settings import Settings

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from stembridge_reaper.install.catalogue import SOURCES, action_id
+from stembridge_reaper.install.actions import SOURCES, action_id
 from stembridge_reaper.reapack import build_index, write_manifests
 
 from plugin_core.manifests import manifest

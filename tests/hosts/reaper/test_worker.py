@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 from stembridge_reaper import worker
-from stembridge_reaper.housekeeping import forget_old_runs
-from stembridge_reaper.locking import hold
 from stembridge_reaper.protocol import Status, read_jobs, read_request
+from stembridge_reaper.runs import forget_old_runs, hold
 from stembridge_reaper.settings import ReaperSettings
-from stembridge_reaper.status_file import StatusFile
+from stembridge_reaper.status import StatusFile
 from stembridge_reaper.worker import Worker
 
 from plugin_core.errors import PlacementError, RefusedError, SettingsError, UsageError

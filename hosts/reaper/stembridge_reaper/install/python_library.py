@@ -1,12 +1,13 @@
-"""Choosing the Python library that REAPER loads: one that was tried, the system's own before any other."""
+"""Choosing the Python library that REAPER loads: one that was tried, the system's own first; and what to install."""
 
 from __future__ import annotations
 
+import platform as machine
 import re
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -14,9 +15,46 @@ import msgspec
 
 from plugin_core.errors import UsageError
 from plugin_core.model import show_path
-from stembridge_reaper.install.packages import advise
 from stembridge_reaper.install.reaper_ini import is_new_enough, version_of
 from stembridge_reaper.install.trial import Trial, try_library
+
+_SITE: Final = "install Python 3 from https://www.python.org/downloads/"
+_NAMED: Final = "or give a library with --python-library"
+
+
+def advise(
+    version: str,
+    platform: str = sys.platform,
+    release: Callable[[], Mapping[str, str]] = machine.freedesktop_os_release,
+) -> str:
+    """Return the remedy where no Python library will do.
+
+    Args:
+        version: of the system's own Python, ``3.11``; empty where it has none.
+        platform: as ``sys.platform``.
+        release: what ``os-release`` says.
+    """
+    return f"{_install(version, release) if platform == 'linux' else _SITE}, {_NAMED}"
+
+
+def _install(version: str, release: Callable[[], Mapping[str, str]]) -> str:
+    try:
+        about = release()
+    except OSError:
+        about = {}
+    for name in (about.get("ID", ""), *about.get("ID_LIKE", "").split()):
+        match name:
+            case "debian" | "ubuntu":
+                return f"sudo apt install {f'libpython{version}' if version else 'libpython3-dev'}"
+            case "fedora" | "rhel" | "centos":
+                return "sudo dnf install python3-libs"
+            case "arch":
+                return "sudo pacman -S python"
+            case "suse" | "opensuse":
+                package = f"libpython{version.replace('.', '_')}-1_0" if version else "python3-devel"
+                return f"sudo zypper install {package}"
+    return f"install the package that holds libpython{version or '3'}.so.1.0"
+
 
 Attempt = Callable[[Path], Trial]
 

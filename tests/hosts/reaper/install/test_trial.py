@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from stembridge_reaper.install.catalogue import SOURCES
-from stembridge_reaper.install.examining import examine
-from stembridge_reaper.install.installing import install
+from stembridge_reaper.install.actions import SOURCES
+from stembridge_reaper.install.diagnosis import examine
 from stembridge_reaper.install.python_library import SYSTEM_PYTHON, check_library, find_library, list_candidates
+from stembridge_reaper.install.setup import install
 from stembridge_reaper.install.trial import MODULES, Trial, try_library
 
 from plugin_core.errors import UsageError

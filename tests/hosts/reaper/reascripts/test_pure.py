@@ -8,13 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stembridge_reaper.reascripts.stembridge_scripts.chunks import find_sources, section_lines, wrap_source
 from stembridge_reaper.reascripts.stembridge_scripts.documents import read_document, write_document
-from stembridge_reaper.reascripts.stembridge_scripts.grouping import group_by_file, group_by_track
-from stembridge_reaper.reascripts.stembridge_scripts.notes import with_line, without_line
-from stembridge_reaper.reascripts.stembridge_scripts.runs import list_runs, make_run
-from stembridge_reaper.reascripts.stembridge_scripts.starting import clean_environment
-from stembridge_reaper.reascripts.stembridge_scripts.tracks import choose_depths, colour_of, folder_name, sort_stems
+from stembridge_reaper.reascripts.stembridge_scripts.items import with_line, without_line
+from stembridge_reaper.reascripts.stembridge_scripts.runs import clean_environment, list_runs, make_run
+from stembridge_reaper.reascripts.stembridge_scripts.takes import find_sources, section_lines, wrap_source
+from stembridge_reaper.reascripts.stembridge_scripts.tracks import (
+    choose_depths,
+    colour_of,
+    folder_name,
+    group_by_file,
+    group_by_track,
+    sort_stems,
+)
 from stembridge_reaper.reascripts.stembridge_scripts.words import describe_skipped
 
 SECTION = """<ITEM

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import stembridge_reaper
-from stembridge_reaper.install.catalogue import preset_actions, read_header, shipped_actions
+from stembridge_reaper.install.actions import preset_actions, read_header, shipped_actions
 
 from plugin_core._version import __version__
 from plugin_core.presets import Preset

@@ -6,23 +6,20 @@ import json
 from typing import TYPE_CHECKING
 
 from . import api
-from .configuration import choose_preset, preset_kind, read_configuration
-from .failing import Refusal
-from .grouping import group_by_file
-from .looping import run_action
+from .documents import choose_preset, preset_kind, read_configuration
+from .items import read_selection
+from .loop import Watcher, run_action
 from .project import ProjectIndex
-from .reading import read_selection
-from .runs import list_runs, make_run
-from .starting import start_worker
-from .watching import Watcher
-from .words import describe_failures, describe_run, describe_skipped, plural
+from .runs import list_runs, make_run, start_worker
+from .tracks import group_by_file
+from .words import Refusal, describe_failures, describe_run, describe_skipped, plural
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable
 
+    from .documents import Document, Item
     from .runs import Run
-    from .shapes import Document, Item
 
 YES, NO = 6, 7
 

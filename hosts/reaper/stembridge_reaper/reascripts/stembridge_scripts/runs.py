@@ -1,4 +1,4 @@
-"""A run: one press of an action, as a folder of documents that outlives REAPER and the worker.
+"""A run: one press of an action, as a folder of documents that outlives REAPER, and the worker process it starts.
 
 ``request.json`` is written once by the script, ``status.json`` replaced by the worker; ``cancel``, ``go`` and
 ``dismissed`` are empty files that say so by being there; ``worker.log`` holds what the worker printed.
@@ -7,17 +7,69 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .documents import read_document, touch, write_document
 from .takes import choose_part
+from .words import Refusal
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Mapping
 
-    from .shapes import Document, Item
+    from .documents import Document, Item
+
+
+FOREIGN = (
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "PYTHONEXECUTABLE",
+    "PYTHONSTARTUP",
+    "PYTHONPLATLIBDIR",
+    "__PYVENV_LAUNCHER__",
+    "VIRTUAL_ENV",
+)
+"""Variables that would lead one interpreter to the modules of another."""
+
+NO_WINDOW = 0x08000000
+
+
+def clean_environment(environment: Mapping[str, str], home: str) -> dict[str, str]:
+    """Return the environment of the worker: that of REAPER without what belongs to its own interpreter."""
+    kept = {name: value for name, value in environment.items() if name.upper() not in FOREIGN}
+    kept["PYTHONUTF8"] = "1"
+    kept["STEMBRIDGE_HOME"] = home
+    return kept
+
+
+def start_worker(configuration: Document, run: Run) -> None:
+    """Start the worker of a run, or another one for a run whose worker died.
+
+    Raises Refusal when the interpreter cannot be started.
+    """
+    python = configuration["python"]
+    if not os.path.isfile(python):
+        raise Refusal("The Python of stembridge is not at %s any more: run 'stembridge reaper install' again." % python)
+    command = [python, *configuration["arguments"], "reaper-worker", run.path("request.json")]
+    options: dict[str, Any] = {"creationflags": NO_WINDOW} if sys.platform == "win32" else {"start_new_session": True}
+    try:
+        with open(run.path("worker.log"), "ab") as log:
+            run.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=run.folder,
+                env=clean_environment(os.environ, configuration["home"]),
+                **options,
+            )
+    except OSError as error:
+        raise Refusal("%s cannot be started (%s): run 'stembridge reaper install' again." % (python, error)) from error
+
 
 VERSION = 1
 FINAL = ("done", "failed", "cancelled")

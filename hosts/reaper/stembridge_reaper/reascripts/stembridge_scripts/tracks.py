@@ -1,11 +1,15 @@
-"""How stem tracks stand below their source track: order, names, colours and folder depths."""
+"""Stem tracks below their source track: one set for all its items; order, names, colours and folder depths."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+from .takes import used_span
+
 if TYPE_CHECKING:
-    from .shapes import Colour, Item
+    from .documents import Colour, Document, Item
+
 
 ORDER = ("vocals", "lead-vocals", "back-vocals", "instrumental", "drums", "bass", "guitar", "piano", "other")
 
@@ -48,3 +52,32 @@ def folder_name(items: list[Item], track_name: str) -> str:
     names = {item["name"] for item in items}
     name = names.pop() if len(names) == 1 else track_name or "Items"
     return "%s - Stems" % name
+
+
+def group_by_file(items: list[Item]) -> list[Document]:
+    """Return one ``{key, path, spans}`` for each root file, and give every item the key of its file.
+
+    ``spans`` are the seconds its items play; empty when one of them needs the whole file.
+    """
+    files: dict[str, Document] = {}
+    wholes = set()
+    for item in items:
+        name = os.path.normcase(os.path.abspath(item["path"]))
+        entry = files.setdefault(name, {"key": str(len(files) + 1), "path": item["path"], "spans": []})
+        item["file"] = entry["key"]
+        item["span"] = used_span(item, item["length"])
+        if item["span"] is None:
+            wholes.add(entry["key"])
+        elif item["span"] not in entry["spans"]:
+            entry["spans"].append(item["span"])
+    for entry in files.values():
+        entry["spans"] = [] if entry["key"] in wholes else sorted(entry["spans"])
+    return list(files.values())
+
+
+def group_by_track(items: list[Item]) -> list[tuple[str, list[Item]]]:
+    """Return ``(track, items)`` in the order the tracks first appear."""
+    groups: dict[str, list[Item]] = {}
+    for item in items:
+        groups.setdefault(item["track"], []).append(item)
+    return list(groups.items())

@@ -1,4 +1,4 @@
-"""What a person reads: states, counts and closing messages, each in one sentence."""
+"""What a person reads: refusals, states, counts and closing messages, each in one sentence."""
 
 from __future__ import annotations
 
@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .documents import Document
     from .runs import Run
-    from .shapes import Document
+
+
+class Refusal(Exception):
+    """The action cannot go on; the text is one sentence for the message box."""
+
+
+class Skip(Exception):
+    """One item cannot be used; the text is the reason, as counted in the closing message."""
+
 
 _VERBS = {
     "waiting": "waiting",

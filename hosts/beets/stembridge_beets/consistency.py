@@ -1,0 +1,75 @@
+"""Whether library and stems agree: what is missing, what belongs to no song, and whether imports pass stems over."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import beets
+from beets import ui
+
+from plugin_core.console.formatting import plural
+from plugin_core.model import show_path
+from plugin_core.stems.layout import STEMS_SUFFIX
+from stembridge_beets.configuration import read_manifest
+from stembridge_beets.errors import UserError
+from stembridge_beets.places import read_place
+from stembridge_beets.tasks import name_item
+from stembridge_beets.todo import Having
+
+if TYPE_CHECKING:
+    from beets.library import Library
+    from beetsplug.stembridge import StembridgePlugin
+
+
+def check(plugin: StembridgePlugin, lib: Library, args: Sequence[str], *, is_album: bool) -> None:
+    """List missing stems of the songs that match, and stems below the library that belong to no song.
+
+    Raises:
+        UserError: there are some.
+    """
+    warn_of_ignore(plugin)
+    query = list(args)
+    items = [item for album in lib.albums(query) for item in album.items()] if is_album else list(lib.items(query))
+    missing = orphans = 0
+    for item in items:
+        place = read_place(item)
+        for path in place.missing if place else ():
+            ui.print_(f"missing: {show_path(path)} ({name_item(item)})")
+            missing += 1
+    if not query:
+        for folder in find_orphans(lib):
+            ui.print_(f"orphan: {show_path(folder)}")
+            orphans += 1
+    if missing or orphans:
+        raise UserError(f"{missing} missing, {plural(orphans, 'orphan')}")
+    ui.print_("all stems are where they belong")
+
+
+def find_orphans(lib: Library) -> Iterator[Path]:
+    """Yield the folders of stems below the library that no song of it has."""
+    places = (read_place(item) for item in lib.items(Having("stems_path")))
+    claimed = {place.folder for place in places if place is not None}
+    for parent, folders, _files in os.walk(os.fsdecode(lib.directory)):
+        for name in sorted(folders):
+            if name.endswith(STEMS_SUFFIX) and Path(parent, name) not in claimed:
+                yield Path(parent, name)
+        folders[:] = sorted(name for name in folders if not name.endswith(STEMS_SUFFIX))
+
+
+def is_passed_over() -> bool:
+    """Tell whether an import passes stems over."""
+    patterns = beets.config["ignore"].as_str_seq()
+    return any(fnmatch(f"Song{STEMS_SUFFIX}", pattern) for pattern in patterns)
+
+
+def warn_of_ignore(plugin: StembridgePlugin) -> None:
+    """Warn where an import would take stems for songs."""
+    if not is_passed_over():
+        line = ", ".join(f'"{pattern}"' for pattern in read_manifest()["ignore"])
+        plugin.log.warning(
+            "an import of folders with stems would take them for tracks; say in config.yaml: ignore: [{}]", line
+        )

@@ -1,0 +1,148 @@
+"""Doing what is noted on songs, whoever noted it: ``beet stembridge``, an import, or a run that was interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from beets import ui
+
+from plugin_core.model import Operation, to_json
+from stembridge_beets import moods_command, stems_command, todo
+from stembridge_beets.configuration import read_auto, read_count
+from stembridge_beets.errors import UserError
+from stembridge_beets.labels import is_labelled
+from stembridge_beets.places import read_place
+from stembridge_beets.run import Kind, Run, Words, end
+from stembridge_beets.tasks import Task, make_task, name_item
+
+if TYPE_CHECKING:
+    from beets.library import Item, Library
+    from beetsplug.stembridge import StembridgePlugin
+
+
+def finish(
+    plugin: StembridgePlugin, lib: Library, kind: str, marked: Sequence[tuple[Item, todo.Todo]], *, is_quiet: bool
+) -> Run:
+    """Do what is noted, without asking: it was asked for. What cannot be done now is told and stays noted."""
+    done: Kind = moods_command.Labels(is_shown=not is_quiet) if kind == "moods" else stems_command.Stems(plugin)
+    words = Words(yes=True, quiet=is_quiet, threads=read_count(plugin.config, "threads"))
+    run = Run(plugin, lib, done, words)
+    try:
+        tasks = _make_tasks(plugin, kind, marked)
+    except UserError as error:
+        _leave(plugin, run, len(marked), error)
+        return run
+    # A service that refuses its account hinders no other.
+    for provider in dict.fromkeys(task.operation.provider for task in tasks):
+        part = [task for task in tasks if task.operation.provider == provider]
+        if run.is_interrupted:
+            run.left += len(part)
+            continue
+        try:
+            run.do(part)
+        except UserError as error:
+            _leave(plugin, run, len(part), error)
+    return run
+
+
+def _leave(plugin: StembridgePlugin, run: Run, count: int, error: UserError) -> None:
+    plugin.log.error("{}: {}", run.kind.name, error)
+    run.left += count
+
+
+def _make_tasks(plugin: StembridgePlugin, kind: str, marked: Sequence[tuple[Item, todo.Todo]]) -> list[Task]:
+    usual: Operation | None = None
+    tasks = []
+    for item, one in marked:
+        operation = one.operation
+        if operation is None:
+            usual = usual or _choose(plugin, kind)
+            operation = usual
+        if one.operation is None and _is_done(item, operation, kind):
+            todo.unmark(item, kind)
+            item.store()
+            continue
+        tasks.append(make_task(item, operation, force=one.force, write=one.write, job=one.job))
+    return tasks
+
+
+def _choose(plugin: StembridgePlugin, kind: str) -> Operation:
+    return moods_command.choose_tagging(plugin) if kind == "moods" else stems_command.choose_operation(plugin)
+
+
+def _is_done(item: Item, operation: Operation, kind: str) -> bool:
+    """Tell whether an imported song brought along what is to be made: one that was in the library before."""
+    if kind == "moods":
+        from plugin_core.model import Tagging
+
+        return isinstance(operation, Tagging) and is_labelled(item, operation)
+    place = read_place(item)
+    return place is not None and place.is_whole
+
+
+def run_own(plugin: StembridgePlugin, lib: Library, args: Sequence[str], *, is_quiet: bool) -> None:
+    """Do what ``beet stembridge`` was asked.
+
+    Raises:
+        UserError: an unknown word, or not everything could be finished.
+    """
+    match list(args):
+        case ["resume"]:
+            resume(plugin, lib, is_quiet=is_quiet)
+        case [] | ["status"]:
+            show(lib)
+        case _:
+            raise UserError(f"beet stembridge {' '.join(args)}: there are resume and status")
+
+
+def show(lib: Library) -> None:
+    """List the songs with work left."""
+    found = [(kind, item) for kind in todo.FIELDS for item, _ in todo.find_marked(lib, kind)]
+    for kind, item in found:
+        ui.print_(f"{kind}: {name_item(item)}")
+    if not found:
+        ui.print_("nothing is left to be done")
+
+
+def resume(plugin: StembridgePlugin, lib: Library, *, is_quiet: bool) -> None:
+    """Finish what was interrupted.
+
+    Raises:
+        UserError: some of it cannot be finished now.
+    """
+    runs: list[Run] = []
+    for kind in todo.FIELDS:
+        runs.append(finish(plugin, lib, kind, todo.find_marked(lib, kind), is_quiet=is_quiet))
+        if runs[-1].is_interrupted:
+            break
+    if not any(run.done or run.failed or run.left for run in runs) and not is_quiet:
+        ui.print_("nothing is left to be done")
+    end(lib, runs)
+
+
+def mark_imported(plugin: StembridgePlugin, items: Iterable[Item]) -> list[int]:
+    """Note on imported songs what is to be done, in the import's own thread; return their ids."""
+    kinds = read_auto(plugin.config)
+    note = to_json(todo.Todo()).decode()
+    ids = []
+    for item in items:
+        for kind in kinds:
+            item[todo.FIELDS[kind]] = note
+        item.store()
+        if item.id is not None:
+            ids.append(item.id)
+    return ids
+
+
+def finish_import(plugin: StembridgePlugin, lib: Library, ids: Sequence[int]) -> None:
+    """Do what an import noted; what goes wrong is told, left for ``resume``, and never makes the import fail."""
+    wanted = set(ids)
+    kinds = read_auto(plugin.config)
+    for kind in kinds:
+        marked = [(item, one) for item, one in todo.find_marked(lib, kind) if item.id in wanted]
+        run = finish(plugin, lib, kind, marked, is_quiet=False)
+        if run.left:
+            plugin.log.error("{}: {} unfinished, go on with: beet stembridge resume", kind, run.left)
+        if run.is_interrupted:
+            return

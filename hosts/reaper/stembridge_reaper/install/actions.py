@@ -1,0 +1,146 @@
+"""The actions: their scripts, names and ids, and the ``SCR`` lines of reaper-kb.ini that register them.
+
+``SCR <flags> <section> <id> "Custom: <name>" <path>``; the path is relative to ``Scripts``, with ``/``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from plugin_core.model import Tagging
+from plugin_core.presets import Preset
+from stembridge_reaper.install.resource_folder import SCRIPTS
+
+SOURCES = Path(__file__).parents[1] / "reascripts"
+PACKAGE = "stembridge_scripts"
+
+_HEADER = re.compile(r"^# @(\w+) (.*)$", re.MULTILINE)
+
+_PRESET_SCRIPT = '''# @description {title}
+# @version {version}
+# @author The stembridge authors
+"""Do to the selected items what one preset says."""
+
+from stembridge_scripts import actions
+
+actions.separate_by({name})
+'''
+
+
+class Action(msgspec.Struct, frozen=True, kw_only=True):
+    """One action of REAPER's action list."""
+
+    file: str
+    title: str
+    source: str
+    """The script's text, ASCII."""
+
+    @property
+    def path(self) -> str:
+        """The script relative to ``Scripts``, as reaper-kb.ini stores it."""
+        return f"{SCRIPTS}/{self.file}"
+
+    @property
+    def id(self) -> str:
+        """The action's id: constant, since REAPER derives it from the path."""
+        return action_id(self.path)
+
+
+def action_id(path: str) -> str:
+    """Return REAPER's id for a script of the main section: ``RS`` and the SHA-1 of its path in upper case."""
+    return "RS" + hashlib.sha1(path.upper().encode(), usedforsecurity=False).hexdigest()
+
+
+def shipped_actions() -> list[Action]:
+    """Return the actions that are there whatever the presets."""
+    sources = {path.name: path.read_text(encoding="ascii") for path in sorted(SOURCES.glob("stembridge_*.py"))}
+    return [Action(file=name, title=read_header(text)["description"], source=text) for name, text in sources.items()]
+
+
+def preset_actions(presets: Iterable[Preset]) -> list[Action]:
+    """Return one action for each preset."""
+    version = read_header(shipped_actions()[0].source)["version"]
+    actions = []
+    for preset in presets:
+        what = "Separate selected items" if kind_of(preset) == "separate" else "Label selected items' files"
+        title = f"{what} ({_plain(preset.title or preset.name)})"
+        source = _PRESET_SCRIPT.format(title=title, version=version, name=ascii(preset.name))
+        actions.append(Action(file=_script_name(preset.name), title=title, source=source))
+    return actions
+
+
+def kind_of(preset: Preset) -> str:
+    """Return the kind of request a preset makes: ``label`` when it separates nothing."""
+    taggings = [isinstance(operation, Tagging) for operation in preset.operations]
+    return "label" if taggings and all(taggings) else "separate"
+
+
+def package_files() -> dict[str, bytes]:
+    """Return the modules the scripts share, by their path below the folder of scripts."""
+    folder = SOURCES / PACKAGE
+    return {f"{PACKAGE}/{path.name}": path.read_bytes() for path in sorted(folder.glob("*.py"))}
+
+
+def read_header(source: str) -> dict[str, str]:
+    """Return the ``@name value`` lines at the top of a script."""
+    return dict(_HEADER.findall(source))
+
+
+def _script_name(preset: str) -> str:
+    """Return a name that follows from the preset's alone, so that its action keeps its id whatever else there is."""
+    slug = re.sub(r"[^a-z0-9]+", "_", preset.lower()).strip("_")
+    if slug.replace("_", "-") != preset:
+        slug = f"{slug}_{hashlib.sha1(preset.encode(), usedforsecurity=False).hexdigest()[:8]}".lstrip("_")
+    return f"stembridge_preset_{slug}.py"
+
+
+def _plain(text: str) -> str:
+    """Return a title that a quoted ASCII field of a settings file can hold."""
+    ascii_text = text.encode("ascii", "replace").decode()
+    return " ".join(ascii_text.replace('"', "'").split())
+
+
+ALWAYS_NEW = 516
+"""Flag: an action that runs already is started once more without a question."""
+
+_OURS = re.compile(rf'^SCR \d+ \d+ (RS\w+) ".*" "?{SCRIPTS}/stembridge_[^/"]+\.py"?$')
+
+
+def registration(action: Action) -> str:
+    """Return the line that registers an action in the main section."""
+    path = f'"{action.path}"' if " " in action.path else action.path
+    return f'SCR {ALWAYS_NEW} 0 {action.id} "Custom: stembridge: {action.title}" {path}'
+
+
+def register(lines: Sequence[str], actions: Sequence[Action]) -> list[str]:
+    """Return the lines of a key map in which exactly these of our actions stand, and all others where they were."""
+    wanted = {action.id: registration(action) for action in actions}
+    kept = []
+    for line in lines:
+        ours = own_id(line)
+        if ours is None:
+            kept.append(line)
+        elif ours in wanted:
+            kept.append(wanted.pop(ours))
+    return [*kept, *wanted.values()]
+
+
+def unregister(lines: Sequence[str]) -> list[str]:
+    """Return the lines of a key map without our actions; keys bound to them stay and wait for the next install."""
+    return [line for line in lines if own_id(line) is None]
+
+
+def missing_actions(lines: Collection[str], actions: Sequence[Action]) -> list[Action]:
+    """Return the actions that are not registered."""
+    return [action for action in actions if registration(action) not in lines]
+
+
+def own_id(line: str) -> str | None:
+    """Return the id of the action of ours that a line registers, or None."""
+    found = _OURS.match(line.strip())
+    return found.group(1) if found else None

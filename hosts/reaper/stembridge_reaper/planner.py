@@ -1,0 +1,198 @@
+"""From the files of a request to plans: whole files, or the stretch that items play, bought already or cut anew."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from plugin_core.errors import StembridgeError
+from plugin_core.model import Operation, Separation, Source, show_path
+from plugin_core.purchases.purchase import Offer
+from plugin_core.operations.history import slack_of
+from plugin_core.recordings.slices import Slice
+from plugin_core.session import Session
+from stembridge_reaper.protocol import FileStatus, PartStatus, RequestFile
+from stembridge_reaper.settings import ReaperSettings
+from stembridge_reaper.slices import SLICES, cut_slice, plan_slices, slice_of
+
+Span = tuple[float, float]
+
+log = logging.getLogger(__name__)
+
+
+class Stretch(msgspec.Struct, frozen=True, kw_only=True):
+    """A slice of a file, or all of it, and what its separation would be."""
+
+    place: Slice | None
+    """None for the whole file."""
+    offer: Offer
+
+
+class Chooser:
+    """Chooses the stretches of one file for one wish.
+
+    Args:
+        session: the core.
+        source: the file.
+        recording: what it holds.
+        wish: what is done to each stretch.
+        handles: seconds to keep on both sides of what is cut out.
+    """
+
+    def __init__(self, session: Session, source: Source, recording: str, wish: Separation, handles: float) -> None:
+        self._session = session
+        self._source = source
+        self._recording = recording
+        self._wish = wish
+        self._handles = handles
+        self._had: dict[Slice | None, Stretch | None] = {}
+
+    async def choose(self, spans: Sequence[Span]) -> list[Stretch | None]:
+        """Return the stretch for each of the spans that items play; None for one behind the file's end.
+
+        The smallest that holds a span and needs not be bought any more serves it, which may be the whole file. For the
+        rest slices are planned.
+
+        Raises:
+            StembridgeError: the file cannot be read or cut, or the wish not be done to it.
+        """
+        places = [slice_of(self._source, *span) for span in spans]
+        found = [await self._find_had(place) for place in places]
+        rest = [span for span, stretch in zip(spans, found, strict=True) if stretch is None]
+        new = await self._plan_new(rest) if rest else []
+        return [stretch or self._find_new(new, place) for stretch, place in zip(found, places, strict=True)]
+
+    async def _find_had(self, wanted: Slice) -> Stretch | None:
+        covering = self._session.slices.covering(self._source, self._recording, wanted)
+        for place in (*covering, None):
+            if place not in self._had:
+                self._had[place] = await self._look(place)
+            if (stretch := self._had[place]) is not None:
+                return stretch
+        return None
+
+    async def _look(self, place: Slice | None) -> Stretch | None:
+        """Return a stretch unless it would have to be bought."""
+        try:
+            stretch = await self._stretch(place)
+            return stretch if await self._session.is_had(stretch.offer) else None
+        except StembridgeError as error:
+            # Too long for its service, perhaps, which is no matter: what is wanted is shorter.
+            log.info("%s, %s, serves none of its parts: %s", show_path(self._source.path), place or "whole", error)
+            return None
+
+    async def _plan_new(self, spans: Sequence[Span]) -> list[Stretch]:
+        places = plan_slices(self._source, spans, self._handles)
+        return [await self._stretch(place) for place in places or (None,)]
+
+    def _find_new(self, new: Sequence[Stretch], wanted: Slice) -> Stretch | None:
+        slack = slack_of(self._source)
+        return next((one for one in new if one.place is None or one.place.covers(wanted, slack)), None)
+
+    async def _stretch(self, place: Slice | None) -> Stretch:
+        if place is None:
+            return Stretch(place=None, offer=await self._session.offer(self._source, self._wish))
+        cut = await self._cut(place)
+        # The stems of a slice belong beside the song, not beside the slice.
+        here = self._wish if self._wish.to else msgspec.structs.replace(self._wish, to=self._source.path.parent)
+        return Stretch(place=place, offer=await self._session.offer(cut, here))
+
+    async def _cut(self, place: Slice) -> Source:
+        folder = self._session.settings.home / SLICES
+        path = await asyncio.to_thread(cut_slice, self._source, self._recording, place, folder)
+        cut = await self._session.look(path)
+        # Before it is bought: whoever comes after a crash must know what it is a part of.
+        await self._session.slices.note(cut, self._recording, place)
+        return cut
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation on one file or slice of it."""
+
+    offer: Offer
+    file: FileStatus
+    parts: tuple[PartStatus, ...]
+    """What of the file its results are for."""
+    start: float = 0.0
+    """Second of the file at which its stems begin."""
+
+
+class Planner:
+    """Looks at files and plans the operations on them."""
+
+    def __init__(self, session: Session, settings: ReaperSettings, operations: tuple[Operation, ...]) -> None:
+        self._session = session
+        self._settings = settings
+        self._separations = [one for one in operations if isinstance(one, Separation)]
+        self._taggings = [one for one in operations if not isinstance(one, Separation)]
+
+    async def plan(self, file: RequestFile, status: FileStatus) -> list[Task]:
+        """Return what there is to do for one file, and note its parts in the status.
+
+        Raises:
+            StembridgeError: the file cannot be used, or an operation not be done to it.
+        """
+        source = await self._session.look(file.path)
+        status.parts.clear()
+        tasks = await self._plan_separations(file, source, status) if self._separations else []
+        if self._taggings:
+            # Labels describe the song, whatever part of it is played, and stand in the song's own file.
+            tasks += await self._plan_whole(source, self._taggings, status)
+        return tasks
+
+    async def _plan_separations(self, file: RequestFile, source: Source, status: FileStatus) -> list[Task]:
+        if not (self._settings.used_part_only and file.spans):
+            return await self._plan_whole(source, self._separations, status)
+        recording, handles = await self._session.slices.recognise(source), self._settings.handles
+        chosen = [
+            await Chooser(self._session, source, recording, wish, handles).choose(file.spans)
+            for wish in self._separations
+        ]
+        # By wish and place: what several parts need is done once.
+        needs: dict[tuple[int, Slice | None], tuple[Stretch, list[PartStatus]]] = {}
+        for stretches, spans in _group(chosen, file.spans):
+            part = _describe_part(source, stretches, spans)
+            status.parts.append(part)
+            for number, stretch in enumerate(stretches):
+                needs.setdefault((number, stretch.place), (stretch, []))[1].append(part)
+        return [
+            Task(offer=one.offer, file=status, parts=tuple(parts), start=_start(source, one))
+            for one, parts in needs.values()
+        ]
+
+    async def _plan_whole(self, source: Source, operations: Iterable[Operation], status: FileStatus) -> list[Task]:
+        part = PartStatus()
+        status.parts.append(part)
+        offers = [await self._session.offer(source, operation) for operation in operations]
+        return [Task(offer=offer, file=status, parts=(part,)) for offer in offers]
+
+
+def _group(
+    chosen: Sequence[Sequence[Stretch | None]], spans: Sequence[Span]
+) -> list[tuple[tuple[Stretch, ...], list[Span]]]:
+    """Return the spans that have the same stretches, one a wish, with these."""
+    groups: dict[tuple[Slice | None, ...], tuple[tuple[Stretch, ...], list[Span]]] = {}
+    for span, *stretches in zip(spans, *chosen, strict=True):
+        known = tuple(one for one in stretches if one is not None)
+        if len(known) == len(stretches):
+            groups.setdefault(tuple(one.place for one in known), (known, []))[1].append(span)
+    return list(groups.values())
+
+
+def _describe_part(source: Source, stretches: Sequence[Stretch], spans: Sequence[Span]) -> PartStatus:
+    """Return the part that has all these stretches; an item may begin a little before a stretch of a lossy file."""
+    places = [one.place for one in stretches if one.place is not None]
+    if not places:
+        return PartStatus()
+    start, end = max(one.start for one in places), min(one.end for one in places)
+    return PartStatus(
+        start=min(start / source.sample_rate, *(span[0] for span in spans)),
+        end=max(end / source.sample_rate, *(span[1] for span in spans)),
+    )
+
+
+def _start(source: Source, stretch: Stretch) -> float:
+    return stretch.place.start / source.sample_rate if stretch.place else 0.0

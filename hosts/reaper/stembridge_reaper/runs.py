@@ -1,0 +1,60 @@
+"""The folders of runs: one worker each, by a lock that the system gives back; old ones and slices are forgotten."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from plugin_core.files.locks import try_lock
+from plugin_core.settings import Settings
+from stembridge_reaper.settings import ReaperSettings
+from stembridge_reaper.slices import SLICES
+
+
+@contextmanager
+def hold(path: Path) -> Iterator[bool]:
+    """Hold a lock file while inside; False when another process holds it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        yield try_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+RUNS = Path("reaper", "runs")
+"""Where runs lie below the home folder."""
+
+log = logging.getLogger(__name__)
+
+
+def forget_old_runs(settings: Settings, *, keep: Path, now: float | None = None) -> int:
+    """Remove runs and slices untouched for ``[reaper] keep_days``; return how many folders went.
+
+    Args:
+        settings: where the home folder is.
+        keep: a run that stays whatever its age.
+        now: seconds since the epoch; default the present.
+    """
+    moment = time.time() if now is None else now
+    before = moment - settings.section("reaper", ReaperSettings).keep_days * 86400
+    gone = 0
+    for root in (settings.home / RUNS, settings.home / SLICES):
+        for folder in sorted(root.iterdir()) if root.is_dir() else ():
+            if folder != keep and folder.is_dir() and _touched(folder) < before:
+                shutil.rmtree(folder, onerror=lambda _call, path, _error: log.warning("%s stays for now", path))
+                gone += not folder.exists()
+    return gone
+
+
+def _touched(folder: Path) -> float:
+    try:
+        return max(path.stat().st_mtime for path in [folder, *folder.iterdir()])
+    except OSError:
+        # Its worker is changing it, or another one is forgetting it.
+        return math.inf
