@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from stembridge_reaper.reascripts.stembridge_scripts.documents import read_document, write_document
-from stembridge_reaper.reascripts.stembridge_scripts.items import with_line, without_line
 from stembridge_reaper.reascripts.stembridge_scripts.runs import clean_environment, list_runs, make_run
 from stembridge_reaper.reascripts.stembridge_scripts.takes import find_sources, section_lines, wrap_source
 from stembridge_reaper.reascripts.stembridge_scripts.tracks import (
@@ -20,7 +19,7 @@ from stembridge_reaper.reascripts.stembridge_scripts.tracks import (
     group_by_track,
     sort_stems,
 )
-from stembridge_reaper.reascripts.stembridge_scripts.words import describe_skipped
+from stembridge_reaper.reascripts.stembridge_scripts.words import describe_skipped, with_line, without_line
 
 SECTION = """<ITEM
   NAME "a > b"

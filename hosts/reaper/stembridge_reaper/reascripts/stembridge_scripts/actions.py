@@ -41,7 +41,7 @@ def separate_by(name: str) -> None:
 
 def label_files() -> None:
     """Label the files of the selected items in their own tags."""
-    run_action(lambda: _start(read_configuration(), "label", "", *_require_items()))
+    run_action(lambda: _start(read_configuration(api.resource_path()), "label", "", *_require_items()))
 
 
 def insert_finished() -> None:
@@ -60,7 +60,7 @@ def cancel_jobs() -> None:
 
 
 def _separate(choose: Callable[[Document], str | None]) -> Watcher | None:
-    configuration = read_configuration()
+    configuration = read_configuration(api.resource_path())
     items, skipped = _require_items()
     name = choose(configuration)
     if name is None:
@@ -120,7 +120,7 @@ def _open_runs(configuration: Document) -> list[Run]:
 
 
 def _insert_finished() -> Watcher | None:
-    configuration = read_configuration()
+    configuration = read_configuration(api.resource_path())
     index = ProjectIndex()
     runs = [run for run in _open_runs(configuration) if not index.holds(run)]
     interrupted = [run for run in runs if run.is_dead() and not run.has("cancel")]
@@ -177,7 +177,7 @@ def _clear_stale_notes(index: ProjectIndex, runs: list[Run]) -> None:
 
 
 def _show_jobs() -> None:
-    runs = _open_runs(read_configuration())
+    runs = _open_runs(read_configuration(api.resource_path()))
     if not runs:
         api.box("There are no jobs of stembridge.")
         return
@@ -189,7 +189,7 @@ def _show_jobs() -> None:
 
 
 def _cancel_jobs() -> Watcher | None:
-    configuration = read_configuration()
+    configuration = read_configuration(api.resource_path())
     # A worker that died over cancelling left the rest to do.
     alive = [run for run in _open_runs(configuration) if not run.is_final and (run.is_dead() or not run.has("cancel"))]
     if not alive:

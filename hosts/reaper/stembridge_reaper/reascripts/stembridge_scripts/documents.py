@@ -6,7 +6,6 @@ import json
 import os
 from typing import Any, Dict, List, Optional, Tuple
 
-from . import api
 from .words import Refusal
 
 Document = Dict[str, Any]
@@ -56,12 +55,12 @@ def configuration_path(resource_path: str) -> str:
     return os.path.join(resource_path, "Scripts", "stembridge", "stembridge.json")
 
 
-def read_configuration() -> Document:
-    """Return the configuration.
+def read_configuration(resource_path: str) -> Document:
+    """Return the configuration below REAPER's resource path.
 
     Raises Refusal when it is missing, or of another version.
     """
-    document = read_document(configuration_path(api.resource_path()))
+    document = read_document(configuration_path(resource_path))
     if document is None:
         raise Refusal("stembridge is not set up in this REAPER: run 'stembridge reaper install' once.")
     if document.get("version") != VERSION:

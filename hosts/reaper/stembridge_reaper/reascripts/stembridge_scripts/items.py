@@ -1,9 +1,8 @@
-"""The selected items: what separating their files and inserting stems that play alike takes; a line in their notes."""
+"""The selected items: what separating their files and inserting stems that play alike takes."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -160,19 +159,3 @@ def _add_section_lines(item: Item, pointer: str) -> None:
     if not lines:
         raise Skip("reversed" if item["section"]["reversed"] else "in nested sections that loop (glue it first)")
     item["section"]["lines"] = lines
-
-
-MARK = "[stembridge] "
-
-_LINE = re.compile(r"(?:^|\r?\n)\[stembridge\] [^\r\n]*")
-
-
-def with_line(notes: str, words: str) -> str:
-    """Return notes with our line at the end, and no other line of ours."""
-    notes = without_line(notes)
-    return (notes + "\n" if notes else "") + MARK + words
-
-
-def without_line(notes: str) -> str:
-    """Return notes without our line; equal to what they were before it."""
-    return _LINE.sub("", notes)

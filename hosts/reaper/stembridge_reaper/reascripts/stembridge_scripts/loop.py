@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from . import api
 from .insertion import Insertion, Peaks
-from .items import with_line
 from .project import ProjectIndex
 from .runs import FINAL
-from .words import Refusal, describe_failures, describe_file, describe_labels, describe_run, plural
+from .words import Refusal, describe_failures, describe_file, describe_labels, describe_run, plural, with_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from . import api
-from .items import MARK, without_line
+from .words import MARK, without_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -92,3 +93,19 @@ def describe_labels(run: Run) -> list[str]:
         if entry["state"] == "done" and (found or is_asked):
             lines.append("%s: %s" % (entry["path"], words))
     return lines
+
+
+MARK = "[stembridge] "
+
+_LINE = re.compile(r"(?:^|\r?\n)\[stembridge\] [^\r\n]*")
+
+
+def with_line(notes: str, words: str) -> str:
+    """Return notes with our line at the end, and no other line of ours."""
+    notes = without_line(notes)
+    return (notes + "\n" if notes else "") + MARK + words
+
+
+def without_line(notes: str) -> str:
+    """Return notes without our line; equal to what they were before it."""
+    return _LINE.sub("", notes)
