@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from plugin_core import Session
-from plugin_core.providers.mediax.separation import make_place
+from plugin_core.providers.mediax.stems import make_place
 from tests.audio_files import read_samples, write_song
 from tests.end_to_end.hasty import BREAK, start
 from tests.end_to_end.tencent_bench import disturb, settings_for, soothe

@@ -1,21 +1,186 @@
-"""MediaX as the core's tagger, with what login, doctor and callbacks need of either kind of job."""
+"""MediaX as the core's tagger, with what login, doctor and callbacks need; the job below is that of stems as well."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import hashlib
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
 from plugin_core.callbacks.calls import read_json
-from plugin_core.errors import StembridgeError
-from plugin_core.model import Finding, Plan, Question, Source, Tagging, Ticket, Verdict
+from plugin_core.errors import (
+    GoneError,
+    OutcomeUnknownError,
+    RefusedError,
+    ServiceError,
+    StembridgeError,
+    TransientError,
+    UnchargedError,
+    UnclearAnswerError,
+)
+from plugin_core.model import Finding, Plan, Progress, Question, Source, Tagging, Ticket, Verdict
 from plugin_core.protocols import Finished, Order, Report, Waiting
-from plugin_core.providers.mediax.answers import find_job
+from plugin_core.providers.mediax.answers import DIMENSIONS, MediaxJob, State, find_job, is_absent, read_labels
 from plugin_core.providers.mediax.client import MediaxClient, descriptor
-from plugin_core.providers.mediax.jobs import MediaxJobs, advise
-from plugin_core.providers.mediax.results import DIMENSIONS, read_labels
-from plugin_core.providers.mediax.settings import LOGIN
+from plugin_core.providers.mediax.settings import LOGIN, MediaxSettings
+from plugin_core.service.results import Pace
 from plugin_core.settings import Secret
+
+ADVISED: Final = (".mp3", ".wav")
+
+
+class MediaxJobs:
+    """The part of a provider that both of MediaX's are made of.
+
+    Args:
+        settings: the section ``[mediax]``.
+        client: default one over these settings.
+        clock: seconds since the epoch.
+    """
+
+    remote = True
+    doing = "working"
+    """What the service does with a song, in a word for people."""
+    check_first = "check that the service can read the staged file"
+    """Remedy of a job that the service failed."""
+
+    def __init__(
+        self,
+        settings: MediaxSettings,
+        client: MediaxClient | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._client = client or MediaxClient(settings)
+        self._clock = clock
+        self.register_seconds = settings.register_seconds
+        self.forgets = settings.cleanup
+        self._pace = Pace(settings.poll_first, settings.poll_longest)
+
+    @property
+    def stager(self) -> str | None:
+        """Name of the stager; MediaX takes URLs only."""
+        return self._settings.stager
+
+    def account(self) -> str:
+        """Name the account by a fingerprint of its id; labels and stems share its slots."""
+        secret_id = self._settings.secret_id.reveal()
+        return f"mediax:{hashlib.sha256(secret_id.encode()).hexdigest()[:12]}" if secret_id else "mediax"
+
+    async def slots(self) -> int:
+        """Return how many jobs may be alive at once."""
+        return self._settings.slots
+
+    async def find(self, order: Order) -> Ticket | None:
+        """Look for the job by its ``customId``.
+
+        Of several one that did not fail is taken, as its like were paid for already; one that failed may be of an
+        earlier try, and is taken only once a later one would be listed.
+
+        Raises:
+            OutcomeUnknownError: the service does not list jobs for us.
+            TransientError: no answer now.
+        """
+        now = self._clock()
+        try:
+            jobs = await self._client.list_jobs(order.key)
+        except TransientError:
+            raise
+        except StembridgeError as error:
+            raise OutcomeUnknownError(error.message, remedy=error.remedy) from error
+        good = [job for job in jobs if job.state not in (State.ERROR, State.CANCELED)]
+        is_early = now - (order.looked_since or now) < self.register_seconds
+        chosen = next(iter(good or ([] if is_early else jobs)), None)
+        return None if chosen is None else Ticket(remote_id=chosen.id)
+
+    async def cancel(self, order: Order) -> None:  # noqa: ARG002
+        """Say that MediaX cannot: it documents no such action.
+
+        Raises:
+            ServiceError: always.
+        """
+        raise ServiceError("MediaX has no way to cancel a job, which may be charged")
+
+    async def release(self, order: Order) -> None:
+        """Leave everything: labels lie nowhere."""
+
+    async def _create(self, order: Order, report: Report, output: Mapping[str, Any]) -> Ticket:
+        """Make the job for the staged file.
+
+        Raises:
+            OutcomeUnknownError: it may have been made.
+            TransientError: surely not made.
+            ServiceError: refused.
+        """
+        if not order.url:
+            raise ServiceError("MediaX reads songs from a URL, and no stager made one", remedy=_STAGER)
+        report(Progress(note="submitting"))
+        job = await self._client.create_job(
+            order.url, [output], custom_id=order.key, callback=self._settings.callback_url
+        )
+        return Ticket(remote_id=job.id)
+
+    async def _follow(self, order: Order) -> Waiting | MediaxJob:
+        """Ask how far the job is; return it once it is complete.
+
+        Raises:
+            UnchargedError: it failed or was cancelled.
+            ServiceError: it is not known any more.
+            TransientError: no answer now, or none about this job.
+        """
+        job = await self._describe(ticket_of(order))
+        if job.is_working:
+            seconds = self._pace.wait(order.age(self._clock()))
+            note = "waiting at the service" if job.state == State.SUBMITTED else self.doing
+            unclear = f"state {job.raw.get('state')!r:.40}" if job.is_unclear else ""
+            return Waiting(seconds=seconds, progress=Progress(note=note), unclear=unclear)
+        if job.state == State.COMPLETED:
+            return job
+        what = "was cancelled" if job.state == State.CANCELED else "failed"
+        reason = f": {job.reason}" if job.reason else ", and it gives no reason"
+        raise UnchargedError(f"MediaX {what}{reason}", remedy=self.check_first)
+
+    async def _describe(self, ticket: Ticket) -> MediaxJob:
+        """Return the job as the service describes it.
+
+        Raises:
+            GoneError: it is not known any more, or not yet.
+            RefusedError: the keys.
+            UnclearAnswerError: no clear word about this job, which may pass.
+            TransientError: no answer now.
+        """
+        try:
+            return await self._client.get_job(ticket.remote_id)
+        except ServiceError as error:
+            if isinstance(error, RefusedError):
+                raise
+            if not is_absent(error):
+                raise UnclearAnswerError(error.message) from error
+            raise GoneError(error.message, remedy=error.remedy) from error
+
+
+def ticket_of(order: Order) -> Ticket:
+    """Return the ticket of a job that the service has.
+
+    Raises:
+        ServiceError: there is none.
+    """
+    if order.ticket is None:
+        raise ServiceError("the job has no id at MediaX", remedy="retry the job")
+    return order.ticket
+
+
+def advise(source: Source) -> tuple[str, ...]:
+    """Return what should be known about sending a source as it is."""
+    if source.path.suffix.lower() in ADVISED:
+        return ()
+    return (f"MediaX advises mp3 and wav; {source.path.suffix or 'this format'} may fail",)
+
+
+_STAGER = "configure one: [tencent] with a bucket, [s3], or [public_url]; see the README"
 
 
 class MediaxTagger(MediaxJobs):

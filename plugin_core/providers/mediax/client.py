@@ -1,22 +1,44 @@
-"""The three actions of MediaX's job API."""
+"""The three actions of MediaX's job API, signed as the older gateway wants it where an account stands behind it."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import json
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
 from plugin_core.errors import OutcomeUnknownError, ServiceError, TransientError, UnclearAnswerError, UsageError
-from plugin_core.providers.mediax.answers import MediaxJob, explain, find_job, read_answer, read_job
-from plugin_core.providers.mediax.gateway import gateway_headers
-from plugin_core.providers.mediax.results import DIMENSIONS
+from plugin_core.providers.mediax.answers import DIMENSIONS, MediaxJob, explain, find_job, read_answer, read_job
 from plugin_core.providers.mediax.settings import MediaxSettings
 from plugin_core.settings import Secret
 from plugin_core.transfer import Answer, Bytes, Call, Data, Transfer
 from plugin_core.transfer.addresses import resolve
+
+
+def gateway_headers(gateway_id: Secret, gateway_key: Secret, source: str, now: float) -> dict[str, str]:
+    """Return the headers that sign a request; none when the account has no gateway keys.
+
+    Args:
+        gateway_id: ``apiGateSecretId`` of the registration.
+        gateway_key: ``apiGateSecretKey``.
+        source: ``<uin>_<userName>``.
+        now: seconds since the epoch.
+    """
+    if not (gateway_id and gateway_key and source):
+        return {}
+    date = formatdate(now, usegmt=True)
+    text = f"date: {date}\nsource: {source}"
+    digest = hmac.new(gateway_key.reveal().encode(), text.encode(), hashlib.sha1).digest()
+    signature = base64.b64encode(digest).decode()
+    header = f'hmac id="{gateway_id.reveal()}", algorithm="hmac-sha1", headers="date source", signature="{signature}"'
+    return {"Date": date, "Source": source, "Authorization": Secret(header)}
+
 
 LONGEST_CUSTOM_ID = 63
 

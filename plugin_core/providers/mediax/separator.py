@@ -13,17 +13,20 @@ from plugin_core.audio.overload import CLIPPED, exceeds
 from plugin_core.errors import RefusedError, ServiceError, TransientError, UsageError
 from plugin_core.model import Model, Part, Plan, RemoteFile, Separation, Source, Ticket
 from plugin_core.protocols import Bucket, Finished, Order, Report, Waiting
+from plugin_core.providers.mediax.adapter import MediaxJobs, advise, ticket_of
 from plugin_core.providers.mediax.answers import State
-from plugin_core.providers.mediax.jobs import MediaxJobs, advise, ticket_of
-from plugin_core.providers.mediax.separation import (
+from plugin_core.providers.mediax.objects import fetch_stems, remove_stems
+from plugin_core.providers.mediax.stems import (
     DEFAULT,
     NAME,
     Method,
     Place,
+    find_address,
     find_method,
     list_models,
     make_place,
     output,
+    read_stems,
 )
 
 DESTINATION: Final = "destination"
@@ -89,8 +92,6 @@ class MediaxSeparator(MediaxJobs):
             ServiceError: it is not known any more, or names no stems.
             TransientError: no answer now.
         """
-        from plugin_core.providers.mediax.stems import read_stems
-
         found = await self._follow(order)
         return found if isinstance(found, Waiting) else Finished(files=read_stems(found.raw, _method(order)))
 
@@ -103,8 +104,6 @@ class MediaxSeparator(MediaxJobs):
             TransientError: the network or the disk.
             RefusedError: the bucket's keys or rights.
         """
-        from plugin_core.providers.mediax.fetching import fetch_stems
-        from plugin_core.providers.mediax.stems import find_address
 
         async def address(file: RemoteFile) -> str:
             found = find_address((await self._describe(ticket_of(order))).raw, file)
@@ -118,8 +117,6 @@ class MediaxSeparator(MediaxJobs):
         Raises:
             TransientError: no answer now, or the job still runs and would leave more.
         """
-        from plugin_core.providers.mediax.objects import remove_stems
-
         if not self._settings.cleanup:
             return
         # A job that named its stems is over; of any other the service is asked.
@@ -133,8 +130,6 @@ class MediaxSeparator(MediaxJobs):
             TransientError: it still runs.
             RefusedError: the keys.
         """
-        from plugin_core.providers.mediax.stems import read_stems
-
         if order.ticket is None:
             return ()
         try:

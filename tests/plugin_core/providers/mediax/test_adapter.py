@@ -32,7 +32,7 @@ from plugin_core.protocols import (
     terms_of,
 )
 from plugin_core.providers.mediax.adapter import MediaxTagger
-from plugin_core.providers.mediax.results import DIMENSIONS
+from plugin_core.providers.mediax.answers import DIMENSIONS
 from plugin_core.settings import Secret
 from tests.plugin_core.providers.mediax.conftest import client_for, settings_for, source_at, tagger_for
 from tests.simulators import faults

@@ -18,10 +18,8 @@ from plugin_core.errors import (
     UnclearAnswerError,
     UsageError,
 )
-from plugin_core.providers.mediax.answers import read_job
-from plugin_core.providers.mediax.client import MediaxClient, descriptor
-from plugin_core.providers.mediax.gateway import gateway_headers
-from plugin_core.providers.mediax.results import DIMENSIONS
+from plugin_core.providers.mediax.answers import DIMENSIONS, read_job
+from plugin_core.providers.mediax.client import MediaxClient, descriptor, gateway_headers
 from plugin_core.settings import Secret
 from tests.plugin_core.providers.mediax.conftest import SONG, client_for
 from tests.simulators import faults

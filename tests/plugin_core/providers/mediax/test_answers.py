@@ -9,7 +9,7 @@ import pytest
 
 from plugin_core.manifests import manifest
 from plugin_core.model import Label
-from plugin_core.providers.mediax.results import DIMENSIONS, english_names, read_labels
+from plugin_core.providers.mediax.answers import DIMENSIONS, english_names, read_labels
 
 
 def job(result: dict[str, Any]) -> dict[str, Any]:
