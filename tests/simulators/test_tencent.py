@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from plugin_core.providers.tencent_ci.callbacks import read_names
+from plugin_core.providers.tencent_ci.jobs import read_names
 from plugin_core.providers.tencent_ci.signing import Credentials, sign
 from plugin_core.settings import Secret
 from tests.simulators.blobs import Blob

@@ -20,17 +20,13 @@ from plugin_core.errors import (
 )
 from plugin_core.model import Finding, Model, Part, Plan, Question, Separation, Source, Ticket
 from plugin_core.protocols import Finished, Order, Report, Waiting
-from plugin_core.providers.tencent_ci.enrolment import QUESTIONS, examine, login
-from plugin_core.providers.tencent_ci.finding import find_job, find_results
-from plugin_core.providers.tencent_ci.following import pick_job, read_state
-from plugin_core.providers.tencent_ci.jobs import SUCCESS, JobDetail
-from plugin_core.providers.tencent_ci.places import note_place, place_of, settings_of
-from plugin_core.providers.tencent_ci.planning import list_models, make_plan
-from plugin_core.providers.tencent_ci.releasing import remove_objects
-from plugin_core.providers.tencent_ci.rules import load_rules
-from plugin_core.providers.tencent_ci.service import Service
+from plugin_core.providers.tencent_ci.account import QUESTIONS, examine, login
+from plugin_core.providers.tencent_ci.jobs import SUCCESS, JobDetail, pick_job, read_names, read_state
+from plugin_core.providers.tencent_ci.results import fetch_results, find_results, remove_objects
+from plugin_core.providers.tencent_ci.rules import Template, load_rules
+from plugin_core.providers.tencent_ci.service import Service, find_job, note_place, place_of, settings_of
 from plugin_core.providers.tencent_ci.settings import NAME, SECTION, TencentSettings
-from plugin_core.providers.tencent_ci.templates import Template
+from plugin_core.providers.tencent_ci.submission import list_models, make_plan, submit
 from plugin_core.service.results import Pace
 from plugin_core.settings import Secret
 from plugin_core.transfer import Transfer
@@ -102,8 +98,6 @@ class CiSeparator:
             TransientError: surely not made.
             StembridgeError: refused.
         """
-        from plugin_core.providers.tencent_ci.submitting import submit
-
         note_place(order, self.settings)
         job = await submit(self.service, order, order.separation, report)
         return _make_ticket(job, self.settings)
@@ -117,8 +111,7 @@ class CiSeparator:
         """
         service = self._service_of(order)
         queue = order.separation.options.get("queue", "") or self.settings.queue
-        folder, now = service.settings.folder, self._clock()
-        job = await find_job(service.ci, service.objects, folder, order.key, queue=queue, now=now)
+        job = await find_job(service, order.key, queue)
         return None if job is None else _make_ticket(job, service.settings)
 
     async def take_over(self, remote_id: str) -> Ticket:
@@ -158,8 +151,6 @@ class CiSeparator:
             TransientError: network or disk.
             RefusedError: keys or rights.
         """
-        from plugin_core.providers.tencent_ci.fetching import fetch_results
-
         return await fetch_results(self._service_of(order).objects, order, report)
 
     async def cancel(self, order: Order) -> None:
@@ -208,8 +199,6 @@ class CiSeparator:
         Raises:
             ServiceError: it cannot be read.
         """
-        from plugin_core.providers.tencent_ci.callbacks import read_names
-
         return read_names(body)
 
     async def examine(self) -> Sequence[Finding]:

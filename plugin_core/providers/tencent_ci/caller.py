@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from plugin_core.errors import SettingsError
-from plugin_core.providers.tencent_ci.documents import read_xml
-from plugin_core.providers.tencent_ci.refusals import DIALECT, MOVED, OTHER_REGION, refusal
+from plugin_core.providers.tencent_ci.answers import DIALECT, MOVED, OTHER_REGION, read_xml, refusal
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.providers.tencent_ci.signing import CI_SESSION_HEADER, COS_SESSION_HEADER, QSign, quote_text
 from plugin_core.transfer import Answer, Body, Call, Data, Transfer

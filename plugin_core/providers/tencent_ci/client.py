@@ -7,21 +7,24 @@ Sources: https://cloud.tencent.com/document/product/460/89151 (jobs), 460/84757 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import msgspec
 
-from plugin_core.errors import OutcomeUnknownError, ServiceError
+from plugin_core.errors import OutcomeUnknownError, RefusedError, ServiceError
+from plugin_core.providers.tencent_ci.answers import nodes_of, read_xml, text_of
 from plugin_core.providers.tencent_ci.caller import Caller, Query, xml_body
-from plugin_core.providers.tencent_ci.documents import nodes_of, read_xml, text_of
-from plugin_core.providers.tencent_ci.jobs import TAG, JobDetail, JobPage, JobRequest, read_page
+from plugin_core.providers.tencent_ci.jobs import JobDetail, JobPage, JobRequest, read_page
+from plugin_core.providers.tencent_ci.rules import TAG, Template, read_templates
 from plugin_core.providers.tencent_ci.signing import quote_text
-from plugin_core.providers.tencent_ci.templates import Template, read_templates
 from plugin_core.transfer import Answer, Body, Call
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 ROOT: Final = "Response"
 """The root of every answer of CI that is no error: a page of a proxy is no list without jobs."""
@@ -113,6 +116,31 @@ class CiClient:
                 return
             token = page.next_token
         raise ServiceError(f"Tencent CI lists more than {PAGES * PAGE} jobs")
+
+    async def list_in_queues(self, wanted: JobFilter, queue: str) -> list[JobDetail]:
+        """Return every job of a list, also where the service wants to be told each queue.
+
+        Raises:
+            StembridgeError: as ``Caller.read``.
+        """
+        try:
+            return [job async for job in self.list_jobs(wanted)]
+        except RefusedError:
+            raise
+        except ServiceError as error:
+            # Documentation and clients differ in whether a list must name its queue.
+            _log.info("jobs are listed queue by queue: %s", error)
+            each = [msgspec.structs.replace(wanted, queue=name) for name in await self._queues_and(queue)]
+            return [job for one in each async for job in self.list_jobs(one)]
+
+    async def _queues_and(self, queue: str) -> list[str]:
+        try:
+            found = await self.queues()
+        except ServiceError:
+            if not queue:
+                raise
+            found = ()
+        return list(dict.fromkeys([queue, *found] if queue else found))
 
     async def cancel(self, job: str) -> None:
         """Cancel a job that does not run yet.

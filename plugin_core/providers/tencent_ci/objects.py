@@ -1,9 +1,11 @@
-"""Objects in a COS bucket: streamed up and down, asked for, linked to and removed."""
+"""Objects in a COS bucket: their names, streamed up and down, asked for, linked to and removed."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import logging
+import uuid
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -11,14 +13,106 @@ from typing import Final
 import msgspec
 
 from plugin_core.errors import ServiceError, TransientError
-from plugin_core.model import disarm
-from plugin_core.providers.tencent_ci.begun import NOTHING_KEPT, BegunFile
+from plugin_core.files.placement import write_durably
+from plugin_core.model import disarm, from_json, to_json
+from plugin_core.providers.tencent_ci.answers import REQUEST_ID, nodes_of, read_words, text_of
 from plugin_core.providers.tencent_ci.caller import Caller, Query
-from plugin_core.providers.tencent_ci.documents import nodes_of, text_of
-from plugin_core.providers.tencent_ci.refusals import REQUEST_ID, read_words
 from plugin_core.providers.tencent_ci.signing import presign, quote_path
 from plugin_core.settings import Secret
+from plugin_core.stagers.ledger import check_key
 from plugin_core.transfer import Body, Bytes, Call
+
+SOURCE_SUFFIXES: Final = (".flac", ".wav")
+"""What a source is uploaded as."""
+
+
+def job_folder(prefix: str, key: str) -> str:
+    """Return what the names of a job's objects begin with.
+
+    Raises:
+        UsageError: the job's key is none that may stand in a name.
+    """
+    return f"{prefix}{check_key(key)}/"
+
+
+def source_key(prefix: str, key: str, suffix: str) -> str:
+    """Return the name of a job's uploaded source."""
+    return f"{job_folder(prefix, key)}source{suffix}"
+
+
+def source_keys(prefix: str, key: str) -> tuple[str, ...]:
+    """Return every name that a job's uploaded source can have."""
+    return tuple(source_key(prefix, key, suffix) for suffix in SOURCE_SUFFIXES)
+
+
+def output_keys(prefix: str, key: str, stems: Iterable[str]) -> dict[str, str]:
+    """Return what CI is asked to name the stems; it fills in its own job id and the suffix."""
+    return {stem: f"{job_folder(prefix, key)}${{jobid}}/{stem}.${{ext}}" for stem in stems}
+
+
+def expected_keys(prefix: str, key: str, stems: Iterable[str], job: str, codec: str) -> tuple[str, ...]:
+    """Return the names that the stems get, as far as can be known without asking."""
+    asked = output_keys(prefix, key, stems).values()
+    return tuple(name.replace("${jobid}", job).replace("${ext}", codec) for name in asked)
+
+
+def time_of_key(key: str) -> float | None:
+    """Return when a submission key was made, seconds since the epoch, if it is a UUIDv7."""
+    try:
+        found = uuid.UUID(key)
+    except ValueError:
+        return None
+    return (found.int >> 80) / 1000 if found.version == 7 else None
+
+
+FILE_NAME: Final = "upload.json"
+
+_log = logging.getLogger(__name__)
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """One upload that was begun; an empty id when there is none."""
+
+    key: str = ""
+    id: str = ""
+    parts: dict[int, str] = {}
+    """Tag of each finished part, by number."""
+
+
+class BegunFile:
+    """Where that is kept; every method blocks.
+
+    Args:
+        path: in a folder that outlives a crash; None to keep nothing.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def read(self) -> Begun:
+        """Return what is kept."""
+        try:
+            return from_json(self._path.read_bytes(), Begun) if self._path is not None else Begun()
+        except (OSError, msgspec.MsgspecError):
+            return Begun()
+
+    def write(self, begun: Begun) -> None:
+        """Keep it, whole or not at all; without it an upload begins anew, which costs time alone."""
+        if self._path is None:
+            return
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_durably(self._path, to_json(begun))
+        except OSError as error:
+            _log.warning("%s cannot be written: %s", self._path.name, error.strerror)
+
+    def forget(self) -> None:
+        """Keep it no longer; absent is fine."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+
+NOTHING_KEPT: Final = BegunFile(None)
 
 UPLOAD_PATIENCE: Final = 300.0
 DOWNLOAD_SECONDS: Final = 6 * 3600

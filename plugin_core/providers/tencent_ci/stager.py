@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from plugin_core.errors import ServiceError
-from plugin_core.providers.tencent_ci.begun import BegunFile
 from plugin_core.providers.tencent_ci.multipart import upload_file
+from plugin_core.providers.tencent_ci.objects import BegunFile
 from plugin_core.providers.tencent_ci.service import Service
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.settings import Secret

@@ -34,10 +34,9 @@ from plugin_core.protocols import (
     terms_of,
 )
 from plugin_core.providers.tencent_ci.adapter import CiSeparator
-from plugin_core.providers.tencent_ci.refusals import NoRightError
-from plugin_core.providers.tencent_ci.rules import AudioConfig
+from plugin_core.providers.tencent_ci.answers import NoRightError
+from plugin_core.providers.tencent_ci.rules import AudioConfig, Template
 from plugin_core.providers.tencent_ci.settings import TencentSettings
-from plugin_core.providers.tencent_ci.templates import Template
 from plugin_core.settings import Secret
 from tests.audio_files import make_song, read_samples, write_samples, write_song
 from tests.plugin_core.providers.tencent_ci.conftest import KEY, make_order, transfer

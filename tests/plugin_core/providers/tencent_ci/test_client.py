@@ -15,9 +15,8 @@ from plugin_core.errors import (
 )
 from plugin_core.providers.tencent_ci.client import JobFilter
 from plugin_core.providers.tencent_ci.jobs import JobDetail, JobRequest
-from plugin_core.providers.tencent_ci.rules import AudioConfig
+from plugin_core.providers.tencent_ci.rules import AudioConfig, Template
 from plugin_core.providers.tencent_ci.service import Service
-from plugin_core.providers.tencent_ci.templates import Template
 from plugin_core.transfer.addresses import RedirectError
 from tests.simulators.blobs import Blob
 from tests.simulators.faults import Fault, bad_gateway, hang, html_page, rate_limited, refuse, reset_after, reset_before

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from plugin_core.errors import RefusedError, ServiceError, SettingsError, SourceError, TransientError
-from plugin_core.providers.tencent_ci.begun import Begun, BegunFile
 from plugin_core.providers.tencent_ci.multipart import part_size, upload_file
-from plugin_core.providers.tencent_ci.objects import CosObjects, ObjectHead
+from plugin_core.providers.tencent_ci.objects import Begun, BegunFile, CosObjects, ObjectHead
 from plugin_core.providers.tencent_ci.service import Service
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.settings import Secret

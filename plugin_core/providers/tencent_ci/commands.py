@@ -1,22 +1,48 @@
-"""``stembridge tencent templates``: parameters of a separation that are kept at the service under an id."""
+"""``stembridge tencent``: what Tencent Cloud CI can do beyond separating a song."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import click
 import msgspec
 
-from plugin_core.console.answers import confirm, show_list, tell
+from plugin_core.console.answers import confirm, show_list, show_one, tell
 from plugin_core.console.context import Context
 from plugin_core.console.groups import group
 from plugin_core.console.options import JSON_OPTION
-from plugin_core.errors import OutcomeUnknownError, UsageError
+from plugin_core.errors import ExitCode, OutcomeUnknownError, UsageError
+from plugin_core.providers.tencent_ci.account import Abilities, read_abilities
 from plugin_core.providers.tencent_ci.client import CiClient
-from plugin_core.providers.tencent_ci.commands.calling import ask
-from plugin_core.providers.tencent_ci.rules import DEFAULT_MODE
-from plugin_core.providers.tencent_ci.templates import Template, change_template, make_template
+from plugin_core.providers.tencent_ci.rules import DEFAULT_MODE, Template, change_template, make_template
+from plugin_core.providers.tencent_ci.service import Service
+from plugin_core.providers.tencent_ci.settings import SECTION, TencentSettings
+
+T = TypeVar("T")
+
+
+def ask(context: Context, call: Callable[[CiClient], Awaitable[T]]) -> T:
+    """Make calls with the user's keys, about the user's bucket, and return what they bring.
+
+    Raises:
+        RefusedError: there are no keys.
+        SettingsError: bucket, region or an address are missing or malformed.
+        StembridgeError: whatever the calls raise.
+    """
+    settings = context.settings.section(SECTION, TencentSettings)
+    settings.credentials()
+    client = Service(settings).ci
+
+    async def work() -> T:
+        try:
+            return await call(client)
+        finally:
+            await client.caller.transfer.close()
+
+    return asyncio.run(work())
+
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -171,3 +197,37 @@ def _row(template: Template) -> tuple[str, ...]:
         config.channels,
         template.name,
     )
+
+
+_BINDINGS = {"": "not said", "on": "bound", "off": "not bound", "unbinding": "being unbound"}
+
+
+@click.command("bucket")
+@JSON_OPTION
+@click.pass_obj
+def bucket(context: Context, as_json: bool) -> int:
+    """Show whether Smart Audio is on for the bucket, and its queues."""
+    found = ask(context, read_abilities)
+    code = ExitCode.FAILED if found.remedy else ExitCode.DONE
+    show_one("bucket", found, lambda: _lines(found), as_json=as_json, exit_code=code)
+    return code
+
+
+def _lines(found: Abilities) -> dict[str, str]:
+    return {
+        "bucket": f"{found.bucket} in {found.region}",
+        "Cloud Infinite": _BINDINGS.get(found.binding, found.binding),
+        "Smart Audio": "on" if found.smart_audio else "off",
+        "media processing": "on, as older accounts have it" if found.media_processing else "",
+        "queues": ", ".join(found.queues),
+        "what to do": found.remedy,
+    }
+
+
+@group()
+def command() -> None:
+    """Keep templates at Tencent Cloud CI, and see what its bucket can do."""
+
+
+for _part in (templates, bucket):
+    command.add_command(_part)

@@ -1,4 +1,4 @@
-"""Getting the keys of an account, and looking whether all is well with it and its bucket."""
+"""An account: its keys, what CI is enabled to do in its bucket, and whether all is well with both."""
 
 from __future__ import annotations
 
@@ -8,16 +8,63 @@ from typing import Final
 
 import msgspec
 
-from plugin_core.errors import StembridgeError, UsageError
+from plugin_core.errors import RefusedError, StembridgeError, UsageError
 from plugin_core.model import Finding, Question, Verdict
-from plugin_core.providers.tencent_ci.abilities import has_media
-from plugin_core.providers.tencent_ci.client import JobFilter
-from plugin_core.providers.tencent_ci.finding import list_in_queues
-from plugin_core.providers.tencent_ci.refusals import ENABLE, NoRightError
+from plugin_core.providers.tencent_ci.answers import ENABLE, NoRightError
+from plugin_core.providers.tencent_ci.client import CiClient, JobFilter
 from plugin_core.providers.tencent_ci.service import Service
 from plugin_core.providers.tencent_ci.settings import LOGIN, NAME, SECTION, TencentSettings
 from plugin_core.settings import Secret
 from plugin_core.transfer import Data
+
+
+class Abilities(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether songs can be separated in a bucket, and by which queues."""
+
+    bucket: str
+    region: str
+    binding: str
+    """``on``, ``off`` or ``unbinding``; "" when the service does not say."""
+    smart_audio: bool
+    media_processing: bool = False
+    """How older accounts have it; asked only where Smart Audio is off."""
+    queues: tuple[str, ...] = ()
+    """Ids for the setting ``queue``."""
+    remedy: str = ""
+    """What to do before songs can be separated; "" when nothing is."""
+
+
+async def read_abilities(client: CiClient) -> Abilities:
+    """Ask what the bucket is enabled for.
+
+    Raises:
+        StembridgeError: as ``Caller.read``.
+    """
+    settings = client.caller.settings
+    binding = await client.status()
+    has_audio = await client.is_asr_bucket()
+    return Abilities(
+        bucket=settings.bucket,
+        region=settings.region,
+        binding=binding,
+        smart_audio=has_audio,
+        media_processing=not has_audio and await has_media(client),
+        queues=await client.queues() if has_audio else (),
+        remedy="" if has_audio and binding in ("on", "") else ENABLE,
+    )
+
+
+async def has_media(client: CiClient) -> bool:
+    """Tell whether media processing is enabled; keys that may not ask have none.
+
+    Raises:
+        StembridgeError: as ``Caller.read``, but no RefusedError.
+    """
+    try:
+        return await client.is_media_bucket()
+    except RefusedError:
+        return False
+
 
 QUESTIONS: Final = (
     Question(name="secret_id", text="SecretId of your API key at Tencent Cloud", hidden=False),
@@ -119,7 +166,7 @@ async def _read_smart_audio(service: Service) -> Finding:
 
 async def _try_listing(service: Service) -> Finding:
     """Look for a job that is not there: without that right one whose answer was lost would wait for its user."""
-    await list_in_queues(service.ci, JobFilter(source=TRIAL), service.settings.queue)
+    await service.ci.list_in_queues(JobFilter(source=TRIAL), service.settings.queue)
     return _found("jobs can be looked for")
 
 
