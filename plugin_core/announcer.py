@@ -54,7 +54,7 @@ class Ends:
 
     def tell_rest(self, jobs: Iterable[Job]) -> None:
         """Tell of the ends that other processes brought about; their plugins have heard of them."""
-        from plugin_core.jobs.held import tell
+        from plugin_core.jobs.claim import tell
 
         for job in jobs:
             if job.state.is_settled and self._told.get(job.id) is not job.state:

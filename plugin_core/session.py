@@ -26,8 +26,7 @@ from plugin_core.settings import Settings
 if TYPE_CHECKING:
     import asyncio
 
-    from plugin_core.jobs.engine import Engine
-    from plugin_core.jobs.roster import Roster
+    from plugin_core.jobs.engine import Engine, JobSet
     from plugin_core.jobs.store import JobStore
     from plugin_core.jobs.work import Work
     from plugin_core.operations.factory import WorkFactory
@@ -88,7 +87,7 @@ class Session:
         Raises:
             StoreError: it cannot be opened.
         """
-        from plugin_core.jobs.settings import JobsSettings
+        from plugin_core.jobs.policy import JobsSettings
         from plugin_core.jobs.store import JobStore
 
         lease = self.settings.section("jobs", JobsSettings).lease_seconds
@@ -264,7 +263,7 @@ class Session:
             one whose stems still stand beside this source, or whose labels still stand in it, is reused. Stems that a
             service made for another job store and that stand there, as their tags tell, count as done.
         """
-        from plugin_core.jobs.making import make_job
+        from plugin_core.jobs.keys import make_job
         from plugin_core.operations.history import describe_found
 
         bill = await self._history.bill(source, plan)
@@ -329,13 +328,13 @@ class Session:
         shelf, ledger = Shelf(self.settings.home), self.store.purchases
         await run_stoppable(lambda _stopper: shelf.tidy(ledger, keep, self._clock))
 
-    async def serve(self, roster: Roster, *, on_change: OnChange | None = None, stop: asyncio.Event) -> None:
-        """Work on the jobs of a roster, which may come and go, until ``stop`` is set."""
+    async def serve(self, jobs: JobSet, *, on_change: OnChange | None = None, stop: asyncio.Event) -> None:
+        """Work on a set of jobs, which may come and go, until ``stop`` is set."""
         from plugin_core.tasks import start_alone
 
         tidier = start_alone(self._keep_tidy(), "tidying up")
         try:
-            await self._engine(on_change).serve(roster, stop=stop)
+            await self._engine(on_change).serve(jobs, stop=stop)
         finally:
             tidier.cancel()
 

@@ -13,7 +13,7 @@ import pytest
 
 from plugin_core.cli.app import build_app
 from plugin_core.defaults import SeparateSettings
-from plugin_core.jobs.settings import JobsSettings
+from plugin_core.jobs.policy import JobsSettings
 from plugin_core.presets import load_presets
 from plugin_core.providers.local.settings import LocalSettings
 from plugin_core.settings import Settings

@@ -12,7 +12,7 @@ import msgspec
 from plugin_core.audio.formats import FORMAT_NAMES, FORMATS
 from plugin_core.defaults import SeparateSettings, TagsSettings
 from plugin_core.errors import SettingsError, StembridgeError, UsageError
-from plugin_core.jobs.settings import JobsSettings
+from plugin_core.jobs.policy import JobsSettings
 from plugin_core.model import Operation, Tagging
 from plugin_core.plugins import Plugins
 from plugin_core.presets import Preset, find_preset, load_presets

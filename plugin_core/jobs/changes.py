@@ -9,10 +9,8 @@ from typing import Final
 import msgspec
 
 from plugin_core.errors import UsageError
-from plugin_core.jobs.backoff import LONGEST
-from plugin_core.jobs.queries import DUE_AFTER, KEPT_BEFORE, PRUNE, UNCLAIMED, WAITING, assign, fetch
-from plugin_core.jobs.retrying import put_back
-from plugin_core.jobs.rows import from_row, to_row
+from plugin_core.jobs.policy import LONGEST
+from plugin_core.jobs.queries import DUE_AFTER, KEPT_BEFORE, PRUNE, UNCLAIMED, WAITING, assign, fetch, from_row, to_row
 from plugin_core.model import Job, JobState, Source, Ticket, encode_path, to_json
 from plugin_core.purchases import ledger
 from plugin_core.purchases.purchase import PurchaseState
@@ -174,12 +172,39 @@ def retry(connection: sqlite3.Connection, job_id: str, now: float, *, force: boo
             f"job {job.id} is {job.state.value}; only failed, cancelled and unconfirmed jobs can be retried",
             remedy="`stembridge jobs list` shows the states",
         )
-    after = put_back(job, now, force=force)
+    after = _put_back(job, now, force=force)
     # A sender that is frozen may still make what is looked for.
     submitter = "submitter" if job.state is JobState.UNCONFIRMED else "NULL"
     # An owner that still removes the old staging keeps the job until it is through.
     write(connection, after, ["cancel = 0", f"submitter = {submitter}"])
     return after
+
+
+def _put_back(job: Job, now: float, *, force: bool = False) -> Job:
+    """Return a job that ended badly as it goes on.
+
+    Args:
+        job: failed, cancelled or unconfirmed.
+        now: seconds since the epoch.
+        force: the user's word that it may be bought again.
+    """
+    fresh = msgspec.structs.replace(
+        job,
+        state=job.resume or JobState.QUEUED,
+        due=now,
+        updated=now,
+        attempts=0,
+        cancel=False,
+        progress=None,
+        target=None,
+        stems=(),
+        problem=None,
+        resume=None,
+        may_buy=force,
+    )
+    if job.resume:
+        return fresh
+    return msgspec.structs.replace(fresh, staged=(), ticket=None, results=(), labels=(), notes=())
 
 
 def goes_on(connection: sqlite3.Connection, job: Job) -> bool:

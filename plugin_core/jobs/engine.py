@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from plugin_core.errors import StembridgeError, StoreError
-from plugin_core.jobs.held import Changed
+from plugin_core.jobs.claim import Changed
+from plugin_core.jobs.outcome import discard
 from plugin_core.jobs.policy import Policy
-from plugin_core.jobs.pulse import Pulse
-from plugin_core.jobs.roster import Roster
-from plugin_core.jobs.settling import discard
-from plugin_core.jobs.slots import Slots
-from plugin_core.jobs.step import Step
+from plugin_core.jobs.step import Heartbeat, Step
 from plugin_core.jobs.store import JobStore
 from plugin_core.jobs.work import Work
 from plugin_core.model import Job
@@ -76,7 +73,7 @@ class Engine:
         self._sleep = sleep
         self._concurrency = concurrency
         self._policy = policy or Policy()
-        self._pulse = Pulse(store, sleep, self._policy.progress_every)
+        self._heartbeat = Heartbeat(store, sleep, self._policy.progress_every)
 
     async def run(self, ids: Collection[str] | None = None, *, stop: asyncio.Event | None = None) -> None:
         """Work until these jobs, or all, are settled, or until ``stop`` is set; what is left can be resumed at once.
@@ -87,13 +84,13 @@ class Engine:
         run = _Run(self, None if ids is None else frozenset(ids), stop or asyncio.Event())
         await run.run()
 
-    async def serve(self, roster: Roster, *, stop: asyncio.Event) -> None:
-        """Work on a roster's jobs, whichever they are at the moment, until ``stop`` is set.
+    async def serve(self, jobs: JobSet, *, stop: asyncio.Event) -> None:
+        """Work on a set's jobs, whichever they are at the moment, until ``stop`` is set.
 
         Raises:
             StoreError: the store cannot be used any more.
         """
-        await _Run(self, roster, stop).run()
+        await _Run(self, jobs, stop).run()
 
     async def advance(self, job_id: str) -> Done | Wait:
         """Do what can be done for one job now: the seam for an engine that decides itself when that is.
@@ -127,20 +124,20 @@ class Engine:
         job = self._store.claim(owner, ids=ids, slots=slots, strict=strict)
         if job is None:
             return None
-        return Step(job, owner, self._work_for, self._store, self._changed, self._policy, self._pulse, self._guard)
+        return Step(job, owner, self._work_for, self._store, self._changed, self._policy, self._heartbeat, self._guard)
 
 
 class _Run:
     """One call of ``Engine.run``."""
 
-    def __init__(self, engine: Engine, ids: frozenset[str] | Roster | None, stop: asyncio.Event) -> None:
+    def __init__(self, engine: Engine, ids: frozenset[str] | JobSet | None, stop: asyncio.Event) -> None:
         self._engine = engine
         self._store = engine._store
         self._policy = engine._policy
         self._wanted = ids
         self._stop = stop
         self._wake = asyncio.Event()
-        if isinstance(ids, Roster):
+        if isinstance(ids, JobSet):
             ids.on_change = self._wake.set
         self._slots = Slots(engine._work_for, engine._clock, engine._policy, self._wake.set)
         self._tasks: dict[asyncio.Task[None], Step] = {}
@@ -165,10 +162,10 @@ class _Run:
 
     @property
     def _ids(self) -> frozenset[str] | None:
-        return self._wanted.ids if isinstance(self._wanted, Roster) else self._wanted
+        return self._wanted.ids if isinstance(self._wanted, JobSet) else self._wanted
 
     def _has_work(self) -> bool:
-        if isinstance(self._wanted, Roster):
+        if isinstance(self._wanted, JobSet):
             return True
         return any(step.is_settled for step in self._tasks.values()) or self._store.has_active(self._ids)
 
@@ -230,3 +227,90 @@ class _Run:
         finally:
             for step in self._tasks.values():
                 step.release()
+
+
+class JobSet:
+    """Ids of jobs, which may change while a run works on them."""
+
+    def __init__(self) -> None:
+        self._ids: frozenset[str] = frozenset()
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when an id was added; the run that works on the set puts it here."""
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """The ids as they are now; the same object for as long as nothing changes."""
+        return self._ids
+
+    def add(self, job_id: str) -> None:
+        """Let the run work on a job."""
+        if job_id not in self._ids:
+            self._ids |= {job_id}
+            self.on_change()
+
+    def discard(self, job_id: str) -> None:
+        """Let the run forget a job; a step that has begun goes on to its end."""
+        if job_id in self._ids:
+            self._ids -= {job_id}
+
+
+_ASK_AGAIN_AFTER = 10.0
+
+
+class Slots:
+    """The limits of accounts; one whose answer is still out is missing.
+
+    Args:
+        work_for: gives the effects of a job.
+        clock: seconds since the epoch.
+        policy: how long an answer is believed.
+        wake: called when an answer came.
+    """
+
+    def __init__(
+        self,
+        work_for: Callable[[Job], Work],
+        clock: Callable[[], float],
+        policy: Policy,
+        wake: Callable[[], None],
+    ) -> None:
+        self._work_for = work_for
+        self._clock = clock
+        self._policy = policy
+        self._wake = wake
+        self._known: dict[str, int] = {}
+        self._until: dict[str, float] = {}
+        self._asking: dict[str, asyncio.Task[None]] = {}
+
+    def current(self, jobs: Iterable[Job]) -> Mapping[str, int]:
+        """Return the limits known for the accounts of these jobs, and ask for those missing or old."""
+        accounts = {job.account: job for job in jobs}
+        for account, job in accounts.items():
+            if account not in self._asking and self._clock() >= self._until.get(account, 0.0):
+                self._asking[account] = start(self.ask(job))
+        return {account: self._known[account] for account in accounts if account in self._known}
+
+    async def ask(self, job: Job) -> None:
+        """Ask for the limit of a job's account; one slot where it cannot be told: the job itself will say why."""
+        account = job.account
+        try:
+            self._known[account] = max(1, await self._work_for(job).slots(job))
+            self._until[account] = self._clock() + self._policy.slots_for
+        except Exception as error:  # noqa: BLE001 - plugins may raise anything; the step that follows reports it
+            _log.info("slots of %s unknown: %s", account, error)
+            self._known.setdefault(account, 1)
+            self._until[account] = self._clock() + _ASK_AGAIN_AFTER
+        finally:
+            self._asking.pop(account, None)
+        self._wake()
+
+    async def of(self, job: Job) -> Mapping[str, int]:
+        """Return the limit of one job's account, and wait for it."""
+        if self._clock() >= self._until.get(job.account, 0.0):
+            await self.ask(job)
+        return {job.account: self._known[job.account]}
+
+    def close(self) -> None:
+        """Give up every question still out."""
+        for task in list(self._asking.values()):
+            task.cancel()

@@ -1,10 +1,40 @@
-"""The waiting times of the engine, in one place."""
+"""How patient the engine is: its waiting times, and the ``jobs`` section of the settings."""
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Annotated, Final
 
-from plugin_core.jobs.backoff import Backoff
+import msgspec
+
+LONGEST: Final = 3600.0
+"""Seconds that a job waits at most, whoever asked for more: what is due later was written by a clock that was ahead."""
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """A growing delay with jitter, so that many jobs that failed together do not return together.
+
+    Args:
+        first: seconds before the second try.
+        most: the longest delay, in seconds.
+        jitter: share of the delay that chance may add.
+        rng: returns a number from 0 to 1.
+    """
+
+    first: float = 1.0
+    most: float = 300.0
+    jitter: float = 0.25
+    rng: Callable[[], float] = random.random
+
+    def delay(self, attempts: int, retry_after: float | None = None) -> float:
+        """Return seconds to wait after so many failed tries; never less than the other side asked for."""
+        # 2**64 seconds is past any cap; beyond it a float power would overflow.
+        grown = min(self.most, self.first * 2.0 ** min(max(attempts - 1, 0), 64))
+        wished = max(grown, retry_after or 0.0)
+        return wished + wished * self.jitter * self.rng()
 
 
 @dataclass(frozen=True)
@@ -32,3 +62,10 @@ class Policy:
     progress_every: float = 0.25
     fetch_tries: int = 4
     slots_for: float = 60.0
+
+
+class JobsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How the job store is shared by several processes."""
+
+    lease_seconds: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 20.0
+    """A process that gave no sign of life for so long loses the step it was working on; it says one every quarter."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from plugin_core.errors import UsageError
 from plugin_core.files.database import Database
 from plugin_core.jobs import changes, queries
-from plugin_core.jobs.dedupe import base_key
-from plugin_core.jobs.rows import from_row
+from plugin_core.jobs.keys import base_key
+from plugin_core.jobs.queries import from_row
 from plugin_core.model import Job, JobState, encode_path
 from plugin_core.purchases.purchase import Purchase
 from plugin_core.recordings import tables
@@ -23,10 +23,14 @@ class JobReader:
 
     Args:
         database: the store's file.
+        clock: seconds since the epoch.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
         self._database = database
+        self.clock = clock
+        self._touched = 0
+        self._wanted: Collection[str] | None = None
 
     def get(self, prefix: str) -> Job:
         """Return one job by its id or the unique beginning of it.
@@ -118,3 +122,39 @@ class JobReader:
         """Return the SHA-256 of every file in which a recording was met."""
         with self._database.read() as connection:
             return frozenset(filter(None, map(bytes_of, tables.digests_of(connection, recording))))
+
+    def changes_token(self) -> tuple[int, int]:
+        """Return a value that differs once another process, or a request in this one, changed the store; cheap."""
+        with self._database.read() as connection:
+            return int(connection.execute("PRAGMA data_version").fetchone()[0]), self._touched
+
+    def has_active(self, ids: Collection[str] | None = None) -> bool:
+        """Tell whether any of these jobs, or of all, is active."""
+        if ids is not None:
+            self._want(ids)
+        with self._database.read() as connection:
+            return connection.execute(queries.any_active(ids is not None)).fetchone() is not None
+
+    def accounts(self, ids: Collection[str] | None = None) -> builtins.list[Job]:
+        """Return one active job, of these or of all, for each account."""
+        if ids is not None:
+            self._want(ids)
+        with self._database.read() as connection:
+            found = connection.execute(queries.accounts(ids is not None)).fetchall()
+            jobs = [queries.fetch(connection, row["id"]) for row in found]
+        return [job for job in jobs if job is not None]
+
+    def next_due(self) -> float | None:
+        """Return when the next waiting job is due that is not due yet."""
+        with self._database.read() as connection:
+            row = connection.execute(queries.NEXT_DUE, (self.clock(),)).fetchone()
+        return None if row is None else float(row["due"])
+
+    def _want(self, ids: Collection[str]) -> None:
+        if ids is self._wanted:
+            return
+        with self._database.write(durable=False) as connection:
+            connection.execute("DELETE FROM temp.wanted")
+            connection.executemany("INSERT OR IGNORE INTO temp.wanted VALUES (?)", ((job_id,) for job_id in ids))
+        # A collection that can change is copied in again each time.
+        self._wanted = ids if isinstance(ids, frozenset) else None

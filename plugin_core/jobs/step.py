@@ -1,25 +1,99 @@
-"""A claimed job from its claim until it waits, settles or is lost."""
+"""A claimed job from its claim until it waits, settles or is lost, and its signs of life meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from plugin_core.errors import PluginError, StembridgeError, TransientError
-from plugin_core.jobs.advance import advance, follow
-from plugin_core.jobs.held import Changed, Held, LostError, problem_of, tell
+from plugin_core.errors import PluginError, StembridgeError, StoreError, TransientError
+from plugin_core.jobs.claim import Changed, Claim, LostError, problem_of, tell
+from plugin_core.jobs.effects import advance, follow
 from plugin_core.jobs.policy import Policy
-from plugin_core.jobs.pulse import Pulse
+from plugin_core.jobs.queue import ClaimState
 from plugin_core.jobs.store import JobStore
 from plugin_core.jobs.work import Work
-from plugin_core.model import Job, JobState
+from plugin_core.model import Job, JobState, Progress
 from plugin_core.purchases.spending import Guard, spend_freely
-from plugin_core.tasks import start
+from plugin_core.tasks import start, start_alone
 
 _log = logging.getLogger(__name__)
+
+
+class Heartbeat:
+    """One task that beats for every step of this process while there is one.
+
+    Args:
+        store: the job store.
+        sleep: waits for some seconds.
+        every: seconds between two beats.
+    """
+
+    def __init__(self, store: JobStore, sleep: Callable[[float], Awaitable[None]], every: float) -> None:
+        self._store = store
+        self._sleep = sleep
+        self._every = every
+        self._steps: dict[Claim, tuple[float, Progress | None]] = {}
+        self._seen: tuple[int, int] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def add(self, claim: Claim) -> None:
+        """Begin to beat for a step."""
+        self._steps[claim] = (claim.now(), None)
+        if self._task is None or self._task.done():
+            self._task = start_alone(self._run(), "the heartbeat")
+
+    def remove(self, claim: Claim) -> None:
+        """Stop beating for a step."""
+        self._steps.pop(claim, None)
+        if not self._steps and self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _run(self) -> None:
+        while True:
+            await self._sleep(self._every)
+            try:
+                self.beat()
+            except StoreError:
+                # The next step that stores something says it to the user; a lease outlives a missed beat.
+                _log.warning("a heartbeat could not be stored", exc_info=True)
+
+    def beat(self) -> None:
+        """Renew what is due, store new progress, and look for requests if anything changed."""
+        token = self._store.changes_token()
+        is_changed, self._seen = token != self._seen, token
+        for claim, (beaten, stored) in list(self._steps.items()):
+            if claim.progress is not None and claim.progress != stored:
+                self._store_progress(claim)
+            elif claim.now() - beaten >= min(self._store.heartbeat_every, self._store.lease / 3):
+                self._steps[claim] = (claim.now(), stored)
+                self._heed(claim, self._store.heartbeat(claim.job.id, claim.owner))
+            elif is_changed:
+                self._heed(claim, self._store.check(claim.job.id, claim.owner))
+
+    def _store_progress(self, claim: Claim) -> None:
+        progress = claim.progress
+        self._steps[claim] = (claim.now(), progress)
+        answer = self._store.heartbeat(claim.job.id, claim.owner, progress)
+        if answer.alive:
+            before = claim.job
+            claim.job = msgspec.structs.replace(before, progress=progress)
+            claim.tell(claim.job, before)
+        self._heed(claim, answer)
+
+    def _heed(self, claim: Claim, answer: ClaimState) -> None:
+        if not answer.alive:
+            claim.is_lost = True
+            # A paid call goes on: its late answer still belongs to the job.
+            if claim.effect is not None and not claim.is_paying:
+                claim.effect.cancel()
+        elif answer.cancel and not claim.job.cancel:
+            claim.job = msgspec.structs.replace(claim.job, cancel=True)
+            if claim.effect is not None and claim.is_interruptible:
+                claim.effect.cancel()
 
 
 class Step:
@@ -32,7 +106,7 @@ class Step:
         store: where it was claimed.
         changed: hears of every stored change.
         policy: how patient the engine is.
-        pulse: keeps the claim alive.
+        heartbeat: keeps the claim alive.
         guard: refuses what would be spent beyond a limit.
     """
 
@@ -44,7 +118,7 @@ class Step:
         store: JobStore,
         changed: Changed,
         policy: Policy,
-        pulse: Pulse,
+        heartbeat: Heartbeat,
         guard: Guard = spend_freely,
     ) -> None:
         self._claimed = job
@@ -53,20 +127,20 @@ class Step:
         self._store = store
         self._changed = changed
         self._policy = policy
-        self._pulse = pulse
+        self._heartbeat = heartbeat
         self._guard = guard
-        self._held: Held | None = None
+        self._claim: Claim | None = None
         self._is_last = False
 
     @property
     def is_delicate(self) -> bool:
         """Whether the step had better come to its end: a paid call is in flight, or leftovers are being removed."""
-        return self._held is not None and (self._held.is_paying or self._held.job.state.is_settled)
+        return self._claim is not None and (self._claim.is_paying or self._claim.job.state.is_settled)
 
     @property
     def is_settled(self) -> bool:
         """Whether the job is settled and only its leftovers are being removed."""
-        return self._held is not None and self._held.job.state.is_settled
+        return self._claim is not None and self._claim.job.state.is_settled
 
     async def run(self) -> None:
         """Do one effect after the other until the job waits, settles or is lost."""
@@ -88,33 +162,33 @@ class Step:
         self._store.release(self._claimed.id, self._owner)
 
     async def _run(self, work: Work) -> None:
-        held = Held(self._claimed, self._owner, work, self._store, self._changed, self._policy, self._guard)
-        self._held = held
-        self._pulse.add(held)
+        claim = Claim(self._claimed, self._owner, work, self._store, self._changed, self._policy, self._guard)
+        self._claim = claim
+        self._heartbeat.add(claim)
         try:
-            while await self._effect(held) and not self._is_last:
+            while await self._effect(claim) and not self._is_last:
                 pass
         finally:
-            self._pulse.remove(held)
-            if held.is_fresh:
+            self._heartbeat.remove(claim)
+            if claim.is_fresh:
                 # Its call was never sent: whoever took the job over need not wait for an answer.
-                self._store.end_submit(held.job.id, held.owner, absent=True)
+                self._store.end_submit(claim.job.id, claim.owner, absent=True)
 
-    async def _effect(self, held: Held) -> bool:
-        answer = self._store.check(held.job.id, held.owner)
+    async def _effect(self, claim: Claim) -> bool:
+        answer = self._store.check(claim.job.id, claim.owner)
         if not answer.alive:
-            raise LostError(held.job.id)
-        held.job, held.is_withdrawn = msgspec.structs.replace(held.job, cancel=answer.cancel), answer.withdrawn
-        if answer.source is not None and answer.source != held.job.source:
-            await follow(held, answer.source)
-        held.effect = start(advance(held))
+            raise LostError(claim.job.id)
+        claim.job, claim.is_withdrawn = msgspec.structs.replace(claim.job, cancel=answer.cancel), answer.withdrawn
+        if answer.source is not None and answer.source != claim.job.source:
+            await follow(claim, answer.source)
+        claim.effect = start(advance(claim))
         try:
-            return await held.effect
+            return await claim.effect
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            # The pulse ended the effect: the job is lost, or to be cancelled.
+            # The heartbeat ended the effect: the job is lost, or to be cancelled.
             return True
 
     def _work(self) -> Work | None:

@@ -18,10 +18,9 @@ from plugin_core.errors import (
     UsageError,
 )
 from plugin_core.ids import new_id
-from plugin_core.jobs.dedupe import base_key, is_forced
-from plugin_core.jobs.held import Held, LostError
-from plugin_core.jobs.patience import may_be_missed
-from plugin_core.jobs.settling import fail, fail_unexpected, settle
+from plugin_core.jobs.claim import Claim, LostError
+from plugin_core.jobs.keys import base_key, is_forced
+from plugin_core.jobs.outcome import fail, fail_unexpected, settle
 from plugin_core.model import Job, JobState, Problem, Quote, Separation, Ticket
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 from plugin_core.purchases.quotes import purchase_keys
@@ -33,7 +32,7 @@ _SAVE_AGAIN_AFTER = 1.0
 _NEVER_MADE = "it never reached the service"
 
 
-async def begin(held: Held) -> bool:
+async def begin(claim: Claim) -> bool:
     """Go on from what was bought for this wish before; buy what never was, or at the user's word.
 
     Raises:
@@ -41,19 +40,19 @@ async def begin(held: Held) -> bool:
         LimitReachedError: the user's own limit.
     """
     # Whose keys are used now is where a lost answer has to be looked for.
-    account = held.work.account(held.job)
-    if not held.work.occupies(held.job):
-        held.enter(JobState.SUBMITTING, attempts=held.job.attempts, account=account)
-        held.is_fresh = True
+    account = claim.work.account(claim.job)
+    if not claim.work.occupies(claim.job):
+        claim.enter(JobState.SUBMITTING, attempts=claim.job.attempts, account=account)
+        claim.is_fresh = True
         return True
-    keys = _keys(held, account)
-    earlier = _earlier(held, keys)
-    if earlier is None or (earlier.state is PurchaseState.EXPIRED and held.job.may_buy):
-        _require_wish(held)
-        return _buy(held, keys[0], account)
-    if earlier.state is PurchaseState.EXPIRED and not _may_be_there(held.job, earlier):
+    keys = _keys(claim, account)
+    earlier = _earlier(claim, keys)
+    if earlier is None or (earlier.state is PurchaseState.EXPIRED and claim.job.may_buy):
+        _require_wish(claim)
+        return _buy(claim, keys[0], account)
+    if earlier.state is PurchaseState.EXPIRED and not _may_be_there(claim.job, earlier):
         raise BoughtBeforeError(describe_earlier(earlier))
-    return _go_on(held, earlier)
+    return _go_on(claim, earlier)
 
 
 def _may_be_there(job: Job, purchase: Purchase) -> bool:
@@ -70,13 +69,13 @@ def describe_earlier(purchase: Purchase) -> str:
     return f"this was bought on {date}{price}, and {why}"
 
 
-def _require_wish(held: Held) -> None:
+def _require_wish(claim: Claim) -> None:
     """Make sure that it is known what is to be bought: a job that takes over what was made elsewhere buys nothing.
 
     Raises:
         UsageError: it is not.
     """
-    job = held.job
+    job = claim.job
     if isinstance(job.operation, Separation) and job.quote is not None and not job.quote.sent:
         raise UsageError(
             f"what was made elsewhere is to be had no more from {job.operation.provider}",
@@ -84,33 +83,33 @@ def _require_wish(held: Held) -> None:
         )
 
 
-def _keys(held: Held, account: str) -> list[str]:
+def _keys(claim: Claim, account: str) -> list[str]:
     """Return the key that a purchase gets, and then every other under which one may stand already."""
-    job = held.job
+    job = claim.job
     if job.quote is None:
         return [base_key(job.dedupe)]
-    return purchase_keys(job.operation.provider, account, held.store.recordings_of(job.recording), job.quote)
+    return purchase_keys(job.operation.provider, account, claim.store.recordings_of(job.recording), job.quote)
 
 
-def _earlier(held: Held, keys: Sequence[str]) -> Purchase | None:
+def _earlier(claim: Claim, keys: Sequence[str]) -> Purchase | None:
     """Return the purchase to go on from: the job's own, else any that serves unless it is to be bought anew."""
-    own = held.purchase
+    own = claim.purchase
     if own is not None and own.state is PurchaseState.CANCELLED:
         own = None
-    if is_forced(held.job.dedupe) or (own is not None and own.state is not PurchaseState.EXPIRED):
+    if is_forced(claim.job.dedupe) or (own is not None and own.state is not PurchaseState.EXPIRED):
         return own
     # One that is gone may have been bought again for another job.
-    return held.store.purchases.serving(keys, held.job.quote or Quote()) or own
+    return claim.store.purchases.serving(keys, claim.job.quote or Quote()) or own
 
 
-def _buy(held: Held, key: str, account: str) -> bool:
+def _buy(claim: Claim, key: str, account: str) -> bool:
     """Commit the purchase and the state before its paid call."""
-    job, now = held.job, held.now()
-    known = held.store.purchases.find(job.id)
+    job, now = claim.job, claim.now()
+    known = claim.store.purchases.find(job.id)
     # A call that made nothing may be sent again under its name; what a service has seen once it must not see again.
     is_unused = known is None or (known.state is PurchaseState.CANCELLED and known.ticket is None)
     purchase = Purchase(
-        id=job.id if is_unused else new_id(held.store.clock),
+        id=job.id if is_unused else new_id(claim.store.clock),
         key=key,
         state=PurchaseState.INTENT,
         provider=job.operation.provider,
@@ -120,9 +119,9 @@ def _buy(held: Held, key: str, account: str) -> bool:
         song=job.source.path,
         created=now,
         updated=now,
-        register_seconds=held.work.terms(job).register_seconds,
+        register_seconds=claim.work.terms(job).register_seconds,
     )
-    held.enter(
+    claim.enter(
         JobState.SUBMITTING,
         bought=purchase,
         purchase=purchase.id,
@@ -130,22 +129,22 @@ def _buy(held: Held, key: str, account: str) -> bool:
         account=account,
         may_buy=False,
     )
-    held.is_fresh = True
+    claim.is_fresh = True
     price = "at no known price" if purchase.quote.credits is None else f"for about {purchase.quote.credits:g} credits"
     sent = {**purchase.quote.sent, "output": purchase.quote.output}
     _log.info("job %s: sent to %s as %s %s: %s", job.id, purchase.provider, purchase.id, price, sent)
     return True
 
 
-def _go_on(held: Held, purchase: Purchase) -> bool:
+def _go_on(claim: Claim, purchase: Purchase) -> bool:
     """Take up a purchase where it is; nothing is sent that may cost money."""
     state = JobState.RUNNING
     if purchase.state.is_open:
         state = JobState.SUBMITTING
-    elif purchase.labels or held.work.has_kept(held.job, purchase):
+    elif purchase.labels or claim.work.has_kept(claim.job, purchase):
         state = JobState.FETCHING
-    _log.info("job %s: goes on from purchase %s, %s", held.job.id, purchase.id, purchase.state)
-    held.enter(
+    _log.info("job %s: goes on from purchase %s, %s", claim.job.id, purchase.id, purchase.state)
+    claim.enter(
         state,
         purchase=purchase.id,
         account=purchase.account,
@@ -156,50 +155,50 @@ def _go_on(held: Held, purchase: Purchase) -> bool:
     return True
 
 
-async def submitting(held: Held) -> bool:
+async def submitting(claim: Claim) -> bool:
     """Send the paid call if this claim is the one that may; otherwise look for what a call before it made."""
-    if not held.is_fresh:
-        return await search(held)
-    held.is_fresh = False
-    return await _submit(held)
+    if not claim.is_fresh:
+        return await search(claim)
+    claim.is_fresh = False
+    return await _submit(claim)
 
 
-async def _submit(held: Held) -> bool:
+async def _submit(claim: Claim) -> bool:
     absent = False
-    held.is_paying = True
+    claim.is_paying = True
     try:
-        ticket = await held.work.submit(held.job, held.owner, held.report)
-        await _keep(held, ticket)
+        ticket = await claim.work.submit(claim.job, claim.owner, claim.report)
+        await _keep(claim, ticket)
     except TransientError as error:
         absent = True
-        never = held.note_purchase(PurchaseState.CANCELLED, reason=_NEVER_MADE)
-        return held.postpone(error, bought=never, state=JobState.QUEUED, updated=held.now())
+        never = claim.note_purchase(PurchaseState.CANCELLED, reason=_NEVER_MADE)
+        return claim.postpone(error, bought=never, state=JobState.QUEUED, updated=claim.now())
     except OutcomeUnknownError as error:
-        _log.warning("job %s: %s; looking for it", held.job.id, error)
+        _log.warning("job %s: %s; looking for it", claim.job.id, error)
     except (LostError, StoreError):
         raise
     except StembridgeError as error:
         absent = True
-        return await fail(held, error, bought=held.note_purchase(PurchaseState.CANCELLED, reason=error.message))
+        return await fail(claim, error, bought=claim.note_purchase(PurchaseState.CANCELLED, reason=error.message))
     except Exception as error:  # noqa: BLE001 - a provider's defect after the call must not lose what is paid for
-        return await _recover(held, error)
+        return await _recover(claim, error)
     finally:
-        held.is_paying = False
-        if held.job.state is JobState.SUBMITTING:
-            held.store.end_submit(held.job.id, held.owner, absent=absent)
+        claim.is_paying = False
+        if claim.job.state is JobState.SUBMITTING:
+            claim.store.end_submit(claim.job.id, claim.owner, absent=absent)
     return True
 
 
-async def _keep(held: Held, ticket: Ticket) -> None:
+async def _keep(claim: Claim, ticket: Ticket) -> None:
     """Store the ticket, whatever happened to the job meanwhile: it is paid for."""
-    job = msgspec.structs.replace(held.job, ticket=ticket)
+    job = msgspec.structs.replace(claim.job, ticket=ticket)
     while True:
         try:
-            running = held.note_purchase(PurchaseState.RUNNING, ticket=ticket, sent=held.now())
-            held.enter(JobState.RUNNING, bought=running, ticket=ticket)
+            running = claim.note_purchase(PurchaseState.RUNNING, ticket=ticket, sent=claim.now())
+            claim.enter(JobState.RUNNING, bought=running, ticket=ticket)
         except LostError:
-            if not held.store.heal(job.id, job.purchase, ticket):
-                await _drop_double(held, ticket)
+            if not claim.store.heal(job.id, job.purchase, ticket):
+                await _drop_double(claim, ticket)
             raise
         except StoreError:
             _log.exception("job %s runs as %r at its service and cannot be stored; trying on", job.id, ticket.remote_id)
@@ -209,119 +208,127 @@ async def _keep(held: Held, ticket: Ticket) -> None:
             return
 
 
-async def _drop_double(held: Held, ticket: Ticket) -> None:
+async def _drop_double(claim: Claim, ticket: Ticket) -> None:
     """Cancel a late job at its service, where its row was settled or has another ticket."""
-    stored = held.store.find(held.job.id)
+    stored = claim.store.find(claim.job.id)
     if stored is not None and stored.ticket is not None and stored.ticket.remote_id == ticket.remote_id:
         return
-    _log.warning("job %s: cancelling %r, which came too late", held.job.id, ticket.remote_id)
+    _log.warning("job %s: cancelling %r, which came too late", claim.job.id, ticket.remote_id)
     try:
-        await held.work.cancel(msgspec.structs.replace(held.job, ticket=ticket), held.owner)
+        await claim.work.cancel(msgspec.structs.replace(claim.job, ticket=ticket), claim.owner)
     except StembridgeError as error:
-        _log.warning("job %s: %r may be charged: %s", held.job.id, ticket.remote_id, error)
+        _log.warning("job %s: %r may be charged: %s", claim.job.id, ticket.remote_id, error)
         return
-    purchase = held.purchase
+    purchase = claim.purchase
     if purchase is not None and purchase.ticket is not None and purchase.ticket.remote_id == ticket.remote_id:
-        held.store.purchases.change(purchase.id, state=PurchaseState.CANCELLED, reason="it was cancelled in time")
+        claim.store.purchases.change(purchase.id, state=PurchaseState.CANCELLED, reason="it was cancelled in time")
 
 
-async def _recover(held: Held, defect: Exception) -> bool:
+async def _recover(claim: Claim, defect: Exception) -> bool:
     """Look once for a job whose provider broke; fail with the defect if it is not seen, since it would break again."""
     try:
-        ticket = await held.work.find(held.job, held.owner)
+        ticket = await claim.work.find(claim.job, claim.owner)
     except StembridgeError as error:
-        _log.warning("job %s: cannot be looked for: %s", held.job.id, error)
+        _log.warning("job %s: cannot be looked for: %s", claim.job.id, error)
         ticket = None
     if ticket is None:
-        return await fail_unexpected(held, defect, bought=held.note_purchase(PurchaseState.UNKNOWN))
-    _log.error("job %s: its provider broke after the call", held.job.id, exc_info=defect)
-    await _keep(held, ticket)
+        return await fail_unexpected(claim, defect, bought=claim.note_purchase(PurchaseState.UNKNOWN))
+    _log.error("job %s: its provider broke after the call", claim.job.id, exc_info=defect)
+    await _keep(claim, ticket)
     return True
 
 
-async def search(held: Held) -> bool:
+async def search(claim: Claim) -> bool:
     """Look for a job that may or may not have been made; never send it again before that is sure."""
-    purchase = held.purchase
+    purchase = claim.purchase
     was_given_up = purchase is not None and purchase.state is PurchaseState.UNKNOWN
-    if _is_begun_now(held, was_given_up=was_given_up):
-        _begin_search(held, was_given_up=was_given_up)
+    if _is_begun_now(claim, was_given_up=was_given_up):
+        _begin_search(claim, was_given_up=was_given_up)
     try:
-        if held.work.account(held.job) != held.job.account:
+        if claim.work.account(claim.job) != claim.job.account:
             # Another account knows nothing of the job, which is no proof that it does not exist.
-            return _look_again(held, "it was sent with other keys than those that are set now")
-        began = held.now()
-        ticket = await held.work.find(held.job, held.owner)
-        may_come = ticket is None and may_be_missed(held, began)
+            return _look_again(claim, "it was sent with other keys than those that are set now")
+        began = claim.now()
+        ticket = await claim.work.find(claim.job, claim.owner)
+        may_come = ticket is None and _may_be_missed(claim, began)
     except TransientError as error:
-        return held.postpone(error, problem=held.job.problem)
+        return claim.postpone(error, problem=claim.job.problem)
     except StembridgeError as error:
-        if was_given_up and held.job.may_buy:
+        if was_given_up and claim.job.may_buy:
             # The user's word: what may have been bought stays on record, beside what is bought now.
-            return _buy(held, _keys(held, held.job.account)[0], held.job.account)
-        return _look_again(held, error.message)
+            return _buy(claim, _keys(claim, claim.job.account)[0], claim.job.account)
+        return _look_again(claim, error.message)
     except Exception as error:  # noqa: BLE001 - a broken provider must not make a paid job look failed
-        _log.exception("job %s: cannot be looked for", held.job.id)
-        return _look_again(held, f"{held.job.operation.provider} broke with {type(error).__name__}: {error}")
+        _log.exception("job %s: cannot be looked for", claim.job.id)
+        return _look_again(claim, f"{claim.job.operation.provider} broke with {type(error).__name__}: {error}")
     if ticket is not None:
-        await _keep(held, ticket)
+        await _keep(claim, ticket)
         return True
     # Counted to the start of this look: one that took long saw only what was there when it began.
-    age = began - held.job.updated
-    if not held.store.is_abandoned(held.job.id, held.owner):
-        return _look_again(held, "another process began to submit this job and is frozen")
+    age = began - claim.job.updated
+    if not claim.store.is_abandoned(claim.job.id, claim.owner):
+        return _look_again(claim, "another process began to submit this job and is frozen")
     if may_come:
-        return _look_again(held, "the service lists no such job yet")
-    if age < held.policy.settle:
-        return held.wait(held.policy.settle - age)
-    if held.job.cancel:
+        return _look_again(claim, "the service lists no such job yet")
+    if age < claim.policy.settle:
+        return claim.wait(claim.policy.settle - age)
+    if claim.job.cancel:
         return await settle(
-            held, JobState.CANCELLED, bought=held.note_purchase(PurchaseState.CANCELLED, reason=_NEVER_MADE)
+            claim, JobState.CANCELLED, bought=claim.note_purchase(PurchaseState.CANCELLED, reason=_NEVER_MADE)
         )
-    if was_given_up and not held.job.may_buy:
-        return _give_up(held, "the service has no such job", is_absent=True)
+    if was_given_up and not claim.job.may_buy:
+        return _give_up(claim, "the service has no such job", is_absent=True)
     # ``attempts`` stays: a call that fails like this each time is sent at growing distances.
-    seconds = held.policy.backoff.delay(held.job.attempts) if held.job.attempts else 0.0
-    return held.wait(
+    seconds = claim.policy.backoff.delay(claim.job.attempts) if claim.job.attempts else 0.0
+    return claim.wait(
         seconds,
-        bought=held.note_purchase(PurchaseState.CANCELLED, reason=_NEVER_MADE),
+        bought=claim.note_purchase(PurchaseState.CANCELLED, reason=_NEVER_MADE),
         state=JobState.QUEUED,
-        updated=held.now(),
+        updated=claim.now(),
         problem=None,
-        attempts=held.job.attempts + 1,
+        attempts=claim.job.attempts + 1,
     )
 
 
-def _is_begun_now(held: Held, *, was_given_up: bool) -> bool:
+def _may_be_missed(claim: Claim, looked_at: float) -> bool:
+    """Tell whether a job that was not listed at a time may be listed yet."""
+    purchase = claim.purchase
+    if purchase is None:
+        return False
+    return looked_at - (purchase.looked_since or looked_at) < claim.register_seconds(purchase)
+
+
+def _is_begun_now(claim: Claim, *, was_given_up: bool) -> bool:
     """Tell whether the search begins now; a clock that was put back since is no reason to look for longer."""
-    job = held.job
-    if job.updated > held.now():
+    job = claim.job
+    if job.updated > claim.now():
         return True
     # What is looked for once more began with that.
     return not was_given_up and (job.problem is None or job.problem.kind != _LOST)
 
 
-def _begin_search(held: Held, *, was_given_up: bool) -> None:
+def _begin_search(claim: Claim, *, was_given_up: bool) -> None:
     """Mark the start of the search, since an upload before it may have taken any time."""
     problem = Problem(kind=_LOST, message="the answer of the service was lost; looking for the job there", exit_code=4)
-    after = msgspec.structs.replace(held.job, problem=problem, updated=held.now(), progress=None)
+    after = msgspec.structs.replace(claim.job, problem=problem, updated=claim.now(), progress=None)
     state = PurchaseState.UNKNOWN if was_given_up else PurchaseState.SENT
-    earlier = held.purchase
+    earlier = claim.purchase
     # A clock that was put back since begins it anew.
-    since = min((earlier.looked_since if earlier is not None else 0.0) or held.now(), held.now())
-    held.save(after, bought=held.note_purchase(state, looked_since=since))
+    since = min((earlier.looked_since if earlier is not None else 0.0) or claim.now(), claim.now())
+    claim.save(after, bought=claim.note_purchase(state, looked_since=since))
 
 
-def _look_again(held: Held, why: str) -> bool:
-    left = held.job.updated + held.policy.search_for - held.now()
+def _look_again(claim: Claim, why: str) -> bool:
+    left = claim.job.updated + claim.policy.search_for - claim.now()
     if left > 0:
-        attempts = held.job.attempts + 1
-        return held.wait(min(held.policy.backoff.delay(attempts), left), attempts=attempts)
-    return _give_up(held, why)
+        attempts = claim.job.attempts + 1
+        return claim.wait(min(claim.policy.backoff.delay(attempts), left), attempts=attempts)
+    return _give_up(claim, why)
 
 
-def _give_up(held: Held, why: str, *, is_absent: bool = False) -> bool:
+def _give_up(claim: Claim, why: str, *, is_absent: bool = False) -> bool:
     """Leave the job to its user."""
-    retry = f"stembridge jobs retry {held.job.id}"
+    retry = f"stembridge jobs retry {claim.job.id}"
     problem = Problem(
         kind=_LOST,
         message=why if is_absent else f"it is not known whether the service took this job: {why}",
@@ -330,7 +337,7 @@ def _give_up(held: Held, why: str, *, is_absent: bool = False) -> bool:
         needs_word=is_absent,
     )
     after = msgspec.structs.replace(
-        held.job, state=JobState.UNCONFIRMED, updated=held.now(), problem=problem, progress=None
+        claim.job, state=JobState.UNCONFIRMED, updated=claim.now(), problem=problem, progress=None
     )
-    held.save(after, release=True, bought=held.note_purchase(PurchaseState.UNKNOWN))
+    claim.save(after, release=True, bought=claim.note_purchase(PurchaseState.UNKNOWN))
     return False

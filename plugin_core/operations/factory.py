@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plugin_core.jobs.dedupe import is_same_wish
+from plugin_core.jobs.keys import is_same_wish
 from plugin_core.model import Job, Tagging
 from plugin_core.registry import Registry
 from plugin_core.settings import Settings

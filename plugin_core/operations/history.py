@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from plugin_core.errors import SourceError, blame
-from plugin_core.jobs.dedupe import dedupe_key, is_same_wish, place_of
-from plugin_core.jobs.making import make_job
+from plugin_core.jobs.keys import dedupe_key, is_same_wish, make_job, place_of
 from plugin_core.model import Job, JobState, Operation, Plan, Separation, Source, Stem, Tagging, show_path
 from plugin_core.protocols import terms_of
 from plugin_core.purchases.purchase import Offer, Purchase, PurchaseState

@@ -16,7 +16,7 @@ from plugin_core.errors import SourceError
 from plugin_core.files.hashing import hash_file
 from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.files.placement import copy_file, explain_os_error, sync_folder
-from plugin_core.jobs.dedupe import is_same_wish
+from plugin_core.jobs.keys import is_same_wish
 from plugin_core.model import Job, Part, Plan, Quote, Separation, Source, Stem
 from plugin_core.operations.folders import destination_of_wish
 from plugin_core.operations.stem_tags import read_fields

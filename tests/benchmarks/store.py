@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from plugin_core.jobs.engine import Engine
-from plugin_core.jobs.rows import to_row
+from plugin_core.jobs.queries import to_row
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import JobState, Quote, Ticket, to_json
 from plugin_core.purchases.purchase import Purchase, PurchaseState

@@ -38,8 +38,7 @@ def main() -> int:
     """Run the command line, impatiently."""
     from plugin_core.cli.entry import main as run
     from plugin_core.jobs import engine
-    from plugin_core.jobs.backoff import Backoff
-    from plugin_core.jobs.policy import Policy
+    from plugin_core.jobs.policy import Backoff, Policy
     from plugin_core.transfer import pauses
 
     search_for = float(os.environ.get(SEARCH, "600"))

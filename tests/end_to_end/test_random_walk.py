@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from plugin_core.jobs import engine
-from plugin_core.jobs.backoff import Backoff
-from plugin_core.jobs.policy import Policy
+from plugin_core.jobs.policy import Backoff, Policy
 from plugin_core.transfer import pauses
 from tests.end_to_end.shops import open_shop
 from tests.end_to_end.walking import Walk

@@ -18,7 +18,7 @@ from plugin_core import Job, JobState, Separation, Session, Settings, hookimpl
 from plugin_core.announcer import OnChange
 from plugin_core.errors import PluginError, SourceError, UsageError
 from plugin_core.files.hashing import Record
-from plugin_core.jobs.roster import Roster
+from plugin_core.jobs.engine import JobSet
 from plugin_core.model import Plan
 from plugin_core.plugins import Plugins
 from plugin_core.recordings import content
@@ -388,7 +388,7 @@ def test_what_serves_for_days_lets_go_of_what_is_kept_for_too_long(
 ) -> None:
     async def serve(session: Session) -> None:
         stop = asyncio.Event()
-        serving = asyncio.create_task(session.serve(Roster(), stop=stop))
+        serving = asyncio.create_task(session.serve(JobSet(), stop=stop))
         async with asyncio.timeout(60):
             while session.store.purchases.kept():  # noqa: ASYNC110 - nothing tells of it
                 await asyncio.sleep(0.01)

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from plugin_core.errors import ExitCode, SettingsError
-from plugin_core.jobs.settings import JobsSettings
+from plugin_core.jobs.policy import JobsSettings
 from plugin_core.settings import Secret, Settings, is_secret_name, no_keyring
 
 

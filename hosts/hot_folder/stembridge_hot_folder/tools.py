@@ -12,7 +12,7 @@ from typing import Final, Self
 import msgspec
 
 from plugin_core.errors import StoreError
-from plugin_core.jobs.roster import Roster
+from plugin_core.jobs.engine import JobSet
 from plugin_core.model import show_path
 from plugin_core.session import STORE_NAME, Session
 from stembridge_hot_folder.display import Counts, Reporter
@@ -103,7 +103,7 @@ class Tools(msgspec.Struct, frozen=True):
     """By hot folder."""
     settings: WatchSettings
     queue: SongQueue
-    roster: Roster
+    roster: JobSet
     reporter: Reporter
     clock: Callable[[], float]
     counts: Counts

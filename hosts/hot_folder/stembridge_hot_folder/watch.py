@@ -14,7 +14,7 @@ import msgspec
 from plugin_core.console.interrupt import stop_on_signals
 from plugin_core.errors import ExitCode, StoreError
 from plugin_core.files.database import may_pass
-from plugin_core.jobs.roster import Roster
+from plugin_core.jobs.engine import JobSet
 from plugin_core.model import JobState, show_path
 from plugin_core.tasks import start
 from stembridge_hot_folder.display import Counts, Reporter
@@ -69,7 +69,7 @@ class Watch:
             recipes=recipes,
             settings=settings,
             queue=SongQueue(self._lane_of),
-            roster=Roster(),
+            roster=JobSet(),
             reporter=reporter,
             clock=clock,
             counts=self._counts,

@@ -414,8 +414,7 @@ def test_watch_retry_of_an_unconfirmed_song_takes_what_the_service_has(
     from stembridge_hot_folder.status import retry_songs
 
     from plugin_core.jobs import engine
-    from plugin_core.jobs.backoff import Backoff
-    from plugin_core.jobs.policy import Policy
+    from plugin_core.jobs.policy import Backoff, Policy
 
     hasty = Policy(backoff=Backoff(first=0.05), search_for=0.2, settle=0.05)
     monkeypatch.setattr(engine, "Policy", lambda: hasty)

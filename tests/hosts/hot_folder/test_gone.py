@@ -79,7 +79,7 @@ def test_unconfirmed_song_that_is_removed_is_forgotten_here_and_never_paid_again
 
 
 def _hurry(policy: object, values: dict[str, object]) -> None:
-    from plugin_core.jobs.backoff import Backoff
+    from plugin_core.jobs.policy import Backoff
 
     plain = {"backoff": Backoff(first=0.05), "search_for": 0.2, "settle": 0.05, "grace": 1.0, "stop_within": 5.0}
     for name, value in (plain | {"progress_every": 0.25, "slots_for": 60.0} | values).items():

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from plugin_core.jobs.backoff import Backoff
 from plugin_core.jobs.engine import Engine
-from plugin_core.jobs.policy import Policy
+from plugin_core.jobs.policy import Backoff, Policy
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import Job
 from tests.plugin_core.jobs.fakes import FakeWork, Service

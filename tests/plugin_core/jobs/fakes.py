@@ -10,7 +10,7 @@ from pathlib import Path
 
 from plugin_core.errors import OutcomeUnknownError
 from plugin_core.ids import new_id
-from plugin_core.jobs.dedupe import dedupe_key
+from plugin_core.jobs.keys import dedupe_key
 from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, JobState, Progress, Separation, Source, Stem, Ticket
 from plugin_core.protocols import Finished, Report, Terms, Waiting

@@ -19,8 +19,8 @@ from plugin_core.errors import (
     StembridgeError,
     TransientError,
 )
-from plugin_core.jobs.dedupe import forced_key
-from plugin_core.jobs.engine import Done, Engine, Wait
+from plugin_core.jobs.engine import Done, Engine, JobSet, Wait
+from plugin_core.jobs.keys import forced_key
 from plugin_core.jobs.store import JobStore
 from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, JobState, Progress, Ticket
@@ -405,3 +405,26 @@ def test_failing_listener_harms_nobody(store: JobStore, work: FakeWork, caplog: 
     job, _ = store.add(make_job())
     run(Engine(store, lambda job: work, broken, policy=FAST))
     assert store.get(job.id).state is JobState.DONE
+
+
+def test_ids_stay_the_same_object_until_something_changes() -> None:
+    jobs = JobSet()
+    jobs.add("a")
+    before = jobs.ids
+    jobs.add("a")
+    jobs.discard("b")
+    assert jobs.ids is before
+    jobs.add("b")
+    assert jobs.ids == {"a", "b"}
+    jobs.discard("a")
+    assert jobs.ids == {"b"}
+
+
+def test_additions_are_told() -> None:
+    jobs = JobSet()
+    told: list[str] = []
+    jobs.on_change = lambda: told.append("!")
+    jobs.add("a")
+    jobs.add("a")
+    jobs.discard("a")
+    assert told == ["!"]

@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from plugin_core.jobs.backoff import Backoff
-from plugin_core.jobs.dedupe import base_key, dedupe_key, forced_key, is_forced
+from plugin_core.jobs.keys import base_key, dedupe_key, forced_key, is_forced
+from plugin_core.jobs.policy import Backoff
 from plugin_core.model import Operation, Separation, Tagging
 
 WISH = Separation(provider="mvsep", options={"a": "1", "b": "2"})

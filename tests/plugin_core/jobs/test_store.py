@@ -11,10 +11,11 @@ import msgspec
 import pytest
 
 from plugin_core.errors import StoreError, UsageError
-from plugin_core.jobs import claiming, queries
-from plugin_core.jobs.backoff import LONGEST
-from plugin_core.jobs.dedupe import forced_key
-from plugin_core.jobs.store import Heartbeat, JobStore
+from plugin_core.jobs import queries
+from plugin_core.jobs.keys import forced_key
+from plugin_core.jobs.policy import LONGEST
+from plugin_core.jobs.queue import ClaimState, Scope
+from plugin_core.jobs.store import JobStore
 from plugin_core.model import Job, JobState, Progress, Quote, Ticket
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 from tests.plugin_core.jobs.conftest import Clock
@@ -161,7 +162,7 @@ def test_lease_of_a_silent_owner_runs_out(store: JobStore, other: JobStore, cloc
     owner = store.new_owner()
     store.claim(owner, ids=None, slots=SLOTS)
     clock.now += 15
-    assert store.heartbeat(job.id, owner) == Heartbeat(alive=True, cancel=False)
+    assert store.heartbeat(job.id, owner) == ClaimState(alive=True, cancel=False)
     clock.now += 15
     assert other.claim(other.new_owner(), ids=None, slots=SLOTS) is None
     clock.now += 15
@@ -376,7 +377,7 @@ def test_cancel_request_reaches_the_owner_and_survives_its_writes(store: JobStor
     seen = store.changes_token()
     assert other.request_cancel(job.id).cancel
     assert store.changes_token() != seen
-    assert store.heartbeat(job.id, owner) == Heartbeat(alive=True, cancel=True)
+    assert store.heartbeat(job.id, owner) == ClaimState(alive=True, cancel=True)
     assert store.save(claimed, msgspec.structs.replace(claimed, state=JobState.SUBMITTING), owner, False)
     assert store.get(job.id).cancel
 
@@ -444,7 +445,7 @@ def test_queries_of_every_step_read_no_whole_table(store: JobStore, monkeypatch:
         plan = [row["detail"] for row in store._database._connection.execute("EXPLAIN QUERY PLAN " + text)]
         whole = [line for line in plan if line.startswith("SCAN") and "USING" not in line and "(sub" not in line]
         assert not whole or "SCAN wanted" in whole[0], (text, plan)
-    assert claiming.Scope.ALL.queued == "1" and "jobs_due" in queries.NEXT_DUE
+    assert Scope.ALL.queued == "1" and "jobs_due" in queries.NEXT_DUE
 
 
 @pytest.mark.parametrize(

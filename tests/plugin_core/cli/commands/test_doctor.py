@@ -38,7 +38,7 @@ class Sectioned:
 
     @hookimpl
     def register_separators(self, register: Callable[[Any], None], settings: Settings) -> None:
-        from plugin_core.jobs.settings import JobsSettings
+        from plugin_core.jobs.policy import JobsSettings
 
         settings.section("tone", JobsSettings)
 

@@ -1,16 +1,19 @@
-"""Keys that are equal when two jobs would buy the same thing."""
+"""What equal jobs are found by, and the job that is made of a plan."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import msgspec
 from msgspec.structs import FieldInfo, fields
 
-from plugin_core.model import Operation, Separation, Tagging, encode_path, to_json
+from plugin_core.ids import new_id
+from plugin_core.model import Job, JobState, Operation, Plan, Separation, Source, Tagging, encode_path, to_json
+from plugin_core.purchases.quotes import Bill
 
 _FORCED = ":forced"
 
@@ -85,3 +88,45 @@ def is_forced(key: str) -> bool:
 def base_key(key: str) -> str:
     """Return the key without its mark: what finished jobs are found by."""
     return key.removesuffix(_FORCED)
+
+
+def make_job(
+    source: Source,
+    plan: Plan,
+    *,
+    bill: Bill,
+    host: str,
+    preset: str,
+    force: bool,
+    may_buy: bool,
+    clock: Callable[[], float],
+) -> Job:
+    """Return a job that nobody has stored yet.
+
+    Args:
+        source: what is worked on.
+        plan: what is done to it.
+        bill: what it is found by, and what it would buy.
+        host: who asks for it.
+        preset: by which preset, if any.
+        force: whether it is made and bought whatever there is.
+        may_buy: the user's word that it may be bought again where what was bought before is gone.
+        clock: seconds since the epoch.
+    """
+    now = clock()
+    return Job(
+        id=new_id(clock),
+        state=JobState.QUEUED,
+        operation=plan.operation,
+        source=source,
+        account=bill.account,
+        dedupe=forced_key(bill.key) if force else bill.key,
+        recording=bill.recording,
+        quote=bill.quote,
+        may_buy=may_buy or force,
+        host=host,
+        preset=preset,
+        created=now,
+        updated=now,
+        notes=plan.notes,
+    )

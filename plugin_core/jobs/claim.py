@@ -26,7 +26,7 @@ class LostError(Exception):
     """The job is no longer ours: another process took it over or a late answer moved it; internal."""
 
 
-class Held:
+class Claim:
     """A claimed job.
 
     Attributes:
@@ -68,7 +68,7 @@ class Held:
         return self.store.clock()
 
     def report(self, progress: Progress) -> None:
-        """Remember progress; the pulse stores it. Any thread may call this."""
+        """Remember progress; the heartbeat stores it. Any thread may call this."""
         self.progress = progress
 
     @property
@@ -117,6 +117,10 @@ class Held:
             # Services repeat what they were sent.
             fields["reason"] = redact(str(fields["reason"]))
         return msgspec.structs.replace(purchase, state=state, updated=self.now(), **fields)
+
+    def register_seconds(self, purchase: Purchase) -> float:
+        """Return how long lists may miss a purchase: as it was sent, or as the settings say now if that is longer."""
+        return max(purchase.register_seconds, self.work.terms(self.job).register_seconds)
 
     def wait(self, seconds: float, *, bought: Purchase | None = None, **fields: object) -> bool:
         """Let go of the job until some time from now; tell that there is nothing to do meanwhile."""

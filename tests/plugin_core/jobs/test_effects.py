@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from plugin_core.errors import GoneError, OutcomeUnknownError, StembridgeError, TransientError, UnclearAnswerError
-from plugin_core.jobs.backoff import Backoff
 from plugin_core.jobs.engine import Engine, Wait
+from plugin_core.jobs.policy import Backoff
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import Job, JobState, Progress
 from plugin_core.protocols import GRACE, Finished, Report, Terms, Waiting

@@ -1,0 +1,322 @@
+"""Who works on a job: the next one is chosen inside the transaction that claims it, and kept by signs of life."""
+
+from __future__ import annotations
+
+import builtins
+import sqlite3
+from collections.abc import Callable, Collection, Mapping
+from enum import Enum
+from typing import Final, NamedTuple
+
+from plugin_core.files.database import Database
+from plugin_core.jobs import changes, queries
+from plugin_core.jobs.owner import ProcessToken
+from plugin_core.jobs.queries import from_row, progress_text, to_row
+from plugin_core.jobs.reader import JobReader
+from plugin_core.model import Job, JobState, Progress, Source, Ticket, from_json
+from plugin_core.purchases import ledger
+from plugin_core.purchases.purchase import Purchase, PurchaseState
+from plugin_core.purchases.spending import Guard, spend_freely
+
+_STARTED: Final = "('submitting', 'running', 'fetching', 'publishing')"
+_HELD: Final = "('submitting', 'running', 'fetching')"
+
+_TWIN: Final = """
+EXISTS (SELECT 1 FROM jobs o INDEXED BY jobs_by_base
+        WHERE o.base = j.base AND o.state = 'queued' AND o.id <> j.id
+          AND o.id IN (SELECT id FROM temp.wanted))
+"""
+_HOLDER: Final = """
+(j.occupies = 1 AND EXISTS (SELECT 1 FROM jobs o
+        WHERE o.active = 1 AND o.account = j.account AND o.occupies = 1 AND o.id IN (SELECT id FROM temp.wanted)))
+"""
+_OWN: Final = "j.id IN (SELECT id FROM temp.wanted)"
+
+
+class Scope(Enum):
+    """Which jobs may be claimed; ``temp.wanted`` holds the ids of one's own."""
+
+    ALL = ("1", "1")
+    HELPFUL = (f"({_OWN} OR {_HOLDER} OR {_TWIN})", f"({_OWN} OR {_TWIN})")
+    """One's own, and those that they wait for: slot holders of their accounts, and twins."""
+    OWN = (_OWN, _OWN)
+
+    @property
+    def started(self) -> str:
+        """The condition for jobs past ``queued``."""
+        return self.value[0]
+
+    @property
+    def queued(self) -> str:
+        """The condition for jobs in ``queued``."""
+        return self.value[1]
+
+
+class ClaimState(NamedTuple):
+    """What the owner of a step must know."""
+
+    alive: bool
+    """Whether the job is still the owner's."""
+    cancel: bool
+    """Whether somebody asked to cancel it."""
+    source: Source | None = None
+    """The source as its song lies now, where it was moved."""
+    withdrawn: bool = False
+    """Whether it is to be cancelled only if that gives back what it cost."""
+
+
+class JobQueue(JobReader):
+    """The jobs of a store as those see them who work on them.
+
+    Args:
+        database: the store's file.
+        clock: seconds since the epoch.
+        process: who claims here.
+        lease: seconds after which a silent owner loses its job.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float], process: ProcessToken, lease: float) -> None:
+        super().__init__(database, clock)
+        self._process = process
+        self.lease = lease
+
+    def new_owner(self) -> str:
+        """Return a name for one claim, unique for ever; fit for a file name."""
+        return self._process.new_owner()
+
+    def claim(
+        self, owner: str, *, ids: Collection[str] | None, slots: Mapping[str, int], strict: bool = False
+    ) -> Job | None:
+        """Take the next job that is due and nobody's, if its account has a slot.
+
+        Args:
+            owner: from ``new_owner``.
+            ids: one's own jobs; those they wait for are taken too. None means any.
+            slots: how many jobs of each account may be alive; jobs of other accounts are not begun.
+            strict: whether to take nothing but ``ids``.
+        """
+        scope = Scope.ALL if ids is None else Scope.OWN if strict else Scope.HELPFUL
+        if ids is not None:
+            self._want(ids)
+        now = self.clock()
+        # A claim need not outlive a power cut: its process does not either.
+        with self._database.write(durable=False) as connection:
+            reap(connection, now, self._process.is_own, self._process.is_dead)
+            changes.clamp_due(connection, now)
+            chosen = choose(connection, now, slots, scope)
+            if chosen is None:
+                return None
+            connection.execute("UPDATE jobs SET owner = ?, lease = ? WHERE id = ?", (owner, now + self.lease, chosen))
+            return queries.fetch(connection, chosen)
+
+    def save(
+        self,
+        before: Job,
+        after: Job,
+        owner: str,
+        release: bool,
+        *,
+        occupies: bool | None = None,
+        bought: Purchase | None = None,
+        guard: Guard = spend_freely,
+    ) -> bool:
+        """Store a transition if the job still is in the old state and the owner's; False means: stop working on it.
+
+        What becomes of its purchase is stored with it, or not at all.
+
+        Raises:
+            RefusedError: the purchase is new, and ``guard`` refuses to spend that much.
+        """
+        row = to_row(after)
+        values: dict[str, object] = {**row, "old": before.state.value, "claimant": owner}
+        assignments = ["submitter = " + _submitter(before, after, bought)]
+        if release:
+            assignments += ["owner = NULL", "lease = NULL"]
+        if occupies is not None:
+            assignments.append(f"occupies = {int(occupies)}")
+        only = ""
+        if before.state is JobState.SUBMITTING and after.state is JobState.QUEUED:
+            only = " AND ticket IS NULL"
+        with self._database.write(durable=_must_outlive_power(before, after)) as connection:
+            is_ours = connection.execute(queries.update(row, assignments, only), values).rowcount == 1
+            if is_ours and bought is not None:
+                if bought.state is PurchaseState.INTENT:
+                    guard(connection, bought)
+                ledger.put(connection, bought)
+            return is_ours
+
+    def heartbeat(self, job_id: str, owner: str, progress: Progress | None = None) -> ClaimState:
+        """Renew the lease, and store progress on the way."""
+        values = (self.clock() + self.lease, progress_text(progress), job_id, owner)
+        with self._database.write(durable=False) as connection:
+            connection.execute(
+                "UPDATE jobs SET lease = ?, progress = coalesce(?, progress) WHERE id = ? AND owner = ?", values
+            )
+        return self.check(job_id, owner)
+
+    def check(self, job_id: str, owner: str) -> ClaimState:
+        """Tell whether the job is still the owner's, and whether it is to be cancelled; writes nothing."""
+        with self._database.read() as connection:
+            row = connection.execute("SELECT owner, cancel, moved FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        if row is None or row["owner"] != owner:
+            return ClaimState(False, row is not None and bool(row["cancel"]))
+        source = None if row["moved"] is None else from_json(row["moved"], Source)
+        return ClaimState(True, bool(row["cancel"]), source, row["cancel"] == changes.WITHDRAWN)
+
+    def release(self, job_id: str, owner: str) -> None:
+        """Let go of a job; its state and due time stay."""
+        if not self.check(job_id, owner).alive:
+            return
+        with self._database.write(durable=False) as connection:
+            connection.execute("UPDATE jobs SET owner = NULL, lease = NULL WHERE id = ? AND owner = ?", (job_id, owner))
+
+    def heal(self, job_id: str, purchase_id: str, ticket: Ticket) -> bool:
+        """Write the ticket of a late answer onto a purchase without one; its job runs on from there.
+
+        Returns:
+            False when the purchase has another ticket, or the job is settled or has one already.
+        """
+        with self._database.write() as connection:
+            healed = changes.heal(connection, job_id, purchase_id, ticket, self.clock())
+        self._touched += healed
+        return healed
+
+    def end_submit(self, job_id: str, owner: str, *, absent: bool = False) -> None:
+        """Record that this owner's paid call can no longer go out.
+
+        Args:
+            job_id: the job.
+            owner: who had sent it.
+            absent: whether it surely made nothing, so that an ``unconfirmed`` job can be sent again.
+        """
+        with self._database.write() as connection:
+            changes.end_submit(connection, job_id, owner, absent, self.clock())
+
+    def is_abandoned(self, job_id: str, owner: str) -> bool:
+        """Tell whether nobody else can still send the paid call of a job's purchase: who might is dead or gave up.
+
+        A frozen sender may send when it thaws, so that "not found" is no reason yet to send again. Nor is it while the
+        purchase is that of another job, whose call is under way.
+        """
+        with self._database.read() as connection:
+            rows = connection.execute(queries.SENDERS, (job_id,)).fetchall()
+        senders = {row["submitter"] for row in rows} - {owner}
+        return all(self._process.is_dead(sender) for sender in senders)
+
+    def leftovers(self) -> builtins.list[Job]:
+        """Return settled jobs whose staging still has to be removed and that nobody works on."""
+        with self._database.write(durable=False) as connection:
+            reap(connection, self.clock(), self._process.is_own, self._process.is_dead)
+            return [from_row(row) for row in connection.execute(queries.LEFTOVERS)]
+
+    def clean(self, job_id: str, owner: str | None = None) -> None:
+        """Record that a settled job has no leftovers, and let go of it."""
+        with self._database.write(durable=False) as connection:
+            connection.execute(queries.CLEAN_UP, (job_id, owner))
+
+
+def reap(
+    connection: sqlite3.Connection, now: float, is_own: Callable[[str], bool], is_dead: Callable[[str], bool]
+) -> int:
+    """Take jobs away from owners whose process is dead or whose lease ran out; return how many.
+
+    An owner of this very process is alive however late its heartbeat is: the machine was asleep.
+    """
+    rows = connection.execute(
+        "SELECT id, owner, lease FROM jobs INDEXED BY jobs_owned WHERE owner IS NOT NULL"
+    ).fetchall()
+    foreign = [row for row in rows if not is_own(row["owner"])]
+    lost = [row for row in foreign if row["lease"] <= now or is_dead(row["owner"])]
+    for row in lost:
+        connection.execute(
+            "UPDATE jobs SET owner = NULL, lease = NULL WHERE id = ? AND owner = ?", (row["id"], row["owner"])
+        )
+    return len(lost)
+
+
+def choose(connection: sqlite3.Connection, now: float, slots: Mapping[str, int], scope: Scope) -> str | None:
+    """Return the id of the job to work on next: what is begun goes before what waits, the older before the younger."""
+    cancelling = _choose_cancelling(connection, scope)
+    return cancelling or _choose_started(connection, now, slots, scope) or _choose_queued(connection, now, slots, scope)
+
+
+def _choose_cancelling(connection: sqlite3.Connection, scope: Scope) -> str | None:
+    """A job that waits in the queue needs no slot to be cancelled."""
+    row = connection.execute(
+        "SELECT j.id FROM jobs j INDEXED BY jobs_cancelling"  # noqa: S608 - constants
+        f" WHERE j.active = 1 AND j.cancel = 1 AND j.state = 'queued' AND j.owner IS NULL AND {scope.started} LIMIT 1"
+    ).fetchone()
+    return None if row is None else str(row["id"])
+
+
+def _choose_started(connection: sqlite3.Connection, now: float, slots: Mapping[str, int], scope: Scope) -> str | None:
+    query = (
+        "SELECT j.id, j.account, j.state, j.occupies, j.cancel FROM jobs j INDEXED BY jobs_started"  # noqa: S608 - constants
+        f" WHERE j.active = 1 AND j.state IN {_STARTED} AND j.due <= ? AND j.owner IS NULL AND {scope.started}"
+        " ORDER BY j.due, j.id"
+    )
+    full: set[str] = set()
+    for row in connection.execute(query, (now,)).fetchall():
+        account = row["account"]
+        # A job alive at its service holds its slot already; publishing and cancelling need none.
+        if row["occupies"] or row["state"] == "publishing" or row["cancel"]:
+            return str(row["id"])
+        if account not in full and count_held(connection, account) < slots.get(account, 0):
+            return str(row["id"])
+        full.add(account)
+    return None
+
+
+def _choose_queued(connection: sqlite3.Connection, now: float, slots: Mapping[str, int], scope: Scope) -> str | None:
+    query = (
+        "SELECT j.id, j.due FROM jobs j INDEXED BY jobs_active"  # noqa: S608 - constants
+        " WHERE j.active = 1 AND j.account = ? AND j.state = 'queued' AND j.due <= ? AND j.owner IS NULL"
+        # One job at a time on each purchase: the next then goes on from what that has bought. The oldest begins, unless
+        # it was retried while a younger one was under way.
+        " AND NOT EXISTS (SELECT 1 FROM jobs t INDEXED BY jobs_by_base"
+        "   WHERE t.base = j.base AND t.active = 1 AND t.id <> j.id"
+        "   AND (t.id < j.id OR t.state <> 'queued' OR t.owner IS NOT NULL))"
+        f" AND {scope.queued} ORDER BY j.due, j.id LIMIT 1"
+    )
+    found = []
+    for account, limit in slots.items():
+        if count_held(connection, account) < limit:
+            row = connection.execute(query, (account, now)).fetchone()
+            if row is not None:
+                found.append((row["due"], row["id"]))
+    return str(min(found)[1]) if found else None
+
+
+def count_held(connection: sqlite3.Connection, account: str) -> int:
+    """Count the slots taken: jobs alive at the service, and jobs that a process works on at this moment."""
+    begun = connection.execute(
+        "SELECT count(*) FROM jobs INDEXED BY jobs_active"  # noqa: S608 - constants
+        f" WHERE active = 1 AND account = ? AND state IN {_HELD} AND (occupies = 1 OR owner IS NOT NULL)",
+        (account,),
+    ).fetchone()[0]
+    claimed = connection.execute(
+        "SELECT count(*) FROM jobs INDEXED BY jobs_owned"
+        " WHERE owner IS NOT NULL AND active = 1 AND state = 'queued' AND cancel = 0 AND account = ?",
+        (account,),
+    ).fetchone()[0]
+    return int(begun) + int(claimed)
+
+
+def _must_outlive_power(before: Job, after: Job) -> bool:
+    """Tell whether a power cut may not undo a change: waiting for a poll, or what was fetched, is found again.
+
+    Whatever is durable makes durable all that was written before it.
+    """
+    if after.state in (JobState.FETCHING, JobState.PUBLISHING):
+        return before.target != after.target
+    return before.state is not after.state
+
+
+def _submitter(before: Job, after: Job, bought: Purchase | None) -> str:
+    if after.state is JobState.SUBMITTING:
+        # Who only looks for what was sent before sends nothing.
+        is_local = before.state is JobState.QUEUED and not after.purchase
+        is_sent_now = is_local or (bought is not None and bought.state is PurchaseState.INTENT)
+        return ":claimant" if is_sent_now else "submitter"
+    # An unconfirmed job may still hear from its sender.
+    return "submitter" if after.state is JobState.UNCONFIRMED else "NULL"
