@@ -15,7 +15,7 @@ from plugin_core.manifests import manifest
 from plugin_core.model import OnOverload, Operation, Separation, Tagging, show_path
 from plugin_core.settings import Settings, expand_user, suggest_key
 from plugin_core.stem_names import canonical
-from plugin_core.tags.rules import check_rules
+from plugin_core.tags.labels import check_rules
 
 
 class Preset(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from plugin_core.model import Job, JobState, Operation, Separation, disarm, show_path
-from plugin_core.tags.rules import PROVENANCE
+from plugin_core.tags.labels import PROVENANCE
 
 _UNIT_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 

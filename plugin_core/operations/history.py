@@ -155,7 +155,7 @@ class History:
         return None
 
     def _labelled(self, source: Source, wish: Tagging, done: list[Job]) -> Job | None:
-        from plugin_core.tags.rules import covers
+        from plugin_core.tags.labels import covers
 
         if wish.write:
             return next((job for job in self._store().written_as(source.content) if job.operation == wish), None)

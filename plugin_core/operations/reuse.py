@@ -27,7 +27,7 @@ from plugin_core.stem_names import RESIDUAL, canonical, parts_of, title, without
 from plugin_core.stems.fit import read_gain, widest_format
 from plugin_core.stems.layout import Layout, ready_folder
 from plugin_core.stems.template import Template, template_values
-from plugin_core.tags.read import read_tags
+from plugin_core.tags.reader import read_tags
 from plugin_core.tasks import Stopper
 
 _ENCODINGS: Final = {"PCM_16": "pcm_16", "PCM_24": "pcm_24", "FLOAT": "float"}

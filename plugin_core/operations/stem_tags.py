@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
+import logging
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plugin_core._version import __version__
-from plugin_core.errors import SourceError
+from plugin_core.errors import SourceError, StembridgeError
 from plugin_core.model import Job
 from plugin_core.operations.folders import wish_of
 from plugin_core.purchases.quotes import describe_options
 from plugin_core.stems.template import Template
+from plugin_core.tags.labels import PROVENANCE
+from plugin_core.tags.tagset import TagSet
 
 if TYPE_CHECKING:
     from plugin_core.stems.render import TagStem
+
+
+log = logging.getLogger(__name__)
 
 
 def read_fields(source: Path, template: Template) -> dict[str, str]:
     """Return the template fields that come from the source's tags; a song without them has a place as well."""
     if not template.needs_tags:
         return {}
-    from plugin_core.tags.read import read_tags
+    from plugin_core.tags.reader import read_tags
 
     fields: dict[str, tuple[str, ...]] = {}
     # Broken tags cost the song its place in a tidy tree, not its stems.
@@ -35,8 +43,6 @@ def read_fields(source: Path, template: Template) -> dict[str, str]:
 
 def make_tagger() -> TagStem:
     """Return what gives stems their tags, with those of their source read once."""
-    from plugin_core.tags.copy import read_leniently, tag_stem
-
     read = functools.cache(read_leniently)
 
     def tag(source: Path, stem_file: Path, stem_title: str, provenance: Mapping[str, str]) -> None:
@@ -63,3 +69,76 @@ def describe_provenance(job: Job, sound_of: Callable[[str], str]) -> dict[str, s
         "recording": sound_of(job.recording) if job.recording else "",
     }
     return {name: text for name, text in told.items() if text or name == "model"}
+
+
+def tag_stem(
+    source: Path, stem_file: Path, *, stem_title: str, provenance: Mapping[str, str], tags: TagSet | None = None
+) -> None:
+    """Give a stem its source's fields and pictures, the title ``<title> - <stem_title>`` and its provenance.
+
+    The source's tags are read unless they are given. The title falls back on the source's file name; the
+    provenance is compact JSON in the field STEMBRIDGE. The stem is changed in place, so it should lie in staging;
+    its samples stay as they are. Broken tags are logged and cost the stem its tags, never its existence. W64 and
+    RF64 hold no tags.
+
+    Raises:
+        TransientError: the disk is full or gone; the stem may be damaged.
+        PlacementError: the stem cannot be written for another reason; it may be damaged.
+    """
+    from plugin_core.tags.writer import write_tags
+
+    known = read_leniently(source) if tags is None else tags
+    try:
+        write_tags(stem_file, stem_tags(known, source, stem_title=stem_title, provenance=provenance))
+    except SourceError as error:
+        log.warning("a stem goes without tags: %s", error)
+
+
+def stem_tags(tags: TagSet, source: Path, *, stem_title: str, provenance: Mapping[str, str]) -> TagSet:
+    """Turn a source's tags into those of one stem."""
+    own = {"title": (_file_title(source),)} | tags.fields
+    # It speaks of the song's own file.
+    fields = {name: values for name, values in own.items() if name != PROVENANCE}
+    for name in ("title", "titlesort"):
+        if name in own:
+            fields[name] = (f"{own[name][0]} - {stem_title}",)
+    # Surrogates of a file name are not JSON that other programs can read; clean_text replaces them when written.
+    fields["provenance"] = (json.dumps(dict(provenance), ensure_ascii=False, separators=(",", ":")),)
+    return TagSet(fields, tags.pictures)
+
+
+def read_leniently(source: Path) -> TagSet:
+    """Read the tags of a source for its stems; broken ones are logged and count as none.
+
+    Raises:
+        TransientError: its disk is gone.
+    """
+    from plugin_core.tags.reader import read_tags
+
+    try:
+        return read_tags(source)
+    except SourceError as error:
+        log.warning("the stems go without the source's tags: %s", error)
+        return TagSet()
+
+
+def _file_title(source: Path) -> str:
+    return os.fsencode(source.stem).decode("utf-8", "replace")
+
+
+def read_provenance(path: Path) -> str:
+    """Return what a file says of its making; empty where it says nothing or cannot be read."""
+    from plugin_core.tags.reader import read_tags
+
+    if not path.is_file():
+        return ""
+    try:
+        return " ".join(read_tags(path).fields.get("provenance", ()))
+    except StembridgeError:
+        # Whatever is wrong with the file is told when it is looked at as a song.
+        return ""
+
+
+def is_own_work(path: Path) -> bool:
+    """Tell whether a file says of itself that stembridge made it."""
+    return bool(read_provenance(path))

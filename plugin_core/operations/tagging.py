@@ -25,7 +25,7 @@ from plugin_core.tasks import run_stoppable
 
 if TYPE_CHECKING:
     from plugin_core.tags.exchange import ReplaceOptions
-    from plugin_core.tags.labelling import Decision
+    from plugin_core.tags.labels import Decision
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ class TaggingWork:
 
     async def reuse(self, job: Job, twins: Sequence[Job]) -> Staged | None:
         """Take the labels of a finished job that asked for as much; they hold whatever happened to its file."""
-        from plugin_core.tags.rules import BOUGHT_BEFORE, covers
+        from plugin_core.tags.labels import BOUGHT_BEFORE, covers
 
         for earlier in twins:
             if isinstance(earlier.operation, Tagging) and covers(earlier.operation, _wish(job)):
@@ -248,8 +248,7 @@ class TaggingWork:
 
 
 def _decide(job: Job, existing: Mapping[str, tuple[str, ...]]) -> Decision:
-    from plugin_core.tags.labelling import decide, provenance
-    from plugin_core.tags.rules import PROVENANCE
+    from plugin_core.tags.labels import PROVENANCE, decide, provenance
 
     wish = _wish(job)
     decision = decide(job.labels, wish, existing)
@@ -262,7 +261,7 @@ def _decide(job: Job, existing: Mapping[str, tuple[str, ...]]) -> Decision:
 def _stands(written: Written) -> bool:
     """Tell whether a file is what it was to become, or holds at least all that was written into it."""
     from plugin_core.files.hashing import hash_file
-    from plugin_core.tags.inject import read_fields
+    from plugin_core.tags.reader import read_fields
 
     if not written.path.is_file():
         return False

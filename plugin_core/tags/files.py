@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 import mutagen
-from mutagen._vorbis import VComment
 from mutagen.apev2 import APENoHeaderError, APEv2
 from mutagen.asf import ASFTags
 from mutagen.id3 import ID3
@@ -18,12 +17,14 @@ from plugin_core.errors import PlacementError, SourceError, StembridgeError, Tra
 from plugin_core.files.errors import AWAY, FULL, explain_read_error
 from plugin_core.model import show_path
 from plugin_core.tags.fields import Family
+from plugin_core.tags.mutagen_internals import VComment
 from plugin_core.tags.overlay import Overlay
-from plugin_core.tags.riff_sizes import mend_sizes
+from plugin_core.tags.riff import mend_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
 
 _FAMILIES: Final = (
     (ID3, Family.ID3),
@@ -46,24 +47,17 @@ class TaggedFile:
 
 
 @contextmanager
-def open_tagged(path: Path, *, writable: bool = False) -> Iterator[TaggedFile | None]:
+def open_tagged(path: Path) -> Iterator[TaggedFile | None]:
     """Open a file for its tags; gives None for a container mutagen knows no tags of (W64, RF64, Matroska).
 
     The file is opened here and handed over as an object, so that any file name works.
 
     Raises:
-        SourceError: the file cannot be opened for reading, or is so broken that its tags cannot be read.
-        TransientError: it cannot be opened because the disk is gone, or full.
-        PlacementError: it cannot be opened for writing for another reason.
+        SourceError: the file cannot be opened, or is so broken that its tags cannot be read.
+        TransientError: it cannot be opened because the disk is gone.
     """
-    try:
-        file = path.open("rb+" if writable else "rb")
-    except OSError as error:
-        if writable:
-            raise write_error(path, error) from error
-        raise explain_read_error(path, error) from error
-    with file:
-        yield _load(file, path, writable)
+    with _open(path) as file:
+        yield _load(file, path)
 
 
 @contextmanager
@@ -73,25 +67,18 @@ def open_overlay(path: Path) -> Iterator[TaggedFile | None]:
     Sizes that a WAV from a pipe has wrong are right in the overlay.
 
     Raises:
-        SourceError: the file cannot be opened for reading, or is so broken that its tags cannot be read.
+        SourceError: the file cannot be opened, or is so broken that its tags cannot be read.
         TransientError: it cannot be opened because the disk is gone.
     """
+    with _open(path) as file:
+        yield _load(cast("BinaryIO", Overlay(file)), path)
+
+
+def _open(path: Path) -> BinaryIO:
     try:
-        file = path.open("rb")
+        return path.open("rb")
     except OSError as error:
         raise explain_read_error(path, error) from error
-    with file:
-        yield _load(cast("BinaryIO", Overlay(file)), path, writable=True)
-
-
-def reopen(opened: TaggedFile, path: Path) -> TaggedFile | None:
-    """Look at an open file anew, as somebody would who finds it.
-
-    Raises:
-        SourceError: its tags cannot be read.
-    """
-    opened.file.seek(0)
-    return _load(opened.file, path, writable=False)
 
 
 def overlay_of(opened: TaggedFile) -> Overlay:
@@ -123,22 +110,15 @@ def write_error(path: Path, error: OSError) -> StembridgeError:
     return PlacementError(message, remedy="check the permissions of the folder")
 
 
-def os_error(error: BaseException) -> OSError | None:
-    """Find the system's error behind one of mutagen's."""
-    if isinstance(error, OSError):
-        return error
-    return error.__context__ if isinstance(error.__context__, OSError) else None
-
-
-def _load(file: BinaryIO, path: Path, writable: bool) -> TaggedFile | None:
+def _load(file: BinaryIO, path: Path) -> TaggedFile | None:
     try:
         if file.read(4) in _UNTAGGABLE:
             return None
-        if writable and isinstance(file, Overlay):
+        if isinstance(file, Overlay):
             mend_sizes(file)
         file.seek(0)
         audio: Any = mutagen.File(file)
-        return None if audio is None else _identify(file, audio, writable)
+        return None if audio is None else _identify(file, audio)
     # A hostile file makes a parser raise anything, MemoryError included.
     except Exception as error:
         raise SourceError(
@@ -146,8 +126,8 @@ def _load(file: BinaryIO, path: Path, writable: bool) -> TaggedFile | None:
         ) from error
 
 
-def _identify(file: BinaryIO, audio: Any, writable: bool) -> TaggedFile | None:
-    if audio.tags is None and isinstance(audio, MP3) and not writable:
+def _identify(file: BinaryIO, audio: Any) -> TaggedFile | None:
+    if audio.tags is None and isinstance(audio, MP3) and not isinstance(file, Overlay):
         # Some programs write nothing but APEv2 there.
         audio.tags = ape_tags(file)
     if audio.tags is None:
@@ -160,3 +140,17 @@ def _identify(file: BinaryIO, audio: Any, writable: bool) -> TaggedFile | None:
         if isinstance(audio.tags, kind):
             return TaggedFile(file, audio, family)
     return None
+
+
+class DamagedTagError(ValueError):
+    """A tag cannot be taken apart, so that nothing of it may be rewritten."""
+
+
+def save(opened: TaggedFile) -> None:
+    """Save what mutagen holds; padding is used up before the file grows."""
+    opened.file.seek(0)
+    opened.audio.save(opened.file, padding=_use_padding)
+
+
+def _use_padding(info: Any) -> int:
+    return int(info.padding) if info.padding >= 0 else int(info.get_default_padding())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from plugin_core.files.placement import copy_file
@@ -73,6 +74,30 @@ def lay(pieces: Sequence[Piece], other: Path, target: Path) -> None:
                 opened.seek(place)
             _put(piece, source, opened)
         opened.truncate(total_of(pieces))
+
+
+def lay_over(pieces: Sequence[Piece], path: Path) -> None:
+    """Make a file what its own pieces say: in place where none of them moves, else by way of a copy beside it.
+
+    Raises:
+        OSError: the disk is full or gone; the file may be damaged.
+    """
+    places = list(_places(pieces))
+    if all(isinstance(piece, bytes) or _is_unmoved(place, piece) for place, piece in places):
+        with path.open("rb+") as opened:
+            for place, piece in places:
+                if isinstance(piece, bytes):
+                    opened.seek(place)
+                    opened.write(piece)
+            opened.truncate(total_of(pieces))
+        return
+    copy = path.with_name(f"{path.name}.tagged")
+    try:
+        copy.touch(mode=stat.S_IMODE(path.stat().st_mode))
+        lay(pieces, path, copy)
+        copy.replace(path)
+    finally:
+        copy.unlink(missing_ok=True)
 
 
 def digest(pieces: Iterable[Piece], other: Path) -> str:

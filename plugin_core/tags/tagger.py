@@ -23,10 +23,10 @@ from plugin_core.tags.exchange import (
     require_same,
 )
 from plugin_core.tags.files import write_error
-from plugin_core.tags.inject import LABELS, Rewriting, rewrite
-from plugin_core.tags.labelling import Decision
+from plugin_core.tags.labels import Decision
 from plugin_core.tags.pieces import Piece, PieceError, digest, lay
 from plugin_core.tags.recipe import read_recipe, write_recipe
+from plugin_core.tags.writer import LABELS, Rewriting, rewrite
 
 if TYPE_CHECKING:
     from pathlib import Path

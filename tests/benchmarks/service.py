@@ -94,8 +94,8 @@ async def _look_only(session: Any, song: Path) -> None:
     """Import what the work needs: start-up is measured elsewhere."""
     import plugin_core.audio.upload
     import plugin_core.jobs.engine
+    import plugin_core.operations.stem_tags
     import plugin_core.stems.render
-    import plugin_core.tags.copy
     import plugin_core.transfer.wire  # noqa: F401
     from plugin_core import Separation
 

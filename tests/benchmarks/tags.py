@@ -25,7 +25,7 @@ from mutagen import id3
 
 from plugin_core.files.hashing import hash_file
 from plugin_core.model import Source, Tagging
-from plugin_core.tags.labelling import decide
+from plugin_core.tags.labels import decide
 from plugin_core.tags.tagger import Writing, write_labels
 from tests.audio_files import make_noise, write_song
 from tests.plugin_core.tagger_fakes import LABELS

@@ -13,7 +13,7 @@ import mutagen.flac
 import pytest
 import soundfile
 
-from plugin_core.tags.read import read_tags
+from plugin_core.tags.reader import read_tags
 from tests.end_to_end.bought_bench import (
     LABELS,
     Bench,

@@ -26,7 +26,7 @@ from plugin_core.model import Operation, Tagging
 from plugin_core.plugins import load_plugins
 from plugin_core.purchases.purchase import PurchaseState
 from plugin_core.settings import no_keyring
-from plugin_core.tags.read import read_tags
+from plugin_core.tags.reader import read_tags
 from tests.audio_files import write_song
 from tests.end_to_end.bought_bench import LABELS
 from tests.end_to_end.hasty import start

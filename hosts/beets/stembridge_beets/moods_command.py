@@ -14,7 +14,7 @@ from plugin_core.defaults import TagsSettings
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, Tagging
 from plugin_core.session import Session
-from plugin_core.tags.rules import check_rules
+from plugin_core.tags.labels import check_rules
 from stembridge_beets import todo
 from stembridge_beets.configuration import core_settings
 from stembridge_beets.errors import UserError

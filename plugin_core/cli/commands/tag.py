@@ -20,7 +20,7 @@ from plugin_core.console.options import JSON_OPTION, files_argument, read_name
 from plugin_core.defaults import TagsSettings
 from plugin_core.errors import ExitCode, StembridgeError, UsageError
 from plugin_core.model import Tagging
-from plugin_core.tags.rules import DIMENSIONS, LABELS, LANGUAGE_CODES, check_rules
+from plugin_core.tags.labels import DIMENSIONS, LABELS, LANGUAGE_CODES, check_rules
 
 if TYPE_CHECKING:
     from plugin_core.operations.undo import Undone

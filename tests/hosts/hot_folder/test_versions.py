@@ -17,7 +17,7 @@ from stembridge_hot_folder.ledger import SongState
 from plugin_core.files import placement
 from plugin_core.model import JobState, Tagging
 from plugin_core.session import Session
-from plugin_core.tags.read import read_tags
+from plugin_core.tags.reader import read_tags
 from tests.hosts.hot_folder.conftest import Desk, wait_for
 from tests.hosts.hot_folder.labelling import LabellingDesk
 from tests.plugin_core.cli.fakes import write_song

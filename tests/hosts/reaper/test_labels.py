@@ -18,7 +18,7 @@ from plugin_core.presets import load_presets
 from plugin_core.protocols import Finished, Order, Report, Tagger, Waiting
 from plugin_core.session import Session
 from plugin_core.settings import Settings
-from plugin_core.tags.inject import read_fields
+from plugin_core.tags.reader import read_fields
 from tests.hosts.reaper.builders import add_item, add_track
 from tests.hosts.reaper.conftest import Desk
 from tests.plugin_core import tagger_fakes

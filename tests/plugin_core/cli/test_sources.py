@@ -8,7 +8,7 @@ import pytest
 
 from plugin_core.cli.sources import find_sources
 from plugin_core.errors import UsageError
-from plugin_core.tags.copy import tag_stem
+from plugin_core.operations.stem_tags import tag_stem
 from tests.plugin_core.cli.fakes import write_song
 
 

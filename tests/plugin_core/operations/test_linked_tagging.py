@@ -10,7 +10,7 @@ import pytest
 from plugin_core import JobState, Session, Settings
 from plugin_core.errors import TransientError, UsageError
 from plugin_core.stagers.public_url import PublicUrlSettings, PublicUrlStager
-from plugin_core.tags.inject import read_fields
+from plugin_core.tags.reader import read_fields
 from tests.plugin_core.operations.running import tag
 from tests.plugin_core.tagger_fakes import FakeStager, LinkedTagger, load_taggers
 from tests.plugin_core.tags.tagged_files import names

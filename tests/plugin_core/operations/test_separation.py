@@ -19,7 +19,7 @@ from plugin_core.operations.song import inspect
 from plugin_core.protocols import Finished, Order, Report, Separator, Waiting
 from plugin_core.stems import space, staging
 from plugin_core.stems.template import StemsSettings
-from plugin_core.tags.read import read_tags
+from plugin_core.tags.reader import read_tags
 from tests.audio_files import make_song, write_samples
 from tests.plugin_core.stems.builders import make_exact_song, tree
 

@@ -9,9 +9,11 @@ import pytest
 
 from plugin_core import Session
 from plugin_core.errors import SourceError, UsageError
-from plugin_core.tags.inject import read_fields
+from plugin_core.model import Written
+from plugin_core.operations.undo import Values, find_strange, take_back, without
+from plugin_core.tags.reader import read_fields
 from plugin_core.tags.tagset import TagSet
-from plugin_core.tags.write import write_tags
+from plugin_core.tags.writer import write_tags
 from tests.plugin_core.cli.fakes import write_song
 from tests.plugin_core.operations.running import tag
 from tests.plugin_core.tagger_fakes import FakeTagger
@@ -194,3 +196,45 @@ def test_labels_are_not_bought_again_after_an_undo(session: Session, song: Path,
     tag(session, song)
     assert read_fields(song)["mood"] == ("Calm",)
     assert len(tagger.submitted) == 1
+
+
+@pytest.mark.parametrize(
+    ("here", "ours", "before", "expected"),
+    [
+        (("Calm",), ("Calm",), (), ()),
+        (("Calm",), ("Calm",), ("Happy",), ("Happy",)),
+        (("Jazz", "Rock"), ("Jazz", "Rock"), ("Jazz",), ("Jazz",)),
+        (("Jazz", "Rock", "Live"), ("Jazz", "Rock"), ("Jazz",), ("Jazz", "Live")),
+        (("Rock",), ("Jazz", "Rock"), ("Jazz",), ()),
+        (("Calm", "Mine"), ("Calm",), ("Happy",), ("Happy", "Mine")),
+        (("Mine",), ("Calm",), (), None),
+        ((), ("Calm",), ("Happy",), None),
+        (("Mine",), ("Happy",), ("Happy", "Sad"), None),
+    ],
+    ids=["filled", "replaced", "appended", "more", "less", "replaced-more", "other", "removed", "fewer"],
+)
+def test_our_part_goes_and_theirs_stays(here: Values, ours: Values, before: Values, expected: Values | None) -> None:
+    assert without(here, ours, before) == expected
+
+
+def test_fields_that_are_back_already_need_nothing() -> None:
+    written = Written(
+        path=Path("song"),
+        before="a",
+        after="b",
+        fields={"mood": ("Calm",), "genre": ("Rock",), "scene": ("Rain",)},
+        previous={"genre": ("Jazz",)},
+    )
+    found = {"mood": ("Mine",), "genre": ("Jazz",), "scene": ("Rain",)}
+    taken = take_back(found, written)
+    assert (taken.fields, taken.kept) == ({"scene": ()}, ("mood",))
+    forced = take_back(found, written, ("mood", "scene"))
+    assert (forced.fields, forced.kept) == ({"mood": (), "scene": ()}, ())
+
+
+def test_a_field_is_strange_that_is_not_what_it_was_before_all_changes() -> None:
+    last = Written(path=Path("song"), before="b", after="c", fields={"mood": ("b",)}, previous={"mood": ("a",)})
+    first = Written(path=Path("song"), before="a", after="b", fields={"mood": ("a",), "genre": ("a",)})
+    assert find_strange({}, [last, first]) == ()
+    assert find_strange({"mood": ("a",)}, [last, first]) == ("mood",)
+    assert find_strange({"genre": ("x",)}, [last, first]) == ("genre",)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.model import Tagging
-from plugin_core.tags.labelling import decide
+from plugin_core.tags.labels import decide
 from plugin_core.tags.tagger import Writing, restore_exactly, write_labels
 from tests.plugin_core.tagger_fakes import LABELS
 

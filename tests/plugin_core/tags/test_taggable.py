@@ -14,7 +14,7 @@ from mutagen.wave import WAVE
 
 from plugin_core.errors import PlacementError, SourceError, StembridgeError, TransientError
 from plugin_core.tags.exchange import ReplaceOptions
-from plugin_core.tags.inject import read_fields
+from plugin_core.tags.reader import read_fields
 from plugin_core.tags.tagger import Writing, check_taggable, restore_exactly
 from tests.plugin_core.tags.crafted import (
     HEAD,

@@ -13,9 +13,9 @@ from plugin_core import hookimpl
 from plugin_core.cli.app import run
 from plugin_core.console.context import Context
 from plugin_core.errors import RefusedError, SettingsError
-from plugin_core.tags.inject import read_fields
+from plugin_core.tags.reader import read_fields
 from plugin_core.tags.tagset import TagSet
-from plugin_core.tags.write import write_tags
+from plugin_core.tags.writer import write_tags
 from tests.plugin_core.cli.conftest import Result
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, write_song
 from tests.plugin_core.tagger_fakes import FakeTagger, TaggerPlugin, load_taggers

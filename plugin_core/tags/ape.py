@@ -1,19 +1,16 @@
-"""Items of an APEv2 tag: WavPack, Monkey's Audio, Musepack.
-
-mutagen forgets which items are read-only, sorts them, and cuts an ID3v1 tag off that stands behind them. Layout:
-https://wiki.hydrogenaud.io/index.php?title=APEv2_specification.
-"""
+"""APEv2 items: WavPack, Monkey's Audio, Musepack, and MP3 files that carry nothing else."""
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from mutagen.apev2 import _APEv2Data
+from mutagen.apev2 import BINARY, TEXT
 
-from plugin_core.tags.files import overlay_of
-from plugin_core.tags.raw.saving import DamagedTagError
+from plugin_core.tags.files import DamagedTagError, overlay_of
+from plugin_core.tags.mutagen_internals import ApeData
+from plugin_core.tags.tagset import FRONT_COVER, Picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,12 +18,33 @@ if TYPE_CHECKING:
     from plugin_core.tags.files import TaggedFile
     from plugin_core.tags.overlay import Overlay
 
+
+_COVER: Final = "Cover Art ("
+# Names of the ID3 picture types as foobar2000 and Mp3tag write them; the others go as "Other".
+_KINDS: Final = {"Other": 0, "Icon": 1, "Front": FRONT_COVER, "Back": 4, "Leaflet": 5, "Media": 6, "Artist": 8}
+
+
+def get(audio: Any, key: str) -> list[str]:
+    """Return the values under an item; case does not matter, binary items are passed over."""
+    value = audio.tags.get(key)
+    return list(value) if value is not None and value.kind == TEXT else []
+
+
+def get_pictures(audio: Any) -> Iterator[Picture]:
+    """Give every cover item: a file name, NUL, then the picture."""
+    for key, value in audio.tags.items():
+        if key.startswith(_COVER) and value.kind == BINARY:
+            _, _, data = bytes(value.value).partition(b"\0")
+            yield Picture(data, "", _KINDS.get(key.removeprefix(_COVER).rstrip(")"), 0))
+
+
 _MAGIC: Final = b"APETAGEX"
 _VERSION: Final = 2000
 _HAS_HEADER: Final = 1 << 31
 _IS_HEADER: Final = 1 << 29
 _READ_ONLY: Final = 1
 """Of an item, and of a whole tag; all other flags of a text are 0."""
+_BINARY: Final = BINARY << 1
 _FOOTER: Final = 32
 _ID3V1: Final = 128
 _LYRICS: Final = b"LYRICS200"
@@ -39,17 +57,21 @@ class _Item:
     value: bytes
 
 
-def put(opened: TaggedFile, changes: Mapping[str, tuple[str, ...]]) -> None:
+def write(opened: TaggedFile, changes: Mapping[str, tuple[str, ...]], pictures: Sequence[Picture] = ()) -> None:
     """Set items to these values.
 
     Raises:
         DamagedTagError: the tag does not hold together.
     """
     overlay = overlay_of(opened)
-    found = _APEv2Data(overlay)
+    found = ApeData(overlay)
     items = list(_split(found.tag or b"", found.items or 0))
     for key, values in changes.items():
-        _put(items, key.encode(), values)
+        _put(items, key.encode(), "\0".join(values).encode())
+    if pictures:
+        items = [item for item in items if not item.key.startswith(_COVER.encode())]
+        for key, value in _covers(pictures).items():
+            _put(items, key.encode(), value, _BINARY)
     tag = _render(items, found.flags & _READ_ONLY)
     if found.start is None or found.end is None:
         start = end = _end_of_audio(overlay)
@@ -76,15 +98,26 @@ def _split(data: bytes, count: int) -> Iterator[_Item]:
         yield _Item(key, flags, data[start:place])
 
 
-def _put(items: list[_Item], key: bytes, values: Sequence[str]) -> None:
+def _covers(pictures: Sequence[Picture]) -> dict[str, bytes]:
+    """Return cover items: a file name, NUL, the picture; of those with one type the first, as names are unique."""
+    names = {kind: name for name, kind in _KINDS.items()}
+    covers: dict[str, bytes] = {}
+    for picture in pictures:
+        name = names.get(picture.kind, "Other")
+        file_name = f"{name}.{picture.mime.removeprefix('image/')}".encode()
+        covers.setdefault(f"{_COVER}{name})", file_name + b"\0" + picture.data)
+    return covers
+
+
+def _put(items: list[_Item], key: bytes, value: bytes, kind: int = 0) -> None:
     """Set an item where it stood; a new one stands before those that are larger, as the format asks."""
     places = [number for number, item in enumerate(items) if item.key.lower() == key.lower()]
-    flags = items[places[0]].flags & _READ_ONLY if places else 0
+    flags = kind | (items[places[0]].flags & _READ_ONLY if places else 0)
     for number in reversed(places):
         del items[number]
-    if values:
-        new = _Item(key, flags, "\0".join(values).encode())
-        larger = (number for number, item in enumerate(items) if len(item.value) > len(new.value))
+    if value:
+        new = _Item(key, flags, value)
+        larger = (number for number, item in enumerate(items) if len(item.value) > len(value))
         items.insert(places[0] if places else next(larger, len(items)), new)
 
 

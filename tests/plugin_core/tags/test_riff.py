@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from plugin_core.tags.riff_info import read_info
+from plugin_core.tags.riff import read_info
 
 
 def chunk(name: bytes, data: bytes) -> bytes:

@@ -8,22 +8,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from plugin_core.tags.files import DamagedTagError
+from plugin_core.tags.id3_tag import read_synchsafe
 from plugin_core.tags.pieces import Piece, total_of
-from plugin_core.tags.raw.comments import RawComments, parse_comments
-from plugin_core.tags.raw.id3_tag import read_synchsafe
-from plugin_core.tags.raw.saving import DamagedTagError
-from plugin_core.tags.write import FLAC_PADDING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from plugin_core.tags.overlay import Overlay
 
+
+PADDING: Final = 8192
+"""Bytes, as the reference encoder leaves: the next change of a tag then moves no audio."""
 _MAGIC: Final = b"fLaC"
 _HEAD: Final = 4
 _LAST: Final = 0x80
 _MAX_SIZE: Final = (1 << 24) - 1
-_PADDING, _COMMENTS, _INVALID = 1, 4, 127
+_PADDING, _COMMENTS, _PICTURE, _INVALID = 1, 4, 6, 127
 
 
 @dataclass(slots=True)
@@ -36,35 +37,40 @@ class _Block:
         return total_of(self.body)
 
 
-def rewrite_comments(overlay: Overlay, vendor: bytes, change: Callable[[RawComments], RawComments]) -> None:
-    """Change the comments of a FLAC.
+def rewrite_metadata(overlay: Overlay, change: Callable[[bytes], bytes], pictures: Sequence[bytes] = ()) -> None:
+    """Change the comments of a FLAC, and its pictures where some are given.
 
     Args:
         overlay: the file.
-        vendor: who says so in comments that are not there yet.
-        change: returns the new comments for the old ones.
+        change: returns the new comments for the old ones, which are empty where there are none yet.
+        pictures: bodies of the blocks that take the place of all others.
 
     Raises:
-        DamagedTagError: the blocks do not hold together, or the comments do not fit their block.
+        DamagedTagError: the blocks do not hold together, or something does not fit its block.
     """
     blocks, frames = _take_apart(overlay)
+    before = _size_of(blocks)
     comments = next((block for block in blocks if block.kind == _COMMENTS), None)
     if comments is None:
-        data, need = change(RawComments(vendor)).render(), _HEAD
         comments = _Block(_COMMENTS, [])
         blocks.insert(1, comments)
-    else:
-        old = b"".join(piece if isinstance(piece, bytes) else overlay.read_below(*piece) for piece in comments.body)
-        data, need = change(parse_comments(old)).render(), 0
-    if len(data) > _MAX_SIZE:
-        raise DamagedTagError("the Vorbis comments do not fit a FLAC block")
-    need += len(data) - comments.size
-    comments.body = [data]
-    _take_room(blocks, need)
+    old = b"".join(piece if isinstance(piece, bytes) else overlay.read_below(*piece) for piece in comments.body)
+    comments.body = [change(old)]
+    if pictures:
+        blocks = [block for block in blocks if block.kind != _PICTURE]
+        start = blocks.index(comments) + 1
+        blocks[start:start] = [_Block(_PICTURE, [body]) for body in pictures]
+    if any(block.size > _MAX_SIZE for block in blocks):
+        raise DamagedTagError("the tags do not fit a FLAC block")
+    _take_room(blocks, _size_of(blocks) - before)
     for number, block in enumerate(blocks, 1):
         kind = block.kind | (_LAST if number == len(blocks) else 0)
         overlay.append([bytes((kind,)) + block.size.to_bytes(3, "big"), *block.body])
     overlay.append(frames)
+
+
+def _size_of(blocks: Sequence[_Block]) -> int:
+    return sum(_HEAD + block.size for block in blocks)
 
 
 def _take_room(blocks: list[_Block], need: int) -> None:
@@ -79,7 +85,7 @@ def _take_room(blocks: list[_Block], need: int) -> None:
     if not paddings:
         paddings.append(_Block(_PADDING, []))
         blocks += paddings
-    paddings[-1].body = [bytes(max(FLAC_PADDING, paddings[-1].size))]
+    paddings[-1].body = [bytes(max(PADDING, paddings[-1].size))]
 
 
 def _take_apart(overlay: Overlay) -> tuple[list[_Block], list[Piece]]:

@@ -10,8 +10,7 @@ import pytest
 from mutagen import apev2
 from mutagen.id3 import ID3
 
-from plugin_core.tags.inject import read_fields
-from plugin_core.tags.read import read_tags
+from plugin_core.tags.reader import read_fields, read_tags
 from plugin_core.tags.tagger import Writing, restore_exactly
 from tests.plugin_core.tags.tagged_files import JPEG, make_audio
 from tests.plugin_core.tags.test_tagger import label

@@ -11,12 +11,14 @@ import struct
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from mutagen.id3._util import unsynch
-
-from plugin_core.tags.raw.saving import DamagedTagError
+from plugin_core.tags.files import DamagedTagError
+from plugin_core.tags.mutagen_internals import unsynch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from plugin_core.tags.tagset import Picture
+
 
 HEAD: Final = 10
 JOINED: Final = "/"
@@ -27,6 +29,8 @@ _FOOTER: Final = 0x10
 _ID: Final = re.compile(rb"[A-Z][A-Z0-9]{2}[A-Z0-9 \0]?")
 _OLD_IDS: Final = {"TCON": "TCO", "TLAN": "TLA", "TXXX": "TXX"}
 """Names of v2.2."""
+_NEW_IDS: Final = frozenset({"TDRC", "TDOR", "TIPL", "TSST", "TSOT", "TSOP", "TSOA"})
+"""Names of v2.4 alone."""
 _TERMINATORS: Final = {0: b"\0", 1: b"\0\0", 2: b"\0\0", 3: b"\0"}
 _CODECS: Final = {0: "latin-1", 1: "utf-16", 2: "utf-16-be", 3: "utf-8"}
 
@@ -44,14 +48,18 @@ class RawFrame:
         name, _, description = key.partition(":")
         if self.name.rstrip("\0 ") not in (name, _OLD_IDS.get(name)):
             return False
-        return name != "TXXX" or self._description().casefold() == description.casefold()
+        if name == "TXXX":
+            return self._description(1).casefold() == description.casefold()
+        if name == "COMM":
+            return self._description(4) == description
+        return name != "UFID" or self.body.partition(b"\0")[0] == description.encode()
 
-    def _description(self) -> str:
+    def _description(self, start: int) -> str:
         encoding = self.body[0] if self.body else 0
         # Compressed and encrypted frames keep their secrets; the second byte of the flags says so.
         if encoding not in _CODECS or (self.flags and self.flags[1]):
             return ""
-        text, terminator = self.body[1:], _TERMINATORS[encoding]
+        text, terminator = self.body[start:], _TERMINATORS[encoding]
         end = text.find(terminator)
         while len(terminator) == 2 and end % 2 and end >= 0:
             end = text.find(terminator, end + 1)
@@ -73,11 +81,20 @@ class RawTag:
 
     def with_values(self, key: str, values: Sequence[str], separator: str) -> RawTag:
         """Return the tag with a key set to these values in the place of what said it before, or without the key."""
+        return self.with_frames(key, [_make(key, values, self.version, separator)] if values else [])
+
+    def with_frames(self, key: str, frames: Sequence[RawFrame]) -> RawTag:
+        """Return the tag with frames in the place of what stood for a key."""
         places = [number for number, frame in enumerate(self.frames) if frame.says(key)]
         kept = [frame for number, frame in enumerate(self.frames) if number not in places]
-        if values:
-            kept.insert(places[0] if places else len(kept), _make(key, values, self.version, separator))
+        start = places[0] if places else len(kept)
+        kept[start:start] = frames
         return replace(self, frames=tuple(kept))
+
+    def can_hold(self, key: str) -> bool:
+        """Tell whether the tag's version has a frame for a key."""
+        name = key.partition(":")[0]
+        return self.version == 4 or name == "TMOO" or name in (_OLD_IDS if self.version == 2 else {name} - _NEW_IDS)
 
     def render(self, padding: int) -> bytes:
         """Return the bytes of the tag, as long as the old one where they fit, else with so much padding.
@@ -171,14 +188,27 @@ def _extended_size(body: bytes, version: int) -> int:
     return int.from_bytes(body[:4], "big") + 4 if version == 3 else read_synchsafe(body[:4])
 
 
+def picture_frame(picture: Picture) -> RawFrame:
+    """Return an attached picture of v2.3 and v2.4: MIME type, type, description and data."""
+    # ffmpeg and old players read Latin-1 everywhere; UTF-16 only where it is needed.
+    encoding = 0 if _is_latin(picture.description) else 1
+    text = picture.description.encode(_CODECS[encoding]) + _TERMINATORS[encoding]
+    head = bytes((encoding,)) + picture.mime.encode("ascii") + b"\0" + bytes((picture.kind,))
+    return RawFrame("APIC", b"\0\0", head + text + picture.data)
+
+
 def _make(key: str, values: Sequence[str], version: int, separator: str) -> RawFrame:
     name, _, description = key.partition(":")
     text = ("\0" if version == 4 else separator).join(values)
     encoding = 3 if version == 4 else 0 if _is_latin(text + description) else 1
-    head = bytes((encoding,))
-    if name == "TXXX":
-        head += description.encode(_CODECS[encoding]) + _TERMINATORS[encoding]
-    body = head + text.encode(_CODECS[encoding])
+    head, codec = bytes((encoding,)), _CODECS[encoding]
+    if name == "UFID":
+        return RawFrame(name, b"\0\0", description.encode() + b"\0" + values[0].encode())
+    if name == "COMM":
+        head += b"eng"
+    if name in ("TXXX", "COMM"):
+        head += description.encode(codec) + _TERMINATORS[encoding]
+    body = head + text.encode(codec)
     return RawFrame(_OLD_IDS[name], b"", body) if version == 2 else RawFrame(name, b"\0\0", body)
 
 

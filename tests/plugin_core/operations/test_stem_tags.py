@@ -12,9 +12,9 @@ import soundfile
 from mutagen import id3
 
 from plugin_core.errors import PlacementError, StembridgeError, TransientError
-from plugin_core.tags.copy import tag_stem
-from plugin_core.tags.read import read_tags
-from tests.audio_files import make_noise
+from plugin_core.operations.stem_tags import is_own_work, read_provenance, tag_stem
+from plugin_core.tags.reader import read_tags
+from tests.audio_files import make_noise, write_song
 from tests.plugin_core.tags.tagged_files import (
     JPEG,
     SOURCES,
@@ -202,8 +202,7 @@ def test_an_error_of_the_system_is_raised(
         raise OSError(number, os.strerror(number))
 
     stem = make_audio(tmp_path / "stem.mp3")
-    # mutagen wraps the error in its own on the way out.
-    monkeypatch.setattr("mutagen.id3._file.insert_bytes", fail)
+    monkeypatch.setattr("plugin_core.tags.pieces._put", fail)
     with pytest.raises(kind, match=os.strerror(number)):
         copy_tags(make_source(tmp_path, "flac"), stem)
 
@@ -229,3 +228,25 @@ def test_tagging_twice_is_tagging_once(tmp_path: Path) -> None:
     once = stem.read_bytes()
     copy_tags(source, stem)
     assert stem.read_bytes() == once
+
+
+def test_a_stem_says_who_made_it(tmp_path: Path) -> None:
+    song, stem = tmp_path / "song.wav", tmp_path / "vocals.flac"
+    for path in (song, stem):
+        write_song(path, 0.1)
+    tag_stem(song, stem, stem_title="Vocals", provenance={"stem": "vocals"})
+    assert is_own_work(stem) and not is_own_work(song)
+    assert json.loads(read_provenance(stem)) == {"stem": "vocals"}
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "text", "pipe"])
+def test_what_cannot_be_read_says_nothing(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "song.flac"
+    match kind:
+        case "folder":
+            path.mkdir()
+        case "text":
+            path.write_text("no audio", encoding="utf-8")
+        case "pipe" if hasattr(os, "mkfifo"):
+            os.mkfifo(path)
+    assert read_provenance(path) == "" and not is_own_work(path)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from plugin_core.errors import SourceError
-from plugin_core.tags.raw.comments import RawComments, parse_comments
+from plugin_core.tags.flac import PADDING as FLAC_PADDING
 from plugin_core.tags.tagger import Writing, restore_exactly
-from plugin_core.tags.write import FLAC_PADDING
+from plugin_core.tags.vorbis import RawComments, parse_comments
 from tests.plugin_core.tags.tagged_files import audio_digest, make_audio
 from tests.plugin_core.tags.test_tagger import label
 

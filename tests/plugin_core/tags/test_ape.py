@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from plugin_core.errors import SourceError
-from plugin_core.tags.inject import read_fields
+from plugin_core.tags.reader import read_fields
 from plugin_core.tags.tagger import Writing, restore_exactly
 from tests.plugin_core.tags.crafted import make_musepack_7
 from tests.plugin_core.tags.test_tagger import label

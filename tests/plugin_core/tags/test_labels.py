@@ -7,8 +7,7 @@ import pytest
 
 from plugin_core.errors import UsageError
 from plugin_core.model import Label, Tagging
-from plugin_core.tags.labelling import decide, job_named_in, provenance
-from plugin_core.tags.rules import check_rules, covers
+from plugin_core.tags.labels import check_rules, covers, decide, job_named_in, provenance
 
 LABELS = (
     Label(dimension="mood", value="浪漫", english="Romantic", probability=0.6),

@@ -9,12 +9,12 @@ import pytest
 import soundfile
 from mutagen import flac, id3
 
-from plugin_core.tags import write
+from plugin_core.tags import writer
 from plugin_core.tags.fields import FIELDS
-from plugin_core.tags.pictures import MAX_PICTURE
-from plugin_core.tags.read import read_tags
-from plugin_core.tags.tagset import Picture, TagSet
-from plugin_core.tags.write import FLAC_PADDING, write_tags
+from plugin_core.tags.flac import PADDING as FLAC_PADDING
+from plugin_core.tags.reader import read_tags
+from plugin_core.tags.tagset import MAX_PICTURE, Picture, TagSet
+from plugin_core.tags.writer import write_tags
 from tests.plugin_core.tags.tagged_files import JPEG, PNG, audio_digest, make_audio
 
 SINGLE = {
@@ -130,7 +130,7 @@ def test_wav_with_an_odd_number_of_bytes(subtype: str, tmp_path: Path) -> None:
 def test_a_wav_without_room_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make_audio(tmp_path / "a.wav")
     before = path.read_bytes()
-    monkeypatch.setattr(write, "MAX_WAV", len(before) - 1)
+    monkeypatch.setattr(writer, "MAX_WAV", len(before) - 1)
     write_tags(path, TagSet({"title": ("Song",)}))
     assert path.read_bytes() == before
 

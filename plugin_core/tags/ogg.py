@@ -10,8 +10,6 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, Final
 
-from mutagen._util import cdata
-
 from plugin_core.tags.overlay import Overlay
 
 if TYPE_CHECKING:
@@ -19,12 +17,15 @@ if TYPE_CHECKING:
 
     from plugin_core.tags.pieces import Piece
 
+
 _HEAD: Final = struct.Struct("<4sBBqIII")
 _SEGMENTS: Final = 26
 """Where a page says how many segments it has."""
 _NUMBER: Final = 18
 _BODY: Final = 26
 _BLOCK: Final = 1 << 20
+_SWAPPED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+"""Each byte with its bits the other way round: Ogg's checksums count them so."""
 
 Page = tuple[int, int, int, int, int]
 """Place, size, granule position, serial number of the stream, number of the page."""
@@ -116,6 +117,6 @@ def _renumber_block(data: bytes, start: int, serial: int, shift: int) -> Generat
 def _new_number(checksum: bytes, old: int, new: int, size: int) -> bytes:
     """Return number and checksum: of two pages alike in size the checksums differ by that of their difference."""
     difference = bytes(_NUMBER) + (old ^ new).to_bytes(4, "little") + bytes(size - 22)
-    changed = (~zlib.crc32(difference.translate(cdata.bitswap), -1)) & 0xFFFFFFFF
-    swapped = changed.to_bytes(4, "big").translate(cdata.bitswap)
+    changed = (~zlib.crc32(difference.translate(_SWAPPED), -1)) & 0xFFFFFFFF
+    swapped = changed.to_bytes(4, "big").translate(_SWAPPED)
     return new.to_bytes(4, "little") + bytes(one ^ other for one, other in zip(checksum, swapped, strict=True))

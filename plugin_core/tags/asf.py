@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mutagen.asf import ASFByteArrayAttribute, ASFGUIDAttribute  # type: ignore[attr-defined]
 
+from plugin_core.tags.files import save
 from plugin_core.tags.tagset import Picture
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from plugin_core.tags.files import TaggedFile
+
 
 log = logging.getLogger(__name__)
 
@@ -25,14 +29,6 @@ def get(audio: Any, key: str) -> list[str]:
     return [str(value) for value in values if not isinstance(value, ASFByteArrayAttribute | ASFGUIDAttribute)]
 
 
-def put(audio: Any, key: str, values: Sequence[str]) -> None:
-    """Set an attribute to these values, or remove it when there are none."""
-    if values:
-        audio.tags[key] = list(values)
-    elif key in audio.tags:
-        del audio.tags[key]
-
-
 def get_pictures(audio: Any) -> Iterator[Picture]:
     """Give every ``WM/Picture``."""
     for value in audio.tags.get(_PICTURE, []):
@@ -42,11 +38,18 @@ def get_pictures(audio: Any) -> Iterator[Picture]:
             log.warning("an embedded picture is broken: %s", problem)
 
 
-def put_pictures(audio: Any, pictures: Sequence[Picture]) -> None:
-    """Replace every ``WM/Picture``."""
-    put(audio, _PICTURE, ())
+def write(opened: TaggedFile, changes: Mapping[str, tuple[str, ...]], pictures: Sequence[Picture] = ()) -> None:
+    """Set attributes to these values."""
+    new: dict[str, list[Any]] = {key: list(values) for key, values in changes.items()}
     if pictures:
-        audio.tags[_PICTURE] = [ASFByteArrayAttribute(_pack(picture)) for picture in pictures]
+        new[_PICTURE] = [ASFByteArrayAttribute(_pack(picture)) for picture in pictures]
+    tags = opened.audio.tags
+    for key, values in new.items():
+        if values:
+            tags[key] = values
+        elif key in tags:
+            del tags[key]
+    save(opened)
 
 
 def _unpack(data: bytes) -> Picture:

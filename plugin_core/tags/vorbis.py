@@ -1,0 +1,181 @@
+"""Vorbis comments: FLAC, Ogg Vorbis, Opus, Speex, Ogg FLAC, Theora."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+import struct
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from mutagen.flac import FLAC, error
+from mutagen.flac import Picture as Block
+from mutagen.ogg import OggPage
+from mutagen.oggflac import OggFLAC
+
+from plugin_core.tags.files import DamagedTagError, overlay_of, save
+from plugin_core.tags.flac import rewrite_metadata
+from plugin_core.tags.ogg import save_before_audio
+from plugin_core.tags.tagset import FRONT_COVER, Picture
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from plugin_core.tags.files import TaggedFile
+
+
+log = logging.getLogger(__name__)
+
+_PICTURE: Final = "METADATA_BLOCK_PICTURE"
+_OLD_PICTURE: Final = "COVERART"
+_OLD_MIME: Final = "COVERARTMIME"
+
+
+def get(audio: Any, key: str) -> list[str]:
+    """Return the values under a key; case does not matter."""
+    return [str(value) for value in audio.tags.get(key, [])]
+
+
+def get_pictures(audio: Any) -> Iterator[Picture]:
+    """Give the picture blocks of FLAC, then those in comments (xiph.org's form and the older COVERART)."""
+    blocks = list(audio.pictures) if isinstance(audio, FLAC) else []
+    for block in blocks + list(_comment_blocks(audio)):
+        yield Picture(bytes(block.data), str(block.mime), int(block.type), str(block.desc))
+    mimes = get(audio, _OLD_MIME)
+    for number, text in enumerate(get(audio, _OLD_PICTURE)):
+        mime = mimes[number] if number < len(mimes) else ""
+        yield Picture(_decode(text), mime, FRONT_COVER)
+
+
+def _comment_blocks(audio: Any) -> Iterator[Any]:
+    for text in get(audio, _PICTURE):
+        try:
+            yield Block(_decode(text))
+        except error as problem:
+            log.warning("an embedded picture is broken: %s", problem)
+
+
+def _decode(text: str) -> bytes:
+    try:
+        return base64.b64decode(text)
+    except (binascii.Error, ValueError) as problem:
+        log.warning("an embedded picture is not base64: %s", problem)
+        return b""
+
+
+def _block(picture: Picture) -> Any:
+    block: Any = Block()
+    block.data = picture.data
+    block.mime = picture.mime
+    block.type = picture.kind
+    block.desc = picture.description
+    return block
+
+
+_BEGINNINGS: Final = (b"\x03vorbis", b"OpusTags", b"\x81theora")
+"""Of the packets that hold the comments; that of Speex has none."""
+_FLAC_HEAD: Final = 4
+"""Bytes of a block's head before its comments."""
+
+
+def write(opened: TaggedFile, changes: Mapping[str, tuple[str, ...]], pictures: Sequence[Picture] = ()) -> None:
+    """Set comments to these values, and pictures: as blocks in FLAC, as comments elsewhere.
+
+    Raises:
+        DamagedTagError: the comments, or the blocks around them, do not hold together.
+    """
+    overlay, audio = overlay_of(opened), opened.audio
+    is_flac = isinstance(audio, FLAC)
+    blocks = [_block(picture).write() for picture in pictures]
+    if blocks:
+        texts = () if is_flac else tuple(base64.b64encode(block).decode("ascii") for block in blocks)
+        changes = dict(changes) | {_PICTURE: texts, _OLD_PICTURE: (), _OLD_MIME: ()}
+
+    def change(old: bytes) -> bytes:
+        comments = parse_comments(old) if old else RawComments(audio.tags.vendor.encode())
+        return comments.with_values(changes).render()
+
+    if is_flac:
+        rewrite_metadata(overlay, change, blocks)
+        return
+    serial = audio.info.serial
+    packet = _read_packet(opened.file, serial)
+    start = _FLAC_HEAD if isinstance(audio, OggFLAC) else _length_of_beginning(packet)
+    data = change(packet[start:])
+    audio.tags.write = lambda framing=True: data + b"\x01" * framing
+    save_before_audio(overlay, serial, lambda: save(opened))
+
+
+def _read_packet(file: BinaryIO, serial: int) -> bytes:
+    """Return the second packet of a stream: the first one has a page of its own."""
+    file.seek(0)
+    pages: list[OggPage] = []
+    while len(pages) < 2 or not (pages[-1].complete or len(pages[-1].packets) > 1):
+        page = OggPage(file)
+        if page.serial == serial:
+            pages.append(page)
+    return bytes(OggPage.to_packets(pages[1:])[0])
+
+
+def _length_of_beginning(packet: bytes) -> int:
+    return next((len(beginning) for beginning in _BEGINNINGS if packet.startswith(beginning)), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class RawComments:
+    """The comments of a stream."""
+
+    vendor: bytes
+    entries: tuple[bytes, ...] = ()
+    """``KEY=value``, as they stand."""
+
+    def with_values(self, changes: Mapping[str, tuple[str, ...]]) -> RawComments:
+        """Return the comments with keys set to these values, in the place of the first that said it before."""
+        entries = list(self.entries)
+        for key, values in changes.items():
+            places = [number for number, entry in enumerate(entries) if _says(entry, key)]
+            for number in reversed(places):
+                del entries[number]
+            first = places[0] if places else len(entries)
+            entries[first:first] = [f"{key}={value}".encode() for value in values]
+        return replace(self, entries=tuple(entries))
+
+    def render(self) -> bytes:
+        """Return the bytes of the comments, without the framing bit of Vorbis."""
+        texts = (self.vendor, *self.entries)
+        first, *others = (struct.pack("<I", len(text)) + text for text in texts)
+        return b"".join((first, struct.pack("<I", len(self.entries)), *others))
+
+
+def parse_comments(data: bytes) -> RawComments:
+    """Take comments apart; what stands behind them is passed over.
+
+    Raises:
+        DamagedTagError: they do not hold together.
+    """
+    try:
+        vendor, place = _text(data, 0)
+        (count,) = struct.unpack_from("<I", data, place)
+        return RawComments(vendor, tuple(_texts(data, place + 4, count)))
+    except struct.error as error:
+        raise DamagedTagError("the Vorbis comments end too early") from error
+
+
+def _says(entry: bytes, key: str) -> bool:
+    name, separator, _ = entry.partition(b"=")
+    return bool(separator) and name.upper() == key.upper().encode()
+
+
+def _texts(data: bytes, place: int, count: int) -> Iterator[bytes]:
+    for _ in range(count):
+        text, place = _text(data, place)
+        yield text
+
+
+def _text(data: bytes, place: int) -> tuple[bytes, int]:
+    (length,) = struct.unpack_from("<I", data, place)
+    end = place + 4 + length
+    if end > len(data):
+        raise DamagedTagError("the Vorbis comments end too early")
+    return data[place + 4 : end], end

@@ -1,0 +1,172 @@
+"""Writing fields and pictures into a song or a stem, and changing nothing else of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
+
+from mutagen.apev2 import TEXT
+from mutagen.id3 import ID3FileType
+from mutagen.wave import WAVE
+
+from plugin_core.errors import SourceError, StembridgeError
+from plugin_core.model import show_path
+from plugin_core.tags.fields import COUNTED, FIELDS, Family
+from plugin_core.tags.files import TaggedFile, ape_tags, has_id3, open_overlay, overlay_of, write_error
+from plugin_core.tags.labels import DIMENSIONS, PROVENANCE
+from plugin_core.tags.pieces import lay_over
+from plugin_core.tags.reader import FORMATS, read_joined, read_opened
+from plugin_core.tags.tagset import TagSet, clean_values, select_pictures
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from plugin_core.tags.pieces import Piece
+
+log = logging.getLogger(__name__)
+
+LABELS: Final = (*DIMENSIONS, PROVENANCE)
+"""The fields that are read before and after."""
+MAX_WAV: Final = 0xFFFF_FFFF - 128_000_000
+"""Bytes of a WAV that still has room for a tag: RIFF counts its size in 32 bits."""
+_APE_KEYS: Final = frozenset(key.casefold() for row in FIELDS.values() for key in row.read(Family.APE))
+
+Fields = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Rewriting:
+    """What a file would be with other labels."""
+
+    existing: Fields
+    """The labels it has."""
+    pieces: list[Piece]
+    """The file it would be, of the one it is; empty when nothing is to be written."""
+
+
+def rewrite(path: Path, choose: Callable[[Fields], Fields]) -> Rewriting:
+    """Find out what a file would be with the fields that ``choose`` returns for those that are there; write nothing.
+
+    A field without values is removed. ID3 keeps its version, ID3v1, APEv2 and LIST INFO beside it stay as they are,
+    padding is used up before the file grows.
+
+    Raises:
+        SourceError: the container has no place for tags, or its tags are damaged.
+    """
+    remedy = "convert it, for example to FLAC"
+    with open_overlay(path) as opened, _telling(path):
+        if opened is None:
+            raise SourceError(f"{show_path(path)} is of a kind that holds no tags stembridge can write", remedy=remedy)
+        if _is_full(opened, path):
+            raise SourceError(f"{show_path(path)} is too close to 4 GiB for a tag", remedy=remedy)
+        inherited = _Inherited.of(opened)
+        found = read_joined(opened, LABELS)
+        existing = {name: values for name in LABELS if (values := found.get(name) or inherited.fields.get(name))}
+        fields = choose(existing)
+        if not fields:
+            return Rewriting(existing, [])
+        return Rewriting(existing, _write(opened, TagSet(dict(fields)), inherited))
+
+
+def write_tags(path: Path, tags: TagSet) -> None:
+    """Write the given fields and pictures into a file of ours.
+
+    A field with no value is removed. Pictures replace those in the file when any are given. Fields the
+    container has no key for are left out. A file mutagen cannot tag (W64, RF64, a WAV close to 4 GiB) is
+    left as it is. The file is changed in place where nothing moves: after an error of the system it may be damaged.
+
+    Raises:
+        SourceError: the file is broken, or its container refuses the tags.
+        TransientError: the disk is full or gone.
+        PlacementError: the file cannot be written for another reason.
+    """
+    try:
+        with path.open("rb+"), open_overlay(path) as opened, _telling(path):
+            if opened is None or _is_full(opened, path):
+                log.debug("%s cannot hold tags", show_path(path))
+                return
+            pieces = _write(opened, tags, _Inherited.of(opened))
+        lay_over(pieces, path)
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """Name the file in what a parser raises; a hostile file makes it raise anything."""
+    try:
+        yield
+    except StembridgeError:
+        raise
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise SourceError(f"the tags of {show_path(path)} cannot be written: {reason}") from error
+
+
+def _write(opened: TaggedFile, tags: TagSet, inherited: _Inherited) -> list[Piece]:
+    """Return what the file is made of once it holds the tags."""
+    changes = {**inherited.others, **_keys_of({**inherited.fields, **tags.fields}, opened.family)}
+    pictures = select_pictures(tags.pictures or inherited.pictures)
+    FORMATS[opened.family].write(opened, changes, pictures)
+    return overlay_of(opened).pieces
+
+
+def _is_full(opened: TaggedFile, path: Path) -> bool:
+    return isinstance(opened.audio, WAVE) and path.stat().st_size > MAX_WAV
+
+
+def _keys_of(fields: Fields, family: Family) -> dict[str, tuple[str, ...]]:
+    """Return what each key is to hold; those of other writers nothing."""
+    changes: dict[str, tuple[str, ...]] = {}
+    for name, values in _join_totals(fields, family).items():
+        keys = FIELDS[name].written(family)
+        clean = clean_values(name, values)
+        changes |= {key: clean if key in keys else () for key in FIELDS[name].read(family) if keys}
+    return changes
+
+
+def _join_totals(fields: Fields, family: Family) -> dict[str, tuple[str, ...]]:
+    """Put number and total into one value where the family has one key for both."""
+    joined = dict(fields)
+    for name, total_name in COUNTED.items():
+        if total_name in joined and not FIELDS[total_name].written(family):
+            total = "".join(joined.pop(total_name)[:1])
+            number = "".join(joined.get(name, ())[:1])
+            joined[name] = (f"{number or 0}/{total}",) if total else (number,)
+    return joined
+
+
+@dataclass(frozen=True)
+class _Inherited:
+    """What a file's first ID3v2 tag says from the start: readers that find one pass its tags of other kinds over.
+
+    TagLib, and every player built on it, shows nothing but the ID3v2 tag of a file that has one. A song that has said
+    who sings it in ID3v1, APEv2 or LIST INFO must not lose that because it got a mood; these tags stay where they are.
+    """
+
+    fields: Fields
+    pictures: tuple[Any, ...] = ()
+    others: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Texts that the field table does not know, such as replay gain, by key."""
+
+    @classmethod
+    def of(cls, opened: TaggedFile) -> _Inherited:
+        """Read what a first tag inherits; nothing where there is one already."""
+        if opened.family is not Family.ID3 or has_id3(opened):
+            return cls({})
+        tags = read_opened(opened)
+        ape = ape_tags(opened.file) if isinstance(opened.audio, ID3FileType) else None
+        if ape is None:
+            return cls(tags.fields, tags.pictures)
+        longer = read_opened(TaggedFile(opened.file, SimpleNamespace(tags=ape), Family.APE))
+        others = {
+            f"TXXX:{key}": clean_values(key, value)
+            for key, value in ape.items()
+            if value.kind == TEXT and key.casefold() not in _APE_KEYS
+        }
+        return cls(tags.fields | longer.fields, longer.pictures, others)
