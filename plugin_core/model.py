@@ -93,6 +93,9 @@ class Separation(msgspec.Struct, frozen=True, kw_only=True, tag="separation", ta
     """Folder to place the result under; None means the source's own folder."""
     template: str = ""
     """Path template of a stem; empty means the setting ``stems.template``."""
+    as_is: bool = False
+    """Whether results are placed byte for byte as they came, and never held against the source: what is no part of it
+    by nature (speech, a restored or mastered song). A plan sets it for models that give such results."""
 
 
 class Tagging(msgspec.Struct, frozen=True, kw_only=True, tag="tagging", tag_field="kind"):
@@ -133,6 +136,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """``everyone``, ``registered`` or ``premium``."""
     rating: float | None = None
     summary: str = ""
+    results: str = ""
+    """What comes back where that is no stems of the song: ``speech``, ``text``, ``midi``, ``restored``, ..."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

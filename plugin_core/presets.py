@@ -49,6 +49,7 @@ class PresetSeparation(
     format: str = ""
     on_overload: OnOverload | None = None
     """Left out, it is ``[separate] on_overload``."""
+    as_is: bool = False
     to: Path | None = None
     """``~`` is the user's home, a relative path starts at the current folder."""
     template: str = ""

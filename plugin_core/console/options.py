@@ -32,6 +32,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     residual: bool | None = None
     format: str | None = None
     on_overload: OnOverload | None = None
+    as_is: bool | None = None
     to: Path | None = None
     force: bool = False
     dry_run: bool = False
@@ -94,6 +95,12 @@ ON_OVERLOAD_OPTION = click.option(
     help="If the format cannot hold the song's peaks: refuse (default), scale all stems, or write float.",
 )
 
+AS_IS_OPTION = click.option(
+    "--as-is/--no-as-is",
+    default=None,
+    help="Place what comes back as it came: not held against the song, nothing moved or converted.",
+)
+
 _SEPARATION_OPTIONS = (
     click.option(
         "--provider", metavar="NAME", callback=read_name, help="Who separates: a service, or local (default)."
@@ -114,6 +121,7 @@ _SEPARATION_OPTIONS = (
     click.option("--residual/--no-residual", default=None, help="Also what all stems together leave over."),
     click.option("--format", metavar="NAME", callback=read_name, help=f"{', '.join(FORMAT_NAMES)}; default lossless."),
     ON_OVERLOAD_OPTION,
+    AS_IS_OPTION,
     click.option(
         "--to",
         metavar="DIR",
@@ -142,7 +150,7 @@ def files_argument(function: F) -> F:
     return click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.UNPROCESSED)(function)
 
 
-_WORDS = ("model", "options", "stems", "minus", "residual", "format", "on_overload", "to")
+_WORDS = ("model", "options", "stems", "minus", "residual", "format", "on_overload", "as_is", "to")
 
 
 def choose_operations(choices: Choices, preset: Preset | None, settings: SeparateSettings) -> tuple[Operation, ...]:

@@ -86,6 +86,11 @@ def check_plan(plan: Plan, source: Source) -> Plan:
     if isinstance(wish, Tagging):
         check_rules(wish)
         return plan
+    if wish.as_is and (wish.minus or wish.residual):
+        raise UsageError(
+            f"{wish.provider} {wish.model} is taken as it comes: nothing can be subtracted from the song",
+            remedy="leave out --minus and --residual",
+        )
     given = {canonical(stem) for stem in plan.stems}
     missing = [stem for stem in wish.stems if not parts_of([stem], given) <= given]
     missing += [stem for stem in wish.minus if canonical(stem) not in given]

@@ -58,6 +58,9 @@ def recognise(folder: Path, source: Source, plan: Plan, quote: Quote, check: Cal
     """
     wish = plan.operation
     assert isinstance(wish, Separation)
+    if wish.as_is:
+        # Placed byte for byte, it has no tags of ours.
+        return ()
     chosen = resolve_format(wish.format, source)
     for form in dict.fromkeys((chosen, widest_format(chosen, wish.on_overload, source))):
         if found := _recognise(folder, source, plan, quote, form, check):
@@ -164,6 +167,9 @@ def derivable(job: Job, twin: Job) -> list[Part]:
     """
     wish, had, quote = job.operation, twin.operation, job.quote
     if not isinstance(wish, Separation) or not isinstance(had, Separation) or quote is None:
+        return []
+    # What was treated is not as it came, and what was not may have any format.
+    if wish.as_is or had.as_is:
         return []
     # What was bought lossy, or with fewer bits, is no more for having been written in a better format.
     if twin.quote is None or not is_enough(twin.quote, quote):

@@ -332,7 +332,7 @@ def _require_fit(job: Job, stopper: Stopper) -> None:
     from plugin_core.audio.overload import require_fit
 
     wish = wish_of(job)
-    if wish.on_overload == "refuse":
+    if wish.on_overload == "refuse" and not wish.as_is:
         require_fit(job.source, resolve_format(wish.format, job.source), stopper.check)
 
 

@@ -64,7 +64,8 @@ class TakeOver:
         model = purchase.quote.sent.get(_MODEL, "")
         options = {name.removeprefix(_OPTION): value for name, value in purchase.quote.sent.items() if name != _MODEL}
         chosen = resolve_format(wish.format, source)
-        wish = msgspec.structs.replace(wish, model=model, options=options, format=chosen.name)
+        as_is = wish.as_is or await _gives_no_stems(separator, model)
+        wish = msgspec.structs.replace(wish, model=model, options=options, format=chosen.name, as_is=as_is)
         notes = () if known is None else await self._compare(source, known)
         return self._add(source, wish, purchase, notes)
 
@@ -137,3 +138,9 @@ class TakeOver:
             updated=now,
         )
         return self._store.add(job)[0]
+
+
+async def _gives_no_stems(separator: Separator, model: str) -> bool:
+    """Tell whether a model's results are no stems of the song by nature."""
+    with blame(separator.name):
+        return any(one.results for one in await separator.models() if one.id == model)

@@ -10,16 +10,18 @@ from typing import Final
 import msgspec
 
 from plugin_core.audio.formats import resolve_format
+from plugin_core.errors import ResultError
 from plugin_core.files.errors import named
 from plugin_core.files.hashing import hash_file
 from plugin_core.files.placement import copy_file, explain_os_error, sync_folder
 from plugin_core.model import Part, Separation, Source, Stem
-from plugin_core.stem_names import title
-from plugin_core.stems.conform import Shape, shape_of_part
+from plugin_core.stem_names import canonical, title
+from plugin_core.stems.conform import BLOCK, Shape, shape_of_part
 from plugin_core.stems.fit import Fit, choose_fit, show_gain
 from plugin_core.stems.layout import ready_folder
 from plugin_core.stems.mix import Form, Mix, Placed, indexes
 from plugin_core.stems.notes import describe_changes, describe_clipping
+from plugin_core.stems.part import open_part
 from plugin_core.stems.products import Product, list_products, name_parts
 from plugin_core.stems.template import Template, template_values
 from plugin_core.stems.verify import BITS, Checked, verify_parts
@@ -27,6 +29,8 @@ from plugin_core.tasks import Stopper
 
 LOSSY_SLACK: Final = 4608
 """Frames a lossy file may differ in length before it is encoded again for that alone."""
+
+AS_IT_CAME: Final = "placed as it came: not held against the song, nothing moved or converted"
 
 TagStem = Callable[[Path, Path, str, Mapping[str, str]], None]
 """Give a stem file tags: source, stem file, stem's title, provenance."""
@@ -69,8 +73,8 @@ def treat(task: Task, tag_stem: TagStem, stopper: Stopper, report: Callable[[flo
         TransientError: the disk is full.
     """
     root = ready_folder(task.staging, task.template.depth)
-    audio = [part for part in task.parts if part.is_audio]
-    others = [part for part in task.parts if not part.is_audio]
+    audio = [part for part in task.parts if part.is_audio and not task.wish.as_is]
+    others = [part for part in task.parts if part not in audio]
     # Nobody knows staging: a file that cannot be written there is named as it would be called in its place.
     destination = task.wish.to or task.source.path.parent
     with named({root: destination, task.staging: destination}):
@@ -80,6 +84,8 @@ def treat(task: Task, tag_stem: TagStem, stopper: Stopper, report: Callable[[flo
             if audio or not others:
                 heard = msgspec.structs.replace(task, parts=tuple(audio))
                 stems, notes = _treat_audio(heard, root, tag_stem, stopper, report)
+            if task.wish.as_is:
+                others, notes = _take_as_is(task, others, stopper)
             stems += _keep_others(task, others, root, stopper)
             for folder in _folders_of(stems, task.staging):
                 sync_folder(folder)
@@ -153,8 +159,31 @@ def _choose_fit(
     return choose_fit(chosen, task.wish.on_overload, task.source, measure)
 
 
+def _take_as_is(task: Task, parts: Sequence[Part], stopper: Stopper) -> tuple[list[Part], list[str]]:
+    """Return the parts that are wanted, and what people should know of them: paid for, none is refused."""
+    names, wanted = name_parts(parts), {canonical(stem) for stem in task.wish.stems}
+    notes = [AS_IT_CAME]
+    if missing := wanted.difference(names):
+        notes.append(f"no {', '.join(sorted(missing))} came back, only {', '.join(names)}")
+    is_all = not wanted.intersection(names)
+    chosen = [part for name, part in zip(names, parts, strict=True) if is_all or name in wanted]
+    for part in chosen:
+        try:
+            if part.is_audio:
+                _decode(part, task.source.path, stopper)
+        except ResultError as error:
+            notes.append(error.message)
+    return chosen, notes
+
+
+def _decode(part: Part, song: Path, stopper: Stopper) -> None:
+    with open_part(part.path, title(canonical(part.stem)), song) as reader:
+        while len(reader.read(BLOCK)):
+            stopper.check()
+
+
 def _keep_others(task: Task, parts: Sequence[Part], root: Path, stopper: Stopper) -> list[Stem]:
-    """Stage results that are no audio (MIDI, text) as they came."""
+    """Stage results that are no stems of the song (MIDI, text, speech) as they came."""
     stems = []
     for name, part in zip(name_parts(parts), parts, strict=True):
         product = Product(name, part.label)

@@ -179,7 +179,10 @@ def _align(
             heard[index] = Heard(name, kin, meter.conclude())
     if is_unrelated(list(heard.values())):
         song = show_path(Path(source.name))
-        raise ResultError(f"the stems that came back are not of this song, {song}", remedy="retry the job")
+        raise ResultError(
+            f"the stems that came back are not of this song, {song}",
+            remedy="retry the job, or separate it again with --as-is, which takes them as they came",
+        )
     found = align(list(heard.values()))
     lags = dict(zip(heard, found.lags, strict=True))
     return Alignment(tuple(lags.get(index, 0) for index in range(len(readers))), found.notes)

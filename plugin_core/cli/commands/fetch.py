@@ -10,7 +10,7 @@ import click
 from plugin_core.cli.batch import Batch
 from plugin_core.console.context import Context, choose_display
 from plugin_core.console.display import Summary
-from plugin_core.console.options import JSON_OPTION, ON_OVERLOAD_OPTION, read_folder, read_name
+from plugin_core.console.options import AS_IS_OPTION, JSON_OPTION, ON_OVERLOAD_OPTION, read_folder, read_name
 from plugin_core.defaults import SeparateSettings
 from plugin_core.model import OnOverload, Separation
 
@@ -21,6 +21,7 @@ from plugin_core.model import OnOverload, Separation
 @click.argument("song", required=False, type=click.Path(path_type=Path))
 @click.option("--format", "format_", metavar="NAME", callback=read_name, help="Format of the stems; default lossless.")
 @ON_OVERLOAD_OPTION
+@AS_IS_OPTION
 @click.option("--to", metavar="DIR", callback=read_folder, help="Place the stems below DIR, a folder that is there.")
 @JSON_OPTION
 @click.pass_obj
@@ -31,6 +32,7 @@ def command(
     song: Path | None,
     format_: str | None,
     on_overload: OnOverload | None,
+    as_is: bool | None,
     to: Path | None,
     as_json: bool,
 ) -> int:
@@ -40,7 +42,9 @@ def command(
     knows it. Nothing is bought.
     """
     usual = context.settings.section("separate", SeparateSettings).on_overload
-    wish = Separation(provider=provider, format=format_ or "", on_overload=on_overload or usual, to=to)
+    wish = Separation(
+        provider=provider, format=format_ or "", on_overload=on_overload or usual, as_is=bool(as_is), to=to
+    )
     with choose_display(as_json=as_json, quiet=context.quiet) as display, context.session(is_paying=True) as session:
 
         async def work() -> Summary:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Final
 
 from plugin_core.errors import UsageError, find_near
+from plugin_core.manifests import manifest
 from plugin_core.model import Model
 from plugin_core.providers.mvsep.algorithms import Algorithm
 from plugin_core.stem_names import canonical, distinct
@@ -98,6 +101,20 @@ def _key(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "", text.casefold())
 
 
+def results_of(algorithm: Algorithm) -> str:
+    """Return what a model gives that is no stems of a song (``speech``, ``midi``, ...); "" for one that separates."""
+    kinds, groups = _results()
+    return kinds.get(algorithm.id) or groups.get(algorithm.group, "")
+
+
+@cache
+def _results() -> tuple[dict[str, str], dict[str, str]]:
+    """Return kinds of results by model and by group."""
+    document = tomllib.loads(manifest("providers/mvsep_results.toml").read_text("utf-8"))
+    groups = document.pop("groups")
+    return {str(number): kind for kind, numbers in document.items() for number in numbers}, groups
+
+
 ACCESS: Final = {0: "everyone", 1: "registered", 2: "premium"}
 _LIST: Final = "stembridge models --provider mvsep"
 
@@ -112,6 +129,7 @@ def describe_model(algorithm: Algorithm) -> Model:
         access=ACCESS.get(algorithm.orientation, "premium"),
         rating=algorithm.rating,
         summary=": ".join(text for text in (algorithm.group, algorithm.summary) if text),
+        results=results_of(algorithm),
     )
 
 

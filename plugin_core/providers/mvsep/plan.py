@@ -16,7 +16,7 @@ from plugin_core.model import Plan, Separation, Source
 from plugin_core.providers.mvsep.account import is_premium
 from plugin_core.providers.mvsep.account_calls import User
 from plugin_core.providers.mvsep.algorithms import Algorithm
-from plugin_core.providers.mvsep.models import stems_of
+from plugin_core.providers.mvsep.models import results_of, stems_of
 from plugin_core.providers.mvsep.options import IS_DEMO, OUTPUT_FORMAT, default_options, read_demo, resolve_options
 
 
@@ -155,8 +155,14 @@ def make_plan(algorithm: Algorithm, source: Source, wish: Separation, user: User
         )
     price = estimate_credits(algorithm, options, source.duration)
     is_short = has_premium and user.premium_minutes is not None and user.premium_minutes < price
+    kind = results_of(algorithm)
+    as_is = wish.as_is or bool(kind)
+    wished = wish.options.get(OUTPUT_FORMAT, "")
+    if as_is and wish.format and not wished:
+        # Nobody converts afterwards.
+        wished = resolve_format(wish.format, source).name
     output, note = choose_output(
-        wish.options.get(OUTPUT_FORMAT, ""),
+        wished,
         source,
         wish.format,
         is_premium=has_premium and not is_short,
@@ -167,13 +173,17 @@ def make_plan(algorithm: Algorithm, source: Source, wish: Separation, user: User
             f"{algorithm.name} takes {price} credits for this song and the account has {user.premium_minutes:g}",
             remedy="buy credits at https://mvsep.com, or choose another model",
         )
-    notes = [note, *_warn(source, user, price if is_short else None)]
+    notes = [
+        note,
+        f"the results are {kind}, no stems of the song: placed as they come" if kind else "",
+        *_warn(source, user, price if is_short else None),
+    ]
     if demo == "1":
         notes.append("is_demo: MVSEP will show the result to everybody")
     resolved = options | {OUTPUT_FORMAT: output.key} | ({IS_DEMO: "1"} if demo == "1" else {})
     return Plan(
         operation=msgspec.structs.replace(
-            wish, model=algorithm.id, options=resolved, format=wish.format or final_format(output, source)
+            wish, model=algorithm.id, options=resolved, format=wish.format or final_format(output, source), as_is=as_is
         ),
         title=algorithm.name,
         stems=stems_of(algorithm),

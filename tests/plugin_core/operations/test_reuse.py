@@ -154,7 +154,8 @@ def test_what_is_not_whole_or_of_another_song_is_bought(
 
 
 @pytest.mark.parametrize(
-    "wish", [{"options": {"overlap": "2"}}, {"format": "flac24"}, {"format": "wav16"}, {"minus": ("vocals",)}]
+    "wish",
+    [{"options": {"overlap": "2"}}, {"format": "flac24"}, {"format": "wav16"}, {"minus": ("vocals",)}, {"as_is": True}],
 )
 def test_stems_of_other_options_or_another_form_are_asked_for_as_usual(
     home: Path, plugins: Plugins, fake: Choosing, song: Path, wish: dict[str, Any]
@@ -242,10 +243,14 @@ def test_stems_are_no_better_than_what_was_bought(bought: Quote | None, is_deriv
         ({"stems": ("vocals",)}, {"stems": ("instrumental",)}, True),
         ({"stems": ("drums",)}, {"stems": ("instrumental",)}, False),
         ({"stems": ("vocals",)}, {"minus": ("instrumental",)}, False),
+        ({}, {"as_is": True}, False),
+        ({"as_is": True}, {}, False),
     ],
-    ids=["all stems", "the vocals", "the drums", "no part of its own"],
+    ids=["all stems", "the vocals", "the drums", "no part of its own", "wanted as it came", "as it came"],
 )
-def test_an_instrumental_is_made_of_vocals(had: dict[str, object], wish: dict[str, object], is_derivable: bool) -> None:
+def test_another_form_is_made_of_what_holds_it(
+    had: dict[str, object], wish: dict[str, object], is_derivable: bool
+) -> None:
     names = had.get("stems", ("vocals", "drums", "bass", "other"))
     assert isinstance(names, tuple)
     stems = [Stem(name=name, label=name, path=Path(f"/music/{name}.flac"), size=1, sha256="0") for name in names]

@@ -21,7 +21,7 @@ from plugin_core.operations.song import inspect
 from plugin_core.stems import mix, verify
 from plugin_core.stems.fingerprint import record_of
 from plugin_core.stems.products import list_products
-from plugin_core.stems.render import Task, Treated, treat
+from plugin_core.stems.render import AS_IT_CAME, Task, Treated, treat
 from plugin_core.stems.template import DEFAULT_TEMPLATE, parse_template
 from plugin_core.tasks import StoppedError, Stopper
 from tests.audio_files import encode, make_noise, make_song, make_stems, read_samples, write_samples
@@ -381,6 +381,29 @@ def test_other_song_is_refused(tmp_path: Path) -> None:
     ]
     with pytest.raises(PlacementError, match="not of this song"):
         run(source, parts)
+
+
+def test_what_is_taken_as_it_is_comes_byte_for_byte_whatever_it_is(tmp_path: Path) -> None:
+    source = inspect(write_samples(tmp_path / "Song.wav", make_noise(100_000, seed=1)))
+    speech = write_samples(tmp_path / "part-0.wav", make_noise(3000, seed=2)[:, :1], sample_rate=24000)
+    other = write_samples(tmp_path / "part-1.wav", make_noise(100_000, seed=3))
+    broken = tmp_path / "part-2.flac"
+    broken.write_bytes(b"fLaC" + bytes(100))
+    files = {"speech": speech, "other": other, "noise": broken}
+    parts = [Part(stem=name, label=name, path=path) for name, path in files.items()]
+    tagged: Tagged = []
+    treated = run(source, parts, as_is=True, format="flac24", tagged=tagged)
+    assert {stem.name: stem.path.read_bytes() for stem in treated.stems} == {
+        name: path.read_bytes() for name, path in files.items()
+    }
+    assert [stem.path.name for stem in treated.stems] == ["Song - Speech.wav", "Song - Other.wav", "Song - Noise.flac"]
+    assert tagged == []
+    assert treated.notes[0] == AS_IT_CAME
+    assert len(treated.notes) == 2
+    assert "the fetched part Noise of Song.wav is unusable" in treated.notes[1]
+    assert [stem.name for stem in run(source, parts, as_is=True, stems=["other"]).stems] == ["other"]
+    missed = run(source, parts, as_is=True, stems=["drums"])
+    assert (len(missed.stems), missed.notes[1]) == (3, "no drums came back, only speech, other, noise")
 
 
 def test_wishes_that_cannot_be_met(tmp_path: Path) -> None:

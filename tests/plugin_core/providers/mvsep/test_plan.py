@@ -125,6 +125,24 @@ def test_final_format_is_independent() -> None:
     assert operation_of(check_plan(made, make_source())).format == "flac16"
 
 
+def test_results_that_are_no_stems_come_as_they_are() -> None:
+    for number in (39, 59, 80, 120):
+        options = {"add_opt1": "text", "add_opt2": "text"} if number == 120 else {}
+        assert operation_of(plan(number, options=options)).as_is
+    assert "the results are restored, no stems of the song: placed as they come" in plan(59).notes
+    assert not operation_of(plan(63)).as_is
+    assert operation_of(plan(63, as_is=True)).as_is
+
+
+def test_nothing_is_converted_or_subtracted_where_results_come_as_they_are() -> None:
+    assert operation_of(plan(59, format="mp3")).options["output_format"] == "0"
+    assert operation_of(plan(63, format="mp3")).options["output_format"] == "2"
+    with pytest.raises(UsageError, match="no output_format 'wav24'"):
+        plan(59, format="wav24")
+    with pytest.raises(UsageError, match="nothing can be subtracted"):
+        check_plan(plan(59, residual=True), make_source())
+
+
 def test_demo_is_said() -> None:
     made = plan(63, options={"is_demo": "yes"})
     assert operation_of(made).options == {"output_format": "2", "is_demo": "1"}
