@@ -33,6 +33,11 @@ _WRONG_PLACE: Final = {
     "PathStyleDomainForbidden": 'addressing: "virtual"',
 }
 """Which setting is wrong, by the code of the refusal."""
+_NETWORK: Final = {
+    "SSLError": "where a company's proxy or a virus scanner stands between, name a file with its CA in AWS_CA_BUNDLE",
+    "ProxyConnectionError": "see to the proxy, or correct or unset it: HTTPS_PROXY, NO_PROXY",
+    "EndpointConnectionError": "look at the network, and at [s3] endpoint_url and region",
+}
 _log = logging.getLogger(__name__)
 
 
@@ -192,7 +197,8 @@ class S3Stager:
         except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError) as error:
             raise RefusedError(f"S3: {error}", remedy="set [s3] access_key_id and secret_access_key") from None
         except (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError) as error:
-            raise TransientError(f"S3: no answer ({type(error).__name__})") from None
+            kind = type(error).__name__
+            raise TransientError(f"S3: no answer ({kind})", remedy=_NETWORK.get(kind, "")) from None
         except (botocore.exceptions.BotoCoreError, ValueError) as error:
             raise SettingsError(f"[s3]: {disarm(str(error))[:200]}", remedy="correct the settings") from None
 

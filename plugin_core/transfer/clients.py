@@ -9,12 +9,16 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import os
 import ssl
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from http.cookiejar import CookieJar
+from pathlib import Path
 from typing import Any, Final
 
+import certifi
 import httpx
 
 from plugin_core._version import __version__
@@ -30,6 +34,16 @@ SEND_STALL_SECONDS: Final = 120.0
 POOL_SECONDS: Final = 60.0
 CONNECTIONS: Final = 20
 """Transfers at once; further ones wait for their turn."""
+
+_BUNDLES: Final = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+"""Where systems keep their certificates in one file."""
+
+_OWN_CERTIFICATES: Final = "correct it, or unset it to trust what the system trusts"
 
 Origin = tuple[str, str, int]
 
@@ -143,7 +157,7 @@ def open_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.Asyn
     """Return a client of one connection and our manners: no redirects or cookies, stall timeouts, the user's proxies.
 
     Raises:
-        SettingsError: the environment names a proxy that cannot be used.
+        SettingsError: the environment names a proxy or certificates that cannot be used.
     """
     guard_logs()
     try:
@@ -159,9 +173,46 @@ def open_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.Asyn
             headers={"User-Agent": f"stembridge/{__version__}"},
         )
     except (ImportError, ValueError, httpx.InvalidURL) as error:
-        raise SettingsError(f"the proxy in the environment cannot be used: {redact(str(error))}") from None
+        raise SettingsError(
+            f"the proxy in the environment cannot be used: {redact(str(error))}",
+            remedy="correct or unset HTTPS_PROXY and ALL_PROXY",
+        ) from None
+
+
+def _tls() -> ssl.SSLContext:
+    """Return whom we trust: the certificates that the environment names, else those of the system.
+
+    Raises:
+        SettingsError: the environment names what holds no certificates.
+    """
+    return trust(os.environ.get("SSL_CERT_FILE", ""), os.environ.get("SSL_CERT_DIR", ""))
 
 
 @functools.cache
-def _tls() -> ssl.SSLContext:
-    return httpx.create_ssl_context()
+def trust(file: str, folder: str, platform: str = sys.platform) -> ssl.SSLContext:
+    """Return the context that trusts the certificates of a file and of a folder; of neither: the system's store.
+
+    Raises:
+        SettingsError: there are none.
+    """
+    named = {"SSL_CERT_FILE": (file, Path(file).is_file), "SSL_CERT_DIR": (folder, Path(folder).is_dir)}
+    for name, (path, is_there) in named.items():
+        if path and not is_there():
+            raise SettingsError(f"{name} names {path}, which is not there", remedy=_OWN_CERTIFICATES)
+    if file or folder:
+        try:
+            return ssl.create_default_context(cafile=file or None, capath=folder or None)
+        except OSError as error:
+            what = f"SSL_CERT_FILE names {file}, in which no certificates can be read"
+            raise SettingsError(what, remedy=_OWN_CERTIFICATES) from error
+    if platform in ("darwin", "win32"):
+        # Their stores know what OpenSSL does not: the CAs that a company gave out.
+        import truststore
+
+        system: ssl.SSLContext = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        return system
+    # Where OpenSSL was built for another place than this system keeps its certificates, or there are none at all.
+    places = ssl.get_default_verify_paths()
+    is_usable = places.cafile or (places.capath and any(Path(places.capath).iterdir()))
+    bundle = "" if is_usable else next((path for path in _BUNDLES if Path(path).is_file()), certifi.where())
+    return ssl.create_default_context(cafile=bundle or None)

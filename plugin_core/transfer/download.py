@@ -36,16 +36,28 @@ from plugin_core.transfer.wire import describe
 LARGE: Final = 8 << 20
 """Bytes from which on a body is worth a connection of its own."""
 
+CRAWL_SECONDS: Final = 120.0
+CRAWL: Final = 16 << 10
+"""Bytes that have to come in that time: with fewer, another connection is tried."""
+
 Write = Callable[[list[bytes]], Awaitable[None]]
 
 
 async def collect(response: httpx.Response, write: Write) -> None:
     """Give a body to ``write`` in pieces of about one mebibyte; what came before a break is written, too."""
     collector = _Collector(write)
+    loop = asyncio.get_running_loop()
+    began, came = loop.time(), 0
     try:
         async with aclosing(_pieces(response)) as pieces:
             async for piece in pieces:
                 await collector.add(piece)
+                came += len(piece)
+                if loop.time() - began > CRAWL_SECONDS:
+                    if came < CRAWL:
+                        # Bit by bit it would never stall, and never end.
+                        raise httpx.ReadTimeout("the download crawls")
+                    began, came = loop.time(), 0
     finally:
         await collector.flush()
 
@@ -139,6 +151,9 @@ class _Broken:
     retry_after: float | None = None
     is_other: bool = False
     """Whether something else came than the file that was announced."""
+    remedy: str = ""
+    is_lasting: bool = False
+    """Whether another try at once would end alike."""
 
 
 @dataclass
@@ -192,12 +207,13 @@ class Download:
             if broken is None:
                 return
             fruitless = 0 if self.part.length > before else fruitless + 1
-            if fruitless >= tries or (broken.retry_after or 0.0) > LONGEST:
+            if fruitless >= tries or broken.is_lasting or (broken.retry_after or 0.0) > LONGEST:
                 break
             await back_off(max(fruitless, 1), broken.retry_after or 0.0)
         assert broken is not None
         kind = SpoiltFileError if broken.is_other else TransientError
-        raise kind(f"{self.what}: {redact_url(self.url)}: {broken.words}", retry_after=broken.retry_after)
+        what = f"{self.what}: {redact_url(self.url)}: {broken.words}"
+        raise kind(what, retry_after=broken.retry_after, remedy=broken.remedy)
 
     async def _try(self) -> _Broken | None:
         """Bring what is missing; None once the file is whole."""
@@ -219,7 +235,8 @@ class Download:
                 if self._beginning is not None:
                     await self._write([])
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
-            return _Broken(describe(error).words)
+            failure = describe(error, self.url)
+            return _Broken(failure.words, remedy=failure.remedy, is_lasting=failure.is_lasting)
         return None
 
     @asynccontextmanager

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -27,8 +29,25 @@ if TYPE_CHECKING:
 
 TRIES: Final = 4
 TURNS: Final = 20
+CALL_SECONDS: Final = 120.0
+"""Seconds that all tries of a call have together, unless it has a patience of its own."""
 PAID_PATIENCE: Final = 300.0
 """Seconds a service may think about a paid call: giving up early only makes its outcome unknown."""
+
+
+class _Seconds:
+    """What is left of the time that all tries of a call may take; pauses between them are not counted."""
+
+    def __init__(self, count: float) -> None:
+        self.count = count
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.count -= time.monotonic() - began
 
 
 class Transfer:
@@ -93,12 +112,13 @@ class Transfer:
         """
         from plugin_core.transfer.wire import failed, is_worth_another_try
 
+        left = _Seconds(CALL_SECONDS if call.patience is None else math.inf)
         for tried in range(1, self.tries + 1):
-            outcome = await self._try_following(call)
+            outcome = await self._try_following(call, left)
             if isinstance(outcome, Answer) and not is_worth_another_try(call, outcome):
                 return outcome
             asked = max(self.asked_pause(outcome), _own_pause(call, outcome))
-            if tried == self.tries or asked > LONGEST:
+            if tried == self.tries or asked > LONGEST or left.count <= 0 or getattr(outcome, "is_lasting", False):
                 break
             await self._back_off(tried, asked)
         raise failed(call, outcome, self._clock())
@@ -119,9 +139,9 @@ class Transfer:
 
         call = replace(call, patience=call.patience or PAID_PATIENCE)
         for tried in range(1, self.tries + 1):
-            outcome = await self._try(call)
-            is_unsent = isinstance(outcome, Failure) and outcome.is_unsent
-            if not is_unsent or tried == self.tries:
+            outcome = await self._try(call, _Seconds(math.inf))
+            may_pass = isinstance(outcome, Failure) and outcome.is_unsent and not outcome.is_lasting
+            if not may_pass or tried == self.tries:
                 break
             await self._back_off(tried, 0.0)
         error = judge_paid(call, outcome, self._clock())
@@ -192,15 +212,15 @@ class Transfer:
 
         return Clients(self._transport)
 
-    async def _try_following(self, call: Call) -> Answer | Failure:
+    async def _try_following(self, call: Call, left: _Seconds) -> Answer | Failure:
         for _ in range(MOST_REDIRECTS):
-            outcome = await self._try(call)
+            outcome = await self._try(call, left)
             if not isinstance(outcome, Answer) or not is_redirect(outcome):
                 return outcome
             call = follow(call, outcome)
         raise ServiceError(f"{call.what} points from one place to the next without end")
 
-    async def _try(self, call: Call) -> Answer | Failure:
+    async def _try(self, call: Call, left: _Seconds) -> Answer | Failure:
         from plugin_core.transfer.clients import close_client
         from plugin_core.transfer.wire import attempt
 
@@ -211,7 +231,8 @@ class Transfer:
             self.budget.spend(self._clock())
             outcome: Answer | Failure | None = None
             try:
-                outcome = await attempt(client, call)
+                with left.counted():
+                    outcome = await attempt(client, call, left.count)
                 return outcome
             finally:
                 headers = outcome.headers if isinstance(outcome, Answer) else None

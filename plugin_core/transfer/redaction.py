@@ -1,11 +1,12 @@
-"""Secrets registered once never show again: not in texts, URLs or log records of the HTTP libraries."""
+"""Secrets registered once never show again: not in texts, in URLs, or in the log records of whatever library."""
 
 from __future__ import annotations
 
 import json
 import logging
 import re
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit, urlunsplit
 
 from plugin_core.settings import Secret
@@ -14,16 +15,6 @@ MASK: Final = "********"
 
 SHORTEST: Final = 4
 """Characters a secret has at least; masking shorter ones would blank out ordinary words."""
-
-LOGGERS: Final = (
-    "httpx",
-    "httpcore",
-    "httpcore.connection",
-    "httpcore.http11",
-    "httpcore.http2",
-    "httpcore.proxy",
-    "httpcore.socks",
-)
 
 _TELLING_NAME: Final = (
     r"(?:api[_-]?token|access[_-]?token|token|password(?:_confirmation)?|secret|signature|sign"
@@ -76,36 +67,40 @@ def redact_url(url: str) -> str:
     return redact(urlunsplit((parts.scheme, host, parts.path, urlencode(shown, safe="*/:"), "")))
 
 
-class RedactingFilter(logging.Filter):
-    """Masks secrets in whatever passes: message, arguments, traceback."""
+def guard_logs() -> None:
+    """Mask secrets in every log record from now on, whichever logger makes it and whoever listens.
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record through, masked."""
-        self._mask_message(record)
+    A filter of a logger would not see what the loggers below it say, and their names are the libraries' own affair.
+    """
+    make = logging.getLogRecordFactory()
+    if not isinstance(make, _MaskedRecords):
+        logging.setLogRecordFactory(_MaskedRecords(make))
+
+
+class _MaskedRecords:
+    """Makes log records as before, and masks message, arguments and traceback."""
+
+    def __init__(self, make: Callable[..., logging.LogRecord]) -> None:
+        self._make = make
+
+    def __call__(self, *args: Any, **values: Any) -> logging.LogRecord:
+        record = self._make(*args, **values)
+        _mask_message(record)
         if record.exc_info and record.exc_info[0] is not None:
-            trace = record.exc_text or logging.Formatter().formatException(record.exc_info)
+            trace = logging.Formatter().formatException(record.exc_info)
             if redact(trace) != trace:
                 record.exc_text, record.exc_info = redact(trace), None
         if record.stack_info:
             record.stack_info = redact(record.stack_info)
-        return True
-
-    @staticmethod
-    def _mask_message(record: logging.LogRecord) -> None:
-        try:
-            text = record.getMessage()
-        except (TypeError, ValueError):
-            # Arguments that do not fit their message: logging itself complains, with both in plain sight.
-            record.msg, record.args = redact(f"{record.msg} {record.args!r}"), ()
-            return
-        if redact(text) != text:
-            record.msg, record.args = redact(text), ()
+        return record
 
 
-_FILTER: Final = RedactingFilter()
-
-
-def guard_logs() -> None:
-    """Mask secrets in the log records of httpx and httpcore, whoever listens."""
-    for name in LOGGERS:
-        logging.getLogger(name).addFilter(_FILTER)
+def _mask_message(record: logging.LogRecord) -> None:
+    try:
+        text = record.getMessage()
+    except (TypeError, ValueError):
+        # Arguments that do not fit their message: logging itself complains, with both in plain sight.
+        record.msg, record.args = redact(f"{record.msg} {record.args!r}"), ()
+        return
+    if redact(text) != text:
+        record.msg, record.args = redact(text), ()

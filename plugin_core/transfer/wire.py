@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+import math
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
@@ -14,11 +17,17 @@ from plugin_core.errors import OutcomeUnknownError, ServiceError, SourceError, S
 from plugin_core.settings import Secret
 from plugin_core.transfer.addresses import RedirectError, check_url
 from plugin_core.transfer.calls import Answer, Bytes, Call, Dialect, Opened
+from plugin_core.transfer.clients import STALL_SECONDS
 from plugin_core.transfer.pauses import read_retry_after
-from plugin_core.transfer.redaction import holds_secret, redact, register
+from plugin_core.transfer.redaction import holds_secret, redact, redact_url, register
 
 LARGEST_ANSWER: Final = 64 << 20
 """Bytes an answer may have that is no download; the longest known, the list of models, has about one million."""
+
+ANSWER_SECONDS: Final = 60.0
+"""Seconds for all that a call has to do besides waiting for its answer to begin."""
+SLOWEST: Final = 512
+"""Bytes a second with which a body must leave at least."""
 
 _UNSENT: Final = (
     httpx.ConnectError,
@@ -37,32 +46,92 @@ class Failure:
     words: str
     is_unsent: bool = False
     """Whether surely no byte of the request reached the service."""
+    remedy: str = ""
+    is_lasting: bool = False
+    """Whether another try at once would end alike."""
 
 
-def describe(error: Exception) -> Failure:
-    """Put a failure of httpx into words, without what it holds of the request."""
-    kinds = {
-        httpx.ConnectTimeout: "no connection in time",
-        httpx.ReadTimeout: "no answer in time",
-        httpx.WriteTimeout: "the upload stalled",
-        httpx.PoolTimeout: "too many transfers at once",
-        httpx.RemoteProtocolError: "the connection ended within the answer",
-        httpx.ReadError: "the connection was lost",
-        httpx.WriteError: "the connection was lost",
-    }
-    words = next((text for kind, text in kinds.items() if isinstance(error, kind)), "")
+_KINDS: Final[Mapping[type[Exception], str]] = {
+    httpx.ConnectTimeout: "no connection in time",
+    httpx.ReadTimeout: "no answer in time",
+    httpx.WriteTimeout: "the upload stalled",
+    httpx.PoolTimeout: "too many transfers at once",
+    httpx.RemoteProtocolError: "the connection ended within the answer",
+    httpx.ReadError: "the connection was lost",
+    httpx.WriteError: "the connection was lost",
+}
+
+
+_PROXY: Final = "see to the proxy, or correct or unset it: HTTPS_PROXY, ALL_PROXY, NO_PROXY"
+
+
+def describe(error: Exception, url: str) -> Failure:
+    """Put a failure of httpx into words, without what it holds of the request.
+
+    Args:
+        error: the failure.
+        url: what was asked for; tells which proxy stood between.
+    """
     detail = " ".join(str(error).split())
-    if not words:
-        words = (
-            f"no connection ({detail})"
-            if isinstance(error, httpx.ConnectError)
-            else f"{detail or type(error).__name__}"
+    is_unsent = isinstance(error, _UNSENT)
+    if "CERTIFICATE_VERIFY_FAILED" in detail:
+        return _mistrusted(detail)
+    proxy = _proxy_of(url)
+    if proxy and isinstance(error, httpx.ProxyError):
+        return Failure(redact(f"the proxy {proxy} answers {detail}"), is_unsent, _PROXY)
+    if proxy and isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return Failure(
+            redact(f"no connection through the proxy {proxy} ({detail or type(error).__name__})"), is_unsent, _PROXY
         )
-    return Failure(redact(words), isinstance(error, _UNSENT))
+    words = next((text for kind, text in _KINDS.items() if isinstance(error, kind)), "")
+    if not words:
+        words = f"no connection ({detail})" if isinstance(error, httpx.ConnectError) else detail or type(error).__name__
+    return Failure(redact(words), is_unsent)
 
 
-async def attempt(client: httpx.AsyncClient, call: Call) -> Answer | Failure:
+def _mistrusted(detail: str) -> Failure:
+    """Say whom nobody vouches for: what OpenSSL says of it differs by its version."""
+    if "expired" in detail or "not yet valid" in detail:
+        words, remedy = "its certificate is not valid today", "look at this computer's clock"
+    elif "match" in detail or "not valid for" in detail:
+        words = "what answers is another server, as its certificate says"
+        remedy = "look at the network: a login page or a proxy may stand between"
+    else:
+        words = "its certificate is from an authority that this computer does not know"
+        remedy = (
+            "where a company's proxy or a virus scanner stands between, add its CA to the system's certificates, "
+            "or name a file with it in SSL_CERT_FILE"
+        )
+    return Failure(words, is_unsent=True, remedy=remedy, is_lasting=True)
+
+
+def _proxy_of(url: str) -> str:
+    """Return the proxy that the environment, or the system, puts before an address; "" for none. No user is in it."""
+    parts = urlsplit(url)
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all", "")
+    if not proxy or proxy_bypass(parts.hostname or ""):
+        return ""
+    return redact_url(proxy if "://" in proxy else f"http://{proxy}")
+
+
+def seconds_for(call: Call, length: int) -> float:
+    """Return how long one try of a call may take as a whole, whatever comes bit by bit meanwhile.
+
+    Args:
+        call: with its own patience, or none.
+        length: bytes of its body.
+    """
+    return (call.patience or STALL_SECONDS) + ANSWER_SECONDS + length / SLOWEST
+
+
+async def attempt(client: httpx.AsyncClient, call: Call, most: float = math.inf) -> Answer | Failure:
     """Send a request once and read its whole answer.
+
+    Args:
+        client: sends it.
+        call: the request.
+        most: seconds it may take at most, if that is less than ``seconds_for``.
 
     Raises:
         ServiceError: the address may not be spoken to, or the answer is too large.
@@ -74,10 +143,13 @@ async def attempt(client: httpx.AsyncClient, call: Call) -> Answer | Failure:
     content = _told(opened, call.report) if opened is not None else None
     try:
         request = build(client, call, opened, content)
-        return await _exchange(client, request, call)
+        async with asyncio.timeout(min(most, seconds_for(call, opened.length if opened is not None else 0))):
+            return await _exchange(client, request, call)
+    except TimeoutError:
+        return Failure("no whole answer in time", is_lasting=True)
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
         # Returned, not raised: the exception holds the request, and with it the token.
-        return describe(error)
+        return describe(error, call.url)
     except TransientError as error:
         # The disk of the upload went away half-way: to the service a broken connection.
         return Failure(error.message)
@@ -169,7 +241,7 @@ def is_worth_another_try(call: Call, answer: Answer) -> bool:
 def failed(call: Call, outcome: Answer | Failure, now: float) -> StembridgeError:
     """Return the error of a repeatable request whose last try ended like this."""
     if isinstance(outcome, Failure):
-        return TransientError(f"{call.what}: {outcome.words}")
+        return TransientError(f"{call.what}: {outcome.words}", remedy=outcome.remedy)
     return TransientError(
         f"{call.what}: {describe_answer(outcome, call.dialect)}",
         retry_after=read_retry_after(outcome.headers.get("retry-after"), now),
@@ -180,7 +252,7 @@ def judge_paid(call: Call, outcome: Answer | Failure, now: float) -> StembridgeE
     """Return the error of a request that may have cost money; None when the answer is the caller's to read."""
     if isinstance(outcome, Failure):
         if outcome.is_unsent:
-            return TransientError(f"{call.what}: {outcome.words}")
+            return TransientError(f"{call.what}: {outcome.words}", remedy=outcome.remedy)
         return OutcomeUnknownError(f"{call.what}: {outcome.words}; it may have been accepted")
     if outcome.status == TOO_MANY:
         return failed(call, outcome, now)

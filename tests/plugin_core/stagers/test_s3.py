@@ -199,3 +199,16 @@ def test_without_the_extra_it_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(SettingsError, match=r"pip install 'stembridge\[s3\]'"):
         asyncio.run(S3Stager(settings, tmp_path).stage(file, KEY))
+
+
+def test_a_dead_proxy_is_said_with_what_to_do(
+    settings: S3Settings, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://user:pass-word@127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("botocore.retries.standard.StandardRetryConditions.is_retryable", lambda *_: False)
+    with pytest.raises(TransientError) as caught:
+        asyncio.run(S3Stager(settings, tmp_path / "home").stage(file, KEY))
+    assert "HTTPS_PROXY" in caught.value.remedy
+    assert "pass-word" not in str(caught.value)

@@ -7,7 +7,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from plugin_core.settings import Secret
-from plugin_core.transfer.redaction import RedactingFilter, holds_secret, redact, redact_url, register
+from plugin_core.transfer.redaction import guard_logs, holds_secret, redact, redact_url, register
 
 ODD = "o/dd +secret\"'\\%ü"
 
@@ -63,22 +63,28 @@ def test_a_url_is_fit_to_be_shown(url: str, shown: str) -> None:
     assert redact_url(url) == shown
 
 
-def test_the_filter_masks_messages_arguments_and_tracebacks() -> None:
+def test_what_any_logger_says_is_masked_whoever_listens() -> None:
     stream = io.StringIO()
-    logger = logging.getLogger("tests.redaction")
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter("%(message)s"))
-    handler.addFilter(RedactingFilter())
-    logger.addHandler(handler)
+    logging.getLogger().addHandler(handler)
+    guard_logs()
+    made = logging.getLogRecordFactory()
+    guard_logs()
+    assert logging.getLogRecordFactory() is made, "once is enough"
+    # Of a library nobody has heard of yet, and of a part of it.
+    logger = logging.getLogger(f"{__name__}.unheard.part")
     try:
         logger.error("%s and %r", "plain-secret", {"url": "https://x.example/?api_token=123456"})
         logger.error("plain-secret %d", "not a number")
+        logger.error("a harmless line")
         try:
             raise ValueError("plain-secret")
         except ValueError:
             logger.exception("failed", stack_info=True)
     finally:
-        logger.removeHandler(handler)
+        logging.getLogger().removeHandler(handler)
     assert "plain-secret" not in stream.getvalue().replace('logger.error("plain-secret', "")
     assert "123456" not in stream.getvalue()
+    assert "a harmless line" in stream.getvalue()
     assert "ValueError: ********" in stream.getvalue()
