@@ -6,8 +6,6 @@ share one store.
 
 from __future__ import annotations
 
-import logging
-import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
@@ -15,33 +13,27 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from plugin_core.announcer import Announcer, Ends, OnChange
-from plugin_core.errors import StoreError, blame
-from plugin_core.model import Job, JobState, Operation, Plan, Separation, Source, Tagging, show_path
+from plugin_core.errors import blame
+from plugin_core.model import Job, Operation, Plan, Separation, Source, Tagging
 from plugin_core.plugins import Plugins, load_plugins
 from plugin_core.purchases.purchase import Offer
 from plugin_core.registry import Registry
 from plugin_core.settings import Settings
+from plugin_core.worker import OnChange, Worker
 
 if TYPE_CHECKING:
     import asyncio
 
-    from plugin_core.jobs.engine import Engine, JobSet
+    from plugin_core.jobs.engine import JobSet
     from plugin_core.jobs.store import JobStore
-    from plugin_core.jobs.work import Work
     from plugin_core.operations.factory import WorkFactory
     from plugin_core.operations.history import History, Slices
     from plugin_core.operations.orders import Links
     from plugin_core.operations.undo import Undone
     from plugin_core.protocols import Provider, Separator, Stager, Tagger
-    from plugin_core.purchases.spending import Limits
     from plugin_core.stems.template import Template
 
 STORE_NAME = "jobs.sqlite3"
-_TIDY_EVERY = 3600.0
-"""Seconds between two looks at what is kept of purchases, for a process that runs for days."""
-
-log = logging.getLogger(__name__)
 
 
 class Session:
@@ -100,22 +92,18 @@ class Session:
 
     @cached_property
     def registry(self) -> Registry:
-        """What plugins offer: separators, taggers, stagers."""
         return Registry(self.settings, self.plugins)
 
     @property
     def separators(self) -> Mapping[str, Separator]:
-        """Every separator that plugins register, by name."""
         return self.registry.separators
 
     @property
     def taggers(self) -> Mapping[str, Tagger]:
-        """Every tagger that plugins register, by name."""
         return self.registry.taggers
 
     @property
     def stagers(self) -> Mapping[str, Stager]:
-        """Every stager that plugins register, by name."""
         return self.registry.stagers
 
     @property
@@ -124,30 +112,12 @@ class Session:
         return self.registry.all
 
     def provider(self, name: str) -> Provider:
-        """Return one provider of either kind.
-
-        Raises:
-            UsageError: no plugin registers this name.
-            StembridgeError: the plugin of this name failed; its own words.
-        """
         return self.registry.provider(name)
 
     def separator(self, name: str) -> Separator:
-        """Return one separator.
-
-        Raises:
-            UsageError: no plugin registers this name.
-            StembridgeError: the plugin of this name failed; its own words.
-        """
         return self.registry.separator(name)
 
     def tagger(self, name: str = "") -> Tagger:
-        """Return one tagger; without a name that of ``[tags] provider``, or the only one there is.
-
-        Raises:
-            UsageError: no plugin registers this name, or none is named and there is not just one.
-            StembridgeError: the plugin of this name failed; its own words.
-        """
         return self.registry.tagger(name)
 
     def inspect(self, path: Path) -> Source:
@@ -172,9 +142,7 @@ class Session:
         return await run_stoppable(lambda stopper: inspect(path, check=stopper.check))
 
     async def hashes(self, source: Source) -> frozenset[str]:
-        """Return the SHA-256 of every file in which the recording of a source was met, its own among them.
-
-        Whatever tags they had, and whatever lossless form.
+        """Return the SHA-256 of every file, of any tags, in which the recording of a source was met; also its own.
 
         Raises:
             SourceError: the file cannot be read, or is being written.
@@ -214,12 +182,7 @@ class Session:
         return await (self._history.compare(offer) if self.has_store else self._history.look_beside(offer))
 
     async def is_had(self, offer: Offer) -> bool:
-        """Tell whether nothing more would be bought for an offer: its results stand, or it is bought or under way.
-
-        Raises:
-            SourceError: the file cannot be read, or is being written.
-            StoreError: the job store cannot be read.
-        """
+        """Tell whether nothing more would be bought for an offer: its results stand, or it is bought or under way."""
         return offer.standing is not None or offer.is_bought or await self._history.is_under_way(offer)
 
     async def bytes_needed(self, source: Source, plan: Plan) -> int:
@@ -263,29 +226,9 @@ class Session:
             one whose stems still stand beside this source, or whose labels still stand in it, is reused. Stems that a
             service made for another job store and that stand there, as their tags tell, count as done.
         """
-        from plugin_core.jobs.keys import make_job
-        from plugin_core.operations.history import describe_found
-
-        bill = await self._history.bill(source, plan)
-        job = make_job(
-            source, plan, bill=bill, host=host, preset=preset, force=force, may_buy=may_buy, clock=self._clock
+        return await self._history.add(
+            source, plan, host=host, preset=preset, force=force, may_buy=may_buy, clock=self._clock
         )
-        if not force and (done := await self._history.standing(source, plan, bill)) is not None:
-            return done, False
-        if not force and (stems := await self._history.recognise(source, plan, bill)):
-            return self._keep_found(describe_found(job, stems)), False
-        if bill.quote is not None:
-            what = " ".join(filter(None, (plan.operation.provider, plan.title)))
-            log.info("job %s: planned, %s with %s", job.id, show_path(source.path), what)
-        return self.store.add(job, occupies=bill.quote is not None, is_gone=_is_gone)
-
-    def _keep_found(self, job: Job) -> Job:
-        """Store a job whose stems were found, so that they serve others of the same recording as well."""
-        kept, _ = self.store.add(job, is_gone=_is_gone)
-        if kept is job:
-            self.store.clean(job.id)
-            log.info("job %s: its stems stand beside %s already", job.id, show_path(job.source.path))
-        return kept
 
     async def run(
         self,
@@ -305,48 +248,11 @@ class Session:
         Raises:
             UsageError: the provider of a job named in ``ids`` is not installed.
         """
-        from plugin_core.purchases.shelf import PurchasesSettings
-
-        # What is wrong in the settings is said before the work, not after it.
-        self.settings.section("purchases", PurchasesSettings)
-        wanted = self._workable_ids() if ids is None else list(ids)
-        for job_id in wanted:
-            self.registry.provider_of(self.store.get(job_id).operation)
-        ends = Ends(on_change)
-        await self._engine(ends.hear).run(wanted, stop=stop)
-        await self._tidy_shelf()
-        jobs = [self.store.get(job_id) for job_id in wanted]
-        ends.tell_rest(jobs)
-        return jobs
-
-    async def _tidy_shelf(self) -> None:
-        """Let go of what is kept of purchases for too long, or of too much."""
-        from plugin_core.purchases.shelf import PurchasesSettings, Shelf
-        from plugin_core.tasks import run_stoppable
-
-        keep = self.settings.section("purchases", PurchasesSettings)
-        shelf, ledger = Shelf(self.settings.home), self.store.purchases
-        await run_stoppable(lambda _stopper: shelf.tidy(ledger, keep, self._clock))
+        return await self._worker.run(ids, on_change=on_change, stop=stop)
 
     async def serve(self, jobs: JobSet, *, on_change: OnChange | None = None, stop: asyncio.Event) -> None:
-        """Work on a set of jobs, which may come and go, until ``stop`` is set."""
-        from plugin_core.tasks import start_alone
-
-        tidier = start_alone(self._keep_tidy(), "tidying up")
-        try:
-            await self._engine(on_change).serve(jobs, stop=stop)
-        finally:
-            tidier.cancel()
-
-    async def _keep_tidy(self) -> None:
-        import asyncio
-
-        while True:
-            try:
-                await self._tidy_shelf()
-            except StoreError as error:
-                log.info("what is kept of purchases stays for now: %s", error)
-            await asyncio.sleep(_TIDY_EVERY)
+        """Work on the a set of jobs, which may come and go, until ``stop`` is set."""
+        await self._worker.serve(jobs, on_change=on_change, stop=stop)
 
     async def cancel(self, job_id: str, *, on_change: OnChange | None = None) -> Job:
         """Cancel a job, at its service first.
@@ -417,7 +323,7 @@ class Session:
         from plugin_core.operations.leftovers import prune
         from plugin_core.purchases.shelf import PurchasesSettings
 
-        engine, home = self._engine(None), self.settings.home
+        engine, home = self._worker.engine(None), self.settings.home
         keep = self.settings.section("purchases", PurchasesSettings)
         return prune(self.store, engine, home, keep, older_than=older_than, now=self._clock())
 
@@ -434,10 +340,6 @@ class Session:
             TransientError: the disk or share does not answer.
         """
         return self._work_factory.is_song_of(job, path)
-
-    def work_for(self, job: Job) -> Work:
-        """Return what does the effects of a job's operation."""
-        return self._work_factory.work_for(job)
 
     @cached_property
     def slices(self) -> Slices:
@@ -492,27 +394,6 @@ class Session:
         mark = f"undo-{new_id(self._clock)}"
         return undo(path, self.store, options, mark=mark, notes=notes, force=force, dry_run=dry_run)
 
-    def _engine(self, on_change: OnChange | None) -> Engine:
-        from plugin_core.jobs.engine import Engine
-        from plugin_core.purchases.spending import Spending
-
-        heard = Announcer(self.plugins, on_change).tell
-        spending = Spending(self._limits, self._clock)
-        return Engine(self.store, self.work_for, heard, clock=self._clock, guard=spending.check)
-
-    def _limits(self, provider: str) -> Limits:
-        from plugin_core.purchases.spending import Limits
-
-        return self.settings.section(f"spend.{provider}", Limits)
-
-    def _workable_ids(self) -> list[str]:
-        jobs = self.store.list(states=[state for state in JobState if state.is_active])
-        present = [job for job in jobs if job.operation.provider in self.registry.of_kind(job.operation)]
-        absent = {job.operation.provider for job in jobs} - {job.operation.provider for job in present}
-        if absent:
-            log.warning("jobs of %s wait: not installed", ", ".join(sorted(absent)))
-        return [job.id for job in present]
-
-
-def _is_gone(path: Path) -> bool:
-    return not os.path.lexists(path)
+    @cached_property
+    def _worker(self) -> Worker:
+        return Worker(self.settings, self.plugins, self.registry, self.store, self._work_factory.work_for, self._clock)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -36,6 +38,8 @@ _NO_BILL: Final = Bill(account="", recording="", key="", quote=None)
 _LOSSY: Final = "lossy"
 _SLACK: Final = 0.05
 """Seconds by which decoders of one lossy recording disagree about where it begins."""
+
+log = logging.getLogger(__name__)
 
 
 class History:
@@ -161,6 +165,37 @@ class History:
             return next((job for job in self._store().written_as(source.content) if job.operation == wish), None)
         return next((job for job in done if isinstance(job.operation, Tagging) and covers(job.operation, wish)), None)
 
+    async def add(
+        self,
+        source: Source,
+        plan: Plan,
+        *,
+        host: str,
+        preset: str,
+        force: bool,
+        may_buy: bool,
+        clock: Callable[[], float],
+    ) -> tuple[Job, bool]:
+        """Store a job, unless an equal one exists, as ``Session.add`` says."""
+        bill = await self.bill(source, plan)
+        job = make_job(source, plan, bill=bill, host=host, preset=preset, force=force, may_buy=may_buy, clock=clock)
+        if not force and (done := await self.standing(source, plan, bill)) is not None:
+            return done, False
+        if not force and (stems := await self.recognise(source, plan, bill)):
+            return self._keep_found(describe_found(job, stems)), False
+        if bill.quote is not None:
+            what = " ".join(filter(None, (plan.operation.provider, plan.title)))
+            log.info("job %s: planned, %s with %s", job.id, show_path(source.path), what)
+        return self._store().add(job, occupies=bill.quote is not None, is_gone=_is_gone)
+
+    def _keep_found(self, job: Job) -> Job:
+        """Store a job whose stems were found, so that they serve others of the same recording as well."""
+        kept, _ = self._store().add(job, is_gone=_is_gone)
+        if kept is job:
+            self._store().clean(job.id)
+            log.info("job %s: its stems stand beside %s already", job.id, show_path(job.source.path))
+        return kept
+
     async def look_beside(self, offer: Offer, bill: Bill = _NO_BILL) -> Offer:
         """Return the offer with stems that ``recognise`` finds; nothing is stored.
 
@@ -238,6 +273,10 @@ def describe_bought(purchase: Purchase, *, is_expired: bool = False) -> str:
     if purchase.state.is_open:
         return f"{what}, perhaps: it is looked for at the service first"
     return f"{what}, and {purchase.reason or 'its results are gone'}"
+
+
+def _is_gone(path: Path) -> bool:
+    return not os.path.lexists(path)
 
 
 def _place(source: Source, operation: Operation) -> tuple[Path, Path | None, str]:

@@ -1,0 +1,173 @@
+"""Who works on the jobs of a session: lets the engine go, tells whoever hears of jobs, and tidies up."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING
+
+from plugin_core.errors import StoreError
+from plugin_core.model import Job, JobState, Tagging
+from plugin_core.plugins import Plugins
+from plugin_core.registry import Registry
+from plugin_core.settings import Settings
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from plugin_core.jobs.engine import Engine, JobSet
+    from plugin_core.jobs.store import JobStore
+    from plugin_core.jobs.work import Work
+    from plugin_core.purchases.spending import Limits
+
+OnChange = Callable[[Job, Job | None], None]
+"""Hears of a job as it is and as it was before."""
+
+_TIDY_EVERY = 3600.0
+"""Seconds between two looks at what is kept of purchases, for a process that runs for days."""
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Works on jobs of one store, as ``Session.run`` and ``Session.serve`` say.
+
+    Args:
+        settings: limits of spending, and how long purchases are kept.
+        plugins: hear of every change.
+        registry: who does the work.
+        store: the jobs.
+        work_for: returns what does the effects of a job's operation.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        plugins: Plugins,
+        registry: Registry,
+        store: JobStore,
+        work_for: Callable[[Job], Work],
+        clock: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._plugins = plugins
+        self._registry = registry
+        self._store = store
+        self._work_for = work_for
+        self._clock = clock
+
+    async def run(
+        self, ids: Collection[str] | None, *, on_change: OnChange | None = None, stop: asyncio.Event | None = None
+    ) -> list[Job]:
+        from plugin_core.purchases.shelf import PurchasesSettings
+
+        # What is wrong in the settings is said before the work, not after it.
+        self._settings.section("purchases", PurchasesSettings)
+        wanted = self._workable_ids() if ids is None else list(ids)
+        for job_id in wanted:
+            self._registry.provider_of(self._store.get(job_id).operation)
+        ends = Ends(on_change)
+        await self.engine(ends.hear).run(wanted, stop=stop)
+        await self._tidy_shelf()
+        jobs = [self._store.get(job_id) for job_id in wanted]
+        ends.tell_rest(jobs)
+        return jobs
+
+    async def serve(self, jobs: JobSet, *, on_change: OnChange | None = None, stop: asyncio.Event) -> None:
+        from plugin_core.tasks import start_alone
+
+        tidier = start_alone(self._keep_tidy(), "tidying up")
+        try:
+            await self.engine(on_change).serve(jobs, stop=stop)
+        finally:
+            tidier.cancel()
+
+    def engine(self, on_change: OnChange | None) -> Engine:
+        """Return an engine that tells a host and the plugins of what it does."""
+        from plugin_core.jobs.engine import Engine
+        from plugin_core.purchases.spending import Spending
+
+        heard = Announcer(self._plugins, on_change).tell
+        spending = Spending(self._limits, self._clock)
+        return Engine(self._store, self._work_for, heard, clock=self._clock, guard=spending.check)
+
+    async def _keep_tidy(self) -> None:
+        import asyncio
+
+        while True:
+            try:
+                await self._tidy_shelf()
+            except StoreError as error:
+                log.info("what is kept of purchases stays for now: %s", error)
+            await asyncio.sleep(_TIDY_EVERY)
+
+    async def _tidy_shelf(self) -> None:
+        """Let go of what is kept of purchases for too long, or of too much."""
+        from plugin_core.purchases.shelf import PurchasesSettings, Shelf
+        from plugin_core.tasks import run_stoppable
+
+        keep = self._settings.section("purchases", PurchasesSettings)
+        shelf, ledger = Shelf(self._settings.home), self._store.purchases
+        await run_stoppable(lambda _stopper: shelf.tidy(ledger, keep, self._clock))
+
+    def _limits(self, provider: str) -> Limits:
+        from plugin_core.purchases.spending import Limits
+
+        return self._settings.section(f"spend.{provider}", Limits)
+
+    def _workable_ids(self) -> list[str]:
+        jobs = self._store.list(states=[state for state in JobState if state.is_active])
+        present = [job for job in jobs if job.operation.provider in self._registry.of_kind(job.operation)]
+        absent = {job.operation.provider for job in jobs} - {job.operation.provider for job in present}
+        if absent:
+            log.warning("jobs of %s wait: not installed", ", ".join(sorted(absent)))
+        return [job.id for job in present]
+
+
+class Announcer:
+    """Tells of every change that this process makes.
+
+    Args:
+        plugins: hear of it.
+        on_change: hears of it first.
+    """
+
+    def __init__(self, plugins: Plugins, on_change: OnChange | None = None) -> None:
+        self._plugins = plugins
+        self._on_change = on_change
+
+    def tell(self, job: Job, previous: Job | None) -> None:
+        if self._on_change is not None:
+            self._on_change(job, previous)
+        self._plugins.notify("job_changed", job=job, previous=previous)
+        if job.state is JobState.DONE and (previous is None or previous.state is not JobState.DONE):
+            if not isinstance(job.operation, Tagging):
+                self._plugins.notify("stems_placed", job=job)
+            elif job.operation.write:
+                self._plugins.notify("tags_written", job=job)
+
+
+class Ends:
+    """Lets a host hear of the end of each job of a run once, whoever brought it about.
+
+    Args:
+        on_change: the host's ear.
+    """
+
+    def __init__(self, on_change: OnChange | None) -> None:
+        self._on_change = on_change
+        self._told: dict[str, JobState] = {}
+
+    def hear(self, job: Job, previous: Job | None) -> None:
+        self._told[job.id] = job.state
+        if self._on_change is not None:
+            self._on_change(job, previous)
+
+    def tell_rest(self, jobs: Iterable[Job]) -> None:
+        """Tell of the ends that other processes brought about; their plugins have heard of them."""
+        from plugin_core.jobs.claim import tell
+
+        for job in jobs:
+            if job.state.is_settled and self._told.get(job.id) is not job.state:
+                tell(self.hear, job, None)
