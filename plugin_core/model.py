@@ -1,7 +1,7 @@
 """The nouns every part shares: frozen, typed, and JSON in the job store as they stand here.
 
 Times are seconds since the Unix epoch, durations seconds, sizes bytes, sample rates hertz.
-This module imports nothing of ours.
+Those that people wish for stand in ``wishes``.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ import re
 import threading
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
+
+from plugin_core.wishes import OnOverload as OnOverload
+from plugin_core.wishes import Operation as Operation
+from plugin_core.wishes import Separation as Separation
+from plugin_core.wishes import Tagging as Tagging
 
 T = TypeVar("T")
 
 STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """Control characters, line ends and changes of writing direction: file names and services' words may hold them."""
-
-
-OnOverload = Literal["refuse", "scale", "float"]
-"""What becomes of what lies over full scale, where the format of the stems cannot hold it."""
 
 
 class JobState(StrEnum):
@@ -68,59 +69,6 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     sample_rate: int
     encoding: str
     """``pcm_u8``, ``pcm_s8``, ``pcm_16``, ``pcm_24``, ``pcm_32``, ``float``, ``double`` or ``lossy``."""
-
-
-class Separation(msgspec.Struct, frozen=True, kw_only=True, tag="separation", tag_field="kind"):
-    """The wish to split a source into stems."""
-
-    provider: str
-    model: str = ""
-    options: dict[str, str] = {}
-    stems: tuple[str, ...] = ()
-    """Canonical names that are wanted; empty means every stem the model gives, or none when there is a ``minus``.
-
-    ``instrumental`` can be had of any model that gives vocals."""
-    minus: tuple[str, ...] = ()
-    """Stems to subtract from the source, each giving one ready "minus one"."""
-    residual: bool = False
-    """Whether source minus the sum of all stems is wanted as a stem of its own."""
-    format: str = ""
-    """One of ``plugin_core.audio.formats``; empty picks the provider's default for the source."""
-    on_overload: OnOverload = "refuse"
-    """``refuse`` a float source that the format would clip, before anything is sent; ``scale`` all stems by one gain;
-    or write them as ``float``. A lossy source, and what is paid for, is clipped under ``refuse``."""
-    to: Path | None = None
-    """Folder to place the result under; None means the source's own folder."""
-    template: str = ""
-    """Path template of a stem; empty means the setting ``stems.template``."""
-    as_is: bool = False
-    """Whether results are placed byte for byte as they came, and never held against the source: what is no part of it
-    by nature (speech, a restored or mastered song). A plan sets it for models that give such results."""
-
-
-class Tagging(msgspec.Struct, frozen=True, kw_only=True, tag="tagging", tag_field="kind"):
-    """The wish to label a source in its own tags."""
-
-    provider: str
-    dimensions: tuple[str, ...] = ()
-    """mood, genre, language, scene, vocal, bgm, intensity; empty means all."""
-    min_probability: float = 0.5
-    labels: str = "en"
-    policy: str = "fill"
-    """``fill`` (only when empty), ``append`` or ``replace``."""
-    thresholds: dict[str, float] = {}
-    """By dimension, in place of ``min_probability``."""
-    policies: dict[str, str] = {}
-    """By dimension, in place of ``policy``."""
-    language_codes: str = "639-2"
-    """``639-2`` or ``639-3``; the latter tells Mandarin and Cantonese apart."""
-    provenance: bool = False
-    """Whether a field of its own says which job found what, with which probability."""
-    write: bool = True
-    """Whether the file's tags are written; a host that keeps tags itself only wants the labels."""
-
-
-Operation = Separation | Tagging
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,13 +9,12 @@ from typing import Any
 
 import msgspec
 
-from plugin_core.defaults import SeparateSettings, TagsSettings
 from plugin_core.errors import SettingsError, UsageError, suggest
-from plugin_core.manifests import manifest
 from plugin_core.model import OnOverload, Operation, Separation, Tagging, show_path
-from plugin_core.settings import Settings, expand_user, suggest_key
+from plugin_core.settings import Settings, expand_user, manifest, suggest_key
 from plugin_core.stem_names import canonical
 from plugin_core.tags.labels import check_rules
+from plugin_core.wishes import SeparateSettings, TagsSettings
 
 
 class Preset(msgspec.Struct, frozen=True, kw_only=True):

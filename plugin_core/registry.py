@@ -71,7 +71,7 @@ class Registry:
             UsageError: no plugin registers this name, or none is named and there is not just one.
             StembridgeError: the plugin of this name failed; its own words.
         """
-        from plugin_core.defaults import TagsSettings
+        from plugin_core.wishes import TagsSettings
 
         name = name or self._settings.section("tags", TagsSettings).provider
         if name:

@@ -14,8 +14,8 @@ from plugin_core.console.context import Context, choose_display
 from plugin_core.console.display import Summary
 from plugin_core.console.interrupt import NothingBegunError
 from plugin_core.console.options import Choices, choose_operations
-from plugin_core.defaults import SeparateSettings
 from plugin_core.presets import Preset, find_preset
+from plugin_core.wishes import SeparateSettings
 
 
 def separate_files(

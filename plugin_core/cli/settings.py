@@ -10,7 +10,6 @@ import click
 import msgspec
 
 from plugin_core.audio.formats import FORMAT_NAMES, FORMATS
-from plugin_core.defaults import SeparateSettings, TagsSettings
 from plugin_core.errors import SettingsError, StembridgeError, UsageError
 from plugin_core.jobs.policy import JobsSettings
 from plugin_core.model import Operation, Tagging
@@ -21,6 +20,7 @@ from plugin_core.purchases.spending import Limits
 from plugin_core.session import Session
 from plugin_core.settings import Settings, suggest_key
 from plugin_core.stems.template import StemsSettings, parse_template
+from plugin_core.wishes import SeparateSettings, TagsSettings
 
 
 @contextmanager

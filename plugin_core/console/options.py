@@ -11,10 +11,10 @@ import msgspec
 
 from plugin_core.audio.formats import FORMAT_NAMES
 from plugin_core.console.formatting import show
-from plugin_core.defaults import SeparateSettings
 from plugin_core.model import OnOverload, Operation, Separation
 from plugin_core.presets import Preset
 from plugin_core.settings import expand_user
+from plugin_core.wishes import SeparateSettings
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -50,8 +50,8 @@ class WorkFactory:
         Raises:
             SettingsError: the section is wrong.
         """
-        from plugin_core.defaults import TagsSettings
         from plugin_core.tags.exchange import ReplaceOptions
+        from plugin_core.wishes import TagsSettings
 
         settings = self._settings.section("tags", TagsSettings)
         return ReplaceOptions(hard_links=settings.hard_links, keep_mtime=settings.keep_mtime)

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from plugin_core.defaults import HardLinks
     from plugin_core.files.hidden import HiddenNotes
+    from plugin_core.wishes import HardLinks
 
 
 Identity = tuple[int, int, int, int, int]

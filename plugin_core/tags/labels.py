@@ -6,10 +6,10 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, get_args
 
-from plugin_core.defaults import Dimension, Labels, LanguageCodes, Policy
 from plugin_core.errors import UsageError, suggest
 from plugin_core.tags.tagset import clean_values
 from plugin_core.tags.vocabulary import is_catch_all, word_for
+from plugin_core.wishes import Dimension, Labels, LanguageCodes, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

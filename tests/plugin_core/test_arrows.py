@@ -42,8 +42,12 @@ def test_core_never_imports_a_host() -> None:
     assert offenders(CORE_FILES, HOST_PACKAGES) == []
 
 
-def test_model_and_errors_import_nothing_of_ours() -> None:
-    assert offenders([CORE / "model.py", CORE / "errors.py"], ("plugin_core",)) == []
+def test_wishes_and_errors_import_nothing_of_ours_and_nouns_only_wishes() -> None:
+    assert offenders([CORE / "wishes.py", CORE / "errors.py"], ("plugin_core",)) == []
+    assert {name for name in imports_of(CORE / "model.py") if name.split(".")[0] == "plugin_core"} == {
+        "plugin_core.wishes",
+        *(f"plugin_core.wishes.{name}" for name in ("OnOverload", "Operation", "Separation", "Tagging")),
+    }
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

@@ -8,10 +8,9 @@ import pytest
 from msgspec import Struct
 
 from plugin_core.errors import SettingsError, UsageError
-from plugin_core.manifests import manifest
 from plugin_core.model import Separation, Tagging
 from plugin_core.presets import PresetSeparation, PresetTagging, find_preset, load_presets
-from plugin_core.settings import Settings
+from plugin_core.settings import Settings, manifest
 
 
 def test_shipped_presets_have_titles_and_operations(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ import msgspec
 from beets import ui
 
 from plugin_core.console.formatting import plural
-from plugin_core.defaults import TagsSettings
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, Tagging
 from plugin_core.session import Session
 from plugin_core.tags.labels import check_rules
+from plugin_core.wishes import TagsSettings
 from stembridge_beets import todo
 from stembridge_beets.configuration import core_settings
 from stembridge_beets.errors import UserError

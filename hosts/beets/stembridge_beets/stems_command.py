@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from beets import ui
 
 from plugin_core.console.options import Choices, choose_operations
-from plugin_core.defaults import SeparateSettings
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, Operation, Separation
 from plugin_core.presets import find_preset
+from plugin_core.wishes import SeparateSettings
 from stembridge_beets import consistency, todo
 from stembridge_beets.configuration import core_settings
 from stembridge_beets.errors import UserError

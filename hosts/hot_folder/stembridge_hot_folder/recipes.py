@@ -136,7 +136,7 @@ class Recipes:
         self._by_folder, self.usual = by_folder, recipe
 
     def _what_separate_does(self, presets: dict[str, Preset]) -> Recipe:
-        from plugin_core.defaults import SeparateSettings
+        from plugin_core.wishes import SeparateSettings
 
         said = self._settings.section("separate", SeparateSettings)
         if said.preset:

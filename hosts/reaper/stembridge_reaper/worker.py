@@ -15,12 +15,12 @@ from pathlib import Path
 
 from plugin_core.console.interrupt import stop_on_signals
 from plugin_core.console.prices import describe_question, has_price
-from plugin_core.defaults import TagsSettings
 from plugin_core.errors import ExitCode, StembridgeError, UsageError
 from plugin_core.model import Job, JobState, Operation, Tagging
 from plugin_core.presets import find_preset
 from plugin_core.session import Session
 from plugin_core.tasks import start
+from plugin_core.wishes import TagsSettings
 from stembridge_reaper.planner import Planner, Task
 from stembridge_reaper.protocol import FileStatus, InsertSettings, Request, Status, read_jobs
 from stembridge_reaper.settings import ReaperSettings

@@ -11,8 +11,8 @@ from plugin_core.cli.batch import Batch
 from plugin_core.console.context import Context, choose_display
 from plugin_core.console.display import Summary
 from plugin_core.console.options import AS_IS_OPTION, JSON_OPTION, ON_OVERLOAD_OPTION, read_folder, read_name
-from plugin_core.defaults import SeparateSettings
 from plugin_core.model import OnOverload, Separation
+from plugin_core.wishes import SeparateSettings
 
 
 @click.command("fetch")

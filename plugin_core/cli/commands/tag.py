@@ -17,10 +17,10 @@ from plugin_core.console.context import Context
 from plugin_core.console.formatting import clean, describe_fields, plural, show
 from plugin_core.console.json_lines import describe_count, describe_error, write_record
 from plugin_core.console.options import JSON_OPTION, files_argument, read_name
-from plugin_core.defaults import TagsSettings
 from plugin_core.errors import ExitCode, StembridgeError, UsageError
 from plugin_core.model import Tagging
 from plugin_core.tags.labels import DIMENSIONS, LABELS, LANGUAGE_CODES, check_rules
+from plugin_core.wishes import TagsSettings
 
 if TYPE_CHECKING:
     from plugin_core.operations.undo import Undone

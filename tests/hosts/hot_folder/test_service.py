@@ -13,8 +13,7 @@ import pytest
 from stembridge_hot_folder.service import Machine, install, place_of, quote_unit, uninstall
 
 from plugin_core.errors import SettingsError, UsageError
-from plugin_core.manifests import manifest
-from plugin_core.settings import Settings
+from plugin_core.settings import Settings, manifest
 
 
 class Tool:

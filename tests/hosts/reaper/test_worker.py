@@ -16,9 +16,8 @@ from stembridge_reaper.status import StatusFile
 from stembridge_reaper.worker import Worker
 
 from plugin_core.errors import PlacementError, RefusedError, SettingsError, UsageError
-from plugin_core.manifests import manifest
 from plugin_core.session import Session
-from plugin_core.settings import Settings
+from plugin_core.settings import Settings, manifest
 from tests.hosts.reaper.builders import add_item, add_track
 from tests.hosts.reaper.conftest import Desk
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, load_fakes, write_song

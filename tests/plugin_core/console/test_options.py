@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from plugin_core.console.options import Choices, choose_operations
-from plugin_core.defaults import SeparateSettings
 from plugin_core.model import Separation, Tagging
 from plugin_core.presets import Preset
+from plugin_core.wishes import SeparateSettings
 
 SETTINGS = SeparateSettings(provider="mvsep", model="40", format="flac24", on_overload="scale")
 PRESET = Preset(

@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from plugin_core.defaults import TagsSettings
 from plugin_core.tags.fields import FIELDS, Family
+from plugin_core.wishes import TagsSettings
 
 README = Path(__file__).parents[3] / "plugin_core" / "tags" / "README.md"
 ROWS = [

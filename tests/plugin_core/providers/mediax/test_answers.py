@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from plugin_core.manifests import manifest
 from plugin_core.model import Label
 from plugin_core.providers.mediax.answers import DIMENSIONS, english_names, read_labels
+from plugin_core.settings import manifest
 
 
 def job(result: dict[str, Any]) -> dict[str, Any]:
