@@ -21,6 +21,11 @@ _NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
 _NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)
 _BYTES: Final = getattr(os, "O_BINARY", 0)
 
+_DATALESS: Final = 0x40000000
+"""macOS' SF_DATALESS, of ``st_flags``."""
+_RECALLED: Final = 0x1000 | 0x40000 | 0x400000
+"""Windows' FILE_ATTRIBUTE_OFFLINE, RECALL_ON_OPEN and RECALL_ON_DATA_ACCESS, of ``st_file_attributes``."""
+
 
 def open_regular(path: bytes | Path, flags: int = os.O_RDONLY, *, follows_links: bool = False) -> int:
     """Open a regular file and return its descriptor.
@@ -45,26 +50,44 @@ def open_regular(path: bytes | Path, flags: int = os.O_RDONLY, *, follows_links:
 
 
 class FileIdentity(NamedTuple):
-    """One version of a file; device and inode are 0 where the file system has none that last."""
+    """One version of a file; device, inode and time of change are 0 where the file system has none that last."""
 
     device: int
     inode: int
     size: int
     mtime_ns: int
+    ctime_ns: int = 0
+    """When the system last saw it change, which no program can set back."""
 
     @classmethod
     def of(cls, status: os.stat_result, *, is_share: bool = False) -> Self:
         """Return what a status says; of a network share only what lasts."""
-        device, inode = (0, 0) if is_share else (status.st_dev, status.st_ino)
-        return cls(device, inode, status.st_size, status.st_mtime_ns)
+        if is_share:
+            return cls(0, 0, status.st_size, status.st_mtime_ns)
+        # On Windows it is the time the file was made.
+        changed = 0 if sys.platform == "win32" else status.st_ctime_ns
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, changed)
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
         """Return what ``str`` wrote; None for anything else."""
         parts = text.split(":")
-        if len(parts) != 4 or not all(part.lstrip("-").isdigit() for part in parts):
+        if len(parts) not in (4, 5) or not all(part.lstrip("-").isdigit() for part in parts):
             return None
         return cls(*map(int, parts))
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what both know: a version that an earlier stembridge wrote down has no time of change."""
+        if not isinstance(other, FileIdentity):
+            return NotImplemented
+        return self.is_touched(other) and (self.ctime_ns == other.ctime_ns or not (self.ctime_ns and other.ctime_ns))
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def is_touched(self, other: FileIdentity) -> bool:
+        """Tell whether nothing but the time of change may differ: permissions, another name, or as many new bytes."""
+        return self[:4] == other[:4]
 
     def __str__(self) -> str:
         return ":".join(map(str, self))
@@ -81,6 +104,29 @@ def read_identity(path: bytes, *, is_share: bool = False) -> FileIdentity | None
     except (FileNotFoundError, NotADirectoryError):
         return None
     return FileIdentity.of(status, is_share=is_share) if stat.S_ISREG(status.st_mode) else None
+
+
+def is_hollow(path: bytes, status: os.stat_result) -> bool:
+    """Tell whether a file has its size and nothing else yet: the placeholder of a cloud, or room set aside for a copy.
+
+    On Linux by the holes of the file; a file that is all holes reads as zeros, which are no song.
+    """
+    if getattr(status, "st_flags", 0) & _DATALESS or getattr(status, "st_file_attributes", 0) & _RECALLED:
+        return True
+    if not status.st_size or getattr(status, "st_blocks", True) or not hasattr(os, "SEEK_DATA"):
+        return False
+    # Some file systems say so of every file, and some of what is not written to the disk yet.
+    try:
+        descriptor = open_regular(path)
+    except OSError:
+        return False
+    try:
+        os.lseek(descriptor, 0, os.SEEK_DATA)
+    except OSError as error:
+        return error.errno == errno.ENXIO
+    finally:
+        os.close(descriptor)
+    return False
 
 
 IsSongOf = Callable[[Job, Path], bool]

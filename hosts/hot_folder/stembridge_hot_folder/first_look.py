@@ -120,6 +120,10 @@ class FirstLook:
         hashes = await self._hashes(source)
         if known is not None and self._is_same_song(known, source, hashes):
             self._record.row = msgspec.structs.replace(known, identity=self._version.identity)
+            if known.identity.is_touched(self._version.identity):
+                # Its permissions, a tag of the system's: nothing to tell of.
+                self._record.put(SongState.DONE, content=source.content)
+                return True
             self._record.end_skipped("the same song as before, which is done", SongState.DONE, content=source.content)
             return True
         tools, key = self._tools, self._recipe.key

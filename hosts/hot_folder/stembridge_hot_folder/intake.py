@@ -204,8 +204,8 @@ class FolderIntake:
     def _handle(self, sights: Iterable[Sight], now: float, seen: float) -> None:
         for sight in sights:
             match sight:
-                case SeenSong(path, identity):
-                    self._see(path, identity, now, seen)
+                case SeenSong(path, identity, is_hollow):
+                    self._see(path, identity, now, seen, is_hollow=is_hollow)
                 case Gone(path):
                     if self._is_root_there():
                         self._miss(path)
@@ -217,12 +217,15 @@ class FolderIntake:
                 case Unreadable(path, error):
                     self._tell_once(path, f"cannot be looked at: {error.strerror}; tried again")
 
-    def _see(self, path: bytes, identity: FileIdentity, now: float, seen: float) -> None:
+    def _see(self, path: bytes, identity: FileIdentity, now: float, seen: float, *, is_hollow: bool) -> None:
         if self._workers.see(path, identity):
             return
-        if self._tools.ledger.is_finished(path, identity):
+        if self._tools.ledger.is_finished(path, identity, or_touched=is_hollow):
+            # One that gave its content back to a cloud is done all the same.
             self.settler.forget(path)
             return
+        if is_hollow:
+            identity = identity._replace(size=0)
         is_new = path not in self.settler
         if is_new and self._is_begun(path, identity):
             self._workers.offer(self.folder, path, identity)

@@ -130,12 +130,20 @@ class SongLedger:
         found = self._read("SELECT * FROM songs WHERE path = ?", (path,))
         return _to_row(found[0]) if found else None
 
-    def is_finished(self, path: bytes, identity: FileIdentity) -> bool:
-        """Tell whether nothing is left to do for a version; what was told once costs no more than a look in memory."""
+    def is_finished(self, path: bytes, identity: FileIdentity, *, or_touched: bool = False) -> bool:
+        """Tell whether nothing is left to do for a version; what was told once costs no more than a look in memory.
+
+        Args:
+            path: the file.
+            identity: its version.
+            or_touched: whether one counts too of which the time of change alone is another.
+        """
         if self._finished.get(path) == identity:
             return True
         row = self.get(path)
-        if row is None or row.identity != identity or row.state.is_open:
+        if row is None or row.state.is_open:
+            return False
+        if row.identity != identity and not (or_touched and row.identity.is_touched(identity)):
             return False
         if len(self._finished) < MOST_KNOWN:
             self._finished[path] = identity

@@ -127,8 +127,8 @@ async def _preview(
                 if row is not None and row.identity == sight.identity and not row.state.is_open:
                     say(f"{os.fsdecode(sight.path)}: {row.state}{f', {row.reason}' if row.reason else ''}")
                     continue
-                if not sight.identity.size:
-                    say(f"{os.fsdecode(sight.path)}: is empty, waited for until it fills")
+                if sight.is_hollow or not sight.identity.size:
+                    say(f"{os.fsdecode(sight.path)}: has no content yet, waited for until it has")
                     continue
                 try:
                     offers += await _plan(session, sight.path, recipes[folder.path], display)

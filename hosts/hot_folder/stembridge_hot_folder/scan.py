@@ -16,7 +16,7 @@ import msgspec
 from plugin_core.audio.formats import AUDIO_SUFFIXES
 from plugin_core.files.names import fold
 from plugin_core.stems.layout import STEMS_SUFFIX
-from stembridge_hot_folder.files import FileIdentity
+from stembridge_hot_folder.files import FileIdentity, is_hollow
 
 PROTECTED_SUFFIXES: Final = (".m4p", ".aa", ".aax")
 """Bought songs under digital rights management: taken, so that their owner is told why they cannot be separated."""
@@ -77,6 +77,8 @@ class SeenSong(NamedTuple):
 
     path: bytes
     identity: FileIdentity
+    is_hollow: bool = False
+    """Whether it has its size and no content yet."""
 
 
 class Passed(NamedTuple):
@@ -185,7 +187,10 @@ def _see(path: bytes, rules: ScanRules, folders: list[bytes]) -> Iterator[Sight]
             folders.append(path)
         return
     reason = _why_not(status.st_mode, rules.names, name)
-    yield Passed(path, reason) if reason else SeenSong(path, FileIdentity.of(status, is_share=rules.is_share))
+    if reason:
+        yield Passed(path, reason)
+    else:
+        yield SeenSong(path, FileIdentity.of(status, is_share=rules.is_share), is_hollow(path, status))
 
 
 def _why_not(mode: int, names: Names, name: bytes) -> str:

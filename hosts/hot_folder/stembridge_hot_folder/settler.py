@@ -22,7 +22,7 @@ PATIENCE: Final = 12
 MOST: Final = 20_000
 """Files watched at once until they are complete, and as many slow ones."""
 
-_EMPTY: Final = "is empty"
+_EMPTY: Final = "has no content yet"
 _CHANGES: Final = "still changes, or says that more is to come"
 
 

@@ -9,9 +9,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import soundfile
+from stembridge_hot_folder.files import is_hollow
 
 from tests import audio_files
 from tests.hosts.hot_folder.conftest import PATIENCE, Desk, wait_for
@@ -171,6 +174,49 @@ def test_case_05_zero_byte_placeholder_is_waited_for(desk: Desk, tmp_path: Path)
         assert desk.state(target) is None
         target.write_bytes(data)
         watch.wait_done("Song.wav")
+
+
+def test_case_05_placeholder_of_full_size_is_waited_for_and_taken_when_it_fills(desk: Desk, tmp_path: Path) -> None:
+    """A cloud's client changes neither size nor time of a file when it fetches what is in it."""
+    desk.set(settle_seconds=0.02, max_wait_seconds=0.6)
+    song = write_song(tmp_path / "whole.wav", 0.2, 1)
+    target = desk.root / "Song.wav"
+    hidden = desk.home / "Song.wav"
+    hidden.touch()
+    os.truncate(hidden, song.stat().st_size)
+    os.utime(hidden, (1e9, 1e9))
+    hidden.rename(target)
+    if not is_hollow(os.fsencode(target), target.stat()):
+        pytest.skip("this file system knows no holes")
+    before = target.stat()
+    with desk.running() as watch:
+        watch.wait("warning", "Song.wav")
+        assert desk.state(target) is None
+        with target.open("r+b") as opened:
+            opened.write(song.read_bytes())
+        os.utime(target, (1e9, 1e9))
+        assert (target.stat().st_size, target.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+        watch.wait_done("Song.wav")
+        assert watch.listener.of("failed") == []
+        # Its content goes back to the cloud: it is done all the same.
+        target.write_bytes(b"")
+        os.truncate(target, before.st_size)
+        os.utime(target, (1e9, 1e9))
+        desk.song("Other.wav", seed=2)
+        watch.wait_done("Other.wav")
+        wait_for(lambda: not len(watch.watch._intakes[0].settler))
+    assert desk.separator.paid == ["Song.wav", "Other.wav"]
+    assert watch.listener.of("skipped") == []
+
+
+@pytest.mark.parametrize(
+    "field", [{"st_flags": 0x40000000}, {"st_file_attributes": 0x400000}], ids=["macOS", "Windows"]
+)
+def test_case_05_placeholders_of_other_systems_are_known_by_their_flags(tmp_path: Path, field: dict[str, int]) -> None:
+    song = write_song(tmp_path / "whole.wav", 0.2, 1)
+    known = {name: getattr(song.stat(), name) for name in ("st_size", "st_blocks")}
+    assert not is_hollow(os.fsencode(song), cast("os.stat_result", SimpleNamespace(**known)))
+    assert is_hollow(os.fsencode(song), cast("os.stat_result", SimpleNamespace(**known | field)))
 
 
 def test_case_05_once_does_not_wait_for_a_placeholder_for_ever(desk: Desk) -> None:

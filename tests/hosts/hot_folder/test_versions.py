@@ -9,10 +9,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 import soundfile
 from stembridge_hot_folder import finish, queue
-from stembridge_hot_folder.ledger import SongState
+from stembridge_hot_folder.files import FileIdentity
+from stembridge_hot_folder.ledger import LEDGER_NAME, SongLedger, SongState
 
 from plugin_core.files import placement
 from plugin_core.model import JobState, Tagging
@@ -222,3 +224,41 @@ def test_labels_bought_before_are_taken_at_no_price(labels: LabellingDesk, tmp_p
     ]
     assert read_tags(song).fields["mood"] == ("Calm",)
     assert len(labels.tagger.submitted) == 1
+
+
+def test_case_16_song_rewritten_with_equal_size_and_time_is_noticed(desk: Desk) -> None:
+    with desk.running() as watch:
+        song = desk.song()
+        watch.wait_done("Song.wav")
+        before = song.stat()
+        other = desk.song("other/Other.wav", seed=2)
+        watch.wait_done("Other.wav")
+        with song.open("r+b") as opened:
+            opened.write(other.read_bytes())
+        os.utime(song, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert (song.stat().st_size, song.stat().st_ino) == (before.st_size, before.st_ino)
+        wait_for(lambda: "Song.wav" in watch.listener.of("skipped"), lambda: watch.listener.told)
+    assert any("the same song as" in one and "Other.wav" in one for one in watch.listener.reasons("Song.wav"))
+
+
+def test_done_song_whose_permissions_change_is_told_of_once(desk: Desk) -> None:
+    song = desk.song()
+    assert desk.once().of("done") == ["Song.wav"]
+    song.chmod(0o640)
+    told = desk.once()
+    assert [one for one in told.told if one.word in ("done", "skipped", "failed")] == []
+    again = desk.once()
+    assert again.of("settling") == []
+    assert desk.separator.paid == ["Song.wav"]
+
+
+def test_ledger_of_an_earlier_stembridge_is_believed(desk: Desk) -> None:
+    song = desk.song()
+    assert desk.once().of("done") == ["Song.wav"]
+    row = desk.row(song)
+    assert row is not None
+    with SongLedger(desk.home / LEDGER_NAME) as ledger:
+        ledger.put(msgspec.structs.replace(row, identity=row.identity._replace(ctime_ns=0)))
+    assert desk.once().of("settling") == []
+    assert FileIdentity.parse("1:2:3:4") == FileIdentity(1, 2, 3, 4, 5)
+    assert FileIdentity(1, 2, 3, 4, 6) != FileIdentity(1, 2, 3, 4, 5)

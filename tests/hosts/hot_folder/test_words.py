@@ -181,7 +181,7 @@ def test_retry_of_nothing_says_so(desk: Desk, capsys: pytest.CaptureFixture[str]
 def test_dry_run_says_of_a_placeholder_that_it_is_waited_for(desk: Desk) -> None:
     (desk.root / "Empty.wav").touch()
     assert lines_of(desk, "--dry-run") == [
-        f"{desk.root / 'Empty.wav'}: is empty, waited for until it fills",
+        f"{desk.root / 'Empty.wav'}: has no content yet, waited for until it has",
         "dry run: nothing was made",
     ]
 
@@ -228,7 +228,8 @@ def test_once_names_what_it_leaves_and_why(desk: Desk) -> None:
     (desk.root / "Empty.wav").touch()
     desk.song()
     lines = lines_of(desk, "--once")
-    assert [line for line in lines if "Empty.wav" in line] == [f"{desk.root / 'Empty.wav'}: left, it is empty"]
+    left = f"{desk.root / 'Empty.wav'}: left, it has no content yet"
+    assert [line for line in lines if "Empty.wav" in line] == [left]
     assert lines[-1] == "1 left, 1 done"
 
 
