@@ -1,8 +1,9 @@
-"""Ctrl-C and SIGTERM: the first stops at the next safe point, the second exits at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first stops at the next safe point, the second exits at once."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -10,12 +11,15 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Final
 
 import click
 
 from plugin_core.errors import ExitCode
 
 _SHOW_CURSOR = "\x1b[?25h"
+HANGUP: Final[signal.Signals | None] = getattr(signal, "SIGHUP", None)
+"""What a terminal that closes says; Windows has no such signal."""
 
 
 class NothingBegunError(click.Abort):
@@ -31,8 +35,9 @@ def stop_on_signals(stop: asyncio.Event, tell: Callable[[], None]) -> Iterator[N
         return
     loop = asyncio.get_running_loop()
 
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
+    def handle(number: int, _frame: FrameType | None) -> None:
+        # A terminal that closes may say so twice, and nobody is impatient.
+        if stop.is_set() and number != HANGUP:
             exit_at_once()
         loop.call_soon_threadsafe(_stop)
 
@@ -47,8 +52,12 @@ def stop_on_signals(stop: asyncio.Event, tell: Callable[[], None]) -> Iterator[N
 
 @contextmanager
 def handled_by(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Give Ctrl-C and SIGTERM to a handler while inside; in the main thread only."""
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    """Give Ctrl-C, SIGTERM and a terminal's end to a handler while inside; in the main thread only."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    # Under nohup the terminal's end is nothing to hear of.
+    if HANGUP is not None and signal.getsignal(HANGUP) is not signal.SIG_IGN:
+        numbers.append(HANGUP)
+    before = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield
     finally:
@@ -78,5 +87,7 @@ def plain_interrupt() -> Iterator[None]:
 def exit_at_once() -> None:
     """Leave without waiting for threads; the job store is safe at every moment."""
     if sys.stdout.isatty():
-        os.write(sys.stdout.fileno(), _SHOW_CURSOR.encode())
+        # The terminal may be gone.
+        with contextlib.suppress(OSError):
+            os.write(sys.stdout.fileno(), _SHOW_CURSOR.encode())
     os._exit(ExitCode.INTERRUPTED)

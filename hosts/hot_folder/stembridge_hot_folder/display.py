@@ -137,9 +137,10 @@ class Reporter:
 
     def finish(self, counts: Counts, seconds: float, exit_code: int) -> None:
         """Show how the watch ended."""
-        if self._as_json:
-            write_record({"event": "summary"} | msgspec.structs.asdict(counts) | {"exit_code": int(exit_code)})
-        else:
+        with self._shown():
+            if self._as_json:
+                write_record({"event": "summary"} | msgspec.structs.asdict(counts) | {"exit_code": int(exit_code)})
+                return
             self.display.finish(Summary(seconds=seconds))
             if str(counts):
                 self.display.say(str(counts))

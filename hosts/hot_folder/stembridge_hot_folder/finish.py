@@ -16,6 +16,7 @@ import msgspec
 
 from plugin_core.console.formatting import describe_result, show
 from plugin_core.errors import PlacementError
+from plugin_core.files.errors import explain_write_error
 from plugin_core.files.hidden import HiddenNotes
 from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.files.placement import copy_tree, rename_exclusive, sync_folder
@@ -60,7 +61,11 @@ class Finish:
                 await asyncio.to_thread(self._move, outputs, fate)
             except VersionChanged:
                 fate = Fate.REPLACED
-            except (OSError, PlacementError) as error:
+            except OSError as error:
+                why = explain_write_error(Path(os.fsdecode(self._record.row.place or self._version.path)), error)
+                self._record.postpone(f"it is done and cannot be moved: {why.message}")
+                return
+            except PlacementError as error:
                 self._record.postpone(f"it is done and cannot be moved: {error}")
                 return
         self._end(jobs, fate)

@@ -9,21 +9,22 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
-from plugin_core.console.interrupt import exit_at_once
+from plugin_core.console.interrupt import HANGUP, exit_at_once
 
 WITHIN: Final = 4.5
 """Seconds from a signal to the end of the process, whatever still runs: the stores are safe at every moment."""
 
-_SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGTERM})
+_IMPATIENT: Final = frozenset({signal.SIGINT, signal.SIGTERM})
+_SIGNALS: Final = _IMPATIENT | ({HANGUP} if HANGUP is not None else frozenset())
 
 
 @contextmanager
 def deadline(within: float = WITHIN, leave: Callable[[], None] = exit_at_once) -> Iterator[None]:
-    """End the process so many seconds after Ctrl-C or SIGTERM, and at once when another one comes.
+    """End the process so many seconds after Ctrl-C, SIGTERM or a terminal's end, and at once when another one comes.
 
     Whatever its main thread hangs in, a locked store or a share that is away: what waits in the system for long takes
     no handler of Python's. Somebody else must handle the signals. Once one came, the time runs on after the context.
@@ -50,12 +51,12 @@ def deadline(within: float = WITHIN, leave: Callable[[], None] = exit_at_once) -
 def _guard(heard: socket.socket, within: float, leave: Callable[[], None]) -> None:
     """Wait for a signal, then for another one or the end of the time."""
     with heard:
-        if not _hears(heard):
+        if not _hears(heard, _SIGNALS):
             return
         end = time.monotonic() + within
         heard.settimeout(within)
         try:
-            is_told_again = _hears(heard)
+            is_told_again = _hears(heard, _IMPATIENT)
         except TimeoutError:
             is_told_again = True
     if not is_told_again:
@@ -64,10 +65,10 @@ def _guard(heard: socket.socket, within: float, leave: Callable[[], None]) -> No
     leave()
 
 
-def _hears(heard: socket.socket) -> bool:
+def _hears(heard: socket.socket, signals: Collection[int]) -> bool:
     """Wait for one of the signals; tell whether one came before the context was over."""
     while told := heard.recv(1):
-        if told[0] in _SIGNALS:
+        if told[0] in signals:
             return True
     return False
 

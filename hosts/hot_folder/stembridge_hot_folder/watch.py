@@ -20,7 +20,7 @@ from plugin_core.tasks import start
 from stembridge_hot_folder.display import Counts, Reporter
 from stembridge_hot_folder.folders import HotFolder
 from stembridge_hot_folder.intake import FolderIntake
-from stembridge_hot_folder.ledger import Line, SongState
+from stembridge_hot_folder.ledger import TROUBLED, Line, Row, SongState
 from stembridge_hot_folder.process import Notifier, SleepDetector, deadline
 from stembridge_hot_folder.queue import Lane, SongQueue, WaitingSong
 from stembridge_hot_folder.recipes import Recipes
@@ -84,6 +84,7 @@ class Watch:
         """What was told of each folder last."""
         self._token = 0
         self._is_told_to_stop = False
+        self._failed_before: list[Row] = []
         self._final = self._counts
         """How it stood when the watch was told to end."""
 
@@ -159,6 +160,7 @@ class Watch:
         over = asyncio.Event()
         self._token = self._tools.ledger.token()
         self._workers.reopen(self._folders)
+        self._failed_before = self._list_failed() if once else []
         session = self._tools.session
         parts = [
             start(session.serve(self._tools.roster, on_change=self._workers.change, stop=over)),
@@ -192,6 +194,7 @@ class Watch:
                 if once and self._is_done():
                     for intake in self._intakes:
                         intake.tell_left()
+                    self._tell_failed_before()
                     return
                 waking = start(self._wake.wait())
                 await asyncio.wait(
@@ -205,6 +208,18 @@ class Watch:
                         part.result()
         finally:
             stopping.cancel()
+
+    def _list_failed(self) -> list[Row]:
+        roots = [folder.path for folder in self._folders]
+        return [row for root in roots for row in self._tools.ledger.list(TROUBLED, root=root)]
+
+    def _tell_failed_before(self) -> None:
+        """Count what failed in an earlier run and lies there as it did: it ends each run with the same code."""
+        for row in self._failed_before:
+            if self._tools.ledger.get(row.path) == row:
+                self._reporter.tell(row.state.value, row.path, f"{row.reason}; as before", is_trouble=True)
+                self._counts.failed += row.state is SongState.FAILED
+                self._counts.unconfirmed += row.state is SongState.UNCONFIRMED
 
     def _refresh(self) -> None:
         token = self._tools.ledger.token()

@@ -7,9 +7,10 @@ import os
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 from stembridge_hot_folder import finish
-from stembridge_hot_folder.ledger import SongState
+from stembridge_hot_folder.ledger import LEDGER_NAME, SongLedger, SongState
 from stembridge_hot_folder.run import preview_folders
 
 from plugin_core.cli.app import run
@@ -434,3 +435,20 @@ def test_watch_retry_of_an_unconfirmed_song_takes_what_the_service_has(
     retry_songs(desk.context(), [song], failed=False, as_json=True)
     assert desk.once().of("done") == ["Song.wav"]
     assert separator.paid == ["Song.wav"]
+
+
+def test_once_ends_with_the_same_code_for_the_same_failed_song_each_time(desk: Desk) -> None:
+    bad = desk.root / "Bad.wav"
+    bad.write_text("just words, no audio")
+    for word in ("failed", "failed", "failed"):
+        told = desk.once()
+        assert told.code == 1  # type: ignore[attr-defined]
+        assert told.of(word) == ["Bad.wav"]
+    assert "as before" in told.reasons("Bad.wav")[-1]
+    row = desk.row(bad)
+    assert row is not None
+    with SongLedger(desk.home / LEDGER_NAME) as ledger:
+        ledger.put(msgspec.structs.replace(row, state=SongState.UNCONFIRMED))
+    assert [desk.once().code for _ in range(2)] == [4, 4]  # type: ignore[attr-defined]
+    bad.unlink()
+    assert desk.once().code == 0  # type: ignore[attr-defined]

@@ -247,3 +247,19 @@ def test_case_24_folder_deleted_and_made_again(desk: Desk) -> None:
         desk.root.mkdir()
         desk.song()
         watch.wait_done("Song.wav")
+
+
+def test_case_22_full_disk_of_finished_songs_is_told_in_words_and_waited_out(desk: Desk, small_disk: Path) -> None:
+    desk.set(done=small_disk / "done")
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(1_500_000))
+    with desk.running() as watch:
+        song = desk.song(seconds=5.0)
+        watch.wait("waits", "Song.wav")
+        filler.unlink()
+        watch.wait_done("Song.wav")
+        assert not song.exists()
+    told = [one.text for one in watch.listener.told if one.word == "waits"]
+    assert all("no space left on the disk" in text and "Errno" not in text and "(" not in text for text in told), told
+    assert sorted(path.name for path in (small_disk / "done").iterdir()) == ["Song.stems", "Song.wav"]
+    assert desk.separator.paid == ["Song.wav"]

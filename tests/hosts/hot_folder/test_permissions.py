@@ -61,3 +61,19 @@ def test_case_21_finished_song_that_may_not_be_moved_is_moved_later_and_paid_onc
     assert desk.separator.paid == ["Song.wav"]
     assert sorted(path.name for path in done.iterdir()) == ["Song.stems", "Song.wav"]
     assert Path(done, "Song.wav").stat().st_size
+
+
+def test_stems_take_group_and_setgid_of_the_drop_folder(desk: Desk, tmp_path: Path) -> None:
+    group = next((one for one in (*os.getgroups(), 1234) if one != os.getegid()), os.getegid())
+    try:
+        os.chown(desk.root, -1, group)
+    except PermissionError:
+        pytest.skip("needs a group besides the user's own")
+    desk.root.chmod(0o2770)
+    desk.set(done="done")
+    desk.song("album/Song.wav")
+    (desk.root / "album").chmod(0o2770)
+    assert desk.once().of("done") == ["Song.wav"]
+    for path in (desk.root / "done", *(desk.root / "done").rglob("*")):
+        assert path.stat().st_gid == group, path
+        assert bool(path.stat().st_mode & 0o2000) == path.is_dir(), path

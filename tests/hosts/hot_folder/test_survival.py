@@ -22,7 +22,7 @@ from tests.hosts.hot_folder.test_complete import ever_slower, longest_gap, write
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_case_33_first_signal_stops_and_leaves_all_resumable(desk: Desk, number: int) -> None:
     desk.song()
     process = start(desk, CHEAP_HOLD="1")

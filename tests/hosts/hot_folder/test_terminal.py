@@ -118,6 +118,23 @@ def test_terminal_shows_where_every_song_is_and_why_one_failed(desk: Desk) -> No
     assert terminal.drawn.rfind("\x1b[?25h") > terminal.drawn.rfind("\x1b[?25l"), "the cursor shows again"
 
 
+def test_terminal_that_is_closed_is_a_clean_end(desk: Desk) -> None:
+    import pty
+
+    desk.song("Anna.wav")
+    master, slave = pty.openpty()
+    with open(slave, "wb", buffering=0) as output:  # noqa: PTH123 - a descriptor
+        process = start(desk, is_heard=False, output=output, TERM="xterm-256color")
+    drawn = b""
+    while b"1 done" not in drawn:
+        drawn += os.read(master, 65536)
+    os.close(master)
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(timeout=PATIENCE) == 0
+    assert "Traceback" not in (desk.home / "logs" / "stembridge.log").read_text("utf-8")
+
+
 def test_terminal_that_can_do_nothing_gets_plain_lines(desk: Desk) -> None:
     desk.song("Anna.wav")
     with watched(desk, TERM="dumb") as (terminal, interrupt):
