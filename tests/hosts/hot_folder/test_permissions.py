@@ -74,6 +74,8 @@ def test_stems_take_group_and_setgid_of_the_drop_folder(desk: Desk, tmp_path: Pa
     desk.song("album/Song.wav")
     (desk.root / "album").chmod(0o2770)
     assert desk.once().of("done") == ["Song.wav"]
-    for path in (desk.root / "done", *(desk.root / "done").rglob("*")):
+    stems = desk.root / "done" / "album" / "Song.stems"
+    assert len(list(stems.iterdir())) == 2
+    for path in (desk.root / "done", stems.parent, stems, *stems.iterdir()):
         assert path.stat().st_gid == group, path
         assert bool(path.stat().st_mode & 0o2000) == path.is_dir(), path
