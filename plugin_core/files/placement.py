@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import functools
 import os
 import re
 import shutil
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -91,6 +93,21 @@ def _rename_claimed(old: Path, new: Path) -> None:
 
 def _exists(old: Path, new: Path) -> FileExistsError:
     return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(old), None, os.fspath(new))
+
+
+def adopt_group(entry: Path, folder: Path) -> None:
+    """Give what is about to be renamed into a folder the group that it would have had if it were made there.
+
+    Only a folder with setgid asks for that (inode(7)). What the user may not change stays.
+    """
+    status = folder.stat()
+    if os.name == "nt" or not status.st_mode & stat.S_ISGID:
+        return
+    with contextlib.suppress(PermissionError):
+        for path in [entry, *entry.rglob("*")] if entry.is_dir() else [entry]:
+            os.chown(path, -1, status.st_gid, follow_symlinks=False)
+            if path.is_dir() and not path.is_symlink():
+                path.chmod(stat.S_IMODE(path.stat().st_mode) | stat.S_ISGID)
 
 
 def sync_folder(folder: Path) -> None:

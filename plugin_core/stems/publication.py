@@ -13,7 +13,7 @@ import msgspec
 
 from plugin_core.errors import PlacementError, ResultError
 from plugin_core.files.hashing import Record, is_unmodified
-from plugin_core.files.placement import copy_file, rename_exclusive, sync_folder
+from plugin_core.files.placement import adopt_group, copy_file, rename_exclusive, sync_folder
 from plugin_core.model import Stem, show_path
 from plugin_core.stems.fingerprint import holds_only, record_of, relative_records
 from plugin_core.stems.layout import LAST_NUMBER, Layout
@@ -144,6 +144,7 @@ class Publication(msgspec.Struct, frozen=True):
     def _move(self, source: Path, place: Path) -> bool:
         """Rename what is staged; False when the name is taken."""
         try:
+            adopt_group(source, place.parent)
             rename_exclusive(source, place)
         except FileExistsError:
             return False
