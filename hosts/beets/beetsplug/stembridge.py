@@ -18,9 +18,11 @@ import mediafile
 from beets import logging
 from beets.plugins import BeetsPlugin
 from stembridge_beets import commands, configuration, media_fields
+from stembridge_beets.queries import HasStems
 
 if TYPE_CHECKING:
     from beets.dbcore import types
+    from beets.dbcore.query import FieldQuery
     from beets.importer import ImportTask
     from beets.library import Item, Library
     from beets.ui import Subcommand
@@ -42,6 +44,8 @@ class StembridgePlugin(BeetsPlugin):
 
     item_types: ClassVar[dict[str, types.Type[Any, Any]]] = media_fields.FIELD_TYPES
     album_types: ClassVar[dict[str, types.Type[Any, Any]]] = media_fields.FIELD_TYPES
+
+    item_queries: ClassVar[dict[str, type[FieldQuery[Any]]]] = {"has_stems": HasStems}
 
     def __init__(self) -> None:
         super().__init__()

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from beets.ui import Subcommand
+from beets.ui import CommonOptionsParser, Subcommand
 
 if TYPE_CHECKING:
     from beets.library import Library
     from beetsplug.stembridge import StembridgePlugin
 
-    from stembridge_beets.options import MoodsOptions, StemsOptions
+    from stembridge_beets.options import MoodsOptions, OwnOptions, StemsOptions
+
+OWN_WORDS = {
+    "status": "list the songs with work left",
+    "resume": "finish what was interrupted",
+    "retry": "try again what failed or was cancelled [QUERY]",
+    "adopt": "note stems in the library that stand already [QUERY]",
+    "prune": "forget old jobs, and remove what killed runs left",
+}
+"""What ``beet stembridge`` can be told; the first without a word."""
 
 
 def make_commands(plugin: StembridgePlugin) -> Sequence[Subcommand]:
@@ -56,24 +65,38 @@ def _make_moods(plugin: StembridgePlugin) -> Subcommand:
 
 
 def _make_own(plugin: StembridgePlugin) -> Subcommand:
-    command = Subcommand("stembridge", help="finish what was interrupted: resume, status")
-    add = command.parser.add_option
-    add("-q", "--quiet", action="store_true", default=False, help="only say what goes wrong")
+    told = "; ".join(f"{word}: {what}" for word, what in OWN_WORDS.items())
+    parser = CommonOptionsParser(usage=f"%prog [{'|'.join(OWN_WORDS)}] [QUERY]", description=told)
+    command = Subcommand("stembridge", parser, help=f"what is left to be done: {', '.join(OWN_WORDS)}")
+    _add_manners(command)
 
-    def run(lib: Library, opts: Any, args: list[str]) -> None:
-        from stembridge_beets.unfinished import run_own
+    def run(lib: Library, opts: OwnOptions, args: list[str]) -> None:
+        from stembridge_beets.own_command import run_own
 
-        run_own(plugin, lib, args, is_quiet=opts.quiet)
+        run_own(plugin, lib, opts, args)
 
     command.func = run
     return command
 
 
 def _add_run_options(command: Subcommand, *, again: str) -> None:
+    _add_manners(command)
     add = command.parser.add_option
-    add("-p", "--pretend", action="store_true", default=False, help="say what would be done, and stop")
-    add("-f", "--force", action="store_true", default=False, help=again)
-    add("-q", "--quiet", action="store_true", default=False, help="only say what goes wrong")
-    add("-y", "--yes", action="store_true", default=False, help="do not ask")
+    add("-f", "--force", action="store_true", default=None, help=again)
+    add(
+        "-F",
+        "--noforce",
+        action="store_false",
+        dest="force",
+        help="pass over what is done already",
+    )
     add("-t", "--threads", type="int", metavar="N", help="songs in work at the same time")
     command.parser.add_album_option()
+
+
+def _add_manners(command: Subcommand) -> None:
+    """Add what every command is told; what is left out comes from the configuration."""
+    add = command.parser.add_option
+    add("-p", "--pretend", action="store_true", default=False, help="say what would be done, and stop")
+    add("-q", "--quiet", action="store_true", default=None, help="only say what goes wrong")
+    add("-y", "--yes", action="store_true", default=None, help="do not ask")

@@ -17,8 +17,8 @@ from plugin_core.stems.layout import STEMS_SUFFIX
 from stembridge_beets.configuration import read_manifest
 from stembridge_beets.errors import UserError
 from stembridge_beets.places import read_place
+from stembridge_beets.queries import STEMS_PATH, Having
 from stembridge_beets.tasks import name_item
-from stembridge_beets.todo import Having
 
 if TYPE_CHECKING:
     from beets.library import Library
@@ -51,7 +51,7 @@ def check(plugin: StembridgePlugin, lib: Library, args: Sequence[str], *, is_alb
 
 def find_orphans(lib: Library) -> Iterator[Path]:
     """Yield the folders of stems below the library that no song of it has."""
-    places = (read_place(item) for item in lib.items(Having("stems_path")))
+    places = (read_place(item) for item in lib.items(Having(STEMS_PATH)))
     claimed = {place.folder for place in places if place is not None}
     for parent, folders, _files in os.walk(os.fsdecode(lib.directory)):
         for name in sorted(folders):

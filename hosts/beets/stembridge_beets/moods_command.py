@@ -20,7 +20,7 @@ from stembridge_beets.configuration import core_settings
 from stembridge_beets.errors import UserError
 from stembridge_beets.labels import FIELDS, get_values, is_labelled, put_labels, read_history, take_back, tidy
 from stembridge_beets.media_fields import FIELD_OF, LISTS
-from stembridge_beets.options import read_words, select_items
+from stembridge_beets.options import read_flag, read_words, read_write, select_items
 from stembridge_beets.run import Run, end, fail
 from stembridge_beets.tasks import Task, make_task, name_item
 
@@ -64,13 +64,15 @@ def run_moods(plugin: StembridgePlugin, lib: Library, opts: MoodsOptions, args: 
         UserError: it cannot be done, or not for every song.
     """
     items = select_items(lib, args, is_album=opts.album)
+    write, is_quiet = read_write(plugin, opts.write), read_flag(plugin, "quiet", opts.quiet)
     if opts.undo:
-        undo(lib, items, write=opts.write, is_pretended=opts.pretend, is_quiet=opts.quiet)
+        undo(lib, items, write=write, is_pretended=opts.pretend, is_quiet=is_quiet)
         return
     words = [word.strip() for word in opts.dimensions.split(",") if word.strip()] if opts.dimensions else None
     wish = choose_tagging(plugin, words)
-    tasks = make_tasks(items, wish, is_forced=opts.force, is_quiet=opts.quiet, write=opts.write)
-    run = Run(plugin, lib, Labels(is_shown=not opts.quiet), read_words(plugin, opts))
+    is_forced = read_flag(plugin, "force", opts.force)
+    tasks = make_tasks(items, wish, is_forced=is_forced, is_quiet=is_quiet, write=write)
+    run = Run(plugin, lib, Labels(is_shown=not is_quiet), read_words(plugin, opts))
     run.do(tasks)
     end(lib, [run])
 

@@ -112,7 +112,7 @@ class Follower:
             how: move, copy, link or hardlink.
         """
         song = Song(Path(os.fsdecode(source)), Path(os.fsdecode(destination)))
-        place = read_place(item) or self._find_unclaimed(song.old, item)
+        place = read_place(item) or self._find_beside(song.old, item)
         if place is None or song.old == song.new or not place.folder.is_dir():
             return
         if place.folder.parent != song.old.parent and place.folder != song.old.parent:
@@ -133,14 +133,18 @@ class Follower:
         if moved is not None:
             write_place(item, moved)
 
-    def _find_unclaimed(self, song: Path, item: Item) -> Place | None:
-        """Return stems beside a song, unless they are those of another: ``One.mp3`` next to ``One.flac``."""
-        place = find_beside(song)
-        if place is None or item._db is None:
-            return place
+    def _find_beside(self, song: Path, item: Item) -> Place | None:
+        if item._db is None:
+            return find_beside(song)
         if self._claims is None or self._claims.lib is not item._db:
             self._claims = Claims(item._db)
-        return None if self._claims.is_claimed(place.folder, but=item.id) else place
+        return find_unclaimed(song, item, self._claims)
+
+
+def find_unclaimed(song: Path, item: Item, claims: Claims) -> Place | None:
+    """Return stems beside a song, unless they are those of another: ``One.mp3`` next to ``One.flac``."""
+    place = find_beside(song)
+    return None if place is None or claims.is_claimed(place.folder, but=item.id) else place
 
 
 def find_beside(song: Path) -> Place | None:

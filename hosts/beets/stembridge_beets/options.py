@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+import confuse
+
 from stembridge_beets.configuration import read_count
 from stembridge_beets.errors import UserError
 from stembridge_beets.run import Words
@@ -14,13 +16,18 @@ if TYPE_CHECKING:
     from beetsplug.stembridge import StembridgePlugin
 
 
-class RunOptions(Protocol):
-    """What both commands are told."""
+class OwnOptions(Protocol):
+    """What every command is told; None for what the configuration says."""
 
     pretend: bool
-    force: bool
-    quiet: bool
-    yes: bool
+    quiet: bool | None
+    yes: bool | None
+
+
+class RunOptions(OwnOptions, Protocol):
+    """What both commands are told that work on songs."""
+
+    force: bool | None
     album: bool
     threads: int | None
 
@@ -64,4 +71,24 @@ def read_words(plugin: StembridgePlugin, opts: RunOptions) -> Words:
     threads = read_count(plugin.config, "threads") if opts.threads is None else opts.threads
     if opts.threads is not None and threads < 1:
         raise UserError(f"{threads} threads do nothing; leave -t out for as many as the service allows")
-    return Words(pretend=opts.pretend, quiet=opts.quiet, yes=opts.yes, threads=threads)
+    return Words(
+        pretend=opts.pretend,
+        quiet=read_flag(plugin, "quiet", opts.quiet),
+        yes=read_flag(plugin, "yes", opts.yes),
+        threads=threads,
+    )
+
+
+def read_flag(plugin: StembridgePlugin, key: str, option: bool | None) -> bool:
+    """Return what an option says, or else our section of the configuration."""
+    if option is not None:
+        return option
+    # YAML reads a bare yes as a truth value, also where it is a key.
+    bare = plugin.config[True] if key == "yes" else None
+    return bool((bare if bare is not None and bare.exists() else plugin.config[key]).get(bool))
+
+
+def read_write(plugin: StembridgePlugin, option: bool | None) -> bool | None:
+    """Return whether tags are written; None for what ``import.write`` says."""
+    said: bool | None = plugin.config["write"].get(confuse.Optional(bool))
+    return said if option is None else option

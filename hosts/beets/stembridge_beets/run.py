@@ -262,6 +262,9 @@ class Run:
             ui.print_(f"{task.name}: {told}")
         for note in job.notes:
             self._say(self._plugin.log.info, task, note)
+        # For beets' hook plugin, and whoever else listens.
+        send: Callable[..., object] = plugins.send
+        send(f"stembridge_{self.kind.name}", lib=self._lib, item=item)
 
     def _refuse(self, refused: Refused) -> None:
         task, error = refused.task, refused.error

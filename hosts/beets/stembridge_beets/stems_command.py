@@ -16,7 +16,7 @@ from plugin_core.wishes import SeparateSettings
 from stembridge_beets import consistency, todo
 from stembridge_beets.configuration import core_settings
 from stembridge_beets.errors import UserError
-from stembridge_beets.options import read_words, select_items
+from stembridge_beets.options import read_flag, read_words, select_items
 from stembridge_beets.places import Place, common_folder, read_place, write_place
 from stembridge_beets.run import Run, end
 from stembridge_beets.tasks import Task, make_task, name_item, path_of
@@ -44,18 +44,24 @@ class Stems:
 
     def apply(self, item: Item, job: Job, write: bool | None) -> str:  # noqa: ARG002 - stems stand in no tag
         """Remember the stems of a finished job."""
-        files = tuple(stem.path for stem in job.stems)
-        write_place(item, Place(common_folder(files), files))
+        told = put_stems(item, job)
         if job.source.path != path_of(item):
             how = "copy" if os.path.lexists(job.source.path) else "move"
             self._plugin.bring_stems(item, os.fsencode(job.source.path), item.path, how)
-        item["stems"] = [stem.name for stem in job.stems]
-        item["stems_provider"] = job.operation.provider
-        item["stems_model"] = job.operation.model if isinstance(job.operation, Separation) else ""
-        item["stems_job"] = job.id
         todo.unmark(item, self.name)
         item.store()
-        return ", ".join(stem.name for stem in job.stems)
+        return told
+
+
+def put_stems(item: Item, job: Job) -> str:
+    """Set an item's fields from a finished separation, and name its stems; whoever calls stores the item."""
+    files = tuple(stem.path for stem in job.stems)
+    write_place(item, Place(common_folder(files), files))
+    item["stems"] = [stem.name for stem in job.stems]
+    item["stems_provider"] = job.operation.provider
+    item["stems_model"] = job.operation.model if isinstance(job.operation, Separation) else ""
+    item["stems_job"] = job.id
+    return ", ".join(stem.name for stem in job.stems)
 
 
 def run_stems(plugin: StembridgePlugin, lib: Library, opts: StemsOptions, args: list[str]) -> None:
@@ -71,7 +77,8 @@ def run_stems(plugin: StembridgePlugin, lib: Library, opts: StemsOptions, args: 
     items = select_items(lib, args, is_album=opts.album)
     operation = choose_operation(plugin, opts.preset, opts.provider, opts.model)
     run = Run(plugin, lib, Stems(plugin), read_words(plugin, opts))
-    run.do(make_tasks(items, operation, is_forced=opts.force, is_quiet=opts.quiet))
+    is_forced, is_quiet = read_flag(plugin, "force", opts.force), read_flag(plugin, "quiet", opts.quiet)
+    run.do(make_tasks(items, operation, is_forced=is_forced, is_quiet=is_quiet))
     end(lib, [run])
 
 

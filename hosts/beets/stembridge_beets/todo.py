@@ -6,37 +6,16 @@ killed at any moment: what the core's job store has done by then is taken from t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
 
 import msgspec
-from beets.dbcore.query import Query
 
 from plugin_core.model import Operation, from_json, to_json
+from stembridge_beets.queries import Having
 
 if TYPE_CHECKING:
     from beets.library import Item, Library
-
-
-class Having(Query):
-    """Matches songs that have something in a flexible field of their own.
-
-    Beets matches such fields song by song, each of which it reads whole for it; the database itself is far quicker.
-
-    Args:
-        field: the field's name.
-    """
-
-    def __init__(self, field: str) -> None:
-        self._field = field
-
-    def clause(self) -> tuple[str, Sequence[Any]]:
-        """Return the condition in SQL, and its values."""
-        return "items.id IN (SELECT entity_id FROM item_attributes WHERE key = ? AND value <> '')", (self._field,)
-
-    def match(self, obj: Any) -> bool:
-        """Tell whether a song that is read already matches."""
-        return bool(obj.get(self._field, with_album=False))
 
 
 FIELDS: Final = {"moods": "labels_todo", "stems": "stems_todo"}

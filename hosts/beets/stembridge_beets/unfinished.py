@@ -1,11 +1,9 @@
-"""Doing what is noted on songs, whoever noted it: ``beet stembridge``, an import, or a run that was interrupted."""
+"""Doing what is noted on songs, whoever noted it: an import, or a run that was interrupted."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
-
-from beets import ui
 
 from plugin_core.model import Operation, to_json
 from stembridge_beets import moods_command, stems_command, todo
@@ -13,8 +11,8 @@ from stembridge_beets.configuration import read_auto, read_count
 from stembridge_beets.errors import UserError
 from stembridge_beets.labels import is_labelled
 from stembridge_beets.places import read_place
-from stembridge_beets.run import Kind, Run, Words, end
-from stembridge_beets.tasks import Task, make_task, name_item
+from stembridge_beets.run import Kind, Run, Words
+from stembridge_beets.tasks import Task, make_task
 
 if TYPE_CHECKING:
     from beets.library import Item, Library
@@ -79,46 +77,6 @@ def _is_done(item: Item, operation: Operation, kind: str) -> bool:
         return isinstance(operation, Tagging) and is_labelled(item, operation)
     place = read_place(item)
     return place is not None and place.is_whole
-
-
-def run_own(plugin: StembridgePlugin, lib: Library, args: Sequence[str], *, is_quiet: bool) -> None:
-    """Do what ``beet stembridge`` was asked.
-
-    Raises:
-        UserError: an unknown word, or not everything could be finished.
-    """
-    match list(args):
-        case ["resume"]:
-            resume(plugin, lib, is_quiet=is_quiet)
-        case [] | ["status"]:
-            show(lib)
-        case _:
-            raise UserError(f"beet stembridge {' '.join(args)}: there are resume and status")
-
-
-def show(lib: Library) -> None:
-    """List the songs with work left."""
-    found = [(kind, item) for kind in todo.FIELDS for item, _ in todo.find_marked(lib, kind)]
-    for kind, item in found:
-        ui.print_(f"{kind}: {name_item(item)}")
-    if not found:
-        ui.print_("nothing is left to be done")
-
-
-def resume(plugin: StembridgePlugin, lib: Library, *, is_quiet: bool) -> None:
-    """Finish what was interrupted.
-
-    Raises:
-        UserError: some of it cannot be finished now.
-    """
-    runs: list[Run] = []
-    for kind in todo.FIELDS:
-        runs.append(finish(plugin, lib, kind, todo.find_marked(lib, kind), is_quiet=is_quiet))
-        if runs[-1].is_interrupted:
-            break
-    if not any(run.done or run.failed or run.left for run in runs) and not is_quiet:
-        ui.print_("nothing is left to be done")
-    end(lib, runs)
 
 
 def mark_imported(plugin: StembridgePlugin, items: Iterable[Item]) -> list[int]:

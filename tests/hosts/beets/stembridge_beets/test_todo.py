@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("beets")
 
 from beets.library import Library
-from stembridge_beets import todo, unfinished
+from stembridge_beets import own_command, todo
 
 from tests.hosts.beets.rows import add_rows, make_library, visits
 
@@ -28,7 +28,7 @@ def test_nothing_to_do_looks_at_no_song(
     lib: Library, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with visits(monkeypatch) as seen:
-        unfinished.show(lib)
+        own_command.show(lib)
     assert capsys.readouterr().out == "nothing is left to be done\n"
     assert seen == []
 

@@ -1,0 +1,197 @@
+"""``beet stembridge``: what is left to be done, and what keeps library, stems and the core's jobs together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from beets import ui
+
+from plugin_core.console.formatting import plural
+from plugin_core.model import Job, JobState, Separation, Tagging
+from plugin_core.session import Session
+from plugin_core.stem_names import canonical
+from stembridge_beets import moods_command, stems_command, todo
+from stembridge_beets.commands import OWN_WORDS
+from stembridge_beets.configuration import core_settings, read_count
+from stembridge_beets.errors import UserError
+from stembridge_beets.labels import is_labelled
+from stembridge_beets.moves import Song, find_unclaimed
+from stembridge_beets.options import read_flag
+from stembridge_beets.places import Claims, Place, read_place, write_place
+from stembridge_beets.run import Kind, Run, Words, end
+from stembridge_beets.tasks import Task, make_task, name_item, path_of
+from stembridge_beets.unfinished import finish
+
+if TYPE_CHECKING:
+    from beets.library import Item, Library
+    from beetsplug.stembridge import StembridgePlugin
+
+    from stembridge_beets.options import OwnOptions
+
+_ENDED: Final = (JobState.FAILED, JobState.CANCELLED, JobState.UNCONFIRMED)
+_MONTH: Final = 30 * 24 * 3600.0
+
+
+def run_own(plugin: StembridgePlugin, lib: Library, opts: OwnOptions, args: Sequence[str]) -> None:
+    """Do what ``beet stembridge`` was asked.
+
+    Raises:
+        UserError: an unknown word, or not everything could be finished.
+    """
+    word, *query = args or ["status"]
+    is_quiet = read_flag(plugin, "quiet", opts.quiet)
+    match word:
+        case "status":
+            show(lib)
+        case "resume":
+            resume(plugin, lib, is_quiet=is_quiet)
+        case "retry":
+            words = Words(
+                pretend=opts.pretend,
+                quiet=is_quiet,
+                yes=read_flag(plugin, "yes", opts.yes),
+                threads=read_count(plugin.config, "threads"),
+            )
+            retry(plugin, lib, query, words)
+        case "adopt":
+            adopt(plugin, lib, query, is_pretended=opts.pretend, is_quiet=is_quiet)
+        case "prune":
+            prune(plugin, is_quiet=is_quiet)
+        case _:
+            raise UserError(f"beet stembridge {word}: there are {', '.join(OWN_WORDS)}")
+
+
+def show(lib: Library) -> None:
+    """List the songs with work left."""
+    found = [(kind, item) for kind in todo.FIELDS for item, _ in todo.find_marked(lib, kind)]
+    for kind, item in found:
+        ui.print_(f"{kind}: {name_item(item)}")
+    if not found:
+        ui.print_("nothing is left to be done")
+
+
+def resume(plugin: StembridgePlugin, lib: Library, *, is_quiet: bool) -> None:
+    """Finish what was interrupted.
+
+    Raises:
+        UserError: some of it cannot be finished now.
+    """
+    runs: list[Run] = []
+    for kind in todo.FIELDS:
+        runs.append(finish(plugin, lib, kind, todo.find_marked(lib, kind), is_quiet=is_quiet))
+        if runs[-1].is_interrupted:
+            break
+    if not any(run.done or run.failed or run.left for run in runs) and not is_quiet:
+        ui.print_("nothing is left to be done")
+    end(lib, runs)
+
+
+def retry(plugin: StembridgePlugin, lib: Library, query: Sequence[str], words: Words) -> None:
+    """Try again what failed or was cancelled, of the songs that match and still lack it.
+
+    Raises:
+        UserError: some of it fails again.
+    """
+    jobs = _read_jobs(plugin, _ENDED)
+    runs: list[Run] = []
+    for name in todo.FIELDS:
+        kind: Kind = moods_command.Labels(is_shown=not words.quiet) if name == "moods" else stems_command.Stems(plugin)
+        run = Run(plugin, lib, kind, words)
+        run.do(list(_make_tasks(lib, query, name, jobs)))
+        runs.append(run)
+    if not any(run.done or run.failed or run.left for run in runs) and not words.quiet and not words.pretend:
+        ui.print_("nothing that failed is still wanted")
+    end(lib, runs)
+
+
+def _make_tasks(lib: Library, query: Sequence[str], kind: str, jobs: Sequence[_Ended]) -> Iterator[Task]:
+    wanted = Tagging if kind == "moods" else Separation
+    newest: dict[Path, _Ended] = {}
+    for ended in jobs:
+        if isinstance(ended.job.operation, wanted):
+            newest.setdefault(ended.job.source.path, ended)
+    for item in lib.items(list(query)) if newest else ():
+        failed = newest.get(path_of(item))
+        if failed is not None and not _has(item, failed.job):
+            yield make_task(item, failed.job.operation, job=failed.job.id if failed.goes_on else "")
+
+
+def _has(item: Item, job: Job) -> bool:
+    """Tell whether an item got by another way what a job was to make."""
+    if isinstance(job.operation, Tagging):
+        return is_labelled(item, job.operation)
+    place = read_place(item)
+    return place is not None and place.is_whole
+
+
+class _Ended(msgspec.Struct, frozen=True):
+    job: Job
+    goes_on: bool
+    """Whether it goes on from what it has: nothing of it is bought again."""
+
+
+def _read_jobs(plugin: StembridgePlugin, states: Sequence[JobState]) -> list[_Ended]:
+    """Return the core's jobs in some states, newest first."""
+    with Session(core_settings(plugin.config)) as session:
+        found = session.store.list(states) if session.has_store else []
+        return [_Ended(job, job.state is not JobState.DONE and session.store.goes_on(job)) for job in found]
+
+
+def adopt(plugin: StembridgePlugin, lib: Library, query: Sequence[str], *, is_pretended: bool, is_quiet: bool) -> None:
+    """Note in the library stems that stand already, whoever made them; nothing is made, moved or bought."""
+    made: dict[Path, Job] = {}
+    for ended in _read_jobs(plugin, [JobState.DONE]):
+        if ended.job.stems:
+            made.setdefault(ended.job.source.path, ended.job)
+    claims = Claims(lib)
+    count = 0
+    for item in lib.items(list(query)):
+        place = read_place(item)
+        if place is not None and place.is_whole:
+            continue
+        told = _adopt_made(item, made.get(path_of(item))) or _adopt_found(item, claims)
+        if not told:
+            continue
+        count += 1
+        if not is_quiet:
+            ui.print_(f"{name_item(item)}: {told}")
+        if not is_pretended:
+            todo.unmark(item, "stems")
+            item.store()
+    if not is_quiet:
+        ui.print_(f"{plural(count, 'song')} with stems the library {'does' if is_pretended else 'did'} not know of")
+
+
+def _adopt_made(item: Item, job: Job | None) -> str:
+    """Set the fields from a job that any host had done, while its stems stand; whoever calls stores the item."""
+    if job is None or not all(os.path.lexists(stem.path) for stem in job.stems):
+        return ""
+    return stems_command.put_stems(item, job)
+
+
+def _adopt_found(item: Item, claims: Claims) -> str:
+    """Set the fields from stems that stand beside a song and belong to no other; whoever calls stores the item."""
+    place = find_unclaimed(path_of(item), item, claims)
+    if place is None:
+        return ""
+    write_place(item, place)
+    item["stems"] = _name_stems(path_of(item), place)
+    return ", ".join(item["stems"])
+
+
+def _name_stems(song: Path, place: Place) -> list[str]:
+    """Return the names of stems by those of their files: what follows the song's own name."""
+    own = Song(song, Path(song.with_name("x")))
+    return [canonical(own.rename(file.stem).removeprefix("x").lstrip(" -_") or file.stem) for file in place.files]
+
+
+def prune(plugin: StembridgePlugin, *, is_quiet: bool) -> None:
+    """Let the core forget old jobs, and remove what killed runs left."""
+    with Session(core_settings(plugin.config)) as session:
+        count = session.prune(_MONTH) if session.has_store else 0
+    if not is_quiet:
+        ui.print_(f"{plural(count, 'job')} forgotten; stems and labels stay")

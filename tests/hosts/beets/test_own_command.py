@@ -1,0 +1,93 @@
+"""``beet stembridge``: what was left, what failed, what stands already; what the configuration says."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+
+from tests.hosts.beets.library import Beets
+
+
+def test_its_help_names_its_words_and_a_wrong_one_is_one_line(beets: Beets) -> None:
+    told = beets.do("stembridge", "-h").out
+    assert all(word in told for word in ("status", "resume", "retry", "adopt", "prune"))
+    wrong = beets.run("stembridge", "resme")
+    assert wrong.code == 1
+    assert wrong.err.splitlines()[-1].endswith("there are status, resume, retry, adopt, prune")
+
+
+def test_what_failed_is_tried_again_and_what_was_bought_is_not(three: Beets) -> None:
+    # One finds no credits; the account of the other is closed once it is paid for.
+    broke = three.run("stems", "-y", "title:=One", environ={"MOOD": "broke"})
+    assert broke.code == 1
+    assert "beet stembridge resume" in broke.err or "failed" in broke.err
+    closed = three.run("stems", "-y", "title:=Two", environ={"MOOD": "closed"})
+    assert closed.code == 1
+    assert len(three.bought()) == 1
+    shown = three.do("stembridge", "retry", "-p", "title::^(One|Two)$").out
+    assert "separate 2 tracks" in shown
+    assert three.values("stems", "has_stems:yes") == []
+    told = three.do("stembridge", "retry", "-y").out
+    assert "One: " in told and "Two: " in told and "Three" not in told
+    assert len(three.bought()) == 2, "what was paid for is fetched, not bought"
+    assert three.values("title", "has_stems:yes") == ["One", "Two"]
+    assert three.do("stembridge", "retry").out == "nothing that failed is still wanted\n"
+
+
+def test_stems_that_stand_are_adopted(three: Beets) -> None:
+    three.do("stems", "-y", "title:=One")
+    fields = three.values("stems\t$stems_path\t$stems_model", "title:=One")
+    # Forgotten by the library, known to the core; and a folder beside another song that nobody knows of.
+    with sqlite3.connect(three.root / "library.db") as library:
+        library.execute("DELETE FROM item_attributes WHERE key LIKE 'stems%'")
+    shutil.copytree(three.music / "Artist" / "One.stems", three.music / "Artist" / "Two.stems")
+    for stem in (three.music / "Artist" / "Two.stems").iterdir():
+        stem.rename(stem.with_name(stem.name.replace("One", "Two")))
+    shown = three.do("stembridge", "adopt", "-p").out
+    assert "2 songs with stems the library does not know of" in shown
+    assert three.values("title", "has_stems:yes") == []
+    told = three.do("stembridge", "adopt").out
+    assert "One: vocals, instrumental" in told and "2 songs" in told
+    assert three.values("stems\t$stems_path\t$stems_model", "title:=One") == fields
+    assert sorted(three.values("stems", "title:=Two")[0].split("; ")) == ["instrumental", "vocals"]
+    assert three.values("title", "has_stems:no") == ["Three"]
+    assert three.run("ls", "has_stems:maybe").code == 1
+    assert len(three.bought()) == 1
+    assert three.do("stems", "-y", "title:=Two").out.strip().endswith("has stems")
+
+
+LISTENER = """
+from beets.plugins import BeetsPlugin
+
+class ListenerPlugin(BeetsPlugin):
+    def __init__(self):
+        super().__init__()
+        self.register_listener("stembridge_stems", self.hear)
+
+    def hear(self, lib, item):
+        with open({path!r}, "a") as heard:
+            heard.write(item.title + " " + item["stems_path"] + "\\n")
+"""
+
+
+def test_configuration_says_once_what_options_say_each_time(three: Beets) -> None:
+    (three.root / "listener.py").write_text(LISTENER.format(path=str(three.root / "heard")))
+    listening = {"plugins": ["stembridge", "listener"], "pluginpath": [str(three.root)]}
+    three.configure({"yes": True, "quiet": True}, **listening)
+    assert three.do("stems").out == ""
+    assert len(three.bought()) == 3
+    folder = three.music / "Artist"
+    heard = (three.root / "heard").read_text().splitlines()
+    assert sorted(heard) == [f"{title} {folder / title}.stems" for title in ("One", "Three", "Two")]
+    three.configure({"force": True})
+    # As people write it: without quotes YAML takes this key for a truth value.
+    text = (three.root / "config.yaml").read_text()
+    (three.root / "config.yaml").write_text(text.replace('"stembridge": {', '"stembridge": {yes: yes, ', 1))
+    assert "has stems" in three.do("stems", "-F", "title:=One").out
+    assert "vocals" in three.do("stems", "title:=One").out
+    assert len(three.bought()) == 4
+
+
+def test_prune_says_what_is_forgotten(three: Beets) -> None:
+    three.do("stems", "-y", "title:=One")
+    assert three.do("stembridge", "prune").out == "0 jobs forgotten; stems and labels stay\n"
