@@ -7,20 +7,13 @@ from typing import TYPE_CHECKING
 
 from beets.ui import CommonOptionsParser, Subcommand
 
+from stembridge_beets.configuration import OWN_WORDS
+
 if TYPE_CHECKING:
     from beets.library import Library
     from beetsplug.stembridge import StembridgePlugin
 
     from stembridge_beets.options import MoodsOptions, OwnOptions, StemsOptions
-
-OWN_WORDS = {
-    "status": "list the songs with work left",
-    "resume": "finish what was interrupted",
-    "retry": "try again what failed or was cancelled [QUERY]",
-    "adopt": "note stems in the library that stand already [QUERY]",
-    "prune": "forget old jobs, and remove what killed runs left",
-}
-"""What ``beet stembridge`` can be told; the first without a word."""
 
 
 def make_commands(plugin: StembridgePlugin) -> Sequence[Subcommand]:

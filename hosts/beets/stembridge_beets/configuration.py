@@ -21,6 +21,15 @@ MANIFEST: Final = "hosts/beets/config.yaml"
 AUTO: Final = {"no": (), "moods": ("moods",), "stems": ("stems",), "yes": ("moods", "stems")}
 """What an import does, by the word of the setting; labels first, as they change the file that is separated."""
 
+OWN_WORDS: Final = {
+    "status": "list the songs with work left",
+    "resume": "finish what was interrupted",
+    "retry": "try again what failed or was cancelled [QUERY]",
+    "adopt": "note stems in the library that stand already [QUERY]",
+    "prune": "forget old jobs, and remove what killed runs left",
+}
+"""What ``beet stembridge`` can be told; the first without a word."""
+
 BOUNDS: Final = {"threads": (0, 256), "tries": (1, 1000)}
 """The least and the most that our numbers may be."""
 

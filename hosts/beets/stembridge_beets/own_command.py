@@ -15,8 +15,7 @@ from plugin_core.model import Job, JobState, Separation, Tagging
 from plugin_core.session import Session
 from plugin_core.stem_names import canonical
 from stembridge_beets import moods_command, stems_command, todo
-from stembridge_beets.commands import OWN_WORDS
-from stembridge_beets.configuration import core_settings, read_count
+from stembridge_beets.configuration import OWN_WORDS, core_settings, read_count
 from stembridge_beets.errors import UserError
 from stembridge_beets.labels import is_labelled
 from stembridge_beets.moves import Song, find_unclaimed
