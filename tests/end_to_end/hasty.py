@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
+from tests import quick_start
+
 ROOT = Path(__file__).parents[2]
 BREAK = "STEMBRIDGE_TEST_BREAK"
 SEARCH = "STEMBRIDGE_TEST_SEARCH"
@@ -24,7 +26,7 @@ def start(environ: Mapping[str, str], *arguments: object, output: IO[bytes] | No
 
     One that runs for long writes to a file, ``output``, where a pipe would wait for its reader.
     """
-    return subprocess.Popen(
+    return quick_start.Popen(
         [sys.executable, "-m", __name__, *map(str, arguments)],
         cwd=ROOT,
         env={**os.environ, **environ},

@@ -165,7 +165,7 @@ def test_neither_a_crash_nor_the_process_list_shows_the_token(
     finally:
         resource.setrlimit(resource.RLIMIT_CORE, limits)
     waiting.wait(1, LIMIT)
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, check=True).stdout
+    listed = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, check=True).stdout
     command = Path(f"/proc/{process.pid}/cmdline")
     lines = [listed, command.read_bytes() if command.exists() else b""]
     assert b"separate" in listed

@@ -117,9 +117,10 @@ def test_an_sts_token_and_gateway_keys_are_hidden_too(bench: Bench) -> None:
 @pytest.mark.parametrize("command", ["tag", "separate"])
 def test_neither_a_kill_nor_the_process_list_shows_a_secret(bench: Bench, command: str) -> None:
     stuck = (bench.service if command == "tag" else bench.bucket).faults.add(hang("POST", "/job*"))
-    process = bench.start(command)
+    process = bench.start(command, PYTHONFAULTHANDLER="1")  # a new interpreter, whose words ``ps`` shows
     stuck.wait(1, LIMIT)
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, check=True).stdout
+    listed = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, check=True).stdout
+    assert re.search(rb"hasty.*" + re.escape(os.fsencode(bench.song)), listed)
     process.send_signal(signal.SIGKILL)
     out, err = process.communicate(timeout=LIMIT)
     bench.assert_hidden([out, err, *re.findall(rb".*plugin_core.*|.*hasty.*", listed)])

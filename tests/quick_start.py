@@ -1,0 +1,291 @@
+"""Python processes that start quickly: forked from one that has imported what they will, in place of a new interpreter.
+
+``Popen`` and ``run`` are ``subprocess``'s for ``[sys.executable, "-m", MODULE, ...]``. The processes are as real as
+others (a pid, signals, streams, an environment and a session of their own), but three things are not a new
+interpreter's: what ``ps`` shows, what is imported when the first line runs, and how many threads OpenBLAS has. Tests of
+start-up, of the process list and of streams that are closed start theirs by ``subprocess``.
+"""
+
+from __future__ import annotations
+
+import array
+import atexit
+import gc
+import importlib
+import io
+import json
+import os
+import pkgutil
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+ROOT = Path(__file__).parents[1]
+KNOWN = {"cwd", "env", "stdin", "stdout", "stderr", "text", "start_new_session"}
+"""What may be asked for; with anything else a new interpreter starts."""
+OWN = {"PYTHONPATH", "PYTHON_KEYRING_BACKEND"}
+"""Variables that can differ between processes of one interpreter; others that begin so are read as it starts."""
+HEAVY = (
+    *("anyio.streams.tls", "httpx", "numpy.fft", "numpy.ma", "rich.live", "rich.progress", "soundfile", "soxr"),
+    *(f"keyring.backends.{name}" for name in ("SecretService", "Windows", "chainer", "kwallet", "libsecret", "macOS")),
+)
+WHOLE = ("plugin_core", "mutagen")
+"""Packages of which everything is imported that can be."""
+
+
+def Popen(command: Sequence[Any], **how: Any) -> subprocess.Popen[Any]:  # noqa: N802
+    """Start a Python module quickly, or anything else as ``subprocess`` does."""
+    words = [os.fsdecode(word) for word in command]
+    is_module = words[:2] == [sys.executable, "-m"]
+    if os.name != "posix" or not is_module or not how.keys() <= KNOWN or _differs(how.get("env") or os.environ):
+        return subprocess.Popen(command, **how)
+    return _Forked(words, **how)
+
+
+def run(
+    command: Sequence[Any],
+    *,
+    input: Any = None,  # noqa: A002
+    capture_output: bool = False,
+    timeout: float | None = None,
+    check: bool = False,
+    **how: Any,
+) -> subprocess.CompletedProcess[Any]:
+    """Run a Python module quickly, to its end."""
+    if capture_output:
+        how |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    if input is not None:
+        how["stdin"] = subprocess.PIPE
+    with Popen(command, **how) as process:
+        try:
+            out, err = process.communicate(input, timeout=timeout)
+        except BaseException:
+            process.kill()
+            raise
+    done = subprocess.CompletedProcess(process.args, process.returncode, out, err)
+    if check:
+        done.check_returncode()
+    return done
+
+
+def _differs(environ: Mapping[str, str]) -> bool:
+    """Tell whether an interpreter reads other variables at its start than this one did."""
+
+    def read(variables: Mapping[str, str]) -> dict[str, str]:
+        return {
+            name: text
+            for name, text in variables.items()
+            if name.startswith(("PYTHON", "LC_", "LANG")) and name not in OWN
+        }
+
+    return read(environ) != read(os.environ)
+
+
+class _Forked(subprocess.Popen[Any]):
+    """A child of the server, which tells through a pipe how it ended."""
+
+    def __init__(self, words: list[str], *, start_new_session: bool = False, **how: Any) -> None:
+        self._has_session = start_new_session
+        super().__init__(words, **how)
+
+    def _execute_child(self, args: list[str], *given: Any) -> None:
+        # As CPython 3.11 to 3.14 calls it: cwd, env, and the six ends of its pipes.
+        cwd, env, pipes = given[4], given[5], given[9:15]
+        streams = [own if far == -1 else far for own, far in enumerate((pipes[0], pipes[3], pipes[5]))]
+        reader, writer = os.pipe()
+        self._end = os.fdopen(reader, "rb", buffering=0)
+        request = {
+            "words": args[2:],
+            "cwd": os.fsdecode(cwd or Path.cwd()),
+            "env": dict(os.environ if env is None else env),
+            "has_session": self._has_session,
+        }
+        try:
+            self.pid = _server().fork(request, [*streams, writer])
+        finally:
+            os.close(writer)
+            self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
+        self._child_created = True
+
+    def _internal_poll(self, _deadstate: int | None = None, *others: Any) -> int | None:
+        self._look(0)
+        return self.returncode
+
+    def _wait(self, timeout: float | None) -> int:
+        if not self._look(timeout):
+            raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        return self.returncode
+
+    def _look(self, timeout: float | None) -> bool:
+        if self.returncode is None and select.select([self._end], [], [], timeout)[0]:
+            with self._waitpid_lock:  # type: ignore[attr-defined]
+                if self.returncode is None:
+                    self.returncode = int(self._end.read(8) or b"-9")
+                    self._end.close()
+        return self.returncode is not None
+
+
+class _Server:
+    """Forks on demand; ends with this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._line, far = socket.socketpair()
+        command = [sys.executable, "-m", "tests.quick_start", str(far.fileno())]
+        environ = {name: text for name, text in os.environ.items() if not name.startswith("STEMBRIDGE_")}
+        # Threads do not survive a fork.
+        environ["OPENBLAS_NUM_THREADS"] = "1"
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, env=environ, pass_fds=[far.fileno()], stdin=subprocess.DEVNULL
+        )
+        far.close()
+        self._answers = self._line.makefile("rb")
+
+    def fork(self, request: dict[str, Any], descriptors: list[int]) -> int:
+        """Return the pid of a process that does what is asked."""
+        text = json.dumps(request).encode()
+        with self._lock:
+            rights = array.array("i", descriptors)
+            self._line.sendmsg([f"{len(text):10}".encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+            self._line.sendall(text)
+            return int(self._answers.read(10))
+
+    def close(self) -> None:
+        """Let the server end."""
+        self._answers.close()
+        self._line.close()
+        self._process.wait()
+
+
+_running: list[_Server] = []
+
+
+def _server() -> _Server:
+    if not _running:
+        _running.append(_Server())
+        atexit.register(_running[0].close)
+    return _running[0]
+
+
+def _serve(line: socket.socket) -> dict[str, Any]:
+    """Fork for every request until nobody can ask any more; return the request in the child."""
+    ends: dict[int, int] = {}
+    read_signals, write_signals = socket.socketpair()
+    write_signals.setblocking(False)
+    signal.set_wakeup_fd(write_signals.fileno())
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    while True:
+        ready, _, _ = select.select([line, read_signals], [], [])
+        if read_signals in ready:
+            read_signals.recv(4096)
+            _tell_ends(ends)
+        if line not in ready:
+            continue
+        head, descriptors, _, _ = socket.recv_fds(line, 10, 4)
+        if not head:
+            sys.exit()
+        length, text = int(head), b""
+        while len(text) < length:
+            text += line.recv(length - len(text))
+        request = json.loads(text)
+        _import(request["words"][0])
+        pid = os.fork()
+        if pid == 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for own, given in enumerate(descriptors[:3]):
+                os.dup2(given, own)
+            for kept in (line, read_signals, write_signals):
+                kept.detach()
+            os.closerange(3, max(*descriptors, *ends.values(), 64) + 1)
+            return dict(request)
+        ends[pid] = descriptors.pop()
+        for descriptor in descriptors:
+            os.close(descriptor)
+        line.sendall(f"{pid:10}".encode())
+
+
+def _tell_ends(ends: dict[int, int]) -> None:
+    with suppress(ChildProcessError):
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            writer = ends.pop(ended[0])
+            with suppress(BrokenPipeError):
+                os.write(writer, str(os.waitstatus_to_exitcode(ended[1])).encode())
+            os.close(writer)
+
+
+def _import(module: str) -> None:
+    """Import all that a module does, to run it as ``__main__`` later; what is not in our path may be in the child's."""
+    with suppress(ImportError):
+        if hasattr(importlib.import_module(module), "__path__"):
+            importlib.import_module(f"{module}.__main__")
+
+
+def _become(words: list[str], cwd: str, env: dict[str, str], *, has_session: bool) -> NoReturn:
+    """Go on as a new interpreter would that was given these words after ``-m``."""
+    if has_session:
+        os.setsid()
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(env)
+    sys.path[0:1] = [cwd, *filter(None, env.get("PYTHONPATH", "").split(os.pathsep))]
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = getattr(sys, name)
+        raw = io.FileIO(number, "r" if number == 0 else "w", closefd=False)
+        buffer = io.BufferedReader(raw) if number == 0 else io.BufferedWriter(raw)
+        is_by_line = number == 2 or raw.isatty()
+        new = io.TextIOWrapper(buffer, stream.encoding, stream.errors, line_buffering=is_by_line)
+        setattr(sys, name, new)
+        setattr(sys, f"__{name}__", new)
+    sys.argv = words
+    is_package = hasattr(sys.modules.get(words[0]), "__path__")
+    sys.modules.pop(f"{words[0]}.__main__" if is_package else words[0], None)
+    try:
+        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        _end(ended.code)
+    _end(0)
+
+
+def _end(code: object) -> NoReturn:
+    """End as Python does, but leave the memory to the system: to free it module by module copies it first."""
+    if code is not None and not isinstance(code, int):
+        print(code, file=sys.stderr)
+    status = code if isinstance(code, int) else int(code is not None)
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+    except OSError:
+        status = 120
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def main() -> NoReturn:
+    """Import what takes long, and serve."""
+    for name in HEAVY:
+        with suppress(ImportError):
+            importlib.import_module(name)
+    for package in WHOLE:
+        with suppress(ImportError):
+            folders = importlib.import_module(package).__path__
+            for found in pkgutil.walk_packages(folders, f"{package}."):
+                if not found.name.endswith("__main__"):
+                    with suppress(ImportError):
+                        importlib.import_module(found.name)
+    gc.collect()
+    gc.freeze()
+    _become(**_serve(socket.socket(fileno=int(sys.argv[1]))))
+
+
+if __name__ == "__main__":
+    main()
