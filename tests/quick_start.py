@@ -31,8 +31,8 @@ from typing import Any, NoReturn
 ROOT = Path(__file__).parents[1]
 KNOWN = {"cwd", "env", "stdin", "stdout", "stderr", "text", "start_new_session"}
 """What may be asked for; with anything else a new interpreter starts."""
-OWN = {"PYTHONPATH", "PYTHON_KEYRING_BACKEND"}
-"""Variables that can differ between processes of one interpreter; others that begin so are read as it starts."""
+OWN = {"PYTHONPATH", "PYTHONWARNINGS", "PYTHON_KEYRING_BACKEND"}
+"""Variables that may differ; others that begin so take a new interpreter."""
 HEAVY = (
     *("anyio.streams.tls", "httpx", "numpy.fft", "numpy.ma", "rich.live", "rich.progress", "soundfile", "soxr"),
     *(f"keyring.backends.{name}" for name in ("SecretService", "Windows", "chainer", "kwallet", "libsecret", "macOS")),
@@ -102,14 +102,14 @@ class _Forked(subprocess.Popen[Any]):
         streams = [own if far == -1 else far for own, far in enumerate((pipes[0], pipes[3], pipes[5]))]
         reader, writer = os.pipe()
         self._end = os.fdopen(reader, "rb", buffering=0)
-        request = {
+        request: dict[str, Any] = {
             "words": args[2:],
             "cwd": os.fsdecode(cwd or Path.cwd()),
             "env": dict(os.environ if env is None else env),
             "has_session": self._has_session,
         }
         try:
-            self.pid = _server().fork(request, [*streams, writer])
+            self.pid = _server(request["env"]).fork(request, [*streams, writer])
         finally:
             os.close(writer)
             self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
@@ -136,13 +136,13 @@ class _Forked(subprocess.Popen[Any]):
 class _Server:
     """Forks on demand; ends with this process."""
 
-    def __init__(self) -> None:
+    def __init__(self, warnings: str) -> None:
         self._lock = threading.Lock()
         self._line, far = socket.socketpair()
         command = [sys.executable, "-m", "tests.quick_start", str(far.fileno())]
         environ = {name: text for name, text in os.environ.items() if not name.startswith("STEMBRIDGE_")}
         # Threads do not survive a fork.
-        environ["OPENBLAS_NUM_THREADS"] = "1"
+        environ |= {"OPENBLAS_NUM_THREADS": "1", "PYTHONWARNINGS": warnings}
         self._process = subprocess.Popen(
             command, cwd=ROOT, env=environ, pass_fds=[far.fileno()], stdin=subprocess.DEVNULL
         )
@@ -165,14 +165,16 @@ class _Server:
         self._process.wait()
 
 
-_running: list[_Server] = []
+_servers: dict[str, _Server] = {}
 
 
-def _server() -> _Server:
-    if not _running:
-        _running.append(_Server())
-        atexit.register(_running[0].close)
-    return _running[0]
+def _server(environ: Mapping[str, str]) -> _Server:
+    """Return the server whose interpreter was told of warnings as this one shall be."""
+    warnings = environ.get("PYTHONWARNINGS", "")
+    if warnings not in _servers:
+        _servers[warnings] = _Server(warnings)
+        atexit.register(_servers[warnings].close)
+    return _servers[warnings]
 
 
 def _serve(line: socket.socket) -> dict[str, Any]:
@@ -279,7 +281,7 @@ def main() -> NoReturn:
         with suppress(ImportError):
             folders = importlib.import_module(package).__path__
             for found in pkgutil.walk_packages(folders, f"{package}."):
-                if not found.name.endswith("__main__"):
+                if not found.name.endswith(("__main__", "mutagen.m4a")):  # one runs, the other is deprecated
                     with suppress(ImportError):
                         importlib.import_module(found.name)
     gc.collect()

@@ -33,7 +33,7 @@ ENDLESS = "import sys, time\nprint(1, flush=True)\ntime.sleep(600)\n"
 def environ(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "program.py").write_text(PROGRAM)
     (tmp_path / "endless.py").write_text(ENDLESS)
-    return {**os.environ, "PYTHONPATH": str(tmp_path), "MORE": "\udcff \u266b"}
+    return {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONWARNINGS": "once", "MORE": "\udcff \u266b"}
 
 
 def start(environ: dict[str, str], name: str, **how: Any) -> subprocess.Popen[Any]:
@@ -61,7 +61,8 @@ def test_a_program_sees_what_a_new_interpreter_would_show_it(
         said.append(json.loads(done.stdout))
         assert said[-1].pop("pid") == said[-1].pop("session")
     assert said[0] == said[1]
-    assert (said[0]["read"], said[0]["env"]["MORE"]) == ("to read", environ["MORE"])
+    assert (said[0]["read"], said[0]["warnings"]) == ("to read", ["once"])
+    assert said[0]["env"]["MORE"] == environ["MORE"]
 
 
 def test_it_is_killed_and_waited_for(environ: dict[str, str]) -> None:
@@ -85,7 +86,7 @@ def test_it_is_killed_and_waited_for(environ: dict[str, str]) -> None:
 def test_what_an_interpreter_reads_at_its_start_takes_a_new_one(environ: dict[str, str]) -> None:
     process = quick_start.Popen(
         [sys.executable, "-m", "program", "x"],
-        env=environ | {"PYTHONWARNINGS": "error"},
+        env=environ | {"PYTHONHASHSEED": "7", "PYTHONWARNINGS": "error"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

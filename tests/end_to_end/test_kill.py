@@ -21,6 +21,7 @@ import soundfile
 from plugin_core import Session
 from plugin_core.audio.samples import to_integers
 from plugin_core.model import JobState
+from tests import quick_start
 from tests.freezing import freeze
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
@@ -45,13 +46,13 @@ def make_songs(folder: Path, count: int, seconds: float = 1.0, sample_rate: int 
 def start(*arguments: object) -> subprocess.Popen[bytes]:
     """Start the command line in a process of its own."""
     command = [sys.executable, "-m", "plugin_core", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return quick_start.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def finish(*arguments: object) -> list[dict[str, object]]:
     """Run the command line to its end and return its events."""
     command = [sys.executable, "-m", "plugin_core", *map(str, arguments), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=FINISH_SECONDS, check=False)
+    done = quick_start.run(command, capture_output=True, text=True, timeout=FINISH_SECONDS, check=False)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 

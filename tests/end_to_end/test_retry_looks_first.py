@@ -11,6 +11,7 @@ import pytest
 
 from plugin_core import Session
 from plugin_core.model import Job
+from tests import quick_start
 from tests.audio_files import write_song
 from tests.end_to_end.hasty import SEARCH, start
 from tests.end_to_end.tencent_bench import settings_for
@@ -378,7 +379,6 @@ def test_a_new_purchase_after_a_failure_is_asked_for_on_a_terminal(
     mvsep: MvsepBench, answer: str, code: int, created: int
 ) -> None:
     import pty
-    import subprocess
     import sys
 
     from tests.end_to_end.hasty import ROOT
@@ -388,7 +388,7 @@ def test_a_new_purchase_after_a_failure_is_asked_for_on_a_terminal(
     master, slave = pty.openpty()
     arguments = [sys.executable, "-m", "tests.end_to_end.hasty", "jobs", "retry", mvsep.job]
     environ = {**os.environ, **mvsep.environ, "TERM": "xterm-256color"}
-    process = subprocess.Popen(arguments, cwd=ROOT, env=environ, stdin=slave, stdout=slave, stderr=slave)
+    process = quick_start.Popen(arguments, cwd=ROOT, env=environ, stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
     seen = b""
     while True:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import quick_start
 from tests.audio_files import make_noise, write_samples, write_song
 from tests.freezing import freeze, owners_of, wait_until_lost
 from tests.simulators.faults import bad_gateway, hang, html_page, late, reset_after, reset_before
@@ -44,12 +45,12 @@ def songs(tmp_path: Path) -> list[Path]:
 
 def start(*arguments: object) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "plugin_core", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return quick_start.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def finish(*arguments: object) -> list[dict[str, object]]:
     command = [sys.executable, "-m", "plugin_core", *map(str, arguments), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=FINISH_SECONDS, check=False)
+    done = quick_start.run(command, capture_output=True, text=True, timeout=FINISH_SECONDS, check=False)
     assert done.returncode == 0, done.stderr + done.stdout[-2000:]
     return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -15,10 +15,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tests import quick_start
 from tests.hosts.beets.services import install
 
 ROOT = Path(__file__).parents[3]
 BEET = os.environ.get("BEET") or str(Path(sys.executable).with_name("beet"))
+COMMAND = [BEET] if "BEET" in os.environ else [sys.executable, "-m", "tests.hosts.beets.beet"]
 IGNORE = '[".*", "*~", "System Volume Information", "lost+found", "*.stems"]'
 _NOISE = re.compile(r"^(Created database backup|Migrat|Converting|Backing up|.*backup at).*\n?", re.MULTILINE)
 
@@ -96,8 +98,8 @@ class Beets:
         answer: str = "",
     ) -> Outcome:
         """Run ``beet``, which may ask for an answer, and return how it ended, well or not."""
-        done = subprocess.run(
-            [*prefix, BEET, *words],
+        done = quick_start.run(
+            [*prefix, *COMMAND, *words],
             env={**self.environ, **(environ or {})},
             cwd=self.root,
             input=answer.encode(),
@@ -116,8 +118,8 @@ class Beets:
 
     def start(self, *words: str, environ: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
         """Start ``beet`` beside the test."""
-        return subprocess.Popen(
-            [BEET, *words],
+        return quick_start.Popen(
+            [*COMMAND, *words],
             env={**self.environ, **(environ or {})},
             cwd=self.root,
             stdin=subprocess.DEVNULL,

@@ -12,6 +12,7 @@ from typing import IO, Final
 import pytest
 from stembridge_hot_folder.ledger import LEDGER_NAME, SongLedger, SongState
 
+from tests import quick_start
 from tests.hosts.hot_folder.conftest import PATIENCE, Desk
 
 ROOT: Final = Path(__file__).parents[3]
@@ -38,7 +39,7 @@ def start(
     known = {name: value for name, value in os.environ.items() if not name.startswith("STEMBRIDGE_")}
     command = [sys.executable, "-m", "tests.hosts.hot_folder.host", str(desk.separator.ledger), "watch"]
     stream = output or (subprocess.PIPE if is_heard else subprocess.DEVNULL)
-    return subprocess.Popen(
+    return quick_start.Popen(
         [*within, *command, str(desk.root), *options],
         cwd=ROOT,
         env=known | desk.environ | environ,

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import quick_start
 from tests.plugin_core.cli.fakes import write_song
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals and terminals")
@@ -69,7 +70,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def held(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """Start a separation and wait until it stands at the gate."""
     write_song(tmp_path / "Song.flac")
-    process = subprocess.Popen(
+    process = quick_start.Popen(
         [*COMMAND, "separate", "Song.flac", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
@@ -83,7 +84,7 @@ def held(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=600, check=False)
+    return quick_start.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=600, check=False)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
@@ -112,7 +113,7 @@ def test_a_killed_run_is_resumed(held: subprocess.Popen[str], installed: Path, t
 
 
 def test_a_second_process_joins_and_tells_the_end(held: subprocess.Popen[str], installed: Path) -> None:
-    second = subprocess.Popen([*COMMAND, "separate", "Song.flac", "--json"], stdout=subprocess.PIPE, text=True)
+    second = quick_start.Popen([*COMMAND, "separate", "Song.flac", "--json"], stdout=subprocess.PIPE, text=True)
     assert second.stdout is not None
     # What the other process is buying costs this one nothing more.
     first_line = json.loads(second.stdout.readline())

@@ -17,6 +17,7 @@ import pytest
 
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import Job, JobState
+from tests import quick_start
 from tests.freezing import freeze
 from tests.plugin_core.jobs.fakes import Service, make_job
 from tests.plugin_core.jobs.worker import LEASE
@@ -40,7 +41,7 @@ class Crew:
 
     def start(self, *gate: Path) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "tests.plugin_core.jobs.worker", *self._arguments, *map(str, gate)]
-        self.processes.append(subprocess.Popen(command, cwd=ROOT))
+        self.processes.append(quick_start.Popen(command, cwd=ROOT))
         return self.processes[-1]
 
     def finish(self) -> None:

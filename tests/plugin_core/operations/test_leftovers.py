@@ -17,6 +17,7 @@ from plugin_core import Session
 from plugin_core.cli.commands.doctor import CHECKS
 from plugin_core.files.hidden import ABANDONED_AFTER, HiddenNotes
 from plugin_core.model import Verdict
+from tests import quick_start
 from tests.plugin_core.cli.fakes import write_song
 from tests.plugin_core.operations.running import tag
 
@@ -40,7 +41,7 @@ def song(tmp_path: Path, long_song: Path) -> Path:
 def at_work(what: str, home: Path, song: Path) -> Iterator[subprocess.Popen[str]]:
     """Run a process that holds a whole copy beside the song; it is killed at the end."""
     command = [sys.executable, "-m", "tests.plugin_core.operations.stopping", what, str(home), str(song)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    with quick_start.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == "at work\n"

@@ -18,6 +18,7 @@ import pytest
 
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import JobState, Ticket
+from tests import quick_start
 from tests.plugin_core.cli.conftest import Run
 from tests.plugin_core.jobs.fakes import make_job
 
@@ -27,7 +28,7 @@ COMMAND = [sys.executable, "-m", "plugin_core", "listen", "--address", "127.0.0.
 
 @contextmanager
 def listening(*more: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
-    with subprocess.Popen([*COMMAND, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with quick_start.Popen([*COMMAND, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             told = [json.loads(process.stdout.readline()) for _ in range(3)]
@@ -96,7 +97,7 @@ def test_the_paths_stay_and_are_logged_nowhere(home: Path) -> None:
     ],
 )
 def test_a_wrong_address_is_one_clear_line(arguments: list[str], says: str) -> None:
-    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=600, check=False)
+    done = quick_start.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=600, check=False)
     events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
     assert (done.returncode, events) == (2, ["error", "summary"])
     assert done.stderr.count("\n") == 1

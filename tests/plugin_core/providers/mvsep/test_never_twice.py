@@ -20,6 +20,7 @@ import pytest
 from plugin_core import Job, JobState, Separation, Session, Settings
 from plugin_core.plugins import load_plugins
 from plugin_core.settings import no_keyring
+from tests import quick_start
 from tests.audio_files import write_song
 from tests.simulators.faults import bad_gateway, late, reset_after
 from tests.simulators.messages import Answer, Request
@@ -96,7 +97,7 @@ def queue_songs(environ: Mapping[str, str], folder: Path, count: int) -> list[st
 
 def run_worker(environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "plugin_core", "jobs", "resume", "--json"]
-    return subprocess.Popen(
+    return quick_start.Popen(
         command, env={**os.environ, **environ}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
 
