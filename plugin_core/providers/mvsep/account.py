@@ -212,10 +212,13 @@ async def login(client_with: Callable[[Secret], Enrolling], answers: Mapping[str
         RefusedError: the service does not accept them, or keeps the token to itself.
         TransientError: it does not answer.
     """
-    token = Secret(answers.get(TOKEN, Secret("")).reveal().strip())
-    if token:
-        await client_with(token).user()
-        return {TOKEN: token}
+    token = Secret(answers.get(TOKEN, Secret("")).reveal().strip()) or await _ask_token(client_with, answers)
+    # Only a token that the service takes is kept, whatever else it answered.
+    await client_with(token).user()
+    return {TOKEN: token}
+
+
+async def _ask_token(client_with: Callable[[Secret], Enrolling], answers: Mapping[str, Secret]) -> Secret:
     email, password = answers.get("email", Secret("")), answers.get("password", Secret(""))
     if not email or not password:
         raise UsageError("MVSEP wants an e-mail address and a password", remedy="or give the API token: --token")
@@ -225,7 +228,7 @@ async def login(client_with: Callable[[Secret], Enrolling], answers: Mapping[str
             "MVSEP accepts the password and does not tell the API token",
             remedy="copy it from https://mvsep.com/user-api and use `stembridge login mvsep --token`",
         )
-    return {TOKEN: user.api_token}
+    return user.api_token
 
 
 async def examine(account: Account, catalogue: Catalogue, settings: MvsepSettings) -> Sequence[Finding]:

@@ -110,12 +110,6 @@ def parse_notice(payload: object) -> Notice:
     return Notice(success=as_flag(as_mapping(payload).get("success")), message="; ".join(read_words(payload)))
 
 
-def is_yes(payload: object) -> bool:
-    """Tell whether an answer calls itself a success, where it says so at all."""
-    body = as_mapping(payload)
-    return "success" not in body or as_flag(body["success"]) is True
-
-
 def parse_user(payload: object) -> User:
     """Read an account; ``current_queue`` may be an object, null, or jobs named by their hash alone."""
     data = _inner(payload)
@@ -295,7 +289,7 @@ class AccountCalls(Caller):
 def _account_in(path: str, payload: object) -> User:
     """Return the account that an answer describes: one without a name proves nothing, of its plan least of all."""
     user = parse_user(payload)
-    if not is_yes(payload) or not (user.name or user.email):
+    if parse_notice(payload).success is not True or not (user.name or user.email):
         raise TransientError(f"MVSEP {path}: the answer is that of no account", remedy=_WAY)
     return user
 

@@ -90,6 +90,8 @@ def test_a_refused_token_is_not_kept(mvsep: Run, home: Path, monkeypatch: pytest
         "null",
         '{"success":"maybe","data":{"name":"n","email":"e@example.org"}}',
         '{"success":true,"data":null}',
+        '{"name":"n","email":"e@example.org"}',
+        '{"data":{"name":"n","email":"e@example.org"}}',
         '{"success":true,"data":{"premium_minutes":3}}',
         '{"success":true,"data":{"api_token":"' + "y" * 30 + '"}}',
     ],

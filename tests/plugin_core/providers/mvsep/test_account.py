@@ -127,15 +127,23 @@ def log_in(client: FakeClient, answers: Mapping[str, Secret]) -> dict[str, str]:
         return client
 
     kept = asyncio.run(login(client_with, answers))
-    assert used == [answers["api_token"].reveal().strip() if "api_token" in answers else ""]
+    assert used[-1] == kept["api_token"].reveal()
     return {name: value.reveal() for name, value in kept.items()}
 
 
 def test_password_gives_the_token() -> None:
     client = FakeClient(KNOWN)
     assert log_in(client, ANSWERS) == {"api_token": TOKEN.reveal()}
-    ((name, asked),) = client.asked
-    assert (name, asked["email"], asked["password"].reveal()) == ("login", "a@b.example", " pass ")
+    (name, asked), tried = client.asked
+    assert (tried[0], name, asked["email"], asked["password"].reveal()) == (
+        "user",
+        "login",
+        "a@b.example",
+        " pass ",
+    )
+    client.failing["user"] = RefusedError("Invalid API key")
+    with pytest.raises(RefusedError, match="Invalid API key"):
+        log_in(client, ANSWERS)
 
 
 def test_token_is_tried_out() -> None:
