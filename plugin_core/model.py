@@ -71,6 +71,24 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     """``pcm_u8``, ``pcm_s8``, ``pcm_16``, ``pcm_24``, ``pcm_32``, ``float``, ``double`` or ``lossy``."""
 
 
+class ModelOption(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that can be chosen or written for a model: ``--option NAME=KEY``."""
+
+    name: str
+    title: str = ""
+    """What people call it."""
+    choices: dict[str, str] = {}
+    """Texts by key, of which one is chosen; empty where any text will do."""
+    default: str = ""
+    """The key or text it has when it is left out; empty for none."""
+    is_required: bool = False
+    """Whether it must be given: it has no default, and the model wants one."""
+    when: str = ""
+    """In words, where it applies; empty for always."""
+    multipliers: dict[str, str] = {}
+    """What a choice multiplies the price with, by key."""
+
+
 class Model(msgspec.Struct, frozen=True, kw_only=True):
     """One way a separator can split: what ``stembridge models`` lists."""
 
@@ -86,6 +104,9 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     summary: str = ""
     results: str = ""
     """What comes back where that is no stems of the song: ``speech``, ``text``, ``midi``, ``restored``, ..."""
+    takes: str = "song"
+    """``song``, ``nothing`` (a model that makes sound of words), or ``two songs``; only the first are separated."""
+    options: tuple[ModelOption, ...] = ()
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

@@ -293,6 +293,19 @@ class TakesOver(Protocol):
 
 
 @runtime_checkable
+class FindsModels(Protocol):
+    """A separator that knows more models than it lists, or a model by other words than its id and name."""
+
+    async def model(self, word: str) -> Model:
+        """Return the model that a word means.
+
+        Raises:
+            UsageError: none, or several.
+        """
+        ...
+
+
+@runtime_checkable
 class HasAccount(Protocol):
     """A provider whose account can be asked about: ``stembridge account``."""
 

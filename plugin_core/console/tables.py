@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Collection, Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 import click
 
@@ -22,17 +23,36 @@ from plugin_core.console.formatting import (
 )
 from plugin_core.model import Job
 
-
-def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under their heads; text is left, numbers stand as they come."""
-    cells = [[clean(cell) for cell in row] for row in (heads, *rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(heads) - 1)]
-    for row in cells:
-        fixed = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False) if width)
-        click.echo(f"{fixed}  {row[-1]}".rstrip())
-
-
 MIN_ID = 8
+
+_NARROWEST = 12
+"""Characters to which a column may be narrowed."""
+
+_TALLEST = 3
+"""Lines of a cell that is wrapped; what does not fit ends in an ellipsis."""
+
+
+def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None = None) -> None:
+    """Print rows under their heads; text is left, numbers stand as they come.
+
+    Args:
+        heads: of the columns.
+        rows: as many cells each.
+        width: characters a line at most, for which the widest columns are wrapped; None prints each row on one line.
+    """
+    cells = [[clean(cell) for cell in row] for row in (heads, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
+    while width is not None and sum(widths) + 2 * (len(widths) - 1) > width and max(widths) > _NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    for row in cells:
+        wrapped = [_wrap(cell, size) if width is not None else [cell] for cell, size in zip(row, widths, strict=True)]
+        for line in zip_longest(*wrapped, fillvalue=""):
+            shown = (f"{cell:<{size}}" for cell, size in zip(line, widths, strict=True) if size)
+            click.echo("  ".join(shown).rstrip())
+
+
+def _wrap(cell: str, size: int) -> list[str]:
+    return textwrap.wrap(cell, max(1, size), max_lines=_TALLEST, placeholder=" …") or [""]
 
 
 def show_jobs(jobs: Sequence[Job], known: Collection[str], *, now: float) -> None:

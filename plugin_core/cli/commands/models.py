@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import textwrap
 
 import click
 import msgspec
@@ -12,24 +14,29 @@ from plugin_core.console.formatting import clean, count_credits
 from plugin_core.console.json_lines import describe_count, describe_error, write_record
 from plugin_core.console.options import JSON_OPTION, read_name
 from plugin_core.console.tables import print_table
-from plugin_core.errors import StembridgeError, UsageError, blame
-from plugin_core.model import Model
+from plugin_core.errors import StembridgeError, UsageError, blame, suggest
+from plugin_core.model import Model, ModelOption
+from plugin_core.protocols import FindsModels, Separator
 from plugin_core.session import Session
 
 
 @click.command("models")
-@click.argument("search", required=False)
+@click.argument("words", nargs=-1, metavar="[SEARCH | PROVIDER MODEL]")
 @click.option("--provider", metavar="NAME", callback=read_name, help="Only this one; default all.")
 @JSON_OPTION
 @click.pass_obj
-def command(context: Context, search: str | None, provider: str | None, as_json: bool) -> int:
+def command(context: Context, words: tuple[str, ...], provider: str | None, as_json: bool) -> int:
     """List models: what the providers can split a song into.
 
-    SEARCH is looked for in providers, ids, names, stems and descriptions.
+    SEARCH is looked for in providers, ids, names, stems and descriptions. PROVIDER and MODEL show one model with all
+    its options.
     """
+    search = " ".join(words)
     with context.session() as session:
+        if len(words) > 1 and words[0] in session.separators and provider is None:
+            return _show_one(session, words[0], " ".join(words[1:]), as_json=as_json)
         names = [provider] if provider else sorted(session.separators)
-        found, errors = asyncio.run(_find(session, names, search or ""))
+        found, errors = asyncio.run(_find(session, names, search))
     if provider and errors:
         raise errors[provider]
     for name, error in errors.items():
@@ -53,7 +60,7 @@ def _show(found: list[tuple[str, Model]]) -> None:
         (
             name,
             model.id,
-            "" if model.name == model.id else model.name,
+            "" if model.name == model.id else _short_name(model),
             _price(model),
             "" if model.rating is None else f"{model.rating:.1f}",
             ", ".join(model.stems),
@@ -63,7 +70,63 @@ def _show(found: list[tuple[str, Model]]) -> None:
     heads = ["PROVIDER", "MODEL", "NAME", "PRICE/MIN", "RATING", "STEMS"]
     for column in (2, 4):
         heads[column] = heads[column] if any(row[column] for row in rows) else ""
-    print_table(heads, rows)
+    print_table(heads, rows, width=shutil.get_terminal_size().columns)
+
+
+def _show_one(session: Session, provider: str, word: str, *, as_json: bool) -> int:
+    with blame(provider):
+        model = asyncio.run(_find_one(session.separator(provider), word))
+    if as_json:
+        write_record({"event": "model", "provider": provider} | msgspec.structs.asdict(model))
+        write_record(describe_count(1, 0))
+        return 0
+    facts = {
+        "model": model.id if model.name == model.id else f"{model.id}, {model.name}",
+        "provider": provider,
+        "takes": "" if model.takes == "song" else model.takes,
+        "stems": ", ".join(model.stems),
+        "results": model.results and f"{model.results}, placed as they come",
+        "price/min": _price(model),
+        "rating": "" if model.rating is None else f"{model.rating:.1f}",
+        "about": model.summary,
+    }
+    width = shutil.get_terminal_size().columns
+    for name, text in facts.items():
+        _print_wrapped(f"{name:<10}", text, width)
+    for option in model.options:
+        click.echo()
+        _print_option(option, width)
+    return 0
+
+
+async def _find_one(separator: Separator, word: str) -> Model:
+    if isinstance(separator, FindsModels):
+        return await separator.model(word)
+    wanted, models = word.casefold(), await separator.models()
+    for model in models:
+        if wanted in (model.id.casefold(), model.name.casefold()):
+            return model
+    remedy = f"`stembridge models --provider {separator.name}` lists them"
+    raise UsageError(
+        f"{separator.name} has no model {word!r}", remedy=suggest(word, [one.id for one in models], remedy)
+    )
+
+
+def _print_option(option: ModelOption, width: int) -> None:
+    usual = f"default {option.default}" if option.default else "required" if option.is_required else ""
+    kind = "" if option.choices else "any text"
+    told = ", ".join(filter(None, (option.title, kind, usual, option.when)))
+    _print_wrapped(f"--option {option.name}=  ", told, width)
+    size = max(map(len, option.choices), default=0)
+    for key, text in option.choices.items():
+        price = f" (price x {option.multipliers[key]})" if key in option.multipliers else ""
+        _print_wrapped(f"    {key:<{size}}  ", text + price, width)
+
+
+def _print_wrapped(head: str, text: str, width: int) -> None:
+    """Print a text behind its head, its further lines below each other; nothing where there is none."""
+    if text:
+        click.echo(textwrap.fill(clean(text), width, initial_indent=head, subsequent_indent=" " * len(head)))
 
 
 async def _find(
@@ -85,6 +148,11 @@ async def _find(
 def _matches(provider: str, model: Model, search: str) -> bool:
     text = " ".join((provider, model.id, model.name, model.summary, *model.stems)).casefold()
     return all(word in text for word in search.casefold().split())
+
+
+def _short_name(model: Model) -> str:
+    """Return a name without the stems behind it, which have a column of their own."""
+    return model.name.partition(" (")[0] if model.stems else model.name
 
 
 def _price(model: Model) -> str:

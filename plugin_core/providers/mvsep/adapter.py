@@ -31,7 +31,7 @@ from plugin_core.providers.mvsep.catalogue import Catalogue
 from plugin_core.providers.mvsep.client import MvsepClient
 from plugin_core.providers.mvsep.hashes import REGIONS, Links, find_hash, locate
 from plugin_core.providers.mvsep.job_calls import Phase
-from plugin_core.providers.mvsep.models import find_algorithm, list_models
+from plugin_core.providers.mvsep.models import describe_model, find_algorithm, find_separating, list_models
 from plugin_core.providers.mvsep.plan import make_plan
 from plugin_core.providers.mvsep.results import fetch_results, read_answer
 from plugin_core.providers.mvsep.settings import BASE_URL, NAME, MvsepSettings
@@ -153,6 +153,10 @@ class MvsepSeparator:
             self._described = algorithms, tuple(list_models(algorithms))
         return self._described[1]
 
+    async def model(self, word: str) -> Model:
+        """Return any model, also one that no song is given to."""
+        return describe_model(find_algorithm((await self.catalogue.listing()).algorithms, word))
+
     async def plan(self, source: Source, wish: Separation) -> Plan:
         """Check the wish against catalogue and account, and fill in its defaults.
 
@@ -163,7 +167,7 @@ class MvsepSeparator:
         """
         self._account.require_token()
         listing = await self.catalogue.listing()
-        algorithm = find_algorithm(listing.algorithms, wish.model or self.settings.model)
+        algorithm = find_separating(listing.algorithms, wish.model or self.settings.model)
         plan = make_plan(algorithm, source, wish, await self._account.user(), is_over=await exceeds(source))
         await self._account.require_quota()
         return msgspec.structs.replace(plan, notes=(listing.note, *plan.notes)) if listing.note else plan

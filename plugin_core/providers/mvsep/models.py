@@ -11,6 +11,7 @@ from typing import Final
 from plugin_core.errors import UsageError, find_near
 from plugin_core.model import Model
 from plugin_core.providers.mvsep.algorithms import Algorithm
+from plugin_core.providers.mvsep.options import describe_options
 from plugin_core.settings import manifest
 from plugin_core.stem_names import canonical, distinct
 
@@ -116,6 +117,7 @@ def _results() -> tuple[dict[str, str], dict[str, str]]:
 
 
 ACCESS: Final = {0: "everyone", 1: "registered", 2: "premium"}
+TAKES: Final = {"no_upload": "nothing", "matchering_upload": "two songs"}
 _LIST: Final = "stembridge models --provider mvsep"
 
 
@@ -130,6 +132,8 @@ def describe_model(algorithm: Algorithm) -> Model:
         rating=algorithm.rating,
         summary=": ".join(text for text in (algorithm.group, algorithm.summary) if text),
         results=results_of(algorithm),
+        takes=TAKES.get(algorithm.upload, "song"),
+        options=describe_options(algorithm),
     )
 
 
@@ -138,11 +142,26 @@ def list_models(algorithms: Iterable[Algorithm]) -> list[Model]:
     return [describe_model(one) for one in algorithms if one.is_active and one.takes_song]
 
 
+def find_separating(algorithms: Sequence[Algorithm], word: str) -> Algorithm:
+    """Return the algorithm of a word that works on one song.
+
+    Raises:
+        UsageError: none or several are meant, it is switched off, or it takes no song.
+    """
+    found = find_algorithm(algorithms, word)
+    if not found.takes_song:
+        raise UsageError(
+            f"model {found.id}, {found.name}, takes {TAKES[found.upload]} and separates none",
+            remedy=f"`stembridge mvsep create {found.id}` runs it",
+        )
+    return found
+
+
 def find_algorithm(algorithms: Sequence[Algorithm], word: str) -> Algorithm:
     """Return the algorithm of an id, a full name, or a name without its list of stems.
 
     Raises:
-        UsageError: none or several are meant, it is switched off, or it takes no song.
+        UsageError: none or several are meant, or it is switched off.
     """
     wanted = _plain(word)
     for spell in _SPELLINGS:
@@ -159,9 +178,6 @@ def find_algorithm(algorithms: Sequence[Algorithm], word: str) -> Algorithm:
 def _usable(found: Algorithm) -> Algorithm:
     if not found.is_active:
         raise UsageError(f"MVSEP has switched off model {found.id}, {found.name}", remedy=f"see `{_LIST}`")
-    if not found.takes_song:
-        takes = "two songs" if found.upload.startswith("matchering") else "no song"
-        raise UsageError(f"model {found.id}, {found.name}, takes {takes} and separates none", remedy=f"see `{_LIST}`")
     return found
 
 

@@ -6,14 +6,54 @@ Two options are ours: ``output_format`` (what the service writes) and ``is_demo`
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from plugin_core.errors import UsageError, suggest
-from plugin_core.providers.mvsep.algorithms import Algorithm, Condition, Field
+from plugin_core.model import ModelOption
+from plugin_core.providers.mvsep.algorithms import Algorithm, Condition, Field, PriceRule
+
+
+class OutputFormat(NamedTuple):
+    """One format of the service."""
+
+    key: str
+    name: str
+    final: str
+    """Our format that keeps it as it comes."""
+    needs_premium: bool = False
+
+
+OUTPUT_FORMATS: Final = (
+    OutputFormat("0", "mp3", "mp3"),
+    OutputFormat("1", "wav16", "wav16"),
+    OutputFormat("2", "flac16", "flac16"),
+    OutputFormat("3", "m4a", "m4a"),
+    OutputFormat("4", "wav32f", "wav32f", needs_premium=True),
+    OutputFormat("5", "flac24", "flac24", needs_premium=True),
+)
+
+SHALLOW: Final = OUTPUT_FORMATS[2]
+OPEN: Final = OUTPUT_FORMATS[4]
+DEEP: Final = OUTPUT_FORMATS[5]
 
 OUTPUT_FORMAT: Final = "output_format"
 IS_DEMO: Final = "is_demo"
-OURS: Final = (OUTPUT_FORMAT, IS_DEMO)
+OUR_OPTIONS: Final = (
+    ModelOption(
+        name=OUTPUT_FORMAT,
+        title="What MVSEP writes",
+        choices={one.key: f"{one.name}{', premium' if one.needs_premium else ''}" for one in OUTPUT_FORMATS},
+    ),
+    ModelOption(
+        name=IS_DEMO,
+        title="Show the result to everybody at mvsep.com",
+        choices={"0": "no", "1": "yes"},
+        default="0",
+    ),
+)
+OURS: Final = tuple(one.name for one in OUR_OPTIONS)
+
+_IN: Final = ("in", "=", "==", "equals", "eq")
 
 
 def resolve_options(algorithm: Algorithm, wished: Mapping[str, str]) -> dict[str, str]:
@@ -27,7 +67,7 @@ def resolve_options(algorithm: Algorithm, wished: Mapping[str, str]) -> dict[str
         if word in OURS:
             continue
         field = find_field(algorithm, word)
-        key = find_value(field, value)
+        key = find_value(algorithm, field, value)
         if given.setdefault(field.name, key) != key:
             raise UsageError(f"option {describe_field(field)} is given twice", remedy="give it once")
     values = {field.name: given.get(field.name, _default(field)) for field in algorithm.fields}
@@ -86,7 +126,7 @@ def find_field(algorithm: Algorithm, word: str) -> Field:
     raise UsageError(f"{algorithm.name} has no option {word!r}{hint}", remedy=remedy)
 
 
-def find_value(field: Field, value: str) -> str:
+def find_value(algorithm: Algorithm, field: Field, value: str) -> str:
     """Return what is sent for a value: the key of an option, or the text itself in a free field.
 
     Raises:
@@ -106,9 +146,12 @@ def find_value(field: Field, value: str) -> str:
             return found[0]
         if found:
             raise UsageError(
-                f"{value!r} means several values of option {describe_field(field)}", remedy=_choose(field, found)
+                f"{value!r} means several values of option {describe_field(field)}",
+                remedy=_choose(algorithm, field, found),
             )
-    raise UsageError(f"option {describe_field(field)} has no value {value!r}", remedy=_choose(field, field.options))
+    raise UsageError(
+        f"option {describe_field(field)} has no value {value!r}", remedy=_choose(algorithm, field, field.options)
+    )
 
 
 def read_demo(wished: Mapping[str, str]) -> str:
@@ -129,6 +172,34 @@ def describe_field(field: Field) -> str:
     return field.name if field.text == field.name else f"'{field.text}' ({field.name})"
 
 
+def describe_options(algorithm: Algorithm) -> tuple[ModelOption, ...]:
+    """Return every option of an algorithm, ours behind its own."""
+    own = tuple(
+        ModelOption(
+            name=field.name,
+            title=field.text,
+            choices=field.options,
+            default=_default(field),
+            is_required=field.is_required and not _default(field),
+            when="; ".join(_describe_condition(algorithm, one) for one in field.conditions),
+            multipliers={rule.option: f"{float(rule.value):g}" for rule in field.price_rules if _is_dearer(rule)},
+        )
+        for field in algorithm.fields
+    )
+    return own + OUR_OPTIONS
+
+
+def _is_dearer(rule: PriceRule) -> bool:
+    return rule.mode == "multiplier" and float(rule.value) != 1
+
+
+def _describe_condition(algorithm: Algorithm, condition: Condition) -> str:
+    parent = next((field for field in algorithm.fields if field.id == condition.field_id), None)
+    values = ", ".join(condition.values)
+    is_shown = (condition.action == "show") == (condition.operator in _IN)
+    return f"{'only' if is_shown else 'not'} where {describe_field(parent) if parent else 'another'} is {values}"
+
+
 def _default(field: Field) -> str:
     if field.default is None or (field.options and field.default not in field.options):
         return ""
@@ -142,7 +213,7 @@ def _is_sent(field: Field, values: Mapping[str, str]) -> bool:
 def _require(algorithm: Algorithm, field: Field, value: str) -> str:
     if value:
         return value
-    wants = _choose(field, field.options) if field.options else f'add --option "{field.text}=..."'
+    wants = _choose(algorithm, field, field.options) if field.options else f'add --option "{field.text}=..."'
     raise UsageError(f"{algorithm.name} needs option {describe_field(field)}", remedy=wants)
 
 
@@ -152,7 +223,7 @@ def _allows(condition: Condition, by_id: Mapping[int | None, Field], values: Map
         return True
     value = values.get(parent.name)
     match condition.operator:
-        case "in" | "=" | "==" | "equals" | "eq":
+        case word if word in _IN:
             holds = value in condition.values
         case "not_in" | "not in" | "!=" | "<>" | "neq":
             holds = value not in condition.values
@@ -167,10 +238,11 @@ def _describe_reasons(algorithm: Algorithm, field: Field) -> str:
     return ", ".join(describe_field(one) for one in algorithm.fields if one.id in ids) or "them"
 
 
-def _choose(field: Field, keys: Mapping[str, str] | Sequence[str]) -> str:
+def _choose(algorithm: Algorithm, field: Field, keys: Mapping[str, str] | Sequence[str]) -> str:
     shown = [f"{key} ({field.options[key]})" for key in list(keys)[:12]]
-    more = f" and {len(keys) - len(shown)} more" if len(keys) > len(shown) else ""
-    return f"choose of {', '.join(shown)}{more}"
+    told = f"choose of {', '.join(shown)}"
+    rest = len(keys) - len(shown)
+    return f"{told} and {rest} more: `stembridge models mvsep {algorithm.id}` shows all" if rest else told
 
 
 def _plain(text: str) -> str:

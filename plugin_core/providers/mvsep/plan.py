@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -17,7 +17,18 @@ from plugin_core.providers.mvsep.account import is_premium
 from plugin_core.providers.mvsep.account_calls import User
 from plugin_core.providers.mvsep.algorithms import Algorithm
 from plugin_core.providers.mvsep.models import results_of, stems_of
-from plugin_core.providers.mvsep.options import IS_DEMO, OUTPUT_FORMAT, default_options, read_demo, resolve_options
+from plugin_core.providers.mvsep.options import (
+    DEEP,
+    IS_DEMO,
+    OPEN,
+    OUTPUT_FORMAT,
+    OUTPUT_FORMATS,
+    SHALLOW,
+    OutputFormat,
+    default_options,
+    read_demo,
+    resolve_options,
+)
 
 
 def multiplier(algorithm: Algorithm, options: Mapping[str, str]) -> Fraction:
@@ -39,28 +50,6 @@ def estimate_credits(algorithm: Algorithm, options: Mapping[str, str], seconds: 
 PREMIUM_REMEDY: Final = "`stembridge account mvsep` shows the plan, `stembridge mvsep premium on` spends its credits"
 
 
-class OutputFormat(NamedTuple):
-    """One format of the service."""
-
-    key: str
-    name: str
-    final: str
-    """Our format that keeps it as it comes."""
-    needs_premium: bool = False
-
-
-OUTPUT_FORMATS: Final = (
-    OutputFormat("0", "mp3", "mp3"),
-    OutputFormat("1", "wav16", "wav16"),
-    OutputFormat("2", "flac16", "flac16"),
-    OutputFormat("3", "m4a", "m4a"),
-    OutputFormat("4", "wav32f", "wav32f", needs_premium=True),
-    OutputFormat("5", "flac24", "flac24", needs_premium=True),
-)
-
-SHALLOW: Final = OUTPUT_FORMATS[2]
-OPEN: Final = OUTPUT_FORMATS[4]
-DEEP: Final = OUTPUT_FORMATS[5]
 _DEEP_SOURCES: Final = frozenset({"pcm_24", "pcm_32", "float", "double"})
 
 

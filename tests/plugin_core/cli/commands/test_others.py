@@ -10,7 +10,7 @@ import pytest
 from plugin_core import hookimpl
 from plugin_core.cli.commands.doctor import CHECKS
 from plugin_core.errors import RefusedError
-from plugin_core.model import Model
+from plugin_core.model import Model, ModelOption
 from plugin_core.providers.local import plugin as local_plugin
 from tests.plugin_core.cli.conftest import Run
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator
@@ -31,6 +31,46 @@ def test_models_are_listed_and_searched(stembridge: Run) -> None:
     assert stembridge("models", "theremin").err == "stembridge: no model matches 'theremin'\n"
     assert stembridge("models", "theremin", "--json").code == 2
     assert stembridge("models", "--provider", "nobody").code == 2
+
+
+def test_one_model_is_shown_with_all_its_options(stembridge: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    option = ModelOption(
+        name="size",
+        title="Size",
+        choices={"1": "one", "2": "two"},
+        default="1",
+        when="only here",
+        multipliers={"2": "3"},
+    )
+    found = Model(id="halves", name="Halves", stems=("left", "right"), results="speech", options=(option,))
+
+    async def models(_self: object) -> list[Model]:
+        return [found]
+
+    monkeypatch.setattr(FakeSeparator, "models", models)
+    shown = stembridge("models", "fake", "Halves").out.splitlines()
+    assert shown[0] == "model     halves, Halves"
+    assert "results   speech, placed as they come" in shown
+    assert shown[-3:] == ["--option size=  Size, default 1, only here", "    1  one", "    2  two (price x 3)"]
+    (model,) = stembridge("models", "fake", "halves", "--json").of("model")
+    assert (model["provider"], model["options"][0]["choices"]) == ("fake", {"1": "one", "2": "two"})
+    unknown = stembridge("models", "fake", "halve")
+    assert (unknown.code, "did you mean 'halves'?" in unknown.err) == (2, True)
+
+
+def test_the_list_fits_its_terminal_and_loses_no_name(stembridge: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    stems = tuple(f"instrument-{number}" for number in range(9))
+    long = Model(id="9", name="A model of a rather long name (by someone)", stems=stems, access="registered")
+
+    async def models(_self: object) -> list[Model]:
+        return [long]
+
+    monkeypatch.setattr(FakeSeparator, "models", models)
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = stembridge("models", "--provider", "fake").out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert all(any(word in line for line in lines) for word in ["A", "model", "of", "a", "rather", "long", "name"])
+    assert lines[-1].endswith("…")
 
 
 def test_a_provider_that_fails_takes_no_other_ones_models_along(stembridge: Run) -> None:

@@ -4,7 +4,16 @@ import pytest
 
 from plugin_core.errors import UsageError
 from plugin_core.providers.mvsep.algorithms import read_algorithms
-from plugin_core.providers.mvsep.models import MEANS, find_algorithm, list_models, stem_of, stems_of, stems_of_files
+from plugin_core.providers.mvsep.models import (
+    MEANS,
+    describe_model,
+    find_algorithm,
+    find_separating,
+    list_models,
+    stem_of,
+    stems_of,
+    stems_of_files,
+)
 from plugin_core.stem_names import canonical
 from tests.plugin_core.providers.mvsep.fakes import algorithm, snapshot
 
@@ -113,12 +122,13 @@ def test_misses_are_explained(word: str, says: str) -> None:
     assert says in str(caught.value)
 
 
-@pytest.mark.parametrize(("widget", "says"), [("no_upload", "takes no song"), ("matchering_upload", "takes two songs")])
+@pytest.mark.parametrize(("widget", "says"), [("no_upload", "takes nothing"), ("matchering_upload", "takes two songs")])
 def test_models_without_a_song(widget: str, says: str) -> None:
     algorithms = read_algorithms([{"render_id": 62, "name": "Stable Audio", "audio_widget": widget}])
     assert list_models(algorithms) == []
-    with pytest.raises(UsageError, match=says):
-        find_algorithm(algorithms, "62")
+    assert find_algorithm(algorithms, "62").name == "Stable Audio"
+    with pytest.raises(UsageError, match=f"{says}.*mvsep create 62"):
+        find_separating(algorithms, "62")
 
 
 def test_list() -> None:
@@ -129,3 +139,26 @@ def test_list() -> None:
     assert (models["30"].access, models["30"].credits_per_minute) == ("premium", 6.0)
     assert (models["20"].access, models["40"].access) == ("registered", "everyone")
     assert models["40"].summary == algorithm(40).group
+
+
+def test_a_model_says_what_its_results_are_and_what_can_be_chosen() -> None:
+    models = {model.id: model for model in list_models(snapshot())}
+    kinds = {
+        kind: [one.id for one in models.values() if one.results == kind] for kind in ("", "speech", "midi", "text")
+    }
+    assert (kinds["speech"], kinds["midi"], kinds["text"]) == (
+        ["103", "120"],
+        ["80", "113", "114", "127"],
+        ["39", "64"],
+    )
+    assert len(kinds[""]) == 116 - 11
+    newer = read_algorithms([{"render_id": 999, "name": "New", "group": "ASR and TTS"}])
+    assert describe_model(newer[0]).results == "speech"
+    options = {option.name: option for option in models["40"].options}
+    assert (options["add_opt1"].default, options["add_opt2"].multipliers) == ("81", {"8": "2"})
+    assert options["add_opt3"].when == "only where 'Vocal model type' (add_opt1) is 171"
+    assert {option.name: option.when for option in models["123"].options}["add_opt2"].startswith(
+        "not where 'Model type'"
+    )
+    assert [option.is_required for option in models["120"].options[:3]] == [True, False, False]
+    assert list(options["output_format"].choices) == ["0", "1", "2", "3", "4", "5"]

@@ -74,9 +74,9 @@ def test_every_value_of_every_model_is_known_by_its_own_text() -> None:
         for field in one.fields:
             texts = list(field.options.values())
             for key, text in field.options.items():
-                assert find_value(field, key) == key
+                assert find_value(one, field, key) == key
                 if texts.count(text) == 1 and text not in field.options:
-                    assert find_value(field, text.upper()) == key
+                    assert find_value(one, field, text.upper()) == key
 
 
 def _field(number: int, *conditions: Condition) -> Field:
