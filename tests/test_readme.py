@@ -14,7 +14,7 @@ import pytest
 from plugin_core.cli.app import build_app
 from plugin_core.jobs.policy import JobsSettings
 from plugin_core.presets import load_presets
-from plugin_core.providers.local.settings import LocalSettings
+from plugin_core.providers.local.adapter import LocalSettings
 from plugin_core.settings import Settings
 from plugin_core.stems.template import StemsSettings, parse_template
 from plugin_core.wishes import SeparateSettings

@@ -1,4 +1,7 @@
-"""Where the sound of an MP3 or FLAC lies between the tags that programs put before and behind it."""
+"""Where the sound of a file without a container lies, between the tags that programs put before and behind it.
+
+Digests of recordings hang on it: what it finds in a whole file never changes.
+"""
 
 from __future__ import annotations
 
@@ -9,45 +12,70 @@ from typing import Final
 from plugin_core.audio.source_file import read_at
 
 _ID3V1: Final = 128
-_FOOTER: Final = 32
+_ID3V1_PLUS: Final = 227
+_ID3V2: Final = 10
+_APE: Final = 32
+_LYRICS: Final = 15
+_HAS_FOOTER: Final = 0x10
+_HAS_HEADER: Final = 1 << 31
 
 
-def find_start(path: Path, descriptor: int, start: int = 0) -> int:
-    """Return where the sound begins, after any number of ID3v2 tags."""
-    while size := measure_id3(read_at(path, descriptor, start, 10)):
+def find_audio(path: Path, descriptor: int) -> tuple[int, int]:
+    """Return where the sound begins and ends, by its tags: ID3v1, ID3v2, TAG+, Lyrics3v2 and APEv2.
+
+    Raises:
+        TransientError: the disk or share does not answer.
+    """
+    end = os.fstat(descriptor).st_size
+    start = min(find_start(path, descriptor), end)
+    while size := _measure_last(_read_before(path, descriptor, start, end)):
+        end = max(start, end - size)
+    return start, end
+
+
+def find_end(path: Path, descriptor: int) -> int:
+    """Return where the sound ends."""
+    return find_audio(path, descriptor)[1]
+
+
+def find_start(path: Path, descriptor: int) -> int:
+    """Return where the sound begins, after any number of tags; beyond the end where a tag says that it is longer."""
+    start = 0
+    while size := measure_tag(read_at(path, descriptor, start, _APE)):
         start += size
     return start
 
 
-def find_end(path: Path, descriptor: int) -> int:
-    """Return where the sound ends, before tags of the kinds ID3v1, APE and Lyrics3."""
-    end = os.fstat(descriptor).st_size
-    while size := _measure_last_tag(read_at(path, descriptor, max(0, end - _ID3V1), _ID3V1)):
-        if size > end:
-            break
-        end -= size
-    return end
+def measure_tag(head: bytes) -> int:
+    """Return the size of the ID3v2 or APE tag that begins with these 32 bytes; 0 where none does."""
+    if head.startswith(b"ID3") and len(head) >= _ID3V2:
+        footer = _ID3V2 if head[5] & _HAS_FOOTER else 0
+        return _ID3V2 + _read_syncsafe(head[6:10]) + footer
+    if head.startswith(b"APETAGEX") and len(head) >= _APE:
+        return _APE + int.from_bytes(head[12:16], "little")
+    return 0
 
 
-def measure_id3(head: bytes) -> int:
-    """Return the size of the ID3v2 tag that begins with these ten bytes; 0 where none does."""
-    if len(head) < 10 or not head.startswith(b"ID3"):
-        return 0
-    size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
-    return 10 + size + (10 if head[5] & 0x10 else 0)
+def _read_before(path: Path, descriptor: int, start: int, end: int) -> bytes:
+    begun = max(start, end - _ID3V1_PLUS)
+    return read_at(path, descriptor, begun, end - begun)
 
 
-def measure_ape(header: bytes) -> int:
-    """Return the size of the APE tag, its other end included, of which these 32 bytes are one end; 0 if none."""
-    if len(header) < _FOOTER or not header.startswith(b"APETAGEX"):
-        return 0
-    has_both = header[23] & 0x80
-    return int.from_bytes(header[12:16], "little") + (_FOOTER if has_both else 0)
-
-
-def _measure_last_tag(tail: bytes) -> int:
-    if tail.startswith(b"TAG") and len(tail) == _ID3V1:
+def _measure_last(tail: bytes) -> int:
+    """Return the size of the tag that ends here; 0 for none."""
+    if tail[-_ID3V1:].startswith(b"TAG") and len(tail) >= _ID3V1:
         return _ID3V1
-    if tail.endswith(b"LYRICS200") and tail[-15:-9].isdigit():
-        return int(tail[-15:-9]) + 15
-    return measure_ape(tail[-_FOOTER:])
+    if tail[-_ID3V1_PLUS:].startswith(b"TAG+") and len(tail) == _ID3V1_PLUS:
+        return _ID3V1_PLUS
+    if tail.endswith(b"LYRICS200") and tail[-_LYRICS:-9].isdigit():
+        return _LYRICS + int(tail[-_LYRICS:-9])
+    if tail[-_APE:].startswith(b"APETAGEX"):
+        header = _APE if int.from_bytes(tail[-12:-8], "little") & _HAS_HEADER else 0
+        return header + int.from_bytes(tail[-20:-16], "little")
+    if tail[-_ID3V2:].startswith(b"3DI"):
+        return 2 * _ID3V2 + _read_syncsafe(tail[-4:])
+    return 0
+
+
+def _read_syncsafe(data: bytes) -> int:
+    return (data[0] & 127) << 21 | (data[1] & 127) << 14 | (data[2] & 127) << 7 | data[3] & 127

@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from plugin_core.audio.damage import cut_short, joined
-from plugin_core.audio.envelope import find_end, measure_ape
+from plugin_core.audio.envelope import find_end, measure_tag
 from plugin_core.audio.movie import is_movie
-from plugin_core.audio.source_file import Window
+from plugin_core.audio.source_file import Window, cut_short, joined
 
 _ASF: Final = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_DATA: Final = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
@@ -183,7 +182,7 @@ def _check_tta(path: Path, window: Window, end: int) -> None:
     total += sum(int.from_bytes(table[place : place + 4], "little") for place in range(0, len(table), 4))
     if total > end:
         raise cut_short(path, 1 - end / total)
-    if window.take(total + measure_ape(window.take(total, 32)), 4) == _TTA:
+    if window.take(total + measure_tag(window.take(total, 32)), 4) == _TTA:
         raise joined(path)
 
 
@@ -192,7 +191,7 @@ def _check_wavpack(path: Path, window: Window, size: int) -> Extent:
     at = first = last = end = 0
     while at < size and len(head := window.take(at, _WAVPACK_HEAD)) == _WAVPACK_HEAD:
         if not head.startswith(_WAVPACK):
-            tag = measure_ape(head)
+            tag = measure_tag(head)
             if not tag:
                 break
             at += tag

@@ -5,23 +5,183 @@ libsndfile stops where the header says, also in the middle of a song (RFC 9639).
 
 from __future__ import annotations
 
+import functools
+import re
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from plugin_core.audio.envelope import find_end
-from plugin_core.audio.flac_frame import Frame
-from plugin_core.audio.flac_stream import LONGEST_FRAME, StreamInfo, find_frames, find_last, read_stream_info
-from plugin_core.audio.layout import Finding, Layout, lay_out
+from plugin_core.audio.info import Finding, Layout, lay_out
 from plugin_core.audio.source_file import Window, read_at
 
+LONGEST_FRAME: Final = 1 << 20
+"""Bytes looked at where the stream does not say how long its frames are, and at most."""
+
+_MOST_TRIES: Final = 1000
+"""Places that may begin the last frame, at most; in a megabyte of music there are some thirty by chance."""
+
+_MOST_CHECKED: Final = 2 * LONGEST_FRAME
+"""Bytes that checksums are made of, at most: a file that somebody made up must not keep us busy."""
+
+_HEADER: Final = 32
+"""Bytes; no header of a frame is longer."""
+
+_SYNC: Final = re.compile(rb"\xff[\xf8\xf9]")
 _MARKER: Final = b"fLaC"
 _INFO_AT: Final = 8
 """Where the first block's body is."""
+
 _INFO: Final = 34
 _SHORTEST_BLOCK: Final = 16
 _PLACES: Final = 8
 _LONG_FRAME: Final = 1 << 16
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """What the header of a frame says."""
+
+    first: int
+    """Sample it begins with, of one channel."""
+    block: int
+    """Samples in it, of one channel."""
+    is_fixed: bool
+    """Whether all frames but the last are of one length."""
+
+    @property
+    def end(self) -> int:
+        """The sample after it."""
+        return self.first + self.block
+
+
+def read_frame(header: bytes, stream_block: int) -> Frame | None:
+    """Return what a frame's header says; None where this is none.
+
+    Args:
+        header: the frame's first 32 bytes or more.
+        stream_block: samples in a frame, of a stream with frames of one length.
+    """
+    if len(header) < 6 or header[0] != 0xFF or header[1] & 0xFE != 0xF8 or header[3] & 1:
+        return None
+    number, place = _read_number(header, 4)
+    code = header[2] >> 4
+    if number is None or code == 0:
+        return None
+    if code in (6, 7):
+        extra = code - 5
+        block = int.from_bytes(header[place : place + extra], "big") + 1
+        place += extra
+    else:
+        block = 192 if code == 1 else 576 << (code - 2) if code < 6 else 256 << (code - 8)
+    place += {12: 1, 13: 2, 14: 2}.get(header[2] & 0x0F, 0)
+    if place >= len(header) or _crc8(header[:place]) != header[place] or block > 65536:
+        return None
+    # Frames of one length are counted, others say their first sample.
+    is_fixed = not header[1] & 1
+    return Frame(number * stream_block if is_fixed else number, block, is_fixed)
+
+
+def _read_number(header: bytes, place: int) -> tuple[int | None, int]:
+    """Read a number coded as UTF-8 codes characters; return it and where it ends."""
+    first = header[place]
+    if first < 0x80:
+        return first, place + 1
+    # As many bytes follow as ones do before the first zero, less one.
+    more = 7 - (first ^ 0xFF).bit_length()
+    rest = header[place + 1 : place + 1 + more]
+    if not 1 <= more <= 6 or len(rest) < more or any(byte & 0xC0 != 0x80 for byte in rest):
+        return None, place
+    number = first & (0x3F >> more)
+    for byte in rest:
+        number = number << 6 | byte & 0x3F
+    return number, place + 1 + more
+
+
+def _crc8(data: bytes) -> int:
+    found = 0
+    for byte in data:
+        found ^= byte
+        for _ in range(8):
+            found = (found << 1 ^ 0x07) & 0xFF if found & 0x80 else found << 1
+    return found
+
+
+def crc16(data: bytes) -> int:
+    """Return the checksum of a frame's bytes; 0 for a whole frame with its own."""
+    table, found = _crc16_table(), 0
+    for byte in data:
+        found = (found << 8 & 0xFFFF) ^ table[found >> 8 ^ byte]
+    return found
+
+
+@functools.cache
+def _crc16_table() -> tuple[int, ...]:
+    table = []
+    for byte in range(256):
+        found = byte << 8
+        for _ in range(8):
+            found = (found << 1 ^ 0x8005) & 0xFFFF if found & 0x8000 else found << 1
+        table.append(found)
+    return tuple(table)
+
+
+class StreamInfo(msgspec.Struct, frozen=True):
+    """What a stream's first block says."""
+
+    block: int
+    """Samples in a frame, of a stream with frames of one length."""
+    longest: int
+    """Bytes of the longest frame, or of those that are looked at for it."""
+    fields: bytes
+    """Eight bytes: sample rate, channels and depth in 28 bits, samples in 36."""
+
+    @property
+    def samples(self) -> int:
+        """Of one channel; 0 where the encoder did not know."""
+        return int.from_bytes(self.fields, "big") & 0xFFFFFFFFF
+
+    def count(self, samples: int) -> bytes:
+        """Return the fields with another count of samples."""
+        return (int.from_bytes(self.fields, "big") >> 36 << 36 | samples).to_bytes(8, "big")
+
+
+def read_stream_info(block: bytes) -> StreamInfo:
+    """Read the body of a STREAMINFO block, 34 bytes."""
+    return StreamInfo(
+        block=int.from_bytes(block[2:4], "big"),
+        longest=min(int.from_bytes(block[7:10], "big") or LONGEST_FRAME, LONGEST_FRAME),
+        fields=block[10:18],
+    )
+
+
+def find_frames(data: bytes, info: StreamInfo) -> list[tuple[int, Frame]]:
+    """Return what by its header may be a frame, with its place; the last thousand places are tried."""
+    places = [found.start() for found in deque(_SYNC.finditer(data), maxlen=_MOST_TRIES)]
+    frames = [(place, read_frame(data[place : place + _HEADER], info.block)) for place in places]
+    return [(place, frame) for place, frame in frames if frame is not None]
+
+
+def find_last(tail: bytes, info: StreamInfo, *, reaching: int = 0) -> Frame | None:
+    """Return the frame that ends where the bytes do, its checksum right.
+
+    Args:
+        tail: the end of the stream, ``info.longest`` bytes or more.
+        info: of this stream.
+        reaching: the sample it must reach.
+    """
+    checked = 0
+    for place, frame in reversed(find_frames(tail, info)):
+        if frame.end < reaching:
+            continue
+        checked += len(tail) - place
+        if checked > _MOST_CHECKED:
+            return None
+        if crc16(tail[place:]) == 0:
+            return frame
+    return None
 
 
 def examine_flac(path: Path, descriptor: int, start: int) -> Finding | None:

@@ -24,6 +24,13 @@ _WAV_LIMIT: Final = 2**32 - 4096
 """A RIFF file counts its bytes in 32 bits; some room is left for its chunks and the tags."""
 
 
+FORMAT_NAMES: Final = ("flac", "flac16", "flac24", "wav", "wav16", "wav24", "wav32f", "w64", "mp3", "m4a")
+"""What users may write after ``--format``."""
+
+_SHALLOW: Final = frozenset({"pcm_u8", "pcm_s8", "pcm_16"})
+_DEEP: Final = frozenset({"pcm_32", "float", "double"})
+
+
 class AudioFormat(msgspec.Struct, frozen=True):
     """One way to write a stem."""
 
@@ -89,11 +96,7 @@ M4A: Final = AudioFormat("m4a", ".m4a", "M4A", "AAC", None, False, False, 8, Non
 FORMATS: Final = {one.name: one for one in (FLAC16, FLAC24, WAV16, WAV24, WAV32F, W64_16, W64_24, W64_32F, MP3, M4A)}
 """Every concrete format by its name."""
 
-FORMAT_NAMES: Final = ("flac", "flac16", "flac24", "wav", "wav16", "wav24", "wav32f", "w64", "mp3", "m4a")
-"""What users may write after ``--format``."""
 
-_SHALLOW: Final = frozenset({"pcm_u8", "pcm_s8", "pcm_16"})
-_DEEP: Final = frozenset({"pcm_32", "float", "double"})
 _LARGER: Final = {"wav16": W64_16, "wav24": W64_24, "wav32f": W64_32F}
 
 

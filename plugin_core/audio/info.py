@@ -1,15 +1,173 @@
-"""What is known of an audio file before it is decoded."""
+"""What is known of an audio file before it is decoded: its shape, its layout for a decoder, what of it is played."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from itertools import dropwhile
+from pathlib import Path
+from typing import Final, Literal
 
 import msgspec
 
-from plugin_core.audio.layout import Layout
-from plugin_core.audio.timeline import Timeline
+from plugin_core.audio.movie import Edit, Movie
+from plugin_core.audio.source_file import show_time
+from plugin_core.errors import SourceError
+from plugin_core.model import show_path
+
+_PADDING: Final = {"aac": 4096, "ac3": 1536, "alac": 0, "eac3": 1536, "flac": 0, "mp3": 2304, "opus": 5760}
+"""Codecs whose first packet gives samples, so that the index and the decoder count alike, and the most samples of
+silence that an encoder adds at the end."""
+_MUCH_SECONDS: Final = 0.5
+
 
 Decoder = Literal["libsndfile", "ffmpeg"]
+
+
+class Span(msgspec.Struct, frozen=True):
+    """Bytes of the file, from ``start`` to before ``end``."""
+
+    start: int
+    end: int
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """One recording: spans of the file, and bytes that stand in for others."""
+
+    pieces: tuple[Span | bytes, ...]
+    claimed: int = 0
+    """The size a decoder is told, where it would else guess the length from the size and stop too early."""
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What the sound itself says, where that is not what the decoder would take it for."""
+
+    layouts: tuple[Layout, ...] = ()
+    """The recordings in the file, to be read one after the other; empty: the file as it stands."""
+    told: float | None = None
+    """The share of the sound that the header counts; None where it counts right."""
+    container: str = ""
+    """Where that is another than the decoder sees."""
+    samples: int = 0
+    """An estimate of the samples in each channel, where the header has none; 0 where it has."""
+
+
+def lay_out(start: int, end: int, patches: Mapping[int, bytes]) -> Layout:
+    """Return the bytes from ``start`` to ``end`` with some replaced: offset in the file -> new bytes."""
+    pieces: list[Span | bytes] = []
+    at = start
+    for offset, data in sorted(patches.items()):
+        pieces += [Span(at, offset), data]
+        at = offset + len(data)
+    return Layout((*pieces, Span(at, end)))
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """A part of what a decoder gives, in samples of each channel."""
+
+    silence: int
+    """To be put in front."""
+    start: int
+    end: int | None
+    """None: as far as it goes."""
+    padding: int | None = None
+    """The most that may be left after it; None: other sound."""
+
+    @property
+    def samples(self) -> int:
+        """What it lasts, the silence included; 0 where nobody knows."""
+        return 0 if self.end is None else self.silence + self.end - self.start
+
+
+class Timeline(msgspec.Struct, frozen=True):
+    """What is played, in order."""
+
+    pieces: tuple[Piece, ...]
+    is_raw: bool
+    """Whether the decoder is to give all that there is, also what it would leave out by itself."""
+    note: str = ""
+    """What people should know of it."""
+
+    @property
+    def samples(self) -> int:
+        """In each channel; 0 where nobody knows."""
+        return sum(piece.samples for piece in self.pieces) if all(piece.samples for piece in self.pieces) else 0
+
+
+def read_timeline(path: Path, movie: Movie, *, codec: str, sample_rate: int, length: int, lead: int) -> Timeline | None:
+    """Return what an MP4 plays of its sound; None where all of it is.
+
+    Args:
+        path: the file.
+        movie: its index.
+        codec: ffprobe's name.
+        sample_rate: of what is decoded.
+        length: of the track in its own units, used where the index has none.
+        lead: samples by which it starts later than the file.
+
+    Raises:
+        SourceError: an edit list plays it in another order, or at another speed.
+    """
+    padding = 0 if codec.startswith("pcm_") else _PADDING.get(codec)
+    if padding is None:
+        return None
+    length = movie.timed or (0 if movie.told else length)
+    edits = list(dropwhile(lambda edit: edit.start < 0, movie.edits))
+    if not edits:
+        return _read_gapless(movie, sample_rate, length, padding)
+    if not length:
+        return None
+    if edits[0].start >= length:
+        # The times of its samples are no times.
+        return Timeline((Piece(lead, round(edits[0].start * sample_rate / movie.track_clock), None),), is_raw=True)
+    pieces = _place(path, movie, edits, length, sample_rate / movie.track_clock)
+    pieces[0] = msgspec.structs.replace(pieces[0], silence=lead)
+    if pieces[-1].padding is not None:
+        pieces[-1] = msgspec.structs.replace(pieces[-1], padding=padding)
+    played = sum(piece.samples - piece.silence for piece in pieces) / sample_rate
+    return Timeline(tuple(pieces), is_raw=True, note=_describe(path, played, length / movie.track_clock))
+
+
+def _describe(path: Path, played: float, held: float) -> str:
+    if held - played < _MUCH_SECONDS:
+        return ""
+    return (
+        f"{path.name} plays {show_time(played)} of the {show_time(held)} that it holds, by its edit list: that was read"
+    )
+
+
+def _place(path: Path, movie: Movie, edits: list[Edit], length: int, scale: float) -> list[Piece]:
+    """Return what edits play of a track; ``scale`` makes samples of its units."""
+    unit = movie.track_clock / movie.clock
+    known = [length, *([sum(movie.gapless)] if movie.gapless else [])]
+    pieces: list[Piece] = []
+    silence = at = 0
+    for edit in edits:
+        lasts = round(edit.length * unit)
+        if edit.start < 0:
+            silence += lasts
+            continue
+        if not edit.is_plain or edit.start < at:
+            raise SourceError(
+                f"{show_path(path)} plays parts of its sound in another order or at another speed (by its edit list)",
+                remedy="convert it to FLAC first",
+            )
+        at = min(edit.start + lasts, length) if lasts else length
+        # The clock of the whole is often coarse, milliseconds.
+        at = next((end for end in reversed(known) if abs(at - end) <= unit + 1), at)
+        at = max(edit.start, min(at, length))
+        pieces.append(Piece(round(silence * scale), round(edit.start * scale), round(at * scale)))
+        silence = 0
+    pieces[-1] = msgspec.structs.replace(pieces[-1], padding=0 if at in known else None)
+    return pieces
+
+
+def _read_gapless(movie: Movie, sample_rate: int, length: int, padding: int) -> Timeline | None:
+    if movie.gapless is None or movie.track_clock != sample_rate:
+        return None
+    start, samples = movie.gapless
+    if not 0 < start + samples <= length:
+        return None
+    return Timeline((Piece(0, start, start + samples, padding),), is_raw=True)
 
 
 class AudioInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,17 +8,135 @@ from __future__ import annotations
 import os
 import re
 import struct
+from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from plugin_core.audio.boxes import PLENTY, read_head
-from plugin_core.audio.source_file import read_at
+from plugin_core.audio.source_file import Window, read_at
+
+_PLENTY: Final = 1 << 28
+"""More than any index of a song; a size beyond it is damage."""
+
 
 _PLAIN_SPEED: Final = 1 << 16
 _FIRST: Final = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
-_DAMAGE: Final = (struct.error, StopIteration, IndexError)
 _GAPLESS: Final = re.compile(rb"iTunSMPB.{0,32}?data.{8} [0-9A-F]{8} ([0-9A-F]{8}) ([0-9A-F]{8}) ([0-9A-F]{16})", re.S)
+
+
+class OddBoxError(ValueError):
+    """A file is not built as those are that we know."""
+
+
+_DAMAGE: Final = (struct.error, StopIteration, IndexError, OddBoxError)
+
+
+class FileBox(NamedTuple):
+    """A box that lies in no other."""
+
+    name: bytes
+    start: int
+    """Where it begins in the file, in bytes."""
+    content: int
+    """Where its content begins."""
+    end: int
+
+
+class Boxes:
+    """The boxes that lie side by side in a part of an index, which they fill."""
+
+    def __init__(self, data: memoryview) -> None:
+        """Take them.
+
+        Raises:
+            OddBoxError: their sizes do not add up.
+        """
+        self._found: dict[bytes, list[memoryview]] = defaultdict(list)
+        for name, content in split_boxes(data):
+            self._found[name].append(content)
+
+    @property
+    def names(self) -> list[bytes]:
+        """Return which there are, in order, each once."""
+        return list(self._found)
+
+    def all(self, name: bytes) -> list[memoryview]:
+        """Return the contents of each box of a name."""
+        return self._found.get(name, [])
+
+    def only(self, *names: bytes) -> memoryview:
+        """Return the content of the one box that has one of the names.
+
+        Raises:
+            OddBoxError: there is none, or several.
+        """
+        found = [content for name in names for content in self.all(name)]
+        if len(found) != 1:
+            raise OddBoxError
+        return found[0]
+
+    def inside(self, *path: bytes) -> Boxes:
+        """Return what lies in a box that lies in a box, and so on, each the only one of its name.
+
+        Raises:
+            OddBoxError: one is missing or there twice, or sizes do not add up.
+        """
+        return self if not path else Boxes(self.only(path[0])).inside(*path[1:])
+
+
+def split_boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    """Give name and content of the boxes that lie side by side in a part of an index, which they fill.
+
+    Raises:
+        OddBoxError: their sizes do not add up.
+    """
+    at = 0
+    while at < len(data):
+        name, head, size = _read_head(data[at : at + 16], 0) if at + 8 <= len(data) else (b"", 8, 0)
+        if not head <= size <= len(data) - at:
+            raise OddBoxError
+        yield name, data[at + head : at + size]
+        at += size
+
+
+def list_boxes(path: Path, descriptor: int) -> Iterator[FileBox]:
+    """Give the boxes of a file, which they fill.
+
+    Raises:
+        OddBoxError: their sizes do not add up.
+        TransientError: the disk or share does not answer.
+    """
+    window, at, end = Window(path, descriptor), 0, os.fstat(descriptor).st_size
+    while at < end:
+        data = window.take(at, 16)
+        name, head, size = _read_head(data, end - at) if len(data) >= 8 else (b"", 8, 0)
+        if not head <= size <= end - at:
+            raise OddBoxError
+        yield FileBox(name, at, at + head, at + size)
+        at += size
+
+
+def read_content(path: Path, descriptor: int, box: FileBox) -> memoryview:
+    """Return the content of a box.
+
+    Raises:
+        OddBoxError: it is larger than any index.
+        TransientError: the disk or share does not answer.
+    """
+    size = box.end - box.content
+    data = read_at(path, descriptor, box.content, size) if size < _PLENTY else b""
+    if len(data) != size:
+        raise OddBoxError
+    return memoryview(data)
+
+
+def _read_head(data: bytes | memoryview, room: int) -> tuple[bytes, int, int]:
+    """Return a box's name, the bytes of its head, and of the whole; ``room`` where it reaches to the end."""
+    size, name = struct.unpack_from(">I4s", data)
+    if size == 1 and len(data) >= 16:
+        return name, 16, int.from_bytes(data[8:16], "big")
+    return name, 8, size or room
 
 
 class Edit(NamedTuple):
@@ -75,27 +193,16 @@ def read_movie(path: Path, descriptor: int) -> Movie | None:
 
 def read_index(path: Path, descriptor: int) -> memoryview:
     """Return the contents of ``moov``, empty where there is none."""
-    at, end = 0, os.fstat(descriptor).st_size
-    while at + 8 <= end:
-        name, head, size = read_head(read_at(path, descriptor, at, 16), end - at)
-        if size < head:
-            break
-        if name == b"moov":
-            return memoryview(read_at(path, descriptor, at + head, size - head) if size < PLENTY else b"")
-        at += size
+    with suppress(OddBoxError):
+        for box in list_boxes(path, descriptor):
+            if box.name == b"moov":
+                return read_content(path, descriptor, box)
     return memoryview(b"")
 
 
 def _find_boxes(data: memoryview, name: bytes) -> Iterator[memoryview]:
     """Give the contents of each box of a name that lies right here."""
-    at = 0
-    while at + 8 <= len(data):
-        found, head, size = read_head(data[at : at + 16], len(data) - at)
-        if size < head:
-            return
-        if found == name:
-            yield data[at + head : at + size]
-        at += size
+    return (content for found, content in split_boxes(data) if found == name)
 
 
 def _find_track(index: memoryview) -> memoryview | None:

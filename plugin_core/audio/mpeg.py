@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from plugin_core.audio.damage import damaged, joined
-from plugin_core.audio.envelope import find_end, measure_ape, measure_id3
-from plugin_core.audio.layout import Finding, Layout, Span, lay_out
-from plugin_core.audio.source_file import Window
+from plugin_core.audio.envelope import find_end, measure_tag
+from plugin_core.audio.info import Finding, Layout, Span, lay_out
+from plugin_core.audio.source_file import Window, damaged, joined
 
 _VERSIONS: Final = {3: 0, 2: 1, 0: 2}
 """Of the two bits in the header: MPEG-1, MPEG-2, MPEG-2.5; the sample rates are halved each time."""
@@ -46,7 +45,9 @@ _SLACK_BYTES: Final = 32
 """Tags end in padding now and then."""
 
 
-class _Frame(NamedTuple):
+class MpegFrame(NamedTuple):
+    """What a frame's header says."""
+
     kind: tuple[int, int]
     """Version, layer and sample rate: the same in every frame of a stream."""
     size: int
@@ -74,7 +75,7 @@ class _Header(NamedTuple):
 class Stretch:
     """Frames of one kind in a row: a recording as one encoder wrote it, or what was joined to it without a header."""
 
-    def __init__(self, start: int, frame: _Frame, header: _Header | None) -> None:
+    def __init__(self, start: int, frame: MpegFrame, header: _Header | None) -> None:
         self.start = self.last = self.end = start
         self.frame = frame
         self.header = header
@@ -118,14 +119,14 @@ def examine_mpeg(path: Path, descriptor: int, part: Span, *, is_file: bool = Fal
 
 def walk(window: Window, start: int, end: int) -> Iterator[Stretch]:
     """Walk over all frames from ``start`` to ``end``; tags between them, and what is no frame, are passed over."""
-    frames: dict[bytes, _Frame | None] = {}
+    frames: dict[bytes, MpegFrame | None] = {}
     current: Stretch | None = None
     at, odd = start, 0
     while at + 4 <= end:
         head = window.take(at, _HEAD)
         key = head[:4]
         if key not in frames:
-            frames[key] = _read_frame(key)
+            frames[key] = read_frame(key)
         frame = frames[key]
         is_next = frame is not None and current is not None and at == current.end and frame.kind == current.frame.kind
         if frame is None or not (is_next or _is_confirmed(window, at + frame.size, frame, end)):
@@ -156,11 +157,11 @@ def _is_full(stretch: Stretch, at: int) -> bool:
     return stretch.header is not None and stretch.frames >= stretch.header.frames and at != stretch.end
 
 
-def _is_confirmed(window: Window, at: int, frame: _Frame, end: int) -> bool:
+def _is_confirmed(window: Window, at: int, frame: MpegFrame, end: int) -> bool:
     """Tell whether another frame of the kind follows: four bytes of a picture often look like one."""
     if at + 4 > end:
         return at <= end
-    following = _read_frame(window.take(at, 4))
+    following = read_frame(window.take(at, 4))
     return (following is not None and following.kind == frame.kind) or bool(_measure_tag(window.take(at, 32)))
 
 
@@ -184,7 +185,7 @@ def _mend(window: Window, current: Stretch, at: int, head: bytes, end: int) -> i
 
 def _measure_tag(head: bytes) -> int:
     """Return the size of the tag that begins with these 32 bytes or more; 0 where none does."""
-    return measure_id3(head) or measure_ape(head) or (128 if head.startswith(b"TAG") else 0)
+    return measure_tag(head) or (128 if head.startswith(b"TAG") else 0)
 
 
 def _refuse_cut(path: Path, stretches: list[Stretch]) -> None:
@@ -238,11 +239,11 @@ def _lay_out(one: Stretch) -> Layout:
     return lay_out(one.start, one.end, patches)
 
 
-def _has_mark(head: bytes, frame: _Frame) -> bool:
+def _has_mark(head: bytes, frame: MpegFrame) -> bool:
     return head[frame.mark : frame.mark + 4] in (b"Xing", b"Info") or head[_VBRI_PLACE : _VBRI_PLACE + 4] == b"VBRI"
 
 
-def _read_header(window: Window, at: int, frame: _Frame) -> _Header | None:
+def _read_header(window: Window, at: int, frame: MpegFrame) -> _Header | None:
     data = window.take(at, frame.size)
 
     def number(place: int) -> int:
@@ -270,7 +271,8 @@ def _read_header(window: Window, at: int, frame: _Frame) -> _Header | None:
     )
 
 
-def _read_frame(header: bytes) -> _Frame | None:
+def read_frame(header: bytes) -> MpegFrame | None:
+    """Return what the four bytes of a header say; None where they are none (ISO 11172-3 and 13818-3)."""
     if len(header) < 4:
         return None
     version, layer = _VERSIONS.get(header[1] >> 3 & 3), _LAYERS.get(header[1] >> 1 & 3)
@@ -285,4 +287,4 @@ def _read_frame(header: bytes) -> _Frame | None:
     size = (samples * bytes_a_second // (hertz * slot) + (header[2] >> 1 & 1)) * slot
     is_mono = header[3] >> 6 == 3
     mark = 4 + ((17 if is_mono else 32) if version == 0 else (9 if is_mono else 17))
-    return _Frame((header[1] & 0xFE, rate), size, samples, hertz, is_mono, mark)
+    return MpegFrame((header[1] & 0xFE, rate), size, samples, hertz, is_mono, mark)

@@ -5,33 +5,68 @@ libsndfile takes what is there for the whole, and reads only the first of severa
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from plugin_core.audio.damage import AGAIN, cut_short
-from plugin_core.audio.layout import Finding, Layout, Span
-from plugin_core.audio.source_file import Window
+from plugin_core.audio.info import Finding, Layout, Span
+from plugin_core.audio.source_file import AGAIN, cut_short, read_pieces
 from plugin_core.errors import SourceError
 from plugin_core.model import show_path
 
+_MARK: Final = b"OggS"
 _HEADER: Final = 27
+_ROOM: Final = _HEADER + 255 + 255 * 255
+"""The largest page."""
 _BEGIN, _END = 2, 4
 _CODECS: Final = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC", b"fLaC", b"Speex   ")
 """How the first packet of a stream of sound begins."""
 
 
-class _Page(NamedTuple):
+class Page(NamedTuple):
+    """A page, which holds packets or parts of them."""
+
     start: int
-    end: int
-    flags: int
-    serial: int
-    number: int
-    place: int
-    """Where its last packet ends, in samples or the like; -1 where none ends in it."""
     head: bytes
-    """The first bytes of what it holds."""
+    lacing: bytes
+    """Sizes of its segments; a packet ends with one below 255."""
+    body: memoryview
+    is_cut: bool
+    """Whether the file ends before it does."""
+
+    @property
+    def end(self) -> int:
+        return self.start + _HEADER + len(self.lacing) + len(self.body)
+
+    @property
+    def begins(self) -> bool:
+        """Whether a stream begins with it."""
+        return bool(self.head[5] & _BEGIN)
+
+    @property
+    def ends(self) -> bool:
+        """Whether its stream ends with it."""
+        return bool(self.head[5] & _END)
+
+    @property
+    def serial(self) -> int:
+        """Of its stream."""
+        return int.from_bytes(self.head[14:18], "little")
+
+    @property
+    def number(self) -> int:
+        """Its place among the pages of its stream."""
+        return int.from_bytes(self.head[18:22], "little")
+
+    @property
+    def place(self) -> int:
+        """Where its last packet ends, in samples or the like; -1 where none ends in it."""
+        return int.from_bytes(self.head[6:14], "little", signed=True)
+
+    def holds(self, *starts: bytes) -> bool:
+        """Tell whether its first bytes are one of these."""
+        return bytes(self.body[:8]).startswith(starts)
 
 
 class _Link:
@@ -43,10 +78,10 @@ class _Link:
         self.is_ended = self.is_broken = self.is_backward = self.has_begun = False
         self._number = self._place = 0
 
-    def add(self, page: _Page) -> None:
+    def add(self, page: Page) -> None:
         self.end = page.end
-        if page.flags & _BEGIN:
-            if self.serial is None and page.head.startswith(_CODECS):
+        if page.begins:
+            if self.serial is None and page.holds(*_CODECS):
                 self.serial, self._number = page.serial, page.number
             return
         self.has_begun = True
@@ -57,7 +92,7 @@ class _Link:
             if page.place >= 0:
                 self.is_backward |= page.place < self._place
                 self._place = page.place
-            self.is_ended = bool(page.flags & _END)
+            self.is_ended = page.ends
 
 
 def examine_ogg(path: Path, descriptor: int) -> Finding | None:
@@ -66,9 +101,8 @@ def examine_ogg(path: Path, descriptor: int) -> Finding | None:
     Raises:
         SourceError: it ends before its sound is whole, or lacks a part of it.
     """
-    size = os.fstat(descriptor).st_size
-    pages = list_pages(Window(path, descriptor), size)
-    links = [link for link in _split(path, pages, size) if link.serial is not None]
+    pages = list_pages(read_pieces(path, descriptor))
+    links = [link for link in _split(path, pages) if link.serial is not None]
     if not links:
         return None
     for link in links:
@@ -78,31 +112,35 @@ def examine_ogg(path: Path, descriptor: int) -> Finding | None:
     return Finding(layouts=tuple(Layout((Span(link.start, link.end),)) for link in links))
 
 
-def list_pages(window: Window, size: int) -> Iterator[_Page]:
-    """Give every page, the last one also where it is cut; what is no page is passed over."""
-    at = 0
-    while at < size:
-        header = window.take(at, _HEADER)
-        if not header.startswith(b"OggS"):
-            at = window.find(b"OggS", at + 1, size)
-            continue
-        table = window.take(at + _HEADER, header[26]) if len(header) == _HEADER else b""
-        body = at + _HEADER + len(table)
-        # A header or table that is cut counts as a page that reaches beyond the end.
-        is_cut = len(header) < _HEADER or len(table) < header[26]
-        end = size + 1 if is_cut else body + sum(table)
-        serial, number = (int.from_bytes(header[place : place + 4], "little") for place in (14, 18))
-        place = int.from_bytes(header[6:14], "little", signed=True)
-        yield _Page(at, end, header[5] if len(header) > 5 else 0, serial, number, place, window.take(body, 8))
-        at = end
+def list_pages(pieces: Iterable[bytes]) -> Iterator[Page]:
+    """Give the pages of a file that comes in pieces, the last one also where it is cut; what is none is passed over."""
+    data, start = b"", 0
+    for piece in chain(pieces, (b"",)):
+        data += piece
+        view, at = memoryview(data), 0
+        # With the last piece, which is empty, all that is left is gone through.
+        until = len(data) - _ROOM if piece else len(data)
+        while at < until:
+            if not data.startswith(_MARK, at):
+                found = data.find(_MARK, at + 1)
+                at = found if found >= 0 else max(at + 1, len(data) + 1 - len(_MARK))
+                continue
+            head = data[at : at + _HEADER]
+            table = at + len(head)
+            body = table + (head[26] if len(head) == _HEADER else 0)
+            lacing = data[table:body]
+            end = body + sum(lacing)
+            yield Page(start + at, head, lacing, view[body:end], len(head) < _HEADER or end > len(data))
+            at = end
+        data, start = data[at:], start + at
 
 
-def _split(path: Path, pages: Iterator[_Page], size: int) -> list[_Link]:
+def _split(path: Path, pages: Iterator[Page]) -> list[_Link]:
     links: list[_Link] = []
     for page in pages:
-        if page.end > size:
+        if page.is_cut:
             raise cut_short(path)
-        if not links or (page.flags & _BEGIN and links[-1].has_begun):
+        if not links or (page.begins and links[-1].has_begun):
             links.append(_Link(page.start))
         links[-1].add(page)
     return links

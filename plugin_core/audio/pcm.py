@@ -13,11 +13,10 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from plugin_core.audio.damage import cut_short
 from plugin_core.audio.envelope import find_end
-from plugin_core.audio.layout import Finding, Layout, Span, lay_out
+from plugin_core.audio.info import Finding, Layout, Span, lay_out
 from plugin_core.audio.mpeg import examine_mpeg
-from plugin_core.audio.source_file import Window
+from plugin_core.audio.source_file import Window, cut_short
 
 _UNKNOWN: Final = (
     range(0x7FFF0000, 0x80000000),

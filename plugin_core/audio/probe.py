@@ -1,4 +1,7 @@
-"""Looking at an audio file: its shape, or one clear line why it cannot be separated."""
+"""Looking at an audio file: its shape, or one clear line why it cannot be separated.
+
+What its own structure says of the sound is held against the header before anything is decoded.
+"""
 
 from __future__ import annotations
 
@@ -14,25 +17,43 @@ import msgspec
 import soundfile
 
 from plugin_core.audio import sndfile
-from plugin_core.audio.damage import damaged, describe_length, joined
-from plugin_core.audio.examine import examine
+from plugin_core.audio.envelope import find_start
 from plugin_core.audio.extent import check_extent
-from plugin_core.audio.ffmpeg import INSTALL, Which, measure_duration
-from plugin_core.audio.ffprobe import probe_with_ffprobe
-from plugin_core.audio.identity import Identity, look_at
-from plugin_core.audio.info import AudioInfo
-from plugin_core.audio.layout import Finding, Layout
+from plugin_core.audio.ffmpeg import INSTALL, Which, measure_duration, probe_with_ffprobe
+from plugin_core.audio.flac import examine_flac
+from plugin_core.audio.info import AudioInfo, Finding, Layout, Span
 from plugin_core.audio.movie import is_movie, read_movie
-from plugin_core.audio.source_file import open_file, read_at
+from plugin_core.audio.mpeg import examine_mpeg
+from plugin_core.audio.ogg import examine_ogg
+from plugin_core.audio.pcm import examine_pcm
+from plugin_core.audio.sndfile import is_mpeg_audio
+from plugin_core.audio.source_file import Identity, damaged, describe_length, joined, look_at, open_file, read_at
 from plugin_core.errors import SourceError, StembridgeError
 from plugin_core.model import Source, show_path
 
 MIN_SECONDS: Final = 0.01
 MAX_CHANNELS: Final = 8
 SAMPLE_RATES: Final = range(8000, 192_001)
-
 _MOST_KNOWN: Final = 256
 _COUNT_FRAMES: Final = 1 << 16
+
+
+def examine(path: Path, descriptor: int) -> Finding | None:
+    """Return how a file is to be read; None where its decoder knows best.
+
+    Raises:
+        SourceError: it ends before its sound is whole.
+        TransientError: the disk or share does not answer.
+    """
+    start = find_start(path, descriptor)
+    magic = read_at(path, descriptor, start, 4)
+    if magic == b"fLaC":
+        return examine_flac(path, descriptor, start)
+    if magic == b"OggS":
+        return examine_ogg(path, descriptor)
+    if is_mpeg_audio(magic):
+        return examine_mpeg(path, descriptor, Span(start, os.fstat(descriptor).st_size), is_file=True)
+    return examine_pcm(path, descriptor) if start == 0 else None
 
 
 def probe(path: Path, *, which: Which = shutil.which) -> AudioInfo:

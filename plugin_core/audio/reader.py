@@ -13,15 +13,12 @@ import numpy as np
 import soundfile
 
 from plugin_core.audio import sndfile
-from plugin_core.audio.damage import damaged, describe_length, show_time
-from plugin_core.audio.decoder import open_decoder
+from plugin_core.audio.decoder import Playback, open_decoder
 from plugin_core.audio.ffmpeg import Which
-from plugin_core.audio.info import AudioInfo
-from plugin_core.audio.layout import Layout
-from plugin_core.audio.playback import Playback
+from plugin_core.audio.info import AudioInfo, Layout
 from plugin_core.audio.probe import probe
 from plugin_core.audio.samples import Samples
-from plugin_core.audio.source_file import explain_os_error, open_file
+from plugin_core.audio.source_file import damaged, describe_length, explain_os_error, open_file, show_time
 from plugin_core.errors import SourceError
 from plugin_core.model import show_path
 

@@ -1,20 +1,28 @@
-"""libsndfile through soundfile: which files it is trusted with, and how they are read in order."""
+"""libsndfile through soundfile: which files it is trusted with, how they are read in order, and that it says nothing.
+
+libmpg123 complains on the screen of each odd frame, whatever it is told.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import os
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import soundfile
 
-from plugin_core.audio.hush import hushed
-from plugin_core.audio.layout import Layout, View
+from plugin_core.audio.info import Layout, Span
+from plugin_core.audio.source_file import read_at
+from plugin_core.errors import StembridgeError
 
 if TYPE_CHECKING:
     from plugin_core.audio.samples import Samples
+
 
 UNKNOWN_FRAMES: Final = 2**62
 """libsndfile gives 2**63 - 1 frames for a FLAC whose header does not say."""
@@ -37,6 +45,103 @@ _ENCODINGS: Final = {
 
 _W64: Final = b"riff\x2e\x91\xcf\x11"
 _MAGIC: Final = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b"OggS", b".snd", b"dns.", b"caff", _W64, b"ID3")
+
+_READ: Final = 1 << 16
+_TAIL: Final = 128
+"""libmpg123 looks for a tag there."""
+
+_lock: Final = threading.Lock()
+_users: list[int | None] = []
+"""For each one who wants quiet, the stream that stood there before, or None."""
+
+
+class _Streams(NamedTuple):
+    current: ctypes.c_void_p
+    """The C library's own ``stderr``; Python writes past it."""
+    nothing: int
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Let nothing reach the screen through the C library's ``stderr``; with the GNU library, elsewhere do nothing."""
+    streams = _find_streams()
+    if streams is None:
+        yield
+        return
+    with _lock:
+        _users.append(streams.current.value)
+        streams.current.value = streams.nothing
+    try:
+        yield
+    finally:
+        with _lock:
+            before = _users.pop()
+            if not _users:
+                streams.current.value = before
+
+
+@cache
+def _find_streams() -> _Streams | None:
+    # Other libraries have it where it cannot be changed, or not at all.
+    with suppress(AttributeError, ValueError, OSError):
+        if os.confstr("CS_GNU_LIBC_VERSION"):
+            library = ctypes.CDLL(None)
+            library.fopen.restype = ctypes.c_void_p
+            if nothing := library.fopen(os.devnull.encode(), b"we"):
+                return _Streams(ctypes.c_void_p.in_dll(library, "stderr"), nothing)
+    return None
+
+
+class View:
+    """A layout as a file that libsndfile reads through soundfile; it may not raise."""
+
+    def __init__(self, path: Path, descriptor: int, layout: Layout) -> None:
+        self.trouble: StembridgeError | None = None
+        """Why a read failed, for whoever asked for it."""
+        self._path = path
+        self._descriptor = descriptor
+        self._pieces = layout.pieces
+        self._is_claimed = layout.claimed > 0
+        self._size = layout.claimed or sum(_measure(piece) for piece in layout.pieces)
+        self._position = 0
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to a position and return it."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def read(self, size: int) -> bytes:
+        """Read up to ``size`` bytes; fewer only at the end, or in trouble."""
+        found = bytearray()
+        try:
+            while len(found) < size and (data := self._read_piece(size - len(found))):
+                found += data
+                self._position += len(data)
+        except StembridgeError as error:
+            self.trouble = error
+        return bytes(found)
+
+    def _read_piece(self, size: int) -> bytes:
+        at = self._position
+        if at >= self._size - _TAIL > 0 and self._is_claimed:
+            return bytes(min(size, self._size - at))
+        for piece in self._pieces:
+            length = _measure(piece)
+            if at < length:
+                if isinstance(piece, bytes):
+                    return piece[at : at + size]
+                return read_at(self._path, self._descriptor, piece.start + at, min(size, length - at, _READ))
+            at -= length
+        return b""
+
+
+def _measure(piece: Span | bytes) -> int:
+    return len(piece) if isinstance(piece, bytes) else piece.end - piece.start
 
 
 class SequentialFile(soundfile.SoundFile):  # type: ignore[misc]

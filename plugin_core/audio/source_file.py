@@ -1,4 +1,4 @@
-"""Opening the user's file: a regular, readable, non-empty one, or one clear line saying why not."""
+"""The user's file: opened, told apart from others by its status alone, and what is said of it where it is not whole."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from plugin_core.errors import SourceError, StembridgeError, TransientError
 from plugin_core.model import show_path
@@ -33,6 +33,13 @@ _REASONS: Final = {
 
 
 _WINDOW: Final = 1 << 18
+"""Bytes that the processor's own memory holds, as they are gone through more than once."""
+
+
+_TICK_NS: Final = 2_000_000_000
+"""The coarsest clock of a file system (FAT): two writes within one tick look like one."""
+
+AGAIN: Final = "copy or download it again"
 
 
 @contextmanager
@@ -87,6 +94,20 @@ def read_at(path: Path, descriptor: int, offset: int, size: int) -> bytes:
     return data
 
 
+def read_pieces(path: Path, descriptor: int, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+    """Give the bytes from ``start`` to ``end``, or to the end of the file, in pieces that a processor's memory holds.
+
+    Raises:
+        TransientError: the share or disk does not answer.
+    """
+    while end is None or start < end:
+        piece = read_at(path, descriptor, start, _WINDOW if end is None else min(_WINDOW, end - start))
+        if not piece:
+            return
+        yield piece
+        start += len(piece)
+
+
 class Window:
     """A file's bytes, read in large pieces as one goes through it."""
 
@@ -128,3 +149,101 @@ def _refuse_kind(path: Path, status: os.stat_result) -> None:
     for is_kind, words in _KINDS:
         if is_kind(status.st_mode):
             raise SourceError(f"{show_path(path)} {words}")
+
+
+class Identity(NamedTuple):
+    """What changes with every write to a file, and with most moves; reading leaves it alone.
+
+    ctime is the only witness of a write whose modification time was put back. Windows has none.
+    """
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Identity:
+        """Take it from a file's status, which ``os.stat`` or ``os.fstat`` gave."""
+        # On Windows ctime is when the file was made.
+        ctime_ns = 0 if os.name == "nt" else status.st_ctime_ns
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, ctime_ns)
+
+    def is_settled(self, now_ns: int) -> bool:
+        """Tell whether any later write is seen by it, given when reading began (nanoseconds since the epoch).
+
+        A file written within the last two seconds may be written once more in the same tick of its clock, and one
+        dated ahead of our clock at any time. Some shares number no files.
+        """
+        return self.inode != 0 and max(self.mtime_ns, self.ctime_ns) + _TICK_NS < now_ns
+
+
+def look_at(path: Path) -> Identity:
+    """Return a file's identity without opening it.
+
+    Raises:
+        SourceError: it is not there, or may not be seen.
+        TransientError: the disk or share does not answer.
+    """
+    try:
+        return Identity.of(path.stat())
+    except OSError as error:
+        raise explain_os_error(path, error) from error
+
+
+@contextmanager
+def held_still(path: Path) -> Iterator[Identity]:
+    """Give a file's identity, and make sure afterwards that what was read meanwhile was this one file, unchanged.
+
+    Raises:
+        SourceError: it cannot be read, or was changed or replaced meanwhile.
+        TransientError: the disk or share does not answer.
+    """
+    with open_file(path) as descriptor:
+        before = Identity.of(os.fstat(descriptor))
+        yield before
+        # Readers open the file by its name.
+        if not before == Identity.of(os.fstat(descriptor)) == look_at(path):
+            raise SourceError(f"{show_path(path)} is being written", remedy="try again when it is complete")
+
+
+def damaged(path: Path, seconds: float | None, reason: str = "") -> SourceError:
+    """Say where a file can no longer be decoded, as far as that is known."""
+    where = "" if seconds is None else f" at {show_time(seconds)}"
+    said = f" ({reason})" if reason else ""
+    return SourceError(f"{show_path(path)} is damaged{where}{said}", remedy=AGAIN)
+
+
+def cut_short(path: Path, lost: float = 0.0) -> SourceError:
+    """Say that a share (0..1) of a file's sound is missing; 0 where that is not known."""
+    missing = f": {lost:.0%} of its audio is missing" if lost >= 0.01 else ""
+    return SourceError(f"{show_path(path)} is cut short{missing}", remedy=AGAIN)
+
+
+def joined(path: Path, reason: str = "") -> SourceError:
+    """Say of a file that it holds several recordings, and cannot be read as one."""
+    which = f", which {reason}" if reason else ", and only the first would be read"
+    return SourceError(
+        f"{show_path(path)} is several recordings joined in one file{which}", remedy="convert it to FLAC first"
+    )
+
+
+def describe_length(path: Path, frames: int, told: int, sample_rate: int) -> str:
+    """Say of a file that its sound is longer or shorter than its header tells, in samples of each channel."""
+    extra = frames - told
+    if abs(extra) < sample_rate:
+        samples = "1 sample" if abs(extra) == 1 else f"{abs(extra)} samples"
+        said = f"{samples} {'longer' if extra > 0 else 'shorter'} than its header says"
+    else:
+        said = f"{show_time(frames / sample_rate)} long, though its header says {show_time(told / sample_rate)}"
+    return f"{path.name} is {said}: all that it holds was read"
+
+
+def show_time(seconds: float) -> str:
+    """Write a position as people do: ``0:12.3``, ``1:02:03.4``."""
+    tenths = int(seconds * 10)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    clock = f"{hours}:{minutes:02}" if hours else f"{minutes}"
+    return f"{clock}:{rest // 10:02}.{rest % 10}"

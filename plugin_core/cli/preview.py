@@ -10,8 +10,8 @@ from plugin_core.operations.stem_tags import read_fields
 from plugin_core.session import Session
 from plugin_core.stem_names import title
 from plugin_core.stems.layout import Layout
-from plugin_core.stems.place import choose_target
 from plugin_core.stems.products import list_products
+from plugin_core.stems.publication import choose_target
 from plugin_core.stems.template import StemsSettings, parse_template, template_values
 
 

@@ -1,19 +1,24 @@
-"""The demo song: five bars at 100 beats a minute, four parts that are known to the last sample.
+"""The demo song: five bars at 100 beats a minute, four parts that are known to the last sample; and its files.
 
-The parts are 16-bit, and their sum is the song: what a separation of it can be measured against.
+The parts are 16-bit, and their sum is the song: what a separation of it can be measured against. Each instrument is a
+function that returns one note as mono samples, about -1 to 1; times are seconds, frequencies hertz.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_core.demo import synth
-from plugin_core.demo.synth import RATE, Samples
+from plugin_core.errors import PlacementError
 
+RATE = 44100
+
+Samples = NDArray[np.float64]
 TITLE = "Small Hours"
 ARTIST = "The Demonstration"
 BEAT = 0.6
@@ -36,6 +41,46 @@ MELODY = (
 )  # fmt: skip
 
 Part = NDArray[np.int16]
+
+
+class Demo(NamedTuple):
+    """Where a demo song lies."""
+
+    song: Path
+    truth: Mapping[str, Path]
+    """The true parts by canonical name."""
+    seconds: float
+
+
+def make_demo(folder: Path) -> Demo:
+    """Write the song and its parts into a folder that is new; where the name is taken it is numbered.
+
+    Raises:
+        PlacementError: the folder cannot be made or written.
+    """
+    parts = compose()
+    try:
+        folder = _make_new(folder)
+        (folder / "truth").mkdir()
+        truth = {name: folder / "truth" / f"{TITLE} - {name.title()}.flac" for name in parts}
+        for name, path in truth.items():
+            write_song(path, parts[name], f"{TITLE} - {name.title()}")
+        write_song(folder / f"{TITLE}.flac", mix(parts))
+    except OSError as error:
+        raise PlacementError(f"{folder}: {error.strerror or error}", remedy="choose another with --to") from error
+    return Demo(folder / f"{TITLE}.flac", truth, LENGTH / RATE)
+
+
+def _make_new(folder: Path) -> Path:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for number in count(2):
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            folder = folder.with_name(f"{folder.name.removesuffix(f' ({number - 1})')} ({number})")
+        else:
+            return folder
+    raise AssertionError("count() ends never")
 
 
 def compose() -> dict[str, Part]:
@@ -85,7 +130,7 @@ def _vocals() -> Samples:
     part = _silence()
     before: float | None = None
     for beat, note, beats in MELODY:
-        _place(part, beat, synth.sing(_hertz(note - 5), beats * BEAT, before))
+        _place(part, beat, sing(_hertz(note - 5), beats * BEAT, before))
         before = _hertz(note - 5)
     return part
 
@@ -95,11 +140,11 @@ def _drums() -> Samples:
     part = _silence()
     for bar in range(0, BARS * 4, 4):
         for beat in (0.0, 1.5, 2.0):
-            _place(part, bar + beat, synth.kick())
+            _place(part, bar + beat, kick())
         for beat in (1.0, 3.0):
-            _place(part, bar + beat, synth.snare(chance))
+            _place(part, bar + beat, snare(chance))
         for half in range(8):
-            _place(part, bar + half / 2, synth.hat(chance), 0.6, 0.9)
+            _place(part, bar + half / 2, hat(chance), 0.6, 0.9)
     return part
 
 
@@ -107,7 +152,7 @@ def _bass() -> Samples:
     part = _silence()
     for bar, notes in enumerate(CHORDS):
         for beat, step, beats in ((0.0, 0, 1.4), (1.5, 0, 0.9), (2.5, 7, 0.5), (3.0, 0, 0.9)):
-            _place(part, bar * 4 + beat, synth.bass_note(_hertz(notes[0] - 24 + step), beats * BEAT))
+            _place(part, bar * 4 + beat, bass_note(_hertz(notes[0] - 24 + step), beats * BEAT))
     return part
 
 
@@ -117,6 +162,74 @@ def _other() -> Samples:
         frequencies = tuple(_hertz(note) for note in notes)
         for half in range(2):
             beat = bar * 4 + half * 2
-            _place(part, beat, synth.chord(frequencies, 2 * BEAT, 1.003), 1.0, 0.15)
-            _place(part, beat, synth.chord(frequencies, 2 * BEAT, 0.997), 0.15, 1.0)
+            _place(part, beat, chord(frequencies, 2 * BEAT, 1.003), 1.0, 0.15)
+            _place(part, beat, chord(frequencies, 2 * BEAT, 0.997), 0.15, 1.0)
     return part
+
+
+def seconds(duration: float) -> Samples:
+    """Return the time of each sample of a note."""
+    return np.arange(round(duration * RATE)) / RATE
+
+
+def fade(duration: float, attack: float, release: float) -> Samples:
+    """Return an envelope that rises and falls in straight lines."""
+    time = seconds(duration)
+    return np.clip(np.minimum(time / attack, (duration - time) / release), 0.0, 1.0)
+
+
+def sing(frequency: float, duration: float, glide_from: float | None = None) -> Samples:
+    """Sing one note on "ah": harmonics under formants, a short glide into it and a vibrato that sets in late."""
+    time = seconds(duration)
+    start = frequency if glide_from is None else glide_from
+    depth = 0.012 * np.clip((time - 0.15) / 0.25, 0.0, 1.0)
+    pitch = frequency * (start / frequency) ** np.exp(-time / 0.03) * (1.0 + depth * np.sin(2 * np.pi * 5.6 * time))
+    phase = 2 * np.pi * np.cumsum(pitch) / RATE
+    voice = np.zeros_like(time)
+    for harmonic in range(1, 19):
+        voice += _formants(harmonic * frequency) / harmonic**0.6 * np.sin(harmonic * phase)
+    return voice * fade(duration, 0.04, 0.08)
+
+
+def _formants(frequency: float) -> float:
+    """Return the gain of the vowel "ah" (formants at 700, 1220 and 2600 Hz, widths of a male voice)."""
+    peaks = ((700.0, 160.0, 1.0), (1220.0, 200.0, 0.6), (2600.0, 300.0, 0.25))
+    return 0.08 + sum(gain / (1.0 + ((frequency - centre) / width) ** 2) for centre, width, gain in peaks)
+
+
+def bass_note(frequency: float, duration: float) -> Samples:
+    """Pluck a round bass note."""
+    time = seconds(duration)
+    tone = sum(np.sin(2 * np.pi * n * frequency * time) / n**1.8 for n in range(1, 6))
+    return np.asarray(tone * np.exp(-time / 0.5) * fade(duration, 0.006, 0.03))
+
+
+def chord(frequencies: tuple[float, ...], duration: float, detune: float) -> Samples:
+    """Hold a soft organ chord; ``detune`` (a factor near 1) sets two sides apart."""
+    time = seconds(duration)
+    tone = np.zeros_like(time)
+    for frequency in frequencies:
+        for harmonic, gain in ((1, 1.0), (2, 0.5), (3, 0.25), (4, 0.12)):
+            tone += gain * np.sin(2 * np.pi * harmonic * frequency * detune * time + harmonic * detune)
+    return tone / len(frequencies) * fade(duration, 0.03, 0.06)
+
+
+def kick() -> Samples:
+    """Hit the bass drum: a sine that falls to 48 Hz."""
+    time = seconds(0.28)
+    phase = 2 * np.pi * (48.0 * time + 110.0 * 0.03 * (1.0 - np.exp(-time / 0.03)))
+    return np.sin(phase) * np.exp(-time / 0.08) * fade(0.28, 0.001, 0.03)
+
+
+def snare(chance: np.random.Generator) -> Samples:
+    """Hit the snare: a short tone under noise."""
+    time = seconds(0.2)
+    noise = chance.standard_normal(time.size) * np.exp(-time / 0.05)
+    return (0.45 * noise + 0.5 * np.sin(2 * np.pi * 190.0 * time) * np.exp(-time / 0.04)) * fade(0.2, 0.001, 0.02)
+
+
+def hat(chance: np.random.Generator) -> Samples:
+    """Tick the closed hi-hat: noise without its low part."""
+    time = seconds(0.06)
+    noise = chance.standard_normal(time.size)
+    return np.diff(noise, prepend=0.0) * np.exp(-time / 0.015) * 0.4

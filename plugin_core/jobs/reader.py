@@ -14,8 +14,8 @@ from plugin_core.jobs.queries import from_row
 from plugin_core.model import Job, JobState, encode_path
 from plugin_core.purchases.purchase import Purchase
 from plugin_core.recordings import tables
-from plugin_core.recordings.slices import known_as
-from plugin_core.recordings.texts import bytes_of, is_of_bytes
+from plugin_core.recordings.content import bytes_of, is_of_bytes
+from plugin_core.recordings.tables import known_as
 
 
 class JobReader:

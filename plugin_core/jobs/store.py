@@ -23,7 +23,7 @@ from plugin_core.jobs.schema import SCHEMA
 from plugin_core.model import Job, JobState, Source, Stem
 from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.recordings import tables
-from plugin_core.recordings.texts import raw1
+from plugin_core.recordings.content import raw1
 
 if TYPE_CHECKING:
     from plugin_core.recordings.book import RecordingBook

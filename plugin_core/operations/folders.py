@@ -65,7 +65,7 @@ class Folders:
         Raises:
             PlacementError: the destination is missing, not writable or too full.
         """
-        from plugin_core.stems.space import check_destination, check_space
+        from plugin_core.stems.staging import check_destination, check_space
 
         destination = destination_of(job)
         check_destination(destination)

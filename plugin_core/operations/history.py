@@ -19,7 +19,7 @@ from plugin_core.protocols import terms_of
 from plugin_core.purchases.purchase import Offer, Purchase, PurchaseState
 from plugin_core.purchases.quotes import Bill, make_quote, purchase_key, purchase_keys
 from plugin_core.purchases.shelf import Shelf
-from plugin_core.recordings.slices import Slice
+from plugin_core.recordings.tables import Slice
 from plugin_core.registry import Registry
 from plugin_core.tasks import run_stoppable
 
@@ -145,7 +145,7 @@ class History:
 
     async def standing(self, source: Source, plan: Plan, bill: Bill) -> Job | None:
         """Return the finished job whose untouched stems or labels already stand where this plan's would go."""
-        from plugin_core.stems.fingerprint import are_unmodified
+        from plugin_core.stems.layout import are_unmodified
 
         wish = plan.operation
         done = [job for job in self._store().done_like(bill.key) if is_same_wish(job.operation, wish)]

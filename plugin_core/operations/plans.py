@@ -19,7 +19,7 @@ from plugin_core.protocols import Separator
 from plugin_core.registry import Registry
 from plugin_core.stem_names import canonical, parts_of
 from plugin_core.stems.fit import widest_format
-from plugin_core.stems.space import CD_RATE, Amount, estimate_bytes
+from plugin_core.stems.staging import CD_RATE, Amount, estimate_bytes
 from plugin_core.tags.labels import check_rules
 
 if TYPE_CHECKING:

@@ -124,7 +124,7 @@ class SeparationWork:
 
     def _reuse(self, job: Job, twins: Sequence[Job], stopper: Stopper) -> Staged | None:
         from plugin_core.operations.reuse import derivable, is_copy
-        from plugin_core.stems.fingerprint import are_unmodified
+        from plugin_core.stems.layout import are_unmodified
 
         copies = [twin for twin in twins if is_copy(job, twin)]
         for twin in copies:
@@ -218,11 +218,11 @@ class SeparationWork:
 
     def _treat(self, job: Job, parts: Sequence[Part], stopper: Stopper, tell: Callable[[float], None]) -> Staged:
         from plugin_core.purchases.shelf import describe_parts
-        from plugin_core.stems.render import Task, treat
+        from plugin_core.stems.treatment import Treatment, treat
 
         self._song(job).require(stopper.check)
         template, wish = self._template(job), wish_of(job)
-        task = Task(
+        task = Treatment(
             source=job.source,
             parts=tuple(parts),
             wish=wish,
@@ -253,8 +253,8 @@ class SeparationWork:
 
     def _choose(self, job: Job) -> Path:
         from plugin_core.stems.layout import read_layout
-        from plugin_core.stems.place import choose_target
-        from plugin_core.stems.space import require_folder
+        from plugin_core.stems.publication import choose_target
+        from plugin_core.stems.staging import require_folder
 
         destination = destination_of(job)
         require_folder(destination)
@@ -277,8 +277,8 @@ class SeparationWork:
 
     def _publish(self, job: Job) -> tuple[Stem, ...]:
         from plugin_core.stems.layout import read_layout
-        from plugin_core.stems.place import publish
-        from plugin_core.stems.space import require_folder
+        from plugin_core.stems.publication import publish
+        from plugin_core.stems.staging import require_folder
 
         require_folder(destination_of(job))
         staging = self._folders.staging(job)

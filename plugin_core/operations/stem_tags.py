@@ -21,7 +21,7 @@ from plugin_core.tags.labels import PROVENANCE
 from plugin_core.tags.tagset import TagSet
 
 if TYPE_CHECKING:
-    from plugin_core.stems.render import TagStem
+    from plugin_core.stems.treatment import TagStem
 
 
 log = logging.getLogger(__name__)

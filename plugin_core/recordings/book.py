@@ -10,19 +10,16 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from plugin_core.audio.ffmpeg import Which
-from plugin_core.audio.identity import Identity, held_still, look_at
 from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.probe import identify
+from plugin_core.audio.source_file import Identity, held_still, look_at
 from plugin_core.errors import SourceError
 from plugin_core.files.database import Database
 from plugin_core.ids import new_id
-from plugin_core.recordings import slices, tables
-from plugin_core.recordings.codecs import is_exact, name_codec
-from plugin_core.recordings.content import hash_content
-from plugin_core.recordings.digest import Check, digest_of
-from plugin_core.recordings.slices import Slice
-from plugin_core.recordings.tables import KnownFile, Recording
-from plugin_core.recordings.texts import is_of_bytes, raw1, shape_of
+from plugin_core.recordings import tables
+from plugin_core.recordings.content import hash_content, is_of_bytes, raw1, shape_of
+from plugin_core.recordings.digest import Check, digest_of, is_exact, name_codec
+from plugin_core.recordings.tables import KnownFile, Recording, Slice
 
 _COUNTING: Final = frozenset({"WAVPACK", "TTA"})
 
@@ -95,12 +92,12 @@ class RecordingBook:
     def note_slice(self, recording: str, parent: str, rate: int, place: Slice) -> None:
         """Note that a recording was cut out of another one, between which frames at which sample rate."""
         with self._database.write() as connection:
-            slices.note(connection, recording, parent, rate, place)
+            tables.note_slice(connection, recording, parent, rate, place)
 
     def slices_of(self, parent: str, rate: int) -> list[Slice]:
         """Return what was ever cut out of a recording, at a sample rate, the smallest first."""
         with self._database.read() as connection:
-            return slices.slices_of(connection, parent, rate)
+            return tables.slices_of(connection, parent, rate)
 
     def _identify(self, path: Path) -> AudioInfo | None:
         try:

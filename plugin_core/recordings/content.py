@@ -1,4 +1,4 @@
-"""The bytes of a file, hashed once for all who ask within a few minutes, while its status tells that it is the same."""
+"""The bytes of a file, hashed once for all who ask while its status stays; and how digests of all kinds are written."""
 
 from __future__ import annotations
 
@@ -10,16 +10,56 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from plugin_core.audio.identity import Identity, look_at
-from plugin_core.audio.source_file import explain_os_error
+from plugin_core.audio.source_file import Identity, explain_os_error, look_at
 from plugin_core.files.hashing import hash_file
+from plugin_core.recordings.mp4 import Span
+
+_RAW1: Final = "raw1:"
+
 
 _FRESH_SECONDS: Final = 300.0
 _MOST: Final = 256
-
 _lock: Final = threading.Lock()
 _hashed: Final[OrderedDict[Identity, tuple[float, str]]] = OrderedDict()
 """When each was hashed, by the clock that never jumps, and to what."""
+
+
+def raw1(sha256: str) -> str:
+    """Return the digest of a file's bytes, of which the SHA-256 is known."""
+    return f"{_RAW1}{sha256}"
+
+
+def pkt1(sha256: str, span: Span | None) -> str:
+    """Return the digest of coded packets, or of the part of them that is played."""
+    part = f":{span.clock}:{span.start}+{span.length}" if span else ""
+    return f"pkt1:{sha256}{part}"
+
+
+def whole_of(digest: str) -> tuple[str, Span | None]:
+    """Return the digest of the recording that a part was cut out of, and which part it is; None is all of it."""
+    kind, _, rest = digest.partition(":")
+    sha256, _, part = rest.partition(":")
+    if kind != "pkt1" or not part:
+        return digest, None
+    clock, _, place = part.partition(":")
+    start, _, length = place.partition("+")
+    return pkt1(sha256, None), Span(int(start), int(length), int(clock))
+
+
+def shape_of(digest: str) -> tuple[int, int] | None:
+    """Return the sample rate and the samples in each channel that were decoded for a ``pcm1``; None for others."""
+    kind, *fields = digest.split(":")
+    return (int(fields[1]), int(fields[3])) if kind == "pcm1" else None
+
+
+def is_of_bytes(digest: str) -> bool:
+    """Tell whether a digest knows nothing of the sound."""
+    return digest.startswith(_RAW1)
+
+
+def bytes_of(digest: str) -> str:
+    """Return the SHA-256 of a file's bytes that a ``raw1`` holds; "" for others."""
+    return digest.removeprefix(_RAW1) if is_of_bytes(digest) else ""
 
 
 def hash_content(path: Path, check: Callable[[], None], *, limit: int | None = None) -> str:

@@ -8,39 +8,123 @@ the old ones stay, for purchases are found by them.
 from __future__ import annotations
 
 import hashlib
-import os
+import re
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Final, Literal
 
-from plugin_core.audio.ffmpeg import Which
-from plugin_core.audio.identity import held_still
+from plugin_core.audio.envelope import find_audio
+from plugin_core.audio.ffmpeg import INSTALL, Which, quote_file
 from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.probe import identify
 from plugin_core.audio.reader import open_reader
-from plugin_core.audio.source_file import explain_os_error, open_file
+from plugin_core.audio.sndfile import open_sndfile
+from plugin_core.audio.source_file import held_still, open_file, read_pieces
 from plugin_core.errors import SourceError
-from plugin_core.recordings.bounds import find_audio
-from plugin_core.recordings.codecs import MPEG_AUDIO, is_exact, name_codec
-from plugin_core.recordings.content import hash_content
-from plugin_core.recordings.copying import copy_packets
-from plugin_core.recordings.frames import AdtsWalker, MpegWalker, is_adts, payloads
+from plugin_core.model import show_path
+from plugin_core.recordings.content import hash_content, pkt1, raw1
 from plugin_core.recordings.mp4 import UnclearSpanError, read_span
-from plugin_core.recordings.ogg import packets
+from plugin_core.recordings.packets import AdtsWalker, MpegWalker, is_adts, packets, payloads
 from plugin_core.recordings.pcm import Pcm1
-from plugin_core.recordings.samples import find_samples, read_samples
-from plugin_core.recordings.texts import pkt1, raw1
+from plugin_core.recordings.track import find_samples, read_samples
 
+MPEG_AUDIO: Final = frozenset({"mp1", "mp2", "mp3"})
+
+_EXACT: Final = re.compile(r"pcm_.*|flac|alac|wavpack|tta|ape|tak|truehd|mlp|wmalossless")
+"""Codecs every decoder gives the same samples of. Another one in here makes another digest: ``pcm2``."""
+
+_ALONE: Final = {"MP3": "mp3", "AAC": "aac", "FLAC": "flac", "WAVPACK": "wavpack", "TTA": "tta", "TAK": "tak"}
+"""Containers that hold one codec; the layers of MPEG audio are walked over alike."""
+
+_SNDFILE: Final = {
+    "ULAW": "pcm_mulaw",
+    "ALAW": "pcm_alaw",
+    "VORBIS": "vorbis",
+    "OPUS": "opus",
+    "MPEG_LAYER_I": "mp1",
+    "MPEG_LAYER_II": "mp2",
+    "MPEG_LAYER_III": "mp3",
+}
+
+
+_COPIED: Final = 1 << 20
 Check = Callable[[], None]
 """Called now and then; raises to stop."""
 
 _BLOCK: Final = 1 << 16
-_PIECE: Final = 1 << 18
-"""Bytes that the processor's own memory holds, as they are gone through more than once."""
 _WIDE: Final = frozenset({"pcm_32", "double"})
 """Encodings a float32 cannot carry exactly."""
+
+
+def is_exact(codec: str) -> bool:
+    """Tell whether every decoder gives the same samples of a codec."""
+    return _EXACT.fullmatch(codec) is not None
+
+
+def name_codec(path: Path, info: AudioInfo) -> str:
+    """Return ffprobe's name of a file's codec; empty where nobody has one.
+
+    Raises:
+        SourceError: the file cannot be read.
+        TransientError: the disk or share does not answer.
+    """
+    if info.container in _ALONE:
+        return _ALONE[info.container]
+    if info.decoder == "ffmpeg":
+        return info.codec
+    if info.encoding != "lossy":
+        return f"pcm_{info.encoding.removeprefix('pcm_')}"
+    with open_file(path) as descriptor, open_sndfile(path, descriptor) as opened:
+        return _SNDFILE.get(opened.subtype, "")
+
+
+def copy_packets(path: Path, info: AudioInfo, check: Callable[[], None], which: Which) -> Iterator[bytes]:
+    """Give the packets in pieces, all of them: what an edit list leaves out is there as well.
+
+    Args:
+        path: the file.
+        info: what ``identify`` said of it.
+        check: called for each piece; raise there to stop.
+        which: finds ffmpeg.
+
+    Raises:
+        SourceError: there is no ffmpeg, or it fails.
+    """
+    program = which("ffmpeg")
+    if program is None:
+        raise SourceError(f"{show_path(path)} needs ffmpeg to be read", remedy=INSTALL)
+    try:
+        process = subprocess.Popen(
+            _copy_command(program, path, info),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise SourceError(f"{program} does not start ({error.strerror})", remedy=INSTALL) from error
+    with process:
+        assert process.stdout is not None
+        try:
+            while piece := process.stdout.read(_COPIED):
+                check()
+                yield piece
+            if process.wait() != 0:
+                raise SourceError(f"{show_path(path)} cannot be copied from by ffmpeg")
+        finally:
+            process.kill()
+
+
+def _copy_command(program: str, path: Path, info: AudioInfo) -> list[str]:
+    # Other demuxers refuse the option.
+    edits = ("-ignore_editlist", "1") if info.container == "M4A" else ()
+    return [
+        *(program, "-nostdin", "-hide_banner", "-v", "quiet", "-protocol_whitelist", "file", *edits),
+        *("-i", quote_file(path), "-map", "0:a:0", "-vn", "-sn", "-dn", "-c", "copy", "-f", "data", "pipe:1"),
+    ]
 
 
 def digest_of(
@@ -112,11 +196,10 @@ def _packets(
 ) -> Iterator[bytes | memoryview]:
     match info.container, codec:
         case "OGG", "vorbis" | "opus":
-            return packets(_pieces(path, 0, os.fstat(descriptor).st_size, check))
-        case "MP3", _:
-            return payloads(MpegWalker(), _pieces(path, *find_audio(path, descriptor), check))
-        case "AAC", _:
-            return payloads(AdtsWalker(), _pieces(path, *find_audio(path, descriptor), check))
+            return packets(_heed(check, read_pieces(path, descriptor)))
+        case "MP3" | "AAC", _:
+            walker = MpegWalker() if info.container == "MP3" else AdtsWalker()
+            return payloads(walker, _heed(check, read_pieces(path, descriptor, *find_audio(path, descriptor))))
     return _unwrap(copied, codec)
 
 
@@ -131,12 +214,7 @@ def _unwrap(pieces: Iterator[bytes], codec: str) -> Iterator[bytes | memoryview]
     return pieces
 
 
-def _pieces(path: Path, start: int, end: int, check: Check) -> Iterator[bytes]:
-    try:
-        with path.open("rb") as opened:
-            opened.seek(start)
-            while piece := opened.read(min(_PIECE, end - opened.tell())):
-                check()
-                yield piece
-    except OSError as error:
-        raise explain_os_error(path, error) from error
+def _heed(check: Check, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    for piece in pieces:
+        check()
+        yield piece

@@ -1,4 +1,7 @@
-"""The tables of recordings and of the files they were met in; all functions work inside the caller's transaction."""
+"""The tables of recordings, of the files they were met in, and of slices cut out of others.
+
+All functions work inside the caller's transaction.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from plugin_core.audio.identity import Identity
-from plugin_core.recordings.texts import shape_of
+from plugin_core.audio.source_file import Identity
+from plugin_core.recordings.content import shape_of
 
 # ``merged`` names the recording that one turned out to be: rows elsewhere may still have the id it was first given.
 # Of what was decoded the digest itself says the shape, headers may be a little off. A file has one row, whatever was in
@@ -63,6 +66,15 @@ _NAMING: Final = (
     ("recording_slices", "parent"),
 )
 """Where recordings are named by their present ids."""
+
+
+_OF_PARENT: Final = (
+    "SELECT DISTINCT start, frames FROM recording_slices WHERE parent = ? AND rate = ? ORDER BY frames, start"
+)
+_BESIDE: Final = (
+    "SELECT DISTINCT other.recording AS id FROM recording_slices AS one JOIN recording_slices AS other"
+    " USING (parent, rate, start, frames) WHERE one.recording = ? ORDER BY id"
+)
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,3 +198,38 @@ def _present_id(connection: sqlite3.Connection, recording: str) -> str:
 def _signed(identity: Identity) -> tuple[int, ...]:
     """Return the numbers as SQLite holds them, in 64 bits with a sign; Windows has longer ones."""
     return tuple((number + 2**63) % 2**64 - 2**63 for number in identity)
+
+
+class Slice(msgspec.Struct, frozen=True, kw_only=True):
+    """Frames ``start`` to ``end`` of a recording, at its sample rate."""
+
+    start: int
+    end: int
+
+    def covers(self, other: Slice, slack: int = 0) -> bool:
+        """Tell whether another slice lies within this one, but for so many frames on either side."""
+        return self.start - slack <= other.start and other.end <= self.end + slack
+
+
+def note_slice(connection: sqlite3.Connection, recording: str, parent: str, rate: int, place: Slice) -> None:
+    """Note that a recording was cut out of another one, and where; a sound that recurs has several places."""
+    connection.execute(
+        "INSERT OR IGNORE INTO recording_slices (parent, rate, start, frames, recording) VALUES (?, ?, ?, ?, ?)",
+        (ids_of(connection, parent)[0], rate, place.start, place.end - place.start, ids_of(connection, recording)[0]),
+    )
+
+
+def slices_of(connection: sqlite3.Connection, parent: str, rate: int) -> list[Slice]:
+    """Return what was ever cut out of a recording, the smallest first."""
+    rows = connection.execute(_OF_PARENT, (ids_of(connection, parent)[0], rate))
+    return [Slice(start=row["start"], end=row["start"] + row["frames"]) for row in rows]
+
+
+def known_as(connection: sqlite3.Connection, recording: str) -> list[str]:
+    """Return every id under which what a recording sounds like may have been bought, the present one first.
+
+    Those it ever had, and those of the same slice of a lossy recording, whose samples differ with the decoder.
+    """
+    ids = ids_of(connection, recording)
+    beside = [row["id"] for row in connection.execute(_BESIDE, (ids[0],))]
+    return list(dict.fromkeys([*ids, *(one for each in beside for one in ids_of(connection, each))]))

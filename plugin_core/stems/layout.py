@@ -1,4 +1,4 @@
-"""How a job's finished stems lie in staging, which says all that is needed to place them.
+"""How a job's finished stems lie in staging, which says all that is needed to place them; what was recorded of them.
 
 They stand in a folder ``ready-<depth>-<random>`` under the paths they will have under the destination; ``depth`` is the
 number of components of the source's own folder, 0 when its stems go into a folder shared with others. The path
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path, PurePath
 from typing import Final
@@ -17,10 +17,13 @@ from typing import Final
 import msgspec
 
 from plugin_core.errors import PlacementError
-from plugin_core.files.hashing import is_unmodified
+from plugin_core.files.hashing import Record, is_unmodified
 from plugin_core.files.names import HIDDEN_PREFIX, fold, fold_all
 from plugin_core.model import Stem, show_path
-from plugin_core.stems.fingerprint import record_of
+from plugin_core.tasks import Stopper
+
+Records = Mapping[PurePath, Record]
+
 
 STEMS_SUFFIX: Final = ".stems"
 """Ending of a folder that holds the stems of one song."""
@@ -29,7 +32,55 @@ LAST_NUMBER: Final = 9999
 _LOOKED_AT: Final = 100
 _READ_AT_MOST: Final = 1000
 """Entries of a folder; in a longer one the names are asked for one by one."""
+
 _PREFIX: Final = "ready-"
+
+
+def record_of(stem: Stem) -> Record:
+    """Return what a job recorded of its stem."""
+    return Record(stem.size, stem.sha256)
+
+
+def are_unmodified(stems: Sequence[Stem], stopper: Stopper) -> bool:
+    """Tell whether every stem is still where it was placed, byte for byte; False where there is none."""
+    return bool(stems) and all(is_unmodified(stem.path, record_of(stem), stopper.check) for stem in stems)
+
+
+def holds_only(folder: Path, records: Records) -> bool:
+    """Tell whether a folder holds nothing but unmodified recorded files, by path relative to it, and at least one."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    try:
+        names = list(_walk(folder))
+    except OSError:
+        # What may not be looked into may hold anything.
+        return False
+    return bool(names) and all(is_unmodified(folder / name, records.get(name)) for name in names)
+
+
+def relative_records(stems: Iterable[Stem], folder: Path) -> dict[PurePath, Record]:
+    """Return the records of the stems that were placed under a folder, by path relative to it; the first one counts.
+
+    Args:
+        stems: those placed last first.
+        folder: the folder.
+    """
+    records: dict[PurePath, Record] = {}
+    for stem in stems:
+        if stem.path.is_relative_to(folder):
+            records.setdefault(PurePath(stem.path.relative_to(folder)), record_of(stem))
+    return records
+
+
+def _refuse(error: OSError) -> None:
+    raise error
+
+
+def _walk(folder: Path) -> Iterable[PurePath]:
+    """Yield everything that is no folder, links to folders included."""
+    for base, folders, files in os.walk(folder, onerror=_refuse):
+        links = [name for name in folders if (Path(base) / name).is_symlink()]
+        yield from (PurePath((Path(base) / name).relative_to(folder)) for name in (*files, *links))
 
 
 class Layout(msgspec.Struct, frozen=True):

@@ -23,15 +23,15 @@ _TAG_FIELDS: Final = frozenset({"artist", "title", "album"})
 _KEPT_WHOLE: Final = frozenset({"stem", "ext"})
 
 
+Piece = tuple[str, str]
+"""Literal text, and the field that follows it or nothing."""
+
+
 class StemsSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The section ``stems``."""
 
     template: str = DEFAULT_TEMPLATE
     """Path of a stem below the destination."""
-
-
-Piece = tuple[str, str]
-"""Literal text, and the field that follows it or nothing."""
 
 
 class Template(msgspec.Struct, frozen=True):

@@ -18,10 +18,10 @@ from typing import Literal
 
 import soundfile
 
-from plugin_core.audio.identity import look_at
 from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.probe import identify
 from plugin_core.audio.reader import open_reader
+from plugin_core.audio.source_file import look_at
 from plugin_core.files.database import Database, Schema
 from plugin_core.files.hashing import hash_file
 from plugin_core.recordings import tables

@@ -22,8 +22,8 @@ import numpy.typing as npt
 import soundfile
 
 from plugin_core.model import to_json
-from plugin_core.providers.local.messages import Request
 from plugin_core.providers.local.process import COMMAND, ONE_THREAD
+from plugin_core.providers.local.request import Request
 from tests.audio_files import make_noise, make_song
 
 TRUTH = Path(__file__).parents[2].parent / "shared" / "audio" / "truth"

@@ -95,7 +95,7 @@ async def _look_only(session: Any, song: Path) -> None:
     import plugin_core.audio.upload
     import plugin_core.jobs.engine
     import plugin_core.operations.stem_tags
-    import plugin_core.stems.render
+    import plugin_core.stems.treatment
     import plugin_core.transfer.wire  # noqa: F401
     from plugin_core import Separation
 

@@ -21,7 +21,7 @@ from plugin_core.jobs.engine import JobSet
 from plugin_core.model import Plan
 from plugin_core.plugins import Plugins
 from plugin_core.recordings import content
-from plugin_core.stems import publication, space
+from plugin_core.stems import publication, staging
 from plugin_core.worker import OnChange
 from tests.audio_files import write_song
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, load_fakes
@@ -372,7 +372,7 @@ def test_the_room_that_is_told_is_the_room_that_is_asked_for(
     home: Path, plugins: Plugins, song: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(space, "check_space", lambda _folder, needed: asked.append(needed))
+    monkeypatch.setattr(staging, "check_space", lambda _folder, needed: asked.append(needed))
 
     async def tell(session: Session) -> int:
         source = await session.look(song)

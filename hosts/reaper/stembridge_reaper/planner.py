@@ -12,7 +12,7 @@ from plugin_core.errors import StembridgeError
 from plugin_core.model import Operation, Separation, Source, show_path
 from plugin_core.operations.history import slack_of
 from plugin_core.purchases.purchase import Offer
-from plugin_core.recordings.slices import Slice
+from plugin_core.recordings.tables import Slice
 from plugin_core.session import Session
 from stembridge_reaper.protocol import FileStatus, PartStatus, RequestFile
 from stembridge_reaper.settings import ReaperSettings

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from plugin_core.audio.formats import resolve_format
-from plugin_core.audio.identity import held_still
+from plugin_core.audio.source_file import held_still
 from plugin_core.errors import PlacementError, SourceError
 from plugin_core.model import Source, show_path
 from plugin_core.operations.song import source_key
-from plugin_core.recordings.slices import Slice
+from plugin_core.recordings.tables import Slice
 
 SLICES = Path("reaper", "slices")
 """Where slices lie below the home folder."""

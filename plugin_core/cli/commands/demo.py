@@ -40,8 +40,8 @@ def command(context: Context, to: Path, as_json: bool) -> int:
 
     Needs no account and no network. The song's true parts are kept in the folder "truth".
     """
-    from plugin_core.demo.make import make_demo
     from plugin_core.demo.score import score
+    from plugin_core.demo.song import make_demo
 
     is_talkative = not (as_json or context.quiet)
     # The session first: where nothing can be separated no song is left lying about.

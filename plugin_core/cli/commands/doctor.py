@@ -249,7 +249,7 @@ async def separate_a_second(session: Session, folder: Path) -> list[str]:
     """
     # Heavy, and what is broken of it is for the checks to say.
     from plugin_core.demo import song
-    from plugin_core.demo.synth import RATE
+    from plugin_core.demo.song import RATE
 
     path = folder / "second.flac"
     song.write_song(path, song.mix(song.compose())[:RATE])

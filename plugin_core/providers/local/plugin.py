@@ -19,7 +19,6 @@ def register_separators(register: Callable[[Separator], None], settings: Setting
     Raises:
         SettingsError: a value in section ``local`` is wrong.
     """
-    from plugin_core.providers.local.adapter import LocalSeparator
-    from plugin_core.providers.local.settings import LocalSettings
+    from plugin_core.providers.local.adapter import LocalSeparator, LocalSettings
 
     register(LocalSeparator(settings.section("local", LocalSettings)))

@@ -14,7 +14,7 @@ import msgspec
 
 from plugin_core.errors import ServiceError, StembridgeError, TransientError
 from plugin_core.model import to_json
-from plugin_core.providers.local.messages import Done, Failed, Message, Request, Working
+from plugin_core.providers.local.request import Done, Failed, Message, Request, Working
 from plugin_core.tasks import start
 
 # Worked out once, at import: msgspec crashes when two threads work out a type at the same time.

@@ -13,7 +13,7 @@ import soundfile
 from stembridge_hot_folder.files import FileIdentity
 from stembridge_hot_folder.settler import Patience, Settler, is_whole
 
-from plugin_core.audio import flac_frame, flac_stream
+from plugin_core.audio import flac
 from tests.audio_files import encode, make_noise, truncate, write_samples, write_song
 
 SHARES = (0.001, 0.05, 0.3, 0.5, 0.75, 0.9, 0.99)
@@ -117,8 +117,8 @@ def code_number(number: int) -> bytes:
 def silent_frame(number: int, block: int, *, is_variable: bool) -> bytes:
     """Return a frame of 16-bit silence of one channel at 44.1 kHz; ``number`` is its own or its first sample's."""
     head = bytes([0xFF, 0xF8 | is_variable, 0x79, 0x08]) + code_number(number) + (block - 1).to_bytes(2, "big")
-    frame = head + bytes([flac_frame._crc8(head)]) + bytes(3)
-    return frame + flac_frame.crc16(frame).to_bytes(2, "big")
+    frame = head + bytes([flac._crc8(head)]) + bytes(3)
+    return frame + flac.crc16(frame).to_bytes(2, "big")
 
 
 def flac_of(frames: bytes, samples: int, block: int = 4096) -> bytes:
@@ -208,7 +208,7 @@ def test_flac_made_up_to_keep_its_reader_busy_is_soon_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rest: str
 ) -> None:
     """Each of these once took minutes to hours in the loop of the watch."""
-    frame = FRAME[:5] + bytes([flac_frame._crc8(FRAME[:5])])
+    frame = FRAME[:5] + bytes([flac._crc8(FRAME[:5])])
     fillings = {
         "blocks": b"fLaC" + bytes([0, 0, 0, 34]) + stream_info() + bytes(4 * 1_000_000),
         "syncs": b"fLaC" + bytes([0x80, 0, 0, 34]) + stream_info() + b"\xff\xf8" * 2_000_000,
@@ -216,22 +216,23 @@ def test_flac_made_up_to_keep_its_reader_busy_is_soon_given_up(
     }
     song = tmp_path / "Song.flac"
     song.write_bytes(fillings[rest])
-    assert len(fillings[rest]) > flac_stream.LONGEST_FRAME
+    assert len(fillings[rest]) > flac.LONGEST_FRAME
     checked: list[int] = []
     headers: list[bytes] = []
+    read_frame = flac.read_frame
 
-    def count_headers(header: bytes, stream_block: int) -> flac_frame.Frame | None:
+    def count_headers(header: bytes, stream_block: int) -> flac.Frame | None:
         headers.append(header)
-        return flac_frame.read_frame(header, stream_block)
+        return read_frame(header, stream_block)
 
     def count_checked(data: bytes) -> int:
         checked.append(len(data))
         return 1
 
-    monkeypatch.setattr(flac_stream, "read_frame", count_headers)
-    monkeypatch.setattr(flac_stream, "crc16", count_checked)
+    monkeypatch.setattr(flac, "read_frame", count_headers)
+    monkeypatch.setattr(flac, "crc16", count_checked)
     assert not is_whole(os.fsencode(song))
-    assert sum(checked) <= flac_stream._MOST_CHECKED
-    assert len(headers) <= flac_stream._MOST_TRIES
+    assert sum(checked) <= flac._MOST_CHECKED
+    assert len(headers) <= flac._MOST_TRIES
     assert bool(headers) == (rest != "blocks")
     assert bool(checked) == (rest == "frames")

@@ -8,7 +8,7 @@ from stembridge_reaper.slices import cut_slice, plan_slices
 
 from plugin_core.errors import PlacementError
 from plugin_core.operations.song import inspect
-from plugin_core.recordings.slices import Slice
+from plugin_core.recordings.tables import Slice
 from tests.audio_files import read_samples, write_song
 
 

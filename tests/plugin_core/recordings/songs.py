@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from plugin_core.recordings.content import is_of_bytes
 from plugin_core.recordings.digest import digest_of
-from plugin_core.recordings.texts import is_of_bytes
 from tests.audio_files import make_song, write_samples
 
 SECONDS = 2.5

@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from plugin_core.audio.identity import Identity, look_at
+from plugin_core.audio.source_file import Identity, look_at
 from plugin_core.errors import SourceError
 from plugin_core.files.database import Database, Schema
 from plugin_core.files.hashing import hash_file
 from plugin_core.ids import new_id
 from plugin_core.recordings import tables
 from plugin_core.recordings.book import RecordingBook
+from plugin_core.recordings.content import raw1
 from plugin_core.recordings.tables import Recording
-from plugin_core.recordings.texts import raw1
 from tests.audio_files import make_noise, write_samples
 from tests.plugin_core.recordings.songs import Songs, run
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin_core.audio.identity import Identity
+from plugin_core.audio.source_file import Identity
 from plugin_core.errors import SourceError
 from plugin_core.recordings import content
 from plugin_core.recordings.content import hash_content

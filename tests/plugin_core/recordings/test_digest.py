@@ -12,8 +12,8 @@ import pytest
 
 from plugin_core.errors import SourceError
 from plugin_core.recordings import digest as module
+from plugin_core.recordings.content import raw1, shape_of
 from plugin_core.recordings.digest import digest_of
-from plugin_core.recordings.texts import raw1, shape_of
 from tests.audio_files import make_noise, write_samples
 from tests.plugin_core.recordings.songs import Songs
 

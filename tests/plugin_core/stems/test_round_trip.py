@@ -17,10 +17,10 @@ from plugin_core.errors import SourceError
 from plugin_core.model import OnOverload, Part, Separation, Source
 from plugin_core.operations.song import inspect
 from plugin_core.providers.local.adapter import worker_format
-from plugin_core.providers.local.messages import Request
-from plugin_core.providers.local.render import render
-from plugin_core.stems.render import Task, Treated, treat
+from plugin_core.providers.local.request import Request
+from plugin_core.providers.local.worker import render
 from plugin_core.stems.template import DEFAULT_TEMPLATE, parse_template
+from plugin_core.stems.treatment import Treated, Treatment, treat
 from plugin_core.tasks import Stopper
 from tests.audio_files import STEMS, encode, make_song, write_samples
 
@@ -44,7 +44,7 @@ def separate(source: Source, **wish: object) -> Treated:
         Request(source=source.path, folder=folder, format=worker_format(operation, source).name), lambda _share: None
     )
     parts = tuple(Part(stem=stem, label=stem, path=folder / name, exact=True) for stem, name in done.files.items())
-    task = Task(
+    task = Treatment(
         source=source,
         parts=parts,
         wish=operation,

@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from plugin_core.errors import SourceError, TransientError, UsageError
+from plugin_core.errors import SettingsError, SourceError, TransientError, UsageError
 from plugin_core.model import OnOverload, Progress, RemoteFile, Separation, Tagging
 from plugin_core.operations.plans import check_plan
 from plugin_core.protocols import Order, Separator
-from plugin_core.providers.local.adapter import LocalSeparator, worker_format
-from plugin_core.providers.local.parameters import STEMS
-from plugin_core.providers.local.settings import LocalSettings
+from plugin_core.providers.local.adapter import LocalSeparator, LocalSettings, default_workers, worker_format
+from plugin_core.providers.local.request import STEMS
+from plugin_core.settings import Settings
 from tests.audio_files import write_song
 from tests.plugin_core.providers.local.conftest import MakeOrder, make_source
 
@@ -198,3 +198,19 @@ def test_cancelling_kills_the_worker_and_waits_for_it(
         assert list(order.folder.iterdir()) == []
 
     asyncio.run(cancel_at_work())
+
+
+def test_defaults_leave_half_the_machine(home: Path) -> None:
+    assert Settings(home, environ={}).section("local", LocalSettings).workers == default_workers() >= 1
+
+
+def test_environment_sets_them(home: Path) -> None:
+    environ = {"STEMBRIDGE_LOCAL_WORKERS": "3", "STEMBRIDGE_LOCAL_BLOCK_SECONDS": "2.5"}
+    found = Settings(home, environ=environ).section("local", LocalSettings)
+    assert (found.workers, found.block_seconds) == (3, 2.5)
+
+
+@pytest.mark.parametrize(("key", "value"), [("WORKERS", "0"), ("BLOCK_SECONDS", "nan"), ("NICE", "-5"), ("NICE", "x")])
+def test_wrong_values_are_named(home: Path, key: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"STEMBRIDGE_LOCAL_{key}"):
+        Settings(home, environ={f"STEMBRIDGE_LOCAL_{key}": value}).section("local", LocalSettings)

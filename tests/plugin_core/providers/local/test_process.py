@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from plugin_core.errors import ServiceError, SourceError, StembridgeError, TransientError
-from plugin_core.providers.local.messages import Request
 from plugin_core.providers.local.process import run_worker
+from plugin_core.providers.local.request import Request
 from tests.audio_files import write_song
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
@@ -111,7 +111,7 @@ def test_worker_leaves_ctrl_c_to_its_parent(endless_song: Path, tmp_path: Path) 
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from plugin_core.providers.local.messages import Request
+from plugin_core.providers.local.request import Request
 from plugin_core.providers.local.process import run_worker
 request = Request(source=Path(sys.argv[1]), folder=Path(sys.argv[2]), format="flac16")
 asyncio.run(run_worker(request, lambda fraction: print("working", flush=True)))

@@ -1,0 +1,185 @@
+"""Separates a stream block by block: samples in, estimates of three stems out, in memory that does not grow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugin_core.providers.local.masks import Features, Masker, Masks
+from plugin_core.providers.local.request import Parameters
+from plugin_core.providers.local.stft import Analysis, Complex64, Frames, Synthesis
+
+Float32 = NDArray[np.float32]
+Samples = NDArray[Any]
+"""float32 or float64 (frames, channels)."""
+
+DEFAULT_BLOCK_SECONDS = 5.0
+
+LOUDEST = 1e6
+"""Samples beyond are heard as this, lest their power overflow; the stems' sum is not touched."""
+
+LAYOUTS = {
+    3: "LRC",
+    4: "LRLR",
+    5: "LRCLR",
+    6: "LRCCLR",
+    7: "LRCCCLR",
+    8: "LRCCLRLR",
+}
+"""Whether a channel stands left, right or in the centre, in the order of FLAC and WAVE files."""
+
+
+class Estimates(NamedTuple):
+    """Some frames of the source with what is heard in them: four arrays (frames, channels)."""
+
+    source: Samples
+    drums: Float32
+    bass: Float32
+    vocals: Float32
+
+
+def separate(
+    read: Callable[[int], Samples],
+    *,
+    sample_rate: int,
+    channels: int,
+    parameters: Parameters | None = None,
+    block_seconds: float = DEFAULT_BLOCK_SECONDS,
+) -> Iterator[Estimates]:
+    """Yield the whole stream in order, each frame once.
+
+    One channel is separated without the stereo's help. Three to eight are heard as the stereo pair they would be
+    played as; the pair's masks go onto every channel. More are heard as left, right, left, right, ...
+
+    Args:
+        read: returns the next frames (frames, channels), as many as asked, fewer only at the end.
+        sample_rate: hertz.
+        channels: of the stream.
+        parameters: of the method.
+        block_seconds: how much is worked on at once (less, down to a second, for many channels or a high sample rate);
+            memory grows with it, the result is the same.
+    """
+    stream = _Stream(sample_rate, channels, parameters or Parameters(), block_seconds)
+    while not stream.ended:
+        yield from stream.advance(read(stream.wanted))
+
+
+class _Stream:
+    """A view of some frames, moving along the stream: first those that wait for the melody, last those just heard.
+
+    A frame is known, then decided when the medians reach no further, then settled when its pitch is.
+    """
+
+    def __init__(self, sample_rate: int, channels: int, parameters: Parameters, block_seconds: float) -> None:
+        self.frames = frames = Frames(sample_rate, parameters.window_seconds)
+        self.masker = Masker(frames, parameters)
+        self.context = self.masker.context + 1
+        block = max(1, round(_affordable(block_seconds, sample_rate * channels) * frames.rate))
+        rows = block + 2 * self.context + self.masker.lag + 4
+        self.wanted = block * frames.hop
+        self.ended = False
+        self.analyses = [Analysis(frames, block + 4) for _ in range(channels)]
+        self.spectra: list[Complex64] = [np.zeros((rows, frames.bins), dtype=np.complex64) for _ in range(channels)]
+        self.features = Features(rows, frames.bins)
+        self.syntheses = [[Synthesis(frames, rows) for _ in range(channels)] for _ in Masks._fields]
+        self.first = 0
+        """Frame that row 0 holds."""
+        self.known = 0
+        """Frames that have been analysed."""
+        self.decided = 0
+        """Frames whose drums and melody have been heard."""
+        self.settled = 0
+        """Frames that have been masked."""
+        self.samples = 0
+        """Samples that have been read, and below, given out."""
+        self.given = 0
+        self.sources: list[Samples] = []
+
+    def advance(self, block: Samples) -> Iterator[Estimates]:
+        """Take the next samples; a short block ends the stream."""
+        self.ended = len(block) < self.wanted
+        self.samples += len(block)
+        self.sources.append(block)
+        total = self.frames.count(self.samples) if self.ended else self.known + len(block) // self.frames.hop
+        if self.samples:
+            self._analyse(block, total - self.known)
+            self._decide(total if self.ended else max(0, total - self.context))
+            yield from self._settle(total if self.ended else max(0, self.decided - self.masker.lag))
+            self._move()
+
+    def _analyse(self, block: Samples, count: int) -> None:
+        frames = self.frames
+        padded = np.zeros((len(self.spectra), count * frames.hop), dtype=np.float32)
+        np.clip(block.T, -LOUDEST, LOUDEST, out=padded[:, : len(block)], casting="same_kind")
+        rows = slice(self.known - self.first, self.known - self.first + count)
+        for analysis, samples, spectra in zip(self.analyses, padded, self.spectra, strict=True):
+            analysis.push(samples, spectra[rows])
+        self.masker.describe(*_pair([spectra[rows] for spectra in self.spectra]), self.features, rows)
+        self.known += count
+
+    def _decide(self, until: int) -> None:
+        start, stop = self.decided - self.first, until - self.first
+        if start < stop:
+            self.masker.decide(self.features, start, stop, (0, self.known - self.first))
+            self.decided = until
+        if self.ended and self.masker.melody:
+            self.masker.melody.finish()
+
+    def _settle(self, until: int) -> Iterator[Estimates]:
+        if until <= self.settled:
+            return
+        rows = slice(self.settled - self.first, until - self.first)
+        masks = self.masker.masks(self.features, rows.start, rows.stop)
+        waves = [self._apply(mask, row, rows) for row, mask in enumerate(masks)]
+        # The first frames reach back before the stream, and the last ones beyond its end.
+        early = max(0, self.frames.lead - self.settled * self.frames.hop)
+        self.settled = until
+        count = max(0, min(len(waves[0]) - early, self.samples - self.given))
+        self.given += count
+        drums, bass, vocals = (wave[early : early + count] for wave in waves)
+        if count:
+            yield Estimates(self._take(count), drums, bass, vocals)
+
+    def _apply(self, mask: Float32, row: int, rows: slice) -> Float32:
+        scaled = np.empty(mask.shape, dtype=np.complex64)
+        waves = []
+        for spectra, synthesis in zip(self.spectra, self.syntheses[row], strict=True):
+            np.multiply(spectra[rows], mask, out=scaled)
+            waves.append(synthesis.push(scaled))
+        return np.stack(waves, axis=1)
+
+    def _take(self, count: int) -> Samples:
+        """Return the oldest samples that were read, so that source and estimates keep together."""
+        kept = np.concatenate(self.sources)
+        self.sources = [kept[count:].copy()]
+        return kept[:count]
+
+    def _move(self) -> None:
+        """Forget the frames that are masked and that no median needs any more."""
+        drop = max(0, min(self.settled, self.decided - self.context) - self.first)
+        rows = self.known - self.first
+        for array in (*self.spectra, *self.features.all()):
+            array[: rows - drop] = array[drop:rows].copy()
+        self.first += drop
+
+
+def _affordable(block_seconds: float, values_per_second: int) -> float:
+    """Shorten the blocks of wide and fast streams, so that they need little more memory than stereo at 48 kHz."""
+    shorter = block_seconds * 2 * 48_000 / values_per_second
+    return min(block_seconds, max(shorter, 1.0))
+
+
+def _pair(spectra: list[Complex64]) -> tuple[Complex64, Complex64 | None]:
+    """Return the stereo pair that is listened to; one channel has no right one."""
+    if len(spectra) <= 2:
+        return spectra[0], spectra[1] if len(spectra) == 2 else None
+    layout = LAYOUTS.get(len(spectra)) or ("LR" * len(spectra))[: len(spectra)]
+    gain = {"L": (1.0, 0.0), "R": (0.0, 1.0), "C": (0.5**0.5, 0.5**0.5)}
+    left, right = np.zeros_like(spectra[0]), np.zeros_like(spectra[0])
+    for side, spectrum in zip(layout, spectra, strict=True):
+        left += np.float32(gain[side][0]) * spectrum
+        right += np.float32(gain[side][1]) * spectrum
+    return left, right

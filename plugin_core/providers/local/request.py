@@ -1,0 +1,139 @@
+"""What is asked of a worker, and what it answers: one JSON object a line; and the options that users choose from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from plugin_core import errors
+from plugin_core.errors import ServiceError, StembridgeError, UsageError, suggest
+
+STEMS = ("vocals", "drums", "bass", "other")
+
+
+class Parameters(msgspec.Struct, frozen=True, kw_only=True):
+    """What can be varied; the defaults gave the best mean signal-to-distortion ratio on songs with true stems."""
+
+    window_seconds: float = 4096 / 44100
+    """Length of the Fourier window; rounded to a power of two samples."""
+    centre_weight: float = 4.0
+    """How strongly sound away from the centre is kept out of vocals and bass (power of side against middle)."""
+    time_median_seconds: float = 0.26
+    frequency_median_hz: float = 250.0
+    harmonic_weight: float = 3.0
+    """How strongly steady sound is kept out of the drums."""
+    low_median_seconds: float = 0.54
+    low_weight: float = 0.5
+    low_edge_hz: float = 130.0
+    """Below it drums are what rises above the running median of time, above it what is broad in frequency."""
+    bass_edge_hz: float = 260.0
+    vocals_low_hz: float = 130.0
+    vocals_high_hz: float = 9000.0
+    melody_depth: float = 0.7
+    """How far sound between the melody's harmonics is kept out of the vocals, 0 to 1; 0 follows no melody."""
+
+
+class Option(NamedTuple):
+    """One number users may choose."""
+
+    low: float
+    high: float
+    meaning: str
+
+
+OPTIONS: Final = {
+    "centre_weight": Option(
+        0, 32, "how strongly sound away from the stereo centre is kept out of vocals and bass (no unit)"
+    ),
+    "bass_edge_hz": Option(80, 600, "where bass ends and vocals begin, in hertz"),
+    "melody_depth": Option(0, 1, "how far sound between the melody's harmonics is kept out of the vocals (share)"),
+}
+"""By the name of the field of ``Parameters`` each one sets."""
+
+
+def read_options(options: Mapping[str, str]) -> Parameters:
+    """Return the method's parameters for these options.
+
+    Raises:
+        UsageError: an unknown name, no number, or a number outside its range.
+    """
+    return msgspec.structs.replace(Parameters(), **{name: _read(name, text) for name, text in options.items()})
+
+
+def fill_options(options: Mapping[str, str]) -> dict[str, str]:
+    """Return every option in one spelling, so that equal wishes compare equal.
+
+    Raises:
+        UsageError: as ``read_options``.
+    """
+    parameters = read_options(options)
+    return {name: f"{getattr(parameters, name):g}" for name in OPTIONS}
+
+
+def _read(name: str, text: str) -> float:
+    if name not in OPTIONS:
+        names = tuple(OPTIONS)
+        raise UsageError(
+            f"the separator 'local' has no option {name!r}{suggest(name.lower(), names, lead=', ')}",
+            remedy=f"its options are {', '.join(names)}",
+        )
+    option = OPTIONS[name]
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not option.low <= value <= option.high:
+        raise UsageError(
+            f"option {name}={text!r} is no number from {option.low:g} to {option.high:g}",
+            remedy=f"it says {option.meaning}; the default is {getattr(Parameters(), name):g}",
+        )
+    return value
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """The one line a worker reads."""
+
+    source: Path
+    folder: Path
+    """Made by the worker, for the stems alone."""
+    format: str
+    """Name of a lossless format."""
+    parameters: Parameters = Parameters()
+    block_seconds: float = 5.0
+    nice: int = 0
+
+
+class Working(msgspec.Struct, frozen=True, tag="progress", tag_field="event"):
+    """How much of the source is written as stems, 0 to 1; None where its length is unknown."""
+
+    fraction: float | None
+
+
+class Done(msgspec.Struct, frozen=True, tag="done", tag_field="event"):
+    """Every stem is on the disk."""
+
+    files: dict[str, str]
+    """File name in the folder by stem."""
+    clipped: int = 0
+    """Samples of a lossy source that lay over full scale and were clipped, as a player does."""
+
+
+class Failed(msgspec.Struct, frozen=True, tag="error", tag_field="event"):
+    """An error, by the name of its class."""
+
+    kind: str
+    message: str
+    remedy: str = ""
+
+    def as_error(self) -> StembridgeError:
+        """Return the error as the worker raised it."""
+        kind = getattr(errors, self.kind, None)
+        if not (isinstance(kind, type) and issubclass(kind, StembridgeError)):
+            kind = ServiceError
+        return kind(self.message, remedy=self.remedy)
+
+
+Message = Working | Done | Failed

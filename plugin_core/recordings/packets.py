@@ -1,0 +1,216 @@
+"""Coded packets of a stream: frames that begin with a header (MPEG audio, AAC in ADTS), and what lies in pages of Ogg.
+
+What is hashed must not change when reading is improved: only headers are understood as the readers do, by the standard.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import ClassVar, Final, NamedTuple
+
+from plugin_core.audio.mpeg import read_frame
+from plugin_core.audio.ogg import Page, list_pages
+
+_ROOM: Final = 1 << 14
+"""More than the largest frame (8191 bytes of ADTS) and the header after it."""
+
+_MANY: Final = 1 << 14
+"""More headers than a stream has that differ."""
+
+_LENGTH_MARKS: Final = re.compile(rb"Xing|Info|VBRI")
+
+
+_CODECS: Final = {b"\x01vorbis": 3, b"OpusHead": 2}
+"""How the first packet begins, and how many packets are headers: setup and tags, but no sound."""
+
+
+class Framing(NamedTuple):
+    """What a header says."""
+
+    kind: object
+    """What all frames of a stream have in common."""
+    size: int
+    """Bytes with the header."""
+    skipped: int
+    """Bytes in front that are no payload."""
+
+
+class FrameWalker:
+    """Gives the payload of a stream's frames; what is no frame is passed over.
+
+    Two headers of one kind in a row are needed for the first to be believed. A frame that the stream's end cuts short
+    is left out.
+    """
+
+    header: ClassVar[int]
+    """Bytes in which a header says how long its frame is."""
+    read: ClassVar[Callable[[bytes], Framing | None]]
+    """Says what a header says, None of what is none."""
+
+    def __init__(self) -> None:
+        self._kind: object = None
+        self._known: dict[bytes, Framing] = {}
+        """What headers of the kind say: of most frames, nothing else is to be looked at."""
+        self._rest = b""
+
+    def feed(self, piece: bytes, *, is_last: bool = False) -> Iterator[memoryview]:
+        """Take the next bytes of the stream and give payloads, as many at a time as lie side by side."""
+        data = self._rest + piece
+        view, end, header, recall = memoryview(data), len(data), self.header, self._known.get
+        limit = end - (header - 1 if is_last else _ROOM)
+        at = begun = done = 0
+        while at < limit:
+            frame = recall(data[at : at + header]) or self._look(data, at)
+            if frame is None:
+                found = data.find(b"\xff", at + 1)
+                at = found if found >= 0 else end
+                continue
+            _, size, skipped = frame
+            if at + size > end:
+                at = end
+                break
+            if skipped or at != done:
+                yield view[begun:done]
+                begun = at + skipped
+            at = done = at + size
+        yield view[begun:done]
+        self._rest = data[at:]
+
+    def _look(self, data: bytes, at: int) -> Framing | None:
+        header = data[at : at + self.header]
+        frame = type(self).read(header)
+        if frame is None or frame.kind != self._kind:
+            return None if frame is None else self._begin(data, at, frame)
+        if len(self._known) >= _MANY:
+            self._known.clear()
+        self._known[header] = frame
+        return frame
+
+    def _begin(self, data: bytes, at: int, frame: Framing) -> Framing | None:
+        """Believe the first frame; afterwards one of another kind is none."""
+        after = at + frame.size
+        following = type(self).read(data[after : after + self.header])
+        is_followed = after == len(data) or (following is not None and following.kind == frame.kind)
+        if self._kind is not None or not is_followed:
+            return None
+        self._kind = frame.kind
+        return frame
+
+
+@functools.lru_cache(maxsize=4096)
+def _read_mpeg_header(header: bytes) -> Framing | None:
+    # Free format, which has no size, is none of ours.
+    frame = read_frame(header)
+    return frame and Framing(frame.kind, frame.size, 0)
+
+
+@functools.lru_cache(maxsize=16384)
+def _read_adts_header(header: bytes) -> Framing | None:
+    if len(header) < AdtsWalker.header or header[0] != 0xFF or header[1] & 0xF6 != 0xF0:
+        return None
+    size = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
+    skipped = 7 if header[1] & 1 else 9
+    return Framing((header[1] & 8) << 3 | header[2] >> 2, size, skipped) if size > skipped else None
+
+
+class MpegWalker(FrameWalker):
+    """MPEG audio of all layers: frames with their headers, but for one that only says how long the stream is."""
+
+    header = 4
+    read = _read_mpeg_header
+
+    def _begin(self, data: bytes, at: int, frame: Framing) -> Framing | None:
+        is_length = _LENGTH_MARKS.search(data, at, at + min(frame.size, 64)) is not None
+        begun = super()._begin(data, at, frame)
+        return begun._replace(skipped=frame.size) if begun is not None and is_length else begun
+
+
+class AdtsWalker(FrameWalker):
+    """AAC in ADTS: raw blocks without the headers that other containers do not have."""
+
+    header = 6
+    read = _read_adts_header
+
+
+def is_adts(data: bytes) -> bool:
+    """Tell whether bytes begin with ADTS frames; raw blocks of AAC never begin so."""
+    frame = _read_adts_header(data[: AdtsWalker.header])
+    if frame is None:
+        return False
+    following = data[frame.size : frame.size + AdtsWalker.header]
+    return not following or _read_adts_header(following) is not None
+
+
+def payloads(walker: FrameWalker, pieces: Iterable[bytes]) -> Iterator[memoryview]:
+    """Give the payloads of a whole stream that comes in pieces."""
+    for piece in pieces:
+        yield from walker.feed(piece)
+    yield from walker.feed(b"", is_last=True)
+
+
+class _Stream:
+    """The packets of one logical stream."""
+
+    def __init__(self, headers: int) -> None:
+        self._headers = headers
+        self._open = b""
+        """The beginning of a packet that goes on in the next page."""
+
+    def feed(self, lacing: bytes, body: memoryview) -> Iterator[bytes | memoryview]:
+        """Take a page and give the packets that end in it, without the headers."""
+        start = 0
+        if self._headers:
+            start, lacing = self._skip_headers(lacing)
+        # A packet ends where a segment is shorter than 255 bytes.
+        ended = len(lacing.rstrip(b"\xff"))
+        end = start + sum(lacing[:ended])
+        if ended:
+            yield self._open
+            yield body[start:end]
+            self._open = b""
+        if not self._headers:
+            self._open += body[end:]
+
+    def _skip_headers(self, lacing: bytes) -> tuple[int, bytes]:
+        for number, length in enumerate(lacing):
+            self._headers -= length < 255
+            if not self._headers:
+                return sum(lacing[: number + 1]), lacing[number + 1 :]
+        return 0, b""
+
+
+class OggWalker:
+    """Gives the packets of the first stream if it is Vorbis or Opus; of joined files, those of each."""
+
+    def __init__(self) -> None:
+        self._stream: _Stream | None = None
+        self._serial = 0
+        self._is_beginning = False
+
+    def feed(self, page: Page) -> Iterator[bytes | memoryview]:
+        """Take the next page and give the packets that end in it, as they lie side by side."""
+        if page.begins:
+            self._begin(page)
+        else:
+            self._is_beginning = False
+        if self._stream is not None and page.serial == self._serial:
+            yield from self._stream.feed(page.lacing, page.body)
+
+    def _begin(self, page: Page) -> None:
+        """Choose the stream: all of a recording begin before any goes on."""
+        if not self._is_beginning:
+            self._stream = None
+        self._is_beginning = True
+        headers = next((count for start, count in _CODECS.items() if page.holds(start)), 0)
+        if self._stream is None and headers:
+            self._stream, self._serial = _Stream(headers), page.serial
+
+
+def packets(pieces: Iterable[bytes]) -> Iterator[bytes | memoryview]:
+    """Give the packets of a whole Ogg file that comes in pieces, whatever pages they lie in."""
+    walker = OggWalker()
+    for page in list_pages(pieces):
+        if not page.is_cut:
+            yield from walker.feed(page)

@@ -1,0 +1,314 @@
+"""Where each part lies against its source, and which of them are moved.
+
+A part is measured by its own whitened correlation with the source over the whole song. Whitening (the phase transform)
+makes every frequency count alike, so that a part stands out however quiet it is beside the others, to the sample. What
+it cannot tell, its confidence says: 3 and more was always right on songs with true stems, 1.3 is what songs reach that
+have nothing to do with each other.
+
+Lossy encoders add delay: an MP3 without a LAME tag decodes 1105 samples late, raw AAC 1024. A part is moved by what was
+measured of itself; one that cannot be measured goes with those of the same encoder and length: they were delayed alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from typing import Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from plugin_core.audio.samples import Samples
+
+MAX_LAG: Final = 4096
+"""Frames searched in each direction."""
+
+WINDOW: Final = 1 << 16
+"""Frames of source and part that are compared at once."""
+
+SLOTS: Final = 20
+"""How many windows of a long song are compared: of each twentieth of it the one where the part is loudest."""
+
+CONFIDENT: Final = 3.0
+"""Confidence from which an offset is believed."""
+
+NEAR: Final = 8
+"""Frames around a peak that belong to it."""
+
+HINTING: Final = 1.5
+"""Confidence from which an offset is no accident, though it may be some samples off."""
+
+_LOUD_SHARE: Final = 0.6
+"""Share of the windows that count, the loudest: in the others a part may be but noise."""
+
+_CLEAR: Final = 2.0
+"""Confidence from which a single window tells where the part lies in it."""
+
+_FEWEST_CLEAR: Final = 6
+_LEAST_DRIFT: Final = 4.0
+"""Frames between the first and the last window from which a part drifts."""
+
+_STRAY: Final = 2.0
+"""Frames a window may lie off the line of a drift."""
+
+_STRIDE: Final = 64
+"""Loudness is measured on every sixty-fourth sample."""
+
+_TINY: Final = np.float32(1e-37)
+
+Mono = npt.NDArray[np.float32]
+
+
+UNRELATED = 0.02
+"""Correlation with the source that at least one of several parts must have."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """Where a part lies against its source, as far as can be told."""
+
+    lag: int = 0
+    """Frames by which it most likely comes late."""
+    confidence: float = 0.0
+    """The correlation there over the largest elsewhere; 0 of a silent part."""
+    is_inverted: bool = False
+    drift: float = 0.0
+    """Frames that its end comes later than its beginning, against the source; 0 where it keeps pace."""
+    relation: float = 0.0
+    """Plain correlation with the source at its best, 0..1."""
+    curve: tuple[float, ...] = ()
+    """Whitened correlation from ``lag - NEAR`` to ``lag + NEAR``, the peak 1."""
+
+    @property
+    def is_silent(self) -> bool:
+        """Tell whether there was nothing to hear in the part, or in the source with it."""
+        return not self.curve
+
+    @property
+    def is_sure(self) -> bool:
+        """Tell whether the lag is believed."""
+        return self.confidence >= CONFIDENT and not self.drift
+
+    def could_be(self, lag: int) -> bool:
+        """Tell whether a lag fits as well as the best one, as far as noise lets that be told.
+
+        A part without heights has a broad peak.
+        """
+        index = lag - self.lag + NEAR
+        return 0 <= index < len(self.curve) and self.curve[index] >= 1 - 1 / self.confidence
+
+
+class Window:
+    """As many frames of the source or a part as are compared at once.
+
+    Args:
+        block: (frames, channels); channels are mixed with unequal weights, so that nothing cancels itself out.
+        frames: of the source in this window; a shorter block is followed by silence.
+    """
+
+    def __init__(self, block: Samples, frames: int) -> None:
+        self._block = block
+        self._frames = frames
+
+    @cached_property
+    def loudness(self) -> float:
+        """Energy of a few of the samples."""
+        few = self._block[::_STRIDE]
+        return float(np.vdot(few, few))
+
+    @cached_property
+    def tapered(self) -> Mono:
+        """The channels mixed, faded in and out: no edge is heard."""
+        mono = mix_channels(self._block).astype(np.float32)
+        return np.pad(mono, (0, self._frames - len(mono))) * _taper(self._frames)
+
+    @cached_property
+    def spectrum(self) -> npt.NDArray[np.complex64]:
+        """Of the tapered window, with room for every lag where the song is shorter than a window."""
+        room = 1 << max(2 * MAX_LAG, self._frames + MAX_LAG - 1).bit_length()
+        return np.fft.rfft(self.tapered, min(WINDOW, room)).astype(np.complex64, copy=False)
+
+
+class LagMeter:
+    """Hears a source and one part window by window, and says where the part lies.
+
+    Args:
+        windows: about how many windows the song has; only the cost depends on it.
+    """
+
+    def __init__(self, windows: int) -> None:
+        self._per_slot = max(1, -(-windows // SLOTS))
+        self._heard = 0
+        self._loudest: tuple[int, Window, Window] | None = None
+        self._places: list[int] = []
+        self._energies: list[float] = []
+        self._curves: list[Mono] = []
+        self._plain: npt.NDArray[np.complex64] | None = None
+        self._source_energy = 0.0
+
+    def hear(self, source: Window, part: Window) -> None:
+        """Take the next window of both."""
+        if part.loudness > 0 and (self._loudest is None or part.loudness > self._loudest[2].loudness):
+            self._loudest = (self._heard, source, part)
+        self._heard += 1
+        if self._heard % self._per_slot == 0:
+            self._close_slot()
+
+    def conclude(self) -> Found:
+        """Return what was found in all windows together."""
+        self._close_slot()
+        if self._plain is None:
+            return Found()
+        curves, energies = np.array(self._curves), np.array(self._energies)
+        is_loud = energies >= np.quantile(energies, 1 - _LOUD_SHARE)
+        total = curves[is_loud].sum(axis=0)
+        lag, confidence = find_peak(total)
+        peak = float(total[lag + MAX_LAG])
+        around = np.pad(total, NEAR)[lag + MAX_LAG : lag + MAX_LAG + 2 * NEAR + 1] / peak
+        return Found(
+            lag=lag,
+            confidence=confidence,
+            is_inverted=peak < 0,
+            drift=_find_drift(np.array(self._places), curves),
+            relation=self._relate(float(energies.sum())),
+            curve=tuple(around.tolist()),
+        )
+
+    def _close_slot(self) -> None:
+        if self._loudest is None:
+            return
+        place, source, part = self._loudest
+        self._loudest = None
+        product = part.spectrum * np.conj(source.spectrum)
+        size = np.abs(product)
+        if not size.any():
+            return
+        self._places.append(place)
+        self._energies.append(float(np.vdot(part.tapered, part.tapered)))
+        self._curves.append(_to_lags(product / np.maximum(size, _TINY)))
+        self._plain = product if self._plain is None else self._plain + product
+        self._source_energy += float(np.vdot(source.tapered, source.tapered))
+
+    def _relate(self, part_energy: float) -> float:
+        assert self._plain is not None
+        return float(np.abs(_to_lags(self._plain)).max()) / float(np.sqrt(part_energy * self._source_energy))
+
+
+def mix_channels(block: Samples) -> Samples:
+    """Return one channel out of (frames, channels), each in it with a weight of its own; they add up to 1."""
+    weights = 0.6 ** np.arange(block.shape[1])
+    mixed: Samples = block @ (weights / weights.sum()).astype(block.dtype)
+    return mixed
+
+
+def find_peak(curve: Mono) -> tuple[int, float]:
+    """Return the lag of the largest value of a correlation, and by how much it stands above all that are not near."""
+    sizes = np.abs(curve)
+    best = int(np.argmax(sizes))
+    peak = float(sizes[best])
+    sizes[max(0, best - NEAR) : best + NEAR + 1] = 0
+    return best - MAX_LAG, peak / max(float(sizes.max()), float(_TINY))
+
+
+@lru_cache(maxsize=2)
+def _taper(frames: int) -> Mono:
+    return np.hanning(frames).astype(np.float32)
+
+
+def _to_lags(spectrum: npt.NDArray[np.complexfloating]) -> Mono:
+    """Return a correlation at the lags -MAX_LAG..MAX_LAG."""
+    whole = np.fft.irfft(spectrum)
+    return np.concatenate((whole[-MAX_LAG:], whole[: MAX_LAG + 1]))
+
+
+def _find_drift(places: npt.NDArray[np.int64], curves: npt.NDArray[np.float32]) -> float:
+    """Return by how many frames the lag grows from the first window to the last, where it does so evenly."""
+    peaks = [find_peak(curve) for curve in curves]
+    is_clear = np.array([confidence >= _CLEAR for _, confidence in peaks])
+    if is_clear.sum() < _FEWEST_CLEAR:
+        return 0.0
+    at, lags = places[is_clear], np.array([lag for lag, _ in peaks])[is_clear]
+    # The median of the slopes between any two windows: the few that heard something else do not move it.
+    first, second = np.triu_indices(len(at), 1)
+    slope = float(np.median((lags[second] - lags[first]) / (at[second] - at[first])))
+    off = np.abs(lags - slope * at - np.median(lags - slope * at))
+    drift = slope * float(at[-1] - at[0])
+    is_even = np.mean(off <= _STRAY) >= _LOUD_SHARE
+    return drift if is_even and abs(drift) >= _LEAST_DRIFT else 0.0
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """One part that was listened to."""
+
+    title: str
+    """Name for people."""
+    kin: tuple[object, ...]
+    """What it has in common with parts that one encoder delayed alike: container, encoding, sample rate, length."""
+    found: Found
+
+
+class Alignment(msgspec.Struct, frozen=True):
+    """What is done about the places of the parts."""
+
+    lags: tuple[int, ...]
+    """Frames by which each part comes late, and is moved; 0 where no offset is sure."""
+    notes: tuple[str, ...] = ()
+
+
+def align(parts: Sequence[Heard]) -> Alignment:
+    """Decide for every part, and say what people should know."""
+    known = [part.found.lag if part.found.is_sure else None for part in parts]
+    lent = [_lend(part, parts, known) if lag is None else lag for part, lag in zip(parts, known, strict=True)]
+    lags = tuple(lag or 0 for lag in lent)
+    lost = [part for part, lag in zip(parts, lent, strict=True) if lag is None and not _is_explained(part)]
+    return Alignment(lags, (*_say_moved(parts, lags), *_say_lost(parts, lost), *_say_odd(parts)))
+
+
+def is_unrelated(parts: Sequence[Heard]) -> bool:
+    """Tell whether several parts have nothing of their source in them, not one."""
+    audible = [part.found for part in parts if not part.found.is_silent]
+    return len(audible) > 1 and all(found.relation < UNRELATED for found in audible)
+
+
+def _lend(part: Heard, parts: Sequence[Heard], known: Sequence[int | None]) -> int | None:
+    """Return the lag of a part's kin where all that were measured agree, and the part does not hint at another."""
+    lags = {lag for one, lag in zip(parts, known, strict=True) if lag is not None and one.kin == part.kin}
+    if len(lags) != 1 or part.found.drift:
+        return None
+    (lag,) = lags
+    return lag if part.found.confidence < HINTING or part.found.could_be(lag) else None
+
+
+def _is_explained(part: Heard) -> bool:
+    return part.found.is_silent or bool(part.found.drift)
+
+
+def _say_moved(parts: Sequence[Heard], lags: Sequence[int]) -> list[str]:
+    if len(set(lags)) == 1:
+        return [f"removed an offset of {lags[0]} samples against the source"] if lags[0] else []
+    return [
+        f"{part.title}: removed an offset of {lag} samples against the source"
+        for part, lag in zip(parts, lags, strict=True)
+        if lag
+    ]
+
+
+def _say_lost(parts: Sequence[Heard], lost: Sequence[Heard]) -> list[str]:
+    if not lost:
+        return []
+    if len(lost) == len([part for part in parts if not part.found.is_silent]):
+        return ["no offset against the source could be measured: the stems lie as they came"]
+    return [f"{part.title}: its offset against the source could not be measured, it lies as it came" for part in lost]
+
+
+def _say_odd(parts: Sequence[Heard]) -> list[str]:
+    """Name what is wrong with a part and left as it came."""
+    notes = []
+    for part in parts:
+        if part.found.is_sure and part.found.is_inverted:
+            notes.append(f"{part.title}: its polarity is inverted against the source, left so")
+        if part.found.drift:
+            word = "late" if part.found.drift > 0 else "early"
+            samples = abs(round(part.found.drift))
+            notes.append(f"{part.title}: drifts against the source, in the end {samples} samples {word}, left so")
+    return notes

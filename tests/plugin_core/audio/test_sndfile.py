@@ -1,0 +1,57 @@
+"""What C libraries print stays off the screen, what Python prints does not."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from plugin_core.audio import mpeg
+from plugin_core.audio.sndfile import hushed
+from tests.plugin_core.audio.library import Library, refuse
+from tests.plugin_core.audio.test_probe import needs_ffmpeg
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="of the GNU C library")
+def test_c_library_is_hushed_and_python_is_not(capfd: pytest.CaptureFixture[str]) -> None:
+    library = ctypes.CDLL(None)
+    with hushed(), hushed():
+        library.perror(b"hushed")
+        os.write(2, b"Python\n")
+    library.perror(b"loud")
+
+    said = capfd.readouterr().err
+    assert said.startswith("Python\nloud")
+    assert "hushed" not in said
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("name", ["s.mp3", "bare.mp3", "s.mp2", "mp3.wav"])
+def test_torn_mpeg_says_in_one_line_where(
+    library: Library, tmp_path: Path, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = bytearray(library.file(name).read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 5000] = bytes(5000)
+    capfd.readouterr()
+
+    said = refuse(library.copy(name, tmp_path, data))
+
+    assert "is damaged at 0:" in said
+    assert 20 < float(said.split("0:")[1].split(";")[0]) < 40
+    assert capfd.readouterr() == ("", "")
+
+
+@needs_ffmpeg
+def test_frame_that_lost_its_header_is_not_passed_over(library: Library, tmp_path: Path) -> None:
+    data = bytearray(library.file("s.mp3").read_bytes())
+    places, at = [], data.index(b"\xff\xfb")
+    while (frame := mpeg.read_frame(bytes(data[at : at + 4]))) is not None:
+        places.append(at)
+        at += frame.size
+    data[places[1000] : places[1000] + 4] = bytes(4)
+
+    assert "is damaged at 0:26.0" in refuse(library.copy("s.mp3", tmp_path, data))

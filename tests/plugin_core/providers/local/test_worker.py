@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from plugin_core.audio.samples import to_integers
+from plugin_core.errors import PlacementError, SourceError
+from plugin_core.providers.local.estimates import Estimates
+from plugin_core.providers.local.request import STEMS, Done, Request
+from plugin_core.providers.local.worker import mix_down, render
+from tests.audio_files import make_noise, make_song, truncate, write_samples, write_song
+from tests.plugin_core.audio.library import tell_flac
+
+TRUTH = Path(__file__).parents[5] / "shared" / "audio" / "truth"
+
+
+def run(source: Path, folder: Path, name: str, block_seconds: float = 5.0) -> Done:
+    return render(
+        Request(source=source, folder=folder, format=name, block_seconds=block_seconds), lambda fraction: None
+    )
+
+
+def read_integers(path: Path) -> NDArray[np.int64]:
+    """Return samples as 32-bit integers, wide enough for sums."""
+    samples: NDArray[np.int32] = soundfile.read(os.fsencode(path), dtype="int32", always_2d=True)[0]
+    return samples.astype(np.int64)
+
+
+def assert_sums_exactly(source: Path, folder: Path, done: Done) -> None:
+    total = sum(read_integers(folder / done.files[stem]) for stem in STEMS)
+    np.testing.assert_array_equal(total, read_integers(source))
+
+
+def square(frames: int) -> NDArray[np.float64]:
+    wave: NDArray[np.float64] = np.sign(np.sin(np.arange(frames) / 30.0))
+    return np.stack((wave, wave), axis=1)
+
+
+KINDS = {
+    "song": make_song(1.5),
+    "noise": make_noise(30_000, peak=1.0),
+    "clipped noise": np.clip(make_noise(30_000, peak=4.0), -1, 1),
+    "silence": np.zeros((30_000, 2)),
+    "constant": np.full((30_000, 2), -1.0),
+    "square": square(30_000),
+    "antiphase": make_noise(30_000, 1) * [1, -1],
+    "hard left": make_noise(30_000, 1) * [1, 0],
+    "click": np.eye(30_000, 2),
+    "mono": make_song(1, channels=1),
+    "six channels": make_noise(20_000, 6),
+    "10 ms": make_noise(441),
+}
+
+
+def test_flac_whose_header_counts_too_few_samples_is_separated_whole(tmp_path: Path) -> None:
+    song = write_song(tmp_path / "song.flac", 20.0)
+    whole = read_integers(song)
+    data = bytearray(song.read_bytes())
+    tell_flac(data, 10 * 44100)
+    song.write_bytes(data)
+
+    done = run(song, tmp_path / "stems", "flac16")
+
+    np.testing.assert_array_equal(sum(read_integers(tmp_path / "stems" / done.files[stem]) for stem in STEMS), whole)
+
+
+@pytest.mark.parametrize("block_seconds", [0.5, 5.0], ids=["short blocks", "long blocks"])
+@pytest.mark.parametrize("samples", KINDS.values(), ids=KINDS.keys())
+def test_stems_sum_to_the_source(samples: NDArray[np.float64], block_seconds: float, tmp_path: Path) -> None:
+    source = write_samples(tmp_path / "in.wav", samples, 44100, "PCM_16")
+    done = run(source, tmp_path / "out", "flac16", block_seconds)
+    assert_sums_exactly(source, tmp_path / "out", done)
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 96000, 192000])
+def test_deep_sources_of_any_rate(rate: int, tmp_path: Path) -> None:
+    source = write_song(tmp_path / "in.wav", 0.7, rate, subtype="PCM_24")
+    done = run(source, tmp_path / "out", "flac24")
+    assert_sums_exactly(source, tmp_path / "out", done)
+    assert soundfile.info(tmp_path / "out" / "bass.flac").samplerate == rate
+
+
+def test_shallow_source_in_a_deep_format(tmp_path: Path) -> None:
+    source = write_song(tmp_path / "in.flac", 1, subtype="PCM_16")
+    assert_sums_exactly(source, tmp_path / "out", run(source, tmp_path / "out", "wav24"))
+
+
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE", "PCM_32"])
+def test_floats_over_full_scale_are_kept(subtype: str, tmp_path: Path) -> None:
+    samples = make_song(1) * (3.0 if subtype != "PCM_32" else 1.0)
+    source = write_samples(tmp_path / "in.wav", samples, 44100, subtype)
+    done = run(source, tmp_path / "out", "wav32f")
+    total = sum(soundfile.read(tmp_path / "out" / done.files[stem], dtype="float64")[0] for stem in STEMS)
+    assert np.abs(total - soundfile.read(source, dtype="float64")[0]).max() < 2e-7
+
+
+def test_floats_over_full_scale_do_not_fit_integers(tmp_path: Path) -> None:
+    samples = np.concatenate((make_noise(20_000, peak=1.1), np.full((9, 2), 10 ** (6.02 / 20)), make_noise(5, peak=1)))
+    source = write_samples(tmp_path / "in.wav", samples, 8000, "FLOAT")
+    with pytest.raises(SourceError, match=r"in\.wav: peaks 6\.0 dB over full scale do not fit FLAC.*wav32f"):
+        run(source, tmp_path / "out", "flac24", 0.5)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_lossy_source_is_clipped_as_a_player_does(tmp_path: Path) -> None:
+    source = write_samples(tmp_path / "in.ogg", square(44100), 44100, "VORBIS")
+    done = run(source, tmp_path / "out", "flac24")
+    assert done.clipped > 0
+    total = sum(read_integers(tmp_path / "out" / done.files[stem]) for stem in STEMS) >> 8
+    decoded = np.rint(np.clip(soundfile.read(source)[0] * 2**23, -(2**23), 2**23 - 1))
+    assert np.abs(total - decoded).max() <= 1
+
+
+def test_progress_is_the_share_written(tmp_path: Path) -> None:
+    source = write_song(tmp_path / "in.wav", 3, 8000)
+    said: list[float | None] = []
+    render(Request(source=source, folder=tmp_path / "out", format="flac16", block_seconds=0.5), said.append)
+    known = [fraction for fraction in said if fraction is not None]
+    assert known == sorted(known)
+    assert len(known) == len(said) >= 5
+    assert known[-1] == 1.0
+
+
+def test_same_file_same_bytes(tmp_path: Path) -> None:
+    source = write_song(tmp_path / "in.wav", 2)
+    for name in ("one", "two"):
+        run(source, tmp_path / name, "flac16")
+    for stem in STEMS:
+        assert (tmp_path / "one" / f"{stem}.flac").read_bytes() == (tmp_path / "two" / f"{stem}.flac").read_bytes()
+
+
+def test_damaged_source_leaves_nothing_behind(tmp_path: Path) -> None:
+    source = truncate(write_song(tmp_path / "in.flac", 4), 0.6)
+    with pytest.raises(SourceError, match=r"in\.flac"):
+        run(source, tmp_path / "out", "flac16", 0.5)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    source = write_song(tmp_path / "in.wav", 0.1)
+    with pytest.raises(PlacementError, match="cannot be written"):
+        run(source, source / "out", "flac16")
+
+
+@pytest.mark.skipif(not TRUTH.is_dir(), reason="the pieces with true stems are not here")
+def test_quality_on_pieces_with_true_stems(tmp_path: Path) -> None:
+    ratios = []
+    for piece in sorted(path for path in TRUTH.iterdir() if path.is_dir()):
+        done = run(piece / "mixture.flac", tmp_path / piece.name, "flac16")
+        for stem in STEMS:
+            truth = soundfile.read(piece / f"{stem}.flac")[0]
+            error = truth - soundfile.read(tmp_path / piece.name / done.files[stem])[0]
+            ratios.append(10 * np.log10(np.sum(truth**2) / np.sum(error**2)))
+        assert_sums_exactly(piece / "mixture.flac", tmp_path / piece.name, done)
+    assert len(ratios) == 12
+    assert np.mean(ratios) >= 2.7
+
+
+def make_estimates(peak: float, others: float) -> Estimates:
+    parts = [make_noise(5000, peak=others, seed=seed).astype(np.float32) for seed in range(3)]
+    return Estimates(make_noise(5000, peak=peak, seed=9).astype(np.float32), *parts)
+
+
+@pytest.mark.parametrize("bits", [8, 16, 24])
+@pytest.mark.parametrize("others", [0.1, 1.0, 5.0], ids=["quiet", "full scale", "clipped"])
+def test_integers_sum_exactly_and_stay_in_range(bits: int, others: float) -> None:
+    estimates = make_estimates(1.0, others)
+    stems = mix_down(estimates, bits)
+    total = np.sum([stem.astype(np.int64) for stem in stems.values()], axis=0)
+    np.testing.assert_array_equal(total, to_integers(estimates.source, bits))
+    limit = 1 << (bits - 1)
+    assert all(stem.min() >= -limit and stem.max() < limit for stem in stems.values())
+
+
+def test_excess_goes_to_drums_first() -> None:
+    one = np.ones((1, 1), dtype=np.float32)
+    stems = mix_down(Estimates(-one, 0.5 * one, 0 * one, 0 * one), 16)
+    assert {name: int(stem[0, 0]) for name, stem in stems.items()} == {
+        "vocals": 0,
+        "drums": 0,
+        "bass": 0,
+        "other": -32768,
+    }
+
+
+def test_floats_sum_within_one_rounding_over_full_scale_too() -> None:
+    estimates = make_estimates(3.0, 2.0)
+    stems = mix_down(estimates, None)
+    total = np.sum([stem.astype(np.float64) for stem in stems.values()], axis=0)
+    assert all(stem.dtype == np.float32 for stem in stems.values())
+    assert (
+        np.abs(total - estimates.source).max() <= 2.0**-21
+    )  # half a step of a float32 from 8 to 16, as large as "other" gets here

@@ -1,0 +1,250 @@
+"""Where a part lies, measured on songs of minutes: noise, music made here, and real music where it is at hand."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soxr
+
+from plugin_core.stems.alignment import NEAR, WINDOW, Alignment, Found, Heard, LagMeter, Window, align, is_unrelated
+from tests.audio_files import make_noise, make_stems, read_samples
+
+Mono = npt.NDArray[np.float32]
+
+MINUTES = 2.5
+OFFSETS = (1, 24, 1105, 4096, -1, -24, -1105, -4096)
+AUDIO = Path(__file__).parents[4] / "shared" / "audio"
+TRUE_STEMS = sorted(path.parent for path in AUDIO.glob("*/*/mixture.flac"))
+
+
+@cache
+def music() -> dict[str, Mono]:
+    """Two and a half minutes of vocals, drums and bass: stereo, 16 bits, ten times the same."""
+    stems = make_stems(MINUTES * 6)
+    return {name: np.tile(as_written(stems[name]), (10, 1)) for name in ("vocals", "drums", "bass")}
+
+
+@cache
+def noise() -> dict[str, Mono]:
+    """Two and a half minutes of three noises, the quietest 20 dB below the loudest: mono, 16 bits."""
+    frames = round(MINUTES * 60 * 44100)
+    levels = {"loud": 0.5, "middle": 0.2, "quiet": 0.05}
+    return {
+        name: as_written(make_noise(frames, 1, peak=peak, seed=seed))
+        for seed, (name, peak) in enumerate(levels.items())
+    }
+
+
+SONGS = {"music": music, "noise": noise}
+
+
+def measurable(kind: str) -> list[str]:
+    """Return the stems that can be measured; a bass without any heights cannot."""
+    return [name for name in SONGS[kind]() if name != "bass"]
+
+
+def as_written(samples: npt.NDArray[np.float64]) -> Mono:
+    return (np.rint(samples * 32768) / 32768).astype(np.float32)
+
+
+def shift(samples: Mono, lag: int) -> Mono:
+    """Delay by whole samples, the length kept."""
+    moved = np.zeros_like(samples)
+    moved[max(0, lag) : len(moved) + min(0, lag)] = samples[max(0, -lag) : len(samples) - max(0, lag)]
+    return moved
+
+
+def listen(song: Mono, part: Mono) -> Found:
+    """Let one meter hear a part beside its song, in blocks as a file is read."""
+    meter = LagMeter(len(song) // WINDOW)
+    for start in range(0, len(song), WINDOW):
+        block = song[start : start + WINDOW]
+        if not start or len(block) > WINDOW // 2:
+            meter.hear(Window(block, len(block)), Window(part[start : start + WINDOW], len(block)))
+    return meter.conclude()
+
+
+def mix(stems: dict[str, Mono]) -> Mono:
+    return sum(stems.values(), start=np.zeros((1, 1), np.float32))
+
+
+@pytest.mark.parametrize("lag", OFFSETS)
+@pytest.mark.parametrize("kind", SONGS)
+def test_each_part_is_measured_by_itself_to_the_sample(kind: str, lag: int) -> None:
+    stems = SONGS[kind]()
+    song = mix(stems)
+    for name, stem in stems.items():
+        found = listen(song, shift(stem, lag))
+        assert found.is_sure or name not in measurable(kind), name
+        if found.is_sure:
+            assert (found.lag, found.is_inverted) == (lag, False), name
+        assert not found.drift, name
+
+
+@pytest.mark.parametrize("folder", TRUE_STEMS or [pytest.param(None, marks=pytest.mark.skip("no audio here"))])
+def test_what_is_sure_is_right_on_songs_with_true_stems(folder: Path) -> None:
+    song = read_samples(folder / "mixture.flac")[0].astype(np.float32)
+    sure = 0
+    for path in sorted(folder.glob("*.flac")):
+        if path.stem == "mixture":
+            continue
+        stem = read_samples(path)[0].astype(np.float32)
+        for lag in (1, 24, -1105):
+            found = listen(song, shift(stem, lag))
+            assert not found.is_sure or found.lag == lag, path
+            sure += found.is_sure
+    assert sure >= 6
+
+
+@pytest.mark.parametrize("kind", SONGS)
+def test_an_inverted_stem_is_found(kind: str) -> None:
+    stems = SONGS[kind]()
+    for name in measurable(kind):
+        found = listen(mix(stems), -shift(stems[name], 24))
+        assert (found.lag, found.is_inverted, found.is_sure) == (24, True, True)
+
+
+@pytest.mark.parametrize(("rate", "sign"), [(44_099.5, -1), (44_100.5, 1)])
+@pytest.mark.parametrize("kind", SONGS)
+def test_drift_is_found_and_is_no_offset(kind: str, rate: float, sign: int) -> None:
+    stems = SONGS[kind]()
+    name = "drums" if kind == "music" else "middle"
+    drifting = soxr.resample(stems[name], 44_100, rate).astype(np.float32)
+    found = listen(mix(stems), drifting[: len(stems[name])])
+    # Half a sample each second, from the first window compared to the last.
+    assert found.drift == pytest.approx(sign * MINUTES * 30, abs=6)
+    assert not found.is_sure
+
+
+def test_stereo_that_cancels_in_mono_is_measured() -> None:
+    wide = make_noise(20 * 44_100, 1).astype(np.float32) * np.array([1, -1], np.float32)
+    assert listen(wide + make_noise(20 * 44_100, seed=2).astype(np.float32), shift(wide, 24)).lag == 24
+
+
+@pytest.mark.parametrize("seconds", [0.2, 1.0, 1.6, 3.0])
+def test_short_songs_are_measured_too(seconds: float) -> None:
+    frames = round(seconds * 44_100)
+    stems = {name: as_written(make_noise(frames, peak=0.4, seed=seed)) for seed, name in enumerate("ab")}
+    for lag in (0, 24, -700):
+        found = listen(mix(stems), shift(stems["a"], lag))
+        assert (found.lag, found.is_sure) == (lag, True)
+
+
+def test_another_song_is_never_sure_and_hardly_related() -> None:
+    song, other = mix(noise()), make_noise(len(mix(noise())), 1, seed=9).astype(np.float32)
+    found = listen(song, other)
+    assert not found.is_sure
+    assert found.confidence < 1.5
+    assert found.relation < 0.02
+    assert listen(song, noise()["quiet"]).relation > 0.05
+
+
+def test_silence_has_no_lag() -> None:
+    song = mix(noise())
+    for source, part in ((song, np.zeros_like(song)), (np.zeros_like(song), song)):
+        found = listen(source, part)
+        assert found.is_silent
+        assert not found.is_sure
+
+
+def test_the_part_is_heard_where_it_plays() -> None:
+    """A stem that plays for five seconds of two and a half minutes is measured in those."""
+    stems = dict(noise())
+    brief = np.zeros_like(stems["middle"])
+    brief[4_000_000:4_220_000] = stems["middle"][4_000_000:4_220_000]
+    stems["middle"] = brief
+    found = listen(mix(stems), shift(brief, 24))
+    assert (found.lag, found.is_sure) == (24, True)
+
+
+SHARP = tuple(float(lag == 0) for lag in range(-NEAR, NEAR + 1))
+BROAD = tuple(1 - 0.02 * abs(lag) for lag in range(-NEAR, NEAR + 1))
+
+
+def found(lag: int, confidence: float = 10.0, **more: object) -> Found:
+    return msgspec.convert({"lag": lag, "confidence": confidence, "relation": 0.5, "curve": SHARP, **more}, Found)
+
+
+def heard(*ones: Found, kin: tuple[object, ...] = ("FLAC", 1000)) -> list[Heard]:
+    return [Heard(title, kin, one) for title, one in zip(("Vocals", "Drums", "Bass", "Other"), ones, strict=False)]
+
+
+def test_one_late_stem_is_moved_alone() -> None:
+    assert align(heard(found(24), found(0), found(0), found(0))) == Alignment(
+        (24, 0, 0, 0), ("Vocals: removed an offset of 24 samples against the source",)
+    )
+
+
+def test_all_late_stems_are_said_once() -> None:
+    assert align(heard(*[found(-1105)] * 4)) == Alignment(
+        (-1105,) * 4, ("removed an offset of -1105 samples against the source",)
+    )
+
+
+def test_a_part_that_cannot_be_measured_goes_with_its_kin() -> None:
+    weak = found(300, 1.2)
+    assert align(heard(found(1105), found(1105), weak)).lags == (1105, 1105, 1105)
+    assert align(heard(found(0), found(0), weak)) == Alignment((0, 0, 0))
+
+
+def test_no_lag_is_lent_where_kin_disagree_or_there_is_none() -> None:
+    weak = found(300, 1.2)
+    note = "Bass: its offset against the source could not be measured, it lies as it came"
+    assert align(heard(found(24), found(0), weak)) == Alignment(
+        (24, 0, 0), ("Vocals: removed an offset of 24 samples against the source", note)
+    )
+    strangers = [*heard(found(1105), found(1105)), Heard("Bass", ("MP3", 2105), weak)]
+    assert align(strangers).lags == (1105, 1105, 0)
+    assert note in align(strangers).notes
+
+
+def test_no_lag_is_lent_to_a_part_that_hints_at_another() -> None:
+    assert align(heard(found(0), found(0), found(24, 2.5))) == Alignment(
+        (0, 0, 0), ("Bass: its offset against the source could not be measured, it lies as it came",)
+    )
+    assert align(heard(found(0), found(0), found(2, 2.5, curve=BROAD))) == Alignment((0, 0, 0))
+
+
+def test_the_threshold_of_confidence() -> None:
+    assert align(heard(found(24, 3.0), found(0))).lags == (24, 0)
+    assert align(heard(found(24, 2.9), found(0))).lags == (0, 0)
+
+
+def test_nothing_could_be_measured_is_said() -> None:
+    assert align(heard(found(24, 1.2), found(7, 2.9))) == Alignment(
+        (0, 0), ("no offset against the source could be measured: the stems lie as they came",)
+    )
+
+
+def test_silence_is_no_reason_for_a_note() -> None:
+    assert align(heard(Found(), found(0))) == Alignment((0, 0))
+    assert align(heard(Found(), Found())) == Alignment((0, 0))
+
+
+def test_an_inverted_stem_is_said_and_left() -> None:
+    assert align(heard(found(0, is_inverted=True), found(0))) == Alignment(
+        (0, 0), ("Vocals: its polarity is inverted against the source, left so",)
+    )
+
+
+def test_drift_is_said_and_not_moved() -> None:
+    assert align(heard(found(0), found(60, 1.5, drift=120.4), found(-60, 4.0, drift=-119.6))) == Alignment(
+        (0, 0, 0),
+        (
+            "Drums: drifts against the source, in the end 120 samples late, left so",
+            "Bass: drifts against the source, in the end 120 samples early, left so",
+        ),
+    )
+
+
+def test_only_several_parts_without_any_relation_are_of_another_song() -> None:
+    stranger = found(0, 1.1, relation=0.01)
+    assert is_unrelated(heard(stranger, stranger))
+    assert not is_unrelated(heard(stranger, found(0, 1.1, relation=0.02)))
+    assert not is_unrelated(heard(stranger))
+    assert not is_unrelated(heard(stranger, Found()))

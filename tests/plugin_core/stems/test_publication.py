@@ -1,0 +1,332 @@
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plugin_core.errors import PlacementError
+from plugin_core.files.placement import rename_exclusive
+from plugin_core.model import Stem
+from plugin_core.stems import publication
+from plugin_core.stems.publication import choose_target, is_taken, publish, restore_aside
+from tests.plugin_core.stems.builders import make_stem, stage, tree
+
+OWN = {"Song.stems/Song - Bass.flac": b"bass", "Song.stems/Song - Drums.flac": b"drums!"}
+FLAT = {"Song - Bass.flac": b"bass", "Song - Drums.flac": b"drums!"}
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+class Scene:
+    """A music folder and a job's staging."""
+
+    def __init__(self, folder: Path, files: dict[str, bytes] = OWN) -> None:
+        self.music = folder / "music"
+        self.music.mkdir()
+        self.staging = folder / "staging" / "id1"
+        self.staging.mkdir(parents=True)
+        self.layout, self.stems = stage(self.staging, 1 if files is OWN else 0, files)
+
+    def run(self, earlier: tuple[Stem, ...] = (), target: Path | None = None) -> tuple[Stem, ...]:
+        place = target or choose_target(self.layout, self.music, earlier)
+        return publish(self.layout, self.stems, place, self.staging, earlier)
+
+
+@pytest.fixture(params=["own folder", "flat"])
+def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Scene:
+    return Scene(tmp_path, OWN if request.param == "own folder" else FLAT)
+
+
+def files_of(scene: Scene) -> dict[str, bytes]:
+    return OWN if scene.layout.depth else FLAT
+
+
+def numbered(scene: Scene, number: int) -> list[str]:
+    return [str(path.relative_to(scene.music)) for path in scene.layout.files_at(scene.music, number)]
+
+
+def crash_at(monkeypatch: pytest.MonkeyPatch, step: int, after: bool) -> Callable[[], bool]:
+    """Die at the ``step``-th rename, before or after it; tells whether it came to that."""
+    count = itertools.count(1)
+    hit = []
+
+    def rename(old: Path, new: Path) -> None:
+        number = next(count)
+        if number == step and not after:
+            hit.append(number)
+            raise Crash
+        rename_exclusive(old, new)
+        if number == step:
+            hit.append(number)
+            raise Crash
+
+    monkeypatch.setattr(publication, "rename_exclusive", rename)
+    return lambda: bool(hit)
+
+
+def test_places_everything_and_leaves_nothing(scene: Scene) -> None:
+    stems = scene.run()
+    assert tree(scene.music) == files_of(scene)
+    assert [make_stem(stem.path).sha256 for stem in stems] == [stem.sha256 for stem in scene.stems]
+    assert tree(scene.staging) == {}
+
+
+def test_publishing_twice_is_publishing_once(scene: Scene) -> None:
+    target = choose_target(scene.layout, scene.music)
+    assert scene.run(target=target) == scene.run(target=target)
+    assert tree(scene.music) == files_of(scene)
+
+
+def test_user_s_files_get_a_numbered_neighbour(scene: Scene) -> None:
+    theirs = scene.music / numbered(scene, 1)[1]
+    theirs.parent.mkdir(exist_ok=True)
+    theirs.write_bytes(b"mine")
+    scene.run()
+    expected = dict(zip(numbered(scene, 2), files_of(scene).values(), strict=True))
+    assert tree(scene.music) == expected | {str(theirs.relative_to(scene.music)): b"mine"}
+
+
+@pytest.mark.parametrize("name", ["song.STEMS", "Song.stems"], ids=["case", "file"])
+def test_names_that_collide_elsewhere_are_avoided(tmp_path: Path, name: str) -> None:
+    scene = Scene(tmp_path)
+    (scene.music / name).touch()
+    assert choose_target(scene.layout, scene.music).name == "Song (2).stems"
+
+
+def test_normal_forms_collide(tmp_path: Path) -> None:
+    (tmp_path / "e\u0301.stems").touch()
+    assert is_taken(tmp_path / "\u00e9.stems")
+    assert not is_taken(tmp_path / "gone" / "x")
+
+
+def test_target_taken_after_it_was_chosen(scene: Scene) -> None:
+    target = choose_target(scene.layout, scene.music)
+    blocker = scene.music / numbered(scene, 1)[-1]
+    blocker.parent.mkdir(exist_ok=True)
+    blocker.write_bytes(b"late")
+    stems = scene.run(target=target)
+    assert [str(stem.path.relative_to(scene.music)) for stem in stems] == numbered(scene, 2)
+    assert blocker.read_bytes() == b"late"
+    assert len(tree(scene.music)) == 3
+    assert scene.run(target=target) == stems
+
+
+def earlier_result(scene: Scene) -> tuple[Stem, ...]:
+    """Put an earlier result of the same operation where the new one wants to go."""
+    stems = []
+    for name in numbered(scene, 1):
+        path = scene.music / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"earlier " + name.encode())
+        stems.append(make_stem(path))
+    return tuple(stems)
+
+
+def test_untouched_earlier_result_is_swapped(scene: Scene) -> None:
+    scene.run(earlier_result(scene))
+    assert tree(scene.music) == files_of(scene)
+    assert tree(scene.staging) == {}
+
+
+@pytest.mark.parametrize("change", ["edited", "added"])
+def test_touched_earlier_result_stays(tmp_path: Path, change: str) -> None:
+    scene = Scene(tmp_path)
+    earlier = earlier_result(scene)
+    (earlier[0].path if change == "edited" else earlier[0].path.with_name("notes.txt")).write_bytes(b"mine")
+    before = tree(scene.music)
+    scene.run(earlier)
+    assert tree(scene.music) == before | dict(zip(numbered(scene, 2), OWN.values(), strict=True))
+
+
+def test_result_edited_at_the_last_moment_stays(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    earlier = earlier_result(scene)
+
+    def edit_then_rename(old: Path, new: Path) -> None:
+        if publication.ASIDE in new.parts:
+            earlier[0].path.write_bytes(b"edited now")
+        rename_exclusive(old, new)
+
+    monkeypatch.setattr(publication, "rename_exclusive", edit_then_rename)
+    scene.run(earlier)
+    assert earlier[0].path.read_bytes() == b"edited now"
+    assert set(numbered(scene, 2)) <= set(tree(scene.music))
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("step", range(1, 6))
+@pytest.mark.parametrize("swapping", [False, True], ids=["fresh", "swap"])
+def test_crash_at_any_rename(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, step: int, after: bool, swapping: bool
+) -> None:
+    earlier = earlier_result(scene) if swapping else ()
+    target = choose_target(scene.layout, scene.music, earlier)
+    with monkeypatch.context() as patch:
+        has_crashed = crash_at(patch, step, after)
+        try:
+            scene.run(earlier, target)
+        except Crash:
+            assert has_crashed()
+    stems = scene.run(earlier, target)
+    assert [str(stem.path.relative_to(scene.music)) for stem in stems] == numbered(scene, 1)
+    assert tree(scene.music) == files_of(scene)
+
+
+def test_crash_between_setting_aside_and_giving_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    earlier = earlier_result(scene)
+    before = tree(scene.music)
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        crash_at(patch, 1, True)
+        scene.run(earlier)
+    assert tree(scene.music) != before
+    restore_aside(scene.staging, scene.music)
+    assert tree(scene.music) == before
+
+
+def cross_devices(monkeypatch: pytest.MonkeyPatch, scene: Scene) -> None:
+    def rename(old: Path, new: Path) -> None:
+        if old.is_relative_to(scene.music) != new.is_relative_to(scene.music):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        rename_exclusive(old, new)
+
+    monkeypatch.setattr(publication, "rename_exclusive", rename)
+
+
+@pytest.mark.parametrize("swapping", [False, True], ids=["fresh", "swap"])
+def test_staging_on_another_device(scene: Scene, monkeypatch: pytest.MonkeyPatch, swapping: bool) -> None:
+    cross_devices(monkeypatch, scene)
+    earlier = earlier_result(scene) if swapping else ()
+    target = choose_target(scene.layout, scene.music, earlier)
+    stems = scene.run(earlier, target)
+    assert tree(scene.music) == files_of(scene)
+    assert not list(scene.music.glob(".stembridge-*"))
+    assert scene.run(earlier, target) == stems
+
+
+def test_copy_across_devices_cut_short_is_begun_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    cross_devices(monkeypatch, scene)
+    target = choose_target(scene.layout, scene.music)
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+
+        def die(old: Path, new: Path) -> None:
+            new.write_bytes(b"half")
+            raise Crash
+
+        patch.setattr(publication, "copy_file", die)
+        scene.run(target=target)
+    assert all(name.startswith(".stembridge-id1/") for name in tree(scene.music))
+    scene.run(target=target)
+    assert tree(scene.music) == files_of(scene)
+
+
+def test_stems_that_are_nowhere_are_said(scene: Scene) -> None:
+    target = choose_target(scene.layout, scene.music)
+    scene.layout.root.rename(scene.layout.root.with_name("lost"))
+    with pytest.raises(PlacementError, match="neither in staging nor in its place"):
+        scene.run(target=target)
+
+
+def test_refused_rename_is_one_line(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(old: Path, new: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(publication, "rename_exclusive", refuse)
+    with pytest.raises(PlacementError, match=r"Permission denied.*--to FOLDER"):
+        scene.run()
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM], ids=["denied", "forbidden"])
+def test_earlier_result_that_may_not_be_moved_stays(scene: Scene, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    earlier = earlier_result(scene)
+    before = tree(scene.music)
+
+    def refuse(old: Path, new: Path) -> None:
+        if publication.ASIDE in new.parts:
+            raise OSError(code, "not yours")
+        rename_exclusive(old, new)
+
+    monkeypatch.setattr(publication, "rename_exclusive", refuse)
+    target = choose_target(scene.layout, scene.music, earlier)
+    stems = scene.run(earlier, target)
+    assert tree(scene.music) == before | dict(zip(numbered(scene, 2), files_of(scene).values(), strict=True))
+    assert scene.run(earlier, target) == stems
+
+
+def test_failure_leaves_everything_as_it_was_and_can_be_tried_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = earlier_result(scene)
+    before, staged = tree(scene.music), tree(scene.staging)
+    last = scene.music / numbered(scene, 1)[-1]
+
+    def refuse(old: Path, new: Path) -> None:
+        if new in (last, last.parent) and publication.ASIDE not in old.parts:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        rename_exclusive(old, new)
+
+    with monkeypatch.context() as patch, pytest.raises(PlacementError):
+        patch.setattr(publication, "rename_exclusive", refuse)
+        patch.setattr(publication, "_NOT_OURS", frozenset())
+        scene.run(earlier)
+    assert (tree(scene.music), tree(scene.staging)) == (before, staged)
+    target = choose_target(scene.layout, scene.music, earlier, stems=scene.stems)
+    assert [str(one.path.relative_to(scene.music)) for one in scene.run(earlier, target)] == numbered(scene, 1)
+    assert tree(scene.music) == files_of(scene)
+
+
+def test_what_stands_after_a_failure_is_found_by_a_new_choice(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(folder: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    def stuck(self: publication.Publication, moved: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch, pytest.raises(PlacementError):
+        patch.setattr(publication, "sync_folder", fail)
+        patch.setattr(publication.Publication, "_take_back", stuck)
+        scene.run()
+    assert tree(scene.music)
+    target = choose_target(scene.layout, scene.music, stems=scene.stems)
+    scene.run(target=target)
+    assert tree(scene.music) == files_of(scene)
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_earlier_result_that_may_not_be_read_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    scene = Scene(tmp_path)
+    earlier = earlier_result(scene)
+    locked = earlier[0].path if what == "file" else earlier[0].path.parent / "locked"
+    if what == "folder":
+        locked.mkdir()
+    before = tree(scene.music)
+
+    def guard(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(path: Any, *arguments: Any, **options: Any) -> Any:
+            if Path(path) == locked:
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return real(path, *arguments, **options)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", guard(Path.open))
+        patch.setattr(os, "scandir", guard(os.scandir))
+        scene.run(earlier)
+    assert tree(scene.music) == before | dict(zip(numbered(scene, 2), OWN.values(), strict=True))
+
+
+def test_shared_folders_are_made_and_a_file_in_their_place_is_said(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.layout, scene.stems = stage(scene.staging, 2, {"Artist/Song/Bass.flac": b"1"})
+    scene.run()
+    assert tree(scene.music) == {"Artist/Song/Bass.flac": b"1"}
+    scene.layout, scene.stems = stage(scene.staging, 2, {"Band/Song/Bass.flac": b"1"})
+    (scene.music / "Band").touch()
+    with pytest.raises(PlacementError):
+        scene.run()
