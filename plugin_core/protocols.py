@@ -44,6 +44,10 @@ TOLD: Final = "told"
 """Name of the note that people read beside the results: what became of the source on its way."""
 
 
+ANSWER: Final = "answer"
+"""Name of the note that holds what a service said last of what was bought: whole, but for secrets."""
+
+
 def keep_nothing(_name: str, _value: str) -> None:
     """Keep no notes: nothing of a job outlives the process that works on it."""
 
@@ -110,6 +114,8 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
 
     files: tuple[RemoteFile, ...] = ()
     labels: tuple[Label, ...] = ()
+    answer: str = ""
+    """What the service said, whole but for secrets: kept with the purchase, for versions that understand more of it."""
 
 
 class Provider(Protocol):

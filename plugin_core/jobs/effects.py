@@ -29,7 +29,7 @@ from plugin_core.jobs.outcome import fail, fail_unexpected, settle
 from plugin_core.jobs.submission import begin, search, submitting
 from plugin_core.jobs.work import Staged
 from plugin_core.model import JobState, Progress, Source, Written, show_path
-from plugin_core.protocols import GRACE, TOLD, Finished, Waiting
+from plugin_core.protocols import ANSWER, GRACE, TOLD, Finished, Waiting
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 
 _log = logging.getLogger(__name__)
@@ -171,8 +171,10 @@ def _end_vagueness(claim: Claim) -> Purchase | None:
 
 def _note_ready(claim: Claim, answer: Finished) -> Purchase | None:
     purchase = claim.purchase
-    ended = (purchase.ended if purchase is not None else 0.0) or claim.now()
-    what = {"results": answer.files, "labels": answer.labels, "kept": (), "unclear_since": 0.0, "ended": ended}
+    what: dict[str, object] = {"results": answer.files, "labels": answer.labels, "kept": (), "unclear_since": 0.0}
+    what["ended"] = (purchase.ended if purchase is not None else 0.0) or claim.now()
+    if purchase is not None and answer.answer:
+        what["note"] = {**purchase.note, ANSWER: answer.answer}
     return claim.note_purchase(PurchaseState.READY, **what)
 
 

@@ -28,7 +28,9 @@ from tests.simulators.process import serve_process
 from tests.simulators.server import Simulator
 
 DIMENSIONS = ("vocal", "language", "mood", "genre", "scene", "bgm", "intensity")
-FORMS = ("misspelt", "spelt", "flat", "older", "numbers", "lists")
+FORMS = ("misspelt", "spelt", "flat", "older", "numbers", "lists", "text")
+UNHEARD = "unheard"
+"""A form that nobody knows, which holds the labels all the same."""
 WRAPPINGS = ("bare", "job", "getJobResponse")
 SECRET_ID, SECRET_KEY = "mx-id", "mx-secret-key"
 LABELS = {
@@ -224,6 +226,11 @@ class MediaxSimulator(Simulator):
         found.setdefault("intensity", {})
         if self.form == "flat":
             return {"musicTagV2": found}
+        if self.form == "text":
+            return {"musicTagV2": json.dumps(found)}
+        if self.form == UNHEARD:
+            heard = {each: self.labels[each] for each in types if each in self.labels}
+            return {"songProfile": {each: {"guess": label, "prob": share} for each, (label, share) in heard.items()}}
         return {"musicTagV2" if self.form == "spelt" else "musigTagV2": {"musicTagV2": found}}
 
     def _answer(self, dimension: str) -> Any:
@@ -278,7 +285,7 @@ def main() -> None:
     """Run as a process; see ``process``."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--form", choices=FORMS, default="misspelt")
+    parser.add_argument("--form", choices=(*FORMS, UNHEARD), default="misspelt")
     parser.add_argument("--no-fetch", action="store_true")
     parser.add_argument("--walk", default="[1, 2, 3]")
     asked = parser.parse_args()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
@@ -19,16 +20,30 @@ from plugin_core.errors import (
     TransientError,
     UnchargedError,
     UnclearAnswerError,
+    UnresolvedError,
 )
-from plugin_core.model import Finding, Plan, Progress, Question, Source, Tagging, Ticket, Verdict
-from plugin_core.protocols import Finished, Order, Report, Waiting
-from plugin_core.providers.mediax.answers import DIMENSIONS, MediaxJob, State, find_job, is_absent, read_labels
+from plugin_core.model import Finding, Plan, Progress, Question, Source, Tagging, Ticket, Verdict, disarm
+from plugin_core.protocols import ANSWER, Finished, Order, Report, Waiting
+from plugin_core.providers.mediax.answers import (
+    DIMENSIONS,
+    MediaxJob,
+    State,
+    find_job,
+    is_absent,
+    keep_results,
+    list_contents,
+    read_labels,
+)
 from plugin_core.providers.mediax.client import MediaxClient, descriptor
 from plugin_core.providers.mediax.settings import LOGIN, MediaxSettings
 from plugin_core.service.results import Pace
 from plugin_core.settings import Secret
+from plugin_core.transfer.redaction import redact
 
 ADVISED: Final = (".mp3", ".wav")
+
+_SHOWN: Final = 160
+"""Characters of an answer that are shown where it is not understood."""
 
 
 class MediaxJobs:
@@ -173,6 +188,20 @@ def ticket_of(order: Order) -> Ticket:
     return order.ticket
 
 
+def not_understood(order: Order, job: MediaxJob) -> UnresolvedError:
+    """Keep what was paid for and is not understood, and return what is said of it."""
+    order.write_note(ANSWER, keep_results(job.raw))
+    shown = disarm(redact(json.dumps(list(list_contents(job.raw)), ensure_ascii=False)))
+    what = f"MediaX answered in a way that this version does not understand: {shown[:_SHOWN]}"
+    return UnresolvedError(what, remedy="the whole answer is kept: update stembridge")
+
+
+def kept_answer(order: Order) -> Mapping[str, Any]:
+    """Return what an earlier version did not understand; nothing where there is none."""
+    kept = read_json(order.note.get(ANSWER, "{}").encode(), "what MediaX said")
+    return kept if isinstance(kept, Mapping) else {}
+
+
 def advise(source: Source) -> tuple[str, ...]:
     """Return what should be known about sending a source as it is."""
     if source.path.suffix.lower() in ADVISED:
@@ -217,15 +246,22 @@ class MediaxTagger(MediaxJobs):
         return await self._create(order, report, descriptor(_dimensions(order)))
 
     async def poll(self, order: Order, report: Report) -> Waiting | Finished:  # noqa: ARG002
-        """Ask how far the job is.
+        """Ask how far the job is; an answer that an earlier version did not understand is read again first.
 
         Raises:
+            UnresolvedError: what is paid for was answered in a way that is not understood; it is kept.
             UnchargedError: it failed or was cancelled.
             ServiceError: it is not known any more.
             TransientError: no answer now.
         """
+        if (labels := read_labels(kept_answer(order), _dimensions(order))) is not None:
+            return Finished(labels=labels)
         found = await self._follow(order)
-        return found if isinstance(found, Waiting) else Finished(labels=read_labels(found.raw, _dimensions(order)))
+        if isinstance(found, Waiting):
+            return found
+        if (labels := read_labels(found.raw, _dimensions(order))) is None:
+            raise not_understood(order, found)
+        return Finished(labels=labels, answer=keep_results(found.raw))
 
     @property
     def questions(self) -> Sequence[Question]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import re
@@ -131,13 +132,26 @@ def find_job(payload: object) -> MediaxJob | None:
     return None
 
 
-def list_contents(job: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the ``smartContentResult`` of each output that has one."""
+def list_contents(job: Mapping[str, Any]) -> Iterator[object]:
+    """Yield the ``smartContentResult`` of each output that has one; some services hand JSON out as a text."""
     outputs = job.get("outputs")
     for output in outputs if isinstance(outputs, list) else ():
-        result = output.get("smartContentResult") if isinstance(output, Mapping) else None
-        if isinstance(result, Mapping):
+        result = _opened(output.get("smartContentResult")) if isinstance(output, Mapping) else None
+        if result:
             yield result
+
+
+def keep_results(job: Mapping[str, Any]) -> str:
+    """Return what a job says of its results, whole, as JSON; its inputs are links, and left out."""
+    kept = {name: value for name, value in job.items() if name not in ("inputs", "callback")}
+    return redact(json.dumps(kept, ensure_ascii=False))
+
+
+def _opened(value: object) -> object:
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        with contextlib.suppress(ValueError, RecursionError):
+            return json.loads(value)
+    return value
 
 
 def _number(value: object) -> int:
@@ -162,26 +176,45 @@ def _words(data: object) -> str:
 DIMENSIONS: Final = ("vocal", "language", "mood", "genre", "scene", "bgm", "intensity")
 """What the service can be asked for, in the order of its documentation."""
 
-_OUTER: Final = ("musigTagV2", "musicTagV2")
-"""The first spelling is theirs."""
+_CONTAINERS: Final = frozenset({"musigtagv2", "musictagv2", "audiotagger"})
+"""Around labels, in any case; the first spelling is theirs."""
 
+_WORDS_FOR: Final = {
+    "vocal": "vocal vocals 人声",
+    "language": "language languages 语种 语言",
+    "mood": "mood moods 情绪 心情",
+    "genre": "genre genres 风格 流派 曲风",
+    "scene": "scene scenes 场景",
+    "bgm": "bgm 背景音乐",
+    "intensity": "intensity 强度",
+}
+_MEANT: Final = {word: dimension for dimension, words in _WORDS_FOR.items() for word in words.split()}
+
+_LABEL: Final = ("label", "tag", "name", "value")
 _PROBABILITY: Final = ("probility", "probability", "prob")
+_DEEPEST: Final = 6
 
 
-def read_labels(job: Mapping[str, Any], wanted: Sequence[str]) -> tuple[Label, ...]:
-    """Return one label for each dimension that the service found something for.
+def read_labels(job: Mapping[str, Any], wanted: Sequence[str]) -> tuple[Label, ...] | None:
+    """Return one label for each dimension that the service found something for; None if nothing is understood.
 
     Args:
         job: the job as the service describes it.
-        wanted: the dimensions asked for; what else it says is not taken.
+        wanted: the dimensions asked for; with all of them, those that nobody knew of are taken as well.
     """
-    found: dict[str, Label] = {}
-    for result in list_contents(job):
-        for dimension, answer in _answers(result):
-            label = _label(dimension, answer)
-            if label is not None and dimension in wanted:
-                found.setdefault(dimension, label)
-    return tuple(found[dimension] for dimension in DIMENSIONS if dimension in found)
+    answers = [answer for result in list_contents(job) for answer in _answers(result, _DEEPEST)]
+    found: dict[str, list[Label]] = {}
+    for dimension, answer in answers:
+        for label in _labels(dimension, answer):
+            found.setdefault(dimension, []).append(label)
+    if not found and (not answers or any(_says_something(answer) for _, answer in answers)):
+        return None
+    known = [each for each in DIMENSIONS if each in wanted]
+    others = [each for each in found if each not in DIMENSIONS] if len(known) == len(DIMENSIONS) else []
+    # Of equally likely ones the first is taken.
+    return tuple(
+        max(found[each], key=lambda label: label.probability or 0.0) for each in (*known, *others) if each in found
+    )
 
 
 @functools.cache
@@ -195,43 +228,68 @@ def english_names() -> dict[tuple[str, str], str]:
     }
 
 
-def _answers(result: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
-    """Yield dimension and answer, from the present form and from the older ``audioTagger``."""
-    for outer in _OUTER:
-        tags = result.get(outer)
-        inner = tags.get("musicTagV2", tags) if isinstance(tags, Mapping) else None
-        if isinstance(inner, Mapping):
-            yield from inner.items()
-    yield from _older_answers(result.get("audioTagger")).items()
+def _answers(value: object, depth: int) -> Iterator[tuple[str, object]]:
+    """Yield dimension and answer of all that may hold labels, also where the dimension is nobody's word."""
+    value = _opened(value)
+    if depth == 0 or not isinstance(value, list | Mapping):
+        yield "", value
+    elif isinstance(value, list):
+        for each in value:
+            yield from _answers(each, depth - 1)
+    else:
+        fields = {str(name).casefold(): each for name, each in value.items()}
+        if "tagtype" in fields:
+            yield _dimension(fields), fields
+            return
+        for name, each in fields.items():
+            if name in _CONTAINERS:
+                # An empty one says that nothing was found.
+                yield from _answers(each, depth - 1) if each else iter([("", None)])
+            elif name in _MEANT or isinstance(_opened(each), list | Mapping):
+                yield _MEANT.get(name, name), _opened(each)
 
 
-def _older_answers(entries: object) -> dict[str, list[dict[str, object]]]:
-    """Return the entries of ``audioTagger`` by dimension, of which each may have several."""
-    found: dict[str, list[dict[str, object]]] = {}
-    for entry in entries if isinstance(entries, list) else ():
-        if isinstance(entry, Mapping):
-            probability = next((entry[name] for name in _PROBABILITY if entry.get(name) is not None), None)
-            answer = {"label": entry.get("tag"), "prob": probability}
-            found.setdefault(str(entry.get("tagType", "")), []).append(answer)
-    return found
+def _dimension(entry: Mapping[str, object]) -> str:
+    """Return what an entry of ``audioTagger`` is about: by its type in words, else by its label, else by number."""
+    kind = str(entry["tagtype"]).strip()
+    if not kind.isdecimal():
+        return _MEANT.get(kind.casefold(), kind.casefold())
+    text = _text(entry)
+    having = [dimension for dimension, label in english_names() if label == text]
+    if len(having) == 1:
+        return having[0]
+    number = int(kind[:3]) - 1
+    return DIMENSIONS[number] if 0 <= number < len(DIMENSIONS) else ""
 
 
-def _label(dimension: str, answer: object) -> Label | None:
-    """Return the likeliest label of an answer: an object, a list of them, or nothing at all."""
-    each = answer if isinstance(answer, list) else [answer]
-    labels = [label for one in each if (label := _one(dimension, one)) is not None]
-    return max(labels, key=lambda label: label.probability or 0.0, default=None)
+def _labels(dimension: str, answer: object) -> list[Label]:
+    """Return the labels of an answer: an object, a list of them, a bare text, or nothing at all."""
+    labels = []
+    for one in answer if isinstance(answer, list) else [answer]:
+        fields = (
+            {str(name).casefold(): each for name, each in one.items()} if isinstance(one, Mapping) else {"label": one}
+        )
+        value = _text(fields)
+        if value and dimension:
+            probability = next((fields[name] for name in _PROBABILITY if fields.get(name) is not None), None)
+            english = english_names().get((dimension, value), value)
+            labels.append(
+                Label(dimension=dimension, value=value, english=english, probability=_probability(probability))
+            )
+    return labels
 
 
-def _one(dimension: str, answer: object) -> Label | None:
-    if not isinstance(answer, Mapping):
-        return None
-    text = answer.get("label")
-    if not isinstance(text, str) or not text.strip():
-        return None
-    value = text.strip()
-    english = english_names().get((dimension, value), value)
-    return Label(dimension=dimension, value=value, english=english, probability=_probability(answer.get("prob")))
+def _text(fields: Mapping[str, object]) -> str:
+    return next((text.strip() for name in _LABEL if isinstance(text := fields.get(name), str) and text.strip()), "")
+
+
+def _says_something(answer: object) -> bool:
+    """Tell whether an answer without a label says anything: empty fields and probabilities of nothing do not."""
+    if isinstance(answer, Mapping):
+        return any(_says_something(each) for each in answer.values())
+    if isinstance(answer, list):
+        return any(map(_says_something, answer))
+    return answer not in (None, "", False)
 
 
 def _probability(value: object) -> float | None:

@@ -13,8 +13,8 @@ from plugin_core.audio.overload import CLIPPED, exceeds
 from plugin_core.errors import RefusedError, ServiceError, TransientError, UsageError
 from plugin_core.model import Model, Part, Plan, RemoteFile, Separation, Source, Ticket
 from plugin_core.protocols import Bucket, Finished, Order, Report, Waiting
-from plugin_core.providers.mediax.adapter import MediaxJobs, advise, ticket_of
-from plugin_core.providers.mediax.answers import State
+from plugin_core.providers.mediax.adapter import MediaxJobs, advise, kept_answer, not_understood, ticket_of
+from plugin_core.providers.mediax.answers import State, keep_results
 from plugin_core.providers.mediax.objects import fetch_stems, remove_stems
 from plugin_core.providers.mediax.stems import (
     DEFAULT,
@@ -89,11 +89,18 @@ class MediaxSeparator(MediaxJobs):
 
         Raises:
             UnchargedError: it failed or was cancelled.
-            ServiceError: it is not known any more, or names no stems.
+            UnresolvedError: it is complete and names no stems that anybody understands.
+            ServiceError: it is not known any more.
             TransientError: no answer now.
         """
+        if files := read_stems(kept_answer(order), _method(order)):
+            return Finished(files=files)
         found = await self._follow(order)
-        return found if isinstance(found, Waiting) else Finished(files=read_stems(found.raw, _method(order)))
+        if isinstance(found, Waiting):
+            return found
+        if not (files := read_stems(found.raw, _method(order))):
+            raise not_understood(order, found)
+        return Finished(files=files, answer=keep_results(found.raw))
 
     async def fetch(self, order: Order, report: Report) -> Sequence[Part]:
         """Download every stem, resuming what is there.

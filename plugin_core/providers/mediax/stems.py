@@ -130,12 +130,13 @@ def read_stems(job: Mapping[str, Any], method: Method) -> tuple[RemoteFile, ...]
         job: the job as the service describes it.
         method: that was asked for.
 
+    Returns:
+        None of it where it names none.
+
     Raises:
-        ServiceError: it names none, or something that is no name.
+        ServiceError: it names something that is no name.
     """
     found = dict.fromkeys(entry for result in list_contents(job) for entry in _entries(result, _DEEPEST))
-    if not found:
-        raise ServiceError("MediaX says the job is complete and names no stems", remedy="look into the bucket")
     stems = [_stem(tone, name, method) for name, tone in found]
     return tuple(
         RemoteFile(

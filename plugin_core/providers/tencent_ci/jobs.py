@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
@@ -15,6 +16,7 @@ from plugin_core.model import Progress, RemoteFile, disarm
 from plugin_core.protocols import Finished, Waiting
 from plugin_core.providers.tencent_ci.answers import nodes_of, read_xml, text_of, write_xml
 from plugin_core.providers.tencent_ci.rules import TAG, AudioConfig, load_rules
+from plugin_core.transfer.redaction import redact
 
 WORKING: Final = ("Submitted", "Running", "Pause")
 SUCCESS: Final = "Success"
@@ -111,6 +113,13 @@ class JobDetail(msgspec.Struct, frozen=True, kw_only=True):
     bucket: str = ""
     region: str = ""
     results: tuple[Result, ...] = ()
+    raw: Mapping[str, Any] = {}
+    """The whole description."""
+
+    @property
+    def answer(self) -> str:
+        """The whole description as JSON, but for where CI calls."""
+        return redact(json.dumps({name: each for name, each in self.raw.items() if name != "CallBack"}))
 
     @property
     def is_working(self) -> bool:
@@ -163,6 +172,7 @@ def _read_job(node: Mapping[str, Any]) -> JobDetail:
         bucket=text_of(output.get("Bucket")),
         region=text_of(output.get("Region")),
         results=_read_results(operation, output),
+        raw=node,
     )
 
 
@@ -285,7 +295,8 @@ def read_state(job: JobDetail | None, seconds: float) -> Waiting | Finished:
             "Tencent CI says the job succeeded, and its results are not in the bucket",
             remedy="the separation has to be made again",
         )
-    return Finished(files=tuple(_describe(job.bucket, each.stem, each.key, each.md5) for each in job.results))
+    files = tuple(_describe(job.bucket, each.stem, each.key, each.md5) for each in job.results)
+    return Finished(files=files, answer=job.answer)
 
 
 def object_of(file: RemoteFile) -> str:
