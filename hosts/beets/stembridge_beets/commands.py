@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from beets.ui import CommonOptionsParser, Subcommand
 
 from stembridge_beets.configuration import OWN_WORDS
+from stembridge_beets.errors import library_trouble_told
 
 if TYPE_CHECKING:
     from beets.library import Library
@@ -33,7 +34,8 @@ def _make_stems(plugin: StembridgePlugin) -> Subcommand:
     def run(lib: Library, opts: StemsOptions, args: list[str]) -> None:
         from stembridge_beets.stems_command import run_stems
 
-        run_stems(plugin, lib, opts, args)
+        with library_trouble_told():
+            run_stems(plugin, lib, opts, args)
 
     command.func = run
     return command
@@ -51,7 +53,8 @@ def _make_moods(plugin: StembridgePlugin) -> Subcommand:
     def run(lib: Library, opts: MoodsOptions, args: list[str]) -> None:
         from stembridge_beets.moods_command import run_moods
 
-        run_moods(plugin, lib, opts, args)
+        with library_trouble_told():
+            run_moods(plugin, lib, opts, args)
 
     command.func = run
     return command
@@ -66,7 +69,8 @@ def _make_own(plugin: StembridgePlugin) -> Subcommand:
     def run(lib: Library, opts: OwnOptions, args: list[str]) -> None:
         from stembridge_beets.own_command import run_own
 
-        run_own(plugin, lib, opts, args)
+        with library_trouble_told():
+            run_own(plugin, lib, opts, args)
 
     command.func = run
     return command

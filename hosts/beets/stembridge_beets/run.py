@@ -19,7 +19,7 @@ from plugin_core.model import Job, JobState
 from stembridge_beets import todo
 from stembridge_beets.configuration import core_settings, read_count
 from stembridge_beets.core_thread import CoreThread
-from stembridge_beets.errors import UserError
+from stembridge_beets.errors import UserError, library_trouble_told
 from stembridge_beets.tasks import Added, Changed, Event, Ready, Refused, Task, path_of
 from stembridge_beets.terminal import Progress, stop_on_signals
 from stembridge_beets.trouble import is_refused
@@ -93,7 +93,7 @@ class Run:
             return
         self._progress = Progress(len(tasks))
         try:
-            with self._open() as core:
+            with library_trouble_told(), self._open() as core:
                 ready = self._plan(core, tasks)
                 if ready and self._is_wanted(ready):
                     self._work(core, ready)

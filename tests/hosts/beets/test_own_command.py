@@ -91,3 +91,17 @@ def test_configuration_says_once_what_options_say_each_time(three: Beets) -> Non
 def test_prune_says_what_is_forgotten(three: Beets) -> None:
     three.do("stems", "-y", "title:=One")
     assert three.do("stembridge", "prune").out == "0 jobs forgotten; stems and labels stay\n"
+
+
+def test_a_library_in_use_is_one_line_and_nothing_is_bought_or_lost(three: Beets) -> None:
+    three.configure(timeout=0.2)
+    with sqlite3.connect(three.root / "library.db", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        busy = three.run("stems", "-y")
+        other.execute("ROLLBACK")
+    assert busy.code == 1
+    assert busy.err.splitlines()[-1].startswith("error: the library cannot be used now (database is locked)")
+    assert "Traceback" not in busy.err
+    assert three.bought() == []
+    three.do("stems", "-y")
+    assert len(three.bought()) == 3
