@@ -7,6 +7,7 @@ What stood in a field before stands in ``labels_undo``, beside what was written:
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 SCALARS: Final = frozenset({"language"})
 UNDO: Final = "labels_undo"
+ALBUM_GENRES: Final = "labels_genres"
+"""What an album was given, so that it is known from what somebody else wrote there."""
 FIELDS: Final = tuple(FIELD_OF.get(dimension, dimension) for dimension in DIMENSIONS)
 """The fields that stand in files."""
 
@@ -78,6 +81,20 @@ def tidy(item: Item, *, is_written: bool = True) -> None:
     for name in ours | {name for name in LISTS if is_written and not get_values(item, name)}:
         if name in item.keys(with_album=False):
             del item[name]
+
+
+def put_album_genres(item: Item) -> None:
+    """Give an item's album the genres of its songs, the most frequent first, where it has none but those from here."""
+    album = item.get_album()
+    if album is None:
+        return
+    standing, ours = list(album.genres or ()), list(album.get(ALBUM_GENRES) or ())
+    if standing and standing != ours:
+        return
+    found = [name for name, _ in Counter(name for song in album.items() for name in song.genres or ()).most_common()]
+    if found != standing:
+        album["genres"] = album[ALBUM_GENRES] = found
+        album.store(inherit=False)
 
 
 def get_values(item: Item, dimension: str) -> Values:

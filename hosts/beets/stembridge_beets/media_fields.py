@@ -73,7 +73,7 @@ def list_type() -> types.DelimitedString:
 
 
 FIELD_TYPES: dict[str, types.Type[Any, Any]] = {
-    **dict.fromkeys((*LISTS, "labels_dimensions", "stems", "stems_files"), list_type()),
+    **dict.fromkeys((*LISTS, "labels_dimensions", "labels_genres", "stems", "stems_files"), list_type()),
     **{probability_field(name): types.NullFloat(3) for name in DIMENSIONS},
 }
 """Of songs, and of albums too: what is set on an album is set on its songs."""

@@ -18,7 +18,17 @@ from plugin_core.wishes import TagsSettings
 from stembridge_beets import todo
 from stembridge_beets.configuration import core_settings
 from stembridge_beets.errors import UserError
-from stembridge_beets.labels import FIELDS, get_values, is_labelled, put_labels, read_history, take_back, tidy
+from stembridge_beets.genres import read_genres
+from stembridge_beets.labels import (
+    FIELDS,
+    get_values,
+    is_labelled,
+    put_album_genres,
+    put_labels,
+    read_history,
+    take_back,
+    tidy,
+)
 from stembridge_beets.media_fields import FIELD_OF, LISTS
 from stembridge_beets.options import read_flag, read_words, read_write, select_items
 from stembridge_beets.run import Run, end, fail
@@ -37,7 +47,8 @@ class Labels:
     name = "moods"
     verb = "label"
 
-    def __init__(self, *, is_shown: bool) -> None:
+    def __init__(self, plugin: StembridgePlugin, *, is_shown: bool) -> None:
+        self._genres = read_genres(plugin.config)
         self._is_shown = is_shown
 
     def apply(self, item: Item, job: Job, write: bool | None) -> str:
@@ -47,13 +58,14 @@ class Labels:
             UserError: the file cannot be written.
         """
         assert isinstance(job.operation, Tagging)
-        left = put_labels(item, job.labels, job.operation)
+        left = put_labels(item, self._genres.choose(job.labels), job.operation)
         if self._is_shown:
             ui.show_model_changes(item, fields=FIELDS)
         if not sync(item, write):
             raise UserError("the labels stand in the library, not in the file")
         todo.unmark(item, self.name)
         item.store()
+        put_album_genres(item)
         return _describe(item, left)
 
 
@@ -72,7 +84,7 @@ def run_moods(plugin: StembridgePlugin, lib: Library, opts: MoodsOptions, args: 
     wish = choose_tagging(plugin, words)
     is_forced = read_flag(plugin, "force", opts.force)
     tasks = make_tasks(items, wish, is_forced=is_forced, is_quiet=is_quiet, write=write)
-    run = Run(plugin, lib, Labels(is_shown=not is_quiet), read_words(plugin, opts))
+    run = Run(plugin, lib, Labels(plugin, is_shown=not is_quiet), read_words(plugin, opts))
     run.do(tasks)
     end(lib, [run])
 
@@ -146,6 +158,7 @@ def undo(lib: Library, items: Sequence[Item], *, write: bool | None, is_pretende
             continue
         tidy(item, is_written=ui.should_write(write))
         item.store()
+        put_album_genres(item)
     if failed:
         fail(lib, f"{plural(failed, 'track')} failed")
 

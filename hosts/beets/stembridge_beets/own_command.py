@@ -98,7 +98,9 @@ def retry(plugin: StembridgePlugin, lib: Library, query: Sequence[str], words: W
     jobs = _read_jobs(plugin, _ENDED)
     runs: list[Run] = []
     for name in todo.FIELDS:
-        kind: Kind = moods_command.Labels(is_shown=not words.quiet) if name == "moods" else stems_command.Stems(plugin)
+        kind: Kind = (
+            moods_command.Labels(plugin, is_shown=not words.quiet) if name == "moods" else stems_command.Stems(plugin)
+        )
         run = Run(plugin, lib, kind, words)
         run.do(list(_make_tasks(lib, query, name, jobs)))
         runs.append(run)

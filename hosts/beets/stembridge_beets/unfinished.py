@@ -23,7 +23,7 @@ def finish(
     plugin: StembridgePlugin, lib: Library, kind: str, marked: Sequence[tuple[Item, todo.Todo]], *, is_quiet: bool
 ) -> Run:
     """Do what is noted, without asking: it was asked for. What cannot be done now is told and stays noted."""
-    done: Kind = moods_command.Labels(is_shown=not is_quiet) if kind == "moods" else stems_command.Stems(plugin)
+    done: Kind = moods_command.Labels(plugin, is_shown=not is_quiet) if kind == "moods" else stems_command.Stems(plugin)
     words = Words(yes=True, quiet=is_quiet, threads=read_count(plugin.config, "threads"))
     run = Run(plugin, lib, done, words)
     try:
