@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote_plus
 
-from plugin_core.errors import SourceError
+from plugin_core.errors import SourceError, SpoiltFileError
 from plugin_core.model import show_path
 from plugin_core.settings import Secret
 from plugin_core.transfer.files import FileReader
@@ -206,6 +206,10 @@ def _quote(text: str) -> str:
 
 Bytes = Callable[[int, int | None], None]
 """Told how many bytes are through, and of how many if that is known; cheap, called often."""
+
+
+class DigestError(SpoiltFileError):
+    """What was downloaded, again and again, has not the digest that was announced."""
 
 
 class Signer(Protocol):

@@ -16,7 +16,7 @@ from plugin_core.errors import ServiceError, SpoiltFileError, TransientError
 from plugin_core.files.errors import explain_write_error
 from plugin_core.tasks import start, start_in_thread
 from plugin_core.transfer.addresses import MOST_REDIRECTS, resolve
-from plugin_core.transfer.calls import Bytes
+from plugin_core.transfer.calls import Bytes, DigestError
 from plugin_core.transfer.clients import STALL_SECONDS
 from plugin_core.transfer.parts import (
     BLOCK,
@@ -149,8 +149,8 @@ class _Broken:
 
     words: str
     retry_after: float | None = None
-    is_other: bool = False
-    """Whether something else came than the file that was announced."""
+    kind: type[TransientError] = TransientError
+    """Of the error, if it was the last try: something else came than the file that was announced, or nothing whole."""
     remedy: str = ""
     is_lasting: bool = False
     """Whether another try at once would end alike."""
@@ -211,9 +211,8 @@ class Download:
                 break
             await back_off(max(fruitless, 1), broken.retry_after or 0.0)
         assert broken is not None
-        kind = SpoiltFileError if broken.is_other else TransientError
         what = f"{self.what}: {redact_url(self.url)}: {broken.words}"
-        raise kind(what, retry_after=broken.retry_after, remedy=broken.remedy)
+        raise broken.kind(what, retry_after=broken.retry_after, remedy=broken.remedy)
 
     async def _try(self) -> _Broken | None:
         """Bring what is missing; None once the file is whole."""
@@ -261,7 +260,7 @@ class Download:
         if status not in (200, 206):
             raise self._refused(status)
         if headers.get("content-type", "").startswith("text/html"):
-            return _Broken("a web page instead of the file", is_other=True)
+            return _Broken("a web page instead of the file", kind=SpoiltFileError)
         if headers.get("content-encoding", "identity") not in ("", "identity"):
             return _Broken(f"the file came encoded ({headers['content-encoding'][:20]})")
         if status == 206:
@@ -288,7 +287,7 @@ class Download:
         if total is not None and total > self.limit:
             raise self._too_large()
         if total is not None and self.size is not None and total != self.size:
-            return _Broken(f"{total} bytes, but {self.size} were announced", is_other=True)
+            return _Broken(f"{total} bytes, but {self.size} were announced", kind=SpoiltFileError)
         note = Note(place=place_of(self.url), validator=read_validator(response.headers), total=total)
         # With the first bytes: to begin and to write take one trip to a thread.
         self._beginning = note
@@ -318,10 +317,10 @@ class Download:
         expected = total if total is not None else self.size
         if expected is not None and length != expected:
             await self._forget()
-            return _Broken(f"{length} bytes came, but {expected} were announced", is_other=True)
+            return _Broken(f"{length} bytes came, but {expected} were announced", kind=SpoiltFileError)
         if self.md5 and await self._on_disk(self.part.digest) != self.md5:
             await self._forget()
-            return _Broken("its digest is not the announced one", is_other=True)
+            return _Broken("its digest is not the announced one", kind=DigestError)
         return None
 
     async def _forget(self) -> None:

@@ -4,7 +4,7 @@
 is fetched for real when ``fetches`` is set: what cannot be read ends in state 4. Each GetJob moves a job one state on.
 ``created`` counts jobs that were made (and billed). A job that ends calls its ``callback`` once, as one of
 ``WRAPPINGS``. ``stems`` says how songs are separated; they are put where its ``put`` puts them when the job becomes
-complete.
+complete. ``bucket`` reads an object of the bucket that is registered, for jobs with a ``source``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import json
 import urllib.error
 import urllib.request
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,7 @@ class MediaxSimulator(Simulator):
         fetches: bool = True,
         gateway: tuple[str, str, str] | None = None,
         stems: StemMaker | None = None,
+        bucket: Callable[[str], bytes] | None = None,
         wrapping: str = "bare",
         folder: Path | None = None,
         port: int = 0,
@@ -96,6 +98,7 @@ class MediaxSimulator(Simulator):
         self.gateway = gateway
         self.wrapping = wrapping
         self.stems = stems or StemMaker()
+        self.bucket = bucket
         self.jobs: dict[str, Job] = {}
 
     @property
@@ -156,12 +159,20 @@ class MediaxSimulator(Simulator):
             states=list(self.walk),
             hidden_until=self.clock() + (late.seconds if late else 0.0),
         )
-        job.song = _read(job.url) if self.fetches else b""
+        if "source" in inputs[0]:
+            job.song = self._read_source(inputs[0]["source"])
+        elif self.fetches:
+            job.song = _read(job.url)
         if self.fetches and not job.song:
             job.states, job.reason = [1, 4], "download input failed"
         with self.lock:
             self.jobs[job.id] = job
         return self._describe(job)
+
+    def _read_source(self, source: dict[str, Any]) -> bytes:
+        if set(source) != {"contentId", "path"} or source["contentId"] != self.stems.content_id:
+            raise Refusal("source: contentId or path is wrong")
+        return self.bucket(source["path"]) if self.bucket is not None else b""
 
     def _job(self, job_id: object) -> Job:
         with self.lock:

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -133,9 +134,12 @@ class MediaxJobs:
         if not order.url:
             raise ServiceError("MediaX reads songs from a URL, and no stager made one", remedy=_STAGER)
         report(Progress(note="submitting"))
-        job = await self._client.create_job(
-            order.url, [output], custom_id=order.key, callback=self._settings.callback_url
-        )
+        song: dict[str, Any] = {"url": order.url.reveal()}
+        if self._settings.input == "source":
+            # The link begins with the bucket's host: its path is the object's name.
+            path = unquote(urlsplit(order.url.reveal()).path).lstrip("/")
+            song = {"source": {"contentId": self._settings.content_id, "path": path}}
+        job = await self._client.create_job(song, [output], custom_id=order.key, callback=self._settings.callback_url)
         return Ticket(remote_id=job.id)
 
     async def _follow(self, order: Order) -> Waiting | MediaxJob:

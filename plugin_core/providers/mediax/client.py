@@ -68,12 +68,12 @@ class MediaxClient:
         self._clock = clock
 
     async def create_job(
-        self, url: Secret, outputs: Sequence[Mapping[str, Any]], *, custom_id: str, callback: str = ""
+        self, song: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]], *, custom_id: str, callback: str = ""
     ) -> MediaxJob:
         """Make a job: the one call that is billed.
 
         Args:
-            url: where the service reads the song.
+            song: where the service reads it: its ``url``, or its ``source`` in the bucket that is registered.
             outputs: what is wanted, each with ``smartContentDescriptor``.
             custom_id: our own name of it, shorter than 64 characters.
             callback: where the service tells that it ended.
@@ -89,7 +89,7 @@ class MediaxClient:
             "customId": custom_id,
             **({"callback": callback} if callback else {}),
             "timeout": self._settings.timeout,
-            "inputs": [{"url": url.reveal()}],
+            "inputs": [song],
             "outputs": [{"inputSelectors": [0], **output} for output in outputs],
         }
         call = self._call("CreateJob", "createJobRequest", request)

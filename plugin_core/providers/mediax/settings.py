@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -13,6 +13,7 @@ from plugin_core.settings import Secret
 
 LOGIN = "run `stembridge login mediax`, or set STEMBRIDGE_MEDIAX_SECRET_ID and STEMBRIDGE_MEDIAX_SECRET_KEY"
 
+_CONTENT_ID: Final = "set it to tmpContentId of your registration, or STEMBRIDGE_MEDIAX_CONTENT_ID"
 _CALLBACK: Final = re.compile(r"https?://[^\s/?#]+(?:[/?#]\S*)?\Z")
 
 
@@ -38,8 +39,10 @@ class MediaxSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds between two looks at an old job."""
     register_seconds: Annotated[float, msgspec.Meta(ge=0, le=110)] = 15.0
     """Seconds the service may need to list a job whose answer was lost; only then it counts as absent."""
+    input: Literal["url", "source"] = "url"
+    """How the service is told of a song: by a link, or by its name in the bucket that is registered."""
     content_id: str = ""
-    """For stems: id of the bucket registered with the service, ``tmpContentId`` of the registration."""
+    """For stems and ``source``: id of the bucket registered with the service, ``tmpContentId`` of the registration."""
     destination: str = "stembridge"
     """For stems: folder in that bucket that the service writes into; empty for its root."""
     bucket_stager: str = ""
@@ -73,6 +76,8 @@ class MediaxSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError(
                 "[mediax] gateway_id, gateway_key and gateway_source go together", remedy="set all three or none"
             )
+        if self.input == "source" and not self.content_id:
+            raise SettingsError("[mediax] input is source, and content_id is not set", remedy=_CONTENT_ID)
         if self.callback_url and not _CALLBACK.match(self.callback_url):
             raise SettingsError("[mediax] callback_url is no address", remedy="`stembridge listen` shows one")
         parts = urlsplit(self.base_url)
@@ -90,7 +95,7 @@ class MediaxSettings(msgspec.Struct, frozen=True, kw_only=True):
         if not self.content_id:
             raise SettingsError(
                 "[mediax] content_id is not set, and MediaX leaves stems in the bucket that it names",
-                remedy="set it to tmpContentId of your registration, or STEMBRIDGE_MEDIAX_CONTENT_ID",
+                remedy=_CONTENT_ID,
             )
         parts = self.destination.strip("/").split("/")
         if {".", ".."} & set(parts):

@@ -60,7 +60,7 @@ class CiSeparator:
         self.settings = settings
         self.service = Service(settings, transfer, clock)
         self.register_seconds = settings.register_seconds
-        self.forgets = settings.cleanup
+        self.forgets = settings.cleanup and not settings.results
         self._pace = Pace(settings.poll_first, settings.poll_longest)
         self._clock = clock
 

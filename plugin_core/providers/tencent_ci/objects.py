@@ -12,11 +12,12 @@ from typing import Final
 
 import msgspec
 
-from plugin_core.errors import ServiceError, TransientError
+from plugin_core.errors import RefusedError, ServiceError, TransientError
 from plugin_core.files.placement import write_durably
 from plugin_core.model import disarm, from_json, to_json
 from plugin_core.providers.tencent_ci.answers import REQUEST_ID, nodes_of, read_words, text_of
 from plugin_core.providers.tencent_ci.caller import Caller, Query
+from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.providers.tencent_ci.signing import presign, quote_path
 from plugin_core.settings import Secret
 from plugin_core.stagers.ledger import check_key
@@ -45,15 +46,16 @@ def source_keys(prefix: str, key: str) -> tuple[str, ...]:
     return tuple(source_key(prefix, key, suffix) for suffix in SOURCE_SUFFIXES)
 
 
-def output_keys(prefix: str, key: str, stems: Iterable[str]) -> dict[str, str]:
+def output_keys(settings: TencentSettings, key: str, stems: Iterable[str]) -> dict[str, str]:
     """Return what CI is asked to name the stems; it fills in its own job id and the suffix."""
-    return {stem: f"{job_folder(prefix, key)}${{jobid}}/{stem}.${{ext}}" for stem in stems}
+    pattern = settings.results or f"{job_folder(settings.folder, key)}${{jobid}}/${{stem}}.${{ext}}"
+    return {stem: pattern.replace("${stem}", stem) for stem in stems}
 
 
-def expected_keys(prefix: str, key: str, stems: Iterable[str], job: str, codec: str) -> tuple[str, ...]:
-    """Return the names that the stems get, as far as can be known without asking."""
-    asked = output_keys(prefix, key, stems).values()
-    return tuple(name.replace("${jobid}", job).replace("${ext}", codec) for name in asked)
+def expected_keys(settings: TencentSettings, key: str, stems: Iterable[str], job: str, codec: str) -> dict[str, str]:
+    """Return the name that each stem gets, as far as can be known without asking."""
+    asked = output_keys(settings, key, stems)
+    return {stem: name.replace("${jobid}", job).replace("${ext}", codec) for stem, name in asked.items()}
 
 
 def time_of_key(key: str) -> float | None:
@@ -119,6 +121,10 @@ DOWNLOAD_SECONDS: Final = 6 * 3600
 """How long the link of one download is good for; a slower one goes on with a new link."""
 
 _PAGES: Final = 100
+
+
+class MissingError(ServiceError):
+    """There is no such object in the bucket."""
 
 
 class ObjectHead(msgspec.Struct, frozen=True):
@@ -198,14 +204,21 @@ class CosObjects:
         """Bring an object to a file, resumed and checked; return its size in bytes.
 
         Raises:
-            ServiceError: there is no such object, or it is too large.
+            MissingError: there is no such object.
+            DigestError: it never has the digest.
+            ServiceError: it is too large.
             TransientError: network or disk; to be continued.
             RefusedError: keys or rights.
         """
         head = await self.head(key)
         if head is None:
-            await self._ask_why(key)
-            raise ServiceError(f"{disarm(key)} is gone from the bucket", remedy="the separation has to be made again")
+            try:
+                await self._ask_why(key)
+            except RefusedError:
+                raise
+            except ServiceError as error:
+                raise MissingError(error.message, remedy=error.remedy) from error
+            raise MissingError(f"{disarm(key)} is gone from the bucket", remedy="the separation has to be made again")
         if head.size is not None and head.size > limit:
             raise ServiceError(f"{disarm(key)} has {head.size} bytes, more than the {limit} that make sense")
         transfer = self.caller.transfer

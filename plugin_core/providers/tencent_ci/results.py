@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Final
 
-from plugin_core.errors import ServiceError
+from plugin_core.errors import ServiceError, TransientError
 from plugin_core.model import Part, RemoteFile, Separation
-from plugin_core.protocols import Order, Report
+from plugin_core.protocols import TOLD, Order, Report
 from plugin_core.providers.tencent_ci.jobs import JobDetail, Result, object_of
 from plugin_core.providers.tencent_ci.objects import (
     FILE_NAME,
     BegunFile,
     CosObjects,
+    MissingError,
     expected_keys,
     job_folder,
     source_keys,
 )
 from plugin_core.providers.tencent_ci.rules import load_rules
 from plugin_core.providers.tencent_ci.service import Service
+from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.providers.tencent_ci.submission import codec_of
 from plugin_core.service.results import bring_all, name_result, part_files, plain_suffix, size_limit
 from plugin_core.stem_names import canonical
-from plugin_core.transfer.calls import Bytes
+from plugin_core.transfer.calls import Bytes, DigestError
 
+LOOKS: Final = 4
+"""How often a result that is not in the bucket is looked for, with growing pauses."""
+
+_LOOKS: Final = "looks"
 _log = logging.getLogger(__name__)
 
 
@@ -35,34 +43,65 @@ async def find_results(service: Service, order: Order, job: str) -> tuple[Result
         TransientError: no answer now.
         StembridgeError: refused.
     """
-    prefix, wish = service.settings.folder, order.separation
-    stems = load_rules().modes[wish.model].stems
-    try:
-        keys = await service.objects.list_keys(f"{job_folder(prefix, order.key)}{job}/")
-    except ServiceError as error:
-        _log.info("the results of job %s are not listed: %s", order.key, error)
-        expected = expected_keys(prefix, order.key, stems, job, codec_of(wish.options))
-        keys = [key for key in expected if await service.objects.head(key) is not None]
-    return tuple(Result(stem, key) for key in keys if (stem := PurePosixPath(key).stem) in stems)
+    settings, wish = service.settings, order.separation
+    expected = expected_keys(settings, order.key, load_rules().modes[wish.model].stems, job, codec_of(wish.options))
+    # Names of the user's own share no folder that could be listed.
+    keys = set() if settings.results else await _left(service, f"{job_folder(settings.folder, order.key)}{job}/")
+    listed = [Result(stem, key) for key in sorted(keys) if (stem := PurePosixPath(key).stem) in expected]
+    return tuple(listed or [Result(stem, key) for stem, key in expected.items() if await service.objects.head(key)])
 
 
 async def fetch_results(objects: CosObjects, order: Order, report: Report) -> list[Part]:
     """Bring every result, some at a time; what is there already is not fetched again.
 
+    One that is not in the bucket is waited for, and in the end left out: the others are paid for as well. A digest that
+    never fits is passed over in the end: what CI means by it is documented nowhere, and the core decodes what came.
+
     Raises:
-        ServiceError: a result is gone or too large.
+        ServiceError: all results are gone, or one is too large.
         TransientError: network or disk; to be continued.
         RefusedError: keys or rights.
     """
     limit = size_limit(order.source, objects.caller.settings.max_file_mb << 20)
+    missing: list[str] = []
+    unlike: list[str] = []
 
     async def bring(index: int, file: RemoteFile, tell: Bytes) -> Part:
         path = order.folder / local_name(index, file)
         if not path.is_file():
-            await _download(objects, order, file, path, limit, tell)
+            try:
+                is_alike = await _download(objects, order, file, path, limit, tell)
+            except MissingError:
+                missing.append(file.stem)
+            else:
+                unlike.extend([] if is_alike else [file.stem])
         return Part(stem=canonical(file.stem), label=file.label, path=path)
 
-    return await bring_all(order, report, bring)
+    parts = await bring_all(order, report, bring)
+    if missing:
+        _bear(order, missing, all_of=len(parts))
+    _tell(order, unlike, "the digest that Tencent CI names of it is another one: length and decoding are right")
+    return [part for part in parts if part.path.is_file()]
+
+
+def _bear(order: Order, missing: Sequence[str], all_of: int) -> None:
+    """Go on without what is missing once it was looked for often enough; without anything there is nothing to go on."""
+    looks = int(order.note.get(_LOOKS, "0")) + 1
+    order.write_note(_LOOKS, str(looks))
+    what = f"Tencent CI says it made {', '.join(sorted(missing))}, and the bucket does not have it"
+    if looks < LOOKS:
+        raise TransientError(what, remedy="it is looked for again")
+    if len(missing) == all_of:
+        raise ServiceError(what, remedy="the separation has to be made again")
+    _tell(order, missing, "Tencent CI did not leave it in the bucket")
+
+
+def _tell(order: Order, stems: Sequence[str], what: str) -> None:
+    """Note something about stems that people read beside the results, once."""
+    note = f"{', '.join(sorted(stems))}: {what}"
+    told = order.note.get(TOLD, "")
+    if stems and note not in told:
+        order.write_note(TOLD, f"{told}; {note}" if told else note)
 
 
 def local_name(index: int, file: RemoteFile) -> str:
@@ -70,9 +109,17 @@ def local_name(index: int, file: RemoteFile) -> str:
     return name_result(index, file.url, plain_suffix(file.name))
 
 
-async def _download(objects: CosObjects, order: Order, file: RemoteFile, path: Path, limit: int, tell: Bytes) -> None:
+async def _download(objects: CosObjects, order: Order, file: RemoteFile, path: Path, limit: int, tell: Bytes) -> bool:
+    """Download a result; tell whether its digest fits, as far as one is named."""
     part, earlier = part_files(order, path)
-    await objects.download(object_of(file), path, md5=file.md5, limit=limit, report=tell, part=part, earlier=earlier)
+    bring = partial(objects.download, object_of(file), path, limit=limit, report=tell, part=part, earlier=earlier)
+    try:
+        await bring(md5=file.md5)
+    except DigestError as error:
+        _log.warning("job %s: %s", order.key, error)
+        await bring()
+        return False
+    return True
 
 
 async def remove_objects(service: Service, order: Order, job: JobDetail | None, stems: Sequence[str]) -> None:
@@ -89,7 +136,7 @@ async def remove_objects(service: Service, order: Order, job: JobDetail | None, 
         StembridgeError: refused.
     """
     folder = job_folder(service.settings.folder, order.key)
-    keys = _keys(service.settings.folder, order, job, stems) | await _left(service, folder)
+    keys = _keys(service.settings, order, job, stems) | await _left(service, folder)
     for key in sorted(keys):
         # What the service names is data: only what lies in the job's own folder is the job's.
         if key.startswith(folder):
@@ -109,12 +156,12 @@ async def _left(service: Service, folder: str) -> set[str]:
         return set()
 
 
-def _keys(prefix: str, order: Order, job: JobDetail | None, stems: Sequence[str]) -> set[str]:
-    keys = set(source_keys(prefix, order.key))
+def _keys(settings: TencentSettings, order: Order, job: JobDetail | None, stems: Sequence[str]) -> set[str]:
+    keys = set(source_keys(settings.folder, order.key))
     keys |= {object_of(file) for file in order.results}
     if job is not None:
         keys |= {result.key for result in job.results}
     if order.ticket is not None and isinstance(order.operation, Separation):
         codec = codec_of(order.operation.options)
-        keys |= set(expected_keys(prefix, order.key, stems, order.ticket.remote_id, codec))
+        keys |= set(expected_keys(settings, order.key, stems, order.ticket.remote_id, codec).values())
     return keys

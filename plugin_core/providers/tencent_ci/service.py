@@ -57,7 +57,7 @@ PLACE: Final = "place"
 
 def place_of(settings: TencentSettings) -> dict[str, str]:
     """Return what is kept of the settings: no secret, and all that names objects."""
-    return {"bucket": settings.bucket, "region": settings.region, "prefix": settings.prefix}
+    return {name: getattr(settings, name) for name in ("bucket", "region", "prefix", "results")}
 
 
 def note_place(order: Order, settings: TencentSettings) -> None:
@@ -87,7 +87,7 @@ async def find_job(service: Service, key: str, queue: str) -> JobDetail | None:
     """Return the job that carries a submission key and can still be used; None when there surely is none.
 
     A job that failed or was cancelled is none: making it anew costs what it cost the first time, nothing. One whose
-    results are gone is an earlier one, of a try that is over.
+    results are all gone is an earlier one, of a try that is over.
 
     Args:
         service: the bucket where the job began.
@@ -124,6 +124,6 @@ def _filter(key: str, source: str, now: float) -> JobFilter:
 
 
 async def _is_usable(service: Service, job: JobDetail) -> bool:
-    if job.state != SUCCESS:
+    if job.state != SUCCESS or not job.results:
         return True
-    return all([await service.objects.head(result.key) is not None for result in job.results])
+    return any([await service.objects.head(result.key) is not None for result in job.results])

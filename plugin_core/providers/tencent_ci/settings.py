@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
@@ -18,6 +19,17 @@ LOGIN: Final = f"`stembridge login {NAME}`"
 
 _BUCKET: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?-[0-9]{6,14}\Z")
 _CALLBACK: Final = re.compile(r"https?://[^\s/?#]+(?:[/?#]\S*)?\Z")
+_SENT: Final = (
+    "prefix",
+    "results",
+    "library_prefix",
+    "queue",
+    "callback_url",
+    "callback_mq_region",
+    "callback_mq_name",
+)
+_KEY: Final = re.compile(r"(?!.*(?:^|/)\.{0,2}(?:/|$)).{1,500}\Z")
+"""The name of an object: no part of it is empty or leads elsewhere."""
 _REGION: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\Z")
 
 
@@ -39,6 +51,8 @@ class TencentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where jobs are made; empty for the bucket's own host."""
     prefix: str = "stembridge/"
     """What the names of our objects begin with."""
+    results: str = ""
+    """Names of the stems, as ``stems/${jobid}/${stem}.${ext}``; empty for a folder of the job's below ``prefix``."""
     cleanup: bool = True
     """Whether uploaded and produced objects are removed once the job is over."""
     model: str = "AudioAndBackground"
@@ -55,6 +69,10 @@ class TencentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Size of a part, in MiB."""
     parts_at_once: Annotated[int, msgspec.Meta(ge=1, le=16)] = 4
     """Parts uploaded at the same time."""
+    library: Path = Path()
+    """A folder on this machine whose files are in the bucket as well: such songs are staged without an upload."""
+    library_prefix: str = ""
+    """What the names of those objects begin with, before their path below the folder."""
     link_hours: Annotated[float, msgspec.Meta(gt=0, le=168)] = 12.0
     """Hours for which links to staged files are good."""
     callback_url: str = ""
@@ -135,9 +153,25 @@ class TencentSettings(msgspec.Struct, frozen=True, kw_only=True):
             SettingsError: a value is missing or malformed.
         """
         self._check_place()
-        for name in ("prefix", "queue", "callback_url", "callback_mq_region", "callback_mq_name"):
+        for name in (
+            "prefix",
+            "results",
+            "library_prefix",
+            "queue",
+            "callback_url",
+            "callback_mq_region",
+            "callback_mq_name",
+        ):
             if not getattr(self, name).isprintable():
                 raise SettingsError(f"[{SECTION}] {name} holds what no request can", remedy="write it anew")
+        if self.library != Path() and not self.library.is_absolute():
+            raise SettingsError(f"[{SECTION}] library is no whole path", remedy="write it from the root on")
+        wildcards = ("${jobid}", "${stem}", "${ext}")
+        if self.results and (not all(each in self.results for each in wildcards) or not _KEY.match(self.results)):
+            raise SettingsError(
+                f"[{SECTION}] results: {self.results!r} names no object of each stem of each job",
+                remedy="it holds ${jobid}, ${stem} and ${ext}, as stems/${jobid}/${stem}.${ext} does",
+            )
         if self.callback_url not in ("", "no") and not _CALLBACK.match(self.callback_url):
             raise SettingsError(
                 f"[{SECTION}] callback_url is no address",

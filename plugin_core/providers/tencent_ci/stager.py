@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from plugin_core.errors import ServiceError
+from plugin_core.files.errors import explain_read_error
 from plugin_core.providers.tencent_ci.multipart import upload_file
-from plugin_core.providers.tencent_ci.objects import BegunFile
+from plugin_core.providers.tencent_ci.objects import BegunFile, ObjectHead
 from plugin_core.providers.tencent_ci.service import Service
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.settings import Secret
@@ -46,16 +49,18 @@ class CosStager:
         self._begun = home / "staged" / f"{self.name}-uploads"
 
     async def stage(self, path: Path, key: str) -> str:
-        """Upload the file, unless it is there already, and return a link good for some hours.
+        """Upload the file, unless the bucket has it, and return a link good for some hours.
 
         Raises:
             SourceError: the file cannot be read.
             TransientError: no answer now.
             StembridgeError: refused.
         """
-        name = f"{self._folder(key)}{staged_name(path, key)}"
-        await asyncio.to_thread(self._ledger.note, key, name)
-        await upload_file(self._service.objects, path, name, kept=self._kept(key))
+        name = await self._own_name(path)
+        if not name:
+            name = f"{self._folder(key)}{staged_name(path, key)}"
+            await asyncio.to_thread(self._ledger.note, key, name)
+            await upload_file(self._service.objects, path, name, kept=self._kept(key))
         return self._service.objects.link(name, self._settings.link_hours * 3600)
 
     async def unstage(self, key: str) -> None:
@@ -105,6 +110,24 @@ class CosStager:
         """
         await self._service.objects.delete(key)
 
+    async def _own_name(self, path: Path) -> str:
+        """Return the name of the user's own object that is the file, byte for byte; "" when none surely is.
+
+        It is not written down as staged, and never removed.
+        """
+        library = self._settings.library
+        if library == Path():
+            return ""
+        try:
+            below = (await asyncio.to_thread(path.resolve)).relative_to(await asyncio.to_thread(library.resolve))
+        except ValueError:
+            return ""
+        name = f"{self._settings.library_prefix}{below.as_posix()}"
+        head = await self._service.objects.head(name)
+        if head is None or not await asyncio.to_thread(_is_same, path, head):
+            return ""
+        return name
+
     async def _listed(self, folder: str) -> list[str]:
         """Ask the bucket: another machine, or a home that is lost, may have staged it."""
         try:
@@ -118,3 +141,16 @@ class CosStager:
 
     def _folder(self, key: str) -> str:
         return f"{self._settings.folder}links/{check_key(key)}/"
+
+
+def _is_same(path: Path, head: ObjectHead) -> bool:
+    """Tell whether a file is an object; the tag of one that came in parts says nothing of its bytes."""
+    try:
+        if path.stat().st_size != head.size:
+            return False
+        with path.open("rb") as file:
+            return (
+                hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest() == head.etag.lower()
+            )
+    except OSError as error:
+        raise explain_read_error(path, error) from error

@@ -161,7 +161,7 @@ def make_request(settings: TencentSettings, key: str, source: str, wish: Separat
         source=source,
         bucket=settings.bucket,
         region=settings.region,
-        outputs=output_keys(settings.folder, key, load_rules().modes[wish.model].stems),
+        outputs=output_keys(settings, key, load_rules().modes[wish.model].stems),
         mode=wish.model,
         config=None if template else config,
         template=template,

@@ -36,6 +36,8 @@ class Behaviour:
     """Whether times that are not known are empty, as of old, and not ``-``."""
     tells_object: bool = False
     """Whether ``JobsDetail`` of a JSON callback is one object, as some pages show, and not a list."""
+    lost_outputs: tuple[str, ...] = ()
+    """Nodes whose objects are named and not there."""
     echo: bool = False
     """Whether each output is the song itself: nothing is computed."""
 
@@ -156,7 +158,8 @@ class Jobs:
             return
         for node, key in self.resolved(job).items():
             if node in outputs:
-                self._store.put(key, outputs[node], "audio/flac")
+                if node not in self._behaviour.lost_outputs:
+                    self._store.put(key, outputs[node], "audio/flac")
                 job.made[node] = key
                 job.sums[key] = "0" * 32 if self._behaviour.wrong_md5 else md5_of(outputs[node])
 

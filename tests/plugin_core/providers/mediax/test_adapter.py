@@ -37,6 +37,7 @@ from plugin_core.settings import Secret
 from tests.plugin_core.providers.mediax.conftest import client_for, settings_for, source_at, tagger_for
 from tests.simulators import faults
 from tests.simulators.mediax import FORMS, LABELS, SECRET_ID, SECRET_KEY, MediaxSimulator
+from tests.simulators.mediax_stems import CONTENT_ID
 
 Make = Callable[..., Order]
 
@@ -254,3 +255,25 @@ def test_a_state_nobody_knows_is_named(order: Make) -> None:
         paid = order(ticket=run(tagger.submit(order(), silent)).remote_id)
         said = [run(tagger.poll(paid, silent)) for _ in range(3)]
     assert [bool(answer.unclear) for answer in said if isinstance(answer, Waiting)] == [False, True, False]
+
+
+def test_a_song_may_be_named_by_its_place_in_the_bucket(service: MediaxSimulator, order: Make, tmp_path: Path) -> None:
+    read: list[str] = []
+    service.bucket = lambda path: read.append(path) or b"song"  # type: ignore[func-returns-value]
+    tagger = tagger_for(service, input="source", content_id=CONTENT_ID)
+    run(tagger.plan(source_at(tmp_path / "song.mp3"), Tagging(provider="mediax")))
+    url = Secret("https://songs-1250000000.cos.x.example/my%20music/S%C3%B3ng.mp3?q-signature=s3cret")
+    ticket = run(tagger.submit(order(url=url), silent))
+    assert read == ["my music/Sóng.mp3"]
+    (made,) = service.log
+    assert "s3cret" not in made.body.decode()
+    answer = Waiting(seconds=0, progress=Progress())
+    while isinstance(answer, Waiting):
+        answer = run(tagger.poll(order(ticket=ticket.remote_id), silent))  # type: ignore[assignment]
+    assert isinstance(answer, Finished)
+    assert answer.labels
+
+
+def test_a_place_in_the_bucket_wants_to_know_which(service: MediaxSimulator, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="content_id is not set"):
+        run(tagger_for(service, input="source").plan(source_at(tmp_path / "s.mp3"), Tagging(provider="mediax")))

@@ -29,7 +29,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 def create(client: MediaxClient, custom_id: str = "key-1", **rest: Any) -> Any:
-    return run(client.create_job(SONG, [descriptor(["mood", "genre"])], custom_id=custom_id, **rest))
+    return run(client.create_job({"url": SONG.reveal()}, [descriptor(["mood", "genre"])], custom_id=custom_id, **rest))
 
 
 def test_create_sends_what_the_documentation_says(service: MediaxSimulator) -> None:

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from plugin_core import Job, JobState, Session, Settings
 from plugin_core.errors import (
     GoneError,
     OutcomeUnknownError,
@@ -22,6 +23,7 @@ from plugin_core.errors import (
 from plugin_core.model import Part, Progress, Separation, Source, Ticket
 from plugin_core.operations.song import inspect
 from plugin_core.protocols import (
+    TOLD,
     Finished,
     HasAccount,
     HasDiagnostics,
@@ -33,12 +35,15 @@ from plugin_core.protocols import (
     Waiting,
     terms_of,
 )
+from plugin_core.providers.tencent_ci import plugin
 from plugin_core.providers.tencent_ci.adapter import CiSeparator
 from plugin_core.providers.tencent_ci.answers import NoRightError
+from plugin_core.providers.tencent_ci.results import LOOKS
 from plugin_core.providers.tencent_ci.rules import AudioConfig, Template
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.settings import Secret
 from tests.audio_files import make_song, read_samples, write_samples, write_song
+from tests.plugin_core.cli.fakes import FakePoint, load_fakes
 from tests.plugin_core.providers.tencent_ci.conftest import KEY, make_order, transfer
 from tests.simulators.clocks import SimulatorClock
 from tests.simulators.faults import Fault, bad_gateway, html_page, late, refuse, reset_after
@@ -339,22 +344,101 @@ def test_a_failed_job_or_one_whose_results_are_gone_is_not_taken_up(
     asyncio.run(run())
 
 
-def test_a_wrong_digest_is_never_a_result(cloud: TencentSimulator, separator: CiSeparator, order: Order) -> None:
+def test_a_digest_that_never_fits_is_passed_over_and_told(
+    cloud: TencentSimulator, separator: CiSeparator, order: Order
+) -> None:
     cloud.behaviour.wrong_md5 = True
-    with pytest.raises(TransientError, match="digest"):
-        asyncio.run(complete(separator, order))
-    assert list(order.folder.glob("part-*.flac")) == []
+    done, parts = asyncio.run(complete(separator, order))
+    assert {part.stem for part in parts} == {"vocals", "instrumental"}
+    assert done.note[TOLD].startswith("instrumental, vocals: the digest that Tencent CI names")
+    # Four tries each that hope for it, and one that does not.
+    assert len(cloud.requests("GET", "/stembridge/*")) == 10
 
 
-def test_a_result_that_is_gone_ends_the_job(cloud: TencentSimulator, separator: CiSeparator, order: Order) -> None:
+def test_a_result_that_is_gone_costs_its_own_stem_alone_once_it_was_looked_for(
+    cloud: TencentSimulator, separator: CiSeparator, order: Order
+) -> None:
+    async def run() -> None:
+        paid = msgspec.structs.replace(order, ticket=await separator.submit(order, ignore))
+        paid = await follow(separator, paid)
+        (lost,) = (key for key in cloud.store.objects if "vocals" in key)
+        kept = cloud.store.objects.pop(lost)
+        for _ in range(LOOKS - 1):
+            with pytest.raises(TransientError, match="it made vocals"):
+                await separator.fetch(paid, ignore)
+        before = len(cloud.requests("GET", "/stembridge/*"))
+        assert [part.stem for part in await separator.fetch(paid, ignore)] == ["instrumental"]
+        assert "vocals" in paid.note[TOLD]
+        assert await separator.find(paid) is not None, "what is left of it is paid for"
+        cloud.store.objects[lost] = kept
+        assert {part.stem for part in await separator.fetch(paid, ignore)} == {"vocals", "instrumental"}
+        assert len(cloud.requests("GET", "/stembridge/*")) == before + 2, "one to see that it is gone, one for itself"
+
+    asyncio.run(run())
+
+
+def test_the_stems_that_are_there_are_placed_by_a_job_that_says_what_is_missing(
+    cloud: TencentSimulator, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.behaviour.lost_outputs = ("BassObject",)
+    for name, value in (cloud.environment() | {"STEMBRIDGE_TENCENT_POLL_FIRST": "0.01"}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("plugin_core.providers.tencent_ci.results.LOOKS", 2)
+
+    async def run(session: Session) -> Job:
+        source = session.inspect(write_song(tmp_path / "Song.wav", 1.0))
+        plan = await session.plan(source, Separation(provider="tencent_ci", model="MusicMode"))
+        job, _ = await session.add(source, plan)
+        await session.run([job.id])
+        return session.store.get(job.id)
+
+    with Session(Settings(home), load_fakes(FakePoint("tencent_ci", plugin))) as session:
+        job = asyncio.run(run(session))
+    assert job.state is JobState.DONE
+    assert {stem.name for stem in job.stems} == {"vocals", "instrumental", "drums"}
+    assert any(note.startswith("bass: Tencent CI did not leave it") for note in job.notes)
+    assert len(cloud.jobs.all) == 1
+
+
+def test_results_that_are_all_gone_end_the_job(cloud: TencentSimulator, separator: CiSeparator, order: Order) -> None:
     async def run() -> None:
         paid = msgspec.structs.replace(order, ticket=await separator.submit(order, ignore))
         paid = await follow(separator, paid)
         cloud.store.objects.clear()
-        with pytest.raises(ServiceError, match="made again"):
+        for _ in range(LOOKS - 1):
+            with pytest.raises(TransientError):
+                await separator.fetch(paid, ignore)
+        with pytest.raises(ServiceError) as caught:
             await separator.fetch(paid, ignore)
+        assert "made again" in caught.value.remedy
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("is_named", [True, False], ids=["named", "not-named"])
+def test_results_have_names_of_the_users_own_and_stay(
+    cloud: TencentSimulator, settings_for: Callable[..., TencentSettings], order: Order, is_named: bool
+) -> None:
+    cloud.behaviour.has_media_result, cloud.behaviour.names_outputs = is_named, "resolved" if is_named else ""
+    separator = CiSeparator(settings_for(results="my stems/${jobid} ${stem}.${ext}"), transfer=transfer())
+    assert terms_of(separator).forgets is False
+
+    async def run() -> str:
+        done, parts = await complete(separator, order)
+        assert {part.stem for part in parts} == {"vocals", "instrumental"}
+        # The setting may change while the job runs.
+        later = CiSeparator(settings_for(), transfer=transfer())
+        paid = msgspec.structs.replace(done, results=())
+        assert {part.stem for part in await later.fetch(await follow(later, paid), ignore)} == {
+            "vocals",
+            "instrumental",
+        }
+        await later.release(done)
+        assert done.ticket is not None
+        return done.ticket.remote_id
+
+    job = asyncio.run(run())
+    assert sorted(cloud.store.objects) == [f"my stems/{job} instrumental.flac", f"my stems/{job} vocals.flac"]
 
 
 def test_results_that_are_there_are_not_fetched_again(

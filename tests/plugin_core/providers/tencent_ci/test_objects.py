@@ -10,7 +10,7 @@ import pytest
 
 from plugin_core.errors import RefusedError, ServiceError, SettingsError, SourceError, TransientError
 from plugin_core.providers.tencent_ci.multipart import part_size, upload_file
-from plugin_core.providers.tencent_ci.objects import Begun, BegunFile, CosObjects, ObjectHead
+from plugin_core.providers.tencent_ci.objects import Begun, BegunFile, CosObjects, MissingError, ObjectHead
 from plugin_core.providers.tencent_ci.service import Service
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.settings import Secret
@@ -317,7 +317,7 @@ def test_a_link_that_is_refused_loses_nothing(
         asyncio.run(objects.download("k", tmp_path / "t", limit=1 << 30))
 
 
-@pytest.mark.parametrize(("bucket", "kind"), [(True, ServiceError), (False, SettingsError)], ids=["object", "bucket"])
+@pytest.mark.parametrize(("bucket", "kind"), [(True, MissingError), (False, SettingsError)], ids=["object", "bucket"])
 def test_what_is_gone_is_told_apart(
     cloud: TencentSimulator, objects: CosObjects, tmp_path: Path, bucket: bool, kind: type[Exception]
 ) -> None:

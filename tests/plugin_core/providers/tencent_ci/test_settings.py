@@ -86,3 +86,20 @@ def test_a_key_of_odd_bytes_is_refused(name: str) -> None:
     settings = TencentSettings(secret_id=Secret("id"), secret_key=Secret("key"))
     with pytest.raises(SettingsError, match=name):
         msgspec.structs.replace(settings, **{name: Secret("k\udcff")}).credentials()
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        "stems/${stem}.${ext}",
+        "${jobid}.${ext}",
+        "/${jobid}/${stem}.${ext}",
+        "a/../${jobid}${stem}${ext}",
+        "${jobid}//${stem}.${ext}",
+    ],
+)
+def test_names_that_could_meet_or_lead_elsewhere_are_refused(results: str) -> None:
+    settings = TencentSettings(bucket="songs-1250000000", region="ap-guangzhou", results=results)
+    with pytest.raises(SettingsError, match=r"\[tencent\] results") as caught:
+        settings.check()
+    assert "stems/${jobid}/${stem}.${ext}" in caught.value.remedy

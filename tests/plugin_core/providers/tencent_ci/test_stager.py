@@ -5,6 +5,7 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 
 from plugin_core.errors import RefusedError, TransientError
@@ -104,3 +105,22 @@ def test_other_jobs_keep_theirs(cloud: TencentSimulator, settings: TencentSettin
         asyncio.run(stager.stage(file, key))
     asyncio.run(stager.unstage(KEY))
     assert [key.split("/")[2] for key in cloud.store.objects] == [f"{KEY}0"]
+
+
+@pytest.mark.parametrize("what", ["same", "other", "absent", "outside"])
+def test_a_song_that_the_bucket_has_is_not_uploaded_again_and_never_removed(
+    cloud: TencentSimulator, settings: TencentSettings, file: Path, tmp_path: Path, what: str
+) -> None:
+    content = {"same": b"fLaC song", "other": b"fLaC sonG"}.get(what, b"")
+    if what != "absent":
+        cloud.store.put(f"my music/{file.name}", Blob.of(content))
+    library = tmp_path / "elsewhere" if what == "outside" else tmp_path
+    mine = msgspec.structs.replace(settings, library=library, library_prefix="my music/")
+    stager = CosStager(mine, tmp_path / "home", transfer=transfer())
+    before = set(cloud.store.objects)
+    url = Secret(asyncio.run(stager.stage(file, KEY)))
+    with urllib.request.urlopen(url.reveal()) as answer:
+        assert answer.read() == b"fLaC song"
+    assert len(cloud.requests("PUT", "/*")) == (what != "same")
+    asyncio.run(stager.unstage(KEY))
+    assert set(cloud.store.objects) == before
