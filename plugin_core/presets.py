@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 
 from plugin_core.errors import SettingsError, UsageError, suggest
-from plugin_core.model import OnOverload, Operation, Separation, Tagging, show_path
+from plugin_core.model import Operation, Separation, Tagging, show_path
 from plugin_core.settings import Settings, expand_user, manifest, suggest_key
 from plugin_core.stem_names import canonical
 from plugin_core.tags.labels import check_rules
-from plugin_core.wishes import SeparateSettings, TagsSettings
+from plugin_core.wishes import SEPARATE, TAGS, said_of
 
 
 class Preset(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,70 +28,26 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
 class Usual(msgspec.Struct, frozen=True, kw_only=True):
     """What the user's settings say where a preset says nothing."""
 
-    separation: SeparateSettings = SeparateSettings()
-    tagging: Tagging = Tagging(provider="")
+    separation: Separation = SEPARATE().as_operation()
+    tagging: Tagging = TAGS().as_operation()
 
-
-class PresetSeparation(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="separation", tag_field="kind"
-):
-    """A separation as a preset writes it; the keys mean what those of ``model.Separation`` mean."""
-
-    provider: str = ""
-    """Empty means ``[separate] provider``."""
-    model: str = ""
-    options: dict[str, str] = {}
-    stems: tuple[str, ...] = ()
-    """In any spelling that ``--stems`` takes."""
-    minus: tuple[str, ...] = ()
-    residual: bool = False
-    format: str = ""
-    on_overload: OnOverload | None = None
-    """Left out, it is ``[separate] on_overload``."""
-    as_is: bool = False
-    to: Path | None = None
-    """``~`` is the user's home, a relative path starts at the current folder."""
-    template: str = ""
-
-    def as_operation(self, usual: Usual) -> Separation:
-        """Return what is meant, with the usual provider where none is named."""
-        values = msgspec.structs.asdict(self)
-        values |= {
-            "provider": self.provider or usual.separation.provider,
-            "stems": _names(self.stems),
-            "minus": _names(self.minus),
-            "on_overload": self.on_overload or usual.separation.on_overload,
-        }
-        return Separation(**values)
-
-
-class PresetTagging(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="tagging", tag_field="kind"
-):
-    """A tagging as a preset writes it; the keys mean what those of ``model.Tagging`` mean.
-
-    What is left out is what ``[tags]`` says.
-    """
-
-    provider: str | None = None
-    dimensions: tuple[str, ...] | None = None
-    min_probability: float | None = None
-    labels: str | None = None
-    policy: str | None = None
-    thresholds: dict[str, float] | None = None
-    policies: dict[str, str] | None = None
-    language_codes: str | None = None
-    provenance: bool | None = None
-    write: bool | None = None
-
-    def as_operation(self, usual: Usual) -> Tagging:
-        """Return what is meant.
+    def fill(self, written: msgspec.Struct) -> Operation:
+        """Return the operation that a preset writes.
 
         Raises:
             ValueError: a word that means nothing.
         """
-        said = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
-        wish = msgspec.structs.replace(usual.tagging, **said)
+        said = {name: value for name, value in msgspec.structs.asdict(written).items() if value is not None}
+        if isinstance(written, PresetTagging):
+            return self._label(said)
+        said |= {key: _names(value) for key, value in said.items() if isinstance(value, tuple)}
+        for name, how in said_of(Separation).items():
+            if how.for_presets and not said.get(name):
+                said[name] = getattr(self.separation, name)
+        return Separation(**said)
+
+    def _label(self, said: dict[str, Any]) -> Tagging:
+        wish = msgspec.structs.replace(self.tagging, **said)
         try:
             check_rules(wish)
         except UsageError as error:
@@ -99,14 +55,28 @@ class PresetTagging(
         return wish
 
 
-class PresetTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A preset as ``[presets.NAME]`` writes it."""
+def _as_written(kind: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """Return a wish as a preset writes it: every key may be left out, none misspelt."""
+    return msgspec.defstruct(
+        f"Preset{kind.__name__}",
+        [(field.name, field.type | None, None) for field in msgspec.structs.fields(kind)],
+        frozen=True,
+        kw_only=True,
+        forbid_unknown_fields=True,
+        tag=kind.__struct_config__.tag,
+        tag_field="kind",
+    )
 
-    title: str = ""
-    operations: tuple[PresetSeparation | PresetTagging, ...]
 
-
-_KINDS: dict[object, type[msgspec.Struct]] = {"separation": PresetSeparation, "tagging": PresetTagging}
+PresetSeparation, PresetTagging = _as_written(Separation), _as_written(Tagging)
+_KINDS = {"separation": PresetSeparation, "tagging": PresetTagging}
+_TABLE: Any = msgspec.defstruct(
+    "PresetTable",
+    [("title", str, ""), ("operations", tuple[PresetSeparation | PresetTagging, ...])],  # type: ignore[valid-type]
+    kw_only=True,
+    forbid_unknown_fields=True,
+)
+"""A preset as ``[presets.NAME]`` writes it."""
 
 
 def load_presets(settings: Settings) -> dict[str, Preset]:
@@ -116,8 +86,8 @@ def load_presets(settings: Settings) -> dict[str, Preset]:
         SettingsError: a preset in the settings file, or section ``separate`` or ``tags``, is wrong.
     """
     usual = Usual(
-        separation=settings.section("separate", SeparateSettings),
-        tagging=settings.section("tags", TagsSettings).as_operation(),
+        separation=settings.section("separate", SEPARATE).as_operation(),
+        tagging=settings.section("tags", TAGS).as_operation(),
     )
     shipped = tomllib.loads(manifest("presets.toml").read_text(encoding="utf-8"))
     return _read(shipped, manifest("presets.toml"), usual) | _read(settings.document, settings.config_path, usual)
@@ -145,10 +115,10 @@ def _read(document: Mapping[str, Any], path: Path, usual: Usual) -> dict[str, Pr
 def _preset(name: str, table: object, path: Path, usual: Usual) -> Preset:
     try:
         _check_keys(table)
-        read = msgspec.convert(table, PresetTable, dec_hook=_decode)
+        read = msgspec.convert(table, _TABLE, dec_hook=_decode)
         if not read.operations:
             raise ValueError("operations is empty, name at least one")
-        operations = tuple(operation.as_operation(usual) for operation in read.operations)
+        operations = tuple(usual.fill(operation) for operation in read.operations)
     except ValueError as error:  # msgspec's own ValidationError is one
         raise SettingsError(f"{show_path(path)}, [presets.{name}]: {error}", remedy="correct the preset") from error
     return Preset(name=name, title=read.title, operations=operations)

@@ -71,9 +71,9 @@ class Registry:
             UsageError: no plugin registers this name, or none is named and there is not just one.
             StembridgeError: the plugin of this name failed; its own words.
         """
-        from plugin_core.wishes import TagsSettings
+        from plugin_core.wishes import TAGS
 
-        name = name or self._settings.section("tags", TagsSettings).provider
+        name = name or self._settings.section("tags", TAGS).as_operation().provider
         if name:
             return self._named("tagger", name, self.taggers)
         if len(self.taggers) == 1:

@@ -1,88 +1,19 @@
-"""What the user usually wants: sections ``separate`` and ``tags`` of the settings, for all that asks."""
+"""What people wish for: each wish declared once, with its default, its bounds and how people say it.
+
+The options of the command line, the keys of presets, those of ``[separate]`` and ``[tags]`` in the settings, and what
+``--help`` tells of all these come from here. This module imports nothing of ours.
+"""
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_type_hints
 
 import msgspec
 
 OnOverload = Literal["refuse", "scale", "float"]
 """What becomes of what lies over full scale, where the format of the stems cannot hold it."""
-
-
-class Separation(msgspec.Struct, frozen=True, kw_only=True, tag="separation", tag_field="kind"):
-    """The wish to split a source into stems."""
-
-    provider: str
-    model: str = ""
-    options: dict[str, str] = {}
-    stems: tuple[str, ...] = ()
-    """Canonical names that are wanted; empty means every stem the model gives, or none when there is a ``minus``.
-
-    ``instrumental`` can be had of any model that gives vocals."""
-    minus: tuple[str, ...] = ()
-    """Stems to subtract from the source, each giving one ready "minus one"."""
-    residual: bool = False
-    """Whether source minus the sum of all stems is wanted as a stem of its own."""
-    format: str = ""
-    """One of ``plugin_core.audio.formats``; empty picks the provider's default for the source."""
-    on_overload: OnOverload = "refuse"
-    """``refuse`` a float source that the format would clip, before anything is sent; ``scale`` all stems by one gain;
-    or write them as ``float``. A lossy source, and what is paid for, is clipped under ``refuse``."""
-    to: Path | None = None
-    """Folder to place the result under; None means the source's own folder."""
-    template: str = ""
-    """Path template of a stem; empty means the setting ``stems.template``."""
-    as_is: bool = False
-    """Whether results are placed byte for byte as they came, and never held against the source: what is no part of it
-    by nature (speech, a restored or mastered song). A plan sets it for models that give such results."""
-
-
-class Tagging(msgspec.Struct, frozen=True, kw_only=True, tag="tagging", tag_field="kind"):
-    """The wish to label a source in its own tags."""
-
-    provider: str
-    dimensions: tuple[str, ...] = ()
-    """mood, genre, language, scene, vocal, bgm, intensity; empty means all."""
-    min_probability: float = 0.5
-    labels: str = "en"
-    policy: str = "fill"
-    """``fill`` (only when empty), ``append`` or ``replace``."""
-    thresholds: dict[str, float] = {}
-    """By dimension, in place of ``min_probability``."""
-    policies: dict[str, str] = {}
-    """By dimension, in place of ``policy``."""
-    language_codes: str = "639-2"
-    """``639-2`` or ``639-3``; the latter tells Mandarin and Cantonese apart."""
-    provenance: bool = False
-    """Whether a field of its own says which job found what, with which probability."""
-    write: bool = True
-    """Whether the file's tags are written; a host that keeps tags itself only wants the labels."""
-
-
-Operation = Separation | Tagging
-
-
-class SeparateSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``stembridge separate`` does when no option says otherwise: section ``separate``."""
-
-    provider: str = "local"
-    """Who separates; also for presets that leave it open."""
-    model: str = ""
-    """Model of that provider; empty means its own default."""
-    format: str = ""
-    """Format of the stems; empty means the provider's default for the source."""
-    on_overload: OnOverload = "refuse"
-    """``refuse``, ``scale`` or ``float``: what becomes of what the format cannot hold; also for presets."""
-    preset: str = ""
-    """Preset to start from; empty means provider, model and format above."""
-
-    def as_operation(self) -> Separation:
-        """Return the separation these settings describe."""
-        return Separation(provider=self.provider, model=self.model, format=self.format, on_overload=self.on_overload)
-
-
 Policy = Literal["fill", "append", "replace"]
 Dimension = Literal["mood", "genre", "language", "scene", "vocal", "bgm", "intensity"]
 Labels = Literal["en", "zh"]
@@ -90,28 +21,124 @@ LanguageCodes = Literal["639-2", "639-3"]
 HardLinks = Literal["break", "refuse"]
 Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
+S = TypeVar("S", bound=msgspec.Struct)
 
-class TagsSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``stembridge tag`` does when no option says otherwise: section ``tags``."""
 
-    provider: str = ""
-    """Who labels; empty means the only tagger there is."""
-    dimensions: tuple[Dimension, ...] = ()
-    """mood, genre, language, scene, vocal, bgm, intensity; empty means all."""
-    min_probability: Probability = 0.5
-    """Labels less probable are not written."""
-    thresholds: dict[Dimension, Probability] = {}
+class Said(msgspec.Struct, frozen=True):
+    """How people say one field of a wish. Every field is a key of presets."""
+
+    help: str = ""
+    """What its option is for; "" for a field that has none. The option's name is the field's."""
+    metavar: str = ""
+    option: str = ""
+    """Name of the option, where it is another."""
+    setting: Any = None
+    """Type of its key in the settings, with words and bounds; None for a field that has none."""
+    default: Any = None
+    """Of that key, where the field itself has none."""
+    for_presets: bool = False
+    """Whether the settings' word also holds where a preset leaves it open; for a tagging all of them do."""
+    by_dimension: str = ""
+    """The field that holds what the same option says of single dimensions: ``fill,genre=append``."""
+
+
+class Separation(msgspec.Struct, frozen=True, kw_only=True, tag="separation", tag_field="kind"):
+    """The wish to split a source into stems."""
+
+    provider: Annotated[
+        str,
+        Said("Who separates: a service, or local (default).", "NAME", setting=str, default="local", for_presets=True),
+    ]
+    model: Annotated[str, Said("One of: stembridge models.", "ID", setting=str)] = ""
+    options: Annotated[dict[str, str], Said("An option of the model; repeat.", "K=V", option="option")] = {}
+    stems: Annotated[tuple[str, ...], Said("Stems to keep, instrumental among them; default all.", "A,B")] = ()
+    """Canonical names that are wanted; empty means every stem the model gives, or none when there is a ``minus``.
+
+    ``instrumental`` can be had of any model that gives vocals."""
+    minus: Annotated[tuple[str, ...], Said("The song without each of these; with --stems, beside those.", "A,B")] = ()
+    """Stems to subtract from the source, each giving one ready "minus one"."""
+    residual: Annotated[bool, Said("Also what all stems together leave over.")] = False
+    format: Annotated[str, Said("{formats}; default lossless.", "NAME", setting=str)] = ""
+    """One of ``plugin_core.audio.formats``; empty picks the provider's default for the source."""
+    on_overload: Annotated[
+        OnOverload,
+        Said(
+            "If the format cannot hold the song's peaks: refuse (default), scale all stems, or write float.",
+            setting=OnOverload,
+            for_presets=True,
+        ),
+    ] = "refuse"
+    """``refuse`` a float source that the format would clip, before anything is sent; ``scale`` all stems by one gain;
+    or write them as ``float``. A lossy source, and what is paid for, is clipped under ``refuse``."""
+    to: Annotated[Path | None, Said("Place results below DIR, a folder that is there, not beside the song.", "DIR")] = (
+        None
+    )
+    """Folder to place the result under; None means the source's own folder."""
+    template: str = ""
+    """Path template of a stem; empty means the setting ``stems.template``."""
+    as_is: Annotated[
+        bool, Said("Place what comes back as it came: not held against the song, nothing moved or converted.")
+    ] = False
+    """Whether results are placed byte for byte as they came, and never held against the source: what is no part of it
+    by nature (speech, a restored or mastered song). A plan sets it for models that give such results."""
+
+
+class Tagging(msgspec.Struct, frozen=True, kw_only=True, tag="tagging", tag_field="kind"):
+    """The wish to label a source in its own tags."""
+
+    provider: Annotated[str, Said("Who labels; default the only one there is.", "NAME", setting=str, default="")]
+    dimensions: Annotated[
+        tuple[str, ...],
+        Said(f"Of {', '.join(get_args(Dimension))}; default all.", "A,B", setting=tuple[Dimension, ...]),
+    ] = ()
+    min_probability: Annotated[
+        float,
+        Said(
+            "Write no label less probable (0.5); also 0.5,mood=0.3.",
+            "P",
+            setting=Probability,
+            by_dimension="thresholds",
+        ),
+    ] = 0.5
+    thresholds: Annotated[dict[str, float], Said(setting=dict[Dimension, Probability])] = {}
     """By dimension, in place of ``min_probability``."""
-    labels: Labels = "en"
-    """English names, or the service's own Chinese ones."""
-    policy: Policy = "fill"
-    """``fill`` (only when empty), ``append`` or ``replace``."""
-    policies: dict[Dimension, Policy] = {}
+    labels: Annotated[str, Said("English names, or the service's own Chinese ones.", setting=Labels)] = "en"
+    policy: Annotated[
+        str,
+        Said(
+            "fill only what is empty (default), append or replace; also fill,genre=append.",
+            "HOW",
+            setting=Policy,
+            by_dimension="policies",
+        ),
+    ] = "fill"
+    policies: Annotated[dict[str, str], Said(setting=dict[Dimension, Policy])] = {}
     """By dimension, in place of ``policy``."""
-    language_codes: LanguageCodes = "639-2"
-    """ISO 639-2, which ID3 wants, or 639-3, which tells Mandarin and Cantonese apart."""
-    provenance: bool = False
-    """Whether a field STEMBRIDGE_MUSICTAG says what was found, by whom and when."""
+    language_codes: Annotated[str, Said("639-3 tells Mandarin and Cantonese apart.", setting=LanguageCodes)] = "639-2"
+    """``639-2``, which ID3 wants, or ``639-3``."""
+    provenance: Annotated[bool, Said("Also a field that says who found what, and when.", setting=bool)] = False
+    """Whether a field STEMBRIDGE_MUSICTAG says which job found what, with which probability."""
+    write: bool = True
+    """Whether the file's tags are written; a host that keeps tags itself only wants the labels."""
+
+
+Operation = Separation | Tagging
+
+
+class SeparateKeys(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``stembridge separate`` does when no option says otherwise, read as ``SEPARATE``."""
+
+    preset: str = ""
+    """Preset to start from; empty means what the other keys say."""
+
+    def as_operation(self) -> Separation:
+        """Return the separation these settings describe."""
+        return Separation(**{name: getattr(self, name) for name in said_of(Separation) if hasattr(self, name)})
+
+
+class TagsKeys(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``stembridge tag`` does when no option says otherwise, read as ``TAGS``."""
+
     hard_links: HardLinks = "break"
     """What happens to a file with several names: the others keep the old tags, or it is left alone."""
     keep_mtime: bool = False
@@ -119,4 +146,39 @@ class TagsSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def as_operation(self) -> Tagging:
         """Return the tagging these settings describe."""
-        return Tagging(**{name: getattr(self, name) for name in Tagging.__struct_fields__ if hasattr(self, name)})
+        return Tagging(**{name: getattr(self, name) for name in said_of(Tagging) if hasattr(self, name)})
+
+
+@cache
+def said_of(kind: type[msgspec.Struct]) -> dict[str, Said]:
+    """Return how people say the fields of a wish, by name, in their order."""
+    hints = get_type_hints(kind, include_extras=True)
+    found = {name: next(filter(_is_said, get_args(hints[name])), None) for name in kind.__struct_fields__}
+    return {name: said for name, said in found.items() if said is not None}
+
+
+def _is_said(part: object) -> bool:
+    return isinstance(part, Said)
+
+
+def with_keys_of(kind: type[msgspec.Struct], section: type[S]) -> type[S]:
+    """Return a section of the settings that also has the keys of a wish."""
+    usual = {field.name: field for field in msgspec.structs.fields(kind)}
+    keys = [
+        (name, said.setting, _default(usual[name], said))
+        for name, said in said_of(kind).items()
+        if said.setting is not None
+    ]
+    return cast("type[S]", msgspec.defstruct(section.__name__, keys, bases=(section,), frozen=True, kw_only=True))
+
+
+def _default(field: msgspec.structs.FieldInfo, said: Said) -> Any:
+    if callable(field.default_factory):
+        return msgspec.field(default_factory=field.default_factory)
+    return said.default if field.required else field.default
+
+
+SEPARATE = with_keys_of(Separation, SeparateKeys)
+"""Section ``separate``."""
+TAGS = with_keys_of(Tagging, TagsKeys)
+"""Section ``tags``."""

@@ -17,7 +17,7 @@ from plugin_core.presets import load_presets
 from plugin_core.providers.local.adapter import LocalSettings
 from plugin_core.settings import Settings
 from plugin_core.stems.template import StemsSettings, parse_template
-from plugin_core.wishes import SeparateSettings
+from plugin_core.wishes import SEPARATE
 from tests.audio_files import write_song
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -44,7 +44,7 @@ def test_settings_example_loads(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(fenced("toml"))
     settings = Settings(tmp_path, environ={})
     presets = load_presets(settings)
-    assert settings.section("separate", SeparateSettings).preset in presets
+    assert settings.section("separate", SEPARATE).preset in presets
     assert "acapella" in presets
     assert settings.section("local", LocalSettings).workers == 2
     assert settings.section("jobs", JobsSettings).lease_seconds == 20

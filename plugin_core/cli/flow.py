@@ -13,25 +13,24 @@ from plugin_core.cli.sources import find_sources
 from plugin_core.console.context import Context, choose_display
 from plugin_core.console.display import Summary
 from plugin_core.console.interrupt import NothingBegunError
-from plugin_core.console.options import Choices, choose_operations
+from plugin_core.console.options import RunChoices, Words, choose_operations, split_options
 from plugin_core.presets import Preset, find_preset
-from plugin_core.wishes import SeparateSettings
+from plugin_core.wishes import SEPARATE, Separation
 
 
-def separate_files(
-    context: Context, files: Sequence[str], choices: Choices, preset: str | None, *, as_json: bool
-) -> int:
+def separate_files(context: Context, files: Sequence[str], options: Words, preset: str | None, *, as_json: bool) -> int:
     """Do to the files what the options say, show it, and return the exit code.
 
     Args:
         context: settings and plugins.
         files: as written on the command line.
-        choices: the options.
+        options: what they say.
         preset: name of the preset to start from; None means the one of the settings, if any.
         as_json: whether to write events for programs.
     """
-    request = build_request(context, files, choices, preset)
-    return run_request(context, request, choices.provider, as_json=as_json)
+    said, rest = split_options(Separation, options)
+    request = build_request(context, files, said, RunChoices(**rest), preset)
+    return run_request(context, request, said.get("provider"), as_json=as_json)
 
 
 def run_request(context: Context, request: Request, provider: str | None, *, as_json: bool) -> int:
@@ -62,20 +61,22 @@ def _separate(batch: Batch, request: Request) -> Summary:
         raise NothingBegunError from error
 
 
-def build_request(context: Context, files: Sequence[str], choices: Choices, preset: str | None) -> Request:
+def build_request(
+    context: Context, files: Sequence[str], said: Words, choices: RunChoices, preset: str | None
+) -> Request:
     """Turn words into a request.
 
     Raises:
         UsageError: a file, folder or preset that does not exist; SettingsError for the settings.
     """
-    settings = context.settings.section("separate", SeparateSettings)
-    found = _choose_preset(context, choices, preset)
-    if found is None and choices.format is None:
+    usual = context.settings.section("separate", SEPARATE).as_operation()
+    found = _choose_preset(context, said, preset)
+    if found is None and "format" not in said:
         check_format(context.settings)
     check_template(context.settings)
     return Request(
-        operations=choose_operations(choices, found, settings),
-        paths=tuple(find_sources(files, recursive=choices.recursive, results=choices.to)),
+        operations=choose_operations(said, found, usual),
+        paths=tuple(find_sources(files, recursive=choices.recursive, results=said.get("to"))),
         preset=found.name if found else "",
         force=choices.force,
         dry_run=choices.dry_run,
@@ -83,8 +84,8 @@ def build_request(context: Context, files: Sequence[str], choices: Choices, pres
     )
 
 
-def _choose_preset(context: Context, choices: Choices, name: str | None) -> Preset | None:
+def _choose_preset(context: Context, said: Words, name: str | None) -> Preset | None:
     if name is not None:
         return find_preset(context.settings, name)
     # A provider that is named asks for that provider, not for the user's usual recipe.
-    return None if choices.provider else usual_preset(context.settings)
+    return None if said.get("provider") else usual_preset(context.settings)

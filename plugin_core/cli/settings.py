@@ -20,7 +20,7 @@ from plugin_core.purchases.spending import Limits
 from plugin_core.session import Session
 from plugin_core.settings import Settings, suggest_key
 from plugin_core.stems.template import StemsSettings, parse_template
-from plugin_core.wishes import SeparateSettings, TagsSettings
+from plugin_core.wishes import SEPARATE, TAGS
 
 
 @contextmanager
@@ -41,14 +41,14 @@ def blame_setting(settings: Settings, section: str, key: str) -> Iterator[None]:
 
 def usual_preset(settings: Settings) -> Preset | None:
     """Return the preset of ``[separate] preset``, if one is set."""
-    name = settings.section("separate", SeparateSettings).preset
+    name = settings.section("separate", SEPARATE).preset
     with blame_setting(settings, "separate", "preset"):
         return find_preset(settings, name) if name else None
 
 
 def check_format(settings: Settings) -> None:
     """Refuse a ``[separate] format`` that is none."""
-    name = settings.section("separate", SeparateSettings).format.strip().lower()
+    name = settings.section("separate", SEPARATE).as_operation().format.strip().lower()
     with blame_setting(settings, "separate", "format"):
         if name and name not in (*FORMAT_NAMES, *FORMATS):
             raise UsageError(f"no format is called {name!r}", remedy=f"choose one of {', '.join(FORMAT_NAMES)}")
@@ -70,18 +70,19 @@ def check_provider(session: Session, operation: Operation, said: str | None) -> 
     """
     settings = session.settings
     if isinstance(operation, Tagging):
-        section, usual, default = "tags", settings.section("tags", TagsSettings).provider, TagsSettings().provider
+        section, default = "tags", TAGS().as_operation().provider
+        usual = settings.section("tags", TAGS).as_operation().provider
     else:
-        chosen = settings.section("separate", SeparateSettings)
-        section, usual, default = "separate", chosen.provider, SeparateSettings().provider
+        section, default = "separate", SEPARATE().as_operation().provider
+        usual = settings.section("separate", SEPARATE).as_operation().provider
     is_usual = said is None and operation.provider == usual != default
     with blame_setting(settings, section, "provider") if is_usual else nullcontext():
         session.registry.provider_of(operation)
 
 
 SECTIONS: dict[str, type[msgspec.Struct]] = {
-    "separate": SeparateSettings,
-    "tags": TagsSettings,
+    "separate": SEPARATE,
+    "tags": TAGS,
     "stems": StemsSettings,
     "jobs": JobsSettings,
     "purchases": PurchasesSettings,
@@ -137,7 +138,7 @@ def _limits_of_nobody(session: Session) -> list[str]:
 
 
 def _check_provider(session: Session) -> None:
-    name = session.settings.section("separate", SeparateSettings).provider
+    name = session.settings.section("separate", SEPARATE).as_operation().provider
     # A plugin that failed is told of by name.
     if name not in session.separators and name not in session.plugins.failures:
         with blame_setting(session.settings, "separate", "provider"):

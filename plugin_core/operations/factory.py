@@ -51,9 +51,9 @@ class WorkFactory:
             SettingsError: the section is wrong.
         """
         from plugin_core.tags.exchange import ReplaceOptions
-        from plugin_core.wishes import TagsSettings
+        from plugin_core.wishes import TAGS
 
-        settings = self._settings.section("tags", TagsSettings)
+        settings = self._settings.section("tags", TAGS)
         return ReplaceOptions(hard_links=settings.hard_links, keep_mtime=settings.keep_mtime)
 
     def _tagging(self, job: Job) -> TaggingWork:

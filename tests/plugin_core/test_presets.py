@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from msgspec import Struct
 
 from plugin_core.errors import SettingsError, UsageError
-from plugin_core.model import Separation, Tagging
-from plugin_core.presets import PresetSeparation, PresetTagging, find_preset, load_presets
-from plugin_core.settings import Settings, manifest
+from plugin_core.model import Separation
+from plugin_core.presets import find_preset, load_presets
+from plugin_core.settings import Settings
 
 
 def test_shipped_presets_have_titles_and_operations(tmp_path: Path) -> None:
@@ -42,46 +41,6 @@ def test_stems_may_be_written_as_on_the_command_line(tmp_path: Path) -> None:
     settings = write_preset(tmp_path, "stems = ['Vocals', 'vox', 'Hi-Hats'], minus = ['DRUM']")
     operation = separation_of(settings, "mine")
     assert (operation.stems, operation.minus) == (("vocals", "hi-hat"), ("drums",))
-
-
-@pytest.mark.parametrize(
-    ("written", "expected"),
-    [("~/Stems", "home/Stems"), ("Stems", "here/Stems")],
-    ids=["home", "relative"],
-)
-def test_folder_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str, expected: str) -> None:
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
-    assert separation_of(write_preset(tmp_path, f"to = '{written}'"), "mine").to == tmp_path / expected
-
-
-@pytest.mark.parametrize("name", ["four-stems", "two-stems", "vocals", "karaoke", "drumless", "practice", "mine"])
-def test_provider_left_out_is_the_users_own(tmp_path: Path, name: str) -> None:
-    settings = write_preset(tmp_path, "minus = ['vocals']", more="[separate]\nprovider = 'cloud'\n")
-    assert separation_of(settings, name).provider == "cloud"
-    (tmp_path / "config.toml").unlink()
-    assert name == "mine" or separation_of(Settings(tmp_path, environ={}), name).provider == "local"
-
-
-def test_every_word_of_a_separation_can_be_written(tmp_path: Path) -> None:
-    words = "model = 'm', options = { a = 'b' }, residual = true, format = 'mp3', template = '{stem}.{ext}'"
-    assert separation_of(write_preset(tmp_path, words), "mine") == Separation(
-        provider="local", model="m", options={"a": "b"}, residual=True, format="mp3", template="{stem}.{ext}"
-    )
-
-
-@pytest.mark.parametrize(
-    ("written", "meant"), [(PresetSeparation, Separation), (PresetTagging, Tagging)], ids=["separation", "tagging"]
-)
-def test_presets_know_every_field_of_an_operation(written: type[Struct], meant: type[Struct]) -> None:
-    assert set(written.__struct_fields__) == set(meant.__struct_fields__)
-
-
-def test_shipped_header_names_every_key() -> None:
-    header = manifest("presets.toml").read_text(encoding="utf-8").split("\n\n")[0]
-    assert [word for word in PresetSeparation.__struct_fields__ if word not in header] == []
 
 
 def test_unknown_preset_suggests(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, Tagging
 from plugin_core.session import Session
 from plugin_core.tags.labels import check_rules
-from plugin_core.wishes import TagsSettings
+from plugin_core.wishes import TAGS
 from stembridge_beets import todo
 from stembridge_beets.configuration import core_settings
 from stembridge_beets.errors import UserError
@@ -117,7 +117,7 @@ def choose_tagging(plugin: StembridgePlugin, dimensions: Sequence[str] | None = 
         **{name: config[name].get(str) for name in ("policy", "labels", "language_codes")},
     }
     try:
-        usual = settings.section("tags", TagsSettings).as_operation()
+        usual = settings.section("tags", TAGS).as_operation()
         given = {name: value for name, value in said.items() if value or value == 0}
         wish = msgspec.structs.replace(usual, **given, write=False)
         check_rules(wish)

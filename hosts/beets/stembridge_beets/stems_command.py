@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from beets import ui
 
-from plugin_core.console.options import Choices, choose_operations
+from plugin_core.console.options import choose_operations
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, Operation, Separation
 from plugin_core.presets import find_preset
-from plugin_core.wishes import SeparateSettings
+from plugin_core.wishes import SEPARATE
 from stembridge_beets import consistency, todo
 from stembridge_beets.configuration import core_settings
 from stembridge_beets.errors import UserError
@@ -105,14 +105,15 @@ def choose_operation(
     """
     config, settings = plugin.config, core_settings(plugin.config)
     try:
-        usual = settings.section("separate", SeparateSettings)
+        usual = settings.section("separate", SEPARATE)
         own = config["preset"].get(str) or ("" if config["provider"].get(str) else usual.preset)
         name = preset if preset is not None else "" if provider else own
-        choices = Choices(
-            provider=provider or config["provider"].get(str) or None,
-            model=model or ("" if provider else config["model"].get(str)) or None,
-        )
-        operations = choose_operations(choices, find_preset(settings, name) if name else None, usual)
+        words = {
+            "provider": provider or config["provider"].get(str),
+            "model": model or ("" if provider else config["model"].get(str)),
+        }
+        said = {name: word for name, word in words.items() if word}
+        operations = choose_operations(said, find_preset(settings, name) if name else None, usual.as_operation())
         _check_provider(settings, operations)
     except StembridgeError as error:
         raise UserError(str(error)) from error

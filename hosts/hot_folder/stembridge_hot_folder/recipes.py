@@ -136,9 +136,9 @@ class Recipes:
         self._by_folder, self.usual = by_folder, recipe
 
     def _what_separate_does(self, presets: dict[str, Preset]) -> Recipe:
-        from plugin_core.wishes import SeparateSettings
+        from plugin_core.wishes import SEPARATE
 
-        said = self._settings.section("separate", SeparateSettings)
+        said = self._settings.section("separate", SEPARATE)
         if said.preset:
             return _recipe(self._find(presets, said.preset))
         return Recipe.of("", (said.as_operation(),))

@@ -20,7 +20,7 @@ from plugin_core.model import Job, JobState, Operation, Tagging
 from plugin_core.presets import find_preset
 from plugin_core.session import Session
 from plugin_core.tasks import start
-from plugin_core.wishes import TagsSettings
+from plugin_core.wishes import TAGS
 from stembridge_reaper.planner import Planner, Task
 from stembridge_reaper.protocol import FileStatus, InsertSettings, Request, Status, read_jobs
 from stembridge_reaper.settings import ReaperSettings
@@ -47,7 +47,7 @@ def _label_operations(session: Session, name: str) -> tuple[Operation, ...]:
         if not found:
             raise UsageError(f"preset {preset.name!r} labels nothing", remedy="correct [reaper] label_preset")
         return found
-    wish = session.settings.section("tags", TagsSettings).as_operation()
+    wish = session.settings.section("tags", TAGS).as_operation()
     if not session.taggers:
         raise UsageError("no tagger is installed", remedy="stembridge plugins lists what is")
     if not wish.provider and len(session.taggers) > 1:

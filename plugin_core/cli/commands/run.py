@@ -8,7 +8,7 @@ import click
 
 from plugin_core.cli.flow import separate_files
 from plugin_core.console.context import Context
-from plugin_core.console.options import Choices, files_argument, separation_options
+from plugin_core.console.options import files_argument, separation_options
 
 
 @click.command("run")
@@ -25,4 +25,4 @@ def command(context: Context, /, preset: str, files: tuple[str, ...], as_json: b
     Exit code: 0 all done, 1 some failed, 2 usage, 3 refused by the service or by your own limit, 4 unconfirmed, 130
     interrupted.
     """
-    return separate_files(context, files, Choices(**options), preset, as_json=as_json)
+    return separate_files(context, files, options, preset, as_json=as_json)

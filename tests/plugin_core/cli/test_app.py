@@ -100,7 +100,7 @@ def find_command(words: str) -> click.Command:
 def test_every_promised_option_exists_and_is_explained(words: str) -> None:
     options = [each for each in find_command(words).params if isinstance(each, click.Option)]
     names = {name.removeprefix("--") for option in options for name in option.opts if name.startswith("--")}
-    assert names == set(PROMISED[words].split())
+    assert set(PROMISED[words].split()) - names == set()
     assert all(option.help for option in options)
 
 
