@@ -14,16 +14,16 @@ from plugin_core.console.formatting import plural
 from plugin_core.model import Job, JobState, Separation, Tagging
 from plugin_core.session import Session
 from plugin_core.stem_names import canonical
-from stembridge_beets import moods_command, stems_command, todo
+from stembridge_beets import stems_command, todo
 from stembridge_beets.configuration import OWN_WORDS, core_settings, read_count
 from stembridge_beets.errors import UserError
 from stembridge_beets.labels import is_labelled
 from stembridge_beets.moves import Song, find_unclaimed
 from stembridge_beets.options import read_flag
 from stembridge_beets.places import Claims, Place, read_place, write_place
-from stembridge_beets.run import Kind, Run, Words, end
+from stembridge_beets.run import Run, Words, end
 from stembridge_beets.tasks import Task, make_task, name_item, path_of
-from stembridge_beets.unfinished import finish
+from stembridge_beets.unfinished import finish, make_kind
 
 if TYPE_CHECKING:
     from beets.library import Item, Library
@@ -98,10 +98,7 @@ def retry(plugin: StembridgePlugin, lib: Library, query: Sequence[str], words: W
     jobs = _read_jobs(plugin, _ENDED)
     runs: list[Run] = []
     for name in todo.FIELDS:
-        kind: Kind = (
-            moods_command.Labels(plugin, is_shown=not words.quiet) if name == "moods" else stems_command.Stems(plugin)
-        )
-        run = Run(plugin, lib, kind, words)
+        run = Run(plugin, lib, make_kind(plugin, name, is_quiet=words.quiet), words)
         run.do(list(_make_tasks(lib, query, name, jobs)))
         runs.append(run)
     if not any(run.done or run.failed or run.left for run in runs) and not words.quiet and not words.pretend:

@@ -23,9 +23,8 @@ def finish(
     plugin: StembridgePlugin, lib: Library, kind: str, marked: Sequence[tuple[Item, todo.Todo]], *, is_quiet: bool
 ) -> Run:
     """Do what is noted, without asking: it was asked for. What cannot be done now is told and stays noted."""
-    done: Kind = moods_command.Labels(plugin, is_shown=not is_quiet) if kind == "moods" else stems_command.Stems(plugin)
     words = Words(yes=True, quiet=is_quiet, threads=read_count(plugin.config, "threads"))
-    run = Run(plugin, lib, done, words)
+    run = Run(plugin, lib, make_kind(plugin, kind, is_quiet=is_quiet), words)
     try:
         tasks = _make_tasks(plugin, kind, marked)
     except UserError as error:
@@ -42,6 +41,10 @@ def finish(
         except UserError as error:
             _leave(plugin, run, len(part), error)
     return run
+
+
+def make_kind(plugin: StembridgePlugin, name: str, *, is_quiet: bool) -> Kind:
+    return moods_command.Labels(plugin, is_shown=not is_quiet) if name == "moods" else stems_command.Stems(plugin)
 
 
 def _leave(plugin: StembridgePlugin, run: Run, count: int, error: UserError) -> None:
