@@ -12,17 +12,17 @@ from stembridge_beets.errors import library_trouble_told
 
 if TYPE_CHECKING:
     from beets.library import Library
-    from beetsplug.stembridge import StembridgePlugin
 
+    from stembridge_beets.host import Host
     from stembridge_beets.options import MoodsOptions, OwnOptions, StemsOptions
 
 
-def make_commands(plugin: StembridgePlugin) -> Sequence[Subcommand]:
+def make_commands(plugin: Host) -> Sequence[Subcommand]:
     """Return the commands of the plugin."""
     return [_make_stems(plugin), _make_moods(plugin), _make_own(plugin)]
 
 
-def _make_stems(plugin: StembridgePlugin) -> Subcommand:
+def _make_stems(plugin: Host) -> Subcommand:
     command = Subcommand("stems", help="split songs into stems beside them")
     _add_run_options(command, again="split songs that have stems as well")
     add = command.parser.add_option
@@ -41,7 +41,7 @@ def _make_stems(plugin: StembridgePlugin) -> Subcommand:
     return command
 
 
-def _make_moods(plugin: StembridgePlugin) -> Subcommand:
+def _make_moods(plugin: Host) -> Subcommand:
     command = Subcommand("moods", help="label songs with mood, genre, language and more")
     _add_run_options(command, again="label songs that are labelled as well")
     add = command.parser.add_option
@@ -60,7 +60,7 @@ def _make_moods(plugin: StembridgePlugin) -> Subcommand:
     return command
 
 
-def _make_own(plugin: StembridgePlugin) -> Subcommand:
+def _make_own(plugin: Host) -> Subcommand:
     told = "; ".join(f"{word}: {what}" for word, what in OWN_WORDS.items())
     parser = CommonOptionsParser(usage=f"%prog [{'|'.join(OWN_WORDS)}] [QUERY]", description=told)
     command = Subcommand("stembridge", parser, help=f"what is left to be done: {', '.join(OWN_WORDS)}")

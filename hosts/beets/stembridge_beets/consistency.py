@@ -22,10 +22,11 @@ from stembridge_beets.tasks import name_item
 
 if TYPE_CHECKING:
     from beets.library import Library
-    from beetsplug.stembridge import StembridgePlugin
+
+    from stembridge_beets.host import Host
 
 
-def check(plugin: StembridgePlugin, lib: Library, args: Sequence[str], *, is_album: bool) -> None:
+def check(plugin: Host, lib: Library, args: Sequence[str], *, is_album: bool) -> None:
     """List missing stems of the songs that match, and stems below the library that belong to no song.
 
     Raises:
@@ -66,7 +67,7 @@ def is_passed_over() -> bool:
     return any(fnmatch(f"Song{STEMS_SUFFIX}", pattern) for pattern in patterns)
 
 
-def warn_of_ignore(plugin: StembridgePlugin) -> None:
+def warn_of_ignore(plugin: Host) -> None:
     """Warn where an import would take stems for songs."""
     if not is_passed_over():
         line = ", ".join(f'"{pattern}"' for pattern in read_manifest()["ignore"])

@@ -36,8 +36,8 @@ from stembridge_beets.tasks import Task, make_task, name_item
 
 if TYPE_CHECKING:
     from beets.library import Item, Library
-    from beetsplug.stembridge import StembridgePlugin
 
+    from stembridge_beets.host import Host
     from stembridge_beets.options import MoodsOptions
 
 
@@ -47,7 +47,7 @@ class Labels:
     name = "moods"
     verb = "label"
 
-    def __init__(self, plugin: StembridgePlugin, *, is_shown: bool) -> None:
+    def __init__(self, plugin: Host, *, is_shown: bool) -> None:
         self._genres = read_genres(plugin.config)
         self._is_shown = is_shown
 
@@ -69,7 +69,7 @@ class Labels:
         return _describe(item, left)
 
 
-def run_moods(plugin: StembridgePlugin, lib: Library, opts: MoodsOptions, args: list[str]) -> None:
+def run_moods(plugin: Host, lib: Library, opts: MoodsOptions, args: list[str]) -> None:
     """Do what ``beet moods`` was asked.
 
     Raises:
@@ -102,7 +102,7 @@ def make_tasks(
     return tasks
 
 
-def choose_tagging(plugin: StembridgePlugin, dimensions: Sequence[str] | None = None) -> Tagging:
+def choose_tagging(plugin: Host, dimensions: Sequence[str] | None = None) -> Tagging:
     """Return the labelling that is meant.
 
     Raises:

@@ -13,7 +13,8 @@ from stembridge_beets.run import Words
 
 if TYPE_CHECKING:
     from beets.library import Item, Library
-    from beetsplug.stembridge import StembridgePlugin
+
+    from stembridge_beets.host import Host
 
 
 class OwnOptions(Protocol):
@@ -62,7 +63,7 @@ def select_items(lib: Library, args: Sequence[str], *, is_album: bool) -> list[I
     return list({item.id: item for item in found}.values())
 
 
-def read_words(plugin: StembridgePlugin, opts: RunOptions) -> Words:
+def read_words(plugin: Host, opts: RunOptions) -> Words:
     """Return how a command is to work.
 
     Raises:
@@ -79,7 +80,7 @@ def read_words(plugin: StembridgePlugin, opts: RunOptions) -> Words:
     )
 
 
-def read_flag(plugin: StembridgePlugin, key: str, option: bool | None) -> bool:
+def read_flag(plugin: Host, key: str, option: bool | None) -> bool:
     """Return what an option says, or else our section of the configuration."""
     if option is not None:
         return option
@@ -88,7 +89,7 @@ def read_flag(plugin: StembridgePlugin, key: str, option: bool | None) -> bool:
     return bool((bare if bare is not None and bare.exists() else plugin.config[key]).get(bool))
 
 
-def read_write(plugin: StembridgePlugin, option: bool | None) -> bool | None:
+def read_write(plugin: Host, option: bool | None) -> bool | None:
     """Return whether tags are written; None for what ``import.write`` says."""
     said: bool | None = plugin.config["write"].get(confuse.Optional(bool))
     return said if option is None else option

@@ -27,15 +27,15 @@ from stembridge_beets.unfinished import finish, make_kind
 
 if TYPE_CHECKING:
     from beets.library import Item, Library
-    from beetsplug.stembridge import StembridgePlugin
 
+    from stembridge_beets.host import Host
     from stembridge_beets.options import OwnOptions
 
 _ENDED: Final = (JobState.FAILED, JobState.CANCELLED, JobState.UNCONFIRMED)
 _MONTH: Final = 30 * 24 * 3600.0
 
 
-def run_own(plugin: StembridgePlugin, lib: Library, opts: OwnOptions, args: Sequence[str]) -> None:
+def run_own(plugin: Host, lib: Library, opts: OwnOptions, args: Sequence[str]) -> None:
     """Do what ``beet stembridge`` was asked.
 
     Raises:
@@ -73,7 +73,7 @@ def show(lib: Library) -> None:
         ui.print_("nothing is left to be done")
 
 
-def resume(plugin: StembridgePlugin, lib: Library, *, is_quiet: bool) -> None:
+def resume(plugin: Host, lib: Library, *, is_quiet: bool) -> None:
     """Finish what was interrupted.
 
     Raises:
@@ -89,7 +89,7 @@ def resume(plugin: StembridgePlugin, lib: Library, *, is_quiet: bool) -> None:
     end(lib, runs)
 
 
-def retry(plugin: StembridgePlugin, lib: Library, query: Sequence[str], words: Words) -> None:
+def retry(plugin: Host, lib: Library, query: Sequence[str], words: Words) -> None:
     """Try again what failed or was cancelled, of the songs that match and still lack it.
 
     Raises:
@@ -132,14 +132,14 @@ class _Ended(msgspec.Struct, frozen=True):
     """Whether it goes on from what it has: nothing of it is bought again."""
 
 
-def _read_jobs(plugin: StembridgePlugin, states: Sequence[JobState]) -> list[_Ended]:
+def _read_jobs(plugin: Host, states: Sequence[JobState]) -> list[_Ended]:
     """Return the core's jobs in some states, newest first."""
     with Session(core_settings(plugin.config)) as session:
         found = session.store.list(states) if session.has_store else []
         return [_Ended(job, job.state is not JobState.DONE and session.store.goes_on(job)) for job in found]
 
 
-def adopt(plugin: StembridgePlugin, lib: Library, query: Sequence[str], *, is_pretended: bool, is_quiet: bool) -> None:
+def adopt(plugin: Host, lib: Library, query: Sequence[str], *, is_pretended: bool, is_quiet: bool) -> None:
     """Note in the library stems that stand already, whoever made them; nothing is made, moved or bought."""
     made: dict[Path, Job] = {}
     for ended in _read_jobs(plugin, [JobState.DONE]):
@@ -187,7 +187,7 @@ def _name_stems(song: Path, place: Place) -> list[str]:
     return [canonical(own.rename(file.stem).removeprefix("x").lstrip(" -_") or file.stem) for file in place.files]
 
 
-def prune(plugin: StembridgePlugin, *, is_quiet: bool) -> None:
+def prune(plugin: Host, *, is_quiet: bool) -> None:
     """Let the core forget old jobs, and remove what killed runs left."""
     with Session(core_settings(plugin.config)) as session:
         count = session.prune(_MONTH) if session.has_store else 0

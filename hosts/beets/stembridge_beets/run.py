@@ -26,7 +26,8 @@ from stembridge_beets.trouble import is_refused
 
 if TYPE_CHECKING:
     from beets.library import Item, Library
-    from beetsplug.stembridge import StembridgePlugin
+
+    from stembridge_beets.host import Host
 
 
 class Words(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +66,7 @@ class Run:
         words: what the options say.
     """
 
-    def __init__(self, plugin: StembridgePlugin, lib: Library, kind: Kind, words: Words) -> None:
+    def __init__(self, plugin: Host, lib: Library, kind: Kind, words: Words) -> None:
         self._plugin = plugin
         self._lib = lib
         self.kind = kind

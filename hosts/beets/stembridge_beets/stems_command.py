@@ -23,9 +23,9 @@ from stembridge_beets.tasks import Task, make_task, name_item, path_of
 
 if TYPE_CHECKING:
     from beets.library import Item, Library
-    from beetsplug.stembridge import StembridgePlugin
 
     from plugin_core.settings import Settings
+    from stembridge_beets.host import Host
     from stembridge_beets.options import StemsOptions
 
 
@@ -39,7 +39,7 @@ class Stems:
     name = "stems"
     verb = "separate"
 
-    def __init__(self, plugin: StembridgePlugin) -> None:
+    def __init__(self, plugin: Host) -> None:
         self._plugin = plugin
 
     def apply(self, item: Item, job: Job, write: bool | None) -> str:  # noqa: ARG002 - stems stand in no tag
@@ -64,7 +64,7 @@ def put_stems(item: Item, job: Job) -> str:
     return ", ".join(stem.name for stem in job.stems)
 
 
-def run_stems(plugin: StembridgePlugin, lib: Library, opts: StemsOptions, args: list[str]) -> None:
+def run_stems(plugin: Host, lib: Library, opts: StemsOptions, args: list[str]) -> None:
     """Do what ``beet stems`` was asked.
 
     Raises:
@@ -96,7 +96,7 @@ def make_tasks(items: Sequence[Item], operation: Operation, *, is_forced: bool, 
 
 
 def choose_operation(
-    plugin: StembridgePlugin, preset: str | None = None, provider: str | None = None, model: str | None = None
+    plugin: Host, preset: str | None = None, provider: str | None = None, model: str | None = None
 ) -> Operation:
     """Return the separation that is meant: option before beets' configuration before stembridge's own.
 

@@ -16,12 +16,11 @@ from stembridge_beets.tasks import Task, make_task
 
 if TYPE_CHECKING:
     from beets.library import Item, Library
-    from beetsplug.stembridge import StembridgePlugin
+
+    from stembridge_beets.host import Host
 
 
-def finish(
-    plugin: StembridgePlugin, lib: Library, kind: str, marked: Sequence[tuple[Item, todo.Todo]], *, is_quiet: bool
-) -> Run:
+def finish(plugin: Host, lib: Library, kind: str, marked: Sequence[tuple[Item, todo.Todo]], *, is_quiet: bool) -> Run:
     """Do what is noted, without asking: it was asked for. What cannot be done now is told and stays noted."""
     words = Words(yes=True, quiet=is_quiet, threads=read_count(plugin.config, "threads"))
     run = Run(plugin, lib, make_kind(plugin, kind, is_quiet=is_quiet), words)
@@ -43,16 +42,16 @@ def finish(
     return run
 
 
-def make_kind(plugin: StembridgePlugin, name: str, *, is_quiet: bool) -> Kind:
+def make_kind(plugin: Host, name: str, *, is_quiet: bool) -> Kind:
     return moods_command.Labels(plugin, is_shown=not is_quiet) if name == "moods" else stems_command.Stems(plugin)
 
 
-def _leave(plugin: StembridgePlugin, run: Run, count: int, error: UserError) -> None:
+def _leave(plugin: Host, run: Run, count: int, error: UserError) -> None:
     plugin.log.error("{}: {}", run.kind.name, error)
     run.left += count
 
 
-def _make_tasks(plugin: StembridgePlugin, kind: str, marked: Sequence[tuple[Item, todo.Todo]]) -> list[Task]:
+def _make_tasks(plugin: Host, kind: str, marked: Sequence[tuple[Item, todo.Todo]]) -> list[Task]:
     usual: Operation | None = None
     tasks = []
     for item, one in marked:
@@ -68,7 +67,7 @@ def _make_tasks(plugin: StembridgePlugin, kind: str, marked: Sequence[tuple[Item
     return tasks
 
 
-def _choose(plugin: StembridgePlugin, kind: str) -> Operation:
+def _choose(plugin: Host, kind: str) -> Operation:
     return moods_command.choose_tagging(plugin) if kind == "moods" else stems_command.choose_operation(plugin)
 
 
@@ -82,7 +81,7 @@ def _is_done(item: Item, operation: Operation, kind: str) -> bool:
     return place is not None and place.is_whole
 
 
-def mark_imported(plugin: StembridgePlugin, items: Iterable[Item]) -> list[int]:
+def mark_imported(plugin: Host, items: Iterable[Item]) -> list[int]:
     """Note on imported songs what is to be done, in the import's own thread; return their ids."""
     kinds = read_auto(plugin.config)
     note = to_json(todo.Todo()).decode()
@@ -96,7 +95,7 @@ def mark_imported(plugin: StembridgePlugin, items: Iterable[Item]) -> list[int]:
     return ids
 
 
-def finish_import(plugin: StembridgePlugin, lib: Library, ids: Sequence[int]) -> None:
+def finish_import(plugin: Host, lib: Library, ids: Sequence[int]) -> None:
     """Do what an import noted; what goes wrong is told, left for ``resume``, and never makes the import fail."""
     wanted = set(ids)
     kinds = read_auto(plugin.config)
