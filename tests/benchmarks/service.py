@@ -1,9 +1,11 @@
-"""200 short songs at a service without delay: ``python -m tests.benchmarks.service [JOBS] [EXAMPLES]``.
+"""Short songs at a service without delay: ``python -m tests.benchmarks.service [JOBS] [EXAMPLES]``.
 
-The service is the simulator of MVSEP, in a process of its own. EXAMPLES is a folder with the example client of the
-service's author (github.com/ZFTurbo/MVSep-API-Examples, ``python_example3/mvsep_client.py``), which does the same songs
-in the same run, one after the other, as it does; without the folder that part is left out. Both are processes whose
-start-up does not count. ``--profile`` prints where our CPU time goes.
+The service is the simulator of MVSEP, in a process of its own. First the whole command with songs of 3 s that come back
+as 5 stems, start-up aside: what a job takes beside decoding its song and stems once each and beside the bare requests,
+both measured in the same run. Then a session alone with songs of 0.2 s and 2 stems. EXAMPLES is a folder with the
+example client of the service's author (github.com/ZFTurbo/MVSep-API-Examples, ``python_example3/mvsep_client.py``),
+which does those in the same run, one after the other, as it does; without the folder that part is left out. Both are
+processes whose start-up does not count. ``--profile`` prints where our CPU time goes.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import contextlib
 import importlib.util
 import multiprocessing
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,14 +24,20 @@ from pathlib import Path
 from typing import Any
 
 from tests.audio_files import write_song
+from tests.simulators.control import Control
 from tests.simulators.mvsep import PREMIUM_TOKEN
 from tests.simulators.process import run_process
 
 JOBS = 200
 BAR = 15.0
+BAR_BESIDE = 10.0
 MODEL = 40
 FLAC = 2
 SECONDS = 0.2
+FIVE_STEMS = 20
+LONGER = 3.0
+STARTED = 2
+"""Songs of the run whose processor time stands for starting up."""
 
 Answers = Any
 """A queue between processes of (seconds, seconds of CPU)."""
@@ -40,7 +49,9 @@ def main() -> None:
     count = int(words[0]) if words else JOBS
     with tempfile.TemporaryDirectory() as name:
         songs = write_songs(Path(name) / "songs", count)
-        with run_process("tests.simulators.mvsep", "--audio", "echo", "--walk", "instant") as (url, control):
+        with run_simulator() as (url, control):
+            measure_command(url, Path(name) / "command", count)
+        with run_simulator() as (url, control):
             print(f"{'':8}{'jobs/s':>9}{'CPU/job':>11}   (bar: {BAR:.0f} ms, and more jobs/s than theirs)")
             rate = report("ours", count, ours, url, songs, Path(name) / "home", "--profile" in sys.argv)
             assert control.state()["created"] == count
@@ -51,12 +62,101 @@ def main() -> None:
                 print(f"{'ratio':8}{rate / other:8.1f}x")
 
 
-def write_songs(folder: Path, count: int) -> Path:
+def run_simulator() -> contextlib.AbstractContextManager[tuple[str, Control]]:
+    """Run a service that answers at once, each stem being the song."""
+    return run_process("tests.simulators.mvsep", "--audio", "echo", "--walk", "instant", "--rate-limit", "1000000")
+
+
+def measure_command(url: str, folder: Path, count: int) -> None:
+    """Print what a job costs through the command line, and what of that is neither decoding nor HTTP."""
+    few = write_songs(folder / "few", STARTED, LONGER, "flac")
+    many = write_songs(folder / "many", STARTED + count, LONGER, "flac")
+    begun, _ = separate(url, few, folder / "few home")
+    spent, seconds = separate(url, many, folder / "many home")
+    stems = sorted(many.glob("*.stems/*.flac"))
+    songs = sorted(many.glob("*.flac"))
+    assert len(stems) == 5 * len(songs)
+    total = (spent - begun) / count
+    decoding = apart(decode, [str(path) for path in (*songs, *stems)]) / len(songs)
+    requests = apart(request, url, [str(song) for song in songs]) / len(songs)
+    beside = total - decoding - requests
+    print(
+        f"command: {1000 * total:.1f} ms of CPU a job ({count / seconds:.1f} jobs/s, start-up included):"
+        f" decoding {1000 * decoding:.1f}, HTTP {1000 * requests:.1f}, beside them {1000 * beside:.1f}"
+        f" (bar: {BAR_BESIDE:.0f})"
+    )
+
+
+def separate(url: str, songs: Path, home: Path) -> tuple[float, float]:
+    """Separate a folder with the command; return its seconds of CPU and its seconds."""
+    environment = {**os.environ, **settings(url), "STEMBRIDGE_HOME": str(home)}
+    words = ["separate", str(songs), "--recursive", "--provider", "mvsep", "--model", str(FIVE_STEMS), "--yes"]
+    start = time.perf_counter()
+    process = subprocess.Popen([sys.executable, "-m", "plugin_core", "--quiet", *words], env=environment)
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit("the command failed")
+    return used.ru_utime + used.ru_stime, time.perf_counter() - start
+
+
+def apart(work: Callable[..., None], *arguments: object) -> float:
+    """Do something in a process of its own and return the seconds of CPU that took it, start-up aside."""
+    context = multiprocessing.get_context("spawn")
+    answers: Answers = context.SimpleQueue()
+    process = context.Process(target=work, args=(answers, *arguments))
+    process.start()
+    cpu = float(answers.get())
+    process.join()
+    return cpu
+
+
+def decode(answers: Answers, paths: list[str]) -> None:
+    """Decode files, once each."""
+    import soundfile
+
+    soundfile.read(paths[0], dtype="float32")
+    answers.put(_measure(lambda: [soundfile.read(path, dtype="float32") for path in paths])[1])
+
+
+def request(answers: Answers, url: str, songs: list[str]) -> None:
+    """Do the requests of a job for each song, with nothing around them."""
+    import httpx
+
+    headers = {"Authorization": f"Bearer {PREMIUM_TOKEN}"}
+    form = {"api_token": PREMIUM_TOKEN, "sep_type": str(FIVE_STEMS), "output_format": str(FLAC)}
+
+    def work() -> None:
+        with httpx.Client(timeout=60) as client:
+            for song in map(Path, songs):
+                part = song.with_suffix(".part")
+                with song.open("rb") as opened:
+                    answer = client.post(f"{url}/api/separation/create", data=form, files={"audiofile": opened})
+                found = client.get(answer.json()["data"]["link"], headers=headers).json()
+                for file in found["data"]["files"]:
+                    with client.stream("GET", file["url"]) as got, part.open("wb") as opened:
+                        for chunk in got.iter_bytes():
+                            opened.write(chunk)
+                part.unlink()
+
+    answers.put(_measure(work)[1])
+
+
+def write_songs(folder: Path, count: int, seconds: float = SECONDS, suffix: str = "wav") -> Path:
     """Write short songs, each with a content of its own."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     for number in range(count):
-        write_song(folder / f"Song {number:03}.wav", SECONDS, 44100, subtype="PCM_16", seed=number)
+        write_song(folder / f"Song {number:03}.{suffix}", seconds, 44100, subtype="PCM_16", seed=number)
     return folder
+
+
+def settings(url: str) -> dict[str, str]:
+    """Return the environment in which MVSEP is the simulator."""
+    return {
+        "STEMBRIDGE_PLUGINS": "mvsep",
+        "STEMBRIDGE_MVSEP_API_TOKEN": PREMIUM_TOKEN,
+        "STEMBRIDGE_MVSEP_BASE_URL": f"{url}/api",
+        "STEMBRIDGE_MVSEP_POLL_FIRST": "0.01",
+    }
 
 
 def report(name: str, count: int, work: Callable[..., None], *arguments: object) -> float:
@@ -77,12 +177,7 @@ def ours(answers: Answers, url: str, songs: Path, home: Path, is_profiled: bool)
     from plugin_core.plugins import load_plugins
     from plugin_core.settings import no_keyring
 
-    environ = {
-        "STEMBRIDGE_PLUGINS": "mvsep",
-        "STEMBRIDGE_MVSEP_API_TOKEN": PREMIUM_TOKEN,
-        "STEMBRIDGE_MVSEP_BASE_URL": f"{url}/api",
-        "STEMBRIDGE_MVSEP_POLL_FIRST": "0.01",
-    }
+    environ = settings(url)
     with Session(Settings(home, environ=environ, keyring=no_keyring), load_plugins(environ=environ)) as session:
         warm_up = write_song(home.parent / "warm-up.wav", SECONDS, subtype="PCM_16", seed=JOBS**2)
         asyncio.run(_look_only(session, warm_up))
