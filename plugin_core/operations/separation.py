@@ -19,7 +19,7 @@ from plugin_core.operations.folders import Folders, destination_of, wish_of
 from plugin_core.operations.orders import NO_LINKS, Links, Orders
 from plugin_core.operations.song import Hear, Song, hear_nothing
 from plugin_core.operations.stem_tags import describe_provenance, make_tagger, read_fields
-from plugin_core.protocols import Finished, Order, Report, Separator, Terms, Waiting, terms_of
+from plugin_core.protocols import Bucket, Finished, Order, Report, Separator, Terms, Waiting, terms_of
 from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.purchases.purchase import KeptPart, Purchase
 from plugin_core.purchases.shelf import Shelf
@@ -133,7 +133,6 @@ class SeparationWork:
         for twin in twins:
             parts = derivable(job, twin)
             if parts and are_unmodified(twin.stems, stopper):
-                self._folders.make(job)
                 staged = self._treat(job, parts, stopper, lambda _: None)
                 return msgspec.structs.replace(staged, kept=())
         return None
@@ -182,12 +181,7 @@ class SeparationWork:
             ResultError: what came back is damaged.
             TransientError: the network or the disk; to be tried again.
         """
-        from plugin_core.purchases.shelf import describe_parts
-
-        await asyncio.to_thread(self._folders.make, job)
-        parts = await self._fetch_parts(job, attempt, report)
-        await asyncio.to_thread(_log_parts, job, parts)
-        return await asyncio.to_thread(describe_parts, parts)
+        return await asyncio.to_thread(_describe, job, await self._fetch_parts(job, attempt, report))
 
     async def fetch(self, job: Job, attempt: str, report: Report, purchase: Purchase | None) -> Staged:
         """Bring the parts home, unless they are there, then verify, align and treat them.
@@ -198,8 +192,6 @@ class SeparationWork:
             SourceError: the source cannot be decoded any more.
             TransientError: the network or the disk; to be tried again.
         """
-        # A job that goes on after a failure may have lost its folder meanwhile; its provider fetches what is missing.
-        await asyncio.to_thread(self._folders.make, job)
         if purchase is not None and self.has_kept(job, purchase):
             parts: Sequence[Part] = self._shelf.parts(purchase)
         else:
@@ -212,7 +204,7 @@ class SeparationWork:
         return await run_stoppable(lambda stopper: self._treat(job, parts, stopper, tell))
 
     async def _fetch_parts(self, job: Job, attempt: str, report: Report) -> Sequence[Part]:
-        order = self._order_with_bucket(job, attempt)
+        order = msgspec.structs.replace(await self._order_with_folder(job, attempt), bucket=self._bucket())
         with named({order.folder: f"a result of {_song_name(job)}"}):
             return await self._separator.fetch(order, report)
 
@@ -220,6 +212,8 @@ class SeparationWork:
         from plugin_core.purchases.shelf import describe_parts
         from plugin_core.stems.treatment import Treatment, treat
 
+        # A job that goes on after a failure may have lost its folder meanwhile.
+        self._folders.make(job)
         self._song(job).require(stopper.check)
         template, wish = self._template(job), wish_of(job)
         task = Treatment(
@@ -299,7 +293,7 @@ class SeparationWork:
             steps.push_async_callback(asyncio.to_thread, self._folders.remove, job)
             # Before staging goes, which holds what the provider noted of the job.
             if release:
-                steps.push_async_callback(lambda: self._separator.release(self._order_with_bucket(job, "")))
+                steps.push_async_callback(self._release, job)
             steps.push_async_callback(self._links.unstage, self._separator, job)
 
     def _order(self, job: Job, attempt: str) -> Order:
@@ -312,9 +306,11 @@ class SeparationWork:
             await asyncio.to_thread(self._folders.make, job)
         return order
 
-    def _order_with_bucket(self, job: Job, attempt: str) -> Order:
-        bucket = self._links.bucket_for(self._separator)
-        return msgspec.structs.replace(self._order(job, attempt), bucket=bucket)
+    async def _release(self, job: Job) -> None:
+        await self._separator.release(msgspec.structs.replace(self._order(job, ""), bucket=self._bucket()))
+
+    def _bucket(self) -> Bucket | None:
+        return self._links.bucket_for(self._separator)
 
     def _song(self, job: Job) -> Song:
         return Song(job.source, job.recording, self._hear)
@@ -340,8 +336,11 @@ def _song_name(job: Job) -> str:
     return show_path(Path(job.source.path.name))
 
 
-def _log_parts(job: Job, parts: Sequence[Part]) -> None:
-    """Say what came, for whoever looks for what was paid for."""
+def _describe(job: Job, parts: Sequence[Part]) -> tuple[KeptPart, ...]:
+    """Say what came, for whoever looks for what was paid for, and return what is recorded of it."""
+    from plugin_core.purchases.shelf import describe_parts
+
     for part in parts:
         record = hash_file(part.path)
         _log.info("job %s: fetched %s, %d bytes, sha256 %s", job.id, part.label, record.size, record.sha256)
+    return describe_parts(parts)
