@@ -77,13 +77,15 @@ def measure_command(url: str, folder: Path, count: int) -> None:
     songs = sorted(many.glob("*.flac"))
     assert len(stems) == 5 * len(songs)
     total = (spent - begun) / count
-    decoding = apart(decode, [str(path) for path in (*songs, *stems)]) / len(songs)
+    paths = [str(path) for path in (*songs, *stems)]
+    decoding = apart(decode, paths) / len(songs)
+    listening = apart(listen, [str(song) for song in songs]) / len(songs) - decoding
     requests = apart(request, url, [str(song) for song in songs]) / len(songs)
     beside = total - decoding - requests
     print(
         f"command: {1000 * total:.1f} ms of CPU a job ({count / seconds:.1f} jobs/s, start-up included):"
         f" decoding {1000 * decoding:.1f}, HTTP {1000 * requests:.1f}, beside them {1000 * beside:.1f}"
-        f" (bar: {BAR_BESIDE:.0f})"
+        f" (bar: {BAR_BESIDE:.0f}), of which holding the stems against the song {1000 * listening:.1f}"
     )
 
 
@@ -116,6 +118,21 @@ def decode(answers: Answers, paths: list[str]) -> None:
 
     soundfile.read(paths[0], dtype="float32")
     answers.put(_measure(lambda: [soundfile.read(path, dtype="float32") for path in paths])[1])
+
+
+def listen(answers: Answers, songs: list[str]) -> None:
+    """Hold the stems of each song against it."""
+    from plugin_core.model import Part
+    from plugin_core.stems.verify import verify_parts
+    from plugin_core.tasks import Stopper
+
+    def work() -> None:
+        for song in map(Path, songs):
+            stems = sorted(song.with_suffix(".stems").iterdir())
+            parts = [Part(stem=stem.stem, label=stem.stem, path=stem) for stem in stems]
+            verify_parts(song, parts, Stopper())
+
+    answers.put(_measure(work)[1])
 
 
 def request(answers: Answers, url: str, songs: list[str]) -> None:
