@@ -21,6 +21,11 @@ BUSY_MS: Final = 30_000
 _SLICE_MS: Final = 1_000
 """How long SQLite itself waits: no signal is heard meanwhile."""
 
+_HELD_FOR: Final = 0.02
+"""Seconds that much work holds the file at once, about: others wait for no more than a tenth of a second even so."""
+_FEWEST: Final = 16
+"""Rows that much work begins with."""
+
 _SAID_AFTER: Final = 5.0
 _log = logging.getLogger(__name__)
 
@@ -123,16 +128,36 @@ class Database:
         with self.write() as connection:
             connection.execute(f"PRAGMA user_version = {len(self._schema.migrations)}")
 
-    def give_back(self, pages: int = 250) -> bool:
-        """Give some of the space that deleted rows left back to the disk; tell whether there may be more."""
-        with self.write(durable=False) as connection:
-            for _ in range(pages):
-                # Python takes one step of a statement without columns, which is one page.
-                connection.execute("PRAGMA incremental_vacuum(1)")
-            return bool(connection.execute("PRAGMA freelist_count").fetchone()[0]) and self._shrinks(connection)
+    def work_off(self, change: Callable[[sqlite3.Connection, int], int]) -> int:
+        """Change many rows, as many in a transaction as take the blink of an eye, and let others in between.
 
-    def _shrinks(self, connection: sqlite3.Connection) -> bool:
-        return bool(connection.execute("PRAGMA auto_vacuum").fetchone()[0])
+        A power cut may undo some of it.
+
+        Args:
+            change: changes at most so many, and returns how many; called until there are none.
+
+        Returns:
+            How many were changed in all.
+        """
+        total, size, some = 0, _FEWEST, 1
+        while some:
+            with self.write(durable=False) as connection:
+                began = time.monotonic()
+                some = change(connection, size)
+            took = time.monotonic() - began
+            total += some
+            # At most twice as many as before: the next ones may be heavier.
+            size = max(1, min(2 * size, round(size * _HELD_FOR / max(took, 1e-6))))
+            # Whoever waits for the lock asks for it again and again: a gap as long as the batch is found.
+            time.sleep(min(took, _HELD_FOR) if some else 0.0)
+        return total
+
+    def give_back(self) -> None:
+        """Give the space that deleted rows left back to the disk."""
+        with self.read() as connection:
+            shrinks = bool(connection.execute("PRAGMA auto_vacuum").fetchone()[0])
+        if shrinks:
+            self.work_off(_vacuum)
 
     def close(self) -> None:
         """Close the file."""
@@ -182,6 +207,15 @@ class Database:
         if code in _BUSY:
             return "another process holds it for very long; end that and try again"
         return "make the folder and its files writable, or point STEMBRIDGE_HOME elsewhere"
+
+
+def _vacuum(connection: sqlite3.Connection, pages: int) -> int:
+    """Give so many free pages back to the disk, and return how many there were."""
+    free = int(connection.execute("PRAGMA freelist_count").fetchone()[0])
+    for _ in range(min(pages, free)):
+        # Python takes one step of a statement without columns, which is one page.
+        connection.execute("PRAGMA incremental_vacuum(1)")
+    return min(pages, free)
 
 
 def may_pass(error: StoreError) -> bool:

@@ -10,7 +10,7 @@ import msgspec
 
 from plugin_core.errors import UsageError
 from plugin_core.jobs.policy import LONGEST
-from plugin_core.jobs.queries import DUE_AFTER, KEPT_BEFORE, PRUNE, UNCLAIMED, WAITING, assign, fetch, from_row, to_row
+from plugin_core.jobs.queries import DUE_AFTER, PRUNE, WAITING, assign, fetch, from_row, to_row
 from plugin_core.model import Job, JobState, Source, Ticket, encode_path, to_json
 from plugin_core.purchases import ledger
 from plugin_core.purchases.purchase import PurchaseState
@@ -135,22 +135,26 @@ def give_up(connection: sqlite3.Connection, job: Job, state: JobState, now: floa
     return after
 
 
-def give_up_old(connection: sqlite3.Connection, before: float, now: float) -> int:
-    """Let go of what was kept for a retry by some jobs that failed before a time; they stay as old as they are.
+def give_up_old(connection: sqlite3.Connection, job_ids: Iterable[str], before: float, now: float) -> int:
+    """Let go of what is kept for jobs that ended badly before a time, and did not go on since; return how many.
 
-    What the service still has of their purchases is to be removed there: nobody came for it.
+    They stay as old as they are. What the service still has of their purchases is to be removed there: nobody came
+    for it.
     """
-    jobs = [from_row(row) for row in connection.execute(KEPT_BEFORE, (before,)).fetchall()]
-    for job in jobs:
-        give_up(connection, job, JobState.FAILED, job.updated)
-    unclaimed = [from_row(row) for row in connection.execute(UNCLAIMED, (before,)).fetchall()]
-    for job in unclaimed:
-        purchase = ledger.fetch(connection, job.purchase)
-        if purchase is not None and purchase.state.is_held:
+    count = 0
+    for job in filter(None, (fetch(connection, job_id) for job_id in job_ids)):
+        if job.state not in (JobState.FAILED, JobState.CANCELLED) or job.updated > before:
+            continue
+        purchase = ledger.fetch(connection, job.purchase) if job.purchase else None
+        is_there = purchase is not None and purchase.state in (PurchaseState.RUNNING, PurchaseState.READY)
+        if purchase is not None and is_there and not ledger.is_wanted(connection, purchase):
             over = {"state": PurchaseState.EXPIRED, "reason": "nobody came for its results", "updated": now}
             ledger.put(connection, msgspec.structs.replace(purchase, **over))
+        elif job.resume is None:
+            continue
         give_up(connection, job, job.state, job.updated)
-    return len(jobs) + len(unclaimed)
+        count += 1
+    return count
 
 
 def join(connection: sqlite3.Connection, job: Job, now: float) -> Job:
@@ -233,9 +237,9 @@ def move(connection: sqlite3.Connection, job: Job, source: Source, now: float) -
     return after
 
 
-def prune(connection: sqlite3.Connection, before: float) -> int:
-    """Delete settled jobs last changed before a time."""
-    return connection.execute(PRUNE, (before,)).rowcount
+def prune(connection: sqlite3.Connection, before: float, limit: int) -> int:
+    """Delete some settled jobs last changed before a time; return how many."""
+    return connection.execute(PRUNE, (before, limit)).rowcount
 
 
 def write(connection: sqlite3.Connection, job: Job, assignments: Iterable[str]) -> None:

@@ -218,15 +218,26 @@ async def _fetching(claim: Claim) -> bool:
             return await fail(claim, error)
         # What came may have been cut, or be an error page: what is paid for is fetched anew.
         await claim.work.drop_fetched(claim.job)
-        if claim.job.attempts + 1 < claim.policy.fetch_tries:
-            return claim.postpone(error)
-        return await (_lose(claim, error) if claim.job.may_buy else fail(claim, error))
+        return await _fetch_anew(claim, error)
     except TransientError as error:
         if is_remote:
             raise
         return claim.postpone(error, state=JobState.RUNNING, updated=claim.now())
-    kept = claim.note_purchase(PurchaseState.KEPT, kept=staged.kept) if is_remote else None
+    kept = claim.note_purchase(PurchaseState.KEPT, kept=staged.kept, spoilt=0) if is_remote else None
     return _stage(claim, staged, kept)
+
+
+async def _fetch_anew(claim: Claim, error: StembridgeError) -> bool:
+    """Fetch again what was no good, but not for ever; a network that fails meanwhile does not count."""
+    purchase = claim.purchase
+    spoilt = 0 if purchase is None else purchase.spoilt + 1
+    if purchase is not None and spoilt < claim.policy.fetch_tries:
+        return claim.postpone(error, bought=claim.note_purchase(purchase.state, spoilt=spoilt))
+    # A retry by its user tries as often again.
+    over = None if purchase is None else claim.note_purchase(purchase.state, spoilt=0)
+    if claim.job.may_buy:
+        return await _lose(claim, error)
+    return await fail(claim, error, bought=over)
 
 
 def _is_sound(claim: Claim) -> bool:

@@ -95,13 +95,15 @@ class Engine:
     async def advance(self, job_id: str) -> Done | Wait:
         """Do what can be done for one job now: the seam for an engine that decides itself when that is.
 
+        That may be a step of another job that this one waits for: no process may be working on that.
+
         Raises:
             UsageError: no such job.
         """
         job = self._store.get(job_id)
         if job.state.is_active:
             slots = await Slots(self._work_for, self._clock, self._policy, lambda: None).of(job)
-            step = self.claim(frozenset([job.id]), slots, strict=True)
+            step = self.claim(frozenset([job.id]), slots)
             if step is None:
                 return Wait(max(job.due - self._clock(), _LOOK_EVERY))
             await step.run()
@@ -118,10 +120,10 @@ class Engine:
                 _log.warning("job %s: leftovers stay for now: %s", job.id, error)
         return cleaned
 
-    def claim(self, ids: frozenset[str] | None, slots: Mapping[str, int], *, strict: bool = False) -> Step | None:
+    def claim(self, ids: frozenset[str] | None, slots: Mapping[str, int]) -> Step | None:
         """Claim the next job; None if there is nothing to do."""
         owner = self._store.new_owner()
-        job = self._store.claim(owner, ids=ids, slots=slots, strict=strict)
+        job = self._store.claim(owner, ids=ids, slots=slots)
         if job is None:
             return None
         return Step(job, owner, self._work_for, self._store, self._changed, self._policy, self._heartbeat, self._guard)

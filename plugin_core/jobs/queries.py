@@ -52,23 +52,18 @@ NEXT_DUE: Final = (
 DUE_AFTER: Final = "SELECT * FROM jobs INDEXED BY jobs_due WHERE active = 1 AND due > ?"
 WAITING: Final = "SELECT * FROM jobs INDEXED BY jobs_by_state WHERE state = 'running' AND owner IS NULL"
 LEFTOVERS: Final = "SELECT * FROM jobs INDEXED BY jobs_litter WHERE litter = 1 AND active = 0 AND owner IS NULL"
-PRUNED_AT_ONCE: Final = 200
 PRUNE: Final = (
     "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs INDEXED BY jobs_settled"  # noqa: S608 - numbers
     f" WHERE active = 0 AND litter = {CLEAN} AND state <> 'unconfirmed' AND updated <= ? AND owner IS NULL"
-    f" ORDER BY updated LIMIT {PRUNED_AT_ONCE})"
-)
-KEPT_BEFORE: Final = (
-    f"SELECT * FROM jobs INDEXED BY jobs_by_state WHERE state = 'failed' AND litter = {KEPT} AND updated <= ?"  # noqa: S608 - numbers
-    f" LIMIT {PRUNED_AT_ONCE}"
+    " ORDER BY updated LIMIT ?)"
 )
 UNCLAIMED: Final = (
-    "SELECT j.* FROM jobs j INDEXED BY jobs_by_state JOIN purchases p ON p.id = json_extract(j.body, '$.purchase')"  # noqa: S608 - number
-    " WHERE j.state IN ('failed', 'cancelled') AND j.updated <= ? AND p.state IN ('running', 'ready')"
-    " AND NOT EXISTS (SELECT 1 FROM jobs o INDEXED BY jobs_by_base WHERE o.base = p.key AND o.active = 1)"
-    f" LIMIT {PRUNED_AT_ONCE}"
+    f"SELECT id FROM jobs INDEXED BY jobs_by_state WHERE state = 'failed' AND litter = {KEPT} AND updated <= :before"  # noqa: S608 - number
+    " UNION SELECT j.id FROM jobs j INDEXED BY jobs_by_state"
+    " JOIN purchases p ON p.id = json_extract(j.body, '$.purchase')"
+    " WHERE j.state IN ('failed', 'cancelled') AND j.updated <= :before AND p.state IN ('running', 'ready')"
 )
-"""Jobs that ended badly and whose purchase still has its results at the service."""
+"""Jobs that ended badly and that something waits for: staging, or results of their purchases at the service."""
 WRITTEN_AS: Final = (
     "SELECT * FROM jobs INDEXED BY jobs_written WHERE written IS NOT NULL AND written = ?"
     " ORDER BY updated DESC, id DESC"

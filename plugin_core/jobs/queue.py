@@ -39,7 +39,6 @@ class Scope(Enum):
     ALL = ("1", "1")
     HELPFUL = (f"({_OWN} OR {_HOLDER} OR {_TWIN})", f"({_OWN} OR {_TWIN})")
     """One's own, and those that they wait for: slot holders of their accounts, and twins."""
-    OWN = (_OWN, _OWN)
 
     @property
     def started(self) -> str:
@@ -84,18 +83,15 @@ class JobQueue(JobReader):
         """Return a name for one claim, unique for ever; fit for a file name."""
         return self._process.new_owner()
 
-    def claim(
-        self, owner: str, *, ids: Collection[str] | None, slots: Mapping[str, int], strict: bool = False
-    ) -> Job | None:
+    def claim(self, owner: str, *, ids: Collection[str] | None, slots: Mapping[str, int]) -> Job | None:
         """Take the next job that is due and nobody's, if its account has a slot.
 
         Args:
             owner: from ``new_owner``.
             ids: one's own jobs; those they wait for are taken too. None means any.
             slots: how many jobs of each account may be alive; jobs of other accounts are not begun.
-            strict: whether to take nothing but ``ids``.
         """
-        scope = Scope.ALL if ids is None else Scope.OWN if strict else Scope.HELPFUL
+        scope = Scope.ALL if ids is None else Scope.HELPFUL
         if ids is not None:
             self._want(ids)
         now = self.clock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable
 from functools import cached_property
@@ -264,11 +265,19 @@ class JobStore(JobQueue):
         Returns:
             how many there were.
         """
-        now, given_up, some = self.clock(), 0, 1
-        while some:
-            with self._database.write() as connection:
-                some = changes.give_up_old(connection, now - older_than_seconds, now)
-            given_up += some
+        now = self.clock()
+        before, given_up = now - older_than_seconds, 0
+        # Looked for without holding the store: there may be very many that ended badly.
+        with self._database.read() as connection:
+            left = [str(row["id"]) for row in connection.execute(queries.UNCLAIMED, {"before": before})]
+
+        def let_go(connection: sqlite3.Connection, limit: int) -> int:
+            nonlocal given_up
+            some = [left.pop() for _ in range(min(limit, len(left)))]
+            given_up += changes.give_up_old(connection, some, before, now)
+            return len(some)
+
+        self._database.work_off(let_go)
         return given_up
 
     def prune(self, older_than_seconds: float) -> int:
@@ -276,12 +285,9 @@ class JobStore(JobQueue):
 
         Some at a time, so that nobody waits for long, and what they took is given back to the disk.
         """
-        before, removed, some = self.clock() - older_than_seconds, 0, queries.PRUNED_AT_ONCE
-        while some >= queries.PRUNED_AT_ONCE:
-            with self._database.write() as connection:
-                some = changes.prune(connection, before)
-            removed += some
-        while removed and self._database.give_back():
-            pass
+        before = self.clock() - older_than_seconds
+        removed = self._database.work_off(lambda connection, limit: changes.prune(connection, before, limit))
+        if removed:
+            self._database.give_back()
         self._touched += 1
         return removed

@@ -19,7 +19,7 @@ from plugin_core.errors import (
 )
 from plugin_core.ids import new_id
 from plugin_core.jobs.claim import Claim, LostError
-from plugin_core.jobs.keys import base_key, is_forced
+from plugin_core.jobs.keys import base_key, forced_key, is_forced
 from plugin_core.jobs.outcome import fail, fail_unexpected, settle
 from plugin_core.model import Job, JobState, Problem, Quote, Separation, Ticket
 from plugin_core.purchases.purchase import Purchase, PurchaseState
@@ -47,12 +47,22 @@ async def begin(claim: Claim) -> bool:
         return True
     keys = _keys(claim, account)
     earlier = _earlier(claim, keys)
-    if earlier is None or (earlier.state is PurchaseState.EXPIRED and claim.job.may_buy):
+    is_bought = earlier is None or (earlier.state is PurchaseState.EXPIRED and claim.job.may_buy)
+    if account != claim.job.account and (is_bought or earlier is None or earlier.id != claim.job.purchase):
+        return _change_account(claim, account, keys[0])
+    if earlier is None or is_bought:
         _require_wish(claim)
         return _buy(claim, keys[0], account)
     if earlier.state is PurchaseState.EXPIRED and not _may_be_there(claim.job, earlier):
         raise BoughtBeforeError(describe_earlier(earlier))
     return _go_on(claim, earlier)
+
+
+def _change_account(claim: Claim, account: str, key: str) -> bool:
+    """Queue a job anew for an account whose keys were set since: for its slots, and behind its like."""
+    _log.info("job %s: goes to account %s, whose keys are set now", claim.job.id, account)
+    dedupe = forced_key(key) if is_forced(claim.job.dedupe) else key
+    return claim.wait(0.0, account=account, dedupe=dedupe)
 
 
 def _may_be_there(job: Job, purchase: Purchase) -> bool:

@@ -134,7 +134,7 @@ class PurchaseLedger:
         """Note that nothing is kept of a purchase any more, unless a job that is active may be at it; tell whether."""
         with self._database.write() as connection:
             purchase = fetch(connection, purchase_id)
-            if purchase is None or _is_in_use(connection, purchase):
+            if purchase is None or is_wanted(connection, purchase):
                 return False
             after = msgspec.structs.replace(purchase, state=state, kept=(), reason=reason, updated=self._clock())
             put(connection, after)
@@ -143,7 +143,7 @@ class PurchaseLedger:
     def is_in_use(self, purchase: Purchase) -> bool:
         """Tell whether a job that is active may be at a purchase."""
         with self._database.read() as connection:
-            return _is_in_use(connection, purchase)
+            return is_wanted(connection, purchase)
 
     def kept(self) -> builtins.list[Purchase]:
         """Return the purchases whose results lie in their folders, the one changed last first."""
@@ -152,7 +152,8 @@ class PurchaseLedger:
             return [from_row(row) for row in connection.execute(query)]
 
 
-def _is_in_use(connection: sqlite3.Connection, purchase: Purchase) -> bool:
+def is_wanted(connection: sqlite3.Connection, purchase: Purchase) -> bool:
+    """Tell, inside a transaction, whether a job that is active may be at a purchase."""
     return connection.execute(_IN_USE, (purchase.key,)).fetchone() is not None
 
 

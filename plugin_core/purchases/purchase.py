@@ -102,6 +102,8 @@ class Purchase(msgspec.Struct, frozen=True, kw_only=True):
     """Since when nothing that the service says of it is understood; 0 when the last word was."""
     ended: float = 0.0
     """When the service was done with it; 0 before."""
+    spoilt: int = 0
+    """How often in a row what was fetched of it was no good."""
     is_released: bool = False
     """Whether the service was told to forget it."""
     reason: str = ""

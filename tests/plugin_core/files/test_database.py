@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -83,14 +84,29 @@ def test_what_is_deleted_is_given_back_to_the_disk(path: Path) -> None:
         with database.write() as connection:
             connection.execute("DELETE FROM words")
             pages = connection.execute("PRAGMA page_count").fetchone()[0]
-        # So many pages at once, and not one for each time the file is locked.
-        assert database.give_back(100)
-        with database.read() as connection:
-            assert connection.execute("PRAGMA page_count").fetchone()[0] <= pages - 100
-        while database.give_back(100):
-            pass
+        database.give_back()
         with database.read() as connection:
             assert connection.execute("PRAGMA page_count").fetchone()[0] < pages / 10
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.004], ids=["fast machine", "slow machine"])
+def test_much_work_holds_the_file_for_a_moment_each_time(path: Path, seconds: float) -> None:
+    batches: list[int] = []
+    left = 2000 if not seconds else 60
+
+    def change(_connection: sqlite3.Connection, limit: int) -> int:
+        nonlocal left
+        some = min(limit, left)
+        left -= some
+        batches.append(some)
+        time.sleep(seconds * some)
+        return some
+
+    with closing(Database(path, SCHEMA)) as database:
+        assert database.work_off(change) == (2000 if not seconds else 60)
+    assert left == 0 and batches[-1] == 0
+    # A twentieth of a second each on a slow machine, once it has shown that it is one; few batches on a fast one.
+    assert max(batches[1:]) * seconds <= 0.05 and (seconds or len(batches) < 12), batches
 
 
 @pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")

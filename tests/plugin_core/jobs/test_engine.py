@@ -382,6 +382,23 @@ def test_missing_provider(store: JobStore, work: FakeWork, heard: Heard, started
     assert stored.state is state and stored.problem is not None and stored.problem.message == "no such provider"
 
 
+def test_advance_does_what_a_job_waits_for(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    """Nobody else works on the older job of the same wish, which goes first."""
+    older, _ = store.add(make_job(1))
+    younger, _ = store.add(make_job(1, path=Path("/music/copy.wav")))
+
+    async def drive() -> None:
+        for _ in range(50):
+            answer = await engine.advance(younger.id)
+            if isinstance(answer, Done):
+                return
+        raise AssertionError("it waits for ever")
+
+    asyncio.run(asyncio.wait_for(drive(), 20))
+    assert store.get(older.id).state is store.get(younger.id).state is JobState.DONE
+    assert work.service.lines("creates") == [older.id]
+
+
 def test_advance_is_the_seam_for_other_engines(engine: Engine, store: JobStore, work: FakeWork) -> None:
     work.polls = 3
     job, _ = store.add(make_job())

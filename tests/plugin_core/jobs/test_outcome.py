@@ -17,6 +17,7 @@ from plugin_core.errors import (
     ResultError,
     ServiceError,
     SourceError,
+    TransientError,
     UnchargedError,
     UsageError,
 )
@@ -79,6 +80,27 @@ def test_results_that_are_no_good_are_fetched_again(
     assert store.get(job.id).state is JobState.DONE
     assert work.calls.count("fetch") == FAST.fetch_tries and work.calls.count("drop_fetched") == FAST.fetch_tries - 1
     assert work.service.lines("creates") == [job.id]
+
+
+def test_a_failing_network_does_not_use_up_the_tries_of_bad_results(
+    engine: Engine, store: JobStore, work: FakeWork
+) -> None:
+    job, _ = store.add(make_job())
+    bad, offline = ResultError("cut off"), TransientError("offline")
+    work.fail("fetch", [offline] * 5 + [bad, offline] * (FAST.fetch_tries - 1))
+    run(engine)
+    assert store.get(job.id).state is JobState.DONE
+    # What came whole at last begins a new count.
+    assert store.purchases.get(job.id).spoilt == 0
+
+
+def test_a_retry_has_as_many_tries_again(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    failed = fail(engine, store, work, "fetch", ResultError("cut off"))
+    work.fail("fetch", [ResultError("cut off")] * (FAST.fetch_tries - 1))
+    store.retry(failed.id)
+    run(engine)
+    assert store.get(failed.id).state is JobState.DONE
+    assert work.service.lines("creates") == [failed.id]
 
 
 def test_what_the_service_failed_and_does_not_charge_is_bought_by_a_plain_retry(

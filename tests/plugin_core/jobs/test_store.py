@@ -39,9 +39,10 @@ def other(store_path: Path, clock: Clock) -> Iterator[JobStore]:
 
 def move(store: JobStore, job: Job, state: JobState, *, release: bool = True, occupies: bool = True) -> Job:
     """Bring an unowned job into a state, as its owner would."""
-    owner = store.new_owner()
-    claimed = store.claim(owner, ids={job.id}, slots={job.account: 99}, strict=True)
-    assert claimed is not None
+    owner, claimed = store.new_owner(), store.get(job.id)
+    with store._database.write() as connection:
+        claim = "UPDATE jobs SET owner = ?, lease = ? WHERE id = ? AND owner IS NULL"
+        assert connection.execute(claim, (owner, store.clock() + store.lease, job.id)).rowcount == 1
     if claimed.state is JobState.QUEUED and state is not JobState.QUEUED:
         submitting = msgspec.structs.replace(claimed, state=JobState.SUBMITTING)
         assert store.save(claimed, submitting, owner, False, occupies=occupies)
@@ -205,8 +206,8 @@ def test_gate_counts_what_waits_at_the_service(
     first, _ = store.add(msgspec.structs.replace(make_job(1)))
     move(store, first, state, occupies=occupies)
     second, _ = store.add(make_job(2))
-    claimed = store.claim(store.new_owner(), ids={second.id}, slots={"fake": 1}, strict=True)
-    assert (claimed is None) is is_held
+    claims = [store.claim(store.new_owner(), ids={second.id}, slots={"fake": 1}) for _ in range(2)]
+    assert (second.id in {job.id for job in claims if job}) is not is_held
 
 
 @pytest.mark.parametrize("occupies", [True, False], ids=["service", "local"])
@@ -230,7 +231,6 @@ def test_accounts_do_not_share_slots(store: JobStore) -> None:
 def test_younger_twin_waits_for_the_older(store: JobStore) -> None:
     older, _ = store.add(make_job(1))
     younger, _ = store.add(make_job(1, path=Path("/copy.wav")))
-    assert store.claim(store.new_owner(), ids={younger.id}, slots=SLOTS, strict=True) is None
     helped = store.claim(store.new_owner(), ids={younger.id}, slots=SLOTS)
     assert helped is not None and helped.id == older.id
 

@@ -11,7 +11,8 @@ import pytest
 from plugin_core.errors import PlacementError
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.store import JobStore
-from plugin_core.model import JobState
+from plugin_core.model import JobState, Quote
+from plugin_core.purchases.quotes import purchase_key
 from tests.plugin_core.jobs.fakes import FakeWork, make_job
 from tests.plugin_core.jobs.test_engine import run
 
@@ -33,6 +34,34 @@ def test_older_job_that_is_retried_waits_while_a_younger_one_pays(
     run(engine)
     assert [store.get(one.id).state for one in (older, younger)] == [JobState.DONE] * 2
     assert work.service.lines("creates") == [younger.id]
+
+
+def test_keys_that_change_between_adding_and_beginning_buy_nothing_twice(
+    engine: Engine, store: JobStore, work: FakeWork
+) -> None:
+    """One job was added under the old keys and one under the new: the same purchase, and the new account's slots."""
+    account, quote = "renewed", Quote(sent={"model": "large"})
+    keys = {name: purchase_key("fake", name, "recording", quote) for name in ("fake", account)}
+    older, younger = (
+        msgspec.structs.replace(make_job(number, account=name, dedupe=keys[name]), recording="recording", quote=quote)
+        for number, name in enumerate(keys)
+    )
+    for job in (older, younger):
+        store.add(job)
+    work.keys, work.limit, work.delay = account, 1, 0.02
+    alive: list[int] = []
+    work.on_call = lambda _name, _job: alive.append(sum(count_active(store, account)))
+    run(engine)
+    done = [store.get(one.id) for one in (older, younger)]
+    assert [(one.state, one.account) for one in done] == [(JobState.DONE, account)] * 2
+    assert work.service.lines("creates") == [done[0].purchase] == [done[1].purchase]
+    assert max(alive) == 1
+
+
+def count_active(store: JobStore, account: str) -> list[int]:
+    """Return a one for each job of an account that has begun and is not through with its service."""
+    begun = (JobState.SUBMITTING, JobState.RUNNING, JobState.FETCHING)
+    return [1 for job in store.list(begun) if job.account == account]
 
 
 @pytest.mark.parametrize(
