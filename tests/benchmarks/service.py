@@ -123,7 +123,7 @@ def decode(answers: Answers, paths: list[str]) -> None:
 def listen(answers: Answers, songs: list[str]) -> None:
     """Hold the stems of each song against it."""
     from plugin_core.model import Part
-    from plugin_core.stems.verify import verify_parts
+    from plugin_core.stems.verification import verify_parts
     from plugin_core.tasks import Stopper
 
     def work() -> None:
