@@ -27,6 +27,8 @@ class Counts(msgspec.Struct):
     queued: int = 0
     working: int = 0
     waiting: int = 0
+    held: int = 0
+    """Until their folder names a preset."""
     done: int = 0
     skipped: int = 0
     failed: int = 0
@@ -52,7 +54,7 @@ class PlainWatch(PlainDisplay):
 
 log = logging.getLogger(__name__)
 
-QUIET_WORDS: Final = frozenset({"settling", "queued", "cancelling"})
+QUIET_WORDS: Final = frozenset({"settling", "queued", "held", "cancelling"})
 """What people see as counts, and programs as events."""
 
 

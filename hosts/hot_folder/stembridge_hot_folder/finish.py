@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from plugin_core.console.formatting import describe_result, show
-from plugin_core.errors import PlacementError
+from plugin_core.errors import PlacementError, StembridgeError
 from plugin_core.files.errors import explain_write_error
 from plugin_core.files.hidden import HiddenNotes
 from plugin_core.files.names import HIDDEN_PREFIX
@@ -69,6 +69,24 @@ class Finish:
                 self._record.postpone(f"it is done and cannot be moved: {error}")
                 return
         self._end(jobs, fate)
+
+    async def move_away(self, place: bytes) -> None:
+        """Move a song that nothing is made of, and its note, to a folder in or beside the hot folder."""
+        song, note = self._record.song, self._record.note
+        root, folder = Path(os.fsdecode(song.folder.path)), Path(os.fsdecode(place))
+        notes = [Path(os.fsdecode(note))] if note else []
+        try:
+            moves = plan_moves(Path(os.fsdecode(song.path)), notes, root, folder)
+            hidden = HiddenNotes(self._tools.session.settings.home)
+            await asyncio.to_thread(move_all, moves, self._version.require_same, hidden)
+        except VersionChanged:
+            return
+        except (OSError, StembridgeError) as error:
+            why = explain_write_error(folder, error).message if isinstance(error, OSError) else error.message
+            self._tools.reporter.warn(song.path, f"stays where it is: {why}")
+            return
+        self._record.put(self._record.row.state, place=os.fsencode(moves[-1].new), reason=self._record.row.reason)
+        self._record.tell("moved", f"to {show(moves[-1].new)}")
 
     def _end(self, jobs: Sequence[Job], fate: Fate) -> None:
         place = self._record.row.place

@@ -127,10 +127,16 @@ class FirstLook:
             self._record.end_skipped("the same song as before, which is done", SongState.DONE, content=source.content)
             return True
         tools, key = self._tools, self._recipe.key
-        why = await asyncio.to_thread(why_done_before, tools.session, tools.ledger, self._version.path, hashes, key)
-        if why:
-            self._record.end_skipped(f"{why}; {_FORCE}")
-        return bool(why)
+        path = self._version.path
+        twin = await asyncio.to_thread(find_twin, tools.session, tools.ledger, path, hashes, key)
+        if twin:
+            self._record.end_duplicate(f"the same song as {_show(twin)}, which is done; {_FORCE}")
+            return True
+        beside = os.path.splitext(path)[0] + os.fsencode(STEMS_SUFFIX)  # noqa: PTH122 - bytes
+        has_stems = await asyncio.to_thread(_stand_in, Path(os.fsdecode(beside)), hashes)
+        if has_stems:
+            self._record.end_skipped(f"its stems stand in {_show(beside)}; {_FORCE}")
+        return has_stems
 
     async def _hashes(self, source: Source) -> frozenset[str]:
         """Return which files count as this song: for stems what it sounds like, for labels its very bytes."""
@@ -150,8 +156,8 @@ class FirstLook:
         return all(job is not None and all(stem.path.exists() for stem in job.stems) for job in jobs)
 
 
-def why_done_before(session: Session, ledger: SongLedger, path: bytes, hashes: Collection[str], recipe: str) -> str:
-    """Return how it is known that this song was done the same way and its results still stand; empty if not so.
+def find_twin(session: Session, ledger: SongLedger, path: bytes, hashes: Collection[str], recipe: str) -> bytes:
+    """Return where this song lies that was done the same way and has its results still; empty if there is none.
 
     Args:
         session: the core.
@@ -163,13 +169,10 @@ def why_done_before(session: Session, ledger: SongLedger, path: bytes, hashes: C
     for row in (row for content in sorted(hashes) for row in ledger.with_content(content)):
         if row.state is SongState.DONE and row.recipe == recipe:
             if row.path != path and _has_results(session, row):
-                return f"the same song as {_show(row.path)}, which is done"
+                return row.path
             if row.place and os.path.lexists(row.place):
-                return f"the same song as {_show(row.place)}, which is done"
-    beside = Path(os.fsdecode(os.path.splitext(path)[0]) + STEMS_SUFFIX)  # noqa: PTH122 - bytes
-    if _stand_in(beside, hashes):
-        return f"its stems stand in {show_path(beside)}"
-    return ""
+                return row.place
+    return b""
 
 
 def _has_results(session: Session, row: Row) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from stembridge_hot_folder.scan import Names, ScanRules
 from stembridge_hot_folder.settings import WatchSettings
 from stembridge_hot_folder.settler import Patience
 
-_SLOW_KINDS: Final = ("fuse.", "9p", "vboxsf", "drvfs", "vmhgfs")
+_SLOW_KINDS: Final = ("fuse", "9p", "vboxsf", "drvfs", "vmhgfs", "virtiofs", "prl_fs", "cvfs", "fakeowner", "afpfs")
 """Mounts that tell of no changes made on their other side."""
 
 
@@ -30,6 +31,10 @@ class HotFolder(msgspec.Struct, frozen=True, kw_only=True):
     """Type of its file system, where the system says."""
     done: bytes = b""
     """Where finished songs go; empty leaves them."""
+    duplicates: bytes = b""
+    """Where songs go that were done before."""
+    failed: bytes = b""
+    """Where failed songs go."""
     patience: Patience = Patience()
     rescan: float = 60.0
     names: Names
@@ -44,17 +49,22 @@ class HotFolder(msgspec.Struct, frozen=True, kw_only=True):
         """The path for people."""
         return show_path(Path(os.fsdecode(self.path)))
 
+    @property
+    def places(self) -> dict[str, bytes]:
+        """Where songs are moved to, by setting."""
+        named = {"done": self.done, "duplicates": self.duplicates, "failed": self.failed}
+        return {name: place for name, place in named.items() if place}
+
     def rules(self) -> ScanRules:
-        """Return what a walk takes; the folder of finished songs is known by what it is, not by its name."""
-        excluded: tuple[tuple[int, int], ...] = ()
-        if self.done:
-            try:
-                status = os.stat(self.done)  # noqa: PTH116 - bytes
-                excluded = ((status.st_dev, status.st_ino),)
-            except OSError:
-                # Made with the first song that is finished.
-                excluded = ()
-        return ScanRules(names=self.names, excluded=excluded, passed=self.done, is_share=is_network(self.kind))
+        """Return what a walk takes; a folder that songs are moved to is known by what it is, not by its name."""
+        places, excluded = self.places.values(), []
+        for place in places:
+            # Made with the first song that is moved there.
+            with contextlib.suppress(OSError):
+                status = os.stat(place)  # noqa: PTH116 - bytes
+                excluded.append((status.st_dev, status.st_ino))
+        is_share = is_network(self.kind)
+        return ScanRules(names=self.names, excluded=excluded, passed=tuple(places), is_share=is_share)
 
 
 def is_slow(kind: str) -> bool:
@@ -70,10 +80,10 @@ def open_folders(
     Raises:
         UsageError: one is missing, lies in another, or shares its folder of finished songs with another.
     """
-    names = Names(settings.suffixes, settings.ignore)
+    names = Names(settings.suffixes, settings.ignore, sessions=settings.sessions)
     folders = [_open(path, settings, names, kind_of) for path in paths]
     _refuse_nested(folders)
-    _refuse_shared_done(folders)
+    _refuse_shared_places(folders)
     return folders
 
 
@@ -115,14 +125,12 @@ def _open(path: Path, settings: WatchSettings, names: Names, kind_of: Callable[[
         raise UsageError(f"{show_path(path)} may not be read", remedy="check its permissions")
     kind = kind_of(resolved)
     slow = is_slow(kind)
-    # A link is followed once, now; one that comes later is not.
-    done = (resolved / Path(settings.done).expanduser()).resolve() if settings.done else None
-    if done == resolved:
-        raise UsageError("[watch] done is the hot folder itself", remedy='name a folder in it, such as "done"')
     return HotFolder(
         path=os.fsencode(resolved),
         kind=kind,
-        done=os.fsencode(done) if done else b"",
+        done=_resolve("done", settings.done, resolved),
+        duplicates=_resolve("duplicates", settings.duplicates, resolved),
+        failed=_resolve("failed", settings.failed, resolved),
         patience=Patience(
             settle=settings.share_settle_seconds if slow else settings.settle_seconds,
             max_wait=settings.max_wait_seconds,
@@ -130,6 +138,16 @@ def _open(path: Path, settings: WatchSettings, names: Names, kind_of: Callable[[
         rescan=settings.share_rescan_seconds if slow else settings.rescan_seconds,
         names=names,
     )
+
+
+def _resolve(setting: str, place: str, root: Path) -> bytes:
+    """Return where songs are moved to; a link is followed once, now: one that comes later is not."""
+    if not place:
+        return b""
+    resolved = (root / Path(place).expanduser()).resolve()
+    if resolved == root:
+        raise UsageError(f"[watch] {setting} is the hot folder itself", remedy=f'name a folder in it: "{setting}"')
+    return os.fsencode(resolved)
 
 
 def _refuse_nested(folders: Sequence[HotFolder]) -> None:
@@ -142,19 +160,21 @@ def _refuse_nested(folders: Sequence[HotFolder]) -> None:
                     raise UsageError(f"{inner.shown} lies in {outer.shown}", remedy="watch only one of the two")
 
 
-def _refuse_shared_done(folders: Sequence[HotFolder]) -> None:
-    for number, one in enumerate(folders):
+def _refuse_shared_places(folders: Sequence[HotFolder]) -> None:
+    for one in folders:
         for other in folders:
-            if one is not other and one.done and _is_inside(one.done, other.path):
-                raise UsageError(
-                    f"finished songs of {one.shown} would move into {other.shown}", remedy="change [watch] done"
-                )
-        for other in folders[number + 1 :]:
-            if one.done and other.done and _is_same(one.done, other.done):
-                raise UsageError(
-                    f"{one.shown} and {other.shown} share {show_path(Path(os.fsdecode(one.done)))}",
-                    remedy='give each its own: [watch] done = "done" is one in each folder',
-                )
+            if one is other:
+                continue
+            for name, place in one.places.items():
+                if _is_inside(place, other.path):
+                    raise UsageError(
+                        f"songs of {one.shown} would move into {other.shown}", remedy=f"change [watch] {name}"
+                    )
+                if any(_is_same(place, theirs) for theirs in other.places.values()):
+                    raise UsageError(
+                        f"{one.shown} and {other.shown} share {show_path(Path(os.fsdecode(place)))}",
+                        remedy=f'give each its own: [watch] {name} = "{name}" is one in each folder',
+                    )
 
 
 def _is_same(one: bytes, other: bytes) -> bool:

@@ -16,7 +16,7 @@ from stembridge_hot_folder.folders import HotFolder
 from stembridge_hot_folder.queue import WaitingSong
 from stembridge_hot_folder.recipes import CONFIG_NAME
 from stembridge_hot_folder.root import ChangeListener, Presence, Root
-from stembridge_hot_folder.scan import Gone, Passed, ScanRules, SeenSong, Sight, Unreadable, look, scan
+from stembridge_hot_folder.scan import SESSION, Gone, Passed, ScanRules, SeenSong, Sight, Unreadable, look, scan
 from stembridge_hot_folder.settler import MOST, Settler, is_whole
 from stembridge_hot_folder.workers import Workers
 
@@ -209,6 +209,8 @@ class FolderIntake:
                 case Gone(path):
                     if self._is_root_there():
                         self._miss(path)
+                case Passed(path, reason) if reason == SESSION:
+                    self._leave(path, reason)
                 case Passed(path, reason):
                     if not self.folder.names.why_no_song(os.path.basename(path)):  # noqa: PTH119 - bytes
                         # A link, pipe or folder may have taken the place of a song.
@@ -241,6 +243,13 @@ class FolderIntake:
     def _miss(self, path: bytes) -> None:
         self.settler.forget(path)
         self._workers.miss(self.folder, path)
+
+    def _leave(self, path: bytes, reason: str) -> None:
+        """Pass a song over, or a folder of songs, that is complete and not wanted; what was begun goes on."""
+        self.settler.forget(path)
+        if self._tools.ledger.get(path) is None:
+            self._tools.queue.forget(path)
+        self._tell_once(path, reason)
 
     def _has_room(self, path: bytes, identity: FileIdentity) -> bool:
         """Tell whether a file may be watched now; others, that wait for something else, take no room from it."""

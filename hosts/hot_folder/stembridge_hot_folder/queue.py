@@ -15,6 +15,8 @@ from stembridge_hot_folder.folders import HotFolder
 
 Gate = bytes | str
 """A folder's path, or a recipe's key."""
+HELD: Final = "held"
+"""The gate of songs that wait for their folder to name a preset; it never opens, they take another way."""
 
 
 class Obstacle(NamedTuple):
@@ -42,7 +44,7 @@ class Pauses:
 
     def __init__(self, wait: Callable[[int], float]) -> None:
         self._wait = wait
-        self._pauses: dict[Gate, _Pause] = {}
+        self._pauses: dict[Gate, _Pause] = {HELD: _Pause(float("inf"))}
 
     @property
     def is_refused(self) -> bool:
@@ -167,12 +169,17 @@ class SongQueue:
         return sum(size for lane, size in self._sizes.items() if any(map(self.pauses.is_paused, lane)))
 
     @property
+    def held(self) -> int:
+        """How many songs wait for their folder to name a preset."""
+        return sum(size for lane, size in self._sizes.items() if HELD in lane)
+
+    @property
     def waiting(self) -> int:
         """How many songs wait for trouble to pass."""
-        return len(self._later) + self.blocked
+        return len(self._later) + self.blocked - self.held
 
     def count(self, folder: bytes) -> tuple[int, int]:
-        """Return how many songs of a folder are to be taken in their turn, and how many wait for trouble to pass."""
+        """Return how many songs of a folder are to be taken in their turn, and how many wait."""
         ready = blocked = 0
         for lane, size in self._sizes.items():
             if folder in lane:

@@ -14,6 +14,7 @@ import hashlib
 import os
 import tomllib
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Self
@@ -21,11 +22,13 @@ from typing import Final, Self
 import msgspec
 
 from plugin_core.errors import SettingsError, StembridgeError, UsageError
+from plugin_core.files.names import fold
 from plugin_core.model import Operation, Separation, show_path, to_json
 from plugin_core.presets import Preset, load_presets
 from plugin_core.settings import Settings, suggest_key
 from stembridge_hot_folder.files import open_regular
 from stembridge_hot_folder.folders import HotFolder, refuse_results_inside
+from stembridge_hot_folder.settings import WatchSettings
 
 CONFIG_NAME: Final = "stembridge.toml"
 _MOST: Final = 2**20
@@ -59,7 +62,8 @@ class Recipes:
     Args:
         root: the hot folder.
         settings: the user's settings.
-        default: preset for songs outside every preset's folder; empty means what ``stembridge separate`` would do.
+        watch: whether songs in folders that name no preset are held, and else the preset for those outside every
+            preset's folder; empty means what ``stembridge separate`` would do.
         tell: told of what is wrong with an edited file, and of folders that name no preset.
         check: called with each recipe before it is used; raises where it cannot be.
 
@@ -71,14 +75,14 @@ class Recipes:
         self,
         root: bytes,
         settings: Settings,
-        default: str,
+        watch: WatchSettings,
         tell: Callable[[str], None],
         check: Callable[[Recipe], None] = lambda _recipe: None,
     ) -> None:
         self._config_path = Path(os.fsdecode(root), CONFIG_NAME)
         self._root = root
         self._settings = settings
-        self._default = default
+        self._watch = watch
         self._tell = tell
         self._check = check
         self._told: set[str] = set()
@@ -109,22 +113,35 @@ class Recipes:
 
     def choose(self, path: bytes) -> Recipe:
         """Return the recipe of a song."""
-        parts = os.path.relpath(path, self._root).split(os.fsencode(os.sep))
-        if len(parts) < 2:
-            return self.usual
-        name = os.fsdecode(parts[0])
-        found = self._by_folder.get(unicodedata.normalize("NFC", name))
-        if found is None and name not in self._told:
+        name = self._folder_of(path)
+        found = self._find_named(name)
+        if name and found is None and name not in self._told:
             self._told.add(name)
-            usual = self.usual.preset or "separate"
+            what = f"get the usual: {self.usual.preset or 'separate'}"
+            if self._watch.unknown == "hold":
+                what = f"are held until a preset of this name, or {CONFIG_NAME}, says what to do"
             where = show_path(Path(os.fsdecode(self._root)))
-            self._tell(f"{where}: folder {name!r} names no preset; its songs get the usual: {usual}")
+            self._tell(f"{where}: folder {name!r} names no preset; its songs {what}")
         return found or self.usual
+
+    def holds(self, path: bytes) -> bool:
+        """Tell whether a song waits until its folder names a preset."""
+        name = self._folder_of(path)
+        return self._watch.unknown == "hold" and bool(name) and self._find_named(name) is None
+
+    def _folder_of(self, path: bytes) -> str:
+        """Return the first folder below the root that a song lies in; empty where it lies in none."""
+        first, *rest = os.path.relpath(path, self._root).split(os.fsencode(os.sep))
+        return os.fsdecode(first) if rest else ""
+
+    def _find_named(self, name: str) -> Recipe | None:
+        """Return the recipe that a folder's name stands for, however its letters are composed, or in other case."""
+        return self._by_folder.get(unicodedata.normalize("NFC", name)) or self._by_fold.get(fold(name))
 
     def _read(self) -> None:
         config = self._read_config()
         presets = load_presets(self._settings)
-        usual = config.preset or self._default
+        usual = config.preset or self._watch.preset
         named = {name: _recipe(preset) for name, preset in presets.items()}
         named |= {name: _recipe(self._find(presets, preset)) for name, preset in config.folders.items()}
         # Keyboards and disks compose letters differently.
@@ -134,6 +151,9 @@ class Recipes:
             self._check(one)
         # Only now, so that a mistake changes nothing.
         self._by_folder, self.usual = by_folder, recipe
+        alike = Counter(map(fold, by_folder))
+        # Of two whose names are alike but for case each keeps its own name alone.
+        self._by_fold = {fold(name): one for name, one in by_folder.items() if alike[fold(name)] == 1}
 
     def _what_separate_does(self, presets: dict[str, Preset]) -> Recipe:
         from plugin_core.wishes import SEPARATE
@@ -180,14 +200,14 @@ class Recipes:
 
 
 def read_recipes(
-    settings: Settings, folders: Sequence[HotFolder], default: str, tell: Callable[[str], None]
+    settings: Settings, folders: Sequence[HotFolder], watch: WatchSettings, tell: Callable[[str], None]
 ) -> dict[bytes, Recipes]:
     """Return what to do, by folder.
 
     Args:
         settings: the user's settings.
         folders: the hot folders, none of which may get the stems of another.
-        default: preset for songs outside every preset's folder.
+        watch: as of ``Recipes``.
         tell: as of ``Recipes``.
 
     Raises:
@@ -200,7 +220,7 @@ def read_recipes(
         for folder in folders:
             refuse_results_inside(folder, places)
 
-    return {folder.path: Recipes(folder.path, settings, default, tell, check) for folder in folders}
+    return {folder.path: Recipes(folder.path, settings, watch, tell, check) for folder in folders}
 
 
 def check_placement(recipe: Recipe) -> list[Path]:

@@ -16,7 +16,7 @@ import msgspec
 
 from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.files.placement import rename_exclusive
-from plugin_core.model import STEERING, disarm
+from plugin_core.model import STEERING, disarm, show_path
 from stembridge_hot_folder.files import open_regular
 from stembridge_hot_folder.ledger import Row, SongState
 from stembridge_hot_folder.queue import Gate, Obstacle, WaitingSong
@@ -38,6 +38,9 @@ class SongRecord:
         self.row = Row(
             path=song.path, root=song.folder.path, identity=song.identity, state=SongState.WORKING, recipe=recipe.key
         )
+        self.is_duplicate = False
+        self.note: bytes | None = None
+        """What was written beside a song that failed."""
         self._recipe = recipe
         self._tools = tools
 
@@ -66,6 +69,11 @@ class SongRecord:
         remove_error(self.song.path)
         self.tell("skipped", reason)
 
+    def end_duplicate(self, reason: str) -> None:
+        """End without work, since the song was done before under another name."""
+        self.is_duplicate = True
+        self.end_skipped(reason)
+
     def end_unconfirmed(self, reason: str) -> None:
         """End with a job of which nobody knows whether it was paid."""
         self.put(SongState.UNCONFIRMED, reason=reason)
@@ -84,7 +92,7 @@ class SongRecord:
         self._tools.queue.succeed(self.song.path)
         self._tools.counts.failed += 1
         self.tell("failed", text, is_trouble=True)
-        write_error(self.song.path, reason, remedy)
+        self.note = write_error(self.song.path, reason, remedy, back_into=self.song.folder.failed and self.row.root)
 
     def drop(self) -> None:
         """Forget a version that is no longer there; another one is found by the next look."""
@@ -160,17 +168,25 @@ _MOST: Final = 64 * 1024
 _HAPPENED: Final = "What happened: "
 _TO_DO: Final = "What to do:    "
 _NO_REMEDY: Final = "take the song away, or put one that works in its place"
+_PUT_BACK: Final = "To try it again, put it back into "
 _FACTS: Final = re.compile(
     f"{re.escape(FIRST_LINE)}\n\n{re.escape(_HAPPENED)}(?P<reason>.*)\n{re.escape(_TO_DO)}(?P<remedy>.*)\n"
 )
 
 
-def write_error(song: bytes, reason: str, remedy: str) -> bytes | None:
+def write_error(song: bytes, reason: str, remedy: str, *, back_into: bytes = b"") -> bytes | None:
     """Write or renew the error file of a song; None where it cannot be written. Never over a file of the user's.
 
     What is ours is told by its content: a note that somebody changed is that somebody's.
+
+    Args:
+        song: its path.
+        reason: what happened.
+        remedy: what to do.
+        back_into: the hot folder of a song that is moved out of it next, with its note.
     """
-    text = _compose(song, disarm(reason), disarm(remedy))
+    where = show_path(Path(os.fsdecode(back_into))) if back_into else ""
+    text = _compose(song, disarm(reason), disarm(remedy), where)
     for path in _candidates(song):
         if os.path.lexists(path) and not is_ours(path, song):
             continue
@@ -207,7 +223,10 @@ def is_ours(path: bytes, song: bytes) -> bool:
     except (OSError, UnicodeDecodeError):
         return False
     facts = _FACTS.match(text)
-    return facts is not None and text == _compose(song, facts["reason"], facts["remedy"])
+    if facts is None:
+        return False
+    where = text[facts.end() + 1 :].removeprefix(_PUT_BACK).removesuffix("\n")
+    return text in (_compose(song, facts["reason"], facts["remedy"], back_into) for back_into in ("", where))
 
 
 def _place(text: str, path: bytes) -> None:
@@ -236,10 +255,12 @@ def _place(text: str, path: bytes) -> None:
         raise
 
 
-def _compose(song: bytes, reason: str, remedy: str) -> str:
+def _compose(song: bytes, reason: str, remedy: str, back_into: str = "") -> str:
+    facts = [FIRST_LINE, "", f"{_HAPPENED}{reason}", f"{_TO_DO}{remedy or _NO_REMEDY}", ""]
+    if back_into:
+        return "\n".join([*facts, f"{_PUT_BACK}{back_into}", ""])
     lines = [
-        *(FIRST_LINE, ""),
-        *(f"{_HAPPENED}{reason}", f"{_TO_DO}{remedy or _NO_REMEDY}", ""),
+        *facts,
         "A new version of the song is tried by itself. To try this one again:",
         f"    stembridge watch retry {quote(song)}",
         "This file goes away by itself once the song is done or gone.",

@@ -40,7 +40,7 @@ def run_folders(context: Context, paths: Sequence[Path], *, once: bool, again: b
         as_json=as_json, quiet=context.quiet, counts=lambda: watches[0].counts() if watches else Counts()
     )
     with reporter.display:
-        recipes = read_recipes(context.settings, folders, settings.preset, reporter.say)
+        recipes = read_recipes(context.settings, folders, settings, reporter.say)
         with Stores(context.settings.home, context.session) as stores:
             _check_providers(stores.session, recipes)
 
@@ -59,7 +59,7 @@ def preview_folders(context: Context, paths: Sequence[Path], *, again: bool, as_
     folders = choose_folders(context, paths, settings)
     with choose_display(as_json=as_json, quiet=context.quiet) as display, context.session() as session:
         say = partial(say_on, display, as_json=as_json)
-        recipes = read_recipes(context.settings, folders, settings.preset, say)
+        recipes = read_recipes(context.settings, folders, settings, say)
         _check_providers(session, recipes)
         summary = asyncio.run(_preview(session, folders, recipes, display, say, context.settings.home / LEDGER_NAME))
         display.say("dry run: nothing was made")
@@ -130,6 +130,9 @@ async def _preview(
                 if sight.is_hollow or not sight.identity.size:
                     say(f"{os.fsdecode(sight.path)}: has no content yet, waited for until it has")
                     continue
+                if recipes[folder.path].holds(sight.path):
+                    say(f"{os.fsdecode(sight.path)}: held, its folder names no preset")
+                    continue
                 try:
                     offers += await _plan(session, sight.path, recipes[folder.path], display)
                 except (UsageError, SettingsError):
@@ -155,6 +158,6 @@ async def _plan(session: Session, path: bytes, recipes: Recipes, display: Displa
 
 def _describe(folder: HotFolder) -> str:
     words = [f"a {folder.kind} mount, looked through every {folder.rescan:g} s"] if folder.is_share else []
-    if folder.done:
-        words.append(f"finished songs move to {os.fsdecode(folder.done)}")
+    names = {"done": "finished", "duplicates": "duplicate", "failed": "failed"}
+    words += [f"{names[name]} songs move to {os.fsdecode(place)}" for name, place in folder.places.items()]
     return f" ({'; '.join(words)})" if words else ""

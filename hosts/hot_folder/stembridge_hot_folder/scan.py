@@ -35,20 +35,31 @@ PASSED_FOLDERS: Final = (
 """Our own results, folders still being unpacked or downloaded, and those of systems."""
 
 
+SESSION_FOLDERS: Final = ("*.logicx", "*.band", "Audio Files")
+SESSION_FILES: Final = (
+    *("*.rpp", "*.als", "*.cpr", "*.npr", "*.ptx", "*.ptf", "*.pts", "*.flp", "*.song", "*.bwproject", "*.ardour"),
+    *("*.aup", "*.aup3", "*.reason", "*.logic", "*.sesx", "*.tracktionedit"),
+)
+"""What shows that a folder is the session of a DAW, whose recordings are no songs and are not to be moved."""
+
+
 class Names:
     """The rules for names.
 
     Args:
         suffixes: more endings of songs.
         ignore: more patterns of names to pass over.
+        sessions: whether sessions of DAWs are looked into.
     """
 
-    def __init__(self, suffixes: Iterable[str] = (), ignore: Iterable[str] = ()) -> None:
+    def __init__(self, suffixes: Iterable[str] = (), ignore: Iterable[str] = (), *, sessions: bool = False) -> None:
         more = {f".{suffix.lstrip('.')}".lower() for suffix in suffixes}
         self._suffixes = AUDIO_SUFFIXES | set(PROTECTED_SUFFIXES) | more
         self._partial = _compile(PARTIAL_FILES)
         self._folders = _compile(PASSED_FOLDERS)
         self._ignored = _compile(ignore)
+        self._session_folders = _compile(() if sessions else SESSION_FOLDERS)
+        self._session_files = _compile(() if sessions else SESSION_FILES)
 
     def why_no_song(self, name: bytes) -> str:
         """Return why a file of this name is passed over; empty for a song's name."""
@@ -65,7 +76,13 @@ class Names:
         text = fold(os.fsdecode(name))
         if self._folders.match(text):
             return "stems" if text.endswith(STEMS_SUFFIX) else "a folder of the system or of another program"
+        if self._session_folders.match(text):
+            return SESSION
         return "ignored by the settings" if self._ignored.match(text) else ""
+
+    def is_session(self, names: Iterable[bytes]) -> bool:
+        """Tell whether a folder with entries of these names is the session of a DAW."""
+        return any(self._session_files.match(fold(os.fsdecode(name))) for name in names)
 
 
 def _compile(patterns: Iterable[str]) -> re.Pattern[str]:
@@ -104,7 +121,8 @@ class Gone(NamedTuple):
 Sight = SeenSong | Passed | Unreadable | Gone
 
 GONE = frozenset({errno.ENOENT, errno.ENOTDIR})
-_DONE = "the folder of finished songs"
+_OURS = "a folder that songs are moved to"
+SESSION: Final = "the session of a DAW; [watch] sessions = true takes its songs"
 
 
 class ScanRules(msgspec.Struct, frozen=True):
@@ -113,17 +131,18 @@ class ScanRules(msgspec.Struct, frozen=True):
     names: Names
     excluded: Collection[tuple[int, int]] = ()
     """Device and inode of folders not to look into, whatever they are called."""
-    passed: bytes = b""
-    """A folder not to look into that may not exist yet."""
+    passed: Collection[bytes] = ()
+    """Folders not to look into that may not exist yet."""
     is_share: bool = False
 
 
-def scan(folder: bytes, rules: ScanRules, *, is_ordered: bool = True) -> Iterator[Sight]:
+def scan(folder: bytes, rules: ScanRules, *, root: bytes | None = None, is_ordered: bool = True) -> Iterator[Sight]:
     """Yield all that lies below a folder.
 
     Args:
         folder: where to begin.
         rules: what to take.
+        root: the hot folder, whatever lies in it no session; default where to begin.
         is_ordered: whether each folder is gone through by name, or in another order each time.
 
     Raises:
@@ -141,6 +160,9 @@ def scan(folder: bytes, rules: ScanRules, *, is_ordered: bool = True) -> Iterato
             if error.errno not in GONE:
                 yield Unreadable(parent, error)
             continue
+        if parent != (root or folder) and rules.names.is_session(entry.name for entry in found):
+            yield Passed(parent, SESSION)
+            continue
         if not is_ordered:
             random.shuffle(found)
         for entry in found:
@@ -149,9 +171,11 @@ def scan(folder: bytes, rules: ScanRules, *, is_ordered: bool = True) -> Iterato
 
 def look(paths: Iterable[bytes], rules: ScanRules, root: bytes) -> Iterator[Sight]:
     """Yield what lies at these paths now, and below those that are folders; paths outside the rules are passed over."""
+    sessions: dict[bytes, bool] = {}
+    """Folders that were looked into for all of these paths."""
     for path in paths:
-        barrier = _find_barrier(path, rules, root)
-        if isinstance(barrier, Gone):
+        barrier = _find_barrier(path, rules, root, sessions)
+        if barrier is not None and barrier.path == path:
             yield barrier
         if barrier is not None:
             continue
@@ -159,7 +183,7 @@ def look(paths: Iterable[bytes], rules: ScanRules, root: bytes) -> Iterator[Sigh
         yield from _see(path, rules, below)
         for folder in below:
             try:
-                yield from scan(folder, rules)
+                yield from scan(folder, rules, root=root)
             except OSError as error:
                 if error.errno not in GONE:
                     yield Unreadable(folder, error)
@@ -179,8 +203,8 @@ def _see(path: bytes, rules: ScanRules, folders: list[bytes]) -> Iterator[Sight]
     name = os.path.basename(path)  # noqa: PTH119 - bytes
     if stat.S_ISDIR(status.st_mode):
         reason = rules.names.why_passed(name)
-        if path == rules.passed or (status.st_dev, status.st_ino) in rules.excluded:
-            reason = _DONE
+        if path in rules.passed or (status.st_dev, status.st_ino) in rules.excluded:
+            reason = _OURS
         if reason:
             yield Passed(path, reason)
         else:
@@ -201,14 +225,17 @@ def _why_not(mode: int, names: Names, name: bytes) -> str:
     return names.why_no_song(name)
 
 
-def _find_barrier(path: bytes, rules: ScanRules, root: bytes) -> Passed | Gone | None:
-    """Return what keeps us from a path below the root: a folder passed over, or a link, behind which is none."""
-    if rules.passed and is_below(path, rules.passed):
-        return Passed(rules.passed, _DONE)
+def _find_barrier(path: bytes, rules: ScanRules, root: bytes, sessions: dict[bytes, bool]) -> Passed | Gone | None:
+    """Return what keeps us from a path below the root: a folder passed over, or a link, behind which is none.
+
+    Of a song in a session it is the song that is passed over: it may have been on its way.
+    """
+    if passed := next((one for one in rules.passed if is_below(path, one)), None):
+        return Passed(passed, _OURS)
     parent = os.path.dirname(path)  # noqa: PTH120 - bytes
     while len(parent) > len(root) and is_below(parent, root):
         if reason := rules.names.why_passed(os.path.basename(parent)):  # noqa: PTH119 - bytes
-            return Passed(parent, reason)
+            return Passed(path if reason == SESSION else parent, reason)
         try:
             status = os.lstat(parent)
         except OSError:
@@ -217,6 +244,18 @@ def _find_barrier(path: bytes, rules: ScanRules, root: bytes) -> Passed | Gone |
         if not stat.S_ISDIR(status.st_mode):
             return Gone(path)
         if (status.st_dev, status.st_ino) in rules.excluded:
-            return Passed(parent, _DONE)
+            return Passed(parent, _OURS)
+        if parent not in sessions:
+            sessions[parent] = _is_session(parent, rules.names)
+        if sessions[parent]:
+            return Passed(path, SESSION)
         parent = os.path.dirname(parent)  # noqa: PTH120 - bytes
     return None
+
+
+def _is_session(folder: bytes, names: Names) -> bool:
+    try:
+        return names.is_session(os.listdir(folder))  # noqa: PTH208 - bytes
+    except OSError:
+        # Gone or unreachable: that is found out at the path itself.
+        return False

@@ -64,7 +64,7 @@ def install(
     watch = settings.section("watch", WatchSettings)
     folders = open_folders(paths, watch)
     refuse_home_inside(folders, settings.home)
-    places = _places(read_recipes(settings, folders, watch.preset, lambda _text: None).values())
+    places = _places(read_recipes(settings, folders, watch, lambda _text: None).values())
     # With -P, since the service starts in the user's home: a queue.py there would be taken for Python's own.
     command = [machine.python, "-P", "-m", "plugin_core", "watch", *(_text(folder.path) for folder in folders)]
     target = place_of(machine)
@@ -118,7 +118,7 @@ def _places(recipes: Iterable[Recipes]) -> list[Path]:
 
 
 def _writable(folders: Sequence[HotFolder]) -> list[Path]:
-    paths = [folder.path for folder in folders] + [folder.done for folder in folders if folder.done]
+    paths = [folder.path for folder in folders] + [place for folder in folders for place in folder.places.values()]
     return [Path(_text(path)) for path in paths]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -19,6 +19,14 @@ class WatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Preset for songs outside every preset's folder; empty means what ``stembridge separate`` would do."""
     done: str = ""
     """Folder that finished songs move to with their stems, from the hot folder; empty leaves them where they are."""
+    duplicates: str = ""
+    """Folder that songs move to which were done before under another name; empty leaves them."""
+    failed: str = ""
+    """Folder that failed songs move to with their notes; empty leaves them."""
+    unknown: Literal["usual", "hold"] = "usual"
+    """What becomes of songs in a folder that names no preset: the usual, or nothing until it names one."""
+    sessions: bool = False
+    """Whether songs are taken out of the folders of a DAW's session."""
     settle_seconds: Seconds = 5.0
     """A file is taken once nothing of it changed for so long."""
     share_settle_seconds: Seconds = 15.0

@@ -131,6 +131,15 @@ class SongTask:
         """End as failed."""
         self._record.end_failed(reason, remedy)
 
+    async def move_away(self) -> None:
+        """Move a song that failed, or was done before under another name, where the settings say so."""
+        row = self._record.row
+        place = self.folder.failed if row.state is SongState.FAILED else b""
+        if row.state is SongState.SKIPPED and self._record.is_duplicate:
+            place = self.folder.duplicates
+        if place and not row.place:
+            await Finish(self._record, self._version, self._tools).move_away(place)
+
     # The parts of a song's life
 
     def _version_of(self, identity: FileIdentity) -> Version:

@@ -22,7 +22,7 @@ from stembridge_hot_folder.folders import HotFolder
 from stembridge_hot_folder.intake import FolderIntake
 from stembridge_hot_folder.ledger import TROUBLED, Line, Row, SongState
 from stembridge_hot_folder.process import Notifier, SleepDetector, deadline
-from stembridge_hot_folder.queue import Lane, SongQueue, WaitingSong
+from stembridge_hot_folder.queue import HELD, Lane, SongQueue, WaitingSong
 from stembridge_hot_folder.recipes import Recipes
 from stembridge_hot_folder.settings import WatchSettings
 from stembridge_hot_folder.tools import Stores, Tools
@@ -96,6 +96,7 @@ class Watch:
             queued=len(self._tools.queue) - self._tools.queue.blocked,
             working=self._workers.working + len(self._workers.strays),
             waiting=self._workers.aside + self._tools.queue.waiting,
+            held=self._tools.queue.held,
         )
 
     async def run(self, *, once: bool = False) -> ExitCode:
@@ -284,7 +285,12 @@ class Watch:
 
     def _lane_of(self, song: WaitingSong) -> Lane:
         """Return what a song waits for: its folder's disk, and the accounts of what is done to it."""
-        return song.folder.path, self._tools.recipes[song.folder.path].choose(song.path).key
+        recipes = self._tools.recipes[song.folder.path]
+        # What was begun goes on, and the user's word counts.
+        if recipes.holds(song.path) and self._tools.ledger.get(song.path) is None:
+            recipes.choose(song.path)
+            return song.folder.path, HELD
+        return song.folder.path, recipes.choose(song.path).key
 
     def _tell_stopping(self) -> None:
         self._is_told_to_stop = True

@@ -92,7 +92,8 @@ class Workers:
     def offer(self, folder: HotFolder, path: bytes, identity: FileIdentity) -> None:
         """Queue a version that is complete."""
         self.tools.queue.put(WaitingSong(folder, path, identity, self.tools.clock()))
-        self.tools.reporter.tell("queued", path)
+        is_held = self.tools.recipes[folder.path].holds(path)
+        self.tools.reporter.tell(*(("held", path, "its folder names no preset") if is_held else ("queued", path)))
 
     def see(self, path: bytes, identity: FileIdentity) -> bool:
         """Take notice of what a path is now; tell whether the workers are still those to deal with it."""
@@ -201,11 +202,13 @@ class Workers:
     async def _run_guarded(self, task: SongTask) -> None:
         try:
             await task.run()
+            await task.move_away()
         except StoreError:
             # Nothing can be recorded any more, of no song.
             raise
         except StembridgeError as error:
             task.fail(error.message, error.remedy)
+            await task.move_away()
         except Exception as error:  # noqa: BLE001 - one bad file must not end the watch
             task.fail(f"{type(error).__name__}: {error}", "report it with the log; see `stembridge doctor`")
             self.tools.reporter.log_defect(error)

@@ -175,7 +175,7 @@ class Desk:
         context = self.context()
         settings = read_settings(context)
         folders = choose_folders(context, roots or [self.root], settings)
-        recipes = read_recipes(context.settings, folders, settings.preset, listener.say)
+        recipes = read_recipes(context.settings, folders, settings, listener.say)
         with Stores(self.home, context.session) as stores:
             watch = Watch(stores, folders, recipes, settings, listener)
             if ready is not None:

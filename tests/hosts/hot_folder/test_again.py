@@ -452,3 +452,47 @@ def test_once_ends_with_the_same_code_for_the_same_failed_song_each_time(desk: D
     assert [desk.once().code for _ in range(2)] == [4, 4]  # type: ignore[attr-defined]
     bad.unlink()
     assert desk.once().code == 0  # type: ignore[attr-defined]
+
+
+def test_failed_songs_and_duplicates_move_out_where_the_settings_say_so(desk: Desk) -> None:
+    desk.set(failed="failed", duplicates="twice", done="done")
+    (desk.root / "album").mkdir()
+    (desk.root / "album" / "Bad.wav").write_text("just words, no audio")
+    (desk.root / "album" / "._Bad.wav").write_bytes(b"side")
+    desk.song("Song.wav", seed=1)
+    first = desk.once()
+    assert (first.of("failed"), first.of("done"), first.of("moved")) == (["Bad.wav"], ["Song.wav"], ["Bad.wav"])
+    assert first.code == 1  # type: ignore[attr-defined]
+    failed = desk.root / "failed" / "album"
+    assert sorted(path.name for path in failed.iterdir()) == ["._Bad.wav", "Bad.wav", "Bad.wav.error.txt"]
+    note = (failed / "Bad.wav.error.txt").read_text()
+    assert "not audio" in note
+    assert f"put it back into {desk.root}" in note
+    assert "watch retry" not in note
+    desk.song("Again.wav", seed=1)
+    desk.song("Song.wav", seed=1)
+    second = desk.once()
+    assert second.code == 0  # type: ignore[attr-defined]
+    assert second.of("failed") == []
+    assert sorted(second.of("moved")) == ["Again.wav", "Song.wav"]
+    assert sorted(path.name for path in (desk.root / "twice").iterdir()) == ["Again.wav", "Song.wav"]
+    # A song whose own stems lie beside it has nowhere better to be.
+    third = desk.root / "Third.wav"
+    (desk.root / "done" / "Song.stems").rename(desk.root / "Third.stems")
+    (desk.root / "done" / "Song.wav").rename(third)
+    assert desk.once().of("skipped") == ["Third.wav"]
+    assert third.exists()
+    assert desk.separator.paid == ["Song.wav"]
+
+
+def test_failed_song_that_cannot_be_moved_stays_with_its_note(desk: Desk) -> None:
+    (desk.root / "failed").write_text("a file of the user's")
+    desk.set(failed="failed")
+    (desk.root / "Bad.wav").write_text("just words, no audio")
+    told = desk.once()
+    assert any("stays where it is" in one.text for one in told.told if one.word == "warning")
+    assert "put it back" in (desk.root / "Bad.wav.error.txt").read_text()
+    (desk.root / "failed").unlink()
+    write_song(desk.root / "Bad.wav", 0.2, 1)
+    assert desk.once().of("done") == ["Bad.wav"]
+    assert not list(desk.root.glob("*.error*"))

@@ -12,7 +12,7 @@ import pytest
 from stembridge_hot_folder.scan import Names
 
 from plugin_core.errors import UsageError
-from tests.hosts.hot_folder.conftest import Desk
+from tests.hosts.hot_folder.conftest import Desk, wait_for
 from tests.plugin_core.cli.fakes import write_song
 
 PARTIAL = (
@@ -196,3 +196,44 @@ def test_case_27_stems_placed_inside_the_folder_are_refused(desk: Desk) -> None:
 def test_case_27_own_home_inside_the_folder_is_refused(desk: Desk) -> None:
     with pytest.raises(UsageError, match="own data"):
         desk.once(desk.home.parent)
+
+
+@pytest.mark.parametrize(
+    ("project", "song"),
+    [("Take.RPP", "Media/Guitar.wav"), ("Beat.als", "Beat.wav"), ("Band.logicx/x", "Band.logicx/Audio/Keys.wav")],
+)
+def test_sessions_of_daws_are_left_whole_unless_asked_for(desk: Desk, project: str, song: str) -> None:
+    session = desk.root / "Session"
+    (session / project).parent.mkdir(parents=True)
+    (session / project).touch()
+    desk.song(f"Session/{song}", seed=1)
+    desk.song("Audio Files/Recorded.wav", seed=2)
+    # A project beside the songs that are dropped keeps none of them from being taken.
+    (desk.root / project).parent.mkdir(exist_ok=True)
+    (desk.root / project).touch()
+    desk.song("Song.wav", seed=3)
+    with desk.running() as watch:
+        watch.wait_done("Song.wav")
+        copy = desk.song(f"Session/{Path(song).parent}/Later.wav", seed=4)
+        desk.song("Other.wav", seed=5)
+        watch.wait_done("Other.wav")
+    passed = [one.text for one in watch.listener.told if one.word == "passed"]
+    assert passed
+    assert all("session" in text for text in passed)
+    assert sorted(desk.separator.paid) == ["Other.wav", "Song.wav"]
+    copy.unlink()
+    desk.set(sessions="true")
+    assert sorted(desk.once().of("done")) == sorted([Path(song).name, "Recorded.wav"])
+
+
+def test_session_that_shows_itself_late_takes_its_waiting_songs_along(desk: Desk) -> None:
+    desk.set(settle_seconds=0.5)
+    with desk.running() as watch:
+        desk.song("Session/Guitar.wav", seed=1)
+        watch.wait("settling", "Guitar.wav")
+        (desk.root / "Session" / "Take.rpp").touch()
+        desk.song("Song.wav", seed=2)
+        watch.wait_done("Song.wav")
+        wait_for(lambda: not len(watch.watch._intakes[0].settler))
+    assert watch.listener.reasons("Guitar.wav")[-1].startswith("passed: the session of a DAW")
+    assert desk.separator.paid == ["Song.wav"]

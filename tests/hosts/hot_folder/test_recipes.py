@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pytest
 from stembridge_hot_folder.folders import open_folders
@@ -14,6 +15,7 @@ from stembridge_hot_folder.settings import WatchSettings
 from plugin_core.errors import SettingsError
 from plugin_core.model import Separation
 from plugin_core.settings import Settings, no_keyring
+from tests.hosts.hot_folder.conftest import Desk, wait_for
 
 
 class Scene:
@@ -29,9 +31,9 @@ class Scene:
     def config(self, text: str) -> None:
         (self.root / "stembridge.toml").write_text(text)
 
-    def recipes(self, default: str = "") -> Recipes:
+    def recipes(self, default: str = "", **values: Any) -> Recipes:
         settings = Settings(self.home, environ={"STEMBRIDGE_SEPARATE_PROVIDER": "fake"}, keyring=no_keyring)
-        return Recipes(os.fsencode(self.root), settings, default, self.told.append)
+        return Recipes(os.fsencode(self.root), settings, WatchSettings(preset=default, **values), self.told.append)
 
     def preset(self, recipes: Recipes, name: str) -> str:
         return recipes.choose(os.fsencode(self.root / name)).preset
@@ -119,7 +121,7 @@ def test_edited_preset_that_cannot_be_is_told_and_changes_nothing(scene: Scene, 
     (scene.home / "config.toml").write_text('[presets.mine]\noperations = [{ kind = "separation" }]\n')
     settings = Settings(scene.home, environ={"STEMBRIDGE_SEPARATE_PROVIDER": "fake"}, keyring=no_keyring)
     folders = open_folders([scene.root], WatchSettings())
-    [recipes] = read_recipes(settings, folders, "mine", scene.told.append).values()
+    [recipes] = read_recipes(settings, folders, WatchSettings(preset="mine"), scene.told.append).values()
     before = recipes.usual
     text = text.replace("@IN@", scene.root.as_posix())
     (scene.home / "config.toml").write_text(f"[presets.mine]\n{text}\n")
@@ -139,3 +141,56 @@ def test_key_tells_what_is_done_and_not_what_it_is_called() -> None:
     one = Recipe.of("a", (Separation(provider="fake", model=""),))
     assert one.key == Recipe.of("b", (Separation(provider="fake", model=""),)).key
     assert one.key != Recipe.of("a", (Separation(provider="fake", model="", stems=("vocals",)),)).key
+
+
+def test_folder_is_known_in_any_case_unless_two_presets_are_alike(scene: Scene) -> None:
+    recipes = scene.recipes()
+    assert scene.preset(recipes, "Vocals/Song.wav") == scene.preset(recipes, "VOCALS/a/Song.wav") == "vocals"
+    assert scene.told == []
+    scene.config('[folders]\n"VOCALS" = "karaoke"\n')
+    recipes.refresh()
+    assert scene.preset(recipes, "VOCALS/Song.wav") == "karaoke"
+    assert scene.preset(recipes, "vocals/Song.wav") == "vocals"
+    assert scene.preset(recipes, "Vocals/Song.wav") == ""
+    assert len(scene.told) == 1
+
+
+def test_unknown_folder_is_held_where_the_settings_say_so(scene: Scene) -> None:
+    recipes = scene.recipes(unknown="hold")
+    held = os.fsencode(scene.root / "Mixes" / "Song.wav")
+    assert recipes.holds(held)
+    assert not scene.recipes().holds(held)
+    for name in ("Song.wav", "vocals/Song.wav"):
+        assert not recipes.holds(os.fsencode(scene.root / name))
+    recipes.choose(held)
+    recipes.choose(held)
+    assert [("Mixes" in told, "are held" in told) for told in scene.told] == [(True, True)]
+    scene.config('[folders]\n"Mixes" = "vocals"\n')
+    recipes.refresh()
+    assert not recipes.holds(held)
+
+
+def test_held_songs_cost_nothing_until_their_folder_names_a_preset(desk: Desk) -> None:
+    desk.set(unknown="hold")
+    desk.song("Mixes/Held.wav", seed=1)
+    desk.song("vocals/Song.wav", seed=2)
+    told = desk.once()
+    assert (told.of("held"), told.of("done"), told.code) == (["Held.wav"], ["Song.wav"], 0)  # type: ignore[attr-defined]
+    with desk.running() as watch:
+        watch.wait("held", "Held.wav")
+        desk.song("Loose.wav", seed=3)
+        watch.wait_done("Loose.wav")
+        counts = watch.watch.counts()
+        assert (counts.held, counts.waiting, counts.queued) == (1, 0, 0)
+        assert desk.separator.paid == ["Song.wav", "Loose.wav"]
+        (desk.root / "stembridge.toml").write_text('[folders]\n"Mixes" = "vocals"\n')
+        watch.wait_done("Held.wav")
+    desk.set(unknown="usual")
+    desk.separator.hold = True
+    with desk.running() as watch:
+        desk.song("Nameless/Begun.wav", seed=4)
+        wait_for(lambda: "Begun.wav" in desk.separator.paid)
+    desk.separator.hold = False
+    desk.set(unknown="hold")
+    assert desk.once().of("done") == ["Begun.wav"]
+    assert desk.separator.paid == ["Song.wav", "Loose.wav", "Held.wav", "Begun.wav"]
