@@ -127,7 +127,10 @@ PROGRESS_SECONDS = 0.25
 class JsonDisplay:
     """Writes each change as an object; progress at most four times a second for each job."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, *, write: Callable[[Record], None] = write_record
+    ) -> None:
+        self._write = write
         self._throttle = Throttle(PROGRESS_FRACTION, PROGRESS_SECONDS, together=True, clock=clock)
         self._troubles = Troubles()
 
@@ -148,25 +151,25 @@ class JsonDisplay:
     def quote(self, offers: Sequence[Offer], *, is_asked: bool) -> None:  # noqa: ARG002 - a program reads no question
         """Write a ``price`` event for each provider that costs money, or may."""
         for price in list_prices(offers):
-            write_record({"event": "price"} | msgspec.structs.asdict(price))
+            self._write({"event": "price"} | msgspec.structs.asdict(price))
 
     def preview(self, offer: Offer) -> None:
         """Write a ``plan`` event."""
-        write_record(describe_plan(offer))
+        self._write(describe_plan(offer))
 
     def refuse(self, source: Path, error: StembridgeError) -> None:
         """Write an ``error`` event."""
-        write_record(describe_error(source, error))
+        self._write(describe_error(source, error))
 
     def reuse(self, job: Job) -> None:
         """Write the done job as a ``job`` event."""
-        write_record(describe_job(job))
+        self._write(describe_job(job))
 
     def begin(self, jobs: Sequence[Job]) -> None:
         """Write every job once, so that the reader knows all ids at the start."""
         for job in jobs:
             self._throttle.start(job)
-            write_record(describe_job(job))
+            self._write(describe_job(job))
 
     def change(self, job: Job, previous: Job | None) -> None:
         """Write a ``job`` event for each new state, each new trouble, and for progress that is due."""
@@ -176,11 +179,11 @@ class JsonDisplay:
             return
         if job.state.is_settled:
             self._throttle.stop(job)
-        write_record(describe_job(job))
+        self._write(describe_job(job))
 
     def pause(self) -> None:
         """Do nothing: programs are not asked."""
 
     def finish(self, summary: Summary) -> None:
         """Write the ``summary`` event, the last one."""
-        write_record({"event": "summary"} | msgspec.structs.asdict(summary))
+        self._write({"event": "summary"} | msgspec.structs.asdict(summary))

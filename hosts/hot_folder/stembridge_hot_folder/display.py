@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ import msgspec
 
 from plugin_core.console.display import Display, Summary
 from plugin_core.console.formatting import clean, encodable, list_notes, show
-from plugin_core.console.json_lines import write_record
+from plugin_core.console.json_lines import Record, write_record
 from plugin_core.console.plain import PlainDisplay
 from plugin_core.model import Job, JobState
 
@@ -53,6 +54,12 @@ class PlainWatch(PlainDisplay):
 
 
 log = logging.getLogger(__name__)
+
+
+def write_event(record: Record) -> None:
+    """Print one event with its time, in seconds since the epoch."""
+    write_record(record | {"time": round(time.time(), 3)})
+
 
 QUIET_WORDS: Final = frozenset({"settling", "queued", "held", "cancelling"})
 """What people see as counts, and programs as events."""
@@ -105,7 +112,7 @@ class Reporter:
         with self._shown():
             log.log(level, "%s: %s%s", clean(show(source)), word, f", {clean(text)}" if text else "")
             if self._as_json:
-                write_record({"event": "song", "state": word, "source": source, "reason": encodable(text)})
+                write_event({"event": "song", "state": word, "source": source, "reason": encodable(text)})
             elif isinstance(self.display, TellsSongs) and self._is_worth(word, level):
                 self.display.tell_song(word, source, text)
 
@@ -119,7 +126,7 @@ class Reporter:
             # The log's handler writes it to standard error, whatever the display.
             log.warning("%s: %s", clean(show(source)), clean(text))
             if self._as_json:
-                write_record({"event": "warning", "source": source, "reason": encodable(text)})
+                write_event({"event": "warning", "source": source, "reason": encodable(text)})
 
     def say(self, text: str) -> None:
         """Tell of the whole watch."""
@@ -141,7 +148,7 @@ class Reporter:
         """Show how the watch ended."""
         with self._shown():
             if self._as_json:
-                write_record({"event": "summary"} | msgspec.structs.asdict(counts) | {"exit_code": int(exit_code)})
+                write_event({"event": "summary"} | msgspec.structs.asdict(counts) | {"exit_code": int(exit_code)})
                 return
             self.display.finish(Summary(seconds=seconds))
             if str(counts):
@@ -151,7 +158,7 @@ class Reporter:
 def say_on(display: Display, text: str, *, as_json: bool) -> None:
     """Tell of the whole watch: people in a line, programs in a ``note`` event."""
     if as_json:
-        write_record({"event": "note", "reason": encodable(text)})
+        write_event({"event": "note", "reason": encodable(text)})
     else:
         display.say(text)
 

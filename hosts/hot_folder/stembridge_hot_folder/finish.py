@@ -85,7 +85,8 @@ class Finish:
             why = explain_write_error(folder, error).message if isinstance(error, OSError) else error.message
             self._tools.reporter.warn(song.path, f"stays where it is: {why}")
             return
-        self._record.put(self._record.row.state, place=os.fsencode(moves[-1].new), reason=self._record.row.reason)
+        if self._record.row.state is not SongState.DONE:
+            self._record.put(self._record.row.state, place=os.fsencode(moves[-1].new))
         self._record.tell("moved", f"to {show(moves[-1].new)}")
 
     def _end(self, jobs: Sequence[Job], fate: Fate) -> None:

@@ -130,7 +130,13 @@ class FirstLook:
         path = self._version.path
         twin = await asyncio.to_thread(find_twin, tools.session, tools.ledger, path, hashes, key)
         if twin:
-            self._record.end_duplicate(f"the same song as {_show(twin)}, which is done; {_FORCE}")
+            why = f"the same song as {_show(twin)}, which is done; {_FORCE}"
+            if known is not None and known.place == twin:
+                # What is known of the one before, which had this name, stays known.
+                self._record.row = msgspec.structs.replace(known, identity=self._version.identity)
+                self._record.end_duplicate(why, SongState.DONE)
+            else:
+                self._record.end_duplicate(why)
             return True
         beside = os.path.splitext(path)[0] + os.fsencode(STEMS_SUFFIX)  # noqa: PTH122 - bytes
         has_stems = await asyncio.to_thread(_stand_in, Path(os.fsdecode(beside)), hashes)

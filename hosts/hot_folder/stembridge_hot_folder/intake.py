@@ -13,6 +13,7 @@ import msgspec
 from plugin_core.stems.layout import STEMS_SUFFIX
 from stembridge_hot_folder.files import FileIdentity
 from stembridge_hot_folder.folders import HotFolder
+from stembridge_hot_folder.ledger import InLine
 from stembridge_hot_folder.queue import WaitingSong
 from stembridge_hot_folder.recipes import CONFIG_NAME
 from stembridge_hot_folder.root import ChangeListener, Presence, Root
@@ -76,6 +77,11 @@ class FolderIntake:
     def is_expecting(self) -> bool:
         """Whether songs are on their way that may have been moved."""
         return not self.has_scanned or self._has_more or self.settler.crowd > 0 or bool(self._again)
+
+    def standing(self) -> Iterator[tuple[bytes, InLine]]:
+        """Yield why each file that is not complete is not taken."""
+        for path in self.settler:
+            yield path, InLine(state="settling", reason=f"it {self.settler.why_waits(path)}")
 
     def tell_left(self) -> None:
         """Tell which files are left where they are, since they are not complete."""

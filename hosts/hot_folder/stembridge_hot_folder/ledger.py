@@ -9,7 +9,8 @@ from __future__ import annotations
 import builtins
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,12 @@ import msgspec
 
 from plugin_core.files.database import Database, Schema
 from stembridge_hot_folder.files import FileIdentity
+
+_COUNT: Final = "INSERT INTO history VALUES (?, ?, ?, 1) ON CONFLICT (day, root, state) DO UPDATE SET songs = songs + 1"
+_HISTORY: Final = (
+    "SELECT * FROM history WHERE root = ? AND day IN"
+    " (SELECT DISTINCT day FROM history WHERE root = ? ORDER BY day DESC LIMIT ?) ORDER BY day DESC, state"
+)
 
 LEDGER_NAME: Final = "hot_folder.sqlite3"
 MOST_KNOWN: Final = 100_000
@@ -73,12 +80,23 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """Of one to be done once more: whether it may be bought again for that."""
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """How many songs of a folder stand in line: most of them have no row yet."""
+class InLine(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a song stands in a watch that runs: most of those in line have no row yet."""
 
-    settling: int = 0
-    queued: int = 0
-    waiting: int = 0
+    state: str
+    """``settling``, ``queued``, ``held``, ``waiting`` or ``working``."""
+    reason: str = ""
+    turns: int = 0
+    mtime: int = 0
+    """By turns and time the songs are taken, the lowest first."""
+
+
+class Day(msgspec.Struct, frozen=True, kw_only=True):
+    """What came to an end in a folder on a day of the local calendar."""
+
+    day: str
+    songs: dict[str, int]
+    """How many, by state."""
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,8 +167,13 @@ class SongLedger:
             self._finished[path] = identity
         return True
 
-    def put(self, row: Row) -> Row:
-        """Write a row, in place of an earlier one of its path; durable when this returns."""
+    def put(self, row: Row, *, is_end: bool = False) -> Row:
+        """Write a row, in place of an earlier one of its path; durable when this returns.
+
+        Args:
+            row: what is known of it.
+            is_end: whether it is to be counted as the end of a song.
+        """
         row = msgspec.structs.replace(row, updated=self._clock())
         values = (
             *(row.path, row.root, str(row.identity), row.state.value, row.content, row.recipe, row.reason),
@@ -158,7 +181,11 @@ class SongLedger:
         )
         self._finished.pop(row.path, None)
         marks = ", ".join("?" * len(values))
-        self._write(f"INSERT OR REPLACE INTO songs VALUES ({marks})", values)  # noqa: S608 - marks
+        with self._database.write() as connection:
+            connection.execute(f"INSERT OR REPLACE INTO songs VALUES ({marks})", values)  # noqa: S608 - marks
+            if is_end:
+                day = datetime.fromtimestamp(row.updated).astimezone().date().isoformat()
+                connection.execute(_COUNT, (day, row.root, row.state.value))
         return row
 
     def forget(self, path: bytes) -> None:
@@ -191,7 +218,7 @@ class SongLedger:
 
     def roots(self) -> builtins.list[bytes]:
         """Return every folder that was ever watched."""
-        found = self._read("SELECT root FROM songs UNION SELECT root FROM folders ORDER BY root")
+        found = self._read("SELECT root FROM songs UNION SELECT root FROM roots ORDER BY root")
         return [bytes(row["root"]) for row in found]
 
     def token(self) -> int:
@@ -204,16 +231,34 @@ class SongLedger:
 
     # Folders
 
-    def put_line(self, root: bytes, line: Line) -> None:
-        """Tell other processes of a folder that it is watched, and what stands in line there."""
-        values = (root, line.settling, line.queued, line.waiting)
-        self._write("INSERT OR REPLACE INTO folders VALUES (?, ?, ?, ?)", values, durable=False)
+    def begin_line(self, root: bytes) -> None:
+        """Tell other processes that a folder is watched from now on, and that nothing stands in line there."""
+        with self._database.write(durable=False) as connection:
+            connection.execute("INSERT OR IGNORE INTO roots VALUES (?)", (root,))
+            connection.execute("DELETE FROM line WHERE root = ?", (root,))
 
-    def line(self, root: bytes) -> Line:
-        """Return what stood in line in a folder when its watch told of it last."""
-        for row in self._read("SELECT * FROM folders WHERE root = ?", (root,)):
-            return Line(settling=row["settling"], queued=row["queued"], waiting=row["waiting"])
-        return Line()
+    def change_line(self, root: bytes, songs: Mapping[bytes, InLine], left: Iterable[bytes]) -> None:
+        """Tell other processes where songs stand now, and which left the line."""
+        rows = [(path, root, one.state, one.reason, one.turns, one.mtime) for path, one in songs.items()]
+        with self._database.write(durable=False) as connection:
+            connection.executemany("DELETE FROM line WHERE path = ?", ((path,) for path in left))
+            connection.executemany("INSERT OR REPLACE INTO line VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def line(self, root: bytes) -> dict[bytes, InLine]:
+        """Return where the songs of a folder stood when its watch told of them last, in the order they are taken."""
+        found = self._read("SELECT * FROM line WHERE root = ? ORDER BY state, turns, mtime, path", (root,))
+        return {
+            bytes(row["path"]): InLine(state=row["state"], reason=row["reason"], turns=row["turns"], mtime=row["mtime"])
+            for row in found
+        }
+
+    def history(self, root: bytes, days: int) -> builtins.list[Day]:
+        """Return what came to an end in a folder on the latest days on which anything did, the latest first."""
+        found = self._read(_HISTORY, (root, root, days))
+        by_day: dict[str, dict[str, int]] = {}
+        for row in found:
+            by_day.setdefault(row["day"], {})[row["state"]] = row["songs"]
+        return [Day(day=day, songs=songs) for day, songs in by_day.items()]
 
     # Results
 
@@ -315,9 +360,30 @@ CREATE TABLE folders (
 ) WITHOUT ROWID
 """
 _THIRD = "ALTER TABLE songs ADD COLUMN force INTEGER NOT NULL DEFAULT 0"
+_FOURTH = """
+CREATE TABLE roots (root BLOB NOT NULL PRIMARY KEY) WITHOUT ROWID;
+INSERT INTO roots SELECT root FROM folders;
+DROP TABLE folders;
+CREATE TABLE line (
+    path BLOB NOT NULL PRIMARY KEY,
+    root BLOB NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    turns INTEGER NOT NULL,
+    mtime INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX line_by_place ON line (root, state, turns, mtime, path);
+CREATE TABLE history (
+    day TEXT NOT NULL,
+    root BLOB NOT NULL,
+    state TEXT NOT NULL,
+    songs INTEGER NOT NULL,
+    PRIMARY KEY (day, root, state)
+) WITHOUT ROWID
+"""
 
 SCHEMA: Final = Schema(
     "hot folder's ledger",
-    (_FIRST, _SECOND, _THIRD),
+    (_FIRST, _SECOND, _THIRD, _FOURTH),
     if_damaged="move the file away; songs with their stems beside them are known to be done all the same",
 )

@@ -12,6 +12,7 @@ import msgspec
 
 from stembridge_hot_folder.files import FileIdentity
 from stembridge_hot_folder.folders import HotFolder
+from stembridge_hot_folder.ledger import InLine
 
 Gate = bytes | str
 """A folder's path, or a recipe's key."""
@@ -29,6 +30,7 @@ class Obstacle(NamedTuple):
 
 class _Pause(msgspec.Struct):
     until: float
+    reason: str = ""
     tries: int = 1
     is_refusal: bool = False
     prober: bytes = b""
@@ -44,14 +46,14 @@ class Pauses:
 
     def __init__(self, wait: Callable[[int], float]) -> None:
         self._wait = wait
-        self._pauses: dict[Gate, _Pause] = {HELD: _Pause(float("inf"))}
+        self._pauses: dict[Gate, _Pause] = {HELD: _Pause(float("inf"), "its folder names no preset")}
 
     @property
     def is_refused(self) -> bool:
         """Whether a gate is closed because an account is refused."""
         return any(pause.is_refusal for pause in self._pauses.values())
 
-    def pause(self, gate: Gate, path: bytes, now: float, *, is_refusal: bool = False) -> float:
+    def pause(self, gate: Gate, path: bytes, now: float, reason: str = "", *, is_refusal: bool = False) -> float:
         """Close a gate that a song found closed, for a while, longer each time; return the seconds."""
         known = self._pauses.get(gate)
         if known is None:
@@ -62,7 +64,7 @@ class Pauses:
             # Taken before the gate was closed: it says nothing new.
             return max(known.until - now, 0.0)
         seconds = self._wait(known.tries)
-        known.until, known.prober, known.is_refusal = now + seconds, b"", is_refusal
+        known.until, known.prober, known.is_refusal, known.reason = now + seconds, b"", is_refusal, reason
         return seconds
 
     def resume(self, gate: Gate, path: bytes) -> bool:
@@ -79,6 +81,10 @@ class Pauses:
     def is_paused(self, gate: Gate) -> bool:
         """Tell whether a gate is closed, whenever it is to be tried again."""
         return gate in self._pauses
+
+    def why(self, gates: Iterable[Gate]) -> str:
+        """Return why a song may not pass these gates; empty where all are open."""
+        return next((self._pauses[gate].reason for gate in gates if gate in self._pauses), "")
 
     def may_pass(self, gates: Iterable[Gate], now: float) -> bool:
         """Tell whether a song may be taken through these gates."""
@@ -123,6 +129,7 @@ class WaitingSong(msgspec.Struct, frozen=True):
 class _Later(msgspec.Struct):
     song: WaitingSong
     due: float
+    reason: str
 
 
 _Place = tuple[int, int, bytes]
@@ -178,15 +185,17 @@ class SongQueue:
         """How many songs wait for trouble to pass."""
         return len(self._later) + self.blocked - self.held
 
-    def count(self, folder: bytes) -> tuple[int, int]:
-        """Return how many songs of a folder are to be taken in their turn, and how many wait."""
-        ready = blocked = 0
-        for lane, size in self._sizes.items():
+    def standing(self, folder: bytes) -> Iterator[tuple[bytes, InLine]]:
+        """Yield where each song of a folder stands, and why."""
+        for song, lane in self._ready.values():
             if folder in lane:
-                ready += size
-                blocked += size if any(map(self.pauses.is_paused, lane)) else 0
-        later = sum(one.song.folder.path == folder for one in self._later.values())
-        return ready - blocked, blocked + later
+                turns, mtime, path = self._place(song)
+                is_closed = any(map(self.pauses.is_paused, lane))
+                state = "held" if HELD in lane else "waiting" if is_closed else "queued"
+                yield path, InLine(state=state, reason=self.pauses.why(lane), turns=turns, mtime=mtime)
+        for path, later in self._later.items():
+            if later.song.folder.path == folder:
+                yield path, InLine(state="waiting", reason=later.reason)
 
     def find(self, path: bytes) -> WaitingSong | None:
         """Return the song that waits at a path."""
@@ -230,11 +239,11 @@ class SongQueue:
         for song in songs:
             self.put(song)
 
-    def postpone(self, song: WaitingSong, now: float) -> float:
+    def postpone(self, song: WaitingSong, now: float, reason: str = "") -> float:
         """Let a song be taken after a while, longer each time; return the seconds."""
         tries = self._tries[song.path] = self._tries.get(song.path, 0) + 1
         seconds = self._longer(tries)
-        self._later[song.path] = _Later(song, now + seconds)
+        self._later[song.path] = _Later(song, now + seconds, reason)
         return seconds
 
     def tries(self, path: bytes) -> int:

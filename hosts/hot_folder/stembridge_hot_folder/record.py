@@ -44,9 +44,9 @@ class SongRecord:
         self._recipe = recipe
         self._tools = tools
 
-    def put(self, state: SongState, **fields: object) -> None:
-        """Write the row."""
-        self.row = self._tools.ledger.put(msgspec.structs.replace(self.row, state=state, **fields))
+    def put(self, state: SongState, *, is_end: bool = False, **fields: object) -> None:
+        """Write the row; an end is counted in the history."""
+        self.row = self._tools.ledger.put(msgspec.structs.replace(self.row, state=state, **fields), is_end=is_end)
 
     def tell(self, word: str, text: str = "", *, is_trouble: bool = False) -> None:
         """Tell a decision."""
@@ -56,27 +56,29 @@ class SongRecord:
 
     def end_done(self, told: str, **fields: object) -> None:
         """End as done."""
-        self.put(SongState.DONE, reason="", **fields)
+        self.put(SongState.DONE, is_end=True, reason="", **fields)
         self._tools.queue.succeed(self.song.path)
         self._tools.counts.done += 1
         self.tell("done", told)
 
     def end_skipped(self, reason: str, state: SongState = SongState.SKIPPED, **fields: object) -> None:
         """End without work."""
-        self.put(state, reason=reason if state is SongState.SKIPPED else "", **fields)
+        self.put(
+            state, is_end=state is SongState.SKIPPED, reason=reason if state is SongState.SKIPPED else "", **fields
+        )
         self._tools.queue.succeed(self.song.path)
         self._tools.counts.skipped += 1
         remove_error(self.song.path)
         self.tell("skipped", reason)
 
-    def end_duplicate(self, reason: str) -> None:
-        """End without work, since the song was done before under another name."""
+    def end_duplicate(self, reason: str, state: SongState = SongState.SKIPPED) -> None:
+        """End without work, since the song was done before and lies elsewhere."""
         self.is_duplicate = True
-        self.end_skipped(reason)
+        self.end_skipped(reason, state)
 
     def end_unconfirmed(self, reason: str) -> None:
         """End with a job of which nobody knows whether it was paid."""
-        self.put(SongState.UNCONFIRMED, reason=reason)
+        self.put(SongState.UNCONFIRMED, is_end=True, reason=reason)
         self._tools.counts.unconfirmed += 1
         self.tell("unconfirmed", reason, is_trouble=True)
         write_error(
@@ -88,7 +90,7 @@ class SongRecord:
     def end_failed(self, reason: str, remedy: str) -> None:
         """End as failed, with the reason beside the song."""
         text = f"{reason}; {remedy}" if remedy else reason
-        self.put(SongState.FAILED, reason=text)
+        self.put(SongState.FAILED, is_end=True, reason=text)
         self._tools.queue.succeed(self.song.path)
         self._tools.counts.failed += 1
         self.tell("failed", text, is_trouble=True)
@@ -110,7 +112,7 @@ class SongRecord:
         if is_first:
             write_error(self.song.path, reason, "nothing: it is tried again by itself, less and less often")
         self._keep_waiting(reason)
-        seconds = tools.queue.postpone(self.song, tools.clock())
+        seconds = tools.queue.postpone(self.song, tools.clock(), reason)
         self.tell("waits", f"{reason}; next try in {round(seconds)} s", is_trouble=is_first)
 
     def wait(self, trouble: Obstacle) -> None:
@@ -127,12 +129,12 @@ class SongRecord:
             what = "" if gate == self.song.folder.path else f"{self._shown_recipe} "
             tools.reporter.warn(self.song.folder.path, f"{what}waits, {reason}; it goes on by itself")
         self._keep_waiting(reason)
-        tools.queue.pauses.pause(gate, self.song.path, tools.clock(), is_refusal=is_refusal)
+        tools.queue.pauses.pause(gate, self.song.path, tools.clock(), reason, is_refusal=is_refusal)
         if gate in (self.song.folder.path, self._recipe.key):
             tools.queue.put_last(self.song)
         else:
             # Begun under an earlier recipe, whose gate it no longer stands at.
-            tools.queue.postpone(self.song, tools.clock())
+            tools.queue.postpone(self.song, tools.clock(), reason)
         self.tell("waits", reason)
 
     def _keep_waiting(self, reason: str) -> None:

@@ -17,7 +17,7 @@ from plugin_core.console.json_lines import JsonDisplay
 from plugin_core.errors import SettingsError, StembridgeError, UsageError
 from plugin_core.purchases.purchase import Offer
 from plugin_core.session import Session
-from stembridge_hot_folder.display import Counts, PlainWatch, Reporter, say_on
+from stembridge_hot_folder.display import Counts, PlainWatch, Reporter, say_on, write_event
 from stembridge_hot_folder.folders import HotFolder, open_folders, refuse_home_inside
 from stembridge_hot_folder.ledger import LEDGER_NAME, SongLedger
 from stembridge_hot_folder.recipes import Recipes, read_recipes
@@ -70,7 +70,7 @@ def preview_folders(context: Context, paths: Sequence[Path], *, again: bool, as_
 def choose_reporter(*, as_json: bool, quiet: bool, counts: Callable[[], Counts]) -> Reporter:
     """Return the reporter that fits: JSON on request, live on a terminal, plain lines elsewhere."""
     if as_json:
-        return Reporter(JsonDisplay(), as_json=True)
+        return Reporter(JsonDisplay(write=write_event), as_json=True)
     if not quiet and sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         from stembridge_hot_folder.live import LiveWatch
 

@@ -134,10 +134,10 @@ class SongTask:
     async def move_away(self) -> None:
         """Move a song that failed, or was done before under another name, where the settings say so."""
         row = self._record.row
-        place = self.folder.failed if row.state is SongState.FAILED else b""
-        if row.state is SongState.SKIPPED and self._record.is_duplicate:
+        place = self.folder.failed if row.state is SongState.FAILED and not row.place else b""
+        if self._record.is_duplicate:
             place = self.folder.duplicates
-        if place and not row.place:
+        if place:
             await Finish(self._record, self._version, self._tools).move_away(place)
 
     # The parts of a song's life

@@ -7,6 +7,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -20,7 +21,7 @@ from plugin_core.tasks import start
 from stembridge_hot_folder.display import Counts, Reporter
 from stembridge_hot_folder.folders import HotFolder
 from stembridge_hot_folder.intake import FolderIntake
-from stembridge_hot_folder.ledger import TROUBLED, Line, Row, SongState
+from stembridge_hot_folder.ledger import TROUBLED, InLine, Row, SongState
 from stembridge_hot_folder.process import Notifier, SleepDetector, deadline
 from stembridge_hot_folder.queue import HELD, Lane, SongQueue, WaitingSong
 from stembridge_hot_folder.recipes import Recipes
@@ -30,6 +31,7 @@ from stembridge_hot_folder.workers import Workers
 
 _BEAT: Final = 2.0
 _ONCE_BEAT: Final = 0.1
+_LINE_EVERY: Final = 1.0
 _TRY_STORES: Final = 5.0
 """Seconds between two looks whether anything can be recorded again."""
 
@@ -80,8 +82,9 @@ class Watch:
         self._intakes = [FolderIntake(folder, self._workers) for folder in folders]
         self._stop = asyncio.Event()
         self._folders = folders
-        self._lines: dict[bytes, Line] = {}
+        self._lines: dict[bytes, dict[bytes, InLine]] = {}
         """What was told of each folder last."""
+        self._next_line = 0.0
         self._token = 0
         self._is_told_to_stop = False
         self._failed_before: list[Row] = []
@@ -161,6 +164,9 @@ class Watch:
         over = asyncio.Event()
         self._token = self._tools.ledger.token()
         self._workers.reopen(self._folders)
+        for folder in self._folders:
+            self._tools.ledger.begin_line(folder.path)
+            self._lines[folder.path] = {}
         self._failed_before = self._list_failed() if once else []
         session = self._tools.session
         parts = [
@@ -243,14 +249,20 @@ class Watch:
         self._workers.strays.look(away, is_expecting=is_expecting)
 
     def _tell_lines(self) -> None:
-        """Let ``stembridge watch status`` know what stands in line."""
+        """Let ``stembridge watch status`` know where every song stands, at a hundredth of the time at most."""
+        began = self._clock()
+        if began < self._next_line:
+            return
         for intake in self._intakes:
             root = intake.folder.path
-            queued, waiting = self._tools.queue.count(root)
-            line = Line(settling=len(intake.settler), queued=queued, waiting=waiting)
-            if self._lines.get(root) != line:
-                self._tools.ledger.put_line(root, line)
+            known = self._lines[root]
+            line = dict(chain(intake.standing(), self._tools.queue.standing(root), self._workers.standing(root)))
+            changed = {path: one for path, one in line.items() if known.get(path) != one}
+            left = known.keys() - line.keys()
+            if changed or left:
+                self._tools.ledger.change_line(root, changed, left)
                 self._lines[root] = line
+        self._next_line = self._clock() + max(_LINE_EVERY, 100 * (self._clock() - began))
 
     def _seconds(self, *, once: bool) -> float:
         due = self._tools.queue.next_due()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from plugin_core.errors import StembridgeError, StoreError
 from plugin_core.model import Job, JobState
@@ -12,7 +12,7 @@ from plugin_core.operations.song import is_untouched
 from plugin_core.tasks import start_alone
 from stembridge_hot_folder.files import FileIdentity
 from stembridge_hot_folder.folders import HotFolder
-from stembridge_hot_folder.ledger import OPEN, TROUBLED, SongState
+from stembridge_hot_folder.ledger import OPEN, TROUBLED, InLine, SongState
 from stembridge_hot_folder.queue import WaitingSong
 from stembridge_hot_folder.record import remove_error
 from stembridge_hot_folder.scan import is_below
@@ -55,6 +55,13 @@ class Workers:
     def is_looking(self) -> bool:
         """Whether a song is at work of which it is not known yet which jobs it has."""
         return any(not task.jobs for task in self._tasks.values())
+
+    def standing(self, folder: bytes) -> Iterator[tuple[bytes, InLine]]:
+        """Yield what is done with each song of a folder that is at work."""
+        for path, task in self._tasks.items():
+            if task.folder.path == folder:
+                what = "in trouble for long, others go before" if task.is_aside else "" if task.jobs else "being read"
+                yield path, InLine(state="working", reason=what)
 
     def holds(self, path: bytes) -> bool:
         """Tell whether a path is queued or at work."""

@@ -18,7 +18,9 @@ from tests import audio_files
 from tests.hosts.hot_folder.conftest import PATIENCE, Desk, wait_for
 from tests.hosts.hot_folder.processes import ROOT, done_rows, finish, start, wait_until_said
 from tests.hosts.hot_folder.test_complete import ever_slower, longest_gap, write_slowly
+from tests.hosts.reaper.schemas import list_event_faults
 
+SCHEMA = "hosts/hot_folder/events.schema.json"
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 
 
@@ -185,5 +187,9 @@ def test_json_lines(desk: Desk) -> None:
         "taken",
         "done",
     }
+    assert [fault for event in events for fault in list_event_faults(SCHEMA, event["event"], event)] == []
+    assert {event["event"] for event in events} == {"song", "job", "note", "summary"}
+    times = [event["time"] for event in events]
+    assert times == sorted(times)
     assert events[-1]["event"] == "summary"
     assert (events[-1]["done"], events[-1]["failed"], events[-1]["exit_code"]) == (1, 1, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,8 @@ from plugin_core.model import Plan, Separation, Source
 from tests.hosts.hot_folder.conftest import PATIENCE, Desk, wait_for
 from tests.hosts.hot_folder.processes import start, wait_until_said
 from tests.hosts.hot_folder.separator import CheapSeparator
+from tests.hosts.hot_folder.test_survival import SCHEMA
+from tests.hosts.reaper.schemas import list_event_faults
 
 
 def lines_of(desk: Desk, *options: str) -> list[str]:
@@ -87,9 +90,11 @@ def test_status_knows_the_folder_and_every_song_that_waits_while_the_watch_runs(
             desk.song(f"{number:02}.wav", seed=number)
         wait_for(lambda: folder_of(desk, capsys)["songs"]["waiting"] == 12, lambda: folder_of(desk, capsys))
         show_status(desk.context(), [], as_json=False)
-        [first, second] = capsys.readouterr().out.splitlines()
+        first, *others = capsys.readouterr().out.splitlines()
         assert first == f"{desk.root} (watched): 12 waiting"
-        assert second.split(maxsplit=2) == ["waiting", f"{desk.root / '00.wav'}:", "no credits are left; buy some"]
+        told = sorted(line.split(maxsplit=2) for line in others)
+        names = [f"{desk.root / f'{number:02}.wav'}:" for number in range(12)]
+        assert told == [["waiting", name, "no credits are left; buy some"] for name in names]
     assert folder_of(desk, capsys)["songs"]["waiting"] == 1, "only what was tried is known once nobody watches"
     assert folder_of(desk, capsys)["songs"]["queued"] == 0
     (desk.root / "00.wav").unlink()
@@ -106,6 +111,69 @@ def test_status_counts_songs_that_settle_or_are_queued(desk: Desk, capsys: pytes
             desk.song(f"{number}.wav", seed=number)
         wanted = {"settling": 1, "queued": 2, "working": 1}
         wait_for(lambda: wanted.items() <= folder_of(desk, capsys).get("songs", {}).items())
+
+
+def test_status_tells_of_every_song_why_it_is_where_it_is_and_of_every_day_what_it_cost(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.set(at_once=1, unknown="hold")
+    desk.separator.price = 2.5
+    desk.song("Done.wav", seed=1)
+    (desk.root / "Bad.wav").write_text("just words, no audio")
+    desk.once()
+    desk.separator.hold = True
+    (desk.root / "Empty.wav").touch()
+    desk.song("nameless/Held.wav", seed=2)
+    desk.song("Copy.wav", seed=1)
+    os.utime(desk.root / "Copy.wav", (1e9, 1e9))
+    for number in range(3):
+        desk.song(f"{number}.wav", seed=10 + number)
+        os.utime(desk.root / f"{number}.wav", (2e9 + number, 2e9 + number))
+    wanted = {"settling": 1, "queued": 2, "working": 1, "held": 1, "skipped": 1, "failed": 1, "done": 1}
+    with desk.running():
+        wait_for(lambda: wanted.items() <= folder_of(desk, capsys)["songs"].items(), lambda: folder_of(desk, capsys))
+        wait_for(lambda: "running" in status_of(desk, capsys)[1]["0.wav"], lambda: status_of(desk, capsys))
+        head, songs, days = status_of(desk, capsys)
+        assert show_status(desk.context(), [], as_json=True) == 1
+    counts = {word.split()[1]: int(word.split()[0]) for word in head.split(": ")[1].split(", ")}
+    assert counts == wanted
+    assert songs.pop("Bad.wav").startswith("failed: ")
+    assert songs == {
+        "0.wav": "working: running, 50 %",
+        "Empty.wav": "settling: it has no content yet",
+        "1.wav": "queued: next",
+        "2.wav": "queued: behind 1",
+        "Held.wav": "held: its folder names no preset",
+        "Copy.wav": f"skipped: the same song as {desk.root / 'Done.wav'}, which is done; to do it all the same: "
+        "stembridge watch retry FILE",
+    }
+    [today] = days
+    assert today.split(maxsplit=1)[1] == "1 done, 1 failed, 1 skipped; 2 tracks bought at fake, 5 credits"
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    kinds = {"song": "standing", "summary": "count"}
+    faults = [list_event_faults(SCHEMA, kinds.get(one["event"], one["event"]), one) for one in events]
+    assert not any(faults), faults
+    assert sorted(Path(one["source"]).name for one in events if one["event"] == "song") == sorted(
+        [*songs, "Bad.wav", "Done.wav"]
+    )
+    [day] = [one for one in events if one["event"] == "day"]
+    assert day["songs"] == {"done": 1, "failed": 1, "skipped": 1}
+    assert day["costs"] == [{"provider": "fake", "tracks": 2, "credits": 5.0}]
+
+
+def status_of(desk: Desk, capsys: pytest.CaptureFixture[str]) -> tuple[str, dict[str, str], list[str]]:
+    """Return what people read: the folder's line, state and reason of each song, and a line for each day."""
+    capsys.readouterr()
+    show_status(desk.context(), [], as_json=False)
+    head, *lines = capsys.readouterr().out.splitlines()
+    days = [line for line in lines if line.strip()[0].isdigit()]
+    songs = [line.split(maxsplit=1) for line in lines if line not in days]
+    told = [(state, *rest.partition(": ")[::2]) for state, rest in songs]
+    return (
+        head,
+        {Path(path).name: f"{state}: {why}" for state, path, why in told},
+        [one for one in lines if one.strip()[0].isdigit()],
+    )
 
 
 def test_song_that_the_user_wants_again_is_still_wanted_after_it_had_to_wait(
@@ -165,8 +233,9 @@ def test_status_says_when_it_does_not_tell_all(
     capsys.readouterr()
     show_status(desk.context(), [], as_json=False)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 4
-    assert lines[-1] == "  and 3 more; all of them: stembridge watch status --json"
+    assert len(lines) == 5
+    assert lines[-2] == "  and 3 more; all of them: stembridge watch status --json"
+    assert lines[-1].split(maxsplit=1)[1] == "5 failed"
     show_status(desk.context(), [], as_json=True)
     assert capsys.readouterr().out.count('"state":"failed"') == 5
 

@@ -31,6 +31,12 @@ def list_faults(name: str, document: object) -> list[str]:
     return list(_Checker(schema).check(schema, document, name))
 
 
+def list_event_faults(path: str, kind: str, event: object) -> list[str]:
+    """Return where an event is not as the definition of its kind in a schema says."""
+    schema = json.loads(manifest(path).read_text(encoding="utf-8"))
+    return list(_Checker(schema).check({"$ref": f"#/$defs/{kind}"}, event, kind))
+
+
 class _Checker:
     def __init__(self, root: dict[str, Any]) -> None:
         self._root = root
