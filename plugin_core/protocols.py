@@ -311,6 +311,38 @@ class FindsModels(Protocol):
         ...
 
 
+class RemoteJob(msgspec.Struct, frozen=True, kw_only=True):
+    """One job as its service describes it."""
+
+    id: str
+    state: str
+    """In the service's own word."""
+    name: str = ""
+    """What whoever made it called it; the submission key, if that was stembridge."""
+    song: str = ""
+    created: str = ""
+    reason: str = ""
+    """Why it failed, in the service's words."""
+    results: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class HasJobs(Protocol):
+    """A provider whose service can be asked about its jobs, also those that were not made here."""
+
+    async def remote_jobs(self, name: str) -> Sequence[RemoteJob]:
+        """Return the jobs of a name, or the newest ones of any, at most a hundred."""
+        ...
+
+    async def remote_job(self, remote_id: str) -> RemoteJob:
+        """Return one job.
+
+        Raises:
+            GoneError: the service knows no such job.
+        """
+        ...
+
+
 @runtime_checkable
 class HasAccount(Protocol):
     """A provider whose account can be asked about: ``stembridge account``."""

@@ -135,7 +135,7 @@ class MediaxSimulator(Simulator):
             return {"createJobResponse": {"job": self._create(request, asked)}}
         if action == "GetJob":
             return {"getJobResponse": {"job": self._describe(self._job(asked.get("id")), moves=True)}}
-        found = [job for job in self._listed() if job.custom_id == asked.get("customId")]
+        found = [job for job in self._listed() if job.custom_id == asked.get("customId", job.custom_id)]
         return {"listJobsResponse": {"jobs": [self._describe(job) for job in found], "total": len(found)}}
 
     def _create(self, request: Request, asked: dict[str, Any]) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -24,7 +26,7 @@ from plugin_core.errors import (
     UnresolvedError,
 )
 from plugin_core.model import Finding, Plan, Progress, Question, Source, Tagging, Ticket, Verdict, disarm
-from plugin_core.protocols import ANSWER, Finished, Order, Report, Waiting
+from plugin_core.protocols import ANSWER, Finished, Order, RemoteJob, Report, Waiting
 from plugin_core.providers.mediax.answers import (
     DIMENSIONS,
     MediaxJob,
@@ -39,10 +41,11 @@ from plugin_core.providers.mediax.client import MediaxClient, descriptor
 from plugin_core.providers.mediax.settings import LOGIN, MediaxSettings
 from plugin_core.service.results import Pace
 from plugin_core.settings import Secret
-from plugin_core.transfer.redaction import redact
+from plugin_core.transfer.redaction import redact, redact_url
 
 ADVISED: Final = (".mp3", ".wav")
 
+_MOST_SHOWN: Final = 100
 _SHOWN: Final = 160
 """Characters of an answer that are shown where it is not understood."""
 
@@ -111,6 +114,14 @@ class MediaxJobs:
         is_early = now - (order.looked_since or now) < self.register_seconds
         chosen = next(iter(good or ([] if is_early else jobs)), None)
         return None if chosen is None else Ticket(remote_id=chosen.id)
+
+    async def remote_jobs(self, name: str) -> Sequence[RemoteJob]:
+        self._settings.check()
+        return [_remote(job) for job in (await self._client.list_jobs(name))[:_MOST_SHOWN]]
+
+    async def remote_job(self, remote_id: str) -> RemoteJob:
+        self._settings.check()
+        return _remote(await self._describe(Ticket(remote_id=remote_id)))
 
     async def cancel(self, order: Order) -> None:  # noqa: ARG002
         """Say that MediaX cannot: it documents no such action.
@@ -190,6 +201,31 @@ def ticket_of(order: Order) -> Ticket:
     if order.ticket is None:
         raise ServiceError("the job has no id at MediaX", remedy="retry the job")
     return order.ticket
+
+
+def _remote(job: MediaxJob) -> RemoteJob:
+    timing, inputs = job.raw.get("timing"), job.raw.get("inputs")
+    created = timing.get("createdAt") if isinstance(timing, Mapping) else None
+    song = next(iter(inputs), None) if isinstance(inputs, list) else None
+    source = song.get("source") if isinstance(song, Mapping) else None
+    place = source.get("path") if isinstance(source, Mapping) else song.get("url") if isinstance(song, Mapping) else ""
+    return RemoteJob(
+        id=job.id,
+        state=State(job.state).name if not job.is_unclear else str(job.raw.get("state")),
+        name=job.custom_id,
+        song=redact_url(str(place or "")).partition("?")[0],
+        created=_moment(created),
+        reason=job.reason if job.state == State.ERROR else "",
+        results=tuple(redact(json.dumps(each, ensure_ascii=False)) for each in list_contents(job.raw)),
+    )
+
+
+def _moment(milliseconds: object) -> str:
+    """Return when that is; "" for never, and for what is no time."""
+    with contextlib.suppress(ValueError, OverflowError, OSError):
+        if seconds := int(str(milliseconds)) / 1000:
+            return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    return ""
 
 
 def not_understood(order: Order, job: MediaxJob) -> UnresolvedError:

@@ -127,14 +127,14 @@ class MediaxClient:
         return job
 
     async def list_jobs(self, custom_id: str) -> tuple[MediaxJob, ...]:
-        """Ask for every job with one ``customId``; there may be none, one or several.
+        """Ask for every job with one ``customId``, "" for any; there may be none, one or several.
 
         Raises:
             ServiceError: refused.
             UnclearAnswerError: an answer that holds no list.
             TransientError: no usable answer now.
         """
-        call = self._call("ListJobs", "listJobsRequest", {"customId": custom_id})
+        call = self._call("ListJobs", "listJobsRequest", {"customId": custom_id} if custom_id else {})
         data = read_answer(await self._transfer.send(call), "listJobsResponse", call.what)
         if not data.keys() & {"jobs", "total"}:
             # Neither that the keys are good nor that there is no job.
@@ -142,7 +142,7 @@ class MediaxClient:
         listed = data.get("jobs")
         each = listed if isinstance(listed, list) else []
         found = [read_job(one) for one in each if isinstance(one, Mapping)]
-        jobs = tuple(job for job in found if job is not None and job.custom_id in ("", custom_id))
+        jobs = tuple(job for job in found if job is not None and (not custom_id or job.custom_id in ("", custom_id)))
         if not jobs and _total(data) > len(found):
             raise TransientError(f"{call.what}: the answer counts more jobs than it names")
         return jobs

@@ -19,9 +19,10 @@ from plugin_core.errors import (
     UsageError,
 )
 from plugin_core.model import Finding, Model, Part, Plan, Question, Separation, Source, Ticket
-from plugin_core.protocols import Finished, Order, Report, Waiting
+from plugin_core.protocols import Finished, Order, RemoteJob, Report, Waiting
 from plugin_core.providers.tencent_ci.account import QUESTIONS, examine, login
-from plugin_core.providers.tencent_ci.jobs import SUCCESS, JobDetail, pick_job, read_names, read_state
+from plugin_core.providers.tencent_ci.client import PAGE, PAGES, JobFilter
+from plugin_core.providers.tencent_ci.jobs import FAILED, SUCCESS, JobDetail, pick_job, read_names, read_state
 from plugin_core.providers.tencent_ci.results import fetch_results, find_results, remove_objects
 from plugin_core.providers.tencent_ci.rules import Template, load_rules
 from plugin_core.providers.tencent_ci.service import Service, find_job, note_place, place_of, settings_of
@@ -32,6 +33,7 @@ from plugin_core.settings import Secret
 from plugin_core.transfer import Transfer
 
 TEMPLATE: Final = "template"
+MOST_SHOWN: Final = 100
 
 
 class CiSeparator:
@@ -121,10 +123,21 @@ class CiSeparator:
             GoneError: CI knows no such job.
             StembridgeError: refused, or no answer now.
         """
+        return _make_ticket(await self._known(remote_id), self.settings)
+
+    async def _known(self, remote_id: str) -> JobDetail:
         job = pick_job(await self.service.ci.describe(remote_id), remote_id)
         if job is None:
             raise GoneError(f"Tencent CI knows no job {remote_id}", remedy="look for it in the console of the bucket")
-        return _make_ticket(job, self.settings)
+        return job
+
+    async def remote_jobs(self, name: str) -> Sequence[RemoteJob]:
+        most = MOST_SHOWN if not name else PAGES * PAGE
+        jobs = await self.service.ci.list_in_queues(JobFilter(), self.settings.queue, most)
+        return [_remote(job) for job in jobs if name in ("", job.user_data)][:MOST_SHOWN]
+
+    async def remote_job(self, remote_id: str) -> RemoteJob:
+        return _remote(await self._known(remote_id))
 
     async def poll(self, order: Order, report: Report) -> Waiting | Finished:  # noqa: ARG002
         """Ask how far the job is.
@@ -241,6 +254,18 @@ class CiSeparator:
         """Return the way to where the job is, also when the settings name another place by now."""
         settings = settings_of(order, self.settings)
         return self.service if settings == self.settings else self.service.with_settings(settings)
+
+
+def _remote(job: JobDetail) -> RemoteJob:
+    return RemoteJob(
+        id=job.id,
+        state=job.state,
+        name=job.user_data,
+        song=job.source,
+        created=job.created,
+        reason=job.reason if job.state == FAILED else "",
+        results=tuple(result.key for result in job.results) if job.state == SUCCESS else (),
+    )
 
 
 def _make_ticket(job: JobDetail, settings: TencentSettings) -> Ticket:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -117,21 +118,35 @@ class CiClient:
             token = page.next_token
         raise ServiceError(f"Tencent CI lists more than {PAGES * PAGE} jobs")
 
-    async def list_in_queues(self, wanted: JobFilter, queue: str) -> list[JobDetail]:
-        """Return every job of a list, also where the service wants to be told each queue.
+    async def list_in_queues(self, wanted: JobFilter, queue: str, most: int = PAGES * PAGE) -> list[JobDetail]:
+        """Return the jobs of a list, also where the service wants to be told each queue.
+
+        Args:
+            wanted: which.
+            queue: that is set.
+            most: how many of a queue are looked at.
 
         Raises:
             StembridgeError: as ``Caller.read``.
         """
         try:
-            return [job async for job in self.list_jobs(wanted)]
+            return await self._newest(wanted, most)
         except RefusedError:
             raise
         except ServiceError as error:
             # Documentation and clients differ in whether a list must name its queue.
             _log.info("jobs are listed queue by queue: %s", error)
             each = [msgspec.structs.replace(wanted, queue=name) for name in await self._queues_and(queue)]
-            return [job for one in each async for job in self.list_jobs(one)]
+            return [job for one in each for job in await self._newest(one, most)]
+
+    async def _newest(self, wanted: JobFilter, most: int) -> list[JobDetail]:
+        found = []
+        async with aclosing(self.list_jobs(wanted)) as jobs:
+            async for job in jobs:
+                found.append(job)
+                if len(found) >= most:
+                    break
+        return found
 
     async def _queues_and(self, queue: str) -> list[str]:
         try:

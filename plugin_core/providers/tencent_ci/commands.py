@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 import click
@@ -14,11 +14,12 @@ from plugin_core.console.context import Context
 from plugin_core.console.groups import group
 from plugin_core.console.options import JSON_OPTION
 from plugin_core.errors import ExitCode, OutcomeUnknownError, UsageError
+from plugin_core.protocols import HasJobs, RemoteJob
 from plugin_core.providers.tencent_ci.account import Abilities, read_abilities
 from plugin_core.providers.tencent_ci.client import CiClient
 from plugin_core.providers.tencent_ci.rules import DEFAULT_MODE, Template, change_template, make_template
-from plugin_core.providers.tencent_ci.service import Service
-from plugin_core.providers.tencent_ci.settings import SECTION, TencentSettings
+from plugin_core.providers.tencent_ci.service import MediaInfo, Service, read_media
+from plugin_core.providers.tencent_ci.settings import NAME, SECTION, TencentSettings
 
 T = TypeVar("T")
 
@@ -31,9 +32,7 @@ def ask(context: Context, call: Callable[[CiClient], Awaitable[T]]) -> T:
         SettingsError: bucket, region or an address are missing or malformed.
         StembridgeError: whatever the calls raise.
     """
-    settings = context.settings.section(SECTION, TencentSettings)
-    settings.credentials()
-    client = Service(settings).ci
+    client = Service(_settings(context)).ci
 
     async def work() -> T:
         try:
@@ -154,6 +153,12 @@ def delete(context: Context, template_id: str, yes: bool, as_json: bool) -> None
     _tell(context, "template_deleted", "deleted", template, as_json=as_json)
 
 
+def _settings(context: Context) -> TencentSettings:
+    settings = context.settings.section(SECTION, TencentSettings)
+    settings.credentials()
+    return settings
+
+
 async def _find(client: CiClient, template_id: str) -> Template:
     """Return a template of ours: one of another kind of job is none."""
     found = await client.list_templates([template_id]) if template_id else ()
@@ -224,10 +229,87 @@ def _lines(found: Abilities) -> dict[str, str]:
     }
 
 
+_PROVIDER = click.option(
+    "--provider", default=NAME, show_default=True, metavar="NAME", help="Whose jobs: also mediax or mediax_stems."
+)
+_JOB_HEADS = ("ID", "STATE", "CREATED", "NAME", "SONG")
+
+
+@click.command("jobs")
+@click.argument("name", default="")
+@_PROVIDER
+@JSON_OPTION
+@click.pass_obj
+def jobs(context: Context, name: str, provider: str, as_json: bool) -> None:
+    """List jobs as the service has them, also those of its console and of other programs.
+
+    NAME: only those with this UserData (Tencent CI) or customId (MediaX); stembridge gives them a purchase's key.
+    """
+    found = _ask_provider(context, provider, lambda asked: asked.remote_jobs(name))
+    none = f"{provider} has no job called {name}" if name else f"{provider} has no jobs"
+    show_list("remote_job", found, _JOB_HEADS, _job_row, as_json=as_json, none=none)
+
+
+@click.command("job")
+@click.argument("remote_id", metavar="ID")
+@_PROVIDER
+@JSON_OPTION
+@click.pass_obj
+def job(context: Context, remote_id: str, provider: str, as_json: bool) -> None:
+    """Show one job as the service has it, by the service's own id."""
+    found = _ask_provider(context, provider, lambda asked: asked.remote_job(remote_id))
+    lines = {"job": found.id, "state": found.state, "created": found.created, "name": found.name, "song": found.song}
+    results = {f"result {number}": text for number, text in enumerate(found.results, 1)}
+    show_one("remote_job", found, lambda: lines | {"reason": found.reason} | results, as_json=as_json)
+
+
+@click.command("media-info")
+@click.argument("key", metavar="OBJECT")
+@JSON_OPTION
+@click.pass_obj
+def media_info(context: Context, key: str, as_json: bool) -> None:
+    """Show what Tencent CI reads in an object of the bucket, by its name there."""
+    settings = _settings(context)
+    found = asyncio.run(read_media(Service(settings), key.lstrip("/")))
+    show_one("media_info", found, lambda: _media_lines(found), as_json=as_json)
+
+
+def _media_lines(found: MediaInfo) -> dict[str, str]:
+    lines = {
+        "object": found.object,
+        "format": found.format,
+        "length": found.seconds and f"{found.seconds} s",
+        "bit rate": found.kilobits and f"{found.kilobits} kbit/s",
+        "size": found.bytes and f"{found.bytes} bytes",
+    }
+    for number, stream in enumerate(found.audio, 1):
+        words = (stream["codec"], f"{stream['sample_rate']} Hz", f"{stream['channels']} channels")
+        lines[f"audio {number}"] = ", ".join(words)
+    return lines
+
+
+def _job_row(found: RemoteJob) -> tuple[str, ...]:
+    return found.id, found.state, found.created, found.name, found.song
+
+
+def _ask_provider(context: Context, name: str, call: Callable[[HasJobs], Coroutine[Any, Any, T]]) -> T:
+    """Ask a provider about jobs at its service.
+
+    Raises:
+        UsageError: there is no such provider, or its service tells nothing of its jobs.
+        StembridgeError: the provider's own.
+    """
+    with context.session() as session:
+        provider = session.provider(name)
+        if not isinstance(provider, HasJobs):
+            raise UsageError(f"the jobs of {name} cannot be asked for", remedy=f"say --provider {NAME} or mediax")
+        return asyncio.run(call(provider))
+
+
 @group()
 def command() -> None:
-    """Keep templates at Tencent Cloud CI, and see what its bucket can do."""
+    """Ask Tencent's services about jobs and objects, keep templates, and see what the bucket can do."""
 
 
-for _part in (templates, bucket):
+for _part in (templates, bucket, jobs, job, media_info):
     command.add_command(_part)

@@ -52,6 +52,6 @@ def register_commands(group: click.Group) -> None:
         Deferred(
             "tencent",
             "plugin_core.providers.tencent_ci.commands",
-            "Keep templates at Tencent Cloud CI, and see what its bucket can do.",
+            "Ask Tencent's services about jobs and objects, keep templates, and see what the bucket can do.",
         )
     )

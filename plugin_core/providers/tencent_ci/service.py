@@ -13,8 +13,9 @@ import msgspec
 from plugin_core.errors import OutcomeUnknownError, StembridgeError, TransientError
 from plugin_core.model import from_json, to_json
 from plugin_core.protocols import Order
+from plugin_core.providers.tencent_ci.answers import nodes_of, text_of
 from plugin_core.providers.tencent_ci.caller import open_ci, open_cos
-from plugin_core.providers.tencent_ci.client import CiClient, JobFilter
+from plugin_core.providers.tencent_ci.client import ROOT, CiClient, JobFilter
 from plugin_core.providers.tencent_ci.jobs import CANCELLED, FAILED, SUCCESS, JobDetail
 from plugin_core.providers.tencent_ci.objects import CosObjects, source_keys, time_of_key
 from plugin_core.providers.tencent_ci.settings import TencentSettings
@@ -50,6 +51,42 @@ class Service:
     def with_settings(self, settings: TencentSettings) -> Service:
         """Return the same for another bucket or other keys."""
         return Service(settings, self._transfer, self.clock)
+
+
+class MediaInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What CI reads in an object."""
+
+    object: str
+    format: str = ""
+    seconds: str = ""
+    kilobits: str = ""
+    """A second."""
+    bytes: str = ""
+    audio: tuple[dict[str, str], ...] = ()
+    """Of each stream: codec, sample rate and channels."""
+
+
+async def read_media(service: Service, key: str) -> MediaInfo:
+    """Ask what sound there is in an object; https://cloud.tencent.com/document/product/436/55672.
+
+    Raises:
+        StembridgeError: as ``Caller.read``.
+    """
+    objects = service.objects
+    page = await objects.caller.read(
+        objects.call("GET", key, "GET Object videoinfo", {"ci-process": "videoinfo"}), ROOT
+    )
+    format_ = next(iter(nodes_of(page, "MediaInfo", "Format")), {})
+    named = {"codec": "CodecName", "sample_rate": "SampleRate", "channels": "Channel", "seconds": "Duration"}
+    streams = nodes_of(page, "MediaInfo", "Stream", "Audio")
+    return MediaInfo(
+        object=key,
+        format=text_of(format_.get("FormatName")),
+        seconds=text_of(format_.get("Duration")),
+        kilobits=text_of(format_.get("Bitrate")),
+        bytes=text_of(format_.get("Size")),
+        audio=tuple({name: text_of(each.get(node)) for name, node in named.items()} for each in streams),
+    )
 
 
 PLACE: Final = "place"

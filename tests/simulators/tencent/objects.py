@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
+
+import soundfile
 
 from tests.simulators.blobs import Blob
 from tests.simulators.messages import Answer, Request
@@ -62,6 +65,8 @@ class ObjectStore:
         match request.method:
             case "PUT":
                 return self._put(request, key)
+            case "GET" if "ci-process" in request.query:
+                return _media_info(self._get(key), request.query["ci-process"])
             case "GET" | "HEAD":
                 stored = self._get(key)
                 return serve(request, stored.content, etag=stored.etag, content_type=stored.content_type)
@@ -200,6 +205,24 @@ class ObjectStore:
         if any(part.content.length < SMALLEST_PART for part in parts[:-1]):
             raise RefusedRequestError(400, "EntityTooSmall", "A part is smaller than 1 MB.")
         return parts
+
+
+def _media_info(stored: Stored, process: str) -> Answer:
+    if process != "videoinfo":
+        raise RefusedRequestError(400, "InvalidArgument", "ci-process is wrong.")
+    try:
+        info = soundfile.info(io.BytesIO(stored.content.read()))
+    except soundfile.LibsndfileError as error:
+        raise RefusedRequestError(400, "InvalidContent", "The object is no media.") from error
+    stream = (
+        f"<Audio><Index>0</Index><CodecName>{info.format.lower()}</CodecName><SampleRate>{info.samplerate}</SampleRate>"
+        f"<Channel>{info.channels}</Channel><Duration>{info.duration:.6f}</Duration></Audio>"
+    )
+    return xml_answer(
+        f"<Response><MediaInfo><Format><FormatName>{info.format.lower()}</FormatName><Duration>{info.duration:.6f}"
+        f"</Duration><Bitrate>900.0</Bitrate><Size>{stored.content.length}</Size></Format>"
+        f"<Stream>{stream}<Subtitle/><Video/></Stream></MediaInfo></Response>"
+    )
 
 
 def md5_of(content: Blob) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 from collections.abc import Iterator
@@ -12,12 +13,19 @@ import pytest
 
 from plugin_core.cli.app import build_app
 from plugin_core.console.context import Context
+from plugin_core.providers.mediax import plugin as mediax_plugin
+from plugin_core.providers.mediax.client import descriptor
 from plugin_core.providers.tencent_ci import client, plugin
+from tests.audio_files import write_song
 from tests.plugin_core.cli.conftest import Run, run_here
 from tests.plugin_core.cli.fakes import FakePoint
+from tests.plugin_core.providers.mediax.conftest import client_for
+from tests.simulators.blobs import Blob
 from tests.simulators.faults import refuse, reset_after
+from tests.simulators.mediax import SECRET_ID, SECRET_KEY, MediaxSimulator
 from tests.simulators.tencent import TencentSimulator
-from tests.simulators.tencent.service import BUCKET, QUEUE
+from tests.simulators.tencent.requests import JobRequest
+from tests.simulators.tencent.service import BUCKET, QUEUE, REGION
 
 README = (Path(client.__file__).parent / "README.md").read_text("utf-8")
 
@@ -248,3 +256,81 @@ def test_what_the_readme_names_exists(words: str) -> None:
     assert all(
         option in [name for one in command.params for name in one.opts] for option in re.findall("--[a-z]+", words)
     )
+
+
+def submitted(cloud: TencentSimulator, user_data: str) -> str:
+    """Make a job as another program would, and return its id."""
+    cloud.store.put("in/Sóng.flac", Blob.of(b"song"))
+    request = JobRequest(
+        source="in/Sóng.flac",
+        mode="IsAudio",
+        config={},
+        template="",
+        outputs={"AuObject": "out/v.flac"},
+        user_data=user_data,
+        queue=QUEUE,
+        callback="",
+        callback_format="",
+        fields={"bucket": BUCKET, "region": REGION},
+    )
+    return cloud.jobs.add(request, QUEUE).id
+
+
+def test_jobs_of_the_bucket_are_listed_and_shown_whoever_made_them(stembridge: Run, cloud: TencentSimulator) -> None:
+    mine, other = submitted(cloud, "mine"), submitted(cloud, "other")
+    cloud.needs_queue = True
+    people = stembridge("tencent", "jobs")
+    assert (people.code, people.err) == (0, "")
+    assert all(word in people.out for word in (mine, other, "mine", "other", "Submitted", "in/Sóng.flac"))
+    (told,) = stembridge("tencent", "jobs", "mine", "--json").of("remote_job")
+    assert (told["id"], told["name"], told["state"]) == (mine, "mine", "Submitted")
+    assert stembridge("tencent", "jobs", "nobody").out == "tencent_ci has no job called nobody\n"
+    cloud.behaviour.message = "no sound in it"
+    cloud.jobs.all[other].failure = "no sound in it"
+    shown = stembridge("tencent", "job", other)
+    assert (shown.code, shown.err) == (0, "")
+    assert all(word in shown.out for word in (other, "Failed", "InternalError: no sound in it"))
+    gone = stembridge("tencent", "job", "j0")
+    assert gone.code != 0
+    assert "knows no job j0" in gone.err
+
+
+def test_the_service_of_a_provider_that_tells_nothing_is_not_asked(stembridge: Run, cloud: TencentSimulator) -> None:
+    refused = stembridge("tencent", "jobs", "--provider", "nobody")
+    assert refused.code == 2
+    assert cloud.log == []
+
+
+def test_jobs_of_mediax_are_listed_and_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stembridge = run_here(capsys, FakePoint("tencent_ci", plugin), FakePoint("mediax", mediax_plugin))
+    with MediaxSimulator(fetches=False, walk=(1, 3)) as service:
+        for name, value in {"SECRET_ID": SECRET_ID, "SECRET_KEY": SECRET_KEY, "BASE_URL": service.url}.items():
+            monkeypatch.setenv(f"STEMBRIDGE_MEDIAX_{name}", value)
+        assert stembridge("tencent", "jobs", "--provider", "mediax").out == "mediax has no jobs\n"
+        made = client_for(service)
+        songs = {"url": "https://songs.example/a.mp3?sign=s3cret"}
+        job = asyncio.run(made.create_job(songs, [descriptor(["mood"])], custom_id="mine"))
+        (told,) = stembridge("tencent", "jobs", "mine", "--provider", "mediax", "--json").of("remote_job")
+        assert (told["id"], told["name"], told["state"]) == (job.id, "mine", "SUBMITTED")
+        assert (told["song"], str(told["created"])[:2]) == ("https://songs.example/a.mp3", "20")
+        for _ in range(2):
+            shown = stembridge("tencent", "job", job.id, "--provider", "mediax")
+        assert "COMPLETED" in shown.out
+        assert "安静" in shown.out
+        assert "s3cret" not in shown.out
+        assert "not found" in stembridge("tencent", "job", "none", "--provider", "mediax").err
+
+
+def test_an_object_is_looked_into(stembridge: Run, cloud: TencentSimulator, tmp_path: Path) -> None:
+    song = write_song(tmp_path / "Sóng.flac", 1.0)
+    cloud.store.put("my music/Sóng.flac", Blob.of(song.read_bytes()))
+    cloud.store.put("note.txt", Blob.of(b"text"))
+    people = stembridge("tencent", "media-info", "/my music/Sóng.flac")
+    assert (people.code, people.err) == (0, "")
+    assert all(word in people.out for word in ("flac, 44100 Hz, 2 channels", "1.000000 s"))
+    (told,) = stembridge("tencent", "media-info", "my music/Sóng.flac", "--json").of("media_info")
+    assert told["audio"] == [{"codec": "flac", "sample_rate": "44100", "channels": "2", "seconds": "1.000000"}]
+    assert "is no media" in stembridge("tencent", "media-info", "note.txt").err
+    assert "NoSuchKey" in stembridge("tencent", "media-info", "none.wav").err
