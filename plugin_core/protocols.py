@@ -299,6 +299,19 @@ class TakesOver(Protocol):
 
 
 @runtime_checkable
+class TakesLinks(Protocol):
+    """A separator whose service fetches a song from the user's own link: ``stembridge separate https://...``."""
+
+    def accept_link(self, link: Secret) -> Path:
+        """Return a file that stands for the song behind a link; the link itself is kept out of jobs and of sight.
+
+        Raises:
+            UsageError: it is no such link.
+        """
+        ...
+
+
+@runtime_checkable
 class FindsModels(Protocol):
     """A separator that knows more models than it lists, or a model by other words than its id and name."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from plugin_core.audio.overload import exceeds
-from plugin_core.errors import GoneError, RefusedError, ServiceError
+from plugin_core.errors import GoneError, OutcomeUnknownError, RefusedError, ServiceError
 from plugin_core.model import (
     AccountState,
     Finding,
@@ -29,13 +30,15 @@ from plugin_core.providers.mvsep.account import QUESTIONS, TOKEN, Account, exami
 from plugin_core.providers.mvsep.algorithms import Algorithm
 from plugin_core.providers.mvsep.catalogue import Catalogue
 from plugin_core.providers.mvsep.client import MvsepClient
-from plugin_core.providers.mvsep.hashes import REGIONS, Links, find_hash, locate
+from plugin_core.providers.mvsep.hashes import REGIONS, SEEN, Links, find_hash, find_unnamed, locate
 from plugin_core.providers.mvsep.job_calls import Phase
-from plugin_core.providers.mvsep.models import describe_model, find_algorithm, find_separating, list_models
+from plugin_core.providers.mvsep.models import describe_model, find_algorithm, list_models, require_input
+from plugin_core.providers.mvsep.options import REFERENCE
 from plugin_core.providers.mvsep.plan import make_plan
+from plugin_core.providers.mvsep.requests import Kind, Requests, keep_given
 from plugin_core.providers.mvsep.results import fetch_results, read_answer
 from plugin_core.providers.mvsep.settings import BASE_URL, NAME, MvsepSettings
-from plugin_core.providers.mvsep.submission import is_by_link, submit_file, submit_link
+from plugin_core.providers.mvsep.submission import is_by_link, submit
 from plugin_core.service.results import Pace, size_limit
 from plugin_core.settings import Secret
 
@@ -80,7 +83,8 @@ class MvsepSeparator:
         self.client = client or make_client(settings, settings.api_token)
         self._clock = clock
         self._account = Account(self.client, settings.api_token, premium_slots=settings.slots, clock=clock)
-        self._links = Links(self.client, clock)
+        self._requests = Requests(home)
+        self._links = Links(self.client, clock, self._search)
         self._seen: dict[str, None] = {}
         self._described: tuple[tuple[Algorithm, ...], tuple[Model, ...]] = ((), ())
         self._pace = Pace(settings.poll_first, settings.poll_longest)
@@ -145,6 +149,22 @@ class MvsepSeparator:
         """Look at token, service, account and list of models."""
         return await examine(self._account, self.catalogue, self.settings)
 
+    def accept_link(self, link: Secret) -> Path:
+        """Return what stands for the song behind a link, which MVSEP fetches itself."""
+        return self._requests.keep_link(link)
+
+    def accept_words(self, model: str, options: Mapping[str, str]) -> Path:
+        """Return what stands for a song where a model makes sound of its options alone."""
+        return self._requests.keep_words(model, options)
+
+    async def other_models(self) -> Sequence[Model]:
+        """List what no song, or more than one, is given to."""
+        return [
+            describe_model(one)
+            for one in (await self.catalogue.listing()).algorithms
+            if one.is_active and not one.takes_song
+        ]
+
     async def models(self) -> Sequence[Model]:
         """List what a song can be given to; needs no account."""
         algorithms = (await self.catalogue.listing()).algorithms
@@ -167,8 +187,12 @@ class MvsepSeparator:
         """
         self._account.require_token()
         listing = await self.catalogue.listing()
-        algorithm = find_separating(listing.algorithms, wish.model or self.settings.model)
-        plan = make_plan(algorithm, source, wish, await self._account.user(), is_over=await exceeds(source))
+        algorithm = find_algorithm(listing.algorithms, wish.model or self.settings.model)
+        kind = self._requests.kind_of(source.path)
+        require_input(algorithm, has_song=kind is not Kind.WORDS, has_reference=REFERENCE in wish.options)
+        wish = await asyncio.to_thread(keep_given, self._requests, wish)
+        is_over, user = await exceeds(source), await self._account.user()
+        plan = make_plan(algorithm, source, wish, user, is_over=is_over, is_request=kind is not None)
         await self._account.require_quota()
         return msgspec.structs.replace(plan, notes=(listing.note, *plan.notes)) if listing.note else plan
 
@@ -181,12 +205,8 @@ class MvsepSeparator:
             ServiceError: refused, in the service's own words.
         """
         self._account.require_token()
-        wish = order.separation
         try:
-            if order.url:
-                ticket = await submit_link(self.client, order, wish)
-            else:
-                ticket = await submit_file(self.client, order, wish, report)
+            ticket = await submit(self.client, order, self._requests, report)
         finally:
             self._account.forget()
         self._seen[ticket.origin] = None
@@ -198,11 +218,18 @@ class MvsepSeparator:
         Raises:
             OutcomeUnknownError: they cannot be read.
         """
-        found = await find_hash(self.client, order.key)
+        found = await self._search(order)
         if found is None:
+            if self._requests.kind_of(order.source.path) is Kind.LINK and SEEN in order.note:
+                # It is listed only once the song was fetched, which takes as long as it takes.
+                raise OutcomeUnknownError("MVSEP lists no job of this link yet", remedy="look at it later")
             return None
         origin = await locate(self.client, found, self._origins())
         return Ticket(remote_id=found, origin=origin or self.client.base_url)
+
+    async def _search(self, order: Order) -> str | None:
+        is_named = self._requests.kind_of(order.source.path) is None
+        return await (find_hash(self.client, order.key) if is_named else find_unnamed(self.client, order))
 
     async def take_over(self, remote_id: str) -> Ticket:
         """Return the ticket of a job of this account, made on the website or by another program.
@@ -225,6 +252,8 @@ class MvsepSeparator:
             TransientError: the service does not answer.
         """
         ticket = _ticket(order)
+        if self._requests.kind_of(order.source.path) is Kind.LINK:
+            await asyncio.to_thread(self._requests.drop_link, order.source.path)
         if is_by_link(ticket):
             real = await self._links.follow(order, ticket, self._wait(order))
             if isinstance(real, Waiting):
@@ -246,7 +275,9 @@ class MvsepSeparator:
             ticket = await self._real(order)
             return (await self.client.get(ticket.remote_id, origin=ticket.origin)).transcription
 
-        limit = size_limit(order.source, self.settings.max_file_mb << 20)
+        most = self.settings.max_file_mb << 20
+        # What stands for a link or for words tells nothing of a length.
+        limit = size_limit(order.source, most) if self._requests.kind_of(order.source.path) is None else most
         return await fetch_results(self.client, order, report, transcription, limit=limit)
 
     async def cancel(self, order: Order) -> None:

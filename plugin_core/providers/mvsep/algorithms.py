@@ -18,6 +18,7 @@ from plugin_core.providers.mvsep.loose_json import as_count, as_flag, as_list, a
 SUMMARY_LENGTH: Final = 160
 _UPLOAD: Final = "single_upload"
 _NO_UPLOAD: Final = "no_upload"
+_TWO_UPLOADS: Final = "matchering_upload"
 
 
 class PriceRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +87,11 @@ class Algorithm(msgspec.Struct, frozen=True, kw_only=True):
     def takes_song(self) -> bool:
         """Whether it works on one song: not on none (text to speech), nor on two (matchering)."""
         return self.upload == _UPLOAD
+
+    @property
+    def takes_two(self) -> bool:
+        """Whether it works on a song and on another that it shall sound like."""
+        return self.upload == _TWO_UPLOADS
 
     @property
     def short_name(self) -> str:

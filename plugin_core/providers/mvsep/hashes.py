@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import logging
 import re
 import unicodedata
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
@@ -81,6 +82,9 @@ def time_of_key(key: str) -> float | None:
     return (found.int >> 80) / 1000 if found.version == 7 else None
 
 
+SEEN: Final = "seen"
+"""Name of the note with the jobs that were there before one that carries no key."""
+
 PAGE: Final = 20
 PAGES: Final = 200
 """Pages read at most; an account that busy cannot be searched."""
@@ -126,6 +130,41 @@ async def find_hash(client: History, key: str) -> str | None:
         raise OutcomeUnknownError(
             f"MVSEP's history cannot be read: {error.message}", remedy=error.remedy or "it is tried again"
         ) from error
+
+
+async def list_known(client: History) -> set[str]:
+    """Return the hashes of the account's newest jobs, those in its queue among them.
+
+    Raises:
+        TransientError: the service does not answer.
+    """
+    queued = {job.hash for job in (await client.user()).current_queue}
+    return queued | {entry.hash for entry in await client.history(limit=PAGE)}
+
+
+async def find_unnamed(client: History, order: Order) -> str | None:
+    """Return the hash of a job that carries no key: the only one of its model that came after its create was sent.
+
+    Raises:
+        OutcomeUnknownError: several may be it, or the lists cannot be read.
+    """
+    if SEEN not in order.note:
+        return None
+    seen, model = set(json.loads(order.note[SEEN])), order.separation.model
+    try:
+        queued = {job.hash for job in (await client.user()).current_queue} - seen
+        entries = [entry for entry in await client.history(limit=PAGE) if entry.hash not in seen]
+    except StembridgeError as error:
+        raise OutcomeUnknownError(
+            f"MVSEP's history cannot be read: {error.message}", remedy=error.remedy or "it is tried again"
+        ) from error
+    others = {entry.hash for entry in entries if entry.algorithm.render_id not in (None, int(model))}
+    found = ({entry.hash for entry in entries} | queued) - others
+    if len(found) > 1:
+        raise OutcomeUnknownError(
+            "MVSEP has several jobs that may be this one", remedy="`stembridge mvsep history` lists them"
+        )
+    return next(iter(found), None)
 
 
 async def locate(client: History, job: str, origins: Sequence[str]) -> str:
@@ -204,11 +243,15 @@ class Links:
     Args:
         client: asks the service.
         clock: seconds since the epoch.
+        search: looks for a job in the account's lists.
     """
 
-    def __init__(self, client: Remote, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, client: Remote, clock: Callable[[], float], search: Callable[[Order], Awaitable[str | None]]
+    ) -> None:
         self._client = client
         self._clock = clock
+        self._search_lists = search
         self._known: dict[str, Ticket] = {}
 
     def forget(self, key: str) -> None:
@@ -230,14 +273,14 @@ class Links:
         if answer.phase is Phase.FAILED:
             raise UnchargedError(
                 f"MVSEP could not fetch the song: {answer.message or answer.status}",
-                remedy="check that the stager's links can be read from outside",
+                remedy="check that the link can be read from outside",
             )
         if order.age(self._clock()) >= GRACE and _says_nothing(answer):
             found = await self._search(order)
             if found is None:
                 raise GoneError(
                     f"MVSEP knows nothing of the song it was to fetch ({answer.message or ticket.remote_id})",
-                    remedy="try again, or upload it: leave out [mvsep] stager",
+                    remedy="try again, or upload the song itself",
                 )
             return self._remember(order, ticket, found, ticket.origin)
         progress = Progress(note=NOTE, queue_position=answer.current_order, queue_length=answer.queue_count)
@@ -245,7 +288,7 @@ class Links:
 
     async def _search(self, order: Order) -> str | None:
         try:
-            return await find_hash(self._client, order.key)
+            return await self._search_lists(order)
         except OutcomeUnknownError as error:
             # The job is not lost, only out of sight for now.
             raise TransientError(error.message, remedy=error.remedy) from error

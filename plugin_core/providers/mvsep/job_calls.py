@@ -198,7 +198,9 @@ class Creation(msgspec.Struct, frozen=True, kw_only=True):
             "reference_audiofile": self.reference_audio,
         }
         return tuple(
-            _part(field, path, self.name if field == "audiofile" else "") for field, path in named.items() if path
+            _part(field, path, "" if field == "reference_audiofile" else self.name)
+            for field, path in named.items()
+            if path
         )
 
 
@@ -235,7 +237,7 @@ class JobCalls(Caller):
             model: ``render_id``, sent as ``sep_type``.
             output_format: 0 mp3 320, 1 wav 16 bit, 2 flac 16 bit, 3 m4a, 4 wav 32 bit, 5 flac 24 bit.
             audio: the song, streamed.
-            name: the file name the service is told for ``audio``; default its own.
+            name: the file name the service is told for ``audio`` or the target; default its own.
             url: where the service fetches the song itself; a ``Secret`` is revealed only while it is sent.
             remote_type: ``direct``, ``mega``, ``drive`` or ``dropbox``.
             target_audio: of a matchering model, what is to be changed.

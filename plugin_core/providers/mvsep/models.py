@@ -142,19 +142,19 @@ def list_models(algorithms: Iterable[Algorithm]) -> list[Model]:
     return [describe_model(one) for one in algorithms if one.is_active and one.takes_song]
 
 
-def find_separating(algorithms: Sequence[Algorithm], word: str) -> Algorithm:
-    """Return the algorithm of a word that works on one song.
+def require_input(algorithm: Algorithm, *, has_song: bool, has_reference: bool) -> None:
+    """Make sure that a model is given what it takes.
 
     Raises:
-        UsageError: none or several are meant, it is switched off, or it takes no song.
+        UsageError: it takes something else; the remedy says which command gives it that.
     """
-    found = find_algorithm(algorithms, word)
-    if not found.takes_song:
-        raise UsageError(
-            f"model {found.id}, {found.name}, takes {TAKES[found.upload]} and separates none",
-            remedy=f"`stembridge mvsep create {found.id}` runs it",
-        )
-    return found
+    if (algorithm.takes_song or algorithm.takes_two, algorithm.takes_two) == (has_song, has_reference):
+        return
+    way = "separate SONG" if algorithm.takes_song else f"mvsep create {algorithm.id}"
+    raise UsageError(
+        f"model {algorithm.id}, {algorithm.name}, takes {TAKES.get(algorithm.upload, 'one song')}",
+        remedy=f"`stembridge {way}` runs it",
+    )
 
 
 def find_algorithm(algorithms: Sequence[Algorithm], word: str) -> Algorithm:

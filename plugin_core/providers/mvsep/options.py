@@ -1,6 +1,7 @@
 """Options: what users write, by label or field name, key or text; and what the service is sent, by field name.
 
-Two options are ours: ``output_format`` (what the service writes) and ``is_demo`` (1 publishes the result).
+Some options are ours: ``output_format`` (what the service writes), ``is_demo`` (1 publishes the result), ``preset_id``,
+``webhook_url``, and the ``reference`` of models that take two songs.
 """
 
 from __future__ import annotations
@@ -38,6 +39,13 @@ DEEP: Final = OUTPUT_FORMATS[5]
 
 OUTPUT_FORMAT: Final = "output_format"
 IS_DEMO: Final = "is_demo"
+PRESET: Final = "preset_id"
+WEBHOOK: Final = "webhook_url"
+REFERENCE: Final = "reference"
+
+_REFERENCE_OPTION: Final = ModelOption(
+    name=REFERENCE, title="The file that the song shall sound like", is_required=True
+)
 OUR_OPTIONS: Final = (
     ModelOption(
         name=OUTPUT_FORMAT,
@@ -50,8 +58,10 @@ OUR_OPTIONS: Final = (
         choices={"0": "no", "1": "yes"},
         default="0",
     ),
+    ModelOption(name=PRESET, title="A preset stored at mvsep.com"),
+    ModelOption(name=WEBHOOK, title="An address that MVSEP calls when the job ends"),
 )
-OURS: Final = tuple(one.name for one in OUR_OPTIONS)
+OURS: Final = (*(one.name for one in OUR_OPTIONS), REFERENCE)
 
 _IN: Final = ("in", "=", "==", "equals", "eq")
 
@@ -122,7 +132,11 @@ def find_field(algorithm: Algorithm, word: str) -> Field:
     known = [_plain(name) for field in algorithm.fields for name in (field.text, field.name)] + list(OURS)
     hint = suggest(wanted, known, lead=", ")
     has = ", ".join(describe_field(field) for field in algorithm.fields)
-    remedy = f"its options are {has}" if has else f"it has none of its own, only {' and '.join(OURS)}"
+    remedy = (
+        f"its options are {has}"
+        if has
+        else f"it has none of its own, only {', '.join(one.name for one in OUR_OPTIONS)}"
+    )
     raise UsageError(f"{algorithm.name} has no option {word!r}{hint}", remedy=remedy)
 
 
@@ -186,7 +200,7 @@ def describe_options(algorithm: Algorithm) -> tuple[ModelOption, ...]:
         )
         for field in algorithm.fields
     )
-    return own + OUR_OPTIONS
+    return own + ((_REFERENCE_OPTION,) if algorithm.takes_two else ()) + OUR_OPTIONS
 
 
 def _is_dearer(rule: PriceRule) -> bool:

@@ -23,7 +23,10 @@ from plugin_core.providers.mvsep.options import (
     OPEN,
     OUTPUT_FORMAT,
     OUTPUT_FORMATS,
+    PRESET,
+    REFERENCE,
     SHALLOW,
+    WEBHOOK,
     OutputFormat,
     default_options,
     read_demo,
@@ -121,7 +124,18 @@ PACKED: Final = 0.65
 """Share of its samples' size that FLAC takes for a loud song."""
 
 
-def make_plan(algorithm: Algorithm, source: Source, wish: Separation, user: User, *, is_over: bool = False) -> Plan:
+_UNKNOWN_LENGTH: Final = "placed as {} as it comes; the price is at least this, its length is not known here"
+
+
+def make_plan(
+    algorithm: Algorithm,
+    source: Source,
+    wish: Separation,
+    user: User,
+    *,
+    is_over: bool = False,
+    is_request: bool = False,
+) -> Plan:
     """Return the plan for one source.
 
     Args:
@@ -130,6 +144,7 @@ def make_plan(algorithm: Algorithm, source: Source, wish: Separation, user: User
         wish: the user's.
         user: the account.
         is_over: whether the song is floats that lie over full scale.
+        is_request: whether the source only stands for a link, or for words.
 
     Raises:
         UsageError: an option or format is wrong.
@@ -145,11 +160,12 @@ def make_plan(algorithm: Algorithm, source: Source, wish: Separation, user: User
     price = estimate_credits(algorithm, options, source.duration)
     is_short = has_premium and user.premium_minutes is not None and user.premium_minutes < price
     kind = results_of(algorithm)
-    as_is = wish.as_is or bool(kind)
+    as_is = wish.as_is or bool(kind) or is_request
     wished = wish.options.get(OUTPUT_FORMAT, "")
     if as_is and wish.format and not wished:
         # Nobody converts afterwards.
-        wished = resolve_format(wish.format, source).name
+        final = resolve_format(wish.format, source).name
+        wished = next((one.key for one in OUTPUT_FORMATS if one.name == final), "")
     output, note = choose_output(
         wished,
         source,
@@ -165,11 +181,15 @@ def make_plan(algorithm: Algorithm, source: Source, wish: Separation, user: User
     notes = [
         note,
         f"the results are {kind}, no stems of the song: placed as they come" if kind else "",
+        _UNKNOWN_LENGTH.format(output.name) if is_request else "",
         *_warn(source, user, price if is_short else None),
     ]
     if demo == "1":
         notes.append("is_demo: MVSEP will show the result to everybody")
     resolved = options | {OUTPUT_FORMAT: output.key} | ({IS_DEMO: "1"} if demo == "1" else {})
+    resolved |= {name: wish.options[name] for name in (PRESET, WEBHOOK, REFERENCE) if wish.options.get(name)}
+    # Who is told of the job's end changes nothing about what is bought.
+    told = {name: value for name, value in resolved.items() if name == WEBHOOK}
     return Plan(
         operation=msgspec.structs.replace(
             wish, model=algorithm.id, options=resolved, format=wish.format or final_format(output, source), as_is=as_is
@@ -178,7 +198,7 @@ def make_plan(algorithm: Algorithm, source: Source, wish: Separation, user: User
         stems=stems_of(algorithm),
         credits=float(price) if has_premium else 0.0,
         notes=tuple(filter(None, notes)),
-        defaults=default_options(algorithm, resolved),
+        defaults=default_options(algorithm, resolved) | told,
         output=output.final,
         output_option=OUTPUT_FORMAT,
         is_output_wished=OUTPUT_FORMAT in wish.options,

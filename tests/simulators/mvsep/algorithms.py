@@ -14,6 +14,8 @@ Model = dict[str, Any]
 MATCHERING = 68
 MIDI = frozenset({80, 113, 114, 127})
 TEXT = frozenset({39, 64})
+SPEECH = frozenset({103, 104, 115, 118, 119, 120})
+RESTORED = frozenset({59, 60})
 _SCOPES = {"no_upload": "no_upload", "matchering_upload": "matchering_upload", "single_upload": "single_upload"}
 
 

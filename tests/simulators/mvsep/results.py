@@ -85,6 +85,12 @@ class ResultMaker:
         if upload is not None and number in algorithms.TEXT:
             measure(upload)
             return [Result("Text", "txt", Blob.of(_TEXT.encode()))]
+        if number in algorithms.SPEECH:
+            # Of no song's length, in the form of its engine.
+            return [self._encode("Audio", _sing()[::2, :1], 22050, wanted)]
+        if upload is not None and number in algorithms.RESTORED:
+            restored = Wanted(wanted.number, wanted.digest, wanted.output_format, wanted.labels, wanted.delay, 48000)
+            return [self._encode("Restored", *_change(*decode(upload), restored), wanted)]
         if upload is not None and self._audio == "echo":
             return self._echo(wanted, upload)
         samples, rate = (_sing(), 44100) if upload is None else decode(upload)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from plugin_core.console.groups import group
 from plugin_core.providers.mvsep.commands import account, jobs
+from plugin_core.providers.mvsep.commands.create import create
 from plugin_core.providers.mvsep.commands.quality import quality
 
 
 @group()
 def command() -> None:
-    """Use the rest of the MVSEP API: past jobs, queue, news, account switches, quality checker."""
+    """Use the rest of MVSEP: models that take no song, past jobs, queue, news, account switches, quality checker."""
 
 
 for _part in (
@@ -17,6 +18,7 @@ for _part in (
     account.queue,
     account.news,
     account.demo,
+    create,
     jobs.status,
     jobs.cancel,
     jobs.delete,

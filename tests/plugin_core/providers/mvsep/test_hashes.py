@@ -174,7 +174,7 @@ class Case:
         self.client = FakeClient()
         self.client.remote_answers = [parse_job(payload) for payload in payloads]
         self.clock = Clock()
-        self.links = Links(self.client, self.clock)
+        self.links = Links(self.client, self.clock, lambda order: find_hash(self.client, order.key))
         self.order = make_order(folder, ticket=SHORT)
 
     def follow(self) -> Ticket | Waiting:

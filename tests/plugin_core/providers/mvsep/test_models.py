@@ -8,8 +8,8 @@ from plugin_core.providers.mvsep.models import (
     MEANS,
     describe_model,
     find_algorithm,
-    find_separating,
     list_models,
+    require_input,
     stem_of,
     stems_of,
     stems_of_files,
@@ -128,7 +128,10 @@ def test_models_without_a_song(widget: str, says: str) -> None:
     assert list_models(algorithms) == []
     assert find_algorithm(algorithms, "62").name == "Stable Audio"
     with pytest.raises(UsageError, match=f"{says}.*mvsep create 62"):
-        find_separating(algorithms, "62")
+        require_input(algorithms[0], has_song=True, has_reference=False)
+    require_input(algorithms[0], has_song=widget != "no_upload", has_reference=widget != "no_upload")
+    with pytest.raises(UsageError, match=r"one song.*stembridge separate SONG"):
+        require_input(algorithm(40), has_song=False, has_reference=False)
 
 
 def test_list() -> None:
