@@ -129,6 +129,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Name of the format (``plugin_core.audio.formats``) that the service writes, where it can be chosen."""
     output_option: str = ""
     """The option that chooses it."""
+    asides: tuple[str, ...] = ()
+    """Options that change nothing of what is bought: who is told when it is done."""
     is_output_wished: bool = False
     """Whether the user named that format, which is then the least that will do."""
 

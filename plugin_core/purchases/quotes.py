@@ -43,7 +43,8 @@ def make_quote(plan: Plan, source: Source) -> Quote:
     wish = plan.operation
     if not isinstance(wish, Separation):
         return Quote(dimensions=tuple(sorted(wish.dimensions)) or (ALL,), title=plan.title, credits=plan.credits)
-    options = {f"{_OPTION}{name}": value for name, value in wish.options.items() if name != plan.output_option}
+    asides = {plan.output_option, *plan.asides}
+    options = {f"{_OPTION}{name}": value for name, value in wish.options.items() if name not in asides}
     return Quote(
         sent={_MODEL: wish.model, **options},
         defaults={f"{_OPTION}{name}": value for name, value in plan.defaults.items()},

@@ -252,8 +252,7 @@ class MvsepSeparator:
             TransientError: the service does not answer.
         """
         ticket = _ticket(order)
-        if self._requests.kind_of(order.source.path) is Kind.LINK:
-            await asyncio.to_thread(self._requests.drop_link, order.source.path)
+        await self._drop_link(order)
         if is_by_link(ticket):
             real = await self._links.follow(order, ticket, self._wait(order))
             if isinstance(real, Waiting):
@@ -293,6 +292,7 @@ class MvsepSeparator:
     async def release(self, order: Order) -> None:
         """Delete the job at the service, if the setting says so and its results were fetched."""
         self._links.forget(order.key)
+        await self._drop_link(order)
         if not (self.settings.delete_after and order.ticket is not None and order.results):
             return
         ticket = await self._real(order)
@@ -303,6 +303,11 @@ class MvsepSeparator:
         except ServiceError as error:
             # What is gone already is as good as deleted.
             _log.info("job %s is not deleted at MVSEP: %s", order.key, error)
+
+    async def _drop_link(self, order: Order) -> None:
+        """Forget a link of the user's own: the service has the job, or nobody will send it."""
+        if self._requests.kind_of(order.source.path) is Kind.LINK:
+            await asyncio.to_thread(self._requests.drop_link, order.source.path)
 
     async def _real(self, order: Order) -> Ticket:
         """Return the ticket with the real hash if the service has one by now, else as it is."""

@@ -188,8 +188,6 @@ def make_plan(
         notes.append("is_demo: MVSEP will show the result to everybody")
     resolved = options | {OUTPUT_FORMAT: output.key} | ({IS_DEMO: "1"} if demo == "1" else {})
     resolved |= {name: wish.options[name] for name in (PRESET, WEBHOOK, REFERENCE) if wish.options.get(name)}
-    # Who is told of the job's end changes nothing about what is bought.
-    told = {name: value for name, value in resolved.items() if name == WEBHOOK}
     return Plan(
         operation=msgspec.structs.replace(
             wish, model=algorithm.id, options=resolved, format=wish.format or final_format(output, source), as_is=as_is
@@ -198,7 +196,8 @@ def make_plan(
         stems=stems_of(algorithm),
         credits=float(price) if has_premium else 0.0,
         notes=tuple(filter(None, notes)),
-        defaults=default_options(algorithm, resolved) | told,
+        defaults=default_options(algorithm, resolved),
+        asides=(WEBHOOK,),
         output=output.final,
         output_option=OUTPUT_FORMAT,
         is_output_wished=OUTPUT_FORMAT in wish.options,

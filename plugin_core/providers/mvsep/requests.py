@@ -7,10 +7,12 @@ there for its owner alone; a link only until the service has the job.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
+import time
 import wave
 from collections.abc import Mapping
 from enum import StrEnum
@@ -27,6 +29,9 @@ from plugin_core.providers.mvsep.options import REFERENCE, WEBHOOK
 from plugin_core.settings import Secret
 from plugin_core.transfer.addresses import check_url
 from plugin_core.transfer.redaction import redact_url, register
+
+_LINK_SECONDS: Final = 7 * 86_400.0
+"""How long the link of a job that never began is kept."""
 
 _RATE: Final = 8000
 _FRAMES: Final = 800
@@ -74,8 +79,16 @@ class Requests:
         file_name = Path(unquote(parts.path)).stem if remote_type_of(link) == "direct" else ""
         # Who has the path of a share has what it leads to.
         path = self._stand_in(Kind.LINK, digest, file_name or f"{remote_type_of(link)}-{digest[:8]}")
+        self._drop_old_links()
         _write_private(path.parent / "link", text)
         return path
+
+    def _drop_old_links(self) -> None:
+        """Forget the links of what was asked for and never begun."""
+        for link in (self._root / Kind.LINK).glob("*/link"):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - link.stat().st_mtime > _LINK_SECONDS:
+                    link.unlink()
 
     def keep_words(self, model: str, options: Mapping[str, str]) -> Path:
         """Return the file that stands for a model's options, called as the longest of them begins."""

@@ -73,7 +73,9 @@ def _fetch(service: MvsepSimulator, remote: RemoteJob) -> Blob:
         OSError: it cannot be fetched.
     """
     url = quote(remote.order.url, safe=":/?&=%+#@[]~,;")
-    host = urlsplit(url).hostname or ""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     if host != "localhost" and not re.fullmatch(r"127[.\d]+|::1", host):
         raise OSError(f"a simulator fetches nothing from {host}")
     path = service.folder / "bodies" / f"link-{remote.hash}"
