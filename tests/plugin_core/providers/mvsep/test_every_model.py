@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import soundfile
-from plugin_core.stems.render import AS_IT_CAME
 
 from plugin_core.providers.mvsep import plugin
+from plugin_core.stems.treatment import AS_IT_CAME
 from tests.audio_files import write_song
 from tests.plugin_core.cli.conftest import Run, run_here
 from tests.plugin_core.cli.fakes import FakePoint
