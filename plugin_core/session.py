@@ -19,7 +19,7 @@ from plugin_core.plugins import Plugins, load_plugins
 from plugin_core.purchases.purchase import Offer
 from plugin_core.registry import Registry
 from plugin_core.settings import Settings
-from plugin_core.worker import OnChange, Worker
+from plugin_core.workshop import OnChange, Worker
 
 if TYPE_CHECKING:
     import asyncio

@@ -1,23 +1,25 @@
-"""Plans: what is checked about every one before anything is spent, and what it will need on the disk."""
+"""Plans: what is checked about every one before anything is spent, what it will need on the disk and put there."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from plugin_core.audio.ffmpeg import find_encoder
-from plugin_core.audio.formats import float_format, resolve_format
+from plugin_core.audio.formats import FORMATS, float_format, resolve_format
 from plugin_core.audio.overload import must_stay_open
 from plugin_core.audio.probe import check_separable
 from plugin_core.errors import UsageError, blame
-from plugin_core.model import Operation, Plan, Separation, Source, Tagging
+from plugin_core.model import Operation, Part, Plan, Separation, Source, Tagging
 from plugin_core.operations.orders import Links
 from plugin_core.protocols import Separator
 from plugin_core.registry import Registry
-from plugin_core.stem_names import canonical, parts_of
+from plugin_core.settings import Settings
+from plugin_core.stem_names import canonical, parts_of, title
 from plugin_core.stems.fit import widest_format
 from plugin_core.stems.staging import CD_RATE, Amount, estimate_bytes
 from plugin_core.tags.labels import check_rules
@@ -144,3 +146,43 @@ def list_amounts(source: Source, wish: Separation, fetched: int, *, is_remote: b
         Amount(fetched, lossless, least_rate=CD_RATE if is_remote else 0),
         Amount(parts + len(wish.minus) + wish.residual, widest_format(chosen, wish.on_overload, source)),
     ]
+
+
+def foresee_files(settings: Settings, source: Source, plan: Plan) -> dict[str, Path]:
+    """Return the files this plan would give now, by stem; empty where nothing is placed or nothing is known yet.
+
+    Raises:
+        UsageError: the template is wrong.
+        PlacementError: a wanted stem is none of the model's.
+    """
+    # They look into songs; plans that are not previewed do without.
+    from plugin_core.operations.stem_tags import read_fields
+    from plugin_core.stems.layout import Layout
+    from plugin_core.stems.products import list_products
+    from plugin_core.stems.publication import choose_target
+    from plugin_core.stems.template import StemsSettings, parse_template, template_values
+
+    wish = plan.operation
+    if not isinstance(wish, Separation) or not plan.stems or wish.format not in FORMATS:
+        return {}
+    template = parse_template(
+        wish.template or settings.section("stems", StemsSettings).template, is_setting=not wish.template
+    )
+    parts = [Part(stem=stem, label=stem, path=Path(stem)) for stem in plan.stems]
+    names = [product.name for product in list_products(parts, wish)[0]]
+    tags = read_fields(source.path, template)
+    suffix = FORMATS[wish.format].suffix
+    paths = tuple(
+        template.render(
+            template_values(
+                source.path, title=title(name), suffix=suffix, provider=wish.provider, model=wish.model or "default"
+            )
+            | tags
+        )
+        for name in names
+    )
+    layout = Layout(Path("preview"), template.depth, paths)
+    destination = wish.to or source.path.parent
+    target = choose_target(layout, destination)
+    _, number = layout.locate(target)
+    return dict(zip(names, layout.files_at(destination, number), strict=True))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from plugin_core.cli.batch import Batch, Request
+from plugin_core.cli.request import Batch, Request
 from plugin_core.console.context import Context, choose_display
 from plugin_core.console.display import Summary
 from plugin_core.console.formatting import show
@@ -53,8 +53,8 @@ def command(context: Context, to: Path, as_json: bool) -> int:
         request = Request(paths=(demo.song,), operations=(Separation(provider="local"),), force=True)
 
         async def separate() -> tuple[Summary, list[Job]]:
-            batch = Batch(session, display)
-            return await batch.separate(request), batch.finished
+            batch = Batch(session, display, request)
+            return await batch.separate(), batch.run.finished
 
         summary, finished = asyncio.run(separate())
         scores = [(job, score(demo.song, demo.truth, {stem.name: stem.path for stem in job.stems})) for job in finished]

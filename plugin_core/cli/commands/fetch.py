@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from plugin_core.cli.batch import Batch
+from plugin_core.cli.request import Batch
 from plugin_core.console.context import Context, choose_display
 from plugin_core.console.display import Summary
 from plugin_core.console.options import JSON_OPTION, split_options, wish_options

@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 import click
 
-from plugin_core.cli.batch import Batch
+from plugin_core.cli.request import Batch
 from plugin_core.console.context import Context, choose_display
 from plugin_core.console.display import Summary
 from plugin_core.console.formatting import clean, describe_problem, parse_span, plural, show

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from plugin_core.cli.flow import separate_files
+from plugin_core.cli.request import separate_files
 from plugin_core.console.context import Context
 from plugin_core.console.options import files_argument, read_name, separation_options
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from plugin_core.cli.batch import Request
-from plugin_core.cli.flow import run_request
+from plugin_core.cli.request import Request, run_request
 from plugin_core.cli.sources import find_sources
 from plugin_core.console.context import Context
 from plugin_core.console.formatting import clean, describe_fields, plural, show

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin_core.cli.batch import Batch, Request
+from plugin_core.cli.request import Batch, Request
 from plugin_core.console.plain import PlainDisplay
 from plugin_core.model import Job, JobState, Separation
 from plugin_core.session import Session
