@@ -29,16 +29,13 @@ class EntryPoint(Protocol):
     @property
     def name(self) -> str:
         """Name of the plugin."""
-        ...
 
     @property
     def value(self) -> str:
         """Module that implements the hooks."""
-        ...
 
     def load(self) -> object:
         """Import the module."""
-        ...
 
 
 class LoadedPlugin(NamedTuple):

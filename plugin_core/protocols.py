@@ -127,25 +127,20 @@ class Provider(Protocol):
     @property
     def name(self) -> str:
         """The word users write after ``--provider``."""
-        ...
 
     @property
     def title(self) -> str:
         """One line for people."""
-        ...
 
     @property
     def remote(self) -> bool:
         """Whether a job lives on at the service when our process dies (and may cost money)."""
-        ...
 
     def account(self) -> str:
         """Name the account whose slots jobs take: ``name`` or ``name:fingerprint``, never a secret."""
-        ...
 
     async def slots(self) -> int:
         """Return how many jobs of this account may be alive at once."""
-        ...
 
     async def submit(self, order: Order, report: Report) -> Ticket:
         """Start the job: the one call that may cost money.
@@ -154,7 +149,6 @@ class Provider(Protocol):
             OutcomeUnknownError: the call was sent and its answer lost.
             TransientError: the job surely does not exist yet; try again later.
         """
-        ...
 
     async def find(self, order: Order) -> Ticket | None:
         """Look for a job submitted with this key; None means the service does not list it.
@@ -164,7 +158,6 @@ class Provider(Protocol):
         Raises:
             OutcomeUnknownError: the service cannot tell.
         """
-        ...
 
     async def poll(self, order: Order, report: Report) -> Waiting | Finished:
         """Ask how far the job is; an engine on this machine does its work here.
@@ -175,15 +168,12 @@ class Provider(Protocol):
             UnclearAnswerError: the answer is none about the job; borne for a day or so.
             TransientError: no answer now.
         """
-        ...
 
     async def cancel(self, order: Order) -> None:
         """Stop the job at the service, so that it is not charged."""
-        ...
 
     async def release(self, order: Order) -> None:
         """Remove what the job left at the service; called once the job is settled, may be called again."""
-        ...
 
 
 @runtime_checkable
@@ -192,7 +182,6 @@ class Separator(Provider, Protocol):
 
     async def models(self) -> Sequence[Model]:
         """List what can be asked for."""
-        ...
 
     async def plan(self, source: Source, wish: Separation) -> Plan:
         """Check the wish and fill in its defaults, before anything is uploaded or spent.
@@ -202,11 +191,9 @@ class Separator(Provider, Protocol):
             SourceError: this source is outside the limits.
             RefusedError: the account may not do this.
         """
-        ...
 
     async def fetch(self, order: Order, report: Report) -> Sequence[Part]:
         """Bring every result into ``order.folder``; called again after a crash, continues where it was."""
-        ...
 
 
 @runtime_checkable
@@ -215,7 +202,6 @@ class Tagger(Provider, Protocol):
 
     async def plan(self, source: Source, wish: Tagging) -> Plan:
         """Check the wish and fill in its defaults, before anything is uploaded or spent."""
-        ...
 
 
 @runtime_checkable
@@ -225,15 +211,12 @@ class Stager(Protocol):
     @property
     def name(self) -> str:
         """The word users write in the settings."""
-        ...
 
     async def stage(self, path: Path, key: str) -> str:
         """Put the file where the URL returned can be read for some hours."""
-        ...
 
     async def unstage(self, key: str) -> None:
         """Remove the staged file; absent is fine."""
-        ...
 
 
 @runtime_checkable
@@ -246,11 +229,9 @@ class Bucket(Protocol):
     @property
     def name(self) -> str:
         """The word users write in the settings."""
-        ...
 
     async def link(self, key: str) -> Secret | None:
         """Return a link good for some hours to one object; None when there is none."""
-        ...
 
     async def find(self, beginning: str) -> Sequence[str]:
         """Return the names of all objects that begin so.
@@ -258,11 +239,9 @@ class Bucket(Protocol):
         Raises:
             ServiceError: the account may not list them.
         """
-        ...
 
     async def remove(self, key: str) -> None:
         """Remove one object; absent is fine."""
-        ...
 
 
 @runtime_checkable
@@ -272,7 +251,6 @@ class ReadsFromUrl(Protocol):
     @property
     def stager(self) -> str | None:
         """Name of the stager to use; "" for the only one there is, None to be handed the file and no URL."""
-        ...
 
 
 @runtime_checkable
@@ -282,7 +260,6 @@ class ReturnsInBucket(Protocol):
     @property
     def bucket(self) -> str:
         """Name of the stager that is this bucket; "" for the only stager there is that can be one."""
-        ...
 
 
 @runtime_checkable
@@ -295,7 +272,6 @@ class TakesOver(Protocol):
         Raises:
             ServiceError: the service knows no such job.
         """
-        ...
 
 
 @runtime_checkable
@@ -308,7 +284,6 @@ class TakesLinks(Protocol):
         Raises:
             UsageError: it is no such link.
         """
-        ...
 
 
 @runtime_checkable
@@ -321,7 +296,6 @@ class FindsModels(Protocol):
         Raises:
             UsageError: none, or several.
         """
-        ...
 
 
 class RemoteJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -345,7 +319,6 @@ class HasJobs(Protocol):
 
     async def remote_jobs(self, name: str) -> Sequence[RemoteJob]:
         """Return the jobs of a name, or the newest ones of any, at most a hundred."""
-        ...
 
     async def remote_job(self, remote_id: str) -> RemoteJob:
         """Return one job.
@@ -353,7 +326,6 @@ class HasJobs(Protocol):
         Raises:
             GoneError: the service knows no such job.
         """
-        ...
 
 
 @runtime_checkable
@@ -362,7 +334,6 @@ class HasAccount(Protocol):
 
     async def account_state(self) -> AccountState:
         """Ask the service what the account has and may do."""
-        ...
 
 
 @runtime_checkable
@@ -372,17 +343,14 @@ class HasLogin(Protocol):
     @property
     def section(self) -> str:
         """The settings section they belong to."""
-        ...
 
     @property
     def token(self) -> str:
         """Key of the one setting that suffices alone, for ``login NAME --token``; "" when there is none."""
-        ...
 
     @property
     def questions(self) -> Sequence[Question]:
         """What to ask on the terminal."""
-        ...
 
     async def login(self, answers: Mapping[str, Secret]) -> Mapping[str, Secret]:
         """Turn the answers into settings to keep, by key of the provider's settings section.
@@ -390,7 +358,6 @@ class HasLogin(Protocol):
         Raises:
             RefusedError: the service does not accept them.
         """
-        ...
 
 
 @runtime_checkable
@@ -399,7 +366,6 @@ class HasDiagnostics(Protocol):
 
     async def examine(self) -> Sequence[Finding]:
         """Return one finding for each thing that must be right, in plain words."""
-        ...
 
 
 @runtime_checkable
@@ -414,7 +380,6 @@ class HasCallbacks(Protocol):
         Raises:
             ServiceError: it cannot be read.
         """
-        ...
 
 
 Seconds = Annotated[float, msgspec.Meta(ge=0)]

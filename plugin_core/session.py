@@ -19,7 +19,7 @@ from plugin_core.plugins import Plugins, load_plugins
 from plugin_core.purchases.purchase import Offer
 from plugin_core.registry import Registry
 from plugin_core.settings import Settings
-from plugin_core.workshop import OnChange, Worker
+from plugin_core.workshop import OnChange, Workshop
 
 if TYPE_CHECKING:
     import asyncio
@@ -248,11 +248,11 @@ class Session:
         Raises:
             UsageError: the provider of a job named in ``ids`` is not installed.
         """
-        return await self._worker.run(ids, on_change=on_change, stop=stop)
+        return await self._workshop.run(ids, on_change=on_change, stop=stop)
 
     async def serve(self, jobs: JobSet, *, on_change: OnChange | None = None, stop: asyncio.Event) -> None:
         """Work on the a set of jobs, which may come and go, until ``stop`` is set."""
-        await self._worker.serve(jobs, on_change=on_change, stop=stop)
+        await self._workshop.serve(jobs, on_change=on_change, stop=stop)
 
     async def cancel(self, job_id: str, *, on_change: OnChange | None = None) -> Job:
         """Cancel a job, at its service first.
@@ -323,7 +323,7 @@ class Session:
         from plugin_core.operations.leftovers import prune
         from plugin_core.purchases.shelf import PurchasesSettings
 
-        engine, home = self._worker.engine(None), self.settings.home
+        engine, home = self._workshop.engine(None), self.settings.home
         keep = self.settings.section("purchases", PurchasesSettings)
         return prune(self.store, engine, home, keep, older_than=older_than, now=self._clock())
 
@@ -395,5 +395,5 @@ class Session:
         return undo(path, self.store, options, mark=mark, notes=notes, force=force, dry_run=dry_run)
 
     @cached_property
-    def _worker(self) -> Worker:
-        return Worker(self.settings, self.plugins, self.registry, self.store, self._work_factory.work_for, self._clock)
+    def _workshop(self) -> Workshop:
+        return Workshop(self.settings, self.plugins, self.registry, self.store, self._work_factory, self._clock)

@@ -22,21 +22,17 @@ class Display(Protocol):
 
     def __enter__(self) -> Self:
         """Begin to show."""
-        ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Leave the terminal as it was."""
-        ...
 
     def say(self, text: str) -> None:
         """Tell people, and only people, something about the whole run."""
-        ...
 
     def look(self, done: int, count: int) -> None:
         """Show how many of the files have been looked at; called with ``done`` from 0 to ``count``."""
-        ...
 
     def quote(self, offers: Sequence[Offer], *, is_asked: bool) -> None:
         """Say what the run will cost, before anything is begun.
@@ -45,35 +41,27 @@ class Display(Protocol):
             offers: everything that will be done.
             is_asked: whether a question that names the price follows.
         """
-        ...
 
     def preview(self, offer: Offer) -> None:
         """Show what would be made of one source."""
-        ...
 
     def refuse(self, source: Path, error: StembridgeError) -> None:
         """Show that a source cannot be used; the run goes on."""
-        ...
 
     def reuse(self, job: Job) -> None:
         """Show that the results stand already."""
-        ...
 
     def begin(self, jobs: Sequence[Job]) -> None:
         """Show the jobs that the run will work on."""
-        ...
 
     def change(self, job: Job, previous: Job | None) -> None:
         """Show a job's new state or progress; cheap, called in the engine's loop."""
-        ...
 
     def pause(self) -> None:
         """Leave the terminal to a question; ``begin`` goes on."""
-        ...
 
     def finish(self, summary: Summary) -> None:
         """Show how the run ended."""
-        ...
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):

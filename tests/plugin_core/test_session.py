@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from plugin_core.workshop import OnChange
 
 from plugin_core import Job, JobState, Separation, Session, Settings, hookimpl
 from plugin_core.errors import PluginError, SourceError, UsageError
@@ -23,6 +22,7 @@ from plugin_core.model import Plan
 from plugin_core.plugins import Plugins
 from plugin_core.recordings import content
 from plugin_core.stems import publication, staging
+from plugin_core.workshop import OnChange
 from tests.audio_files import write_song
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, load_fakes
 from tests.plugin_core.tags.tagged_files import make_audio, need

@@ -15,12 +15,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from plugin_core.console.context import Logs
-from plugin_core.errors import RefusedError, StembridgeError, UsageError
-from plugin_core.model import Job, JobState, Source
+from plugin_core.errors import StembridgeError
+from plugin_core.model import Job
+from plugin_core.run import Answer, Caller, Ready, Run
 from plugin_core.session import Session
-from plugin_core.tasks import start
-from stembridge_beets.tasks import Added, Changed, Event, Ready, Refused, Task
-from stembridge_beets.trouble import Trouble, is_refused
+from stembridge_beets.tasks import Added, Changed, Event, Refused, Task
+from stembridge_beets.trouble import Trouble
 
 if TYPE_CHECKING:
     from plugin_core.settings import Settings
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 HOST: Final = "beets"
 _STEP: Final = 0.01
-_ENDED_BADLY: Final = frozenset({JobState.FAILED, JobState.UNCONFIRMED})
-"""A job that was cancelled ended as its user wanted."""
 
 
 class CoreThread:
@@ -77,7 +75,7 @@ class CoreThread:
         """Let the run end at the next safe point; may be called in a signal handler."""
         self._loop.call_soon_threadsafe(self._stop.set)
 
-    def plan(self, tasks: Sequence[Task], look: Callable[[int], None]) -> tuple[list[Ready], list[Refused]]:
+    def plan(self, tasks: Sequence[Task], look: Callable[[int], None]) -> tuple[list[Ready[Task]], list[Refused]]:
         """Read every song and find out what its task would take and cost; nothing is stored, sent or spent.
 
         Args:
@@ -89,7 +87,7 @@ class CoreThread:
         """
         return self._call(self._plan(tasks, look))
 
-    def work(self, ready: Sequence[Ready], *, may_buy: bool = False) -> Iterator[Event]:
+    def work(self, ready: Sequence[Ready[Task]], *, may_buy: bool = False) -> Iterator[Event]:
         """Do it, and yield what happens as it happens.
 
         Args:
@@ -131,141 +129,84 @@ class CoreThread:
         self._loop.close()
         self._logs.close()
 
-    async def _plan(self, tasks: Sequence[Task], look: Callable[[int], None]) -> tuple[list[Ready], list[Refused]]:
-        lanes = asyncio.Semaphore(self._threads or os.cpu_count() or 1)
-        done = 0
+    async def _plan(
+        self, tasks: Sequence[Task], look: Callable[[int], None]
+    ) -> tuple[list[Ready[Task]], list[Refused]]:
+        planner = _Planner(look)
+        run = Run(self.session, planner, lanes=self._threads or os.cpu_count() or 1)
+        return await run.offer(tasks), planner.refused
 
-        async def plan(task: Task) -> Ready | Refused:
-            nonlocal done
-            async with lanes:
-                try:
-                    return await self._offer(task)
-                except (UsageError, RefusedError):
-                    raise
-                except StembridgeError as error:
-                    return Refused(task, error)
-                finally:
-                    done += 1
-                    look(done)
+    async def _work(self, ready: Sequence[Ready[Task]], may_buy: bool) -> None:
+        worker = _Worker(self._events, self._tries)
+        run = worker.run = Run(self.session, worker, threads=self._threads)
+        run.stop = self._stop
+        jobs = await run.add(ready, Answer.AGAIN if may_buy else Answer.YES)
+        if not self._stop.is_set():
+            await run.work(jobs)
 
-        planned = await _gather([plan(task) for task in tasks])
-        return [one for one in planned if isinstance(one, Ready)], [one for one in planned if isinstance(one, Refused)]
 
-    async def _offer(self, task: Task) -> Ready:
-        source = await self.session.look(task.path)
-        return Ready(task=task, offer=await self.session.offer(source, task.operation, force=task.force))
+class _Planner(Caller[Task]):
+    """Hears how far the look is.
 
-    async def _work(self, ready: Sequence[Ready], may_buy: bool) -> None:
-        jobs: dict[str, Task] = {}
-        for one in ready:
-            if self._stop.is_set():
-                return
-            job = await self._add(one, may_buy)
-            if job is not None and job.state.is_active:
-                jobs[job.id] = one.task
-            await asyncio.sleep(0)
-        await self._all_taken()
-        await self._run(jobs)
+    Args:
+        told: hears how many songs are read.
+    """
 
-    async def _all_taken(self) -> None:
+    def __init__(self, told: Callable[[int], None]) -> None:
+        self.refused: list[Refused] = []
+        self._told = told
+
+    def look(self, done: int, count: int) -> None:  # noqa: ARG002 - beets counts itself
+        self._told(done)
+
+    def refuse(self, want: Task, error: StembridgeError) -> None:
+        self.refused.append(Refused(want, error))
+
+
+class _Worker(Caller[Task]):
+    """Hands what happens on to beets' thread.
+
+    Args:
+        events: what that thread reads.
+        tries: when to stop waiting for what is in trouble.
+    """
+
+    host = HOST
+    run: Run[Task]
+
+    def __init__(self, events: queue.SimpleQueue[Event | Callable[[], object] | None], tries: int) -> None:
+        self._events = events
+        self._trouble = Trouble(tries)
+        self._tasks: dict[str, Task] = {}
+        self._shown: dict[str, float] = {}
+
+    def refuse(self, want: Task, error: StembridgeError) -> None:
+        self._events.put(Refused(want, error))
+
+    def add(self, want: Task, job: Job) -> None:
+        self._tasks[job.id] = want
+        self._events.put(Added(want, job))
+
+    def reuse(self, want: Task, job: Job) -> None:
+        self._events.put(Changed(want, job))
+
+    async def begin(self, jobs: Sequence[Job]) -> None:  # noqa: ARG002 - beets' thread knows them
         """Wait for beets' thread: a forced job that is done before it is noted would be bought again after a kill."""
-        taken = asyncio.Event()
-        self._events.put(partial(self._loop.call_soon_threadsafe, taken.set))
+        taken, loop = asyncio.Event(), asyncio.get_running_loop()
+        self._events.put(partial(loop.call_soon_threadsafe, taken.set))
         await taken.wait()
 
-    async def _add(self, ready: Ready, may_buy: bool) -> Job | None:
-        task, offer = ready.task, ready.offer
-        try:
-            known = self.session.store.find(task.job) if task.job else None
-            job = None if known is None else await self._take_up(known, offer.source)
-            if job is None:
-                # What a job was forced to do it has done once.
-                force = task.force and (known is None or known.state is not JobState.DONE)
-                job, _ = await self.session.add(offer.source, offer.plan, host=HOST, force=force, may_buy=may_buy)
-        except StembridgeError as error:
-            self._events.put(Refused(task, error))
-            return None
-        self._events.put(Added(task, job))
-        if not job.state.is_active:
-            self._events.put(self._changed(task, job))
-        return job
-
-    async def _take_up(self, job: Job, source: Source) -> Job | None:
-        """Return the job that an earlier run made, going on with what it has; None when a new one is to be made."""
-        if job.state is JobState.DONE:
-            return job if _stands(job) else None
-        is_moved = job.source.path != source.path
-        if is_moved:
-            # While this plugin was off, or by other means than beets.
-            if not await self._is_song_of(job, source):
-                return None
-            job = self.session.store.move(job.id, source)
-        if self._goes_on(job):
-            return self.session.retry(job.id)
-        if not job.state.is_settled:
-            # It waits no longer.
-            return self.session.resume(job.id)
-        # The account may be right by now, and the song be found.
-        is_mended = is_refused(job) or (is_moved and job.state is JobState.FAILED)
-        return None if is_mended else job
-
-    async def _is_song_of(self, job: Job, source: Source) -> bool:
-        if job.source.content == source.content:
-            return True
-        return await asyncio.to_thread(self.session.is_song_of, job, source.path)
-
-    def _goes_on(self, job: Job) -> bool:
-        return job.state in _ENDED_BADLY and self.session.store.goes_on(job)
-
-    def _changed(self, task: Task, job: Job) -> Changed:
-        return Changed(task, job, self._goes_on(job))
-
-    async def _run(self, jobs: dict[str, Task]) -> None:
-        shown: dict[str, float] = {}
-        # Each lane is a run, and one may bring a job of another to its end; both tell of it.
-        ended: set[str] = set()
-        trouble = Trouble(self._tries)
-
-        def changed(job: Job, previous: Job | None) -> None:
-            if job.id not in jobs or job.id in ended:
-                return
-            if job.state.is_settled:
-                ended.add(job.id)
-            trouble.note(job)
-            if previous is None or previous.state is not job.state or _has_moved(job, shown) or job.problem is not None:
-                self._events.put(self._changed(jobs[job.id], job))
-            if trouble.is_all:
-                self._stop.set()
-
-        ids = iter(jobs)
-        lanes = [self._run_lane(ids, changed) for _ in range(self._threads)] or [self._run_all(list(jobs), changed)]
-        await _gather(lanes)
-
-    async def _run_lane(self, ids: Iterator[str], changed: Callable[[Job, Job | None], None]) -> None:
-        # Once told to stop a run begins nothing, and tells of what others have brought to an end.
-        for job_id in ids:
-            await self._run_all([job_id], changed)
-
-    async def _run_all(self, ids: list[str], changed: Callable[[Job, Job | None], None]) -> None:
-        if ids:
-            await self.session.run(ids, on_change=changed, stop=self._stop)
-
-
-def _stands(job: Job) -> bool:
-    """Tell whether the stems of a done job are where they were placed."""
-    return all(os.path.lexists(stem.path) for stem in job.stems)
-
-
-async def _gather(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """Await all; the first error cancels the others and is raised itself, not in a group."""
-    tasks = [start(one) for one in work]
-    try:
-        return list(await asyncio.gather(*tasks))
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
+    def change(self, job: Job, previous: Job | None) -> None:
+        self._trouble.note(job)
+        if (
+            previous is None
+            or previous.state is not job.state
+            or job.problem is not None
+            or _has_moved(job, self._shown)
+        ):
+            self._events.put(Changed(self._tasks[job.id], job, self.run.goes_on(job)))
+        if self._trouble.is_all:
+            self.run.stop.set()
 
 
 def _has_moved(job: Job, shown: dict[str, float]) -> bool:

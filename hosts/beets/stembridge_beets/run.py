@@ -16,13 +16,13 @@ from plugin_core.console.formatting import clean, describe_problem, describe_wai
 from plugin_core.console.prices import describe_offer, describe_price
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, JobState
+from plugin_core.run import Ready, is_refused
 from stembridge_beets import todo
 from stembridge_beets.configuration import core_settings, read_count
 from stembridge_beets.core_thread import CoreThread
 from stembridge_beets.errors import UserError, library_trouble_told
-from stembridge_beets.tasks import Added, Changed, Event, Ready, Refused, Task, path_of
+from stembridge_beets.tasks import Added, Changed, Event, Refused, Task, path_of
 from stembridge_beets.terminal import Progress, stop_on_signals
-from stembridge_beets.trouble import is_refused
 
 if TYPE_CHECKING:
     from beets.library import Item, Library
@@ -108,8 +108,8 @@ class Run:
         threads = self._words.threads
         return CoreThread(core_settings(config), threads=threads, tries=read_count(config, "tries"))
 
-    def _plan(self, core: CoreThread, tasks: Sequence[Task]) -> list[Ready]:
-        planned: list[Ready] = []
+    def _plan(self, core: CoreThread, tasks: Sequence[Task]) -> list[Ready[Task]]:
+        planned: list[Ready[Task]] = []
         while tasks:
             ready, refused = core.plan(tasks, self._progress.look)
             planned += ready
@@ -123,11 +123,11 @@ class Run:
         self._progress.clear()
         return planned
 
-    def _is_wanted(self, ready: Sequence[Ready]) -> bool:
+    def _is_wanted(self, ready: Sequence[Ready[Task]]) -> bool:
         self._tell_plan(ready)
         return not self._words.pretend and self._is_granted(ready)
 
-    def _work(self, core: CoreThread, ready: Sequence[Ready]) -> None:
+    def _work(self, core: CoreThread, ready: Sequence[Ready[Task]]) -> None:
         """Do what is planned, and what was moved away meanwhile at its new place."""
         while ready:
             self._mark(ready)
@@ -150,7 +150,7 @@ class Run:
         self.is_interrupted = True
         core.stop()
 
-    def _tell_plan(self, ready: Sequence[Ready]) -> None:
+    def _tell_plan(self, ready: Sequence[Ready[Task]]) -> None:
         if self._words.pretend:
             for one in ready:
                 for line in describe_offer(one.offer):
@@ -158,11 +158,11 @@ class Run:
         if self._words.pretend or (self._words.yes and not self._words.quiet):
             ui.print_(self._describe_plan(ready))
 
-    def _describe_plan(self, ready: Sequence[Ready]) -> str:
+    def _describe_plan(self, ready: Sequence[Ready[Task]]) -> str:
         price = describe_price([one.offer for one in ready])
         return f"{self.kind.verb} {plural(len(ready), 'track')}" + (f": {price}" if price else "")
 
-    def _is_granted(self, ready: Sequence[Ready]) -> bool:
+    def _is_granted(self, ready: Sequence[Ready[Task]]) -> bool:
         if self._words.yes:
             return True
         if not sys.stdin.isatty():
@@ -176,14 +176,14 @@ class Run:
         self._may_buy = ui.input_yn(f"{self._describe_plan(ready)}; {bought}? (y/n)", require=True)
         return self._may_buy
 
-    def _mark(self, ready: Sequence[Ready]) -> None:
+    def _mark(self, ready: Sequence[Ready[Task]]) -> None:
         marked = []
         for one in ready:
-            item = self._lib.get_item(one.task.item_id)
+            item = self._lib.get_item(one.want.item_id)
             if item is not None:
                 if todo.read(item, self.kind.name) is not None:
-                    self._noted.add(one.task.item_id)
-                marked.append((item, self._todo(one.task, one.task.job)))
+                    self._noted.add(one.want.item_id)
+                marked.append((item, self._todo(one.want, one.want.job)))
         todo.mark(marked, self._lib, self.kind.name)
 
     def _todo(self, task: Task, job: str) -> todo.Todo:

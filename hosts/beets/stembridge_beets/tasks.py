@@ -10,33 +10,20 @@ import msgspec
 
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, Operation, disarm
-from plugin_core.purchases.purchase import Offer
+from plugin_core.run import Want
 
 if TYPE_CHECKING:
     from beets.library import Item
 
 
-class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation on one song of the library."""
+class Task(Want, frozen=True, kw_only=True):
+    """One operation on one song of the library; its path is read in beets' own thread, where alone it is whole."""
 
     item_id: int
     name: str
     """The song as beets writes it."""
-    path: Path
-    """Absolute: read in beets' own thread, since beets finds the library's folder only there."""
-    operation: Operation
-    force: bool = False
     write: bool | None = None
     """Whether tags are written; None for what ``import.write`` says."""
-    job: str = ""
-    """Id of the job that an interrupted run made."""
-
-
-class Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """A task that can be done."""
-
-    task: Task
-    offer: Offer
 
 
 class Added(msgspec.Struct, frozen=True):

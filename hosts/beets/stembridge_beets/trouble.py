@@ -1,4 +1,4 @@
-"""When to stop waiting: a service that is down must not hold a batch for ever. And which ends are none for good."""
+"""When to stop waiting: a service that is down must not hold a batch for ever."""
 
 from __future__ import annotations
 
@@ -6,19 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from plugin_core.errors import ExitCode, SettingsError
 from plugin_core.jobs.policy import Policy
 from plugin_core.model import Job, JobState
 
 _SEARCH: Final = Policy().search_for
-
-
-def is_refused(job: Job) -> bool:
-    """Tell whether a job failed of the account or of a setting, which the user can put right, and not of its song."""
-    problem = job.problem
-    if job.state is not JobState.FAILED or problem is None:
-        return False
-    return problem.exit_code == ExitCode.REFUSED or problem.kind == SettingsError.__name__
 
 
 class Trouble:

@@ -13,6 +13,7 @@ from plugin_core.model import Operation, Separation, Source, show_path
 from plugin_core.operations.history import slack_of
 from plugin_core.purchases.purchase import Offer
 from plugin_core.recordings.tables import Slice
+from plugin_core.run import Ready, Want
 from plugin_core.session import Session
 from stembridge_reaper.protocol import FileStatus, PartStatus, RequestFile
 from stembridge_reaper.settings import ReaperSettings
@@ -109,15 +110,17 @@ class Chooser:
         return cut
 
 
-class Task(msgspec.Struct, frozen=True, kw_only=True):
+class PartWant(Want, frozen=True, kw_only=True):
     """One operation on one file or slice of it."""
 
-    offer: Offer
     file: FileStatus
     parts: tuple[PartStatus, ...]
     """What of the file its results are for."""
     start: float = 0.0
     """Second of the file at which its stems begin."""
+
+
+Task = Ready[PartWant]
 
 
 class Planner:
@@ -158,16 +161,19 @@ class Planner:
             status.parts.append(part)
             for number, stretch in enumerate(stretches):
                 needs.setdefault((number, stretch.place), (stretch, []))[1].append(part)
-        return [
-            Task(offer=one.offer, file=status, parts=tuple(parts), start=_start(source, one))
-            for one, parts in needs.values()
-        ]
+        return [_make_task(one.offer, status, parts, start=_start(source, one)) for one, parts in needs.values()]
 
     async def _plan_whole(self, source: Source, operations: Iterable[Operation], status: FileStatus) -> list[Task]:
         part = PartStatus()
         status.parts.append(part)
         offers = [await self._session.offer(source, operation) for operation in operations]
-        return [Task(offer=offer, file=status, parts=(part,)) for offer in offers]
+        return [_make_task(offer, status, [part]) for offer in offers]
+
+
+def _make_task(offer: Offer, file: FileStatus, parts: Sequence[PartStatus], *, start: float = 0.0) -> Task:
+    operation = offer.plan.operation
+    want = PartWant(path=offer.source.path, operation=operation, file=file, parts=tuple(parts), start=start)
+    return Ready(want=want, offer=offer)
 
 
 def _group(

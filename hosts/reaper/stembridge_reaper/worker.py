@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,10 +18,11 @@ from plugin_core.console.prices import describe_question, has_price
 from plugin_core.errors import ExitCode, StembridgeError, UsageError
 from plugin_core.model import Job, JobState, Operation, Tagging
 from plugin_core.presets import find_preset
+from plugin_core.run import Answer, Caller, Run
 from plugin_core.session import Session
 from plugin_core.tasks import start
 from plugin_core.wishes import TAGS
-from stembridge_reaper.planner import Planner, Task
+from stembridge_reaper.planner import PartWant, Planner, Task
 from stembridge_reaper.protocol import FileStatus, InsertSettings, Request, Status, read_jobs
 from stembridge_reaper.settings import ReaperSettings
 from stembridge_reaper.status import Books, StatusFile
@@ -56,7 +57,6 @@ def _label_operations(session: Session, name: str) -> tuple[Operation, ...]:
     return (wish,)
 
 
-HOST = "reaper"
 BEAT = 2.0
 LOOK = 0.2
 """Seconds between two looks for the files ``cancel`` and ``go``."""
@@ -65,7 +65,7 @@ PATIENCE = 3600.0
 """Seconds that a question about the price waits for an answer."""
 
 
-class Worker:
+class Worker(Caller[PartWant]):
     """One request being worked on.
 
     Args:
@@ -74,6 +74,8 @@ class Worker:
         folder: the run's folder.
         sleep: waits for some seconds.
     """
+
+    host = "reaper"
 
     def __init__(
         self,
@@ -88,7 +90,8 @@ class Worker:
         self._folder = folder
         self._sleep = sleep
         self._settings = session.settings.section("reaper", ReaperSettings)
-        self._stop = asyncio.Event()
+        self._run = Run(session, self, preset=request.preset)
+        self._stop = self._run.stop
         self._files = {one.key: FileStatus(key=one.key, path=one.path) for one in request.files}
         status = Status(
             id=request.id,
@@ -102,8 +105,6 @@ class Worker:
         status.jobs = list(self._earlier)
         self._out = StatusFile(folder / "status.json", status)
         self._books = Books(status)
-        self._is_answered = False
-        """Whether the user saw what this worker would buy, and said yes."""
 
     @property
     def is_cancelled(self) -> bool:
@@ -131,22 +132,14 @@ class Worker:
     async def _work(self) -> None:
         if not self.is_cancelled:
             tasks = await self._plan()
-            if not self.is_cancelled and await self._is_granted(tasks):
-                await self._do(tasks)
+            if not self.is_cancelled and (answer := await self.ask(tasks)) is not Answer.NO:
+                self._out.status.state = "working"
+                await self._run.work(await self._run.add(tasks, answer))
         if self.is_cancelled:
             # A worker that died may have begun what this one never came to.
             await self._cancel([*self._earlier, *self._books.active])
         for job_id in self._books.jobs:
             self._books.note(self._session.store.get(job_id))
-
-    async def _do(self, tasks: list[Task]) -> None:
-        self._out.status.state = "working"
-        for task in tasks:
-            if self._stop.is_set():
-                break
-            await self._add(task)
-        self._out.write()
-        await self._session.run(self._books.active, on_change=self._change, stop=self._stop)
 
     async def _plan(self) -> list[Task]:
         operations = choose_operations(self._session, self._request, self._settings)
@@ -162,49 +155,45 @@ class Worker:
             self._out.touch()
         return tasks
 
-    async def _is_granted(self, tasks: list[Task]) -> bool:
+    async def ask(self, ready: Sequence[Task]) -> Answer:
         """Ask for the price, where there is one, and wait for the answer."""
-        offers = [task.offer for task in tasks]
+        offers = [one.offer for one in ready]
+        # The answer to an earlier worker may have been to another question.
         if not has_price(offers) or (self._folder / "go").exists():
-            return True
+            return Answer.YES
         self._out.status.state, self._out.status.message = "asking", describe_question(offers)
         self._out.write()
         until = time.monotonic() + PATIENCE
         while not self._stop.is_set() and time.monotonic() < until:
             if (self._folder / "go").exists():
                 self._out.status.message = ""
-                self._is_answered = True
-                return True
+                return Answer.AGAIN
             await self._sleep(LOOK)
         if not self._stop.is_set():
             raise UsageError("nobody said whether to pay, so nothing was begun", remedy="start the action again")
-        return False
+        return Answer.NO
 
-    async def _add(self, task: Task) -> None:
-        offer = task.offer
-        # The answer to an earlier worker may have been to another question.
-        may_buy = self._is_answered and offer.is_bought_again
-        try:
-            job, _ = await self._session.add(
-                offer.source, offer.plan, host=HOST, preset=self._request.preset, may_buy=may_buy
-            )
-        except StembridgeError as error:
-            self._books.refuse(task.file, error)
-        else:
-            self._books.enter(job, task.file, task.parts, task.start)
-            # Whoever comes after a crash must know what to cancel.
-            self._out.write()
+    def refuse(self, want: PartWant, error: StembridgeError) -> None:
+        self._books.refuse(want.file, error)
+
+    def add(self, want: PartWant, job: Job) -> None:
+        self._books.enter(job, want.file, want.parts, want.start)
+        # Whoever comes after a crash must know what to cancel.
+        self._out.write()
+
+    async def begin(self, jobs: Sequence[Job]) -> None:  # noqa: ARG002 - the books have them
+        self._out.write()
 
     async def _cancel(self, jobs: Iterable[str]) -> None:
         """Cancel what is this host's own, at its service first."""
         for job_id in dict.fromkeys(jobs):
             job = self._session.store.find(job_id)
-            if job is not None and job.state.is_active and job.host == HOST:
+            if job is not None and job.state.is_active and job.host == self.host:
                 # It may have settled in this moment.
                 with suppress(UsageError):
-                    await self._session.cancel(job_id, on_change=self._change)
+                    await self._session.cancel(job_id, on_change=self.change)
 
-    def _change(self, job: Job, previous: Job | None) -> None:
+    def change(self, job: Job, previous: Job | None) -> None:
         self._books.note(job)
         if previous is None or previous.state is not job.state:
             self._out.write()

@@ -30,10 +30,10 @@ def test_an_output_that_is_gone_stops_the_run_and_is_raised(
     home: Path, song: Path, fake: FakeSeparator, error: OSError
 ) -> None:
     with Session(Settings(), load_fakes(FakePoint("fake", FakePlugin(fake)))) as session:
-        batch = Batch(session, Unheard(error))
         request = Request(paths=(song,), operations=(Separation(provider="fake"),))
+        batch = Batch(session, Unheard(error), request)
         with pytest.raises(type(error)) as raised:
-            asyncio.run(batch.separate(request))
+            asyncio.run(batch.separate())
         assert raised.value is error
         (job,) = session.store.list()
         assert job.state is not JobState.FAILED

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from stembridge_beets.core_thread import CoreThread
-from stembridge_beets.tasks import Changed, Ready, Task
+from stembridge_beets.tasks import Changed, Task
 
 from plugin_core.console.prices import has_price
 from plugin_core.errors import OutcomeUnknownError, RefusedError
@@ -19,6 +19,7 @@ from plugin_core.jobs import engine
 from plugin_core.jobs.policy import Policy
 from plugin_core.model import JobState, Operation, Separation, Tagging, Ticket
 from plugin_core.protocols import Order, Report
+from plugin_core.run import Ready
 from plugin_core.session import STORE_NAME, Session
 from plugin_core.settings import Settings
 from plugin_core.transfer import redaction
@@ -59,13 +60,13 @@ def task(path: Path, operation: Operation) -> Task:
     return Task(item_id=1, name=path.stem, path=path, operation=operation)
 
 
-def plan(core: CoreThread, *tasks: Task) -> Sequence[Ready]:
+def plan(core: CoreThread, *tasks: Task) -> Sequence[Ready[Task]]:
     ready, refused = core.plan(tasks, lambda _done: None)
     assert refused == []
     return ready
 
 
-def ends(core: CoreThread, ready: Sequence[Ready]) -> list[tuple[str, JobState]]:
+def ends(core: CoreThread, ready: Sequence[Ready[Task]]) -> list[tuple[str, JobState]]:
     """Work, and return the ends that were told."""
     told = [event for event in core.work(ready) if isinstance(event, Changed)]
     return [(event.task.name, event.job.state) for event in told if event.job.state.is_settled]

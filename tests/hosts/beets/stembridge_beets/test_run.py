@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from beets import ui
 from stembridge_beets.run import Run, Words
-from stembridge_beets.tasks import Ready, Task
+from stembridge_beets.tasks import Task
 
 from plugin_core.errors import GoneError, OutcomeUnknownError, PlacementError, RefusedError
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import Job, JobState, Plan, Quote
 from plugin_core.purchases.purchase import Offer, Purchase, PurchaseState
+from plugin_core.run import Ready
 from tests.plugin_core.jobs.conftest import FAST
 from tests.plugin_core.jobs.fakes import FakeWork, Service, make_job
 
@@ -115,6 +116,6 @@ def test_nobody_buys_twice_by_pressing_enter(monkeypatch: pytest.MonkeyPatch, is
     offer = Offer(source=job.source, plan=Plan(operation=job.operation, credits=2.0), remote=True, purchase=purchase)
     task = Task(item_id=17, name="Song", path=job.source.path, operation=job.operation)
     run = make_run()
-    assert run._is_granted([Ready(task=task, offer=offer)])
+    assert run._is_granted([Ready(want=task, offer=offer)])
     ((prompt, is_required),) = asked
     assert (is_required, run._may_buy, "bought before" in prompt) == (is_gone, is_gone, is_gone)

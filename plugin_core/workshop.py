@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from plugin_core.jobs.engine import Engine, JobSet
     from plugin_core.jobs.store import JobStore
-    from plugin_core.jobs.work import Work
+    from plugin_core.operations.factory import WorkFactory
     from plugin_core.purchases.spending import Limits
+
 
 OnChange = Callable[[Job, Job | None], None]
 """Hears of a job as it is and as it was before."""
@@ -29,7 +30,7 @@ _TIDY_EVERY = 3600.0
 log = logging.getLogger(__name__)
 
 
-class Worker:
+class Workshop:
     """Works on jobs of one store, as ``Session.run`` and ``Session.serve`` say.
 
     Args:
@@ -37,7 +38,7 @@ class Worker:
         plugins: hear of every change.
         registry: who does the work.
         store: the jobs.
-        work_for: returns what does the effects of a job's operation.
+        works: makes what does the effects of a job's operation.
         clock: seconds since the epoch.
     """
 
@@ -47,14 +48,14 @@ class Worker:
         plugins: Plugins,
         registry: Registry,
         store: JobStore,
-        work_for: Callable[[Job], Work],
+        works: WorkFactory,
         clock: Callable[[], float],
     ) -> None:
         self._settings = settings
         self._plugins = plugins
         self._registry = registry
         self._store = store
-        self._work_for = work_for
+        self._works = works
         self._clock = clock
 
     async def run(
@@ -90,7 +91,7 @@ class Worker:
 
         heard = Announcer(self._plugins, on_change).tell
         spending = Spending(self._limits, self._clock)
-        return Engine(self._store, self._work_for, heard, clock=self._clock, guard=spending.check)
+        return Engine(self._store, self._works.work_for, heard, clock=self._clock, guard=spending.check)
 
     async def _keep_tidy(self) -> None:
         import asyncio
