@@ -179,7 +179,10 @@ class Session:
         # A look must not make a store where there is none.
         if force:
             return offer
-        return await (self._history.compare(offer) if self.has_store else self._history.look_beside(offer))
+        offer = await (self._history.compare(offer) if self.has_store else self._history.look_beside(offer))
+        if offer.standing is None and (written := await self._history.filled(source, plan)) is not None:
+            return self._history.as_filled(offer, written)
+        return offer
 
     async def is_had(self, offer: Offer) -> bool:
         """Tell whether nothing more would be bought for an offer: its results stand, or it is bought or under way."""

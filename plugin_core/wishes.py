@@ -19,6 +19,7 @@ Dimension = Literal["mood", "genre", "language", "scene", "vocal", "bgm", "inten
 Labels = Literal["en", "zh"]
 LanguageCodes = Literal["639-2", "639-3"]
 HardLinks = Literal["break", "refuse"]
+MoodFrames = Literal["both", "TMOO", "TXXX"]
 Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -118,6 +119,10 @@ class Tagging(msgspec.Struct, frozen=True, kw_only=True, tag="tagging", tag_fiel
     """``639-2``, which ID3 wants, or ``639-3``."""
     provenance: Annotated[bool, Said("Also a field that says who found what, and when.", setting=bool)] = False
     """Whether a field STEMBRIDGE_MUSICTAG says which job found what, with which probability."""
+    fields: Annotated[dict[str, str], Said(setting=dict[Dimension, str])] = {}
+    """The field that a dimension is written to, where not to its own: ``grouping``, ``comment``, a new word."""
+    names: Annotated[dict[str, str], Said(setting=dict[str, str])] = {}
+    """The user's own words for labels, by the English or the service's own one; for languages as well."""
     write: bool = True
     """Whether the file's tags are written; a host that keeps tags itself only wants the labels."""
 
@@ -139,6 +144,10 @@ class SeparateKeys(msgspec.Struct, frozen=True, kw_only=True):
 class TagsKeys(msgspec.Struct, frozen=True, kw_only=True):
     """What ``stembridge tag`` does when no option says otherwise, read as ``TAGS``."""
 
+    separator: str = ""
+    """What stands between values in ID3 before v2.4; empty for what the tag shows already, or a slash."""
+    mood_frames: MoodFrames = "both"
+    """Where ID3v2.4 says the mood: ``TMOO``, ``TXXX`` or both; before v2.4 there is ``TXXX`` alone."""
     hard_links: HardLinks = "break"
     """What happens to a file with several names: the others keep the old tags, or it is left alone."""
     keep_mtime: bool = False

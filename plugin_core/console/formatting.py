@@ -110,6 +110,13 @@ def describe_result(job: Job) -> str:
     return ", ".join(label.english or label.value for label in job.labels) or "nothing to write"
 
 
+def describe_standing(job: Job) -> str:
+    """Say of a job that needs no work where its results stand, or why there are none."""
+    if job.written is not None and not job.written.fields:
+        return f"nothing to write: {'; '.join(list_notes(job))}"
+    return f"made before, {describe_result(job)}"
+
+
 def describe_fields(fields: Mapping[str, Sequence[str]]) -> str:
     """Write what stands in tags: mood: Calm, Warm; genre: Rock."""
     told = {name: values for name, values in fields.items() if name != PROVENANCE}

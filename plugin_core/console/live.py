@@ -19,6 +19,7 @@ from plugin_core.console.formatting import (
     describe_place,
     describe_problem,
     describe_result,
+    describe_standing,
     describe_wait,
     list_notes,
     percent,
@@ -95,7 +96,7 @@ class LiveDisplay:
 
     def reuse(self, job: Job) -> None:
         """Print where the results stand already."""
-        self._print_line("before", "green", job.source.path, describe_result(job))
+        self._print_line("before", "green", job.source.path, describe_standing(job).removeprefix("made before, "))
 
     def begin(self, jobs: Sequence[Job]) -> None:
         """Start to draw."""

@@ -15,6 +15,7 @@ from plugin_core.console.formatting import (
     describe_place,
     describe_problem,
     describe_result,
+    describe_standing,
     describe_wait,
     list_notes,
     percent,
@@ -84,7 +85,7 @@ class PlainDisplay:
 
     def reuse(self, job: Job) -> None:
         """Write where the results stand already."""
-        self.say(f"{show(job.source.path)}: made before, {describe_result(job)}")
+        self.say(f"{show(job.source.path)}: {describe_standing(job)}")
 
     def begin(self, jobs: Sequence[Job]) -> None:
         """Count from here; each job speaks for itself."""

@@ -6,7 +6,15 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from plugin_core.console.formatting import clean, count_credits, describe, describe_result, plural, show, span
+from plugin_core.console.formatting import (
+    clean,
+    count_credits,
+    describe,
+    describe_standing,
+    plural,
+    show,
+    span,
+)
 from plugin_core.purchases.purchase import Offer
 
 
@@ -14,7 +22,7 @@ def describe_offer(offer: Offer) -> Iterator[str]:
     """Yield the lines of a dry run for one source."""
     song = f"{show(offer.source.path)} ({span(offer.source.duration)})"
     if offer.standing is not None:
-        yield f"{song}: made before, {describe_result(offer.standing)}"
+        yield f"{song}: {describe_standing(offer.standing)}"
         return
     yield f"{song}: {describe(offer.plan.operation, offer.plan.title)}"
     yield from (f"  {show(path)}" for path in offer.files.values())

@@ -72,6 +72,11 @@ WRITTEN_AT: Final = (
     "SELECT * FROM jobs INDEXED BY jobs_written WHERE written IS NOT NULL"
     " AND json_extract(body, '$.written.path') = ? ORDER BY updated DESC, id DESC LIMIT 100"
 )
+WRITTEN_OF: Final = (
+    "SELECT * FROM jobs INDEXED BY jobs_written WHERE written IS NOT NULL"
+    " AND json_extract(body, '$.recording') IN (SELECT value FROM json_each(?))"
+    " ORDER BY updated DESC, id DESC LIMIT 100"
+)
 CLEAN_UP: Final = (
     f"UPDATE jobs SET litter = CASE litter WHEN {LITTERED} THEN {CLEAN} ELSE litter END, owner = NULL, lease = NULL"  # noqa: S608 - numbers
     " WHERE id = ? AND owner IS ?"

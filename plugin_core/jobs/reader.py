@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import json
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
@@ -96,6 +97,12 @@ class JobReader:
         """Return the done taggings of the file at a path, the last one first."""
         with self._database.read() as connection:
             return [from_row(row) for row in connection.execute(queries.WRITTEN_AT, (encode_path(path),))]
+
+    def written_of(self, recording: str) -> builtins.list[Job]:
+        """Return the done taggings of a recording, the last one first, wherever its file lay; goes through all."""
+        ids = json.dumps(self.recordings_of(recording))
+        with self._database.read() as connection:
+            return [from_row(row) for row in connection.execute(queries.WRITTEN_OF, (ids,))]
 
     def done_like(self, dedupe: str, *, limit: int = 100) -> builtins.list[Job]:
         """Return finished jobs with the key, forced or not, newest first: one song can lie in many places."""

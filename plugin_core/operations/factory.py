@@ -54,7 +54,7 @@ class WorkFactory:
         from plugin_core.wishes import TAGS
 
         settings = self._settings.section("tags", TAGS)
-        return ReplaceOptions(hard_links=settings.hard_links, keep_mtime=settings.keep_mtime)
+        return ReplaceOptions(**{name: getattr(settings, name) for name in ReplaceOptions.__dataclass_fields__})
 
     def _tagging(self, job: Job) -> TaggingWork:
         from plugin_core.operations.tagging import TaggingWork

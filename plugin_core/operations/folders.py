@@ -31,8 +31,8 @@ def destination_of_wish(source: Source, wish: Separation) -> Path:
     return wish.to or source.path.parent
 
 
-class Folders:
-    """The folders of jobs.
+class JobFolders:
+    """The folders of jobs whose results go into the song itself.
 
     Args:
         home: stembridge's home, for staging.
@@ -45,6 +45,36 @@ class Folders:
 
     def staging(self, job: Job) -> Path:
         """Return the private folder of a job; nothing is created."""
+        return job.staging or self._home / "staging" / job.id
+
+    def own(self, job: Job) -> Path:
+        """Return the folder of an engine on this machine, which goes with its job."""
+        return self.staging(job)
+
+    def make(self, job: Job) -> None:
+        """Make the folders of a job; there already is fine.
+
+        Raises:
+            PlacementError: one cannot be made.
+            TransientError: the disk is full or away.
+        """
+        make_staging(self.staging(job))
+        make_staging(self._orders.folder(job, self.own(job)))
+
+    def remove(self, job: Job) -> None:
+        """Remove all folders of a job.
+
+        Raises:
+            PlacementError: one stays.
+        """
+        self._orders.remove_unused(job)
+        remove_staging(self.staging(job))
+
+
+class Folders(JobFolders):
+    """The folders of separations."""
+
+    def staging(self, job: Job) -> Path:
         from plugin_core.stems.layout import find_staging
 
         # What is staged stays where it is, also when the disk it was to be near is away now.
@@ -52,7 +82,6 @@ class Folders:
         return known or choose_staging(self._home, job.id, destination_of(job))
 
     def own(self, job: Job) -> Path:
-        """Return the folder of an engine on this machine, which goes with its job."""
         return self.staging(job) / "parts"
 
     def prepare(self, job: Job, needed: int) -> None:
@@ -71,16 +100,6 @@ class Folders:
         check_destination(destination)
         check_space(destination, needed)
         self.make(job)
-
-    def make(self, job: Job) -> None:
-        """Make the folders of a job; there already is fine.
-
-        Raises:
-            PlacementError: one cannot be made.
-            TransientError: the disk is full or away.
-        """
-        make_staging(self.staging(job))
-        make_staging(self._orders.folder(job, self.own(job)))
 
     def remove(self, job: Job) -> None:
         """Put back an earlier result that was set aside, and remove all folders of a job.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
@@ -14,7 +15,7 @@ import msgspec
 
 from plugin_core.errors import SourceError, blame
 from plugin_core.jobs.keys import dedupe_key, is_same_wish, make_job, place_of
-from plugin_core.model import Job, JobState, Operation, Plan, Separation, Source, Stem, Tagging, show_path
+from plugin_core.model import Job, JobState, Operation, Plan, Separation, Source, Stem, Tagging, Written, show_path
 from plugin_core.protocols import terms_of
 from plugin_core.purchases.purchase import Offer, Purchase, PurchaseState
 from plugin_core.purchases.quotes import Bill, make_quote, purchase_key, purchase_keys
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from plugin_core.stems.template import Template
 
 
+FILLED: Final = "every field that is wanted is filled already, so nothing was asked; --force asks all the same"
+"""Note of a tagging that asked nobody."""
 FOUND: Final = "stems of the same model stood beside the song already"
 """Note of a job that made nothing."""
 
@@ -99,6 +102,29 @@ class History:
         book = self._store().recordings
         known = await run_stoppable(lambda stopper: book.find(source.path, check=stopper.check))
         return frozenset({source.content}) | (self._store().hashes_of(known.recording) if known else frozenset())
+
+    async def filled(self, source: Source, plan: Plan) -> Written | None:
+        """Return why a tagging would write nothing whatever its labels were; None where it may write something.
+
+        Raises:
+            SourceError: the file cannot be read, or its tags are broken.
+        """
+        wish = plan.operation
+        if not isinstance(wish, Tagging) or not wish.write:
+            return None
+        from plugin_core.tags.labels import field_names, what_is_filled
+        from plugin_core.tags.reader import read_labels
+
+        existing = await asyncio.to_thread(read_labels, source.path, field_names(wish))
+        left = what_is_filled(wish, existing)
+        return Written(path=source.path, before=source.content, after=source.content, left=left) if left else None
+
+    def as_filled(self, offer: Offer, written: Written) -> Offer:
+        """Return the offer of a tagging that has nothing to write."""
+        job = make_job(
+            offer.source, offer.plan, bill=_NO_BILL, host="", preset="", force=False, may_buy=False, clock=time.time
+        )
+        return msgspec.structs.replace(offer, standing=describe_filled(job, written))
 
     async def compare(self, offer: Offer) -> Offer:
         """Return the offer with what stands or is bought of it; nothing is stored but where files were met.
@@ -181,6 +207,8 @@ class History:
         job = make_job(source, plan, bill=bill, host=host, preset=preset, force=force, may_buy=may_buy, clock=clock)
         if not force and (done := await self.standing(source, plan, bill)) is not None:
             return done, False
+        if not force and (written := await self.filled(source, plan)) is not None:
+            return self._keep_found(describe_filled(job, written)), False
         if not force and (stems := await self.recognise(source, plan, bill)):
             return self._keep_found(describe_found(job, stems)), False
         if bill.quote is not None:
@@ -248,6 +276,18 @@ class History:
         ids = self._store().recordings_of(bill.recording)
         keys = purchase_keys(plan.operation.provider, bill.account, ids, bill.quote)
         return self._store().purchases.serving(keys, bill.quote)
+
+
+def describe_filled(job: Job, written: Written) -> Job:
+    """Return a job as one that found its song labelled; what it is found by is its own, since it holds no labels."""
+    return msgspec.structs.replace(
+        job,
+        state=JobState.DONE,
+        dedupe=f"{job.dedupe}:filled:{job.id}",
+        quote=None,
+        written=written,
+        notes=(*job.notes, FILLED),
+    )
 
 
 def describe_found(job: Job, stems: Sequence[Stem]) -> Job:

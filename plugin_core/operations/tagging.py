@@ -15,12 +15,12 @@ from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.files.hidden import HiddenNotes
 from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, Source, Stem, Tagging, Ticket, Written, from_json, to_json
+from plugin_core.operations.folders import JobFolders
 from plugin_core.operations.orders import NO_LINKS, Links, Orders
 from plugin_core.operations.song import Hear, Song, hear_nothing
 from plugin_core.protocols import Finished, Order, Report, Tagger, Terms, Waiting, terms_of
 from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.purchases.purchase import KeptPart, Purchase
-from plugin_core.stems.staging import make_staging, remove_staging
 from plugin_core.tasks import run_stoppable
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class TaggingWork:
     ) -> None:
         self._tagger = tagger
         self._orders = Orders(tagger, home, purchases)
-        self._home = home
+        self._folders = JobFolders(home, self._orders)
         self._notes = HiddenNotes(home)
         self._options = options
         self._links = links
@@ -94,7 +94,7 @@ class TaggingWork:
         """
         self._links.stager_for(self._tagger)
         await run_stoppable(lambda stopper: self._check(job, stopper.check))
-        await asyncio.to_thread(self._make_folders, job)
+        await asyncio.to_thread(self._folders.make, job)
 
     def _check(self, job: Job, check: Callable[[], None]) -> None:
         from plugin_core.tags.tagger import check_taggable
@@ -183,10 +183,10 @@ class TaggingWork:
         if recorded is not None and _stands(recorded):
             return recorded
         self._song(job).require()
-        self._make_folders(job)
+        self._folders.make(job)
         # Of attempts before this one that were killed.
         self._notes.sweep()
-        writing = Writing(job.source.path, f"{job.id}.{attempt}", self._options, job.source, self._notes)
+        writing = Writing(job.source.path, f"{job.id}.{attempt}", self._options, job.source, self._notes, _names(job))
         return write_labels(writing, lambda existing: _decide(job, existing), lambda written: self._keep(job, written))
 
     async def cancel(self, job: Job, attempt: str) -> None:
@@ -206,8 +206,7 @@ class TaggingWork:
 
     def _discard(self, job: Job) -> None:
         self._notes.sweep()
-        self._orders.remove_unused(job)
-        remove_staging(self._staging(job))
+        self._folders.remove(job)
 
     def _keep(self, job: Job, written: Written) -> None:
         """Make what is about to be done durable: a crash right after the rename must not cost the way back.
@@ -218,11 +217,11 @@ class TaggingWork:
         from plugin_core.files.placement import write_durably
 
         self._song(job).require()
-        write_durably(self._staging(job) / _RECORD, to_json(written))
+        write_durably(self._folders.staging(job) / _RECORD, to_json(written))
 
     def _recorded(self, job: Job) -> Written | None:
         try:
-            return from_json((self._staging(job) / _RECORD).read_bytes(), Written)
+            return from_json((self._folders.staging(job) / _RECORD).read_bytes(), Written)
         except FileNotFoundError:
             return None
 
@@ -230,21 +229,14 @@ class TaggingWork:
         """Return the order with its folder made: that of a new purchase, or anew for a job that goes on later."""
         order = self._order(job, attempt)
         if not order.folder.is_dir():
-            await asyncio.to_thread(self._make_folders, job)
+            await asyncio.to_thread(self._folders.make, job)
         return order
 
     def _order(self, job: Job, attempt: str) -> Order:
-        return self._orders.make(job, attempt, self._staging(job))
+        return self._orders.make(job, attempt, self._folders.staging(job))
 
     def _song(self, job: Job) -> Song:
         return Song(job.source, job.recording, self._hear)
-
-    def _staging(self, job: Job) -> Path:
-        return job.staging or self._home / "staging" / job.id
-
-    def _make_folders(self, job: Job) -> None:
-        make_staging(self._staging(job))
-        make_staging(self._orders.folder(job, self._staging(job)))
 
 
 def _decide(job: Job, existing: Mapping[str, tuple[str, ...]]) -> Decision:
@@ -261,15 +253,25 @@ def _decide(job: Job, existing: Mapping[str, tuple[str, ...]]) -> Decision:
 def _stands(written: Written) -> bool:
     """Tell whether a file is what it was to become, or holds at least all that was written into it."""
     from plugin_core.files.hashing import hash_file
-    from plugin_core.tags.reader import read_fields
+    from plugin_core.operations.undo import take_apart
+    from plugin_core.tags.reader import read_labels
 
     if not written.path.is_file():
         return False
     content = hash_file(written.path).sha256
     if content in (written.before, written.after):
         return content == written.after
-    found = read_fields(written.path)
+    found = take_apart(read_labels(written.path, written.fields), [written])
     return all(found.get(name) == values for name, values in written.fields.items())
+
+
+def _names(job: Job) -> tuple[str, ...]:
+    """Return the fields that the labels of a job may go to."""
+    from plugin_core.tags.labels import field_name, field_names
+
+    wish = _wish(job)
+    found = (field_name(wish, label.dimension) for label in job.labels)
+    return tuple(dict.fromkeys((*field_names(wish), *found)))
 
 
 def _wish(job: Job) -> Tagging:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -15,7 +16,7 @@ from plugin_core.files.hashing import hash_file
 from plugin_core.model import Job, Source, Written, show_path
 from plugin_core.tags.exchange import ReplaceOptions, real_file
 from plugin_core.tags.labels import PROVENANCE, job_named_in
-from plugin_core.tags.reader import read_fields
+from plugin_core.tags.reader import read_labels
 from plugin_core.tags.tagger import Writing, restore_exactly, restore_fields
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 
 Values = tuple[str, ...]
+_BETWEEN: Final = re.compile(r"\s*[/;]\s*")
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,37 @@ def take_back(found: Mapping[str, Values], written: Written, forced: Collection[
         else:
             fields[name] = values
     return TakenBack(fields, tuple(kept))
+
+
+def take_apart(found: Mapping[str, Values], changes: Iterable[Written]) -> dict[str, Values]:
+    """Return fields with what we wrote told apart where it stands joined with other values, as in ID3 before v2.4.
+
+    Args:
+        found: the fields as they stand.
+        changes: of one file.
+    """
+    known: dict[str, set[str]] = {}
+    for one in changes:
+        for name, values in (*one.fields.items(), *one.previous.items()):
+            known.setdefault(name, set()).update(values)
+    return {
+        name: tuple(part for value in values for part in _parts(value, known.get(name, set())))
+        for name, values in found.items()
+    }
+
+
+def _parts(text: str, known: Collection[str]) -> Iterator[str]:
+    """Give the parts of a text; one that holds nothing we know is one part, whatever stands in it."""
+    parts, rest, is_ours = [], text, False
+    while rest:
+        starts = (one for one in known if rest.startswith(one))
+        whole = [one for one in starts if len(one) == len(rest) or _BETWEEN.match(rest, len(one))]
+        between = _BETWEEN.search(rest)
+        part = max(whole, key=len, default=rest[: between.start()] if between else rest)
+        is_ours = is_ours or bool(whole)
+        parts.append(part)
+        rest = _BETWEEN.sub("", rest[len(part) :], count=1)
+    yield from parts if is_ours else (text,)
 
 
 def find_strange(found: Mapping[str, Values], changes: Iterable[Written]) -> tuple[str, ...]:
@@ -146,8 +179,9 @@ def undo(
         if not dry_run:
             restore_exactly(writing, same[1])
         return Undone(path=file, job=same[0].id, fields=same[1].previous, exact=True)
-    found = read_fields(file)
-    changes = [same] if same is not None else _changes_of(store, file, found)
+    changes = [same] if same is not None else _changes_of(store, file)
+    names = dict.fromkeys(name for _, written in changes for name in written.fields)
+    found = take_apart(read_labels(file, names), [written for _, written in changes])
     (job, _), taken = _choose(file, changes, found, force=force)
     if not dry_run:
         restore_fields(writing, taken.fields)
@@ -182,12 +216,19 @@ def _find_same(store: JobStore, file: Path, content: str) -> Change | None:
     return next(iter((*here, *moved, *changes)), None)
 
 
-def _changes_of(store: JobStore, file: Path, found: Fields) -> list[Change]:
-    """Find who labelled a file that was changed since, the last one first: it says so itself, or it is where it was."""
-    named = store.find(job_named_in("".join(found.get(PROVENANCE, ())[:1])))
+def _changes_of(store: JobStore, file: Path) -> list[Change]:
+    """Find who labelled a file that was changed since, the last one first.
+
+    It is where it was, or says so itself, or sounds as a file that is gone from where it was.
+    """
+    provenance = read_labels(file, (PROVENANCE,)).get(PROVENANCE, ())
+    named = store.find(job_named_in("".join(provenance[:1])))
     changes = list(_real([*filter(None, [named]), *store.written_at(file)]))
     if named is not None and named.written is not None and named.written.path != file:
         changes += _real(store.written_at(named.written.path))
+    known = None if changes else store.recordings.find(file)
+    if known is not None:
+        changes += [change for change in _real(store.written_of(known.recording)) if not change[1].path.exists()]
     shape = _shape(identify(file)) if changes else ()
     # Another song can have come to the place.
     mine = {job.id: (job, written) for job, written in changes if _shape(job.source) == shape}

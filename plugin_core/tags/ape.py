@@ -10,7 +10,7 @@ from mutagen.apev2 import BINARY, TEXT
 
 from plugin_core.tags.files import DamagedTagError, overlay_of
 from plugin_core.tags.mutagen_internals import ApeData
-from plugin_core.tags.tagset import FRONT_COVER, Picture
+from plugin_core.tags.tagset import FRONT_COVER, Picture, keep_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -67,7 +67,7 @@ def write(opened: TaggedFile, changes: Mapping[str, tuple[str, ...]], pictures: 
     found = ApeData(overlay)
     items = list(_split(found.tag or b"", found.items or 0))
     for key, values in changes.items():
-        _put(items, key.encode(), "\0".join(values).encode())
+        _put(items, key.encode(), _joined(items, key.encode(), values))
     if pictures:
         items = [item for item in items if not item.key.startswith(_COVER.encode())]
         for key, value in _covers(pictures).items():
@@ -109,10 +109,19 @@ def _covers(pictures: Sequence[Picture]) -> dict[str, bytes]:
     return covers
 
 
+def _joined(items: Sequence[_Item], key: bytes, values: Sequence[str]) -> bytes:
+    """Return the values as one item holds them; those that it holds already stay as they stand."""
+    held = next((item.value for item in items if item.key.lower() == key.lower()), b"")
+    parts = held.split(b"\0") if held else []
+    kept, new = keep_wanted(((part, (part.decode("utf-8", "replace"),)) for part in parts), values)
+    return b"\0".join((*kept, *(value.encode() for value in new)))
+
+
 def _put(items: list[_Item], key: bytes, value: bytes, kind: int = 0) -> None:
     """Set an item where it stood; a new one stands before those that are larger, as the format asks."""
     places = [number for number, item in enumerate(items) if item.key.lower() == key.lower()]
     flags = kind | (items[places[0]].flags & _READ_ONLY if places else 0)
+    key = items[places[0]].key if places else key
     for number in reversed(places):
         del items[number]
     if value:

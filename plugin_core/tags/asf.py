@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mutagen.asf import ASFByteArrayAttribute, ASFGUIDAttribute  # type: ignore[attr-defined]
 
 from plugin_core.tags.files import save
-from plugin_core.tags.tagset import Picture
+from plugin_core.tags.tagset import Picture, keep_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -40,10 +40,14 @@ def get_pictures(audio: Any) -> Iterator[Picture]:
 
 def write(opened: TaggedFile, changes: Mapping[str, tuple[str, ...]], pictures: Sequence[Picture] = ()) -> None:
     """Set attributes to these values."""
-    new: dict[str, list[Any]] = {key: list(values) for key, values in changes.items()}
+    tags = opened.audio.tags
+    new: dict[str, list[Any]] = {}
+    for key, wanted in changes.items():
+        held: list[Any] = tags.get(key, [])
+        kept, rest = keep_wanted(((one, (str(one),)) for one in held), wanted)
+        new[key] = [*kept, *rest]
     if pictures:
         new[_PICTURE] = [ASFByteArrayAttribute(_pack(picture)) for picture in pictures]
-    tags = opened.audio.tags
     for key, values in new.items():
         if values:
             tags[key] = values

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from plugin_core.files.hidden import HiddenNotes
-    from plugin_core.wishes import HardLinks
+    from plugin_core.wishes import HardLinks, MoodFrames
 
 
 Identity = tuple[int, int, int, int, int]
@@ -35,12 +35,16 @@ Identity = tuple[int, int, int, int, int]
 
 @dataclass(frozen=True)
 class ReplaceOptions:
-    """How a file is replaced: part of the section ``tags``."""
+    """How a file is written and replaced: part of the section ``tags``."""
 
     hard_links: HardLinks = "break"
     """``break``: the other names keep the old file, which is said; ``refuse``: such a file is left alone."""
     keep_mtime: bool = False
     """Whether the file keeps its time of change; libraries look at it to see that there is something new."""
+    separator: str = ""
+    """Between values in ID3 before v2.4; empty for what the tag shows already, or a slash."""
+    mood_frames: MoodFrames = "both"
+    """Where ID3v2.4 says the mood."""
 
 
 @dataclass

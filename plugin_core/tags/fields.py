@@ -12,12 +12,13 @@ Keys, by family:
 - All others: the plain key.
 
 A row with two keys writes both. ID3 mood has two because TMOO exists only in v2.4 and v2.3 readers want
-TXXX:MOOD; the table so serves both versions.
+TXXX:MOOD; the table so serves both versions. A field that is not in the table is a free one, ``field_of``.
 Where a family has no key for a total (``totaltracks``), number and total share the number's key.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -169,6 +170,28 @@ def _row(line: str) -> Field:
 
 FIELDS: Final[dict[str, Field]] = {row.name: row for row in map(_row, _TABLE.strip().splitlines())}
 """Every field by canonical name."""
+_FREE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9 _-]{0,39}")
+
+
+def is_field_name(name: str) -> bool:
+    """Tell whether a field of this name can stand in every container: one of the table, or a plain word."""
+    return name in FIELDS or _FREE_NAME.fullmatch(name) is not None
+
+
+def field_of(name: str) -> Field:
+    """Return a row of the table, or what a field of any other name is called in each family."""
+    if name in FIELDS:
+        return FIELDS[name]
+    upper, title = name.upper(), name.title()
+    keys = {
+        Family.ID3: (f"TXXX:{upper}",),
+        Family.VORBIS: (upper,),
+        Family.MP4: (f"----:com.apple.iTunes:{upper}",),
+        Family.ASF: (f"WM/{title.replace(' ', '')}",),
+        Family.APE: (title,),
+    }
+    return Field(name, keys, {})
+
 
 COUNTED: Final = {"tracknumber": "totaltracks", "discnumber": "totaldiscs"}
 """Numbers and the totals that may share their key as ``number/total``."""

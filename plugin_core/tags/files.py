@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
@@ -12,6 +12,11 @@ from mutagen.asf import ASFTags
 from mutagen.id3 import ID3
 from mutagen.mp3 import MP3
 from mutagen.mp4 import MP4Tags
+from mutagen.oggflac import OggFLAC
+from mutagen.oggopus import OggOpus
+from mutagen.oggspeex import OggSpeex
+from mutagen.oggtheora import OggTheora
+from mutagen.oggvorbis import OggVorbis
 
 from plugin_core.errors import PlacementError, SourceError, StembridgeError, TransientError
 from plugin_core.files.errors import AWAY, FULL, explain_read_error
@@ -44,6 +49,8 @@ class TaggedFile:
     file: BinaryIO
     audio: Any
     family: Family
+    separator: str = ""
+    """What to put between values in ID3 before v2.4; empty for what the tag shows, or a slash."""
 
 
 @contextmanager
@@ -118,12 +125,23 @@ def _load(file: BinaryIO, path: Path) -> TaggedFile | None:
             mend_sizes(file)
         file.seek(0)
         audio: Any = mutagen.File(file)
+        if isinstance(audio, OggTheora):
+            audio = _audio_stream(file) or audio
         return None if audio is None else _identify(file, audio)
     # A hostile file makes a parser raise anything, MemoryError included.
     except Exception as error:
         raise SourceError(
             f"the tags of {show_path(path)} cannot be read: {str(error) or type(error).__name__}"
         ) from error
+
+
+def _audio_stream(file: BinaryIO) -> Any:
+    """Look for the stream that is heard beside a video, which may be but a cover; None where there is none."""
+    for kind in (OggVorbis, OggOpus, OggFLAC, OggSpeex):
+        file.seek(0)
+        with suppress(mutagen.MutagenError):
+            return kind(file)
+    return None
 
 
 def _identify(file: BinaryIO, audio: Any) -> TaggedFile | None:

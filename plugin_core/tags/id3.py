@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from plugin_core.tags.files import DamagedTagError, overlay_of
-from plugin_core.tags.id3_tag import HEAD, JOINED, RawTag, parse_tag, picture_frame, read_synchsafe, split_frames
+from plugin_core.tags.id3_tag import HEAD, RawTag, parse_tag, picture_frame, read_synchsafe, split_frames
 from plugin_core.tags.mutagen_internals import find_tag, render_frames, save_chunk
 from plugin_core.tags.tagset import Picture
 
@@ -24,6 +24,8 @@ PADDING: Final = 1024
 _DATES: Final = frozenset({"TDRC", "TDOR"})
 _DATE: Final = re.compile(r"\d{4}(-\d\d(-\d\d)?)?")
 _ROLE: Final = "TIPL:"
+PICARD: Final = {"TXXX:MOOD": "TXXX:mood"}
+"""Before v2.4, where there is no TMOO, Picard knows the mood by this name alone; others mind no case."""
 
 
 def get(audio: Any, key: str) -> list[str]:
@@ -57,10 +59,10 @@ def write(opened: TaggedFile, changes: Mapping[str, tuple[str, ...]], pictures: 
     changes = _with_people(opened.audio, changes)
     if not all(raw.can_hold(key) for key, values in changes.items() if values) or (pictures and raw.version == 2):
         raw = RawTag(frames=split_frames(render_frames(tags), 4), size=raw.size)
-    separator = _separator(opened) if raw.version < 4 else "\0"
+    separator = opened.separator or ("\0" if _has_nuls(opened) else "")
     for key, values in changes.items():
-        # TMOO came with v2.4, and always has TXXX:MOOD beside it.
-        raw = raw.with_values(key, () if key == "TMOO" and raw.version < 4 else _tidy(key, values), separator)
+        name = PICARD.get(key, key) if raw.version < 4 else key
+        raw = raw.with_values(name, _tidy(key, values), separator)
     if pictures:
         raw = raw.with_frames("APIC", [picture_frame(one) for one in _told_apart(pictures)])
     data = raw.render(PADDING)
@@ -126,7 +128,7 @@ def _read_raw(opened: TaggedFile) -> RawTag:
     return parse_tag(data)
 
 
-def _separator(opened: TaggedFile) -> str:
-    """Return what the tag itself puts between values: some programs write NUL before v2.4 as well."""
+def _has_nuls(opened: TaggedFile) -> bool:
+    """Tell whether a tag puts NUL between values, as some programs do before v2.4 as well."""
     texts = (frame for frame in opened.audio.tags.values() if frame.FrameID.startswith("T"))
-    return "\0" if any(len(getattr(frame, "text", ())) > 1 for frame in texts) else JOINED
+    return any(len(getattr(frame, "text", ())) > 1 for frame in texts)

@@ -11,8 +11,11 @@ import struct
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from mutagen.id3 import TCON
+
 from plugin_core.tags.files import DamagedTagError
 from plugin_core.tags.mutagen_internals import unsynch
+from plugin_core.tags.tagset import keep_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,12 +30,19 @@ _UNSYNCHRONISED: Final = 0x80
 _EXTENDED: Final = 0x40
 _FOOTER: Final = 0x10
 _ID: Final = re.compile(rb"[A-Z][A-Z0-9]{2}[A-Z0-9 \0]?")
-_OLD_IDS: Final = {"TCON": "TCO", "TLAN": "TLA", "TXXX": "TXX"}
+_OLD_IDS: Final = {
+    "TCON": "TCO", "TLAN": "TLA", "TXXX": "TXX", "TIT1": "TT1", "TIT3": "TT3", "TBPM": "TBP",
+    "TKEY": "TKE", "COMM": "COM",
+}  # fmt: skip
 """Names of v2.2."""
 _NEW_IDS: Final = frozenset({"TDRC", "TDOR", "TIPL", "TSST", "TSOT", "TSOP", "TSOA"})
 """Names of v2.4 alone."""
 _TERMINATORS: Final = {0: b"\0", 1: b"\0\0", 2: b"\0\0", 3: b"\0"}
 _CODECS: Final = {0: "latin-1", 1: "utf-16", 2: "utf-16-be", 3: "utf-8"}
+_MARK: Final = "\ufeff"
+"""Of the byte order: UTF-16 has one before each text."""
+_NUMBERS: Final = re.compile(r"(\((\d+|RX|CR)\))+")
+"""Genres by their numbers in ID3v1; before v2.4 words may follow them with nothing between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +56,43 @@ class RawFrame:
     def says(self, key: str) -> bool:
         """Tell whether the frame stands for a key of the field table."""
         name, _, description = key.partition(":")
-        if self.name.rstrip("\0 ") not in (name, _OLD_IDS.get(name)):
+        if self.plain_name not in (name, _OLD_IDS.get(name)):
             return False
         if name == "TXXX":
-            return self._description(1).casefold() == description.casefold()
+            return self.description.casefold() == description.casefold()
         if name == "COMM":
-            return self._description(4) == description
+            return self.description == description
         return name != "UFID" or self.body.partition(b"\0")[0] == description.encode()
 
-    def _description(self, start: int) -> str:
+    @property
+    def plain_name(self) -> str:
+        """Its name; some programs put those of v2.2 into later tags."""
+        return self.name.rstrip("\0 ")
+
+    @property
+    def description(self) -> str:
+        """What a text of the user's own, or a comment, is called."""
+        return next(iter(self._parts()), "")
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The values of a text or a comment as they stand; none where they cannot be told."""
+        return self._parts()[1 if self.is_described else 0 :]
+
+    @property
+    def is_described(self) -> bool:
+        """Whether a description stands before the texts."""
+        return self.plain_name in ("TXXX", "TXX", "COMM", "COM")
+
+    def _parts(self) -> tuple[str, ...]:
         encoding = self.body[0] if self.body else 0
         # Compressed and encrypted frames keep their secrets; the second byte of the flags says so.
         if encoding not in _CODECS or (self.flags and self.flags[1]):
-            return ""
-        text, terminator = self.body[start:], _TERMINATORS[encoding]
-        end = text.find(terminator)
-        while len(terminator) == 2 and end % 2 and end >= 0:
-            end = text.find(terminator, end + 1)
-        return text[: end if end >= 0 else None].decode(_CODECS[encoding], "replace")
+            return ()
+        text = self.body[4 if self.plain_name in ("COMM", "COM") else 1 :]
+        whole = len(text) - len(text) % len(_TERMINATORS[encoding])
+        parts = text[:whole].decode(_CODECS[encoding], "replace").rstrip("\0").split("\0")
+        return tuple(part.lstrip(_MARK) for part in parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +109,26 @@ class RawTag:
     """What some programs leave behind the padding, and no reader comes to."""
 
     def with_values(self, key: str, values: Sequence[str], separator: str) -> RawTag:
-        """Return the tag with a key set to these values in the place of what said it before, or without the key."""
-        return self.with_frames(key, [_make(key, values, self.version, separator)] if values else [])
+        """Return the tag with a key set to these values in the place of what said it before, or without the key.
+
+        A frame that says nothing else stays as it is, and what it does not say goes behind it. A new one is spelled
+        as the one whose place it takes.
+
+        Args:
+            key: of the field table.
+            values: all that are wanted.
+            separator: what stands between them before v2.4; empty for what the field itself shows.
+        """
+        there = [frame for frame in self.frames if frame.says(key)]
+        kept, new = keep_wanted(((frame, _values_of(frame)) for frame in there), values)
+        # TMOO came with v2.4; it always has a text beside it.
+        if not new or (key == "TMOO" and self.version < 4):
+            return self.with_frames(key, kept)
+        if kept and (len(kept) == 1 or self.version == 4):
+            kept[-1] = _extend(kept[-1], new, self.version, separator or _habit_of(kept[-1]))
+            return self.with_frames(key, kept)
+        made = _make(_spelled(key, there), new, self.version, separator or JOINED, there[:1])
+        return self.with_frames(key, [*kept, made])
 
     def with_frames(self, key: str, frames: Sequence[RawFrame]) -> RawTag:
         """Return the tag with frames in the place of what stood for a key."""
@@ -197,7 +244,45 @@ def picture_frame(picture: Picture) -> RawFrame:
     return RawFrame("APIC", b"\0\0", head + text + picture.data)
 
 
-def _make(key: str, values: Sequence[str], version: int, separator: str) -> RawFrame:
+def _values_of(frame: RawFrame) -> Sequence[str]:
+    """Return what a frame says, genres that are but numbers in words."""
+    if frame.plain_name in ("TCON", "TCO"):
+        return list(TCON(encoding=3, text=list(frame.texts)).genres)
+    return frame.texts
+
+
+def _habit_of(frame: RawFrame) -> str:
+    """Return what separates values in a text already."""
+    texts = frame.texts
+    if len(texts) > 1:
+        return "\0"
+    return "; " if "; " in texts[0] else JOINED
+
+
+def _spelled(key: str, there: Sequence[RawFrame]) -> str:
+    name, _, description = key.partition(":")
+    return f"{name}:{there[0].description}" if description and there and name == "TXXX" else key
+
+
+def _extend(frame: RawFrame, values: Sequence[str], version: int, separator: str) -> RawFrame:
+    """Return a text with more values behind those it has."""
+    texts = list(frame.texts)
+    if version == 4:
+        texts += values
+    else:
+        start = "" if _NUMBERS.fullmatch(texts[-1]) else separator
+        texts[-1] += start + separator.join(values)
+    text = "\0".join(texts)
+    # Latin-1 cannot hold everything; each of the others can.
+    encoding = frame.body[0] or (0 if _is_latin(text) else 3 if version == 4 else 1)
+    start_of_text = 4 if frame.plain_name in ("COMM", "COM") else 1
+    head = bytes((encoding,)) + frame.body[1:start_of_text]
+    if frame.is_described:
+        head += frame.description.encode(_CODECS[encoding]) + _TERMINATORS[encoding]
+    return replace(frame, body=head + text.encode(_CODECS[encoding]))
+
+
+def _make(key: str, values: Sequence[str], version: int, separator: str, like: Sequence[RawFrame] = ()) -> RawFrame:
     name, _, description = key.partition(":")
     text = ("\0" if version == 4 else separator).join(values)
     encoding = 3 if version == 4 else 0 if _is_latin(text + description) else 1
@@ -205,7 +290,7 @@ def _make(key: str, values: Sequence[str], version: int, separator: str) -> RawF
     if name == "UFID":
         return RawFrame(name, b"\0\0", description.encode() + b"\0" + values[0].encode())
     if name == "COMM":
-        head += b"eng"
+        head += like[0].body[1:4] if like else b"eng"
     if name in ("TXXX", "COMM"):
         head += description.encode(codec) + _TERMINATORS[encoding]
     body = head + text.encode(codec)

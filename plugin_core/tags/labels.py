@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, get_args
 
 from plugin_core.errors import UsageError, suggest
+from plugin_core.tags.fields import FIELDS, is_field_name
 from plugin_core.tags.tagset import clean_values
-from plugin_core.tags.vocabulary import is_catch_all, word_for
+from plugin_core.tags.vocabulary import is_catch_all, is_placeholder, says_same, word_for
 from plugin_core.wishes import Dimension, Labels, LanguageCodes, Policy
 
 if TYPE_CHECKING:
@@ -26,6 +28,12 @@ BOUGHT_BEFORE: Final = "the labels were bought before"
 POLICIES: Final[tuple[str, ...]] = get_args(Policy)
 LABELS: Final[tuple[str, ...]] = get_args(Labels)
 LANGUAGE_CODES: Final[tuple[str, ...]] = get_args(LanguageCodes)
+_OF_THE_SONG: Final = frozenset(FIELDS) - {
+    *DIMENSIONS, "bpm", "key", "grouping", "comment", "subtitle", "discsubtitle", "work", "movement", "script", "media",
+}  # fmt: skip
+"""Fields that say which song it is, and who made it: no label is written there."""
+_PARTS: Final = re.compile(r"[/;,|\0]")
+"""What people and programs put between the values of one text."""
 
 
 def check_rules(wish: Tagging) -> None:
@@ -38,6 +46,12 @@ def check_rules(wish: Tagging) -> None:
     _check("policy", (wish.policy, *wish.policies.values()), POLICIES)
     _check("language of labels", (wish.labels,), LABELS)
     _check("kind of language codes", (wish.language_codes,), LANGUAGE_CODES)
+    for dimension, name in wish.fields.items():
+        if not is_field_name(name) or name in _OF_THE_SONG:
+            raise UsageError(
+                f"{dimension} cannot be written to {name!r}",
+                remedy="name grouping, comment, or a word of your own",
+            )
     for number in (wish.min_probability, *wish.thresholds.values()):
         if not 0 <= number <= 1:
             raise UsageError(f"{number:g} is no probability", remedy="give a number from 0 to 1")
@@ -54,13 +68,13 @@ def threshold_of(wish: Tagging, dimension: str) -> float:
 
 
 def is_wanted(wish: Tagging, dimension: str) -> bool:
-    """Tell whether a dimension is asked for and has a field."""
-    return dimension in (wish.dimensions or DIMENSIONS) and dimension in DIMENSIONS
+    """Tell whether a dimension is asked for."""
+    return not wish.dimensions or dimension in wish.dimensions
 
 
 def covers(bought: Tagging, wanted: Tagging) -> bool:
     """Tell whether the answer to one wish holds the answer to another of the same provider."""
-    return set(wanted.dimensions or DIMENSIONS) <= set(bought.dimensions or DIMENSIONS)
+    return not bought.dimensions or set(wanted.dimensions or DIMENSIONS) <= set(bought.dimensions)
 
 
 def _check(what: str, words: Iterable[str], known: tuple[str, ...]) -> None:
@@ -89,17 +103,58 @@ def decide(labels: Sequence[Label], wish: Tagging, existing: Mapping[str, tuple[
         existing: the fields of the file as it is.
     """
     decision = Decision()
-    for dimension in DIMENSIONS:
-        if not is_wanted(wish, dimension):
+    for dimension in _dimensions(labels, wish):
+        name = field_name(wish, dimension)
+        if not is_field_name(name) or name in _OF_THE_SONG:
+            decision.left[dimension] = "no field of a tag has this name; name one in [tags.fields]"
             continue
+        there = existing.get(name, ())
+        threshold = threshold_of(wish, dimension)
         found = sorted((one for one in labels if one.dimension == dimension), key=_rank)
-        good = [one for one in found if _is_good(one, threshold_of(wish, dimension))]
-        words = clean_values(dimension, (_word(one, wish) for one in good))
-        if not words:
-            decision.left[dimension] = _why_nothing(found, threshold_of(wish, dimension))
+        good = [one for one in found if _is_good(one, threshold)]
+        odd = next((one for one in found if not is_catch_all(one) and not _is_probability(one) and threshold), None)
+        if odd is not None:
+            decision.left[dimension] = _describe_odd(odd, threshold)
+        if not good:
+            decision.left.setdefault(dimension, _why_nothing(found, threshold))
             continue
-        _apply(decision, dimension, words, existing.get(dimension, ()), policy_of(wish, dimension))
+        _apply(decision, dimension, name, good, wish, there)
     return decision
+
+
+def field_name(wish: Tagging, dimension: str) -> str:
+    """Return the name of the field that a dimension is written to."""
+    return wish.fields.get(dimension, dimension)
+
+
+def field_names(wish: Tagging) -> tuple[str, ...]:
+    """Return the fields that a wish reads and may write, as far as is known before the labels are."""
+    named = (*(wish.dimensions or DIMENSIONS), *wish.fields)
+    fields = (field_name(wish, dimension) for dimension in named)
+    return (*dict.fromkeys(name for name in fields if is_field_name(name)), PROVENANCE)
+
+
+def is_filled(values: Sequence[str]) -> bool:
+    """Tell whether a field says something: that nobody knew is nothing."""
+    return any(not is_placeholder(value) for value in values)
+
+
+def what_is_filled(wish: Tagging, existing: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Return why nothing at all would be written, by dimension, whatever the labels are; empty where something may be.
+
+    Args:
+        wish: dimensions and policies.
+        existing: the fields of the file as it is.
+    """
+    if not wish.dimensions and set(wish.fields) - set(DIMENSIONS):
+        return {}
+    left = {}
+    for dimension in wish.dimensions or DIMENSIONS:
+        values = existing.get(field_name(wish, dimension), ())
+        if policy_of(wish, dimension) != "fill" or not is_filled(values):
+            return {}
+        left[dimension] = f"has {', '.join(values)}"
+    return left
 
 
 def provenance(labels: Sequence[Label], wish: Tagging, job: str, date: str) -> str:
@@ -130,30 +185,52 @@ def job_named_in(text: str) -> str:
     return job if isinstance(job, str) else ""
 
 
-def _apply(decision: Decision, dimension: str, words: tuple[str, ...], existing: tuple[str, ...], policy: str) -> None:
-    if policy == "fill" and existing:
+def _dimensions(labels: Sequence[Label], wish: Tagging) -> tuple[str, ...]:
+    """Return what is wanted: what was named, or the usual dimensions and whatever else was found."""
+    return wish.dimensions or tuple(dict.fromkeys((*DIMENSIONS, *(label.dimension for label in labels))))
+
+
+def _apply(
+    decision: Decision, dimension: str, name: str, good: Sequence[Label], wish: Tagging, existing: tuple[str, ...]
+) -> None:
+    policy = policy_of(wish, dimension)
+    if policy == "fill" and is_filled(existing):
         decision.left[dimension] = f"has {', '.join(existing)}"
         return
-    values = words
+    # Two dimensions can share a field.
+    before = decision.fields.get(name, existing if policy == "append" else ())
     if policy == "append":
-        known = {value.casefold() for value in existing}
-        values = (*existing, *(word for word in words if word.casefold() not in known))
+        known = [part.strip() for value in before for part in (value, *_PARTS.split(value))]
+        good = [label for label in good if not any(says_same(label, word) for word in known)]
+        words = clean_values(name, (word_for(label, wish, before) for label in good))
+        words = tuple(word for word in words if word.casefold() not in {one.casefold() for one in known})
+    else:
+        words = clean_values(name, (word_for(label, wish) for label in good))
+    values = tuple(dict.fromkeys((*before, *words)))
     if values == existing:
         decision.left[dimension] = f"has {', '.join(existing)}"
     else:
-        decision.fields[dimension] = values
+        decision.fields[name] = values
 
 
 def _is_good(label: Label, threshold: float) -> bool:
-    return (label.probability is None or label.probability >= threshold) and not is_catch_all(label)
+    if is_catch_all(label):
+        return False
+    return threshold == 0 or (label.probability is not None and threshold <= label.probability <= 1)
 
 
-def _word(label: Label, wish: Tagging) -> str:
-    return word_for(label, labels=wish.labels, language_codes=wish.language_codes)
+def _is_probability(label: Label) -> bool:
+    return label.probability is not None and 0 <= label.probability <= 1
+
+
+def _describe_odd(label: Label, threshold: float) -> str:
+    name = label.english or label.value
+    came = "without a probability" if label.probability is None else f"with the probability {label.probability:g}"
+    return f"{name} came {came}, and at least {threshold:g} is asked"
 
 
 def _rank(label: Label) -> float:
-    return -1.0 if label.probability is None else -label.probability
+    return -label.probability if label.probability is not None and _is_probability(label) else 0.0
 
 
 def _why_nothing(found: Sequence[Label], threshold: float) -> str:

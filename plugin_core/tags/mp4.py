@@ -9,7 +9,7 @@ from mutagen.mp4 import AtomDataType, MP4Cover, MP4FreeForm
 
 from plugin_core.tags.files import DamagedTagError, save
 from plugin_core.tags.mutagen_internals import Atoms, keep_atoms
-from plugin_core.tags.tagset import FRONT_COVER, Picture
+from plugin_core.tags.tagset import FRONT_COVER, Picture, keep_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,9 +26,7 @@ _MIMES: Final = {int(number): mime for mime, number in _FORMATS.items()}
 def get(audio: Any, key: str) -> list[str]:
     """Return the values under an atom; pairs come as ``number/total``, a set flag as ``1``."""
     if key.startswith("----:"):
-        return [
-            bytes(value).decode("utf-8", "replace") for found in _spellings(audio, key) for value in audio.tags[found]
-        ]
+        return [_text(value) for found in _spellings(audio, key) for value in audio.tags[found]]
     value = audio.tags.get(key)
     if value is None:
         return []
@@ -85,20 +83,41 @@ def write(opened: TaggedFile, changes: Mapping[str, tuple[str, ...]], pictures: 
     Raises:
         DamagedTagError: an atom ends behind the file.
     """
-    new: dict[str, Any] = {key: _value(key, values) for key, values in changes.items()}
-    if pictures:
-        new["covr"] = [MP4Cover(one.data, _FORMATS[one.mime]) for one in pictures if one.mime in _FORMATS]
     tags = opened.audio.tags
-    _keep_raw_atoms(opened, new)
-    for key, value in new.items():
-        for found in _spellings(opened.audio, key):
-            del tags[found]
-        if value:
-            tags[key] = value
+    _keep_raw_atoms(opened, (*changes, "covr") if pictures else changes)
+    for key, values in changes.items():
+        _put(opened.audio, key, values)
+    if pictures:
+        tags["covr"] = [MP4Cover(one.data, _FORMATS[one.mime]) for one in pictures if one.mime in _FORMATS]
+        if not tags["covr"]:
+            del tags["covr"]
     fragments = fragment_places(opened.file)
     save(opened)
     if fragments:
         mend_fragments(opened.file, fragments)
+
+
+def _put(audio: Any, key: str, values: Sequence[str]) -> None:
+    """Set an atom; each freeform one that says nothing else keeps its spelling, and new values go with the first."""
+    tags = audio.tags
+    spellings = _spellings(audio, key)
+    if not key.startswith("----:"):
+        tags.pop(key, None)
+        if value := _value(key, values):
+            tags[key] = value
+        return
+    held = [(found, one) for found in spellings for one in tags[found]]
+    kept, new = keep_wanted(((pair, (_text(pair[1]),)) for pair in held), values)
+    first = spellings[0] if spellings else key
+    for found in spellings or [key]:
+        tags[found] = [one for spelling, one in kept if spelling == found]
+        tags[found] += _value(key, new) if found == first else []
+        if not tags[found]:
+            del tags[found]
+
+
+def _text(value: bytes) -> str:
+    return bytes(value).decode("utf-8", "replace")
 
 
 def _keep_raw_atoms(opened: TaggedFile, ours: Iterable[str]) -> None:

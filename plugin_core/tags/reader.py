@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+from mutagen.id3 import ID3FileType
 
 from plugin_core.errors import SourceError
 from plugin_core.model import show_path
 from plugin_core.tags import ape, asf, id3, mp4, vorbis
-from plugin_core.tags.fields import COUNTED, FIELDS, Family
-from plugin_core.tags.files import TaggedFile, has_id3, open_tagged
+from plugin_core.tags.fields import COUNTED, FIELDS, Family, field_of
+from plugin_core.tags.files import TaggedFile, ape_tags, has_id3, open_tagged
 from plugin_core.tags.id3_tag import JOINED
 from plugin_core.tags.riff import read_info
 from plugin_core.tags.tagset import TagSet, clean_values, select_pictures
@@ -78,6 +81,15 @@ def read_fields(path: Path, names: Iterable[str] = FIELDS) -> dict[str, tuple[st
     return _read(path, lambda opened: read_joined(opened, names), {})
 
 
+def read_labels(path: Path, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return fields of a file as they stand, nothing taken apart.
+
+    Raises:
+        SourceError: its tags are broken.
+    """
+    return _read(path, lambda opened: read_as_they_stand(opened, names), {})
+
+
 def split_joined(values: tuple[str, ...]) -> tuple[str, ...]:
     """Take apart what stands joined with slashes."""
     return tuple(dict.fromkeys(part.strip() for value in values for part in value.split(JOINED) if part.strip()))
@@ -98,12 +110,43 @@ def read_open(opened: TaggedFile, names: Iterable[str] = FIELDS) -> dict[str, tu
         opened: the file.
         names: the fields wanted; default all.
     """
-    form, audio, family = FORMATS[opened.family], opened.audio, opened.family
-    fields = _read_fields(family, lambda key: form.get(audio, key), names)
-    if family is Family.ID3:
+    fields = _read_fields(opened.family, _getter(opened), names)
+    if opened.family is Family.ID3:
         info = read_info(opened.file)
         fields = _read_fields(Family.RIFF, lambda key: info.get(key, []), names) | fields
     return fields
+
+
+def read_as_they_stand(opened: TaggedFile, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Read fields with the values of all their keys, nothing taken apart; or what tags beside the file's own say."""
+    found: dict[str, tuple[str, ...]] = {}
+    wanted = tuple(names)
+    tags = [(opened.family, _getter(opened)), *((family, get) for family, get in beside(opened).items())]
+    for family, get in tags:
+        for name in wanted:
+            field = field_of(name)
+            keys = [key for key in field.read(family) if get(key)]
+            keys = [key for key in keys if key in field.written(family)] or keys[:1]
+            values = clean_values(name, (value for key in keys for value in get(key)))
+            if values:
+                found.setdefault(name, values)
+    return found
+
+
+def beside(opened: TaggedFile) -> dict[Family, Callable[[str], list[str]]]:
+    """Return what reads the tags that stand beside ID3 in a file: APEv2, or LIST INFO in a WAV."""
+    if opened.family is not Family.ID3:
+        return {}
+    ape_tag = ape_tags(opened.file) if isinstance(opened.audio, ID3FileType) else None
+    if ape_tag is not None:
+        return {Family.APE: _getter(TaggedFile(opened.file, SimpleNamespace(tags=ape_tag), Family.APE))}
+    info = read_info(opened.file)
+    return {Family.RIFF: lambda key: info.get(key, [])}
+
+
+def _getter(opened: TaggedFile) -> Callable[[str], list[str]]:
+    form, audio = FORMATS[opened.family], opened.audio
+    return lambda key: form.get(audio, key)
 
 
 def read_opened(opened: TaggedFile) -> TagSet:
@@ -125,7 +168,7 @@ def _read(path: Path, read: Callable[[TaggedFile], T], nothing: T) -> T:
 def _read_fields(family: Family, get: Callable[[str], list[str]], names: Iterable[str]) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for name in names:
-        for key in FIELDS[name].read(family):
+        for key in field_of(name).read(family):
             held = get(key)
             # Most fields are in no file.
             values = clean_values(name, held) if held else ()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    from plugin_core.tags.overlay import Overlay
 
 
 MAX_LIST: Final = 1 << 20
@@ -34,13 +36,85 @@ def read_info(file: BinaryIO) -> dict[str, list[str]]:
     return found
 
 
-def _texts(data: bytes) -> Iterator[tuple[str, str]]:
-    if data[:4] != b"INFO":
+def is_read_first(file: BinaryIO) -> bool:
+    """Tell whether a WAV has a LIST INFO or a ``bext``: ffmpeg, and every player built on it, then passes ID3 over."""
+    file.seek(0)
+    if file.read(12)[8:] != b"WAVE":
+        return False
+    return any(name == b"bext" or _is_info(file, name, place) for name, place, _ in _chunks(file, _end_of(file)))
+
+
+def write_info(overlay: Overlay, texts: Mapping[str, str]) -> None:
+    """Set texts of a WAV's LIST INFO by their id, and make one behind all other chunks where there is none.
+
+    Args:
+        overlay: the file.
+        texts: by id; one that is empty goes.
+    """
+    file = cast("BinaryIO", overlay)
+    chunks = list(_chunks(file, _end_of(file)))
+    found = next((chunk for chunk in chunks if _is_info(file, chunk[0], chunk[1])), None)
+    if found is not None:
+        _, place, length = found
+        overlay.seek(place + 12)
+        entries = list(_entries(overlay.read(length - 4)))
+        old = 8 + length + length % 2
+    else:
+        place = max((place + 8 + length + length % 2 for _, place, length in chunks), default=_HEAD)
+        entries, old = [], 0
+    body = b"INFO" + b"".join(_pack_entry(*entry) for entry in _set_texts(entries, texts))
+    new = 8 + len(body) if len(body) > 4 or found is not None else 0
+    if not new:
         return
-    place = 4
+    overlay.resize(place, old, new)
+    overlay.seek(place)
+    overlay.write(b"LIST" + struct.pack("<I", len(body)) + body)
+    overlay.seek(4)
+    whole = int.from_bytes(overlay.read(4), "little") + new - old
+    _put_size(file, 4, whole)
+
+
+def _set_texts(entries: list[tuple[bytes, bytes]], texts: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Return the entries with texts set where they stood; all others stay to the byte."""
+    made = list(entries)
+    for key, text in texts.items():
+        name = key.encode("ascii")
+        places = [number for number, entry in enumerate(made) if entry[0] == name]
+        if places and text and _decode(made[places[0]][1]) == text:
+            continue
+        for number in reversed(places):
+            del made[number]
+        if text:
+            made.insert(places[0] if places else len(made), (name, text.encode() + b"\0"))
+    return made
+
+
+def _pack_entry(name: bytes, data: bytes) -> bytes:
+    return name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
+
+
+def _is_info(file: BinaryIO, name: bytes, place: int) -> bool:
+    file.seek(place + 8)
+    return name == b"LIST" and file.read(4) == b"INFO"
+
+
+def _end_of(file: BinaryIO) -> int:
+    """Return where a WAV ends; what stands behind it is none of its chunks."""
+    file.seek(4)
+    said = 8 + int.from_bytes(file.read(4), "little")
+    return min(said, file.seek(0, os.SEEK_END))
+
+
+def _texts(data: bytes) -> Iterator[tuple[str, str]]:
+    if data[:4] == b"INFO":
+        yield from ((name.decode("latin-1"), _decode(text)) for name, text in _entries(data[4:]))
+
+
+def _entries(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    place = 0
     while place + 8 <= len(data):
         name, size = struct.unpack_from("<4sI", data, place)
-        yield name.decode("latin-1"), _decode(data[place + 8 : place + 8 + size])
+        yield name, data[place + 8 : place + 8 + size]
         place += 8 + size + size % 2
 
 

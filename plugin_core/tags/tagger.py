@@ -26,7 +26,7 @@ from plugin_core.tags.files import write_error
 from plugin_core.tags.labels import Decision
 from plugin_core.tags.pieces import Piece, PieceError, digest, lay
 from plugin_core.tags.recipe import read_recipe, write_recipe
-from plugin_core.tags.writer import LABELS, Rewriting, rewrite
+from plugin_core.tags.writer import LABELS, Rewriting, Style, rewrite
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +54,8 @@ class Writing:
     """The file as it was looked at; spares reading it once more where it is the same."""
     notes: HiddenNotes | None = None
     """Know of the copy while it is there."""
+    names: tuple[str, ...] = LABELS
+    """The fields that are read."""
 
 
 def check_taggable(path: Path, options: ReplaceOptions, *, free: Free = free_bytes) -> None:
@@ -95,7 +97,7 @@ def write_labels(writing: Writing, decide: Decide, record: Record) -> Written:
     file = real_file(writing.path)
     check_replaceable(file, writing.options)
     with draft_of(file, writing.mark, writing.notes) as draft:
-        rewriting, decision = _choose(file, decide)
+        rewriting, decision = _choose(file, decide, writing)
         if not decision.fields:
             before = _hash_of(draft, writing.known)
             require_same(draft)
@@ -150,7 +152,8 @@ def restore_fields(writing: Writing, fields: Mapping[str, tuple[str, ...]]) -> N
     file = real_file(writing.path)
     check_replaceable(file, writing.options)
     with draft_of(file, writing.mark, writing.notes) as draft:
-        _lay(draft, rewrite(file, lambda _existing: fields).pieces, writing)
+        rewriting = rewrite(file, lambda _existing: fields, tuple(fields), _style_of(writing.options))
+        _lay(draft, rewriting.pieces, writing)
         _exchange(draft)
 
 
@@ -194,7 +197,7 @@ def _hash_of(draft: Draft, known: Source | None) -> str:
     return hash_file(draft.file).sha256
 
 
-def _choose(file: Path, decide: Decide) -> tuple[Rewriting, Decision]:
+def _choose(file: Path, decide: Decide, writing: Writing) -> tuple[Rewriting, Decision]:
     """Return what the file would be with what is chosen, and the choice."""
     found: list[Decision] = []
 
@@ -202,4 +205,9 @@ def _choose(file: Path, decide: Decide) -> tuple[Rewriting, Decision]:
         found.append(decide(existing))
         return found[0].fields
 
-    return rewrite(file, choose), found[0]
+    return rewrite(file, choose, writing.names, _style_of(writing.options)), found[0]
+
+
+def _style_of(options: ReplaceOptions) -> Style:
+    left_out = {"both": (), "TMOO": ("TXXX:MOOD",), "TXXX": ("TMOO",)}[options.mood_frames]
+    return Style(options.separator, frozenset(left_out))

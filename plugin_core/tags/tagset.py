@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 FRONT_COVER: Final = 3
 MAX_FIELD: Final = 32 * 1024
@@ -43,6 +45,26 @@ def clean_text(text: str) -> str:
     """Drop control characters (tab and line feed stay) and replace what has no UTF-8 form."""
     plain = _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", plain).strip()
+
+
+def keep_wanted(held: Iterable[tuple[T, Iterable[str]]], wanted: Iterable[str]) -> tuple[list[T], tuple[str, ...]]:
+    """Tell which entries of a tag may stay as they are, since they say how it is to begin, and what goes behind them.
+
+    Args:
+        held: each entry, and what it says.
+        wanted: all values that the entries together are to have, in this order.
+    """
+    values = tuple(wanted)
+    kept: list[T] = []
+    said = 0
+    for entry, texts in held:
+        clean = clean_values("", texts)
+        if clean and clean == values[said : said + len(clean)]:
+            said += len(clean)
+        elif not clean or not set(clean) <= set(values[:said]):
+            continue
+        kept.append(entry)
+    return kept, values[said:]
 
 
 def clean_values(name: str, values: Iterable[str]) -> tuple[str, ...]:

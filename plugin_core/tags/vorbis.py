@@ -17,7 +17,7 @@ from mutagen.oggflac import OggFLAC
 from plugin_core.tags.files import DamagedTagError, overlay_of, save
 from plugin_core.tags.flac import rewrite_metadata
 from plugin_core.tags.ogg import save_before_audio
-from plugin_core.tags.tagset import FRONT_COVER, Picture
+from plugin_core.tags.tagset import FRONT_COVER, Picture, keep_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -131,14 +131,20 @@ class RawComments:
     """``KEY=value``, as they stand."""
 
     def with_values(self, changes: Mapping[str, tuple[str, ...]]) -> RawComments:
-        """Return the comments with keys set to these values, in the place of the first that said it before."""
+        """Return the comments with keys set to these values, in the place of the first that said it before.
+
+        An entry that says nothing else stays as it is; new ones are spelled as the first.
+        """
         entries = list(self.entries)
         for key, values in changes.items():
             places = [number for number, entry in enumerate(entries) if _says(entry, key)]
+            there = [entries[number] for number in places]
+            kept, new = keep_wanted(((entry, (_value_of(entry),)) for entry in there), values)
             for number in reversed(places):
                 del entries[number]
             first = places[0] if places else len(entries)
-            entries[first:first] = [f"{key}={value}".encode() for value in values]
+            spelled = there[0].partition(b"=")[0] if there else key.encode()
+            entries[first:first] = [*kept, *(spelled + b"=" + value.encode() for value in new)]
         return replace(self, entries=tuple(entries))
 
     def render(self) -> bytes:
@@ -165,6 +171,10 @@ def parse_comments(data: bytes) -> RawComments:
 def _says(entry: bytes, key: str) -> bool:
     name, separator, _ = entry.partition(b"=")
     return bool(separator) and name.upper() == key.upper().encode()
+
+
+def _value_of(entry: bytes) -> str:
+    return entry.partition(b"=")[2].decode("utf-8", "replace")
 
 
 def _texts(data: bytes, place: int, count: int) -> Iterator[bytes]:

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from mutagen.apev2 import TEXT
-from mutagen.id3 import ID3FileType
+from mutagen.id3 import TCON, ID3FileType
+from mutagen.trueaudio import TrueAudio
 from mutagen.wave import WAVE
 
 from plugin_core.errors import SourceError, StembridgeError
 from plugin_core.model import show_path
-from plugin_core.tags.fields import COUNTED, FIELDS, Family
+from plugin_core.tags.fields import COUNTED, FIELDS, Family, field_of
 from plugin_core.tags.files import TaggedFile, ape_tags, has_id3, open_overlay, overlay_of, write_error
 from plugin_core.tags.labels import DIMENSIONS, PROVENANCE
 from plugin_core.tags.pieces import lay_over
-from plugin_core.tags.reader import FORMATS, read_joined, read_opened
+from plugin_core.tags.reader import FORMATS, beside, read_as_they_stand, read_opened
+from plugin_core.tags.riff import is_read_first, write_info
 from plugin_core.tags.tagset import TagSet, clean_values, select_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from plugin_core.tags.overlay import Overlay
     from plugin_core.tags.pieces import Piece
 
 log = logging.getLogger(__name__)
@@ -36,7 +39,25 @@ MAX_WAV: Final = 0xFFFF_FFFF - 128_000_000
 """Bytes of a WAV that still has room for a tag: RIFF counts its size in 32 bits."""
 _APE_KEYS: Final = frozenset(key.casefold() for row in FIELDS.values() for key in row.read(Family.APE))
 
+BETWEEN: Final = "; "
+"""What stands between values where a tag holds but one text."""
+_ID3V1: Final = 128
+_NO_GENRE: Final = 255
+
 Fields = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Style:
+    """How ID3 is written."""
+
+    separator: str = ""
+    """Between values before v2.4; empty for what the tag or the field shows already, or a slash."""
+    left_out: frozenset[str] = frozenset()
+    """Keys of the field table that are not written."""
+
+
+USUAL: Final = Style()
 
 
 @dataclass(frozen=True)
@@ -49,11 +70,20 @@ class Rewriting:
     """The file it would be, of the one it is; empty when nothing is to be written."""
 
 
-def rewrite(path: Path, choose: Callable[[Fields], Fields]) -> Rewriting:
+def rewrite(
+    path: Path, choose: Callable[[Fields], Fields], names: Iterable[str] = LABELS, style: Style = USUAL
+) -> Rewriting:
     """Find out what a file would be with the fields that ``choose`` returns for those that are there; write nothing.
 
-    A field without values is removed. ID3 keeps its version, ID3v1, APEv2 and LIST INFO beside it stay as they are,
-    padding is used up before the file grows.
+    A field without values is removed; an entry that says nothing but what is wanted stays as it is. ID3 keeps its
+    version, padding is used up before the file grows. ID3v1, APEv2 and LIST INFO beside ID3 change where they hold
+    what is replaced, or where some players look into nothing else.
+
+    Args:
+        path: the file.
+        choose: returns all values of each field that changes.
+        names: the fields that are read.
+        style: how ID3 is written.
 
     Raises:
         SourceError: the container has no place for tags, or its tags are damaged.
@@ -65,12 +95,17 @@ def rewrite(path: Path, choose: Callable[[Fields], Fields]) -> Rewriting:
         if _is_full(opened, path):
             raise SourceError(f"{show_path(path)} is too close to 4 GiB for a tag", remedy=remedy)
         inherited = _Inherited.of(opened)
-        found = read_joined(opened, LABELS)
-        existing = {name: values for name in LABELS if (values := found.get(name) or inherited.fields.get(name))}
+        existing = read_as_they_stand(opened, names)
         fields = choose(existing)
         if not fields:
             return Rewriting(existing, [])
-        return Rewriting(existing, _write(opened, TagSet(dict(fields)), inherited))
+        others = beside(opened)
+        _write(replace(opened, separator=style.separator), TagSet(dict(fields)), inherited, style)
+        for family, get in others.items():
+            _write_beside(opened, family, get, fields, existing)
+        if "genre" in fields and not set(existing.get("genre", ())) <= set(fields["genre"]):
+            _write_id3v1(overlay_of(opened), fields["genre"])
+        return Rewriting(existing, overlay_of(opened).pieces)
 
 
 def write_tags(path: Path, tags: TagSet) -> None:
@@ -90,7 +125,8 @@ def write_tags(path: Path, tags: TagSet) -> None:
             if opened is None or _is_full(opened, path):
                 log.debug("%s cannot hold tags", show_path(path))
                 return
-            pieces = _write(opened, tags, _Inherited.of(opened))
+            _write(opened, tags, _Inherited.of(opened), USUAL)
+            pieces = overlay_of(opened).pieces
         lay_over(pieces, path)
     except OSError as error:
         raise write_error(path, error) from error
@@ -108,12 +144,50 @@ def _telling(path: Path) -> Iterator[None]:
         raise SourceError(f"the tags of {show_path(path)} cannot be written: {reason}") from error
 
 
-def _write(opened: TaggedFile, tags: TagSet, inherited: _Inherited) -> list[Piece]:
-    """Return what the file is made of once it holds the tags."""
+def _write(opened: TaggedFile, tags: TagSet, inherited: _Inherited, style: Style) -> None:
+    """Put fields and pictures into a file's own tag."""
     changes = {**inherited.others, **_keys_of({**inherited.fields, **tags.fields}, opened.family)}
+    for key in style.left_out & changes.keys():
+        changes[key] = ()
     pictures = select_pictures(tags.pictures or inherited.pictures)
     FORMATS[opened.family].write(opened, changes, pictures)
-    return overlay_of(opened).pieces
+
+
+def _write_beside(
+    opened: TaggedFile, family: Family, get: Callable[[str], list[str]], fields: Fields, existing: Fields
+) -> None:
+    """Let a tag beside ID3 say the same, where it is all that some players read or held what is replaced."""
+    is_read_alone = isinstance(opened.audio, TrueAudio) if family is Family.APE else is_read_first(opened.file)
+    changes: dict[str, tuple[str, ...]] = {}
+    for name, values in fields.items():
+        for key in field_of(name).written(family):
+            old = clean_values(name, (part for text in get(key) for part in text.split(BETWEEN)))
+            is_replaced = bool(old) and not set(existing.get(name, ())) <= set(values)
+            if is_read_alone or is_replaced:
+                changes[key] = _change_beside(old, values, existing.get(name, ()))
+    if not changes:
+        return
+    if family is Family.APE:
+        FORMATS[family].write(opened, changes)
+    else:
+        write_info(overlay_of(opened), {key: BETWEEN.join(values) for key, values in changes.items()})
+
+
+def _change_beside(old: tuple[str, ...], values: tuple[str, ...], existing: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what a tag beside is to say: the same change of its own values where it is one, or else all values."""
+    if set(existing) <= set(values):
+        return tuple(dict.fromkeys((*old, *(value for value in values if value not in existing or not old))))
+    rest = tuple(value for value in old if value in values or value not in existing)
+    return rest if set(values) <= set(existing) and rest != old else values
+
+
+def _write_id3v1(overlay: Overlay, genres: tuple[str, ...]) -> None:
+    """Set the one byte by which an ID3v1 tag, if there is one, says the genre."""
+    overlay.seek(max(overlay.seek(0, 2) - _ID3V1, 0))
+    if overlay.read(3) == b"TAG":
+        number = next((TCON.GENRES.index(genre) for genre in genres if genre in TCON.GENRES), _NO_GENRE)
+        overlay.seek(-1, 2)
+        overlay.write(bytes((number,)))
 
 
 def _is_full(opened: TaggedFile, path: Path) -> bool:
@@ -124,9 +198,9 @@ def _keys_of(fields: Fields, family: Family) -> dict[str, tuple[str, ...]]:
     """Return what each key is to hold; those of other writers nothing."""
     changes: dict[str, tuple[str, ...]] = {}
     for name, values in _join_totals(fields, family).items():
-        keys = FIELDS[name].written(family)
+        keys = field_of(name).written(family)
         clean = clean_values(name, values)
-        changes |= {key: clean if key in keys else () for key in FIELDS[name].read(family) if keys}
+        changes |= {key: clean if key in keys else () for key in field_of(name).read(family) if keys}
     return changes
 
 

@@ -58,6 +58,42 @@ def test_tagged_song_is_recognised_by_what_became_of_it(session: Session, song: 
     assert len(tagger.submitted) == 1
 
 
+FILLED: dict[str, tuple[str, tuple[str, ...], bool]] = {
+    "filled": ("Jazz", ("genre",), True),
+    "in-part": ("Jazz", ("genre", "mood"), False),
+    "unknown": ("Unknown", ("genre",), False),
+    "number": ("(255)", ("genre",), False),
+}
+
+
+@pytest.mark.parametrize("case", FILLED)
+def test_what_is_filled_is_not_bought(session: Session, song: Path, tagger: FakeTagger, case: str) -> None:
+    genre, dimensions, is_filled = FILLED[case]
+    write_tags(song, TagSet({"genre": (genre,)}))
+    before = song.read_bytes()
+    wish = Tagging(provider="ears", dimensions=dimensions)
+    offer = asyncio.run(session.offer(session.inspect(song), wish))
+    assert offer.is_paid is not is_filled
+    job, made = tag(session, song, dimensions=dimensions)
+    assert (job.state, made, len(tagger.submitted)) == (JobState.DONE, not is_filled, 0 if is_filled else 1)
+    assert (song.read_bytes() == before) is is_filled
+    if is_filled:
+        assert job.written is not None and job.written.left == {"genre": "has Jazz"} and "--force" in job.notes[-1]
+        # Nobody takes it for a song whose labels are known.
+        write_tags(song, TagSet({"genre": ()}))
+        assert tag(session, song, dimensions=dimensions)[0].labels
+        assert (len(tagger.submitted), read_fields(song)["genre"]) == (1, ("Rock",))
+    else:
+        assert read_fields(song)["genre"] == (("Jazz",) if case == "in-part" else ("Rock",))
+
+
+def test_force_asks_where_all_is_filled(session: Session, song: Path, tagger: FakeTagger) -> None:
+    write_tags(song, TagSet({"genre": ("Jazz",)}))
+    job, made = tag(session, song, dimensions=("genre",), force=True)
+    assert (job.state, made, len(tagger.submitted)) == (JobState.DONE, True, 1)
+    assert read_fields(song)["genre"] == ("Jazz",)
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -73,7 +109,8 @@ def test_other_rules_use_the_labels_that_are_bought(
 ) -> None:
     tag(session, song)
     job, made = tag(session, song, **words)
-    assert (job.state, made) == (JobState.DONE, True)
+    # What is filled already makes no job.
+    assert (job.state, made) == (JobState.DONE, "dimensions" not in words)
     assert read_fields(song) == expected
     assert len(tagger.submitted) == 1
 

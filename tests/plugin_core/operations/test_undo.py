@@ -10,7 +10,7 @@ import pytest
 from plugin_core import Session
 from plugin_core.errors import SourceError, UsageError
 from plugin_core.model import Written
-from plugin_core.operations.undo import Values, find_strange, take_back, without
+from plugin_core.operations.undo import Values, find_strange, take_apart, take_back, without
 from plugin_core.tags.reader import read_fields
 from plugin_core.tags.tagset import TagSet
 from plugin_core.tags.writer import write_tags
@@ -71,6 +71,34 @@ def test_undo_leaves_other_changes(session: Session, song: Path) -> None:
     undone = session.undo(song)
     assert not undone.exact
     assert read_fields(song) == {"title": ("Mine",)}
+
+
+def test_undo_knows_a_song_by_its_sound_where_it_was_moved_and_changed(session: Session, song: Path) -> None:
+    tag(session, song)
+    write_tags(song, TagSet({"title": ("Mine",)}))
+    moved = song.rename(song.with_name("Moved.flac"))
+    other = write_song(song.with_name("Other.flac"), seconds=2)
+    undone = session.undo(moved)
+    assert (undone.exact, read_fields(moved)) == (False, {"title": ("Mine",)})
+    with pytest.raises(SourceError, match="no labels by stembridge"):
+        session.undo(other)
+
+
+def test_values_that_id3_joins_are_taken_apart_where_they_are_ours() -> None:
+    written = Written(
+        path=Path("a"),
+        before="",
+        after="",
+        fields={"genre": ("AC/DC", "Rock; Pop", "Calm")},
+        previous={"genre": ("AC/DC", "Rock; Pop")},
+    )
+    for text, parts in {
+        "AC/DC/Rock; Pop/Calm": ("AC/DC", "Rock; Pop", "Calm"),
+        "Live / AC/DC; Calm": ("Live", "AC/DC", "Calm"),
+        "Calmer/Live": ("Calmer/Live",),
+        "AC/DC": ("AC/DC",),
+    }.items():
+        assert take_apart({"genre": (text,)}, [written]) == {"genre": parts}
 
 
 def test_label_that_somebody_changed_stays_and_the_others_go(session: Session, song: Path) -> None:

@@ -1,7 +1,8 @@
 """Forks writers of tags and kills each at a random moment: ``python -m tests.plugin_core.tags.killed FOLDER COUNT``.
 
 It goes on until some found a new file and some a copy: on a busy machine it takes more of them.
-Prints how many kills found the old file, the new file, and a copy left beside it; any other content ends it.
+Prints how many kills found the old file, the new file, and a copy left beside it; any other content, and a copy
+that nobody knows of, ends it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import time
 from pathlib import Path
 
+from plugin_core.files.hidden import HiddenNotes
 from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.model import Tagging
 from plugin_core.tags.labels import decide
@@ -27,9 +29,9 @@ MOST = 20
 WISH = Tagging(provider="ears", policy="replace")
 
 
-def write_and_undo(path: Path) -> tuple[str, str]:
+def write_and_undo(path: Path, home: Path) -> tuple[str, str]:
     """Write labels and take them out again; return the hashes of both files."""
-    writing = Writing(path, str(os.getpid()))
+    writing = Writing(path, str(os.getpid()), notes=HiddenNotes(home))
     written = write_labels(writing, lambda existing: decide(LABELS, WISH, existing), lambda _written: None)
     after = hash_of(path)
     restore_exactly(writing, written)
@@ -40,19 +42,20 @@ def hash_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def work_for_ever(song: Path) -> None:
+def work_for_ever(song: Path, home: Path) -> None:
     while True:
-        write_and_undo(song)
+        write_and_undo(song, home)
 
 
 def main(folder: Path, count: int) -> None:
     """Kill ``count`` writers, each at work on one of the songs."""
+    home = folder.parent / "home"
     songs = sorted(folder.iterdir())
     originals = {song: song.read_bytes() for song in songs}
     hashes, seconds, rng = {}, {}, random.Random(7)
     for song in songs:
         begun = time.perf_counter()
-        hashes[song] = write_and_undo(song)
+        hashes[song] = write_and_undo(song, home)
         seconds[song] = time.perf_counter() - begun
         assert song.read_bytes() == originals[song]
     found = {"old": 0, "new": 0, "copies": 0}
@@ -62,15 +65,19 @@ def main(folder: Path, count: int) -> None:
         song = songs[number % len(songs)]
         child = os.fork()
         if not child:
-            work_for_ever(song)
+            work_for_ever(song, home)
         time.sleep(rng.uniform(0.001, seconds[song] * 1.5))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         found[("old", "new")[hashes[song].index(hash_of(song))]] += 1
         song.write_bytes(originals[song])
-        for left in folder.glob(f"{HIDDEN_PREFIX}*"):
-            found["copies"] += 1
-            left.unlink()
+        left = sorted(folder.glob(f"{HIDDEN_PREFIX}*"))
+        notes = HiddenNotes(home)
+        # What `doctor` tells of, and `prune` and the next writer remove.
+        assert sorted(notes.find()) == left
+        assert sorted(notes.sweep()) == left
+        found["copies"] += len(left)
+        assert sorted(folder.iterdir()) == songs
     print(found["old"], found["new"], found["copies"])
 
 

@@ -26,7 +26,13 @@ ID3_SOURCES = ("mp3", "mp3-v23", "wav", "aiff", "dsf")
 SOURCES = (*ID3_SOURCES, "flac", "ogg", "opus", "m4a", "wma", "wv")
 STEMS = ("flac", "wav", "mp3", "m4a")
 
-_FFMPEG = {"opus": ["-c:a", "libopus"], "m4a": ["-c:a", "aac"], "wma": ["-c:a", "wmav2"], "wv": ["-c:a", "wavpack"]}
+_FFMPEG = {
+    "opus": ["-c:a", "libopus"],
+    "m4a": ["-c:a", "aac"],
+    "wma": ["-c:a", "wmav2"],
+    "wv": ["-c:a", "wavpack"],
+    "tta": ["-c:a", "tta"],
+}
 
 
 def need(program: str) -> None:

@@ -61,7 +61,7 @@ def test_order_stays_and_what_is_new_stands_before_what_is_larger(tmp_path: Path
     path, audio = tmp_path / "song.mpc", make_musepack_7()
     path.write_bytes(audio + tag(FOREIGN[0], item("GENRE", b"Jazz", READ_ONLY), *FOREIGN[1:]))
     label(path)
-    genre = item("Genre", b"Rock", READ_ONLY)
+    genre = item("GENRE", b"Rock", READ_ONLY)
     assert path.read_bytes() == audio + tag(item("Mood", b"Calm"), FOREIGN[0], genre, *FOREIGN[1:])
 
 

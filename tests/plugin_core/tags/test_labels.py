@@ -25,7 +25,7 @@ def wish(**words: Any) -> Tagging:
 
 def test_what_is_probable_goes_into_empty_fields_the_likelier_first() -> None:
     decision = decide(LABELS, wish(), {"genre": ("Jazz",)})
-    assert decision.fields == {"mood": ("Calm", "Romantic")}
+    assert decision.fields == {"mood": ("Calm", "Romantic"), "tempo": ("fast",)}
     assert decision.left == {
         "genre": "has Jazz",
         "language": "Other says nothing",
@@ -58,12 +58,21 @@ def test_threshold_of_a_dimension_wins() -> None:
         "mood": ("Calm",),
         "genre": ("Rock",),
         "scene": ("Aerial Footage",),
+        "tempo": ("fast",),
     }
 
 
-def test_a_label_without_probability_is_certain() -> None:
-    label = Label(dimension="bgm", value="有背景音乐")
-    assert decide((label,), wish(min_probability=1.0), {}).fields == {"bgm": ("With Background Music",)}
+@pytest.mark.parametrize(
+    ("probability", "came"),
+    [(None, "without a probability"), (1.7, "with the probability 1.7"), (-1.0, "with the probability -1")],
+    ids=str,
+)
+def test_what_is_no_probability_passes_no_threshold_and_is_said(probability: float | None, came: str) -> None:
+    label = Label(dimension="bgm", value="有背景音乐", english="With Background Music", probability=probability)
+    decision = decide((label,), wish(dimensions=("bgm",)), {})
+    assert decision.fields == {}
+    assert decision.left == {"bgm": f"With Background Music came {came}, and at least 0.5 is asked"}
+    assert decide((label,), wish(min_probability=0), {}).fields == {"bgm": ("With Background Music",)}
 
 
 def test_only_dimensions_asked_for_are_told_of() -> None:
@@ -112,3 +121,30 @@ def test_everything_covers_a_part_and_no_part_covers_everything() -> None:
     assert covers(wish(), wish(dimensions=("mood",)))
     assert not covers(wish(dimensions=("mood",)), wish())
     assert covers(wish(dimensions=("mood", "genre")), wish(dimensions=("genre",), policy="replace", labels="zh"))
+
+
+def test_append_adds_no_language_that_stands_there_in_another_standard() -> None:
+    label = Label(dimension="language", value="国语", english="Mandarin", probability=0.9)
+    asked = wish(dimensions=("language",), policy="append")
+    for word in ("zho", "cmn", "chi", "zh", "eng/chi", "Mandarin"):
+        assert decide((label,), asked, {"language": (word,)}).fields == {}
+    assert decide((label,), asked, {"language": ("yue",)}).fields == {"language": ("yue", "cmn")}
+
+
+@pytest.mark.parametrize("text", ["Pop; Rock", "Pop/rock", "Pop / Rock"])
+def test_append_adds_nothing_that_stands_inside_a_text(text: str) -> None:
+    asked = wish(dimensions=("genre",), policy="append")
+    assert decide(LABELS, asked, {"genre": (text,)}).fields == {}
+
+
+def test_dimensions_go_to_the_fields_that_are_named_and_share_them() -> None:
+    asked = wish(dimensions=("mood", "genre"), fields={"mood": "comment", "genre": "comment"}, policy="append")
+    assert decide(LABELS, asked, {"comment": ("Mine",)}).fields == {"comment": ("Mine", "Calm", "Romantic", "Rock")}
+    with pytest.raises(UsageError, match="mood cannot be written to 'title'"):
+        check_rules(wish(fields={"mood": "title"}))
+
+
+@pytest.mark.parametrize("dimension", ["title", "能量", "a=b"])
+def test_a_dimension_without_a_field_is_said(dimension: str) -> None:
+    decision = decide((Label(dimension=dimension, value="x", probability=1.0),), wish(), {})
+    assert dimension not in decision.fields and "[tags.fields]" in decision.left[dimension]
