@@ -33,7 +33,7 @@ class Phase(StrEnum):
     """A status nobody has seen before, or none at all: taken for running, under a time cap."""
 
 
-_PHASES: Final = {
+PHASES: Final = {
     "waiting": Phase.WAITING,
     "submitted": Phase.WAITING,
     "processing": Phase.RUNNING,
@@ -101,7 +101,7 @@ class JobAnswer(msgspec.Struct, frozen=True, kw_only=True):
     def phase(self) -> Phase:
         """What the status means."""
         if self.status:
-            return _PHASES.get(self.status, Phase.UNCLEAR)
+            return PHASES.get(self.status, Phase.UNCLEAR)
         words = self.message.lower()
         if any(word in words for word in _SPLIT_WORDS):
             return Phase.RUNNING

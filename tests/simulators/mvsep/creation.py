@@ -19,7 +19,6 @@ from tests.simulators.mvsep.walks import Walker
 
 REMOTE_TYPES = ("direct", "mega", "drive", "dropbox")
 _SHORT = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
-_EXTRA = ("remote_type", "webhook_url", "preset_id")
 _FIELDS = tuple(f"add_opt{number}" for number in range(1, 10))
 
 
@@ -104,7 +103,6 @@ def _read_order(service: MvsepSimulator, request: Request, account: Account) -> 
         digest=upload.sha256 if upload else "",
         seconds=seconds,
         behaviour=service.behaviour_of(filename),
-        extra={name: value for name in _EXTRA if (value := service.parameter(request, name))},
         url=url,
     )
 

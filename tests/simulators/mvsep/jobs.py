@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -31,8 +31,6 @@ class Order:
     """None: no audio."""
     behaviour: Behaviour
     url: str = ""
-    extra: dict[str, str] = field(default_factory=dict)
-    """What else was sent: ``remote_type``, ``webhook_url``, ``preset_id``."""
 
 
 @dataclass

@@ -13,7 +13,7 @@ import msgspec
 
 from plugin_core.console.answers import ask_word, confirm, number, show_list, show_one, tell
 from plugin_core.console.context import Context
-from plugin_core.console.options import JSON_OPTION
+from plugin_core.console.options import JSON_OPTION, read_pairs
 from plugin_core.errors import StembridgeError
 from plugin_core.providers.mvsep.account_calls import DemoEntry, HistoryEntry, NewsItem, QueueState, QueueSummary
 from plugin_core.providers.mvsep.client import MvsepClient
@@ -127,12 +127,16 @@ def _news_row(item: NewsItem) -> tuple[str, ...]:
 
 
 @click.command("demo")
+@click.option("--model", type=int, help="Only of the model of this id.")
+@click.option("--option", "options", metavar="K=V", multiple=True, callback=read_pairs, help="Only with this; repeat.")
 @page_options(20)
 @JSON_OPTION
 @click.pass_obj
-def demo(context: Context, start: int, limit: int, as_json: bool) -> None:
+def demo(
+    context: Context, model: int | None, options: dict[str, str] | None, start: int, limit: int, as_json: bool
+) -> None:
     """List separations that people published at MVSEP."""
-    found = ask(context, lambda client: client.demo(start=start, limit=limit))
+    found = ask(context, lambda client: client.demo(start=start, limit=limit, algorithm_id=model, options=options))
     show_list("demo", found, ("DATE", "MODEL", "SIZE", "HASH"), _demo_row, as_json=as_json, none="nothing is published")
 
 

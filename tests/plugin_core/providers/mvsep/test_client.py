@@ -33,6 +33,7 @@ from tests.audio_files import write_song
 from tests.simulators.faults import bad_gateway, html_page, rate_limited, refuse, reset_after, reset_before
 from tests.simulators.messages import LogEntry
 from tests.simulators.mvsep import FREE_TOKEN, PREMIUM_TOKEN, Behaviour, MvsepSimulator
+from tests.simulators.mvsep.budgets import Budget
 from tests.simulators.mvsep.walks import FOREVER, INSTANT, LONG, waiting
 
 T = TypeVar("T")
@@ -463,8 +464,10 @@ def test_polls_outlive_bad_weather(service: MvsepSimulator) -> None:
     assert len(service.log) == 4
 
 
-def test_keeps_to_the_service_s_rate(song: Path) -> None:
-    with MvsepSimulator(audio="echo", rate_limit=5) as service:
+@pytest.mark.parametrize("says_date", [False, True], ids=["seconds", "date"])
+def test_keeps_to_the_service_s_rate(says_date: bool) -> None:
+    with MvsepSimulator(audio="echo") as service:
+        service.budget = Budget(5, says_date=says_date)
 
         async def go(client: MvsepClient) -> None:
             for _ in range(12):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,10 +10,14 @@ from pathlib import Path
 import pytest
 
 from plugin_core.providers.mvsep import plugin
+from plugin_core.providers.mvsep.client import MvsepClient
+from plugin_core.settings import Secret
+from tests.audio_files import write_song
 from tests.plugin_core.cli.conftest import Run, run_here
 from tests.plugin_core.cli.fakes import FakePoint
 from tests.simulators.faults import refuse
-from tests.simulators.mvsep import PREMIUM_TOKEN, MvsepSimulator
+from tests.simulators.mvsep import PREMIUM_TOKEN, Behaviour, MvsepSimulator
+from tests.simulators.mvsep.walks import INSTANT, processing
 
 
 @pytest.fixture
@@ -90,6 +95,39 @@ def test_a_job_that_is_not_there_has_a_status_and_cannot_be_cancelled(stembridge
     assert cancel.code == 1
     assert cancel.err.startswith("stembridge: MVSEP separation/cancel")
     assert len(cancel.err.splitlines()) == 1
+
+
+def test_the_status_of_a_link_is_that_of_what_became_of_it_and_the_mirror_is_paid_on_ones_word(
+    stembridge: Run, service: MvsepSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.behave(Behaviour(walk=INSTANT, remote_walk=(processing(),), remote_misses=0))
+
+    async def create() -> tuple[str, str]:
+        client = MvsepClient(service.api, Secret(PREMIUM_TOKEN))
+        song = write_song(tmp_path / "Song.flac", 0.2)
+        first = await client.create(model="40", output_format=2, audio=song)
+        link = f"{service.url}/storage/temp/{first.hash}"
+        second = await client.create(model="40", output_format=2, url=link)
+        await client.transfer.close()
+        return first.hash, second.hash
+
+    job, short = asyncio.run(create())
+    assert "processing" in stembridge("mvsep", "status", short).out
+    (told,) = stembridge("mvsep", "status", short, "--json").of("mvsep_job")
+    assert (told["status"], told["hash"]) == ("done", service.jobs[-1].hash)
+    assert told["hash"] != job
+    before = service.accounts[PREMIUM_TOKEN].credits
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert stembridge("mvsep", "status", job, "--mirror").code == 2
+    assert service.accounts[PREMIUM_TOKEN].credits == before
+    assert stembridge("mvsep", "status", job, "--mirror", "--yes").code == 0
+    assert service.accounts[PREMIUM_TOKEN].credits == before - 1
+
+
+def test_published_separations_of_one_model_are_listed(stembridge: Run, service: MvsepSimulator) -> None:
+    assert stembridge("mvsep", "demo", "--model", "40", "--option", "add_opt1=81").code == 0
+    (request,) = service.requests("GET", "*/app/demo")
+    assert {"algorithm_id": "40", "options[add_opt1]": "81"}.items() <= request.query.items()
 
 
 def test_deleting_asks_first(stembridge: Run, service: MvsepSimulator, monkeypatch: pytest.MonkeyPatch) -> None:

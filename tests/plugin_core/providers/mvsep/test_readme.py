@@ -14,19 +14,24 @@ from plugin_core.cli.app import build_app
 from plugin_core.console.context import Context
 from plugin_core.providers.mvsep import client
 from plugin_core.providers.mvsep.client import MvsepClient
+from plugin_core.providers.mvsep.job_calls import PHASES
 from plugin_core.providers.mvsep.models import MEANS
+from plugin_core.providers.mvsep.options import OURS
 from plugin_core.providers.mvsep.settings import MvsepSettings
 from tests.simulators.mvsep.endpoints import ENDPOINTS
 
 FOLDER = Path(client.__file__).parent
 README = (FOLDER / "README.md").read_text("utf-8")
-ROWS = re.findall(r"^\| (GET|POST) `([a-z_/-]+)`(?: \*)? \| `([a-z_]+)` \| `stembridge ([a-z -]+)` \|$", README, re.M)
+ROWS = re.findall(
+    r"^\| (GET|POST) `([a-z_/-]+)`(?: \*)? \| `([a-z_]+)` \| `stembridge ([a-z -]+)` \| `test", README, re.M
+)
+TESTED = re.findall(r"^\| (.*?) \|.* \| (`test_\w+::.*) \|$", README, re.M)
 UNUSED = {"app/purchases", "app/credit_alert"}
 """Served by the simulator and of no use here."""
 
 
 def test_is_short() -> None:
-    assert len(README.splitlines()) < 150
+    assert len(README.splitlines()) < 210
     assert len(ROWS) == 23
 
 
@@ -35,6 +40,24 @@ def test_has_every_endpoint() -> None:
     listed = {(verb, path) for verb, path, *_ in ROWS}
     assert listed <= served
     assert {path for _, path in listed} == {path for _, path in served}
+
+
+def test_every_field_that_can_be_sent_has_a_row() -> None:
+    said = set(re.findall(r"`([a-z_0-9]+)`", "".join(row for row, _ in TESTED)))
+    sent = {"audiofile", "target_audiofile", "reference_audiofile", "url", "remote_type", "sep_type", "api_token"}
+    assert sent | set(OURS) - {"reference"} <= said
+    assert {phase for phase in PHASES if phase != "canceled"} <= said
+
+
+def test_every_row_names_tests_that_there_are() -> None:
+    named = {name for _, tests in TESTED for name in re.findall(r"`(\w+)::(\w+)`", tests)}
+    for module, test in named:
+        text = Path(__file__).with_name(f"{module}.py").read_text("utf-8")
+        assert f"def {test}(" in text, (module, test)
+    assert len(TESTED) > 23 + 20 + 7 + 10
+    heads = ("| endpoint |", "| field |", "| state |", "| error |")
+    lines = README.partition("## Every endpoint")[2].splitlines()
+    assert len([line for line in lines if line[:2] == "| " and not line.startswith(heads)]) == len(TESTED)
 
 
 def test_has_every_method_of_the_client() -> None:
