@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
+import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote, unquote
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
@@ -28,6 +32,9 @@ class Stored:
     content: Blob
     etag: str
     content_type: str
+    modified: float = field(default_factory=time.time)
+    meta: dict[str, str] = field(default_factory=dict)
+    """The ``x-cos-meta-*`` headers it was put with."""
 
 
 @dataclass
@@ -43,7 +50,8 @@ class Upload:
 class ObjectStore:
     """What COS keeps, and how it answers about it."""
 
-    def __init__(self) -> None:
+    def __init__(self, bucket: str = "bucket") -> None:
+        self.bucket = bucket
         self.objects: dict[str, Stored] = {}
         self.uploads: dict[str, Upload] = {}
         self.completions_to_fail: list[str] = []
@@ -68,8 +76,7 @@ class ObjectStore:
             case "GET" if "ci-process" in request.query:
                 return _media_info(self._get(key), request.query["ci-process"])
             case "GET" | "HEAD":
-                stored = self._get(key)
-                return serve(request, stored.content, etag=stored.etag, content_type=stored.content_type)
+                return _serve(request, self._get(key))
             case "DELETE":
                 self.objects.pop(key, None)
                 return Answer(204)
@@ -81,39 +88,91 @@ class ObjectStore:
         return self.objects[key]
 
     def _put(self, request: Request, key: str) -> Answer:
+        if "x-cos-copy-source" in request.headers:
+            return self._copy(key, request.headers["x-cos-copy-source"])
         stored = self._receive(request)
         self.objects[key] = stored
         return Answer(200, headers={"ETag": f'"{stored.etag}"'})
 
+    def _copy(self, key: str, source: str) -> Answer:
+        # A host with the bucket in it, then the quoted key.
+        stored = replace(self._get(unquote(source.partition("/")[2])), modified=time.time())
+        self.objects[key] = stored
+        return xml_answer(
+            f"<CopyObjectResult><ETag>&quot;{stored.etag}&quot;</ETag><LastModified>{_moment(stored.modified)}"
+            "</LastModified></CopyObjectResult>"
+        )
+
     def _receive(self, request: Request) -> Stored:
-        stored = Stored(request.body, md5_of(request.body), request.headers.get("content-type", ""))
+        digest = md5_of(request.body)
+        announced = request.headers.get("content-md5", "")
+        if announced and base64.b64decode(announced).hex() != digest:
+            raise RefusedRequestError(400, "BadDigest", "The Content-MD5 you specified did not match what came.")
+        meta = {name: value for name, value in request.headers.items() if name.startswith("x-cos-meta-")}
+        stored = Stored(request.body, digest, request.headers.get("content-type", ""), meta=meta)
         request.is_body_kept = True
         return stored
 
     def _bucket(self, request: Request) -> Answer:
         if request.method == "HEAD":
             return Answer(200)
+        if request.method == "POST" and "delete" in request.query:
+            return self._delete_many(request)
         if request.method != "GET":
             raise RefusedRequestError(405, "MethodNotAllowed", "The specified method is not allowed.")
-        prefix = request.query.get("prefix", "")
-        if "uploads" in request.query:
-            found = [one for one in self.uploads.values() if one.key.startswith(prefix)]
-            items = "".join(
-                f"<Upload><Key>{escape(one.key)}</Key><UploadId>{one.id}</UploadId>"
-                f"<Initiated>{one.begun:020.3f}</Initiated></Upload>"
-                for one in found
-            )
-            return xml_answer(
-                f"<ListMultipartUploadsResult>{items}<IsTruncated>false</IsTruncated></ListMultipartUploadsResult>"
-            )
-        size, marker = int(request.query.get("max-keys", "1000")), request.query.get("marker", "")
-        keys = sorted(key for key in self.objects if key.startswith(prefix) and key > marker)
-        page = "".join(f"<Contents><Key>{escape(key)}</Key></Contents>" for key in keys[:size])
-        more = len(keys) > size
-        following = f"<NextMarker>{escape(keys[size - 1])}</NextMarker>" if more else ""
-        return xml_answer(
-            f"<ListBucketResult>{page}<IsTruncated>{str(more).lower()}</IsTruncated>{following}</ListBucketResult>"
+        return self._list_uploads(request.query) if "uploads" in request.query else self._list(request.query)
+
+    def _list_uploads(self, asked: dict[str, str]) -> Answer:
+        found = [one for one in self.uploads.values() if one.key.startswith(asked.get("prefix", ""))]
+        items = "".join(
+            f"<Upload><Key>{escape(one.key)}</Key><UploadId>{one.id}</UploadId>"
+            f"<StorageClass>STANDARD</StorageClass><Initiated>{_moment(one.begun)}</Initiated></Upload>"
+            for one in found
         )
+        return xml_answer(
+            f"<ListMultipartUploadsResult>{items}<IsTruncated>false</IsTruncated></ListMultipartUploadsResult>"
+        )
+
+    def _list(self, asked: dict[str, str]) -> Answer:
+        prefix, marker, delimiter = (asked.get(name, "") for name in ("prefix", "marker", "delimiter"))
+        size, is_encoded = int(asked.get("max-keys", "1000")), asked.get("encoding-type") == "url"
+
+        def show(text: str) -> str:
+            return quote(text, safe="/") if is_encoded else escape(text)
+
+        keys = sorted(key for key in self.objects if key.startswith(prefix) and key > marker)
+        folders = {}
+        if delimiter:
+            folders = {key: key[: end + 1] for key in keys if (end := key.find(delimiter, len(prefix))) >= 0}
+            keys = [key for key in keys if key not in folders]
+        page = "".join(
+            f"<Contents><Key>{show(key)}</Key><LastModified>{_moment(self.objects[key].modified)}</LastModified>"
+            f"<ETag>&quot;{self.objects[key].etag}&quot;</ETag><Size>{self.objects[key].content.length}</Size>"
+            "<Owner><ID>1250000000</ID><DisplayName>1250000000</DisplayName></Owner>"
+            "<StorageClass>STANDARD</StorageClass></Contents>"
+            for key in keys[:size]
+        )
+        common = "".join(
+            f"<CommonPrefixes><Prefix>{show(each)}</Prefix></CommonPrefixes>" for each in sorted(set(folders.values()))
+        )
+        more = len(keys) > size
+        following = f"<NextMarker>{show(keys[size - 1])}</NextMarker>" if more else ""
+        encoding = "<EncodingType>url</EncodingType>" if is_encoded else ""
+        return xml_answer(
+            f"<ListBucketResult><Name>{self.bucket}</Name>{encoding}<Prefix>{show(prefix)}</Prefix>"
+            f"<Marker>{show(marker)}</Marker><MaxKeys>{size}</MaxKeys>{page}{common}"
+            f"<IsTruncated>{str(more).lower()}</IsTruncated>{following}</ListBucketResult>"
+        )
+
+    def _delete_many(self, request: Request) -> Answer:
+        content = request.body.read()
+        if base64.b64encode(hashlib.md5(content).digest()).decode() != request.headers.get("content-md5"):
+            raise RefusedRequestError(400, "BadDigest", "The Content-MD5 is missing or wrong.")
+        keys = [node.findtext("{*}Key", "") for node in ET.fromstring(content).findall("{*}Object")]
+        for key in keys:
+            self.objects.pop(key, None)
+        gone = "".join(f"<Deleted><Key>{escape(key)}</Key></Deleted>" for key in keys)
+        return xml_answer(f"<DeleteResult>{gone}</DeleteResult>")
 
     def _multipart(self, request: Request, key: str) -> Answer:
         if request.method == "POST" and "uploads" in request.query:
@@ -205,6 +264,26 @@ class ObjectStore:
         if any(part.content.length < SMALLEST_PART for part in parts[:-1]):
             raise RefusedRequestError(400, "EntityTooSmall", "A part is smaller than 1 MB.")
         return parts
+
+
+def _serve(request: Request, stored: Stored) -> Answer:
+    """Answer a GET or HEAD, under its conditions, with the headers that its query overrides."""
+    tag = f'"{stored.etag}"'
+    if request.headers.get("if-match", tag) not in (tag, "*"):
+        raise RefusedRequestError(412, "PreconditionFailed", "At least one of the preconditions did not hold.")
+    if request.headers.get("if-none-match") in (tag, "*"):
+        return Answer(304, headers={"ETag": tag})
+    kind = stored.content_type or "application/octet-stream"
+    answer = serve(request, stored.content, etag=stored.etag, modified=stored.modified, content_type=kind)
+    answer.headers.update(stored.meta)
+    for name, value in request.query.items():
+        if name.startswith("response-"):
+            answer.headers[name.removeprefix("response-").title()] = value
+    return answer
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def _media_info(stored: Stored, process: str) -> Answer:

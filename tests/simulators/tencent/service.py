@@ -45,7 +45,7 @@ class TencentSimulator(Simulator):
         super().__init__(folder=folder, ports=(0, 0), clock=clock, seed=seed, needs_length=True)
         self.keys = Keys(token=token)
         self.behaviour = Behaviour()
-        self.store = ObjectStore()
+        self.store = ObjectStore(BUCKET)
         self.jobs = Jobs(self.store, self.behaviour, self.clock)
         self.templates: dict[str, dict[str, str]] = {}
         self.denied: set[str] = set()

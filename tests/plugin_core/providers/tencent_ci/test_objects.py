@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,9 @@ from plugin_core.providers.tencent_ci.objects import Begun, BegunFile, CosObject
 from plugin_core.providers.tencent_ci.service import Service
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.settings import Secret
+from plugin_core.transfer import Data
 from tests.plugin_core.providers.tencent_ci.conftest import transfer
+from tests.simulators.blobs import Blob
 from tests.simulators.faults import HTML, Fault, bad_gateway, refuse, reset_after, reset_before, reset_upload, truncate
 from tests.simulators.tencent import TencentSimulator
 
@@ -425,3 +429,21 @@ def test_no_link_or_key_is_in_any_log(
         assert entry.query["q-signature"] not in caplog.text
     for entry in cloud.requests("PUT"):
         assert entry.headers["authorization"].rpartition("=")[2] not in caplog.text
+
+
+def test_the_simulator_copies_lists_folders_and_deletes_many_as_the_vendors_sdk_expects(
+    cloud: TencentSimulator, objects: CosObjects
+) -> None:
+    for key in ("a/1.wav", "a/2.wav", "b.wav"):
+        cloud.store.put(key, Blob.of(b"x"))
+    copy = replace(objects.call("PUT", "c ü.wav", "copy"), headers={"x-cos-copy-source": "host/b.wav"})
+    assert b"<ETag>" in asyncio.run(objects.caller.send(copy)).content
+    page = asyncio.run(objects.caller.read(objects.call("GET", "", "list", {"delimiter": "/"})))
+    assert [each["Key"] for each in page["Contents"]] == ["b.wav", "c ü.wav"]
+    assert page["CommonPrefixes"] == {"Prefix": "a/"}
+    assert {"LastModified", "ETag", "Size", "Owner", "StorageClass"} <= set(page["Contents"][0])
+    content = b"<Delete><Object><Key>a/1.wav</Key></Object><Object><Key>b.wav</Key></Object></Delete>"
+    digest = base64.b64encode(hashlib.md5(content).digest()).decode()
+    call = objects.call("POST", "", "delete", {"delete": ""}, Data(content, "application/xml"))
+    asyncio.run(objects.caller.send(replace(call, headers={"Content-MD5": digest})))
+    assert sorted(cloud.store.objects) == ["a/2.wav", "c ü.wav"]
