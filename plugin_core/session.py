@@ -389,8 +389,8 @@ class Session:
             PlacementError: the file may not be replaced.
             TransientError: the disk is full or gone, or the file is being written.
         """
+        from plugin_core.files.database import new_id
         from plugin_core.files.hidden import HiddenNotes
-        from plugin_core.ids import new_id
         from plugin_core.operations.undo import undo
 
         options, notes = self._work_factory.replace_options(), HiddenNotes(self.settings.home)

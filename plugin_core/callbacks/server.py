@@ -19,9 +19,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from plugin_core.abilities import HasCallbacks
 from plugin_core.callbacks.paths import Paths
 from plugin_core.errors import ServiceError, StembridgeError, UsageError, blame
-from plugin_core.protocols import HasCallbacks
 from plugin_core.tasks import start
 
 

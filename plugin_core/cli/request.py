@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from plugin_core.abilities import TakesLinks
 from plugin_core.cli.settings import check_format, check_provider, check_template, usual_preset
 from plugin_core.cli.sources import find_sources
 from plugin_core.console.context import Context, choose_display
@@ -24,7 +25,6 @@ from plugin_core.console.prices import describe_question, has_price
 from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.model import Job, Operation, Separation
 from plugin_core.presets import Preset, find_preset
-from plugin_core.protocols import TakesLinks
 from plugin_core.run import Answer, Caller, Ready, Run, Want
 from plugin_core.session import Session
 from plugin_core.settings import Secret

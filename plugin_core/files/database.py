@@ -1,4 +1,4 @@
-"""A SQLite file that processes share: its transactions, what a commit waits for, and its errors in plain words."""
+"""A SQLite file that processes share: its transactions, what a commit waits for, the ids of its rows, and its errors."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import sqlite3
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -301,3 +302,31 @@ def _use_wal(connection: sqlite3.Connection, path: Path) -> None:
 def _code(error: sqlite3.Error | OSError) -> int:
     """Return SQLite's primary result code; 0 for an error that is not SQLite's."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+_COUNTER_BITS = 12
+_RANDOM_BITS = 62
+
+
+class _Sequence:
+    """The last millisecond and counter handed out: ids of one process grow even within a millisecond."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def next(self, milliseconds: int) -> int:
+        """Return time and counter as one number, above every number before."""
+        with self._lock:
+            self._last = max(self._last + 1, milliseconds << _COUNTER_BITS)
+            return self._last
+
+
+_sequence = _Sequence()
+
+
+def new_id(clock: Callable[[], float]) -> str:
+    """Return a new UUIDv7 (RFC 9562) as text; later calls in one process sort later."""
+    milliseconds, counter = divmod(_sequence.next(int(clock() * 1000)), 1 << _COUNTER_BITS)
+    chance = int.from_bytes(os.urandom(8)) >> (64 - _RANDOM_BITS)
+    return str(uuid.UUID(int=milliseconds << 80 | 7 << 76 | counter << 64 | 2 << 62 | chance))

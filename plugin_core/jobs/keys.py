@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import FieldInfo, fields
 
-from plugin_core.ids import new_id
+from plugin_core.files.database import new_id
 from plugin_core.model import Job, JobState, Operation, Plan, Separation, Source, Tagging, encode_path, to_json
 from plugin_core.purchases.quotes import Bill
 

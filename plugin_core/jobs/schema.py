@@ -8,8 +8,7 @@ from typing import Final
 
 import msgspec
 
-from plugin_core.files.database import Schema
-from plugin_core.ids import new_id
+from plugin_core.files.database import Schema, new_id
 from plugin_core.jobs.keys import dedupe_key, forced_key, is_forced
 from plugin_core.jobs.queries import to_row
 from plugin_core.model import Job, JobState, Quote, Separation, from_json

@@ -17,7 +17,7 @@ from plugin_core.errors import (
     TransientError,
     UsageError,
 )
-from plugin_core.ids import new_id
+from plugin_core.files.database import new_id
 from plugin_core.jobs.claim import Claim, LostError
 from plugin_core.jobs.keys import base_key, forced_key, is_forced
 from plugin_core.jobs.outcome import fail, fail_unexpected, settle

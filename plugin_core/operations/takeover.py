@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from plugin_core.abilities import TakesOver
 from plugin_core.audio.formats import resolve_format
 from plugin_core.errors import UsageError, blame
-from plugin_core.ids import new_id
+from plugin_core.files.database import new_id
 from plugin_core.model import Job, JobState, Quote, Separation, Source, show_path
-from plugin_core.protocols import Separator, TakesOver
+from plugin_core.protocols import Separator
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 from plugin_core.purchases.quotes import purchase_key
 from plugin_core.tasks import run_stoppable

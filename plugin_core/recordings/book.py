@@ -14,8 +14,7 @@ from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.probe import identify
 from plugin_core.audio.source_file import Identity, held_still, look_at
 from plugin_core.errors import SourceError
-from plugin_core.files.database import Database
-from plugin_core.ids import new_id
+from plugin_core.files.database import Database, new_id
 from plugin_core.recordings import tables
 from plugin_core.recordings.content import hash_content, is_of_bytes, raw1, shape_of
 from plugin_core.recordings.digest import Check, digest_of, is_exact, name_codec

@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from plugin_core.abilities import HasDiagnostics
 from plugin_core.cli.settings import find_problems, find_strangers
 from plugin_core.console.answers import Counts, show_findings
 from plugin_core.console.context import Context
@@ -24,7 +25,7 @@ from plugin_core.errors import SettingsError, StembridgeError
 from plugin_core.files.hidden import DOCTOR
 from plugin_core.model import Finding, JobState, Progress, Separation, Verdict, show_path
 from plugin_core.presets import load_presets
-from plugin_core.protocols import HasDiagnostics, Order, Waiting
+from plugin_core.protocols import Order, Waiting
 from plugin_core.session import Session
 
 MIN_FREE_BYTES = 2**30

@@ -6,13 +6,13 @@ import asyncio
 
 import click
 
+from plugin_core.abilities import HasAccount, HasLogin
 from plugin_core.console.answers import ask_word
 from plugin_core.console.context import Context
 from plugin_core.console.json_lines import describe_count, write_record
 from plugin_core.console.options import JSON_OPTION
 from plugin_core.errors import ExitCode, UsageError, blame
 from plugin_core.model import Question
-from plugin_core.protocols import HasAccount, HasLogin
 from plugin_core.secret_store import keep_secrets
 from plugin_core.session import Session
 from plugin_core.settings import Secret

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from plugin_core.abilities import RemoteJob
 from plugin_core.callbacks.calls import read_json
 from plugin_core.errors import (
     GoneError,
@@ -26,7 +27,7 @@ from plugin_core.errors import (
     UnresolvedError,
 )
 from plugin_core.model import Finding, Plan, Progress, Question, Source, Tagging, Ticket, Verdict, disarm
-from plugin_core.protocols import ANSWER, Finished, Order, RemoteJob, Report, Waiting
+from plugin_core.protocols import ANSWER, Finished, Order, Report, Waiting
 from plugin_core.providers.mediax.answers import (
     DIMENSIONS,
     MediaxJob,

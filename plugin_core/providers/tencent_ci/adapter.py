@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from plugin_core.abilities import RemoteJob
 from plugin_core.audio.overload import exceeds
 from plugin_core.errors import (
     GoneError,
@@ -19,7 +20,7 @@ from plugin_core.errors import (
     UsageError,
 )
 from plugin_core.model import Finding, Model, Part, Plan, Question, Separation, Source, Ticket
-from plugin_core.protocols import Finished, Order, RemoteJob, Report, Waiting
+from plugin_core.protocols import Finished, Order, Report, Waiting
 from plugin_core.providers.tencent_ci.account import QUESTIONS, examine, login
 from plugin_core.providers.tencent_ci.client import PAGE, PAGES, JobFilter
 from plugin_core.providers.tencent_ci.jobs import FAILED, SUCCESS, JobDetail, pick_job, read_names, read_state

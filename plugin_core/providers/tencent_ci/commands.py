@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from plugin_core.abilities import HasJobs, RemoteJob
 from plugin_core.console.answers import confirm, show_list, show_one, tell
 from plugin_core.console.context import Context
 from plugin_core.console.groups import group
 from plugin_core.console.options import JSON_OPTION
 from plugin_core.errors import ExitCode, OutcomeUnknownError, UsageError
-from plugin_core.protocols import HasJobs, RemoteJob
 from plugin_core.providers.tencent_ci.account import Abilities, read_abilities
 from plugin_core.providers.tencent_ci.client import CiClient
 from plugin_core.providers.tencent_ci.rules import DEFAULT_MODE, Template, change_template, make_template

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from plugin_core.errors import OutcomeUnknownError
-from plugin_core.ids import new_id
+from plugin_core.files.database import new_id
 from plugin_core.jobs.keys import dedupe_key
 from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, JobState, Progress, Separation, Source, Stem, Ticket

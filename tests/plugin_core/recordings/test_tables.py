@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin_core.files.database import Database, Schema
-from plugin_core.ids import new_id
+from plugin_core.files.database import Database, Schema, new_id
 from plugin_core.recordings import tables
 from plugin_core.recordings.tables import Recording, Slice, known_as, slices_of
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from plugin_core.abilities import HasDiagnostics, HasLogin
 from plugin_core.errors import (
     GoneError,
     OutcomeUnknownError,
@@ -20,17 +21,7 @@ from plugin_core.errors import (
     UsageError,
 )
 from plugin_core.model import Progress, Tagging, Verdict
-from plugin_core.protocols import (
-    Finished,
-    HasDiagnostics,
-    HasLogin,
-    Order,
-    ReadsFromUrl,
-    Tagger,
-    Terms,
-    Waiting,
-    terms_of,
-)
+from plugin_core.protocols import Finished, Order, ReadsFromUrl, Tagger, Terms, Waiting, terms_of
 from plugin_core.providers.mediax.adapter import MediaxTagger
 from plugin_core.providers.mediax.answers import DIMENSIONS
 from plugin_core.settings import Secret

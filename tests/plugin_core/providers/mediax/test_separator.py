@@ -12,20 +12,11 @@ import msgspec
 import numpy as np
 import pytest
 
+from plugin_core.abilities import HasAccount, HasDiagnostics, HasLogin
 from plugin_core.errors import RefusedError, ServiceError, SettingsError, StembridgeError, TransientError, UsageError
 from plugin_core.model import Part, Progress, RemoteFile, Separation, Source, Ticket, to_json
 from plugin_core.operations.song import inspect
-from plugin_core.protocols import (
-    Finished,
-    HasAccount,
-    HasDiagnostics,
-    HasLogin,
-    Order,
-    ReadsFromUrl,
-    ReturnsInBucket,
-    Separator,
-    Waiting,
-)
+from plugin_core.protocols import Finished, Order, ReadsFromUrl, ReturnsInBucket, Separator, Waiting
 from plugin_core.providers.mediax.client import MediaxClient
 from plugin_core.providers.mediax.separator import MediaxSeparator
 from plugin_core.providers.mediax.stems import NAME, make_place

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from plugin_core.abilities import HasAccount, HasDiagnostics, HasLogin
 from plugin_core.errors import (
     OutcomeUnknownError,
     RefusedError,
@@ -17,17 +18,7 @@ from plugin_core.errors import (
     UsageError,
 )
 from plugin_core.model import Progress, RemoteFile, Separation, Tagging, Ticket
-from plugin_core.protocols import (
-    Finished,
-    HasAccount,
-    HasDiagnostics,
-    HasLogin,
-    ReadsFromUrl,
-    Separator,
-    Terms,
-    Waiting,
-    terms_of,
-)
+from plugin_core.protocols import Finished, ReadsFromUrl, Separator, Terms, Waiting, terms_of
 from plugin_core.providers.mvsep.account_calls import HistoryEntry
 from plugin_core.providers.mvsep.adapter import MvsepSeparator
 from plugin_core.providers.mvsep.hashes import job_key

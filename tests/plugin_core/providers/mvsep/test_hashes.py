@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from plugin_core.errors import OutcomeUnknownError, RefusedError, ServiceError, StembridgeError, TransientError
-from plugin_core.ids import new_id
+from plugin_core.files.database import new_id
 from plugin_core.model import Ticket
 from plugin_core.protocols import GRACE, Waiting
 from plugin_core.providers.mvsep.account_calls import HistoryEntry

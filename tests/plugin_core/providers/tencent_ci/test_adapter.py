@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from plugin_core import Job, JobState, Session, Settings
+from plugin_core.abilities import HasAccount, HasDiagnostics, HasLogin
 from plugin_core.errors import (
     GoneError,
     OutcomeUnknownError,
@@ -22,19 +23,7 @@ from plugin_core.errors import (
 )
 from plugin_core.model import Part, Progress, Separation, Source, Ticket
 from plugin_core.operations.song import inspect
-from plugin_core.protocols import (
-    TOLD,
-    Finished,
-    HasAccount,
-    HasDiagnostics,
-    HasLogin,
-    Order,
-    ReadsFromUrl,
-    Separator,
-    Terms,
-    Waiting,
-    terms_of,
-)
+from plugin_core.protocols import TOLD, Finished, Order, ReadsFromUrl, Separator, Terms, Waiting, terms_of
 from plugin_core.providers.tencent_ci import plugin
 from plugin_core.providers.tencent_ci.adapter import CiSeparator
 from plugin_core.providers.tencent_ci.answers import NoRightError

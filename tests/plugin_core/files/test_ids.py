@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
-from plugin_core.ids import new_id
+from plugin_core.files.database import new_id
 
 
 def test_ids_are_version_7_and_hold_their_time() -> None:

@@ -1,0 +1,135 @@
+"""What else a provider can do: it says so by having the methods of these.
+
+What ``plugin_core.protocols`` says of methods holds here, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import msgspec
+
+from plugin_core.model import AccountState, Finding, Model, Question, Ticket
+from plugin_core.settings import Secret
+
+
+@runtime_checkable
+class TakesOver(Protocol):
+    """A provider whose service may have jobs that were not made here: ``stembridge fetch``."""
+
+    async def take_over(self, remote_id: str) -> Ticket:
+        """Return the ticket of a job of this account by the service's own id; nothing is bought.
+
+        Raises:
+            ServiceError: the service knows no such job.
+        """
+
+
+@runtime_checkable
+class TakesLinks(Protocol):
+    """A separator whose service fetches a song from the user's own link: ``stembridge separate https://...``."""
+
+    def accept_link(self, link: Secret) -> Path:
+        """Return a file that stands for the song behind a link; the link itself is kept out of jobs and of sight.
+
+        Raises:
+            UsageError: it is no such link.
+        """
+
+
+@runtime_checkable
+class FindsModels(Protocol):
+    """A separator that knows more models than it lists, or a model by other words than its id and name."""
+
+    async def model(self, word: str) -> Model:
+        """Return the model that a word means.
+
+        Raises:
+            UsageError: none, or several.
+        """
+
+
+class RemoteJob(msgspec.Struct, frozen=True, kw_only=True):
+    """One job as its service describes it."""
+
+    id: str
+    state: str
+    """In the service's own word."""
+    name: str = ""
+    """What whoever made it called it; the submission key, if that was stembridge."""
+    song: str = ""
+    created: str = ""
+    reason: str = ""
+    """Why it failed, in the service's words."""
+    results: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class HasJobs(Protocol):
+    """A provider whose service can be asked about its jobs, also those that were not made here."""
+
+    async def remote_jobs(self, name: str) -> Sequence[RemoteJob]:
+        """Return the jobs of a name, or the newest ones of any, at most a hundred."""
+
+    async def remote_job(self, remote_id: str) -> RemoteJob:
+        """Return one job.
+
+        Raises:
+            GoneError: the service knows no such job.
+        """
+
+
+@runtime_checkable
+class HasAccount(Protocol):
+    """A provider whose account can be asked about: ``stembridge account``."""
+
+    async def account_state(self) -> AccountState:
+        """Ask the service what the account has and may do."""
+
+
+@runtime_checkable
+class HasLogin(Protocol):
+    """A provider that needs secrets: ``stembridge login NAME`` asks for them and keeps them in the keyring."""
+
+    @property
+    def section(self) -> str:
+        """The settings section they belong to."""
+
+    @property
+    def token(self) -> str:
+        """Key of the one setting that suffices alone, for ``login NAME --token``; "" when there is none."""
+
+    @property
+    def questions(self) -> Sequence[Question]:
+        """What to ask on the terminal."""
+
+    async def login(self, answers: Mapping[str, Secret]) -> Mapping[str, Secret]:
+        """Turn the answers into settings to keep, by key of the provider's settings section.
+
+        Raises:
+            RefusedError: the service does not accept them.
+        """
+
+
+@runtime_checkable
+class HasDiagnostics(Protocol):
+    """A provider that ``stembridge doctor`` can examine; spends nothing, and leaves everything as it was."""
+
+    async def examine(self) -> Sequence[Finding]:
+        """Return one finding for each thing that must be right, in plain words."""
+
+
+@runtime_checkable
+class HasCallbacks(Protocol):
+    """A provider whose service can call when a job ended: ``stembridge listen`` gives it an address of its own."""
+
+    def read_callback(self, body: bytes, content_type: str) -> Collection[str]:
+        """Return the names in a call: ids of the service's, or submission keys. They wake jobs and are never believed.
+
+        Called in a thread, with at most 256 KiB that anybody may have sent.
+
+        Raises:
+            ServiceError: it cannot be read.
+        """
