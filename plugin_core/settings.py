@@ -239,7 +239,7 @@ def _split_list(text: str, kind: Any) -> Any:
     if getattr(kind, "__origin__", None) is dict:
         pairs = (word.partition("=") for word in text.split(",") if word.strip())
         return {key.strip(): value.strip() for key, _, value in pairs}
-    if kind is bool:
+    if kind in (bool, bool | None):
         return {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(text.lower(), text)
     return text
 

@@ -147,7 +147,7 @@ class Planner:
         return tasks
 
     async def _plan_separations(self, file: RequestFile, source: Source, status: FileStatus) -> list[Task]:
-        if not (self._settings.used_part_only and file.spans):
+        if not (file.spans and self._cuts()):
             return await self._plan_whole(source, self._separations, status)
         recording, handles = await self._session.slices.recognise(source), self._settings.handles
         chosen = [
@@ -162,6 +162,11 @@ class Planner:
             for number, stretch in enumerate(stretches):
                 needs.setdefault((number, stretch.place), (stretch, []))[1].append(part)
         return [_make_task(one.offer, status, parts, start=_start(source, one)) for one, parts in needs.values()]
+
+    def _cuts(self) -> bool:
+        """Tell whether only what is played is separated."""
+        said = self._settings.used_part_only
+        return any(self._session.separator(one.provider).remote for one in self._separations) if said is None else said
 
     async def _plan_whole(self, source: Source, operations: Iterable[Operation], status: FileStatus) -> list[Task]:
         part = PartStatus()

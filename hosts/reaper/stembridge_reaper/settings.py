@@ -10,8 +10,9 @@ import msgspec
 class ReaperSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What happens to the selected items, and in the project; read by the worker at every run."""
 
-    used_part_only: bool = False
-    """Cut the part that the items play out of a long file, and separate only that: fewer credits."""
+    used_part_only: bool | None = None
+    """Cut the part that the items play out of a long file, and separate only that: fewer credits. None: where a
+    service does it; what this machine does costs nothing, and whole files serve later edits."""
     handles: Annotated[float, msgspec.Meta(ge=0, le=600)] = 1.0
     """Seconds kept on both sides of a used part, for later edits and for the separator's context."""
     mute_source: bool = True

@@ -121,7 +121,6 @@ def studio(
         "MVSEP_POLL_LONGEST": "0.1",
         "MVSEP_REGISTER_SECONDS": "0.5",
         "SEPARATE_PROVIDER": "mvsep",
-        "REAPER_USED_PART_ONLY": "yes",
     }.items():
         monkeypatch.setenv(f"STEMBRIDGE_{name}", value)
     (home / "config.toml").write_text(PRESETS, encoding="utf-8")
@@ -155,7 +154,7 @@ def test_the_whole_files_stems_exist_already(studio: Studio, song: Path, monkeyp
     studio.play(song, 30.0, 10.0)
     studio.separate()
     assert studio.parts == [(0.0, None)]
-    monkeypatch.setenv("STEMBRIDGE_REAPER_USED_PART_ONLY", "yes")
+    monkeypatch.delenv("STEMBRIDGE_REAPER_USED_PART_ONLY")
     studio.play(song, 80.0, 5.0)
     studio.separate()
     assert (studio.created, studio.parts) == (1, [(0.0, None)])

@@ -188,6 +188,29 @@ def test_settings_that_would_harm(home: Path, line: str) -> None:
         Settings().section("reaper", ReaperSettings)
 
 
+@pytest.mark.parametrize(
+    ("is_remote", "said", "part"),
+    [(True, "", [3.0, 7.0]), (False, "", [0.0, None]), (True, "no", [0.0, None]), (False, "yes", [3.0, 7.0])],
+)
+def test_only_the_used_part_is_separated_where_that_is_paid_for_or_the_user_says_so(
+    session: Session,
+    fake: FakeSeparator,
+    make: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_remote: bool,
+    said: str,
+    part: list[float | None],
+) -> None:
+    monkeypatch.setattr(fake, "remote", is_remote, raising=False)
+    if said:
+        monkeypatch.setenv("STEMBRIDGE_REAPER_USED_PART_ONLY", said)
+    song = write_song(tmp_path / "A.flac", seconds=12.0)
+    request = make(files=[{"key": "0", "path": str(song), "spans": [[4.0, 6.0]]}])
+    (file,) = work(session, request)["files"]
+    assert [[one["start"], one["end"]] for one in file["parts"]] == [part]
+
+
 def test_second_worker_takes_up_the_same_job(session: Session, fake: FakeSeparator, make: Make, tmp_path: Path) -> None:
     request = make(write_song(tmp_path / "A.flac"))
     first = work(session, request)
