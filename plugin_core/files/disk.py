@@ -50,12 +50,25 @@ def filesystem_kind(folder: Path) -> str:
     """Return the type of the file system that holds the folder; empty where the system does not say."""
     if sys.platform == "win32":
         return _windows_kind(folder)
+    return kind_in(_list_mounts(), folder.resolve())
+
+
+def mounts_below(folder: bytes) -> list[tuple[bytes, str]]:
+    """Return what is mounted below a folder, with the type of its file system; nothing where the system does not say.
+
+    Args:
+        folder: absolute, links resolved.
+    """
+    above = folder.rstrip(b"/") + b"/"
+    return [(point, kind) for point, kind in _list_mounts() if point.startswith(above)]
+
+
+def _list_mounts() -> list[tuple[bytes, str]]:
     try:
-        lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+        return read_mounts(Path("/proc/self/mountinfo").read_bytes().splitlines())
     except OSError:
         # Only Linux has this file.
-        return ""
-    return kind_in(read_mounts(lines), folder.resolve())
+        return []
 
 
 def read_mounts(lines: Iterable[bytes]) -> list[tuple[bytes, str]]:

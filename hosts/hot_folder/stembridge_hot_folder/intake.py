@@ -6,13 +6,16 @@ import asyncio
 import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from plugin_core.files.disk import mounts_below
+from plugin_core.model import show_path
 from plugin_core.stems.layout import STEMS_SUFFIX
 from stembridge_hot_folder.files import FileIdentity
-from stembridge_hot_folder.folders import HotFolder
+from stembridge_hot_folder.folders import HotFolder, is_slow
 from stembridge_hot_folder.ledger import InLine
 from stembridge_hot_folder.queue import WaitingSong
 from stembridge_hot_folder.recipes import CONFIG_NAME
@@ -59,6 +62,8 @@ class FolderIntake:
         self._again: set[bytes] = set()
         self._heard: set[bytes] = set()
         self._told: dict[bytes, str] = {}
+        self._slow: set[bytes] = set()
+        """Mounts below the folder whose other side changes unseen."""
         self._deaf = ""
 
     @property
@@ -177,6 +182,7 @@ class FolderIntake:
         if self._tools.recipes[self.folder.path].refresh():
             self._tools.queue.sort_anew()
         self._rules = self.folder.rules()
+        self._look_at_mounts()
         if self._waker is not None and not self._waker.is_alive:
             self._listen()
         try:
@@ -315,6 +321,17 @@ class FolderIntake:
         self._deaf = why
         if why:
             self.folder = _with_rescan(self.folder, self._deaf_every())
+
+    def _look_at_mounts(self) -> None:
+        """Look through everything as often as through a share while one is mounted below, which is said once."""
+        slow = {point: kind for point, kind in mounts_below(self.folder.path) if is_slow(kind)}
+        for point in slow.keys() - self._slow:
+            every = self._deaf_every()
+            self.folder = _with_rescan(self.folder, every)
+            self._next_scan = min(self._next_scan, self._clock() + every)
+            where = show_path(Path(os.fsdecode(point)))
+            self._tools.reporter.say(f"{where}: a {slow[point]} mount, looked through every {every:g} s")
+        self._slow = set(slow)
 
     def _deaf_every(self) -> float:
         return min(self.folder.rescan, self._tools.settings.share_rescan_seconds)

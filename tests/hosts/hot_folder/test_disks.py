@@ -14,7 +14,7 @@ from stembridge_hot_folder import folders, intake, queue, root
 from stembridge_hot_folder.ledger import SongState
 from watchdog.events import FileSystemEvent
 
-from tests.hosts.hot_folder.conftest import Desk, wait_for
+from tests.hosts.hot_folder.conftest import Desk, mount, wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,13 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "_RETRY_ROOT", 0.2)
 
 
-@pytest.mark.parametrize("kind", ["nfs4", "cifs", "smb3", "fuse.sshfs", "9p", "vboxsf", "drvfs", "fuse.mergerfs"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("nfs4", "cifs", "smb3", "fuse.sshfs", "9p", "vboxsf", "drvfs", "fuse.mergerfs"),
+        *("virtiofs", "fuse", "fuseblk", "prl_fs", "cvfs", "fakeowner", "afpfs"),
+    ],
+)
 def test_case_11_shares_settle_longer_and_are_looked_through_more_often(desk: Desk, kind: str) -> None:
     from stembridge_hot_folder.settings import WatchSettings
 
@@ -41,6 +47,22 @@ def test_case_11_a_rescan_finds_what_no_event_tells(desk: Desk, monkeypatch: pyt
     with desk.running() as watch:
         desk.song("a/Song.wav")
         watch.wait_done("Song.wav")
+
+
+def test_case_11_mount_below_is_looked_through_as_often_as_a_share_and_told_once(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(root.ChangeListener, "_hear", lambda self, event: None)
+    monkeypatch.setattr(folders, "_SLOW_KINDS", ("tmpfs",))
+    monkeypatch.setattr(folders, "filesystem_kind", lambda _path: "ext4")
+    desk.set(rescan_seconds=3600)
+    for place in mount(desk.root / "Share", "size=400m"):
+        with desk.running() as watch:
+            wait_for(lambda: watch.watch._intakes[0].has_scanned)
+            desk.song("Share/Song.wav")
+            watch.wait_done("Song.wav")
+        told = [one.text for one in watch.listener.told if "tmpfs mount" in one.text]
+        assert told == [f"{place}: a tmpfs mount, looked through every 0.3 s"]
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EMFILE], ids=["watch limit", "instance limit"])
