@@ -6,6 +6,7 @@
     ├── UsageError                  exit 2   the command or an option is wrong
     │   └── SettingsError           exit 2   config.toml or an environment variable is wrong
     ├── SourceError                 exit 1   the input file cannot be used
+    │   └── MissingToolError        exit 1   it could be with ffmpeg, which is not there
     ├── PlacementError              exit 1   the result cannot be put where it belongs
     │   └── ResultError             exit 1   the result itself is no good: damaged, of another song, or gone
     ├── ServiceError                exit 1   the service failed this job, in its own words
@@ -72,6 +73,10 @@ class SettingsError(UsageError):
 
 class SourceError(StembridgeError):
     """The input file cannot be read, is not audio, or lies outside what can be separated."""
+
+
+class MissingToolError(SourceError):
+    """The input file needs a program to be read that is not on this machine: once it is, the file may be fine."""
 
 
 class PlacementError(StembridgeError):

@@ -16,7 +16,7 @@ from plugin_core.audio.ffmpeg import INSTALL, Which, decode_command, explain
 from plugin_core.audio.info import AudioInfo, Piece, Timeline
 from plugin_core.audio.samples import Samples
 from plugin_core.audio.source_file import AGAIN, damaged
-from plugin_core.errors import SourceError
+from plugin_core.errors import MissingToolError, SourceError
 from plugin_core.model import show_path
 
 _WIDE: Final = frozenset({"pcm_32", "double"})
@@ -79,7 +79,7 @@ def open_decoder(path: Path, info: AudioInfo, which: Which) -> Iterator[FfmpegDe
     """
     program = which("ffmpeg")
     if program is None:
-        raise SourceError(f"{show_path(path)} needs ffmpeg to be read", remedy=INSTALL)
+        raise MissingToolError(f"{show_path(path)} needs ffmpeg to be read", remedy=INSTALL)
     is_raw = info.timeline is not None and info.timeline.is_raw
     command = decode_command(program, path, "f64le" if info.encoding in _WIDE else "f32le", is_raw=is_raw)
     with tempfile.TemporaryFile() as complaints:

@@ -28,7 +28,7 @@ from plugin_core.audio.ogg import examine_ogg
 from plugin_core.audio.pcm import examine_pcm
 from plugin_core.audio.sndfile import is_mpeg_audio
 from plugin_core.audio.source_file import Identity, damaged, describe_length, joined, look_at, open_file, read_at
-from plugin_core.errors import SourceError, StembridgeError
+from plugin_core.errors import MissingToolError, SourceError, StembridgeError
 from plugin_core.model import Source, show_path
 
 MIN_SECONDS: Final = 0.01
@@ -172,7 +172,7 @@ def _probe_ffmpeg(path: Path, descriptor: int, which: Which) -> AudioInfo:
     extent = check_extent(path, descriptor)
     ffprobe, ffmpeg = which("ffprobe"), which("ffmpeg")
     if ffprobe is None or ffmpeg is None:
-        raise SourceError(
+        raise MissingToolError(
             f"{show_path(path)} is not audio, or of a kind that needs ffmpeg (AAC, M4A, WMA, video)",
             remedy=INSTALL,
         )

@@ -23,7 +23,7 @@ from plugin_core.audio.probe import identify
 from plugin_core.audio.reader import open_reader
 from plugin_core.audio.sndfile import open_sndfile
 from plugin_core.audio.source_file import held_still, open_file, read_pieces
-from plugin_core.errors import SourceError
+from plugin_core.errors import MissingToolError, SourceError
 from plugin_core.model import show_path
 from plugin_core.recordings.content import hash_content, pkt1, raw1
 from plugin_core.recordings.mp4 import UnclearSpanError, read_span
@@ -95,7 +95,7 @@ def copy_packets(path: Path, info: AudioInfo, check: Callable[[], None], which: 
     """
     program = which("ffmpeg")
     if program is None:
-        raise SourceError(f"{show_path(path)} needs ffmpeg to be read", remedy=INSTALL)
+        raise MissingToolError(f"{show_path(path)} needs ffmpeg to be read", remedy=INSTALL)
     try:
         process = subprocess.Popen(
             _copy_command(program, path, info),

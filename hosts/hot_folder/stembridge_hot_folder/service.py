@@ -157,7 +157,7 @@ def quote_unit(word: str, *, is_command: bool = True) -> str:
 def _plist(settings: Settings, command: Sequence[str]) -> bytes:
     document = plistlib.loads(manifest(f"{_MANIFESTS}/{_LABEL}.plist").read_bytes())
     document["ProgramArguments"] = list(command)
-    document["EnvironmentVariables"] = {"STEMBRIDGE_HOME": str(settings.home)}
+    document["EnvironmentVariables"]["STEMBRIDGE_HOME"] = str(settings.home)
     return plistlib.dumps(document)
 
 

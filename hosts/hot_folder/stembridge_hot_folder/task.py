@@ -14,6 +14,7 @@ from plugin_core.console.formatting import describe_problem
 from plugin_core.console.prices import describe_price
 from plugin_core.errors import (
     ExitCode,
+    MissingToolError,
     PlacementError,
     RefusedError,
     SettingsError,
@@ -82,11 +83,13 @@ class SongTask:
                 await self._order(source, is_forced=is_forced)
         except VersionChanged:
             self._record.drop()
+        except MissingToolError as error:
+            self._record.postpone(str(error))
         except SourceError as error:
             self._fail_unless_gone(error)
         except TransientError as error:
             self._record.postpone(str(error))
-        except (RefusedError, SettingsError) as error:
+        except (RefusedError, UsageError) as error:
             self._refuse(error.message, error.remedy)
 
     def see(self, identity: FileIdentity) -> None:
@@ -273,7 +276,7 @@ class SongTask:
         problem = job.problem
         if _is_refused(job):
             self._refuse(problem.message if problem else "", problem.remedy if problem else "")
-        elif _passes(job) and self._tools.queue.tries(self.path) < self._tools.settings.attempts:
+        elif _needs_tool(job) or (_passes(job) and self._tools.queue.tries(self.path) < self._tools.settings.attempts):
             self._record.put(SongState.WAITING, reason=describe_problem(job))
             self._record.postpone(describe_problem(job))
         else:
@@ -317,7 +320,13 @@ def _missed_its_song(job: Job) -> bool:
 
 def _passes(job: Job) -> bool:
     """Tell whether a job failed for a reason that is not its song's: it goes on from where it is."""
-    return _is_refused(job) or (job.problem is not None and job.problem.kind == PlacementError.__name__)
+    is_unplaced = job.problem is not None and job.problem.kind == PlacementError.__name__
+    return is_unplaced or _is_refused(job) or _needs_tool(job)
+
+
+def _needs_tool(job: Job) -> bool:
+    """Tell whether a job failed for want of ffmpeg, which may come later."""
+    return job.problem is not None and job.problem.kind == MissingToolError.__name__
 
 
 def _is_bought(job: Job) -> bool:

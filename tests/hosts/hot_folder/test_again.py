@@ -9,17 +9,19 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from stembridge_hot_folder import finish
+from stembridge_hot_folder import finish, queue
 from stembridge_hot_folder.ledger import LEDGER_NAME, SongLedger, SongState
 from stembridge_hot_folder.run import preview_folders
 
+from plugin_core.audio.ffmpeg import find_encoder
 from plugin_core.cli.app import run
 from plugin_core.errors import OutcomeUnknownError, ServiceError, SourceError, TransientError
 from plugin_core.files import placement
-from plugin_core.model import Ticket
+from plugin_core.model import Plan, Separation, Source, Ticket
 from plugin_core.protocols import Finished, Order, Report, Waiting
 from tests.audio_files import encode
 from tests.hosts.hot_folder.conftest import Desk, Listener, wait_for
+from tests.hosts.hot_folder.separator import CheapSeparator
 from tests.plugin_core.cli.fakes import write_song
 
 
@@ -496,3 +498,44 @@ def test_failed_song_that_cannot_be_moved_stays_with_its_note(desk: Desk) -> Non
     write_song(desk.root / "Bad.wav", 0.2, 1)
     assert desk.once().of("done") == ["Bad.wav"]
     assert not list(desk.root.glob("*.error*"))
+
+
+def test_song_that_needs_ffmpeg_is_done_once_it_is_there(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "FIRST_WAIT", 0.2)
+    monkeypatch.setattr(queue, "LONGEST_WAIT", 0.4)
+    song = encode(write_song(tmp_path / "s.wav", 0.5, 1), tmp_path / "Song.wma")
+    path = os.environ["PATH"]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with desk.running() as watch:
+        shutil.copy(song, desk.root / "Song.wma")
+        watch.wait("waits", "Song.wma")
+        assert desk.state(desk.root / "Song.wma") is SongState.WAITING
+        assert "ffmpeg" in (desk.root / "Song.wma.error.txt").read_text("utf-8")
+        assert desk.separator.paid == []
+        monkeypatch.setenv("PATH", path)
+        wait_for(lambda: desk.separator.paid == ["Song.wma"], lambda: watch.listener.told)
+    assert watch.listener.of("failed") == []
+
+
+def test_preset_that_needs_ffmpeg_waits_with_one_warning(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "FIRST_WAIT", 0.2)
+    monkeypatch.setattr(queue, "LONGEST_WAIT", 0.4)
+    plan = CheapSeparator.plan
+
+    async def need(self: CheapSeparator, source: Source, wish: Separation) -> Plan:
+        find_encoder("mp3")
+        return await plan(self, source, wish)
+
+    monkeypatch.setattr(CheapSeparator, "plan", need)
+    path = os.environ["PATH"]
+    monkeypatch.setenv("PATH", str(desk.home))
+    with desk.running() as watch:
+        for number in range(3):
+            desk.song(f"{number}.wav", seed=number)
+        wait_for(lambda: len(watch.listener.of("waits")) >= 4)
+        monkeypatch.setenv("PATH", path)
+        watch.wait_done("0.wav", "1.wav", "2.wav")
+    assert len(watch.listener.of("warning")) == 1
+    assert watch.listener.of("failed") == []

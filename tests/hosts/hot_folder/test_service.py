@@ -62,6 +62,7 @@ def test_property_list_names_the_folder_exactly(tmp_path: Path, folder: Path) ->
     read = plistlib.loads(place_of(where).read_bytes())
     assert read["ProgramArguments"] == ["/usr/bin/python3", "-P", "-m", "plugin_core", "watch", str(folder)]
     assert read["EnvironmentVariables"]["STEMBRIDGE_HOME"]
+    assert {"/opt/homebrew/bin", "/usr/local/bin"} <= set(read["EnvironmentVariables"]["PATH"].split(":"))
 
 
 def test_task_is_xml_and_names_the_folder(tmp_path: Path, folder: Path) -> None:
