@@ -1,4 +1,4 @@
-"""A SQLite file that processes share: its transactions, what a commit waits for, the ids of its rows, and its errors."""
+"""A SQLite file that processes share: its transactions, what a commit waits for, its rows' ids, and its errors."""
 
 from __future__ import annotations
 
