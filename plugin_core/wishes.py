@@ -15,12 +15,14 @@ import msgspec
 OnOverload = Literal["refuse", "scale", "float"]
 """What becomes of what lies over full scale, where the format of the stems cannot hold it."""
 Policy = Literal["fill", "append", "replace"]
-Dimension = Literal["mood", "genre", "language", "scene", "vocal", "bgm", "intensity"]
 Labels = Literal["en", "zh"]
 LanguageCodes = Literal["639-2", "639-3"]
 HardLinks = Literal["break", "refuse"]
 MoodFrames = Literal["both", "TMOO", "TXXX"]
 Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Dimension = Literal["mood", "genre", "language", "scene", "vocal", "bgm", "intensity"]
+DIMENSIONS: tuple[str, ...] = get_args(Dimension)
+"""What labels are usually about, and what the settings name; a tagger may find others."""
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -90,7 +92,7 @@ class Tagging(msgspec.Struct, frozen=True, kw_only=True, tag="tagging", tag_fiel
     provider: Annotated[str, Said("Who labels; default the only one there is.", "NAME", setting=str, default="")]
     dimensions: Annotated[
         tuple[str, ...],
-        Said(f"Of {', '.join(get_args(Dimension))}; default all.", "A,B", setting=tuple[Dimension, ...]),
+        Said(f"Of {', '.join(DIMENSIONS)}; default all.", "A,B", setting=tuple[Dimension, ...]),
     ] = ()
     min_probability: Annotated[
         float,
@@ -119,7 +121,7 @@ class Tagging(msgspec.Struct, frozen=True, kw_only=True, tag="tagging", tag_fiel
     """``639-2``, which ID3 wants, or ``639-3``."""
     provenance: Annotated[bool, Said("Also a field that says who found what, and when.", setting=bool)] = False
     """Whether a field STEMBRIDGE_MUSICTAG says which job found what, with which probability."""
-    fields: Annotated[dict[str, str], Said(setting=dict[Dimension, str])] = {}
+    fields: Annotated[dict[str, str], Said(setting=dict[str, str])] = {}
     """The field that a dimension is written to, where not to its own: ``grouping``, ``comment``, a new word."""
     names: Annotated[dict[str, str], Said(setting=dict[str, str])] = {}
     """The user's own words for labels, by the English or the service's own one; for languages as well."""

@@ -11,7 +11,7 @@ from plugin_core.errors import UsageError, suggest
 from plugin_core.tags.fields import FIELDS, is_field_name
 from plugin_core.tags.tagset import clean_values
 from plugin_core.tags.vocabulary import is_catch_all, is_placeholder, says_same, word_for
-from plugin_core.wishes import Dimension, Labels, LanguageCodes, Policy
+from plugin_core.wishes import DIMENSIONS, Labels, LanguageCodes, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from plugin_core.model import Label, Tagging
 
 
-DIMENSIONS: Final[tuple[str, ...]] = get_args(Dimension)
-"""Every dimension that has fields in the table."""
 PROVENANCE: Final = "label_provenance"
 """Field that says where labels came from; never copied onto stems."""
 BOUGHT_BEFORE: Final = "the labels were bought before"
@@ -42,7 +40,11 @@ def check_rules(wish: Tagging) -> None:
     Raises:
         UsageError: names the word, and the nearest known one.
     """
-    _check("dimension", (*wish.dimensions, *wish.policies, *wish.thresholds), DIMENSIONS)
+    for word in (*wish.dimensions, *wish.policies, *wish.thresholds, *wish.fields):
+        hint = suggest(word, DIMENSIONS, cutoff=0.7) if word not in DIMENSIONS else ""
+        # A tagger knows whether it has one of another name.
+        if hint or not is_field_name(word):
+            raise UsageError(f"no dimension {word!r}", remedy=hint or f"choose of {', '.join(DIMENSIONS)}")
     _check("policy", (wish.policy, *wish.policies.values()), POLICIES)
     _check("language of labels", (wish.labels,), LABELS)
     _check("kind of language codes", (wish.language_codes,), LANGUAGE_CODES)

@@ -103,14 +103,15 @@ def test_foreign_provenance_names_no_job(text: str) -> None:
     ("words", "expected"),
     [
         ({"dimensions": ("mod",)}, "no dimension 'mod'; did you mean 'mood'"),
-        ({"policies": {"tempo": "fill"}}, "no dimension 'tempo'"),
+        ({"policies": {"genres": "fill"}}, "no dimension 'genres'"),
+        ({"dimensions": ("能量",)}, "no dimension '能量'"),
         ({"policy": "fil"}, "no policy 'fil'"),
         ({"labels": "fr"}, "no language of labels 'fr'"),
         ({"language_codes": "639-1"}, "no kind of language codes"),
         ({"min_probability": 1.5}, "1.5 is no probability"),
         ({"thresholds": {"mood": float("nan")}}, "nan is no probability"),
     ],
-    ids=["dimension", "by-dimension", "policy", "labels", "codes", "number", "nan"],
+    ids=["dimension", "by-dimension", "no-field", "policy", "labels", "codes", "number", "nan"],
 )
 def test_rules_that_mean_nothing_are_refused(words: dict[str, Any], expected: str) -> None:
     with pytest.raises(UsageError, match=expected):
@@ -135,6 +136,12 @@ def test_append_adds_no_language_that_stands_there_in_another_standard() -> None
 def test_append_adds_nothing_that_stands_inside_a_text(text: str) -> None:
     asked = wish(dimensions=("genre",), policy="append")
     assert decide(LABELS, asked, {"genre": (text,)}).fields == {}
+
+
+def test_a_dimension_of_a_tagger_s_own_can_be_asked_for() -> None:
+    asked = wish(dimensions=("tempo",), policies={"tempo": "append"}, thresholds={"tempo": 0.9})
+    check_rules(asked)
+    assert decide(LABELS, asked, {"tempo": ("slow",)}).fields == {"tempo": ("slow", "fast")}
 
 
 def test_dimensions_go_to_the_fields_that_are_named_and_share_them() -> None:

@@ -39,7 +39,11 @@ def test_apev2(tmp_path: Path, kind: str, behind: bytes) -> None:
     path.write_bytes(path.read_bytes() + behind)
     before = path.read_bytes()
     written = label(path, policy="fill")
-    assert path.read_bytes().endswith(before[-len(ape + behind) :])
+    if kind == "tta":
+        # Players built on ffmpeg read nothing but APEv2 there.
+        assert apev2.APEv2(path)["Genre"] == "Rock" and path.read_bytes().endswith(behind)
+    else:
+        assert path.read_bytes().endswith(before[-len(ape + behind) :])
     tags: Any = mutagen.File(path).tags
     assert (tags["TIT2"].text, tags["TPE1"].text, tags["TRCK"].text) == (["A title"], ["Ann", "Bob"], ["3/12"])
     assert (tags["TMOO"].text, tags["TCON"].text) == (["Happy"], ["Rock"])

@@ -12,7 +12,7 @@ from stembridge_beets import media_fields
 from stembridge_beets.media_fields import Words, WordsType
 
 from plugin_core.tags.fields import FIELDS, Family
-from plugin_core.tags.labels import DIMENSIONS
+from plugin_core.wishes import DIMENSIONS
 
 
 def test_dimensions_are_those_of_the_core() -> None:

@@ -58,6 +58,18 @@ def test_people_are_told_what_was_written_and_why_the_rest_was_not(stembridge: R
     assert read_fields(song) == {"mood": ("Calm",), "genre": ("Rock",)}
 
 
+def test_nobody_is_asked_where_all_is_filled(stembridge: Run, song: Path, ears: FakeTagger) -> None:
+    write_tags(song, TagSet({"genre": ("Jazz",)}))
+    told = "Song.flac: nothing to write: every field that is wanted is filled already, so nothing was asked; "
+    for options in (("--dry-run",), ()):
+        result = stembridge("tag", song, "--dimensions", "genre", *options)
+        assert (result.code, result.err) == (0, "")
+        assert told.removeprefix("Song.flac") in result.out.replace(" (0:01)", "") and "credits" not in result.out
+    assert ears.submitted == []
+    assert stembridge("tag", song, "--dimensions", "genre", "--force").code == 0
+    assert len(ears.submitted) == 1
+
+
 def test_a_song_that_only_labels_suit_is_labelled(stembridge: Run, tmp_path: Path) -> None:
     need("ffprobe")
     song = make_audio(tmp_path / "Song.dsf")
