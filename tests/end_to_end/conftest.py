@@ -12,7 +12,7 @@ from tests.audio_files import write_song
 from tests.end_to_end.bought_bench import Bench
 from tests.end_to_end.shops import open_shop
 
-SECONDS = 20.0
+SECONDS = 4.0
 COMMANDS = {
     "mvsep": ("separate", "--provider", "mvsep"),
     "tencent_ci": ("separate", "--provider", "tencent_ci"),

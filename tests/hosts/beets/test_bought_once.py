@@ -29,7 +29,7 @@ from tests.simulators.mvsep import FREE_TOKEN, Behaviour
 from tests.simulators.mvsep.walks import processing, waiting
 from tests.simulators.mvsep.watched import Watched
 
-SECONDS = 20.0
+SECONDS = 4.0
 LIMIT = 300
 FILES = "/storage/processed/*"
 STEMS = ["Instrumental", "Vocals"]
