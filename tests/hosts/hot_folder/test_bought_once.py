@@ -32,7 +32,7 @@ from tests.simulators.mvsep.watched import Watched
 
 FILES = "/storage/processed/*"
 LIMIT = 300
-SECONDS = 60.0
+SECONDS = 6.0
 AGES = 3600.0
 QUEUED = Behaviour(walk=(waiting(1, seconds=AGES),))
 """The service would give the credits back."""
