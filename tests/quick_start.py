@@ -31,8 +31,10 @@ from typing import Any, NoReturn
 ROOT = Path(__file__).parents[1]
 KNOWN = {"cwd", "env", "stdin", "stdout", "stderr", "text", "start_new_session"}
 """What may be asked for; with anything else a new interpreter starts."""
-OWN = {"PYTHONPATH", "PYTHONWARNINGS", "PYTHON_KEYRING_BACKEND"}
+OWN = {"PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONWARNINGS", "PYTHON_KEYRING_BACKEND"}
 """Variables that may differ; others that begin so take a new interpreter."""
+NEW = subprocess.Popen
+"""Starts a new interpreter, also where ``subprocess.Popen`` is replaced by ours."""
 HEAVY = (
     *("anyio.streams.tls", "httpx", "numpy.fft", "numpy.ma", "rich.live", "rich.progress", "soundfile", "soxr"),
     *(f"keyring.backends.{name}" for name in ("SecretService", "Windows", "chainer", "kwallet", "libsecret", "macOS")),
@@ -46,7 +48,7 @@ def Popen(command: Sequence[Any], **how: Any) -> subprocess.Popen[Any]:  # noqa:
     words = [os.fsdecode(word) for word in command]
     is_module = words[:2] == [sys.executable, "-m"]
     if os.name != "posix" or not is_module or not how.keys() <= KNOWN or _differs(how.get("env") or os.environ):
-        return subprocess.Popen(command, **how)
+        return NEW(command, **how)
     return _Forked(words, **how)
 
 
@@ -143,9 +145,7 @@ class _Server:
         environ = {name: text for name, text in os.environ.items() if not name.startswith("STEMBRIDGE_")}
         # Threads do not survive a fork.
         environ |= {"OPENBLAS_NUM_THREADS": "1", "PYTHONWARNINGS": warnings}
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, env=environ, pass_fds=[far.fileno()], stdin=subprocess.DEVNULL
-        )
+        self._process = NEW(command, cwd=ROOT, env=environ, pass_fds=[far.fileno()], stdin=subprocess.DEVNULL)
         far.close()
         self._answers = self._line.makefile("rb")
 
@@ -244,10 +244,16 @@ def _become(words: list[str], cwd: str, env: dict[str, str], *, has_session: boo
         raw = io.FileIO(number, "r" if number == 0 else "w", closefd=False)
         buffer = io.BufferedReader(raw) if number == 0 else io.BufferedWriter(raw)
         is_by_line = number == 2 or raw.isatty()
-        new = io.TextIOWrapper(buffer, stream.encoding, stream.errors, line_buffering=is_by_line)
+        new = io.TextIOWrapper(
+            buffer,
+            stream.encoding,
+            stream.errors,
+            line_buffering=is_by_line,
+            write_through="PYTHONUNBUFFERED" in env and number > 0,
+        )
         setattr(sys, name, new)
         setattr(sys, f"__{name}__", new)
-    sys.argv = words
+    sys.argv, sys.dont_write_bytecode = words, bool(env.get("PYTHONDONTWRITEBYTECODE"))
     is_package = hasattr(sys.modules.get(words[0]), "__path__")
     sys.modules.pop(f"{words[0]}.__main__" if is_package else words[0], None)
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from stembridge_reaper.install.setup import install
 from stembridge_reaper.install.trial import Trial
 
 from plugin_core.settings import Settings
+from tests import quick_start
 from tests.audio_files import write_song
 from tests.simulators.reaper.engine import FakeReaper
 from tests.simulators.reaper.host import Host, Script
@@ -120,7 +122,8 @@ def _processes_of(script: Script) -> Iterator[Any]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, home: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    monkeypatch.setattr(subprocess, "Popen", quick_start.Popen)
     resource_path = tmp_path / "REAPER"
     resource_path.mkdir()
     library = tmp_path / "libpython3.11.so.1.0"

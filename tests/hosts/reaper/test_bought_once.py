@@ -19,7 +19,7 @@ import soundfile
 from plugin_core.jobs.store import JobStore
 from plugin_core.purchases.purchase import PurchaseState
 from tests.audio_files import write_song
-from tests.end_to_end.hasty import ROOT
+from tests.end_to_end import hasty
 from tests.hosts.reaper.builders import add_item, add_track, stems_of
 from tests.hosts.reaper.conftest import Desk
 from tests.simulators.mvsep import FREE_TOKEN, Behaviour, MvsepSimulator
@@ -28,7 +28,6 @@ from tests.simulators.reaper.objects import Project
 from tests.simulators.reaper.rendering import render
 
 SECONDS = 120.0
-IMPATIENT = f"import sys; sys.path.append({str(ROOT)!r}); from tests.end_to_end.hasty import main; sys.exit(main())"
 PRESETS = """
 [presets.all]
 operations = [{ kind = "separation", model = "40" }]
@@ -100,7 +99,7 @@ def service() -> Iterator[MvsepSimulator]:
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_song(tmp_path_factory.mktemp("recording") / "Song.flac", SECONDS, subtype="PCM_16")
+    return write_song(tmp_path_factory.mktemp("recording") / "Song.flac", SECONDS, 11025, subtype="PCM_16")
 
 
 @pytest.fixture
@@ -127,7 +126,7 @@ def studio(
     desk: Desk = request.getfixturevalue("desk")
     desk.configure(
         presets=[{"name": name, "title": ""} for name in ("all", "wav", "fewer", "two")],
-        arguments=["-c", IMPATIENT],
+        arguments=["-m", hasty.__name__],
     )
     return Studio(desk, service, home)
 

@@ -70,7 +70,7 @@ class Host:
                 self.scripts.remove(script)
         return bool(self.scripts)
 
-    def run(self, until: Callable[[], bool] | None = None, *, seconds: float = 600.0, pause: float = 0.005) -> None:
+    def run(self, until: Callable[[], bool] | None = None, *, seconds: float = 600.0, pause: float = 0.02) -> None:
         """Tick until something is true, by default until every script has ended.
 
         Raises TimeoutError after so many seconds.
@@ -116,7 +116,7 @@ def _interpreter_of(script: Script) -> Iterator[None]:
         sys.path[:] = path
         for name, value in kept.items():
             setattr(sys, name, value)
-        own = [name for name in sys.modules if name == "reaper_python" or name.split(".")[0] == "stembridge_scripts"]
+        own = [name for name in sys.modules if name.startswith(("reaper_python", "stembridge_scripts"))]
         script.modules = {name: sys.modules.pop(name) for name in own}
         sys.modules.update({name: module for name, module in before.items() if module is not None})
 
