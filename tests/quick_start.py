@@ -29,10 +29,20 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 ROOT = Path(__file__).parents[1]
+KNPYTHON = sys.executable  # which the simulated REAPER hides from its scripts
 KNOWN = {"cwd", "env", "stdin", "stdout", "stderr", "text", "start_new_session"}
 """What may be asked for; with anything else a new interpreter starts."""
-OWN = {"PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONWARNINGS", "PYTHON_KEYRING_BACKEND"}
-"""Variables that may differ; others that begin so take a new interpreter."""
+FREE = {"PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONUNBUFFERED", "PYTHON_KEYRING_BACKEND"}
+"""Variables of Python that processes forked from one may differ in."""
+SERVED = ("PYTHONUTF8", "PYTHONWARNINGS")
+"""Variables for each value of which there is one to fork from; with other differences a new interpreter starts."""
+PYTHON = sys.executable  # which the simulated REAPER hides from its scripts
+KNOWN = {"cwd", "env", "stdin", "stdout", "stderr", "text", "start_new_session"}
+"""What may be asked for; with anything else a new interpreter starts."""
+FREE = {"PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONUNBUFFERED", "PYTHON_KEYRING_BACKEND"}
+"""Variables of Python that processes forked from one may differ in."""
+SERVED = ("PYTHONUTF8", "PYTHONWARNINGS")
+"""Variables for each value of which there is one to fork from; with other differences a new interpreter starts."""
 NEW = subprocess.Popen
 """Starts a new interpreter, also where ``subprocess.Popen`` is replaced by ours."""
 HEAVY = (
@@ -46,7 +56,7 @@ WHOLE = ("plugin_core", "mutagen")
 def Popen(command: Sequence[Any], **how: Any) -> subprocess.Popen[Any]:  # noqa: N802
     """Start a Python module quickly, or anything else as ``subprocess`` does."""
     words = [os.fsdecode(word) for word in command]
-    is_module = words[:2] == [sys.executable, "-m"]
+    is_module = words[:2] == [PYTHON, "-m"]
     if os.name != "posix" or not is_module or not how.keys() <= KNOWN or _differs(how.get("env") or os.environ):
         return NEW(command, **how)
     return _Forked(words, **how)
@@ -85,7 +95,7 @@ def _differs(environ: Mapping[str, str]) -> bool:
         return {
             name: text
             for name, text in variables.items()
-            if name.startswith(("PYTHON", "LC_", "LANG")) and name not in OWN
+            if name.startswith(("PYTHON", "LC_", "LANG")) and name not in FREE and name not in SERVED
         }
 
     return read(environ) != read(os.environ)
@@ -138,13 +148,13 @@ class _Forked(subprocess.Popen[Any]):
 class _Server:
     """Forks on demand; ends with this process."""
 
-    def __init__(self, warnings: str) -> None:
+    def __init__(self, variables: Mapping[str, str]) -> None:
         self._lock = threading.Lock()
         self._line, far = socket.socketpair()
-        command = [sys.executable, "-m", "tests.quick_start", str(far.fileno())]
-        environ = {name: text for name, text in os.environ.items() if not name.startswith("STEMBRIDGE_")}
+        command = [PYTHON, "-m", "tests.quick_start", str(far.fileno())]
+        own = {name: text for name, text in os.environ.items() if not name.startswith("STEMBRIDGE_")}
         # Threads do not survive a fork.
-        environ |= {"OPENBLAS_NUM_THREADS": "1", "PYTHONWARNINGS": warnings}
+        environ = {**own, **variables, "OPENBLAS_NUM_THREADS": "1"}
         self._process = NEW(command, cwd=ROOT, env=environ, pass_fds=[far.fileno()], stdin=subprocess.DEVNULL)
         far.close()
         self._answers = self._line.makefile("rb")
@@ -165,16 +175,15 @@ class _Server:
         self._process.wait()
 
 
-_servers: dict[str, _Server] = {}
+_servers: dict[tuple[str, ...], _Server] = {}
 
 
 def _server(environ: Mapping[str, str]) -> _Server:
-    """Return the server whose interpreter was told of warnings as this one shall be."""
-    warnings = environ.get("PYTHONWARNINGS", "")
-    if warnings not in _servers:
-        _servers[warnings] = _Server(warnings)
-        atexit.register(_servers[warnings].close)
-    return _servers[warnings]
+    values = tuple(environ.get(name, "") for name in SERVED)
+    if values not in _servers:
+        _servers[values] = _Server(dict(zip(SERVED, values, strict=True)))
+        atexit.register(_servers[values].close)
+    return _servers[values]
 
 
 def _serve(line: socket.socket) -> dict[str, Any]:
@@ -193,7 +202,7 @@ def _serve(line: socket.socket) -> dict[str, Any]:
             continue
         head, descriptors, _, _ = socket.recv_fds(line, 10, 4)
         if not head:
-            sys.exit()
+            os._exit(0)
         length, text = int(head), b""
         while len(text) < length:
             text += line.recv(length - len(text))

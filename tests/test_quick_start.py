@@ -33,7 +33,13 @@ ENDLESS = "import sys, time\nprint(1, flush=True)\ntime.sleep(600)\n"
 def environ(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "program.py").write_text(PROGRAM)
     (tmp_path / "endless.py").write_text(ENDLESS)
-    return {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONWARNINGS": "once", "MORE": "\udcff \u266b"}
+    return {
+        **os.environ,
+        "PYTHONPATH": str(tmp_path),
+        "PYTHONWARNINGS": "once",
+        "PYTHONUTF8": "1",
+        "MORE": "\udcff \u266b",
+    }
 
 
 def start(environ: dict[str, str], name: str, **how: Any) -> subprocess.Popen[Any]:
