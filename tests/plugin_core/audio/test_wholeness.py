@@ -29,6 +29,7 @@ from tests.plugin_core.audio.library import (
     HEADERLESS,
     PLAIN,
     RATE,
+    SECONDS,
     TELL,
     Library,
     decode_with_ffmpeg,
@@ -151,14 +152,14 @@ def test_header_that_counts_too_many_samples_is_refused_or_said(library: Library
     # A last frame that is shorter than the others, or the size in bytes, shows that nothing is missing.
     read, note = read_whole(path)
     assert np.array_equal(read, library.read(name))
-    assert re.match(rf"{name} is 1:00.0 long, though its header says (1:59.9|2:00.0): all that it holds was read", note)
+    assert re.match(rf"{name} is 0:20.0 long, though its header says (0:39.9|0:40.0): all that it holds was read", note)
 
 
 def test_flac_with_half_a_count_and_cut_too_is_refused(library: Library, tmp_path: Path) -> None:
     data = bytearray(library.file("s.flac").read_bytes())
     TELL["s.flac"](data, FRAMES // 4)
 
-    assert "is damaged at 0:4" in refuse(library.copy("s.flac", tmp_path, data[: int(len(data) * 0.7)]))
+    assert "is damaged at 0:1" in refuse(library.copy("s.flac", tmp_path, data[: int(len(data) * 0.7)]))
 
 
 def test_flac_cut_between_two_frames_is_refused(tmp_path: Path) -> None:
@@ -238,7 +239,7 @@ def test_joined_mp3_of_which_one_part_is_cut_is_refused(library: Library, tmp_pa
     parts[place] = whole[: len(whole) // 2]
     (tmp_path / "joined.mp3").write_bytes(b"".join(parts))
 
-    where = r"1:29\.[789]" if place else r"0:29\.[789]"
+    where = r"0:(29\.[6-9]|30\.[0-4])" if place else r"0:(09\.[6-9]|10\.[0-4])"
     assert re.search(rf"is damaged at {where} \(it ends before", refuse(tmp_path / "joined.mp3"))
 
 
@@ -271,7 +272,7 @@ def test_ogg_cut_at_a_page_has_no_end_mark_and_is_refused(library: Library, tmp_
 def test_ogg_that_lacks_pages_in_its_middle_is_refused(library: Library, tmp_path: Path) -> None:
     whole = library.file("s.ogg").read_bytes()
     pages = list_ogg_pages(whole)
-    cut = whole[: pages[20]] + whole[pages[24] :]
+    cut = whole[: pages[len(pages) // 3]] + whole[pages[len(pages) // 2] :]
 
     assert "is damaged: pages in its middle are missing" in refuse(library.copy("s.ogg", tmp_path, cut))
 
@@ -279,7 +280,8 @@ def test_ogg_that_lacks_pages_in_its_middle_is_refused(library: Library, tmp_pat
 @needs_ffmpeg
 def test_chained_ogg_of_which_one_recording_is_cut_is_refused(library: Library, tmp_path: Path) -> None:
     whole = library.file("s.ogg").read_bytes()
-    cut = whole[: list_ogg_pages(whole)[30]]
+    pages = list_ogg_pages(whole)
+    cut = whole[: pages[len(pages) // 2]]
 
     assert "the mark of its end is missing in one of its 2 recordings" in refuse(
         library.copy("s.ogg", tmp_path, cut + whole)
@@ -295,7 +297,7 @@ def test_wma_with_a_large_cover_is_no_longer_for_it(library: Library, tmp_path: 
     tagged["WM/Picture"] = [ASFByteArrayAttribute(head + picture)]
     tagged.save()
 
-    assert probe(path).duration == pytest.approx(60, abs=0.1)
+    assert probe(path).duration == pytest.approx(SECONDS, abs=0.1)
     assert np.array_equal(read_whole(path)[0], library.read("s.wma"))
 
 
@@ -393,7 +395,7 @@ def test_no_sample_is_decoded_to_look_at_a_file(
 def test_memory_stays_flat_where_a_header_is_put_right(library: Library, tmp_path: Path, name: str) -> None:
     data = bytearray(library.file(name).read_bytes())
     TELL[name](data, FRAMES // 2)
-    path = library.copy(name, tmp_path, bytes(data) * 2)
+    path = library.copy(name, tmp_path, bytes(data) * 6)
     tracemalloc.start()
     try:
         with open_reader(path) as reader:
@@ -410,7 +412,7 @@ def test_mp3_of_varying_rate_without_a_length_needs_no_ffmpeg(library: Library) 
     info = probe(library.file("bare.mp3"), which=no_program)
 
     assert info.decoder == "libsndfile"
-    assert info.duration == pytest.approx(60, abs=0.1)
+    assert info.duration == pytest.approx(SECONDS, abs=0.1)
 
 
 @pytest.mark.parametrize("name", ENCODED)
