@@ -187,7 +187,7 @@ class AudioInfo(msgspec.Struct, frozen=True, kw_only=True):
     is_headerless: bool = False
     """Whether the file is a bare stream of frames (ADTS, AC-3, ...): nothing in it promises a length."""
     codec: str = ""
-    """ffprobe's name, where that was asked."""
+    """ffprobe's name; empty for what libsndfile decodes exactly."""
     is_whole: bool = False
     """Whether the container's own size shows that nothing is missing, however long the sound is said to be."""
     timeline: Timeline | None = None

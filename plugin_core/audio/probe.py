@@ -126,6 +126,7 @@ def _describe(path: Path, descriptor: int, layout: Layout | None) -> AudioInfo:
             channels=opened.channels,
             encoding=sndfile.name_encoding(opened),
             container=sndfile.name_container(opened),
+            codec=sndfile.name_codec(opened),
             duration=frames / opened.samplerate if opened.samplerate else 0.0,
             decoder="libsndfile",
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
+import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -18,7 +20,15 @@ from plugin_core.audio.ffmpeg import Which
 from plugin_core.audio.info import AudioInfo, Layout
 from plugin_core.audio.probe import probe
 from plugin_core.audio.samples import Samples
-from plugin_core.audio.source_file import damaged, describe_length, explain_os_error, open_file, show_time
+from plugin_core.audio.source_file import (
+    Identity,
+    damaged,
+    describe_length,
+    explain_os_error,
+    look_at,
+    open_file,
+    show_time,
+)
 from plugin_core.errors import SourceError
 from plugin_core.model import show_path
 
@@ -29,6 +39,12 @@ _MP3_SLACK: Final = 2 * 1152
 
 _LOSSY_SLACK_SECONDS: Final = 0.25
 """Containers count the encoder's padding in the duration of lossy streams."""
+
+
+_MOST_WHOLE: Final = 256
+_lock: Final = threading.Lock()
+_whole: Final[dict[Identity, None]] = {}
+"""Files that were decoded to their ends, by a status that tells of every later write."""
 
 
 class _Decoder(Protocol):
@@ -45,7 +61,8 @@ class Reader:
         self.info = info
         self.position = 0
         """Frames read so far."""
-        self._is_over = False
+        self.is_over = False
+        """Whether its end was reached, and nothing was missing."""
         self._decoder = decoder
         self._may_hold_nan = not info.encoding.startswith("pcm")
 
@@ -68,15 +85,15 @@ class Reader:
             self._refuse_nan(block)
         self.position += len(block)
         if len(block) < frames:
-            self._is_over = True
             self._check_end()
+            self.is_over = True
         return block
 
     @property
     def note(self) -> str:
         """What people should know of how it was read; known at the end."""
         info, told = self.info, self._told
-        is_short = self._is_over and self._count_missing() > 0
+        is_short = self.is_over and self._count_missing() > 0
         is_long = self.position > told + (0 if info.frames else self._slack)
         if not told or not (is_short or is_long):
             return info.note
@@ -212,4 +229,28 @@ def open_reader(path: Path, *, info: AudioInfo | None = None, which: Which = shu
             yield Reader(path, info, Playback(decoder, info.timeline, info.channels) if info.timeline else decoder)
         return
     with open_file(path) as descriptor, closing(_JoinedDecoder(path, descriptor, info.layouts)) as joined:
-        yield Reader(path, info, joined)
+        began_ns, before = time.time_ns(), Identity.of(os.fstat(descriptor))
+        reader = Reader(path, info, joined)
+        yield reader
+        # Windows tells of no write whose time was put back.
+        is_sure = os.name != "nt" and before.is_settled(began_ns)
+        if is_sure and reader.is_over and before == Identity.of(os.fstat(descriptor)):
+            _keep_whole(before)
+
+
+def was_read_whole(path: Path) -> bool:
+    """Tell whether this process decoded a file to its end, which libsndfile reads, and its status is the same.
+
+    Raises:
+        SourceError: it is not there, or may not be seen.
+        TransientError: the disk or share does not answer.
+    """
+    with _lock:
+        return look_at(path) in _whole
+
+
+def _keep_whole(identity: Identity) -> None:
+    with _lock:
+        _whole[identity] = None
+        while len(_whole) > _MOST_WHOLE:
+            del _whole[next(iter(_whole))]

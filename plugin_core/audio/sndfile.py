@@ -43,6 +43,16 @@ _ENCODINGS: Final = {
     "ALAC_32": "pcm_32",
 }
 
+_CODECS: Final = {
+    "ULAW": "pcm_mulaw",
+    "ALAW": "pcm_alaw",
+    "VORBIS": "vorbis",
+    "OPUS": "opus",
+    "MPEG_LAYER_I": "mp1",
+    "MPEG_LAYER_II": "mp2",
+    "MPEG_LAYER_III": "mp3",
+}
+
 _W64: Final = b"riff\x2e\x91\xcf\x11"
 _MAGIC: Final = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b"OggS", b".snd", b"dns.", b"caff", _W64, b"ID3")
 
@@ -201,6 +211,11 @@ def open_sndfile(path: Path, descriptor: int, layout: Layout | None = None) -> I
 def name_encoding(opened: soundfile.SoundFile) -> str:
     """Return our word for the encoding of an open file."""
     return _ENCODINGS.get(opened.subtype, "lossy")
+
+
+def name_codec(opened: soundfile.SoundFile) -> str:
+    """Return ffprobe's name for the codec of an open file; empty for those it reads alike, or we do not know."""
+    return _CODECS.get(opened.subtype, "")
 
 
 def name_container(opened: soundfile.SoundFile) -> str:

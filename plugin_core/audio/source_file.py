@@ -33,6 +33,7 @@ _REASONS: Final = {
 
 
 _WINDOW: Final = 1 << 18
+_PIECE: Final = 1 << 16
 """Bytes that the processor's own memory holds, as they are gone through more than once."""
 
 
@@ -95,13 +96,13 @@ def read_at(path: Path, descriptor: int, offset: int, size: int) -> bytes:
 
 
 def read_pieces(path: Path, descriptor: int, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-    """Give the bytes from ``start`` to ``end``, or to the end of the file, in pieces that a processor's memory holds.
+    """Give the bytes from ``start`` to ``end``, or to the end of the file, in pieces.
 
     Raises:
         TransientError: the share or disk does not answer.
     """
     while end is None or start < end:
-        piece = read_at(path, descriptor, start, _WINDOW if end is None else min(_WINDOW, end - start))
+        piece = read_at(path, descriptor, start, _PIECE if end is None else min(_PIECE, end - start))
         if not piece:
             return
         yield piece

@@ -12,7 +12,7 @@ import msgspec
 from plugin_core.audio.formats import AudioFormat, resolve_format
 from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.probe import probe
-from plugin_core.audio.reader import open_reader
+from plugin_core.audio.reader import open_reader, was_read_whole
 from plugin_core.audio.samples import count_overs
 from plugin_core.audio.writer import open_writer
 from plugin_core.errors import SourceError
@@ -84,7 +84,8 @@ def is_clean_flac(path: Path, info: AudioInfo) -> bool:
 def _prepare(source: Path, folder: Path, attempt: str, tell: Callable[[float], None]) -> Upload:
     info = probe(source)
     if is_clean_flac(source, info):
-        _hear(source, info, tell)
+        if not was_read_whole(source):
+            _hear(source, info, tell)
         return Upload(source, ".flac")
     for suffix in SUFFIXES:
         earlier = folder / f"{PREFIX}{suffix}"

@@ -12,7 +12,6 @@ import msgspec
 
 from plugin_core.errors import PlacementError
 from plugin_core.files.errors import named
-from plugin_core.files.hashing import hash_file
 from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, Part, Progress, Source, Stem, Ticket, show_path
 from plugin_core.operations.folders import Folders, destination_of, wish_of
@@ -340,7 +339,7 @@ def _describe(job: Job, parts: Sequence[Part]) -> tuple[KeptPart, ...]:
     """Say what came, for whoever looks for what was paid for, and return what is recorded of it."""
     from plugin_core.purchases.shelf import describe_parts
 
-    for part in parts:
-        record = hash_file(part.path)
-        _log.info("job %s: fetched %s, %d bytes, sha256 %s", job.id, part.label, record.size, record.sha256)
-    return describe_parts(parts)
+    kept = describe_parts(parts)
+    for part in kept:
+        _log.info("job %s: fetched %s, %d bytes, as %s", job.id, part.label, part.size, part.name)
+    return kept

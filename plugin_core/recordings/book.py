@@ -65,7 +65,7 @@ class RecordingBook:
             TransientError: the disk or share does not answer.
         """
         info = info or self._identify(path)
-        if info is not None and self._is_news(path, info):
+        if info is not None and self._is_news(info):
             return None
         met = self._meet(path, info, check)
         with self._database.write(durable=False) as connection:
@@ -105,8 +105,8 @@ class RecordingBook:
             # Its bytes may be known all the same.
             return None
 
-    def _is_news(self, path: Path, info: AudioInfo) -> bool:
-        if not _is_counted(info) or not is_exact(name_codec(path, info)):
+    def _is_news(self, info: AudioInfo) -> bool:
+        if not _is_counted(info) or not is_exact(name_codec(info)):
             return False
         with self._database.read() as connection:
             return not tables.shapes(connection, info.sample_rate, info.frames)

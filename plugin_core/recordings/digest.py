@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import Final, Literal
@@ -21,14 +22,13 @@ from plugin_core.audio.ffmpeg import INSTALL, Which, quote_file
 from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.probe import identify
 from plugin_core.audio.reader import open_reader
-from plugin_core.audio.sndfile import open_sndfile
 from plugin_core.audio.source_file import held_still, open_file, read_pieces
 from plugin_core.errors import MissingToolError, SourceError
 from plugin_core.model import show_path
 from plugin_core.recordings.content import hash_content, pkt1, raw1
 from plugin_core.recordings.mp4 import UnclearSpanError, read_span
 from plugin_core.recordings.packets import AdtsWalker, MpegWalker, is_adts, packets, payloads
-from plugin_core.recordings.pcm import Pcm1
+from plugin_core.recordings.pcm import OffGridError, Pcm1
 from plugin_core.recordings.track import find_samples, read_samples
 
 MPEG_AUDIO: Final = frozenset({"mp1", "mp2", "mp3"})
@@ -39,22 +39,11 @@ _EXACT: Final = re.compile(r"pcm_.*|flac|alac|wavpack|tta|ape|tak|truehd|mlp|wma
 _ALONE: Final = {"MP3": "mp3", "AAC": "aac", "FLAC": "flac", "WAVPACK": "wavpack", "TTA": "tta", "TAK": "tak"}
 """Containers that hold one codec; the layers of MPEG audio are walked over alike."""
 
-_SNDFILE: Final = {
-    "ULAW": "pcm_mulaw",
-    "ALAW": "pcm_alaw",
-    "VORBIS": "vorbis",
-    "OPUS": "opus",
-    "MPEG_LAYER_I": "mp1",
-    "MPEG_LAYER_II": "mp2",
-    "MPEG_LAYER_III": "mp3",
-}
-
-
 _COPIED: Final = 1 << 20
 Check = Callable[[], None]
 """Called now and then; raises to stop."""
 
-_BLOCK: Final = 1 << 16
+_BLOCK: Final = 1 << 15
 _WIDE: Final = frozenset({"pcm_32", "double"})
 """Encodings a float32 cannot carry exactly."""
 
@@ -64,21 +53,13 @@ def is_exact(codec: str) -> bool:
     return _EXACT.fullmatch(codec) is not None
 
 
-def name_codec(path: Path, info: AudioInfo) -> str:
-    """Return ffprobe's name of a file's codec; empty where nobody has one.
-
-    Raises:
-        SourceError: the file cannot be read.
-        TransientError: the disk or share does not answer.
-    """
+def name_codec(info: AudioInfo) -> str:
+    """Return ffprobe's name of a file's codec, whoever read it; empty where nobody has one."""
     if info.container in _ALONE:
         return _ALONE[info.container]
-    if info.decoder == "ffmpeg":
+    if info.decoder == "ffmpeg" or info.encoding == "lossy":
         return info.codec
-    if info.encoding != "lossy":
-        return f"pcm_{info.encoding.removeprefix('pcm_')}"
-    with open_file(path) as descriptor, open_sndfile(path, descriptor) as opened:
-        return _SNDFILE.get(opened.subtype, "")
+    return f"pcm_{info.encoding.removeprefix('pcm_')}"
 
 
 def copy_packets(path: Path, info: AudioInfo, check: Callable[[], None], which: Which) -> Iterator[bytes]:
@@ -159,24 +140,33 @@ def pcm1_of(path: Path, info: AudioInfo, *, check: Check = lambda: None, which: 
         SourceError: it is damaged, or is not what its header says.
         TransientError: the disk or share does not answer.
     """
-    samples = new_pcm1(info)
+    is_integer = info.encoding.startswith("pcm")
+    try:
+        return _hear(path, info, Pcm1(info.sample_rate, info.channels, is_integer=is_integer), check, which)
+    except OffGridError:
+        # Mostly in its first block, or in the first after some silence.
+        return _hear(path, info, Pcm1(info.sample_rate, info.channels, "f"), check, which)
+
+
+def _hear(path: Path, info: AudioInfo, samples: Pcm1, check: Check, which: Which) -> str:
     dtype: Literal["float32", "float64"] = "float64" if info.encoding in _WIDE else "float32"
-    with open_reader(path, info=info, which=which) as reader:
+    with open_reader(path, info=info, which=which) as reader, ThreadPoolExecutor(1, "digest") as beside:
+        # A block is hashed while the next one is decoded.
+        fed = None
         while len(block := reader.read(_BLOCK, dtype)):
             check()
-            samples.feed(block)
+            if fed is not None:
+                fed.result()
+            fed = beside.submit(samples.feed, block)
+        if fed is not None:
+            fed.result()
     return str(samples) if samples.frames else ""
-
-
-def new_pcm1(info: AudioInfo) -> Pcm1:
-    """Begin the digest of an exact source; its blocks are to be decoded as float64 if it has 32 bits or more."""
-    return Pcm1(info.sample_rate, info.channels, is_integer=info.encoding.startswith("pcm"))
 
 
 def _tell(path: Path, info: AudioInfo, check: Check, which: Which) -> str:
     with open_file(path) as descriptor:
         samples = find_samples(path, descriptor) if info.container == "M4A" else None
-        codec = samples.codec if samples else name_codec(path, info)
+        codec = samples.codec if samples else name_codec(info)
         if is_exact(codec):
             return pcm1_of(path, info, check=check, which=which)
         try:

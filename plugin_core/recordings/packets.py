@@ -55,12 +55,13 @@ class FrameWalker:
         """What headers of the kind say: of most frames, nothing else is to be looked at."""
         self._rest = b""
 
-    def feed(self, piece: bytes, *, is_last: bool = False) -> Iterator[memoryview]:
-        """Take the next bytes of the stream and give payloads, as many at a time as lie side by side."""
+    def feed(self, piece: bytes, *, is_last: bool = False) -> bytes | memoryview:
+        """Take the next bytes of the stream and return the payloads in them."""
         data = self._rest + piece
         view, end, header, recall = memoryview(data), len(data), self.header, self._known.get
         limit = end - (header - 1 if is_last else _ROOM)
         at = begun = done = 0
+        parts: list[bytes] = []
         while at < limit:
             frame = recall(data[at : at + header]) or self._look(data, at)
             if frame is None:
@@ -72,11 +73,11 @@ class FrameWalker:
                 at = end
                 break
             if skipped or at != done:
-                yield view[begun:done]
+                parts.append(data[begun:done])
                 begun = at + skipped
             at = done = at + size
-        yield view[begun:done]
         self._rest = data[at:]
+        return b"".join([*parts, data[begun:done]]) if parts else view[begun:done]
 
     def _look(self, data: bytes, at: int) -> Framing | None:
         header = data[at : at + self.header]
@@ -143,11 +144,11 @@ def is_adts(data: bytes) -> bool:
     return not following or _read_adts_header(following) is not None
 
 
-def payloads(walker: FrameWalker, pieces: Iterable[bytes]) -> Iterator[memoryview]:
+def payloads(walker: FrameWalker, pieces: Iterable[bytes]) -> Iterator[bytes | memoryview]:
     """Give the payloads of a whole stream that comes in pieces."""
     for piece in pieces:
-        yield from walker.feed(piece)
-    yield from walker.feed(b"", is_last=True)
+        yield walker.feed(piece)
+    yield walker.feed(b"", is_last=True)
 
 
 class _Stream:

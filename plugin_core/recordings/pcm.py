@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
@@ -13,72 +12,65 @@ if TYPE_CHECKING:
 
 _FULL_SCALE: Final = 2.0**31
 
+Lane = Literal["i", "f"]
+"""How samples are hashed: as int32 of which 1.0 is 2^31, or as float64."""
+
+
+class OffGridError(ValueError):
+    """A sample is no integer of 32 bits: the recording is hashed as floats, from its beginning."""
+
 
 class Pcm1:
     """The text ``pcm1:<lane>:<rate>:<channels>:<frames>:<sha256>``, fed from a decode that happens anyway.
 
-    Lane ``i`` hashes int32 (1.0 is 2^31), lane ``f`` float64 where a value is no such integer; both little endian and
-    interleaved, -0.0 as 0.0. Channels that are equal throughout count as one. The text holds for a decode that reached
-    the end without complaint, and does not depend on how it is cut into blocks.
+    Lane ``i`` is for all recordings whose values it holds, ``f`` for the others; both little endian and interleaved,
+    -0.0 as 0.0. Channels that are equal throughout count as one. The text holds for a decode that reached the end
+    without complaint, and does not depend on how it is cut into blocks.
 
     Args:
         rate: hertz.
         channels: as they come in the blocks.
-        is_integer: whether the source is known to hold integers of up to 32 bits, which spares half the work.
+        lane: as above.
+        is_integer: whether the source is known to hold integers of up to 32 bits, which are not looked at then.
     """
 
-    def __init__(self, rate: int, channels: int, *, is_integer: bool = False) -> None:
+    def __init__(self, rate: int, channels: int, lane: Lane = "i", *, is_integer: bool = False) -> None:
         self.rate, self.channels, self.frames = rate, channels, 0
-        self._is_single = True
-        """Whether the channels were equal so far."""
-        kinds = "i" if is_integer else "if"
-        widths = (1,) if channels == 1 else (1, channels)
-        self._lanes = {(kind, width): hashlib.sha256() for kind in kinds for width in widths}
-        """By type and channels, the narrowest first; those that cannot hold the samples are dropped."""
+        self._lane = lane
+        self._is_integer = is_integer
+        self._hashes = {width: hashlib.sha256() for width in sorted({1, channels})}
+        """By channels: of the first one for as long as they were equal, and of all."""
 
     def feed(self, block: Samples) -> None:
-        """Take the next samples: (n, channels), floats of which 1.0 is full scale, or left-justified int32."""
+        """Take the next samples: (n, channels), floats of which 1.0 is full scale, or left-justified int32.
+
+        Raises:
+            OffGridError: lane ``i`` does not hold them.
+        """
         self.frames += len(block)
-        if self._is_single and (block[:, 1:] != block[:, :1]).any():
-            self._is_single = False
-            self._drop(lambda _kind, width: width == 1)
-        for kind, samples in self._forms(block):
-            for (its_kind, width), lane in self._lanes.items():
-                if its_kind == kind:
-                    lane.update(np.ascontiguousarray(samples[:, :width]).data)
+        if 1 in self._hashes and (block[:, 1:] != block[:, :1]).any():
+            del self._hashes[1]
+        samples = self._to_integers(block) if self._lane == "i" else _to_floats(block)
+        for width, digest in self._hashes.items():
+            digest.update(np.ascontiguousarray(samples[:, :width]).data)
 
     def __str__(self) -> str:
-        (kind, width), lane = next(iter(self._lanes.items()))
-        return f"pcm1:{kind}:{self.rate}:{width}:{self.frames}:{lane.hexdigest()}"
+        width, digest = next(iter(self._hashes.items()))
+        return f"pcm1:{self._lane}:{self.rate}:{width}:{self.frames}:{digest.hexdigest()}"
 
-    def _forms(self, block: Samples) -> Iterator[tuple[str, Samples]]:
-        """Give the block as each of the types that hold all samples so far."""
-        if self._has("i"):
-            whole = self._to_integers(block)
-            if whole is None:
-                self._drop(lambda kind, _width: kind == "i")
-            else:
-                yield "i", whole
-        if self._has("f"):
-            scale = 1 / _FULL_SCALE if block.dtype.kind == "i" else 1.0
-            # Adding makes 0.0 of -0.0.
-            yield "f", np.add(block if scale == 1.0 else block * scale, 0.0, dtype="<f8")
-
-    def _to_integers(self, block: Samples) -> Samples | None:
+    def _to_integers(self, block: Samples) -> Samples:
         if block.dtype.kind == "i":
             return block.astype("<i4", copy=False)
-        with np.errstate(over="ignore"):
+        # What is too large becomes some integer, which it does not equal.
+        with np.errstate(over="ignore", invalid="ignore"):
             scaled: Samples = block * block.dtype.type(_FULL_SCALE)
-        if self._has("f") and not _is_whole(scaled):
-            return None
-        return scaled.astype("<i4")
-
-    def _has(self, kind: str) -> bool:
-        return any(its_kind == kind for its_kind, _ in self._lanes)
-
-    def _drop(self, is_out: Callable[[str, int], bool]) -> None:
-        self._lanes = {key: lane for key, lane in self._lanes.items() if not is_out(*key)}
+            whole: Samples = scaled.astype("<i4")
+        if not self._is_integer and (whole != scaled).any():
+            raise OffGridError
+        return whole
 
 
-def _is_whole(scaled: Samples) -> bool:
-    return bool(((scaled == np.rint(scaled)) & (scaled >= -_FULL_SCALE) & (scaled < _FULL_SCALE)).all())
+def _to_floats(block: Samples) -> Samples:
+    values: Samples = block / _FULL_SCALE if block.dtype.kind == "i" else block
+    # Adding makes 0.0 of -0.0.
+    return np.add(values, 0.0, dtype="<f8")

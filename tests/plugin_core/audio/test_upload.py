@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,9 @@ import pytest
 import soundfile
 
 from plugin_core.audio.probe import probe
+from plugin_core.audio.reader import Dtype, Reader, open_reader
+from plugin_core.audio.samples import Samples
+from plugin_core.audio.source_file import Identity
 from plugin_core.audio.upload import Upload, prepare_upload
 from plugin_core.errors import SourceError
 from tests.audio_files import make_song, write_song
@@ -141,3 +145,32 @@ def test_cancelled_work_writes_nothing_more(tmp_path: Path) -> None:
         assert list(folder.iterdir()) == []
 
     asyncio.run(run())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not tell of every write")
+def test_flac_that_was_read_whole_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Identity, "is_settled", lambda *_: True)
+    song = write_song(tmp_path / "Song.flac", 3.0)
+    reads: list[int] = []
+    read = Reader.read
+
+    def count(reader: Reader, frames: int, dtype: Dtype = "float32") -> Samples:
+        reads.append(frames)
+        return read(reader, frames, dtype)
+
+    monkeypatch.setattr(Reader, "read", count)
+    with open_reader(song) as reader:
+        reader.read(1000)
+    prepare(tmp_path / "staging", song)
+    heard = len(reads)
+    assert heard > 2
+    prepare(tmp_path / "staging", song)
+    assert len(reads) == heard
+    # A byte of sound and the times put back: only ctime tells.
+    before = song.stat()
+    with song.open("r+b") as opened:
+        opened.seek(before.st_size // 2)
+        opened.write(bytes(40))
+    os.utime(song, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(SourceError, match="damaged"):
+        prepare(tmp_path / "staging", song)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from plugin_core.recordings.pcm import Pcm1
+from plugin_core.recordings.pcm import OffGridError, Pcm1
 from tests.audio_files import make_noise
 
 Samples = npt.NDArray[np.floating] | npt.NDArray[np.integer]
@@ -17,10 +17,15 @@ PAIRS = [(0, 0), (1, -1), (32767, -32768), (-2, 3)]
 
 
 def digest(samples: Samples, *, rate: int = 44100, block: int = 1000, is_integer: bool = False) -> str:
-    fed = Pcm1(rate, samples.shape[1], is_integer=is_integer)
-    for start in range(0, len(samples), block):
-        fed.feed(samples[start : start + block])
-    return str(fed)
+    def feed(fed: Pcm1) -> str:
+        for start in range(0, len(samples), block):
+            fed.feed(samples[start : start + block])
+        return str(fed)
+
+    try:
+        return feed(Pcm1(rate, samples.shape[1], is_integer=is_integer))
+    except OffGridError:
+        return feed(Pcm1(rate, samples.shape[1], "f"))
 
 
 def sixteen(pairs: list[tuple[int, int]]) -> npt.NDArray[np.float64]:
