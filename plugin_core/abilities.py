@@ -115,7 +115,7 @@ class HasLogin(Protocol):
 
 @runtime_checkable
 class HasDiagnostics(Protocol):
-    """A provider that ``stembridge doctor`` can examine; spends nothing, and leaves everything as it was."""
+    """A provider or stager that ``stembridge doctor`` can examine; spends nothing, and leaves everything as it was."""
 
     async def examine(self) -> Sequence[Finding]:
         """Return one finding for each thing that must be right, in plain words."""

@@ -7,15 +7,17 @@ import contextlib
 import os
 import shutil
 import stat
+import tempfile
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from plugin_core.errors import PlacementError, SettingsError, TransientError
+from plugin_core.errors import PlacementError, SettingsError, StembridgeError, TransientError
 from plugin_core.files.errors import AWAY, FULL, explain_read_error, explain_write_error
-from plugin_core.model import show_path
+from plugin_core.model import Finding, Verdict, show_path
 from plugin_core.stagers.ledger import check_key, staged_name
 
 FOLDER_PREFIX = "stembridge-"
@@ -75,14 +77,35 @@ class PublicUrlStager:
         """
         await asyncio.to_thread(self._unstage, key)
 
-    def _stage(self, path: Path, key: str) -> str:
-        inside = self._inside(path)
-        if inside is not None:
-            return self._address(inside)
+    async def examine(self) -> Sequence[Finding]:
+        """Look whether files can be put into the folder."""
+        try:
+            await asyncio.to_thread(self._try)
+        except StembridgeError as error:
+            return [Finding(name=self.name, verdict=Verdict.WRONG, found=error.message, remedy=error.remedy)]
+        return [Finding(name=self.name, verdict=Verdict.OK, found=f"{show_path(self._root)} can be written")]
+
+    def _try(self) -> None:
+        self._require_folder()
+        try:
+            with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, dir=self._root):
+                pass
+        except OSError as error:
+            raise PlacementError(
+                f"{show_path(self._root)} cannot be written: {error.strerror}", remedy="see [public_url] folder"
+            ) from error
+
+    def _require_folder(self) -> None:
         if not self._root.is_dir():
             raise TransientError(
                 f"{show_path(self._root)} is no folder", remedy="mount it, or correct [public_url] folder"
             )
+
+    def _stage(self, path: Path, key: str) -> str:
+        inside = self._inside(path)
+        if inside is not None:
+            return self._address(inside)
+        self._require_folder()
         target = self._folder(key) / staged_name(path, key)
         try:
             target.parent.mkdir(exist_ok=True)

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import logging
 import mimetypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -14,12 +14,13 @@ import msgspec
 
 from plugin_core.errors import RefusedError, ServiceError, SettingsError, StembridgeError, TransientError
 from plugin_core.files.errors import explain_read_error
-from plugin_core.model import disarm
+from plugin_core.model import Finding, Verdict, disarm
 from plugin_core.settings import Secret
 from plugin_core.stagers.ledger import Ledger, check_key, staged_name
 
 T = TypeVar("T")
 
+TRIAL: Final = "stembridge-doctor"
 INSTALL: Final = "pip install 'stembridge[s3]'"
 
 _ACCOUNT: Final = frozenset(
@@ -116,6 +117,21 @@ class S3Stager:
             StembridgeError: as ``stage``.
         """
         await asyncio.to_thread(self._remove, key)
+
+    async def examine(self) -> Sequence[Finding]:
+        """Put an object of a few bytes into the bucket, and remove it."""
+        try:
+            await asyncio.to_thread(self._try)
+        except StembridgeError as error:
+            remedy = error.remedy or "see the message, and section [s3] of the settings"
+            return [Finding(name=self.name, verdict=Verdict.WRONG, found=error.message, remedy=remedy)]
+        return [Finding(name=self.name, verdict=Verdict.OK, found=f"{self._settings.bucket} can be written")]
+
+    def _try(self) -> None:
+        # Always the same name: one that a killed process left goes the next time.
+        name = f"{self._folder(TRIAL)}{TRIAL}"
+        self._ask(lambda: self._client.put_object(Bucket=self._settings.bucket, Key=name, Body=b"trial"))
+        self._remove(name)
 
     def _stage(self, path: Path, key: str) -> Secret:
         client = self._client

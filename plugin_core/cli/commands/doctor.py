@@ -24,6 +24,7 @@ from plugin_core.console.options import JSON_OPTION
 from plugin_core.errors import SettingsError, StembridgeError
 from plugin_core.files.hidden import DOCTOR
 from plugin_core.model import Finding, JobState, Progress, Separation, Verdict, show_path
+from plugin_core.operations.orders import Links
 from plugin_core.presets import load_presets
 from plugin_core.protocols import Order, Waiting
 from plugin_core.session import Session
@@ -57,17 +58,20 @@ def _can_read_settings(session: Session) -> bool:
 
 
 def _examine_providers(session: Session) -> Iterator[Finding]:
-    """Let each provider look at its own account and service."""
-    for name, provider in session.providers.items():
-        if isinstance(provider, HasDiagnostics):
+    """Let each provider and stager look at its own account and service."""
+    for name, each in [*session.providers.items(), *session.stagers.items()]:
+        if isinstance(each, HasDiagnostics):
             try:
-                yield from asyncio.run(_examine(provider))
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - a provider comes from a plugin
+                yield from asyncio.run(_examine(each))
+                if name in session.providers and session.providers[name].account() != name:
+                    # Only who has an account would be refused for what is missing besides.
+                    Links(lambda: session.stagers).check(session.providers[name])
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - it comes from a plugin
                 yield msgspec.structs.replace(_failed(error), name=name)
 
 
-async def _examine(provider: HasDiagnostics) -> Sequence[Finding]:
-    return await provider.examine()
+async def _examine(each: HasDiagnostics) -> Sequence[Finding]:
+    return await each.examine()
 
 
 def _failed(error: BaseException) -> Finding:

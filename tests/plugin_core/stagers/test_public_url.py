@@ -8,6 +8,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 import pytest
 
 from plugin_core.errors import PlacementError, SettingsError, SourceError, TransientError
+from plugin_core.model import Verdict
 from plugin_core.protocols import Stager
 from plugin_core.stagers.public_url import PublicUrlSettings, PublicUrlStager
 
@@ -107,3 +108,13 @@ def test_what_a_symbolic_link_leads_to_is_shown(stager: PublicUrlStager, folder:
     shown = local(asyncio.run(stager.stage(tmp_path / "link.mp3", KEY)), folder)
     assert shown.read_bytes() == b"song"
     assert not shown.is_symlink()
+
+
+def test_doctor_tries_the_folder_and_leaves_nothing(stager: PublicUrlStager, folder: Path) -> None:
+    (found,) = asyncio.run(stager.examine())
+    assert found.verdict is Verdict.OK
+    assert list(folder.iterdir()) == []
+    folder.rmdir()
+    (found,) = asyncio.run(stager.examine())
+    assert found.verdict is Verdict.WRONG
+    assert found.found.endswith("is no folder")

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from plugin_core.errors import RefusedError, SettingsError, SourceError, StembridgeError, TransientError
+from plugin_core.model import Verdict
 from plugin_core.protocols import Bucket, Stager
 from plugin_core.settings import Secret
 from plugin_core.stagers.s3 import S3Settings, S3Stager
@@ -212,3 +213,13 @@ def test_a_dead_proxy_is_said_with_what_to_do(
         asyncio.run(S3Stager(settings, tmp_path / "home").stage(file, KEY))
     assert "HTTPS_PROXY" in caught.value.remedy
     assert "pass-word" not in str(caught.value)
+
+
+def test_doctor_tries_the_bucket_and_leaves_nothing(bucket: S3Simulator, settings: S3Settings, tmp_path: Path) -> None:
+    (found,) = asyncio.run(S3Stager(settings, tmp_path).examine())
+    assert (found.verdict, found.found) == (Verdict.OK, f"{BUCKET} can be written")
+    assert bucket.store.objects == {}
+    missing = msgspec.structs.replace(settings, bucket="missing")
+    (found,) = asyncio.run(S3Stager(missing, tmp_path).examine())
+    assert (found.verdict, found.remedy) == (Verdict.WRONG, "correct [s3] bucket")
+    assert "NoSuchBucket" in found.found

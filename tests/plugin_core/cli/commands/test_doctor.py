@@ -16,10 +16,13 @@ from plugin_core.errors import SettingsError
 from plugin_core.model import Finding, Verdict
 from plugin_core.plugins import load_plugins
 from plugin_core.providers.local import plugin as local_plugin
+from plugin_core.providers.mediax import plugin as mediax_plugin
 from plugin_core.session import Session
 from plugin_core.settings import no_keyring
+from plugin_core.stagers import plugin as stagers_plugin
 from tests.plugin_core.cli.conftest import Run
 from tests.plugin_core.cli.fakes import FakePoint
+from tests.simulators.mediax import SECRET_ID, SECRET_KEY, MediaxSimulator
 
 
 class Broken:
@@ -173,3 +176,31 @@ def test_one_mistake_that_stops_several_plugins_is_told_once(home: Path) -> None
     finding = check(home, "plugins", "", FakePoint("one", Broken(wrong)), FakePoint("two", Broken(wrong)))
     assert finding.found == f"one, two: {wrong}"
     assert finding.remedy == "correct the settings; the rest works"
+
+
+@pytest.mark.parametrize("stagers", ["", "folder", "folder gone"])
+def test_what_a_first_tag_would_refuse_is_said(home: Path, tmp_path: Path, stagers: str) -> None:
+    folder = "" if not stagers else f"[public_url]\nbase_url = 'https://x.example'\nfolder = '{tmp_path / 'shown'}'\n"
+    if stagers == "folder":
+        (tmp_path / "shown").mkdir()
+    with MediaxSimulator() as service:
+        keys = f"secret_id = '{SECRET_ID}'\nsecret_key = '{SECRET_KEY}'\n"
+        (home / "config.toml").write_text(f"[mediax]\nbase_url = '{service.url}'\n{keys}{folder}")
+        (home / "config.toml").chmod(0o600)
+        plugins = load_plugins((FakePoint("mediax", mediax_plugin), FakePoint("stagers", stagers_plugin)), environ={})
+        with Session(Settings(home, environ={}, keyring=no_keyring), plugins) as session:
+            wrong = {found.name: found for found in run_checks(session) if found.verdict is Verdict.WRONG}
+    assert [name for name in wrong if name in ("mediax", "public_url")] == {
+        "": ["mediax"],
+        "folder": [],
+        "folder gone": ["public_url"],
+    }[stagers]
+    if not stagers:
+        assert "no stager is set up" in wrong["mediax"].found
+        assert "set one up" in wrong["mediax"].remedy
+
+
+def test_without_an_account_nothing_is_missing(home: Path) -> None:
+    plugins = load_plugins((FakePoint("mediax", mediax_plugin), FakePoint("stagers", stagers_plugin)), environ={})
+    with Session(Settings(home, environ={}, keyring=no_keyring), plugins) as session:
+        assert [found.verdict for found in run_checks(session) if found.name == "mediax"] == [Verdict.OK]
