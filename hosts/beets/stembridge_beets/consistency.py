@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import beets
 from beets import ui
 
+from plugin_core import STEMS_SUFFIX
 from plugin_core.console.formatting import plural
 from plugin_core.model import show_path
-from plugin_core.stems.layout import STEMS_SUFFIX
 from stembridge_beets.configuration import read_manifest
 from stembridge_beets.errors import UserError
 from stembridge_beets.places import read_place

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import mediafile
 
+from plugin_core import decide
 from plugin_core.model import Label, Tagging
-from plugin_core.tags.labels import decide
 from plugin_core.wishes import DIMENSIONS
 from stembridge_beets.media_fields import FIELD_OF, IS_FILE_READ, LISTS, probability_field
 from stembridge_beets.tasks import path_of

@@ -9,11 +9,11 @@ import confuse
 import msgspec
 from beets import ui
 
+from plugin_core import check_rules
 from plugin_core.console.formatting import plural
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, Tagging
 from plugin_core.session import Session
-from plugin_core.tags.labels import check_rules
 from plugin_core.wishes import TAGS
 from stembridge_beets import todo
 from stembridge_beets.configuration import core_settings

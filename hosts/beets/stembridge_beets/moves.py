@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from plugin_core import STEMS_SUFFIX, load_plugins
 from plugin_core.errors import StembridgeError
 from plugin_core.files.hidden import HiddenNotes
 from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.files.placement import copy_tree
 from plugin_core.model import show_path
-from plugin_core.plugins import load_plugins
 from plugin_core.session import Session
-from plugin_core.stems.layout import STEMS_SUFFIX
 from stembridge_beets.errors import UserError
 from stembridge_beets.places import Claims, Place, read_place, write_place
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from beets import ui
 
+from plugin_core import canonical
 from plugin_core.console.formatting import plural
 from plugin_core.model import Job, JobState, Separation, Tagging
 from plugin_core.session import Session
-from plugin_core.stem_names import canonical
 from stembridge_beets import stems_command, todo
 from stembridge_beets.configuration import OWN_WORDS, core_settings, read_count
 from stembridge_beets.errors import UserError

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from plugin_core.jobs.policy import Policy
+from plugin_core import Policy
 from plugin_core.model import Job, JobState
 
 _SEARCH: Final = Policy().search_for

@@ -283,9 +283,8 @@ async def read_apart(path: bytes) -> bool:
 
 def main(path: Path) -> int:
     """Read all that a watch reads of a song before it makes a job."""
+    from plugin_core import inspect, is_own_work
     from plugin_core.errors import StembridgeError
-    from plugin_core.operations.song import inspect
-    from plugin_core.operations.stem_tags import is_own_work
 
     try:
         is_own_work(path)

@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from plugin_core import STEMS_SUFFIX
 from plugin_core.console.formatting import describe_result, show
 from plugin_core.errors import PlacementError, StembridgeError
 from plugin_core.files.errors import explain_write_error
@@ -21,7 +22,6 @@ from plugin_core.files.hidden import HiddenNotes
 from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.files.placement import copy_tree, rename_exclusive, sync_folder
 from plugin_core.model import Job, show_path
-from plugin_core.stems.layout import STEMS_SUFFIX
 from stembridge_hot_folder.files import Fate, Version, VersionChanged
 from stembridge_hot_folder.ledger import SongState
 from stembridge_hot_folder.record import SongRecord, remove_error

@@ -9,12 +9,10 @@ from pathlib import Path
 
 import msgspec
 
+from plugin_core import STEMS_SUFFIX, Offer, is_own_work, read_provenance
 from plugin_core.errors import SourceError, TransientError
 from plugin_core.model import Job, JobState, Operation, Separation, Source, Tagging, show_path
-from plugin_core.operations.stem_tags import is_own_work, read_provenance
-from plugin_core.purchases.purchase import Offer
 from plugin_core.session import Session
-from plugin_core.stems.layout import STEMS_SUFFIX
 from stembridge_hot_folder.files import DEATHS, Version, read_apart
 from stembridge_hot_folder.ledger import Look, Row, SongLedger, SongState
 from stembridge_hot_folder.queue import Gate, Obstacle

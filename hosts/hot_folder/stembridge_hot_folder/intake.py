@@ -11,9 +11,9 @@ from typing import Final
 
 import msgspec
 
+from plugin_core import STEMS_SUFFIX
 from plugin_core.files.disk import mounts_below
 from plugin_core.model import show_path
-from plugin_core.stems.layout import STEMS_SUFFIX
 from stembridge_hot_folder.files import FileIdentity
 from stembridge_hot_folder.folders import HotFolder, is_slow
 from stembridge_hot_folder.ledger import InLine

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import msgspec
 
+from plugin_core import Offer
 from plugin_core.console.context import Context, choose_display
 from plugin_core.console.display import Display, Summary, summarise
 from plugin_core.console.json_lines import JsonDisplay
 from plugin_core.errors import SettingsError, StembridgeError, UsageError
-from plugin_core.purchases.purchase import Offer
 from plugin_core.session import Session
 from stembridge_hot_folder.display import Counts, PlainWatch, Reporter, say_on, write_event
 from stembridge_hot_folder.folders import HotFolder, open_folders, refuse_home_inside

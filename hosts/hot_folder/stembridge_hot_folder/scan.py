@@ -13,9 +13,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from plugin_core.audio.formats import AUDIO_SUFFIXES
+from plugin_core import AUDIO_SUFFIXES, STEMS_SUFFIX
 from plugin_core.files.names import fold
-from plugin_core.stems.layout import STEMS_SUFFIX
 from stembridge_hot_folder.files import FileIdentity, is_hollow
 
 PROTECTED_SUFFIXES: Final = (".m4p", ".aa", ".aax")

@@ -14,7 +14,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from plugin_core.audio.flac import StreamInfo, find_last, read_stream_info
+from plugin_core import StreamInfo, find_last, read_stream_info
 from stembridge_hot_folder.files import FileIdentity, open_regular
 
 PATIENCE: Final = 12

@@ -13,6 +13,7 @@ from typing import Any, Final
 import click
 import msgspec
 
+from plugin_core import PurchaseState
 from plugin_core.console.context import Context
 from plugin_core.console.formatting import (
     clean,
@@ -27,7 +28,6 @@ from plugin_core.console.formatting import (
 from plugin_core.console.json_lines import describe_count, write_record
 from plugin_core.errors import ExitCode, UsageError
 from plugin_core.model import Job, show_path
-from plugin_core.purchases.purchase import PurchaseState
 from plugin_core.session import Session
 from stembridge_hot_folder.display import shorten, write_event
 from stembridge_hot_folder.files import read_identity

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from plugin_core import Offer
 from plugin_core.console.formatting import describe_problem
 from plugin_core.console.prices import describe_price
 from plugin_core.errors import (
@@ -23,7 +24,6 @@ from plugin_core.errors import (
     UsageError,
 )
 from plugin_core.model import Job, JobState, Source
-from plugin_core.purchases.purchase import Offer
 from stembridge_hot_folder.files import Fate, FileIdentity, Version, VersionChanged
 from stembridge_hot_folder.finish import Finish
 from stembridge_hot_folder.first_look import FirstLook, find_no_room

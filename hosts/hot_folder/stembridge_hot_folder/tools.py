@@ -11,8 +11,8 @@ from typing import Final, Self
 
 import msgspec
 
+from plugin_core import JobSet
 from plugin_core.errors import StoreError
-from plugin_core.jobs.engine import JobSet
 from plugin_core.model import show_path
 from plugin_core.session import STORE_NAME, Session
 from stembridge_hot_folder.display import Counts, Reporter

@@ -12,10 +12,10 @@ from typing import Final
 
 import msgspec
 
+from plugin_core import JobSet
 from plugin_core.console.interrupt import stop_on_signals
 from plugin_core.errors import ExitCode, StoreError
 from plugin_core.files.database import may_pass
-from plugin_core.jobs.engine import JobSet
 from plugin_core.model import JobState, show_path
 from plugin_core.tasks import start
 from stembridge_hot_folder.display import Counts, Reporter

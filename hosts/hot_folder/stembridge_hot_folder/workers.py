@@ -6,9 +6,9 @@ import asyncio
 import os
 from collections.abc import Callable, Iterable, Iterator
 
+from plugin_core import is_untouched
 from plugin_core.errors import StembridgeError, StoreError
 from plugin_core.model import Job, JobState
-from plugin_core.operations.song import is_untouched
 from plugin_core.tasks import start_alone
 from stembridge_hot_folder.files import FileIdentity
 from stembridge_hot_folder.folders import HotFolder

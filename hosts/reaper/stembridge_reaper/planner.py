@@ -8,11 +8,9 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from plugin_core import Offer, Slice, slack_of
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Operation, Separation, Source, show_path
-from plugin_core.operations.history import slack_of
-from plugin_core.purchases.purchase import Offer
-from plugin_core.recordings.tables import Slice
 from plugin_core.run import Ready, Want
 from plugin_core.session import Session
 from stembridge_reaper.protocol import FileStatus, PartStatus, RequestFile

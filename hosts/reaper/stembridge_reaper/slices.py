@@ -8,12 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from plugin_core.audio.formats import resolve_format
-from plugin_core.audio.source_file import held_still
+from plugin_core import Slice, held_still, resolve_format, source_key
 from plugin_core.errors import PlacementError, SourceError
 from plugin_core.model import Source, show_path
-from plugin_core.operations.song import source_key
-from plugin_core.recordings.tables import Slice
 
 SLICES = Path("reaper", "slices")
 """Where slices lie below the home folder."""
@@ -62,7 +59,7 @@ def cut_slice(source: Source, recording: str, wanted: Slice, folder: Path) -> Pa
         SourceError: the file cannot be read, or was changed since it was looked at.
         PlacementError: the slice cannot be written.
     """
-    from plugin_core.audio.writer import open_writer
+    from plugin_core import open_writer
 
     chosen = resolve_format("", source)
     # Names show milliseconds, which many slices may share.
@@ -121,7 +118,7 @@ def _name(source: Source, wanted: Slice) -> str:
 
 
 def _read_frames(path: Path, wanted: Slice):  # type: ignore[no-untyped-def]
-    from plugin_core.audio.reader import open_reader
+    from plugin_core import open_reader
 
     with open_reader(path) as reader:
         while reader.position < wanted.end:

@@ -10,9 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from plugin_core import distinct, title
 from plugin_core.errors import ExitCode, PlacementError, StembridgeError
 from plugin_core.model import Job, JobState, Label, show_path, to_json
-from plugin_core.stem_names import distinct, title
 from stembridge_reaper.protocol import FileStatus, LabelResult, PartStatus, Status, StemResult
 
 INTERVAL = 0.25

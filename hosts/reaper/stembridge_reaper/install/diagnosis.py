@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from plugin_core._version import __version__
+from plugin_core import __version__
 from plugin_core.console.formatting import plural
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Finding, Verdict, show_path
