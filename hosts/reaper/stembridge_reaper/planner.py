@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import msgspec
 
 from plugin_core import Offer, Slice, slack_of
 from plugin_core.errors import StembridgeError
+from plugin_core.files.placement import explain_os_error
 from plugin_core.model import Operation, Separation, Source, show_path
 from plugin_core.run import Ready, Want
 from plugin_core.session import Session
@@ -124,8 +127,11 @@ Task = Ready[PartWant]
 class Planner:
     """Looks at files and plans the operations on them."""
 
-    def __init__(self, session: Session, settings: ReaperSettings, operations: tuple[Operation, ...]) -> None:
+    def __init__(
+        self, session: Session, settings: ReaperSettings, operations: tuple[Operation, ...], media: Path | None = None
+    ) -> None:
         self._session = session
+        self._media = media
         self._settings = settings
         self._separations = [one for one in operations if isinstance(one, Separation)]
         self._taggings = [one for one in operations if not isinstance(one, Separation)]
@@ -138,20 +144,33 @@ class Planner:
         """
         source = await self._session.look(file.path)
         status.parts.clear()
-        tasks = await self._plan_separations(file, source, status) if self._separations else []
+        wishes = [self._place(one, source) for one in self._separations]
+        tasks = await self._plan_separations(file, source, wishes, status) if wishes else []
         if self._taggings:
             # Labels describe the song, whatever part of it is played, and stand in the song's own file.
             tasks += await self._plan_whole(source, self._taggings, status)
         return tasks
 
-    async def _plan_separations(self, file: RequestFile, source: Source, status: FileStatus) -> list[Task]:
+    def _place(self, wish: Separation, source: Source) -> Separation:
+        """Return the wish with the project's media folder as its place, where stems go there."""
+        folder = source.path.parent
+        is_elsewhere = self._settings.stems_in == "project" or not os.access(folder, os.W_OK | os.X_OK)
+        if wish.to or self._media is None or not is_elsewhere or self._media == folder:
+            return wish
+        # REAPER makes it with the first recording.
+        try:
+            self._media.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise explain_os_error(error, self._media) from error
+        return msgspec.structs.replace(wish, to=self._media)
+
+    async def _plan_separations(
+        self, file: RequestFile, source: Source, wishes: Sequence[Separation], status: FileStatus
+    ) -> list[Task]:
         if not (file.spans and self._cuts()):
-            return await self._plan_whole(source, self._separations, status)
+            return await self._plan_whole(source, wishes, status)
         recording, handles = await self._session.slices.recognise(source), self._settings.handles
-        chosen = [
-            await Chooser(self._session, source, recording, wish, handles).choose(file.spans)
-            for wish in self._separations
-        ]
+        chosen = [await Chooser(self._session, source, recording, wish, handles).choose(file.spans) for wish in wishes]
         # By wish and place: what several parts need is done once.
         needs: dict[tuple[int, Slice | None], tuple[Stretch, list[PartStatus]]] = {}
         for stretches, spans in _group(chosen, file.spans):

@@ -18,6 +18,8 @@ class RequestProject(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     """Of the .RPP; empty when it was never saved."""
+    media: str = ""
+    """The folder that the project records into."""
 
 
 class RequestFile(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -15,6 +15,9 @@ class ReaperSettings(msgspec.Struct, frozen=True, kw_only=True):
     service does it; what this machine does costs nothing, and whole files serve later edits."""
     handles: Annotated[float, msgspec.Meta(ge=0, le=600)] = 1.0
     """Seconds kept on both sides of a used part, for later edits and for the separator's context."""
+    stems_in: Literal["source", "project"] = "source"
+    """Whether stems stand beside their source, or in the project's media folder; there also where the folder of a
+    source cannot be written."""
     mute_source: bool = True
     """Mute a source item once its stems are inserted."""
     show_in_items: bool = True

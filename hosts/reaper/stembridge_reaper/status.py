@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from plugin_core import distinct, title
 from plugin_core.errors import ExitCode, PlacementError, StembridgeError
@@ -172,11 +173,21 @@ class Books:
 
     def _sum_up(self, file: FileStatus) -> None:
         jobs = [self._jobs[key] for key, places in self._places.items() if any(one.file is file for one in places)]
-        problems = [str(self._refused[file.key])] if file.key in self._refused else []
+        problems = [in_reapers_words(str(self._refused[file.key]))] if file.key in self._refused else []
         problems += [_problem(job) for job in jobs if job.state in (JobState.FAILED, JobState.UNCONFIRMED)]
         file.message = "; ".join(dict.fromkeys(problems))
         file.progress = sum(map(_share, jobs)) / len(jobs) if jobs else 0.0
         file.state = _state(jobs, bool(file.key in self._refused))
+
+
+_REMEDIES: Final = (
+    (
+        r"(choose another place|name an existing one) with --to FOLDER",
+        'say stems_in = "project" below [reaper] in config.toml',
+    ),
+    (r"separate it again with --as-is, which takes them as they came", "use a preset that says as_is = true"),
+    (r"retry the job\b|`stembridge jobs retry [^`]*`", "start the action again"),
+)
 
 
 def _state(jobs: list[Job], is_refused: bool) -> str:
@@ -202,7 +213,14 @@ def _share(job: Job) -> float:
 def _problem(job: Job) -> str:
     if job.problem is None:
         return f"{job.source.path.name}: {job.state.value}"
-    return job.problem.message + (f"; {job.problem.remedy}" if job.problem.remedy else "")
+    return in_reapers_words(job.problem.message + (f"; {job.problem.remedy}" if job.problem.remedy else ""))
+
+
+def in_reapers_words(text: str) -> str:
+    """Return a message with remedies that somebody in REAPER can follow: nobody types options there."""
+    for theirs, ours in _REMEDIES:
+        text = re.sub(theirs, ours, text)
+    return text
 
 
 def _result(label: Label) -> LabelResult:

@@ -143,7 +143,8 @@ class Worker(Caller[PartWant]):
 
     async def _plan(self) -> list[Task]:
         operations = choose_operations(self._session, self._request, self._settings)
-        planner = Planner(self._session, self._settings, operations)
+        media = self._request.project.media
+        planner = Planner(self._session, self._settings, operations, Path(media) if media else None)
         tasks: list[Task] = []
         for file in self._request.files:
             if self._stop.is_set():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from stembridge_reaper import worker
 from stembridge_reaper.protocol import Status, read_jobs, read_request
 from stembridge_reaper.runs import forget_old_runs, hold
 from stembridge_reaper.settings import ReaperSettings
-from stembridge_reaper.status import StatusFile
+from stembridge_reaper.status import StatusFile, in_reapers_words
 from stembridge_reaper.worker import Worker
 
 from plugin_core.errors import PlacementError, RefusedError, SettingsError, UsageError
@@ -209,6 +210,37 @@ def test_only_the_used_part_is_separated_where_that_is_paid_for_or_the_user_says
     request = make(files=[{"key": "0", "path": str(song), "spans": [[4.0, 6.0]]}])
     (file,) = work(session, request)["files"]
     assert [[one["start"], one["end"]] for one in file["parts"]] == [part]
+
+
+@pytest.mark.parametrize(("said", "is_locked"), [("project", False), ("source", True)])
+def test_stems_go_into_the_projects_media_folder_where_they_shall_or_must(
+    session: Session, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, is_locked: bool
+) -> None:
+    monkeypatch.setenv("STEMBRIDGE_REAPER_STEMS_IN", said)
+    song, media = write_song(tmp_path / "Disk" / "A.flac"), tmp_path / "Song" / "Media"
+    free = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: not (is_locked and path == song.parent) and free(path, mode))
+    status = work(session, make(song, project={"path": str(tmp_path / "Song" / "Song.rpp"), "media": str(media)}))
+    (stem,) = status["files"][0]["parts"][0]["stems"]
+    assert Path(stem["path"]) == media / "A.stems" / "A - Vocals.flac"
+    assert [path.name for path in song.parent.iterdir()] == ["A.flac"]
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("nothing can be written in X; choose another place with --to FOLDER", "[reaper]"),
+        (
+            "X is damaged; retry the job, or separate it again with --as-is, which takes them as they came",
+            "as_is = true",
+        ),
+        ("it failed; run `stembridge jobs retry 0190 --force`", "start the action again"),
+    ],
+)
+def test_remedies_are_for_somebody_in_reaper(told: str, shown: str) -> None:
+    words = in_reapers_words(told)
+    assert shown in words
+    assert "--" not in words
 
 
 def test_second_worker_takes_up_the_same_job(session: Session, fake: FakeSeparator, make: Make, tmp_path: Path) -> None:

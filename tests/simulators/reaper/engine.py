@@ -102,6 +102,9 @@ class FakeReaper:
             return self.address_of(self.projects[index]), self.projects[index].path
         return 0, ""
 
+    def GetProjectPath(self, _path: str, _size: int) -> tuple[None, str]:
+        return None, self.active.media
+
     def GetProjectStateChangeCount(self, project: int) -> int:
         return self._project(project).changes
 

@@ -178,6 +178,7 @@ class Project:
 
     def __init__(self, path: str = "") -> None:
         self.path = path
+        self.media = ""
         self.tracks: list[Track] = []
         self.ext: dict[str, str] = {}
         self.history: list[tuple[str, State]] = []

@@ -99,8 +99,8 @@ def _last_preset(configuration: Document) -> str:
 
 def _start(configuration: Document, kind: str, preset: str, items: list[Item], skipped: Counter[str]) -> Watcher:
     files = group_by_file(items)
-    path = api.active_project()[1]
-    request = {"kind": kind, "preset": preset, "project": {"path": path}, "files": files, "items": items}
+    project = {"path": api.active_project()[1], "media": api.media_folder()}
+    request = {"kind": kind, "preset": preset, "project": project, "files": files, "items": items}
     try:
         run = make_run(configuration["runs"], request)
     except OSError as error:

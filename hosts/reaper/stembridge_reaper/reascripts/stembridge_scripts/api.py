@@ -75,6 +75,11 @@ def active_project() -> tuple[str, str]:
     return result[0], result[2]
 
 
+def media_folder() -> str:
+    """Return the folder that the active project records into."""
+    return str(call("GetProjectPath", "", TEXT_SIZE)[0])
+
+
 def open_paths() -> list[str]:
     """Return the path of every open project that was saved."""
     paths: list[str] = []
