@@ -35,6 +35,8 @@ from plugin_core.providers.mvsep.job_calls import JobAnswer, Phase
 
 _REAL: Final = re.compile(r"(\d{14})-[a-z0-9]+-")
 _LONGEST_SONG: Final = 40
+_LINK: Final = re.compile(r"(https?://)\S+")
+"""The service may repeat what it could not fetch, which is a secret of the user's."""
 
 
 def job_key(key: str) -> str:
@@ -271,8 +273,9 @@ class Links:
         if answer.phase is Phase.DONE and is_real_hash(answer.hash):
             return self._remember(order, ticket, answer.hash, self._client.origin_of(answer.link) or ticket.origin)
         if answer.phase is Phase.FAILED:
+            reason = _LINK.sub(r"\1…", answer.message) or answer.status
             raise UnchargedError(
-                f"MVSEP could not fetch the song: {answer.message or answer.status}",
+                f"MVSEP could not fetch the song: {reason}",
                 remedy="check that the link can be read from outside",
             )
         if order.age(self._clock()) >= GRACE and _says_nothing(answer):

@@ -239,9 +239,11 @@ def test_unreadable_history_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_link_that_cannot_be_fetched(tmp_path: Path) -> None:
-    case = Case(tmp_path, {"status": "failed", "data": {"message": "403 from the host"}})
-    with pytest.raises(ServiceError, match="403 from the host"):
+    said = "403 from the host of https://me:pass@files.example/Song.flac?signature=s3cret"
+    case = Case(tmp_path, {"status": "failed", "data": {"message": said}})
+    with pytest.raises(ServiceError, match="403 from the host of https://…;") as caught:
         case.follow()
+    assert "s3cret" not in str(caught.value)
 
 
 def test_long_download_is_waited_for(tmp_path: Path) -> None:
