@@ -110,6 +110,21 @@ def test_newest_of_several(client: FakeClient) -> None:
     assert find(client) == newer
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+def test_newest_of_several_in_the_queue(client: FakeClient, is_first: bool) -> None:
+    newer = OURS.replace("20260101", "20260102")
+    client.queue_up(*((newer, OURS) if is_first else (OURS, newer)))
+    assert find(client) == newer
+
+
+@pytest.mark.parametrize(("recent", "is_found"), [(7, True), (8, True), (9, True), (6, False)])
+def test_a_page_ends_before_a_time_when_its_last_three_do(client: FakeClient, recent: int, is_found: bool) -> None:
+    """Entries can be out of order by a little: one that seems old is no proof that all behind it are."""
+    client.entries = [entry(number, 2 * SLACK) for number in range(13)] + [HistoryEntry(hash=OURS)]
+    client.entries[recent] = entry(recent)
+    assert find(client) == (OURS if is_found else None)
+
+
 def test_absent(client: FakeClient) -> None:
     client.entries = [entry(number) for number in range(25)]
     assert find(client) is None
