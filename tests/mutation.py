@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("-k", default="", help="as pytest has it")
     given = parser.parse_args()
-    os.nice(10)
+    os.nice(5)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     sys.path.insert(0, str(ROOT))
     _import_others()
@@ -154,6 +154,8 @@ def _not_code(node: ast.AST) -> Iterator[ast.AST]:
         yield from node.decorator_list
         if node.returns is not None:
             yield node.returns
+    if isinstance(node, ast.ClassDef):
+        yield from node.keywords
     if isinstance(node, ast.Expr):
         call = node.value
         if isinstance(call, ast.Constant) or (isinstance(call, ast.Call) and ast.unparse(call.func).startswith("_log")):
