@@ -53,7 +53,7 @@ def test_the_end_is_called_back_once(wrapping: str, state: int) -> None:
         ([{}], False),
         ([], False),
     ],
-    ids=["url", "source", "both", "neither", "none"],
+    ids=["url", "source", "other", "both", "neither", "none"],
 )
 def test_an_input_is_a_url_or_a_source(inputs: list[dict[str, Any]], is_taken: bool) -> None:
     with MediaxSimulator(fetches=False) as service:
