@@ -12,6 +12,7 @@ from plugin_core.providers.mediax.adapter import MediaxTagger
 from plugin_core.providers.mediax.settings import MediaxSettings
 from tests.simulators.calling_back import listen
 from tests.simulators.mediax import SECRET_ID, SECRET_KEY, WRAPPINGS, MediaxSimulator
+from tests.simulators.mediax_stems import CONTENT_ID
 
 KEYS = {"secretId": SECRET_ID, "secretKey": SECRET_KEY}
 
@@ -48,7 +49,8 @@ def test_the_end_is_called_back_once(wrapping: str, state: int) -> None:
     ("inputs", "is_taken"),
     [
         ([{"url": "https://songs.example/a.mp3"}], True),
-        ([{"source": {"contentId": "c", "path": "a.mp3"}}], True),
+        ([{"source": {"contentId": CONTENT_ID, "path": "a.mp3"}}], True),
+        ([{"source": {"contentId": "other", "path": "a.mp3"}}], False),
         ([{"url": "https://songs.example/a.mp3", "source": {"contentId": "c", "path": "a.mp3"}}], False),
         ([{}], False),
         ([], False),
