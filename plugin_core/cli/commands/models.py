@@ -16,7 +16,7 @@ from plugin_core.console.json_lines import describe_count, describe_error, write
 from plugin_core.console.options import JSON_OPTION, read_name
 from plugin_core.console.tables import print_table
 from plugin_core.errors import StembridgeError, UsageError, blame, suggest
-from plugin_core.model import Model, ModelOption
+from plugin_core.model import Model, ModelOption, from_json, to_json
 from plugin_core.protocols import Separator
 from plugin_core.session import Session
 
@@ -140,7 +140,9 @@ async def _find(
         try:
             separator = session.separator(name)
             with blame(name):
-                found += [(name, model) for model in await separator.models() if _matches(name, model, search)]
+                # Held against its declaration here, where it is still known whose it is.
+                models = [from_json(to_json(model), Model) for model in await separator.models()]
+                found += [(name, model) for model in models if _matches(name, model, search)]
         except StembridgeError as error:
             errors[name] = error
     return found, errors

@@ -33,6 +33,25 @@ def test_models_are_listed_and_searched(stembridge: Run) -> None:
     assert stembridge("models", "--provider", "nobody").code == 2
 
 
+@pytest.mark.parametrize(
+    "listed",
+    [RuntimeError("broken"), None, [None], [Model(id="x", name="X", stems=("a",), rating="good")]],  # type: ignore[arg-type]
+    ids=["raises", "nothing", "no model", "no number"],
+)
+def test_one_faulty_provider_empties_no_list_of_models(stembridge: Run, listed: object) -> None:
+    class Faulty(FakeSeparator):
+        name = "faulty"
+
+        async def models(self) -> Sequence[Model]:
+            if isinstance(listed, Exception):
+                raise listed
+            return listed  # type: ignore[return-value]
+
+    shown = stembridge("models", "--json", points=(FakePoint("faulty", FakePlugin(Faulty())),))
+    assert (shown.code, {model["provider"] for model in shown.of("model")}) == (1, {"fake"})
+    assert [error["provider"] for error in shown.of("error")] == ["faulty"]
+
+
 def test_one_model_is_shown_with_all_its_options(stembridge: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     option = ModelOption(
         name="size",
