@@ -43,6 +43,39 @@ def test_stems_may_be_written_as_on_the_command_line(tmp_path: Path) -> None:
     assert (operation.stems, operation.minus) == (("vocals", "hi-hat"), ("drums",))
 
 
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [("~/Stems", "home/Stems"), ("Stems", "here/Stems")],
+    ids=["home", "relative"],
+)
+def test_folder_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str, expected: str) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    assert separation_of(write_preset(tmp_path, f"to = '{written}'"), "mine").to == tmp_path / expected
+
+
+@pytest.mark.parametrize("name", ["four-stems", "two-stems", "vocals", "karaoke", "drumless", "practice", "mine"])
+def test_provider_left_out_is_the_users_own(tmp_path: Path, name: str) -> None:
+    settings = write_preset(tmp_path, "minus = ['vocals']", more="[separate]\nprovider = 'cloud'\n")
+    assert separation_of(settings, name).provider == "cloud"
+    (tmp_path / "config.toml").unlink()
+    assert name == "mine" or separation_of(Settings(tmp_path, environ={}), name).provider == "local"
+
+
+def test_model_and_format_of_the_settings_are_none_of_a_preset(tmp_path: Path) -> None:
+    settings = write_preset(tmp_path, "provider = ''", more="[separate]\nmodel = 'm'\nformat = 'mp3'\n")
+    assert separation_of(settings, "mine") == Separation(provider="local")
+
+
+def test_every_word_of_a_separation_can_be_written(tmp_path: Path) -> None:
+    words = "model = 'm', options = { a = 'b' }, residual = true, format = 'mp3', template = '{stem}.{ext}'"
+    assert separation_of(write_preset(tmp_path, words), "mine") == Separation(
+        provider="local", model="m", options={"a": "b"}, residual=True, format="mp3", template="{stem}.{ext}"
+    )
+
+
 def test_unknown_preset_suggests(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no preset 'karoke'; did you mean 'karaoke'"):
         find_preset(Settings(tmp_path, environ={}), "karoke")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from plugin_core.errors import RefusedError, StembridgeError, UsageError
 from plugin_core.jobs import engine
 from plugin_core.jobs.policy import Policy
-from plugin_core.model import Job, JobState, Separation
+from plugin_core.model import Job, JobState, Problem, Separation
 from plugin_core.purchases.purchase import Offer
 from plugin_core.run import Answer, Caller, Ready, Run, Want, is_refused
 from plugin_core.session import Session
@@ -186,6 +187,8 @@ def test_a_job_of_an_earlier_run_goes_on_and_a_forced_one_is_made_once(
     third = Run(session, Host())
     asyncio.run(third.do([Want(path=song, operation=WISH, job=done.id, force=True)]))
     assert [one.id for one in third.finished] == [done.id]
+    shutil.rmtree(done.stems[0].path.parent)
+    asyncio.run(Run(session, Host()).do([Want(path=song, operation=WISH, job=done.id, force=True)]))
     assert len(fake.submitted) == 1
 
 
@@ -196,6 +199,47 @@ def test_lanes_do_not_tell_an_end_twice(session: Session, fake: FakeSeparator, t
     asyncio.run(run.do(wants))
     assert host.ends == [JobState.DONE] * 3
     assert len(run.jobs) == len(fake.submitted) == 3
+
+
+def test_an_end_that_two_lanes_hear_of_is_told_once(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run_all(ids: Sequence[str], *, on_change: Any, stop: object) -> list[Job]:
+        for job in session.store.list():
+            on_change(msgspec.structs.replace(job, state=JobState.DONE), job)
+        return [session.store.get(job_id) for job_id in ids]
+
+    monkeypatch.setattr(session, "run", run_all)
+    host = Host()
+    wants = [Want(path=write_song(tmp_path / f"{n}.flac", 0.2, seed=n), operation=WISH) for n in range(2)]
+    asyncio.run(Run(session, host, threads=2).do(wants))
+    assert host.ends == [JobState.DONE] * 2
+
+
+def test_what_is_not_to_be_had_is_bought_again_only_on_a_word(session: Session, song: Path) -> None:
+    gone = Problem(kind="BoughtBeforeError", message="gone", needs_word=True)
+
+    def work(host: Host) -> list[bool]:
+        forced: list[bool] = []
+        run = Run(session, host)
+
+        async def run_all(ids: Sequence[str], **_: object) -> list[Job]:
+            jobs = [session.store.get(job_id) for job_id in ids]
+            return jobs if forced else [msgspec.structs.replace(job, problem=gone) for job in jobs]
+
+        def retry(job_id: str, *, force: bool = False) -> Job:
+            forced.append(force)
+            return session.store.get(job_id)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(session, "run", run_all)
+            patch.setattr(session, "retry", retry)
+            asyncio.run(run.do([Want(path=song, operation=WISH)]))
+        assert ("again", 1) in host.heard
+        return forced
+
+    assert work(Host()) == []
+    assert work(Host(again=True)) == [True]
 
 
 def test_a_caller_that_cannot_tell_any_more_stops_the_run(session: Session, song: Path) -> None:

@@ -65,6 +65,8 @@ def test_options_win_over_the_preset_and_leave_taggings_alone() -> None:
 def test_another_provider_drops_the_presets_model_and_its_options() -> None:
     first, _ = choose_operations({"provider": "local", "options": {"b": "2"}}, PRESET, SETTINGS)
     assert first == Separation(provider="local", options={"b": "2"}, stems=("vocals",))
+    first, _ = choose_operations({"provider": "local"}, PRESET, SETTINGS)
+    assert first == Separation(provider="local", stems=("vocals",))
 
 
 def test_another_model_drops_the_options_of_the_first() -> None:
