@@ -125,7 +125,7 @@ class Window:
     @cached_property
     def spectrum(self) -> npt.NDArray[np.complex64]:
         """Of the tapered window, with room for every lag where the song is shorter than a window."""
-        room = 1 << max(2 * MAX_LAG, self._frames + MAX_LAG - 1).bit_length()
+        room = 1 << (self._frames + MAX_LAG - 1).bit_length()
         return np.fft.rfft(self.tapered, min(WINDOW, room)).astype(np.complex64, copy=False)
 
 

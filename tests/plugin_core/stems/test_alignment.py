@@ -45,6 +45,9 @@ def noise() -> dict[str, Mono]:
     }
 
 
+FAINT = 1e-3
+"""What is heard in a part where it does not play, against that."""
+
 SONGS = {"music": music, "noise": noise}
 
 
@@ -160,15 +163,11 @@ def test_short_songs_are_measured_too(seconds: float) -> None:
         assert (found.lag, found.is_sure) == (lag, True)
 
 
-@pytest.mark.parametrize("frames", [5000, 9000, 60_000])
-def test_what_ends_one_channel_is_not_heard_at_its_beginning(frames: int) -> None:
-    """The Fourier transform goes round: without room behind it the end of a part would seem to come before it."""
-    burst = np.zeros((frames, 1), np.float32)
-    burst[-600:-300] = make_noise(300, 1).astype(np.float32)
-    early = np.zeros_like(burst)
-    early[: frames // 100] = make_noise(frames // 100, 1, seed=2).astype(np.float32)
-    found = listen_to(burst + early, shift(burst, -4000 if frames > 4600 else -1000))
-    assert found.lag == (-4000 if frames > 4600 else -1000)
+def test_the_end_of_a_part_is_not_heard_at_its_beginning() -> None:
+    """The Fourier transform goes round: without room behind it what lies at one end would seem near the other."""
+    ending = make_noise(1500, 1).astype(np.float32)
+    rest = np.zeros((12_500, 1), np.float32)
+    assert not listen_to(np.concatenate((rest, ending)), np.concatenate((ending, rest))).is_sure
 
 
 def test_another_song_is_never_sure_and_hardly_related() -> None:
@@ -196,7 +195,7 @@ def test_the_part_is_heard_where_it_plays() -> None:
     def brief(at: int, count: int, lag: int = 0) -> Mono:
         is_on = (np.arange(at - lag, at - lag + count) >= begin) & (np.arange(at - lag, at - lag + count) < end)
         heard: Mono = play(stems["middle"], at - lag, count) * is_on[:, None]
-        return heard
+        return heard + FAINT * play(stems["quiet"], at + 99_999, count)
 
     others = stems["loud"] + stems["quiet"]
     found = listen_once(

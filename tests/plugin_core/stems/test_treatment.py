@@ -166,6 +166,9 @@ def test_offset_is_removed_to_the_sample_and_said(tmp_path: Path, lag: int) -> N
     original = make_exact_song(tmp_path / "again", 2.0)[1]
     treated = run(source, loosen(parts))
     assert f"removed an offset of {lag} samples against the source" in treated.notes
+    assert [note for note in treated.notes if "at the end" in note] == (
+        ["cut 578 samples at the end to the source's length"] if lag > 0 else []
+    )
     for stem, part in zip(treated.stems, original, strict=True):
         got, wanted = integers(stem.path), integers(part.path)
         assert len(got) == 88200
@@ -294,10 +297,12 @@ def test_a_paid_result_of_another_length_is_placed_and_said(
 
 def test_a_stem_of_another_length_is_kept_beside_those_that_fit(tmp_path: Path) -> None:
     source, parts = make_exact_song(tmp_path, 6.0)
-    write_samples(parts[0].path, np.pad(integers(parts[0].path), ((0, 44100 * 6), (0, 0))).astype(np.int16))
+    write_samples(parts[0].path, np.pad(integers(parts[0].path), ((1105, 44100 * 6), (0, 0))).astype(np.int16))
     treated = run(source, loosen(parts), minus=["vocals", "drums"], stems=["vocals", "drums"])
     assert list(by_name(treated)) == ["vocals", "drums", "no-drums"]
     assert "No Vocals: cannot be made, Vocals has another shape than the song" in treated.notes
+    # Moved to its place, all that follows is kept.
+    assert "Vocals: 6.00 s longer than the song, left so" in treated.notes
     assert len(integers(by_name(treated)["vocals"])) == 12 * 44100
     assert len(integers(by_name(treated)["no-drums"])) == 6 * 44100
 
