@@ -1,15 +1,17 @@
 """Python processes that start quickly: forked from one that has imported what they will, in place of a new interpreter.
 
-``Popen`` and ``run`` are ``subprocess``'s for ``[sys.executable, "-m", MODULE, ...]``. The processes are as real as
-others (a pid, signals, streams, an environment and a session of their own), but three things are not a new
-interpreter's: what ``ps`` shows, what is imported when the first line runs, and how many threads OpenBLAS has. Tests of
-start-up, of the process list and of streams that are closed start theirs by ``subprocess``.
+``Popen`` and ``run`` are ``subprocess``'s for ``[sys.executable, "-m", MODULE, ...]``; a new session takes the terminal
+that it reads from. The processes are as real as others (a pid, signals, streams, an environment and a session of their
+own), but three things are not a new interpreter's: what ``ps`` shows, what is imported when the first line runs, and
+how many threads OpenBLAS has. Tests of start-up, of the process list and of streams that are closed start theirs by
+``subprocess``.
 """
 
 from __future__ import annotations
 
 import array
 import atexit
+import fcntl
 import gc
 import importlib
 import io
@@ -22,6 +24,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -244,6 +247,8 @@ def _become(words: list[str], cwd: str, env: dict[str, str], *, has_session: boo
     """Go on as a new interpreter would that was given these words after ``-m``."""
     if has_session:
         os.setsid()
+        if os.isatty(0):
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # Ctrl-C reaches those whose own terminal it is typed on
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)

@@ -28,8 +28,8 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 
 STEMS = ("Vocals", "Drums", "Bass", "Other")
 FINISH_SECONDS = 900
-SONGS = int(os.environ.get("STEMBRIDGE_TEST_JOBS", "20"))
-KILLS = int(os.environ.get("STEMBRIDGE_TEST_KILLS", "10"))
+SONGS = int(os.environ.get("STEMBRIDGE_TEST_JOBS", "12"))
+KILLS = int(os.environ.get("STEMBRIDGE_TEST_KILLS", "6"))
 
 
 def make_songs(folder: Path, count: int, seconds: float = 1.0, sample_rate: int = 22050) -> list[Path]:

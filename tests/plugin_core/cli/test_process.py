@@ -154,15 +154,13 @@ def in_terminal(arguments: list[str], answer: str = "") -> tuple[int, str]:
 
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    process = subprocess.Popen(
+    process = quick_start.Popen(
         [*COMMAND, *arguments],
         stdin=slave,
         stdout=slave,
         stderr=slave,
         env=os.environ | {"TERM": "xterm-256color"},
         start_new_session=True,
-        # Ctrl-C reaches those whose own terminal it is typed on.
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )
     os.close(slave)
     seen = b""
