@@ -12,9 +12,10 @@ from mutagen.flac import FLAC
 
 from plugin_core import Job, JobState, Separation, Session, Settings
 from plugin_core.errors import RefusedError, UnchargedError, UsageError
-from plugin_core.model import Ticket
+from plugin_core.model import Model, Ticket
 from plugin_core.protocols import Finished, Order, Report, Waiting
 from plugin_core.purchases.purchase import PurchaseState
+from plugin_core.stems.treatment import AS_IT_CAME
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, load_fakes, write_song
 
 WISH = Separation(provider="fake")
@@ -102,6 +103,21 @@ def test_stems_of_one_song_beside_another_are_said(
     assert job.state is JobState.DONE and job.stems[0].path.parent == other.with_suffix(".stems")
     assert any("which is another recording" in note for note in job.notes) == is_other
     assert len(fake.submitted) == 1
+
+
+def test_results_that_are_no_stems_come_as_they_are(
+    shop: Session, song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bought = buy(shop, song)
+    model = Model(id=bought.quote.sent["model"] if bought.quote else "", name="Speaker", stems=(), results="speech")
+
+    async def models(_self: object) -> list[Model]:
+        return [model]
+
+    monkeypatch.setattr(WebsiteSeparator, "models", models)
+    (tmp_path / "there").mkdir()
+    job = take(shop, bought.purchase, wish=Separation(provider="fake", format="wav24", to=tmp_path / "there"))
+    assert (job.state, AS_IT_CAME in job.notes) == (JobState.DONE, True)
 
 
 def test_in_another_form_and_place(shop: Session, fake: FakeSeparator, song: Path, tmp_path: Path) -> None:

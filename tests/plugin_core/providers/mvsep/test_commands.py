@@ -116,6 +116,7 @@ def test_the_status_of_a_link_is_that_of_what_became_of_it_and_the_mirror_is_pai
     (told,) = stembridge("mvsep", "status", short, "--json").of("mvsep_job")
     assert (told["status"], told["hash"]) == ("done", service.jobs[-1].hash)
     assert told["hash"] != job
+    assert len(told["files"]) == 2
     before = service.accounts[PREMIUM_TOKEN].credits
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     assert stembridge("mvsep", "status", job, "--mirror").code == 2
