@@ -105,7 +105,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     results: str = ""
     """What comes back where that is no stems of the song: ``speech``, ``text``, ``midi``, ``restored``, ..."""
     takes: str = "song"
-    """``song``, ``nothing`` (a model that makes sound of words), or ``two songs``; only the first are separated."""
+    """``song``, ``no song`` (a model that makes sound of words), or ``two songs``; only the first are separated."""
     options: tuple[ModelOption, ...] = ()
 
 

@@ -117,7 +117,7 @@ def _results() -> tuple[dict[str, str], dict[str, str]]:
 
 
 ACCESS: Final = {0: "everyone", 1: "registered", 2: "premium"}
-TAKES: Final = {"no_upload": "nothing", "matchering_upload": "two songs"}
+TAKES: Final = {"no_upload": "no song", "matchering_upload": "two songs"}
 _LIST: Final = "stembridge models --provider mvsep"
 
 

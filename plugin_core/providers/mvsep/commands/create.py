@@ -77,7 +77,7 @@ def _choose_song(
         raise UsageError(
             f"model {model.id}, {model.name}, takes a song", remedy=f"`stembridge separate SONG --model {model.id}`"
         )
-    if model.takes == "nothing":
+    if model.takes == "no song":
         if target or reference:
             raise UsageError(f"model {model.id}, {model.name}, takes no file", remedy="leave out --target, --reference")
         return separator.accept_words(model.id, options), options

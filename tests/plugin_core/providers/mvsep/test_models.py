@@ -122,7 +122,7 @@ def test_misses_are_explained(word: str, says: str) -> None:
     assert says in str(caught.value)
 
 
-@pytest.mark.parametrize(("widget", "says"), [("no_upload", "takes nothing"), ("matchering_upload", "takes two songs")])
+@pytest.mark.parametrize(("widget", "says"), [("no_upload", "takes no song"), ("matchering_upload", "takes two songs")])
 def test_models_without_a_song(widget: str, says: str) -> None:
     algorithms = read_algorithms([{"render_id": 62, "name": "Stable Audio", "audio_widget": widget}])
     assert list_models(algorithms) == []
