@@ -148,10 +148,9 @@ def what_is_filled(wish: Tagging, existing: Mapping[str, tuple[str, ...]]) -> di
         wish: dimensions and policies.
         existing: the fields of the file as it is.
     """
-    if not wish.dimensions and set(wish.fields) - set(DIMENSIONS):
-        return {}
     left = {}
-    for dimension in wish.dimensions or DIMENSIONS:
+    # Of a tagger that leaves them open nobody knows what it finds.
+    for dimension in wish.dimensions:
         values = existing.get(field_name(wish, dimension), ())
         if policy_of(wish, dimension) != "fill" or not is_filled(values):
             return {}

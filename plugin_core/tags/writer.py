@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
@@ -101,7 +101,8 @@ def rewrite(
         if not fields:
             return Rewriting(existing, [])
         others = beside(opened)
-        _write(replace(opened, separator=style.separator), TagSet(dict(fields)), inherited, style)
+        added = {name for name, values in fields.items() if set(existing.get(name, ())) <= set(values)}
+        _write(replace(opened, separator=style.separator), TagSet(dict(fields)), inherited, style, added)
         for family, get in others.items():
             _write_beside(opened, family, get, fields, existing)
         if "genre" in fields and not set(existing.get("genre", ())) <= set(fields["genre"]):
@@ -126,7 +127,7 @@ def write_tags(path: Path, tags: TagSet) -> None:
             if opened is None or _is_full(opened, path):
                 log.debug("%s cannot hold tags", show_path(path))
                 return
-            _write(opened, tags, _Inherited.of(opened), USUAL)
+            _write(opened, tags, _Inherited.of(opened))
             pieces = overlay_of(opened).pieces
         lay_over(pieces, path)
     except OSError as error:
@@ -145,9 +146,11 @@ def _telling(path: Path) -> Iterator[None]:
         raise SourceError(f"the tags of {show_path(path)} cannot be written: {reason}") from error
 
 
-def _write(opened: TaggedFile, tags: TagSet, inherited: _Inherited, style: Style) -> None:
-    """Put fields and pictures into a file's own tag."""
-    changes = {**inherited.others, **_keys_of({**inherited.fields, **tags.fields}, opened.family)}
+def _write(
+    opened: TaggedFile, tags: TagSet, inherited: _Inherited, style: Style = USUAL, added: Collection[str] = ()
+) -> None:
+    """Put fields and pictures into a file's own tag; keys of other writers stay where a field only gains values."""
+    changes = {**inherited.others, **_keys_of({**inherited.fields, **tags.fields}, opened.family, added)}
     for key in style.left_out & changes.keys():
         changes[key] = ()
     pictures = select_pictures(tags.pictures or inherited.pictures)
@@ -195,13 +198,15 @@ def _is_full(opened: TaggedFile, path: Path) -> bool:
     return isinstance(opened.audio, WAVE) and path.stat().st_size > MAX_WAV
 
 
-def _keys_of(fields: Fields, family: Family) -> dict[str, tuple[str, ...]]:
-    """Return what each key is to hold; those of other writers nothing."""
+def _keys_of(fields: Fields, family: Family, added: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Return what each key is to hold; those of other writers nothing, or what they hold where a field is added to."""
     changes: dict[str, tuple[str, ...]] = {}
     for name, values in _join_totals(fields, family).items():
         keys = field_of(name).written(family)
         clean = clean_values(name, values)
-        changes |= {key: clean if key in keys else () for key in field_of(name).read(family) if keys}
+        changes |= dict.fromkeys(keys, clean)
+        if keys and name not in added:
+            changes |= {key: () for key in field_of(name).read(family) if key not in keys}
     return changes
 
 

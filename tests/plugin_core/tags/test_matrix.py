@@ -10,9 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import mediafile
 import mutagen
 import pytest
 from mutagen import apev2, id3
+from mutagen.flac import FLAC
 from mutagen.oggvorbis import OggVorbis
 
 from plugin_core.model import Label, Tagging, Written
@@ -153,6 +155,9 @@ def read_by_others(path: Path) -> dict[str, str]:
     if shutil.which("exiftool") and path.suffix not in (".dsf", ".tta", ".wv"):
         done = subprocess.run(["exiftool", "-a", path], check=True, capture_output=True)
         shown["exiftool"] = done.stdout.decode("utf-8", "replace")
+    with suppress(mediafile.FileTypeError):
+        found = mediafile.MediaFile(path)
+        shown["mediafile"] = "\n".join([*(found.genres or []), *(found.languages or [])])
     with suppress(ImportError, OSError):
         import taglib
 
@@ -195,6 +200,7 @@ def test_every_policy_in_every_container(kind: str, tmp_path: Path) -> None:
         assert len(moods) == 1 and _spellings(path) >= {key for key in _spellings(original) if "mood" in key.lower()}
         for program, shown in read_by_others(path).items():
             seen = set(written.fields) - BLIND.get((program, kind.partition("-")[0]), set())
+            seen &= {"genre", "language"} if program == "mediafile" else seen
             joins = path.suffix in (".flac", ".ogg", ".opus") or "v23" in kind or kind in ("wav-list", "wav-bext")
             if (program, policy) == ("ffprobe", "append") and not joins:
                 # It shows but the first of several values that are apart.
@@ -275,3 +281,23 @@ def test_labels_of_an_ogg_with_a_cover_belong_to_what_is_heard(tmp_path: Path) -
     label(path, policy="replace")
     assert OggVorbis(path)["genre"] == ["Rock"]
     assert b"SCENE" not in path.read_bytes().partition(b"\x81theora")[2][:200]
+
+
+def test_a_field_of_the_user_s_choice_takes_nothing_from_its_neighbours(tmp_path: Path) -> None:
+    path = make(tmp_path, "flac")
+    label(path, policy="append", dimensions=("scene",), fields={"scene": "comment"})
+    tags: Any = FLAC(path).tags
+    assert (tags["comment"], tags["description"]) == (["  spaces  ".strip(), "Cafe"], ["  spaces  "])
+    assert "scene" not in tags
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_picard_reads_the_mood(version: int, tmp_path: Path) -> None:
+    path = make_audio(tmp_path / "song.mp3")
+    tags = id3.ID3()
+    tags.add(id3.TIT2(encoding=3, text=["Song"]))
+    tags.save(path, v2_version=version)
+    label(path, dimensions=("mood",))
+    found = id3.ID3(path)
+    # It takes this very name for TMOO, and only where there is none.
+    assert (found.get("TMOO") or found["TXXX:mood"]).text == ["Calm"]
