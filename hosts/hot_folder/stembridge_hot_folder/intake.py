@@ -62,6 +62,8 @@ class FolderIntake:
         self._again: set[bytes] = set()
         self._heard: set[bytes] = set()
         self._told: dict[bytes, str] = {}
+        self._sessions: dict[bytes, bool] = {}
+        """Which folders are sessions of DAWs, as far as is known since everything was looked through."""
         self._slow: set[bytes] = set()
         """Mounts below the folder whose other side changes unseen."""
         self._deaf = ""
@@ -179,6 +181,7 @@ class FolderIntake:
         # In no order where there was no room for all: the last by name have their turn as well.
         is_ordered, self._has_more = not self._has_more, False
         self._heard.clear()
+        self._sessions.clear()
         if self._tools.recipes[self.folder.path].refresh():
             self._tools.queue.sort_anew()
         self._rules = self.folder.rules()
@@ -202,7 +205,7 @@ class FolderIntake:
         if config in wanted and self._tools.recipes[self.folder.path].refresh():
             self._tools.queue.sort_anew()
             self._tools.reporter.say(f"{self.folder.shown}: {CONFIG_NAME} was edited and is read anew")
-        await self._handle_all(look(wanted, self._rules, self.folder.path))
+        await self._handle_all(look(wanted, self._rules, self.folder.path, self._sessions))
 
     async def _handle_all(self, sights: Iterator[Sight]) -> None:
         # One moment before and one after for all that are seen together, so that they are complete together and

@@ -212,14 +212,15 @@ class SongQueue:
         """Tell whether a song would stand before a closed gate."""
         return any(map(self.pauses.is_paused, self._lane_of(song)))
 
-    def put(self, song: WaitingSong) -> None:
-        """Let a song be taken in its turn."""
+    def put(self, song: WaitingSong) -> Lane:
+        """Let a song be taken in its turn; return which gates it goes through."""
         self._later.pop(song.path, None)
         self._remove(song.path)
         lane = self._lane_of(song)
         self._ready[song.path] = song, lane
         self._sizes[lane] += 1
         heapq.heappush(self._lanes.setdefault(lane, []), self._place(song))
+        return lane
 
     def put_last(self, song: WaitingSong) -> None:
         """Let a song that found a gate closed be taken after those that did not try as often, until it is open."""

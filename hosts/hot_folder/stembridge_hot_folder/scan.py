@@ -168,11 +168,22 @@ def scan(folder: bytes, rules: ScanRules, *, root: bytes | None = None, is_order
             yield from _see(entry.path, rules, waiting)
 
 
-def look(paths: Iterable[bytes], rules: ScanRules, root: bytes) -> Iterator[Sight]:
-    """Yield what lies at these paths now, and below those that are folders; paths outside the rules are passed over."""
-    sessions: dict[bytes, bool] = {}
-    """Folders that were looked into for all of these paths."""
+def look(
+    paths: Iterable[bytes], rules: ScanRules, root: bytes, sessions: dict[bytes, bool] | None = None
+) -> Iterator[Sight]:
+    """Yield what lies at these paths now, and below those that are folders; paths outside the rules are passed over.
+
+    Args:
+        paths: where to look.
+        rules: what to take.
+        root: the hot folder.
+        sessions: what is known of folders, whether they are sessions; what is found out is added. A large folder is
+            not listed for each of its songs.
+    """
+    sessions = {} if sessions is None else sessions
     for path in paths:
+        if rules.names.is_session([os.path.basename(path)]):  # noqa: PTH119 - bytes
+            sessions.pop(os.path.dirname(path), None)  # noqa: PTH120 - bytes
         barrier = _find_barrier(path, rules, root, sessions)
         if barrier is not None and barrier.path == path:
             yield barrier

@@ -13,7 +13,7 @@ from plugin_core.tasks import start_alone
 from stembridge_hot_folder.files import FileIdentity
 from stembridge_hot_folder.folders import HotFolder
 from stembridge_hot_folder.ledger import OPEN, TROUBLED, InLine, SongState
-from stembridge_hot_folder.queue import WaitingSong
+from stembridge_hot_folder.queue import HELD, WaitingSong
 from stembridge_hot_folder.record import remove_error
 from stembridge_hot_folder.scan import is_below
 from stembridge_hot_folder.strays import HOST, Strays
@@ -98,8 +98,8 @@ class Workers:
 
     def offer(self, folder: HotFolder, path: bytes, identity: FileIdentity) -> None:
         """Queue a version that is complete."""
-        self.tools.queue.put(WaitingSong(folder, path, identity, self.tools.clock()))
-        is_held = self.tools.recipes[folder.path].holds(path)
+        lane = self.tools.queue.put(WaitingSong(folder, path, identity, self.tools.clock()))
+        is_held = HELD in lane
         self.tools.reporter.tell(*(("held", path, "its folder names no preset") if is_held else ("queued", path)))
 
     def see(self, path: bytes, identity: FileIdentity) -> bool:
