@@ -186,9 +186,9 @@ def test_case_05_placeholder_of_full_size_is_waited_for_and_taken_when_it_fills(
     os.truncate(hidden, song.stat().st_size)
     os.utime(hidden, (1e9, 1e9))
     hidden.rename(target)
-    if not is_hollow(os.fsencode(target), target.stat()):
-        pytest.skip("this file system knows no holes")
     before = target.stat()
+    if getattr(before, "st_blocks", True):
+        pytest.skip("this file system knows no holes")
     with desk.running() as watch:
         watch.wait("warning", "Song.wav")
         assert desk.state(target) is None

@@ -35,12 +35,13 @@ def test_case_33_first_signal_stops_and_leaves_all_resumable(desk: Desk, number:
     assert desk.separator.paid == ["Song.wav"]
 
 
-def test_case_33_a_signal_ends_the_process_within_five_seconds_whatever_still_runs(desk: Desk) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_case_33_a_signal_ends_the_process_within_five_seconds_whatever_still_runs(desk: Desk, number: int) -> None:
     assert WITHIN < 5
     desk.song()
     process = start(desk, CHEAP_DEADLINE="1", CHEAP_SUBMIT_DELAY="3600", CHEAP_GRACE="3600")
     wait_for(desk.separator.asked.exists)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     assert finish(process) == 130
 
 
