@@ -20,7 +20,18 @@ from stembridge_hot_folder.ledger import InLine
 from stembridge_hot_folder.queue import WaitingSong
 from stembridge_hot_folder.recipes import CONFIG_NAME
 from stembridge_hot_folder.root import ChangeListener, Presence, Root
-from stembridge_hot_folder.scan import SESSION, Gone, Passed, ScanRules, SeenSong, Sight, Unreadable, look, scan
+from stembridge_hot_folder.scan import (
+    SESSION,
+    Gone,
+    Passed,
+    ScanRules,
+    SeenSong,
+    Sight,
+    Unreadable,
+    is_below,
+    look,
+    scan,
+)
 from stembridge_hot_folder.settler import MOST, Settler, is_whole
 from stembridge_hot_folder.workers import Workers
 
@@ -196,8 +207,9 @@ class FolderIntake:
             return
         if not self.has_scanned:
             self._workers.adopt(self.folder)
-        self.has_scanned = True
         await self._look(self._workers.paths_of(self.folder))
+        # Not before what is gone is known to be: ``--once`` may end from now on.
+        self.has_scanned = True
 
     async def _look(self, paths: Iterable[bytes]) -> None:
         config = os.path.join(self.folder.path, os.fsencode(CONFIG_NAME))
@@ -262,8 +274,10 @@ class FolderIntake:
     def _leave(self, path: bytes, reason: str) -> None:
         """Pass a song over, or a folder of songs, that is complete and not wanted; what was begun goes on."""
         self.settler.forget(path)
-        if self._tools.ledger.get(path) is None:
-            self._tools.queue.forget(path)
+        if self._told.get(path) != reason:
+            for song in [song for song in self._tools.queue if is_below(song.path, path)]:
+                if self._tools.ledger.get(song.path) is None:
+                    self._tools.queue.forget(song.path)
         self._tell_once(path, reason)
 
     def _has_room(self, path: bytes, identity: FileIdentity) -> bool:

@@ -237,3 +237,19 @@ def test_session_that_shows_itself_late_takes_its_waiting_songs_along(desk: Desk
         wait_for(lambda: not len(watch.watch._intakes[0].settler))
     assert watch.listener.reasons("Guitar.wav")[-1].startswith("passed: the session of a DAW")
     assert desk.separator.paid == ["Song.wav"]
+
+
+def test_session_that_shows_itself_late_takes_its_queued_songs_along(desk: Desk) -> None:
+    desk.set(at_once=1)
+    desk.separator.hold = True
+    with desk.running() as watch:
+        desk.song("Song.wav", seed=1)
+        wait_for(lambda: desk.separator.paid)
+        desk.song("Session/Guitar.wav", seed=2)
+        watch.wait("queued", "Guitar.wav")
+        (desk.root / "Session" / "Take.rpp").touch()
+        watch.wait("passed", "Session")
+        desk.separator.hold = False
+        desk.song("Other.wav", seed=3)
+        watch.wait_done("Song.wav", "Other.wav")
+    assert desk.separator.paid == ["Song.wav", "Other.wav"]

@@ -163,3 +163,18 @@ def test_another_song_finds_out_next_until_the_gate_is_open(queue: SongQueue) ->
     assert queue.pauses.resume("a", song("a0").path)
     queue.open()
     assert taken(queue, now) == ["a0", "a1", "a2"]
+
+
+def test_every_song_is_told_where_it_stands_and_why(queue: SongQueue) -> None:
+    for one in (song("a2", 2), song("a1", 1), song("b", 0), song("c", 0), song("a", 0, OTHER)):
+        queue.put(one)
+    queue.postpone(song("d"), 0.0, "it may not be read")
+    queue.pauses.pause("b", song("x").path, 0.0, "no credits")
+    standing = {os.fsdecode(path): (one.state, one.reason) for path, one in queue.standing(IN.path)}
+    assert standing == {
+        "/in/a1": ("queued", ""),
+        "/in/a2": ("queued", ""),
+        "/in/b": ("waiting", "no credits"),
+        "/in/c": ("queued", ""),
+        "/in/d": ("waiting", "it may not be read"),
+    }

@@ -135,6 +135,10 @@ def test_status_tells_of_every_song_why_it_is_where_it_is_and_of_every_day_what_
         wait_for(lambda: "running" in status_of(desk, capsys)[1]["0.wav"], lambda: status_of(desk, capsys))
         head, songs, days = status_of(desk, capsys)
         assert show_status(desk.context(), [], as_json=True) == 1
+        told_as_json = capsys.readouterr().out
+        desk.separator.hold = False
+        over = {"working": 0, "queued": 0, "done": 4}
+        wait_for(lambda: over.items() <= folder_of(desk, capsys)["songs"].items(), lambda: folder_of(desk, capsys))
     counts = {word.split()[1]: int(word.split()[0]) for word in head.split(": ")[1].split(", ")}
     assert counts == wanted
     assert songs.pop("Bad.wav").startswith("failed: ")
@@ -149,7 +153,7 @@ def test_status_tells_of_every_song_why_it_is_where_it_is_and_of_every_day_what_
     }
     [today] = days
     assert today.split(maxsplit=1)[1] == "1 done, 1 failed, 1 skipped; 2 tracks bought at fake, 5 credits"
-    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    events = [json.loads(line) for line in told_as_json.splitlines()]
     kinds = {"song": "standing", "summary": "count"}
     faults = [list_event_faults(SCHEMA, kinds.get(one["event"], one["event"]), one) for one in events]
     assert not any(faults), faults
