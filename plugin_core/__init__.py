@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from plugin_core.plugins import load_plugins
     from plugin_core.purchases.purchase import Offer, PurchaseState
     from plugin_core.recordings.tables import Slice
-    from plugin_core.run import Answer, Caller, Ready, Run, Want
+    from plugin_core.run import Asker, Ready, Reply, Run, Want
     from plugin_core.session import Session
     from plugin_core.settings import Settings
     from plugin_core.stem_names import canonical, distinct, title
@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 
 _HOME_OF = {
     "AUDIO_SUFFIXES": "audio.formats",
-    "Answer": "run",
-    "Caller": "run",
+    "Reply": "run",
+    "Asker": "run",
     "DIMENSIONS": "wishes",
     "ExitCode": "errors",
     "Job": "model",
@@ -99,8 +99,7 @@ __all__ = [
     "AUDIO_SUFFIXES",
     "DIMENSIONS",
     "STEMS_SUFFIX",
-    "Answer",
-    "Caller",
+    "Asker",
     "ExitCode",
     "Job",
     "JobSet",
@@ -112,6 +111,7 @@ __all__ = [
     "Progress",
     "PurchaseState",
     "Ready",
+    "Reply",
     "Run",
     "Separation",
     "Session",

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 _NOTHING = object()
 
 
-class Failure(NamedTuple):
+class HookFailure(NamedTuple):
     """What one plugin raised in one hook."""
 
     hook: str
@@ -30,7 +30,7 @@ class Failure(NamedTuple):
 
 
 _acting: ContextVar[str] = ContextVar("_acting", default="")
-_kept: ContextVar[list[Failure] | None] = ContextVar("_kept", default=None)
+_kept: ContextVar[list[HookFailure] | None] = ContextVar("_kept", default=None)
 
 
 def acting_plugin() -> str:
@@ -39,9 +39,9 @@ def acting_plugin() -> str:
 
 
 @contextmanager
-def kept_failures() -> Iterator[list[Failure]]:
+def kept_failures() -> Iterator[list[HookFailure]]:
     """Gather what plugins raise meanwhile; otherwise it is logged."""
-    failures: list[Failure] = []
+    failures: list[HookFailure] = []
     token = _kept.set(failures)
     try:
         yield failures
@@ -147,12 +147,12 @@ def _act(hook: str, plugin: str) -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything; the others must go on
-        _keep(Failure(hook, plugin, error))
+        _keep(HookFailure(hook, plugin, error))
     finally:
         _acting.reset(token)
 
 
-def _keep(failure: Failure) -> None:
+def _keep(failure: HookFailure) -> None:
     kept = _kept.get()
     if kept is None:
         log.error("plugin %s failed in %s", failure.plugin, failure.hook, exc_info=failure.error)

@@ -15,7 +15,7 @@ import pluggy
 
 from plugin_core import hookspecs
 from plugin_core.errors import PluginError, SettingsError, StembridgeError
-from plugin_core.hook_guard import Failure, GuardedPlugin, acting_plugin, kept_failures
+from plugin_core.hook_guard import GuardedPlugin, HookFailure, acting_plugin, kept_failures
 
 GROUP = "stembridge"
 DISTRIBUTION = "stembridge"
@@ -111,7 +111,7 @@ class Plugins:
         with kept_failures() as raised:
             getattr(self.hook, hook)(register=offers.register, **arguments)
         found = offers.choose(self.rank)
-        refused = [Failure(hook, plugin, error) for plugin, error in offers.refused]
+        refused = [HookFailure(hook, plugin, error) for plugin, error in offers.refused]
         for failure in (*raised, *refused):
             if self._failed.setdefault((failure.hook, failure.plugin), failure.error) is failure.error:
                 log.warning("%s", _describe(failure.plugin, failure.error), exc_info=failure.error)

@@ -2,7 +2,7 @@
 
 ::
 
-    class Printer(Caller[Want]):
+    class Printer(Asker[Want]):
         def change(self, job: Job, previous: Job | None) -> None:
             print(job.source.path, job.state)
 
@@ -54,7 +54,7 @@ class Ready(msgspec.Struct, Generic[W], frozen=True, kw_only=True):
     offer: Offer
 
 
-class Answer(Enum):
+class Reply(Enum):
     """The user's word on what a run would do and cost."""
 
     NO = "no"
@@ -63,11 +63,13 @@ class Answer(Enum):
     """Yes, and what was bought before and is gone may be bought again."""
 
 
-class Caller(Generic[W]):
+class Asker(Generic[W]):
     """Who asks for a run, and hears of it in the run's loop; each method may be left as it is."""
 
     host = "cli"
     """What the job store says of who asked."""
+    keeps_ids = True
+    """Whether it looks for jobs by their ids later: then what stands, and no job here made, gets one in the store."""
     keeps_rest = False
     """Whether a run that is told to stop stores what it has not come to, for ``stembridge jobs resume``."""
 
@@ -77,9 +79,9 @@ class Caller(Generic[W]):
     def refuse(self, want: W, error: StembridgeError) -> None:
         """Hear that a song cannot be used, or a want not be done to it; the run goes on."""
 
-    async def ask(self, ready: Sequence[Ready[W]]) -> Answer:  # noqa: ARG002 - others read it
+    async def ask(self, ready: Sequence[Ready[W]]) -> Reply:  # noqa: ARG002 - others read it
         """Say whether to go on, before anything is stored, sent or spent."""
-        return Answer.YES
+        return Reply.YES
 
     def reuse(self, want: W, job: Job) -> None:
         """Hear that the results stand already."""
@@ -103,7 +105,7 @@ class Run(Generic[W]):
 
     Args:
         session: the core.
-        caller: asks for it.
+        asker: asks for it.
         preset: name of the recipe that was started from.
         lanes: songs that are looked at, at the same time.
         threads: jobs that are in work at the same time; 0 for as many as the services allow.
@@ -113,7 +115,7 @@ class Run(Generic[W]):
     def __init__(
         self,
         session: Session,
-        caller: Caller[W],
+        asker: Asker[W],
         *,
         preset: str = "",
         lanes: int = 1,
@@ -129,7 +131,7 @@ class Run(Generic[W]):
         """Those whose results stood before."""
         self.has_begun = False
         """Whether there may be a job that was not there before."""
-        self._caller = caller
+        self._asker = asker
         self._preset = preset
         self._lanes = lanes
         self._threads = threads
@@ -150,7 +152,7 @@ class Run(Generic[W]):
             StoreError: the job store cannot be used.
         """
         ready = await self.offer(wants)
-        if (answer := await self._caller.ask(ready)) is not Answer.NO:
+        if (answer := await self._asker.ask(ready)) is not Reply.NO:
             await self.work(await self.add(ready, answer))
 
     async def resume(self, ids: Collection[str]) -> None:
@@ -168,14 +170,14 @@ class Run(Generic[W]):
         """
         songs = [list(same) for _, same in groupby(wants, lambda want: want.path)]
         lanes, done = asyncio.Semaphore(self._lanes), 0
-        self._caller.look(0, len(songs))
+        self._asker.look(0, len(songs))
 
         async def offer(song: list[W]) -> list[Ready[W]]:
             nonlocal done
             async with lanes:
                 found = await self._offer_song(song)
             done += 1
-            self._caller.look(done, len(songs))
+            self._asker.look(done, len(songs))
             return found
 
         return [ready for song in await _gather([offer(song) for song in songs]) for ready in song]
@@ -190,7 +192,7 @@ class Run(Generic[W]):
         except (UsageError, RefusedError, StoreError):
             raise
         except StembridgeError as error:
-            self._caller.refuse(wants[len(found)], error)
+            self._asker.refuse(wants[len(found)], error)
         return found
 
     async def _foresee(self, offer: Offer) -> Offer:
@@ -201,7 +203,7 @@ class Run(Generic[W]):
         files = await asyncio.to_thread(foresee_files, self.session.settings, offer.source, offer.plan)
         return msgspec.structs.replace(offer, files=files)
 
-    async def add(self, ready: Sequence[Ready[W]], answer: Answer = Answer.YES) -> list[Job]:
+    async def add(self, ready: Sequence[Ready[W]], answer: Reply = Reply.YES) -> list[Job]:
         """Store a job for each, unless its results stand; return those that are to be worked on.
 
         Raises:
@@ -210,45 +212,48 @@ class Run(Generic[W]):
         self.has_begun = True
         added: dict[str, Job] = {}
         for one in ready:
-            if self.stop.is_set() and not self._caller.keeps_rest:
+            if self.stop.is_set() and not self._asker.keeps_rest:
                 break
             try:
                 job = await self._add(one, answer)
             except StoreError:
                 raise
             except StembridgeError as error:
-                self._caller.refuse(one.want, error)
+                self._asker.refuse(one.want, error)
                 continue
-            self._caller.add(one.want, job)
+            self._asker.add(one.want, job)
             if job.state.is_active:
                 added[job.id] = job
             elif job.state is JobState.DONE:
                 self.reused.append(job)
-                self._caller.reuse(one.want, job)
+                self._asker.reuse(one.want, job)
             else:
                 self.jobs.append(job)
-                self._caller.change(job, None)
-            # A caller that is told by other tasks hears of each as it comes.
+                self._asker.change(job, None)
+            # An asker that is told by other tasks hears of each as it comes.
             await asyncio.sleep(0)
         return list(added.values())
 
-    async def _add(self, ready: Ready[W], answer: Answer) -> Job:
+    async def _add(self, ready: Ready[W], answer: Reply) -> Job:
         want, offer = ready.want, ready.offer
         known = self.session.store.find(want.job) if want.job else None
         if known is not None and (job := await self._take_up(known, offer.source)) is not None:
             return job
-        if offer.standing is not None and self.session.store.find(offer.standing.id) is not None:
+        if offer.standing is not None and (not self._asker.keeps_ids or self._is_stored(offer.standing)):
             return offer.standing
         job, _ = await self.session.add(
             offer.source,
             offer.plan,
-            host=self._caller.host,
+            host=self._asker.host,
             preset=self._preset,
             # What a job was forced to do it has done once.
             force=want.force and (known is None or known.state is not JobState.DONE),
-            may_buy=answer is Answer.AGAIN and offer.is_bought_again,
+            may_buy=answer is Reply.AGAIN and offer.is_bought_again,
         )
         return job
+
+    def _is_stored(self, job: Job) -> bool:
+        return self.session.store.find(job.id) is not None
 
     async def _take_up(self, job: Job, source: Source) -> Job | None:
         """Return the job that an earlier run made, going on with what it has; None when a new one is to be made."""
@@ -282,15 +287,15 @@ class Run(Generic[W]):
         """Work until the jobs are settled, or the run is told to stop.
 
         Raises:
-            OSError: the caller cannot tell what it hears any more; the jobs are resumable.
+            OSError: the asker cannot tell what it hears any more; the jobs are resumable.
             StoreError: the job store cannot be used any more.
         """
-        await self._caller.begin(jobs)
+        await self._asker.begin(jobs)
         ended = {job.id: job for job in await self._work([job.id for job in jobs])}
         gone = [job for job in ended.values() if job.problem is not None and job.problem.needs_word]
-        if gone and not self.stop.is_set() and await self._caller.ask_again(gone):
+        if gone and not self.stop.is_set() and await self._asker.ask_again(gone):
             again = [self.session.retry(job.id, force=True) for job in gone]
-            await self._caller.begin(again)
+            await self._asker.begin(again)
             ended |= {job.id: job for job in await self._work([job.id for job in again])}
         self.jobs += ended.values()
 
@@ -314,7 +319,7 @@ class Run(Generic[W]):
             if job.state.is_settled:
                 settled.add(job.id)
             try:
-                self._caller.change(job, previous)
+                self._asker.change(job, previous)
             except OSError as error:
                 # Nobody reads any more, or the disk below the output is full. Raised here it would end the engine in
                 # the middle of a step; a stop leaves every job resumable.

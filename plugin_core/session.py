@@ -131,23 +131,14 @@ class Session:
         return inspect(path)
 
     async def look(self, path: Path) -> Source:
-        """Do what ``inspect`` does beside the event loop; reading ends soon after its task is cancelled.
-
-        Raises:
-            SourceError: it is not an audio file.
-        """
+        """Do what ``inspect`` does beside the event loop; reading ends soon after its task is cancelled."""
         from plugin_core.operations.song import inspect
         from plugin_core.tasks import run_stoppable
 
         return await run_stoppable(lambda stopper: inspect(path, check=stopper.check))
 
     async def hashes(self, source: Source) -> frozenset[str]:
-        """Return the SHA-256 of every file, of any tags, in which the recording of a source was met; also its own.
-
-        Raises:
-            SourceError: the file cannot be read, or is being written.
-            TransientError: the disk or share does not answer.
-        """
+        """Return the SHA-256 of every file, of any tags, in which the recording of a source was met; also its own."""
         return await self._history.hashes(source)
 
     async def plan(self, source: Source, operation: Operation) -> Plan:
@@ -193,7 +184,6 @@ class Session:
 
         Raises:
             StembridgeError: the provider cannot say what its model gives.
-            PluginError: the provider raised something it may not.
         """
         from plugin_core.operations.plans import bytes_needed
 

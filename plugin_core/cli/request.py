@@ -25,13 +25,13 @@ from plugin_core.console.prices import describe_question, has_price
 from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.model import Job, Operation, Separation
 from plugin_core.presets import Preset, find_preset
-from plugin_core.run import Answer, Caller, Ready, Run, Want
+from plugin_core.run import Asker, Ready, Reply, Run, Want
 from plugin_core.session import Session
 from plugin_core.settings import Secret
 from plugin_core.wishes import SEPARATE
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What one command asks for."""
 
     paths: tuple[Path, ...] = ()
@@ -42,7 +42,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     yes: bool = False
 
 
-class Batch(Caller[Want]):
+class Batch(Asker[Want]):
     """One run for the command line, shown on a display.
 
     Args:
@@ -51,10 +51,11 @@ class Batch(Caller[Want]):
         request: what is asked for; default nothing, for jobs that exist.
     """
 
+    keeps_ids = False
     keeps_rest = True
 
-    def __init__(self, session: Session, display: Display, request: Request | None = None) -> None:
-        self._request = request or Request()
+    def __init__(self, session: Session, display: Display, request: RunRequest | None = None) -> None:
+        self._request = request or RunRequest()
         self.run: Run[Want] = Run(session, self, preset=self._request.preset, foresees=self._request.dry_run)
         self._display = display
         self._errors: list[StembridgeError] = []
@@ -71,7 +72,7 @@ class Batch(Caller[Want]):
         asked = self._request
         wants = [Want(path=path, operation=one, force=asked.force) for path in asked.paths for one in asked.operations]
         ready = await self.run.offer(wants)
-        if (answer := await self.ask(ready)) is not Answer.NO:
+        if (answer := await self.ask(ready)) is not Reply.NO:
             with self._stopping():
                 await self.run.work(await self.run.add(ready, answer))
         return self._summarise()
@@ -89,7 +90,7 @@ class Batch(Caller[Want]):
         self._errors.append(error)
         self._display.refuse(want.path, error)
 
-    async def ask(self, ready: Sequence[Ready[Want]]) -> Answer:
+    async def ask(self, ready: Sequence[Ready[Want]]) -> Reply:
         offers = [one.offer for one in ready]
         if self._request.dry_run:
             for offer in offers:
@@ -98,14 +99,14 @@ class Batch(Caller[Want]):
         self._display.quote(offers, is_asked=is_asked)
         if self._request.dry_run:
             self._display.say("dry run: nothing was made")
-            return Answer.NO
+            return Reply.NO
         if not is_asked:
-            return Answer.YES
+            return Reply.YES
         again = any(offer.is_bought_again for offer in offers)
         with plain_interrupt():
             # Nobody buys twice by pressing Enter.
             click.confirm(describe_question(offers), default=not again, abort=True, err=True)
-        return Answer.AGAIN if again else Answer.YES
+        return Reply.AGAIN if again else Reply.YES
 
     def reuse(self, want: Want, job: Job) -> None:  # noqa: ARG002 - the job names its song
         self._display.reuse(job)
@@ -152,7 +153,7 @@ def separate_files(context: Context, files: Sequence[str], options: Words, prese
     return run_request(context, request, said.get("provider"), as_json=as_json)
 
 
-def run_request(context: Context, request: Request, provider: str | None, *, as_json: bool) -> int:
+def run_request(context: Context, request: RunRequest, provider: str | None, *, as_json: bool) -> int:
     """Do what a request asks for, show it, and return the exit code.
 
     Args:
@@ -182,7 +183,7 @@ def _separate(batch: Batch) -> Summary:
 
 def build_request(
     context: Context, files: Sequence[str], said: Words, choices: RunChoices, preset: str | None
-) -> Request:
+) -> RunRequest:
     """Turn words into a request.
 
     Raises:
@@ -198,7 +199,7 @@ def build_request(
         operations, paths = _stand_in(context, files, operations)
     else:
         paths = tuple(find_sources(files, recursive=choices.recursive, results=said.get("to")))
-    return Request(
+    return RunRequest(
         operations=operations,
         paths=paths,
         preset=found.name if found else "",

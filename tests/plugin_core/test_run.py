@@ -16,7 +16,7 @@ from plugin_core.jobs import engine
 from plugin_core.jobs.policy import Policy
 from plugin_core.model import Job, JobState, Problem, Separation
 from plugin_core.purchases.purchase import Offer
-from plugin_core.run import Answer, Caller, Ready, Run, Want, is_refused
+from plugin_core.run import Asker, Ready, Reply, Run, Want, is_refused
 from plugin_core.session import Session
 from plugin_core.settings import Settings
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, load_fakes, write_song
@@ -24,12 +24,12 @@ from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, lo
 WISH = Separation(provider="fake")
 
 
-class Host(Caller[Want]):
+class Host(Asker[Want]):
     """Writes down what it hears."""
 
     host = "tests"
 
-    def __init__(self, answer: Answer = Answer.YES, *, again: bool = False) -> None:
+    def __init__(self, answer: Reply = Reply.YES, *, again: bool = False) -> None:
         self.heard: list[Any] = []
         self.asked: list[Offer] = []
         self.ends: list[JobState] = []
@@ -42,7 +42,7 @@ class Host(Caller[Want]):
     def refuse(self, want: Want, error: StembridgeError) -> None:
         self.heard.append((want.path.name, type(error)))
 
-    async def ask(self, ready: Sequence[Ready[Want]]) -> Answer:
+    async def ask(self, ready: Sequence[Ready[Want]]) -> Reply:
         self.asked = [one.offer for one in ready]
         return self._answer
 
@@ -116,7 +116,7 @@ def test_no_makes_nothing_and_yes_tells_of_the_end_once(session: Session, fake: 
         await run.do([Want(path=song, operation=WISH)])
         return run
 
-    run = asyncio.run(do(Host(Answer.NO)))
+    run = asyncio.run(do(Host(Reply.NO)))
     assert (run.has_begun, run.jobs, session.has_store) == (False, [], False)
     host = Host()
     (job,) = asyncio.run(do(host, preset="mine")).jobs
@@ -125,6 +125,27 @@ def test_no_makes_nothing_and_yes_tells_of_the_end_once(session: Session, fake: 
     run = asyncio.run(do(again))
     assert ([one.id for one in run.reused], run.jobs, again.heard[-1]) == ([job.id], [], ("reused", "Song.flac"))
     assert len(fake.submitted) == 1
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_what_stands_and_no_job_made_gets_one_only_for_who_looks_for_it(
+    session: Session, song: Path, monkeypatch: pytest.MonkeyPatch, keeps: bool
+) -> None:
+    made = Run(session, Host())
+    asyncio.run(made.do([Want(path=song, operation=WISH)]))
+    (job,) = made.jobs
+    offer = session.offer
+
+    async def find_beside(source: Any, wish: Any, **how: Any) -> Offer:
+        found = await offer(source, wish, **how)
+        return msgspec.structs.replace(found, standing=msgspec.structs.replace(job, id="not stored"))
+
+    monkeypatch.setattr(session, "offer", find_beside)
+    host = Host()
+    host.keeps_ids = keeps
+    run = Run(session, host)
+    asyncio.run(run.do([Want(path=song, operation=WISH)]))
+    assert [one.id for one in run.reused] == [job.id if keeps else "not stored"]
 
 
 def test_files_are_foreseen_where_that_is_asked(session: Session, song: Path) -> None:
@@ -162,12 +183,12 @@ def test_only_who_was_asked_about_it_buys_again(session: Session, song: Path, mo
     monkeypatch.setattr(session, "add", note)
     monkeypatch.setattr(Offer, "is_bought_again", property(lambda offer: offer.plan.operation.stems == ("vocals",)))
 
-    async def work(answer: Answer) -> None:
+    async def work(answer: Reply) -> None:
         run = Run(session, Host())
         wishes = (WISH, msgspec.structs.replace(WISH, stems=("vocals",)))
         await run.add(await run.offer([Want(path=song, operation=wish) for wish in wishes]), answer)
 
-    for answer in (Answer.YES, Answer.AGAIN):
+    for answer in (Reply.YES, Reply.AGAIN):
         asyncio.run(work(answer))
     assert given == [False, False, False, True]
 

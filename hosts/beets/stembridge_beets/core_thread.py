@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from plugin_core.console.context import Logs
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job
-from plugin_core.run import Answer, Caller, Ready, Run
+from plugin_core.run import Asker, Ready, Reply, Run
 from plugin_core.session import Session
 from stembridge_beets.tasks import Added, Changed, Event, Refused, Task
 from stembridge_beets.trouble import Trouble
@@ -140,12 +140,12 @@ class CoreThread:
         worker = _Worker(self._events, self._tries)
         run = worker.run = Run(self.session, worker, threads=self._threads)
         run.stop = self._stop
-        jobs = await run.add(ready, Answer.AGAIN if may_buy else Answer.YES)
+        jobs = await run.add(ready, Reply.AGAIN if may_buy else Reply.YES)
         if not self._stop.is_set():
             await run.work(jobs)
 
 
-class _Planner(Caller[Task]):
+class _Planner(Asker[Task]):
     """Hears how far the look is.
 
     Args:
@@ -163,7 +163,7 @@ class _Planner(Caller[Task]):
         self.refused.append(Refused(want, error))
 
 
-class _Worker(Caller[Task]):
+class _Worker(Asker[Task]):
     """Hands what happens on to beets' thread.
 
     Args:

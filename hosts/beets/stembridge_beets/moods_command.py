@@ -31,7 +31,7 @@ from stembridge_beets.labels import (
 )
 from stembridge_beets.media_fields import FIELD_OF, LISTS
 from stembridge_beets.options import read_flag, read_words, read_write, select_items
-from stembridge_beets.run import Run, end, fail
+from stembridge_beets.run import LibraryRun, end, fail
 from stembridge_beets.tasks import Task, make_task, name_item
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def run_moods(plugin: Host, lib: Library, opts: MoodsOptions, args: list[str]) -
     wish = choose_tagging(plugin, words)
     is_forced = read_flag(plugin, "force", opts.force)
     tasks = make_tasks(items, wish, is_forced=is_forced, is_quiet=is_quiet, write=write)
-    run = Run(plugin, lib, Labels(plugin, is_shown=not is_quiet), read_words(plugin, opts))
+    run = LibraryRun(plugin, lib, Labels(plugin, is_shown=not is_quiet), read_words(plugin, opts))
     run.do(tasks)
     end(lib, [run])
 

@@ -21,7 +21,7 @@ from stembridge_beets.labels import is_labelled
 from stembridge_beets.moves import Song, find_unclaimed
 from stembridge_beets.options import read_flag
 from stembridge_beets.places import Claims, Place, read_place, write_place
-from stembridge_beets.run import Run, Words, end
+from stembridge_beets.run import LibraryRun, Words, end
 from stembridge_beets.tasks import Task, make_task, name_item, path_of
 from stembridge_beets.unfinished import finish, make_kind
 
@@ -79,7 +79,7 @@ def resume(plugin: Host, lib: Library, *, is_quiet: bool) -> None:
     Raises:
         UserError: some of it cannot be finished now.
     """
-    runs: list[Run] = []
+    runs: list[LibraryRun] = []
     for kind in todo.FIELDS:
         runs.append(finish(plugin, lib, kind, todo.find_marked(lib, kind), is_quiet=is_quiet))
         if runs[-1].is_interrupted:
@@ -96,9 +96,9 @@ def retry(plugin: Host, lib: Library, query: Sequence[str], words: Words) -> Non
         UserError: some of it fails again.
     """
     jobs = _read_jobs(plugin, _ENDED)
-    runs: list[Run] = []
+    runs: list[LibraryRun] = []
     for name in todo.FIELDS:
-        run = Run(plugin, lib, make_kind(plugin, name, is_quiet=words.quiet), words)
+        run = LibraryRun(plugin, lib, make_kind(plugin, name, is_quiet=words.quiet), words)
         run.do(list(_make_tasks(lib, query, name, jobs)))
         runs.append(run)
     if not any(run.done or run.failed or run.left for run in runs) and not words.quiet and not words.pretend:

@@ -56,7 +56,7 @@ class Kind(Protocol):
         ...
 
 
-class Run:
+class LibraryRun:
     """One run.
 
     Args:
@@ -295,7 +295,7 @@ class Run:
         write("{}: {}", task.name, clean(text))
 
 
-def end(lib: Library, runs: Sequence[Run]) -> None:
+def end(lib: Library, runs: Sequence[LibraryRun]) -> None:
     """End a command: with an error, when not all went well.
 
     Raises:

@@ -18,7 +18,7 @@ from stembridge_beets.configuration import core_settings
 from stembridge_beets.errors import UserError
 from stembridge_beets.options import read_flag, read_words, select_items
 from stembridge_beets.places import Place, common_folder, read_place, write_place
-from stembridge_beets.run import Run, end
+from stembridge_beets.run import LibraryRun, end
 from stembridge_beets.tasks import Task, make_task, name_item, path_of
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def run_stems(plugin: Host, lib: Library, opts: StemsOptions, args: list[str]) -
     consistency.warn_of_ignore(plugin)
     items = select_items(lib, args, is_album=opts.album)
     operation = choose_operation(plugin, opts.preset, opts.provider, opts.model)
-    run = Run(plugin, lib, Stems(plugin), read_words(plugin, opts))
+    run = LibraryRun(plugin, lib, Stems(plugin), read_words(plugin, opts))
     is_forced, is_quiet = read_flag(plugin, "force", opts.force), read_flag(plugin, "quiet", opts.quiet)
     run.do(make_tasks(items, operation, is_forced=is_forced, is_quiet=is_quiet))
     end(lib, [run])

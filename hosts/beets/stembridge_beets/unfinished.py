@@ -11,7 +11,7 @@ from stembridge_beets.configuration import read_auto, read_count
 from stembridge_beets.errors import UserError
 from stembridge_beets.labels import is_labelled
 from stembridge_beets.places import read_place
-from stembridge_beets.run import Kind, Run, Words
+from stembridge_beets.run import Kind, LibraryRun, Words
 from stembridge_beets.tasks import Task, make_task
 
 if TYPE_CHECKING:
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from stembridge_beets.host import Host
 
 
-def finish(plugin: Host, lib: Library, kind: str, marked: Sequence[tuple[Item, todo.Todo]], *, is_quiet: bool) -> Run:
+def finish(
+    plugin: Host, lib: Library, kind: str, marked: Sequence[tuple[Item, todo.Todo]], *, is_quiet: bool
+) -> LibraryRun:
     """Do what is noted, without asking: it was asked for. What cannot be done now is told and stays noted."""
     words = Words(yes=True, quiet=is_quiet, threads=read_count(plugin.config, "threads"))
-    run = Run(plugin, lib, make_kind(plugin, kind, is_quiet=is_quiet), words)
+    run = LibraryRun(plugin, lib, make_kind(plugin, kind, is_quiet=is_quiet), words)
     try:
         tasks = _make_tasks(plugin, kind, marked)
     except UserError as error:
@@ -46,7 +48,7 @@ def make_kind(plugin: Host, name: str, *, is_quiet: bool) -> Kind:
     return moods_command.Labels(plugin, is_shown=not is_quiet) if name == "moods" else stems_command.Stems(plugin)
 
 
-def _leave(plugin: Host, run: Run, count: int, error: UserError) -> None:
+def _leave(plugin: Host, run: LibraryRun, count: int, error: UserError) -> None:
     plugin.log.error("{}: {}", run.kind.name, error)
     run.left += count
 

@@ -18,7 +18,7 @@ from plugin_core.console.prices import describe_question, has_price
 from plugin_core.errors import ExitCode, StembridgeError, UsageError
 from plugin_core.model import Job, JobState, Operation, Tagging
 from plugin_core.presets import find_preset
-from plugin_core.run import Answer, Caller, Run
+from plugin_core.run import Asker, Reply, Run
 from plugin_core.session import Session
 from plugin_core.tasks import start
 from plugin_core.wishes import TAGS
@@ -65,7 +65,7 @@ PATIENCE = 3600.0
 """Seconds that a question about the price waits for an answer."""
 
 
-class Worker(Caller[PartWant]):
+class Worker(Asker[PartWant]):
     """One request being worked on.
 
     Args:
@@ -132,7 +132,7 @@ class Worker(Caller[PartWant]):
     async def _work(self) -> None:
         if not self.is_cancelled:
             tasks = await self._plan()
-            if not self.is_cancelled and (answer := await self.ask(tasks)) is not Answer.NO:
+            if not self.is_cancelled and (answer := await self.ask(tasks)) is not Reply.NO:
                 self._out.status.state = "working"
                 await self._run.work(await self._run.add(tasks, answer))
         if self.is_cancelled:
@@ -156,23 +156,23 @@ class Worker(Caller[PartWant]):
             self._out.touch()
         return tasks
 
-    async def ask(self, ready: Sequence[Task]) -> Answer:
+    async def ask(self, ready: Sequence[Task]) -> Reply:
         """Ask for the price, where there is one, and wait for the answer."""
         offers = [one.offer for one in ready]
         # The answer to an earlier worker may have been to another question.
         if not has_price(offers) or (self._folder / "go").exists():
-            return Answer.YES
+            return Reply.YES
         self._out.status.state, self._out.status.message = "asking", describe_question(offers)
         self._out.write()
         until = time.monotonic() + PATIENCE
         while not self._stop.is_set() and time.monotonic() < until:
             if (self._folder / "go").exists():
                 self._out.status.message = ""
-                return Answer.AGAIN
+                return Reply.AGAIN
             await self._sleep(LOOK)
         if not self._stop.is_set():
             raise UsageError("nobody said whether to pay, so nothing was begun", remedy="start the action again")
-        return Answer.NO
+        return Reply.NO
 
     def refuse(self, want: PartWant, error: StembridgeError) -> None:
         self._books.refuse(want.file, error)

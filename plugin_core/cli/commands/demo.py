@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from plugin_core.cli.request import Batch, Request
+from plugin_core.cli.request import Batch, RunRequest
 from plugin_core.console.context import Context, choose_display
 from plugin_core.console.display import Summary
 from plugin_core.console.formatting import show
@@ -50,7 +50,7 @@ def command(context: Context, to: Path, as_json: bool) -> int:
         demo = make_demo(to)
         if is_talkative:
             click.echo(f"made {show(demo.song)}: {demo.seconds:.0f} s, four parts, known to the last sample")
-        request = Request(paths=(demo.song,), operations=(Separation(provider="local"),), force=True)
+        request = RunRequest(paths=(demo.song,), operations=(Separation(provider="local"),), force=True)
 
         async def separate() -> tuple[Summary, list[Job]]:
             batch = Batch(session, display, request)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from plugin_core.cli.request import Request, run_request
+from plugin_core.cli.request import RunRequest, run_request
 from plugin_core.cli.sources import find_sources
 from plugin_core.console.context import Context
 from plugin_core.console.formatting import clean, describe_fields, plural, show
@@ -43,7 +43,7 @@ def tag_files(context: Context, files: Sequence[str], said: Words, choices: TagC
     if choices.undo:
         return _undo_files(context, paths, choices, as_json=as_json)
     wish = choose_tagging(said, context.settings.section("tags", TAGS).as_operation())
-    request = Request(paths=paths, operations=(wish,), force=choices.force, dry_run=choices.dry_run, yes=choices.yes)
+    request = RunRequest(paths=paths, operations=(wish,), force=choices.force, dry_run=choices.dry_run, yes=choices.yes)
     return run_request(context, request, said.get("provider"), as_json=as_json)
 
 

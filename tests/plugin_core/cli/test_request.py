@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin_core.cli.request import Batch, Request
+from plugin_core.cli.request import Batch, RunRequest
 from plugin_core.console.plain import PlainDisplay
 from plugin_core.model import Job, JobState, Separation
 from plugin_core.session import Session
@@ -30,7 +30,7 @@ def test_an_output_that_is_gone_stops_the_run_and_is_raised(
     home: Path, song: Path, fake: FakeSeparator, error: OSError
 ) -> None:
     with Session(Settings(), load_fakes(FakePoint("fake", FakePlugin(fake)))) as session:
-        request = Request(paths=(song,), operations=(Separation(provider="fake"),))
+        request = RunRequest(paths=(song,), operations=(Separation(provider="fake"),))
         batch = Batch(session, Unheard(error), request)
         with pytest.raises(type(error)) as raised:
             asyncio.run(batch.separate())
