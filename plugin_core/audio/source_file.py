@@ -226,7 +226,8 @@ def joined(path: Path, reason: str = "") -> SourceError:
     """Say of a file that it holds several recordings, and cannot be read as one."""
     which = f", which {reason}" if reason else ", and only the first would be read"
     return SourceError(
-        f"{show_path(path)} is several recordings joined in one file{which}", remedy="convert it to FLAC first"
+        f"{show_path(path)} is several recordings joined in one file{which}",
+        remedy="take it apart first, a file for each",
     )
 
 

@@ -18,7 +18,7 @@ from plugin_core.run import Ready, Want
 from plugin_core.session import Session
 from stembridge_reaper.protocol import FileStatus, PartStatus, RequestFile
 from stembridge_reaper.settings import ReaperSettings
-from stembridge_reaper.slices import SLICES, cut_slice, plan_slices, slice_of
+from stembridge_reaper.slices import SLICES, cut_slice, describe_clipping, plan_slices, slice_of
 
 Span = tuple[float, float]
 
@@ -100,7 +100,11 @@ class Chooser:
         cut = await self._cut(place)
         # The stems of a slice belong beside the song, not beside the slice.
         here = self._wish if self._wish.to else msgspec.structs.replace(self._wish, to=self._source.path.parent)
-        return Stretch(place=place, offer=await self._session.offer(cut, here))
+        offer = await self._session.offer(cut, here)
+        if told := describe_clipping(cut.path):
+            plan = msgspec.structs.replace(offer.plan, notes=(*offer.plan.notes, told))
+            offer = msgspec.structs.replace(offer, plan=plan)
+        return Stretch(place=place, offer=offer)
 
     async def _cut(self, place: Slice) -> Source:
         folder = self._session.settings.home / SLICES

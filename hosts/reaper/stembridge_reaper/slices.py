@@ -19,6 +19,8 @@ WORTH_IT = 0.8
 """Share of the file above which it is separated whole."""
 
 _BLOCK = 1 << 16
+_CLIPPED = "clipped"
+"""Beside a slice, how many samples of it were: a lossy song may decode to more than full scale."""
 
 
 def slice_of(source: Source, start: float, end: float) -> Slice:
@@ -82,12 +84,23 @@ def cut_slice(source: Source, recording: str, wanted: Slice, folder: Path) -> Pa
         ):
             for block in _read_frames(source.path, wanted):
                 writer.write(block)
+        if writer.clipped:
+            (place / _CLIPPED).write_text(str(writer.clipped), "utf-8")
         staged.replace(path)
     except OSError as error:
         raise PlacementError(f"{show_path(path)} cannot be written: {error.strerror}") from error
     finally:
         staged.unlink(missing_ok=True)
     return path
+
+
+def describe_clipping(cut: Path) -> str:
+    """Say how much of a slice was clipped when it was cut; nothing where that is none."""
+    try:
+        count = int((cut.parent / _CLIPPED).read_text("utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return f"{count} samples over full scale were clipped where the used part was cut out, as a player does"
 
 
 def _place(source: Source, wanted: Slice) -> str:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stembridge_reaper.slices import cut_slice, plan_slices
+from stembridge_reaper.slices import cut_slice, describe_clipping, plan_slices
 
 from plugin_core.errors import PlacementError
 from plugin_core.operations.song import inspect
 from plugin_core.recordings.tables import Slice
-from tests.audio_files import read_samples, write_song
+from tests.audio_files import encode, read_samples, write_song
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,16 @@ def test_slice_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(PlacementError, match="cannot be written"):
         cut_slice(source, "1a", Slice(start=10, end=20), tmp_path / "slices")
     assert [path for path in (tmp_path / "slices").rglob("*") if path.is_file()] == []
+
+
+def test_what_is_clipped_of_a_hot_lossy_song_is_said(tmp_path: Path) -> None:
+    song = encode(write_song(tmp_path / "Song.wav", 2.0), tmp_path / "Song.mp3", "-af", "volume=12dB")
+    decoded = read_samples(song)[0][1000:60_000]
+    for _ in range(2):
+        cut = cut_slice(inspect(song), "1a", Slice(start=1000, end=60_000), tmp_path / "slices")
+        said = describe_clipping(cut)
+        count = np.count_nonzero(np.abs(decoded) > 1)
+        assert count > 100
+        assert said == f"{count} samples over full scale were clipped where the used part was cut out, as a player does"
+    quiet = cut_slice(inspect(tmp_path / "Song.wav"), "2b", Slice(start=1000, end=60_000), tmp_path / "slices")
+    assert describe_clipping(quiet) == ""
