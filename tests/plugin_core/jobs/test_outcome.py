@@ -21,6 +21,7 @@ from plugin_core.errors import (
     UnchargedError,
     UsageError,
 )
+from plugin_core.jobs.changes import give_up_old
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import Job, JobState
@@ -349,6 +350,16 @@ def test_what_nobody_came_for_is_removed_at_the_service(
     assert len(store.leftovers()) == (0 if is_wanted else 1)
     assert store.purchases.get(failed.id).state is (PurchaseState.READY if is_wanted else PurchaseState.EXPIRED)
     assert store.get(failed.id).updated == failed.updated
+
+
+@pytest.mark.parametrize(("since", "count"), [(-1.0, 0), (0.0, 1)], ids=["failed anew", "still as it was"])
+def test_what_failed_anew_since_it_was_found_old_is_kept(
+    engine: Engine, store: JobStore, work: FakeWork, since: float, count: int
+) -> None:
+    failed = fail(engine, store, work, "publish", PlacementError("read-only"))
+    with store._database.write() as connection:
+        assert give_up_old(connection, [failed.id, "gone"], failed.updated + since, store.clock()) == count
+    assert (store.get(failed.id).resume is PUBLISHING) is (count == 0)
 
 
 def test_cancel_gives_up_what_is_staged(engine: Engine, store: JobStore, work: FakeWork) -> None:
