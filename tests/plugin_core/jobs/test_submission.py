@@ -16,8 +16,9 @@ from plugin_core.errors import (
 )
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.store import JobStore
-from plugin_core.model import Job, JobState, Ticket
+from plugin_core.model import Job, JobState, Quote, Ticket
 from plugin_core.purchases.purchase import PurchaseState
+from plugin_core.purchases.spending import Limits, Spending
 from tests.plugin_core.jobs.conftest import FAST, Heard, Ticks
 from tests.plugin_core.jobs.fakes import FakeWork, make_job
 
@@ -237,3 +238,26 @@ def test_a_clock_that_is_put_back_during_the_search_does_not_prolong_it(store_pa
         run(Engine(store, lambda job: work, lambda *_: None, clock=store.clock, policy=FAST))
         assert store.get(job.id).state is JobState.DONE
         assert work.service.lines("creates") == [job.id]
+
+
+def test_a_limit_of_the_users_own_refuses_before_the_call_and_leaves_no_purchase(
+    store: JobStore, work: FakeWork, heard: Heard
+) -> None:
+    def limited(run: float) -> Engine:
+        guard = Spending(lambda _provider: Limits(run=run), store.clock).check
+        return Engine(store, lambda _job: work, heard, clock=store.clock, policy=FAST, guard=guard)
+
+    quote = Quote(sent={"model": "large"}, credits=4.0)
+    first, second = (
+        store.add(msgspec.structs.replace(make_job(number), quote=quote, recording=f"r{number}"))[0]
+        for number in (1, 2)
+    )
+    run(limited(7.0))
+    failed = store.get(second.id)
+    assert store.get(first.id).state is JobState.DONE and failed.state is JobState.FAILED
+    assert failed.problem is not None and failed.problem.exit_code == 3 and "[spend.fake] run" in failed.problem.message
+    assert work.service.lines("creates") == [first.id] == [one.id for one in store.purchases.list()]
+    store.retry(second.id)
+    run(limited(8.0))
+    assert store.get(second.id).state is JobState.DONE
+    assert work.service.lines("creates") == [first.id, second.id]
