@@ -13,7 +13,6 @@ import json
 import os
 import re
 import time
-import wave
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -48,6 +47,9 @@ class Kind(StrEnum):
 
     LINK = "links"
     WORDS = "words"
+
+
+_FOLDERS: Final = frozenset(kind.value for kind in Kind)
 
 
 class Requests:
@@ -98,7 +100,9 @@ class Requests:
     def kind_of(self, path: Path) -> Kind | None:
         """Tell what a file stands for; None for a song."""
         folder = path.parent.parent
-        return Kind(folder.name) if folder.parent == self._root and folder.name in set(Kind) else None
+        # However the path is written: a stand-in that was not known for one would be sent as a song.
+        is_ours = folder.name in _FOLDERS and folder.parent.resolve() == self._root.resolve()
+        return Kind(folder.name) if is_ours else None
 
     def link_of(self, path: Path) -> Secret:
         """Return the link that a file stands for.
@@ -134,6 +138,8 @@ class Requests:
         plain = " ".join(re.sub(r"[^\w.() -]", " ", name).split())[:_LONGEST_NAME].strip(". ")
         path = self._root / kind / digest[:32] / f"{plain or kind.value}.wav"
         if not path.exists():
+            import wave
+
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with wave.open(str(path), "wb") as opened:
                 opened.setparams((1, 2, _RATE, _FRAMES, "NONE", ""))

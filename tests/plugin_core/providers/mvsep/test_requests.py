@@ -88,6 +88,10 @@ def test_links_are_kept_for_their_owner_alone_until_they_are_dropped(tmp_path: P
         Kind.LINK,
         None,
     )
+    (tmp_path / "alias").symlink_to(tmp_path)
+    for home in (tmp_path / "alias", tmp_path / "mvsep" / ".."):
+        assert Requests(home).kind_of(path) is Kind.LINK
+        assert requests.kind_of(home / path.relative_to(tmp_path)) is Kind.LINK
     assert requests.keep_link(link) == path
     assert requests.keep_link(Secret(link.reveal() + "x")).read_bytes() != path.read_bytes()
     assert stat.S_IMODE((path.parent / "link").stat().st_mode) == 0o600
