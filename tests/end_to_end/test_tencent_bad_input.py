@@ -258,7 +258,7 @@ def test_hostile_answers_cost_nothing(bench: Bench, body: str, status: int) -> N
 def test_models_do_not_call_free_what_the_cloud_bills(bench: Bench) -> None:
     code, out, _ = bench.run("models", "--provider", "tencent_ci")
     assert code == 0
-    assert out.count("billed by Tencent Cloud, registered") == 4
+    assert out.count("billed by Tencent") == 4
     assert "free" not in out
 
 
