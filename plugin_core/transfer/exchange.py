@@ -118,7 +118,7 @@ class Transfer:
             if isinstance(outcome, Answer) and not is_worth_another_try(call, outcome):
                 return outcome
             asked = max(self.asked_pause(outcome), _own_pause(call, outcome))
-            if tried == self.tries or asked > LONGEST or left.count <= 0 or getattr(outcome, "is_lasting", False):
+            if tried == self.tries or asked > LONGEST or getattr(outcome, "is_lasting", False):
                 break
             await self._back_off(tried, asked)
         raise failed(call, outcome, self._clock())

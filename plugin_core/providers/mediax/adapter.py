@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
@@ -37,12 +36,13 @@ from plugin_core.providers.mediax.answers import (
     keep_results,
     list_contents,
     read_labels,
+    without_secrets,
 )
 from plugin_core.providers.mediax.client import MediaxClient, descriptor
 from plugin_core.providers.mediax.settings import LOGIN, MediaxSettings
 from plugin_core.service.results import Pace
 from plugin_core.settings import Secret
-from plugin_core.transfer.redaction import redact, redact_url
+from plugin_core.transfer.redaction import redact_url
 
 ADVISED: Final = (".mp3", ".wav")
 
@@ -217,7 +217,7 @@ def _remote(job: MediaxJob) -> RemoteJob:
         song=redact_url(str(place or "")).partition("?")[0],
         created=_moment(created),
         reason=job.reason if job.state == State.ERROR else "",
-        results=tuple(redact(json.dumps(each, ensure_ascii=False)) for each in list_contents(job.raw)),
+        results=tuple(without_secrets(each) for each in list_contents(job.raw)),
     )
 
 
@@ -232,7 +232,7 @@ def _moment(milliseconds: object) -> str:
 def not_understood(order: Order, job: MediaxJob) -> UnresolvedError:
     """Keep what was paid for and is not understood, and return what is said of it."""
     order.write_note(ANSWER, keep_results(job.raw))
-    shown = disarm(redact(json.dumps(list(list_contents(job.raw)), ensure_ascii=False)))
+    shown = disarm(without_secrets(list(list_contents(job.raw))))
     what = f"MediaX answered in a way that this version does not understand: {shown[:_SHOWN]}"
     return UnresolvedError(what, remedy="the whole answer is kept: update stembridge")
 

@@ -66,6 +66,10 @@ _LONGEST: Final = 300
 _ABSENT: Final = re.compile(r"not (?:be )?found|not exist|no such|不存在", re.IGNORECASE)
 
 
+_QUERY: Final = re.compile(r"""([A-Za-z][A-Za-z0-9+.-]*://[^\s"'\\?#]*)[?#][^\s"'\\]*""")
+"""The query of a link, and its address."""
+
+
 def read_answer(answer: Answer, key: str, what: str) -> dict[str, Any]:
     """Return the object that an answer should hold.
 
@@ -143,8 +147,12 @@ def list_contents(job: Mapping[str, Any]) -> Iterator[object]:
 
 def keep_results(job: Mapping[str, Any]) -> str:
     """Return what a job says of its results, whole, as JSON; its inputs are links, and left out."""
-    kept = {name: value for name, value in job.items() if name not in ("inputs", "callback")}
-    return redact(json.dumps(kept, ensure_ascii=False))
+    return without_secrets({name: value for name, value in job.items() if name not in ("inputs", "callback")})
+
+
+def without_secrets(value: object) -> str:
+    """Return JSON whose links have no query: how the service signs them is not known."""
+    return redact(_QUERY.sub(r"\1", json.dumps(value, ensure_ascii=False)))
 
 
 def _opened(value: object) -> object:

@@ -119,7 +119,7 @@ class JobDetail(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def answer(self) -> str:
         """The whole description as JSON, but for where CI calls."""
-        return redact(json.dumps({name: each for name, each in self.raw.items() if name != "CallBack"}))
+        return redact(json.dumps(_without_callback(self.raw), ensure_ascii=False))
 
     @property
     def is_working(self) -> bool:
@@ -135,6 +135,15 @@ class JobDetail(msgspec.Struct, frozen=True, kw_only=True):
     def reason(self) -> str:
         """Why it failed, in CI's words."""
         return ": ".join(text for text in (self.code, self.message) if text and text != "Success") or "no reason given"
+
+
+def _without_callback(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out where CI calls, at any depth: an address that nobody else may know."""
+    return {
+        name: _without_callback(each) if isinstance(each, Mapping) else each
+        for name, each in node.items()
+        if not name.startswith("CallBack")
+    }
 
 
 class JobPage(msgspec.Struct, frozen=True):

@@ -133,6 +133,8 @@ def test_an_answer_is_kept_whole_without_its_links() -> None:
         "callback": "https://y",
     }
     assert json.loads(keep_results(whole)) == job({"musicTagV3": "calm"})
+    signed = job([{"fileName": "https://x.example/a.wav?mark=s3cret#s3cret", "tone": 1}, "cos://b/c?s3cret"])
+    assert json.loads(keep_results(signed)) == job([{"fileName": "https://x.example/a.wav", "tone": 1}, "cos://b/c"])
 
 
 def test_all_101_labels_have_an_english_name_of_their_own() -> None:

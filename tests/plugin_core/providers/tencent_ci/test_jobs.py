@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from xml.etree import ElementTree as ET
 
@@ -166,3 +167,10 @@ def test_no_answer_of_any_shape_breaks_the_reader(document: dict[str, object]) -
         read_page(document)
     except ServiceError as error:
         pytest.fail(f"{error}")
+
+
+def test_what_is_kept_of_an_answer_does_not_say_where_ci_calls() -> None:
+    where = {"CallBack": "https://x/secret", "CallBackFormat": "JSON"}
+    detail = {"JobId": "j", "State": "Success", **where, "Operation": {"UserData": "k", **where}}
+    (job,) = read_page({"JobsDetail": detail}).jobs
+    assert json.loads(job.answer) == {"JobId": "j", "State": "Success", "Operation": {"UserData": "k"}}
