@@ -155,7 +155,7 @@ class JobQueue(JobReader):
         with self._database.read() as connection:
             row = connection.execute("SELECT owner, cancel, moved FROM jobs WHERE id = ?", (job_id,)).fetchone()
         if row is None or row["owner"] != owner:
-            return ClaimState(False, row is not None and bool(row["cancel"]))
+            return ClaimState(False, False)
         source = None if row["moved"] is None else from_json(row["moved"], Source)
         return ClaimState(True, bool(row["cancel"]), source, row["cancel"] == changes.WITHDRAWN)
 

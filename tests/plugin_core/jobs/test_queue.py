@@ -113,3 +113,14 @@ def test_what_is_to_be_cancelled_takes_no_slot_from_others(store: JobStore) -> N
     cancelled, other = put(store, 1), put(store, 2)
     store.request_cancel(cancelled)
     assert [next_of(store, {"fake": 1}), next_of(store, {"fake": 1})] == [cancelled, other]
+
+
+@pytest.mark.parametrize(("seconds", "is_taken"), [(19.0, False), (20.0, True)])
+def test_a_silent_owner_keeps_its_job_to_the_end_of_its_lease(
+    store: JobStore, clock: Clock, seconds: float, is_taken: bool
+) -> None:
+    job = put(store, 1, JobState.RUNNING)
+    with JobStore(store.path, clock=clock, lease=20.0) as other:
+        assert next_of(other) == job
+        clock.now += seconds
+        assert next_of(store) == (job if is_taken else "")
