@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from plugin_core.audio.envelope import find_end
-from plugin_core.audio.info import Finding, Layout, lay_out
+from plugin_core.audio.info import FileLayout, Structure, lay_out
 from plugin_core.audio.source_file import Window, read_at
 
 LONGEST_FRAME: Final = 1 << 20
@@ -184,7 +184,7 @@ def find_last(tail: bytes, info: StreamInfo, *, reaching: int = 0) -> Frame | No
     return None
 
 
-def examine_flac(path: Path, descriptor: int, start: int) -> Finding | None:
+def examine_flac(path: Path, descriptor: int, start: int) -> Structure | None:
     """Hold the header of a FLAC that begins at ``start`` against its last frame; None where it is no FLAC.
 
     A header that counts too much is put right only if the last frame is shorter than the others: then it ends a
@@ -196,16 +196,16 @@ def examine_flac(path: Path, descriptor: int, start: int) -> Finding | None:
         return None
     last = _read_last(path, descriptor, start, end, info)
     if last is not None and last.end == info.samples and _is_one(window, start, end, info):
-        return Finding()
+        return Structure()
     seams = list(_find_seams(window, start, end))
     if seams:
-        return Finding(layouts=tuple(_lay_out_joined(path, descriptor, start, end, seams)))
+        return Structure(layouts=tuple(_lay_out_joined(path, descriptor, start, end, seams)))
     if last is None:
         return _examine_torn(window, start, end, info)
     if last.end > info.samples or (last.is_fixed and last.block < info.block):
         told = info.samples / last.end if info.samples else None
-        return Finding(layouts=(_lay_out(start, end, info, last.end),), told=told)
-    return Finding()
+        return Structure(layouts=(_lay_out(start, end, info, last.end),), told=told)
+    return Structure()
 
 
 def _read_info(window: Window, start: int) -> StreamInfo | None:
@@ -220,13 +220,13 @@ def _read_last(path: Path, descriptor: int, start: int, end: int, info: StreamIn
     return find_last(read_at(path, descriptor, end - length, length), info)
 
 
-def _examine_torn(window: Window, start: int, end: int, info: StreamInfo) -> Finding:
+def _examine_torn(window: Window, start: int, end: int, info: StreamInfo) -> Structure:
     """Let a file that does not end with a whole frame be decoded to where it is damaged, whatever its header says."""
     length = min(end - start, 2 * LONGEST_FRAME)
     furthest = max((frame.end for _, frame in find_frames(window.take(end - length, length), info)), default=0)
     if not info.samples or furthest <= info.samples:
-        return Finding()
-    return Finding(layouts=(_lay_out(start, end, info, furthest),), told=info.samples / furthest)
+        return Structure()
+    return Structure(layouts=(_lay_out(start, end, info, furthest),), told=info.samples / furthest)
 
 
 def _is_one(window: Window, start: int, end: int, info: StreamInfo) -> bool:
@@ -250,7 +250,7 @@ def _find_seams(window: Window, start: int, end: int) -> Iterator[int]:
             yield at
 
 
-def _lay_out_joined(path: Path, descriptor: int, start: int, end: int, seams: list[int]) -> Iterator[Layout]:
+def _lay_out_joined(path: Path, descriptor: int, start: int, end: int, seams: list[int]) -> Iterator[FileLayout]:
     window = Window(path, descriptor)
     starts = [start, *seams]
     for begin, until in zip(starts, [*seams, end], strict=True):
@@ -260,5 +260,5 @@ def _lay_out_joined(path: Path, descriptor: int, start: int, end: int, seams: li
         yield _lay_out(begin, until, info, info.samples if last is None else max(last.end, info.samples))
 
 
-def _lay_out(start: int, end: int, info: StreamInfo, samples: int) -> Layout:
+def _lay_out(start: int, end: int, info: StreamInfo, samples: int) -> FileLayout:
     return lay_out(start, end, {start + _INFO_AT + 10: info.count(samples)})

@@ -23,25 +23,25 @@ _MUCH_SECONDS: Final = 0.5
 Decoder = Literal["libsndfile", "ffmpeg"]
 
 
-class Span(msgspec.Struct, frozen=True):
+class ByteSpan(msgspec.Struct, frozen=True):
     """Bytes of the file, from ``start`` to before ``end``."""
 
     start: int
     end: int
 
 
-class Layout(msgspec.Struct, frozen=True):
+class FileLayout(msgspec.Struct, frozen=True):
     """One recording: spans of the file, and bytes that stand in for others."""
 
-    pieces: tuple[Span | bytes, ...]
+    pieces: tuple[ByteSpan | bytes, ...]
     claimed: int = 0
     """The size a decoder is told, where it would else guess the length from the size and stop too early."""
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class Structure(msgspec.Struct, frozen=True, kw_only=True):
     """What the sound itself says, where that is not what the decoder would take it for."""
 
-    layouts: tuple[Layout, ...] = ()
+    layouts: tuple[FileLayout, ...] = ()
     """The recordings in the file, to be read one after the other; empty: the file as it stands."""
     told: float | None = None
     """The share of the sound that the header counts; None where it counts right."""
@@ -51,14 +51,14 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """An estimate of the samples in each channel, where the header has none; 0 where it has."""
 
 
-def lay_out(start: int, end: int, patches: Mapping[int, bytes]) -> Layout:
+def lay_out(start: int, end: int, patches: Mapping[int, bytes]) -> FileLayout:
     """Return the bytes from ``start`` to ``end`` with some replaced: offset in the file -> new bytes."""
-    pieces: list[Span | bytes] = []
+    pieces: list[ByteSpan | bytes] = []
     at = start
     for offset, data in sorted(patches.items()):
-        pieces += [Span(at, offset), data]
+        pieces += [ByteSpan(at, offset), data]
         at = offset + len(data)
-    return Layout((*pieces, Span(at, end)))
+    return FileLayout((*pieces, ByteSpan(at, end)))
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -192,7 +192,7 @@ class AudioInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the container's own size shows that nothing is missing, however long the sound is said to be."""
     timeline: Timeline | None = None
     """What is played of what ffmpeg decodes; None: all of it."""
-    layouts: tuple[Layout, ...] = ()
+    layouts: tuple[FileLayout, ...] = ()
     """The recordings in the file as libsndfile is to read them, one after the other; empty: the file as it stands."""
     note: str = ""
     """What people should know of how it is read."""

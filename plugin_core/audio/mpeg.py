@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from plugin_core.audio.envelope import find_end, measure_tag
-from plugin_core.audio.info import Finding, Layout, Span, lay_out
+from plugin_core.audio.info import ByteSpan, FileLayout, Structure, lay_out
 from plugin_core.audio.source_file import Window, damaged, joined
 
 _VERSIONS: Final = {3: 0, 2: 1, 0: 2}
@@ -90,7 +90,7 @@ class Stretch:
         return self.frames * self.frame.samples
 
 
-def examine_mpeg(path: Path, descriptor: int, part: Span, *, is_file: bool = False) -> Finding | None:
+def examine_mpeg(path: Path, descriptor: int, part: ByteSpan, *, is_file: bool = False) -> Structure | None:
     """Hold an MP3's headers against its frames; None where these cannot be found.
 
     Args:
@@ -110,7 +110,7 @@ def examine_mpeg(path: Path, descriptor: int, part: Span, *, is_file: bool = Fal
     if len(stretches) > 1:
         _refuse_mixed(path, stretches)
         is_counted = all(one.header is not None for one in stretches)
-        return Finding(
+        return Structure(
             layouts=tuple(_lay_out(one) for one in stretches),
             samples=0 if is_counted else sum(one.samples for one in stretches),
         )
@@ -209,13 +209,13 @@ def _refuse_mixed(path: Path, stretches: list[Stretch]) -> None:
         raise joined(path, "differ in sample rate or channels")
 
 
-def _examine_one(one: Stretch, *, is_file: bool) -> Finding:
+def _examine_one(one: Stretch, *, is_file: bool) -> Structure:
     if one.header is None:
-        return Finding(layouts=(_lay_out(one),), samples=one.samples)
+        return Structure(layouts=(_lay_out(one),), samples=one.samples)
     counted = one.header.frames
     if abs(one.frames - counted) <= _UNSURE_FRAMES and one.frames <= counted and is_file:
-        return Finding() if _says_its_size(one) else Finding(layouts=(_lay_out(one),))
-    return Finding(layouts=(_lay_out(one),), told=counted / one.frames if one.frames != counted else None)
+        return Structure() if _says_its_size(one) else Structure(layouts=(_lay_out(one),))
+    return Structure(layouts=(_lay_out(one),), told=counted / one.frames if one.frames != counted else None)
 
 
 def _says_its_size(one: Stretch) -> bool:
@@ -225,11 +225,11 @@ def _says_its_size(one: Stretch) -> bool:
     return not one.header.size or abs(one.header.size - size) < size / 200
 
 
-def _lay_out(one: Stretch) -> Layout:
+def _lay_out(one: Stretch) -> FileLayout:
     header = one.header
     size = one.end - one.start
     if header is None:
-        return Layout((Span(one.start, one.end),), claimed=size * _CLAIM)
+        return FileLayout((ByteSpan(one.start, one.end),), claimed=size * _CLAIM)
     patches = {header.frames_at: one.frames.to_bytes(4, "big")}
     if header.size_at:
         patches[header.size_at] = size.to_bytes(4, "big")

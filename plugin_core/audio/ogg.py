@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from plugin_core.audio.info import Finding, Layout, Span
+from plugin_core.audio.info import ByteSpan, FileLayout, Structure
 from plugin_core.audio.source_file import AGAIN, cut_short, read_pieces
 from plugin_core.errors import SourceError
 from plugin_core.model import show_path
@@ -95,7 +95,7 @@ class _Link:
             self.is_ended = page.ends
 
 
-def examine_ogg(path: Path, descriptor: int) -> Finding | None:
+def examine_ogg(path: Path, descriptor: int) -> Structure | None:
     """Find the recordings in an Ogg file; None where it has no sound that we know.
 
     Raises:
@@ -108,8 +108,8 @@ def examine_ogg(path: Path, descriptor: int) -> Finding | None:
     for link in links:
         _check(path, link, len(links))
     if len(links) == 1:
-        return Finding()
-    return Finding(layouts=tuple(Layout((Span(link.start, link.end),)) for link in links))
+        return Structure()
+    return Structure(layouts=tuple(FileLayout((ByteSpan(link.start, link.end),)) for link in links))
 
 
 def list_pages(pieces: Iterable[bytes]) -> Iterator[Page]:

@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from plugin_core.audio.envelope import find_end
-from plugin_core.audio.info import Finding, Layout, Span, lay_out
+from plugin_core.audio.info import ByteSpan, FileLayout, Structure, lay_out
 from plugin_core.audio.mpeg import examine_mpeg
 from plugin_core.audio.source_file import Window, cut_short
 
@@ -94,7 +94,7 @@ class _Behind(NamedTuple):
     is_sound: bool = False
 
 
-def examine_pcm(path: Path, descriptor: int) -> Finding | None:
+def examine_pcm(path: Path, descriptor: int) -> Structure | None:
     """Hold the size that a header gives the sound against the file; None where that is of another kind.
 
     Raises:
@@ -103,7 +103,7 @@ def examine_pcm(path: Path, descriptor: int) -> Finding | None:
     window = Window(path, descriptor)
     size, end = os.fstat(descriptor).st_size, find_end(path, descriptor)
     magic = window.take(0, 4)
-    layouts: list[Layout] = []
+    layouts: list[FileLayout] = []
     told = there = missing = start = 0
     is_wrong = False
     while (one := _read_recording(window, start, size)) is not None:
@@ -115,7 +115,7 @@ def examine_pcm(path: Path, descriptor: int) -> Finding | None:
         if missing > (0 if is_mpeg else _SLOPPY_BYTES) and not _is_as_long_as_it_says(window, one, until):
             raise cut_short(path, missing / one.told)
         if is_mpeg:
-            found = examine_mpeg(path, descriptor, Span(one.body, one.body + has))
+            found = examine_mpeg(path, descriptor, ByteSpan(one.body, one.body + has))
             return found and msgspec.structs.replace(found, container="WAV")
         is_patched = behind.is_sound or one.magic == b"caff" or (one.magic == b"RIFF" and has >= _MOST_IN_WAV)
         is_wrong = is_wrong or behind.is_sound or (is_patched and (missing > 0 or not one.is_told))
@@ -126,7 +126,7 @@ def examine_pcm(path: Path, descriptor: int) -> Finding | None:
         start = behind.seam
     if not layouts or not (is_wrong or missing or len(layouts) > 1):
         return None
-    return Finding(
+    return Structure(
         layouts=tuple(layouts) if is_wrong or len(layouts) > 1 else (),
         told=told / there if told != there else None,
         container="WAV" if magic == b"RIFF" else "",
@@ -218,7 +218,7 @@ def _is_silent(window: Window, start: int, end: int) -> bool:
     return not any(window.take(at, min(_STEP, end - at)).strip(b"\0") for at in range(start, end, _STEP))
 
 
-def _lay_out(window: Window, one: _Recording, until: int, *, is_patched: bool) -> Layout:
+def _lay_out(window: Window, one: _Recording, until: int, *, is_patched: bool) -> FileLayout:
     rest = until - one.body
     patches: dict[int, bytes] = {}
     if not is_patched:
@@ -238,13 +238,13 @@ def _lay_out(window: Window, one: _Recording, until: int, *, is_patched: bool) -
     return lay_out(one.start, until, patches)
 
 
-def _lay_out_wide(window: Window, one: _Recording, until: int) -> Layout:
+def _lay_out_wide(window: Window, one: _Recording, until: int) -> FileLayout:
     """Lay out a WAV of more than its 4 GiB as what it should be, an RF64."""
     added = b"ds64" + (28).to_bytes(4, "little")
     added += _write_sizes(window, one, until, len(added) + 28) + bytes(4)
     head = b"RF64" + _TO_THE_END + b"WAVE" + added
     first = one.start + one.kind.first
-    return Layout((head, Span(first, one.size_at), _TO_THE_END, Span(one.body, until)))
+    return FileLayout((head, ByteSpan(first, one.size_at), _TO_THE_END, ByteSpan(one.body, until)))
 
 
 def _write_sizes(window: Window, one: _Recording, until: int, added: int) -> bytes:

@@ -21,7 +21,7 @@ from plugin_core.audio.envelope import find_start
 from plugin_core.audio.extent import check_extent
 from plugin_core.audio.ffmpeg import INSTALL, Which, measure_duration, probe_with_ffprobe
 from plugin_core.audio.flac import examine_flac
-from plugin_core.audio.info import AudioInfo, Finding, Layout, Span
+from plugin_core.audio.info import AudioInfo, ByteSpan, FileLayout, Structure
 from plugin_core.audio.movie import is_movie, read_movie
 from plugin_core.audio.mpeg import examine_mpeg
 from plugin_core.audio.ogg import examine_ogg
@@ -38,7 +38,7 @@ _MOST_KNOWN: Final = 256
 _COUNT_FRAMES: Final = 1 << 16
 
 
-def examine(path: Path, descriptor: int) -> Finding | None:
+def examine(path: Path, descriptor: int) -> Structure | None:
     """Return how a file is to be read; None where its decoder knows best.
 
     Raises:
@@ -52,7 +52,7 @@ def examine(path: Path, descriptor: int) -> Finding | None:
     if magic == b"OggS":
         return examine_ogg(path, descriptor)
     if is_mpeg_audio(magic):
-        return examine_mpeg(path, descriptor, Span(start, os.fstat(descriptor).st_size), is_file=True)
+        return examine_mpeg(path, descriptor, ByteSpan(start, os.fstat(descriptor).st_size), is_file=True)
     return examine_pcm(path, descriptor) if start == 0 else None
 
 
@@ -107,7 +107,7 @@ def _identify(path: Path, which: Which) -> AudioInfo:
 def _probe_sndfile(path: Path, descriptor: int) -> AudioInfo | None:
     if not sndfile.is_known(read_at(path, descriptor, 0, 16)):
         return None
-    found = examine(path, descriptor) or Finding()
+    found = examine(path, descriptor) or Structure()
     try:
         infos = [_describe(path, descriptor, layout) for layout in found.layouts or (None,)]
     except soundfile.LibsndfileError:
@@ -117,7 +117,7 @@ def _probe_sndfile(path: Path, descriptor: int) -> AudioInfo | None:
     return _combine(path, found, infos)
 
 
-def _describe(path: Path, descriptor: int, layout: Layout | None) -> AudioInfo:
+def _describe(path: Path, descriptor: int, layout: FileLayout | None) -> AudioInfo:
     with sndfile.open_sndfile(path, descriptor, layout) as opened:
         frames = opened.frames if opened.frames < sndfile.UNKNOWN_FRAMES else _count_frames(path, opened)
         return AudioInfo(
@@ -132,7 +132,7 @@ def _describe(path: Path, descriptor: int, layout: Layout | None) -> AudioInfo:
         )
 
 
-def _combine(path: Path, found: Finding, infos: list[AudioInfo]) -> AudioInfo:
+def _combine(path: Path, found: Structure, infos: list[AudioInfo]) -> AudioInfo:
     """Describe the recordings of a file as the one that they are read as."""
     first = infos[0]
     if len({(info.sample_rate, info.channels, info.encoding) for info in infos}) > 1:
@@ -148,7 +148,7 @@ def _combine(path: Path, found: Finding, infos: list[AudioInfo]) -> AudioInfo:
     )
 
 
-def _describe_finding(path: Path, found: Finding, frames: int, sample_rate: int) -> str:
+def _describe_finding(path: Path, found: Structure, frames: int, sample_rate: int) -> str:
     if len(found.layouts) > 1:
         return f"{path.name} is {len(found.layouts)} recordings joined in one file: all were read, one after the other"
     if found.told is None:

@@ -17,7 +17,7 @@ import soundfile
 from plugin_core.audio import sndfile
 from plugin_core.audio.decoder import Playback, open_decoder
 from plugin_core.audio.ffmpeg import Which
-from plugin_core.audio.info import AudioInfo, Layout
+from plugin_core.audio.info import AudioInfo, FileLayout
 from plugin_core.audio.probe import probe
 from plugin_core.audio.samples import Samples
 from plugin_core.audio.source_file import (
@@ -174,7 +174,7 @@ class _SndfileDecoder:
 class _JoinedDecoder:
     """The recordings of a file, nearly always one, each opened when the one before it has ended."""
 
-    def __init__(self, path: Path, descriptor: int, layouts: Sequence[Layout]) -> None:
+    def __init__(self, path: Path, descriptor: int, layouts: Sequence[FileLayout]) -> None:
         self._path = path
         self._descriptor = descriptor
         self._position = 0
@@ -199,7 +199,7 @@ class _JoinedDecoder:
         """Close what is open."""
         self._decoders.close()
 
-    def _open_each(self, layouts: Sequence[Layout]) -> Generator[_SndfileDecoder]:
+    def _open_each(self, layouts: Sequence[FileLayout]) -> Generator[_SndfileDecoder]:
         for layout in layouts or (None,):
             with sndfile.open_sndfile(self._path, self._descriptor, layout) as opened:
                 yield _SndfileDecoder(self._path, self._descriptor, opened, self._position)

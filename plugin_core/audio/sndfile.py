@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import soundfile
 
-from plugin_core.audio.info import Layout, Span
+from plugin_core.audio.info import ByteSpan, FileLayout
 from plugin_core.audio.source_file import read_at
 from plugin_core.errors import StembridgeError
 
@@ -105,7 +105,7 @@ def _find_streams() -> _Streams | None:
 class View:
     """A layout as a file that libsndfile reads through soundfile; it may not raise."""
 
-    def __init__(self, path: Path, descriptor: int, layout: Layout) -> None:
+    def __init__(self, path: Path, descriptor: int, layout: FileLayout) -> None:
         self.trouble: StembridgeError | None = None
         """Why a read failed, for whoever asked for it."""
         self._path = path
@@ -150,7 +150,7 @@ class View:
         return b""
 
 
-def _measure(piece: Span | bytes) -> int:
+def _measure(piece: ByteSpan | bytes) -> int:
     return len(piece) if isinstance(piece, bytes) else piece.end - piece.start
 
 
@@ -186,7 +186,7 @@ def is_mpeg_audio(head: bytes) -> bool:
 
 
 @contextmanager
-def open_sndfile(path: Path, descriptor: int, layout: Layout | None = None) -> Iterator[SequentialFile]:
+def open_sndfile(path: Path, descriptor: int, layout: FileLayout | None = None) -> Iterator[SequentialFile]:
     """Open a file, or what a layout makes of it, for reading in order.
 
     Raises:

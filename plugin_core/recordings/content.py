@@ -12,7 +12,7 @@ from typing import Final
 
 from plugin_core.audio.source_file import Identity, explain_os_error, look_at
 from plugin_core.files.hashing import hash_file
-from plugin_core.recordings.mp4 import Span
+from plugin_core.recordings.mp4 import Excerpt
 
 _RAW1: Final = "raw1:"
 
@@ -29,13 +29,13 @@ def raw1(sha256: str) -> str:
     return f"{_RAW1}{sha256}"
 
 
-def pkt1(sha256: str, span: Span | None) -> str:
+def pkt1(sha256: str, excerpt: Excerpt | None) -> str:
     """Return the digest of coded packets, or of the part of them that is played."""
-    part = f":{span.clock}:{span.start}+{span.length}" if span else ""
+    part = f":{excerpt.clock}:{excerpt.start}+{excerpt.length}" if excerpt else ""
     return f"pkt1:{sha256}{part}"
 
 
-def whole_of(digest: str) -> tuple[str, Span | None]:
+def whole_of(digest: str) -> tuple[str, Excerpt | None]:
     """Return the digest of the recording that a part was cut out of, and which part it is; None is all of it."""
     kind, _, rest = digest.partition(":")
     sha256, _, part = rest.partition(":")
@@ -43,7 +43,7 @@ def whole_of(digest: str) -> tuple[str, Span | None]:
         return digest, None
     clock, _, place = part.partition(":")
     start, _, length = place.partition("+")
-    return pkt1(sha256, None), Span(int(start), int(length), int(clock))
+    return pkt1(sha256, None), Excerpt(int(start), int(length), int(clock))
 
 
 def shape_of(digest: str) -> tuple[int, int] | None:

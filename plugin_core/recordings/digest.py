@@ -26,7 +26,7 @@ from plugin_core.audio.source_file import held_still, open_file, read_pieces
 from plugin_core.errors import MissingToolError, SourceError
 from plugin_core.model import show_path
 from plugin_core.recordings.content import hash_content, pkt1, raw1
-from plugin_core.recordings.mp4 import UnclearSpanError, read_span
+from plugin_core.recordings.mp4 import UnclearExcerptError, read_excerpt
 from plugin_core.recordings.packets import AdtsWalker, MpegWalker, is_adts, packets, payloads
 from plugin_core.recordings.pcm import OffGridError, Pcm1
 from plugin_core.recordings.track import find_samples, read_samples
@@ -170,15 +170,15 @@ def _tell(path: Path, info: AudioInfo, check: Check, which: Which) -> str:
         if is_exact(codec):
             return pcm1_of(path, info, check=check, which=which)
         try:
-            span = read_span(path, descriptor) if info.container == "M4A" else None
-        except UnclearSpanError:
+            excerpt = read_excerpt(path, descriptor) if info.container == "M4A" else None
+        except UnclearExcerptError:
             return ""
         digest, has_sound = hashlib.sha256(), False
         copied = read_samples(path, samples, check) if samples else copy_packets(path, info, check, which)
         for packet in _packets(path, descriptor, info, codec, check, copied):
             digest.update(packet)
             has_sound = has_sound or len(packet) > 0
-    return pkt1(digest.hexdigest(), span) if has_sound else ""
+    return pkt1(digest.hexdigest(), excerpt) if has_sound else ""
 
 
 def _packets(

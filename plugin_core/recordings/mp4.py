@@ -19,7 +19,7 @@ _GAIN_AT: Final = 16
 _UNITS: Final = 256
 
 
-class Span(NamedTuple):
+class Excerpt(NamedTuple):
     """A part of a track, in units of its own clock, usually samples."""
 
     start: int
@@ -28,15 +28,15 @@ class Span(NamedTuple):
     """Units a second."""
 
 
-class UnclearSpanError(ValueError):
+class UnclearExcerptError(ValueError):
     """A track plays in pieces that lie apart, or nobody says for how long."""
 
 
-def read_span(path: Path, descriptor: int) -> Span | None:
+def read_excerpt(path: Path, descriptor: int) -> Excerpt | None:
     """Return the part of the first audio track that is played; None where it is all but the encoder's padding.
 
     Raises:
-        UnclearSpanError: it is no single part.
+        UnclearExcerptError: it is no single part.
         TransientError: the disk or share does not answer.
     """
     movie = read_movie(path, descriptor)
@@ -51,7 +51,7 @@ def read_opus_gain(path: Path, descriptor: int) -> bytes:
     return bytes(index[at + 12 : at + 14]) if at >= 0 else b""
 
 
-def _find_cut(movie: Movie) -> Span | None:
+def _find_cut(movie: Movie) -> Excerpt | None:
     clock, length = movie.track_clock, movie.told
     # An edit without a time is silence.
     played = [(edit.start, round(edit.length * clock / movie.clock)) for edit in movie.edits if edit.start >= 0]
@@ -61,16 +61,16 @@ def _find_cut(movie: Movie) -> Span | None:
     start, end = played[0][0], sum(played[0])
     for begun, lasting in played[1:]:
         if abs(begun - end) > much:
-            raise UnclearSpanError
+            raise UnclearExcerptError
         end = begun + lasting
     if not length:
         # Fragments follow, and their edits have no length.
         if start > much:
-            raise UnclearSpanError
+            raise UnclearExcerptError
         return None
     if end == start:
         end = length
-    return Span(start, end - start, clock) if length - (end - start) > much else None
+    return Excerpt(start, end - start, clock) if length - (end - start) > much else None
 
 
 def header_gain(path: Path) -> float:

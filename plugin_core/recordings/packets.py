@@ -151,7 +151,7 @@ def payloads(walker: FrameWalker, pieces: Iterable[bytes]) -> Iterator[bytes | m
     yield walker.feed(b"", is_last=True)
 
 
-class _Stream:
+class _OggStream:
     """The packets of one logical stream."""
 
     def __init__(self, headers: int) -> None:
@@ -186,7 +186,7 @@ class OggWalker:
     """Gives the packets of the first stream if it is Vorbis or Opus; of joined files, those of each."""
 
     def __init__(self) -> None:
-        self._stream: _Stream | None = None
+        self._stream: _OggStream | None = None
         self._serial = 0
         self._is_beginning = False
 
@@ -206,7 +206,7 @@ class OggWalker:
         self._is_beginning = True
         headers = next((count for start, count in _CODECS.items() if page.holds(start)), 0)
         if self._stream is None and headers:
-            self._stream, self._serial = _Stream(headers), page.serial
+            self._stream, self._serial = _OggStream(headers), page.serial
 
 
 def packets(pieces: Iterable[bytes]) -> Iterator[bytes | memoryview]:

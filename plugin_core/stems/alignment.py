@@ -98,7 +98,7 @@ class Found(msgspec.Struct, frozen=True):
         return 0 <= index < len(self.curve) and self.curve[index] >= 1 - 1 / self.confidence
 
 
-class Window:
+class Passage:
     """As many frames of the source or a part as are compared at once.
 
     Args:
@@ -139,14 +139,14 @@ class LagMeter:
     def __init__(self, windows: int) -> None:
         self._per_slot = max(1, -(-windows // SLOTS))
         self._heard = 0
-        self._loudest: tuple[int, Window, Window] | None = None
+        self._loudest: tuple[int, Passage, Passage] | None = None
         self._places: list[int] = []
         self._energies: list[float] = []
         self._curves: list[Mono] = []
         self._plain: npt.NDArray[np.complex64] | None = None
         self._source_energy = 0.0
 
-    def hear(self, source: Window, part: Window) -> None:
+    def hear(self, source: Passage, part: Passage) -> None:
         """Take the next window of both."""
         if part.loudness > 0 and (self._loudest is None or part.loudness > self._loudest[2].loudness):
             self._loudest = (self._heard, source, part)

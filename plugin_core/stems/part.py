@@ -91,7 +91,7 @@ def _blame(path: Path, name: str) -> Iterator[None]:
         raise ResultError(f"{name} is unusable: {said}", remedy="fetch it again") from error
 
 
-class Follower:
+class PacedPart:
     """A part at the pace of its source; one of another sample rate is brought to the source's, as one channel.
 
     Args:

@@ -18,8 +18,8 @@ from plugin_core.audio.writer import count_tail
 from plugin_core.errors import ResultError
 from plugin_core.model import Part, show_path
 from plugin_core.stem_names import title
-from plugin_core.stems.alignment import WINDOW, Alignment, Heard, LagMeter, Window, align, is_unrelated
-from plugin_core.stems.part import Follower, PartReader, open_part, peak_of
+from plugin_core.stems.alignment import WINDOW, Alignment, Heard, LagMeter, Passage, align, is_unrelated
+from plugin_core.stems.part import PacedPart, PartReader, open_part, peak_of
 from plugin_core.stems.products import name_parts
 from plugin_core.stems.shape import BLOCK, Shape
 from plugin_core.tasks import Stopper
@@ -99,7 +99,7 @@ def verify_parts(source: Path, parts: Sequence[Part], stopper: Stopper) -> Check
         )
 
 
-class _Level:
+class _Loudness:
     """How loud the source is, as far as it was heard."""
 
     def __init__(self) -> None:
@@ -119,11 +119,11 @@ def _make_meter(info: AudioInfo) -> LagMeter:
     return LagMeter(frames // WINDOW)
 
 
-def _read_exact(reader: Reader, parts: Sequence[PartReader], stopper: Stopper) -> _Level:
+def _read_exact(reader: Reader, parts: Sequence[PartReader], stopper: Stopper) -> _Loudness:
     """Hold the sum of the parts against the source; return how loud that is."""
     for part in parts:
         _check_same_shape(reader, part)
-    level = _Level()
+    level = _Loudness()
     while True:
         stopper.check()
         block = reader.read(BLOCK, dtype="float64")
@@ -158,19 +158,19 @@ def _check_sum(block: Samples, blocks: Sequence[Samples], parts: Sequence[PartRe
 
 def _read_loose(
     reader: Reader, parts: Sequence[PartReader], meters: Sequence[LagMeter | None], stopper: Stopper
-) -> _Level:
+) -> _Loudness:
     """Let the meters hear source and parts; return how loud the source is."""
-    followers = [Follower(part, reader.info.sample_rate) for part in parts]
-    level = _Level()
+    followers = [PacedPart(part, reader.info.sample_rate) for part in parts]
+    level = _Loudness()
     while len(block := reader.read(WINDOW)):
         stopper.check()
         level.hear(block)
-        window = Window(block, len(block))
+        window = Passage(block, len(block))
         for follower, meter in zip(followers, meters, strict=True):
             heard = follower.read(len(block))
             # The last window of a song may be too short to compare.
             if meter is not None and (len(block) == reader.position or len(block) > WINDOW // 2):
-                meter.hear(window, Window(heard, len(block)))
+                meter.hear(window, Passage(heard, len(block)))
     for follower in followers:
         follower.finish(stopper)
     return level

@@ -62,12 +62,12 @@ def separate(
         block_seconds: how much is worked on at once (less, down to a second, for many channels or a high sample rate);
             memory grows with it, the result is the same.
     """
-    stream = _Stream(sample_rate, channels, parameters or Parameters(), block_seconds)
+    stream = _View(sample_rate, channels, parameters or Parameters(), block_seconds)
     while not stream.ended:
         yield from stream.advance(read(stream.wanted))
 
 
-class _Stream:
+class _View:
     """A view of some frames, moving along the stream: first those that wait for the melody, last those just heard.
 
     A frame is known, then decided when the medians reach no further, then settled when its pitch is.

@@ -33,7 +33,7 @@ class Wire(NamedTuple):
     shift: int
 
 
-class Step(NamedTuple):
+class NetworkStep(NamedTuple):
     """One half of a comparator: the smaller or the larger of two wires, written to scratch row ``row``."""
 
     larger: bool
@@ -47,7 +47,7 @@ class Step(NamedTuple):
 class Network(NamedTuple):
     """The steps that give a median, in order; ``rows`` scratch rows are in use at most."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[NetworkStep, ...]
     result: Wire
     rows: int
 
@@ -128,14 +128,14 @@ def _schedule(nodes: list[tuple[bool, Wire, Wire]], result: Wire) -> Network:
         for wire in nodes[node - 1][1:]:
             reach[wire.node] = max(reach.get(wire.node, 0), reach[node] + wire.shift)
             last_use.setdefault(wire.node, node)
-    steps: list[Step] = []
+    steps: list[NetworkStep] = []
     row_of: dict[int, int] = {}
     free: list[int] = []
     for node in order:
         larger, first, second = nodes[node - 1]
         row_of[node] = free.pop() if free else len({*row_of.values()})
         first, second = (Wire(number[wire.node], wire.shift) for wire in (first, second))
-        steps.append(Step(larger, first, second, row_of[node], reach[node]))
+        steps.append(NetworkStep(larger, first, second, row_of[node], reach[node]))
         spent = {wire.node for wire in nodes[node - 1][1:] if wire.node and last_use[wire.node] == node}
         free.extend(row_of[used] for used in sorted(spent))
     return Network(tuple(steps), Wire(number[result.node], result.shift), len({*row_of.values()}))

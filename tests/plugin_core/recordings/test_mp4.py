@@ -12,7 +12,7 @@ from plugin_core.audio.probe import identify
 from plugin_core.errors import SourceError
 from plugin_core.recordings.content import whole_of
 from plugin_core.recordings.digest import digest_of, pcm1_of
-from plugin_core.recordings.mp4 import Span, header_gain
+from plugin_core.recordings.mp4 import Excerpt, header_gain
 from tests.plugin_core.recordings.songs import SECONDS, Songs, run
 
 pytestmark = pytest.mark.usefixtures("ffmpeg")
@@ -47,7 +47,7 @@ def test_trimmed_it_is_a_slice_of_the_recording(songs: Songs, tmp_path: Path) ->
     assert told != songs.hear("m4a")
     whole, span = whole_of(told)
     assert whole == songs.hear("m4a")
-    assert span == Span(RATE, 66150, RATE)
+    assert span == Excerpt(RATE, 66150, RATE)
 
 
 def test_trimmed_elsewhere_it_is_another_slice(songs: Songs, tmp_path: Path) -> None:

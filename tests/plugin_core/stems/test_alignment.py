@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 import soxr
 
-from plugin_core.stems.alignment import NEAR, WINDOW, Alignment, Found, Heard, LagMeter, Window, align, is_unrelated
+from plugin_core.stems.alignment import NEAR, WINDOW, Alignment, Found, Heard, LagMeter, Passage, align, is_unrelated
 from tests.audio_files import make_noise, make_stems, read_samples
 
 Mono = npt.NDArray[np.float32]
@@ -83,7 +83,7 @@ def listen_once(total: int, song: Stretch, part: Stretch) -> Found:
     for start in range(0, total, WINDOW):
         count = min(WINDOW, total - start)
         if not start or count > WINDOW // 2:
-            meter.hear(Window(song(start, count), count), Window(part(start, count), count))
+            meter.hear(Passage(song(start, count), count), Passage(part(start, count), count))
     return meter.conclude()
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plugin_core.stems.part import Follower, open_part
+from plugin_core.stems.part import PacedPart, open_part
 from plugin_core.tasks import Stopper
 from tests.audio_files import make_song, write_song
 
@@ -14,7 +14,7 @@ from tests.audio_files import make_song, write_song
 def test_a_part_is_read_at_the_pace_of_its_source_to_its_end(tmp_path: Path, rate: int) -> None:
     path = write_song(tmp_path / "v.flac", 5.0, rate, 1)
     with open_part(path, "Vocals", tmp_path / "Song.flac") as part:
-        follower = Follower(part, 44_100)
+        follower = PacedPart(part, 44_100)
         blocks = [follower.read(50_000) for _ in range(4)]
         follower.finish(Stopper())
         assert part.position == 5 * rate
