@@ -92,7 +92,9 @@ def run(
 
 
 def _differs(environ: Mapping[str, str]) -> bool:
-    """Tell whether an interpreter reads other variables at its start than this one did."""
+    """Tell whether an interpreter reads other variables at its start than this one did, or a module it looks for."""
+    if any(Path(folder, "sitecustomize.py").exists() for folder in environ.get("PYTHONPATH", "").split(os.pathsep)):
+        return True
 
     def read(variables: Mapping[str, str]) -> dict[str, str]:
         return {

@@ -101,6 +101,11 @@ def test_what_an_interpreter_reads_at_its_start_takes_a_new_one(environ: dict[st
     assert json.loads(process.communicate()[0])["warnings"] == ["error"]
 
 
+def test_what_runs_at_the_start_takes_a_new_one(environ: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.exit(9)")
+    assert quick_start.run([sys.executable, "-m", "program", "x"], env=environ, capture_output=True).returncode != 7
+
+
 def test_a_failing_run_is_checked() -> None:
     with pytest.raises(subprocess.CalledProcessError):
         quick_start.run([sys.executable, "-m", "plugin_core", "nothing"], check=True, capture_output=True)
