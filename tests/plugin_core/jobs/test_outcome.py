@@ -409,6 +409,20 @@ def test_a_song_that_moved_is_followed(engine: Engine, store: JobStore, work: Fa
     assert work.service.lines("creates") == [job.id]
 
 
+@pytest.mark.parametrize(("name", "fetches"), [("1.wav", 1), ("renamed.wav", 2)], ids=["moved", "renamed"])
+def test_stems_that_wait_to_be_placed_follow_a_song_and_take_its_name(
+    engine: Engine, store: JobStore, work: FakeWork, name: str, fetches: int
+) -> None:
+    job, _ = store.add(make_job())
+    work.found_at = msgspec.structs.replace(job.source, path=Path("/elsewhere") / name)
+    work.fail("target", [SourceError("gone from its path")])
+    run(engine)
+    done = store.get(job.id)
+    assert (done.state, done.source.path) == (JobState.DONE, work.found_at.path)
+    assert (work.calls.count("fetch"), work.calls.count("target")) == (fetches, 2)
+    assert work.service.lines("creates") == [job.id]
+
+
 def test_the_users_word_buys_again_what_the_service_failed(engine: Engine, store: JobStore, work: FakeWork) -> None:
     """The service may have charged for it, so that only this word does; it must not be in vain."""
     failed = fail(engine, store, work, "poll", ServiceError("it broke here"))
