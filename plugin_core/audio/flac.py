@@ -23,18 +23,14 @@ LONGEST_FRAME: Final = 1 << 20
 
 _MOST_TRIES: Final = 1000
 """Places that may begin the last frame, at most; in a megabyte of music there are some thirty by chance."""
-
 _MOST_CHECKED: Final = 2 * LONGEST_FRAME
 """Bytes that checksums are made of, at most: a file that somebody made up must not keep us busy."""
-
 _HEADER: Final = 32
 """Bytes; no header of a frame is longer."""
-
 _SYNC: Final = re.compile(rb"\xff[\xf8\xf9]")
 _MARKER: Final = b"fLaC"
 _INFO_AT: Final = 8
 """Where the first block's body is."""
-
 _INFO: Final = 34
 _SHORTEST_BLOCK: Final = 16
 _PLACES: Final = 8

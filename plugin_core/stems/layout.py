@@ -32,7 +32,6 @@ LAST_NUMBER: Final = 9999
 _LOOKED_AT: Final = 100
 _READ_AT_MOST: Final = 1000
 """Entries of a folder; in a longer one the names are asked for one by one."""
-
 _PREFIX: Final = "ready-"
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from beets.ui import CommonOptionsParser, Subcommand
 
 from stembridge_beets.configuration import OWN_WORDS
-from stembridge_beets.errors import library_trouble_told
+from stembridge_beets.host import library_trouble_told
 
 if TYPE_CHECKING:
     from beets.library import Library

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from stembridge_beets.errors import UserError
+from stembridge_beets.host import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

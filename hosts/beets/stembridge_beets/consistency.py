@@ -15,7 +15,7 @@ from plugin_core import STEMS_SUFFIX
 from plugin_core.console.formatting import plural
 from plugin_core.model import show_path
 from stembridge_beets.configuration import read_manifest
-from stembridge_beets.errors import UserError
+from stembridge_beets.host import UserError
 from stembridge_beets.places import read_place
 from stembridge_beets.queries import STEMS_PATH, Having
 from stembridge_beets.tasks import name_item

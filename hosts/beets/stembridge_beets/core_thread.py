@@ -9,21 +9,61 @@ import asyncio
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
+from plugin_core import Policy
 from plugin_core.console.context import Logs
 from plugin_core.errors import StembridgeError
-from plugin_core.model import Job
+from plugin_core.model import Job, JobState
 from plugin_core.run import Asker, Ready, Reply, Run
 from plugin_core.session import Session
 from stembridge_beets.tasks import Added, Changed, Event, Refused, Task
-from stembridge_beets.trouble import Trouble
 
 if TYPE_CHECKING:
     from plugin_core.settings import Settings
+
+
+_SEARCH: Final = Policy().search_for
+
+
+class Trouble:
+    """Watches which jobs move on.
+
+    Args:
+        tries: how often each job in trouble is tried before waiting is given up.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(self, tries: int, *, clock: Callable[[], float] = time.time) -> None:
+        self._tries = tries
+        self._clock = clock
+        self._stuck: set[str] = set()
+        self._moving: set[str] = set()
+
+    def note(self, job: Job) -> None:
+        """Hear how a job stands."""
+        self._stuck.discard(job.id)
+        self._moving.discard(job.id)
+        if not job.state.is_active:
+            return
+        if job.problem is not None and job.attempts >= self._tries and not self._is_sought(job):
+            self._stuck.add(job.id)
+        elif job.state is not JobState.QUEUED or job.problem is not None:
+            self._moving.add(job.id)
+
+    @property
+    def is_all(self) -> bool:
+        """Whether every job that was begun is stuck; those that were not wait for the slots of these."""
+        return bool(self._stuck) and not self._moving
+
+    def _is_sought(self, job: Job) -> bool:
+        """Tell whether the job's lost answer is looked for: that comes to an end by itself, however often it looks."""
+        return job.state is JobState.SUBMITTING and self._clock() < job.updated + _SEARCH
+
 
 T = TypeVar("T")
 HOST: Final = "beets"

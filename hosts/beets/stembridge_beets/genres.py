@@ -11,7 +11,7 @@ import msgspec
 import yaml
 
 from plugin_core.model import Label
-from stembridge_beets.errors import UserError
+from stembridge_beets.host import UserError
 
 if TYPE_CHECKING:
     from confuse import Subview

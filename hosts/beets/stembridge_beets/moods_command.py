@@ -17,8 +17,8 @@ from plugin_core.session import Session
 from plugin_core.wishes import TAGS
 from stembridge_beets import todo
 from stembridge_beets.configuration import core_settings
-from stembridge_beets.errors import UserError
 from stembridge_beets.genres import read_genres
+from stembridge_beets.host import UserError
 from stembridge_beets.labels import (
     FIELDS,
     get_values,

@@ -20,7 +20,7 @@ from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.files.placement import copy_tree
 from plugin_core.model import show_path
 from plugin_core.session import Session
-from stembridge_beets.errors import UserError
+from stembridge_beets.host import UserError
 from stembridge_beets.places import Claims, Place, read_place, write_place
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import confuse
 
 from stembridge_beets.configuration import read_count
-from stembridge_beets.errors import UserError
+from stembridge_beets.host import UserError
 from stembridge_beets.run import Words
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from plugin_core.model import Job, JobState, Separation, Tagging
 from plugin_core.session import Session
 from stembridge_beets import stems_command, todo
 from stembridge_beets.configuration import OWN_WORDS, core_settings, read_count
-from stembridge_beets.errors import UserError
+from stembridge_beets.host import UserError
 from stembridge_beets.labels import is_labelled
 from stembridge_beets.moves import Song, find_unclaimed
 from stembridge_beets.options import read_flag

@@ -20,7 +20,7 @@ from plugin_core.run import Ready, is_refused
 from stembridge_beets import todo
 from stembridge_beets.configuration import core_settings, read_count
 from stembridge_beets.core_thread import CoreThread
-from stembridge_beets.errors import UserError, library_trouble_told
+from stembridge_beets.host import UserError, library_trouble_told
 from stembridge_beets.tasks import Added, Changed, Event, Refused, Task, path_of
 from stembridge_beets.terminal import Progress, stop_on_signals
 

@@ -15,7 +15,7 @@ from plugin_core.presets import find_preset
 from plugin_core.wishes import SEPARATE
 from stembridge_beets import consistency, todo
 from stembridge_beets.configuration import core_settings
-from stembridge_beets.errors import UserError
+from stembridge_beets.host import UserError
 from stembridge_beets.options import read_flag, read_words, select_items
 from stembridge_beets.places import Place, common_folder, read_place, write_place
 from stembridge_beets.run import LibraryRun, end

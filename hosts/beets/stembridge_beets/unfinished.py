@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from plugin_core.model import Operation, to_json
 from stembridge_beets import moods_command, stems_command, todo
 from stembridge_beets.configuration import read_auto, read_count
-from stembridge_beets.errors import UserError
+from stembridge_beets.host import UserError
 from stembridge_beets.labels import is_labelled
 from stembridge_beets.places import read_place
 from stembridge_beets.run import Kind, LibraryRun, Words

@@ -12,8 +12,7 @@ import json
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
-from stembridge_reaper.install.actions import package_files, read_header, shipped_actions
-from stembridge_reaper.install.configuration import CONFIGURATION
+from stembridge_reaper.install.actions import CONFIGURATION, package_files, read_header, shipped_actions
 
 BASE_URL = "https://stembridge.example/reaper"
 """Stands for wherever the scripts are published; ReaPack wants absolute addresses."""

@@ -88,7 +88,6 @@ _SONG: Final = re.compile(
     r"|not (an? )?(valid |supported )?audio|unsupported (file|audio|format)|corrupt|is empty|empty file"
 )
 """What is said of one song, also where another plan would take it; all else that is refused is refused to all songs."""
-
 _QUOTA: Final = re.compile(r"limit of separations|for today|daily|per day")
 _CREDITS: Final = re.compile(r"credit|balance|premium minutes|not enough")
 _PREMIUM: Final = re.compile(r"premium|membership|subscri|registered (user|account)|upgrade")

@@ -24,7 +24,6 @@ LARGEST_COUNT = 2**53
 """Beyond it JSON numbers are not exact."""
 
 _YES = frozenset({"1", "true", "yes", "on"})
-
 _NO = frozenset({"0", "false", "no", "off", ""})
 
 

@@ -32,7 +32,6 @@ OUTPUT_FORMATS: Final = (
     OutputFormat("4", "wav32f", "wav32f", needs_premium=True),
     OutputFormat("5", "flac24", "flac24", needs_premium=True),
 )
-
 SHALLOW: Final = OUTPUT_FORMATS[2]
 OPEN: Final = OUTPUT_FORMATS[4]
 DEEP: Final = OUTPUT_FORMATS[5]

@@ -1,4 +1,4 @@
-"""The actions: their scripts, names and ids, and the ``SCR`` lines of reaper-kb.ini that register them.
+"""The actions: their scripts, names and ids, the ``SCR`` lines of reaper-kb.ini, and what the scripts are told.
 
 ``SCR <flags> <section> <id> "Custom: <name>" <path>``; the path is relative to ``Scripts``, with ``/``.
 """
@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+import sys
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
@@ -14,7 +16,9 @@ import msgspec
 
 from plugin_core.model import Tagging
 from plugin_core.presets import Preset
+from plugin_core.settings import Settings
 from stembridge_reaper.install.resource_folder import SCRIPTS
+from stembridge_reaper.runs import RUNS
 
 SOURCES = Path(__file__).parents[1] / "reascripts"
 PACKAGE = "stembridge_scripts"
@@ -144,3 +148,26 @@ def own_id(line: str) -> str | None:
     """Return the id of the action of ours that a line registers, or None."""
     found = _OURS.match(line.strip())
     return found.group(1) if found else None
+
+
+CONFIGURATION = "stembridge.json"
+
+VERSION = 1
+
+
+def build_configuration(settings: Settings, presets: Iterable[Preset]) -> bytes:
+    """Return the configuration as ASCII JSON.
+
+    Args:
+        settings: whose home the runs lie in.
+        presets: in the order they are offered.
+    """
+    document = {
+        "version": VERSION,
+        "python": str(Path(sys.executable).absolute()),
+        "arguments": ["-m", "plugin_core"],
+        "home": str(settings.home),
+        "runs": str(settings.home / RUNS),
+        "presets": [{"name": preset.name, "title": preset.title, "kind": kind_of(preset)} for preset in presets],
+    }
+    return (json.dumps(document, indent=1) + "\n").encode("ascii")

@@ -15,8 +15,14 @@ from plugin_core.model import Finding, Verdict, show_path
 from plugin_core.presets import load_presets
 from plugin_core.settings import Settings
 from stembridge_reaper.install import reaper_ini
-from stembridge_reaper.install.actions import Action, missing_actions, package_files, preset_actions, shipped_actions
-from stembridge_reaper.install.configuration import CONFIGURATION
+from stembridge_reaper.install.actions import (
+    CONFIGURATION,
+    Action,
+    missing_actions,
+    package_files,
+    preset_actions,
+    shipped_actions,
+)
 from stembridge_reaper.install.python_library import Attempt
 from stembridge_reaper.install.resource_folder import is_reaper_running, scripts_folder
 from stembridge_reaper.install.setup import KEYMAP, SETTINGS

@@ -14,15 +14,16 @@ from plugin_core.presets import load_presets
 from plugin_core.settings import Settings
 from stembridge_reaper.install import reaper_ini
 from stembridge_reaper.install.actions import (
+    CONFIGURATION,
     PACKAGE,
     Action,
+    build_configuration,
     package_files,
     preset_actions,
     register,
     shipped_actions,
     unregister,
 )
-from stembridge_reaper.install.configuration import CONFIGURATION, build_configuration
 from stembridge_reaper.install.python_library import Attempt, check_library, find_library
 from stembridge_reaper.install.resource_folder import is_reaper_running, own_scripts, scripts_folder
 from stembridge_reaper.install.text_file import TextFile, backups_of, write_bytes

@@ -10,8 +10,8 @@ pytest.importorskip("beets")
 
 import confuse
 from beets.library import Album, Item, Library
-from stembridge_beets.errors import UserError
 from stembridge_beets.genres import Genres, read_genres
+from stembridge_beets.host import UserError
 from stembridge_beets.labels import put_album_genres
 
 from plugin_core.model import Label

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from . import api
 from .documents import choose_preset, preset_kind, read_configuration
-from .items import read_selection
+from .items import ProjectIndex, read_selection
 from .loop import Watcher, run_action
-from .project import ProjectIndex
 from .runs import list_runs, make_run, start_worker
 from .tracks import group_by_file
 from .words import Refusal, describe_failures, describe_run, describe_skipped, plural

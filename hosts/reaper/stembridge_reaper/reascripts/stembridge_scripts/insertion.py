@@ -8,8 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from . import api
-from .items import read_item
-from .project import EXTENSION
+from .items import EXTENSION, read_item
 from .takes import choose_part, place_take, used_span, wrap_source
 from .tracks import FOLDER_COLOUR, choose_depths, colour_of, folder_name, group_by_track, sort_stems
 from .words import Refusal, Skip
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .documents import Colour, Document, Item
-    from .project import ProjectIndex
+    from .items import ProjectIndex
     from .runs import Run
 
 

@@ -12,9 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from . import api
 from .insertion import Insertion, Peaks
-from .project import ProjectIndex
+from .items import ProjectIndex
 from .runs import FINAL
-from .words import Refusal, describe_failures, describe_file, describe_labels, describe_run, plural, with_line
+from .words import (
+    Refusal,
+    describe_failures,
+    describe_file,
+    describe_labels,
+    describe_run,
+    plural,
+    with_line,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
