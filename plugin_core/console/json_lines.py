@@ -149,30 +149,24 @@ class JsonDisplay:
         """Say nothing: this is for people."""
 
     def quote(self, offers: Sequence[Offer], *, is_asked: bool) -> None:  # noqa: ARG002 - a program reads no question
-        """Write a ``price`` event for each provider that costs money, or may."""
         for price in list_prices(offers):
             self._write({"event": "price"} | msgspec.structs.asdict(price))
 
     def preview(self, offer: Offer) -> None:
-        """Write a ``plan`` event."""
         self._write(describe_plan(offer))
 
     def refuse(self, source: Path, error: StembridgeError) -> None:
-        """Write an ``error`` event."""
         self._write(describe_error(source, error))
 
     def reuse(self, job: Job) -> None:
-        """Write the done job as a ``job`` event."""
         self._write(describe_job(job))
 
     def begin(self, jobs: Sequence[Job]) -> None:
-        """Write every job once, so that the reader knows all ids at the start."""
         for job in jobs:
             self._throttle.start(job)
             self._write(describe_job(job))
 
     def change(self, job: Job, previous: Job | None) -> None:
-        """Write a ``job`` event for each new state, each new trouble, and for progress that is due."""
         if previous is None or previous.state is not job.state or self._troubles.is_new(job):
             self._throttle.start(job)
         elif not self._throttle.is_due(job):
@@ -185,5 +179,4 @@ class JsonDisplay:
         """Do nothing: programs are not asked."""
 
     def finish(self, summary: Summary) -> None:
-        """Write the ``summary`` event, the last one."""
         self._write({"event": "summary"} | msgspec.structs.asdict(summary))

@@ -69,11 +69,9 @@ class LiveDisplay:
         self._live.stop()
 
     def say(self, text: str) -> None:
-        """Print a line above the live ones."""
         self._print(Text(clean(text)))
 
     def look(self, done: int, count: int) -> None:
-        """Draw how far the look has come, while it lasts."""
         self._looking = f"looking at {done + 1} of {count}" if done < count else ""
         if done == count:
             self._live.stop()
@@ -81,25 +79,20 @@ class LiveDisplay:
             self._live.start()
 
     def quote(self, offers: Sequence[Offer], *, is_asked: bool) -> None:
-        """Print the price, unless the question names it."""
         if not is_asked and (price := describe_price(offers)):
             self.say(price)
 
     def preview(self, offer: Offer) -> None:
-        """Print what would be made."""
         for line in describe_offer(offer):
             self.say(line)
 
     def refuse(self, source: Path, error: StembridgeError) -> None:
-        """Print why a source cannot be used."""
         self._print_line("failed", "red", source, str(error))
 
     def reuse(self, job: Job) -> None:
-        """Print where the results stand already."""
         self._print_line("before", "green", job.source.path, describe_standing(job).removeprefix("made before, "))
 
     def begin(self, jobs: Sequence[Job]) -> None:
-        """Start to draw."""
         self._active = {job.id: job for job in jobs}
         self._all = len(jobs)
         self._counts = {}
@@ -107,7 +100,6 @@ class LiveDisplay:
             self._live.start()
 
     def change(self, job: Job, previous: Job | None) -> None:
-        """Keep the job for the next drawing; print it when it is settled."""
         if job.state.is_active:
             self._active[job.id] = job
             if self._troubles.is_new(job):
@@ -118,11 +110,9 @@ class LiveDisplay:
             self._tell_settled(job)
 
     def pause(self) -> None:
-        """Remove the live lines."""
         self._live.stop()
 
     def finish(self, summary: Summary) -> None:
-        """Print the counts."""
         self._live.stop()
         if str(summary):
             self.say(str(summary))

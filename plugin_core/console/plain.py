@@ -55,17 +55,14 @@ class PlainDisplay:
         """Do nothing: whoever called tells the error."""
 
     def say(self, text: str) -> None:
-        """Write a line, unless quiet."""
         if not self._quiet:
             print(clean(text), flush=True)
 
     def look(self, done: int, count: int) -> None:
-        """Write one line before a long look."""
         if done == 0 and count > MANY_FILES:
             self.say(f"looking at {plural(count, 'file')}")
 
     def quote(self, offers: Sequence[Offer], *, is_asked: bool) -> None:
-        """Write the price; money is told even if quiet."""
         price = describe_price(offers)
         if not price or is_asked:
             return
@@ -75,25 +72,20 @@ class PlainDisplay:
             print(clean(price), file=sys.stderr, flush=True)
 
     def preview(self, offer: Offer) -> None:
-        """Write what would be made."""
         for line in describe_offer(offer):
             self.say(line)
 
     def refuse(self, source: Path, error: StembridgeError) -> None:
-        """Write why a source cannot be used."""
         self._complain(source, str(error))
 
     def reuse(self, job: Job) -> None:
-        """Write where the results stand already."""
         self.say(f"{show(job.source.path)}: {describe_standing(job)}")
 
     def begin(self, jobs: Sequence[Job]) -> None:
-        """Count from here; each job speaks for itself."""
         for job in jobs:
             self._throttle.start(job)
 
     def change(self, job: Job, previous: Job | None) -> None:
-        """Write a line when a job starts to run, is settled, or moved on."""
         if self._troubles.is_new(job):
             self._complain(job.source.path, describe_wait(job))
         if previous is not None and previous.state is job.state:
@@ -110,7 +102,6 @@ class PlainDisplay:
         """Do nothing: lines stand."""
 
     def finish(self, summary: Summary) -> None:
-        """Write the counts."""
         if str(summary):
             self.say(str(summary))
         if summary.unfinished:
