@@ -152,7 +152,12 @@ class JobStore(JobQueue):
         """Let a known job go on, for its song as it was handed in now; None if it changed meanwhile."""
         with self._database.write() as connection:
             job = queries.fetch(connection, known.id)
-            if job is None or job.state is not known.state:
+            if job is None:
+                return None
+            if job.state is JobState.DONE and known.state.is_active and job.source.path == source.path:
+                # It came to its end while this waited for the store: what is wished for stands.
+                return job
+            if job.state is not known.state and not job.state.is_active:
                 return None
             if job.source.path != source.path:
                 job = changes.move(connection, job, source, self.clock())

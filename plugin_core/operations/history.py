@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from plugin_core.audio.source_file import look_at
 from plugin_core.errors import SourceError, blame
 from plugin_core.jobs.keys import dedupe_key, is_same_wish, make_job, place_of
 from plugin_core.model import Job, JobState, Operation, Plan, Separation, Source, Stem, Tagging, Written, show_path
@@ -117,6 +118,10 @@ class History:
 
         existing = await asyncio.to_thread(read_labels, source.path, field_names(wish))
         left = what_is_filled(wish, existing)
+        now = await asyncio.to_thread(look_at, source.path)
+        if (now.inode, now.size, now.mtime_ns) != (source.inode, source.size, source.mtime_ns):
+            # Another process labelled it meanwhile, and its job is the one to join.
+            return None
         return Written(path=source.path, before=source.content, after=source.content, left=left) if left else None
 
     def as_filled(self, offer: Offer, written: Written) -> Offer:
@@ -207,7 +212,8 @@ class History:
         job = make_job(source, plan, bill=bill, host=host, preset=preset, force=force, may_buy=may_buy, clock=clock)
         if not force and (done := await self.standing(source, plan, bill)) is not None:
             return done, False
-        if not force and (written := await self.filled(source, plan)) is not None:
+        is_new = not force and not self._store().is_under_way(bill.key)
+        if is_new and (written := await self.filled(source, plan)) is not None:
             return self._keep_found(describe_filled(job, written)), False
         if not force and (stems := await self.recognise(source, plan, bill)):
             return self._keep_found(describe_found(job, stems)), False

@@ -93,6 +93,18 @@ def test_settled_job_is_not_joined(store: JobStore, state: JobState) -> None:
     assert store.add(make_job(1))[1]
 
 
+@pytest.mark.parametrize("state", [JobState.RUNNING, JobState.DONE, JobState.FAILED], ids=str)
+def test_job_that_goes_on_while_the_store_is_waited_for_is_joined(
+    store: JobStore, state: JobState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = store.add(make_job(1))
+    move(store, first, state)
+    monkeypatch.setattr(store, "_alike", lambda _job: [first])
+    known, is_new = store.add(make_job(1))
+    assert (is_new, known.id == first.id) == (state is JobState.FAILED, state is not JobState.FAILED)
+    assert known.state is (JobState.QUEUED if is_new else state)
+
+
 def test_newest_done_job_is_found(store: JobStore, clock: Clock) -> None:
     found = []
     for _ in range(2):

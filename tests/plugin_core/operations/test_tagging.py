@@ -87,6 +87,21 @@ def test_what_is_filled_is_not_bought(session: Session, song: Path, tagger: Fake
         assert read_fields(song)["genre"] == (("Jazz",) if case == "in-part" else ("Rock",))
 
 
+def test_who_is_about_to_be_told_that_all_is_filled_joins_the_job_that_filled_it(session: Session, song: Path) -> None:
+    wish = Tagging(provider="ears", dimensions=("genre",))
+
+    async def work() -> tuple[Job, bool, Job, bool]:
+        first, made = await session.add(session.inspect(song), await session.plan(session.inspect(song), wish))
+        # Its song is written, and it is not yet known to be done.
+        write_tags(song, TagSet({"genre": ("Rock",)}))
+        source = session.inspect(song)
+        second, again = await session.add(source, await session.plan(source, wish))
+        return first, made, second, again
+
+    first, made, second, again = asyncio.run(work())
+    assert (made, again, second.id) == (True, False, first.id)
+
+
 def test_force_asks_where_all_is_filled(session: Session, song: Path, tagger: FakeTagger) -> None:
     write_tags(song, TagSet({"genre": ("Jazz",)}))
     job, made = tag(session, song, dimensions=("genre",), force=True)
