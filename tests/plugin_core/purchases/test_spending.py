@@ -85,8 +85,9 @@ def test_a_month_is_over_with_its_last_day(store: JobStore, now: Now) -> None:
     now.set(2026, 3, 1)
     shop.buy()
     now.set(2026, 3, 31, 23)
-    with pytest.raises(LimitReachedError, match="month"):
+    with pytest.raises(LimitReachedError, match="month") as caught:
         shop.buy()
+    assert caught.value.remedy.endswith("or wait")
     now.set(2026, 4, 1)
     shop.buy()
 
@@ -94,8 +95,9 @@ def test_a_month_is_over_with_its_last_day(store: JobStore, now: Now) -> None:
 def test_a_run_counts_for_itself(store: JobStore, now: Now) -> None:
     shop = Shop(store, now, run=4)
     shop.buy()
-    with pytest.raises(LimitReachedError, match="run"):
+    with pytest.raises(LimitReachedError, match="run") as caught:
         shop.buy()
+    assert caught.value.remedy.endswith("or run again")
     shop.begin()
     shop.buy()
 
