@@ -102,10 +102,10 @@ def test_case_22_whatever_the_system_says_of_a_full_or_read_only_home(
         except OSError as error:
             raise StoreError("the ledger", remedy="") from error
 
-    def put_or_refuse(self: SongLedger, row: Row) -> Row:
+    def put_or_refuse(self: SongLedger, row: Row, *, is_end: bool = False) -> Row:
         if broken["is"]:
             refuse()
-        return put(self, row)
+        return put(self, row, is_end=is_end)
 
     def check_or_refuse(self: SongLedger) -> None:
         if broken["is"]:
