@@ -159,6 +159,9 @@ class Run(Generic[W]):
         """Work on jobs that exist, at once; unconfirmed ones are looked for."""
         self.has_begun = True
         await self.work([self.session.resume(job_id) for job_id in ids])
+        if not ids:
+            # What killed processes left at their services is given back also when nothing else is to be done.
+            await self.session.run([])
 
     async def offer(self, wants: Sequence[W]) -> list[Ready[W]]:
         """Look at each song once, and find out what each want would take and cost; nothing is stored, sent or spent.
