@@ -8,12 +8,9 @@ import sqlite3
 from tests.hosts.beets.library import Beets
 
 
-def test_its_help_names_its_words_and_a_wrong_one_is_one_line(beets: Beets) -> None:
+def test_its_help_names_its_words(beets: Beets) -> None:
     told = beets.do("stembridge", "-h").out
     assert all(word in told for word in ("status", "resume", "retry", "adopt", "prune"))
-    wrong = beets.run("stembridge", "resme")
-    assert wrong.code == 1
-    assert wrong.err.splitlines()[-1].endswith("there are status, resume, retry, adopt, prune")
 
 
 def test_what_failed_is_tried_again_and_what_was_bought_is_not(three: Beets) -> None:

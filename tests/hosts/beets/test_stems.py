@@ -58,7 +58,7 @@ def test_nobody_to_ask_needs_yes(three: Beets) -> None:
         (("stems", "-y", "--preset", "fuor-stems"), "did you mean 'four-stems'?"),
         (("stems", "-y", "--provider", "legder"), "did you mean 'ledger'?"),
         (("stems", "-y", "-t", "-1"), "-1 threads"),
-        (("stembridge", "resmue"), "there are resume and status"),
+        (("stembridge", "resmue"), "there are status, resume, retry, adopt, prune"),
     ],
     ids=["no-track", "no-album", "preset", "provider", "threads", "word"],
 )
