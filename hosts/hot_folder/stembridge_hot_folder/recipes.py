@@ -27,8 +27,7 @@ from plugin_core.model import Operation, Separation, show_path, to_json
 from plugin_core.presets import Preset, load_presets
 from plugin_core.settings import Settings, suggest_key
 from stembridge_hot_folder.files import open_regular
-from stembridge_hot_folder.folders import HotFolder, refuse_results_inside
-from stembridge_hot_folder.settings import WatchSettings
+from stembridge_hot_folder.folders import HotFolder, WatchSettings, refuse_results_inside
 
 CONFIG_NAME: Final = "stembridge.toml"
 _MOST: Final = 2**20

@@ -18,11 +18,10 @@ from plugin_core.console.json_lines import JsonDisplay
 from plugin_core.errors import SettingsError, StembridgeError, UsageError
 from plugin_core.session import Session
 from stembridge_hot_folder.display import Counts, PlainWatch, Reporter, say_on, write_event
-from stembridge_hot_folder.folders import HotFolder, open_folders, refuse_home_inside
+from stembridge_hot_folder.folders import HotFolder, WatchSettings, open_folders, refuse_home_inside
 from stembridge_hot_folder.ledger import LEDGER_NAME, SongLedger
 from stembridge_hot_folder.recipes import Recipes, read_recipes
 from stembridge_hot_folder.scan import Passed, SeenSong, scan
-from stembridge_hot_folder.settings import WatchSettings
 from stembridge_hot_folder.tools import Stores
 from stembridge_hot_folder.watch import Watch
 

@@ -15,9 +15,8 @@ from xml.sax.saxutils import escape
 from plugin_core.errors import PlacementError, UsageError
 from plugin_core.model import show_path
 from plugin_core.settings import Settings, manifest
-from stembridge_hot_folder.folders import HotFolder, open_folders, refuse_home_inside
+from stembridge_hot_folder.folders import HotFolder, WatchSettings, open_folders, refuse_home_inside
 from stembridge_hot_folder.recipes import Recipes, check_placement, read_recipes
-from stembridge_hot_folder.settings import WatchSettings
 
 Run = Callable[[Sequence[str]], int]
 _MANIFESTS: Final = "hosts/hot_folder"

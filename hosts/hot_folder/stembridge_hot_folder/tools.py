@@ -16,11 +16,11 @@ from plugin_core.errors import StoreError
 from plugin_core.model import show_path
 from plugin_core.session import STORE_NAME, Session
 from stembridge_hot_folder.display import Counts, Reporter
+from stembridge_hot_folder.folders import WatchSettings
 from stembridge_hot_folder.ledger import LEDGER_NAME, Look, SongLedger
 from stembridge_hot_folder.process import SleepDetector
 from stembridge_hot_folder.queue import SongQueue
 from stembridge_hot_folder.recipes import Recipes
-from stembridge_hot_folder.settings import WatchSettings
 
 ROOM: Final = 2**20
 """Bytes that must be free before anything is recorded again, so that it does not end with the next row."""

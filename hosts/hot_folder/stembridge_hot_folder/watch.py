@@ -19,13 +19,12 @@ from plugin_core.files.database import may_pass
 from plugin_core.model import JobState, show_path
 from plugin_core.tasks import start
 from stembridge_hot_folder.display import Counts, Reporter
-from stembridge_hot_folder.folders import HotFolder
+from stembridge_hot_folder.folders import HotFolder, WatchSettings
 from stembridge_hot_folder.intake import FolderIntake
 from stembridge_hot_folder.ledger import TROUBLED, InLine, Row, SongState
 from stembridge_hot_folder.process import Notifier, SleepDetector, deadline
 from stembridge_hot_folder.queue import HELD, Lane, SongQueue, WaitingSong
 from stembridge_hot_folder.recipes import Recipes
-from stembridge_hot_folder.settings import WatchSettings
 from stembridge_hot_folder.tools import Stores, Tools
 from stembridge_hot_folder.workers import Workers
 

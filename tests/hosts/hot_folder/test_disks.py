@@ -32,7 +32,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_case_11_shares_settle_longer_and_are_looked_through_more_often(desk: Desk, kind: str) -> None:
-    from stembridge_hot_folder.settings import WatchSettings
+    from stembridge_hot_folder.folders import WatchSettings
 
     [share] = folders.open_folders([desk.root], WatchSettings(), kind_of=lambda _path: kind)
     [local] = folders.open_folders([desk.root], WatchSettings(), kind_of=lambda _path: "ext4")

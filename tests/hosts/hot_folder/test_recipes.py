@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stembridge_hot_folder.folders import open_folders
+from stembridge_hot_folder.folders import WatchSettings, open_folders
 from stembridge_hot_folder.recipes import Recipe, Recipes, read_recipes
-from stembridge_hot_folder.settings import WatchSettings
 
 from plugin_core.errors import SettingsError
 from plugin_core.model import Separation
