@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 import re
 import sys
@@ -19,8 +20,11 @@ from plugin_core.protocols import Order, Report
 from plugin_core.stem_names import canonical, title
 from plugin_core.tasks import start
 from plugin_core.transfer.calls import Bytes
+from plugin_core.transfer.redaction import redact
 
 _DIVISOR: Final = 10
+_QUERY: Final = re.compile(r"""([A-Za-z][A-Za-z0-9+.-]*://[^\s"'\\?#]*)[?#][^\s"'\\]*""")
+"""The address of a link, and the query that may give access to what it names."""
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -140,3 +144,8 @@ def _left_of(path: Path) -> list[Path]:
     except FileNotFoundError:
         return []
     return [path.with_name(name) for name in names if name.endswith(".part")]
+
+
+def without_secrets(value: object) -> str:
+    """Return an answer as JSON whose links have no query: how a service signs them may not be known."""
+    return redact(_QUERY.sub(r"\1", json.dumps(value, ensure_ascii=False)))

@@ -36,11 +36,10 @@ from plugin_core.providers.mediax.answers import (
     keep_results,
     list_contents,
     read_labels,
-    without_secrets,
 )
 from plugin_core.providers.mediax.client import MediaxClient, descriptor
 from plugin_core.providers.mediax.settings import LOGIN, MediaxSettings
-from plugin_core.service.results import Pace
+from plugin_core.service.results import Pace, without_secrets
 from plugin_core.settings import Secret
 from plugin_core.transfer.redaction import redact_url
 

@@ -14,6 +14,7 @@ import msgspec
 
 from plugin_core.errors import RefusedError, ServiceError, StembridgeError, TransientError, UnclearAnswerError
 from plugin_core.model import Label, disarm
+from plugin_core.service.results import without_secrets
 from plugin_core.settings import manifest
 from plugin_core.transfer import Answer
 from plugin_core.transfer.redaction import redact
@@ -64,10 +65,6 @@ _BUSY: Final = re.compile(
 )
 _LONGEST: Final = 300
 _ABSENT: Final = re.compile(r"not (?:be )?found|not exist|no such|不存在", re.IGNORECASE)
-
-
-_QUERY: Final = re.compile(r"""([A-Za-z][A-Za-z0-9+.-]*://[^\s"'\\?#]*)[?#][^\s"'\\]*""")
-"""The query of a link, and its address."""
 
 
 def read_answer(answer: Answer, key: str, what: str) -> dict[str, Any]:
@@ -148,11 +145,6 @@ def list_contents(job: Mapping[str, Any]) -> Iterator[object]:
 def keep_results(job: Mapping[str, Any]) -> str:
     """Return what a job says of its results, whole, as JSON; its inputs are links, and left out."""
     return without_secrets({name: value for name, value in job.items() if name not in ("inputs", "callback")})
-
-
-def without_secrets(value: object) -> str:
-    """Return JSON whose links have no query: how the service signs them is not known."""
-    return redact(_QUERY.sub(r"\1", json.dumps(value, ensure_ascii=False)))
 
 
 def _opened(value: object) -> object:

@@ -16,6 +16,7 @@ from plugin_core.errors import OutcomeUnknownError, UsageError
 from plugin_core.providers.mvsep.account_calls import Notice, parse_notice
 from plugin_core.providers.mvsep.caller import Caller
 from plugin_core.providers.mvsep.loose_json import as_flag, as_mapping, read, read_all, read_words
+from plugin_core.service.results import without_secrets
 from plugin_core.transfer import Answer, Bytes, FilePart, Multipart
 from plugin_core.transfer.redaction import redact
 
@@ -96,6 +97,8 @@ class JobAnswer(msgspec.Struct, frozen=True, kw_only=True):
     input_file: ResultFile | None = None
     files: tuple[ResultFile, ...] = ()
     transcription: tuple[Any, ...] = ()
+    kept: str = ""
+    """The answer whole, but for its input and what gives access to its files."""
 
     @property
     def phase(self) -> Phase:
@@ -125,6 +128,7 @@ def parse_job(payload: object) -> JobAnswer:
         status=redact(str(body.get("status") or data.get("status") or "").strip()).lower(),
         message="; ".join(read_words(body)),
         files=read_all(ResultFile, data.get("files")),
+        kept=without_secrets({name: value for name, value in data.items() if name != "input_file"}),
     )
 
 

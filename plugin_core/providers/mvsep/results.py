@@ -40,7 +40,7 @@ def read_answer(job: str, answer: JobAnswer, algorithm: Algorithm | None, second
     unclear = ""
     match answer.phase:
         case Phase.DONE:
-            return Finished(files=describe_files(job, answer, algorithm))
+            return Finished(files=describe_files(job, answer, algorithm), answer=answer.kept)
         case Phase.FAILED:
             reason = answer.message or f"no reason given (status {answer.status!r})"
             raise UnchargedError(f"MVSEP failed the separation: {reason}", remedy="try again, or choose another model")

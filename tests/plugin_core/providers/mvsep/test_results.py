@@ -89,6 +89,13 @@ def test_results() -> None:
     ]
 
 
+def test_the_answer_is_kept_whole_but_for_the_song_and_signed_links() -> None:
+    file = {"type": "Vocals", "url": "https://a.example/1.flac?signature=hush", "news": {"key": "B minor"}}
+    answer = read(done(file, input_file={"url": "https://a.example/song.flac?signature=hush"}, bpm=98))
+    assert isinstance(answer, Finished)
+    assert json.loads(answer.answer) == {"files": [file | {"url": "https://a.example/1.flac"}], "bpm": 98}
+
+
 def test_hostile_results() -> None:
     file = {"type": "Vo\ncals\x1b[2J" + "x" * 999, "url": "https://a.example/1", "download": "../../" + "y" * 999}
     answer = read(done(file))
