@@ -225,6 +225,8 @@ def test_case_39_song_renamed_or_moved_while_its_job_runs(
             wait_for(lambda: drop.stored()[0].source.path == there, drop.told)
             drop.pass_time()
             drop.wait("done", there)
+            # Its old row goes once the watch has looked there again.
+            wait_for(lambda: drop.rows() == {str(there): SongState.DONE}, drop.told)
     if not is_watched:
         there = act(song)
         drop.pass_time()
