@@ -32,13 +32,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 ROOT = Path(__file__).parents[1]
-KNPYTHON = sys.executable  # which the simulated REAPER hides from its scripts
-KNOWN = {"cwd", "env", "stdin", "stdout", "stderr", "text", "start_new_session"}
-"""What may be asked for; with anything else a new interpreter starts."""
-FREE = {"PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONUNBUFFERED", "PYTHON_KEYRING_BACKEND"}
-"""Variables of Python that processes forked from one may differ in."""
-SERVED = ("PYTHONUTF8", "PYTHONWARNINGS")
-"""Variables for each value of which there is one to fork from; with other differences a new interpreter starts."""
 PYTHON = sys.executable  # which the simulated REAPER hides from its scripts
 KNOWN = {"cwd", "env", "stdin", "stdout", "stderr", "text", "start_new_session"}
 """What may be asked for; with anything else a new interpreter starts."""
