@@ -72,7 +72,7 @@ class _Header(NamedTuple):
     """What says there that it added none."""
 
 
-class Stretch:
+class FrameStretch:
     """Frames of one kind in a row: a recording as one encoder wrote it, or what was joined to it without a header."""
 
     def __init__(self, start: int, frame: MpegFrame, header: _Header | None) -> None:
@@ -117,10 +117,10 @@ def examine_mpeg(path: Path, descriptor: int, part: ByteSpan, *, is_file: bool =
     return _examine_one(stretches[0], is_file=is_file)
 
 
-def walk(window: Window, start: int, end: int) -> Iterator[Stretch]:
+def walk(window: Window, start: int, end: int) -> Iterator[FrameStretch]:
     """Walk over all frames from ``start`` to ``end``; tags between them, and what is no frame, are passed over."""
     frames: dict[bytes, MpegFrame | None] = {}
-    current: Stretch | None = None
+    current: FrameStretch | None = None
     at, odd = start, 0
     while at + 4 <= end:
         head = window.take(at, _HEAD)
@@ -140,7 +140,7 @@ def walk(window: Window, start: int, end: int) -> Iterator[Stretch]:
         if current is None or header is not None or frame.kind != current.frame.kind or _is_full(current, at):
             if current is not None:
                 yield current
-            current = Stretch(at, frame, header)
+            current = FrameStretch(at, frame, header)
         elif odd > current.odd:
             current.torn, current.odd = current.frames, odd
         odd = 0
@@ -152,7 +152,7 @@ def walk(window: Window, start: int, end: int) -> Iterator[Stretch]:
         yield current
 
 
-def _is_full(stretch: Stretch, at: int) -> bool:
+def _is_full(stretch: FrameStretch, at: int) -> bool:
     """Tell whether a header's frames are all there, and something other than a frame lay between them and ``at``."""
     return stretch.header is not None and stretch.frames >= stretch.header.frames and at != stretch.end
 
@@ -170,7 +170,7 @@ def _resync(window: Window, at: int, head: bytes, end: int) -> int:
     return at + size if size else window.find(b"\xff", at + 1, end)
 
 
-def _mend(window: Window, current: Stretch, at: int, head: bytes, end: int) -> int:
+def _mend(window: Window, current: FrameStretch, at: int, head: bytes, end: int) -> int:
     """Go on after what is no frame; a frame that was cut reaches into the recording that was joined to it."""
     if at == current.end and current.frames:
         last = window.take(current.last, at - current.last)
@@ -188,7 +188,7 @@ def _measure_tag(head: bytes) -> int:
     return measure_tag(head) or (128 if head.startswith(b"TAG") else 0)
 
 
-def _refuse_cut(path: Path, stretches: list[Stretch]) -> None:
+def _refuse_cut(path: Path, stretches: list[FrameStretch]) -> None:
     seconds = 0.0
     for one in stretches:
         header = one.header
@@ -204,12 +204,12 @@ def _refuse_cut(path: Path, stretches: list[Stretch]) -> None:
             raise damaged(path, seconds, "it ends before its header says")
 
 
-def _refuse_mixed(path: Path, stretches: list[Stretch]) -> None:
+def _refuse_mixed(path: Path, stretches: list[FrameStretch]) -> None:
     if len({(one.frame.rate, one.frame.is_mono) for one in stretches}) > 1:
         raise joined(path, "differ in sample rate or channels")
 
 
-def _examine_one(one: Stretch, *, is_file: bool) -> Structure:
+def _examine_one(one: FrameStretch, *, is_file: bool) -> Structure:
     if one.header is None:
         return Structure(layouts=(_lay_out(one),), samples=one.samples)
     counted = one.header.frames
@@ -218,14 +218,14 @@ def _examine_one(one: Stretch, *, is_file: bool) -> Structure:
     return Structure(layouts=(_lay_out(one),), told=counted / one.frames if one.frames != counted else None)
 
 
-def _says_its_size(one: Stretch) -> bool:
+def _says_its_size(one: FrameStretch) -> bool:
     """Tell whether the header knows the size in bytes; libmpg123 prints what it thinks where that is off."""
     assert one.header is not None
     size = one.end - one.start
     return not one.header.size or abs(one.header.size - size) < size / 200
 
 
-def _lay_out(one: Stretch) -> FileLayout:
+def _lay_out(one: FrameStretch) -> FileLayout:
     header = one.header
     size = one.end - one.start
     if header is None:

@@ -1,4 +1,4 @@
-"""How often a job is looked at, and bringing its results into its folder, below names of our own."""
+"""A job at a service: when its key was made, how often it is looked at, what it said, and its results in its folder."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import os
 import re
 import sys
+import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,15 @@ from plugin_core.transfer.redaction import redact
 _DIVISOR: Final = 10
 _QUERY: Final = re.compile(r"""([A-Za-z][A-Za-z0-9+.-]*://[^\s"'\\?#]*)[?#][^\s"'\\]*""")
 """The address of a link, and the query that may give access to what it names."""
+
+
+def time_of_key(key: str) -> float | None:
+    """Return when a submission key was made, seconds since the epoch, if it is a UUIDv7."""
+    try:
+        found = uuid.UUID(key)
+    except ValueError:
+        return None
+    return (found.int >> 80) / 1000 if found.version == 7 else None
 
 
 class Pace(msgspec.Struct, frozen=True):

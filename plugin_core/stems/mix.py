@@ -39,7 +39,7 @@ class Placed(msgspec.Struct, frozen=True):
     """Its level against the source's."""
 
 
-class Form(msgspec.Struct, frozen=True):
+class MixForm(msgspec.Struct, frozen=True):
     """How products are written."""
 
     format: AudioFormat
@@ -76,7 +76,7 @@ class Mix:
                 peak = max([peak, *(peak_of(_make(one, mixture, parts)) for one in wanted)])
         return peak
 
-    def write(self, products: Mapping[Path, Product], form: Form, tick: Tick) -> dict[str, int]:
+    def write(self, products: Mapping[Path, Product], form: MixForm, tick: Tick) -> dict[str, int]:
         """Write every product, and return how many samples of each had to be clipped, by its title.
 
         What is subtracted is clipped as it would be written, so that both together give the source again; the source
@@ -137,7 +137,7 @@ class Mix:
 class _Level:
     """Brings blocks to the gain and, for integers, the depth that they are written in; counts what is clipped by it."""
 
-    def __init__(self, form: Form) -> None:
+    def __init__(self, form: MixForm) -> None:
         self.clipped: Counter[str] = Counter()
         self._gain = form.gain
         self._bits = form.format.bits

@@ -18,7 +18,7 @@ from plugin_core.model import Part, Separation, Source, Stem
 from plugin_core.stem_names import canonical, title
 from plugin_core.stems.fit import Fit, choose_fit, show_gain
 from plugin_core.stems.layout import ready_folder
-from plugin_core.stems.mix import Form, Mix, Placed, indexes
+from plugin_core.stems.mix import Mix, MixForm, Placed, indexes
 from plugin_core.stems.part import open_part
 from plugin_core.stems.products import Product, list_products, name_parts
 from plugin_core.stems.shape import BLOCK, Shape, shape_of_part
@@ -239,7 +239,7 @@ def _make_files(
             computed[path] = product
     clipped = {"": checked.overs} if _is_sum_clipped(task, checked) else {}
     if computed:
-        form = Form(fit.format, fit.gain, is_summed=is_summed(task.parts) and _is_rounded(checked, fit))
+        form = MixForm(fit.format, fit.gain, is_summed=is_summed(task.parts) and _is_rounded(checked, fit))
         clipped |= Mix(task.source.path, checked.source, placed).write(computed, form, tick)
     return clipped
 

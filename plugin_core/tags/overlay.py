@@ -24,7 +24,7 @@ _LEAF: Final = 32
 _LEAVES: Final = 1 << 12
 
 
-class Excerpt(bytes):
+class TagExcerpt(bytes):
     """Bytes that know where they come from."""
 
     pieces: tuple[Piece, ...] = ()
@@ -89,7 +89,7 @@ class Overlay(io.BufferedIOBase):
         if end - place < _MOVED:
             return self._read_little(place, end)
         pieces = self._between(place, end)
-        excerpt = Excerpt(b"".join(map(self._bytes_of, pieces)))
+        excerpt = TagExcerpt(b"".join(map(self._bytes_of, pieces)))
         excerpt.pieces = tuple(pieces)
         return excerpt
 
@@ -100,7 +100,7 @@ class Overlay(io.BufferedIOBase):
         if self._place > self._size:
             self._splice(self._size, self._size, [bytes(self._place - self._size)])
         place, end = self._place, self._place + len(data)
-        if isinstance(data, Excerpt):
+        if isinstance(data, TagExcerpt):
             self._splice(place, end, data.pieces)
         else:
             self._write_new(place, bytes(data))

@@ -23,7 +23,7 @@ import soundfile
 
 from plugin_core.model import to_json
 from plugin_core.providers.local.process import COMMAND, ONE_THREAD
-from plugin_core.providers.local.request import Request
+from plugin_core.providers.local.request import WorkerRequest
 from tests.audio_files import make_noise, make_song
 
 TRUTH = Path(__file__).parents[2].parent / "shared" / "audio" / "truth"
@@ -92,7 +92,7 @@ def print_memory(folder: Path) -> None:
 
 def run_worker(source: Path, folder: Path, name: str) -> Run:
     """Separate in a worker bound to one processor."""
-    request = to_json(Request(source=source, folder=folder, format=name)) + b"\n"
+    request = to_json(WorkerRequest(source=source, folder=folder, format=name)) + b"\n"
     command = [sys.executable, *COMMAND]
     start = time.perf_counter()
     with subprocess.Popen(

@@ -34,7 +34,7 @@ def probability_field(dimension: str) -> str:
     return f"{dimension}_probability"
 
 
-class Words(list[str]):
+class WordList(list[str]):
     """Several values that read as text and equal each of them, for versions of beets that expect one value."""
 
     __hash__ = None  # as that of any list
@@ -50,7 +50,7 @@ class Words(list[str]):
 
 
 # `beet edit` writes values as YAML, which knows lists and no kinds of them.
-yaml.SafeDumper.add_representer(Words, yaml.SafeDumper.represent_list)
+yaml.SafeDumper.add_representer(WordList, yaml.SafeDumper.represent_list)
 
 
 class WordsType(types.DelimitedString):
@@ -58,11 +58,11 @@ class WordsType(types.DelimitedString):
 
     def normalize(self, value: Any) -> list[str]:
         """Return a value as the database's own would be."""
-        return Words(self.parse(value) if isinstance(value, str) else super().normalize(value))
+        return WordList(self.parse(value) if isinstance(value, str) else super().normalize(value))
 
     def parse(self, string: str) -> list[str]:
         """Return the values that a text names."""
-        return Words(super().parse(string))
+        return WordList(super().parse(string))
 
 
 def list_type() -> types.DelimitedString:

@@ -72,7 +72,7 @@ Tell = Callable[[Path, Path], None]
 """Hear that a stem, or a folder of stems, was moved from one path to another."""
 
 
-class Song(msgspec.Struct, frozen=True):
+class MovedSong(msgspec.Struct, frozen=True):
     """A song's old and new file."""
 
     old: Path
@@ -110,7 +110,7 @@ class Follower:
             destination: its new file.
             how: move, copy, link or hardlink.
         """
-        song = Song(Path(os.fsdecode(source)), Path(os.fsdecode(destination)))
+        song = MovedSong(Path(os.fsdecode(source)), Path(os.fsdecode(destination)))
         place = read_place(item) or self._find_beside(song.old, item)
         if place is None or song.old == song.new or not place.folder.is_dir():
             return
@@ -155,7 +155,7 @@ def find_beside(song: Path) -> Place | None:
     return Place(folder, tuple(files)) if files else None
 
 
-def _bring_folder(place: Place, song: Song, how: str, notes: Notes, tell: Tell) -> Place:
+def _bring_folder(place: Place, song: MovedSong, how: str, notes: Notes, tell: Tell) -> Place:
     wanted = song.new.parent / song.rename(place.folder.name)
     stays = how == "move" and wanted == place.folder
     target = wanted if stays else _free(wanted)
@@ -189,7 +189,7 @@ def _move_folder(folder: Path, target: Path, notes: Notes) -> None:
         shutil.rmtree(folder)
 
 
-def _bring_files(place: Place, song: Song, how: str, tell: Tell) -> Place | None:
+def _bring_files(place: Place, song: MovedSong, how: str, tell: Tell) -> Place | None:
     """Bring stems that lie in the song's own folder, among others."""
     pairs = [(file, song.new.parent / song.rename(file.name)) for file in place.files if file.exists()]
     if all(old == new for old, new in pairs):

@@ -9,7 +9,7 @@ import confuse
 
 from stembridge_beets.configuration import read_count
 from stembridge_beets.host import UserError
-from stembridge_beets.run import Words
+from stembridge_beets.run import Manners
 
 if TYPE_CHECKING:
     from beets.library import Item, Library
@@ -63,7 +63,7 @@ def select_items(lib: Library, args: Sequence[str], *, is_album: bool) -> list[I
     return list({item.id: item for item in found}.values())
 
 
-def read_words(plugin: Host, opts: RunOptions) -> Words:
+def read_words(plugin: Host, opts: RunOptions) -> Manners:
     """Return how a command is to work.
 
     Raises:
@@ -72,7 +72,7 @@ def read_words(plugin: Host, opts: RunOptions) -> Words:
     threads = read_count(plugin.config, "threads") if opts.threads is None else opts.threads
     if opts.threads is not None and threads < 1:
         raise UserError(f"{threads} threads do nothing; leave -t out for as many as the service allows")
-    return Words(
+    return Manners(
         pretend=opts.pretend,
         quiet=read_flag(plugin, "quiet", opts.quiet),
         yes=read_flag(plugin, "yes", opts.yes),

@@ -18,10 +18,10 @@ from stembridge_beets import stems_command, todo
 from stembridge_beets.configuration import OWN_WORDS, core_settings, read_count
 from stembridge_beets.host import UserError
 from stembridge_beets.labels import is_labelled
-from stembridge_beets.moves import Song, find_unclaimed
+from stembridge_beets.moves import MovedSong, find_unclaimed
 from stembridge_beets.options import read_flag
 from stembridge_beets.places import Claims, Place, read_place, write_place
-from stembridge_beets.run import LibraryRun, Words, end
+from stembridge_beets.run import LibraryRun, Manners, end
 from stembridge_beets.tasks import Task, make_task, name_item, path_of
 from stembridge_beets.unfinished import finish, make_kind
 
@@ -49,7 +49,7 @@ def run_own(plugin: Host, lib: Library, opts: OwnOptions, args: Sequence[str]) -
         case "resume":
             resume(plugin, lib, is_quiet=is_quiet)
         case "retry":
-            words = Words(
+            words = Manners(
                 pretend=opts.pretend,
                 quiet=is_quiet,
                 yes=read_flag(plugin, "yes", opts.yes),
@@ -89,7 +89,7 @@ def resume(plugin: Host, lib: Library, *, is_quiet: bool) -> None:
     end(lib, runs)
 
 
-def retry(plugin: Host, lib: Library, query: Sequence[str], words: Words) -> None:
+def retry(plugin: Host, lib: Library, query: Sequence[str], words: Manners) -> None:
     """Try again what failed or was cancelled, of the songs that match and still lack it.
 
     Raises:
@@ -183,7 +183,7 @@ def _adopt_found(item: Item, claims: Claims) -> str:
 
 def _name_stems(song: Path, place: Place) -> list[str]:
     """Return the names of stems by those of their files: what follows the song's own name."""
-    own = Song(song, Path(song.with_name("x")))
+    own = MovedSong(song, Path(song.with_name("x")))
     return [canonical(own.rename(file.stem).removeprefix("x").lstrip(" -_") or file.stem) for file in place.files]
 
 

@@ -22,7 +22,7 @@ from stembridge_beets.configuration import core_settings, read_count
 from stembridge_beets.core_thread import CoreThread
 from stembridge_beets.host import UserError, library_trouble_told
 from stembridge_beets.tasks import Added, Changed, Event, Refused, Task, path_of
-from stembridge_beets.terminal import Progress, stop_on_signals
+from stembridge_beets.terminal import ProgressLine, stop_on_signals
 
 if TYPE_CHECKING:
     from beets.library import Item, Library
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from stembridge_beets.host import Host
 
 
-class Words(msgspec.Struct, frozen=True, kw_only=True):
+class Manners(msgspec.Struct, frozen=True, kw_only=True):
     """What the options of a run say."""
 
     pretend: bool = False
@@ -39,7 +39,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     threads: int = 0
 
 
-class Kind(Protocol):
+class Work(Protocol):
     """One kind of work: stems or labels."""
 
     name: str
@@ -66,13 +66,13 @@ class LibraryRun:
         words: what the options say.
     """
 
-    def __init__(self, plugin: Host, lib: Library, kind: Kind, words: Words) -> None:
+    def __init__(self, plugin: Host, lib: Library, kind: Work, words: Manners) -> None:
         self._plugin = plugin
         self._lib = lib
         self.kind = kind
         self._words = words
         self._troubles = Troubles()
-        self._progress = Progress(0)
+        self._progress = ProgressLine(0)
         self.done = self.failed = self.left = 0
         """Songs that are done, that are not, and that ``resume`` goes on with."""
         self.is_interrupted = False
@@ -92,7 +92,7 @@ class LibraryRun:
         """
         if not tasks:
             return
-        self._progress = Progress(len(tasks))
+        self._progress = ProgressLine(len(tasks))
         try:
             with library_trouble_told(), self._open() as core:
                 ready = self._plan(core, tasks)

@@ -20,7 +20,7 @@ _EVERY: Final = 0.2
 _CLEAR: Final = "\r\x1b[K"
 
 
-class Progress:
+class ProgressLine:
     """How many songs are done, and how far those are that are in work.
 
     Args:

@@ -11,7 +11,7 @@ from stembridge_beets.configuration import read_auto, read_count
 from stembridge_beets.host import UserError
 from stembridge_beets.labels import is_labelled
 from stembridge_beets.places import read_place
-from stembridge_beets.run import Kind, LibraryRun, Words
+from stembridge_beets.run import LibraryRun, Manners, Work
 from stembridge_beets.tasks import Task, make_task
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def finish(
     plugin: Host, lib: Library, kind: str, marked: Sequence[tuple[Item, todo.Todo]], *, is_quiet: bool
 ) -> LibraryRun:
     """Do what is noted, without asking: it was asked for. What cannot be done now is told and stays noted."""
-    words = Words(yes=True, quiet=is_quiet, threads=read_count(plugin.config, "threads"))
+    words = Manners(yes=True, quiet=is_quiet, threads=read_count(plugin.config, "threads"))
     run = LibraryRun(plugin, lib, make_kind(plugin, kind, is_quiet=is_quiet), words)
     try:
         tasks = _make_tasks(plugin, kind, marked)
@@ -44,7 +44,7 @@ def finish(
     return run
 
 
-def make_kind(plugin: Host, name: str, *, is_quiet: bool) -> Kind:
+def make_kind(plugin: Host, name: str, *, is_quiet: bool) -> Work:
     return moods_command.Labels(plugin, is_shown=not is_quiet) if name == "moods" else stems_command.Stems(plugin)
 
 

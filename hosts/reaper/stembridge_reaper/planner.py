@@ -128,7 +128,7 @@ class PartWant(Want, frozen=True, kw_only=True):
 Task = Ready[PartWant]
 
 
-class Planner:
+class RequestPlanner:
     """Looks at files and plans the operations on them."""
 
     def __init__(

@@ -22,7 +22,7 @@ from plugin_core.run import Asker, Reply, Run
 from plugin_core.session import Session
 from plugin_core.tasks import start
 from plugin_core.wishes import TAGS
-from stembridge_reaper.planner import PartWant, Planner, Task
+from stembridge_reaper.planner import PartWant, RequestPlanner, Task
 from stembridge_reaper.protocol import FileStatus, InsertSettings, Request, Status, read_jobs
 from stembridge_reaper.settings import ReaperSettings
 from stembridge_reaper.status import Books, StatusFile
@@ -144,7 +144,7 @@ class Worker(Asker[PartWant]):
     async def _plan(self) -> list[Task]:
         operations = choose_operations(self._session, self._request, self._settings)
         media = self._request.project.media
-        planner = Planner(self._session, self._settings, operations, Path(media) if media else None)
+        planner = RequestPlanner(self._session, self._settings, operations, Path(media) if media else None)
         tasks: list[Task] = []
         for file in self._request.files:
             if self._stop.is_set():

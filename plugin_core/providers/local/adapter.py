@@ -18,7 +18,7 @@ from plugin_core.files.errors import named
 from plugin_core.model import Model, Part, Plan, Progress, RemoteFile, Separation, Source, Ticket, show_path
 from plugin_core.protocols import Finished, Order, Report
 from plugin_core.providers.local.process import run_worker
-from plugin_core.providers.local.request import STEMS, Request, fill_options, read_options
+from plugin_core.providers.local.request import STEMS, WorkerRequest, fill_options, read_options
 from plugin_core.stem_names import INSTRUMENTAL
 
 NAME: Final = "local"
@@ -118,7 +118,7 @@ class LocalSeparator:
         operation = order.separation
         folder = order.folder / order.attempt
         song = show_path(Path(order.source.path.name))
-        request = Request(
+        request = WorkerRequest(
             source=order.source.path,
             folder=folder,
             format=worker_format(operation, order.source).name,

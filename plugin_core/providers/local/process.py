@@ -14,7 +14,7 @@ import msgspec
 
 from plugin_core.errors import ServiceError, StembridgeError, TransientError
 from plugin_core.model import to_json
-from plugin_core.providers.local.request import Done, Failed, Message, Request, Working
+from plugin_core.providers.local.request import Failed, Message, WorkerDone, WorkerRequest, Working
 from plugin_core.tasks import start
 
 # Worked out once, at import: msgspec crashes when two threads work out a type at the same time.
@@ -31,12 +31,12 @@ ONE_THREAD: Final = dict.fromkeys(
 
 
 async def run_worker(
-    request: Request,
+    request: WorkerRequest,
     report: Callable[[float | None], None],
     *,
     command: Sequence[str] | None = None,
     environ: Mapping[str, str] | None = None,
-) -> Done:
+) -> WorkerDone:
     """Separate in a process of its own; cancelling the task kills the process and waits for its end.
 
     Args:
@@ -58,7 +58,7 @@ async def run_worker(
         said = await tail
     finally:
         await _end(process, tail)
-    if isinstance(last, Done) and code == 0:
+    if isinstance(last, WorkerDone) and code == 0:
         return last
     raise last.as_error() if isinstance(last, Failed) else _explain_end(code, said)
 
@@ -78,7 +78,7 @@ async def _start(command: Sequence[str], environ: Mapping[str, str]) -> asyncio.
 
 
 async def _converse(
-    process: asyncio.subprocess.Process, request: Request, report: Callable[[float | None], None]
+    process: asyncio.subprocess.Process, request: WorkerRequest, report: Callable[[float | None], None]
 ) -> Message | None:
     """Hand over the request and listen to the end; return the last word, if it was one."""
     if process.stdin is None:

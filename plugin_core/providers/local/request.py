@@ -93,7 +93,7 @@ def _read(name: str, text: str) -> float:
     return value
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class WorkerRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The one line a worker reads."""
 
     source: Path
@@ -112,7 +112,7 @@ class Working(msgspec.Struct, frozen=True, tag="progress", tag_field="event"):
     fraction: float | None
 
 
-class Done(msgspec.Struct, frozen=True, tag="done", tag_field="event"):
+class WorkerDone(msgspec.Struct, frozen=True, tag="done", tag_field="event"):
     """Every stem is on the disk."""
 
     files: dict[str, str]
@@ -136,4 +136,4 @@ class Failed(msgspec.Struct, frozen=True, tag="error", tag_field="event"):
         return kind(self.message, remedy=self.remedy)
 
 
-Message = Working | Done | Failed
+Message = Working | WorkerDone | Failed

@@ -29,7 +29,7 @@ from plugin_core.errors import SourceError, StembridgeError, TransientError
 from plugin_core.files.errors import explain_write_error
 from plugin_core.model import from_json, to_json
 from plugin_core.providers.local.estimates import Estimates, separate
-from plugin_core.providers.local.request import STEMS, Done, Failed, Message, Request, Working
+from plugin_core.providers.local.request import STEMS, Failed, Message, WorkerDone, WorkerRequest, Working
 
 Int32 = NDArray[np.int32]
 Stems = dict[str, NDArray[Any]]
@@ -86,7 +86,7 @@ def _clip(block: Int32, limit: int) -> Int32:
     return whole
 
 
-def render(request: Request, report: Callable[[float | None], None]) -> Done:
+def render(request: WorkerRequest, report: Callable[[float | None], None]) -> WorkerDone:
     """Write the four stems of ``request.source`` into ``request.folder``, or leave nothing behind.
 
     Args:
@@ -109,7 +109,7 @@ def render(request: Request, report: Callable[[float | None], None]) -> Done:
         raise
 
 
-def _render(request: Request, report: Callable[[float | None], None]) -> Done:
+def _render(request: WorkerRequest, report: Callable[[float | None], None]) -> WorkerDone:
     chosen = FORMATS[request.format]
     files = {stem: stem + chosen.suffix for stem in STEMS}
     with open_reader(request.source) as reader, ExitStack() as stack:
@@ -133,7 +133,7 @@ def _render(request: Request, report: Callable[[float | None], None]) -> Done:
                 writers[stem].write(block)
             written += len(estimates.source)
             report(min(1.0, written / info.frames) if info.frames else None)
-    return Done(files, intake.clipped)
+    return WorkerDone(files, intake.clipped)
 
 
 class Intake:
@@ -186,7 +186,7 @@ def main() -> int:
     if not line.endswith(b"\n"):
         return ORPHANED
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    request = from_json(line, Request)
+    request = from_json(line, WorkerRequest)
     _step_back(request.nice)
     try:
         _say(_separate(request))
@@ -202,7 +202,7 @@ def _fail(error: StembridgeError) -> int:
     return 1
 
 
-def _separate(request: Request) -> Message:
+def _separate(request: WorkerRequest) -> Message:
     from plugin_core.providers.local.worker import render
 
     said = 0.0

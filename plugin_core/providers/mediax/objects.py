@@ -11,7 +11,7 @@ from plugin_core.errors import ServiceError, SettingsError
 from plugin_core.model import Part, RemoteFile, disarm
 from plugin_core.protocols import Bucket, Order, Report
 from plugin_core.providers.mediax.client import MediaxClient
-from plugin_core.providers.mediax.stems import Place, is_address, object_name
+from plugin_core.providers.mediax.stems import StemPlace, is_address, object_name
 from plugin_core.service.results import bring_all, name_result, part_files, plain_suffix, size_limit
 from plugin_core.settings import Secret
 from plugin_core.transfer.calls import Bytes
@@ -20,7 +20,7 @@ from plugin_core.transfer.redaction import redact, register
 _log = logging.getLogger(__name__)
 
 
-def candidates(place: Place, name: str) -> list[str]:
+def candidates(place: StemPlace, name: str) -> list[str]:
     """Return what an object may be called, the job's own first.
 
     Args:
@@ -36,7 +36,7 @@ def candidates(place: Place, name: str) -> list[str]:
     return list(dict.fromkeys([*own, name]))
 
 
-async def find_left(bucket: Bucket, place: Place) -> Sequence[str]:
+async def find_left(bucket: Bucket, place: StemPlace) -> Sequence[str]:
     """Return the job's objects that the bucket lists; none when it may not be listed.
 
     Raises:
@@ -49,7 +49,7 @@ async def find_left(bucket: Bucket, place: Place) -> Sequence[str]:
         return ()
 
 
-async def remove_stems(bucket: Bucket, place: Place, files: Sequence[RemoteFile]) -> None:
+async def remove_stems(bucket: Bucket, place: StemPlace, files: Sequence[RemoteFile]) -> None:
     """Remove every object of a job's.
 
     Args:
@@ -77,7 +77,7 @@ _ELSEWHERE: Final = "let [mediax] bucket_stager name the stager of the bucket th
 
 
 async def fetch_stems(
-    client: MediaxClient, bucket: Bucket, place: Place, order: Order, report: Report, address: Address
+    client: MediaxClient, bucket: Bucket, place: StemPlace, order: Order, report: Report, address: Address
 ) -> list[Part]:
     """Bring every stem, some at a time; what is there already is not fetched again.
 
@@ -100,7 +100,7 @@ async def fetch_stems(
     return await bring_all(order, report, bring)
 
 
-async def find_link(bucket: Bucket, place: Place, file: RemoteFile, address: Address) -> Secret:
+async def find_link(bucket: Bucket, place: StemPlace, file: RemoteFile, address: Address) -> Secret:
     """Return where a stem can be read: in the bucket, else at the URL that the service names.
 
     Raises:

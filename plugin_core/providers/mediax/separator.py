@@ -20,7 +20,7 @@ from plugin_core.providers.mediax.stems import (
     DEFAULT,
     NAME,
     Method,
-    Place,
+    StemPlace,
     find_address,
     find_method,
     list_models,
@@ -152,7 +152,7 @@ class MediaxSeparator(MediaxJobs):
             raise TransientError("the job still runs at MediaX", remedy="its stems are removed once it is over")
         return ()
 
-    def _place(self, order: Order) -> Place:
+    def _place(self, order: Order) -> StemPlace:
         """Return where the stems are, also when the setting names another folder by now."""
         kept = order.ticket.data if order.ticket is not None else {}
         noted = order.note.get(DESTINATION, kept.get(DESTINATION, self._settings.destination))

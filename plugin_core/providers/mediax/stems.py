@@ -44,7 +44,7 @@ METHODS: Final[Mapping[str, Method]] = {
 }
 
 
-class Place(msgspec.Struct, frozen=True):
+class StemPlace(msgspec.Struct, frozen=True):
     """Where one job's stems go: a folder of its own, and names of their own in it."""
 
     folder: str
@@ -83,7 +83,7 @@ def find_method(name: str) -> Method:
     return METHODS[name]
 
 
-def make_place(destination: str, key: str) -> Place:
+def make_place(destination: str, key: str) -> StemPlace:
     """Return where a job's stems go; equal keys give equal places.
 
     Args:
@@ -92,10 +92,10 @@ def make_place(destination: str, key: str) -> Place:
     """
     digest = hashlib.sha256(key.encode()).digest()[:_BYTES]
     prefix = f"sb-{base64.b32encode(digest).decode().lower()}"
-    return Place("/".join(part for part in (destination.strip("/"), prefix) if part), prefix)
+    return StemPlace("/".join(part for part in (destination.strip("/"), prefix) if part), prefix)
 
 
-def output(method: Method, content_id: str, place: Place) -> dict[str, Any]:
+def output(method: Method, content_id: str, place: StemPlace) -> dict[str, Any]:
     """Return the output that asks for stems."""
     return {
         "contentId": content_id,

@@ -30,7 +30,7 @@ from plugin_core.providers.mvsep.account import QUESTIONS, TOKEN, Account, exami
 from plugin_core.providers.mvsep.algorithms import Algorithm
 from plugin_core.providers.mvsep.catalogue import Catalogue
 from plugin_core.providers.mvsep.client import MvsepClient
-from plugin_core.providers.mvsep.hashes import REGIONS, SEEN, Links, find_hash, find_unnamed, locate
+from plugin_core.providers.mvsep.hashes import REGIONS, SEEN, JobLinks, find_hash, find_unnamed, locate
 from plugin_core.providers.mvsep.job_calls import Phase
 from plugin_core.providers.mvsep.models import describe_model, find_algorithm, list_models, require_input
 from plugin_core.providers.mvsep.options import REFERENCE
@@ -84,7 +84,7 @@ class MvsepSeparator:
         self._clock = clock
         self._account = Account(self.client, settings.api_token, premium_slots=settings.slots, clock=clock)
         self._requests = Requests(home)
-        self._links = Links(self.client, clock, self._search)
+        self._links = JobLinks(self.client, clock, self._search)
         self._seen: dict[str, None] = {}
         self._described: tuple[tuple[Algorithm, ...], tuple[Model, ...]] = ((), ())
         self._pace = Pace(settings.poll_first, settings.poll_longest)

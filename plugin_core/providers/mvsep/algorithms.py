@@ -43,7 +43,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     """``show`` or ``hide``, if the condition holds."""
 
 
-class Field(msgspec.Struct, frozen=True, kw_only=True):
+class OptionField(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that can be chosen or written for an algorithm."""
 
     id: int | None
@@ -79,7 +79,7 @@ class Algorithm(msgspec.Struct, frozen=True, kw_only=True):
     outputs: dict[str, str]
     """Titles by key of what can come back."""
     output_stems: tuple[str, ...]
-    fields: tuple[Field, ...]
+    fields: tuple[OptionField, ...]
     rating: float | None
     summary: str
 
@@ -125,10 +125,10 @@ def _read_algorithm(item: Mapping[str, Any]) -> Algorithm:
     )
 
 
-def _read_field(item: Mapping[str, Any]) -> Field:
+def _read_field(item: Mapping[str, Any]) -> OptionField:
     default = _first(item, "default_key", "default")
     rules = [one for one in _items(item.get("price_rules")) if "option_key" in one]
-    return Field(
+    return OptionField(
         id=as_count(item.get("id")),
         name=_line(item["name"]),
         text=_line(item.get("text")) or _line(item["name"]),

@@ -32,6 +32,7 @@ from plugin_core.model import Progress, Ticket
 from plugin_core.protocols import GRACE, Order, Waiting
 from plugin_core.providers.mvsep.account_calls import HistoryEntry, User
 from plugin_core.providers.mvsep.job_calls import JobAnswer, Phase
+from plugin_core.service.results import time_of_key
 
 _REAL: Final = re.compile(r"(\d{14})-[a-z0-9]+-")
 _LONGEST_SONG: Final = 40
@@ -75,15 +76,6 @@ def time_of_hash(text: str) -> float | None:
         return None
 
 
-def time_of_key(key: str) -> float | None:
-    """Return when a submission key was made, if it is a UUIDv7."""
-    try:
-        found = uuid.UUID(key)
-    except ValueError:
-        return None
-    return (found.int >> 80) / 1000 if found.version == 7 else None
-
-
 SEEN: Final = "seen"
 """Name of the note with the jobs that were there before one that carries no key."""
 
@@ -101,7 +93,7 @@ REGIONS: Final = tuple(f"https://{name}.mvsep.com/api" for name in ("de", "de2",
 _log = logging.getLogger(__name__)
 
 
-class History(Protocol):
+class JobHistory(Protocol):
     """What of the client a search needs."""
 
     async def user(self) -> User:
@@ -117,7 +109,7 @@ class History(Protocol):
         ...
 
 
-async def find_hash(client: History, key: str) -> str | None:
+async def find_hash(client: JobHistory, key: str) -> str | None:
     """Return the newest hash that carries the submission key; None when the account surely has none.
 
     Raises:
@@ -134,7 +126,7 @@ async def find_hash(client: History, key: str) -> str | None:
         ) from error
 
 
-async def list_known(client: History) -> set[str]:
+async def list_known(client: JobHistory) -> set[str]:
     """Return the hashes of the account's newest jobs, those in its queue among them.
 
     Raises:
@@ -144,7 +136,7 @@ async def list_known(client: History) -> set[str]:
     return queued | {entry.hash for entry in await client.history(limit=PAGE)}
 
 
-async def find_unnamed(client: History, order: Order) -> str | None:
+async def find_unnamed(client: JobHistory, order: Order) -> str | None:
     """Return the hash of a job that carries no key: the only one of its model that came after its create was sent.
 
     Raises:
@@ -169,7 +161,7 @@ async def find_unnamed(client: History, order: Order) -> str | None:
     return next(iter(found), None)
 
 
-async def locate(client: History, job: str, origins: Sequence[str]) -> str:
+async def locate(client: JobHistory, job: str, origins: Sequence[str]) -> str:
     """Return the first origin that knows a job, "" when none says so: history does not tell where a job lives."""
     for origin in origins:
         try:
@@ -180,7 +172,7 @@ async def locate(client: History, job: str, origins: Sequence[str]) -> str:
     return ""
 
 
-async def _search_history(client: History, key: str) -> str | None:
+async def _search_history(client: JobHistory, key: str) -> str | None:
     made = time_of_key(key)
     seen: set[str] = set()
     start = 0
@@ -227,7 +219,7 @@ def _age_key(text: str) -> float:
 NOTE: Final = "MVSEP fetches the song"
 
 
-class Remote(History, Protocol):
+class Remote(JobHistory, Protocol):
     """What of the client following a link needs."""
 
     async def get_remote(self, job: str, *, origin: str = "") -> JobAnswer:
@@ -239,7 +231,7 @@ class Remote(History, Protocol):
         ...
 
 
-class Links:
+class JobLinks:
     """The downloads of one service; what they became is remembered for as long as the process lives.
 
     Args:

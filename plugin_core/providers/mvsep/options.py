@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from plugin_core.errors import UsageError, suggest
 from plugin_core.model import ModelOption
-from plugin_core.providers.mvsep.algorithms import Algorithm, Condition, Field, PriceRule
+from plugin_core.providers.mvsep.algorithms import Algorithm, Condition, OptionField, PriceRule
 
 
 class OutputFormat(NamedTuple):
@@ -96,9 +96,9 @@ def default_options(algorithm: Algorithm, resolved: Mapping[str, str]) -> dict[s
     return {name: value for name, value in resolved.items() if usual.get(name) == value}
 
 
-def visible_fields(algorithm: Algorithm, values: Mapping[str, str]) -> list[Field]:
+def visible_fields(algorithm: Algorithm, values: Mapping[str, str]) -> list[OptionField]:
     """Return the fields that are there when these values are chosen; a field that is not has no value for others."""
-    by_id: dict[int | None, Field] = {field.id: field for field in algorithm.fields if field.id is not None}
+    by_id: dict[int | None, OptionField] = {field.id: field for field in algorithm.fields if field.id is not None}
     hidden: set[str] = set()
     # Each round can hide what depends on the last one's; a ring of conditions ends with the number of fields.
     for _ in algorithm.fields:
@@ -114,7 +114,7 @@ def visible_fields(algorithm: Algorithm, values: Mapping[str, str]) -> list[Fiel
     return [field for field in algorithm.fields if field.name not in hidden]
 
 
-def find_field(algorithm: Algorithm, word: str) -> Field:
+def find_field(algorithm: Algorithm, word: str) -> OptionField:
     """Return the field of a name ("add_opt1"), label ("Model Type") or server's key ("model_type").
 
     Raises:
@@ -139,7 +139,7 @@ def find_field(algorithm: Algorithm, word: str) -> Field:
     raise UsageError(f"{algorithm.name} has no option {word!r}{hint}", remedy=remedy)
 
 
-def find_value(algorithm: Algorithm, field: Field, value: str) -> str:
+def find_value(algorithm: Algorithm, field: OptionField, value: str) -> str:
     """Return what is sent for a value: the key of an option, or the text itself in a free field.
 
     Raises:
@@ -180,7 +180,7 @@ def read_demo(wished: Mapping[str, str]) -> str:
     return words[text]
 
 
-def describe_field(field: Field) -> str:
+def describe_field(field: OptionField) -> str:
     """Return both names of a field."""
     return field.name if field.text == field.name else f"'{field.text}' ({field.name})"
 
@@ -213,24 +213,24 @@ def _describe_condition(algorithm: Algorithm, condition: Condition) -> str:
     return f"{'only' if is_shown else 'not'} where {describe_field(parent) if parent else 'another'} is {values}"
 
 
-def _default(field: Field) -> str:
+def _default(field: OptionField) -> str:
     if field.default is None or (field.options and field.default not in field.options):
         return ""
     return field.default
 
 
-def _is_sent(field: Field, values: Mapping[str, str]) -> bool:
+def _is_sent(field: OptionField, values: Mapping[str, str]) -> bool:
     return field.is_required or values[field.name] != ""
 
 
-def _require(algorithm: Algorithm, field: Field, value: str) -> str:
+def _require(algorithm: Algorithm, field: OptionField, value: str) -> str:
     if value:
         return value
     wants = _choose(algorithm, field, field.options) if field.options else f'add --option "{field.text}=..."'
     raise UsageError(f"{algorithm.name} needs option {describe_field(field)}", remedy=wants)
 
 
-def _allows(condition: Condition, by_id: Mapping[int | None, Field], values: Mapping[str, str]) -> bool:
+def _allows(condition: Condition, by_id: Mapping[int | None, OptionField], values: Mapping[str, str]) -> bool:
     parent = by_id.get(condition.field_id)
     if parent is None or condition.action not in ("show", "hide"):
         return True
@@ -246,12 +246,12 @@ def _allows(condition: Condition, by_id: Mapping[int | None, Field], values: Map
     return holds == (condition.action == "show")
 
 
-def _describe_reasons(algorithm: Algorithm, field: Field) -> str:
+def _describe_reasons(algorithm: Algorithm, field: OptionField) -> str:
     ids = {condition.field_id for condition in field.conditions}
     return ", ".join(describe_field(one) for one in algorithm.fields if one.id in ids) or "them"
 
 
-def _choose(algorithm: Algorithm, field: Field, keys: Mapping[str, str] | Sequence[str]) -> str:
+def _choose(algorithm: Algorithm, field: OptionField, keys: Mapping[str, str] | Sequence[str]) -> str:
     shown = [f"{key} ({field.options[key]})" for key in list(keys)[:12]]
     told = f"choose of {', '.join(shown)}"
     rest = len(keys) - len(shown)
@@ -262,7 +262,7 @@ def _plain(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-_SPELLINGS: Final[tuple[Callable[[Field], str], ...]] = (
+_SPELLINGS: Final[tuple[Callable[[OptionField], str], ...]] = (
     lambda field: field.name,
     lambda field: field.text,
     lambda field: field.server_key,

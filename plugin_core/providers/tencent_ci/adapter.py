@@ -25,7 +25,7 @@ from plugin_core.providers.tencent_ci.account import QUESTIONS, examine, login
 from plugin_core.providers.tencent_ci.client import PAGE, PAGES, JobFilter
 from plugin_core.providers.tencent_ci.jobs import FAILED, SUCCESS, JobDetail, pick_job, read_names, read_state
 from plugin_core.providers.tencent_ci.results import fetch_results, find_results, remove_objects
-from plugin_core.providers.tencent_ci.rules import Template, load_rules
+from plugin_core.providers.tencent_ci.rules import CiTemplate, load_rules
 from plugin_core.providers.tencent_ci.service import Service, find_job, note_place, place_of, settings_of
 from plugin_core.providers.tencent_ci.settings import NAME, SECTION, TencentSettings
 from plugin_core.providers.tencent_ci.submission import list_models, make_plan, submit
@@ -236,7 +236,7 @@ class CiSeparator:
             raise UnclearAnswerError(error.message, remedy=error.remedy) from error
         return pick_job(page, ticket.remote_id)
 
-    async def _template(self, template_id: str) -> Template | None:
+    async def _template(self, template_id: str) -> CiTemplate | None:
         if not template_id:
             return None
         try:

@@ -162,7 +162,7 @@ def read_words(answer: Answer) -> Words:
     return Words(_plain(code), _plain(message), _plain(text_of(node.get("RequestId")) or request_id))
 
 
-class Dialect:
+class XmlDialect:
     """How COS and CI speak of failures."""
 
     def describe(self, answer: Answer) -> str:
@@ -180,7 +180,7 @@ class Dialect:
         return SLOW_SECONDS if answer.status == 503 and read_words(answer).code == SLOW_DOWN else 0.0
 
 
-DIALECT: Final = Dialect()
+DIALECT: Final = XmlDialect()
 
 
 def refusal(what: str, answer: Answer, now: float) -> StembridgeError:

@@ -19,7 +19,7 @@ XML: Final = "application/xml"
 Query = Mapping[str, str]
 
 
-class Caller:
+class CosCaller:
     """One service of Tencent Cloud over one bucket.
 
     Args:
@@ -99,14 +99,14 @@ class Caller:
         raise refusal(call.what, answer, self.clock())
 
 
-def open_cos(settings: TencentSettings, transfer: Transfer | None, clock: Callable[[], float] = time.time) -> Caller:
+def open_cos(settings: TencentSettings, transfer: Transfer | None, clock: Callable[[], float] = time.time) -> CosCaller:
     """Return the way to the objects."""
-    return Caller(settings, COS_SESSION_HEADER, transfer or _transfer("Tencent COS", settings), clock)
+    return CosCaller(settings, COS_SESSION_HEADER, transfer or _transfer("Tencent COS", settings), clock)
 
 
-def open_ci(settings: TencentSettings, transfer: Transfer | None, clock: Callable[[], float] = time.time) -> Caller:
+def open_ci(settings: TencentSettings, transfer: Transfer | None, clock: Callable[[], float] = time.time) -> CosCaller:
     """Return the way to the jobs."""
-    return Caller(settings, CI_SESSION_HEADER, transfer or _transfer("Tencent CI", settings), clock)
+    return CosCaller(settings, CI_SESSION_HEADER, transfer or _transfer("Tencent CI", settings), clock)
 
 
 def xml_body(content: bytes) -> Data:

@@ -17,9 +17,9 @@ import msgspec
 
 from plugin_core.errors import OutcomeUnknownError, RefusedError, ServiceError
 from plugin_core.providers.tencent_ci.answers import nodes_of, read_xml, text_of
-from plugin_core.providers.tencent_ci.caller import Caller, Query, xml_body
+from plugin_core.providers.tencent_ci.caller import CosCaller, Query, xml_body
 from plugin_core.providers.tencent_ci.jobs import JobDetail, JobPage, JobRequest, read_page
-from plugin_core.providers.tencent_ci.rules import TAG, Template, read_templates
+from plugin_core.providers.tencent_ci.rules import TAG, CiTemplate, read_templates
 from plugin_core.providers.tencent_ci.signing import quote_text
 from plugin_core.transfer import Answer, Body, Call
 
@@ -68,7 +68,7 @@ class CiClient:
         caller: the way to CI.
     """
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: CosCaller) -> None:
         self.caller = caller
 
     async def submit(self, request: JobRequest) -> JobDetail:
@@ -165,7 +165,7 @@ class CiClient:
         """
         await self._send("PUT", f"/jobs/{quote_text(job)}", "PUT /jobs/<id>?cancel", {"cancel": ""}, xml_body(b""))
 
-    async def create_template(self, template: Template) -> Template:
+    async def create_template(self, template: CiTemplate) -> CiTemplate:
         """Create a template; return it with its id.
 
         Raises:
@@ -175,7 +175,7 @@ class CiClient:
         """
         return await self._post_once("/template", template.to_xml(), _only)
 
-    async def update_template(self, template: Template) -> Template:
+    async def update_template(self, template: CiTemplate) -> CiTemplate:
         """Replace what a template holds.
 
         Raises:
@@ -186,7 +186,7 @@ class CiClient:
 
     async def list_templates(
         self, ids: Sequence[str] = (), *, name: str = "", category: str = ""
-    ) -> tuple[Template, ...]:
+    ) -> tuple[CiTemplate, ...]:
         """List templates, page after page: those of some ids, of a name's beginning, or all.
 
         Args:
@@ -200,7 +200,7 @@ class CiClient:
         """
         asked = {"tag": TAG, "ids": ",".join(ids), "name": name, "category": category, "pageSize": str(PAGE)}
         query = {key: value for key, value in asked.items() if value}
-        found: dict[str, Template] = {}
+        found: dict[str, CiTemplate] = {}
         for page in range(1, PAGES + 1):
             document = await self._read("GET", "/template", "GET /template", query | {"pageNumber": str(page)})
             new = {each.id: each for each in read_templates(document) if each.id not in found}
@@ -282,7 +282,7 @@ class CiClient:
         return self.caller.call(method, self.caller.settings.ci_url() + path, f"Tencent CI {what}", query, body)
 
 
-def _only(document: dict[str, Any]) -> Template:
+def _only(document: dict[str, Any]) -> CiTemplate:
     templates = read_templates(document)
     if not templates:
         raise ServiceError("Tencent CI answered without a template")

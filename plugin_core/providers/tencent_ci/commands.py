@@ -17,7 +17,7 @@ from plugin_core.console.options import JSON_OPTION
 from plugin_core.errors import ExitCode, OutcomeUnknownError, UsageError
 from plugin_core.providers.tencent_ci.account import Abilities, read_abilities
 from plugin_core.providers.tencent_ci.client import CiClient
-from plugin_core.providers.tencent_ci.rules import DEFAULT_MODE, Template, change_template, make_template
+from plugin_core.providers.tencent_ci.rules import DEFAULT_MODE, CiTemplate, change_template, make_template
 from plugin_core.providers.tencent_ci.service import MediaInfo, Service, read_media
 from plugin_core.providers.tencent_ci.settings import NAME, SECTION, TencentSettings
 
@@ -133,7 +133,7 @@ def update(
     if name is None and mode is None and not options:
         raise UsageError("nothing to change is said", remedy="say --name, --mode, --codec, ...")
 
-    async def change(client: CiClient) -> Template:
+    async def change(client: CiClient) -> CiTemplate:
         template = await _find(client, template_id)
         return await client.update_template(change_template(template, name, mode, options))
 
@@ -159,7 +159,7 @@ def _settings(context: Context) -> TencentSettings:
     return settings
 
 
-async def _find(client: CiClient, template_id: str) -> Template:
+async def _find(client: CiClient, template_id: str) -> CiTemplate:
     """Return a template of ours: one of another kind of job is none."""
     found = await client.list_templates([template_id]) if template_id else ()
     for template in found:
@@ -174,13 +174,13 @@ def _said(encoding: dict[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in encoding.items() if value is not None}
 
 
-def _tell(context: Context, event: str, done: str, template: Template, *, as_json: bool) -> None:
+def _tell(context: Context, event: str, done: str, template: CiTemplate, *, as_json: bool) -> None:
     words = ", ".join(text for text in (template.name, template.mode, _encoding(template)) if text)
     what = f"template {template.id} {done}"
     tell(context, event, what, "" if as_json else words, as_json=as_json, **msgspec.structs.asdict(template))
 
 
-def _encoding(template: Template) -> str:
+def _encoding(template: CiTemplate) -> str:
     config = template.config
     parts = (
         config.codec,
@@ -191,7 +191,7 @@ def _encoding(template: Template) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _row(template: Template) -> tuple[str, ...]:
+def _row(template: CiTemplate) -> tuple[str, ...]:
     config = template.config
     return (
         template.id,

@@ -37,11 +37,11 @@ _PASSING: Final = frozenset({"InternalError", "ServiceUnavailable", "SlowDown", 
 _log = logging.getLogger(__name__)
 
 
-class GoneError(Exception):
+class UploadGoneError(Exception):
     """The upload ended under our hands: completed by another process, or given up; internal."""
 
 
-class Part(msgspec.Struct, frozen=True):
+class UploadedPart(msgspec.Struct, frozen=True):
     """One part that the service has."""
 
     number: int
@@ -150,7 +150,7 @@ class MultipartUpload:
                         remedy="try again once nothing writes to it",
                     )
                 await self._complete(upload_id, etags)
-            except GoneError:
+            except UploadGoneError:
                 pass
             await asyncio.to_thread(self._kept.forget)
             if await self._is_there():
@@ -180,7 +180,7 @@ class MultipartUpload:
         await asyncio.to_thread(self._kept.write, Begun(self._key, upload_id))
         return upload_id
 
-    async def _send_parts(self, upload_id: str, known: Mapping[int, Part]) -> dict[int, str]:
+    async def _send_parts(self, upload_id: str, known: Mapping[int, UploadedPart]) -> dict[int, str]:
         """Send what the service does not have; return the tag of each part."""
         gate, keeping = asyncio.Semaphore(self._at_once), asyncio.Lock()
         count = -(-self._size // self._length)
@@ -205,15 +205,15 @@ class MultipartUpload:
             await asyncio.gather(*tasks, return_exceptions=True)
         return etags
 
-    async def _known_parts(self, upload_id: str) -> dict[int, Part]:
-        parts: dict[int, Part] = {}
+    async def _known_parts(self, upload_id: str) -> dict[int, UploadedPart]:
+        parts: dict[int, UploadedPart] = {}
         marker = "0"
         while True:
             query = {"max-parts": "1000", "part-number-marker": marker, "uploadId": upload_id}
             call = self._objects.call("GET", self._key, "List Parts", query)
             answer = await self._caller.exchange(call)
             if answer.status == 404:
-                raise GoneError
+                raise UploadGoneError
             if not answer.is_success:
                 _log.info("parts that were sent earlier are not listed: %s", refusal("List Parts", answer, 0.0))
                 return await self._kept_parts(upload_id)
@@ -225,12 +225,12 @@ class MultipartUpload:
                 return parts
             marker = following
 
-    async def _kept_parts(self, upload_id: str) -> dict[int, Part]:
+    async def _kept_parts(self, upload_id: str) -> dict[int, UploadedPart]:
         kept = await asyncio.to_thread(self._kept.read)
         parts = kept.parts if (kept.key, kept.id) == (self._key, upload_id) else {}
-        return {number: Part(number, etag, self._size_of(number)) for number, etag in parts.items()}
+        return {number: UploadedPart(number, etag, self._size_of(number)) for number, etag in parts.items()}
 
-    async def _known_etag(self, part: Part | None, number: int) -> str:
+    async def _known_etag(self, part: UploadedPart | None, number: int) -> str:
         """Return the tag of a part that the service has if it holds these very bytes, else ""."""
         if part is None or part.size != self._size_of(number):
             return ""
@@ -244,7 +244,7 @@ class MultipartUpload:
         call = replace(call, patience=PART_PATIENCE, report=lambda sent, _total: self._tell(number, sent))
         answer = await self._caller.exchange(call)
         if read_words(answer).code == "NoSuchUpload":
-            raise GoneError
+            raise UploadGoneError
         etag = self._caller.check(call, answer).headers.get("etag", "")
         if not etag:
             raise TransientError(f"{call.what}: no ETag came back")
@@ -260,7 +260,7 @@ class MultipartUpload:
             return
         words = read_words(answer)
         if words.code == "NoSuchUpload":
-            raise GoneError
+            raise UploadGoneError
         error = refusal(call.what, answer, self._caller.clock())
         if words.code in _PASSING or not words.code:
             raise TransientError(error.message)
@@ -283,11 +283,11 @@ def _read(answer: Answer, what: str) -> dict[str, object]:
         return {}
 
 
-def _read_part(node: Mapping[str, object]) -> Part | None:
+def _read_part(node: Mapping[str, object]) -> UploadedPart | None:
     number, size = text_of(node.get("PartNumber")), text_of(node.get("Size"))
     if not number.isdecimal() or not size.isdecimal():
         return None
-    return Part(int(number), text_of(node.get("ETag")), int(size))
+    return UploadedPart(int(number), text_of(node.get("ETag")), int(size))
 
 
 def _digest(path: Path, offset: int, length: int) -> str:

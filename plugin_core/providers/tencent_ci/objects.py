@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from plugin_core.errors import RefusedError, ServiceError, TransientError
 from plugin_core.files.placement import write_durably
 from plugin_core.model import disarm, from_json, to_json
 from plugin_core.providers.tencent_ci.answers import REQUEST_ID, nodes_of, read_words, text_of
-from plugin_core.providers.tencent_ci.caller import Caller, Query
+from plugin_core.providers.tencent_ci.caller import CosCaller, Query
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.providers.tencent_ci.signing import presign, quote_path
 from plugin_core.settings import Secret
@@ -56,15 +55,6 @@ def expected_keys(settings: TencentSettings, key: str, stems: Iterable[str], job
     """Return the name that each stem gets, as far as can be known without asking."""
     asked = output_keys(settings, key, stems)
     return {stem: name.replace("${jobid}", job).replace("${ext}", codec) for stem, name in asked.items()}
-
-
-def time_of_key(key: str) -> float | None:
-    """Return when a submission key was made, seconds since the epoch, if it is a UUIDv7."""
-    try:
-        found = uuid.UUID(key)
-    except ValueError:
-        return None
-    return (found.int >> 80) / 1000 if found.version == 7 else None
 
 
 FILE_NAME: Final = "upload.json"
@@ -141,7 +131,7 @@ class CosObjects:
         caller: the way to COS.
     """
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: CosCaller) -> None:
         self.caller = caller
 
     async def put(self, key: str, body: Body, report: Bytes | None = None) -> None:

@@ -225,7 +225,7 @@ def _suggest(word: str, known: Iterable[str]) -> str:
     return suggest(word, known, f"there are {', '.join(known)}", cutoff=0.5)
 
 
-class Template(msgspec.Struct, frozen=True, kw_only=True):
+class CiTemplate(msgspec.Struct, frozen=True, kw_only=True):
     """One template; the id is "" until the service gives one."""
 
     name: str
@@ -244,7 +244,7 @@ class Template(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def make_template(name: str, mode: str, options: Mapping[str, str]) -> Template:
+def make_template(name: str, mode: str, options: Mapping[str, str]) -> CiTemplate:
     """Return a template that the service will take.
 
     Args:
@@ -257,10 +257,10 @@ def make_template(name: str, mode: str, options: Mapping[str, str]) -> Template:
     """
     check_template_name(name)
     mode = find_mode(mode, "mode")
-    return Template(name=name, mode=mode, config=template_config(mode, options))
+    return CiTemplate(name=name, mode=mode, config=template_config(mode, options))
 
 
-def change_template(template: Template, name: str | None, mode: str | None, options: Mapping[str, str]) -> Template:
+def change_template(template: CiTemplate, name: str | None, mode: str | None, options: Mapping[str, str]) -> CiTemplate:
     """Return a template with what was said changed; another mode or codec begins the encoding anew.
 
     Raises:
@@ -278,16 +278,16 @@ def change_template(template: Template, name: str | None, mode: str | None, opti
     return msgspec.structs.replace(template, mode=wanted, config=template_config(wanted, kept | dict(options)))
 
 
-def read_templates(document: Mapping[str, Any]) -> tuple[Template, ...]:
+def read_templates(document: Mapping[str, Any]) -> tuple[CiTemplate, ...]:
     """Read an answer that holds one template, or a list of them; those of other jobs are left out."""
     nodes = nodes_of(document, "Template") + nodes_of(document, "TemplateList")
     return tuple(_read(node) for node in nodes if text_of(node.get("Tag")) in ("", TAG))
 
 
-def _read(node: Mapping[str, Any]) -> Template:
+def _read(node: Mapping[str, Any]) -> CiTemplate:
     what = next(iter(nodes_of(node, TAG)), {})
     config = next(iter(nodes_of(what, "AudioConfig")), {})
-    return Template(
+    return CiTemplate(
         id=text_of(node.get("TemplateId")),
         name=text_of(node.get("Name")),
         mode=text_of(what.get("AudioMode")),

@@ -16,8 +16,8 @@ from plugin_core.providers.tencent_ci.jobs import Callback, JobDetail, JobReques
 from plugin_core.providers.tencent_ci.objects import FILE_NAME, SOURCE_SUFFIXES, BegunFile, output_keys, source_key
 from plugin_core.providers.tencent_ci.rules import (
     AudioConfig,
+    CiTemplate,
     Mode,
-    Template,
     audio_config,
     check_options,
     find_mode,
@@ -35,7 +35,7 @@ def list_models() -> tuple[Model, ...]:
 
 
 def make_plan(
-    source: Source, wish: Separation, template: Template | None, default: str, *, is_over: bool = False
+    source: Source, wish: Separation, template: CiTemplate | None, default: str, *, is_over: bool = False
 ) -> Plan:
     """Return the plan for one source.
 
@@ -81,7 +81,7 @@ def codec_of(options: Mapping[str, str]) -> str:
     return options.get("codec", "") or "aac"
 
 
-def _check_template(template: Template, wish: Separation, mode: str) -> None:
+def _check_template(template: CiTemplate, wish: Separation, mode: str) -> None:
     if wish.model and find_mode(wish.model) != mode:
         raise UsageError(
             f"template {template.id} of {NAME} is for {mode}, not {wish.model}", remedy="leave --model out"

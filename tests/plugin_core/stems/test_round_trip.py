@@ -18,7 +18,7 @@ from plugin_core.errors import SourceError
 from plugin_core.model import OnOverload, Part, Separation, Source
 from plugin_core.operations.song import inspect
 from plugin_core.providers.local.adapter import worker_format
-from plugin_core.providers.local.request import Request
+from plugin_core.providers.local.request import WorkerRequest
 from plugin_core.providers.local.worker import render
 from plugin_core.stems.template import DEFAULT_TEMPLATE, parse_template
 from plugin_core.stems.treatment import Treated, Treatment, treat
@@ -47,7 +47,8 @@ def separate(source: Source, **wish: object) -> Treated:
     operation = msgspec.convert({"kind": "separation", "provider": "local", **wish}, Separation)
     folder = source.path.parent / "parts"
     done = render(
-        Request(source=source.path, folder=folder, format=worker_format(operation, source).name), lambda _share: None
+        WorkerRequest(source=source.path, folder=folder, format=worker_format(operation, source).name),
+        lambda _share: None,
     )
     parts = tuple(Part(stem=stem, label=stem, path=folder / name, exact=True) for stem, name in done.files.items())
     task = Treatment(

@@ -40,7 +40,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     after: str
 
 
-class Record(msgspec.Struct, kw_only=True):
+class InstallRecord(msgspec.Struct, kw_only=True):
     """Everything that was changed outside the folder of scripts."""
 
     keys: dict[str, Change] = {}
@@ -51,15 +51,15 @@ class Record(msgspec.Struct, kw_only=True):
     """Names of settings files whose last line had no end."""
 
 
-def read_record(resource_path: Path) -> Record:
+def read_record(resource_path: Path) -> InstallRecord:
     """Return what was changed so far; nothing when there is no record that can be read."""
     try:
-        return msgspec.json.decode((scripts_folder(resource_path) / RECORD_NAME).read_bytes(), type=Record)
+        return msgspec.json.decode((scripts_folder(resource_path) / RECORD_NAME).read_bytes(), type=InstallRecord)
     except (OSError, msgspec.DecodeError):
-        return Record()
+        return InstallRecord()
 
 
-def write_record(resource_path: Path, record: Record) -> None:
+def write_record(resource_path: Path, record: InstallRecord) -> None:
     """Keep what was changed."""
     write_bytes(scripts_folder(resource_path) / RECORD_NAME, msgspec.json.format(msgspec.json.encode(record)) + b"\n")
 
@@ -166,14 +166,14 @@ def _make_folder(folder: Path) -> None:
         raise PlacementError(f"{show_path(folder)} cannot be made: {error.strerror}") from error
 
 
-def _keep(resource_path: Path, record: Record) -> None:
+def _keep(resource_path: Path, record: InstallRecord) -> None:
     try:
         write_record(resource_path, record)
     except OSError as error:
         raise PlacementError(f"{show_path(resource_path)} cannot be written: {error.strerror}") from error
 
 
-def _enable_python(ini: TextFile, chosen: tuple[Path, Trial] | None, record: Record) -> str:
+def _enable_python(ini: TextFile, chosen: tuple[Path, Trial] | None, record: InstallRecord) -> str:
     if chosen is None:
         return "Python: left as it is"
     library, trial = chosen
@@ -194,7 +194,7 @@ def _enable_python(ini: TextFile, chosen: tuple[Path, Trial] | None, record: Rec
     return f"Python: {show_path(library)}{'' if trial.is_done else f' ({NOT_TRIED})'}"
 
 
-def _register(keymap: TextFile, actions: list[Action], record: Record) -> str:
+def _register(keymap: TextFile, actions: list[Action], record: InstallRecord) -> str:
     wanted = register(keymap.lines, actions)
     if wanted != keymap.lines:
         _note_file(keymap, record)
@@ -202,7 +202,7 @@ def _register(keymap: TextFile, actions: list[Action], record: Record) -> str:
     return f"actions: {len(actions)} in {show_path(keymap.path)}"
 
 
-def _note_file(file: TextFile, record: Record) -> None:
+def _note_file(file: TextFile, record: InstallRecord) -> None:
     name = file.path.name
     if not file.exists and name not in record.created:
         record.created.append(name)
@@ -254,7 +254,7 @@ def _remove_scripts(folder: Path) -> str:
     return f"removed: {show_path(folder)}" if found else ""
 
 
-def _restore(file: TextFile, record: Record, undo: Callable[[TextFile, Record], None]) -> str:
+def _restore(file: TextFile, record: InstallRecord, undo: Callable[[TextFile, InstallRecord], None]) -> str:
     if not file.exists:
         return ""
     undo(file, record)
@@ -267,11 +267,11 @@ def _restore(file: TextFile, record: Record, undo: Callable[[TextFile, Record], 
     return f"put back: {show_path(file.path)}" if copy else ""
 
 
-def _unregister(keymap: TextFile, _record: Record) -> None:
+def _unregister(keymap: TextFile, _record: InstallRecord) -> None:
     keymap.lines = unregister(keymap.lines)
 
 
-def _restore_keys(ini: TextFile, record: Record) -> None:
+def _restore_keys(ini: TextFile, record: InstallRecord) -> None:
     for key, change in record.keys.items():
         # What the user changed since then is the user's.
         if reaper_ini.get(ini, key) == change.after:

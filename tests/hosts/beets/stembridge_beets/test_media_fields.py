@@ -9,7 +9,7 @@ pytest.importorskip("beets")
 
 from beets.dbcore import query, types
 from stembridge_beets import media_fields
-from stembridge_beets.media_fields import Words, WordsType
+from stembridge_beets.media_fields import WordList, WordsType
 
 from plugin_core.tags.fields import FIELDS, Family
 from plugin_core.wishes import DIMENSIONS
@@ -56,7 +56,7 @@ def test_a_list_equals_each_of_its_values_for_versions_that_compare_it_with_one(
 
 
 def test_a_list_can_be_edited_as_any_other() -> None:
-    assert yaml.safe_load(yaml.safe_dump({"mood": Words(["Calm", "Dark"])})) == {"mood": ["Calm", "Dark"]}
+    assert yaml.safe_load(yaml.safe_dump({"mood": WordList(["Calm", "Dark"])})) == {"mood": ["Calm", "Dark"]}
 
 
 @pytest.mark.parametrize("lacks", ["nothing", "texts", "regular expressions", "equality"])

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from beets import ui
-from stembridge_beets.run import LibraryRun, Words
+from stembridge_beets.run import LibraryRun, Manners
 from stembridge_beets.tasks import Task
 
 from plugin_core.errors import GoneError, OutcomeUnknownError, PlacementError, RefusedError
@@ -57,7 +57,7 @@ def lose(store: JobStore, work: FakeWork) -> Job:
 def make_run(name: str = "stems") -> LibraryRun:
     kind: Any = SimpleNamespace(name=name, verb="separate")
     nobody: Any = None
-    return LibraryRun(nobody, nobody, kind, Words())
+    return LibraryRun(nobody, nobody, kind, Manners())
 
 
 def tell(job: Job, name: str = "stems") -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from plugin_core.errors import ServiceError, SourceError, StembridgeError, TransientError
 from plugin_core.providers.local.process import run_worker
-from plugin_core.providers.local.request import Request
+from plugin_core.providers.local.request import WorkerRequest
 from tests.audio_files import write_song
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
@@ -20,13 +20,13 @@ POSIX = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 
 def run_script(script: str, folder: Path) -> object:
     """Let a script take the worker's place."""
-    request = Request(source=folder / "in.wav", folder=folder / "out", format="flac16")
+    request = WorkerRequest(source=folder / "in.wav", folder=folder / "out", format="flac16")
     return asyncio.run(run_worker(request, lambda fraction: None, command=(sys.executable, "-c", script)))
 
 
 def test_worker_separates_and_reports(tmp_path: Path) -> None:
     said: list[float | None] = []
-    request = Request(source=write_song(tmp_path / "in.wav", 1), folder=tmp_path / "out", format="flac16")
+    request = WorkerRequest(source=write_song(tmp_path / "in.wav", 1), folder=tmp_path / "out", format="flac16")
     done = asyncio.run(run_worker(request, said.append))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(done.files.values())
     assert said == [1.0]
@@ -37,13 +37,13 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     folder = tmp_path / os.fsdecode(b"caf\xe9 \n |")
     folder.mkdir()
     source = write_song(folder / os.fsdecode(b"\xff song.wav"), 0.2)
-    done = asyncio.run(run_worker(Request(source=source, folder=folder / "out", format="flac16"), lambda _: None))
+    done = asyncio.run(run_worker(WorkerRequest(source=source, folder=folder / "out", format="flac16"), lambda _: None))
     assert (folder / "out" / done.files["bass"]).exists()
 
 
 def test_error_of_the_worker_comes_back_as_itself(tmp_path: Path) -> None:
     (tmp_path / "in.wav").write_bytes(b"no music at all")
-    request = Request(source=tmp_path / "in.wav", folder=tmp_path / "out", format="flac16")
+    request = WorkerRequest(source=tmp_path / "in.wav", folder=tmp_path / "out", format="flac16")
     with pytest.raises(SourceError, match=r"in\.wav"):
         asyncio.run(run_worker(request, lambda fraction: None))
     assert not (tmp_path / "out").exists()
@@ -69,7 +69,7 @@ def test_a_worker_that_dies_is_explained(script: str, kind: type[StembridgeError
 
 
 def test_a_worker_that_cannot_start(tmp_path: Path) -> None:
-    request = Request(source=tmp_path / "in.wav", folder=tmp_path / "out", format="flac16")
+    request = WorkerRequest(source=tmp_path / "in.wav", folder=tmp_path / "out", format="flac16")
     with pytest.raises(TransientError, match="cannot start"):
         asyncio.run(run_worker(request, lambda fraction: None, command=(str(tmp_path / "nothing"),)))
 
@@ -95,7 +95,7 @@ def test_worker_leaves_ctrl_c_to_its_parent(endless_song: Path, tmp_path: Path) 
                 survived.set()
 
         survived = asyncio.Event()
-        request = Request(source=endless_song, folder=tmp_path / "out", format="flac16")
+        request = WorkerRequest(source=endless_song, folder=tmp_path / "out", format="flac16")
         task = asyncio.create_task(run_worker(request, report))
         await asyncio.wait_for(survived.wait(), 600)
         assert pids

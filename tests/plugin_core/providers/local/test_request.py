@@ -8,10 +8,10 @@ from plugin_core.errors import ServiceError, SourceError, StembridgeError, Usage
 from plugin_core.model import from_json, to_json
 from plugin_core.providers.local.request import (
     OPTIONS,
-    Done,
     Failed,
     Message,
     Parameters,
+    WorkerDone,
     Working,
     fill_options,
     read_options,
@@ -39,7 +39,7 @@ def test_unknown_option_suggests_the_nearest() -> None:
 
 
 @pytest.mark.parametrize(
-    "message", [Working(0.5), Working(None), Done({"bass": "bass.flac"}, 3), Failed("X", "y", "z")]
+    "message", [Working(0.5), Working(None), WorkerDone({"bass": "bass.flac"}, 3), Failed("X", "y", "z")]
 )
 def test_there_and_back(message: Message) -> None:
     assert msgspec.json.decode(to_json(message), type=Message) == message

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from plugin_core.audio.samples import to_integers
 from plugin_core.errors import PlacementError, SourceError
 from plugin_core.providers.local.estimates import Estimates
-from plugin_core.providers.local.request import STEMS, Done, Request
+from plugin_core.providers.local.request import STEMS, WorkerDone, WorkerRequest
 from plugin_core.providers.local.worker import mix_down, render
 from tests.audio_files import make_noise, make_song, truncate, write_samples, write_song
 from tests.plugin_core.audio.library import tell_flac
@@ -19,9 +19,9 @@ from tests.plugin_core.audio.library import tell_flac
 TRUTH = Path(__file__).parents[5] / "shared" / "audio" / "truth"
 
 
-def run(source: Path, folder: Path, name: str, block_seconds: float = 5.0) -> Done:
+def run(source: Path, folder: Path, name: str, block_seconds: float = 5.0) -> WorkerDone:
     return render(
-        Request(source=source, folder=folder, format=name, block_seconds=block_seconds), lambda fraction: None
+        WorkerRequest(source=source, folder=folder, format=name, block_seconds=block_seconds), lambda fraction: None
     )
 
 
@@ -31,7 +31,7 @@ def read_integers(path: Path) -> NDArray[np.int64]:
     return samples.astype(np.int64)
 
 
-def assert_sums_exactly(source: Path, folder: Path, done: Done) -> None:
+def assert_sums_exactly(source: Path, folder: Path, done: WorkerDone) -> None:
     total = sum(read_integers(folder / done.files[stem]) for stem in STEMS)
     np.testing.assert_array_equal(total, read_integers(source))
 
@@ -119,7 +119,7 @@ def test_lossy_source_is_clipped_as_a_player_does(tmp_path: Path) -> None:
 def test_progress_is_the_share_written(tmp_path: Path) -> None:
     source = write_song(tmp_path / "in.wav", 3, 8000)
     said: list[float | None] = []
-    render(Request(source=source, folder=tmp_path / "out", format="flac16", block_seconds=0.5), said.append)
+    render(WorkerRequest(source=source, folder=tmp_path / "out", format="flac16", block_seconds=0.5), said.append)
     known = [fraction for fraction in said if fraction is not None]
     assert known == sorted(known)
     assert len(known) == len(said) >= 5

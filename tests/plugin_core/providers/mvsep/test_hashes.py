@@ -16,17 +16,17 @@ from plugin_core.providers.mvsep.account_calls import HistoryEntry
 from plugin_core.providers.mvsep.hashes import (
     PAGES,
     SLACK,
-    Links,
+    JobLinks,
     carries_key,
     find_hash,
     is_real_hash,
     job_key,
     locate,
     time_of_hash,
-    time_of_key,
     upload_name,
 )
 from plugin_core.providers.mvsep.job_calls import JobAnswer, parse_job
+from plugin_core.service.results import time_of_key
 from tests.plugin_core.providers.mvsep.fakes import BASE, KEY, NOW, Clock, FakeClient, make_order
 
 
@@ -189,7 +189,7 @@ class Case:
         self.client = FakeClient()
         self.client.remote_answers = [parse_job(payload) for payload in payloads]
         self.clock = Clock()
-        self.links = Links(self.client, self.clock, lambda order: find_hash(self.client, order.key))
+        self.links = JobLinks(self.client, self.clock, lambda order: find_hash(self.client, order.key))
         self.order = make_order(folder, ticket=SHORT)
 
     def follow(self) -> Ticket | Waiting:

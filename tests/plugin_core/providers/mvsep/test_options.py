@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from plugin_core.errors import UsageError
-from plugin_core.providers.mvsep.algorithms import Algorithm, Condition, Field
+from plugin_core.providers.mvsep.algorithms import Algorithm, Condition, OptionField
 from plugin_core.providers.mvsep.options import find_value, read_demo, resolve_options, visible_fields
 from tests.plugin_core.providers.mvsep.fakes import algorithm, snapshot
 
@@ -79,7 +79,7 @@ def test_every_value_of_every_model_is_known_by_its_own_text() -> None:
                     assert find_value(one, field, text.upper()) == key
 
 
-def _field(number: int, *conditions: Condition) -> Field:
+def _field(number: int, *conditions: Condition) -> OptionField:
     return msgspec.structs.replace(algorithm(40).fields[0], id=number, name=f"add_opt{number}", conditions=conditions)
 
 
@@ -99,7 +99,7 @@ def _ask(parent: int, action: str = "show", operator: str = "in") -> Condition:
         pytest.param([_field(1, _ask(2, "hide")), _field(2, _ask(1, "hide"))], [1, 2], id="ring"),
     ],
 )
-def test_conditions(fields: list[Field], shown: list[int]) -> None:
+def test_conditions(fields: list[OptionField], shown: list[int]) -> None:
     one: Algorithm = msgspec.structs.replace(algorithm(40), fields=tuple(fields))
     values = {field.name: "5" for field in fields}
     assert [field.id for field in visible_fields(one, values)] == shown

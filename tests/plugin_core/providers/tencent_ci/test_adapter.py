@@ -28,7 +28,7 @@ from plugin_core.providers.tencent_ci import plugin
 from plugin_core.providers.tencent_ci.adapter import CiSeparator
 from plugin_core.providers.tencent_ci.answers import NoRightError
 from plugin_core.providers.tencent_ci.results import LOOKS
-from plugin_core.providers.tencent_ci.rules import AudioConfig, Template
+from plugin_core.providers.tencent_ci.rules import AudioConfig, CiTemplate
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.settings import Secret
 from tests.audio_files import make_song, read_samples, write_samples, write_song
@@ -597,7 +597,7 @@ def test_a_template_decides_and_is_used(
 ) -> None:
     async def run() -> list[Part]:
         made = await separator.service.ci.create_template(
-            Template(name="mp3s", mode="IsAudio", config=AudioConfig(codec="mp3"))
+            CiTemplate(name="mp3s", mode="IsAudio", config=AudioConfig(codec="mp3"))
         )
         wish = make_order(song, tmp_path, model="", options={"template": made.id}).operation
         plan = await separator.plan(song, wish)  # type: ignore[arg-type]

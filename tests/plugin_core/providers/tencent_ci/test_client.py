@@ -15,7 +15,7 @@ from plugin_core.errors import (
 )
 from plugin_core.providers.tencent_ci.client import JobFilter
 from plugin_core.providers.tencent_ci.jobs import JobDetail, JobRequest
-from plugin_core.providers.tencent_ci.rules import AudioConfig, Template
+from plugin_core.providers.tencent_ci.rules import AudioConfig, CiTemplate
 from plugin_core.providers.tencent_ci.service import Service
 from plugin_core.transfer.addresses import RedirectError
 from tests.simulators.blobs import Blob
@@ -32,7 +32,7 @@ REQUEST = JobRequest(
     config=AudioConfig(codec="flac"),
     user_data="key",
 )
-TEMPLATE = Template(name="mine", mode="MusicMode", config=AudioConfig(codec="mp3"))
+TEMPLATE = CiTemplate(name="mine", mode="MusicMode", config=AudioConfig(codec="mp3"))
 
 
 @pytest.fixture(autouse=True)
