@@ -251,14 +251,14 @@ def _become(words: list[str], cwd: str, env: dict[str, str], *, has_session: boo
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         stream = getattr(sys, name)
         raw = io.FileIO(number, "r" if number == 0 else "w", closefd=False)
-        buffer = io.BufferedReader(raw) if number == 0 else io.BufferedWriter(raw)
-        is_by_line = number == 2 or raw.isatty()
+        is_raw = number > 0 and bool(env.get("PYTHONUNBUFFERED"))
+        buffer = raw if is_raw else io.BufferedWriter(raw) if number else io.BufferedReader(raw)
         new = io.TextIOWrapper(
             buffer,
             stream.encoding,
             stream.errors,
-            line_buffering=is_by_line,
-            write_through="PYTHONUNBUFFERED" in env and number > 0,
+            line_buffering=number == 2 or raw.isatty(),
+            write_through=is_raw,
         )
         setattr(sys, name, new)
         setattr(sys, f"__{name}__", new)
@@ -283,7 +283,8 @@ def _end(code: object) -> NoReturn:
         sys.stdout.flush()
     except OSError:
         status = 120
-    sys.stderr.flush()
+    with suppress(OSError):
+        sys.stderr.flush()
     os._exit(status)
 
 

@@ -232,6 +232,7 @@ def test_case_39_song_renamed_or_moved_while_its_job_runs(
         drop.pass_time()
         with drop.watching():
             drop.wait("done", there)
+            wait_for(lambda: drop.rows() == {str(there): SongState.DONE}, drop.rows)
     assert drop.created == 1
     assert len(files(there.with_suffix(".stems"))) == 2
     assert there == song or not song.with_suffix(".stems").exists()

@@ -111,9 +111,9 @@ def test_worker_leaves_ctrl_c_to_its_parent(endless_song: Path, tmp_path: Path) 
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from plugin_core.providers.local.request import Request
+from plugin_core.providers.local.request import WorkerRequest
 from plugin_core.providers.local.process import run_worker
-request = Request(source=Path(sys.argv[1]), folder=Path(sys.argv[2]), format="flac16")
+request = WorkerRequest(source=Path(sys.argv[1]), folder=Path(sys.argv[2]), format="flac16")
 asyncio.run(run_worker(request, lambda fraction: print("working", flush=True)))
 """
 
