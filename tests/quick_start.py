@@ -153,7 +153,10 @@ class _Server:
         own = {name: text for name, text in os.environ.items() if not name.startswith("STEMBRIDGE_")}
         # Threads do not survive a fork.
         environ = {**own, **variables, "OPENBLAS_NUM_THREADS": "1"}
-        self._process = NEW(command, cwd=ROOT, env=environ, pass_fds=[far.fileno()], stdin=subprocess.DEVNULL)
+        # In a session of its own: a Ctrl-C that a test sends to its group is for the processes it has started.
+        self._process = NEW(
+            command, cwd=ROOT, env=environ, pass_fds=[far.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
+        )
         far.close()
         self._answers = self._line.makefile("rb")
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import logging
 import os
+import stat
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -33,15 +35,23 @@ def run(arguments: Sequence[str], context: Context | None = None) -> int:
     """
     _replace_missing_streams()
     _let_any_name_be_printed()
+    code: int = ExitCode.FAILED
     try:
         code = _run(list(arguments), context)
         sys.stdout.flush()
     except BrokenPipeError:
-        _forget_output()
-        return ExitCode.INTERRUPTED
+        _forget(sys.stdout)
+        code = ExitCode.INTERRUPTED
     except OSError as error:
-        _forget_output()
-        return _tell(f"standard output cannot be written: {error.strerror or error}", ExitCode.FAILED)
+        is_terminal_gone = error.errno == errno.EIO and stat.S_ISCHR(os.fstat(sys.stdout.fileno()).st_mode)
+        _forget(sys.stdout)
+        # Where a terminal was closed the run ended as its user wanted, and nobody is left to be told.
+        if not is_terminal_gone:
+            code = _tell(f"standard output cannot be written: {error.strerror or error}", ExitCode.FAILED)
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _forget(sys.stderr)
     return code
 
 
@@ -131,10 +141,10 @@ def _let_any_name_be_printed() -> None:
             reconfigure(errors="backslashreplace")
 
 
-def _forget_output() -> None:
-    """Send the rest to nowhere, so that the interpreter's own last flush stays quiet too."""
+def _forget(stream: TextIO) -> None:
+    """Send the rest to nowhere, so that the interpreter's own last flush stays quiet, and its exit code ours."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, stream.fileno())
 
 
 def first_of(error: Exception) -> Exception:

@@ -124,8 +124,10 @@ def test_terminal_that_is_closed_is_a_clean_end(desk: Desk) -> None:
     desk.song("Anna.wav")
     master, slave = pty.openpty()
     with open(slave, "wb", buffering=0) as output:  # noqa: PTH123 - a descriptor
-        # Whose last flush is an interpreter's own.
-        process = start(desk, is_heard=False, within=["env"], output=output, TERM="xterm-256color")
+        # The last flush is an interpreter's own, of what Python keeps back for most people.
+        process = start(
+            desk, is_heard=False, within=["env", "-u", "PYTHONUNBUFFERED"], output=output, TERM="xterm-256color"
+        )
     drawn = b""
     while b"1 done" not in drawn:
         drawn += os.read(master, 65536)

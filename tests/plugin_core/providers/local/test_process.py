@@ -83,11 +83,12 @@ def test_worker_without_a_request_ends() -> None:
 def test_worker_leaves_ctrl_c_to_its_parent(endless_song: Path, tmp_path: Path) -> None:
     async def interrupt() -> None:
         started = asyncio.Event()
+        others = children_of(os.getpid())
         pids: list[int] = []
 
         def report(fraction: float | None) -> None:
             if not started.is_set():
-                pids.extend(children_of(os.getpid()))
+                pids.extend(pid for pid in children_of(os.getpid()) if pid not in others)
                 for pid in pids:
                     os.kill(pid, signal.SIGINT)
                 started.set()
