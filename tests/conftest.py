@@ -17,13 +17,6 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Let ``-n auto`` be half as many workers again as processors: tests of processes wait for much of their time."""
-    count = os.cpu_count() or 1
-    return count + (count + 1) // 2
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Spell out bytes of names that are no text in what a test printed: xdist would end the run over them."""
