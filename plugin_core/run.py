@@ -261,7 +261,7 @@ class Run(Generic[W]):
     async def _take_up(self, job: Job, source: Source) -> Job | None:
         """Return the job that an earlier run made, going on with what it has; None when a new one is to be made."""
         if job.state is JobState.DONE:
-            return job if _stands(job) else None
+            return job if stands(job) else None
         is_moved = job.source.path != source.path
         if is_moved:
             # By other means than the host's own.
@@ -332,7 +332,7 @@ class Run(Generic[W]):
         return await self.session.run(ids, on_change=hear, stop=self.stop) if ids else []
 
 
-def _stands(job: Job) -> bool:
+def stands(job: Job) -> bool:
     """Tell whether the stems of a done job are where they were placed."""
     return all(os.path.lexists(stem.path) for stem in job.stems)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,17 +12,17 @@ from beets import ui
 from plugin_core import canonical
 from plugin_core.console.formatting import plural
 from plugin_core.model import Job, JobState, Separation, Tagging
+from plugin_core.run import stands
 from plugin_core.session import Session
 from stembridge_beets import stems_command, todo
 from stembridge_beets.configuration import OWN_WORDS, core_settings, read_count
 from stembridge_beets.host import UserError
-from stembridge_beets.labels import is_labelled
 from stembridge_beets.moves import MovedSong, find_unclaimed
 from stembridge_beets.options import read_flag
 from stembridge_beets.places import Claims, Place, read_place, write_place
 from stembridge_beets.run import LibraryRun, Manners, end
 from stembridge_beets.tasks import Task, make_task, name_item, path_of
-from stembridge_beets.unfinished import finish, make_kind
+from stembridge_beets.unfinished import finish, is_done, make_kind
 
 if TYPE_CHECKING:
     from beets.library import Item, Library
@@ -114,16 +113,8 @@ def _make_tasks(lib: Library, query: Sequence[str], kind: str, jobs: Sequence[_E
             newest.setdefault(ended.job.source.path, ended)
     for item in lib.items(list(query)) if newest else ():
         failed = newest.get(path_of(item))
-        if failed is not None and not _has(item, failed.job):
+        if failed is not None and not is_done(item, failed.job.operation):
             yield make_task(item, failed.job.operation, job=failed.job.id if failed.goes_on else "")
-
-
-def _has(item: Item, job: Job) -> bool:
-    """Tell whether an item got by another way what a job was to make."""
-    if isinstance(job.operation, Tagging):
-        return is_labelled(item, job.operation)
-    place = read_place(item)
-    return place is not None and place.is_whole
 
 
 class _Ended(msgspec.Struct, frozen=True):
@@ -166,7 +157,7 @@ def adopt(plugin: Host, lib: Library, query: Sequence[str], *, is_pretended: boo
 
 def _adopt_made(item: Item, job: Job | None) -> str:
     """Set the fields from a job that any host had done, while its stems stand; whoever calls stores the item."""
-    if job is None or not all(os.path.lexists(stem.path) for stem in job.stems):
+    if job is None or not stands(job):
         return ""
     return stems_command.put_stems(item, job)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from plugin_core.model import Operation, to_json
+from plugin_core.model import Operation, Tagging, to_json
 from stembridge_beets import moods_command, stems_command, todo
 from stembridge_beets.configuration import read_auto, read_count
 from stembridge_beets.host import UserError
@@ -61,7 +61,7 @@ def _make_tasks(plugin: Host, kind: str, marked: Sequence[tuple[Item, todo.Todo]
         if operation is None:
             usual = usual or _choose(plugin, kind)
             operation = usual
-        if one.operation is None and _is_done(item, operation, kind):
+        if one.operation is None and is_done(item, operation):
             todo.unmark(item, kind)
             item.store()
             continue
@@ -73,12 +73,10 @@ def _choose(plugin: Host, kind: str) -> Operation:
     return moods_command.choose_tagging(plugin) if kind == "moods" else stems_command.choose_operation(plugin)
 
 
-def _is_done(item: Item, operation: Operation, kind: str) -> bool:
-    """Tell whether an imported song brought along what is to be made: one that was in the library before."""
-    if kind == "moods":
-        from plugin_core.model import Tagging
-
-        return isinstance(operation, Tagging) and is_labelled(item, operation)
+def is_done(item: Item, operation: Operation) -> bool:
+    """Tell whether an item has what is to be made: it was in the library before, or got it by another way."""
+    if isinstance(operation, Tagging):
+        return is_labelled(item, operation)
     place = read_place(item)
     return place is not None and place.is_whole
 

@@ -28,6 +28,7 @@ _SENT: Final = (
     "callback_mq_region",
     "callback_mq_name",
 )
+"""What goes into requests as it stands."""
 _KEY: Final = re.compile(r"(?!.*(?:^|/)\.{0,2}(?:/|$)).{1,500}\Z")
 """The name of an object: no part of it is empty or leads elsewhere."""
 _REGION: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\Z")
@@ -153,15 +154,7 @@ class TencentSettings(msgspec.Struct, frozen=True, kw_only=True):
             SettingsError: a value is missing or malformed.
         """
         self._check_place()
-        for name in (
-            "prefix",
-            "results",
-            "library_prefix",
-            "queue",
-            "callback_url",
-            "callback_mq_region",
-            "callback_mq_name",
-        ):
+        for name in _SENT:
             if not getattr(self, name).isprintable():
                 raise SettingsError(f"[{SECTION}] {name} holds what no request can", remedy="write it anew")
         if self.library != Path() and not self.library.is_absolute():
