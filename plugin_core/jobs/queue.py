@@ -13,7 +13,7 @@ from plugin_core.jobs import changes, queries
 from plugin_core.jobs.owner import ProcessToken
 from plugin_core.jobs.queries import from_row, progress_text, to_row
 from plugin_core.jobs.reader import JobReader
-from plugin_core.model import Job, JobState, Progress, Source, Ticket, from_json
+from plugin_core.model import Job, JobState, Progress, Source, Ticket, from_json, to_json
 from plugin_core.purchases import ledger
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 from plugin_core.purchases.spending import Guard, spend_freely
@@ -133,6 +133,10 @@ class JobQueue(JobReader):
         only = ""
         if before.state is JobState.SUBMITTING and after.state is JobState.QUEUED:
             only = " AND ticket IS NULL"
+        if after.state is JobState.FAILED:
+            # A song that was handed in elsewhere a moment ago does not fail for want of its file.
+            only = " AND (moved IS NULL OR moved = :source)"
+            values["source"] = to_json(before.source).decode()
         with self._database.write(durable=_must_outlive_power(before, after)) as connection:
             is_ours = connection.execute(queries.update(row, assignments, only), values).rowcount == 1
             if is_ours and bought is not None:

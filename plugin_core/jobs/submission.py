@@ -166,8 +166,11 @@ def _go_on(claim: Claim, purchase: Purchase) -> bool:
 
 
 async def submitting(claim: Claim) -> bool:
-    """Send the paid call if this claim is the one that may; otherwise look for what a call before it made."""
-    if not claim.is_fresh:
+    """Send the paid call if this claim is the one that may; otherwise look for what a call before it made.
+
+    An engine on this machine takes no money and leaves nothing behind a dead process: it is simply told again.
+    """
+    if not claim.is_fresh and claim.work.occupies(claim.job):
         return await search(claim)
     claim.is_fresh = False
     return await _submit(claim)

@@ -409,6 +409,27 @@ def test_a_song_that_moved_is_followed(engine: Engine, store: JobStore, work: Fa
     assert work.service.lines("creates") == [job.id]
 
 
+def test_a_song_handed_in_elsewhere_while_it_is_missed_is_followed(
+    engine: Engine, store: JobStore, work: FakeWork
+) -> None:
+    job, _ = store.add(make_job(path=Path("/music/old.wav")))
+    work.fail("fetch", [SourceError("gone")])
+    # It is not found near its old path, and by then it is known from elsewhere.
+    work.fail("locate", [lambda: store.add(make_job(path=Path("/music/new.wav")), is_gone=lambda path: True)])
+    run(engine)
+    done = store.get(job.id)
+    assert (done.state, done.source.path) == (JobState.DONE, Path("/music/new.wav"))
+    assert (store.list(), work.service.lines("creates")) == ([done], [job.id])
+
+
+def test_a_song_that_moved_once_can_still_fail(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    job, _ = store.add(make_job(path=Path("/music/old.wav")))
+    store.move(job.id, msgspec.structs.replace(job.source, path=Path("/music/new.wav")))
+    work.fail("fetch", [SourceError("gone")])
+    run(engine)
+    assert store.get(job.id).state is JobState.FAILED
+
+
 @pytest.mark.parametrize(("name", "fetches"), [("1.wav", 1), ("renamed.wav", 2)], ids=["moved", "renamed"])
 def test_stems_that_wait_to_be_placed_follow_a_song_and_take_its_name(
     engine: Engine, store: JobStore, work: FakeWork, name: str, fetches: int

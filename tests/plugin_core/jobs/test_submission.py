@@ -188,6 +188,26 @@ def test_a_call_that_a_frozen_process_may_still_send_is_not_sent_by_another(
     assert work.service.lines("creates") == [job.id]
 
 
+def test_an_engine_on_this_machine_is_told_again_though_another_process_may_thaw(
+    engine: Engine, store: JobStore, store_path: Path, work: FakeWork, heard: Heard
+) -> None:
+    """It takes no money: to look for it, and to give it up as unconfirmed, would leave the song undone for nothing."""
+    work.is_remote = False
+    job, _ = store.add(make_job(), occupies=False)
+    elsewhere: list[JobState] = []
+
+    async def work_elsewhere() -> None:
+        with JobStore(store_path, clock=lambda: store.clock() + 3600) as other:
+            working = Engine(other, lambda job: work, heard, clock=other.clock, policy=FAST)
+            await asyncio.wait_for(working.run([job.id]), PATIENCE)
+            elsewhere.append(other.get(job.id).state)
+
+    work.fail("submit", [work_elsewhere])
+    run(engine)
+    assert (elsewhere, store.get(job.id).state) == ([JobState.DONE], JobState.DONE)
+    assert "find" not in work.calls and "cancel" not in work.calls
+
+
 def test_job_that_was_lost_before_its_call_is_sent_again(store: JobStore, store_path: Path, work: FakeWork) -> None:
     job, _ = store.add(make_job())
     taken: list[Job] = []
