@@ -186,9 +186,19 @@ class Run(Generic[W]):
         return [ready for song in await _gather([offer(song) for song in songs]) for ready in song]
 
     async def _offer_song(self, wants: list[W]) -> list[Ready[W]]:
-        found: list[Ready[W]] = []
         try:
             source = await self.session.look(wants[0].path)
+        except (UsageError, RefusedError, StoreError):
+            raise
+        except StembridgeError as error:
+            self._asker.refuse(wants[0], error)
+            return []
+        return await self.offer_of(source, wants)
+
+    async def offer_of(self, source: Source, wants: Sequence[W]) -> list[Ready[W]]:
+        """Do what ``offer`` does, for one song that was looked at already."""
+        found: list[Ready[W]] = []
+        try:
             for want in wants:
                 offer = await self.session.offer(source, want.operation, force=want.force)
                 found.append(Ready(want=want, offer=await self._foresee(offer)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
@@ -61,7 +61,7 @@ def write_event(record: Record) -> None:
     write_record(record | {"time": round(time.time(), 3)})
 
 
-QUIET_WORDS: Final = frozenset({"settling", "queued", "held", "cancelling"})
+COUNTED: Final = frozenset({"settling", "queued", "held", "cancelling"})
 """What people see as counts, and programs as events."""
 
 
@@ -82,10 +82,20 @@ class Reporter:
         quiet: whether people see only what goes wrong.
         as_json: whether programs read along.
         is_live: whether the display has the terminal for itself.
+        counted: decisions that people see as counts alone.
     """
 
-    def __init__(self, display: Display, *, quiet: bool = False, as_json: bool = False, is_live: bool = False) -> None:
+    def __init__(
+        self,
+        display: Display,
+        *,
+        quiet: bool = False,
+        as_json: bool = False,
+        is_live: bool = False,
+        counted: Collection[str] = COUNTED,
+    ) -> None:
         self.display = display
+        self._counted = counted
         self._is_live = is_live
         self._quiet = quiet
         self._as_json = as_json
@@ -117,7 +127,7 @@ class Reporter:
                 self.display.tell_song(word, source, text)
 
     def _is_worth(self, word: str, level: int) -> bool:
-        return word not in QUIET_WORDS and level < logging.WARNING and not self._quiet
+        return word not in self._counted and level < logging.WARNING and not self._quiet
 
     def warn(self, path: bytes, text: str) -> None:
         """Tell of trouble: with a song, or with a whole folder."""
@@ -132,7 +142,10 @@ class Reporter:
         """Tell of the whole watch."""
         with self._shown():
             log.info("%s", clean(text))
-            say_on(self.display, text, as_json=self._as_json)
+            if self._as_json:
+                write_event({"event": "note", "reason": encodable(text)})
+            else:
+                self.display.say(text)
 
     def log_defect(self, error: Exception) -> None:
         """Keep an unexpected error's traceback in the log."""
@@ -153,14 +166,6 @@ class Reporter:
             self.display.finish(Summary(seconds=seconds))
             if str(counts):
                 self.display.say(str(counts))
-
-
-def say_on(display: Display, text: str, *, as_json: bool) -> None:
-    """Tell of the whole watch: people in a line, programs in a ``note`` event."""
-    if as_json:
-        write_event({"event": "note", "reason": encodable(text)})
-    else:
-        display.say(text)
 
 
 def shorten(text: str, source: Path) -> str:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
-from plugin_core import Offer
-from plugin_core.console.context import Context, choose_display
-from plugin_core.console.display import Display, Summary, summarise
+from plugin_core.console.context import Context
+from plugin_core.console.display import choose_exit_code
 from plugin_core.console.json_lines import JsonDisplay
-from plugin_core.errors import SettingsError, StembridgeError, UsageError
+from plugin_core.errors import StembridgeError, UsageError
+from plugin_core.run import Asker, Run, Want
 from plugin_core.session import Session
-from stembridge_hot_folder.display import Counts, PlainWatch, Reporter, say_on, write_event
+from stembridge_hot_folder.display import Counts, PlainWatch, Reporter, write_event
 from stembridge_hot_folder.folders import HotFolder, WatchSettings, open_folders, refuse_home_inside
 from stembridge_hot_folder.ledger import LEDGER_NAME, SongLedger
 from stembridge_hot_folder.recipes import Recipes, read_recipes
@@ -56,20 +57,88 @@ def preview_folders(context: Context, paths: Sequence[Path], *, again: bool, as_
     """Say what a watch would do with what is there now; nothing is made, not even a job store."""
     settings = read_settings(context, again=again)
     folders = choose_folders(context, paths, settings)
-    with choose_display(as_json=as_json, quiet=context.quiet) as display, context.session() as session:
-        say = partial(say_on, display, as_json=as_json)
-        recipes = read_recipes(context.settings, folders, settings, say)
+    reporter = choose_reporter(as_json=as_json, quiet=context.quiet)
+    with reporter.display, context.session() as session:
+        recipes = read_recipes(context.settings, folders, settings, reporter.say)
         _check_providers(session, recipes)
-        summary = asyncio.run(_preview(session, folders, recipes, display, say, context.settings.home / LEDGER_NAME))
-        display.say("dry run: nothing was made")
-        display.finish(summary)
-    return summary.exit_code
+        preview, began = Preview(reporter), time.monotonic()
+        with open_ledger(context.settings.home) as ledger:
+            wants = [want for folder in folders for want in preview.find(folder, recipes[folder.path], ledger)]
+        offers = [one.offer for one in asyncio.run(Run(session, preview, foresees=True).offer(wants))]
+        for offer in offers:
+            reporter.display.preview(offer)
+        reporter.display.quote(offers, is_asked=False)
+        if not as_json:
+            reporter.say("dry run: nothing was made")
+        code = choose_exit_code((), preview.errors, interrupted=False)
+        reporter.finish(preview.counts, time.monotonic() - began, code)
+    return int(code)
 
 
-def choose_reporter(*, as_json: bool, quiet: bool, counts: Callable[[], Counts]) -> Reporter:
-    """Return the reporter that fits: JSON on request, live on a terminal, plain lines elsewhere."""
+class Preview(Asker[Want]):
+    """What is in hot folders now, and what would become of it.
+
+    Args:
+        reporter: shows it.
+    """
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.counts = Counts()
+        self.errors: list[StembridgeError] = []
+        self._reporter = reporter
+
+    def find(self, folder: HotFolder, recipes: Recipes, ledger: SongLedger | None) -> Iterator[Want]:
+        """Yield what would be done in a folder, and tell of what would not."""
+        for sight in scan(folder.path, folder.rules()):
+            if isinstance(sight, Passed) and not folder.names.why_no_song(os.path.basename(sight.path)):  # noqa: PTH119
+                self._reporter.tell("passed", sight.path, sight.reason)
+            if not isinstance(sight, SeenSong):
+                continue
+            row = ledger.get(sight.path) if ledger is not None else None
+            if row is not None and row.identity == sight.identity and not row.state.is_open:
+                self._reporter.tell(row.state.value, sight.path, row.reason)
+            elif sight.is_hollow or not sight.identity.size:
+                self.counts.settling += 1
+                self._reporter.tell("settling", sight.path, "it has no content yet, and is waited for until it has")
+            elif recipes.holds(sight.path):
+                self.counts.held += 1
+                self._reporter.tell("held", sight.path, "its folder names no preset")
+            else:
+                self.counts.queued += 1
+                for operation in recipes.choose(sight.path).operations:
+                    yield Want(path=Path(os.fsdecode(sight.path)), operation=operation)
+
+    def look(self, done: int, count: int) -> None:
+        self._reporter.display.look(done, count)
+
+    def refuse(self, want: Want, error: StembridgeError) -> None:
+        self.counts.queued, self.counts.failed = self.counts.queued - 1, self.counts.failed + 1
+        self.errors.append(error)
+        self._reporter.display.refuse(want.path, error)
+
+
+@contextmanager
+def open_ledger(home: Path) -> Iterator[SongLedger | None]:
+    """Open the ledger if there is one; a look makes none."""
+    if not (home / LEDGER_NAME).exists():
+        yield None
+        return
+    with SongLedger(home / LEDGER_NAME) as ledger:
+        yield ledger
+
+
+def choose_reporter(*, as_json: bool, quiet: bool, counts: Callable[[], Counts] | None = None) -> Reporter:
+    """Return the reporter that fits: JSON on request, live on a terminal, plain lines elsewhere.
+
+    Args:
+        as_json: whether programs read along.
+        quiet: whether people see only what goes wrong.
+        counts: of a watch; a look needs no live display, and tells in lines what a watch counts.
+    """
     if as_json:
         return Reporter(JsonDisplay(write=write_event), as_json=True)
+    if counts is None:
+        return Reporter(PlainWatch(quiet=quiet), quiet=quiet, counted=frozenset())
     if not quiet and sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         from stembridge_hot_folder.live import LiveWatch
 
@@ -102,57 +171,6 @@ def _check_providers(session: Session, recipes: dict[bytes, Recipes]) -> None:
     for one in recipes.values():
         for operation in one.usual.operations:
             session.registry.provider_of(operation)
-
-
-async def _preview(
-    session: Session,
-    folders: Sequence[HotFolder],
-    recipes: dict[bytes, Recipes],
-    display: Display,
-    say: Callable[[str], None],
-    ledger_path: Path,
-) -> Summary:
-    errors: list[StembridgeError] = []
-    offers: list[Offer] = []
-    ledger = SongLedger(ledger_path) if os.path.exists(ledger_path) else None  # noqa: PTH110, ASYNC240 - one look
-    try:
-        for folder in folders:
-            for sight in scan(folder.path, folder.rules()):
-                if isinstance(sight, Passed) and not folder.names.why_no_song(os.path.basename(sight.path)):  # noqa: PTH119
-                    say(f"{os.fsdecode(sight.path)}: passed, {sight.reason}")
-                if not isinstance(sight, SeenSong):
-                    continue
-                row = ledger.get(sight.path) if ledger is not None else None
-                if row is not None and row.identity == sight.identity and not row.state.is_open:
-                    say(f"{os.fsdecode(sight.path)}: {row.state}{f', {row.reason}' if row.reason else ''}")
-                    continue
-                if sight.is_hollow or not sight.identity.size:
-                    say(f"{os.fsdecode(sight.path)}: has no content yet, waited for until it has")
-                    continue
-                if recipes[folder.path].holds(sight.path):
-                    say(f"{os.fsdecode(sight.path)}: held, its folder names no preset")
-                    continue
-                try:
-                    offers += await _plan(session, sight.path, recipes[folder.path], display)
-                except (UsageError, SettingsError):
-                    raise
-                except StembridgeError as error:
-                    errors.append(error)
-                    display.refuse(Path(os.fsdecode(sight.path)), error)
-    finally:
-        if ledger is not None:
-            ledger.close()
-    display.quote(offers, is_asked=False)
-    return summarise((), errors=errors)
-
-
-async def _plan(session: Session, path: bytes, recipes: Recipes, display: Display) -> list[Offer]:
-    source = await session.look(Path(os.fsdecode(path)))
-    offers = []
-    for operation in recipes.choose(path).operations:
-        offers.append(await session.offer(source, operation))
-        display.preview(offers[-1])
-    return offers
 
 
 def _describe(folder: HotFolder) -> str:

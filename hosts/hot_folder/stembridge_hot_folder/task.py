@@ -14,16 +14,16 @@ from plugin_core import Offer
 from plugin_core.console.formatting import describe_problem
 from plugin_core.console.prices import describe_price
 from plugin_core.errors import (
-    ExitCode,
     MissingToolError,
     PlacementError,
     RefusedError,
-    SettingsError,
     SourceError,
+    StembridgeError,
     TransientError,
     UsageError,
 )
 from plugin_core.model import Job, JobState, Source
+from plugin_core.run import Asker, Run, Want, is_refused
 from stembridge_hot_folder.files import Fate, FileIdentity, Version, VersionChanged
 from stembridge_hot_folder.finish import Finish
 from stembridge_hot_folder.first_look import FirstLook, find_no_room
@@ -209,23 +209,21 @@ class SongTask:
 
     async def _order(self, source: Source, *, is_forced: bool) -> None:
         """Plan everything before anything is added, so that a preset that cannot be done costs nothing."""
-        tools, record = self._tools, self._record
-        offers = [
-            await tools.session.offer(source, operation, force=is_forced) for operation in self._recipe.operations
-        ]
+        tools, record, asker = self._tools, self._record, _SongAsker()
+        run = Run(tools.session, asker, preset=self._recipe.preset)
+        wishes = self._recipe.operations
+        ready = await run.offer_of(source, [Want(path=source.path, operation=one, force=is_forced) for one in wishes])
+        offers = [one.offer for one in ready]
         if trouble := await find_no_room(tools.session, offers, self.folder.path, self._recipe.key):
             record.wait(trouble)
             return
         record.find_room()
         record.tell("taken", self._describe(offers))
-        jobs = []
-        for offer in offers:
-            job, _ = await tools.session.add(source, offer.plan, host=HOST, preset=self._recipe.preset, force=is_forced)
-            jobs.append(job.id)
-        record.put(SongState.WORKING, content=source.content, jobs=tuple(jobs))
-        await self._work(tuple(jobs))
+        await run.add(ready)
+        record.put(SongState.WORKING, content=source.content, jobs=tuple(asker.jobs))
+        await self._work(asker.jobs)
 
-    async def _work(self, jobs: tuple[str, ...]) -> None:
+    async def _work(self, jobs: Sequence[str]) -> None:
         self.jobs = tuple(dict.fromkeys(jobs))
         for job_id in self.jobs:
             self._attach(self, job_id)
@@ -274,7 +272,7 @@ class SongTask:
 
     def _end_badly(self, job: Job) -> None:
         problem = job.problem
-        if _is_refused(job):
+        if is_refused(job):
             self._refuse(problem.message if problem else "", problem.remedy if problem else "")
         elif _needs_tool(job) or (_passes(job) and self._tools.queue.tries(self.path) < self._tools.settings.attempts):
             self._record.put(SongState.WAITING, reason=describe_problem(job))
@@ -298,6 +296,21 @@ class SongTask:
         return ", ".join(word for word in (self._recipe.preset or "separate", price) if word)
 
 
+class _SongAsker(Asker[Want]):
+    """Asks for one song: nobody is there to be asked, and what it meets is the song's end or rest."""
+
+    host = HOST
+
+    def __init__(self) -> None:
+        self.jobs: list[str] = []
+
+    def refuse(self, want: Want, error: StembridgeError) -> None:  # noqa: ARG002 - the song is known
+        raise error
+
+    def add(self, want: Want, job: Job) -> None:  # noqa: ARG002 - the song is known
+        self.jobs.append(job.id)
+
+
 def _is_answered(job: Job, previous: Job | None) -> bool:
     """Tell whether the service did something for a job just now, which it does not for an account that it refuses."""
     if previous is None or job.problem is not None:
@@ -308,11 +321,6 @@ def _is_answered(job: Job, previous: Job | None) -> bool:
     return _NEXT.get(previous.state) is job.state
 
 
-def _is_refused(job: Job) -> bool:
-    problem = job.problem
-    return problem is not None and (problem.exit_code == ExitCode.REFUSED or problem.kind == SettingsError.__name__)
-
-
 def _missed_its_song(job: Job) -> bool:
     """Tell whether a job failed because its song was not there, or could not be read."""
     return job.state is JobState.FAILED and job.problem is not None and job.problem.kind == SourceError.__name__
@@ -321,7 +329,7 @@ def _missed_its_song(job: Job) -> bool:
 def _passes(job: Job) -> bool:
     """Tell whether a job failed for a reason that is not its song's: it goes on from where it is."""
     is_unplaced = job.problem is not None and job.problem.kind == PlacementError.__name__
-    return is_unplaced or _is_refused(job) or _needs_tool(job)
+    return is_unplaced or is_refused(job) or _needs_tool(job)
 
 
 def _needs_tool(job: Job) -> bool:

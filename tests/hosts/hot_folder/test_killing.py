@@ -26,7 +26,7 @@ from tests.plugin_core.cli.fakes import write_song
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 
 KILLS = int(os.environ.get("STEMBRIDGE_TEST_KILLS", "6"))
-SONGS = 6 * KILLS
+SONGS = int(os.environ.get("STEMBRIDGE_TEST_SONGS", 6 * KILLS))
 
 
 def test_case_14_case_15_killed_at_random_each_song_is_done_exactly_once_and_never_half(desk: Desk) -> None:
@@ -37,8 +37,9 @@ def test_case_14_case_15_killed_at_random_each_song_is_done_exactly_once_and_nev
     with guarded(desk.root) as guard:
         for kill in range(KILLS):
             # However late the kill comes, some songs are left for the next one.
-            process = start_slow(desk, SONGS * (kill + 1) // (KILLS + 1))
-            wait_for_a_moment(desk, process, rng, is_early=bool(kill % 2))
+            most = SONGS * (kill + 1) // (KILLS + 1)
+            process = start_slow(desk, most)
+            wait_for_a_moment(desk, process, rng, most if kill % 2 else 0)
             assert process.poll() is None
             assert done_rows(desk) < SONGS
             process.kill()
@@ -61,12 +62,12 @@ def start_slow(desk: Desk, most: int = SONGS) -> subprocess.Popen[bytes]:
     return start(desk, is_heard=False, CHEAP_SUBMIT_DELAY="0.02", CHEAP_POLLS="1", CHEAP_MOST=str(most))
 
 
-def wait_for_a_moment(desk: Desk, process: subprocess.Popen[bytes], rng: random.Random, *, is_early: bool) -> None:
-    """Wait until anywhere between the start and the first song, or while songs are on their way."""
-    if not is_early:
+def wait_for_a_moment(desk: Desk, process: subprocess.Popen[bytes], rng: random.Random, most: int) -> None:
+    """Wait until anywhere between the start and the first song, or, where more songs may be done, while they are."""
+    if is_late := done_rows(desk) < most:
         before = done_rows(desk)
         wait_for(lambda: done_rows(desk) > before or process.poll() is not None)
-    time.sleep(rng.uniform(0, 1.0 if is_early else 0.1))
+    time.sleep(rng.uniform(0, 0.1 if is_late else 1.0))
 
 
 def wait_until_all_are_done(desk: Desk) -> None:

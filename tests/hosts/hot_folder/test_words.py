@@ -17,6 +17,7 @@ from stembridge_hot_folder.commands import watch
 from stembridge_hot_folder.ledger import LEDGER_NAME, SongState
 from stembridge_hot_folder.lock import is_watched
 from stembridge_hot_folder.record import write_error
+from stembridge_hot_folder.run import preview_folders
 from stembridge_hot_folder.status import show_status
 
 from plugin_core.errors import ExitCode, RefusedError
@@ -251,12 +252,47 @@ def test_retry_of_nothing_says_so(desk: Desk, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out == "no song failed\n"
 
 
-def test_dry_run_says_of_a_placeholder_that_it_is_waited_for(desk: Desk) -> None:
+def test_dry_run_says_of_every_song_what_would_become_of_it_to_people_and_to_programs(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.set(unknown="hold")
+    desk.separator.price = 2.5
+    desk.song("Done.wav", seed=2)
+    desk.once()
     (desk.root / "Empty.wav").touch()
-    assert lines_of(desk, "--dry-run") == [
-        f"{desk.root / 'Empty.wav'}: has no content yet, waited for until it has",
-        "dry run: nothing was made",
+    (desk.root / "Bad.wav").write_text("just words, no audio")
+    (desk.root / "Link.wav").symlink_to("Done.wav")
+    desk.song("nameless/Held.wav", seed=3)
+    song = desk.song()
+    capsys.readouterr()
+    assert preview_folders(desk.context(), [desk.root], again=False, as_json=False) == 1
+    out, err = capsys.readouterr()
+    stems = [song.with_suffix(".stems") / f"Song - {name}.wav" for name in ("Instrumental", "Vocals")]
+    lines = out.splitlines()
+    assert sorted(lines[:4]) == [
+        f"{desk.root / 'Done.wav'}: done",
+        f"{desk.root / 'Empty.wav'}: settling, it has no content yet, and is waited for until it has",
+        f"{desk.root / 'Link.wav'}: passed, a link; links are not followed",
+        f"{desk.root / 'nameless/Held.wav'}: held, its folder names no preset",
     ]
+    assert all(any(str(stem) in line for line in lines) for stem in stems), lines
+    assert lines[-2:] == ["dry run: nothing was made", "1 settling, 1 queued, 1 held, 1 failed"]
+    (complaint,) = err.splitlines()
+    assert "Bad.wav" in complaint and "not audio" in complaint
+    assert preview_folders(desk.context(), [desk.root], again=False, as_json=True) == 1
+    out, err = capsys.readouterr()
+    assert err == ""
+    events = [json.loads(line) for line in out.splitlines()]
+    assert [fault for one in events for fault in list_event_faults(SCHEMA, one["event"], one)] == []
+    assert all("time" in one for one in events)
+    told = {(one["state"], Path(one["source"]).name) for one in events if one["event"] == "song"}
+    assert told == {("done", "Done.wav"), ("settling", "Empty.wav"), ("passed", "Link.wav"), ("held", "Held.wav")}
+    (plan,) = [one for one in events if one["event"] == "plan"]
+    assert sorted(one["path"] for one in plan["stems"]) == sorted(map(str, stems))
+    assert [Path(one["source"]).name for one in events if one["event"] == "error"] == ["Bad.wav"]
+    assert [one["credits"] for one in events if one["event"] == "price"] == [2.5]
+    counts = {"settling": 1, "queued": 1, "held": 1, "failed": 1, "done": 0, "exit_code": 1}
+    assert counts.items() <= events[-1].items()
 
 
 @pytest.mark.parametrize("words", [["--onse"], ["./in", "--onse"]])
