@@ -113,8 +113,16 @@ class Reporter:
             # A full disk under the output: it takes the next line or does not, and the log is another file.
             return
 
-    def tell(self, word: str, path: bytes, text: str = "", *, is_trouble: bool = False) -> None:
-        """Tell a decision about a song, with its reason; trouble is told even if quiet."""
+    def tell(self, word: str, path: bytes, text: str = "", *, is_trouble: bool = False, is_told: bool = False) -> None:
+        """Tell a decision about a song.
+
+        Args:
+            word: the decision.
+            path: the song.
+            text: its reason.
+            is_trouble: whether people are told even if quiet.
+            is_told: whether people were told already, in one line for all songs that it is true of.
+        """
         source = Path(os.fsdecode(path))
         text = shorten(text, source)
         # The log's handler writes trouble to standard error; a live display has a line of its own for it.
@@ -123,7 +131,7 @@ class Reporter:
             log.log(level, "%s: %s%s", clean(show(source)), word, f", {clean(text)}" if text else "")
             if self._as_json:
                 write_event({"event": "song", "state": word, "source": source, "reason": encodable(text)})
-            elif isinstance(self.display, TellsSongs) and self._is_worth(word, level):
+            elif isinstance(self.display, TellsSongs) and not is_told and self._is_worth(word, level):
                 self.display.tell_song(word, source, text)
 
     def _is_worth(self, word: str, level: int) -> bool:

@@ -17,12 +17,13 @@ import msgspec
 from plugin_core import STEMS_SUFFIX
 from plugin_core.console.formatting import describe_result, show
 from plugin_core.errors import PlacementError, StembridgeError
-from plugin_core.files.errors import explain_write_error
+from plugin_core.files.errors import FULL, explain_write_error
 from plugin_core.files.hidden import HiddenNotes
 from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.files.placement import copy_tree, rename_exclusive, sync_folder
 from plugin_core.model import Job, show_path
 from stembridge_hot_folder.files import Fate, Version, VersionChanged
+from stembridge_hot_folder.folders import HotFolder, read_device
 from stembridge_hot_folder.ledger import SongState
 from stembridge_hot_folder.record import SongRecord, remove_error
 from stembridge_hot_folder.tools import Tools
@@ -61,14 +62,20 @@ class Finish:
                 await asyncio.to_thread(self._move, outputs, fate)
             except VersionChanged:
                 fate = Fate.REPLACED
-            except OSError as error:
-                why = explain_write_error(Path(os.fsdecode(self._record.row.place or self._version.path)), error)
-                self._record.postpone(f"it is done and cannot be moved: {why.message}")
+            except (OSError, PlacementError) as error:
+                self._wait_to_move(error)
                 return
-            except PlacementError as error:
-                self._record.postpone(f"it is done and cannot be moved: {error}")
-                return
+            self._record.find_place()
         self._end(jobs, fate)
+
+    def _wait_to_move(self, error: OSError | PlacementError) -> None:
+        """Let this song wait, or all that are done where the folder of finished songs takes none of them."""
+        done = self._record.song.folder.done
+        if takes_nothing(done, error):
+            self._record.pause(done, _explain(done, error))
+        else:
+            why = _explain(self._record.row.place or self._version.path, error)
+            self._record.postpone(f"it is done and cannot be moved: {why}")
 
     async def move_away(self, place: bytes) -> None:
         """Move a song that nothing is made of, and its note, to a folder in or beside the hot folder."""
@@ -77,13 +84,13 @@ class Finish:
         notes = [Path(os.fsdecode(note))] if note else []
         try:
             moves = plan_moves(Path(os.fsdecode(song.path)), notes, root, folder)
+            require_disk(song.folder, place)
             hidden = HiddenNotes(self._tools.session.settings.home)
             await asyncio.to_thread(move_all, moves, self._version.require_same, hidden)
         except VersionChanged:
             return
         except (OSError, StembridgeError) as error:
-            why = explain_write_error(folder, error).message if isinstance(error, OSError) else error.message
-            self._tools.reporter.warn(song.path, f"stays where it is: {why}")
+            self._tools.reporter.warn(song.path, f"stays where it is: {_explain(place, error)}")
             return
         if self._record.row.state is not SongState.DONE:
             self._record.put(self._record.row.state, place=os.fsencode(moves[-1].new))
@@ -115,6 +122,7 @@ class Finish:
         chosen = Path(os.fsdecode(self._record.row.place)) if self._record.row.place else None
         moves = plan_moves(Path(os.fsdecode(song.path)), outputs, root, done, chosen)
         self._record.put(SongState.MOVING, place=os.fsencode(moves[-1].new))
+        require_disk(song.folder, song.folder.done)
         try:
             # A new version at the song's place stays there; the stems of the old one keep together.
             wanted = moves if fate is Fate.SAME else [move for move in moves if move.is_result]
@@ -123,6 +131,26 @@ class Finish:
             # Somebody took the place in between: the next try chooses another.
             self._record.put(SongState.MOVING, place=b"")
             raise
+
+
+def takes_nothing(done: bytes, error: Exception) -> bool:
+    """Tell whether it is the folder of finished songs that takes none, whichever comes."""
+    is_full = isinstance(error, OSError) and error.errno in FULL
+    return is_full or os.path.realpath(done) != done or not os.access(done, os.W_OK | os.X_OK)
+
+
+def require_disk(folder: HotFolder, place: bytes) -> None:
+    """Make sure that a folder to move songs to is not made anew where the disk it was on is mounted no more.
+
+    Raises:
+        PlacementError: it would be.
+    """
+    if not os.path.lexists(place) and read_device(place) != folder.disks.get(place, read_device(place)):
+        raise PlacementError(f"{show_path(Path(os.fsdecode(place)))} is not there, nor is its disk")
+
+
+def _explain(place: bytes, error: Exception) -> str:
+    return explain_write_error(Path(os.fsdecode(place)), error).message if isinstance(error, OSError) else str(error)
 
 
 _LAST_NUMBER: Final = 9999

@@ -76,6 +76,8 @@ class HotFolder(msgspec.Struct, frozen=True, kw_only=True):
     """Where songs go that were done before."""
     failed: bytes = b""
     """Where failed songs go."""
+    disks: dict[bytes, int] = {}
+    """Device that each of these three was on at the start, or would have been made on."""
     patience: Patience = Patience()
     rescan: float = 60.0
     names: Names
@@ -106,6 +108,15 @@ class HotFolder(msgspec.Struct, frozen=True, kw_only=True):
                 excluded.append((status.st_dev, status.st_ino))
         is_share = is_network(self.kind)
         return ScanRules(names=self.names, excluded=excluded, passed=tuple(places), is_share=is_share)
+
+
+def read_device(place: bytes) -> int:
+    """Return the device that a folder is on, or would be made on."""
+    while True:
+        try:
+            return os.stat(place).st_dev  # noqa: PTH116 - bytes
+        except FileNotFoundError:
+            place = os.path.dirname(place)  # noqa: PTH120 - bytes
 
 
 def is_slow(kind: str) -> bool:
@@ -166,12 +177,12 @@ def _open(path: Path, settings: WatchSettings, names: Names, kind_of: Callable[[
         raise UsageError(f"{show_path(path)} may not be read", remedy="check its permissions")
     kind = kind_of(resolved)
     slow = is_slow(kind)
+    places = {name: _resolve(name, getattr(settings, name), resolved) for name in ("done", "duplicates", "failed")}
     return HotFolder(
         path=os.fsencode(resolved),
         kind=kind,
-        done=_resolve("done", settings.done, resolved),
-        duplicates=_resolve("duplicates", settings.duplicates, resolved),
-        failed=_resolve("failed", settings.failed, resolved),
+        **places,
+        disks={place: read_device(place) for place in places.values() if place},
         patience=Patience(
             settle=settings.share_settle_seconds if slow else settings.settle_seconds,
             max_wait=settings.max_wait_seconds,

@@ -15,7 +15,7 @@ from stembridge_hot_folder.folders import HotFolder
 from stembridge_hot_folder.ledger import InLine
 
 Gate = bytes | str
-"""A folder's path, or a recipe's key."""
+"""A folder's path, or a recipe's key: of a hot folder, or of one that finished songs move to."""
 HELD: Final = "held"
 """The gate of songs that wait for their folder to name a preset; it never opens, they take another way."""
 
@@ -124,6 +124,8 @@ class WaitingSong(msgspec.Struct, frozen=True):
     identity: FileIdentity
     settled: float = 0.0
     """When it was found complete."""
+    is_done: bool = False
+    """Whether nothing but its move to the folder of finished songs is left."""
 
 
 class _Later(msgspec.Struct):
@@ -188,7 +190,7 @@ class SongQueue:
     def standing(self, folder: bytes) -> Iterator[tuple[bytes, InLine]]:
         """Yield where each song of a folder stands, and why."""
         for song, lane in self._ready.values():
-            if folder in lane:
+            if song.folder.path == folder:
                 turns, mtime, path = self._place(song)
                 is_closed = any(map(self.pauses.is_paused, lane))
                 state = "held" if HELD in lane else "waiting" if is_closed else "queued"

@@ -124,18 +124,19 @@ class SongRecord:
 
     def pause(self, gate: Gate, reason: str, *, is_refusal: bool = False) -> None:
         """Let every song behind a gate wait: the next one would fare no better."""
-        tools = self._tools
+        tools, folder = self._tools, self.song.folder
         if not tools.queue.pauses.is_paused(gate):
-            what = "" if gate == self.song.folder.path else f"{self._shown_recipe} "
-            tools.reporter.warn(self.song.folder.path, f"{what}waits, {reason}; it goes on by itself")
+            whose: dict[Gate, str] = {folder.path: "waits", folder.done: "what is done waits to be moved"}
+            what = whose.get(gate) or f"{self._shown_recipe} waits"
+            tools.reporter.warn(folder.path, f"{what}, {reason}; it goes on by itself")
         self._keep_waiting(reason)
         tools.queue.pauses.pause(gate, self.song.path, tools.clock(), reason, is_refusal=is_refusal)
-        if gate in (self.song.folder.path, self._recipe.key):
-            tools.queue.put_last(self.song)
+        if gate in (folder.path, folder.done, self._recipe.key):
+            tools.queue.put_last(msgspec.structs.replace(self.song, is_done=gate == folder.done))
         else:
             # Begun under an earlier recipe, whose gate it no longer stands at.
             tools.queue.postpone(self.song, tools.clock(), reason)
-        self.tell("waits", reason)
+        tools.reporter.tell("waits", self.song.path, reason, is_told=True)
 
     def _keep_waiting(self, reason: str) -> None:
         """Let ``stembridge watch status`` say why a song without jobs waits; the user's word is not forgotten."""
@@ -145,6 +146,10 @@ class SongRecord:
     def find_room(self) -> None:
         """Let the songs of the folder go on, if they wait for its disk and this one was to find out."""
         self._resume(self.song.folder.path, "there is room again")
+
+    def find_place(self) -> None:
+        """Let what is done be moved, if it waits for the folder of finished songs and this one was to find out."""
+        self._resume(self.song.folder.done, "what is done can be moved again")
 
     def accept(self) -> None:
         """Let the songs of the recipe go on, if they wait for its account and this one was to find out."""

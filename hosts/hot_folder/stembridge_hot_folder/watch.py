@@ -296,6 +296,8 @@ class Watch:
 
     def _lane_of(self, song: WaitingSong) -> Lane:
         """Return what a song waits for: its folder's disk, and the accounts of what is done to it."""
+        if song.is_done:
+            return (song.folder.done,)
         recipes = self._tools.recipes[song.folder.path]
         # What was begun goes on, and the user's word counts.
         if recipes.holds(song.path) and self._tools.ledger.get(song.path) is None:

@@ -91,7 +91,9 @@ class Workers:
             for row in self.tools.ledger.list(OPEN, root=folder.path):
                 is_there = row.state is SongState.MOVING or os.path.lexists(row.path)
                 if is_there and not self.holds(row.path):
-                    self.tools.queue.put(WaitingSong(folder, row.path, row.identity, self.tools.clock()))
+                    is_done = row.state is SongState.MOVING and bool(folder.done)
+                    song = WaitingSong(folder, row.path, row.identity, self.tools.clock(), is_done=is_done)
+                    self.tools.queue.put(song)
                 elif not is_there and row.state is SongState.WAITING and not row.jobs:
                     # Nothing was begun with it: should it come back, it is new.
                     self.tools.ledger.forget(row.path)

@@ -49,7 +49,7 @@ class Listener(Reporter):
         self.on: dict[str, Callable[[], object]] = {}
         """What is done in the very moment a word is told."""
 
-    def tell(self, word: str, path: bytes, text: str = "", *, is_trouble: bool = False) -> None:
+    def tell(self, word: str, path: bytes, text: str = "", *, is_trouble: bool = False, is_told: bool = False) -> None:
         self.told.append(Told(word, Path(os.fsdecode(path)).name, text))
         if word in self.on:
             self.on[word]()

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 from stembridge_hot_folder import folders, intake, queue, root
-from stembridge_hot_folder.ledger import SongState
+from stembridge_hot_folder.ledger import LEDGER_NAME, SongLedger, SongState
+from stembridge_hot_folder.status import show_status
 from watchdog.events import FileSystemEvent
 
 from tests.hosts.hot_folder.conftest import Desk, mount, wait_for
+from tests.hosts.hot_folder.processes import done_rows, finish, start
 
 
 @pytest.fixture(autouse=True)
@@ -271,17 +273,67 @@ def test_case_24_folder_deleted_and_made_again(desk: Desk) -> None:
         watch.wait_done("Song.wav")
 
 
-def test_case_22_full_disk_of_finished_songs_is_told_in_words_and_waited_out(desk: Desk, small_disk: Path) -> None:
-    desk.set(done=small_disk / "done")
-    filler = small_disk / "filler"
-    filler.write_bytes(bytes(1_500_000))
+def test_case_22_full_disk_of_finished_songs_is_told_in_one_line_and_waited_out(
+    desk: Desk, small_disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.set(done=small_disk / "done", at_once=2)
+    filler, names = small_disk / "filler", [f"{number}.wav" for number in range(5)]
+    filler.write_bytes(bytes(shutil.disk_usage(small_disk).free))
+    for number, name in enumerate(names):
+        desk.song(name, seed=number)
+    told = tmp_path / "told"
+    with told.open("wb") as output:
+        process = start(desk, output=output, CHEAP_WAIT="0.2")
+    wait_for(lambda: len(moving(desk)) == 5, told.read_text)
+    full = f"{small_disk / 'done'} cannot be written: no space left on the disk"
+    wait_for(lambda: status_of(desk, capsys) == {f"moving {desk.root / name}: {full}" for name in names})
+    filler.unlink()
+    wait_for(lambda: done_rows(desk) == 5, told.read_text)
+    process.terminate()
+    finish(process)
+    lines = [line for line in told.read_text("utf-8").splitlines() if not line.startswith(f"{desk.root}/")]
+    assert lines[1:3] == [
+        f"stembridge: {desk.root}: what is done waits to be moved, {full}; it goes on by itself",
+        f"{desk.root}: what is done can be moved again, going on",
+    ]
+    assert not [line for line in told.read_text("utf-8").splitlines() if "waits" in line and line not in lines]
+    assert len(list((small_disk / "done").iterdir())) == 10
+    assert sorted(desk.separator.paid) == names
+    assert not list(desk.root.glob("*.error.txt"))
+
+
+def status_of(desk: Desk, capsys: pytest.CaptureFixture[str]) -> set[str]:
+    """Return what ``watch status`` says of each song."""
+    capsys.readouterr()
+    show_status(desk.context(), [], as_json=False)
+    return {" ".join(line.split()) for line in capsys.readouterr().out.splitlines()[1:] if str(desk.root) in line}
+
+
+def moving(desk: Desk) -> list[bytes]:
+    """Return the songs of which only the move is left."""
+    if not (desk.home / LEDGER_NAME).exists():
+        return []
+    with SongLedger(desk.home / LEDGER_NAME) as ledger:
+        return [row.path for row in ledger.list([SongState.MOVING])]
+
+
+def test_case_22_folder_of_finished_songs_is_not_made_anew_below_a_disk_that_is_away(
+    desk: Desk, other_disk: Path
+) -> None:
+    (other_disk / "done").mkdir()
+    desk.set(done=other_disk / "done")
     with desk.running() as watch:
-        song = desk.song(seconds=5.0)
-        watch.wait("waits", "Song.wav")
-        filler.unlink()
+        wait_for(lambda: watch.watch._intakes[0].has_scanned)
+        # Another, empty file system over it, as an unmounted disk leaves its mount point.
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(other_disk)], check=True)
+        try:
+            desk.song()
+            watch.wait("waits", "Song.wav")
+            assert list(other_disk.iterdir()) == []
+        finally:
+            subprocess.run(["umount", "-l", str(other_disk)], check=True)
         watch.wait_done("Song.wav")
-        assert not song.exists()
-    told = [one.text for one in watch.listener.told if one.word == "waits"]
-    assert all("no space left on the disk" in text and "Errno" not in text and "(" not in text for text in told), told
-    assert sorted(path.name for path in (small_disk / "done").iterdir()) == ["Song.stems", "Song.wav"]
-    assert desk.separator.paid == ["Song.wav"]
+    assert sorted(path.name for path in (other_disk / "done").iterdir()) == ["Song.stems", "Song.wav"]
+    assert [one.text for one in watch.listener.told if one.word == "warning"] == [
+        f"what is done waits to be moved, {other_disk / 'done'} is not there, nor is its disk; it goes on by itself"
+    ]
