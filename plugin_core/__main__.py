@@ -1,10 +1,29 @@
-"""``python -m plugin_core`` is ``stembridge``."""
+"""The console script and ``python -m plugin_core``: ``--version`` is told before anything heavy is imported."""
 
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
-from plugin_core.cli.entry import main
+from plugin_core._version import __version__
+
+
+def main() -> int:
+    """Run ``stembridge`` with the process's arguments and return its exit code."""
+    if sys.argv[1:] == ["--version"]:
+        # An output that cannot be written is met again below, and told in one line.
+        with suppress(OSError):
+            print("stembridge", __version__, flush=True)
+            return 0
+    try:
+        from plugin_core.cli.app import run
+
+        return run(sys.argv[1:])
+    except KeyboardInterrupt:
+        # Before there was anything to guard: most of a short command is the import of its modules.
+        print("stembridge: nothing was begun", file=sys.stderr)
+        return 130
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""Finding out which recording a file holds, at the least cost that is sure: by status, by bytes, by sound."""
+"""Finding out which recording a file holds, at the least cost that is sure: by bytes, by sound."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from plugin_core.audio.ffmpeg import Which
 from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.probe import identify
-from plugin_core.audio.source_file import Identity, held_still, look_at
+from plugin_core.audio.source_file import held_still
 from plugin_core.errors import SourceError
 from plugin_core.files.database import Database, new_id
 from plugin_core.recordings import tables
@@ -38,17 +38,6 @@ class RecordingBook:
         self._database = database
         self._clock = clock
         self._which = which
-
-    def glance(self, path: Path) -> KnownFile | None:
-        """Return what is known of a file by its status, without opening it: enough to say that nothing is to do.
-
-        Raises:
-            SourceError: it is not there, or may not be seen.
-            TransientError: the disk or share does not answer.
-        """
-        identity = look_at(path)
-        with self._database.read() as connection:
-            return tables.find_by_identity(connection, identity)
 
     def find(self, path: Path, info: AudioInfo | None = None, *, check: Check = lambda: None) -> KnownFile | None:
         """Read a file and return the recording it holds, None if that was never met; wanted before money is spent.
@@ -113,13 +102,12 @@ class RecordingBook:
 
     def _meet(self, path: Path, info: AudioInfo | None, check: Check) -> _Met:
         """Read a file: its bytes, and what they sound like unless that was heard before."""
-        began_ns = round(self._clock() * 1e9)
-        with held_still(path) as identity:
+        with held_still(path):
             sha256 = hash_content(path, check)
             digests = [raw1(sha256)]
             if not self._is_heard(digests[0]):
                 digests.append(digest_of(path, info, check=check, which=self._which))
-        return _Met(identity if identity.is_settled(began_ns) else None, sha256, digests)
+        return _Met(sha256, digests)
 
     def _is_heard(self, digest: str) -> bool:
         with self._database.read() as connection:
@@ -131,8 +119,6 @@ class RecordingBook:
 class _Met(NamedTuple):
     """What reading a file told."""
 
-    identity: Identity | None
-    """None while a later write could go unnoticed."""
     sha256: str
     digests: list[str]
 
@@ -148,7 +134,7 @@ def _recognise(connection: sqlite3.Connection, digests: list[str]) -> str | None
 
 
 def _remember(connection: sqlite3.Connection, recording: str, met: _Met) -> KnownFile:
-    kept = tables.remember(connection, recording, met.digests, met.identity, met.sha256)
+    kept = tables.remember(connection, recording, met.digests)
     return KnownFile(kept, met.sha256)
 
 

@@ -35,17 +35,6 @@ def pkt1(sha256: str, excerpt: Excerpt | None) -> str:
     return f"pkt1:{sha256}{part}"
 
 
-def whole_of(digest: str) -> tuple[str, Excerpt | None]:
-    """Return the digest of the recording that a part was cut out of, and which part it is; None is all of it."""
-    kind, _, rest = digest.partition(":")
-    sha256, _, part = rest.partition(":")
-    if kind != "pkt1" or not part:
-        return digest, None
-    clock, _, place = part.partition(":")
-    start, _, length = place.partition("+")
-    return pkt1(sha256, None), Excerpt(int(start), int(length), int(clock))
-
-
 def shape_of(digest: str) -> tuple[int, int] | None:
     """Return the sample rate and the samples in each channel that were decoded for a ``pcm1``; None for others."""
     kind, *fields = digest.split(":")

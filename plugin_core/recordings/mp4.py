@@ -1,22 +1,14 @@
-"""What of the first audio track an MP4 plays (its edit list, ISO 14496-12), and the gain that Opus asks for."""
+"""What of the first audio track an MP4 plays (its edit list, ISO 14496-12)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from plugin_core.audio.movie import Movie, read_index, read_movie
-from plugin_core.audio.source_file import open_file, read_at
+from plugin_core.audio.movie import Movie, read_movie
 
 _MUCH_SECONDS: Final = 0.5
 """An encoder's padding, which edit lists hide as well, is less."""
-
-
-_HEAD: Final = 1 << 16
-"""Ogg begins with the header; Matroska has it among its tracks, which come before the sound."""
-
-_GAIN_AT: Final = 16
-_UNITS: Final = 256
 
 
 class Excerpt(NamedTuple):
@@ -43,14 +35,6 @@ def read_excerpt(path: Path, descriptor: int) -> Excerpt | None:
     return None if movie is None else _find_cut(movie)
 
 
-def read_opus_gain(path: Path, descriptor: int) -> bytes:
-    """Return the two bytes of the output gain in the index, big endian; nothing where there is none."""
-    index = read_index(path, descriptor)
-    at = bytes(index).find(b"dOps")
-    # Version, channels, pre-skip and the input's rate lie in between.
-    return bytes(index[at + 12 : at + 14]) if at >= 0 else b""
-
-
 def _find_cut(movie: Movie) -> Excerpt | None:
     clock, length = movie.track_clock, movie.told
     # An edit without a time is silence.
@@ -71,20 +55,3 @@ def _find_cut(movie: Movie) -> Excerpt | None:
     if end == start:
         end = length
     return Excerpt(start, end - start, clock) if length - (end - start) > much else None
-
-
-def header_gain(path: Path) -> float:
-    """Return the decibels by which decoders change what is in the packets; 0.0 for anything but Opus.
-
-    Raises:
-        SourceError: the file cannot be read.
-        TransientError: the disk or share does not answer.
-    """
-    with open_file(path) as descriptor:
-        head = read_at(path, descriptor, 0, _HEAD)
-        if head[4:8] == b"ftyp":
-            return int.from_bytes(read_opus_gain(path, descriptor), "big", signed=True) / _UNITS
-    if not head.startswith((b"OggS", b"\x1aE\xdf\xa3")):
-        return 0.0
-    at = head.find(b"OpusHead")
-    return int.from_bytes(head[at + _GAIN_AT : at + _GAIN_AT + 2], "little", signed=True) / _UNITS if at >= 0 else 0.0

@@ -1,4 +1,4 @@
-"""The tables of recordings, of the files they were met in, and of slices cut out of others.
+"""The tables of recordings, and of slices cut out of others.
 
 All functions work inside the caller's transaction.
 """
@@ -11,12 +11,11 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from plugin_core.audio.source_file import Identity
 from plugin_core.recordings.content import shape_of
 
 # ``merged`` names the recording that one turned out to be: rows elsewhere may still have the id it was first given.
-# Of what was decoded the digest itself says the shape, headers may be a little off. A file has one row, whatever was in
-# it before. ``start`` and ``frames`` of a slice count at ``rate``, that of the file it was cut out of.
+# Of what was decoded the digest itself says the shape, headers may be a little off. ``start`` and ``frames`` of a slice
+# count at ``rate``, that of the file it was cut out of.
 RECORDINGS: Final = """
 CREATE TABLE recordings (
     id TEXT NOT NULL PRIMARY KEY,
@@ -36,17 +35,6 @@ CREATE TABLE recording_aliases (
 ) WITHOUT ROWID;
 CREATE INDEX recording_aliases_by_shape ON recording_aliases (frames, rate) WHERE frames > 0;
 CREATE INDEX recording_aliases_by_recording ON recording_aliases (recording);
-CREATE TABLE known_files (
-    device INTEGER NOT NULL,
-    inode INTEGER NOT NULL,
-    size INTEGER NOT NULL,
-    mtime_ns INTEGER NOT NULL,
-    ctime_ns INTEGER NOT NULL,
-    sha256 TEXT NOT NULL,
-    recording TEXT NOT NULL,
-    PRIMARY KEY (device, inode)
-) WITHOUT ROWID;
-CREATE INDEX known_files_by_recording ON known_files (recording);
 CREATE TABLE recording_slices (
     parent TEXT NOT NULL,
     rate INTEGER NOT NULL,
@@ -61,7 +49,6 @@ CREATE INDEX recording_slices_by_recording ON recording_slices (recording)
 
 _NAMING: Final = (
     ("recording_aliases", "recording"),
-    ("known_files", "recording"),
     ("recording_slices", "recording"),
     ("recording_slices", "parent"),
 )
@@ -90,21 +77,11 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KnownFile(NamedTuple):
-    """What was found in a file that has not changed since."""
+    """What was found in a file."""
 
     recording: str
     sha256: str
     """Of its bytes, hexadecimal."""
-
-
-def find_by_identity(connection: sqlite3.Connection, identity: Identity) -> KnownFile | None:
-    """Return what is known of a file by its status alone."""
-    row = connection.execute(
-        "SELECT recording, sha256 FROM known_files"
-        " WHERE device = ? AND inode = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ?",
-        _signed(identity),
-    ).fetchone()
-    return None if row is None else KnownFile(row["recording"], row["sha256"])
 
 
 def find_by_digest(connection: sqlite3.Connection, digest: str) -> str | None:
@@ -145,21 +122,10 @@ def new(connection: sqlite3.Connection, recording: Recording) -> None:
     )
 
 
-def remember(
-    connection: sqlite3.Connection,
-    recording: str,
-    digests: Iterable[str],
-    identity: Identity | None = None,
-    sha256: str = "",
-) -> str:
-    """Note what belongs to a recording; return its present id, for one that has a digest in common is the same.
+def remember(connection: sqlite3.Connection, recording: str, digests: Iterable[str]) -> str:
+    """Note the digests of one and the same file; return the recording's present id.
 
-    Args:
-        connection: inside a transaction.
-        recording: its id.
-        digests: of one and the same file, each of another kind.
-        identity: of that file, if it is settled.
-        sha256: of that file's bytes.
+    One that has a digest in common is the same.
     """
     kept = _present_id(connection, recording)
     for digest in digests:
@@ -171,12 +137,6 @@ def remember(
             )
         else:
             kept = merge(connection, kept, known)
-    if identity is not None:
-        connection.execute(
-            "INSERT OR REPLACE INTO known_files (device, inode, size, mtime_ns, ctime_ns, sha256, recording)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (*_signed(identity), sha256, kept),
-        )
     return kept
 
 
@@ -193,11 +153,6 @@ def merge(connection: sqlite3.Connection, one: str, other: str) -> str:
 def _present_id(connection: sqlite3.Connection, recording: str) -> str:
     row = connection.execute("SELECT merged FROM recordings WHERE id = ?", (recording,)).fetchone()
     return recording if row is None or row["merged"] is None else str(row["merged"])
-
-
-def _signed(identity: Identity) -> tuple[int, ...]:
-    """Return the numbers as SQLite holds them, in 64 bits with a sign; Windows has longer ones."""
-    return tuple((number + 2**63) % 2**64 - 2**63 for number in identity)
 
 
 class Slice(msgspec.Struct, frozen=True, kw_only=True):

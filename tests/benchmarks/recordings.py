@@ -1,8 +1,8 @@
 """What it costs to tell what a song sounds like: ``python -m tests.benchmarks.recordings [SECONDS]``.
 
 Exact formats: what the digest adds to a decode that happens anyway, in processor time and in time that passes. Coded
-ones: the digest of the packets against reading and hashing the file's bytes. Last, files that are known by their status
-alone. Processor time, programs that were started included; the least of some rounds.
+ones: the digest of the packets against reading and hashing the file's bytes. Processor time, programs that were started
+included; the least of some rounds.
 """
 
 from __future__ import annotations
@@ -21,17 +21,12 @@ import soundfile
 from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.probe import identify
 from plugin_core.audio.reader import open_reader
-from plugin_core.audio.source_file import look_at
-from plugin_core.files.database import Database, Schema
 from plugin_core.files.hashing import hash_file
-from plugin_core.recordings import tables
-from plugin_core.recordings.book import RecordingBook
 from plugin_core.recordings.digest import digest_of, pcm1_of
 from tests.audio_files import encode, make_song
 
 ROUNDS = 5
 BLOCK = 1 << 16
-FILES = 10_000
 EXACT = {
     "16.wav": ["-c:a", "pcm_s16le"],
     "24.wav": ["-c:a", "pcm_s24le"],
@@ -61,7 +56,6 @@ def main(seconds: int) -> None:
         print(f"\n{seconds} s{'':10}{'read':>10}{'bytes':>10}{'pkt1':>10}{'/ bytes':>8}   (bar: 2)")
         for kind, options in CODED.items():
             show_coded(kind, encode(song, folder / f"coded.{kind}", *options))
-        show_known(folder)
 
 
 def write_song(path: Path, seconds: int) -> Path:
@@ -95,20 +89,6 @@ def show_coded(kind: str, path: Path) -> None:
     read, hashed = measure(path.read_bytes), measure(lambda: hash_file(path))
     told = measure(lambda: digest_of(path, info))
     print(f"{kind:15}{read:9.4f}s{hashed:9.4f}s{told:9.4f}s{told / hashed:8.2f}")
-
-
-def show_known(folder: Path) -> None:
-    """Print how long it takes to recognise files by their status."""
-    database = Database(folder / "store.sqlite3", Schema("store", (tables.RECORDINGS,)))
-    paths = [folder / f"{number}.flac" for number in range(FILES)]
-    with database.write() as connection:
-        for path in paths:
-            path.write_bytes(b"song")
-            tables.remember(connection, "recording", [], look_at(path), "")
-    book = RecordingBook(database)
-    seconds = measure(lambda: [book.glance(path) for path in paths])
-    print(f"\n{FILES} known files{seconds:16.3f}s")
-    database.close()
 
 
 def measure(work: Callable[[], object]) -> float:

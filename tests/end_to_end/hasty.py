@@ -38,7 +38,7 @@ def start(environ: Mapping[str, str], *arguments: object, output: IO[bytes] | No
 
 def main() -> int:
     """Run the command line, impatiently."""
-    from plugin_core.cli.entry import main as run
+    from plugin_core.__main__ import main as run
     from plugin_core.jobs import engine
     from plugin_core.jobs.policy import Backoff, Policy
     from plugin_core.transfer import pauses

@@ -46,12 +46,11 @@ MAY_IMPORT = {
     "operations": f"_version audio files jobs purchases recordings registry stem_names stems tags tasks {NOUNS}",
     "stagers": "errors files hookspecs model protocols settings tasks transfer",
     "callbacks": "abilities errors model settings tasks",
-    "demo": "audio errors model",
     "providers": f"audio callbacks files service stagers stem_names tasks transfer {NOUNS}",
     "commands": f"console hookspecs session files {NOUNS}",
     "console": f"audio plugins presets purchases session stem_names tags transfer {NOUNS}",
     "cli": f"_version audio callbacks console demo files hook_guard jobs operations plugins presets purchases run"
-    f" secret_store session stem_names stems tasks {NOUNS}",
+    f" session stem_names stems tasks {NOUNS}",
     "wishes": "",
     "errors": "",
     "model": "wishes",
@@ -60,17 +59,17 @@ MAY_IMPORT = {
     "abilities": "errors model settings",
     "tasks": "",
     "stem_names": "",
+    "demo": "audio errors model",
     "hookspecs": "model protocols settings",
     "hook_guard": "",
     "plugins": "errors hook_guard hookspecs",
     "registry": "errors model plugins protocols settings wishes",
     "presets": "errors model settings stem_names tags wishes",
-    "secret_store": "errors settings",
     "workshop": "errors jobs model operations plugins purchases registry settings tasks",
     "session": "errors files jobs model operations plugins protocols purchases registry settings stems tasks workshop",
     "run": "errors model operations purchases session tasks",
     "_version": "",
-    "__main__": "cli",
+    "__main__": "_version cli",
 }
 """Of each part of the core, what of the rest of the core it may import, also for types."""
 FRONT = ("session", "run", "model", "wishes", "errors", "settings", "presets", "tasks", "files", "console")

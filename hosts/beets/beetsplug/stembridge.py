@@ -102,14 +102,14 @@ class StembridgePlugin(BeetsPlugin):
         """Note what an import brought; nothing is worked on before it is over."""
         if not configuration.read_auto(self.config):
             return
-        from stembridge_beets.unfinished import mark_imported
+        from stembridge_beets.own_command import mark_imported
 
         self._imported += mark_imported(self, task.imported_items())
 
     def _finish_import(self, lib: Library) -> None:
         if not self._imported:
             return
-        from stembridge_beets.unfinished import finish_import
+        from stembridge_beets.own_command import finish_import
 
         imported, self._imported = self._imported, []
         with self.as_command():

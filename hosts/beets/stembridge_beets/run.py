@@ -39,7 +39,7 @@ class Manners(msgspec.Struct, frozen=True, kw_only=True):
     threads: int = 0
 
 
-class Work(Protocol):
+class WorkKind(Protocol):
     """One kind of work: stems or labels."""
 
     name: str
@@ -66,7 +66,7 @@ class LibraryRun:
         words: what the options say.
     """
 
-    def __init__(self, plugin: Host, lib: Library, kind: Work, words: Manners) -> None:
+    def __init__(self, plugin: Host, lib: Library, kind: WorkKind, words: Manners) -> None:
         self._plugin = plugin
         self._lib = lib
         self.kind = kind

@@ -19,7 +19,7 @@ from plugin_core.console.tables import print_table
 from plugin_core.model import Job, Separation
 
 if TYPE_CHECKING:
-    from plugin_core.demo.score import Score
+    from plugin_core.demo import Score
 
 FOLDER = "stembridge-demo"
 
@@ -40,8 +40,7 @@ def command(context: Context, to: Path, as_json: bool) -> int:
 
     Needs no account and no network. The song's true parts are kept in the folder "truth".
     """
-    from plugin_core.demo.score import score
-    from plugin_core.demo.song import make_demo
+    from plugin_core.demo import make_demo, score
 
     is_talkative = not (as_json or context.quiet)
     # The session first: where nothing can be separated no song is left lying about.

@@ -253,11 +253,11 @@ async def separate_a_second(session: Session, folder: Path) -> list[str]:
         StembridgeError: the separator failed.
     """
     # Heavy, and what is broken of it is for the checks to say.
-    from plugin_core.demo import song
-    from plugin_core.demo.song import RATE
+    from plugin_core import demo
+    from plugin_core.demo import RATE
 
     path = folder / "second.flac"
-    song.write_song(path, song.mix(song.compose())[:RATE])
+    demo.write_song(path, demo.mix(demo.compose())[:RATE])
     source = session.inspect(path)
     separator = session.separator("local")
     plan = await separator.plan(source, Separation(provider="local"))

@@ -145,11 +145,11 @@ def test_help_of_every_command(stembridge: Run, words: str) -> None:
 
 
 def test_version_imports_next_to_nothing() -> None:
-    code = "import sys; sys.argv = ['stembridge', '--version']; from plugin_core.cli.entry import main; main()\n"
+    code = "import sys; sys.argv = ['stembridge', '--version']; from plugin_core.__main__ import main; main()\n"
     code += "ours = sorted(name for name in sys.modules if name.startswith('plugin_core'))\n"
     code += "print(ours, 'click' in sys.modules, 'msgspec' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    ours = ["plugin_core", "plugin_core._version", "plugin_core.cli", "plugin_core.cli.entry"]
+    ours = ["plugin_core", "plugin_core.__main__", "plugin_core._version"]
     assert done.stdout.splitlines() == ["stembridge 0.1.0", f"{ours} False False"]
 
 

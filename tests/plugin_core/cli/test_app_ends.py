@@ -10,8 +10,7 @@ from typing import Any
 import click
 import pytest
 
-from plugin_core import hookimpl
-from plugin_core.cli import entry
+from plugin_core import __main__, hookimpl
 from plugin_core.errors import OutcomeUnknownError, RefusedError, SettingsError, SourceError
 from tests.plugin_core.cli.conftest import Run
 from tests.plugin_core.cli.fakes import FakePoint
@@ -194,7 +193,7 @@ def test_ctrl_c_while_modules_are_imported_is_one_line(
     monkeypatch.setattr(sys, "argv", ["stembridge", "jobs"])
     slow: Any = Slow()
     monkeypatch.setitem(sys.modules, "plugin_core.cli.app", slow)
-    assert entry.main() == 130
+    assert __main__.main() == 130
     assert capsys.readouterr() == ("", "stembridge: nothing was begun\n")
 
 

@@ -1,11 +1,9 @@
-"""Recordings in the store: aliases that only grow, files that are known without being read."""
+"""Recordings in the store: aliases that only grow."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +12,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from plugin_core.audio.source_file import Identity, look_at
 from plugin_core.errors import SourceError
 from plugin_core.files.database import Database, Schema, new_id
 from plugin_core.files.hashing import hash_file
@@ -78,12 +75,11 @@ def test_two_that_share_a_digest_are_one_and_all_that_pointed_at_either_finds_it
     connection: sqlite3.Connection,
 ) -> None:
     first, second, third = add(connection, "raw1:a"), add(connection, "raw1:b"), add(connection, "raw1:c")
-    identity = Identity(1, 2, 3, 4, 5)
-    tables.remember(connection, third, [], identity, "sha")
+    tables.note_slice(connection, third, third, 44100, tables.Slice(start=0, end=9))
     assert tables.remember(connection, third, ["raw1:b"]) == second
     assert tables.remember(connection, third, ["raw1:a"]) == first
     assert [tables.find_by_digest(connection, f"raw1:{name}") for name in "abc"] == [first] * 3
-    assert tables.find_by_identity(connection, identity) == (first, "sha")
+    assert tables.slices_of(connection, first, 44100) == [tables.Slice(start=0, end=9)]
     assert all(tables.ids_of(connection, one) == [first, second, third] for one in (first, second, third))
     assert tables.shapes(connection, 44100, 1000) == [first]
 
@@ -94,22 +90,6 @@ def test_shapes_are_those_of_the_same_rate_and_length(connection: sqlite3.Connec
     assert tables.shapes(connection, 44100, 5000) == [one]
     assert tables.shapes(connection, 48000, 5000) == tables.shapes(connection, 44100, 5001) == []
     assert tables.shapes(connection, 44100, 0) == []
-
-
-def test_all_of_a_status_must_be_equal(connection: sqlite3.Connection) -> None:
-    recording = add(connection, "raw1:a")
-    identity = Identity(2**64 - 1, 2**63, 100, 7, 8)
-    tables.remember(connection, recording, [], identity, "sha")
-    assert tables.find_by_identity(connection, identity) == (recording, "sha")
-    for field in Identity._fields:
-        assert tables.find_by_identity(connection, identity._replace(**{field: 1})) is None
-
-
-def test_a_file_has_one_row(connection: sqlite3.Connection) -> None:
-    recording = add(connection, "raw1:a")
-    for size in range(10):
-        tables.remember(connection, recording, [], Identity(1, 2, size, 4, 5), "sha")
-    assert connection.execute("SELECT count(*) FROM known_files").fetchone()[0] == 1
 
 
 def test_it_takes_part_in_the_transaction_of_the_caller(database: Database) -> None:
@@ -128,7 +108,6 @@ def test_it_takes_part_in_the_transaction_of_the_caller(database: Database) -> N
         "SELECT digest FROM recording_aliases WHERE recording = 'a'",
         "SELECT id FROM recordings WHERE frames = 1 AND frames > 0 AND rate = 1",
         "SELECT id FROM recordings WHERE merged = 'a'",
-        "SELECT sha256 FROM known_files WHERE device = 1 AND inode = 1",
     ],
 )
 def test_look_ups_use_an_index(connection: sqlite3.Connection, query: str) -> None:
@@ -215,51 +194,6 @@ def test_what_is_no_audio_is_known_by_its_bytes(book: RecordingBook, tmp_path: P
     assert book.find(Path(shutil.copy(odd, tmp_path / "copy.mp3"))) == entered
 
 
-def test_ten_thousand_known_files_are_recognised_without_reading_them(
-    database: Database, book: RecordingBook, tmp_path: Path
-) -> None:
-    paths = [tmp_path / f"{number}.flac" for number in range(10_000)]
-    with database.write() as connection:
-        for number, path in enumerate(paths):
-            path.write_bytes(b"%d" % number)
-            tables.remember(connection, f"recording {number}", [], look_at(path), "sha")
-    opened: list[str] = []
-    is_watching = True
-
-    def watch(event: str, arguments: tuple[object, ...]) -> None:
-        if is_watching and event == "open" and str(arguments[0]).endswith(".flac"):
-            opened.append(str(arguments[0]))
-
-    sys.addaudithook(watch)
-    found = [book.glance(path) for path in paths]
-    paths[0].read_bytes()
-    is_watching = False
-    assert [known and known.recording for known in found] == [f"recording {number}" for number in range(10_000)]
-    assert opened == [str(paths[0])], "only the one that shows that opens are counted"
-
-
-def test_a_glance_sees_a_write_whose_time_was_put_back(book: RecordingBook, tmp_path: Path) -> None:
-    song = write(tmp_path / "song.wav")
-    entered = book.enter(song)
-    assert book.glance(song) == entered
-    status = song.stat()
-    with song.open("r+b") as opened:
-        opened.seek(1000)
-        opened.write(b"1234")
-    os.utime(song, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert book.glance(song) is None
-    found = book.find(song)
-    assert found is None
-
-
-def test_a_file_written_a_moment_ago_is_not_known_by_its_status(database: Database, tmp_path: Path) -> None:
-    song = write(tmp_path / "song.wav")
-    book = RecordingBook(database)
-    book.enter(song)
-    assert book.glance(song) is None
-    assert book.find(song) is not None
-
-
 def test_moved_and_copied_files_are_known_by_their_bytes(
     book: RecordingBook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,7 +203,6 @@ def test_moved_and_copied_files_are_known_by_their_bytes(
     moved = song.rename(tmp_path / "moved.wav")
     copied = Path(shutil.copy(moved, tmp_path / "copied.wav"))
     assert book.find(moved) == book.find(copied) == entered
-    assert book.glance(moved) == book.glance(copied) == entered
 
 
 def test_samples_count_whatever_held_them(book: RecordingBook, tmp_path: Path) -> None:
@@ -280,6 +213,6 @@ def test_samples_count_whatever_held_them(book: RecordingBook, tmp_path: Path) -
 
 
 def test_a_missing_file_is_one_line(book: RecordingBook, tmp_path: Path) -> None:
-    for ask in (book.glance, book.find, book.enter):
+    for ask in (book.find, book.enter):
         with pytest.raises(SourceError, match="does not exist"):
             ask(tmp_path / "gone.wav")

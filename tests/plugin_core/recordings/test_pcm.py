@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from plugin_core.recordings.pcm import OffGridError, Pcm1
+from plugin_core.recordings.digest import OffGridError, Pcm1
 from tests.audio_files import make_noise
 
 Samples = npt.NDArray[np.floating] | npt.NDArray[np.integer]

@@ -76,7 +76,7 @@ class Trial(msgspec.Struct, frozen=True):
     """False where there is nothing to try it with."""
 
 
-class _Run(msgspec.Struct, frozen=True):
+class _Told(msgspec.Struct, frozen=True):
     """What one process told."""
 
     fault: str = ""
@@ -117,7 +117,7 @@ def _command(library: Path, platform: str) -> list[str] | None:
     return next(([str(path), "-"] for path in found), None)
 
 
-def _run(command: list[str], path: str | None) -> _Run:
+def _run(command: list[str], path: str | None) -> _Told:
     with tempfile.TemporaryDirectory() as folder:
         try:
             done = subprocess.run(
@@ -130,13 +130,13 @@ def _run(command: list[str], path: str | None) -> _Run:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return _Run(fault=f"it has not started after {_PATIENCE:.0f} s")
+            return _Told(fault=f"it has not started after {_PATIENCE:.0f} s")
         except OSError as error:
-            return _Run(fault=f"it cannot be tried: {command[0]}: {error.strerror}")
+            return _Told(fault=f"it cannot be tried: {command[0]}: {error.strerror}")
     told = _TOLD.match(done.stdout)
     if told is None:
-        return _Run(fault=_explain(done))
-    run = _Run(version=(int(told[1]), int(told[2])), home=os.fsdecode(told[3]))
+        return _Told(fault=_explain(done))
+    run = _Told(version=(int(told[1]), int(told[2])), home=os.fsdecode(told[3]))
     if not told[4]:
         return msgspec.structs.replace(run, fault=_explain(done))
     if run.version < OLDEST:

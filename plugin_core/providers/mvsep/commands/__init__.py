@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from plugin_core.console.groups import group
 from plugin_core.providers.mvsep.commands import account, jobs
-from plugin_core.providers.mvsep.commands.create import create
+from plugin_core.providers.mvsep.commands.jobs import create
 from plugin_core.providers.mvsep.commands.quality import quality
 
 

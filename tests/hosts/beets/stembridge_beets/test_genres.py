@@ -10,9 +10,9 @@ pytest.importorskip("beets")
 
 import confuse
 from beets.library import Album, Item, Library
-from stembridge_beets.genres import Genres, read_genres
 from stembridge_beets.host import UserError
 from stembridge_beets.labels import put_album_genres
+from stembridge_beets.moods_command import Genres, read_genres
 
 from plugin_core.model import Label
 from tests.hosts.beets.rows import make_library

@@ -8,7 +8,7 @@ import pytest
 
 from plugin_core.errors import RefusedError, TransientError
 from plugin_core.model import RemoteFile
-from plugin_core.providers.mediax.objects import candidates, remove_stems
+from plugin_core.providers.mediax.separator import candidates, remove_stems
 from plugin_core.providers.mediax.stems import make_place
 from tests.plugin_core.providers.mediax.conftest import Shelf
 from tests.simulators.blobs import Blob

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .documents import Document, Item
-    from .runs import Run
+    from .runs import RunFolder
 
 YES, NO = 6, 7
 
@@ -114,7 +114,7 @@ def _start(configuration: Document, kind: str, preset: str, items: list[Item], s
     return Watcher([run])
 
 
-def _open_runs(configuration: Document) -> list[Run]:
+def _open_runs(configuration: Document) -> list[RunFolder]:
     return [run for run in list_runs(configuration["runs"]) if not run.has("dismissed")]
 
 
@@ -138,12 +138,12 @@ def _insert_finished() -> Watcher | None:
     return Watcher(followed) if followed else None
 
 
-def _is_lost(run: Run) -> bool:
+def _is_lost(run: RunFolder) -> bool:
     """Tell whether no script follows a run any more, since REAPER was closed meanwhile."""
     return not api.remembered(run.id)
 
 
-def _offer(runs: list[Run]) -> bool:
+def _offer(runs: list[RunFolder]) -> bool:
     """Ask whether to insert; on No they are not offered again."""
     count = sum(len(run.results()) for run in runs)
     question = "The stems of %s are finished and not in this project. Insert them?\n\nNo: do not ask again."
@@ -153,7 +153,7 @@ def _offer(runs: list[Run]) -> bool:
     return answer == YES
 
 
-def _offer_resuming(runs: list[Run]) -> bool:
+def _offer_resuming(runs: list[RunFolder]) -> bool:
     """Ask whether to go on with what a crash interrupted; on No it is not offered again."""
     question = "%s interrupted. Take up the work again?\n\nNo: do not ask again."
     answer = api.box(question % (plural(len(runs), "run") + (" was" if len(runs) == 1 else " were")), 3)
@@ -162,14 +162,14 @@ def _offer_resuming(runs: list[Run]) -> bool:
     return answer == YES
 
 
-def _nothing_to_insert(elsewhere: list[Run]) -> str:
+def _nothing_to_insert(elsewhere: list[RunFolder]) -> str:
     if not elsewhere:
         return "There are no finished stems to insert."
     paths = dict.fromkeys(run.request["project"]["path"] or "an unsaved project" for run in elsewhere)
     return "There are no finished stems for this project; there are some for %s." % ", ".join(paths)
 
 
-def _clear_stale_notes(index: ProjectIndex, runs: list[Run]) -> None:
+def _clear_stale_notes(index: ProjectIndex, runs: list[RunFolder]) -> None:
     for run in runs:
         if run.is_final or run.is_dead():
             index.clear_notes(run)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .documents import Colour, Document, Item
     from .items import ProjectIndex
-    from .runs import Run
+    from .runs import RunFolder
 
 
 BUDGET = 0.001
@@ -76,7 +76,7 @@ _CUSTOM_COLOUR = 0x1000000
 class Insertion:
     """One run being inserted; what it made can be taken back when REAPER refuses a step."""
 
-    def __init__(self, run: Run, index: ProjectIndex) -> None:
+    def __init__(self, run: RunFolder, index: ProjectIndex) -> None:
         self._run = run
         self._index = index
         self._settings = run.status.get("settings", {})

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from .documents import Document, Item
-    from .runs import Run
+    from .runs import RunFolder
 
 
 ITEM_KEYS = (
@@ -197,11 +197,11 @@ class ProjectIndex:
             self._tracks = {api.guid("MediaTrack", one): one for one in api.all_tracks()}
         return self._tracks.get(guid, "")
 
-    def has_tracks_of(self, run: Run) -> bool:
+    def has_tracks_of(self, run: RunFolder) -> bool:
         """Tell whether stem tracks of a run stand in the project."""
         return run.id in self._runs_of("MediaTrack", api.all_tracks)
 
-    def holds(self, run: Run) -> bool:
+    def holds(self, run: RunFolder) -> bool:
         """Tell whether stems of a run stand in the project, on whatever tracks."""
         return self.has_tracks_of(run) or run.id in self._runs_of("MediaItem", api.all_items)
 
@@ -210,7 +210,7 @@ class ProjectIndex:
             self._runs[kind] = {_run_of(kind, pointer) for pointer in find()}
         return self._runs[kind]
 
-    def is_home_of(self, run: Run) -> bool:
+    def is_home_of(self, run: RunFolder) -> bool:
         """Tell whether this is the project that a run was started in.
 
         Items and tracks keep their GUIDs when a project is saved under another name; of two open copies the one that
@@ -223,7 +223,7 @@ class ProjectIndex:
             return False
         return any(self.item(item["guid"]) or self.track(item["track"]) for item in run.items)
 
-    def clear_notes(self, run: Run) -> None:
+    def clear_notes(self, run: RunFolder) -> None:
         """Take our line out of the notes of a run's items."""
         for pointer in filter(None, [self.item(item["guid"]) for item in run.items]):
             _clear_notes(pointer)

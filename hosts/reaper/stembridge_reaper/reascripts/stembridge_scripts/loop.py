@@ -27,7 +27,7 @@ from .words import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .runs import Run
+    from .runs import RunFolder
 
 
 LOG = "stembridge-reaper-error.txt"
@@ -96,12 +96,12 @@ LONG_PATIENCE = 10.0
 class Watcher:
     """Follows runs to their end."""
 
-    def __init__(self, runs: list[Run], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, runs: list[RunFolder], clock: Callable[[], float] = time.monotonic) -> None:
         self.runs = list(runs)
         """Runs whose workers are at work."""
-        self.finished: list[Run] = []
+        self.finished: list[RunFolder] = []
         """Runs that wait for their project."""
-        self._leaving: list[Run] = []
+        self._leaving: list[RunFolder] = []
         self._peaks = Peaks()
         self._pointers: dict[str, str] = {}
         self._notes: dict[str, tuple[str, str]] = {}
@@ -141,7 +141,7 @@ class Watcher:
         for run in [*self.runs, *self.finished]:
             api.remember(run.id, "", False)
 
-    def _look(self, run: Run) -> None:
+    def _look(self, run: RunFolder) -> None:
         if run.refresh():
             self._plan_notes(run)
             if run.state == "asking":
@@ -153,12 +153,12 @@ class Watcher:
             run.refresh(is_forced=True)
             self._end(run)
 
-    def _ask(self, run: Run) -> None:
+    def _ask(self, run: RunFolder) -> None:
         if run.has("go") or run.has("cancel"):
             return
         run.say("go" if api.box(run.status["message"], 1) == 1 else "cancel")
 
-    def _end(self, run: Run) -> None:
+    def _end(self, run: RunFolder) -> None:
         self.runs.remove(run)
         self._leaving.append(run)
         # What a dead worker finished comes with the rest, when the next one has done it.
@@ -170,7 +170,7 @@ class Watcher:
             self._clear_notes(run)
         self._tell_end(run)
 
-    def _tell_end(self, run: Run) -> None:
+    def _tell_end(self, run: RunFolder) -> None:
         if run.state not in FINAL:
             words = run.last_words()
             api.box(
@@ -207,7 +207,7 @@ class Watcher:
         self._searched = (place, count, now)
         return True
 
-    def _insert(self, run: Run, index: ProjectIndex) -> None:
+    def _insert(self, run: RunFolder, index: ProjectIndex) -> None:
         insertion = Insertion(run, index)
         try:
             insertion.insert()
@@ -222,7 +222,7 @@ class Watcher:
             found = ((api.guid("MediaItem", pointer), pointer) for pointer in api.all_items())
             self._pointers = {guid: pointer for guid, pointer in found if guid in wanted}
 
-    def _plan_notes(self, run: Run) -> None:
+    def _plan_notes(self, run: RunFolder) -> None:
         if not run.status.get("settings", {}).get("show_in_items", True) or run.is_final:
             return
         kind = str(run.request["kind"])
@@ -244,10 +244,10 @@ class Watcher:
             if wanted != notes:
                 api.set_text("MediaItem", pointer, "P_NOTES", wanted)
 
-    def _forget_notes(self, run: Run) -> None:
+    def _forget_notes(self, run: RunFolder) -> None:
         self._notes = {guid: note for guid, note in self._notes.items() if note[0] != run.id}
 
-    def _clear_notes(self, run: Run) -> None:
+    def _clear_notes(self, run: RunFolder) -> None:
         self._forget_notes(run)
         ProjectIndex(self._pointers).clear_notes(run)
 

@@ -46,7 +46,7 @@ def clean_environment(environment: Mapping[str, str], home: str) -> dict[str, st
     return kept
 
 
-def start_worker(configuration: Document, run: Run) -> None:
+def start_worker(configuration: Document, run: RunFolder) -> None:
     """Start the worker of a run, or another one for a run whose worker died.
 
     Raises Refusal when the interpreter cannot be started.
@@ -79,7 +79,7 @@ SILENT = 20.0
 _SHAPE = {"version": int, "kind": str, "preset": str, "project": dict, "files": list, "items": list}
 
 
-class Run:
+class RunFolder:
     """One run, by its folder."""
 
     def __init__(self, folder: str, request: Document) -> None:
@@ -180,17 +180,17 @@ class Run:
             return spoken
 
 
-def make_run(root: str, request: Document) -> Run:
+def make_run(root: str, request: Document) -> RunFolder:
     """Write a new request below a folder of runs."""
     name = time.strftime("%Y%m%d-%H%M%S-") + uuid.uuid4().hex[:8]
     folder = os.path.join(root, name)
     os.makedirs(folder)
     request = dict(request, version=VERSION, id=name, created=time.time())
     write_document(os.path.join(folder, "request.json"), request)
-    return Run(folder, request)
+    return RunFolder(folder, request)
 
 
-def list_runs(root: str) -> list[Run]:
+def list_runs(root: str) -> list[RunFolder]:
     """Return the runs below a folder, oldest first, those aside that cannot be read."""
     try:
         names = sorted(os.listdir(root))
@@ -200,7 +200,7 @@ def list_runs(root: str) -> list[Run]:
     for name in names:
         request = read_document(os.path.join(root, name, "request.json"))
         if request is not None and _is_request(request):
-            run = Run(os.path.join(root, name), request)
+            run = RunFolder(os.path.join(root, name), request)
             run.refresh()
             runs.append(run)
     return runs

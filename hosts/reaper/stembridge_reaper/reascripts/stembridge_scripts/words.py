@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .documents import Document
-    from .runs import Run
+    from .runs import RunFolder
 
 
 class Refusal(Exception):
@@ -52,7 +52,7 @@ def describe_file(entry: Document, kind: str = "separate") -> str:
     return words
 
 
-def describe_run(run: Run) -> str:
+def describe_run(run: RunFolder) -> str:
     """Say how far a run is."""
     files = run.status.get("files", [])
     if run.state == "starting" or not files:
@@ -72,7 +72,7 @@ def describe_skipped(skipped: Mapping[str, int]) -> str:
     return "%s passed over: %s" % (plural(sum(skipped.values()), "item"), reasons)
 
 
-def describe_failures(run: Run) -> str:
+def describe_failures(run: RunFolder) -> str:
     """Say what failed, file by file; empty when nothing did."""
     failed = [entry for entry in run.status.get("files", ()) if entry["state"] in ("failed", "unconfirmed")]
     lines = [entry.get("message") or "failed without a reason" for entry in failed]
@@ -83,7 +83,7 @@ def describe_failures(run: Run) -> str:
     return "\n".join(lines[:MOST] + (["... and %d more: see 'stembridge jobs list'." % rest] if rest > 0 else []))
 
 
-def describe_labels(run: Run) -> list[str]:
+def describe_labels(run: RunFolder) -> list[str]:
     """Return one line for each file that was labelled."""
     is_asked = run.request["kind"] == "label"
     lines = []

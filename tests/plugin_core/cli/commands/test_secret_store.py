@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from plugin_core.cli.commands.login import keep_in_keyring, keep_secrets, write_secrets
 from plugin_core.errors import SettingsError
-from plugin_core.secret_store import keep_in_keyring, keep_secrets, write_secrets
 from plugin_core.settings import Secret, Settings, no_keyring
 
 
