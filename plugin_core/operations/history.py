@@ -210,17 +210,26 @@ class History:
         """Store a job, unless an equal one exists, as ``Session.add`` says."""
         bill = await self.bill(source, plan)
         job = make_job(source, plan, bill=bill, host=host, preset=preset, force=force, may_buy=may_buy, clock=clock)
-        if not force and (done := await self.standing(source, plan, bill)) is not None:
-            return done, False
-        is_new = not force and not self._store().is_under_way(bill.key)
-        if is_new and (written := await self.filled(source, plan)) is not None:
-            return self._keep_found(describe_filled(job, written)), False
-        if not force and (stems := await self.recognise(source, plan, bill)):
-            return self._keep_found(describe_found(job, stems)), False
+        known: list[Job] | None = None
+        # One that came to its end while this was looking is looked at as well.
+        while not force and (ended := self._store().done_like(bill.key)) != known:
+            known = ended
+            if (done := await self._find_done(job, source, plan, bill)) is not None:
+                return done, False
         if bill.quote is not None:
             what = " ".join(filter(None, (plan.operation.provider, plan.title)))
             log.info("job %s: planned, %s with %s", job.id, show_path(source.path), what)
         return self._store().add(job, occupies=bill.quote is not None, is_gone=_is_gone)
+
+    async def _find_done(self, job: Job, source: Source, plan: Plan, bill: Bill) -> Job | None:
+        """Return the finished job that makes a new one needless, if there is one."""
+        if (done := await self.standing(source, plan, bill)) is not None:
+            return done
+        is_new = not self._store().is_under_way(bill.key)
+        if is_new and (written := await self.filled(source, plan)) is not None:
+            return self._keep_found(describe_filled(job, written))
+        stems = await self.recognise(source, plan, bill)
+        return self._keep_found(describe_found(job, stems)) if stems else None
 
     def _keep_found(self, job: Job) -> Job:
         """Store a job whose stems were found, so that they serve others of the same recording as well."""

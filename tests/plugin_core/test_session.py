@@ -19,6 +19,7 @@ from plugin_core.errors import PluginError, SourceError, UsageError
 from plugin_core.files.hashing import Record
 from plugin_core.jobs.engine import JobSet
 from plugin_core.model import Plan
+from plugin_core.operations.history import History
 from plugin_core.plugins import Plugins
 from plugin_core.recordings import content
 from plugin_core.stems import publication, staging
@@ -96,6 +97,25 @@ def test_standing_stems_are_reused_until_one_is_changed(home: Path, plugins: Plu
         assert made
         assert third.stems[0].path.parent != first.stems[0].path.parent
         assert first.stems[0].path.read_bytes() == b"mine now"
+
+
+def test_stems_that_another_process_places_while_this_one_looks_are_reused(
+    home: Path, plugins: Plugins, song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, others = History.standing, []
+
+    async def look_slowly(history: History, *arguments: Any) -> Job | None:
+        monkeypatch.setattr(History, "standing", look)
+        found = await look(history, *arguments)
+        with Session(Settings(home), plugins) as other:
+            others.append(await asyncio.to_thread(separate, other, song))
+        return found
+
+    monkeypatch.setattr(History, "standing", look_slowly)
+    with Session(Settings(home), plugins) as session:
+        job, is_new = separate(session, song)
+        assert (session.store.list(), others) == ([job], [(job, True)])
+        assert not is_new
 
 
 def test_force_swaps_its_own_result_each_time(home: Path, plugins: Plugins, song: Path) -> None:
