@@ -220,6 +220,10 @@ def _convert(value: Any, kind: Any, *, strict: bool) -> Any:
     converted = msgspec.convert(value, kind, strict=strict, dec_hook=_decode)
     if isinstance(converted, float) and not math.isfinite(converted):
         raise msgspec.ValidationError("Expected a finite number")
+    if isinstance(converted, tuple | dict) and (usual := words_of(kind)):
+        for word in converted:
+            if word not in usual and suggest(word, usual, cutoff=0.7):
+                raise msgspec.ValidationError(f"Invalid enum value '{word}'")
     return converted
 
 
@@ -249,7 +253,7 @@ def _plain(error: msgspec.ValidationError, value: Any, kind: Any) -> str:
     text = str(error).split(" - at ")[0]
     unknown = re.fullmatch(r"Invalid enum value '(.*)'", text, re.DOTALL)
     if unknown:
-        return f"unknown word {unknown[1]!r}{suggest_key(unknown[1], _words_of(kind))}"
+        return f"unknown word {unknown[1]!r}{suggest_key(unknown[1], words_of(kind))}"
     text = re.sub(
         r"`([a-z| ]+)`", lambda found: " or ".join(_TYPES.get(word, word) for word in found[1].split(" | ")), text
     )
@@ -287,11 +291,13 @@ _TYPES = {
 """What msgspec calls the types of values, as people do."""
 
 
-def _words_of(kind: Any) -> tuple[str, ...]:
-    """Return every word that a type names."""
+def words_of(kind: Any) -> tuple[str, ...]:
+    """Return every word that a type names, or that is usual for it."""
     if get_origin(kind) is Literal:
         return get_args(kind)
-    return tuple(word for part in get_args(kind) for word in _words_of(part))
+    if isinstance(kind, msgspec.Meta):
+        return tuple(kind.extra or ())
+    return tuple(word for part in get_args(kind) for word in words_of(part))
 
 
 def expand_user(text: str) -> Path:

@@ -20,9 +20,10 @@ LanguageCodes = Literal["639-2", "639-3"]
 HardLinks = Literal["break", "refuse"]
 MoodFrames = Literal["both", "TMOO", "TXXX"]
 Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Dimension = Literal["mood", "genre", "language", "scene", "vocal", "bgm", "intensity"]
-DIMENSIONS: tuple[str, ...] = get_args(Dimension)
-"""What labels are usually about, and what the settings name; a tagger may find others."""
+DIMENSIONS = ("mood", "genre", "language", "scene", "vocal", "bgm", "intensity")
+"""What labels are usually about; a tagger may find others."""
+Dimension = Annotated[str, msgspec.Meta(extra=dict.fromkeys(DIMENSIONS))]
+"""Any word, but none that is a slip of a usual one."""
 
 S = TypeVar("S", bound=msgspec.Struct)
 

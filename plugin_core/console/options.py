@@ -15,7 +15,7 @@ import msgspec
 from plugin_core.audio.formats import FORMAT_NAMES
 from plugin_core.console.formatting import show
 from plugin_core.model import Operation, Separation, Tagging
-from plugin_core.settings import expand_user
+from plugin_core.settings import expand_user, words_of
 from plugin_core.tags.labels import check_rules
 from plugin_core.wishes import Said, said_of
 
@@ -159,7 +159,7 @@ def _words_reader(known: Any) -> Callable[[click.Context, click.Parameter, str |
             return None
         words = tuple(dict.fromkeys(word.strip().lower() for word in value.split(",") if word.strip()))
         if not words:
-            raise click.BadParameter(f"name at least one of {', '.join(get_args(known))}", ctx, param)
+            raise click.BadParameter(f"name at least one of {', '.join(words_of(known))}", ctx, param)
         if "all" in words and len(words) > 1:
             raise click.BadParameter("'all' stands alone", ctx, param)
         return () if words == ("all",) else words

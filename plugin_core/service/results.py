@@ -9,18 +9,19 @@ import os
 import re
 import sys
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from plugin_core.errors import TransientError
 from plugin_core.files.errors import named
 from plugin_core.model import Part, Progress, RemoteFile, Source, show_path
-from plugin_core.protocols import Order, Report
+from plugin_core.protocols import TOLD, Order, Report
 from plugin_core.stem_names import canonical, title
 from plugin_core.tasks import start
-from plugin_core.transfer.calls import Bytes
+from plugin_core.transfer.calls import Bytes, MissingError
 from plugin_core.transfer.redaction import redact
 
 _DIVISOR: Final = 10
@@ -50,6 +51,9 @@ class Pace(msgspec.Struct, frozen=True):
 
 AT_ONCE: Final = 3
 """Downloads at the same time."""
+LOOKS: Final = 4
+"""How often a result that is missing is looked for, with growing pauses."""
+_LOOKS: Final = "looks"
 
 Bring = Callable[[int, RemoteFile, Bytes], Awaitable[Part]]
 """Bring one result, by its index; the last argument hears of bytes."""
@@ -93,26 +97,61 @@ class Tally:
 
 
 async def bring_all(order: Order, report: Report, bring: Bring) -> list[Part]:
-    """Bring every result, some at a time; when one fails the others are stopped before it is told, by its stem."""
+    """Bring every result, some at a time; when one fails the others are stopped before it is told, by its stem.
+
+    One that is missing is looked for a few times, and in the end left out and told of: the others are paid for as well.
+
+    Raises:
+        MissingError: none of them is to be had.
+        TransientError: some are missing, for now.
+    """
+    missing: dict[str, MissingError] = {}
     files, song = order.results, show_path(Path(order.source.path.name))
     tally = Tally(files, report)
     gate = asyncio.Semaphore(AT_ONCE)
 
-    async def bring_one(index: int, file: RemoteFile) -> Part:
+    async def bring_one(index: int, file: RemoteFile) -> Part | None:
         async with gate:
             with named({order.folder: f"{title(canonical(file.stem))} of {song}"}):
-                part = await bring(index, file, tally.of(index))
+                try:
+                    part = await bring(index, file, tally.of(index))
+                except MissingError as error:
+                    missing[file.stem] = error
+                    return None
         tally.finish()
         return part
 
     tasks = [start(bring_one(index, file)) for index, file in enumerate(files)]
     try:
-        return list(await asyncio.gather(*tasks))
+        parts = [part for part in await asyncio.gather(*tasks) if part is not None]
     finally:
         for task in tasks:
             task.cancel()
         # Nothing may write into the folder once the caller goes on.
         await asyncio.gather(*tasks, return_exceptions=True)
+    if missing:
+        _bear(order, missing, is_all=not parts)
+    return parts
+
+
+def _bear(order: Order, missing: Mapping[str, MissingError], *, is_all: bool) -> None:
+    """Go on without what is missing once it was looked for often enough; without anything there is nothing to go on."""
+    looks = int(order.note.get(_LOOKS, "0")) + 1
+    order.write_note(_LOOKS, str(looks))
+    first = next(iter(missing.values()))
+    if looks < LOOKS:
+        raise TransientError(first.message, remedy="it is looked for again")
+    if is_all:
+        raise first
+    for stem in sorted(missing):
+        tell_people(order, f"{stem}: made by the service, and not to be had: {missing[stem].message}")
+
+
+def tell_people(order: Order, note: str) -> None:
+    """Note something that people read beside the results, once."""
+    told = order.note.get(TOLD, "")
+    if note not in told:
+        order.write_note(TOLD, f"{told}; {note}" if told else note)
 
 
 def name_result(index: int, url: str, suffix: str) -> str:

@@ -35,7 +35,7 @@ _WRONG_PLACE: Final = {
 }
 """Which setting is wrong, by the code of the refusal."""
 _NETWORK: Final = {
-    "SSLError": "where a company's proxy or a virus scanner stands between, name a file with its CA in AWS_CA_BUNDLE",
+    "SSLError": "where a company's proxy or a virus scanner stands between, name a file with its CA in SSL_CERT_FILE",
     "ProxyConnectionError": "see to the proxy, or correct or unset it: HTTPS_PROXY, NO_PROXY",
     "EndpointConnectionError": "look at the network, and at [s3] endpoint_url and region",
 }
@@ -220,6 +220,8 @@ class S3Stager:
 
     @functools.cached_property
     def _client(self) -> Any:
+        from plugin_core.transfer.clients import trust_of_environment
+
         try:
             import boto3
             import botocore.config
@@ -236,7 +238,7 @@ class S3Stager:
             retries={"max_attempts": 4, "mode": "standard"},
         )
         try:
-            return boto3.session.Session().client(
+            client = boto3.session.Session().client(
                 "s3",
                 endpoint_url=settings.endpoint_url or None,
                 region_name=settings.region or None,
@@ -245,8 +247,23 @@ class S3Stager:
                 aws_session_token=settings.session_token.reveal() or None,
                 config=config,
             )
+            _trust(client, trust_of_environment)
+            return client
         except (botocore.exceptions.BotoCoreError, ValueError) as error:
             raise SettingsError(f"[s3]: {disarm(str(error))[:200]}", remedy="correct the settings") from None
+
+
+def _trust(client: Any, context: Callable[[], Any]) -> None:
+    """Let a client trust whom every other connection of ours trusts, unless boto3 is told otherwise (AWS_CA_BUNDLE).
+
+    It would bring certificates of its own, and has no setting for those of the system.
+    """
+    http = client._endpoint.http_session
+    if http._verify is True:
+        http._get_ssl_context = context
+        http._setup_ssl_cert = lambda *_: None
+        http._manager = type(http._manager)(**http._get_pool_manager_kwargs())
+        http._manager.pool_classes_by_scheme = http._pool_classes_by_scheme
 
 
 def _refusal(response: Any) -> StembridgeError:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote_plus
 
-from plugin_core.errors import SourceError, SpoiltFileError
+from plugin_core.errors import ServiceError, SourceError, SpoiltFileError
 from plugin_core.model import show_path
 from plugin_core.settings import Secret
 from plugin_core.transfer.files import FileReader
@@ -210,6 +210,10 @@ Bytes = Callable[[int, int | None], None]
 
 class DigestError(SpoiltFileError):
     """What was downloaded, again and again, has not the digest that was announced."""
+
+
+class MissingError(ServiceError):
+    """There is nothing at an address, or nothing any more."""
 
 
 class Signer(Protocol):

@@ -163,7 +163,7 @@ def open_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.Asyn
     try:
         return httpx.AsyncClient(
             transport=transport,
-            verify=_tls() if transport is None else True,
+            verify=trust_of_environment() if transport is None else True,
             timeout=httpx.Timeout(
                 connect=CONNECT_SECONDS, read=STALL_SECONDS, write=SEND_STALL_SECONDS, pool=POOL_SECONDS
             ),
@@ -179,7 +179,7 @@ def open_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.Asyn
         ) from None
 
 
-def _tls() -> ssl.SSLContext:
+def trust_of_environment() -> ssl.SSLContext:
     """Return whom we trust: the certificates that the environment names, else those of the system.
 
     Raises:

@@ -16,7 +16,7 @@ from plugin_core.errors import ServiceError, SpoiltFileError, TransientError
 from plugin_core.files.errors import explain_write_error
 from plugin_core.tasks import start, start_in_thread
 from plugin_core.transfer.addresses import MOST_REDIRECTS, resolve
-from plugin_core.transfer.calls import Bytes, DigestError
+from plugin_core.transfer.calls import Bytes, DigestError, MissingError
 from plugin_core.transfer.clients import STALL_SECONDS
 from plugin_core.transfer.parts import (
     BLOCK,
@@ -339,8 +339,10 @@ class Download:
             raise explain_write_error(self.part.path, error) from error
 
     def _refused(self, status: int) -> ServiceError:
-        reason = "the file is gone" if status in (404, 410) else "the file cannot be had"
-        return ServiceError(f"{self.what}: {redact_url(self.url)}: {reason} (HTTP {status})")
+        is_gone = status in (404, 410)
+        reason = "the file is gone" if is_gone else "the file cannot be had"
+        kind = MissingError if is_gone else ServiceError
+        return kind(f"{self.what}: {redact_url(self.url)}: {reason} (HTTP {status})")
 
     def _too_large(self) -> ServiceError:
         return ServiceError(f"{self.what}: {redact_url(self.url)} is larger than {self.limit} bytes")

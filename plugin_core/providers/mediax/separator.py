@@ -33,7 +33,7 @@ from plugin_core.providers.mediax.stems import (
 )
 from plugin_core.service.results import bring_all, name_result, part_files, plain_suffix, size_limit
 from plugin_core.settings import Secret
-from plugin_core.transfer.calls import Bytes
+from plugin_core.transfer.calls import Bytes, MissingError
 from plugin_core.transfer.redaction import redact, register
 
 _log = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ async def fetch_stems(
 
     Raises:
         SettingsError: nothing of the job is in the bucket.
-        ServiceError: a stem is nowhere, or too large.
+        ServiceError: the stems are nowhere, or one is too large.
         TransientError: the network or the disk; to be continued.
         RefusedError: the bucket's keys or rights.
     """
@@ -124,7 +124,7 @@ async def find_link(bucket: Bucket, place: StemPlace, file: RemoteFile, address:
 
     Raises:
         SettingsError: nothing of the job is in the bucket.
-        ServiceError: it is nowhere.
+        MissingError: it is nowhere.
         StembridgeError: the bucket's own.
     """
     for name in candidates(place, object_name(file)):
@@ -141,7 +141,7 @@ async def find_link(bucket: Bucket, place: StemPlace, file: RemoteFile, address:
         return _guard(url)
     what = f"MediaX names {disarm(redact(file.url))} as {file.label}, which is not in the bucket of {bucket.name}"
     if left:
-        raise ServiceError(what, remedy="the separation has to be made again")
+        raise MissingError(what, remedy="the separation has to be made again")
     # The stems are paid for: they must not be given up because the settings name another bucket.
     raise SettingsError(what, remedy=_ELSEWHERE)
 
@@ -230,7 +230,7 @@ class MediaxSeparator(MediaxJobs):
 
         Raises:
             SettingsError: nothing of the job is in the bucket: it is another one.
-            ServiceError: a stem is nowhere, or too large.
+            ServiceError: the stems are nowhere, or one is too large.
             TransientError: the network or the disk.
             RefusedError: the bucket's keys or rights.
         """

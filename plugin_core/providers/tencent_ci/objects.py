@@ -21,6 +21,7 @@ from plugin_core.providers.tencent_ci.signing import presign, quote_path
 from plugin_core.settings import Secret
 from plugin_core.stagers.ledger import check_key
 from plugin_core.transfer import Body, Bytes, Call
+from plugin_core.transfer.calls import MissingError
 
 SOURCE_SUFFIXES: Final = (".flac", ".wav")
 """What a source is uploaded as."""
@@ -111,10 +112,6 @@ DOWNLOAD_SECONDS: Final = 6 * 3600
 """How long the link of one download is good for; a slower one goes on with a new link."""
 
 _PAGES: Final = 100
-
-
-class MissingError(ServiceError):
-    """There is no such object in the bucket."""
 
 
 class ObjectHead(msgspec.Struct, frozen=True):

@@ -8,15 +8,14 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from plugin_core.errors import ServiceError, TransientError
+from plugin_core.errors import ServiceError
 from plugin_core.model import Part, RemoteFile, Separation
-from plugin_core.protocols import TOLD, Order, Report
+from plugin_core.protocols import Order, Report
 from plugin_core.providers.tencent_ci.jobs import JobDetail, Result, object_of
 from plugin_core.providers.tencent_ci.objects import (
     FILE_NAME,
     BegunFile,
     CosObjects,
-    MissingError,
     expected_keys,
     job_folder,
     source_keys,
@@ -25,14 +24,11 @@ from plugin_core.providers.tencent_ci.rules import load_rules
 from plugin_core.providers.tencent_ci.service import Service
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.providers.tencent_ci.submission import codec_of
-from plugin_core.service.results import bring_all, name_result, part_files, plain_suffix, size_limit
+from plugin_core.service.results import bring_all, name_result, part_files, plain_suffix, size_limit, tell_people
 from plugin_core.stem_names import canonical
 from plugin_core.transfer.calls import Bytes, DigestError
 
-LOOKS: Final = 4
-"""How often a result that is not in the bucket is looked for, with growing pauses."""
-
-_LOOKS: Final = "looks"
+_UNLIKE: Final = "the digest that Tencent CI names of it is another one: length and decoding are right"
 _log = logging.getLogger(__name__)
 
 
@@ -54,8 +50,8 @@ async def find_results(service: Service, order: Order, job: str) -> tuple[Result
 async def fetch_results(objects: CosObjects, order: Order, report: Report) -> list[Part]:
     """Bring every result, some at a time; what is there already is not fetched again.
 
-    One that is not in the bucket is waited for, and in the end left out: the others are paid for as well. A digest that
-    never fits is passed over in the end: what CI means by it is documented nowhere, and the core decodes what came.
+    A digest that never fits is passed over in the end: what CI means by it is documented nowhere, and the core decodes
+    what came.
 
     Raises:
         ServiceError: all results are gone, or one is too large.
@@ -63,45 +59,18 @@ async def fetch_results(objects: CosObjects, order: Order, report: Report) -> li
         RefusedError: keys or rights.
     """
     limit = size_limit(order.source, objects.caller.settings.max_file_mb << 20)
-    missing: list[str] = []
     unlike: list[str] = []
 
     async def bring(index: int, file: RemoteFile, tell: Bytes) -> Part:
         path = order.folder / local_name(index, file)
-        if not path.is_file():
-            try:
-                is_alike = await _download(objects, order, file, path, limit, tell)
-            except MissingError:
-                missing.append(file.stem)
-            else:
-                unlike.extend([] if is_alike else [file.stem])
+        if not path.is_file() and not await _download(objects, order, file, path, limit, tell):
+            unlike.append(file.stem)
         return Part(stem=canonical(file.stem), label=file.label, path=path)
 
     parts = await bring_all(order, report, bring)
-    if missing:
-        _bear(order, missing, all_of=len(parts))
-    _tell(order, unlike, "the digest that Tencent CI names of it is another one: length and decoding are right")
-    return [part for part in parts if part.path.is_file()]
-
-
-def _bear(order: Order, missing: Sequence[str], all_of: int) -> None:
-    """Go on without what is missing once it was looked for often enough; without anything there is nothing to go on."""
-    looks = int(order.note.get(_LOOKS, "0")) + 1
-    order.write_note(_LOOKS, str(looks))
-    what = f"Tencent CI says it made {', '.join(sorted(missing))}, and the bucket does not have it"
-    if looks < LOOKS:
-        raise TransientError(what, remedy="it is looked for again")
-    if len(missing) == all_of:
-        raise ServiceError(what, remedy="the separation has to be made again")
-    _tell(order, missing, "Tencent CI did not leave it in the bucket")
-
-
-def _tell(order: Order, stems: Sequence[str], what: str) -> None:
-    """Note something about stems that people read beside the results, once."""
-    note = f"{', '.join(sorted(stems))}: {what}"
-    told = order.note.get(TOLD, "")
-    if stems and note not in told:
-        order.write_note(TOLD, f"{told}; {note}" if told else note)
+    if unlike:
+        tell_people(order, f"{', '.join(sorted(unlike))}: {_UNLIKE}")
+    return parts
 
 
 def local_name(index: int, file: RemoteFile) -> str:

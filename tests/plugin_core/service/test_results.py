@@ -10,8 +10,9 @@ import pytest
 from plugin_core.errors import TransientError
 from plugin_core.files.errors import explain_write_error
 from plugin_core.model import Part, RemoteFile
-from plugin_core.service.results import Pace, bring_all, name_result, part_files
-from plugin_core.transfer.calls import Bytes
+from plugin_core.protocols import TOLD
+from plugin_core.service.results import LOOKS, Pace, bring_all, name_result, part_files
+from plugin_core.transfer.calls import Bytes, MissingError
 from tests.plugin_core.providers.mvsep.fakes import make_order
 
 
@@ -33,3 +34,30 @@ def test_a_result_that_cannot_be_brought_is_named_by_its_stem_and_song(tmp_path:
     with pytest.raises(TransientError) as caught:
         asyncio.run(bring_all(order, lambda _progress: None, bring))
     assert caught.value.message == "Lead Guitar of My Song.flac cannot be written: no space left on the disk"
+
+
+def test_what_is_missing_is_looked_for_and_then_left_out_unless_all_of_it_is(tmp_path: Path) -> None:
+    files = tuple(RemoteFile(label=stem, stem=stem, name=stem) for stem in ("vocals", "bass", "drums"))
+    order = msgspec.structs.replace(make_order(tmp_path), results=files)
+    gone = {"bass", "drums"}
+
+    async def bring(_index: int, file: RemoteFile, _tell: Bytes) -> Part:
+        if file.stem in gone:
+            raise MissingError(f"{file.stem} is gone")
+        return Part(stem=file.stem, label=file.label, path=order.folder / file.stem)
+
+    def fetch() -> list[str]:
+        return [part.stem for part in asyncio.run(bring_all(order, lambda _progress: None, bring))]
+
+    for _ in range(LOOKS - 1):
+        with pytest.raises(TransientError, match="bass is gone"):
+            fetch()
+    for _ in range(2):
+        assert fetch() == ["vocals"]
+    what = "made by the service, and not to be had"
+    assert order.note[TOLD] == f"bass: {what}: bass is gone; drums: {what}: drums is gone"
+    gone.add("vocals")
+    with pytest.raises(MissingError):
+        fetch()
+    gone.clear()
+    assert fetch() == ["vocals", "bass", "drums"]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 import sys
 import urllib.error
 import urllib.request
@@ -17,6 +18,7 @@ from plugin_core.model import Verdict
 from plugin_core.protocols import Bucket, Stager
 from plugin_core.settings import Secret
 from plugin_core.stagers.s3 import S3Settings, S3Stager
+from tests.plugin_core.transfer.test_trust import CERTIFICATE
 from tests.simulators.blobs import Blob
 from tests.simulators.faults import Fault, reset_before, server_error
 from tests.simulators.s3 import BUCKET, S3Simulator
@@ -213,6 +215,33 @@ def test_a_dead_proxy_is_said_with_what_to_do(
         asyncio.run(S3Stager(settings, tmp_path / "home").stage(file, KEY))
     assert "HTTPS_PROXY" in caught.value.remedy
     assert "pass-word" not in str(caught.value)
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "AWS_CA_BUNDLE", ""])
+def test_whom_it_trusts_is_said_once_for_all_connections(
+    bucket: S3Simulator,
+    settings: S3Settings,
+    file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(CERTIFICATE)
+    (server,) = bucket._servers
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    encrypted = msgspec.structs.replace(settings, endpoint_url=f"https://localhost:{urlsplit(bucket.url).port}")
+    monkeypatch.setattr("botocore.retries.standard.StandardRetryConditions.is_retryable", lambda *_: False)
+    if variable:
+        monkeypatch.setenv(variable, str(CERTIFICATE))
+        asyncio.run(S3Stager(encrypted, tmp_path / "home").stage(file, KEY))
+        assert len(bucket.store.objects) == 1
+    else:
+        with pytest.raises(TransientError, match="SSLError") as caught:
+            asyncio.run(S3Stager(encrypted, tmp_path / "home").stage(file, KEY))
+        assert "SSL_CERT_FILE" in caught.value.remedy
 
 
 def test_doctor_tries_the_bucket_and_leaves_nothing(bucket: S3Simulator, settings: S3Settings, tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from plugin_core import hookimpl
 from plugin_core.cli.app import run
 from plugin_core.console.context import Context
 from plugin_core.errors import RefusedError, SettingsError
+from plugin_core.model import Label
+from plugin_core.tags.fields import FIELDS
 from plugin_core.tags.reader import read_fields
 from plugin_core.tags.tagset import TagSet
 from plugin_core.tags.writer import write_tags
@@ -134,16 +136,30 @@ def test_dry_run_names_count_and_price_and_what_is_bought_already(
         (["--min-probability", "0.85,scene=0.1"], "", {"mood": ("Happy",), "scene": ("Aerial Footage",)}),
         (["--dimensions", "all"], 'dimensions = ["scene"]', {"mood": ("Happy",), "genre": ("Rock",)}),
         ([], "min_probability = 0.99", {"mood": ("Happy",)}),
+        (
+            [],
+            'dimensions = ["energy"]\nthresholds = { energy = 0.9, genre = 1 }\npolicies = { energy = "append" }',
+            {"mood": ("Happy",), "energy": ("low", "high")},
+        ),
     ],
-    ids=["zh", "append-one", "replace-all", "settings", "fill-one", "thresholds", "all", "settings-threshold"],
+    ids=["zh", "append-one", "replace-all", "settings", "fill-one", "thresholds", "all", "settings-threshold", "own"],
 )
 def test_options_win_over_settings(
-    stembridge: Run, song: Path, home: Path, options: list[str], settings: str, expected: dict[str, Any]
+    stembridge: Run,
+    ears: FakeTagger,
+    song: Path,
+    home: Path,
+    options: list[str],
+    settings: str,
+    expected: dict[str, Any],
 ) -> None:
+    if "energy" in settings:
+        ears.labels = (*ears.labels, Label(dimension="energy", value="high", probability=0.95))
+        write_tags(song, TagSet({"energy": ("low",)}))
     write_tags(song, TagSet({"mood": ("Happy",)}))
     (home / "config.toml").write_text(f"[tags]\n{settings}\n")
     assert stembridge("tag", song, *options).code == 0
-    assert read_fields(song) == expected
+    assert read_fields(song, (*FIELDS, "energy")) == expected
 
 
 def test_tables_can_come_from_the_environment(stembridge: Run, song: Path, monkeypatch: pytest.MonkeyPatch) -> None:

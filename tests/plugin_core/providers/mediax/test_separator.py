@@ -16,10 +16,11 @@ from plugin_core.abilities import HasAccount, HasDiagnostics, HasLogin
 from plugin_core.errors import RefusedError, ServiceError, SettingsError, StembridgeError, TransientError, UsageError
 from plugin_core.model import Part, Progress, RemoteFile, Separation, Source, Ticket, to_json
 from plugin_core.operations.song import inspect
-from plugin_core.protocols import Finished, Order, ReadsFromUrl, ReturnsInBucket, Separator, Waiting
+from plugin_core.protocols import TOLD, Finished, Order, ReadsFromUrl, ReturnsInBucket, Separator, Waiting
 from plugin_core.providers.mediax.client import MediaxClient
 from plugin_core.providers.mediax.separator import MediaxSeparator
 from plugin_core.providers.mediax.stems import NAME, make_place
+from plugin_core.service.results import LOOKS
 from plugin_core.settings import Secret
 from tests.audio_files import make_song, read_samples, write_samples, write_song
 from tests.plugin_core.providers.mediax.conftest import Shelf, separator_for, settings_for, tagger_for
@@ -228,11 +229,18 @@ def test_what_is_there_is_not_fetched_again(service: MediaxSimulator, shelf: She
     assert shelf.server.log == []
 
 
-def test_one_stem_that_is_gone_fails_the_job(service: MediaxSimulator, order: Order) -> None:
+def test_one_stem_that_is_gone_costs_itself_alone_once_it_was_looked_for(
+    service: MediaxSimulator, order: Order
+) -> None:
     service.stems.lost = {"drums"}
     separator = separator_for(service)
-    with pytest.raises(ServiceError, match=r"_drums\.wav as drums, which is not in the bucket of shelf"):
-        run(separator.fetch(follow(separator, order), silent))
+    order = follow(separator, order)
+    what = r"_drums\.wav as drums, which is not in the bucket of shelf"
+    for _ in range(LOOKS - 1):
+        with pytest.raises(TransientError, match=what):
+            run(separator.fetch(order, silent))
+    assert stems_of(run(separator.fetch(order, silent))) == ["vocals", "bass", "other"]
+    assert "drums: made by the service, and not to be had" in order.note[TOLD]
 
 
 def test_another_bucket_than_the_registered_one_does_not_cost_the_paid_stems(

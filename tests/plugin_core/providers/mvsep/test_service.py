@@ -29,7 +29,16 @@ from plugin_core.settings import Secret
 from plugin_core.transfer import Transfer
 from tests.audio_files import write_song
 from tests.plugin_core.providers.mvsep.fakes import KEY, make_order
-from tests.simulators.faults import bad_gateway, html_page, late, rate_limited, reset_after, reset_before, truncate
+from tests.simulators.faults import (
+    bad_gateway,
+    html_page,
+    late,
+    rate_limited,
+    refuse,
+    reset_after,
+    reset_before,
+    truncate,
+)
 from tests.simulators.mvsep import FREE_TOKEN, PREMIUM_TOKEN, Behaviour, MvsepSimulator
 from tests.simulators.mvsep.walks import LONG, Step, failed
 
@@ -96,6 +105,16 @@ def test_song_becomes_stems_that_sum_to_it(service: MvsepSimulator, home: Path, 
     assert form == {"sep_type": "40", "add_opt1": "81", "add_opt2": "8", "output_format": "2", "is_demo": "0"}
     assert service.jobs[0].order.filename == f"{job_key(job.id)}-deja-vu.flac"
     assert service.created == 1
+
+
+def test_a_result_that_is_gone_costs_itself_alone(
+    service: MvsepSimulator, home: Path, song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plugin_core.service.results.LOOKS", 1)
+    service.faults.add(refuse("GET", "*vocals*", 404, times=None))
+    (job,) = Bench(service, home).separate(song, model="40")
+    assert (job.state, names(job)) == (JobState.DONE, ["instrumental"])
+    assert any("vocals: made by the service, and not to be had" in note for note in job.notes)
 
 
 def test_depth_of_the_source_is_kept(service: MvsepSimulator, home: Path, tmp_path: Path) -> None:
