@@ -5,7 +5,7 @@ What ``plugin_core.protocols`` says of methods holds here, too.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -36,6 +36,19 @@ class TakesLinks(Protocol):
 
         Raises:
             UsageError: it is no such link.
+        """
+
+
+@runtime_checkable
+class KeepsFiles(Protocol):
+    """A provider that keeps files of its own in the home for its jobs: ``stembridge jobs prune`` lets go of them."""
+
+    def unneeded(self, is_needed: Callable[[Path], bool], now: float) -> Sequence[Path]:
+        """Return the files and folders that nobody needs any more.
+
+        Args:
+            is_needed: tells whether the song of a job lies at a path or below it.
+            now: seconds since the epoch.
         """
 
 

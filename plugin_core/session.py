@@ -318,13 +318,14 @@ class Session:
 
         engine, home = self._workshop.engine(None), self.settings.home
         keep = self.settings.section("purchases", PurchasesSettings)
-        return prune(self.store, engine, home, keep, older_than=older_than, now=self._clock())
+        providers = self.registry.all.values()
+        return prune(self.store, engine, home, keep, providers, older_than=older_than, now=self._clock())
 
     def leftovers(self) -> list[Path]:
-        """Return what killed processes left in the home and beside songs, and ``prune`` would remove."""
+        """Return what lies in the home and beside songs for nobody, and ``prune`` would remove."""
         from plugin_core.operations.leftovers import find_leftovers
 
-        return find_leftovers(self.store, self.settings.home, now=self._clock())
+        return find_leftovers(self.store, self.settings.home, self.registry.all.values(), now=self._clock())
 
     def is_song_of(self, job: Job, path: Path) -> bool:
         """Tell whether the song of a job lies at a path, whatever its tags are by now. Blocks while it is read.

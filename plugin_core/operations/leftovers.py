@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from plugin_core.abilities import KeepsFiles
 from plugin_core.files.hidden import HiddenNotes, find_scratch
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import JobState
+from plugin_core.protocols import Provider
 from plugin_core.purchases.shelf import PurchasesSettings, Shelf
 from plugin_core.stems.staging import find_stale, remove_staging
 
 
 def prune(
-    store: JobStore, engine: Engine, home: Path, settings: PurchasesSettings, *, older_than: float, now: float
+    store: JobStore,
+    engine: Engine,
+    home: Path,
+    settings: PurchasesSettings,
+    providers: Iterable[Provider],
+    *,
+    older_than: float,
+    now: float,
 ) -> int:
     """Forget jobs that were done, failed or cancelled more than ``older_than`` seconds ago; return how many.
 
-    Results that such a job kept for a retry go, whatever killed processes left in the home and beside songs that no job
-    needs, and what is kept of purchases for too long; purchases themselves are never forgotten.
+    Results that such a job kept for a retry go, what providers kept for it, whatever killed processes left in the home
+    and beside songs that no job needs, and what is kept of purchases for too long; purchases themselves are never
+    forgotten.
     """
     Shelf(home).tidy(store.purchases, settings, lambda: now)
     if store.give_up(older_than):
@@ -30,15 +42,25 @@ def prune(
     forgotten = store.prune(older_than)
     for folder in _unneeded(store, home, now=now):
         remove_staging(folder)
-    for scratch in find_scratch(home, now=now):
-        scratch.unlink(missing_ok=True)
+    for path in [*find_scratch(home, now=now), *_kept(store, providers, now=now)]:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
     HiddenNotes(home).sweep()
     return forgotten
 
 
-def find_leftovers(store: JobStore, home: Path, *, now: float) -> list[Path]:
-    """Return the hidden files and folders that killed processes left in the home and beside songs, and no job needs."""
-    return [*_unneeded(store, home, now=now), *find_scratch(home, now=now), *HiddenNotes(home).find()]
+def find_leftovers(store: JobStore, home: Path, providers: Iterable[Provider], *, now: float) -> list[Path]:
+    """Return the files and folders of ours in the home and beside songs that no job needs."""
+    scratch = [*find_scratch(home, now=now), *_kept(store, providers, now=now)]
+    return [*_unneeded(store, home, now=now), *scratch, *HiddenNotes(home).find()]
+
+
+def _kept(store: JobStore, providers: Iterable[Provider], *, now: float) -> list[Path]:
+    """Return what providers kept in the home for jobs that are forgotten, or never came."""
+    owners = [one for one in providers if isinstance(one, KeepsFiles)]
+    return [path for one in owners for path in one.unneeded(lambda path: bool(store.placed_at(path)), now)]
 
 
 def _unneeded(store: JobStore, home: Path, *, now: float) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from plugin_core.audio.probe import identify
 from plugin_core.errors import SourceError
 from plugin_core.files.hashing import hash_file
 from plugin_core.files.names import HIDDEN_PREFIX
-from plugin_core.files.placement import copy_file, explain_os_error, sync_folder
+from plugin_core.files.placement import copy_file, explain_os_error, sync_folder, write_durably
 from plugin_core.jobs.keys import is_same_wish
 from plugin_core.model import Job, Part, Plan, Quote, Separation, Source, Stem
 from plugin_core.operations.folders import destination_of_wish
@@ -25,7 +25,7 @@ from plugin_core.purchases.quotes import describe_options
 from plugin_core.recordings.digest import digest_of
 from plugin_core.stem_names import RESIDUAL, canonical, parts_of, title, without
 from plugin_core.stems.fit import read_gain, widest_format
-from plugin_core.stems.layout import Layout, ready_folder
+from plugin_core.stems.layout import RECORD, Layout, ready_folder
 from plugin_core.stems.template import Template, template_values
 from plugin_core.tags.reader import read_tags
 from plugin_core.tasks import Stopper
@@ -58,10 +58,9 @@ def recognise(folder: Path, source: Source, plan: Plan, quote: Quote, check: Cal
     """
     wish = plan.operation
     assert isinstance(wish, Separation)
-    if wish.as_is:
-        # Placed byte for byte, it has no tags of ours.
-        return ()
     chosen = resolve_format(wish.format, source)
+    if wish.as_is:
+        return _recognise(folder, source, plan, quote, chosen, check)
     for form in dict.fromkeys((chosen, widest_format(chosen, wish.on_overload, source))):
         if found := _recognise(folder, source, plan, quote, form, check):
             return found
@@ -75,11 +74,12 @@ def _recognise(
     assert isinstance(wish, Separation)
     sound = functools.cache(lambda: digest_of(source.path, check=check))
     found = {}
-    for path, made in _made_here(folder, chosen):
+    for path, made in _recorded(folder, check) if wish.as_is else _made_here(folder, chosen):
         is_wished = (made.get("provider"), made.get("model")) == (wish.provider, wish.model)
         is_sent = made.get("options", "") == describe_options(quote)
         is_level = "gain" not in made or wish.on_overload == "scale"
-        if is_wished and is_sent and is_level and _is_made_of(made, source, sound) and _is_whole(path, source, chosen):
+        is_ours = is_wished and is_sent and is_level and _is_made_of(made, source, sound)
+        if is_ours and (wish.as_is or _is_whole(path, source, chosen)):
             record = hash_file(path, check)
             name = canonical(str(made.get("stem", "")))
             found[name] = Stem(
@@ -119,6 +119,32 @@ def _made_here(folder: Path, chosen: AudioFormat) -> Iterator[tuple[Path, dict[s
             continue
         if isinstance(made, dict):
             yield path, made
+
+
+def leave_record(folder: Path, provenance: Mapping[str, str], stems: Sequence[Stem]) -> None:
+    """Say in a folder what its files are that were placed as they came, and have no tags of ours.
+
+    Raises:
+        OSError: the disk is full or away.
+    """
+    files = {
+        stem.path.relative_to(folder).as_posix(): {"stem": stem.name, "sound": digest_of(stem.path)} for stem in stems
+    }
+    write_durably(folder / RECORD, json.dumps({**provenance, "files": files}, ensure_ascii=False).encode())
+
+
+def _recorded(folder: Path, check: Callable[[], None]) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield the files of a folder that are what its record says, whatever became of their tags."""
+    try:
+        made = json.loads((folder / RECORD).read_bytes())
+        files = {str(name): dict(said) for name, said in made.pop("files").items()}
+    except (OSError, ValueError, TypeError, AttributeError, KeyError):
+        return
+    for name, said in files.items():
+        path = folder / name
+        is_there = ".." not in path.parts and path.is_relative_to(folder) and path.is_file()
+        if is_there and digest_of(path, check=check) == said.get("sound"):
+            yield path, made | said
 
 
 def _is_made_of(made: dict[str, Any], source: Source, sound: Callable[[], str]) -> bool:

@@ -145,7 +145,18 @@ class SeparationWork:
         layout = layout_of(self._folders.staging(job), template.depth, paths)
         if layout.stands_at(destination_of(job), [stem.path for stem in twin.stems]):
             return Staged(stems=twin.stems, notes=twin.notes)
-        return Staged(stems=copy_stems(twin.stems, layout, destination_of(job), stopper), notes=twin.notes)
+        stems = copy_stems(twin.stems, layout, destination_of(job), stopper)
+        self._leave_record(job, stems)
+        return Staged(stems=stems, notes=twin.notes)
+
+    def _leave_record(self, job: Job, stems: Sequence[Stem]) -> None:
+        """Leave word of what has no tags of ours, so that a home which knows nothing of it buys nothing again."""
+        from plugin_core.operations.reuse import leave_record
+        from plugin_core.stems.layout import read_layout
+
+        layout = read_layout(self._folders.staging(job), stems) if wish_of(job).as_is else None
+        if layout is not None and layout.depth:
+            leave_record(layout.root / layout.unit, describe_provenance(job, self._sound_of), stems)
 
     async def submit(self, job: Job, attempt: str, report: Report) -> Ticket:
         """Start the job at its provider, with a link to the source where it needs one.
@@ -225,6 +236,7 @@ class SeparationWork:
             tags=read_fields(job.source.path, template),
         )
         treated = treat(task, make_tagger(), stopper, tell)
+        self._leave_record(job, treated.stems)
         return Staged(stems=treated.stems, notes=treated.notes, kept=describe_parts(parts))
 
     async def drop_fetched(self, job: Job) -> None:

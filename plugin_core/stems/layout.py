@@ -28,6 +28,9 @@ Records = Mapping[PurePath, Record]
 STEMS_SUFFIX: Final = ".stems"
 """Ending of a folder that holds the stems of one song."""
 
+RECORD: Final = f"{HIDDEN_PREFIX}made.json"
+"""Name of what says, in the folder of a song, what files are that were placed as they came."""
+
 LAST_NUMBER: Final = 9999
 _LOOKED_AT: Final = 100
 _READ_AT_MOST: Final = 1000
@@ -46,11 +49,14 @@ def are_unmodified(stems: Sequence[Stem], stopper: Stopper) -> bool:
 
 
 def holds_only(folder: Path, records: Records) -> bool:
-    """Tell whether a folder holds nothing but unmodified recorded files, by path relative to it, and at least one."""
+    """Tell whether a folder holds nothing but unmodified recorded files, by path relative to it, and at least one.
+
+    What stembridge itself left word in counts for none.
+    """
     if folder.is_symlink() or not folder.is_dir():
         return False
     try:
-        names = list(_walk(folder))
+        names = [name for name in _walk(folder) if name != PurePath(RECORD)]
     except OSError:
         # What may not be looked into may hold anything.
         return False

@@ -130,12 +130,12 @@ def check_store(session: Session) -> Finding:
 
 
 def check_leftovers(session: Session) -> Finding:
-    """Look for hidden files and folders of ours that killed processes left and no job needs."""
+    """Look for files and folders of ours that no job needs."""
     found = session.leftovers()
     if not found:
         return _ok("none")
     more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-    return _warn(f"{_show(found[0])}{more}, left by runs that were killed", "stembridge jobs prune")
+    return _warn(f"{_show(found[0])}{more}, left behind by earlier runs", "stembridge jobs prune")
 
 
 def check_space(session: Session) -> Finding:

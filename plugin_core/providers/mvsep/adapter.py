@@ -153,9 +153,18 @@ class MvsepSeparator:
         """Return what stands for the song behind a link, which MVSEP fetches itself."""
         return self._requests.keep_link(link)
 
-    def accept_words(self, model: str, options: Mapping[str, str]) -> Path:
-        """Return what stands for a song where a model makes sound of its options alone."""
-        return self._requests.keep_words(model, options)
+    async def accept_words(self, model: str, options: Mapping[str, str]) -> Path:
+        """Return what stands for a song where a model makes sound of its options alone.
+
+        Raises:
+            UsageError: an option is unknown, wrong or missing.
+        """
+        listing = await self.catalogue.listing()
+        return self._requests.keep_words(find_algorithm(listing.algorithms, model), options)
+
+    def unneeded(self, is_needed: Callable[[Path], bool], now: float) -> Sequence[Path]:
+        """Return what was kept for requests without a song and is for nobody by now."""
+        return self._requests.unneeded(is_needed, now)
 
     async def other_models(self) -> Sequence[Model]:
         """List what no song, or more than one, is given to."""

@@ -13,7 +13,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -24,13 +24,18 @@ import msgspec
 from plugin_core.errors import ServiceError, SourceError, UsageError
 from plugin_core.files.hashing import hash_file
 from plugin_core.model import Separation, show_path
-from plugin_core.providers.mvsep.options import REFERENCE, WEBHOOK
+from plugin_core.providers.mvsep.algorithms import Algorithm
+from plugin_core.providers.mvsep.options import REFERENCE, WEBHOOK, resolve_options
 from plugin_core.settings import Secret
 from plugin_core.transfer.addresses import check_url
 from plugin_core.transfer.redaction import redact_url, register
 
 _LINK_SECONDS: Final = 7 * 86_400.0
 """How long the link of a job that never began is kept."""
+
+_NEW_SECONDS: Final = 3600.0
+"""How long what stands for a request may wait for its job."""
+_GIVEN_SECONDS: Final = 30 * 86_400.0
 
 _RATE: Final = 8000
 _FRAMES: Final = 800
@@ -92,10 +97,24 @@ class Requests:
                 if time.time() - link.stat().st_mtime > _LINK_SECONDS:
                     link.unlink()
 
-    def keep_words(self, model: str, options: Mapping[str, str]) -> Path:
-        """Return the file that stands for a model's options, called as the longest of them begins."""
-        digest = _digest("words", json.dumps([model, options], sort_keys=True))
-        return self._stand_in(Kind.WORDS, digest, max(options.values(), key=len, default="") or f"model-{model}")
+    def keep_words(self, algorithm: Algorithm, options: Mapping[str, str]) -> Path:
+        """Return the file that stands for a model's options, called as the longest text among them begins.
+
+        However they are written, and whoever is told of the end, it is the same for the same.
+
+        Raises:
+            UsageError: an unknown option or value, or a required one that is missing.
+        """
+        resolved = resolve_options(algorithm, options)
+        texts = [resolved[field.name] for field in algorithm.fields if not field.options and field.name in resolved]
+        digest = _digest("words", json.dumps([algorithm.id, resolved], sort_keys=True))
+        return self._stand_in(Kind.WORDS, digest, max(texts, key=len, default="") or f"model-{algorithm.id}")
+
+    def unneeded(self, is_needed: Callable[[Path], bool], now: float) -> list[Path]:
+        """Return what stands for requests that no job is of, and texts that nobody asked for again in a month."""
+        stand_ins = [path for kind in Kind for path in (self._root / kind).glob("*")]
+        found = [path for path in stand_ins if _age(path, now) > _NEW_SECONDS and not is_needed(path)]
+        return found + [path for path in (self._root / "given").glob("*") if _age(path, now) > _GIVEN_SECONDS]
 
     def kind_of(self, path: Path) -> Kind | None:
         """Tell what a file stands for; None for a song."""
@@ -180,6 +199,14 @@ def remote_type_of(link: Secret) -> str:
         if any(host == name or host.endswith(f".{name}") for name in names):
             return kind
     return "direct"
+
+
+def _age(path: Path, now: float) -> float:
+    """Return the seconds since something was last put there; below zero where that cannot be told."""
+    try:
+        return now - path.stat().st_mtime
+    except OSError:
+        return -1.0
 
 
 def _digest(kind: str, text: str) -> str:

@@ -156,7 +156,7 @@ def test_what_killed_processes_left_in_the_home_goes_and_nothing_else_does(sessi
     assert sorted(session.leftovers()) == sorted(home / name for name in ours)
     finding = CHECKS["leftovers"](session)
     assert (finding.verdict, finding.remedy) == (Verdict.WARNING, "stembridge jobs prune")
-    assert "and 4 more, left by runs that were killed" in finding.found
+    assert "and 4 more, left behind by earlier runs" in finding.found
     session.prune(30 * 86400)
     assert [name for name in (*ours, *others) if (home / name).exists()] == others
     assert CHECKS["leftovers"](session).verdict is Verdict.OK

@@ -85,7 +85,7 @@ def _choose_song(
     if model.takes == "no song":
         if target or reference:
             raise UsageError(f"model {model.id}, {model.name}, takes no file", remedy="leave out --target, --reference")
-        return separator.accept_words(model.id, options), options
+        return asyncio.run(separator.accept_words(model.id, options)), options
     if target is None or reference is None:
         raise UsageError(f"model {model.id}, {model.name}, takes two songs", remedy="give --target and --reference")
     return target, options | {REFERENCE: str(reference)}

@@ -82,7 +82,7 @@ def write_preset(listed: list[dict[str, Any]], root: Path) -> str:
 
 def check_placed(job: Job, notes: list[str], place: Path) -> None:
     number, made = str(job.order.model["render_id"]), job.results or []
-    placed = sorted(path for path in place.rglob("*") if path.is_file())
+    placed = sorted(path for path in place.rglob("[!.]*") if path.is_file())
     extra = [path for path in placed if path.suffix == ".json"]
     assert len(placed) - len(extra) == len(made), number
     # Transcriptions stand in the answer itself, beside their file.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,9 @@ from plugin_core.providers.mvsep.hashes import SEEN, find_unnamed
 from plugin_core.providers.mvsep.requests import Kind, Requests, keep_given, remote_type_of
 from plugin_core.providers.mvsep.settings import MvsepSettings
 from plugin_core.settings import Secret
+from plugin_core.stems.layout import RECORD
+from plugin_core.tags.tagset import TagSet
+from plugin_core.tags.writer import write_tags
 from plugin_core.wishes import Separation
 from tests.audio_files import write_song
 from tests.plugin_core.cli.conftest import Run, run_here
@@ -129,11 +133,63 @@ def test_words_whose_answer_was_lost_are_found_and_made_once(
     words = ["mvsep", "create", "115", "--option", "Text=Good morning", "--option", "Speaker=en_1", "--yes"]
     assert stembridge(*words).code == 0
     assert service.created == 1
-    (audio,) = tmp_path.glob("Good morning.stems/*")
+    (audio,) = tmp_path.glob("Good morning.stems/[!.]*")
     assert audio.name == "Good morning - Audio.flac"
     assert (stembridge(*words).code, service.created) == (0, 1)
     assert stembridge(*words, "--force").code == 0
     assert service.created == 2
+
+
+def test_what_was_placed_as_it_came_is_known_to_a_fresh_home(
+    stembridge: Run, service: MvsepSimulator, home: Path, tmp_path: Path
+) -> None:
+    write_song(tmp_path / "Song.flac", 0.3)
+    speech = ["mvsep", "create", "115", "--option", "Text=Good morning", "--option", "Speaker=en_1", "--yes"]
+    as_is = ["separate", "Song.flac", "--provider", "mvsep", "--model", "40", "--as-is", "--yes"]
+    plain = as_is[:-2]
+    for words in (speech, as_is):
+        assert stembridge(*words).code == 0
+        # What is forced takes the place of what it makes anew, its record with it.
+        assert stembridge(*words, "--force").code == 0
+    assert (service.created, len(list(tmp_path.glob("*.stems")))) == (4, 2)
+    write_tags(tmp_path / "Song.flac", TagSet({"artist": ("Me",)}))
+    write_tags(tmp_path / "Good morning.stems" / "Good morning - Audio.flac", TagSet({"artist": ("Me",)}))
+    shutil.rmtree(home)
+    for words in (speech, as_is):
+        assert "made before" in stembridge(*words).out
+    assert service.created == 4
+    shutil.rmtree(home)
+    # Where one is gone, and where they are wished for in another form, they are not what is wanted.
+    assert "already" not in stembridge(*plain, "-n").out
+    next((tmp_path / "Song.stems").glob("*Vocals.flac")).unlink()
+    (tmp_path / "Good morning.stems" / RECORD).write_text('{"files": {"../Song.flac": {}, "x": 3}}')
+    for words in (speech, as_is):
+        assert "already" not in stembridge(*words[:-1], "-n").out
+
+
+def test_what_stands_for_a_request_goes_with_its_jobs(
+    stembridge: Run, service: MvsepSimulator, home: Path, tmp_path: Path
+) -> None:
+    speech = ["mvsep", "create", "115", "--option", "Text=Good morning", "--option", "Speaker=en_1"]
+    hook = ["--option", "webhook_url=https://hook.example/?t=h00k-token"]
+    assert stembridge(*speech, *hook, "--yes").code == 0
+    assert stembridge("separate", "https://x.example/y.flac", "--provider", "mvsep", "-n").code == 0
+    kept = home / "mvsep"
+    assert {path.parent.name for path in kept.glob("*/*")} == {"words", "links", "given"}
+    stembridge("jobs", "prune")
+    assert len(list(kept.glob("*/*"))) == 3, "all of it is new"
+    for path in kept.glob("*/*"):
+        os.utime(path, (1e9, 1e9))
+    assert "and 1 more, left behind by earlier runs" in stembridge("doctor").out
+    stembridge("jobs", "prune")
+    assert {path.parent.name for path in kept.glob("*/*")} == {"words"}, "its job is known"
+    stembridge("jobs", "prune", "--older-than", "0d")
+    assert list(kept.glob("*/*")) == []
+    # Made anew it is the same, however the same is said, and whoever hears of it: what stands is known by it.
+    assert (stembridge(*speech, "--yes").code, service.created) == (0, 1)
+    same = ["mvsep", "create", "Bark", "--option", "add_opt2=en_1", "--option", "add_opt1=Good morning", "--yes"]
+    assert (stembridge(*same).code, service.created) == (0, 1)
+    assert [path.name for path in tmp_path.glob("*.stems")] == ["Good morning.stems"]
 
 
 def test_a_song_is_given_another_to_sound_like(stembridge: Run, service: MvsepSimulator, tmp_path: Path) -> None:
@@ -141,7 +197,7 @@ def test_a_song_is_given_another_to_sound_like(stembridge: Run, service: MvsepSi
     reference = write_song(tmp_path / "Reference.flac", 0.2)
     words = ["mvsep", "create", "68", "--target", "Song.flac", "--reference", "Reference.flac", "--yes"]
     assert stembridge(*words).code == 0
-    assert [path.name for path in tmp_path.glob("Song.stems/*")] == ["Song - Mastered.flac"]
+    assert [path.name for path in tmp_path.glob("Song.stems/[!.]*")] == ["Song - Mastered.flac"]
     assert service.jobs[0].hash.split("-")[2].startswith("sb")
     requests = Requests(tmp_path / "home")
     kept = keep_given(requests, Separation(provider="mvsep", options={"reference": str(reference)}))
