@@ -30,7 +30,7 @@ class FakeTagger:
     remote = True
 
     def __init__(self) -> None:
-        self.labels = LABELS
+        self.labels: tuple[Label, ...] = LABELS
         self.price: float | None = 2.0
         self.submit_error: Exception | None = None
         self.submitted: list[Order] = []

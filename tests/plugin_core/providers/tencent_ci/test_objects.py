@@ -12,11 +12,12 @@ import pytest
 
 from plugin_core.errors import RefusedError, ServiceError, SettingsError, SourceError, TransientError
 from plugin_core.providers.tencent_ci.multipart import part_size, upload_file
-from plugin_core.providers.tencent_ci.objects import Begun, BegunFile, CosObjects, MissingError, ObjectHead
+from plugin_core.providers.tencent_ci.objects import Begun, BegunFile, CosObjects, ObjectHead
 from plugin_core.providers.tencent_ci.service import Service
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.settings import Secret
 from plugin_core.transfer import Data
+from plugin_core.transfer.calls import MissingError
 from tests.plugin_core.providers.tencent_ci.conftest import transfer
 from tests.simulators.blobs import Blob
 from tests.simulators.faults import HTML, Fault, bad_gateway, refuse, reset_after, reset_before, reset_upload, truncate
