@@ -11,8 +11,9 @@ measured of itself; one that cannot be measured goes with those of the same enco
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -58,6 +59,10 @@ _STRIDE: Final = 64
 _TINY: Final = np.float32(1e-37)
 
 Mono = npt.NDArray[np.float32]
+Spectrum = npt.NDArray[np.complex64]
+
+_NOTHING: Final[Mono] = np.zeros(2 * MAX_LAG + 1, np.float32)
+_BEYOND: Final[Mono] = np.zeros(NEAR, np.float32)
 
 
 UNRELATED = 0.02
@@ -75,7 +80,7 @@ class Found(msgspec.Struct, frozen=True):
     drift: float = 0.0
     """Frames that its end comes later than its beginning, against the source; 0 where it keeps pace."""
     relation: float = 0.0
-    """Plain correlation with the source at its best, 0..1."""
+    """Plain correlation with the source at its best, 0..1; 1 where the whitened one leaves no doubt."""
     curve: tuple[float, ...] = ()
     """Whitened correlation from ``lag - NEAR`` to ``lag + NEAR``, the peak 1."""
 
@@ -109,24 +114,32 @@ class Passage:
     def __init__(self, block: Samples, frames: int) -> None:
         self._block = block
         self._frames = frames
-
-    @cached_property
-    def loudness(self) -> float:
+        self._heard: tuple[float, Spectrum] | None = None
+        few = block[::_STRIDE]
+        self.loudness = float(np.vdot(few, few))
         """Energy of a few of the samples."""
-        few = self._block[::_STRIDE]
-        return float(np.vdot(few, few))
 
-    @cached_property
-    def tapered(self) -> Mono:
-        """The channels mixed, faded in and out: no edge is heard."""
-        mono = mix_channels(self._block).astype(np.float32)
-        return np.pad(mono, (0, self._frames - len(mono))) * _taper(self._frames)
+    def transform(self) -> tuple[float, Spectrum]:
+        """Return energy and spectrum of the channels mixed, faded in and out: no edge is heard."""
+        if self._heard is None:
+            mono = mix_channels(self._block)
+            tapered = mono * _taper(self._frames)[: len(mono)]
+            # With room for every lag where the song is shorter than a window.
+            room = 1 << (self._frames + MAX_LAG - 1).bit_length()
+            # The factor of this norm is a float32, and so all is; that of the default makes numpy compute in doubles.
+            spectrum = np.fft.rfft(tapered, min(WINDOW, room), norm="forward")
+            self._heard = float(np.vdot(tapered, tapered)), spectrum.astype(np.complex64, copy=False)
+        return self._heard
 
-    @cached_property
-    def spectrum(self) -> npt.NDArray[np.complex64]:
-        """Of the tapered window, with room for every lag where the song is shorter than a window."""
-        room = 1 << (self._frames + MAX_LAG - 1).bit_length()
-        return np.fft.rfft(self.tapered, min(WINDOW, room)).astype(np.complex64, copy=False)
+
+class _Slot:
+    """A window of source and part, compared once it is known that it counts."""
+
+    def __init__(self, place: int, source: Passage, part: Passage) -> None:
+        self.place = place
+        self.loudness = part.loudness
+        self.pair: tuple[Passage, Passage] | None = source, part
+        self.curve: Mono = _NOTHING
 
 
 class LagMeter:
@@ -139,17 +152,16 @@ class LagMeter:
     def __init__(self, windows: int) -> None:
         self._per_slot = max(1, -(-windows // SLOTS))
         self._heard = 0
-        self._loudest: tuple[int, Passage, Passage] | None = None
-        self._places: list[int] = []
-        self._energies: list[float] = []
-        self._curves: list[Mono] = []
-        self._plain: npt.NDArray[np.complex64] | None = None
-        self._source_energy = 0.0
+        self._loudest: _Slot | None = None
+        self._slots: list[_Slot] = []
+        self._plain: Spectrum = np.zeros(1, np.complex64)
+        self._source_energy = self._part_energy = 0.0
 
     def hear(self, source: Passage, part: Passage) -> None:
         """Take the next window of both."""
-        if part.loudness > 0 and (self._loudest is None or part.loudness > self._loudest[2].loudness):
-            self._loudest = (self._heard, source, part)
+        is_audible = source.loudness > 0 and part.loudness > 0
+        if is_audible and (self._loudest is None or part.loudness > self._loudest.loudness):
+            self._loudest = _Slot(self._heard, source, part)
         self._heard += 1
         if self._heard % self._per_slot == 0:
             self._close_slot()
@@ -157,41 +169,50 @@ class LagMeter:
     def conclude(self) -> Found:
         """Return what was found in all windows together."""
         self._close_slot()
-        if self._plain is None:
+        if not self._slots:
             return Found()
-        curves, energies = np.array(self._curves), np.array(self._energies)
-        is_loud = energies >= np.quantile(energies, 1 - _LOUD_SHARE)
-        total = curves[is_loud].sum(axis=0)
+        quiet = math.ceil((len(self._slots) - 1) * (1 - _LOUD_SHARE))
+        loud = sorted(self._slots, key=lambda slot: slot.loudness)[quiet:]
+        total: Mono = sum((self._compare(slot) for slot in loud), start=_NOTHING)
         lag, confidence = find_peak(total)
         peak = float(total[lag + MAX_LAG])
-        around = np.pad(total, NEAR)[lag + MAX_LAG : lag + MAX_LAG + 2 * NEAR + 1] / peak
+        if not peak:
+            return Found()
+        around = np.concatenate((_BEYOND, total, _BEYOND))[lag + MAX_LAG : lag + MAX_LAG + 2 * NEAR + 1] / peak
+        drift = _find_drift([slot for slot in self._slots if slot.pair is None])
         return Found(
             lag=lag,
             confidence=confidence,
             is_inverted=peak < 0,
-            drift=_find_drift(np.array(self._places), curves),
-            relation=self._relate(float(energies.sum())),
+            drift=drift,
+            relation=1.0 if confidence >= CONFIDENT else self._relate(),
             curve=tuple(around.tolist()),
         )
 
     def _close_slot(self) -> None:
-        if self._loudest is None:
-            return
-        place, source, part = self._loudest
-        self._loudest = None
-        product = part.spectrum * np.conj(source.spectrum)
-        size = np.abs(product)
-        if not size.any():
-            return
-        self._places.append(place)
-        self._energies.append(float(np.vdot(part.tapered, part.tapered)))
-        self._curves.append(_to_lags(product / np.maximum(size, _TINY)))
-        self._plain = product if self._plain is None else self._plain + product
-        self._source_energy += float(np.vdot(source.tapered, source.tapered))
+        if self._loudest is not None:
+            self._slots.append(self._loudest)
+            self._loudest = None
+        # In a song of few windows nobody asks for a drift, and the quiet ones are never compared.
+        if len(self._slots) >= _FEWEST_CLEAR:
+            for slot in self._slots:
+                self._compare(slot)
 
-    def _relate(self, part_energy: float) -> float:
-        assert self._plain is not None
-        return float(np.abs(_to_lags(self._plain)).max()) / float(np.sqrt(part_energy * self._source_energy))
+    def _compare(self, slot: _Slot) -> Mono:
+        if slot.pair is not None:
+            (source_energy, source), (part_energy, part) = (one.transform() for one in slot.pair)
+            slot.pair = None
+            product = part * np.conj(source)
+            slot.curve = _to_lags(product * (1 / np.maximum(np.abs(product), _TINY)))
+            self._plain = self._plain + product
+            self._source_energy += source_energy
+            self._part_energy += part_energy
+        return slot.curve
+
+    def _relate(self) -> float:
+        frames = 2 * (len(self._plain) - 1)
+        largest = float(np.abs(_to_lags(self._plain)).max()) * frames**2
+        return largest / float(np.sqrt(self._source_energy * self._part_energy))
 
 
 def mix_channels(block: Samples) -> Samples:
@@ -215,19 +236,19 @@ def _taper(frames: int) -> Mono:
     return np.hanning(frames).astype(np.float32)
 
 
-def _to_lags(spectrum: npt.NDArray[np.complexfloating]) -> Mono:
+def _to_lags(spectrum: Spectrum) -> Mono:
     """Return a correlation at the lags -MAX_LAG..MAX_LAG."""
     whole = np.fft.irfft(spectrum)
     return np.concatenate((whole[-MAX_LAG:], whole[: MAX_LAG + 1]))
 
 
-def _find_drift(places: npt.NDArray[np.int64], curves: npt.NDArray[np.float32]) -> float:
+def _find_drift(slots: Sequence[_Slot]) -> float:
     """Return by how many frames the lag grows from the first window to the last, where it does so evenly."""
-    peaks = [find_peak(curve) for curve in curves]
-    is_clear = np.array([confidence >= _CLEAR for _, confidence in peaks])
-    if is_clear.sum() < _FEWEST_CLEAR:
+    peaks = [(slot.place, *find_peak(slot.curve)) for slot in slots]
+    clear = np.array([(place, lag) for place, lag, confidence in peaks if confidence >= _CLEAR])
+    if len(clear) < _FEWEST_CLEAR:
         return 0.0
-    at, lags = places[is_clear], np.array([lag for lag, _ in peaks])[is_clear]
+    at, lags = clear.T
     # The median of the slopes between any two windows: the few that heard something else do not move it.
     first, second = np.triu_indices(len(at), 1)
     slope = float(np.median((lags[second] - lags[first]) / (at[second] - at[first])))
