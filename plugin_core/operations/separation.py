@@ -349,9 +349,10 @@ def _song_name(job: Job) -> str:
 
 def _describe(job: Job, parts: Sequence[Part]) -> tuple[KeptPart, ...]:
     """Say what came, for whoever looks for what was paid for, and return what is recorded of it."""
+    from plugin_core.files.hashing import hash_file
     from plugin_core.purchases.shelf import describe_parts
 
-    kept = describe_parts(parts)
-    for part in kept:
-        _log.info("job %s: fetched %s, %d bytes, as %s", job.id, part.label, part.size, part.name)
-    return kept
+    for part in parts:
+        record, words = hash_file(part.path), "job %s: fetched %s, %d bytes, sha256 %s, as %s"
+        _log.info(words, job.id, part.label, record.size, record.sha256, part.path.name)
+    return describe_parts(parts)

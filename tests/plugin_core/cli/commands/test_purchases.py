@@ -12,6 +12,7 @@ import pytest
 
 from plugin_core.errors import ServiceError
 from plugin_core.files import database
+from plugin_core.files.hashing import hash_file
 from tests.plugin_core.cli.conftest import Run
 from tests.plugin_core.cli.fakes import FakeSeparator, write_song
 
@@ -122,8 +123,12 @@ def test_verbose_shows_the_paid_life_of_a_job(stembridge: Run, song: Path, home:
         r"sent to fake as [0-9a-f-]{36} for about 3 credits: .*'model': 'halves'",
         r"the service has it as 'remote-[0-9a-f-]{36}'",
         r"ready, 2 results",
-        r"fetched Vocals, \d+ bytes, as .*\.flac",
-        r"fetched Instrumental, \d+ bytes, as .*\.flac",
+        *(
+            f"fetched {stem}, {path.stat().st_size} bytes, sha256 {hash_file(path).sha256}, as {path.name}"
+            for stem, path in zip(
+                ("Vocals", "Instrumental"), sorted(home.glob("purchases/*/*.flac"), reverse=True), strict=True
+            )
+        ),
         r"placed at .*Song\.stems",
     ]
     assert [bool(re.search(word, line)) for word, line in zip(words, life, strict=True)] == [True] * len(words)
