@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from plugin_core.model import Job
     from plugin_core.protocols import Separator, Stager, Tagger
+    from plugin_core.sessions.arrangement import SessionFormat
     from plugin_core.settings import Settings
 
 hookspec = pluggy.HookspecMarker("stembridge")
@@ -36,6 +37,11 @@ def register_taggers(register: Callable[[Tagger], None], settings: Settings) -> 
 @hookspec
 def register_stagers(register: Callable[[Stager], None], settings: Settings) -> None:
     """Call ``register`` for each stager; runs once, when providers are first asked for; may raise SettingsError."""
+
+
+@hookspec
+def register_session_formats(register: Callable[[SessionFormat], None]) -> None:
+    """Call ``register`` for each kind of session file; runs once, when one is first asked for; may raise nothing."""
 
 
 @hookspec

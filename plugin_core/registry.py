@@ -1,4 +1,4 @@
-"""What plugins offer: separators, taggers and stagers by name, asked for once."""
+"""What plugins offer: separators, taggers, stagers and session formats by name, asked for once."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from plugin_core.settings import Settings
 
 if TYPE_CHECKING:
     from plugin_core.protocols import Provider, Separator, Stager, Tagger
+    from plugin_core.sessions.arrangement import SessionFormat
 
 T = TypeVar("T")
 
@@ -49,6 +50,13 @@ class Registry:
         from plugin_core.protocols import Stager
 
         return self._collect("register_stagers", Stager)
+
+    @cached_property
+    def session_formats(self) -> Mapping[str, SessionFormat]:
+        """Every kind of session file, by name."""
+        from plugin_core.sessions.arrangement import SessionFormat
+
+        return self._plugins.collect("register_session_formats", lambda each: str(each.name), kind=SessionFormat)
 
     @property
     def all(self) -> Mapping[str, Provider]:

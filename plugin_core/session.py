@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from plugin_core.operations.factory import WorkFactory
     from plugin_core.operations.history import History, Slices
     from plugin_core.operations.orders import Links
+    from plugin_core.operations.projects import Projects
     from plugin_core.operations.undo import Undone
     from plugin_core.protocols import Provider, Separator, Stager, Tagger
     from plugin_core.stems.template import Template
@@ -150,7 +151,16 @@ class Session:
         """
         from plugin_core.operations.plans import Planner
 
+        if isinstance(operation, Separation):
+            operation = self._fill_project(operation)
         return await Planner(self.registry, self._links, self._work_factory.replace_options).plan(source, operation)
+
+    def _fill_project(self, wish: Separation) -> Separation:
+        from plugin_core.operations.projects import fill_project
+        from plugin_core.wishes import STEMS
+
+        usual = self.settings.section("stems", STEMS).usual_project
+        return fill_project(wish, usual, lambda: self.registry.session_formats) if wish.project or usual else wish
 
     async def offer(self, source: Source, operation: Operation, *, force: bool = False) -> Offer:
         """Plan an operation, and find out what of it stands or is bought already; nothing is stored, sent or spent.
@@ -288,7 +298,7 @@ class Session:
             return 0
         from plugin_core.operations.song import follow_move
 
-        return follow_move(self.store, old, new)
+        return follow_move(self.store, old, new, self._projects.renew)
 
     async def take_over(self, remote_id: str, song: Path | None, wish: Separation) -> Job:
         """Store a job that places what a service has made already; nothing is bought.
@@ -347,12 +357,20 @@ class Session:
         from plugin_core.operations.history import History
         from plugin_core.purchases.shelf import Shelf
 
-        return History(self.registry, lambda: self.store, Shelf(self.settings.home), self._template)
+        return History(self.registry, lambda: self.store, Shelf(self.settings.home), self._template, self._projects)
+
+    @cached_property
+    def _projects(self) -> Projects:
+        from plugin_core.files.hidden import HiddenNotes
+        from plugin_core.operations.projects import Projects
+
+        return Projects(lambda: self.registry.session_formats, self._template, HiddenNotes(self.settings.home))
 
     def _template(self, wish: Separation) -> Template:
-        from plugin_core.stems.template import StemsSettings, choose_template
+        from plugin_core.stems.template import choose_template
+        from plugin_core.wishes import STEMS
 
-        return choose_template(wish.template, self.settings.section("stems", StemsSettings))
+        return choose_template(wish.template, self.settings.section("stems", STEMS))
 
     @cached_property
     def _links(self) -> Links:
@@ -364,7 +382,7 @@ class Session:
     def _work_factory(self) -> WorkFactory:
         from plugin_core.operations.factory import WorkFactory
 
-        return WorkFactory(self.settings, self.registry, self._links, lambda: self.store)
+        return WorkFactory(self.settings, self.registry, self._links, self._projects, lambda: self.store)
 
     def undo(self, path: Path, *, force: bool = False, dry_run: bool = False) -> Undone:
         """Put back what stood in a song's tags before it was labelled last. Blocks while the song is written.

@@ -1,6 +1,7 @@
 """One name for each stem, whatever the service calls it.
 
 A canonical name is lower-case words joined by hyphens ("lead-vocals"); a title is what people read ("Lead Vocals").
+In a session stems have an order, and a colour each.
 Imports nothing heavy: the command line completes stem names with it.
 """
 
@@ -55,6 +56,27 @@ _CANONICAL: Final = {word: name for name, words in _SAME_AS.items() for word in 
 _TITLES: Final = {"sfx": "SFX", "hi-hat": "Hi-Hat"}
 
 
+Colour = tuple[int, int, int]
+"""Red, green and blue, 0 to 255."""
+
+_ORDER: Final = (VOCALS, "lead-vocals", "back-vocals", INSTRUMENTAL, "drums", "bass", "guitar", "piano", "other")
+_COLOURS: Final[dict[str, Colour]] = {
+    VOCALS: (255, 100, 100),
+    "drums": (100, 200, 255),
+    "bass": (150, 100, 255),
+    "other": (100, 255, 150),
+    "guitar": (255, 180, 80),
+    "piano": (255, 120, 200),
+}
+_SPARE: Final[tuple[Colour, ...]] = (
+    (220, 220, 120),
+    (120, 220, 200),
+    (200, 150, 110),
+    (150, 190, 90),
+    (190, 150, 230),
+)
+
+
 def canonical(label: str) -> str:
     """Return the one name of the stem a label means; an unknown label becomes a slug of itself.
 
@@ -89,6 +111,17 @@ def title(stem: str) -> str:
     if rest != stem and rest:
         return f"No {title(rest)}"
     return " ".join(word[:1].upper() + word[1:] for word in stem.split("-"))
+
+
+def sort_stems(names: Iterable[str]) -> list[str]:
+    """Return canonical names in the order of their tracks, each once."""
+    given = dict.fromkeys(names)
+    return [name for name in _ORDER if name in given] + [name for name in given if name not in _ORDER]
+
+
+def colour_of(stem: str) -> Colour:
+    """Return the colour of a track; equal names have equal colours."""
+    return _COLOURS.get(stem) or _SPARE[sum(stem.encode("ascii", "replace")) % len(_SPARE)]
 
 
 def distinct(names: list[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """What people wish for: each wish declared once, with its default, its bounds and how people say it.
 
-The options of the command line, the keys of presets, those of ``[separate]`` and ``[tags]`` in the settings, and what
-``--help`` tells of all these come from here. This module imports nothing of ours.
+The options of the command line, the keys of presets, those of ``[separate]``, ``[stems]`` and ``[tags]`` in the
+settings, and what ``--help`` tells of all these come from here. This module imports nothing of ours.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ DIMENSIONS = ("mood", "genre", "language", "scene", "vocal", "bgm", "intensity")
 Dimension = Annotated[str, msgspec.Meta(extra=dict.fromkeys(DIMENSIONS))]
 """Any word, but none that is a slip of a usual one."""
 
+DEFAULT_TEMPLATE = "{name}.stems/{name} - {stem}.{ext}"
+
 S = TypeVar("S", bound=msgspec.Struct)
 
 
@@ -38,6 +40,8 @@ class Said(msgspec.Struct, frozen=True):
     """Name of the option, where it is another."""
     setting: Any = None
     """Type of its key in the settings, with words and bounds; None for a field that has none."""
+    section: str = ""
+    """Section of that key, where it is not the one of its kind of wish: it then holds for every preset."""
     default: Any = None
     """Of that key, where the field itself has none."""
     for_presets: bool = False
@@ -80,11 +84,26 @@ class Separation(msgspec.Struct, frozen=True, kw_only=True, tag="separation", ta
     """Folder to place the result under; None means the source's own folder."""
     template: str = ""
     """Path template of a stem; empty means the setting ``stems.template``."""
+    project: Annotated[
+        str,
+        Said(
+            "Also a session file of the stems: rpp (REAPER), dawproject; A,B for several, none for none.",
+            "NAME",
+            setting=str,
+            section="stems",
+        ),
+    ] = ""
+    """Names of session formats, parted by commas, or ``none``; empty means the setting ``stems.project``."""
     as_is: Annotated[
         bool, Said("Place what comes back as it came: not held against the song, nothing moved or converted.")
     ] = False
     """Whether results are placed byte for byte as they came, and never held against the source: what is no part of it
     by nature (speech, a restored or mastered song). A plan sets it for models that give such results."""
+
+    @property
+    def projects(self) -> tuple[str, ...]:
+        """The names of the session files, as a plan resolved them."""
+        return () if self.project in ("", "none") else tuple(self.project.split(","))
 
 
 class Tagging(msgspec.Struct, frozen=True, kw_only=True, tag="tagging", tag_field="kind"):
@@ -144,6 +163,18 @@ class SeparateKeys(msgspec.Struct, frozen=True, kw_only=True):
         return Separation(**{name: getattr(self, name) for name in said_of(Separation) if hasattr(self, name)})
 
 
+class StemsKeys(msgspec.Struct, frozen=True, kw_only=True):
+    """Where stems go and what stands beside them, whoever asks for them, read as ``STEMS``."""
+
+    template: str = DEFAULT_TEMPLATE
+    """Path of a stem below the destination."""
+
+    @property
+    def usual_project(self) -> str:
+        """The session files that stand beside stems where a wish says nothing."""
+        return str(getattr(self, "project", ""))
+
+
 class TagsKeys(msgspec.Struct, frozen=True, kw_only=True):
     """What ``stembridge tag`` does when no option says otherwise, read as ``TAGS``."""
 
@@ -173,13 +204,13 @@ def _is_said(part: object) -> bool:
     return isinstance(part, Said)
 
 
-def with_keys_of(kind: type[msgspec.Struct], section: type[S]) -> type[S]:
-    """Return a section of the settings that also has the keys of a wish."""
+def with_keys_of(kind: type[msgspec.Struct], section: type[S], name: str = "") -> type[S]:
+    """Return a section of the settings that also has the keys of a wish that stand there."""
     usual = {field.name: field for field in msgspec.structs.fields(kind)}
     keys = [
-        (name, said.setting, _default(usual[name], said))
-        for name, said in said_of(kind).items()
-        if said.setting is not None
+        (key, said.setting, _default(usual[key], said))
+        for key, said in said_of(kind).items()
+        if said.setting is not None and said.section == name
     ]
     return cast("type[S]", msgspec.defstruct(section.__name__, keys, bases=(section,), frozen=True, kw_only=True))
 
@@ -192,5 +223,7 @@ def _default(field: msgspec.structs.FieldInfo, said: Said) -> Any:
 
 SEPARATE = with_keys_of(Separation, SeparateKeys)
 """Section ``separate``."""
+STEMS = with_keys_of(Separation, StemsKeys, "stems")
+"""Section ``stems``."""
 TAGS = with_keys_of(Tagging, TagsKeys)
 """Section ``tags``."""

@@ -16,8 +16,8 @@ from plugin_core.jobs.policy import JobsSettings
 from plugin_core.presets import load_presets
 from plugin_core.providers.local.adapter import LocalSettings
 from plugin_core.settings import Settings
-from plugin_core.stems.template import StemsSettings, parse_template
-from plugin_core.wishes import SEPARATE
+from plugin_core.stems.template import parse_template
+from plugin_core.wishes import SEPARATE, STEMS
 from tests.audio_files import write_song
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -48,7 +48,7 @@ def test_settings_example_loads(tmp_path: Path) -> None:
     assert "acapella" in presets
     assert settings.section("local", LocalSettings).workers == 2
     assert settings.section("jobs", JobsSettings).lease_seconds == 20
-    parse_template(settings.section("stems", StemsSettings).template)
+    parse_template(settings.section("stems", STEMS).template)
 
 
 @pytest.mark.parametrize("line", re.findall(r"\| `(stembridge [^`]+)` \|", README))

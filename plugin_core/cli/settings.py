@@ -19,8 +19,8 @@ from plugin_core.purchases.shelf import PurchasesSettings
 from plugin_core.purchases.spending import Limits
 from plugin_core.session import Session
 from plugin_core.settings import Settings, suggest_key
-from plugin_core.stems.template import StemsSettings, parse_template
-from plugin_core.wishes import SEPARATE, TAGS
+from plugin_core.stems.template import parse_template
+from plugin_core.wishes import SEPARATE, STEMS, TAGS
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def check_format(settings: Settings) -> None:
 def check_template(settings: Settings) -> None:
     """Refuse a ``[stems] template`` that names no files."""
     with blame_setting(settings, "stems", "template"):
-        parse_template(settings.section("stems", StemsSettings).template)
+        parse_template(settings.section("stems", STEMS).template)
 
 
 def check_provider(session: Session, operation: Operation, said: str | None) -> None:
@@ -83,7 +83,7 @@ def check_provider(session: Session, operation: Operation, said: str | None) -> 
 SECTIONS: dict[str, type[msgspec.Struct]] = {
     "separate": SEPARATE,
     "tags": TAGS,
-    "stems": StemsSettings,
+    "stems": STEMS,
     "jobs": JobsSettings,
     "purchases": PurchasesSettings,
 }

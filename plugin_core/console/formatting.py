@@ -104,10 +104,17 @@ def describe_result(job: Job) -> str:
     if job.stems:
         folders = list(dict.fromkeys(stem.path.parent for stem in job.stems))
         names = ", ".join(stem.name for stem in job.stems)
-        return f"{names} in {' and '.join(show(folder) for folder in folders)}"
+        return f"{names} in {' and '.join(show(folder) for folder in folders)}{_describe_projects(job)}"
     if job.written is not None:
         return describe_fields(job.written.fields) if job.written.fields else "nothing to write"
     return ", ".join(label.english or label.value for label in job.labels) or "nothing to write"
+
+
+def _describe_projects(job: Job) -> str:
+    names = [
+        f"{show_path(Path(one.path.name))}{'' if one.sha256 else ' (yours, left as it is)'}" for one in job.projects
+    ]
+    return f", with {' and '.join(names)}" if names else ""
 
 
 def describe_standing(job: Job) -> str:

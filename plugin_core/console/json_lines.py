@@ -39,6 +39,7 @@ def describe_job(job: Job) -> Record:
         "progress": job.progress.fraction if job.progress else None,
         "note": encodable(job.progress.note) if job.progress else "",
         "stems": [{"name": stem.name, "path": stem.path} for stem in job.stems],
+        "projects": [{"name": one.name, "path": one.path} for one in job.projects],
         "notes": [encodable(note) for note in job.notes],
         "error": None if job.problem is None else _describe_problem(job),
     } | (_describe_labels(job) if isinstance(operation, Tagging) else {})
@@ -85,13 +86,18 @@ def describe_plan(offer: Offer) -> Record:
     """Return what a dry run tells of one source; ``standing`` is the job that made it before, which costs nothing."""
     plan, standing = offer.plan, offer.standing
     operation = plan.operation
-    files = offer.files if standing is None else {stem.name: stem.path for stem in standing.stems}
+    names = operation.projects if isinstance(operation, Separation) else ()
+    stems = {name: path for name, path in offer.files.items() if name not in names}
+    projects = {name: path for name, path in offer.files.items() if name in names}
+    if standing is not None:
+        stems, projects = ({one.name: one.path for one in made} for made in (standing.stems, standing.projects))
     return {
         "event": "plan",
         "source": offer.source.path,
         "provider": operation.provider,
         "model": operation.model if isinstance(operation, Separation) else "",
-        "stems": [{"name": name, "path": path} for name, path in files.items()],
+        "stems": [{"name": name, "path": path} for name, path in stems.items()],
+        "projects": [{"name": name, "path": path} for name, path in projects.items()],
         "credits": plan.credits if standing is None else 0.0,
         "seconds": plan.seconds if standing is None else 0.0,
         "notes": [encodable(note) for note in plan.notes],

@@ -72,7 +72,7 @@ def split_options(kind: type[msgspec.Struct], options: Words) -> tuple[dict[str,
 
 def _make_option(name: str, hint: Any, said: Said, section: str) -> Callable[[F], F]:
     flag = f"--{(said.option or name).replace('_', '-')}"
-    place = f" Setting: [{section}] {name}." if section and said.setting is not None else ""
+    place = f" Setting: [{said.section or section}] {name}." if section and said.setting is not None else ""
     text = said.help.format(formats=", ".join(FORMAT_NAMES)) + place
     bare = _bare(said.setting or hint)
     if bare is bool:

@@ -114,6 +114,8 @@ def _facts(job: Job, now: float) -> Iterator[tuple[str, str]]:
         yield "remote", job.ticket.remote_id
     for stem in job.stems:
         yield "stem", f"{stem.name}: {show(stem.path)}"
+    for project in job.projects:
+        yield "project", f"{project.name}: {show(project.path)}"
     for label in job.labels:
         yield "label", f"{label.dimension}: {label.english or label.value}"
     if job.written is not None and job.written.fields:

@@ -202,6 +202,7 @@ def _put_back(job: Job, now: float, *, force: bool = False) -> Job:
         progress=None,
         target=None,
         stems=(),
+        projects=(),
         problem=None,
         resume=None,
         may_buy=force,

@@ -262,7 +262,14 @@ def _stage(claim: Claim, staged: Staged, kept: Purchase | None = None) -> bool:
     purchase = claim.purchase
     told = purchase.note.get(TOLD, "") if purchase is not None else ""
     notes = tuple(dict.fromkeys(filter(None, (*claim.job.notes, told, *staged.notes))))
-    claim.enter(JobState.PUBLISHING, bought=kept, staged=staged.stems, labels=staged.labels, notes=notes)
+    claim.enter(
+        JobState.PUBLISHING,
+        bought=kept,
+        staged=staged.stems,
+        projects=staged.projects,
+        labels=staged.labels,
+        notes=notes,
+    )
     return True
 
 
@@ -274,7 +281,8 @@ async def _publishing(claim: Claim) -> bool:
     _log.info("job %s: placed at %s", claim.job.id, claim.job.target)
     if isinstance(placed, Written):
         return await settle(claim, JobState.DONE, written=placed)
-    return await settle(claim, JobState.DONE, stems=placed)
+    notes = tuple(dict.fromkeys((*claim.job.notes, *placed.notes)))
+    return await settle(claim, JobState.DONE, stems=placed.stems, projects=placed.projects, notes=notes)
 
 
 def _is_too_late(claim: Claim) -> bool:

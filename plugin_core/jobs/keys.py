@@ -33,9 +33,12 @@ default, so that what was bought before it came is known all the same; nothing i
 
 
 def dedupe_key(content_sha256: str, operation: Operation, account: str) -> str:
-    """Return the key of content, operation and account; where results go, or how labels are written, is no part."""
+    """Return the key of content, operation and account.
+
+    Where results go, which session files stand beside them, or how labels are written, is no part.
+    """
     if isinstance(operation, Separation):
-        operation = msgspec.structs.replace(operation, to=None, template="")
+        operation = msgspec.structs.replace(operation, to=None, template="", project="")
     else:
         # Labels are bought with their probabilities; which of them go where is decided when they are written.
         operation = Tagging(provider=operation.provider)
@@ -60,7 +63,7 @@ def _default(field: FieldInfo) -> object:
 def is_same_wish(one: Operation, other: Operation) -> bool:
     """Tell whether two operations give the same, wherever it goes and however labels are written."""
     if isinstance(one, Separation) and isinstance(other, Separation):
-        one = msgspec.structs.replace(one, to=other.to, template=other.template)
+        one = msgspec.structs.replace(one, to=other.to, template=other.template, project=other.project)
         return one == other
     return isinstance(one, Tagging) and isinstance(other, Tagging)
 

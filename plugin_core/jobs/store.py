@@ -176,8 +176,8 @@ class JobStore(JobQueue):
         self._touched += 1
         return job
 
-    def relocate(self, job_id: str, source: Source, stems: tuple[Stem, ...]) -> None:
-        """Note where the song and the stems of a job lie now; whoever works on it goes on from there.
+    def relocate(self, job_id: str, source: Source, stems: tuple[Stem, ...], projects: tuple[Stem, ...] = ()) -> None:
+        """Note where the song, stems and session files of a job lie now; whoever works on it goes on from there.
 
         A power cut may undo it: the song is found by its sound once it is handed in again.
         """
@@ -188,7 +188,7 @@ class JobStore(JobQueue):
             if source != job.source:
                 job = changes.move(connection, job, source, self.clock())
             if job.state.is_settled:
-                changes.write(connection, msgspec.structs.replace(job, stems=stems), [])
+                changes.write(connection, msgspec.structs.replace(job, stems=stems, projects=projects), [])
         self._touched += 1
 
     def know(self, recording: str, hashes: Iterable[str]) -> None:

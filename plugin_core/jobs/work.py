@@ -11,6 +11,7 @@ import msgspec
 from plugin_core.model import Job, Label, Source, Stem, Ticket, Written
 from plugin_core.protocols import Finished, Report, Terms, Waiting
 from plugin_core.purchases.purchase import KeptPart, Purchase
+from plugin_core.stems.publication import Published
 
 
 class Staged(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +20,8 @@ class Staged(msgspec.Struct, frozen=True, kw_only=True):
     stems: tuple[Stem, ...] = ()
     labels: tuple[Label, ...] = ()
     notes: tuple[str, ...] = ()
+    projects: tuple[Stem, ...] = ()
+    """Session files that stand beside stems which are reused where they stand."""
     kept: tuple[KeptPart, ...] = ()
     """What of the purchase lies in its folder now."""
 
@@ -89,7 +92,7 @@ class Work(Protocol):
         """Choose where the staged results go; nothing is created."""
         ...
 
-    async def publish(self, job: Job, attempt: str) -> tuple[Stem, ...] | Written:
+    async def publish(self, job: Job, attempt: str) -> Published | Written:
         """Rename the staged results to ``job.target``, or write the labels there; done already counts as done."""
         ...
 

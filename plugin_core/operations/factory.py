@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from plugin_core.jobs.store import JobStore
     from plugin_core.jobs.work import Work
     from plugin_core.operations.orders import Links
+    from plugin_core.operations.projects import Projects
     from plugin_core.operations.separation import SeparationWork
     from plugin_core.operations.tagging import TaggingWork
     from plugin_core.tags.exchange import ReplaceOptions
@@ -27,13 +28,17 @@ class WorkFactory:
         settings: where results go, and how files are replaced.
         registry: the providers.
         links: makes sources readable for providers that take links.
+        projects: the session files beside stems.
         store: gives the job store, which knows earlier results.
     """
 
-    def __init__(self, settings: Settings, registry: Registry, links: Links, store: Callable[[], JobStore]) -> None:
+    def __init__(
+        self, settings: Settings, registry: Registry, links: Links, projects: Projects, store: Callable[[], JobStore]
+    ) -> None:
         self._settings = settings
         self._registry = registry
         self._links = links
+        self._projects = projects
         self._store = store
 
     def work_for(self, job: Job) -> Work:
@@ -71,12 +76,13 @@ class WorkFactory:
 
     def _separation(self, job: Job) -> SeparationWork:
         from plugin_core.operations.separation import SeparationWork
-        from plugin_core.stems.template import StemsSettings
+        from plugin_core.wishes import STEMS
 
         return SeparationWork(
             self._registry.separator(job.operation.provider),
             home=self._settings.home,
-            settings=self._settings.section("stems", StemsSettings),
+            settings=self._settings.section("stems", STEMS),
+            projects=self._projects,
             earlier=self._earlier,
             links=self._links,
             hear=self._hear,

@@ -15,6 +15,7 @@ import msgspec
 
 from plugin_core.audio.source_file import look_at
 from plugin_core.errors import SourceError, blame
+from plugin_core.files.database import new_id
 from plugin_core.jobs.keys import dedupe_key, is_same_wish, make_job, place_of
 from plugin_core.model import Job, JobState, Operation, Plan, Separation, Source, Stem, Tagging, Written, show_path
 from plugin_core.protocols import terms_of
@@ -27,6 +28,7 @@ from plugin_core.tasks import run_stoppable
 
 if TYPE_CHECKING:
     from plugin_core.jobs.store import JobStore
+    from plugin_core.operations.projects import Projects
     from plugin_core.stems.template import Template
 
 
@@ -54,6 +56,7 @@ class History:
         store: gives the job store.
         shelf: where results of purchases are kept.
         template: returns where the stems of a wish go.
+        projects: the session files beside them.
     """
 
     def __init__(
@@ -62,11 +65,13 @@ class History:
         store: Callable[[], JobStore],
         shelf: Shelf,
         template: Callable[[Separation], Template],
+        projects: Projects,
     ) -> None:
         self._registry = registry
         self._store = store
         self._shelf = shelf
         self._template = template
+        self._projects = projects
 
     async def bill(self, source: Source, plan: Plan) -> Bill:
         """Return what a job of this plan is found by; its recording is known from then on.
@@ -142,10 +147,10 @@ class History:
         book = self._store().recordings
         known = await run_stoppable(lambda stopper: book.find(source.path, check=stopper.check))
         bill = self._bill(source, plan, known.recording if known else "")
-        if known and (standing := await self.standing(source, plan, bill)) is not None:
-            return msgspec.structs.replace(offer, standing=standing)
-        if (found := await self.look_beside(offer, bill)).standing is not None:
-            return found
+        standing = await self.standing(source, plan, bill) if known else None
+        standing = standing or await self._look_beside(offer, bill)
+        if standing is not None:
+            return self._with_standing(offer, standing)
         purchase = self._purchase(plan, bill)
         if purchase is None:
             return offer
@@ -175,19 +180,24 @@ class History:
         return is_old and not self._shelf.holds(purchase)
 
     async def standing(self, source: Source, plan: Plan, bill: Bill) -> Job | None:
-        """Return the finished job whose untouched stems or labels already stand where this plan's would go."""
+        """Return the finished job whose untouched stems or labels already stand where this plan's would go.
+
+        Of several with stems the one that lacks none of the session files, if there is one.
+        """
         from plugin_core.stems.layout import are_unmodified
 
         wish = plan.operation
         done = [job for job in self._store().done_like(bill.key) if is_same_wish(job.operation, wish)]
         if isinstance(wish, Tagging):
             return self._labelled(source, wish, done)
-        place = _place(source, wish)
+        place, found = _place(source, wish), None
         for job in done:
             is_same = _place(job.source, job.operation) == place
             if is_same and await run_stoppable(partial(are_unmodified, job.stems)):
-                return job
-        return None
+                found = found or job
+                if not self._projects.missing(job, wish):
+                    return self._projects.describe(job, wish)
+        return found
 
     def _labelled(self, source: Source, wish: Tagging, done: list[Job]) -> Job | None:
         from plugin_core.tags.labels import covers
@@ -211,11 +221,16 @@ class History:
         bill = await self.bill(source, plan)
         job = make_job(source, plan, bill=bill, host=host, preset=preset, force=force, may_buy=may_buy, clock=clock)
         known: list[Job] | None = None
+        done: Job | None = None
         # One that came to its end while this was looking is looked at as well.
         while not force and (ended := self._store().done_like(bill.key)) != known:
             known = ended
-            if (done := await self._find_done(job, source, plan, bill)) is not None:
+            done = await self._find_done(job, source, plan, bill)
+            if done is not None and not self._lacks(done, plan):
                 return done, False
+        if done is not None and done.id == job.id:
+            # Stems that were found are stored as this one; the job that adds what is missing finds them by it.
+            job = msgspec.structs.replace(job, id=new_id(clock))
         if bill.quote is not None:
             what = " ".join(filter(None, (plan.operation.provider, plan.title)))
             log.info("job %s: planned, %s with %s", job.id, show_path(source.path), what)
@@ -230,6 +245,20 @@ class History:
             return self._keep_found(describe_filled(job, written))
         stems = await self.recognise(source, plan, bill)
         return self._keep_found(describe_found(job, stems)) if stems else None
+
+    def _lacks(self, job: Job, plan: Plan) -> list[str]:
+        """Return the session files that a plan wants and a job whose stems stand has not."""
+        wish = plan.operation
+        return self._projects.missing(job, wish) if isinstance(wish, Separation) else []
+
+    def _with_standing(self, offer: Offer, job: Job) -> Offer:
+        """Return the offer with the job whose results stand; without a price where session files are to be added."""
+        missing = self._lacks(job, offer.plan)
+        if not missing:
+            return msgspec.structs.replace(offer, standing=job)
+        told = f"its stems stand already, only {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} added"
+        plan = msgspec.structs.replace(offer.plan, credits=0.0, seconds=0.0, notes=(*offer.plan.notes, told))
+        return msgspec.structs.replace(offer, plan=plan)
 
     def _keep_found(self, job: Job) -> Job:
         """Store a job whose stems were found, so that they serve others of the same recording as well."""
@@ -246,13 +275,17 @@ class History:
             SourceError: the song cannot be read.
             TransientError: the disk or share does not answer.
         """
+        job = await self._look_beside(offer, bill)
+        return offer if job is None else self._with_standing(offer, job)
+
+    async def _look_beside(self, offer: Offer, bill: Bill) -> Job | None:
         stems = await self.recognise(offer.source, offer.plan, bill)
         if not stems:
-            return offer
+            return None
         job = make_job(
             offer.source, offer.plan, bill=bill, host="", preset="", force=False, may_buy=False, clock=time.time
         )
-        return msgspec.structs.replace(offer, standing=describe_found(job, stems))
+        return describe_found(job, stems)
 
     async def recognise(self, source: Source, plan: Plan, bill: Bill = _NO_BILL) -> tuple[Stem, ...]:
         """Return stems that stand where those of a plan would go, and of which the job store knows nothing.

@@ -23,6 +23,7 @@ from plugin_core.stem_names import canonical, parts_of, title
 from plugin_core.stems.fit import widest_format
 from plugin_core.stems.staging import CD_RATE, Amount, estimate_bytes
 from plugin_core.tags.labels import check_rules
+from plugin_core.wishes import STEMS
 
 if TYPE_CHECKING:
     from plugin_core.tags.exchange import ReplaceOptions
@@ -156,18 +157,17 @@ def foresee_files(settings: Settings, source: Source, plan: Plan) -> dict[str, P
         PlacementError: a wanted stem is none of the model's.
     """
     # They look into songs; plans that are not previewed do without.
+    from plugin_core.operations.projects import file_names
     from plugin_core.operations.stem_tags import read_fields
     from plugin_core.stems.layout import Layout
     from plugin_core.stems.products import list_products
     from plugin_core.stems.publication import choose_target
-    from plugin_core.stems.template import StemsSettings, parse_template, template_values
+    from plugin_core.stems.template import parse_template, template_values
 
     wish = plan.operation
     if not isinstance(wish, Separation) or not plan.stems or wish.format not in FORMATS:
         return {}
-    template = parse_template(
-        wish.template or settings.section("stems", StemsSettings).template, is_setting=not wish.template
-    )
+    template = parse_template(wish.template or settings.section("stems", STEMS).template, is_setting=not wish.template)
     parts = [Part(stem=stem, label=stem, path=Path(stem)) for stem in plan.stems]
     names = [product.name for product in list_products(parts, wish)[0]]
     tags = read_fields(source.path, template)
@@ -181,8 +181,8 @@ def foresee_files(settings: Settings, source: Source, plan: Plan) -> dict[str, P
         )
         for name in names
     )
-    layout = Layout(Path("preview"), template.depth, paths)
+    layout = Layout(Path("preview"), template.depth, paths).with_beside(file_names(source, wish))
     destination = wish.to or source.path.parent
     target = choose_target(layout, destination)
     _, number = layout.locate(target)
-    return dict(zip(names, layout.files_at(destination, number), strict=True))
+    return dict(zip([*names, *wish.projects], layout.files_at(destination, number), strict=True))

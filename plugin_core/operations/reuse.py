@@ -16,7 +16,7 @@ from plugin_core.errors import SourceError
 from plugin_core.files.hashing import hash_file
 from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.files.placement import copy_file, explain_os_error, sync_folder, write_durably
-from plugin_core.jobs.keys import is_same_wish
+from plugin_core.jobs.keys import is_same_wish, place_of
 from plugin_core.model import Job, Part, Plan, Quote, Separation, Source, Stem
 from plugin_core.operations.folders import destination_of_wish
 from plugin_core.operations.stem_tags import read_fields
@@ -175,6 +175,11 @@ def render_paths(
         )
         paths.append(template.render(values | tags))
     return paths
+
+
+def is_same_place(job: Job, twin: Job) -> bool:
+    """Tell whether the stems of both belong to the same file and go to the same place."""
+    return (job.source.path, *place_of(job.operation)) == (twin.source.path, *place_of(twin.operation))
 
 
 def is_copy(job: Job, twin: Job) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,6 +18,7 @@ from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, Part, Progress, Source, Stem, Ticket, show_path
 from plugin_core.operations.folders import Folders, destination_of, wish_of
 from plugin_core.operations.orders import NO_LINKS, Links, Orders
+from plugin_core.operations.projects import Projects, file_names
 from plugin_core.operations.song import Hear, Song, hear_nothing
 from plugin_core.operations.stem_tags import describe_provenance, make_tagger, read_fields
 from plugin_core.protocols import Bucket, Finished, Order, Report, Separator, Terms, Waiting, terms_of
@@ -23,8 +26,12 @@ from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.purchases.purchase import KeptPart, Purchase
 from plugin_core.purchases.shelf import Shelf
 from plugin_core.stem_names import canonical, parts_of
-from plugin_core.stems.template import StemsSettings, Template, choose_template
+from plugin_core.stems.template import Template, choose_template
 from plugin_core.tasks import Stopper, run_stoppable
+from plugin_core.wishes import StemsKeys
+
+if TYPE_CHECKING:
+    from plugin_core.stems.publication import Published
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +51,7 @@ class SeparationWork:
         separator: the provider.
         home: stembridge's home, for staging.
         settings: the section ``stems``.
+        projects: the session files beside stems.
         earlier: finds earlier results that ``--force`` may swap.
         links: the stagers, for a separator that reads by link.
         hear: tells what files sound like.
@@ -56,7 +64,8 @@ class SeparationWork:
         separator: Separator,
         *,
         home: Path,
-        settings: StemsSettings,
+        settings: StemsKeys,
+        projects: Projects,
         earlier: Earlier = find_none,
         links: Links = NO_LINKS,
         hear: Hear = hear_nothing,
@@ -67,6 +76,7 @@ class SeparationWork:
         self._orders = Orders(separator, home, purchases)
         self._folders = Folders(home, self._orders)
         self._settings = settings
+        self._projects = projects
         self._earlier = earlier
         self._links = links
         self._hear = hear
@@ -137,14 +147,17 @@ class SeparationWork:
         return None
 
     def _copy(self, job: Job, twin: Job, stopper: Stopper) -> Staged:
-        from plugin_core.operations.reuse import copy_stems, layout_of, render_paths
+        from plugin_core.operations.reuse import copy_stems, is_same_place, layout_of, render_paths
 
         template, wish = self._template(job), wish_of(job)
         tags = read_fields(job.source.path, template)
         paths = render_paths(twin.stems, job.source.path, template, wish.provider, wish.model or "default", tags)
         layout = layout_of(self._folders.staging(job), template.depth, paths)
-        if layout.stands_at(destination_of(job), [stem.path for stem in twin.stems]):
-            return Staged(stems=twin.stems, notes=twin.notes)
+        is_in_place = layout.number_of(destination_of(job), [stem.path for stem in twin.stems]) is not None
+        # Placed by another template of then, they count as made all the same.
+        if is_in_place or (wish.projects and is_same_place(job, twin)):
+            there = tuple(one for one in twin.projects if os.path.lexists(one.path))
+            return Staged(stems=twin.stems, projects=there, notes=twin.notes)
         stems = copy_stems(twin.stems, layout, destination_of(job), stopper)
         self._leave_record(job, stems)
         return Staged(stems=stems, notes=twin.notes)
@@ -267,10 +280,11 @@ class SeparationWork:
         if layout is None:
             # Reused where they stand.
             return job.staged[0].path.parent
+        layout = layout.with_beside(file_names(job.source, wish_of(job)))
         return choose_target(layout, destination, self._earlier_stems(job), stems=job.staged)
 
-    async def publish(self, job: Job, attempt: str) -> tuple[Stem, ...]:  # noqa: ARG002
-        """Rename the staged stems to the target; done already counts as done.
+    async def publish(self, job: Job, attempt: str) -> Published:  # noqa: ARG002
+        """Rename the staged stems to the target, session files with them; done already counts as done.
 
         Raises:
             PlacementError: the target cannot be written.
@@ -280,7 +294,7 @@ class SeparationWork:
         # Renames are quick, and half of them is no place to stop: a cancelled task waits for them.
         return await run_stoppable(lambda _stopper: self._publish(job))
 
-    def _publish(self, job: Job) -> tuple[Stem, ...]:
+    def _publish(self, job: Job) -> Published:
         from plugin_core.stems.layout import read_layout
         from plugin_core.stems.publication import publish
         from plugin_core.stems.staging import require_folder
@@ -289,10 +303,28 @@ class SeparationWork:
         staging = self._folders.staging(job)
         layout = read_layout(staging, job.staged)
         if layout is None:
-            return job.staged
+            return self._complete(job)
         if job.target is None:
             raise PlacementError("the job has no target to publish to", remedy="retry the job")
-        return publish(layout, job.staged, job.target, staging, self._earlier_stems(job))
+        destination, number = layout.locate(job.target)
+        whole, count = layout.with_beside(file_names(job.source, wish_of(job))), len(job.staged)
+        places = whole.files_at(destination, number)
+        wanted = dict(zip(wish_of(job).projects, places[count:], strict=True))
+        companions, notes = self._projects.companions(job, job.staged, wanted, places[:count])
+        layout = layout.with_beside(one.file for one in companions)
+        placed = publish(layout, job.staged, job.target, staging, self._earlier_stems(job), companions)
+        return msgspec.structs.replace(placed, notes=(*notes, *placed.notes))
+
+    def _complete(self, job: Job) -> Published:
+        """Put what is missing of session files beside stems that stand."""
+        from plugin_core.stems.publication import Published, complete
+
+        places = self._projects.places(job.source, wish_of(job), job.staged)
+        known = {one.name for one in job.projects}
+        missing = {name: path for name, path in places.items() if name not in known}
+        companions, notes = self._projects.companions(job, job.staged, missing, [stem.path for stem in job.staged])
+        placed = complete(job.staged, companions, [missing[one.name] for one in companions], self._folders.staging(job))
+        return Published(stems=job.staged, projects=(*job.projects, *placed.projects), notes=(*notes, *placed.notes))
 
     async def cancel(self, job: Job, attempt: str) -> None:
         await self._separator.cancel(self._order(job, attempt))
@@ -330,7 +362,8 @@ class SeparationWork:
         return choose_template(wish_of(job).template, self._settings)
 
     def _earlier_stems(self, job: Job) -> tuple[Stem, ...]:
-        return tuple(stem for earlier in self._earlier(job) if earlier.id != job.id for stem in earlier.stems)
+        others = [one for one in self._earlier(job) if one.id != job.id]
+        return tuple(stem for one in others for stem in (*one.stems, *one.projects))
 
 
 def _require_fit(job: Job, stopper: Stopper) -> None:

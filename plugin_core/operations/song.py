@@ -13,7 +13,7 @@ import msgspec
 from plugin_core.audio.probe import identify
 from plugin_core.audio.source_file import open_file
 from plugin_core.errors import SourceError, StembridgeError
-from plugin_core.model import Job, Source, show_path
+from plugin_core.model import Job, Source, Stem, show_path
 from plugin_core.recordings.content import hash_content
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Check = Callable[[], None]
 Hear = Callable[[Path, Check], frozenset[str]]
 """Return every id of the recording that a file holds."""
+Renew = Callable[[Job], tuple[Stem, ...]]
 
 _LOOKED_AT: Final = 10_000
 """Names that are looked at, at most, for a song that is gone from its place."""
@@ -203,20 +204,22 @@ def _entries(folder: Path) -> Iterator[Path]:
         return
 
 
-def follow_move(store: JobStore, old: Path, new: Path) -> int:
+def follow_move(store: JobStore, old: Path, new: Path, renew: Renew) -> int:
     """Let jobs follow a song, a stem, or a folder of either from one path to another; return how many did.
 
     Args:
         store: the job store.
         old: where it was.
         new: where it is now.
+        renew: lets the session files of a job that is done speak of where everything lies now.
     """
     count = 0
     for job in store.placed_at(old):
         source = _moved_source(store, job, old, new)
-        stems = tuple(msgspec.structs.replace(one, path=_moved(one.path, old, new)) for one in job.stems)
-        if source is not None or stems != job.stems:
-            store.relocate(job.id, source or job.source, stems)
+        stems, projects = _move_all(job.stems, old, new), _move_all(job.projects, old, new)
+        if source is not None or (stems, projects) != (job.stems, job.projects):
+            after = msgspec.structs.replace(job, source=source or job.source, stems=stems, projects=projects)
+            store.relocate(job.id, after.source, stems, renew(after))
             count += 1
     return count
 
@@ -245,6 +248,10 @@ def _find_source(store: JobStore, job: Job, path: Path) -> Source | None:
         return found
     known = store.recordings.find(path)
     return found if known is not None and known.recording in store.recordings_of(job.recording) else None
+
+
+def _move_all(stems: tuple[Stem, ...], old: Path, new: Path) -> tuple[Stem, ...]:
+    return tuple(msgspec.structs.replace(one, path=_moved(one.path, old, new)) for one in stems)
 
 
 def _moved(path: Path, old: Path, new: Path) -> Path:

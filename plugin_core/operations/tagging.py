@@ -14,13 +14,14 @@ import msgspec
 from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.files.hidden import HiddenNotes
 from plugin_core.jobs.work import Staged
-from plugin_core.model import Job, Source, Stem, Tagging, Ticket, Written, from_json, to_json
+from plugin_core.model import Job, Source, Tagging, Ticket, Written, from_json, to_json
 from plugin_core.operations.folders import JobFolders
 from plugin_core.operations.orders import NO_LINKS, Links, Orders
 from plugin_core.operations.song import Hear, Song, hear_nothing
 from plugin_core.protocols import Finished, Order, Report, Tagger, Terms, Waiting, terms_of
 from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.purchases.purchase import KeptPart, Purchase
+from plugin_core.stems.publication import Published
 from plugin_core.tasks import run_stoppable
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ class TaggingWork:
 
         return await asyncio.to_thread(real_file, job.source.path)
 
-    async def publish(self, job: Job, attempt: str) -> tuple[Stem, ...] | Written:
+    async def publish(self, job: Job, attempt: str) -> Published | Written:
         """Write the labels, unless they are only asked for; what a process before this one wrote counts as done.
 
         Raises:
@@ -161,7 +162,7 @@ class TaggingWork:
             TransientError: the disk is full or gone, or the song is being written.
         """
         if not _wish(job).write:
-            return ()
+            return Published(stems=())
         await self._unstage_early(job)
         # Half of an exchange is no place to stop: a cancelled task waits for its end.
         written = await run_stoppable(lambda _stopper: self._publish(job, attempt))

@@ -146,7 +146,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     remote: bool = False
     """Whether a service does it, which may cost money even where no price is known."""
     files: Mapping[str, Path] = {}
-    """What would be made, by stem; known in a dry run."""
+    """What would be made, by stem and by session format; known in a dry run."""
     standing: Job | None = None
     """The job whose results stand already, so that nothing is to be made."""
     purchase: Purchase | None = None

@@ -113,15 +113,22 @@ class Layout(msgspec.Struct, frozen=True):
         folder = self.unit_at(destination, number)
         return [folder.joinpath(*path.parts[self.depth :]) for path in self.paths]
 
-    def stands_at(self, destination: Path, places: Sequence[Path]) -> bool:
-        """Tell whether these are the places of the stems, under any number."""
-        return any(self.files_at(destination, number) == places for number in range(1, _LOOKED_AT))
+    def number_of(self, destination: Path, places: Sequence[Path]) -> int | None:
+        """Return the number under which these are the places of the stems; None where they are not."""
+        count = len(places)
+        numbers = range(1, _LOOKED_AT)
+        return next((one for one in numbers if self.files_at(destination, one)[:count] == places), None)
+
+    def with_beside(self, names: Iterable[str]) -> Layout:
+        """Return the layout with files more, in the folder that holds all stems."""
+        folder = PurePath(os.path.commonpath([path.parent for path in self.paths]))
+        return msgspec.structs.replace(self, paths=(*self.paths, *(folder / name for name in names)))
 
     def find_begun(self, destination: Path, stems: Sequence[Stem], first: int = 1) -> int | None:
         """Return the number under which some of these very stems stand already, left by a run that did not end."""
         for number in self._numbers_in_use(destination, first):
             places = self.files_at(destination, number)
-            if any(is_unmodified(place, record_of(stem)) for stem, place in zip(stems, places, strict=True)):
+            if any(is_unmodified(place, record_of(stem)) for stem, place in zip(stems, places, strict=False)):
                 return number
         return None
 

@@ -9,10 +9,11 @@ result of the same operation, which is swapped.
 from __future__ import annotations
 
 import errno
+import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,14 @@ import msgspec
 from plugin_core.errors import PlacementError, ResultError, StembridgeError
 from plugin_core.files.hashing import Record, is_unmodified
 from plugin_core.files.names import fold, fold_all
-from plugin_core.files.placement import adopt_group, copy_file, explain_os_error, rename_exclusive, sync_folder
+from plugin_core.files.placement import (
+    adopt_group,
+    copy_file,
+    explain_os_error,
+    rename_exclusive,
+    sync_folder,
+    write_durably,
+)
 from plugin_core.model import Stem, show_path
 from plugin_core.stems.layout import LAST_NUMBER, Layout, holds_only, record_of, relative_records
 from plugin_core.stems.staging import hidden_neighbour, make_staging, remove_staging
@@ -35,17 +43,48 @@ _NOT_OURS: Final = frozenset({errno.EACCES, errno.EPERM, errno.EBUSY})
 _log = logging.getLogger(__name__)
 
 
+class Companion(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that is placed with stems and speaks of them; where it and they stand goes into it."""
+
+    name: str
+    label: str
+    file: str
+    """Its name."""
+    render: Callable[[Path, Sequence[Path]], bytes]
+    """Return its bytes, by its own place and those of the stems; the same for the same places."""
+
+    def write(self, path: Path, place: Path, stems: Sequence[Path]) -> Record:
+        """Write to a path what is to stand at a place."""
+        data = self.render(place, stems)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_durably(path, data)
+        return Record(len(data), hashlib.sha256(data).hexdigest())
+
+
+class Published(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands in its place."""
+
+    stems: tuple[Stem, ...]
+    projects: tuple[Stem, ...] = ()
+    """Companions."""
+    notes: tuple[str, ...] = ()
+
+
 class Publication(msgspec.Struct, frozen=True):
-    """Staged stems on their way to a destination."""
+    """Staged stems on their way to a destination.
+
+    The layout is that of the stems, and of their companions after them.
+    """
 
     layout: Layout
     stems: tuple[Stem, ...]
     destination: Path
     staging: Path
     earlier: tuple[Stem, ...] = ()
+    companions: tuple[Companion, ...] = ()
 
-    def run(self, first: int) -> tuple[Stem, ...]:
-        """Place everything under the first number from ``first`` on that nobody else has; returns the placed stems."""
+    def run(self, first: int) -> Published:
+        """Place everything under the first number from ``first`` on that nobody else has."""
         place = self._place_folder if self.layout.depth else self._place_files
         begun = self.layout.find_begun(self.destination, self.stems, first)
         number = first if begun is None else begun
@@ -54,21 +93,29 @@ class Publication(msgspec.Struct, frozen=True):
             if number > LAST_NUMBER:
                 raise PlacementError(f"{show_path(self.destination)} is full of results of this name")
         places = self._places(number)
+        stems = tuple(msgspec.structs.replace(stem, path=path) for stem, path in zip(self.stems, places, strict=False))
+        published = complete(stems, self.companions, places[len(stems) :], self.staging)
         self._clean()
-        return tuple(msgspec.structs.replace(stem, path=path) for stem, path in zip(self.stems, places, strict=True))
+        return published
+
+    def _write_companions(self, number: int) -> list[Record]:
+        """Write the companions beside the staged stems, as they are to be under a number."""
+        places, count = self._places(number), len(self.stems)
+        return [
+            one.write(self.layout.root / name, place, places[:count])
+            for one, name, place in zip(self.companions, self.layout.paths[count:], places[count:], strict=True)
+        ]
 
     def _places(self, number: int) -> list[Path]:
         return self.layout.files_at(self.destination, number)
 
-    def _is_placed(self, stem: Stem, place: Path) -> bool:
-        return is_unmodified(place, record_of(stem))
-
     def _place_folder(self, number: int) -> bool:
         source = self.layout.root / self.layout.unit
         place = self.layout.unit_at(self.destination, number)
-        if all(map(self._is_placed, self.stems, self._places(number))):
+        if all(map(is_unmodified, self._places(number), map(record_of, self.stems))):
             return True
         self._require(source)
+        self._write_companions(number)
         place.parent.mkdir(parents=True, exist_ok=True)
         records = relative_records(self.earlier, place)
         if holds_only(place, records):
@@ -79,16 +126,22 @@ class Publication(msgspec.Struct, frozen=True):
                 # Somebody changed it at the last moment: it is the user's now.
                 rename_exclusive(aside, place)
                 return False
-        return self._move(source, place)
+        return _move(source, place, self.staging)
 
     def _place_files(self, number: int) -> bool:
         # The newest comes first, and only the newest can be what stands there.
         records = {stem.path: record_of(stem) for stem in reversed(self.earlier)}
+        wanted = [*map(record_of, self.stems), *self._write_companions(number)]
+        beside = self.layout.paths[len(self.stems) :]
         moved: list[tuple[Path, Path]] = []
         try:
-            for stem, name, place in zip(self.stems, self.layout.paths, self._places(number), strict=True):
+            for record, name, place in zip(wanted, self.layout.paths, self._places(number), strict=True):
                 source = self.layout.root / name
-                if not self._is_placed(stem, place) and not self._place_file(source, place, records.get(place)):
+                if is_unmodified(place, record):
+                    if name in beside:
+                        # It may be that of an earlier result, which is the same.
+                        continue
+                elif not self._place_file(source, place, records.get(place)):
                     self._take_back(moved)
                     return False
                 moved.append((source, place))
@@ -100,7 +153,7 @@ class Publication(msgspec.Struct, frozen=True):
     def _place_file(self, source: Path, place: Path, record: Record | None) -> bool:
         self._require(source)
         place.parent.mkdir(parents=True, exist_ok=True)
-        return self._clear(place, record) and self._move(source, place)
+        return self._clear(place, record) and _move(source, place, self.staging)
 
     def _clear(self, place: Path, record: Record | None) -> bool:
         """Set an earlier result aside; False when it was changed meanwhile. Anything else is left to the move."""
@@ -148,22 +201,6 @@ class Publication(msgspec.Struct, frozen=True):
             return aside
         raise AssertionError("the second folder lies on the device of the place")
 
-    def _move(self, source: Path, place: Path) -> bool:
-        """Rename what is staged; False when the name is taken."""
-        try:
-            adopt_group(source, place.parent)
-            rename_exclusive(source, place)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            near = hidden_neighbour(self.staging, place.parent)
-            if error.errno != errno.EXDEV or near == self.staging:
-                raise
-            if not _move_across(source, place, near):
-                return False
-        sync_folder(place.parent)
-        return True
-
     def _require(self, source: Path) -> None:
         if not source.exists():
             raise ResultError(
@@ -176,6 +213,46 @@ class Publication(msgspec.Struct, frozen=True):
         shutil.rmtree(self.staging / ASIDE, ignore_errors=True)
         for hidden in hidden_folders(self.layout, self.destination, self.staging) - {self.staging}:
             remove_staging(hidden)
+
+
+def complete(
+    stems: tuple[Stem, ...], companions: Sequence[Companion], places: Sequence[Path], staging: Path
+) -> Published:
+    """Put companions beside stems that stand, unless they are there; what is not as it would be made is left alone.
+
+    Args:
+        stems: in their places.
+        companions: of theirs.
+        places: of the companions.
+        staging: the job's private folder.
+    """
+    projects, notes = [], []
+    for one, place in zip(companions, places, strict=True):
+        draft = staging / one.file
+        make_staging(staging)
+        record = one.write(draft, place, [stem.path for stem in stems])
+        if is_unmodified(place, record) or _move(draft, place, staging):
+            projects.append(Stem(name=one.name, label=one.label, path=place, size=record.size, sha256=record.sha256))
+        else:
+            notes.append(f"{show_path(Path(place.name))} is there and not as it would be made: it stays as it is")
+    return Published(stems=stems, projects=tuple(projects), notes=tuple(notes))
+
+
+def _move(source: Path, place: Path, staging: Path) -> bool:
+    """Rename what is staged; False when the name is taken."""
+    try:
+        adopt_group(source, place.parent)
+        rename_exclusive(source, place)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        near = hidden_neighbour(staging, place.parent)
+        if error.errno != errno.EXDEV or near == staging:
+            raise
+        if not _move_across(source, place, near):
+            return False
+    sync_folder(place.parent)
+    return True
 
 
 def hidden_folders(layout: Layout, destination: Path, staging: Path) -> set[Path]:
@@ -227,7 +304,7 @@ def choose_target(
     """Choose where staged stems go; nothing is created.
 
     Args:
-        layout: the staged stems.
+        layout: the staged stems, and their companions.
         destination: folder to place them under.
         earlier: what earlier jobs of the same operation on this source placed, which may be swapped.
         stems: the staged stems, if some may stand in their place since an earlier try.
@@ -250,18 +327,24 @@ def choose_target(
 
 
 def publish(
-    layout: Layout, stems: Sequence[Stem], target: Path, staging: Path, earlier: Sequence[Stem] = ()
-) -> tuple[Stem, ...]:
-    """Rename staged stems to their target; done already counts as done.
+    layout: Layout,
+    stems: Sequence[Stem],
+    target: Path,
+    staging: Path,
+    earlier: Sequence[Stem] = (),
+    companions: Sequence[Companion] = (),
+) -> Published:
+    """Rename staged stems to their target, and their companions with them; done already counts as done.
 
     When somebody took the target since it was chosen, the next free number is used.
 
     Args:
-        layout: as it was when the target was chosen.
+        layout: as it was when the target was chosen, with the companions' paths after the stems'.
         stems: the staged stems, with what was recorded of them.
         target: from ``choose_target``.
         staging: the job's private folder.
         earlier: as given to ``choose_target``.
+        companions: as they are to be.
 
     Whatever fails, an earlier result that was set aside is put back.
 
@@ -271,7 +354,7 @@ def publish(
         TransientError: the disk is full or away.
     """
     destination, number = layout.locate(target)
-    publication = Publication(layout, tuple(stems), destination, staging, tuple(earlier))
+    publication = Publication(layout, tuple(stems), destination, staging, tuple(earlier), tuple(companions))
     try:
         return publication.run(number)
     except OSError as error:

@@ -16,8 +16,8 @@ import msgspec
 
 from plugin_core.errors import SettingsError, UsageError
 from plugin_core.files.names import MAX_BYTES, NUMBER_BYTES, clean_component, count_bytes, shorten
+from plugin_core.wishes import StemsKeys
 
-DEFAULT_TEMPLATE: Final = "{name}.stems/{name} - {stem}.{ext}"
 FIELDS: Final = ("name", "stem", "ext", "provider", "model", "artist", "title", "album")
 _TAG_FIELDS: Final = frozenset({"artist", "title", "album"})
 _KEPT_WHOLE: Final = frozenset({"stem", "ext"})
@@ -25,13 +25,6 @@ _KEPT_WHOLE: Final = frozenset({"stem", "ext"})
 
 Piece = tuple[str, str]
 """Literal text, and the field that follows it or nothing."""
-
-
-class StemsSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The section ``stems``."""
-
-    template: str = DEFAULT_TEMPLATE
-    """Path of a stem below the destination."""
 
 
 class Template(msgspec.Struct, frozen=True):
@@ -70,7 +63,7 @@ class Template(msgspec.Struct, frozen=True):
         return PurePath(*(_render_component(component, values) for component in self.components))
 
 
-def choose_template(wished: str, settings: StemsSettings) -> Template:
+def choose_template(wished: str, settings: StemsKeys) -> Template:
     """Return the template of a wish, or that of the settings where it names none.
 
     Raises:

@@ -15,7 +15,7 @@ from plugin_core.errors import SettingsError
 from plugin_core.model import Separation, Tagging
 from plugin_core.presets import PresetSeparation, PresetTagging
 from plugin_core.settings import Settings
-from plugin_core.wishes import SEPARATE, TAGS, Said, said_of, with_keys_of
+from plugin_core.wishes import SEPARATE, STEMS, TAGS, Said, said_of, with_keys_of
 
 Loudness = Annotated[float, msgspec.Meta(ge=-30, le=0)]
 
@@ -81,8 +81,13 @@ def test_options_come_from_the_declaration(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_every_key_of_the_settings_is_a_field_and_every_field_a_key_of_presets() -> None:
-    for kind, section, written in ((Separation, SEPARATE, PresetSeparation), (Tagging, TAGS, PresetTagging)):
-        keys = {name for name, said in said_of(kind).items() if said.setting is not None}
+    declared = (
+        (Separation, SEPARATE, "", PresetSeparation),
+        (Separation, STEMS, "stems", PresetSeparation),
+        (Tagging, TAGS, "", PresetTagging),
+    )
+    for kind, section, name, written in declared:
+        keys = {key for key, said in said_of(kind).items() if said.setting is not None and said.section == name}
         own = {field.name for base in section.__bases__ for field in msgspec.structs.fields(base)}
         assert set(section.__struct_fields__) == keys | own
         assert written.__struct_fields__ == kind.__struct_fields__

@@ -37,6 +37,7 @@ def test_job_event_has_exactly_the_promised_fields(capsys: Capture) -> None:
                 {"name": "vocals", "path": "/music/Song.stems/vocals.flac"},
                 {"name": "other", "path": "/music/Song.stems/other.flac"},
             ],
+            "projects": [{"name": "rpp", "path": "/out/Song.rpp"}],
             "notes": ["an offset was removed"],
             "error": None,
         }
@@ -92,6 +93,7 @@ def test_plan_event(capsys: Capture) -> None:
             "provider": "p",
             "model": "m",
             "stems": [{"name": "vocals", "path": "/out/v.flac"}],
+            "projects": [{"name": "rpp", "path": "/out/Song.rpp"}],
             "credits": 2.5,
             "seconds": 9.0,
             "notes": ["n"],

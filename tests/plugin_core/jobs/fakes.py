@@ -15,6 +15,7 @@ from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, JobState, Progress, Separation, Source, Stem, Ticket
 from plugin_core.protocols import Finished, Report, Terms, Waiting
 from plugin_core.purchases.purchase import KeptPart, Purchase
+from plugin_core.stems.publication import Published
 
 Fault = BaseException | Callable[[], object]
 
@@ -193,9 +194,9 @@ class FakeWork:
         await self._enter("target", job)
         return Path(f"/music/{job.id}.stems")
 
-    async def publish(self, job: Job, attempt: str) -> tuple[Stem, ...]:
+    async def publish(self, job: Job, attempt: str) -> Published:
         await self._enter("publish", job)
-        return job.staged
+        return Published(stems=job.staged)
 
     async def cancel(self, job: Job, attempt: str) -> None:
         await self._enter("cancel", job)

@@ -12,14 +12,21 @@ import pytest
 
 from plugin_core.errors import PlacementError, ResultError, SourceError, TransientError, UsageError
 from plugin_core.files.errors import explain_write_error
+from plugin_core.files.hidden import HiddenNotes
 from plugin_core.jobs.work import Staged, Work
 from plugin_core.model import Job, JobState, Model, Part, Plan, Progress, Separation, Source, Ticket
+from plugin_core.operations.projects import Projects
 from plugin_core.operations.separation import SeparationWork
 from plugin_core.operations.song import inspect
 from plugin_core.protocols import Finished, Order, Report, Separator, Waiting
+from plugin_core.sessions.arrangement import SessionFormat
+from plugin_core.sessions.dawproject import DawProject
+from plugin_core.sessions.rpp import ReaperProject
 from plugin_core.stems import staging
-from plugin_core.stems.template import StemsSettings
+from plugin_core.stems.publication import Published
+from plugin_core.stems.template import choose_template
 from plugin_core.tags.reader import read_tags
+from plugin_core.wishes import StemsKeys
 from tests.audio_files import make_song, write_samples
 from tests.plugin_core.stems.builders import make_exact_song, tree
 
@@ -80,8 +87,15 @@ class Scene:
         self.separator = CopyingSeparator(self.parts)
         self.earlier: list[Job] = []
         self.reported: list[Progress] = []
+        settings = StemsKeys()
         self.work = SeparationWork(
-            self.separator, home=folder / "home", settings=StemsSettings(), earlier=lambda job: self.earlier
+            self.separator,
+            home=folder / "home",
+            settings=settings,
+            projects=Projects(
+                lambda: FORMATS, lambda wish: choose_template(wish.template, settings), HiddenNotes(folder / "home")
+            ),
+            earlier=lambda job: self.earlier,
         )
 
     def job(self, name: str = "id1", **wish: object) -> Job:
@@ -104,7 +118,14 @@ class Scene:
 
     async def finish(self, job: Job) -> Job:
         job = await self.stage(job)
-        job = msgspec.structs.replace(job, stems=await self.work.publish(job, "try"), state=JobState.DONE)
+        placed = await self.work.publish(job, "try")
+        job = msgspec.structs.replace(
+            job,
+            stems=placed.stems,
+            projects=placed.projects,
+            notes=(*job.notes, *placed.notes),
+            state=JobState.DONE,
+        )
         await self.work.discard(job)
         return job
 
@@ -118,6 +139,7 @@ def names(folder: Path) -> list[str]:
     return sorted(tree(folder))
 
 
+FORMATS: dict[str, SessionFormat] = {"rpp": ReaperProject(), "dawproject": DawProject()}
 DEFAULT = ["Song.flac"] + [f"Song.stems/Song - {one}.flac" for one in ("Bass", "Drums", "Other", "Vocals")]
 
 
@@ -186,7 +208,7 @@ def test_twin_in_the_same_place_is_taken_as_it_stands(scene: Scene) -> None:
         assert staged == Staged(stems=twin.stems)
         job = msgspec.structs.replace(scene.job("id2"), staged=staged.stems)
         assert await scene.work.target(job) == twin.target
-        assert await scene.work.publish(job, "try") == twin.stems
+        assert await scene.work.publish(job, "try") == Published(stems=twin.stems)
         return job
 
     job = asyncio.run(live())
@@ -205,7 +227,7 @@ def test_twin_elsewhere_is_copied_under_the_new_name(scene: Scene, tmp_path: Pat
         assert staged is not None
         job = msgspec.structs.replace(job, staged=staged.stems)
         job = msgspec.structs.replace(job, target=await scene.work.target(job))
-        stems = await scene.work.publish(job, "try")
+        stems = (await scene.work.publish(job, "try")).stems
         assert [stem.sha256 for stem in stems] == [stem.sha256 for stem in twin.stems]
         assert all(one.path.stat().st_nlink == 1 for one in stems)
 

@@ -36,7 +36,7 @@ class Scene:
 
     def run(self, earlier: tuple[Stem, ...] = (), target: Path | None = None) -> tuple[Stem, ...]:
         place = target or choose_target(self.layout, self.music, earlier)
-        return publish(self.layout, self.stems, place, self.staging, earlier)
+        return publish(self.layout, self.stems, place, self.staging, earlier).stems
 
 
 @pytest.fixture(params=["own folder", "flat"])

@@ -21,9 +21,10 @@ from plugin_core.operations.song import inspect
 from plugin_core.stems import mix, verification
 from plugin_core.stems.layout import record_of
 from plugin_core.stems.products import list_products
-from plugin_core.stems.template import DEFAULT_TEMPLATE, parse_template
+from plugin_core.stems.template import parse_template
 from plugin_core.stems.treatment import AS_IT_CAME, Treated, Treatment, treat
 from plugin_core.tasks import StoppedError, Stopper
+from plugin_core.wishes import DEFAULT_TEMPLATE
 from tests.audio_files import encode, make_noise, make_song, make_stems, read_samples, write_samples
 from tests.plugin_core.audio.library import tell_flac
 from tests.plugin_core.stems.builders import make_exact_song
