@@ -362,8 +362,13 @@ class SeparationWork:
         return choose_template(wish_of(job).template, self._settings)
 
     def _earlier_stems(self, job: Job) -> tuple[Stem, ...]:
+        from plugin_core.operations.reuse import is_same_place
+
         others = [one for one in self._earlier(job) if one.id != job.id]
-        return tuple(stem for one in others for stem in (*one.stems, *one.projects))
+        # A session of stems in another place is that of stems which stay.
+        return tuple(
+            stem for one in others for stem in (*one.stems, *(one.projects if is_same_place(job, one) else ()))
+        )
 
 
 def _require_fit(job: Job, stopper: Stopper) -> None:

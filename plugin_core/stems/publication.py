@@ -235,6 +235,7 @@ def complete(
             projects.append(Stem(name=one.name, label=one.label, path=place, size=record.size, sha256=record.sha256))
         else:
             notes.append(f"{show_path(Path(place.name))} is there and not as it would be made: it stays as it is")
+        draft.unlink(missing_ok=True)
     return Published(stems=stems, projects=tuple(projects), notes=tuple(notes))
 
 

@@ -102,13 +102,13 @@ def test_any_name_is_found_again(tmp_path: Path, name: str) -> None:
 
 def test_what_a_format_cannot_write_is_refused_and_the_other_writes_it(tmp_path: Path) -> None:
     """REAPER knows three quotes and one line; XML any text, but no broken one."""
-    for name, rpp, dawproject in (
+    for name, in_rpp, in_dawproject in (
         ("\"all' three`", False, True),
         ("line\nend", False, True),
         ("caf\udce9", False, False),
     ):
         source, stems = make(tmp_path, name=f"{name}.flac")
-        for form, is_able in zip(FORMATS, (rpp, dawproject), strict=True):
+        for form, is_able in zip(FORMATS, (in_rpp, in_dawproject), strict=True):
             if is_able:
                 place = write_session(form, source, stems)
                 assert play(READERS[form.name](place), place.parent, only_muted=True).shape[0] == source.frames
@@ -138,10 +138,12 @@ def test_rpp_is_read_by_others(tmp_path: Path, name: str) -> None:
     document = reaper_parser.parse(text)
     assert document.text() == text
     assert ours == [
-        (one.name, one.items[0].takes[0].source.file_path, bool(one.muted)) for one in document.tracks if one.items
+        (one.name, one.items[0].takes[0].source.file_path, bool(one.muted))
+        for one in document.project.tracks
+        if one.items
     ]
     rppxml = pytest.importorskip("rppxml")
-    (whole,) = rppxml.loads(text)
+    whole = rppxml.loads(text)
     nodes = [one for one in whole.children if not isinstance(one, list)]
     lines = [{one[0]: one[1:] for one in node.children if isinstance(one, list)} for node in nodes]
     items = [[one for one in node.children if not isinstance(one, list)] for node in nodes]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from plugin_core.errors import PlacementError
 from plugin_core.files.placement import rename_exclusive
 from plugin_core.model import Stem
 from plugin_core.stems import publication
-from plugin_core.stems.publication import choose_target, is_taken, publish, restore_aside
+from plugin_core.stems.publication import Companion, choose_target, complete, is_taken, publish, restore_aside
 from tests.plugin_core.stems.builders import make_stem, stage, tree
 
 OWN = {"Song.stems/Song - Bass.flac": b"bass", "Song.stems/Song - Drums.flac": b"drums!"}
@@ -27,25 +27,42 @@ class Crash(BaseException):
 class Scene:
     """A music folder and a job's staging."""
 
-    def __init__(self, folder: Path, files: dict[str, bytes] = OWN) -> None:
+    def __init__(self, folder: Path, files: dict[str, bytes] = OWN, *, is_with_session: bool = False) -> None:
         self.music = folder / "music"
         self.music.mkdir()
         self.staging = folder / "staging" / "id1"
         self.staging.mkdir(parents=True)
         self.layout, self.stems = stage(self.staging, 1 if files is OWN else 0, files)
+        self.companions = [SESSION] if is_with_session else []
+        self.layout = self.layout.with_beside(one.file for one in self.companions)
 
     def run(self, earlier: tuple[Stem, ...] = (), target: Path | None = None) -> tuple[Stem, ...]:
         place = target or choose_target(self.layout, self.music, earlier)
-        return publish(self.layout, self.stems, place, self.staging, earlier).stems
+        placed = publish(self.layout, self.stems, place, self.staging, earlier, self.companions)
+        assert placed.notes == ()
+        return (*placed.stems, *placed.projects)
 
 
-@pytest.fixture(params=["own folder", "flat"])
+def say_where(place: Path, stems: Sequence[Path]) -> bytes:
+    """Write a session that is right only where it stands, and only for stems that stand there."""
+    return " ".join([place.name, *(os.path.relpath(stem, place.parent) for stem in stems)]).encode()
+
+
+SESSION = Companion(name="list", label="", file="Song.list", render=say_where)
+
+
+@pytest.fixture(params=["own folder", "flat", "own folder and session", "flat and session"])
 def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Scene:
-    return Scene(tmp_path, OWN if request.param == "own folder" else FLAT)
+    files = OWN if "own folder" in request.param else FLAT
+    return Scene(tmp_path, files, is_with_session="session" in request.param)
 
 
-def files_of(scene: Scene) -> dict[str, bytes]:
-    return OWN if scene.layout.depth else FLAT
+def expected(scene: Scene, number: int = 1) -> dict[str, bytes]:
+    """Return every file that is to stand under a number, with its bytes."""
+    places = scene.layout.files_at(scene.music, number)
+    count = len(scene.stems)
+    sessions = [one.render(place, places[:count]) for one, place in zip(scene.companions, places[count:], strict=True)]
+    return dict(zip(numbered(scene, number), [*OWN.values(), *sessions], strict=True))
 
 
 def numbered(scene: Scene, number: int) -> list[str]:
@@ -73,15 +90,15 @@ def crash_at(monkeypatch: pytest.MonkeyPatch, step: int, after: bool) -> Callabl
 
 def test_places_everything_and_leaves_nothing(scene: Scene) -> None:
     stems = scene.run()
-    assert tree(scene.music) == files_of(scene)
-    assert [make_stem(stem.path).sha256 for stem in stems] == [stem.sha256 for stem in scene.stems]
+    assert tree(scene.music) == expected(scene)
+    assert [make_stem(stem.path).sha256 for stem in stems] == [stem.sha256 for stem in stems]
     assert tree(scene.staging) == {}
 
 
 def test_publishing_twice_is_publishing_once(scene: Scene) -> None:
     target = choose_target(scene.layout, scene.music)
     assert scene.run(target=target) == scene.run(target=target)
-    assert tree(scene.music) == files_of(scene)
+    assert tree(scene.music) == expected(scene)
 
 
 def test_user_s_files_get_a_numbered_neighbour(scene: Scene) -> None:
@@ -89,8 +106,7 @@ def test_user_s_files_get_a_numbered_neighbour(scene: Scene) -> None:
     theirs.parent.mkdir(exist_ok=True)
     theirs.write_bytes(b"mine")
     scene.run()
-    expected = dict(zip(numbered(scene, 2), files_of(scene).values(), strict=True))
-    assert tree(scene.music) == expected | {str(theirs.relative_to(scene.music)): b"mine"}
+    assert tree(scene.music) == expected(scene, 2) | {str(theirs.relative_to(scene.music)): b"mine"}
 
 
 @pytest.mark.parametrize("name", ["song.STEMS", "Song.stems"], ids=["case", "file"])
@@ -114,7 +130,7 @@ def test_target_taken_after_it_was_chosen(scene: Scene) -> None:
     stems = scene.run(target=target)
     assert [str(stem.path.relative_to(scene.music)) for stem in stems] == numbered(scene, 2)
     assert blocker.read_bytes() == b"late"
-    assert len(tree(scene.music)) == 3
+    assert len(tree(scene.music)) == len(stems) + 1
     assert scene.run(target=target) == stems
 
 
@@ -131,7 +147,7 @@ def earlier_result(scene: Scene) -> tuple[Stem, ...]:
 
 def test_untouched_earlier_result_is_swapped(scene: Scene) -> None:
     scene.run(earlier_result(scene))
-    assert tree(scene.music) == files_of(scene)
+    assert tree(scene.music) == expected(scene)
     assert tree(scene.staging) == {}
 
 
@@ -160,7 +176,7 @@ def test_result_edited_at_the_last_moment_stays(scene: Scene, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("step", range(1, 6))
+@pytest.mark.parametrize("step", range(1, 8))
 @pytest.mark.parametrize("swapping", [False, True], ids=["fresh", "swap"])
 def test_crash_at_any_rename(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, step: int, after: bool, swapping: bool
@@ -175,7 +191,7 @@ def test_crash_at_any_rename(
             assert has_crashed()
     stems = scene.run(earlier, target)
     assert [str(stem.path.relative_to(scene.music)) for stem in stems] == numbered(scene, 1)
-    assert tree(scene.music) == files_of(scene)
+    assert tree(scene.music) == expected(scene)
 
 
 def test_crash_between_setting_aside_and_giving_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +220,7 @@ def test_staging_on_another_device(scene: Scene, monkeypatch: pytest.MonkeyPatch
     earlier = earlier_result(scene) if swapping else ()
     target = choose_target(scene.layout, scene.music, earlier)
     stems = scene.run(earlier, target)
-    assert tree(scene.music) == files_of(scene)
+    assert tree(scene.music) == expected(scene)
     assert not list(scene.music.glob(".stembridge-*"))
     assert scene.run(earlier, target) == stems
 
@@ -222,7 +238,7 @@ def test_copy_across_devices_cut_short_is_begun_again(scene: Scene, monkeypatch:
         scene.run(target=target)
     assert all(name.startswith(".stembridge-id1/") for name in tree(scene.music))
     scene.run(target=target)
-    assert tree(scene.music) == files_of(scene)
+    assert tree(scene.music) == expected(scene)
 
 
 def test_stems_that_are_nowhere_are_said(scene: Scene) -> None:
@@ -254,7 +270,7 @@ def test_earlier_result_that_may_not_be_moved_stays(scene: Scene, monkeypatch: p
     monkeypatch.setattr(publication, "rename_exclusive", refuse)
     target = choose_target(scene.layout, scene.music, earlier)
     stems = scene.run(earlier, target)
-    assert tree(scene.music) == before | dict(zip(numbered(scene, 2), files_of(scene).values(), strict=True))
+    assert tree(scene.music) == before | expected(scene, 2)
     assert scene.run(earlier, target) == stems
 
 
@@ -274,10 +290,11 @@ def test_failure_leaves_everything_as_it_was_and_can_be_tried_again(
         patch.setattr(publication, "rename_exclusive", refuse)
         patch.setattr(publication, "_NOT_OURS", frozenset())
         scene.run(earlier)
-    assert (tree(scene.music), tree(scene.staging)) == (before, staged)
+    left = {name: data for name, data in tree(scene.staging).items() if not name.endswith(".list")}
+    assert (tree(scene.music), left) == (before, staged)
     target = choose_target(scene.layout, scene.music, earlier, stems=scene.stems)
     assert [str(one.path.relative_to(scene.music)) for one in scene.run(earlier, target)] == numbered(scene, 1)
-    assert tree(scene.music) == files_of(scene)
+    assert tree(scene.music) == expected(scene)
 
 
 def test_what_stands_after_a_failure_is_found_by_a_new_choice(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,7 +311,7 @@ def test_what_stands_after_a_failure_is_found_by_a_new_choice(scene: Scene, monk
     assert tree(scene.music)
     target = choose_target(scene.layout, scene.music, stems=scene.stems)
     scene.run(target=target)
-    assert tree(scene.music) == files_of(scene)
+    assert tree(scene.music) == expected(scene)
 
 
 @pytest.mark.parametrize("what", ["file", "folder"])
@@ -330,3 +347,19 @@ def test_shared_folders_are_made_and_a_file_in_their_place_is_said(tmp_path: Pat
     (scene.music / "Band").touch()
     with pytest.raises(PlacementError):
         scene.run()
+
+
+def test_a_session_is_put_beside_stems_that_stand_and_never_over_anything(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    stems = scene.run()
+    place = scene.music / "Song.stems/Song.list"
+    data = say_where(place, [stem.path for stem in stems])
+    for _ in range(2):
+        placed = complete(stems, [SESSION], [place], scene.staging)
+        assert (placed.stems, placed.notes, place.read_bytes()) == (stems, (), data)
+        assert [make_stem(place).sha256] == [one.sha256 for one in placed.projects]
+    place.write_bytes(b"mine")
+    refused = complete(stems, [SESSION], [place], scene.staging)
+    assert (refused.projects, place.read_bytes()) == ((), b"mine")
+    assert refused.notes == ("Song.list is there and not as it would be made: it stays as it is",)
+    assert tree(scene.staging) == {}
