@@ -17,6 +17,7 @@ from plugin_core.errors import UsageError
 from plugin_core.model import Job
 from plugin_core.plugins import load_plugins
 from plugin_core.protocols import Separator
+from plugin_core.sessions.arrangement import SessionFormat
 from plugin_core.settings import no_keyring
 from tests.audio_files import write_song
 
@@ -36,20 +37,25 @@ class Point(NamedTuple):
         return module
 
 
+def read_code(module: str) -> str:
+    (code,) = re.findall(rf"```python\n(# {module}\.py\n.*?)```", TEXT, re.DOTALL)
+    return str(code)
+
+
 def read_point() -> Point:
-    (code,) = re.findall(r"```python\n(# tone\.py\n.*?)```", TEXT, re.DOTALL)
     ((name, module),) = re.findall(r"\[project\.entry-points\.stembridge\]\n(\w+) = \"(\w+)\"", TEXT)
-    return Point(name, module, code)
+    return Point(name, module, read_code(module))
 
 
 def open_session(home: Path, config: str = "") -> Session:
     (home / "config.toml").write_text(config)
-    return Session(Settings(home, environ={}, keyring=no_keyring), load_plugins([read_point()], environ={}))
+    points = [read_point(), Point("m3u", "m3u", read_code("m3u"))]
+    return Session(Settings(home, environ={}, keyring=no_keyring), load_plugins(points, environ={}))
 
 
-async def separate(session: Session, song: Path) -> Job:
+async def separate(session: Session, song: Path, project: str = "") -> Job:
     source = session.inspect(song)
-    job, _ = await session.add(source, await session.plan(source, Separation(provider="tone")))
+    job, _ = await session.add(source, await session.plan(source, Separation(provider="tone", project=project)))
     (done,) = await session.run([job.id])
     return done
 
@@ -59,7 +65,7 @@ def test_its_separator_separates(tmp_path: Path, home: Path, config: str, gain: 
     song = tmp_path / "Song.wav"
     write_song(song, 1.0)
     with open_session(home, config) as session:
-        assert [plugin.error for plugin in session.plugins.loaded] == [""]
+        assert [plugin.error for plugin in session.plugins.loaded] == ["", ""]
         done = asyncio.run(separate(session, song))
     assert done.state is JobState.DONE, done.problem
     (stem,) = done.stems
@@ -68,6 +74,15 @@ def test_its_separator_separates(tmp_path: Path, home: Path, config: str, gain: 
     found, _ = soundfile.read(stem.path)
     assert np.abs(found - gain * expected).max() < 1e-3
     assert np.abs(found).max() > 0.01
+
+
+def test_its_session_format_is_written(tmp_path: Path, home: Path) -> None:
+    with open_session(home) as session:
+        done = asyncio.run(separate(session, write_song(tmp_path / "Song.wav", 1.0), "m3u"))
+        assert [isinstance(one, SessionFormat) for one in session.registry.session_formats.values()] == [True]
+    (project,) = done.projects
+    assert project.path == tmp_path / "Song.stems" / "Song.m3u"
+    assert project.path.read_text() == "Song - Quiet.flac\n"
 
 
 def test_its_separator_keeps_the_whole_protocol(home: Path) -> None:

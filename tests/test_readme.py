@@ -15,6 +15,7 @@ from plugin_core.cli.app import build_app
 from plugin_core.jobs.policy import JobsSettings
 from plugin_core.presets import load_presets
 from plugin_core.providers.local.adapter import LocalSettings
+from plugin_core.session import Session
 from plugin_core.settings import Settings
 from plugin_core.stems.template import parse_template
 from plugin_core.wishes import SEPARATE, STEMS
@@ -48,7 +49,10 @@ def test_settings_example_loads(tmp_path: Path) -> None:
     assert "acapella" in presets
     assert settings.section("local", LocalSettings).workers == 2
     assert settings.section("jobs", JobsSettings).lease_seconds == 20
-    parse_template(settings.section("stems", STEMS).template)
+    stems = settings.section("stems", STEMS)
+    parse_template(stems.template)
+    with Session(settings) as session:
+        assert stems.usual_project in session.registry.session_formats
 
 
 @pytest.mark.parametrize("line", re.findall(r"\| `(stembridge [^`]+)` \|", README))

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
@@ -63,6 +63,7 @@ class Arrangement(msgspec.Struct, frozen=True, kw_only=True):
     """``title``, ``artist``, ``album`` and ``date`` of the song, as far as its tags say them."""
 
 
+@runtime_checkable
 class SessionFormat(Protocol):
     """A kind of session file."""
 

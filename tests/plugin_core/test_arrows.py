@@ -44,7 +44,8 @@ MAY_IMPORT = {
     "transfer": "_version errors files model settings tasks",
     "service": "audio errors files model protocols settings stem_names tasks transfer",
     "jobs": "errors files model protocols purchases recordings stems tasks transfer",
-    "operations": f"_version audio files jobs purchases recordings registry sessions stem_names stems tags tasks {NOUNS}",
+    "operations": f"_version audio files jobs purchases recordings registry sessions stem_names stems tags tasks"
+    f" {NOUNS}",
     "stagers": "errors files hookspecs model protocols settings tasks transfer",
     "callbacks": "abilities errors model settings tasks",
     "providers": f"audio callbacks files service stagers stem_names tasks transfer {NOUNS}",
@@ -67,7 +68,8 @@ MAY_IMPORT = {
     "registry": "errors model plugins protocols sessions settings wishes",
     "presets": "errors model settings stem_names tags wishes",
     "workshop": "errors jobs model operations plugins purchases registry settings tasks",
-    "session": "errors files jobs model operations plugins protocols purchases registry settings stems tasks workshop",
+    "session": "errors files jobs model operations plugins protocols purchases registry settings stems tasks workshop"
+    " wishes",
     "run": "errors model operations purchases session tasks",
     "_version": "",
     "__main__": "_version cli",
