@@ -126,27 +126,26 @@ class JobStore(JobQueue):
             occupies: whether it lives at a service; the engine corrects it when it works on the job.
             is_gone: tells of a path whether its song is no longer there; may look at a disk.
         """
-        for known in self._alike(job):
-            is_here = known.source.path == job.source.path and place_of(known.operation) == place_of(job.operation)
-            if is_here or (known.source.path != job.source.path and is_gone(known.source.path)):
-                joined = self._join(known, job.source)
-                if joined is not None:
-                    return joined, False
         values = {**to_row(job), "occupies": int(occupies), "cancel": int(job.cancel)}
-        with self._database.write() as connection:
-            connection.execute(queries.insert(values), values)
+        with self._database.read() as connection:
+            alike = _alike(connection, job)
+        seen: set[str] = set()
+        while True:
+            for known in alike:
+                is_here = known.source.path == job.source.path and place_of(known.operation) == place_of(job.operation)
+                if is_here or (known.source.path != job.source.path and is_gone(known.source.path)):
+                    joined = self._join(known, job.source)
+                    if joined is not None:
+                        return joined, False
+            seen |= {known.id for known in alike}
+            with self._database.write() as connection:
+                # Another process may have put in the same meanwhile.
+                alike = [known for known in _alike(connection, job) if known.id not in seen]
+                if not alike:
+                    connection.execute(queries.insert(values), values)
+                    break
         self._touched += 1
         return job, True
-
-    def _alike(self, job: Job) -> builtins.list[Job]:
-        """Return the jobs of the same wish that could be joined, the oldest first; a forced one joins only its like."""
-        base = base_key(job.dedupe)
-        with self._database.read() as connection:
-            rows = connection.execute(queries.JOINABLE, (base,)).fetchall()
-            jobs = [one for one in map(from_row, rows) if is_same_wish(one.operation, job.operation)]
-            if is_forced(job.dedupe):
-                return [one for one in jobs if one.dedupe == job.dedupe and one.state.is_active]
-            return [one for one in jobs if one.state not in _ENDED or changes.goes_on(connection, one)]
 
     def _join(self, known: Job, source: Source) -> Job | None:
         """Let a known job go on, for its song as it was handed in now; None if it changed meanwhile."""
@@ -296,3 +295,12 @@ class JobStore(JobQueue):
             self._database.give_back()
         self._touched += 1
         return removed
+
+
+def _alike(connection: sqlite3.Connection, job: Job) -> list[Job]:
+    """Return the jobs of the same wish that could be joined, the oldest first; a forced one joins only its like."""
+    rows = connection.execute(queries.JOINABLE, (base_key(job.dedupe),)).fetchall()
+    jobs = [one for one in map(from_row, rows) if is_same_wish(one.operation, job.operation)]
+    if is_forced(job.dedupe):
+        return [one for one in jobs if one.dedupe == job.dedupe and one.state.is_active]
+    return [one for one in jobs if one.state not in _ENDED or changes.goes_on(connection, one)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from plugin_core.errors import StoreError, UsageError
 from plugin_core.jobs import queries
+from plugin_core.jobs import store as stores
 from plugin_core.jobs.keys import forced_key
 from plugin_core.jobs.policy import LONGEST
 from plugin_core.jobs.queue import ClaimState, Scope
@@ -99,10 +101,28 @@ def test_job_that_goes_on_while_the_store_is_waited_for_is_joined(
 ) -> None:
     first, _ = store.add(make_job(1))
     move(store, first, state)
-    monkeypatch.setattr(store, "_alike", lambda _job: [first])
+    monkeypatch.setattr(stores, "_alike", lambda _connection, _job: [first])
     known, is_new = store.add(make_job(1))
     assert (is_new, known.id == first.id) == (state is JobState.FAILED, state is not JobState.FAILED)
     assert known.state is (JobState.QUEUED if is_new else state)
+
+
+def test_equal_wishes_of_two_processes_at_one_moment_make_one_job(
+    store: JobStore, other: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that lies elsewhere, and was there before, is joined by neither."""
+    store.add(make_job(1, path=Path("/elsewhere.wav")))
+    look, others = stores._alike, []
+
+    def look_slowly(connection: sqlite3.Connection, job: Job) -> list[Job]:
+        monkeypatch.setattr(stores, "_alike", look)
+        found = look(connection, job)
+        others.append(other.add(make_job(1)))
+        return found
+
+    monkeypatch.setattr(stores, "_alike", look_slowly)
+    assert (store.add(make_job(1))[0].id, False) == (others[0][0].id, not others[0][1])
+    assert len(store.list()) == 2
 
 
 def test_newest_done_job_is_found(store: JobStore, clock: Clock) -> None:
