@@ -210,6 +210,8 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     """What was written."""
     previous: dict[str, tuple[str, ...]] = {}
     """What stood in those fields; empty where nothing did."""
+    keys: dict[str, dict[str, tuple[str, ...]]] = {}
+    """What each key of each tag held of those fields: ``{"mood": {"id3 TMOO": ()}}``."""
     left: dict[str, str] = {}
     """Why nothing was written, by dimension, in words for people."""
     notes: tuple[str, ...] = ()

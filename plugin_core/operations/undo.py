@@ -182,9 +182,9 @@ def undo(
     changes = [same] if same is not None else _changes_of(store, file)
     names = dict.fromkeys(name for _, written in changes for name in written.fields)
     found = take_apart(read_labels(file, names), [written for _, written in changes])
-    (job, _), taken = _choose(file, changes, found, force=force)
+    (job, written), taken = _choose(file, changes, found, force=force)
     if not dry_run:
-        restore_fields(writing, taken.fields)
+        restore_fields(writing, taken.fields, written)
     return Undone(path=file, job=job.id, fields=taken.fields, exact=False, kept=taken.kept)
 
 

@@ -110,7 +110,7 @@ def read_open(opened: TaggedFile, names: Iterable[str] = FIELDS) -> dict[str, tu
         opened: the file.
         names: the fields wanted; default all.
     """
-    fields = _read_fields(opened.family, _getter(opened), names)
+    fields = _read_fields(opened.family, getter(opened), names)
     if opened.family is Family.ID3:
         info = read_info(opened.file)
         fields = _read_fields(Family.RIFF, lambda key: info.get(key, []), names) | fields
@@ -121,7 +121,7 @@ def read_as_they_stand(opened: TaggedFile, names: Iterable[str]) -> dict[str, tu
     """Read fields with the values of all their keys, nothing taken apart; or what tags beside the file's own say."""
     found: dict[str, tuple[str, ...]] = {}
     wanted = tuple(names)
-    tags = [(opened.family, _getter(opened)), *((family, get) for family, get in beside(opened).items())]
+    tags = [(opened.family, getter(opened)), *((family, get) for family, get in beside(opened).items())]
     for family, get in tags:
         for name in wanted:
             field = field_of(name)
@@ -139,12 +139,13 @@ def beside(opened: TaggedFile) -> dict[Family, Callable[[str], list[str]]]:
         return {}
     ape_tag = ape_tags(opened.file) if isinstance(opened.audio, ID3FileType) else None
     if ape_tag is not None:
-        return {Family.APE: _getter(TaggedFile(opened.file, SimpleNamespace(tags=ape_tag), Family.APE))}
+        return {Family.APE: getter(TaggedFile(opened.file, SimpleNamespace(tags=ape_tag), Family.APE))}
     info = read_info(opened.file)
     return {Family.RIFF: lambda key: info.get(key, [])}
 
 
-def _getter(opened: TaggedFile) -> Callable[[str], list[str]]:
+def getter(opened: TaggedFile) -> Callable[[str], list[str]]:
+    """Return what reads the keys of a file's own tag."""
     form, audio = FORMATS[opened.family], opened.audio
     return lambda key: form.get(audio, key)
 

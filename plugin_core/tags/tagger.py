@@ -26,7 +26,7 @@ from plugin_core.tags.files import write_error
 from plugin_core.tags.labels import Decision
 from plugin_core.tags.pieces import Piece, PieceError, digest, lay
 from plugin_core.tags.recipe import read_recipe, write_recipe
-from plugin_core.tags.writer import LABELS, Rewriting, Style, rewrite
+from plugin_core.tags.writer import LABELS, Back, Rewriting, Style, rewrite
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,6 +109,7 @@ def write_labels(writing: Writing, decide: Decide, record: Record) -> Written:
             after=made.after,
             fields=decision.fields,
             previous={name: rewriting.existing.get(name, ()) for name in decision.fields},
+            keys={name: dict(held) for name, held in rewriting.keys.items()},
             left=decision.left,
             notes=tuple(draft.notes),
             recipe=made.recipe,
@@ -141,8 +142,13 @@ def restore_exactly(writing: Writing, written: Written) -> None:
         _exchange(draft)
 
 
-def restore_fields(writing: Writing, fields: Mapping[str, tuple[str, ...]]) -> None:
+def restore_fields(writing: Writing, fields: Mapping[str, tuple[str, ...]], written: Written) -> None:
     """Set fields to what they were, and leave every other change of the file alone.
+
+    Args:
+        writing: the file.
+        fields: what its fields are to be.
+        written: says what each key of each tag held, for those that become what they were.
 
     Raises:
         SourceError: the file is broken.
@@ -152,9 +158,19 @@ def restore_fields(writing: Writing, fields: Mapping[str, tuple[str, ...]]) -> N
     file = real_file(writing.path)
     check_replaceable(file, writing.options)
     with draft_of(file, writing.mark, writing.notes) as draft:
-        rewriting = rewrite(file, lambda _existing: fields, tuple(fields), _style_of(writing.options))
+        back = Back({name: _keys_back(written, name, values) for name, values in fields.items()}, written.fields)
+        rewriting = rewrite(file, lambda _existing: fields, tuple(fields), _style_of(writing.options), back)
         _lay(draft, rewriting.pieces, writing)
         _exchange(draft)
+
+
+def _keys_back(written: Written, name: str, values: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+    """Return what single keys of a field become again: all of them, or those beside ID3 where ID3 was changed since."""
+    held = written.keys.get(name, {})
+    if values == written.previous.get(name, ()):
+        return held
+    beside = {key: texts for key, texts in held.items() if not key.startswith("id3 ")}
+    return beside if len(beside) < len(held) else {}
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from plugin_core.tags.fields import COUNTED, FIELDS, Family, field_of
 from plugin_core.tags.files import TaggedFile, ape_tags, has_id3, open_overlay, overlay_of, write_error
 from plugin_core.tags.labels import PROVENANCE
 from plugin_core.tags.pieces import lay_over
-from plugin_core.tags.reader import FORMATS, beside, read_as_they_stand, read_opened
+from plugin_core.tags.reader import FORMATS, beside, getter, read_as_they_stand, read_opened
 from plugin_core.tags.riff import is_read_first, write_info
 from plugin_core.tags.tagset import TagSet, clean_values, select_pictures
 from plugin_core.wishes import DIMENSIONS
@@ -46,6 +46,9 @@ _ID3V1: Final = 128
 _NO_GENRE: Final = 255
 
 Fields = Mapping[str, tuple[str, ...]]
+Keys = Mapping[str, Mapping[str, tuple[str, ...]]]
+"""By field and key: the family of the tag, a space, and the key of the field table."""
+_OLD_GENRE: Final = "id3v1 genre"
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,25 @@ USUAL: Final = Style()
 
 
 @dataclass(frozen=True)
+class Back:
+    """An earlier change that is taken back."""
+
+    keys: Keys = field(default_factory=dict)
+    """What single keys held before it."""
+    ours: Fields = field(default_factory=dict)
+    """What it wrote."""
+
+    def texts(self, family: Family) -> dict[str, tuple[str, ...]]:
+        """Return what keys of a family of tags held."""
+        held = {key: values for keys in self.keys.values() for key, values in keys.items()}
+        start = f"{family} "
+        return {key.removeprefix(start): values for key, values in held.items() if key.startswith(start)}
+
+
+NOWHERE: Final = Back()
+
+
+@dataclass(frozen=True)
 class Rewriting:
     """What a file would be with other labels."""
 
@@ -69,10 +91,16 @@ class Rewriting:
     """The labels it has."""
     pieces: list[Piece]
     """The file it would be, of the one it is; empty when nothing is to be written."""
+    keys: Keys = field(default_factory=dict)
+    """What each key of each tag holds of the fields that change, by field."""
 
 
 def rewrite(
-    path: Path, choose: Callable[[Fields], Fields], names: Iterable[str] = LABELS, style: Style = USUAL
+    path: Path,
+    choose: Callable[[Fields], Fields],
+    names: Iterable[str] = LABELS,
+    style: Style = USUAL,
+    back: Back = NOWHERE,
 ) -> Rewriting:
     """Find out what a file would be with the fields that ``choose`` returns for those that are there; write nothing.
 
@@ -85,6 +113,7 @@ def rewrite(
         choose: returns all values of each field that changes.
         names: the fields that are read.
         style: how ID3 is written.
+        back: where an earlier change of these fields is taken back.
 
     Raises:
         SourceError: the container has no place for tags, or its tags are damaged.
@@ -101,13 +130,23 @@ def rewrite(
         if not fields:
             return Rewriting(existing, [])
         others = beside(opened)
+        held = _held(opened, others, fields)
         added = {name for name, values in fields.items() if set(existing.get(name, ())) <= set(values)}
-        _write(replace(opened, separator=style.separator), TagSet(dict(fields)), inherited, style, added)
+        _write(
+            replace(opened, separator=style.separator),
+            TagSet(dict(fields)),
+            inherited,
+            style,
+            added,
+            back,
+        )
         for family, get in others.items():
-            _write_beside(opened, family, get, fields, existing)
+            _write_beside(opened, family, get, fields, existing, back)
         if "genre" in fields and not set(existing.get("genre", ())) <= set(fields["genre"]):
             _write_id3v1(overlay_of(opened), fields["genre"])
-        return Rewriting(existing, overlay_of(opened).pieces)
+        if number := back.keys.get("genre", {}).get(_OLD_GENRE):
+            _write_id3v1(overlay_of(opened), number)
+        return Rewriting(existing, overlay_of(opened).pieces, held)
 
 
 def write_tags(path: Path, tags: TagSet) -> None:
@@ -146,26 +185,59 @@ def _telling(path: Path) -> Iterator[None]:
         raise SourceError(f"the tags of {show_path(path)} cannot be written: {reason}") from error
 
 
+def _held(opened: TaggedFile, others: Mapping[Family, Callable[[str], list[str]]], fields: Fields) -> Keys:
+    """Return what each key holds that writing these fields may change."""
+    readers = {opened.family: getter(opened), **others}
+    held = {
+        name: {
+            f"{family} {key}": tuple(get(key)) for family, get in readers.items() for key in field_of(name).read(family)
+        }
+        for name in fields
+    }
+    if "genre" in held and (number := _read_id3v1(overlay_of(opened))) is not None:
+        held["genre"][_OLD_GENRE] = (number,)
+    return held
+
+
 def _write(
-    opened: TaggedFile, tags: TagSet, inherited: _Inherited, style: Style = USUAL, added: Collection[str] = ()
+    opened: TaggedFile,
+    tags: TagSet,
+    inherited: _Inherited,
+    style: Style = USUAL,
+    added: Collection[str] = (),
+    back: Back = NOWHERE,
 ) -> None:
     """Put fields and pictures into a file's own tag; keys of other writers stay where a field only gains values."""
     changes = {**inherited.others, **_keys_of({**inherited.fields, **tags.fields}, opened.family, added)}
     for key in style.left_out & changes.keys():
         changes[key] = ()
+    changes |= back.texts(opened.family)
     pictures = select_pictures(tags.pictures or inherited.pictures)
     FORMATS[opened.family].write(opened, changes, pictures)
 
 
 def _write_beside(
-    opened: TaggedFile, family: Family, get: Callable[[str], list[str]], fields: Fields, existing: Fields
+    opened: TaggedFile,
+    family: Family,
+    get: Callable[[str], list[str]],
+    fields: Fields,
+    existing: Fields,
+    back: Back,
 ) -> None:
     """Let a tag beside ID3 say the same, where it is all that some players read or held what is replaced."""
     is_read_alone = isinstance(opened.audio, TrueAudio) if family is Family.APE else is_read_first(opened.file)
     changes: dict[str, tuple[str, ...]] = {}
     for name, values in fields.items():
         for key in field_of(name).written(family):
-            old = clean_values(name, (part for text in get(key) for part in text.split(BETWEEN)))
+            texts = get(key)
+            # LIST INFO has room for one text.
+            parts = texts if family is Family.APE else [part for text in texts for part in text.split(BETWEEN)]
+            old = clean_values(name, parts)
+            before = back.texts(family).get(key)
+            if before is not None:
+                own = tuple(value for value in old if value in before or value not in back.ours.get(name, ()))
+                changes[key] = before if set(own) <= set(before) else own
+                continue
             is_replaced = bool(old) and not set(existing.get(name, ())) <= set(values)
             if is_read_alone or is_replaced:
                 changes[key] = _change_beside(old, values, existing.get(name, ()))
@@ -185,13 +257,23 @@ def _change_beside(old: tuple[str, ...], values: tuple[str, ...], existing: tupl
     return rest if set(values) <= set(existing) and rest != old else values
 
 
-def _write_id3v1(overlay: Overlay, genres: tuple[str, ...]) -> None:
-    """Set the one byte by which an ID3v1 tag, if there is one, says the genre."""
+def _read_id3v1(overlay: Overlay) -> str | None:
+    """Return the number by which an ID3v1 tag says the genre; None where there is no such tag."""
     overlay.seek(max(overlay.seek(0, 2) - _ID3V1, 0))
-    if overlay.read(3) == b"TAG":
-        number = next((TCON.GENRES.index(genre) for genre in genres if genre in TCON.GENRES), _NO_GENRE)
+    tag = overlay.read(_ID3V1)
+    return str(tag[-1]) if tag[:3] == b"TAG" else None
+
+
+def _write_id3v1(overlay: Overlay, genres: tuple[str, ...]) -> None:
+    """Set the one byte by which an ID3v1 tag, if there is one, says the genre: by its name, or by its number itself."""
+    if _read_id3v1(overlay) is not None:
+        known = (TCON.GENRES.index(one) if one in TCON.GENRES else int(one) for one in genres if _is_old_genre(one))
         overlay.seek(-1, 2)
-        overlay.write(bytes((number,)))
+        overlay.write(bytes((next(known, _NO_GENRE),)))
+
+
+def _is_old_genre(genre: str) -> bool:
+    return genre in TCON.GENRES or (genre.isdecimal() and int(genre) <= _NO_GENRE)
 
 
 def _is_full(opened: TaggedFile, path: Path) -> bool:

@@ -63,7 +63,7 @@ def test_monkeys_audio_and_musepack(tmp_path: Path, name: str, is_tagged: bool) 
     restore_exactly(Writing(path, "mark"), written)
     assert path.read_bytes() == before
     label(path)
-    restore_fields(Writing(path, "mark"), written.previous)
+    restore_fields(Writing(path, "mark"), written.previous, written)
     assert read_fields(path).get("genre", ()) == written.previous["genre"]
 
 

@@ -18,8 +18,11 @@ from mutagen.flac import FLAC
 from mutagen.oggvorbis import OggVorbis
 
 from plugin_core.model import Label, Tagging, Written
+from plugin_core.operations.undo import take_apart, take_back
 from plugin_core.tags.exchange import ReplaceOptions
 from plugin_core.tags.labels import decide, field_names
+from plugin_core.tags.reader import read_labels
+from plugin_core.tags.riff import read_info
 from plugin_core.tags.tagger import Writing, restore_exactly, restore_fields, write_labels
 from plugin_core.wishes import MoodFrames
 from tests.plugin_core.tags.tagged_files import make_audio, need, probe, stream_digest
@@ -155,6 +158,7 @@ def read_by_others(path: Path) -> dict[str, str]:
     if shutil.which("exiftool") and path.suffix not in (".dsf", ".tta", ".wv"):
         done = subprocess.run(["exiftool", "-a", path], check=True, capture_output=True)
         shown["exiftool"] = done.stdout.decode("utf-8", "replace")
+    shown["picard"] = "\n".join(text for key in PICARD for text in texts(path).get(key, ()))
     with suppress(mediafile.FileTypeError):
         found = mediafile.MediaFile(path)
         shown["mediafile"] = "\n".join([*(found.genres or []), *(found.languages or [])])
@@ -166,10 +170,16 @@ def read_by_others(path: Path) -> dict[str, str]:
     return shown
 
 
+# Where Picard looks for genre, language and mood (its appendix "Tag Mapping"), in small letters.
+PICARD = (
+    *("tcon", "tlan", "tmoo", "txxx:mood", "genre", "language", "mood", "©gen", "wm/genre", "wm/language", "wm/mood"),
+    *("----:com.apple.itunes:language", "----:com.apple.itunes:mood"),
+)
 # What a program does not show of a kind of file, whoever wrote it.
 BLIND = {
     ("ffprobe", "m4a"): {"bpm"},
-    ("ffprobe", "wav"): {"mood", "scene", "vocal", "bgm", "intensity", "energy", "bpm"},
+    ("ffprobe", "wav-list"): {"mood", "scene", "vocal", "bgm", "intensity", "energy", "bpm"},
+    ("ffprobe", "wav-bext"): {"mood", "scene", "vocal", "bgm", "intensity", "energy", "bpm"},
     ("exiftool", "wma"): {"scene", "vocal", "bgm", "intensity", "energy"},
     ("taglib", "wma"): {"scene", "vocal", "bgm", "intensity", "energy"},
 }
@@ -199,8 +209,8 @@ def test_every_policy_in_every_container(kind: str, tmp_path: Path) -> None:
         moods = [key for key in found if key.endswith("mood")]
         assert len(moods) == 1 and _spellings(path) >= {key for key in _spellings(original) if "mood" in key.lower()}
         for program, shown in read_by_others(path).items():
-            seen = set(written.fields) - BLIND.get((program, kind.partition("-")[0]), set())
-            seen &= {"genre", "language"} if program == "mediafile" else seen
+            seen = set(written.fields) - BLIND.get((program, kind), set())
+            seen &= {"mediafile": {"genre", "language"}, "picard": {"genre", "language", "mood"}}.get(program, seen)
             joins = path.suffix in (".flac", ".ogg", ".opus") or "v23" in kind or kind in ("wav-list", "wav-bext")
             if (program, policy) == ("ffprobe", "append") and not joins:
                 # It shows but the first of several values that are apart.
@@ -209,6 +219,60 @@ def test_every_policy_in_every_container(kind: str, tmp_path: Path) -> None:
         assert stream_digest(path) == sound
         restore_exactly(Writing(path, "mark"), written)
         assert path.read_bytes() == before
+        # Edited since by another program, it loses what was written and nothing else, from every tag.
+        written = label(path, policy=policy)
+        edit(path, genre="Live")
+        edited = make_edited(original, before)
+        undo_edited(path, written)
+        found, as_edited = all_texts(path), all_texts(edited)
+        assert [found.pop(key) for key in GENRE_KEYS if key in found] == [[GENRE, "Live"]]
+        assert {key: text for key, text in as_edited.items() if key not in GENRE_KEYS} == found, policy
+
+
+GENRE_KEYS = ("tcon", "genre", "©gen", "wm/genre")
+
+
+def edit(path: Path, genre: str = "") -> None:
+    """Name an artist, and add a genre, as another program."""
+    audio: Any = OggVorbis(path) if path.suffix == ".ogg" else mutagen.File(path)
+    if isinstance(audio.tags, id3.ID3):
+        audio.tags.add(id3.TPE1(encoding=3, text=["Me"]))
+        audio.tags["TCON"].text += [genre] if genre else []
+        audio.save(v2_version=audio.tags.version[1])
+        return
+    artist, key = {".m4a": ("©ART", "©gen"), ".wma": ("Author", "WM/Genre")}.get(path.suffix, ("Artist", "Genre"))
+    audio.tags[artist] = ["Me"]
+    audio.tags[key] = [*map(str, audio.tags[key]), *([genre] if genre else [])]
+    audio.save()
+
+
+def make_edited(original: Path, before: bytes) -> Path:
+    path = original.with_name(f"edited{original.suffix}")
+    path.write_bytes(before)
+    edit(path)
+    return path
+
+
+def undo_edited(path: Path, written: Written) -> None:
+    """Take labels out of a file that was edited since, as ``stembridge tag --undo`` does."""
+    found = take_apart(read_labels(path, written.fields), [written])
+    taken = take_back(found, written)
+    assert taken.kept == ()
+    restore_fields(Writing(path, "mark"), taken.fields, written)
+
+
+def all_texts(path: Path) -> dict[str, list[str]]:
+    """Return the texts of every tag of a file."""
+    found = {key: [part for text in values for part in split_genres(key, text)] for key, values in texts(path).items()}
+    if path.suffix in (".mp3", ".tta"):
+        with suppress(apev2.APENoHeaderError):
+            found |= {f"ape {key}": [str(value)] for key, value in apev2.APEv2(path).items()}
+    with path.open("rb") as opened:
+        return found | {f"info {key}": values for key, values in read_info(opened).items()}
+
+
+def split_genres(key: str, text: str) -> list[str]:
+    return text.replace("/Live", "\0Live").split("\0") if key in GENRE_KEYS else [text]
 
 
 def _spellings(path: Path) -> set[str]:
@@ -272,7 +336,7 @@ def test_what_is_appended_beside_goes_again_and_the_user_s_own_stays(tmp_path: P
     path = make(tmp_path, "wav-list")
     written = label(path, policy="append", dimensions=("genre", "language"))
     assert b"Dub Plt; Rock\0" in path.read_bytes()
-    restore_fields(Writing(path, "mark"), written.previous)
+    restore_fields(Writing(path, "mark"), written.previous, written)
     assert b"IGNR\x08\0\0\0Dub Plt\0" in path.read_bytes() and b"ILNG" not in path.read_bytes()
 
 

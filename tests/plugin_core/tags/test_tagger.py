@@ -66,7 +66,7 @@ def test_fields_go_back_and_what_others_changed_since_stays(tmp_path: Path, kind
     path = make_source(tmp_path, kind)
     parts = anatomy(path)
     written = label(path)
-    restore_fields(Writing(path, "mark"), written.previous)
+    restore_fields(Writing(path, "mark"), written.previous, written)
     found = read_fields(path)
     assert (found["mood"], found["genre"]) == (("Happy",), ("Rock", "Pop"))
     assert anatomy(path) == parts
