@@ -8,19 +8,22 @@ to users as a plugin of its own.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import beets
 import mediafile
-from beets import logging
 from beets.plugins import BeetsPlugin
+from confuse import ConfigError
 from stembridge_beets import commands, configuration, media_fields
+from stembridge_beets.host import UserError
 from stembridge_beets.queries import HasStems
 
 if TYPE_CHECKING:
+    from beets import logging
     from beets.dbcore import types
     from beets.dbcore.query import FieldQuery
     from beets.importer import ImportTask
@@ -38,12 +41,20 @@ HOW_FILES_GO = {
     "item_hardlinked": "hardlink",
 }
 
+OWN_EVENTS = ("stembridge_stems", "stembridge_moods")
+
+
+def _announce_events() -> None:
+    """List our events where beets 2.14 and newer do, for its ``hook`` plugin refuses others; it is loaded after us."""
+    if "hook" in beets.config["plugins"].as_str_seq():
+        with suppress(ImportError):
+            from beets.events import ALL_EVENTS
+
+            ALL_EVENTS.extend(OWN_EVENTS)
+
 
 class StembridgePlugin(BeetsPlugin):
     """Splits songs into stems beside them, and labels them with mood, genre, language and more."""
-
-    item_types: ClassVar[dict[str, types.Type[Any, Any]]] = media_fields.FIELD_TYPES
-    album_types: ClassVar[dict[str, types.Type[Any, Any]]] = media_fields.FIELD_TYPES
 
     item_queries: ClassVar[dict[str, type[FieldQuery[Any]]]] = {"has_stems": HasStems}
 
@@ -52,9 +63,13 @@ class StembridgePlugin(BeetsPlugin):
         self.config.add(configuration.defaults())
         configuration.redact(self.config)
         self._imported: list[int] = []
-        self._add_fields()
+        # A mistake is told by the command that needs it.
+        with suppress(ConfigError, UserError):
+            configuration.rename_fields(self.config)
+        _announce_events()
         # The types of listeners differ between the versions of beets.
         listen: Callable[..., None] = self.register_listener
+        listen("pluginload", self._add_fields)
         listen("write", self._add_tags)
         listen("import_begin", self._check_import)
         listen("import_task_files", self._remember)
@@ -62,19 +77,17 @@ class StembridgePlugin(BeetsPlugin):
         for event, how in HOW_FILES_GO.items():
             listen(event, self._follow_by(how))
 
+    @property
+    def item_types(self) -> dict[str, types.Type[Any, Any]]:
+        """Return the types of our fields, but for those that another plugin keeps in its way: beets would end there."""
+        ours, theirs = media_fields.field_types(), media_fields.foreign_types(self)
+        return {field: kind for field, kind in ours.items() if field not in theirs}
+
+    album_types = item_types
+
     def commands(self) -> Sequence[Subcommand]:
         """Return the commands."""
         return commands.make_commands(self)
-
-    @contextmanager
-    def as_command(self) -> Iterator[None]:
-        """Let a listener work as a command does: with its level of messages, and free to cause events itself."""
-        level = self._log.level
-        self._log.setLevel(logging.NOTSET)
-        try:
-            yield
-        finally:
-            self._log.setLevel(level)
 
     @property
     def log(self) -> logging.BeetsLogger:
@@ -82,17 +95,23 @@ class StembridgePlugin(BeetsPlugin):
         return self._log
 
     def _add_fields(self) -> None:
+        """Make our lists known as tags of files; what another plugin has for a field stays."""
         add = self.add_media_field if media_fields.IS_FILE_READ else mediafile.MediaFile.add_field
         for name in media_fields.missing_fields():
-            add(name, media_fields.make_field(name))
+            if media_fields.is_list(name):
+                add(media_fields.FIELD_OF[name], media_fields.make_field(name))
         for name in media_fields.scalar_fields():
-            self._log.warning("another plugin keeps {} as one value; several will be joined by it", name)
+            self._log.warning(
+                "another plugin keeps {} as one value; stembridge.fields can give it another name here",
+                media_fields.FIELD_OF[name],
+            )
 
     def _add_tags(self, item: Item, tags: dict[str, Any]) -> None:
         media_fields.add_tags(item, tags)
 
     def _check_import(self) -> None:
-        """Tell of a wrong setting before an import begins, and of stems that it would take for tracks."""
+        """Tell of wrong settings before an import begins, and of stems that it would take for tracks."""
+        configuration.warn_of_typos(self.config, self._log)
         if "stems" in configuration.read_auto(self.config):
             from stembridge_beets.consistency import warn_of_ignore
 
@@ -112,8 +131,7 @@ class StembridgePlugin(BeetsPlugin):
         from stembridge_beets.own_command import finish_import
 
         imported, self._imported = self._imported, []
-        with self.as_command():
-            finish_import(self, lib, imported)
+        finish_import(self, lib, imported)
 
     @cached_property
     def _follower(self) -> Follower:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from beets.ui import CommonOptionsParser, Subcommand
 
+from stembridge_beets import configuration
 from stembridge_beets.configuration import OWN_WORDS
 from stembridge_beets.host import library_trouble_told
 
@@ -34,6 +35,7 @@ def _make_stems(plugin: Host) -> Subcommand:
     def run(lib: Library, opts: StemsOptions, args: list[str]) -> None:
         from stembridge_beets.stems_command import run_stems
 
+        configuration.warn_of_typos(plugin.config, plugin.log)
         with library_trouble_told():
             run_stems(plugin, lib, opts, args)
 
@@ -53,6 +55,7 @@ def _make_moods(plugin: Host) -> Subcommand:
     def run(lib: Library, opts: MoodsOptions, args: list[str]) -> None:
         from stembridge_beets.moods_command import run_moods
 
+        configuration.warn_of_typos(plugin.config, plugin.log)
         with library_trouble_told():
             run_moods(plugin, lib, opts, args)
 
@@ -69,6 +72,7 @@ def _make_own(plugin: Host) -> Subcommand:
     def run(lib: Library, opts: OwnOptions, args: list[str]) -> None:
         from stembridge_beets.own_command import run_own
 
+        configuration.warn_of_typos(plugin.config, plugin.log)
         with library_trouble_told():
             run_own(plugin, lib, opts, args)
 

@@ -7,12 +7,17 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
+from beets.dbcore import types
+from beets.library import Item
+from confuse import ConfigError
 
 from stembridge_beets.host import UserError
+from stembridge_beets.media_fields import FIELD_OF
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from beets.logging import BeetsLogger
     from confuse import Subview
 
     from plugin_core.settings import Settings
@@ -53,7 +58,7 @@ def defaults() -> dict[str, Any]:
 
 def services() -> dict[str, tuple[str, ...]]:
     """Return the sections of the core's settings that can be written in beets' configuration, with their keys."""
-    return {name: tuple(value) for name, value in defaults().items() if isinstance(value, dict) and name != "policies"}
+    return {name: tuple(value) for name, value in defaults().items() if isinstance(value, dict) and value}
 
 
 def redact(config: Subview) -> None:
@@ -88,6 +93,41 @@ def read_count(config: Subview, key: str) -> int:
     if least <= count <= most:
         return count
     raise UserError(f"stembridge.{key} is {count} (allowed: from {least} to {most})")
+
+
+def rename_fields(config: Subview) -> None:
+    """Give labels the fields that our section names; nothing is renamed where one of them is wrong.
+
+    Raises:
+        UserError: no such label, or a field that cannot hold it.
+    """
+    said = config["fields"].get(dict)
+    for name, field in said.items():
+        if name not in FIELD_OF:
+            raise UserError(f"stembridge.fields has {name!r}; there are {', '.join(FIELD_OF)}")
+        column = Item._fields.get(field, types.STRING) if str(field).isidentifier() else None
+        if not isinstance(column, (types.String, types.DelimitedString)):
+            raise UserError(f"stembridge.fields.{name} is {field!r}, which is no field for words")
+    wanted = FIELD_OF | said
+    if len(set(wanted.values())) < len(wanted):
+        raise UserError("stembridge.fields gives two labels one field")
+    FIELD_OF.update(wanted)
+
+
+def warn_of_typos(config: Subview, log: BeetsLogger) -> None:
+    """Tell of words in our section that mean nothing; beets itself passes them over."""
+    parts = [(f"{name}.", config[name], keys) for name, keys in services().items()]
+    # YAML reads a bare yes as a truth value, also where it is a key.
+    for where, section, known in (("", config, (*defaults(), "True")), *parts):
+        try:
+            unknown = [str(key) for key in section.keys() if str(key) not in known]  # noqa: SIM118 - of a view
+        except ConfigError:
+            # Of the wrong kind: told by the command that needs it.
+            continue
+        for key in unknown:
+            from plugin_core.settings import suggest_key
+
+            log.warning("the configuration knows no {}{}{}", where, key, suggest_key(key, known))
 
 
 def overlay(config: Subview, environ: Mapping[str, str]) -> dict[str, str]:

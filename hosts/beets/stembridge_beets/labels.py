@@ -16,18 +16,15 @@ import mediafile
 from plugin_core import decide
 from plugin_core.model import Label, Tagging
 from plugin_core.wishes import DIMENSIONS
-from stembridge_beets.media_fields import FIELD_OF, IS_FILE_READ, LISTS, probability_field
+from stembridge_beets.media_fields import FIELD_OF, IS_FILE_READ, is_list, own_lists, probability_field
 from stembridge_beets.tasks import path_of
 
 if TYPE_CHECKING:
     from beets.library import Item
 
-SCALARS: Final = frozenset({"language"})
 UNDO: Final = "labels_undo"
 ALBUM_GENRES: Final = "labels_genres"
 """What an album was given, so that it is known from what somebody else wrote there."""
-FIELDS: Final = tuple(FIELD_OF.get(dimension, dimension) for dimension in DIMENSIONS)
-"""The fields that stand in files."""
 
 Values = tuple[str, ...]
 History = dict[str, tuple[Values, Values]]
@@ -79,14 +76,14 @@ def tidy(item: Item, *, is_written: bool = True) -> None:
     Where the file was not written an empty list stays: by it ``beet write`` knows that the tag is to go.
     """
     ours = {probability_field(name) for name in DIMENSIONS} | {"labels_provider", "labels_dimensions", UNDO}
-    for name in ours | {name for name in LISTS if is_written and not get_values(item, name)}:
+    for name in ours | {FIELD_OF[name] for name in own_lists() if is_written and not get_values(item, name)}:
         if name in item.keys(with_album=False):
             del item[name]
 
 
 def put_album_genres(item: Item) -> None:
     """Give an item's album the genres of its songs, the most frequent first, where it has none but those from here."""
-    album = item.get_album()
+    album = item.get_album() if FIELD_OF["genre"] == "genres" else None
     if album is None:
         return
     standing, ours = list(album.genres or ()), list(album.get(ALBUM_GENRES) or ())
@@ -100,7 +97,7 @@ def put_album_genres(item: Item) -> None:
 
 def get_values(item: Item, dimension: str) -> Values:
     """Return what stands in a dimension's field in the library."""
-    value: Any = item.get(FIELD_OF.get(dimension, dimension), with_album=False)
+    value: Any = item.get(FIELD_OF[dimension], with_album=False)
     if not value:
         return ()
     return (str(value),) if isinstance(value, str) else tuple(str(one) for one in value)
@@ -134,8 +131,8 @@ def _before(item: Item, dimension: str, history: Mapping[str, tuple[Values, Valu
     before, after = history.get(dimension, ((), None))
     if after is not None and values == after:
         return before
-    if not values and dimension in LISTS and not IS_FILE_READ:
-        return _read_file(item, dimension)
+    if not values and dimension in own_lists() and not IS_FILE_READ:
+        return _read_file(item, FIELD_OF[dimension])
     return values
 
 
@@ -151,14 +148,14 @@ def _read_file(item: Item, field: str) -> Values:
 
 def _fit(dimension: str, values: Values) -> Values:
     """Return what the field can hold: the first value, which is what stood there already, where it is no list."""
-    return values[:1] if dimension in SCALARS else values
+    return values if is_list(dimension) else values[:1]
 
 
 def _set(item: Item, dimension: str, values: Values) -> None:
     if values == get_values(item, dimension):
         return
-    value: Any = "".join(values[:1]) if dimension in SCALARS else list(values)
-    item[FIELD_OF.get(dimension, dimension)] = value
+    value: Any = list(values) if is_list(dimension) else "".join(values[:1])
+    item[FIELD_OF[dimension]] = value
 
 
 def _put_probabilities(item: Item, labels: Sequence[Label], wanted: Sequence[str]) -> None:

@@ -12,15 +12,19 @@ from typing import Any
 import beets
 import mediafile
 import yaml
+from beets import plugins
 from beets.dbcore import query, types
+from beets.library import Item
+
+from stembridge_beets.queries import STEMS_PATH, FieldPathQuery
 
 LISTS = ("mood", "scene", "vocal", "bgm", "intensity")
-"""Fields that beets does not have: lists in the database, tags in the file."""
-
-FIELD_OF = {"genre": "genres"}
-"""Where a dimension's field in beets has another name."""
+"""Dimensions whose fields beets does not have: lists in the database, tags in the file."""
 
 DIMENSIONS = ("mood", "genre", "language", "scene", "vocal", "bgm", "intensity")
+
+FIELD_OF = {name: "genres" if name == "genre" else name for name in DIMENSIONS}
+"""The field of each dimension, as the configuration of this process says; what beets knows of fields is global too."""
 
 JOINED = "/"
 """What ID3v2.3 puts between several values."""
@@ -72,11 +76,45 @@ def list_type() -> types.DelimitedString:
     return own if is_matched and own.normalize("ab") == ["ab"] else WordsType(own.db_delimiter)
 
 
-FIELD_TYPES: dict[str, types.Type[Any, Any]] = {
-    **dict.fromkeys((*LISTS, "labels_dimensions", "labels_genres", "stems", "stems_files"), list_type()),
-    **{probability_field(name): types.NullFloat(3) for name in DIMENSIONS},
-}
-"""Of songs, and of albums too: what is set on an album is set on its songs."""
+class FolderType(types.PathType):
+    """A path as that of a song: kept relative to the library where beets does so, found by what it lies in."""
+
+    query = FieldPathQuery
+
+    def parse(self, string: str) -> bytes:
+        """Return the path that a text names; none where there is no text."""
+        return super().parse(string) if string else self.null
+
+
+def field_types() -> dict[str, types.Type[Any, Any]]:
+    """Return the types of our fields, of songs and of albums too: what is set on an album is set on its songs."""
+    labels = [field for field in FIELD_OF.values() if field not in Item._fields]
+    return {
+        **dict.fromkeys((*labels, "labels_dimensions", "labels_genres", "stems", "stems_files"), list_type()),
+        **{probability_field(name): types.NullFloat(3) for name in DIMENSIONS},
+        STEMS_PATH: FolderType(),
+    }
+
+
+def foreign_types(plugin: object) -> dict[str, types.Type[Any, Any]]:
+    """Return the types of those of our fields that another plugin keeps in another way, as ``types`` does as told."""
+    ours = field_types()
+    theirs = [
+        {**getattr(other, "item_types", {}), **getattr(other, "album_types", {})}
+        for other in plugins.find_plugins()
+        if other is not plugin
+    ]
+    return {name: kind for each in theirs for name, kind in each.items() if name in ours and kind != ours[name]}
+
+
+def is_list(dimension: str) -> bool:
+    """Tell whether a dimension's field holds several values."""
+    return isinstance(Item._type(FIELD_OF[dimension]), types.DelimitedString)
+
+
+def own_lists() -> list[str]:
+    """Return the dimensions whose fields stand in files because of us."""
+    return [name for name in LISTS if FIELD_OF[name] not in Item._fields]
 
 
 class Id3List(mediafile.MP3ListDescStorageStyle):  # type: ignore[misc] # mediafile has no types
@@ -106,17 +144,17 @@ def make_field(name: str) -> mediafile.ListMediaField:
 
 def missing_fields() -> list[str]:
     """Return the lists that MediaFile does not know yet; it outlives plugins, in tests for example."""
-    return [name for name in LISTS if name not in mediafile.MediaFile.__dict__]
+    return [name for name in own_lists() if FIELD_OF[name] not in mediafile.MediaFile.__dict__]
 
 
 def scalar_fields() -> list[str]:
     """Return those of the lists that another plugin has registered as single values."""
-    found = mediafile.MediaFile.__dict__
-    return [name for name in LISTS if name in found and not isinstance(found[name], mediafile.ListMediaField)]
+    found = {name: mediafile.MediaFile.__dict__.get(FIELD_OF[name]) for name in own_lists()}
+    return [name for name, field in found.items() if field and not isinstance(field, mediafile.ListMediaField)]
 
 
 def add_tags(item: Any, tags: dict[str, Any]) -> None:
     """Put the lists of an item among the tags that beets is about to write; an empty one removes its tag."""
-    for name in LISTS:
-        if name in item:
-            tags[name] = list(item[name]) or None
+    for field in (FIELD_OF[name] for name in own_lists()):
+        if isinstance(item.get(field, with_album=False), list):
+            tags[field] = list(item[field]) or None

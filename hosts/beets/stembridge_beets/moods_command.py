@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +13,7 @@ import confuse
 import msgspec
 import yaml
 from beets import ui
+from beets.library import Item
 
 from plugin_core import check_rules
 from plugin_core.console.formatting import plural
@@ -19,10 +22,9 @@ from plugin_core.model import Job, Label, Tagging
 from plugin_core.session import Session
 from plugin_core.wishes import TAGS
 from stembridge_beets import todo
-from stembridge_beets.configuration import core_settings
+from stembridge_beets.configuration import core_settings, rename_fields
 from stembridge_beets.host import UserError
 from stembridge_beets.labels import (
-    FIELDS,
     get_values,
     is_labelled,
     put_album_genres,
@@ -31,13 +33,13 @@ from stembridge_beets.labels import (
     take_back,
     tidy,
 )
-from stembridge_beets.media_fields import FIELD_OF, LISTS
+from stembridge_beets.media_fields import FIELD_OF, LISTS, is_list
 from stembridge_beets.options import read_flag, read_words, read_write, select_items
 from stembridge_beets.run import LibraryRun, end, fail
 from stembridge_beets.tasks import Task, make_task, name_item
 
 if TYPE_CHECKING:
-    from beets.library import Item, Library
+    from beets.library import Library
     from confuse import Subview
 
     from stembridge_beets.host import Host
@@ -177,7 +179,7 @@ class Labels:
         assert isinstance(job.operation, Tagging)
         left = put_labels(item, self._genres.choose(job.labels), job.operation)
         if self._is_shown:
-            ui.show_model_changes(item, fields=FIELDS)
+            ui.show_model_changes(item, fields=FIELD_OF.values())
         if not sync(item, write):
             raise UserError("the labels stand in the library, not in the file")
         todo.unmark(item, self.name)
@@ -226,6 +228,7 @@ def choose_tagging(plugin: Host, dimensions: Sequence[str] | None = None) -> Tag
         UserError: a word of the configuration or of the option means nothing, or nobody labels.
     """
     config, settings = plugin.config, core_settings(plugin.config)
+    _check_fields(config)
     said: dict[str, Any] = {
         "dimensions": tuple(config["dimensions"].as_str_seq() if dimensions is None else dimensions),
         "policies": {str(key): str(value) for key, value in config["policies"].get(dict).items()},
@@ -244,10 +247,24 @@ def choose_tagging(plugin: Host, dimensions: Sequence[str] | None = None) -> Tag
         raise UserError(str(error)) from error
 
 
+def _check_fields(config: Subview) -> None:
+    rename_fields(config)
+    for name, field in FIELD_OF.items():
+        if field not in Item._fields and not is_list(name):
+            raise UserError(
+                f"field {field} holds no words: `types:` of the configuration, or another plugin, has it otherwise; "
+                f"say where labels go instead, as in stembridge.fields.{name}: {name}_label"
+            )
+
+
+_WRITER: Final = ThreadPoolExecutor(1)
+"""After an import we are in a listener, which beets lets cause no event that we hear, except in another thread."""
+
+
 def sync(item: Item, write: bool | None) -> bool:
     """Write an item's file, where that is wanted, and store the item; tell whether the file agrees."""
     # Written first: storing keeps the file's new time, so that `beet update` does not read it anew.
-    is_written = item.try_write() if ui.should_write(write) else True
+    is_written = not ui.should_write(write) or _WRITER.submit(copy_context().run, item.try_write).result()
     item.store()
     return bool(is_written)
 
@@ -267,7 +284,7 @@ def undo(lib: Library, items: Sequence[Item], *, write: bool | None, is_pretende
         for name in take_back(item):
             ui.print_(f"{name_item(item)}: {name} was changed since and stays")
         if not is_quiet:
-            ui.show_model_changes(item, fields=FIELDS)
+            ui.show_model_changes(item, fields=FIELD_OF.values())
         if is_pretended:
             continue
         if not sync(item, write):
@@ -283,5 +300,5 @@ def undo(lib: Library, items: Sequence[Item], *, write: bool | None, is_pretende
 def _describe(item: Item, left: dict[str, str]) -> str:
     told = [", ".join(get_values(item, name)) for name in (*LISTS[:1], "genre", "language", *LISTS[1:])]
     words = "; ".join(text for text in told if text) or "no label"
-    skipped = ", ".join(f"{FIELD_OF.get(name, name)}: {why}" for name, why in left.items())
+    skipped = ", ".join(f"{FIELD_OF[name]}: {why}" for name, why in left.items())
     return words + (f" ({skipped})" if skipped else "")

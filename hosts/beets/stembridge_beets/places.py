@@ -12,6 +12,7 @@ import msgspec
 from beets.library import Item
 
 from plugin_core.model import decode_path, encode_path
+from stembridge_beets.queries import STEMS_PATH
 from stembridge_beets.tasks import path_of
 
 if TYPE_CHECKING:
@@ -43,14 +44,15 @@ def read_place(item: Item) -> Place | None:
 
     A library that was moved as a whole is found again: its stems stand beside their songs as before.
     """
-    text = item.get("stems_path", with_album=False)
+    text = item.get(STEMS_PATH, with_album=False)
     if not text:
         return None
-    folder = to_path(str(text))
+    folder = _to_folder(text)
     if not folder.is_dir() and (moved := beside(path_of(item), folder)).is_dir():
         folder = moved
-    names = item.get("stems_files", with_album=False) or ()
-    return Place(folder, tuple(folder / to_path(name) for name in names))
+    names = map(_to_name, item.get("stems_files", with_album=False) or ())
+    # A name that leads out of the folder was written by hand, and is nobody's stem.
+    return Place(folder, tuple(folder / name for name in names if not name.is_absolute() and ".." not in name.parts))
 
 
 def beside(song: Path, folder: Path) -> Path:
@@ -60,8 +62,9 @@ def beside(song: Path, folder: Path) -> Path:
 
 def write_place(item: Item, place: Place) -> None:
     """Remember where an item's stems stand; whoever calls stores the item."""
-    item["stems_path"] = to_text(place.folder)
-    item["stems_files"] = [to_text(file.relative_to(place.folder)) for file in place.files]
+    item[STEMS_PATH] = os.fsencode(place.folder)
+    # A list is text, so a name that is not UTF-8 becomes ``bytes:<hex>``.
+    item["stems_files"] = [str(encode_path(file.relative_to(place.folder))) for file in place.files]
 
 
 def common_folder(files: Sequence[Path]) -> Path:
@@ -69,16 +72,18 @@ def common_folder(files: Sequence[Path]) -> Path:
     return Path(os.path.commonpath([file.parent for file in files]))
 
 
-def to_text(path: Path) -> str:
-    """Write a path as text that SQLite can hold; a name that is not UTF-8 becomes ``bytes:<hex>``."""
-    return str(encode_path(path))
+def _to_folder(noted: bytes | str) -> Path:
+    return Path(os.fsdecode(noted))
 
 
-def to_path(text: str) -> Path:
-    """Read what ``to_text`` wrote."""
-    path = decode_path(Path, text)
-    assert isinstance(path, Path)
-    return path
+def _to_name(text: str) -> Path:
+    try:
+        name = decode_path(Path, text)
+    except ValueError:
+        # Somebody has written it by hand: no stem of that name will stand.
+        name = Path(text)
+    assert isinstance(name, Path)
+    return name
 
 
 _NEWEST: Final = "SELECT max(id) FROM item_attributes"
@@ -126,14 +131,9 @@ class Claims:
             rows = transaction.query(_NOTED, (self._newest,)) if newest > self._newest else ()
             self._newest = newest
         for item_id, noted, path in rows:
-            self._note(item_id, str(noted), path)
+            self._note(item_id, noted, path)
 
-    def _note(self, item_id: int, noted: str, path: bytes) -> None:
-        try:
-            folder = to_path(noted)
-        except ValueError:
-            # What cannot be read claims nothing.
-            return
-        song = Path(os.fsdecode(Item._type("path").from_sql(path)))
+    def _note(self, item_id: int, noted: bytes | str, path: bytes) -> None:
+        folder, song = (_to_folder(Item._type("path").from_sql(one)) for one in (noted, path))
         for one in (folder, beside(song, folder)):
             self._claimants[one].add(item_id)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
-from beets.dbcore.query import FieldQuery, InvalidQueryArgumentValueError, Query
+from beets.dbcore.query import FieldQuery, InvalidQueryArgumentValueError, PathQuery, Query
 
 STEMS_PATH = "stems_path"
 """The field that every song with stems has."""
@@ -29,11 +30,21 @@ class Having(Query):
 
     def clause(self) -> tuple[str, Sequence[Any]]:
         """Return the condition in SQL, and its values."""
-        return "items.id IN (SELECT entity_id FROM item_attributes WHERE key = ? AND value <> '')", (self._field,)
+        having = "SELECT entity_id FROM item_attributes WHERE key = ? AND length(value) > 0"
+        return f"items.id IN ({having})", (self._field,)
 
     def match(self, obj: Any) -> bool:
         """Tell whether a song that is read already matches."""
         return bool(obj.get(self._field, with_album=False))
+
+
+class FieldPathQuery(PathQuery):
+    """Matches a path, or what lies below it, in whatever field; that of beets looks at the song's own path."""
+
+    def match(self, obj: Any) -> bool:
+        """Tell whether a song that is read already matches."""
+        path = obj.get(self.field_name, with_album=False)
+        return bool(path) and super().match(cast("Any", SimpleNamespace(path=path)))
 
 
 class HasStems(FieldQuery[str]):

@@ -260,9 +260,8 @@ class LibraryRun:
             return
         self.done += 1
         if not self._words.quiet:
-            ui.print_(f"{task.name}: {told}")
-        for note in job.notes:
-            self._say(self._plugin.log.info, task, note)
+            for line in (told, *map(clean, job.notes)):
+                ui.print_(f"{task.name}: {line}")
         # For beets' hook plugin, and whoever else listens.
         send: Callable[..., object] = plugins.send
         send(f"stembridge_{self.kind.name}", lib=self._lib, item=item)

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from beets.dbcore.db import Results
 from beets.library import Item, Library
-from stembridge_beets.media_fields import FIELD_TYPES
+from stembridge_beets.media_fields import field_types
 
 
 def make_library(root: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
     """Return an empty library below a folder, which knows our fields and nothing of the user's own configuration."""
     monkeypatch.setenv("BEETSDIR", str(root))
-    monkeypatch.setattr(Item, "_types", {**Item._types, **FIELD_TYPES})
+    monkeypatch.setattr(Item, "_types", {**Item._types, **field_types()})
     return Library(str(root / "library.db"), str(root / "music"))
 
 

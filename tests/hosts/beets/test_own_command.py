@@ -63,7 +63,7 @@ class ListenerPlugin(BeetsPlugin):
 
     def hear(self, lib, item):
         with open({path!r}, "a") as heard:
-            heard.write(item.title + " " + item["stems_path"] + "\\n")
+            heard.write(format(item, "$title $stems_path\\n"))
 """
 
 

@@ -134,7 +134,7 @@ def test_an_import_beside_stems_looks_at_no_other_song(
             for number in range(BROUGHT)
         ]
     assert [item["stems_path"] for item in brought] == [
-        str(tmp_path / "music" / f"new {number}.stems") for number in range(BROUGHT)
+        os.fsencode(tmp_path / "music" / f"new {number}.stems") for number in range(BROUGHT)
     ]
     assert seen == []
 

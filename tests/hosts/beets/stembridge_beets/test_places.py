@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from beets.library import Library
-from stembridge_beets.places import Claims
+from stembridge_beets.places import Claims, read_place
 
 from tests.hosts.beets.rows import add_rows, make_library, visits
 
@@ -64,10 +64,15 @@ def test_stems_that_were_taken_elsewhere_since(lib: Library, stems: Path) -> Non
     assert claims.is_claimed(stems.with_name("Eins.stems"), but=None)
 
 
-@pytest.mark.parametrize("noted", ["bytes:zz", "bytes:", ""])
-def test_a_note_that_cannot_be_read_claims_nothing(lib: Library, stems: Path, noted: str) -> None:
-    note(lib, stems.with_name("Two.flac"), noted)
+@pytest.mark.parametrize("noted", ["bytes:zz", "\0", ""])
+def test_a_note_that_means_nothing_claims_nothing(lib: Library, stems: Path, noted: str) -> None:
+    item = lib.get_item(note(lib, stems.with_name("Two.flac"), noted))
     assert not Claims(lib).is_claimed(stems, but=None)
+    assert item is not None
+    item["stems_files"] = [noted]
+    place = read_place(item)
+    assert (place is None) == (noted == "")
+    assert place is None or not place.is_whole
 
 
 def test_numbers_of_rows_that_are_given_again(lib: Library, stems: Path) -> None:
