@@ -149,8 +149,6 @@ class StembridgePlugin(BeetsPlugin):
         def follow(item: Item, source: bytes, destination: bytes) -> None:
             # Beets has moved the file and not yet noted it: an error raised here would lose the song.
             try:
-                if how == "move":
-                    self._teller.tell(Path(os.fsdecode(source)), Path(os.fsdecode(destination)))
                 self.bring_stems(item, source, destination, how)
             except Exception as error:  # noqa: BLE001
                 self._log.warning("the stems of {} stay where they are: {}", item, error)
@@ -158,7 +156,9 @@ class StembridgePlugin(BeetsPlugin):
         return follow
 
     def bring_stems(self, item: Item, source: bytes, destination: bytes, how: str) -> None:
-        """Bring a song's stems after it, unless they are to stay where they are; whoever calls stores the item."""
+        """Let jobs and stems follow a song, unless stems are to stay; whoever calls stores the item."""
+        if how == "move":
+            self._teller.tell(Path(os.fsdecode(source)), Path(os.fsdecode(destination)))
         if self.config["follow"].get(bool):
             self._follower.follow(item, source, destination, how)
 

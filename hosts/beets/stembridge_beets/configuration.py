@@ -30,7 +30,7 @@ OWN_WORDS: Final = {
     "status": "list the songs with work left",
     "resume": "finish what was interrupted",
     "retry": "try again what failed or was cancelled [QUERY]",
-    "adopt": "note stems in the library that stand already [QUERY]",
+    "adopt": "note stems in the library that stand already, and bring along what was left behind [QUERY]",
     "prune": "forget old jobs, and remove what killed runs left",
 }
 """What ``beet stembridge`` can be told; the first without a word."""

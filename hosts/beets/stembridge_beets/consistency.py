@@ -16,6 +16,7 @@ from plugin_core.console.formatting import plural
 from plugin_core.model import show_path
 from stembridge_beets.configuration import read_manifest
 from stembridge_beets.host import UserError
+from stembridge_beets.moves import find_left, read_done
 from stembridge_beets.places import read_place
 from stembridge_beets.queries import STEMS_PATH, Having
 from stembridge_beets.tasks import name_item
@@ -35,18 +36,23 @@ def check(plugin: Host, lib: Library, args: Sequence[str], *, is_album: bool) ->
     warn_of_ignore(plugin)
     query = list(args)
     items = [item for album in lib.albums(query) for item in album.items()] if is_album else list(lib.items(query))
-    missing = orphans = 0
+    missing = orphans = left = 0
+    jobs = {job.id: job for job in read_done(plugin.config)}
     for item in items:
         place = read_place(item)
         for path in place.missing if place else ():
             ui.print_(f"missing: {show_path(path)} ({name_item(item)})")
             missing += 1
+        if place and place.is_whole and find_left(item, jobs):
+            ui.print_(f"left behind: {show_path(place.folder)} ({name_item(item)})")
+            left += 1
     if not query:
         for folder in find_orphans(lib):
             ui.print_(f"orphan: {show_path(folder)}")
             orphans += 1
-    if missing or orphans:
-        raise UserError(f"{missing} missing, {plural(orphans, 'orphan')}")
+    if missing or orphans or left:
+        behind = f", {left} left behind, bring them along with: beet stembridge adopt" if left else ""
+        raise UserError(f"{missing} missing, {plural(orphans, 'orphan')}{behind}")
     ui.print_("all stems are where they belong")
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 # Its home differs between the versions of beets, this name does not.
 from beets.ui import UserError  # type: ignore[attr-defined] # not declared, and there in every 2.x
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from confuse import Subview
 
 
-__all__ = ["UserError", "library_trouble_told"]
+__all__ = ["UserError", "in_beets_words", "library_trouble_told"]
 
 
 @contextmanager
@@ -35,6 +36,32 @@ def library_trouble_told() -> Iterator[None]:
         ) from error
 
 
+_REMEDIES: Final = (
+    (r"`stembridge jobs retry \S+ --force`", "{again}"),
+    (r"`stembridge jobs retry [^`]*`", "`beet stembridge resume`"),
+    (r"with --force it is bought again if need be", "{again} buys it again if need be"),
+    (r"(choose another place|name an existing one) with --to FOLDER", r"\1 by a preset that says to = FOLDER"),
+    (
+        r"use --format (\S+) or --on-overload (\S+) \(of a preset: on_overload\)",
+        r"use a preset that says format = \1 or on_overload = \2",
+    ),
+    (r"retry the job, or", "`beet stembridge retry`, or"),
+    (r"separate it again with --as-is, which", "use a preset that says as_is = true, which"),
+)
+
+
+def in_beets_words(text: str, again: str = "`beet stems -f`") -> str:
+    """Return a message whose remedies somebody in beets can follow.
+
+    Args:
+        text: the message, as the command line would tell it.
+        again: the command that makes and buys a thing again.
+    """
+    for theirs, ours in _REMEDIES:
+        text = re.sub(theirs, ours.replace("{again}", again), text)
+    return text
+
+
 class Host(Protocol):
     """The plugin, as everything that works for it sees it."""
 
@@ -45,4 +72,4 @@ class Host(Protocol):
     def log(self) -> BeetsLogger: ...
 
     def bring_stems(self, item: Item, source: bytes, destination: bytes, how: str) -> None:
-        """Bring a song's stems after it, unless they are to stay where they are; whoever calls stores the item."""
+        """Let jobs and stems follow a song, unless stems are to stay; whoever calls stores the item."""

@@ -7,7 +7,7 @@ import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,13 +18,16 @@ from plugin_core.errors import StembridgeError
 from plugin_core.files.hidden import HiddenNotes
 from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.files.placement import copy_tree
-from plugin_core.model import show_path
+from plugin_core.model import Job, JobState, show_path
 from plugin_core.session import Session
+from stembridge_beets.configuration import core_settings
 from stembridge_beets.host import UserError
 from stembridge_beets.places import Claims, Place, read_place, write_place
+from stembridge_beets.tasks import path_of
 
 if TYPE_CHECKING:
     from beets.library import Item
+    from confuse import Subview
 
     from plugin_core.settings import Settings
 
@@ -138,6 +141,30 @@ class Follower:
         if self._claims is None or self._claims.lib is not item._db:
             self._claims = Claims(item._db)
         return find_unclaimed(song, item, self._claims)
+
+
+def read_done(config: Subview) -> list[Job]:
+    """Return the core's jobs that are done and have stems, newest first."""
+    with Session(core_settings(config)) as session:
+        return [job for job in session.store.list([JobState.DONE]) if job.stems] if session.has_store else []
+
+
+def find_left(item: Item, jobs: Mapping[str, Job]) -> Path | None:
+    """Return where a song was when stems were put beside it, if it has gone on from there without them.
+
+    Where this plugin was off, nobody brought them along.
+
+    Args:
+        item: a song with stems that stand.
+        jobs: those that are done, by id.
+    """
+    place, job = read_place(item), jobs.get(str(item.get("stems_job", with_album=False)))
+    if place is None or job is None or os.path.lexists(job.source.path):
+        return None
+    song = MovedSong(job.source.path, path_of(item))
+    if place.folder in (song.new.parent, song.new.parent / song.rename(place.folder.name)):
+        return None
+    return song.old if song.old.parent in (place.folder, place.folder.parent) else None
 
 
 def find_unclaimed(song: Path, item: Item, claims: Claims) -> Place | None:

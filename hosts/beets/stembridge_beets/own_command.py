@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 from beets import ui
+from beets.util import prune_dirs
 
 from plugin_core import canonical
 from plugin_core.console.formatting import plural
-from plugin_core.model import Job, JobState, Operation, Separation, Tagging, to_json
+from plugin_core.model import Job, JobState, Operation, Separation, Tagging, show_path, to_json
 from plugin_core.run import stands
 from plugin_core.session import Session
 from stembridge_beets import moods_command, stems_command, todo
 from stembridge_beets.configuration import OWN_WORDS, core_settings, read_auto, read_count
 from stembridge_beets.host import UserError
 from stembridge_beets.labels import is_labelled
-from stembridge_beets.moves import MovedSong, find_unclaimed
+from stembridge_beets.moves import MovedSong, find_left, find_unclaimed, read_done
 from stembridge_beets.options import read_flag
 from stembridge_beets.places import Claims, Place, read_place, write_place
 from stembridge_beets.run import LibraryRun, Manners, WorkKind, end
@@ -183,7 +185,7 @@ def retry(plugin: Host, lib: Library, query: Sequence[str], words: Manners) -> N
     Raises:
         UserError: some of it fails again.
     """
-    jobs = _read_jobs(plugin, _ENDED)
+    jobs = _read_ended(plugin)
     runs: list[LibraryRun] = []
     for name in todo.FIELDS:
         run = LibraryRun(plugin, lib, make_kind(plugin, name, is_quiet=words.quiet), words)
@@ -212,36 +214,58 @@ class _Ended(msgspec.Struct, frozen=True):
     """Whether it goes on from what it has: nothing of it is bought again."""
 
 
-def _read_jobs(plugin: Host, states: Sequence[JobState]) -> list[_Ended]:
-    """Return the core's jobs in some states, newest first."""
+def _read_ended(plugin: Host) -> list[_Ended]:
+    """Return the core's jobs that did not come to a good end, newest first."""
     with Session(core_settings(plugin.config)) as session:
-        found = session.store.list(states) if session.has_store else []
-        return [_Ended(job, job.state is not JobState.DONE and session.store.goes_on(job)) for job in found]
+        found = session.store.list(_ENDED) if session.has_store else []
+        return [_Ended(job, session.store.goes_on(job)) for job in found]
 
 
 def adopt(plugin: Host, lib: Library, query: Sequence[str], *, is_pretended: bool, is_quiet: bool) -> None:
-    """Note in the library stems that stand already, whoever made them; nothing is made, moved or bought."""
+    """Note in the library stems that stand already, whoever made them, and bring along those that were left behind.
+
+    Nothing is made or bought.
+    """
     made: dict[Path, Job] = {}
-    for ended in _read_jobs(plugin, [JobState.DONE]):
-        if ended.job.stems:
-            made.setdefault(ended.job.source.path, ended.job)
+    jobs = {job.id: job for job in read_done(plugin.config)}
+    for job in jobs.values():
+        made.setdefault(job.source.path, job)
     claims = Claims(lib)
-    count = 0
+    found = left = 0
     for item in lib.items(list(query)):
         place = read_place(item)
         if place is not None and place.is_whole:
+            if (old := find_left(item, jobs)) is not None:
+                left += 1
+                _bring(plugin, lib, item, place, old, is_pretended=is_pretended, is_quiet=is_quiet)
             continue
         told = _adopt_made(item, made.get(path_of(item))) or _adopt_found(item, claims)
         if not told:
             continue
-        count += 1
+        found += 1
         if not is_quiet:
             ui.print_(f"{name_item(item)}: {told}")
         if not is_pretended:
             todo.unmark(item, "stems")
             item.store()
     if not is_quiet:
-        ui.print_(f"{plural(count, 'song')} with stems the library {'does' if is_pretended else 'did'} not know of")
+        known = f"{plural(found, 'song')} with stems the library {'does' if is_pretended else 'did'} not know of"
+        ui.print_(known + (f", {left} with stems left behind" if left else ""))
+
+
+def _bring(
+    plugin: Host, lib: Library, item: Item, place: Place, old: Path, *, is_pretended: bool, is_quiet: bool
+) -> None:
+    """Let the stems of a song come to it from where it was."""
+    if not is_pretended:
+        plugin.bring_stems(item, os.fsencode(old), bytes(item.path), "move")
+        item.store()
+        # As beets does after a move.
+        prune_dirs(os.fsencode(old.parent), lib.directory)
+    new = read_place(item) or place
+    if not is_quiet:
+        told = f"stems left in {show_path(place.folder)}"
+        ui.print_(f"{name_item(item)}: {told}" + (f", now {show_path(new.folder)}" if new != place else ""))
 
 
 def _adopt_made(item: Item, job: Job | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn, Protocol
@@ -20,7 +21,7 @@ from plugin_core.run import Ready, is_refused
 from stembridge_beets import todo
 from stembridge_beets.configuration import core_settings, read_count
 from stembridge_beets.core_thread import CoreThread
-from stembridge_beets.host import UserError, library_trouble_told
+from stembridge_beets.host import UserError, in_beets_words, library_trouble_told
 from stembridge_beets.tasks import Added, Changed, Event, Refused, Task, path_of
 from stembridge_beets.terminal import ProgressLine, stop_on_signals
 
@@ -79,6 +80,8 @@ class LibraryRun:
         """Whether the user told it to stop."""
         self._may_buy = False
         """The user's word that what was bought before, and is gone, may be bought again."""
+        self._notes: set[str] = set()
+        """What was said of the plan, and is not said again of each song."""
         self._noted: set[int] = set()
         """Songs that an import, or a run before this one, left to be done."""
         self._moved: list[Task] = []
@@ -99,7 +102,7 @@ class LibraryRun:
                 if ready and self._is_wanted(ready):
                     self._work(core, ready)
         except StembridgeError as error:
-            raise UserError(clean(str(error))) from error
+            raise UserError(in_beets_words(clean(str(error)))) from error
         finally:
             self._progress.clear()
 
@@ -155,6 +158,11 @@ class LibraryRun:
             for one in ready:
                 for line in describe_offer(one.offer):
                     ui.print_(line)
+        elif not self._words.quiet:
+            asked = (one.offer for one in ready if one.offer.standing is None and not one.offer.is_bought)
+            for note, count in Counter(note for offer in asked for note in offer.plan.notes).items():
+                ui.print_(f"note: {clean(note)}" + (f" ({plural(count, 'track')})" if len(ready) > 1 else ""))
+        self._notes.update(note for one in ready for note in one.offer.plan.notes)
         if self._words.pretend or (self._words.yes and not self._words.quiet):
             ui.print_(self._describe_plan(ready))
 
@@ -237,15 +245,7 @@ class LibraryRun:
 
     def _describe_end(self, task: Task, job: Job) -> str:
         """Say how a job ended; what its user is told to do with it, beet does as well."""
-        again = f"`beet {self.kind.name} -f id:{task.item_id}`"
-        told = f"{job.state}: {describe_problem(job)}"
-        for theirs, ours in (
-            (f"`stembridge jobs retry {job.id} --force`", again),
-            (f"`stembridge jobs retry {job.id}`", "`beet stembridge resume`"),
-            ("with --force it is bought again if need be", f"{again} buys it again if need be"),
-        ):
-            told = told.replace(theirs, ours)
-        return told
+        return in_beets_words(f"{job.state}: {describe_problem(job)}", f"`beet {self.kind.name} -f id:{task.item_id}`")
 
     def _finish(self, task: Task, job: Job) -> None:
         item = self._lib.get_item(task.item_id)
@@ -260,7 +260,7 @@ class LibraryRun:
             return
         self.done += 1
         if not self._words.quiet:
-            for line in (told, *map(clean, job.notes)):
+            for line in (told, *(clean(note) for note in job.notes if note not in self._notes)):
                 ui.print_(f"{task.name}: {line}")
         # For beets' hook plugin, and whoever else listens.
         send: Callable[..., object] = plugins.send
@@ -270,10 +270,10 @@ class LibraryRun:
         task, error = refused.task, refused.error
         item = self._lib.get_item(task.item_id)
         if error.retryable and item is not None and todo.read(item, self.kind.name) is not None:
-            self._leave(task, str(error))
+            self._leave(task, in_beets_words(str(error)))
             return
         # A job may have been paid for by now; its song may be on a disk that is not there today.
-        self._fail(task, str(error), keep=bool(task.job))
+        self._fail(task, in_beets_words(str(error)), keep=bool(task.job))
 
     def _leave(self, task: Task, text: str) -> None:
         """Tell what keeps a song from being done now; a later run finds its note."""
