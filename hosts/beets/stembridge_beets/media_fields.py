@@ -108,8 +108,9 @@ def foreign_types(plugin: object) -> dict[str, types.Type[Any, Any]]:
 
 
 def is_list(dimension: str) -> bool:
-    """Tell whether a dimension's field holds several values."""
-    return isinstance(Item._type(FIELD_OF[dimension]), types.DelimitedString)
+    """Tell whether a dimension's field holds several values, as it does unless somebody else says what it holds."""
+    kind = {**Item._types, **Item._fields}.get(FIELD_OF[dimension])
+    return kind is None or isinstance(kind, types.DelimitedString)
 
 
 def own_lists() -> list[str]:

@@ -102,6 +102,15 @@ def test_a_wrong_setting_is_told_by_the_command_that_needs_it(
     assert "Traceback" not in outcome.err
 
 
+def test_words_of_the_configuration_that_mean_nothing_are_told(three: Beets) -> None:
+    three.configure({"auot": "stems", "mvsep": {"token": "x"}})
+    assert three.do("ls").err == ""
+    for words in (("stems", "-p"), ("import", "-q", "-A", str(three.inbox))):
+        told = three.do(*words).err
+        assert "the configuration knows no auot, did you mean 'auto'?" in told
+        assert "the configuration knows no mvsep.token, did you mean 'api_token'?" in told
+
+
 def test_a_missing_account_hinders_no_other_command(three: Beets) -> None:
     three.do("ls")
     outcome = three.run("moods", "-y")

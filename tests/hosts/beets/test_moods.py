@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import confuse
 import mutagen
 import pytest
+from stembridge_beets.configuration import rename_fields
+from stembridge_beets.host import UserError
+from stembridge_beets.media_fields import FIELD_OF
 
 from tests.hosts.beets.files import SUFFIXES, hash_sound, make_songs, read_labels, read_rest
 from tests.hosts.beets.library import Beets
@@ -134,11 +140,50 @@ def test_the_whole_chain(listener: Beets, service: MediaxSimulator, id3v23: bool
 def test_changes_are_shown_and_labelled_songs_passed_over(listener: Beets, service: MediaxSimulator) -> None:
     import_songs(listener, "flac", "mp3")
     outcome = listener.do("moods", "-y")
+    assert outcome.out.startswith("note: MediaX advises mp3 and wav; .flac may fail (1 track)\nlabel 2 tracks")
+    assert outcome.out.count("MediaX advises") == 1
     assert "mood:" in outcome.out
     assert outcome.out.count("Calm; Rock; cmn") == 2
     assert listener.do("moods", "-y").out.count("is labelled") == 2
     assert listener.do("moods", "-y", "-q").out == ""
     assert service.created == 2
+
+
+def test_labels_in_fields_of_other_names(listener: Beets) -> None:
+    """As where somebody keeps an own ``mood`` of another type: it stays theirs, and ours goes where it is told to."""
+    theirs: dict[str, Any] = {"plugins": ["stembridge", "types", "scrub"], "types": {"mood": "int"}}
+    listener.configure(**theirs)
+    import_songs(listener, "flac")
+    listener.do("modify", "-y", "mood=7", "genres=Folk")
+    refused = listener.run("moods", "-y")
+    assert refused.code == 1
+    assert refused.err.startswith("error: field mood holds no words") and "stembridge.fields.mood" in refused.err
+    listener.configure({"fields": {"mood": "feel", "genre": "style"}}, **theirs)
+    told = listener.do("moods", "-y")
+    assert "feel:" in told.out
+    assert listener.values("mood $feel $style $genres $scene", "feel:=Calm") == ["7 Calm Rock Folk 开车"]
+    listener.do("scrub")
+    assert read_labels(paths(listener)["flac"]) == {**LABELS, "genre": ["Folk"]}
+    listener.do("moods", "--undo")
+    assert listener.values("mood [$style] $genres", "^feel::.") == ["7 [] Folk"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"moods": "feel"}, "stembridge.fields has 'moods'; there are mood, genre"),
+        ({"mood": "bpm"}, "stembridge.fields.mood is 'bpm', which is no field for words"),
+        ({"mood": "a b"}, "stembridge.fields.mood is 'a b', which is no field for words"),
+        ({"mood": "scene"}, "stembridge.fields gives two labels one field"),
+    ],
+)
+def test_wrong_names_of_fields(tmp_path: Path, fields: dict[str, str], told: str) -> None:
+    config = confuse.Configuration("stembridge-test", read=False)
+    config.set({"stembridge": {"fields": fields}})
+    before = dict(FIELD_OF)
+    with pytest.raises(UserError, match=re.escape(told)):
+        rename_fields(config["stembridge"])
+    assert before == FIELD_OF
 
 
 def test_queries_find_labels(listener: Beets) -> None:

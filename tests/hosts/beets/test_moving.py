@@ -142,7 +142,7 @@ def test_names_that_are_not_utf8(beets: Beets) -> None:
     assert beets.do("stems", "--check").code == 0
     assert len(list(beets.inbox.iterdir())) == 2
     assert beets.values("title", f"stems_path:{beets.inbox}") == beets.values("title")
-    assert "stems_files" not in beets.do("stems", "-y").out
+    assert beets.values("title", f"stems_path:{beets.music}") == []
 
 
 @pytest.mark.parametrize("breaks", ["setting", "field", "unreadable"])
@@ -160,6 +160,33 @@ def test_what_hinders_stems_never_hinders_their_song(three: Beets, breaks: str) 
     assert "Traceback" not in outcome.err
     assert three.values("path", "title:Eins") == [str(three.music / "Artist" / "Eins.flac")]
     assert (three.music / "Artist" / "Eins.flac").exists()
+
+
+def test_stems_that_were_left_behind_are_brought_along(three: Beets) -> None:
+    """Moved and renamed while the plugin was off, and one placed elsewhere on purpose."""
+    away = f'[presets.away]\noperations = [{{ kind = "separation", to = "{three.root}" }}]\n'
+    (three.home / "config.toml").write_text(away, encoding="utf-8")
+    three.do("stems", "-y", "--preset", "away", "title:Two")
+    three.do("stems", "-y")
+    three.configure(plugins=[], paths={"default": "$album/$title"})
+    three.do("modify", "-y", "title:One", "title=Eins")
+    three.do("move")
+    three.configure()
+    checked = three.run("stems", "--check")
+    assert checked.out.count("left behind: ") == 2
+    assert "2 left behind, bring them along with: beet stembridge adopt" in checked.err
+    assert "2 with stems left behind" in three.do("stembridge", "adopt", "-p").out
+    assert len(names(three.music / "Artist")) == 2
+    told = three.do("stembridge", "adopt").out
+    assert f"now {three.music}/Album/Eins.stems" in told
+    assert names(three.music) == ["Album"]
+    assert names(three.music / "Album" / "Eins.stems") == ["Eins - Instrumental.flac", "Eins - Vocals.flac"]
+    assert three.do("stems", "--check").code == 0
+    assert three.do("stembridge", "adopt").out == "0 songs with stems the library did not know of\n"
+    assert three.values("stems_path", "title:Two") == [str(three.root / "Two.stems")]
+    # Its job has followed the song as well.
+    three.do("modify", "-y", "title:Eins", "title=Uno")
+    assert three.do("stems", "--check").code == 0
 
 
 def test_stems_of_a_namesake_stay_with_it(three: Beets) -> None:

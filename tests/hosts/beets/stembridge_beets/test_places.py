@@ -75,6 +75,14 @@ def test_a_note_that_means_nothing_claims_nothing(lib: Library, stems: Path, not
     assert place is None or not place.is_whole
 
 
+def test_names_that_lead_out_of_the_folder_are_nobodys_stems(lib: Library, stems: Path) -> None:
+    item = lib.get_item(note(lib, stems.with_name("One.flac"), stems))
+    assert item is not None
+    item["stems_files"] = ["/etc/passwd", "../../x", "One - Vocals.flac"]
+    place = read_place(item)
+    assert place is not None and place.files == (stems / "One - Vocals.flac",)
+
+
 def test_numbers_of_rows_that_are_given_again(lib: Library, stems: Path) -> None:
     claims = Claims(lib)
     add_rows(lib, {stems.with_name("Gone.flac"): {"mood": "Calm", "scene": "Car"}})

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 from beets import ui
+from stembridge_beets.host import in_beets_words
 from stembridge_beets.run import LibraryRun, Manners
 from stembridge_beets.tasks import Task
 
+import plugin_core
 from plugin_core.errors import GoneError, OutcomeUnknownError, PlacementError, RefusedError
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.store import JobStore
@@ -79,6 +81,28 @@ def test_what_is_gone_takes_the_users_word(store: JobStore, work: FakeWork, name
     assert [job.state for job in (first, again)] == [JobState.FAILED] * 2 and first.id != again.id
     for job in (first, again):
         assert f"`beet {name} -f id:17` buys it again if need be" in tell(job, name)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("choose another place with --to FOLDER", "choose another place by a preset that says to = FOLDER"),
+        ("free some space or choose another place with --to FOLDER", "another place by a preset that says to = FOLDER"),
+        ("name an existing one with --to FOLDER", "name an existing one by a preset that says to = FOLDER"),
+        (
+            "use --format wav32f or --on-overload scale (of a preset: on_overload), or lower the source's level",
+            "use a preset that says format = wav32f or on_overload = scale, or lower the source's level",
+        ),
+        (
+            "retry the job, or separate it again with --as-is, which takes them as they came",
+            "`beet stembridge retry`, or use a preset that says as_is = true, which takes them as they came",
+        ),
+    ],
+)
+def test_remedies_are_what_somebody_in_beets_can_do(theirs: str, ours: str) -> None:
+    sources = "".join(path.read_text("utf-8") for path in Path(plugin_core.__path__[0]).rglob("*.py"))
+    assert theirs in sources
+    assert ours in in_beets_words(f"failed: it is so; {theirs}")
 
 
 def test_an_unconfirmed_job_is_looked_for_by_resume(store: JobStore, work: FakeWork) -> None:
