@@ -29,6 +29,7 @@ class Registry:
     def __init__(self, settings: Settings, plugins: Plugins) -> None:
         self._settings = settings
         self._plugins = plugins
+        self._earlier: list[object] = []
 
     @cached_property
     def separators(self) -> Mapping[str, Separator]:
@@ -57,6 +58,13 @@ class Registry:
         from plugin_core.sessions.arrangement import SessionFormat
 
         return self._plugins.collect("register_session_formats", lambda each: str(each.name), kind=SessionFormat)
+
+    def register_anew(self) -> None:
+        """Let settings and secrets that were changed count: each provider is asked for once more when it is needed.
+
+        What is in work goes on with those of before, whose connections end with the event loop.
+        """
+        self._earlier += [self.__dict__.pop(name, None) for name in ("separators", "taggers", "stagers")]
 
     @property
     def all(self) -> Mapping[str, Provider]:

@@ -95,6 +95,15 @@ class Session:
     def registry(self) -> Registry:
         return Registry(self.settings, self.plugins)
 
+    def reread(self) -> None:
+        """Let settings and secrets that were changed count from the next step of each job on.
+
+        Raises:
+            SettingsError: the settings file cannot be read; then nothing changes.
+        """
+        if self.settings.reread():
+            self.registry.register_anew()
+
     @property
     def separators(self) -> Mapping[str, Separator]:
         return self.registry.separators

@@ -112,6 +112,7 @@ class Settings:
         self._keyring = keyring
         self._document: dict[str, Any] | None = None
         self._asked: set[str] = set()
+        self._given: dict[tuple[str, type[msgspec.Struct]], msgspec.Struct] = {}
 
     @property
     def config_path(self) -> Path:
@@ -120,7 +121,7 @@ class Settings:
 
     @property
     def document(self) -> dict[str, Any]:
-        """The settings file as TOML, read once.
+        """The settings file as TOML, read once, or anew by ``reread``.
 
         Raises:
             SettingsError: not readable, not TOML (with its line), or a secret others can read.
@@ -128,6 +129,21 @@ class Settings:
         if self._document is None:
             self._document = _read_document(self.config_path)
         return self._document
+
+    def reread(self) -> bool:
+        """Let what was changed in the settings file or the keyring count from now on; tell whether anything was.
+
+        Raises:
+            SettingsError: the file is wrong; then nothing changes.
+        """
+        before = self._document, self._given
+        self._document = _read_document(self.config_path)
+        try:
+            self._given = {(name, kind): self._fill(name, kind) for name, kind in list(self._given)}
+        except SettingsError:
+            self._document = before[0]
+            raise
+        return (self._document, self._given) != before
 
     @property
     def asked(self) -> frozenset[str]:
@@ -151,6 +167,11 @@ class Settings:
             SettingsError: an unknown key or a wrong value, named with file and line or with its variable.
         """
         self._asked.add(name)
+        filled = self._fill(name, kind)
+        self._given[name, kind] = filled
+        return filled
+
+    def _fill(self, name: str, kind: type[S]) -> S:
         values = self._file_values(name, kind)
         for field in msgspec.structs.fields(kind):
             found = self._outside_value(name, field)

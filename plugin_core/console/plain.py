@@ -41,8 +41,13 @@ class PlainDisplay:
         clock: monotonic seconds.
     """
 
+    repeats = True
+    """Whether progress that does not move is told all the same, as a sign of life."""
+
     def __init__(self, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
         self._quiet = quiet
+        self._told: dict[str, str] = {}
+        """What was told of each job's progress last."""
         self._throttle = Throttle(PROGRESS_FRACTION, PROGRESS_SECONDS, clock=clock)
         self._troubles = Troubles()
 
@@ -96,6 +101,7 @@ class PlainDisplay:
             self.say(f"{show(job.source.path)}: running")
         elif job.state.is_settled:
             self._throttle.stop(job)
+            self._told.pop(job.id, None)
             self._tell_settled(job)
 
     def pause(self) -> None:
@@ -114,7 +120,9 @@ class PlainDisplay:
         # The note first: each of a job's steps counts from 0, and 98 % before 59 % would look like a step back.
         words = " ".join(filter(None, (progress.note, percent(progress.fraction))))
         told = ", ".join(filter(None, (words, describe_place(job))))
-        if told and self._throttle.is_due(job):
+        is_news = self.repeats or told != self._told.get(job.id)
+        if told and is_news and self._throttle.is_due(job):
+            self._told[job.id] = told
             self.say(f"{show(job.source.path)}: {told}")
 
     def _tell_settled(self, job: Job) -> None:

@@ -1,7 +1,8 @@
 """Many songs dropped while the watch is stopped, then started: ``python -m tests.benchmarks.hot_folder [SONGS]``.
 
-Prints what was done, and how often; memory of the watch at its most; processor time when idle; and the time from the
-rename in to the job's start, over the settle time, at the median.
+Prints what was done, and how often; processor time a song in the first and in the last quarter; memory of the watch at
+its most; processor time when idle; and the time from the rename in to the job's start, over the settle time, at the
+median.
 """
 
 from __future__ import annotations
@@ -94,16 +95,24 @@ def main(songs: int) -> None:
             write_song(bench.root / f"{number % 100:02}" / f"{number:05}.wav", 1.0, number)
         began = time.perf_counter()
         bench.start()
-        first = 0.0
+        first, spent = 0.0, [(0, 0.0)]
         while (done := bench.done()) < songs:
             memory = bench.memory()
             first = first or (memory if done > songs / 20 else 0.0)
+            if done >= songs * len(spent) / 4:
+                spent.append((done, bench.processor()))
             time.sleep(0.5)
+        spent.append((done, bench.processor()))
         seconds = time.perf_counter() - began
         counted = Counter(bench.paid.read_text().split()[1::2])
         print(
             f"{songs} songs in {seconds:.0f} s ({songs / seconds:.0f} a second); done more than once or never: "
             f"{sum(count != 1 for count in counted.values()) + songs - len(counted)}"
+        )
+        first_quarter, last_quarter = per_song(*spent[:2]), per_song(*spent[-2:])
+        print(
+            f"processor time: {first_quarter:.1f} ms a song in the first quarter, {last_quarter:.1f} ms in the last; "
+            f"{bench.processor():.0f} s in all"
         )
         print(
             f"memory: {first:.0f} MiB after a twentieth, {bench.memory():.0f} MiB at the end, {bench.most:.0f} at most"
@@ -118,6 +127,11 @@ def main(songs: int) -> None:
             f"{max(latencies) * 1000:.0f} ms at most"
         )
         print(f"stopped in {bench.stop():.2f} s")
+
+
+def per_song(before: tuple[int, float], after: tuple[int, float]) -> float:
+    """Return the processor milliseconds a song between two looks, each how many were done and what was spent."""
+    return 1000 * (after[1] - before[1]) / (after[0] - before[0])
 
 
 def drop(bench: Bench, number: int) -> float:

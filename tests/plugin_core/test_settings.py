@@ -56,6 +56,30 @@ def test_defaults_without_a_file(tmp_path: Path) -> None:
     assert Settings(tmp_path / "none", environ={}).section("example", Example) == Example()
 
 
+def test_what_is_changed_in_file_or_keyring_counts_once_it_is_read_anew_and_a_mistake_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    kept: dict[tuple[str, str], str] = {}
+    config = tmp_path / "config.toml"
+    settings = Settings(tmp_path, environ={}, keyring=lambda *name: kept.get(name))
+    assert settings.section("example", Example) == Example()
+    assert not settings.reread()
+    config.write_text("[example]\nworkers = 3\n")
+    assert settings.section("example", Example).workers == 2
+    assert settings.reread()
+    assert settings.section("example", Example).workers == 3
+    for wrong in ("[example\n", "[example]\nworkers = 'many'\n"):
+        config.write_text(wrong)
+        with pytest.raises(SettingsError):
+            settings.reread()
+        assert settings.section("example", Example).workers == 3
+    config.write_text("[example]\nworkers = 3\n")
+    assert not settings.reread()
+    kept["example", "api_token"] = "new"
+    assert settings.reread()
+    assert not settings.reread()
+
+
 def test_environment_wins_over_keyring_over_file(tmp_path: Path) -> None:
     settings_of(tmp_path, '[example]\napi_token = "file"\nworkers = 5\n')
     kept = {("example", "api_token"): "keyring"}

@@ -41,7 +41,9 @@ class Counts(msgspec.Struct):
 
 
 class PlainWatch(PlainDisplay):
-    """The core's plain display, with songs in place of jobs."""
+    """The core's plain display, with songs in place of jobs; it runs for months, and tells only what is new."""
+
+    repeats = False
 
     def tell_song(self, word: str, source: Path, text: str) -> None:
         """Write a decision about a song."""

@@ -126,9 +126,13 @@ class FirstLook:
             return True
         tools, key = self._tools, self._recipe.key
         path = self._version.path
-        twin = await asyncio.to_thread(find_twin, tools.session, tools.ledger, path, hashes, key)
-        if twin:
-            why = f"the same song as {_show(twin)}, which is done; {_FORCE}"
+        found = await asyncio.to_thread(find_twin, tools.session, tools.ledger, path, hashes, key)
+        if found is not None:
+            row, twin = found
+            if not twin and row.root == self._record.row.root:
+                self._take_over(row)
+                return True
+            why = f"the same song as {_show(twin or row.path)}, which is done; {_FORCE}"
             if known is not None and known.place == twin:
                 # What is known of the one before, which had this name, stays known.
                 self._record.row = msgspec.structs.replace(known, identity=self._version.identity)
@@ -141,6 +145,16 @@ class FirstLook:
         if has_stems:
             self._record.end_skipped(f"its stems stand in {_show(beside)}; {_FORCE}")
         return has_stems
+
+    def _take_over(self, row: Row) -> None:
+        """Let what is known of a song that was renamed since it was done be known of it under its new name."""
+        jobs = [job for job_id in row.jobs if (job := self._tools.session.store.find(job_id)) is not None]
+        folders = dict.fromkeys(show_path(stem.path.parent) for job in jobs for stem in job.stems)
+        own = self._record.row
+        self._record.row = msgspec.structs.replace(row, path=own.path, root=own.root, identity=own.identity)
+        why = f"done before it was renamed, as {_show(row.path)}; its stems stand in {', '.join(folders)}; {_FORCE}"
+        self._record.end_skipped(why, SongState.DONE)
+        self._tools.ledger.forget(row.path)
 
     async def _hashes(self, source: Source) -> frozenset[str]:
         """Return which files count as this song: for stems what it sounds like, for labels its very bytes."""
@@ -160,8 +174,12 @@ class FirstLook:
         return all(job is not None and all(stem.path.exists() for stem in job.stems) for job in jobs)
 
 
-def find_twin(session: Session, ledger: SongLedger, path: bytes, hashes: Collection[str], recipe: str) -> bytes:
-    """Return where this song lies that was done the same way and has its results still; empty if there is none.
+def find_twin(
+    session: Session, ledger: SongLedger, path: bytes, hashes: Collection[str], recipe: str
+) -> tuple[Row, bytes] | None:
+    """Return the row of this song where it was done the same way and has its results still, and where it lies.
+
+    Where it lies is empty of one that was renamed or deleted since.
 
     Args:
         session: the core.
@@ -170,13 +188,16 @@ def find_twin(session: Session, ledger: SongLedger, path: bytes, hashes: Collect
         hashes: the SHA-256 of every file that counts as this song.
         recipe: the key of what would be done.
     """
+    gone = None
     for row in (row for content in sorted(hashes) for row in ledger.with_content(content)):
         if row.state is SongState.DONE and row.recipe == recipe:
             if row.path != path and _has_results(session, row):
-                return row.path
+                if os.path.lexists(row.path):
+                    return row, row.path
+                gone = row, b""
             if row.place and os.path.lexists(row.place):
-                return row.place
-    return b""
+                return row, row.place
+    return gone
 
 
 def _has_results(session: Session, row: Row) -> bool:

@@ -92,6 +92,13 @@ class HotFolder(msgspec.Struct, frozen=True, kw_only=True):
         """The path for people."""
         return show_path(Path(os.fsdecode(self.path)))
 
+    def __str__(self) -> str:
+        """Return the path and what is particular about it, for people."""
+        words = [f"a {self.kind} mount, looked through every {self.rescan:g} s"] if self.is_share else []
+        names = {"done": "finished", "duplicates": "duplicate", "failed": "failed"}
+        words += [f"{names[name]} songs move to {os.fsdecode(place)}" for name, place in self.places.items()]
+        return f"{self.shown} ({'; '.join(words)})" if words else self.shown
+
     @property
     def places(self) -> dict[str, bytes]:
         """Where songs are moved to, by setting."""

@@ -103,6 +103,10 @@ class Pauses:
             if pause.prober == path:
                 pause.prober = b""
 
+    def is_asking(self, path: bytes) -> bool:
+        """Tell whether a song finds out whether an account still refuses."""
+        return any(pause.prober == path and pause.is_refusal for pause in self._pauses.values())
+
     def next_due(self, gates: Iterable[Gate]) -> float | None:
         """Return when a song may pass these gates; None when that depends on the one that finds out."""
         closed = [pause for gate in gates if (pause := self._pauses.get(gate)) is not None]

@@ -46,8 +46,6 @@ def run_folders(context: Context, paths: Sequence[Path], *, once: bool, again: b
 
             async def watch() -> int:
                 watches.append(Watch(stores, folders, recipes, settings, reporter))
-                for folder in folders:
-                    reporter.say(f"watching {folder.shown}{_describe(folder)}")
                 return await watches[0].run(once=once)
 
             return int(asyncio.run(watch()))
@@ -171,10 +169,3 @@ def _check_providers(session: Session, recipes: dict[bytes, Recipes]) -> None:
     for one in recipes.values():
         for operation in one.usual.operations:
             session.registry.provider_of(operation)
-
-
-def _describe(folder: HotFolder) -> str:
-    words = [f"a {folder.kind} mount, looked through every {folder.rescan:g} s"] if folder.is_share else []
-    names = {"done": "finished", "duplicates": "duplicate", "failed": "failed"}
-    words += [f"{names[name]} songs move to {os.fsdecode(place)}" for name, place in folder.places.items()]
-    return f" ({'; '.join(words)})" if words else ""

@@ -116,6 +116,8 @@ class Watch:
                 for intake in self._intakes:
                     intake.open()
                     opened.append(intake)
+                for folder in self._folders:
+                    self._reporter.say(f"watching {folder}")
                 await self._work_on(once=once)
             finally:
                 for intake in opened:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 
 from plugin_core import is_untouched
-from plugin_core.errors import StembridgeError, StoreError
+from plugin_core.errors import SettingsError, StembridgeError, StoreError
 from plugin_core.model import Job, JobState
 from plugin_core.tasks import start_alone
 from stembridge_hot_folder.files import FileIdentity
@@ -146,6 +147,10 @@ class Workers:
                 return
             if song.path in self._tasks:
                 continue
+            if self.tools.queue.pauses.is_asking(song.path):
+                # With another key by now. What is wrong in the settings is told by the recipes.
+                with contextlib.suppress(SettingsError):
+                    self.tools.session.reread()
             task = self._tasks[song.path] = SongTask(song, self.tools, self._attach, self.strays)
             self._start(task)
 

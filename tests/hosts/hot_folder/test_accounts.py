@@ -123,6 +123,26 @@ def test_key_that_is_revoked_while_jobs_are_in_flight_and_restored_fails_no_wait
         assert_goes_on_by_itself(desk, watch, service, restore)
 
 
+def test_key_that_is_put_right_in_the_settings_lets_all_go_on_without_a_new_start(
+    desk: Desk, service: MvsepSimulator
+) -> None:
+    desk.environ["STEMBRIDGE_SEPARATE_MODEL"] = "40"
+    del desk.environ["STEMBRIDGE_MVSEP_API_TOKEN"]
+    config = desk.home / "config.toml"
+    config.touch(mode=0o600)
+    config.write_text('[mvsep]\napi_token = "mistyped"\n')
+    with desk.running() as watch:
+        drop_all(desk)
+        watch.wait("warning", desk.root.name)
+
+        def log_in() -> None:
+            config.write_text("[mvsep\n")
+            wait_for(lambda: any("goes on as before" in one.text for one in watch.listener.told))
+            config.write_text(f'[mvsep]\napi_token = "{PREMIUM_TOKEN}"\n')
+
+        assert_goes_on_by_itself(desk, watch, service, log_in)
+
+
 def test_song_over_the_limit_of_the_account_fails_on_its_own_while_the_account_refuses_the_others(
     desk: Desk, service: MvsepSimulator
 ) -> None:

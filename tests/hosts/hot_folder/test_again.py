@@ -344,6 +344,23 @@ def test_case_38_apple_double_moves_with_its_file(desk: Desk) -> None:
     assert not (desk.root / "._Song.wav").exists()
 
 
+def test_case_16_song_renamed_after_it_was_done_stays_done_and_is_no_duplicate(desk: Desk) -> None:
+    desk.set(duplicates="duplicates")
+    song = desk.song()
+    desk.once()
+    renamed = song.rename(desk.root / "Renamed.wav")
+    listener = desk.once()
+    why = f"done before it was renamed, as {song}; its stems stand in {desk.root / 'Song.stems'}; to do it all the same"
+    assert [one.text.partition(": ")[0] for one in listener.told if one.word == "skipped"] == [why]
+    assert renamed.exists() and not (desk.root / "duplicates").exists()
+    assert (desk.state(song), desk.state(renamed)) == (None, SongState.DONE)
+    assert desk.once().told[1:] == desk.once().told[1:], "told once"
+    assert desk.separator.paid == ["Song.wav"]
+    # One that is a duplicate is still told from one that is not.
+    desk.song("Copy.wav")
+    assert desk.once().of("moved") == ["Copy.wav"]
+
+
 def test_dry_run_makes_nothing(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     import stembridge_hot_folder.plugin
 

@@ -111,6 +111,7 @@ def test_case_28_two_watches_of_one_folder(desk: Desk) -> None:
     second = start(desk, "--once")
     out, err = second.communicate(timeout=PATIENCE)
     assert second.returncode == 2, (out, err)
+    assert (out, len(err.splitlines())) == (b"", 1), "it says of nothing that it watches it"
     assert b"another stembridge" in err
     first.kill()
     first.communicate()

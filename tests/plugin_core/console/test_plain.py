@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from stembridge_hot_folder.display import PlainWatch
 
 from plugin_core.console.display import Summary
 from plugin_core.console.plain import PlainDisplay
@@ -39,15 +40,18 @@ def test_a_job_takes_a_few_lines_and_not_one_a_percent(capsys: Capture) -> None:
     ]
 
 
-def test_slow_progress_shows_every_ten_seconds(capsys: Capture) -> None:
+@pytest.mark.parametrize(("kind", "times"), [(PlainDisplay, 3), (PlainWatch, 1)])
+def test_slow_progress_shows_every_ten_seconds_and_in_a_watch_once(
+    capsys: Capture, kind: type[PlainDisplay], times: int
+) -> None:
     clock = Clock()
-    display = PlainDisplay(clock=clock)
+    display = kind(clock=clock)
     waiting = make_job(JobState.RUNNING, note="place 3 in the queue")
     display.begin([waiting])
     for _ in range(30):
         clock.now += 1
         display.change(waiting, waiting)
-    assert capsys.readouterr().out.splitlines() == [f"{SONG}: place 3 in the queue"] * 3
+    assert capsys.readouterr().out.splitlines() == [f"{SONG}: place 3 in the queue"] * times
 
 
 def test_queue_and_files_are_told_with_the_note(capsys: Capture) -> None:
