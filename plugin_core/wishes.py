@@ -25,6 +25,7 @@ DIMENSIONS = ("mood", "genre", "language", "scene", "vocal", "bgm", "intensity")
 Dimension = Annotated[str, msgspec.Meta(extra=dict.fromkeys(DIMENSIONS))]
 """Any word, but none that is a slip of a usual one."""
 
+NO_PROJECT = "none"
 DEFAULT_TEMPLATE = "{name}.stems/{name} - {stem}.{ext}"
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -102,8 +103,9 @@ class Separation(msgspec.Struct, frozen=True, kw_only=True, tag="separation", ta
 
     @property
     def projects(self) -> tuple[str, ...]:
-        """The names of the session files, as a plan resolved them."""
-        return () if self.project in ("", "none") else tuple(self.project.split(","))
+        """The names of the session files."""
+        words = (word.strip().lower() for word in self.project.split(","))
+        return tuple(dict.fromkeys(word for word in words if word not in ("", NO_PROJECT)))
 
 
 class Tagging(msgspec.Struct, frozen=True, kw_only=True, tag="tagging", tag_field="kind"):

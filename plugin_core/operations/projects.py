@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -25,12 +25,11 @@ from plugin_core.operations.folders import destination_of_wish, wish_of
 from plugin_core.operations.stem_tags import read_fields, read_leniently
 from plugin_core.stems.layout import Layout, record_of
 from plugin_core.stems.publication import Companion
+from plugin_core.wishes import NO_PROJECT
 
 if TYPE_CHECKING:
     from plugin_core.sessions.arrangement import SessionFormat
     from plugin_core.stems.template import Template
-
-NONE: Final = "none"
 
 _log = logging.getLogger(__name__)
 
@@ -43,16 +42,15 @@ def fill_project(wish: Separation, usual: str, formats: Formats) -> Separation:
     Raises:
         UsageError: nobody makes one of them; SettingsError where the setting says so.
     """
-    text = wish.project or usual
-    names = list(dict.fromkeys(word.strip().lower() for word in text.split(",") if word.strip()))
     error = UsageError if wish.project else partial(_blame_setting, SettingsError)
-    if NONE in names and len(names) > 1:
-        raise error(f"project {text!r}: none stands alone")
-    for name in names:
-        if name != NONE and name not in (known := formats()):
-            there = f"there are {', '.join(sorted(known))} and {NONE}"
+    wish = msgspec.structs.replace(wish, project=wish.project or usual)
+    if wish.projects and NO_PROJECT in wish.project.lower().replace(" ", "").split(","):
+        raise error(f"project {wish.project!r}: {NO_PROJECT} stands alone")
+    for name in wish.projects:
+        if name not in (known := formats()):
+            there = f"there are {', '.join(sorted(known))} and {NO_PROJECT}"
             raise error(f"no session format {name!r}", remedy=suggest(name, known, there))
-    return msgspec.structs.replace(wish, project=",".join(names))
+    return msgspec.structs.replace(wish, project=",".join(wish.projects) or NO_PROJECT)
 
 
 def _blame_setting(kind: type[SettingsError], message: str, remedy: str = "") -> SettingsError:

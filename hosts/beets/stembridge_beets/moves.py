@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from plugin_core import STEMS_SUFFIX, load_plugins
+from plugin_core import STEMS_SUFFIX
 from plugin_core.errors import StembridgeError
 from plugin_core.files.hidden import HiddenNotes
 from plugin_core.files.names import HIDDEN_PREFIX
@@ -62,8 +62,8 @@ class Teller:
 
     def _open(self) -> Session:
         if self._session is None:
-            # Nobody is asked for anything: no plugin is needed, and none is loaded.
-            self._session = Session(self._settings(), load_plugins(()), patience=_PATIENCE)
+            # Nobody is asked for anything but the session files that go along.
+            self._session = Session(self._settings(), patience=_PATIENCE)
             atexit.register(self._session.close)
         return self._session
 

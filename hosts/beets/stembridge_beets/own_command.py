@@ -11,7 +11,7 @@ import msgspec
 from beets import ui
 from beets.util import prune_dirs
 
-from plugin_core import canonical
+from plugin_core import AUDIO_SUFFIXES, canonical
 from plugin_core.console.formatting import plural
 from plugin_core.model import Job, JobState, Operation, Separation, Tagging, show_path, to_json
 from plugin_core.run import stands
@@ -288,7 +288,11 @@ def _adopt_found(item: Item, claims: Claims) -> str:
 def _name_stems(song: Path, place: Place) -> list[str]:
     """Return the names of stems by those of their files: what follows the song's own name."""
     own = MovedSong(song, Path(song.with_name("x")))
-    return [canonical(own.rename(file.stem).removeprefix("x").lstrip(" -_") or file.stem) for file in place.files]
+    return [
+        canonical(own.rename(file.stem).removeprefix("x").lstrip(" -_") or file.stem)
+        for file in place.files
+        if file.suffix.lower() in AUDIO_SUFFIXES
+    ]
 
 
 def prune(plugin: Host, *, is_quiet: bool) -> None:

@@ -6,13 +6,14 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
 from beets import ui
 
 from plugin_core.console.options import choose_operations
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, Operation, Separation
 from plugin_core.presets import find_preset
-from plugin_core.wishes import SEPARATE
+from plugin_core.wishes import SEPARATE, STEMS
 from stembridge_beets import consistency, todo
 from stembridge_beets.configuration import core_settings
 from stembridge_beets.host import UserError
@@ -55,7 +56,7 @@ class Stems:
 
 def put_stems(item: Item, job: Job) -> str:
     """Set an item's fields from a finished separation, and name its stems; whoever calls stores the item."""
-    files = tuple(stem.path for stem in job.stems)
+    files = tuple(one.path for one in (*job.stems, *job.projects))
     write_place(item, Place(common_folder(files), files))
     item["stems"] = [stem.name for stem in job.stems]
     item["stems_provider"] = job.operation.provider
@@ -87,12 +88,18 @@ def make_tasks(items: Sequence[Item], operation: Operation, *, is_forced: bool, 
     tasks = []
     for item in items:
         place = None if is_forced else read_place(item)
-        if place is not None and place.is_whole:
+        if place is not None and place.is_whole and not lacks_session(place, operation):
             if not is_quiet:
                 ui.print_(f"{name_item(item)}: has stems")
         else:
             tasks.append(make_task(item, operation, force=is_forced))
     return tasks
+
+
+def lacks_session(place: Place, operation: Operation) -> bool:
+    """Tell whether a session file is wanted that does not stand with the stems: it costs nothing to add."""
+    has = {file.suffix.removeprefix(".") for file in place.files}
+    return isinstance(operation, Separation) and not has.issuperset(operation.projects)
 
 
 def choose_operation(
@@ -126,7 +133,8 @@ def choose_operation(
         )
     if len(operations) > 1:
         plugin.log.warning("preset {!r} labels as well; that is for beet moods", name)
-    return separations[0]
+    wish = separations[0]
+    return msgspec.structs.replace(wish, project=wish.project or settings.section("stems", STEMS).usual_project)
 
 
 def _check_provider(settings: Settings, operations: Sequence[Operation]) -> None:

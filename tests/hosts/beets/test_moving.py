@@ -11,6 +11,7 @@ import pytest
 from tests.audio_files import encode, write_song
 from tests.hosts.beets.conftest import tag
 from tests.hosts.beets.library import Beets
+from tests.plugin_core.sessions.readers import read_rpp
 
 
 def names(folder: Path) -> list[str]:
@@ -214,3 +215,20 @@ def test_an_album_that_moves_takes_its_stems(three: Beets, taken: bool) -> None:
     assert three.values("stems_path", "title:One") == [str(three.music / "Album" / f"{expected}.stems")]
     assert len(list(three.music.rglob("*.stems/*.flac"))) == 6
     assert three.do("stems", "--check").code == 0
+
+
+def test_a_session_comes_along_and_finds_its_stems_under_their_new_names(three: Beets) -> None:
+    three.do("stems", "-y", "title:One")
+    assert "has stems" in three.do("stems", "-y", "title:One").out
+    (three.home / "config.toml").write_text('[stems]\nproject = "rpp"\n')
+    three.do("stems", "-y", "title:One")
+    folder = three.music / "Artist" / "One.stems"
+    assert names(folder) == ["One - Instrumental.flac", "One - Vocals.flac", "One.rpp"]
+    assert "has stems" in three.do("stems", "-y", "title:One").out
+    three.do("modify", "-y", "title:One", "title=Eins", "artist=Jemand")
+    folder = three.music / "Jemand" / "Eins.stems"
+    assert names(folder) == ["Eins - Instrumental.flac", "Eins - Vocals.flac", "Eins.rpp"]
+    score = read_rpp(folder / "Eins.rpp")
+    assert [one.file for one in score.played] == ["../Eins.flac", "Eins - Vocals.flac", "Eins - Instrumental.flac"]
+    assert three.do("stems", "--check").code == 0
+    assert three.ledger.read_bytes().count(b"\n") == 1
