@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from plugin_core.jobs.engine import JobSet
     from plugin_core.jobs.policy import Policy
     from plugin_core.model import Job, JobState, Label, Plan, Progress, Separation, Source, Stem, Tagging
-    from plugin_core.operations.history import slack_of
+    from plugin_core.operations.slices import slack_of
     from plugin_core.operations.song import inspect, is_untouched, source_key
     from plugin_core.operations.stem_tags import is_own_work, read_provenance
     from plugin_core.plugins import load_plugins
@@ -90,7 +90,7 @@ _HOME_OF = {
     "read_provenance": "operations.stem_tags",
     "read_stream_info": "audio.flac",
     "resolve_format": "audio.formats",
-    "slack_of": "operations.history",
+    "slack_of": "operations.slices",
     "source_key": "operations.song",
     "title": "stem_names",
 }

@@ -336,8 +336,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     stems: tuple[Stem, ...] = ()
     """Where the results are."""
     projects: tuple[Stem, ...] = ()
-    """The session files beside them, by the name of their format, with what was recorded of each as it was made;
-    without a hash where it is the user's own by now."""
+    """The session files beside them, by format, with what was recorded as they were made: no hash of a user's own."""
     notes: tuple[str, ...] = ()
     """What the user should know though nothing failed: an offset removed, a format changed."""
     problem: Problem | None = None

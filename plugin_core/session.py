@@ -19,6 +19,7 @@ from plugin_core.plugins import Plugins, load_plugins
 from plugin_core.purchases.purchase import Offer
 from plugin_core.registry import Registry
 from plugin_core.settings import Settings
+from plugin_core.wishes import STEMS
 from plugin_core.workshop import OnChange, Workshop
 
 if TYPE_CHECKING:
@@ -27,12 +28,12 @@ if TYPE_CHECKING:
     from plugin_core.jobs.engine import JobSet
     from plugin_core.jobs.store import JobStore
     from plugin_core.operations.factory import WorkFactory
-    from plugin_core.operations.history import History, Slices
+    from plugin_core.operations.history import History
     from plugin_core.operations.orders import Links
     from plugin_core.operations.projects import Projects
+    from plugin_core.operations.slices import Slices
     from plugin_core.operations.undo import Undone
     from plugin_core.protocols import Provider, Separator, Stager, Tagger
-    from plugin_core.stems.template import Template
 
 STORE_NAME = "jobs.sqlite3"
 
@@ -161,15 +162,8 @@ class Session:
         from plugin_core.operations.plans import Planner
 
         if isinstance(operation, Separation):
-            operation = self._fill_project(operation)
+            operation = self.projects.fill(operation)
         return await Planner(self.registry, self._links, self._work_factory.replace_options).plan(source, operation)
-
-    def _fill_project(self, wish: Separation) -> Separation:
-        from plugin_core.operations.projects import fill_project
-        from plugin_core.wishes import STEMS
-
-        usual = self.settings.section("stems", STEMS).usual_project
-        return fill_project(wish, usual, lambda: self.registry.session_formats) if wish.project or usual else wish
 
     async def offer(self, source: Source, operation: Operation, *, force: bool = False) -> Offer:
         """Plan an operation, and find out what of it stands or is bought already; nothing is stored, sent or spent.
@@ -307,7 +301,7 @@ class Session:
             return 0
         from plugin_core.operations.song import follow_move
 
-        return follow_move(self.store, old, new, self._projects.renew)
+        return follow_move(self.store, old, new, self.projects.renew)
 
     async def take_over(self, remote_id: str, song: Path | None, wish: Separation) -> Job:
         """Store a job that places what a service has made already; nothing is bought.
@@ -357,7 +351,7 @@ class Session:
     @cached_property
     def slices(self) -> Slices:
         """The parts of songs that hosts cut out to have them separated by themselves."""
-        from plugin_core.operations.history import Slices
+        from plugin_core.operations.slices import Slices
 
         return Slices(lambda: self.store)
 
@@ -366,20 +360,15 @@ class Session:
         from plugin_core.operations.history import History
         from plugin_core.purchases.shelf import Shelf
 
-        return History(self.registry, lambda: self.store, Shelf(self.settings.home), self._template, self._projects)
+        return History(self.registry, lambda: self.store, Shelf(self.settings.home), self.projects)
 
     @cached_property
-    def _projects(self) -> Projects:
+    def projects(self) -> Projects:
         from plugin_core.files.hidden import HiddenNotes
         from plugin_core.operations.projects import Projects
 
-        return Projects(lambda: self.registry.session_formats, self._template, HiddenNotes(self.settings.home))
-
-    def _template(self, wish: Separation) -> Template:
-        from plugin_core.stems.template import choose_template
-        from plugin_core.wishes import STEMS
-
-        return choose_template(wish.template, self.settings.section("stems", STEMS))
+        formats, keys = lambda: self.registry.session_formats, lambda: self.settings.section("stems", STEMS)
+        return Projects(formats, keys, HiddenNotes(self.settings.home))
 
     @cached_property
     def _links(self) -> Links:
@@ -391,7 +380,7 @@ class Session:
     def _work_factory(self) -> WorkFactory:
         from plugin_core.operations.factory import WorkFactory
 
-        return WorkFactory(self.settings, self.registry, self._links, self._projects, lambda: self.store)
+        return WorkFactory(self.settings, self.registry, self._links, self.projects, lambda: self.store)
 
     def undo(self, path: Path, *, force: bool = False, dry_run: bool = False) -> Undone:
         """Put back what stood in a song's tags before it was labelled last. Blocks while the song is written.

@@ -76,12 +76,10 @@ class WorkFactory:
 
     def _separation(self, job: Job) -> SeparationWork:
         from plugin_core.operations.separation import SeparationWork
-        from plugin_core.wishes import STEMS
 
         return SeparationWork(
             self._registry.separator(job.operation.provider),
             home=self._settings.home,
-            settings=self._settings.section("stems", STEMS),
             projects=self._projects,
             earlier=self._earlier,
             links=self._links,

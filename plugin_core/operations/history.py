@@ -22,14 +22,12 @@ from plugin_core.protocols import terms_of
 from plugin_core.purchases.purchase import Offer, Purchase, PurchaseState
 from plugin_core.purchases.quotes import Bill, make_quote, purchase_key, purchase_keys
 from plugin_core.purchases.shelf import Shelf
-from plugin_core.recordings.tables import Slice
 from plugin_core.registry import Registry
 from plugin_core.tasks import run_stoppable
 
 if TYPE_CHECKING:
     from plugin_core.jobs.store import JobStore
     from plugin_core.operations.projects import Projects
-    from plugin_core.stems.template import Template
 
 
 FILLED: Final = "every field that is wanted is filled already, so nothing was asked; --force asks all the same"
@@ -41,10 +39,6 @@ _NO_BILL: Final = Bill(account="", recording="", key="", quote=None)
 """Where there is no job store."""
 
 
-_LOSSY: Final = "lossy"
-_SLACK: Final = 0.05
-"""Seconds by which decoders of one lossy recording disagree about where it begins."""
-
 log = logging.getLogger(__name__)
 
 
@@ -55,8 +49,7 @@ class History:
         registry: the providers.
         store: gives the job store.
         shelf: where results of purchases are kept.
-        template: returns where the stems of a wish go.
-        projects: the session files beside them.
+        projects: where stems go, and the session files beside them.
     """
 
     def __init__(
@@ -64,13 +57,11 @@ class History:
         registry: Registry,
         store: Callable[[], JobStore],
         shelf: Shelf,
-        template: Callable[[Separation], Template],
         projects: Projects,
     ) -> None:
         self._registry = registry
         self._store = store
         self._shelf = shelf
-        self._template = template
         self._projects = projects
 
     async def bill(self, source: Source, plan: Plan) -> Bill:
@@ -307,7 +298,7 @@ class History:
             return ()
         from plugin_core.operations.reuse import own_folder, recognise
 
-        folder = own_folder(source, wish, self._template(wish))
+        folder = own_folder(source, wish, self._projects.template(wish))
         if folder is None or not folder.is_dir() or (bill.key and self._is_known(folder)):
             return ()
         quote = make_quote(plan, source)
@@ -369,56 +360,3 @@ def _is_gone(path: Path) -> bool:
 
 def _place(source: Source, operation: Operation) -> tuple[Path, Path | None, str]:
     return source.path, *place_of(operation)
-
-
-class Slices:
-    """What was cut out of which recording.
-
-    Args:
-        store: gives the job store.
-    """
-
-    def __init__(self, store: Callable[[], JobStore]) -> None:
-        self._store = store
-
-    async def recognise(self, song: Source) -> str:
-        """Return the id of the recording that a song holds, whatever its tags and its format are; known from then on.
-
-        Raises:
-            SourceError: the file cannot be read, or is being written.
-            TransientError: the disk or share does not answer.
-        """
-        book = self._store().recordings
-        known = await run_stoppable(lambda stopper: book.enter(song.path, check=stopper.check))
-        return known.recording
-
-    async def note(self, cut: Source, recording: str, place: Slice) -> None:
-        """Note that a file is a slice of a recording, before it is bought.
-
-        Args:
-            cut: the file, at the sample rate of the song it was cut out of.
-            recording: what that song holds.
-            place: its frames there.
-
-        Raises:
-            SourceError: the file cannot be read.
-            TransientError: the disk or share does not answer.
-        """
-        self._store().recordings.note_slice(await self.recognise(cut), recording, cut.sample_rate, place)
-
-    def covering(self, song: Source, recording: str, wanted: Slice) -> list[Slice]:
-        """Return the slices noted of a song that hold what is wanted of it, the smallest first.
-
-        Args:
-            song: the file; its sample rate is that of all frames here.
-            recording: what it holds.
-            wanted: its frames.
-        """
-        slack = slack_of(song)
-        known = self._store().recordings.slices_of(recording, song.sample_rate)
-        return [one for one in known if one.covers(wanted, slack)]
-
-
-def slack_of(song: Source) -> int:
-    """Return by how many frames two decodes of a song may disagree about where it begins; 0 for exact samples."""
-    return round(_SLACK * song.sample_rate) if song.encoding == _LOSSY else 0

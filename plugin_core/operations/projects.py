@@ -25,36 +25,14 @@ from plugin_core.operations.folders import destination_of_wish, wish_of
 from plugin_core.operations.stem_tags import read_fields, read_leniently
 from plugin_core.stems.layout import Layout, record_of
 from plugin_core.stems.publication import Companion
-from plugin_core.wishes import NO_PROJECT
+from plugin_core.wishes import NO_PROJECT, StemsKeys
 
 if TYPE_CHECKING:
+    from plugin_core.jobs.store import JobStore
     from plugin_core.sessions.arrangement import SessionFormat
     from plugin_core.stems.template import Template
 
 _log = logging.getLogger(__name__)
-
-Formats = Callable[[], Mapping[str, "SessionFormat"]]
-
-
-def fill_project(wish: Separation, usual: str, formats: Formats) -> Separation:
-    """Return a wish with the names of its session files as they are looked for later.
-
-    Raises:
-        UsageError: nobody makes one of them; SettingsError where the setting says so.
-    """
-    error = UsageError if wish.project else partial(_blame_setting, SettingsError)
-    wish = msgspec.structs.replace(wish, project=wish.project or usual)
-    if wish.projects and NO_PROJECT in wish.project.lower().replace(" ", "").split(","):
-        raise error(f"project {wish.project!r}: {NO_PROJECT} stands alone")
-    for name in wish.projects:
-        if name not in (known := formats()):
-            there = f"there are {', '.join(sorted(known))} and {NO_PROJECT}"
-            raise error(f"no session format {name!r}", remedy=suggest(name, known, there))
-    return msgspec.structs.replace(wish, project=",".join(wish.projects) or NO_PROJECT)
-
-
-def _blame_setting(kind: type[SettingsError], message: str, remedy: str = "") -> SettingsError:
-    return kind(f"[stems] project: {message}", remedy=remedy or "correct the setting")
 
 
 def file_names(source: Source, wish: Separation) -> list[str]:
@@ -68,14 +46,45 @@ class Projects:
 
     Args:
         formats: gives the session formats by name, once one is needed.
-        template: returns where the stems of a wish go.
+        keys: reads the section ``stems``.
         notes: know of a file that is being replaced.
     """
 
-    def __init__(self, formats: Formats, template: Callable[[Separation], Template], notes: HiddenNotes) -> None:
+    def __init__(
+        self, formats: Callable[[], Mapping[str, SessionFormat]], keys: Callable[[], StemsKeys], notes: HiddenNotes
+    ) -> None:
         self._formats = formats
-        self._template = template
+        self._keys = keys
         self._notes = notes
+
+    def fill(self, wish: Separation) -> Separation:
+        """Return a wish with the names of its session files as they are looked for later.
+
+        Raises:
+            UsageError: nobody makes one of them; SettingsError where the setting says so.
+        """
+        usual = self._keys().usual_project
+        if not wish.project and not usual:
+            return wish
+        kind, place = (UsageError, "project") if wish.project else (SettingsError, "[stems] project")
+        wish = msgspec.structs.replace(wish, project=wish.project or usual)
+        if wish.projects and NO_PROJECT in wish.project.lower().replace(" ", "").split(","):
+            raise kind(f"{place} {wish.project!r}: {NO_PROJECT} stands alone")
+        for name in wish.projects:
+            if name not in (known := self._formats()):
+                there = f"there are {', '.join(sorted(known))} and {NO_PROJECT}"
+                raise kind(f"{place}: no session format {name!r}", remedy=suggest(name, known, there))
+        return msgspec.structs.replace(wish, project=",".join(wish.projects) or NO_PROJECT)
+
+    def template(self, wish: Separation) -> Template:
+        """Return where the stems of a wish go.
+
+        Raises:
+            UsageError: the template is wrong; SettingsError where it is a setting.
+        """
+        from plugin_core.stems.template import choose_template
+
+        return choose_template(wish.template, self._keys())
 
     def places(self, source: Source, wish: Separation, stems: Sequence[Stem]) -> dict[str, Path]:
         """Return where each session file of stems goes that stand: into the folder that holds them all."""
@@ -83,7 +92,7 @@ class Projects:
             return {}
         from plugin_core.operations.reuse import render_paths
 
-        template, where = self._template(wish), [stem.path for stem in stems]
+        template, where = self.template(wish), [stem.path for stem in stems]
         folder = Path(os.path.commonpath([path.parent for path in where]))
         number = 1
         if not template.depth:
@@ -155,6 +164,26 @@ class Projects:
         What was changed since it was made is the user's, and stays.
         """
         return tuple(self._renew(job, one) for one in job.projects)
+
+    def carry(self, store: JobStore, moves: Sequence[tuple[Path, Path]]) -> None:
+        """Write session files anew that a host has copied, or moved on its own account: no job follows them.
+
+        Args:
+            store: knows the jobs.
+            moves: old and new paths of song, stems and folders; of several that hold a path, the first one counts.
+        """
+
+        def move(path: Path) -> Path:
+            there = ((old, new) for old, new in moves if path.is_relative_to(old))
+            return next((new / path.relative_to(old) for old, new in there), path)
+
+        for job in {job.id: job for old, _ in moves for job in store.placed_at(old) if job.projects}.values():
+            stems, projects = (
+                tuple(msgspec.structs.replace(one, path=move(one.path)) for one in each)
+                for each in (job.stems, job.projects)
+            )
+            source = msgspec.structs.replace(job.source, path=move(job.source.path))
+            self.renew(msgspec.structs.replace(job, source=source, stems=stems, projects=projects))
 
     def _renew(self, job: Job, project: Stem) -> Stem:
         paths = [job.source.path, *(stem.path for stem in job.stems)]

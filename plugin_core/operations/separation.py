@@ -26,9 +26,8 @@ from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.purchases.purchase import KeptPart, Purchase
 from plugin_core.purchases.shelf import Shelf
 from plugin_core.stem_names import canonical, parts_of
-from plugin_core.stems.template import Template, choose_template
+from plugin_core.stems.template import Template
 from plugin_core.tasks import Stopper, run_stoppable
-from plugin_core.wishes import StemsKeys
 
 if TYPE_CHECKING:
     from plugin_core.stems.publication import Published
@@ -50,8 +49,7 @@ class SeparationWork:
     Args:
         separator: the provider.
         home: stembridge's home, for staging.
-        settings: the section ``stems``.
-        projects: the session files beside stems.
+        projects: where stems go, and the session files beside them.
         earlier: finds earlier results that ``--force`` may swap.
         links: the stagers, for a separator that reads by link.
         hear: tells what files sound like.
@@ -64,7 +62,6 @@ class SeparationWork:
         separator: Separator,
         *,
         home: Path,
-        settings: StemsKeys,
         projects: Projects,
         earlier: Earlier = find_none,
         links: Links = NO_LINKS,
@@ -75,7 +72,6 @@ class SeparationWork:
         self._separator = separator
         self._orders = Orders(separator, home, purchases)
         self._folders = Folders(home, self._orders)
-        self._settings = settings
         self._projects = projects
         self._earlier = earlier
         self._links = links
@@ -359,7 +355,7 @@ class SeparationWork:
         return Song(job.source, job.recording, self._hear)
 
     def _template(self, job: Job) -> Template:
-        return choose_template(wish_of(job).template, self._settings)
+        return self._projects.template(wish_of(job))
 
     def _earlier_stems(self, job: Job) -> tuple[Stem, ...]:
         from plugin_core.operations.reuse import is_same_place

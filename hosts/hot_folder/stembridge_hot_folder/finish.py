@@ -51,7 +51,7 @@ class Finish:
         Raises:
             TransientError: the disk or share does not answer.
         """
-        outputs = [stem.path for job in jobs for stem in job.stems]
+        outputs = [one.path for job in jobs for one in (*job.stems, *job.projects)]
         loose = [os.fsencode(path) for path in outputs if not any(part.endswith(STEMS_SUFFIX) for part in path.parts)]
         self._tools.ledger.add_outputs(loose)
         fate = await asyncio.to_thread(self._version.find, jobs)
@@ -127,6 +127,9 @@ class Finish:
             # A new version at the song's place stays there; the stems of the old one keep together.
             wanted = moves if fate is Fate.SAME else [move for move in moves if move.is_result]
             move_all(wanted, self._version.require_same, HiddenNotes(self._tools.session.settings.home))
+            # They name their song, and stems that may have another number now.
+            session = self._tools.session
+            session.projects.carry(session.store, [(move.old, move.new) for move in moves])
         except FileExistsError:
             # Somebody took the place in between: the next try chooses another.
             self._record.put(SongState.MOVING, place=b"")

@@ -20,6 +20,7 @@ from stembridge_hot_folder.run import choose_folders, read_settings
 from stembridge_hot_folder.tools import Stores
 from stembridge_hot_folder.watch import Watch
 
+from plugin_core import sessions
 from plugin_core.console.context import Context
 from plugin_core.console.plain import PlainDisplay
 from plugin_core.jobs.store import JobStore
@@ -30,6 +31,9 @@ from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, load_fakes, write
 
 PATIENCE = 180.0
 """Seconds after which something that is waited for will never come, on the slowest of machines."""
+
+
+SESSIONS = FakePoint("sessions", sessions)
 
 
 class Told(NamedTuple):
@@ -127,7 +131,7 @@ class Desk:
     def context(self) -> Context:
         """Return a context of these settings."""
         settings = Settings(self.home, environ=self.environ, keyring=no_keyring)
-        return Context(settings, load_fakes(FakePoint("fake", FakePlugin(self.separator))))
+        return Context(settings, load_fakes(FakePoint("fake", FakePlugin(self.separator)), SESSIONS))
 
     def once(self, *roots: Path) -> Listener:
         """Do what is there."""

@@ -23,6 +23,7 @@ from tests.audio_files import encode
 from tests.hosts.hot_folder.conftest import Desk, Listener, wait_for
 from tests.hosts.hot_folder.separator import CheapSeparator
 from tests.plugin_core.cli.fakes import write_song
+from tests.plugin_core.sessions.readers import read_rpp
 
 
 def test_case_13_duplicate_events_make_one_job(desk: Desk) -> None:
@@ -289,6 +290,28 @@ def test_done_songs_move_with_their_stems(desk: Desk) -> None:
     assert (desk.root / "done/vocals/Song.wav").exists()
     assert (desk.root / "done/vocals/Song.stems/Song - Vocals.wav").exists()
     assert desk.once().of("taken") == []
+
+
+@pytest.mark.parametrize("is_beside", [True, False], ids=["beside", "elsewhere"])
+def test_sessions_find_their_song_where_it_was_moved_to(desk: Desk, tmp_path: Path, is_beside: bool) -> None:
+    """The song and the folder of its stems have another number there, or stems that stay elsewhere do not move."""
+    (tmp_path / "stems").mkdir()
+    to = "" if is_beside else f', to = "{tmp_path / "stems"}"'
+    (desk.home / "config.toml").write_text(
+        f'[presets.session]\noperations = [{{ kind = "separation", provider = "fake", project = "rpp"{to} }}]\n'
+    )
+    desk.set(done="done", preset="session")
+    mine = desk.root / "done/Song.wav"
+    mine.parent.mkdir()
+    mine.write_bytes(b"mine")
+    desk.song()
+    assert desk.once().of("done") == ["Song.wav"]
+    song = desk.root / "done/Song (2).wav"
+    folder = desk.root / "done/Song (2).stems" if is_beside else tmp_path / "stems/Song.stems"
+    score = read_rpp(folder / "Song.rpp")
+    assert score.played[0].file == ("../Song (2).wav" if is_beside else str(song))
+    assert all((folder / one.file).exists() for one in score.played)
+    assert song.exists() and mine.read_bytes() == b"mine"
 
 
 def test_case_36_move_to_another_disk_copies_checks_and_removes(desk: Desk, other_disk: Path) -> None:

@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from plugin_core.console.display import Summary
 from plugin_core.console.json_lines import JsonDisplay
 from plugin_core.errors import SourceError
-from plugin_core.model import JobState, Plan, Problem, Separation
+from plugin_core.model import JobState, Plan, Problem, Separation, Stem
 from plugin_core.purchases.purchase import Offer
 from tests.plugin_core.cli.jobs import make_job
 from tests.plugin_core.console.test_display import Clock
@@ -22,7 +23,9 @@ def events(capsys: Capture) -> list[dict[str, Any]]:
 
 
 def test_job_event_has_exactly_the_promised_fields(capsys: Capture) -> None:
-    JsonDisplay().change(make_job(JobState.DONE, notes=("an offset was removed",)), None)
+    session = Stem(name="rpp", label="REAPER", path=Path("/out/Song.rpp"), size=1, sha256="")
+    job = msgspec.structs.replace(make_job(JobState.DONE, notes=("an offset was removed",)), projects=(session,))
+    JsonDisplay().change(job, None)
     assert events(capsys) == [
         {
             "event": "job",
@@ -81,11 +84,14 @@ def test_names_that_are_not_utf8_stay_reversible(capsys: Capture) -> None:
 
 def test_plan_event(capsys: Capture) -> None:
     plan = Plan(
-        operation=Separation(provider="p", model="m"), stems=("vocals",), credits=2.5, seconds=9.0, notes=("n",)
+        operation=Separation(provider="p", model="m", project="rpp"),
+        stems=("vocals",),
+        credits=2.5,
+        seconds=9.0,
+        notes=("n",),
     )
-    JsonDisplay().preview(
-        Offer(source=make_job(JobState.DONE).source, plan=plan, files={"vocals": Path("/out/v.flac")})
-    )
+    files = {"vocals": Path("/out/v.flac"), "rpp": Path("/out/Song.rpp")}
+    JsonDisplay().preview(Offer(source=make_job(JobState.DONE).source, plan=plan, files=files))
     assert events(capsys) == [
         {
             "event": "plan",

@@ -24,7 +24,6 @@ from plugin_core.sessions.dawproject import DawProject
 from plugin_core.sessions.rpp import ReaperProject
 from plugin_core.stems import staging
 from plugin_core.stems.publication import Published
-from plugin_core.stems.template import choose_template
 from plugin_core.tags.reader import read_tags
 from plugin_core.wishes import StemsKeys
 from tests.audio_files import make_song, write_samples
@@ -87,14 +86,10 @@ class Scene:
         self.separator = CopyingSeparator(self.parts)
         self.earlier: list[Job] = []
         self.reported: list[Progress] = []
-        settings = StemsKeys()
         self.work = SeparationWork(
             self.separator,
             home=folder / "home",
-            settings=settings,
-            projects=Projects(
-                lambda: FORMATS, lambda wish: choose_template(wish.template, settings), HiddenNotes(folder / "home")
-            ),
+            projects=Projects(lambda: FORMATS, StemsKeys, HiddenNotes(folder / "home")),
             earlier=lambda job: self.earlier,
         )
 
