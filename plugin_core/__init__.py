@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from plugin_core.hookspecs import hookimpl
     from plugin_core.jobs.engine import JobSet
     from plugin_core.jobs.policy import Policy
+    from plugin_core.manifests import manifest
     from plugin_core.model import Job, JobState, Label, Plan, Progress, Separation, Source, Stem, Tagging
     from plugin_core.operations.slices import slack_of
     from plugin_core.operations.song import inspect, is_untouched, source_key
@@ -85,6 +86,7 @@ _HOME_OF = {
     "is_own_work": "operations.stem_tags",
     "is_untouched": "operations.song",
     "load_plugins": "plugins",
+    "manifest": "manifests",
     "open_reader": "audio.reader",
     "open_writer": "audio.writer",
     "read_provenance": "operations.stem_tags",
@@ -135,6 +137,7 @@ __all__ = [
     "is_own_work",
     "is_untouched",
     "load_plugins",
+    "manifest",
     "open_reader",
     "open_writer",
     "read_provenance",

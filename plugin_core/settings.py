@@ -23,6 +23,7 @@ from typing import Any, Literal, Self, TypeVar, get_args, get_origin
 import msgspec
 
 from plugin_core.errors import SettingsError, suggest
+from plugin_core.manifests import manifest as manifest
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -397,20 +398,3 @@ def _line_of(path: Path, section: str, key: str) -> int:
         elif (inside or not section) and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line) and key:
             return number
     return heading_line
-
-
-_PACKAGE = Path(__file__).parent
-
-
-def manifest(name: str) -> Path:
-    """Return the path of one file of what is declared rather than coded, ``presets.toml`` for example.
-
-    An installed wheel carries them as ``plugin_core/_manifests``, a checkout as ``manifests/`` beside ``plugin_core/``.
-
-    Raises:
-        FileNotFoundError: the installation is incomplete.
-    """
-    for root in (_PACKAGE / "_manifests", _PACKAGE.parent / "manifests"):
-        if (root / name).exists():
-            return root / name
-    raise FileNotFoundError(f"stembridge is installed incompletely: manifest {name} is missing")

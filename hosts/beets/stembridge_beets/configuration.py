@@ -44,7 +44,7 @@ _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 @functools.cache
 def read_manifest() -> dict[str, Any]:
     """Return the shipped configuration: our section, and beets' own ``ignore``."""
-    from plugin_core.settings import manifest
+    from plugin_core import manifest
 
     found: dict[str, Any] = yaml.load(manifest(MANIFEST).read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 - a safe one, in C where there is one
     return found

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 
 from tests.hosts.beets.library import Beets
+
+
+def test_a_command_of_beets_itself_waits_for_nothing_of_the_core(beets: Beets) -> None:
+    """What is imported costs every ``beet``: settings and what they are made of were a tenth of ``beet ls``."""
+    code = (
+        "import sys; from beets.ui import _raw_main; _raw_main(['ls']);"
+        "print(*(name for name in sys.modules if name.startswith(('plugin_core', 'msgspec'))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=beets.environ, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["plugin_core._version", "plugin_core", "plugin_core.manifests"]
 
 
 def test_its_help_names_its_words(beets: Beets) -> None:
