@@ -7,8 +7,8 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
+from typing import BinaryIO, Final
 
 from plugin_core.errors import ServiceError
 from plugin_core.files.errors import explain_read_error
@@ -143,14 +143,40 @@ class CosStager:
         return f"{self._settings.folder}links/{check_key(key)}/"
 
 
+_PART_SIZES: Final = tuple(
+    size << 20 for size in (1, 2, 4, 5, 8, 10, 15, 16, 20, 25, 32, 50, 64, 100, 128, 256, 512, 1024)
+)
+"""Bytes of a part, as programs that upload in parts usually have them."""
+
+
 def _is_same(path: Path, head: ObjectHead) -> bool:
-    """Tell whether a file is an object; the tag of one that came in parts says nothing of its bytes."""
+    """Tell whether a file is an object: by the digest of it, or of the digests of its parts, if their size is usual."""
     try:
-        if path.stat().st_size != head.size:
+        size = path.stat().st_size
+        if size != head.size:
             return False
+        digest, is_in_parts, count = head.etag.lower().partition("-")
+        likely = [part for part in _PART_SIZES if str(-(-size // part)) == count] if is_in_parts else [size]
         with path.open("rb") as file:
-            return (
-                hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest() == head.etag.lower()
-            )
+            return any(_digest(file, part, in_parts=bool(is_in_parts)) == digest for part in likely)
     except OSError as error:
         raise explain_read_error(path, error) from error
+
+
+def _digest(file: BinaryIO, part: int, *, in_parts: bool) -> str:
+    file.seek(0)
+    digests = []
+    while data := _md5(file, part):
+        digests.append(data)
+    if not in_parts:
+        return "".join(data.hex() for data in digests[:1])
+    return hashlib.md5(b"".join(digests), usedforsecurity=False).hexdigest()
+
+
+def _md5(file: BinaryIO, length: int) -> bytes:
+    """Return the digest of the bytes that follow; nothing at the end of the file."""
+    found, left = hashlib.md5(usedforsecurity=False), length
+    while left and (data := file.read(min(left, 1 << 20))):
+        found.update(data)
+        left -= len(data)
+    return found.digest() if left < length else b""

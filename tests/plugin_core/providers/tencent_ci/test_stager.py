@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import os
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -124,3 +127,22 @@ def test_a_song_that_the_bucket_has_is_not_uploaded_again_and_never_removed(
     assert len(cloud.requests("PUT", "/*")) == (what != "same")
     asyncio.run(stager.unstage(KEY))
     assert set(cloud.store.objects) == before
+
+
+@pytest.mark.parametrize(("part", "is_known"), [(5 << 20, True), (3 << 20, False), (0, False)])
+def test_a_song_that_came_in_parts_is_known_by_the_digests_of_usual_parts(
+    cloud: TencentSimulator, settings: TencentSettings, tmp_path: Path, part: int, is_known: bool
+) -> None:
+    path = tmp_path / "Song.flac"
+    path.write_bytes(os.urandom(7 << 20))
+    digests = [
+        hashlib.md5(path.read_bytes()[start : start + part]).digest() for start in range(0, 7 << 20, part or 1 << 23)
+    ]
+    blob = Blob.of(path.read_bytes())
+    cloud.store.put(path.name, blob)
+    stored = cloud.store.objects[path.name]
+    etag = f"{hashlib.md5(b''.join(digests)).hexdigest()}-{len(digests)}" if part else "0" * 32
+    cloud.store.objects[path.name] = replace(stored, etag=etag)
+    stager = CosStager(msgspec.structs.replace(settings, library=tmp_path), tmp_path / "home", transfer=transfer())
+    asyncio.run(stager.stage(path, KEY))
+    assert (not cloud.requests("PUT", "/*")) is is_known
