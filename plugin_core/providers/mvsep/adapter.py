@@ -237,8 +237,9 @@ class MvsepSeparator:
         return Ticket(remote_id=found, origin=origin or self.client.base_url)
 
     async def _search(self, order: Order) -> str | None:
-        is_named = self._requests.kind_of(order.source.path) is None
-        return await (find_hash(self.client, order.key) if is_named else find_unnamed(self.client, order))
+        if self._requests.kind_of(order.source.path) is None:
+            return await find_hash(self.client, order.key)
+        return await find_unnamed(self.client, order, await asyncio.to_thread(self._requests.known_jobs))
 
     async def take_over(self, remote_id: str) -> Ticket:
         """Return the ticket of a job of this account, made on the website or by another program.
@@ -267,6 +268,8 @@ class MvsepSeparator:
             if isinstance(real, Waiting):
                 return real
             ticket = real
+        if self._requests.kind_of(order.source.path) is not None:
+            await asyncio.to_thread(self._requests.note_job, order.source.path, ticket.remote_id)
         answer = await self.client.get(ticket.remote_id, origin=ticket.origin)
         algorithm = await self._algorithm_of(order) if answer.phase is Phase.DONE else None
         return read_answer(ticket.remote_id, answer, algorithm, self._wait(order))

@@ -13,7 +13,7 @@ import logging
 import re
 import unicodedata
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
@@ -35,6 +35,8 @@ from plugin_core.providers.mvsep.job_calls import JobAnswer, Phase
 from plugin_core.service.results import time_of_key
 
 _REAL: Final = re.compile(r"(\d{14})-[a-z0-9]+-")
+_KEYED: Final = re.compile(r"-sb[a-z2-7]{26}")
+"""The key of a song's upload, whoever sent it."""
 _LONGEST_SONG: Final = 40
 _LINK: Final = re.compile(r"(https?://)\S+")
 """The service may repeat what it could not fetch, which is a secret of the user's."""
@@ -51,9 +53,12 @@ def job_key(key: str) -> str:
 
 def upload_name(key: str, song: Path, suffix: str) -> str:
     """Return the file name the service is told: the key, then the song's name in a form that it keeps."""
-    plain = unicodedata.normalize("NFKD", song.stem).encode("ascii", "ignore").decode("ascii").lower()
-    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:_LONGEST_SONG].strip("-")
-    return f"{job_key(key)}-{slug or 'song'}{suffix}"
+    return f"{job_key(key)}-{_slug(song.stem) or 'song'}{suffix}"
+
+
+def _slug(name: str) -> str:
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode("ascii").lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:_LONGEST_SONG].strip("-")
 
 
 def carries_key(text: str, key: str) -> bool:
@@ -136,8 +141,15 @@ async def list_known(client: JobHistory) -> set[str]:
     return queued | {entry.hash for entry in await client.history(limit=PAGE)}
 
 
-async def find_unnamed(client: JobHistory, order: Order) -> str | None:
+async def find_unnamed(client: JobHistory, order: Order, taken: Collection[str] = ()) -> str | None:
     """Return the hash of a job that carries no key: the only one of its model that came after its create was sent.
+
+    What carries the key of a song, and what is another request's, is left out; of several it is the one of its name.
+
+    Args:
+        client: the service.
+        order: the request.
+        taken: the jobs of other requests.
 
     Raises:
         OutcomeUnknownError: several may be it, or the lists cannot be read.
@@ -153,7 +165,10 @@ async def find_unnamed(client: JobHistory, order: Order) -> str | None:
             f"MVSEP's history cannot be read: {error.message}", remedy=error.remedy or "it is tried again"
         ) from error
     others = {entry.hash for entry in entries if entry.algorithm.render_id not in (None, int(model))}
+    others |= {job for job in queued | {entry.hash for entry in entries} if _KEYED.search(job)} | set(taken)
     found = ({entry.hash for entry in entries} | queued) - others
+    alike = {job for job in found if job.partition("-")[2].partition("-")[2].startswith(_slug(order.source.path.stem))}
+    found = alike or found
     if len(found) > 1:
         raise OutcomeUnknownError(
             "MVSEP has several jobs that may be this one", remedy="`stembridge mvsep history` lists them"

@@ -142,6 +142,16 @@ class Requests:
         """Forget the link that a file stands for."""
         (path.parent / "link").unlink(missing_ok=True)
 
+    def note_job(self, path: Path, job: str) -> None:
+        """Note which job of the service is that of a request, so that no other one is taken for it."""
+        jobs = path.parent / "jobs"
+        if job not in _lines(jobs):
+            _write_private(jobs, "\n".join([*_lines(jobs), job]))
+
+    def known_jobs(self) -> set[str]:
+        """Return the jobs of all requests."""
+        return {job for jobs in self._root.glob("*/*/jobs") for job in _lines(jobs)}
+
     def keep(self, text: str, digest: str = "") -> str:
         """Keep a text for its owner alone, and return what it is found by: ``digest``, or the text's own."""
         digest = digest or _digest("text", text)
@@ -199,6 +209,10 @@ def remote_type_of(link: Secret) -> str:
         if any(host == name or host.endswith(f".{name}") for name in names):
             return kind
     return "direct"
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text("utf-8").splitlines() if path.is_file() else []
 
 
 def _age(path: Path, now: float) -> float:

@@ -17,7 +17,7 @@ from plugin_core.errors import OutcomeUnknownError, SourceError, UsageError
 from plugin_core.providers.mvsep import plugin
 from plugin_core.providers.mvsep.account_calls import HistoryEntry, UsedAlgorithm
 from plugin_core.providers.mvsep.adapter import MvsepSeparator
-from plugin_core.providers.mvsep.hashes import SEEN, find_unnamed
+from plugin_core.providers.mvsep.hashes import SEEN, find_unnamed, job_key
 from plugin_core.providers.mvsep.requests import Kind, Requests, keep_given, remote_type_of
 from plugin_core.providers.mvsep.settings import MvsepSettings
 from plugin_core.settings import Secret
@@ -246,9 +246,21 @@ def test_what_carries_no_key_is_found_only_where_it_is_the_only_one(tmp_path: Pa
     client.entries.insert(0, entry("mine", 115))
     client.queue_up("mine", "old")
     assert asyncio.run(find_unnamed(client, order)) == "mine"
+    # Songs' own jobs, and those of other requests, are none of it.
+    client.entries.insert(0, entry(f"20260101101500-0a1b2c3d4e-{job_key('song')}-x.flac", 115))
+    client.entries.insert(0, entry("theirs", 115))
+    requests = Requests(tmp_path)
+    other = requests.keep_link(Secret("https://files.example/Other.flac"))
+    for _ in range(2):
+        requests.note_job(other, "theirs")
+    assert asyncio.run(find_unnamed(client, order, requests.known_jobs())) == "mine"
     client.entries.insert(0, entry("unknown", None))
     with pytest.raises(OutcomeUnknownError, match="several"):
-        asyncio.run(find_unnamed(client, order))
+        asyncio.run(find_unnamed(client, order, {"theirs"}))
+    # The name of the file that was fetched tells them apart.
+    named = f"20260101101500-0a1b2c3d4e-{order.source.path.stem.lower()}.flac"
+    client.entries.insert(0, entry(named, 115))
+    assert asyncio.run(find_unnamed(client, order, {"theirs"})) == named
 
 
 def test_a_link_that_is_not_listed_is_never_sent_twice(home: Path, tmp_path: Path) -> None:
