@@ -252,7 +252,8 @@ def _convert(value: Any, kind: Any, *, strict: bool) -> Any:
 def _decode(kind: type, value: Any) -> Any:
     if isinstance(value, str):
         if kind is Secret:
-            return Secret(value)
+            # Copied with a blank or a line's end, as often happens, it would be refused.
+            return Secret(value.strip())
         if issubclass(kind, Path):
             return expand_user(value)
     raise msgspec.ValidationError(f"Expected text, got {value!r}")

@@ -181,6 +181,7 @@ class History:
         done = [job for job in self._store().done_like(bill.key) if is_same_wish(job.operation, wish)]
         if isinstance(wish, Tagging):
             return self._labelled(source, wish, done)
+        done = done or self._placed_for_others(source, wish, bill)
         place, found = _place(source, wish), None
         for job in done:
             is_same = _place(job.source, job.operation) == place
@@ -189,6 +190,17 @@ class History:
                 if not self._projects.missing(job, wish):
                     return self._projects.describe(job, wish)
         return found
+
+    def _placed_for_others(self, source: Source, wish: Separation, bill: Bill) -> list[Job]:
+        """Return the jobs that placed the same with other keys: who renews them, or changes accounts, has it all."""
+        from plugin_core.operations.reuse import own_folder
+
+        folder = own_folder(source, wish, self._template(wish)) if bill.quote is not None else None
+        if folder is None or not folder.is_dir():
+            return []
+        ids = self._store().recordings_of(bill.recording)
+        placed = [job for job in self._store().placed_at(folder) if job.state is JobState.DONE]
+        return [job for job in placed if job.recording in ids and is_same_wish(job.operation, wish)]
 
     def _labelled(self, source: Source, wish: Tagging, done: list[Job]) -> Job | None:
         from plugin_core.tags.labels import covers

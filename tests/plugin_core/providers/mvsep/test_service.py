@@ -107,6 +107,18 @@ def test_song_becomes_stems_that_sum_to_it(service: MvsepSimulator, home: Path, 
     assert service.created == 1
 
 
+def test_keys_that_are_renewed_buy_nothing_again(service: MvsepSimulator, home: Path, song: Path) -> None:
+    (first,) = Bench(service, home).separate(song, model="40")
+    service.accounts["n" * 30] = service.accounts.pop(PREMIUM_TOKEN)
+    assert [job.id for job in Bench(service, home, f" {'n' * 30}\n").separate(song, model="40")] == [first.id]
+    assert service.created == 1
+    # What else is wished for is bought as usual, and so is what was changed since.
+    Bench(service, home, "n" * 30).separate(song, model="40", options={"Overlap": "8"})
+    first.stems[0].path.write_bytes(b"mine")
+    Bench(service, home, "n" * 30).separate(song, model="40")
+    assert service.created == 3
+
+
 def test_a_result_that_is_gone_costs_itself_alone(
     service: MvsepSimulator, home: Path, song: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
