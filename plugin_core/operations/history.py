@@ -195,7 +195,7 @@ class History:
         """Return the jobs that placed the same with other keys: who renews them, or changes accounts, has it all."""
         from plugin_core.operations.reuse import own_folder
 
-        folder = own_folder(source, wish, self._template(wish)) if bill.quote is not None else None
+        folder = own_folder(source, wish, self._projects.template(wish)) if bill.quote is not None else None
         if folder is None or not folder.is_dir():
             return []
         ids = self._store().recordings_of(bill.recording)
