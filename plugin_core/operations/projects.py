@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from plugin_core.audio.formats import AUDIO_SUFFIXES
-from plugin_core.audio.info import AudioInfo
-from plugin_core.audio.probe import identify
 from plugin_core.errors import PlacementError, SettingsError, StembridgeError, UsageError, blame, suggest
 from plugin_core.files.hashing import is_unmodified
 from plugin_core.files.hidden import HiddenNotes
@@ -28,6 +26,7 @@ from plugin_core.stems.publication import Companion
 from plugin_core.wishes import NO_PROJECT, StemsKeys
 
 if TYPE_CHECKING:
+    from plugin_core.audio.info import AudioInfo
     from plugin_core.jobs.store import JobStore
     from plugin_core.sessions.arrangement import SessionFormat
     from plugin_core.stems.template import Template
@@ -259,6 +258,8 @@ class _SessionOf:
 
     def _look(self, places: Sequence[Path]) -> Iterator[tuple[int, AudioInfo]]:
         """Yield the stems that are sound; what a service gives beside them (MIDI, text) is on no track."""
+        from plugin_core.audio.probe import identify
+
         for index, stem in enumerate(self._stems):
             if stem.path.suffix.lower() in AUDIO_SUFFIXES:
                 # A job that goes on after a crash may have placed it already.
