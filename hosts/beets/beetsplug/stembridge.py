@@ -137,7 +137,7 @@ class StembridgePlugin(BeetsPlugin):
     def _follower(self) -> Follower:
         from stembridge_beets.moves import Follower
 
-        return Follower(self.log, self._notes, self._teller.tell)
+        return Follower(self.log, self._notes, self._teller.tell, self._teller.carry)
 
     @cached_property
     def _teller(self) -> Teller:

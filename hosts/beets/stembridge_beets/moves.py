@@ -7,7 +7,7 @@ import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -52,10 +52,17 @@ class Teller:
 
     def tell(self, old: Path, new: Path) -> None:
         """Let jobs follow what was moved; whatever hinders this hinders nothing else, and is said once."""
+        self._do(old, lambda session: session.moved(old, new))
+
+    def carry(self, moves: Sequence[tuple[Path, Path]]) -> None:
+        """Let session files that were copied name the song and the stems beside them."""
+        self._do(moves[0][0], lambda session: session.projects.carry(session.store, moves) if session.has_store else 0)
+
+    def _do(self, old: Path, work: Callable[[Session], object]) -> None:
         if self._is_hindered:
             return
         try:
-            self._open().moved(old, new)
+            work(self._open())
         except (StembridgeError, UserError) as error:
             self._is_hindered = True
             self._log.warning("jobs of {} go on with `beet stembridge resume` only: {}", show_path(old), error)
@@ -73,6 +80,8 @@ _LAST: Final = 9999
 Notes = Callable[[], HiddenNotes]
 Tell = Callable[[Path, Path], None]
 """Hear that a stem, or a folder of stems, was moved from one path to another."""
+Carry = Callable[[Sequence[tuple[Path, Path]]], None]
+"""Hear where copies of a song, its stems and their folder lie."""
 
 
 class MovedSong(msgspec.Struct, frozen=True):
@@ -94,12 +103,20 @@ class Follower:
         log: where to tell what hinders it.
         notes: gives what knows of hidden copies.
         tell: hears where stems have gone.
+        carry: hears where copies of them lie.
     """
 
-    def __init__(self, log: Any, notes: Notes, tell: Tell = lambda _old, _new: None) -> None:
+    def __init__(
+        self,
+        log: Any,
+        notes: Notes,
+        tell: Tell = lambda _old, _new: None,
+        carry: Carry = lambda _moves: None,
+    ) -> None:
         self._log = log
         self._notes = notes
         self._tell = tell
+        self._carry = carry
         self._claims: Claims | None = None
 
     def follow(self, item: Item, source: bytes, destination: bytes, how: str) -> None:
@@ -134,6 +151,9 @@ class Follower:
             return
         if moved is not None:
             write_place(item, moved)
+        if moved is not None and how != "move" and len(moved.files) == len(place.files):
+            files = zip(place.files, moved.files, strict=True)
+            self._carry([(song.old, song.new), *files, (place.folder, moved.folder)])
 
     def _find_beside(self, song: Path, item: Item) -> Place | None:
         if item._db is None:

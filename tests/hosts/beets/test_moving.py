@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 from pathlib import Path
 
 import pytest
 
+from plugin_core import Asker, Run, Separation, Session, Settings, Want
 from tests.audio_files import encode, write_song
 from tests.hosts.beets.conftest import tag
 from tests.hosts.beets.library import Beets
+from tests.hosts.hot_folder.conftest import SESSIONS
+from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, load_fakes
 from tests.plugin_core.sessions.readers import read_rpp
 
 
@@ -232,3 +236,18 @@ def test_a_session_comes_along_and_finds_its_stems_under_their_new_names(three: 
     assert [one.file for one in score.played] == ["../Eins.flac", "Eins - Vocals.flac", "Eins - Instrumental.flac"]
     assert three.do("stems", "--check").code == 0
     assert three.ledger.read_bytes().count(b"\n") == 1
+
+
+def test_a_session_that_an_import_copies_finds_the_copies(beets: Beets) -> None:
+    song = write_song(beets.inbox / "ripped.flac", 0.6)
+    tag(song, title="One", artist="Artist", album="Album")
+    with Session(
+        Settings(beets.home, environ={}), load_fakes(FakePoint("fake", FakePlugin(FakeSeparator())), SESSIONS)
+    ) as session:
+        want = Want(path=song, operation=Separation(provider="fake", project="rpp"))
+        asyncio.run(Run[Want](session, Asker()).do([want]))
+    beets.do("import", "-q", str(beets.inbox))
+    folder = beets.music / "Artist" / "One.stems"
+    stems = ["One - Vocals.flac", "One - Instrumental.flac"]
+    assert [one.file for one in read_rpp(folder / "One.rpp").played] == ["../One.flac", *stems]
+    assert read_rpp(song.with_suffix(".stems") / "ripped.rpp").played[0].file == "../ripped.flac"

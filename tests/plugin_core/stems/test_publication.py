@@ -189,6 +189,9 @@ def test_crash_at_any_rename(
             scene.run(earlier, target)
         except Crash:
             assert has_crashed()
+            if scene.layout.depth and not swapping:
+                # What has a folder of its own appears whole, its session with it.
+                assert tree(scene.music) == (expected(scene) if after else {})
     stems = scene.run(earlier, target)
     assert [str(stem.path.relative_to(scene.music)) for stem in stems] == numbered(scene, 1)
     assert tree(scene.music) == expected(scene)
