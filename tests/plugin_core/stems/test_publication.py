@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from plugin_core.errors import PlacementError
@@ -366,3 +367,16 @@ def test_a_session_is_put_beside_stems_that_stand_and_never_over_anything(tmp_pa
     assert (refused.projects, place.read_bytes()) == ((), b"mine")
     assert refused.notes == ("Song.list is there and not as it would be made: it stays as it is",)
     assert tree(scene.staging) == {}
+
+
+def test_an_equal_session_that_stands_is_not_taken_back_with_what_another_hinders(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, FLAT, is_with_session=True)
+    scene.companions.append(msgspec.structs.replace(SESSION, file="Song.second"))
+    scene.layout = scene.layout.with_beside(["Song.second"])
+    stands = scene.music / "Song.list"
+    stands.write_bytes(expected(scene)["Song.list"])
+    earlier = (make_stem(stands),)
+    target = choose_target(scene.layout, scene.music, earlier)
+    (scene.music / "Song.second").write_bytes(b"mine")
+    scene.run(earlier, target)
+    assert tree(scene.music) == expected(scene, 2) | {"Song.second": b"mine", "Song.list": expected(scene)["Song.list"]}
