@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from plugin_core.audio.ffmpeg import INSTALL, Which, decode_command, explain
-from plugin_core.audio.info import AudioInfo, Piece, Timeline
+from plugin_core.audio.info import AudioInfo, ByteSpan, Piece, Timeline
 from plugin_core.audio.samples import Samples
 from plugin_core.audio.source_file import AGAIN, damaged
 from plugin_core.errors import MissingToolError, SourceError
@@ -29,7 +29,9 @@ _SKIPPED: Final = 1 << 16
 class FfmpegDecoder:
     """One ffmpeg process and the stream of samples it writes."""
 
-    def __init__(self, path: Path, info: AudioInfo, process: subprocess.Popen[bytes], complaints: IO[bytes]) -> None:
+    def __init__(
+        self, path: Path, info: AudioInfo, process: subprocess.Popen[bytes], complaints: IO[bytes], before: int
+    ) -> None:
         assert process.stdout is not None
         self._path = path
         self._info = info
@@ -37,7 +39,8 @@ class FfmpegDecoder:
         self._stream = process.stdout
         self._complaints = complaints
         self._dtype = np.dtype("<f8" if info.encoding in _WIDE else "<f4")
-        self._position = 0
+        self.position = before
+        """Frames given so far, and those of recordings before this one."""
 
     def decode(self, frames: int, dtype: npt.DTypeLike) -> Samples:
         """Give up to ``frames`` frames; fewer only at the end.
@@ -49,7 +52,7 @@ class FfmpegDecoder:
         # The pipe is buffered, so that a read is short only at the end.
         data = self._stream.read(frames * width)
         count = len(data) // width
-        self._position += count
+        self.position += count
         if count < frames:
             self._finish()
         block = np.frombuffer(data, self._dtype, count * self._info.channels)
@@ -61,9 +64,9 @@ class FfmpegDecoder:
         said = self._complaints.read().strip()
         if returned != 0:
             reason = explain(said, self._path)
-            if not self._position and not reason:
+            if not self.position and not reason:
                 raise SourceError(f"{show_path(self._path)} is damaged, or ffmpeg is: it decodes nothing", remedy=AGAIN)
-            raise damaged(self._path, self._position / self._info.sample_rate, reason)
+            raise damaged(self._path, self.position / self._info.sample_rate, reason)
         if said and self._info.encoding != "lossy":
             # Some damage of lossless codecs (ALAC has no checksums) is only complained of; lossy streams give rise
             # to complaints when they are healthy.
@@ -71,8 +74,17 @@ class FfmpegDecoder:
 
 
 @contextmanager
-def open_decoder(path: Path, info: AudioInfo, which: Which) -> Iterator[FfmpegDecoder]:
+def open_decoder(
+    path: Path, info: AudioInfo, which: Which, part: ByteSpan | None = None, before: int = 0
+) -> Iterator[FfmpegDecoder]:
     """Start ffmpeg on a file; the process is gone afterwards, whatever happened.
+
+    Args:
+        path: the file.
+        info: what ``probe`` said of it.
+        which: finds ffmpeg.
+        part: the recording in it that is decoded; default all.
+        before: frames of the recordings that precede it.
 
     Raises:
         SourceError: there is no ffmpeg.
@@ -81,7 +93,7 @@ def open_decoder(path: Path, info: AudioInfo, which: Which) -> Iterator[FfmpegDe
     if program is None:
         raise MissingToolError(f"{show_path(path)} needs ffmpeg to be read", remedy=INSTALL)
     is_raw = info.timeline is not None and info.timeline.is_raw
-    command = decode_command(program, path, "f64le" if info.encoding in _WIDE else "f32le", is_raw=is_raw)
+    command = decode_command(program, path, "f64le" if info.encoding in _WIDE else "f32le", part, is_raw=is_raw)
     with tempfile.TemporaryFile() as complaints:
         try:
             # Ctrl-C in the terminal is for us: an ffmpeg that dies of it would look like a damaged file.
@@ -97,7 +109,7 @@ def open_decoder(path: Path, info: AudioInfo, which: Which) -> Iterator[FfmpegDe
             raise SourceError(f"{program} does not start ({error.strerror})", remedy=INSTALL) from error
         with process:
             try:
-                yield FfmpegDecoder(path, info, process, complaints)
+                yield FfmpegDecoder(path, info, process, complaints, before)
             finally:
                 process.kill()
 

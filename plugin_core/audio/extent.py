@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from plugin_core.audio.envelope import find_end, measure_tag
+from plugin_core.audio.info import ByteSpan
 from plugin_core.audio.movie import is_movie
-from plugin_core.audio.source_file import Window, cut_short, joined
+from plugin_core.audio.source_file import LEAP, Passage, Window, cut_short, joined
 
 _ASF: Final = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_DATA: Final = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
@@ -44,6 +45,8 @@ class Extent(NamedTuple):
     """Where ffprobe cannot be asked."""
     samples: int = 0
     """Where the frames themselves say so."""
+    parts: tuple[ByteSpan, ...] = ()
+    """Of recordings that are joined in one file, and can be read one by one."""
 
 
 class _Box(NamedTuple):
@@ -52,25 +55,20 @@ class _Box(NamedTuple):
     end: int
 
 
-def check_extent(path: Path, descriptor: int) -> Extent:
-    """Make sure that a container is as long as it says.
+def check_extent(path: Path, descriptor: int, passage: Passage | None = None) -> Extent:
+    """Make sure that a container is as long as it says; of one that is gone through a passage hears all.
 
     Raises:
         SourceError: the file is cut short, or several joined.
     """
-    window, size = Window(path, descriptor), os.fstat(descriptor).st_size
+    window, size = Window(path, descriptor, room=LEAP), os.fstat(descriptor).st_size
     head = window.take(0, 16)
     if head == _ASF:
         return _check_asf(path, window, size)
     if is_movie(path, descriptor):
         return Extent(_check_boxes(path, window, size))
     if head.startswith(_EBML):
-        end = _find_segment_end(window) or 0
-        if end > size:
-            raise cut_short(path, 1 - size / end)
-        if end and window.take(end, 4) == _EBML:
-            raise joined(path)
-        return Extent(is_whole=end > 0)
+        return _check_segments(path, window, size)
     if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
         return Extent(_check_avi(path, window, size))
     if head.startswith(b"FLV"):
@@ -78,7 +76,7 @@ def check_extent(path: Path, descriptor: int) -> Extent:
     if head.startswith(_TTA):
         _check_tta(path, window, find_end(path, descriptor))
     elif head.startswith(_WAVPACK):
-        return _check_wavpack(path, window, size)
+        return _check_wavpack(path, Window(path, descriptor, passage), size)
     return Extent()
 
 
@@ -149,9 +147,22 @@ def _check_flv(path: Path, window: Window, size: int) -> bool:
     return whole == size
 
 
-def _find_segment_end(window: Window) -> int | None:
+def _check_segments(path: Path, window: Window, size: int) -> Extent:
+    """Look at a Matroska, and at those that are joined to it."""
+    parts, at, end = [], 0, _find_segment_end(window, 0)
+    while end is not None:
+        if end > size:
+            raise cut_short(path, 1 - size / end)
+        parts.append(ByteSpan(at, end))
+        if window.take(end, 4) != _EBML:
+            return Extent(is_whole=True, parts=tuple(parts) if len(parts) > 1 else ())
+        at, end = end, _find_segment_end(window, end)
+    return Extent(parts=(*parts, ByteSpan(at, size)) if parts else ())
+
+
+def _find_segment_end(window: Window, start: int) -> int | None:
     """Return where a Matroska's segment ends; None where its writer could not go back to say."""
-    length, at = _read_size(window, 4)
+    length, at = _read_size(window, start + 4)
     if length is None or window.take(at + length, 4) != _SEGMENT:
         return None
     length, at = _read_size(window, at + length + 4)

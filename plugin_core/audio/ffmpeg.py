@@ -6,13 +6,15 @@ import logging
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from plugin_core.audio.info import AudioInfo, Piece, Timeline, read_timeline
+from plugin_core.audio.info import AudioInfo, ByteSpan, Piece, Timeline, read_timeline
 from plugin_core.audio.movie import Movie
 from plugin_core.audio.source_file import AGAIN
 from plugin_core.errors import SourceError, UsageError
@@ -90,29 +92,42 @@ def quote_file(path: Path) -> str:
     return f"file:{path.absolute()}"
 
 
-def decode_command(program: str, path: Path, sample_format: str, *, is_raw: bool = False) -> list[str]:
+def name_input(path: Path, part: ByteSpan | None = None) -> tuple[str, ...]:
+    """Return the arguments by which ffmpeg reads a file, or a part of it as a file of its own, and nothing else."""
+    if part is None:
+        return "-protocol_whitelist", "file", "-i", quote_file(path)
+    return (
+        "-protocol_whitelist",
+        "file,subfile",
+        "-i",
+        f"subfile,,start,{part.start},end,{part.end},,:{quote_file(path)}",
+    )
+
+
+def decode_command(
+    program: str, path: Path, sample_format: str, part: ByteSpan | None = None, *, is_raw: bool = False
+) -> list[str]:
     """Build the command that decodes the first audio stream to standard output and stops at the first error.
 
     ``is_raw``, for MP4 alone, gives what its edit list or its encoder's notes would leave out as well.
     """
     raw = ("-ignore_editlist", "1", "-flags2", "+skip_manual") if is_raw else ()
     return [
-        *(program, "-nostdin", "-hide_banner", "-v", "error", "-xerror"),
-        *("-protocol_whitelist", "file", *raw, "-i", quote_file(path)),
+        *(program, "-nostdin", "-hide_banner", "-v", "error", "-xerror", *raw, *name_input(path, part)),
         *("-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1"),
         *("-f", sample_format, "-c:a", f"pcm_{sample_format}", "pipe:1"),
     ]
 
 
-def run_ffprobe(program: str, path: Path) -> bytes:
-    """Return ffprobe's JSON on the first audio stream and the container.
+def run_ffprobe(program: str, path: Path, part: ByteSpan | None = None) -> bytes:
+    """Return ffprobe's JSON on the first audio stream and the container, of a whole file or a part of it.
 
     Raises:
         SourceError: ffprobe cannot read the file, or cannot be started.
     """
     command = [
-        *(program, "-hide_banner", "-v", "error", "-protocol_whitelist", "file"),
-        *("-of", "json", "-show_format", "-show_streams", "-select_streams", "a:0", quote_file(path)),
+        *(program, "-hide_banner", "-v", "error", *name_input(path, part)),
+        *("-of", "json", "-show_format", "-show_streams", "-select_streams", "a:0"),
     ]
     shown = show_path(path)
     try:
@@ -131,20 +146,43 @@ def run_ffprobe(program: str, path: Path) -> bytes:
     return done.stdout
 
 
-def measure_duration(program: str, path: Path) -> float:
-    """Return the seconds of the first audio stream, its packets counted without decoding; 0 when ffmpeg fails."""
+def measure_duration(program: str, path: Path, container: str, pieces: Iterable[bytes]) -> float:
+    """Return the seconds of the first audio stream, its packets counted without decoding; 0 when ffmpeg fails.
+
+    Args:
+        program: ffmpeg.
+        path: the file.
+        container: our word.
+        pieces: the whole file, to be taken of a bare stream; ffmpeg reads any other by itself.
+    """
+    stream = next((one for one in _HEADERLESS if _name_container(one) == container), "")
+    piped = ("-protocol_whitelist", "pipe", "-f", stream, "-i", "pipe:0")
     command = [
-        *(program, "-nostdin", "-hide_banner", "-v", "error", "-protocol_whitelist", "file", "-i", quote_file(path)),
+        *(program, "-nostdin", "-hide_banner", "-v", "error", *(piped if stream else name_input(path))),
         *("-map", "0:a:0", "-vn", "-sn", "-dn", "-c", "copy", "-f", "null", "-progress", "pipe:1", "-"),
     ]
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE_SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return 0.0
-    told = re.findall(rb"^out_time_us=(\d+)$", done.stdout, re.MULTILINE)
-    return int(told[-1]) / 1e6 if told else 0.0
+    with tempfile.TemporaryFile() as progress:
+        try:
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=progress, stderr=subprocess.DEVNULL)
+        except OSError:
+            return 0.0
+        with process:
+            assert process.stdin is not None
+            try:
+                for piece in pieces if stream else ():
+                    # It may have had enough.
+                    with suppress(BrokenPipeError):
+                        process.stdin.write(piece)
+                with suppress(BrokenPipeError):
+                    process.stdin.close()
+                process.wait(_PROBE_SECONDS)
+            except subprocess.TimeoutExpired:
+                return 0.0
+            finally:
+                process.kill()
+        progress.seek(0)
+        times = re.findall(rb"^out_time_us=(\d+)$", progress.read(), re.MULTILINE)
+    return int(times[-1]) / 1e6 if times else 0.0
 
 
 def explain(stderr: bytes, path: Path) -> str:
@@ -189,15 +227,15 @@ class _Answer(msgspec.Struct, frozen=True):
 _ANSWERS: Final = msgspec.json.Decoder(_Answer)
 
 
-def probe_with_ffprobe(program: str, path: Path, movie: Movie | None = None) -> AudioInfo:
-    """Describe the first audio stream; ``movie`` is the index of an MP4.
+def probe_with_ffprobe(program: str, path: Path, movie: Movie | None = None, part: ByteSpan | None = None) -> AudioInfo:
+    """Describe the first audio stream; ``movie`` is the index of an MP4, ``part`` what of the file is looked at.
 
     Raises:
         SourceError: not audio, without an audio stream, or protected.
     """
     shown = show_path(path)
     try:
-        answer = _ANSWERS.decode(run_ffprobe(program, path))
+        answer = _ANSWERS.decode(run_ffprobe(program, path, part))
     except msgspec.DecodeError as error:
         raise SourceError(f"{shown} cannot be read: ffprobe's answer makes no sense ({error})") from error
     container = answer.format.format_name.split(",")[0]
@@ -233,13 +271,17 @@ def _describe(container: str, stream: _Stream, about: _Format) -> AudioInfo:
         sample_rate=sample_rate,
         channels=stream.channels,
         encoding=encoding,
-        container=_CONTAINERS.get(container, container.upper()),
+        container=_name_container(container),
         duration=frames / sample_rate if frames else own or _number(about.duration),
         decoder="ffmpeg",
         # The picture may last longer than the sound.
         is_headerless=is_headerless or (not own and about.nb_streams > 1),
         codec=stream.codec_name,
     )
+
+
+def _name_container(demuxer: str) -> str:
+    return _CONTAINERS.get(demuxer, demuxer.upper())
 
 
 def _read_end(stream: _Stream, about: _Format) -> float:

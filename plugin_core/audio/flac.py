@@ -16,7 +16,7 @@ import msgspec
 
 from plugin_core.audio.envelope import find_end
 from plugin_core.audio.info import FileLayout, Structure, lay_out
-from plugin_core.audio.source_file import Window, read_at
+from plugin_core.audio.source_file import LEAP, Window, read_at
 
 LONGEST_FRAME: Final = 1 << 20
 """Bytes looked at where the stream does not say how long its frames are, and at most."""
@@ -186,7 +186,7 @@ def examine_flac(path: Path, descriptor: int, start: int) -> Structure | None:
     A header that counts too much is put right only if the last frame is shorter than the others: then it ends a
     whole stream; a file cut between two frames is left to the decoder, which misses what the header promises.
     """
-    window, end = Window(path, descriptor), find_end(path, descriptor)
+    window, end = Window(path, descriptor, room=LEAP), find_end(path, descriptor)
     info = _read_info(window, start)
     if info is None:
         return None
@@ -229,7 +229,7 @@ def _is_one(window: Window, start: int, end: int, info: StreamInfo) -> bool:
     """Tell whether frames looked at here and there follow each other; in files joined of equal length they do not."""
     before = -1
     for number in range(1, _PLACES):
-        data = window.take(start + (end - start) * number // _PLACES, min(info.longest, _LONG_FRAME) * 2)
+        data = window.take(start + (end - start) * number // _PLACES, min(info.longest + _HEADER, 2 * _LONG_FRAME))
         if found := find_frames(data, info):
             if found[0][1].first < before:
                 return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import dropwhile
 from pathlib import Path
 from typing import Final, Literal
@@ -36,6 +36,11 @@ class FileLayout(msgspec.Struct, frozen=True):
     pieces: tuple[ByteSpan | bytes, ...]
     claimed: int = 0
     """The size a decoder is told, where it would else guess the length from the size and stop too early."""
+
+
+def list_parts(layouts: Iterable[FileLayout]) -> list[ByteSpan]:
+    """Return where recordings lie that are read as they stand in the file, as ffmpeg reads joined ones."""
+    return [layout.pieces[0] for layout in layouts if isinstance(layout.pieces[0], ByteSpan)]
 
 
 class Structure(msgspec.Struct, frozen=True, kw_only=True):
@@ -193,6 +198,6 @@ class AudioInfo(msgspec.Struct, frozen=True, kw_only=True):
     timeline: Timeline | None = None
     """What is played of what ffmpeg decodes; None: all of it."""
     layouts: tuple[FileLayout, ...] = ()
-    """The recordings in the file as libsndfile is to read them, one after the other; empty: the file as it stands."""
+    """The recordings in the file as they are to be read, one after the other; empty: the file as it stands."""
     note: str = ""
     """What people should know of how it is read."""

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from plugin_core.audio.source_file import Window, read_at
+from plugin_core.audio.source_file import LEAP, Window, read_at
 
 _PLENTY: Final = 1 << 28
 """More than any index of a song; a size beyond it is damage."""
@@ -107,7 +107,7 @@ def list_boxes(path: Path, descriptor: int) -> Iterator[FileBox]:
         OddBoxError: their sizes do not add up.
         TransientError: the disk or share does not answer.
     """
-    window, at, end = Window(path, descriptor), 0, os.fstat(descriptor).st_size
+    window, at, end = Window(path, descriptor, room=LEAP), 0, os.fstat(descriptor).st_size
     while at < end:
         data = window.take(at, 16)
         name, head, size = _read_head(data, end - at) if len(data) >= 8 else (b"", 8, 0)

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from plugin_core.audio.envelope import find_end, measure_tag
 from plugin_core.audio.info import ByteSpan, FileLayout, Structure, lay_out
-from plugin_core.audio.source_file import Window, damaged, joined
+from plugin_core.audio.source_file import Passage, Window, damaged, joined
 
 _VERSIONS: Final = {3: 0, 2: 1, 0: 2}
 """Of the two bits in the header: MPEG-1, MPEG-2, MPEG-2.5; the sample rates are halved each time."""
@@ -90,7 +90,9 @@ class FrameStretch:
         return self.frames * self.frame.samples
 
 
-def examine_mpeg(path: Path, descriptor: int, part: ByteSpan, *, is_file: bool = False) -> Structure | None:
+def examine_mpeg(
+    path: Path, descriptor: int, part: ByteSpan, *, is_file: bool = False, passage: Passage | None = None
+) -> Structure | None:
     """Hold an MP3's headers against its frames; None where these cannot be found.
 
     Args:
@@ -98,12 +100,13 @@ def examine_mpeg(path: Path, descriptor: int, part: ByteSpan, *, is_file: bool =
         descriptor: of the file.
         part: where in the file the MP3 lies, perhaps with tags at its end.
         is_file: whether the decoder will find it there by itself.
+        passage: hears what is read.
 
     Raises:
         SourceError: it ends before its sound is whole, or joins what cannot be read as one recording.
     """
     end = min(part.end, find_end(path, descriptor))
-    stretches = list(walk(Window(path, descriptor), part.start, end))
+    stretches = list(walk(Window(path, descriptor, passage), part.start, end))
     if not stretches:
         return None
     _refuse_cut(path, stretches)

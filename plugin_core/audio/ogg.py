@@ -6,12 +6,11 @@ libsndfile takes what is there for the whole, and reads only the first of severa
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from plugin_core.audio.info import ByteSpan, FileLayout, Structure
-from plugin_core.audio.source_file import AGAIN, cut_short, read_pieces
+from plugin_core.audio.source_file import AGAIN, Passage, cut_short, read_pieces
 from plugin_core.errors import SourceError
 from plugin_core.model import show_path
 
@@ -95,13 +94,13 @@ class _Link:
             self.is_ended = page.ends
 
 
-def examine_ogg(path: Path, descriptor: int) -> Structure | None:
+def examine_ogg(path: Path, descriptor: int, passage: Passage | None = None) -> Structure | None:
     """Find the recordings in an Ogg file; None where it has no sound that we know.
 
     Raises:
         SourceError: it ends before its sound is whole, or lacks a part of it.
     """
-    pages = list_pages(read_pieces(path, descriptor))
+    pages = list_pages(read_pieces(path, descriptor, passage=passage))
     links = [link for link in _split(path, pages) if link.serial is not None]
     if not links:
         return None
@@ -113,13 +112,26 @@ def examine_ogg(path: Path, descriptor: int) -> Structure | None:
 
 
 def list_pages(pieces: Iterable[bytes]) -> Iterator[Page]:
-    """Give the pages of a file that comes in pieces, the last one also where it is cut; what is none is passed over."""
-    data, start = b"", 0
-    for piece in chain(pieces, (b"",)):
-        data += piece
-        view, at = memoryview(data), 0
-        # With the last piece, which is empty, all that is left is gone through.
-        until = len(data) - _ROOM if piece else len(data)
+    """Give the pages of a file that comes in pieces."""
+    splitter = PageSplitter()
+    for piece in pieces:
+        yield from splitter.feed(piece)
+    yield from splitter.feed(b"", is_last=True)
+
+
+class PageSplitter:
+    """Gives the pages of a file, the last one also where it is cut; what is none is passed over."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._start = 0
+
+    def feed(self, piece: bytes | memoryview, *, is_last: bool = False) -> Iterator[Page]:
+        """Take the next bytes and give the pages in them."""
+        data, start, at = self._rest + piece, self._start, 0
+        view = memoryview(data)
+        # In the end all that is left is gone through.
+        until = len(data) if is_last else len(data) - _ROOM
         while at < until:
             if not data.startswith(_MARK, at):
                 found = data.find(_MARK, at + 1)
@@ -132,7 +144,7 @@ def list_pages(pieces: Iterable[bytes]) -> Iterator[Page]:
             end = body + sum(lacing)
             yield Page(start + at, head, lacing, view[body:end], len(head) < _HEADER or end > len(data))
             at = end
-        data, start = data[at:], start + at
+        self._rest, self._start = data[at:], start + at
 
 
 def _split(path: Path, pages: Iterator[Page]) -> list[_Link]:

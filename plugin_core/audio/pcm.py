@@ -16,7 +16,7 @@ import msgspec
 from plugin_core.audio.envelope import find_end
 from plugin_core.audio.info import ByteSpan, FileLayout, Structure, lay_out
 from plugin_core.audio.mpeg import examine_mpeg
-from plugin_core.audio.source_file import Window, cut_short
+from plugin_core.audio.source_file import LEAP, Window, cut_short
 
 _UNKNOWN: Final = (
     range(0x7FFF0000, 0x80000000),
@@ -100,7 +100,7 @@ def examine_pcm(path: Path, descriptor: int) -> Structure | None:
     Raises:
         SourceError: it ends before its sound is whole.
     """
-    window = Window(path, descriptor)
+    window = Window(path, descriptor, room=LEAP)
     size, end = os.fstat(descriptor).st_size, find_end(path, descriptor)
     magic = window.take(0, 4)
     layouts: list[FileLayout] = []

@@ -9,7 +9,7 @@ import math
 import os
 import shutil
 import time
-from functools import lru_cache
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,25 +21,36 @@ from plugin_core.audio.envelope import find_start
 from plugin_core.audio.extent import check_extent
 from plugin_core.audio.ffmpeg import INSTALL, Which, measure_duration, probe_with_ffprobe
 from plugin_core.audio.flac import examine_flac
-from plugin_core.audio.info import AudioInfo, ByteSpan, FileLayout, Structure
+from plugin_core.audio.info import AudioInfo, ByteSpan, FileLayout, Structure, list_parts
 from plugin_core.audio.movie import is_movie, read_movie
 from plugin_core.audio.mpeg import examine_mpeg
 from plugin_core.audio.ogg import examine_ogg
 from plugin_core.audio.pcm import examine_pcm
 from plugin_core.audio.sndfile import is_mpeg_audio
-from plugin_core.audio.source_file import Identity, damaged, describe_length, joined, look_at, open_file, read_at
+from plugin_core.audio.source_file import (
+    Identity,
+    Memory,
+    Passage,
+    damaged,
+    describe_length,
+    joined,
+    look_at,
+    open_file,
+    read_at,
+    read_pieces,
+)
 from plugin_core.errors import MissingToolError, SourceError, StembridgeError
 from plugin_core.model import Source, show_path
 
 MIN_SECONDS: Final = 0.01
 MAX_CHANNELS: Final = 8
 SAMPLE_RATES: Final = range(8000, 192_001)
-_MOST_KNOWN: Final = 256
+_known: Final = Memory[tuple[Path, Which, Identity], AudioInfo]()
 _COUNT_FRAMES: Final = 1 << 16
 
 
-def examine(path: Path, descriptor: int) -> Structure | None:
-    """Return how a file is to be read; None where its decoder knows best.
+def examine(path: Path, descriptor: int, passage: Passage | None = None) -> Structure | None:
+    """Return how a file is to be read; None where its decoder knows best; of one gone through a passage hears all.
 
     Raises:
         SourceError: it ends before its sound is whole.
@@ -50,9 +61,10 @@ def examine(path: Path, descriptor: int) -> Structure | None:
     if magic == b"fLaC":
         return examine_flac(path, descriptor, start)
     if magic == b"OggS":
-        return examine_ogg(path, descriptor)
+        return examine_ogg(path, descriptor, passage)
     if is_mpeg_audio(magic):
-        return examine_mpeg(path, descriptor, ByteSpan(start, os.fstat(descriptor).st_size), is_file=True)
+        part = ByteSpan(start, os.fstat(descriptor).st_size)
+        return examine_mpeg(path, descriptor, part, is_file=True, passage=passage)
     return examine_pcm(path, descriptor) if start == 0 else None
 
 
@@ -72,15 +84,26 @@ def probe(path: Path, *, which: Which = shutil.which) -> AudioInfo:
     return info
 
 
-def identify(path: Path, *, which: Which = shutil.which) -> AudioInfo:
+def identify(path: Path, *, which: Which = shutil.which, hear: Callable[[bytes], None] | None = None) -> AudioInfo:
     """Do what ``probe`` does for any audio file: labels suit many that cannot be separated, such as DSF.
+
+    Args:
+        path: the file.
+        which: finds ffprobe.
+        hear: is given all its bytes once, in order, while it is read; without it, a file that was identified is not
+            read again.
 
     Raises:
         SourceError: the file cannot be read, is not audio, or is cut short.
         TransientError: the disk or share does not answer.
     """
     identity = _look_at_settled(path)
-    return _identify(path, which) if identity is None else _identify_once(path, which, identity)
+    info = _known.recall((path, which, identity)) if identity and not hear else None
+    if info is None:
+        info = _identify(path, which, hear)
+        if identity:
+            _known.keep((path, which, identity), info)
+    return info
 
 
 def _look_at_settled(path: Path) -> Identity | None:
@@ -92,28 +115,25 @@ def _look_at_settled(path: Path) -> Identity | None:
     return identity if os.name != "nt" and identity.is_settled(time.time_ns()) else None
 
 
-@lru_cache(maxsize=_MOST_KNOWN)
-def _identify_once(path: Path, which: Which, _identity: Identity) -> AudioInfo:
-    return _identify(path, which)
-
-
-def _identify(path: Path, which: Which) -> AudioInfo:
+def _identify(path: Path, which: Which, hear: Callable[[bytes], None] | None) -> AudioInfo:
     with open_file(path) as descriptor:
-        info = _probe_sndfile(path, descriptor) or _probe_ffmpeg(path, descriptor, which)
+        passage = Passage(path, descriptor, hear) if hear else None
+        info = _probe_sndfile(path, descriptor, passage, which) or _probe_ffmpeg(path, descriptor, passage, which)
+        if passage is not None:
+            passage.finish()
     _check_sound(path, info)
     return info
 
 
-def _probe_sndfile(path: Path, descriptor: int) -> AudioInfo | None:
+def _probe_sndfile(path: Path, descriptor: int, passage: Passage | None, which: Which) -> AudioInfo | None:
     if not sndfile.is_known(read_at(path, descriptor, 0, 16)):
         return None
-    found = examine(path, descriptor) or Structure()
+    found = examine(path, descriptor, passage) or Structure()
     try:
         infos = [_describe(path, descriptor, layout) for layout in found.layouts or (None,)]
     except soundfile.LibsndfileError:
-        if len(found.layouts) > 1:
-            raise joined(path, "cannot be read one by one") from None
-        return None
+        parts = list_parts(found.layouts)
+        return _probe_each(path, parts, which, is_whole=True) if len(parts) > 1 else None
     return _combine(path, found, infos)
 
 
@@ -137,11 +157,13 @@ def _combine(path: Path, found: Structure, infos: list[AudioInfo]) -> AudioInfo:
     first = infos[0]
     if len({(info.sample_rate, info.channels, info.encoding) for info in infos}) > 1:
         raise joined(path, "differ in sample rate, channels or depth")
-    frames = sum(info.frames for info in infos)
+    frames = sum(info.frames for info in infos) if all(info.frames for info in infos) else 0
+    length = found.samples or frames
     return msgspec.structs.replace(
         first,
         frames=0 if found.samples else frames,
-        duration=(found.samples or frames) / first.sample_rate if first.sample_rate else 0.0,
+        duration=length / first.sample_rate if length else sum(info.duration for info in infos),
+        is_whole=all(info.is_whole for info in infos),
         layouts=found.layouts,
         note=_describe_finding(path, found, frames, first.sample_rate),
         container=found.container or first.container,
@@ -169,24 +191,44 @@ def _count_frames(path: Path, opened: sndfile.SequentialFile) -> int:
     return frames
 
 
-def _probe_ffmpeg(path: Path, descriptor: int, which: Which) -> AudioInfo:
-    extent = check_extent(path, descriptor)
+def _probe_ffmpeg(path: Path, descriptor: int, passage: Passage | None, which: Which) -> AudioInfo:
+    extent = check_extent(path, descriptor, passage)
+    if extent.parts:
+        return _probe_each(path, extent.parts, which, is_whole=extent.is_whole)
+    ffprobe, ffmpeg = _find_programs(path, which)
+    movie = read_movie(path, descriptor) if is_movie(path, descriptor) else None
+    info = probe_with_ffprobe(ffprobe, path, movie)
+    seconds = extent.seconds or info.duration
+    if info.is_headerless or seconds < MIN_SECONDS:
+        # ffprobe guesses from the bit rate of the beginning, or says nothing.
+        pieces = read_pieces(path, descriptor, passage=passage)
+        seconds = measure_duration(ffmpeg, path, info.container, pieces) or seconds
+    info = msgspec.structs.replace(info, duration=seconds, is_whole=extent.is_whole)
+    if extent.samples > info.frames or (extent.samples and extent.is_whole):
+        return _count(path, info, extent.samples)
+    return info
+
+
+def _find_programs(path: Path, which: Which) -> tuple[str, str]:
     ffprobe, ffmpeg = which("ffprobe"), which("ffmpeg")
     if ffprobe is None or ffmpeg is None:
         raise MissingToolError(
             f"{show_path(path)} is not audio, or of a kind that needs ffmpeg (AAC, M4A, WMA, video)",
             remedy=INSTALL,
         )
-    movie = read_movie(path, descriptor) if is_movie(path, descriptor) else None
-    info = probe_with_ffprobe(ffprobe, path, movie)
-    seconds = extent.seconds or info.duration
-    if info.is_headerless or seconds < MIN_SECONDS:
-        # ffprobe guesses from the bit rate of the beginning, or says nothing.
-        seconds = measure_duration(ffmpeg, path) or seconds
-    info = msgspec.structs.replace(info, duration=seconds, is_whole=extent.is_whole)
-    if extent.samples > info.frames or (extent.samples and extent.is_whole):
-        return _count(path, info, extent.samples)
-    return info
+    return ffprobe, ffmpeg
+
+
+def _probe_each(path: Path, parts: Sequence[ByteSpan], which: Which, *, is_whole: bool) -> AudioInfo:
+    """Describe recordings that are joined in one file, and that ffmpeg reads one by one."""
+    ffprobe, _ = _find_programs(path, which)
+    infos = []
+    for part in parts:
+        info = probe_with_ffprobe(ffprobe, path, part=part)
+        if info.timeline is not None or info.is_headerless or not info.duration:
+            raise joined(path, "cannot be read one by one")
+        infos.append(msgspec.structs.replace(info, is_whole=is_whole))
+    return _combine(path, Structure(layouts=tuple(FileLayout((part,)) for part in parts)), infos)
 
 
 def _count(path: Path, info: AudioInfo, frames: int) -> AudioInfo:

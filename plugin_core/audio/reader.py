@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, Literal, Protocol
@@ -17,11 +16,12 @@ import soundfile
 from plugin_core.audio import sndfile
 from plugin_core.audio.decoder import Playback, open_decoder
 from plugin_core.audio.ffmpeg import Which
-from plugin_core.audio.info import AudioInfo, FileLayout
+from plugin_core.audio.info import AudioInfo, list_parts
 from plugin_core.audio.probe import probe
 from plugin_core.audio.samples import Samples
 from plugin_core.audio.source_file import (
     Identity,
+    Memory,
     damaged,
     describe_length,
     explain_os_error,
@@ -41,9 +41,7 @@ _LOSSY_SLACK_SECONDS: Final = 0.25
 """Containers count the encoder's padding in the duration of lossy streams."""
 
 
-_MOST_WHOLE: Final = 256
-_lock: Final = threading.Lock()
-_whole: Final[dict[Identity, None]] = {}
+_whole: Final = Memory[Identity, bool]()
 """Files that were decoded to their ends, by a status that tells of every later write."""
 
 
@@ -136,7 +134,7 @@ class Reader:
         info = self.info
         if info.decoder == "ffmpeg":
             is_sure = info.frames and info.encoding != "lossy"
-            return 0 if is_sure else int(_LOSSY_SLACK_SECONDS * info.sample_rate)
+            return 0 if is_sure else int(_LOSSY_SLACK_SECONDS * info.sample_rate) * max(1, len(info.layouts))
         return _MP3_SLACK * max(1, len(info.layouts)) if info.container == "MP3" else 0
 
 
@@ -147,6 +145,8 @@ class _SndfileDecoder:
         self._path = path
         self._descriptor = descriptor
         self._opened = opened
+        self.position = before
+        """Frames given so far, and those of recordings before this one."""
         self._before = before
         self._size = os.fstat(descriptor).st_size
 
@@ -160,6 +160,7 @@ class _SndfileDecoder:
             raise damaged(self._path, decoded / self._opened.samplerate) from error
         if len(block) < frames:
             self._refuse_changed()
+        self.position += len(block)
         return block
 
     def _refuse_changed(self) -> None:
@@ -174,12 +175,9 @@ class _SndfileDecoder:
 class _JoinedDecoder:
     """The recordings of a file, nearly always one, each opened when the one before it has ended."""
 
-    def __init__(self, path: Path, descriptor: int, layouts: Sequence[FileLayout]) -> None:
-        self._path = path
-        self._descriptor = descriptor
-        self._position = 0
-        self._decoders = self._open_each(layouts)
-        self._current: _SndfileDecoder | None = next(self._decoders)
+    def __init__(self, decoders: Generator[_Decoder]) -> None:
+        self._decoders = decoders
+        self._current: _Decoder | None = next(decoders)
         self._nothing: Samples | None = None
 
     def decode(self, frames: int, dtype: Dtype) -> Samples:
@@ -187,10 +185,10 @@ class _JoinedDecoder:
         if self._current is None:
             assert self._nothing is not None
             return self._nothing.astype(dtype)
-        block = self._take(self._current, frames, dtype)
+        block = self._current.decode(frames, dtype)
         while len(block) < frames and (following := next(self._decoders, None)) is not None:
             self._current = following
-            block = np.concatenate((block, self._take(following, frames - len(block), dtype)))
+            block = np.concatenate((block, following.decode(frames - len(block), dtype)))
         if len(block) < frames:
             self._current, self._nothing = None, block[:0]
         return block
@@ -199,15 +197,22 @@ class _JoinedDecoder:
         """Close what is open."""
         self._decoders.close()
 
-    def _open_each(self, layouts: Sequence[FileLayout]) -> Generator[_SndfileDecoder]:
-        for layout in layouts or (None,):
-            with sndfile.open_sndfile(self._path, self._descriptor, layout) as opened:
-                yield _SndfileDecoder(self._path, self._descriptor, opened, self._position)
 
-    def _take(self, decoder: _SndfileDecoder, frames: int, dtype: Dtype) -> Samples:
-        block = decoder.decode(frames, dtype)
-        self._position += len(block)
-        return block
+def _open_each(path: Path, descriptor: int, info: AudioInfo) -> Generator[_Decoder]:
+    before = 0
+    for layout in info.layouts or (None,):
+        with sndfile.open_sndfile(path, descriptor, layout) as opened:
+            decoder = _SndfileDecoder(path, descriptor, opened, before)
+            yield decoder
+        before = decoder.position
+
+
+def _start_each(path: Path, info: AudioInfo, which: Which) -> Generator[_Decoder]:
+    before = 0
+    for part in list_parts(info.layouts):
+        with open_decoder(path, info, which, part, before) as decoder:
+            yield decoder
+        before = decoder.position
 
 
 @contextmanager
@@ -224,18 +229,22 @@ def open_reader(path: Path, *, info: AudioInfo | None = None, which: Which = shu
         TransientError: the disk or share does not answer.
     """
     info = info or probe(path, which=which)
+    if info.decoder == "ffmpeg" and info.layouts:
+        with closing(_JoinedDecoder(_start_each(path, info, which))) as several:
+            yield Reader(path, info, several)
+        return
     if info.decoder == "ffmpeg":
         with open_decoder(path, info, which) as decoder:
             yield Reader(path, info, Playback(decoder, info.timeline, info.channels) if info.timeline else decoder)
         return
-    with open_file(path) as descriptor, closing(_JoinedDecoder(path, descriptor, info.layouts)) as joined:
+    with open_file(path) as descriptor, closing(_JoinedDecoder(_open_each(path, descriptor, info))) as joined:
         began_ns, before = time.time_ns(), Identity.of(os.fstat(descriptor))
         reader = Reader(path, info, joined)
         yield reader
         # Windows tells of no write whose time was put back.
         is_sure = os.name != "nt" and before.is_settled(began_ns)
         if is_sure and reader.is_over and before == Identity.of(os.fstat(descriptor)):
-            _keep_whole(before)
+            _whole.keep(before, True)
 
 
 def was_read_whole(path: Path) -> bool:
@@ -245,12 +254,4 @@ def was_read_whole(path: Path) -> bool:
         SourceError: it is not there, or may not be seen.
         TransientError: the disk or share does not answer.
     """
-    with _lock:
-        return look_at(path) in _whole
-
-
-def _keep_whole(identity: Identity) -> None:
-    with _lock:
-        _whole[identity] = None
-        while len(_whole) > _MOST_WHOLE:
-            del _whole[next(iter(_whole))]
+    return _whole.recall(look_at(path)) is not None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from plugin_core.errors import SourceError, StembridgeError, TransientError
 from plugin_core.model import show_path
@@ -33,12 +34,18 @@ _REASONS: Final = {
 
 
 _WINDOW: Final = 1 << 18
+LEAP: Final = 1 << 12
+"""Bytes enough to see what is at a place, and how far to leap to the next."""
 _PIECE: Final = 1 << 16
 """Bytes that the processor's own memory holds, as they are gone through more than once."""
 
 
 _TICK_NS: Final = 2_000_000_000
 """The coarsest clock of a file system (FAT): two writes within one tick look like one."""
+
+_MOST_KNOWN: Final = 256
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 AGAIN: Final = "copy or download it again"
 
@@ -95,8 +102,10 @@ def read_at(path: Path, descriptor: int, offset: int, size: int) -> bytes:
     return data
 
 
-def read_pieces(path: Path, descriptor: int, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-    """Give the bytes from ``start`` to ``end``, or to the end of the file, in pieces.
+def read_pieces(
+    path: Path, descriptor: int, start: int = 0, end: int | None = None, passage: Passage | None = None
+) -> Iterator[bytes]:
+    """Give the bytes from ``start`` to ``end``, or to the end of the file, in pieces, which a passage hears.
 
     Raises:
         TransientError: the share or disk does not answer.
@@ -105,16 +114,64 @@ def read_pieces(path: Path, descriptor: int, start: int = 0, end: int | None = N
         piece = read_at(path, descriptor, start, _PIECE if end is None else min(_PIECE, end - start))
         if not piece:
             return
+        if passage is not None:
+            passage.take_in(start, piece)
         yield piece
         start += len(piece)
 
 
-class Window:
-    """A file's bytes, read in large pieces as one goes through it."""
+class Passage:
+    """One reading of a file that others hear as well: all its bytes once, in order, however one goes through it.
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    Args:
+        path: the file.
+        descriptor: of the file.
+        hear: is given the bytes in pieces.
+    """
+
+    def __init__(self, path: Path, descriptor: int, hear: Callable[[bytes], None]) -> None:
         self._path = path
         self._descriptor = descriptor
+        self._hear = hear
+        self._size = os.fstat(descriptor).st_size
+        self._heard = 0
+
+    def take_in(self, start: int, data: bytes) -> None:
+        """Let what was read be heard, after what lies before it."""
+        self._catch_up(start)
+        if fresh := data[self._heard - start :]:
+            self._hear(fresh)
+            self._heard += len(fresh)
+
+    def finish(self) -> None:
+        """Let the rest be heard, as far as the file went at the beginning: one that grows has no end.
+
+        Raises:
+            TransientError: the share or disk does not answer.
+        """
+        self._catch_up(self._size)
+
+    def _catch_up(self, end: int) -> None:
+        for piece in read_pieces(self._path, self._descriptor, self._heard, end):
+            self._hear(piece)
+            self._heard += len(piece)
+
+
+class Window:
+    """A file's bytes, read in large pieces as one goes through it, and heard by a passage.
+
+    Args:
+        path: the file.
+        descriptor: of the file.
+        passage: hears what is read.
+        room: bytes that are read at once; few where one leaps from place to place.
+    """
+
+    def __init__(self, path: Path, descriptor: int, passage: Passage | None = None, *, room: int = _WINDOW) -> None:
+        self._path = path
+        self._descriptor = descriptor
+        self._passage = passage
+        self._room = room
         self._size = os.fstat(descriptor).st_size
         self._start = 0
         self._data = b""
@@ -131,7 +188,9 @@ class Window:
         at = offset - self._start
         if at < 0 or at + size > len(self._data):
             self._start, at = offset, 0
-            self._data = read_at(self._path, self._descriptor, offset, max(size, _WINDOW))
+            self._data = read_at(self._path, self._descriptor, offset, max(size, self._room))
+            if self._passage is not None:
+                self._passage.take_in(offset, self._data)
         return self._data[at : at + size]
 
     def find(self, wanted: bytes, start: int, end: int) -> int:
@@ -178,6 +237,26 @@ class Identity(NamedTuple):
         dated ahead of our clock at any time. Some shares number no files.
         """
         return self.inode != 0 and max(self.mtime_ns, self.ctime_ns) + _TICK_NS < now_ns
+
+
+class Memory(Generic[_K, _V]):
+    """What was found out of the files that were read last, by their identities, for all threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._values: dict[_K, _V] = {}
+
+    def recall(self, key: _K) -> _V | None:
+        """Return what is known; None for nothing."""
+        with self._lock:
+            return self._values.get(key)
+
+    def keep(self, key: _K, value: _V) -> None:
+        """Know something, and forget the oldest."""
+        with self._lock:
+            self._values[key] = value
+            while len(self._values) > _MOST_KNOWN:
+                del self._values[next(iter(self._values))]
 
 
 def look_at(path: Path) -> Identity:

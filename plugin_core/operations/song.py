@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from plugin_core.audio.probe import identify
 from plugin_core.audio.source_file import open_file
 from plugin_core.errors import SourceError, StembridgeError
 from plugin_core.model import Job, Source, Stem, show_path
 from plugin_core.recordings.content import hash_content
+from plugin_core.recordings.digest import read_song
 
 if TYPE_CHECKING:
     from plugin_core.jobs.store import JobStore
@@ -42,8 +42,7 @@ def inspect(path: Path, *, check: Callable[[], None] = lambda: None) -> Source:
     """
     path = _absolute(path)
     before = stat_source(path)
-    info = identify(path)
-    content = hash_content(path, check, limit=before.st_size)
+    info, content = read_song(path, check=check)
     if stat_key(stat_source(path)) != stat_key(before):
         raise SourceError(f"{show_path(path)} is being written", remedy="try again when it is complete")
     return Source(

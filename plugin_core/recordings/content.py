@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from plugin_core.audio.source_file import Identity, explain_os_error, look_at
+from plugin_core.audio.source_file import Identity, Memory, explain_os_error, look_at
 from plugin_core.files.hashing import hash_file
 from plugin_core.recordings.mp4 import Excerpt
 
@@ -18,10 +16,19 @@ _RAW1: Final = "raw1:"
 
 
 _FRESH_SECONDS: Final = 300.0
-_MOST: Final = 256
-_lock: Final = threading.Lock()
-_hashed: Final[OrderedDict[Identity, tuple[float, str]]] = OrderedDict()
-"""When each was hashed, by the clock that never jumps, and to what."""
+
+
+class Heard(NamedTuple):
+    """What a reading of a file told."""
+
+    sha256: str
+    digest: str = ""
+    """Of the recording, where that was made in the same reading."""
+    at: float = 0.0
+    """When it was read, by the clock that never jumps."""
+
+
+_heard: Final = Memory[Identity, Heard]()
 
 
 def raw1(sha256: str) -> str:
@@ -65,25 +72,23 @@ def hash_content(path: Path, check: Callable[[], None], *, limit: int | None = N
     """
     began_ns = time.time_ns()
     before = look_at(path)
-    if (known := _recall(before)) is not None:
-        return known
+    if (known := recall(before)) is not None:
+        return known.sha256
     try:
         sha256 = hash_file(path, check, limit=limit).sha256
     except OSError as error:
         raise explain_os_error(path, error) from error
-    if os.name != "nt" and before.is_settled(began_ns) and look_at(path) == before:
-        _keep(before, sha256)
+    keep(path, before, began_ns, Heard(sha256))
     return sha256
 
 
-def _recall(identity: Identity) -> str | None:
-    with _lock:
-        hashed_at, sha256 = _hashed.get(identity, (0.0, ""))
-    return sha256 if sha256 and time.monotonic() - hashed_at < _FRESH_SECONDS else None
+def recall(identity: Identity) -> Heard | None:
+    """Return what was heard of a file some minutes ago at most."""
+    known = _heard.recall(identity)
+    return known if known is not None and time.monotonic() - known.at < _FRESH_SECONDS else None
 
 
-def _keep(identity: Identity, sha256: str) -> None:
-    with _lock:
-        _hashed[identity] = time.monotonic(), sha256
-        while len(_hashed) > _MOST:
-            _hashed.popitem(last=False)
+def keep(path: Path, before: Identity, began_ns: int, heard: Heard) -> None:
+    """Remember what was heard of a file, if a later write would be seen by its status; ``before`` is that it had."""
+    if os.name != "nt" and before.is_settled(began_ns) and look_at(path) == before:
+        _heard.keep(before, heard._replace(at=time.monotonic()))

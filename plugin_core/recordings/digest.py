@@ -11,25 +11,36 @@ import hashlib
 import re
 import shutil
 import subprocess
+import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from plugin_core.audio.envelope import find_audio
-from plugin_core.audio.ffmpeg import INSTALL, Which, quote_file
-from plugin_core.audio.info import AudioInfo
+from plugin_core.audio.envelope import find_audio, find_start
+from plugin_core.audio.ffmpeg import INSTALL, Which, name_input
+from plugin_core.audio.info import AudioInfo, ByteSpan, list_parts
 from plugin_core.audio.probe import identify
 from plugin_core.audio.reader import open_reader
-from plugin_core.audio.source_file import held_still, open_file, read_pieces
+from plugin_core.audio.sndfile import is_mpeg_audio
+from plugin_core.audio.source_file import held_still, look_at, open_file, read_at, read_pieces
 from plugin_core.errors import MissingToolError, SourceError
 from plugin_core.model import show_path
-from plugin_core.recordings.content import hash_content, pkt1, raw1
+from plugin_core.recordings.content import Heard, hash_content, keep, pkt1, raw1, recall
 from plugin_core.recordings.mp4 import UnclearExcerptError, read_excerpt
-from plugin_core.recordings.packets import AdtsWalker, MpegWalker, is_adts, packets, payloads
+from plugin_core.recordings.packets import (
+    ALL,
+    AdtsWalker,
+    MpegWalker,
+    OggPackets,
+    PacketHash,
+    as_it_is,
+    is_adts,
+)
 from plugin_core.recordings.track import find_samples, read_samples
 
 if TYPE_CHECKING:
@@ -40,6 +51,14 @@ _FULL_SCALE: Final = 2.0**31
 
 Lane = Literal["i", "f"]
 """How samples are hashed: as int32 of which 1.0 is 2^31, or as float64."""
+
+
+Update = Callable[[memoryview], None]
+
+
+def run_now(update: Update, data: memoryview) -> None:
+    """Hash at once."""
+    update(data)
 
 
 class OffGridError(ValueError):
@@ -67,8 +86,12 @@ class Pcm1:
         self._hashes = {width: hashlib.sha256() for width in sorted({1, channels})}
         """By channels: of the first one for as long as they were equal, and of all."""
 
-    def feed(self, block: Samples) -> None:
+    def feed(self, block: Samples, hash_soon: Callable[[Update, memoryview], object] = run_now) -> None:
         """Take the next samples: (n, channels), floats of which 1.0 is full scale, or left-justified int32.
+
+        Args:
+            block: the samples.
+            hash_soon: calls what it is given, in the same order, perhaps while the next block is decoded.
 
         Raises:
             OffGridError: lane ``i`` does not hold them.
@@ -78,7 +101,7 @@ class Pcm1:
             del self._hashes[1]
         samples = self._to_integers(block) if self._lane == "i" else _to_floats(block)
         for width, digest in self._hashes.items():
-            digest.update(np.ascontiguousarray(samples[:, :width]).data)
+            hash_soon(digest.update, np.ascontiguousarray(samples[:, :width]).data)
 
     def __str__(self) -> str:
         width, digest = next(iter(self._hashes.items()))
@@ -111,10 +134,14 @@ _ALONE: Final = {"MP3": "mp3", "AAC": "aac", "FLAC": "flac", "WAVPACK": "wavpack
 """Containers that hold one codec; the layers of MPEG audio are walked over alike."""
 
 _COPIED: Final = 1 << 20
+_HEAD: Final = 1 << 14
+"""More than the first frame, and the header of the second."""
 Check = Callable[[], None]
 """Called now and then; raises to stop."""
 
 _BLOCK: Final = 1 << 15
+_AHEAD: Final = 4
+"""Blocks that are decoded and not yet hashed, at most."""
 _WIDE: Final = frozenset({"pcm_32", "double"})
 """Encodings a float32 cannot carry exactly."""
 
@@ -148,13 +175,21 @@ def copy_packets(path: Path, info: AudioInfo, check: Callable[[], None], which: 
     program = which("ffmpeg")
     if program is None:
         raise MissingToolError(f"{show_path(path)} needs ffmpeg to be read", remedy=INSTALL)
+    for part in list_parts(info.layouts) or (None,):
+        yield from _copy(program, path, info, part, check)
+
+
+def _copy(program: str, path: Path, info: AudioInfo, part: ByteSpan | None, check: Check) -> Iterator[bytes]:
+    # Other demuxers refuse the option.
+    edits = ("-ignore_editlist", "1") if info.container == "M4A" else ()
+    command = [
+        *(program, "-nostdin", "-hide_banner", "-v", "quiet", *edits, *name_input(path, part)),
+        *("-map", "0:a:0", "-vn", "-sn", "-dn", "-c", "copy", "-f", "data", "pipe:1"),
+    ]
+    nothing = subprocess.DEVNULL
     try:
         process = subprocess.Popen(
-            _copy_command(program, path, info),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
+            command, stdin=nothing, stdout=subprocess.PIPE, stderr=nothing, start_new_session=True
         )
     except OSError as error:
         raise SourceError(f"{program} does not start ({error.strerror})", remedy=INSTALL) from error
@@ -168,15 +203,6 @@ def copy_packets(path: Path, info: AudioInfo, check: Callable[[], None], which: 
                 raise SourceError(f"{show_path(path)} cannot be copied from by ffmpeg")
         finally:
             process.kill()
-
-
-def _copy_command(program: str, path: Path, info: AudioInfo) -> list[str]:
-    # Other demuxers refuse the option.
-    edits = ("-ignore_editlist", "1") if info.container == "M4A" else ()
-    return [
-        *(program, "-nostdin", "-hide_banner", "-v", "quiet", "-protocol_whitelist", "file", *edits),
-        *("-i", quote_file(path), "-map", "0:a:0", "-vn", "-sn", "-dn", "-c", "copy", "-f", "data", "pipe:1"),
-    ]
 
 
 def digest_of(
@@ -194,7 +220,9 @@ def digest_of(
         SourceError: the file cannot be opened, or is written meanwhile.
         TransientError: the disk or share does not answer.
     """
-    with held_still(path):
+    with held_still(path) as identity:
+        if (heard := recall(identity)) is not None and heard.digest:
+            return heard.digest
         try:
             info = info or identify(path, which=which)
             told = _tell(path, info, check, which)
@@ -221,17 +249,74 @@ def pcm1_of(path: Path, info: AudioInfo, *, check: Check = lambda: None, which: 
 
 def _hear(path: Path, info: AudioInfo, samples: Pcm1, check: Check, which: Which) -> str:
     dtype: Literal["float32", "float64"] = "float64" if info.encoding in _WIDE else "float32"
+    hashing: deque[Future[None]] = deque()
     with open_reader(path, info=info, which=which) as reader, ThreadPoolExecutor(1, "digest") as beside:
-        # A block is hashed while the next one is decoded.
-        fed = None
+        # What is decoded is hashed meanwhile: of floats that takes the longest of all.
         while len(block := reader.read(_BLOCK, dtype)):
             check()
-            if fed is not None:
-                fed.result()
-            fed = beside.submit(samples.feed, block)
-        if fed is not None:
-            fed.result()
+            samples.feed(block, lambda update, data: hashing.append(beside.submit(update, data)))
+            while len(hashing) > _AHEAD:
+                hashing.popleft().result()
     return str(samples) if samples.frames else ""
+
+
+def read_song(path: Path, *, check: Check = lambda: None, which: Which = shutil.which) -> tuple[AudioInfo, str]:
+    """Return what ``identify`` says of a file, and the SHA-256 of its bytes, in one reading.
+
+    Of a file whose packets lie in it as they are hashed, ``digest_of`` need not read it again.
+
+    Raises:
+        SourceError: the file cannot be read, is not audio, or is cut short.
+        TransientError: the disk or share does not answer.
+    """
+    began_ns, before = time.time_ns(), look_at(path)
+    if (known := recall(before)) is not None:
+        return identify(path, which=which), known.sha256
+    content = hashlib.sha256()
+    with open_file(path) as descriptor:
+        container = _guess_container(path, descriptor)
+        packed = _find_packets(container, path, descriptor)
+
+        def hear(piece: bytes) -> None:
+            check()
+            content.update(piece)
+            if packed is not None:
+                packed.feed(piece)
+
+        info = identify(path, which=which, hear=hear)
+        is_told = packed is not None and info.container == container and _is_open(info)
+        digest = _name(path, descriptor, info, packed.finish()) if packed is not None and is_told else ""
+    keep(path, before, began_ns, Heard(content.hexdigest(), digest))
+    return info, content.hexdigest()
+
+
+def _guess_container(path: Path, descriptor: int) -> str:
+    """Return by a file's first bytes which container it may be, of those whose packets can be found in it."""
+    head = read_at(path, descriptor, find_start(path, descriptor), _HEAD)
+    if head.startswith(b"OggS"):
+        return "OGG"
+    return "MP3" if is_mpeg_audio(head) else "AAC" if is_adts(head) else "M4A" if head[4:8] == b"ftyp" else ""
+
+
+def _find_packets(container: str, path: Path, descriptor: int) -> PacketHash | None:
+    """Return what hashes the packets of a file as it is gone through; None where they do not lie there in order."""
+    match container:
+        case "OGG":
+            return PacketHash(ALL, OggPackets().feed)
+        case "MP3" | "AAC":
+            start, end = find_audio(path, descriptor)
+            walker = MpegWalker() if container == "MP3" else AdtsWalker()
+            return PacketHash([(start, end - start)], walker.feed)
+        case "M4A" if (samples := find_samples(path, descriptor)) is not None and samples.is_in_order:
+            first, size = samples.runs[0].tolist()
+            if size >= AdtsWalker.header and not is_adts(read_at(path, descriptor, first, AdtsWalker.header)):
+                return PacketHash(samples.runs.tolist(), as_it_is)
+    return None
+
+
+def _is_open(info: AudioInfo) -> bool:
+    """Tell whether packets lie in a file of their container as they are hashed."""
+    return info.container in ("MP3", "AAC", "M4A") or (info.container == "OGG" and info.codec in ("vorbis", "opus"))
 
 
 def _tell(path: Path, info: AudioInfo, check: Check, which: Which) -> str:
@@ -240,42 +325,30 @@ def _tell(path: Path, info: AudioInfo, check: Check, which: Which) -> str:
         codec = samples.codec if samples else name_codec(info)
         if is_exact(codec):
             return pcm1_of(path, info, check=check, which=which)
-        try:
-            excerpt = read_excerpt(path, descriptor) if info.container == "M4A" else None
-        except UnclearExcerptError:
-            return ""
-        digest, has_sound = hashlib.sha256(), False
+        if info.container != "M4A" and _is_open(info):
+            packed = _find_packets(info.container, path, descriptor)
+            assert packed is not None
+            for piece in read_pieces(path, descriptor):
+                check()
+                packed.feed(piece)
+            return _name(path, descriptor, info, packed.finish())
         copied = read_samples(path, samples, check) if samples else copy_packets(path, info, check, which)
-        for packet in _packets(path, descriptor, info, codec, check, copied):
-            digest.update(packet)
-            has_sound = has_sound or len(packet) > 0
-    return pkt1(digest.hexdigest(), excerpt) if has_sound else ""
+        return _name(path, descriptor, info, _hash_copied(copied, codec))
 
 
-def _packets(
-    path: Path, descriptor: int, info: AudioInfo, codec: str, check: Check, copied: Iterator[bytes]
-) -> Iterator[bytes | memoryview]:
-    match info.container, codec:
-        case "OGG", "vorbis" | "opus":
-            return packets(_heed(check, read_pieces(path, descriptor)))
-        case "MP3" | "AAC", _:
-            walker = MpegWalker() if info.container == "MP3" else AdtsWalker()
-            return payloads(walker, _heed(check, read_pieces(path, descriptor, *find_audio(path, descriptor))))
-    return _unwrap(copied, codec)
+def _name(path: Path, descriptor: int, info: AudioInfo, sha256: str) -> str:
+    try:
+        excerpt = read_excerpt(path, descriptor) if info.container == "M4A" else None
+    except UnclearExcerptError:
+        return ""
+    return pkt1(sha256, excerpt) if sha256 else ""
 
 
-def _unwrap(pieces: Iterator[bytes], codec: str) -> Iterator[bytes | memoryview]:
-    """Take what was copied out of a container for the same as a file of its own would be."""
+def _hash_copied(pieces: Iterator[bytes], codec: str) -> str:
+    """Hash what was copied out of a container as a file of its own would be."""
     first = next(pieces, b"")
-    pieces = chain((first,), pieces)
-    if codec in MPEG_AUDIO:
-        return payloads(MpegWalker(), pieces)
-    if codec == "aac" and is_adts(first):
-        return payloads(AdtsWalker(), pieces)
-    return pieces
-
-
-def _heed(check: Check, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    for piece in pieces:
-        check()
-        yield piece
+    walker = MpegWalker() if codec in MPEG_AUDIO else AdtsWalker() if codec == "aac" and is_adts(first) else None
+    packed = PacketHash(ALL, walker.feed if walker else as_it_is)
+    for piece in chain((first,), pieces):
+        packed.feed(piece)
+    return packed.finish()

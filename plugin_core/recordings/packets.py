@@ -6,12 +6,14 @@ What is hashed must not change when reading is improved: only headers are unders
 from __future__ import annotations
 
 import functools
+import hashlib
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import ClassVar, Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple, Protocol
 
 from plugin_core.audio.mpeg import read_frame
-from plugin_core.audio.ogg import Page, list_pages
+from plugin_core.audio.ogg import Page, PageSplitter
 
 _ROOM: Final = 1 << 14
 """More than the largest frame (8191 bytes of ADTS) and the header after it."""
@@ -24,6 +26,20 @@ _LENGTH_MARKS: Final = re.compile(rb"Xing|Info|VBRI")
 
 _CODECS: Final = {b"\x01vorbis": 3, b"OpusHead": 2}
 """How the first packet begins, and how many packets are headers: setup and tags, but no sound."""
+
+
+_NOTHING: Final = hashlib.sha256().hexdigest()
+
+ALL: Final = ((0, sys.maxsize),)
+"""The span of everything."""
+
+
+class Split(Protocol):
+    """Gives the packets of a stream that comes in pieces."""
+
+    def __call__(self, piece: bytes | memoryview, *, is_last: bool) -> Iterable[bytes | memoryview]:
+        """Take the next bytes of the stream and give the packets that end in them."""
+        ...
 
 
 class Framing(NamedTuple):
@@ -51,43 +67,45 @@ class FrameWalker:
 
     def __init__(self) -> None:
         self._kind: object = None
-        self._known: dict[bytes, Framing] = {}
-        """What headers of the kind say: of most frames, nothing else is to be looked at."""
+        self._known: dict[bytes, tuple[int, int]] = {}
+        """Size and what is skipped, by headers of the kind: of most frames, nothing else is to be looked at."""
         self._rest = b""
 
-    def feed(self, piece: bytes, *, is_last: bool = False) -> bytes | memoryview:
-        """Take the next bytes of the stream and return the payloads in them."""
+    def feed(self, piece: bytes | memoryview, *, is_last: bool = False) -> list[memoryview]:
+        """Take the next bytes of the stream and give the payloads in them; those that lie side by side as one."""
         data = self._rest + piece
         view, end, header, recall = memoryview(data), len(data), self.header, self._known.get
         limit = end - (header - 1 if is_last else _ROOM)
         at = begun = done = 0
-        parts: list[bytes] = []
+        parts: list[memoryview] = []
         while at < limit:
             frame = recall(data[at : at + header]) or self._look(data, at)
             if frame is None:
                 found = data.find(b"\xff", at + 1)
                 at = found if found >= 0 else end
                 continue
-            _, size, skipped = frame
+            size, skipped = frame
             if at + size > end:
                 at = end
                 break
             if skipped or at != done:
-                parts.append(data[begun:done])
+                parts.append(view[begun:done])
                 begun = at + skipped
             at = done = at + size
         self._rest = data[at:]
-        return b"".join([*parts, data[begun:done]]) if parts else view[begun:done]
+        parts.append(view[begun:done])
+        return parts
 
-    def _look(self, data: bytes, at: int) -> Framing | None:
+    def _look(self, data: bytes, at: int) -> tuple[int, int] | None:
         header = data[at : at + self.header]
         frame = type(self).read(header)
         if frame is None or frame.kind != self._kind:
-            return None if frame is None else self._begin(data, at, frame)
+            begun = frame and self._begin(data, at, frame)
+            return begun and (begun.size, begun.skipped)
         if len(self._known) >= _MANY:
             self._known.clear()
-        self._known[header] = frame
-        return frame
+        self._known[header] = frame.size, frame.skipped
+        return frame.size, frame.skipped
 
     def _begin(self, data: bytes, at: int, frame: Framing) -> Framing | None:
         """Believe the first frame; afterwards one of another kind is none."""
@@ -142,13 +160,6 @@ def is_adts(data: bytes) -> bool:
         return False
     following = data[frame.size : frame.size + AdtsWalker.header]
     return not following or _read_adts_header(following) is not None
-
-
-def payloads(walker: FrameWalker, pieces: Iterable[bytes]) -> Iterator[bytes | memoryview]:
-    """Give the payloads of a whole stream that comes in pieces."""
-    for piece in pieces:
-        yield walker.feed(piece)
-    yield walker.feed(b"", is_last=True)
 
 
 class _OggStream:
@@ -209,9 +220,57 @@ class OggWalker:
             self._stream, self._serial = _OggStream(headers), page.serial
 
 
-def packets(pieces: Iterable[bytes]) -> Iterator[bytes | memoryview]:
-    """Give the packets of a whole Ogg file that comes in pieces, whatever pages they lie in."""
-    walker = OggWalker()
-    for page in list_pages(pieces):
-        if not page.is_cut:
-            yield from walker.feed(page)
+class OggPackets:
+    """Gives the packets of a whole Ogg file, whatever pages they lie in."""
+
+    def __init__(self) -> None:
+        self._pages = PageSplitter()
+        self._walker = OggWalker()
+
+    def feed(self, piece: bytes | memoryview, *, is_last: bool = False) -> Iterator[bytes | memoryview]:
+        """Take the next bytes of the file and give the packets that end in them."""
+        for page in self._pages.feed(piece, is_last=is_last):
+            if not page.is_cut:
+                yield from self._walker.feed(page)
+
+
+def as_it_is(piece: bytes | memoryview, *, is_last: bool) -> tuple[bytes | memoryview]:  # noqa: ARG001 - a ``Split``
+    """Take everything for packets."""
+    return (piece,)
+
+
+class PacketHash:
+    """Hashes the packets of a file that is heard from its beginning to its end.
+
+    Args:
+        spans: where in the file they lie, offset and size of each, in order.
+        split: gives those in the next bytes of the spans, which may be the last.
+    """
+
+    def __init__(self, spans: Iterable[tuple[int, int]], split: Split) -> None:
+        self._spans = iter(spans)
+        self._span: tuple[int, int] | None = next(self._spans, None)
+        self._split = split
+        self._position = 0
+        self._digest = hashlib.sha256()
+
+    def feed(self, piece: bytes) -> None:
+        """Take the next bytes of the file."""
+        view, before = memoryview(piece), self._position
+        self._position += len(piece)
+        while self._span is not None and self._span[0] < self._position:
+            start, size = self._span
+            self._hash(view[max(0, start - before) : max(0, start + size - before)], is_last=False)
+            if start + size > self._position:
+                return
+            self._span = next(self._spans, None)
+
+    def finish(self) -> str:
+        """Return the SHA-256 at the end of the file, hexadecimal; "" where there were no packets."""
+        self._hash(b"", is_last=True)
+        found = self._digest.hexdigest()
+        return "" if found == _NOTHING else found
+
+    def _hash(self, part: bytes | memoryview, *, is_last: bool) -> None:
+        for packet in self._split(part, is_last=is_last):
+            self._digest.update(packet)

@@ -104,6 +104,11 @@ class Track(NamedTuple):
     runs: _Numbers
     """Offset and size in bytes, (n, 2), of what lies side by side, in order."""
 
+    @property
+    def is_in_order(self) -> bool:
+        """Whether they are played as they lie in the file."""
+        return bool((self.runs[:-1].sum(axis=1) <= self.runs[1:, 0]).all())
+
 
 def find_samples(path: Path, descriptor: int) -> Track | None:
     """Return the samples of the first audio track, whatever an edit list says; None where that is not sure.

@@ -322,7 +322,8 @@ class Walk:
             copy = next(one for one in self.copies if one.number == number)
             asked = self._ask(copy, what, 0)
             self.finish()
-            job = next(job for job in self._with_session(_all)[1] if job.id == asked.id)
+            # What found everything labelled, and asked nobody, is not stored.
+            job = next((job for job in self._with_session(_all)[1] if job.id == asked.id), asked)
             assert (job.state, job.problem) == (JobState.DONE, None), self.tale(job)
             if isinstance(job.operation, Tagging):
                 # Labels are in the song, wherever it was when they were written.

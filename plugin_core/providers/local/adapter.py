@@ -115,11 +115,14 @@ class LocalSeparator:
             PlacementError: the staging folder cannot be written.
             ServiceError: the worker crashed.
         """
+        from plugin_core.audio.probe import probe  # heavy imports wait until there is work
+
         operation = order.separation
         folder = order.folder / order.attempt
         song = show_path(Path(order.source.path.name))
         request = WorkerRequest(
             source=order.source.path,
+            info=await asyncio.to_thread(probe, order.source.path),
             folder=folder,
             format=worker_format(operation, order.source).name,
             parameters=read_options(operation.options),

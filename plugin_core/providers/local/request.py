@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from plugin_core import errors
+from plugin_core.audio.info import AudioInfo
 from plugin_core.errors import ServiceError, StembridgeError, UsageError, suggest
 
 STEMS = ("vocals", "drums", "bass", "other")
@@ -97,6 +98,8 @@ class WorkerRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The one line a worker reads."""
 
     source: Path
+    info: AudioInfo | None = None
+    """What ``probe`` said of it; default asked by the worker."""
     folder: Path
     """Made by the worker, for the stems alone."""
     format: str

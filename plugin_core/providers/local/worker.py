@@ -112,7 +112,7 @@ def render(request: WorkerRequest, report: Callable[[float | None], None]) -> Wo
 def _render(request: WorkerRequest, report: Callable[[float | None], None]) -> WorkerDone:
     chosen = FORMATS[request.format]
     files = {stem: stem + chosen.suffix for stem in STEMS}
-    with open_reader(request.source) as reader, ExitStack() as stack:
+    with open_reader(request.source, info=request.info) as reader, ExitStack() as stack:
         intake = Intake(reader, chosen)
         info = reader.info
         writers = {

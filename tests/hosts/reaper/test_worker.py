@@ -19,6 +19,7 @@ from stembridge_reaper.worker import Worker
 from plugin_core.errors import PlacementError, RefusedError, SettingsError, UsageError
 from plugin_core.session import Session
 from plugin_core.settings import Settings, manifest
+from tests.audio_files import encode
 from tests.hosts.reaper.builders import add_item, add_track
 from tests.hosts.reaper.conftest import Desk
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, load_fakes, write_song
@@ -210,6 +211,19 @@ def test_only_the_used_part_is_separated_where_that_is_paid_for_or_the_user_says
     request = make(files=[{"key": "0", "path": str(song), "spans": [[4.0, 6.0]]}])
     (file,) = work(session, request)["files"]
     assert [[one["start"], one["end"]] for one in file["parts"]] == [part]
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_what_was_clipped_where_the_used_part_was_cut_out_is_noted_with_its_job(
+    session: Session, fake: FakeSeparator, make: Make, tmp_path: Path
+) -> None:
+    fake.remote = True
+    song = encode(write_song(tmp_path / "A.wav", seconds=12.0), tmp_path / "A.mp3", "-af", "volume=30dB")
+    request = make(files=[{"key": "0", "path": str(song), "spans": [[4.0, 6.0]]}])
+    with session:
+        asyncio.run(Worker(session, read_request(request), request.parent).run())
+        (job,) = session.store.list()
+    assert [note for note in job.notes if "were clipped where the used part was cut out" in note]
 
 
 @pytest.mark.parametrize(("said", "is_locked"), [("project", False), ("source", True)])

@@ -20,6 +20,7 @@ from plugin_core.audio.probe import probe
 from plugin_core.audio.reader import open_reader
 from plugin_core.audio.samples import Samples
 from plugin_core.errors import SourceError
+from plugin_core.recordings.digest import digest_of
 from tests.audio_files import encode, make_noise, write_samples
 from tests.plugin_core.audio.library import (
     ALL,
@@ -179,7 +180,7 @@ def join(library: Library, tmp_path: Path, *names: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", [*PLAIN, "s.mp3", "s.ogg", "s.opus"])
+@pytest.mark.parametrize("name", [*PLAIN, "s.mp3", "s.ogg", "s.opus", "flac.oga", "s.mka", "flac.mka"])
 def test_joined_files_are_read_one_after_the_other(library: Library, tmp_path: Path, name: str) -> None:
     path = join(library, tmp_path, name, name, name)
 
@@ -187,11 +188,40 @@ def test_joined_files_are_read_one_after_the_other(library: Library, tmp_path: P
 
     assert np.array_equal(read, np.tile(library.read(name), (3, 1)))
     assert note == f"{path.name} is 3 recordings joined in one file: all were read, one after the other"
-    assert probe(path).frames == len(read)
+    info = probe(path)
+    # A Matroska gives times alone.
+    assert info.frames == (len(read) if info.container != "MKV" else 0)
+    assert info.duration == pytest.approx(len(read) / info.sample_rate, abs=0.1)
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("name", ["s.m4a", "alac.m4a", "s.wma", "s.wv", "s.tta", "flac.oga", "s.mka", "flac.mka"])
+def test_each_of_joined_recordings_counts_and_none_is_passed_over_when_it_is_damaged(
+    library: Library, tmp_path: Path
+) -> None:
+    """In a folder whose name means something to ffmpeg."""
+    folder = tmp_path / "subfile,,:"
+    folder.mkdir()
+    path = join(library, folder, "flac.oga", "flac.oga")
+    assert digest_of(path) == digest_of(join(library, tmp_path, "s.wav", "s.wav"))
+    assert digest_of(join(library, folder, "s.mka", "s.mka")) == digest_of(join(library, folder, "s.ogg", "s.ogg"))
+
+    data = bytearray(path.read_bytes())
+    data[len(data) * 3 // 4 : len(data) * 3 // 4 + 64] = bytes(64)
+    path.write_bytes(data)
+
+    assert "is damaged" in refuse(path)
+
+
+@needs_ffmpeg
+def test_joined_matroska_of_which_the_second_is_cut_is_refused(library: Library, tmp_path: Path) -> None:
+    path = join(library, tmp_path, "s.mka", "s.mka")
+    path.write_bytes(path.read_bytes()[:-1000])
+
+    assert "is cut short" in refuse(path)
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("name", ["s.m4a", "alac.m4a", "s.wma", "s.wv", "s.tta"])
 def test_joined_files_that_cannot_be_read_so_are_refused(library: Library, tmp_path: Path, name: str) -> None:
     assert "is several recordings joined in one file" in refuse(join(library, tmp_path, name, name))
 

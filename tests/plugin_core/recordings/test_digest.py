@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from plugin_core.audio.probe import identify
+from plugin_core.audio.source_file import Identity, Memory
 from plugin_core.errors import SourceError
+from plugin_core.recordings import content as contents
 from plugin_core.recordings import digest as module
 from plugin_core.recordings.content import raw1, shape_of
-from plugin_core.recordings.digest import digest_of
-from tests.audio_files import make_noise, write_samples
+from plugin_core.recordings.digest import digest_of, read_song
+from tests.audio_files import encode, make_noise, write_samples
 from tests.plugin_core.recordings.songs import Songs
 
 
@@ -92,3 +96,66 @@ def test_lossy_sound_is_never_told_by_its_samples(songs: Songs, monkeypatch: pyt
 def test_shape_is_in_the_digest_of_samples(wav: Path) -> None:
     assert shape_of(digest_of(wav)) == (44100, 200_000)
     assert shape_of(raw1("a" * 64)) is None
+
+
+LONG = {
+    "wav": (),
+    "aiff": (),
+    "flac": (),
+    "mp3": ("-b:a", "320k"),
+    "mp2": ("-b:a", "384k"),
+    "ogg": ("-c:a", "libvorbis", "-q:a", "9"),
+    "opus": ("-b:a", "400k"),
+    "m4a": ("-b:a", "320k"),
+    "aac": ("-b:a", "320k"),
+    "wv": (),
+}
+WALKED = {"mp3", "mp2", "ogg", "opus", "m4a", "aac"}
+SLACK = 200_000
+"""Bytes of headers, ends and indexes."""
+
+
+@pytest.fixture(scope="module")
+def long_song(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_samples(tmp_path_factory.mktemp("long") / "long.wav", make_noise(12 * 44100), subtype="PCM_16")
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="needs Linux to count what is read")
+@pytest.mark.parametrize("kind", LONG)
+@pytest.mark.usefixtures("ffmpeg")
+def test_a_song_is_read_once_for_its_shape_its_bytes_and_its_packets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, long_song: Path, kind: str
+) -> None:
+    path = encode(long_song, tmp_path / f"song.{kind}", *LONG[kind])
+    size, asked = path.stat().st_size, tmp_path / "asked.txt"
+    assert size > 2 * SLACK
+    ffmpeg = tmp_path / "ffmpeg"
+    ffmpeg.write_text(f'#!/bin/sh\necho "$@" >> {asked}\nexec {shutil.which("ffmpeg")} "$@"\n')
+    ffmpeg.chmod(0o755)
+    monkeypatch.setattr(Identity, "is_settled", lambda *_: True)
+
+    began = count_read()
+    info, content = read_song(path, which=lambda name: str(ffmpeg) if name == "ffmpeg" else shutil.which(name))
+    read = count_read() - began
+    # Programs read themselves, and what is handed to one through a pipe counts once more.
+    began = count_read()
+    for program in [["ffprobe"]] * (info.decoder == "ffmpeg") + [[ffmpeg]] * asked.exists():
+        subprocess.run([*program, "-version"], capture_output=True, check=True)
+    read -= count_read() - began + (size if asked.exists() else 0)
+
+    assert size <= read <= size + SLACK
+    assert asked.exists() == (kind == "aac")
+    assert not asked.exists() or str(path) not in asked.read_text()
+    assert content == hashlib.sha256(path.read_bytes()).hexdigest()
+    if kind in WALKED:
+        began = count_read()
+        told = digest_of(path)
+        assert count_read() - began < SLACK
+        monkeypatch.setattr(contents, "_heard", Memory())
+        assert told == digest_of(path, identify(path)) != ""
+        assert told.startswith("pkt1:")
+
+
+def count_read() -> int:
+    """Return the bytes this process, and those that it waited for, have read from anything."""
+    return int(Path("/proc/self/io").read_text().split()[1])

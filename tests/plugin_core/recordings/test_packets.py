@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from plugin_core.audio.envelope import find_audio
-from plugin_core.recordings.packets import AdtsWalker, FrameWalker, MpegWalker, is_adts, packets, payloads
+from plugin_core.recordings.packets import (
+    AdtsWalker,
+    FrameWalker,
+    MpegWalker,
+    OggPackets,
+    PacketHash,
+    Split,
+    as_it_is,
+    is_adts,
+)
 
 
 def mpeg(number: int, header: bytes = b"\xff\xfb\x90\x00", size: int = 417) -> bytes:
@@ -26,9 +37,14 @@ def raw(number: int, size: int = 93) -> bytes:
     return bytes([number % 255]) * size
 
 
+def join(split: Split, pieces: Iterable[bytes]) -> bytes:
+    given = [packet for piece in pieces for packet in split(piece, is_last=False)]
+    return b"".join([*given, *split(b"", is_last=True)])
+
+
 def walk(walker: FrameWalker, stream: bytes, piece: int) -> bytes:
     pieces = (stream[at : at + piece] for at in range(0, len(stream), piece))
-    return b"".join(payloads(walker, pieces))
+    return join(walker.feed, pieces)
 
 
 PIECES = pytest.mark.parametrize("piece", [1000, 16_000, 1 << 20])
@@ -181,7 +197,7 @@ def page(serial: int, flags: int, table: bytes, body: bytes) -> bytes:
 
 
 def hear(data: bytes, piece: int = 1 << 20) -> bytes:
-    return b"".join(packets(data[at : at + piece] for at in range(0, len(data), piece)))
+    return join(OggPackets().feed, (data[at : at + piece] for at in range(0, len(data), piece)))
 
 
 @pytest.mark.parametrize("headers", [VORBIS, OPUS], ids=["Vorbis", "Opus"])
@@ -218,3 +234,14 @@ def test_junk_between_pages_is_passed_over() -> None:
 @pytest.mark.parametrize("data", [b"", b"OggS", b"OggS" + bytes(23), b"OggS\0" * 40, bytes(100_000)])
 def test_nothing_is_heard_in_nothing(data: bytes) -> None:
     assert hear(data) == b""
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 1000])
+def test_only_what_lies_in_the_spans_is_hashed_however_the_file_is_cut(size: int) -> None:
+    data = bytes(range(100))
+    packed = PacketHash([(2, 3), (5, 1), (20, 40), (99, 50)], as_it_is)
+    for at in range(0, len(data), size):
+        packed.feed(data[at : at + size])
+
+    assert packed.finish() == hashlib.sha256(data[2:6] + data[20:60] + data[99:]).hexdigest()
+    assert PacketHash([(200, 1)], as_it_is).finish() == ""
