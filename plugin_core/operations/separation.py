@@ -233,7 +233,10 @@ class SeparationWork:
 
         # A job that goes on after a failure may have lost its folder meanwhile.
         self._folders.make(job)
-        self._song(job).require(stopper.check)
+        song = self._song(job)
+        # To hand the other one in again would not help this job.
+        song.require_no_other(stopper.check)
+        song.require(stopper.check)
         template, wish = self._template(job), wish_of(job)
         task = Treatment(
             source=job.source,
