@@ -76,6 +76,7 @@ class Database:
         self._is_durable = True
         with self._errors():
             _create_private(path)
+            self._file = path.stat()
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
                 self._prepare()
@@ -98,6 +99,7 @@ class Database:
         """
         with self._lock, self._errors():
             self._synchronise(durable)
+            self._require_in_place()
             self._begin()
             try:
                 yield self._connection
@@ -106,6 +108,17 @@ class Database:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+
+    def _require_in_place(self) -> None:
+        """Record nothing in a file that was moved or deleted: whoever looks for it next would know nothing of it."""
+        try:
+            if not os.path.samestat(self.path.stat(), self._file):
+                raise FileNotFoundError
+        except FileNotFoundError as error:
+            raise StoreError(
+                f"{self._schema.name} {show_path(self.path)} was moved or deleted while it was in use",
+                remedy="put it back; or begin without it by a new start",
+            ) from error
 
     def _begin(self) -> None:
         """Take the write lock; one that another process holds for long is waited for, and said once."""

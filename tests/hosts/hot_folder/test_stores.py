@@ -143,6 +143,26 @@ def test_case_23_home_that_is_away_is_not_taken_for_an_empty_one(desk: Desk) -> 
     assert not list(desk.home.glob(".room*"))
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows moves no folder with open files")
+def test_case_23_home_that_is_moved_away_while_the_watch_runs_is_waited_for_and_nothing_is_bought(desk: Desk) -> None:
+    """It went on in files that nobody would find again, and paid."""
+    away = desk.home.with_name("away")
+    with desk.running() as watch:
+        wait_for(lambda: watch.watch._intakes[0].has_scanned)
+        desk.home.rename(away)
+        audio = desk.root.parent / "Song.wav"
+        _write(audio, 1)
+        audio.replace(desk.root / audio.name)
+        wait_for(lambda: pauses(watch), lambda: watch.listener.told)
+        assert desk.separator.paid == []
+        assert not desk.home.exists()
+        away.rename(desk.home)
+        watch.wait_done("Song.wav")
+    assert desk.separator.paid == ["Song.wav"]
+    assert len(pauses(watch)) == 1
+    assert "moved or deleted" in pauses(watch)[0]
+
+
 def test_home_that_cannot_be_opened_at_the_start_ends_the_watch(desk: Desk) -> None:
     (desk.home / LEDGER_NAME).mkdir(parents=True)
     process = start(desk)

@@ -158,6 +158,24 @@ def test_locked_file_may_pass_and_damaged_or_newer_ones_may_not(path: Path, monk
     assert not may_pass(damaged.value)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows moves no file that is open")
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_nothing_is_recorded_in_a_file_that_was_moved_or_deleted_until_it_is_put_back(
+    path: Path, is_replaced: bool
+) -> None:
+    database, away = Database(path, SCHEMA), path.with_name("away")
+    path.rename(away)
+    if is_replaced:
+        path.write_bytes(away.read_bytes())
+    with pytest.raises(StoreError, match="moved or deleted while it was in use") as caught:
+        add(database, "lost")
+    assert may_pass(caught.value)
+    away.replace(path)
+    add(database, "kept")
+    assert words(database) == ["kept"]
+    database.close()
+
+
 def test_full_and_read_only_files_may_pass(path: Path) -> None:
     database = Database(path, SCHEMA)
     with database.read() as connection:
