@@ -118,7 +118,7 @@ def _by_status(answer: Answer, shown: str, words: str, pause: float | None) -> S
         return RefusedError(shown, remedy=_LOGIN) if _TOKEN.search(words) else TransientError(shown, retry_after=pause)
     if answer.status == 413:
         return SourceError(shown, remedy="use a smaller file")
-    if answer.status in (404, 405, 410) and not answer.is_json:
+    if answer.status in (404, 405, 410) and (not answer.is_json or words.startswith("the route ")):
         return ServiceError(shown, remedy="check [mvsep] base_url")
     if answer.status == 403 and not answer.is_json:
         return TransientError(shown, retry_after=pause)

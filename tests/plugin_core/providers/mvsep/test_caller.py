@@ -99,6 +99,8 @@ def test_a_refusal_has_its_kind(status: int, body: Any, kind: type[StembridgeErr
     assert found.message.endswith(f"(HTTP {status})")
     if isinstance(found, TransientError):
         assert found.retry_after == 5.0
+    if status == 404:
+        assert found.remedy == "check [mvsep] base_url"
 
 
 @pytest.mark.parametrize("body", [{"success": True}, {"success": "true"}, {"success": 1}, [], {}, [{"id": 1}]])

@@ -148,8 +148,10 @@ def test_what_was_placed_as_it_came_is_known_to_a_fresh_home(
     as_is = ["separate", "Song.flac", "--provider", "mvsep", "--model", "40", "--as-is", "--yes"]
     plain = as_is[:-2]
     for words in (speech, as_is):
+        service.behave(Behaviour(walk=INSTANT))
         assert stembridge(*words).code == 0
         # What is forced takes the place of what it makes anew, its record with it.
+        service.behave(Behaviour(walk=INSTANT, delay=7))
         assert stembridge(*words, "--force").code == 0
     assert (service.created, len(list(tmp_path.glob("*.stems")))) == (4, 2)
     write_tags(tmp_path / "Song.flac", TagSet({"artist": ("Me",)}))
@@ -161,7 +163,13 @@ def test_what_was_placed_as_it_came_is_known_to_a_fresh_home(
     shutil.rmtree(home)
     # Where one is gone, and where they are wished for in another form, they are not what is wanted.
     assert "already" not in stembridge(*plain, "-n").out
-    next((tmp_path / "Song.stems").glob("*Vocals.flac")).unlink()
+    (vocals,) = (tmp_path / "Song.stems").glob("*Vocals.flac")
+    heard = vocals.read_bytes()
+    vocals.write_bytes((tmp_path / "Song.flac").read_bytes())
+    assert "already" not in stembridge(*as_is[:-1], "-n").out
+    vocals.write_bytes(heard)
+    assert "already" in stembridge(*as_is[:-1], "-n").out
+    vocals.unlink()
     (tmp_path / "Good morning.stems" / RECORD).write_text('{"files": {"../Song.flac": {}, "x": 3}}')
     for words in (speech, as_is):
         assert "already" not in stembridge(*words[:-1], "-n").out
