@@ -33,21 +33,18 @@ class Registry:
 
     @cached_property
     def separators(self) -> Mapping[str, Separator]:
-        """Every separator, by name."""
         from plugin_core.protocols import Separator
 
         return self._collect("register_separators", Separator)
 
     @cached_property
     def taggers(self) -> Mapping[str, Tagger]:
-        """Every tagger, by name."""
         from plugin_core.protocols import Tagger
 
         return self._collect("register_taggers", Tagger)
 
     @cached_property
     def stagers(self) -> Mapping[str, Stager]:
-        """Every stager, by name."""
         from plugin_core.protocols import Stager
 
         return self._collect("register_stagers", Stager)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from plugin_core.jobs.engine import Engine, JobSet
     from plugin_core.jobs.store import JobStore
     from plugin_core.operations.factory import WorkFactory
-    from plugin_core.purchases.spending import Limits
+    from plugin_core.purchases.budget import Limits
 
 
 OnChange = Callable[[Job, Job | None], None]
@@ -87,7 +87,7 @@ class Workshop:
     def engine(self, on_change: OnChange | None) -> Engine:
         """Return an engine that tells a host and the plugins of what it does."""
         from plugin_core.jobs.engine import Engine
-        from plugin_core.purchases.spending import Spending
+        from plugin_core.purchases.budget import Spending
 
         heard = Announcer(self._plugins, on_change).tell
         spending = Spending(self._limits, self._clock)
@@ -113,7 +113,7 @@ class Workshop:
         await run_stoppable(lambda _stopper: shelf.tidy(ledger, keep, self._clock))
 
     def _limits(self, provider: str) -> Limits:
-        from plugin_core.purchases.spending import Limits
+        from plugin_core.purchases.budget import Limits
 
         return self._settings.section(f"spend.{provider}", Limits)
 

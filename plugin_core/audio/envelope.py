@@ -34,7 +34,6 @@ def find_audio(path: Path, descriptor: int) -> tuple[int, int]:
 
 
 def find_end(path: Path, descriptor: int) -> int:
-    """Return where the sound ends."""
     return find_audio(path, descriptor)[1]
 
 

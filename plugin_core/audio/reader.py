@@ -194,7 +194,6 @@ class _JoinedDecoder:
         return block
 
     def close(self) -> None:
-        """Close what is open."""
         self._decoders.close()
 
 

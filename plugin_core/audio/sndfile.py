@@ -116,7 +116,6 @@ class View:
         self._position = 0
 
     def tell(self) -> int:
-        """Return the position."""
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:

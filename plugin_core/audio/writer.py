@@ -277,7 +277,6 @@ class _SndfileEncoder:
         self._opened = opened
 
     def encode(self, block: Samples) -> None:
-        """Write a block."""
         try:
             self._opened.write(block)
         except (soundfile.LibsndfileError, AssertionError) as error:

@@ -109,7 +109,6 @@ class Receiver:
         self._body_seconds = body_seconds
 
     def application(self) -> Starlette:
-        """Return the ASGI application."""
         application = Starlette(
             routes=[Route("/{provider}/{token}", self._answer, methods=["GET", "POST"])],
             exception_handlers={HTTPException: _refuse},

@@ -16,9 +16,9 @@ import click
 
 from plugin_core._version import __version__
 from plugin_core.console.context import Context
-from plugin_core.console.formatting import clean
 from plugin_core.console.groups import Deferred, SuggestingGroup, summarise
 from plugin_core.console.interrupt import NothingBegunError
+from plugin_core.console.phrases import clean
 from plugin_core.errors import ExitCode, StembridgeError, UsageError, suggest
 from plugin_core.hook_guard import acting_plugin
 

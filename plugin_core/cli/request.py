@@ -18,9 +18,9 @@ from plugin_core.cli.settings import check_format, check_provider, check_templat
 from plugin_core.cli.sources import find_sources
 from plugin_core.console.context import Context, choose_display
 from plugin_core.console.display import Display, Summary, summarise
-from plugin_core.console.formatting import plural
 from plugin_core.console.interrupt import NothingBegunError, plain_interrupt, stop_on_signals
 from plugin_core.console.options import RunChoices, Words, choose_operations, split_options
+from plugin_core.console.phrases import plural
 from plugin_core.console.prices import describe_question, has_price
 from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.model import Job, Operation, Separation

@@ -15,8 +15,8 @@ from plugin_core.jobs.policy import JobsSettings
 from plugin_core.model import Operation, Tagging
 from plugin_core.plugins import Plugins
 from plugin_core.presets import Preset, find_preset, load_presets
+from plugin_core.purchases.budget import Limits
 from plugin_core.purchases.shelf import PurchasesSettings
-from plugin_core.purchases.spending import Limits
 from plugin_core.session import Session
 from plugin_core.settings import Settings, suggest_key
 from plugin_core.stems.template import parse_template

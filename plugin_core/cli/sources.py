@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from plugin_core.audio.formats import AUDIO_SUFFIXES
-from plugin_core.console.formatting import plural, show
+from plugin_core.console.phrases import plural, show
 from plugin_core.errors import UsageError
 from plugin_core.operations.stem_tags import is_own_work
 from plugin_core.stems.layout import STEMS_SUFFIX

@@ -11,9 +11,9 @@ import click
 import msgspec
 
 from plugin_core.console.context import Context
-from plugin_core.console.formatting import clean, encodable
 from plugin_core.console.interrupt import nothing_begun
 from plugin_core.console.json_lines import describe_count, write_record
+from plugin_core.console.phrases import clean, encodable
 from plugin_core.console.tables import print_table
 from plugin_core.errors import ExitCode, UsageError
 from plugin_core.model import Finding, Verdict

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from plugin_core.console.formatting import clean
+from plugin_core.console.phrases import clean
 from plugin_core.settings import Settings
 from plugin_core.transfer.redaction import redact
 
@@ -40,7 +40,6 @@ class Context:
 
     @cached_property
     def plugins(self) -> Plugins:
-        """All plugins of this process."""
         from plugin_core.plugins import load_plugins
 
         return self._plugins or load_plugins(environ=self.settings.environ)

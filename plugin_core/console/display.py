@@ -11,7 +11,7 @@ from typing import Protocol, Self
 
 import msgspec
 
-from plugin_core.console.formatting import span
+from plugin_core.console.phrases import span
 from plugin_core.errors import ExitCode, StembridgeError
 from plugin_core.model import Job, JobState
 from plugin_core.purchases.purchase import Offer

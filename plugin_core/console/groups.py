@@ -67,7 +67,6 @@ class Deferred(click.Command):
         self._module = module
 
     def load(self) -> click.Command:
-        """Import the command."""
         command: click.Command = import_module(self._module).command
         return command
 

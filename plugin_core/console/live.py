@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from plugin_core.console.display import Summary, Troubles
-from plugin_core.console.formatting import (
+from plugin_core.console.phrases import (
     clean,
     describe_place,
     describe_problem,

@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from plugin_core.audio.formats import FORMAT_NAMES
-from plugin_core.console.formatting import show
+from plugin_core.console.phrases import show
 from plugin_core.model import Operation, Separation, Tagging
 from plugin_core.settings import expand_user, words_of
 from plugin_core.tags.labels import check_rules

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from plugin_core.console.display import Summary, Throttle, Troubles
-from plugin_core.console.formatting import (
+from plugin_core.console.phrases import (
     clean,
     describe_place,
     describe_problem,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from plugin_core.console.formatting import (
+from plugin_core.console.phrases import (
     clean,
     count_credits,
     describe,

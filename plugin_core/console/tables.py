@@ -9,7 +9,7 @@ from itertools import pairwise, zip_longest
 
 import click
 
-from plugin_core.console.formatting import (
+from plugin_core.console.phrases import (
     clean,
     describe,
     describe_fields,

@@ -174,7 +174,6 @@ class Database:
             self.work_off(_vacuum)
 
     def close(self) -> None:
-        """Close the file."""
         with self._lock:
             self._connection.close()
 

@@ -15,8 +15,8 @@ from plugin_core.jobs.queries import from_row, progress_text, to_row
 from plugin_core.jobs.reader import JobReader
 from plugin_core.model import Job, JobState, Progress, Source, Ticket, from_json, to_json
 from plugin_core.purchases import ledger
+from plugin_core.purchases.budget import Guard, spend_freely
 from plugin_core.purchases.purchase import Purchase, PurchaseState
-from plugin_core.purchases.spending import Guard, spend_freely
 
 _STARTED: Final = "('submitting', 'running', 'fetching', 'publishing')"
 _HELD: Final = "('submitting', 'running', 'fetching')"

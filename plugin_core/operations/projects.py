@@ -15,7 +15,7 @@ import msgspec
 
 from plugin_core.audio.formats import AUDIO_SUFFIXES
 from plugin_core.errors import PlacementError, SettingsError, StembridgeError, UsageError, blame, suggest
-from plugin_core.files.hashing import is_unmodified
+from plugin_core.files.checksum import is_unmodified
 from plugin_core.files.hidden import HiddenNotes
 from plugin_core.files.names import HIDDEN_PREFIX, MAX_BYTES, NUMBER_BYTES, clean_component, count_bytes, shorten
 from plugin_core.model import Job, Separation, Source, Stem, show_path

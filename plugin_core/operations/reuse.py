@@ -13,7 +13,7 @@ import msgspec
 from plugin_core.audio.formats import FORMATS, AudioFormat, float_format, resolve_format
 from plugin_core.audio.probe import identify
 from plugin_core.errors import SourceError
-from plugin_core.files.hashing import hash_file
+from plugin_core.files.checksum import hash_file
 from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.files.placement import copy_file, explain_os_error, sync_folder, write_durably
 from plugin_core.jobs.keys import is_same_wish, place_of

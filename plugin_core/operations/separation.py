@@ -386,7 +386,7 @@ def _song_name(job: Job) -> str:
 
 def _describe(job: Job, parts: Sequence[Part]) -> tuple[KeptPart, ...]:
     """Say what came, for whoever looks for what was paid for, and return what is recorded of it."""
-    from plugin_core.files.hashing import hash_file
+    from plugin_core.files.checksum import hash_file
     from plugin_core.purchases.shelf import describe_parts
 
     for part in parts:

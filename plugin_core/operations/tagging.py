@@ -253,7 +253,7 @@ def _decide(job: Job, existing: Mapping[str, tuple[str, ...]]) -> Decision:
 
 def _stands(written: Written) -> bool:
     """Tell whether a file is what it was to become, or holds at least all that was written into it."""
-    from plugin_core.files.hashing import hash_file
+    from plugin_core.files.checksum import hash_file
     from plugin_core.operations.undo import take_apart
     from plugin_core.tags.reader import read_labels
 

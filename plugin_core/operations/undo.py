@@ -12,7 +12,7 @@ import msgspec
 
 from plugin_core.audio.probe import identify
 from plugin_core.errors import SourceError, StembridgeError, UsageError
-from plugin_core.files.hashing import hash_file
+from plugin_core.files.checksum import hash_file
 from plugin_core.model import Job, Source, Written, show_path
 from plugin_core.tags.exchange import ReplaceOptions, real_file
 from plugin_core.tags.labels import PROVENANCE, job_named_in

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from plugin_core.audio.source_file import Identity, Memory, explain_os_error, look_at
-from plugin_core.files.hashing import hash_file
+from plugin_core.files.checksum import hash_file
 from plugin_core.recordings.mp4 import Excerpt
 
 _RAW1: Final = "raw1:"

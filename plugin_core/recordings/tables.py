@@ -101,7 +101,6 @@ def shapes(connection: sqlite3.Connection, rate: int, frames: int) -> list[str]:
 
 
 def digests_of(connection: sqlite3.Connection, recording: str) -> list[str]:
-    """Return all digests a recording is known by."""
     found = connection.execute("SELECT digest FROM recording_aliases WHERE recording = ? ORDER BY digest", (recording,))
     return [row["digest"] for row in found]
 

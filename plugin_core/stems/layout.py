@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from plugin_core.errors import PlacementError
-from plugin_core.files.hashing import Record, is_unmodified
+from plugin_core.files.checksum import Record, is_unmodified
 from plugin_core.files.names import HIDDEN_PREFIX, fold, fold_all
 from plugin_core.model import Stem, show_path
 from plugin_core.tasks import Stopper

@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 
 from plugin_core.errors import PlacementError, ResultError, StembridgeError
-from plugin_core.files.hashing import Record, is_unmodified
+from plugin_core.files.checksum import Record, is_unmodified
 from plugin_core.files.names import fold, fold_all
 from plugin_core.files.placement import (
     adopt_group,

@@ -11,8 +11,8 @@ import msgspec
 
 from plugin_core.audio.formats import resolve_format
 from plugin_core.errors import ResultError
+from plugin_core.files.checksum import hash_file
 from plugin_core.files.errors import named
-from plugin_core.files.hashing import hash_file
 from plugin_core.files.placement import copy_file, explain_os_error, sync_folder
 from plugin_core.model import Part, Separation, Source, Stem
 from plugin_core.stem_names import canonical, title

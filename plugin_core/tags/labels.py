@@ -125,7 +125,6 @@ def decide(labels: Sequence[Label], wish: Tagging, existing: Mapping[str, tuple[
 
 
 def field_name(wish: Tagging, dimension: str) -> str:
-    """Return the name of the field that a dimension is written to."""
     return wish.fields.get(dimension, dimension)
 
 

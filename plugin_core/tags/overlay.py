@@ -62,11 +62,9 @@ class Overlay(io.BufferedIOBase):
         return True
 
     def seekable(self) -> bool:
-        """Tell that it has places."""
         return True
 
     def tell(self) -> int:
-        """Return the place."""
         return self._place
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from plugin_core.errors import TransientError, UsageError
+from plugin_core.files.checksum import hash_file
 from plugin_core.files.disk import Free, free_bytes
-from plugin_core.files.hashing import hash_file
 from plugin_core.model import Source, Written, show_path
 from plugin_core.tags.exchange import (
     Draft,

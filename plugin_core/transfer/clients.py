@@ -133,7 +133,6 @@ class _Lender:
             self._idle.append((origin, client))
 
     async def close(self) -> None:
-        """Close every connection."""
         for client in self._all:
             await close_client(client)
 

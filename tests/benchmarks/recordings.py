@@ -21,7 +21,7 @@ import soundfile
 from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.probe import identify
 from plugin_core.audio.reader import open_reader
-from plugin_core.files.hashing import hash_file
+from plugin_core.files.checksum import hash_file
 from plugin_core.recordings.digest import digest_of, pcm1_of
 from tests.audio_files import encode, make_song
 

@@ -23,7 +23,7 @@ import mutagen
 import soundfile
 from mutagen import id3
 
-from plugin_core.files.hashing import hash_file
+from plugin_core.files.checksum import hash_file
 from plugin_core.model import Source, Tagging
 from plugin_core.tags.labels import decide
 from plugin_core.tags.tagger import Writing, write_labels

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from plugin_core.providers.tencent_ci.jobs import read_names
-from plugin_core.providers.tencent_ci.signing import Credentials, sign
+from plugin_core.providers.tencent_ci.signature import Credentials, sign
 from plugin_core.settings import Secret
 from tests.simulators.blobs import Blob
 from tests.simulators.calling_back import listen

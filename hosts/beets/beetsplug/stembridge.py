@@ -86,7 +86,6 @@ class StembridgePlugin(BeetsPlugin):
     album_types = item_types
 
     def commands(self) -> Sequence[Subcommand]:
-        """Return the commands."""
         return commands.make_commands(self)
 
     @property

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 
 def make_commands(plugin: Host) -> Sequence[Subcommand]:
-    """Return the commands of the plugin."""
     return [_make_stems(plugin), _make_moods(plugin), _make_own(plugin)]
 
 

@@ -12,7 +12,7 @@ import beets
 from beets import ui
 
 from plugin_core import STEMS_SUFFIX
-from plugin_core.console.formatting import plural
+from plugin_core.console.phrases import plural
 from plugin_core.model import show_path
 from stembridge_beets.configuration import read_manifest
 from stembridge_beets.host import UserError

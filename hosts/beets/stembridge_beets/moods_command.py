@@ -16,7 +16,7 @@ from beets import ui
 from beets.library import Item
 
 from plugin_core import check_rules
-from plugin_core.console.formatting import plural
+from plugin_core.console.phrases import plural
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, Label, Tagging
 from plugin_core.session import Session

@@ -12,7 +12,7 @@ from beets import ui
 from beets.util import prune_dirs
 
 from plugin_core import AUDIO_SUFFIXES, canonical
-from plugin_core.console.formatting import plural
+from plugin_core.console.phrases import plural
 from plugin_core.model import Job, JobState, Operation, Separation, Tagging, show_path, to_json
 from plugin_core.run import stands
 from plugin_core.session import Session

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from plugin_core import STEMS_SUFFIX
-from plugin_core.console.formatting import describe_result, show
+from plugin_core.console.phrases import describe_result, show
 from plugin_core.errors import PlacementError, StembridgeError
 from plugin_core.files.errors import FULL, explain_write_error
 from plugin_core.files.hidden import HiddenNotes

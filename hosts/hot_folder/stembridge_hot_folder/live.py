@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 from rich.text import Text
 
-from plugin_core.console.formatting import clean, list_notes
 from plugin_core.console.live import REFRESH_PER_SECOND, LiveDisplay
+from plugin_core.console.phrases import clean, list_notes
 from plugin_core.model import Job, JobState
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ import msgspec
 
 from plugin_core import PurchaseState
 from plugin_core.console.context import Context
-from plugin_core.console.formatting import (
+from plugin_core.console.json_lines import describe_count, write_record
+from plugin_core.console.phrases import (
     clean,
     count_credits,
     describe_place,
@@ -25,7 +26,6 @@ from plugin_core.console.formatting import (
     plural,
     show,
 )
-from plugin_core.console.json_lines import describe_count, write_record
 from plugin_core.errors import ExitCode, UsageError
 from plugin_core.model import Job, show_path
 from plugin_core.session import Session

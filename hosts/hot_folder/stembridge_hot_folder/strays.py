@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from plugin_core.console.formatting import show
+from plugin_core.console.phrases import show
 from plugin_core.model import Job, JobState
 from stembridge_hot_folder.files import read_identity
 from stembridge_hot_folder.folders import HotFolder

@@ -12,9 +12,9 @@ import click
 from plugin_core.cli.request import Batch, RunRequest
 from plugin_core.console.context import Context, choose_display
 from plugin_core.console.display import Summary
-from plugin_core.console.formatting import show
 from plugin_core.console.json_lines import write_record
 from plugin_core.console.options import JSON_OPTION, expand_folder, read_name
+from plugin_core.console.phrases import show
 from plugin_core.console.tables import print_table
 from plugin_core.model import Job, Separation
 

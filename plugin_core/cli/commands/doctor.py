@@ -19,8 +19,8 @@ from plugin_core.abilities import HasDiagnostics
 from plugin_core.cli.settings import find_problems, find_strangers
 from plugin_core.console.answers import Counts, show_findings
 from plugin_core.console.context import Context
-from plugin_core.console.formatting import amount, plural
 from plugin_core.console.options import JSON_OPTION
+from plugin_core.console.phrases import amount, plural
 from plugin_core.errors import SettingsError, StembridgeError
 from plugin_core.files.hidden import DOCTOR
 from plugin_core.model import Finding, JobState, Progress, Separation, Verdict, show_path
@@ -86,7 +86,6 @@ def _failed(error: BaseException) -> Finding:
 
 
 def check_python(_session: Session) -> Finding:
-    """Say which Python this is."""
     return _ok(f"{platform.python_version()} in {_show(sys.prefix)}")
 
 

@@ -11,10 +11,10 @@ import click
 from plugin_core.cli.request import Batch
 from plugin_core.console.context import Context, choose_display
 from plugin_core.console.display import Summary
-from plugin_core.console.formatting import clean, describe_problem, parse_span, plural, show
 from plugin_core.console.groups import group
 from plugin_core.console.json_lines import describe_count, describe_job, describe_job_fully, write_record
 from plugin_core.console.options import JSON_OPTION
+from plugin_core.console.phrases import clean, describe_problem, parse_span, plural, show
 from plugin_core.console.tables import show_job, show_jobs
 from plugin_core.errors import ExitCode
 from plugin_core.model import JobState

@@ -12,10 +12,10 @@ import click
 
 from plugin_core.abilities import HasCallbacks
 from plugin_core.console.context import Context
-from plugin_core.console.formatting import plural
 from plugin_core.console.interrupt import stop_on_signals
 from plugin_core.console.json_lines import write_record
 from plugin_core.console.options import JSON_OPTION
+from plugin_core.console.phrases import plural
 from plugin_core.errors import SettingsError, UsageError
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import msgspec
 
 from plugin_core.abilities import FindsModels
 from plugin_core.console.context import Context
-from plugin_core.console.formatting import clean, count_credits
 from plugin_core.console.json_lines import describe_count, describe_error, write_record
 from plugin_core.console.options import JSON_OPTION, read_name
+from plugin_core.console.phrases import clean, count_credits
 from plugin_core.console.tables import print_table
 from plugin_core.errors import StembridgeError, UsageError, blame, suggest
 from plugin_core.model import Model, ModelOption, from_json, to_json

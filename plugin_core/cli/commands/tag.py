@@ -12,7 +12,6 @@ import click
 from plugin_core.cli.request import RunRequest, run_request
 from plugin_core.cli.sources import find_sources
 from plugin_core.console.context import Context
-from plugin_core.console.formatting import clean, describe_fields, plural, show
 from plugin_core.console.json_lines import describe_count, describe_error, write_record
 from plugin_core.console.options import (
     JSON_OPTION,
@@ -23,6 +22,7 @@ from plugin_core.console.options import (
     split_options,
     wish_options,
 )
+from plugin_core.console.phrases import clean, describe_fields, plural, show
 from plugin_core.errors import ExitCode, StembridgeError, UsageError
 from plugin_core.model import Tagging
 from plugin_core.wishes import TAGS

@@ -73,7 +73,6 @@ class LocalSeparator:
         return self.settings.workers
 
     async def models(self) -> Sequence[Model]:
-        """List the one model."""
         return (CLASSIC,)
 
     async def plan(self, source: Source, wish: Separation) -> Plan:

@@ -96,7 +96,6 @@ def make_place(destination: str, key: str) -> StemPlace:
 
 
 def output(method: Method, content_id: str, place: StemPlace) -> dict[str, Any]:
-    """Return the output that asks for stems."""
     return {
         "contentId": content_id,
         "destination": place.folder,

@@ -52,7 +52,6 @@ class QualityAdded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_entry(data: object) -> QualityEntry:
-    """Read one entry."""
     raw = as_mapping(data)
     lines = raw.get("metrics")
     metrics = lines.splitlines() if isinstance(lines, str) and lines[:1] not in ("[", "{") else as_list(lines)
@@ -70,7 +69,6 @@ def parse_entries(payload: object) -> tuple[QualityEntry, ...]:
 
 
 def parse_leaderboard(payload: object) -> Leaderboard:
-    """Read a leaderboard."""
     body = as_mapping(payload)
     return Leaderboard(
         entries=parse_entries(body if "data" in body else payload),

@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from plugin_core.errors import ServiceError, SourceError, UsageError
-from plugin_core.files.hashing import hash_file
+from plugin_core.files.checksum import hash_file
 from plugin_core.model import Separation, show_path
 from plugin_core.providers.mvsep.algorithms import Algorithm
 from plugin_core.providers.mvsep.options import REFERENCE, WEBHOOK, resolve_options

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from plugin_core.errors import OutcomeUnknownError, SourceError, UsageError
-from plugin_core.files.hashing import hash_file
+from plugin_core.files.checksum import hash_file
 from plugin_core.model import Progress, Separation, Ticket, show_path
 from plugin_core.protocols import TOLD, Order, Report
 from plugin_core.providers.mvsep.client import MvsepClient

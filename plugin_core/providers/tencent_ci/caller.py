@@ -10,7 +10,7 @@ from typing import Any, Final
 from plugin_core.errors import SettingsError
 from plugin_core.providers.tencent_ci.answers import DIALECT, MOVED, OTHER_REGION, read_xml, refusal
 from plugin_core.providers.tencent_ci.settings import TencentSettings
-from plugin_core.providers.tencent_ci.signing import CI_SESSION_HEADER, COS_SESSION_HEADER, QSign, quote_text
+from plugin_core.providers.tencent_ci.signature import CI_SESSION_HEADER, COS_SESSION_HEADER, QSign, quote_text
 from plugin_core.transfer import Answer, Body, Call, Data, Transfer
 from plugin_core.transfer.addresses import RedirectError
 

@@ -20,7 +20,7 @@ from plugin_core.providers.tencent_ci.answers import nodes_of, read_xml, text_of
 from plugin_core.providers.tencent_ci.caller import CosCaller, Query, xml_body
 from plugin_core.providers.tencent_ci.jobs import JobDetail, JobPage, JobRequest, read_page
 from plugin_core.providers.tencent_ci.rules import TAG, CiTemplate, read_templates
-from plugin_core.providers.tencent_ci.signing import quote_text
+from plugin_core.providers.tencent_ci.signature import quote_text
 from plugin_core.transfer import Answer, Body, Call
 
 T = TypeVar("T")

@@ -36,7 +36,6 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
     """MqRegion, MqMode and MqName, for the kind ``TDMQ``."""
 
     def nodes(self) -> dict[str, object]:
-        """Return the nodes of the request."""
         return {
             "CallBack": self.url,
             "CallBackFormat": self.format,

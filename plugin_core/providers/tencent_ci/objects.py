@@ -17,7 +17,7 @@ from plugin_core.model import disarm, from_json, to_json
 from plugin_core.providers.tencent_ci.answers import REQUEST_ID, nodes_of, read_words, text_of
 from plugin_core.providers.tencent_ci.caller import CosCaller, Query
 from plugin_core.providers.tencent_ci.settings import TencentSettings
-from plugin_core.providers.tencent_ci.signing import presign, quote_path
+from plugin_core.providers.tencent_ci.signature import presign, quote_path
 from plugin_core.settings import Secret
 from plugin_core.stagers.ledger import check_key
 from plugin_core.transfer import Body, Bytes, Call
@@ -83,7 +83,6 @@ class BegunFile:
         self._path = path
 
     def read(self) -> Begun:
-        """Return what is kept."""
         try:
             return from_json(self._path.read_bytes(), Begun) if self._path is not None else Begun()
         except (OSError, msgspec.MsgspecError):

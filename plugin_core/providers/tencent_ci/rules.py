@@ -60,7 +60,6 @@ class Rules(msgspec.Struct, frozen=True):
 
 @functools.cache
 def load_rules() -> Rules:
-    """Return the rules as shipped."""
     return msgspec.convert(tomllib.loads(manifest("providers/tencent_ci.toml").read_text(encoding="utf-8")), Rules)
 
 
@@ -73,7 +72,6 @@ class AudioConfig(msgspec.Struct, frozen=True, kw_only=True):
     channels: str = ""
 
     def nodes(self) -> dict[str, str]:
-        """Return the nodes of the request."""
         return {
             "Codec": self.codec,
             "Samplerate": self.samplerate,

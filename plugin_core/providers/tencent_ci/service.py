@@ -41,12 +41,10 @@ class Service:
 
     @cached_property
     def objects(self) -> CosObjects:
-        """The objects."""
         return CosObjects(open_cos(self.settings, self._transfer, self.clock))
 
     @cached_property
     def ci(self) -> CiClient:
-        """The jobs."""
         return CiClient(open_ci(self.settings, self._transfer, self.clock))
 
     def with_settings(self, settings: TencentSettings) -> Service:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from plugin_core.errors import RefusedError, SettingsError
-from plugin_core.providers.tencent_ci.signing import Credentials
+from plugin_core.providers.tencent_ci.signature import Credentials
 from plugin_core.settings import Secret
 
 SECTION: Final = "tencent"

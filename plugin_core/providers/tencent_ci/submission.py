@@ -148,7 +148,6 @@ async def submit(service: Service, order: Order, wish: Separation, report: Repor
 
 
 def make_request(settings: TencentSettings, key: str, source: str, wish: Separation) -> JobRequest:
-    """Return the request of a planned job."""
     options = wish.options
     template = options.get("template", "")
     config = AudioConfig(

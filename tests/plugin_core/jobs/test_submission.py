@@ -17,8 +17,8 @@ from plugin_core.errors import (
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import Job, JobState, Quote, Ticket
+from plugin_core.purchases.budget import Limits, Spending
 from plugin_core.purchases.purchase import PurchaseState
-from plugin_core.purchases.spending import Limits, Spending
 from tests.plugin_core.jobs.conftest import FAST, Heard, Ticks
 from tests.plugin_core.jobs.fakes import FakeWork, make_job
 

@@ -13,8 +13,8 @@ import pytest
 import soundfile
 
 from plugin_core.errors import SourceError
+from plugin_core.files.checksum import hash_file
 from plugin_core.files.database import Database, Schema, new_id
-from plugin_core.files.hashing import hash_file
 from plugin_core.recordings import tables
 from plugin_core.recordings.book import RecordingBook
 from plugin_core.recordings.content import raw1

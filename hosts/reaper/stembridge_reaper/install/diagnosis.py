@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from plugin_core import __version__
-from plugin_core.console.formatting import plural
+from plugin_core.console.phrases import plural
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Finding, Verdict, show_path
 from plugin_core.presets import load_presets

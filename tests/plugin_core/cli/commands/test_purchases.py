@@ -12,7 +12,7 @@ import pytest
 
 from plugin_core.errors import ServiceError
 from plugin_core.files import database
-from plugin_core.files.hashing import hash_file
+from plugin_core.files.checksum import hash_file
 from tests.plugin_core.cli.conftest import Run
 from tests.plugin_core.cli.fakes import FakeSeparator, write_song
 

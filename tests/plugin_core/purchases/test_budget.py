@@ -12,8 +12,8 @@ import pytest
 
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import Quote
+from plugin_core.purchases.budget import LimitReachedError, Limits, Spending
 from plugin_core.purchases.purchase import Purchase, PurchaseState
-from plugin_core.purchases.spending import LimitReachedError, Limits, Spending
 
 
 class Now:

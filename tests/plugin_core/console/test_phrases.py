@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import pytest
 
-from plugin_core.console.formatting import (
+from plugin_core.console.phrases import (
     amount,
     clean,
     describe,

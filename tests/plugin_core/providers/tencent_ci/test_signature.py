@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import pytest
 
-from plugin_core.providers.tencent_ci.signing import (
+from plugin_core.providers.tencent_ci.signature import (
     CLOCK_SLACK,
     Credentials,
     QSign,
