@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 import soundfile
 
 Signal = npt.NDArray[np.float64]
@@ -24,6 +27,11 @@ def make_stems(seconds: float, sample_rate: int = 44100, channels: int = 2, *, s
 
     Their sum stays within -1..1 as well.
     """
+    return {name: stem.copy() for name, stem in _synthesise(seconds, sample_rate, channels, seed).items()}
+
+
+@lru_cache(maxsize=16)
+def _synthesise(seconds: float, sample_rate: int, channels: int, seed: int) -> dict[str, Signal]:
     frames = round(seconds * sample_rate)
     time = np.arange(frames) / sample_rate
     beat = np.floor(time / _BEAT).astype(int)
@@ -39,7 +47,7 @@ def make_stems(seconds: float, sample_rate: int = 44100, channels: int = 2, *, s
 
 def make_song(seconds: float, sample_rate: int = 44100, channels: int = 2, *, seed: int = 1) -> Signal:
     """Return the sum of ``make_stems``: (frames, channels) in -1..1."""
-    return sum(make_stems(seconds, sample_rate, channels, seed=seed).values(), start=np.zeros((1, channels)))
+    return sum(_synthesise(seconds, sample_rate, channels, seed).values(), start=np.zeros((1, channels)))
 
 
 def make_noise(frames: int, channels: int = 2, *, peak: float = 0.9, seed: int = 1) -> Signal:
@@ -91,6 +99,23 @@ def encode(source: Path, target: Path, *options: str) -> Path:
     command = ["ffmpeg", "-v", "error", "-nostdin", "-y", "-i", f"file:{source}", *options, f"file:{target}"]
     subprocess.run(command, check=True, capture_output=True)
     return target
+
+
+def shared_folder(factory: pytest.TempPathFactory, name: str) -> Path:
+    """Return a folder of this run of the tests, the same for all its workers; what is put there is put whole."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"shared-{name}"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def make_once(path: Path, make: Callable[[Path], object]) -> Path:
+    """Return a file of a shared folder, which the first that asks for it makes."""
+    if not path.exists():
+        scratch = path.with_name(f"{os.getpid()}-{path.name}")
+        make(scratch)
+        scratch.replace(path)
+    return path
 
 
 def truncate(path: Path, share: float) -> Path:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import sys
+import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -11,6 +15,13 @@ from hypothesis import HealthCheck, settings
 
 from plugin_core.transfer import redaction
 from tests.raw_lines import RawLines, collect_garbage, listening
+
+if sys.dont_write_bytecode and "PYTEST_XDIST_WORKER" not in os.environ:
+    # Told to leave no bytecode beside the sources, each worker and each interpreter would compile all of them anew.
+    sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = tempfile.mkdtemp(prefix="stembridge-bytecode-")
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    atexit.register(shutil.rmtree, sys.pycache_prefix, ignore_errors=True)
 
 # How long an example takes says how busy the machine is, not whether it is right.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -2,9 +2,9 @@
 
 ``Popen`` and ``run`` are ``subprocess``'s for ``[sys.executable, "-m", MODULE, ...]``; a new session takes the terminal
 that it reads from. The processes are as real as others (a pid, signals, streams, an environment and a session of their
-own), but three things are not a new interpreter's: what ``ps`` shows, what is imported when the first line runs, and
-how many threads OpenBLAS has. Tests of start-up, of the process list and of streams that are closed start theirs by
-``subprocess``.
+own), but three things are not a new interpreter's: what ``ps`` shows, what is imported and read (the system's
+certificates, the kinds of files) when the first line runs, and how many threads OpenBLAS has. Tests of start-up, of the
+process list and of streams that are closed start theirs by ``subprocess``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import gc
 import importlib
 import io
 import json
+import mimetypes
 import os
 import pkgutil
 import runpy
@@ -35,14 +36,17 @@ ROOT = Path(__file__).parents[1]
 PYTHON = sys.executable  # which the simulated REAPER hides from its scripts
 KNOWN = {"cwd", "env", "stdin", "stdout", "stderr", "text", "start_new_session"}
 """What may be asked for; with anything else a new interpreter starts."""
-FREE = {"PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONUNBUFFERED", "PYTHON_KEYRING_BACKEND"}
+FREE = {
+    *("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONPYCACHEPREFIX", "PYTHONUNBUFFERED", "PYTHON_KEYRING_BACKEND"),
+}
 """Variables of Python that processes forked from one may differ in."""
 SERVED = ("PYTHONUTF8", "PYTHONWARNINGS")
 """Variables for each value of which there is one to fork from; with other differences a new interpreter starts."""
 NEW = subprocess.Popen
 """Starts a new interpreter, also where ``subprocess.Popen`` is replaced by ours."""
 HEAVY = (
-    *("anyio.streams.tls", "httpx", "numpy.fft", "numpy.ma", "rich.live", "rich.progress", "soundfile", "soxr"),
+    *("anyio._backends._asyncio", "anyio.streams.tls", "email.headerregistry", "httpx", "importlib_metadata._adapters"),
+    *("numpy.fft", "numpy.ma", "rich.live", "rich.progress", "soundfile", "soxr"),
     *(f"keyring.backends.{name}" for name in ("SecretService", "Windows", "chainer", "kwallet", "libsecret", "macOS")),
 )
 WHOLE = ("plugin_core", "mutagen")
@@ -303,6 +307,9 @@ def main() -> NoReturn:
                 if not found.name.endswith(("__main__", "mutagen.m4a")):  # one runs, the other is deprecated
                     with suppress(ImportError):
                         importlib.import_module(found.name)
+    mimetypes.init()
+    with suppress(Exception):  # as it is told to whoever needs them
+        sys.modules["plugin_core.transfer.clients"].trust("", "")
     gc.collect()
     gc.freeze()
     _become(**_serve(socket.socket(fileno=int(sys.argv[1]))))

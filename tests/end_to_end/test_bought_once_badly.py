@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.bought_bench import Bench, kill
-from tests.end_to_end.hasty import SEARCH
 from tests.end_to_end.shops import MvsepShop
 from tests.simulators.faults import html_page, refuse, truncate
 
@@ -33,9 +32,16 @@ def empty(method: str, path: str, **rest: Any) -> object:
     return truncate(method, path, at=0, **rest)
 
 
-@at_separators
-@pytest.mark.parametrize("word", ["retry", "same command"])
-@pytest.mark.parametrize("fault", [html_page, missing, forbidden, empty])
+@pytest.mark.parametrize(
+    ("bench", "fault", "word"),
+    # Each fault at each service, and each word after each fault: what comes back is asked for alike.
+    [
+        (service, fault, ("retry", "same command")[(number + at) % 2])
+        for at, service in enumerate(("mvsep", "tencent_ci"))
+        for number, fault in enumerate((html_page, missing, forbidden, empty))
+    ],
+    indirect=["bench"],
+)
 def test_a_download_that_is_no_good_is_fetched_again(
     bench: Bench, song: Path, fault: Callable[..., Any], word: str
 ) -> None:
@@ -60,23 +66,6 @@ def test_a_cancel_that_the_service_refuses_is_taken_back(bench: Bench, song: Pat
     bench.shop.let_go()
     bench.come_back("retry", song)
     assert bench.shop.paid == 1
-
-
-@at_all
-@pytest.mark.parametrize("word", ["resume", "same command", "retry"])
-def test_a_network_that_was_away_after_the_create(bench: Bench, song: Path, word: str) -> None:
-    """The answer is lost, and nothing can be asked until the job is given up: whoever comes back looks first."""
-    bench.environ[SEARCH] = "1"
-    bench.shop.lose()
-    bench.shop.refuse_to_list()
-    code, out, err = bench.run(*bench.command, song)
-    assert (code, bench.shop.paid) == (4, 1), (out, err)
-    bench.shop.mend()
-    (job,) = bench.jobs()
-    assert job["state"] == "unconfirmed"
-    bench.come_back(word, song)
-    (job,) = bench.jobs()
-    assert (job["state"], bench.shop.paid) == ("done", 1)
 
 
 @pytest.mark.parametrize("bench", ["mvsep"], indirect=True)

@@ -25,6 +25,8 @@ from tests.simulators.mediax import SECRET_ID, SECRET_KEY, MediaxSimulator
 from tests.simulators.tencent import TencentSimulator
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+SONGS = int(os.environ.get("STEMBRIDGE_TEST_JOBS", "20"))
+KILLS = int(os.environ.get("STEMBRIDGE_TEST_KILLS", "5"))
 LIMIT = 900
 """Seconds any command may take."""
 
@@ -101,12 +103,12 @@ def assert_each_once(service: MediaxSimulator, bucket: TencentSimulator, home: P
 def test_killed_at_random_with_answers_lost(
     service: MediaxSimulator, bucket: TencentSimulator, environ: dict[str, str], home: Path, tmp_path: Path
 ) -> None:
-    songs = make_songs(tmp_path, 60)
+    songs = make_songs(tmp_path, SONGS)
     chance = random.Random(4)
     disturb(service, bucket)
     worker = tag(environ, songs)
     wait_until_stored(worker, len(songs))
-    for _ in range(10):
+    for _ in range(KILLS):
         time.sleep(chance.uniform(0.2, 1.5))  # the moment of the kill is what is being tried
         worker.kill()
         worker.communicate()

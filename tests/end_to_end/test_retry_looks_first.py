@@ -232,8 +232,19 @@ def test_an_unconfirmed_job_that_surely_is_not_there_takes_the_users_word(bench:
     assert (code, bench.created) == (0, 1), err
 
 
-@pytest.mark.parametrize("how", ["retry", "plain"])
-@pytest.mark.parametrize("is_over", [False, True], ids=["still runs", "is over"])
+@pytest.mark.parametrize(
+    ("bench", "how", "is_over"),
+    # Each word and either state at each service, and with each other at one.
+    [
+        ("mvsep", "retry", False),
+        ("mvsep", "plain", True),
+        ("tencent_ci", "plain", False),
+        ("tencent_ci", "retry", True),
+        ("mediax", "plain", False),
+        ("mediax", "retry", True),
+    ],
+    indirect=["bench"],
+)
 def test_a_cancelled_job_whose_cancel_the_service_refused_goes_on(bench: Bench, how: str, is_over: bool) -> None:
     bench.work_for_ever()
     bench.leave_running()

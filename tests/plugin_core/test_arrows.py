@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,13 @@ CORE_FILES = sorted(CORE.rglob("*.py"))
 PROVIDERS = sorted(folder.name for folder in (CORE / "providers").iterdir() if (folder / "plugin.py").exists())
 
 
-def imports_of(path: Path) -> Iterator[str]:
-    """Yield every module a file imports, at any depth, relative imports resolved."""
+@cache
+def imports_of(path: Path) -> tuple[str, ...]:
+    """Return every module a file imports, at any depth, relative imports resolved."""
+    return tuple(_read_imports(path))
+
+
+def _read_imports(path: Path) -> Iterator[str]:
     package = ".".join(path.relative_to(ROOT).with_suffix("").parts[:-1])
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from plugin_core.audio.samples import Samples
-from tests.audio_files import encode, make_song, write_samples
+from tests.audio_files import encode, make_once, make_song, write_samples
 from tests.plugin_core.audio.library import RATE, has_ffmpeg, read_whole
 
 FRAMES = 100_003
@@ -58,10 +58,8 @@ class Shorts:
     def file(self, name: str) -> Path:
         if not has_ffmpeg:
             pytest.skip("ffmpeg is not installed")
-        source, path = self.folder / "s.wav", self.folder / name
-        if not source.exists():
-            write_samples(source, make_song(3.0)[:FRAMES])
-        return path if path.exists() else encode(source, path, *OPTIONS[name])
+        source = make_once(self.folder / "s.wav", lambda new: write_samples(new, make_song(3.0)[:FRAMES]))
+        return make_once(self.folder / name, lambda new: encode(source, new, *OPTIONS[name]))
 
     def read(self, name: str) -> Samples:
         if name not in self._samples:
@@ -70,12 +68,11 @@ class Shorts:
 
     def late(self, name: str) -> Path:
         """Return a video whose sound starts 1.25 s after its picture."""
-        path = self.folder / f"late-{name}"
-        if not path.exists():
-            self.file("s.ogg")
-            sound = ("-itsoffset", "1.25", "-i", f"file:{self.folder / 's.wav'}", "-map", "1:v", "-map", "2:a")
-            encode(self.folder / "s.wav", path, *_PICTURE[:4], *sound, *OPTIONS[name][len(_PICTURE) :])
-        return path
+        self.file("s.ogg")
+        source = self.folder / "s.wav"
+        sound = ("-itsoffset", "1.25", "-i", f"file:{source}", "-map", "1:v", "-map", "2:a")
+        options = (*_PICTURE[:4], *sound, *OPTIONS[name][len(_PICTURE) :])
+        return make_once(self.folder / f"late-{name}", lambda new: encode(source, new, *options))
 
 
 def set_edits(data: bytes, edits: Sequence[tuple[int, int]]) -> bytes:

@@ -131,7 +131,7 @@ def test_damaged_source(tmp_path: Path) -> None:
 
 
 def test_cancelled_work_writes_nothing_more(tmp_path: Path) -> None:
-    song = write_song(tmp_path / "Song.wav", 60.0)
+    song = write_song(tmp_path / "Song.wav", 15.0)
     folder = tmp_path / "staging"
     folder.mkdir()
 

@@ -153,14 +153,15 @@ def test_header_that_counts_too_many_samples_is_refused_or_said(library: Library
     # A last frame that is shorter than the others, or the size in bytes, shows that nothing is missing.
     read, note = read_whole(path)
     assert np.array_equal(read, library.read(name))
-    assert re.match(rf"{name} is 0:20.0 long, though its header says (0:39.9|0:40.0): all that it holds was read", note)
+    assert re.match(rf"{name} is 0:10.0 long, though its header says (0:19.9|0:20.0): all that it holds was read", note)
 
 
 def test_flac_with_half_a_count_and_cut_too_is_refused(library: Library, tmp_path: Path) -> None:
     data = bytearray(library.file("s.flac").read_bytes())
     TELL["s.flac"](data, FRAMES // 4)
 
-    assert "is damaged at 0:1" in refuse(library.copy("s.flac", tmp_path, data[: int(len(data) * 0.7)]))
+    said = refuse(library.copy("s.flac", tmp_path, data[: int(len(data) * 0.7)]))
+    assert re.search(r"is damaged at 0:0[67]", said), said
 
 
 def test_flac_cut_between_two_frames_is_refused(tmp_path: Path) -> None:
@@ -269,7 +270,7 @@ def test_joined_mp3_of_which_one_part_is_cut_is_refused(library: Library, tmp_pa
     parts[place] = whole[: len(whole) // 2]
     (tmp_path / "joined.mp3").write_bytes(b"".join(parts))
 
-    where = r"0:(29\.[6-9]|30\.[0-4])" if place else r"0:(09\.[6-9]|10\.[0-4])"
+    where = r"0:(14\.[6-9]|15\.[0-4])" if place else r"0:(04\.[6-9]|05\.[0-4])"
     assert re.search(rf"is damaged at {where} \(it ends before", refuse(tmp_path / "joined.mp3"))
 
 

@@ -23,7 +23,7 @@ from plugin_core.session import STORE_NAME
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, load_fakes, write_song
 from tests.plugin_core.jobs.fakes import make_job
 
-SECONDS = 120.0
+SECONDS = 10.0
 
 
 class Choosing(FakeSeparator):

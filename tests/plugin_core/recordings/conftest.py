@@ -6,13 +6,14 @@ import shutil
 
 import pytest
 
+from tests.audio_files import shared_folder
 from tests.plugin_core.recordings.songs import Songs
 
 
 @pytest.fixture(scope="session")
 def songs(tmp_path_factory: pytest.TempPathFactory) -> Songs:
     """Give the song in every format."""
-    return Songs(tmp_path_factory.mktemp("songs"))
+    return Songs(shared_folder(tmp_path_factory, "songs"))
 
 
 @pytest.fixture

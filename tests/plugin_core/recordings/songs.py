@@ -10,7 +10,7 @@ import pytest
 
 from plugin_core.recordings.content import is_of_bytes
 from plugin_core.recordings.digest import digest_of
-from tests.audio_files import make_song, write_samples
+from tests.audio_files import make_once, make_song, write_samples
 
 SECONDS = 2.5
 
@@ -38,14 +38,11 @@ class Songs:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._heard: dict[str, str] = {}
-        self.wav = write_samples(folder / "song.wav", make_song(SECONDS), subtype="PCM_16")
+        self.wav = make_once(folder / "song.wav", lambda new: write_samples(new, make_song(SECONDS), subtype="PCM_16"))
 
     def get(self, kind: str) -> Path:
         """Return the song of a kind, which is ``wav`` or one of ``MADE_BY``."""
-        path = self.folder / f"song.{kind}"
-        if not path.exists():
-            run(*MADE_BY[kind], new=path, wav=self.wav)
-        return path
+        return make_once(self.folder / f"song.{kind}", lambda new: run(*MADE_BY[kind], new=new, wav=self.wav))
 
     def hear(self, kind: str) -> str:
         """Return the digest of a song."""
@@ -55,10 +52,8 @@ class Songs:
 
     def cover(self) -> Path:
         """Return a picture that can be decoded: ffmpeg looks at covers as well."""
-        path = self.folder / "cover.jpg"
-        if not path.exists():
-            run("ffmpeg", "-f", "lavfi", "-i", "testsrc=s=300x300", "-frames:v", "1", "{new}", new=path)
-        return path
+        picture = ("ffmpeg", "-f", "lavfi", "-i", "testsrc=s=300x300", "-frames:v", "1", "{new}")
+        return make_once(self.folder / "cover.jpg", lambda new: run(*picture, new=new))
 
     def copy(self, kind: str, folder: Path) -> Path:
         """Return a copy to be edited."""

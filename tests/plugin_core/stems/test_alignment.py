@@ -23,7 +23,7 @@ Stretch = Callable[[int, int], Mono]
 LOOP = 15
 """Seconds that songs repeat, so that minutes of them take no memory."""
 MINUTES = 2.5
-OFFSETS = (1, 24, 1105, 4096, -1, -24, -1105, -4096)
+OFFSETS = (1, 24, 1105, 4096, -24, -1, -4096, -1105)
 AUDIO = Path(__file__).parents[4] / "shared" / "audio"
 TRUE_STEMS = sorted(path.parent for path in AUDIO.glob("*/*/mixture.flac"))
 
@@ -96,8 +96,8 @@ def mix(stems: dict[str, Mono]) -> Mono:
     return sum(stems.values(), start=np.zeros((1, 1), np.float32))
 
 
-@pytest.mark.parametrize("lag", OFFSETS)
-@pytest.mark.parametrize("kind", SONGS)
+# Each offset in one of the songs, those of either sign in both.
+@pytest.mark.parametrize(("kind", "lag"), [(("music", "noise")[at % 2], lag) for at, lag in enumerate(OFFSETS)])
 def test_each_part_is_measured_by_itself_to_the_sample(kind: str, lag: int) -> None:
     stems = SONGS[kind]()
     song = mix(stems)

@@ -8,7 +8,9 @@ import json
 import shutil
 import struct
 import subprocess
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import mutagen
@@ -17,7 +19,7 @@ import pytest
 import soundfile
 from mutagen import apev2, asf, flac, id3, mp4
 
-from tests.audio_files import make_noise
+from tests.audio_files import encode, make_noise
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 8
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(255, -1, -1)) * 8
@@ -53,24 +55,17 @@ def make_audio(path: Path, frames: int = 22050, channels: int = 2) -> Path:
         path.write_bytes(_dsf())
     elif kind in _FFMPEG:
         need("ffmpeg")
-        plain = make_audio(path.with_suffix(".plain.wav"), frames, channels)
-        command: list[str | Path] = [
-            "ffmpeg",
-            "-v",
-            "error",
-            "-y",
-            "-i",
-            plain,
-            *_FFMPEG[kind],
-            "-map_metadata",
-            "-1",
-            path,
-        ]
-        subprocess.run(command, check=True)
-        plain.unlink()
+        path.write_bytes(_encode(kind, frames, channels))
     else:
         soundfile.write(path, make_noise(frames, channels), 44100)
     return path
+
+
+@cache
+def _encode(kind: str, frames: int, channels: int) -> bytes:
+    with TemporaryDirectory() as folder:
+        plain = make_audio(Path(folder, "plain.wav"), frames, channels)
+        return encode(plain, plain.with_suffix(f".{kind}"), *_FFMPEG[kind], "-map_metadata", "-1").read_bytes()
 
 
 def make_source(folder: Path, kind: str) -> Path:

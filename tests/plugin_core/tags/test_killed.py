@@ -9,7 +9,7 @@ import pytest
 
 from tests.plugin_core.tags.tagged_files import make_source
 
-KILLS = 200
+KILLS = int(os.environ.get("STEMBRIDGE_TEST_KILLS", "60"))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
