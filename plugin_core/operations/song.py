@@ -125,10 +125,8 @@ class Song:
             SourceError: it is gone, or another recording lies there.
             TransientError: the disk or share does not answer.
         """
-        path = self._source.path
-        found = stat_source(path)
-        if stat_key(found) != source_key(self._source) and not self._is_heard(path, found.st_size, check):
-            raise SourceError(f"{show_path(path)} changed since it was queued", remedy="queue it again")
+        if self._is_another(check):
+            raise SourceError(f"{show_path(self._source.path)} changed since it was queued", remedy="queue it again")
 
     def is_at(self, path: Path, check: Check = lambda: None) -> bool:
         """Tell whether the song lies at a path, whatever its tags are.
@@ -148,14 +146,11 @@ class Song:
             SourceError: another one does.
             TransientError: the disk or share does not answer.
         """
-        try:
-            self.require(check)
-        except SourceError as error:
-            if os.path.lexists(self._source.path):
-                raise SourceError(
-                    f"{show_path(self._source.path)} is another song than the one that was separated",
-                    remedy="put that one back to have its stems placed",
-                ) from error
+        if os.path.lexists(self._source.path) and self._is_another(check):
+            raise SourceError(
+                f"{show_path(self._source.path)} is another song than the one that was separated",
+                remedy="put that one back to have its stems placed",
+            )
 
     def locate(self, check: Check = lambda: None) -> Source | None:
         """Look for the song near its path, where people rename: in its folder, and in folders beside that.
@@ -175,6 +170,11 @@ class Song:
                 # It goes on being moved; whoever moves it may hand it in again.
                 continue
         return None
+
+    def _is_another(self, check: Check) -> bool:
+        found = stat_source(self._source.path)
+        is_same = stat_key(found) == source_key(self._source)
+        return not is_same and not self._is_heard(self._source.path, found.st_size, check)
 
     def _has_inode(self, found: os.stat_result) -> bool:
         return found.st_ino != 0 and (found.st_dev, found.st_ino) == (self._source.device, self._source.inode)

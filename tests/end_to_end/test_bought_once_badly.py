@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.audio_files import write_song
 from tests.end_to_end.bought_bench import Bench, kill
 from tests.end_to_end.shops import MvsepShop
 from tests.simulators.faults import html_page, refuse, truncate
@@ -51,6 +52,23 @@ def test_a_download_that_is_no_good_is_fetched_again(
     kill(process)
     bench.shop.mend()
     bench.come_back(word, song)
+    assert bench.shop.paid == 1 and song.with_suffix(".stems").is_dir()
+
+
+@at_separators
+def test_a_song_replaced_by_another_while_its_job_runs_is_asked_for_and_loses_nothing(bench: Bench, song: Path) -> None:
+    bench.shop.hold()
+    process = bench.begin_to_buy(song)
+    bench.shop.wait_asked()
+    ours = song.rename(song.with_name("kept.flac"))
+    write_song(song, 1.2, 44100, seed=7)
+    bench.shop.let_go()
+    _, err = process.communicate()
+    assert process.returncode == 1
+    assert b"is another song than the one that was separated; put that one back to have its stems placed" in err
+    assert not song.with_suffix(".stems").exists()
+    ours.replace(song)
+    bench.come_back("retry", song)
     assert bench.shop.paid == 1 and song.with_suffix(".stems").is_dir()
 
 
