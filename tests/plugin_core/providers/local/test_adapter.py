@@ -7,12 +7,15 @@ from typing import Any
 import msgspec
 import pytest
 
+from plugin_core.audio.info import lay_out
+from plugin_core.audio.probe import probe
 from plugin_core.errors import SettingsError, SourceError, TransientError, UsageError
-from plugin_core.model import OnOverload, Progress, RemoteFile, Separation, Tagging
+from plugin_core.model import OnOverload, Progress, RemoteFile, Separation, Tagging, from_json, to_json
 from plugin_core.operations.plans import check_plan
 from plugin_core.protocols import Order, Separator
+from plugin_core.providers.local import adapter
 from plugin_core.providers.local.adapter import LocalSeparator, LocalSettings, default_workers, worker_format
-from plugin_core.providers.local.request import STEMS
+from plugin_core.providers.local.request import STEMS, WorkerDone, WorkerRequest
 from plugin_core.settings import Settings
 from tests.audio_files import write_song
 from tests.plugin_core.providers.local.conftest import MakeOrder, make_source
@@ -140,6 +143,23 @@ def test_submit_poll_fetch(separator: LocalSeparator, song: Path, make_order: Ma
         await separator.release(order)
 
     asyncio.run(live())
+
+
+def test_the_worker_is_told_what_was_found_out_of_the_song(
+    separator: LocalSeparator, song: Path, make_order: MakeOrder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = msgspec.structs.replace(probe(song), layouts=(lay_out(0, 9, {3: b"\x00\xff"}),))
+    asked: list[WorkerRequest] = []
+
+    async def run_worker(request: WorkerRequest, _report: object) -> WorkerDone:
+        asked.append(from_json(to_json(request), WorkerRequest))
+        raise SourceError("enough")
+
+    monkeypatch.setattr("plugin_core.audio.probe.probe", lambda _path: found)
+    monkeypatch.setattr(adapter, "run_worker", run_worker)
+    with pytest.raises(SourceError, match="enough"):
+        asyncio.run(separator.poll(make_order(song, format="flac16"), ignore))
+    assert [request.info for request in asked] == [found]
 
 
 @pytest.mark.parametrize("name", ["attempt-1/gone.flac", "../Song.flac", "attempt-1", "/etc/passwd", "attempt-1/short"])
