@@ -15,7 +15,7 @@ from stembridge_hot_folder.run import preview_folders
 
 from plugin_core.audio.ffmpeg import find_encoder
 from plugin_core.cli.app import run
-from plugin_core.errors import OutcomeUnknownError, ServiceError, SourceError, TransientError
+from plugin_core.errors import MissingToolError, OutcomeUnknownError, ServiceError, SourceError, TransientError
 from plugin_core.files import placement
 from plugin_core.model import Plan, Separation, Source, Ticket
 from plugin_core.protocols import Finished, Order, Report, Waiting
@@ -561,6 +561,26 @@ def test_song_that_needs_ffmpeg_is_taken_once_it_is_there(
         monkeypatch.setenv("PATH", path)
         wait_for(lambda: desk.separator.paid == ["Song.wma"], lambda: watch.listener.told)
     assert watch.listener.of("failed") == []
+
+
+def test_song_whose_stems_need_ffmpeg_is_tried_more_often_than_one_in_other_trouble(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "FIRST_WAIT", 0.05)
+    monkeypatch.setattr(queue, "LONGEST_WAIT", 0.1)
+    desk.set(attempts=1)
+
+    def need() -> None:
+        raise MissingToolError("ffmpeg is needed", remedy="install it")
+
+    desk.separator.fetched = need
+    with desk.running() as watch:
+        desk.song()
+        wait_for(lambda: len(watch.listener.of("waits")) >= 3, lambda: watch.listener.told)
+        desk.separator.fetched = lambda: None
+        watch.wait_done("Song.wav")
+    assert watch.listener.of("failed") == []
+    assert desk.separator.paid == ["Song.wav"]
 
 
 def test_preset_that_needs_ffmpeg_waits_with_one_warning(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
