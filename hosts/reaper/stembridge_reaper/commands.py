@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +14,12 @@ from plugin_core.console.context import Context
 from plugin_core.console.groups import group
 from plugin_core.console.options import JSON_OPTION
 from plugin_core.errors import ExitCode, StembridgeError
+
+if TYPE_CHECKING:
+    from stembridge_reaper.protocol import Request
+
+QUERIES = ("place", "insert", "jobs", "cancel")
+"""Kinds of requests that need no session."""
 
 _RESOURCE_PATH = click.option(
     "--resource-path",
@@ -83,23 +92,48 @@ def doctor_command(context: Context, resource_path: Path | None, as_json: bool) 
 def worker(context: Context, request: Path) -> int:
     """Do what a request of REAPER's scripts says; started by them."""
     from stembridge_reaper.protocol import read_request
-    from stembridge_reaper.runs import forget_old_runs, hold
-    from stembridge_reaper.worker import Worker
+    from stembridge_reaper.runs import hold
 
     wanted = read_request(request)
     with hold(request.with_name("lock")) as is_ours:
         if not is_ours:
             click.echo("another worker is on this request already")
             return ExitCode.DONE
-        with context.session() as session:
-            at_work = Worker(session, wanted, request.parent)
-            try:
-                code = asyncio.run(at_work.run())
-            except StembridgeError as error:
-                at_work.fail(str(error))
-                raise
-            except Exception as error:
-                at_work.fail(f"{type(error).__name__}: {error}")
-                raise
-            forget_old_runs(session.settings, keep=request.parent)
+        return (
+            _answer(context, wanted, request.parent)
+            if wanted.kind in QUERIES
+            else _work(context, wanted, request.parent)
+        )
+
+
+def _answer(context: Context, wanted: Request, folder: Path) -> int:
+    from stembridge_reaper.queries import Query
+
+    query = Query(context.settings, wanted, folder)
+    with _telling(query.fail):
+        return query.run()
+
+
+def _work(context: Context, wanted: Request, folder: Path) -> int:
+    from stembridge_reaper.runs import forget_old_runs
+    from stembridge_reaper.worker import Worker
+
+    with context.session() as session:
+        at_work = Worker(session, wanted, folder)
+        with _telling(at_work.fail):
+            code = asyncio.run(at_work.run())
+        forget_old_runs(session.settings, keep=folder)
     return code
+
+
+@contextmanager
+def _telling(tell: Callable[[str], None]) -> Iterator[None]:
+    """Tell people in REAPER of an error before it ends the process."""
+    try:
+        yield
+    except StembridgeError as error:
+        tell(str(error))
+        raise
+    except Exception as error:
+        tell(f"{type(error).__name__}: {error}")
+        raise

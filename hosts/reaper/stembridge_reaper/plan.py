@@ -27,11 +27,8 @@ class Head(_Step, frozen=True, tag="plan"):
     """First of all steps."""
 
     version: int
-    run: str
     undo: str
     """Name of the undo step."""
-    base: str
-    """Name of the file with the facts that the plan was made from."""
 
 
 class Find(_Step, frozen=True, tag="find"):
@@ -110,7 +107,7 @@ class AddMarker(_Step, frozen=True, tag="marker"):
 
 
 class Delete(_Step, frozen=True, tag="delete"):
-    """Delete a track that an insertion which was cut short had left."""
+    """Delete a track that an insertion which was cut short had left, or a stem item whose source item has changed."""
 
     slot: int
 

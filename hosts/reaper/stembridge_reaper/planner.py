@@ -16,11 +16,11 @@ from plugin_core.files.placement import explain_os_error
 from plugin_core.model import Operation, Separation, Source, show_path
 from plugin_core.run import Ready, Want
 from plugin_core.session import Session
-from stembridge_reaper.protocol import FileStatus, PartStatus, RequestFile
+from stembridge_reaper.protocol import FileStatus, PartStatus
+from stembridge_reaper.selection import UsedFile
 from stembridge_reaper.settings import ReaperSettings
 from stembridge_reaper.slices import SLICES, cut_slice, describe_clipping, plan_slices, slice_of
-
-Span = tuple[float, float]
+from stembridge_reaper.takes import Span
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ class RequestPlanner:
         self._separations = [one for one in operations if isinstance(one, Separation)]
         self._taggings = [one for one in operations if not isinstance(one, Separation)]
 
-    async def plan(self, file: RequestFile, status: FileStatus) -> list[Task]:
+    async def plan(self, file: UsedFile, status: FileStatus) -> list[Task]:
         """Return what there is to do for one file, and note its parts in the status.
 
         Raises:
@@ -169,7 +169,7 @@ class RequestPlanner:
         return msgspec.structs.replace(wish, to=self._media)
 
     async def _plan_separations(
-        self, file: RequestFile, source: Source, wishes: Sequence[Separation], status: FileStatus
+        self, file: UsedFile, source: Source, wishes: Sequence[Separation], status: FileStatus
     ) -> list[Task]:
         if not (file.spans and self._cuts()):
             return await self._plan_whole(source, wishes, status)

@@ -1,4 +1,4 @@
-"""The documents that REAPER's scripts and the worker exchange, version 1: ``manifests/hosts/reaper/*.schema.json``."""
+"""The documents that REAPER's scripts and the worker exchange, version 2: ``manifests/hosts/reaper/*.schema.json``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from plugin_core.errors import UsageError
 from plugin_core.model import show_path
 
-VERSION = 1
+VERSION = 2
 
 
 class RequestProject(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,28 +20,84 @@ class RequestProject(msgspec.Struct, frozen=True, kw_only=True):
     """Of the .RPP; empty when it was never saved."""
     media: str = ""
     """The folder that the project records into."""
+    open: tuple[str, ...] = ()
+    """Paths of all projects that are open."""
 
 
-class RequestFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One root file that items play."""
+class SourceFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One source of a take: a section, what that is cut from, or a file."""
 
-    key: str
-    path: Path
-    spans: tuple[tuple[float, float], ...] = ()
-    """Seconds that its items play; empty when the whole file is needed."""
+    kind: str
+    """``WAVE``, ``SECTION``, ``MIDI`` and the like."""
+    path: str = ""
+    length: float = 0.0
+    is_beats: bool = False
+    channels: int = 0
+    section: tuple[float, float, bool] | None = None
+    """Offset, length, and whether it plays backwards."""
+
+
+class ItemFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a script reads of one item; nothing is decided there."""
+
+    guid: str
+    track: str
+    take: str = ""
+    """GUID of the active take; empty for an empty item."""
+    name: str = ""
+    fault: str = ""
+    """Why it cannot be read; empty when it can."""
+    is_midi: bool = False
+    sources: tuple[SourceFacts, ...] = ()
+    """The outermost first."""
+    item_values: dict[str, float] = {}
+    take_values: dict[str, float] = {}
+    markers: tuple[tuple[float, float, float], ...] = ()
+    """Stretch markers: seconds in the take, seconds in its source, slope."""
+    state: str = ""
+    """The item as REAPER writes it, where its source is a section."""
+    extras: dict[str, int] = {}
+    """How many effects and envelopes the take has."""
+
+
+class TrackFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a script reads of one track: of those of items all, of others the tag alone."""
+
+    guid: str
+    tag: str = ""
+    name: str = ""
+    values: dict[str, float] = {}
+    extras: dict[str, int] = {}
+    """How many effects, sends and envelopes it has."""
+
+
+class StandingStem(msgspec.Struct, frozen=True, kw_only=True):
+    """An item that an earlier insertion made."""
+
+    guid: str
+    track: str
+    tag: str
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What a script asks for; items are its own matter and not read by the worker."""
+    """What a script asks for."""
 
     version: int
     id: str
     created: float
     kind: str
-    """``separate`` or ``label``."""
-    preset: str
+    """``separate`` or ``label`` items; ``place`` the stems of a run; ``insert``, ``jobs`` or ``cancel`` runs."""
+    preset: str = ""
     project: RequestProject
-    files: tuple[RequestFile, ...]
+    items: tuple[ItemFacts, ...] = ()
+    """``place``: as they are now; those that are gone are missing."""
+    run: str = ""
+    """``place``: the run's folder."""
+    tracks: tuple[TrackFacts, ...] = ()
+    """``place`` and ``insert``."""
+    stems: tuple[StandingStem, ...] = ()
+    guids: tuple[str, ...] = ()
+    """``insert``: of every item of the project."""
 
 
 class StemResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,20 +133,16 @@ class PartStatus(msgspec.Struct, kw_only=True):
 class FileStatus(msgspec.Struct, kw_only=True):
     """How far one file is."""
 
-    key: str
     path: Path
+    items: tuple[int, ...] = ()
+    """Which items of the request play it, from 0."""
     state: str = "waiting"
     """``waiting``, or the state of the job of this file that is furthest behind."""
     progress: float = 0.0
     message: str = ""
+    note: str = ""
+    """What to show in its items; empty shows nothing."""
     parts: list[PartStatus] = []
-
-
-class InsertSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What of the user's settings the script needs."""
-
-    mute_source: bool = True
-    show_in_items: bool = True
 
 
 class Status(msgspec.Struct, kw_only=True):
@@ -103,8 +155,22 @@ class Status(msgspec.Struct, kw_only=True):
     state: str = "starting"
     """``starting``, ``asking``, ``working``, ``done``, ``failed`` or ``cancelled``; the last three are final."""
     message: str = ""
+    """The question, or what to tell when all is done; empty tells nothing."""
+    buttons: int = 1
+    """Of the question, as REAPER counts them: 1 OK and Cancel, 3 Yes, No and Cancel, 4 Yes and No."""
+    hint: str = ""
+    """What to show below the track panel."""
+    console: list[str] = []
+    """Lines for the console; more are added at the end."""
+    ready: int = 0
+    """Files whose stems can be placed."""
+    follow: list[str] = []
+    """Folders of runs to follow from now on."""
+    start: list[str] = []
+    """Those of them that need a worker."""
+    clear: list[str] = []
+    """GUIDs of items whose notes hold a line that is out of date."""
     jobs: list[str] = []
-    settings: InsertSettings = InsertSettings()
     files: list[FileStatus] = []
 
 
@@ -142,11 +208,9 @@ def _decode(kind: type, value: object) -> object:
     raise ValueError(f"expected text, got {value!r}")
 
 
-def read_jobs(path: Path) -> list[str]:
-    """Return the ids of the jobs that an earlier worker of the same run wrote into its status; none if it did not."""
+def read_status(path: Path) -> Status | None:
+    """Return what a worker said last; None when it is missing or broken."""
     try:
-        document = json.loads(path.read_bytes())
+        return msgspec.json.decode(path.read_bytes(), type=Status, dec_hook=_decode)
     except (OSError, ValueError, RecursionError):
-        return []
-    found = document.get("jobs") if isinstance(document, dict) else None
-    return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
+        return None

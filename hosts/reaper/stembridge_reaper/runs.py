@@ -30,6 +30,19 @@ def hold(path: Path) -> Iterator[bool]:
 RUNS = Path("reaper", "runs")
 """Where runs lie below the home folder."""
 
+FINAL = ("done", "failed", "cancelled")
+"""States of a run after which its worker says nothing more."""
+
+DISMISSED = "dismissed"
+"""Name of the empty file that says that a run is not to be offered again."""
+
+BEAT = 2.0
+LOOK = 0.2
+"""Seconds between two looks for the files ``cancel`` and ``go``."""
+
+PATIENCE = 3600.0
+"""Seconds that a question about the price waits for an answer; answered queries are forgotten after as long."""
+
 log = logging.getLogger(__name__)
 
 
@@ -46,7 +59,8 @@ def forget_old_runs(settings: Settings, *, keep: Path, now: float | None = None)
     gone = 0
     for root in (settings.home / RUNS, settings.home / SLICES):
         for folder in sorted(root.iterdir()) if root.is_dir() else ():
-            if folder != keep and folder.is_dir() and _touched(folder) < before:
+            limit = moment - PATIENCE if folder.name.startswith("query-") else before
+            if folder != keep and folder.is_dir() and _touched(folder) < limit:
                 shutil.rmtree(folder, onerror=lambda _call, path, _error: log.warning("%s stays for now", path))
                 gone += not folder.exists()
     return gone

@@ -18,6 +18,9 @@ class ReaperSettings(msgspec.Struct, frozen=True, kw_only=True):
     stems_in: Literal["source", "project"] = "source"
     """Whether stems stand beside their source, or in the project's media folder; there also where the folder of a
     source cannot be written."""
+    stem_tracks: Literal["beside", "inside"] = "beside"
+    """Whether the folder with the stems stands below the source track as a track of its own, or inside it, so that its
+    effects, sends and envelopes act on the stems."""
     mute_source: bool = True
     """Mute a source item once its stems are inserted."""
     show_in_items: bool = True

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from plugin_core import distinct, title
 from plugin_core.errors import ExitCode, PlacementError, StembridgeError
 from plugin_core.model import Job, JobState, Label, show_path, to_json
 from stembridge_reaper.protocol import FileStatus, LabelResult, PartStatus, Status, StemResult
+from stembridge_reaper.words import in_reapers_words
 
 INTERVAL = 0.25
 """Seconds between two writings of mere progress."""
@@ -30,6 +30,7 @@ class StatusFile:
     Args:
         path: the document.
         status: what it says; change it, then call ``write`` or ``touch``.
+        on_write: puts into words what the status says, before each writing.
         clock: seconds since the epoch.
         sleep: waits for some seconds.
     """
@@ -39,23 +40,26 @@ class StatusFile:
         path: Path,
         status: Status,
         *,
+        on_write: Callable[[Status], None] = lambda _: None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.status = status
+        self._on_write = on_write
         self._path = path
         self._clock = clock
         self._sleep = sleep
 
-    def touch(self) -> None:
+    def touch(self, interval: float = INTERVAL) -> None:
         """Write progress, unless something was written just now."""
-        if self._clock() - self.status.heartbeat >= INTERVAL:
+        if self._clock() - self.status.heartbeat >= interval:
             self.write()
 
     def write(self) -> bool:
         """Write at once and return whether that could be done; on a full disk the work goes on without words."""
         before = self.status.heartbeat
         self.status.heartbeat = self._clock()
+        self._on_write(self.status)
         staged = self._path.with_name(f"{self._path.name}.{os.getpid()}.new")
         try:
             staged.write_bytes(to_json(self.status))
@@ -109,7 +113,7 @@ class Books:
         self._status = status
         self._jobs: dict[str, Job] = {}
         self._places: dict[str, list[_Place]] = {}
-        self._refused: dict[str, StembridgeError] = {}
+        self._refused: dict[Path, StembridgeError] = {}
         self.worst: ExitCode | None = None
         """The exit code of the first file that was refused."""
 
@@ -146,7 +150,7 @@ class Books:
 
     def refuse(self, file: FileStatus, error: StembridgeError) -> None:
         """Write down that a file, or one operation on it, cannot be done."""
-        self._refused[file.key] = error
+        self._refused[file.path] = error
         self.worst = self.worst or error.exit_code
         self._sum_up(file)
 
@@ -173,21 +177,11 @@ class Books:
 
     def _sum_up(self, file: FileStatus) -> None:
         jobs = [self._jobs[key] for key, places in self._places.items() if any(one.file is file for one in places)]
-        problems = [in_reapers_words(str(self._refused[file.key]))] if file.key in self._refused else []
+        problems = [in_reapers_words(str(self._refused[file.path]))] if file.path in self._refused else []
         problems += [_problem(job) for job in jobs if job.state in (JobState.FAILED, JobState.UNCONFIRMED)]
         file.message = "; ".join(dict.fromkeys(problems))
         file.progress = sum(map(_share, jobs)) / len(jobs) if jobs else 0.0
-        file.state = _state(jobs, bool(file.key in self._refused))
-
-
-_REMEDIES: Final = (
-    (
-        r"(choose another place|name an existing one) with --to FOLDER",
-        'say stems_in = "project" below [reaper] in config.toml',
-    ),
-    (r"separate it again with --as-is, which takes them as they came", "use a preset that says as_is = true"),
-    (r"retry the job\b|`stembridge jobs retry [^`]*`", "start the action again"),
-)
+        file.state = _state(jobs, file.path in self._refused)
 
 
 def _state(jobs: list[Job], is_refused: bool) -> str:
@@ -214,13 +208,6 @@ def _problem(job: Job) -> str:
     if job.problem is None:
         return f"{job.source.path.name}: {job.state.value}"
     return in_reapers_words(job.problem.message + (f"; {job.problem.remedy}" if job.problem.remedy else ""))
-
-
-def in_reapers_words(text: str) -> str:
-    """Return a message with remedies that somebody in REAPER can follow: nobody types options there."""
-    for theirs, ours in _REMEDIES:
-        text = re.sub(theirs, ours, text)
-    return text
 
 
 def _result(label: Label) -> LabelResult:

@@ -23,9 +23,12 @@ from plugin_core.session import Session
 from plugin_core.tasks import start
 from plugin_core.wishes import TAGS
 from stembridge_reaper.planner import PartWant, RequestPlanner, Task
-from stembridge_reaper.protocol import FileStatus, InsertSettings, Request, Status, read_jobs
+from stembridge_reaper.protocol import FileStatus, Request, Status, read_status
+from stembridge_reaper.runs import BEAT, DISMISSED, FINAL, LOOK, PATIENCE
+from stembridge_reaper.selection import group_by_file, read_items
 from stembridge_reaper.settings import ReaperSettings
 from stembridge_reaper.status import Books, StatusFile
+from stembridge_reaper.words import describe_failures, describe_file, describe_labels, describe_run, describe_skipped
 
 
 def choose_operations(session: Session, request: Request, settings: ReaperSettings) -> tuple[Operation, ...]:
@@ -57,12 +60,7 @@ def _label_operations(session: Session, name: str) -> tuple[Operation, ...]:
     return (wish,)
 
 
-BEAT = 2.0
-LOOK = 0.2
-"""Seconds between two looks for the files ``cancel`` and ``go``."""
-
-PATIENCE = 3600.0
-"""Seconds that a question about the price waits for an answer."""
+ENDED = ("done", "failed", "unconfirmed", "cancelled")
 
 
 class Worker(Asker[PartWant]):
@@ -92,18 +90,15 @@ class Worker(Asker[PartWant]):
         self._settings = session.settings.section("reaper", ReaperSettings)
         self._run = Run(session, self, preset=request.preset)
         self._stop = self._run.stop
-        self._files = {one.key: FileStatus(key=one.key, path=one.path) for one in request.files}
-        status = Status(
-            id=request.id,
-            pid=os.getpid(),
-            heartbeat=0.0,
-            settings=InsertSettings(mute_source=self._settings.mute_source, show_in_items=self._settings.show_in_items),
-            files=list(self._files.values()),
-        )
-        self._earlier = read_jobs(folder / "status.json")
+        items, self._skipped = read_items(request.project, request.items)
+        self._used = group_by_file(items)
+        files = [FileStatus(path=one.path, items=one.items) for one in self._used]
+        status = Status(id=request.id, pid=os.getpid(), heartbeat=0.0, files=files)
+        earlier = read_status(folder / "status.json")
+        self._earlier = earlier.jobs if earlier else []
         """What a worker that died had begun for this run."""
         status.jobs = list(self._earlier)
-        self._out = StatusFile(folder / "status.json", status)
+        self._out = StatusFile(folder / "status.json", status, on_write=self._describe)
         self._books = Books(status)
 
     @property
@@ -129,7 +124,21 @@ class Worker(Asker[PartWant]):
         self._out.status.state, self._out.status.message = "failed", message
         self._out.write()
 
+    def _describe(self, status: Status) -> None:
+        """Say in words how far the run is."""
+        kind = self._request.kind
+        status.hint = "" if status.state in FINAL else f"stembridge: {describe_run(status)}"
+        status.ready = sum(any(part.stems for part in file.parts) for file in status.files if file.state in ENDED)
+        for file in status.files:
+            file.note = describe_file(file, kind) if self._settings.show_in_items else ""
+
     async def _work(self) -> None:
+        skipped = describe_skipped(self._skipped)
+        if not self._used:
+            (self._folder / DISMISSED).touch()
+            raise UsageError(f"No selected item can be used; {skipped}.")
+        if skipped and not self._earlier:
+            self._out.status.console.append(f"stembridge: {skipped}")
         if not self.is_cancelled:
             tasks = await self._plan()
             if not self.is_cancelled and (answer := await self.ask(tasks)) is not Reply.NO:
@@ -146,13 +155,13 @@ class Worker(Asker[PartWant]):
         media = self._request.project.media
         planner = RequestPlanner(self._session, self._settings, operations, Path(media) if media else None)
         tasks: list[Task] = []
-        for file in self._request.files:
+        for used, file in zip(self._used, self._out.status.files, strict=True):
             if self._stop.is_set():
                 break
             try:
-                tasks += await planner.plan(file, self._files[file.key])
+                tasks += await planner.plan(used, file)
             except StembridgeError as error:
-                self._books.refuse(self._files[file.key], error)
+                self._books.refuse(file, error)
             self._out.touch()
         return tasks
 
@@ -219,6 +228,8 @@ class Worker(Asker[PartWant]):
             self._books.cancel_rest()
         elif code != ExitCode.INTERRUPTED:
             status.state = "done" if code is ExitCode.DONE else "failed"
+            status.message = describe_failures(status)
+            status.console += describe_labels(status, self._request.kind)
         # Interrupted by the system, the state stays: the next worker goes on.
         self._out.close()
         return code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tests.simulators.reaper.objects import Item, Project, Source, Take, Track
 
@@ -44,6 +45,15 @@ def add_item(
     item.is_selected = True
     track.items.append(item)
     return item
+
+
+def facts_of(path: Path | str, offset: float = 0.0, length: float = 1.0, **more: Any) -> dict[str, Any]:
+    """Return what a script reads of an item that plays a file of ten seconds."""
+    source = {"kind": "WAVE", "path": str(path), "length": 10.0, "channels": 2}
+    values = {"D_POSITION": 0.0, "D_LENGTH": length, "B_LOOPSRC": 0.0}
+    takes = {"D_STARTOFFS": offset, "D_PLAYRATE": 1.0}
+    found = {"guid": "{I}", "track": "{T}", "take": "{K}", "sources": [source], "item_values": values}
+    return found | {"take_values": takes} | more
 
 
 def stems_of(project: Project) -> list[Item]:

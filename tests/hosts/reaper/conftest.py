@@ -22,6 +22,9 @@ from tests.simulators.reaper.engine import FakeReaper
 from tests.simulators.reaper.host import Host, Script
 from tests.simulators.reaper.objects import Project
 
+QUERIES = ("insert", "jobs", "cancel")
+"""Actions that wait for a worker's answer."""
+
 
 class Desk:
     """REAPER, its scripts and the folder where runs lie."""
@@ -47,12 +50,18 @@ class Desk:
         project = self.reaper.active
         project.restore(project.history[-1][1])
         self.host.quit()
+        for sign in self.runs.glob("*/followed"):
+            os.utime(sign, (0, 0))
         self.closed.append(self.host)
         self.open(project)
 
-    def press(self, action: str) -> None:
-        """Start an action: the end of its script's name."""
-        self.host.start(str(self.scripts / f"stembridge_{action}.py"))
+    def press(self, action: str) -> Script:
+        """Start an action, the end of its script's name, and let it read what is selected."""
+        script = self.host.start(str(self.scripts / f"stembridge_{action}.py"))
+        watcher = script.main.__dict__.get("stembridge_watcher")
+        while watcher is not None and watcher._chores and action not in QUERIES:
+            self.host.tick()
+        return script
 
     def do(self, action: str) -> None:
         """Start an action and wait until all it does is done."""
@@ -66,9 +75,14 @@ class Desk:
         return [message for message, _ in self.reaper.boxes]
 
     @property
+    def run_folders(self) -> list[Path]:
+        """The runs, the oldest first."""
+        return sorted(path for path in self.runs.iterdir() if not path.name.startswith("query-"))
+
+    @property
     def run_folder(self) -> Path:
         """The newest run."""
-        return max(self.runs.iterdir())
+        return self.run_folders[-1]
 
     def status(self) -> dict[str, Any]:
         """Return what the worker of the newest run said last."""
@@ -83,7 +97,7 @@ class Desk:
 
     def say(self, **values: Any) -> None:
         """Say something in place of the newest run's worker."""
-        status = {"version": 1, "heartbeat": time.time(), "files": []} | values
+        status = {"version": 2, "id": "run", "pid": 1, "heartbeat": time.time(), "files": []} | values
         (self.run_folder / "status.json").write_text(json.dumps(status), encoding="ascii")
 
     def wait_for(self, state: str) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from stembridge_reaper import worker
-from stembridge_reaper.protocol import read_request
+from stembridge_reaper.protocol import FileStatus, LabelResult, PartStatus, Status, read_request
+from stembridge_reaper.words import describe_labels
 from stembridge_reaper.worker import Worker
 
 from plugin_core import hookimpl
@@ -19,7 +20,7 @@ from plugin_core.protocols import Finished, Order, Report, Tagger, Waiting
 from plugin_core.session import Session
 from plugin_core.settings import Settings
 from plugin_core.tags.reader import read_fields
-from tests.hosts.reaper.builders import add_item, add_track
+from tests.hosts.reaper.builders import add_item, add_track, facts_of
 from tests.hosts.reaper.conftest import Desk
 from tests.plugin_core import tagger_fakes
 from tests.plugin_core.cli.fakes import FakePoint, load_fakes, write_song
@@ -72,10 +73,10 @@ def label(folder: Path, *taggers: Tagger) -> dict[str, Any]:
     song = folder / "Song.flac"
     if not song.exists():
         write_song(song)
-    request = {"version": 1, "id": "run", "created": 1.0, "kind": "label", "preset": "", "project": {"path": ""}}
+    request = {"version": 2, "id": "run", "created": 1.0, "kind": "label", "project": {"path": ""}}
     path = folder / "run" / "request.json"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(request | {"files": [{"key": "1", "path": str(song), "spans": []}], "items": []}))
+    path.write_text(json.dumps(request | {"items": [facts_of(song)]}))
     with Session(Settings(), load_fakes(FakePoint("ears", FakePlugin(*taggers)))) as session:
         asyncio.run(Worker(session, read_request(path), path.parent).run())
     status: dict[str, Any] = json.loads((path.parent / "status.json").read_bytes())
@@ -120,10 +121,9 @@ def test_labels_are_told_in_the_console(desk: Desk, song: Path) -> None:
     add_item(add_track(desk.reaper.active), song)
     desk.configure(python="/bin/sh", arguments=["-c", ":"])
     desk.press("label")
-    found = [{"dimension": "mood", "value": "Happy", "probability": 0.9}]
-    file = {"key": "1", "path": str(song), "state": "done", "progress": 1.0, "message": ""}
-    part = {"start": 0.0, "end": None, "stems": [], "labels": found}
-    desk.say(state="done", files=[file | {"parts": [part]}])
+    part = PartStatus(labels=(LabelResult(dimension="mood", value="Happy", probability=0.9),))
+    status = Status(id="run", pid=1, heartbeat=0.0, files=[FileStatus(path=song, state="done", parts=[part])])
+    desk.say(state="done", message="", console=describe_labels(status, "label"))
     desk.host.run()
     assert desk.messages == []
     assert desk.reaper.console == [f"{song}: mood: Happy\n"]

@@ -24,7 +24,7 @@ from stembridge_reaper.plan import (
 )
 
 PLAN: list[Step] = [
-    Head(1, "run", "stembridge: insert stems", "facts.json"),
+    Head(1, "stembridge: insert stems"),
     Find(1, "MediaTrack", "{A}"),
     AddTrack(2, 1),
     SetText(2, "P_NAME", 'S\u00f6ng "x"\n'),

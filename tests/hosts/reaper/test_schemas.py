@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from stembridge_reaper.protocol import FileStatus, InsertSettings, LabelResult, PartStatus, Status, StemResult
+from stembridge_reaper.plan import Head, read_plan
+from stembridge_reaper.protocol import FileStatus, LabelResult, PartStatus, Status, StemResult
 
 from plugin_core.model import to_json
 from tests.audio_files import write_song
@@ -18,7 +19,7 @@ from tests.hosts.reaper.builders import add_item, add_track
 from tests.hosts.reaper.conftest import Desk
 from tests.hosts.reaper.schemas import list_faults
 
-KINDS: tuple[type[msgspec.Struct], ...] = (Status, InsertSettings, FileStatus, PartStatus, StemResult, LabelResult)
+KINDS: tuple[type[msgspec.Struct], ...] = (Status, FileStatus, PartStatus, StemResult, LabelResult)
 
 
 def make_status(**values: Any) -> dict[str, Any]:
@@ -29,7 +30,7 @@ def make_status(**values: Any) -> dict[str, Any]:
         stems=(StemResult(name="vocals", title="Vocals", path=Path("/x.wav"), job="1"),),
         labels=(LabelResult(dimension="mood", value="Happy"),),
     )
-    file = FileStatus(key="1", path=Path("/song.wav"), state="done", progress=1.0, parts=[part, PartStatus()])
+    file = FileStatus(path=Path("/song.wav"), state="done", progress=1.0, parts=[part, PartStatus()])
     status = Status(id="run", pid=1, heartbeat=time.time(), state="done", jobs=["1"], files=[file])
     document: dict[str, Any] = json.loads(to_json(status))
     return document | values
@@ -39,7 +40,7 @@ def test_every_field_of_a_status_is_named() -> None:
     assert list_faults("status", make_status()) == []
     document = make_status()
     (file,) = document["files"]
-    whole = (document, document["settings"], file, file["parts"][0])
+    whole = (document, file, file["parts"][0])
     parts = (*whole, whole[-1]["stems"][0], whole[-1]["labels"][0])
     for kind, part in zip(KINDS, parts, strict=True):
         assert part.keys() == {field.encode_name for field in msgspec.structs.fields(kind)}
@@ -52,11 +53,11 @@ def test_every_field_of_a_status_is_named() -> None:
         (lambda status: status.update(more=1), "status: more is not named"),
         (lambda status: status.update(pid="1"), "status.pid: '1' is no integer"),
         (lambda status: status.update(pid=True), "status.pid: True is no integer"),
-        (lambda status: status.update(version=2), "status.version: 2 is none of [1]"),
+        (lambda status: status.update(version=1), "status.version: 1 is none of [2]"),
         (lambda status: status["files"][0].update(progress=1.5), "status.files[0].progress: 1.5 is above 1"),
-        (lambda status: status["settings"].update(mute_source=0), "status.settings.mute_source: 0 is no boolean"),
+        (lambda status: status.update(message=0), "status.message: 0 is no string"),
     ],
-    ids=["missing", "more", "kind", "boolean", "version", "range", "number"],
+    ids=["missing", "more", "kind", "boolean", "version", "range", "text"],
 )
 def test_the_check_finds_what_is_wrong(spoil: Callable[[dict[str, Any]], object], fault: str) -> None:
     document = make_status()
@@ -69,10 +70,17 @@ def test_what_scripts_and_worker_write(desk: Desk, song: Path, tmp_path: Path) -
     other = write_song(tmp_path / "Other.wav", 1.0, seed=2)
     add_item(track, song, 0.0, 1.0, offset=0.2, rate=1.5)
     add_item(track, song, 2.0, 1.0, section=(0.5, 1.0))
-    add_item(track, other, 4.0, 0.5, loop=True, mode=2).takes[0].markers = [(0.1, 0.2), (0.6, 0.9)]
+    add_item(track, other, 4.0, 0.5, loop=True, mode=2).takes[0].markers = [(0.1, 0.2, 0.0), (0.6, 0.9, 0.0)]
     desk.do("separate_last")
-    request = json.loads((desk.run_folder / "request.json").read_bytes())
-    assert len(request["items"]) == 3
-    assert list_faults("request", request) == []
-    assert desk.status()["state"] == "done"
-    assert list_faults("status", desk.status()) == []
+    desk.do("insert")
+    kinds = []
+    for path in [*desk.runs.glob("*/request.json"), *desk.runs.glob("*/*/request.json")]:
+        request = json.loads(path.read_bytes())
+        kinds.append(request["kind"])
+        assert list_faults("request", request) == []
+        assert list_faults("status", json.loads(path.with_name("status.json").read_bytes())) == []
+    assert {"separate", "place", "insert"} == set(kinds)
+    plans = list(desk.runs.glob("*/*/plan.jsonl"))
+    assert plans
+    for plan in plans:
+        assert read_plan(plan)[0] == Head(1, "stembridge: insert stems")

@@ -59,16 +59,16 @@ def test_second_action_does_not_follow_what_is_followed(desk: Desk, project: Pro
     desk.wait_for("working")
     desk.press("insert")
     desk.host.run()
-    assert desk.messages == ["There are no finished stems to insert."]
+    assert desk.messages == ["1 run still at work: the stems come in by themselves when they are ready."]
     assert len(stems_of(project)) == 4
 
 
 def test_two_scripts_that_follow_one_run_insert_it_once(desk: Desk, project: Project) -> None:
     desk.press("separate_last")
     desk.wait_for("working")
-    desk.reaper.ext.clear()
-    desk.press("insert")
-    assert len(desk.host.scripts) == 2
+    os.utime(desk.run_folder / "followed", (0, 0))
+    script = desk.press("insert")
+    desk.host.run(lambda: bool(script.main.__dict__["stembridge_watcher"].runs))
     desk.host.run()
     assert len(stems_of(project)) == 4
 
@@ -95,7 +95,7 @@ def test_worker_killed(desk: Desk, project: Project) -> None:
     desk.silence()
     desk.do("insert")
     assert len(stems_of(project)) == 4
-    assert len(list(desk.runs.iterdir())) == 1
+    assert len(desk.run_folders) == 1
 
 
 def test_what_a_dead_worker_finished_comes_with_the_rest(desk: Desk, project: Project, song: Path) -> None:
@@ -104,8 +104,8 @@ def test_what_a_dead_worker_finished_comes_with_the_rest(desk: Desk, project: Pr
     desk.press("separate_last")
     stem = {"name": "vocals", "title": "Vocals", "path": str(song), "job": "1"}
     part = {"start": 0.0, "end": None, "stems": [stem], "labels": []}
-    file = {"key": "1", "path": "a", "state": "done", "message": "", "progress": 1.0, "parts": [part]}
-    desk.say(state="working", files=[file, file | {"key": "2", "state": "running", "parts": []}])
+    file = {"path": "a", "items": [], "state": "done", "message": "", "note": "", "progress": 1.0, "parts": [part]}
+    desk.say(state="working", ready=1, files=[file, file | {"state": "running", "parts": []}])
     desk.host.run()
     assert "takes the work up again" in desk.messages[0]
     assert stems_of(project) == []
@@ -113,7 +113,7 @@ def test_what_a_dead_worker_finished_comes_with_the_rest(desk: Desk, project: Pr
 
 def test_worker_that_leaves_the_run_to_another_is_no_dead_one(desk: Desk, project: Project, song: Path) -> None:
     desk.configure(python="/bin/sh", arguments=["-c", ":"])
-    script = desk.host.start(str(desk.scripts / "stembridge_separate_last.py"))
+    script = desk.press("separate_last")
     (run,) = script.main.__dict__["stembridge_watcher"].runs
     run.process.wait()
     desk.say(state="working")
@@ -129,11 +129,12 @@ def test_a_tick_looks_at_one_run(desk: Desk, song: Path, monkeypatch: pytest.Mon
     desk.configure(python="/bin/sh", arguments=["-c", "sleep 30"])
     watchers = []
     for _ in range(5):
-        script = desk.host.start(str(desk.scripts / "stembridge_separate_last.py"))
+        script = desk.press("separate_last")
         watchers.append(script.main.__dict__["stembridge_watcher"])
     runs = [run for watcher in watchers for run in watcher.runs]
     seconds = itertools.count(0.0, 0.25)
-    watcher = type(watchers[0])(runs, clock=lambda: next(seconds))
+    watcher = type(watchers[0])({}, clock=lambda: next(seconds))
+    watcher.runs += runs
     seen: list[Any] = []
     for run in runs:
         monkeypatch.setattr(run, "refresh", lambda is_forced=False, run=run: seen.append(run))
@@ -186,6 +187,7 @@ def test_other_project_is_left_alone_until_the_right_one_is_active(desk: Desk, p
         desk.host.tick()
     assert names_of(other) == ["Other"]
     desk.press("insert")
+    desk.host.run(lambda: bool(desk.messages))
     assert desk.messages == ["There are no finished stems for this project; there are some for an unsaved project."]
     desk.reaper.active = project
     desk.host.run()

@@ -40,7 +40,9 @@ def _take_lines(item: Item, take: Take) -> list[str]:
         f"GUID {take.guid}",
     ]
     if take.markers:
-        lines.append("SM " + " + ".join(f"{position!r} {source!r}" for position, source in take.markers))
+        lines.append(
+            "SM " + " + ".join(f"{position!r} {source!r} {slope!r}" for position, source, slope in take.markers)
+        )
     return lines + (write_source(take.source) if take.source else [])
 
 

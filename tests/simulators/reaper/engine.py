@@ -150,6 +150,7 @@ class FakeReaper:
 
     def DeleteTrack(self, track: int) -> None:
         self.active.tracks.remove(self.at(track))
+        self.active.changes += 1
 
     def CountMediaItems(self, project: int) -> int:
         return len(list(self._project(project).items))
@@ -174,6 +175,29 @@ class FakeReaper:
         self.at(track).items.append(item)
         self.active.changes += 1
         return self.address_of(item)
+
+    def CountTrackMediaItems(self, track: int) -> int:
+        return len(self.at(track).items)
+
+    def GetTrackMediaItem(self, track: int, index: int) -> int:
+        return self._one(self.at(track).items, index)
+
+    def DeleteTrackMediaItem(self, track: int, item: int) -> int:
+        self.at(track).items.remove(self.at(item))
+        self.active.changes += 1
+        return 1
+
+    def TrackFX_GetCount(self, track: int) -> int:
+        return int(self.at(track).counts.get("fx", 0))
+
+    def GetTrackNumSends(self, track: int, category: int) -> int:
+        assert category == 0
+        return int(self.at(track).counts.get("sends", 0))
+
+    def CountTrackEnvelopes(self, track: int) -> int:
+        return int(self.at(track).counts.get("envelopes", 0))
+
+    TakeFX_GetCount, CountTakeEnvelopes = TrackFX_GetCount, CountTrackEnvelopes
 
     def GetMediaItem_Track(self, item: int) -> int:
         return self.address_of(next(track for track in self.active.tracks if self.at(item) in track.items))
@@ -286,13 +310,21 @@ class FakeReaper:
         return len(self.at(take).markers)
 
     def GetTakeStretchMarker(self, take: int, index: int, _pos: float, _src: float) -> tuple[int, float, float]:
-        return (index, *self.at(take).markers[index])
+        return (index, *self.at(take).markers[index][:2])
 
     def SetTakeStretchMarker(self, take: int, index: int, position: float, source: float) -> tuple[int, float]:
         assert index == -1
-        self.at(take).markers.append((position, source))
-        self.at(take).markers.sort()
-        return len(self.at(take).markers) - 1, source
+        markers = self.at(take).markers
+        markers.append((position, source, 0.0))
+        markers.sort()
+        return markers.index((position, source, 0.0)), source
+
+    def GetTakeStretchMarkerSlope(self, take: int, index: int) -> float:
+        return float(self.at(take).markers[index][2])
+
+    def SetTakeStretchMarkerSlope(self, take: int, index: int, slope: float) -> int:
+        self.at(take).markers[index] = (*self.at(take).markers[index][:2], slope)
+        return 1
 
     # People
 

@@ -11,7 +11,7 @@ State = Dict[str, Any]
 
 ITEM_DEFAULTS = {"D_VOL": 1.0, "B_LOOPSRC": 1.0, "D_LENGTH": 0.0, "D_POSITION": 0.0, "C_BEATATTACHMODE": -1.0}
 TAKE_DEFAULTS = {"D_VOL": 1.0, "D_PLAYRATE": 1.0, "B_PPITCH": 1.0, "I_PITCHMODE": -1.0}
-TRACK_DEFAULTS = {"D_VOL": 1.0, "D_WIDTH": 1.0}
+TRACK_DEFAULTS = {"D_VOL": 1.0, "D_WIDTH": 1.0, "B_MAINSEND": 1.0, "I_NCHAN": 2.0, "C_BEATATTACHMODE": -1.0}
 
 
 def new_guid() -> str:
@@ -76,6 +76,8 @@ class Thing:
 
     def __init__(self, defaults: dict[str, float]) -> None:
         self.values = dict(defaults)
+        self.counts: dict[str, int] = {}
+        """How many effects, sends and envelopes there are: ``fx``, ``sends``, ``envelopes``."""
         self.texts: dict[str, str] = {"GUID": new_guid()}
 
     @property
@@ -102,7 +104,8 @@ class Take(Thing):
     def __init__(self, source: Source | None = None) -> None:
         super().__init__(TAKE_DEFAULTS)
         self.source = source
-        self.markers: list[tuple[float, float]] = []
+        self.markers: list[tuple[float, float, float]] = []
+        """Position, source position and slope."""
 
     def state(self) -> State:
         """Return all of it as plain values."""
@@ -114,7 +117,7 @@ class Take(Thing):
         """Make a take from its state."""
         take = Take(Source.restore(state["source"]) if state["source"] else None)
         take._restore(state)
-        take.markers = [(one[0], one[1]) for one in state["markers"]]
+        take.markers = [(one[0], one[1], one[2]) for one in state["markers"]]
         return take
 
 

@@ -47,10 +47,15 @@ def _source_time(take: Take, into: Signal) -> Signal:
     offset, rate = take.values.get("D_STARTOFFS", 0.0), take.values["D_PLAYRATE"]
     if not take.markers:
         return offset + into * rate
-    positions, sources = (np.array(column) for column in zip(*take.markers))
-    moved = np.interp(into * rate, positions, sources)
-    moved = np.where(into * rate < positions[0], sources[0] + into * rate - positions[0], moved)
-    late: Signal = np.where(into * rate > positions[-1], sources[-1] + into * rate - positions[-1], moved)
+    positions, sources, slopes = (np.array(column) for column in zip(*take.markers))
+    place = into * rate
+    segment = np.clip(np.searchsorted(positions, place, side="right") - 1, 0, max(0, len(positions) - 2))
+    after = np.minimum(segment + 1, len(positions) - 1)
+    share = (place - positions[segment]) / np.maximum(positions[after] - positions[segment], 1e-12)
+    # A slope lets the rate within a segment run from (1 - slope) to (1 + slope) times its mean.
+    moved = sources[segment] + (sources[after] - sources[segment]) * share * (1 + slopes[segment] * (share - 1))
+    moved = np.where(place < positions[0], sources[0] + place - positions[0], moved)
+    late: Signal = np.where(place > positions[-1], sources[-1] + place - positions[-1], moved)
     return late
 
 

@@ -152,7 +152,7 @@ def own_id(line: str) -> str | None:
 
 CONFIGURATION = "stembridge.json"
 
-VERSION = 1
+CONFIGURATION_VERSION = 2
 
 
 def build_configuration(settings: Settings, presets: Iterable[Preset]) -> bytes:
@@ -163,7 +163,7 @@ def build_configuration(settings: Settings, presets: Iterable[Preset]) -> bytes:
         presets: in the order they are offered.
     """
     document = {
-        "version": VERSION,
+        "version": CONFIGURATION_VERSION,
         "python": str(Path(sys.executable).absolute()),
         "arguments": ["-m", "plugin_core"],
         "home": str(settings.home),

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict
 
 from .words import Refusal
 
 Document = Dict[str, Any]
 """A JSON object."""
-
-Item = Dict[str, Any]
-"""An item of a request: see ``request.schema.json``."""
-
-Span = Optional[List[float]]
-"""Start and end in seconds of a file; None for the whole file."""
-
-Colour = Tuple[int, int, int]
-"""Red, green and blue, 0 to 255."""
 
 
 def write_document(path: str, document: Document) -> None:
@@ -47,7 +38,7 @@ def touch(path: str) -> None:
         pass
 
 
-VERSION = 1
+CONFIGURATION_VERSION = 2
 
 
 def configuration_path(resource_path: str) -> str:
@@ -63,7 +54,7 @@ def read_configuration(resource_path: str) -> Document:
     document = read_document(configuration_path(resource_path))
     if document is None:
         raise Refusal("stembridge is not set up in this REAPER: run 'stembridge reaper install' once.")
-    if document.get("version") != VERSION:
+    if document.get("version") != CONFIGURATION_VERSION:
         raise Refusal("These scripts are of another version: run 'stembridge reaper install' again.")
     return document
 

@@ -1,7 +1,8 @@
 """A run: one press of an action, as a folder of documents that outlives REAPER, and the worker process it starts.
 
-``request.json`` is written once by the script, ``status.json`` replaced by the worker; ``cancel``, ``go`` and
-``dismissed`` are empty files that say so by being there; ``worker.log`` holds what the worker printed.
+``request.json`` is written once by the script, ``status.json`` replaced by the worker; ``cancel``, ``go``, ``no`` and
+``dismissed`` are empty files that say so by being there; ``followed`` is touched while a script follows the run;
+``worker.log`` holds what the worker printed.
 """
 
 from __future__ import annotations
@@ -14,14 +15,12 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from .documents import read_document, touch, write_document
-from .takes import choose_part
 from .words import Refusal
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Mapping
 
-    from .documents import Document, Item
+    from .documents import Document
 
 
 FOREIGN = (
@@ -71,28 +70,41 @@ def start_worker(configuration: Document, run: RunFolder) -> None:
         raise Refusal("%s cannot be started (%s): run 'stembridge reaper install' again." % (python, error)) from error
 
 
-VERSION = 1
+VERSION = 2
 FINAL = ("done", "failed", "cancelled")
 SILENT = 20.0
 """Seconds after which a worker that said nothing is taken for dead; it speaks every two."""
-
-_SHAPE = {"version": int, "kind": str, "preset": str, "project": dict, "files": list, "items": list}
 
 
 class RunFolder:
     """One run, by its folder."""
 
-    def __init__(self, folder: str, request: Document) -> None:
+    def __init__(self, folder: str) -> None:
         self.folder = folder
-        self.request = request
         self.status: Document = {}
         self.process: subprocess.Popen[bytes] | None = None
+        self.placed = 0
+        """Files whose stems were placed."""
+        self._told = 0
         self._seen: tuple[int, int, int] | None = None
+        self._request: Document | None = None
 
     @property
     def id(self) -> str:
         """The run's name, unique for ever."""
         return os.path.basename(self.folder)
+
+    @property
+    def request(self) -> Document:
+        """What was asked for; empty when it cannot be read."""
+        if self._request is None:
+            self._request = read_document(self.path("request.json")) or {}
+        return self._request
+
+    @property
+    def items(self) -> list[Document]:
+        """The items the run was made of."""
+        return list(self.request.get("items", ()))
 
     @property
     def state(self) -> str:
@@ -105,9 +117,10 @@ class RunFolder:
         return self.state in FINAL
 
     @property
-    def items(self) -> list[Item]:
-        """The items the run was made of."""
-        return list(self.request["items"])
+    def is_wanted(self) -> bool:
+        """Whether there are stems to place."""
+        is_off = self.has("dismissed") or self.has("cancel")
+        return bool(self.status.get("ready", 0) > self.placed and not is_off)
 
     def path(self, name: str) -> str:
         """Return the path of a file of the run."""
@@ -120,6 +133,14 @@ class RunFolder:
     def say(self, name: str) -> None:
         """Make one of the empty files."""
         touch(self.path(name))
+
+    def take_back(self, name: str) -> None:
+        """Take one of the empty files away."""
+        try:
+            os.remove(self.path(name))
+        except OSError:
+            # Old runs are forgotten by their workers.
+            return
 
     def refresh(self, is_forced: bool = False) -> bool:
         """Read the status if it was replaced, or in any case when forced; return whether it was read."""
@@ -136,6 +157,12 @@ class RunFolder:
         self._seen, self.status = seen, document
         return True
 
+    def news(self) -> list[str]:
+        """Return the lines for the console that were added."""
+        lines = list(self.status.get("console", ()))[self._told :]
+        self._told += len(lines)
+        return lines
+
     def is_dead(self) -> bool:
         """Tell whether the worker has gone without a last word."""
         if self.is_final:
@@ -151,17 +178,6 @@ class RunFolder:
     def is_process_alive(self) -> bool:
         """Tell whether the worker that was started from here still runs; to ask also lets the system forget it."""
         return self.process is not None and self.process.poll() is None
-
-    def results(self) -> list[tuple[Item, Document]]:
-        """Return the items whose stems are finished, each with the part of its file that holds them."""
-        files = {entry["key"]: entry for entry in self.status.get("files", ())}
-        found = []
-        for item in self.items:
-            parts = files.get(item["file"], {}).get("parts", ())
-            part = choose_part([one for one in parts if one["stems"]], item["span"])
-            if part is not None and all(os.path.isfile(stem["path"]) for stem in part["stems"]):
-                found.append((item, part))
-        return found
 
     def last_words(self) -> str:
         """Return the last line that the worker printed."""
@@ -180,33 +196,17 @@ class RunFolder:
             return spoken
 
 
-def make_run(root: str, request: Document) -> RunFolder:
-    """Write a new request below a folder of runs."""
-    name = time.strftime("%Y%m%d-%H%M%S-") + uuid.uuid4().hex[:8]
+def make_run(root: str, request: Document, prefix: str = "") -> RunFolder:
+    """Write a new request below a folder of runs.
+
+    Raises Refusal when it cannot be written.
+    """
+    name = prefix + time.strftime("%Y%m%d-%H%M%S-") + uuid.uuid4().hex[:8]
     folder = os.path.join(root, name)
-    os.makedirs(folder)
     request = dict(request, version=VERSION, id=name, created=time.time())
-    write_document(os.path.join(folder, "request.json"), request)
-    return RunFolder(folder, request)
-
-
-def list_runs(root: str) -> list[RunFolder]:
-    """Return the runs below a folder, oldest first, those aside that cannot be read."""
     try:
-        names = sorted(os.listdir(root))
-    except OSError:
-        return []
-    runs = []
-    for name in names:
-        request = read_document(os.path.join(root, name, "request.json"))
-        if request is not None and _is_request(request):
-            run = RunFolder(os.path.join(root, name), request)
-            run.refresh()
-            runs.append(run)
-    return runs
-
-
-def _is_request(document: Document) -> bool:
-    """Tell whether a document is a whole request, since one broken run must not hide the others."""
-    is_whole = all(isinstance(document.get(key), kind) for key, kind in _SHAPE.items())
-    return is_whole and document["version"] == VERSION and isinstance(document["project"].get("path"), str)
+        os.makedirs(folder)
+        write_document(os.path.join(folder, "request.json"), request)
+    except OSError as error:
+        raise Refusal("%s cannot be written: %s." % (root, error.strerror or error)) from error
+    return RunFolder(folder)

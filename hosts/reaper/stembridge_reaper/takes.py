@@ -1,0 +1,170 @@
+"""The mathematics of takes: which part of a file an item plays, and the section around a stem that plays the same.
+
+An item plays, at project time t, its source at ``D_STARTOFFS + (t - D_POSITION) * D_PLAYRATE``. The offset of a take on
+a section counts from the section's start. Times are seconds; a file's time counts from its first sample.
+
+The interface cannot make a section, so a stem item whose source is one is written as text. A block starts with
+``<NAME`` and ends with ``>`` on a line of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from stembridge_reaper.protocol import ItemFacts, PartStatus, SourceFacts
+
+Span = tuple[float, float]
+
+SLACK = 1e-9
+"""Seconds that rounding may add to a span."""
+
+
+class NotUsableError(Exception):
+    """One item cannot be used; the text is the reason, as it is counted."""
+
+
+class Section(msgspec.Struct, frozen=True):
+    """The part of a file that a take has for its source."""
+
+    offset: float
+    length: float
+    is_reversed: bool
+    lines: tuple[str, ...] = ()
+    """How REAPER writes it, where a stem item needs one of its own."""
+
+
+class PlacedTake(msgspec.Struct, frozen=True, kw_only=True):
+    """How the take of a stem item is set."""
+
+    offset: float
+    markers: tuple[tuple[float, float, float], ...]
+    section: tuple[str, ...]
+    """Lines of the section that it needs; none where it needs none."""
+
+
+def find_section(item: ItemFacts) -> Section | None:
+    """Return the section around an item's file, one of a section as one of the file; None where there is none.
+
+    Raises:
+        NotUsableError: it cannot be told.
+    """
+    section: Section | None = None
+    for source in item.sources:
+        if source.section is not None:
+            section = _inside(section, source)
+    if section is None or not _needs_own(item, section):
+        return section
+    lines = section_lines(item.state)
+    if not lines:
+        raise NotUsableError("reversed" if section.is_reversed else "in nested sections that loop (glue it first)")
+    return msgspec.structs.replace(section, lines=lines)
+
+
+def _inside(outer: Section | None, source: SourceFacts) -> Section:
+    offset, length, is_reversed = source.section or (0.0, 0.0, False)
+    if outer is None:
+        return Section(offset, length, is_reversed)
+    if outer.is_reversed or is_reversed:
+        raise NotUsableError("reversed inside another section (glue it first)")
+    return Section(offset + outer.offset, min(outer.length, length - outer.offset), False)
+
+
+def used_span(item: ItemFacts, section: Section | None) -> Span | None:
+    """Return the seconds of the root file that an item plays, or None for the whole file."""
+    length = item.sources[-1].length
+    if item.markers:
+        return None
+    if section is not None and _needs_own(item, section):
+        return _clamp(section.offset, section.offset + section.length, length) if section.length > 0 else None
+    start, end = _reach(item)
+    if section:
+        start, end = start + section.offset, end + section.offset
+    if item.item_values["B_LOOPSRC"] and (start < -SLACK or end > length + SLACK):
+        return None
+    return _clamp(start, end, length)
+
+
+def _needs_own(item: ItemFacts, section: Section) -> bool:
+    """Tell whether a stem item needs a section of its own: the source's is reversed, looped or left."""
+    start, end = _reach(item)
+    return section.is_reversed or start < -SLACK or end > section.length + SLACK or bool(item.markers)
+
+
+def place_take(item: ItemFacts, section: Section | None, part_start: float) -> PlacedTake:
+    """Return how the take of a stem item is set.
+
+    Args:
+        item: the source item.
+        section: around its file.
+        part_start: second of the root file at which the stem file begins.
+    """
+    offset = item.take_values["D_STARTOFFS"]
+    if section is not None and _needs_own(item, section):
+        lines = tuple(_shifted(line, -part_start) for line in section.lines)
+        return PlacedTake(offset=offset, markers=item.markers, section=lines)
+    shift = (section.offset if section else 0.0) - part_start
+    markers = tuple((position, source + shift, slope) for position, source, slope in item.markers)
+    return PlacedTake(offset=offset + shift, markers=markers, section=())
+
+
+def choose_part(parts: Sequence[PartStatus], span: Span | None) -> PartStatus | None:
+    """Return the part of a file's result that covers a span (None: all of it), or None when none does."""
+    for part in parts:
+        if part.end is None and part.start == 0:
+            return part
+        if span and part.end is not None and part.start <= span[0] + SLACK and part.end >= span[1] - SLACK:
+            return part
+    return None
+
+
+def _reach(item: ItemFacts) -> Span:
+    """Return the span an item plays in the time of its own source, section or file."""
+    start = item.take_values["D_STARTOFFS"]
+    return start, start + item.item_values["D_LENGTH"] * item.take_values["D_PLAYRATE"]
+
+
+def _clamp(start: float, end: float, length: float) -> Span | None:
+    start, end = max(0.0, start), min(length, end)
+    return (start, end) if end > start else None
+
+
+def section_lines(state: str) -> tuple[str, ...]:
+    """Return what the section of an item's active take says of itself; empty when it is no plain section of a file."""
+    lines = state.splitlines()
+    for first, last, is_active in find_sources(state):
+        if is_active and lines[first].split()[:2] == ["<SOURCE", "SECTION"]:
+            inner = [line.strip() for line in lines[first + 1 : last]]
+            starts = [number for number, line in enumerate(inner) if line.startswith("<")]
+            if len(starts) == 1 and inner[starts[0]].startswith("<SOURCE"):
+                return tuple(inner[: starts[0]] + inner[inner.index(">", starts[0]) + 1 :])
+    return ()
+
+
+def find_sources(state: str) -> list[tuple[int, int, bool]]:
+    """Return ``(first, last, is_active)`` by line for each outermost SOURCE block, in the order of the takes."""
+    found: list[tuple[int, int, bool]] = []
+    is_active, depth, first = True, 0, -1
+    lines = [line.strip() for line in state.splitlines()]
+    has_choice = any(words == "TAKE SEL" or words.startswith("TAKE SEL ") for words in lines)
+    for number, words in enumerate(lines):
+        if depth == 1 and (words == "TAKE" or words.startswith("TAKE ")):
+            is_active = words.startswith("TAKE SEL")
+        if words.startswith("<"):
+            depth += 1
+            if depth == 2 and words.startswith("<SOURCE"):
+                first = number
+        elif words == ">":
+            if depth == 2 and first >= 0:
+                found.append((first, number, is_active and not (has_choice and not found)))
+                first = -1
+            depth -= 1
+    return found
+
+
+def _shifted(line: str, shift: float) -> str:
+    words = line.split()
+    if len(words) > 1 and words[0] == "STARTPOS":
+        return f"STARTPOS {float(words[1]) + shift:.14f}"
+    return line

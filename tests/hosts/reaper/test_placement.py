@@ -1,0 +1,71 @@
+"""From finished stems to a plan: what stands where, what sounds, and what is there already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from stembridge_reaper.protocol import ItemFacts, RequestProject
+from stembridge_reaper.selection import group_by_file, read_items
+from stembridge_reaper.stem_tracks import choose_depths, colour_of, doubled, folder_name, sort_stems
+from stembridge_reaper.words import describe_skipped
+
+from tests.audio_files import write_song
+from tests.hosts.reaper.builders import facts_of
+
+
+@pytest.mark.parametrize(
+    ("source", "own", "tracks"),
+    [(0, 0, [1, 0, -1]), (1, 1, [1, 0, -1]), (-1, 0, [1, 0, -2]), (-3, 0, [1, 0, -4])],
+    ids=["plain", "folder", "last in folder", "last in three"],
+)
+def test_folder_depths_add_up(source: int, own: int, tracks: list[int]) -> None:
+    assert choose_depths(source, 2) == (own, tracks)
+    assert own + sum(tracks) == source
+
+
+def test_stems_are_sorted_coloured_and_named() -> None:
+    assert sort_stems(["kick", "other", "vocals", "bass", "vocals"]) == ["vocals", "bass", "other", "kick"]
+    assert colour_of("kick") == colour_of("kick")
+    assert colour_of("vocals") == (255, 100, 100)
+    assert folder_name(["a", "a"], "T") == "a"
+    assert folder_name({"a", "b"}, "T") == "T"
+    assert folder_name({"a", "b"}, "") == "Items"
+
+
+@pytest.mark.parametrize(
+    ("stems", "twice"),
+    [
+        ("vocals drums bass other", ""),
+        ("vocals instrumental", ""),
+        ("no-vocals", ""),
+        ("vocals no-vocals", ""),
+        ("vocals drums bass other no-vocals no-drums", "no-vocals no-drums"),
+        ("vocals other instrumental", "instrumental"),
+        ("lead-vocals back-vocals instrumental", ""),
+        ("vocals instrumental drums/2 bass/2 other/2", "drums bass other instrumental"),
+        ("vocals drums/2", ""),
+    ],
+)
+def test_what_would_sound_twice_is_silent(stems: str, twice: str) -> None:
+    jobs = [(name, job or "1") for name, _, job in (word.partition("/") for word in stems.split())]
+    assert doubled(jobs) == set(twice.split())
+
+
+def test_a_file_is_listed_once_with_what_is_used_of_it(tmp_path: Path) -> None:
+    one, other = (str(write_song(tmp_path / f"{name}.wav", 1.0)) for name in "ab")
+    detour = str(tmp_path / "x" / ".." / "a.wav")
+    facts = [facts_of(one, 1.0), facts_of(other), facts_of(detour), facts_of(other, 1.0, markers=[[0.0, 0.0, 0.0]])]
+    items, skipped = read_items(RequestProject(path=""), msgspec.convert(facts, list[ItemFacts]))
+    assert not skipped
+    files = group_by_file(items)
+    assert [(str(file.path), file.spans, file.items) for file in files] == [
+        (one, ((0.0, 1.0), (1.0, 2.0)), (0, 2)),
+        (other, (), (1, 3)),
+    ]
+
+
+def test_what_is_passed_over_is_counted() -> None:
+    assert describe_skipped({"MIDI": 2, "empty": 1}) == "3 items passed over: 2 MIDI, 1 empty"
+    assert describe_skipped({}) == ""
