@@ -16,6 +16,7 @@ from plugin_core.console.options import JSON_OPTION
 from plugin_core.errors import ExitCode, StembridgeError
 
 if TYPE_CHECKING:
+    from stembridge_reaper.install.actions import Launcher
     from stembridge_reaper.protocol import Request
 
 QUERIES = ("place", "insert", "jobs", "cancel")
@@ -42,16 +43,23 @@ def reaper() -> None:
     metavar="auto|keep|FILE",
     help="Python library that REAPER loads: found, left as it is, or this file.",
 )
+@click.option(
+    "--launcher",
+    type=click.Choice(["lua", "python"]),
+    default="lua",
+    help="Language of the scripts: REAPER brings Lua; Python needs the library.",
+)
 @click.pass_obj
-def install_command(context: Context, resource_path: Path | None, python_library: str) -> int:
-    """Copy the scripts, register the actions and enable Python; REAPER must be closed.
+def install_command(context: Context, resource_path: Path | None, python_library: str, launcher: Launcher) -> int:
+    """Copy the scripts and register the actions; REAPER must be closed.
 
     Every file that is changed is copied first. Run it again after an update, or after adding a preset.
     """
     from stembridge_reaper.install.resource_folder import find_resource_path
     from stembridge_reaper.install.setup import install
 
-    for line in install(find_resource_path(resource_path, context.settings.environ), context.settings, python_library):
+    folder = find_resource_path(resource_path, context.settings.environ)
+    for line in install(folder, context.settings, python_library, launcher):
         click.echo(line)
     return ExitCode.DONE
 

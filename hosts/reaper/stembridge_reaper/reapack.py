@@ -12,7 +12,17 @@ import json
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
-from stembridge_reaper.install.actions import CONFIGURATION, package_files, read_header, shipped_actions
+from stembridge_reaper.install.actions import (
+    CATEGORY,
+    CONFIGURATION,
+    SUFFIXES,
+    package_files,
+    read_header,
+    shipped_actions,
+)
+
+RELEASED = "2026-11-29T00:00:00Z"
+"""Time of the version that the scripts name: ReaPack shows it, and orders by it."""
 
 BASE_URL = "https://stembridge.example/reaper"
 """Stands for wherever the scripts are published; ReaPack wants absolute addresses."""
@@ -22,22 +32,26 @@ _ABOUT = "Splits the files of selected items into stems on tracks below their ow
 
 def build_actions() -> str:
     """Return the shipped actions and their ids as JSON; the ids are constant, so key maps can be shared."""
-    actions = [{"id": action.id, "path": action.path, "title": action.title} for action in shipped_actions()]
+    actions = [
+        {"id": action.id, "launcher": launcher, "path": action.path, "title": action.title}
+        for launcher in SUFFIXES
+        for action in shipped_actions(launcher)
+    ]
     return json.dumps({"version": 1, "configuration": CONFIGURATION, "actions": actions}, indent=2) + "\n"
 
 
 def build_index(base_url: str = BASE_URL) -> str:
     """Return the ReaPack index, version 1, as XML."""
-    actions = shipped_actions()
-    first, header = actions[0], read_header(actions[0].source)
+    actions = shipped_actions("lua")
+    header = read_header(actions[0].source)
     sources = [_source(base_url, action.file, action.source.encode(), "main") for action in actions]
-    sources += [_source(base_url, name, content) for name, content in package_files().items()]
+    sources += [_source(base_url, name, content) for name, content in package_files("lua").items()]
     return f"""<?xml version="1.0" encoding="utf-8"?>
 <index version="1" name="stembridge">
-  <category name="Items">
-    <reapack name={quoteattr(first.file)} type="script" desc="stembridge: separate and label selected items">
+  <category name={quoteattr(CATEGORY)}>
+    <reapack name="stembridge.lua" type="script" desc="stembridge: separate and label selected items">
       <metadata><description><![CDATA[{_rtf(_ABOUT)}]]></description></metadata>
-      <version name={quoteattr(header["version"])} author={quoteattr(header["author"])}>
+      <version name={quoteattr(header["version"])} author={quoteattr(header["author"])} time="{RELEASED}">
 {chr(10).join(sources)}
       </version>
     </reapack>

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stembridge_reaper.install.actions import Launcher
 from stembridge_reaper.install.setup import install
 from stembridge_reaper.install.trial import Trial
 
@@ -29,7 +30,9 @@ QUERIES = ("insert", "jobs", "cancel")
 class Desk:
     """REAPER, its scripts and the folder where runs lie."""
 
-    def __init__(self, resource_path: Path, home: Path) -> None:
+    def __init__(self, resource_path: Path, home: Path, launcher: str) -> None:
+        self.launcher = launcher
+        self.suffix = {"lua": ".lua", "python": ".py"}[launcher]
         self.resource_path = resource_path
         self.scripts = resource_path / "Scripts" / "stembridge"
         self.runs = home / "reaper" / "runs"
@@ -57,8 +60,10 @@ class Desk:
 
     def press(self, action: str) -> Script:
         """Start an action, the end of its script's name, and let it read what is selected."""
-        script = self.host.start(str(self.scripts / f"stembridge_{action}.py"))
+        script = self.host.start(str(self.scripts / f"stembridge_{action}{self.suffix}"))
         watcher = script.main.__dict__.get("stembridge_watcher")
+        if self.launcher == "lua" and action not in QUERIES:
+            self.host.run(lambda: bool(self.reaper.processes) or not self.host.scripts)
         while watcher is not None and watcher._chores and action not in QUERIES:
             self.host.tick()
         return script
@@ -136,17 +141,28 @@ def _processes_of(script: Script) -> Iterator[Any]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+def launcher() -> Launcher:
+    """The language of the scripts; tests of both say so."""
+    return "python"
+
+
+@pytest.fixture
+def desk(tmp_path: Path, home: Path, launcher: Launcher, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    if launcher == "lua":
+        pytest.importorskip("lupa")
     monkeypatch.setattr(subprocess, "Popen", quick_start.Popen)
     resource_path = tmp_path / "REAPER"
     resource_path.mkdir()
     library = tmp_path / "libpython3.11.so.1.0"
     library.touch()
-    install(resource_path, Settings(), is_running=lambda: False, find=lambda: (library, Trial()))
-    desk = Desk(resource_path, home)
+    install(resource_path, Settings(), launcher=launcher, is_running=lambda: False, find=lambda: (library, Trial()))
+    desk = Desk(resource_path, home, launcher)
+    desk.configure(launch=["-m", "stembridge_reaper", "plugin_core"])
     yield desk
     for run in desk.runs.iterdir():
         (run / "cancel").touch()
+    for process in desk.reaper.processes:
+        process.wait(timeout=300)
     for process in desk.processes():
         process.wait(timeout=300)
     assert desk.host.errors == []

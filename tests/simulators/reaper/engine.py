@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
+import subprocess
+import time
 from typing import Any, Callable
 
 from tests.simulators.reaper.chunks import read_item, write_item
-from tests.simulators.reaper.objects import Item, Project, Source, Take, Thing, Track
+from tests.simulators.reaper.objects import Item, Project, Source, Take, Thing, Track, new_guid
 
 KINDS = {
     "MediaTrack*": Track,
@@ -37,6 +40,7 @@ class FakeReaper:
         self.hints: list[str] = []
         self.blocks = 0
         self.guards = 0
+        self.processes: list[subprocess.Popen[bytes]] = []
         self._addresses: dict[int, Any] = {}
         self._numbers: dict[int, int] = {}
         self._loose: list[Source] = []
@@ -135,6 +139,23 @@ class FakeReaper:
     def TrackList_AdjustWindows(self, _minor: int) -> None: ...
 
     def UpdateItemInProject(self, _item: int) -> None: ...
+
+    # The machine
+
+    clock = staticmethod(time.perf_counter)
+    new_guid = staticmethod(new_guid)
+
+    def RecursiveCreateDirectory(self, path: str, _ignored: int) -> int:
+        os.makedirs(path, exist_ok=True)
+        return 1
+
+    def ExecProcess(self, command: str, timeout: int) -> str | None:
+        assert timeout == -1, "REAPER would wait for it"
+        try:
+            self.processes.append(subprocess.Popen(shlex.split(command)))
+        except OSError:
+            return None
+        return ""
 
     # Tracks and items
 

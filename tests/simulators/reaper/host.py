@@ -7,11 +7,12 @@ import sys
 import time
 import traceback
 import types
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Callable, Iterator
 
 from tests.simulators.reaper.bindings import make_module
 from tests.simulators.reaper.engine import FakeReaper
+from tests.simulators.reaper.lua_bindings import LuaBindings
 
 EXECUTABLE = "/opt/REAPER/reaper"
 _ABSENT = object()
@@ -24,7 +25,8 @@ class Script:
         self.path = path
         self.main = types.ModuleType("__main__")
         self.modules: dict[str, types.ModuleType] = {}
-        self.deferred: list[str] = []
+        self.deferred: list[Any] = []
+        """Code in Python, functions in Lua."""
 
 
 class Host:
@@ -45,6 +47,8 @@ class Host:
         """Start an action's script; what it defers waits for ``tick``."""
         script = Script(path)
         _check_ascii(os.path.dirname(path))
+        if path.endswith(".lua"):
+            return self._start_lua(script)
         with open(path, encoding="ascii") as opened:
             source = opened.read()
         script.main.RPR_defer = script.deferred.append  # type: ignore[attr-defined]
@@ -52,9 +56,26 @@ class Host:
         script.main.RPR_atexit = lambda code: None  # type: ignore[attr-defined]
         script.modules["reaper_python"] = make_module(self.reaper)
         self._execute(script, source)
+        return self._begin(script)
+
+    def _start_lua(self, script: Script) -> Script:
+        from lupa import lua54
+
+        runtime = lua54.LuaRuntime(unpack_returned_tuples=True, register_eval=False)
+        bindings = LuaBindings(self.reaper, runtime)
+        script.deferred = bindings.deferred
+        runtime.globals().reaper = bindings.table(script.path)
+        # Modules of other scripts are not seen, nor what only a program of Lua's own has.
+        runtime.execute("os.exit, os.execute, io.popen, print = nil, nil, nil, nil")
+        with open(script.path, encoding="ascii") as opened:
+            source = opened.read()
+        self._execute(script, lambda: runtime.execute(source))
+        return self._begin(script)
+
+    def _begin(self, script: Script) -> Script:
         if not script.deferred:
             # What ends at once gets an undo point of its own, whatever it did.
-            self.reaper.active.remember("ReaScript: " + os.path.basename(path))
+            self.reaper.active.remember("ReaScript: " + os.path.basename(script.path))
         self.scripts.append(script)
         return script
 
@@ -88,10 +109,13 @@ class Host:
         self.ended += self.scripts
         self.scripts.clear()
 
-    def _execute(self, script: Script, code: str) -> None:
-        with _interpreter_of(script):
+    def _execute(self, script: Script, code: Any) -> None:
+        with nullcontext() if callable(code) else _interpreter_of(script):
             try:
-                exec(compile(code, "<reascript>", "exec", dont_inherit=True), script.main.__dict__)
+                if callable(code):
+                    code()
+                else:
+                    exec(compile(code, "<reascript>", "exec", dont_inherit=True), script.main.__dict__)
             except BaseException:
                 self.errors.append(traceback.format_exc())
         if self.reaper.blocks or self.reaper.guards:
@@ -124,6 +148,6 @@ def _interpreter_of(script: Script) -> Iterator[None]:
 def _check_ascii(folder: str) -> None:
     for root, _, names in os.walk(folder):
         for name in names:
-            if name.endswith(".py"):
+            if name.endswith((".py", ".lua")):
                 with open(os.path.join(root, name), encoding="ascii") as opened:
                     opened.read()

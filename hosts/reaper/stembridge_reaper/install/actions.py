@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
+from typing import Final, Literal
 
 import msgspec
 
@@ -22,10 +23,18 @@ from stembridge_reaper.runs import RUNS
 
 SOURCES = Path(__file__).parents[1] / "reascripts"
 PACKAGE = "stembridge_scripts"
+CATEGORY = "Items"
+"""Of the ReaPack index, whose scripts lie in a folder of that name below ours."""
 
-_HEADER = re.compile(r"^# @(\w+) (.*)$", re.MULTILINE)
+Launcher = Literal["lua", "python"]
+"""The language of the scripts: REAPER brings Lua, and Python is the user's."""
 
-_PRESET_SCRIPT = '''# @description {title}
+SUFFIXES: Final[dict[Launcher, str]] = {"lua": ".lua", "python": ".py"}
+
+_HEADER = re.compile(r"^(?:#|--) @(\w+) (.*)$", re.MULTILINE)
+
+_PRESET_SCRIPTS: Final = {
+    "python": '''# @description {title}
 # @version {version}
 # @author The stembridge authors
 """Do to the selected items what one preset says."""
@@ -33,7 +42,14 @@ _PRESET_SCRIPT = '''# @description {title}
 from stembridge_scripts import actions
 
 actions.separate_by({name})
-'''
+''',
+    "lua": """-- @description {title}
+-- @version {version}
+-- @author The stembridge authors
+local folder = select(2, reaper.get_action_context()):match("^(.*[/\\\\])")
+assert(loadfile(folder .. "stembridge_scripts/launcher.lua"))(folder).separate_by({name})
+""",
+}
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,22 +76,37 @@ def action_id(path: str) -> str:
     return "RS" + hashlib.sha1(path.upper().encode(), usedforsecurity=False).hexdigest()
 
 
-def shipped_actions() -> list[Action]:
+def shipped_actions(launcher: Launcher) -> list[Action]:
     """Return the actions that are there whatever the presets."""
-    sources = {path.name: path.read_text(encoding="ascii") for path in sorted(SOURCES.glob("stembridge_*.py"))}
+    found = sorted(SOURCES.glob(f"stembridge_*{SUFFIXES[launcher]}"))
+    sources = {path.name: path.read_text(encoding="ascii") for path in found}
     return [Action(file=name, title=read_header(text)["description"], source=text) for name, text in sources.items()]
 
 
-def preset_actions(presets: Iterable[Preset]) -> list[Action]:
+def preset_actions(presets: Iterable[Preset], launcher: Launcher) -> list[Action]:
     """Return one action for each preset."""
-    version = read_header(shipped_actions()[0].source)["version"]
+    version = read_header(shipped_actions(launcher)[0].source)["version"]
     actions = []
     for preset in presets:
         what = "Separate selected items" if kind_of(preset) == "separate" else "Label selected items' files"
         title = f"{what} ({_plain(preset.title or preset.name)})"
-        source = _PRESET_SCRIPT.format(title=title, version=version, name=ascii(preset.name))
-        actions.append(Action(file=_script_name(preset.name), title=title, source=source))
+        name = ascii(preset.name) if launcher == "python" else _quote_lua(preset.name)
+        source = _PRESET_SCRIPTS[launcher].format(title=title, version=version, name=name)
+        actions.append(Action(file=_script_name(preset.name) + SUFFIXES[launcher], title=title, source=source))
     return actions
+
+
+def _quote_lua(text: str) -> str:
+    """Return a text as Lua reads it from ASCII."""
+    return (
+        '"' + "".join(chr(one) if chr(one).isalnum() and one < 128 else f"\\{one:03d}" for one in text.encode()) + '"'
+    )
+
+
+def wanted_actions(folder: Path, presets: Iterable[Preset], launcher: Launcher) -> list[Action]:
+    """Return the actions to install into a folder of scripts; those that ReaPack has put there are not doubled."""
+    shipped = [one for one in shipped_actions(launcher) if not (folder / CATEGORY / one.file).is_file()]
+    return [*shipped, *preset_actions(presets, launcher)]
 
 
 def kind_of(preset: Preset) -> str:
@@ -84,10 +115,10 @@ def kind_of(preset: Preset) -> str:
     return "label" if taggings and all(taggings) else "separate"
 
 
-def package_files() -> dict[str, bytes]:
+def package_files(launcher: Launcher) -> dict[str, bytes]:
     """Return the modules the scripts share, by their path below the folder of scripts."""
     folder = SOURCES / PACKAGE
-    return {f"{PACKAGE}/{path.name}": path.read_bytes() for path in sorted(folder.glob("*.py"))}
+    return {f"{PACKAGE}/{path.name}": path.read_bytes() for path in sorted(folder.glob(f"*{SUFFIXES[launcher]}"))}
 
 
 def read_header(source: str) -> dict[str, str]:
@@ -100,7 +131,7 @@ def _script_name(preset: str) -> str:
     slug = re.sub(r"[^a-z0-9]+", "_", preset.lower()).strip("_")
     if slug.replace("_", "-") != preset:
         slug = f"{slug}_{hashlib.sha1(preset.encode(), usedforsecurity=False).hexdigest()[:8]}".lstrip("_")
-    return f"stembridge_preset_{slug}.py"
+    return f"stembridge_preset_{slug}"
 
 
 def _plain(text: str) -> str:
@@ -112,7 +143,7 @@ def _plain(text: str) -> str:
 ALWAYS_NEW = 516
 """Flag: an action that runs already is started once more without a question."""
 
-_OURS = re.compile(rf'^SCR \d+ \d+ (RS\w+) ".*" "?{SCRIPTS}/stembridge_[^/"]+\.py"?$')
+_OURS = re.compile(rf'^SCR \d+ \d+ (RS\w+) ".*" "?{SCRIPTS}/stembridge_[^/"]+\.(?:py|lua)"?$')
 
 
 def registration(action: Action) -> str:
@@ -137,6 +168,11 @@ def register(lines: Sequence[str], actions: Sequence[Action]) -> list[str]:
 def unregister(lines: Sequence[str]) -> list[str]:
     """Return the lines of a key map without our actions; keys bound to them stay and wait for the next install."""
     return [line for line in lines if own_id(line) is None]
+
+
+def installed_launcher(lines: Iterable[str]) -> Launcher:
+    """Return the language of the actions that are registered; Lua where there are none."""
+    return "python" if any(own_id(line) and ".py" in line for line in lines) else "lua"
 
 
 def missing_actions(lines: Collection[str], actions: Sequence[Action]) -> list[Action]:
@@ -166,6 +202,8 @@ def build_configuration(settings: Settings, presets: Iterable[Preset]) -> bytes:
         "version": CONFIGURATION_VERSION,
         "python": str(Path(sys.executable).absolute()),
         "arguments": ["-m", "plugin_core"],
+        # Lua gives its worker no environment of its own: -E keeps a foreign one out.
+        "launch": ["-E", "-X", "utf8", "-m", "stembridge_reaper", "plugin_core"],
         "home": str(settings.home),
         "runs": str(settings.home / RUNS),
         "presets": [{"name": preset.name, "title": preset.title, "kind": kind_of(preset)} for preset in presets],

@@ -18,10 +18,11 @@ from stembridge_reaper.install import reaper_ini
 from stembridge_reaper.install.actions import (
     CONFIGURATION,
     Action,
+    Launcher,
+    installed_launcher,
     missing_actions,
     package_files,
-    preset_actions,
-    shipped_actions,
+    wanted_actions,
 )
 from stembridge_reaper.install.python_library import Attempt
 from stembridge_reaper.install.resource_folder import is_reaper_running, scripts_folder
@@ -50,11 +51,13 @@ def examine(
     attempt: Attempt = try_library,
 ) -> list[Finding]:
     """Return one finding for each step; changes nothing."""
+    launcher = installed_launcher(TextFile(resource_path / KEYMAP).lines)
+    needs_python = launcher == "python"
     return [
         _ok("resource path", show_path(resource_path)),
         _check_running(is_running),
-        _check_python(TextFile(resource_path / SETTINGS), attempt),
-        *_check_scripts(resource_path, settings),
+        *([_check_python(TextFile(resource_path / SETTINGS), attempt)] if needs_python else []),
+        *_check_scripts(resource_path, settings, launcher),
         _check_interpreter(resource_path),
         _check_runs(settings),
     ]
@@ -94,17 +97,17 @@ def _check_library(library: Path, trial: Trial) -> Finding:
     return _ok("Python", shown)
 
 
-def _check_scripts(resource_path: Path, settings: Settings) -> list[Finding]:
+def _check_scripts(resource_path: Path, settings: Settings, launcher: Launcher) -> list[Finding]:
     try:
-        actions = [*shipped_actions(), *preset_actions(load_presets(settings).values())]
+        actions = wanted_actions(scripts_folder(resource_path), load_presets(settings).values(), launcher)
     except StembridgeError as error:
         return [_wrong("presets", error.message, error.remedy)]
-    return [_check_files(resource_path, actions), _check_actions(resource_path, actions)]
+    files = {action.file: action.source.encode("ascii") for action in actions} | package_files(launcher)
+    return [_check_files(resource_path, files), _check_actions(resource_path, actions)]
 
 
-def _check_files(resource_path: Path, actions: list[Action]) -> Finding:
+def _check_files(resource_path: Path, files: dict[str, bytes]) -> Finding:
     folder = scripts_folder(resource_path)
-    files = {action.file: action.source.encode("ascii") for action in actions} | package_files()
     bad = [name for name, content in files.items() if not _is_same(folder / name, content)]
     if bad:
         return _wrong("scripts", f"{len(bad)} of {len(files)} are missing or old in {show_path(folder)}", _AGAIN)

@@ -51,7 +51,8 @@ def scripts_folder(resource_path: Path) -> Path:
 
 def own_scripts(folder: Path) -> list[Path]:
     """Return the scripts of any version of ours in their folder, where others may lie too."""
-    return [*folder.glob("stembridge_*.py"), *folder.glob("stembridge_scripts/*.py")]
+    places = ("stembridge_*", "stembridge_scripts/*")
+    return [path for place in places for suffix in (".py", ".lua") for path in folder.glob(place + suffix)]
 
 
 _ADVICE = 'give --resource-path with the folder that REAPER\'s "Options, Show REAPER resource path" opens'

@@ -17,12 +17,12 @@ from stembridge_reaper.install.actions import (
     CONFIGURATION,
     PACKAGE,
     Action,
+    Launcher,
     build_configuration,
     package_files,
-    preset_actions,
     register,
-    shipped_actions,
     unregister,
+    wanted_actions,
 )
 from stembridge_reaper.install.python_library import Attempt, check_library, find_library
 from stembridge_reaper.install.resource_folder import is_reaper_running, own_scripts, scripts_folder
@@ -72,6 +72,7 @@ def install(
     resource_path: Path,
     settings: Settings,
     python_library: str = "auto",
+    launcher: Launcher = "lua",
     *,
     is_running: Callable[[], bool] = is_reaper_running,
     find: Callable[[], tuple[Path, Trial]] = find_library,
@@ -83,6 +84,7 @@ def install(
         resource_path: REAPER's folder of settings.
         settings: whose presets become actions.
         python_library: ``auto``, ``keep`` or the path of a library.
+        launcher: language of the scripts; those of the other go. Lua needs no library.
         is_running: tells whether REAPER runs.
         find: finds a library.
         attempt: tries one that is named, or stands in the settings.
@@ -93,15 +95,19 @@ def install(
     """
     refuse_running(is_running)
     presets = list(load_presets(settings).values())
-    actions = [*shipped_actions(), *preset_actions(presets)]
+    if launcher == "lua" and python_library not in ("auto", "keep"):
+        raise UsageError("scripts in Lua need no Python library", remedy="add --launcher python")
+    actions = wanted_actions(scripts_folder(resource_path), presets, launcher)
     ini = TextFile(resource_path / SETTINGS)
     is_first = not ini.exists
-    library = _choose_library(ini, python_library, find, attempt)
+    library = _choose_library(ini, python_library, find, attempt) if launcher == "python" else None
     record = read_record(resource_path)
     keymap = TextFile(resource_path / KEYMAP)
     _make_folder(settings.home / RUNS)
-    lines = [_copy_scripts(resource_path, actions, build_configuration(settings, presets))]
-    lines.append(_enable_python(ini, library, record))
+    scripts = {action.file: action.source.encode("ascii") for action in actions} | package_files(launcher)
+    lines = [_copy_scripts(resource_path, scripts, build_configuration(settings, presets))]
+    if launcher == "python":
+        lines.append(_enable_python(ini, library, record))
     lines.append(_register(keymap, actions, record))
     # Before what it tells of, so that an install that fails half-way can be taken back.
     _keep(resource_path, record)
@@ -133,10 +139,9 @@ def _choose_library(
     return None if standing is not None and not attempt(standing).fault else find()
 
 
-def _copy_scripts(resource_path: Path, actions: list[Action], configuration: bytes) -> str:
+def _copy_scripts(resource_path: Path, scripts: dict[str, bytes], configuration: bytes) -> str:
     folder = scripts_folder(resource_path)
-    files = {action.file: action.source.encode("ascii") for action in actions} | package_files()
-    files[CONFIGURATION] = configuration
+    files = scripts | {CONFIGURATION: configuration}
     try:
         for stale in _stale(folder, files):
             stale.unlink()

@@ -1,0 +1,240 @@
+-- Reading a project: items, their takes and sources, and tracks, as the worker wants them. Nothing is decided here.
+-- What takes time calls `pause` after each object, so that it can be spread over ticks.
+
+local documents = ...
+local M = {}
+local r = reaper
+local list = documents.list
+
+M.EXTENSION = "P_EXT:stembridge"
+
+local ITEM_KEYS = {
+  "D_POSITION", "D_LENGTH", "D_SNAPOFFSET", "D_VOL", "B_LOOPSRC", "B_MUTE", "C_LANEPLAYS", "D_FADEINLEN",
+  "D_FADEOUTLEN", "D_FADEINLEN_AUTO", "D_FADEOUTLEN_AUTO", "D_FADEINDIR", "D_FADEOUTDIR", "C_FADEINSHAPE",
+  "C_FADEOUTSHAPE", "C_BEATATTACHMODE", "C_AUTOSTRETCH",
+}
+local TAKE_KEYS = {
+  "D_STARTOFFS", "D_PLAYRATE", "D_PITCH", "B_PPITCH", "I_PITCHMODE", "I_STRETCHFLAGS", "D_VOL", "D_PAN", "I_CHANMODE",
+}
+local TRACK_KEYS = {
+  "I_FOLDERDEPTH", "I_NCHAN", "I_FREEMODE", "C_BEATATTACHMODE", "B_MUTE", "I_SOLO", "D_VOL", "D_PAN", "I_PANMODE",
+  "D_WIDTH", "D_DUALPANL", "D_DUALPANR", "B_PHASE", "B_MAINSEND", "C_MAINSEND_OFFS",
+}
+local DEEPEST = 16
+
+-- What reads and writes numbers and texts, by kind of object.
+M.ACCESS = {
+  MediaTrack = { get = r.GetMediaTrackInfo_Value, set = r.SetMediaTrackInfo_Value, text = r.GetSetMediaTrackInfo_String },
+  MediaItem = { get = r.GetMediaItemInfo_Value, set = r.SetMediaItemInfo_Value, text = r.GetSetMediaItemInfo_String },
+  MediaItemTake = {
+    get = r.GetMediaItemTakeInfo_Value, set = r.SetMediaItemTakeInfo_Value, text = r.GetSetMediaItemTakeInfo_String,
+  },
+}
+
+function M.text(kind, pointer, key)
+  local is_there, words = M.ACCESS[kind].text(pointer, key, "", false)
+  return is_there and words or ""
+end
+
+-- Return the GUID of an object; empty for a pointer that leads nowhere any more.
+function M.guid(kind, pointer)
+  local name = kind == "MediaItemTake" and "MediaItem_Take*" or kind .. "*"
+  return pointer and r.ValidatePtr2(0, pointer, name) and M.text(kind, pointer, "GUID") or ""
+end
+
+local function numbers(kind, pointer, keys)
+  local found = {}
+  for _, key in ipairs(keys) do found[key] = M.ACCESS[kind].get(pointer, key) end
+  return found
+end
+
+-- Return an iterator over the tracks of the active project, or over the items of one.
+function M.tracks()
+  local number = -1
+  return function()
+    number = number + 1
+    return r.GetTrack(0, number)
+  end
+end
+
+local function items_of(track)
+  local number = -1
+  return function()
+    number = number + 1
+    return r.GetTrackMediaItem(track, number)
+  end
+end
+
+local function each_item(act)
+  for track in M.tracks() do
+    for item in items_of(track) do act(item) end
+  end
+end
+
+function M.selected_items()
+  local found = {}
+  for number = 0, r.CountSelectedMediaItems(0) - 1 do found[number + 1] = r.GetSelectedMediaItem(0, number) end
+  return found
+end
+
+local function read_sources(source)
+  local found = list()
+  while source and #found < DEEPEST do
+    local is_section, offset, length, is_reversed = r.PCM_Source_GetSectionInfo(source)
+    local one = { kind = r.GetMediaSourceType(source), section = is_section and list { offset, length, is_reversed } or nil }
+    found[#found + 1] = one
+    local parent = r.GetMediaSourceParent(source)
+    if not parent then
+      one.path = r.GetMediaSourceFileName(source)
+      one.length, one.is_beats = r.GetMediaSourceLength(source)
+      one.channels = r.GetMediaSourceNumChannels(source)
+      return found
+    end
+    source = parent
+  end
+  return list()
+end
+
+local function read_markers(take)
+  local markers = list()
+  for number = 0, r.GetTakeNumStretchMarkers(take) - 1 do
+    local _, position, source = r.GetTakeStretchMarker(take, number)
+    markers[number + 1] = list { position, source, r.GetTakeStretchMarkerSlope(take, number) }
+  end
+  return markers
+end
+
+local function is_text(words)
+  return utf8.len(words) ~= nil
+end
+
+local function read_item(pointer)
+  local track = r.GetMediaItem_Track(pointer)
+  local item = { guid = M.guid("MediaItem", pointer), track = M.guid("MediaTrack", track) }
+  local take = r.GetActiveTake(pointer)
+  if not take then return item end
+  item.take = M.guid("MediaItemTake", take)
+  item.is_midi = r.TakeIsMIDI(take)
+  item.sources = read_sources(r.GetMediaItemTake_Source(take))
+  item.name = M.text("MediaItemTake", take, "P_NAME")
+  local root = item.sources[#item.sources]
+  if root and not is_text(root.path) or not is_text(item.name) then
+    return { guid = item.guid, track = item.track, take = item.take, fault = "with a file name that is not UTF-8" }
+  end
+  item.item_values = numbers("MediaItem", pointer, ITEM_KEYS)
+  item.take_values = numbers("MediaItemTake", take, TAKE_KEYS)
+  item.markers = read_markers(take)
+  for _, source in ipairs(item.sources) do
+    if source.section and not item.state then
+      local is_there, state = r.GetItemStateChunk(pointer, "", false)
+      item.state = is_there and state or ""
+    end
+  end
+  item.extras = { ["take FX"] = r.TakeFX_GetCount(take), ["take envelopes"] = r.CountTakeEnvelopes(take) }
+  return item
+end
+
+-- Read items, those left out that are gone, and note their pointers by GUID.
+function M.read_items(pointers, known, pause)
+  local found = list()
+  for _, pointer in ipairs(pointers) do
+    if M.guid("MediaItem", pointer) ~= "" then
+      local item = read_item(pointer)
+      known[item.guid] = pointer
+      found[#found + 1] = item
+    end
+    pause()
+  end
+  return found
+end
+
+local function read_track(pointer, tag)
+  return {
+    guid = M.guid("MediaTrack", pointer),
+    tag = tag,
+    name = M.text("MediaTrack", pointer, "P_NAME"),
+    values = numbers("MediaTrack", pointer, TRACK_KEYS),
+    extras = {
+      ["track FX"] = r.TrackFX_GetCount(pointer),
+      sends = r.GetTrackNumSends(pointer, 0),
+      envelopes = r.CountTrackEnvelopes(pointer),
+    },
+  }
+end
+
+local function add_stem(stems, item, track, known)
+  local tag = M.text("MediaItem", item, M.EXTENSION)
+  if tag ~= "" then
+    local stem = { guid = M.guid("MediaItem", item), track = track, tag = tag }
+    known[stem.guid] = item
+    stems[#stems + 1] = stem
+  end
+end
+
+-- Read the tracks of these GUIDs and those with a tag of ours, and the tagged items on the latter.
+function M.read_tracks(wanted, known, pause)
+  local tracks, stems = list(), list()
+  for pointer in M.tracks() do
+    local tag = M.text("MediaTrack", pointer, M.EXTENSION)
+    if tag ~= "" or wanted[M.guid("MediaTrack", pointer)] then
+      local track = read_track(pointer, tag)
+      tracks[#tracks + 1] = track
+      if tag ~= "" then
+        for item in items_of(pointer) do
+          add_stem(stems, item, track.guid, known)
+          pause()
+        end
+      end
+    end
+    pause()
+  end
+  return tracks, stems
+end
+
+-- Look through the whole project: its tracks, the items with a tag of ours, all GUIDs of items.
+function M.read_all(known, pause)
+  local tracks, stems, guids = list(), list(), list()
+  for pointer in M.tracks() do tracks[#tracks + 1] = { guid = M.guid("MediaTrack", pointer) } end
+  each_item(function(item)
+    local guid = M.guid("MediaItem", item)
+    known[guid] = item
+    guids[#guids + 1] = guid
+    add_stem(stems, item, "", known)
+    pause()
+  end)
+  return tracks, stems, guids
+end
+
+-- Look for items by GUID; return pointers of those that are there, in order. Known pointers may be stale.
+function M.find_items(guids, known, pause)
+  local missing, is_missing = {}, false
+  for _, guid in ipairs(guids) do
+    if M.guid("MediaItem", known[guid]) ~= guid then missing[guid], is_missing = true, true end
+    pause()
+  end
+  if is_missing then
+    each_item(function(item)
+      local guid = M.guid("MediaItem", item)
+      if missing[guid] then missing[guid], known[guid] = nil, item end
+      pause()
+    end)
+  end
+  local found = {}
+  for _, guid in ipairs(guids) do
+    if not missing[guid] then found[#found + 1] = known[guid] end
+  end
+  return found, missing
+end
+
+function M.project()
+  local _, path = r.EnumProjects(-1)
+  local open, number = list(), 0
+  repeat
+    local project, each = r.EnumProjects(number)
+    if project and each ~= "" then open[#open + 1] = each end
+    number = number + 1
+  until not project
+  return { path = path, media = r.GetProjectPath(), open = open }
+end
+
+return M
