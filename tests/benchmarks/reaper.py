@@ -60,7 +60,7 @@ def measure(folder: Path) -> dict[str, list[tuple[float, float]]]:
     home, resource_path, library = folder / "home", folder / "REAPER", folder / "libpython3.11.so.1.0"
     resource_path.mkdir()
     library.touch()
-    install(resource_path, Settings(home), is_running=lambda: False, find=lambda: (library, Trial()))
+    install(resource_path, Settings(home), launcher="python", is_running=lambda: False, find=lambda: (library, Trial()))
     scripts = resource_path / "Scripts" / "stembridge"
     configuration = scripts / "stembridge.json"
     idle = {"python": "/bin/sh", "arguments": ["-c", "exec sleep 600"]}

@@ -46,11 +46,13 @@ def reaper() -> None:
 @click.option(
     "--launcher",
     type=click.Choice(["lua", "python"]),
-    default="lua",
-    help="Language of the scripts: REAPER brings Lua; Python needs the library.",
+    default=None,
+    help="Language of the scripts: REAPER brings Lua; Python needs the library. Default, what is installed, or Lua.",
 )
 @click.pass_obj
-def install_command(context: Context, resource_path: Path | None, python_library: str, launcher: Launcher) -> int:
+def install_command(
+    context: Context, resource_path: Path | None, python_library: str, launcher: Launcher | None
+) -> int:
     """Copy the scripts and register the actions; REAPER must be closed.
 
     Every file that is changed is copied first. Run it again after an update, or after adding a preset.

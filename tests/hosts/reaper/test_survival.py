@@ -64,13 +64,17 @@ def test_second_action_does_not_follow_what_is_followed(desk: Desk, project: Pro
 
 
 def test_two_scripts_that_follow_one_run_insert_it_once(desk: Desk, project: Project) -> None:
-    desk.press("separate_last")
-    desk.wait_for("working")
-    os.utime(desk.run_folder / "followed", (0, 0))
-    script = desk.press("insert")
-    desk.host.run(lambda: bool(script.main.__dict__["stembridge_watcher"].runs))
-    desk.host.run()
+    watcher = desk.press("separate_last").main.__dict__["stembridge_watcher"]
+    (run,) = watcher.runs
+    other = type(watcher)(watcher.configuration)
+    other.known.update(watcher.known)
+    other.follow(type(run)(run.folder))
+    while desk.host.tick() | other.tick():
+        time.sleep(0.01)
     assert len(stems_of(project)) == 4
+    assert [track.name for track in project.tracks].count("Song - Stems") == 1
+    for folder in desk.run_folder.glob("place-*"):
+        assert json.loads((folder / "status.json").read_bytes())["state"] == "done"
 
 
 def test_stems_that_were_moved_away(desk: Desk, project: Project, tmp_path: Path) -> None:

@@ -170,9 +170,10 @@ def unregister(lines: Sequence[str]) -> list[str]:
     return [line for line in lines if own_id(line) is None]
 
 
-def installed_launcher(lines: Iterable[str]) -> Launcher:
-    """Return the language of the actions that are registered; Lua where there are none."""
-    return "python" if any(own_id(line) and ".py" in line for line in lines) else "lua"
+def installed_launcher(folder: Path) -> Launcher:
+    """Return the language of the scripts in a folder; Lua where there are none."""
+    has_python = any(folder.glob("stembridge_*.py")) and not any(folder.glob("stembridge_*.lua"))
+    return "python" if has_python else "lua"
 
 
 def missing_actions(lines: Collection[str], actions: Sequence[Action]) -> list[Action]:

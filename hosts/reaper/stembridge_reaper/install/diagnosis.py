@@ -51,7 +51,7 @@ def examine(
     attempt: Attempt = try_library,
 ) -> list[Finding]:
     """Return one finding for each step; changes nothing."""
-    launcher = installed_launcher(TextFile(resource_path / KEYMAP).lines)
+    launcher = installed_launcher(scripts_folder(resource_path))
     needs_python = launcher == "python"
     return [
         _ok("resource path", show_path(resource_path)),

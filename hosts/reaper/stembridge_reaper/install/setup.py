@@ -19,6 +19,7 @@ from stembridge_reaper.install.actions import (
     Action,
     Launcher,
     build_configuration,
+    installed_launcher,
     package_files,
     register,
     unregister,
@@ -72,7 +73,7 @@ def install(
     resource_path: Path,
     settings: Settings,
     python_library: str = "auto",
-    launcher: Launcher = "lua",
+    launcher: Launcher | None = None,
     *,
     is_running: Callable[[], bool] = is_reaper_running,
     find: Callable[[], tuple[Path, Trial]] = find_library,
@@ -84,7 +85,8 @@ def install(
         resource_path: REAPER's folder of settings.
         settings: whose presets become actions.
         python_library: ``auto``, ``keep`` or the path of a library.
-        launcher: language of the scripts; those of the other go. Lua needs no library.
+        launcher: language of the scripts; those of the other go. Default what is installed, or Lua, which needs no
+            library.
         is_running: tells whether REAPER runs.
         find: finds a library.
         attempt: tries one that is named, or stands in the settings.
@@ -95,6 +97,7 @@ def install(
     """
     refuse_running(is_running)
     presets = list(load_presets(settings).values())
+    launcher = launcher or installed_launcher(scripts_folder(resource_path))
     if launcher == "lua" and python_library not in ("auto", "keep"):
         raise UsageError("scripts in Lua need no Python library", remedy="add --launcher python")
     actions = wanted_actions(scripts_folder(resource_path), presets, launcher)

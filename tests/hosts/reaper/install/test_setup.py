@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from stembridge_reaper.install.actions import preset_actions
+from stembridge_reaper.install.actions import Launcher, preset_actions
 from stembridge_reaper.install.diagnosis import examine
 from stembridge_reaper.install.setup import install, uninstall
 from stembridge_reaper.install.text_file import backups_of, write_bytes
@@ -50,6 +50,7 @@ def set_up(resource_path: Path, library: Path, python: str = "auto", settings: S
         resource_path,
         settings or Settings(),
         python,
+        launcher="python",
         is_running=lambda: False,
         find=lambda: (library, Trial()),
         attempt=lambda _: Trial(),
@@ -221,6 +222,8 @@ def test_python_that_cannot_run_the_scripts_is_no_working_one(resource_path: Pat
     (library.parent / name).touch()
     text = f"[reaper]\nreascript=1\npythonlibpath64={library.parent}\npythonlibdll64={name}\n"
     (resource_path / "reaper.ini").write_text(text)
+    (resource_path / "Scripts" / "stembridge").mkdir(parents=True)
+    (resource_path / "Scripts" / "stembridge" / "stembridge_jobs.py").touch()
     (finding,) = [one for one in examine(resource_path, Settings(), is_running=bool) if one.name == "Python"]
     assert finding.found == f"{name} is too old for the scripts, which need 3.8"
     set_up(resource_path, library)
@@ -258,8 +261,8 @@ def test_install_that_fails_half_way_can_be_taken_back(
 
 def test_action_of_a_preset_keeps_its_id_whatever_else_there_is() -> None:
     presets = [Preset(name=name, operations=()) for name in ("my-own", "My Own", "my_own", "\u4eba\u58f0", "\u4f34")]
-    there = {action.source.split("separate_by")[1]: action.id for action in preset_actions(presets)}
-    back = {action.source.split("separate_by")[1]: action.id for action in preset_actions(reversed(presets))}
+    there = {action.source.split("separate_by")[1]: action.id for action in preset_actions(presets, "python")}
+    back = {action.source.split("separate_by")[1]: action.id for action in preset_actions(reversed(presets), "python")}
     assert there == back
     assert len(set(there.values())) == len(presets)
 
@@ -269,3 +272,35 @@ def test_folder_that_was_no_reapers_is_said(tmp_path: Path, library: Path) -> No
     folder.mkdir()
     assert any("had no reaper.ini" in line for line in set_up(folder, library))
     assert not any("had no reaper.ini" in line for line in set_up(folder, library))
+
+
+def test_scripts_are_lua_unless_they_were_python_or_shall_be(resource_path: Path, library: Path) -> None:
+    scripts, before = resource_path / "Scripts" / "stembridge", contents(resource_path)
+
+    def languages(launcher: Launcher | None) -> tuple[set[str], set[str]]:
+        install(resource_path, Settings(), launcher=launcher, is_running=bool, find=lambda: (library, Trial()))
+        registered = (resource_path / "reaper-kb.ini").read_text("latin-1")
+        lines = {line[-3:] for line in registered.splitlines() if " stembridge/stembridge_" in line}
+        return {path.suffix for path in scripts.rglob("stembridge_*.*")}, lines
+
+    assert languages(None) == ({".lua"}, {"lua"})
+    assert (resource_path / "reaper.ini").read_bytes() == before["reaper.ini"]
+    assert not list(scripts.rglob("*.py"))
+    assert languages("python") == languages(None) == ({".py"}, {".py"})
+    assert not list(scripts.rglob("*.lua"))
+    assert languages("lua") == languages(None) == ({".lua"}, {"lua"})
+    with pytest.raises(UsageError, match="in Lua need no Python library"):
+        install(resource_path, Settings(), str(library), is_running=bool)
+    uninstall(resource_path, is_running=bool)
+    assert contents(resource_path) == before
+
+
+def test_actions_that_reapack_brought_are_not_doubled(resource_path: Path, library: Path) -> None:
+    theirs = resource_path / "Scripts" / "stembridge" / "Items" / "stembridge_jobs.lua"
+    theirs.parent.mkdir(parents=True)
+    theirs.touch()
+    install(resource_path, Settings(), is_running=bool)
+    assert not (theirs.parents[1] / theirs.name).exists()
+    registered = (resource_path / "reaper-kb.ini").read_bytes()
+    assert b"stembridge_jobs" not in registered
+    assert b"stembridge_insert.lua" in registered

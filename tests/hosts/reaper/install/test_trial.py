@@ -150,13 +150,15 @@ def test_install_replaces_a_library_that_fails_and_doctor_says_the_same(python_l
     bad.write_text("a text file")
     ini = tmp_path / "reaper.ini"
     ini.write_text(f"[reaper]\nreascript=1\npythonlibpath64={tmp_path}\npythonlibdll64={bad.name}\n")
+    (tmp_path / "Scripts" / "stembridge").mkdir(parents=True)
+    (tmp_path / "Scripts" / "stembridge" / "stembridge_jobs.py").touch()
     before = python_finding(tmp_path)
     assert (before.verdict, "will not do: it cannot be loaded" in before.found) == (Verdict.WRONG, True)
-    assert f"Python: {python_library}" in install(tmp_path, Settings(), is_running=bool)
+    assert f"Python: {python_library}" in install(tmp_path, Settings(), launcher="python", is_running=bool)
     after = python_finding(tmp_path)
     assert (after.verdict, after.found) == (Verdict.OK, str(python_library))
     written = ini.read_bytes()
-    assert "Python: left as it is" in install(tmp_path, Settings(), is_running=bool)
+    assert "Python: left as it is" in install(tmp_path, Settings(), launcher="python", is_running=bool)
     assert ini.read_bytes() == written
 
 
@@ -164,7 +166,7 @@ def test_a_named_library_that_fails_changes_nothing(tmp_path: Path) -> None:
     bad = tmp_path / "libpython3.11.so.1.0"
     bad.write_text("a text file")
     with pytest.raises(UsageError, match="will not do: it cannot be loaded"):
-        install(tmp_path, Settings(), str(bad), is_running=bool)
+        install(tmp_path, Settings(), str(bad), "python", is_running=bool)
     assert list(tmp_path.iterdir()) == [bad]
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from pathlib import Path
 
 import pytest
 import stembridge_reaper
-from stembridge_reaper.install.actions import preset_actions, read_header, shipped_actions
+from stembridge_reaper.install.actions import Launcher, preset_actions, read_header, shipped_actions
 
 from plugin_core._version import __version__
 from plugin_core.presets import Preset
@@ -41,7 +42,7 @@ def test_source_is_ascii_old_and_alone(path: Path) -> None:
     assert not any(isinstance(node, ast.Match) for node in ast.walk(tree))
 
 
-def test_only_documented_functions_are_called() -> None:
+def test_only_documented_functions_are_called_from_python() -> None:
     tree = ast.parse("\n".join(path.read_text(encoding="ascii") for path in FILES if path.parent.name != "reascripts"))
     called = {
         str(node.args[0].value)
@@ -54,9 +55,21 @@ def test_only_documented_functions_are_called() -> None:
     assert {f"RPR_{name}" for name in called if "%" not in name} <= set(load_table())
 
 
-def test_headers_say_what_the_action_is() -> None:
-    made = preset_actions([Preset(name="four stems", operations=())])
-    for action in [*shipped_actions(), *made]:
+def test_only_functions_of_the_table_are_called_from_lua() -> None:
+    """Also those that another launcher never gets to; a script is ASCII whatever REAPER would bear."""
+    sources = [path.read_text(encoding="ascii") for path in FOLDER.rglob("*.lua")]
+    called = {name for source in sources for name in re.findall(r"\b(?:r|reaper)\.(\w+)", source)}
+    own = {"defer", "get_action_context", "time_precise", "genGuid", "ValidatePtr2", "ExecProcess", "GetOS"}
+    assert len(called) > 40
+    assert {f"RPR_{name}" for name in called - own} <= set(load_table())
+
+
+@pytest.mark.parametrize("launcher", ["lua", "python"])
+def test_headers_say_what_the_action_is(launcher: Launcher) -> None:
+    made = preset_actions([Preset(name="four stems", operations=())], launcher)
+    shipped = shipped_actions(launcher)
+    assert [one.title for one in shipped] == [one.title for one in shipped_actions("python")]
+    for action in [*shipped, *made]:
         header = read_header(action.source)
         assert header["description"] == action.title
         assert header["version"] == __version__
@@ -65,15 +78,18 @@ def test_headers_say_what_the_action_is() -> None:
 
 
 def test_preset_scripts_are_ascii_whatever_the_preset_is_called() -> None:
-    presets = [
-        Preset(name=name, title='T\u00eftle "x"\n', operations=()) for name in ("\u4eba\u58f0", "\u00e4", "a'b\\")
-    ]
-    actions = preset_actions(presets)
+    names = ["\u4eba\u58f0", "\u00e4", "a'b\\"]
+    presets = [Preset(name=name, title='T\u00eftle "x"\n', operations=()) for name in names]
+    actions = preset_actions(presets, "python")
     assert len({action.file for action in actions}) == 3
-    for action, preset in zip(actions, presets, strict=True):
+    for action, name in zip(actions, names, strict=True):
         tree = ast.parse(action.source.encode("ascii"))
         call = tree.body[-1]
         assert isinstance(call, ast.Expr)
         assert isinstance(call.value, ast.Call)
-        assert ast.literal_eval(call.value.args[0]) == preset.name
+        assert ast.literal_eval(call.value.args[0]) == name
         assert '"' not in action.title
+    lua = pytest.importorskip("lupa.lua54").LuaRuntime()
+    for action, name in zip(preset_actions(presets, "lua"), names, strict=True):
+        action.source.encode("ascii")
+        assert lua.eval(action.source.split("separate_by(")[1].rstrip(")\n")) == name
