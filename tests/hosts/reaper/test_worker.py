@@ -219,7 +219,7 @@ def test_what_was_clipped_where_the_used_part_was_cut_out_is_noted_with_its_job(
 ) -> None:
     fake.remote = True
     song = encode(write_song(tmp_path / "A.wav", seconds=12.0), tmp_path / "A.mp3", "-af", "volume=30dB")
-    request = make(files=[{"key": "0", "path": str(song), "spans": [[4.0, 6.0]]}])
+    request = make(items=[facts_of(song, 4.0, 2.0)])
     with session:
         asyncio.run(Worker(session, read_request(request), request.parent).run())
         (job,) = session.store.list()
