@@ -63,7 +63,7 @@ MIX_KEYS: Final = (
 _FIXED_LANES: Final = 2
 
 
-class Finished(NamedTuple):
+class FinishedItem(NamedTuple):
     """An item whose stems are finished."""
 
     item: UsableItem
@@ -97,7 +97,7 @@ def read_tag(words: str) -> Tag:
         return Tag()
 
 
-def find_finished(run: Request, files: Sequence[FileStatus], now: Request) -> tuple[list[Finished], Counter[str]]:
+def find_finished(run: Request, files: Sequence[FileStatus], now: Request) -> tuple[list[FinishedItem], Counter[str]]:
     """Return the items with stems that stand on the disk, and how many have none that fit, by reason.
 
     Args:
@@ -106,7 +106,7 @@ def find_finished(run: Request, files: Sequence[FileStatus], now: Request) -> tu
         now: the project, with the items as they are by now.
     """
     present = {facts.guid: facts for facts in now.items}
-    found: list[Finished] = []
+    found: list[FinishedItem] = []
     left: Counter[str] = Counter()
     for file in files:
         parts = [part for part in file.parts if part.stems]
@@ -124,7 +124,7 @@ def find_finished(run: Request, files: Sequence[FileStatus], now: Request) -> tu
             elif not all(stem.path.is_file() for stem in part.stems):
                 left["moved"] += 1
             else:
-                found.append(Finished(item, facts is not None, part))
+                found.append(FinishedItem(item, facts is not None, part))
     return sorted(found, key=lambda one: one.item.number), left
 
 
@@ -157,9 +157,9 @@ class Placement:
         self.notes: list[str] = []
         """What does not hold for the stems, in words."""
 
-    def plan(self, finished: Iterable[Finished]) -> list[Step]:
+    def plan(self, finished: Iterable[FinishedItem]) -> list[Step]:
         """Return the steps; none where all stands already."""
-        groups: dict[str, list[Finished]] = {}
+        groups: dict[str, list[FinishedItem]] = {}
         for one in finished:
             groups.setdefault(one.item.facts.track, []).append(one)
         for guid, tag in self._tags.items():
@@ -183,20 +183,20 @@ class Placement:
             self._steps.append(Find(self._found[guid], kind, guid))
         return self._found[guid]
 
-    def _stems_of(self, one: Finished) -> dict[str, tuple[str, Tag]]:
+    def _stems_of(self, one: FinishedItem) -> dict[str, tuple[str, Tag]]:
         """Return GUID and tag of each stem of an item that stands, by stem and job."""
         guid = one.item.facts.guid
         return {tag.stem + "/" + tag.job: (key, tag) for key, tag in self._standing.items() if tag.item == guid}
 
-    def _is_own(self, one: Finished) -> bool:
+    def _is_own(self, one: FinishedItem) -> bool:
         return any(tag.run == self._run for _, tag in self._stems_of(one).values())
 
-    def _is_wanted(self, one: Finished) -> bool:
+    def _is_wanted(self, one: FinishedItem) -> bool:
         standing, like = self._stems_of(one), _digest(one.item)
         known = [standing.get(f"{stem.name}/{stem.job}") for stem in one.part.stems]
         return not all(found is not None and found[1].like == like for found in known)
 
-    def _place_group(self, source: TrackFacts | None, group: Sequence[Finished]) -> None:
+    def _place_group(self, source: TrackFacts | None, group: Sequence[FinishedItem]) -> None:
         stems = {stem.name: stem.title for one in group for stem in one.part.stems}
         names = sort_stems(stems)
         said = self._names.get(group[0].item.facts.track) or {one.item.name for one in group}
@@ -274,7 +274,7 @@ class Placement:
         self._last.append(SetText(slot, EXTENSION, _write(tag)))
         return slot
 
-    def _widen(self, source: TrackFacts | None, group: Sequence[Finished], slots: Sequence[int]) -> None:
+    def _widen(self, source: TrackFacts | None, group: Sequence[FinishedItem], slots: Sequence[int]) -> None:
         """Give new tracks the channels and the timebase of the source track."""
         values = source.values if source else {}
         widest = max([1, *(one.item.facts.sources[-1].channels for one in group)])
@@ -286,7 +286,7 @@ class Placement:
         for slot in slots if wanted else ():
             self._steps.append(SetNumbers(slot, tuple(wanted)))
 
-    def _place_item(self, source: TrackFacts | None, one: Finished, tracks: dict[str, int]) -> None:
+    def _place_item(self, source: TrackFacts | None, one: FinishedItem, tracks: dict[str, int]) -> None:
         standing, like = self._stems_of(one), _digest(one.item)
         for stem in one.part.stems:
             guid, tag = standing.get(f"{stem.name}/{stem.job}", ("", Tag()))
@@ -301,7 +301,7 @@ class Placement:
             self._last.append(SetNumbers(slot, (("B_MUTE", 1),)))
         self.placed += 1
 
-    def _place_stem(self, one: Finished, stem: StemResult, track: int, *, is_heard: bool) -> None:
+    def _place_stem(self, one: FinishedItem, stem: StemResult, track: int, *, is_heard: bool) -> None:
         item, facts = self._slot(), one.item.facts
         take = self._slot()
         placed = place_take(facts, one.item.section, stem.start)
@@ -325,7 +325,7 @@ class Placement:
             SetText(item, EXTENSION, _write(tag)),
         )
 
-    def _note_what_is_lost(self, source: TrackFacts, group: Sequence[Finished]) -> None:
+    def _note_what_is_lost(self, source: TrackFacts, group: Sequence[FinishedItem]) -> None:
         lost = [word for word, count in source.extras.items() if count and self._settings.stem_tracks != "inside"]
         if lost and source.values["I_FOLDERDEPTH"] <= 0:
             self.notes.append(
@@ -340,7 +340,7 @@ class Placement:
 _NOT_COPIED: Final = {"B_MUTE", "C_LANEPLAYS"}
 
 
-def _is_heard(source: TrackFacts | None, one: Finished) -> bool:
+def _is_heard(source: TrackFacts | None, one: FinishedItem) -> bool:
     """Tell whether an item sounds: a muted one does not, nor one on a lane that does not play."""
     values = one.item.facts.item_values
     has_lanes = source is not None and source.values.get("I_FREEMODE") == _FIXED_LANES

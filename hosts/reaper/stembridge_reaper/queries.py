@@ -12,7 +12,7 @@ import msgspec
 from plugin_core.console.formatting import plural
 from plugin_core.errors import ExitCode, StembridgeError, UsageError
 from plugin_core.settings import Settings
-from stembridge_reaper.placement import Finished, Placement, find_finished, read_tag
+from stembridge_reaper.placement import FinishedItem, Placement, find_finished, read_tag
 from stembridge_reaper.plan import write_plan
 from stembridge_reaper.protocol import Request, Status, read_request, read_status
 from stembridge_reaper.runs import BEAT, DISMISSED, FINAL, LOOK, PATIENCE, RUNS, hold
@@ -59,7 +59,7 @@ class KnownRun(msgspec.Struct, frozen=True, kw_only=True):
         """Tell whether one of the empty files is there."""
         return (self.folder / name).exists()
 
-    def finished(self) -> list[Finished]:
+    def finished(self) -> list[FinishedItem]:
         """Return the items whose stems stand on the disk."""
         nowhere = msgspec.structs.replace(self.request, items=())
         return find_finished(self.request, self.status.files, nowhere)[0]
@@ -211,7 +211,7 @@ class Query:
         known = {*self._request.guids, *(track.guid for track in self._request.tracks)}
         return any(item.guid in known or item.track in known for item in run.request.items)
 
-    def _offer(self, runs: Sequence[KnownRun], missing: dict[Path, list[Finished]]) -> bool:
+    def _offer(self, runs: Sequence[KnownRun], missing: dict[Path, list[FinishedItem]]) -> bool:
         """Ask whether to insert; on No they are not offered again."""
         count = sum(len(missing[run.folder]) for run in runs)
         named = [f"{run.request.preset}: {', '.join(_names(missing[run.folder]))}" for run in runs][:10]
@@ -258,11 +258,11 @@ class Query:
         self._out.status.start = self._out.status.follow = dead
 
 
-def _stands(one: Finished, standing: set[tuple[str, str, str]]) -> bool:
+def _stands(one: FinishedItem, standing: set[tuple[str, str, str]]) -> bool:
     return all((one.item.facts.guid, stem.name, stem.job) in standing for stem in one.part.stems)
 
 
-def _names(finished: Sequence[Finished]) -> list[str]:
+def _names(finished: Sequence[FinishedItem]) -> list[str]:
     names = list(dict.fromkeys(one.item.name for one in finished))
     return [*names[:3], "..."] if len(names) > 3 else names
 

@@ -76,7 +76,7 @@ class Trial(msgspec.Struct, frozen=True):
     """False where there is nothing to try it with."""
 
 
-class _Told(msgspec.Struct, frozen=True):
+class _Heard(msgspec.Struct, frozen=True):
     """What one process told."""
 
     fault: str = ""
@@ -117,7 +117,7 @@ def _command(library: Path, platform: str) -> list[str] | None:
     return next(([str(path), "-"] for path in found), None)
 
 
-def _run(command: list[str], path: str | None) -> _Told:
+def _run(command: list[str], path: str | None) -> _Heard:
     with tempfile.TemporaryDirectory() as folder:
         try:
             done = subprocess.run(
@@ -130,13 +130,13 @@ def _run(command: list[str], path: str | None) -> _Told:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return _Told(fault=f"it has not started after {_PATIENCE:.0f} s")
+            return _Heard(fault=f"it has not started after {_PATIENCE:.0f} s")
         except OSError as error:
-            return _Told(fault=f"it cannot be tried: {command[0]}: {error.strerror}")
+            return _Heard(fault=f"it cannot be tried: {command[0]}: {error.strerror}")
     told = _TOLD.match(done.stdout)
     if told is None:
-        return _Told(fault=_explain(done))
-    run = _Told(version=(int(told[1]), int(told[2])), home=os.fsdecode(told[3]))
+        return _Heard(fault=_explain(done))
+    run = _Heard(version=(int(told[1]), int(told[2])), home=os.fsdecode(told[3]))
     if not told[4]:
         return msgspec.structs.replace(run, fault=_explain(done))
     if run.version < OLDEST:
