@@ -64,10 +64,8 @@ function Execution:step(seconds)
     self.changes = r.GetProjectStateChangeCount(0)
     return more
   end)
-  if not is_done then
-    self.file:close()
-    self:take_back()
-  end
+  if not (is_done and goes_on) then self.file:close() end
+  if not is_done then self:take_back() end
   r.PreventUIRefresh(-1)
   r.TrackList_AdjustWindows(false)
   r.UpdateArrange()
@@ -98,7 +96,6 @@ end
 function Execution:commit()
   local steps = {}
   repeat steps[#steps + 1] = self:next() until steps[#steps][1] == "end"
-  self.file:close()
   r.Undo_BeginBlock2(0)
   local is_done, why = pcall(function()
     for _, step in ipairs(steps) do self:act(step) end
