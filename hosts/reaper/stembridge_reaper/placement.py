@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from plugin_core.console.formatting import plural
+from plugin_core.console.phrases import plural
 from stembridge_reaper.plan import (
     VERSION,
     AddItem,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from plugin_core.console.formatting import plural
+from plugin_core.console.phrases import plural
 from plugin_core.errors import ExitCode, StembridgeError, UsageError
 from plugin_core.settings import Settings
 from stembridge_reaper.placement import FinishedItem, Placement, find_finished, read_tag

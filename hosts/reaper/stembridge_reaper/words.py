@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from plugin_core.console.formatting import plural
+from plugin_core.console.phrases import plural
 from stembridge_reaper.protocol import FileStatus, Status
 
 _VERBS: Final = {
