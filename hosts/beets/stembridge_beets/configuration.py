@@ -27,8 +27,8 @@ AUTO: Final = {"no": (), "moods": ("moods",), "stems": ("stems",), "yes": ("mood
 """What an import does, by the word of the setting; labels first, as they change the file that is separated."""
 
 OWN_WORDS: Final = {
-    "status": "list the songs with work left",
-    "resume": "finish what was interrupted",
+    "status": "list the songs with work left [QUERY]",
+    "resume": "finish what was interrupted [QUERY]",
     "retry": "try again what failed or was cancelled [QUERY]",
     "adopt": "note stems in the library that stand already, and bring along what was left behind [QUERY]",
     "prune": "forget old jobs, and remove what killed runs left",

@@ -34,13 +34,19 @@ if TYPE_CHECKING:
 
 
 def finish(
-    plugin: Host, lib: Library, kind: str, marked: Sequence[tuple[Item, todo.Todo]], *, is_quiet: bool
+    plugin: Host,
+    lib: Library,
+    kind: str,
+    marked: Sequence[tuple[Item, todo.Todo]],
+    *,
+    is_quiet: bool,
+    is_pretended: bool = False,
 ) -> LibraryRun:
     """Do what is noted, without asking: it was asked for. What cannot be done now is told and stays noted."""
-    words = Manners(yes=True, quiet=is_quiet, threads=read_count(plugin.config, "threads"))
+    words = Manners(yes=True, quiet=is_quiet, pretend=is_pretended, threads=read_count(plugin.config, "threads"))
     run = LibraryRun(plugin, lib, make_kind(plugin, kind, is_quiet=is_quiet), words)
     try:
-        tasks = _make_marked_tasks(plugin, kind, marked)
+        tasks = _make_marked_tasks(plugin, kind, marked, is_pretended=is_pretended)
     except UserError as error:
         _leave(plugin, run, len(marked), error)
         return run
@@ -66,7 +72,9 @@ def _leave(plugin: Host, run: LibraryRun, count: int, error: UserError) -> None:
     run.left += count
 
 
-def _make_marked_tasks(plugin: Host, kind: str, marked: Sequence[tuple[Item, todo.Todo]]) -> list[Task]:
+def _make_marked_tasks(
+    plugin: Host, kind: str, marked: Sequence[tuple[Item, todo.Todo]], *, is_pretended: bool
+) -> list[Task]:
     usual: Operation | None = None
     tasks = []
     for item, one in marked:
@@ -75,8 +83,9 @@ def _make_marked_tasks(plugin: Host, kind: str, marked: Sequence[tuple[Item, tod
             usual = usual or _choose(plugin, kind)
             operation = usual
         if one.operation is None and is_done(item, operation):
-            todo.unmark(item, kind)
-            item.store()
+            if not is_pretended:
+                todo.unmark(item, kind)
+                item.store()
             continue
         tasks.append(make_task(item, operation, force=one.force, write=one.write, job=one.job))
     return tasks
@@ -135,9 +144,9 @@ def run_own(plugin: Host, lib: Library, opts: OwnOptions, args: Sequence[str]) -
     is_quiet = read_flag(plugin, "quiet", opts.quiet)
     match word:
         case "status":
-            show(lib)
+            show(lib, query)
         case "resume":
-            resume(plugin, lib, is_quiet=is_quiet)
+            resume(plugin, lib, query, is_pretended=opts.pretend, is_quiet=is_quiet)
         case "retry":
             words = Manners(
                 pretend=opts.pretend,
@@ -148,33 +157,38 @@ def run_own(plugin: Host, lib: Library, opts: OwnOptions, args: Sequence[str]) -
             retry(plugin, lib, query, words)
         case "adopt":
             adopt(plugin, lib, query, is_pretended=opts.pretend, is_quiet=is_quiet)
+        case "prune" if opts.pretend or query:
+            raise UserError("beet stembridge prune takes no query and cannot be tried with -p")
         case "prune":
             prune(plugin, is_quiet=is_quiet)
         case _:
             raise UserError(f"beet stembridge {word}: there are {', '.join(OWN_WORDS)}")
 
 
-def show(lib: Library) -> None:
+def show(lib: Library, query: Sequence[str] = ()) -> None:
     """List the songs with work left."""
-    found = [(kind, item) for kind in todo.FIELDS for item, _ in todo.find_marked(lib, kind)]
+    found = [(kind, item) for kind in todo.FIELDS for item, _ in todo.find_marked(lib, kind, query)]
     for kind, item in found:
         ui.print_(f"{kind}: {name_item(item)}")
     if not found:
         ui.print_("nothing is left to be done")
 
 
-def resume(plugin: Host, lib: Library, *, is_quiet: bool) -> None:
-    """Finish what was interrupted.
+def resume(plugin: Host, lib: Library, query: Sequence[str], *, is_pretended: bool, is_quiet: bool) -> None:
+    """Finish what was interrupted, of the songs that match, or say what would be done.
 
     Raises:
         UserError: some of it cannot be finished now.
     """
     runs: list[LibraryRun] = []
+    is_any = False
     for kind in todo.FIELDS:
-        runs.append(finish(plugin, lib, kind, todo.find_marked(lib, kind), is_quiet=is_quiet))
+        marked = todo.find_marked(lib, kind, query)
+        runs.append(finish(plugin, lib, kind, marked, is_quiet=is_quiet, is_pretended=is_pretended))
+        is_any |= bool(is_pretended and marked)
         if runs[-1].is_interrupted:
             break
-    if not any(run.done or run.failed or run.left for run in runs) and not is_quiet:
+    if not is_any and not any(run.done or run.failed or run.left for run in runs) and not is_quiet:
         ui.print_("nothing is left to be done")
     end(lib, runs)
 

@@ -6,7 +6,7 @@ killed at any moment: what the core's job store has done by then is taken from t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -41,9 +41,11 @@ def mark(items: Iterable[tuple[Item, Todo]], lib: Library, kind: str) -> None:
             item.store()
 
 
-def find_marked(lib: Library, kind: str) -> list[tuple[Item, Todo]]:
-    """Return the songs with work left, and what it is."""
-    found = ((item, read(item, kind)) for item in lib.items(Having(FIELDS[kind])))
+def find_marked(lib: Library, kind: str, query: Sequence[str] = ()) -> list[tuple[Item, Todo]]:
+    """Return the songs with work left, of those that match, and what it is."""
+    matching = {item.id for item in lib.items(list(query))} if query else None
+    items = (item for item in lib.items(Having(FIELDS[kind])) if matching is None or item.id in matching)
+    found = ((item, read(item, kind)) for item in items)
     return [(item, todo) for item, todo in found if todo is not None]
 
 

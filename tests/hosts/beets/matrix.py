@@ -33,7 +33,7 @@ def _test(home: Path, version: str, options: list[str]) -> int:
     with tempfile.TemporaryDirectory() as empty:
         # Any command of beets opens the library, and would bring that of whoever runs this up to date.
         told = subprocess.check_output([beet, "version"], text=True, env={**os.environ, "BEETSDIR": empty})
-    print(f"--- {told.splitlines()[0]}", flush=True)
+    print("---", *(line for line in told.splitlines() if line.startswith("beets version")), flush=True)
     command = [sys.executable, "-m", "pytest", "tests/hosts/beets", *options]
     return subprocess.run(command, cwd=ROOT, env={**os.environ, "BEET": str(beet)}, check=False).returncode
 

@@ -58,8 +58,13 @@ def test_a_service_that_is_down_leaves_the_rest_to_resume(three: Beets) -> None:
     assert outcome.err.count("the ledger does not answer") == 3
     assert lines(outcome.err)[-1] == "error: 3 tracks unfinished, go on with: beet stembridge resume"
     assert three.do("stembridge", "status").out.count("stems: ") == 3
+    assert three.do("stembridge", "status", "title:One").out == "stems: Artist - Album - One\n"
 
-    assert three.do("stembridge", "resume").out.count("vocals, instrumental") == 3
+    assert "separate 3 tracks: 3 tracks with ledger, about 6 credits" in three.do("stembridge", "resume", "-p").out
+    assert three.run("stembridge", "prune", "-p").code == 1
+    assert three.bought() == []
+    assert three.do("stembridge", "resume", "title:One").out.count("vocals, instrumental") == 1
+    assert three.do("stembridge", "resume").out.count("vocals, instrumental") == 2
     assert three.do("stembridge").out == "nothing is left to be done\n"
     assert len(three.bought()) == 3
 

@@ -55,6 +55,12 @@ def test_a_list_equals_each_of_its_values_for_versions_that_compare_it_with_one(
     assert str(found) == "Calm; Dark"
 
 
+def test_no_text_is_no_path() -> None:
+    kind = media_fields.FolderType()
+    assert kind.parse("") == b"", "whatever folder somebody types `beet modify stems_path=` in"
+    assert kind.parse("/music/a/../b.stems") == b"/music/b.stems"
+
+
 def test_a_list_can_be_edited_as_any_other() -> None:
     assert yaml.safe_load(yaml.safe_dump({"mood": WordList(["Calm", "Dark"])})) == {"mood": ["Calm", "Dark"]}
 
