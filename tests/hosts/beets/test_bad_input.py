@@ -82,6 +82,10 @@ def test_a_note_that_cannot_be_read_is_done_as_the_settings_say(three: Beets) ->
         library.execute("UPDATE item_attributes SET value='{' WHERE key='stems_todo'")
     three.do("stembridge", "resume")
     assert len(three.values("title", "stems:vocals")) == 3
+    # Of a song that has its stems nothing is left, which -p does not write down.
+    three.do("modify", "-y", "title:One", "stems_todo={")
+    three.do("stembridge", "resume", "-p")
+    assert three.do("stembridge").out == "stems: Artist - Album - One\n"
 
 
 @pytest.mark.parametrize(
