@@ -24,7 +24,20 @@ _WAV_LIMIT: Final = 2**32 - 4096
 """A RIFF file counts its bytes in 32 bits; some room is left for its chunks and the tags."""
 
 
-FORMAT_NAMES: Final = ("flac", "flac16", "flac24", "wav", "wav16", "wav24", "wav32f", "w64", "mp3", "m4a")
+FORMAT_NAMES: Final = (
+    "flac",
+    "flac16",
+    "flac24",
+    "wav",
+    "wav16",
+    "wav24",
+    "wav32f",
+    "w64",
+    "mp3",
+    "m4a",
+    "ogg",
+    "opus",
+)
 """What users may write after ``--format``."""
 
 _SHALLOW: Final = frozenset({"pcm_u8", "pcm_s8", "pcm_16"})
@@ -46,6 +59,11 @@ class AudioFormat(msgspec.Struct, frozen=True):
     max_channels: int
     max_bytes: int | None
     """Largest file the container can be; None means no limit in practice."""
+
+    @property
+    def needs_ffmpeg(self) -> bool:
+        """Whether ffmpeg writes it."""
+        return self.container in ("MP3", "M4A")
 
     @property
     def bytes_per_sample(self) -> int:
@@ -92,8 +110,13 @@ W64_24: Final = AudioFormat("w64_24", ".w64", "W64", "PCM_24", 24, False, True, 
 W64_32F: Final = AudioFormat("w64_32f", ".w64", "W64", "FLOAT", None, True, True, 8, None)
 MP3: Final = AudioFormat("mp3", ".mp3", "MP3", "MPEG_LAYER_III", None, False, False, 2, None)
 M4A: Final = AudioFormat("m4a", ".m4a", "M4A", "AAC", None, False, False, 8, None)
+# Of more channels Vorbis and WAV have orders of their own.
+OGG: Final = AudioFormat("ogg", ".ogg", "OGG", "VORBIS", None, False, False, 2, None)
+OPUS: Final = AudioFormat("opus", ".opus", "OGG", "OPUS", None, False, False, 2, None)
 
-FORMATS: Final = {one.name: one for one in (FLAC16, FLAC24, WAV16, WAV24, WAV32F, W64_16, W64_24, W64_32F, MP3, M4A)}
+FORMATS: Final = {
+    one.name: one for one in (FLAC16, FLAC24, WAV16, WAV24, WAV32F, W64_16, W64_24, W64_32F, MP3, M4A, OGG, OPUS)
+}
 """Every concrete format by its name."""
 
 

@@ -1,6 +1,6 @@
 """Writing one stem in blocks: on disk for good when the ``with`` block ends, and gone when it fails.
 
-libsndfile writes the lossless formats, ffmpeg the lossy ones: samples through a pipe into a file.
+libsndfile writes the lossless formats, Vorbis and Opus, ffmpeg the others: samples through a pipe into a file.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import IO, Any, Final, Protocol
 
 import numpy as np
 import soundfile
+import soxr
 
 from plugin_core.audio.ffmpeg import INSTALL, Which, explain, find_encoder, quote_file
 from plugin_core.audio.formats import AudioFormat
@@ -35,8 +36,13 @@ _CODECS: Final = {
 _AAC_FRAME: Final = 1024
 
 
+_COMPRESSION: Final = {"VORBIS": 0.3, "OPUS": 0.5}
+"""About 140 and 265 kbit/s of a stereo song; libsndfile's 0 is the best and largest, 1 the smallest."""
+
 FLAC_COMPRESSION: Final = 0.5
 """libFLAC's level 4 of 8: as fast as level 0 within 15 %, and within 3 % of the smallest (24-bit pop song)."""
+
+_OPUS_RATES: Final = (8000, 12000, 16000, 24000, 48000)
 
 _TAIL_FRAMES: Final = 4096
 
@@ -215,7 +221,7 @@ def open_writer(
 
     Args:
         path: the file, in a staging folder of ours; what is there is replaced.
-        sample_rate: hertz; MP3 and M4A are resampled to the next rate their codec knows.
+        sample_rate: hertz; MP3, M4A and Opus are resampled to the next rate their codec knows.
         channels: at most ``format.max_channels``.
         format: from ``resolve_format``.
         which: finds ffmpeg, for MP3 and M4A.
@@ -230,7 +236,7 @@ def open_writer(
         with _open_encoder(path, descriptor, sample_rate, channels, format, which) as encoder:
             writer = Writer(path, channels, format, encoder)
             yield writer
-        _verify(path, descriptor, writer)
+        _verify(path, descriptor, writer, _choose_rate(sample_rate, format) / sample_rate)
         _flush(path, descriptor)
     except BaseException:
         _remove(path, descriptor)
@@ -262,12 +268,24 @@ def _remove(path: Path, descriptor: int) -> None:
 def _open_encoder(
     path: Path, descriptor: int, sample_rate: int, channels: int, chosen: AudioFormat, which: Which
 ) -> Iterator[_Encoder]:
-    if chosen.is_lossless:
-        with _open_sndfile(path, descriptor, sample_rate, channels, chosen) as encoder:
-            yield encoder
-    else:
+    if chosen.needs_ffmpeg:
         with open_encoder(path, sample_rate, channels, chosen, which) as piped:
             yield piped
+        return
+    rate = _choose_rate(sample_rate, chosen)
+    with _open_sndfile(path, descriptor, rate, channels, chosen) as encoder:
+        if rate == sample_rate:
+            yield encoder
+        else:
+            resampled = _Resampled(encoder, sample_rate, rate, channels)
+            yield resampled
+            resampled.finish()
+
+
+def _choose_rate(sample_rate: int, chosen: AudioFormat) -> int:
+    """Return the rate of a file that libsndfile writes."""
+    known = _OPUS_RATES if chosen.subtype == "OPUS" else (sample_rate,)
+    return next((one for one in known if one >= sample_rate), known[-1])
 
 
 class _SndfileEncoder:
@@ -277,11 +295,39 @@ class _SndfileEncoder:
         self._opened = opened
 
     def encode(self, block: Samples) -> None:
+        """Write a block; what a lossy codec would write over full scale is clipped."""
         try:
-            self._opened.write(block)
+            self._opened.write(np.clip(block, -1.0, 1.0) if self._opened.subtype in _COMPRESSION else block)
         except (soundfile.LibsndfileError, AssertionError) as error:
             # soundfile asserts that everything was written.
             raise find_write_error(self._path, self._descriptor, str(error)) from error
+
+
+class _Resampled:
+    """An encoder that is fed at another rate; what it gets is as long as what is fed, to the nearest sample."""
+
+    def __init__(self, encoder: _SndfileEncoder, given: int, wanted: int, channels: int) -> None:
+        self._encoder = encoder
+        self._share = wanted / given
+        self._stream = soxr.ResampleStream(given, wanted, channels, dtype="float64", quality="VHQ")
+        self._channels = channels
+        self._fed = self._written = 0
+
+    def encode(self, block: Samples) -> None:
+        """Write a block."""
+        self._fed += len(block)
+        self._write(self._stream.resample_chunk(np.ascontiguousarray(block, np.float64)))
+
+    def finish(self) -> None:
+        """Write what is held back."""
+        rest = self._stream.resample_chunk(np.zeros((0, self._channels)), last=True)
+        missing = max(1, round(self._fed * self._share)) - self._written
+        self._write(np.pad(rest, ((0, max(0, missing - len(rest))), (0, 0)))[:missing])
+
+    def _write(self, block: Samples) -> None:
+        if len(block):
+            self._encoder.encode(block)
+            self._written += len(block)
 
 
 class _WrittenFile(soundfile.SoundFile):  # type: ignore[misc]
@@ -303,7 +349,7 @@ def _open_sndfile(
             channels=channels,
             format=chosen.container,
             subtype=chosen.subtype,
-            compression_level=FLAC_COMPRESSION if chosen.container == "FLAC" else None,
+            compression_level=FLAC_COMPRESSION if chosen.container == "FLAC" else _COMPRESSION.get(chosen.subtype),
             closefd=False,
         )
     except soundfile.LibsndfileError as error:
@@ -317,11 +363,12 @@ def _open_sndfile(
             raise find_write_error(path, descriptor, str(error)) from error
 
 
-def _verify(path: Path, descriptor: int, writer: Writer) -> None:
+def _verify(path: Path, descriptor: int, writer: Writer, share: float) -> None:
     """Read the end back: libsndfile reports no failure of the last, buffered block."""
     if not writer.frames:
         raise PlacementError(f"{show_path(path)} would hold no samples")
-    if writer.format.is_lossless and not _is_end_readable(path, writer.frames):
+    frames = max(1, round(writer.frames * share))
+    if not writer.format.needs_ffmpeg and not _is_end_readable(path, frames):
         raise find_write_error(path, descriptor, "its end is missing")
 
 

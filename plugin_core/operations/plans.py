@@ -102,7 +102,7 @@ def check_plan(plan: Plan, source: Source) -> Plan:
             f"{wish.provider} {wish.model} gives no {missing[0]!r}", remedy=f"choose of {', '.join(plan.stems)}"
         )
     chosen = resolve_format(wish.format, source)
-    if not chosen.is_lossless:
+    if chosen.needs_ffmpeg:
         find_encoder(chosen.name)
     return msgspec.structs.replace(plan, operation=msgspec.structs.replace(wish, format=chosen.name))
 

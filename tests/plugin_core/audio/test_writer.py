@@ -139,6 +139,46 @@ def test_lossy_formats_keep_length_and_place(tmp_path: Path, name: str, channels
     assert np.sqrt(np.mean((read[: len(song)] - song) ** 2)) < 0.1 * np.sqrt(np.mean(song**2))
 
 
+@pytest.mark.parametrize("frames", [1000, 65_536, 100_001])
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize(
+    ("name", "sample_rate", "kept"),
+    [
+        ("ogg", 44100, 44100),
+        ("ogg", 96000, 96000),
+        ("opus", 48000, 48000),
+        ("opus", 44100, 48000),
+        ("opus", 8000, 8000),
+    ],
+)
+def test_ogg_and_opus_are_read_back_exactly_in_length(
+    tmp_path: Path, name: str, sample_rate: int, kept: int, channels: int, frames: int
+) -> None:
+    song = make_song(frames / sample_rate + 0.1, sample_rate, channels)[:frames]
+    path = write(tmp_path / f"a.{name}", song, name, sample_rate)
+    info, read = probe(path), read_all(path)
+    assert (info.sample_rate, info.channels) == (kept, channels)
+    assert info.frames == len(read) == max(1, round(frames * kept / sample_rate))
+    if frames == 100_001 and kept == sample_rate:
+        assert np.sqrt(np.mean((read - song) ** 2)) < 0.15 * np.sqrt(np.mean(song**2))
+
+
+@pytest.mark.parametrize("name", ["ogg", "opus"])
+def test_ogg_and_opus_stay_where_they_were_and_clip_what_they_cannot_hold(tmp_path: Path, name: str) -> None:
+    """The delay of the encoder is taken off again, also where Opus needs another rate; no click moves."""
+    clicks = np.zeros((44_100, 2))
+    clicks[4410::4410] = 3.0
+    with open_writer(tmp_path / "a", sample_rate=44_100, channels=2, format=FORMATS[name]) as writer:
+        writer.write(clicks)
+    assert writer.clipped == 18
+    read, rate = read_all(tmp_path / "a"), probe(tmp_path / "a").sample_rate
+    for start in range(4410, 44_100, 4410):
+        place = round(start * rate / 44_100)
+        near = np.abs(read[place - 500 : place + 500, 0])
+        assert abs(int(near.argmax()) - 500) <= 1
+        assert near.max() < 1.3
+
+
 @needs_ffmpeg
 def test_mp3_has_its_bit_rate_and_length(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mp3", make_song(2.0), "mp3")
@@ -177,7 +217,7 @@ def test_missing_ffmpeg_is_said_and_leaves_nothing(tmp_path: Path, name: str) ->
 
 
 @pytest.mark.parametrize(
-    "name", [*LOSSLESS, pytest.param("mp3", marks=needs_ffmpeg), pytest.param("m4a", marks=needs_ffmpeg)]
+    "name", [*LOSSLESS, "ogg", "opus", pytest.param("mp3", marks=needs_ffmpeg), pytest.param("m4a", marks=needs_ffmpeg)]
 )
 @pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt])
 def test_partial_file_is_removed_when_anything_is_raised(tmp_path: Path, name: str, kind: type[BaseException]) -> None:
@@ -195,7 +235,7 @@ def test_partial_file_is_removed_when_anything_is_raised(tmp_path: Path, name: s
 
 
 @pytest.mark.parametrize(
-    "name", [*LOSSLESS, pytest.param("mp3", marks=needs_ffmpeg), pytest.param("m4a", marks=needs_ffmpeg)]
+    "name", [*LOSSLESS, "ogg", "opus", pytest.param("mp3", marks=needs_ffmpeg), pytest.param("m4a", marks=needs_ffmpeg)]
 )
 def test_no_frames_are_an_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(PlacementError):
@@ -291,12 +331,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(
-    "name", [*LOSSLESS, pytest.param("mp3", marks=needs_ffmpeg), pytest.param("m4a", marks=needs_ffmpeg)]
+    "name", [*LOSSLESS, "ogg", "opus", pytest.param("mp3", marks=needs_ffmpeg), pytest.param("m4a", marks=needs_ffmpeg)]
 )
 @pytest.mark.parametrize("seconds", [1.6, 30.0], ids=["early", "late"])
 def test_full_disk_passes_by_itself(small_disk: Path, name: str, seconds: float) -> None:
     # Beside it lies so much that the end of the short lossy file does not fit.
-    (small_disk / "neighbour").write_bytes(bytes(200_000 if name != "m4a" else 210_000))
+    (small_disk / "neighbour").write_bytes(bytes({"m4a": 210_000, "opus": 215_000}.get(name, 200_000)))
 
     with pytest.raises(TransientError, match="no space left"):
         write(small_disk / "a", make_noise(round(seconds * 44100)), name)

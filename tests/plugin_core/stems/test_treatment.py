@@ -222,7 +222,7 @@ def test_residual_of_a_late_stem_is_made_of_it_in_its_place(tmp_path: Path) -> N
     assert not integers(residual)[:-24].any()
 
 
-@pytest.mark.parametrize("name", ["flac16", "wav24", "mp3", "m4a"])
+@pytest.mark.parametrize("name", ["flac16", "wav24", "mp3", "m4a", "ogg", "opus"])
 def test_hot_parts_of_a_service_are_clipped_and_counted_in_every_format(tmp_path: Path, name: str) -> None:
     source, parts = make_exact_song(tmp_path, 4.0)
     hot, rate = read_samples(parts[1].path)
@@ -239,7 +239,7 @@ def test_hot_parts_of_a_service_are_clipped_and_counted_in_every_format(tmp_path
     assert not [note for note in run(source, loosen(parts), format="wav32f").notes if "clipped" in note]
 
 
-@pytest.mark.parametrize("name", ["flac16", "mp3", "m4a"])
+@pytest.mark.parametrize("name", ["flac16", "mp3", "m4a", "ogg", "opus"])
 def test_minus_of_a_loud_master_is_clipped_and_said_in_every_format(tmp_path: Path, name: str) -> None:
     loud = np.full((44100, 1), 0.9)
     source = inspect(write_samples(tmp_path / "Song.flac", loud, subtype="PCM_16"))
