@@ -136,13 +136,13 @@ async def bring_all(order: Order, report: Report, bring: Bring) -> list[Part]:
 
 def _bear(order: Order, missing: Mapping[str, MissingError], *, is_all: bool) -> None:
     """Go on without what is missing once it was looked for often enough; without anything there is nothing to go on."""
-    looks = int(order.note.get(_LOOKS, "0")) + 1
-    order.write_note(_LOOKS, str(looks))
     first = next(iter(missing.values()))
-    if looks < LOOKS:
-        raise TransientError(first.message, remedy="it is looked for again")
     if is_all:
         raise first
+    looks = int(order.note.get(_LOOKS, "0")) + 1
+    order.write_note(_LOOKS, str(looks))
+    if looks < LOOKS:
+        raise TransientError(first.message, remedy="it is looked for again")
     for stem in sorted(missing):
         tell_people(order, f"{stem}: made by the service, and not to be had: {missing[stem].message}")
 

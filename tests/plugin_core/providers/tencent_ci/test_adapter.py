@@ -394,9 +394,6 @@ def test_results_that_are_all_gone_end_the_job(cloud: TencentSimulator, separato
         paid = msgspec.structs.replace(order, ticket=await separator.submit(order, ignore))
         paid = await follow(separator, paid)
         cloud.store.objects.clear()
-        for _ in range(LOOKS - 1):
-            with pytest.raises(TransientError):
-                await separator.fetch(paid, ignore)
         with pytest.raises(ServiceError) as caught:
             await separator.fetch(paid, ignore)
         assert "made again" in caught.value.remedy
