@@ -161,8 +161,9 @@ def desk(tmp_path: Path, home: Path, launcher: Launcher, monkeypatch: pytest.Mon
     yield desk
     for run in desk.runs.iterdir():
         (run / "cancel").touch()
-    for process in desk.reaper.processes:
-        process.wait(timeout=300)
+    for host in [*desk.closed, desk.host]:
+        for started in host.reaper.processes:
+            started.wait(timeout=300)
     for process in desk.processes():
         process.wait(timeout=300)
     assert desk.host.errors == []
