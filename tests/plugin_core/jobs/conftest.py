@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ import pytest
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.policy import Backoff, Policy
 from plugin_core.jobs.store import JobStore
-from plugin_core.model import Job
-from tests.plugin_core.jobs.fakes import FakeWork, Service
+from plugin_core.model import Job, JobState
+from plugin_core.purchases.purchase import Purchase
+from tests.plugin_core.jobs.fakes import FakeWork, Service, make_job
 
 FAST = Policy(
     backoff=Backoff(first=0.01, most=0.02), search_for=0.2, settle=0.02, grace=0.2, stop_within=2.0, progress_every=0.01
@@ -37,6 +39,47 @@ class Ticks:
 
     def __call__(self) -> float:
         return 1_700_000_000.0 + next(self._ticks) / 1000
+
+
+PATIENCE = 120.0
+
+
+class Desk:
+    """An engine, its store and the work it does, and what people do with jobs of it."""
+
+    def __init__(self, engine: Engine, store: JobStore, work: FakeWork) -> None:
+        self.engine = engine
+        self.store = store
+        self.work = work
+
+    def run(self, ids: Collection[str] | None = None) -> None:
+        """Work until these jobs, or all, are settled."""
+        asyncio.run(asyncio.wait_for(self.engine.run(ids), PATIENCE))
+
+    def fail(self, method: str, error: BaseException) -> Job:
+        """Let a job fail in one method, however often it is tried."""
+        job, _ = self.store.add(make_job())
+        self.work.fail(method, [error] * FAST.fetch_tries)
+        self.run()
+        failed = self.store.get(job.id)
+        assert failed.state is JobState.FAILED
+        self.work.faults.clear()
+        return failed
+
+    def retry(self, job: Job, *, force: bool = False) -> Job:
+        """Let a job that ended badly go on to its end, and return it as it is then."""
+        self.store.retry(job.id, force=force)
+        self.run()
+        return self.store.get(job.id)
+
+    def purchase(self, job: Job) -> Purchase:
+        """Return what was bought for a job at first."""
+        return self.store.purchases.get(job.id)
+
+    @property
+    def creates(self) -> list[str]:
+        """Each paid create."""
+        return self.work.service.lines("creates")
 
 
 class Heard:
@@ -82,6 +125,11 @@ def work(tmp_path: Path) -> FakeWork:
 @pytest.fixture
 def heard() -> Heard:
     return Heard()
+
+
+@pytest.fixture
+def desk(engine: Engine, store: JobStore, work: FakeWork) -> Desk:
+    return Desk(engine, store, work)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from plugin_core.jobs.engine import Engine, Wait
 from plugin_core.jobs.policy import Backoff
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import Job, JobState, Progress
-from plugin_core.protocols import GRACE, Finished, Report, Terms, Waiting
+from plugin_core.protocols import ANSWER, GRACE, Finished, Report, Terms, Waiting
 from plugin_core.purchases.purchase import PurchaseState
 from tests.plugin_core.jobs.conftest import FAST, Clock
 from tests.plugin_core.jobs.fakes import FakeWork, Service, make_job
@@ -44,7 +44,7 @@ class ScriptedWork(FakeWork):
     def __init__(self, folder: Path, clock: Clock) -> None:
         self.late = LateService(folder)
         super().__init__(self.late)
-        self.answers: list[Waiting | StembridgeError] = []
+        self.answers: list[Waiting | Finished | StembridgeError] = []
         self.times: dict[str, list[float]] = {}
         self.on_call = lambda name, _job: self.times.setdefault(name, []).append(clock.now)
 
@@ -174,6 +174,16 @@ def test_a_clock_that_is_set_back_does_not_make_a_job_young(store: JobStore, wor
         connection.execute("UPDATE jobs SET due = 0")
     look(store, work, job)
     assert store.get(job.id).state is JobState.FAILED
+
+
+@pytest.mark.parametrize(("said", "is_remote"), [("", True), ('{"mood": 1}', True), ('{"mood": 1}', False)])
+def test_a_paid_answer_is_kept_with_what_was_bought(
+    store: JobStore, work: ScriptedWork, clock: Clock, said: str, is_remote: bool
+) -> None:
+    work.answers, work.is_remote = [Finished(answer=said)], is_remote
+    job, _ = store.add(make_job(clock=clock))
+    assert follow(store, work, clock, job).state is JobState.DONE
+    assert [one.note for one in store.purchases.list()] == ([{ANSWER: said} if said else {}] if is_remote else [])
 
 
 VAGUE = pytest.mark.parametrize("vague", [UnclearAnswerError("E1047"), DANCING], ids=["none", "unknown state"])
