@@ -176,6 +176,16 @@ def test_a_clock_that_is_set_back_does_not_make_a_job_young(store: JobStore, wor
     assert store.get(job.id).state is JobState.FAILED
 
 
+def test_what_the_service_says_is_logged_when_it_changes(
+    store: JobStore, work: ScriptedWork, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "plugin_core.jobs.effects")
+    work.answers = [RUNNING, RUNNING]
+    job, _ = store.add(make_job(clock=clock))
+    assert follow(store, work, clock, job).state is JobState.DONE
+    assert caplog.text.count("fake says: separating") == 1
+
+
 @pytest.mark.parametrize(("said", "is_remote"), [("", True), ('{"mood": 1}', True), ('{"mood": 1}', False)])
 def test_a_paid_answer_is_kept_with_what_was_bought(
     store: JobStore, work: ScriptedWork, clock: Clock, said: str, is_remote: bool

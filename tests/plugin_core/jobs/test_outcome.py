@@ -213,7 +213,7 @@ def test_lost_staging_is_made_anew_of_what_is_kept(desk: Desk) -> None:
 
 @pytest.mark.parametrize(("method", "resume"), [("poll", None), ("fetch", None), ("publish", PUBLISHING)])
 def test_work_on_this_machine(desk: Desk, method: str, resume: JobState | None) -> None:
-    desk.work.is_remote = False
+    desk.work.is_remote, desk.work.polls = False, 2
     failed = desk.fail(method, PlacementError("read-only"))
     assert failed.resume is resume and desk.store.purchases.list() == []
     assert desk.retry(failed).state is JobState.DONE

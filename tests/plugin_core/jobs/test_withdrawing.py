@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from plugin_core.errors import ServiceError, SourceError
+from plugin_core.errors import ServiceError, SourceError, TransientError
 from plugin_core.jobs.engine import Done, Engine
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import Job, JobState
@@ -59,6 +59,19 @@ def test_the_users_own_word_to_cancel_goes_before(engine: Engine, store: JobStor
     purchase = store.purchases.find(store.get(job.id).purchase)
     assert store.get(job.id).state is JobState.CANCELLED
     assert purchase is not None and purchase.state is PurchaseState.RUNNING
+
+
+def test_a_cancel_comes_too_late_once_stems_may_stand(engine: Engine, store: JobStore, work: FakeWork) -> None:
+    job, _ = store.add(make_job())
+
+    def cancel() -> None:
+        store.request_cancel(job.id)
+        raise TransientError("the share is away")
+
+    work.fail("publish", [cancel])
+    run(engine)
+    assert store.get(job.id).state is JobState.DONE
+    assert work.calls.count("publish") == 2
 
 
 def test_withdrawn_job_that_nobody_has_begun_costs_nothing(engine: Engine, store: JobStore, work: FakeWork) -> None:

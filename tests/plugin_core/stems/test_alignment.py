@@ -12,7 +12,18 @@ import numpy.typing as npt
 import pytest
 import soxr
 
-from plugin_core.stems.alignment import NEAR, WINDOW, Alignment, Found, Heard, LagMeter, Passage, align, is_unrelated
+from plugin_core.stems.alignment import (
+    NEAR,
+    UNRELATED,
+    WINDOW,
+    Alignment,
+    Found,
+    Heard,
+    LagMeter,
+    Passage,
+    align,
+    is_unrelated,
+)
 from tests.audio_files import make_noise, make_stems, read_samples
 
 Mono = npt.NDArray[np.float32]
@@ -107,6 +118,7 @@ def test_each_part_is_measured_by_itself_to_the_sample(kind: str, lag: int) -> N
         if found.is_sure:
             assert (found.lag, found.is_inverted) == (lag, False), name
         assert not found.drift, name
+        assert found.relation > UNRELATED, name
 
 
 @pytest.mark.parametrize("folder", TRUE_STEMS or [pytest.param(None, marks=pytest.mark.skip("no audio here"))])
@@ -177,6 +189,14 @@ def test_another_song_is_never_sure_and_hardly_related() -> None:
     assert found.confidence < 1.5
     assert found.relation < 0.02
     assert listen(song, noise()["quiet"]).relation > 0.05
+
+
+def test_a_part_is_not_measured_where_its_source_is_silent() -> None:
+    stems = {name: as_written(make_noise(2 * WINDOW, peak=0.4, seed=seed)) for seed, name in enumerate("ab")}
+    song, part = mix(stems), shift(stems["a"], 24)
+    song[WINDOW:], part[WINDOW:] = 0, 2 * part[WINDOW:]
+    found = listen_to(song, part)
+    assert (found.lag, found.is_sure) == (24, True)
 
 
 def test_silence_has_no_lag() -> None:
