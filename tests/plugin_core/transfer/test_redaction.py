@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 from urllib.parse import quote, quote_plus
 
@@ -15,14 +16,18 @@ ODD = "o/dd +secret\"'\\%ü"
 @pytest.fixture(autouse=True)
 def known() -> None:
     register(Secret(ODD))
-    register(Secret("plain-secret"))
-    register(Secret("abc"))
+    for text in ("plain-secret", "plain-secret-of-another", "qzx4", "abc"):
+        register(Secret(text))
 
 
 @pytest.mark.parametrize(
     "form",
-    [ODD, quote(ODD), quote(ODD, safe=""), quote_plus(ODD), repr(ODD)[1:-1], "plain-secret"],
-    ids=["plain", "path", "strict", "form", "repr", "simple"],
+    [
+        *(ODD, quote(ODD), quote(ODD, safe=""), quote_plus(ODD), repr(ODD)[1:-1]),
+        *(json.dumps(ODD)[1:-1], json.dumps(ODD, ensure_ascii=False)[1:-1]),
+        *("plain-secret", "plain-secret-of-another", "qzx4"),
+    ],
+    ids=["plain", "path", "strict", "form", "repr", "ascii", "json", "simple", "longer", "shortest"],
 )
 def test_a_registered_secret_is_masked_in_every_spelling(form: str) -> None:
     assert redact(f"a {form} b") == "a ******** b"
@@ -35,7 +40,7 @@ def test_a_secret_of_odd_bytes_is_masked_too() -> None:
 
 
 def test_words_too_short_to_be_secrets_stay() -> None:
-    assert redact("abc") == "abc"
+    assert redact("abc") == "abc" and not holds_secret("abc")
 
 
 @pytest.mark.parametrize("name", ["api_token", "password", "q-signature", "X-Amz-Signature", "x-cos-security-token"])
@@ -55,6 +60,7 @@ def test_other_names_stay(text: str) -> None:
     [
         ("https://u:p@x.example/a?b=1&token=2#f", "https://x.example/a?b=1&token=********"),
         ("https://x.example/plain-secret", "https://x.example/********"),
+        ("https://x.example/a?empty=&b=1", "https://x.example/a?empty=&b=1"),
         ("http://[::1", "http://[::1"),
         ("", ""),
     ],
