@@ -39,6 +39,9 @@ class JobFolders:
         orders: say where a provider's own files lie.
     """
 
+    parts = ""
+    """Name in staging of the folder of an engine on this machine; "" for staging itself."""
+
     def __init__(self, home: Path, orders: Orders) -> None:
         self._home = home
         self._orders = orders
@@ -49,17 +52,19 @@ class JobFolders:
 
     def own(self, job: Job) -> Path:
         """Return the folder of an engine on this machine, which goes with its job."""
-        return self.staging(job)
+        return self.staging(job) / self.parts
 
-    def make(self, job: Job) -> None:
-        """Make the folders of a job; there already is fine.
+    def make(self, job: Job) -> Path:
+        """Make the folders of a job, there already is fine, and return its private one.
 
         Raises:
             PlacementError: one cannot be made.
             TransientError: the disk is full or away.
         """
-        make_staging(self.staging(job))
-        make_staging(self._orders.folder(job, self.own(job)))
+        staging = self.staging(job)
+        make_staging(staging)
+        make_staging(self._orders.folder(job, staging / self.parts))
+        return staging
 
     def remove(self, job: Job) -> None:
         """Remove all folders of a job.
@@ -74,15 +79,14 @@ class JobFolders:
 class Folders(JobFolders):
     """The folders of separations."""
 
+    parts = "parts"
+
     def staging(self, job: Job) -> Path:
         from plugin_core.stems.layout import find_staging
 
         # What is staged stays where it is, also when the disk it was to be near is away now.
         known = job.staging or find_staging(job.id, job.staged)
         return known or choose_staging(self._home, job.id, destination_of(job))
-
-    def own(self, job: Job) -> Path:
-        return self.staging(job) / "parts"
 
     def prepare(self, job: Job, needed: int) -> None:
         """Check place and room for the stems of a job, and make its folders.

@@ -232,7 +232,7 @@ class SeparationWork:
         from plugin_core.stems.treatment import Treatment, treat
 
         # A job that goes on after a failure may have lost its folder meanwhile.
-        self._folders.make(job)
+        staging = self._folders.make(job)
         song = self._song(job)
         # To hand the other one in again would not help this job.
         song.require_no_other(stopper.check)
@@ -243,7 +243,7 @@ class SeparationWork:
             parts=tuple(parts),
             wish=wish,
             template=template,
-            staging=self._folders.staging(job),
+            staging=staging,
             provenance=describe_provenance(job, self._sound_of),
             tags=read_fields(job.source.path, template),
         )

@@ -107,9 +107,15 @@ def apart(work: Callable[..., None], *arguments: object) -> float:
     answers: Answers = context.SimpleQueue()
     process = context.Process(target=work, args=(answers, *arguments))
     process.start()
-    cpu = float(answers.get())
+    return float(_answer_of(process, answers))
+
+
+def _answer_of(process: multiprocessing.process.BaseProcess, answers: Answers) -> Any:
+    # One that broke never answers; what it puts is little enough to lie in the pipe until it has ended.
     process.join()
-    return cpu
+    if process.exitcode:
+        raise SystemExit("what is measured failed")
+    return answers.get()
 
 
 def decode(answers: Answers, paths: list[str]) -> None:
@@ -182,8 +188,7 @@ def report(name: str, count: int, work: Callable[..., None], *arguments: object)
     answers: Answers = context.SimpleQueue()
     process = context.Process(target=work, args=(answers, *arguments))
     process.start()
-    seconds, cpu = answers.get()
-    process.join()
+    seconds, cpu = _answer_of(process, answers)
     print(f"{name:8}{count / seconds:9.1f}{1000 * cpu / count:8.1f} ms")
     return count / float(seconds)
 
