@@ -218,7 +218,7 @@ class JobQueue(JobReader):
 def reap(
     connection: sqlite3.Connection, now: float, is_own: Callable[[str], bool], is_dead: Callable[[str], bool]
 ) -> int:
-    """Take jobs away from owners whose process is dead or whose lease ran out; return how many.
+    """Take jobs away from owners whose process is dead or whose lease ran out, in a transaction; return how many.
 
     An owner of this very process is alive however late its heartbeat is: the machine was asleep.
     """
@@ -228,9 +228,7 @@ def reap(
     foreign = [row for row in rows if not is_own(row["owner"])]
     lost = [row for row in foreign if row["lease"] <= now or is_dead(row["owner"])]
     for row in lost:
-        connection.execute(
-            "UPDATE jobs SET owner = NULL, lease = NULL WHERE id = ? AND owner = ?", (row["id"], row["owner"])
-        )
+        connection.execute("UPDATE jobs SET owner = NULL, lease = NULL WHERE id = ?", (row["id"],))
     return len(lost)
 
 
