@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from plugin_core.jobs.policy import Policy
     from plugin_core.manifests import manifest
     from plugin_core.model import Job, JobState, Label, Plan, Progress, Separation, Source, Stem, Tagging
-    from plugin_core.operations.slices import slack_of
-    from plugin_core.operations.song import inspect, is_untouched, source_key
+    from plugin_core.operations.song import inspect, is_untouched, slack_of, source_key
     from plugin_core.operations.stem_tags import is_own_work, read_provenance
     from plugin_core.plugins import load_plugins
     from plugin_core.purchases.purchase import Offer, PurchaseState

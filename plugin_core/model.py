@@ -207,7 +207,6 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     after: str
     """SHA-256 of the file as it was put in place; the same as ``before`` when nothing was to be written."""
     fields: dict[str, tuple[str, ...]] = {}
-    """What was written."""
     previous: dict[str, tuple[str, ...]] = {}
     """What stood in those fields; empty where nothing did."""
     keys: dict[str, dict[str, tuple[str, ...]]] = {}
@@ -334,7 +333,6 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     target: Path | None = None
     """Where the results go, persisted before the first rename."""
     stems: tuple[Stem, ...] = ()
-    """Where the results are."""
     projects: tuple[Stem, ...] = ()
     """The session files beside them, by format, with what was recorded as they were made: no hash of a user's own."""
     notes: tuple[str, ...] = ()

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from plugin_core.operations.history import History
     from plugin_core.operations.orders import Links
     from plugin_core.operations.projects import Projects
-    from plugin_core.operations.slices import Slices
+    from plugin_core.operations.song import Slices
     from plugin_core.operations.undo import Undone
-    from plugin_core.protocols import Provider, Separator, Stager, Tagger
+    from plugin_core.protocols import Provider, Separator
 
 STORE_NAME = "jobs.sqlite3"
 
@@ -110,14 +110,6 @@ class Session:
         return self.registry.separators
 
     @property
-    def taggers(self) -> Mapping[str, Tagger]:
-        return self.registry.taggers
-
-    @property
-    def stagers(self) -> Mapping[str, Stager]:
-        return self.registry.stagers
-
-    @property
     def providers(self) -> Mapping[str, Provider]:
         """Every separator and tagger, by name; of two with one name the separator."""
         return self.registry.all
@@ -127,9 +119,6 @@ class Session:
 
     def separator(self, name: str) -> Separator:
         return self.registry.separator(name)
-
-    def tagger(self, name: str = "") -> Tagger:
-        return self.registry.tagger(name)
 
     def inspect(self, path: Path) -> Source:
         """Read what a file is: format, length and content hash. Blocks for as long as reading the file takes.
@@ -257,7 +246,7 @@ class Session:
         return await self._workshop.run(ids, on_change=on_change, stop=stop)
 
     async def serve(self, jobs: JobSet, *, on_change: OnChange | None = None, stop: asyncio.Event) -> None:
-        """Work on the a set of jobs, which may come and go, until ``stop`` is set."""
+        """Work on a set of jobs, which may come and go, until ``stop`` is set."""
         await self._workshop.serve(jobs, on_change=on_change, stop=stop)
 
     async def cancel(self, job_id: str, *, on_change: OnChange | None = None) -> Job:
@@ -331,8 +320,9 @@ class Session:
 
         engine, home = self._workshop.engine(None), self.settings.home
         keep = self.settings.section("purchases", PurchasesSettings)
-        providers = self.registry.all.values()
-        return prune(self.store, engine, home, keep, providers, older_than=older_than, now=self._clock())
+        return prune(
+            self.store, engine, home, keep, self.registry.all.values(), older_than=older_than, now=self._clock()
+        )
 
     def leftovers(self) -> list[Path]:
         """Return what lies in the home and beside songs for nobody, and ``prune`` would remove."""
@@ -351,7 +341,7 @@ class Session:
     @cached_property
     def slices(self) -> Slices:
         """The parts of songs that hosts cut out to have them separated by themselves."""
-        from plugin_core.operations.slices import Slices
+        from plugin_core.operations.song import Slices
 
         return Slices(lambda: self.store)
 
@@ -374,7 +364,7 @@ class Session:
     def _links(self) -> Links:
         from plugin_core.operations.orders import Links
 
-        return Links(lambda: self.stagers)
+        return Links(lambda: self.registry.stagers)
 
     @cached_property
     def _work_factory(self) -> WorkFactory:

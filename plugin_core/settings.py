@@ -23,7 +23,6 @@ from typing import Any, Literal, Self, TypeVar, get_args, get_origin
 import msgspec
 
 from plugin_core.errors import SettingsError, suggest
-from plugin_core.manifests import manifest as manifest
 
 S = TypeVar("S", bound=msgspec.Struct)
 

@@ -127,7 +127,7 @@ def find_strangers(session: Session) -> list[str]:
 
 def _register_providers(session: Session) -> None:
     """Let all providers register: they read their own sections then."""
-    _ = session.separators, session.taggers, session.stagers
+    _ = session.separators, session.registry.taggers, session.registry.stagers
 
 
 def _limits_of_nobody(session: Session) -> list[str]:

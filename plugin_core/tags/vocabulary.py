@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from plugin_core.settings import manifest
+from plugin_core.manifests import manifest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

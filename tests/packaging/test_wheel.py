@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import plugin_core
-from plugin_core.settings import manifest
+from plugin_core.manifests import manifest
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,7 +42,7 @@ def run_in(site: Path, code: str) -> str:
 
 
 def test_wheel_imports_from_itself_and_finds_its_manifests(wheel: Path) -> None:
-    code = "import plugin_core\nfrom plugin_core.settings import manifest\n"
+    code = "import plugin_core\nfrom plugin_core.manifests import manifest\n"
     code += "print(plugin_core.__file__, manifest('presets.toml'))"
     assert run_in(wheel, code).split() == [
         str(wheel / "plugin_core" / "__init__.py"),

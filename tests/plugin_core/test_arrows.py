@@ -38,7 +38,7 @@ def _read_imports(path: Path) -> Iterator[str]:
 
 # Whatever is said here of a folder is said in a sentence in CONTRIBUTING.md, "The house". A module of the core's top
 # stands for itself; "commands" of a provider are what its plugin adds to the command line.
-NOUNS = "abilities errors model protocols settings wishes"
+NOUNS = "abilities errors manifests model protocols settings wishes"
 MAY_IMPORT = {
     "files": "errors model",
     "audio": "errors files model tasks",
@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "purchases": "audio errors files model recordings",
     "stems": "audio errors files model stem_names tasks wishes",
     "sessions": "_version audio errors hookspecs model stem_names",
-    "tags": "errors files model settings wishes",
+    "tags": "errors files manifests model settings wishes",
     "transfer": "_version errors files model settings tasks",
     "service": "audio errors files model protocols settings stem_names tasks transfer",
     "jobs": "errors files model protocols purchases recordings stems tasks transfer",
@@ -62,7 +62,7 @@ MAY_IMPORT = {
     "wishes": "",
     "errors": "",
     "model": "wishes",
-    "settings": "errors manifests",
+    "settings": "errors",
     "manifests": "",
     "protocols": "errors model settings",
     "abilities": "errors model settings",
@@ -73,7 +73,7 @@ MAY_IMPORT = {
     "hook_guard": "",
     "plugins": "errors hook_guard hookspecs",
     "registry": "errors model plugins protocols sessions settings wishes",
-    "presets": "errors model settings stem_names tags wishes",
+    "presets": "errors manifests model settings stem_names tags wishes",
     "workshop": "errors jobs model operations plugins purchases registry settings tasks",
     "session": "errors files jobs model operations plugins protocols purchases registry settings stems tasks workshop"
     " wishes",
@@ -82,7 +82,7 @@ MAY_IMPORT = {
     "__main__": "_version cli",
 }
 """Of each part of the core, what of the rest of the core it may import, also for types."""
-FRONT = ("session", "run", "model", "wishes", "errors", "settings", "presets", "tasks", "files", "console")
+FRONT = ("session", "run", "model", "wishes", "errors", "settings", "manifests", "presets", "tasks", "files", "console")
 HOSTS_MAY_IMPORT = {*FRONT, *plugin_core.__all__}
 
 

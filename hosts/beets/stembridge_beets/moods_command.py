@@ -242,7 +242,7 @@ def choose_tagging(plugin: Host, dimensions: Sequence[str] | None = None) -> Tag
         wish = msgspec.structs.replace(usual, **given, write=False)
         check_rules(wish)
         with Session(settings) as session:
-            return msgspec.structs.replace(wish, provider=session.tagger(wish.provider).name)
+            return msgspec.structs.replace(wish, provider=session.registry.tagger(wish.provider).name)
     except StembridgeError as error:
         raise UserError(str(error)) from error
 

@@ -13,8 +13,9 @@ from typing import Final, NamedTuple
 from xml.sax.saxutils import escape
 
 from plugin_core.errors import PlacementError, UsageError
+from plugin_core.manifests import manifest
 from plugin_core.model import show_path
-from plugin_core.settings import Settings, manifest
+from plugin_core.settings import Settings
 from stembridge_hot_folder.folders import HotFolder, WatchSettings, open_folders, refuse_home_inside
 from stembridge_hot_folder.recipes import Recipes, check_placement, read_recipes
 

@@ -52,10 +52,10 @@ def _label_operations(session: Session, name: str) -> tuple[Operation, ...]:
             raise UsageError(f"preset {preset.name!r} labels nothing", remedy="correct [reaper] label_preset")
         return found
     wish = session.settings.section("tags", TAGS).as_operation()
-    if not session.taggers:
+    if not session.registry.taggers:
         raise UsageError("no tagger is installed", remedy="stembridge plugins lists what is")
-    if not wish.provider and len(session.taggers) > 1:
-        names = ", ".join(sorted(session.taggers))
+    if not wish.provider and len(session.registry.taggers) > 1:
+        names = ", ".join(sorted(session.registry.taggers))
         raise UsageError(f"there are several taggers ({names})", remedy="name one in [tags] provider")
     return (wish,)
 

@@ -59,13 +59,13 @@ def _can_read_settings(session: Session) -> bool:
 
 def _examine_providers(session: Session) -> Iterator[Finding]:
     """Let each provider and stager look at its own account and service."""
-    for name, each in [*session.providers.items(), *session.stagers.items()]:
+    for name, each in [*session.providers.items(), *session.registry.stagers.items()]:
         if isinstance(each, HasDiagnostics):
             try:
                 yield from asyncio.run(_examine(each))
                 if name in session.providers and session.providers[name].account() != name:
                     # Only who has an account would be refused for what is missing besides.
-                    Links(lambda: session.stagers).check(session.providers[name])
+                    Links(lambda: session.registry.stagers).check(session.providers[name])
             except (Exception, SystemExit) as error:  # noqa: BLE001 - it comes from a plugin
                 yield msgspec.structs.replace(_failed(error), name=name)
 
@@ -181,7 +181,7 @@ def check_keyring(_session: Session) -> Finding:
 def check_plugins(session: Session) -> Finding:
     """Look for plugins that could not be loaded, or cannot register what they have."""
     # Registering is where a plugin first does something of its own.
-    _ = session.separators, session.taggers, session.stagers
+    _ = session.separators, session.registry.taggers, session.registry.stagers
     broken: dict[str, list[str]] = {}
     for plugin in session.plugins.loaded:
         if plugin.error:

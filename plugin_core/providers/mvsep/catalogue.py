@@ -17,8 +17,8 @@ from typing import Final
 import msgspec
 
 from plugin_core.errors import StembridgeError
+from plugin_core.manifests import manifest
 from plugin_core.providers.mvsep.algorithms import Algorithm, read_algorithms
-from plugin_core.settings import manifest
 
 SNAPSHOT: Final = "providers/mvsep_algorithms.json"
 DAY: Final = 86_400.0

@@ -11,8 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from plugin_core.errors import UsageError, suggest
+from plugin_core.manifests import manifest
 from plugin_core.providers.tencent_ci.answers import nodes_of, text_of, write_xml
-from plugin_core.settings import manifest
 
 TAG: Final = "VoiceSeparate"
 DEFAULT_MODE: Final = "AudioAndBackground"

@@ -15,7 +15,7 @@ from stembridge_hot_folder.process import GAP, TICK, Notifier, SleepDetector
 from stembridge_hot_folder.settler import Patience, Settler
 from stembridge_hot_folder.workers import Workers
 
-from plugin_core.settings import manifest
+from plugin_core.manifests import manifest
 from tests.hosts.hot_folder.conftest import PATIENCE, Desk, wait_for
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs Unix sockets")

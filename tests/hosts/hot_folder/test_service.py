@@ -13,7 +13,8 @@ import pytest
 from stembridge_hot_folder.service import Machine, install, place_of, quote_unit, uninstall
 
 from plugin_core.errors import SettingsError, UsageError
-from plugin_core.settings import Settings, manifest
+from plugin_core.manifests import manifest
+from plugin_core.settings import Settings
 
 
 class Tool:

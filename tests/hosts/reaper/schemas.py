@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from plugin_core.settings import manifest
+from plugin_core.manifests import manifest
 
 KINDS: dict[str, type | tuple[type, ...]] = {
     "object": dict,

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 from stembridge_reaper.install.actions import SOURCES, action_id
 from stembridge_reaper.reapack import RELEASED, build_index, write_manifests
 
-from plugin_core.settings import manifest
+from plugin_core.manifests import manifest
 
 
 def test_manifests_are_up_to_date(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import json
 import re
 from typing import Any
 
-from plugin_core.settings import manifest
+from plugin_core.manifests import manifest
 
 Model = dict[str, Any]
 

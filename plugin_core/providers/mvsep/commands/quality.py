@@ -11,8 +11,8 @@ from plugin_core.console.context import Context
 from plugin_core.console.groups import group
 from plugin_core.console.options import JSON_OPTION
 from plugin_core.errors import UsageError
+from plugin_core.providers.mvsep.client import QualityEntry
 from plugin_core.providers.mvsep.commands.account import ask, page_options
-from plugin_core.providers.mvsep.quality_calls import QualityEntry
 from plugin_core.settings import Secret
 
 HEADS = ("ID", "DATE", "DATA SET", "RESULT", "SDR", "ALGORITHM")

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from plugin_core.manifests import manifest
 from plugin_core.model import Label
 from plugin_core.providers.mediax.answers import DIMENSIONS, english_names, keep_results, read_labels
-from plugin_core.settings import manifest
 
 
 def job(result: Any) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from plugin_core.providers.mvsep.account_calls import (
     parse_summary,
     parse_user,
 )
+from plugin_core.providers.mvsep.client import parse_added, parse_entries, parse_entry, parse_leaderboard
 from plugin_core.providers.mvsep.job_calls import Phase, parse_created, parse_job
 from plugin_core.providers.mvsep.loose_json import (
     as_count,
@@ -28,7 +29,6 @@ from plugin_core.providers.mvsep.loose_json import (
     as_texts,
     read_words,
 )
-from plugin_core.providers.mvsep.quality_calls import parse_added, parse_entries, parse_entry, parse_leaderboard
 from plugin_core.settings import Secret
 from plugin_core.transfer.redaction import register
 

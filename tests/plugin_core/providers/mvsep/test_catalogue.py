@@ -136,7 +136,7 @@ def test_many_jobs_that_begin_at_once_read_the_list_together(home: Path) -> None
 import asyncio, sys
 from pathlib import Path
 from plugin_core.providers.mvsep.catalogue import Catalogue, Listing, read_snapshot, SNAPSHOT
-from plugin_core.settings import manifest
+from plugin_core.manifests import manifest
 import msgspec
 
 home = Path(sys.argv[1])

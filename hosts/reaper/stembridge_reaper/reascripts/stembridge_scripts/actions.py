@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from . import api
 from .documents import choose_preset, preset_kind, read_configuration
-from .facts import read_all, read_items
-from .loop import Watcher, clear_notes, project_facts, run_action
+from .facts import clear_notes, project_facts, read_all, read_items
+from .loop import Watcher, run_action
 from .runs import RunFolder, make_run, start_worker
 from .words import Refusal
 

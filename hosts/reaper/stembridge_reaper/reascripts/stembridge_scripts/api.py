@@ -6,6 +6,7 @@ kept from one tick to the next is a GUID. Integer parameters refuse floats; resu
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import reaper_python
@@ -155,3 +156,8 @@ def hint(message: str) -> None:
 def resource_path() -> str:
     """Return REAPER's folder of settings."""
     return str(call("GetResourcePath"))
+
+
+def same_path(one: str, other: str) -> bool:
+    """Tell whether two paths are one, in any case where the system knows none."""
+    return os.path.normcase(one) == os.path.normcase(other)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
+import traceback
 from typing import Any, Dict
 
 from .words import Refusal
@@ -36,6 +38,20 @@ def touch(path: str) -> None:
     """Make an empty file, whose being there is the message."""
     with open(path, "a", encoding="ascii"):
         pass
+
+
+LOG = "stembridge-reaper-error.txt"
+
+
+def keep_traceback() -> str:
+    """Write down where the present exception came from; return the file, or words that say why there is none."""
+    path = os.path.join(tempfile.gettempdir(), LOG)
+    try:
+        with open(path, "a", encoding="utf-8", errors="backslashreplace") as opened:
+            opened.write(traceback.format_exc() + "\n")
+    except OSError:
+        return "no file, since %s cannot be written" % path
+    return path
 
 
 CONFIGURATION_VERSION = 2

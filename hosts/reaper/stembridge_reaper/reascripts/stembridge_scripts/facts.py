@@ -6,9 +6,10 @@ costs a buffer of 4 MiB, so no more of them are read than are needed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import api
+from .words import MARK, without_line
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -203,3 +204,18 @@ def find_items(guids: Iterable[str], known: dict[str, str]) -> Generator[None, N
             found[guid] = pointer
         yield
     return found
+
+
+def clear_notes(guids: list[str], known: dict[str, str]) -> Generator[Any, None, None]:
+    """Take our line out of the notes of items."""
+    found = yield from find_items(guids, known)
+    for pointer in found.values():
+        notes = api.text("MediaItem", pointer, "P_NOTES")
+        if MARK in notes:
+            api.set_text("MediaItem", pointer, "P_NOTES", without_line(notes))
+        yield
+
+
+def project_facts() -> Document:
+    """Return where the active project lies, and what else is open."""
+    return {"path": api.active_project()[1], "media": api.media_folder(), "open": api.open_paths()}

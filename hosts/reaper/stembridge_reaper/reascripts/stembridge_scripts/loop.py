@@ -5,25 +5,21 @@ from __future__ import annotations
 import os
 import random
 import sys
-import tempfile
 import time
-import traceback
 from typing import TYPE_CHECKING, Any
 
 from . import api
+from .documents import keep_traceback
 from .execution import Execution, Peaks, Stale
-from .facts import find_items, read_items, read_tracks
+from .facts import clear_notes, find_items, project_facts, read_items, read_tracks
 from .runs import make_run, start_worker
-from .words import MARK, Refusal, with_line, without_line
+from .words import Refusal, with_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from .documents import Document
     from .runs import RunFolder
-
-
-LOG = "stembridge-reaper-error.txt"
 
 
 def run_action(action: Callable[[], Watcher | None]) -> None:
@@ -57,20 +53,10 @@ def _guarded(function: Callable[[], Any]) -> Any:
     except Refusal as refusal:
         api.box(str(refusal))
     except Exception as error:  # noqa: BLE001 - REAPER must never see an exception
-        path = _keep_traceback()
+        path = keep_traceback()
         what = " ".join(("%s: %s" % (type(error).__name__, error)).split())
         api.box("stembridge stopped with an error of its own (%s); details are in %s." % (what, path))
     return None
-
-
-def _keep_traceback() -> str:
-    path = os.path.join(tempfile.gettempdir(), LOG)
-    try:
-        with open(path, "a", encoding="utf-8", errors="backslashreplace") as opened:
-            opened.write(traceback.format_exc() + "\n")
-    except OSError:
-        return "no file, since %s cannot be written" % path
-    return path
 
 
 def _main() -> Any:
@@ -296,9 +282,9 @@ class Watcher:
         has the old name counts.
         """
         there, here = run.request["project"]["path"], api.active_project()[1]
-        if there and _same_path(there, here):
+        if there and api.same_path(there, here):
             return True
-        if there and any(_same_path(there, path) for path in api.open_paths()):
+        if there and any(api.same_path(there, path) for path in api.open_paths()):
             return False
         found = yield from find_items([item["guid"] for item in run.items], self.known)
         if found:
@@ -396,25 +382,6 @@ class Watcher:
         if words != self._hint:
             self._hint = words
             api.hint(words)
-
-
-def clear_notes(guids: list[str], known: dict[str, str]) -> Generator[Any, None, None]:
-    """Take our line out of the notes of items."""
-    found = yield from find_items(guids, known)
-    for pointer in found.values():
-        notes = api.text("MediaItem", pointer, "P_NOTES")
-        if MARK in notes:
-            api.set_text("MediaItem", pointer, "P_NOTES", without_line(notes))
-        yield
-
-
-def project_facts() -> Document:
-    """Return where the active project lies, and what else is open."""
-    return {"path": api.active_project()[1], "media": api.media_folder(), "open": api.open_paths()}
-
-
-def _same_path(one: str, other: str) -> bool:
-    return os.path.normcase(one) == os.path.normcase(other)
 
 
 def _spread() -> float:
