@@ -91,7 +91,7 @@ _HOME_OF = {
     "read_provenance": "operations.stem_tags",
     "read_stream_info": "audio.flac",
     "resolve_format": "audio.formats",
-    "slack_of": "operations.slices",
+    "slack_of": "operations.song",
     "source_key": "operations.song",
     "title": "stem_names",
 }
