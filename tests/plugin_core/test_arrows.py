@@ -136,6 +136,11 @@ def test_every_part_has_its_sentence() -> None:
     assert {name for name in MAY_IMPORT if name not in house and not name.startswith("_")} == set()
 
 
+def test_every_public_name_can_be_had() -> None:
+    """They are imported when they are first asked for, which no type checker sees."""
+    assert [name for name in plugin_core.__all__ if not hasattr(plugin_core, name)] == []
+
+
 def test_core_never_imports_a_host() -> None:
     assert offenders(CORE_FILES, HOST_PACKAGES) == []
 
