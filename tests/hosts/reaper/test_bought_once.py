@@ -247,8 +247,10 @@ def test_a_part_of_what_is_under_way_waits_for_that(studio: Studio, song: Path) 
     studio.service.clock.advance(1.1e5)
     for project in (first, second):
         studio.desk.reaper.active = project
-        studio.desk.host.run(lambda project=project: stems_of(project) != [], seconds=60)  # type: ignore[misc]
+        # In the middle of it, an insertion would wait for its project to be active again.
+        studio.desk.host.run(lambda project=project: project.history[-1][0] != "arranged", seconds=60)  # type: ignore[misc]
     studio.desk.host.run(seconds=90)
+    assert stems_of(first) != [] and stems_of(second) != []
     assert studio.created == 1
 
 
