@@ -52,7 +52,7 @@ def test_case_21_finished_song_that_may_not_be_moved_is_moved_later_and_paid_onc
     song = desk.song()
     process = start(desk, within=unprivileged(), CHEAP_WAIT="0.2")
     assert process.stderr is not None
-    wait_until_said(process.stderr, b"cannot be moved")
+    wait_until_said(process.stderr, b"what is done waits to be moved")
     assert song.exists()
     done.chmod(0o700)
     wait_for(lambda: done_rows(desk) == 1)
