@@ -57,7 +57,8 @@ class Session:
         patience: float | None = None,
     ) -> None:
         self.settings = settings or Settings()
-        self.plugins = plugins or load_plugins(environ=self.settings.environ)
+        if plugins is not None:
+            self.plugins = plugins
         self._clock = clock
         self._patience = patience
 
@@ -93,6 +94,10 @@ class Session:
         return "store" in self.__dict__ or (self.settings.home / STORE_NAME).exists()
 
     @cached_property
+    def plugins(self) -> Plugins:
+        return load_plugins(environ=self.settings.environ)
+
+    @cached_property
     def registry(self) -> Registry:
         return Registry(self.settings, self.plugins)
 
@@ -104,10 +109,6 @@ class Session:
         """
         if self.settings.reread():
             self.registry.register_anew()
-
-    @property
-    def separators(self) -> Mapping[str, Separator]:
-        return self.registry.separators
 
     @property
     def providers(self) -> Mapping[str, Provider]:

@@ -227,7 +227,7 @@ def _stand_in(
     with context.session() as session:
         separator = session.separator(operations[0].provider)
         if len(operations) > 1 or not isinstance(operations[0], Separation) or not isinstance(separator, TakesLinks):
-            able = [name for name, each in session.separators.items() if isinstance(each, TakesLinks)]
+            able = [name for name, each in session.registry.separators.items() if isinstance(each, TakesLinks)]
             raise UsageError(
                 f"{separator.name} separates files, and only one thing is done to a link",
                 remedy=f"links are fetched by {', '.join(sorted(able))}: name it with --provider" if able else "",

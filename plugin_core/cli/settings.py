@@ -127,7 +127,7 @@ def find_strangers(session: Session) -> list[str]:
 
 def _register_providers(session: Session) -> None:
     """Let all providers register: they read their own sections then."""
-    _ = session.separators, session.registry.taggers, session.registry.stagers
+    _ = session.registry.separators, session.registry.taggers, session.registry.stagers
 
 
 def _limits_of_nobody(session: Session) -> list[str]:
@@ -140,7 +140,7 @@ def _limits_of_nobody(session: Session) -> list[str]:
 def _check_provider(session: Session) -> None:
     name = session.settings.section("separate", SEPARATE).as_operation().provider
     # A plugin that failed is told of by name.
-    if name not in session.separators and name not in session.plugins.failures:
+    if name not in session.registry.separators and name not in session.plugins.failures:
         with blame_setting(session.settings, "separate", "provider"):
             session.separator(name)
 

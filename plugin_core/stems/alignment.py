@@ -210,6 +210,9 @@ class LagMeter:
         return slot.curve
 
     def _relate(self) -> float:
+        # Of one window alone, noise has up to the correlation of what belongs together.
+        for slot in self._slots:
+            self._compare(slot)
         frames = 2 * (len(self._plain) - 1)
         largest = float(np.abs(_to_lags(self._plain)).max()) * frames**2
         return largest / float(np.sqrt(self._source_energy * self._part_energy))

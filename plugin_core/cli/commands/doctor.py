@@ -181,7 +181,7 @@ def check_keyring(_session: Session) -> Finding:
 def check_plugins(session: Session) -> Finding:
     """Look for plugins that could not be loaded, or cannot register what they have."""
     # Registering is where a plugin first does something of its own.
-    _ = session.separators, session.registry.taggers, session.registry.stagers
+    _ = session.registry.separators, session.registry.taggers, session.registry.stagers
     broken: dict[str, list[str]] = {}
     for plugin in session.plugins.loaded:
         if plugin.error:
@@ -195,14 +195,14 @@ def check_plugins(session: Session) -> Finding:
 
 def check_providers(session: Session) -> Finding:
     """Let every plugin register its providers."""
-    if not session.separators:
+    if not session.registry.separators:
         return _wrong("nobody can separate", "unset STEMBRIDGE_PLUGINS, or install stembridge anew")
     return _ok(", ".join(sorted(session.providers)))
 
 
 def check_separation(session: Session) -> Finding:
     """Let the embedded separator split a second of sound in a temporary folder."""
-    if "local" not in session.separators:
+    if "local" not in session.registry.separators:
         return _warn("the local separator is not loaded", "stembridge plugins says why")
     with tempfile.TemporaryDirectory(prefix="stembridge-") as folder:
         names = asyncio.run(separate_a_second(session, Path(folder)))

@@ -34,9 +34,9 @@ def command(context: Context, words: tuple[str, ...], provider: str | None, as_j
     """
     search = " ".join(words)
     with context.session() as session:
-        if len(words) > 1 and words[0] in session.separators and provider is None:
+        if len(words) > 1 and words[0] in session.registry.separators and provider is None:
             return _show_one(session, words[0], " ".join(words[1:]), as_json=as_json)
-        names = [provider] if provider else sorted(session.separators)
+        names = [provider] if provider else sorted(session.registry.separators)
         found, errors = asyncio.run(_find(session, names, search))
     if provider and errors:
         raise errors[provider]

@@ -18,7 +18,7 @@ def command(context: Context, as_json: bool) -> int:
     """List the plugins, and what each of them adds."""
     with context.session() as session:
         # Some plugins fail only when they are asked what they have.
-        _ = session.separators, session.registry.taggers, session.registry.stagers
+        _ = session.registry.separators, session.registry.taggers, session.registry.stagers
     loaded = context.plugins.loaded
     code = 1 if any(plugin.error for plugin in loaded) else 0
     if as_json:

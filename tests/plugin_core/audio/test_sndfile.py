@@ -41,7 +41,7 @@ def test_torn_mpeg_says_in_one_line_where(
     said = refuse(library.copy(name, tmp_path, data))
 
     assert "is damaged at 0:" in said
-    assert 7 < float(said.split("0:")[1].split(";")[0]) < 13
+    assert 3 < float(said.split("0:")[1].split(";")[0]) < 7
     assert capfd.readouterr() == ("", "")
 
 
@@ -52,6 +52,6 @@ def test_frame_that_lost_its_header_is_not_passed_over(library: Library, tmp_pat
     while (frame := mpeg.read_frame(bytes(data[at : at + 4]))) is not None:
         places.append(at)
         at += frame.size
-    data[places[500] : places[500] + 4] = bytes(4)
+    data[places[250] : places[250] + 4] = bytes(4)
 
-    assert "is damaged at 0:13.0" in refuse(library.copy("s.mp3", tmp_path, data))
+    assert "is damaged at 0:06.5" in refuse(library.copy("s.mp3", tmp_path, data))

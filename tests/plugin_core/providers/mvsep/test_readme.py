@@ -109,7 +109,7 @@ def vars_of(kind: type) -> dict[str, object]:
 
 def texts_of(method: str) -> list[str]:
     """Return the texts in a method's source that can be the end of a path."""
-    for path in FOLDER.glob("*_calls.py"):
+    for path in [*FOLDER.glob("*_calls.py"), FOLDER / "client.py"]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.AsyncFunctionDef) and node.name == method:
                 found = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
