@@ -85,6 +85,8 @@ class Tag(msgspec.Struct, frozen=True, omit_defaults=True):
     job: str = ""
     like: str = ""
     """Of an item: digest of how the source item played."""
+    is_silent: bool = False
+    """Of an item: whether its source item did not sound, before any stems of it stood."""
     state: str = ""
     """``pending`` while an insertion is at work."""
 
@@ -196,6 +198,12 @@ class Placement:
         known = [standing.get(f"{stem.name}/{stem.job}") for stem in one.part.stems]
         return not all(found is not None and found[1].like == like for found in known)
 
+    def _is_heard(self, source: TrackFacts | None, one: FinishedItem) -> bool:
+        """Tell whether an item sounded before stems of it muted it."""
+        if standing := self._stems_of(one):
+            return not any(tag.is_silent for _, tag in standing.values())
+        return _is_heard(source, one)
+
     def _place_group(self, source: TrackFacts | None, group: Sequence[FinishedItem]) -> None:
         stems = {stem.name: stem.title for one in group for stem in one.part.stems}
         names = sort_stems(stems)
@@ -213,7 +221,7 @@ class Placement:
             self._place_item(source, one, {name: slot for name, (slot, _) in tracks.items()})
         if source is not None:
             self._note_what_is_lost(source, group)
-        if silent := sum(not _is_heard(source, one) and not self._stems_of(one) for one in group):
+        if silent := sum(not self._is_heard(source, one) and not self._stems_of(one) for one in group):
             self.notes.append(f"{plural(silent, 'item')} did not sound, and the stems are muted likewise")
 
     def _join(
@@ -295,7 +303,7 @@ class Placement:
             if guid:
                 # The source item was changed since: its stems follow it.
                 self._last.append(Delete(self._find("MediaItem", guid)))
-            self._place_stem(one, stem, tracks[stem.name], is_heard=bool(guid) or _is_heard(source, one))
+            self._place_stem(one, stem, tracks[stem.name], is_heard=self._is_heard(source, one))
         if one.is_there and self._settings.mute_source and not one.item.facts.item_values.get("B_MUTE"):
             slot = self._find("MediaItem", one.item.facts.guid)
             self._last.append(SetNumbers(slot, (("B_MUTE", 1),)))
@@ -316,7 +324,14 @@ class Placement:
         if facts.take_values.get("I_CHANMODE") and _channels(stem.path) != facts.sources[-1].channels:
             del takes["I_CHANMODE"]
         takes["D_STARTOFFS"] = placed.offset
-        tag = Tag(run=self._run, item=facts.guid, stem=stem.name, job=stem.job, like=_digest(one.item))
+        tag = Tag(
+            run=self._run,
+            item=facts.guid,
+            stem=stem.name,
+            job=stem.job,
+            like=_digest(one.item),
+            is_silent=not is_heard,
+        )
         self._steps += (
             SetNumbers(item, tuple(values.items())),
             SetNumbers(take, tuple(takes.items())),

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from stembridge_reaper.protocol import ItemFacts, RequestProject
+from stembridge_reaper.placement import FinishedItem, Placement
+from stembridge_reaper.plan import SetNumbers, SetText
+from stembridge_reaper.protocol import ItemFacts, PartStatus, Request, RequestProject, StandingStem, StemResult
 from stembridge_reaper.selection import group_by_file, read_items
+from stembridge_reaper.settings import ReaperSettings
 from stembridge_reaper.stem_tracks import choose_depths, colour_of, doubled, folder_name, sort_stems
 from stembridge_reaper.words import describe_skipped
 
@@ -69,3 +72,23 @@ def test_a_file_is_listed_once_with_what_is_used_of_it(tmp_path: Path) -> None:
 def test_what_is_passed_over_is_counted() -> None:
     assert describe_skipped({"MIDI": 2, "empty": 1}) == "3 items passed over: 2 MIDI, 1 empty"
     assert describe_skipped({}) == ""
+
+
+@pytest.mark.parametrize("was_muted", [False, True])
+def test_stems_that_come_later_sound_as_the_item_did_before_the_first_of_it_muted_it(
+    tmp_path: Path, was_muted: bool
+) -> None:
+    """A second model's stems, or those of another preset."""
+    path, project = write_song(tmp_path / "a.wav", 1.0), RequestProject(path="")
+    standing: list[StandingStem] = []
+    for job, is_muted in (("1", was_muted), ("2", True)):
+        facts = facts_of(path)
+        facts["item_values"]["B_MUTE"] = float(is_muted)
+        now = Request(version=1, id="", created=0.0, kind="place", project=project, stems=tuple(standing))
+        stem = StemResult(name="vocals", title="Vocals", path=path, job=job)
+        (item,), _ = read_items(project, [msgspec.convert(facts, ItemFacts)])
+        steps = Placement("run", {}, now, ReaperSettings()).plan([FinishedItem(item, True, PartStatus(stems=(stem,)))])
+        items = [step for step in steps if isinstance(step, SetNumbers) and "D_POSITION" in dict(step.values)]
+        assert [dict(step.values).get("B_MUTE", 0) for step in items] == [int(was_muted)]
+        (tag,) = [step.words for step in steps if isinstance(step, SetText) and '"job"' in step.words]
+        standing.append(StandingStem(guid="{S}", track="{T}", tag=tag))
