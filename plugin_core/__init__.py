@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from plugin_core.run import Asker, Ready, Reply, Run, Want
     from plugin_core.session import Session
     from plugin_core.settings import Settings
-    from plugin_core.stem_names import canonical, distinct, title
+    from plugin_core.stem_names import canonical, colour_of, distinct, sort_stems, title
     from plugin_core.stems.layout import STEMS_SUFFIX
     from plugin_core.tags.labels import check_rules, decide
     from plugin_core.wishes import DIMENSIONS
@@ -75,6 +75,7 @@ _HOME_OF = {
     "Tagging": "model",
     "Want": "run",
     "canonical": "stem_names",
+    "colour_of": "stem_names",
     "check_rules": "tags.labels",
     "decide": "tags.labels",
     "distinct": "stem_names",
@@ -92,6 +93,7 @@ _HOME_OF = {
     "read_stream_info": "audio.flac",
     "resolve_format": "audio.formats",
     "slack_of": "operations.song",
+    "sort_stems": "stem_names",
     "source_key": "operations.song",
     "title": "stem_names",
 }
@@ -127,6 +129,7 @@ __all__ = [
     "__version__",
     "canonical",
     "check_rules",
+    "colour_of",
     "decide",
     "distinct",
     "find_last",
@@ -143,6 +146,7 @@ __all__ = [
     "read_stream_info",
     "resolve_format",
     "slack_of",
+    "sort_stems",
     "source_key",
     "title",
 ]

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from plugin_core import colour_of, sort_stems
 from plugin_core.console.phrases import plural
 from stembridge_reaper.plan import (
     VERSION,
@@ -32,14 +33,7 @@ from stembridge_reaper.plan import (
 from stembridge_reaper.protocol import FileStatus, PartStatus, Request, StemResult, TrackFacts
 from stembridge_reaper.selection import UsableItem, read_item
 from stembridge_reaper.settings import ReaperSettings
-from stembridge_reaper.stem_tracks import (
-    FOLDER_COLOUR,
-    choose_depths,
-    colour_of,
-    doubled,
-    folder_name,
-    sort_stems,
-)
+from stembridge_reaper.stem_tracks import FOLDER_COLOUR, choose_depths, doubled, folder_name
 from stembridge_reaper.takes import NotUsableError, choose_part, place_take
 
 EXTENSION: Final = "P_EXT:stembridge"
@@ -146,7 +140,11 @@ class Placement:
         self._settings = settings
         self._tracks = {track.guid: track for track in now.tracks}
         self._tags = {track.guid: read_tag(track.tag) for track in now.tracks}
-        self._standing = {stem.guid: read_tag(stem.tag) for stem in now.stems}
+        self._standing: dict[str, dict[tuple[str, str], tuple[str, Tag]]] = {}
+        """By item: GUID and tag of each stem that stands, by stem and job."""
+        for stem in now.stems:
+            tag = read_tag(stem.tag)
+            self._standing.setdefault(tag.item, {})[tag.stem, tag.job] = stem.guid, tag
         self._slots = 0
         self._found: dict[str, int] = {}
         self._steps: list[Step] = [Head(VERSION, "stembridge: insert stems")]
@@ -185,17 +183,15 @@ class Placement:
             self._steps.append(Find(self._found[guid], kind, guid))
         return self._found[guid]
 
-    def _stems_of(self, one: FinishedItem) -> dict[str, tuple[str, Tag]]:
-        """Return GUID and tag of each stem of an item that stands, by stem and job."""
-        guid = one.item.facts.guid
-        return {tag.stem + "/" + tag.job: (key, tag) for key, tag in self._standing.items() if tag.item == guid}
+    def _stems_of(self, one: FinishedItem) -> dict[tuple[str, str], tuple[str, Tag]]:
+        return self._standing.get(one.item.facts.guid, {})
 
     def _is_own(self, one: FinishedItem) -> bool:
         return any(tag.run == self._run for _, tag in self._stems_of(one).values())
 
     def _is_wanted(self, one: FinishedItem) -> bool:
         standing, like = self._stems_of(one), _digest(one.item)
-        known = [standing.get(f"{stem.name}/{stem.job}") for stem in one.part.stems]
+        known = [standing.get((stem.name, stem.job)) for stem in one.part.stems]
         return not all(found is not None and found[1].like == like for found in known)
 
     def _is_heard(self, source: TrackFacts | None, one: FinishedItem) -> bool:
@@ -221,7 +217,7 @@ class Placement:
             self._place_item(source, one, {name: slot for name, (slot, _) in tracks.items()})
         if source is not None:
             self._note_what_is_lost(source, group)
-        if silent := sum(not self._is_heard(source, one) and not self._stems_of(one) for one in group):
+        if silent := sum(not _is_heard(source, one) and not self._stems_of(one) for one in group):
             self.notes.append(f"{plural(silent, 'item')} did not sound, and the stems are muted likewise")
 
     def _join(
@@ -295,21 +291,24 @@ class Placement:
             self._steps.append(SetNumbers(slot, tuple(wanted)))
 
     def _place_item(self, source: TrackFacts | None, one: FinishedItem, tracks: dict[str, int]) -> None:
-        standing, like = self._stems_of(one), _digest(one.item)
+        standing, like, is_heard = self._stems_of(one), _digest(one.item), self._is_heard(source, one)
         for stem in one.part.stems:
-            guid, tag = standing.get(f"{stem.name}/{stem.job}", ("", Tag()))
+            guid, tag = standing.get((stem.name, stem.job), ("", Tag()))
             if guid and tag.like == like:
                 continue
             if guid:
                 # The source item was changed since: its stems follow it.
                 self._last.append(Delete(self._find("MediaItem", guid)))
-            self._place_stem(one, stem, tracks[stem.name], is_heard=self._is_heard(source, one))
+            own = Tag(
+                run=self._run, item=one.item.facts.guid, stem=stem.name, job=stem.job, like=like, is_silent=not is_heard
+            )
+            self._place_stem(one, stem, tracks[stem.name], own)
         if one.is_there and self._settings.mute_source and not one.item.facts.item_values.get("B_MUTE"):
             slot = self._find("MediaItem", one.item.facts.guid)
             self._last.append(SetNumbers(slot, (("B_MUTE", 1),)))
         self.placed += 1
 
-    def _place_stem(self, one: FinishedItem, stem: StemResult, track: int, *, is_heard: bool) -> None:
+    def _place_stem(self, one: FinishedItem, stem: StemResult, track: int, tag: Tag) -> None:
         item, facts = self._slot(), one.item.facts
         take = self._slot()
         placed = place_take(facts, one.item.section, stem.start)
@@ -317,21 +316,13 @@ class Placement:
         if placed.section:
             self._steps.append(SetSection(take, item, placed.section))
         values: dict[str, Number] = {key: facts.item_values[key] for key in facts.item_values if key not in _NOT_COPIED}
-        if not is_heard:
+        if tag.is_silent:
             values["B_MUTE"] = 1
         takes: dict[str, Number] = dict(facts.take_values.items())
         # Channel 3 of a source says nothing about a stem that has two.
         if facts.take_values.get("I_CHANMODE") and _channels(stem.path) != facts.sources[-1].channels:
             del takes["I_CHANMODE"]
         takes["D_STARTOFFS"] = placed.offset
-        tag = Tag(
-            run=self._run,
-            item=facts.guid,
-            stem=stem.name,
-            job=stem.job,
-            like=_digest(one.item),
-            is_silent=not is_heard,
-        )
         self._steps += (
             SetNumbers(item, tuple(values.items())),
             SetNumbers(take, tuple(takes.items())),

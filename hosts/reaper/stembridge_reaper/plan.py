@@ -8,11 +8,12 @@ done in one tick and one undo step. Found objects are given back their numbers w
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
+
+from plugin_core.files.placement import write_durably
 
 VERSION = 1
 
@@ -142,12 +143,7 @@ Step = (
 def write_plan(path: Path, steps: Iterable[Step]) -> None:
     """Write a plan in one step; without ``End``, which is added."""
     lines = [msgspec.json.encode(step, enc_hook=str) for step in steps]
-    staged = path.with_name(f"{path.name}.{os.getpid()}.new")
-    with staged.open("wb") as opened:
-        opened.write(b"\n".join([*lines, msgspec.json.encode(End(len(lines)))]) + b"\n")
-        opened.flush()
-        os.fsync(opened.fileno())
-    staged.replace(path)
+    write_durably(path, b"\n".join([*lines, msgspec.json.encode(End(len(lines)))]) + b"\n")
 
 
 def read_plan(path: Path) -> list[Step]:

@@ -1,36 +1,11 @@
-"""Stem tracks below their source track: order, names, colours, folder depths, and which of them must not sound."""
+"""Stem tracks below their source track: the folder and its depths, and which of them must not sound."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
-Colour = tuple[int, int, int]
-
-ORDER: Final = ("vocals", "lead-vocals", "back-vocals", "instrumental", "drums", "bass", "guitar", "piano", "other")
-
-COLOURS: Final[dict[str, Colour]] = {
-    "vocals": (255, 100, 100),
-    "drums": (100, 200, 255),
-    "bass": (150, 100, 255),
-    "other": (100, 255, 150),
-    "guitar": (255, 180, 80),
-    "piano": (255, 120, 200),
-}
-
-FOLDER_COLOUR: Final[Colour] = (160, 160, 160)
-_SPARE_COLOURS: Final = ((220, 220, 120), (120, 220, 200), (200, 150, 110), (150, 190, 90), (190, 150, 230))
-
-
-def sort_stems(names: Iterable[str]) -> list[str]:
-    """Return the names of stems in the order of their tracks, each once."""
-    given = list(dict.fromkeys(names))
-    return [name for name in ORDER if name in given] + [name for name in given if name not in ORDER]
-
-
-def colour_of(stem: str) -> Colour:
-    """Return red, green and blue, 0 to 255; equal names have equal colours."""
-    return COLOURS.get(stem) or _SPARE_COLOURS[sum(stem.encode("ascii", "replace")) % len(_SPARE_COLOURS)]
+FOLDER_COLOUR: Final = (160, 160, 160)
 
 
 def choose_depths(source_depth: int, count: int, *, is_inside: bool = False) -> tuple[int, list[int]]:

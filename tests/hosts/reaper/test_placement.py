@@ -11,9 +11,10 @@ from stembridge_reaper.plan import SetNumbers, SetText
 from stembridge_reaper.protocol import ItemFacts, PartStatus, Request, RequestProject, StandingStem, StemResult
 from stembridge_reaper.selection import group_by_file, read_items
 from stembridge_reaper.settings import ReaperSettings
-from stembridge_reaper.stem_tracks import choose_depths, colour_of, doubled, folder_name, sort_stems
+from stembridge_reaper.stem_tracks import choose_depths, doubled, folder_name
 from stembridge_reaper.words import describe_skipped
 
+from plugin_core import colour_of, sort_stems
 from tests.audio_files import write_song
 from tests.hosts.reaper.builders import facts_of
 
