@@ -207,6 +207,10 @@ def _serve(line: socket.socket) -> dict[str, Any]:
             continue
         head, descriptors, _, _ = socket.recv_fds(line, 10, 4)
         if not head:
+            # Nobody is left to end them.
+            for pid in ends:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             os._exit(0)
         length, text = int(head), b""
         while len(text) < length:

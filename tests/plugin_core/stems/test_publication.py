@@ -176,9 +176,18 @@ def test_result_edited_at_the_last_moment_stays(scene: Scene, monkeypatch: pytes
     assert set(numbered(scene, 2)) <= set(tree(scene.music))
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("step", range(1, 8))
-@pytest.mark.parametrize("swapping", [False, True], ids=["fresh", "swap"])
+RENAMES = {"own folder": 1, "own folder and session": 1, "flat": 2, "flat and session": 3}
+"""How many there are in a scene; setting an earlier result aside takes as many more."""
+CRASHES = [
+    pytest.param(scene, swapping, step, after, id=f"{scene}-{'swap' if swapping else 'fresh'}-{step}-{word}")
+    for scene, renames in RENAMES.items()
+    for swapping in (False, True)
+    for step in range(1, renames * (1 + swapping) + 1)
+    for after, word in ((False, "before"), (True, "after"))
+]
+
+
+@pytest.mark.parametrize(("scene", "swapping", "step", "after"), CRASHES, indirect=["scene"])
 def test_crash_at_any_rename(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, step: int, after: bool, swapping: bool
 ) -> None:
@@ -186,16 +195,26 @@ def test_crash_at_any_rename(
     target = choose_target(scene.layout, scene.music, earlier)
     with monkeypatch.context() as patch:
         has_crashed = crash_at(patch, step, after)
-        try:
+        with pytest.raises(Crash):
             scene.run(earlier, target)
-        except Crash:
-            assert has_crashed()
-            if scene.layout.depth and not swapping:
-                # What has a folder of its own appears whole, its session with it.
-                assert tree(scene.music) == (expected(scene) if after else {})
+        assert has_crashed()
+        if scene.layout.depth and not swapping:
+            # What has a folder of its own appears whole, its session with it.
+            assert tree(scene.music) == (expected(scene) if after else {})
     stems = scene.run(earlier, target)
     assert [str(stem.path.relative_to(scene.music)) for stem in stems] == numbered(scene, 1)
     assert tree(scene.music) == expected(scene)
+
+
+@pytest.mark.parametrize("swapping", [False, True], ids=["fresh", "swap"])
+@pytest.mark.parametrize(("scene", "renames"), RENAMES.items(), indirect=["scene"])
+def test_there_are_no_more_renames_to_crash_at(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, renames: int, swapping: bool
+) -> None:
+    earlier = earlier_result(scene) if swapping else ()
+    has_crashed = crash_at(monkeypatch, renames * (1 + swapping) + 1, after=False)
+    scene.run(earlier)
+    assert not has_crashed()
 
 
 def test_crash_between_setting_aside_and_giving_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
