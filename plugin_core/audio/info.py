@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from itertools import dropwhile
 from pathlib import Path
 from typing import Final, Literal
@@ -38,9 +38,10 @@ class FileLayout(msgspec.Struct, frozen=True):
     """The size a decoder is told, where it would else guess the length from the size and stop too early."""
 
 
-def list_parts(layouts: Iterable[FileLayout]) -> list[ByteSpan]:
-    """Return where recordings lie that are read as they stand in the file, as ffmpeg reads joined ones."""
-    return [layout.pieces[0] for layout in layouts if isinstance(layout.pieces[0], ByteSpan)]
+def list_parts(layouts: Sequence[FileLayout]) -> list[ByteSpan]:
+    """Return where recordings lie that ffmpeg can read as they stand in the file; none where one of them is patched."""
+    spans = [one.pieces[0] for one in layouts if len(one.pieces) == 1 and isinstance(one.pieces[0], ByteSpan)]
+    return spans if len(spans) == len(layouts) else []
 
 
 class Structure(msgspec.Struct, frozen=True, kw_only=True):

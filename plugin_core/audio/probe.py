@@ -132,8 +132,11 @@ def _probe_sndfile(path: Path, descriptor: int, passage: Passage | None, which: 
     try:
         infos = [_describe(path, descriptor, layout) for layout in found.layouts or (None,)]
     except soundfile.LibsndfileError:
-        parts = list_parts(found.layouts)
-        return _probe_each(path, parts, which, is_whole=True) if len(parts) > 1 else None
+        if len(found.layouts) < 2:
+            return None
+        if not (parts := list_parts(found.layouts)):
+            raise joined(path, "cannot be read one by one") from None
+        return _probe_each(path, parts, which, is_whole=True)
     return _combine(path, found, infos)
 
 

@@ -228,6 +228,18 @@ def test_joined_files_that_cannot_be_read_so_are_refused(library: Library, tmp_p
 
 
 @needs_ffmpeg
+def test_joined_files_of_which_one_gives_no_size_are_refused_where_ffmpeg_alone_knows_the_codec(
+    library: Library, tmp_path: Path
+) -> None:
+    path = encode(library.file("s.wav"), tmp_path / "s.wav", "-c:a", "adpcm_yamaha")
+    data = path.read_bytes()
+    size_at = data.index(b"data") + 4
+    path.write_bytes(data + data[:size_at] + bytes(4) + data[size_at + 4 :])
+
+    assert "which cannot be read one by one" in refuse(path)
+
+
+@needs_ffmpeg
 @pytest.mark.parametrize("name", HEADERLESS)
 def test_joined_streams_are_read_whole(library: Library, tmp_path: Path, name: str) -> None:
     read, _ = read_whole(join(library, tmp_path, name, name))

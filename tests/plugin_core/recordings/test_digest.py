@@ -19,7 +19,7 @@ from plugin_core.recordings import digest as module
 from plugin_core.recordings.content import raw1, shape_of
 from plugin_core.recordings.digest import digest_of, read_song
 from tests.audio_files import encode, make_noise, write_samples
-from tests.plugin_core.recordings.songs import Songs
+from tests.plugin_core.recordings.songs import Songs, run
 
 
 class StopError(Exception):
@@ -91,6 +91,38 @@ def test_lossy_sound_is_never_told_by_its_samples(songs: Songs, monkeypatch: pyt
     monkeypatch.setattr(module, "pcm1_of", refuse)
     assert digest_of(songs.get(kind)).startswith("pkt1:")
     assert digest_of(songs.get(kind), which=_without("ffmpeg", "ffprobe")).startswith("raw1:")
+
+
+@pytest.mark.usefixtures("ffmpeg")
+def test_coded_sound_whose_header_gives_no_size_is_told_by_its_packets(songs: Songs, tmp_path: Path) -> None:
+    whole, path = songs.get("ima.wav"), songs.copy("ima.wav", tmp_path)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"data") + 4
+    data[at : at + 4] = bytes(4)
+    path.write_bytes(data)
+    assert identify(path).layouts
+    assert digest_of(path) == digest_of(whole)
+    assert digest_of(path).startswith("pkt1:")
+
+
+@pytest.mark.usefixtures("ffmpeg")
+def test_mp3s_joined_in_a_wav_are_told_by_their_packets(songs: Songs, tmp_path: Path) -> None:
+    one, path = tmp_path / "one.wav", tmp_path / "two.wav"
+    run("ffmpeg", "-i", "{mp3}", "-c", "copy", "{one}", mp3=songs.get("mp3"), one=one)
+    head, sound = one.read_bytes().partition(b"data")[0] + b"data", songs.get("mp3").read_bytes() * 2
+    path.write_bytes(head + len(sound).to_bytes(4, "little") + sound)
+    assert len(identify(path).layouts) == 2
+    assert digest_of(path).startswith("pkt1:")
+    assert digest_of(path) != digest_of(one)
+
+
+@pytest.mark.usefixtures("ffmpeg")
+def test_coded_recordings_joined_in_one_file_count_with_all_their_sound(songs: Songs, tmp_path: Path) -> None:
+    first, path = songs.get("ima.wav"), tmp_path / "joined.wav"
+    path.write_bytes(first.read_bytes() * 2)
+    assert len(identify(path).layouts) == 2
+    assert digest_of(path).startswith("pkt1:")
+    assert digest_of(path) != digest_of(first)
 
 
 def test_shape_is_in_the_digest_of_samples(wav: Path) -> None:
