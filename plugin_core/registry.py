@@ -56,6 +56,10 @@ class Registry:
 
         return self._plugins.collect("register_session_formats", lambda each: str(each.name), kind=SessionFormat)
 
+    def ask_all(self) -> None:
+        """Let every plugin register what it has: some read their settings only then, and some fail."""
+        _ = self.separators, self.taggers, self.stagers, self.session_formats
+
     def register_anew(self) -> None:
         """Let settings and secrets that were changed count: each provider is asked for once more when it is needed.
 

@@ -102,7 +102,7 @@ def find_problems(session: Session) -> list[StembridgeError]:
             look()
         except StembridgeError as error:
             found.setdefault(error.message, error)
-    _register_providers(session)
+    session.registry.ask_all()
     failures = session.plugins.failures.values()
     return [
         *found.values(),
@@ -112,7 +112,7 @@ def find_problems(session: Session) -> list[StembridgeError]:
 
 def find_strangers(session: Session) -> list[str]:
     """Return a line for each section or key of the settings file that nobody reads."""
-    _register_providers(session)
+    session.registry.ask_all()
     known = {*SECTIONS, "presets", "spend", *session.settings.asked, *_commands_of(session.plugins)}
     # A plugin that could not be loaded would know its section.
     passed = known | {plugin.name for plugin in session.plugins.loaded}
@@ -123,11 +123,6 @@ def find_strangers(session: Session) -> list[str]:
         for name, value in session.settings.document.items()
         if name not in passed
     ] + _limits_of_nobody(session)
-
-
-def _register_providers(session: Session) -> None:
-    """Let all providers register: they read their own sections then."""
-    _ = session.registry.separators, session.registry.taggers, session.registry.stagers
 
 
 def _limits_of_nobody(session: Session) -> list[str]:

@@ -262,8 +262,8 @@ def _is_sum_clipped(task: Treatment, checked: Checked) -> bool:
 def _is_final(checked: Checked, placed: Sequence[Placed], index: int, fit: Fit) -> bool:
     """Tell whether a part is already what is wanted: encoding it again could only lose something."""
     info, part, chosen = checked.infos[index], placed[index], fit.format
-    # Of what is in an Ogg, nobody says the codec.
-    if part.lag or info.container != chosen.container or chosen.container == "OGG" or fit.gain / part.gain != 1.0:
+    is_other_codec = chosen.container == "OGG" and info.codec != chosen.subtype.lower()
+    if part.lag or info.container != chosen.container or is_other_codec or fit.gain / part.gain != 1.0:
         return False
     if (info.sample_rate, info.channels) != (part.shape.sample_rate, part.shape.channels):
         return False

@@ -180,8 +180,7 @@ def check_keyring(_session: Session) -> Finding:
 
 def check_plugins(session: Session) -> Finding:
     """Look for plugins that could not be loaded, or cannot register what they have."""
-    # Registering is where a plugin first does something of its own.
-    _ = session.registry.separators, session.registry.taggers, session.registry.stagers
+    session.registry.ask_all()
     broken: dict[str, list[str]] = {}
     for plugin in session.plugins.loaded:
         if plugin.error:

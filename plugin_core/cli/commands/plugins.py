@@ -17,8 +17,7 @@ from plugin_core.console.tables import print_table
 def command(context: Context, as_json: bool) -> int:
     """List the plugins, and what each of them adds."""
     with context.session() as session:
-        # Some plugins fail only when they are asked what they have.
-        _ = session.registry.separators, session.registry.taggers, session.registry.stagers
+        session.registry.ask_all()
     loaded = context.plugins.loaded
     code = 1 if any(plugin.error for plugin in loaded) else 0
     if as_json:

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 import soxr
 
+from plugin_core.audio.probe import identify
 from plugin_core.audio.reader import open_reader
 from plugin_core.audio.samples import to_integers
 from plugin_core.errors import PlacementError, TransientError
@@ -365,6 +366,18 @@ def test_lossy_result_in_the_wanted_format_is_not_encoded_again(tmp_path: Path) 
     treated = run(source, lossy, format="mp3")
     assert [stem.path.read_bytes() for stem in treated.stems] == [part.path.read_bytes() for part in lossy]
     assert treated.notes == ()
+
+
+@pytest.mark.parametrize("wanted", ["ogg", "opus"])
+def test_an_ogg_is_encoded_again_only_into_another_codec(tmp_path: Path, wanted: str) -> None:
+    source, parts = make_exact_song(tmp_path, sample_rate=48_000)
+    vorbis = [
+        Part(stem=part.stem, label=part.label, path=encode(part.path, part.path.with_suffix(".ogg"))) for part in parts
+    ]
+    stems = run(source, vorbis, format=wanted).stems
+    are_equal = [stem.path.read_bytes() == part.path.read_bytes() for stem, part in zip(stems, vorbis, strict=True)]
+    assert are_equal == [wanted == "ogg"] * len(parts)
+    assert {identify(stem.path).codec for stem in stems} == {"vorbis" if wanted == "ogg" else "opus"}
 
 
 def test_treating_again_gives_the_same_and_leaves_the_other_alone(tmp_path: Path) -> None:

@@ -212,9 +212,14 @@ def test_plugins_names_one_that_fails_to_register(stembridge: Run) -> None:
         def register_separators(self) -> None:
             raise ValueError("boom")
 
-    result = stembridge("plugins", points=(FakePoint("broken", Broken()),))
+    class Formless:
+        @hookimpl
+        def register_session_formats(self) -> None:
+            raise ValueError("no form")
+
+    result = stembridge("plugins", points=(FakePoint("broken", Broken()), FakePoint("formless", Formless())))
     assert result.code == 1
-    assert "boom" in result.out
+    assert "boom" in result.out and "no form" in result.out
 
 
 def test_demo_that_cannot_separate_leaves_no_song(stembridge: Run, tmp_path: Path) -> None:
