@@ -178,27 +178,18 @@ class Run(Generic[W]):
         async def offer(song: list[W]) -> list[Ready[W]]:
             nonlocal done
             async with lanes:
-                found = await self._offer_song(song)
+                found = await self.offer_of(song)
             done += 1
             self._asker.look(done, len(songs))
             return found
 
         return [ready for song in await _gather([offer(song) for song in songs]) for ready in song]
 
-    async def _offer_song(self, wants: list[W]) -> list[Ready[W]]:
-        try:
-            source = await self.session.look(wants[0].path)
-        except (UsageError, RefusedError, StoreError):
-            raise
-        except StembridgeError as error:
-            self._asker.refuse(wants[0], error)
-            return []
-        return await self.offer_of(source, wants)
-
-    async def offer_of(self, source: Source, wants: Sequence[W]) -> list[Ready[W]]:
-        """Do what ``offer`` does, for one song that was looked at already."""
+    async def offer_of(self, wants: Sequence[W], source: Source | None = None) -> list[Ready[W]]:
+        """Do what ``offer`` does, for one song; ``source`` is what it is where it was looked at already."""
         found: list[Ready[W]] = []
         try:
+            source = source or await self.session.look(wants[0].path)
             for want in wants:
                 offer = await self.session.offer(source, want.operation, force=want.force)
                 found.append(Ready(want=want, offer=await self._foresee(offer)))

@@ -34,6 +34,11 @@ def hash_file(path: Path, check: Callable[[], None] = lambda: None, *, limit: in
     return Record(size, digest.hexdigest())
 
 
+def record_bytes(data: bytes) -> Record:
+    """Return what is to be known of a file of these bytes."""
+    return Record(len(data), hashlib.sha256(data).hexdigest())
+
+
 def is_unmodified(path: Path, record: Record | None, check: Callable[[], None] = lambda: None) -> bool:
     """Tell whether a plain file of exactly these bytes is there; one that may not be read cannot be told to be it.
 

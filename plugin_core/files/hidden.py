@@ -92,7 +92,7 @@ class HiddenNotes:
         for path, note, descriptor in self._dead():
             is_there = path is not None and os.path.lexists(path)
             if path is not None and is_there:
-                _remove(path)
+                remove(path)
             if path is not None and (os.path.lexists(path) or not path.parent.exists()):
                 os.close(descriptor)
                 continue
@@ -150,11 +150,12 @@ def _lock(descriptor: int) -> bool:
     return try_lock(descriptor)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file, a link, or a folder with all that is in it, as far as that can be done now."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        # What cannot be removed now stays noted.
+        # What cannot be removed now stays for the next time.
         with suppress(OSError):
             path.unlink(missing_ok=True)
 

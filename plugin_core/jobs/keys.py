@@ -37,11 +37,8 @@ def dedupe_key(content_sha256: str, operation: Operation, account: str) -> str:
 
     Where results go, which session files stand beside them, or how labels are written, is no part.
     """
-    if isinstance(operation, Separation):
-        operation = msgspec.structs.replace(operation, to=None, template="", project="")
-    else:
-        # Labels are bought with their probabilities; which of them go where is decided when they are written.
-        operation = Tagging(provider=operation.provider)
+    # Labels are bought with their probabilities; which of them go where is decided when they are written.
+    operation = _unplaced(operation) if isinstance(operation, Separation) else Tagging(provider=operation.provider)
     text = json.dumps(
         [content_sha256, _plain(operation), account], sort_keys=True, separators=(",", ":"), ensure_ascii=True
     )
@@ -63,16 +60,25 @@ def _default(field: FieldInfo) -> object:
 def is_same_wish(one: Operation, other: Operation) -> bool:
     """Tell whether two operations give the same, wherever it goes and however labels are written."""
     if isinstance(one, Separation) and isinstance(other, Separation):
-        one = msgspec.structs.replace(one, to=other.to, template=other.template, project=other.project)
-        return one == other
+        return _unplaced(one) == _unplaced(other)
     return isinstance(one, Tagging) and isinstance(other, Tagging)
 
 
-def place_of(operation: Operation) -> tuple[Path | None, str]:
-    """Return what of an operation says where results go or how labels are written, no part of its key."""
+def _unplaced(wish: Separation) -> Separation:
+    """Return a wish without what says where its results go and which session files stand beside them."""
+    return msgspec.structs.replace(wish, to=None, template="", project="")
+
+
+def is_same_place(job: Job, other: Job) -> bool:
+    """Tell whether the results of two jobs belong to the same file, and go to the same place or are written alike."""
+    return place_of(job.source, job.operation) == place_of(other.source, other.operation)
+
+
+def place_of(source: Source, operation: Operation) -> tuple[Path, Path | None, str]:
+    """Return a source's path, and what of an operation says where results go or how labels are written."""
     if isinstance(operation, Separation):
-        return operation.to, operation.template
-    return None, to_json(operation).decode()
+        return source.path, operation.to, operation.template
+    return source.path, None, to_json(operation).decode()
 
 
 def forced_key(key: str) -> str:

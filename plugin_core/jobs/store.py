@@ -16,7 +16,7 @@ import msgspec
 from plugin_core.files.database import Database
 from plugin_core.files.disk import check_local
 from plugin_core.jobs import changes, queries
-from plugin_core.jobs.keys import base_key, is_forced, is_same_wish, place_of
+from plugin_core.jobs.keys import base_key, is_forced, is_same_place, is_same_wish
 from plugin_core.jobs.owner import ProcessToken
 from plugin_core.jobs.queries import from_row, to_row
 from plugin_core.jobs.queue import JobQueue
@@ -132,8 +132,7 @@ class JobStore(JobQueue):
         seen: set[str] = set()
         while True:
             for known in alike:
-                is_here = known.source.path == job.source.path and place_of(known.operation) == place_of(job.operation)
-                if is_here or (known.source.path != job.source.path and is_gone(known.source.path)):
+                if is_same_place(known, job) or (known.source.path != job.source.path and is_gone(known.source.path)):
                     joined = self._join(known, job.source)
                     if joined is not None:
                         return joined, False

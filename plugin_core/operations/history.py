@@ -182,9 +182,9 @@ class History:
         if isinstance(wish, Tagging):
             return self._labelled(source, wish, done)
         done = done or self._placed_for_others(source, wish, bill)
-        place, found = _place(source, wish), None
+        place, found = place_of(source, wish), None
         for job in done:
-            is_same = _place(job.source, job.operation) == place
+            is_same = place_of(job.source, job.operation) == place
             if is_same and await run_stoppable(partial(are_unmodified, job.stems)):
                 found = found or job
                 if not self._projects.missing(job, wish):
@@ -193,10 +193,8 @@ class History:
 
     def _placed_for_others(self, source: Source, wish: Separation, bill: Bill) -> list[Job]:
         """Return the jobs that placed the same with other keys: who renews them, or changes accounts, has it all."""
-        from plugin_core.operations.reuse import own_folder
-
-        folder = own_folder(source, wish, self._projects.template(wish)) if bill.quote is not None else None
-        if folder is None or not folder.is_dir():
+        folder = self._own_folder(source, wish) if bill.quote is not None else None
+        if folder is None:
             return []
         ids = self._store().recordings_of(bill.recording)
         placed = [job for job in self._store().placed_at(folder) if job.state is JobState.DONE]
@@ -308,13 +306,20 @@ class History:
         purchase = self._purchase(plan, bill) if bill.key else None
         if purchase is not None and purchase.state.is_held:
             return ()
-        from plugin_core.operations.reuse import own_folder, recognise
+        from plugin_core.operations.reuse import recognise
 
-        folder = own_folder(source, wish, self._projects.template(wish))
-        if folder is None or not folder.is_dir() or (bill.key and self._is_known(folder)):
+        folder = self._own_folder(source, wish)
+        if folder is None or (bill.key and self._is_known(folder)):
             return ()
         quote = make_quote(plan, source)
         return await run_stoppable(lambda stopper: recognise(folder, source, plan, quote, stopper.check))
+
+    def _own_folder(self, source: Source, wish: Separation) -> Path | None:
+        """Return the folder of its own that a song's stems stand in; None where there is none yet."""
+        from plugin_core.operations.reuse import own_folder
+
+        folder = own_folder(source, wish, self._projects.template(wish))
+        return folder if folder is not None and folder.is_dir() else None
 
     def _is_known(self, folder: Path) -> bool:
         """Tell whether stems were placed in a folder by a job: whether they are untouched is recorded then."""
@@ -368,7 +373,3 @@ def describe_bought(purchase: Purchase, *, is_expired: bool = False) -> str:
 
 def _is_gone(path: Path) -> bool:
     return not os.path.lexists(path)
-
-
-def _place(source: Source, operation: Operation) -> tuple[Path, Path | None, str]:
-    return source.path, *place_of(operation)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from plugin_core.abilities import KeepsFiles
-from plugin_core.files.hidden import HiddenNotes, find_scratch
+from plugin_core.files.hidden import HiddenNotes, find_scratch, remove
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import JobState
@@ -43,10 +42,7 @@ def prune(
     for folder in _unneeded(store, home, now=now):
         remove_staging(folder)
     for path in [*find_scratch(home, now=now), *_kept(store, providers, now=now)]:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        remove(path)
     HiddenNotes(home).sweep()
     return forgotten
 

@@ -162,12 +162,12 @@ def foresee_files(settings: Settings, source: Source, plan: Plan) -> dict[str, P
     from plugin_core.stems.layout import Layout
     from plugin_core.stems.products import list_products
     from plugin_core.stems.publication import choose_target
-    from plugin_core.stems.template import parse_template, template_values
+    from plugin_core.stems.template import choose_template, template_values
 
     wish = plan.operation
     if not isinstance(wish, Separation) or not plan.stems or wish.format not in FORMATS:
         return {}
-    template = parse_template(wish.template or settings.section("stems", STEMS).template, is_setting=not wish.template)
+    template = choose_template(wish.template, settings.section("stems", STEMS))
     parts = [Part(stem=stem, label=stem, path=Path(stem)) for stem in plan.stems]
     names = [product.name for product in list_products(parts, wish)[0]]
     tags = read_fields(source.path, template)
@@ -181,8 +181,9 @@ def foresee_files(settings: Settings, source: Source, plan: Plan) -> dict[str, P
         )
         for name in names
     )
-    layout = Layout(Path("preview"), template.depth, paths).with_beside(file_names(source, wish))
+    files = file_names(source, wish)
+    layout = Layout(Path("preview"), template.depth, paths).with_beside(files.values())
     destination = wish.to or source.path.parent
     target = choose_target(layout, destination)
     _, number = layout.locate(target)
-    return dict(zip([*names, *wish.projects], layout.files_at(destination, number), strict=True))
+    return dict(zip([*names, *files], layout.files_at(destination, number), strict=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import secrets
@@ -15,12 +14,13 @@ import msgspec
 
 from plugin_core.audio.formats import AUDIO_SUFFIXES
 from plugin_core.errors import PlacementError, SettingsError, StembridgeError, UsageError, blame, suggest
-from plugin_core.files.checksum import is_unmodified
+from plugin_core.files.checksum import is_unmodified, record_bytes
 from plugin_core.files.hidden import HiddenNotes
 from plugin_core.files.names import HIDDEN_PREFIX, MAX_BYTES, NUMBER_BYTES, clean_component, count_bytes, shorten
 from plugin_core.model import Job, Separation, Source, Stem, show_path
 from plugin_core.operations.folders import destination_of_wish, wish_of
-from plugin_core.operations.stem_tags import read_fields, read_leniently
+from plugin_core.operations.song import Moves, move_path, move_results
+from plugin_core.operations.stem_tags import read_leniently
 from plugin_core.stems.layout import Layout, record_of
 from plugin_core.stems.publication import Companion
 from plugin_core.wishes import NO_PROJECT, StemsKeys
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def file_names(source: Source, wish: Separation) -> list[str]:
-    """Return the names of a song's session files, in the order of the wish."""
+def file_names(source: Source, wish: Separation) -> dict[str, str]:
+    """Return the names of a song's session files, by format, in the order of the wish."""
     name = clean_component(source.path.stem)
-    return [f"{shorten(name, MAX_BYTES - NUMBER_BYTES - count_bytes(one) - 1)}.{one}" for one in wish.projects]
+    return {one: f"{shorten(name, MAX_BYTES - NUMBER_BYTES - count_bytes(one) - 1)}.{one}" for one in wish.projects}
 
 
 class Projects:
@@ -96,11 +96,11 @@ class Projects:
         number = 1
         if not template.depth:
             # In a folder that is shared with other songs it has the number that the stems have.
-            tags = read_fields(source.path, template)
-            paths = render_paths(stems, source.path, template, wish.provider, wish.model or "default", tags)
+            paths = render_paths(stems, source.path, wish, template)
             number = Layout(Path(), 0, tuple(paths)).number_of(destination_of_wish(source, wish), where) or 1
-        names = Layout(folder, 0, tuple(map(Path, file_names(source, wish)))).files_at(folder, number)
-        return dict(zip(wish.projects, names, strict=True))
+        files = file_names(source, wish)
+        names = Layout(folder, 0, tuple(map(Path, files.values()))).files_at(folder, number)
+        return dict(zip(files, names, strict=True))
 
     def missing(self, job: Job, wish: Separation) -> list[str]:
         """Return the session files of a wish that do not stand beside a job's stems; whose they are does not count."""
@@ -126,21 +126,17 @@ class Projects:
         return msgspec.structs.replace(job, projects=(*known, *foreign))
 
     def companions(
-        self, job: Job, stems: Sequence[Stem], wanted: Mapping[str, Path], places: Sequence[Path]
+        self, job: Job, wanted: Mapping[str, Path], places: Sequence[Path]
     ) -> tuple[list[Companion], list[str]]:
         """Return the session files that are placed with stems, and what people should know of those that cannot be.
 
         Args:
-            job: whose they are.
-            stems: staged or in place.
+            job: whose they are; its staged stems may stand in their places already.
             wanted: where each session file is to go, by the name of its format.
             places: of the stems, as far as is known.
         """
         found, notes = [], []
-        session, files = (
-            _SessionOf(job, stems),
-            dict(zip(wish_of(job).projects, file_names(job.source, wish_of(job)), strict=True)),
-        )
+        session, files = _SessionOf(job, job.staged), file_names(job.source, wish_of(job))
         for name, place in wanted.items():
             file = show_path(Path(place.name))
             try:
@@ -164,25 +160,16 @@ class Projects:
         """
         return tuple(self._renew(job, one) for one in job.projects)
 
-    def carry(self, store: JobStore, moves: Sequence[tuple[Path, Path]]) -> None:
+    def carry(self, store: JobStore, moves: Moves) -> None:
         """Write session files anew that a host has copied, or moved on its own account: no job follows them.
 
         Args:
             store: knows the jobs.
-            moves: old and new paths of song, stems and folders; of several that hold a path, the first one counts.
+            moves: of song, stems and folders.
         """
-
-        def move(path: Path) -> Path:
-            there = ((old, new) for old, new in moves if path.is_relative_to(old))
-            return next((new / path.relative_to(old) for old, new in there), path)
-
         for job in {job.id: job for old, _ in moves for job in store.placed_at(old) if job.projects}.values():
-            stems, projects = (
-                tuple(msgspec.structs.replace(one, path=move(one.path)) for one in each)
-                for each in (job.stems, job.projects)
-            )
-            source = msgspec.structs.replace(job.source, path=move(job.source.path))
-            self.renew(msgspec.structs.replace(job, source=source, stems=stems, projects=projects))
+            source = msgspec.structs.replace(job.source, path=move_path(job.source.path, moves))
+            self.renew(msgspec.structs.replace(move_results(job, moves), source=source))
 
     def _renew(self, job: Job, project: Stem) -> Stem:
         paths = [job.source.path, *(stem.path for stem in job.stems)]
@@ -191,13 +178,13 @@ class Projects:
             return project
         try:
             data = _SessionOf(job, job.stems).render(self._formats()[project.name], project.path, paths[1:])
-            digest = hashlib.sha256(data).hexdigest()
-            if digest != project.sha256:
+            record = record_bytes(data)
+            if record != record_of(project):
                 self._replace(project, data)
         except (KeyError, OSError, StembridgeError) as error:
             _log.warning("%s speaks of places that were left: %s", show_path(project.path), error)
             return project
-        return msgspec.structs.replace(project, size=len(data), sha256=digest)
+        return msgspec.structs.replace(project, size=record.size, sha256=record.sha256)
 
     def _replace(self, project: Stem, data: bytes) -> None:
         draft = project.path.with_name(f"{HIDDEN_PREFIX}{secrets.token_hex(6)}")

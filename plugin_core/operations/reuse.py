@@ -16,7 +16,7 @@ from plugin_core.errors import SourceError
 from plugin_core.files.checksum import hash_file
 from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.files.placement import copy_file, explain_os_error, sync_folder, write_durably
-from plugin_core.jobs.keys import is_same_wish, place_of
+from plugin_core.jobs.keys import is_same_wish
 from plugin_core.model import Job, Part, Plan, Quote, Separation, Source, Stem
 from plugin_core.operations.folders import destination_of_wish
 from plugin_core.operations.stem_tags import read_fields
@@ -164,22 +164,15 @@ def _is_whole(path: Path, source: Source, chosen: AudioFormat) -> bool:
     return is_long and info.encoding == _ENCODINGS.get(chosen.subtype, "lossy")
 
 
-def render_paths(
-    stems: Sequence[Stem], source: Path, template: Template, provider: str, model: str, tags: dict[str, str]
-) -> list[PurePath]:
+def render_paths(stems: Sequence[Stem], source: Path, wish: Separation, template: Template) -> list[PurePath]:
     """Return the path below the destination that each finished stem has for a source."""
-    paths = []
+    tags, model, paths = read_fields(source, template), wish.model or "default", []
     for stem in stems:
         values = template_values(
-            source, title=title(stem.name), suffix=stem.path.suffix, provider=provider, model=model
+            source, title=title(stem.name), suffix=stem.path.suffix, provider=wish.provider, model=model
         )
         paths.append(template.render(values | tags))
     return paths
-
-
-def is_same_place(job: Job, twin: Job) -> bool:
-    """Tell whether the stems of both belong to the same file and go to the same place."""
-    return (job.source.path, *place_of(job.operation)) == (twin.source.path, *place_of(twin.operation))
 
 
 def is_copy(job: Job, twin: Job) -> bool:

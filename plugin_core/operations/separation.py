@@ -14,6 +14,7 @@ import msgspec
 
 from plugin_core.errors import PlacementError
 from plugin_core.files.errors import named
+from plugin_core.jobs.keys import is_same_place
 from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, Part, Progress, Source, Stem, Ticket, show_path
 from plugin_core.operations.folders import Folders, destination_of, wish_of
@@ -143,11 +144,10 @@ class SeparationWork:
         return None
 
     def _copy(self, job: Job, twin: Job, stopper: Stopper) -> Staged:
-        from plugin_core.operations.reuse import copy_stems, is_same_place, layout_of, render_paths
+        from plugin_core.operations.reuse import copy_stems, layout_of, render_paths
 
         template, wish = self._template(job), wish_of(job)
-        tags = read_fields(job.source.path, template)
-        paths = render_paths(twin.stems, job.source.path, template, wish.provider, wish.model or "default", tags)
+        paths = render_paths(twin.stems, job.source.path, wish, template)
         layout = layout_of(self._folders.staging(job), template.depth, paths)
         is_in_place = layout.number_of(destination_of(job), [stem.path for stem in twin.stems]) is not None
         # Placed by another template of then, they count as made all the same.
@@ -306,10 +306,10 @@ class SeparationWork:
         if job.target is None:
             raise PlacementError("the job has no target to publish to", remedy="retry the job")
         destination, number = layout.locate(job.target)
-        whole, count = layout.with_beside(file_names(job.source, wish_of(job))), len(job.staged)
-        places = whole.files_at(destination, number)
-        wanted = dict(zip(wish_of(job).projects, places[count:], strict=True))
-        companions, notes = self._projects.companions(job, job.staged, wanted, places[:count])
+        files, count = file_names(job.source, wish_of(job)), len(job.staged)
+        places = layout.with_beside(files.values()).files_at(destination, number)
+        wanted = dict(zip(files, places[count:], strict=True))
+        companions, notes = self._projects.companions(job, wanted, places[:count])
         layout = layout.with_beside(one.file for one in companions)
         placed = publish(layout, job.staged, job.target, staging, self._earlier_stems(job), companions)
         return msgspec.structs.replace(placed, notes=(*notes, *placed.notes))
@@ -321,7 +321,7 @@ class SeparationWork:
         places = self._projects.places(job.source, wish_of(job), job.staged)
         known = {one.name for one in job.projects}
         missing = {name: path for name, path in places.items() if name not in known}
-        companions, notes = self._projects.companions(job, job.staged, missing, [stem.path for stem in job.staged])
+        companions, notes = self._projects.companions(job, missing, [stem.path for stem in job.staged])
         placed = complete(job.staged, companions, [missing[one.name] for one in companions], self._folders.staging(job))
         return Published(stems=job.staged, projects=(*job.projects, *placed.projects), notes=(*notes, *placed.notes))
 
@@ -361,8 +361,6 @@ class SeparationWork:
         return self._projects.template(wish_of(job))
 
     def _earlier_stems(self, job: Job) -> tuple[Stem, ...]:
-        from plugin_core.operations.reuse import is_same_place
-
         others = [one for one in self._earlier(job) if one.id != job.id]
         # A session of stems in another place is that of stems which stay.
         return tuple(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,7 +14,6 @@ from plugin_core.audio.source_file import open_file
 from plugin_core.errors import SourceError, StembridgeError
 from plugin_core.model import Job, Source, Stem, show_path
 from plugin_core.recordings.content import hash_content
-from plugin_core.recordings.digest import read_song
 from plugin_core.recordings.tables import Slice
 from plugin_core.tasks import run_stoppable
 
@@ -26,6 +25,8 @@ Check = Callable[[], None]
 Hear = Callable[[Path, Check], frozenset[str]]
 """Return every id of the recording that a file holds."""
 Renew = Callable[[Job], tuple[Stem, ...]]
+Moves = Sequence[tuple[Path, Path]]
+"""Old and new paths of files and folders."""
 
 _LOOKED_AT: Final = 10_000
 """Names that are looked at, at most, for a song that is gone from its place."""
@@ -42,6 +43,9 @@ def inspect(path: Path, *, check: Callable[[], None] = lambda: None) -> Source:
         SourceError: it is missing, no plain file, not audio, or changes while it is read.
         TransientError: the disk or share does not answer.
     """
+    # It looks into songs; whoever only moves them does without.
+    from plugin_core.recordings.digest import read_song
+
     path = _absolute(path)
     before = stat_source(path)
     info, content = read_song(path, check=check)
@@ -216,17 +220,16 @@ def follow_move(store: JobStore, old: Path, new: Path, renew: Renew) -> int:
     """
     count = 0
     for job in store.placed_at(old):
-        source = _moved_source(store, job, old, new)
-        stems, projects = _move_all(job.stems, old, new), _move_all(job.projects, old, new)
-        if source is not None or (stems, projects) != (job.stems, job.projects):
-            after = msgspec.structs.replace(job, source=source or job.source, stems=stems, projects=projects)
-            store.relocate(job.id, after.source, stems, renew(after))
+        source, after = _moved_source(store, job, old, new), move_results(job, [(old, new)])
+        if source is not None or after != job:
+            after = msgspec.structs.replace(after, source=source or job.source)
+            store.relocate(job.id, after.source, after.stems, renew(after))
             count += 1
     return count
 
 
 def _moved_source(store: JobStore, job: Job, old: Path, new: Path) -> Source | None:
-    path = _moved(job.source.path, old, new)
+    path = move_path(job.source.path, [(old, new)])
     if path == job.source.path:
         return None
     if job.state.is_settled:
@@ -251,12 +254,19 @@ def _find_source(store: JobStore, job: Job, path: Path) -> Source | None:
     return found if known is not None and known.recording in store.recordings_of(job.recording) else None
 
 
-def _move_all(stems: tuple[Stem, ...], old: Path, new: Path) -> tuple[Stem, ...]:
-    return tuple(msgspec.structs.replace(one, path=_moved(one.path, old, new)) for one in stems)
+def move_results(job: Job, moves: Moves) -> Job:
+    """Return a job with its stems and session files where they lie after some moves."""
+    stems, projects = (
+        tuple(msgspec.structs.replace(one, path=move_path(one.path, moves)) for one in each)
+        for each in (job.stems, job.projects)
+    )
+    return msgspec.structs.replace(job, stems=stems, projects=projects)
 
 
-def _moved(path: Path, old: Path, new: Path) -> Path:
-    return new / path.relative_to(old) if path.is_relative_to(old) else path
+def move_path(path: Path, moves: Moves) -> Path:
+    """Return where a path leads after some moves; of several that hold it, the first one counts."""
+    there = (new / path.relative_to(old) for old, new in moves if path.is_relative_to(old))
+    return next(there, path)
 
 
 _LOSSY: Final = "lossy"

@@ -115,9 +115,7 @@ class Layout(msgspec.Struct, frozen=True):
 
     def number_of(self, destination: Path, places: Sequence[Path]) -> int | None:
         """Return the number under which these are the places of the stems; None where they are not."""
-        count = len(places)
-        numbers = range(1, _LOOKED_AT)
-        return next((one for one in numbers if self.files_at(destination, one)[:count] == places), None)
+        return next((one for one in range(1, _LOOKED_AT) if self.files_at(destination, one) == places), None)
 
     def with_beside(self, names: Iterable[str]) -> Layout:
         """Return the layout with files more, in the folder that holds all stems."""

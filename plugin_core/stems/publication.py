@@ -9,7 +9,6 @@ result of the same operation, which is swapped.
 from __future__ import annotations
 
 import errno
-import hashlib
 import logging
 import os
 import shutil
@@ -20,7 +19,7 @@ from typing import Final
 import msgspec
 
 from plugin_core.errors import PlacementError, ResultError, StembridgeError
-from plugin_core.files.checksum import Record, is_unmodified
+from plugin_core.files.checksum import Record, is_unmodified, record_bytes
 from plugin_core.files.names import fold, fold_all
 from plugin_core.files.placement import (
     adopt_group,
@@ -52,13 +51,6 @@ class Companion(msgspec.Struct, frozen=True, kw_only=True):
     """Its name."""
     render: Callable[[Path, Sequence[Path]], bytes]
     """Return its bytes, by its own place and those of the stems; the same for the same places."""
-
-    def write(self, path: Path, place: Path, stems: Sequence[Path]) -> Record:
-        """Write to a path what is to stand at a place."""
-        data = self.render(place, stems)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(path, data)
-        return Record(len(data), hashlib.sha256(data).hexdigest())
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,11 +92,13 @@ class Publication(msgspec.Struct, frozen=True):
 
     def _write_companions(self, number: int) -> list[Record]:
         """Write the companions beside the staged stems, as they are to be under a number."""
-        places, count = self._places(number), len(self.stems)
-        return [
-            one.write(self.layout.root / name, place, places[:count])
-            for one, name, place in zip(self.companions, self.layout.paths[count:], places[count:], strict=True)
-        ]
+        places, count, records = self._places(number), len(self.stems), []
+        for one, name, place in zip(self.companions, self.layout.paths[count:], places[count:], strict=True):
+            data, draft = one.render(place, places[:count]), self.layout.root / name
+            draft.parent.mkdir(parents=True, exist_ok=True)
+            write_durably(draft, data)
+            records.append(record_bytes(data))
+        return records
 
     def _places(self, number: int) -> list[Path]:
         return self.layout.files_at(self.destination, number)
@@ -228,15 +222,22 @@ def complete(
     """
     projects, notes = [], []
     for one, place in zip(companions, places, strict=True):
-        draft = staging / one.file
-        make_staging(staging)
-        record = one.write(draft, place, [stem.path for stem in stems])
-        if is_unmodified(place, record) or _move(draft, place, staging):
+        data = one.render(place, [stem.path for stem in stems])
+        record = record_bytes(data)
+        if is_unmodified(place, record) or _put(data, place, staging / one.file):
             projects.append(Stem(name=one.name, label=one.label, path=place, size=record.size, sha256=record.sha256))
         else:
             notes.append(f"{show_path(Path(place.name))} is there and not as it would be made: it stays as it is")
-        draft.unlink(missing_ok=True)
     return Published(stems=stems, projects=tuple(projects), notes=tuple(notes))
+
+
+def _put(data: bytes, place: Path, draft: Path) -> bool:
+    """Put a small file in place by way of staging; False when the name is taken."""
+    make_staging(draft.parent)
+    write_durably(draft, data)
+    is_placed = _move(draft, place, draft.parent)
+    draft.unlink(missing_ok=True)
+    return is_placed
 
 
 def _move(source: Path, place: Path, staging: Path) -> bool:

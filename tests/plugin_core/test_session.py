@@ -18,9 +18,9 @@ from plugin_core import Job, JobState, Separation, Session, Settings, hookimpl
 from plugin_core.errors import PluginError, SourceError, UsageError
 from plugin_core.jobs.engine import JobSet
 from plugin_core.model import Plan
-from plugin_core.operations import song as song_module
 from plugin_core.operations.history import History
 from plugin_core.plugins import Plugins
+from plugin_core.recordings import digest
 from plugin_core.stems import publication, staging
 from plugin_core.workshop import OnChange
 from tests.audio_files import write_song
@@ -306,7 +306,7 @@ def test_look_ends_soon_after_it_is_cancelled(
 
     with Session(Settings(home), plugins) as session:
         assert asyncio.run(session.look(song)) == session.inspect(song)
-        monkeypatch.setattr(song_module, "read_song", read_for_ever)
+        monkeypatch.setattr(digest, "read_song", read_for_ever)
         asyncio.run(interrupt(session))
 
 

@@ -212,7 +212,7 @@ class SongTask:
         tools, record, asker = self._tools, self._record, _SongAsker()
         run = Run(tools.session, asker, preset=self._recipe.preset)
         wishes = self._recipe.operations
-        ready = await run.offer_of(source, [Want(path=source.path, operation=one, force=is_forced) for one in wishes])
+        ready = await run.offer_of([Want(path=source.path, operation=one, force=is_forced) for one in wishes], source)
         offers = [one.offer for one in ready]
         if trouble := await find_no_room(tools.session, offers, self.folder.path, self._recipe.key):
             record.wait(trouble)
