@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from beets.ui import CommonOptionsParser, Subcommand
 
 from stembridge_beets import configuration
 from stembridge_beets.configuration import OWN_WORDS
-from stembridge_beets.host import library_trouble_told
+from stembridge_beets.host import trouble_told
 
 if TYPE_CHECKING:
     from beets.library import Library
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 
 def make_commands(plugin: Host) -> Sequence[Subcommand]:
     return [_make_stems(plugin), _make_moods(plugin), _make_own(plugin)]
+
+
+@contextmanager
+def _told(plugin: Host) -> Iterator[None]:
+    """Tell of misspelt settings first, and of what goes wrong in one line."""
+    configuration.warn_of_typos(plugin.config, plugin.log)
+    with trouble_told():
+        yield
 
 
 def _make_stems(plugin: Host) -> Subcommand:
@@ -34,8 +43,7 @@ def _make_stems(plugin: Host) -> Subcommand:
     def run(lib: Library, opts: StemsOptions, args: list[str]) -> None:
         from stembridge_beets.stems_command import run_stems
 
-        configuration.warn_of_typos(plugin.config, plugin.log)
-        with library_trouble_told():
+        with _told(plugin):
             run_stems(plugin, lib, opts, args)
 
     command.func = run
@@ -54,8 +62,7 @@ def _make_moods(plugin: Host) -> Subcommand:
     def run(lib: Library, opts: MoodsOptions, args: list[str]) -> None:
         from stembridge_beets.moods_command import run_moods
 
-        configuration.warn_of_typos(plugin.config, plugin.log)
-        with library_trouble_told():
+        with _told(plugin):
             run_moods(plugin, lib, opts, args)
 
     command.func = run
@@ -71,8 +78,7 @@ def _make_own(plugin: Host) -> Subcommand:
     def run(lib: Library, opts: OwnOptions, args: list[str]) -> None:
         from stembridge_beets.own_command import run_own
 
-        configuration.warn_of_typos(plugin.config, plugin.log)
-        with library_trouble_told():
+        with _told(plugin):
             run_own(plugin, lib, opts, args)
 
     command.func = run

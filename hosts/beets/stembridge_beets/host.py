@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from confuse import Subview
 
 
-__all__ = ["UserError", "in_beets_words", "library_trouble_told"]
+__all__ = ["UserError", "in_beets_words", "trouble_told"]
 
 
 @contextmanager
-def library_trouble_told() -> Iterator[None]:
-    """Tell in one line of a library that another program holds, or that cannot be written.
+def trouble_told() -> Iterator[None]:
+    """Tell in one line of what the core refuses, and of a library that is held elsewhere, or cannot be written.
 
     Raises:
         UserError: so it is. What was to be done is noted on its songs, unless that was what failed.
@@ -34,6 +34,15 @@ def library_trouble_told() -> Iterator[None]:
             f"the library cannot be used now ({error}): let the other program end, or look at its disk; then go on "
             "with: beet stembridge resume"
         ) from error
+    except Exception as error:
+        # Beets starts without the core.
+        from plugin_core.errors import StembridgeError
+
+        if not isinstance(error, StembridgeError):
+            raise
+        from plugin_core.console.phrases import clean
+
+        raise UserError(in_beets_words(clean(str(error)))) from error
 
 
 _REMEDIES: Final = (

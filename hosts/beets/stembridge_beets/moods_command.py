@@ -17,13 +17,12 @@ from beets.library import Item
 
 from plugin_core import check_rules
 from plugin_core.console.phrases import plural
-from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, Label, Tagging
 from plugin_core.session import Session
 from plugin_core.wishes import TAGS
 from stembridge_beets import todo
 from stembridge_beets.configuration import core_settings, rename_fields
-from stembridge_beets.host import UserError
+from stembridge_beets.host import UserError, trouble_told
 from stembridge_beets.labels import (
     get_values,
     is_labelled,
@@ -221,6 +220,7 @@ def make_tasks(
     return tasks
 
 
+@trouble_told()
 def choose_tagging(plugin: Host, dimensions: Sequence[str] | None = None) -> Tagging:
     """Return the labelling that is meant.
 
@@ -236,15 +236,12 @@ def choose_tagging(plugin: Host, dimensions: Sequence[str] | None = None) -> Tag
         "provider": config["tagger"].get(str),
         **{name: config[name].get(str) for name in ("policy", "labels", "language_codes")},
     }
-    try:
-        usual = settings.section("tags", TAGS).as_operation()
-        given = {name: value for name, value in said.items() if value or value == 0}
-        wish = msgspec.structs.replace(usual, **given, write=False)
-        check_rules(wish)
-        with Session(settings) as session:
-            return msgspec.structs.replace(wish, provider=session.registry.tagger(wish.provider).name)
-    except StembridgeError as error:
-        raise UserError(str(error)) from error
+    usual = settings.section("tags", TAGS).as_operation()
+    given = {name: value for name, value in said.items() if value or value == 0}
+    wish = msgspec.structs.replace(usual, **given, write=False)
+    check_rules(wish)
+    with Session(settings) as session:
+        return msgspec.structs.replace(wish, provider=session.registry.tagger(wish.provider).name)
 
 
 def _check_fields(config: Subview) -> None:

@@ -15,13 +15,12 @@ from beets import plugins, ui
 from plugin_core.console.display import Troubles
 from plugin_core.console.phrases import clean, describe_problem, describe_wait, plural
 from plugin_core.console.prices import describe_offer, describe_price
-from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, JobState
 from plugin_core.run import Ready, is_refused
 from stembridge_beets import todo
 from stembridge_beets.configuration import core_settings, read_count
 from stembridge_beets.core_thread import CoreThread
-from stembridge_beets.host import UserError, in_beets_words, library_trouble_told
+from stembridge_beets.host import UserError, in_beets_words, trouble_told
 from stembridge_beets.tasks import Added, Changed, Event, Refused, Task, path_of
 from stembridge_beets.terminal import ProgressLine, stop_on_signals
 
@@ -97,12 +96,10 @@ class LibraryRun:
             return
         self._progress = ProgressLine(len(tasks))
         try:
-            with library_trouble_told(), self._open() as core:
+            with trouble_told(), self._open() as core:
                 ready = self._plan(core, tasks)
                 if ready and self._is_wanted(ready):
                     self._work(core, ready)
-        except StembridgeError as error:
-            raise UserError(in_beets_words(clean(str(error)))) from error
         finally:
             self._progress.clear()
 

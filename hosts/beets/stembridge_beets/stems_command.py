@@ -6,17 +6,15 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import msgspec
 from beets import ui
 
 from plugin_core.console.options import choose_operations
-from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, Operation, Separation
 from plugin_core.presets import find_preset
-from plugin_core.wishes import SEPARATE, STEMS
+from plugin_core.wishes import SEPARATE
 from stembridge_beets import consistency, todo
 from stembridge_beets.configuration import core_settings
-from stembridge_beets.host import UserError
+from stembridge_beets.host import UserError, trouble_told
 from stembridge_beets.options import read_flag, read_words, select_items
 from stembridge_beets.places import Place, common_folder, read_place, write_place
 from stembridge_beets.run import LibraryRun, end
@@ -102,28 +100,26 @@ def lacks_session(place: Place, operation: Operation) -> bool:
     return isinstance(operation, Separation) and not has.issuperset(operation.projects)
 
 
+@trouble_told()
 def choose_operation(
     plugin: Host, preset: str | None = None, provider: str | None = None, model: str | None = None
 ) -> Operation:
     """Return the separation that is meant: option before beets' configuration before stembridge's own.
 
     Raises:
-        UserError: no such preset, or one that is more than one separation.
+        UserError: no such preset, or one that is more than one separation; or a setting is wrong.
     """
     config, settings = plugin.config, core_settings(plugin.config)
-    try:
-        usual = settings.section("separate", SEPARATE)
-        own = config["preset"].get(str) or ("" if config["provider"].get(str) else usual.preset)
-        name = preset if preset is not None else "" if provider else own
-        words = {
-            "provider": provider or config["provider"].get(str),
-            "model": model or ("" if provider else config["model"].get(str)),
-        }
-        said = {name: word for name, word in words.items() if word}
-        operations = choose_operations(said, find_preset(settings, name) if name else None, usual.as_operation())
-        _check_provider(settings, operations)
-    except StembridgeError as error:
-        raise UserError(str(error)) from error
+    usual = settings.section("separate", SEPARATE)
+    own = config["preset"].get(str) or ("" if config["provider"].get(str) else usual.preset)
+    name = preset if preset is not None else "" if provider else own
+    words = {
+        "provider": provider or config["provider"].get(str),
+        "model": model or ("" if provider else config["model"].get(str)),
+    }
+    said = {name: word for name, word in words.items() if word}
+    operations = choose_operations(said, find_preset(settings, name) if name else None, usual.as_operation())
+    operations = _fill(settings, operations)
     separations = [one for one in operations if isinstance(one, Separation)]
     if not separations:
         raise UserError(f"preset {name!r} only labels; `beet moods` does that")
@@ -133,15 +129,15 @@ def choose_operation(
         )
     if len(operations) > 1:
         plugin.log.warning("preset {!r} labels as well; that is for beet moods", name)
-    wish = separations[0]
-    return msgspec.structs.replace(wish, project=wish.project or settings.section("stems", STEMS).usual_project)
+    return separations[0]
 
 
-def _check_provider(settings: Settings, operations: Sequence[Operation]) -> None:
-    """Tell of a misspelt provider before hours of music are read."""
+def _fill(settings: Settings, operations: Sequence[Operation]) -> tuple[Operation, ...]:
+    """Name the session files of separations; a misspelt provider is told of before hours of music are read."""
     from plugin_core.session import Session
 
     with Session(settings) as session:
         for one in operations:
             if isinstance(one, Separation):
                 session.separator(one.provider)
+        return tuple(session.projects.fill(one) if isinstance(one, Separation) else one for one in operations)

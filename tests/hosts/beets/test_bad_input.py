@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -109,6 +110,34 @@ def test_a_wrong_setting_is_told_by_the_command_that_needs_it(
     outcome = three.run(*words)
     assert told in outcome.err
     assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("stems", "--check"), ("stembridge", "retry"), ("stembridge", "adopt"), ("stembridge", "prune")],
+    ids=lambda words: words[1],
+)
+def test_a_job_store_that_cannot_be_read_is_one_line(three: Beets, words: tuple[str, ...]) -> None:
+    with closing(sqlite3.connect(three.home / "jobs.sqlite3")) as store:
+        store.execute("PRAGMA user_version = 9999")
+    outcome = three.run(*words)
+    assert outcome.code == 1
+    assert len(lines(outcome.err)) == 1, outcome
+    assert outcome.err.startswith("error: ") and "jobs.sqlite3" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("project", "told"),
+    [('"rp"', "[stems] project: no session format 'rp'"), ("5", "config.toml")],
+    ids=["misspelt", "of another kind"],
+)
+def test_a_wrong_session_format_is_told_as_the_setting_it_is(three: Beets, project: str, told: str) -> None:
+    (three.home / "config.toml").write_text(f"[stems]\nproject = {project}\n", encoding="utf-8")
+    outcome = three.run("stems", "-y")
+    assert outcome.code == 1
+    assert len(lines(outcome.err)) == 1, outcome
+    assert outcome.err.startswith("error: ") and told in outcome.err
+    assert three.bought() == []
 
 
 def test_words_of_the_configuration_that_mean_nothing_are_told(three: Beets) -> None:
