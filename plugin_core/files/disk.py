@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ _NETWORK: Final = re.compile(
 )
 _ESCAPE: Final = re.compile(rb"\\([0-7]{3})")
 _DRIVE_REMOTE: Final = 4
+_ABSENT: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 Mounts = Iterable[tuple[bytes, str]]
 """Mount point and file system type, in the order they were mounted."""
@@ -107,6 +109,21 @@ def _windows_kind(folder: Path) -> str:
 
     drive_type = ctypes.windll.kernel32.GetDriveTypeW  # type: ignore[attr-defined,unused-ignore]
     return "unc" if drive_type(resolved.anchor) == _DRIVE_REMOTE else ""
+
+
+def device_of(path: Path) -> int:
+    """Return the device that something is on, or would be made on.
+
+    Raises:
+        OSError: a folder above it may not be entered, or its disk does not answer.
+    """
+    while True:
+        try:
+            return path.stat().st_dev
+        except OSError as error:
+            if error.errno not in _ABSENT or path == path.parent:
+                raise
+            path = path.parent
 
 
 def free_bytes(folder: Path) -> int:

@@ -18,7 +18,7 @@ import msgspec
 
 from plugin_core.audio.formats import AudioFormat
 from plugin_core.errors import PlacementError
-from plugin_core.files.disk import Free, free_bytes
+from plugin_core.files.disk import Free, device_of, free_bytes
 from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.files.placement import explain_os_error
 from plugin_core.model import Source, show_path
@@ -46,7 +46,7 @@ def choose_staging(home: Path, job_id: str, destination: Path) -> Path:
     beside = destination / f"{HIDDEN_PREFIX}{job_id}"
     if beside.is_dir():
         return beside
-    return inside if _device(home) == _device(destination) else beside
+    return inside if device_of(home) == device_of(destination) else beside
 
 
 def hidden_neighbour(staging: Path, folder: Path) -> Path:
@@ -108,12 +108,6 @@ def _changed(entry: os.DirEntry[str]) -> float:
     except FileNotFoundError:
         # Removed by its own job just now.
         return float("inf")
-
-
-def _device(path: Path) -> int:
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    return path.stat().st_dev
 
 
 class Amount(msgspec.Struct, frozen=True):

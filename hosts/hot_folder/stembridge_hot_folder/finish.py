@@ -17,13 +17,14 @@ import msgspec
 from plugin_core import STEMS_SUFFIX
 from plugin_core.console.phrases import describe_result, show
 from plugin_core.errors import PlacementError, StembridgeError
+from plugin_core.files.disk import device_of
 from plugin_core.files.errors import FULL, explain_write_error
 from plugin_core.files.hidden import HiddenNotes
 from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.files.placement import copy_tree, rename_exclusive, sync_folder
 from plugin_core.model import Job, show_path
 from stembridge_hot_folder.files import Fate, Version, VersionChanged
-from stembridge_hot_folder.folders import HotFolder, read_device
+from stembridge_hot_folder.folders import HotFolder
 from stembridge_hot_folder.ledger import SongState
 from stembridge_hot_folder.record import SongRecord, remove_error
 from stembridge_hot_folder.tools import Tools
@@ -148,8 +149,9 @@ def require_disk(folder: HotFolder, place: bytes) -> None:
     Raises:
         PlacementError: it would be.
     """
-    if not os.path.lexists(place) and read_device(place) != folder.disks.get(place, read_device(place)):
-        raise PlacementError(f"{show_path(Path(os.fsdecode(place)))} is not there, nor is its disk")
+    path = Path(os.fsdecode(place))
+    if not os.path.lexists(path) and (device := device_of(path)) != folder.disks.get(place, device):
+        raise PlacementError(f"{show_path(path)} is not there, nor is its disk")
 
 
 def _explain(place: bytes, error: Exception) -> str:

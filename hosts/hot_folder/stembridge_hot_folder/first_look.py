@@ -133,7 +133,7 @@ class FirstLook:
                 self._take_over(row)
                 return True
             why = f"the same song as {_show(twin or row.path)}, which is done; {_FORCE}"
-            if known is not None and known.place == twin:
+            if known is not None and twin and known.place == twin:
                 # What is known of the one before, which had this name, stays known.
                 self._record.row = msgspec.structs.replace(known, identity=self._version.identity)
                 self._record.end_duplicate(why, SongState.DONE)
@@ -152,7 +152,8 @@ class FirstLook:
         folders = dict.fromkeys(show_path(stem.path.parent) for job in jobs for stem in job.stems)
         own = self._record.row
         self._record.row = msgspec.structs.replace(row, path=own.path, root=own.root, identity=own.identity)
-        why = f"done before it was renamed, as {_show(row.path)}; its stems stand in {', '.join(folders)}; {_FORCE}"
+        where = f"; its stems stand in {', '.join(folders)}" if folders else ""
+        why = f"done before it was renamed, as {_show(row.path)}{where}; {_FORCE}"
         self._record.end_skipped(why, SongState.DONE)
         self._tools.ledger.forget(row.path)
 

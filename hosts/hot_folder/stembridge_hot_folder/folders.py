@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from plugin_core.errors import UsageError
-from plugin_core.files.disk import filesystem_kind, is_network
+from plugin_core.files.disk import device_of, filesystem_kind, is_network
 from plugin_core.files.names import fold
 from plugin_core.model import show_path
 from stembridge_hot_folder.scan import Names, ScanRules
@@ -117,15 +117,6 @@ class HotFolder(msgspec.Struct, frozen=True, kw_only=True):
         return ScanRules(names=self.names, excluded=excluded, passed=tuple(places), is_share=is_share)
 
 
-def read_device(place: bytes) -> int:
-    """Return the device that a folder is on, or would be made on."""
-    while True:
-        try:
-            return os.stat(place).st_dev  # noqa: PTH116 - bytes
-        except FileNotFoundError:
-            place = os.path.dirname(place)  # noqa: PTH120 - bytes
-
-
 def is_slow(kind: str) -> bool:
     """Tell whether a file system tells late, or not at all, of changes."""
     return is_network(kind) or kind.lower().startswith(_SLOW_KINDS)
@@ -189,7 +180,7 @@ def _open(path: Path, settings: WatchSettings, names: Names, kind_of: Callable[[
         path=os.fsencode(resolved),
         kind=kind,
         **places,
-        disks={place: read_device(place) for place in places.values() if place},
+        disks={place: _read_device(name, place) for name, place in places.items() if place},
         patience=Patience(
             settle=settings.share_settle_seconds if slow else settings.settle_seconds,
             max_wait=settings.max_wait_seconds,
@@ -207,6 +198,16 @@ def _resolve(setting: str, place: str, root: Path) -> bytes:
     if resolved == root:
         raise UsageError(f"[watch] {setting} is the hot folder itself", remedy=f'name a folder in it: "{setting}"')
     return os.fsencode(resolved)
+
+
+def _read_device(setting: str, place: bytes) -> int:
+    path = Path(os.fsdecode(place))
+    try:
+        return device_of(path)
+    except OSError as error:
+        raise UsageError(
+            f"[watch] {setting}: {show_path(path)} may not be read: {error.strerror}", remedy="check its permissions"
+        ) from error
 
 
 def _refuse_nested(folders: Sequence[HotFolder]) -> None:

@@ -76,7 +76,9 @@ class Stores:
             session.store.changes_token()
             return session, SongLedger(self.home / LEDGER_NAME)
         except BaseException:
-            session.close()
+            # What is told is why it cannot be opened.
+            with contextlib.suppress(StoreError):
+                session.close()
             raise
 
     def _require_room(self) -> None:

@@ -21,6 +21,7 @@ from plugin_core.model import Plan, Separation, Source, Ticket
 from plugin_core.protocols import Finished, Order, Report, Waiting
 from tests.audio_files import encode
 from tests.hosts.hot_folder.conftest import Desk, Listener, wait_for
+from tests.hosts.hot_folder.labelling import PRESET, LabellingDesk
 from tests.hosts.hot_folder.separator import CheapSeparator
 from tests.plugin_core.cli.fakes import write_song
 from tests.plugin_core.sessions.readers import read_rpp
@@ -382,6 +383,38 @@ def test_case_16_song_renamed_after_it_was_done_stays_done_and_is_no_duplicate(d
     # One that is a duplicate is still told from one that is not.
     desk.song("Copy.wav")
     assert desk.once().of("moved") == ["Copy.wav"]
+
+
+def test_new_version_of_a_failed_song_is_a_duplicate_of_one_that_is_gone_and_not_done_itself(
+    desk: Desk, tmp_path: Path
+) -> None:
+    song = desk.song()
+    bad = tmp_path / "other" / "Bad.wav"
+    bad.parent.mkdir()
+    bad.write_text("just words, no audio")
+    assert desk.once(desk.root, bad.parent).of("failed") == ["Bad.wav"]
+    song.replace(bad)
+    told = desk.once(bad.parent)
+    [why] = [one.text for one in told.told if one.word == "skipped"]
+    assert why.startswith(f"the same song as {song}, which is done")
+    row = desk.row(bad)
+    assert row is not None and row.state is SongState.SKIPPED
+    assert desk.separator.paid == ["Song.wav"]
+
+
+def test_song_renamed_after_it_was_only_labelled_is_told_without_stems(desk: Desk, tmp_path: Path) -> None:
+    labelling = LabellingDesk(desk)
+    config = labelling.home / "config.toml"
+    config.write_text(PRESET.replace('{ kind = "separation" }, ', ""))
+    song = labelling.song()
+    assert labelling.once().of("done") == ["Song.wav"]
+    # Another host took it along and told the core; a copy of it comes here again.
+    away = song.rename(tmp_path / "Away.wav")
+    with labelling.context().session() as session:
+        assert session.moved(song, away) == 1
+    shutil.copy(away, labelling.root / "Renamed.wav")
+    [why] = [one.text for one in labelling.once().told if one.word == "skipped"]
+    assert why.startswith(f"done before it was renamed, as {song}; to do it all the same: ")
 
 
 def test_dry_run_makes_nothing(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ from stembridge_hot_folder.ledger import LEDGER_NAME, SongLedger, SongState
 from stembridge_hot_folder.status import show_status
 from watchdog.events import FileSystemEvent
 
+from plugin_core.errors import UsageError
 from tests.hosts.hot_folder.conftest import Desk, mount, wait_for
 from tests.hosts.hot_folder.processes import done_rows, finish, start
 
@@ -42,6 +43,23 @@ def test_case_11_shares_settle_longer_and_are_looked_through_more_often(desk: De
     assert not local.is_share
     assert share.patience.settle == 15.0
     assert share.rescan < local.rescan
+
+
+def test_place_below_a_file_is_on_the_disk_of_that_file(desk: Desk) -> None:
+    (desk.root / "file").write_bytes(b"the user's")
+    [folder] = folders.open_folders([desk.root], folders.WatchSettings(done="file/done"))
+    assert folder.disks == {os.fsencode(desk.root / "file" / "done"): desk.root.stat().st_dev}
+
+
+def test_place_that_cannot_be_looked_at_is_told_as_the_setting_it_is(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deny(_path: Path) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(folders, "device_of", deny)
+    with pytest.raises(UsageError, match=r"\[watch\] failed: .*/closed/bad may not be read: Permission denied"):
+        folders.open_folders([desk.root], folders.WatchSettings(failed="closed/bad"))
 
 
 def test_case_11_a_rescan_finds_what_no_event_tells(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

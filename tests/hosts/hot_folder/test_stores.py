@@ -21,7 +21,7 @@ from stembridge_hot_folder.tools import Stores
 from plugin_core.errors import StoreError
 from plugin_core.files.database import may_pass
 from plugin_core.jobs.store import JobStore
-from plugin_core.session import STORE_NAME
+from plugin_core.session import STORE_NAME, Session
 from tests.hosts.hot_folder.conftest import PATIENCE, Desk, Running, mount, wait_for
 from tests.hosts.hot_folder.processes import done_rows, finish, start
 
@@ -169,6 +169,18 @@ def test_home_that_cannot_be_opened_at_the_start_ends_the_watch(desk: Desk) -> N
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert len(err.splitlines()) == 1, err
+
+
+def test_why_the_ledger_cannot_be_opened_is_told_also_where_the_jobs_cannot_be_given_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_session: Session) -> None:
+        raise StoreError("cannot be given back")
+
+    (desk.home / LEDGER_NAME).mkdir(parents=True)
+    monkeypatch.setattr(Session, "close", fail)
+    with pytest.raises(StoreError, match=LEDGER_NAME):
+        Stores(desk.home, desk.context().session)
 
 
 @contextmanager

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
 from plugin_core.errors import StoreError
-from plugin_core.files.disk import check_local, is_network, is_unc, kind_in, read_mounts
+from plugin_core.files.disk import check_local, device_of, is_network, is_unc, kind_in, read_mounts
 from plugin_core.jobs.store import JobStore
 
 MOUNTINFO = rb"""22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
@@ -65,3 +66,18 @@ def test_local_file_systems_are_fine(tmp_path: Path, kind: str) -> None:
 )
 def test_windows_paths_to_other_machines(path: str, expected: bool) -> None:
     assert is_unc(path) is expected
+
+
+@pytest.mark.parametrize("below", [(), ("missing",), ("missing", "deeper"), ("file",), ("file", "below", "deeper")])
+def test_what_is_not_there_is_on_the_device_it_would_be_made_on(tmp_path: Path, below: tuple[str, ...]) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    assert device_of(tmp_path.joinpath(*below)) == tmp_path.stat().st_dev
+
+
+def test_a_folder_that_may_not_be_entered_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(_path: Path) -> os.stat_result:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", deny)
+    with pytest.raises(PermissionError):
+        device_of(tmp_path / "in")

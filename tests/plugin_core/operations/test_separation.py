@@ -392,7 +392,7 @@ def test_destination_that_is_away_is_not_made_up_for(scene: Scene, tmp_path: Pat
 def test_staged_stems_are_found_where_they_were_put(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     async def live() -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(staging, "_device", hash)
+            patch.setattr(staging, "device_of", hash)
             job = await scene.stage(scene.job())
         assert (scene.music / ".stembridge-id1").is_dir()
         shutil.rmtree(scene.music / ".stembridge-id1")

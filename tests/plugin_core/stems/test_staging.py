@@ -37,7 +37,7 @@ def test_in_home_when_on_the_same_device(tmp_path: Path) -> None:
 
 
 def test_beside_the_destination_when_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staging, "_device", lambda path: hash(path))
+    monkeypatch.setattr(staging, "device_of", lambda path: hash(path))
     folder = choose_staging(tmp_path / "home", "id1", tmp_path)
     assert folder == tmp_path / ".stembridge-id1"
     assert hidden_neighbour(folder, tmp_path) == folder
