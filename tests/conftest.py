@@ -16,9 +16,24 @@ from hypothesis import HealthCheck, settings
 from plugin_core.transfer import redaction
 from tests.raw_lines import RawLines, collect_garbage, listening
 
+BYTECODE = "stembridge-bytecode"
+
+
+def _sweep_bytecode() -> None:
+    """Remove the bytecode of runs that were killed."""
+    for left in Path(tempfile.gettempdir()).glob(f"{BYTECODE}-*-*") if os.name == "posix" else ():
+        try:
+            os.kill(int(left.name.split("-")[2]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(left, ignore_errors=True)
+        except PermissionError:
+            continue
+
+
 if sys.dont_write_bytecode and "PYTEST_XDIST_WORKER" not in os.environ:
     # Told to leave no bytecode beside the sources, each worker and each interpreter would compile all of them anew.
-    sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = tempfile.mkdtemp(prefix="stembridge-bytecode-")
+    _sweep_bytecode()
+    sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = tempfile.mkdtemp(prefix=f"{BYTECODE}-{os.getpid()}-")
     sys.dont_write_bytecode = False
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     atexit.register(shutil.rmtree, sys.pycache_prefix, ignore_errors=True)

@@ -108,6 +108,15 @@ def main() -> None:
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     sys.path.insert(0, str(ROOT))
     _import_others()
+    with tempfile.TemporaryDirectory() as bytecode:
+        # Shared by all forks, each of which would otherwise make its own and leave it.
+        sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = bytecode
+        sys.dont_write_bytecode = False
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        _try_all(given)
+
+
+def _try_all(given: argparse.Namespace) -> None:
     for path in (file.resolve() for file in given.files):
         tests = given.tests or [nearby(path)]
         mutants = list(find_mutants(path))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from plugin_core.jobs.policy import Backoff, Policy
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import Job, JobState
 from plugin_core.purchases.purchase import Purchase
-from tests.plugin_core.jobs.fakes import FakeWork, Service, make_job
+from tests.plugin_core.jobs.fakes import FakeWork, Service, make_job, run
 
 FAST = Policy(
     backoff=Backoff(first=0.01, most=0.02), search_for=0.2, settle=0.02, grace=0.2, stop_within=2.0, progress_every=0.01
@@ -41,9 +40,6 @@ class Ticks:
         return 1_700_000_000.0 + next(self._ticks) / 1000
 
 
-PATIENCE = 120.0
-
-
 class Desk:
     """An engine, its store and the work it does, and what people do with jobs of it."""
 
@@ -54,7 +50,7 @@ class Desk:
 
     def run(self, ids: Collection[str] | None = None) -> None:
         """Work until these jobs, or all, are settled."""
-        asyncio.run(asyncio.wait_for(self.engine.run(ids), PATIENCE))
+        run(self.engine, ids)
 
     def fail(self, method: str, error: BaseException) -> Job:
         """Let a job fail in one method, however often it is tried."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from plugin_core.errors import OutcomeUnknownError
 from plugin_core.files.database import new_id
+from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.keys import dedupe_key
 from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, JobState, Progress, Separation, Source, Stem, Ticket
@@ -83,6 +84,14 @@ class Service:
     def has(self, key: str) -> bool:
         """Tell whether a job with the key was charged."""
         return key in self.lines("creates")
+
+
+PATIENCE = 120.0
+
+
+def run(engine: Engine, ids: Collection[str] | None = None) -> None:
+    """Work until these jobs, or all, are settled."""
+    asyncio.run(asyncio.wait_for(engine.run(ids), PATIENCE))
 
 
 class FakeWork:

@@ -26,13 +26,7 @@ from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, JobState, Progress, Ticket
 from plugin_core.protocols import Finished, Report, Waiting
 from tests.plugin_core.jobs.conftest import FAST, Heard
-from tests.plugin_core.jobs.fakes import FakeWork, make_job, make_stem
-
-PATIENCE = 120.0
-
-
-def run(engine: Engine, ids: list[str] | None = None) -> None:
-    asyncio.run(asyncio.wait_for(engine.run(ids), PATIENCE))
+from tests.plugin_core.jobs.fakes import PATIENCE, FakeWork, make_job, make_stem, run
 
 
 def test_job_goes_through_every_state(engine: Engine, store: JobStore, work: FakeWork, heard: Heard) -> None:

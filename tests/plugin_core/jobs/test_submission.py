@@ -20,9 +20,7 @@ from plugin_core.model import Job, JobState, Quote, Ticket
 from plugin_core.purchases.budget import Limits, Spending
 from plugin_core.purchases.purchase import PurchaseState
 from tests.plugin_core.jobs.conftest import FAST, Heard, Ticks
-from tests.plugin_core.jobs.fakes import FakeWork, make_job
-
-PATIENCE = 120.0
+from tests.plugin_core.jobs.fakes import PATIENCE, FakeWork, make_job, run
 
 
 @pytest.fixture
@@ -30,10 +28,6 @@ def store(store_path: Path) -> Iterator[JobStore]:
     """A store whose time does not depend on the machine: what a search may take counts here."""
     with JobStore(store_path, clock=Ticks()) as opened:
         yield opened
-
-
-def run(engine: Engine, ids: list[str] | None = None) -> None:
-    asyncio.run(asyncio.wait_for(engine.run(ids), PATIENCE))
 
 
 @pytest.mark.parametrize("charged", [True, False], ids=["charged", "not charged"])

@@ -13,8 +13,7 @@ from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import JobState, Quote
 from plugin_core.purchases.quotes import purchase_key
-from tests.plugin_core.jobs.fakes import FakeWork, make_job
-from tests.plugin_core.jobs.test_engine import run
+from tests.plugin_core.jobs.fakes import FakeWork, make_job, run
 
 
 def test_older_job_that_is_retried_waits_while_a_younger_one_pays(

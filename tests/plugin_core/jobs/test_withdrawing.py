@@ -13,8 +13,7 @@ from plugin_core.jobs.engine import Done, Engine
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import Job, JobState
 from plugin_core.purchases.purchase import KeptPart, PurchaseState
-from tests.plugin_core.jobs.fakes import FakeWork, make_job
-from tests.plugin_core.jobs.test_engine import run
+from tests.plugin_core.jobs.fakes import FakeWork, make_job, run
 
 TOO_LATE = ServiceError("it is being processed")
 
