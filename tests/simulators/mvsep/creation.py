@@ -28,6 +28,8 @@ def create(service: MvsepSimulator, request: Request) -> Answer:
         account = service.account(request)
     order = _read_order(service, request, account)
     with service.lock:
+        # Asked again, so that a key a test took away while the upload was read buys nothing any more.
+        account = service.account(request)
         _check_account(service, account, order)
         if order.url:
             return _take_link(service, request, account, order)
