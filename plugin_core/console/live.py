@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -38,6 +39,15 @@ BAR_WIDTH = 16
 STATE_WIDTH = max(len(state) for state in JobState)
 
 
+class LiveLines(Live):
+    """Lines that a thread draws again and again."""
+
+    def refresh(self) -> None:
+        """Draw; that the terminal is gone is told by what is printed on it, which no thread of drawing can stop."""
+        with contextlib.suppress(OSError):
+            super().refresh()
+
+
 class LiveDisplay:
     """Draws the jobs in work and scrolls what is settled.
 
@@ -52,7 +62,7 @@ class LiveDisplay:
         self._troubles = Troubles()
         self._all = 0
         self._counts: dict[JobState, int] = {}
-        self._live = Live(
+        self._live = LiveLines(
             console=self._console,
             get_renderable=self._draw,
             refresh_per_second=REFRESH_PER_SECOND,

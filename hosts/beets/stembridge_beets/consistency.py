@@ -13,10 +13,11 @@ from beets import ui
 
 from plugin_core import STEMS_SUFFIX
 from plugin_core.console.phrases import plural
-from plugin_core.model import show_path
-from stembridge_beets.configuration import read_manifest
+from plugin_core.model import Job, show_path
+from plugin_core.session import Session
+from stembridge_beets.configuration import core_settings, read_manifest
 from stembridge_beets.host import UserError
-from stembridge_beets.moves import find_left, read_done
+from stembridge_beets.moves import find_left
 from stembridge_beets.places import read_place
 from stembridge_beets.queries import STEMS_PATH, Having
 from stembridge_beets.tasks import name_item
@@ -37,15 +38,19 @@ def check(plugin: Host, lib: Library, args: Sequence[str], *, is_album: bool) ->
     query = list(args)
     items = [item for album in lib.albums(query) for item in album.items()] if is_album else list(lib.items(query))
     missing = orphans = left = 0
-    jobs = {job.id: job for job in read_done(plugin.config)}
-    for item in items:
-        place = read_place(item)
-        for path in place.missing if place else ():
-            ui.print_(f"missing: {show_path(path)} ({name_item(item)})")
-            missing += 1
-        if place and place.is_whole and find_left(item, jobs):
-            ui.print_(f"left behind: {show_path(place.folder)} ({name_item(item)})")
-            left += 1
+    with Session(core_settings(plugin.config)) as session:
+        find = session.store.find if session.has_store else _find_none
+        for item in items:
+            place = read_place(item)
+            if place is None:
+                continue
+            gone = place.missing
+            for path in gone:
+                ui.print_(f"missing: {show_path(path)} ({name_item(item)})")
+            missing += len(gone)
+            if not gone and find_left(item, place, find):
+                ui.print_(f"left behind: {show_path(place.folder)} ({name_item(item)})")
+                left += 1
     if not query:
         for folder in find_orphans(lib):
             ui.print_(f"orphan: {show_path(folder)}")
@@ -54,6 +59,11 @@ def check(plugin: Host, lib: Library, args: Sequence[str], *, is_album: bool) ->
         behind = f", {left} left behind, bring them along with: beet stembridge adopt" if left else ""
         raise UserError(f"{missing} missing, {plural(orphans, 'orphan')}{behind}")
     ui.print_("all stems are where they belong")
+
+
+def _find_none(_job_id: str) -> Job | None:
+    """Find no job, where there is no store of them."""
+    return None
 
 
 def find_orphans(lib: Library) -> Iterator[Path]:

@@ -6,6 +6,7 @@ import importlib.util
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -166,8 +167,20 @@ class Labels:
     verb = "label"
 
     def __init__(self, plugin: Host, *, is_shown: bool) -> None:
-        self._genres = read_genres(plugin.config)
+        self._plugin = plugin
         self._is_shown = is_shown
+
+    @cached_property
+    def _genres(self) -> Genres:
+        return read_genres(self._plugin.config)
+
+    def prepare(self) -> None:
+        """Read the list and the tree of genres.
+
+        Raises:
+            UserError: one of them cannot be read, or is no list and no tree.
+        """
+        _ = self._genres
 
     def apply(self, item: Item, job: Job, write: bool | None) -> str:
         """Set the fields from a finished job, write the file and store the item.

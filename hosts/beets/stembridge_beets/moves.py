@@ -7,7 +7,7 @@ import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,14 +20,12 @@ from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.files.placement import copy_tree
 from plugin_core.model import Job, JobState, show_path
 from plugin_core.session import Session
-from stembridge_beets.configuration import core_settings
 from stembridge_beets.host import UserError
 from stembridge_beets.places import Claims, Place, read_place, write_place
 from stembridge_beets.tasks import path_of
 
 if TYPE_CHECKING:
     from beets.library import Item
-    from confuse import Subview
 
     from plugin_core.settings import Settings
 
@@ -56,7 +54,7 @@ class Teller:
 
     def carry(self, moves: Sequence[tuple[Path, Path]]) -> None:
         """Let session files that were copied name the song and the stems beside them."""
-        self._do(moves[0][0], lambda session: session.projects.carry(session.store, moves) if session.has_store else 0)
+        self._do(moves[0][0], lambda session: session.carry(moves))
 
     def _do(self, old: Path, work: Callable[[Session], object]) -> None:
         if self._is_hindered:
@@ -163,23 +161,18 @@ class Follower:
         return find_unclaimed(song, item, self._claims)
 
 
-def read_done(config: Subview) -> list[Job]:
-    """Return the core's jobs that are done and have stems, newest first."""
-    with Session(core_settings(config)) as session:
-        return [job for job in session.store.list([JobState.DONE]) if job.stems] if session.has_store else []
-
-
-def find_left(item: Item, jobs: Mapping[str, Job]) -> Path | None:
+def find_left(item: Item, place: Place, find: Callable[[str], Job | None]) -> Path | None:
     """Return where a song was when stems were put beside it, if it has gone on from there without them.
 
     Where this plugin was off, nobody brought them along.
 
     Args:
         item: a song with stems that stand.
-        jobs: those that are done, by id.
+        place: where they stand.
+        find: gives a job by its id.
     """
-    place, job = read_place(item), jobs.get(str(item.get("stems_job", with_album=False)))
-    if place is None or job is None or os.path.lexists(job.source.path):
+    job = find(str(item.get("stems_job", with_album=False)))
+    if job is None or job.state is not JobState.DONE or not job.stems or os.path.lexists(job.source.path):
         return None
     song = MovedSong(job.source.path, path_of(item))
     if place.folder in (song.new.parent, song.new.parent / song.rename(place.folder.name)):

@@ -20,7 +20,7 @@ from stembridge_beets import moods_command, stems_command, todo
 from stembridge_beets.configuration import OWN_WORDS, core_settings, read_auto, read_count
 from stembridge_beets.host import UserError
 from stembridge_beets.labels import is_labelled
-from stembridge_beets.moves import MovedSong, find_left, find_unclaimed, read_done
+from stembridge_beets.moves import MovedSong, find_left, find_unclaimed
 from stembridge_beets.options import read_flag
 from stembridge_beets.places import Claims, Place, read_place, write_place
 from stembridge_beets.run import LibraryRun, Manners, WorkKind, end
@@ -235,13 +235,19 @@ def _read_ended(plugin: Host) -> list[_Ended]:
         return [_Ended(job, session.store.goes_on(job)) for job in found]
 
 
+def _read_done(plugin: Host) -> list[Job]:
+    """Return the core's jobs that are done and have stems, newest first."""
+    with Session(core_settings(plugin.config)) as session:
+        return [job for job in session.store.list([JobState.DONE]) if job.stems] if session.has_store else []
+
+
 def adopt(plugin: Host, lib: Library, query: Sequence[str], *, is_pretended: bool, is_quiet: bool) -> None:
     """Note in the library stems that stand already, whoever made them, and bring along those that were left behind.
 
     Nothing is made or bought.
     """
     made: dict[Path, Job] = {}
-    jobs = {job.id: job for job in read_done(plugin.config)}
+    jobs = {job.id: job for job in _read_done(plugin)}
     for job in jobs.values():
         made.setdefault(job.source.path, job)
     claims = Claims(lib)
@@ -249,7 +255,7 @@ def adopt(plugin: Host, lib: Library, query: Sequence[str], *, is_pretended: boo
     for item in lib.items(list(query)):
         place = read_place(item)
         if place is not None and place.is_whole:
-            if (old := find_left(item, jobs)) is not None:
+            if (old := find_left(item, place, jobs.get)) is not None:
                 left += 1
                 _bring(plugin, lib, item, place, old, is_pretended=is_pretended, is_quiet=is_quiet)
             continue

@@ -47,6 +47,14 @@ class WorkKind(Protocol):
     verb: str
     """What is asked: "separate"."""
 
+    def prepare(self) -> None:
+        """Read what taking over needs, before anything is bought.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        ...
+
     def apply(self, item: Item, job: Job, write: bool | None) -> str:
         """Take a finished job over into the library and say in words what came of it.
 
@@ -92,6 +100,7 @@ class LibraryRun:
         Raises:
             UserError: nothing can be done at all: an option, the account, or an answer that is missing.
         """
+        self.kind.prepare()
         if not tasks:
             return
         self._progress = ProgressLine(len(tasks))
@@ -223,9 +232,9 @@ class LibraryRun:
         elif self._is_moved(msgspec.structs.replace(task, job=job.id)):
             return
         elif changed.goes_on or (is_refused(job) and task.item_id in self._noted):
-            self._leave(task, self._describe_end(task, job))
+            self._leave(task, describe_end(job))
         else:
-            self._fail(task, self._describe_end(task, job))
+            self._fail(task, describe_end(job))
 
     def _is_moved(self, task: Task) -> bool:
         there = self._find_moved(task)
@@ -239,10 +248,6 @@ class LibraryRun:
         if item is None or path_of(item) == task.path:
             return None
         return msgspec.structs.replace(task, path=path_of(item))
-
-    def _describe_end(self, task: Task, job: Job) -> str:
-        """Say how a job ended; what its user is told to do with it, beet does as well."""
-        return in_beets_words(f"{job.state}: {describe_problem(job)}", f"`beet {self.kind.name} -f id:{task.item_id}`")
 
     def _finish(self, task: Task, job: Job) -> None:
         item = self._lib.get_item(task.item_id)
@@ -267,10 +272,10 @@ class LibraryRun:
         task, error = refused.task, refused.error
         item = self._lib.get_item(task.item_id)
         if error.retryable and item is not None and todo.read(item, self.kind.name) is not None:
-            self._leave(task, in_beets_words(str(error)))
+            self._leave(task, str(error))
             return
         # A job may have been paid for by now; its song may be on a disk that is not there today.
-        self._fail(task, in_beets_words(str(error)), keep=bool(task.job))
+        self._fail(task, str(error), keep=bool(task.job))
 
     def _leave(self, task: Task, text: str) -> None:
         """Tell what keeps a song from being done now; a later run finds its note."""
@@ -287,8 +292,15 @@ class LibraryRun:
             item.store()
 
     def _say(self, write: Callable[..., None], task: Task, text: str) -> None:
+        """Tell of a song; what its user is told to do, beet does as well."""
         self._progress.clear()
-        write("{}: {}", task.name, clean(text))
+        again = f"`beet {self.kind.name} -f id:{task.item_id}`"
+        write("{}: {}", task.name, in_beets_words(clean(text), again))
+
+
+def describe_end(job: Job) -> str:
+    """Say how a job ended, in words of the core."""
+    return f"{job.state}: {describe_problem(job)}"
 
 
 def end(lib: Library, runs: Sequence[LibraryRun]) -> None:

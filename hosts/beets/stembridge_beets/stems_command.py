@@ -41,6 +41,9 @@ class Stems:
     def __init__(self, plugin: Host) -> None:
         self._plugin = plugin
 
+    def prepare(self) -> None:
+        """Do nothing: stems need nothing."""
+
     def apply(self, item: Item, job: Job, write: bool | None) -> str:  # noqa: ARG002 - stems stand in no tag
         """Remember the stems of a finished job."""
         told = put_stems(item, job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,9 @@ def tag(path: Path, **fields: str) -> None:
     for name, value in fields.items():
         audio[name] = value
     audio.save()
+
+
+def make_later(path: Path) -> None:
+    """Give a file a time at which beets sees that another program has written it: it tells whole seconds."""
+    later = path.stat().st_mtime + 2
+    os.utime(path, (later, later))

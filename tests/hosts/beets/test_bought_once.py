@@ -21,7 +21,7 @@ import pytest
 import soundfile
 
 from tests.audio_files import write_song
-from tests.hosts.beets.conftest import tag
+from tests.hosts.beets.conftest import make_later, tag
 from tests.hosts.beets.library import Beets
 from tests.hosts.beets.services import account_at
 from tests.simulators.faults import refuse
@@ -119,9 +119,7 @@ def update(beets: Beets) -> None:
     """Take over a title that another program wrote."""
     song = beets.music / "Artist" / "One.flac"
     tag(song, title="Eins")
-    # Beets tells files that were changed by whole seconds.
-    later = song.stat().st_mtime + 2
-    os.utime(song, (later, later))
+    make_later(song)
     beets.do("update")
 
 

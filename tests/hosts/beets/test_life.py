@@ -6,7 +6,6 @@ For several versions of beets: ``python -m tests.hosts.beets.matrix -- -k whole_
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sqlite3
 import sys
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.audio_files import encode, write_song
-from tests.hosts.beets.conftest import tag
+from tests.hosts.beets.conftest import make_later, tag
 from tests.hosts.beets.files import read_labels
 from tests.hosts.beets.library import Beets
 from tests.hosts.beets.services import account_at
@@ -126,8 +125,7 @@ def retag(life: Life) -> None:
     beets.do("write", "-f")
     song = life.look()["Copied"][0]
     tag(song, comment="mine")
-    later = song.stat().st_mtime + 2
-    os.utime(song, (later, later))
+    make_later(song)
     beets.do("update")
     assert beets.values("comments", "title:Copied") == ["mine"]
     beets.do("modify", "-y", "title:Copied", "title=Renamed")

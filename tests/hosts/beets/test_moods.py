@@ -309,6 +309,18 @@ def test_an_import_with_a_refused_key_keeps_its_notes_and_resumes(listener: Beet
     assert listener.do("stembridge").out == "nothing is left to be done\n"
 
 
+def test_an_import_with_a_wrong_list_of_genres_keeps_its_notes(listener: Beets, service: MediaxSimulator) -> None:
+    listener.configure({"auto": "moods", "whitelist": str(listener.root / "genres.txt")})
+    make_songs(listener.inbox, ("flac",))
+    outcome = listener.do("import", "-q", "-A", "-s", str(listener.inbox))
+    assert "genres.txt cannot be read" in outcome.err
+    assert "moods: 1 unfinished, go on with: beet stembridge resume" in outcome.err
+    assert service.created == 0
+    (listener.root / "genres.txt").write_text("Rock\n")
+    listener.do("stembridge", "resume")
+    assert in_library(listener, "flac") == LABELS
+
+
 def test_songs_that_an_import_left_keep_their_notes_when_labelling_them_is_refused_too(
     listener: Beets, service: MediaxSimulator
 ) -> None:

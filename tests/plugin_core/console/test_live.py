@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import io
+import threading
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,27 @@ def test_queue_and_files_stand_before_the_note(console: Console) -> None:
         lines = drawn(display)
     assert "place 3 of 7 waiting" in lines[0]
     assert " 40 % 1 of 4 files" in lines[1]
+
+
+def test_a_terminal_that_is_gone_ends_no_thread_of_drawing(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    met = threading.Event()
+
+    def fail(_text: str) -> int:
+        met.set()
+        raise OSError(errno.EIO, "Input/output error")
+
+    died: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", died.append)
+    with LiveDisplay(console) as display:
+        display.begin([make_job(JobState.RUNNING)])
+        with monkeypatch.context() as closed:
+            closed.setattr(console.file, "write", fail)
+            assert met.wait(60)
+            thread = display._live._refresh_thread
+            assert thread is not None
+            met.clear()
+            assert met.wait(60), "drawn again"
+        assert thread.is_alive() and died == []
 
 
 def test_finished_jobs_scroll_above_and_the_cursor_comes_back(console: Console) -> None:

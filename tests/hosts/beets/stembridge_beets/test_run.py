@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from beets import ui
 from stembridge_beets.host import in_beets_words
-from stembridge_beets.run import LibraryRun, Manners
+from stembridge_beets.run import LibraryRun, Manners, describe_end
 from stembridge_beets.tasks import Task
 
 import plugin_core
@@ -64,9 +64,10 @@ def make_run(name: str = "stems") -> LibraryRun:
 
 def tell(job: Job, name: str = "stems") -> str:
     task = Task(item_id=17, name="Song", path=job.source.path, operation=job.operation)
-    told = make_run(name)._describe_end(task, job)
-    assert "stembridge jobs" not in told and "--force" not in told
-    return told
+    told: list[str] = []
+    make_run(name)._say(lambda words, *values: told.append(words.format(*values)), task, describe_end(job))
+    assert "stembridge jobs" not in told[0] and "--force" not in told[0]
+    return told[0]
 
 
 def test_what_is_paid_for_goes_on_with_resume(store: JobStore, work: FakeWork) -> None:
