@@ -7,7 +7,7 @@ share one store.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -114,9 +114,6 @@ class Session:
     def providers(self) -> Mapping[str, Provider]:
         """Every separator and tagger, by name; of two with one name the separator."""
         return self.registry.all
-
-    def provider(self, name: str) -> Provider:
-        return self.registry.provider(name)
 
     def separator(self, name: str) -> Separator:
         return self.registry.separator(name)
@@ -293,6 +290,11 @@ class Session:
 
         return follow_move(self.store, old, new, self.projects.renew)
 
+    def carry(self, moves: Sequence[tuple[Path, Path]]) -> None:
+        """Let session files that a host has copied, or moved with their stems, name what lies beside them now."""
+        if self.has_store:
+            self.projects.carry(self.store, moves)
+
     async def take_over(self, remote_id: str, song: Path | None, wish: Separation) -> Job:
         """Store a job that places what a service has made already; nothing is bought.
 
@@ -319,11 +321,9 @@ class Session:
         from plugin_core.operations.leftovers import prune
         from plugin_core.purchases.shelf import PurchasesSettings
 
-        engine, home = self._workshop.engine(None), self.settings.home
+        engine, home, known = self._workshop.engine(None), self.settings.home, self.registry.all.values()
         keep = self.settings.section("purchases", PurchasesSettings)
-        return prune(
-            self.store, engine, home, keep, self.registry.all.values(), older_than=older_than, now=self._clock()
-        )
+        return prune(self.store, engine, home, keep, known, older_than=older_than, now=self._clock())
 
     def leftovers(self) -> list[Path]:
         """Return what lies in the home and beside songs for nobody, and ``prune`` would remove."""

@@ -54,6 +54,12 @@ class JobReader:
         with self._database.read() as connection:
             return queries.fetch(connection, job_id)
 
+    def find_all(self, job_ids: Iterable[str]) -> builtins.list[Job]:
+        """Return the jobs of these whole ids that exist, in their order."""
+        with self._database.read() as connection:
+            found = [queries.fetch(connection, job_id) for job_id in job_ids]
+        return [job for job in found if job is not None]
+
     def list(self, states: Iterable[JobState] | None = None, limit: int | None = None) -> list[Job]:
         """Return jobs, newest first."""
         query, values = queries.listing(None if states is None else sorted(set(states)), limit)

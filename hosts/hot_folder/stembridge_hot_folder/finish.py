@@ -129,8 +129,7 @@ class Finish:
             wanted = moves if fate is Fate.SAME else [move for move in moves if move.is_result]
             move_all(wanted, self._version.require_same, HiddenNotes(self._tools.session.settings.home))
             # They name their song, and stems that may have another number now.
-            session = self._tools.session
-            session.projects.carry(session.store, [(move.old, move.new) for move in moves])
+            self._tools.session.carry([(move.old, move.new) for move in moves])
         except FileExistsError:
             # Somebody took the place in between: the next try chooses another.
             self._record.put(SongState.MOVING, place=b"")

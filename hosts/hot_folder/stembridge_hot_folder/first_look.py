@@ -148,7 +148,7 @@ class FirstLook:
 
     def _take_over(self, row: Row) -> None:
         """Let what is known of a song that was renamed since it was done be known of it under its new name."""
-        jobs = [job for job_id in row.jobs if (job := self._tools.session.store.find(job_id)) is not None]
+        jobs = self._tools.session.store.find_all(row.jobs)
         folders = dict.fromkeys(show_path(stem.path.parent) for job in jobs for stem in job.stems)
         own = self._record.row
         self._record.row = msgspec.structs.replace(row, path=own.path, root=own.root, identity=own.identity)
@@ -171,8 +171,8 @@ class FirstLook:
             written = self._tools.session.store.written_as(source.content)
             if not any(job.id in known.jobs for job in written):
                 return False
-        jobs = [self._tools.session.store.find(job_id) for job_id in known.jobs]
-        return all(job is not None and all(stem.path.exists() for stem in job.stems) for job in jobs)
+        jobs = self._tools.session.store.find_all(known.jobs)
+        return len(jobs) == len(known.jobs) and all(stem.path.exists() for job in jobs for stem in job.stems)
 
 
 def find_twin(
@@ -202,8 +202,8 @@ def find_twin(
 
 
 def _has_results(session: Session, row: Row) -> bool:
-    jobs = [session.store.find(job_id) for job_id in row.jobs]
-    return bool(jobs) and all(job is not None and _has_result(job) for job in jobs)
+    jobs = session.store.find_all(row.jobs)
+    return bool(jobs) and len(jobs) == len(row.jobs) and all(map(_has_result, jobs))
 
 
 def _has_result(job: Job) -> bool:

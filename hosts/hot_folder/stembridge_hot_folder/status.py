@@ -164,7 +164,7 @@ class FolderView:
         """Return what is left to do for a song, or why it waits."""
         if row.reason or row.state is not SongState.WORKING:
             return row.reason
-        jobs = [job for job_id in row.jobs if (job := self._session.store.find(job_id)) is not None]
+        jobs = self._session.store.find_all(row.jobs)
         return "; ".join(_describe_job(job) for job in jobs)
 
     def _list_days(self, most: int) -> list[tuple[Day, list[Cost]]]:

@@ -118,8 +118,7 @@ class Strays:
             self._withdraw(stray, jobs)
 
     def _find(self, stray: Stray) -> list[Job]:
-        found = (self._tools.session.store.find(job_id) for job_id in stray.jobs)
-        return [job for job in found if job is not None]
+        return self._tools.session.store.find_all(stray.jobs)
 
     def _is_promising(self, job: Job) -> bool:
         return job.attempts < self._tools.settings.attempts

@@ -288,8 +288,7 @@ class SongTask:
         self._record.pause(self._record.row.recipe, text, is_refusal=True)
 
     def _find_jobs(self, ids: Sequence[str] | None = None) -> list[Job]:
-        found = [self._tools.session.store.find(job_id) for job_id in (self.jobs if ids is None else ids)]
-        return [job for job in found if job is not None]
+        return self._tools.session.store.find_all(self.jobs if ids is None else ids)
 
     def _describe(self, offers: Sequence[Offer]) -> str:
         price = describe_price(offers)

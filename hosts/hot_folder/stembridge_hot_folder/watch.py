@@ -285,8 +285,7 @@ class Watch:
             await asyncio.sleep(60.0)
 
     def _is_alive_again(self, jobs: Sequence[str]) -> bool:
-        found = [self._tools.session.store.find(job_id) for job_id in jobs]
-        known = [job for job in found if job is not None]
+        known = self._tools.session.store.find_all(jobs)
         bad = (JobState.FAILED, JobState.CANCELLED, JobState.UNCONFIRMED)
         return bool(known) and len(known) == len(jobs) and not any(job.state in bad for job in known)
 

@@ -47,7 +47,7 @@ def _choose(session: Session, name: str | None) -> list[str]:
                 raise broken
             raise UsageError("no provider has accounts", remedy="`stembridge plugins` lists what is installed")
         return names
-    if not isinstance(session.provider(name), HasAccount):
+    if not isinstance(session.registry.provider(name), HasAccount):
         raise UsageError(
             f"{name} tells nothing about accounts", remedy="`stembridge doctor` tries the keys that are set"
         )
@@ -57,7 +57,7 @@ def _choose(session: Session, name: str | None) -> list[str]:
 async def _ask(session: Session, names: list[str]) -> Found:
     found: Found = {}
     for name in names:
-        provider = session.provider(name)
+        provider = session.registry.provider(name)
         assert isinstance(provider, HasAccount)
         try:
             with blame(name):

@@ -153,7 +153,7 @@ def command(context: Context, provider: str | None, token: str | None, as_json: 
     with context.session() as session:
         if provider is None:
             raise UsageError("name a provider", remedy=_describe_others(session))
-        enrolled = session.provider(provider)
+        enrolled = session.registry.provider(provider)
         if not isinstance(enrolled, HasLogin):
             raise UsageError(f"{provider} has no login of its own", remedy=_describe_others(session))
         answers = _ask_token(enrolled, provider, token) if token else _ask_all(enrolled)

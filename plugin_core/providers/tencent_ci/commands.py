@@ -300,7 +300,7 @@ def _ask_provider(context: Context, name: str, call: Callable[[HasJobs], Corouti
         StembridgeError: the provider's own.
     """
     with context.session() as session:
-        provider = session.provider(name)
+        provider = session.registry.provider(name)
         if not isinstance(provider, HasJobs):
             raise UsageError(f"the jobs of {name} cannot be asked for", remedy=f"say --provider {NAME} or mediax")
         return asyncio.run(call(provider))

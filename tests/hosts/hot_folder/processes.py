@@ -62,12 +62,12 @@ def wait_until_said(stream: IO[bytes], words: bytes) -> None:
         assert line, heard
 
 
-def done_rows(desk: Desk) -> int:
-    """Return how many songs are done."""
+def rows_in(desk: Desk, state: SongState = SongState.DONE) -> int:
+    """Return how many songs are in a state."""
     if not (desk.home / LEDGER_NAME).exists():
         return 0
     with SongLedger(desk.home / LEDGER_NAME) as ledger:
-        return ledger.counts()[SongState.DONE]
+        return ledger.counts()[state]
 
 
 def limited(name: str, value: int) -> list[str]:

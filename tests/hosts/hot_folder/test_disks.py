@@ -7,17 +7,18 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from stembridge_hot_folder import folders, intake, queue, root
-from stembridge_hot_folder.ledger import LEDGER_NAME, SongLedger, SongState
+from stembridge_hot_folder.ledger import SongState
 from stembridge_hot_folder.status import show_status
 from watchdog.events import FileSystemEvent
 
 from plugin_core.errors import UsageError
 from tests.hosts.hot_folder.conftest import Desk, mount, wait_for
-from tests.hosts.hot_folder.processes import done_rows, finish, start
+from tests.hosts.hot_folder.processes import finish, rows_in, start
 
 
 @pytest.fixture(autouse=True)
@@ -244,13 +245,9 @@ def test_case_23_unmounted_folder_is_not_taken_for_an_empty_one(desk: Desk, othe
     with desk.running() as watch:
         song = desk.song()
         wait_for(lambda: desk.separator.paid)
-        # Another, empty file system over it, as an unmounted share leaves its mount point.
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(other_disk)], check=True)
-        try:
+        with covered(other_disk):
             wait_for(lambda: any("cannot be reached" in one.text for one in watch.listener.told))
             assert desk.separator.cancelled == []
-        finally:
-            subprocess.run(["umount", "-l", str(other_disk)], check=True)
         wait_for(lambda: any("there again" in one.text for one in watch.listener.told))
         desk.separator.hold = False
         watch.wait_done("Song.wav")
@@ -302,13 +299,15 @@ def test_case_22_full_disk_of_finished_songs_is_told_in_one_line_and_waited_out(
     told = tmp_path / "told"
     with told.open("wb") as output:
         process = start(desk, output=output, CHEAP_WAIT="0.2")
-    wait_for(lambda: len(moving(desk)) == 5, told.read_text)
-    full = f"{small_disk / 'done'} cannot be written: no space left on the disk"
-    wait_for(lambda: status_of(desk, capsys) == {f"moving {desk.root / name}: {full}" for name in names})
-    filler.unlink()
-    wait_for(lambda: done_rows(desk) == 5, told.read_text)
-    process.terminate()
-    finish(process)
+    try:
+        wait_for(lambda: rows_in(desk, SongState.MOVING) == 5, told.read_text)
+        full = f"{small_disk / 'done'} cannot be written: no space left on the disk"
+        wait_for(lambda: status_of(desk, capsys) == {f"moving {desk.root / name}: {full}" for name in names})
+        filler.unlink()
+        wait_for(lambda: rows_in(desk) == 5, told.read_text)
+    finally:
+        process.terminate()
+        finish(process)
     lines = [line for line in told.read_text("utf-8").splitlines() if not line.startswith(f"{desk.root}/")]
     assert lines[1:3] == [
         f"stembridge: {desk.root}: what is done waits to be moved, {full}; it goes on by itself",
@@ -327,12 +326,14 @@ def status_of(desk: Desk, capsys: pytest.CaptureFixture[str]) -> set[str]:
     return {" ".join(line.split()) for line in capsys.readouterr().out.splitlines()[1:] if str(desk.root) in line}
 
 
-def moving(desk: Desk) -> list[bytes]:
-    """Return the songs of which only the move is left."""
-    if not (desk.home / LEDGER_NAME).exists():
-        return []
-    with SongLedger(desk.home / LEDGER_NAME) as ledger:
-        return [row.path for row in ledger.list([SongState.MOVING])]
+@contextmanager
+def covered(place: Path) -> Iterator[None]:
+    """Put another, empty file system over a folder, as an unmounted disk or share leaves its mount point."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def test_case_22_folder_of_finished_songs_is_not_made_anew_below_a_disk_that_is_away(
@@ -342,14 +343,10 @@ def test_case_22_folder_of_finished_songs_is_not_made_anew_below_a_disk_that_is_
     desk.set(done=other_disk / "done")
     with desk.running() as watch:
         wait_for(lambda: watch.watch._intakes[0].has_scanned)
-        # Another, empty file system over it, as an unmounted disk leaves its mount point.
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(other_disk)], check=True)
-        try:
+        with covered(other_disk):
             desk.song()
             watch.wait("waits", "Song.wav")
             assert list(other_disk.iterdir()) == []
-        finally:
-            subprocess.run(["umount", "-l", str(other_disk)], check=True)
         watch.wait_done("Song.wav")
     assert sorted(path.name for path in (other_disk / "done").iterdir()) == ["Song.stems", "Song.wav"]
     assert [one.text for one in watch.listener.told if one.word == "warning"] == [

@@ -20,7 +20,7 @@ from plugin_core.model import Separation
 from plugin_core.session import STORE_NAME
 from tests.hosts.hot_folder.conftest import PATIENCE, Desk, wait_for
 from tests.hosts.hot_folder.guard import guarded
-from tests.hosts.hot_folder.processes import done_rows, finish, start
+from tests.hosts.hot_folder.processes import finish, rows_in, start
 from tests.plugin_core.cli.fakes import write_song
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
@@ -41,7 +41,7 @@ def test_case_14_case_15_killed_at_random_each_song_is_done_exactly_once_and_nev
             process = start_slow(desk, most)
             wait_for_a_moment(desk, process, rng, most if kill % 2 else 0)
             assert process.poll() is None
-            assert done_rows(desk) < SONGS
+            assert rows_in(desk) < SONGS
             process.kill()
             process.communicate()
         process = start_slow(desk)
@@ -64,18 +64,18 @@ def start_slow(desk: Desk, most: int = SONGS) -> subprocess.Popen[bytes]:
 
 def wait_for_a_moment(desk: Desk, process: subprocess.Popen[bytes], rng: random.Random, most: int) -> None:
     """Wait until anywhere between the start and the first song, or, where more songs may be done, while they are."""
-    if is_late := done_rows(desk) < most:
-        before = done_rows(desk)
-        wait_for(lambda: done_rows(desk) > before or process.poll() is not None)
+    if is_late := rows_in(desk) < most:
+        before = rows_in(desk)
+        wait_for(lambda: rows_in(desk) > before or process.poll() is not None)
     time.sleep(rng.uniform(0, 0.1 if is_late else 1.0))
 
 
 def wait_until_all_are_done(desk: Desk) -> None:
     """Wait for as long as there is any progress."""
-    done = done_rows(desk)
+    done = rows_in(desk)
     while done < SONGS:
-        wait_for(lambda: done_rows(desk) > done, lambda: open_rows(desk))  # noqa: B023 - called at once
-        done = done_rows(desk)
+        wait_for(lambda: rows_in(desk) > done, lambda: open_rows(desk))  # noqa: B023 - called at once
+        done = rows_in(desk)
 
 
 def open_rows(desk: Desk) -> list[tuple[bytes, str, str]]:
@@ -161,7 +161,7 @@ def test_case_35_file_that_ends_every_process_that_reads_it_is_failed_and_the_re
     note = desk.root / "Poison.wav.error.txt"
     process = start(desk, is_heard=False, PYTHONPATH=path, CHEAP_WAIT="0.1")
     wait_for(lambda: note.exists() and "times" in note.read_text("utf-8"), lambda: note.exists() and note.read_text())
-    wait_for(lambda: done_rows(desk) == 1)
+    wait_for(lambda: rows_in(desk) == 1)
     process.terminate()
     finish(process)
     assert "ended the process" in note.read_text("utf-8")

@@ -14,7 +14,7 @@ import pytest
 from stembridge_hot_folder.root import ChangeListener
 
 from tests.hosts.hot_folder.conftest import Desk, wait_for
-from tests.hosts.hot_folder.processes import done_rows, limited, start
+from tests.hosts.hot_folder.processes import limited, rows_in, start
 
 QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")
 FILES = 20_000
@@ -97,9 +97,9 @@ def test_case_12_limits_of_the_real_system(desk: Desk, tmp_path: Path, limit: st
     desk.song("a/Song.wav")
     output = tmp_path / "output"
     with output.open("wb") as opened, ended(start(desk, within=limited(limit, value), output=opened)):
-        wait_for(lambda: done_rows(desk) == 1, output.read_text)
+        wait_for(lambda: rows_in(desk) == 1, output.read_text)
         desk.song("a/Other.wav", seed=2)
-        wait_for(lambda: done_rows(desk) == 2, output.read_text)
+        wait_for(lambda: rows_in(desk) == 2, output.read_text)
     said = output.read_text()
     assert said.count("the system cannot tell of changes") == 1
     assert why in said
@@ -111,11 +111,11 @@ def test_case_12_watches_run_out_while_watching(desk: Desk, tmp_path: Path) -> N
     output = tmp_path / "output"
     within = limited("max_inotify_watches", 2)
     with output.open("wb") as opened, ended(start(desk, within=within, output=opened)):
-        wait_for(lambda: done_rows(desk) == 1, output.read_text)
+        wait_for(lambda: rows_in(desk) == 1, output.read_text)
         for number in range(5):
             desk.song(f"{number}/deep/Song.wav", seed=2 + number)
-        wait_for(lambda: done_rows(desk) == 6, output.read_text)
+        wait_for(lambda: rows_in(desk) == 6, output.read_text)
         for number in range(5):
             desk.song(f"{number}/deep/Other.wav", seed=20 + number)
-        wait_for(lambda: done_rows(desk) == 11, output.read_text)
+        wait_for(lambda: rows_in(desk) == 11, output.read_text)
     assert "Traceback" not in output.read_text()

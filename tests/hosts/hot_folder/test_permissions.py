@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.hosts.hot_folder.conftest import Desk, wait_for
-from tests.hosts.hot_folder.processes import done_rows, finish, start, unprivileged, wait_until_said
+from tests.hosts.hot_folder.processes import finish, rows_in, start, unprivileged, wait_until_said
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX permissions")
 
@@ -21,10 +21,10 @@ def test_case_21_unreadable_song_and_the_rest_goes_on(desk: Desk) -> None:
     wait_for(note.exists)
     assert "may not be read" in note.read_text("utf-8")
     desk.song("Other.wav", seed=2)
-    wait_for(lambda: done_rows(desk) == 1)
+    wait_for(lambda: rows_in(desk) == 1)
     assert desk.separator.paid == ["Other.wav"]
     song.chmod(0o600)
-    wait_for(lambda: done_rows(desk) == 2)
+    wait_for(lambda: rows_in(desk) == 2)
     process.terminate()
     assert finish(process) == 0
     assert desk.separator.paid == ["Other.wav", "Song.wav"]
@@ -39,7 +39,7 @@ def test_case_21_folder_that_may_not_be_written_is_waited_for_before_anything_is
     wait_until_said(process.stderr, b"nothing can be written in")
     assert desk.separator.paid == []
     folder.chmod(0o700)
-    wait_for(lambda: done_rows(desk) == 1)
+    wait_for(lambda: rows_in(desk) == 1)
     process.terminate()
     assert finish(process) == 0
     assert desk.separator.paid == ["Song.wav"]
@@ -55,7 +55,7 @@ def test_case_21_finished_song_that_may_not_be_moved_is_moved_later_and_paid_onc
     wait_until_said(process.stderr, b"what is done waits to be moved")
     assert song.exists()
     done.chmod(0o700)
-    wait_for(lambda: done_rows(desk) == 1)
+    wait_for(lambda: rows_in(desk) == 1)
     process.terminate()
     assert finish(process) == 0
     assert desk.separator.paid == ["Song.wav"]

@@ -23,7 +23,7 @@ from plugin_core.files.database import may_pass
 from plugin_core.jobs.store import JobStore
 from plugin_core.session import STORE_NAME, Session
 from tests.hosts.hot_folder.conftest import PATIENCE, Desk, Running, mount, wait_for
-from tests.hosts.hot_folder.processes import done_rows, finish, start
+from tests.hosts.hot_folder.processes import finish, rows_in, start
 
 
 @pytest.fixture(autouse=True)
@@ -213,7 +213,7 @@ AN_HOUR = "3600000"
 def test_case_33_signals_do_not_wait_for_a_store_that_is_locked(desk: Desk, number: int, name: str) -> None:
     desk.song()
     process = start(desk, CHEAP_DEADLINE="1", CHEAP_BUSY=AN_HOUR)
-    wait_for(lambda: done_rows(desk) == 1)
+    wait_for(lambda: rows_in(desk) == 1)
     with held(desk.home / name):
         desk.song("Next.wav", seed=2)
         wait_for(lambda: waits_for_lock(process))
@@ -227,7 +227,7 @@ def test_case_33_signals_do_not_wait_for_a_store_that_is_locked(desk: Desk, numb
 def test_case_33_second_signal_does_not_wait_for_a_store_that_is_locked(desk: Desk) -> None:
     desk.song()
     process = start(desk, CHEAP_BUSY=AN_HOUR)
-    wait_for(lambda: done_rows(desk) == 1)
+    wait_for(lambda: rows_in(desk) == 1)
     with held(desk.home / LEDGER_NAME):
         desk.song("Next.wav", seed=2)
         wait_for(lambda: waits_for_lock(process))

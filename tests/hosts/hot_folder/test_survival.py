@@ -16,7 +16,7 @@ from stembridge_hot_folder.process import WITHIN
 from plugin_core.errors import UsageError
 from tests import audio_files
 from tests.hosts.hot_folder.conftest import PATIENCE, Desk, wait_for
-from tests.hosts.hot_folder.processes import ROOT, done_rows, finish, start, wait_until_said
+from tests.hosts.hot_folder.processes import ROOT, finish, rows_in, start, wait_until_said
 from tests.hosts.hot_folder.test_complete import ever_slower, longest_gap, write_slowly
 from tests.hosts.reaper.schemas import list_event_faults
 
@@ -60,7 +60,7 @@ def test_case_33_second_signal_ends_at_once(desk: Desk) -> None:
 def test_case_33_idle_watch_ends_cleanly(desk: Desk) -> None:
     desk.song()
     process = start(desk)
-    wait_for(lambda: done_rows(desk) == 1)
+    wait_for(lambda: rows_in(desk) == 1)
     process.terminate()
     assert finish(process) == 0
 
@@ -79,7 +79,7 @@ def test_case_33_suspended_in_the_middle_takes_the_song_whole_and_pays_once(desk
             process.send_signal(signal.SIGSTOP)
             time.sleep(settle * 1.5)
             process.send_signal(signal.SIGCONT)
-        wait_for(lambda: done_rows(desk) == 2)  # noqa: B023 - called at once
+        wait_for(lambda: rows_in(desk) == 2)  # noqa: B023 - called at once
         process.terminate()
         assert finish(process) == 0
         if longest_gap(song) < settle:
@@ -107,7 +107,7 @@ def test_case_28_two_watches_of_one_folder(desk: Desk) -> None:
     first = start(desk)
     wait_for(lambda: (desk.root / ".stembridge.lock").exists())
     desk.song()
-    wait_for(lambda: done_rows(desk) == 1)
+    wait_for(lambda: rows_in(desk) == 1)
     second = start(desk, "--once")
     out, err = second.communicate(timeout=PATIENCE)
     assert second.returncode == 2, (out, err)
