@@ -143,9 +143,10 @@ def rewrite(
         for family, get in others.items():
             _write_beside(opened, family, get, fields, existing, back)
         if "genre" in fields and not set(existing.get("genre", ())) <= set(fields["genre"]):
-            _write_id3v1(overlay_of(opened), fields["genre"])
-        if number := back.keys.get("genre", {}).get(_OLD_GENRE):
-            _write_id3v1(overlay_of(opened), number)
+            known = (TCON.GENRES.index(genre) for genre in fields["genre"] if genre in TCON.GENRES)
+            _write_id3v1(overlay_of(opened), next(known, _NO_GENRE))
+        if before := back.keys.get("genre", {}).get(_OLD_GENRE):
+            _write_id3v1(overlay_of(opened), int(before[0]))
         return Rewriting(existing, overlay_of(opened).pieces, held)
 
 
@@ -227,13 +228,14 @@ def _write_beside(
     """Let a tag beside ID3 say the same, where it is all that some players read or held what is replaced."""
     is_read_alone = isinstance(opened.audio, TrueAudio) if family is Family.APE else is_read_first(opened.file)
     changes: dict[str, tuple[str, ...]] = {}
+    earlier = back.texts(family)
     for name, values in fields.items():
         for key in field_of(name).written(family):
             texts = get(key)
             # LIST INFO has room for one text.
             parts = texts if family is Family.APE else [part for text in texts for part in text.split(BETWEEN)]
             old = clean_values(name, parts)
-            before = back.texts(family).get(key)
+            before = earlier.get(key)
             if before is not None:
                 own = tuple(value for value in old if value in before or value not in back.ours.get(name, ()))
                 changes[key] = before if set(own) <= set(before) else own
@@ -264,16 +266,11 @@ def _read_id3v1(overlay: Overlay) -> str | None:
     return str(tag[-1]) if tag[:3] == b"TAG" else None
 
 
-def _write_id3v1(overlay: Overlay, genres: tuple[str, ...]) -> None:
-    """Set the one byte by which an ID3v1 tag, if there is one, says the genre: by its name, or by its number itself."""
+def _write_id3v1(overlay: Overlay, number: int) -> None:
+    """Set the one byte by which an ID3v1 tag, if there is one, says the genre."""
     if _read_id3v1(overlay) is not None:
-        known = (TCON.GENRES.index(one) if one in TCON.GENRES else int(one) for one in genres if _is_old_genre(one))
         overlay.seek(-1, 2)
-        overlay.write(bytes((next(known, _NO_GENRE),)))
-
-
-def _is_old_genre(genre: str) -> bool:
-    return genre in TCON.GENRES or (genre.isdecimal() and int(genre) <= _NO_GENRE)
+        overlay.write(bytes((number,)))
 
 
 def _is_full(opened: TaggedFile, path: Path) -> bool:

@@ -21,9 +21,11 @@ from plugin_core.model import Label, Tagging, Written
 from plugin_core.operations.undo import take_apart, take_back
 from plugin_core.tags.exchange import ReplaceOptions
 from plugin_core.tags.labels import decide, field_names
+from plugin_core.tags.pieces import lay_over
 from plugin_core.tags.reader import read_labels
 from plugin_core.tags.riff import read_info
 from plugin_core.tags.tagger import Writing, restore_exactly, restore_fields, write_labels
+from plugin_core.tags.writer import rewrite
 from plugin_core.wishes import MoodFrames
 from tests.plugin_core.tags.tagged_files import make_audio, need, probe, stream_digest
 
@@ -320,6 +322,14 @@ def test_values_are_joined_as_the_text_or_the_setting_says_before_v24(
     path.write_bytes(b"ID3\3\0\0\0\0\0" + bytes((len(body),)) + body + path.read_bytes())
     label(path, policy="append", dimensions=("genre",), options=ReplaceOptions(separator=separator))
     assert id3.ID3(path, translate=False)["TCON"].text == [expected]
+
+
+@pytest.mark.parametrize(("genre", "number"), [("17", 255), ("Rock", 17)])
+def test_a_genre_that_is_called_by_a_number_is_none_of_id3v1(tmp_path: Path, genre: str, number: int) -> None:
+    path = make(tmp_path, "mp3-ape")
+    path.write_bytes(path.read_bytes() + b"TAG" + bytes(124) + b"\x08")
+    lay_over(rewrite(path, lambda _: {"genre": (genre,)}).pieces, path)
+    assert path.read_bytes()[-1] == number
 
 
 @pytest.mark.parametrize(("frames", "expected"), [("TMOO", {"TMOO"}), ("TXXX", {"TXXX:MOOD"})])
