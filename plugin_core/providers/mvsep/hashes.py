@@ -164,16 +164,22 @@ async def find_unnamed(client: JobHistory, order: Order, taken: Collection[str] 
         raise OutcomeUnknownError(
             f"MVSEP's history cannot be read: {error.message}", remedy=error.remedy or "it is tried again"
         ) from error
-    others = {entry.hash for entry in entries if entry.algorithm.render_id not in (None, int(model))}
-    others |= {job for job in queued | {entry.hash for entry in entries} if _KEYED.search(job)} | set(taken)
-    found = ({entry.hash for entry in entries} | queued) - others
-    alike = {job for job in found if job.partition("-")[2].partition("-")[2].startswith(_slug(order.source.path.stem))}
-    found = alike or found
+    fresh = queued | {entry.hash for entry in entries}
+    others = {entry.hash for entry in entries if entry.algorithm.render_id not in (None, int(model))}.union(taken)
+    found = {job for job in fresh - others if not _KEYED.search(job)}
+    name = _slug(order.source.path.stem)
+    found = {job for job in found if _name_in(job).startswith(name)} or found
     if len(found) > 1:
         raise OutcomeUnknownError(
             "MVSEP has several jobs that may be this one", remedy="`stembridge mvsep history` lists them"
         )
     return next(iter(found), None)
+
+
+def _name_in(text: str) -> str:
+    """Return what a hash holds of a file's name; "" for the short one of a download."""
+    found = _REAL.match(text)
+    return text[found.end() :] if found else ""
 
 
 async def locate(client: JobHistory, job: str, origins: Sequence[str]) -> str:

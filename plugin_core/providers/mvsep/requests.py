@@ -7,7 +7,6 @@ there for its owner alone; a link only until the service has the job.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -93,9 +92,8 @@ class Requests:
     def _drop_old_links(self) -> None:
         """Forget the links of what was asked for and never begun."""
         for link in (self._root / Kind.LINK).glob("*/link"):
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - link.stat().st_mtime > _LINK_SECONDS:
-                    link.unlink()
+            if _age(link, time.time()) > _LINK_SECONDS:
+                link.unlink(missing_ok=True)
 
     def keep_words(self, algorithm: Algorithm, options: Mapping[str, str]) -> Path:
         """Return the file that stands for a model's options, called as the longest text among them begins.

@@ -14,13 +14,14 @@ from urllib.parse import unquote, urlsplit
 from plugin_core.errors import OutcomeUnknownError, SourceError, UsageError
 from plugin_core.files.checksum import hash_file
 from plugin_core.model import Progress, Separation, Ticket, show_path
-from plugin_core.protocols import TOLD, Order, Report
+from plugin_core.protocols import Order, Report
 from plugin_core.providers.mvsep.client import MvsepClient
 from plugin_core.providers.mvsep.hashes import SEEN, carries_key, is_real_hash, list_known, upload_name
 from plugin_core.providers.mvsep.job_calls import Created
 from plugin_core.providers.mvsep.options import IS_DEMO, OURS, PRESET, REFERENCE, WEBHOOK
 from plugin_core.providers.mvsep.plan import output_of
 from plugin_core.providers.mvsep.requests import Kind, Requests, remote_type_of
+from plugin_core.service.results import tell_people
 from plugin_core.settings import Secret
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ async def _submit_file(
     upload = await prepare_upload(order.source.path, order.folder, order.attempt, tell_share)
     note = f"uploading; {upload.note}" if upload.note else "uploading"
     if upload.note:
-        order.write_note(TOLD, upload.note)
+        tell_people(order, upload.note)
 
     def tell(sent: int, total: int | None) -> None:
         report(Progress(fraction=min(1.0, sent / total) if total else None, note=note))

@@ -234,7 +234,7 @@ class MultipartUpload:
         """Return the tag of a part that the service has if it holds these very bytes, else ""."""
         if part is None or part.size != self._size_of(number):
             return ""
-        digest = await asyncio.to_thread(_digest, self._path, (number - 1) * self._length, self._length)
+        digest = await asyncio.to_thread(hash_part, self._path, (number - 1) * self._length, self._length)
         return part.etag if part.etag.strip('"').lower() == digest else ""
 
     async def _send(self, upload_id: str, number: int) -> str:
@@ -290,7 +290,13 @@ def _read_part(node: Mapping[str, object]) -> UploadedPart | None:
     return UploadedPart(int(number), text_of(node.get("ETag")), int(size))
 
 
-def _digest(path: Path, offset: int, length: int) -> str:
+def hash_part(path: Path, offset: int, length: int) -> str:
+    """Return the MD5 of a stretch of a file, hexadecimal: the tag that the service gives a part.
+
+    Raises:
+        SourceError: the file cannot be read.
+        TransientError: its disk is away.
+    """
     found = hashlib.md5(usedforsecurity=False)
     try:
         with path.open("rb") as file:

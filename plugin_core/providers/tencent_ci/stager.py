@@ -8,11 +8,11 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from plugin_core.errors import ServiceError
 from plugin_core.files.errors import explain_read_error
-from plugin_core.providers.tencent_ci.multipart import upload_file
+from plugin_core.providers.tencent_ci.multipart import hash_part, upload_file
 from plugin_core.providers.tencent_ci.objects import BegunFile, ObjectHead
 from plugin_core.providers.tencent_ci.service import Service
 from plugin_core.providers.tencent_ci.settings import TencentSettings
@@ -153,30 +153,17 @@ def _is_same(path: Path, head: ObjectHead) -> bool:
     """Tell whether a file is an object: by the digest of it, or of the digests of its parts, if their size is usual."""
     try:
         size = path.stat().st_size
-        if size != head.size:
-            return False
-        digest, is_in_parts, count = head.etag.lower().partition("-")
-        likely = [part for part in _PART_SIZES if str(-(-size // part)) == count] if is_in_parts else [size]
-        with path.open("rb") as file:
-            return any(_digest(file, part, in_parts=bool(is_in_parts)) == digest for part in likely)
     except OSError as error:
         raise explain_read_error(path, error) from error
+    if not 0 < size == head.size:
+        return False
+    digest, dash, count = head.etag.lower().partition("-")
+    if not dash:
+        return hash_part(path, 0, size) == digest
+    likely = {min(part, size) for part in _PART_SIZES if str(-(-size // part)) == count}
+    return any(_hash_parts(path, size, part) == digest for part in likely)
 
 
-def _digest(file: BinaryIO, part: int, *, in_parts: bool) -> str:
-    file.seek(0)
-    digests = []
-    while data := _md5(file, part):
-        digests.append(data)
-    if not in_parts:
-        return "".join(data.hex() for data in digests[:1])
+def _hash_parts(path: Path, size: int, part: int) -> str:
+    digests = (bytes.fromhex(hash_part(path, offset, part)) for offset in range(0, size, part))
     return hashlib.md5(b"".join(digests), usedforsecurity=False).hexdigest()
-
-
-def _md5(file: BinaryIO, length: int) -> bytes:
-    """Return the digest of the bytes that follow; nothing at the end of the file."""
-    found, left = hashlib.md5(usedforsecurity=False), length
-    while left and (data := file.read(min(left, 1 << 20))):
-        found.update(data)
-        left -= len(data)
-    return found.digest() if left < length else b""

@@ -11,7 +11,7 @@ from plugin_core.audio.formats import usual_format
 from plugin_core.audio.overload import CLIPPED
 from plugin_core.errors import SourceError, UsageError
 from plugin_core.model import Model, Plan, Progress, Separation, Source, show_path
-from plugin_core.protocols import TOLD, Order, Report
+from plugin_core.protocols import Order, Report
 from plugin_core.providers.tencent_ci.jobs import Callback, JobDetail, JobRequest
 from plugin_core.providers.tencent_ci.objects import FILE_NAME, SOURCE_SUFFIXES, BegunFile, output_keys, source_key
 from plugin_core.providers.tencent_ci.rules import (
@@ -25,6 +25,7 @@ from plugin_core.providers.tencent_ci.rules import (
 )
 from plugin_core.providers.tencent_ci.service import Service
 from plugin_core.providers.tencent_ci.settings import NAME, TencentSettings
+from plugin_core.service.results import tell_people
 
 _AUDIO: tuple[str, ...] = ("codec", "samplerate", "bitrate", "channels")
 
@@ -133,7 +134,7 @@ async def submit(service: Service, order: Order, wish: Separation, report: Repor
     source = source_key(settings.folder, order.key, upload.suffix)
     note = f"uploading; {upload.note}" if upload.note else "uploading"
     if upload.note:
-        order.write_note(TOLD, upload.note)
+        tell_people(order, upload.note)
 
     def tell(sent: int, total: int | None) -> None:
         report(Progress(fraction=min(1.0, sent / total) if total else None, note=note))

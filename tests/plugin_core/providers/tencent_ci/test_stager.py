@@ -13,6 +13,7 @@ import pytest
 
 from plugin_core.errors import RefusedError, TransientError
 from plugin_core.protocols import Bucket, Stager
+from plugin_core.providers.tencent_ci.multipart import hash_part
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.providers.tencent_ci.stager import CosStager
 from plugin_core.settings import Secret
@@ -127,6 +128,24 @@ def test_a_song_that_the_bucket_has_is_not_uploaded_again_and_never_removed(
     assert len(cloud.requests("PUT", "/*")) == (what != "same")
     asyncio.run(stager.unstage(KEY))
     assert set(cloud.store.objects) == before
+
+
+def test_a_song_that_came_in_one_part_is_read_once_however_large_parts_may_be(
+    cloud: TencentSimulator, settings: TencentSettings, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.store.put(file.name, Blob.of(file.read_bytes()))
+    etag = f"{'0' * 32}-1"
+    cloud.store.objects[file.name] = replace(cloud.store.objects[file.name], etag=etag)
+    read: list[tuple[int, int]] = []
+
+    def note(path: Path, offset: int, length: int) -> str:
+        read.append((offset, length))
+        return hash_part(path, offset, length)
+
+    monkeypatch.setattr("plugin_core.providers.tencent_ci.stager.hash_part", note)
+    stager = CosStager(msgspec.structs.replace(settings, library=tmp_path), tmp_path / "home", transfer=transfer())
+    asyncio.run(stager.stage(file, KEY))
+    assert read == [(0, file.stat().st_size)]
 
 
 @pytest.mark.parametrize(("part", "is_known"), [(5 << 20, True), (3 << 20, False), (0, False)])
