@@ -112,7 +112,7 @@ def _look_at_settled(path: Path) -> Identity | None:
         identity = look_at(path)
     except (StembridgeError, ValueError):
         return None
-    return identity if os.name != "nt" and identity.is_settled(time.time_ns()) else None
+    return identity if identity.is_settled(time.time_ns()) else None
 
 
 def _identify(path: Path, which: Which, hear: Callable[[bytes], None] | None) -> AudioInfo:

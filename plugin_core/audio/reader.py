@@ -208,9 +208,9 @@ def _open_each(path: Path, descriptor: int, info: AudioInfo) -> Generator[_Decod
 
 def _start_each(path: Path, info: AudioInfo, which: Which) -> Generator[_Decoder]:
     before = 0
-    for part in list_parts(info.layouts):
+    for part in list_parts(info.layouts) or (None,):
         with open_decoder(path, info, which, part, before) as decoder:
-            yield decoder
+            yield Playback(decoder, info.timeline, info.channels) if info.timeline else decoder
         before = decoder.position
 
 
@@ -228,21 +228,15 @@ def open_reader(path: Path, *, info: AudioInfo | None = None, which: Which = shu
         TransientError: the disk or share does not answer.
     """
     info = info or probe(path, which=which)
-    if info.decoder == "ffmpeg" and info.layouts:
-        with closing(_JoinedDecoder(_start_each(path, info, which))) as several:
-            yield Reader(path, info, several)
-        return
     if info.decoder == "ffmpeg":
-        with open_decoder(path, info, which) as decoder:
-            yield Reader(path, info, Playback(decoder, info.timeline, info.channels) if info.timeline else decoder)
+        with closing(_JoinedDecoder(_start_each(path, info, which))) as started:
+            yield Reader(path, info, started)
         return
     with open_file(path) as descriptor, closing(_JoinedDecoder(_open_each(path, descriptor, info))) as joined:
         began_ns, before = time.time_ns(), Identity.of(os.fstat(descriptor))
         reader = Reader(path, info, joined)
         yield reader
-        # Windows tells of no write whose time was put back.
-        is_sure = os.name != "nt" and before.is_settled(began_ns)
-        if is_sure and reader.is_over and before == Identity.of(os.fstat(descriptor)):
+        if before.is_settled(began_ns) and reader.is_over and before == Identity.of(os.fstat(descriptor)):
             _whole.keep(before, True)
 
 

@@ -231,12 +231,13 @@ def open_writer(
         TransientError: the disk is full.
         PlacementError: the file cannot be created or written.
     """
+    rate = _choose_rate(sample_rate, format)
     descriptor = _create(path)
     try:
-        with _open_encoder(path, descriptor, sample_rate, channels, format, which) as encoder:
+        with _open_encoder(path, descriptor, sample_rate, rate, channels, format, which) as encoder:
             writer = Writer(path, channels, format, encoder)
             yield writer
-        _verify(path, descriptor, writer, _choose_rate(sample_rate, format) / sample_rate)
+        _verify(path, descriptor, writer, _count_resampled(writer.frames, sample_rate, rate))
         _flush(path, descriptor)
     except BaseException:
         _remove(path, descriptor)
@@ -266,18 +267,17 @@ def _remove(path: Path, descriptor: int) -> None:
 
 @contextmanager
 def _open_encoder(
-    path: Path, descriptor: int, sample_rate: int, channels: int, chosen: AudioFormat, which: Which
+    path: Path, descriptor: int, given: int, rate: int, channels: int, chosen: AudioFormat, which: Which
 ) -> Iterator[_Encoder]:
     if chosen.needs_ffmpeg:
-        with open_encoder(path, sample_rate, channels, chosen, which) as piped:
+        with open_encoder(path, given, channels, chosen, which) as piped:
             yield piped
         return
-    rate = _choose_rate(sample_rate, chosen)
     with _open_sndfile(path, descriptor, rate, channels, chosen) as encoder:
-        if rate == sample_rate:
+        if rate == given:
             yield encoder
         else:
-            resampled = _Resampled(encoder, sample_rate, rate, channels)
+            resampled = _Resampled(encoder, given, rate, channels)
             yield resampled
             resampled.finish()
 
@@ -286,6 +286,11 @@ def _choose_rate(sample_rate: int, chosen: AudioFormat) -> int:
     """Return the rate of a file that libsndfile writes."""
     known = _OPUS_RATES if chosen.subtype == "OPUS" else (sample_rate,)
     return next((one for one in known if one >= sample_rate), known[-1])
+
+
+def _count_resampled(frames: int, given: int, wanted: int) -> int:
+    """Return the samples in each channel that a file has at another rate, to the nearest one."""
+    return max(1, round(frames * (wanted / given)))
 
 
 class _SndfileEncoder:
@@ -308,7 +313,7 @@ class _Resampled:
 
     def __init__(self, encoder: _SndfileEncoder, given: int, wanted: int, channels: int) -> None:
         self._encoder = encoder
-        self._share = wanted / given
+        self._rates = given, wanted
         self._stream = soxr.ResampleStream(given, wanted, channels, dtype="float64", quality="VHQ")
         self._channels = channels
         self._fed = self._written = 0
@@ -321,7 +326,7 @@ class _Resampled:
     def finish(self) -> None:
         """Write what is held back."""
         rest = self._stream.resample_chunk(np.zeros((0, self._channels)), last=True)
-        missing = max(1, round(self._fed * self._share)) - self._written
+        missing = _count_resampled(self._fed, *self._rates) - self._written
         self._write(np.pad(rest, ((0, max(0, missing - len(rest))), (0, 0)))[:missing])
 
     def _write(self, block: Samples) -> None:
@@ -363,11 +368,10 @@ def _open_sndfile(
             raise find_write_error(path, descriptor, str(error)) from error
 
 
-def _verify(path: Path, descriptor: int, writer: Writer, share: float) -> None:
+def _verify(path: Path, descriptor: int, writer: Writer, frames: int) -> None:
     """Read the end back: libsndfile reports no failure of the last, buffered block."""
     if not writer.frames:
         raise PlacementError(f"{show_path(path)} would hold no samples")
-    frames = max(1, round(writer.frames * share))
     if not writer.format.needs_ffmpeg and not _is_end_readable(path, frames):
         raise find_write_error(path, descriptor, "its end is missing")
 

@@ -16,11 +16,19 @@ from plugin_core.audio.source_file import held_still
 from plugin_core.errors import SourceError
 from plugin_core.files.database import Database, new_id
 from plugin_core.recordings import tables
-from plugin_core.recordings.content import hash_content, is_of_bytes, raw1, shape_of
+from plugin_core.recordings.content import bytes_of, hash_content, is_of_bytes, raw1, shape_of
 from plugin_core.recordings.digest import Check, digest_of, is_exact, name_codec
-from plugin_core.recordings.tables import KnownFile, Recording, Slice
+from plugin_core.recordings.tables import Recording, Slice
 
 _COUNTING: Final = frozenset({"WAVPACK", "TTA"})
+
+
+class KnownFile(NamedTuple):
+    """What was found in a file."""
+
+    recording: str
+    sha256: str
+    """Of its bytes, hexadecimal."""
 
 
 class RecordingBook:
@@ -56,10 +64,12 @@ class RecordingBook:
         info = info or self._identify(path)
         if info is not None and self._is_news(info):
             return None
-        met = self._meet(path, info, check)
+        digests = self._meet(path, info, check)
         with self._database.write(durable=False) as connection:
-            recording = _recognise(connection, met.digests)
-            return None if recording is None else _remember(connection, recording, met)
+            recording = _recognise(connection, digests)
+            if recording is None:
+                return None
+            return KnownFile(tables.remember(connection, recording, digests), bytes_of(digests[0]))
 
     def enter(self, path: Path, info: AudioInfo | None = None, *, check: Check = lambda: None) -> KnownFile:
         """Do what ``find`` does, and put in the recording if it was never met.
@@ -69,13 +79,13 @@ class RecordingBook:
             TransientError: the disk or share does not answer.
         """
         info = info or self._identify(path)
-        met = self._meet(path, info, check)
+        digests = self._meet(path, info, check)
         with self._database.write() as connection:
-            recording = _recognise(connection, met.digests)
+            recording = _recognise(connection, digests)
             if recording is None:
                 recording = new_id(self._clock)
-                tables.new(connection, _describe(recording, info, met.digests))
-            return _remember(connection, recording, met)
+                tables.new(connection, _describe(recording, info, digests))
+            return KnownFile(tables.remember(connection, recording, digests), bytes_of(digests[0]))
 
     def note_slice(self, recording: str, parent: str, rate: int, place: Slice) -> None:
         """Note that a recording was cut out of another one, between which frames at which sample rate."""
@@ -100,27 +110,19 @@ class RecordingBook:
         with self._database.read() as connection:
             return not tables.shapes(connection, info.sample_rate, info.frames)
 
-    def _meet(self, path: Path, info: AudioInfo | None, check: Check) -> _Met:
-        """Read a file: its bytes, and what they sound like unless that was heard before."""
+    def _meet(self, path: Path, info: AudioInfo | None, check: Check) -> list[str]:
+        """Read a file: the digest of its bytes, and of what they sound like unless that was heard before."""
         with held_still(path):
-            sha256 = hash_content(path, check)
-            digests = [raw1(sha256)]
+            digests = [raw1(hash_content(path, check))]
             if not self._is_heard(digests[0]):
                 digests.append(digest_of(path, info, check=check, which=self._which))
-        return _Met(sha256, digests)
+        return digests
 
     def _is_heard(self, digest: str) -> bool:
         with self._database.read() as connection:
             recording = tables.find_by_digest(connection, digest)
             known = [] if recording is None else tables.digests_of(connection, recording)
         return not all(map(is_of_bytes, known))
-
-
-class _Met(NamedTuple):
-    """What reading a file told."""
-
-    sha256: str
-    digests: list[str]
 
 
 def _is_counted(info: AudioInfo) -> bool:
@@ -131,11 +133,6 @@ def _is_counted(info: AudioInfo) -> bool:
 def _recognise(connection: sqlite3.Connection, digests: list[str]) -> str | None:
     found = (tables.find_by_digest(connection, digest) for digest in digests)
     return next((recording for recording in found if recording is not None), None)
-
-
-def _remember(connection: sqlite3.Connection, recording: str, met: _Met) -> KnownFile:
-    kept = tables.remember(connection, recording, met.digests)
-    return KnownFile(kept, met.sha256)
 
 
 def _describe(recording: str, info: AudioInfo | None, digests: list[str]) -> Recording:

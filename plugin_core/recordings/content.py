@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -90,5 +89,5 @@ def recall(identity: Identity) -> Heard | None:
 
 def keep(path: Path, before: Identity, began_ns: int, heard: Heard) -> None:
     """Remember what was heard of a file, if a later write would be seen by its status; ``before`` is that it had."""
-    if os.name != "nt" and before.is_settled(began_ns) and look_at(path) == before:
+    if before.is_settled(began_ns) and look_at(path) == before:
         _heard.keep(before, heard._replace(at=time.monotonic()))

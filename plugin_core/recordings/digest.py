@@ -221,14 +221,17 @@ def digest_of(
         TransientError: the disk or share does not answer.
     """
     with held_still(path) as identity:
-        if (heard := recall(identity)) is not None and heard.digest:
+        began_ns, heard = time.time_ns(), recall(identity)
+        if heard is not None and heard.digest:
             return heard.digest
         try:
             info = info or identify(path, which=which)
             told = _tell(path, info, check, which)
         except SourceError:
             # No audio we know, damaged, or ffmpeg is missing.
-            told = None
+            told = ""
+        if told and heard is not None:
+            keep(path, identity, began_ns, heard._replace(digest=told))
         return told or raw1(hash_content(path, check))
 
 

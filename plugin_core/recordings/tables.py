@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -74,14 +74,6 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """Samples in each channel; 0 where no header says."""
     duration: float
     """Seconds."""
-
-
-class KnownFile(NamedTuple):
-    """What was found in a file."""
-
-    recording: str
-    sha256: str
-    """Of its bytes, hexadecimal."""
 
 
 def find_by_digest(connection: sqlite3.Connection, digest: str) -> str | None:

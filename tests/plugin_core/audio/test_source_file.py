@@ -21,7 +21,8 @@ def settled(age: float, ctime_age: float | None = None, inode: int = 5) -> bool:
     return Identity(1, inode, 100, mtime, ctime).is_settled(NOW)
 
 
-def test_younger_than_two_seconds_is_racy() -> None:
+def test_younger_than_two_seconds_is_racy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plugin_core.audio.source_file.os.name", "posix")
     assert settled(2.1)
     assert not settled(1.9)
     assert not settled(100, ctime_age=1.0)
@@ -34,6 +35,11 @@ def test_dated_ahead_is_racy() -> None:
 
 def test_a_file_without_a_number_is_never_known() -> None:
     assert not settled(100, inode=0)
+
+
+def test_on_windows_no_file_is_known_by_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plugin_core.audio.source_file.os.name", "nt")
+    assert not settled(100)
 
 
 def test_windows_has_no_ctime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,6 +130,17 @@ def test_shape_is_in_the_digest_of_samples(wav: Path) -> None:
     assert shape_of(raw1("a" * 64)) is None
 
 
+def test_what_was_decoded_for_its_digest_is_not_decoded_again(wav: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Identity, "is_settled", lambda *_: True)
+    monkeypatch.setattr(contents, "_heard", Memory())
+    sha256 = contents.hash_content(wav, lambda: None)
+    told = digest_of(wav)
+    monkeypatch.setattr(module, "pcm1_of", None)
+
+    assert digest_of(wav) == told
+    assert contents.hash_content(wav, lambda: None) == sha256
+
+
 LONG = {
     "wav": (),
     "aiff": (),
