@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -70,13 +71,11 @@ def make_demo(folder: Path) -> Demo:
 
 def _make_new(folder: Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    for number in count(2):
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            folder = folder.with_name(f"{folder.name.removesuffix(f' ({number - 1})')} ({number})")
-        else:
-            return folder
+    for number in count(1):
+        found = folder if number == 1 else folder.with_name(f"{folder.name} ({number})")
+        with suppress(FileExistsError):
+            found.mkdir()
+            return found
     raise AssertionError("count() ends never")
 
 

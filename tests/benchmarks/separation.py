@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import soundfile
 
+from plugin_core.demo import score
 from plugin_core.model import to_json
 from plugin_core.providers.local.process import COMMAND, ONE_THREAD
 from plugin_core.providers.local.request import WorkerRequest
@@ -57,12 +57,11 @@ def print_quality(folder: Path) -> None:
     for piece in sorted(path for path in TRUTH.iterdir() if path.is_dir()):
         out = folder / piece.name
         run_worker(piece / "mixture.flac", out, "flac16")
-        mixture = read(piece / "mixture.flac")
-        ratios.append([ratio(read(piece / f"{stem}.flac"), read(out / f"{stem}.flac")) for stem in STEMS])
-        bare = [ratio(read(piece / f"{stem}.flac"), mixture) for stem in STEMS]
-        print(f"{piece.name:32}" + "".join(f"{a:8.2f} ({b:5.2f})" for a, b in zip(ratios[-1], bare, strict=True)))
-        error = sum(read_integers(out / f"{stem}.flac") for stem in STEMS) - read_integers(piece / "mixture.flac")
-        print(f"{'':32}largest error of the stems' sum: {np.abs(error).max()} steps of 16 bits")
+        truth, stems = ({stem: place / f"{stem}.flac" for stem in STEMS} for place in (piece, out))
+        found = score(piece / "mixture.flac", truth, stems)
+        ratios.append(list(found.sdr.values()))
+        print(f"{piece.name:32}" + "".join(f"{found.sdr[stem]:8.2f} ({found.untouched[stem]:5.2f})" for stem in STEMS))
+        print(f"{'':32}largest error of the stems' sum: {found.difference * 2**15:g} steps of 16 bits")
     means = np.mean(ratios, axis=0)
     print(f"{'mean':32}" + "".join(f"{mean:8.2f}        " for mean in means) + f"  all {np.mean(means):.2f}\n")
 
@@ -131,23 +130,6 @@ def write_long(path: Path, seconds: int, subtype: str) -> Path:
         for number in range(seconds // 30):
             file.write(0.8 * song + make_noise(len(song), peak=0.01, seed=number))
     return path
-
-
-def read(path: Path) -> npt.NDArray[np.float64]:
-    """Return samples (frames, channels)."""
-    samples: npt.NDArray[np.float64] = soundfile.read(path, dtype="float64")[0]
-    return samples
-
-
-def read_integers(path: Path) -> npt.NDArray[np.int64]:
-    """Return 16-bit samples (frames, channels), wide enough for sums."""
-    samples: npt.NDArray[np.int16] = soundfile.read(path, dtype="int16")[0]
-    return samples.astype(np.int64)
-
-
-def ratio(truth: npt.NDArray[np.float64], estimate: npt.NDArray[np.float64]) -> float:
-    """Return the signal-to-distortion ratio in dB."""
-    return float(10 * np.log10(np.sum(truth**2) / np.sum((truth - estimate) ** 2)))
 
 
 if __name__ == "__main__":

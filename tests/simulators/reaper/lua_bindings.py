@@ -11,7 +11,6 @@ from typing import Any, Callable
 from tests.simulators.reaper.bindings import load_table, pack_pointer, unpack_pointer
 
 NOT_IN_LUA = {"RPR_ValidatePtr"}
-POINTERS = ("c_uint64",)
 
 
 class Parameter:
@@ -42,7 +41,9 @@ class LuaBindings:
 
     def table(self, path: str) -> Any:
         """Return the table for a script that lies there."""
-        functions = {name[4:]: self._wrap(name[4:], spec) for name, spec in load_table().items()}
+        functions = {
+            name[4:]: self._wrap(name[4:], spec) for name, spec in load_table().items() if name not in NOT_IN_LUA
+        }
         functions.update(
             defer=self.deferred.append,
             get_action_context=lambda: (False, path, 0, 1, -1, 0, 0),
