@@ -196,22 +196,25 @@ class Workers:
     def _start(self, task: SongTask) -> None:
         running = start_alone(self._run(task), "the work on a song")
         self._running.add(running)
-        running.add_done_callback(self._running.discard)
+        # Called also for one that is cancelled before it began, as when the disk of the stores is full by then.
+        running.add_done_callback(lambda running: self._end(task, running))
+
+    def _end(self, task: SongTask, running: asyncio.Task[None]) -> None:
+        self._running.discard(running)
+        for job_id in task.jobs:
+            if self._by_job.get(job_id) is task:
+                self._by_job.pop(job_id)
+                if not self.strays.holds(job_id):
+                    self.tools.roster.discard(job_id)
+        self._tasks.pop(task.path, None)
+        self.tools.queue.pauses.end_probe(task.path)
+        self._ended(task.folder, task.path)
 
     async def _run(self, task: SongTask) -> None:
         try:
             await self._run_guarded(task)
         except StoreError as error:
             self._failure = error
-        finally:
-            for job_id in task.jobs:
-                if self._by_job.get(job_id) is task:
-                    self._by_job.pop(job_id)
-                    if not self.strays.holds(job_id):
-                        self.tools.roster.discard(job_id)
-            self._tasks.pop(task.path, None)
-            self.tools.queue.pauses.end_probe(task.path)
-            self._ended(task.folder, task.path)
 
     async def _run_guarded(self, task: SongTask) -> None:
         try:

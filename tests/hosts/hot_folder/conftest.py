@@ -176,15 +176,20 @@ class Desk:
         once: bool,
         ready: list[tuple[Watch, asyncio.AbstractEventLoop]] | None = None,
     ) -> int:
+        with self.watch(listener, *roots) as watch:
+            if ready is not None:
+                ready.append((watch, asyncio.get_running_loop()))
+            return await watch.run(once=once)
+
+    @contextmanager
+    def watch(self, listener: Listener, *roots: Path) -> Iterator[Watch]:
+        """Give a watch that does not run yet."""
         context = self.context()
         settings = read_settings(context)
         folders = choose_folders(context, roots or [self.root], settings)
         recipes = read_recipes(context.settings, folders, settings, listener.say)
         with Stores(self.home, context.session) as stores:
-            watch = Watch(stores, folders, recipes, settings, listener)
-            if ready is not None:
-                ready.append((watch, asyncio.get_running_loop()))
-            return await watch.run(once=once)
+            yield Watch(stores, folders, recipes, settings, listener)
 
     def row(self, path: Path) -> Row | None:
         """Return what the ledger knows of a path."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from stembridge_hot_folder import watch
+from stembridge_hot_folder.files import read_identity
 from stembridge_hot_folder.ledger import LEDGER_NAME, Row, SongLedger
 from stembridge_hot_folder.tools import Stores
 
@@ -22,7 +24,7 @@ from plugin_core.errors import StoreError
 from plugin_core.files.database import may_pass
 from plugin_core.jobs.store import JobStore
 from plugin_core.session import STORE_NAME, Session
-from tests.hosts.hot_folder.conftest import PATIENCE, Desk, Running, mount, wait_for
+from tests.hosts.hot_folder.conftest import PATIENCE, Desk, Listener, Running, mount, wait_for
 from tests.hosts.hot_folder.processes import finish, rows_in, start
 
 
@@ -81,6 +83,24 @@ def test_case_22_full_home_pauses_the_watch_and_it_goes_on_by_itself(desk: Desk,
     assert len(pauses(watch)) == 1
     assert sorted(desk.separator.paid) == sorted(names)
     assert watch.listener.of("failed") == []
+
+
+def test_case_22_song_taken_in_the_moment_the_home_is_full_is_not_at_work_for_ever(desk: Desk) -> None:
+    """Its work was ended before it began, and it kept its place: after three of them no song was taken any more."""
+    path = os.fsencode(desk.song())
+    identity = read_identity(path)
+    assert identity is not None
+
+    async def take_and_close() -> None:
+        with desk.watch(Listener()) as watch:
+            workers = watch._workers
+            workers.offer(watch._folders[0], path, identity)
+            workers.fill()
+            assert workers.working == 1
+            await workers.close()
+            assert (workers.working, workers.holds(path)) == (0, False)
+
+    asyncio.run(take_and_close())
 
 
 def _write(path: Path, seed: int) -> None:
