@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import beets
 from beets import ui
 
 from plugin_core import STEMS_SUFFIX
 from plugin_core.console.phrases import plural
+from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, show_path
 from plugin_core.session import Session
 from stembridge_beets.configuration import core_settings, read_manifest
@@ -20,12 +21,17 @@ from stembridge_beets.host import UserError
 from stembridge_beets.moves import find_left
 from stembridge_beets.places import read_place
 from stembridge_beets.queries import STEMS_PATH, Having
-from stembridge_beets.tasks import name_item
+from stembridge_beets.tasks import name_item, path_of
 
 if TYPE_CHECKING:
-    from beets.library import Library
+    from beets.library import Item, Library
 
     from stembridge_beets.host import Host
+
+_NEAR: Final = 0.05
+"""Seconds by which readers of a file differ about its length."""
+_ANOTHER: Final = 0.5
+"""Seconds by which no form of a recording, resampled or coded anew, differs from it."""
 
 
 def check(plugin: Host, lib: Library, args: Sequence[str], *, is_album: bool) -> None:
@@ -37,9 +43,8 @@ def check(plugin: Host, lib: Library, args: Sequence[str], *, is_album: bool) ->
     warn_of_ignore(plugin)
     query = list(args)
     items = [item for album in lib.albums(query) for item in album.items()] if is_album else list(lib.items(query))
-    missing = orphans = left = 0
+    missing = orphans = left = replaced = 0
     with Session(core_settings(plugin.config)) as session:
-        find = session.store.find if session.has_store else _find_none
         for item in items:
             place = read_place(item)
             if place is None:
@@ -48,22 +53,49 @@ def check(plugin: Host, lib: Library, args: Sequence[str], *, is_album: bool) ->
             for path in gone:
                 ui.print_(f"missing: {show_path(path)} ({name_item(item)})")
             missing += len(gone)
-            if not gone and find_left(item, place, find):
+            job = None if gone else find_job(session, item)
+            if job is not None and find_left(item, place, job):
                 ui.print_(f"left behind: {show_path(place.folder)} ({name_item(item)})")
                 left += 1
+            elif job is not None and is_replaced(session, item, job):
+                ui.print_(f"of another recording: {show_path(place.folder)} ({name_item(item)})")
+                replaced += 1
     if not query:
         for folder in find_orphans(lib):
             ui.print_(f"orphan: {show_path(folder)}")
             orphans += 1
-    if missing or orphans or left:
-        behind = f", {left} left behind, bring them along with: beet stembridge adopt" if left else ""
-        raise UserError(f"{missing} missing, {plural(orphans, 'orphan')}{behind}")
+    if missing or orphans or left or replaced:
+        more = f", {left} left behind, bring them along with: beet stembridge adopt" if left else ""
+        more += f", {replaced} of another recording than the song is now; `beet stems` makes new ones" * bool(replaced)
+        raise UserError(f"{missing} missing, {plural(orphans, 'orphan')}{more}")
     ui.print_("all stems are where they belong")
 
 
-def _find_none(_job_id: str) -> Job | None:
-    """Find no job, where there is no store of them."""
-    return None
+def find_job(session: Session, item: Item) -> Job | None:
+    """Return the job that made the stems of a song, while it is known."""
+    return session.store.find(str(item.get("stems_job", with_album=False))) if session.has_store else None
+
+
+def is_replaced(session: Session, item: Item, job: Job) -> bool:
+    """Tell whether a song's file holds another recording than a job separated, as ``beet replace`` leaves it.
+
+    It is read only where beets was not the last to write it, or where its length says so.
+    """
+    path, was = path_of(item), job.source
+    if not path.exists():
+        return False
+    if item.current_mtime() == item.mtime and abs(item.length - was.duration) < _NEAR:
+        return False
+    try:
+        now = session.inspect(path)
+        if abs(now.duration - was.duration) > _ANOTHER:
+            return True
+        # Of what was resampled or coded anew, nothing but its length can be compared.
+        is_alike = (now.encoding, now.sample_rate, now.channels) == (was.encoding, was.sample_rate, was.channels)
+        return is_alike and now.encoding != "lossy" and not session.is_song_of(job, path)
+    except StembridgeError:
+        # Whoever works on it will say so.
+        return False
 
 
 def find_orphans(lib: Library) -> Iterator[Path]:

@@ -161,7 +161,7 @@ class Follower:
         return find_unclaimed(song, item, self._claims)
 
 
-def find_left(item: Item, place: Place, find: Callable[[str], Job | None]) -> Path | None:
+def find_left(item: Item, place: Place, job: Job) -> Path | None:
     """Return where a song was when stems were put beside it, if it has gone on from there without them.
 
     Where this plugin was off, nobody brought them along.
@@ -169,10 +169,9 @@ def find_left(item: Item, place: Place, find: Callable[[str], Job | None]) -> Pa
     Args:
         item: a song with stems that stand.
         place: where they stand.
-        find: gives a job by its id.
+        job: that made them.
     """
-    job = find(str(item.get("stems_job", with_album=False)))
-    if job is None or job.state is not JobState.DONE or not job.stems or os.path.lexists(job.source.path):
+    if job.state is not JobState.DONE or not job.stems or os.path.lexists(job.source.path):
         return None
     song = MovedSong(job.source.path, path_of(item))
     if place.folder in (song.new.parent, song.new.parent / song.rename(place.folder.name)):

@@ -18,6 +18,7 @@ from plugin_core.run import stands
 from plugin_core.session import Session
 from stembridge_beets import moods_command, stems_command, todo
 from stembridge_beets.configuration import OWN_WORDS, core_settings, read_auto, read_count
+from stembridge_beets.consistency import find_job, is_replaced
 from stembridge_beets.host import UserError
 from stembridge_beets.labels import is_labelled
 from stembridge_beets.moves import MovedSong, find_left, find_unclaimed
@@ -235,42 +236,44 @@ def _read_ended(plugin: Host) -> list[_Ended]:
         return [_Ended(job, session.store.goes_on(job)) for job in found]
 
 
-def _read_done(plugin: Host) -> list[Job]:
-    """Return the core's jobs that are done and have stems, newest first."""
-    with Session(core_settings(plugin.config)) as session:
-        return [job for job in session.store.list([JobState.DONE]) if job.stems] if session.has_store else []
-
-
 def adopt(plugin: Host, lib: Library, query: Sequence[str], *, is_pretended: bool, is_quiet: bool) -> None:
     """Note in the library stems that stand already, whoever made them, and bring along those that were left behind.
 
     Nothing is made or bought.
     """
-    made: dict[Path, Job] = {}
-    jobs = {job.id: job for job in _read_done(plugin)}
-    for job in jobs.values():
-        made.setdefault(job.source.path, job)
     claims = Claims(lib)
     found = left = 0
-    for item in lib.items(list(query)):
-        place = read_place(item)
-        if place is not None and place.is_whole:
-            if (old := find_left(item, place, jobs.get)) is not None:
-                left += 1
-                _bring(plugin, lib, item, place, old, is_pretended=is_pretended, is_quiet=is_quiet)
-            continue
-        told = _adopt_made(item, made.get(path_of(item))) or _adopt_found(item, claims)
-        if not told:
-            continue
-        found += 1
-        if not is_quiet:
-            ui.print_(f"{name_item(item)}: {told}")
-        if not is_pretended:
-            todo.unmark(item, "stems")
-            item.store()
+    with Session(core_settings(plugin.config)) as session:
+        made = _find_made(session)
+        for item in lib.items(list(query)):
+            place = read_place(item)
+            if place is not None and place.is_whole:
+                job = find_job(session, item)
+                if job is not None and (old := find_left(item, place, job)) is not None:
+                    left += 1
+                    _bring(plugin, lib, item, place, old, is_pretended=is_pretended, is_quiet=is_quiet)
+                continue
+            told = _adopt_made(session, item, made.get(path_of(item))) or _adopt_found(item, claims)
+            if not told:
+                continue
+            found += 1
+            if not is_quiet:
+                ui.print_(f"{name_item(item)}: {told}")
+            if not is_pretended:
+                todo.unmark(item, "stems")
+                item.store()
     if not is_quiet:
         known = f"{plural(found, 'song')} with stems the library {'does' if is_pretended else 'did'} not know of"
         ui.print_(known + (f", {left} with stems left behind" if left else ""))
+
+
+def _find_made(session: Session) -> dict[Path, Job]:
+    """Return the newest of the core's jobs that made stems, by its song."""
+    made: dict[Path, Job] = {}
+    for job in session.store.list([JobState.DONE]) if session.has_store else ():
+        if job.stems:
+            made.setdefault(job.source.path, job)
+    return made
 
 
 def _bring(
@@ -288,9 +291,9 @@ def _bring(
         ui.print_(f"{name_item(item)}: {told}" + (f", now {show_path(new.folder)}" if new != place else ""))
 
 
-def _adopt_made(item: Item, job: Job | None) -> str:
+def _adopt_made(session: Session, item: Item, job: Job | None) -> str:
     """Set the fields from a job that any host had done, while its stems stand; whoever calls stores the item."""
-    if job is None or not stands(job):
+    if job is None or not stands(job) or is_replaced(session, item, job):
         return ""
     return stems_command.put_stems(item, job)
 

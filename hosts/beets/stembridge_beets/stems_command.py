@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from beets import ui
 
 from plugin_core.console.options import choose_operations
-from plugin_core.model import Job, Operation, Separation
+from plugin_core.model import Job, Operation, Separation, show_path
 from plugin_core.presets import find_preset
+from plugin_core.session import Session
 from plugin_core.wishes import SEPARATE
 from stembridge_beets import consistency, todo
 from stembridge_beets.configuration import core_settings
@@ -80,20 +81,28 @@ def run_stems(plugin: Host, lib: Library, opts: StemsOptions, args: list[str]) -
     operation = choose_operation(plugin, opts.preset, opts.provider, opts.model)
     run = LibraryRun(plugin, lib, Stems(plugin), read_words(plugin, opts))
     is_forced, is_quiet = read_flag(plugin, "force", opts.force), read_flag(plugin, "quiet", opts.quiet)
-    run.do(make_tasks(items, operation, is_forced=is_forced, is_quiet=is_quiet))
+    with Session(core_settings(plugin.config)) as session:
+        tasks = make_tasks(session, items, operation, is_forced=is_forced, is_quiet=is_quiet)
+    run.do(tasks)
     end(lib, [run])
 
 
-def make_tasks(items: Sequence[Item], operation: Operation, *, is_forced: bool, is_quiet: bool) -> list[Task]:
+def make_tasks(
+    session: Session, items: Sequence[Item], operation: Operation, *, is_forced: bool, is_quiet: bool
+) -> list[Task]:
     """Return what is to be done, and name the songs that have stems already."""
     tasks = []
     for item in items:
         place = None if is_forced else read_place(item)
-        if place is not None and place.is_whole and not lacks_session(place, operation):
+        job = consistency.find_job(session, item) if place is not None and place.is_whole else None
+        if place is not None and job is not None and consistency.is_replaced(session, item, job):
+            where = show_path(place.folder)
+            ui.print_(f"{name_item(item)}: is another recording now; the stems of the one before stay in {where}")
+        elif place is not None and place.is_whole and not lacks_session(place, operation):
             if not is_quiet:
                 ui.print_(f"{name_item(item)}: has stems")
-        else:
-            tasks.append(make_task(item, operation, force=is_forced))
+            continue
+        tasks.append(make_task(item, operation, force=is_forced))
     return tasks
 
 
@@ -137,8 +146,6 @@ def choose_operation(
 
 def _fill(settings: Settings, operations: Sequence[Operation]) -> tuple[Operation, ...]:
     """Name the session files of separations; a misspelt provider is told of before hours of music are read."""
-    from plugin_core.session import Session
-
     with Session(settings) as session:
         for one in operations:
             if isinstance(one, Separation):

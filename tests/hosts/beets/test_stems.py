@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tests.audio_files import write_song
+from tests.hosts.beets.conftest import make_later, tag
 from tests.hosts.beets.library import Beets
 
 
@@ -109,6 +113,34 @@ def test_missing_stems_are_made_anew(three: Beets) -> None:
     (three.music / "Artist" / "One.stems" / "One - Vocals.flac").unlink()
     three.do("stems", "-y", "title:One")
     assert three.do("stems", "--check", "title:One").code == 0
+
+
+def test_a_song_replaced_by_another_recording_gets_stems_of_its_own(three: Beets) -> None:
+    three.configure(plugins=["stembridge", "replace"])
+    three.do("stems", "-y")
+    folder = three.music / "Artist"
+    # As long as the one before, and half as long.
+    for title, seconds in (("One", 0.6), ("Two", 0.3)):
+        other = write_song(three.root / f"{title}.flac", seconds, seed=len(title) + 40)
+        make_later(other)
+        replaced = three.run("replace", f"title:{title}", str(other), answer="1\ny\n")
+        if "TypeError: ReplacePlugin.run()" in replaced.err:
+            other.replace(folder / f"{title}.flac")
+    # As another program changes tags: the same song.
+    tag(folder / "Three.flac", comment="mine")
+    make_later(folder / "Three.flac")
+    checked = three.run("stems", "--check")
+    assert checked.code == 1 and "2 of another recording than the song is now" in checked.err
+    assert checked.out.count("of another recording: ") == 2 and "Three" not in checked.out
+    before = {path: path.read_bytes() for path in folder.rglob("*.stems/*")}
+    told = three.do("stems", "-y").out
+    assert f"is another recording now; the stems of the one before stay in {folder}/One.stems" in told
+    assert told.count("is another recording now") == 2 and told.count("has stems") == 1
+    assert sorted(Path(song).stem for song in three.bought()[3:]) == ["One", "Two"]
+    assert three.values("stems_path", "title:One") == [str(folder / "One (2).stems")]
+    assert {path: path.read_bytes() for path in before} == before
+    assert three.do("stems", "-y").out.count("has stems") == 3
+    assert "orphan: " in three.run("stems", "--check").out
 
 
 def test_a_list_of_ignored_names_without_stems_is_warned_about(three: Beets) -> None:
