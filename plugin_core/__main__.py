@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from typing import Any
 
 from plugin_core._version import __version__
 
@@ -15,6 +16,11 @@ def main() -> int:
         with suppress(OSError):
             print("stembridge", __version__, flush=True)
             return 0
+    if sys.argv[1:2] == ["__complete"]:
+        # A shell waits for it between two keys.
+        from plugin_core.cli.completion import answer
+
+        return answer(sys.argv[2:], _draw)
     try:
         from plugin_core.cli.app import run
 
@@ -23,6 +29,12 @@ def main() -> int:
         # Before there was anything to guard: most of a short command is the import of its modules.
         print("stembridge: nothing was begun", file=sys.stderr)
         return 130
+
+
+def _draw() -> dict[str, Any]:
+    from plugin_core.cli.commands.completion import draw_outline
+
+    return draw_outline()
 
 
 if __name__ == "__main__":

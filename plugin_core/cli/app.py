@@ -85,8 +85,6 @@ def _run(arguments: list[str], context: Context | None) -> int:
 
 def _invoke(arguments: list[str], context: Context) -> int:
     app = build_app()
-    if "_STEMBRIDGE_COMPLETE" in os.environ:
-        app.main(arguments, prog_name="stembridge", obj=context)
     # Not app.main: it would end the process by its own rules when a reader goes away.
     with app.make_context("stembridge", arguments, obj=context) as command:
         return int(app.invoke(command) or 0)
@@ -212,6 +210,7 @@ COMMANDS = {
     "account": "Show what your accounts have: plan, credits, limits.",
     "demo": "Make a small song, separate it and measure the result.",
     "doctor": "Check this installation and say what to mend.",
+    "completion": "Complete words by the Tab key in bash, zsh and fish.",
     "plugins": "List the plugins, and what each of them adds.",
 }
 

@@ -21,6 +21,9 @@ def summarise(command: click.Command) -> str:
 class SuggestingGroup(click.Group):
     """A group that answers a misspelt command with the nearest one, and none at all with those there are."""
 
+    unnamed = ""
+    """The command that is meant where none is named."""
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Refuse a group without its command in one line; click would put the whole help page there."""
         if not args and not self.invoke_without_command and not ctx.resilient_parsing:

@@ -43,9 +43,12 @@ def main() -> None:
     bare = median_seconds([sys.executable, "-c", "pass"])
     version = median_seconds([str(COMMAND), "--version"])
     help_page = median_seconds([str(COMMAND), "--help"])
+    words = [str(COMMAND), "__complete", "fish", "separate", "Song.flac", "--pro"]
+    completion = median_seconds(words)
     print(f"python -c pass            {bare * 1000:7.1f} ms")
     print(f"stembridge --version      {version * 1000:7.1f} ms   {version / bare:.2f} x (bar: 2.5 x)")
     print(f"stembridge --help         {help_page * 1000:7.1f} ms   {help_page / bare:.2f} x")
+    print(f"the Tab key               {completion * 1000:7.1f} ms   {completion / version:.2f} x --version")
     print(f"import plugin_core        {import_milliseconds('plugin_core'):7.1f} ms   (bar: 60 ms)")
     print(f"import plugin_core.session{import_milliseconds('plugin_core.session'):7.1f} ms")
 

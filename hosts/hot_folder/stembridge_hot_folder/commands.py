@@ -32,6 +32,8 @@ class _Unspoken(click.Command):
 class WatchGroup(SuggestingGroup):
     """A group whose arguments are folders, unless the first names a subcommand; ``./status`` is a folder always."""
 
+    unnamed = _DEFAULT
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Send everything that is no subcommand to the one that watches."""
         if not args or args[0] == _DEFAULT or (args[0] not in self.commands and args[0] not in _HELP):

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
 from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from plugin_core.abilities import HasAccount, HasLogin
+from plugin_core.cli.config_file import read_config, write_config
 from plugin_core.console.answers import ask_word
 from plugin_core.console.context import Context
 from plugin_core.console.json_lines import describe_count, write_record
@@ -20,10 +18,6 @@ from plugin_core.errors import ExitCode, SettingsError, UsageError, blame
 from plugin_core.model import Question
 from plugin_core.session import Session
 from plugin_core.settings import Secret, Settings
-
-if TYPE_CHECKING:
-    from tomlkit import TOMLDocument
-
 
 SERVICE = "stembridge"
 
@@ -72,20 +66,20 @@ def write_secrets(path: Path, section: str, values: Mapping[str, Secret]) -> Non
     Raises:
         SettingsError: it cannot be written or is no TOML.
     """
-    document = _read(path)
+    document = read_config(path)
     table = document.setdefault(section, {})
     if not isinstance(table, MutableMapping):
         raise SettingsError(f"{path}: [{section}] must be a table", remedy="correct the settings file")
     for key, value in values.items():
         table[key] = value.reveal()
-    _write(path, document)
+    write_config(path, document)
 
 
 def _forget_in_file(path: Path, section: str, values: Mapping[str, Secret]) -> None:
     """Remove older values, which nobody would look for there once the keyring has the new ones."""
     if not path.exists():
         return
-    document = _read(path)
+    document = read_config(path)
     table = document.get(section)
     if not isinstance(table, MutableMapping):
         return
@@ -93,42 +87,7 @@ def _forget_in_file(path: Path, section: str, values: Mapping[str, Secret]) -> N
     for key in stale:
         del table[key]
     if stale:
-        _write(path, document)
-
-
-def _read(path: Path) -> TOMLDocument:
-    import tomlkit
-    import tomlkit.exceptions
-
-    try:
-        return tomlkit.parse(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        return tomlkit.document()
-    except (OSError, UnicodeDecodeError, tomlkit.exceptions.ParseError) as error:
-        raise SettingsError(f"{path} cannot be read: {error}", remedy="correct the settings file") from error
-
-
-def _write(path: Path, document: TOMLDocument) -> None:
-    """Replace the file at once, readable by its owner alone from its first byte on."""
-    import tomlkit
-
-    real = Path(os.path.realpath(path))
-    fresh = real.with_name(f".{real.name}.{secrets.token_hex(4)}")
-    try:
-        real.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(tomlkit.dumps(document))
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(real)
-        finally:
-            fresh.unlink(missing_ok=True)
-    except OSError as error:
-        raise SettingsError(
-            f"{path} cannot be written: {error.strerror}", remedy="free the place or mend its rights"
-        ) from error
+        write_config(path, document)
 
 
 ASK = "-"

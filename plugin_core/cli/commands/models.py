@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from plugin_core.abilities import FindsModels
+from plugin_core.cli.commands.completion import remember_models
 from plugin_core.console.context import Context
 from plugin_core.console.json_lines import describe_count, describe_error, write_record
 from plugin_core.console.options import JSON_OPTION, read_name
@@ -38,6 +39,8 @@ def command(context: Context, words: tuple[str, ...], provider: str | None, as_j
             return _show_one(session, words[0], " ".join(words[1:]), as_json=as_json)
         names = [provider] if provider else sorted(session.registry.separators)
         found, errors = asyncio.run(_find(session, names, search))
+        if not search:
+            remember_models(session, {name: [one for its, one in found if its == name] for name, _ in found})
     if provider and errors:
         raise errors[provider]
     for name, error in errors.items():

@@ -50,6 +50,7 @@ PROMISED = {
     "tencent templates update": "name mode codec samplerate bitrate channels json",
     "tencent templates delete": "yes json",
     "listen": "address public json",
+    "completion": "install uninstall",
 }
 
 
