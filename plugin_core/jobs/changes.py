@@ -9,7 +9,6 @@ from typing import Final
 import msgspec
 
 from plugin_core.errors import UsageError
-from plugin_core.jobs.policy import LONGEST
 from plugin_core.jobs.queries import DUE_AFTER, PRUNE, WAITING, assign, fetch, from_row, to_row
 from plugin_core.model import Job, JobState, Source, Ticket, encode_path, to_json
 from plugin_core.purchases import ledger
@@ -70,9 +69,9 @@ def hasten(connection: sqlite3.Connection, job: Job, now: float) -> Job:
     return after
 
 
-def clamp_due(connection: sqlite3.Connection, now: float) -> None:
-    """Make due what waits for longer than any job does: it was put off by a clock that was ahead."""
-    for row in connection.execute(DUE_AFTER, (now + LONGEST,)).fetchall():
+def clamp_due(connection: sqlite3.Connection, now: float, most: float) -> None:
+    """Make due what waits for longer than any job does now: it was put off by a clock that was ahead."""
+    for row in connection.execute(DUE_AFTER, (now + most,)).fetchall():
         hasten(connection, from_row(row), now)
 
 

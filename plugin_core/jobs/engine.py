@@ -288,7 +288,7 @@ class Slots:
         """Return the limits known for the accounts of these jobs, and ask for those missing or old."""
         accounts = {job.account: job for job in jobs}
         for account, job in accounts.items():
-            if account not in self._asking and self._clock() >= self._until.get(account, 0.0):
+            if account not in self._asking and self._is_old(account):
                 self._asking[account] = start(self.ask(job))
         return {account: self._known[account] for account in accounts if account in self._known}
 
@@ -308,9 +308,14 @@ class Slots:
 
     async def of(self, job: Job) -> Mapping[str, int]:
         """Return the limit of one job's account, and wait for it."""
-        if self._clock() >= self._until.get(job.account, 0.0):
+        if self._is_old(job.account):
             await self.ask(job)
         return {job.account: self._known[job.account]}
+
+    def _is_old(self, account: str) -> bool:
+        left = self._until.get(account, 0.0) - self._clock()
+        # A clock that was put back makes no answer young.
+        return not 0.0 < left <= max(self._policy.slots_for, _ASK_AGAIN_AFTER)
 
     def close(self) -> None:
         """Give up every question still out."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import sqlite3
+import time
 from collections.abc import Callable, Collection, Mapping
 from enum import Enum
 from typing import Final, NamedTuple
@@ -11,12 +12,16 @@ from typing import Final, NamedTuple
 from plugin_core.files.database import Database
 from plugin_core.jobs import changes, queries
 from plugin_core.jobs.owner import ProcessToken
+from plugin_core.jobs.policy import LONGEST
 from plugin_core.jobs.queries import from_row, progress_text, to_row
 from plugin_core.jobs.reader import JobReader
 from plugin_core.model import Job, JobState, Progress, Source, Ticket, from_json, to_json
 from plugin_core.purchases import ledger
 from plugin_core.purchases.budget import Guard, spend_freely
 from plugin_core.purchases.purchase import Purchase, PurchaseState
+
+_PUT_BACK: Final = 60.0
+"""Seconds by which a clock that is put right little by little is never put back at once."""
 
 _STARTED: Final = "('submitting', 'running', 'fetching', 'publishing')"
 _HELD: Final = "('submitting', 'running', 'fetching')"
@@ -78,6 +83,8 @@ class JobQueue(JobReader):
         super().__init__(database, clock)
         self._process = process
         self.lease = lease
+        self._ahead = float("-inf")
+        """By how much the clock was ahead of one that nobody sets, at the last claim."""
 
     def new_owner(self) -> str:
         """Return a name for one claim, unique for ever; fit for a file name."""
@@ -98,12 +105,17 @@ class JobQueue(JobReader):
         # A claim need not outlive a power cut: its process does not either.
         with self._database.write(durable=False) as connection:
             reap(connection, now, self._process.is_own, self._process.is_dead)
-            changes.clamp_due(connection, now)
+            changes.clamp_due(connection, now, 0.0 if self._is_put_back(now) else LONGEST)
             chosen = choose(connection, now, slots, scope)
             if chosen is None:
                 return None
             connection.execute("UPDATE jobs SET owner = ?, lease = ? WHERE id = ?", (owner, now + self.lease, chosen))
             return queries.fetch(connection, chosen)
+
+    def _is_put_back(self, now: float) -> bool:
+        """Tell whether the clock was put back since the last claim: what waits would wait for as much longer."""
+        before, self._ahead = self._ahead, now - time.monotonic()
+        return self._ahead < before - _PUT_BACK
 
     def save(
         self,

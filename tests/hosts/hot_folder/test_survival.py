@@ -14,6 +14,7 @@ from stembridge_hot_folder.lock import SHARED_NAME, FolderLock
 from stembridge_hot_folder.process import WITHIN
 
 from plugin_core.errors import UsageError
+from plugin_core.session import Session
 from tests import audio_files
 from tests.hosts.hot_folder.conftest import PATIENCE, Desk, wait_for
 from tests.hosts.hot_folder.processes import ROOT, finish, rows_in, start, wait_until_said
@@ -86,6 +87,29 @@ def test_case_33_suspended_in_the_middle_takes_the_song_whole_and_pays_once(desk
             break
     # Taken before it was whole, it would have been paid for again.
     assert desk.separator.paid == ["Held.wav", "Late.mp3"]
+
+
+@pytest.mark.parametrize("hours", [5.0, -5.0, -0.75])
+def test_case_32_clock_that_is_set_while_a_song_is_at_the_service_holds_nothing_up(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, hours: float
+) -> None:
+    ahead = [0.0]
+    assert Session.__init__.__kwdefaults__ is not None
+    monkeypatch.setitem(Session.__init__.__kwdefaults__, "clock", lambda: time.time() + ahead[0])
+    desk.separator.hold = True
+    with desk.running() as watch:
+        desk.song()
+        wait_for(lambda: desk.separator.paid)
+        ahead[0] = hours * 3600
+        desk.song("Next.wav", seed=2)
+        wait_for(lambda: len(desk.separator.paid) == 2)
+        desk.separator.hold = False
+        watch.wait_done("Song.wav", "Next.wav")
+        # Put right again.
+        ahead[0] = 0.0
+        desk.song("Last.wav", seed=3)
+        watch.wait_done("Last.wav")
+    assert desk.separator.paid == ["Song.wav", "Next.wav", "Last.wav"]
 
 
 def test_service_manager_hears_ready_alive_and_stopping(desk: Desk, tmp_path: Path) -> None:

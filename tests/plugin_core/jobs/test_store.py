@@ -516,6 +516,16 @@ def test_a_clock_that_was_ahead_and_was_put_right_freezes_nothing(store: JobStor
     assert found is not None and (found.id, found.due) == (job.id, clock.now)
 
 
+def test_a_clock_that_is_put_back_by_less_than_the_longest_wait_holds_nothing_up(store: JobStore, clock: Clock) -> None:
+    store.add(msgspec.structs.replace(make_job(), due=clock.now + 60))
+    assert store.claim(store.new_owner(), ids=None, slots=SLOTS) is None
+    clock.now -= 3000
+    found = store.claim(store.new_owner(), ids=None, slots=SLOTS)
+    assert found is not None and found.due == clock.now
+    store.add(msgspec.structs.replace(make_job(path=Path("/music/Other.flac")), due=clock.now + 60))
+    assert store.claim(store.new_owner(), ids=None, slots=SLOTS) is None, "said once, not ever after"
+
+
 def test_what_waits_for_as_long_as_any_job_may_is_left_to_wait(store: JobStore, clock: Clock) -> None:
     job = msgspec.structs.replace(make_job(), due=clock.now + LONGEST)
     store.add(job)
