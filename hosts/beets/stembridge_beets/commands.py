@@ -10,7 +10,7 @@ from beets.ui import CommonOptionsParser, Subcommand
 
 from stembridge_beets import configuration
 from stembridge_beets.configuration import OWN_WORDS
-from stembridge_beets.host import trouble_told
+from stembridge_beets.host import CORE_WORDS, trouble_told
 
 if TYPE_CHECKING:
     from beets.library import Library
@@ -70,8 +70,9 @@ def _make_moods(plugin: Host) -> Subcommand:
 
 
 def _make_own(plugin: Host) -> Subcommand:
-    told = "; ".join(f"{word}: {what}" for word, what in OWN_WORDS.items())
-    parser = CommonOptionsParser(usage=f"%prog [{'|'.join(OWN_WORDS)}] [QUERY]", description=told)
+    told = [f"{word}: {what}" for word, what in OWN_WORDS.items()]
+    told.append(f"{', '.join(CORE_WORDS)}: as of stembridge, with these settings [WORDS] [-- OPTIONS]")
+    parser = CommonOptionsParser(usage=f"%prog [{'|'.join(OWN_WORDS)}] [QUERY]", description="; ".join(told))
     command = Subcommand("stembridge", parser, help=f"what is left to be done: {', '.join(OWN_WORDS)}")
     _add_manners(command)
 

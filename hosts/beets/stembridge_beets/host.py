@@ -45,6 +45,9 @@ def trouble_told() -> Iterator[None]:
         raise UserError(in_beets_words(clean(str(error)))) from error
 
 
+CORE_WORDS: Final = ("account", "doctor", "jobs", "login", "models", "mvsep", "plugins", "purchases", "tencent")
+"""What ``beet stembridge`` can be told beside its own words: the same of stembridge's command line."""
+
 _REMEDIES: Final = (
     (r"`stembridge jobs retry \S+ --force`", "{again}"),
     (r"`stembridge jobs retry [^`]*`", "`beet stembridge resume`"),
@@ -56,6 +59,9 @@ _REMEDIES: Final = (
     ),
     (r"retry the job, or", "`beet stembridge retry`, or"),
     (r"separate it again with --as-is, which", "use a preset that says as_is = true, which"),
+    # The last: what is left of our command line, whose options would be beets' own without a --.
+    (rf"`stembridge ((?:{'|'.join(CORE_WORDS)})\b[^`-]*)(--[^`]*)`", r"`beet stembridge \1-- \2`"),
+    (rf"`stembridge ((?:{'|'.join(CORE_WORDS)})\b[^`]*)`", r"`beet stembridge \1`"),
 )
 
 

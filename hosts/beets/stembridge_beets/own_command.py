@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,9 +19,9 @@ from plugin_core.model import Job, JobState, Operation, Separation, Tagging, sho
 from plugin_core.run import stands
 from plugin_core.session import Session
 from stembridge_beets import moods_command, stems_command, todo
-from stembridge_beets.configuration import OWN_WORDS, core_settings, read_auto, read_count
+from stembridge_beets.configuration import OWN_WORDS, core_settings, overlay, read_auto, read_count, services
 from stembridge_beets.consistency import find_job, is_replaced
-from stembridge_beets.host import UserError
+from stembridge_beets.host import CORE_WORDS, UserError
 from stembridge_beets.labels import is_labelled
 from stembridge_beets.moves import MovedSong, find_left, find_unclaimed
 from stembridge_beets.options import read_flag
@@ -162,8 +164,29 @@ def run_own(plugin: Host, lib: Library, opts: OwnOptions, args: Sequence[str]) -
             raise UserError("beet stembridge prune takes no query and cannot be tried with -p")
         case "prune":
             prune(plugin, is_quiet=is_quiet)
+        case _ if word in CORE_WORDS:
+            run_core(plugin, word, query)
         case _:
-            raise UserError(f"beet stembridge {word}: there are {', '.join(OWN_WORDS)}")
+            raise UserError(f"beet stembridge {word}: there are {', '.join((*OWN_WORDS, *CORE_WORDS))}")
+
+
+def run_core(plugin: Host, word: str, args: Sequence[str]) -> None:
+    """Let stembridge's own command line do something, with the accounts and the folder of beets' configuration.
+
+    Raises:
+        UserError: keys are to be kept where nobody would look, as beets' configuration has some.
+        SystemExit: it did not end well, and said why.
+    """
+    for section, keys in services().items() if word == "login" else ():
+        is_meant = any(one.startswith(section) for one in args)
+        if is_meant and any(plugin.config[section][key].get(str) for key in keys):
+            raise UserError(
+                f"the keys of {section} stand in beets' own configuration, which wins: change them there, or take them "
+                "out (`beet config -e`)"
+            )
+    command = [sys.executable, "-m", "plugin_core", word, *args]
+    if code := subprocess.run(command, env=overlay(plugin.config, os.environ), check=False).returncode:
+        sys.exit(code)
 
 
 def show(lib: Library, query: Sequence[str] = ()) -> None:

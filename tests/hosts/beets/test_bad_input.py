@@ -118,6 +118,7 @@ def test_a_wrong_setting_is_told_by_the_command_that_needs_it(
     ids=lambda words: words[1],
 )
 def test_a_job_store_that_cannot_be_read_is_one_line(three: Beets, words: tuple[str, ...]) -> None:
+    three.do("stems", "-y", "title:One")
     with closing(sqlite3.connect(three.home / "jobs.sqlite3")) as store:
         store.execute("PRAGMA user_version = 9999")
     outcome = three.run(*words)

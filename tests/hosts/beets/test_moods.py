@@ -287,6 +287,26 @@ def test_a_wrong_key_is_one_line(listener: Beets) -> None:
     assert len(outcome.err.splitlines()) == 2
 
 
+def test_keys_are_kept_and_asked_for_by_beet_itself(listener: Beets) -> None:
+    for name in ("STEMBRIDGE_MEDIAX_SECRET_ID", "STEMBRIDGE_MEDIAX_SECRET_KEY"):
+        del listener.environ[name]
+    del listener.environ["STEMBRIDGE_HOME"]
+    listener.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
+    listener.configure({"home": str(listener.home)})
+    import_songs(listener, "flac")
+    assert "`beet stembridge login mediax`" in listener.run("moods", "-y").err
+    kept = listener.run("stembridge", "login", "mediax", answer=f"{SECRET_ID}\n{SECRET_KEY}\n")
+    assert (kept.code, SECRET_KEY in (listener.home / "config.toml").read_text()) == (0, True), kept
+    listener.do("moods", "-y")
+    assert in_library(listener, "flac") == LABELS
+    assert listener.run("stembridge", "jobs", "list", "--", "--json").out.count('"job"') == 1
+    assert listener.run("stembridge", "login", "nobody").code == 2
+    # Keys of beets' own configuration win over those that are kept.
+    listener.configure({"mediax": {"secret_key": "wrong"}})
+    refused = listener.run("stembridge", "login", "mediax", answer=f"{SECRET_ID}\n{SECRET_KEY}\n")
+    assert refused.code == 1 and "the keys of mediax stand in beets' own configuration" in refused.err
+
+
 def test_an_import_with_a_refused_key_keeps_its_notes_and_resumes(listener: Beets, service: MediaxSimulator) -> None:
     listener.configure({"auto": "moods"})
     listener.environ["STEMBRIDGE_MEDIAX_SECRET_KEY"] = "wrong"

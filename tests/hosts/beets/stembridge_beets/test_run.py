@@ -98,6 +98,10 @@ def test_what_is_gone_takes_the_users_word(store: JobStore, work: FakeWork, name
             "retry the job, or separate it again with --as-is, which takes them as they came",
             "`beet stembridge retry`, or use a preset that says as_is = true, which takes them as they came",
         ),
+        ("use `stembridge login mvsep`", "use `beet stembridge login mvsep`"),
+        ("use `stembridge login mvsep --token`", "use `beet stembridge login mvsep -- --token`"),
+        ("`stembridge account mvsep` shows", "`beet stembridge account mvsep` shows"),
+        ("`stembridge jobs list` shows the ids", "`beet stembridge jobs list` shows the ids"),
     ],
 )
 def test_remedies_are_what_somebody_in_beets_can_do(theirs: str, ours: str) -> None:
