@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from typing import Any
 
 from plugin_core._version import __version__
 
@@ -31,7 +30,7 @@ def main() -> int:
         return 130
 
 
-def _draw() -> dict[str, Any]:
+def _draw() -> dict[str, object]:
     from plugin_core.cli.commands.completion import draw_outline
 
     return draw_outline()

@@ -14,6 +14,7 @@ import pluggy
 
 if TYPE_CHECKING:
     import click
+    import msgspec
 
     from plugin_core.model import Job
     from plugin_core.protocols import Separator, Stager, Tagger
@@ -42,6 +43,11 @@ def register_stagers(register: Callable[[Stager], None], settings: Settings) -> 
 @hookspec
 def register_session_formats(register: Callable[[SessionFormat], None]) -> None:
     """Call ``register`` for each kind of session file; runs once, when one is first asked for; may raise nothing."""
+
+
+@hookspec
+def register_sections(register: Callable[[str, type[msgspec.Struct]], None]) -> None:
+    """Declare sections of the settings that no provider reads, for ``config`` and ``doctor``; may raise nothing."""
 
 
 @hookspec

@@ -111,7 +111,7 @@ class Settings:
         self.home = home or (_named_home(named) if named else default_home())
         self._keyring = keyring
         self._document: dict[str, Any] | None = None
-        self._asked: set[str] = set()
+        self._asked: dict[str, type[msgspec.Struct]] = {}
         self._given: dict[tuple[str, type[msgspec.Struct]], msgspec.Struct] = {}
 
     @property
@@ -146,13 +146,13 @@ class Settings:
         return (self._document, self._given) != before
 
     @property
-    def asked(self) -> frozenset[str]:
-        """The sections that somebody has read so far; any other in the file does nothing yet."""
-        return frozenset(self._asked)
+    def asked(self) -> Mapping[str, type[msgspec.Struct]]:
+        """The declarations of the sections that somebody has read so far; any other in the file does nothing yet."""
+        return self._asked
 
     def place_of(self, section: str, key: str) -> str:
         """Say where a value comes from, for a message about it: its variable, or its file and line."""
-        variable = _variable(section, key)
+        variable = variable_of(section, key)
         if variable in self.environ:
             return variable
         table = self._table(section)
@@ -166,7 +166,7 @@ class Settings:
         Raises:
             SettingsError: an unknown key or a wrong value, named with file and line or with its variable.
         """
-        self._asked.add(name)
+        self._asked[name] = kind
         filled = self._fill(name, kind)
         self._given[name, kind] = filled
         return filled
@@ -209,7 +209,7 @@ class Settings:
         return values
 
     def _outside_value(self, section: str, field: msgspec.structs.FieldInfo) -> Any:
-        variable = _variable(section, field.name)
+        variable = variable_of(section, field.name)
         text = self.environ.get(variable)
         if text is None and field.type is Secret:
             text = self._keyring(section, field.name)
@@ -233,7 +233,7 @@ def _named_home(text: str) -> Path:
         raise SettingsError(f"STEMBRIDGE_HOME: {error}", remedy="set it to a folder") from error
 
 
-def _variable(section: str, key: str) -> str:
+def variable_of(section: str, key: str) -> str:
     return f"STEMBRIDGE_{section}_{key}".upper().replace("-", "_").replace(".", "_")
 
 

@@ -207,6 +207,7 @@ COMMANDS = {
     "listen": "Hear from services that a job ended, instead of waiting for the next look.",
     "models": "List what the providers can split a song into.",
     "login": "Give stembridge the keys of an account, kept in the keyring.",
+    "config": "Show or change the settings.",
     "account": "Show what your accounts have: plan, credits, limits.",
     "demo": "Make a small song, separate it and measure the result.",
     "doctor": "Check this installation and say what to mend.",

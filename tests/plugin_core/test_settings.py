@@ -248,9 +248,9 @@ def test_a_number_without_bounds_is_finite(tmp_path: Path, value: str) -> None:
 
 def test_sections_that_were_read_are_known(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
-    assert settings.asked == frozenset()
+    assert settings.asked == {}
     settings.section("example", Example)
-    assert settings.asked == {"example"}
+    assert settings.asked == {"example": Example}
 
 
 def test_secret_never_shows_itself() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from plugin_core import hookimpl
 
 if TYPE_CHECKING:
     import click
+    import msgspec
 
 
 @hookimpl
@@ -17,3 +19,11 @@ def register_commands(group: click.Group) -> None:
 
     group.add_command(reaper)
     group.add_command(worker)
+
+
+@hookimpl
+def register_sections(register: Callable[[str, type[msgspec.Struct]], None]) -> None:
+    """Declare section ``reaper``."""
+    from stembridge_reaper.settings import ReaperSettings
+
+    register("reaper", ReaperSettings)

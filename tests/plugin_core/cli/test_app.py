@@ -50,6 +50,11 @@ PROMISED = {
     "tencent templates update": "name mode codec samplerate bitrate channels json",
     "tencent templates delete": "yes json",
     "listen": "address public json",
+    "config": "",
+    "config path": "json",
+    "config show": "changed json",
+    "config set": "unset json",
+    "config edit": "",
     "completion": "install uninstall",
 }
 

@@ -97,7 +97,7 @@ def test_tracks_count_where_no_price_is_known(stembridge: Run, fake: FakeSeparat
 @pytest.mark.parametrize("command", ["separate", "run", "tag"])
 def test_help_says_that_a_limit_of_ones_own_is_a_refusal(stembridge: Run, command: str) -> None:
     assert EXIT_CODE_3 in flat(stembridge(command, "--help").out)
-    assert EXIT_CODE_3 in flat((Path(__file__).parents[4] / "README.md").read_text(encoding="utf-8"))
+    assert EXIT_CODE_3 in flat((Path(__file__).parents[4] / "plugin_core/cli/README.md").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("setting", ["keep_days", "keep_gb"])
