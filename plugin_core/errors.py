@@ -29,7 +29,7 @@ This module imports nothing of ours.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import ClassVar
@@ -166,6 +166,16 @@ def blame(plugin: str) -> Iterator[None]:
         raise PluginError(f"plugin {plugin} failed: {what}", remedy="tell its author") from error
 
 
+def refusal_of(*checks: Callable[[], object]) -> StembridgeError | None:
+    """Return what the first of some checks says that refuses; None where none does."""
+    try:
+        for check in checks:
+            check()
+    except StembridgeError as error:
+        return error
+    return None
+
+
 def find_near(word: str, known: Iterable[str], *, many: int = 1, cutoff: float = 0.6) -> list[str]:
     """Return at most ``many`` known words, nearest first; ``cutoff`` from 0 to 1 says how near they must be."""
     # Wanted only once something is wrong, and slow to import.
@@ -197,3 +207,9 @@ def suggest(
     if not near:
         return otherwise
     return f"{lead}did you mean {repr(near[0]) if is_quoted else near[0]}?"
+
+
+def suggest_usual(word: str, usual: Iterable[str]) -> str:
+    """Return the question for a word that may be anybody's own, but looks like a slip of a usual one; "" for others."""
+    usual = tuple(usual)
+    return "" if word in usual else suggest(word, usual, cutoff=0.7)

@@ -133,6 +133,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Options that change nothing of what is bought: who is told when it is done."""
     is_output_wished: bool = False
     """Whether the user named that format, which is then the least that will do."""
+    refusal: Exception | None = None
+    """Why nothing new can be had now: of the account, or since the service is silent. What stands is had anyway."""
+
+    def allowed(self) -> Plan:
+        """Return the plan, or raise what refuses it."""
+        if self.refusal is not None:
+            raise self.refusal
+        return self
 
 
 class Quote(msgspec.Struct, frozen=True, kw_only=True):

@@ -186,7 +186,7 @@ class Separator(Provider, Protocol):
         Raises:
             UsageError: unknown model, option, stem or format.
             SourceError: this source is outside the limits.
-            RefusedError: the account may not do this.
+            RefusedError: the account may not do this; as ``Plan.refusal`` it leaves the user what was made before.
         """
 
     async def fetch(self, order: Order, report: Report) -> Sequence[Part]:

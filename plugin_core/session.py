@@ -146,6 +146,9 @@ class Session:
             StembridgeError: the operation cannot be done to this source.
             PluginError: the provider raised something it may not.
         """
+        return (await self._plan(source, operation)).allowed()
+
+    async def _plan(self, source: Source, operation: Operation) -> Plan:
         from plugin_core.operations.plans import Planner
 
         if isinstance(operation, Separation):
@@ -165,14 +168,16 @@ class Session:
             PluginError: the provider raised something it may not.
             StoreError: the job store cannot be read.
         """
-        plan = await self.plan(source, operation)
+        plan = await (self.plan(source, operation) if force else self._plan(source, operation))
         offer = Offer(source=source, plan=plan, remote=self.registry.provider_of(plan.operation).remote)
-        # A look must not make a store where there is none.
         if force:
             return offer
+        # A look must not make a store where there is none.
         offer = await (self._history.compare(offer) if self.has_store else self._history.look_beside(offer))
         if offer.standing is None and (written := await self._history.filled(source, plan)) is not None:
             return self._history.as_filled(offer, written)
+        if plan.refusal is not None and offer.standing is None and not (self.has_store and await self.is_had(offer)):
+            raise plan.refusal
         return offer
 
     async def is_had(self, offer: Offer) -> bool:

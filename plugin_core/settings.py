@@ -22,7 +22,7 @@ from typing import Any, Literal, Self, TypeVar, get_args, get_origin
 
 import msgspec
 
-from plugin_core.errors import SettingsError, suggest
+from plugin_core.errors import SettingsError, suggest, suggest_usual
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -241,9 +241,11 @@ def _convert(value: Any, kind: Any, *, strict: bool) -> Any:
     converted = msgspec.convert(value, kind, strict=strict, dec_hook=_decode)
     if isinstance(converted, float) and not math.isfinite(converted):
         raise msgspec.ValidationError("Expected a finite number")
-    if isinstance(converted, tuple | dict) and (usual := words_of(kind)):
+    if isinstance(converted, tuple | dict):
+        # Of a table the names alone: what stands behind them msgspec has looked at.
+        usual = words_of(next(iter(get_args(kind)), None))
         for word in converted:
-            if word not in usual and suggest(word, usual, cutoff=0.7):
+            if suggest_usual(word, usual):
                 raise msgspec.ValidationError(f"Invalid enum value '{word}'")
     return converted
 

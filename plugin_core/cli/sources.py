@@ -42,6 +42,12 @@ def find_sources(names: Sequence[str], *, recursive: bool = False, results: Path
 
 
 def _refuse_missing(names: Sequence[str]) -> None:
+    if link := next((name for name in names if "://" in name and not os.path.lexists(name)), ""):
+        # What it holds may be a secret.
+        raise UsageError(
+            f"{link.partition('://')[0]}://... is no file",
+            remedy="`stembridge separate` alone takes links, of https://, with a --provider that fetches them",
+        )
     missing = [name for name in names if not os.path.lexists(name) and not glob.has_magic(name)]
     if missing:
         more = f" (and {plural(len(missing) - 1, 'other')})" if len(missing) > 1 else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +14,7 @@ from plugin_core.audio.ffmpeg import find_encoder
 from plugin_core.audio.formats import FORMATS, float_format, resolve_format
 from plugin_core.audio.overload import must_stay_open
 from plugin_core.audio.probe import check_separable
-from plugin_core.errors import UsageError, blame
+from plugin_core.errors import UsageError, blame, refusal_of
 from plugin_core.model import Operation, Part, Plan, Separation, Source, Tagging
 from plugin_core.operations.orders import Links
 from plugin_core.protocols import Separator
@@ -61,20 +62,24 @@ class Planner:
     async def _plan_separation(self, source: Source, wish: Separation) -> Plan:
         check_separable(source.path, source)
         separator = self._registry.separator(wish.provider)
-        self._links.check(separator)
         with blame(wish.provider):
-            return await separator.plan(source, wish)
+            plan = await separator.plan(source, wish)
+        return _add_refusal(plan, partial(self._links.check, separator))
 
     async def _plan_tagging(self, source: Source, wish: Tagging) -> Plan:
         from plugin_core.tags.tagger import check_taggable
 
         check_rules(wish)
         tagger = self._registry.tagger(wish.provider)
-        self._links.stager_for(tagger)
         if wish.write:
             await asyncio.to_thread(check_taggable, source.path, self._replace_options())
         with blame(tagger.name):
-            return await tagger.plan(source, msgspec.structs.replace(wish, provider=tagger.name))
+            plan = await tagger.plan(source, msgspec.structs.replace(wish, provider=tagger.name))
+        return _add_refusal(plan, partial(self._links.stager_for, tagger))
+
+
+def _add_refusal(plan: Plan, check: Callable[[], object]) -> Plan:
+    return msgspec.structs.replace(plan, refusal=plan.refusal or refusal_of(check))
 
 
 def check_plan(plan: Plan, source: Source) -> Plan:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, get_args
 
-from plugin_core.errors import UsageError, suggest
+from plugin_core.errors import UsageError, suggest, suggest_usual
 from plugin_core.tags.fields import FIELDS, is_field_name
 from plugin_core.tags.tagset import clean_values
 from plugin_core.tags.vocabulary import is_catch_all, is_placeholder, says_same, word_for
@@ -41,7 +41,7 @@ def check_rules(wish: Tagging) -> None:
         UsageError: names the word, and the nearest known one.
     """
     for word in (*wish.dimensions, *wish.policies, *wish.thresholds, *wish.fields):
-        hint = suggest(word, DIMENSIONS, cutoff=0.7) if word not in DIMENSIONS else ""
+        hint = suggest_usual(word, DIMENSIONS)
         # A tagger knows whether it has one of another name.
         if hint or not is_field_name(word):
             raise UsageError(f"no dimension {word!r}", remedy=hint or f"choose of {', '.join(DIMENSIONS)}")

@@ -26,6 +26,8 @@ from tests.end_to_end.bought_bench import (
     retitle,
 )
 
+KEYS = {"STEMBRIDGE_MVSEP_API_TOKEN", "STEMBRIDGE_TENCENT_SECRET_KEY", "STEMBRIDGE_MEDIAX_SECRET_KEY"}
+
 at_all = pytest.mark.parametrize("bench", ["mvsep", "tencent_ci", "mediax"], indirect=True)
 at_separators = pytest.mark.parametrize("bench", ["mvsep", "tencent_ci"], indirect=True)
 
@@ -69,6 +71,20 @@ def test_tags_edited_cover_embedded_and_converted_losslessly(bench: Bench, song:
         bench.buy(song)
         assert bench.shop.paid == 1, act
     assert_placed(bench, song)
+
+
+@at_all
+def test_what_stands_is_had_without_a_key_and_with_one_that_was_revoked(bench: Bench, song: Path) -> None:
+    bench.buy(song)
+    for key in ("revoked" * 4, ""):
+        bench.environ |= dict.fromkeys(bench.environ.keys() & KEYS, key)
+        bench.buy(song)
+        assert_placed(bench, song)
+    other = song.with_name("Other.flac")
+    soundfile.write(other, soundfile.read(song)[0][::2], 44100)
+    code, _, err = bench.run(*bench.command, other)
+    assert (code, "stembridge login" in err) == (3, True)
+    assert bench.shop.paid == 1
 
 
 @at_all

@@ -24,6 +24,7 @@ from plugin_core.errors import (
     UnchargedError,
     UnclearAnswerError,
     UnresolvedError,
+    refusal_of,
 )
 from plugin_core.model import Finding, Plan, Progress, Question, Source, Tagging, Ticket, Verdict, disarm
 from plugin_core.protocols import ANSWER, Finished, Order, Report, Waiting
@@ -265,15 +266,13 @@ class MediaxTagger(MediaxJobs):
         """Check the wish and fill in its defaults.
 
         Raises:
-            RefusedError: there are no keys.
-            SettingsError: a setting is malformed.
             UsageError: an unknown dimension.
         """
-        self._settings.check()
         dimensions = wish.dimensions or DIMENSIONS
         descriptor(dimensions)
         ordered = tuple(each for each in DIMENSIONS if each in dimensions)
-        return Plan(operation=msgspec.structs.replace(wish, dimensions=ordered), notes=advise(source))
+        refusal = refusal_of(self._settings.check)
+        return Plan(operation=msgspec.structs.replace(wish, dimensions=ordered), notes=advise(source), refusal=refusal)
 
     async def submit(self, order: Order, report: Report) -> Ticket:
         """Make the job for the staged file.

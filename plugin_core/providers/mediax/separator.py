@@ -11,7 +11,7 @@ import msgspec
 
 from plugin_core.audio.formats import usual_format
 from plugin_core.audio.overload import CLIPPED, exceeds
-from plugin_core.errors import RefusedError, ServiceError, SettingsError, TransientError, UsageError
+from plugin_core.errors import RefusedError, ServiceError, SettingsError, TransientError, UsageError, refusal_of
 from plugin_core.model import Model, Part, Plan, RemoteFile, Separation, Source, Ticket, disarm
 from plugin_core.protocols import Bucket, Finished, Order, Report, Waiting
 from plugin_core.providers.mediax.adapter import MediaxJobs, advise, kept_answer, not_understood, ticket_of
@@ -179,12 +179,8 @@ class MediaxSeparator(MediaxJobs):
         """Check the wish and fill in its defaults.
 
         Raises:
-            RefusedError: there are no keys.
-            SettingsError: a setting is missing or malformed.
             UsageError: an unknown model or option.
         """
-        self._settings.check()
-        self._settings.check_bucket()
         if wish.options:
             raise UsageError(f"unknown option {min(wish.options)!r} of {NAME}", remedy="it has none: leave it out")
         model = wish.model or DEFAULT
@@ -193,7 +189,8 @@ class MediaxSeparator(MediaxJobs):
         notes = advise(source)
         if await exceeds(source):
             notes = (*notes, f"{CLIPPED}: MediaX writes no floats")
-        return Plan(operation=operation, stems=method.stems, notes=notes)
+        refusal = refusal_of(self._settings.check, self._settings.check_bucket)
+        return Plan(operation=operation, stems=method.stems, notes=notes, refusal=refusal)
 
     async def submit(self, order: Order, report: Report) -> Ticket:
         """Make the job for the staged file.

@@ -21,6 +21,9 @@ BELIEVED: Final = 60.0
 LOGIN: Final = "`stembridge login mvsep`"
 FREE_SLOTS: Final = 1
 
+UNKNOWN: Final = User(premium_enabled=True)
+"""Of whom the service says nothing now: what was bought before may be what premium alone has."""
+
 _log = logging.getLogger(__name__)
 
 

@@ -13,7 +13,14 @@ from urllib.parse import urlsplit
 import msgspec
 
 from plugin_core.audio.overload import exceeds
-from plugin_core.errors import GoneError, OutcomeUnknownError, RefusedError, ServiceError
+from plugin_core.errors import (
+    GoneError,
+    OutcomeUnknownError,
+    RefusedError,
+    ServiceError,
+    StembridgeError,
+    TransientError,
+)
 from plugin_core.model import (
     AccountState,
     Finding,
@@ -26,7 +33,7 @@ from plugin_core.model import (
     Ticket,
 )
 from plugin_core.protocols import GRACE, Finished, Order, Report, Waiting
-from plugin_core.providers.mvsep.account import QUESTIONS, TOKEN, Account, examine, login
+from plugin_core.providers.mvsep.account import QUESTIONS, TOKEN, UNKNOWN, Account, examine, login
 from plugin_core.providers.mvsep.algorithms import Algorithm
 from plugin_core.providers.mvsep.catalogue import Catalogue
 from plugin_core.providers.mvsep.client import MvsepClient
@@ -191,19 +198,22 @@ class MvsepSeparator:
 
         Raises:
             UsageError: unknown model, option, value or format.
-            RefusedError: no account, or it may not use model or format, or has too few credits for either.
-            TransientError: the service does not answer.
         """
-        self._account.require_token()
         listing = await self.catalogue.listing()
         algorithm = find_algorithm(listing.algorithms, wish.model or self.settings.model)
         kind = self._requests.kind_of(source.path)
         require_input(algorithm, has_song=kind is not Kind.WORDS, has_reference=REFERENCE in wish.options)
         wish = await asyncio.to_thread(keep_given, self._requests, wish)
-        is_over, user = await exceeds(source), await self._account.user()
+        is_over, user = await exceeds(source), UNKNOWN
+        refusal: StembridgeError | None = None
+        try:
+            user = await self._account.user()
+            await self._account.require_quota()
+        except (RefusedError, TransientError) as error:
+            refusal = error
         plan = make_plan(algorithm, source, wish, user, is_over=is_over, is_request=kind is not None)
-        await self._account.require_quota()
-        return msgspec.structs.replace(plan, notes=(listing.note, *plan.notes)) if listing.note else plan
+        notes = tuple(filter(None, (listing.note, *plan.notes)))
+        return msgspec.structs.replace(plan, notes=notes, refusal=plan.refusal or refusal)
 
     async def submit(self, order: Order, report: Report) -> Ticket:
         """Upload the source, or name its link, and create the job.

@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import re
+import shlex
 import unicodedata
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
@@ -28,7 +29,7 @@ from plugin_core.errors import (
     TransientError,
     UnchargedError,
 )
-from plugin_core.model import Progress, Ticket
+from plugin_core.model import Progress, Ticket, show_path
 from plugin_core.protocols import GRACE, Order, Waiting
 from plugin_core.providers.mvsep.account_calls import HistoryEntry, User
 from plugin_core.providers.mvsep.job_calls import JobAnswer, Phase
@@ -171,7 +172,8 @@ async def find_unnamed(client: JobHistory, order: Order, taken: Collection[str] 
     found = {job for job in found if _name_in(job).startswith(name)} or found
     if len(found) > 1:
         raise OutcomeUnknownError(
-            "MVSEP has several jobs that may be this one", remedy="`stembridge mvsep history` lists them"
+            f"MVSEP has several jobs that may be this one: {', '.join(sorted(found))}",
+            remedy=f"`stembridge fetch mvsep JOB {shlex.quote(show_path(order.source.path))}` places the one that is",
         )
     return next(iter(found), None)
 

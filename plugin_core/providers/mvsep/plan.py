@@ -70,12 +70,9 @@ def choose_output(
 
     Raises:
         UsageError: there is no such format.
-        RefusedError: the account may not use it.
     """
     if wished:
         chosen = _find(wished)
-        if chosen.needs_premium and not is_premium:
-            raise RefusedError(f"MVSEP writes {chosen.name} for premium accounts only", remedy=PREMIUM_REMEDY)
         return chosen, f"{CLIPPED}: {chosen.name} cannot hold it" if is_over and chosen is not OPEN else ""
     if is_over:
         return (OPEN, "") if is_premium else (SHALLOW, f"{CLIPPED}: MVSEP gives floats to premium accounts only")
@@ -148,15 +145,10 @@ def make_plan(
 
     Raises:
         UsageError: an option or format is wrong.
-        RefusedError: the account may not use the model or format, or surely has too few credits.
     """
     options = resolve_options(algorithm, wish.options)
     demo = read_demo(wish.options)
     has_premium = is_premium(user)
-    if algorithm.orientation >= PREMIUM and not has_premium:
-        raise RefusedError(
-            f"MVSEP gives model {algorithm.id}, {algorithm.name}, to premium accounts only", remedy=PREMIUM_REMEDY
-        )
     price = estimate_credits(algorithm, options, source.duration)
     is_short = has_premium and user.premium_minutes is not None and user.premium_minutes < price
     kind = results_of(algorithm)
@@ -173,11 +165,6 @@ def make_plan(
         is_premium=has_premium and not is_short,
         is_over=is_over,
     )
-    if is_short and algorithm.orientation >= PREMIUM:
-        raise RefusedError(
-            f"{algorithm.name} takes {price} credits for this song and the account has {user.premium_minutes:g}",
-            remedy="buy credits at https://mvsep.com, or choose another model",
-        )
     notes = [
         note,
         f"the results are {kind}, no stems of the song: placed as they come" if kind else "",
@@ -201,7 +188,25 @@ def make_plan(
         output=output.final,
         output_option=OUTPUT_FORMAT,
         is_output_wished=OUTPUT_FORMAT in wish.options,
+        refusal=_refuse(algorithm, output, user, price if is_short else None),
     )
+
+
+def _refuse(algorithm: Algorithm, output: OutputFormat, user: User, short_of: int | None) -> RefusedError | None:
+    """Return why the account may not use the model or the format, or surely has too few credits; None if it may."""
+    needs_premium = algorithm.orientation >= PREMIUM
+    if needs_premium and not is_premium(user):
+        return RefusedError(
+            f"MVSEP gives model {algorithm.id}, {algorithm.name}, to premium accounts only", remedy=PREMIUM_REMEDY
+        )
+    if needs_premium and short_of is not None:
+        return RefusedError(
+            f"{algorithm.name} takes {short_of} credits for this song and the account has {user.premium_minutes:g}",
+            remedy="buy credits at https://mvsep.com, or choose another model",
+        )
+    if output.needs_premium and (short_of is not None or not is_premium(user)):
+        return RefusedError(f"MVSEP writes {output.name} for premium accounts only", remedy=PREMIUM_REMEDY)
+    return None
 
 
 def _warn(source: Source, user: User, short_of: int | None) -> list[str]:

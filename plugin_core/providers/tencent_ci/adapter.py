@@ -18,6 +18,7 @@ from plugin_core.errors import (
     TransientError,
     UnclearAnswerError,
     UsageError,
+    refusal_of,
 )
 from plugin_core.model import Finding, Model, Part, Plan, Question, Separation, Source, Ticket
 from plugin_core.protocols import Finished, Order, Report, Waiting
@@ -83,15 +84,14 @@ class CiSeparator:
         """Check the wish and fill in its defaults; only a template has to be asked for.
 
         Raises:
-            RefusedError: there are no keys, or they may not be used.
-            SettingsError: bucket, region or an address are missing or malformed.
+            RefusedError: the keys may not be used to look at the template.
+            SettingsError: bucket, region or an address are missing or malformed, and a template is to be looked at.
             UsageError: mode, option, codec, template or format is wrong.
         """
-        self.settings.credentials()
-        self.settings.cos_url()
-        self.settings.ci_url()
+        refusal = refusal_of(self.settings.credentials, self.settings.cos_url, self.settings.ci_url)
         template = await self._template(wish.options.get(TEMPLATE, ""))
-        return make_plan(source, wish, template, self.settings.model, is_over=await exceeds(source))
+        plan = make_plan(source, wish, template, self.settings.model, is_over=await exceeds(source))
+        return msgspec.structs.replace(plan, refusal=refusal)
 
     async def submit(self, order: Order, report: Report) -> Ticket:
         """Upload the source and make the job.

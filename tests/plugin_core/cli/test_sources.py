@@ -46,6 +46,12 @@ def test_a_named_file_is_taken_whatever_it_is_called() -> None:
     assert names("cover.jpg") == ["cover.jpg"]
 
 
+def test_a_link_is_no_file_and_what_it_holds_is_not_told() -> None:
+    with pytest.raises(UsageError, match=r"^sftp://... is no file; `stembridge separate`") as caught:
+        names("b.flac", "sftp://me:word@host/Song.flac?sig=key")
+    assert not any(word in str(caught.value) for word in ("word", "host", "key"))
+
+
 def test_walk_takes_audio_and_passes_over_the_rest() -> None:
     assert names(".", recursive=True) == ["a.WAV", "b.flac", "disc/01.mp3", "disc/02.mp3"]
 

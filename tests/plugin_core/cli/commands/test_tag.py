@@ -220,6 +220,7 @@ def test_mistakes_are_told_in_a_line(stembridge: Run, song: Path, arguments: lis
         ('min_probability = "high"', "min_probability: expected a number, got text"),
         ("thresholds = { mood = 3 }", "thresholds: expected a number <= 1.0"),
         ("thresholds = { mod = 0.3 }", "thresholds: unknown word 'mod', did you mean 'mood'?"),
+        ('policies = { append = "apend" }', "policies: unknown word 'apend', did you mean 'append'?"),
     ],
 )
 @pytest.mark.parametrize("command", ["tag", "run labels"])
@@ -231,6 +232,11 @@ def test_wrong_setting_is_named_with_its_line_once(
     assert result.code == 2
     (line,) = result.err.splitlines()
     assert f"line 2: [tags] {expected}" in line
+
+
+def test_a_dimension_may_be_called_nearly_as_a_policy(stembridge: Run, song: Path, home: Path) -> None:
+    (home / "config.toml").write_text('[tags]\npolicies = { appended = "append", fills = "fill" }\n')
+    assert stembridge("tag", song, "--dry-run").code == 0
 
 
 def test_wrong_variable_is_named_once(stembridge: Run, song: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,14 +63,15 @@ def test_plan_notes_a_format_the_service_does_not_advise(service: MediaxSimulato
 def test_plan_refuses_without_keys_and_says_how_to_get_in(service: MediaxSimulator, tmp_path: Path) -> None:
     tagger = tagger_for(service, secret_key=Secret(""))
     with pytest.raises(RefusedError, match="stembridge login mediax"):
-        run(tagger.plan(source_at(tmp_path / "song.mp3"), Tagging(provider="mediax")))
+        run(tagger.plan(source_at(tmp_path / "song.mp3"), Tagging(provider="mediax"))).allowed()
     assert service.log == []
 
 
 @pytest.mark.parametrize("url", ["listen.example.org/mediax/0a", "no", "https://", "https://x y"])
 def test_plan_refuses_a_callback_that_is_no_address(service: MediaxSimulator, tmp_path: Path, url: str) -> None:
     with pytest.raises(SettingsError, match=r"\[mediax\] callback_url"):
-        run(tagger_for(service, callback_url=url).plan(source_at(tmp_path / "a.mp3"), Tagging(provider="mediax")))
+        tagger = tagger_for(service, callback_url=url)
+        run(tagger.plan(source_at(tmp_path / "a.mp3"), Tagging(provider="mediax"))).allowed()
 
 
 def test_plan_refuses_an_unknown_dimension(service: MediaxSimulator, tmp_path: Path) -> None:
@@ -267,4 +268,5 @@ def test_a_song_may_be_named_by_its_place_in_the_bucket(service: MediaxSimulator
 
 def test_a_place_in_the_bucket_wants_to_know_which(service: MediaxSimulator, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="content_id is not set"):
-        run(tagger_for(service, input="source").plan(source_at(tmp_path / "s.mp3"), Tagging(provider="mediax")))
+        tagger = tagger_for(service, input="source")
+        run(tagger.plan(source_at(tmp_path / "s.mp3"), Tagging(provider="mediax"))).allowed()

@@ -127,18 +127,22 @@ def test_plan_says_that_the_list_is_old(case: Case, home: Path) -> None:
     assert "2026-08" in plan.notes[0]
 
 
-def test_no_token_is_refused_before_anything_is_asked(home: Path) -> None:
+def test_no_token_is_refused_and_no_account_asked_for(home: Path) -> None:
     case = Case(home, api_token=Secret(""))
+    plan = asyncio.run(case.separator.plan(make_source(), Separation(provider="mvsep")))
     with pytest.raises(RefusedError, match="stembridge login mvsep"):
-        asyncio.run(case.separator.plan(make_source(), Separation(provider="mvsep")))
-    assert case.client.asked == []
+        plan.allowed()
+    assert [name for name, _ in case.client.asked] == ["algorithms"]
 
 
 @pytest.mark.parametrize("error", [RefusedError("Invalid API key"), TransientError("down")])
 def test_plan_has_the_services_own_reason(case: Case, error: StembridgeError) -> None:
     case.client.failing["user"] = error
+    plan = asyncio.run(case.separator.plan(make_source(encoding="pcm_24"), Separation(provider="mvsep")))
     with pytest.raises(type(error), match=error.message):
-        asyncio.run(case.separator.plan(make_source(), Separation(provider="mvsep")))
+        plan.allowed()
+    # What premium gave is known for what is wished.
+    assert plan.output == "flac24"
 
 
 def test_submit_sends_flac_with_the_key_in_its_name(case: Case, song: Path, folder: Path) -> None:
