@@ -147,10 +147,6 @@ class Workers:
                 return
             if song.path in self._tasks:
                 continue
-            if self.tools.queue.pauses.is_asking(song.path):
-                # With another key by now. What is wrong in the settings is told by the recipes.
-                with contextlib.suppress(SettingsError):
-                    self.tools.session.reread()
             task = self._tasks[song.path] = SongTask(song, self.tools, self._attach, self.strays)
             self._start(task)
 
@@ -218,6 +214,10 @@ class Workers:
 
     async def _run_guarded(self, task: SongTask) -> None:
         try:
+            if self.tools.queue.pauses.is_asking(task.path):
+                # With another key by now, of a keyring that may take its time. Wrong settings are told by the recipes.
+                with contextlib.suppress(SettingsError):
+                    await asyncio.to_thread(self.tools.session.reread)
             await task.run()
             await task.move_away()
         except StoreError:

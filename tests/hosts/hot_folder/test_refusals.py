@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from stembridge_hot_folder.ledger import SongState
 
 from plugin_core.errors import RefusedError, ServiceError, SettingsError, SourceError, StembridgeError
 from plugin_core.model import Plan, Separation, Source
+from plugin_core.session import Session
 from tests.hosts.hot_folder.conftest import Desk, Running, wait_for
 from tests.hosts.hot_folder.separator import CheapSeparator
 
@@ -51,6 +53,14 @@ def test_refused_account_pauses_its_songs_with_one_warning_until_it_is_accepted(
     if where != "at the order":
         monkeypatch.setattr(CheapSeparator, "plan", refuse)
     desk.separator.trouble = refusal
+    # Of a keyring that may take its time: not where all the work waits.
+    places, reread = set[str](), Session.reread
+
+    def tell_place(session: Session) -> None:
+        places.add(threading.current_thread().name[:7])
+        reread(session)
+
+    monkeypatch.setattr(Session, "reread", tell_place)
     with desk.running() as watch:
         names = drop_many(desk)
         wait_for(lambda: len(watch.listener.of("waits")) >= 12, lambda: watch.listener.told)
@@ -61,6 +71,7 @@ def test_refused_account_pauses_its_songs_with_one_warning_until_it_is_accepted(
         assert len({one.name for one in watch.listener.told if one.word == "waits"}) < SONGS
         desk.separator.trouble = None
         watch.wait_done(*names)
+    assert places == {"asyncio"}
     assert watch.listener.of("failed") == []
     assert any("accepted again" in one.text for one in watch.listener.told)
     assert sorted(desk.separator.paid) == names

@@ -1,4 +1,4 @@
-"""Genres of a list and of a tree, and those of albums."""
+"""Genres of a list and of a tree, and those that albums get of their songs."""
 
 from __future__ import annotations
 
