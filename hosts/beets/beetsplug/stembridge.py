@@ -18,9 +18,9 @@ import beets
 import mediafile
 from beets.plugins import BeetsPlugin
 from confuse import ConfigError
-from stembridge_beets import commands, configuration, media_fields
+from stembridge_beets import commands, configuration, fields
+from stembridge_beets.fields import HasStems
 from stembridge_beets.host import UserError
-from stembridge_beets.queries import HasStems
 
 if TYPE_CHECKING:
     from beets import logging
@@ -80,7 +80,7 @@ class StembridgePlugin(BeetsPlugin):
     @property
     def item_types(self) -> dict[str, types.Type[Any, Any]]:
         """Return the types of our fields, but for those that another plugin keeps in its way: beets would end there."""
-        ours, theirs = media_fields.field_types(), media_fields.foreign_types(self)
+        ours, theirs = fields.field_types(), fields.foreign_types(self)
         return {field: kind for field, kind in ours.items() if field not in theirs}
 
     album_types = item_types
@@ -95,18 +95,18 @@ class StembridgePlugin(BeetsPlugin):
 
     def _add_fields(self) -> None:
         """Make our lists known as tags of files; what another plugin has for a field stays."""
-        add = self.add_media_field if media_fields.IS_FILE_READ else mediafile.MediaFile.add_field
-        for name in media_fields.missing_fields():
-            if media_fields.is_list(name):
-                add(media_fields.FIELD_OF[name], media_fields.make_field(name))
-        for name in media_fields.scalar_fields():
+        add = self.add_media_field if fields.IS_FILE_READ else mediafile.MediaFile.add_field
+        for name in fields.missing_fields():
+            if fields.is_list(name):
+                add(fields.FIELD_OF[name], fields.make_field(name))
+        for name in fields.scalar_fields():
             self._log.warning(
                 "another plugin keeps {} as one value; stembridge.fields can give it another name here",
-                media_fields.FIELD_OF[name],
+                fields.FIELD_OF[name],
             )
 
     def _add_tags(self, item: Item, tags: dict[str, Any]) -> None:
-        media_fields.add_tags(item, tags)
+        fields.add_tags(item, tags)
 
     def _check_import(self) -> None:
         """Tell of wrong settings before an import begins, and of stems that it would take for tracks."""

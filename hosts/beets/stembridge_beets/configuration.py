@@ -11,8 +11,8 @@ from beets.dbcore import types
 from beets.library import Item
 from confuse import ConfigError
 
+from stembridge_beets.fields import FIELD_OF
 from stembridge_beets.host import UserError
-from stembridge_beets.media_fields import FIELD_OF
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

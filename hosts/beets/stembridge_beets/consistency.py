@@ -17,10 +17,10 @@ from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, show_path
 from plugin_core.session import Session
 from stembridge_beets.configuration import core_settings, read_manifest
+from stembridge_beets.fields import STEMS_PATH, Having
 from stembridge_beets.host import UserError
 from stembridge_beets.moves import find_left
 from stembridge_beets.places import read_place
-from stembridge_beets.queries import STEMS_PATH, Having
 from stembridge_beets.tasks import name_item, path_of
 
 if TYPE_CHECKING:

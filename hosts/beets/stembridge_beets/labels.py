@@ -16,7 +16,7 @@ import mediafile
 from plugin_core import decide
 from plugin_core.model import Label, Tagging
 from plugin_core.wishes import DIMENSIONS
-from stembridge_beets.media_fields import FIELD_OF, IS_FILE_READ, is_list, own_lists, probability_field
+from stembridge_beets.fields import FIELD_OF, IS_FILE_READ, is_list, own_lists, probability_field
 from stembridge_beets.tasks import path_of
 
 if TYPE_CHECKING:

@@ -23,6 +23,7 @@ from plugin_core.session import Session
 from plugin_core.wishes import TAGS
 from stembridge_beets import todo
 from stembridge_beets.configuration import core_settings, rename_fields
+from stembridge_beets.fields import FIELD_OF, LISTS, is_list
 from stembridge_beets.host import UserError, trouble_told
 from stembridge_beets.labels import (
     get_values,
@@ -33,7 +34,6 @@ from stembridge_beets.labels import (
     take_back,
     tidy,
 )
-from stembridge_beets.media_fields import FIELD_OF, LISTS, is_list
 from stembridge_beets.options import read_flag, read_words, read_write, select_items
 from stembridge_beets.run import LibraryRun, end, fail
 from stembridge_beets.tasks import Task, make_task, name_item

@@ -12,7 +12,7 @@ import msgspec
 from beets.library import Item
 
 from plugin_core.model import decode_path, encode_path
-from stembridge_beets.queries import STEMS_PATH
+from stembridge_beets.fields import STEMS_PATH
 from stembridge_beets.tasks import path_of
 
 if TYPE_CHECKING:

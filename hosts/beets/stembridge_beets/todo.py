@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from plugin_core.model import Operation, from_json, to_json
-from stembridge_beets.queries import Having
+from stembridge_beets.fields import Having
 
 if TYPE_CHECKING:
     from beets.library import Item, Library

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from beets.dbcore.db import Results
 from beets.library import Item, Library
-from stembridge_beets.media_fields import field_types
+from stembridge_beets.fields import field_types
 
 
 def make_library(root: Path, monkeypatch: pytest.MonkeyPatch) -> Library:

@@ -12,8 +12,8 @@ import confuse
 import mutagen
 import pytest
 from stembridge_beets.configuration import rename_fields
+from stembridge_beets.fields import FIELD_OF
 from stembridge_beets.host import UserError
-from stembridge_beets.media_fields import FIELD_OF
 
 from tests.hosts.beets.files import SUFFIXES, hash_sound, make_songs, read_labels, read_rest
 from tests.hosts.beets.library import Beets

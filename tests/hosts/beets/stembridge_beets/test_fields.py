@@ -8,20 +8,20 @@ import yaml
 pytest.importorskip("beets")
 
 from beets.dbcore import query, types
-from stembridge_beets import media_fields
-from stembridge_beets.media_fields import WordList, WordsType
+from stembridge_beets import fields
+from stembridge_beets.fields import WordList, WordsType
 
 from plugin_core.tags.fields import FIELDS, Family
 from plugin_core.wishes import DIMENSIONS
 
 
 def test_dimensions_are_those_of_the_core() -> None:
-    assert media_fields.DIMENSIONS == DIMENSIONS
+    assert fields.DIMENSIONS == DIMENSIONS
 
 
-@pytest.mark.parametrize("name", media_fields.LISTS)
+@pytest.mark.parametrize("name", fields.LISTS)
 def test_keys_are_those_of_the_core(name: str) -> None:
-    row, field = FIELDS[name], media_fields.make_field(name)
+    row, field = FIELDS[name], fields.make_field(name)
     styles = {type(style).__name__: style for style in field._styles}
     assert f"TXXX:{styles['Id3List'].description}" in row.written(Family.ID3)
     assert (("MP3ListStorageStyle" in styles) and styles["MP3ListStorageStyle"].key) == (name == "mood" and "TMOO")
@@ -35,7 +35,7 @@ OLD = WordsType(types.MULTI_VALUE_DSV.db_delimiter)
 """The type of lists before beets 2.11; newer versions have one of their own that does the same."""
 
 
-@pytest.mark.parametrize("kind", [OLD, media_fields.list_type()], ids=["old", "installed"])
+@pytest.mark.parametrize("kind", [OLD, fields.list_type()], ids=["old", "installed"])
 def test_a_text_given_to_a_list_is_no_letters(kind: types.DelimitedString) -> None:
     assert kind.normalize("Calm") == ["Calm"]
     assert kind.normalize("Calm; Dark") == ["Calm", "Dark"]
@@ -56,7 +56,7 @@ def test_a_list_equals_each_of_its_values_for_versions_that_compare_it_with_one(
 
 
 def test_no_text_is_no_path() -> None:
-    kind = media_fields.FolderType()
+    kind = fields.FolderType()
     assert kind.parse("") == b"", "whatever folder somebody types `beet modify stems_path=` in"
     assert kind.parse("/music/a/../b.stems") == b"/music/b.stems"
 
@@ -79,6 +79,6 @@ def test_the_type_of_beets_itself_is_taken_where_it_is_good(monkeypatch: pytest.
     elif lacks != "nothing":
         old = query.RegexpQuery if lacks == "regular expressions" else query.MatchQuery
         monkeypatch.setattr(old, "value_match", match)
-    kind = media_fields.list_type()
+    kind = fields.list_type()
     assert isinstance(kind, WordsType) == (lacks != "nothing" or not good)
     assert kind.normalize("Calm") == ["Calm"]
