@@ -19,9 +19,9 @@ from plugin_core.audio.source_file import AGAIN, damaged
 from plugin_core.errors import MissingToolError, SourceError
 from plugin_core.model import show_path
 
-_WIDE: Final = frozenset({"pcm_32", "double"})
-"""Encodings a float32 cannot carry exactly."""
-
+_PIPED: Final = {"s32le": "<i4", "f32le": "<f4", "f64le": "<f8"}
+"""What ffmpeg writes: its name, and numpy's."""
+_FULL_SCALE: Final = 2.0**31
 
 _SKIPPED: Final = 1 << 16
 
@@ -38,7 +38,7 @@ class FfmpegDecoder:
         self._process = process
         self._stream = process.stdout
         self._complaints = complaints
-        self._dtype = np.dtype("<f8" if info.encoding in _WIDE else "<f4")
+        self._dtype = np.dtype(_PIPED[_choose_format(info)])
         self.position = before
         """Frames given so far, and those of recordings before this one."""
 
@@ -55,8 +55,11 @@ class FfmpegDecoder:
         self.position += count
         if count < frames:
             self._finish()
-        block = np.frombuffer(data, self._dtype, count * self._info.channels)
-        return block.reshape(-1, self._info.channels).astype(dtype)
+        block = np.frombuffer(data, self._dtype, count * self._info.channels).reshape(-1, self._info.channels)
+        converted = block.astype(dtype)
+        if block.dtype.kind != converted.dtype.kind:
+            converted /= _FULL_SCALE
+        return converted
 
     def _finish(self) -> None:
         returned = self._process.wait()
@@ -71,6 +74,11 @@ class FfmpegDecoder:
             # Some damage of lossless codecs (ALAC has no checksums) is only complained of; lossy streams give rise
             # to complaints when they are healthy.
             raise damaged(self._path, None, explain(said, self._path))
+
+
+def _choose_format(info: AudioInfo) -> str:
+    """Return the narrowest form that holds all samples exactly."""
+    return "s32le" if info.encoding.startswith("pcm") else "f64le" if info.encoding == "double" else "f32le"
 
 
 @contextmanager
@@ -93,7 +101,7 @@ def open_decoder(
     if program is None:
         raise MissingToolError(f"{show_path(path)} needs ffmpeg to be read", remedy=INSTALL)
     is_raw = info.timeline is not None and info.timeline.is_raw
-    command = decode_command(program, path, "f64le" if info.encoding in _WIDE else "f32le", part, is_raw=is_raw)
+    command = decode_command(program, path, _choose_format(info), part, is_raw=is_raw)
     with tempfile.TemporaryFile() as complaints:
         try:
             # Ctrl-C in the terminal is for us: an ffmpeg that dies of it would look like a damaged file.

@@ -32,7 +32,7 @@ from plugin_core.audio.source_file import (
 from plugin_core.errors import SourceError
 from plugin_core.model import show_path
 
-Dtype = Literal["float32", "float64"]
+Dtype = Literal["float32", "float64", "int32"]
 
 _MP3_SLACK: Final = 2 * 1152
 """MP3s end up to two frames before the length their header gives, by the encoder that wrote it."""
@@ -72,7 +72,8 @@ class Reader:
     def read(self, frames: int, dtype: Dtype = "float32") -> Samples:
         """Decode the next ``frames`` frames: (n, channels) in -1..1, n == 0 at the end and only there.
 
-        Floats may exceed -1..1. 32-bit and double sources need ``float64`` to be exact.
+        Floats may exceed -1..1. 32-bit and double sources need ``float64`` to be exact; ``int32``, left-justified, is
+        for what holds integers (``pcm_*``) alone.
 
         Raises:
             SourceError: the file is damaged here, ends before its header says, or holds NaN or infinity.

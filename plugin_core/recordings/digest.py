@@ -25,7 +25,7 @@ from plugin_core.audio.envelope import find_audio, find_start
 from plugin_core.audio.ffmpeg import INSTALL, Which, name_input
 from plugin_core.audio.info import AudioInfo, ByteSpan, list_parts
 from plugin_core.audio.probe import identify
-from plugin_core.audio.reader import open_reader
+from plugin_core.audio.reader import Dtype, open_reader
 from plugin_core.audio.sndfile import is_mpeg_audio
 from plugin_core.audio.source_file import held_still, look_at, open_file, read_at, read_pieces
 from plugin_core.errors import MissingToolError, SourceError
@@ -48,17 +48,11 @@ if TYPE_CHECKING:
 
 
 _FULL_SCALE: Final = 2.0**31
+_PASS: Final = 1 << 13
+"""Frames that are gone through at once: they stay in the processor's own memory."""
 
 Lane = Literal["i", "f"]
 """How samples are hashed: as int32 of which 1.0 is 2^31, or as float64."""
-
-
-Update = Callable[[memoryview], None]
-
-
-def run_now(update: Update, data: memoryview) -> None:
-    """Hash at once."""
-    update(data)
 
 
 class OffGridError(ValueError):
@@ -76,53 +70,54 @@ class Pcm1:
         rate: hertz.
         channels: as they come in the blocks.
         lane: as above.
-        is_integer: whether the source is known to hold integers of up to 32 bits, which are not looked at then.
     """
 
-    def __init__(self, rate: int, channels: int, lane: Lane = "i", *, is_integer: bool = False) -> None:
+    def __init__(self, rate: int, channels: int, lane: Lane = "i") -> None:
         self.rate, self.channels, self.frames = rate, channels, 0
         self._lane = lane
-        self._is_integer = is_integer
         self._hashes = {width: hashlib.sha256() for width in sorted({1, channels})}
         """By channels: of the first one for as long as they were equal, and of all."""
 
-    def feed(self, block: Samples, hash_soon: Callable[[Update, memoryview], object] = run_now) -> None:
+    def feed(self, block: Samples) -> None:
         """Take the next samples: (n, channels), floats of which 1.0 is full scale, or left-justified int32.
-
-        Args:
-            block: the samples.
-            hash_soon: calls what it is given, in the same order, perhaps while the next block is decoded.
 
         Raises:
             OffGridError: lane ``i`` does not hold them.
         """
+        for start in range(0, len(block), _PASS):
+            self._take(block[start : start + _PASS])
+
+    def _take(self, block: Samples) -> None:
         self.frames += len(block)
         if 1 in self._hashes and (block[:, 1:] != block[:, :1]).any():
             del self._hashes[1]
-        samples = self._to_integers(block) if self._lane == "i" else _to_floats(block)
+        samples = _to_integers(block) if self._lane == "i" else _to_floats(block)
         for width, digest in self._hashes.items():
-            hash_soon(digest.update, np.ascontiguousarray(samples[:, :width]).data)
+            digest.update(np.ascontiguousarray(samples[:, :width]).data)
 
     def __str__(self) -> str:
         width, digest = next(iter(self._hashes.items()))
         return f"pcm1:{self._lane}:{self.rate}:{width}:{self.frames}:{digest.hexdigest()}"
 
-    def _to_integers(self, block: Samples) -> Samples:
-        if block.dtype.kind == "i":
-            return block.astype("<i4", copy=False)
-        # What is too large becomes some integer, which it does not equal.
-        with np.errstate(over="ignore", invalid="ignore"):
-            scaled: Samples = block * block.dtype.type(_FULL_SCALE)
-            whole: Samples = scaled.astype("<i4")
-        if not self._is_integer and (whole != scaled).any():
-            raise OffGridError
-        return whole
+
+def _to_integers(block: Samples) -> Samples:
+    if block.dtype.kind == "i":
+        return block.astype("<i4", copy=False)
+    # What is too large becomes some integer, which it does not equal.
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled: Samples = block * block.dtype.type(_FULL_SCALE)
+        whole: Samples = scaled.astype("<i4")
+    # An integer that came of a float is one in its type as well: no wider one is needed to tell.
+    if not np.array_equal(whole.astype(block.dtype), scaled):
+        raise OffGridError
+    return whole
 
 
 def _to_floats(block: Samples) -> Samples:
-    values: Samples = block / _FULL_SCALE if block.dtype.kind == "i" else block
-    # Adding makes 0.0 of -0.0.
-    return np.add(values, 0.0, dtype="<f8")
+    values: Samples = block / _FULL_SCALE if block.dtype.kind == "i" else block.astype("<f8")
+    # Makes 0.0 of -0.0.
+    values += 0.0
+    return values
 
 
 MPEG_AUDIO: Final = frozenset({"mp1", "mp2", "mp3"})
@@ -139,11 +134,9 @@ _HEAD: Final = 1 << 14
 Check = Callable[[], None]
 """Called now and then; raises to stop."""
 
-_BLOCK: Final = 1 << 15
+_BLOCK: Final = 1 << 16
 _AHEAD: Final = 4
 """Blocks that are decoded and not yet hashed, at most."""
-_WIDE: Final = frozenset({"pcm_32", "double"})
-"""Encodings a float32 cannot carry exactly."""
 
 
 def is_exact(codec: str) -> bool:
@@ -242,24 +235,26 @@ def pcm1_of(path: Path, info: AudioInfo, *, check: Check = lambda: None, which: 
         SourceError: it is damaged, or is not what its header says.
         TransientError: the disk or share does not answer.
     """
-    is_integer = info.encoding.startswith("pcm")
     try:
-        return _hear(path, info, Pcm1(info.sample_rate, info.channels, is_integer=is_integer), check, which)
+        return _hear(path, info, Pcm1(info.sample_rate, info.channels), check, which)
     except OffGridError:
         # Mostly in its first block, or in the first after some silence.
         return _hear(path, info, Pcm1(info.sample_rate, info.channels, "f"), check, which)
 
 
 def _hear(path: Path, info: AudioInfo, samples: Pcm1, check: Check, which: Which) -> str:
-    dtype: Literal["float32", "float64"] = "float64" if info.encoding in _WIDE else "float32"
-    hashing: deque[Future[None]] = deque()
+    is_integer = info.encoding.startswith("pcm")
+    dtype: Dtype = "int32" if is_integer else "float64" if info.encoding == "double" else "float32"
+    hearing: deque[Future[None]] = deque()
     with open_reader(path, info=info, which=which) as reader, ThreadPoolExecutor(1, "digest") as beside:
         # What is decoded is hashed meanwhile: of floats that takes the longest of all.
         while len(block := reader.read(_BLOCK, dtype)):
             check()
-            samples.feed(block, lambda update, data: hashing.append(beside.submit(update, data)))
-            while len(hashing) > _AHEAD:
-                hashing.popleft().result()
+            hearing.append(beside.submit(samples.feed, block))
+            if len(hearing) > _AHEAD:
+                hearing.popleft().result()
+        for one in hearing:
+            one.result()
     return str(samples) if samples.frames else ""
 
 
