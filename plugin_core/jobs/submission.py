@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
@@ -23,7 +23,7 @@ from plugin_core.jobs.keys import base_key, forced_key, is_forced
 from plugin_core.jobs.outcome import fail, fail_unexpected, settle
 from plugin_core.model import Job, JobState, Problem, Quote, Separation, Ticket
 from plugin_core.purchases.purchase import Purchase, PurchaseState
-from plugin_core.purchases.quotes import purchase_keys
+from plugin_core.purchases.quotes import purchase_key
 
 _log = logging.getLogger(__name__)
 
@@ -45,14 +45,13 @@ async def begin(claim: Claim) -> bool:
         claim.enter(JobState.SUBMITTING, attempts=claim.job.attempts, account=account)
         claim.is_fresh = True
         return True
-    keys = _keys(claim, account)
-    earlier = _earlier(claim, keys)
+    earlier = _earlier(claim, account)
     is_bought = earlier is None or (earlier.state is PurchaseState.EXPIRED and claim.job.may_buy)
     if account != claim.job.account and (is_bought or earlier is None or earlier.id != claim.job.purchase):
-        return _change_account(claim, account, keys[0])
+        return _change_account(claim, account, _key(claim, account))
     if earlier is None or is_bought:
         _require_wish(claim)
-        return _buy(claim, keys[0], account)
+        return _buy(claim, _key(claim, account), account)
     if earlier.state is PurchaseState.EXPIRED and not _may_be_there(claim.job, earlier):
         raise BoughtBeforeError(describe_earlier(earlier))
     return _go_on(claim, earlier)
@@ -93,15 +92,15 @@ def _require_wish(claim: Claim) -> None:
         )
 
 
-def _keys(claim: Claim, account: str) -> list[str]:
-    """Return the key that a purchase gets, and then every other under which one may stand already."""
+def _key(claim: Claim, account: str) -> str:
+    """Return the key that a purchase gets."""
     job = claim.job
     if job.quote is None:
-        return [base_key(job.dedupe)]
-    return purchase_keys(job.operation.provider, account, claim.store.recordings_of(job.recording), job.quote)
+        return base_key(job.dedupe)
+    return purchase_key(job.operation.provider, account, claim.store.recordings_of(job.recording)[0], job.quote)
 
 
-def _earlier(claim: Claim, keys: Sequence[str]) -> Purchase | None:
+def _earlier(claim: Claim, account: str) -> Purchase | None:
     """Return the purchase to go on from: the job's own, else any that serves unless it is to be bought anew."""
     own = claim.purchase
     if own is not None and own.state is PurchaseState.CANCELLED:
@@ -109,7 +108,15 @@ def _earlier(claim: Claim, keys: Sequence[str]) -> Purchase | None:
     if is_forced(claim.job.dedupe) or (own is not None and own.state is not PurchaseState.EXPIRED):
         return own
     # One that is gone may have been bought again for another job.
-    return claim.store.purchases.serving(keys, claim.job.quote or Quote()) or own
+    job, ledger = claim.job, claim.store.purchases
+    if job.quote is None:
+        return ledger.serving([base_key(job.dedupe)], Quote()) or own
+    ids = claim.store.recordings_of(job.recording)
+    return ledger.serving_wish(job.operation.provider, account, ids, job.quote, partial(_is_here, claim)) or own
+
+
+def _is_here(claim: Claim, purchase: Purchase) -> bool:
+    return bool(purchase.labels) or claim.work.has_kept(claim.job, purchase)
 
 
 def _buy(claim: Claim, key: str, account: str) -> bool:
@@ -151,7 +158,7 @@ def _go_on(claim: Claim, purchase: Purchase) -> bool:
     state = JobState.RUNNING
     if purchase.state.is_open:
         state = JobState.SUBMITTING
-    elif purchase.labels or claim.work.has_kept(claim.job, purchase):
+    elif _is_here(claim, purchase):
         state = JobState.FETCHING
     _log.info("job %s: goes on from purchase %s, %s", claim.job.id, purchase.id, purchase.state)
     claim.enter(
@@ -269,7 +276,7 @@ async def search(claim: Claim) -> bool:
     except StembridgeError as error:
         if was_given_up and claim.job.may_buy:
             # The user's word: what may have been bought stays on record, beside what is bought now.
-            return _buy(claim, _keys(claim, claim.job.account)[0], claim.job.account)
+            return _buy(claim, _key(claim, claim.job.account), claim.job.account)
         return _look_again(claim, error.message)
     except Exception as error:  # noqa: BLE001 - a broken provider must not make a paid job look failed
         _log.exception("job %s: cannot be looked for", claim.job.id)

@@ -20,7 +20,7 @@ from plugin_core.jobs.keys import dedupe_key, is_same_wish, make_job, place_of
 from plugin_core.model import Job, JobState, Operation, Plan, Separation, Source, Stem, Tagging, Written, show_path
 from plugin_core.protocols import terms_of
 from plugin_core.purchases.purchase import Offer, Purchase, PurchaseState
-from plugin_core.purchases.quotes import Bill, make_quote, purchase_key, purchase_keys
+from plugin_core.purchases.quotes import Bill, make_quote, purchase_key
 from plugin_core.purchases.shelf import Shelf
 from plugin_core.registry import Registry
 from plugin_core.tasks import run_stoppable
@@ -330,8 +330,12 @@ class History:
         if bill.quote is None:
             return None
         ids = self._store().recordings_of(bill.recording)
-        keys = purchase_keys(plan.operation.provider, bill.account, ids, bill.quote)
-        return self._store().purchases.serving(keys, bill.quote)
+        return self._store().purchases.serving_wish(
+            plan.operation.provider, bill.account, ids, bill.quote, self._is_here
+        )
+
+    def _is_here(self, purchase: Purchase) -> bool:
+        return bool(purchase.labels) or self._shelf.holds(purchase)
 
 
 def describe_filled(job: Job, written: Written) -> Job:

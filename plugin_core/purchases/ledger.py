@@ -13,6 +13,7 @@ from plugin_core.errors import StoreError, UsageError
 from plugin_core.files.database import Database
 from plugin_core.model import Quote, Ticket, from_json, to_json
 from plugin_core.purchases.purchase import Purchase, PurchaseState, serves
+from plugin_core.purchases.quotes import purchase_keys
 
 # ``kept_bytes`` is what lies in the purchase's folder, 0 when nothing does. ``purchases_spent`` has all that limits add
 # up, so that no row is looked at.
@@ -53,6 +54,11 @@ ON CONFLICT (id) DO UPDATE SET key = excluded.key, state = excluded.state, accou
 _BY_KEY: Final = (
     "SELECT * FROM purchases INDEXED BY purchases_by_key WHERE key = ? ORDER BY created DESC, id DESC LIMIT ?"
 )
+_BY_RECORDING: Final = (
+    "SELECT DISTINCT account FROM purchases INDEXED BY purchases_by_recording"
+    " WHERE recording = ? AND provider = ? AND account <> ?"
+)
+_OTHER_KEYS: Final = "with other keys than those that are set now: with those it may still be had"
 _IN_USE: Final = "SELECT 1 FROM jobs INDEXED BY jobs_by_base WHERE base = ? AND active = 1 LIMIT 1"
 """The jobs lie in the same file."""
 
@@ -100,6 +106,36 @@ class PurchaseLedger:
         made = [one for one in map(from_row, rows) if one.state is not PurchaseState.CANCELLED and serves(one, quote)]
         made.sort(key=lambda one: (_rank(one.state), -one.created))
         return made[0] if made else None
+
+    def serving_wish(
+        self, provider: str, account: str, recordings: Sequence[str], quote: Quote, is_here: Callable[[Purchase], bool]
+    ) -> Purchase | None:
+        """Return the purchase that a wish goes on from, with whatever keys it was bought.
+
+        What was bought with other keys serves where its results are here: they are the user's own. Of the rest it is
+        told that it was bought, as of what is gone: the keys of now may be another account's.
+
+        Args:
+            provider: of the wish.
+            account: whose keys are set now.
+            recordings: every id of the song's recording, the present one first.
+            quote: what would be sent.
+            is_here: tells whether all that the wish needs of a purchase is in the home folder.
+        """
+        own = self.serving(purchase_keys(provider, account, recordings, quote), quote)
+        if own is not None and (own.state.is_held or own.state.is_open):
+            return own
+        others = self._other_accounts(provider, account, recordings)
+        keys = [key for other in others for key in purchase_keys(provider, other, recordings, quote)]
+        found = self.serving(keys, quote)
+        if found is None or is_here(found):
+            return found or own
+        return own or msgspec.structs.replace(found, state=PurchaseState.EXPIRED, reason=_OTHER_KEYS)
+
+    def _other_accounts(self, provider: str, account: str, recordings: Sequence[str]) -> builtins.list[str]:
+        with self._database.read() as connection:
+            rows = [row for one in recordings for row in connection.execute(_BY_RECORDING, (one, provider, account))]
+        return sorted({row["account"] for row in rows})
 
     def list(self, *, since: float = 0.0, provider: str = "", limit: int | None = None) -> list[Purchase]:
         """Return purchases, the newest first."""

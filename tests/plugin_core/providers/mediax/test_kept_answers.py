@@ -11,12 +11,13 @@ import pytest
 from plugin_core import JobState, Session, Settings, Tagging
 from plugin_core.protocols import ANSWER
 from plugin_core.providers.mediax import answers
+from plugin_core.settings import Secret
 from plugin_core.tags.reader import read_fields
 from tests.audio_files import write_song
 from tests.plugin_core.operations.running import tag
 from tests.plugin_core.providers.mediax.conftest import tagger_for
 from tests.plugin_core.tagger_fakes import FakeStager, load_taggers
-from tests.simulators.mediax import UNHEARD, MediaxSimulator
+from tests.simulators.mediax import SECRET_ID, UNHEARD, MediaxSimulator
 
 
 def test_an_answer_in_an_unknown_form_is_kept_and_read_later(
@@ -58,3 +59,15 @@ def test_an_answer_that_is_understood_is_kept_with_what_was_bought(
     assert purchase is not None
     assert json.loads(purchase.note[ANSWER])["outputs"][0]["smartContentResult"]["musigTagV2"]
     assert "signature=secret" not in purchase.note[ANSWER]
+
+
+def test_labels_that_were_bought_with_keys_of_before_serve_with_those_of_now(
+    service: MediaxSimulator, home: Path, tmp_path: Path
+) -> None:
+    song = write_song(tmp_path / "Song.flac")
+    for keys, names, policy in ((SECRET_ID, "en", "fill"), ("renewed", "zh", "replace")):
+        tagger = tagger_for(service, secret_id=Secret(keys), poll_first=0.01, poll_longest=0.01)
+        with Session(Settings(home), load_taggers(tagger, stagers=(FakeStager(),))) as session:
+            job, is_new = tag(session, song, provider="mediax", labels=names, policy=policy)
+        assert (job.state, is_new, service.created) == (JobState.DONE, True, 1)
+    assert read_fields(song)["mood"] != ("Calm",)

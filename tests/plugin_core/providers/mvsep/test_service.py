@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ from plugin_core.providers.mvsep.adapter import MvsepSeparator
 from plugin_core.providers.mvsep.client import MvsepClient
 from plugin_core.providers.mvsep.hashes import job_key
 from plugin_core.providers.mvsep.settings import MvsepSettings
+from plugin_core.purchases.purchase import Offer
 from plugin_core.settings import Secret
 from plugin_core.transfer import Transfer
 from tests.audio_files import write_song
@@ -69,18 +71,26 @@ class Bench:
             Settings(home, environ=environ, keyring=lambda _section, _key: None), load_plugins(environ=environ)
         )
 
-    async def _separate(self, songs: Sequence[Path], wish: dict[str, Any]) -> list[Job]:
+    async def _separate(self, songs: Sequence[Path], wish: dict[str, Any], *, may_buy: bool) -> list[Job]:
         ids = []
         for song in songs:
             source = self.session.inspect(song)
             plan = await self.session.plan(source, Separation(provider="mvsep", **wish))
-            job, _ = await self.session.add(source, plan)
+            job, _ = await self.session.add(source, plan, may_buy=may_buy)
             ids.append(job.id)
         return await self.session.run(ids, on_change=lambda job, _before: self.changes.append(job))
 
-    def separate(self, *songs: Path, **wish: Any) -> list[Job]:
+    def separate(self, *songs: Path, may_buy: bool = False, **wish: Any) -> list[Job]:
         with self.session:
-            return asyncio.run(self._separate(songs, wish))
+            return asyncio.run(self._separate(songs, wish, may_buy=may_buy))
+
+    async def _offer(self, song: Path, wish: dict[str, Any]) -> Offer:
+        source = self.session.inspect(song)
+        return await self.session.offer(source, Separation(provider="mvsep", **wish))
+
+    def offer(self, song: Path, **wish: Any) -> Offer:
+        with self.session:
+            return asyncio.run(self._offer(song, wish))
 
     def plan(self, song: Path, **wish: Any) -> Plan:
         with self.session:
@@ -112,11 +122,26 @@ def test_keys_that_are_renewed_buy_nothing_again(service: MvsepSimulator, home: 
     service.accounts["n" * 30] = service.accounts.pop(PREMIUM_TOKEN)
     assert [job.id for job in Bench(service, home, f" {'n' * 30}\n").separate(song, model="40")] == [first.id]
     assert service.created == 1
-    # What else is wished for is bought as usual, and so is what was changed since.
+    # What was deleted or changed since is made of what is kept; what else is wished for is bought as usual.
+    first.stems[0].path.unlink()
+    first.stems[1].path.write_bytes(b"mine")
+    (again,) = Bench(service, home, "n" * 30).separate(song, model="40")
+    assert (again.state, service.created) == (JobState.DONE, 1)
     Bench(service, home, "n" * 30).separate(song, model="40", options={"Overlap": "8"})
-    first.stems[0].path.write_bytes(b"mine")
-    Bench(service, home, "n" * 30).separate(song, model="40")
-    assert service.created == 3
+    assert service.created == 2
+    # Of what is kept no more it is only told, with the date, until its user says so.
+    shutil.rmtree(home / "purchases")
+    for stem in again.stems:
+        stem.path.unlink()
+    service.accounts["o" * 30] = service.accounts.pop("n" * 30)
+    offer = Bench(service, home, "o" * 30).offer(song, model="40")
+    assert offer.is_bought_again and "bought before, on 20" in offer.plan.notes[-1]
+    assert "with other keys than those that are set now" in offer.plan.notes[-1]
+    (asked,) = Bench(service, home, "o" * 30).separate(song, model="40")
+    assert asked.problem is not None and asked.problem.needs_word and "other keys" in asked.problem.message
+    assert service.created == 2
+    (bought,) = Bench(service, home, "o" * 30).separate(song, model="40", may_buy=True)
+    assert (bought.state, service.created) == (JobState.DONE, 3)
 
 
 def test_a_result_that_is_gone_costs_itself_alone(
