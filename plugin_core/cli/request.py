@@ -23,6 +23,7 @@ from plugin_core.console.options import RunChoices, Words, choose_operations, sp
 from plugin_core.console.phrases import plural
 from plugin_core.console.prices import describe_question, has_price
 from plugin_core.errors import StembridgeError, UsageError
+from plugin_core.files.errors import explain_write_error
 from plugin_core.model import Job, Operation, Separation
 from plugin_core.presets import Preset, find_preset
 from plugin_core.run import Asker, Ready, Reply, Run, Want
@@ -40,6 +41,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     force: bool = False
     dry_run: bool = False
     yes: bool = False
+    output: Path | None = None
+    """A folder for results that is made when there are some."""
 
 
 class Batch(Asker[Want]):
@@ -73,6 +76,8 @@ class Batch(Asker[Want]):
         wants = [Want(path=path, operation=one, force=asked.force) for path in asked.paths for one in asked.operations]
         ready = await self.run.offer(wants)
         if (answer := await self.ask(ready)) is not Reply.NO:
+            if self._request.output is not None and ready:
+                make_folder(self._request.output)
             with self._stopping():
                 await self.run.work(await self.run.add(ready, answer))
         return self._summarise()
@@ -149,7 +154,8 @@ def separate_files(context: Context, files: Sequence[str], options: Words, prese
         as_json: whether to write events for programs.
     """
     said, rest = split_options(Separation, options)
-    request = build_request(context, files, said, RunChoices(**rest), preset)
+    choices = RunChoices(**rest)
+    request = build_request(context, files, place_results(said, choices.output), choices, preset)
     return run_request(context, request, said.get("provider"), as_json=as_json)
 
 
@@ -206,7 +212,33 @@ def build_request(
         force=choices.force,
         dry_run=choices.dry_run,
         yes=choices.yes,
+        output=choices.output,
     )
+
+
+def place_results(said: Words, output: Path | None) -> Words:
+    """Return what options say with the folder of ``-o`` in the place of ``--to``.
+
+    Raises:
+        UsageError: there are both.
+    """
+    if output is None:
+        return said
+    if "to" in said:
+        raise UsageError("-o and --to name a folder each", remedy="leave one of them out")
+    return {**said, "to": output}
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that results go to, unless it is there.
+
+    Raises:
+        StembridgeError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise explain_write_error(folder, error) from error
 
 
 def is_link(name: str) -> bool:

@@ -5,8 +5,13 @@ from __future__ import annotations
 import glob
 import logging
 import os
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
 from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import click
 
 from plugin_core.audio.formats import AUDIO_SUFFIXES
 from plugin_core.console.phrases import plural, show
@@ -15,6 +20,53 @@ from plugin_core.operations.stem_tags import is_own_work
 from plugin_core.stems.layout import STEMS_SUFFIX
 
 log = logging.getLogger(__name__)
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+_FILES = (
+    click.option("-0", "--null", is_flag=True, help="Names in LIST end in NUL, as find -print0 writes them."),
+    click.option("--files-from", metavar="LIST", help="Also the files that LIST names, one a line; - is stdin."),
+    click.argument("files", nargs=-1, metavar="FILE...", type=click.UNPROCESSED),
+)
+
+
+def files_argument(function: F) -> F:
+    """Add the argument FILE... and the options that read more of them."""
+
+    @wraps(function)
+    def call(*given: Any, files: tuple[str, ...], files_from: str | None, null: bool, **options: Any) -> Any:
+        if files_from is not None:
+            files = (*files, *read_list(files_from, separator=b"\0" if null else b"\n"))
+        elif not files:
+            raise click.UsageError("Missing argument 'FILE...'.", click.get_current_context())
+        return function(*given, files=files, **options)
+
+    for option in _FILES:
+        call = option(call)
+    return cast("F", call)
+
+
+def read_list(name: str, *, separator: bytes) -> list[str]:
+    """Return the names in a list of files; empty lines count for nothing.
+
+    Args:
+        name: the list, or ``-`` for standard input.
+        separator: what ends a name.
+
+    Raises:
+        UsageError: it cannot be read, or names nothing.
+    """
+    try:
+        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise UsageError(f"{show(Path(name))} cannot be read: {error.strerror}", remedy="--files-from LIST") from error
+    lines = data.split(separator)
+    if separator == b"\n":
+        lines = [line.removesuffix(b"\r") for line in lines]
+    names = [os.fsdecode(line) for line in lines if line]
+    if not names:
+        raise UsageError(f"{'standard input' if name == '-' else show(Path(name))} names no file")
+    return names
 
 
 def find_sources(names: Sequence[str], *, recursive: bool = False, results: Path | None = None) -> list[Path]:

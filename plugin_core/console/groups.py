@@ -4,18 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import click
 
 from plugin_core.errors import suggest
 
 _WHOLE_SENTENCE = 200
+EXAMPLES = "Examples:"
+C = TypeVar("C", bound=click.Command)
 
 
 def summarise(command: click.Command) -> str:
     """Return a command's whole first sentence."""
     return command.get_short_help_str(limit=_WHOLE_SENTENCE)
+
+
+def examples(*lines: str) -> Callable[[C], C]:
+    """Return a decorator that ends the help page of a command with command lines as people type them."""
+
+    def add(command: C) -> C:
+        # The first sign tells click to leave the lines as they are.
+        command.epilog = "\n".join(("\b", EXAMPLES, *(f"  {line}" for line in lines)))
+        return command
+
+    return add
 
 
 class SuggestingGroup(click.Group):

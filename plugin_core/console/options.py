@@ -40,6 +40,8 @@ class RunChoices(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool = False
     recursive: bool = False
     yes: bool = False
+    output: Path | None = None
+    """A folder for results that is made when there are some."""
 
 
 def wish_options(kind: type[msgspec.Struct], *only: str) -> Callable[[F], F]:
@@ -143,6 +145,15 @@ def read_folder(ctx: click.Context, param: click.Parameter, value: str | None) -
     return path
 
 
+def read_new_folder(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
+    """Turn a folder's name into an absolute path; the folder may be missing."""
+    name = read_name(ctx, param, value)
+    path = None if name is None else expand_folder(ctx, param, name)
+    if path is not None and path.exists() and not path.is_dir():
+        raise click.BadParameter(f"{show(path)} is no folder", ctx, param)
+    return path
+
+
 def expand_folder(ctx: click.Context, param: click.Parameter, name: str) -> Path:
     """Return an absolute path with ``~`` filled in."""
     try:
@@ -210,7 +221,14 @@ def _number(word: str) -> float:
     return float(word)
 
 
+OUTPUT_OPTION = click.option(
+    *("-o", "--output", "output"),
+    metavar="DIR",
+    callback=lambda ctx, param, value: read_new_folder(ctx, param, value),
+    help="The same as --to, but DIR is made when it is missing.",
+)
 _RUN_OPTIONS = (
+    OUTPUT_OPTION,
     click.option("-r", "--recursive", is_flag=True, help="Take every song in the folders named."),
     click.option("--force", is_flag=True, help="Separate anew even if the stems exist."),
     click.option("-n", "--dry-run", is_flag=True, help="Say what would be made, and stop."),
@@ -224,11 +242,6 @@ def separation_options(function: F) -> F:
     for option in reversed(_RUN_OPTIONS):
         function = option(function)
     return wish_options(Separation)(function)
-
-
-def files_argument(function: F) -> F:
-    """Add the argument FILE...; what it means is ``sources.find_sources``' to say."""
-    return click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.UNPROCESSED)(function)
 
 
 def choose_operations(said: Words, preset: Preset | None, usual: Separation) -> tuple[Operation, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from plugin_core.console.context import Context
-from plugin_core.console.groups import SuggestingGroup
+from plugin_core.console.groups import SuggestingGroup, examples
 from plugin_core.console.options import JSON_OPTION
 
 _DEFAULT = "folders"
@@ -54,6 +54,7 @@ class WatchGroup(SuggestingGroup):
         self.format_commands(ctx, formatter)
 
 
+@examples("stembridge watch Music/Drop", "stembridge watch status")
 @click.command(cls=WatchGroup, context_settings={"help_option_names": list(_HELP)})
 def watch() -> None:
     """Watch folders: each song dropped there is separated and labelled as its folder's preset says.
@@ -62,6 +63,7 @@ def watch() -> None:
     """
 
 
+@examples("stembridge watch Music/Drop")
 @watch.command(_DEFAULT, cls=_Unspoken, hidden=True)
 @click.argument("folders", nargs=-1, metavar="DIR...", type=click.Path(path_type=Path))
 @click.option("--once", is_flag=True, help="Do what is there, then stop.")
@@ -80,6 +82,7 @@ def watch_folders(
     return run_folders(context, folders, once=once, again=again, as_json=as_json)
 
 
+@examples("stembridge watch status")
 @watch.command("status", short_help="Show what is done, at work, failed and why.")
 @click.argument("folders", nargs=-1, metavar="[DIR...]", type=click.Path(path_type=Path))
 @JSON_OPTION
@@ -91,6 +94,7 @@ def status(context: Context, folders: tuple[Path, ...], as_json: bool) -> int:
     return show_status(context, folders, as_json=as_json)
 
 
+@examples("stembridge watch retry --failed")
 @watch.command("retry", short_help="Have songs done again.")
 @click.argument("files", nargs=-1, metavar="[FILE...]", type=click.Path(path_type=Path))
 @click.option("--failed", is_flag=True, help="All that failed, in every folder.")
@@ -110,6 +114,7 @@ def retry(context: Context, files: tuple[Path, ...], failed: bool, force: bool, 
     return retry_songs(context, files, failed=failed, as_json=as_json, force=force)
 
 
+@examples("stembridge watch install Music/Drop")
 @watch.command("install", short_help="Watch from now on, as a service.")
 @click.argument("folders", nargs=-1, required=True, metavar="DIR...", type=click.Path(path_type=Path))
 @click.pass_obj
@@ -122,6 +127,7 @@ def install_command(context: Context, folders: tuple[Path, ...]) -> int:
     return 0
 
 
+@examples("stembridge watch uninstall")
 @watch.command("uninstall", short_help="Remove that service.")
 @click.pass_obj
 def uninstall_command(context: Context) -> int:

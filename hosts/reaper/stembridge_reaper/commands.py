@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from plugin_core.console.context import Context
-from plugin_core.console.groups import group
+from plugin_core.console.groups import examples, group
 from plugin_core.console.options import JSON_OPTION
 from plugin_core.errors import ExitCode, StembridgeError
 
@@ -30,11 +30,13 @@ _RESOURCE_PATH = click.option(
 )
 
 
+@examples("stembridge reaper install")
 @group()
 def reaper() -> None:
     """Set up the actions in REAPER, take them away, or check them."""
 
 
+@examples("stembridge reaper install")
 @reaper.command("install")
 @_RESOURCE_PATH
 @click.option(
@@ -66,6 +68,7 @@ def install_command(
     return ExitCode.DONE
 
 
+@examples("stembridge reaper uninstall")
 @reaper.command("uninstall")
 @_RESOURCE_PATH
 @click.pass_obj
@@ -79,6 +82,7 @@ def uninstall_command(context: Context, resource_path: Path | None) -> int:
     return ExitCode.DONE
 
 
+@examples("stembridge reaper doctor")
 @reaper.command("doctor")
 @_RESOURCE_PATH
 @JSON_OPTION

@@ -9,6 +9,7 @@ import msgspec
 
 from plugin_core.abilities import HasAccount
 from plugin_core.console.context import Context
+from plugin_core.console.groups import examples
 from plugin_core.console.json_lines import describe_count, describe_error, write_record
 from plugin_core.console.options import JSON_OPTION
 from plugin_core.console.phrases import amount, clean
@@ -19,6 +20,7 @@ from plugin_core.session import Session
 Found = dict[str, AccountState | StembridgeError]
 
 
+@examples("stembridge account mvsep")
 @click.command("account")
 @click.argument("provider", required=False)
 @JSON_OPTION

@@ -18,7 +18,7 @@ from plugin_core.cli import completion
 from plugin_core.cli.completion import FILE, FOLDER, JOB, LIST, MODEL, PRESET, PURCHASE, Kind, Tree
 from plugin_core.cli.config_file import replace_text
 from plugin_core.console.context import Context
-from plugin_core.console.groups import SuggestingGroup, summarise
+from plugin_core.console.groups import SuggestingGroup, examples, summarise
 from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.files.errors import explain_write_error
 from plugin_core.model import Model
@@ -95,6 +95,7 @@ SCRIPTS: Final = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 _MARK: Final = "# completion of stembridge"
 _KINDS: Final[Mapping[str, Kind]] = {
     "files": FILE,
+    "files_from": FILE,
     "song": FILE,
     "folders": FOLDER,
     "to": FOLDER,
@@ -110,6 +111,7 @@ _KINDS: Final[Mapping[str, Kind]] = {
 STEMS: Final = [*sort_stems(("vocals", INSTRUMENTAL, "drums", "bass", "guitar", "piano", "other"))]
 
 
+@examples("stembridge completion --install", "stembridge completion zsh > _stembridge")
 @click.command("completion")
 @click.argument("shell", required=False, type=click.Choice(list(SCRIPTS)))
 @click.option("--install", is_flag=True, help="Put it where the shell finds it, from the next shell on.")

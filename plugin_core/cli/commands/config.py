@@ -30,7 +30,7 @@ from plugin_core.cli.config_file import (
 )
 from plugin_core.cli.settings import declared, find_mistakes
 from plugin_core.console.context import Context
-from plugin_core.console.groups import group
+from plugin_core.console.groups import examples, group
 from plugin_core.console.json_lines import describe_count, write_record
 from plugin_core.console.options import JSON_OPTION
 from plugin_core.console.phrases import clean, show
@@ -51,11 +51,13 @@ class Setting(msgspec.Struct, frozen=True):
     """The line of the file, or the variable; "" for any other."""
 
 
+@examples("stembridge config show --changed", "stembridge config set separate.format wav24")
 @group(name="config")
 def command() -> None:
     """Show or change the settings, which stand in config.toml and in the environment."""
 
 
+@examples("stembridge config path")
 @command.command("path")
 @JSON_OPTION
 @click.pass_obj
@@ -69,6 +71,7 @@ def path_of(context: Context, as_json: bool) -> None:
         click.echo(clean(str(path)))
 
 
+@examples("stembridge config show --changed", "stembridge config show separate.format")
 @command.command("show")
 @click.argument("section", required=False)
 @click.option("--changed", is_flag=True, help="Only what is not the default.")
@@ -157,6 +160,11 @@ def _is_secret(field: msgspec.structs.FieldInfo) -> bool:
     return field.type is Secret or is_secret_name(field.name)
 
 
+@examples(
+    "stembridge config set separate.format wav24",
+    "stembridge config set tags.fields.mood grouping",
+    "stembridge config set separate.format --unset",
+)
 @command.command("set")
 @click.argument("key", metavar="SECTION.KEY")
 @click.argument("value", required=False)
@@ -281,6 +289,7 @@ def check_text(session: Session, data: bytes) -> list[StembridgeError]:
     return found
 
 
+@examples("VISUAL=nano stembridge config edit")
 @command.command("edit")
 @click.pass_obj
 def edit(context: Context) -> int:

@@ -12,8 +12,9 @@ import click
 from plugin_core.cli.request import Batch, RunRequest
 from plugin_core.console.context import Context, choose_display
 from plugin_core.console.display import Summary
+from plugin_core.console.groups import examples
 from plugin_core.console.json_lines import write_record
-from plugin_core.console.options import JSON_OPTION, expand_folder, read_name
+from plugin_core.console.options import JSON_OPTION, read_new_folder
 from plugin_core.console.phrases import show
 from plugin_core.console.tables import print_table
 from plugin_core.model import Job, Separation
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
 FOLDER = "stembridge-demo"
 
 
-def read_new_folder(ctx: click.Context, param: click.Parameter, value: str) -> Path:
-    """Turn a folder's name into an absolute path; the folder is made anew."""
-    return expand_folder(ctx, param, read_name(ctx, param, value) or FOLDER)
-
-
+@examples("stembridge demo", "stembridge demo -o /tmp/demo")
 @click.command("demo")
 @click.option(
-    "--to", metavar="DIR", default=FOLDER, callback=read_new_folder, help=f"Folder to make; default ./{FOLDER}."
+    *("-o", "--to", "to"),
+    metavar="DIR",
+    default=FOLDER,
+    callback=read_new_folder,
+    help=f"Folder to make; default ./{FOLDER}.",
 )
 @JSON_OPTION
 @click.pass_obj

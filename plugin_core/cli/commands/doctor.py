@@ -19,6 +19,7 @@ from plugin_core.abilities import HasDiagnostics
 from plugin_core.cli.settings import find_problems, find_strangers
 from plugin_core.console.answers import Counts, show_findings
 from plugin_core.console.context import Context
+from plugin_core.console.groups import examples
 from plugin_core.console.options import JSON_OPTION
 from plugin_core.console.phrases import amount, plural
 from plugin_core.errors import SettingsError, StembridgeError
@@ -274,6 +275,7 @@ def _ignore(progress: Progress) -> None:
 WIDTH = 12
 
 
+@examples("stembridge doctor", "stembridge doctor --json")
 @click.command("doctor")
 @JSON_OPTION
 @click.pass_obj

@@ -8,19 +8,24 @@ from typing import Any
 
 import click
 
-from plugin_core.cli.request import Batch
+from plugin_core.cli.request import Batch, make_folder, place_results
 from plugin_core.console.context import Context, choose_display
 from plugin_core.console.display import Summary
-from plugin_core.console.options import JSON_OPTION, split_options, wish_options
+from plugin_core.console.groups import examples
+from plugin_core.console.options import JSON_OPTION, OUTPUT_OPTION, split_options, wish_options
 from plugin_core.model import Separation
 from plugin_core.wishes import SEPARATE
 
 
+@examples(
+    "stembridge fetch mvsep 20240131120000-abc Song.flac", "stembridge fetch mvsep 0192f4c1 -o Stems --format wav"
+)
 @click.command("fetch")
 @click.argument("provider")
 @click.argument("remote_id", metavar="REMOTE_ID")
 @click.argument("song", required=False, type=click.Path(path_type=Path))
 @wish_options(Separation, "format", "on_overload", "to", "as_is")
+@OUTPUT_OPTION
 @JSON_OPTION
 @click.pass_obj
 def command(
@@ -29,6 +34,7 @@ def command(
     provider: str,
     remote_id: str,
     song: Path | None,
+    output: Path | None,
     as_json: bool,
     **options: Any,
 ) -> int:
@@ -39,11 +45,13 @@ def command(
     """
     usual = context.settings.section("separate", SEPARATE).as_operation().on_overload
     said, _ = split_options(Separation, options)
-    wish = Separation(**{"provider": provider, "on_overload": usual} | said)
+    wish = Separation(**{"provider": provider, "on_overload": usual, **place_results(said, output)})
     with choose_display(as_json=as_json, quiet=context.quiet) as display, context.session(is_paying=True) as session:
 
         async def work() -> Summary:
             job = await session.take_over(remote_id, song, wish)
+            if output is not None:
+                make_folder(output)
             return await Batch(session, display).resume([job.id])
 
         summary = asyncio.run(work())

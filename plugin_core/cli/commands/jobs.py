@@ -11,7 +11,7 @@ import click
 from plugin_core.cli.request import Batch
 from plugin_core.console.context import Context, choose_display
 from plugin_core.console.display import Summary
-from plugin_core.console.groups import group
+from plugin_core.console.groups import examples, group
 from plugin_core.console.json_lines import describe_count, describe_job, describe_job_fully, write_record
 from plugin_core.console.options import JSON_OPTION
 from plugin_core.console.phrases import clean, describe_problem, parse_span, plural, show
@@ -25,6 +25,7 @@ ACTIVE = tuple(state for state in JobState if state.is_active)
 UNFINISHED = (*ACTIVE, JobState.UNCONFIRMED)
 
 
+@examples("stembridge jobs", "stembridge jobs resume")
 @group(name="jobs", invoke_without_command=True)
 @JSON_OPTION
 @click.pass_context
@@ -40,6 +41,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
         ctx.default_map = {name: {"as_json": True} for name in command.commands}
 
 
+@examples("stembridge jobs list --state failed --limit 10")
 @command.command("list")
 @click.option(
     "--state",
@@ -70,6 +72,7 @@ def list_jobs(context: Context, states: tuple[str, ...] = (), limit: int = 50, a
         click.echo(f"{total - len(jobs)} more: --limit {total}")
 
 
+@examples("stembridge jobs show 0192f4c1")
 @command.command("show")
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 @JSON_OPTION
@@ -86,6 +89,7 @@ def show_one(context: Context, ids: tuple[str, ...], as_json: bool) -> None:
         write_record(describe_count(len(ids)))
 
 
+@examples("stembridge jobs resume", "stembridge jobs resume 0192f4c1")
 @command.command("resume")
 @click.argument("ids", metavar="[ID...]", nargs=-1)
 @JSON_OPTION
@@ -100,6 +104,7 @@ def resume(context: Context, ids: tuple[str, ...], as_json: bool) -> int:
         return _work(context, session, [job.id for job in jobs], as_json=as_json)
 
 
+@examples("stembridge jobs cancel 0192f4c1")
 @command.command("cancel")
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 @JSON_OPTION
@@ -122,6 +127,7 @@ def cancel(context: Context, ids: tuple[str, ...], as_json: bool) -> int:
     return code
 
 
+@examples("stembridge jobs retry 0192f4c1 --no-run")
 @command.command("retry")
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 @click.option("--no-run", is_flag=True, help="Only queue them: stembridge jobs resume.")
@@ -149,6 +155,7 @@ def retry(context: Context, ids: tuple[str, ...], no_run: bool, force: bool, as_
     return 0
 
 
+@examples("stembridge jobs prune --older-than 12w")
 @command.command("prune")
 @click.option(
     "--older-than",

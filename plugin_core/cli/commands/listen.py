@@ -12,6 +12,7 @@ import click
 
 from plugin_core.abilities import HasCallbacks
 from plugin_core.console.context import Context
+from plugin_core.console.groups import examples
 from plugin_core.console.interrupt import stop_on_signals
 from plugin_core.console.json_lines import write_record
 from plugin_core.console.options import JSON_OPTION
@@ -43,6 +44,7 @@ def read_public(ctx: click.Context, param: click.Parameter, value: str | None) -
     return (value or "").rstrip("/")
 
 
+@examples("stembridge listen --public https://example.org/hooks")
 @click.command("listen")
 @click.option(
     "--address", default=DEFAULT, show_default=True, metavar="HOST:PORT", callback=read_address, help="Where to listen."

@@ -12,6 +12,7 @@ from plugin_core.abilities import HasAccount, HasLogin
 from plugin_core.cli.config_file import read_config, write_config
 from plugin_core.console.answers import ask_word
 from plugin_core.console.context import Context
+from plugin_core.console.groups import examples
 from plugin_core.console.json_lines import describe_count, write_record
 from plugin_core.console.options import JSON_OPTION
 from plugin_core.errors import ExitCode, SettingsError, UsageError, blame
@@ -93,6 +94,7 @@ def _forget_in_file(path: Path, section: str, values: Mapping[str, Secret]) -> N
 ASK = "-"
 
 
+@examples("stembridge login mvsep", "pass show mvsep | stembridge login mvsep --token")
 @click.command("login")
 @click.argument("provider", required=False)
 @click.option(

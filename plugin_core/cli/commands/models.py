@@ -12,6 +12,7 @@ import msgspec
 from plugin_core.abilities import FindsModels
 from plugin_core.cli.commands.completion import remember_models
 from plugin_core.console.context import Context
+from plugin_core.console.groups import examples
 from plugin_core.console.json_lines import describe_count, describe_error, write_record
 from plugin_core.console.options import JSON_OPTION, read_name
 from plugin_core.console.phrases import clean, count_credits
@@ -22,6 +23,7 @@ from plugin_core.protocols import Separator
 from plugin_core.session import Session
 
 
+@examples("stembridge models drums", "stembridge models --provider local", "stembridge models mvsep 40")
 @click.command("models")
 @click.argument("words", nargs=-1, metavar="[SEARCH | PROVIDER MODEL]")
 @click.option("--provider", metavar="NAME", callback=read_name, help="Only this one; default all.")

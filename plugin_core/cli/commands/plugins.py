@@ -5,12 +5,14 @@ from __future__ import annotations
 import click
 
 from plugin_core.console.context import Context
+from plugin_core.console.groups import examples
 from plugin_core.console.json_lines import describe_count, write_record
 from plugin_core.console.options import JSON_OPTION
 from plugin_core.console.phrases import encodable
 from plugin_core.console.tables import print_table
 
 
+@examples("stembridge plugins")
 @click.command("plugins")
 @JSON_OPTION
 @click.pass_obj

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from plugin_core.console.context import Context
+from plugin_core.console.groups import examples
 from plugin_core.console.json_lines import describe_count, write_record
 from plugin_core.console.options import JSON_OPTION, read_name
 from plugin_core.console.phrases import amount, clean, count_credits, encodable, plural, show
@@ -31,6 +32,7 @@ class Sum(msgspec.Struct, frozen=True):
     credits: float
 
 
+@examples("stembridge purchases --provider mvsep", "stembridge purchases 0192f4c1 --json")
 @click.command("purchases")
 @click.argument("ids", metavar="[ID...]", nargs=-1)
 @click.option("--provider", metavar="NAME", callback=read_name, help="Only of this service.")

@@ -7,10 +7,13 @@ from typing import Any
 import click
 
 from plugin_core.cli.request import separate_files
+from plugin_core.cli.sources import files_argument
 from plugin_core.console.context import Context
-from plugin_core.console.options import files_argument, separation_options
+from plugin_core.console.groups import examples
+from plugin_core.console.options import separation_options
 
 
+@examples("stembridge run karaoke Song.flac", "stembridge run drumless Music --recursive --format mp3")
 @click.command("run")
 @click.argument("preset", metavar="PRESET")
 @files_argument

@@ -7,10 +7,17 @@ from typing import Any
 import click
 
 from plugin_core.cli.request import separate_files
+from plugin_core.cli.sources import files_argument
 from plugin_core.console.context import Context
-from plugin_core.console.options import files_argument, read_name, separation_options
+from plugin_core.console.groups import examples
+from plugin_core.console.options import read_name, separation_options
 
 
+@examples(
+    "stembridge separate Song.flac",
+    "stembridge separate Song.flac --stems vocals,instrumental -o Stems",
+    "find . -name '*.wav' -print0 | stembridge separate -0 --files-from -",
+)
 @click.command("separate")
 @files_argument
 @separation_options

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from plugin_core.cli.request import RunRequest, run_request
-from plugin_core.cli.sources import find_sources
+from plugin_core.cli.sources import files_argument, find_sources
 from plugin_core.console.context import Context
+from plugin_core.console.groups import examples
 from plugin_core.console.json_lines import describe_count, describe_error, write_record
 from plugin_core.console.options import (
     JSON_OPTION,
     RunChoices,
     Words,
     choose_tagging,
-    files_argument,
     split_options,
     wish_options,
 )
@@ -108,6 +108,11 @@ class TagChoices(RunChoices, frozen=True, kw_only=True):
     undo: bool = False
 
 
+@examples(
+    "stembridge tag Song.mp3",
+    "stembridge tag Music --recursive --dimensions mood,genre --dry-run",
+    "stembridge tag Song.mp3 --undo",
+)
 @click.command("tag")
 @files_argument
 @wish_options(Tagging)

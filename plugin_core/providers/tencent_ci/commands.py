@@ -12,7 +12,7 @@ import msgspec
 from plugin_core.abilities import HasJobs, RemoteJob
 from plugin_core.console.answers import confirm, show_list, show_one, tell
 from plugin_core.console.context import Context
-from plugin_core.console.groups import group
+from plugin_core.console.groups import examples, group
 from plugin_core.console.options import JSON_OPTION
 from plugin_core.errors import ExitCode, OutcomeUnknownError, UsageError
 from plugin_core.providers.tencent_ci.account import Abilities, read_abilities
@@ -64,6 +64,7 @@ def encoding_options(function: F) -> F:
     return function
 
 
+@examples("stembridge tencent templates")
 @group(name="templates", invoke_without_command=True)
 @JSON_OPTION
 @click.pass_context
@@ -79,6 +80,7 @@ def templates(ctx: click.Context, as_json: bool) -> None:
         ctx.default_map = {name: {"as_json": True} for name in templates.commands}
 
 
+@examples("stembridge tencent templates list --name stems")
 @templates.command("list")
 @click.option("--name", default="", help="Only those whose name begins so.")
 @JSON_OPTION
@@ -90,6 +92,7 @@ def list_templates(context: Context, name: str = "", as_json: bool = False) -> N
     show_list("template", found, HEADS, _row, as_json=as_json, none=none)
 
 
+@examples("stembridge tencent templates create four --mode MusicMode --codec wav")
 @templates.command("create")
 @click.argument("name")
 @click.option(
@@ -112,6 +115,7 @@ def create(context: Context, /, name: str, mode: str, as_json: bool, **encoding:
     _tell(context, "template_created", "created", made, as_json=as_json)
 
 
+@examples("stembridge tencent templates update t1460606b9752 --name four")
 @templates.command("update")
 @ID
 @click.option("--name", help="Its new name.")
@@ -140,6 +144,7 @@ def update(
     _tell(context, "template_updated", "updated", ask(context, change), as_json=as_json)
 
 
+@examples("stembridge tencent templates delete t1460606b9752 --yes")
 @templates.command("delete")
 @ID
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
@@ -207,6 +212,7 @@ def _row(template: CiTemplate) -> tuple[str, ...]:
 _BINDINGS = {"": "not said", "on": "bound", "off": "not bound", "unbinding": "being unbound"}
 
 
+@examples("stembridge tencent bucket")
 @click.command("bucket")
 @JSON_OPTION
 @click.pass_obj
@@ -235,6 +241,7 @@ _PROVIDER = click.option(
 _JOB_HEADS = ("ID", "STATE", "CREATED", "NAME", "SONG")
 
 
+@examples("stembridge tencent jobs Song")
 @click.command("jobs")
 @click.argument("name", default="")
 @_PROVIDER
@@ -250,6 +257,7 @@ def jobs(context: Context, name: str, provider: str, as_json: bool) -> None:
     show_list("remote_job", found, _JOB_HEADS, _job_row, as_json=as_json, none=none)
 
 
+@examples("stembridge tencent job t1460606b9752")
 @click.command("job")
 @click.argument("remote_id", metavar="ID")
 @_PROVIDER
@@ -263,6 +271,7 @@ def job(context: Context, remote_id: str, provider: str, as_json: bool) -> None:
     show_one("remote_job", found, lambda: lines | {"reason": found.reason} | results, as_json=as_json)
 
 
+@examples("stembridge tencent media-info music/Song.flac")
 @click.command("media-info")
 @click.argument("key", metavar="OBJECT")
 @JSON_OPTION
@@ -306,6 +315,7 @@ def _ask_provider(context: Context, name: str, call: Callable[[HasJobs], Corouti
         return asyncio.run(call(provider))
 
 
+@examples("stembridge tencent bucket")
 @group()
 def command() -> None:
     """Ask Tencent's services about jobs and objects, keep templates, and see what the bucket can do."""

@@ -21,11 +21,14 @@ from tests.plugin_core.cli.fakes import FakePoint, load_fakes
 #: What the design promises of each command of the core; a preset and yes belong to a paid run.
 VENDORS = (FakePoint("mvsep", mvsep), FakePoint("tencent_ci", tencent_ci))
 PROMISED = {
-    "separate": "provider model option stems minus residual format on-overload as-is to preset force dry-run json"
+    "separate": "provider model option stems minus residual format on-overload as-is to output files-from null"
+    " preset force dry-run json"
     " recursive yes",
-    "tag": "provider dimensions min-probability labels policy language-codes provenance undo recursive force dry-run"
+    "tag": "provider dimensions min-probability labels policy language-codes provenance undo files-from null"
+    " recursive force dry-run"
     " yes json",
-    "run": "provider model option stems minus residual format on-overload as-is to force dry-run json recursive yes",
+    "run": "provider model option stems minus residual format on-overload as-is to output files-from null"
+    " force dry-run json recursive yes",
     "jobs": "json",
     "jobs list": "json state limit",
     "jobs show": "json",
@@ -34,7 +37,7 @@ PROMISED = {
     "jobs retry": "json no-run force",
     "jobs prune": "json older-than",
     "purchases": "provider limit json",
-    "fetch": "format on-overload as-is to json",
+    "fetch": "format on-overload as-is to output json",
     "models": "provider json",
     "plugins": "json",
     "doctor": "json",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from plugin_core.console.groups import group
+from plugin_core.console.groups import examples, group
 from plugin_core.providers.mvsep.commands import account, jobs
 from plugin_core.providers.mvsep.commands.jobs import create
 from plugin_core.providers.mvsep.commands.quality import quality
 
 
+@examples("stembridge mvsep queue")
 @group()
 def command() -> None:
     """Use the rest of MVSEP: models that take no song, past jobs, queue, news, account switches, quality checker."""

@@ -13,6 +13,7 @@ import msgspec
 
 from plugin_core.console.answers import ask_word, confirm, number, show_list, show_one, tell
 from plugin_core.console.context import Context
+from plugin_core.console.groups import examples
 from plugin_core.console.options import JSON_OPTION, read_pairs
 from plugin_core.errors import StembridgeError
 from plugin_core.providers.mvsep.account_calls import DemoEntry, HistoryEntry, NewsItem, QueueState, QueueSummary
@@ -51,6 +52,7 @@ def page_options(most: int) -> Callable[[F], F]:
     return add
 
 
+@examples("stembridge mvsep history --limit 10")
 @click.command("history")
 @page_options(20)
 @JSON_OPTION
@@ -77,6 +79,7 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
     wait: QueueSummary
 
 
+@examples("stembridge mvsep queue")
 @click.command("queue")
 @JSON_OPTION
 @click.pass_obj
@@ -110,6 +113,7 @@ def _queue_lines(state: QueueState, wait: QueueSummary) -> dict[str, str]:
     }
 
 
+@examples("stembridge mvsep news --lang en")
 @click.command("news")
 @click.option("--lang", default="en", show_default=True, help="Language of the texts.")
 @page_options(20)
@@ -126,6 +130,7 @@ def _news_row(item: NewsItem) -> tuple[str, ...]:
     return item.created_at, f"{item.title}: {text}" if item.title else text
 
 
+@examples("stembridge mvsep demo --model 40")
 @click.command("demo")
 @click.option("--model", type=int, help="Only of the model of this id.")
 @click.option("--option", "options", metavar="K=V", multiple=True, callback=read_pairs, help="Only with this; repeat.")
@@ -147,6 +152,7 @@ def _demo_row(entry: DemoEntry) -> tuple[str, ...]:
 SWITCH = click.argument("switch", type=click.Choice(["on", "off"]))
 
 
+@examples("stembridge mvsep premium on")
 @click.command("premium")
 @SWITCH
 @JSON_OPTION
@@ -157,6 +163,7 @@ def premium(context: Context, switch: str, as_json: bool) -> None:
     tell(context, "premium", f"premium is {switch}", notice.message, as_json=as_json, switch=switch)
 
 
+@examples("stembridge mvsep long-filenames on")
 @click.command("long-filenames")
 @SWITCH
 @JSON_OPTION
@@ -167,6 +174,7 @@ def long_filenames(context: Context, switch: str, as_json: bool) -> None:
     tell(context, "long_filenames", f"long file names are {switch}", notice.message, as_json=as_json, switch=switch)
 
 
+@examples("stembridge mvsep register")
 @click.command("register")
 @click.option("--name", help="Shown at MVSEP; asked for when it is not said.")
 @click.option("--email", help="Where the service writes to; asked for when it is not said.")

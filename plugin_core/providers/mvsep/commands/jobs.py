@@ -11,6 +11,7 @@ import msgspec
 
 from plugin_core.console.answers import confirm, number, show_list, show_one, tell
 from plugin_core.console.context import Context
+from plugin_core.console.groups import examples
 from plugin_core.console.options import JSON_OPTION, read_folder, read_name, read_pairs
 from plugin_core.errors import ServiceError, UsageError
 from plugin_core.model import JobState, Model
@@ -22,6 +23,7 @@ from plugin_core.providers.mvsep.job_calls import JobAnswer, Phase
 from plugin_core.providers.mvsep.options import REFERENCE
 
 
+@examples("stembridge mvsep create", "stembridge mvsep create 107 --option text=Hello")
 @click.command("create")
 @click.argument("model", required=False)
 @click.option("--option", "options", metavar="K=V", multiple=True, callback=read_pairs, help="An option; repeat.")
@@ -99,6 +101,7 @@ HASH = click.argument("job_hash", metavar="HASH")
 YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 
 
+@examples("stembridge mvsep status 20240131120000-abc")
 @click.command("status")
 @HASH
 @click.option("--mirror", is_flag=True, help="Give links to results at MVSEP's mirror, for one credit.")
@@ -146,6 +149,7 @@ def _lines(answer: JobAnswer) -> dict[str, str]:
     }
 
 
+@examples("stembridge mvsep cancel 20240131120000-abc")
 @click.command("cancel")
 @HASH
 @JSON_OPTION
@@ -158,6 +162,7 @@ def cancel(context: Context, job_hash: str, as_json: bool) -> None:
     tell(context, "cancelled", f"{job_hash} cancelled", notice.message, as_json=as_json, hash=job_hash)
 
 
+@examples("stembridge mvsep delete 20240131120000-abc --yes")
 @click.command("delete")
 @HASH
 @YES

@@ -8,7 +8,7 @@ import click
 
 from plugin_core.console.answers import ask_word, confirm, number, show_list, show_one, tell
 from plugin_core.console.context import Context
-from plugin_core.console.groups import group
+from plugin_core.console.groups import examples, group
 from plugin_core.console.options import JSON_OPTION
 from plugin_core.errors import UsageError
 from plugin_core.providers.mvsep.client import QualityEntry
@@ -21,11 +21,13 @@ DATASET = click.option(
 )
 
 
+@examples("stembridge mvsep quality leaderboard")
 @group()
 def quality() -> None:
     """Use MVSEP's quality checker."""
 
 
+@examples("stembridge mvsep quality list")
 @quality.command("list")
 @page_options(20)
 @JSON_OPTION
@@ -36,6 +38,7 @@ def list_waiting(context: Context, start: int, limit: int, as_json: bool) -> Non
     show_list("quality_entry", found, HEADS, _row, as_json=as_json, none="nothing waits")
 
 
+@examples("stembridge mvsep quality leaderboard --limit 10")
 @quality.command("leaderboard")
 @DATASET
 @click.option("--search", default="", help="Part of an algorithm's name.")
@@ -54,6 +57,7 @@ def leaderboard(context: Context, dataset: int, search: str, sort: str, start: i
     show_list("quality_entry", board.entries, HEADS, _row, as_json=as_json, none="the leaderboard is empty")
 
 
+@examples("stembridge mvsep quality entry 123")
 @quality.command("entry")
 @click.argument("entry_id", metavar="ID", type=int)
 @JSON_OPTION
@@ -64,6 +68,7 @@ def entry(context: Context, entry_id: int, as_json: bool) -> None:
     show_one("quality_entry", found, lambda: _lines(found), as_json=as_json)
 
 
+@examples("stembridge mvsep quality add results.zip --name Mine")
 @quality.command("add")
 @click.argument("archive", type=click.Path(path_type=Path))
 @click.option("--name", required=True, help="Name of the algorithm.")
@@ -86,6 +91,7 @@ def add(context: Context, archive: Path, name: str, text: str, dataset: int, ens
     tell(context, "quality_added", f"added as {number(added.id)}", added.link, as_json=as_json, id=added.id)
 
 
+@examples("stembridge mvsep quality delete 123 --yes")
 @quality.command("delete")
 @click.argument("entry_id", metavar="ID", type=int)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -38,6 +39,50 @@ def test_options_reach_the_provider(stembridge: Run, song: Path, fake: FakeSepar
     assert operation.stems == ("vocals",)  # type: ignore[union-attr]
     assert operation.on_overload == "scale"  # type: ignore[union-attr]
     assert made(tmp_path) == ["out/Song.stems/Song - Vocals.wav"]
+
+
+def test_results_go_to_a_folder_that_is_made_when_there_are_some(stembridge: Run, song: Path, tmp_path: Path) -> None:
+    assert stembridge("separate", song, "-o", "new/out", "--dry-run").code == 0
+    assert stembridge("separate", tmp_path / "missing.flac", "-o", "new/out").code == 2
+    assert not (tmp_path / "new").exists()
+    assert stembridge("separate", song, "-o", "new/out", "--stems", "vocals").code == 0
+    assert made(tmp_path) == ["new/out/Song.stems/Song - Vocals.flac"]
+    for words, told in (
+        (("-o", "new", "--to", "new"), "leave one of them out"),
+        (("-o", song), "is no folder"),
+        (("-o", ""), "it is empty"),
+    ):
+        result = stembridge("separate", song, "--force", *words)
+        assert (result.code, told in result.err) == (2, True), result.err
+    (tmp_path / "file").touch()
+    result = stembridge("separate", song, "--force", "-o", "file/below")
+    assert (result.code, "file/below cannot be written" in result.err, result.out) == (1, True, "")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\0"])
+def test_songs_are_named_in_a_list(
+    stembridge: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, fake: FakeSeparator
+) -> None:
+    songs = [
+        write_song(tmp_path / name, seed=number) for number, name in enumerate(("One.flac", "a \nb.flac", "c.flac"))
+    ]
+    names = [song.name for song in songs if end == "\0" or "\n" not in song.name]
+    data = "".join(f"{name}{end}" for name in (*names[:1], *names))
+    zero = ("-0",) if end == "\0" else ()
+    (tmp_path / "list.txt").write_bytes(data.encode())
+    result = stembridge("separate", "--files-from", "list.txt", *zero, "--json")
+    assert (result.code, result.events[-1]["done"]) == (0, len(names))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data.encode())))
+    result = stembridge("separate", "c.flac", "--files-from", "-", *zero, "--json")
+    assert (result.code, result.events[-1]["reused"]) == (0, len(names))
+
+
+def test_a_list_that_names_nothing_is_told(stembridge: Run, tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("\n\n")
+    assert "empty names no file" in stembridge("separate", "--files-from", "empty").err
+    assert "missing cannot be read" in stembridge("run", "karaoke", "--files-from", "missing").err
+    result = stembridge("tag")
+    assert (result.code, "missing argument 'FILE...'" in result.err) == (2, True)
 
 
 def test_json_tells_every_state_and_ends_with_the_summary(stembridge: Run, song: Path) -> None:
