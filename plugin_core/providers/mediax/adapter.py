@@ -36,11 +36,12 @@ from plugin_core.providers.mediax.answers import (
     is_absent,
     keep_results,
     list_contents,
+    list_unread,
     read_labels,
 )
 from plugin_core.providers.mediax.client import MediaxClient, descriptor
 from plugin_core.providers.mediax.settings import LOGIN, MediaxSettings
-from plugin_core.service.results import Pace, without_secrets
+from plugin_core.service.results import Pace, tell_people, without_secrets
 from plugin_core.settings import Secret
 from plugin_core.transfer.redaction import redact_url
 
@@ -300,6 +301,8 @@ class MediaxTagger(MediaxJobs):
             return found
         if (labels := read_labels(found.raw, _dimensions(order))) is None:
             raise not_understood(order, found)
+        for dimension in list_unread(found.raw, _dimensions(order)):
+            tell_people(order, f"what MediaX says of {dimension} is not understood; it is kept with the purchase")
         return Finished(labels=labels, answer=keep_results(found.raw))
 
     @property

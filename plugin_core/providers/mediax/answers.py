@@ -202,7 +202,7 @@ def read_labels(job: Mapping[str, Any], wanted: Sequence[str]) -> tuple[Label, .
         job: the job as the service describes it.
         wanted: the dimensions asked for; with all of them, those that nobody knew of are taken as well.
     """
-    answers = [answer for result in list_contents(job) for answer in _answers(result, _DEEPEST)]
+    answers = _all_answers(job)
     found: dict[str, list[Label]] = {}
     for dimension, answer in answers:
         for label in _labels(dimension, answer):
@@ -215,6 +215,18 @@ def read_labels(job: Mapping[str, Any], wanted: Sequence[str]) -> tuple[Label, .
     return tuple(
         max(found[each], key=lambda label: label.probability or 0.0) for each in (*known, *others) if each in found
     )
+
+
+def list_unread(job: Mapping[str, Any], wanted: Sequence[str]) -> list[str]:
+    """Return the dimensions asked for of which the service says something that gives no label."""
+    answers = _all_answers(job)
+    read = {dimension for dimension, answer in answers if _labels(dimension, answer)}
+    unread = {dimension for dimension, answer in answers if _says_something(answer)} - read
+    return sorted(dimension or "a dimension without a name" for dimension in unread - (set(DIMENSIONS) - set(wanted)))
+
+
+def _all_answers(job: Mapping[str, Any]) -> list[tuple[str, object]]:
+    return [answer for result in list_contents(job) for answer in _answers(result, _DEEPEST)]
 
 
 @functools.cache

@@ -10,7 +10,7 @@ import pytest
 
 from plugin_core.manifests import manifest
 from plugin_core.model import Label
-from plugin_core.providers.mediax.answers import DIMENSIONS, english_names, keep_results, read_labels
+from plugin_core.providers.mediax.answers import DIMENSIONS, english_names, keep_results, list_unread, read_labels
 
 
 def job(result: Any) -> dict[str, Any]:
@@ -76,6 +76,16 @@ def test_a_dimension_nobody_knew_of_is_taken_with_all_of_them_alone() -> None:
 def test_a_probability_that_is_none_leaves_the_label(probability: object) -> None:
     labels = labels_of({"musicTagV2": {"mood": {"label": "兴奋", "prob": probability}}})
     assert [(label.value, label.probability) for label in labels] == [("兴奋", None)]
+
+
+def test_what_is_not_understood_of_some_dimensions_is_named() -> None:
+    broken = {"genre": {"guess": "摇滚"}, "scene": {}, "bgm": [3], "energy": {"high": True}}
+    result = job({"musicTagV2": MOOD | broken})
+    assert list_unread(result, DIMENSIONS) == ["bgm", "energy", "genre"]
+    assert list_unread(result, ["mood", "bgm"]) == ["bgm", "energy"]
+    assert list_unread(job({"audioTagger": [{"tagType": 99, "tag": "兴奋"}]}), DIMENSIONS) == [
+        "a dimension without a name"
+    ]
 
 
 def test_what_was_not_asked_for_is_not_taken() -> None:

@@ -48,6 +48,17 @@ def test_an_answer_in_an_unknown_form_is_kept_and_read_later(
     assert read_fields(song)["mood"] == ("Calm",)
 
 
+def test_a_part_that_is_not_understood_is_told_beside_the_labels(
+    service: MediaxSimulator, home: Path, tmp_path: Path
+) -> None:
+    service.labels = {"mood": ("安静", "0.9"), "genre": ("", "0.9")}
+    tagger = tagger_for(service, poll_first=0.01, poll_longest=0.01)
+    with Session(Settings(home), load_taggers(tagger, stagers=(FakeStager(),))) as session:
+        job, _ = tag(session, write_song(tmp_path / "Song.flac"), provider="mediax")
+    assert job.state is JobState.DONE
+    assert any("genre is not understood" in note for note in job.notes), job.notes
+
+
 def test_an_answer_that_is_understood_is_kept_with_what_was_bought(
     service: MediaxSimulator, home: Path, tmp_path: Path
 ) -> None:
