@@ -119,7 +119,8 @@ class MediaxJobs:
 
     async def remote_jobs(self, name: str) -> Sequence[RemoteJob]:
         self._settings.check()
-        return [_remote(job) for job in (await self._client.list_jobs(name))[:_MOST_SHOWN]]
+        found = [_remote(job) for job in await self._client.list_jobs(name)]
+        return sorted(found, key=lambda job: job.created, reverse=True)[:_MOST_SHOWN]
 
     async def remote_job(self, remote_id: str) -> RemoteJob:
         self._settings.check()

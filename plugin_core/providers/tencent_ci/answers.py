@@ -209,7 +209,8 @@ def refusal(what: str, answer: Answer, now: float) -> StembridgeError:
         rights = next(rights for part, rights in _RIGHTS.items() if part in what)
         return NoRightError(said, remedy=f"give the keys' user {rights}")
     if words.code in ("NoSuchKey", "ResourceNotFound") and "/template" not in what:
-        return ServiceError(said, remedy="the separation has to be made again")
+        is_question = "videoinfo" in what
+        return ServiceError(said, remedy="" if is_question else "the separation has to be made again")
     wants_queue = "POST /jobs" in what and "queue" in words.message.lower()
     return ServiceError(said, remedy=_QUEUE if wants_queue else "")
 

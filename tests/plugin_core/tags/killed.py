@@ -1,8 +1,9 @@
-"""Forks writers of tags and kills each at a random moment: ``python -m tests.plugin_core.tags.killed FOLDER COUNT``.
+"""Forks writers of tags and kills each at a random moment: ``python -m tests.plugin_core.tags.killed [COUNT]``.
 
-It goes on until some found a new file and some a copy: on a busy machine it takes more of them.
-Prints how many kills found the old file, the new file, and a copy left beside it; any other content, and a copy
-that nobody knows of, ends it.
+200 kills unless another COUNT is given, while labels are written and taken out again. It goes on until some found a
+new file and some a copy: on a busy machine it takes more of them. Prints how many kills found the old file, the new
+file, and a copy left beside it, all of which were known and swept; any other content, and a copy that nobody knows of,
+ends it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from plugin_core.files.hidden import HiddenNotes
 from plugin_core.files.names import HIDDEN_PREFIX
@@ -22,6 +24,9 @@ from plugin_core.model import Tagging
 from plugin_core.tags.labels import decide
 from plugin_core.tags.tagger import Writing, restore_exactly, write_labels
 from tests.plugin_core.tagger_fakes import LABELS
+from tests.plugin_core.tags.tagged_files import make_source
+
+KINDS = ("mp3", "mp3-v23", "wav", "aiff", "flac", "ogg", "opus", "m4a", "wma", "wv")
 
 MOST = 20
 """How many times the kills that were asked for are tried."""
@@ -47,9 +52,13 @@ def work_for_ever(song: Path, home: Path) -> None:
         write_and_undo(song, home)
 
 
-def main(folder: Path, count: int) -> None:
+def main(root: Path, count: int) -> None:
     """Kill ``count`` writers, each at work on one of the songs."""
-    home = folder.parent / "home"
+    home, folder = root / "home", root / "songs"
+    folder.mkdir()
+    for kind in KINDS:
+        path = make_source(root, kind)
+        path.rename(folder / f"{kind}{path.suffix}")
     songs = sorted(folder.iterdir())
     originals = {song: song.read_bytes() for song in songs}
     hashes, seconds, rng = {}, {}, random.Random(7)
@@ -78,8 +87,9 @@ def main(folder: Path, count: int) -> None:
         assert sorted(notes.sweep()) == left
         found["copies"] += len(left)
         assert sorted(folder.iterdir()) == songs
-    print(found["old"], found["new"], found["copies"])
+    print(f"{number} kills: {found}, 0 damaged, 0 left after a sweep")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    with TemporaryDirectory() as made:
+        main(Path(made), int(sys.argv[1]) if len(sys.argv) > 1 else 200)
