@@ -10,7 +10,7 @@ from xml.parsers.expat import ExpatError
 
 import xmltodict
 
-from plugin_core.errors import RefusedError, ServiceError, SettingsError, StembridgeError
+from plugin_core.errors import RefusedError, ServiceError, SettingsError, StembridgeError, TransientError
 from plugin_core.model import disarm
 from plugin_core.providers.tencent_ci.settings import LOGIN, SECTION
 from plugin_core.transfer import Answer
@@ -92,6 +92,8 @@ def nodes_of(parent: object, *path: str) -> list[dict[str, Any]]:
 SLOW_DOWN: Final = "SlowDown"
 SLOW_SECONDS: Final = 5.0
 
+_PASSING: Final = frozenset({"InternalError", "ServiceUnavailable", SLOW_DOWN, "RequestTimeout", "UserNetworkTooSlow"})
+"""What says nothing of the request, whatever the status: it may go well the next time."""
 _KEYS: Final = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"})
 _WRONG_PLACE: Final = frozenset({"NoSuchBucket", "TemporaryRedirect", "InvalidHost"})
 _WRONG_REGION: Final = "PermanentRedirect"
@@ -188,10 +190,12 @@ def refusal(what: str, answer: Answer, now: float) -> StembridgeError:
 
     Returns:
         SettingsError for the wrong bucket or region, NoRightError for rights, RefusedError for keys, clock and services
-        that are not enabled, else ServiceError.
+        that are not enabled, TransientError for what passes, else ServiceError.
     """
     words = read_words(answer)
     said = f"{what}: {DIALECT.describe(answer)}"
+    if words.code in _PASSING:
+        return TransientError(said, remedy="it is tried again")
     if words.code == _SKEWED or (answer.status == 403 and _EXPIRED.search(words.message)):
         return RefusedError(f"{said}: {_describe_skew(answer, now)}", remedy="set this computer's clock right")
     if words.code == _WRONG_REGION or answer.status == MOVED:

@@ -33,7 +33,6 @@ COMPLETE_PATIENCE: Final = 1200.0
 """Seconds the service may put parts together."""
 
 _MIB: Final = 1 << 20
-_PASSING: Final = frozenset({"InternalError", "ServiceUnavailable", "SlowDown", "RequestTimeout"})
 _log = logging.getLogger(__name__)
 
 
@@ -262,7 +261,7 @@ class MultipartUpload:
         if words.code == "NoSuchUpload":
             raise UploadGoneError
         error = refusal(call.what, answer, self._caller.clock())
-        if words.code in _PASSING or not words.code:
+        if isinstance(error, TransientError) or not words.code:
             raise TransientError(error.message)
         await self._objects.abort(self._key, upload_id)
         raise error

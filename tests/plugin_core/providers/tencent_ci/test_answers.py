@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import re
 from email.utils import formatdate
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugin_core.errors import RefusedError, ServiceError, SettingsError, StembridgeError
+from plugin_core.errors import RefusedError, ServiceError, SettingsError, StembridgeError, TransientError
+from plugin_core.providers.tencent_ci import answers
 from plugin_core.providers.tencent_ci.answers import (
     DIALECT,
     NoRightError,
@@ -116,6 +119,29 @@ def test_each_refusal_says_what_happened_and_what_to_do(
     assert type(error) is kind
     assert words in str(error)
     assert "request id r-1" in error.message
+
+
+def codes_of(row: str) -> list[str]:
+    """Return the errors that a row of the README is about."""
+    readme = (Path(answers.__file__).parent / "README.md").read_text("utf-8")
+    (line,) = [line for line in readme.splitlines() if f"`{row}`" in line and line.startswith("| `")]
+    return re.findall(r"`(\w+)`", line.split(" | ")[0])
+
+
+def test_what_is_said_of_the_request_ends_the_job_in_the_services_words() -> None:
+    codes = codes_of("test_what_is_said_of_the_request_ends_the_job_in_the_services_words")
+    assert len(codes) > 15
+    for code in codes:
+        error = refusal("Tencent COS PUT Object", answer(400, code, "why it is wrong"), NOW)
+        assert type(error) is ServiceError, code
+        assert all(word in error.message for word in (code, "why it is wrong", "request id r-1"))
+
+
+def test_what_passes_is_tried_again_whatever_its_status() -> None:
+    codes = codes_of("test_what_passes_is_tried_again_whatever_its_status")
+    assert {"RequestTimeout", "UserNetworkTooSlow"} < set(codes)
+    for code in codes:
+        assert type(refusal("Tencent COS PUT Object", answer(400, code), NOW)) is TransientError, code
 
 
 @pytest.mark.parametrize(
