@@ -41,6 +41,12 @@ _LOSSY_SLACK_SECONDS: Final = 0.25
 """Containers count the encoder's padding in the duration of lossy streams."""
 
 
+_SKIPPED: Final = 1 << 16
+"""Frames that are decoded at once to get past them."""
+
+_SEEKABLE: Final = frozenset({"WAV", "WAVEX", "FLAC", "AIFF", "W64", "RF64", "CAF"})
+"""Containers in which libsndfile finds a frame to the sample, as long as they hold PCM, or FLAC."""
+
 _whole: Final = Memory[Identity, bool]()
 """Files that were decoded to their ends, by a status that tells of every later write."""
 
@@ -61,6 +67,8 @@ class Reader:
         """Frames read so far."""
         self.is_over = False
         """Whether its end was reached, and nothing was missing."""
+        self.has_leapt = False
+        """Whether something before that was passed over unread."""
         self._decoder = decoder
         self._may_hold_nan = not info.encoding.startswith("pcm")
 
@@ -87,6 +95,20 @@ class Reader:
             self._check_end()
             self.is_over = True
         return block
+
+    def skip(self, frames: int) -> None:
+        """Go on as many frames later; by a seek where that is exact, else by decoding what lies between.
+
+        Raises:
+            SourceError: as ``read``.
+            TransientError: the disk or share does not answer.
+        """
+        if frames > 0 and isinstance(self._decoder, _JoinedDecoder) and self._decoder.seek(self.position + frames):
+            self.position += frames
+            self.has_leapt = True
+            return
+        while frames > 0 and (got := len(self.read(min(frames, _SKIPPED)))):
+            frames -= got
 
     @property
     def note(self) -> str:
@@ -164,6 +186,19 @@ class _SndfileDecoder:
         self.position += len(block)
         return block
 
+    def seek(self, position: int) -> bool:
+        """Go to a frame, and tell whether that could be done to the sample."""
+        opened = self._opened
+        is_exact = opened.format in _SEEKABLE and opened.subtype.startswith(("PCM_", "FLOAT", "DOUBLE"))
+        if not is_exact or not self._before <= position < self._before + opened.frames < sndfile.UNKNOWN_FRAMES:
+            return False
+        try:
+            opened.seek(position - self._before)
+        except soundfile.LibsndfileError:
+            return False
+        self.position = position
+        return True
+
     def _refuse_changed(self) -> None:
         try:
             size = os.fstat(self._descriptor).st_size
@@ -193,6 +228,10 @@ class _JoinedDecoder:
         if len(block) < frames:
             self._current, self._nothing = None, block[:0]
         return block
+
+    def seek(self, position: int) -> bool:
+        """Go to a frame of the recording that is open, and tell whether that could be done to the sample."""
+        return isinstance(self._current, _SndfileDecoder) and self._current.seek(position)
 
     def close(self) -> None:
         self._decoders.close()
@@ -237,7 +276,9 @@ def open_reader(path: Path, *, info: AudioInfo | None = None, which: Which = shu
         began_ns, before = time.time_ns(), Identity.of(os.fstat(descriptor))
         reader = Reader(path, info, joined)
         yield reader
-        if before.is_settled(began_ns) and reader.is_over and before == Identity.of(os.fstat(descriptor)):
+        # What was leapt over may be damaged.
+        is_sure = before.is_settled(began_ns) and not reader.has_leapt
+        if is_sure and reader.is_over and before == Identity.of(os.fstat(descriptor)):
             _whole.keep(before, True)
 
 

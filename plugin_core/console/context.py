@@ -75,7 +75,9 @@ def choose_display(*, as_json: bool, quiet: bool) -> Display:
     return PlainDisplay(quiet=quiet)
 
 
-ROOTS: Final = tuple(map(logging.getLogger, ("plugin_core", "stembridge_reaper", "stembridge_hot_folder")))
+ROOTS: Final = tuple(
+    map(logging.getLogger, ("plugin_core", "stembridge_reaper", "stembridge_hot_folder", "stembridge_ui"))
+)
 """What the core and the hosts that are commands of ours log to; beets shows what its plugin tells."""
 
 MAX_BYTES = 1_000_000

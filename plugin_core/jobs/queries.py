@@ -156,16 +156,17 @@ def done_like(connection: sqlite3.Connection, dedupe: str, limit: int) -> list[J
     return [from_row(row) for row in rows]
 
 
-def listing(states: Sequence[JobState] | None, limit: int | None) -> tuple[str, list[str | int]]:
+def listing(states: Sequence[JobState] | None, limit: int | None, before: str = "") -> tuple[str, list[str | int]]:
     """Return query and values for jobs, newest first.
 
     Each state is limited by itself: otherwise a few failed jobs among a million finished would all be sorted.
     """
     count = -1 if limit is None else limit
+    last = before or "\U0010ffff"
     if states is None:
-        return "SELECT * FROM jobs ORDER BY id DESC LIMIT ?", [count]
-    parts = ["SELECT id FROM (SELECT id FROM jobs WHERE state = ? ORDER BY id DESC LIMIT ?)"] * len(states)
-    values: list[str | int] = [value for state in states for value in (state.value, count)]
+        return "SELECT * FROM jobs WHERE id < ? ORDER BY id DESC LIMIT ?", [last, count]
+    parts = ["SELECT id FROM (SELECT id FROM jobs WHERE state = ? AND id < ? ORDER BY id DESC LIMIT ?)"] * len(states)
+    values: list[str | int] = [value for state in states for value in (state.value, last, count)]
     inside = " UNION ALL ".join(parts) or "SELECT NULL WHERE 0"
     return f"SELECT * FROM jobs WHERE id IN ({inside}) ORDER BY id DESC LIMIT ?", [*values, count]  # noqa: S608 - marks
 

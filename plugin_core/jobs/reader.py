@@ -60,9 +60,9 @@ class JobReader:
             found = [queries.fetch(connection, job_id) for job_id in job_ids]
         return [job for job in found if job is not None]
 
-    def list(self, states: Iterable[JobState] | None = None, limit: int | None = None) -> list[Job]:
-        """Return jobs, newest first."""
-        query, values = queries.listing(None if states is None else sorted(set(states)), limit)
+    def list(self, states: Iterable[JobState] | None = None, limit: int | None = None, before: str = "") -> list[Job]:
+        """Return jobs, newest first; with ``before``, the id of one, those that are older than it."""
+        query, values = queries.listing(None if states is None else sorted(set(states)), limit, before)
         with self._database.read() as connection:
             return [from_row(row) for row in connection.execute(query, values)]
 

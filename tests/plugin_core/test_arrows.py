@@ -13,7 +13,8 @@ import plugin_core
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "plugin_core"
-HOST_PACKAGES = ("stembridge_reaper", "stembridge_hot_folder", "beetsplug", "hosts")
+OUR_HOSTS = ("stembridge_reaper", "stembridge_hot_folder", "stembridge_ui", "stembridge_beets", "beetsplug")
+HOST_PACKAGES = (*OUR_HOSTS, "hosts")
 CORE_FILES = sorted(CORE.rglob("*.py"))
 PROVIDERS = sorted(folder.name for folder in (CORE / "providers").iterdir() if (folder / "plugin.py").exists())
 
@@ -127,6 +128,14 @@ def test_each_part_of_the_core_imports_what_it_may() -> None:
 def test_hosts_import_the_front_door_and_public_names_only() -> None:
     hosts = [path for path in sorted((ROOT / "hosts").rglob("*.py")) if "tests" not in path.parts]
     assert [stranger for path in hosts for stranger in strangers(path, HOSTS_MAY_IMPORT)] == []
+
+
+def test_hosts_know_nothing_of_each_other() -> None:
+    """What one shows of another it asks for by the command line, as programs do."""
+    for host in sorted(path for path in (ROOT / "hosts").iterdir() if path.is_dir()):
+        own = {path.name for path in host.iterdir()}
+        others = tuple(name for name in OUR_HOSTS if name not in own)
+        assert offenders(sorted(host.rglob("*.py")), others) == []
 
 
 def test_every_part_has_its_sentence() -> None:

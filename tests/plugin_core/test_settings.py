@@ -31,7 +31,7 @@ def find_sections() -> list[type[msgspec.Struct]]:
     root = Path(__file__).parents[2]
     declared = re.compile(r"^class (\w+Settings)\(msgspec\.Struct", re.MULTILINE)
     found = []
-    for top in (root, *(root / "hosts" / host for host in ("beets", "hot_folder", "reaper"))):
+    for top in (root, *(root / "hosts" / host for host in ("beets", "hot_folder", "reaper", "ui"))):
         for path in top.glob("plugin_core/**/*.py" if top == root else "stembridge_*/**/*.py"):
             for name in declared.findall(path.read_text(encoding="utf-8")):
                 module = ".".join(path.relative_to(top).with_suffix("").parts)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from plugin_core.audio.reader import Dtype, Reader, open_reader
+from plugin_core.audio.reader import Dtype, Reader, open_reader, was_read_whole
 from plugin_core.audio.samples import Samples, to_integers
 from plugin_core.errors import SourceError
 from tests.audio_files import encode, make_noise, make_song, read_samples, truncate, write_samples, write_song
@@ -128,6 +128,38 @@ def test_block_size_changes_nothing(tmp_path: Path, name: str) -> None:
 
     for frames in (1000, 44100, 10**6):
         assert np.array_equal(read_all(path, frames), whole.astype(np.float32))
+
+
+@pytest.mark.parametrize("name", ["a.flac", "a.wav", "a.aiff", "a.ogg", pytest.param("a.m4a", marks=needs_ffmpeg)])
+def test_what_is_skipped_is_as_if_it_were_read(tmp_path: Path, name: str) -> None:
+    path, plain = tmp_path / name, tmp_path / "plain.wav"
+    write_song(plain, 3.0)
+    if path.suffix in (".ogg", ".m4a"):
+        encode(plain, path)
+    elif path != plain:
+        write_song(path, 3.0)
+    whole = read_all(path)
+    with open_reader(path) as reader:
+        reader.skip(0)
+        for frames in (1, 70_001):
+            before = reader.position
+            reader.skip(frames)
+            assert reader.position == before + frames
+            assert np.array_equal(reader.read(100), whole[before + frames : before + frames + 100])
+        # Whoever leaps over a part knows nothing of it.
+        assert reader.has_leapt == (path.suffix in (".flac", ".wav", ".aiff"))
+        reader.skip(10**9)
+        assert (reader.position, len(reader.read(1))) == (len(whole), 0)
+
+
+def test_a_file_that_was_leapt_through_was_not_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.flac"
+    write_song(path, 1.0)
+    os.utime(path, (1, 1))
+    with open_reader(path) as reader:
+        reader.skip(1000)
+        drain(reader)
+    assert not was_read_whole(path)
 
 
 def test_position_counts_frames(tmp_path: Path) -> None:

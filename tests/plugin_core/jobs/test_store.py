@@ -159,6 +159,8 @@ def test_list_is_newest_first(store: JobStore) -> None:
     assert [job.id for job in store.list([JobState.QUEUED, JobState.FAILED], limit=4)] == ids[:4]
     assert [job.id for job in store.list([JobState.FAILED])] == [jobs[0].id]
     assert store.list([]) == []
+    assert [job.id for job in store.list(limit=2, before=ids[1])] == ids[2:4]
+    assert [job.id for job in store.list([JobState.QUEUED], before=ids[2])] == ids[3:4]
     assert store.counts()[JobState.QUEUED] == 4 and store.counts()[JobState.DONE] == 0
 
 

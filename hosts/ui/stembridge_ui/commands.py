@@ -1,0 +1,71 @@
+"""``stembridge ui``: from the words of the command to a page that is served until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import webbrowser
+from typing import TYPE_CHECKING
+
+import click
+
+from plugin_core import JobSet
+from plugin_core.console.context import Context
+from plugin_core.console.interrupt import stop_on_signals
+from plugin_core.console.phrases import plural
+from plugin_core.errors import SettingsError
+from plugin_core.model import JobState
+from plugin_core.tasks import start, start_alone
+
+if TYPE_CHECKING:
+    from plugin_core.session import Session
+
+INSTALL = "pip install 'stembridge[ui]'"
+
+
+@click.command("ui")
+@click.option(
+    "--port", default=0, show_default="any that is free", type=click.IntRange(0, 65535), help="Where to listen."
+)
+@click.option("--no-browser", is_flag=True, help="Only print the link.")
+@click.pass_obj
+def command(context: Context, port: int, no_browser: bool) -> int:
+    """Hear stems, see jobs and start new ones in a browser.
+
+    Prints a link that works once, on this machine only, and serves the page until Ctrl-C. Each link that was used is
+    followed by a new one, for another browser.
+    """
+    with context.session(is_paying=True) as session:
+        left = asyncio.run(_serve(session, port, opens=not no_browser))
+    if left and not context.quiet:
+        click.echo(f"{plural(left, 'job')} not finished; to go on: stembridge jobs resume")
+    return 0
+
+
+async def _serve(session: Session, port: int, *, opens: bool) -> int:
+    """Serve the page until a signal; return how many jobs of its own are not finished."""
+    try:
+        from stembridge_ui.page import Page
+        from stembridge_ui.server import open_socket, serve
+    except ImportError as error:
+        raise SettingsError("the page needs starlette and uvicorn, which are not installed", remedy=INSTALL) from error
+    work, stop = JobSet(), asyncio.Event()
+    page = Page(session, work)
+    listener = open_socket(port)
+    try:
+        with stop_on_signals(stop, page.close):
+            door = page.behind_door(listener.getsockname()[1], lambda link: click.echo(f"for another browser: {link}"))
+            click.echo(door.link)
+            if opens:
+                start_alone(asyncio.to_thread(webbrowser.open, door.link), "opening the browser")
+            # What an earlier page began is gone on with.
+            for job in session.store.list(states=[state for state in JobState if state.is_active]):
+                if job.host == "ui":
+                    work.add(job.id)
+            working = start(session.serve(work, on_change=page.board.hear, stop=stop))
+            working.add_done_callback(lambda _: stop.set())
+            await serve(door, listener, stop)
+            await working
+    finally:
+        page.close()
+        listener.close()
+    return len(work.ids)

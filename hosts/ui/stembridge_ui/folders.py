@@ -1,0 +1,91 @@
+"""The hot folders and what becomes of their songs, asked for by the command that tells programs of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from plugin_core.errors import StembridgeError, UsageError
+from plugin_core.settings import Settings
+from stembridge_ui.jobs import Json
+
+WITHIN: Final = 60.0
+MOST_SONGS: Final = 500
+_OPEN_FIRST: Final = ("failed", "unconfirmed", "working", "moving", "waiting", "held", "settling", "queued", "retry")
+
+
+class HotFolders:
+    """What ``stembridge watch`` knows.
+
+    Args:
+        settings: tell the home that is meant.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._at_once = asyncio.Lock()
+
+    def routes(self) -> list[Route]:
+        """Return where it is asked."""
+        return [Route("/api/folders", self._show), Route("/api/folders/retry", self._retry, methods=["POST"])]
+
+    async def _show(self, _request: Request) -> Response:
+        folders: list[dict[str, Any]] = []
+        for event in await self._ask(["status"]):
+            match event.get("event"):
+                case "folder":
+                    folders.append(
+                        {"path": event["path"], "is_watched": event["watched"], "counts": event["songs"], "songs": []}
+                    )
+                case "song" if folders:
+                    songs = folders[-1]["songs"]
+                    if event["state"] in _OPEN_FIRST and len(songs) < MOST_SONGS:
+                        songs.append({name: event[name] for name in ("source", "state", "reason", "behind")})
+        return Json(folders)
+
+    async def _retry(self, request: Request) -> Response:
+        said = await request.json()
+        path = said.get("source") if isinstance(said, dict) else None
+        if not isinstance(path, str) or not os.path.isabs(path):  # noqa: PTH117 - a word, not yet a path
+            raise UsageError("no song is named")
+        await self._ask(["retry", "--", path])
+        return Json({})
+
+    async def _ask(self, words: Sequence[str]) -> list[dict[str, Any]]:
+        """Return the events that a command writes.
+
+        Raises:
+            StembridgeError: it says why it cannot.
+        """
+        command = [sys.executable, "-m", "plugin_core", "watch", words[0], "--json", *words[1:]]
+        environ = {**self._settings.environ, "STEMBRIDGE_HOME": str(self._settings.home)}
+        async with self._at_once:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                env=environ,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+            )
+            try:
+                async with asyncio.timeout(WITHIN):
+                    told, _ = await process.communicate()
+            except TimeoutError as error:
+                raise StembridgeError("the hot folders did not answer in time") from error
+            finally:
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
+        events = [json.loads(line) for line in told.splitlines()]
+        for event in events:
+            if event.get("event") == "error":
+                raise StembridgeError(event["message"], remedy=event["remedy"])
+        return events

@@ -1,0 +1,299 @@
+"""The jobs of all hosts as the page shows them: a page of the list, what changes while somebody looks, and the acts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from datetime import datetime
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from plugin_core import JobSet, PurchaseState
+from plugin_core.console.phrases import (
+    clean,
+    describe,
+    describe_fields,
+    describe_place,
+    describe_problem,
+    describe_result,
+    encodable,
+    list_notes,
+)
+from plugin_core.errors import StembridgeError, UsageError
+from plugin_core.model import Job, JobState, Separation, Tagging, show_path, to_json
+from plugin_core.session import Session
+from plugin_core.tasks import start
+
+LOOK_EVERY: Final = 0.3
+"""Seconds between two looks at whether the store changed, while anybody watches."""
+SIGN_EVERY: Final = 15.0
+"""Seconds after which a silent stream says that it lives."""
+MOST_ROWS: Final = 200
+WATCHED: Final = (
+    *(JobState.SUBMITTING, JobState.RUNNING, JobState.FETCHING, JobState.PUBLISHING),
+    JobState.UNCONFIRMED,
+)
+"""States that jobs leave by themselves, or at somebody's word; how many are queued does not matter."""
+_BEHIND: Final = 64
+"""Events that a watcher may be behind before it is told to look anew."""
+DAY: Final = 86400.0
+
+Row = dict[str, Any]
+
+
+class Json(Response):
+    """Any of the core's nouns as JSON."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """Encode it."""
+        return to_json(content)
+
+
+class Board:
+    """The jobs of a store.
+
+    Args:
+        session: the store, and what can be done to its jobs.
+        work: the jobs that this process works on.
+    """
+
+    def __init__(self, session: Session, work: JobSet) -> None:
+        self._session = session
+        self._work = work
+        self._rows: dict[str, Row] = {}
+        self._watchers: set[asyncio.Queue[bytes]] = set()
+        self._is_stale = True
+        self._has_newcomer = False
+        self._token: tuple[int, int] | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._is_over = False
+
+    def routes(self) -> list[Route]:
+        """Return where it is asked."""
+        return [
+            Route("/api/jobs", self._list),
+            Route("/api/jobs/{id}", self._show),
+            Route("/api/jobs/{id}/{act}", self._act, methods=["POST"]),
+            Route("/api/events", self._stream),
+            Route("/api/spending", self._spending),
+        ]
+
+    def hear(self, job: Job, _previous: Job | None) -> None:
+        """Hear of a change that this process made."""
+        self._is_stale = True
+        if job.state.is_settled:
+            self._work.discard(job.id)
+
+    def close(self) -> None:
+        """End every stream."""
+        self._is_over = True
+        for queue in self._watchers:
+            queue.put_nowait(b"") if not queue.full() else None
+        if self._looking is not None:
+            self._looking.cancel()
+
+    async def _list(self, request: Request) -> Response:
+        query = request.query_params
+        limit = min(MOST_ROWS, max(1, _number(query.get("limit", ""), 100)))
+        words = [word for word in query.get("state", "").split(",") if word]
+        try:
+            states = [JobState(word) for word in words] or None
+        except ValueError as error:
+            raise UsageError(f"no state {query.get('state')!r}") from error
+        store = self._session.store
+        jobs = await asyncio.to_thread(store.list, states, limit, query.get("before", ""))
+        counts = await asyncio.to_thread(store.counts)
+        return Json({"rows": [row_of(job) for job in jobs], "counts": counts})
+
+    async def _show(self, request: Request) -> Response:
+        job = self.find(request)
+        return Json(await asyncio.to_thread(details_of, job))
+
+    def find(self, request: Request) -> Job:
+        """Return the job that a request names by its whole id.
+
+        Raises:
+            UsageError: there is none.
+        """
+        job = self._session.store.find(request.path_params["id"])
+        if job is None:
+            raise UsageError("no such job; it may have been pruned")
+        return job
+
+    async def _act(self, request: Request) -> Response:
+        job, store = self.find(request), self._session.store
+        match request.path_params["act"]:
+            case "cancel":
+                job = store.request_cancel(job.id)
+            case "retry":
+                job = self._session.retry(job.id)
+            case "buy":
+                job = self._session.retry(job.id, force=True)
+            case "undo":
+                return Json(await self._undo(job))
+            case _:
+                raise UsageError("nobody knows how to do that")
+        self._is_stale = True
+        if job.state.is_active:
+            self._work.add(job.id)
+        return Json(row_of(job))
+
+    async def _undo(self, job: Job) -> Row:
+        if job.written is None:
+            raise UsageError("this job wrote no labels")
+        undone = await asyncio.to_thread(self._session.undo, job.written.path)
+        words = "the file is what it was before" if undone.exact else describe_fields(undone.fields) or "nothing left"
+        return {"told": f"taken back: {clean(words)}"}
+
+    async def _spending(self, request: Request) -> Response:
+        days = min(366, max(1, _number(request.query_params.get("days", ""), 30)))
+        since = self._session.store.clock() - days * DAY
+        purchases = await asyncio.to_thread(self._session.store.purchases.list, since=since)
+        found: dict[tuple[str, str], Row] = {}
+        for purchase in purchases:
+            if purchase.state is PurchaseState.CANCELLED:
+                continue
+            day = datetime.fromtimestamp(purchase.created).astimezone().date().isoformat()
+            row = found.setdefault(
+                (day, purchase.provider),
+                {"day": day, "provider": purchase.provider, "tracks": 0, "credits": 0.0, "unpriced": 0},
+            )
+            row["tracks"] += 1
+            row["credits"] += purchase.quote.credits or 0.0
+            row["unpriced"] += purchase.quote.credits is None
+        return Json({"days": days, "rows": sorted(found.values(), key=lambda row: (row["day"], row["provider"]))})
+
+    # What changes
+
+    async def _stream(self, _request: Request) -> Response:
+        queue: asyncio.Queue[bytes] = asyncio.Queue(_BEHIND)
+        self._watchers.add(queue)
+        # What changed between the list it asked for and this moment.
+        self._has_newcomer = self._is_stale = True
+        if self._looking is None or self._looking.done():
+            self._looking = start(self._look_on())
+        return StreamingResponse(self._tell(queue), media_type="text/event-stream")
+
+    async def _tell(self, queue: asyncio.Queue[bytes]) -> AsyncIterator[bytes]:
+        try:
+            yield b"retry: 1000\n\n"
+            while not self._is_over:
+                try:
+                    event = await asyncio.wait_for(queue.get(), SIGN_EVERY)
+                except TimeoutError:
+                    event = b""
+                yield b"data: " + event + b"\n\n" if event else b":\n\n"
+        finally:
+            self._watchers.discard(queue)
+
+    async def _look_on(self) -> None:
+        """Tell the watchers of what changed, for as long as there are any."""
+        while self._watchers and not self._is_over:
+            try:
+                event = await asyncio.to_thread(self._look)
+            except StembridgeError as error:
+                event = {"trouble": str(error)}
+            if event:
+                self._send(to_json(event))
+            await asyncio.sleep(LOOK_EVERY)
+
+    def _send(self, event: bytes) -> None:
+        for queue in self._watchers:
+            if queue.full():
+                while not queue.empty():
+                    queue.get_nowait()
+                event = b'{"anew":true}'
+            queue.put_nowait(event)
+
+    def _look(self) -> Row:
+        """Return what changed since the last look; nothing where nothing did."""
+        store = self._session.store
+        token = store.changes_token()
+        if token == self._token and not self._is_stale:
+            return {}
+        has_newcomer, self._has_newcomer = self._has_newcomer, False
+        self._token, self._is_stale = token, False
+        jobs = {job.id: job for job in (*store.list(limit=100), *store.list(states=WATCHED, limit=MOST_ROWS))}
+        gone = []
+        for job_id, row in self._rows.items():
+            if job_id not in jobs and row["state"] in WATCHED:
+                job = store.find(job_id)
+                if job is None:
+                    gone.append(job_id)
+                else:
+                    jobs[job_id] = job
+        rows = {job_id: row_of(job) for job_id, job in jobs.items()}
+        changed = [row for job_id, row in rows.items() if has_newcomer or self._rows.get(job_id) != row]
+        self._rows = rows
+        return {"rows": changed, "gone": gone, "counts": store.counts()}
+
+
+def row_of(job: Job) -> Row:
+    """Return what the list tells of a job, every text safe to show."""
+    operation, progress = job.operation, job.progress
+    is_separation = isinstance(operation, Separation)
+    return {
+        "id": job.id,
+        "state": job.state,
+        "song": show_path_name(job),
+        "folder": show_path(job.source.path.parent),
+        "kind": "separation" if is_separation else "tagging",
+        "what": clean(describe(operation, job.quote.title if job.quote else "")),
+        "host": job.host,
+        "preset": job.preset,
+        "created": job.created,
+        "updated": job.updated,
+        "progress": progress.fraction if progress is not None and job.state.is_active else None,
+        "note": clean(progress.note) if progress is not None and job.state.is_active else "",
+        "place": describe_place(job) if job.state.is_active else "",
+        "problem": clean(describe_problem(job)) if job.problem is not None else "",
+        "needs_word": job.problem is not None and job.problem.needs_word,
+        "is_cancelling": job.cancel and job.state.is_active,
+        "result": clean(describe_result(job)) if job.state is JobState.DONE else "",
+    }
+
+
+def show_path_name(job: Job) -> str:
+    """Return the file name of a song as it can be shown."""
+    return encodable(clean(job.source.path.name))
+
+
+def details_of(job: Job) -> Row:
+    """Return what a song's own page tells of its job."""
+    written = job.written
+    return row_of(job) | {
+        "duration": job.source.duration,
+        "rate": job.source.sample_rate,
+        "channels": job.source.channels,
+        "notes": [clean(note) for note in list_notes(job)],
+        "labels": labels_of(job),
+        "fields": {} if written is None else {name: list(values) for name, values in written.fields.items()},
+        "purchase": job.purchase,
+    }
+
+
+def labels_of(job: Job) -> list[Row]:
+    """Return the findings about a song, by dimension, the surest first, and whether each stands in its tags."""
+    if not isinstance(job.operation, Tagging):
+        return []
+    written = job.written.fields if job.written is not None else {}
+    kept = {value.casefold() for values in written.values() for value in values}
+    rows: Iterable[Row] = (
+        {
+            "dimension": label.dimension,
+            "value": clean(label.english or label.value),
+            "probability": label.probability,
+            "is_written": (label.english or label.value).casefold() in kept or label.value.casefold() in kept,
+        }
+        for label in job.labels
+    )
+    return sorted(rows, key=lambda row: (row["dimension"], -(row["probability"] or 0.0)))
+
+
+def _number(text: str, usual: int) -> int:
+    return int(text) if text.isdecimal() and len(text) < 10 else usual

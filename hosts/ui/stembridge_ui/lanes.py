@@ -1,0 +1,200 @@
+"""What of a job can be played: its source and each of its stems, as peaks and as segments of samples.
+
+A segment is always four seconds from a whole multiple of four seconds, so that a request asks for no more than that
+whatever it says, and lanes of different rates keep step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from plugin_core import AUDIO_SUFFIXES, colour_of, distinct, open_reader, title
+from plugin_core.errors import SourceError, StembridgeError, UsageError
+from plugin_core.model import Job
+from plugin_core.tasks import Stopper, run_stoppable
+from stembridge_ui.jobs import Json
+
+SECONDS: Final = 4
+"""Length of a segment."""
+PEAKS_EVERY: Final = 20
+"""Peaks a second."""
+SOURCE: Final = "source"
+_AT_ONCE: Final = 2
+"""Files that are decoded at the same time."""
+_OPEN: Final = 12
+"""Readers that are kept where they are, since the segment after theirs is usually asked for next."""
+_IDLE: Final = 20.0
+"""Seconds for which they are."""
+_REMEMBERED: Final = 64
+"""Songs and stems whose peaks are remembered."""
+_BLOCK_SECONDS: Final = 8
+
+
+class Lane(msgspec.Struct, frozen=True):
+    """One file that plays beside the others."""
+
+    name: str
+    path: Path
+    title: str
+    colour: str
+    gain: float
+    """What the stem was multiplied with, so that the source plays as loud."""
+
+
+def lanes_of(job: Job) -> dict[str, Lane]:
+    """Return the lanes of a job by name: its source, and the stems that are sound."""
+    stems = [stem for stem in job.stems if stem.path.suffix.lower() in AUDIO_SUFFIXES]
+    names = distinct([SOURCE, *(stem.name for stem in stems)])[1:]
+    gain = next((stem.gain for stem in stems if stem.gain != 1.0), 1.0)
+    found = [Lane(SOURCE, job.source.path, "Source", "#9aa0a6", gain)]
+    for name, stem in zip(names, stems, strict=True):
+        found.append(Lane(name, stem.path, title(stem.name), "#{:02x}{:02x}{:02x}".format(*colour_of(stem.name)), 1.0))
+    return {lane.name: lane for lane in found}
+
+
+class Opened(NamedTuple):
+    """A reader that stands at the beginning of a segment."""
+
+    stack: ExitStack
+    reader: Any
+    since: float
+
+
+class Lanes:
+    """Reads what is played.
+
+    Args:
+        find: the job that a request names.
+    """
+
+    def __init__(self, find: Callable[[Request], Job]) -> None:
+        self._find = find
+        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._kept: OrderedDict[tuple[Path, int], Opened] = OrderedDict()
+        self._peaks: OrderedDict[tuple[Path, int, int], bytes] = OrderedDict()
+
+    def routes(self) -> list[Route]:
+        """Return where it is asked."""
+        return [
+            Route("/api/jobs/{id}/lanes", self._list),
+            Route("/api/jobs/{id}/lanes/{lane}/peaks", self._show_peaks),
+            Route("/api/jobs/{id}/lanes/{lane}/pcm/{segment:int}", self._show_segment),
+        ]
+
+    def close(self) -> None:
+        """Close every file."""
+        while self._kept:
+            self._kept.popitem()[1].stack.close()
+
+    def lane(self, request: Request) -> Lane:
+        """Return the lane that a request names.
+
+        Raises:
+            UsageError: there is no such job or lane.
+        """
+        lane = lanes_of(self._find(request)).get(request.path_params["lane"])
+        if lane is None:
+            raise UsageError("this job has no such stem")
+        return lane
+
+    async def _list(self, request: Request) -> Response:
+        lanes = lanes_of(self._find(request)).values()
+        async with self._room:
+            return Json([await asyncio.to_thread(_describe, lane) for lane in lanes])
+
+    async def _show_peaks(self, request: Request) -> Response:
+        path = self.lane(request).path
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise SourceError(f"{path.name}: {error.strerror}") from error
+        key = (path, status.st_size, status.st_mtime_ns)
+        if key not in self._peaks:
+            async with self._room:
+                self._peaks[key] = await run_stoppable(lambda stopper: measure_peaks(path, stopper))
+        self._peaks.move_to_end(key)
+        while len(self._peaks) > _REMEMBERED:
+            self._peaks.popitem(last=False)
+        return Response(self._peaks[key], media_type="application/octet-stream")
+
+    async def _show_segment(self, request: Request) -> Response:
+        path, segment = self.lane(request).path, int(request.path_params["segment"])
+        async with self._room:
+            opened, samples = await asyncio.to_thread(_read_segment, path, segment, self._take(path, segment))
+        self._keep(path, segment + 1, opened)
+        headers = {"x-channels": str(opened.reader.info.channels), "x-rate": str(opened.reader.info.sample_rate)}
+        return Response(samples, 200, headers, "application/octet-stream")
+
+    def _take(self, path: Path, segment: int) -> Opened | None:
+        """Return a reader that stands at the segment, or else before it; what is compressed may only be read on."""
+        before = [key for key in self._kept if key[0] == path and key[1] <= segment]
+        return self._kept.pop(max(before)) if before else None
+
+    def _keep(self, path: Path, segment: int, opened: Opened) -> None:
+        loop = asyncio.get_running_loop()
+        previous = self._kept.pop((path, segment), None)
+        if previous is not None:
+            previous.stack.close()
+        self._kept[path, segment] = opened._replace(since=loop.time())
+        loop.call_later(_IDLE, self._sweep, loop.time)
+        self._sweep(loop.time)
+
+    def _sweep(self, clock: Callable[[], float]) -> None:
+        while self._kept:
+            oldest = next(iter(self._kept))
+            if len(self._kept) <= _OPEN and clock() - self._kept[oldest].since < _IDLE:
+                return
+            self._kept.pop(oldest).stack.close()
+
+
+def _describe(lane: Lane) -> dict[str, Any]:
+    told = {"name": lane.name, "title": lane.title, "colour": lane.colour, "gain": lane.gain}
+    try:
+        with open_reader(lane.path) as reader:
+            info = reader.info
+    except StembridgeError as error:
+        return told | {"trouble": str(error)}
+    frames = info.frames or round(info.duration * info.sample_rate)
+    return told | {"rate": info.sample_rate, "channels": info.channels, "frames": frames}
+
+
+def _read_segment(path: Path, segment: int, opened: Opened | None) -> tuple[Opened, bytes]:
+    """Return the samples of a segment as little-endian floats, channel by channel, and the reader behind it."""
+    if opened is None:
+        stack = ExitStack()
+        opened = Opened(stack, stack.enter_context(open_reader(path)), 0.0)
+    try:
+        frames = SECONDS * opened.reader.info.sample_rate
+        opened.reader.skip(segment * frames - opened.reader.position)
+        block = opened.reader.read(frames) if not opened.reader.is_over else np.zeros((0, opened.reader.info.channels))
+    except BaseException:
+        opened.stack.close()
+        raise
+    # Each channel in one piece, as a browser wants it.
+    return opened, np.ascontiguousarray(block.T, "<f4").tobytes()
+
+
+def measure_peaks(path: Path, stopper: Stopper) -> bytes:
+    """Return the lowest and the highest sample of each twentieth of a second over all channels, from -127 to 127."""
+    found = []
+    with open_reader(path) as reader:
+        each = max(1, reader.info.sample_rate // PEAKS_EVERY)
+        while len(block := reader.read(each * PEAKS_EVERY * _BLOCK_SECONDS)):
+            stopper.check()
+            starts = np.arange(0, len(block), each)
+            lowest = np.minimum.reduceat(block.min(axis=1), starts)
+            highest = np.maximum.reduceat(block.max(axis=1), starts)
+            found.append(np.stack((lowest, highest), axis=1))
+    peaks = np.concatenate(found) if found else np.zeros((0, 2))
+    return bytes(np.rint(np.clip(peaks, -1.0, 1.0) * 127).astype(np.int8).tobytes())

@@ -1,0 +1,119 @@
+"""The mix as it is heard, written beside the stems: the core's reader and writer, and a sum between them."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from plugin_core import open_reader, open_writer, resolve_format
+from plugin_core.errors import PlacementError, UsageError
+from plugin_core.files.database import new_id
+from plugin_core.files.hidden import HiddenNotes
+from plugin_core.files.names import HIDDEN_PREFIX, MAX_BYTES, NUMBER_BYTES, clean_component, shorten
+from plugin_core.files.placement import adopt_group, explain_os_error, rename_exclusive, sync_folder
+from plugin_core.model import show_path
+from plugin_core.tasks import Stopper
+from stembridge_ui.lanes import Lane
+
+Samples = npt.NDArray[Any]
+
+LOUDEST: Final = 4.0
+"""What a lane may be multiplied with at most; 12 dB."""
+_BLOCK: Final = 1 << 16
+_DEPTHS: Final = {"pcm_u8": 0, "pcm_s8": 0, "pcm_16": 0, "lossy": 1, "pcm_24": 1, "pcm_32": 2, "float": 2, "double": 2}
+"""Which of several encodings holds the others."""
+
+
+def read_gains(said: object, lanes: Mapping[str, Lane]) -> dict[str, float]:
+    """Return what each lane is multiplied with, those that are silent left out.
+
+    Raises:
+        UsageError: no lane, or no number, or nothing is heard.
+    """
+    if not isinstance(said, dict) or not said.keys() <= lanes.keys():
+        raise UsageError("the mix names stems that this job does not have")
+    gains = {}
+    for name, gain in said.items():
+        is_number = isinstance(gain, int | float) and not isinstance(gain, bool) and math.isfinite(gain)
+        if not is_number or not 0 <= gain <= LOUDEST:
+            raise UsageError(f"{gain!r} is no volume between 0 and {LOUDEST:g}")
+        if gain:
+            gains[name] = float(gain)
+    if not gains:
+        raise UsageError("nothing is heard", remedy="unmute a stem")
+    return gains
+
+
+def write_mix(
+    name: str, lanes: Mapping[str, Lane], gains: Mapping[str, float], folder: Path, notes: HiddenNotes, stopper: Stopper
+) -> tuple[Path, int]:
+    """Write the sum of the lanes, whole or not at all, under a name that nothing has.
+
+    Args:
+        name: what the file is called, without its ending.
+        lanes: those of the job.
+        gains: what each one that is heard is multiplied with.
+        folder: where it goes.
+        notes: know of the file while it is written.
+        stopper: ends it.
+
+    Returns:
+        The file, and how many samples had to be clipped.
+
+    Raises:
+        UsageError: the lanes have not one rate and number of channels.
+        StembridgeError: a lane cannot be read, or the file not be written.
+    """
+    with ExitStack() as stack:
+        readers = {one: stack.enter_context(open_reader(lanes[one].path)) for one in gains}
+        infos = [reader.info for reader in readers.values()]
+        if len({(info.sample_rate, info.channels) for info in infos}) > 1:
+            raise UsageError("these stems have not one sample rate and number of channels", remedy="mute the odd one")
+        deepest = max(infos, key=lambda info: _DEPTHS.get(info.encoding, _DEPTHS["lossy"]))
+        chosen = resolve_format("", deepest)
+        draft = folder / f"{HIDDEN_PREFIX}mix-{new_id(time.time)}{chosen.suffix}"
+        stack.enter_context(notes.noted(draft))
+        try:
+            with open_writer(
+                draft, sample_rate=infos[0].sample_rate, channels=infos[0].channels, format=chosen
+            ) as writer:
+                while True:
+                    stopper.check()
+                    blocks = [gain * readers[one].read(_BLOCK, "float64") for one, gain in gains.items()]
+                    if not (frames := max(map(len, blocks))):
+                        break
+                    writer.write(np.sum([_pad(block, frames) for block in blocks], axis=0))
+            return _place(draft, folder, name, chosen.suffix), writer.clipped
+        except OSError as error:
+            raise explain_os_error(error, folder) from error
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def _pad(block: Samples, frames: int) -> Samples:
+    return np.pad(block, ((0, frames - len(block)), (0, 0)))
+
+
+def _place(draft: Path, folder: Path, name: str, suffix: str) -> Path:
+    clean = shorten(clean_component(name), MAX_BYTES - NUMBER_BYTES - len(suffix))
+    adopt_group(draft, folder)
+    for number in count(1):
+        path = folder / f"{clean}{f' ({number})' if number > 1 else ''}{suffix}"
+        if os.path.lexists(path):
+            continue
+        try:
+            rename_exclusive(draft, path)
+        except FileExistsError:
+            continue
+        sync_folder(folder)
+        return path
+    raise PlacementError(f"{show_path(folder)} has no room for one more mix")

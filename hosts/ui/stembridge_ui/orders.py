@@ -1,0 +1,259 @@
+"""What the user wants done: songs dropped or named, what it takes and costs, and the click that begins it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from plugin_core import AUDIO_SUFFIXES, STEMS_SUFFIX, Asker, JobSet, Ready, Reply, Run, Want
+from plugin_core.console.options import choose_operations
+from plugin_core.console.phrases import clean
+from plugin_core.console.prices import describe_offer, describe_price, has_price
+from plugin_core.errors import SourceError, StembridgeError, UsageError, blame
+from plugin_core.files.hidden import HiddenNotes
+from plugin_core.files.names import HIDDEN_PREFIX, MAX_BYTES, NUMBER_BYTES, clean_component, shorten
+from plugin_core.files.placement import explain_os_error, rename_exclusive, sync_folder
+from plugin_core.model import Job, show_path
+from plugin_core.presets import find_preset, load_presets
+from plugin_core.session import Session
+from plugin_core.settings import expand_user
+from plugin_core.wishes import SEPARATE
+from stembridge_ui.jobs import Json, row_of
+
+LARGEST_SONG: Final = 1 << 30
+"""Bytes of a song that is dropped; one that is named by its path may have any size."""
+MOST_SONGS: Final = 500
+_OFFERS: Final = 20
+"""Offers that wait for a click."""
+
+
+class UiSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Section ``ui``."""
+
+    folder: Path | None = None
+    """Where songs go that are dropped into the page; default ``stembridge`` in the user's music folder."""
+
+
+class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the page asks for."""
+
+    paths: tuple[str, ...]
+    preset: str = ""
+    provider: str = ""
+    model: str = ""
+    options: dict[str, str] = {}
+
+
+class Visitor(Asker[Want]):
+    """Who asks by the page, which asks for the user's word by itself."""
+
+    host = "ui"
+
+    def __init__(self) -> None:
+        self.refused: list[str] = []
+        self.added: list[Job] = []
+
+    def refuse(self, want: Want, error: StembridgeError) -> None:
+        self.refused.append(clean(f"{want.path.name}: {error}"))
+
+    def add(self, want: Want, job: Job) -> None:  # noqa: ARG002 - others read it
+        self.added.append(job)
+
+
+class Offered(msgspec.Struct):
+    """What can be done at a click."""
+
+    run: Run[Want]
+    visitor: Visitor
+    ready: list[Ready[Want]]
+
+
+class Counter:
+    """Where the user orders.
+
+    Args:
+        session: the core.
+        work: the jobs that this process works on.
+    """
+
+    def __init__(self, session: Session, work: JobSet) -> None:
+        self._session = session
+        self._work = work
+        self._offers: OrderedDict[str, Offered] = OrderedDict()
+
+    def routes(self) -> list[Route]:
+        """Return where it is asked."""
+        return [
+            Route("/api/choices", self._list_choices),
+            Route("/api/models/{provider}", self._list_models),
+            Route("/api/songs", self._take_song, methods=["POST"]),
+            Route("/api/offers", self._offer, methods=["POST"]),
+            Route("/api/offers/{id}", self._begin, methods=["POST"]),
+        ]
+
+    async def _list_choices(self, _request: Request) -> Response:
+        self._session.reread()
+        presets = load_presets(self._session.settings).values()
+        separators = self._session.registry.separators.values()
+        return Json(
+            {
+                "presets": [{"name": one.name, "title": one.title or one.name} for one in presets],
+                "usual": self._session.settings.section("separate", SEPARATE).as_operation().provider,
+                "providers": [{"name": one.name, "title": one.title, "is_remote": one.remote} for one in separators],
+                "folder": show_path(self._folder()),
+            }
+        )
+
+    async def _list_models(self, request: Request) -> Response:
+        name = request.path_params["provider"]
+        separator = self._session.separator(name)
+        with blame(name):
+            models = [one for one in await separator.models() if one.takes == "song"]
+        return Json(models)
+
+    # Songs
+
+    def _folder(self) -> Path:
+        chosen = self._session.settings.section("ui", UiSettings).folder
+        if chosen is not None:
+            return chosen
+        import platformdirs
+
+        return Path(platformdirs.user_music_dir()) / "stembridge"
+
+    async def _take_song(self, request: Request) -> Response:
+        name = clean_component(request.query_params.get("name", ""))
+        if Path(name).suffix.lower() not in AUDIO_SUFFIXES:
+            raise SourceError(f"{clean(name)} has no name of a sound file", remedy="drop a song, such as Song.flac")
+        folder = self._folder()
+        notes = HiddenNotes(self._session.settings.home)
+        draft = folder / f"{HIDDEN_PREFIX}song-{secrets.token_hex(8)}{Path(name).suffix}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with notes.noted(draft):
+                try:
+                    await _receive(request, draft)
+                    await self._session.look(draft)
+                    path = await asyncio.to_thread(_place, draft, folder, name)
+                finally:
+                    draft.unlink(missing_ok=True)
+        except OSError as error:
+            raise explain_os_error(error, folder) from error
+        return Json({"path": str(path), "shown": show_path(path)})
+
+    # Offers
+
+    async def _offer(self, request: Request) -> Response:
+        try:
+            wish = msgspec.json.decode(await request.body(), type=Wish)
+        except msgspec.MsgspecError as error:
+            raise UsageError(f"what the page asks for cannot be read: {error}") from error
+        settings = self._session.settings
+        self._session.reread()
+        preset = find_preset(settings, wish.preset) if wish.preset else None
+        said: Mapping[str, Any] = {
+            name: value
+            for name, value in (("provider", wish.provider), ("model", wish.model), ("options", wish.options))
+            if value
+        }
+        operations = choose_operations(said, preset, settings.section("separate", SEPARATE).as_operation())
+        paths = await asyncio.to_thread(lambda: [path for word in wish.paths for path in _expand(word)])
+        if not paths or len(paths) > MOST_SONGS:
+            raise UsageError(f"{len(paths)} songs", remedy=f"name one to {MOST_SONGS}, or use a hot folder for more")
+        visitor = Visitor()
+        run = Run(self._session, visitor, preset=wish.preset, lanes=2, foresees=True)
+        ready = await run.offer([Want(path=path, operation=one) for path in paths for one in operations])
+        offers = [one.offer for one in ready]
+        mark = secrets.token_urlsafe(16)
+        self._offers[mark] = Offered(run, visitor, ready)
+        while len(self._offers) > _OFFERS:
+            self._offers.popitem(last=False)
+        return Json(
+            {
+                "id": mark,
+                "count": len(ready),
+                "lines": [clean(line) for offer in offers for line in describe_offer(offer)],
+                "refused": visitor.refused,
+                "price": describe_price(offers),
+                "is_paid": has_price(offers),
+                "again": sum(offer.is_bought_again for offer in offers),
+                "standing": [one.offer.standing.id for one in ready if one.offer.standing is not None],
+            }
+        )
+
+    async def _begin(self, request: Request) -> Response:
+        # Taken away, so that a second click begins nothing.
+        offered = self._offers.pop(request.path_params["id"], None)
+        if offered is None:
+            raise UsageError("this offer was taken, or is too old", remedy="ask for the price again")
+        may_buy_again = any(one.offer.is_bought_again for one in offered.ready)
+        jobs = await offered.run.add(offered.ready, Reply.AGAIN if may_buy_again else Reply.YES)
+        for job in jobs:
+            self._work.add(job.id)
+        return Json({"rows": [row_of(job) for job in offered.visitor.added], "refused": offered.visitor.refused})
+
+
+async def _receive(request: Request, draft: Path) -> None:
+    """Write a body as it comes; never more of it in memory than the network gave at once."""
+    try:
+        with draft.open("xb") as opened:
+            async for chunk in request.stream():
+                await asyncio.to_thread(opened.write, chunk)
+    except ClientDisconnect as error:
+        raise SourceError("the song did not arrive whole") from error
+
+
+def _place(draft: Path, folder: Path, name: str) -> Path:
+    """Give a song its name, or the next that is free; the same bytes under that name are the same song."""
+    stem, suffix = Path(name).stem, Path(name).suffix
+    stem = shorten(stem, MAX_BYTES - NUMBER_BYTES - len(os.fsencode(suffix)))
+    for number in count(1):
+        path = folder / f"{stem}{f' ({number})' if number > 1 else ''}{suffix}"
+        try:
+            rename_exclusive(draft, path)
+        except FileExistsError:
+            if _is_same(draft, path):
+                return path
+            continue
+        sync_folder(folder)
+        return path
+    raise AssertionError
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    if not other.is_file() or one.stat().st_size != other.stat().st_size:
+        return False
+    with one.open("rb") as first, other.open("rb") as second:
+        while True:
+            block = first.read(1 << 20)
+            if block != second.read(1 << 20):
+                return False
+            if not block:
+                return True
+
+
+def _expand(word: str) -> Iterator[Path]:
+    """Yield the song of a path, or those of a folder, without the stems that lie there."""
+    try:
+        path = expand_user(word.strip())
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if not path.is_absolute():
+        raise UsageError(f"{clean(word)!r} is no whole path", remedy="begin with / or ~")
+    if not path.is_dir():
+        yield path
+        return
+    for base, folders, names in os.walk(path):
+        folders[:] = sorted(one for one in folders if not one.startswith(".") and not one.endswith(STEMS_SUFFIX))
+        yield from (Path(base, one) for one in sorted(names) if Path(one).suffix.lower() in AUDIO_SUFFIXES)

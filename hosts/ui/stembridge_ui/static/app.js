@@ -1,0 +1,77 @@
+// Which page is shown, and the one stream of changes that all of them hear.
+
+import {showJobs} from "./jobs.js";
+import {showSong} from "./song.js";
+import {showNew} from "./new.js";
+import {showFolders} from "./folders.js";
+import {showSpending} from "./spending.js";
+
+const pages = {jobs: showJobs, song: showSong, new: showNew, folders: showFolders, spending: showSpending};
+const titles = {jobs: "Jobs", song: "Song", new: "New", folders: "Folders", spending: "Spending"};
+const main = document.getElementById("main");
+const link = document.getElementById("link");
+const changes = new EventTarget();
+let leave = () => {};
+let stream = null;
+
+function show() {
+  leave();
+  const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
+  const page = pages[name] ? name : "jobs";
+  document.title = `${titles[page]} · stembridge`;
+  for (const one of document.querySelectorAll("nav a")) {
+    const isHere = one.getAttribute("href") === `#/${page}`;
+    if (isHere) one.setAttribute("aria-current", "page");
+    else one.removeAttribute("aria-current");
+  }
+  main.replaceChildren();
+  leave = pages[page](main, {changes, argument: decodeURIComponent(rest.join("/"))}) || (() => {});
+}
+
+/** A browser has six connections for us: a page that nobody sees gives its own back. */
+function listen() {
+  if (document.hidden) {
+    stream?.close();
+    stream = null;
+    return;
+  }
+  if (stream) return;
+  let wasLost = false;
+  stream = new EventSource("api/events");
+  stream.onopen = () => {
+    link.textContent = "";
+    // What happened meanwhile was told to nobody.
+    if (wasLost) changes.dispatchEvent(new CustomEvent("anew"));
+    wasLost = false;
+  };
+  stream.onerror = () => {
+    wasLost = true;
+    link.textContent = "not connected";
+  };
+  stream.onmessage = (event) => {
+    const told = JSON.parse(event.data);
+    if (told.trouble) link.textContent = told.trouble;
+    else changes.dispatchEvent(new CustomEvent(told.anew ? "anew" : "change", {detail: told}));
+  };
+}
+
+function shownAgain() {
+  const wasAway = !stream;
+  listen();
+  if (wasAway && stream) changes.dispatchEvent(new CustomEvent("anew"));
+}
+
+document.addEventListener("visibilitychange", shownAgain);
+addEventListener("hashchange", () => {
+  show();
+  main.focus({preventScroll: true});
+});
+// A file that misses the place for it must not replace the page.
+for (const name of ["dragover", "drop"]) addEventListener(name, (event) => event.preventDefault());
+addEventListener("drop", (event) => {
+  if (!event.dataTransfer.files.length || location.hash.startsWith("#/new")) return;
+  window.droppedFiles = [...event.dataTransfer.files];
+  location.hash = "#/new";
+});
+show();
+listen();

@@ -1,0 +1,258 @@
+// The page of one job: what came of it, its lanes to play, its labels.
+
+import {busy, call, clock, getJson, h, postJson, toast} from "./dom.js";
+import {Row} from "./jobs.js";
+import {showLabels} from "./labels.js";
+import {Transport, segmentsOf} from "./transport.js";
+import {Wave} from "./wave.js";
+
+export function showSong(main, {changes, argument: id}) {
+  let player = null;
+  let row = null;
+  let isOver = false;
+  const place = h("div", {});
+  const head = h("ul", {class: "jobs one"});
+  main.append(head, place);
+
+  async function load() {
+    try {
+      const job = await getJson(`api/jobs/${encodeURIComponent(id)}`);
+      if (isOver) return;
+      document.title = `${job.song} · stembridge`;
+      row = new Row(job);
+      head.replaceChildren(row.element);
+      place.replaceChildren(...job.notes.map((note) => h("p", {class: "hint"}, note)));
+      if (job.labels.length) showLabels(place, job);
+      const lanes = await getJson(`api/jobs/${encodeURIComponent(id)}/lanes`);
+      if (isOver) return;
+      player?.close();
+      player = new Player(place, job, lanes);
+    } catch (error) {
+      place.replaceChildren(h("p", {class: "empty"}, error.message));
+    }
+  }
+
+  function heard({detail}) {
+    const told = (detail.rows ?? []).find((one) => one.id === id);
+    if (!told || !row) return;
+    const wasDone = row.row.state === "done";
+    row.update(told);
+    if (told.state === "done" && !wasDone) load();
+  }
+
+  changes.addEventListener("change", heard);
+  load();
+  return () => {
+    isOver = true;
+    player?.close();
+    changes.removeEventListener("change", heard);
+  };
+}
+
+/** The lanes of a job, and the keys that play them. */
+class Player {
+  constructor(main, job, found) {
+    this.job = job;
+    for (const lane of found.filter((one) => one.trouble)) {
+      main.append(h("p", {class: "hint bad"}, `${lane.title}: ${lane.trouble}`));
+    }
+    const lanes = found.filter((one) => !one.trouble);
+    if (!lanes.length) return;
+    // The rate of most lanes, so that these are heard sample by sample.
+    const rates = lanes.map((lane) => lane.rate);
+    const usual = rates.reduce((best, rate) =>
+      rates.filter((one) => one === rate).length > rates.filter((one) => one === best).length ? rate : best);
+    this.context = new AudioContext({sampleRate: usual, latencyHint: "playback"});
+    this.transport = new Transport(this.context, lanes, segmentsOf(job.id, call));
+    this.transport.onend = () => this.showState();
+    this.transport.ontrouble = (error) => {
+      this.transport.pause();
+      this.showState();
+      toast(error.message, "bad");
+    };
+    this.isComparing = false;
+    this.states = lanes.map((lane) => ({
+      lane, volume: 1, solo: false, mute: lane.name === "source" && lanes.length > 1, isSource: lane.name === "source",
+    }));
+    this.build(main, lanes.length > 1);
+    this.applyGains(0);
+    this.keys = (event) => this.key(event);
+    addEventListener("keydown", this.keys);
+    this.draw = () => {
+      this.showPosition();
+      this.drawing = requestAnimationFrame(this.draw);
+    };
+    this.draw();
+    this.showState();
+  }
+
+  build(main, hasStems) {
+    this.playButton = h("button", {class: "round go", onclick: () => this.toggle()});
+    this.time = h("output", {class: "time", "aria-label": "Position"}, "0:00");
+    this.loopButton = h("button", {class: "chip", onclick: () => this.toggleLoop(), title: "L; drag over a waveform"},
+      "Loop");
+    this.compareButton = h("button", {class: "chip", onclick: () => this.compare(), title: "C"}, "Source only");
+    this.exportButton = h("button", {class: "chip", onclick: () => this.export(), title: "E"}, "Save this mix");
+    main.append(h("section", {class: "player", "aria-label": "Player"},
+      h("div", {class: "controls"}, this.playButton, this.time, this.loopButton,
+        hasStems && this.compareButton, hasStems && this.exportButton),
+      h("div", {class: "lanes"}, this.states.map((state, index) => this.buildLane(state, index, hasStems))),
+      h("p", {class: "hint keys"},
+        "Keys: ", ...[["space", "play"], ["← →", "5 s"], ["[ ]", "loop from, to"], ["L", "loop"], ["1–9", "solo"],
+          ["shift 1–9", "mute"], ["C", "source only"], ["E", "save"]]
+          .flatMap(([key, word]) => [h("kbd", {}, key), ` ${word}  `]))));
+  }
+
+  buildLane(state, index, hasStems) {
+    const {lane} = state;
+    const flip = (what) => () => {
+      state[what] = !state[what];
+      this.applyGains();
+    };
+    state.muteButton = h("button", {class: "mini", "aria-label": `Mute ${lane.title}`, onclick: flip("mute")}, "M");
+    state.soloButton = h("button", {class: "mini", "aria-label": `Solo ${lane.title}`, onclick: flip("solo")}, "S");
+    const volume = h("input", {
+      type: "range", min: 0, max: 1.5, step: 0.01, value: 1, "aria-label": `Volume of ${lane.title}`,
+      oninput: () => {
+        state.volume = Number(volume.value);
+        this.applyGains();
+      },
+      ondblclick: () => {
+        volume.value = 1;
+        volume.dispatchEvent(new Event("input"));
+      },
+    });
+    state.wave = new Wave(lane, {
+      seconds: this.transport.total / this.transport.rate,
+      seek: (share) => this.transport.seek(share * this.transport.total),
+      region: (from, to) => this.setLoop(from * this.transport.total, to * this.transport.total),
+    });
+    state.wave.load(`api/jobs/${this.job.id}/lanes/${encodeURIComponent(lane.name)}/peaks`)
+      .catch((error) => toast(`${lane.title}: ${error.message}`, "bad"));
+    state.element = h("div", {class: "lane", role: "group", "aria-label": lane.title},
+      h("div", {class: "knobs"},
+        h("span", {class: "name", title: `key ${index + 1}`}, lane.title),
+        hasStems && h("span", {class: "pair"}, state.muteButton, state.soloButton), volume),
+      state.wave.element);
+    return state.element;
+  }
+
+  /** What each lane is multiplied with, as it is heard. */
+  get gains() {
+    const hasSolo = this.states.some((state) => state.solo);
+    return this.states.map((state) => {
+      const isHeard = this.isComparing ? state.isSource : hasSolo ? state.solo : !state.mute;
+      return isHeard ? state.volume * state.lane.gain : 0;
+    });
+  }
+
+  applyGains(ramp = 0.02) {
+    const now = this.context.currentTime;
+    this.gains.forEach((gain, index) => {
+      const {gain: knob} = this.transport.lanes[index].gain;
+      const state = this.states[index];
+      knob.cancelScheduledValues(now);
+      if (ramp) {
+        knob.setValueAtTime(knob.value, now);
+        knob.linearRampToValueAtTime(gain, now + ramp);
+      } else knob.value = gain;
+      state.element.classList.toggle("silent", gain === 0);
+      state.muteButton.setAttribute("aria-pressed", state.mute);
+      state.soloButton.setAttribute("aria-pressed", state.solo);
+    });
+    this.compareButton.setAttribute("aria-pressed", this.isComparing);
+  }
+
+  async toggle() {
+    if (this.transport.isPlaying) this.transport.pause();
+    else {
+      await this.context.resume();
+      this.transport.play();
+    }
+    this.showState();
+  }
+
+  compare() {
+    this.isComparing = !this.isComparing;
+    this.applyGains();
+  }
+
+  setLoop(start, end) {
+    this.region = {start: Math.round(start), end: Math.round(end)};
+    this.transport.setLoop(this.region);
+    const {position} = this.transport;
+    if (this.transport.loop && (position < start || position >= end)) this.transport.seek(this.region.start);
+    this.showState();
+  }
+
+  toggleLoop() {
+    if (this.transport.loop) this.transport.setLoop(null);
+    else this.setLoop(this.region?.start ?? 0, this.region?.end ?? this.transport.total);
+    this.showState();
+  }
+
+  export() {
+    return busy(this.exportButton, async () => {
+      const gains = this.gains;
+      const wanted = Object.fromEntries(this.states.map((state, index) => [state.lane.name, gains[index]]));
+      const {path, clipped} = await postJson(`api/jobs/${this.job.id}/mix`, wanted);
+      toast(`saved: ${path}${clipped ? `; ${clipped.toLocaleString("en")} samples were clipped` : ""}`,
+        clipped ? "bad" : "good");
+    });
+  }
+
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return;
+    const {transport} = this;
+    const step = 5 * transport.rate;
+    const digit = /^Digit([1-9])$/.exec(event.code)?.[1];
+    const acts = {
+      " ": () => this.toggle(),
+      ArrowLeft: () => transport.seek(transport.position - step),
+      ArrowRight: () => transport.seek(transport.position + step),
+      Home: () => transport.seek(0),
+      "[": () => this.setLoop(transport.position, this.region?.end > transport.position ? this.region.end : transport.total),
+      "]": () => this.setLoop(this.region?.start < transport.position ? this.region.start : 0, transport.position),
+      l: () => this.toggleLoop(),
+      c: () => this.compare(),
+      e: () => this.export(),
+    };
+    // A button that has the focus takes the space bar for itself.
+    if (event.key === " " && event.target.closest("button, a")) return;
+    if (digit && this.states[digit - 1]) {
+      const state = this.states[digit - 1];
+      if (event.shiftKey) state.mute = !state.mute;
+      else state.solo = !state.solo;
+      this.applyGains();
+    } else if (acts[event.key]) acts[event.key]();
+    else return;
+    event.preventDefault();
+  }
+
+  showState() {
+    const {isPlaying, loop} = this.transport;
+    this.playButton.textContent = isPlaying ? "❚❚" : "▶";
+    this.playButton.setAttribute("aria-label", isPlaying ? "Pause" : "Play");
+    this.loopButton.setAttribute("aria-pressed", Boolean(loop));
+    const {total} = this.transport;
+    for (const state of this.states) state.wave.showRegion(this.region, Boolean(loop), total);
+  }
+
+  showPosition() {
+    const {position, total, rate} = this.transport;
+    const text = `${clock(position / rate)} / ${clock(total / rate)}`;
+    if (this.time.value !== text) this.time.value = text;
+    if (position === this.shown) return;
+    this.shown = position;
+    for (const state of this.states) state.wave.showPosition(total ? position / total : 0);
+  }
+
+  close() {
+    if (!this.transport) return;
+    removeEventListener("keydown", this.keys);
+    cancelAnimationFrame(this.drawing);
+    this.transport.close();
+    for (const state of this.states) state.wave.close();
+    this.context.close();
+  }
+}

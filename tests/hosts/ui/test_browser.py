@@ -1,0 +1,228 @@
+"""The page in Debian's Chromium: a song is dropped, separated, played in step, looped and saved; ten thousand jobs."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import msgspec
+import soundfile
+
+from plugin_core.jobs.queries import insert, to_row
+from plugin_core.jobs.store import JobStore
+from plugin_core.model import JobState
+from plugin_core.session import STORE_NAME
+from tests.hosts.ui.browser import Browser
+from tests.hosts.ui.conftest import Server, serving
+from tests.plugin_core.jobs.fakes import make_job
+
+MANY = 10_000
+DROP = """
+const bytes = Uint8Array.from(atob(arguments[0]), (one) => one.charCodeAt(0));
+const moved = new DataTransfer();
+moved.items.add(new File([bytes], arguments[1], {type: "audio/flac"}));
+document.querySelector("main").dispatchEvent(new DragEvent("drop", {dataTransfer: moved, bubbles: true}));
+"""
+RENDER = """
+// Every lane into a channel of its own, by the player's own scheduling.
+const [job, loop, seconds] = arguments;
+const {Transport, segmentsOf} = await import("/transport.js");
+const lanes = await (await fetch(`/api/jobs/${job}/lanes`)).json();
+const rate = lanes[0].rate;
+const context = new OfflineAudioContext(lanes.length, Math.round(seconds * rate), rate);
+const merger = context.createChannelMerger(lanes.length);
+merger.connect(context.destination);
+const transport = new Transport(context, lanes, segmentsOf(job, fetch), {ahead: seconds});
+if (loop) {
+  transport.setLoop({start: loop[0], end: loop[1]});
+  transport.seek(loop[0]);
+}
+transport.lanes.forEach((lane, index) => {
+  lane.gain.disconnect();
+  const splitter = context.createChannelSplitter(lane.channels);
+  lane.gain.connect(splitter);
+  splitter.connect(merger, 0, index);
+});
+await transport.play();
+const begin = transport.pieces[0].when;
+clearInterval(transport.timer);
+const rendered = await context.startRendering();
+const {start, end} = transport.loop ?? {start: 0, end: transport.total};
+const found = [];
+for (const [index, lane] of transport.lanes.entries()) {
+  const whole = new Float32Array(lane.frames);
+  for (let segment = 0; segment * 4 * rate < lane.frames; segment += 1) {
+    whole.set((await transport.fetchSegment(lane, segment))[0], segment * 4 * rate);
+  }
+  const heard = rendered.getChannelData(index);
+  let wrong = 0;
+  let loudest = 0;
+  for (let at = begin; at < heard.length; at += 1) {
+    const place = at - begin;
+    const wanted = loop ? whole[start + place % (end - start)] : (whole[place] ?? 0);
+    if (heard[at] !== wanted) wrong += 1;
+    loudest = Math.max(loudest, Math.abs(heard[at]));
+  }
+  found.push({name: lane.name, wrong, loudest});
+}
+return found;
+"""
+SCAN = """
+// Six lanes of ten minutes, played through from segment to segment on a clock that runs.
+const {Transport} = await import("/transport.js");
+const context = new AudioContext({sampleRate: 44100});
+const lanes = Array.from({length: 6}, (_, index) =>
+  ({name: `${index}`, rate: 44100, channels: 2, frames: 600 * 44100}));
+let fetched = 0;
+let open = 0;
+let most = 0;
+const transport = new Transport(context, lanes, async () => {
+  fetched += 1;
+  most = Math.max(most, ++open);
+  await new Promise((end) => setTimeout(end));
+  open -= 1;
+  return [0, 1].map(() => new Float32Array(4 * 44100).fill(0.1));
+});
+let kept = 0;
+let nodes = 0;
+transport.play();
+for (let segment = 0; segment < 150; segment += 1) {
+  transport.seek(segment * transport.size);
+  await transport.fill();
+  kept = Math.max(kept, transport.kept.size);
+  nodes = Math.max(nodes, transport.nodes.size);
+}
+transport.close();
+await context.close();
+return {fetched, kept, nodes, most, left: transport.nodes.size + transport.kept.size};
+"""
+
+
+def resident(browser: Browser) -> int:
+    """Return the bytes of memory that the processes of the browser's pages have, as they say."""
+    found = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            if b"--type=renderer" in words and any(browser.profile in word for word in words):
+                pages = int((folder / "statm").read_text().split()[1])
+                found += pages * 4096
+        except (OSError, IndexError):
+            continue
+    return found
+
+
+def test_a_song_is_dropped_separated_played_looped_and_saved(
+    server: Server, browser: Browser, song: Path, tmp_path: Path
+) -> None:
+    browser.open(server.fresh_link())
+    browser.until("document.querySelector('h1').textContent === 'Jobs'")
+    assert browser.run("return document.cookie") == ""
+    assert browser.run("return location.href") == f"{server.origin}/"
+
+    name = "Größe & <b>Maß</b>.flac"
+    browser.run(DROP, base64.b64encode(song.read_bytes()).decode(), name)
+    browser.until("document.querySelector('.songs button')")
+    browser.click("#price:not(:disabled)")
+    browser.click("#begin")
+    browser.until("document.querySelector('.job')?.dataset.state === 'done'")
+    browser.until("document.querySelectorAll('.lane').length === 5")
+    browser.until("[...document.querySelectorAll('canvas')].every((one) => one.width > 300)")
+    job = browser.run("return location.hash.split('/')[2]")
+
+    position = "Number(document.querySelector('.time').value.split(' / ')[0].split(':')[1])"
+    browser.press(" ")
+    browser.until(f"{position} >= 1")
+    assert browser.run("return document.querySelector('.round').getAttribute('aria-label')") == "Pause"
+    silent = "[...document.querySelectorAll('.lane')].map((one) => one.classList.contains('silent')).join()"
+    assert browser.run(f"return {silent}") == "true,false,false,false,false"
+    browser.press("2")
+    assert browser.run(f"return {silent}") == "true,false,true,true,true"
+    browser.press("2")
+    browser.click("[aria-label='Mute Drums']")
+    assert browser.run(f"return {silent}") == "true,false,true,false,false"
+    browser.press("c")
+    assert browser.run(f"return {silent}") == "false,true,true,true,true"
+    browser.press("c")
+    browser.press("l")
+    assert browser.run("return [...document.querySelectorAll('.chip')][0].getAttribute('aria-pressed')") == "true"
+    browser.press("e")
+    browser.until("document.querySelector('.toast.good')?.textContent.includes('saved: ')")
+    (stems,) = (server.folder / "dropped").glob("Gr*.stems")
+    (mix,) = stems.glob("* - Mix.flac")
+    parts = [
+        soundfile.read(next(stems.glob(f"* - {one}.flac")), dtype="int16")[0] for one in ("Vocals", "Bass", "Other")
+    ]
+    assert (soundfile.read(mix, dtype="int16")[0] == sum(part.astype("int32") for part in parts)).all()
+
+    for loop, seconds in ((None, 11.0), ([70_001, 250_003], 12.5)):
+        for lane in browser.run(RENDER, job, loop, seconds):
+            assert lane["wrong"] == 0, (lane, loop)
+            assert lane["loudest"] > 0.01
+    assert browser.complaints() == []
+    for width, height in ((1280, 900), (768, 1000), (380, 800)):
+        browser.resize(width, height)
+        assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+        browser.picture(tmp_path / f"song-{width}.png")
+
+
+def test_six_stems_of_ten_minutes_take_bounded_memory(server: Server, browser: Browser) -> None:
+    browser.open(server.fresh_link())
+    before = resident(browser)
+    found = browser.run(SCAN)
+    assert found["fetched"] >= 6 * 150
+    assert found["kept"] <= 6
+    assert found["nodes"] <= 6 * 4
+    assert found["left"] == 0
+    # All of it at once would be 1.3 GB.
+    assert resident(browser) - before < 600 << 20
+
+
+def test_ten_thousand_jobs_come_a_page_at_a_time_and_a_change_touches_its_row_alone(
+    tmp_path: Path, browser: Browser
+) -> None:
+    with serving(tmp_path) as server, JobStore(server.home / STORE_NAME) as store:
+        jobs = [make_job(number, path=Path(f"/music/{number}.wav")) for number in range(MANY)]
+        rows = [{**to_row(msgspec.structs.replace(job, state=JobState.DONE)), "litter": 0} for job in jobs]
+        with store._database.write() as connection:
+            connection.executemany(insert(rows[0]), rows)
+        browser.open(server.link)
+        browser.until("document.querySelectorAll('.job').length >= 100")
+        assert browser.run("return document.querySelectorAll('.job').length") < 500
+        assert f"{MANY:,}" in browser.text()
+        browser.run(
+            "window.touched = new Set(); new MutationObserver((all) => all.forEach((one) => touched.add("
+            "(one.target.nodeType === 1 ? one.target : one.target.parentElement).closest('.job')?.dataset.id ??"
+            " [...one.addedNodes].map((node) => node.dataset?.id).join())))"
+            ".observe(document.querySelector('.jobs'), {subtree: true, childList: true, attributes: true,"
+            " characterData: true})"
+        )
+        new, _ = store.add(make_job(MANY + 1, path=Path("/music/new.wav")))
+        browser.until("document.querySelector('.job').dataset.id === arguments[0]", new.id)
+        store.request_cancel(new.id)
+        browser.until("document.querySelector('.job .state').textContent.startsWith('cancel')")
+        assert browser.run("return [...touched]") == [new.id]
+        browser.run("window.scrollTo(0, document.body.scrollHeight)")
+        browser.until("document.querySelectorAll('.job').length >= 200")
+
+
+def test_pages_fit_every_width_and_say_what_they_are(
+    server: Server, browser: Browser, job: str, tmp_path: Path
+) -> None:
+    browser.complaints()
+    browser.open(server.fresh_link())
+    for scheme in ("dark", "light"):
+        browser.command("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+        for page in ("jobs", "new", "folders", "spending", f"song/{job}"):
+            browser.run("location.hash = '#/' + arguments[0]", page)
+            browser.until("document.querySelector('main').childElementCount && !document.querySelector(':disabled')")
+            for width in (380, 768, 1280):
+                browser.resize(width, 900)
+                assert browser.run("return document.documentElement.scrollWidth <= innerWidth"), (page, width)
+            nameless = browser.run(
+                "return [...document.querySelectorAll('button, a, input, select, progress, meter')].filter((one) =>"
+                " !one.matches('[hidden], .hidden') && !(one.getAttribute('aria-label') || one.textContent.trim()"
+                " || one.labels?.length)).map((one) => one.outerHTML)"
+            )
+            assert nameless == []
+    assert browser.complaints() == []
