@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -229,10 +230,10 @@ class SongTask:
             self._attach(self, job_id)
         while True:
             self.settled.clear()
-            found = self._find_jobs()
-            if (fate := await self._find_fate(found)) is not Fate.SAME:
+            if (fate := await self._find_fate(self._find_jobs())) is not Fate.SAME:
                 self._leave(fate)
                 return
+            found = self._find_jobs()
             if all(job.state.is_settled for job in found):
                 break
             await self.settled.wait()
@@ -245,7 +246,20 @@ class SongTask:
             return Fate.SAME
         self._is_doubted = False
         fate = await asyncio.to_thread(self._version.find, jobs)
-        return Fate.GONE if has_moved and fate is Fate.SAME else fate
+        if has_moved and fate is Fate.SAME:
+            return Fate.SAME if await asyncio.to_thread(self._is_back, jobs) else Fate.GONE
+        return fate
+
+    def _is_back(self, jobs: Sequence[Job]) -> bool:
+        """Let jobs that followed a song come back with it, as when its folder was renamed and got its name again."""
+        path = Path(os.fsdecode(self.path))
+        elsewhere = {job.source.path for job in jobs} - {path}
+        if any(one.name != path.name or os.path.lexists(one) for one in elsewhere):
+            return False
+        for one in elsewhere:
+            # With the stems that were placed beside it there.
+            self._tools.session.moved(one.parent, path.parent)
+        return all(job.source.path == path for job in self._find_jobs())
 
     def _leave(self, fate: Fate) -> None:
         """Leave the jobs to go on without their song, which may turn up elsewhere."""

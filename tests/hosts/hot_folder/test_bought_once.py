@@ -20,7 +20,7 @@ import soundfile
 from stembridge_hot_folder.ledger import LEDGER_NAME, SongLedger, SongState
 
 from plugin_core.jobs.store import JobStore
-from plugin_core.model import Job
+from plugin_core.model import Job, JobState
 from plugin_core.session import STORE_NAME
 from tests.audio_files import write_song
 from tests.end_to_end.bought_bench import embed_cover, files, retitle
@@ -238,6 +238,25 @@ def test_case_39_song_renamed_or_moved_while_its_job_runs(
     assert there == song or not song.with_suffix(".stems").exists()
     assert drop.rows() == {str(there): SongState.DONE}
     assert drop.service.requests("POST", "*/separation/cancel") == []
+
+
+def test_case_24_drop_folder_that_is_renamed_while_a_job_runs_and_back_again(drop: Drop) -> None:
+    """Its stems were placed under the other name meanwhile, and the song was only passed over for them."""
+    drop.environ["STEMBRIDGE_WATCH_DONE"] = "done"
+    drop.service.behave(QUEUED)
+    song, away = drop.drop("Song.flac"), drop.root.with_name("Away")
+    with drop.watching():
+        drop.service.wait_asked()
+        drop.root.rename(away)
+        wait_for(lambda: "cannot be reached" in drop.log.read_text("utf-8"), drop.told)
+        drop.pass_time()
+        wait_for(lambda: drop.stored()[0].state is JobState.DONE, drop.told)
+        assert len(files(away / "Song.stems")) == 2
+        away.rename(drop.root)
+        drop.wait("done", song)
+    assert drop.created == 1
+    assert len(files(drop.root / "done" / "Song.stems")) == 2 and (drop.root / "done" / "Song.flac").exists()
+    assert not song.exists() and not song.with_suffix(".stems").exists()
 
 
 @pytest.mark.parametrize("gone", ["Song.flac", "Copy.flac"])

@@ -19,14 +19,15 @@ from plugin_core.errors import (
     StembridgeError,
     TransientError,
 )
-from plugin_core.jobs.engine import Done, Engine, JobSet, Wait
+from plugin_core.jobs.engine import Done, Engine, JobSet, Slots, Wait
 from plugin_core.jobs.keys import forced_key
+from plugin_core.jobs.policy import Policy
 from plugin_core.jobs.store import JobStore
 from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, JobState, Progress, Ticket
 from plugin_core.protocols import Finished, Report, Waiting
 from tests.plugin_core.jobs.conftest import FAST, Heard
-from tests.plugin_core.jobs.fakes import PATIENCE, FakeWork, make_job, make_stem, run
+from tests.plugin_core.jobs.fakes import PATIENCE, FakeWork, Service, make_job, make_stem, run
 
 
 def test_job_goes_through_every_state(engine: Engine, store: JobStore, work: FakeWork, heard: Heard) -> None:
@@ -38,6 +39,24 @@ def test_job_goes_through_every_state(engine: Engine, store: JobStore, work: Fak
     assert (done.stems, done.notes, done.problem) == ((make_stem(job),), ("treated",), None)
     assert done.target == Path(f"/music/{job.id}.stems")
     assert store.leftovers() == []
+
+
+def test_a_clock_that_is_put_back_makes_no_limit_young() -> None:
+    now, asked = [7000.0], []
+
+    class Counted(FakeWork):
+        async def slots(self, job: Job) -> int:
+            asked.append(job.account)
+            return 3
+
+    async def ask(work: Counted) -> None:
+        limits = Slots(lambda _: work, lambda: now[0], Policy(), lambda: None)
+        for ahead, count in ((0.0, 1), (1.0, 1), (-3000.0, 2), (-2990.0, 2), (0.0, 3)):
+            now[0] = 7000.0 + ahead
+            assert list((await limits.of(make_job())).values()) == [3]
+            assert len(asked) == count
+
+    asyncio.run(ask(Counted(Service(Path("nowhere")))))
 
 
 def test_a_link_that_an_error_repeats_is_not_kept(engine: Engine, store: JobStore, work: FakeWork) -> None:
