@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from stembridge_reaper.install.actions import Launcher
     from stembridge_reaper.protocol import Request
 
-QUERIES = ("place", "insert", "jobs", "cancel")
-"""Kinds of requests that need no session."""
+QUERIES = ("place", "insert", "jobs", "cancel", "choices")
+"""Kinds of requests that are answered at once."""
 
 _RESOURCE_PATH = click.option(
     "--resource-path",
@@ -123,7 +123,7 @@ def worker(context: Context, request: Path) -> int:
 def _answer(context: Context, wanted: Request, folder: Path) -> int:
     from stembridge_reaper.queries import Query
 
-    query = Query(context.settings, wanted, folder)
+    query = Query(context.settings, wanted, folder, context.session)
     with _telling(query.fail):
         return query.run()
 

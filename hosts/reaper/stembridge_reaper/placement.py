@@ -142,7 +142,7 @@ class Placement:
         self._tags = {track.guid: read_tag(track.tag) for track in now.tracks}
         self._standing: dict[str, dict[tuple[str, str], tuple[str, Tag]]] = {}
         """By item: GUID and tag of each stem that stands, by stem and job."""
-        for stem in now.stems:
+        for stem in now.standing:
             tag = read_tag(stem.tag)
             self._standing.setdefault(tag.item, {})[tag.stem, tag.job] = stem.guid, tag
         self._slots = 0

@@ -86,8 +86,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     created: float
     kind: str
-    """``separate`` or ``label`` items; ``place`` the stems of a run; ``insert``, ``jobs`` or ``cancel`` runs."""
+    """``separate`` or ``label`` items; ``place`` the stems of a run; ``insert``, ``jobs`` or ``cancel`` runs; tell the
+    ``choices``."""
     preset: str = ""
+    provider: str = ""
+    model: str = ""
+    """``separate`` without a preset: who separates, and by which model."""
+    stems: tuple[str, ...] = ()
+    """``separate``: those of the preset's or the model's that are wanted; none means all."""
     project: RequestProject
     items: tuple[ItemFacts, ...] = ()
     """``place``: as they are now; those that are gone are missing."""
@@ -95,7 +101,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """``place``: the run's folder."""
     tracks: tuple[TrackFacts, ...] = ()
     """``place`` and ``insert``."""
-    stems: tuple[StandingStem, ...] = ()
+    standing: tuple[StandingStem, ...] = ()
+    """``place`` and ``insert``."""
     guids: tuple[str, ...] = ()
     """``insert``: of every item of the project."""
 
@@ -140,9 +147,32 @@ class FileStatus(msgspec.Struct, kw_only=True):
     """``waiting``, or the state of the job of this file that is furthest behind."""
     progress: float = 0.0
     message: str = ""
+    words: str = ""
+    """How far it is, for people."""
     note: str = ""
     """What to show in its items; empty shows nothing."""
     parts: list[PartStatus] = []
+
+
+class ChoiceStem(msgspec.Struct, frozen=True, kw_only=True):
+    """A stem that can be chosen or left out."""
+
+    name: str
+    title: str
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """A preset, or a model of a provider."""
+
+    title: str
+    note: str = ""
+    """Name of the preset, or who separates and for how much."""
+    kind: str = "separate"
+    preset: str = ""
+    provider: str = ""
+    model: str = ""
+    stems: tuple[ChoiceStem, ...] = ()
+    """None where they cannot be chosen."""
 
 
 class Status(msgspec.Struct, kw_only=True):
@@ -158,8 +188,15 @@ class Status(msgspec.Struct, kw_only=True):
     """The question, or what to tell when all is done; empty tells nothing."""
     buttons: int = 1
     """Of the question, as REAPER counts them: 1 OK and Cancel, 3 Yes, No and Cancel, 4 Yes and No."""
+    options: list[str] = []
+    """What the question lets people choose from: ``go`` then holds the numbers of those that are, from 0, as JSON."""
+    choices: list[Choice] = []
     hint: str = ""
     """What to show below the track panel."""
+    share: float = 0.0
+    """Of the work that is done, 0 to 1."""
+    left: float | None = None
+    """About how many seconds it will take; None while that cannot be told."""
     console: list[str] = []
     """Lines for the console; more are added at the end."""
     ready: int = 0

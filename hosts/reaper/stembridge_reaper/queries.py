@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
 
 from plugin_core.console.phrases import plural
 from plugin_core.errors import ExitCode, StembridgeError, UsageError
+from plugin_core.session import Session
 from plugin_core.settings import Settings
 from stembridge_reaper.placement import FinishedItem, Placement, find_finished, read_tag
 from stembridge_reaper.plan import write_plan
@@ -97,13 +100,21 @@ class Query:
         settings: the user's.
         request: what is asked.
         folder: of the request; its status is the answer.
+        open_session: opens the core, for what needs more than settings.
         sleep: waits for some seconds.
     """
 
     def __init__(
-        self, settings: Settings, request: Request, folder: Path, *, sleep: Callable[[float], None] = time.sleep
+        self,
+        settings: Settings,
+        request: Request,
+        folder: Path,
+        open_session: Callable[[], AbstractContextManager[Session]],
+        *,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._settings = settings
+        self._open_session = open_session
         self._request = request
         self._folder = folder
         self._sleep = sleep
@@ -116,6 +127,7 @@ class Query:
             UsageError: a run is not there any more.
         """
         kinds = {"place": self._place, "insert": self._insert, "jobs": self._list, "cancel": self._cancel}
+        kinds["choices"] = self._list_choices
         kinds[self._request.kind]()
         self._out.status.state = "done"
         self._out.close()
@@ -129,19 +141,35 @@ class Query:
     def _tell(self, message: str) -> None:
         self._out.status.message = message
 
-    def _ask(self, message: str, buttons: int) -> str:
-        """Return ``go``, ``no`` or ``cancel``."""
+    def _list_choices(self) -> None:
+        from stembridge_reaper.choices import list_choices
+
+        with self._open_session() as session:
+            self._out.status.choices, self._out.status.console = asyncio.run(list_choices(session))
+
+    def _ask(self, message: str, buttons: int, options: Sequence[str] = ()) -> tuple[str, list[int]]:
+        """Return ``go``, ``no`` or ``cancel``, and the numbers of the options that this is said of."""
         status = self._out.status
-        status.state, status.message, status.buttons = "asking", message, buttons
+        status.state, status.message, status.buttons, status.options = "asking", message, buttons, list(options)
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             self._out.touch(BEAT)
             for answer in ("go", "no", "cancel"):
-                if (self._folder / answer).exists():
-                    status.message = ""
-                    return answer
+                if (chosen := self._read(answer, len(options))) is not None:
+                    status.message, status.options = "", []
+                    (self._folder / answer).unlink(missing_ok=True)
+                    return answer, chosen
             self._sleep(LOOK / 4)
-        return "cancel"
+        return "cancel", []
+
+    def _read(self, answer: str, count: int) -> list[int] | None:
+        """Return what is chosen in an answer; None while it is not there whole."""
+        try:
+            said = (self._folder / answer).read_bytes()
+            chosen = msgspec.json.decode(said, type=list[int]) if count else []
+        except (OSError, msgspec.DecodeError):
+            return None
+        return [number for number in chosen if 0 <= number < count]
 
     def _runs(self) -> list[KnownRun]:
         return list(list_runs(self._settings.home / RUNS))
@@ -174,7 +202,7 @@ class Query:
         self._tell("\n".join(told))
 
     def _insert(self) -> None:
-        standing = {(tag.item, tag.stem, tag.job) for tag in (read_tag(stem.tag) for stem in self._request.stems)}
+        standing = {(tag.item, tag.stem, tag.job) for tag in (read_tag(stem.tag) for stem in self._request.standing)}
         runs = [run for run in self._runs() if not run.has("cancel")]
         dead = [run for run in runs if run.is_dead]
         at_work = [run for run in runs if not run.is_final and run not in dead]
@@ -186,9 +214,7 @@ class Query:
         lost = [run for run in at_work if not run.is_followed]
         status = self._out.status
         status.clear = [item.guid for run in runs if run.is_final or run in dead for item in run.request.items]
-        follow: list[KnownRun] = []
-        if here and self._offer(here, missing):
-            follow += here
+        follow = self._offer(here, missing) if here else []
         if dead and self._offer_resuming(dead):
             follow += dead
             status.start = [str(run.folder) for run in dead]
@@ -211,26 +237,27 @@ class Query:
         known = {*self._request.guids, *(track.guid for track in self._request.tracks)}
         return any(item.guid in known or item.track in known for item in run.request.items)
 
-    def _offer(self, runs: Sequence[KnownRun], missing: dict[Path, list[FinishedItem]]) -> bool:
-        """Ask whether to insert; on No they are not offered again."""
+    def _offer(self, runs: Sequence[KnownRun], missing: dict[Path, list[FinishedItem]]) -> list[KnownRun]:
+        """Ask which to insert; on No they are not offered again."""
         count = sum(len(missing[run.folder]) for run in runs)
-        named = [f"{run.request.preset}: {', '.join(_names(missing[run.folder]))}" for run in runs][:10]
-        question = f"The stems of {plural(count, 'item')} are finished and not in this project. Insert them?"
-        return self._choose(runs, "\n".join([question, "", *named, "", "No: do not ask again."]))
+        named = [f"{run.request.preset or run.request.model}: {_names(missing[run.folder])}" for run in runs]
+        question = f"The stems of {plural(count, 'item')} are finished and not in this project. Insert "
+        if len(runs) == 1:
+            return self._choose(runs, f"{question}them?\n\n{named[0]}\n\nNo: do not ask again.")
+        return self._choose(runs, f"{question}those that are chosen?\n\nNo: do not ask for these again.", named)
 
     def _offer_resuming(self, runs: Sequence[KnownRun]) -> bool:
         """Ask whether to go on with what a crash interrupted; on No it is not offered again."""
         were = "was" if len(runs) == 1 else "were"
         question = f"{plural(len(runs), 'run')} {were} interrupted. Take up the work again?"
-        return self._choose(runs, f"{question}\n\nNo: do not ask again.")
+        return bool(self._choose(runs, f"{question}\n\nNo: do not ask again."))
 
-    def _choose(self, runs: Sequence[KnownRun], question: str) -> bool:
-        answer = self._ask(question, 3)
-        for name in ("go", "no", "cancel"):
-            (self._folder / name).unlink(missing_ok=True)
-        for run in runs if answer == "no" else ():
+    def _choose(self, runs: Sequence[KnownRun], question: str, options: Sequence[str] = ()) -> list[KnownRun]:
+        answer, numbers = self._ask(question, 3, options)
+        chosen = [runs[number] for number in numbers] if options else list(runs)
+        for run in chosen if answer == "no" else ():
             (run.folder / DISMISSED).touch()
-        return answer == "go"
+        return chosen if answer == "go" else []
 
     def _list(self) -> None:
         runs = self._runs()
@@ -249,7 +276,7 @@ class Query:
         if not alive:
             self._tell("No job of stembridge is at work.")
             return
-        if self._ask(f"Cancel {plural(len(alive), 'run')}?", 4) != "go":
+        if self._ask(f"Cancel {plural(len(alive), 'run')}?", 4)[0] != "go":
             return
         # The job of a dead worker may live on at the service, and only a worker can cancel it there.
         dead = [str(run.folder) for run in alive if run.is_dead]
@@ -262,9 +289,9 @@ def _stands(one: FinishedItem, standing: set[tuple[str, str, str]]) -> bool:
     return all((one.item.facts.guid, stem.name, stem.job) in standing for stem in one.part.stems)
 
 
-def _names(finished: Sequence[FinishedItem]) -> list[str]:
+def _names(finished: Sequence[FinishedItem]) -> str:
     names = list(dict.fromkeys(one.item.name for one in finished))
-    return [*names[:3], "..."] if len(names) > 3 else names
+    return ", ".join([*names[:3], "..."] if len(names) > 3 else names)
 
 
 def _nothing_to_insert(elsewhere: Sequence[KnownRun], at_work: int) -> str:

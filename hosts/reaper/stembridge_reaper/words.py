@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from plugin_core.console.phrases import plural
+from plugin_core.console.phrases import plural, short_span
 from stembridge_reaper.protocol import FileStatus, Status
 
 _VERBS: Final = {
@@ -51,6 +51,12 @@ def describe_file(file: FileStatus, kind: str) -> str:
     return words
 
 
+def share_of(status: Status) -> float:
+    """Return how much of a run is done, 0 to 1."""
+    shares = [1.0 if file.state == "done" else file.progress for file in status.files]
+    return sum(shares) / len(shares) if shares else 0.0
+
+
 def describe_run(status: Status) -> str:
     """Say how far a run is."""
     if status.state == "starting" or not status.files:
@@ -58,8 +64,8 @@ def describe_run(status: Status) -> str:
     if status.state == "asking":
         return "waiting for your word"
     done = sum(file.state == "done" for file in status.files)
-    share = sum(1.0 if file.state == "done" else file.progress for file in status.files) / len(status.files)
-    return f"{done} of {plural(len(status.files), 'file')} done, {int(share * 100)} %"
+    left = "" if status.left is None else f", about {short_span(status.left)} left"
+    return f"{done} of {plural(len(status.files), 'file')} done, {int(share_of(status) * 100)} %{left}"
 
 
 def describe_skipped(skipped: Mapping[str, int]) -> str:

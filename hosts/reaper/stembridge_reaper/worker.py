@@ -16,51 +16,29 @@ from pathlib import Path
 from plugin_core.console.interrupt import stop_on_signals
 from plugin_core.console.prices import describe_question, has_price
 from plugin_core.errors import ExitCode, StembridgeError, UsageError
-from plugin_core.model import Job, JobState, Operation, Tagging
-from plugin_core.presets import find_preset
+from plugin_core.model import Job, JobState
 from plugin_core.run import Asker, Reply, Run
 from plugin_core.session import Session
 from plugin_core.tasks import start
-from plugin_core.wishes import TAGS
+from stembridge_reaper.choices import choose_operations
 from stembridge_reaper.planner import PartWant, RequestPlanner, Task
 from stembridge_reaper.protocol import FileStatus, Request, Status, read_status
 from stembridge_reaper.runs import BEAT, DISMISSED, FINAL, LOOK, PATIENCE
 from stembridge_reaper.selection import group_by_file, read_items
 from stembridge_reaper.settings import ReaperSettings
 from stembridge_reaper.status import Books, StatusFile
-from stembridge_reaper.words import describe_failures, describe_file, describe_labels, describe_run, describe_skipped
-
-
-def choose_operations(session: Session, request: Request, settings: ReaperSettings) -> tuple[Operation, ...]:
-    """Return what to do to each file.
-
-    Raises:
-        UsageError: there is no such preset, or nobody who labels.
-    """
-    if request.kind == "separate":
-        return find_preset(session.settings, request.preset).operations
-    if request.kind == "label":
-        return _label_operations(session, request.preset or settings.label_preset)
-    raise UsageError(f"a request of kind {request.kind!r} is unknown", remedy="run `stembridge reaper install` again")
-
-
-def _label_operations(session: Session, name: str) -> tuple[Operation, ...]:
-    if name:
-        preset = find_preset(session.settings, name)
-        found = tuple(one for one in preset.operations if isinstance(one, Tagging))
-        if not found:
-            raise UsageError(f"preset {preset.name!r} labels nothing", remedy="correct [reaper] label_preset")
-        return found
-    wish = session.settings.section("tags", TAGS).as_operation()
-    if not session.registry.taggers:
-        raise UsageError("no tagger is installed", remedy="stembridge plugins lists what is")
-    if not wish.provider and len(session.registry.taggers) > 1:
-        names = ", ".join(sorted(session.registry.taggers))
-        raise UsageError(f"there are several taggers ({names})", remedy="name one in [tags] provider")
-    return (wish,)
-
+from stembridge_reaper.words import (
+    describe_failures,
+    describe_file,
+    describe_labels,
+    describe_run,
+    describe_skipped,
+    share_of,
+)
 
 ENDED = ("done", "failed", "unconfirmed", "cancelled")
+_TELLING, _TELLING_SECONDS = 0.05, 3.0
+"""Share of the work, and seconds, from which on the pace says how long it will take."""
 
 
 class Worker(Asker[PartWant]):
@@ -71,6 +49,7 @@ class Worker(Asker[PartWant]):
         request: what to do.
         folder: the run's folder.
         sleep: waits for some seconds.
+        clock: seconds.
     """
 
     host = "reaper"
@@ -82,11 +61,15 @@ class Worker(Asker[PartWant]):
         folder: Path,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._session = session
         self._request = request
         self._folder = folder
         self._sleep = sleep
+        self._clock = clock
+        self._began: tuple[float, float] | None = None
+        """When the work began, and how much of it was done then."""
         self._settings = session.settings.section("reaper", ReaperSettings)
         self._run = Run(session, self, preset=request.preset)
         self._stop = self._run.stop
@@ -127,10 +110,23 @@ class Worker(Asker[PartWant]):
     def _describe(self, status: Status) -> None:
         """Say in words how far the run is."""
         kind = self._request.kind
+        status.share = share_of(status)
+        status.left = self._left(status.share) if status.state == "working" else None
         status.hint = "" if status.state in FINAL else f"stembridge: {describe_run(status)}"
         status.ready = sum(any(part.stems for part in file.parts) for file in status.files if file.state in ENDED)
         for file in status.files:
-            file.note = describe_file(file, kind) if self._settings.show_in_items else ""
+            file.words = describe_file(file, kind)
+            file.note = file.words if self._settings.show_in_items else ""
+
+    def _left(self, share: float) -> float | None:
+        """Return about how many seconds it will take, once that can be told."""
+        now = self._clock()
+        if self._began is None:
+            # What was done before this worker came says nothing about its pace.
+            self._began = now, share
+        since, at_first = self._began
+        done, passed = share - at_first, now - since
+        return passed / done * (1 - share) if done > _TELLING and passed > _TELLING_SECONDS else None
 
     async def _work(self) -> None:
         skipped = describe_skipped(self._skipped)

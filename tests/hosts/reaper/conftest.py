@@ -19,9 +19,10 @@ from stembridge_reaper.install.trial import Trial
 from plugin_core.settings import Settings
 from tests import quick_start
 from tests.audio_files import write_song
+from tests.hosts.reaper.builders import facts_of
 from tests.simulators.reaper.engine import FakeReaper
 from tests.simulators.reaper.host import Host, Script
-from tests.simulators.reaper.objects import Project
+from tests.simulators.reaper.objects import Item, Project
 
 QUERIES = ("insert", "jobs", "cancel")
 """Actions that wait for a worker's answer."""
@@ -115,6 +116,23 @@ class Desk:
         while self.status().get("state") != state:
             assert time.monotonic() < end, self.status()
             time.sleep(0.01)
+
+    def leave_run(self, item: Item) -> None:
+        """Leave a run whose stem of an item is finished and not inserted: the item's own file."""
+        assert item.take is not None
+        assert item.take.source is not None
+        path = item.take.source.path
+        track = next(track.guid for track in self.reaper.active.tracks if item in track.items)
+        name = f"20260101-000000-{len(list(self.runs.iterdir())):08}"
+        folder = self.runs / name
+        folder.mkdir()
+        items = [facts_of(path, length=item.values["D_LENGTH"]) | {"guid": item.guid, "track": track}]
+        request = {"version": 2, "id": name, "created": 0.0, "kind": "separate", "preset": "vocals", "items": items}
+        stem = {"name": "vocals", "title": "Vocals", "path": path, "job": name}
+        file = {"path": path, "items": [0], "state": "done", "parts": [{"stems": [stem]}]}
+        status = {"version": 2, "id": name, "pid": 1, "heartbeat": 0.0, "state": "done", "ready": 1, "files": [file]}
+        (folder / "request.json").write_text(json.dumps(request | {"project": {"path": ""}}), encoding="ascii")
+        (folder / "status.json").write_text(json.dumps(status), encoding="ascii")
 
     def kill_worker(self) -> None:
         """Kill the worker of the newest run, and let its silence count at once."""

@@ -32,7 +32,6 @@ from tests.hosts.reaper.test_bad_input import (  # noqa: F401 - the same again, 
     test_no_selection,
     test_only_what_cannot_be_separated,
     test_source_that_reaper_refuses,
-    test_unknown_preset,
 )
 from tests.hosts.reaper.test_separate import (  # noqa: F401
     test_a_file_is_separated_once_and_found_again,
@@ -55,7 +54,7 @@ SCRIPTS = {
     "python": """
 import sys
 from stembridge_scripts.execution import Execution, Stale
-from stembridge_scripts.words import Refusal
+from stembridge_scripts.documents import Refusal
 plan = Execution({path!r}, {known!r})
 try:
     while plan.step({seconds}):

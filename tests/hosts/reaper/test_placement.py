@@ -85,7 +85,7 @@ def test_stems_that_come_later_sound_as_the_item_did_before_the_first_of_it_mute
     for job, is_muted in (("1", was_muted), ("2", True)):
         facts = facts_of(path)
         facts["item_values"]["B_MUTE"] = float(is_muted)
-        now = Request(version=1, id="", created=0.0, kind="place", project=project, stems=tuple(standing))
+        now = Request(version=1, id="", created=0.0, kind="place", project=project, standing=tuple(standing))
         stem = StemResult(name="vocals", title="Vocals", path=path, job=job)
         (item,), _ = read_items(project, [msgspec.convert(facts, ItemFacts)])
         steps = Placement("run", {}, now, ReaperSettings()).plan([FinishedItem(item, True, PartStatus(stems=(stem,)))])

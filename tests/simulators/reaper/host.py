@@ -12,6 +12,7 @@ from typing import Any, Callable, Iterator
 
 from tests.simulators.reaper.bindings import make_module
 from tests.simulators.reaper.engine import FakeReaper
+from tests.simulators.reaper.gfx import Gfx
 from tests.simulators.reaper.lua_bindings import LuaBindings
 
 EXECUTABLE = "/opt/REAPER/reaper"
@@ -27,6 +28,8 @@ class Script:
         self.modules: dict[str, types.ModuleType] = {}
         self.deferred: list[Any] = []
         """Code in Python, functions in Lua."""
+        self.window: Gfx | None = None
+        """Lua's."""
 
 
 class Host:
@@ -65,6 +68,8 @@ class Host:
         bindings = LuaBindings(self.reaper, runtime)
         script.deferred = bindings.deferred
         runtime.globals().reaper = bindings.table(script.path)
+        script.window = Gfx(runtime)
+        runtime.globals().gfx = script.window.table
         # Modules of other scripts are not seen, nor what only a program of Lua's own has.
         runtime.execute("os.exit, os.execute, io.popen, print = nil, nil, nil, nil")
         with open(script.path, encoding="ascii") as opened:

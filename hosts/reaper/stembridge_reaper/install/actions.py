@@ -15,9 +15,9 @@ from typing import Final, Literal
 
 import msgspec
 
-from plugin_core.model import Tagging
 from plugin_core.presets import Preset
 from plugin_core.settings import Settings
+from stembridge_reaper.choices import kind_of
 from stembridge_reaper.install.resource_folder import SCRIPTS
 from stembridge_reaper.runs import RUNS
 
@@ -107,12 +107,6 @@ def wanted_actions(folder: Path, presets: Iterable[Preset], launcher: Launcher) 
     """Return the actions to install into a folder of scripts; those that ReaPack has put there are not doubled."""
     shipped = [one for one in shipped_actions(launcher) if not (folder / CATEGORY / one.file).is_file()]
     return [*shipped, *preset_actions(presets, launcher)]
-
-
-def kind_of(preset: Preset) -> str:
-    """Return the kind of request a preset makes: ``label`` when it separates nothing."""
-    taggings = [isinstance(operation, Tagging) for operation in preset.operations]
-    return "label" if taggings and all(taggings) else "separate"
 
 
 def package_files(launcher: Launcher) -> dict[str, bytes]:

@@ -7,9 +7,14 @@ import os
 from pathlib import Path
 
 import pytest
-from stembridge_reaper.reascripts.stembridge_scripts.documents import read_document, write_document
+from stembridge_reaper.reascripts.stembridge_scripts.documents import (
+    read_document,
+    with_line,
+    without_line,
+    wrap_source,
+    write_document,
+)
 from stembridge_reaper.reascripts.stembridge_scripts.runs import clean_environment, make_run
-from stembridge_reaper.reascripts.stembridge_scripts.words import with_line, without_line, wrap_source
 
 
 def test_source_is_wrapped() -> None:

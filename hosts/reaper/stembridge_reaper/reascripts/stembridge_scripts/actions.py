@@ -6,11 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from . import api
-from .documents import choose_preset, preset_kind, read_configuration
+from .documents import Refusal, choose_preset, preset_kind, read_configuration
 from .facts import clear_notes, project_facts, read_all, read_items
 from .loop import Watcher, run_action
 from .runs import RunFolder, make_run, start_worker
-from .words import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -124,7 +123,7 @@ def _answer(watcher: Watcher, kind: str) -> Generator[Any, None, None]:
     request: Document = {"kind": kind, "project": project_facts()}
     if kind == "insert":
         request["tracks"], stems, watcher.known = yield from read_all()
-        request["stems"] = [{key: stem[key] for key in ("guid", "track", "tag")} for stem in stems]
+        request["standing"] = [{key: stem[key] for key in ("guid", "track", "tag")} for stem in stems]
         request["guids"] = list(watcher.known)
     answer = yield from watcher.ask_worker(request, watcher.configuration["runs"], "query-")
     yield from clear_notes(answer.status["clear"], watcher.known)

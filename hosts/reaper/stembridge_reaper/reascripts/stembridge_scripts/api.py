@@ -6,6 +6,7 @@ kept from one tick to the next is a GUID. Integer parameters refuse floats; resu
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -146,6 +147,24 @@ def ask(caption: str, answer: str) -> str | None:
 def tell(message: str) -> None:
     """Write a line to REAPER's console."""
     call("ShowConsoleMsg", message + "\n")
+
+
+def choose(question: str, options: list[str]) -> tuple[str, str]:
+    """Let people choose by number from what the console lists; returns the answer, and what it is said of."""
+    tell(question + "\n")
+    for number, option in enumerate(options, 1):
+        tell("%d  %s" % (number, option))
+    words = ask("Numbers, all, or no and numbers", "all")
+    if words is None:
+        return "cancel", ""
+    said = words.replace(",", " ").lower().split()
+    answer = "no" if said[:1] == ["no"] else "go"
+    numbers = [int(word) - 1 for word in said if word.isdecimal()]
+    is_right = len(numbers) == len([word for word in said if word not in ("all", "no")])
+    if not is_right or not all(0 <= number < len(options) for number in numbers):
+        box("There is no '%s' in the list; nothing was done." % words)
+        return "cancel", ""
+    return answer, json.dumps(numbers or list(range(len(options))))
 
 
 def hint(message: str) -> None:

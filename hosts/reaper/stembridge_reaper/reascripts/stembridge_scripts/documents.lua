@@ -127,10 +127,12 @@ function M.write(path, document)
   return os.rename(path .. ".new", path)
 end
 
--- Make an empty file, whose being there is the message.
-function M.touch(path)
+-- Make a file whose being there is the message; it may hold more.
+function M.touch(path, words)
   local file = io.open(path, "wb")
-  if file then file:close() end
+  if not file then return end
+  file:write(words or "")
+  file:close()
 end
 
 function M.exists(path)

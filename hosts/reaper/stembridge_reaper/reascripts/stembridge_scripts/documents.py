@@ -1,17 +1,20 @@
-"""The JSON documents that scripts and worker share, replaced in one step, and what ``install`` wrote for them."""
+"""What scripts read and write: JSON documents, what ``install`` wrote, our line in items' notes, items' states."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 import traceback
 from typing import Any, Dict
 
-from .words import Refusal
-
 Document = Dict[str, Any]
 """A JSON object."""
+
+
+class Refusal(Exception):
+    """The action cannot go on; the text is one sentence for the message box."""
 
 
 def write_document(path: str, document: Document) -> None:
@@ -34,10 +37,10 @@ def read_document(path: str) -> Document | None:
     return document if isinstance(document, dict) else None
 
 
-def touch(path: str) -> None:
-    """Make an empty file, whose being there is the message."""
-    with open(path, "a", encoding="ascii"):
-        pass
+def touch(path: str, words: str = "") -> None:
+    """Make a file whose being there is the message; it may hold more."""
+    with open(path, "a", encoding="ascii") as opened:
+        opened.write(words)
 
 
 LOG = "stembridge-reaper-error.txt"
@@ -94,3 +97,37 @@ def preset_kind(configuration: Document, name: str) -> str:
     """Return what a preset does: ``separate``, or ``label`` when it separates nothing."""
     kinds = {str(preset["name"]): str(preset.get("kind", "separate")) for preset in configuration["presets"]}
     return kinds.get(name, "separate")
+
+
+MARK = "[stembridge] "
+
+_LINE = re.compile(r"(?:^|\r?\n)\[stembridge\] [^\r\n]*")
+
+
+def with_line(notes: str, words: str) -> str:
+    """Return notes with our line at the end, and no other line of ours."""
+    notes = without_line(notes)
+    return (notes + "\n" if notes else "") + MARK + words
+
+
+def without_line(notes: str) -> str:
+    """Return notes without our line; equal to what they were before it."""
+    return _LINE.sub("", notes)
+
+
+def wrap_source(chunk: str, section: list[str]) -> str:
+    """Return an item's chunk with the block of its one source inside that of a section; empty if there is not one."""
+    lines = chunk.splitlines()
+    first, depth = -1, 0
+    for number, line in enumerate(lines):
+        words = line.strip()
+        if words.startswith("<"):
+            depth += 1
+            if depth == 2 and words.startswith("<SOURCE"):
+                first = number
+        elif words == ">":
+            depth -= 1
+            if depth == 1 and first >= 0:
+                block = ["<SOURCE SECTION", *section, *lines[first : number + 1], ">"]
+                return "\n".join(lines[:first] + block + lines[number + 1 :]) + "\n"
+    return ""

@@ -8,7 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from . import api
-from .words import Refusal, wrap_source
+from .documents import Refusal, wrap_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

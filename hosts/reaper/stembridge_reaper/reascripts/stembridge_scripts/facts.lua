@@ -226,6 +226,28 @@ function M.find_items(guids, known, pause)
   return found, missing
 end
 
+-- Notes of items: one line of ours at the end.
+
+local function without_line(notes)
+  notes = notes:gsub("\r?\n%[stembridge%] [^\r\n]*", "")
+  return (notes:gsub("^%[stembridge%] [^\r\n]*", ""))
+end
+
+-- Write our line into the notes of an item; without words, take it out.
+function M.note(item, words)
+  local notes = M.text("MediaItem", item, "P_NOTES")
+  local wanted = without_line(notes)
+  if words then wanted = (wanted ~= "" and wanted .. "\n" or "") .. "[stembridge] " .. words end
+  if wanted ~= notes then r.GetSetMediaItemInfo_String(item, "P_NOTES", wanted, true) end
+end
+
+function M.clear_notes(guids, known, pause)
+  for _, item in ipairs(M.find_items(guids, known, pause)) do
+    M.note(item)
+    pause()
+  end
+end
+
 function M.project()
   local _, path = r.EnumProjects(-1)
   local open, number = list(), 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import api
-from .words import MARK, without_line
+from .documents import MARK, without_line
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable

@@ -9,11 +9,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from . import api
-from .documents import keep_traceback
+from .documents import Refusal, keep_traceback, with_line
 from .execution import Execution, Peaks, Stale
 from .facts import clear_notes, find_items, project_facts, read_items, read_tracks
 from .runs import make_run, start_worker
-from .words import Refusal, with_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -222,7 +221,11 @@ class Watcher:
         self._searched = None
 
     def _ask(self, run: RunFolder) -> None:
-        if not any(run.has(answer) for answer in ("go", "no", "cancel")):
+        if any(run.has(answer) for answer in ("go", "no", "cancel")):
+            return
+        if run.status.get("options"):
+            run.say(*api.choose(run.status["message"], run.status["options"]))
+        else:
             run.say(ANSWERS.get(api.box(run.status["message"], run.status["buttons"]), "cancel"))
 
     def _end(self, run: RunFolder) -> None:
@@ -342,7 +345,7 @@ class Watcher:
             "project": project_facts(),
             "items": items,
             "tracks": tracks,
-            "stems": stems,
+            "standing": stems,
         }
 
     def _plan_notes(self, run: RunFolder) -> None:

@@ -14,8 +14,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from .documents import read_document, touch, write_document
-from .words import Refusal
+from .documents import Refusal, read_document, touch, write_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -130,9 +129,9 @@ class RunFolder:
         """Tell whether one of the empty files is there."""
         return os.path.exists(self.path(name))
 
-    def say(self, name: str) -> None:
-        """Make one of the empty files."""
-        touch(self.path(name))
+    def say(self, name: str, words: str = "") -> None:
+        """Make one of the files that say something by being there; ``go`` and ``no`` may hold what of."""
+        touch(self.path(name), words)
 
     def take_back(self, name: str) -> None:
         """Take one of the empty files away."""
