@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -28,17 +26,25 @@ from stembridge_reaper.plan import (
     SetNumbers,
     SetSection,
     SetText,
+    Split,
     Step,
 )
-from stembridge_reaper.protocol import FileStatus, PartStatus, Request, StemResult, TrackFacts
-from stembridge_reaper.selection import UsableItem, read_item
+from stembridge_reaper.protocol import Request, StemResult, TrackFacts
+from stembridge_reaper.selection import FinishedItem, UsableItem
 from stembridge_reaper.settings import ReaperSettings
-from stembridge_reaper.stem_tracks import FOLDER_COLOUR, choose_depths, doubled, folder_name
-from stembridge_reaper.takes import NotUsableError, choose_part, place_take
-
-EXTENSION: Final = "P_EXT:stembridge"
-FOLDER: Final = "folder"
-PENDING: Final = "pending"
+from stembridge_reaper.stem_tracks import (
+    EXTENSION,
+    FOLDER,
+    FOLDER_COLOUR,
+    PENDING,
+    Tag,
+    choose_depths,
+    doubled,
+    folder_name,
+    read_tag,
+    write_tag,
+)
+from stembridge_reaper.takes import UNFADED, place_take
 
 MIX_KEYS: Final = (
     "D_VOL",
@@ -55,73 +61,6 @@ MIX_KEYS: Final = (
 """What the folder takes over from the source track, so that its stems sound as the source did."""
 
 _FIXED_LANES: Final = 2
-
-
-class FinishedItem(NamedTuple):
-    """An item whose stems are finished."""
-
-    item: UsableItem
-    """As it is now, or was where it is gone."""
-    is_there: bool
-    part: PartStatus
-
-
-class Tag(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What our tracks and items say of themselves in the project."""
-
-    run: str = ""
-    source: str = ""
-    """Of a track: GUID of the source track."""
-    stem: str = ""
-    """Name of the stem, or ``folder``."""
-    item: str = ""
-    """Of an item: GUID of the source item."""
-    job: str = ""
-    like: str = ""
-    """Of an item: digest of how the source item played."""
-    is_silent: bool = False
-    """Of an item: whether its source item did not sound, before any stems of it stood."""
-    state: str = ""
-    """``pending`` while an insertion is at work."""
-
-
-def read_tag(words: str) -> Tag:
-    """Return what a tag says; nothing where it is none of ours."""
-    try:
-        return msgspec.json.decode(words or "{}", type=Tag)
-    except msgspec.DecodeError:
-        return Tag()
-
-
-def find_finished(run: Request, files: Sequence[FileStatus], now: Request) -> tuple[list[FinishedItem], Counter[str]]:
-    """Return the items with stems that stand on the disk, and how many have none that fit, by reason.
-
-    Args:
-        run: the run's request.
-        files: of its status.
-        now: the project, with the items as they are by now.
-    """
-    present = {facts.guid: facts for facts in now.items}
-    found: list[FinishedItem] = []
-    left: Counter[str] = Counter()
-    for file in files:
-        parts = [part for part in file.parts if part.stems]
-        for number in file.items if parts else ():
-            was = read_item(run.project, run.items[number], number)
-            facts = present.get(was.facts.guid)
-            try:
-                item = was if facts is None else read_item(now.project, facts, number)
-            except NotUsableError:
-                left["changed"] += 1
-                continue
-            part = choose_part(parts, item.span)
-            if part is None or item.path != was.path:
-                left["changed"] += 1
-            elif not all(stem.path.is_file() for stem in part.stems):
-                left["moved"] += 1
-            else:
-                found.append(FinishedItem(item, facts is not None, part))
-    return sorted(found, key=lambda one: one.item.number), left
 
 
 class Placement:
@@ -150,6 +89,7 @@ class Placement:
         self._steps: list[Step] = [Head(VERSION, "stembridge: insert stems")]
         self._last: list[Step] = []
         """What changes the project as it was, behind the rest."""
+        self._silent = 0
         self.placed = 0
         """Items that get stems."""
         self.standing = 0
@@ -168,8 +108,17 @@ class Placement:
         for track, group in groups.items():
             wanted = [one for one in group if self._is_wanted(one)]
             self.standing += sum(one not in wanted and not self._is_own(one) for one in group)
+            if self._settings.stem_tracks == "takes":
+                for one in [one for one in wanted if self._fits_takes(one)]:
+                    self._add_takes(one)
+                    wanted.remove(one)
+                if wanted:
+                    told = f"{plural(len(wanted), 'item')} cannot have stems as takes: they are on tracks"
+                    self.notes.append(told)
             if wanted:
                 self._place_group(self._tracks.get(track), wanted)
+        if self._silent:
+            self.notes.append(f"{plural(self._silent, 'item')} did not sound, and the stems are muted likewise")
         return [*self._steps, Commit(), *self._last] if self.placed else []
 
     def _slot(self) -> int:
@@ -184,13 +133,16 @@ class Placement:
         return self._found[guid]
 
     def _stems_of(self, one: FinishedItem) -> dict[tuple[str, str], tuple[str, Tag]]:
-        return self._standing.get(one.item.facts.guid, {})
+        return self._standing.get(one.item.guid, {})
 
     def _is_own(self, one: FinishedItem) -> bool:
         return any(tag.run == self._run for _, tag in self._stems_of(one).values())
 
     def _is_wanted(self, one: FinishedItem) -> bool:
+        takes = {(tag.stem, tag.job): tag for tag in map(read_tag, one.item.whole.tags) if tag.stem}
         standing, like = self._stems_of(one), _digest(one.item)
+        if takes and all((stem.name, stem.job) in takes for stem in one.part.stems):
+            return False
         known = [standing.get((stem.name, stem.job)) for stem in one.part.stems]
         return not all(found is not None and found[1].like == like for found in known)
 
@@ -217,8 +169,7 @@ class Placement:
             self._place_item(source, one, {name: slot for name, (slot, _) in tracks.items()})
         if source is not None:
             self._note_what_is_lost(source, group)
-        if silent := sum(not _is_heard(source, one) and not self._stems_of(one) for one in group):
-            self.notes.append(f"{plural(silent, 'item')} did not sound, and the stems are muted likewise")
+        self._silent += sum(not _is_heard(source, one) and not self._stems_of(one) for one in group)
 
     def _join(
         self, source: TrackFacts | None, names: Sequence[str], stems: dict[str, str], base: str
@@ -271,11 +222,11 @@ class Placement:
         self._steps += (
             AddTrack(slot, above),
             SetNumbers(slot, (("B_MUTE", 1),)),
-            SetText(slot, EXTENSION, _write(msgspec.structs.replace(tag, state=PENDING))),
+            SetText(slot, EXTENSION, write_tag(msgspec.structs.replace(tag, state=PENDING))),
             SetText(slot, "P_NAME", title),
             SetColour(slot, *(FOLDER_COLOUR if stem == FOLDER else colour_of(stem))),
         )
-        self._last.append(SetText(slot, EXTENSION, _write(tag)))
+        self._last.append(SetText(slot, EXTENSION, write_tag(tag)))
         return slot
 
     def _widen(self, source: TrackFacts | None, group: Sequence[FinishedItem], slots: Sequence[int]) -> None:
@@ -300,13 +251,77 @@ class Placement:
                 # The source item was changed since: its stems follow it.
                 self._last.append(Delete(self._find("MediaItem", guid)))
             own = Tag(
-                run=self._run, item=one.item.facts.guid, stem=stem.name, job=stem.job, like=like, is_silent=not is_heard
+                run=self._run, item=one.item.guid, stem=stem.name, job=stem.job, like=like, is_silent=not is_heard
             )
             self._place_stem(one, stem, tracks[stem.name], own)
-        if one.is_there and self._settings.mute_source and not one.item.facts.item_values.get("B_MUTE"):
-            slot = self._find("MediaItem", one.item.facts.guid)
-            self._last.append(SetNumbers(slot, (("B_MUTE", 1),)))
+        if one.is_there:
+            self._silence(one)
         self.placed += 1
+
+    def _silence(self, one: FinishedItem) -> None:
+        """Mute the part of the source item that its stems play, or take it away."""
+        has_takes = len(one.item.whole.tags) > 1
+        if self._settings.replace_source and not has_takes:
+            self._last.append(Delete(self._part(one)))
+        elif (self._settings.mute_source or self._settings.replace_source) and not one.item.facts.item_values.get(
+            "B_MUTE"
+        ):
+            self._last.append(SetNumbers(self._part(one), (("B_MUTE", 1),)))
+        if self._settings.replace_source and has_takes:
+            self.notes.append(f"'{one.item.name}' has other takes, and was muted rather than deleted")
+
+    def _part(self, one: FinishedItem) -> int:
+        """Return the slot of the part of an item that is used; the item is split where that is not all of it."""
+        used, whole = one.item.facts.item_values, one.item.whole.item_values
+        slot = self._find("MediaItem", one.item.whole.guid)
+        start, length = used["D_POSITION"], used["D_LENGTH"]
+        # Whatever REAPER is set to do where an item is split, it sounds as before.
+        if start + length < whole["D_POSITION"] + whole["D_LENGTH"]:
+            right = self._slot()
+            self._last.append(Split(right, slot, start + length))
+            self._last.append(SetNumbers(right, tuple(UNFADED["IN"].items())))
+            kept = (("D_LENGTH", start + length - whole["D_POSITION"]), *UNFADED["OUT"].items())
+            self._last.append(SetNumbers(slot, kept))
+        if start > whole["D_POSITION"]:
+            right = self._slot()
+            self._last.append(Split(right, slot, start))
+            self._last.append(SetNumbers(right, tuple(UNFADED["IN"].items())))
+            self._last.append(SetText(right, "GUID", one.item.guid))
+            kept = (("D_LENGTH", start - whole["D_POSITION"]), *UNFADED["OUT"].items())
+            self._last.append(SetNumbers(slot, kept))
+            return right
+        return slot
+
+    def _fits_takes(self, one: FinishedItem) -> bool:
+        """Tell whether stems can be takes of the item: it is there, and plays no section that needs text of its own."""
+        placed = [place_take(one.item.facts, one.item.section, stem.start) for stem in one.part.stems]
+        return one.is_there and not any(each.section for each in placed)
+
+    def _add_takes(self, one: FinishedItem) -> None:
+        """Add the stems to their item as takes; the one that is heard stays so."""
+        item = self._part(one)
+        for stem in one.part.stems:
+            take = self._slot()
+            tag = Tag(run=self._run, item=one.item.guid, stem=stem.name, job=stem.job)
+            self._last += (
+                AddTake(take, item, stem.path),
+                *self._set_take(one, stem, take),
+                SetColour(take, *colour_of(stem.name)),
+                SetText(take, EXTENSION, write_tag(tag)),
+            )
+        self.placed += 1
+
+    def _set_take(self, one: FinishedItem, stem: StemResult, take: int) -> Iterator[Step]:
+        facts = one.item.facts
+        placed = place_take(facts, one.item.section, stem.start)
+        values: dict[str, Number] = dict(facts.take_values.items())
+        # Channel 3 of a source says nothing about a stem that has two.
+        if facts.take_values.get("I_CHANMODE") and _channels(stem.path) != facts.sources[-1].channels:
+            del values["I_CHANMODE"]
+        values["D_STARTOFFS"] = placed.offset
+        yield SetNumbers(take, tuple(values.items()))
+        yield from (AddMarker(take, *marker) for marker in placed.markers)
+        yield SetText(take, "P_NAME", f"{one.item.name} - {stem.title}")
 
     def _place_stem(self, one: FinishedItem, stem: StemResult, track: int, tag: Tag) -> None:
         item, facts = self._slot(), one.item.facts
@@ -318,17 +333,10 @@ class Placement:
         values: dict[str, Number] = {key: facts.item_values[key] for key in facts.item_values if key not in _NOT_COPIED}
         if tag.is_silent:
             values["B_MUTE"] = 1
-        takes: dict[str, Number] = dict(facts.take_values.items())
-        # Channel 3 of a source says nothing about a stem that has two.
-        if facts.take_values.get("I_CHANMODE") and _channels(stem.path) != facts.sources[-1].channels:
-            del takes["I_CHANMODE"]
-        takes["D_STARTOFFS"] = placed.offset
         self._steps += (
             SetNumbers(item, tuple(values.items())),
-            SetNumbers(take, tuple(takes.items())),
-            *(AddMarker(take, *marker) for marker in placed.markers),
-            SetText(take, "P_NAME", f"{one.item.name} - {stem.title}"),
-            SetText(item, EXTENSION, _write(tag)),
+            *self._set_take(one, stem, take),
+            SetText(item, EXTENSION, write_tag(tag)),
         )
 
     def _note_what_is_lost(self, source: TrackFacts, group: Sequence[FinishedItem]) -> None:
@@ -344,6 +352,7 @@ class Placement:
 
 
 _NOT_COPIED: Final = {"B_MUTE", "C_LANEPLAYS"}
+_NOT_HEARD: Final = {"B_MUTE", "D_SNAPOFFSET", "I_CUSTOMCOLOR"}
 
 
 def _is_heard(source: TrackFacts | None, one: FinishedItem) -> bool:
@@ -357,14 +366,11 @@ def _is_heard(source: TrackFacts | None, one: FinishedItem) -> bool:
 def _digest(item: UsableItem) -> str:
     """Return a few letters that say how an item plays its file."""
     facts = item.facts
-    values = {key: number for key, number in facts.item_values.items() if key != "B_MUTE"}
-    played = (facts.track, facts.take, values, facts.take_values, facts.markers, item.section, str(item.path))
+    # REAPER counts on where it splits an item, and need not come to the same last digit.
+    heard = facts.item_values | {f"take {key}": number for key, number in facts.take_values.items()}
+    values = {key: round(number, 9) for key, number in heard.items() if key.split()[-1] not in _NOT_HEARD}
+    played = (facts.track, values, facts.markers, item.section, str(item.path))
     return hashlib.sha256(msgspec.json.encode(played, order="sorted")).hexdigest()[:12]
-
-
-def _write(tag: Tag) -> str:
-    # REAPER keeps ASCII.
-    return json.dumps(msgspec.to_builtins(tag))
 
 
 def _channels(path: Path) -> int:

@@ -55,7 +55,7 @@ class AddItem(_Step, frozen=True, tag="item"):
 
 
 class AddTake(_Step, frozen=True, tag="take"):
-    """Fill a slot with a new take of an item, which plays a file."""
+    """Fill a slot with a new take of an item, which plays a file; if the item was there, behind ``Commit`` alone."""
 
     slot: int
     item: int
@@ -72,6 +72,14 @@ class SetSection(_Step, frozen=True, tag="section"):
     item: int
     lines: tuple[str, ...]
     """What stands in the block of the section, in front of that of the file."""
+
+
+class Split(_Step, frozen=True, tag="split"):
+    """Split an item at a second of the project, behind ``Commit`` alone; fill a slot with its right part."""
+
+    slot: int
+    item: int
+    position: float
 
 
 class SetNumbers(_Step, frozen=True, tag="numbers"):
@@ -130,6 +138,7 @@ Step = (
     | AddItem
     | AddTake
     | SetSection
+    | Split
     | SetNumbers
     | SetText
     | SetColour

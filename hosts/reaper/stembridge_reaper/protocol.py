@@ -22,6 +22,8 @@ class RequestProject(msgspec.Struct, frozen=True, kw_only=True):
     """The folder that the project records into."""
     open: tuple[str, ...] = ()
     """Paths of all projects that are open."""
+    selection: tuple[float, float] | None = None
+    """The time selection, in seconds of the project."""
 
 
 class SourceFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +60,10 @@ class ItemFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The item as REAPER writes it, where its source is a section."""
     extras: dict[str, int] = {}
     """How many effects and envelopes the take has."""
+    tags: tuple[str, ...] = ()
+    """What each of its takes says of itself; empty texts where none is ours."""
+    razors: tuple[tuple[float, float], ...] = ()
+    """The razor edits on its track, in seconds of the project."""
 
 
 class TrackFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +100,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """``separate`` without a preset: who separates, and by which model."""
     stems: tuple[str, ...] = ()
     """``separate``: those of the preset's or the model's that are wanted; none means all."""
+    stem_tracks: str = ""
+    """``separate``: where they shall be, as the setting says it; empty for what that says."""
     project: RequestProject
     items: tuple[ItemFacts, ...] = ()
     """``place``: as they are now; those that are gone are missing."""

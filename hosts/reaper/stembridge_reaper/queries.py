@@ -15,13 +15,14 @@ from plugin_core.console.phrases import plural
 from plugin_core.errors import ExitCode, StembridgeError, UsageError
 from plugin_core.session import Session
 from plugin_core.settings import Settings
-from stembridge_reaper.placement import FinishedItem, Placement, find_finished, read_tag
+from stembridge_reaper.placement import Placement
 from stembridge_reaper.plan import write_plan
 from stembridge_reaper.protocol import Request, Status, read_request, read_status
 from stembridge_reaper.runs import BEAT, DISMISSED, FINAL, LOOK, PATIENCE, RUNS, hold
-from stembridge_reaper.selection import read_items
+from stembridge_reaper.selection import FinishedItem, find_finished, read_items
 from stembridge_reaper.settings import ReaperSettings
 from stembridge_reaper.status import StatusFile
+from stembridge_reaper.stem_tracks import read_tag
 from stembridge_reaper.words import describe_failures, describe_run
 
 PLAN = "plan.jsonl"
@@ -180,6 +181,8 @@ class Query:
             raise UsageError(f"the run {Path(self._request.run).name} is not there any more")
         finished, left = find_finished(run.request, run.status.files, self._request)
         settings = self._settings.section("reaper", ReaperSettings)
+        if said := run.request.stem_tracks:
+            settings = msgspec.convert(msgspec.structs.asdict(settings) | {"stem_tracks": said}, ReaperSettings)
         names: dict[str, set[str]] = {}
         for item in read_items(run.request.project, run.request.items)[0]:
             names.setdefault(item.facts.track, set()).add(item.name)
@@ -286,7 +289,7 @@ class Query:
 
 
 def _stands(one: FinishedItem, standing: set[tuple[str, str, str]]) -> bool:
-    return all((one.item.facts.guid, stem.name, stem.job) in standing for stem in one.part.stems)
+    return all((one.item.guid, stem.name, stem.job) in standing for stem in one.part.stems)
 
 
 def _names(finished: Sequence[FinishedItem]) -> str:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
-from stembridge_reaper.protocol import ItemFacts, RequestProject
-from stembridge_reaper.takes import NotUsableError, Section, Span, find_section, used_span
+from stembridge_reaper.protocol import FileStatus, ItemFacts, PartStatus, Request, RequestProject
+from stembridge_reaper.takes import NotUsableError, Section, Span, choose_part, find_section, narrow, used_span
+
+_CLOSE = 1e-6
+"""Seconds by which two ends may differ that are meant to be one."""
 
 
 class UsableItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,10 +24,20 @@ class UsableItem(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     """Of the item in the request, from 0."""
     facts: ItemFacts
+    """As far as it is used."""
+    whole: ItemFacts
     path: Path
     section: Section | None
     span: Span | None
     """Seconds of the file that it plays; None for the whole file."""
+
+    @property
+    def guid(self) -> str:
+        """Of the part that is used; where the item is split for it, that is a new item behind the rest."""
+        start = self.facts.item_values["D_POSITION"]
+        if start == self.whole.item_values["D_POSITION"]:
+            return self.whole.guid
+        return f"{{{str(uuid.uuid5(uuid.NAMESPACE_OID, f'{self.whole.guid} {start!r}')).upper()}}}"
 
     @property
     def name(self) -> str:
@@ -44,20 +59,49 @@ def read_items(project: RequestProject, items: Iterable[ItemFacts]) -> tuple[lis
     """Return the items that can be separated, and how many cannot, by reason."""
     usable: list[UsableItem] = []
     skipped: Counter[str] = Counter()
-    for number, facts in enumerate(items):
+    items = list(items)
+    limits, outside = find_limits(project, items)
+    for number, (facts, limit) in enumerate(zip(items, limits, strict=True)):
         try:
-            usable.append(read_item(project, facts, number))
+            if outside and limit is None:
+                raise NotUsableError(outside)
+            usable.append(read_item(project, facts, number, limit))
         except NotUsableError as reason:
             skipped[str(reason)] += 1
     return usable, skipped
 
 
-def read_item(project: RequestProject, facts: ItemFacts, number: int = 0) -> UsableItem:
-    """Return an item with its file.
+def find_limits(project: RequestProject, items: Sequence[ItemFacts]) -> tuple[list[Span | None], str]:
+    """Return the seconds of the project that limit each item, and why those without are passed over.
+
+    Razor edits limit the items of their tracks, or else the time selection all; what touches none of the items is not
+    meant for them, and nothing limits them then.
+    """
+    selected = [project.selection] if project.selection else []
+    found = [_touched(one, one.razors) for one in items]
+    if any(found):
+        return found, "outside the razor edits"
+    found = [_touched(one, selected) for one in items]
+    return found, "outside the time selection" if any(found) else ""
+
+
+def _touched(item: ItemFacts, areas: Sequence[Span]) -> Span | None:
+    """Return what reaches from the first to the last area that touches an item."""
+    if not item.item_values:
+        return None
+    touching = [area for area in areas if narrow(msgspec.structs.replace(item, markers=()), area)]
+    return (min(start for start, _ in touching), max(end for _, end in touching)) if touching else None
+
+
+def read_item(project: RequestProject, whole: ItemFacts, number: int = 0, limit: Span | None = None) -> UsableItem:
+    """Return an item with its file, as far as it lies within a limit.
 
     Raises:
         NotUsableError: there is no file to separate.
     """
+    facts = narrow(whole, limit) if whole.item_values else whole
+    if facts is None:
+        raise NotUsableError("moved away")
     if facts.fault:
         raise NotUsableError(facts.fault)
     if facts.is_midi:
@@ -68,7 +112,8 @@ def read_item(project: RequestProject, facts: ItemFacts, number: int = 0) -> Usa
     if facts.sources[-1].is_beats or facts.sources[-1].length <= 0:
         raise NotUsableError("without length")
     section = find_section(facts)
-    return UsableItem(number=number, facts=facts, path=path, section=section, span=used_span(facts, section))
+    span = used_span(facts, section)
+    return UsableItem(number=number, facts=facts, whole=whole, path=path, section=section, span=span)
 
 
 def _path_of(project: RequestProject, facts: ItemFacts) -> Path:
@@ -104,3 +149,55 @@ def group_by_file(items: Sequence[UsableItem]) -> list[UsedFile]:
         )
         for group in groups.values()
     ]
+
+
+class FinishedItem(NamedTuple):
+    """An item whose stems are finished."""
+
+    item: UsableItem
+    """As it is now, or was where it is gone."""
+    is_there: bool
+    part: PartStatus
+
+
+def find_finished(run: Request, files: Sequence[FileStatus], now: Request) -> tuple[list[FinishedItem], Counter[str]]:
+    """Return the items with stems that stand on the disk, and how many have none that fit, by reason.
+
+    Args:
+        run: the run's request.
+        files: of its status.
+        now: the project, with the items as they are by now.
+    """
+    present = {facts.guid: facts for facts in now.items}
+    limits, _ = find_limits(run.project, run.items)
+    found: list[FinishedItem] = []
+    left: Counter[str] = Counter()
+    for file in files:
+        parts = [part for part in file.parts if part.stems]
+        for number in file.items if parts else ():
+            limit = limits[number]
+            was = read_item(run.project, run.items[number], number, limit)
+            facts = present.get(was.facts.guid)
+            if facts and facts.item_values and limit:
+                # It goes with the item.
+                moved = facts.item_values["D_POSITION"] - was.whole.item_values["D_POSITION"]
+                limit = limit[0] + moved, limit[1] + moved
+            try:
+                item = was if facts is None else read_item(now.project, facts, number, limit)
+            except NotUsableError:
+                # What a split for these stems left of it is no item that was changed.
+                left["changed"] += not (facts and limit and _ends_at(facts, limit[0]))
+                continue
+            part = choose_part(parts, item.span)
+            if part is None or item.path != was.path:
+                left["changed"] += 1
+            elif not all(stem.path.is_file() for stem in part.stems):
+                left["moved"] += 1
+            else:
+                found.append(FinishedItem(item, facts is not None, part))
+    return sorted(found, key=lambda one: one.item.number), left
+
+
+def _ends_at(item: ItemFacts, second: float) -> bool:
+    values = item.item_values
+    return bool(values) and abs(values["D_POSITION"] + values["D_LENGTH"] - second) < _CLOSE

@@ -18,11 +18,14 @@ class ReaperSettings(msgspec.Struct, frozen=True, kw_only=True):
     stems_in: Literal["source", "project"] = "source"
     """Whether stems stand beside their source, or in the project's media folder; there also where the folder of a
     source cannot be written."""
-    stem_tracks: Literal["beside", "inside"] = "beside"
+    stem_tracks: Literal["beside", "inside", "takes"] = "beside"
     """Whether the folder with the stems stands below the source track as a track of its own, or inside it, so that its
-    effects, sends and envelopes act on the stems."""
+    effects, sends and envelopes act on the stems; or the stems become takes of the item, the one that is heard as
+    before."""
     mute_source: bool = True
     """Mute a source item once its stems are inserted."""
+    replace_source: bool = False
+    """Delete it then, unless it has other takes."""
     show_in_items: bool = True
     """Show in the notes of the items how far the work is; the line goes when the stems come."""
     label_preset: str = ""

@@ -1,11 +1,49 @@
-"""Stem tracks below their source track: the folder and its depths, and which of them must not sound."""
+"""Stem tracks below their source track: what they say of themselves, the depths of their folder, which are silent."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from typing import Final
 
+import msgspec
+
+EXTENSION: Final = "P_EXT:stembridge"
+FOLDER: Final = "folder"
+PENDING: Final = "pending"
 FOLDER_COLOUR: Final = (160, 160, 160)
+
+
+class Tag(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What our tracks and items say of themselves in the project."""
+
+    run: str = ""
+    source: str = ""
+    """Of a track: GUID of the source track."""
+    stem: str = ""
+    """Name of the stem, or ``folder``."""
+    item: str = ""
+    """Of an item: GUID of the source item."""
+    job: str = ""
+    like: str = ""
+    """Of an item: digest of how the source item played."""
+    is_silent: bool = False
+    """Of an item: whether its source item did not sound, before any stems of it stood."""
+    state: str = ""
+    """``pending`` while an insertion is at work."""
+
+
+def read_tag(words: str) -> Tag:
+    """Return what a tag says; nothing where it is none of ours."""
+    try:
+        return msgspec.json.decode(words or "{}", type=Tag)
+    except msgspec.DecodeError:
+        return Tag()
+
+
+def write_tag(tag: Tag) -> str:
+    """Return the words of a tag; REAPER keeps ASCII."""
+    return json.dumps(msgspec.to_builtins(tag))
 
 
 def choose_depths(source_depth: int, count: int, *, is_inside: bool = False) -> tuple[int, list[int]]:

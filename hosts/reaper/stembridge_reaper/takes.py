@@ -9,7 +9,9 @@ The interface cannot make a section, so a stem item whose source is one is writt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Final
 
 import msgspec
 
@@ -44,6 +46,40 @@ class PlacedTake(msgspec.Struct, frozen=True, kw_only=True):
     """Lines of the section that it needs; none where it needs none."""
 
 
+def narrow(item: ItemFacts, limit: Span | None) -> ItemFacts | None:
+    """Return an item as it is between two seconds of the project; None where it is not there.
+
+    What lies within a fade is left whole, and so is an item with stretch markers.
+    """
+    values, length = item.item_values, item.item_values["D_LENGTH"]
+    if limit is None:
+        return item
+    start, end = limit[0] - values["D_POSITION"], limit[1] - values["D_POSITION"]
+    if end <= SLACK or start >= length - SLACK:
+        return None
+    if item.markers or start <= max(0.0, _fade(values, "IN")):
+        start = 0.0
+    if item.markers or end >= length - max(0.0, _fade(values, "OUT")):
+        end = length
+    if (start, end) == (0.0, length):
+        return item
+    values = values | {"D_POSITION": values["D_POSITION"] + start, "D_LENGTH": end - start}
+    snap = values.get("D_SNAPOFFSET", 0.0) - start
+    values["D_SNAPOFFSET"] = snap if 0 <= snap <= end - start else 0.0
+    values |= UNFADED["IN"] if start else {}
+    values |= UNFADED["OUT"] if end < length else {}
+    offset = item.take_values["D_STARTOFFS"] + start * item.take_values["D_PLAYRATE"]
+    takes = item.take_values | {"D_STARTOFFS": offset}
+    return msgspec.structs.replace(item, item_values=values, take_values=takes)
+
+
+UNFADED: Final = {side: {f"D_FADE{side}LEN": 0.0, f"D_FADE{side}LEN_AUTO": -1.0} for side in ("IN", "OUT")}
+
+
+def _fade(values: Mapping[str, float], side: str) -> float:
+    return max(values.get(f"D_FADE{side}LEN", 0.0), values.get(f"D_FADE{side}LEN_AUTO", 0.0))
+
+
 def find_section(item: ItemFacts) -> Section | None:
     """Return the section around an item's file, one of a section as one of the file; None where there is none.
 
@@ -74,8 +110,6 @@ def _inside(outer: Section | None, source: SourceFacts) -> Section:
 def used_span(item: ItemFacts, section: Section | None) -> Span | None:
     """Return the seconds of the root file that an item plays, or None for the whole file."""
     length = item.sources[-1].length
-    if item.markers:
-        return None
     if section is not None and _needs_own(item, section):
         return _clamp(section.offset, section.offset + section.length, length) if section.length > 0 else None
     start, end = _reach(item)
@@ -121,8 +155,18 @@ def choose_part(parts: Sequence[PartStatus], span: Span | None) -> PartStatus | 
 
 def _reach(item: ItemFacts) -> Span:
     """Return the span an item plays in the time of its own source, section or file."""
-    start = item.take_values["D_STARTOFFS"]
-    return start, start + item.item_values["D_LENGTH"] * item.take_values["D_PLAYRATE"]
+    start, played = item.take_values["D_STARTOFFS"], item.item_values["D_LENGTH"] * item.take_values["D_PLAYRATE"]
+    if not item.markers:
+        return start, start + played
+    # Between two markers it plays what lies between their places in the source, whatever the slope; outside them the
+    # source runs on at its own rate.
+    markers = sorted(item.markers)
+    first, last = markers[0], markers[-1]
+    places = [source for position, source, _ in markers if 0 <= position <= played]
+    places += [first[1] - max(0.0, first[0]), last[1] + max(0.0, played - last[0])]
+    around = [(one, two) for one, two in pairwise(markers) if one[0] < played and two[0] > 0]
+    places += [source for pair in around for _, source, _ in pair]
+    return min(places), max(places)
 
 
 def _clamp(start: float, end: float, length: float) -> Span | None:

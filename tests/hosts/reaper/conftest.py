@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ class Desk:
         self.scripts = resource_path / "Scripts" / "stembridge"
         self.runs = home / "reaper" / "runs"
         self.closed: list[Host] = []
+        self.clicks: list[str] = []
+        """What to click in the window of the next action, in this order."""
         self.open()
 
     def open(self, project: Project | None = None) -> None:
@@ -71,7 +74,12 @@ class Desk:
 
     def do(self, action: str) -> None:
         """Start an action and wait until all it does is done."""
-        self.press(action)
+        script = self.press(action)
+        for words in self.clicks:
+            assert script.window is not None
+            self.host.run(partial(script.window.has, words))
+            script.window.click(words)
+        self.clicks.clear()
         self.host.run()
         assert self.host.errors == []
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from stembridge_reaper.placement import FinishedItem, Placement
+from stembridge_reaper.placement import Placement
 from stembridge_reaper.plan import SetNumbers, SetText
 from stembridge_reaper.protocol import ItemFacts, PartStatus, Request, RequestProject, StandingStem, StemResult
-from stembridge_reaper.selection import group_by_file, read_items
+from stembridge_reaper.selection import FinishedItem, group_by_file, read_items
 from stembridge_reaper.settings import ReaperSettings
 from stembridge_reaper.stem_tracks import choose_depths, doubled, folder_name
 from stembridge_reaper.words import describe_skipped

@@ -81,9 +81,23 @@ def read_item(chunk: str, item: Item) -> bool:
             number = end
         elif takes:
             _read_take_line(takes[-1], words)
+        else:
+            _read_item_line(item, words)
         number += 1
     item.takes, item.active = takes, chosen
     return True
+
+
+def _read_item_line(item: Item, words: list[str]) -> None:
+    if words[0] in _ITEM_VALUES:
+        item.values[_ITEM_VALUES[words[0]]] = float(words[1].split()[0])
+    elif words[0] in ("FADEIN", "FADEOUT"):
+        item.values[f"D_{words[0]}LEN"] = float(words[1].split()[1])
+    elif words[0] == "IGUID":
+        item.texts["GUID"] = words[1]
+
+
+_ITEM_VALUES = {"POSITION": "D_POSITION", "LENGTH": "D_LENGTH", "SNAPOFFS": "D_SNAPOFFSET", "MUTE": "B_MUTE"}
 
 
 def _read_take_line(take: Take, words: list[str]) -> None:

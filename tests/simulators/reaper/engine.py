@@ -38,6 +38,8 @@ class FakeReaper:
         self.asked: list[tuple[str, str]] = []
         self.console: list[str] = []
         self.hints: list[str] = []
+        self.split_fade = 0.01
+        """Seconds by which the parts of a split fade into each other."""
         self.blocks = 0
         self.guards = 0
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -108,6 +110,12 @@ class FakeReaper:
 
     def GetProjectPath(self, _path: str, _size: int) -> tuple[None, str]:
         return None, self.active.media
+
+    def GetSet_LoopTimeRange2(
+        self, _project: int, is_set: int, is_loop: int, _start: float, _end: float, _seek: int
+    ) -> tuple[None, float, float]:
+        assert not is_set
+        return (None, *(self.active.loop if is_loop else self.active.selection))
 
     def GetProjectStateChangeCount(self, project: int) -> int:
         return self._project(project).changes
@@ -230,6 +238,31 @@ class FakeReaper:
     def GetActiveTake(self, item: int) -> int:
         return self.address_of(self.at(item).take) if item else 0
 
+    def CountTakes(self, item: int) -> int:
+        return len(self.at(item).takes)
+
+    def GetTake(self, item: int, index: int) -> int:
+        return self._one(self.at(item).takes, index)
+
+    def SplitMediaItem(self, item: int, position: float) -> int:
+        left: Item = self.at(item)
+        into = position - left.values["D_POSITION"]
+        if not 0 < into < left.values["D_LENGTH"]:
+            return 0
+        track = next(one for one in self.active.tracks if left in one.items)
+        right = Item.restore(left.state())
+        right.texts["GUID"] = new_guid()
+        track.items.append(right)
+        right.values.update(D_POSITION=position, D_LENGTH=left.values["D_LENGTH"] - into)
+        for take in right.takes:
+            take.texts["GUID"] = new_guid()
+            take.values["D_STARTOFFS"] = take.values.get("D_STARTOFFS", 0.0) + into * take.values["D_PLAYRATE"]
+        # As REAPER is set at first: both parts fade, one into the other.
+        left.values.update(D_LENGTH=into + self.split_fade, D_FADEOUTLEN=self.split_fade)
+        right.values["D_FADEINLEN"] = self.split_fade
+        self.active.changes += 1
+        return self.address_of(right)
+
     def TakeIsMIDI(self, take: int) -> int:
         source = self.at(take).source
         return int(source is not None and source.root.kind == "MIDI")
@@ -261,7 +294,7 @@ class FakeReaper:
             return 0, ""
         thing: Thing = self.at(address)
         if is_set:
-            assert key != "GUID"
+            assert key != "GUID" or isinstance(thing, Item)
             thing.texts[key] = text
             self.active.changes += 1
         return int(bool(is_set) or key in thing.texts or not key.startswith("P_EXT")), thing.texts.get(key, "")

@@ -64,6 +64,10 @@ class Gfx:
         """The words of the last frame, from top to bottom and left to right."""
         return [words for words, *_ in sorted(self.shown, key=lambda one: (one[2], one[1]))]
 
+    def has(self, words: str) -> bool:
+        """Tell whether a text is shown that holds these words."""
+        return any(words in one for one in self.texts)
+
     def press(self, *names: str) -> None:
         """Press keys."""
         self._keys += [KEYS[name] for name in names]

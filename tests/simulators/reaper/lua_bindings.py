@@ -11,6 +11,8 @@ from typing import Any, Callable
 from tests.simulators.reaper.bindings import load_table, pack_pointer, unpack_pointer
 
 NOT_IN_LUA = {"RPR_ValidatePtr"}
+READ_AND_FILLED = ("GetSet_LoopTimeRange2",)
+"""Functions that also take the numbers which they fill."""
 
 
 class Parameter:
@@ -67,6 +69,8 @@ class LuaBindings:
         result = result.split(" ")[0]
         inner = rest.rstrip(")")
         parameters = [Parameter(one) for one in inner.split(",")] if inner else []
+        for one in parameters if name in READ_AND_FILLED else ():
+            one.is_changed, one.is_out = one.is_changed or one.is_out, False
         taken = [one for one in parameters if not one.is_size and not one.is_out]
         given_back = [one for one in parameters if one.is_out or one.is_changed]
 

@@ -182,6 +182,8 @@ class Project:
     def __init__(self, path: str = "") -> None:
         self.path = path
         self.media = ""
+        self.selection = self.loop = (0.0, 0.0)
+        """The time selection, and the loop points."""
         self.tracks: list[Track] = []
         self.ext: dict[str, str] = {}
         self.history: list[tuple[str, State]] = []

@@ -1,4 +1,8 @@
-"""What a project sounds like: every item at its position, by offset, rate, section, loop, fades and volume."""
+"""What a project sounds like: every item at its position, by offset, rate, section, loop, fades and volume.
+
+Tracks pass on as many channels as they have, to the folder that they stand in; one that is muted, or whose parent send
+is off, passes nothing. Effects, sends and envelopes are not there.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +10,39 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from tests.simulators.reaper.objects import Item, Project, Source, Take
+from tests.simulators.reaper.objects import Item, Project, Source, Take, Track
 
 Signal = npt.NDArray[np.float64]
 
 RATE = 44100
+CHANNELS = 6
+"""Of the mix."""
 _CACHE: dict[str, Signal] = {}
+_FIXED_LANES = 2
 
 
 def render(project: Project, seconds: float) -> Signal:
-    """Mix every item that is not muted: float64 samples (frames, 2) at 44.1 kHz, linearly interpolated."""
-    mix = np.zeros((round(seconds * RATE), 2))
-    gains: list[float] = []
+    """Mix every item that is heard: float64 samples (frames, channels) at 44.1 kHz, linearly interpolated."""
+    mix = np.zeros((round(seconds * RATE), CHANNELS))
+    folders: list[tuple[float, int]] = []
     for track in project.tracks:
-        gain = track.values.get("D_VOL", 1.0) * (gains[-1] if gains else 1.0)
+        gain, channels = folders[-1] if folders else (1.0, CHANNELS)
+        is_off = track.values.get("B_MUTE") or not track.values.get("B_MAINSEND", 1.0)
+        gain *= 0.0 if is_off else track.values.get("D_VOL", 1.0)
+        channels = min(channels, int(track.values.get("I_NCHAN", 2)))
         for item in track.items:
-            if not item.values.get("B_MUTE"):
-                add_item(mix, item, gain)
+            if gain and _is_heard(track, item):
+                add_item(mix[:, :channels], item, gain)
         if track.depth > 0:
-            gains.append(gain)
+            folders.append((gain, channels))
         for _ in range(-track.depth):
-            gains.pop()
+            folders.pop()
     return mix
+
+
+def _is_heard(track: Track, item: Item) -> bool:
+    is_lane_off = track.values.get("I_FREEMODE") == _FIXED_LANES and item.values.get("C_LANEPLAYS", 1.0) == 0
+    return not item.values.get("B_MUTE") and not is_lane_off
 
 
 def add_item(mix: Signal, item: Item, gain: float) -> None:
@@ -40,7 +55,9 @@ def add_item(mix: Signal, item: Item, gain: float) -> None:
     into = np.arange(first, last) / RATE - start
     samples = _play(take, _source_time(take, into), bool(item.values.get("B_LOOPSRC")))
     samples = _route(samples, int(take.values.get("I_CHANMODE", 0)))
-    mix[first:last] += samples * (_fade(item, into) * gain * item.values["D_VOL"] * take.values["D_VOL"])[:, None]
+    level = _fade(item, into) * gain * item.values["D_VOL"] * take.values["D_VOL"]
+    count = min(samples.shape[1], mix.shape[1])
+    mix[first:last, :count] += (samples * level[:, None])[:, :count]
 
 
 def _source_time(take: Take, into: Signal) -> Signal:

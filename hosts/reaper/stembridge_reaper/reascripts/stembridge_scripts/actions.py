@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from .documents import Document
 
 
+AS_TAKES = " as takes"
+"""Behind a preset: its stems become takes of the items."""
+
+
 def separate_choosing() -> None:
     """Ask for a preset, then separate the selected items."""
     run_action(lambda: _separate(_ask_preset))
@@ -24,17 +28,17 @@ def separate_choosing() -> None:
 
 def separate_again() -> None:
     """Separate the selected items by the preset that was used last."""
-    run_action(lambda: _separate(_last_preset))
+    run_action(lambda: _separate(lambda configuration: (_last_preset(configuration), "")))
 
 
 def separate_by(name: str) -> None:
     """Do to the selected items what one preset says."""
-    run_action(lambda: _separate(lambda configuration: choose_preset(configuration, name)))
+    run_action(lambda: _separate(lambda configuration: (choose_preset(configuration, name), "")))
 
 
 def label_files() -> None:
     """Label the files of the selected items in their own tags."""
-    run_action(lambda: _start(read_configuration(api.resource_path()), "label", "", _require_items()))
+    run_action(lambda: _start(read_configuration(api.resource_path()), {"kind": "label"}, _require_items()))
 
 
 def insert_finished() -> None:
@@ -52,15 +56,18 @@ def cancel_jobs() -> None:
     run_action(lambda: _ask("cancel"))
 
 
-def _separate(choose: Callable[[Document], str | None]) -> Watcher | None:
+def _separate(choose: Callable[[Document], tuple[str, str] | None]) -> Watcher | None:
     configuration = read_configuration(api.resource_path())
     pointers = _require_items()
-    name = choose(configuration)
-    if name is None:
+    chosen = choose(configuration)
+    if chosen is None:
         return None
+    name, stem_tracks = chosen
     # REAPER keeps one line of ASCII; a preset may be called anything.
     api.remember("preset", json.dumps(name))
-    return _start(configuration, preset_kind(configuration, name), name, pointers)
+    return _start(
+        configuration, {"kind": preset_kind(configuration, name), "preset": name, "stem_tracks": stem_tracks}, pointers
+    )
 
 
 def _require_items() -> list[str]:
@@ -70,13 +77,17 @@ def _require_items() -> list[str]:
     return pointers
 
 
-def _ask_preset(configuration: Document) -> str | None:
+def _ask_preset(configuration: Document) -> tuple[str, str] | None:
+    """Return the name of a preset, and where its stems shall be."""
     presets = configuration["presets"]
     for number, preset in enumerate(presets, 1):
         # A question has no room for a list.
         api.tell("%d  %s%s" % (number, preset["name"], "  (%s)" % preset["title"] if preset["title"] else ""))
-    answer = api.ask("Preset (number or name)", _last_preset(configuration))
-    return None if answer is None else choose_preset(configuration, answer)
+    answer = api.ask("Preset (number or name; ... as takes)", _last_preset(configuration))
+    if answer is None:
+        return None
+    words, is_takes, _ = answer.partition(AS_TAKES)
+    return choose_preset(configuration, words), "takes" if is_takes else ""
 
 
 def _last_preset(configuration: Document) -> str:
@@ -88,18 +99,17 @@ def _last_preset(configuration: Document) -> str:
     return last if last in names else names[0]
 
 
-def _start(configuration: Document, kind: str, preset: str, pointers: list[str]) -> Watcher:
+def _start(configuration: Document, wish: Document, pointers: list[str]) -> Watcher:
     watcher = Watcher(configuration)
-    watcher.add(_begin(watcher, kind, preset, pointers))
+    watcher.add(_begin(watcher, wish, pointers))
     return watcher
 
 
-def _begin(watcher: Watcher, kind: str, preset: str, pointers: list[str]) -> Generator[Any, None, None]:
+def _begin(watcher: Watcher, wish: Document, pointers: list[str]) -> Generator[Any, None, None]:
     """Read the selected items, and start a run of them."""
     project = project_facts()
-    items = yield from read_items(pointers, watcher.known)
-    request = {"kind": kind, "preset": preset, "project": project, "items": items}
-    run = make_run(watcher.configuration["runs"], request)
+    items = yield from read_items(pointers, watcher.known, is_limited=True)
+    run = make_run(watcher.configuration["runs"], dict(wish, project=project, items=items))
     _start_worker(watcher, run)
     watcher.follow(run)
 

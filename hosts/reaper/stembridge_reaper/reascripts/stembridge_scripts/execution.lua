@@ -40,7 +40,7 @@ Execution.__index = Execution
 
 -- Begin a plan; `known` has pointers of items by GUID.
 function M.begin(path, known)
-  local self = setmetatable({ known = known, slots = {}, tracks = {}, items = {}, before = {}, made = {} }, Execution)
+  local self = setmetatable({ known = known, slots = {}, tracks = {}, items = {}, before = {}, made = {}, states = {} }, Execution)
   self.file = assert(io.open(path, "rb"))
   self.project = r.EnumProjects(-1)
   self.changes = r.GetProjectStateChangeCount(0)
@@ -150,7 +150,26 @@ function ACTS:item(slot, track)
   self.items[#self.items + 1] = self.slots[track][2]
 end
 
+-- Keep the state of an item that was there, before takes or a split.
+function Execution:keep_state(item)
+  local one = self.slots[item]
+  if one.is_new or self.states[one] then return end
+  local _, state = r.GetItemStateChunk(one[2], "", false)
+  self.states[one] = state
+end
+
+function ACTS:split(slot, item, position)
+  self:keep_state(item)
+  local pointer = self.slots[item][2]
+  local right = r.SplitMediaItem(pointer, position)
+  if not right then M.refuse("REAPER cannot split an item at its used part; nothing was inserted.") end
+  self.slots[slot] = { "MediaItem", right, is_new = true }
+  self.made[#self.made + 1] = { right, facts.guid("MediaItem", right) }
+  self.items[#self.items + 1] = r.GetMediaItem_Track(pointer)
+end
+
 function ACTS:take(slot, item, path)
+  self:keep_state(item)
   local take = r.AddTakeToMediaItem(self.slots[item][2])
   local source = r.PCM_Source_CreateFromFile(path)
   if not source or not r.SetMediaItemTake_Source(take, source) then
@@ -216,6 +235,7 @@ function Execution:take_back()
     local track, guid = table.unpack(self.tracks[number])
     if facts.guid("MediaTrack", track) == guid then r.DeleteTrack(track) end
   end
+  for one, state in pairs(self.states) do r.SetItemStateChunk(one[2], state, false) end
   for number = #self.before, 1, -1 do
     local one, key, value = table.unpack(self.before[number])
     facts.ACCESS[one[1]].set(one[2], key, value)

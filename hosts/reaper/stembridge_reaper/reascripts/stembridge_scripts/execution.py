@@ -43,6 +43,8 @@ class Execution:
         self._tracks: list[tuple[str, str]] = []
         self._items: list[tuple[str, str]] = []
         self._before: list[tuple[str, str, str, float]] = []
+        self._states: dict[str, str] = {}
+        """Of items that were there, as text, before takes or a split."""
         self._project = api.active_project()[0]
         self._changes = api.change_count()
         self._undo = ""
@@ -146,12 +148,28 @@ class Execution:
         self._items.append((self._slots[track][1], pointer))
 
     def _do_take(self, slot: int, item: int, path: str) -> None:
+        self._keep_state(item)
         take = api.call("AddTakeToMediaItem", self._slots[item][1])
         source = api.call("PCM_Source_CreateFromFile", path)
         if api.is_null(source) or not api.call("SetMediaItemTake_Source", take, source):
             raise Refusal("REAPER cannot read %s; nothing was inserted." % path)
         self._slots[slot] = "MediaItemTake", take
         api.call("UpdateItemInProject", self._slots[item][1])
+
+    def _keep_state(self, item: int) -> None:
+        pointer = self._slots[item][1]
+        if pointer not in self._states and not (self.made and pointer == self.made[-1][0]):
+            self._states[pointer] = api.chunk(pointer)
+
+    def _do_split(self, slot: int, item: int, position: float) -> None:
+        self._keep_state(item)
+        pointer = self._slots[item][1]
+        right = api.call("SplitMediaItem", pointer, position)
+        if api.is_null(right):
+            raise Refusal("REAPER cannot split an item at its used part; nothing was inserted.")
+        self._slots[slot] = "MediaItem", right
+        self.made.append((right, api.guid("MediaItem", right)))
+        self._items.append((api.call("GetMediaItem_Track", pointer), right))
 
     def _do_section(self, slot: int, item: int, lines: list[str]) -> None:
         pointer = self._slots[item][1]
@@ -196,6 +214,8 @@ class Execution:
         for pointer, guid in reversed(self._tracks):
             if api.guid("MediaTrack", pointer) == guid:
                 api.call("DeleteTrack", pointer)
+        for pointer, state in self._states.items():
+            api.set_chunk(pointer, state)
         for kind, pointer, key, before in reversed(self._before):
             api.set_value(kind, pointer, key, before)
         self.made = []

@@ -11,10 +11,11 @@ M.EXTENSION = "P_EXT:stembridge"
 local ITEM_KEYS = {
   "D_POSITION", "D_LENGTH", "D_SNAPOFFSET", "D_VOL", "B_LOOPSRC", "B_MUTE", "C_LANEPLAYS", "D_FADEINLEN",
   "D_FADEOUTLEN", "D_FADEINLEN_AUTO", "D_FADEOUTLEN_AUTO", "D_FADEINDIR", "D_FADEOUTDIR", "C_FADEINSHAPE",
-  "C_FADEOUTSHAPE", "C_BEATATTACHMODE", "C_AUTOSTRETCH",
+  "C_FADEOUTSHAPE", "C_BEATATTACHMODE", "C_AUTOSTRETCH", "I_CUSTOMCOLOR",
 }
 local TAKE_KEYS = {
   "D_STARTOFFS", "D_PLAYRATE", "D_PITCH", "B_PPITCH", "I_PITCHMODE", "I_STRETCHFLAGS", "D_VOL", "D_PAN", "I_CHANMODE",
+  "I_CUSTOMCOLOR",
 }
 local TRACK_KEYS = {
   "I_FOLDERDEPTH", "I_NCHAN", "I_FREEMODE", "C_BEATATTACHMODE", "B_MUTE", "I_SOLO", "D_VOL", "D_PAN", "I_PANMODE",
@@ -104,11 +105,30 @@ local function read_markers(take)
   return markers
 end
 
+-- Return what our insertions say of the takes of an item that has several.
+local function read_tags(item)
+  local tags, count = list(), r.CountTakes(item)
+  for number = 0, count > 1 and count - 1 or -1 do
+    local take = r.GetTake(item, number)
+    tags[#tags + 1] = take and M.text("MediaItemTake", take, M.EXTENSION) or ""
+  end
+  return tags
+end
+
+-- Return the razor edits on a track, those on its envelopes left out.
+local function read_razors(track)
+  local areas = list()
+  for start, stop, envelope in M.text("MediaTrack", track, "P_RAZOREDITS"):gmatch('(%S+) (%S+) "(.-)"') do
+    if envelope == "" then areas[#areas + 1] = list { tonumber(start), tonumber(stop) } end
+  end
+  return areas
+end
+
 local function is_text(words)
   return utf8.len(words) ~= nil
 end
 
-local function read_item(pointer)
+local function read_item(pointer, is_limited)
   local track = r.GetMediaItem_Track(pointer)
   local item = { guid = M.guid("MediaItem", pointer), track = M.guid("MediaTrack", track) }
   local take = r.GetActiveTake(pointer)
@@ -130,16 +150,18 @@ local function read_item(pointer)
       item.state = is_there and state or ""
     end
   end
+  item.tags = read_tags(pointer)
+  item.razors = is_limited and read_razors(track) or nil
   item.extras = { ["take FX"] = r.TakeFX_GetCount(take), ["take envelopes"] = r.CountTakeEnvelopes(take) }
   return item
 end
 
--- Read items, those left out that are gone, and note their pointers by GUID.
-function M.read_items(pointers, known, pause)
+-- Read items, those left out that are gone, and note their pointers by GUID; with the razor edits where these count.
+function M.read_items(pointers, known, pause, is_limited)
   local found = list()
   for _, pointer in ipairs(pointers) do
     if M.guid("MediaItem", pointer) ~= "" then
-      local item = read_item(pointer)
+      local item = read_item(pointer, is_limited)
       known[item.guid] = pointer
       found[#found + 1] = item
     end
@@ -162,12 +184,15 @@ local function read_track(pointer, tag)
   }
 end
 
-local function add_stem(stems, item, track, known)
+local function add_stem(stems, item, track, known, is_whole)
   local tag = M.text("MediaItem", item, M.EXTENSION)
   if tag ~= "" then
     local stem = { guid = M.guid("MediaItem", item), track = track, tag = tag }
     known[stem.guid] = item
     stems[#stems + 1] = stem
+  end
+  for _, each in ipairs(is_whole and read_tags(item) or {}) do
+    if each ~= "" then stems[#stems + 1] = { guid = M.guid("MediaItem", item), track = track, tag = each } end
   end
 end
 
@@ -199,7 +224,7 @@ function M.read_all(known, pause)
     local guid = M.guid("MediaItem", item)
     known[guid] = item
     guids[#guids + 1] = guid
-    add_stem(stems, item, "", known)
+    add_stem(stems, item, "", known, true)
     pause()
   end)
   return tracks, stems, guids
@@ -256,7 +281,9 @@ function M.project()
     if project and each ~= "" then open[#open + 1] = each end
     number = number + 1
   until not project
-  return { path = path, media = r.GetProjectPath(), open = open }
+  local start, stop = r.GetSet_LoopTimeRange2(0, false, false, 0, 0, false)
+  local selection = stop > start and list { start, stop } or nil
+  return { path = path, media = r.GetProjectPath(), open = open, selection = selection }
 end
 
 return M

@@ -6,6 +6,7 @@ costs a buffer of 4 MiB, so no more of them are read than are needed.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from . import api
@@ -35,6 +36,7 @@ ITEM_KEYS = (
     "C_FADEOUTSHAPE",
     "C_BEATATTACHMODE",
     "C_AUTOSTRETCH",
+    "I_CUSTOMCOLOR",
 )
 TAKE_KEYS = (
     "D_STARTOFFS",
@@ -46,6 +48,7 @@ TAKE_KEYS = (
     "D_VOL",
     "D_PAN",
     "I_CHANMODE",
+    "I_CUSTOMCOLOR",
 )
 TRACK_KEYS = (
     "I_FOLDERDEPTH",
@@ -70,11 +73,16 @@ EXTENSION = "P_EXT:stembridge"
 _DEEPEST = 16
 
 
-def read_items(pointers: Iterable[str], known: dict[str, str]) -> Generator[None, None, list[Document]]:
-    """Read items; returns them, those left out that are gone, and notes their pointers by GUID."""
+def read_items(
+    pointers: Iterable[str], known: dict[str, str], is_limited: bool = False
+) -> Generator[None, None, list[Document]]:
+    """Read items; returns them, those left out that are gone, and notes their pointers by GUID.
+
+    With ``is_limited`` the razor edits on their tracks are read too.
+    """
     found = []
     for pointer in pointers:
-        item = read_item(pointer)
+        item = read_item(pointer, is_limited)
         if item["guid"]:
             known[item["guid"]] = pointer
             found.append(item)
@@ -82,7 +90,7 @@ def read_items(pointers: Iterable[str], known: dict[str, str]) -> Generator[None
     return found
 
 
-def read_item(pointer: str) -> Document:
+def read_item(pointer: str, is_limited: bool) -> Document:
     """Return the facts of one item."""
     track = api.call("GetMediaItem_Track", pointer)
     item: Document = {"guid": api.guid("MediaItem", pointer), "track": api.guid("MediaTrack", track)}
@@ -102,11 +110,30 @@ def read_item(pointer: str) -> Document:
     item["markers"] = _read_markers(take)
     if any(source["section"] for source in item["sources"]):
         item["state"] = api.chunk(pointer)
+    item["tags"] = _read_tags(pointer)
+    if is_limited:
+        item["razors"] = _read_razors(track)
     item["extras"] = {
         "take FX": api.call("TakeFX_GetCount", take),
         "take envelopes": api.call("CountTakeEnvelopes", take),
     }
     return item
+
+
+def _read_tags(item: str) -> list[str]:
+    """Return what our insertions say of the takes of an item that has several."""
+    count = api.call("CountTakes", item)
+    takes = [api.call("GetTake", item, number) for number in range(count if count > 1 else 0)]
+    return ["" if api.is_null(take) else api.text("MediaItemTake", take, EXTENSION) for take in takes]
+
+
+_AREA = re.compile(r'(\S+) (\S+) "(.*?)"')
+
+
+def _read_razors(track: str) -> list[list[float]]:
+    """Return the razor edits on a track, those on its envelopes left out."""
+    areas = _AREA.findall(api.text("MediaTrack", track, "P_RAZOREDITS"))
+    return [[float(start), float(end)] for start, end, envelope in areas if not envelope]
 
 
 def _read_sources(source: str) -> list[Document]:
@@ -166,10 +193,12 @@ def _read_track(pointer: str, tag: str) -> Document:
     }
 
 
-def _add_stem(stems: list[Document], item: str, track: str) -> None:
+def _add_stem(stems: list[Document], item: str, track: str, is_whole: bool = False) -> None:
     tag = api.text("MediaItem", item, EXTENSION)
     if tag:
         stems.append({"guid": api.guid("MediaItem", item), "track": track, "tag": tag, "pointer": item})
+    tags = [one for one in _read_tags(item) if one] if is_whole else []
+    stems.extend({"guid": api.guid("MediaItem", item), "track": track, "tag": one, "pointer": item} for one in tags)
 
 
 def read_all() -> Generator[None, None, tuple[list[Document], list[Document], dict[str, str]]]:
@@ -182,7 +211,7 @@ def read_all() -> Generator[None, None, tuple[list[Document], list[Document], di
         yield
     for pointer in api.all_items():
         pointers[api.guid("MediaItem", pointer)] = pointer
-        _add_stem(stems, pointer, "")
+        _add_stem(stems, pointer, "", is_whole=True)
         yield
     return tracks, stems, pointers
 
@@ -218,4 +247,6 @@ def clear_notes(guids: list[str], known: dict[str, str]) -> Generator[Any, None,
 
 def project_facts() -> Document:
     """Return where the active project lies, and what else is open."""
-    return {"path": api.active_project()[1], "media": api.media_folder(), "open": api.open_paths()}
+    start, end = api.call("GetSet_LoopTimeRange2", api.ACTIVE, 0, 0, 0.0, 0.0, 0)[3:5]
+    facts = {"path": api.active_project()[1], "media": api.media_folder(), "open": api.open_paths()}
+    return dict(facts, selection=[start, end] if end > start else None)

@@ -89,6 +89,7 @@ local function read_project(run)
   end
   local tracks, stems = facts.read_tracks(wanted, known, pause)
   local project = facts.project()
+  project.selection = nil -- What was selected when the action was started counts.
   return { kind = "place", run = run.folder, project = project, items = items, tracks = tracks, standing = stems }
 end
 
@@ -254,8 +255,8 @@ end
 -- Start a run by what was chosen: a preset of the configuration, or a choice of the window.
 local function begin(kind, choice, pointers)
   local request = { kind = kind, preset = choice.name or "", project = facts.project() }
-  request.provider, request.model, request.stems = choice.provider, choice.model, choice.stems
-  request.items = facts.read_items(pointers, known, pause)
+  for _, key in ipairs { "provider", "model", "stems", "stem_tracks" } do request[key] = choice[key] end
+  request.items = facts.read_items(pointers, known, pause, true)
   local run = runs.make(runs.configuration.runs, request)
   local is_done, why = pcall(runs.start_worker, run)
   if not is_done then

@@ -342,7 +342,8 @@ class Watcher:
         return {
             "kind": "place",
             "run": run.folder,
-            "project": project_facts(),
+            # What was selected when the action was started counts.
+            "project": dict(project_facts(), selection=None),
             "items": items,
             "tracks": tracks,
             "standing": stems,

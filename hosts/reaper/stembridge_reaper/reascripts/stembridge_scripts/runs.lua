@@ -206,11 +206,20 @@ function M.ask_worker(request, folder, prefix)
   return run
 end
 
--- Return the checks for the stems of a choice, all on; none where there is nothing to choose.
-local function checks_of(choice)
+-- Return the checks for the stems of a choice, all on, where there is something to choose; and whether they become takes.
+-- Those of before keep what they were set to.
+local function checks_of(choice, before)
   local checks = {}
-  for number, stem in ipairs(#choice.stems > 1 and choice.stems or {}) do
+  for number, stem in ipairs(choice.stems) do
     checks[number] = { name = stem.name, label = stem.title, is_on = true }
+  end
+  if (choice.kind or "separate") == "separate" then
+    checks[#checks + 1] = { label = "As takes of the items", is_on = false }
+  end
+  for _, check in ipairs(checks) do
+    for _, old in ipairs(before or {}) do
+      if old.label == check.label then check.is_on = old.is_on end
+    end
   end
   return checks
 end
@@ -247,21 +256,22 @@ function M.choose(last, project)
     end
     if state.row ~= shown then
       shown = state.row
-      state.checks = checks_of(choices[shown])
+      state.checks = checks_of(choices[shown], state.checks)
     end
   until state.pressed
   if state.pressed ~= "go" then
     M.close_window()
     return nil
   end
-  local choice, names = choices[shown], documents.list()
+  local choice, names, stem_tracks = choices[shown], documents.list(), ""
   for _, check in ipairs(state.checks) do
-    if check.is_on then names[#names + 1] = check.name end
+    if check.is_on and check.name then names[#names + 1] = check.name end
+    if check.is_on and not check.name then stem_tracks = "takes" end
   end
-  if #names == 0 and #state.checks > 0 then execution.refuse("Choose one stem at least.") end
-  local is_all = #names == #state.checks
-  return { name = choice.preset, kind = choice.kind, title = choice.title,
-    provider = choice.provider, model = choice.model, stems = is_all and documents.list() or names }
+  if #names == 0 and #choice.stems > 0 then execution.refuse("Choose one stem at least.") end
+  local is_all = #names == #choice.stems
+  return { name = choice.preset, kind = choice.kind, title = choice.title, provider = choice.provider,
+    model = choice.model, stems = is_all and documents.list() or names, stem_tracks = stem_tracks }
 end
 
 -- Return the window of a run.

@@ -1,0 +1,204 @@
+"""What sounds stays as it sounded, in every set-up of tracks and items, by both launchers; and undo takes it back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from tests.audio_files import write_song
+from tests.hosts.reaper.builders import add_item, add_track, names_of, stems_of
+from tests.hosts.reaper.conftest import Desk
+from tests.simulators.reaper.objects import Track
+from tests.simulators.reaper.rendering import render
+
+pytestmark = pytest.mark.parametrize("launcher", ["lua", "python"], indirect=True)
+LENGTH = 8.0
+QUIET = -240.0
+"""Decibels below which nothing is left but the last digits of sums."""
+QUIET_PARTS = -220.0
+"""The same where stems are of a part: their offset is another number, which has its own last digit."""
+
+
+def level(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float:
+    """Return how loud the greatest difference is, in decibels."""
+    return float(20 * np.log10(max(np.abs(one - other).max(), 1e-30)))
+
+
+def separate(desk: Desk, action: str = "separate_last", quiet: float = QUIET_PARTS) -> None:
+    """Do an action, and check that all sounds as before, and that undo takes it back."""
+    project = desk.reaper.active
+    project.remember("arranged")
+    before, state = render(project, LENGTH), project.state()
+    assert np.abs(before).max() > 0.01
+    desk.do(action)
+    assert desk.messages == []
+    assert level(render(project, LENGTH), before) < quiet
+    after, steps = project.state(), len(project.history)
+    while project.history[-1][0] == "stembridge: insert stems":
+        project.undo()
+    assert project.state() == state
+    # A step for each file that was ready by itself.
+    assert 1 <= steps - len(project.history) <= len(desk.status()["files"])
+    project.restore(after)
+
+
+def used_of(desk: Desk) -> list[tuple[float, float | None]]:
+    """Return the seconds that were sent, of every file."""
+    parts = [part for file in desk.status()["files"] for part in file["parts"]]
+    return [(round(part["start"], 6), part["end"] and round(part["end"], 6)) for part in parts]
+
+
+def pieces_of(track: Track) -> list[tuple[float, float, float]]:
+    """Return position, length and mute of the items of a track, in their order."""
+    found = [(one.values["D_POSITION"], one.values["D_LENGTH"], one.values.get("B_MUTE", 0.0)) for one in track.items]
+    return sorted((round(position, 6), round(length, 6), mute) for position, length, mute in found)
+
+
+@pytest.fixture
+def cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send what is used alone."""
+    monkeypatch.setenv("STEMBRIDGE_REAPER_USED_PART_ONLY", "yes")
+    monkeypatch.setenv("STEMBRIDGE_REAPER_HANDLES", "0.25")
+
+
+@pytest.mark.parametrize("where", ["beside", "inside"])
+def test_tracks_of_every_kind(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    monkeypatch.setenv("STEMBRIDGE_REAPER_STEM_TRACKS", where)
+    wide = write_song(tmp_path / "Wide.wav", 2.0, 44100, 6)
+    song = write_song(tmp_path / "Song.wav", 3.0, seed=2)
+    project = desk.reaper.active
+    surround = add_track(project, "Surround")
+    surround.values.update(I_NCHAN=6.0, C_BEATATTACHMODE=1.0, D_VOL=0.5)
+    add_item(surround, wide, 0.0, 1.5, offset=0.2)
+    add_track(project, "Band", 1)
+    bus = add_track(project, "By its sends alone")
+    bus.values.update(B_MAINSEND=0.0, B_MUTE=0.0)
+    add_item(bus, song, 0.0, 1.0)
+    add_item(add_track(project, "Last in band", -1), song, 1.0, 1.0, B_MUTE=1.0)
+    lanes = add_track(project, "Lanes")
+    lanes.values["I_FREEMODE"] = 2.0
+    add_item(lanes, song, 2.0, 1.0, C_LANEPLAYS=1.0, I_CUSTOMCOLOR=float(0x1000007))
+    add_item(lanes, song, 2.0, 1.0, offset=0.7, C_LANEPLAYS=0.0)
+    slopes = add_item(add_track(project, "Slopes"), song, 4.0, 2.0)
+    assert slopes.take is not None
+    slopes.take.markers = [(0.0, 0.1, 0.4), (0.9, 1.2, -0.6), (1.8, 2.0, 0.0)]
+    muted = add_track(project, "Muted")
+    muted.values["B_MUTE"] = 1.0
+    add_item(muted, song, 5.0, 1.0)
+
+    separate(desk, quiet=QUIET)
+
+    tracks = {track.name: track for track in project.tracks}
+    for name in ("Wide - Stems", "Wide - Vocals"):
+        assert (tracks[name].values["I_NCHAN"], tracks[name].values["C_BEATATTACHMODE"]) == (6.0, 1.0)
+    stems = stems_of(project)
+    assert len(stems) == 4 * 7
+    assert sum(bool(item.values.get("B_MUTE")) for item in stems) == 4 * 2
+    assert [item.values["I_CUSTOMCOLOR"] for item in stems if item.values["I_CUSTOMCOLOR"]] == [float(0x1000007)] * 4
+    assert names_of(project)[:2] == (
+        ["Surround", "  Wide - Stems"] if where == "inside" else ["Surround", "Wide - Stems"]
+    )
+    assert "2 items did not sound" in "".join(desk.reaper.console)
+
+
+@pytest.mark.usefixtures("cut")
+def test_time_selection_limits_what_is_sent(desk: Desk, tmp_path: Path) -> None:
+    song, other = write_song(tmp_path / "Song.wav", 10.0), write_song(tmp_path / "Other.wav", 4.0, seed=3)
+    project = desk.reaper.active
+    track, second = add_track(project), add_track(project, "Other")
+    add_item(track, song, 0.5, 3.0, offset=2.0, rate=1.5, D_FADEINLEN=0.2, D_FADEOUTLEN=0.3, D_SNAPOFFSET=0.1)
+    add_item(second, other, 3.6, 0.3)
+    project.selection = (1.5, 2.5)
+    separate(desk)
+    assert used_of(desk) == [(3.25, 5.25)]
+    assert desk.reaper.console[0] == "stembridge: 1 item passed over: 1 outside the time selection\n"
+    assert pieces_of(track) == [(0.5, 1.0, 0.0), (1.5, 1.0, 1.0), (2.5, 1.0, 0.0)]
+    assert {(item.values["D_POSITION"], item.values["D_LENGTH"]) for item in stems_of(project)} == {(1.5, 1.0)}
+    assert pieces_of(second) == [(3.6, 0.3, 0.0)]
+    # The same again finds the part by itself.
+    desk.do("separate_last")
+    assert desk.messages == ["The stems of 1 item are in the project already."]
+    assert len(stems_of(project)) == 4
+    # One that touches none of the items counts for nothing.
+    for item in project.items:
+        item.is_selected = item in second.items
+    project.selection = (6.0, 7.0)
+    desk.reaper.boxes.clear()
+    desk.do("separate_last")
+    assert len(stems_of(project)) == 8
+
+
+@pytest.mark.usefixtures("cut")
+def test_razor_edits_limit_what_is_sent_and_go_before_the_time_selection(desk: Desk, tmp_path: Path) -> None:
+    song = write_song(tmp_path / "Song.wav", 10.0)
+    project = desk.reaper.active
+    track, second = add_track(project), add_track(project, "Other")
+    add_item(track, song, 0.0, 4.0, offset=1.0, D_FADEINLEN=1.5)
+    add_item(second, song, 0.0, 4.0, offset=5.0)
+    project.selection = (0.0, 8.0)
+    # One within the fade, which is left whole; one on an envelope, which is none of the items'.
+    track.texts["P_RAZOREDITS"] = '1.0 2.0 "" 2.5 3.0 "" 3.0 4.0 "{ENVELOPE}"'
+    separate(desk)
+    assert used_of(desk) == [(0.75, 4.25)]
+    assert pieces_of(track) == [(0.0, 3.0, 1.0), (3.0, 1.0, 0.0)]
+    assert pieces_of(second) == [(0.0, 4.0, 0.0)]
+
+
+@pytest.mark.usefixtures("cut")
+def test_stretch_markers_do_not_need_the_whole_file(desk: Desk, tmp_path: Path) -> None:
+    song = write_song(tmp_path / "Song.wav", 10.0)
+    item = add_item(add_track(desk.reaper.active), song, 0.0, 1.5)
+    assert item.take is not None
+    item.take.markers = [(0.0, 4.0, 0.3), (1.0, 5.5, 0.0)]
+    separate(desk)
+    assert used_of(desk) == [(3.75, 6.25)]
+
+
+@pytest.mark.usefixtures("cut")
+def test_stems_become_takes_in_place(desk: Desk, tmp_path: Path) -> None:
+    song = write_song(tmp_path / "Song.wav", 10.0)
+    project = desk.reaper.active
+    track = add_track(project)
+    add_item(track, song, 0.5, 2.0, offset=2.0, rate=1.5)
+    add_item(track, song, 3.0, 1.0, offset=1.0, section=(1.0, 0.5), loop=True)
+    project.selection = (1.0, 9.0)
+    if desk.launcher == "lua":
+        desk.clicks += ["As takes of the items", "Start"]
+    else:
+        desk.reaper.inputs = ["four-stems as takes"]
+    separate(desk, "separate_choose")
+    assert pieces_of(track) == [(0.5, 0.5, 0.0), (1.0, 1.5, 0.0), (3.0, 1.0, 1.0)]
+    item = next(one for one in track.items if one.values["D_POSITION"] == 1.0)
+    assert [take.name.rpartition(" - ")[2] for take in item.takes] == ["Song.wav", "Vocals", "Drums", "Bass", "Other"]
+    assert item.active == 0
+    # Heard one by one, they are what the item was.
+    before = render(project, LENGTH)
+    heard = np.zeros_like(before)
+    for item.active in range(1, 5):
+        heard = heard + render(project, LENGTH)
+    item.active = 0
+    item.values["B_MUTE"] = 1.0
+    rest = render(project, LENGTH)
+    assert level(heard - 4 * rest, before - rest) < QUIET_PARTS
+    item.values["B_MUTE"] = 0.0
+    assert "1 item cannot have stems as takes: they are on tracks" in "".join(desk.reaper.console)
+    desk.do("separate_last")
+    assert len(item.takes) == 5
+
+
+def test_source_is_replaced_where_the_setting_says_so(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEMBRIDGE_REAPER_REPLACE_SOURCE", "yes")
+    song = write_song(tmp_path / "Song.wav", 3.0)
+    project = desk.reaper.active
+    track = add_track(project)
+    add_item(track, song, 0.0, 1.0)
+    other = add_item(track, song, 2.0, 1.0, offset=0.5)
+    other.takes.append(type(other.takes[0])())
+    separate(desk, quiet=QUIET)
+    assert pieces_of(track) == [(2.0, 1.0, 1.0)]
+    assert "'Song' has other takes, and was muted rather than deleted" in "".join(desk.reaper.console)
