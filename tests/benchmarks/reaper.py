@@ -1,4 +1,4 @@
-"""How long a tick of REAPER's deferred script takes, in the fake REAPER, with 50 runs at work.
+"""How long a tick of REAPER's deferred script takes, in the fake REAPER, with 50 runs at work; in Python and in Lua.
 
 Run with ``python -m tests.benchmarks.reaper``. The fake answers in Python, and has 4 MiB behind every text that a
 function may fill, as the true one. "A script for each run" is what all 50 scripts take together in one tick.
@@ -11,7 +11,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ def report(folder: Path, step: int) -> None:
 def measure(folder: Path) -> dict[str, list[tuple[float, float]]]:
     """Return wall and processor seconds of each tick while workers report, by how the runs were started."""
     home, resource_path, library = folder / "home", folder / "REAPER", folder / "libpython3.11.so.1.0"
-    resource_path.mkdir()
+    resource_path.mkdir(parents=True)
     library.touch()
     install(resource_path, Settings(home), launcher="python", is_running=lambda: False, find=lambda: (library, Trial()))
     scripts = resource_path / "Scripts" / "stembridge"
@@ -96,6 +96,75 @@ def measure(folder: Path) -> dict[str, list[tuple[float, float]]]:
         for run in runs:
             run.process.kill()
             run.process.wait()
+
+
+LUA = """
+local folder = select(2, reaper.get_action_context()):match("^(.*/)") .. "stembridge_scripts/"
+local documents = loadfile(folder .. "documents.lua")()
+local facts = loadfile(folder .. "facts.lua")(documents)
+local plan = loadfile(folder .. "execution.lua")(documents, facts).begin("PLAN", {})
+local function tick()
+  if plan:step() then reaper.defer(tick) else reaper.ShowConsoleMsg("done") end
+end
+reaper.defer(tick)
+"""
+
+
+def measure_lua(folder: Path) -> dict[str, list[tuple[float, float]]]:
+    """Return wall and processor seconds of each tick of scripts in Lua."""
+    home, resource_path = folder / "home", folder / "REAPER"
+    resource_path.mkdir(parents=True)
+    install(resource_path, Settings(home), launcher="lua", is_running=lambda: False)
+    scripts = resource_path / "Scripts" / "stembridge"
+    configuration = scripts / "stembridge.json"
+    idle = {"python": "/bin/sh", "launch": ["-c", "exec sleep 600"]}
+    configuration.write_text(json.dumps(json.loads(configuration.read_text()) | idle))
+    reaper, shift = FakeReaper(str(resource_path)), 0.0
+    reaper.clock = lambda: time.perf_counter() + shift
+    host, song = Host(reaper), write_song(folder / "Song.wav", 2.0)
+    fill(reaper, song)
+    found: dict[str, list[tuple[float, float]]] = {}
+
+    def run(name: str, ticks: int, act: Callable[[int], object] = lambda _: None) -> None:
+        nonlocal shift
+        seconds = found.setdefault(name, [])
+        gc.collect()
+        for step in range(ticks):
+            shift += 1 / 30
+            act(step)
+            begin, begin_own = time.perf_counter(), time.thread_time()
+            goes_on = host.tick()
+            seconds.append((time.perf_counter() - begin, time.thread_time() - begin_own))
+            if not goes_on:
+                return
+
+    try:
+        host.start(str(scripts / "stembridge_separate_last.lua"))
+        while not reaper.processes:
+            host.tick()
+        (place,) = (home / "reaper" / "runs").iterdir()
+        run("one script", TICKS, lambda step: report(place, step))
+        host.quit()
+        window = host.start(str(scripts / "stembridge_separate_choose.lua")).window
+        assert window is not None
+        run("window", TICKS)
+        host.quit()
+        host.start(str(scripts / "stembridge_insert.lua"))
+        run(f"{ITEMS} items read", TICKS, lambda _: host.quit() if len(reaper.processes) > 2 else None)
+        host.quit()
+        write_plan(folder / "plan.jsonl", plan_stems(song, reaper.active.tracks[0].guid))
+        (scripts / "stembridge_plan.lua").write_text(LUA.replace("PLAN", str(folder / "plan.jsonl")))
+        # What the fake copies for its undo, REAPER does in its own way.
+        reaper.active.remember = lambda words: None  # type: ignore[method-assign]
+        host.start(str(scripts / "stembridge_plan.lua"))
+        run(f"{STEMS} stems inserted", 100 * TICKS)
+        assert reaper.console == ["done"]
+        return found
+    finally:
+        assert host.errors == []
+        for process in reaper.processes:
+            process.kill()
+            process.wait()
 
 
 def plan_stems(song: Path, source: str) -> Iterator[Step]:
@@ -158,12 +227,16 @@ def time_ticks(watchers: list[Any], folders: list[Path], clock: Clock) -> list[t
 def main() -> None:
     """Print median and worst tick."""
     with tempfile.TemporaryDirectory() as folder:
-        measured = measure(Path(folder))
+        measured = {
+            f"{language}: {name}": seconds
+            for language, measure_one in (("Python", measure), ("Lua", measure_lua))
+            for name, seconds in measure_one(Path(folder, language)).items()
+        }
     print(f"{RUNS} runs, {ITEMS} items, {TICKS} ticks")
     for name, seconds in measured.items():
         wall, own = zip(*seconds, strict=True)
-        print(f"{name:<22} {describe(wall)}   (bar: 15 ms)")
-        print(f"{'  processor time':<22} {describe(own)}")
+        print(f"{name:<32} {describe(wall)}   (bar: 15 ms)")
+        print(f"{'  processor time':<32} {describe(own)}")
 
 
 def describe(seconds: tuple[float, ...]) -> str:

@@ -63,7 +63,7 @@ class Studio:
         project.remember("arranged")
 
     def separate(self, preset: str = "all") -> None:
-        """Separate the selected items, and hear the stems sound as the items did, at -90 dB."""
+        """Separate the selected items, and hear the stems sound as the items did, at -200 dB."""
         project = self.desk.reaper.active
         before = render(project, 20.0)
         self.press(preset)
@@ -72,7 +72,7 @@ class Studio:
         assert self.desk.status()["state"] == "done", self.desk.status()
         assert stems_of(project) != []
         if preset in ("all", "wav"):
-            assert 20 * np.log10(np.abs(render(project, 20.0) - before).max() + 1e-12) < -90
+            assert 20 * np.log10(np.abs(render(project, 20.0) - before).max() + 1e-12) < -200
 
     def press(self, preset: str = "all") -> None:
         """Start separating by a preset."""

@@ -18,6 +18,8 @@ from plugin_core import colour_of, sort_stems
 from tests.audio_files import write_song
 from tests.hosts.reaper.builders import facts_of
 
+LOOPED = {"D_POSITION": 0.0, "D_LENGTH": 12.0, "B_LOOPSRC": 1.0}
+
 
 @pytest.mark.parametrize(
     ("source", "own", "tracks"),
@@ -60,7 +62,7 @@ def test_what_would_sound_twice_is_silent(stems: str, twice: str) -> None:
 def test_a_file_is_listed_once_with_what_is_used_of_it(tmp_path: Path) -> None:
     one, other = (str(write_song(tmp_path / f"{name}.wav", 1.0)) for name in "ab")
     detour = str(tmp_path / "x" / ".." / "a.wav")
-    facts = [facts_of(one, 1.0), facts_of(other), facts_of(detour), facts_of(other, 1.0, markers=[[0.0, 0.0, 0.0]])]
+    facts = [facts_of(one, 1.0), facts_of(other), facts_of(detour), facts_of(other, -1.0, 12.0, item_values=LOOPED)]
     items, skipped = read_items(RequestProject(path=""), msgspec.convert(facts, list[ItemFacts]))
     assert not skipped
     files = group_by_file(items)

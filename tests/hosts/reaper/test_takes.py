@@ -65,7 +65,10 @@ def item(
         pytest.param(item(1.0, 4.0, section=(4.0, 3.0)), (4.0, 7.0), id="section left"),
         pytest.param(item(0.0, 1.0, section=(4.0, 3.0, "reversed")), (4.0, 7.0), id="reversed"),
         pytest.param(item(0.0, 1.0, section=(0.0, 0.0, "reversed")), None, id="all reversed"),
-        pytest.param(item(markers=[[0.0, 0.0, 0.0]]), None, id="markers"),
+        pytest.param(item(markers=[[0.0, 2.0, 0.0]]), (2.0, 3.0), id="marker"),
+        pytest.param(item(0.0, 2.0, markers=[[0.5, 2.0, 0.9], [1.0, 4.0, 0.0]]), (1.5, 5.0), id="markers"),
+        pytest.param(item(0.0, 2.0, 0.5, markers=[[-1.0, 2.0, 0.0], [3.0, 4.0, 0.0]]), (2.0, 4.0), id="markers beyond"),
+        pytest.param(item(markers=[[0.0, 9.5, 0.0]], loop=True), None, id="markers and loop"),
     ],
 )
 def test_used_span(one: ItemFacts, span: tuple[float, float] | None) -> None:

@@ -52,11 +52,13 @@ def examine(
 ) -> list[Finding]:
     """Return one finding for each step; changes nothing."""
     launcher = installed_launcher(scripts_folder(resource_path))
-    needs_python = launcher == "python"
     return [
         _ok("resource path", show_path(resource_path)),
         _check_running(is_running),
-        *([_check_python(TextFile(resource_path / SETTINGS), attempt)] if needs_python else []),
+        # What REAPER loads for other scripts is not ours to try.
+        _check_python(TextFile(resource_path / SETTINGS), attempt)
+        if launcher == "python"
+        else _ok("Python", "is not needed in REAPER: the scripts are in Lua"),
         *_check_scripts(resource_path, settings, launcher),
         _check_interpreter(resource_path),
         _check_runs(settings),

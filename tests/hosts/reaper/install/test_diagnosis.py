@@ -33,6 +33,16 @@ def test_all_is_well_after_install(resource_path: Path) -> None:
     assert wrong(resource_path) == []
 
 
+def test_scripts_in_lua_need_no_library_and_none_is_tried(tmp_path: Path) -> None:
+    (tmp_path / "REAPER").mkdir()
+    install(tmp_path / "REAPER", Settings(), is_running=lambda: False)
+    findings = examine(
+        tmp_path / "REAPER", Settings(), is_running=lambda: False, attempt=lambda _: pytest.fail("tried")
+    )
+    assert {finding.verdict for finding in findings} == {Verdict.OK}
+    assert "is not needed in REAPER: the scripts are in Lua" in [finding.found for finding in findings]
+
+
 @pytest.mark.parametrize(
     ("trial", "verdict", "told"),
     [

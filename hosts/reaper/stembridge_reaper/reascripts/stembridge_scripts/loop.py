@@ -111,6 +111,7 @@ class Watcher:
         """What is still to be written, by GUID: run and words."""
         self._noted: dict[str, tuple[str, str]] = {}
         """What was meant to be written last."""
+        self._placing: RunFolder | None = None
         self._hint = ""
         self._next = 0
         self._clock = clock
@@ -216,6 +217,9 @@ class Watcher:
             self._await_place(run)
 
     def _await_place(self, run: RunFolder) -> None:
+        if run is self._placing:
+            # It is looked at again when that is done.
+            return
         self.finished.append(run)
         self._project_at = 0.0
         self._searched = None
@@ -258,14 +262,18 @@ class Watcher:
                 # A run that goes on is looked at again when more of it is ready.
                 self.finished.remove(run)
                 self._notes = {guid: note for guid, note in self._notes.items() if note[0] != run.id}
+                self._placing = run
                 try:
                     yield from self._place(run)
                 except Refusal as refusal:
                     run.placed = run.status["ready"]
                     api.box(str(refusal))
-                self._searched = None
-                if run.is_final and run not in self.finished:
+                self._placing = self._searched = None
+                if run.is_wanted:
+                    self._await_place(run)
+                elif run.is_final:
                     run.take_back("followed")
+                    yield from self._clear_notes(run)
                 return
 
     def _is_worth_searching(self, now: float) -> bool:
@@ -303,20 +311,16 @@ class Watcher:
             count, facts = api.change_count(), (yield from self._read_project(run))
             answer = yield from self.ask_worker(facts, run.folder, "place-")
             if api.active_project() != project:
-                self._await_place(run)
                 return
             if api.change_count() != count and (yield from self._read_project(run)) != facts:
                 continue
             for line in answer.news():
                 api.tell(line)
-            if run.is_final:
-                yield from self._clear_notes(run)
             try:
                 if os.path.exists(answer.path("plan.jsonl")):
                     yield from self._execute(answer.path("plan.jsonl"), is_at_once=attempt >= TRIES)
             except Stale:
                 if api.active_project() != project:
-                    self._await_place(run)
                     return
                 continue
             run.placed = answer.status["ready"]
