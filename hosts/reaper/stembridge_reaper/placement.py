@@ -352,7 +352,7 @@ class Placement:
 
 
 _NOT_COPIED: Final = {"B_MUTE", "C_LANEPLAYS"}
-_NOT_HEARD: Final = {"B_MUTE", "D_SNAPOFFSET", "I_CUSTOMCOLOR"}
+_NOT_HEARD: Final = {"B_MUTE", "D_SNAPOFFSET", "I_CUSTOMCOLOR", "I_GROUPID"}
 
 
 def _is_heard(source: TrackFacts | None, one: FinishedItem) -> bool:

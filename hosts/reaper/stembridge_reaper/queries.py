@@ -197,8 +197,8 @@ class Query:
             told.append("The stems are finished, but they are not where they were put: see 'stembridge jobs list'.")
         if left["changed"]:
             told.append(
-                f"{plural(left['changed'], 'item')} played another file or part when the stems came, and was left as it"
-                " is: start the action again; what was separated is used again."
+                f"{plural(left['changed'], 'item')} left alone: another file or part was played there when the stems"
+                " came. Start the action again; what was separated is used again."
             )
         if placement.standing and not placement.placed:
             told.append(f"The stems of {plural(placement.standing, 'item')} are in the project already.")
@@ -209,9 +209,11 @@ class Query:
         runs = [run for run in self._runs() if not run.has("cancel")]
         dead = [run for run in runs if run.is_dead]
         at_work = [run for run in runs if not run.is_final and run not in dead]
-        missing = {
-            run.folder: [one for one in run.finished() if not _stands(one, standing)] for run in runs if run.is_final
-        }
+        missing: dict[Path, list[FinishedItem]] = {}
+        # The same action twice makes two runs of the same stems: the later one has them.
+        for run in [run for run in reversed(runs) if run.is_final]:
+            missing[run.folder] = [one for one in run.finished() if not _keys(one) <= standing]
+            standing.update(*map(_keys, missing[run.folder]))
         left = [run for run in runs if missing.get(run.folder)]
         here = [run for run in left if not run.is_followed and self._is_home_of(run)]
         lost = [run for run in at_work if not run.is_followed]
@@ -288,8 +290,9 @@ class Query:
         self._out.status.start = self._out.status.follow = dead
 
 
-def _stands(one: FinishedItem, standing: set[tuple[str, str, str]]) -> bool:
-    return all((one.item.guid, stem.name, stem.job) in standing for stem in one.part.stems)
+def _keys(one: FinishedItem) -> set[tuple[str, str, str]]:
+    """Return what tells each of its stems from all others in a project."""
+    return {(one.item.guid, stem.name, stem.job) for stem in one.part.stems}
 
 
 def _names(finished: Sequence[FinishedItem]) -> str:

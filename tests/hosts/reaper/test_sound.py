@@ -77,7 +77,7 @@ def test_tracks_of_every_kind(desk: Desk, tmp_path: Path, monkeypatch: pytest.Mo
     bus = add_track(project, "By its sends alone")
     bus.values.update(B_MAINSEND=0.0, B_MUTE=0.0)
     add_item(bus, song, 0.0, 1.0)
-    add_item(add_track(project, "Last in band", -1), song, 1.0, 1.0, B_MUTE=1.0)
+    add_item(add_track(project, "Last in band", -1), song, 1.0, 1.0, B_MUTE=1.0, I_GROUPID=3.0)
     lanes = add_track(project, "Lanes")
     lanes.values["I_FREEMODE"] = 2.0
     add_item(lanes, song, 2.0, 1.0, C_LANEPLAYS=1.0, I_CUSTOMCOLOR=float(0x1000007))
@@ -98,6 +98,7 @@ def test_tracks_of_every_kind(desk: Desk, tmp_path: Path, monkeypatch: pytest.Mo
     assert len(stems) == 4 * 7
     assert sum(bool(item.values.get("B_MUTE")) for item in stems) == 4 * 2
     assert [item.values["I_CUSTOMCOLOR"] for item in stems if item.values["I_CUSTOMCOLOR"]] == [float(0x1000007)] * 4
+    assert [item.values["I_GROUPID"] for item in stems if item.values["I_GROUPID"]] == [3.0] * 4
     assert names_of(project)[:2] == (
         ["Surround", "  Wide - Stems"] if where == "inside" else ["Surround", "Wide - Stems"]
     )
