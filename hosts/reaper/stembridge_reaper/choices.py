@@ -117,8 +117,9 @@ def _stems_of(wish: Separation, models: Sequence[Model]) -> list[str]:
 
 def _model_choice(provider: str, model: Model) -> Choice:
     price = f"{count_credits(model.credits_per_minute)}/min" if model.credits_per_minute else model.price or "free"
+    note = ", ".join([provider, price, *([model.access] if model.access != "everyone" else [])])
     stems = _show(sort_stems(map(canonical, model.stems)))
-    return Choice(title=model.name, note=f"{provider}, {price}", provider=provider, model=model.id, stems=stems)
+    return Choice(title=model.name, note=note, provider=provider, model=model.id, stems=stems)
 
 
 def _show(stems: Sequence[str]) -> tuple[ChoiceStem, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from stembridge_reaper import worker
+from stembridge_reaper.choices import list_choices
 from stembridge_reaper.protocol import Status, read_request, read_status
 from stembridge_reaper.runs import forget_old_runs, hold
 from stembridge_reaper.settings import ReaperSettings
@@ -68,6 +69,56 @@ def test_done(session: Session, make: Make, tmp_path: Path) -> None:
     stems = [stem for file in status["files"] for stem in file["parts"][0]["stems"]]
     assert [Path(stem["path"]).name for stem in stems] == ["A - Vocals.flac", "B - Vocals.flac"]
     assert [file["progress"] for file in status["files"]] == [1.0, 1.0]
+
+
+def test_choices_are_presets_and_models_with_their_stems(
+    session: Session, fake: FakeSeparator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choices, faults = asyncio.run(list_choices(session))
+    assert faults == []
+    found = {choice.preset or choice.model: choice for choice in choices}
+    assert [stem.title for stem in found["two-stems"].stems] == ["Vocals", "Instrumental"]
+    assert (found["vocals"].stems, found["labels"].kind) == ((), "label")
+    assert [stem.name for stem in found["practice"].stems[-2:]] == ["no-bass", "no-other"]
+    assert found["halves"].note == "fake, 1.5 credits/min"
+    drums = found["drumsep"]
+    assert (drums.provider, drums.note, len(drums.stems)) == ("fake", "fake, free, premium", 2)
+
+    async def fail() -> list[Any]:
+        raise ValueError("broken")
+
+    monkeypatch.setattr(fake, "models", fail)
+    choices, faults = asyncio.run(list_choices(session))
+    assert faults == ["fake: plugin fake failed: ValueError: broken; tell its author"]
+    assert {choice.provider for choice in choices} == {""}
+
+
+@pytest.mark.parametrize(
+    ("asked", "made"),
+    [
+        ({"preset": "", "provider": "fake", "model": "halves"}, ["Vocals", "Instrumental"]),
+        ({"preset": "", "provider": "fake", "model": "halves", "stems": ["vocals"]}, ["Vocals"]),
+        ({"preset": "two-stems", "stems": ["instrumental"]}, ["Instrumental"]),
+        ({"preset": "practice", "stems": ["vocals", "no-vocals"]}, ["Vocals", "No Vocals"]),
+        ({"preset": "practice", "stems": ["no-vocals"]}, ["No Vocals"]),
+    ],
+)
+def test_chosen_stems_are_made(
+    session: Session, make: Make, tmp_path: Path, asked: dict[str, Any], made: list[str]
+) -> None:
+    (file,) = work(session, make(write_song(tmp_path / "A.flac"), **asked))["files"]
+    assert sorted(stem["title"] for stem in file["parts"][0]["stems"]) == sorted(made), file
+
+
+def test_time_left_follows_from_the_pace_since_this_worker_came(session: Session, make: Make, tmp_path: Path) -> None:
+    request = make(write_song(tmp_path / "A.flac"))
+    now = [100.0]
+    with session:
+        at_work = Worker(session, read_request(request), request.parent, clock=lambda: now[0])
+        assert at_work._left(0.5) is None
+        now[0] = 110.0
+        assert at_work._left(0.52) is None
+        assert at_work._left(0.75) == pytest.approx(10.0)
 
 
 def test_one_file_fails_and_the_other_does_not(session: Session, make: Make, tmp_path: Path) -> None:
