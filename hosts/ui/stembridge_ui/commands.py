@@ -10,6 +10,7 @@ import click
 
 from plugin_core import JobSet
 from plugin_core.console.context import Context
+from plugin_core.console.groups import examples
 from plugin_core.console.interrupt import stop_on_signals
 from plugin_core.console.phrases import plural
 from plugin_core.errors import SettingsError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 INSTALL = "pip install 'stembridge[ui]'"
 
 
+@examples("stembridge ui", "stembridge ui --port 8080 --no-browser")
 @click.command("ui")
 @click.option(
     "--port", default=0, show_default="any that is free", type=click.IntRange(0, 65535), help="Where to listen."

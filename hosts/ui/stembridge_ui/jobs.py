@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
 from typing import Any, Final
@@ -29,6 +30,8 @@ from plugin_core.tasks import start
 
 LOOK_EVERY: Final = 0.3
 """Seconds between two looks at whether the store changed, while anybody watches."""
+REST: Final = 10.0
+"""How many times as long as a look took nobody looks again: of a million jobs it takes longer."""
 SIGN_EVERY: Final = 15.0
 """Seconds after which a silent stream says that it lives."""
 MOST_ROWS: Final = 200
@@ -126,14 +129,14 @@ class Board:
         return job
 
     async def _act(self, request: Request) -> Response:
-        job, store = self.find(request), self._session.store
+        job, session = self.find(request), self._session
         match request.path_params["act"]:
             case "cancel":
-                job = store.request_cancel(job.id)
+                job = await asyncio.to_thread(session.store.request_cancel, job.id)
             case "retry":
-                job = self._session.retry(job.id)
+                job = await asyncio.to_thread(session.retry, job.id)
             case "buy":
-                job = self._session.retry(job.id, force=True)
+                job = await asyncio.to_thread(session.retry, job.id, force=True)
             case "undo":
                 return Json(await self._undo(job))
             case _:
@@ -194,13 +197,14 @@ class Board:
     async def _look_on(self) -> None:
         """Tell the watchers of what changed, for as long as there are any."""
         while self._watchers and not self._is_over:
+            began = time.monotonic()
             try:
                 event = await asyncio.to_thread(self._look)
             except StembridgeError as error:
                 event = {"trouble": str(error)}
             if event:
                 self._send(to_json(event))
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(max(LOOK_EVERY, REST * (time.monotonic() - began)))
 
     def _send(self, event: bytes) -> None:
         for queue in self._watchers:

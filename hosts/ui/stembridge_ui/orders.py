@@ -6,7 +6,7 @@ import asyncio
 import os
 import secrets
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -85,11 +85,13 @@ class Counter:
     Args:
         session: the core.
         work: the jobs that this process works on.
+        find: the job that a request names.
     """
 
-    def __init__(self, session: Session, work: JobSet) -> None:
+    def __init__(self, session: Session, work: JobSet, find: Callable[[Request], Job]) -> None:
         self._session = session
         self._work = work
+        self._find = find
         self._offers: OrderedDict[str, Offered] = OrderedDict()
 
     def routes(self) -> list[Route]:
@@ -100,6 +102,7 @@ class Counter:
             Route("/api/songs", self._take_song, methods=["POST"]),
             Route("/api/offers", self._offer, methods=["POST"]),
             Route("/api/offers/{id}", self._begin, methods=["POST"]),
+            Route("/api/jobs/{id}/again", self._offer_again, methods=["POST"]),
         ]
 
     async def _list_choices(self, _request: Request) -> Response:
@@ -171,9 +174,17 @@ class Counter:
         paths = await asyncio.to_thread(lambda: [path for word in wish.paths for path in _expand(word)])
         if not paths or len(paths) > MOST_SONGS:
             raise UsageError(f"{len(paths)} songs", remedy=f"name one to {MOST_SONGS}, or use a hot folder for more")
+        return await self._quote([Want(path=path, operation=one) for path in paths for one in operations], wish.preset)
+
+    async def _offer_again(self, request: Request) -> Response:
+        """Offer what a job did once more: its labels were taken out, or its stems thrown away."""
+        job = self._find(request)
+        return await self._quote([Want(path=job.source.path, operation=job.operation)], job.preset)
+
+    async def _quote(self, wants: Sequence[Want], preset: str) -> Response:
         visitor = Visitor()
-        run = Run(self._session, visitor, preset=wish.preset, lanes=2, foresees=True)
-        ready = await run.offer([Want(path=path, operation=one) for path in paths for one in operations])
+        run = Run(self._session, visitor, preset=preset, lanes=2, foresees=True)
+        ready = await run.offer(wants)
         offers = [one.offer for one in ready]
         mark = secrets.token_urlsafe(16)
         self._offers[mark] = Offered(run, visitor, ready)
@@ -188,7 +199,6 @@ class Counter:
                 "price": describe_price(offers),
                 "is_paid": has_price(offers),
                 "again": sum(offer.is_bought_again for offer in offers),
-                "standing": [one.offer.standing.id for one in ready if one.offer.standing is not None],
             }
         )
 

@@ -44,7 +44,7 @@ class Page:
         self._session = session
         self.board = Board(session, work)
         self._lanes = Lanes(self.board.find)
-        counter = Counter(session, work)
+        counter = Counter(session, work, self.board.find)
         folders = HotFolders(session.settings)
         self._files = _load_files()
         self._app = Starlette(
@@ -53,9 +53,9 @@ class Page:
                 Route("/{name}", self._show_file),
                 Route("/api/jobs/{id}/mix", self._mix, methods=["POST"]),
                 *self._lanes.routes(),
-                *self.board.routes(),
                 *counter.routes(),
                 *folders.routes(),
+                *self.board.routes(),
             ],
             exception_handlers={
                 StembridgeError: _refuse,

@@ -163,6 +163,13 @@ def test_what_it_takes_is_said_before_and_nothing_is_paid_or_done_twice(server: 
     assert "mood" not in mutagen.File(song)
     again = server.post("/api/offers", wish)
     assert (again["is_paid"], again["price"]) == (False, "1 track with ears bought already, at no cost")
+    once_more = server.post(f"/api/jobs/{row['id']}/again")
+    assert (once_more["count"], once_more["is_paid"]) == (1, False)
+    (second,) = server.post(f"/api/offers/{once_more['id']}")["rows"]
+    wait_until(lambda: server.get(f"/api/jobs/{second['id']}")["state"] == "done")
+    assert second["id"] != row["id"]
+    assert mutagen.File(song)["mood"] == ["Calm"]
+    assert len(server.get("/api/spending")["rows"]) == 1
 
 
 def test_an_offer_says_what_is_wrong_in_one_line(server: Server, song: Path) -> None:
@@ -268,7 +275,7 @@ def test_hot_folders_are_shown_as_their_own_command_tells_of_them(server: Server
 
 def test_it_ends_at_once_with_streams_open_and_the_next_one_goes_on(tmp_path: Path) -> None:
     song = tmp_path / "Song.flac"
-    write_song(song, 120.0)
+    write_song(song, 60.0)
     with serving(tmp_path) as first:
         first.enter()
         offer = first.post("/api/offers", {"paths": [str(song)]})
@@ -283,7 +290,8 @@ def test_it_ends_at_once_with_streams_open_and_the_next_one_goes_on(tmp_path: Pa
     assert left.state.is_active
     with serving(tmp_path) as second:
         second.enter()
-        wait_until(lambda: second.get(f"/api/jobs/{row['id']}")["updated"] > left.updated)
+        stood = left.progress.fraction if left.progress is not None else None
+        wait_until(lambda: second.get(f"/api/jobs/{row['id']}")["progress"] != stood)
         assert second.stop(signal.SIGINT)[0] == 0
 
 

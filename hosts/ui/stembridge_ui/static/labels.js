@@ -11,6 +11,16 @@ export function showLabels(main, job) {
       toast((await postJson(`api/jobs/${job.id}/undo`)).told, "good");
     }),
   }, "Take out of the tags");
+  const again = h("button", {
+    onclick: (event) => busy(event.currentTarget, async () => {
+      const offer = await postJson(`api/jobs/${job.id}/again`);
+      if (!offer.count) throw new Error(offer.refused.join("; ") || "nothing is to be done");
+      if (offer.is_paid && !confirm(`${offer.price}. Go on?`)) return;
+      const begun = await postJson(`api/offers/${encodeURIComponent(offer.id)}`);
+      for (const text of begun.refused) toast(text, "bad");
+      if (begun.rows.length) location.hash = `#/song/${begun.rows[0].id}`;
+    }),
+  }, "Write again");
   const hasWritten = Object.keys(job.fields).length > 0;
   main.append(h("section", {class: "labels", "aria-label": "Labels"},
     [...groups].map(([dimension, labels]) => h("div", {class: "dimension"},
@@ -19,8 +29,8 @@ export function showLabels(main, job) {
         h("span", {class: "name"}, one.value),
         h("meter", {min: 0, max: 1, value: one.probability ?? 0, "aria-label": `${one.value}: probability`}),
         h("span", {class: "share"}, one.probability === null ? "" : `${Math.round(one.probability * 100)} %`,
-          one.is_written ? h("span", {title: "stands in the song's tags"}, " ✓") : "")))))),
+          one.is_written ? h("span", {title: "written into the song's tags"}, " ✓") : "")))))),
     hasWritten
-      ? h("p", {}, "✓ stands in the song's tags. ", undo)
-      : h("p", {class: "hint"}, "Nothing of this was written into the song's tags.")));
+      ? h("p", {class: "row"}, h("span", {}, "✓ was written into the song's tags."), undo, again)
+      : h("p", {class: "row"}, h("span", {class: "hint"}, "Nothing of this was written into the song's tags."), again)));
 }

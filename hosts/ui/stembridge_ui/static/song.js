@@ -11,14 +11,16 @@ export function showSong(main, {changes, argument: id}) {
   let row = null;
   let isOver = false;
   const place = h("div", {});
+  const title = h("h1", {class: "away"}, "Song");
   const head = h("ul", {class: "jobs one"});
-  main.append(head, place);
+  main.append(title, head, place);
 
   async function load() {
     try {
       const job = await getJson(`api/jobs/${encodeURIComponent(id)}`);
       if (isOver) return;
       document.title = `${job.song} · stembridge`;
+      title.textContent = job.song;
       row = new Row(job);
       head.replaceChildren(row.element);
       place.replaceChildren(...job.notes.map((note) => h("p", {class: "hint"}, note)));

@@ -3,7 +3,7 @@
 import {getJson, h, plural, svg, toast} from "./dom.js";
 
 const DAYS = 30;
-const [WIDTH, HEIGHT, LEFT, BOTTOM] = [720, 220, 44, 24];
+const [WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM] = [720, 220, 44, 16, 24];
 const COLOURS = ["#64c8ff", "#ff8a64", "#9664ff", "#64d68c", "#ffc850"];
 
 export function showSpending(main) {
@@ -48,7 +48,7 @@ function chart(rows, providers, colour, cost) {
   const sums = days.map((day) => rows.filter((row) => row.day === day).reduce((sum, row) => sum + cost(row), 0));
   const most = nice(Math.max(...sums, 1));
   const y = (value) => (HEIGHT - BOTTOM) * (1 - value / most) + 8 * value / most;
-  const step = (WIDTH - LEFT) / DAYS;
+  const step = (WIDTH - LEFT - RIGHT) / DAYS;
   const total = Math.round(sums.reduce((all, one) => all + one, 0) * 100) / 100;
   const made = svg("svg", {
     viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "chart", role: "img",
