@@ -1,8 +1,8 @@
 """Quality, speed and memory of the embedded separator: ``python -m tests.benchmarks.separation``.
 
-Quality is the signal-to-distortion ratio against true stems, 10 log10(sum s^2 / sum (s-e)^2) over both channels,
-beside that of the mixture taken as the estimate. Speed is seconds of sound for a processor's second, decoding,
-starting the process and writing FLAC included. Memory is the worker's peak resident set.
+Quality is the signal-to-distortion ratio against true stems, 10 log10(sum s^2 / sum (s-e)^2) over both channels, of the
+mixture taken as the estimate, of signal processing alone and with the network. Speed is seconds of sound for a
+processor's second, decoding, starting the process and writing included. Memory is the worker's peak resident set.
 """
 
 from __future__ import annotations
@@ -13,20 +13,25 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
-from plugin_core.demo import score
+from plugin_core.demo import largest_difference, measure_sdr, read_pcm
 from plugin_core.model import to_json
 from plugin_core.providers.local.process import COMMAND, ONE_THREAD
 from plugin_core.providers.local.request import WorkerRequest
 from tests.audio_files import make_noise, make_song
 
-TRUTH = Path(__file__).parents[2].parent / "shared" / "audio" / "truth"
+AUDIO = Path(__file__).parents[2].parent / "shared" / "audio"
 STEMS = ("vocals", "drums", "bass", "other")
+SUMS = {"accomp": ("drums", "bass", "other"), "bassdrums": ("bass", "drums")}
+"""What some pieces know of stems only together."""
+MODELS = ("classic", "network")
 MEBIBYTE = 1 << 20
 
 
@@ -49,21 +54,36 @@ def main() -> None:
 
 def print_quality(folder: Path) -> None:
     """Print the ratio of each stem of each piece with true stems, if they are there."""
-    if not TRUTH.is_dir():
-        print(f"quality: skipped, no {TRUTH}")
+    if not AUDIO.is_dir():
+        print(f"quality: skipped, no {AUDIO}")
         return
-    print(f"{'SDR, dB (mixture as estimate)':32}" + "".join(f"{stem:>16}" for stem in STEMS))
-    ratios: list[list[float]] = []
-    for piece in sorted(path for path in TRUTH.iterdir() if path.is_dir()):
-        out = folder / piece.name
-        run_worker(piece / "mixture.flac", out, "flac16")
-        truth, stems = ({stem: place / f"{stem}.flac" for stem in STEMS} for place in (piece, out))
-        found = score(piece / "mixture.flac", truth, stems)
-        ratios.append(list(found.sdr.values()))
-        print(f"{piece.name:32}" + "".join(f"{found.sdr[stem]:8.2f} ({found.untouched[stem]:5.2f})" for stem in STEMS))
-        print(f"{'':32}largest error of the stems' sum: {found.difference * 2**15:g} steps of 16 bits")
-    means = np.mean(ratios, axis=0)
-    print(f"{'mean':32}" + "".join(f"{mean:8.2f}        " for mean in means) + f"  all {np.mean(means):.2f}\n")
+    print(f"{'SDR, dB':32}{'mixture':>10}" + "".join(f"{model:>10}" for model in MODELS))
+    rows: dict[str, list[list[float]]] = {}
+    for piece in sorted(path for path in AUDIO.glob("*/*") if path.is_dir()):
+        mixture = read_pcm(piece / "mixture.flac")
+        found = [separate(piece / "mixture.flac", folder / f"{piece.name} {model}", model) for model in MODELS]
+        for stem in (*STEMS, *SUMS):
+            if (piece / f"{stem}.flac").exists():
+                sums = [sum((stems[part] for part in SUMS.get(stem, (stem,))), 0 * mixture) for stems in found]
+                row = [measure_sdr(read_pcm(piece / f"{stem}.flac"), guess) for guess in (mixture, *sums)]
+                rows.setdefault(piece.parent.name, []).append(row)
+                rows.setdefault(f"{piece.parent.name}: {stem}", []).append(row)
+                print_row(f"{piece.name}: {stem}", row)
+        steps = max(largest_difference(mixture, stems.values()) for stems in found)
+        print(f"  largest error of the stems' sum: {steps} steps")
+    for name, several in sorted(rows.items()):
+        print_row(f"mean of {name}", [sum(column) / len(several) for column in zip(*several, strict=True)])
+    print()
+
+
+def print_row(name: str, ratios: Iterable[float]) -> None:
+    print(f"{name:32}" + "".join(f"{ratio:10.2f}" for ratio in ratios))
+
+
+def separate(source: Path, folder: Path, model: str) -> dict[str, NDArray[np.int32]]:
+    """Return the stems of a 16-bit song."""
+    run_worker(source, folder, "flac16", model)
+    return {stem: read_pcm(folder / f"{stem}.flac") for stem in STEMS}
 
 
 def print_speed(folder: Path) -> None:
@@ -71,8 +91,11 @@ def print_speed(folder: Path) -> None:
     song = write_long(folder / "speed.wav", 240, "PCM_16")
     print("speed, one processor, 240 s of stereo at 44.1 kHz, process start and writing included")
     for name in ("flac16", "flac24", "wav24", "wav32f"):
-        run = run_worker(song, folder / f"speed-{name}", name)
-        print(f"  {name:8}{240 / run.seconds:6.1f} x realtime")
+        runs = [run_worker(song, folder / f"speed-{name}-{model}", name, model) for model in MODELS]
+        print(
+            f"  {name:8}"
+            + "".join(f"{240 / run.seconds:8.1f} x realtime, {model}" for run, model in zip(runs, MODELS, strict=True))
+        )
     print()
 
 
@@ -82,15 +105,15 @@ def print_memory(folder: Path) -> None:
     print("peak memory of the worker, stereo at 44.1 kHz, 16 bits")
     for minutes in (6, 60):
         song = write_long(folder / f"{minutes}.flac", minutes * 60, "PCM_16")
-        run = run_worker(song, folder / f"memory-{minutes}", "flac16")
+        run = run_worker(song, folder / f"memory-{minutes}", "flac16", "network")
         peaks.append(run.peak_bytes)
         print(f"  {minutes:3} min {run.peak_bytes / MEBIBYTE:7.1f} MiB   {minutes * 60 / run.seconds:6.1f} x realtime")
     print(f"  ratio   {peaks[1] / max(1, peaks[0]):7.3f}")
 
 
-def run_worker(source: Path, folder: Path, name: str) -> Run:
+def run_worker(source: Path, folder: Path, name: str, model: str) -> Run:
     """Separate in a worker bound to one processor."""
-    request = to_json(WorkerRequest(source=source, folder=folder, format=name)) + b"\n"
+    request = to_json(WorkerRequest(source=source, folder=folder, format=name, network=model == "network")) + b"\n"
     command = [sys.executable, *COMMAND]
     begun = sum(os.times()[2:4])
     with subprocess.Popen(

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_core.providers.local.masks import Features, Masker, Masks
+from plugin_core.providers.local.masks import Features, Masker
+from plugin_core.providers.local.network import MaskNetwork
+from plugin_core.providers.local.refinement import Refinement
 from plugin_core.providers.local.request import Parameters
 from plugin_core.providers.local.stft import Analysis, Complex64, Frames, Synthesis
 
@@ -47,6 +49,7 @@ def separate(
     sample_rate: int,
     channels: int,
     parameters: Parameters | None = None,
+    network: MaskNetwork | None = None,
     block_seconds: float = DEFAULT_BLOCK_SECONDS,
 ) -> Iterator[Estimates]:
     """Yield the whole stream in order, each frame once.
@@ -59,10 +62,11 @@ def separate(
         sample_rate: hertz.
         channels: of the stream.
         parameters: of the method.
+        network: weighs its masks anew; default none does.
         block_seconds: how much is worked on at once (less, down to a second, for many channels or a high sample rate);
             memory grows with it, the result is the same.
     """
-    stream = _View(sample_rate, channels, parameters or Parameters(), block_seconds)
+    stream = _View(sample_rate, channels, parameters or Parameters(), network, block_seconds)
     while not stream.ended:
         yield from stream.advance(read(stream.wanted))
 
@@ -70,29 +74,40 @@ def separate(
 class _View:
     """A view of some frames, moving along the stream: first those that wait for the melody, last those just heard.
 
-    A frame is known, then decided when the medians reach no further, then settled when its pitch is.
+    A frame is known, then decided when the medians reach no further, then masked when its pitch is decided, then
+    settled when the network has heard what follows.
     """
 
-    def __init__(self, sample_rate: int, channels: int, parameters: Parameters, block_seconds: float) -> None:
+    def __init__(
+        self,
+        sample_rate: int,
+        channels: int,
+        parameters: Parameters,
+        network: MaskNetwork | None,
+        block_seconds: float,
+    ) -> None:
         self.frames = frames = Frames(sample_rate, parameters.window_seconds)
         self.masker = Masker(frames, parameters)
+        self.refinement = Refinement(frames, network) if network else None
         self.context = self.masker.context + 1
         block = max(1, round(_affordable(block_seconds, sample_rate * channels) * frames.rate))
-        rows = block + 2 * self.context + self.masker.lag + 4
+        rows = block + 2 * self.context + self.masker.lag + (self.refinement.lag if self.refinement else 0) + 4
         self.wanted = block * frames.hop
         self.ended = False
         self.analyses = [Analysis(frames, block + 4) for _ in range(channels)]
         self.spectra: list[Complex64] = [np.zeros((rows, frames.bins), dtype=np.complex64) for _ in range(channels)]
         self.features = Features(rows, frames.bins)
-        self.syntheses = [[Synthesis(frames, rows) for _ in range(channels)] for _ in Masks._fields]
+        self.syntheses = [[Synthesis(frames, rows) for _ in range(channels)] for _ in Estimates._fields[1:]]
         self.first = 0
         """Frame that row 0 holds."""
         self.known = 0
         """Frames that have been analysed."""
         self.decided = 0
         """Frames whose drums and melody have been heard."""
+        self.masked = 0
+        """Frames whose masks are told."""
         self.settled = 0
-        """Frames that have been masked."""
+        """Frames whose masks are final, and applied."""
         self.samples = 0
         """Samples that have been read, and below, given out."""
         self.given = 0
@@ -107,7 +122,8 @@ class _View:
         if self.samples:
             self._analyse(block, total - self.known)
             self._decide(total if self.ended else max(0, total - self.context))
-            yield from self._settle(total if self.ended else max(0, self.decided - self.masker.lag))
+            self._mask(total if self.ended else max(0, self.decided - self.masker.lag))
+            yield from self._settle(self.refinement.ready(ended=self.ended) if self.refinement else self.masked)
             self._move()
 
     def _analyse(self, block: Samples, count: int) -> None:
@@ -128,11 +144,21 @@ class _View:
         if self.ended and self.masker.melody:
             self.masker.melody.finish()
 
+    def _mask(self, until: int) -> None:
+        start, stop = self.masked - self.first, until - self.first
+        if start < stop:
+            self.masker.mask(self.features, start, stop)
+            if self.refinement:
+                self.refinement.hear(self.features, start, stop)
+            self.masked = until
+
     def _settle(self, until: int) -> Iterator[Estimates]:
         if until <= self.settled:
             return
         rows = slice(self.settled - self.first, until - self.first)
-        masks = self.masker.masks(self.features, rows.start, rows.stop)
+        if self.refinement:
+            self.refinement.refine(self.features, rows.start, rows.stop)
+        masks = [part[rows] for part in (self.features.drums, self.features.bass, self.features.vocals)]
         waves = [self._apply(mask, row, rows) for row, mask in enumerate(masks)]
         # The first frames reach back before the stream, and the last ones beyond its end.
         early = max(0, self.frames.lead - self.settled * self.frames.hop)

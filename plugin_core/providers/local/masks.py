@@ -155,14 +155,6 @@ def _order_by_need(nodes: list[tuple[bool, Wire, Wire]], last: int) -> list[int]
     return list(order)
 
 
-class Masks(NamedTuple):
-    """Weights (frames, bins) of the settled frames."""
-
-    drums: Float32
-    bass: Float32
-    vocals: Float32
-
-
 class Features:
     """What the masks are made of, for the frames in view; rows are overwritten as the view moves on.
 
@@ -181,10 +173,13 @@ class Features:
         """Share of the cell that stands in the stereo centre."""
         self.drums = np.empty((rows, bins), dtype=np.float32)
         """Share of the cell that is drums, of the rows that are decided."""
+        self.bass = np.empty((rows, bins), dtype=np.float32)
+        """The same of bass and of vocals, of the rows that are masked."""
+        self.vocals = np.empty((rows, bins), dtype=np.float32)
 
     def all(self) -> tuple[Float32, ...]:
         """Return every array, for moving rows."""
-        return self.amplitude, self.broad, self.middle, self.centre, self.drums
+        return self.amplitude, self.broad, self.middle, self.centre, self.drums, self.bass, self.vocals
 
 
 class Masker:
@@ -257,16 +252,15 @@ class Masker:
             voice *= features.middle[start:stop, :bins]
             self.melody.hear(voice)
 
-    def masks(self, features: Features, start: int, stop: int) -> Masks:
-        """Return the masks of decided rows, ``lag`` frames before the last that is decided unless the stream ends."""
-        drums = features.drums[start:stop]
-        bass = 1 - drums
+    def mask(self, features: Features, start: int, stop: int) -> None:
+        """Write bass and vocals of decided rows, ``lag`` before the last that is decided unless the stream ends."""
+        bass, vocals = features.bass[start:stop], features.vocals[start:stop]
+        np.subtract(1, features.drums[start:stop], out=bass)
         bass *= features.centre[start:stop]
-        vocals = bass * self._vocals_band
+        np.multiply(bass, self._vocals_band, out=vocals)
         if self.melody is not None:
             vocals *= self.melody.combs(stop - start)
         bass *= self._bass_band
-        return Masks(drums, bass, vocals)
 
     def _drums(self, features: Features, start: int, stop: int, known: tuple[int, int]) -> Float32:
         p = self._parameters

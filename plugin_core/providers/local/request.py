@@ -13,6 +13,8 @@ from plugin_core.audio.info import AudioInfo
 from plugin_core.errors import ServiceError, StembridgeError, UsageError, suggest
 
 STEMS = ("vocals", "drums", "bass", "other")
+NETWORK_MANIFEST = Path(__file__).parent / "network.toml"
+"""Names the weights beside it, where they came from, and their digest."""
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +107,8 @@ class WorkerRequest(msgspec.Struct, frozen=True, kw_only=True):
     format: str
     """Name of a lossless format."""
     parameters: Parameters = Parameters()
+    network: bool = True
+    """Whether the network has its say; without its weights the worker does without, and notes it."""
     block_seconds: float = 5.0
     nice: int = 0
 
@@ -122,6 +126,8 @@ class WorkerDone(msgspec.Struct, frozen=True, tag="done", tag_field="event"):
     """File name in the folder by stem."""
     clipped: int = 0
     """Samples of a lossy source that lay over full scale and were clipped, as a player does."""
+    notes: tuple[str, ...] = ()
+    """What people should know of the stems."""
 
 
 class Failed(msgspec.Struct, frozen=True, tag="error", tag_field="event"):

@@ -25,10 +25,11 @@ from plugin_core.audio.overload import OPEN_ENDED, refuse_peak
 from plugin_core.audio.reader import Reader, open_reader
 from plugin_core.audio.samples import Samples, count_overs, to_integers
 from plugin_core.audio.writer import open_writer
-from plugin_core.errors import SourceError, StembridgeError, TransientError
+from plugin_core.errors import SettingsError, SourceError, StembridgeError, TransientError
 from plugin_core.files.errors import explain_write_error
 from plugin_core.model import from_json, to_json
 from plugin_core.providers.local.estimates import Estimates, separate
+from plugin_core.providers.local.network import MaskNetwork, read_network
 from plugin_core.providers.local.request import STEMS, Failed, Message, WorkerDone, WorkerRequest, Working
 
 Int32 = NDArray[np.int32]
@@ -121,19 +122,31 @@ def _render(request: WorkerRequest, report: Callable[[float | None], None]) -> W
             )
             for stem, name in files.items()
         }
+        network, notes = _choose_network(request)
         written = 0
         for estimates in separate(
             intake.read,
             sample_rate=info.sample_rate,
             channels=info.channels,
             parameters=request.parameters,
+            network=network,
             block_seconds=request.block_seconds,
         ):
             for stem, block in mix_down(estimates, chosen.bits).items():
                 writers[stem].write(block)
             written += len(estimates.source)
             report(min(1.0, written / info.frames) if info.frames else None)
-    return WorkerDone(files, intake.clipped)
+    return WorkerDone(files, intake.clipped, notes)
+
+
+def _choose_network(request: WorkerRequest) -> tuple[MaskNetwork | None, tuple[str, ...]]:
+    """Return the wished network; where it cannot be used, none and why."""
+    if not request.network:
+        return None, ()
+    try:
+        return read_network(), ()
+    except SettingsError as error:
+        return None, (f"separated by signal processing alone: {error}",)
 
 
 class Intake:

@@ -13,7 +13,7 @@ from plugin_core.errors import SettingsError, SourceError, TransientError, Usage
 from plugin_core.model import OnOverload, Progress, RemoteFile, Separation, Tagging, from_json, to_json
 from plugin_core.operations.plans import check_plan
 from plugin_core.protocols import Order, Separator
-from plugin_core.providers.local import adapter
+from plugin_core.providers.local import adapter, request
 from plugin_core.providers.local.adapter import LocalSeparator, LocalSettings, default_workers, worker_format
 from plugin_core.providers.local.request import STEMS, WorkerDone, WorkerRequest
 from plugin_core.settings import Settings
@@ -39,21 +39,34 @@ def test_it_is_a_separator(separator: LocalSeparator) -> None:
     assert isinstance(separator, Separator)
     assert (separator.name, separator.account(), separator.remote) == ("local", "local", False)
     assert asyncio.run(separator.slots()) == 3
-    (model,) = asyncio.run(separator.models())
-    assert (model.id, model.stems, model.credits_per_minute) == ("classic", STEMS, 0.0)
+    models = asyncio.run(separator.models())
+    assert [(model.id, model.stems, model.credits_per_minute) for model in models] == [
+        ("network", STEMS, 0.0),
+        ("classic", STEMS, 0.0),
+    ]
 
 
 def test_plan_fills_everything_in(separator: LocalSeparator, song: Path) -> None:
     plan = asyncio.run(separator.plan(make_source(song), Separation(provider="local", minus=("drums",))))
     operation = plan.operation
     assert isinstance(operation, Separation)
-    assert (operation.model, operation.format, operation.minus) == ("classic", "flac16", ("drums",))
+    assert (operation.model, operation.format, operation.minus) == ("network", "flac16", ("drums",))
     assert set(operation.options) == {"centre_weight", "bass_edge_hz", "melody_depth"}
     assert plan.stems == STEMS
     assert plan.credits is None
     assert plan.seconds
     again = asyncio.run(separator.plan(make_source(song), operation))
     assert again.operation == operation
+
+
+def test_without_weights_classic_is_the_only_model(
+    separator: LocalSeparator, song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request, "NETWORK_MANIFEST", tmp_path / "network.toml")
+    assert [model.id for model in asyncio.run(separator.models())] == ["classic"]
+    plan = asyncio.run(separator.plan(make_source(song), Separation(provider="local")))
+    assert isinstance(plan.operation, Separation)
+    assert plan.operation.model == "classic"
 
 
 def test_vocals_and_instrumental_can_be_wished(separator: LocalSeparator, song: Path) -> None:
@@ -151,15 +164,19 @@ def test_the_worker_is_told_what_was_found_out_of_the_song(
     found = msgspec.structs.replace(probe(song), layouts=(lay_out(0, 9, {3: b"\x00\xff"}),))
     asked: list[WorkerRequest] = []
 
-    async def run_worker(request: WorkerRequest, _report: object) -> WorkerDone:
-        asked.append(from_json(to_json(request), WorkerRequest))
+    async def run_worker(wish: WorkerRequest, _report: object) -> WorkerDone:
+        asked.append(from_json(to_json(wish), WorkerRequest))
         raise SourceError("enough")
 
     monkeypatch.setattr("plugin_core.audio.probe.probe", lambda _path: found)
     monkeypatch.setattr(adapter, "run_worker", run_worker)
     with pytest.raises(SourceError, match="enough"):
         asyncio.run(separator.poll(make_order(song, format="flac16"), ignore))
-    assert [request.info for request in asked] == [found]
+    for model in ("classic", "network"):
+        with pytest.raises(SourceError, match="enough"):
+            asyncio.run(separator.poll(make_order(song, format="flac16", model=model), ignore))
+    assert [wish.info for wish in asked] == [found] * 3
+    assert [wish.network for wish in asked] == [True, False, True]
 
 
 @pytest.mark.parametrize("name", ["attempt-1/gone.flac", "../Song.flac", "attempt-1", "/etc/passwd", "attempt-1/short"])

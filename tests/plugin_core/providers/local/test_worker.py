@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from plugin_core.audio.samples import to_integers
 from plugin_core.errors import PlacementError, SourceError
+from plugin_core.providers.local import request
 from plugin_core.providers.local.estimates import Estimates
 from plugin_core.providers.local.request import STEMS, WorkerDone, WorkerRequest
 from plugin_core.providers.local.worker import mix_down, render
@@ -19,10 +20,9 @@ from tests.plugin_core.audio.library import tell_flac
 TRUTH = Path(__file__).parents[5] / "shared" / "audio" / "truth"
 
 
-def run(source: Path, folder: Path, name: str, block_seconds: float = 5.0) -> WorkerDone:
-    return render(
-        WorkerRequest(source=source, folder=folder, format=name, block_seconds=block_seconds), lambda fraction: None
-    )
+def run(source: Path, folder: Path, name: str, block_seconds: float = 5.0, *, network: bool = True) -> WorkerDone:
+    wish = WorkerRequest(source=source, folder=folder, format=name, block_seconds=block_seconds, network=network)
+    return render(wish, lambda fraction: None)
 
 
 def read_integers(path: Path) -> NDArray[np.int64]:
@@ -117,7 +117,7 @@ def test_lossy_source_is_clipped_as_a_player_does(tmp_path: Path) -> None:
 
 
 def test_progress_is_the_share_written(tmp_path: Path) -> None:
-    source = write_song(tmp_path / "in.wav", 3, 8000)
+    source = write_song(tmp_path / "in.wav", 8, 8000)
     said: list[float | None] = []
     render(WorkerRequest(source=source, folder=tmp_path / "out", format="flac16", block_seconds=0.5), said.append)
     known = [fraction for fraction in said if fraction is not None]
@@ -149,16 +149,40 @@ def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not TRUTH.is_dir(), reason="the pieces with true stems are not here")
 def test_quality_on_pieces_with_true_stems(tmp_path: Path) -> None:
-    ratios = []
+    ratios: dict[bool, list[float]] = {False: [], True: []}
+    span = slice(10 * 44100, 18 * 44100)
     for piece in sorted(path for path in TRUTH.iterdir() if path.is_dir()):
-        done = run(piece / "mixture.flac", tmp_path / piece.name, "flac16")
-        for stem in STEMS:
-            truth = soundfile.read(piece / f"{stem}.flac")[0]
-            error = truth - soundfile.read(tmp_path / piece.name / done.files[stem])[0]
-            ratios.append(10 * np.log10(np.sum(truth**2) / np.sum(error**2)))
-        assert_sums_exactly(piece / "mixture.flac", tmp_path / piece.name, done)
-    assert len(ratios) == 12
-    assert np.mean(ratios) >= 2.7
+        stems = {stem: soundfile.read(piece / f"{stem}.flac")[0][span] for stem in (*STEMS, "mixture")}
+        song = write_samples(tmp_path / f"{piece.name}.wav", stems["mixture"], 44100, "PCM_16")
+        for network in ratios:
+            done = run(song, tmp_path / f"{piece.name} {network}", "flac16", network=network)
+            for stem in STEMS:
+                error = stems[stem] - soundfile.read(tmp_path / f"{piece.name} {network}" / done.files[stem])[0]
+                ratios[network].append(10 * np.log10(np.sum(stems[stem] ** 2) / np.sum(error**2)))
+            assert_sums_exactly(song, tmp_path / f"{piece.name} {network}", done)
+        assert np.mean(ratios[True][-4:]) > np.mean(ratios[False][-4:]), piece.name
+    assert len(ratios[True]) == 12
+    assert np.mean(ratios[False]) >= 2.7
+    assert np.mean(ratios[True]) >= 4.5
+
+
+def test_without_weights_signal_processing_does_it_alone_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_song(tmp_path / "in.wav", 2)
+    refined = run(source, tmp_path / "refined", "flac16")
+    classic = run(source, tmp_path / "classic", "flac16", network=False)
+    monkeypatch.setattr(request, "NETWORK_MANIFEST", tmp_path / "network.toml")
+    alone = run(source, tmp_path / "alone", "flac16")
+    assert (refined.notes, classic.notes) == ((), ())
+    assert alone.notes == (
+        f"separated by signal processing alone: {tmp_path / 'network.toml'}: No such file or directory;"
+        " install stembridge again",
+    )
+    for stem in STEMS:
+        samples = [(tmp_path / name / f"{stem}.flac").read_bytes() for name in ("refined", "classic", "alone")]
+        assert samples[1] == samples[2]
+        assert samples[0] != samples[1]
 
 
 def make_estimates(peak: float, others: float) -> Estimates:

@@ -1,0 +1,1 @@
+"""Makes the weights of the network anew; run by hand, in no wheel (README.md)."""
