@@ -41,7 +41,7 @@ from plugin_core.providers.mediax.answers import (
 )
 from plugin_core.providers.mediax.client import MediaxClient, descriptor
 from plugin_core.providers.mediax.settings import LOGIN, MediaxSettings
-from plugin_core.service.results import Pace, tell_people, without_secrets
+from plugin_core.service import Pace, tell_people, without_secrets
 from plugin_core.settings import Secret
 from plugin_core.transfer.redaction import redact_url
 

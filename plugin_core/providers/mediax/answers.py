@@ -15,7 +15,7 @@ import msgspec
 from plugin_core.errors import RefusedError, ServiceError, StembridgeError, TransientError, UnclearAnswerError
 from plugin_core.manifests import manifest
 from plugin_core.model import Label, disarm
-from plugin_core.service.results import without_secrets
+from plugin_core.service import without_secrets
 from plugin_core.transfer import Answer
 from plugin_core.transfer.redaction import redact
 

@@ -31,7 +31,7 @@ from plugin_core.providers.mediax.stems import (
     output,
     read_stems,
 )
-from plugin_core.service.results import bring_all, name_result, part_files, plain_suffix, size_limit
+from plugin_core.service import bring_all, name_result, part_files, plain_suffix, size_limit
 from plugin_core.settings import Secret
 from plugin_core.transfer.calls import Bytes, MissingError
 from plugin_core.transfer.redaction import redact, register

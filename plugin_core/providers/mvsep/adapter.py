@@ -46,7 +46,7 @@ from plugin_core.providers.mvsep.requests import Kind, Requests, keep_given
 from plugin_core.providers.mvsep.results import fetch_results, read_answer
 from plugin_core.providers.mvsep.settings import BASE_URL, NAME, MvsepSettings
 from plugin_core.providers.mvsep.submission import is_by_link, submit
-from plugin_core.service.results import Pace, size_limit
+from plugin_core.service import Pace, size_limit
 from plugin_core.settings import Secret
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ from plugin_core.model import Progress, Ticket, show_path
 from plugin_core.protocols import GRACE, Order, Waiting
 from plugin_core.providers.mvsep.account_calls import HistoryEntry, User
 from plugin_core.providers.mvsep.job_calls import JobAnswer, Phase
-from plugin_core.service.results import time_of_key
+from plugin_core.service import time_of_key
 
 _REAL: Final = re.compile(r"(\d{14})-[a-z0-9]+-")
 _KEYED: Final = re.compile(r"-sb[a-z2-7]{26}")

@@ -16,7 +16,7 @@ from plugin_core.errors import OutcomeUnknownError, UsageError
 from plugin_core.providers.mvsep.account_calls import Notice, parse_notice
 from plugin_core.providers.mvsep.caller import Caller
 from plugin_core.providers.mvsep.loose_json import as_flag, as_mapping, read, read_all, read_words
-from plugin_core.service.results import without_secrets
+from plugin_core.service import without_secrets
 from plugin_core.transfer import Answer, Bytes, FilePart, Multipart
 from plugin_core.transfer.redaction import redact
 

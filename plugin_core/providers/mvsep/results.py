@@ -14,7 +14,7 @@ from plugin_core.protocols import Finished, Order, Report, Waiting
 from plugin_core.providers.mvsep.algorithms import Algorithm
 from plugin_core.providers.mvsep.job_calls import JobAnswer, Phase
 from plugin_core.providers.mvsep.models import stems_of_files
-from plugin_core.service.results import bring_all, name_result, part_files, plain_suffix
+from plugin_core.service import bring_all, name_result, part_files, plain_suffix
 from plugin_core.transfer.calls import Bytes
 
 TRANSCRIPTION: Final = "transcription.json"

@@ -21,7 +21,7 @@ from plugin_core.providers.mvsep.job_calls import Created
 from plugin_core.providers.mvsep.options import IS_DEMO, OURS, PRESET, REFERENCE, WEBHOOK
 from plugin_core.providers.mvsep.plan import output_of
 from plugin_core.providers.mvsep.requests import Kind, Requests, remote_type_of
-from plugin_core.service.results import tell_people
+from plugin_core.service import tell_people
 from plugin_core.settings import Secret
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from plugin_core.providers.tencent_ci.rules import CiTemplate, load_rules
 from plugin_core.providers.tencent_ci.service import Service, find_job, note_place, place_of, settings_of
 from plugin_core.providers.tencent_ci.settings import NAME, SECTION, TencentSettings
 from plugin_core.providers.tencent_ci.submission import list_models, make_plan, submit
-from plugin_core.service.results import Pace
+from plugin_core.service import Pace
 from plugin_core.settings import Secret
 from plugin_core.transfer import Transfer
 

@@ -24,7 +24,7 @@ from plugin_core.providers.tencent_ci.rules import load_rules
 from plugin_core.providers.tencent_ci.service import Service
 from plugin_core.providers.tencent_ci.settings import TencentSettings
 from plugin_core.providers.tencent_ci.submission import codec_of
-from plugin_core.service.results import bring_all, name_result, part_files, plain_suffix, size_limit, tell_people
+from plugin_core.service import bring_all, name_result, part_files, plain_suffix, size_limit, tell_people
 from plugin_core.stem_names import canonical
 from plugin_core.transfer.calls import Bytes, DigestError
 

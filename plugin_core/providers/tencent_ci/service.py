@@ -19,7 +19,7 @@ from plugin_core.providers.tencent_ci.client import ROOT, CiClient, JobFilter
 from plugin_core.providers.tencent_ci.jobs import CANCELLED, FAILED, SUCCESS, JobDetail
 from plugin_core.providers.tencent_ci.objects import CosObjects, source_keys
 from plugin_core.providers.tencent_ci.settings import TencentSettings
-from plugin_core.service.results import time_of_key
+from plugin_core.service import time_of_key
 from plugin_core.transfer import Transfer
 
 

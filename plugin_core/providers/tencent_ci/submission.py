@@ -25,7 +25,7 @@ from plugin_core.providers.tencent_ci.rules import (
 )
 from plugin_core.providers.tencent_ci.service import Service
 from plugin_core.providers.tencent_ci.settings import NAME, TencentSettings
-from plugin_core.service.results import tell_people
+from plugin_core.service import tell_people
 
 _AUDIO: tuple[str, ...] = ("codec", "samplerate", "bitrate", "channels")
 

@@ -20,7 +20,7 @@ from plugin_core.protocols import TOLD, Finished, Order, ReadsFromUrl, ReturnsIn
 from plugin_core.providers.mediax.client import MediaxClient
 from plugin_core.providers.mediax.separator import MediaxSeparator
 from plugin_core.providers.mediax.stems import NAME, make_place
-from plugin_core.service.results import LOOKS
+from plugin_core.service import LOOKS
 from plugin_core.settings import Secret
 from tests.audio_files import make_song, read_samples, write_samples, write_song
 from tests.plugin_core.providers.mediax.conftest import Shelf, separator_for, settings_for, tagger_for

@@ -26,7 +26,7 @@ from plugin_core.providers.mvsep.hashes import (
     upload_name,
 )
 from plugin_core.providers.mvsep.job_calls import JobAnswer, parse_job
-from plugin_core.service.results import time_of_key
+from plugin_core.service import time_of_key
 from tests.plugin_core.providers.mvsep.fakes import BASE, KEY, NOW, Clock, FakeClient, make_order
 
 

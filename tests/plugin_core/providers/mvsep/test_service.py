@@ -147,7 +147,7 @@ def test_keys_that_are_renewed_buy_nothing_again(service: MvsepSimulator, home: 
 def test_a_result_that_is_gone_costs_itself_alone(
     service: MvsepSimulator, home: Path, song: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("plugin_core.service.results.LOOKS", 1)
+    monkeypatch.setattr("plugin_core.service.LOOKS", 1)
     service.faults.add(refuse("GET", "*vocals*", 404, times=None))
     (job,) = Bench(service, home).separate(song, model="40")
     assert (job.state, names(job)) == (JobState.DONE, ["instrumental"])

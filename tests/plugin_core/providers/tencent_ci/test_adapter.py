@@ -29,7 +29,7 @@ from plugin_core.providers.tencent_ci.adapter import CiSeparator
 from plugin_core.providers.tencent_ci.answers import NoRightError
 from plugin_core.providers.tencent_ci.rules import AudioConfig, CiTemplate
 from plugin_core.providers.tencent_ci.settings import TencentSettings
-from plugin_core.service.results import LOOKS
+from plugin_core.service import LOOKS
 from plugin_core.settings import Secret
 from tests.audio_files import make_song, read_samples, write_samples, write_song
 from tests.plugin_core.cli.fakes import FakePoint, load_fakes
@@ -372,7 +372,7 @@ def test_the_stems_that_are_there_are_placed_by_a_job_that_says_what_is_missing(
     cloud.behaviour.lost_outputs = ("BassObject",)
     for name, value in (cloud.environment() | {"STEMBRIDGE_TENCENT_POLL_FIRST": "0.01"}).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("plugin_core.service.results.LOOKS", 2)
+    monkeypatch.setattr("plugin_core.service.LOOKS", 2)
 
     async def run(session: Session) -> Job:
         source = session.inspect(write_song(tmp_path / "Song.wav", 1.0))

@@ -11,7 +11,7 @@ from plugin_core.errors import TransientError
 from plugin_core.files.errors import explain_write_error
 from plugin_core.model import Part, RemoteFile
 from plugin_core.protocols import TOLD
-from plugin_core.service.results import LOOKS, Pace, bring_all, name_result, part_files
+from plugin_core.service import LOOKS, Pace, bring_all, name_result, part_files
 from plugin_core.transfer.calls import Bytes, MissingError
 from tests.plugin_core.providers.mvsep.fakes import make_order
 
