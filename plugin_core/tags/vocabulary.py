@@ -31,6 +31,8 @@ _TWO_LETTERS: Final = {
     "rus": "ru", "ind": "id", "zho": "zh", "deu": "de", "ita": "it", "jpn": "ja", "fra": "fr", "tha": "th", "jav": "jv",
     "swe": "sv", "mya": "my", "eng": "en", "por": "pt", "spa": "es", "vie": "vi", "ara": "ar", "kor": "ko", "msa": "ms",
 }  # fmt: skip
+_WIDER_NAMES: Final = {"zho": ("chinese", "中文", "汉语", "华语")}
+"""What people call a language that the table has but parts of."""
 _CATCH_ALLS: Final = frozenset({"其他", "其它", "other", "others", "unknown", "none"})
 
 
@@ -115,7 +117,8 @@ def says_same(label: Label, word: str) -> bool:
     entry = _entry_of(label)
     if entry is None or entry.dimension != LANGUAGE:
         return False
-    return word.casefold() in {name.casefold() for name in forms_of(entry).values()}
+    names = (*forms_of(entry).values(), entry.zh, *_WIDER_NAMES.get(entry.iso639_2t, ()))
+    return word.casefold() in {name.casefold() for name in names}
 
 
 def is_placeholder(word: str) -> bool:

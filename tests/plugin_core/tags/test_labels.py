@@ -127,7 +127,7 @@ def test_everything_covers_a_part_and_no_part_covers_everything() -> None:
 def test_append_adds_no_language_that_stands_there_in_another_standard() -> None:
     label = Label(dimension="language", value="国语", english="Mandarin", probability=0.9)
     asked = wish(dimensions=("language",), policy="append")
-    for word in ("zho", "cmn", "chi", "zh", "eng/chi", "Mandarin"):
+    for word in ("zho", "cmn", "chi", "zh", "eng/chi", "Mandarin", "Chinese", "国语", "中文"):
         assert decide((label,), asked, {"language": (word,)}).fields == {}
     assert decide((label,), asked, {"language": ("yue",)}).fields == {"language": ("yue", "cmn")}
 
