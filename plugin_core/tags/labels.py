@@ -70,8 +70,8 @@ def threshold_of(wish: Tagging, dimension: str) -> float:
 
 
 def is_wanted(wish: Tagging, dimension: str) -> bool:
-    """Tell whether a dimension is asked for."""
-    return not wish.dimensions or dimension in wish.dimensions
+    """Tell whether a dimension is asked for: who names all the usual ones, or none, takes whatever is found."""
+    return dimension in wish.dimensions or set(DIMENSIONS) <= set(wish.dimensions or DIMENSIONS)
 
 
 def covers(bought: Tagging, wanted: Tagging) -> bool:
@@ -186,8 +186,9 @@ def job_named_in(text: str) -> str:
 
 
 def _dimensions(labels: Sequence[Label], wish: Tagging) -> tuple[str, ...]:
-    """Return what is wanted: what was named, or the usual dimensions and whatever else was found."""
-    return wish.dimensions or tuple(dict.fromkeys((*DIMENSIONS, *(label.dimension for label in labels))))
+    """Return what is wanted: what was named, or the usual dimensions, and whatever else was found and is wanted."""
+    found = (label.dimension for label in labels if is_wanted(wish, label.dimension))
+    return tuple(dict.fromkeys((*(wish.dimensions or DIMENSIONS), *found)))
 
 
 def _apply(

@@ -8,6 +8,7 @@ import pytest
 from plugin_core.errors import UsageError
 from plugin_core.model import Label, Tagging
 from plugin_core.tags.labels import check_rules, covers, decide, job_named_in, provenance
+from plugin_core.wishes import DIMENSIONS
 
 LABELS = (
     Label(dimension="mood", value="浪漫", english="Romantic", probability=0.6),
@@ -142,6 +143,12 @@ def test_a_dimension_of_a_tagger_s_own_can_be_asked_for() -> None:
     asked = wish(dimensions=("tempo",), policies={"tempo": "append"}, thresholds={"tempo": 0.9})
     check_rules(asked)
     assert decide(LABELS, asked, {"tempo": ("slow",)}).fields == {"tempo": ("slow", "fast")}
+
+
+@pytest.mark.parametrize("named", [(), DIMENSIONS, DIMENSIONS[::-1]], ids=["none", "all", "in another order"])
+def test_who_names_all_the_usual_dimensions_takes_whatever_else_is_found(named: tuple[str, ...]) -> None:
+    assert decide(LABELS, wish(dimensions=named), {}).fields["tempo"] == ("fast",)
+    assert "tempo" not in decide(LABELS, wish(dimensions=named[1:] or ("mood",)), {}).fields
 
 
 def test_dimensions_go_to_the_fields_that_are_named_and_share_them() -> None:
