@@ -55,6 +55,8 @@ class Structure(msgspec.Struct, frozen=True, kw_only=True):
     """Where that is another than the decoder sees."""
     samples: int = 0
     """An estimate of the samples in each channel, where the header has none; 0 where it has."""
+    is_torn: bool = False
+    """Whether it ends in the middle of a frame, and nothing says how long it was."""
 
 
 def lay_out(start: int, end: int, patches: Mapping[int, bytes]) -> FileLayout:

@@ -83,6 +83,8 @@ class FrameStretch:
         """Whole frames of music."""
         self.odd = self.torn = 0
         """The most bytes in a row that are neither frame nor tag, and how many frames are in front of them."""
+        self.is_cut = False
+        """Whether the file ends inside the frame that follows."""
 
     @property
     def samples(self) -> int:
@@ -138,6 +140,8 @@ def walk(window: Window, start: int, end: int) -> Iterator[FrameStretch]:
             at = following
             continue
         if at + frame.size > end:
+            if current is not None:
+                current.is_cut = True
             break
         header = _read_header(window, at, frame) if _has_mark(head, frame) else None
         if current is None or header is not None or frame.kind != current.frame.kind or _is_full(current, at):
@@ -214,7 +218,7 @@ def _refuse_mixed(path: Path, stretches: list[FrameStretch]) -> None:
 
 def _examine_one(one: FrameStretch, *, is_file: bool) -> Structure:
     if one.header is None:
-        return Structure(layouts=(_lay_out(one),), samples=one.samples)
+        return Structure(layouts=(_lay_out(one),), samples=one.samples, is_torn=one.is_cut)
     counted = one.header.frames
     if abs(one.frames - counted) <= _UNSURE_FRAMES and one.frames <= counted and is_file:
         return Structure() if _says_its_size(one) else Structure(layouts=(_lay_out(one),))

@@ -176,6 +176,10 @@ def _combine(path: Path, found: Structure, infos: list[AudioInfo]) -> AudioInfo:
 def _describe_finding(path: Path, found: Structure, frames: int, sample_rate: int) -> str:
     if len(found.layouts) > 1:
         return f"{path.name} is {len(found.layouts)} recordings joined in one file: all were read, one after the other"
+    if found.is_torn:
+        return (
+            f"{path.name} ends in the middle of a frame: it may have been cut short, and does not say how long it was"
+        )
     if found.told is None:
         return ""
     # Of a frame that is cut the decoder gives nothing.

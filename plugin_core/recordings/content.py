@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from plugin_core.audio.source_file import Identity, Memory, explain_os_error, look_at
 from plugin_core.files.checksum import hash_file
-from plugin_core.recordings.mp4 import Excerpt
+
+if TYPE_CHECKING:
+    from plugin_core.recordings.track import Excerpt
 
 _RAW1: Final = "raw1:"
 

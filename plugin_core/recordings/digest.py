@@ -8,13 +8,14 @@ the old ones stay, for purchases are found by them.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
-import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -22,16 +23,14 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from plugin_core.audio.envelope import find_audio, find_start
-from plugin_core.audio.ffmpeg import INSTALL, Which, name_input
-from plugin_core.audio.info import AudioInfo, ByteSpan, list_parts
+from plugin_core.audio.ffmpeg import Which
+from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.probe import identify
 from plugin_core.audio.reader import Dtype, open_reader
 from plugin_core.audio.sndfile import is_mpeg_audio
 from plugin_core.audio.source_file import held_still, look_at, open_file, read_at, read_pieces
-from plugin_core.errors import MissingToolError, SourceError
-from plugin_core.model import show_path
+from plugin_core.errors import SourceError
 from plugin_core.recordings.content import Heard, hash_content, keep, pkt1, raw1, recall
-from plugin_core.recordings.mp4 import UnclearExcerptError, read_excerpt
 from plugin_core.recordings.packets import (
     ALL,
     AdtsWalker,
@@ -39,9 +38,12 @@ from plugin_core.recordings.packets import (
     OggPackets,
     PacketHash,
     as_it_is,
+    copy_packets,
     is_adts,
+    read_copied,
+    start_copying,
 )
-from plugin_core.recordings.track import find_samples, read_samples
+from plugin_core.recordings.track import UnclearExcerptError, find_samples, read_excerpt, read_samples
 
 if TYPE_CHECKING:
     from plugin_core.audio.samples import Samples
@@ -128,7 +130,9 @@ _EXACT: Final = re.compile(r"pcm_.*|flac|alac|wavpack|tta|ape|tak|truehd|mlp|wma
 _ALONE: Final = {"MP3": "mp3", "AAC": "aac", "FLAC": "flac", "WAVPACK": "wavpack", "TTA": "tta", "TAK": "tak"}
 """Containers that hold one codec; the layers of MPEG audio are walked over alike."""
 
-_COPIED: Final = 1 << 20
+_HANDED_ON: Final = {b"\x30\x26\xb2\x75": "WMA", b"\x1a\x45\xdf\xa3": "MKV"}
+"""How files begin of which ffmpeg copies the same from a pipe: their containers, by our word."""
+
 _HEAD: Final = 1 << 14
 """More than the first frame, and the header of the second."""
 Check = Callable[[], None]
@@ -151,51 +155,6 @@ def name_codec(info: AudioInfo) -> str:
     if info.decoder == "ffmpeg" or info.encoding == "lossy":
         return info.codec
     return f"pcm_{info.encoding.removeprefix('pcm_')}"
-
-
-def copy_packets(path: Path, info: AudioInfo, check: Callable[[], None], which: Which) -> Iterator[bytes]:
-    """Give the packets in pieces, all of them: what an edit list leaves out is there as well.
-
-    Args:
-        path: the file.
-        info: what ``identify`` said of it.
-        check: called for each piece; raise there to stop.
-        which: finds ffmpeg.
-
-    Raises:
-        SourceError: there is no ffmpeg, or it fails.
-    """
-    program = which("ffmpeg")
-    if program is None:
-        raise MissingToolError(f"{show_path(path)} needs ffmpeg to be read", remedy=INSTALL)
-    for part in list_parts(info.layouts) or (None,):
-        yield from _copy(program, path, info, part, check)
-
-
-def _copy(program: str, path: Path, info: AudioInfo, part: ByteSpan | None, check: Check) -> Iterator[bytes]:
-    # Other demuxers refuse the option.
-    edits = ("-ignore_editlist", "1") if info.container == "M4A" else ()
-    command = [
-        *(program, "-nostdin", "-hide_banner", "-v", "quiet", *edits, *name_input(path, part)),
-        *("-map", "0:a:0", "-vn", "-sn", "-dn", "-c", "copy", "-f", "data", "pipe:1"),
-    ]
-    nothing = subprocess.DEVNULL
-    try:
-        process = subprocess.Popen(
-            command, stdin=nothing, stdout=subprocess.PIPE, stderr=nothing, start_new_session=True
-        )
-    except OSError as error:
-        raise SourceError(f"{program} does not start ({error.strerror})", remedy=INSTALL) from error
-    with process:
-        assert process.stdout is not None
-        try:
-            while piece := process.stdout.read(_COPIED):
-                check()
-                yield piece
-            if process.wait() != 0:
-                raise SourceError(f"{show_path(path)} cannot be copied from by ffmpeg")
-        finally:
-            process.kill()
 
 
 def digest_of(
@@ -274,6 +233,7 @@ def read_song(path: Path, *, check: Check = lambda: None, which: Which = shutil.
     with open_file(path) as descriptor:
         container = _guess_container(path, descriptor)
         packed = _find_packets(container, path, descriptor)
+        digest = ""
 
         def hear(piece: bytes) -> None:
             check()
@@ -281,9 +241,13 @@ def read_song(path: Path, *, check: Check = lambda: None, which: Which = shutil.
             if packed is not None:
                 packed.feed(piece)
 
-        info = identify(path, which=which, hear=hear)
-        is_told = packed is not None and info.container == container and _is_open(info)
-        digest = _name(path, descriptor, info, packed.finish()) if packed is not None and is_told else ""
+        if container in _HANDED_ON.values():
+            info = identify(path, which=which)
+            digest = _hear_copied(path, descriptor, info, hear, which)
+        else:
+            info = identify(path, which=which, hear=hear)
+        if packed is not None and info.container == container and _is_open(info):
+            digest = _name(path, descriptor, info, packed.finish())
     keep(path, before, began_ns, Heard(content.hexdigest(), digest))
     return info, content.hexdigest()
 
@@ -293,7 +257,35 @@ def _guess_container(path: Path, descriptor: int) -> str:
     head = read_at(path, descriptor, find_start(path, descriptor), _HEAD)
     if head.startswith(b"OggS"):
         return "OGG"
+    if head[:4] in _HANDED_ON:
+        return _HANDED_ON[head[:4]]
     return "MP3" if is_mpeg_audio(head) else "AAC" if is_adts(head) else "M4A" if head[4:8] == b"ftyp" else ""
+
+
+def _hear_copied(path: Path, descriptor: int, info: AudioInfo, hear: Callable[[bytes], None], which: Which) -> str:
+    """Let all of a file be heard, and ffmpeg be handed it meanwhile; return the digest of its packets, "" if unsure."""
+    pieces = read_pieces(path, descriptor, end=os.fstat(descriptor).st_size)
+    program, codec = which("ffmpeg"), name_codec(info)
+    if program is None or is_exact(codec) or info.layouts or info.container not in _HANDED_ON.values():
+        for piece in pieces:
+            hear(piece)
+        return ""
+    piped = ("-protocol_whitelist", "pipe", "-i", "pipe:0")
+    with start_copying(program, *piped) as process, ThreadPoolExecutor(1, "packets") as beside:
+        assert process.stdin is not None
+        hashing = beside.submit(_hash_copied, read_copied(process), codec)
+        try:
+            for piece in pieces:
+                hear(piece)
+                # It may have had enough.
+                with suppress(BrokenPipeError):
+                    process.stdin.write(piece)
+            with suppress(BrokenPipeError):
+                process.stdin.close()
+            sha256 = hashing.result()
+            return _name(path, descriptor, info, sha256) if process.wait() == 0 else ""
+        finally:
+            process.kill()
 
 
 def _find_packets(container: str, path: Path, descriptor: int) -> PacketHash | None:

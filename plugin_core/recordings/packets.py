@@ -1,19 +1,26 @@
-"""Coded packets of a stream: frames that begin with a header (MPEG audio, AAC in ADTS), and what lies in pages of Ogg.
+"""Coded packets: frames that begin with a header (MPEG audio, AAC in ADTS), pages of Ogg, and what ffmpeg copies.
 
 What is hashed must not change when reading is improved: only headers are understood as the readers do, by the standard.
 """
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import ClassVar, Final, NamedTuple, Protocol
 
+from plugin_core.audio.ffmpeg import INSTALL, Which, name_input
+from plugin_core.audio.info import AudioInfo, ByteSpan, list_parts
 from plugin_core.audio.mpeg import read_frame
 from plugin_core.audio.ogg import Page, PageSplitter
+from plugin_core.errors import MissingToolError, SourceError
+from plugin_core.model import show_path
 
 _ROOM: Final = 1 << 14
 """More than the largest frame (8191 bytes of ADTS) and the header after it."""
@@ -32,6 +39,8 @@ _NOTHING: Final = hashlib.sha256().hexdigest()
 
 ALL: Final = ((0, sys.maxsize),)
 """The span of everything."""
+
+_COPIED: Final = 1 << 20
 
 
 class Split(Protocol):
@@ -118,14 +127,14 @@ class FrameWalker:
         return frame
 
 
-@functools.lru_cache(maxsize=4096)
+@lru_cache(maxsize=4096)
 def _read_mpeg_header(header: bytes) -> Framing | None:
     # Free format, which has no size, is none of ours.
     frame = read_frame(header)
     return frame and Framing(frame.kind, frame.size, 0)
 
 
-@functools.lru_cache(maxsize=16384)
+@lru_cache(maxsize=16384)
 def _read_adts_header(header: bytes) -> Framing | None:
     if len(header) < AdtsWalker.header or header[0] != 0xFF or header[1] & 0xF6 != 0xF0:
         return None
@@ -274,3 +283,72 @@ class PacketHash:
     def _hash(self, part: bytes | memoryview, *, is_last: bool) -> None:
         for packet in self._split(part, is_last=is_last):
             self._digest.update(packet)
+
+
+def copy_packets(path: Path, info: AudioInfo, check: Callable[[], None], which: Which) -> Iterator[bytes]:
+    """Give the packets in pieces, all of them: what an edit list leaves out is there as well.
+
+    Args:
+        path: the file.
+        info: what ``identify`` said of it.
+        check: called for each piece; raise there to stop.
+        which: finds ffmpeg.
+
+    Raises:
+        SourceError: there is no ffmpeg, or it fails.
+    """
+    program = which("ffmpeg")
+    if program is None:
+        raise MissingToolError(f"{show_path(path)} needs ffmpeg to be read", remedy=INSTALL)
+    for part in list_parts(info.layouts) or (None,):
+        yield from _copy(program, path, info, part, check)
+
+
+def _copy(
+    program: str, path: Path, info: AudioInfo, part: ByteSpan | None, check: Callable[[], None]
+) -> Iterator[bytes]:
+    # Other demuxers refuse the option.
+    edits = ("-ignore_editlist", "1") if info.container == "M4A" else ()
+    with start_copying(program, *edits, *name_input(path, part)) as process:
+        for piece in read_copied(process):
+            check()
+            yield piece
+        if process.wait() != 0:
+            raise SourceError(f"{show_path(path)} cannot be copied from by ffmpeg")
+
+
+@contextmanager
+def start_copying(program: str, *source: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start ffmpeg, which writes packets to standard output; it is gone afterwards, whatever happened.
+
+    Args:
+        program: ffmpeg.
+        source: the arguments that name what it reads.
+
+    Raises:
+        SourceError: it does not start.
+    """
+    command = [
+        *(program, "-nostdin", "-hide_banner", "-v", "quiet", *source),
+        *("-map", "0:a:0", "-vn", "-sn", "-dn", "-c", "copy", "-f", "data", "pipe:1"),
+    ]
+    pipe = subprocess.PIPE
+    try:
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, start_new_session=True)
+    except OSError as error:
+        raise SourceError(f"{program} does not start ({error.strerror})", remedy=INSTALL) from error
+    with process:
+        assert process.stdin is not None
+        try:
+            yield process
+        finally:
+            process.kill()
+            # What was to be written yet goes nowhere.
+            with suppress(OSError):
+                process.stdin.close()
+
+
+def read_copied(process: subprocess.Popen[bytes]) -> Iterator[bytes]:
+    """Give what ffmpeg copied in pieces of a MiB."""
+    assert process.stdout is not None
+    return iter(partial(process.stdout.read, _COPIED), b"")

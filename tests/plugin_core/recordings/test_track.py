@@ -18,7 +18,7 @@ from plugin_core.recordings.digest import digest_of
 from plugin_core.recordings.track import find_samples, read_samples
 from tests.audio_files import make_once
 from tests.plugin_core.recordings.songs import Songs, run
-from tests.plugin_core.recordings.test_mp4 import trim
+from tests.plugin_core.recordings.test_excerpts import trim
 
 pytestmark = pytest.mark.usefixtures("ffmpeg")
 
