@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile
+
+from plugin_core.files.locks import try_lock
 
 Signal = npt.NDArray[np.float64]
 
@@ -110,11 +113,15 @@ def shared_folder(factory: pytest.TempPathFactory, name: str) -> Path:
 
 
 def make_once(path: Path, make: Callable[[Path], object]) -> Path:
-    """Return a file of a shared folder, which the first that asks for it makes."""
+    """Return a file of a shared folder, which the first that asks for it makes; it is never put in place anew."""
     if not path.exists():
-        scratch = path.with_name(f"{os.getpid()}-{path.name}")
-        make(scratch)
-        scratch.replace(path)
+        with path.with_name(f"{path.name}.lock").open("wb") as lock:
+            while not try_lock(lock.fileno()):
+                time.sleep(0.02)
+            if not path.exists():
+                scratch = path.with_name(f"{os.getpid()}-{path.name}")
+                make(scratch)
+                scratch.replace(path)
     return path
 
 

@@ -177,9 +177,7 @@ def _describe_finding(path: Path, found: Structure, frames: int, sample_rate: in
     if len(found.layouts) > 1:
         return f"{path.name} is {len(found.layouts)} recordings joined in one file: all were read, one after the other"
     if found.is_torn:
-        return (
-            f"{path.name} ends in the middle of a frame: it may have been cut short, and does not say how long it was"
-        )
+        return f"{path.name} ends in the middle of a frame: it does not say how long it was, and may be cut short"
     if found.told is None:
         return ""
     # Of a frame that is cut the decoder gives nothing.
