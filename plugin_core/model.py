@@ -301,6 +301,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int = 1
     needs_word: bool = False
     """Whether it was paid for and is not to be had: only the user's word buys it again."""
+    since: float | None = None
+    """When a job that waits met it, or what it met just before; seconds since the epoch."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

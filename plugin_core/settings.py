@@ -244,7 +244,7 @@ def _convert(value: Any, kind: Any, *, strict: bool) -> Any:
     if isinstance(converted, tuple | dict):
         # Of a table the names alone: what stands behind them msgspec has looked at.
         usual = words_of(next(iter(get_args(kind)), None))
-        for word in converted:
+        for word in converted if usual else ():
             if suggest_usual(word, usual):
                 raise msgspec.ValidationError(f"Invalid enum value '{word}'")
     return converted

@@ -55,7 +55,8 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Point stembridge at an empty home and drop every setting of the outer environment."""
     for name in list(os.environ):
-        if name.startswith("STEMBRIDGE_"):
+        # How wide the screen of whoever tests is must be nothing to them; xdist tells its workers.
+        if name.startswith("STEMBRIDGE_") or name == "COLUMNS":
             monkeypatch.delenv(name)
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("STEMBRIDGE_HOME", str(folder))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from plugin_core.audio.source_file import LEAP, Window, read_at
+from plugin_core.errors import StembridgeError
 
 _PLENTY: Final = 1 << 28
 """More than any index of a song; a size beyond it is damage."""
@@ -213,6 +214,19 @@ def _find_track(index: memoryview) -> memoryview | None:
         if handler is not None and bytes(handler[8:12]) == b"soun":
             return track
     return None
+
+
+def is_sound_alone(path: Path) -> bool:
+    """Tell whether a file is an MP4 with a track of sound and none of pictures; False where it cannot be read."""
+    with suppress(*_DAMAGE, OSError, StembridgeError), path.open("rb") as opened:
+        kinds = {
+            bytes(handler[8:12])
+            for track in _find_boxes(read_index(path, opened.fileno()), b"trak")
+            for media in _find_boxes(track, b"mdia")
+            for handler in _find_boxes(media, b"hdlr")
+        }
+        return b"soun" in kinds and b"vide" not in kinds
+    return False
 
 
 def _read_movie(index: memoryview, track: memoryview) -> Movie:

@@ -131,7 +131,7 @@ def _match(pattern: str, recursive: bool, results: Path | None) -> Iterator[Path
         if path.is_dir():
             if recursive:
                 yield from _walk(path, results)
-        elif takes_any_file or _is_audio(path.name):
+        elif takes_any_file or _is_audio(path):
             # A template need not keep stems in a folder of their own.
             if not is_own_work(path):
                 yield path
@@ -150,8 +150,8 @@ def _walk(folder: Path, results: Path | None) -> Iterator[Path]:
 
     for parent, folders, files in os.walk(folder, onerror=tell):
         folders[:] = sorted(name for name in folders if not _is_passed_over(Path(parent, name), results))
-        songs = (Path(parent, name) for name in sorted(files) if _is_audio(name) and not name.startswith("."))
-        yield from (path for path in songs if not is_own_work(path))
+        songs = (Path(parent, name) for name in sorted(files) if not name.startswith("."))
+        yield from (path for path in songs if _is_audio(path) and not is_own_work(path))
 
 
 def _is_passed_over(folder: Path, results: Path | None) -> bool:
@@ -159,8 +159,15 @@ def _is_passed_over(folder: Path, results: Path | None) -> bool:
     return folder.name.startswith(".") or folder.name.endswith(STEMS_SUFFIX) or folder == results
 
 
-def _is_audio(name: str) -> bool:
-    return Path(name).suffix.lower() in AUDIO_SUFFIXES
+def _is_audio(path: Path) -> bool:
+    """Tell whether a walk takes a file: by its ending, and where that may also be a film's by what is in it."""
+    suffix = path.suffix.lower()
+    if suffix == ".mp4":
+        # Imported when it is needed: what lists jobs reads no sound.
+        from plugin_core.audio.movie import is_sound_alone
+
+        return is_sound_alone(path)
+    return suffix in AUDIO_SUFFIXES
 
 
 def _is_result(path: Path) -> bool:

@@ -14,7 +14,7 @@ from plugin_core.console.context import Context
 from plugin_core.console.interrupt import nothing_begun
 from plugin_core.console.json_lines import describe_count, write_record
 from plugin_core.console.phrases import clean, encodable
-from plugin_core.console.tables import print_table
+from plugin_core.console.tables import print_table, print_wrapped, screen_width, wrapped
 from plugin_core.errors import ExitCode, UsageError
 from plugin_core.model import Finding, Verdict
 
@@ -49,8 +49,7 @@ def show_one(
         write_record(describe_count(1, exit_code))
         return
     for name, text in lines().items():
-        if text:
-            click.echo(f"{name:<16} {clean(text)}")
+        print_wrapped(f"{name:<16} ", clean(text))
 
 
 def tell(context: Context, event: str, what: str, message: str, *, as_json: bool, **more: object) -> None:
@@ -100,6 +99,8 @@ def ask_word(text: str, *, is_secret: bool = False, is_new_secret: bool = False)
 
 Counts = Counter[Verdict]
 
+_WIDE = 60
+"""Columns of a screen that holds names and findings side by side."""
 _WORDS = {Verdict.OK: "ok", Verdict.WARNING: "warning", Verdict.WRONG: "problem"}
 _COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.WRONG: "red"}
 
@@ -143,6 +144,17 @@ def _describe(finding: Finding) -> dict[str, object]:
 
 def _print(finding: Finding, width: int) -> None:
     word = click.style(f"{_WORDS[finding.verdict]:<8}", fg=_COLOURS[finding.verdict])
-    click.echo(f"{word}{clean(finding.name):<{width}} {clean(finding.found)}")
-    if finding.remedy:
-        click.echo(f"{'':<{9 + width}}{clean(finding.remedy)}")
+    size = screen_width()
+    # On a narrow screen what was found stands below its name.
+    name = f"{clean(finding.name):<{width}} "
+    if size is not None and size < _WIDE:
+        click.echo(f"{word}{name}".rstrip())
+        head = " " * len(_WORDS[Verdict.WARNING]) + " "
+        print_wrapped(head, clean(finding.found))
+    else:
+        head = " " * (8 + len(name))
+        lines = wrapped(clean(finding.found), len(head))
+        click.echo(f"{word}{name}{lines[0]}")
+        for line in lines[1:]:
+            click.echo(f"{head}{line}")
+    print_wrapped(head, clean(finding.remedy))

@@ -16,6 +16,11 @@ from plugin_core.errors import ExitCode, StembridgeError
 from plugin_core.model import Job, JobState
 from plugin_core.purchases.purchase import Offer
 
+_ENOUGH = 0.03
+"""Of a step that must be seen before its end is foretold."""
+_LONG_ENOUGH = 2.0
+"""Seconds that it must have been seen for."""
+
 
 class Display(Protocol):
     """Shows one run. Entered before anything is said and left after the summary, or on the error that ended it."""
@@ -159,6 +164,42 @@ class Throttle:
             return False
         self.start(job)
         return True
+
+
+class TimeLeft:
+    """Says how long the present step of a job takes yet, by how far it came since it was seen first.
+
+    Args:
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._first: dict[str, tuple[JobState, float, float]] = {}
+        self._last: dict[str, tuple[float, float]] = {}
+
+    def note(self, job: Job) -> None:
+        """Take in how far a job is; a step that begins anew counts anew."""
+        if not job.state.is_active or job.progress is None or job.progress.fraction is None:
+            self._first.pop(job.id, None)
+            self._last.pop(job.id, None)
+            return
+        fraction, now = _fraction_of(job), self._clock()
+        state, started, _ = self._first.get(job.id, (None, 2.0, 0.0))
+        if state is not job.state or fraction < max(started, self._last[job.id][0]):
+            self._first[job.id] = job.state, fraction, now
+        self._last[job.id] = fraction, now
+
+    def of(self, job: Job) -> float | None:
+        """Return seconds; None while too little is known."""
+        if job.id not in self._first:
+            return None
+        _, started, since = self._first[job.id]
+        fraction, seen = self._last[job.id]
+        if fraction - started < _ENOUGH or seen - since < _LONG_ENOUGH:
+            return None
+        whole = (1.0 - fraction) * (seen - since) / (fraction - started)
+        return max(0.0, whole - (self._clock() - seen))
 
 
 class Troubles:

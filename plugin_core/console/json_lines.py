@@ -123,6 +123,7 @@ def _describe_problem(job: Job) -> Record:
         "message": encodable(problem.message),
         "remedy": encodable(problem.remedy),
         "exit_code": problem.exit_code,
+        "since": problem.since,
     }
 
 

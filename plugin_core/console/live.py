@@ -14,9 +14,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from plugin_core.console.display import Summary, Troubles
+from plugin_core.console.display import Summary, TimeLeft, Troubles
 from plugin_core.console.phrases import (
     clean,
+    describe_outages,
     describe_place,
     describe_problem,
     describe_result,
@@ -26,6 +27,7 @@ from plugin_core.console.phrases import (
     percent,
     plural,
     say_of,
+    short_span,
 )
 from plugin_core.console.prices import describe_offer, describe_price
 from plugin_core.errors import StembridgeError
@@ -35,7 +37,11 @@ from plugin_core.purchases.purchase import Offer
 MAX_LINES = 8
 REFRESH_PER_SECOND = 8
 NAME_WIDTH = 28
-BAR_WIDTH = 16
+BAR_WIDTH = 14
+WIDE = 70
+"""Columns of a terminal that has room for whole names and bars."""
+NARROW_BAR = 6
+NARROW_NOTE = 13
 STATE_WIDTH = max(len(state) for state in JobState)
 
 
@@ -60,6 +66,7 @@ class LiveDisplay:
         self._active: dict[str, Job] = {}
         self._looking = ""
         self._troubles = Troubles()
+        self._time_left = TimeLeft()
         self._all = 0
         self._counts: dict[JobState, int] = {}
         self._live = LiveLines(
@@ -112,6 +119,7 @@ class LiveDisplay:
     def change(self, job: Job, previous: Job | None) -> None:
         if job.state.is_active:
             self._active[job.id] = job
+            self._time_left.note(job)
             if self._troubles.is_new(job):
                 self._print_line("waits", "yellow", job.source.path, describe_wait(job).removeprefix("waits: "))
         elif previous is None or previous.state.is_active:
@@ -151,17 +159,26 @@ class LiveDisplay:
         if self._looking:
             return Group(Text(self._looking, "dim"))
         jobs = list(self._active.values())
-        working = [job for job in jobs if job.state is not JobState.QUEUED]
+        # Where something is away, how far a job came last is no news.
+        working = [job for job in jobs if job.state is not JobState.QUEUED and not describe_wait(job)]
+        waiting = [job for job in jobs if job.state is JobState.QUEUED and not describe_wait(job)]
+        outages = [Text(line, "yellow") for line in describe_outages(jobs)]
+        width = self._console.width
+        name_width = NAME_WIDTH if width >= WIDE else max(8, width - STATE_WIDTH - NARROW_BAR - NARROW_NOTE - 4)
+        bar_width = BAR_WIDTH if width >= WIDE else NARROW_BAR
         table = Table.grid(padding=(0, 1))
-        table.add_column(width=NAME_WIDTH, no_wrap=True, overflow="ellipsis")
+        table.add_column(width=name_width, no_wrap=True, overflow="ellipsis")
         table.add_column(width=STATE_WIDTH, no_wrap=True)
-        table.add_column(width=BAR_WIDTH)
-        note_width = max(8, self._console.width - NAME_WIDTH - STATE_WIDTH - BAR_WIDTH - 4)
+        table.add_column(width=bar_width)
+        note_width = max(NARROW_NOTE, width - name_width - STATE_WIDTH - bar_width - 4)
         table.add_column(width=note_width, no_wrap=True, overflow="ellipsis", style="dim")
         for job in working[:MAX_LINES]:
-            table.add_row(Text(show_path(Path(job.source.path.name))), Text(job.state), _bar(job), Text(_note(job)))
-        totals = self._totals(working, len(jobs) - len(working))
-        return Group(table, Text(totals, "dim")) if totals else Group(table)
+            note = _note(job, self._time_left.of(job))
+            table.add_row(
+                Text(show_path(Path(job.source.path.name))), Text(job.state), _bar(job, bar_width), Text(note)
+            )
+        totals = self._totals(working, len(waiting))
+        return Group(table, *outages, Text(totals, "dim")) if totals else Group(table, *outages)
 
     def _totals(self, working: Sequence[Job], waiting: int) -> str:
         settled = sum(self._counts.values())
@@ -174,15 +191,16 @@ class LiveDisplay:
         return ", ".join(words)
 
 
-def _bar(job: Job) -> ProgressBar:
+def _bar(job: Job, width: int) -> ProgressBar:
     fraction = job.progress.fraction if job.progress else None
     # A pulsing bar says "unknown" without pretending to a number.
-    return ProgressBar(total=1.0, completed=fraction or 0.0, pulse=fraction is None, width=BAR_WIDTH)
+    return ProgressBar(total=1.0, completed=fraction or 0.0, pulse=fraction is None, width=width)
 
 
-def _note(job: Job) -> str:
+def _note(job: Job, left: float | None) -> str:
     progress = job.progress
     if progress is None:
         return ""
     share = percent(progress.fraction)
-    return " ".join(filter(None, (share and f"{share:>5}", describe_place(job), clean(progress.note))))
+    time_left = "" if left is None else f"{short_span(left)} left"
+    return " ".join(filter(None, (share and f"{share:>5}", time_left, describe_place(job), clean(progress.note))))

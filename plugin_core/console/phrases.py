@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from plugin_core.tags.labels import PROVENANCE
 _UNIT_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
+_CLOCK = "%H:%M"
 _BREAK = re.compile("[ ]*[\t\n\v\f\r\x85\u2028\u2029]+[ ]*")
 
 
@@ -166,6 +168,26 @@ def describe_place(job: Job) -> str:
 def describe_wait(job: Job) -> str:
     """Say what an unfinished job waits for; empty where it is in no trouble."""
     return f"waits: {describe_problem(job)}" if job.state.is_active and job.problem is not None else ""
+
+
+_UNREACHABLE = re.compile("no connection|no answer|no whole answer|connection (was lost|ended)")
+"""What our own transfers say of a service, or a network, that is away."""
+
+
+def describe_outages(jobs: Iterable[Job]) -> list[str]:
+    """Say for each provider and trouble how many unfinished jobs wait, and since when."""
+    waiting: dict[tuple[str, str], list[float]] = {}
+    for job in jobs:
+        if job.state.is_active and (problem := job.problem) is not None:
+            why = "" if _UNREACHABLE.search(problem.message) else problem.message
+            waiting.setdefault((job.operation.provider, why), []).append(problem.since or job.updated)
+    lines = []
+    for (provider, why), times in waiting.items():
+        since = time.strftime(_CLOCK, time.localtime(min(times)))
+        count = f"{plural(len(times), 'job')} {'waits' if len(times) == 1 else 'wait'}"
+        told = f"{count} since {since}: {why}" if why else f"not reachable since {since}, {count}"
+        lines.append(clean(f"{provider or 'tagging'}: {told}"))
+    return lines
 
 
 def describe_problem(job: Job) -> str:

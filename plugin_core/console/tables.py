@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
+import os
+import shutil
+import sys
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import pairwise, zip_longest
 
 import click
@@ -13,8 +15,10 @@ from plugin_core.console.phrases import (
     clean,
     describe,
     describe_fields,
+    describe_outages,
     describe_place,
     describe_problem,
+    describe_wait,
     list_notes,
     percent,
     short_span,
@@ -25,34 +29,123 @@ from plugin_core.model import Job
 
 MIN_ID = 8
 
-_NARROWEST = 12
+_NARROWEST = 10
 """Characters to which a column may be narrowed."""
 
-_TALLEST = 3
-"""Lines of a cell that is wrapped; what does not fit ends in an ellipsis."""
+_ROOM = 24
+"""Characters that the last column has at least beside the others; with less it stands below them."""
 
 
-def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None = None) -> None:
+def screen_width() -> int | None:
+    """Return how long a line may be: ``COLUMNS``, or the terminal; None where a program reads, and lines stay whole."""
+    if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal():
+        return max(20, shutil.get_terminal_size().columns)
+    return None
+
+
+def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows under their heads; text is left, numbers stand as they come.
 
-    Args:
-        heads: of the columns.
-        rows: as many cells each.
-        width: characters a line at most, for which the widest columns are wrapped; None prints each row on one line.
+    Where they do not fit the screen the widest columns are wrapped, then the last column stands below the others, then
+    each row is a list of its own.
     """
+    width = screen_width()
     cells = [[clean(cell) for cell in row] for row in (heads, *rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
-    while width is not None and sum(widths) + 2 * (len(widths) - 1) > width and max(widths) > _NARROWEST:
-        widths[widths.index(max(widths))] -= 1
-    for row in cells:
-        wrapped = [_wrap(cell, size) if width is not None else [cell] for cell, size in zip(row, widths, strict=True)]
+    widths = [max(cell_width(row[column]) for row in cells) for column in range(len(heads))]
+    if width is None:
+        _print_rows(cells, widths)
+        return
+    narrowed, rest = _narrow(widths, width), _narrow(widths[:-1], width)
+    if _total(narrowed) <= width and narrowed[-1] >= min(_ROOM, widths[-1]):
+        _print_rows(cells, narrowed)
+    elif _total(rest) <= width:
+        for row in cells:
+            _print_rows([row[:-1]], rest)
+            print_wrapped("  ", row[-1])
+    else:
+        size = max(map(len, heads))
+        for row in cells[1:]:
+            for head, cell in zip(heads, row, strict=True):
+                if cell:
+                    print_wrapped(f"{head:<{size}}  ", cell)
+            click.echo()
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def _narrow(widths: Sequence[int], width: int) -> list[int]:
+    """Return widths that fit, taken from the widest first, as far as that goes."""
+    found = list(widths)
+    while _total(found) > width and max(found) > _NARROWEST:
+        found[found.index(max(found))] -= 1
+    return found
+
+
+def _print_rows(rows: Iterable[Sequence[str]], widths: Sequence[int]) -> None:
+    for row in rows:
+        wrapped = [_wrap(cell, size) for cell, size in zip(row, widths, strict=True)]
         for line in zip_longest(*wrapped, fillvalue=""):
-            shown = (f"{cell:<{size}}" for cell, size in zip(line, widths, strict=True) if size)
+            shown = (
+                f"{cell}{' ' * (size - cell_width(cell))}" for cell, size in zip(line, widths, strict=True) if size
+            )
             click.echo("  ".join(shown).rstrip())
 
 
-def _wrap(cell: str, size: int) -> list[str]:
-    return textwrap.wrap(cell, max(1, size), max_lines=_TALLEST, placeholder=" …") or [""]
+def print_wrapped(head: str, text: str) -> None:
+    """Print a text behind its head, its further lines below each other; nothing where there is none."""
+    width = screen_width()
+    if not text:
+        return
+    size = cell_width(head)
+    if width is not None and width - size < _ROOM // 2:
+        click.echo(head.rstrip())
+        head, size = "    ", 4
+    for number, line in enumerate(wrapped(text, size)):
+        click.echo(f"{head if number == 0 else ' ' * size}{line}".rstrip())
+
+
+def wrapped(text: str, size: int) -> list[str]:
+    """Return the lines of a text that stand behind a margin of this size."""
+    width = screen_width()
+    return [text] if width is None else _wrap(text, max(1, width - size))
+
+
+def cell_width(text: str) -> int:
+    """Return how many columns of a terminal a text takes: Chinese signs take two."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _wrap(text: str, size: int) -> list[str]:
+    """Break a text into lines, between words where that can be."""
+    if cell_width(text) <= size:
+        return [text]
+    lines, line = [], ""
+    for word in text.split(" "):
+        longer = f"{line} {word}" if line else word
+        if cell_width(longer) <= size:
+            line = longer
+            continue
+        if line:
+            lines.append(line)
+        *whole, line = _chop(word, size)
+        lines += whole
+    return [*lines, line] if line else lines
+
+
+def _chop(word: str, size: int) -> list[str]:
+    parts, part = [], ""
+    for sign in word:
+        if part and cell_width(part + sign) > size:
+            parts.append(part)
+            part = ""
+        part += sign
+    return [*parts, part]
 
 
 def show_jobs(jobs: Sequence[Job], known: Collection[str], *, now: float) -> None:
@@ -64,8 +157,8 @@ def show_jobs(jobs: Sequence[Job], known: Collection[str], *, now: float) -> Non
     rows = [
         (
             job.id[:length],
-            job.state.value,
-            _percent(job),
+            "waits" if describe_wait(job) else job.state.value,
+            "" if describe_wait(job) else _percent(job),
             short_span(now - job.created),
             describe(job.operation),
             show(job.source.path),
@@ -73,12 +166,14 @@ def show_jobs(jobs: Sequence[Job], known: Collection[str], *, now: float) -> Non
         for job in jobs
     ]
     print_table(("ID", "STATE", "", "AGE", "WHAT", "SOURCE"), rows)
+    for line in describe_outages(jobs):
+        print_wrapped("", line)
 
 
 def show_job(job: Job, *, now: float) -> None:
     """Print all that is known of a job."""
     for name, text in _facts(job, now):
-        click.echo(f"{name:<9} {clean(text)}")
+        print_wrapped(f"{name:<9} ", clean(text))
 
 
 def unique_length(ids: Collection[str]) -> int:

@@ -133,7 +133,10 @@ class Claim:
         attempts = self.job.attempts + 1
         seconds = self.policy.backoff.delay(attempts, getattr(error, "retry_after", None))
         _log.info("job %s, %s: %s; next try in %.1f s", self.job.id, self.job.state, error, seconds)
-        changes: dict[str, object] = {"attempts": attempts, "problem": problem_of(error), **fields}
+        met = self.job.problem
+        since = met.since if met is not None and self.job.attempts else self.now()
+        problem = msgspec.structs.replace(problem_of(error), since=since)
+        changes: dict[str, object] = {"attempts": attempts, "problem": problem, **fields}
         return self.wait(seconds, bought=bought, **changes)
 
 

@@ -13,6 +13,7 @@ from plugin_core.console.groups import examples
 from plugin_core.console.json_lines import describe_count, describe_error, write_record
 from plugin_core.console.options import JSON_OPTION
 from plugin_core.console.phrases import amount, clean
+from plugin_core.console.tables import print_wrapped
 from plugin_core.errors import ExitCode, StembridgeError, UsageError, blame
 from plugin_core.model import AccountState
 from plugin_core.session import Session
@@ -88,4 +89,4 @@ def _show(name: str, state: AccountState | StembridgeError) -> None:
     shown = {clean(label): clean(text) for label, text in {**lines, **state.details}.items()}
     width = max(map(len, shown))
     for label, text in shown.items():
-        click.echo(f"  {label:<{width}}  {text}")
+        print_wrapped(f"  {label:<{width}}  ", text)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import textwrap
 
 import click
 import msgspec
@@ -16,7 +14,7 @@ from plugin_core.console.groups import examples
 from plugin_core.console.json_lines import describe_count, describe_error, write_record
 from plugin_core.console.options import JSON_OPTION, read_name
 from plugin_core.console.phrases import clean, count_credits
-from plugin_core.console.tables import print_table
+from plugin_core.console.tables import print_table, print_wrapped
 from plugin_core.errors import StembridgeError, UsageError, blame, suggest
 from plugin_core.model import Model, ModelOption, from_json, to_json
 from plugin_core.protocols import Separator
@@ -76,7 +74,7 @@ def _show(found: list[tuple[str, Model]]) -> None:
     heads = ["PROVIDER", "MODEL", "NAME", "PRICE/MIN", "RATING", "STEMS"]
     for column in (2, 4):
         heads[column] = heads[column] if any(row[column] for row in rows) else ""
-    print_table(heads, rows, width=shutil.get_terminal_size().columns)
+    print_table(heads, rows)
 
 
 def _show_one(session: Session, provider: str, word: str, *, as_json: bool) -> int:
@@ -96,12 +94,11 @@ def _show_one(session: Session, provider: str, word: str, *, as_json: bool) -> i
         "rating": "" if model.rating is None else f"{model.rating:.1f}",
         "about": model.summary,
     }
-    width = shutil.get_terminal_size().columns
     for name, text in facts.items():
-        _print_wrapped(f"{name:<10}", text, width)
+        print_wrapped(f"{name:<10}", text)
     for option in model.options:
         click.echo()
-        _print_option(option, width)
+        _print_option(option)
     return 0
 
 
@@ -118,21 +115,15 @@ async def _find_one(separator: Separator, word: str) -> Model:
     )
 
 
-def _print_option(option: ModelOption, width: int) -> None:
+def _print_option(option: ModelOption) -> None:
     usual = f"default {option.default}" if option.default else "required" if option.is_required else ""
     kind = "" if option.choices else "any text"
     told = ", ".join(filter(None, (option.title, kind, usual, option.when)))
-    _print_wrapped(f"--option {option.name}=  ", told, width)
+    print_wrapped(f"--option {option.name}=  ", told)
     size = max(map(len, option.choices), default=0)
     for key, text in option.choices.items():
         price = f" (price x {option.multipliers[key]})" if key in option.multipliers else ""
-        _print_wrapped(f"    {key:<{size}}  ", text + price, width)
-
-
-def _print_wrapped(head: str, text: str, width: int) -> None:
-    """Print a text behind its head, its further lines below each other; nothing where there is none."""
-    if text:
-        click.echo(textwrap.fill(clean(text), width, initial_indent=head, subsequent_indent=" " * len(head)))
+        print_wrapped(f"    {key:<{size}}  ", text + price)
 
 
 async def _find(

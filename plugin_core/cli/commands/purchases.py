@@ -111,12 +111,12 @@ def _show(purchases: Sequence[Purchase], placed: dict[str, list[Job]]) -> None:
             purchase.state.value,
             " ".join(filter(None, (purchase.provider, purchase.quote.title or purchase.quote.sent.get(MODEL, "")))),
             "" if purchase.quote.credits is None else amount(purchase.quote.credits),
-            _where(purchase, placed[purchase.id]),
             "" if purchase.ticket is None else clean(purchase.ticket.remote_id),
+            _where(purchase, placed[purchase.id]),
         )
         for purchase in purchases
     ]
-    print_table(("ID", "BOUGHT", "STATE", "FROM", "CREDITS", "SONG, AND WHERE ITS STEMS ARE", "REMOTE ID"), rows)
+    print_table(("ID", "BOUGHT", "STATE", "FROM", "CREDITS", "REMOTE ID", "SONG, AND WHERE ITS STEMS ARE"), rows)
 
 
 def _where(purchase: Purchase, jobs: Sequence[Job]) -> str:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -54,6 +56,20 @@ def test_a_link_is_no_file_and_what_it_holds_is_not_told() -> None:
 
 def test_walk_takes_audio_and_passes_over_the_rest() -> None:
     assert names(".", recursive=True) == ["a.WAV", "b.flac", "disc/01.mp3", "disc/02.mp3"]
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
+def test_an_mp4_without_pictures_is_a_song(music: Path) -> None:
+    write_song(music / "b.flac")
+    sound = ("-i", "b.flac", "-c:a", "aac")
+    picture = ("-f", "lavfi", "-i", "color=size=16x16:duration=1", *sound, "-c:v", "mpeg4")
+    for name, words in (("song.mp4", sound), ("film.MP4", picture)):
+        subprocess.run(["ffmpeg", "-v", "error", *words, name], check=True, stdin=subprocess.DEVNULL)
+    (music / "broken.mp4").write_bytes(b"\0\0\0\x20ftypisom")
+    (music / "none.mp4").touch()
+    assert [name for name in names(".", recursive=True) if "mp4" in name.lower()] == ["song.mp4"]
+    assert names("*.mp4", "film.MP4") == ["broken.mp4", "none.mp4", "song.mp4", "film.MP4"]
+    assert "film.MP4" not in names("*")
 
 
 def test_folder_needs_recursive() -> None:

@@ -50,7 +50,13 @@ def test_job_event_has_exactly_the_promised_fields(capsys: Capture) -> None:
 def test_failed_job_carries_its_error(capsys: Capture) -> None:
     JsonDisplay().change(make_job(JobState.FAILED, exit_code=3), make_job(JobState.RUNNING))
     (event,) = events(capsys)
-    assert event["error"] == {"kind": "ServiceError", "message": "out of luck", "remedy": "try luck", "exit_code": 3}
+    assert event["error"] == {
+        "kind": "ServiceError",
+        "message": "out of luck",
+        "remedy": "try luck",
+        "exit_code": 3,
+        "since": None,
+    }
 
 
 def test_progress_is_throttled_and_states_are_not(capsys: Capture) -> None:

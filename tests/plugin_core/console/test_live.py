@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import errno
 import io
+import re
 import threading
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from plugin_core.console.display import Summary
+from plugin_core.console.display import Summary, TimeLeft
 from plugin_core.console.live import LiveDisplay
 from plugin_core.errors import SourceError
 from plugin_core.model import JobState, Problem, Progress
@@ -55,6 +56,65 @@ def test_lines_of_jobs_fit_eighty_columns(console: Console) -> None:
     assert "running" in lines[0]
     assert "42 %" in lines[0]
     assert lines[-1] == "0 of 12 jobs settled, 2 more in work, 2 waiting"
+
+
+@pytest.mark.parametrize("width", [30, 50, 80, 120])
+def test_bars_fit_the_terminal(width: int) -> None:
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    running = make_job(JobState.SUBMITTING, path=Path("/m/A very long name of a song [live].flac"), fraction=0.42)
+    display = LiveDisplay(console)
+    display._active = {running.id: running}
+    picture = Console(file=io.StringIO(), width=width, color_system=None)
+    picture.print(display._draw())
+    assert isinstance(picture.file, io.StringIO)
+    (line,) = picture.file.getvalue().splitlines()
+    assert len(line) <= width
+    assert width < 50 or (
+        "submitting" in line and "42 %" in line and "━━" in line and line.startswith("A very long"[: width // 8])
+    )
+
+
+def test_time_left_is_foretold_once_enough_was_seen(console: Console) -> None:
+    now = [0.0]
+    left = TimeLeft(lambda: now[0])
+
+    def see(seconds: float, fraction: float, state: JobState = JobState.RUNNING) -> float | None:
+        now[0] = seconds
+        left.note(make_job(state, fraction=fraction))
+        return left.of(make_job(state))
+
+    assert [see(0, 0.1), see(1, 0.2), see(2.5, 0.11)] == [None, None, None]
+    assert see(12.5, 0.31) == pytest.approx(34.5)
+    now[0] = 22.5
+    assert left.of(make_job(JobState.RUNNING)) == pytest.approx(24.5)
+    assert see(30, 0.9, JobState.FETCHING) is None, "each step counts from its own beginning"
+    assert see(40, 1.0, JobState.FETCHING) == 0.0
+    left.note(make_job(JobState.DONE))
+    assert left.of(make_job(JobState.DONE)) is None
+    with LiveDisplay(console) as display:
+        display._time_left = left
+        now[0] = 100.0
+        before = make_job(JobState.RUNNING, fraction=0.2)
+        display.begin([before])
+        display.change(before, before)
+        now[0] = 110.0
+        after = make_job(JobState.RUNNING, fraction=0.4, note="mixing")
+        display.change(after, before)
+        assert " 40 % 30 s left mixing" in drawn(display)[0]
+
+
+def test_an_outage_stands_in_place_of_stale_states(console: Console) -> None:
+    problem = Problem(kind="TransientError", message="MVSEP: no answer in time", since=1_700_000_000.0)
+    with LiveDisplay(console) as display:
+        jobs = [make_job(JobState.RUNNING, job_id=str(number), fraction=0.5) for number in range(3)]
+        display.begin(jobs)
+        for job in jobs[:2]:
+            display.change(make_job(JobState.RUNNING, job_id=job.id, fraction=0.5, problem=problem), job)
+        lines = drawn(display)
+        assert [line.split()[0] for line in lines] == ["Song.flac", "fake:", "0"]
+        assert re.fullmatch(r"fake: not reachable since \d\d:\d\d, 2 jobs wait", lines[1])
+        display.change(jobs[0], jobs[0])
+        assert len(drawn(display)) == 4
 
 
 def test_queue_and_files_stand_before_the_note(console: Console) -> None:

@@ -36,15 +36,15 @@ def test_purchases_say_what_was_bought_and_where_it_is(stembridge: Run, tmp_path
     stembridge("separate", first)
     stembridge("separate", second)
     head, *rows, empty, total = stembridge("purchases").out.splitlines()
-    assert head.split("  ")[0] == "ID" and head.endswith("REMOTE ID")
+    assert head.split("  ")[0] == "ID" and head.endswith("SONG, AND WHERE ITS STEMS ARE")
     assert "Second.flac: Second.stems" in rows[0] and "fake halves  3 " in rows[0]
     # What stands beside its song is named without saying the album twice.
     assert "Some Artist/An Album/01 First.flac: 01 First.stems" in rows[1]
     assert (empty, total[10:]) == ("", "  fake: 2 purchases, 6 credits")
     # Ids are whole, or enough of them, to be handed to ``fetch``.
     for row in rows:
-        begins, ends = row.split()[0], row.split()[-1]
-        assert stembridge("purchases", begins).out == stembridge("purchases", ends).out
+        begins, remote = row.split()[0], next(word for word in row.split() if word.startswith("remote-"))
+        assert stembridge("purchases", begins).out == stembridge("purchases", remote).out
 
 
 def test_purchases_for_programs(stembridge: Run, fake: FakeSeparator, song: Path) -> None:
