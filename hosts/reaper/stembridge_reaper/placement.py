@@ -340,8 +340,8 @@ class Placement:
         )
 
     def _note_what_is_lost(self, source: TrackFacts, group: Sequence[FinishedItem]) -> None:
-        lost = [word for word, count in source.extras.items() if count and self._settings.stem_tracks != "inside"]
-        if lost and source.values["I_FOLDERDEPTH"] <= 0:
+        lost = sorted(word for word, count in source.extras.items() if count)
+        if lost and self._settings.stem_tracks != "inside" and source.values["I_FOLDERDEPTH"] <= 0:
             self.notes.append(
                 f"{', '.join(lost)} of track '{source.name}' do not act on its stems;"
                 ' stem_tracks = "inside" below [reaper] in config.toml puts stems below the track, where they do'

@@ -55,12 +55,14 @@ class UsedFile(msgspec.Struct, frozen=True, kw_only=True):
     items: tuple[int, ...]
 
 
-def read_items(project: RequestProject, items: Iterable[ItemFacts]) -> tuple[list[UsableItem], Counter[str]]:
-    """Return the items that can be separated, and how many cannot, by reason."""
+def read_items(
+    project: RequestProject, items: Iterable[ItemFacts], *, is_limited: bool = True
+) -> tuple[list[UsableItem], Counter[str]]:
+    """Return the items that can be separated, and how many cannot, by reason; limited to what is selected of them."""
     usable: list[UsableItem] = []
     skipped: Counter[str] = Counter()
     items = list(items)
-    limits, outside = find_limits(project, items)
+    limits, outside = find_limits(project, items) if is_limited else ([None] * len(items), "")
     for number, (facts, limit) in enumerate(zip(items, limits, strict=True)):
         try:
             if outside and limit is None:

@@ -73,7 +73,8 @@ class Worker(Asker[PartWant]):
         self._settings = session.settings.section("reaper", ReaperSettings)
         self._run = Run(session, self, preset=request.preset)
         self._stop = self._run.stop
-        items, self._skipped = read_items(request.project, request.items)
+        # Labels describe the song, whatever part of it is selected.
+        items, self._skipped = read_items(request.project, request.items, is_limited=request.kind == "separate")
         self._used = group_by_file(items)
         files = [FileStatus(path=one.path, items=one.items) for one in self._used]
         status = Status(id=request.id, pid=os.getpid(), heartbeat=0.0, files=files)

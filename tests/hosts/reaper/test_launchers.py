@@ -21,6 +21,7 @@ from stembridge_reaper.plan import (
     SetNumbers,
     SetSection,
     SetText,
+    Split,
     Step,
     write_plan,
 )
@@ -49,7 +50,7 @@ from tests.hosts.reaper.test_survival import (  # noqa: F401
 )
 from tests.simulators.reaper.objects import Project
 
-CHANGES = ("Set", "Insert", "Delete", "Add", "Undo_", "PCM_Source_Create", "GetSet")
+CHANGES = ("Set", "Split", "Insert", "Delete", "Add", "Undo_", "PCM_Source_Create", "GetSet")
 SCRIPTS = {
     "python": """
 import sys
@@ -157,6 +158,31 @@ PLANS: dict[str, tuple[Callable[[Path], list[Step]], str, list[Call]]] = {
         "REAPER cannot read /gone.wav; nothing was inserted.",
         [*MADE, ("AddTakeToMediaItem", "B"), ("PCM_Source_CreateFromFile", "/gone.wav"), *TAKEN_BACK],
     ),
+    "a split and takes that fail are taken back": (
+        lambda path: [
+            HEAD,
+            Find(1, "MediaItem", ITEM),
+            Commit(),
+            Split(2, 1, 0.5),
+            SetNumbers(2, (("D_FADEINLEN", 0.0),)),
+            AddTake(3, 2, path),
+            AddTake(4, 1, Path("/gone.wav")),
+        ],
+        "REAPER cannot read /gone.wav; nothing was inserted.",
+        [
+            BLOCK[0],
+            ("SplitMediaItem", "A", 0.5),
+            ("SetMediaItemInfo_Value", "B", "D_FADEINLEN", 0.0),
+            ("AddTakeToMediaItem", "B"),
+            *MADE[3:4],
+            ("SetMediaItemTake_Source", "C", "D"),
+            ("AddTakeToMediaItem", "A"),
+            ("PCM_Source_CreateFromFile", "/gone.wav"),
+            ("Undo_EndBlock2", 0, "stems", 0),
+            ("DeleteTrackMediaItem", "E", "B"),
+            ("SetItemStateChunk", "A", "STATE", 0),
+        ],
+    ),
     "an object that is gone": (lambda path: [HEAD, Find(1, "MediaItem", "{X}"), Commit()], "stale", []),
     "an undo step that fails is given back": (
         lambda path: [
@@ -202,7 +228,9 @@ def record(desk: Desk, stem_path: Path, monkeypatch: pytest.MonkeyPatch) -> list
             return letters.setdefault(value, "ABCDEFG"[len(letters)])
         if value == str(stem_path):
             return "STEM"
-        return "SECTION" if isinstance(value, str) and "<SOURCE SECTION\nLENGTH 2.0\nMODE 2\n" in value else value
+        if isinstance(value, str) and value.startswith("<ITEM"):
+            return "SECTION" if "<SOURCE SECTION\nLENGTH 2.0\nMODE 2\n" in value else "STATE"
+        return value
 
     def watch(name: str) -> Callable[..., Any]:
         true = getattr(desk.reaper, name)
@@ -229,7 +257,7 @@ def test_plans_become_calls(
     make, told, expected = PLANS[name]
     path = write_song(tmp_path / "Stem.wav", 1.0)
     track = add_track(desk.reaper.active)
-    item = add_item(track, path, B_MUTE=0.0)
+    item = add_item(track, path, B_MUTE=0.0, D_SNAPOFFSET=0.0, D_FADEINLEN=0.0, D_FADEOUTLEN=0.0)
     track.texts["GUID"], item.texts["GUID"] = SOURCE, ITEM
     before: Project = desk.reaper.active
     state = before.state()

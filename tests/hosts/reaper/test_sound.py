@@ -72,7 +72,10 @@ def test_tracks_of_every_kind(desk: Desk, tmp_path: Path, monkeypatch: pytest.Mo
     project = desk.reaper.active
     surround = add_track(project, "Surround")
     surround.values.update(I_NCHAN=6.0, C_BEATATTACHMODE=1.0, D_VOL=0.5)
-    add_item(surround, wide, 0.0, 1.5, offset=0.2)
+    surround.counts.update(fx=2, sends=1)
+    take = add_item(surround, wide, 0.0, 1.5, offset=0.2).take
+    assert take is not None
+    take.counts["envelopes"] = 1
     add_track(project, "Band", 1)
     bus = add_track(project, "By its sends alone")
     bus.values.update(B_MAINSEND=0.0, B_MUTE=0.0)
@@ -102,7 +105,10 @@ def test_tracks_of_every_kind(desk: Desk, tmp_path: Path, monkeypatch: pytest.Mo
     assert names_of(project)[:2] == (
         ["Surround", "  Wide - Stems"] if where == "inside" else ["Surround", "Wide - Stems"]
     )
-    assert "2 items did not sound" in "".join(desk.reaper.console)
+    told = "".join(desk.reaper.console)
+    assert "2 items did not sound" in told
+    assert "take envelopes of items on track 'Surround' were not copied to their stems" in told
+    assert ("sends, track FX of track 'Surround' do not act on its stems" in told) is (where == "beside")
 
 
 @pytest.mark.usefixtures("cut")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from stembridge_reaper.install.actions import Launcher, preset_actions
 from stembridge_reaper.install.diagnosis import examine
+from stembridge_reaper.install.reaper_ini import backups_of, write_bytes
 from stembridge_reaper.install.setup import install, uninstall
-from stembridge_reaper.install.text_file import backups_of, write_bytes
 from stembridge_reaper.install.trial import Trial
 
 from plugin_core.errors import PlacementError, UsageError
@@ -251,7 +251,7 @@ def test_install_that_fails_half_way_can_be_taken_back(
         write_bytes(path, content)
 
     with monkeypatch.context() as patched:
-        patched.setattr("stembridge_reaper.install.text_file.write_bytes", write)
+        patched.setattr("stembridge_reaper.install.reaper_ini.write_bytes", write)
         with pytest.raises(PlacementError, match=r"reaper-kb\.ini cannot be written"):
             set_up(resource_path, library)
     assert (resource_path / "reaper.ini").read_bytes() != INI.encode()
