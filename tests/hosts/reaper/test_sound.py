@@ -36,6 +36,7 @@ def separate(desk: Desk, action: str = "separate_last", quiet: float = QUIET_PAR
     desk.do(action)
     assert desk.messages == []
     assert level(render(project, LENGTH), before) < quiet
+    assert not any(item.texts.get("P_NOTES") for item in project.items)
     after, steps = project.state(), len(project.history)
     while project.history[-1][0] == "stembridge: insert stems":
         project.undo()

@@ -161,6 +161,7 @@ end
 function ACTS:split(slot, item, position)
   self:keep_state(item)
   local pointer = self.slots[item][2]
+  facts.note(pointer) -- Both parts would have our line.
   local right = r.SplitMediaItem(pointer, position)
   if not right then M.refuse("REAPER cannot split an item at its used part; nothing was inserted.") end
   self.slots[slot] = { "MediaItem", right, is_new = true }

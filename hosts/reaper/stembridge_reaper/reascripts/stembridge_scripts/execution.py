@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import api
 from .documents import Refusal, wrap_source
+from .facts import clear_note
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -164,6 +165,8 @@ class Execution:
     def _do_split(self, slot: int, item: int, position: float) -> None:
         self._keep_state(item)
         pointer = self._slots[item][1]
+        # Both parts would have our line.
+        clear_note(pointer)
         right = api.call("SplitMediaItem", pointer, position)
         if api.is_null(right):
             raise Refusal("REAPER cannot split an item at its used part; nothing was inserted.")

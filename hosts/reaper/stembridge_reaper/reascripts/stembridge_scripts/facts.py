@@ -240,10 +240,15 @@ def clear_notes(guids: list[str], known: dict[str, str]) -> Generator[Any, None,
     """Take our line out of the notes of items."""
     found = yield from find_items(guids, known)
     for pointer in found.values():
-        notes = api.text("MediaItem", pointer, "P_NOTES")
-        if MARK in notes:
-            api.set_text("MediaItem", pointer, "P_NOTES", without_line(notes))
+        clear_note(pointer)
         yield
+
+
+def clear_note(item: str) -> None:
+    """Take our line out of the notes of an item."""
+    notes = api.text("MediaItem", item, "P_NOTES")
+    if MARK in notes:
+        api.set_text("MediaItem", item, "P_NOTES", without_line(notes))
 
 
 def project_facts() -> Document:
