@@ -4,7 +4,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from stembridge_reaper.protocol import ItemFacts, PartStatus
+from stembridge_reaper.protocol import ItemFacts, PartStatus, RequestProject
+from stembridge_reaper.selection import find_limits
 from stembridge_reaper.takes import (
     NotUsableError,
     PlacedTake,
@@ -12,6 +13,7 @@ from stembridge_reaper.takes import (
     choose_part,
     find_section,
     find_sources,
+    narrow,
     place_take,
     section_lines,
     used_span,
@@ -73,6 +75,55 @@ def item(
 )
 def test_used_span(one: ItemFacts, span: tuple[float, float] | None) -> None:
     assert used_span(one, find_section(one)) == span
+
+
+@pytest.mark.parametrize(
+    ("limit", "used"),
+    [
+        (None, (10.0, 4.0, 1.0)),
+        ((11.0, 13.0), (11.0, 2.0, 1.5)),
+        ((0.0, 13.0), (10.0, 3.0, 1.0)),
+        ((10.4, 13.0), (10.0, 3.0, 1.0)),
+        ((11.0, 13.8), (11.0, 3.0, 1.5)),
+        ((0.0, 99.0), (10.0, 4.0, 1.0)),
+        ((0.0, 10.0), None),
+        ((14.0, 20.0), None),
+    ],
+    ids=["none", "inside", "to", "in the fade in", "in the fade out", "around", "before", "behind"],
+)
+def test_an_item_is_narrowed_to_what_is_selected_of_it(
+    limit: tuple[float, float] | None, used: tuple[float, float, float] | None
+) -> None:
+    faded = {"D_FADEINLEN": 0.5, "D_FADEOUTLEN": 0.1, "D_FADEOUTLEN_AUTO": 0.3, "D_SNAPOFFSET": 1.5}
+    values = {"D_POSITION": 10.0, "D_LENGTH": 4.0, "B_LOOPSRC": 0.0} | faded
+    one = msgspec.structs.replace(item(1.0, 4.0, 0.5), item_values=values)
+    found = narrow(one, limit)
+    if used is None:
+        assert found is None
+        return
+    assert found is not None
+    mine = found.item_values
+    assert (mine["D_POSITION"], mine["D_LENGTH"], found.take_values["D_STARTOFFS"]) == used
+    is_cut = (mine["D_POSITION"] > 10.0, mine["D_POSITION"] + mine["D_LENGTH"] < 14.0)
+    assert (mine["D_FADEINLEN"], mine["D_FADEOUTLEN_AUTO"]) == (0.0 if is_cut[0] else 0.5, -1.0 if is_cut[1] else 0.3)
+    assert mine["D_SNAPOFFSET"] == (0.5 if is_cut[0] else 1.5)
+
+
+def test_an_item_with_stretch_markers_is_used_whole_or_not_at_all() -> None:
+    one = item(0.0, 4.0, markers=[[0.0, 1.0, 0.0]])
+    assert narrow(one, (1.0, 2.0)) == one
+    assert narrow(one, (5.0, 6.0)) is None
+
+
+def test_razor_edits_go_before_the_time_selection_and_what_touches_nothing_counts_for_nothing() -> None:
+    one, other = item(0.0, 4.0), item(0.0, 4.0)
+    razored = msgspec.structs.replace(other, razors=((1.0, 1.5), (2.0, 3.0), (8.0, 9.0)))
+    project = RequestProject(path="", selection=(3.0, 5.0))
+    assert find_limits(project, [one, razored]) == ([None, (1.0, 3.0)], "outside the razor edits")
+    assert find_limits(project, [one, other]) == ([(3.0, 5.0)] * 2, "outside the time selection")
+    elsewhere = msgspec.structs.replace(other, razors=((8.0, 9.0),))
+    for project in (RequestProject(path="", selection=(7.0, 8.0)), RequestProject(path="")):
+        assert find_limits(project, [one, elsewhere]) == ([None, None], "")
 
 
 def test_plain_section_becomes_an_offset() -> None:
