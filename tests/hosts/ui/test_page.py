@@ -22,7 +22,7 @@ from plugin_core.model import Separation
 from plugin_core.session import Session
 from plugin_core.settings import Settings, no_keyring
 from tests import quick_start
-from tests.audio_files import read_samples, write_song
+from tests.audio_files import make_noise, read_samples, write_samples, write_song
 from tests.hosts.ui.conftest import ROOT, Server, serving, wait_until
 from tests.plugin_core.cli.conftest import run_here
 from tests.plugin_core.cli.fakes import FakePoint
@@ -275,7 +275,7 @@ def test_hot_folders_are_shown_as_their_own_command_tells_of_them(server: Server
 
 def test_it_ends_at_once_with_streams_open_and_the_next_one_goes_on(tmp_path: Path) -> None:
     song = tmp_path / "Song.flac"
-    write_song(song, 60.0)
+    write_samples(song, make_noise(60 * 44100), 44100)
     with serving(tmp_path) as first:
         first.enter()
         offer = first.post("/api/offers", {"paths": [str(song)]})
