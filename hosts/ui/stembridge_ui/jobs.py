@@ -27,6 +27,7 @@ from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.model import Job, JobState, Separation, Tagging, show_path, to_json
 from plugin_core.session import Session
 from plugin_core.tasks import start
+from plugin_core.wishes import SEPARATE
 
 LOOK_EVERY: Final = 0.3
 """Seconds between two looks at whether the store changed, while anybody watches."""
@@ -84,6 +85,8 @@ class Board:
             Route("/api/jobs/{id}/{act}", self._act, methods=["POST"]),
             Route("/api/events", self._stream),
             Route("/api/spending", self._spending),
+            Route("/api/purchases", self._list_purchases),
+            Route("/api/purchases/{id}/fetch", self._fetch, methods=["POST"]),
         ]
 
     def hear(self, job: Job, _previous: Job | None) -> None:
@@ -170,6 +173,38 @@ class Board:
             row["credits"] += purchase.quote.credits or 0.0
             row["unpriced"] += purchase.quote.credits is None
         return Json({"days": days, "rows": sorted(found.values(), key=lambda row: (row["day"], row["provider"]))})
+
+    async def _list_purchases(self, _request: Request) -> Response:
+        purchases = await asyncio.to_thread(self._session.store.purchases.list, limit=MOST_ROWS)
+        return Json(
+            [
+                {
+                    "id": one.id,
+                    "created": one.created,
+                    "provider": one.provider,
+                    "song": encodable(clean(one.song.name)),
+                    "what": clean(
+                        one.quote.title or one.quote.sent.get("model", "") or ", ".join(one.quote.dimensions)
+                    ),
+                    "state": one.state,
+                    "credits": one.quote.credits,
+                    "can_fetch": one.state.is_held and not one.quote.dimensions,
+                }
+                for one in purchases
+            ]
+        )
+
+    async def _fetch(self, request: Request) -> Response:
+        """Place once more what was bought; nothing is bought."""
+        purchase = self._session.store.purchases.find(request.path_params["id"])
+        if purchase is None:
+            raise UsageError("no such purchase")
+        usual = self._session.settings.section("separate", SEPARATE).as_operation().on_overload
+        wish = Separation(provider=purchase.provider, on_overload=usual)
+        job = await self._session.take_over(purchase.id, None, wish)
+        self._is_stale = True
+        self._work.add(job.id)
+        return Json(row_of(job))
 
     # What changes
 

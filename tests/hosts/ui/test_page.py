@@ -145,7 +145,7 @@ def test_what_it_takes_is_said_before_and_nothing_is_paid_or_done_twice(server: 
     offer = server.post("/api/offers", wish)
     assert offer["price"] == "1 track with ears, about 2 credits"
     assert (offer["is_paid"], offer["count"], offer["again"]) == (True, 1, 0)
-    assert server.get("/api/spending")["rows"] == []
+    assert "ears" not in [row["provider"] for row in server.get("/api/spending")["rows"]]
     (row,) = server.post(f"/api/offers/{offer['id']}")["rows"]
     assert row["host"] == "ui"
     assert server.client.post(f"/api/offers/{offer['id']}").status_code == 409
@@ -156,7 +156,7 @@ def test_what_it_takes_is_said_before_and_nothing_is_paid_or_done_twice(server: 
     ]
     tags = mutagen.File(song)
     assert tags["mood"] == ["Calm"]
-    (spent,) = server.get("/api/spending")["rows"]
+    (spent,) = [row for row in server.get("/api/spending")["rows"] if row["provider"] == "ears"]
     assert (spent["provider"], spent["tracks"], spent["credits"]) == ("ears", 1, 2.0)
 
     assert server.post(f"/api/jobs/{row['id']}/undo")["told"] == "taken back: the file is what it was before"
@@ -169,7 +169,22 @@ def test_what_it_takes_is_said_before_and_nothing_is_paid_or_done_twice(server: 
     wait_until(lambda: server.get(f"/api/jobs/{second['id']}")["state"] == "done")
     assert second["id"] != row["id"]
     assert mutagen.File(song)["mood"] == ["Calm"]
-    assert len(server.get("/api/spending")["rows"]) == 1
+    assert [row["tracks"] for row in server.get("/api/spending")["rows"] if row["provider"] == "ears"] == [1]
+
+
+def test_what_was_bought_is_fetched_again_for_nothing(server: Server) -> None:
+    song = server.folder / "Bought.flac"
+    write_song(song, 1.0, seed=11)
+    assert [model["id"] for model in server.get("/api/models/fake")] == ["halves", "drumsep"]
+    server.do(song, provider="fake", model="halves")
+    shutil.rmtree(song.with_suffix(".stems"))
+    (bought,) = [one for one in server.get("/api/purchases") if one["song"] == "Bought.flac"]
+    assert (bought["provider"], bought["credits"], bought["can_fetch"]) == ("fake", 3.0, True)
+    job = server.post(f"/api/purchases/{bought['id']}/fetch")["id"]
+    wait_until(lambda: server.get(f"/api/jobs/{job}")["state"] == "done")
+    assert stem_path(song, "Vocals").exists()
+    assert len([one for one in server.get("/api/purchases") if one["provider"] == "fake"]) == 1
+    assert server.client.post("/api/purchases/nothing/fetch").status_code == 409
 
 
 def test_an_offer_says_what_is_wrong_in_one_line(server: Server, song: Path) -> None:

@@ -1,6 +1,6 @@
 // What was bought, by day and provider, as columns; one look for the eye, a table for whoever reads it.
 
-import {getJson, h, plural, svg, toast} from "./dom.js";
+import {ago, busy, getJson, h, plural, postJson, svg, toast} from "./dom.js";
 
 const DAYS = 30;
 const [WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM] = [720, 220, 44, 16, 24];
@@ -9,10 +9,28 @@ const COLOURS = ["#64c8ff", "#ff8a64", "#9664ff", "#64d68c", "#ffc850"];
 export function showSpending(main) {
   const place = h("div", {});
   main.append(h("h1", {}, "Spending"), place);
-  getJson(`api/spending?days=${DAYS}`)
-    .then(({rows}) => place.replaceChildren(...(rows.length ? show(rows) : [h("p", {class: "empty"},
-      `Nothing was bought in the last ${DAYS} days. The embedded engine costs nothing.`)])))
+  Promise.all([getJson(`api/spending?days=${DAYS}`), getJson("api/purchases")])
+    .then(([{rows}, purchases]) => place.replaceChildren(
+      ...(rows.length ? show(rows) : [h("p", {class: "empty"},
+        `Nothing was bought in the last ${DAYS} days. The embedded engine costs nothing.`)]),
+      ...(purchases.length ? [h("h2", {}, "Purchases"), h("ul", {class: "jobs"}, purchases.map(showPurchase))] : [])))
     .catch((error) => toast(error.message, "bad"));
+}
+
+function showPurchase(one) {
+  const fetched = h("button", {
+    "aria-label": `Fetch: ${one.song}`,
+    title: "place what was bought once more; nothing is bought",
+    onclick: (event) => busy(event.currentTarget, async () => {
+      location.hash = `#/song/${(await postJson(`api/purchases/${one.id}/fetch`)).id}`;
+    }),
+  }, "Fetch");
+  const cost = one.credits === null ? "price not known" : plural(one.credits, "credit");
+  return h("li", {class: "job"},
+    h("div", {class: "head"}, h("span", {class: "song"}, one.song), h("span", {class: "state"}, one.state)),
+    h("div", {class: "now"},
+      h("span", {class: "told"}, [one.provider, one.what, cost, ago(one.created)].filter(Boolean).join(" · ")),
+      h("span", {class: "acts"}, one.can_fetch && fetched)));
 }
 
 function show(rows) {
@@ -32,10 +50,10 @@ function show(rows) {
     })),
     h("figure", {}, chart(rows, providers, colour, cost),
       h("figcaption", {class: "hint"}, `The last ${DAYS} days: credits, or tracks where the service has no price.`)),
-    h("table", {}, h("thead", {}, h("tr", {}, ["Day", "Provider", "Tracks", "Credits"].map((name) => h("th", {}, name)))),
+    h("details", {}, h("summary", {}, "Day by day"), h("table", {}, h("thead", {}, h("tr", {}, ["Day", "Provider", "Tracks", "Credits"].map((name) => h("th", {}, name)))),
       h("tbody", {}, [...rows].reverse().map((row) => h("tr", {}, h("td", {}, row.day), h("td", {}, row.provider),
         h("td", {}, String(row.tracks)),
-        h("td", {}, row.unpriced === row.tracks ? "not known" : String(Math.round(row.credits * 100) / 100)))))),
+        h("td", {}, row.unpriced === row.tracks ? "not known" : String(Math.round(row.credits * 100) / 100))))))),
   ];
 }
 
