@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -55,7 +56,8 @@ def describe_price(offers: Sequence[Offer]) -> str:
 
     A service with another currency than credits has a price as well, which is not known.
     """
-    return "; ".join(map(_describe_price, list_prices(offers)))
+    begun = Counter(offer.plan.operation.provider for offer in offers if offer.is_begun)
+    return "; ".join(_describe_price(price, begun[price.provider]) for price in list_prices(offers))
 
 
 def describe_question(offers: Sequence[Offer]) -> str:
@@ -82,10 +84,13 @@ def _price_of(provider: str, offers: Sequence[Offer]) -> Price:
     )
 
 
-def _describe_price(price: Price) -> str:
-    service = clean(price.provider)
-    if not price.tracks:
-        return f"{plural(price.bought, 'track')} with {service} bought already, at no cost"
+def _describe_price(price: Price, begun: int) -> str:
     cost = "price not known" if price.credits is None else f"about {count_credits(price.credits)}"
-    bought = f", and {price.bought} bought already, at no cost" if price.bought else ""
-    return f"{plural(price.tracks, 'track')} with {service}, {cost}{bought}"
+    counts = {
+        f", {cost}": price.tracks,
+        " bought already, at no cost": price.bought - begun,
+        " begun before, bought only where the service has not got them": begun,
+    }
+    (first, count), *rest = ((what, count) for what, count in counts.items() if count)
+    more = "".join(f", and {count}{what}" for what, count in rest)
+    return f"{plural(count, 'track')} with {clean(price.provider)}{first}{more}"

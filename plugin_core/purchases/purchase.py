@@ -168,6 +168,12 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
         return self.has_price and not self.is_bought
 
     @property
+    def is_begun(self) -> bool:
+        """Whether its paid call was begun and nobody heard an answer: it is bought if the service has not got it."""
+        is_open = self.purchase is not None and self.purchase.state in (PurchaseState.INTENT, PurchaseState.SENT)
+        return is_open and self.standing is None
+
+    @property
     def is_bought_again(self) -> bool:
         """Whether it was paid for before, and would have to be paid for again."""
         return self.purchase is not None and self.is_paid

@@ -18,9 +18,10 @@ import plugin_core
 from plugin_core.errors import GoneError, OutcomeUnknownError, PlacementError, RefusedError
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.store import JobStore
-from plugin_core.model import Job, JobState, Plan, Quote
-from plugin_core.purchases.purchase import Offer, Purchase, PurchaseState
+from plugin_core.model import Job, JobState
+from plugin_core.purchases.purchase import PurchaseState
 from plugin_core.run import Ready
+from tests.plugin_core.console.test_prices import make_offer
 from tests.plugin_core.jobs.conftest import FAST
 from tests.plugin_core.jobs.fakes import FakeWork, Service, make_job
 
@@ -129,21 +130,8 @@ def test_nobody_buys_twice_by_pressing_enter(monkeypatch: pytest.MonkeyPatch, is
         return True
 
     monkeypatch.setattr(ui, "input_yn", answer)
-    job = make_job()
-    purchase = Purchase(
-        id=job.id,
-        key="",
-        state=PurchaseState.EXPIRED if is_gone else PurchaseState.KEPT,
-        provider="fake",
-        account="",
-        recording="",
-        quote=Quote(credits=2.0),
-        song=job.source.path,
-        created=0.0,
-        updated=0.0,
-    )
-    offer = Offer(source=job.source, plan=Plan(operation=job.operation, credits=2.0), remote=True, purchase=purchase)
-    task = Task(item_id=17, name="Song", path=job.source.path, operation=job.operation)
+    offer = make_offer(PurchaseState.EXPIRED if is_gone else PurchaseState.KEPT)
+    task = Task(item_id=17, name="Song", path=offer.source.path, operation=offer.plan.operation)
     run = make_run()
     assert run._is_granted([Ready(want=task, offer=offer)])
     ((prompt, is_required),) = asked
