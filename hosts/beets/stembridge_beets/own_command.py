@@ -276,7 +276,7 @@ def adopt(plugin: Host, lib: Library, query: Sequence[str], *, is_pretended: boo
                     left += 1
                     _bring(plugin, lib, item, place, old, is_pretended=is_pretended, is_quiet=is_quiet)
                 continue
-            told = _adopt_made(session, item, made.get(path_of(item))) or _adopt_found(item, claims)
+            told = _adopt(session, item, made.get(path_of(item)), claims)
             if not told:
                 continue
             found += 1
@@ -314,11 +314,12 @@ def _bring(
         ui.print_(f"{name_item(item)}: {told}" + (f", now {show_path(new.folder)}" if new != place else ""))
 
 
-def _adopt_made(session: Session, item: Item, job: Job | None) -> str:
-    """Set the fields from a job that any host had done, while its stems stand; whoever calls stores the item."""
-    if job is None or not stands(job) or is_replaced(session, item, job):
-        return ""
-    return stems_command.put_stems(item, job)
+def _adopt(session: Session, item: Item, job: Job | None, claims: Claims) -> str:
+    """Set the fields from stems that stand, those of a job of any host first; whoever calls stores the item."""
+    if job is None or not stands(job):
+        return _adopt_found(item, claims)
+    # Those of another recording, which was here before, stay nobody's.
+    return "" if is_replaced(session, item, job) else stems_command.put_stems(item, job)
 
 
 def _adopt_found(item: Item, claims: Claims) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -141,6 +143,17 @@ def test_a_song_replaced_by_another_recording_gets_stems_of_its_own(three: Beets
     assert {path: path.read_bytes() for path in before} == before
     assert three.do("stems", "-y").out.count("has stems") == 3
     assert "orphan: " in three.run("stems", "--check").out
+
+
+def test_stems_of_another_recording_are_not_adopted(three: Beets) -> None:
+    three.do("stems", "-y", "title::^(One|Two)$")
+    with closing(sqlite3.connect(three.root / "library.db")) as library, library:
+        library.execute("DELETE FROM item_attributes WHERE key LIKE 'stems%'")
+    other = write_song(three.root / "One.flac", 0.3, seed=40)
+    make_later(other)
+    other.replace(three.music / "Artist" / "One.flac")
+    three.do("stembridge", "adopt")
+    assert three.values("title", "has_stems:yes") == ["Two"]
 
 
 def test_a_list_of_ignored_names_without_stems_is_warned_about(three: Beets) -> None:

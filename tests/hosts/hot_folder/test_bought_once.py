@@ -253,7 +253,8 @@ def test_case_24_drop_folder_that_is_renamed_while_a_job_runs_and_back_again(dro
         wait_for(lambda: drop.stored()[0].state is JobState.DONE, drop.told)
         assert len(files(away / "Song.stems")) == 2
         away.rename(drop.root)
-        drop.wait("done", song)
+        wait_for(lambda: drop.of("done", song) or drop.of("skipped", song), drop.told)
+    assert drop.of("skipped", song) == []
     assert drop.created == 1
     assert len(files(drop.root / "done" / "Song.stems")) == 2 and (drop.root / "done" / "Song.flac").exists()
     assert not song.exists() and not song.with_suffix(".stems").exists()
