@@ -79,10 +79,12 @@ class Encoded(NamedTuple):
     half: Float32
     narrow: Float32
     deep: Float32
+    power: Float32
+    """At every frame, of each band; nothing that the network made."""
 
     def cut(self, begin: int, end: int) -> Encoded:
         """Return the frames between; both begin steps."""
-        ratios = (1, 2, 2, STRIDE)
+        ratios = (1, 2, 2, STRIDE, 1)
         return Encoded(*(part[begin // ratio : end // ratio] for part, ratio in zip(self, ratios, strict=True)))
 
     def join(self, later: Encoded) -> Encoded:
@@ -154,12 +156,12 @@ class MaskNetwork:
             name: _split_phases(self._weights[name][:, :, :depth], times) for name, (depth, times) in COARSE.items()
         }
 
-    def encode(self, inputs: Float32) -> Encoded:
-        """Hear whole steps of frames (frames, bands, channels)."""
+    def encode(self, inputs: Float32, power: Float32) -> Encoded:
+        """Hear whole steps of frames (frames, bands, channels), and keep their power with what is heard."""
         full = self._layer("e0", inputs, (1, 1))
         half = self._layer("d1", full, (2, 2))
         narrow = self._layer("d2", half, (1, 2))
-        return Encoded(full, half, narrow, self._layer("d3", narrow, (2, 2)))
+        return Encoded(full, half, narrow, self._layer("d3", narrow, (2, 2)), power)
 
     def remember(self, deep: Float32) -> Float32:
         """Add to each step what the steps around it say."""

@@ -28,6 +28,15 @@ LEVEL_SECONDS: Final = (4.0, 0.5)
 FLOOR: Final = 1e-30
 RANGE: Final = (-12.0, 8.0)
 """Natural logarithms of power against the level that are told apart."""
+SCALE: Final = 0.25
+"""What they are multiplied by."""
+VOICE_SECONDS: Final = (5.0, 0.75)
+"""How far back and ahead it is asked whether somebody sings."""
+NO_VOICE, VOICE, ONLY_VOICE, VOICE_ALONE = 0.018, 0.045, 0.96, 0.99
+"""Shares of the power that are surely voice: nobody sings up to the first, somebody from the second on; there is
+something else up to the third, and nothing from the fourth on."""
+ABSENT: Final = 0.015
+"""Weight of what is not there."""
 TRUST: Final = 0.01
 """Added to the masks of signal processing, which may be zero where the network knows better."""
 EDGES: Final = (BANDS // 4, BANDS // 2, BANDS * 3 // 4)
@@ -86,7 +95,7 @@ class Hearing:
         power = inputs[:, :, :2]
         power -= self._levels(begin, end)[:, None, None]
         np.clip(power, *RANGE, out=power)
-        power *= np.float32(0.25)
+        power *= np.float32(SCALE)
         return inputs
 
     def forget(self, until: int) -> None:
@@ -115,7 +124,6 @@ class Refinement:
     def __init__(self, frames: Frames, network: MaskNetwork) -> None:
         self._network = network
         self._hearing = Hearing(frames)
-        self.lag = 2 * NEAR + FAR + self._hearing.ahead + 2 * STRIDE
         bins = np.searchsorted(frames.frequencies, [_centre(edge) for edge in EDGES])
         self._spread = Blocks(interpolation(frames.frequencies), bins.tolist())
         self._heard = 0
@@ -124,6 +132,10 @@ class Refinement:
         self._refined = 0
         self._kept: Encoded | None = None
         """The last frames that are encoded."""
+        self._logits: Float32 = np.zeros((0, BANDS, 4), dtype=np.float32)
+        """Of the frames that are decoded and not refined."""
+        self._singing = Singing(frames)
+        self.lag = 2 * NEAR + FAR + self._hearing.ahead + self._singing.ahead + 2 * STRIDE
 
     def hear(self, features: Features, start: int, stop: int) -> None:
         """Take the next frames, which stand in these rows with their masks."""
@@ -142,39 +154,48 @@ class Refinement:
         until = hearing.known if ended else (hearing.known - NEAR - hearing.ahead) // STRIDE * STRIDE
         if until > self._encoded:
             self._encode(until)
-        return self._heard if ended else max(self._refined, self._encoded - NEAR - FAR)
+        decoded = self._refined + len(self._logits)
+        until = hearing.known if ended else self._encoded - NEAR - FAR
+        if until > decoded:
+            self._decode(decoded, until)
+        return self._heard if ended else max(self._refined, until - self._singing.ahead)
 
     def refine(self, features: Features, start: int, stop: int) -> None:
         """Write new masks over those of the next frames, which are ready and stand in these rows."""
-        logits = self._decode(self._refined + stop - start)
-        for first in range(start, stop, CHUNK):
-            rows = slice(first, min(first + CHUNK, stop))
-            self._weigh(logits[first - start : rows.stop - start], features, rows)
-        self._refined += stop - start
+        count = stop - start
+        voice, rest = self._singing.weights(self._refined, self._refined + count)
+        for first in range(0, count, CHUNK):
+            chunk = slice(first, min(first + CHUNK, count))
+            rows = slice(start + chunk.start, start + chunk.stop)
+            self._weigh(self._logits[chunk], (rest[chunk], rest[chunk], voice[chunk], rest[chunk]), features, rows)
+        self._logits = self._logits[count:].copy()
+        self._refined += count
 
     def _encode(self, until: int) -> None:
         begin = max(0, self._encoded - NEAR)
         end = min(self._hearing.known, until + NEAR)
-        heard = self._network.encode(self._hearing.inputs(begin, end)).cut(self._encoded - begin, until - begin)
+        inputs = self._hearing.inputs(begin, end)
+        power = np.exp(inputs[:, :, :2] / np.float32(SCALE)).sum(axis=2)
+        heard = self._network.encode(inputs, power).cut(self._encoded - begin, until - begin)
         self._kept = self._kept.join(heard) if self._kept else heard
         self._encoded = until
         self._hearing.forget(until - NEAR)
 
-    def _decode(self, until: int) -> Float32:
-        """Return the logits from the first frame on that is not refined, ``until`` at least."""
+    def _decode(self, start: int, until: int) -> None:
+        """Tell the logits of the frames between, the first that are not decoded."""
         if self._kept is None:
-            raise AssertionError("what is ready has been encoded")
-        until += -until % STRIDE
+            raise AssertionError("what is decoded has been encoded")
         first = self._encoded - len(self._kept.full)
-        begin, end = max(0, self._refined - NEAR), min(self._encoded, until + NEAR)
-        far = max(0, self._refined - NEAR - FAR)
+        begin, end = max(0, start - NEAR), min(self._encoded, until + NEAR)
+        far = max(0, start - NEAR - FAR)
         around = self._kept.cut(far - first, min(self._encoded, until + NEAR + FAR) - first)
         told = self._network.remember(around.deep)[(begin - far) // STRIDE : (end - far) // STRIDE]
-        logits = self._network.decode(self._kept.cut(begin - first, end - first), told)
+        logits = self._network.decode(self._kept.cut(begin - first, end - first), told)[start - begin : until - begin]
+        self._logits = np.concatenate((self._logits, logits))
+        self._singing.hear(logits, self._kept.power[start - first : until - first])
         self._kept = self._kept.cut(max(0, until - NEAR - FAR - first), len(self._kept.full))
-        return logits[self._refined - begin :]
 
-    def _weigh(self, logits: Float32, features: Features, rows: slice) -> None:
+    def _weigh(self, logits: Float32, weights: tuple[Float32, ...], features: Features, rows: slice) -> None:
         """Take the geometric mean of both opinions in each cell, and share each cell out by it."""
         strength = self._network.strength
         opinions = self._spread((logits + self._network.bias).transpose(0, 2, 1))
@@ -185,10 +206,53 @@ class Refinement:
         for mask in masks[1:]:
             rest -= mask
         for number, mask in enumerate((*masks, np.maximum(rest, 0, out=rest))):
-            opinions[:, number] *= (mask + np.float32(TRUST)) ** np.float32(1 - strength)
+            opinions[:, number] *= (mask + np.float32(TRUST)) ** (1 - strength)
+            opinions[:, number] *= weights[number][:, None]
         total = opinions.sum(axis=1)
         for number, mask in enumerate(masks):
             np.divide(opinions[:, number], total, out=mask)
+
+
+class Singing:
+    """Tells from what is surely voice whether anybody sings for a while, or whether there is anything else.
+
+    Args:
+        frames: the grid.
+    """
+
+    def __init__(self, frames: Frames) -> None:
+        self._back, self.ahead = (STRIDE * round(seconds * frames.rate / STRIDE) for seconds in VOICE_SECONDS)
+        centres = np.array([_centre(band) for band in range(BANDS)])
+        self._widths = np.maximum(1, centres * (2 ** (1 / BANDS_PER_OCTAVE) - 1) / float(frames.frequencies[1]))
+        self._sums: NDArray[np.float64] = np.zeros((1, 3))
+        """Of voice, what is surely voice, and all, up to each frame that may be asked for."""
+        self._first = 0
+
+    def hear(self, logits: Float32, power: Float32) -> None:
+        """Take the next frames."""
+        shares = np.exp(logits - logits.max(axis=2, keepdims=True))
+        voice = shares[:, :, 2] / shares.sum(axis=2)
+        parts = [power * voice, power * voice * (voice > 0.5), power]
+        sums = np.stack([part @ self._widths for part in parts], axis=1)
+        self._sums = np.concatenate((self._sums, self._sums[-1] + np.cumsum(sums, axis=0)))
+
+    def weights(self, begin: int, end: int) -> tuple[Float32, Float32]:
+        """Return how much voice, and everything else, counts in each frame; no frame before is asked for again."""
+        places = np.arange(begin, end) - self._first
+        low = np.maximum(places - self._back, 0)
+        high = np.minimum(places + self.ahead, len(self._sums) - 1)
+        voice, sure, whole = (self._sums[high] - self._sums[low]).T
+        whole = np.maximum(whole, FLOOR)
+        drop = max(0, end - self._back - self._first)
+        self._sums = self._sums[drop:] - self._sums[drop]
+        self._first += drop
+        return _fade(sure / whole, NO_VOICE, VOICE), _fade(1 - voice / whole, 1 - VOICE_ALONE, 1 - ONLY_VOICE)
+
+
+def _fade(shares: NDArray[np.float64], none: float, some: float) -> Float32:
+    """Return ``ABSENT`` up to ``none``, one from ``some`` on, and what lies between."""
+    presence = np.log(np.maximum(shares, none) / none) / np.log(some / none)
+    return (ABSENT ** (1 - np.minimum(presence, 1))).astype(np.float32)
 
 
 class Blocks:

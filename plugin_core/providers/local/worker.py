@@ -43,6 +43,9 @@ DEEP = frozenset({"pcm_32", "double"})
 ORPHANED = 3
 """Exit code of a worker whose parent is gone."""
 
+ALL_BUT_SILENT = 10**-2.5
+"""Share of the source's energy that is worth a note: 25 dB below it."""
+
 REPORT_SECONDS = 0.1
 """Progress is said no more often."""
 
@@ -124,6 +127,7 @@ def _render(request: WorkerRequest, report: Callable[[float | None], None]) -> W
         }
         network, notes = _choose_network(request)
         written = 0
+        energies = np.zeros(3)
         for estimates in separate(
             intake.read,
             sample_rate=info.sample_rate,
@@ -134,9 +138,25 @@ def _render(request: WorkerRequest, report: Callable[[float | None], None]) -> W
         ):
             for stem, block in mix_down(estimates, chosen.bits).items():
                 writers[stem].write(block)
-            written += len(estimates.source)
+            source, vocals = estimates.source, estimates.vocals
+            energies += [_energy(source), _energy(vocals), _energy(source - vocals)]
+            written += len(source)
             report(min(1.0, written / info.frames) if info.frames else None)
-    return WorkerDone(files, intake.clipped, notes)
+    return WorkerDone(files, intake.clipped, notes or (_tell_voice(energies) if network else ()))
+
+
+def _energy(block: Samples) -> float:
+    return float(np.sum(np.square(block, dtype=np.float64)))
+
+
+def _tell_voice(energies: NDArray[np.float64]) -> tuple[str, ...]:
+    """Say what is missing, by the energies of source, vocals and the rest."""
+    source, vocals, rest = energies
+    if source and vocals < ALL_BUT_SILENT * source:
+        return ("no voice was heard: the vocals are all but silent",)
+    if source and rest < ALL_BUT_SILENT * source:
+        return ("nothing but a voice was heard: drums, bass and other are all but silent",)
+    return ()
 
 
 def _choose_network(request: WorkerRequest) -> tuple[MaskNetwork | None, tuple[str, ...]]:

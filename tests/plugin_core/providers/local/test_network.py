@@ -24,6 +24,7 @@ from plugin_core.providers.local.network import (
 )
 
 Float32 = NDArray[np.float32]
+POWER: Float32 = np.zeros((0, BANDS), dtype=np.float32)
 MANIFEST = NetworkManifest("x", "", 0.5, (0.0, 0.0, 0.0, 0.0))
 
 
@@ -82,13 +83,13 @@ class Plain:
 def test_it_computes_what_is_written_down(monkeypatch: pytest.MonkeyPatch) -> None:
     fast = make_network()
     inputs = np.random.default_rng(2).standard_normal((24, BANDS, CHANNELS)).astype(np.float32)
-    heard = fast.encode(inputs)
+    heard = fast.encode(inputs, POWER)
     logits = fast.decode(heard, fast.remember(heard.deep))
     plain = Plain(fast)(inputs)
     assert np.abs(plain).max() > 0.1
     np.testing.assert_allclose(logits, plain, atol=1e-5)
     monkeypatch.setattr(network, "PATCHES", 1)
-    np.testing.assert_allclose(fast.encode(inputs).deep, heard.deep, atol=1e-6)
+    np.testing.assert_allclose(fast.encode(inputs, POWER).deep, heard.deep, atol=1e-6)
 
 
 def test_the_layers_fit_together() -> None:
@@ -99,7 +100,7 @@ def test_the_layers_fit_together() -> None:
 def test_the_weights_that_ship_say_what_they_said_when_they_were_made() -> None:
     shipped = read_network()
     inputs = np.sin(np.arange(16 * BANDS * CHANNELS, dtype=np.float64) ** 1.5).reshape(16, BANDS, CHANNELS)
-    heard = shipped.encode(inputs.astype(np.float32))
+    heard = shipped.encode(inputs.astype(np.float32), POWER)
     logits = shipped.decode(heard, shipped.remember(heard.deep))
     np.testing.assert_allclose(logits[8, ::54].ravel(), RECORDED, atol=1e-3)
     assert read_network() is shipped
