@@ -32,7 +32,7 @@ SCALE: Final = 0.25
 """What they are multiplied by."""
 VOICE_SECONDS: Final = (5.0, 0.75)
 """How far back and ahead it is asked whether somebody sings."""
-NO_VOICE, VOICE, ONLY_VOICE, VOICE_ALONE = 0.018, 0.045, 0.96, 0.99
+NO_VOICE, VOICE, ONLY_VOICE, VOICE_ALONE = 0.025, 0.055, 0.96, 0.99
 """Shares of the power that are surely voice: nobody sings up to the first, somebody from the second on; there is
 something else up to the third, and nothing from the fourth on."""
 ABSENT: Final = 0.015
@@ -252,7 +252,8 @@ class Singing:
 def _fade(shares: NDArray[np.float64], none: float, some: float) -> Float32:
     """Return ``ABSENT`` up to ``none``, one from ``some`` on, and what lies between."""
     presence = np.log(np.maximum(shares, none) / none) / np.log(some / none)
-    return (ABSENT ** (1 - np.minimum(presence, 1))).astype(np.float32)
+    weights: Float32 = (ABSENT ** (1 - np.minimum(presence, 1))).astype(np.float32)
+    return weights
 
 
 class Blocks:
