@@ -22,6 +22,8 @@ class TakesOver(Protocol):
     async def take_over(self, remote_id: str) -> Ticket:
         """Return the ticket of a job of this account by the service's own id; nothing is bought.
 
+        Its ``data`` may name the ``model`` that made it.
+
         Raises:
             ServiceError: the service knows no such job.
         """
@@ -37,6 +39,9 @@ class TakesLinks(Protocol):
         Raises:
             UsageError: it is no such link.
         """
+
+    def stands_in(self, path: Path) -> bool:
+        """Tell whether a file only stands for a song, or for words: no result is held against it."""
 
 
 @runtime_checkable

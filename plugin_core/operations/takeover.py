@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from plugin_core.abilities import TakesOver
+from plugin_core.abilities import FindsModels, TakesLinks, TakesOver
 from plugin_core.audio.formats import resolve_format
 from plugin_core.errors import UsageError, blame
 from plugin_core.files.database import new_id
@@ -65,7 +66,9 @@ class TakeOver:
         model = purchase.quote.sent.get(_MODEL, "")
         options = {name.removeprefix(_OPTION): value for name, value in purchase.quote.sent.items() if name != _MODEL}
         chosen = resolve_format(wish.format, source)
-        as_is = wish.as_is or await _gives_no_stems(separator, model)
+        made_by = model or (purchase.ticket.data.get(_MODEL, "") if purchase.ticket is not None else "")
+        stands_in = isinstance(separator, TakesLinks) and separator.stands_in(path)
+        as_is = wish.as_is or stands_in or await _gives_no_stems(separator, made_by)
         wish = msgspec.structs.replace(wish, model=model, options=options, format=chosen.name, as_is=as_is)
         notes = () if known is None else await self._compare(source, known)
         return self._add(source, wish, purchase, notes)
@@ -143,5 +146,11 @@ class TakeOver:
 
 async def _gives_no_stems(separator: Separator, model: str) -> bool:
     """Tell whether a model's results are no stems of the song by nature."""
-    with blame(separator.name):
+    if not model:
+        return False
+    with blame(separator.name), contextlib.suppress(UsageError):
+        if isinstance(separator, FindsModels):
+            # Its list may leave out those that take no song.
+            return bool((await separator.model(model)).results)
         return any(one.results for one in await separator.models() if one.id == model)
+    return False

@@ -261,7 +261,12 @@ class MvsepSeparator:
         origin = await locate(self.client, remote_id, self._origins())
         if not origin:
             raise GoneError(f"MVSEP knows no job {remote_id}", remedy="`stembridge mvsep history` lists yours")
-        return Ticket(remote_id=remote_id, origin=origin)
+        model = (await self.client.get(remote_id, origin=origin)).algorithm
+        return Ticket(remote_id=remote_id, origin=origin, data={"model": model} if model else {})
+
+    def stands_in(self, path: Path) -> bool:
+        """Tell whether a file stands for a link or for words."""
+        return self._requests.kind_of(path) is not None
 
     async def poll(self, order: Order, report: Report) -> Waiting | Finished:  # noqa: ARG002
         """Ask how far the job is; a job by link is followed to its real hash first.

@@ -83,6 +83,30 @@ def test_a_song_behind_a_link_is_separated_once_and_its_link_is_seen_nowhere(
     assert {stat.S_IMODE(path.stat().st_mode) for path, content in kept.items() if b"h00k-token" in content} == {0o600}
 
 
+def test_what_is_fetched_of_a_request_or_is_no_stem_is_placed_as_it_came(
+    stembridge: Run, service: MvsepSimulator, tmp_path: Path
+) -> None:
+    write_song(tmp_path / "Song.flac", 0.3)
+    made = stembridge("separate", "Song.flac", "--provider", "mvsep", "--model", "59", "--yes")
+    spoken = stembridge("mvsep", "create", "Bark", "--option", "Text=Hello", "--to", tmp_path, "--yes")
+    link = f"{service.url}/storage/temp/{service.jobs[0].hash}"
+    parted = stembridge("separate", link, "--provider", "mvsep", "--model", "40", "--to", tmp_path, "--yes", "--json")
+    assert (made.code, spoken.code, parted.code) == (0, 0, 0)
+    restored, speech, song = service.jobs
+    # By the purchase, which knows what stands for the song; by the hash, as made elsewhere and of a song named here.
+    (bought,) = [one["id"] for one in stembridge("purchases", "--json").of("purchase") if one["model"] == "40"]
+    for number, (job, words) in enumerate(
+        [(song, [bought]), (restored, [restored.hash, "Song.flac"]), (speech, [speech.hash, "Song.flac"])]
+    ):
+        place = tmp_path / str(number)
+        place.mkdir()
+        fetched = stembridge("fetch", "mvsep", *words, "--to", place)
+        assert fetched.code == 0, fetched.err
+        placed = {path.read_bytes() for path in place.rglob("*.flac")}
+        assert placed == {result.content.read() for result in job.results or []}, job.hash
+    assert service.created == 3
+
+
 def test_links_are_kept_for_their_owner_alone_until_they_are_dropped(tmp_path: Path) -> None:
     requests = Requests(tmp_path)
     link = Secret("https://files.example/My%20Song.flac?signature=s3cret-signature")
