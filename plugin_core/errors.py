@@ -29,6 +29,7 @@ This module imports nothing of ours.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -213,3 +214,10 @@ def suggest_usual(word: str, usual: Iterable[str]) -> str:
     """Return the question for a word that may be anybody's own, but looks like a slip of a usual one; "" for others."""
     usual = tuple(usual)
     return "" if word in usual else suggest(word, usual, cutoff=0.7)
+
+
+def install_hint(extra: str) -> str:
+    """Return the command that adds what an extra names to the very Python that runs this."""
+    import shlex
+
+    return f"{shlex.quote(sys.executable)} -m pip install 'stembridge[{extra}]'"

@@ -205,6 +205,7 @@ COMMANDS = {
     "purchases": "Show what was bought, and where its stems are.",
     "fetch": "Place the stems of a job that a service has already.",
     "listen": "Hear from services that a job ended, instead of waiting for the next look.",
+    "show": "Show a song and its stems as a picture.",
     "models": "List what the providers can split a song into.",
     "login": "Give stembridge the keys of an account, kept in the keyring.",
     "config": "Show or change the settings.",

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 
-from plugin_core.errors import RefusedError, ServiceError, SettingsError, StembridgeError, TransientError
+from plugin_core.errors import RefusedError, ServiceError, SettingsError, StembridgeError, TransientError, install_hint
 from plugin_core.files.errors import explain_read_error
 from plugin_core.model import Finding, Verdict, disarm
 from plugin_core.settings import Secret
@@ -21,7 +21,7 @@ from plugin_core.stagers.ledger import Ledger, check_key, staged_name
 T = TypeVar("T")
 
 TRIAL: Final = "stembridge-doctor"
-INSTALL: Final = "pip install 'stembridge[s3]'"
+INSTALL: Final = install_hint("s3")
 
 _ACCOUNT: Final = frozenset(
     {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "RequestTimeTooSkewed"}

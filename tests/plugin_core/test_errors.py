@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import shlex
+import sys
+
 import pytest
 
-from plugin_core.errors import find_near, suggest
+from plugin_core.errors import find_near, install_hint, suggest
 
 KNOWN = ("vocals", "drums", "bass")
+
+
+def test_what_is_to_be_installed_is_for_this_python() -> None:
+    assert install_hint("s3") == f"{shlex.quote(sys.executable)} -m pip install 'stembridge[s3]'"
 
 
 def test_near_words_come_nearest_first() -> None:

@@ -13,14 +13,14 @@ from plugin_core.console.context import Context
 from plugin_core.console.groups import examples
 from plugin_core.console.interrupt import stop_on_signals
 from plugin_core.console.phrases import plural
-from plugin_core.errors import SettingsError
+from plugin_core.errors import SettingsError, install_hint
 from plugin_core.model import JobState
 from plugin_core.tasks import start, start_alone
 
 if TYPE_CHECKING:
     from plugin_core.session import Session
 
-INSTALL = "pip install 'stembridge[ui]'"
+INSTALL = install_hint("ui")
 
 
 @examples("stembridge ui", "stembridge ui --port 8080 --no-browser")

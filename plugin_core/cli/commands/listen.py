@@ -17,7 +17,7 @@ from plugin_core.console.interrupt import stop_on_signals
 from plugin_core.console.json_lines import write_record
 from plugin_core.console.options import JSON_OPTION
 from plugin_core.console.phrases import plural
-from plugin_core.errors import SettingsError, UsageError
+from plugin_core.errors import SettingsError, UsageError, install_hint
 
 if TYPE_CHECKING:
     import socket
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from plugin_core.session import Session
 
 DEFAULT = "127.0.0.1:8717"
-INSTALL = "pip install 'stembridge[listen]'"
+INSTALL = install_hint("listen")
 
 
 def read_address(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, int]:

@@ -18,6 +18,7 @@ import pytest
 import soundfile
 import stembridge_ui.plugin
 
+from plugin_core.errors import install_hint
 from plugin_core.model import Separation
 from plugin_core.session import Session
 from plugin_core.settings import Settings, no_keyring
@@ -326,6 +327,6 @@ def test_without_the_extra_and_on_a_port_that_is_taken(
     assert (result.code, result.err) == (
         *(
             2,
-            "stembridge: the page needs starlette and uvicorn, which are not installed; pip install 'stembridge[ui]'\n",
+            f"stembridge: the page needs starlette and uvicorn, which are not installed; {install_hint('ui')}\n",
         ),
     )

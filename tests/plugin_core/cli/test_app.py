@@ -41,6 +41,7 @@ PROMISED = {
     "models": "provider json",
     "plugins": "json",
     "doctor": "json",
+    "show": "png json",
     "demo": "to json",
     "login": "token json",
     "account": "json",

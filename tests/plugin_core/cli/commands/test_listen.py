@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from plugin_core.errors import install_hint
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import JobState, Ticket
 from tests import quick_start
@@ -117,5 +118,5 @@ def test_without_the_extra(stembridge: Run, monkeypatch: pytest.MonkeyPatch) -> 
     result = stembridge("listen")
     assert result.code == 2
     assert result.err == (
-        "stembridge: listening needs starlette and uvicorn, which are not installed; pip install 'stembridge[listen]'\n"
+        f"stembridge: listening needs starlette and uvicorn, which are not installed; {install_hint('listen')}\n"
     )

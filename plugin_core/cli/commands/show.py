@@ -1,0 +1,148 @@
+"""``stembridge show``: a song and its stems as a picture, in a file or in a terminal that can show one."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from plugin_core.audio.formats import AUDIO_SUFFIXES
+from plugin_core.console.context import Context
+from plugin_core.console.groups import examples
+from plugin_core.console.json_lines import describe_count, write_record
+from plugin_core.console.options import JSON_OPTION
+from plugin_core.console.phrases import show
+from plugin_core.console.tables import print_table
+from plugin_core.errors import SettingsError, SourceError, UsageError, install_hint
+from plugin_core.files.errors import explain_write_error
+from plugin_core.model import Job, JobState, Label, show_path
+from plugin_core.session import Session
+from plugin_core.stem_names import canonical, sort_stems
+from plugin_core.stems.layout import STEMS_SUFFIX
+
+if TYPE_CHECKING:
+    from plugin_core.cli.picture import Measured
+
+
+@examples("stembridge show Song.flac", "stembridge show Song.flac --png Song.png")
+@click.command("show")
+@click.argument("song", type=click.Path(path_type=Path))
+@click.option("--png", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="Write the picture here.")
+@JSON_OPTION
+@click.pass_obj
+def command(context: Context, song: Path, png: Path | None, as_json: bool) -> int:
+    """Show a song and its stems: waveforms, spectrograms, levels, labels, and what the sum of the stems lacks.
+
+    The picture is written to FILE, or shown in a terminal that can (kitty, iTerm2, WezTerm, Ghostty). The levels are
+    printed in any case. The stems are those that stembridge placed last.
+    """
+    try:
+        import PIL  # noqa: F401 - asked before minutes of music are read
+    except ImportError as error:
+        raise SettingsError("a picture needs Pillow, which is not installed", remedy=install_hint("show")) from error
+    from plugin_core.cli.picture import describe_error, draw, measure
+
+    path = song.absolute()
+    if not path.is_file():
+        raise SourceError(f"{show(song)} is no file", remedy="name a song that was separated")
+    if png is not None and png.exists():
+        raise UsageError(f"{show(png)} is there already", remedy="name another file")
+    with context.session() as session:
+        stems, labels = find_stems(session, path), find_labels(session, path)
+    if not stems:
+        raise SourceError(f"{show(song)} has no stems here", remedy=f"stembridge separate {show(song)}")
+    measured = measure(path, stems)
+    picture = io.BytesIO()
+    draw(measured, show_path(Path(path.name)), labels).save(picture, "PNG")
+    if png is not None:
+        _write(png, picture.getvalue())
+    if as_json:
+        _tell_programs(path, png, measured)
+        return 0
+    shown = inline(picture.getvalue(), os.environ) if png is None and sys.stdout.isatty() else ""
+    if shown:
+        click.echo(shown)
+    elif png is None:
+        click.echo("stembridge: this terminal shows no pictures; --png FILE writes one", err=True)
+    if not context.quiet:
+        rows = [(one.name, f"{_level(one.peak):>6}", f"{_level(one.rms):>6}") for one in measured.tracks]
+        print_table(("TRACK", "PEAK dB", "RMS dB"), rows)
+        click.echo(f"sum error: {describe_error(measured)}")
+        if png is not None:
+            click.echo(f"wrote {show(png)}")
+    return 0
+
+
+def find_stems(session: Session, song: Path) -> dict[str, Path]:
+    """Return the stems of a song that stand, by name: those placed last, or those of the folder beside it."""
+    found: dict[str, Path] = {}
+    for job in _jobs(session, song):
+        found = {stem.name: stem.path for stem in job.stems if stem.path.is_file()} or found
+    if not found:
+        folder = song.with_name(f"{song.stem}{STEMS_SUFFIX}")
+        files = sorted(folder.iterdir()) if folder.is_dir() else []
+        lead = f"{song.stem} - "
+        found = {
+            canonical(each.stem.removeprefix(lead)): each
+            for each in files
+            if each.suffix.lower() in AUDIO_SUFFIXES and each.stem.startswith(lead)
+        }
+    return {name: found[name] for name in sort_stems(found)}
+
+
+def find_labels(session: Session, song: Path) -> list[Label]:
+    """Return what a song was labelled as last."""
+    labels: list[Label] = []
+    for job in _jobs(session, song):
+        labels = list(job.labels) or labels
+    return labels
+
+
+def _jobs(session: Session, song: Path) -> list[Job]:
+    """Return the jobs of a song that are done, the newest last; a look makes no store."""
+    if not session.has_store:
+        return []
+    found = [job for job in session.store.placed_at(song) if job.state is JobState.DONE and job.source.path == song]
+    return sorted(found, key=lambda job: job.updated)
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        with path.open("xb") as opened:
+            opened.write(data)
+    except OSError as error:
+        raise explain_write_error(path, error) from error
+
+
+def _level(value: float) -> str:
+    from plugin_core.cli.picture import decibels
+
+    return decibels(value).removesuffix(" dBFS")
+
+
+def _tell_programs(song: Path, png: Path | None, measured: Measured) -> None:
+    for track in measured.tracks:
+        write_record({"event": "level", "source": song, "name": track.name, "peak": track.peak, "rms": track.rms})
+    error = None if measured.error is None else float(measured.error.max())
+    write_record({"event": "picture", "source": song, "path": png and png.absolute(), "sum_error": error})
+    write_record(describe_count(len(measured.tracks)))
+
+
+def inline(png: bytes, environ: Mapping[str, str]) -> str:
+    """Return what shows a picture in this terminal; "" where none can be."""
+    text = base64.b64encode(png).decode()
+    program = environ.get("TERM_PROGRAM", "")
+    if program in ("iTerm.app", "WezTerm", "mintty"):
+        return f"\x1b]1337;File=inline=1;size={len(png)};width=auto;preserveAspectRatio=1:{text}\x07"
+    if "KITTY_WINDOW_ID" in environ or environ.get("TERM") in ("xterm-kitty", "xterm-ghostty"):
+        parts = [text[start : start + 4096] for start in range(0, len(text), 4096)]
+        last = len(parts) - 1
+        heads = [f"{'a=T,f=100,q=2,' if number == 0 else ''}m={int(number < last)}" for number in range(len(parts))]
+        return "".join(f"\x1b_G{head};{part}\x1b\\" for head, part in zip(heads, parts, strict=True))
+    return ""
