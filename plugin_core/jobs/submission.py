@@ -112,11 +112,9 @@ def _earlier(claim: Claim, account: str) -> Purchase | None:
     if job.quote is None:
         return ledger.serving([base_key(job.dedupe)], Quote()) or own
     ids = claim.store.recordings_of(job.recording)
-    return ledger.serving_wish(job.operation.provider, account, ids, job.quote, partial(_is_here, claim)) or own
-
-
-def _is_here(claim: Claim, purchase: Purchase) -> bool:
-    return bool(purchase.labels) or claim.work.has_kept(claim.job, purchase)
+    return (
+        ledger.serving_wish(job.operation.provider, account, ids, job.quote, partial(claim.work.has_kept, job)) or own
+    )
 
 
 def _buy(claim: Claim, key: str, account: str) -> bool:
@@ -158,7 +156,7 @@ def _go_on(claim: Claim, purchase: Purchase) -> bool:
     state = JobState.RUNNING
     if purchase.state.is_open:
         state = JobState.SUBMITTING
-    elif _is_here(claim, purchase):
+    elif claim.work.has_kept(claim.job, purchase):
         state = JobState.FETCHING
     _log.info("job %s: goes on from purchase %s, %s", claim.job.id, purchase.id, purchase.state)
     claim.enter(

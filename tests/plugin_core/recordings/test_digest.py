@@ -130,6 +130,13 @@ def test_shape_is_in_the_digest_of_samples(wav: Path) -> None:
     assert shape_of(raw1("a" * 64)) is None
 
 
+def test_a_value_off_the_grid_counts_also_as_the_last_of_a_file(tmp_path: Path) -> None:
+    samples = np.rint(make_noise(200_000) * 2**15) / 2**15
+    assert digest_of(write_samples(tmp_path / "grid.wav", samples, subtype="FLOAT")).startswith("pcm1:i:")
+    samples[-1, 1] = 2.0**-33
+    assert digest_of(write_samples(tmp_path / "off.wav", samples, subtype="FLOAT")).startswith("pcm1:f:44100:2:200000:")
+
+
 def test_what_was_decoded_for_its_digest_is_not_decoded_again(wav: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Identity, "is_settled", lambda *_: True)
     sha256 = contents.hash_content(wav, lambda: None)
