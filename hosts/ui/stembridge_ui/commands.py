@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import webbrowser
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -15,7 +17,7 @@ from plugin_core.console.interrupt import stop_on_signals
 from plugin_core.console.phrases import plural
 from plugin_core.errors import SettingsError, install_hint
 from plugin_core.model import JobState
-from plugin_core.tasks import start, start_alone
+from plugin_core.tasks import start
 
 if TYPE_CHECKING:
     from plugin_core.session import Session
@@ -58,7 +60,8 @@ async def _serve(session: Session, port: int, *, opens: bool) -> int:
             door = page.behind_door(listener.getsockname()[1], lambda link: click.echo(f"for another browser: {link}"))
             click.echo(door.link)
             if opens:
-                start_alone(asyncio.to_thread(webbrowser.open, door.link), "opening the browser")
+                # A browser of the terminal comes back when it is left; nobody waits for that.
+                threading.Thread(target=_open_browser, args=(door.link,), daemon=True).start()
             # What an earlier page began is gone on with.
             for job in session.store.list(states=[state for state in JobState if state.is_active]):
                 if job.host == "ui":
@@ -71,3 +74,9 @@ async def _serve(session: Session, port: int, *, opens: bool) -> int:
         page.close()
         listener.close()
     return len(work.ids)
+
+
+def _open_browser(link: str) -> None:
+    # Without one there is still the link.
+    with suppress(webbrowser.Error):
+        webbrowser.open(link)

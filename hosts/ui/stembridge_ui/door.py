@@ -85,7 +85,7 @@ class Door:
         if origin != self._origin or headers.get("sec-fetch-site", "none") not in _NEAR:
             return _say(403, "this page is asked by itself alone")
         token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
-        if token and scope["path"] == "/" and is_safe:
+        if token and scope["path"] == "/" and scope["method"] == "GET":
             return self._exchange(token)
         if not self._is_known(headers.get("cookie", "")):
             return _say(401, "open the link that `stembridge ui` printed last")

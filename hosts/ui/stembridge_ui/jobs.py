@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
-from datetime import datetime
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from plugin_core import JobSet, PurchaseState
+from plugin_core import JobSet
 from plugin_core.console.phrases import (
     clean,
     describe,
@@ -27,7 +26,6 @@ from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.model import Job, JobState, Separation, Tagging, show_path, to_json
 from plugin_core.session import Session
 from plugin_core.tasks import start
-from plugin_core.wishes import SEPARATE
 
 LOOK_EVERY: Final = 0.3
 """Seconds between two looks at whether the store changed, while anybody watches."""
@@ -43,7 +41,6 @@ WATCHED: Final = (
 """States that jobs leave by themselves, or at somebody's word; how many are queued does not matter."""
 _BEHIND: Final = 64
 """Events that a watcher may be behind before it is told to look anew."""
-DAY: Final = 86400.0
 
 Row = dict[str, Any]
 
@@ -84,9 +81,6 @@ class Board:
             Route("/api/jobs/{id}", self._show),
             Route("/api/jobs/{id}/{act}", self._act, methods=["POST"]),
             Route("/api/events", self._stream),
-            Route("/api/spending", self._spending),
-            Route("/api/purchases", self._list_purchases),
-            Route("/api/purchases/{id}/fetch", self._fetch, methods=["POST"]),
         ]
 
     def hear(self, job: Job, _previous: Job | None) -> None:
@@ -105,7 +99,7 @@ class Board:
 
     async def _list(self, request: Request) -> Response:
         query = request.query_params
-        limit = min(MOST_ROWS, max(1, _number(query.get("limit", ""), 100)))
+        limit = min(MOST_ROWS, max(1, read_number(query.get("limit", ""), 100)))
         words = [word for word in query.get("state", "").split(",") if word]
         try:
             states = [JobState(word) for word in words] or None
@@ -155,56 +149,6 @@ class Board:
         undone = await asyncio.to_thread(self._session.undo, job.written.path)
         words = "the file is what it was before" if undone.exact else describe_fields(undone.fields) or "nothing left"
         return {"told": f"taken back: {clean(words)}"}
-
-    async def _spending(self, request: Request) -> Response:
-        days = min(366, max(1, _number(request.query_params.get("days", ""), 30)))
-        since = self._session.store.clock() - days * DAY
-        purchases = await asyncio.to_thread(self._session.store.purchases.list, since=since)
-        found: dict[tuple[str, str], Row] = {}
-        for purchase in purchases:
-            if purchase.state is PurchaseState.CANCELLED:
-                continue
-            day = datetime.fromtimestamp(purchase.created).astimezone().date().isoformat()
-            row = found.setdefault(
-                (day, purchase.provider),
-                {"day": day, "provider": purchase.provider, "tracks": 0, "credits": 0.0, "unpriced": 0},
-            )
-            row["tracks"] += 1
-            row["credits"] += purchase.quote.credits or 0.0
-            row["unpriced"] += purchase.quote.credits is None
-        return Json({"days": days, "rows": sorted(found.values(), key=lambda row: (row["day"], row["provider"]))})
-
-    async def _list_purchases(self, _request: Request) -> Response:
-        purchases = await asyncio.to_thread(self._session.store.purchases.list, limit=MOST_ROWS)
-        return Json(
-            [
-                {
-                    "id": one.id,
-                    "created": one.created,
-                    "provider": one.provider,
-                    "song": encodable(clean(one.song.name)),
-                    "what": clean(
-                        one.quote.title or one.quote.sent.get("model", "") or ", ".join(one.quote.dimensions)
-                    ),
-                    "state": one.state,
-                    "credits": one.quote.credits,
-                    "can_fetch": one.state.is_held and not one.quote.dimensions,
-                }
-                for one in purchases
-            ]
-        )
-
-    async def _fetch(self, request: Request) -> Response:
-        """Place once more what was bought; nothing is bought."""
-        purchase = self._session.store.purchases.find(request.path_params["id"])
-        if purchase is None:
-            raise UsageError("no such purchase")
-        usual = self._session.settings.section("separate", SEPARATE).as_operation().on_overload
-        wish = Separation(provider=purchase.provider, on_overload=usual)
-        job = await self._session.take_over(purchase.id, None, wish)
-        self._is_stale = True
-        self._work.add(job.id)
-        return Json(row_of(job))
 
     # What changes
 
@@ -334,5 +278,6 @@ def labels_of(job: Job) -> list[Row]:
     return sorted(rows, key=lambda row: (row["dimension"], -(row["probability"] or 0.0)))
 
 
-def _number(text: str, usual: int) -> int:
+def read_number(text: str, usual: int) -> int:
+    """Return a number of a request; the usual one for what is none."""
     return int(text) if text.isdecimal() and len(text) < 10 else usual

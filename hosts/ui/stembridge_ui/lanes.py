@@ -31,7 +31,7 @@ PEAKS_EVERY: Final = 20
 """Peaks a second."""
 SOURCE: Final = "source"
 _AT_ONCE: Final = 2
-"""Files that are decoded at the same time."""
+"""Segments that are decoded at the same time."""
 _OPEN: Final = 12
 """Readers that are kept where they are, since the segment after theirs is usually asked for next."""
 _IDLE: Final = 20.0
@@ -81,6 +81,8 @@ class Lanes:
     def __init__(self, find: Callable[[Request], Job]) -> None:
         self._find = find
         self._room = asyncio.Semaphore(_AT_ONCE)
+        # Whole files are read for these: what is about to be played does not wait for it.
+        self._room_for_peaks = asyncio.Semaphore(1)
         self._kept: OrderedDict[tuple[Path, int], Opened] = OrderedDict()
         self._peaks: OrderedDict[tuple[Path, int, int], bytes] = OrderedDict()
 
@@ -121,7 +123,7 @@ class Lanes:
             raise SourceError(f"{path.name}: {error.strerror}") from error
         key = (path, status.st_size, status.st_mtime_ns)
         if key not in self._peaks:
-            async with self._room:
+            async with self._room_for_peaks:
                 self._peaks[key] = await run_stoppable(lambda stopper: measure_peaks(path, stopper))
         self._peaks.move_to_end(key)
         while len(self._peaks) > _REMEMBERED:

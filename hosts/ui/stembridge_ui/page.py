@@ -27,6 +27,7 @@ from stembridge_ui.jobs import Board, Json
 from stembridge_ui.lanes import Lanes, lanes_of
 from stembridge_ui.mixdown import read_gains, write_mix
 from stembridge_ui.orders import LARGEST_SONG, Counter
+from stembridge_ui.purchases import Till
 
 KINDS: Final = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class Page:
                 *self._lanes.routes(),
                 *counter.routes(),
                 *folders.routes(),
+                *Till(session, work).routes(),
                 *self.board.routes(),
             ],
             exception_handlers={

@@ -29,7 +29,7 @@ SONG_SECONDS = 10.0
 class Server:
     """A page, its home, and the folder it puts songs in."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str, **environ: str) -> None:
         self.folder = folder
         self.home = folder / "home"
         self.home.mkdir(exist_ok=True)
@@ -39,9 +39,10 @@ class Server:
             "STEMBRIDGE_HOME": str(self.home),
             "STEMBRIDGE_UI_FOLDER": str(folder / "dropped"),
             "STEMBRIDGE_LOCAL_WORKERS": "1",
+            **environ,
         }  # fmt: skip
         self.process = quick_start.Popen(
-            [sys.executable, "-m", "tests.hosts.ui.host", "ui", "--no-browser"],
+            [sys.executable, "-m", "tests.hosts.ui.host", "ui", *(options or ("--no-browser",))],
             cwd=ROOT,
             env=self.environ,
             stdout=subprocess.PIPE,
@@ -105,8 +106,15 @@ def wait_until(is_so: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Server]:
-    server = Server(folder)
+def serving(folder: Path, *options: str, **environ: str) -> Iterator[Server]:
+    """Start a page.
+
+    Args:
+        folder: takes its home, and songs that are dropped.
+        options: of the command; default that it opens no browser.
+        environ: more variables.
+    """
+    server = Server(folder, *options, **environ)
     try:
         yield server
     finally:

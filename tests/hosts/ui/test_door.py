@@ -113,7 +113,7 @@ def test_paths_lead_nowhere_but_to_jobs_and_stems(server: Server, job: str, path
 
 
 def test_a_song_of_two_gigabytes_is_refused_before_it_is_sent(server: Server) -> None:
-    with socket.create_connection(("127.0.0.1", server.port)) as link:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as link:
         link.sendall(
             f"POST /api/songs?name=a.flac HTTP/1.1\r\nhost: 127.0.0.1:{server.port}\r\norigin: {server.origin}\r\n"
             f"cookie: {server.cookie}\r\ncontent-length: {2 << 30}\r\n\r\n".encode()

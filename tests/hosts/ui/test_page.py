@@ -304,7 +304,14 @@ def test_it_ends_at_once_with_streams_open_and_the_next_one_goes_on(tmp_path: Pa
     with Session(Settings(first.home, environ={}, keyring=no_keyring)) as session:
         left = session.store.get(row["id"])
     assert left.state.is_active
-    with serving(tmp_path) as second:
+    browser, opened = tmp_path / "browser", tmp_path / "opened"
+    told = f"echo \"$1\" > '{opened}.new' && mv '{opened}.new' '{opened}'"
+    # One of the terminal, which stays until it is left.
+    browser.write_text(f"#!/bin/sh\n{told}\nexec sleep 30 > /dev/null 2>&1\n")
+    browser.chmod(0o700)
+    with serving(tmp_path, "--port", "0", BROWSER=f"{browser} %s") as second:
+        wait_until(opened.exists)
+        assert opened.read_text().strip() == second.link
         second.enter()
         stood = left.progress.fraction if left.progress is not None else None
         wait_until(lambda: second.get(f"/api/jobs/{row['id']}")["progress"] != stood)
