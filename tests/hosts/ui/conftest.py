@@ -39,6 +39,7 @@ class Server:
             "STEMBRIDGE_HOME": str(self.home),
             "STEMBRIDGE_UI_FOLDER": str(folder / "dropped"),
             "STEMBRIDGE_LOCAL_WORKERS": "1",
+            "STEMBRIDGE_SEPARATE_MODEL": "classic",
             **environ,
         }  # fmt: skip
         self.process = quick_start.Popen(

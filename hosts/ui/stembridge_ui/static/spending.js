@@ -3,7 +3,7 @@
 import {ago, busy, getJson, h, plural, postJson, svg, toast} from "./dom.js";
 
 const DAYS = 30;
-const [WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM] = [720, 220, 44, 16, 24];
+const [HEIGHT, LEFT, RIGHT, BOTTOM] = [220, 44, 16, 24];
 const COLOURS = ["#64c8ff", "#ff8a64", "#9664ff", "#64d68c", "#ffc850"];
 
 export function showSpending(main) {
@@ -58,6 +58,8 @@ function show(rows) {
 }
 
 function chart(rows, providers, colour, cost) {
+  // As wide as it is shown, so that its words are as large as the others.
+  const WIDTH = Math.min(1000, Math.max(260, document.getElementById("main").clientWidth - 60));
   const today = new Date();
   const days = Array.from({length: DAYS}, (_, index) => {
     const day = new Date(today.getFullYear(), today.getMonth(), today.getDate() - DAYS + 1 + index);
@@ -89,7 +91,7 @@ function chart(rows, providers, colour, cost) {
       made.append(column);
       base += value;
     }
-    if (index % 7 === 1) {
+    if (index % (WIDTH < 500 ? 14 : 7) === 1) {
       made.append(svg("text", {x: LEFT + (index + 0.5) * step, y: HEIGHT - 6, "text-anchor": "middle"}, day.slice(5)));
     }
   });
