@@ -86,8 +86,10 @@ class Pcm1:
         Raises:
             OffGridError: lane ``i`` does not hold them.
         """
-        for start in range(0, len(block), _PASS):
-            self._take(block[start : start + _PASS])
+        # Integers are hashed as they are.
+        size = _PASS if block.dtype.kind == "f" else len(block)
+        for start in range(0, len(block), size or 1):
+            self._take(block[start : start + size])
 
     def _take(self, block: Samples) -> None:
         self.frames += len(block)
