@@ -277,6 +277,7 @@ def test_case_35_transient_trouble_makes_room_for_others_and_is_never_given_up(d
     with desk.running() as watch:
         desk.song("Bad.wav", seed=1)
         wait_for(lambda: (desk.root / "Bad.wav.error.txt").exists())
+        assert "the service is away" in (desk.root / "Bad.wav.error.txt").read_text("utf-8")
         desk.separator.trouble = None
         desk.song("Good.wav", seed=2)
         watch.wait_done("Good.wav", "Bad.wav")
