@@ -80,8 +80,9 @@ class _Checker:
         for name in wanted.keys() & value.keys():
             yield from self.check(wanted[name], value[name], f"{where}.{name}")
 
-    def _check_additionalProperties(self, wanted: dict[str, Any], value: dict[str, Any], where: str) -> Iterator[str]:  # noqa: N802
-        for name in value:
+    def _check_additionalProperties(self, wanted: Any, value: dict[str, Any], where: str) -> Iterator[str]:  # noqa: N802
+        # Where there may be no others, those that are named not are told of already.
+        for name in value if wanted is not False else ():
             yield from self.check(wanted, value[name], f"{where}.{name}")
 
     def _check_items(self, wanted: dict[str, Any], value: list[Any], where: str) -> Iterator[str]:

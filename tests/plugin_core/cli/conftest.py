@@ -14,7 +14,13 @@ from plugin_core.console.context import Context
 from plugin_core.errors import OutcomeUnknownError
 from plugin_core.jobs import engine
 from plugin_core.jobs.policy import Policy
+from plugin_core.manifests import manifest
+from tests.hosts.reaper.schemas import list_event_faults
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, load_fakes, write_song
+
+SCHEMA = "events.schema.json"
+KINDS = json.loads(manifest(SCHEMA).read_text(encoding="utf-8"))["$defs"]
+"""Of the core's own events; commands of one service have others."""
 
 
 class Result(NamedTuple):
@@ -26,8 +32,12 @@ class Result(NamedTuple):
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """The JSON lines of standard output."""
-        return [json.loads(line) for line in self.out.splitlines()]
+        """The JSON lines of standard output, each as the schema has it."""
+        events = [json.loads(line) for line in self.out.splitlines()]
+        for event in events:
+            if event["event"] in KINDS:
+                assert list_event_faults(SCHEMA, event["event"], event) == []
+        return events
 
     def of(self, event: str) -> list[dict[str, Any]]:
         """Return the events of one kind."""
