@@ -64,7 +64,7 @@ def print_quality(folder: Path) -> None:
         found = [separate(piece / "mixture.flac", folder / f"{piece.name} {model}", model) for model in MODELS]
         for stem in (*STEMS, *SUMS):
             if (piece / f"{stem}.flac").exists():
-                sums = [sum((stems[part] for part in SUMS.get(stem, (stem,))), 0 * mixture) for stems in found]
+                sums = [add([stems[part] for part in SUMS.get(stem, (stem,))]) for stems in found]
                 row = [measure_sdr(read_pcm(piece / f"{stem}.flac"), guess) for guess in (mixture, *sums)]
                 rows.setdefault(piece.parent.name, []).append(row)
                 rows.setdefault(f"{piece.parent.name}: {stem}", []).append(row)
@@ -74,6 +74,11 @@ def print_quality(folder: Path) -> None:
     for name, several in sorted(rows.items()):
         print_row(f"mean of {name}", [sum(column) / len(several) for column in zip(*several, strict=True)])
     print()
+
+
+def add(stems: list[NDArray[np.int32]]) -> NDArray[np.int32]:
+    """Return the sum, held in range."""
+    return np.clip(np.sum(stems, axis=0, dtype=np.int64), -(1 << 31), (1 << 31) - 1).astype(np.int32)
 
 
 def print_row(name: str, ratios: Iterable[float]) -> None:

@@ -32,7 +32,7 @@ SCALE: Final = 0.25
 """What they are multiplied by."""
 VOICE_SECONDS: Final = (5.0, 0.75)
 """How far back and ahead it is asked whether somebody sings."""
-NO_VOICE, VOICE, ONLY_VOICE, VOICE_ALONE = 0.025, 0.055, 0.96, 0.99
+NO_VOICE, VOICE, ONLY_VOICE, VOICE_ALONE = 0.025, 0.045, 0.96, 0.99
 """Shares of the power that are surely voice: nobody sings up to the first, somebody from the second on; there is
 something else up to the third, and nothing from the fourth on."""
 ABSENT: Final = 0.015
