@@ -216,6 +216,8 @@ COMMANDS = {
     "plugins": "List the plugins, and what each of them adds.",
 }
 
+_BESIDE = {"run": ("separate", "run")}
+"""Commands that stand in the module of another."""
 
 log = logging.getLogger(__name__)
 
@@ -252,7 +254,8 @@ class LazyGroup(SuggestingGroup):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a built-in command, or find a plugin's; a built-in one cannot be replaced."""
         if cmd_name in COMMANDS:
-            command: click.Command = importlib.import_module(f"plugin_core.cli.commands.{cmd_name}").command
+            module, name = _BESIDE.get(cmd_name, (cmd_name, "command"))
+            command: click.Command = getattr(importlib.import_module(f"plugin_core.cli.commands.{module}"), name)
             return command
         self._ask_plugins(ctx)
         found = self.commands.get(cmd_name)

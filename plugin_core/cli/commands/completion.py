@@ -16,7 +16,7 @@ from plugin_core.abilities import HasAccount, HasLogin
 from plugin_core.audio.formats import FORMAT_NAMES
 from plugin_core.cli import completion
 from plugin_core.cli.completion import FILE, FOLDER, JOB, LIST, MODEL, PRESET, PURCHASE, Kind, Tree
-from plugin_core.cli.config_file import replace_text
+from plugin_core.cli.settings import replace_text
 from plugin_core.console.context import Context
 from plugin_core.console.groups import SuggestingGroup, examples, summarise
 from plugin_core.errors import StembridgeError, UsageError

@@ -20,7 +20,9 @@ import click
 import msgspec
 
 from plugin_core.abilities import HasLogin
-from plugin_core.cli.config_file import (
+from plugin_core.cli.settings import (
+    declared,
+    find_mistakes,
     read_config,
     refuse_other_changes,
     replace_bytes,
@@ -28,7 +30,6 @@ from plugin_core.cli.config_file import (
     unset_key,
     write_config,
 )
-from plugin_core.cli.settings import declared, find_mistakes
 from plugin_core.console.context import Context
 from plugin_core.console.groups import examples, group
 from plugin_core.console.json_lines import describe_count, write_record

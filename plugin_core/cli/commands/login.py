@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from plugin_core.abilities import HasAccount, HasLogin
-from plugin_core.cli.config_file import read_config, write_config
+from plugin_core.cli.settings import read_config, write_config
 from plugin_core.console.answers import ask_word
 from plugin_core.console.context import Context
 from plugin_core.console.groups import examples

@@ -1,4 +1,4 @@
-"""``stembridge separate``: split songs into stems."""
+"""``stembridge separate`` and ``run``: split songs into stems, or do all that a preset says."""
 
 from __future__ import annotations
 
@@ -30,6 +30,24 @@ def command(context: Context, /, files: tuple[str, ...], as_json: bool, preset: 
 
     FILE is a song, a pattern, or with --recursive a folder. "Song.flac" becomes "Song.stems/Song - Vocals.flac" and
     so on; nothing is ever overwritten, and stems that stand already are not made again.
+
+    Exit code: 0 all done, 1 some failed, 2 usage, 3 refused by the service or by your own limit, 4 unconfirmed, 130
+    interrupted.
+    """
+    return separate_files(context, files, options, preset, as_json=as_json)
+
+
+@examples("stembridge run karaoke Song.flac", "stembridge run drumless Music --recursive --format mp3")
+@click.command("run")
+@click.argument("preset", metavar="PRESET")
+@files_argument
+@separation_options
+@click.pass_obj
+def run(context: Context, /, preset: str, files: tuple[str, ...], as_json: bool, **options: Any) -> int:
+    """Do a preset's operations to songs.
+
+    Presets are named recipes: the shipped four-stems, vocals, karaoke, drumless, practice, two-stems,
+    labels, mood and stems-and-labels, and your own [presets.NAME] in config.toml. Options win over the preset's word.
 
     Exit code: 0 all done, 1 some failed, 2 usage, 3 refused by the service or by your own limit, 4 unconfirmed, 130
     interrupted.
