@@ -309,12 +309,12 @@ def _is_explained(part: Heard) -> bool:
 
 def _say_moved(parts: Sequence[Heard], lags: Sequence[int]) -> list[str]:
     if len(set(lags)) == 1:
-        return [f"removed an offset of {lags[0]} samples against the source"] if lags[0] else []
-    return [
-        f"{part.title}: removed an offset of {lag} samples against the source"
-        for part, lag in zip(parts, lags, strict=True)
-        if lag
-    ]
+        return [f"removed {_say_offset(lags[0])}"] if lags[0] else []
+    return [f"{part.title}: removed {_say_offset(lag)}" for part, lag in zip(parts, lags, strict=True) if lag]
+
+
+def _say_offset(lag: int) -> str:
+    return f"an offset of {lag} {'sample' if abs(lag) == 1 else 'samples'} against the source"
 
 
 def _say_lost(parts: Sequence[Heard], lost: Sequence[Heard]) -> list[str]:
