@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import click
 import msgspec
@@ -138,7 +139,11 @@ async def _find(
             with blame(name):
                 # Held against its declaration here, where it is still known whose it is.
                 models = [from_json(to_json(model), Model) for model in await separator.models()]
-                found += [(name, model) for model in models if _matches(name, model, search)]
+                matching = [model for model in models if _matches(name, model, search)]
+                if search and not matching and isinstance(separator, FindsModels):
+                    with suppress(UsageError):
+                        matching = [await separator.model(search)]
+                found += [(name, model) for model in matching]
         except StembridgeError as error:
             errors[name] = error
     return found, errors

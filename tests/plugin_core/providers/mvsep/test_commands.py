@@ -44,6 +44,11 @@ def test_lists_work_for_people_and_programs(stembridge: Run, service: MvsepSimul
     assert PREMIUM_TOKEN not in people.out + programs.out
 
 
+def test_a_model_that_takes_no_song_is_found_by_its_name(stembridge: Run, service: MvsepSimulator) -> None:
+    found = stembridge("models", "bark", "--json").of("model")
+    assert [(one["id"], one["takes"]) for one in found] == [("115", "no song")]
+
+
 UNSAID = ["{}", '{"success":"maybe"}', '"maybe"', "[]", '{"data":{}}']
 
 
