@@ -163,7 +163,10 @@ def _reach(item: ItemFacts) -> Span:
     markers = sorted(item.markers)
     first, last = markers[0], markers[-1]
     places = [source for position, source, _ in markers if 0 <= position <= played]
-    places += [first[1] - max(0.0, first[0]), last[1] + max(0.0, played - last[0])]
+    for place in (0.0, played):
+        if place < first[0] or place > last[0]:
+            nearest = first if place < first[0] else last
+            places.append(nearest[1] + place - nearest[0])
     around = [(one, two) for one, two in pairwise(markers) if one[0] < played and two[0] > 0]
     places += [source for pair in around for _, source, _ in pair]
     return min(places), max(places)

@@ -53,6 +53,9 @@ def item(
     return msgspec.convert(facts, ItemFacts)
 
 
+FAR = [[-5.0, 9.0, 0.0], [-1.0, 2.0, 0.0], [3.0, 4.0, 0.0], [9.0, 0.5, 0.0]]
+
+
 @pytest.mark.parametrize(
     ("one", "span"),
     [
@@ -70,6 +73,9 @@ def item(
         pytest.param(item(markers=[[0.0, 2.0, 0.0]]), (2.0, 3.0), id="marker"),
         pytest.param(item(0.0, 2.0, markers=[[0.5, 2.0, 0.9], [1.0, 4.0, 0.0]]), (1.5, 5.0), id="markers"),
         pytest.param(item(0.0, 2.0, 0.5, markers=[[-1.0, 2.0, 0.0], [3.0, 4.0, 0.0]]), (2.0, 4.0), id="markers beyond"),
+        pytest.param(item(0.0, 2.0, 0.5, markers=FAR), (2.0, 4.0), id="markers further off"),
+        pytest.param(item(markers=[[-2.0, 3.0, 0.0]]), (5.0, 6.0), id="marker before"),
+        pytest.param(item(markers=[[2.0, 3.0, 0.0]]), (1.0, 2.0), id="marker behind"),
         pytest.param(item(markers=[[0.0, 9.5, 0.0]], loop=True), None, id="markers and loop"),
     ],
 )
