@@ -111,8 +111,9 @@ def _preset_choice(preset: Preset, models: Mapping[str, Sequence[Model]]) -> Cho
 def _stems_of(wish: Separation, models: Sequence[Model]) -> list[str]:
     if wish.stems or wish.minus:
         return [*map(canonical, wish.stems), *map(_without, wish.minus)]
-    meant = [one for one in models if not wish.model or wish.model in (one.id, one.name)]
-    return sort_stems(meant[0].stems) if len(meant) == 1 else []
+    # Which model is the usual one, its provider knows alone.
+    given = [sort_stems(one.stems) for one in models if not wish.model or wish.model in (one.id, one.name)]
+    return given[0] if given and all(one == given[0] for one in given) else []
 
 
 def _model_choice(provider: str, model: Model) -> Choice:

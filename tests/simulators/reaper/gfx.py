@@ -53,6 +53,8 @@ class Gfx:
         self.rectangles: list[tuple[float, ...]] = []
         """Those of the last frame: x, y, width, height, and whether it is filled."""
         self._drawn: list[tuple[float, ...]] = []
+        self.seen: set[str] = set()
+        """Every text that was ever shown."""
         self._keys: list[int] = []
         self._clicks: list[tuple[float, float]] = []
         names = ("init", "getchar", "set", "setfont", "rect", "drawstr", "measurestr", "update", "quit", "dock")
@@ -123,6 +125,7 @@ class Gfx:
     def _update(self) -> None:
         self._need()
         self.shown, self._frame = self._frame, []
+        self.seen.update(words for words, *_ in self.shown)
         self.rectangles, self._drawn = self._drawn, []
         # A button is down for one frame.
         self._held["mouse_cap"] = 1 if self._clicks else 0
