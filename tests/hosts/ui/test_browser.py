@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import time
 from pathlib import Path
 
 import msgspec
 import soundfile
 
+from plugin_core.files.database import new_id
 from plugin_core.jobs.queries import insert, to_row
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import JobState
@@ -182,8 +184,10 @@ def test_ten_thousand_jobs_come_a_page_at_a_time_and_a_change_touches_its_row_al
     tmp_path: Path, browser: Browser
 ) -> None:
     with serving(tmp_path) as server, JobStore(server.home / STORE_NAME) as store:
-        jobs = [make_job(number, path=Path(f"/music/{number}.wav")) for number in range(MANY)]
-        rows = [{**to_row(msgspec.structs.replace(job, state=JobState.DONE)), "litter": 0} for job in jobs]
+        first = make_job(path=Path("/music/Song.wav"))
+        row = {**to_row(msgspec.structs.replace(first, state=JobState.DONE)), "litter": 0}
+        ids = [new_id(time.time) for _ in range(MANY)]
+        rows = [row | {"id": one, "body": str(row["body"]).replace(first.id, one)} for one in ids]
         with store._database.write() as connection:
             connection.executemany(insert(rows[0]), rows)
         browser.open(server.link)
