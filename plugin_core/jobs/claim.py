@@ -134,8 +134,8 @@ class Claim:
         seconds = self.policy.backoff.delay(attempts, getattr(error, "retry_after", None))
         _log.info("job %s, %s: %s; next try in %.1f s", self.job.id, self.job.state, error, seconds)
         met = self.job.problem
-        since = met.since if met is not None and self.job.attempts else self.now()
-        problem = msgspec.structs.replace(problem_of(error), since=since)
+        since = met.since if met is not None else None
+        problem = msgspec.structs.replace(problem_of(error), since=since or self.now())
         changes: dict[str, object] = {"attempts": attempts, "problem": problem, **fields}
         return self.wait(seconds, bought=bought, **changes)
 

@@ -105,6 +105,19 @@ def test_waiting_job_says_why(engine: Engine, store: JobStore, work: FakeWork, h
     ]
 
 
+def test_a_trouble_begins_with_its_first_try_and_again_after_a_success(
+    engine: Engine, store: JobStore, work: FakeWork, heard: Heard
+) -> None:
+    job, _ = store.add(make_job())
+    work.fail("prepare", [TransientError("away"), TransientError("still away")])
+    work.fail("poll", [TransientError("away once more")])
+    run(engine)
+    first, second, third = [after.problem for after, _ in heard.changes if after.problem]
+    assert first.since == second.since
+    assert first.since is not None and third.since is not None
+    assert job.created <= first.since < third.since
+
+
 @pytest.mark.parametrize("method", ["prepare", "submit", "poll", "fetch", "publish"])
 @pytest.mark.parametrize("error", [ServiceError("too long", remedy="cut it"), SourceError("changed")], ids=repr)
 def test_permanent_errors_fail_at_once(

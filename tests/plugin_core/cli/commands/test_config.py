@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import sys
 from importlib import metadata
@@ -12,6 +13,7 @@ import msgspec
 import pytest
 
 from plugin_core.cli.commands.config import split_key
+from plugin_core.cli.settings import replace_bytes
 from plugin_core.errors import UsageError
 from plugin_core.purchases.budget import Limits
 from plugin_core.wishes import TAGS
@@ -167,6 +169,19 @@ def test_a_variable_that_wins_is_told(stembridge: Run, monkeypatch: pytest.Monke
     assert call(stembridge, "set", "separate.format", "mp3").err == (
         "stembridge: STEMBRIDGE_SEPARATE_FORMAT is set and wins over the file\n"
     )
+
+
+def test_a_draft_is_open_to_nobody_else(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, modes, flush = home / "config.toml", [], os.fsync
+    path.touch(0o640)
+
+    def look(descriptor: int) -> None:
+        modes.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", look)
+    replace_bytes(path, b"")
+    assert (modes, stat.S_IMODE(path.stat().st_mode)) == ([0o600], 0o640)
 
 
 def test_a_link_stays_a_link_and_rights_stay(stembridge: Run, home: Path, tmp_path: Path) -> None:
