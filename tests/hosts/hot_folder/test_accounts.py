@@ -77,7 +77,7 @@ def assert_goes_on_by_itself(
     assert watch.listener.of("failed") == []
     assert len(watch.listener.of("warning")) == 1, watch.listener.of("warning")
     assert not list(desk.root.glob("*.error*.txt"))
-    assert watch.watch.counts().waiting + watch.watch.counts().working == SONGS - paid
+    wait_for(lambda: watch.watch.counts().waiting + watch.watch.counts().working == SONGS - paid, watch.watch.counts)
     assert service.created == paid
     put_right()
     watch.wait_done(*(f"{number:02}.wav" for number in range(SONGS)))
