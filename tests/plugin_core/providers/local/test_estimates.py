@@ -87,7 +87,7 @@ def test_same_input_same_output(network: MaskNetwork | None) -> None:
 @BOTH
 def test_the_block_length_is_not_heard(network: MaskNetwork | None) -> None:
     rate = 11025
-    song = make_song(4, rate)
+    song = make_song(2, rate)
     levels = np.repeat([0.0, 0.01, 1.0, 0.1, 0.5, 0.0, 0.003, 1.0], len(song))[:, None]
     samples = np.tile(song, (8, 1)) * levels + make_noise(8 * len(song), peak=0.001)
     long = run(samples.astype(np.float32), rate, block_seconds=30.0, network=network)

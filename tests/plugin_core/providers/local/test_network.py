@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,6 +125,15 @@ RECORDED = [
     -2.965,
     3.499,
 ]
+
+
+def test_the_manifest_names_every_source_with_its_licence() -> None:
+    told = tomllib.loads(request.NETWORK_MANIFEST.read_text(encoding="utf-8"))
+    assert told["made"]["parameters"] == count_parameters()
+    assert {"date", "command", "material"} <= set(told["made"])
+    assert all(source["package"] and source["licence"] and source["gave"] for source in told["source"])
+    assert {"mma", "tuxpaint-stamps-default", "freedoom"} <= {source["package"] for source in told["source"]}
+    assert request.NETWORK_MANIFEST.with_name(told["file"]).stat().st_size < 4 << 20
 
 
 @pytest.fixture
