@@ -23,6 +23,9 @@ from plugin_core.purchases.purchase import Purchase, PurchaseState
 _PUT_BACK: Final = 60.0
 """Seconds by which a clock that is put right little by little is never put back at once."""
 
+_LEAP: Final = 1.0
+"""Seconds by which such a clock is never put ahead at once."""
+
 _STARTED: Final = "('submitting', 'running', 'fetching', 'publishing')"
 _HELD: Final = "('submitting', 'running', 'fetching')"
 
@@ -77,14 +80,25 @@ class JobQueue(JobReader):
         clock: seconds since the epoch.
         process: who claims here.
         lease: seconds after which a silent owner loses its job.
+        steady: seconds that nobody sets; default those of this computer, or ``clock`` where that is another than its.
     """
 
-    def __init__(self, database: Database, clock: Callable[[], float], process: ProcessToken, lease: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], float],
+        process: ProcessToken,
+        lease: float,
+        steady: Callable[[], float] | None = None,
+    ) -> None:
         super().__init__(database, clock)
         self._process = process
         self.lease = lease
-        self._ahead = float("-inf")
-        """By how much the clock was ahead of one that nobody sets, at the last claim."""
+        self._steady = steady or (time.monotonic if clock is time.time else clock)
+        self._ahead: float | None = None
+        """By how much the clock was ahead of the steady one, at the last claim."""
+        self.leapt = float("-inf")
+        """When the clock was last seen to have leapt ahead: what it says of longer ago may be of just now."""
 
     def new_owner(self) -> str:
         """Return a name for one claim, unique for ever; fit for a file name."""
@@ -102,10 +116,11 @@ class JobQueue(JobReader):
         if ids is not None:
             self._want(ids)
         now = self.clock()
+        is_put_back = self._is_put_back(now)
         # A claim need not outlive a power cut: its process does not either.
         with self._database.write(durable=False) as connection:
             reap(connection, now, self._process.is_own, self._process.is_dead)
-            changes.clamp_due(connection, now, 0.0 if self._is_put_back(now) else LONGEST)
+            changes.clamp_due(connection, now, 0.0 if is_put_back else LONGEST)
             chosen = choose(connection, now, slots, scope)
             if chosen is None:
                 return None
@@ -114,7 +129,11 @@ class JobQueue(JobReader):
 
     def _is_put_back(self, now: float) -> bool:
         """Tell whether the clock was put back since the last claim: what waits would wait for as much longer."""
-        before, self._ahead = self._ahead, now - time.monotonic()
+        before, self._ahead = self._ahead, now - self._steady()
+        if before is None:
+            return False
+        if self._ahead > before + _LEAP:
+            self.leapt = now
         return self._ahead < before - _PUT_BACK
 
     def save(

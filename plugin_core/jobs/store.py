@@ -44,6 +44,7 @@ class JobStore(JobQueue):
         patience: seconds that a lock of another process is waited for; default half a minute.
         heartbeat: seconds between signs of life; default a quarter of the lease.
         kind_of: tells the type of the file system that holds a folder.
+        steady: seconds that nobody sets; default those of this computer, or ``clock`` where that is another than its.
 
     Raises:
         StoreError: a network share, a newer version, or a file that cannot be used.
@@ -58,6 +59,7 @@ class JobStore(JobQueue):
         patience: float | None = None,
         heartbeat: float | None = None,
         kind_of: Callable[[Path], str] | None = None,
+        steady: Callable[[], float] | None = None,
     ) -> None:
         self.path = path.absolute()
         self.heartbeat_every = lease / 4 if heartbeat is None else heartbeat
@@ -68,7 +70,7 @@ class JobStore(JobQueue):
         except BaseException:
             database.close()
             raise
-        super().__init__(database, clock, process, lease)
+        super().__init__(database, clock, process, lease, steady)
         self.purchases = PurchaseLedger(database, clock)
         self._closed = False
 

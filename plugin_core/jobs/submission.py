@@ -317,9 +317,9 @@ def _may_be_missed(claim: Claim, looked_at: float) -> bool:
 
 
 def _is_begun_now(claim: Claim, *, was_given_up: bool) -> bool:
-    """Tell whether the search begins now; a clock that was put back since is no reason to look for longer."""
+    """Tell whether the search begins now; a clock that was set since is no reason to look for longer, nor less long."""
     job = claim.job
-    if job.updated > claim.now():
+    if not claim.store.leapt <= job.updated <= claim.now():
         return True
     # What is looked for once more began with that.
     return not was_given_up and (job.problem is None or job.problem.kind != _LOST)
@@ -328,11 +328,13 @@ def _is_begun_now(claim: Claim, *, was_given_up: bool) -> bool:
 def _begin_search(claim: Claim, *, was_given_up: bool) -> None:
     """Mark the start of the search, since an upload before it may have taken any time."""
     problem = Problem(kind=_LOST, message="the answer of the service was lost; looking for the job there", exit_code=4)
-    after = msgspec.structs.replace(claim.job, problem=problem, updated=claim.now(), progress=None)
+    now, earlier = claim.now(), claim.purchase
+    after = msgspec.structs.replace(claim.job, problem=problem, updated=now, progress=None)
     state = PurchaseState.UNKNOWN if was_given_up else PurchaseState.SENT
-    earlier = claim.purchase
-    # A clock that was put back since begins it anew.
-    since = min((earlier.looked_since if earlier is not None else 0.0) or claim.now(), claim.now())
+    since = earlier.looked_since if earlier is not None else 0.0
+    # A clock that was set since, back or ahead, begins it anew.
+    if not since or not claim.store.leapt <= since <= now:
+        since = now
     claim.save(after, bought=claim.note_purchase(state, looked_since=since))
 
 

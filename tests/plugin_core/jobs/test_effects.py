@@ -105,6 +105,24 @@ def test_what_is_listed_late_is_never_bought_twice(store: JobStore, work: Script
     assert work.service.lines("creates") == [job.id]
 
 
+def test_a_clock_that_leaps_ahead_during_the_search_makes_no_job_surely_absent(
+    store_path: Path, work: ScriptedWork, clock: Clock
+) -> None:
+    work.says = Terms(register_seconds=30)
+    work.fail("late_submit", [LOST])
+    leaps = [0.0]
+    with JobStore(store_path, clock=lambda: clock.now + sum(leaps), steady=clock) as store:
+        job, _ = store.add(make_job(clock=store.clock))
+        for leap in (20.0, 3600.0):
+            follow(store, work, clock, job, seconds=5)
+            leaps.append(leap)
+        follow(store, work, clock, job, seconds=25)
+        assert store.get(job.id).state is JobState.SUBMITTING and work.calls.count("submit") == 1
+        work.late.is_listed = True
+        assert follow(store, work, clock, job).state is JobState.DONE
+    assert work.service.lines("creates") == [job.id]
+
+
 def test_what_the_provider_said_when_it_was_sent_counts_whatever_the_settings_say_now(
     store: JobStore, work: ScriptedWork, clock: Clock
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +29,7 @@ SLOTS = {"fake": 8}
 
 @pytest.fixture
 def store(store_path: Path, clock: Clock) -> Iterator[JobStore]:
-    with JobStore(store_path, clock=clock, lease=20.0) as opened:
+    with JobStore(store_path, clock=clock, lease=20.0, steady=time.monotonic) as opened:
         yield opened
 
 
