@@ -35,6 +35,10 @@ VOICE_SECONDS: Final = (5.0, 0.75)
 NO_VOICE, VOICE, ONLY_VOICE, VOICE_ALONE = 0.025, 0.045, 0.96, 0.99
 """Shares of the power that are surely voice: nobody sings up to the first, somebody from the second on; there is
 something else up to the third, and nothing from the fourth on."""
+NOW_SECONDS: Final = 0.5
+"""How far back it is asked what sounds now, which counts whatever was louder before."""
+HARDLY, CLEARLY = 0.25, 0.5
+"""Shares of the power that sounds now: what has no more than the first need not be there, what has the second is."""
 ABSENT: Final = 0.015
 """Weight of what is not there."""
 TRUST: Final = 0.01
@@ -221,7 +225,8 @@ class Singing:
     """
 
     def __init__(self, frames: Frames) -> None:
-        self._back, self.ahead = (STRIDE * round(seconds * frames.rate / STRIDE) for seconds in VOICE_SECONDS)
+        spans = (*VOICE_SECONDS, NOW_SECONDS)
+        self._back, self.ahead, self._now = (STRIDE * round(seconds * frames.rate / STRIDE) for seconds in spans)
         centres = np.array([_centre(band) for band in range(BANDS)])
         self._widths = np.maximum(1, centres * (2 ** (1 / BANDS_PER_OCTAVE) - 1) / float(frames.frequencies[1]))
         self._sums: NDArray[np.float64] = np.zeros((1, 3))
@@ -238,15 +243,23 @@ class Singing:
 
     def weights(self, begin: int, end: int) -> tuple[Float32, Float32]:
         """Return how much voice, and everything else, counts in each frame; no frame before is asked for again."""
-        places = np.arange(begin, end) - self._first
-        low = np.maximum(places - self._back, 0)
-        high = np.minimum(places + self.ahead, len(self._sums) - 1)
-        voice, sure, whole = (self._sums[high] - self._sums[low]).T
-        whole = np.maximum(whole, FLOOR)
+        sure, rest = self._shares(begin, end, self._back)
+        sure_now, rest_now = self._shares(begin, end, self._now)
         drop = max(0, end - self._back - self._first)
         self._sums = self._sums[drop:] - self._sums[drop]
         self._first += drop
-        return _fade(sure / whole, NO_VOICE, VOICE), _fade(1 - voice / whole, 1 - VOICE_ALONE, 1 - ONLY_VOICE)
+        singing = np.maximum(_fade(sure, NO_VOICE, VOICE), _fade(sure_now, HARDLY, CLEARLY))
+        playing = np.maximum(_fade(rest, 1 - VOICE_ALONE, 1 - ONLY_VOICE), _fade(rest_now, HARDLY, CLEARLY))
+        return singing, playing
+
+    def _shares(self, begin: int, end: int, back: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return how much of the power is surely voice, and how much is none, looking so many frames back."""
+        places = np.arange(begin, end) - self._first
+        low = np.maximum(places - back, 0)
+        high = np.minimum(places + self.ahead, len(self._sums) - 1)
+        voice, sure, whole = (self._sums[high] - self._sums[low]).T
+        whole = np.maximum(whole, FLOOR)
+        return sure / whole, 1 - voice / whole
 
 
 def _fade(shares: NDArray[np.float64], none: float, some: float) -> Float32:

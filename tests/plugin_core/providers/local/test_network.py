@@ -23,6 +23,8 @@ from plugin_core.providers.local.network import (
     count_parameters,
     read_network,
 )
+from plugin_core.providers.local.refinement import ABSENT, Singing
+from plugin_core.providers.local.stft import Frames
 
 Float32 = NDArray[np.float32]
 POWER: Float32 = np.zeros((0, BANDS), dtype=np.float32)
@@ -183,3 +185,22 @@ def test_what_is_damaged_or_foreign_is_told_in_a_line(installed: Path) -> None:
     network._read.cache_clear()
     with pytest.raises(SettingsError, match=r"passwd: No such file"):
         read_network()
+
+
+@pytest.mark.parametrize("first", ["voice", "rest"])
+def test_what_is_soft_counts_as_soon_as_what_was_loud_is_over(first: str) -> None:
+    """A soft voice behind a loud introduction, and a soft piano behind a voice that sang alone."""
+    frames = Frames(44100, 0.046)
+    loud, soft, second = round(6 * frames.rate), round(6 * frames.rate), round(frames.rate)
+    logits = np.zeros((loud + soft, BANDS, 4), dtype=np.float32)
+    logits[:loud, :, 2 if first == "voice" else 3] = 20
+    logits[loud:, :, 3 if first == "voice" else 2] = 20
+    power = np.ones((loud + soft, BANDS), dtype=np.float32)
+    power[loud:] = 0.001
+    singing = Singing(frames)
+    singing.hear(logits, power)
+    voice, rest = singing.weights(0, loud + soft)
+    before, after = (rest, voice) if first == "rest" else (voice, rest)
+    assert after[: loud - second].max() == pytest.approx(ABSENT)
+    assert after[loud + second :].min() == 1
+    assert before[: loud - second].min() == 1
