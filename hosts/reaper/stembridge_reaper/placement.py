@@ -119,7 +119,9 @@ class Placement:
                 self._place_group(self._tracks.get(track), wanted)
         if self._silent:
             self.notes.append(f"{plural(self._silent, 'item')} did not sound, and the stems are muted likewise")
-        return [*self._steps, Commit(), *self._last] if self.placed else []
+        # What is deleted cannot be given back where a later step fails.
+        last = sorted(self._last, key=lambda step: isinstance(step, Delete))
+        return [*self._steps, Commit(), *last] if self.placed else []
 
     def _slot(self) -> int:
         self._slots += 1

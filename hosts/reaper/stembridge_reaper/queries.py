@@ -157,7 +157,9 @@ class Query:
             self._out.touch(BEAT)
             for answer in ("go", "no", "cancel"):
                 if (chosen := self._read(answer, len(options))) is not None:
-                    status.message, status.options = "", []
+                    # Told before the answer goes, or the script would find the question open, and ask once more.
+                    status.state, status.message, status.options = "working", "", []
+                    self._out.write()
                     (self._folder / answer).unlink(missing_ok=True)
                     return answer, chosen
             self._sleep(LOOK / 4)

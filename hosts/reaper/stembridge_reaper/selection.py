@@ -34,10 +34,11 @@ class UsableItem(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def guid(self) -> str:
         """Of the part that is used; where the item is split for it, that is a new item behind the rest."""
-        start = self.facts.item_values["D_POSITION"]
-        if start == self.whole.item_values["D_POSITION"]:
+        start, whole = self.facts.item_values["D_POSITION"], self.whole.item_values["D_POSITION"]
+        if start == whole:
             return self.whole.guid
-        return f"{{{str(uuid.uuid5(uuid.NAMESPACE_OID, f'{self.whole.guid} {start!r}')).upper()}}}"
+        # Within the item, for it may be moved.
+        return f"{{{str(uuid.uuid5(uuid.NAMESPACE_OID, f'{self.whole.guid} {start - whole:.6f}')).upper()}}}"
 
     @property
     def name(self) -> str:

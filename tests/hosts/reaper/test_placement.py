@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from stembridge_reaper.placement import Placement
-from stembridge_reaper.plan import SetNumbers, SetText
+from stembridge_reaper.plan import Delete, SetNumbers, SetText, Split
 from stembridge_reaper.protocol import ItemFacts, PartStatus, Request, RequestProject, StandingStem, StemResult
 from stembridge_reaper.selection import FinishedItem, group_by_file, read_items
 from stembridge_reaper.settings import ReaperSettings
@@ -95,3 +95,28 @@ def test_stems_that_come_later_sound_as_the_item_did_before_the_first_of_it_mute
         assert [dict(step.values).get("B_MUTE", 0) for step in items] == [int(was_muted)]
         (tag,) = [step.words for step in steps if isinstance(step, SetText) and '"job"' in step.words]
         standing.append(StandingStem(guid="{S}", track="{T}", tag=tag))
+
+
+def test_nothing_is_deleted_before_the_last_step_that_can_fail(tmp_path: Path) -> None:
+    path, project = write_song(tmp_path / "a.wav", 1.0), RequestProject(path="", selection=(0.25, 0.75))
+    facts = [facts_of(str(path)) | {"guid": f"{{{number}}}"} for number in (1, 2)]
+    items, _ = read_items(project, msgspec.convert(facts, list[ItemFacts]))
+    now = Request(version=1, id="", created=0.0, kind="place", project=project)
+    part = PartStatus(stems=(StemResult(name="vocals", title="Vocals", path=path, job="1"),))
+    settings = ReaperSettings(replace_source=True)
+    steps = Placement("run", {}, now, settings).plan([FinishedItem(item, True, part) for item in items])
+    kinds = [type(step) for step in steps]
+    assert (kinds.count(Split), kinds.count(Delete), kinds[-2:]) == (4, 2, [Delete, Delete])
+
+
+def test_the_part_of_an_item_is_the_same_wherever_the_item_is_moved(tmp_path: Path) -> None:
+    path = str(write_song(tmp_path / "a.wav", 1.0))
+    guids = set()
+    for moved in (0.0, 0.1, 77.7):
+        facts = facts_of(path, item_values={"D_POSITION": moved, "D_LENGTH": 1.0, "B_LOOPSRC": 0.0})
+        (item,), _ = read_items(
+            RequestProject(path="", selection=(0.3 + moved, 0.7 + moved)), [msgspec.convert(facts, ItemFacts)]
+        )
+        guids.add(item.guid)
+    assert len(guids) == 1
+    assert guids != {item.whole.guid}

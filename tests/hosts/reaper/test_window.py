@@ -138,6 +138,18 @@ def test_a_model_is_chosen_and_its_run_cancelled_in_the_window(desk: Desk, tmp_p
     assert project.state() == state
 
 
+def test_the_row_that_was_chosen_stays_so_where_presets_are_others_by_now(desk: Desk, song: Path) -> None:
+    desk.configure(presets=[{"name": name, "title": name, "kind": "separate"} for name in ("gone", "two-stems")])
+    add_item(add_track(desk.reaper.active), song)
+    window = desk.press("separate_choose").window
+    assert window is not None
+    window.press("down")
+    desk.host.run(lambda: "local, free" in window.texts)
+    window.press("enter")
+    desk.host.run()
+    assert json.loads((desk.run_folder / "request.json").read_bytes())["preset"] == "two-stems"
+
+
 @pytest.mark.parametrize("how", ["close", "escape"])
 def test_nothing_is_begun_where_the_window_is_closed(desk: Desk, song: Path, how: str) -> None:
     add_item(add_track(desk.reaper.active), song)

@@ -12,6 +12,7 @@ import pytest
 from stembridge_reaper import worker
 from stembridge_reaper.choices import list_choices
 from stembridge_reaper.protocol import Status, read_request, read_status
+from stembridge_reaper.queries import Query
 from stembridge_reaper.runs import forget_old_runs, hold
 from stembridge_reaper.settings import ReaperSettings
 from stembridge_reaper.status import StatusFile
@@ -380,3 +381,25 @@ def test_stems_bought_for_another_place_are_not_asked_about(
     assert (status["state"], status["message"]) == ("done", "")
     assert (tmp_path / "elsewhere" / "A.stems").is_dir()
     assert len(fake.submitted) == 1
+
+
+def test_a_question_is_closed_before_its_answer_goes(session: Session, make: Make, tmp_path: Path) -> None:
+    """A script that finds neither the answer nor the question closed would ask once more."""
+    request = make(kind="insert")
+    status, answer, open_then = request.with_name("status.json"), request.with_name("go"), []
+
+    class Watched(type(answer)):  # type: ignore[misc]
+        def unlink(self, missing_ok: bool = False) -> None:
+            open_then.append(json.loads(status.read_bytes())["state"])
+            super().unlink(missing_ok)
+
+    query = Query(
+        session.settings,
+        read_request(request),
+        Watched(request.parent),
+        lambda: session,
+        sleep=lambda _: answer.touch(),
+    )
+    assert query._ask("Go on?", 3) == ("go", [])
+    assert open_then == ["working"]
+    assert not answer.exists()

@@ -204,6 +204,9 @@ end
 function ACTS:text(slot, key, words)
   local kind, pointer = table.unpack(self.slots[slot])
   facts.ACCESS[kind].text(pointer, key, words, true)
+  for _, one in ipairs(key == "GUID" and self.made or {}) do
+    if one[1] == pointer then one[2] = words end
+  end
 end
 
 function ACTS:colour(slot, red, green, blue)

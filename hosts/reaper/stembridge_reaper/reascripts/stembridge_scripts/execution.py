@@ -190,7 +190,10 @@ class Execution:
             api.set_value(kind, pointer, key, number)
 
     def _do_text(self, slot: int, key: str, words: str) -> None:
+        pointer = self._slots[slot][1]
         api.set_text(*self._slots[slot], key, words)
+        if key == "GUID":
+            self.made = [(one, words if one == pointer else guid) for one, guid in self.made]
 
     def _do_colour(self, slot: int, red: int, green: int, blue: int) -> None:
         native = api.call("ColorToNative", red, green, blue)

@@ -251,7 +251,14 @@ function M.choose(last, project)
   repeat
     M.wait()
     if query and query:refresh() and query:is_final() or query and query:is_dead() then
-      if #(query.status.choices or {}) > 0 then choices, shown = query.status.choices, nil end
+      if #(query.status.choices or {}) > 0 then
+        -- The presets may be others by now than those that were installed.
+        local chosen = choices[state.row].preset
+        choices, shown, state.row = query.status.choices, nil, 1
+        for number, choice in ipairs(choices) do
+          if choice.preset == chosen then state.row = number end
+        end
+      end
       state.rows, state.lines, query = rows_of(choices), query.status.console or {}, nil
     end
     if state.row ~= shown then
