@@ -73,7 +73,13 @@ async def _serve(session: Session, port: int, *, opens: bool) -> int:
     finally:
         page.close()
         listener.close()
-    return len(work.ids)
+    return count_left(session, work)
+
+
+def count_left(session: Session, work: JobSet) -> int:
+    """Return how many jobs are not finished; some may have ended with another page of this home, or be pruned."""
+    found = (session.store.find(job_id) for job_id in work.ids)
+    return sum(job is not None and job.state.is_active for job in found)
 
 
 def _open_browser(link: str) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import parse_qs
 
+from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -104,11 +104,9 @@ class Door:
         return response
 
     def _is_known(self, cookies: str) -> bool:
-        try:
-            found = SimpleCookie(cookies).get(self._cookie_name)
-        except CookieError:
-            return False
-        return found is not None and secrets.compare_digest(found.value.encode(), self._cookie.encode())
+        # Other servers of this machine set cookies here too, some of which Python's own parser gives up at.
+        found = cookie_parser(cookies).get(self._cookie_name, "")
+        return secrets.compare_digest(found.encode(), self._cookie.encode())
 
     def _dress(self, send: Send) -> Send:
         async def dressed(message: Message) -> None:

@@ -190,8 +190,9 @@ class Board:
             if queue.full():
                 while not queue.empty():
                     queue.get_nowait()
-                event = b'{"anew":true}'
-            queue.put_nowait(event)
+                queue.put_nowait(b'{"anew":true}')
+            else:
+                queue.put_nowait(event)
 
     def _look(self) -> Row:
         """Return what changed since the last look; nothing where nothing did."""
@@ -204,11 +205,11 @@ class Board:
         jobs = {job.id: job for job in (*store.list(limit=100), *store.list(states=WATCHED, limit=MOST_ROWS))}
         gone = []
         for job_id, row in self._rows.items():
-            if job_id not in jobs and row["state"] in WATCHED:
+            if job_id not in jobs:
                 job = store.find(job_id)
                 if job is None:
                     gone.append(job_id)
-                else:
+                elif row["state"] in WATCHED:
                     jobs[job_id] = job
         rows = {job_id: row_of(job) for job_id, job in jobs.items()}
         changed = [row for job_id, row in rows.items() if has_newcomer or self._rows.get(job_id) != row]

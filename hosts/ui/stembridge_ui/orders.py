@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from plugin_core import AUDIO_SUFFIXES, STEMS_SUFFIX, Asker, JobSet, Ready, Reply, Run, Want
+from plugin_core import AUDIO_SUFFIXES, STEMS_SUFFIX, Asker, JobSet, Ready, Reply, Run, Want, is_own_work
 from plugin_core.console.options import choose_operations
 from plugin_core.console.phrases import clean
 from plugin_core.console.prices import describe_offer, describe_price, has_price
@@ -171,10 +171,15 @@ class Counter:
             if value
         }
         operations = choose_operations(said, preset, settings.section("separate", SEPARATE).as_operation())
-        paths = await asyncio.to_thread(lambda: [path for word in wish.paths for path in _expand(word)])
+        # One that is named beside its folder is one song.
+        paths = await asyncio.to_thread(
+            lambda: {os.path.realpath(one): one for it in wish.paths for one in _expand(it)}
+        )
         if not paths or len(paths) > MOST_SONGS:
             raise UsageError(f"{len(paths)} songs", remedy=f"name one to {MOST_SONGS}, or use a hot folder for more")
-        return await self._quote([Want(path=path, operation=one) for path in paths for one in operations], wish.preset)
+        return await self._quote(
+            [Want(path=path, operation=one) for path in paths.values() for one in operations], wish.preset
+        )
 
     async def _offer_again(self, request: Request) -> Response:
         """Offer what a job did once more: its labels were taken out, or its stems thrown away."""
@@ -266,4 +271,6 @@ def _expand(word: str) -> Iterator[Path]:
         return
     for base, folders, names in os.walk(path):
         folders[:] = sorted(one for one in folders if not one.startswith(".") and not one.endswith(STEMS_SUFFIX))
-        yield from (Path(base, one) for one in sorted(names) if Path(one).suffix.lower() in AUDIO_SUFFIXES)
+        songs = (Path(base, one) for one in sorted(names) if not one.startswith("."))
+        # A template need not keep stems in a folder of their own.
+        yield from (one for one in songs if one.suffix.lower() in AUDIO_SUFFIXES and not is_own_work(one))

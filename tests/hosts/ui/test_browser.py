@@ -99,6 +99,23 @@ await context.close();
 return {fetched, kept, nodes, most, left: transport.nodes.size + transport.kept.size};
 """
 
+ANEW = """
+// What the page of a song asks for when changes may have been missed, and no more once it was left.
+const {showSong} = await import("/song.js");
+const [place, changes, asked, usual] = [document.createElement("main"), new EventTarget(), [], window.fetch];
+const leave = showSong(place, {changes, argument: arguments[0]});
+while (!place.querySelector(".lane")) await new Promise((end) => setTimeout(end, 50));
+window.fetch = (path, ...more) => {
+  asked.push(path);
+  return usual(path, ...more);
+};
+changes.dispatchEvent(new CustomEvent("anew"));
+leave();
+changes.dispatchEvent(new CustomEvent("anew"));
+window.fetch = usual;
+return asked;
+"""
+
 
 def resident(browser: Browser) -> int:
     """Return the bytes of memory that the processes of the browser's pages have, as they say."""
@@ -136,6 +153,7 @@ def test_a_song_is_dropped_separated_played_looped_and_saved(
     browser.press(" ")
     browser.until(f"{position} >= 1")
     assert browser.run("return document.querySelector('.round').getAttribute('aria-label')") == "Pause"
+    assert browser.run("return document.querySelector('.time').getAttribute('aria-live')") == "off"
     silent = "[...document.querySelectorAll('.lane')].map((one) => one.classList.contains('silent')).join()"
     assert browser.run(f"return {silent}") == "true,false,false,false,false"
     browser.press("2")
@@ -157,6 +175,7 @@ def test_a_song_is_dropped_separated_played_looped_and_saved(
     ]
     assert (soundfile.read(mix, dtype="int16")[0] == sum(part.astype("int32") for part in parts)).all()
 
+    assert browser.run(ANEW, job) == [f"api/jobs/{job}"]
     for loop, seconds in ((None, 11.0), ([70_001, 250_003], 12.5)):
         for lane in browser.run(RENDER, job, loop, seconds):
             assert lane["wrong"] == 0, (lane, loop)

@@ -34,6 +34,9 @@ ROOM = GUESTS + STRANGERS + 64
         pytest.param({"origin": "null"}, 403, id="origin of a sandboxed frame"),
         pytest.param({"sec-fetch-site": "cross-site"}, 403, id="image or script of a foreign page"),
         pytest.param({"sec-fetch-site": "same-site"}, 403, id="page of another port"),
+        pytest.param(
+            {"cookie": 'theme={"dark": [1]}; a b=c d; {cookie}'}, 200, id="cookies of other servers before ours"
+        ),
         pytest.param({"cookie": ""}, 401, id="no cookie"),
         pytest.param({"cookie": "stembridge-{port}=guess"}, 401, id="guessed cookie"),
         pytest.param({"cookie": 'stembridge-{port}="\\377'}, 401, id="broken cookie"),
@@ -43,7 +46,10 @@ ROOM = GUESTS + STRANGERS + 64
 def test_who_comes_in(server: Server, path: str, headers: dict[str, str], status: int) -> None:
     if path == "/api/events" and status == 200:
         pytest.skip("it does not end")
-    said = {name: text.format(port=server.port) for name, text in headers.items()}
+    said = {
+        name: text.replace("{port}", str(server.port)).replace("{cookie}", server.cookie)
+        for name, text in headers.items()
+    }
     answer = server.client.get(path, headers=said)
     assert answer.status_code == status
     assert HEADERS.items() <= dict(answer.headers).items()

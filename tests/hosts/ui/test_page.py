@@ -11,15 +11,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import mutagen
 import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile
 import stembridge_ui.plugin
+from stembridge_ui.commands import count_left
+from stembridge_ui.jobs import Board
 
+from plugin_core import JobSet
 from plugin_core.errors import install_hint
-from plugin_core.model import Separation
+from plugin_core.jobs.queries import insert, to_row
+from plugin_core.model import JobState, Separation
 from plugin_core.session import Session
 from plugin_core.settings import Settings, no_keyring
 from tests import quick_start
@@ -27,6 +32,7 @@ from tests.audio_files import make_noise, read_samples, write_samples, write_son
 from tests.hosts.ui.conftest import ROOT, Server, serving, wait_until
 from tests.plugin_core.cli.conftest import run_here
 from tests.plugin_core.cli.fakes import FakePoint
+from tests.plugin_core.jobs.fakes import make_job
 
 SEGMENT = 4
 
@@ -209,9 +215,11 @@ def test_an_offer_says_what_is_wrong_in_one_line(server: Server, song: Path) -> 
 def test_a_folder_is_the_songs_in_it_without_their_stems(server: Server, song: Path, job: str) -> None:
     folder = server.folder / "album"
     (folder / "Done.stems").mkdir(parents=True)
-    for name in ("One.flac", "Two.flac", "Done.stems/Done - Vocals.flac", "notes.txt"):
+    for name in ("One.flac", "Two.flac", "Done.stems/Done - Vocals.flac", "notes.txt", ".draft.flac"):
         shutil.copy(song, folder / name)
-    lines = server.post("/api/offers", {"paths": [str(folder)]})["lines"]
+    # As a template of the user's places it.
+    shutil.copy(stem_path(song, "Bass"), folder / "Done Bass.flac")
+    lines = server.post("/api/offers", {"paths": [str(folder), str(folder / "Two.flac")]})["lines"]
     assert [line.split(" (")[0] for line in lines if "album/" in line and line[0] != " "] == [
         *(f"{folder}/One.flac", f"{folder}/Two.flac")
     ]
@@ -239,6 +247,35 @@ def test_the_stream_tells_of_what_other_processes_do_and_of_nothing_twice(server
             told += [row for row in rows if row["song"] == "Elsewhere.flac"]
     assert {row["host"] for row in told} == {"cli"}
     assert len({json.dumps(row) for row in told}) == len(told)
+
+
+def test_a_watcher_that_sleeps_has_only_itself_told_to_look_anew(tmp_path: Path) -> None:
+    with Session(Settings(tmp_path, environ={}, keyring=no_keyring)) as session:
+        board = Board(session, JobSet())
+    asleep, awake = asyncio.Queue[bytes](1), asyncio.Queue[bytes](9)
+    asleep.put_nowait(b"before")
+    # A set that keeps its order: the one that sleeps is told first.
+    board._watchers = dict.fromkeys((asleep, awake))  # type: ignore[assignment]
+    board._send(b"after")
+    assert (asleep.get_nowait(), awake.get_nowait()) == (b'{"anew":true}', b"after")
+
+
+def test_a_done_job_is_not_left_and_one_that_was_pruned_leaves_the_list(tmp_path: Path) -> None:
+    with Session(Settings(tmp_path, environ={}, keyring=no_keyring)) as session:
+        job = msgspec.structs.replace(make_job(clock=lambda: 1.0), state=JobState.DONE)
+        with session.store._database.write() as connection:
+            row = {**to_row(job), "litter": 0}
+            connection.execute(insert(row), row)
+        board = Board(session, JobSet())
+        assert [row["id"] for row in board._look()["rows"]] == [job.id]
+        waiting, _ = session.store.add(make_job(2))
+        work = JobSet()
+        for one in (job, waiting):
+            work.add(one.id)
+        assert count_left(session, work) == 1
+        assert session.prune(0.0) == 1
+        assert board._look()["gone"] == [job.id]
+        assert count_left(session, work) == 1
 
 
 def test_jobs_are_listed_a_page_at_a_time_and_cancelled_and_retried(server: Server, song: Path, job: str) -> None:

@@ -84,7 +84,7 @@ export function showJobs(main, {changes}) {
       shown.textContent = number.toLocaleString("en");
     }
     empty.hidden = all > 0;
-    end.textContent = rows.size && rows.size < all && filter === "all" ? `${rows.size} of ${plural(all, "job")}` : "";
+    set(end, rows.size && rows.size < all && filter === "all" ? `${rows.size} of ${plural(all, "job")}` : "");
   }
 
   function patch(row) {

@@ -42,12 +42,23 @@ export function showSong(main, {changes, argument: id}) {
     if (told.state === "done" && !wasDone) load();
   }
 
+  /** What happened while nobody listened. */
+  async function anew() {
+    try {
+      heard({detail: {rows: [await getJson(`api/jobs/${encodeURIComponent(id)}`)]}});
+    } catch (error) {
+      toast(error.message, "bad");
+    }
+  }
+
   changes.addEventListener("change", heard);
+  changes.addEventListener("anew", anew);
   load();
   return () => {
     isOver = true;
     player?.close();
     changes.removeEventListener("change", heard);
+    changes.removeEventListener("anew", anew);
   };
 }
 
@@ -90,7 +101,8 @@ class Player {
 
   build(main, hasStems) {
     this.playButton = h("button", {class: "round go", onclick: () => this.toggle()});
-    this.time = h("output", {class: "time", "aria-label": "Position"}, "0:00");
+    // An output is read out at each change, which would be over the music, every second.
+    this.time = h("output", {class: "time", "aria-label": "Position", "aria-live": "off"}, "0:00");
     this.loopButton = h("button", {class: "chip", onclick: () => this.toggleLoop(), title: "L; drag over a waveform"},
       "Loop");
     this.compareButton = h("button", {class: "chip", onclick: () => this.compare(), title: "C"}, "Source only");
