@@ -21,6 +21,7 @@ FILE, FOLDER, PRESET, MODEL, JOB, PURCHASE = "file", "folder", "preset", "model"
 LIST: Final = ","
 """Begins the first word of a list that is written with commas."""
 _SPECIAL: Final = frozenset(" \t!\"#$&'()*;<>?[\\]^`{|}~")
+_IN_QUOTES: Final = frozenset('"$\\`')
 _NEWEST: Final = 50
 
 Tree = dict[str, Any]
@@ -111,7 +112,10 @@ def _for_bash(word: str, typed: str, quote: str) -> str:
     """Return what stands in place of what bash takes for the current word, which begins anew after = and :."""
     end = max(typed.rfind("="), typed.rfind(":")) + 1
     rest = word[end:] if word.startswith(typed[:end]) else word
-    return rest if quote else "".join(f"\\{sign}" if sign in _SPECIAL else sign for sign in rest)
+    if quote == "'":
+        return rest.replace("'", "'\\''")
+    special = _IN_QUOTES if quote else _SPECIAL
+    return "".join(f"\\{sign}" if sign in special else sign for sign in rest)
 
 
 def complete(outline: Tree, words: Sequence[str]) -> tuple[str, Found]:

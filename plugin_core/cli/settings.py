@@ -212,6 +212,7 @@ def set_key(document: TOMLDocument, way: list[str], value: Any) -> None:
         SettingsError: what should be a table is none.
     """
     import tomlkit
+    from tomlkit.items import Table
 
     table: Any = document
     for part in way[:-1]:
@@ -225,7 +226,13 @@ def set_key(document: TOMLDocument, way: list[str], value: Any) -> None:
     item = tomlkit.item(value)
     if old := getattr(table.get(way[-1]), "trivia", None):
         item.trivia.comment_ws, item.trivia.comment = old.comment_ws, old.comment
+    # What stands above the next heading stays there: comments behind the last key are put back behind a new one.
+    body = table.value.body if isinstance(table, Table) and way[-1] not in table else []
+    kept = []
+    while body and body[-1][0] is None:
+        kept.append(body.pop())
     table[way[-1]] = item
+    body.extend(reversed(kept))
 
 
 def unset_key(document: TOMLDocument, way: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
 import logging
 import os
@@ -60,9 +61,11 @@ def read_list(name: str, *, separator: bytes) -> list[str]:
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
         raise UsageError(f"{show(Path(name))} cannot be read: {error.strerror}", remedy="--files-from LIST") from error
-    lines = data.split(separator)
     if separator == b"\n":
-        lines = [line.removesuffix(b"\r") for line in lines]
+        if b"\0" in data:
+            raise UsageError("a name in the list holds a NUL", remedy="add -0 for what find -print0 writes")
+        data = data.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n").removesuffix(b"\r")
+    lines = data.split(separator)
     names = [os.fsdecode(line) for line in lines if line]
     if not names:
         raise UsageError(f"{'standard input' if name == '-' else show(Path(name))} names no file")

@@ -310,7 +310,8 @@ def edit(context: Context) -> int:
         raise SettingsError(f"{draft} cannot be written: {error.strerror}", remedy="mend the folder") from error
     while True:
         code = _open_editor(context.settings.environ, draft)
-        written = _read(draft)
+        # A draft that was thrown away is no wish for an empty file.
+        written = _read(draft) if draft.exists() else before
         if written == before or code:
             if written == before:
                 draft.unlink(missing_ok=True)
@@ -352,9 +353,10 @@ def _read(path: Path) -> bytes:
 
 def _open_editor(environ: Mapping[str, str], path: Path) -> int:
     usual = next(filter(shutil.which, ("sensible-editor", "nano", "vi", "notepad")), "vi")
-    words = shlex.split(environ.get("VISUAL") or environ.get("EDITOR") or usual)
+    wanted = environ.get("VISUAL") or environ.get("EDITOR") or usual
     try:
-        return subprocess.run([*words, str(path)], check=False).returncode
-    except OSError as error:
+        return subprocess.run([*shlex.split(wanted), str(path)], check=False).returncode
+    except (OSError, ValueError) as error:
         path.unlink()
-        raise UsageError(f"{words[0]} cannot be started: {error.strerror}", remedy="set EDITOR") from error
+        what = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"{clean(wanted)} cannot be started: {what}", remedy="set EDITOR") from error

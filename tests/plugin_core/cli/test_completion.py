@@ -18,8 +18,8 @@ from typing import cast
 import pytest
 
 from plugin_core.cli import completion
-from plugin_core.cli.commands.completion import SCRIPTS, draw_outline
-from plugin_core.cli.completion import Tree, complete, split
+from plugin_core.cli.commands.completion import SCRIPTS, Place, draw_outline
+from plugin_core.cli.completion import Tree, _for_bash, complete, split
 from plugin_core.console.context import Context
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import JobState
@@ -219,6 +219,25 @@ def test_bash(tmp_path: Path, environ: dict[str, str]) -> None:
     number = "0192aaaa-1111-7000-8000-000000000000"
     assert done.stdout.splitlines() == ["rpp;", "my\\ own;", "my own;", f"{number};", "show;"]
     assert done.stderr == ""
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.parametrize("quote", ["", "'", '"'])
+def test_nothing_in_a_name_is_run(tmp_path: Path, quote: str) -> None:
+    names = ["$(touch ran)", "`touch ran`", 'a"; touch ran; "', "a'; touch ran; '", "a\\'b\\\\", "a & touch ran"]
+    words = " ".join(f"{quote}{_for_bash(name, '', quote)}{quote}" for name in names)
+    done = subprocess.run(["bash", "-c", f"printf '%s\\n' {words}"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.splitlines() == names
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_start_up_file_is_kept_to_the_byte(tmp_path: Path) -> None:
+    start_up = tmp_path / ".zshrc"
+    before = b"bindkey -s '^X' 'ls\r'\r\n# caf\xe9\n"
+    start_up.write_bytes(before)
+    place = Place("zsh", {"HOME": str(tmp_path)})
+    assert len([*place.write(), *place.remove()]) == 5
+    assert start_up.read_bytes() == before
 
 
 def test_bash_on_a_terminal_once_it_is_installed(tmp_path: Path, environ: dict[str, str]) -> None:

@@ -112,6 +112,13 @@ def test_one_place_changes_and_nothing_else(
     assert [path.name for path in config.parent.glob("*config*")] == ["config.toml"]
 
 
+def test_a_comment_stays_above_its_heading(stembridge: Run, config: Path) -> None:
+    before = "[separate]\nformat = 'wav'\n{}\n# of labels\n[tags]\nkeep_mtime = true\n"
+    config.write_text(before.format(""))
+    assert call(stembridge, "set", "separate.model", "classic").code == 0
+    assert config.read_text() == before.format('model = "classic"\n')
+
+
 def test_new_sections_tables_and_lists(stembridge: Run, home: Path) -> None:
     for words in (
         ("tags.fields.mood", "grouping"),
@@ -240,6 +247,15 @@ def test_a_broken_edit_is_told_and_kept_beside(
         draft.unlink()
 
 
+def test_a_draft_that_was_thrown_away_empties_nothing(
+    stembridge: Run, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = config.read_bytes()
+    editor(tmp_path, monkeypatch, "path.unlink()")
+    assert call(stembridge, "edit").out == "nothing was changed\n"
+    assert config.read_bytes() == before
+
+
 def test_an_edit_does_not_run_over_another(
     stembridge: Run, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,6 +266,7 @@ def test_an_edit_does_not_run_over_another(
     for code, told in (("sys.exit(3)", "the editor ended with 3"), ("path.write_text('# other')", "")):
         editor(tmp_path, monkeypatch, code)
         assert told in call(stembridge, "edit").err
-    monkeypatch.setenv("VISUAL", "no-such-editor-here")
-    assert "set EDITOR" in call(stembridge, "edit").err
+    for name in ("no-such-editor-here", "vi '"):
+        monkeypatch.setenv("VISUAL", name)
+        assert f"{name} cannot be started: No" in call(stembridge, "edit").err
     assert len(list(config.parent.glob("config*"))) == 2  # the file, and the draft that could not take its place

@@ -69,7 +69,8 @@ def test_songs_are_named_in_a_list(
     names = [song.name for song in songs if end == "\0" or "\n" not in song.name]
     data = "".join(f"{name}{end}" for name in (*names[:1], *names))
     zero = ("-0",) if end == "\0" else ()
-    (tmp_path / "list.txt").write_bytes(data.encode())
+    # As Windows writes a list.
+    (tmp_path / "list.txt").write_bytes(data.encode("utf-8-sig" if end == "\r\n" else "utf-8"))
     result = stembridge("separate", "--files-from", "list.txt", *zero, "--json")
     assert (result.code, result.events[-1]["done"]) == (0, len(names))
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data.encode())))
@@ -80,6 +81,8 @@ def test_songs_are_named_in_a_list(
 def test_a_list_that_names_nothing_is_told(stembridge: Run, tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("\n\n")
     assert "empty names no file" in stembridge("separate", "--files-from", "empty").err
+    (tmp_path / "zero").write_bytes(b"a.flac\0b.flac\0")
+    assert "add -0" in stembridge("separate", "--files-from", "zero").err
     assert "missing cannot be read" in stembridge("run", "karaoke", "--files-from", "missing").err
     result = stembridge("tag")
     assert (result.code, "missing argument 'FILE...'" in result.err) == (2, True)
