@@ -44,7 +44,7 @@ from stembridge_reaper.stem_tracks import (
     read_tag,
     write_tag,
 )
-from stembridge_reaper.takes import UNFADED, place_take
+from stembridge_reaper.takes import SLACK, UNFADED, place_take
 
 MIX_KEYS: Final = (
     "D_VOL",
@@ -278,7 +278,7 @@ class Placement:
         slot = self._find("MediaItem", one.item.whole.guid)
         start, length = used["D_POSITION"], used["D_LENGTH"]
         # Whatever REAPER is set to do where an item is split, it sounds as before.
-        if start + length < whole["D_POSITION"] + whole["D_LENGTH"]:
+        if start + length < whole["D_POSITION"] + whole["D_LENGTH"] - SLACK:
             right = self._slot()
             self._last.append(Split(right, slot, start + length))
             self._last.append(SetNumbers(right, tuple(UNFADED["IN"].items())))

@@ -22,6 +22,9 @@ Span = tuple[float, float]
 SLACK = 1e-9
 """Seconds that rounding may add to a span."""
 
+CLOSE = 1e-3
+"""Seconds from an item's edge within which it is not split: REAPER splits none at its edge."""
+
 
 class NotUsableError(Exception):
     """One item cannot be used; the text is the reason, as it is counted."""
@@ -57,9 +60,9 @@ def narrow(item: ItemFacts, limit: Span | None) -> ItemFacts | None:
     start, end = limit[0] - values["D_POSITION"], limit[1] - values["D_POSITION"]
     if end <= SLACK or start >= length - SLACK:
         return None
-    if item.markers or start <= max(0.0, _fade(values, "IN")):
+    if item.markers or start <= max(CLOSE, _fade(values, "IN")):
         start = 0.0
-    if item.markers or end >= length - max(0.0, _fade(values, "OUT")):
+    if item.markers or end >= length - max(CLOSE, _fade(values, "OUT")):
         end = length
     if (start, end) == (0.0, length):
         return item

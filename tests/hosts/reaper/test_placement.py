@@ -109,6 +109,23 @@ def test_nothing_is_deleted_before_the_last_step_that_can_fail(tmp_path: Path) -
     assert (kinds.count(Split), kinds.count(Delete), kinds[-2:]) == (4, 2, [Delete, Delete])
 
 
+@pytest.mark.parametrize(
+    ("selection", "splits"),
+    [((7.3, 7.3 + 1.1), 0), ((7.3 + 1e-12, 9.0), 0), ((0.0, 8.4 - 1e-12), 0), ((7.7, 9.0), 1), ((7.7, 8.0), 2)],
+    ids=["all of it", "from its start", "to its end", "its end", "its middle"],
+)
+def test_an_item_is_not_split_at_its_edges(tmp_path: Path, selection: tuple[float, float], splits: int) -> None:
+    """Nor by what numbers are rounded to: REAPER splits none there, and the insertion would be refused."""
+    path, project = write_song(tmp_path / "a.wav", 1.0), RequestProject(path="", selection=selection)
+    for length in (1.1, 1.1000000000000003, 1.0999999999999999):
+        facts = facts_of(str(path), item_values={"D_POSITION": 7.3, "D_LENGTH": length, "B_LOOPSRC": 0.0})
+        (item,), _ = read_items(project, [msgspec.convert(facts, ItemFacts)])
+        now = Request(version=1, id="", created=0.0, kind="place", project=project)
+        part = PartStatus(stems=(StemResult(name="vocals", title="Vocals", path=path, job="1"),))
+        steps = Placement("run", {}, now, ReaperSettings()).plan([FinishedItem(item, True, part)])
+        assert [type(step) for step in steps].count(Split) == splits
+
+
 def test_the_part_of_an_item_is_the_same_wherever_the_item_is_moved(tmp_path: Path) -> None:
     path = str(write_song(tmp_path / "a.wav", 1.0))
     guids = set()
