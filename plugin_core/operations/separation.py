@@ -106,7 +106,6 @@ class SeparationWork:
         from plugin_core.operations.plans import bytes_needed
 
         self._template(job)
-        self._links.check(self._separator)
         needed = await bytes_needed(job.source, wish_of(job), self._separator)
 
         def work(stopper: Stopper) -> None:
@@ -171,9 +170,12 @@ class SeparationWork:
         """Start the job at its provider, with a link to the source where it needs one.
 
         Raises:
+            UsageError: there is no way to the service, or back.
             SourceError: the source is louder than the format of the stems holds.
             StembridgeError: the provider's own.
         """
+        # What was bought before needs none.
+        self._links.check(self._separator)
         if self._separator.remote:
             await run_stoppable(lambda stopper: _require_fit(job, stopper))
         url = await self._links.stage(self._separator, job)

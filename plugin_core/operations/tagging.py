@@ -91,9 +91,7 @@ class TaggingWork:
         Raises:
             SourceError: it vanished, is another song by now, or is of a kind without tags.
             PlacementError: it may not be replaced.
-            UsageError: the tagger reads by link and there is no stager.
         """
-        self._links.stager_for(self._tagger)
         await run_stoppable(lambda stopper: self._check(job, stopper.check))
         await asyncio.to_thread(self._folders.make, job)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import pytest
 
 from plugin_core import JobState, Session, Settings
 from plugin_core.errors import TransientError, UsageError
+from plugin_core.model import Tagging
 from plugin_core.stagers.public_url import PublicUrlSettings, PublicUrlStager
 from plugin_core.tags.reader import read_fields
 from tests.plugin_core.operations.running import tag
@@ -104,6 +106,21 @@ def test_missing_stager_is_told_before_anything_is_spent(
     plugins = load_taggers(tagger, stagers=tuple(FakeStager(name) for name in stagers))
     with Session(Settings(home), plugins) as session, pytest.raises(UsageError, match=expected):
         tag(session, song)
+
+
+def test_what_was_bought_needs_no_stager(home: Path, song: Path) -> None:
+    tagger, copy = LinkedTagger(), song.with_stem("Copy")
+    shutil.copyfile(song, copy)
+    with Session(Settings(home), load_taggers(tagger, stagers=(FakeStager(),))) as session:
+        tag(session, song)
+    tagger.account = lambda: "ears:renewed"  # type: ignore[method-assign]
+    with Session(Settings(home), load_taggers(tagger)) as session:
+        source = session.inspect(copy)
+        offer = asyncio.run(session.offer(source, Tagging(provider="ears")))
+        job, _ = asyncio.run(session.add(source, offer.plan))
+        asyncio.run(session.run([job.id]))
+        assert session.store.get(job.id).state is JobState.DONE
+    assert read_fields(copy)["mood"] == ("Calm",) and len(tagger.submitted) == 1
 
 
 def test_tagger_may_do_without_a_link(home: Path, song: Path) -> None:
