@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from plugin_core import Offer
+from plugin_core import Offer, Session
 from plugin_core.console.phrases import describe_problem
 from plugin_core.console.prices import describe_price
 from plugin_core.errors import (
@@ -247,19 +247,9 @@ class SongTask:
         self._is_doubted = False
         fate = await asyncio.to_thread(self._version.find, jobs)
         if has_moved and fate is Fate.SAME:
-            return Fate.SAME if await asyncio.to_thread(self._is_back, jobs) else Fate.GONE
+            path, ids = Path(os.fsdecode(self.path)), [job.id for job in jobs]
+            return Fate.SAME if await asyncio.to_thread(come_back, self._tools.session, ids, path) else Fate.GONE
         return fate
-
-    def _is_back(self, jobs: Sequence[Job]) -> bool:
-        """Let jobs that followed a song come back with it, as when its folder was renamed and got its name again."""
-        path = Path(os.fsdecode(self.path))
-        elsewhere = {job.source.path for job in jobs} - {path}
-        if any(one.name != path.name or os.path.lexists(one) for one in elsewhere):
-            return False
-        for one in elsewhere:
-            # With the stems that were placed beside it there.
-            self._tools.session.moved(one.parent, path.parent)
-        return all(job.source.path == path for job in self._find_jobs())
 
     def _leave(self, fate: Fate) -> None:
         """Leave the jobs to go on without their song, which may turn up elsewhere."""
@@ -322,6 +312,21 @@ class _SongAsker(Asker[Want]):
 
     def add(self, want: Want, job: Job) -> None:  # noqa: ARG002 - the song is known
         self.jobs.append(job.id)
+
+
+def come_back(session: Session, ids: Sequence[str], path: Path) -> bool:
+    """Let jobs that followed a song come back with it, as when its folder was renamed and got its name again."""
+    jobs = session.store.find_all(ids)
+    elsewhere = {job.source.path for job in jobs} - {path}
+    if any(one.name != path.name or os.path.lexists(one) for one in elsewhere):
+        return False
+    gone = [stem.path for job in jobs for stem in job.stems if not os.path.lexists(stem.path)]
+    for one in elsewhere:
+        # With the stems that were placed beside it there; other songs may have stayed.
+        places = [one, *gone] if os.path.lexists(one.parent) else [one.parent]
+        for place in (each for each in places if each.is_relative_to(one.parent)):
+            session.moved(place, path.parent / place.relative_to(one.parent))
+    return all(job.source.path == path for job in session.store.find_all(ids))
 
 
 def _is_answered(job: Job, previous: Job | None) -> bool:

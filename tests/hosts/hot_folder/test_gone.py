@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from stembridge_hot_folder.ledger import SongState
+from stembridge_hot_folder.task import come_back
 
+from plugin_core import JobState, Session, Settings
 from plugin_core.errors import OutcomeUnknownError
+from plugin_core.model import Stem
 from tests.hosts.hot_folder.conftest import Desk, wait_for
+from tests.plugin_core.jobs.fakes import make_job
 
 
 def note(song: Path) -> Path:
@@ -84,3 +89,20 @@ def _hurry(policy: object, values: dict[str, object]) -> None:
     plain = {"backoff": Backoff(first=0.05), "search_for": 0.2, "settle": 0.05, "grace": 1.0, "stop_within": 5.0}
     for name, value in (plain | {"progress_every": 0.25, "slots_for": 60.0} | values).items():
         object.__setattr__(policy, name, value)
+
+
+def test_of_a_song_that_comes_back_alone_the_others_are_known_where_they_are(tmp_path: Path) -> None:
+    home, away, root = (tmp_path / name for name in ("home", "Away", "Drop"))
+    home.mkdir()
+    with Session(Settings(home)) as session:
+        for number, folder in enumerate((root, away)):
+            vocals = folder / f"{number}.stems" / "vocals.flac"
+            vocals.parent.mkdir(parents=True)
+            vocals.touch()
+            stem = Stem(name="vocals", label="Vocals", path=away / vocals.relative_to(folder), size=0, sha256="")
+            job = make_job(number, path=away / f"{number}.flac")
+            session.store.add(msgspec.structs.replace(job, state=JobState.DONE, stems=(stem,)))
+        one, other = reversed(session.store.list())
+        assert come_back(session, [one.id], root / "0.flac")
+        assert session.store.get(one.id).stems[0].path == root / "0.stems" / "vocals.flac"
+        assert session.store.get(other.id) == other
