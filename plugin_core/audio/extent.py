@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -34,6 +34,17 @@ _WAVPACK_FIRST: Final = 0x800
 """The flag of the first of the blocks that hold the channels of the same time."""
 _TTA: Final = b"TTA1"
 _TTA_HEAD: Final = 22
+_TS_FORMS: Final = ((188, 0), (192, 4), (204, 0))
+"""Of MPEG-TS, of Blu-ray's, and of one with error correction: bytes of a packet, and the place of its mark."""
+_PACK: Final = b"\0\0\1\xba"
+_PS_END: Final = b"\0\0\1\xb9"
+_DTS: Final = (b"\x7f\xfe\x80\x01", b"\xfe\x7f\x01\x80", b"\x1f\xff\xe8\x00", b"\xff\x1f\x00\xe8")
+"""How a frame begins: words of 16 bits, the same with their bytes swapped, words of 14 bits, and these swapped."""
+_DTS_MORE: Final = b"\x64\x58\x20\x25"
+"""What extends the frame in front of it (DTS-HD)."""
+_TAIL: Final = 1 << 18
+_UNIT_HEAD: Final = 16
+_SURE_UNITS: Final = 3
 
 
 class Extent(NamedTuple):
@@ -47,6 +58,8 @@ class Extent(NamedTuple):
     """Where the frames themselves say so."""
     parts: tuple[ByteSpan, ...] = ()
     """Of recordings that are joined in one file, and can be read one by one."""
+    is_torn: bool = False
+    """Whether it ends inside a packet or frame, and nothing says how long it was."""
 
 
 class _Box(NamedTuple):
@@ -77,7 +90,59 @@ def check_extent(path: Path, descriptor: int, passage: Passage | None = None) ->
         _check_tta(path, window, find_end(path, descriptor))
     elif head.startswith(_WAVPACK):
         return _check_wavpack(path, Window(path, descriptor, passage), size)
+    elif (measure := _choose_measure(window.take(0, 3 * 204), head)) is not None:
+        end = find_end(path, descriptor)
+        return Extent(is_torn=ends_inside(window.take(max(0, end - _TAIL), min(end, _TAIL)), measure))
     return Extent()
+
+
+def ends_inside(data: bytes, measure: Callable[[bytes], int]) -> bool:
+    """Tell whether bytes end inside the last of units that lie end to end.
+
+    ``measure`` returns the size of the unit that begins with these up to 16 bytes, 0 for none.
+    """
+    data = data[-_TAIL:]
+    for start in range(len(data)):
+        at, count = start, 0
+        while at < len(data) and (size := measure(data[at : at + _UNIT_HEAD])):
+            at, count = at + size, count + 1
+        if count >= _SURE_UNITS and at > len(data) - _UNIT_HEAD:
+            return at != len(data)
+    return False
+
+
+def _choose_measure(start: bytes, head: bytes) -> Callable[[bytes], int] | None:
+    """Return what tells the size of the units of a stream without a header, which begins so."""
+    for size, place in _TS_FORMS:
+        if len(start) >= 3 * size and start[place : 3 * size : size] == b"GGG":
+            return lambda unit: size if unit[place : place + 1] == b"G" else 0
+    return _measure_pack if head.startswith(_PACK) else _measure_dts if head.startswith(_DTS) else None
+
+
+def _measure_pack(head: bytes) -> int:
+    """Measure a pack's head, or a packet of an MPEG program stream (ISO 11172-1 and 13818-1)."""
+    if head.startswith(_PACK) and len(head) >= 14:
+        return 12 if head[4] >> 4 == 2 else 14 + (head[13] & 7) if head[4] >> 6 == 1 else 0
+    if head.startswith(_PS_END):
+        return len(_PS_END)
+    is_packet = len(head) >= 6 and head.startswith(b"\0\0\1") and head[3] > _PACK[3]
+    return 6 + int.from_bytes(head[4:6], "big") if is_packet else 0
+
+
+def _measure_dts(head: bytes) -> int:
+    """Measure a frame of DTS, or what extends it (ETSI TS 102 114)."""
+    if len(head) < _UNIT_HEAD or not head.startswith((*_DTS, _DTS_MORE)):
+        return 0
+    if head.startswith(_DTS_MORE):
+        number = int.from_bytes(head[4:12], "big")
+        return (number >> 27 & 0xFFFFF if number >> 53 & 1 else number >> 35 & 0xFFFF) + 1
+    form = _DTS.index(head[:4])
+    words = struct.unpack(">8H" if form in (0, 2) else "<8H", head)
+    bits = 16 if form < 2 else 14
+    number = 0
+    for word in words:
+        number = number << bits | word & (1 << bits) - 1
+    return ((number >> 8 * bits - 60 & 0x3FFF) + 1) * 16 // bits
 
 
 def _check_asf(path: Path, window: Window, size: int) -> Extent:

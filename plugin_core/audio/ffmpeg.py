@@ -185,6 +185,21 @@ def measure_duration(program: str, path: Path, container: str, pieces: Iterable[
     return int(times[-1]) / 1e6 if times else 0.0
 
 
+def copy_stream(program: str, path: Path, part: ByteSpan) -> bytes:
+    """Return the packets of the first audio stream in a part of a file, end to end; nothing when ffmpeg fails."""
+    command = [
+        *(program, "-nostdin", "-hide_banner", "-v", "quiet", *name_input(path, part)),
+        *("-map", "0:a:0", "-c", "copy", "-f", "data", "pipe:1"),
+    ]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE_SECONDS, check=False
+        )
+    except (subprocess.TimeoutExpired, OSError):
+        return b""
+    return done.stdout
+
+
 def explain(stderr: bytes, path: Path) -> str:
     """Return in our words what a program complained of; empty where its words say nothing to people.
 

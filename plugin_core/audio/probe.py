@@ -18,12 +18,12 @@ import soundfile
 
 from plugin_core.audio import sndfile
 from plugin_core.audio.envelope import find_start
-from plugin_core.audio.extent import check_extent
-from plugin_core.audio.ffmpeg import INSTALL, Which, measure_duration, probe_with_ffprobe
+from plugin_core.audio.extent import check_extent, ends_inside
+from plugin_core.audio.ffmpeg import INSTALL, Which, copy_stream, measure_duration, probe_with_ffprobe
 from plugin_core.audio.flac import examine_flac
 from plugin_core.audio.info import AudioInfo, ByteSpan, FileLayout, Structure, list_parts
 from plugin_core.audio.movie import is_movie, read_movie
-from plugin_core.audio.mpeg import examine_mpeg
+from plugin_core.audio.mpeg import examine_mpeg, read_frame
 from plugin_core.audio.ogg import examine_ogg
 from plugin_core.audio.pcm import examine_pcm
 from plugin_core.audio.sndfile import is_mpeg_audio
@@ -33,6 +33,7 @@ from plugin_core.audio.source_file import (
     Passage,
     damaged,
     describe_length,
+    describe_torn,
     joined,
     look_at,
     open_file,
@@ -47,6 +48,8 @@ MAX_CHANNELS: Final = 8
 SAMPLE_RATES: Final = range(8000, 192_001)
 _known: Final = Memory[tuple[Path, Which, Identity], AudioInfo]()
 _COUNT_FRAMES: Final = 1 << 16
+_LAST_BYTES: Final = 1 << 22
+"""Enough of a film to hold some frames of its sound."""
 
 
 def examine(path: Path, descriptor: int, passage: Passage | None = None) -> Structure | None:
@@ -177,7 +180,7 @@ def _describe_finding(path: Path, found: Structure, frames: int, sample_rate: in
     if len(found.layouts) > 1:
         return f"{path.name} is {len(found.layouts)} recordings joined in one file: all were read, one after the other"
     if found.is_torn:
-        return f"{path.name} ends in the middle of a frame: it does not say how long it was, and may be cut short"
+        return describe_torn(path)
     if found.told is None:
         return ""
     # Of a frame that is cut the decoder gives nothing.
@@ -208,10 +211,20 @@ def _probe_ffmpeg(path: Path, descriptor: int, passage: Passage | None, which: W
         # ffprobe guesses from the bit rate of the beginning, or says nothing.
         pieces = read_pieces(path, descriptor, passage=passage)
         seconds = measure_duration(ffmpeg, path, info.container, pieces) or seconds
-    info = msgspec.structs.replace(info, duration=seconds, is_whole=extent.is_whole)
+    is_torn = extent.is_torn or _ends_inside_frame(ffmpeg, path, info, os.fstat(descriptor).st_size)
+    note = describe_torn(path) if is_torn else info.note
+    info = msgspec.structs.replace(info, duration=seconds, is_whole=extent.is_whole, note=note)
     if extent.samples > info.frames or (extent.samples and extent.is_whole):
         return _count(path, info, extent.samples)
     return info
+
+
+def _ends_inside_frame(ffmpeg: str, path: Path, info: AudioInfo, size: int) -> bool:
+    """Tell whether a broadcast or a DVD ends so; of most codecs but these the decoder refuses a part of a frame."""
+    if info.container not in ("TS", "MPEG") or info.codec not in ("mp1", "mp2", "mp3"):
+        return False
+    last = copy_stream(ffmpeg, path, ByteSpan(max(0, size - _LAST_BYTES), size))
+    return ends_inside(last, lambda head: frame.size if (frame := read_frame(head)) else 0)
 
 
 def _find_programs(path: Path, which: Which) -> tuple[str, str]:

@@ -323,6 +323,10 @@ def describe_length(path: Path, frames: int, told: int, sample_rate: int) -> str
     return f"{path.name} is {said}: all that it holds was read"
 
 
+def describe_torn(path: Path) -> str:
+    return f"{path.name} ends in the middle of a frame: it does not say how long it was, and may be cut short"
+
+
 def show_time(seconds: float) -> str:
     """Write a position as people do: ``0:12.3``, ``1:02:03.4``."""
     tenths = int(seconds * 10)

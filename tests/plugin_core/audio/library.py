@@ -41,11 +41,14 @@ ENCODED = {
     "s.aac": ("-c:a", "aac"),
     "s.ac3": (),
     "s.ts": ("-c:a", "aac"),
+    "mp2.ts": ("-c:a", "mp2"),
+    "s.mpg": ("-c:a", "mp2"),
+    "s.dts": ("-strict", "-2", "-b:a", "1234800"),
 }
 """What ffmpeg writes, and its options."""
 
 ALL = (*PLAIN, *ENCODED)
-HEADERLESS = ("bare.mp3", "s.mp2", "s.aac", "s.ac3", "s.ts")
+HEADERLESS = ("bare.mp3", "s.mp2", "s.aac", "s.ac3", "s.ts", "mp2.ts", "s.mpg", "s.dts")
 """Nothing in them says where they end: what is there is read."""
 EXACT = (*PLAIN, "flac.oga", "alac.m4a", "flac.mka", "s.wv", "s.tta")
 

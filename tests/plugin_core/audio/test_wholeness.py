@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from mutagen.asf import ASF
 from mutagen.asf._attrs import ASFByteArrayAttribute
 
 from plugin_core.audio import sndfile
+from plugin_core.audio.extent import check_extent
 from plugin_core.audio.probe import probe
 from plugin_core.audio.reader import open_reader
 from plugin_core.audio.samples import Samples
@@ -119,7 +121,67 @@ def test_stream_without_a_header_is_read_as_far_as_it_goes(library: Library, tmp
             assert "is damaged" in str(error)
             continue
         assert len(read) == pytest.approx(len(library.read(name)) * share, rel=0.2)
-        assert ("ends in the middle of a frame" in note) == (path.suffix in (".mp3", ".mp2"))
+        assert "ends in the middle of a frame" in note
+
+
+def make_words_of_14_bits(data: bytes) -> bytes:
+    """Write DTS as it lies on a CD."""
+    words = np.unpackbits(np.frombuffer(data, np.uint8)).reshape(-1, 14)
+    # The sign goes on upwards.
+    return np.packbits(np.pad(words, ((0, 0), (2, 0)), mode="edge")).tobytes()
+
+
+def swap_bytes(data: bytes) -> bytes:
+    return np.frombuffer(data, ">u2").astype("<u2").tobytes()
+
+
+def add_to_packets(data: bytes, before: int, behind: int) -> bytes:
+    packets = np.frombuffer(data, np.uint8).reshape(-1, 188)
+    return np.pad(packets, ((0, 0), (before, behind))).tobytes()
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize(
+    ("name", "unit", "change"),
+    [
+        ("s.dts", 1792, bytes),
+        ("s.dts", 1792, swap_bytes),
+        ("s.dts", 2048, make_words_of_14_bits),
+        ("s.dts", 2048, lambda data: swap_bytes(make_words_of_14_bits(data))),
+        ("s.ts", 188, bytes),
+        ("s.ts", 192, lambda data: add_to_packets(data, 4, 0)),
+        ("s.ts", 204, lambda data: add_to_packets(data, 0, 16)),
+        ("s.mpg", 2048, bytes),
+    ],
+)
+def test_stream_that_ends_inside_a_frame_or_packet_is_known(
+    library: Library, tmp_path: Path, name: str, unit: int, change: Callable[[bytes], bytes]
+) -> None:
+    whole = change(library.file(name).read_bytes())
+    assert len(whole) % unit == 0
+
+    def is_torn(count: int) -> bool:
+        path = library.copy(name, tmp_path, whole[:count])
+        with path.open("rb") as opened:
+            return check_extent(path, opened.fileno()).is_torn
+
+    borders = [len(whole) * tenths // 10 // unit * unit for tenths in (3, 5, 7, 9)]
+    for border in borders:
+        assert [inside for inside in (1, 5, 12, unit // 2, unit - 1) if not is_torn(border + inside)] == []
+    assert not any(map(is_torn, (*borders, len(whole))))
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize(("name", "unit"), [("mp2.ts", 188), ("s.mpg", 2048)])
+def test_stream_that_ends_between_packets_inside_a_frame_is_said(
+    library: Library, tmp_path: Path, name: str, unit: int
+) -> None:
+    """Of a part of a frame, this decoder gives what it can."""
+    whole = library.file(name).read_bytes()
+
+    said = [probe(library.copy(name, tmp_path, whole[: -unit * count])).note for count in (1, 2, 3, 11)]
+
+    assert sum("ends in the middle of a frame" in note for note in said) >= 3
 
 
 @pytest.mark.parametrize("told", [0, 1, FRAMES // 2, FRAMES - 5000], ids=["zero", "one", "half", "little less"])
