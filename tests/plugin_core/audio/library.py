@@ -43,12 +43,13 @@ ENCODED = {
     "s.ts": ("-c:a", "aac"),
     "mp2.ts": ("-c:a", "mp2"),
     "s.mpg": ("-c:a", "mp2"),
+    "s.vob": ("-c:a", "mp2"),
     "s.dts": ("-strict", "-2", "-b:a", "1234800"),
 }
 """What ffmpeg writes, and its options."""
 
 ALL = (*PLAIN, *ENCODED)
-HEADERLESS = ("bare.mp3", "s.mp2", "s.aac", "s.ac3", "s.ts", "mp2.ts", "s.mpg", "s.dts")
+HEADERLESS = ("bare.mp3", "s.mp2", "s.aac", "s.ac3", "s.ts", "mp2.ts", "s.mpg", "s.vob", "s.dts")
 """Nothing in them says where they end: what is there is read."""
 EXACT = (*PLAIN, "flac.oga", "alac.m4a", "flac.mka", "s.wv", "s.tta")
 

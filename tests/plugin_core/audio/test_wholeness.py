@@ -152,6 +152,7 @@ def add_to_packets(data: bytes, before: int, behind: int) -> bytes:
         ("s.ts", 192, lambda data: add_to_packets(data, 4, 0)),
         ("s.ts", 204, lambda data: add_to_packets(data, 0, 16)),
         ("s.mpg", 2048, bytes),
+        ("s.vob", 2048, bytes),
     ],
 )
 def test_stream_that_ends_inside_a_frame_or_packet_is_known(
