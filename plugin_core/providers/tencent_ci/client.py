@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from plugin_core.errors import OutcomeUnknownError, RefusedError, ServiceError
+from plugin_core.errors import OutcomeUnknownError, RefusedError, ServiceError, TransientError
 from plugin_core.providers.tencent_ci.answers import nodes_of, read_xml, text_of
 from plugin_core.providers.tencent_ci.caller import CosCaller, Query, xml_body
 from plugin_core.providers.tencent_ci.jobs import JobDetail, JobPage, JobRequest, read_page
@@ -267,7 +267,12 @@ class CiClient:
     async def _post_once(self, path: str, body: bytes, read: Callable[[dict[str, Any]], T]) -> T:
         """Post what must not be posted twice; an answer that cannot be read may be a yes."""
         call = self._call("POST", path, f"POST {path}", body=xml_body(body))
-        answer = self.caller.check(call, await self.caller.exchange_once(call))
+        answer = await self.caller.exchange_once(call)
+        try:
+            self.caller.check(call, answer)
+        except TransientError as error:
+            # A trouble of its own inside: it may have come after the job was made.
+            raise OutcomeUnknownError(f"{error.message}; it may have been accepted") from error
         try:
             return read(read_xml(answer.content, call.what, ROOT))
         except ServiceError as error:

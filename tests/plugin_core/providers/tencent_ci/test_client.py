@@ -83,11 +83,12 @@ def test_what_the_service_refuses_is_said_in_its_words(service: Service, change:
         (bad_gateway("POST", "/jobs"), OutcomeUnknownError, 0),
         (html_page("POST", "/jobs", after=True), OutcomeUnknownError, 1),
         (refuse("POST", "/jobs", 200, "<Response/>", after=True), OutcomeUnknownError, 1),
+        (refuse("POST", "/jobs", 400, "<Error><Code>InternalError</Code></Error>", after=True), OutcomeUnknownError, 1),
         (rate_limited("POST", "/jobs"), TransientError, 0),
         (refuse("POST", "/jobs", 307, "", headers={"Location": "https://x.example/"}), RedirectError, 0),
         (refuse("POST", "/jobs", 301, "", headers={"Location": "https://x.example/"}), SettingsError, 0),
     ],
-    ids=["lost", "reset", "gateway", "html", "no-id", "rate", "redirect", "moved"],
+    ids=["lost", "reset", "gateway", "html", "no-id", "inner", "rate", "redirect", "moved"],
 )
 def test_a_paid_call_is_sent_once_and_its_end_told_apart(
     cloud: TencentSimulator, service: Service, fault: Fault, kind: type[StembridgeError], jobs: int
