@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from plugin_core.manifests import manifest
     from plugin_core.model import Job, JobState, Label, Plan, Progress, Separation, Source, Stem, Tagging
     from plugin_core.operations.song import inspect, is_untouched, slack_of, source_key
-    from plugin_core.operations.stem_tags import is_own_work, read_provenance
+    from plugin_core.operations.stem_tags import is_own_work, read_provenance, tag_stem
     from plugin_core.plugins import load_plugins
     from plugin_core.purchases.purchase import Offer, PurchaseState
     from plugin_core.recordings.tables import Slice
@@ -95,6 +95,7 @@ _HOME_OF = {
     "slack_of": "operations.song",
     "sort_stems": "stem_names",
     "source_key": "operations.song",
+    "tag_stem": "operations.stem_tags",
     "title": "stem_names",
 }
 
@@ -148,6 +149,7 @@ __all__ = [
     "slack_of",
     "sort_stems",
     "source_key",
+    "tag_stem",
     "title",
 ]
 

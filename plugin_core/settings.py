@@ -257,7 +257,8 @@ def _decode(kind: type, value: Any) -> Any:
             return Secret(value.strip())
         if issubclass(kind, Path):
             return expand_user(value)
-    raise msgspec.ValidationError(f"Expected text, got {value!r}")
+    # A secret without its quotes is one all the same.
+    raise msgspec.ValidationError("Expected text" if kind is Secret else f"Expected text, got {value!r}")
 
 
 def _split_list(text: str, kind: Any) -> Any:
@@ -368,7 +369,9 @@ def _describe_toml_error(path: Path, text: str, error: tomllib.TOMLDecodeError) 
     place = re.search(r"\(at (?:line (\d+), column \d+|end of document)\)", str(error))
     line = int(place.group(1)) if place and place.group(1) else text.count("\n") + 1
     what = re.sub(r" \(at .*\)$", "", str(error))
-    key = text.splitlines()[line - 1].split("=")[0].strip() if line <= len(text.splitlines()) else ""
+    said, is_set, _ = text.splitlines()[line - 1].partition("=") if line <= len(text.splitlines()) else ("", "", "")
+    # What stands on a line of its own may be a secret.
+    key = said.strip() if is_set or said.lstrip().startswith("[") else ""
     return f"{path}, line {line}{f', key {key!r}' if key else ''}: {what[:1].lower() + what[1:]}"
 
 

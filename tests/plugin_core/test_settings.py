@@ -149,6 +149,13 @@ def test_secret_that_others_can_read_is_refused(tmp_path: Path) -> None:
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize("line", ["api_token = 4711", "api_token = ['4711']", "api_token = 'x'\n4711", "4711"])
+def test_a_secret_that_is_written_wrongly_is_not_told(tmp_path: Path, line: str) -> None:
+    with pytest.raises(SettingsError, match=r"config.toml, line [23]:") as caught:
+        settings_of(tmp_path, f"[example]\n{line}\n").section("example", Example)
+    assert "4711" not in f"{caught.value} {caught.value.__cause__}"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
 @pytest.mark.parametrize(
     "text", ["[presets.low_key]\noperations = []\n", "[example]\nsecret_count = 3\n"], ids=["table", "number"]

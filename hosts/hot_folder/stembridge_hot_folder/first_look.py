@@ -221,7 +221,8 @@ def _stand_in(folder: Path, hashes: Collection[str]) -> bool:
     except OSError:
         # None there, or not to be read: then nothing is known of it.
         return False
-    told = [read_provenance(stem) for stem in stems]
+    # Session files, peaks of a DAW and what file managers leave say nothing.
+    told = [text for stem in stems if (text := read_provenance(stem))]
     return bool(told) and any(all(content in text for text in told) for content in hashes)
 
 

@@ -14,13 +14,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from plugin_core import open_reader, open_writer, resolve_format
+from plugin_core import __version__, open_reader, open_writer, resolve_format, tag_stem
 from plugin_core.errors import PlacementError, UsageError
 from plugin_core.files.database import new_id
 from plugin_core.files.hidden import HiddenNotes
 from plugin_core.files.names import HIDDEN_PREFIX, MAX_BYTES, NUMBER_BYTES, clean_component, shorten
 from plugin_core.files.placement import adopt_group, explain_os_error, rename_exclusive, sync_folder
-from plugin_core.model import show_path
+from plugin_core.model import Job, show_path
 from plugin_core.tasks import Stopper
 from stembridge_ui.lanes import Lane
 
@@ -54,15 +54,14 @@ def read_gains(said: object, lanes: Mapping[str, Lane]) -> dict[str, float]:
 
 
 def write_mix(
-    name: str, lanes: Mapping[str, Lane], gains: Mapping[str, float], folder: Path, notes: HiddenNotes, stopper: Stopper
+    job: Job, lanes: Mapping[str, Lane], gains: Mapping[str, float], notes: HiddenNotes, stopper: Stopper
 ) -> tuple[Path, int]:
-    """Write the sum of the lanes, whole or not at all, under a name that nothing has.
+    """Write the sum of the lanes beside the stems, whole or not at all, under a name that nothing has.
 
     Args:
-        name: what the file is called, without its ending.
+        job: made the stems, of which there are some.
         lanes: those of the job.
         gains: what each one that is heard is multiplied with.
-        folder: where it goes.
         notes: know of the file while it is written.
         stopper: ends it.
 
@@ -73,6 +72,7 @@ def write_mix(
         UsageError: the lanes have not one rate and number of channels.
         StembridgeError: a lane cannot be read, or the file not be written.
     """
+    folder = job.stems[0].path.parent
     with ExitStack() as stack:
         readers = {one: stack.enter_context(open_reader(lanes[one].path)) for one in gains}
         infos = [reader.info for reader in readers.values()]
@@ -92,7 +92,10 @@ def write_mix(
                     if not (frames := max(map(len, blocks))):
                         break
                     writer.write(np.sum([_pad(block, frames) for block in blocks], axis=0))
-            return _place(draft, folder, name, chosen.suffix), writer.clipped
+            # Without it a hot folder, or whoever takes all songs of a folder, would have it separated.
+            made = {"stembridge": __version__, "job": job.id, "source_sha256": job.source.content}
+            tag_stem(job.source.path, draft, stem_title="Mix", provenance=made)
+            return _place(draft, folder, f"{job.source.path.stem} - Mix", chosen.suffix), writer.clipped
         except OSError as error:
             raise explain_os_error(error, folder) from error
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -94,10 +95,9 @@ class Page:
         gains = read_gains(said, lanes)
         if not job.stems:
             raise UsageError("this job has no stems")
-        folder, name = job.stems[0].path.parent, f"{job.source.path.stem} - Mix"
         notes = HiddenNotes(self._session.settings.home)
-        path, clipped = await run_stoppable(lambda stopper: write_mix(name, lanes, gains, folder, notes, stopper))
-        return Json({"path": show_path(path), "name": show_path(path.relative_to(folder)), "clipped": clipped})
+        path, clipped = await run_stoppable(lambda stopper: write_mix(job, lanes, gains, notes, stopper))
+        return Json({"path": show_path(path), "name": show_path(Path(path.name)), "clipped": clipped})
 
 
 def _load_files() -> dict[str, tuple[bytes, str]]:

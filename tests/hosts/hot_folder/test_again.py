@@ -558,6 +558,7 @@ def test_failed_songs_and_duplicates_move_out_where_the_settings_say_so(desk: De
     third = desk.root / "Third.wav"
     (desk.root / "done" / "Song.stems").rename(desk.root / "Third.stems")
     (desk.root / "done" / "Song.wav").rename(third)
+    (desk.root / "Third.stems" / "Song - Vocals.wav.reapeaks").write_text("what a DAW leaves beside what it plays")
     assert desk.once().of("skipped") == ["Third.wav"]
     assert third.exists()
     assert desk.separator.paid == ["Song.wav"]

@@ -21,7 +21,7 @@ import stembridge_ui.plugin
 from stembridge_ui.commands import count_left
 from stembridge_ui.jobs import Board
 
-from plugin_core import JobSet
+from plugin_core import JobSet, is_own_work
 from plugin_core.errors import install_hint
 from plugin_core.jobs.queries import insert, to_row
 from plugin_core.model import JobState, Separation
@@ -95,6 +95,9 @@ def test_a_mix_is_what_is_heard_and_overwrites_nothing(server: Server, job: str,
     assert np.abs(mixed - (parts[0] + 0.5 * parts[1])).max() <= 0.5 / 2**15
     loud = server.post(f"/api/jobs/{job}/mix", {"source": 4, "drums": 4})
     assert loud["clipped"] > 0
+    # Nobody takes it for a song.
+    assert is_own_work(folder / heard["name"])
+    assert mutagen.File(folder / heard["name"])["title"] == ["Small Hours - Mix"]
 
     assert all(path.read_bytes() == content for path, content in before.items())
     assert {path.name for path in folder.iterdir()} - {path.name for path in before} == {
