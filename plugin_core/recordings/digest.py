@@ -279,10 +279,10 @@ def _hear_copied(path: Path, descriptor: int, info: AudioInfo, hear: Callable[[b
         try:
             for piece in pieces:
                 hear(piece)
-                # It may have had enough.
-                with suppress(BrokenPipeError):
+                # It may have had enough, which Windows calls an invalid argument.
+                with suppress(OSError):
                     process.stdin.write(piece)
-            with suppress(BrokenPipeError):
+            with suppress(OSError):
                 process.stdin.close()
             sha256 = hashing.result()
             return _name(path, descriptor, info, sha256) if process.wait() == 0 else ""

@@ -222,7 +222,9 @@ def list_unread(job: Mapping[str, Any], wanted: Sequence[str]) -> list[str]:
     answers = _all_answers(job)
     read = {dimension for dimension, answer in answers if _labels(dimension, answer)}
     unread = {dimension for dimension, answer in answers if _says_something(answer)} - read
-    return sorted(dimension or "a dimension without a name" for dimension in unread - (set(DIMENSIONS) - set(wanted)))
+    return sorted(
+        _words(dimension) or "a dimension without a name" for dimension in unread - (set(DIMENSIONS) - set(wanted))
+    )
 
 
 def _all_answers(job: Mapping[str, Any]) -> list[tuple[str, object]]:

@@ -86,6 +86,7 @@ def test_what_is_not_understood_of_some_dimensions_is_named() -> None:
     assert list_unread(job({"audioTagger": [{"tagType": 99, "tag": "兴奋"}]}), DIMENSIONS) == [
         "a dimension without a name"
     ]
+    assert list_unread(job({"\x1b[2Jx\n" * 999: {"y": ["z"]}}), DIMENSIONS)[0].startswith(r"\x1b[2jx \x1b[2jx \x1b")
 
 
 def test_what_was_not_asked_for_is_not_taken() -> None:
