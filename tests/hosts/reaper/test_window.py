@@ -150,6 +150,17 @@ def test_the_row_that_was_chosen_stays_so_where_presets_are_others_by_now(desk: 
     assert json.loads((desk.run_folder / "request.json").read_bytes())["preset"] == "two-stems"
 
 
+def test_why_no_models_are_listed_is_said_in_the_window(desk: Desk, song: Path) -> None:
+    (desk.runs.parents[1] / "config.toml").write_text("[reaper]\nstem_tracks = 3\n[separate]\nprovider = 1\n")
+    add_item(add_track(desk.reaper.active), song)
+    window = desk.press("separate_choose").window
+    assert window is not None
+    desk.host.run(lambda: "Start" in window.texts and "Looking for models ..." not in window.texts)
+    assert "config.toml" in " ".join(window.texts)
+    window.press("escape")
+    desk.host.run()
+
+
 @pytest.mark.parametrize("how", ["close", "escape"])
 def test_nothing_is_begun_where_the_window_is_closed(desk: Desk, song: Path, how: str) -> None:
     add_item(add_track(desk.reaper.active), song)

@@ -259,7 +259,9 @@ function M.choose(last, project)
           if choice.preset == chosen then state.row = number end
         end
       end
-      state.rows, state.lines, query = rows_of(choices), query.status.console or {}, nil
+      local failure = query.status.message or ""
+      if not query:is_final() then failure = "The models could not be listed; see 'stembridge reaper doctor'." end
+      state.rows, state.lines, query = rows_of(choices), failure ~= "" and { failure } or query.status.console or {}, nil
     end
     if state.row ~= shown then
       shown = state.row
