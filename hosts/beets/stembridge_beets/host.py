@@ -45,7 +45,18 @@ def trouble_told() -> Iterator[None]:
         raise UserError(in_beets_words(clean(str(error)))) from error
 
 
-CORE_WORDS: Final = ("account", "doctor", "jobs", "login", "models", "mvsep", "plugins", "purchases", "tencent")
+CORE_WORDS: Final = (
+    "account",
+    "doctor",
+    "fetch",
+    "jobs",
+    "login",
+    "models",
+    "mvsep",
+    "plugins",
+    "purchases",
+    "tencent",
+)
 """What ``beet stembridge`` can be told beside its own words: the same of stembridge's command line."""
 
 _REMEDIES: Final = (

@@ -103,6 +103,10 @@ def test_what_is_gone_takes_the_users_word(store: JobStore, work: FakeWork, name
         ("use `stembridge login mvsep --token`", "use `beet stembridge login mvsep -- --token`"),
         ("`stembridge account mvsep` shows", "`beet stembridge account mvsep` shows"),
         ("`stembridge jobs list` shows the ids", "`beet stembridge jobs list` shows the ids"),
+        (
+            "`stembridge fetch {purchase.provider} {remote_id}`",
+            "`beet stembridge fetch {purchase.provider} {remote_id}`",
+        ),
     ],
 )
 def test_remedies_are_what_somebody_in_beets_can_do(theirs: str, ours: str) -> None:
