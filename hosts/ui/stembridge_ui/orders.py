@@ -264,7 +264,7 @@ def _expand(word: str) -> Iterator[Path]:
         path = expand_user(word.strip())
     except ValueError as error:
         raise UsageError(str(error)) from error
-    if not path.is_absolute():
+    if not path.is_absolute() or "\0" in word:
         raise UsageError(f"{clean(word)!r} is no whole path", remedy="begin with / or ~")
     if not path.is_dir():
         yield path

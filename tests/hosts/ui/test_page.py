@@ -208,6 +208,7 @@ def test_an_offer_says_what_is_wrong_in_one_line(server: Server, song: Path) -> 
     assert "no preset 'karaokee'" in refuse(preset="karaokee")
     assert "nobody" in refuse(provider="nobody")
     assert "'Song.flac' is no whole path" in refuse(paths=["Song.flac"])
+    assert "no whole path" in refuse(paths=["/a\0b.flac"])
     assert "0 songs" in refuse(paths=[])
     assert "cannot be read" in refuse(command="rm")
     (server.folder / "text.flac").write_text("words")
