@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -61,6 +62,10 @@ def read_list(name: str, *, separator: bytes) -> list[str]:
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
         raise UsageError(f"{show(Path(name))} cannot be read: {error.strerror}", remedy="--files-from LIST") from error
+    if name == "-" and sys.stdout.isatty():
+        # Whoever sits there is asked before anything is bought, though the list came by a pipe.
+        with suppress(OSError):
+            sys.stdin = open("/dev/tty", encoding=sys.stdin.encoding)  # noqa: PTH123, SIM115 - for as long as it runs
     if separator == b"\n":
         if b"\0" in data:
             raise UsageError("a name in the list holds a NUL", remedy="add -0 for what find -print0 writes")

@@ -163,3 +163,30 @@ def test_names_that_are_not_utf8() -> None:
     name = os.fsdecode(b"caf\xe9.flac")
     Path(name).touch()
     assert Path(name).absolute() in find_sources(["."], recursive=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a terminal")
+def test_a_list_from_a_pipe_leaves_questions_to_the_terminal() -> None:
+    import fcntl
+    import pty
+    import termios
+
+    code = "import sys; from plugin_core.cli.sources import read_list; print(read_list('-', separator=b'\\n'));"
+    code += "sys.exit(0 if sys.stdin.isatty() and sys.stdin.readline() == 'yes\\n' else 3)"
+    ours, terminal = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=terminal,
+        cwd=Path(__file__).parents[3],
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(1, termios.TIOCSCTTY, 0),
+    ) as process:
+        os.close(terminal)
+        os.write(ours, b"yes\n")
+        process.communicate(b"a.flac\n", timeout=120)
+    os.close(ours)
+    assert process.returncode == 0
+    # Where there is none, there is nobody to ask.
+    piped = subprocess.run([sys.executable, "-c", code], input=b"a.flac\n", cwd=Path(__file__).parents[3])
+    assert piped.returncode == 3
