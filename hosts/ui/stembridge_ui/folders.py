@@ -9,17 +9,24 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.settings import Settings
-from stembridge_ui.jobs import Json
+from stembridge_ui.jobs import Json, read_wish
 
 WITHIN: Final = 60.0
 MOST_SONGS: Final = 500
 _OPEN_FIRST: Final = ("failed", "unconfirmed", "working", "moving", "waiting", "held", "settling", "queued", "retry")
+
+
+class Song(msgspec.Struct):
+    """A song of a hot folder, by its absolute path."""
+
+    source: str
 
 
 class HotFolders:
@@ -52,11 +59,10 @@ class HotFolders:
         return Json(folders)
 
     async def _retry(self, request: Request) -> Response:
-        said = await request.json()
-        path = said.get("source") if isinstance(said, dict) else None
-        if not isinstance(path, str) or not os.path.isabs(path):  # noqa: PTH117 - a word, not yet a path
+        song = await read_wish(request, Song)
+        if not os.path.isabs(song.source) or "\0" in song.source:  # noqa: PTH117 - a word, not yet a path
             raise UsageError("no song is named")
-        await self._ask(["retry", "--", path])
+        await self._ask(["retry", "--", song.source])
         return Json({})
 
     async def _ask(self, words: Sequence[str]) -> list[dict[str, Any]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -43,6 +44,7 @@ _BEHIND: Final = 64
 """Events that a watcher may be behind before it is told to look anew."""
 
 Row = dict[str, Any]
+_Said = TypeVar("_Said")
 
 
 class Json(Response):
@@ -282,3 +284,15 @@ def labels_of(job: Job) -> list[Row]:
 def read_number(text: str, usual: int) -> int:
     """Return a number of a request; the usual one for what is none."""
     return int(text) if text.isdecimal() and len(text) < 10 else usual
+
+
+async def read_wish(request: Request, kind: type[_Said]) -> _Said:
+    """Return what a request asks for.
+
+    Raises:
+        UsageError: it is nothing of that kind.
+    """
+    try:
+        return msgspec.json.decode(await request.body(), type=kind)
+    except msgspec.MsgspecError as error:
+        raise UsageError(f"what the page asks for cannot be read: {error}") from error

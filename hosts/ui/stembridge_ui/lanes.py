@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -23,7 +24,7 @@ from plugin_core import AUDIO_SUFFIXES, colour_of, distinct, open_reader, title
 from plugin_core.errors import SourceError, StembridgeError, UsageError
 from plugin_core.model import Job
 from plugin_core.tasks import Stopper, run_stoppable
-from stembridge_ui.jobs import Json
+from stembridge_ui.jobs import Json, read_number
 
 SECONDS: Final = 4
 """Length of a segment."""
@@ -91,7 +92,7 @@ class Lanes:
         return [
             Route("/api/jobs/{id}/lanes", self._list),
             Route("/api/jobs/{id}/lanes/{lane}/peaks", self._show_peaks),
-            Route("/api/jobs/{id}/lanes/{lane}/pcm/{segment:int}", self._show_segment),
+            Route("/api/jobs/{id}/lanes/{lane}/pcm/{segment}", self._show_segment),
         ]
 
     def close(self) -> None:
@@ -131,7 +132,9 @@ class Lanes:
         return Response(self._peaks[key], media_type="application/octet-stream")
 
     async def _show_segment(self, request: Request) -> Response:
-        path, segment = self.lane(request).path, int(request.path_params["segment"])
+        path, segment = self.lane(request).path, read_number(request.path_params["segment"], -1)
+        if segment < 0:
+            raise HTTPException(404)
         async with self._room:
             opened, samples = await asyncio.to_thread(_read_segment, path, segment, self._take(path, segment))
         self._keep(path, segment + 1, opened)

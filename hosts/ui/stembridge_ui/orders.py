@@ -29,7 +29,7 @@ from plugin_core.presets import find_preset, load_presets
 from plugin_core.session import Session
 from plugin_core.settings import expand_user
 from plugin_core.wishes import SEPARATE
-from stembridge_ui.jobs import Json, row_of
+from stembridge_ui.jobs import Json, read_wish, row_of
 
 LARGEST_SONG: Final = 1 << 30
 """Bytes of a song that is dropped; one that is named by its path may have any size."""
@@ -158,10 +158,7 @@ class Counter:
     # Offers
 
     async def _offer(self, request: Request) -> Response:
-        try:
-            wish = msgspec.json.decode(await request.body(), type=Wish)
-        except msgspec.MsgspecError as error:
-            raise UsageError(f"what the page asks for cannot be read: {error}") from error
+        wish = await read_wish(request, Wish)
         settings = self._session.settings
         self._session.reread()
         preset = find_preset(settings, wish.preset) if wish.preset else None

@@ -102,6 +102,7 @@ def test_the_policy_lets_no_script_in_but_ours() -> None:
         *("/api/jobs/..%2f..%2fetc%2fpasswd/lanes", "/api/jobs/%00/lanes/source/pcm/0", "/api/nothing"),
         *("/api/jobs/{job}/lanes/..%2fsource/pcm/0", "/api/jobs/{job}/lanes/%2fetc%2fpasswd/pcm/0"),
         *("/api/jobs/{job}/lanes/vocals/pcm/-1", "/api/jobs/{job}/lanes/vocals/pcm/1e9"),
+        pytest.param("/api/jobs/{job}/lanes/vocals/pcm/" + "9" * 5000, id="more digits than a number may have"),
         *("/api/jobs/{short}/lanes/vocals/pcm/0", "/api/jobs/{job}/lanes/Vocals/peaks", "/api/jobs/%25/lanes"),
     ],
 )

@@ -323,7 +323,8 @@ def test_hot_folders_are_shown_as_their_own_command_tells_of_them(server: Server
     )
     (folder,) = server.get("/api/folders")
     assert (folder["path"], folder["is_watched"], folder["counts"]["done"]) == (str(root), False, 1), watch.stderr
-    assert server.client.post("/api/folders/retry", json={"source": "relative"}).status_code == 409
+    for wrong in (b'{"source": "relative"}', b'{"source": "/a\\u0000b"}', b'{"source": 1}', b"{"):
+        assert server.client.post("/api/folders/retry", content=wrong).status_code == 409
     assert server.client.post("/api/folders/retry", json={"source": "/nowhere/Song.flac"}).status_code == 422
     assert server.post("/api/folders/retry", {"source": str(root / "Dropped.flac")}) == {}
     (folder,) = server.get("/api/folders")

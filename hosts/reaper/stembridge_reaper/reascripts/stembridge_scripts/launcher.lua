@@ -324,8 +324,8 @@ local function run_action(action)
   local work = coroutine.create(action)
   local function tick()
     runs.begin_tick()
-    window.tick()
-    local is_right, why = coroutine.resume(work)
+    local is_right, why = pcall(window.tick)
+    if is_right then is_right, why = coroutine.resume(work) end
     if not is_right then
       runs.close_window()
       hint("")
