@@ -22,12 +22,19 @@ Row = Sequence[str]
 
 
 def show_list(
-    event: str, items: Sequence[msgspec.Struct], heads: Row, row: Callable[[Any], Row], *, as_json: bool, none: str
+    event: str,
+    items: Sequence[msgspec.Struct],
+    heads: Row,
+    row: Callable[[Any], Row],
+    *,
+    as_json: bool,
+    none: str,
+    **common: object,
 ) -> None:
-    """Write a list as a table, or as one object a line and a summary."""
+    """Write a list as a table, or as one object a line, each with what is common to all, and a summary."""
     if as_json:
         for item in items:
-            write_record({"event": event} | msgspec.structs.asdict(item))
+            write_record({"event": event} | common | msgspec.structs.asdict(item))
         write_record(describe_count(len(items), 0))
     elif items:
         print_table(heads, [row(item) for item in items])

@@ -243,6 +243,7 @@ def test_case_39_song_renamed_or_moved_while_its_job_runs(
 def test_case_24_drop_folder_that_is_renamed_while_a_job_runs_and_back_again(drop: Drop) -> None:
     """Its stems were placed under the other name meanwhile, and the song was only passed over for them."""
     drop.environ["STEMBRIDGE_WATCH_DONE"] = "done"
+    drop.be_patient(2.0)
     drop.service.behave(QUEUED)
     song, away = drop.drop("Song.flac"), drop.root.with_name("Away")
     with drop.watching():

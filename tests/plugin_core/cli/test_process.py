@@ -169,7 +169,7 @@ def in_terminal(arguments: list[str], answer: str = "") -> tuple[int, str]:
     is_answered = False
     while True:
         # Python loses a Ctrl-C typed in the instant between its last look for signals and its read: type it again.
-        if answer == "\x03" and is_answered and not select.select([master], [], [], 20)[0]:
+        if answer == "\x03" and is_answered and not select.select([master], [], [], 3)[0]:
             os.write(master, answer.encode())
             continue
         try:

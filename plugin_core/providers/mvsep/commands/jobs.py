@@ -59,7 +59,8 @@ def create(
         assert isinstance(separator, MvsepSeparator)
         if model is None:
             others = asyncio.run(separator.other_models())
-            return show_list("model", others, ("MODEL", "TAKES", "NAME"), _row, as_json=as_json, none="there is none")
+            heads = ("MODEL", "TAKES", "NAME")
+            return show_list("model", others, heads, _row, as_json=as_json, none="there is none", provider="mvsep")
         found = asyncio.run(separator.model(model))
         song, given = _choose_song(separator, found, options or {}, target, reference)
     root = ctx.find_root()

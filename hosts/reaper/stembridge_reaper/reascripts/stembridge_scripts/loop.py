@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import sys
@@ -198,7 +199,9 @@ class Watcher:
         if now >= self._sign_at:
             self._sign_at = now + SIGN
             for run in [*self.runs, *self.finished]:
-                os.utime(run.path("followed"))
+                # Another script that follows the run took the sign away with its last stem.
+                with contextlib.suppress(FileNotFoundError):
+                    os.utime(run.path("followed"))
 
     def _look(self, run: RunFolder) -> None:
         if run.refresh():
