@@ -136,12 +136,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     refusal: Exception | None = None
     """Why nothing new can be had now: of the account, or since the service is silent. What stands is had anyway."""
 
-    def allowed(self) -> Plan:
-        """Return the plan, or raise what refuses it."""
-        if self.refusal is not None:
-            raise self.refusal
-        return self
-
 
 class Quote(msgspec.Struct, frozen=True, kw_only=True):
     """What a service would be sent for a job, and its price; what is derived here afterwards is no part."""
@@ -357,12 +351,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 def encode_path(value: object) -> object:
     """Turn a path into text for JSON (msgspec ``enc_hook``); names that are not UTF-8 become ``bytes:<hex>``."""
     if isinstance(value, Path):
-        text = str(value)
         try:
-            text.encode()
+            return str(value).encode().decode()
         except UnicodeEncodeError:
-            return "bytes:" + text.encode("utf-8", "surrogateescape").hex()
-        return text
+            return "bytes:" + str(value).encode("utf-8", "surrogateescape").hex()
     raise NotImplementedError(f"no JSON form for {type(value).__name__}")
 
 
@@ -382,8 +374,7 @@ def to_json(value: object) -> bytes:
 
 def from_json(data: bytes | str, kind: type[T]) -> T:
     """Decode what ``to_json`` wrote."""
-    decoder: msgspec.json.Decoder[T] = _decoder(kind)
-    return decoder.decode(data)
+    return _decoder(kind).decode(data)
 
 
 def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
@@ -400,9 +391,8 @@ _DECODING = threading.Lock()
 
 def disarm(text: str) -> str:
     """Write text on one line that any terminal and any log can print; what would steer them becomes an escape."""
-    return STEERING.sub(
-        lambda found: found[0].encode("unicode_escape").decode(), text.encode("utf-8", "backslashreplace").decode()
-    )
+    encodable = text.encode("utf-8", "backslashreplace").decode()
+    return STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), encodable)
 
 
 def show_path(path: Path) -> str:

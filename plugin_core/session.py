@@ -13,7 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from plugin_core.errors import blame
 from plugin_core.model import Job, Operation, Plan, Separation, Source, Tagging
 from plugin_core.plugins import Plugins, load_plugins
 from plugin_core.purchases.purchase import Offer
@@ -139,21 +138,20 @@ class Session:
         """Return the SHA-256 of every file, of any tags, in which the recording of a source was met; also its own."""
         return await self._history.hashes(source)
 
-    async def plan(self, source: Source, operation: Operation) -> Plan:
+    async def plan(self, source: Source, operation: Operation, *, may_refuse: bool = True) -> Plan:
         """Check an operation and fill in its defaults; nothing is stored, sent or spent.
 
         Raises:
-            StembridgeError: the operation cannot be done to this source.
+            StembridgeError: the operation cannot be done to this source, or where the plan may refuse it, not now.
             PluginError: the provider raised something it may not.
         """
-        return (await self._plan(source, operation)).allowed()
-
-    async def _plan(self, source: Source, operation: Operation) -> Plan:
         from plugin_core.operations.plans import Planner
 
-        if isinstance(operation, Separation):
-            operation = self.projects.fill(operation)
-        return await Planner(self.registry, self._links, self._work_factory.replace_options).plan(source, operation)
+        wish = self.projects.fill(operation) if isinstance(operation, Separation) else operation
+        plan = await Planner(self.registry, self._links, self._work_factory.replace_options).plan(source, wish)
+        if may_refuse and plan.refusal is not None:
+            raise plan.refusal
+        return plan
 
     async def offer(self, source: Source, operation: Operation, *, force: bool = False) -> Offer:
         """Plan an operation, and find out what of it stands or is bought already; nothing is stored, sent or spent.
@@ -168,7 +166,7 @@ class Session:
             PluginError: the provider raised something it may not.
             StoreError: the job store cannot be read.
         """
-        plan = await (self.plan(source, operation) if force else self._plan(source, operation))
+        plan = await self.plan(source, operation, may_refuse=force)
         offer = Offer(source=source, plan=plan, remote=self.registry.provider_of(plan.operation).remote)
         if force:
             return offer
@@ -193,10 +191,7 @@ class Session:
         from plugin_core.operations.plans import bytes_needed
 
         wish = plan.operation
-        if isinstance(wish, Tagging):
-            return 0
-        with blame(wish.provider):
-            return await bytes_needed(source, wish, self.separator(wish.provider))
+        return 0 if isinstance(wish, Tagging) else await bytes_needed(source, wish, self.separator(wish.provider))
 
     async def add(
         self,

@@ -167,15 +167,13 @@ class Settings:
             SettingsError: an unknown key or a wrong value, named with file and line or with its variable.
         """
         self._asked[name] = kind
-        filled = self._fill(name, kind)
-        self._given[name, kind] = filled
+        filled = self._given[name, kind] = self._fill(name, kind)
         return filled
 
     def _fill(self, name: str, kind: type[S]) -> S:
         values = self._file_values(name, kind)
         for field in msgspec.structs.fields(kind):
-            found = self._outside_value(name, field)
-            if found is not None:
+            if (found := self._outside_value(name, field)) is not None:
                 values[field.name] = found
         return kind(**values)
 
@@ -288,8 +286,7 @@ def _plain(error: msgspec.ValidationError, value: Any, kind: Any) -> str:
 def _describe_number(value: Any, kind: Any) -> str:
     """Return the end of a message about a number out of its bounds: the number, and all the bounds; "" for no such."""
     bounds = next((each for each in getattr(kind, "__metadata__", ()) if isinstance(each, msgspec.Meta)), None)
-    if isinstance(value, str):
-        value = _number_in(value)
+    value = _number_in(value) if isinstance(value, str) else value
     if bounds is None or isinstance(value, bool) or not isinstance(value, int | float):
         return ""
     least = f"from {bounds.ge:g}" if bounds.ge is not None else f"above {bounds.gt:g}" if bounds.gt is not None else ""
@@ -393,11 +390,9 @@ def is_secret_name(key: str) -> bool:
 
 def _line_of(path: Path, section: str, key: str) -> int:
     """Find the line of a key for a message; tomllib keeps no positions."""
-    inside = False
-    heading_line = 1
+    inside, heading_line = False, 1
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
-        heading = re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", line)
-        if heading:
+        if heading := re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", line):
             inside = heading.group(1).strip("\"'") == section
             heading_line = number if inside else heading_line
         elif (inside or not section) and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line) and key:

@@ -126,7 +126,8 @@ async def bytes_needed(source: Source, wish: Separation, separator: Separator) -
 
 async def _count_parts(wish: Separation, separator: Separator) -> int:
     """Return how many parts are fetched: all that the model gives, wanted or not."""
-    models = await separator.models()
+    with blame(separator.name):
+        models = await separator.models()
     return max((len(model.stems) for model in models if model.id == wish.model), default=0) or _USUAL_PARTS
 
 

@@ -26,6 +26,7 @@ from plugin_core.providers.mediax.adapter import MediaxTagger
 from plugin_core.providers.mediax.answers import DIMENSIONS
 from plugin_core.settings import Secret
 from tests.plugin_core.providers.mediax.conftest import client_for, settings_for, source_at, tagger_for
+from tests.plugin_core.providers.plans import allow
 from tests.simulators import faults
 from tests.simulators.mediax import FORMS, LABELS, SECRET_ID, SECRET_KEY, MediaxSimulator
 from tests.simulators.mediax_stems import CONTENT_ID
@@ -63,7 +64,7 @@ def test_plan_notes_a_format_the_service_does_not_advise(service: MediaxSimulato
 def test_plan_refuses_without_keys_and_says_how_to_get_in(service: MediaxSimulator, tmp_path: Path) -> None:
     tagger = tagger_for(service, secret_key=Secret(""))
     with pytest.raises(RefusedError, match="stembridge login mediax"):
-        run(tagger.plan(source_at(tmp_path / "song.mp3"), Tagging(provider="mediax"))).allowed()
+        allow(run(tagger.plan(source_at(tmp_path / "song.mp3"), Tagging(provider="mediax"))))
     assert service.log == []
 
 
@@ -71,7 +72,7 @@ def test_plan_refuses_without_keys_and_says_how_to_get_in(service: MediaxSimulat
 def test_plan_refuses_a_callback_that_is_no_address(service: MediaxSimulator, tmp_path: Path, url: str) -> None:
     with pytest.raises(SettingsError, match=r"\[mediax\] callback_url"):
         tagger = tagger_for(service, callback_url=url)
-        run(tagger.plan(source_at(tmp_path / "a.mp3"), Tagging(provider="mediax"))).allowed()
+        allow(run(tagger.plan(source_at(tmp_path / "a.mp3"), Tagging(provider="mediax"))))
 
 
 def test_plan_refuses_an_unknown_dimension(service: MediaxSimulator, tmp_path: Path) -> None:
@@ -269,4 +270,4 @@ def test_a_song_may_be_named_by_its_place_in_the_bucket(service: MediaxSimulator
 def test_a_place_in_the_bucket_wants_to_know_which(service: MediaxSimulator, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="content_id is not set"):
         tagger = tagger_for(service, input="source")
-        run(tagger.plan(source_at(tmp_path / "s.mp3"), Tagging(provider="mediax"))).allowed()
+        allow(run(tagger.plan(source_at(tmp_path / "s.mp3"), Tagging(provider="mediax"))))

@@ -24,6 +24,7 @@ from plugin_core.service import LOOKS
 from plugin_core.settings import Secret
 from tests.audio_files import make_song, read_samples, write_samples, write_song
 from tests.plugin_core.providers.mediax.conftest import Shelf, separator_for, settings_for, tagger_for
+from tests.plugin_core.providers.plans import allow
 from tests.simulators import faults
 from tests.simulators.blobs import Blob
 from tests.simulators.mediax import MediaxSimulator
@@ -134,7 +135,7 @@ def test_plan_refuses_before_anything_is_sent(
     words: str,
 ) -> None:
     with pytest.raises(kind, match=words) as caught:
-        run(separator_for(service, **rest).plan(song, Separation(provider=NAME, **wish))).allowed()
+        allow(run(separator_for(service, **rest).plan(song, Separation(provider=NAME, **wish))))
     assert str(caught.value).isprintable()
     assert service.log == []
 

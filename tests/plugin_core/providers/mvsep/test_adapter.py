@@ -37,6 +37,7 @@ from tests.plugin_core.providers.mvsep.fakes import (
     make_order,
     make_source,
 )
+from tests.plugin_core.providers.plans import allow
 
 REAL = f"20260101101500-0a1b2c3d4e-{job_key(KEY)}-song.flac"
 NODE = "https://de2.mvsep.com/api"
@@ -131,7 +132,7 @@ def test_no_token_is_refused_and_no_account_asked_for(home: Path) -> None:
     case = Case(home, api_token=Secret(""))
     plan = asyncio.run(case.separator.plan(make_source(), Separation(provider="mvsep")))
     with pytest.raises(RefusedError, match="stembridge login mvsep"):
-        plan.allowed()
+        allow(plan)
     assert [name for name, _ in case.client.asked] == ["algorithms"]
 
 
@@ -140,7 +141,7 @@ def test_plan_has_the_services_own_reason(case: Case, error: StembridgeError) ->
     case.client.failing["user"] = error
     plan = asyncio.run(case.separator.plan(make_source(encoding="pcm_24"), Separation(provider="mvsep")))
     with pytest.raises(type(error), match=error.message):
-        plan.allowed()
+        allow(plan)
     # What premium gave is known for what is wished.
     assert plan.output == "flac24"
 

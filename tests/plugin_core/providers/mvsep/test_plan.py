@@ -11,6 +11,7 @@ from plugin_core.operations.plans import check_plan
 from plugin_core.providers.mvsep.account_calls import User
 from plugin_core.providers.mvsep.plan import choose_output, estimate_credits, final_format, make_plan
 from tests.plugin_core.providers.mvsep.fakes import FREE, PREMIUM, algorithm, make_source
+from tests.plugin_core.providers.plans import allow
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,7 @@ def test_refused_before_any_upload(
     number: int, user: User, wish: dict[str, Any], kind: type[StembridgeError], says: str
 ) -> None:
     with pytest.raises(kind, match=says):
-        plan(number, user, **wish).allowed()
+        allow(plan(number, user, **wish))
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from plugin_core.service import LOOKS
 from plugin_core.settings import Secret
 from tests.audio_files import make_song, read_samples, write_samples, write_song
 from tests.plugin_core.cli.fakes import FakePoint, load_fakes
+from tests.plugin_core.providers.plans import allow
 from tests.plugin_core.providers.tencent_ci.conftest import KEY, make_order, transfer
 from tests.simulators.clocks import SimulatorClock
 from tests.simulators.faults import Fault, bad_gateway, html_page, late, refuse, reset_after
@@ -586,7 +587,7 @@ def test_without_an_account_nothing_is_planned(
 ) -> None:
     separator = CiSeparator(settings_for(**change), transfer=transfer())
     with pytest.raises(kind):
-        asyncio.run(separator.plan(order.source, order.operation)).allowed()  # type: ignore[arg-type]
+        allow(asyncio.run(separator.plan(order.source, order.operation)))  # type: ignore[arg-type]
 
 
 def test_a_template_decides_and_is_used(
