@@ -14,6 +14,7 @@ from stembridge_hot_folder.lock import SHARED_NAME, FolderLock
 from stembridge_hot_folder.process import WITHIN
 
 from plugin_core.errors import UsageError
+from plugin_core.jobs.store import JobStore
 from plugin_core.session import Session
 from tests import audio_files
 from tests.hosts.hot_folder.conftest import PATIENCE, Desk, wait_for
@@ -96,6 +97,8 @@ def test_case_32_clock_that_is_set_while_a_song_is_at_the_service_holds_nothing_
     ahead = [0.0]
     assert Session.__init__.__kwdefaults__ is not None
     monkeypatch.setitem(Session.__init__.__kwdefaults__, "clock", lambda: time.time() + ahead[0])
+    assert JobStore.__init__.__kwdefaults__ is not None
+    monkeypatch.setitem(JobStore.__init__.__kwdefaults__, "steady", time.monotonic)
     desk.separator.hold = True
     with desk.running() as watch:
         desk.song()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import sys
@@ -199,8 +198,8 @@ class Watcher:
         if now >= self._sign_at:
             self._sign_at = now + SIGN
             for run in [*self.runs, *self.finished]:
-                # Another script that follows the run took the sign away with its last stem.
-                with contextlib.suppress(FileNotFoundError):
+                # Another script that follows the run takes the sign away with its last stem.
+                if run.has("followed"):
                     os.utime(run.path("followed"))
 
     def _look(self, run: RunFolder) -> None:
