@@ -106,7 +106,8 @@ class _Told:
 
 async def _listen(session: Session, address: tuple[str, int], public: str, told: _Told) -> None:
     try:
-        from plugin_core.callbacks.server import Receiver, open_socket, serve, show_address
+        from plugin_core.callbacks.server import Receiver, open_socket, serve
+        from plugin_core.web_server import show_address
     except ImportError as error:
         raise SettingsError("listening needs starlette and uvicorn, which are not installed", remedy=INSTALL) from error
     from plugin_core.callbacks.calls import Waker

@@ -369,7 +369,7 @@ def test_without_the_extra_and_on_a_port_that_is_taken(
         result = stembridge("ui", "--no-browser", "--port", str(port))
     told = f"cannot listen on 127.0.0.1:{port}: Address already in use; give another --port"
     assert (result.code, result.err) == (2, f"stembridge: {told}\n")
-    for name in [name for name in sys.modules if name.startswith("stembridge_ui.")]:
+    for name in [name for name in sys.modules if name.startswith(("stembridge_ui.", "plugin_core.web_server"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     result = stembridge("ui")

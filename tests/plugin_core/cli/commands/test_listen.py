@@ -112,7 +112,7 @@ def test_nobody_who_calls_back(stembridge: Run) -> None:
 
 
 def test_without_the_extra(stembridge: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("plugin_core.callbacks.")]:
+    for name in [name for name in sys.modules if name.startswith(("plugin_core.callbacks.", "plugin_core.web_server"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     result = stembridge("listen")
