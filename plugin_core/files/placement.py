@@ -17,6 +17,7 @@ from typing import Final
 
 from plugin_core.errors import PlacementError, StembridgeError, TransientError
 from plugin_core.files.errors import FULL, explain_write_error
+from plugin_core.files.names import MAX_BYTES, NUMBER_BYTES, count_bytes, shorten
 
 _AT_FDCWD: Final = -100
 _RENAME_NOREPLACE: Final = 1
@@ -93,6 +94,35 @@ def _rename_claimed(old: Path, new: Path) -> None:
 
 def _exists(old: Path, new: Path) -> FileExistsError:
     return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(old), None, os.fspath(new))
+
+
+def rename_numbered(
+    old: Path, folder: Path, stem: str, suffix: str, *, will_do: Callable[[Path], bool] = lambda _: False
+) -> Path:
+    """Give a file a name in a folder, or the next one with a number that is free, and return where it is.
+
+    Args:
+        old: the file, on the file system of the folder.
+        folder: where it goes.
+        stem: its name without the suffix, cut where it is too long.
+        suffix: with the dot.
+        will_do: tells whether what has a name serves as well: then the file stays, and that is returned.
+
+    Raises:
+        OSError: as ``os.rename``.
+    """
+    short, number = shorten(stem, MAX_BYTES - NUMBER_BYTES - count_bytes(suffix)), 1
+    while True:
+        path = folder / f"{short}{f' ({number})' if number > 1 else ''}{suffix}"
+        try:
+            rename_exclusive(old, path)
+        except FileExistsError:
+            if will_do(path):
+                return path
+            number += 1
+        else:
+            sync_folder(folder)
+            return path
 
 
 def adopt_group(entry: Path, folder: Path) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from plugin_core import __version__, open_reader, open_writer, resolve_format, tag_stem
-from plugin_core.errors import PlacementError, UsageError
+from plugin_core.errors import UsageError
 from plugin_core.files.database import new_id
 from plugin_core.files.hidden import HiddenNotes
-from plugin_core.files.names import HIDDEN_PREFIX, MAX_BYTES, NUMBER_BYTES, clean_component, shorten
-from plugin_core.files.placement import adopt_group, explain_os_error, rename_exclusive, sync_folder
-from plugin_core.model import Job, show_path
+from plugin_core.files.names import HIDDEN_PREFIX, clean_component
+from plugin_core.files.placement import adopt_group, explain_os_error, rename_numbered
+from plugin_core.model import Job
 from plugin_core.tasks import Stopper
 from stembridge_ui.lanes import Lane
 
@@ -95,7 +93,9 @@ def write_mix(
             # Without it a hot folder, or whoever takes all songs of a folder, would have it separated.
             made = {"stembridge": __version__, "job": job.id, "source_sha256": job.source.content}
             tag_stem(job.source.path, draft, stem_title="Mix", provenance=made)
-            return _place(draft, folder, f"{job.source.path.stem} - Mix", chosen.suffix), writer.clipped
+            adopt_group(draft, folder)
+            name = clean_component(f"{job.source.path.stem} - Mix")
+            return rename_numbered(draft, folder, name, chosen.suffix), writer.clipped
         except OSError as error:
             raise explain_os_error(error, folder) from error
         finally:
@@ -104,19 +104,3 @@ def write_mix(
 
 def _pad(block: Samples, frames: int) -> Samples:
     return np.pad(block, ((0, frames - len(block)), (0, 0)))
-
-
-def _place(draft: Path, folder: Path, name: str, suffix: str) -> Path:
-    clean = shorten(clean_component(name), MAX_BYTES - NUMBER_BYTES - len(suffix))
-    adopt_group(draft, folder)
-    for number in count(1):
-        path = folder / f"{clean}{f' ({number})' if number > 1 else ''}{suffix}"
-        if os.path.lexists(path):
-            continue
-        try:
-            rename_exclusive(draft, path)
-        except FileExistsError:
-            continue
-        sync_folder(folder)
-        return path
-    raise PlacementError(f"{show_path(folder)} has no room for one more mix")

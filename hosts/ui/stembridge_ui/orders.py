@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import filecmp
 import os
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,8 +22,8 @@ from plugin_core.console.phrases import clean
 from plugin_core.console.prices import describe_offer, describe_price, has_price
 from plugin_core.errors import SourceError, StembridgeError, UsageError, blame
 from plugin_core.files.hidden import HiddenNotes
-from plugin_core.files.names import HIDDEN_PREFIX, MAX_BYTES, NUMBER_BYTES, clean_component, shorten
-from plugin_core.files.placement import explain_os_error, rename_exclusive, sync_folder
+from plugin_core.files.names import HIDDEN_PREFIX, clean_component
+from plugin_core.files.placement import explain_os_error, rename_numbered
 from plugin_core.model import Job, show_path
 from plugin_core.presets import find_preset, load_presets
 from plugin_core.session import Session
@@ -228,31 +228,11 @@ async def _receive(request: Request, draft: Path) -> None:
 
 def _place(draft: Path, folder: Path, name: str) -> Path:
     """Give a song its name, or the next that is free; the same bytes under that name are the same song."""
-    stem, suffix = Path(name).stem, Path(name).suffix
-    stem = shorten(stem, MAX_BYTES - NUMBER_BYTES - len(os.fsencode(suffix)))
-    for number in count(1):
-        path = folder / f"{stem}{f' ({number})' if number > 1 else ''}{suffix}"
-        try:
-            rename_exclusive(draft, path)
-        except FileExistsError:
-            if _is_same(draft, path):
-                return path
-            continue
-        sync_folder(folder)
-        return path
-    raise AssertionError
 
+    def is_same(path: Path) -> bool:
+        return path.is_file() and filecmp.cmp(draft, path, shallow=False)
 
-def _is_same(one: Path, other: Path) -> bool:
-    if not other.is_file() or one.stat().st_size != other.stat().st_size:
-        return False
-    with one.open("rb") as first, other.open("rb") as second:
-        while True:
-            block = first.read(1 << 20)
-            if block != second.read(1 << 20):
-                return False
-            if not block:
-                return True
+    return rename_numbered(draft, folder, Path(name).stem, Path(name).suffix, will_do=is_same)
 
 
 def _expand(word: str) -> Iterator[Path]:

@@ -9,7 +9,15 @@ import pytest
 
 from plugin_core.errors import PlacementError, TransientError
 from plugin_core.files import placement
-from plugin_core.files.placement import copy_file, copy_tree, explain_os_error, rename_exclusive, sync_folder
+from plugin_core.files.names import MAX_BYTES, NUMBER_BYTES
+from plugin_core.files.placement import (
+    copy_file,
+    copy_tree,
+    explain_os_error,
+    rename_exclusive,
+    rename_numbered,
+    sync_folder,
+)
 from plugin_core.tasks import StoppedError, Stopper
 
 
@@ -192,3 +200,16 @@ def test_a_disk_that_fills_under_a_tree_is_one_error_and_no_list_of_shutil(tmp_p
     assert caught.value.errno == errno.ENOSPC
     assert str(caught.value.filename).endswith(".flac")
     assert isinstance(explain_os_error(caught.value, tmp_path / "new"), TransientError)
+
+
+def test_a_name_that_is_taken_is_numbered_unless_what_has_it_will_do(tmp_path: Path) -> None:
+    for number, name in enumerate(("Song.flac", "Song (2).flac", "Song (3).flac")):
+        draft = tmp_path / "draft"
+        draft.write_bytes(bytes([number]))
+        assert rename_numbered(draft, tmp_path, "Song", ".flac") == tmp_path / name
+    draft.write_bytes(b"again")
+    second = tmp_path / "Song (2).flac"
+    assert rename_numbered(draft, tmp_path, "Song", ".flac", will_do=lambda path: path == second) == second
+    assert (draft.read_bytes(), second.read_bytes()) == (b"again", b"\1")
+    placed = rename_numbered(draft, tmp_path, "é" * 200, ".flac")
+    assert len(os.fsencode(placed.name)) <= MAX_BYTES - NUMBER_BYTES and placed.read_bytes() == b"again"
