@@ -181,8 +181,9 @@ def set_one(context: Context, key: str, value: str | None, unset: bool, as_json:
         raise UsageError("say a value, or --unset", remedy="`stembridge config show` lists all keys")
     path = context.settings.config_path
     with context.session() as session:
-        section, name, rest = split_key(key, declared(session))
-        field = next(one for one in msgspec.structs.fields(declared(session)[section]) if one.name == name)
+        kinds = declared(session)
+        section, name, rest = split_key(key, kinds)
+        field = next(one for one in msgspec.structs.fields(kinds[section]) if one.name == name)
         if _is_secret(field) and not unset:
             raise UsageError(f"{key} is a secret, and others can read a command line", remedy=_name_login(session, key))
         way = [*section.split("."), name, *rest]
@@ -196,8 +197,9 @@ def set_one(context: Context, key: str, value: str | None, unset: bool, as_json:
         text = document.as_string()
         refuse_other_changes(before, text, way)
         # Another mistake may stand there already, and must not keep this one from being mended.
-        known = {_without_lines(each) for each in check_text(session, document_before)}
-        if mistakes := [each for each in check_text(session, text.encode()) if _without_lines(each) not in known]:
+        home = session.settings.home
+        known = {_without_lines(each) for each in check_text(session, document_before, home)}
+        if mistakes := [each for each in check_text(session, text.encode(), home) if _without_lines(each) not in known]:
             raise UsageError(f"nothing was changed: {mistakes[0].message}", remedy=mistakes[0].remedy)
         write_config(path, document, mode=None if path.exists() else 0o600)
     variable = variable_of(section, name)
@@ -279,13 +281,13 @@ def _without_lines(error: StembridgeError) -> str:
     return re.sub(r"line \d+", "", error.message)
 
 
-def check_text(session: Session, data: bytes) -> list[StembridgeError]:
-    """Return what would be wrong in a settings file that holds this, with its name and lines."""
+def check_text(session: Session, data: bytes, home: Path) -> list[StembridgeError]:
+    """Return what would be wrong in the settings file of a home if it held this, with its name and lines."""
     with _draft(data) as draft:
         folder = str(draft.home)
         found = [each for each in find_mistakes(session, draft) if folder in each.message]
     for error in found:
-        error.message = error.message.replace(folder, str(session.settings.home))
+        error.message = error.message.replace(folder, str(home))
         error.args = (error.message,)
     return found
 
@@ -337,11 +339,7 @@ def edit(context: Context) -> int:
 
 def _examine(context: Context, data: bytes) -> list[StembridgeError]:
     with _draft(b"") as empty, Session(empty, context.plugins) as session:
-        found = check_text(session, data)
-    for error in found:
-        error.message = error.message.replace(str(empty.home), str(context.settings.home))
-        error.args = (error.message,)
-    return found
+        return check_text(session, data, context.settings.home)
 
 
 def _read(path: Path) -> bytes:

@@ -6,7 +6,7 @@ import base64
 import io
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,7 +54,8 @@ def command(context: Context, song: Path, png: Path | None, as_json: bool) -> in
     if png is not None and png.exists():
         raise UsageError(f"{show(png)} is there already", remedy="name another file")
     with context.session() as session:
-        stems, labels = find_stems(session, path), find_labels(session, path)
+        jobs = _jobs(session, path)
+    stems, labels = find_stems(jobs, path), find_labels(jobs)
     if not stems:
         raise SourceError(f"{show(song)} has no stems here", remedy=f"stembridge separate {show(song)}")
     measured = measure(path, stems)
@@ -79,10 +80,10 @@ def command(context: Context, song: Path, png: Path | None, as_json: bool) -> in
     return 0
 
 
-def find_stems(session: Session, song: Path) -> dict[str, Path]:
+def find_stems(jobs: Sequence[Job], song: Path) -> dict[str, Path]:
     """Return the stems of a song that stand, by name: those placed last, or those of the folder beside it."""
     found: dict[str, Path] = {}
-    for job in _jobs(session, song):
+    for job in jobs:
         found = {stem.name: stem.path for stem in job.stems if stem.path.is_file()} or found
     if not found:
         folder = song.with_name(f"{song.stem}{STEMS_SUFFIX}")
@@ -96,10 +97,10 @@ def find_stems(session: Session, song: Path) -> dict[str, Path]:
     return {name: found[name] for name in sort_stems(found)}
 
 
-def find_labels(session: Session, song: Path) -> list[Label]:
+def find_labels(jobs: Sequence[Job]) -> list[Label]:
     """Return what a song was labelled as last."""
     labels: list[Label] = []
-    for job in _jobs(session, song):
+    for job in jobs:
         labels = list(job.labels) or labels
     return labels
 
