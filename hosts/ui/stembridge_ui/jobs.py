@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -226,7 +227,7 @@ def row_of(job: Job) -> Row:
     return {
         "id": job.id,
         "state": job.state,
-        "song": show_path_name(job),
+        "song": show_name(job.source.path),
         "folder": show_path(job.source.path.parent),
         "kind": "separation" if is_separation else "tagging",
         "what": clean(describe(operation, job.quote.title if job.quote else "")),
@@ -244,9 +245,9 @@ def row_of(job: Job) -> Row:
     }
 
 
-def show_path_name(job: Job) -> str:
+def show_name(song: Path) -> str:
     """Return the file name of a song as it can be shown."""
-    return encodable(clean(job.source.path.name))
+    return encodable(clean(song.name))
 
 
 def details_of(job: Job) -> Row:

@@ -11,12 +11,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from plugin_core import JobSet, PurchaseState
-from plugin_core.console.phrases import clean, encodable
+from plugin_core.console.phrases import clean
 from plugin_core.errors import UsageError
 from plugin_core.model import Separation
 from plugin_core.session import Session
 from plugin_core.wishes import SEPARATE
-from stembridge_ui.jobs import MOST_ROWS, Json, Row, read_number, row_of
+from stembridge_ui.jobs import MOST_ROWS, Json, Row, read_number, row_of, show_name
 
 DAY: Final = 86400.0
 
@@ -67,7 +67,7 @@ class Till:
                     "id": one.id,
                     "created": one.created,
                     "provider": one.provider,
-                    "song": encodable(clean(one.song.name)),
+                    "song": show_name(one.song),
                     "what": clean(
                         one.quote.title or one.quote.sent.get("model", "") or ", ".join(one.quote.dimensions)
                     ),
