@@ -1,0 +1,1 @@
+"""Separators on this machine whose weights others have trained: ``--provider neural``."""
