@@ -1,0 +1,147 @@
+"""The short-time spectra of a song as Open-Unmix has them, block by block, and the sound of what was made of them.
+
+Periodic Hann window, hop of a quarter, centred, the song mirrored at its ends; the inverse is exact up to the ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugin_core.providers.neural.networks import StereoMix
+
+Float32 = NDArray[np.float32]
+Complex64 = NDArray[np.complex64]
+
+BLOCK: Final = 300
+"""Frames that are filtered together, as Open-Unmix does."""
+_FLOOR: Final = 1e-5
+"""Keeps what is inverted from being singular: the root of Open-Unmix's 1e-10."""
+
+
+def hann(size: int) -> Float32:
+    """Return a periodic Hann window."""
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)).astype(np.float32)
+
+
+class Spectrogram:
+    """The spectra of a song.
+
+    Args:
+        mix: the song.
+        size: samples of a window.
+    """
+
+    def __init__(self, mix: StereoMix, size: int) -> None:
+        self.size, self.hop = size, size // 4
+        self._mix = mix
+        # What is mirrored must be longer than half a window.
+        self._length = max(mix.frames, size // 2 + 1)
+        self.frames = 1 + self._length // self.hop
+        self._window = hann(size)
+
+    def blocks(self) -> Iterator[tuple[int, Complex64]]:
+        """Yield the first frame of each block and its spectra (frames, 2, bins)."""
+        for start in range(0, self.frames, BLOCK):
+            yield start, self._transform(start, min(self.frames, start + BLOCK))
+
+    def _transform(self, start: int, end: int) -> Complex64:
+        first = start * self.hop - self.size // 2
+        samples = self._mirrored(first, first + (end - start - 1) * self.hop + self.size)
+        frames = np.lib.stride_tricks.sliding_window_view(samples, self.size, axis=0)[:: self.hop]
+        return np.fft.rfft(frames * self._window, axis=-1).astype(np.complex64, copy=False)
+
+    def _mirrored(self, start: int, end: int) -> Float32:
+        inside = self._mix.read(max(0, start), min(end, self._length) - max(0, start))
+        before = self._mix.read(1, max(0, -start))[::-1]
+        beyond = max(0, end - self._length)
+        after = self._mix.read(self._length - 1 - beyond, beyond)[::-1]
+        return np.concatenate((before, inside, after))
+
+
+class Sound:
+    """Turns spectra back into sound, by overlap and add.
+
+    Args:
+        spectrogram: what the spectra are of.
+        length: samples of the song.
+    """
+
+    def __init__(self, spectrogram: Spectrogram, length: int) -> None:
+        self._size, self._hop, self._frames = spectrogram.size, spectrogram.hop, spectrogram.frames
+        self._window = hann(self._size)
+        self._at = 0
+        self._left = length
+        self._skip = self._size // 2
+        self._tail = np.zeros((3, self._hop, 2), dtype=np.float32)
+
+    def push(self, spectra: Complex64) -> Float32:
+        """Return the samples (samples, 2) that the next spectra complete; with the last ones, all that remain."""
+        count = len(spectra)
+        waves = np.fft.irfft(spectra, n=self._size, axis=-1).transpose(0, 2, 1) * self._window[:, None]
+        mixed = np.zeros((count + 3, self._hop, 2), dtype=np.float32)
+        mixed[:3] = self._tail
+        for quarter in range(4):
+            mixed[quarter : quarter + count] += waves[:, quarter * self._hop : (quarter + 1) * self._hop]
+        self._tail = mixed[count:].copy()
+        is_last = self._at + count == self._frames
+        done = mixed if is_last else mixed[:count]
+        for index in range(len(done)):
+            done[index] /= self._weight(self._at + index)[:, None]
+        self._at += count
+        return self._cut(done.reshape(-1, 2))
+
+    def _weight(self, hop: int) -> Float32:
+        """Return the sum of the squared windows that cover a hop: fewer at the ends than inside."""
+        squares = np.square(self._window).reshape(4, self._hop)
+        covering = [quarter for quarter in range(4) if 0 <= hop - quarter < self._frames]
+        weight: Float32 = np.maximum(squares[covering].sum(axis=0), np.float32(1e-11))
+        return weight
+
+    def _cut(self, samples: Float32) -> Float32:
+        skipped = min(self._skip, len(samples))
+        self._skip -= skipped
+        kept = samples[skipped : skipped + self._left]
+        self._left -= len(kept)
+        return kept
+
+
+def filter_stems(spectra: Complex64, masks: Sequence[Float32]) -> list[Complex64]:
+    """Return the stems of a block, each sharpened by what the others claim: one step of expectation and maximisation.
+
+    Products are taken in float32, sums and the systems of two channels in float64: where both channels are alike those
+    are nearly singular, and float32 gives no numbers at all.
+
+    Args:
+        spectra: of the mix, (frames, 2, bins).
+        masks: of each stem, as ``spectra``; together they must claim about all of the mix.
+    """
+    scale = max(1.0, float(np.abs(spectra).max(initial=0.0)) / 10)
+    left, right = spectra[:, 0] / np.float32(scale), spectra[:, 1] / np.float32(scale)
+    c00 = c11 = np.full(left.shape, _FLOOR)
+    c01 = np.zeros(left.shape, dtype=np.complex128)
+    models = []
+    for mask in masks:
+        y0, y1 = mask[:, 0] * left, mask[:, 1] * right
+        p0, p1 = _power(y0), _power(y1)
+        power = ((p0 + p1) / 2).astype(np.float64)
+        total = 1e-10 + power.sum(axis=0)
+        r00, r11 = p0.sum(axis=0, dtype=np.float64) / total, p1.sum(axis=0, dtype=np.float64) / total
+        r01 = (y0 * y1.conj()).sum(axis=0, dtype=np.complex128) / total
+        models.append((power, r00, r11, r01))
+        c00, c11, c01 = c00 + power * r00, c11 + power * r11, c01 + power * r01
+    determinant = c00 * c11 - _power(c01)
+    z0, z1 = (c11 * left - c01 * right) / determinant, (c00 * right - c01.conj() * left) / determinant
+    return [
+        (np.stack((power * (r00 * z0 + r01 * z1), power * (r01.conj() * z0 + r11 * z1)), axis=1) * scale).astype(
+            np.complex64
+        )
+        for power, r00, r11, r01 in models
+    ]
+
+
+def _power(values: NDArray[np.complexfloating]) -> NDArray[np.floating]:
+    return values.real**2 + values.imag**2
