@@ -18,6 +18,8 @@ from plugin_core.plugins import Plugins, load_plugins
 from plugin_core.purchases.purchase import Offer
 from plugin_core.registry import Registry
 from plugin_core.settings import Settings
+from plugin_core.stores import STORE_NAME as STORE_NAME
+from plugin_core.stores import has_store, open_store, work_folder
 from plugin_core.wishes import STEMS
 from plugin_core.workshop import OnChange, Workshop
 
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
     from plugin_core.operations.song import Slices
     from plugin_core.operations.undo import Undone
     from plugin_core.protocols import Provider, Separator
-
-STORE_NAME = "jobs.sqlite3"
 
 
 class Session:
@@ -81,16 +81,12 @@ class Session:
         Raises:
             StoreError: it cannot be opened.
         """
-        from plugin_core.jobs.policy import JobsSettings
-        from plugin_core.jobs.store import JobStore
-
-        lease = self.settings.section("jobs", JobsSettings).lease_seconds
-        return JobStore(self.settings.home / STORE_NAME, clock=self._clock, lease=lease, patience=self._patience)
+        return open_store(self.settings, self._clock, self._patience)
 
     @property
     def has_store(self) -> bool:
         """Whether there is a job store already."""
-        return "store" in self.__dict__ or (self.settings.home / STORE_NAME).exists()
+        return "store" in self.__dict__ or has_store(self.settings)
 
     @cached_property
     def plugins(self) -> Plugins:
@@ -321,15 +317,17 @@ class Session:
         from plugin_core.operations.leftovers import prune
         from plugin_core.purchases.shelf import PurchasesSettings
 
-        engine, home, known = self._workshop.engine(None), self.settings.home, self.registry.all.values()
+        engine, known = self._workshop.engine(None), self.registry.all.values()
+        home, work = self.settings.home, work_folder(self.settings)
         keep = self.settings.section("purchases", PurchasesSettings)
-        return prune(self.store, engine, home, keep, known, older_than=older_than, now=self._clock())
+        return prune(self.store, engine, home, work, keep, known, older_than=older_than, now=self._clock())
 
     def leftovers(self) -> list[Path]:
         """Return what lies in the home and beside songs for nobody, and ``prune`` would remove."""
         from plugin_core.operations.leftovers import find_leftovers
 
-        return find_leftovers(self.store, self.settings.home, self.registry.all.values(), now=self._clock())
+        home, work = self.settings.home, work_folder(self.settings)
+        return find_leftovers(self.store, home, work, self.registry.all.values(), now=self._clock())
 
     def is_song_of(self, job: Job, path: Path) -> bool:
         """Tell whether the song of a job lies at a path, whatever its tags are by now. Blocks while it is read.
@@ -351,7 +349,7 @@ class Session:
         from plugin_core.operations.history import History
         from plugin_core.purchases.shelf import Shelf
 
-        return History(self.registry, lambda: self.store, Shelf(self.settings.home), self.projects)
+        return History(self.registry, lambda: self.store, Shelf(work_folder(self.settings)), self.projects)
 
     @cached_property
     def projects(self) -> Projects:
@@ -371,7 +369,8 @@ class Session:
     def _work_factory(self) -> WorkFactory:
         from plugin_core.operations.factory import WorkFactory
 
-        return WorkFactory(self.settings, self.registry, self._links, self.projects, lambda: self.store)
+        work = work_folder(self.settings)
+        return WorkFactory(self.settings, work, self.registry, self._links, self.projects, lambda: self.store)
 
     def undo(self, path: Path, *, force: bool = False, dry_run: bool = False) -> Undone:
         """Put back what stood in a song's tags before it was labelled last. Blocks while the song is written.

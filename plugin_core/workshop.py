@@ -11,6 +11,7 @@ from plugin_core.model import Job, JobState, Tagging
 from plugin_core.plugins import Plugins
 from plugin_core.registry import Registry
 from plugin_core.settings import Settings
+from plugin_core.stores import work_folder
 
 if TYPE_CHECKING:
     import asyncio
@@ -109,7 +110,7 @@ class Workshop:
         from plugin_core.tasks import run_stoppable
 
         keep = self._settings.section("purchases", PurchasesSettings)
-        shelf, ledger = Shelf(self._settings.home), self._store.purchases
+        shelf, ledger = Shelf(work_folder(self._settings)), self._store.purchases
         await run_stoppable(lambda _stopper: shelf.tidy(ledger, keep, self._clock))
 
     def _limits(self, provider: str) -> Limits:

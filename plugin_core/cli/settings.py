@@ -25,6 +25,7 @@ from plugin_core.purchases.shelf import PurchasesSettings
 from plugin_core.session import Session
 from plugin_core.settings import Settings, suggest_key
 from plugin_core.stems.template import parse_template
+from plugin_core.stores import read_paths
 from plugin_core.wishes import SEPARATE, STEMS, TAGS
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def find_mistakes(session: Session, settings: Settings) -> list[StembridgeError]
         return [error]
     found: dict[str, StembridgeError] = {}
     looks: list[Callable[[], object]] = [partial(settings.section, *each) for each in declared(session).items()]
-    looks += [partial(load_presets, settings), partial(usual_preset, settings)]
+    looks += [partial(load_presets, settings), partial(usual_preset, settings), partial(read_paths, settings)]
     looks += [partial(settings.section, f"spend.{name}", Limits) for name in limited]
     looks += [partial(check_format, settings), partial(check_template, settings)]
     looks.append(partial(_check_provider, session, settings))
@@ -137,7 +138,7 @@ def find_problems(session: Session) -> list[StembridgeError]:
 
 def find_strangers(session: Session) -> list[str]:
     """Return a line for each section or key of the settings file that nobody reads."""
-    known = {*declared(session), "presets", "spend", *_commands_of(session.plugins)}
+    known = {*declared(session), "paths", "presets", "spend", *_commands_of(session.plugins)}
     # A plugin that could not be loaded would know its section.
     passed = known | {plugin.name for plugin in session.plugins.loaded}
     return [

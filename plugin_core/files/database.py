@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from plugin_core.errors import StoreError
 from plugin_core.files.errors import FULL
+from plugin_core.files.mapping import UNMAPPED, PathMap
 from plugin_core.model import show_path
 
 BUSY_MS: Final = 30_000
@@ -63,13 +64,15 @@ class Database:
         path: the file; made with its folder when it is missing.
         schema: what it holds.
         patience: seconds that a lock of another process is waited for; default as for every other file.
+        paths: by which names paths are stored; in use inside every transaction.
 
     Raises:
         StoreError: it cannot be opened, or is of a newer version; from any method, when it cannot be used.
     """
 
-    def __init__(self, path: Path, schema: Schema, *, patience: float | None = None) -> None:
+    def __init__(self, path: Path, schema: Schema, *, patience: float | None = None, paths: PathMap = UNMAPPED) -> None:
         self.path = path
+        self.paths = paths
         self._schema = schema
         self._patience = patience
         self._lock = threading.RLock()
@@ -87,7 +90,7 @@ class Database:
     @contextlib.contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """Give the connection for statements that only read."""
-        with self._lock, self._errors():
+        with self._lock, self._errors(), self.paths.in_use():
             yield self._connection
 
     @contextlib.contextmanager
@@ -97,7 +100,7 @@ class Database:
         Args:
             durable: whether the commit must survive a power cut; without, it survives only the process.
         """
-        with self._lock, self._errors():
+        with self._lock, self._errors(), self.paths.in_use():
             self._synchronise(durable)
             self._require_in_place()
             self._begin()

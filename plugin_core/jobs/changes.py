@@ -9,8 +9,9 @@ from typing import Final
 import msgspec
 
 from plugin_core.errors import UsageError
+from plugin_core.files.mapping import stored_json, stored_path
 from plugin_core.jobs.queries import DUE_AFTER, PRUNE, WAITING, assign, fetch, from_row, to_row
-from plugin_core.model import Job, JobState, Source, Ticket, encode_path, to_json
+from plugin_core.model import Job, JobState, Source, Ticket
 from plugin_core.purchases import ledger
 from plugin_core.purchases.purchase import PurchaseState
 
@@ -226,8 +227,8 @@ def move(connection: sqlite3.Connection, job: Job, source: Source, now: float) -
     if job.resume is JobState.PUBLISHING and job.source.path.name != source.path.name:
         after = msgspec.structs.replace(after, resume=None)
     values = {
-        "moved": to_json(source).decode(),
-        "path": str(encode_path(source.path)),
+        "moved": stored_json(source),
+        "path": stored_path(source.path),
         "due": after.due,
         "id": job.id,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
@@ -69,3 +70,5 @@ class JobsSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     lease_seconds: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 20.0
     """A process that gave no sign of life for so long loses the step it was working on; it says one every quarter."""
+    staging: Path | None = None
+    """Where results are worked on and kept, for every machine that works on the jobs; default stembridge's home."""

@@ -10,8 +10,9 @@ from typing import Final
 import msgspec
 
 from plugin_core.errors import StoreError
+from plugin_core.files.mapping import read_stored, stored_json, stored_path
 from plugin_core.jobs.keys import base_key
-from plugin_core.model import Job, JobState, Progress, Source, encode_path, from_json, to_json
+from plugin_core.model import Job, JobState, Progress, Source, from_json, to_json
 
 Row = dict[str, str | float | int | None]
 
@@ -98,9 +99,9 @@ def to_row(job: Job) -> Row:
         "ticket": None if job.ticket is None else to_json(job.ticket).decode(),
         "progress": progress_text(job.progress),
         "written": job.written.after if job.written is not None and job.state is JobState.DONE else None,
-        "path": str(encode_path(job.source.path)),
-        "place": str(encode_path(job.stems[0].path.parent)) if job.stems else None,
-        "body": to_json(msgspec.structs.replace(job, progress=None)).decode(),
+        "path": stored_path(job.source.path),
+        "place": stored_path(job.stems[0].path.parent) if job.stems else None,
+        "body": stored_json(msgspec.structs.replace(job, progress=None)),
     }
 
 
@@ -117,9 +118,9 @@ def from_row(row: sqlite3.Row) -> Job:
         StoreError: the row was not written by this version.
     """
     try:
-        job = from_json(row["body"], Job)
+        job = read_stored(row["body"], Job)
         progress = None if row["progress"] is None else from_json(row["progress"], Progress)
-        source = job.source if row["moved"] is None else from_json(row["moved"], Source)
+        source = job.source if row["moved"] is None else read_stored(row["moved"], Source)
     except msgspec.MsgspecError as error:
         raise StoreError(f"job {row['id']} cannot be read: {error}", remedy="upgrade stembridge") from error
     return msgspec.structs.replace(job, cancel=bool(row["cancel"]), progress=progress, source=source)
@@ -137,7 +138,10 @@ def below(path: str, folder: str) -> dict[str, str]:
         path: of a song, a stem, or a folder of either.
         folder: the one it lies in, by which a single stem is found.
     """
-    return {"path": path, "folder": folder, "first": f"{path}{os.sep}", "last": f"{path}{chr(ord(os.sep) + 1)}"}
+    # By its name in the store a path is the same on every system.
+    mark = os.sep if os.path.isabs(path) else "/"  # noqa: PTH117
+    start = path.rstrip(mark)
+    return {"path": path, "folder": folder, "first": f"{start}{mark}", "last": f"{start}{chr(ord(mark) + 1)}"}
 
 
 def fetch(connection: sqlite3.Connection, job_id: str) -> Job | None:

@@ -10,12 +10,14 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from plugin_core.files.database import Database
+from plugin_core.files.mapping import read_stored, stored_json
 from plugin_core.jobs import changes, queries
 from plugin_core.jobs.owner import ProcessToken
 from plugin_core.jobs.policy import LONGEST
 from plugin_core.jobs.queries import from_row, progress_text, to_row
+from plugin_core.jobs.reach import ANY, Reach
 from plugin_core.jobs.reader import JobReader
-from plugin_core.model import Job, JobState, Progress, Source, Ticket, from_json, to_json
+from plugin_core.model import Job, JobState, Progress, Source, Ticket
 from plugin_core.purchases import ledger
 from plugin_core.purchases.budget import Guard, spend_freely
 from plugin_core.purchases.purchase import Purchase, PurchaseState
@@ -104,13 +106,16 @@ class JobQueue(JobReader):
         """Return a name for one claim, unique for ever; fit for a file name."""
         return self._process.new_owner()
 
-    def claim(self, owner: str, *, ids: Collection[str] | None, slots: Mapping[str, int]) -> Job | None:
+    def claim(
+        self, owner: str, *, ids: Collection[str] | None, slots: Mapping[str, int], reach: Reach = ANY
+    ) -> Job | None:
         """Take the next job that is due and nobody's, if its account has a slot.
 
         Args:
             owner: from ``new_owner``.
             ids: one's own jobs; those they wait for are taken too. None means any.
             slots: how many jobs of each account may be alive; jobs of other accounts are not begun.
+            reach: which jobs this process can work on.
         """
         scope = Scope.ALL if ids is None else Scope.HELPFUL
         if ids is not None:
@@ -121,7 +126,7 @@ class JobQueue(JobReader):
         with self._database.write(durable=False) as connection:
             reap(connection, now, self._process.is_own, self._process.is_dead)
             changes.clamp_due(connection, now, 0.0 if is_put_back else LONGEST)
-            chosen = choose(connection, now, slots, scope)
+            chosen = choose(connection, now, slots, scope, reach)
             if chosen is None:
                 return None
             connection.execute("UPDATE jobs SET owner = ?, lease = ? WHERE id = ?", (owner, now + self.lease, chosen))
@@ -154,8 +159,6 @@ class JobQueue(JobReader):
         Raises:
             RefusedError: the purchase is new, and ``guard`` refuses to spend that much.
         """
-        row = to_row(after)
-        values: dict[str, object] = {**row, "old": before.state.value, "claimant": owner}
         assignments = ["submitter = " + _submitter(before, after, bought)]
         if release:
             assignments += ["owner = NULL", "lease = NULL"]
@@ -167,8 +170,11 @@ class JobQueue(JobReader):
         if after.state is JobState.FAILED:
             # A song that was handed in elsewhere a moment ago does not fail for want of its file.
             only = " AND (moved IS NULL OR moved = :source)"
-            values["source"] = to_json(before.source).decode()
         with self._database.write(durable=_must_outlive_power(before, after)) as connection:
+            row = to_row(after)
+            values: dict[str, object] = {**row, "old": before.state.value, "claimant": owner}
+            if only:
+                values["source"] = stored_json(before.source)
             is_ours = connection.execute(queries.update(row, assignments, only), values).rowcount == 1
             if is_ours and bought is not None:
                 if bought.state is PurchaseState.INTENT:
@@ -189,9 +195,9 @@ class JobQueue(JobReader):
         """Tell whether the job is still the owner's, and whether it is to be cancelled; writes nothing."""
         with self._database.read() as connection:
             row = connection.execute("SELECT owner, cancel, moved FROM jobs WHERE id = ?", (job_id,)).fetchone()
+            source = None if row is None or row["moved"] is None else read_stored(row["moved"], Source)
         if row is None or row["owner"] != owner:
             return ClaimState(False, False)
-        source = None if row["moved"] is None else from_json(row["moved"], Source)
         return ClaimState(True, bool(row["cancel"]), source, row["cancel"] == changes.WITHDRAWN)
 
     def release(self, job_id: str, owner: str) -> None:
@@ -263,25 +269,31 @@ def reap(
     return len(lost)
 
 
-def choose(connection: sqlite3.Connection, now: float, slots: Mapping[str, int], scope: Scope) -> str | None:
+def choose(
+    connection: sqlite3.Connection, now: float, slots: Mapping[str, int], scope: Scope, reach: Reach = ANY
+) -> str | None:
     """Return the id of the job to work on next: what is begun goes before what waits, the older before the younger."""
-    cancelling = _choose_cancelling(connection, scope)
-    return cancelling or _choose_started(connection, now, slots, scope) or _choose_queued(connection, now, slots, scope)
+    started, queued = (f"{condition} AND {reach.condition}" for condition in scope.value)
+    return (
+        _choose_cancelling(connection, started)
+        or _choose_started(connection, now, slots, started)
+        or _choose_queued(connection, now, slots, queued)
+    )
 
 
-def _choose_cancelling(connection: sqlite3.Connection, scope: Scope) -> str | None:
+def _choose_cancelling(connection: sqlite3.Connection, within: str) -> str | None:
     """A job that waits in the queue needs no slot to be cancelled."""
     row = connection.execute(
         "SELECT j.id FROM jobs j INDEXED BY jobs_cancelling"  # noqa: S608 - constants
-        f" WHERE j.active = 1 AND j.cancel = 1 AND j.state = 'queued' AND j.owner IS NULL AND {scope.started} LIMIT 1"
+        f" WHERE j.active = 1 AND j.cancel = 1 AND j.state = 'queued' AND j.owner IS NULL AND {within} LIMIT 1"
     ).fetchone()
     return None if row is None else str(row["id"])
 
 
-def _choose_started(connection: sqlite3.Connection, now: float, slots: Mapping[str, int], scope: Scope) -> str | None:
+def _choose_started(connection: sqlite3.Connection, now: float, slots: Mapping[str, int], within: str) -> str | None:
     query = (
         "SELECT j.id, j.account, j.state, j.occupies, j.cancel FROM jobs j INDEXED BY jobs_started"  # noqa: S608 - constants
-        f" WHERE j.active = 1 AND j.state IN {_STARTED} AND j.due <= ? AND j.owner IS NULL AND {scope.started}"
+        f" WHERE j.active = 1 AND j.state IN {_STARTED} AND j.due <= ? AND j.owner IS NULL AND {within}"
         " ORDER BY j.due, j.id"
     )
     full: set[str] = set()
@@ -296,7 +308,7 @@ def _choose_started(connection: sqlite3.Connection, now: float, slots: Mapping[s
     return None
 
 
-def _choose_queued(connection: sqlite3.Connection, now: float, slots: Mapping[str, int], scope: Scope) -> str | None:
+def _choose_queued(connection: sqlite3.Connection, now: float, slots: Mapping[str, int], within: str) -> str | None:
     query = (
         "SELECT j.id, j.due FROM jobs j INDEXED BY jobs_active"  # noqa: S608 - constants
         " WHERE j.active = 1 AND j.account = ? AND j.state = 'queued' AND j.due <= ? AND j.owner IS NULL"
@@ -305,7 +317,7 @@ def _choose_queued(connection: sqlite3.Connection, now: float, slots: Mapping[st
         " AND NOT EXISTS (SELECT 1 FROM jobs t INDEXED BY jobs_by_base"
         "   WHERE t.base = j.base AND t.active = 1 AND t.id <> j.id"
         "   AND (t.id < j.id OR t.state <> 'queued' OR t.owner IS NOT NULL))"
-        f" AND {scope.queued} ORDER BY j.due, j.id LIMIT 1"
+        f" AND {within} ORDER BY j.due, j.id LIMIT 1"
     )
     found = []
     for account, limit in slots.items():

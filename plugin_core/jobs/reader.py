@@ -9,10 +9,11 @@ from pathlib import Path
 
 from plugin_core.errors import UsageError
 from plugin_core.files.database import Database
+from plugin_core.files.mapping import stored_path
 from plugin_core.jobs import changes, queries
 from plugin_core.jobs.keys import base_key
 from plugin_core.jobs.queries import from_row
-from plugin_core.model import Job, JobState, encode_path
+from plugin_core.model import Job, JobState
 from plugin_core.purchases.purchase import Purchase
 from plugin_core.recordings import tables
 from plugin_core.recordings.content import bytes_of, is_of_bytes
@@ -40,14 +41,14 @@ class JobReader:
             UsageError: no job, or more than one.
         """
         with self._database.read() as connection:
-            rows = connection.execute(queries.BY_PREFIX, (prefix, prefix + "g")).fetchall()
-        if rows and rows[0]["id"] == prefix:
-            rows = rows[:1]
-        if not rows or not prefix:
+            found = [from_row(row) for row in connection.execute(queries.BY_PREFIX, (prefix, prefix + "g"))]
+        if found and found[0].id == prefix:
+            found = found[:1]
+        if not found or not prefix:
             raise UsageError(f"no job {prefix!r}", remedy="`stembridge jobs list` shows the ids")
-        if len(rows) > 1:
+        if len(found) > 1:
             raise UsageError(f"{prefix!r} is the beginning of several job ids", remedy="give more of the id")
-        return from_row(rows[0])
+        return found[0]
 
     def find(self, job_id: str) -> Job | None:
         """Return one job by its whole id; None if there is none."""
@@ -74,8 +75,8 @@ class JobReader:
 
     def placed_at(self, path: Path) -> builtins.list[Job]:
         """Return the jobs whose song, or whose stems, lie at a path or below it, and those with stems in its folder."""
-        values = queries.below(str(encode_path(path)), str(encode_path(path.parent)))
         with self._database.read() as connection:
+            values = queries.below(stored_path(path), stored_path(path.parent))
             return [from_row(row) for row in connection.execute(queries.PLACED_AT, values)]
 
     def goes_on(self, job: Job) -> bool:
@@ -102,7 +103,7 @@ class JobReader:
     def written_at(self, path: Path) -> builtins.list[Job]:
         """Return the done taggings of the file at a path, the last one first."""
         with self._database.read() as connection:
-            return [from_row(row) for row in connection.execute(queries.WRITTEN_AT, (encode_path(path),))]
+            return [from_row(row) for row in connection.execute(queries.WRITTEN_AT, (stored_path(path),))]
 
     def written_of(self, recording: str) -> builtins.list[Job]:
         """Return the done taggings of a recording, the last one first, wherever its file lay; goes through all."""

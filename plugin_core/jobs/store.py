@@ -15,6 +15,7 @@ import msgspec
 
 from plugin_core.files.database import Database
 from plugin_core.files.disk import check_local
+from plugin_core.files.mapping import UNMAPPED, PathMap
 from plugin_core.jobs import changes, queries
 from plugin_core.jobs.keys import base_key, is_forced, is_same_place, is_same_wish
 from plugin_core.jobs.owner import ProcessToken
@@ -45,6 +46,7 @@ class JobStore(JobQueue):
         heartbeat: seconds between signs of life; default a quarter of the lease.
         kind_of: tells the type of the file system that holds a folder.
         steady: seconds that nobody sets; default those of this computer, or ``clock`` where that is another than its.
+        paths: by which names paths are stored.
 
     Raises:
         StoreError: a network share, a newer version, or a file that cannot be used.
@@ -60,11 +62,12 @@ class JobStore(JobQueue):
         heartbeat: float | None = None,
         kind_of: Callable[[Path], str] | None = None,
         steady: Callable[[], float] | None = None,
+        paths: PathMap = UNMAPPED,
     ) -> None:
         self.path = path.absolute()
         self.heartbeat_every = lease / 4 if heartbeat is None else heartbeat
         check_local(self.path.parent, kind_of)
-        database = Database(self.path, SCHEMA, patience=patience)
+        database = Database(self.path, SCHEMA, patience=patience, paths=paths)
         try:
             process = ProcessToken(self.path.parent / "workers")
         except BaseException:
@@ -128,8 +131,8 @@ class JobStore(JobQueue):
             occupies: whether it lives at a service; the engine corrects it when it works on the job.
             is_gone: tells of a path whether its song is no longer there; may look at a disk.
         """
-        values = {**to_row(job), "occupies": int(occupies), "cancel": int(job.cancel)}
         with self._database.read() as connection:
+            values = {**to_row(job), "occupies": int(occupies), "cancel": int(job.cancel)}
             alike = _alike(connection, job)
         seen: set[str] = set()
         while True:

@@ -26,6 +26,7 @@ class WorkFactory:
 
     Args:
         settings: where results go, and how files are replaced.
+        work: the folder where results are worked on and kept.
         registry: the providers.
         links: makes sources readable for providers that take links.
         projects: the session files beside stems.
@@ -33,9 +34,16 @@ class WorkFactory:
     """
 
     def __init__(
-        self, settings: Settings, registry: Registry, links: Links, projects: Projects, store: Callable[[], JobStore]
+        self,
+        settings: Settings,
+        work: Path,
+        registry: Registry,
+        links: Links,
+        projects: Projects,
+        store: Callable[[], JobStore],
     ) -> None:
         self._settings = settings
+        self._work = work
         self._registry = registry
         self._links = links
         self._projects = projects
@@ -62,11 +70,13 @@ class WorkFactory:
         return ReplaceOptions(**{name: getattr(settings, name) for name in ReplaceOptions.__dataclass_fields__})
 
     def _tagging(self, job: Job) -> TaggingWork:
+        from plugin_core.files.hidden import HiddenNotes
         from plugin_core.operations.tagging import TaggingWork
 
         return TaggingWork(
             self._registry.tagger(job.operation.provider),
-            home=self._settings.home,
+            folder=self._work,
+            notes=HiddenNotes(self._settings.home),
             options=self.replace_options(),
             links=self._links,
             hear=self._hear,
@@ -79,7 +89,7 @@ class WorkFactory:
 
         return SeparationWork(
             self._registry.separator(job.operation.provider),
-            home=self._settings.home,
+            folder=self._work,
             projects=self._projects,
             earlier=self._earlier,
             links=self._links,

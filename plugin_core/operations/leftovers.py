@@ -21,6 +21,7 @@ def prune(
     store: JobStore,
     engine: Engine,
     home: Path,
+    work: Path,
     settings: PurchasesSettings,
     providers: Iterable[Provider],
     *,
@@ -32,14 +33,24 @@ def prune(
     Results that such a job kept for a retry go, what providers kept for it, whatever killed processes left in the home
     and beside songs that no job needs, and what is kept of purchases for too long; purchases themselves are never
     forgotten.
+
+    Args:
+        store: the jobs.
+        engine: cleans up after them.
+        home: stembridge's home, on this machine.
+        work: where results are worked on and kept.
+        settings: how long they are.
+        providers: who may keep files of their own.
+        older_than: seconds.
+        now: seconds since the epoch.
     """
-    Shelf(home).tidy(store.purchases, settings, lambda: now)
+    Shelf(work).tidy(store.purchases, settings, lambda: now)
     if store.give_up(older_than):
         # The caller may be inside an event loop of its own.
         with ThreadPoolExecutor(1) as thread:
             thread.submit(lambda: asyncio.run(engine.discard_leftovers())).result()
     forgotten = store.prune(older_than)
-    for folder in _unneeded(store, home, now=now):
+    for folder in _unneeded(store, work, now=now):
         remove_staging(folder)
     for path in [*find_scratch(home, now=now), *_kept(store, providers, now=now)]:
         remove(path)
@@ -47,10 +58,10 @@ def prune(
     return forgotten
 
 
-def find_leftovers(store: JobStore, home: Path, providers: Iterable[Provider], *, now: float) -> list[Path]:
-    """Return the files and folders of ours in the home and beside songs that no job needs."""
+def find_leftovers(store: JobStore, home: Path, work: Path, providers: Iterable[Provider], *, now: float) -> list[Path]:
+    """Return the files and folders of ours in the home, in the folder of results and beside songs that no job needs."""
     scratch = [*find_scratch(home, now=now), *_kept(store, providers, now=now)]
-    return [*_unneeded(store, home, now=now), *scratch, *HiddenNotes(home).find()]
+    return [*_unneeded(store, work, now=now), *scratch, *HiddenNotes(home).find()]
 
 
 def _kept(store: JobStore, providers: Iterable[Provider], *, now: float) -> list[Path]:
@@ -59,9 +70,9 @@ def _kept(store: JobStore, providers: Iterable[Provider], *, now: float) -> list
     return [path for one in owners for path in one.unneeded(lambda path: bool(store.placed_at(path)), now)]
 
 
-def _unneeded(store: JobStore, home: Path, *, now: float) -> list[Path]:
+def _unneeded(store: JobStore, work: Path, *, now: float) -> list[Path]:
     # Looked for before the jobs are asked: a job that is added meanwhile makes its folder later.
-    stale = find_stale(home, now=now)
+    stale = find_stale(work, now=now)
     # A job that is settled but not yet cleaned up may keep an earlier result of the user's there.
     unclean = {job.id for job in store.leftovers()}
     return [folder for folder in stale if folder.name not in unclean and not _needs_staging(store, folder.name)]

@@ -49,7 +49,7 @@ class SeparationWork:
 
     Args:
         separator: the provider.
-        home: stembridge's home, for staging.
+        folder: where results are worked on and kept.
         projects: where stems go, and the session files beside them.
         earlier: finds earlier results that ``--force`` may swap.
         links: the stagers, for a separator that reads by link.
@@ -62,7 +62,7 @@ class SeparationWork:
         self,
         separator: Separator,
         *,
-        home: Path,
+        folder: Path,
         projects: Projects,
         earlier: Earlier = find_none,
         links: Links = NO_LINKS,
@@ -71,14 +71,14 @@ class SeparationWork:
         purchases: PurchaseLedger | None = None,
     ) -> None:
         self._separator = separator
-        self._orders = Orders(separator, home, purchases)
-        self._folders = Folders(home, self._orders)
+        self._orders = Orders(separator, folder, purchases)
+        self._folders = Folders(folder, self._orders)
         self._projects = projects
         self._earlier = earlier
         self._links = links
         self._hear = hear
         self._sound_of = sound_of
-        self._shelf = Shelf(home)
+        self._shelf = Shelf(folder)
 
     async def slots(self, job: Job) -> int:  # noqa: ARG002
         return await self._separator.slots()

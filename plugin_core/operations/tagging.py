@@ -41,7 +41,8 @@ class TaggingWork:
 
     Args:
         tagger: the provider.
-        home: stembridge's home, for staging.
+        folder: where results are worked on and kept.
+        notes: of what lies hidden beside songs, on this machine.
         options: how files are replaced.
         links: the stagers, for a tagger that reads by link.
         hear: tells what files sound like.
@@ -53,7 +54,8 @@ class TaggingWork:
         self,
         tagger: Tagger,
         *,
-        home: Path,
+        folder: Path,
+        notes: HiddenNotes,
         options: ReplaceOptions,
         links: Links = NO_LINKS,
         hear: Hear = hear_nothing,
@@ -61,9 +63,9 @@ class TaggingWork:
         purchases: PurchaseLedger | None = None,
     ) -> None:
         self._tagger = tagger
-        self._orders = Orders(tagger, home, purchases)
-        self._folders = JobFolders(home, self._orders)
-        self._notes = HiddenNotes(home)
+        self._orders = Orders(tagger, folder, purchases)
+        self._folders = JobFolders(folder, self._orders)
+        self._notes = notes
         self._options = options
         self._links = links
         self._hear = hear

@@ -11,7 +11,8 @@ import msgspec
 
 from plugin_core.errors import StoreError, UsageError
 from plugin_core.files.database import Database
-from plugin_core.model import Quote, Ticket, from_json, to_json
+from plugin_core.files.mapping import read_stored, stored_json
+from plugin_core.model import Quote, Ticket
 from plugin_core.purchases.purchase import Purchase, PurchaseState, serves
 from plugin_core.purchases.quotes import purchase_keys
 
@@ -91,10 +92,11 @@ class PurchaseLedger:
                 "SELECT * FROM purchases WHERE id >= ? AND id < ? ORDER BY id LIMIT 2", (prefix, prefix + "g")
             ).fetchall()
             rows = rows or connection.execute("SELECT * FROM purchases WHERE remote = ? LIMIT 2", (prefix,)).fetchall()
-        if len(rows) != 1 or not prefix:
-            what = f"{prefix!r} means several purchases" if len(rows) > 1 else f"no purchase {prefix!r}"
+            found = [from_row(row) for row in rows]
+        if len(found) != 1 or not prefix:
+            what = f"{prefix!r} means several purchases" if len(found) > 1 else f"no purchase {prefix!r}"
             raise UsageError(what, remedy="`stembridge purchases` shows the ids")
-        return from_row(rows[0])
+        return found[0]
 
     def serving(self, keys: Sequence[str], quote: Quote) -> Purchase | None:
         """Return the purchase that a wish goes on from: one whose results are to be had, else the newest that was made.
@@ -102,8 +104,8 @@ class PurchaseLedger:
         One that cost nothing is none.
         """
         with self._database.read() as connection:
-            rows = [row for key in keys for row in connection.execute(_BY_KEY, (key, _LOOKED_AT))]
-        made = [one for one in map(from_row, rows) if one.state is not PurchaseState.CANCELLED and serves(one, quote)]
+            found = [from_row(row) for key in keys for row in connection.execute(_BY_KEY, (key, _LOOKED_AT))]
+        made = [one for one in found if one.state is not PurchaseState.CANCELLED and serves(one, quote)]
         made.sort(key=lambda one: (_rank(one.state), -one.created))
         return made[0] if made else None
 
@@ -223,7 +225,7 @@ def from_row(row: sqlite3.Row) -> Purchase:
         StoreError: the row was not written by this version.
     """
     try:
-        return from_json(row["body"], Purchase)
+        return read_stored(row["body"], Purchase)
     except msgspec.MsgspecError as error:
         raise StoreError(f"purchase {row['id']} cannot be read: {error}", remedy="upgrade stembridge") from error
 
@@ -241,7 +243,7 @@ def _to_row(purchase: Purchase) -> dict[str, str | float | int | None]:
         "updated": purchase.updated,
         "credits": purchase.quote.credits,
         "kept_bytes": sum(part.size for part in purchase.kept),
-        "body": to_json(purchase).decode(),
+        "body": stored_json(purchase),
     }
 
 

@@ -21,10 +21,11 @@ def register_stagers(register: Callable[[Stager], None], settings: Settings) -> 
     """
     from plugin_core.stagers.public_url import PublicUrlSettings, PublicUrlStager
     from plugin_core.stagers.s3 import S3Settings, S3Stager
+    from plugin_core.stores import work_folder
 
     bucket = settings.section("s3", S3Settings)
     if bucket.bucket:
-        register(S3Stager(bucket, settings.home))
+        register(S3Stager(bucket, work_folder(settings)))
     folder = settings.section("public_url", PublicUrlSettings)
     if folder.base_url:
         register(PublicUrlStager(folder))

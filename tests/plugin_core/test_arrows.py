@@ -53,13 +53,13 @@ MAY_IMPORT = {
     "jobs": "errors files model protocols purchases recordings stems tasks transfer",
     "operations": f"_version audio files jobs purchases recordings registry sessions stem_names stems tags tasks"
     f" {NOUNS}",
-    "stagers": "errors files hookspecs model protocols settings tasks transfer",
+    "stagers": "errors files hookspecs model protocols settings stores tasks transfer",
     "callbacks": "abilities errors model settings web_server",
-    "providers": f"audio callbacks files service stagers stem_names tasks transfer {NOUNS}",
-    "commands": f"console hookspecs session files {NOUNS}",
+    "providers": f"audio callbacks files service stagers stem_names stores tasks transfer {NOUNS}",
+    "commands": f"console hookspecs session stores files {NOUNS}",
     "console": f"audio plugins presets purchases session stem_names tags transfer {NOUNS}",
     "cli": f"_version audio callbacks console demo files hook_guard jobs operations plugins presets purchases run"
-    f" session stem_names stems tasks web_server {NOUNS}",
+    f" session stem_names stems stores tasks web_server {NOUNS}",
     "wishes": "",
     "errors": "",
     "model": "wishes",
@@ -76,9 +76,10 @@ MAY_IMPORT = {
     "plugins": "errors hook_guard hookspecs",
     "registry": "errors model plugins protocols sessions settings wishes",
     "presets": "errors manifests model settings stem_names tags wishes",
-    "workshop": "errors jobs model operations plugins purchases registry settings tasks",
-    "session": "errors files jobs model operations plugins protocols purchases registry settings stems tasks workshop"
-    " wishes",
+    "stores": "errors files jobs settings",
+    "workshop": "errors jobs model operations plugins purchases registry settings stores tasks",
+    "session": "errors files jobs model operations plugins protocols purchases registry settings stems stores tasks"
+    " workshop wishes",
     "run": "errors model operations purchases session tasks",
     "_version": "",
     "__main__": "_version cli",

@@ -222,8 +222,8 @@ def split_key(word: str, kinds: dict[str, type[msgspec.Struct]]) -> tuple[str, s
     parts = word.split(".")
     size = 2 if parts[0] == "spend" else 1
     section = ".".join(parts[:size])
-    if parts[0] == "presets":
-        raise UsageError("presets are written in the file itself", remedy="stembridge config edit")
+    if parts[0] in ("presets", "paths"):
+        raise UsageError(f"{parts[0]} are written in the file itself", remedy="stembridge config edit")
     if section not in kinds:
         raise UsageError(f"no section is called {section!r}{suggest_key(section, kinds)}")
     names = kinds[section].__struct_fields__

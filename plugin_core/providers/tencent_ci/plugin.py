@@ -39,8 +39,9 @@ def register_stagers(register: Callable[[Stager], None], settings: Settings) -> 
     section = settings.section(SECTION, TencentSettings)
     if section.is_configured:
         from plugin_core.providers.tencent_ci.stager import CosStager
+        from plugin_core.stores import work_folder
 
-        register(CosStager(section, settings.home))
+        register(CosStager(section, work_folder(settings)))
 
 
 @hookimpl

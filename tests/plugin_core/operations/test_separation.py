@@ -88,7 +88,7 @@ class Scene:
         self.reported: list[Progress] = []
         self.work = SeparationWork(
             self.separator,
-            home=folder / "home",
+            folder=folder / "home",
             projects=Projects(lambda: FORMATS, StemsKeys, HiddenNotes(folder / "home")),
             earlier=lambda job: self.earlier,
         )

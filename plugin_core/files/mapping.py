@@ -1,0 +1,158 @@
+"""Paths as machines that share a store know them: a folder here is a name there.
+
+With ``music = "/mnt/nas/music"`` the song ``/mnt/nas/music/a/b.flac`` is stored as ``music:/a/b.flac``, and a machine
+that has the same folder at ``/Volumes/music`` finds it there. A name that a machine does not know stays as it is
+stored: it can be listed, and what lies there is for others to work on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Final, TypeVar
+
+from plugin_core.errors import SettingsError
+from plugin_core.model import decode_path, encode_path, from_json, show_path, to_json
+
+T = TypeVar("T")
+
+_NAME: Final = r"[a-z][a-z0-9_-]+"
+"""One letter would be a drive of Windows."""
+_STORED: Final = re.compile(rf"({_NAME}):(/.*|bytes:[0-9a-f]+)?", re.DOTALL)
+STAGING: Final = "staging"
+"""The name of the folder that ``[jobs] staging`` says."""
+_TAKEN: Final = frozenset({STAGING, "bytes"})
+
+
+class PathMap:
+    """The folders of one machine by the names they have in its store.
+
+    Args:
+        folders: by name; each is absolute, and none lies within another but for staging.
+        is_shared: whether other machines read the store, so that a path in none of them is no use there.
+    """
+
+    def __init__(self, folders: Mapping[str, Path] | None = None, *, is_shared: bool = False) -> None:
+        self._folders = dict(folders or {})
+        self._inner_first = sorted(self._folders.items(), key=lambda one: -len(one[1].parts))
+        self.is_shared = is_shared
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._folders)
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Let everything that is stored and read meanwhile, by this thread or task, go by these names."""
+        token = _IN_USE.set(self)
+        try:
+            yield
+        finally:
+            _IN_USE.reset(token)
+
+    def sees(self, path: Path) -> bool:
+        """Tell whether what the store knows by a path can lie on this machine."""
+        return path.is_absolute() and (not self.is_shared or self._name_of(path) is not None)
+
+    def encode(self, path: Path, *, is_asked: bool = False) -> str:
+        """Return a path as it is stored.
+
+        Args:
+            path: as it is here.
+            is_asked: whether it is only looked for: a path that cannot be stored finds nothing.
+
+        Raises:
+            SettingsError: no other machine could find it.
+        """
+        name = self._name_of(path)
+        if name is not None:
+            return f"{name}:{encode_path(Path('/') / path.relative_to(self._folders[name]).as_posix())}"
+        if self.is_shared and not is_asked and not _STORED.fullmatch(path.as_posix()):
+            raise SettingsError(
+                f"{show_path(path)} lies in no folder of [paths], so that no other machine could find it",
+                remedy="name a folder above it in [paths] of config.toml, on each machine that works on such songs",
+            )
+        return str(encode_path(path))
+
+    def decode(self, text: str) -> Path:
+        """Return a stored path as it is here."""
+        found = _STORED.fullmatch(text)
+        folder = self._folders.get(found[1]) if found else None
+        if found is None or folder is None:
+            return _plain(text)
+        return folder / _plain(found[2] or "/").relative_to("/")
+
+    def _name_of(self, path: Path) -> str | None:
+        return next((name for name, folder in self._inner_first if path.is_relative_to(folder)), None)
+
+
+def check_folder(name: str, folder: Path, others: Mapping[str, Path]) -> str:
+    """Return what is wrong with a folder that shall have a name in the store; "" for nothing."""
+    if not re.fullmatch(_NAME, name) or name in _TAKEN:
+        return f"{name!r} is no name for a folder: two or more of a-z, 0-9, _ and -, and none of {_list(_TAKEN)}"
+    return check_place(folder) or _check_overlap(folder, others)
+
+
+def check_place(folder: Path) -> str:
+    """Return what is wrong with a folder that machines share; "" for nothing."""
+    if not folder.is_absolute():
+        return f"{show_path(folder)} is no whole path"
+    return "" if folder.is_dir() else f"{show_path(folder)} is no folder, or its disk is not mounted"
+
+
+def _check_overlap(folder: Path, others: Mapping[str, Path]) -> str:
+    real = folder.resolve()
+    for name, other in others.items():
+        resolved = other.resolve()
+        if real.is_relative_to(resolved) or resolved.is_relative_to(real):
+            return f"{show_path(folder)} and {show_path(other)} ({name}) lie one within the other"
+    return ""
+
+
+def _list(names: frozenset[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+def _plain(text: str) -> Path:
+    path = decode_path(Path, text)
+    assert isinstance(path, Path)
+    return path
+
+
+UNMAPPED: Final = PathMap()
+_IN_USE: ContextVar[PathMap] = ContextVar("path map", default=UNMAPPED)
+
+
+def stored_path(path: Path) -> str:
+    """Return a path as the store in use would have it, to look for it there."""
+    return _IN_USE.get().encode(path, is_asked=True)
+
+
+def stored_json(value: object) -> str:
+    """Return what goes into a store in use, its paths by their names there.
+
+    Raises:
+        SettingsError: a path cannot be found by the other machines that read the store.
+    """
+    return to_json(value, _encode).decode()
+
+
+def read_stored(text: str, kind: type[T]) -> T:
+    """Return what ``stored_json`` wrote, with its paths as they are here.
+
+    Raises:
+        msgspec.MsgspecError: it did not write that.
+    """
+    return from_json(text, kind, _decode)
+
+
+def _encode(value: object) -> object:
+    return _IN_USE.get().encode(value) if isinstance(value, Path) else encode_path(value)
+
+
+def _decode(kind: type, value: object) -> object:
+    is_path = issubclass(kind, Path) and isinstance(value, str)
+    return _IN_USE.get().decode(value) if is_path and isinstance(value, str) else decode_path(kind, value)

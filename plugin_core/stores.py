@@ -1,0 +1,85 @@
+"""Where the jobs of some settings are: their store, the folder they are worked on in, and what it calls folders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from plugin_core.errors import SettingsError
+from plugin_core.settings import Settings, expand_user
+
+if TYPE_CHECKING:
+    from plugin_core.files.mapping import PathMap
+    from plugin_core.jobs.store import JobStore
+
+STORE_NAME: Final = "jobs.sqlite3"
+_MEND: Final = "mount it, or correct the settings file"
+
+
+def open_store(settings: Settings, clock: Callable[[], float], patience: float | None) -> JobStore:
+    """Open the job store, made where there is none.
+
+    Raises:
+        SettingsError: ``[jobs]`` or ``[paths]`` is wrong.
+        StoreError: it cannot be opened.
+    """
+    from plugin_core.jobs.policy import JobsSettings
+    from plugin_core.jobs.store import JobStore
+
+    lease, paths = settings.section("jobs", JobsSettings).lease_seconds, read_paths(settings)
+    return JobStore(settings.home / STORE_NAME, clock=clock, lease=lease, patience=patience, paths=paths)
+
+
+def has_store(settings: Settings) -> bool:
+    """Tell whether there is a job store already."""
+    return (settings.home / STORE_NAME).exists()
+
+
+def work_folder(settings: Settings) -> Path:
+    """Return where results are worked on and kept: ``[jobs] staging``, else the home.
+
+    Raises:
+        SettingsError: it is not there.
+    """
+    from plugin_core.files.mapping import check_place
+    from plugin_core.jobs.policy import JobsSettings
+
+    folder = settings.section("jobs", JobsSettings).staging
+    if folder is None:
+        return settings.home
+    if wrong := check_place(folder):
+        raise SettingsError(f"{settings.place_of('jobs', 'staging')}: {wrong}", remedy=_MEND)
+    return folder
+
+
+def read_paths(settings: Settings, *, is_shared: bool = False) -> PathMap:
+    """Return the section ``paths``: folders here by their names in the store.
+
+    Args:
+        settings: the user's.
+        is_shared: whether other machines read the store.
+
+    Raises:
+        SettingsError: a name or folder is wrong, missing, or within another.
+    """
+    from plugin_core.files.mapping import STAGING, UNMAPPED, PathMap, check_folder
+
+    folders: dict[str, Path] = {}
+    for name, value in settings.table("paths").items():
+        folder = _as_folder(value)
+        wrong = "expected the path of a folder" if folder is None else check_folder(name, folder, folders)
+        if folder is None or wrong:
+            raise SettingsError(f"{settings.place_of('paths', name)}: {wrong}", remedy=_MEND)
+        folders[name] = folder
+    work = work_folder(settings)
+    if work != settings.home:
+        folders[STAGING] = work
+    return PathMap(folders, is_shared=is_shared) if folders or is_shared else UNMAPPED
+
+
+def _as_folder(value: object) -> Path | None:
+    try:
+        return expand_user(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
