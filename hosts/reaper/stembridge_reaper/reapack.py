@@ -1,6 +1,7 @@
 """The files in ``manifests/hosts/reaper`` that are made from the scripts: the list of actions and the ReaPack index.
 
-``python -m stembridge_reaper.reapack [--base-url URL] [FOLDER]`` writes them; a test checks that they are up to date.
+``python -m stembridge_reaper.reapack [--base-url URL] [--publish SCRIPTS] [FOLDER]`` writes them, and into SCRIPTS what
+lies at the URL; a test checks that they are up to date.
 ReaPack brings the scripts alone, so ``stembridge reaper install`` is still needed once for the rest.
 """
 
@@ -12,12 +13,13 @@ import json
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
+from plugin_core import __version__
 from stembridge_reaper.install.actions import (
+    AUTHOR,
     CATEGORY,
     CONFIGURATION,
     SUFFIXES,
     package_files,
-    read_header,
     shipped_actions,
 )
 
@@ -42,16 +44,15 @@ def build_actions() -> str:
 
 def build_index(base_url: str = BASE_URL) -> str:
     """Return the ReaPack index, version 1, as XML."""
-    actions = shipped_actions("lua")
-    header = read_header(actions[0].source)
-    sources = [_source(base_url, action.file, action.source.encode(), "main") for action in actions]
-    sources += [_source(base_url, name, content) for name, content in package_files("lua").items()]
+    main, shared = _scripts()
+    sources = [_source(base_url, name, content, "main") for name, content in main.items()]
+    sources += [_source(base_url, name, content) for name, content in shared.items()]
     return f"""<?xml version="1.0" encoding="utf-8"?>
 <index version="1" name="stembridge">
   <category name={quoteattr(CATEGORY)}>
     <reapack name="stembridge.lua" type="script" desc="stembridge: separate and label selected items">
       <metadata><description><![CDATA[{_rtf(_ABOUT)}]]></description></metadata>
-      <version name={quoteattr(header["version"])} author={quoteattr(header["author"])} time="{RELEASED}">
+      <version name={quoteattr(__version__)} author={quoteattr(AUTHOR)} time="{RELEASED}">
 {chr(10).join(sources)}
       </version>
     </reapack>
@@ -64,6 +65,20 @@ def write_manifests(folder: Path, base_url: str = BASE_URL) -> None:
     """Write both files into a folder."""
     (folder / "actions.json").write_text(build_actions(), encoding="ascii", newline="\n")
     (folder / "index.xml").write_text(build_index(base_url), encoding="utf-8", newline="\n")
+
+
+def write_scripts(folder: Path) -> None:
+    """Write what the index names into the folder that is published."""
+    main, shared = _scripts()
+    for name, content in (main | shared).items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def _scripts() -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """Return the scripts of the actions, and the modules that they share, by their paths."""
+    return {one.file: one.source.encode("ascii") for one in shipped_actions("lua")}, package_files("lua")
 
 
 def _source(base_url: str, name: str, content: bytes, main: str = "") -> str:
@@ -80,9 +95,12 @@ def main() -> None:
     """Write the files from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--base-url", default=BASE_URL)
+    parser.add_argument("--publish", type=Path, metavar="SCRIPTS")
     parser.add_argument("folder", nargs="?", type=Path, default=Path("manifests/hosts/reaper"))
     arguments = parser.parse_args()
     write_manifests(arguments.folder, arguments.base_url)
+    if arguments.publish is not None:
+        write_scripts(arguments.publish)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from stembridge_reaper.install.actions import SOURCES, action_id
-from stembridge_reaper.reapack import RELEASED, build_index, write_manifests
+from stembridge_reaper.reapack import RELEASED, build_index, write_manifests, write_scripts
 
 from plugin_core.manifests import manifest
 
@@ -19,14 +19,18 @@ def test_manifests_are_up_to_date(tmp_path: Path) -> None:
         )
 
 
-def test_index_lists_every_file_with_its_hash() -> None:
+def test_index_lists_every_file_with_its_hash(tmp_path: Path) -> None:
+    write_scripts(tmp_path)
     root = ET.fromstring(build_index("https://host.example/x"))
     assert (root.tag, root.get("version"), root.get("name")) == ("index", "1", "stembridge")
     (package,) = root.iter("reapack")
     (version,) = root.iter("version")
     assert (package.get("name"), version.get("time")) == ("stembridge.lua", RELEASED)
     sources = list(root.iter("source"))
-    files = {path.relative_to(SOURCES).as_posix(): path for path in SOURCES.rglob("*.lua")}
+    files = {path.relative_to(tmp_path).as_posix(): path for path in tmp_path.rglob("*.lua")}
+    assert {name for name in files if "/" in name} == {
+        path.relative_to(SOURCES).as_posix() for path in SOURCES.rglob("*.lua")
+    }
     assert {source.get("file") for source in sources} == set(files)
     for source in sources:
         name = source.get("file") or ""

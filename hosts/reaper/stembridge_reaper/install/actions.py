@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from plugin_core import __version__
 from plugin_core.presets import Preset
 from plugin_core.settings import Settings
 from stembridge_reaper.choices import kind_of
@@ -31,25 +32,54 @@ Launcher = Literal["lua", "python"]
 
 SUFFIXES: Final[dict[Launcher, str]] = {"lua": ".lua", "python": ".py"}
 
-_HEADER = re.compile(r"^(?:#|--) @(\w+) (.*)$", re.MULTILINE)
-
-_PRESET_SCRIPTS: Final = {
-    "python": '''# @description {title}
+_SCRIPTS: Final = {
+    "python": """# @description {title}
 # @version {version}
-# @author The stembridge authors
-"""Do to the selected items what one preset says."""
-
+# @author {author}
+{about}
 from stembridge_scripts import actions
 
-actions.separate_by({name})
-''',
+actions.{call}
+""",
     "lua": """-- @description {title}
 -- @version {version}
--- @author The stembridge authors
-local folder = select(2, reaper.get_action_context()):match("^(.*[/\\\\])")
-assert(loadfile(folder .. "stembridge_scripts/launcher.lua"))(folder).separate_by({name})
+-- @author {author}
+{about}local folder = select(2, reaper.get_action_context()):match("^(.*[/\\\\])")
+assert(loadfile(folder .. "stembridge_scripts/launcher.lua"))(folder).{call}
 """,
 }
+
+_SHIPPED: Final = (
+    ("cancel", "Cancel jobs", "Cancels what stembridge is doing, at the service too.", "cancel_jobs()"),
+    (
+        "insert",
+        "Insert finished stems",
+        "Inserts stems that were finished while their project was closed, and goes on after a crash.",
+        "insert_finished()",
+    ),
+    ("jobs", "Show jobs", "Lists what stembridge is doing in the console.", "show_jobs()"),
+    (
+        "label",
+        "Label selected items' files",
+        "Writes mood, genre and the like into the tags of the selected items' files.",
+        "label_files()",
+    ),
+    (
+        "separate_choose",
+        "Separate selected items (choose preset...)",
+        "Splits the files of the selected items into stems, on tracks below their own.",
+        "separate_choosing()",
+    ),
+    (
+        "separate_last",
+        "Separate selected items (last preset)",
+        "Splits the files of the selected items into stems by the preset that was used last.",
+        "separate_again()",
+    ),
+)
+"""Of each action that is there whatever the presets: its script, title, what it does, and what it calls."""
+
+AUTHOR: Final = "The stembridge authors"
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,22 +108,26 @@ def action_id(path: str) -> str:
 
 def shipped_actions(launcher: Launcher) -> list[Action]:
     """Return the actions that are there whatever the presets."""
-    found = sorted(SOURCES.glob(f"stembridge_*{SUFFIXES[launcher]}"))
-    sources = {path.name: path.read_text(encoding="ascii") for path in found}
-    return [Action(file=name, title=read_header(text)["description"], source=text) for name, text in sources.items()]
+    return [_make_action(name, launcher, title, about, call) for name, title, about, call in _SHIPPED]
 
 
 def preset_actions(presets: Iterable[Preset], launcher: Launcher) -> list[Action]:
     """Return one action for each preset."""
-    version = read_header(shipped_actions(launcher)[0].source)["version"]
     actions = []
     for preset in presets:
         what = "Separate selected items" if kind_of(preset) == "separate" else "Label selected items' files"
         title = f"{what} ({_plain(preset.title or preset.name)})"
         name = ascii(preset.name) if launcher == "python" else _quote_lua(preset.name)
-        source = _PRESET_SCRIPTS[launcher].format(title=title, version=version, name=name)
-        actions.append(Action(file=_script_name(preset.name) + SUFFIXES[launcher], title=title, source=source))
+        actions.append(_make_action(_script_name(preset.name), launcher, title, "", f"separate_by({name})"))
     return actions
+
+
+def _make_action(name: str, launcher: Launcher, title: str, about: str, call: str) -> Action:
+    """Write the script of an action; comments are all that a package manager knows of it."""
+    comment = "--" if launcher == "lua" else "#"
+    told = f"{comment} @about {about}\n" if about else ""
+    source = _SCRIPTS[launcher].format(title=title, version=__version__, author=AUTHOR, about=told, call=call)
+    return Action(file=f"stembridge_{name}{SUFFIXES[launcher]}", title=title, source=source)
 
 
 def _quote_lua(text: str) -> str:
@@ -115,17 +149,12 @@ def package_files(launcher: Launcher) -> dict[str, bytes]:
     return {f"{PACKAGE}/{path.name}": path.read_bytes() for path in sorted(folder.glob(f"*{SUFFIXES[launcher]}"))}
 
 
-def read_header(source: str) -> dict[str, str]:
-    """Return the ``@name value`` lines at the top of a script."""
-    return dict(_HEADER.findall(source))
-
-
 def _script_name(preset: str) -> str:
     """Return a name that follows from the preset's alone, so that its action keeps its id whatever else there is."""
     slug = re.sub(r"[^a-z0-9]+", "_", preset.lower()).strip("_")
     if slug.replace("_", "-") != preset:
         slug = f"{slug}_{hashlib.sha1(preset.encode(), usedforsecurity=False).hexdigest()[:8]}".lstrip("_")
-    return f"stembridge_preset_{slug}"
+    return f"preset_{slug}"
 
 
 def _plain(text: str) -> str:

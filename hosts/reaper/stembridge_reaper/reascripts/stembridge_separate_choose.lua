@@ -1,6 +1,0 @@
--- @description Separate selected items (choose preset...)
--- @version 0.1.0
--- @author The stembridge authors
--- @about Splits the files of the selected items into stems, on tracks below their own.
-local folder = select(2, reaper.get_action_context()):match("^(.*[/\\])")
-assert(loadfile(folder .. "stembridge_scripts/launcher.lua"))(folder).separate_choosing()
