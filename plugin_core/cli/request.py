@@ -20,8 +20,7 @@ from plugin_core.console.context import Context, choose_display
 from plugin_core.console.display import Display, Summary, summarise
 from plugin_core.console.interrupt import NothingBegunError, plain_interrupt, stop_on_signals
 from plugin_core.console.options import RunChoices, Words, choose_operations, split_options
-from plugin_core.console.phrases import plural
-from plugin_core.console.prices import describe_question, has_price
+from plugin_core.console.phrases import describe_question, has_price, plural
 from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.files.errors import explain_write_error
 from plugin_core.model import Job, Operation, Separation

@@ -11,8 +11,7 @@ from typing import Any, Self
 import msgspec
 
 from plugin_core.console.display import Summary, Throttle, Troubles
-from plugin_core.console.phrases import encodable
-from plugin_core.console.prices import list_prices
+from plugin_core.console.phrases import encodable, list_prices
 from plugin_core.errors import StembridgeError
 from plugin_core.model import STEERING, Job, Separation, Tagging, to_json
 from plugin_core.purchases.purchase import Offer

@@ -17,8 +17,10 @@ from rich.text import Text
 from plugin_core.console.display import Summary, TimeLeft, Troubles
 from plugin_core.console.phrases import (
     clean,
+    describe_offer,
     describe_outages,
     describe_place,
+    describe_price,
     describe_problem,
     describe_result,
     describe_standing,
@@ -29,7 +31,6 @@ from plugin_core.console.phrases import (
     say_of,
     short_span,
 )
-from plugin_core.console.prices import describe_offer, describe_price
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, JobState, show_path
 from plugin_core.purchases.purchase import Offer

@@ -12,18 +12,20 @@ from typing import Self
 from plugin_core.console.display import Summary, Throttle, Troubles
 from plugin_core.console.phrases import (
     clean,
+    describe_offer,
     describe_place,
+    describe_price,
     describe_problem,
     describe_result,
     describe_standing,
     describe_wait,
+    has_price,
     list_notes,
     percent,
     plural,
     say_of,
     show,
 )
-from plugin_core.console.prices import describe_offer, describe_price, has_price
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, JobState
 from plugin_core.purchases.purchase import Offer

@@ -12,7 +12,7 @@ import msgspec
 
 from plugin_core.audio.ffmpeg import find_encoder
 from plugin_core.audio.formats import FORMATS, float_format, resolve_format
-from plugin_core.audio.overload import must_stay_open
+from plugin_core.audio.overload import must_stay_open, widest_format
 from plugin_core.audio.probe import check_separable
 from plugin_core.errors import UsageError, blame, refusal_of
 from plugin_core.model import Operation, Part, Plan, Separation, Source, Tagging
@@ -21,7 +21,6 @@ from plugin_core.protocols import Separator
 from plugin_core.registry import Registry
 from plugin_core.settings import Settings
 from plugin_core.stem_names import canonical, parts_of, title
-from plugin_core.stems.fit import widest_format
 from plugin_core.stems.staging import CD_RATE, Amount, estimate_bytes
 from plugin_core.tags.labels import check_rules
 from plugin_core.wishes import STEMS

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from plugin_core.audio.formats import FORMATS, AudioFormat, float_format, resolve_format
+from plugin_core.audio.overload import read_gain, widest_format
 from plugin_core.audio.probe import identify
 from plugin_core.errors import SourceError
 from plugin_core.files.checksum import hash_file
@@ -24,7 +25,6 @@ from plugin_core.purchases.purchase import is_enough
 from plugin_core.purchases.quotes import describe_options
 from plugin_core.recordings.digest import digest_of
 from plugin_core.stem_names import RESIDUAL, canonical, parts_of, title, without
-from plugin_core.stems.fit import read_gain, widest_format
 from plugin_core.stems.layout import RECORD, Layout, ready_folder
 from plugin_core.stems.template import Template, template_values
 from plugin_core.tags.reader import read_tags

@@ -17,8 +17,8 @@ from plugin_core.model import Job
 from plugin_core.operations.folders import wish_of
 from plugin_core.purchases.quotes import describe_options
 from plugin_core.stems.template import Template
+from plugin_core.tags.fields import TagSet
 from plugin_core.tags.labels import PROVENANCE
-from plugin_core.tags.tagset import TagSet
 
 if TYPE_CHECKING:
     from plugin_core.stems.treatment import TagStem

@@ -17,9 +17,8 @@ from plugin_core.audio.formats import AudioFormat
 from plugin_core.audio.reader import open_reader
 from plugin_core.audio.samples import Samples, count_overs, to_integers
 from plugin_core.audio.writer import Writer, open_writer
-from plugin_core.stems.part import open_part, peak_of
+from plugin_core.stems.part import BLOCK, Conformed, Shape, open_part, peak_of
 from plugin_core.stems.products import Product
-from plugin_core.stems.shape import BLOCK, Conformed, Shape
 
 Tick = Callable[[float], None]
 """Hear how far the pass is, 0..1; may raise to stop it."""

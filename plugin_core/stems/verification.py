@@ -19,9 +19,8 @@ from plugin_core.errors import ResultError
 from plugin_core.model import Part, show_path
 from plugin_core.stem_names import title
 from plugin_core.stems.alignment import WINDOW, Alignment, Heard, LagMeter, Passage, align, is_unrelated
-from plugin_core.stems.part import PacedPart, PartReader, open_part, peak_of
+from plugin_core.stems.part import BLOCK, PacedPart, PartReader, Shape, open_part, peak_of
 from plugin_core.stems.products import name_parts
-from plugin_core.stems.shape import BLOCK, Shape
 from plugin_core.tasks import Stopper
 
 BITS: Final = {"pcm_u8": 8, "pcm_s8": 8, "pcm_16": 16, "pcm_24": 24, "pcm_32": 32}

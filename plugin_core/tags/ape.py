@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mutagen.apev2 import BINARY, TEXT
 
+from plugin_core.tags.fields import FRONT_COVER, Picture, keep_wanted
 from plugin_core.tags.files import DamagedTagError, overlay_of
 from plugin_core.tags.mutagen_internals import ApeData
-from plugin_core.tags.tagset import FRONT_COVER, Picture, keep_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

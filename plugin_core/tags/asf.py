@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mutagen.asf import ASFByteArrayAttribute, ASFGUIDAttribute  # type: ignore[attr-defined]
 
+from plugin_core.tags.fields import Picture, keep_wanted
 from plugin_core.tags.files import save
-from plugin_core.tags.tagset import Picture, keep_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

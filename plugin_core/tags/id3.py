@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from plugin_core.tags.fields import Picture
 from plugin_core.tags.files import DamagedTagError, overlay_of
 from plugin_core.tags.id3_tag import HEAD, RawTag, parse_tag, picture_frame, read_synchsafe, split_frames
 from plugin_core.tags.mutagen_internals import find_tag, render_frames, save_chunk
-from plugin_core.tags.tagset import Picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

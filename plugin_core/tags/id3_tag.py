@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 from mutagen.id3 import TCON
 
+from plugin_core.tags.fields import keep_wanted
 from plugin_core.tags.files import DamagedTagError
 from plugin_core.tags.mutagen_internals import unsynch
-from plugin_core.tags.tagset import keep_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from plugin_core.tags.tagset import Picture
+    from plugin_core.tags.fields import Picture
 
 
 HEAD: Final = 10

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, get_args
 
 from plugin_core.errors import UsageError, suggest, suggest_usual
-from plugin_core.tags.fields import FIELDS, is_field_name
-from plugin_core.tags.tagset import clean_values
+from plugin_core.tags.fields import FIELDS, clean_values, is_field_name
 from plugin_core.tags.vocabulary import is_catch_all, is_placeholder, says_same, word_for
 from plugin_core.wishes import DIMENSIONS, Labels, LanguageCodes, Policy
 

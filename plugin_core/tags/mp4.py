@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from mutagen.mp4 import AtomDataType, MP4Cover, MP4FreeForm
 
+from plugin_core.tags.fields import FRONT_COVER, Picture, keep_wanted
 from plugin_core.tags.files import DamagedTagError, save
 from plugin_core.tags.mutagen_internals import Atoms, keep_atoms
-from plugin_core.tags.tagset import FRONT_COVER, Picture, keep_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -10,17 +10,16 @@ from mutagen.id3 import ID3FileType
 from plugin_core.errors import SourceError
 from plugin_core.model import show_path
 from plugin_core.tags import ape, asf, id3, mp4, vorbis
-from plugin_core.tags.fields import COUNTED, FIELDS, Family, field_of
+from plugin_core.tags.fields import COUNTED, FIELDS, Family, TagSet, clean_values, field_of, select_pictures
 from plugin_core.tags.files import TaggedFile, ape_tags, has_id3, open_tagged
 from plugin_core.tags.id3_tag import JOINED
 from plugin_core.tags.riff import read_info
-from plugin_core.tags.tagset import TagSet, clean_values, select_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from plugin_core.tags.tagset import Picture
+    from plugin_core.tags.fields import Picture
 
 
 T = TypeVar("T")

@@ -15,10 +15,10 @@ from mutagen.flac import Picture as Block
 from mutagen.ogg import OggPage
 from mutagen.oggflac import OggFLAC
 
+from plugin_core.tags.fields import FRONT_COVER, Picture, keep_wanted
 from plugin_core.tags.files import DamagedTagError, overlay_of, save
 from plugin_core.tags.flac import rewrite_metadata
 from plugin_core.tags.overlay import Overlay
-from plugin_core.tags.tagset import FRONT_COVER, Picture, keep_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence

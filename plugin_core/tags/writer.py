@@ -16,13 +16,12 @@ from mutagen.wave import WAVE
 
 from plugin_core.errors import SourceError, StembridgeError
 from plugin_core.model import show_path
-from plugin_core.tags.fields import COUNTED, FIELDS, Family, field_of
+from plugin_core.tags.fields import COUNTED, FIELDS, Family, TagSet, clean_values, field_of, select_pictures
 from plugin_core.tags.files import TaggedFile, ape_tags, has_id3, open_overlay, overlay_of, write_error
 from plugin_core.tags.labels import PROVENANCE
 from plugin_core.tags.pieces import lay_over
 from plugin_core.tags.reader import FORMATS, beside, getter, read_as_they_stand, read_opened
 from plugin_core.tags.riff import is_read_first, write_info
-from plugin_core.tags.tagset import TagSet, clean_values, select_pictures
 from plugin_core.wishes import DIMENSIONS
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ import msgspec
 from beets import plugins, ui
 
 from plugin_core.console.display import Troubles
-from plugin_core.console.phrases import clean, describe_problem, describe_wait, plural
-from plugin_core.console.prices import describe_offer, describe_price
+from plugin_core.console.phrases import clean, describe_offer, describe_price, describe_problem, describe_wait, plural
 from plugin_core.model import Job, JobState
 from plugin_core.run import Ready, is_refused
 from stembridge_beets import todo

@@ -12,8 +12,7 @@ from typing import Final
 import msgspec
 
 from plugin_core import Offer, Session
-from plugin_core.console.phrases import describe_problem
-from plugin_core.console.prices import describe_price
+from plugin_core.console.phrases import describe_price, describe_problem
 from plugin_core.errors import (
     MissingToolError,
     PlacementError,

@@ -59,7 +59,7 @@ def install_command(
 
     Every file that is changed is copied first. Run it again after an update, or after adding a preset.
     """
-    from stembridge_reaper.install.resource_folder import find_resource_path
+    from stembridge_reaper.install.reaper_ini import find_resource_path
     from stembridge_reaper.install.setup import install
 
     folder = find_resource_path(resource_path, context.settings.environ)
@@ -74,7 +74,7 @@ def install_command(
 @click.pass_obj
 def uninstall_command(context: Context, resource_path: Path | None) -> int:
     """Put everything back as it was before ``install``; REAPER must be closed."""
-    from stembridge_reaper.install.resource_folder import find_resource_path
+    from stembridge_reaper.install.reaper_ini import find_resource_path
     from stembridge_reaper.install.setup import uninstall
 
     for line in uninstall(find_resource_path(resource_path, context.settings.environ)):
@@ -94,7 +94,7 @@ def doctor_command(context: Context, resource_path: Path | None, as_json: bool) 
     """
     from plugin_core.console.answers import show_findings
     from stembridge_reaper.install.diagnosis import WIDTH, conclude, examine
-    from stembridge_reaper.install.resource_folder import find_resource_path
+    from stembridge_reaper.install.reaper_ini import find_resource_path
 
     findings = examine(find_resource_path(resource_path, context.settings.environ), context.settings)
     return show_findings(findings, as_json=as_json, quiet=context.quiet, conclude=conclude, width=WIDTH)

@@ -21,9 +21,8 @@ from stembridge_reaper.protocol import Request, Status, read_request, read_statu
 from stembridge_reaper.runs import BEAT, DISMISSED, FINAL, LOOK, PATIENCE, RUNS, hold
 from stembridge_reaper.selection import FinishedItem, find_finished, read_items
 from stembridge_reaper.settings import ReaperSettings
-from stembridge_reaper.status import StatusFile
+from stembridge_reaper.status import StatusFile, describe_failures, describe_run
 from stembridge_reaper.stem_tracks import read_tag
-from stembridge_reaper.words import describe_failures, describe_run
 
 PLAN = "plan.jsonl"
 

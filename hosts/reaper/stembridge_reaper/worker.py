@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from plugin_core.console.interrupt import stop_on_signals
-from plugin_core.console.prices import describe_question, has_price
+from plugin_core.console.phrases import describe_question, has_price
 from plugin_core.errors import ExitCode, StembridgeError, UsageError
 from plugin_core.model import Job, JobState
 from plugin_core.run import Asker, Reply, Run
@@ -26,8 +26,9 @@ from stembridge_reaper.protocol import FileStatus, Request, Status, read_status
 from stembridge_reaper.runs import BEAT, DISMISSED, FINAL, LOOK, PATIENCE
 from stembridge_reaper.selection import group_by_file, read_items
 from stembridge_reaper.settings import ReaperSettings
-from stembridge_reaper.status import Books, StatusFile
-from stembridge_reaper.words import (
+from stembridge_reaper.status import (
+    Books,
+    StatusFile,
     describe_failures,
     describe_file,
     describe_labels,

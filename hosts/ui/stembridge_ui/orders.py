@@ -18,8 +18,7 @@ from starlette.routing import Route
 
 from plugin_core import AUDIO_SUFFIXES, STEMS_SUFFIX, Asker, JobSet, Ready, Reply, Run, Want, is_own_work
 from plugin_core.console.options import choose_operations
-from plugin_core.console.phrases import clean
-from plugin_core.console.prices import describe_offer, describe_price, has_price
+from plugin_core.console.phrases import clean, describe_offer, describe_price, has_price
 from plugin_core.errors import SourceError, StembridgeError, UsageError, blame
 from plugin_core.files.hidden import HiddenNotes
 from plugin_core.files.names import HIDDEN_PREFIX, clean_component

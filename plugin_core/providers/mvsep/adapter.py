@@ -34,8 +34,7 @@ from plugin_core.model import (
 )
 from plugin_core.protocols import GRACE, Finished, Order, Report, Waiting
 from plugin_core.providers.mvsep.account import QUESTIONS, TOKEN, UNKNOWN, Account, examine, login
-from plugin_core.providers.mvsep.algorithms import Algorithm
-from plugin_core.providers.mvsep.catalogue import Catalogue
+from plugin_core.providers.mvsep.catalogue import Algorithm, Catalogue
 from plugin_core.providers.mvsep.client import MvsepClient
 from plugin_core.providers.mvsep.hashes import REGIONS, SEEN, JobLinks, find_hash, find_unnamed, locate
 from plugin_core.providers.mvsep.job_calls import Phase

@@ -11,7 +11,7 @@ from typing import Final
 from plugin_core.errors import UsageError, find_near
 from plugin_core.manifests import manifest
 from plugin_core.model import Model
-from plugin_core.providers.mvsep.algorithms import Algorithm
+from plugin_core.providers.mvsep.catalogue import Algorithm
 from plugin_core.providers.mvsep.options import describe_options
 from plugin_core.stem_names import canonical, distinct
 

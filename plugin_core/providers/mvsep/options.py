@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from plugin_core.errors import UsageError, suggest
 from plugin_core.model import ModelOption
-from plugin_core.providers.mvsep.algorithms import Algorithm, Condition, OptionField, PriceRule
+from plugin_core.providers.mvsep.catalogue import Algorithm, Condition, OptionField, PriceRule
 
 
 class OutputFormat(NamedTuple):

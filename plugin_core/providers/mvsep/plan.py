@@ -15,7 +15,7 @@ from plugin_core.errors import RefusedError, SourceError, UsageError
 from plugin_core.model import Plan, Separation, Source
 from plugin_core.providers.mvsep.account import is_premium
 from plugin_core.providers.mvsep.account_calls import User
-from plugin_core.providers.mvsep.algorithms import Algorithm
+from plugin_core.providers.mvsep.catalogue import Algorithm
 from plugin_core.providers.mvsep.models import results_of, stems_of
 from plugin_core.providers.mvsep.options import (
     DEEP,

@@ -23,7 +23,7 @@ import msgspec
 from plugin_core.errors import ServiceError, SourceError, UsageError
 from plugin_core.files.checksum import hash_file
 from plugin_core.model import Separation, show_path
-from plugin_core.providers.mvsep.algorithms import Algorithm
+from plugin_core.providers.mvsep.catalogue import Algorithm
 from plugin_core.providers.mvsep.options import REFERENCE, WEBHOOK, resolve_options
 from plugin_core.settings import Secret
 from plugin_core.transfer.addresses import check_url

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 from plugin_core.errors import GoneError, ServiceError, UnchargedError
 from plugin_core.model import Part, Progress, RemoteFile
 from plugin_core.protocols import Finished, Order, Report, Waiting
-from plugin_core.providers.mvsep.algorithms import Algorithm
+from plugin_core.providers.mvsep.catalogue import Algorithm
 from plugin_core.providers.mvsep.job_calls import JobAnswer, Phase
 from plugin_core.providers.mvsep.models import stems_of_files
 from plugin_core.service import bring_all, name_result, part_files, plain_suffix

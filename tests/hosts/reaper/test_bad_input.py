@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from stembridge_reaper.protocol import FileStatus, Status
-from stembridge_reaper.words import describe_failures
+from stembridge_reaper.status import describe_failures
 
 from tests.audio_files import write_song
 from tests.hosts.reaper.builders import add_item, add_track, stems_of

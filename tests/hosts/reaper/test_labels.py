@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from stembridge_reaper import worker
 from stembridge_reaper.protocol import FileStatus, LabelResult, PartStatus, Status, read_request
-from stembridge_reaper.words import describe_labels
+from stembridge_reaper.status import describe_labels
 from stembridge_reaper.worker import Worker
 
 from plugin_core import hookimpl

@@ -11,8 +11,8 @@ from stembridge_reaper.plan import Delete, SetNumbers, SetText, Split
 from stembridge_reaper.protocol import ItemFacts, PartStatus, Request, RequestProject, StandingStem, StemResult
 from stembridge_reaper.selection import FinishedItem, group_by_file, read_items
 from stembridge_reaper.settings import ReaperSettings
+from stembridge_reaper.status import describe_skipped
 from stembridge_reaper.stem_tracks import choose_depths, doubled, folder_name
-from stembridge_reaper.words import describe_skipped
 
 from plugin_core import colour_of, sort_stems
 from tests.audio_files import write_song

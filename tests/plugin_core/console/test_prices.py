@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plugin_core.console.prices import describe_price
+from plugin_core.console.phrases import describe_price
 from plugin_core.model import Plan, Quote
 from plugin_core.purchases.purchase import Offer, Purchase, PurchaseState
 from tests.plugin_core.jobs.fakes import make_job

@@ -13,8 +13,8 @@ from plugin_core.errors import PlacementError, UsageError
 from plugin_core.operations import tagging
 from plugin_core.plugins import Plugins
 from plugin_core.tags import tagger as tagger_module
+from plugin_core.tags.fields import TagSet
 from plugin_core.tags.reader import read_fields
-from plugin_core.tags.tagset import TagSet
 from plugin_core.tags.writer import write_tags
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, write_song
 from tests.plugin_core.operations.running import tag

@@ -11,8 +11,8 @@ from plugin_core import Session
 from plugin_core.errors import SourceError, UsageError
 from plugin_core.model import Written
 from plugin_core.operations.undo import Values, find_strange, take_apart, take_back, without
+from plugin_core.tags.fields import TagSet
 from plugin_core.tags.reader import read_fields
-from plugin_core.tags.tagset import TagSet
 from plugin_core.tags.writer import write_tags
 from tests.plugin_core.cli.fakes import write_song
 from tests.plugin_core.operations.running import tag

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from plugin_core.audio.formats import FLAC16, FLAC24, M4A, W64_24, W64_32F, WAV32F, AudioFormat
+from plugin_core.audio.overload import Fit, choose_fit, read_gain, show_gain, widest_format
 from plugin_core.model import OnOverload
-from plugin_core.stems.fit import Fit, choose_fit, read_gain, show_gain, widest_format
 from tests.plugin_core.providers.mvsep.fakes import make_source
 
 SOURCE = make_source()

@@ -13,10 +13,10 @@ from mutagen import apev2
 from mutagen.ogg import OggPage
 
 from plugin_core.tags.exchange import ReplaceOptions
+from plugin_core.tags.fields import Picture, TagSet
 from plugin_core.tags.labels import Decision
 from plugin_core.tags.reader import read_fields, read_tags
 from plugin_core.tags.tagger import Writing, check_taggable, restore_exactly, restore_fields, write_labels
-from plugin_core.tags.tagset import Picture, TagSet
 from plugin_core.tags.writer import write_tags
 from tests.plugin_core.tags.anatomy import anatomy
 from tests.plugin_core.tags.crafted import CONTAINERS

@@ -9,8 +9,8 @@ import pytest
 from mutagen import apev2, flac, id3
 
 from plugin_core.errors import SourceError
+from plugin_core.tags.fields import TagSet
 from plugin_core.tags.reader import read_tags
-from plugin_core.tags.tagset import TagSet
 from tests.plugin_core.tags.tagged_files import JPEG, PNG, make_audio, make_source, need
 
 

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from plugin_core.tags.tagset import (
+from plugin_core.tags.fields import (
     MAX_FIELD,
     MAX_PICTURE,
     Picture,

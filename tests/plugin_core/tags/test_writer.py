@@ -10,10 +10,9 @@ import soundfile
 from mutagen import flac, id3
 
 from plugin_core.tags import writer
-from plugin_core.tags.fields import FIELDS
+from plugin_core.tags.fields import FIELDS, MAX_PICTURE, Picture, TagSet
 from plugin_core.tags.flac import PADDING as FLAC_PADDING
 from plugin_core.tags.reader import read_tags
-from plugin_core.tags.tagset import MAX_PICTURE, Picture, TagSet
 from plugin_core.tags.writer import write_tags
 from tests.plugin_core.tags.tagged_files import JPEG, PNG, audio_digest, make_audio
 

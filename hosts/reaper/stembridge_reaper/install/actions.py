@@ -19,7 +19,7 @@ from plugin_core import __version__
 from plugin_core.presets import Preset
 from plugin_core.settings import Settings
 from stembridge_reaper.choices import kind_of
-from stembridge_reaper.install.resource_folder import SCRIPTS
+from stembridge_reaper.install.reaper_ini import SCRIPTS
 from stembridge_reaper.runs import RUNS
 
 SOURCES = Path(__file__).parents[1] / "reascripts"

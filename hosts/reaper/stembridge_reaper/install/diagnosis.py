@@ -25,8 +25,7 @@ from stembridge_reaper.install.actions import (
     wanted_actions,
 )
 from stembridge_reaper.install.python_library import Attempt
-from stembridge_reaper.install.reaper_ini import TextFile
-from stembridge_reaper.install.resource_folder import is_reaper_running, scripts_folder
+from stembridge_reaper.install.reaper_ini import TextFile, is_reaper_running, scripts_folder
 from stembridge_reaper.install.setup import KEYMAP, SETTINGS
 from stembridge_reaper.install.trial import NOT_TRIED, TRY_BY, Trial, try_library
 from stembridge_reaper.reascripts.stembridge_scripts.runs import clean_environment

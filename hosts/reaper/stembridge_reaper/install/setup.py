@@ -26,8 +26,14 @@ from stembridge_reaper.install.actions import (
     wanted_actions,
 )
 from stembridge_reaper.install.python_library import Attempt, check_library, find_library
-from stembridge_reaper.install.reaper_ini import TextFile, backups_of, write_bytes
-from stembridge_reaper.install.resource_folder import is_reaper_running, own_scripts, scripts_folder
+from stembridge_reaper.install.reaper_ini import (
+    TextFile,
+    backups_of,
+    is_reaper_running,
+    own_scripts,
+    scripts_folder,
+    write_bytes,
+)
 from stembridge_reaper.install.trial import NOT_TRIED, Trial, try_library
 from stembridge_reaper.runs import RUNS
 

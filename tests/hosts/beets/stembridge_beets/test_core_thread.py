@@ -13,7 +13,7 @@ import pytest
 from stembridge_beets.core_thread import CoreThread, Trouble
 from stembridge_beets.tasks import Changed, Task
 
-from plugin_core.console.prices import has_price
+from plugin_core.console.phrases import has_price
 from plugin_core.errors import OutcomeUnknownError, RefusedError
 from plugin_core.jobs import engine
 from plugin_core.jobs.policy import Policy

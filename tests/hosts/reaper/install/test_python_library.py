@@ -15,7 +15,7 @@ from stembridge_reaper.install.python_library import (
     libraries_of,
     list_installed,
 )
-from stembridge_reaper.install.resource_folder import (
+from stembridge_reaper.install.reaper_ini import (
     find_resource_path,
     is_reaper_running,
     process_names,

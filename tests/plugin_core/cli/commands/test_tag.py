@@ -14,9 +14,8 @@ from plugin_core.cli.app import run
 from plugin_core.console.context import Context
 from plugin_core.errors import RefusedError, SettingsError
 from plugin_core.model import Label
-from plugin_core.tags.fields import FIELDS
+from plugin_core.tags.fields import FIELDS, TagSet
 from plugin_core.tags.reader import read_fields
-from plugin_core.tags.tagset import TagSet
 from plugin_core.tags.writer import write_tags
 from tests.plugin_core.cli.conftest import Result
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, write_song

@@ -17,7 +17,7 @@ from plugin_core.manifests import manifest
 from plugin_core.model import Separation, Source, Ticket
 from plugin_core.protocols import Order
 from plugin_core.providers.mvsep.account_calls import HistoryEntry, Notice, QueuedJob, QueueState, User
-from plugin_core.providers.mvsep.algorithms import Algorithm, read_algorithms
+from plugin_core.providers.mvsep.catalogue import Algorithm, read_algorithms
 from plugin_core.providers.mvsep.client import MvsepClient
 from plugin_core.providers.mvsep.job_calls import Created, JobAnswer
 from plugin_core.settings import Secret

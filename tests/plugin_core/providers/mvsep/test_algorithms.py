@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from plugin_core.providers.mvsep.algorithms import read_algorithms
+from plugin_core.providers.mvsep.catalogue import read_algorithms
 from tests.plugin_core.providers.mvsep.fakes import algorithm, live_item, snapshot
 
 LIVE = {

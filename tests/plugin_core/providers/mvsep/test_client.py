@@ -24,7 +24,7 @@ from plugin_core.errors import (
     TransientError,
     UsageError,
 )
-from plugin_core.providers.mvsep.algorithms import read_algorithms
+from plugin_core.providers.mvsep.catalogue import read_algorithms
 from plugin_core.providers.mvsep.client import MvsepClient
 from plugin_core.providers.mvsep.job_calls import Created, Phase
 from plugin_core.settings import Secret

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from plugin_core.errors import UsageError
-from plugin_core.providers.mvsep.algorithms import read_algorithms
+from plugin_core.providers.mvsep.catalogue import read_algorithms
 from plugin_core.providers.mvsep.models import (
     MEANS,
     describe_model,

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from plugin_core.errors import UsageError
-from plugin_core.providers.mvsep.algorithms import Algorithm, Condition, OptionField
+from plugin_core.providers.mvsep.catalogue import Algorithm, Condition, OptionField
 from plugin_core.providers.mvsep.options import find_value, read_demo, resolve_options, visible_fields
 from tests.plugin_core.providers.mvsep.fakes import algorithm, snapshot
 

@@ -22,7 +22,7 @@ from plugin_core.providers.mvsep.requests import Kind, Requests, keep_given, rem
 from plugin_core.providers.mvsep.settings import MvsepSettings
 from plugin_core.settings import Secret
 from plugin_core.stems.layout import RECORD
-from plugin_core.tags.tagset import TagSet
+from plugin_core.tags.fields import TagSet
 from plugin_core.tags.writer import write_tags
 from plugin_core.wishes import Separation
 from tests.audio_files import write_song
