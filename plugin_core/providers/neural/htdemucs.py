@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from plugin_core.providers.neural.networks import Computing, NeuralModel, StemNetwork, StereoMix, Told, Weights
 from plugin_core.providers.neural.onnx import Graph, OnnxNetwork, Segment, check_file, join
+from plugin_core.providers.neural.tensors import spoilt
 
 Float32 = NDArray[np.float32]
 
@@ -42,15 +43,15 @@ class HtdemucsPass:
     """
 
     def __init__(self, model: NeuralModel, weights: Weights, computing: Computing) -> None:
-        check_file(model, weights)
-        self._model, self._weights, self._computing = model, weights, computing
+        check_file(weights.path)
+        self._weights, self._computing = weights, computing
         own = weights.file.stem
         self.stems = (own,) if own else tuple(stem for stem in model.stems if stem != model.rest)
         self.note = ""
 
     def run(self, mix: StereoMix, tell: Told) -> Iterator[Float32]:
         # Constants that are worked out at load take 5 GB of this graph.
-        graph = Graph(self._model, self._weights, self._computing, is_folded=False)
+        graph = Graph(self._weights, self._computing, is_folded=False)
         self.note = graph.note
         segment = self._check(graph)
         yield from demix(graph.run, segment, [ROWS.index(stem) for stem in self.stems], mix, tell)
@@ -63,15 +64,15 @@ class HtdemucsPass:
         """
         if len(graph.inputs) > 1:
             names = " and ".join(graph.inputs)
-            raise graph.refuse(
-                f"it takes {names}: an export that leaves the spectra to the program; only whole ones work"
+            raise spoilt(
+                graph.path, f"it takes {names}: an export that leaves the spectra to the program; only whole ones work"
             )
         takes, gives = graph.inputs.get("mix", ()), graph.outputs.get("stems", ())
         if takes[:2] != (1, 2) or len(gives) != 4 or gives[:1] + gives[2:] != takes or not isinstance(takes[2], int):
-            raise graph.refuse(f"it is no htdemucs: it takes {graph.inputs} and gives {graph.outputs}")
+            raise spoilt(graph.path, f"it is no htdemucs: it takes {graph.inputs} and gives {graph.outputs}")
         missing = [stem for stem in self.stems if ROWS.index(stem) >= gives[1]]
         if missing:
-            raise graph.refuse(f"it gives {gives[1]} stems, and no {' or '.join(missing)}")
+            raise spoilt(graph.path, f"it gives {gives[1]} stems, and no {' or '.join(missing)}")
         return takes[2]
 
 

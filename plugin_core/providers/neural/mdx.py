@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from plugin_core.providers.neural.networks import Computing, NeuralModel, StemNetwork, StereoMix, Told, Weights
 from plugin_core.providers.neural.onnx import Graph, OnnxNetwork, Segment, check_file, join
+from plugin_core.providers.neural.spectra import hann
+from plugin_core.providers.neural.tensors import spoilt
 
 Float32 = NDArray[np.float32]
 
@@ -53,28 +55,27 @@ class MdxShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.n_fft // 2 + 1
 
 
-def load(model: NeuralModel, weights: Sequence[Weights], computing: Computing) -> StemNetwork:
+def load(model: NeuralModel, weights: Sequence[Weights], computing: Computing) -> StemNetwork:  # noqa: ARG001
     """Check the files of a model, one for each of its stems but the rest; each is opened in its turn.
 
     Raises:
         SettingsError: a file is damaged, or its row says what cannot be.
         UsageError: onnxruntime is not installed.
     """
-    return OnnxNetwork([MdxPass(model, each, computing) for each in weights])
+    return OnnxNetwork([MdxPass(each, computing) for each in weights])
 
 
 class MdxPass:
     """One file, which gives one stem.
 
     Args:
-        model: the row.
         weights: the file.
         computing: how the machine is used.
     """
 
-    def __init__(self, model: NeuralModel, weights: Weights, computing: Computing) -> None:
-        check_file(model, weights)
-        self._model, self._weights, self._computing = model, weights, computing
+    def __init__(self, weights: Weights, computing: Computing) -> None:
+        check_file(weights.path)
+        self._weights, self._computing = weights, computing
         self.stems = (weights.file.stem,)
         self.note = ""
         # TOML's whole numbers have become floats, as every parameter is one.
@@ -82,12 +83,12 @@ class MdxPass:
         self.shape = msgspec.convert(numbers, MdxShape)
 
     def run(self, mix: StereoMix, tell: Told) -> Iterator[Float32]:
-        graph = Graph(self._model, self._weights, self._computing)
+        graph = Graph(self._weights, self._computing)
         self.note = graph.note
         wanted = (4, self.shape.dim_f, self.shape.dim_t)
         shapes = [*graph.inputs.values(), *graph.outputs.values()]
         if len(shapes) != 2 or any(shape[1:] != wanted for shape in shapes):
-            raise graph.refuse(f"it is no MDX-Net of {wanted[1]} bins and {wanted[2]} frames, but of {shapes}")
+            raise spoilt(graph.path, f"it is no MDX-Net of {wanted[1]} bins and {wanted[2]} frames, but of {shapes}")
         yield from demix(graph.run, self.shape, mix, tell)
 
 
@@ -127,7 +128,7 @@ def _segments(
 def analyse(samples: Float32, shape: MdxShape) -> Float32:
     """Return the lower bins (4, bins, frames) of a chunk (samples, 2), which is mirrored at its ends."""
     spectra = np.empty((4, shape.dim_f, shape.dim_t), dtype=np.float32)
-    window = _hann(shape.n_fft)
+    window = hann(shape.n_fft)
     for channel in range(2):
         padded = np.pad(samples[:, channel], shape.trim, mode="reflect")
         frames = np.lib.stride_tricks.sliding_window_view(padded, shape.n_fft)[::HOP]
@@ -138,7 +139,7 @@ def analyse(samples: Float32, shape: MdxShape) -> Float32:
 
 def synthesise(spectra: Float32, shape: MdxShape) -> Float32:
     """Return the chunk (samples, 2) of lower bins (4, bins, frames); above them is silence."""
-    window = _hann(shape.n_fft)
+    window = hann(shape.n_fft)
     length = shape.n_fft + shape.chunk
     weight = np.zeros(length, dtype=np.float32)
     sound = np.zeros((length, 2), dtype=np.float32)
@@ -154,7 +155,3 @@ def synthesise(spectra: Float32, shape: MdxShape) -> Float32:
         weight[number * HOP : number * HOP + shape.n_fft] += window * window
     inside = slice(shape.trim, shape.trim + shape.chunk)
     return sound[inside] / weight[inside, None]
-
-
-def _hann(size: int) -> Float32:
-    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)).astype(np.float32)

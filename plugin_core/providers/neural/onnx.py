@@ -13,10 +13,10 @@ from typing import Any, Final, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_core.errors import ServiceError, SettingsError, UsageError, install_hint
+from plugin_core.errors import ServiceError, UsageError, install_hint
 from plugin_core.files.errors import explain_read_error, explain_write_error
-from plugin_core.model import show_path
-from plugin_core.providers.neural.networks import Computing, Device, NeuralModel, StereoMix, Told, Weights
+from plugin_core.providers.neural.networks import Computing, Device, StereoMix, Told, Weights
+from plugin_core.providers.neural.tensors import spoilt
 
 Float32 = NDArray[np.float32]
 
@@ -45,15 +45,10 @@ def find_runtime() -> Any:
     """
     try:
         import onnxruntime
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            "this model needs onnxruntime, which is not installed", remedy=install_hint("neural")
-        ) from error
     except ImportError as error:
-        said = " ".join(str(error).split())
-        raise UsageError(
-            f"onnxruntime is installed but does not load: {said}", remedy=install_hint("neural")
-        ) from error
+        is_missing = isinstance(error, ModuleNotFoundError) and error.name == "onnxruntime"
+        why = "is not installed" if is_missing else f"does not load: {' '.join(str(error).split())}"
+        raise UsageError(f"this model needs onnxruntime, which {why}", remedy=install_hint("neural")) from error
     return onnxruntime
 
 
@@ -61,15 +56,14 @@ class Graph:
     """A file that ONNX Runtime has loaded: one array in, one array out.
 
     Args:
-        model: the row of the file.
         weights: the file.
         computing: how the machine is used.
         is_folded: whether what never changes is worked out once, which is quicker and may take memory.
     """
 
-    def __init__(self, model: NeuralModel, weights: Weights, computing: Computing, *, is_folded: bool = True) -> None:
-        check_file(model, weights)
-        self._model, self._weights = model, weights
+    def __init__(self, weights: Weights, computing: Computing, *, is_folded: bool = True) -> None:
+        check_file(weights.path)
+        self._weights = weights
         self.note = ""
         """Why another device computes than was wished; "" where none does."""
         self._device: Device = computing.device
@@ -78,9 +72,10 @@ class Graph:
         """Shapes by name; what may be any number is text or None."""
         self.outputs = {each.name: tuple(each.shape) for each in self._session.get_outputs()}
 
-    def refuse(self, why: str) -> SettingsError:
-        """Return the error that names the file."""
-        return refuse(self._model, self._weights, why)
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._weights.path
 
     def run(self, values: Float32) -> Float32:
         """Compute.
@@ -122,7 +117,7 @@ class Graph:
         chosen = [] if provider == _CPU else [(provider, _options_of(computing.device))]
         try:
             session = runtime.InferenceSession(
-                os.fspath(self._weights.path),
+                os.fspath(self.path),
                 options,
                 providers=[*chosen, _CPU],
                 disabled_optimizers=None if is_folded else ["ConstantFolding"],
@@ -148,29 +143,30 @@ class Graph:
         if "alloc" in said.lower():
             return MemoryError(said)
         if "Protobuf" in said or "No graph" in said:
-            return self.refuse("it is no whole ONNX model: cut short, damaged or something else")
-        return self.refuse(f"ONNX Runtime does not take it: {said}")
+            return spoilt(self.path, "it is no whole ONNX model: cut short, damaged or something else")
+        return spoilt(self.path, f"ONNX Runtime does not take it: {said}")
 
 
-def check_file(model: NeuralModel, weights: Weights) -> None:
+def check_file(path: Path) -> None:
     """Look at a file before anything is loaded of it.
 
     Raises:
         SettingsError: it is empty, a web page, too large, or names further files, whose content nobody checked.
+        SourceError: it cannot be read.
     """
     try:
-        size = weights.path.stat().st_size
+        size = path.stat().st_size
         if size == 0:
-            raise refuse(model, weights, "it is empty")
+            raise spoilt(path, "it is empty")
         if size >= LARGEST:
-            raise refuse(model, weights, f"it has {size / 1e9:.1f} GB, and an ONNX model has at most 2")
-        with weights.path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            raise spoilt(path, f"it has {size / 1e9:.1f} GB, and an ONNX model has at most 2")
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             if data[:64].lstrip()[:1] == b"<":
-                raise refuse(model, weights, "it is a web page, no model")
+                raise spoilt(path, "it is a web page, no model")
             if _names_files(data):
-                raise refuse(model, weights, "it keeps weights in other files, which nobody can vouch for")
+                raise spoilt(path, "it keeps weights in other files, which nobody can vouch for")
     except OSError as error:
-        raise explain_read_error(weights.path, error) from error
+        raise explain_read_error(path, error) from error
 
 
 def _names_files(data: mmap.mmap) -> bool:
@@ -183,11 +179,6 @@ def _names_files(data: mmap.mmap) -> bool:
             return True
         place = data.find(word, place + 1)
     return False
-
-
-def refuse(model: NeuralModel, weights: Weights, why: str) -> SettingsError:
-    """Return the error that names a file and how to have it anew."""
-    return SettingsError(f"{show_path(weights.path)}: {why}", remedy=f"run: stembridge models fetch {model.id}")
 
 
 def _first_line(error: Exception) -> str:
