@@ -237,11 +237,11 @@ class Session:
         Raises:
             UsageError: the provider of a job named in ``ids`` is not installed.
         """
-        return await self._workshop.run(ids, on_change=on_change, stop=stop)
+        return await self.workshop.run(ids, on_change=on_change, stop=stop)
 
     async def serve(self, jobs: JobSet, *, on_change: OnChange | None = None, stop: asyncio.Event) -> None:
         """Work on a set of jobs, which may come and go, until ``stop`` is set."""
-        await self._workshop.serve(jobs, on_change=on_change, stop=stop)
+        await self.workshop.serve(jobs, on_change=on_change, stop=stop)
 
     async def cancel(self, job_id: str, *, on_change: OnChange | None = None) -> Job:
         """Cancel a job, at its service first.
@@ -317,7 +317,7 @@ class Session:
         from plugin_core.operations.leftovers import prune
         from plugin_core.purchases.shelf import PurchasesSettings
 
-        engine, known = self._workshop.engine(None), self.registry.all.values()
+        engine, known = self.workshop.engine(None), self.registry.all.values()
         home, work = self.settings.home, work_folder(self.settings)
         keep = self.settings.section("purchases", PurchasesSettings)
         return prune(self.store, engine, home, work, keep, known, older_than=older_than, now=self._clock())
@@ -395,5 +395,6 @@ class Session:
         return undo(path, self.store, options, mark=mark, notes=notes, force=force, dry_run=dry_run)
 
     @cached_property
-    def _workshop(self) -> Workshop:
+    def workshop(self) -> Workshop:
+        """Who works on the jobs."""
         return Workshop(self.settings, self.plugins, self.registry, self.store, self._work_factory, self._clock)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from plugin_core.jobs.engine import Engine, JobSet
+    from plugin_core.jobs.reach import Reach
     from plugin_core.jobs.store import JobStore
     from plugin_core.operations.factory import WorkFactory
     from plugin_core.purchases.budget import Limits
@@ -62,6 +63,8 @@ class Workshop:
     async def run(
         self, ids: Collection[str] | None, *, on_change: OnChange | None = None, stop: asyncio.Event | None = None
     ) -> list[Job]:
+        import asyncio
+
         from plugin_core.purchases.shelf import PurchasesSettings
 
         # What is wrong in the settings is said before the work, not after it.
@@ -70,29 +73,63 @@ class Workshop:
         for job_id in wanted:
             self._registry.provider_of(self._store.get(job_id).operation)
         ends = Ends(on_change)
-        await self.engine(ends.hear).run(wanted, stop=stop)
-        await self._tidy_shelf()
+        if self._store.paths.is_shared:
+            await self._follow(lambda: wanted, ends.hear, stop or asyncio.Event(), is_endless=False)
+        else:
+            await self.engine(ends.hear).run(wanted, stop=stop)
+            await self._tidy_shelf()
         jobs = [self._store.get(job_id) for job_id in wanted]
         ends.tell_rest(jobs)
         return jobs
 
     async def serve(self, jobs: JobSet, *, on_change: OnChange | None = None, stop: asyncio.Event) -> None:
+        if self._store.paths.is_shared:
+            await self._follow(lambda: jobs.ids, on_change, stop, is_endless=True)
+        else:
+            await self._serve(self.engine(on_change), jobs, stop)
+
+    async def work(
+        self, reach: Reach, concurrency: int, *, on_change: OnChange | None = None, stop: asyncio.Event
+    ) -> None:
+        """Work on whatever job of the store is within reach, until ``stop`` is set."""
+        paths = self._store.paths
+        seen = reach._replace(names=paths.names if paths.is_shared else None)
+        await self._serve(self.engine(on_change, seen, concurrency), None, stop)
+
+    async def _serve(self, engine: Engine, jobs: JobSet | None, stop: asyncio.Event) -> None:
         from plugin_core.tasks import start_alone
 
         tidier = start_alone(self._keep_tidy(), "tidying up")
         try:
-            await self.engine(on_change).serve(jobs, stop=stop)
+            await engine.serve(jobs, stop=stop)
         finally:
             tidier.cancel()
 
-    def engine(self, on_change: OnChange | None) -> Engine:
+    async def _follow(
+        self, ids: Callable[[], Collection[str]], hear: OnChange | None, stop: asyncio.Event, *, is_endless: bool
+    ) -> None:
+        """Hear of jobs that workers work on; their plugins hear of them there."""
+        from plugin_core.jobs.onlooker import Onlooker
+
+        await Onlooker(self._store, hear or _ignore).run(ids, stop, is_endless=is_endless)
+
+    def engine(self, on_change: OnChange | None, reach: Reach | None = None, concurrency: int = 32) -> Engine:
         """Return an engine that tells a host and the plugins of what it does."""
         from plugin_core.jobs.engine import Engine
+        from plugin_core.jobs.reach import Reach
         from plugin_core.purchases.budget import Spending
 
         heard = Announcer(self._plugins, on_change).tell
         spending = Spending(self._limits, self._clock)
-        return Engine(self._store, self._works.work_for, heard, clock=self._clock, guard=spending.check)
+        return Engine(
+            self._store,
+            self._works.work_for,
+            heard,
+            clock=self._clock,
+            concurrency=concurrency,
+            guard=spending.check,
+            reach=reach or Reach(),
+        )
 
     async def _keep_tidy(self) -> None:
         import asyncio
@@ -125,6 +162,10 @@ class Workshop:
         if absent:
             log.warning("jobs of %s wait: not installed", ", ".join(sorted(absent)))
         return [job.id for job in present]
+
+
+def _ignore(_job: Job, _previous: Job | None) -> None:
+    """Nobody listens."""
 
 
 class Announcer:

@@ -204,6 +204,7 @@ COMMANDS = {
     "jobs": "List, show, resume, cancel, retry or forget jobs.",
     "purchases": "Show what was bought, and where its stems are.",
     "fetch": "Place the stems of a job that a service has already.",
+    "worker": "Work on the jobs of the store, also for other machines.",
     "listen": "Hear from services that a job ended, instead of waiting for the next look.",
     "show": "Show a song and its stems as a picture.",
     "models": "List what the providers can split a song into.",

@@ -12,6 +12,7 @@ from plugin_core.errors import StembridgeError, StoreError
 from plugin_core.jobs.claim import Changed
 from plugin_core.jobs.outcome import discard
 from plugin_core.jobs.policy import Policy
+from plugin_core.jobs.reach import ANY, Reach
 from plugin_core.jobs.step import Heartbeat, Step
 from plugin_core.jobs.store import JobStore
 from plugin_core.jobs.work import Work
@@ -51,6 +52,7 @@ class Engine:
         concurrency: how many steps run at once in this process.
         policy: how patient the engine is.
         guard: refuses what would be spent beyond a limit.
+        reach: which jobs this process can work on.
     """
 
     def __init__(
@@ -64,9 +66,11 @@ class Engine:
         concurrency: int = 32,
         policy: Policy | None = None,
         guard: Guard = spend_freely,
+        reach: Reach = ANY,
     ) -> None:
         self._store = store
         self._guard = guard
+        self.reach = reach
         self._work_for = work_for
         self._changed = changed
         self._clock = clock
@@ -84,13 +88,13 @@ class Engine:
         run = _Run(self, None if ids is None else frozenset(ids), stop or asyncio.Event())
         await run.run()
 
-    async def serve(self, jobs: JobSet, *, stop: asyncio.Event) -> None:
-        """Work on a set's jobs, whichever they are at the moment, until ``stop`` is set.
+    async def serve(self, jobs: JobSet | None, *, stop: asyncio.Event) -> None:
+        """Work on a set's jobs, whichever they are at the moment, or on every job there is, until ``stop`` is set.
 
         Raises:
             StoreError: the store cannot be used any more.
         """
-        await _Run(self, jobs, stop).run()
+        await _Run(self, jobs, stop, is_endless=True).run()
 
     async def advance(self, job_id: str) -> Done | Wait:
         """Do what can be done for one job now: the seam for an engine that decides itself when that is.
@@ -123,20 +127,27 @@ class Engine:
     def claim(self, ids: frozenset[str] | None, slots: Mapping[str, int]) -> Step | None:
         """Claim the next job; None if there is nothing to do."""
         owner = self._store.new_owner()
-        job = self._store.claim(owner, ids=ids, slots=slots)
+        job = self._store.claim(owner, ids=ids, slots=slots, reach=self.reach)
         if job is None:
             return None
-        return Step(job, owner, self._work_for, self._store, self._changed, self._policy, self._heartbeat, self._guard)
+        return Step(
+            *(job, owner, self._work_for, self._store, self._changed, self._policy, self._heartbeat),
+            guard=self._guard,
+            reach=self.reach,
+        )
 
 
 class _Run:
-    """One call of ``Engine.run``."""
+    """One call of ``Engine.run``, or of ``serve``, which goes on when there is nothing to do."""
 
-    def __init__(self, engine: Engine, ids: frozenset[str] | JobSet | None, stop: asyncio.Event) -> None:
+    def __init__(
+        self, engine: Engine, ids: frozenset[str] | JobSet | None, stop: asyncio.Event, *, is_endless: bool = False
+    ) -> None:
         self._engine = engine
         self._store = engine._store
         self._policy = engine._policy
         self._wanted = ids
+        self._is_endless = is_endless
         self._stop = stop
         self._wake = asyncio.Event()
         if isinstance(ids, JobSet):
@@ -167,7 +178,7 @@ class _Run:
         return self._wanted.ids if isinstance(self._wanted, JobSet) else self._wanted
 
     def _has_work(self) -> bool:
-        if isinstance(self._wanted, JobSet):
+        if self._is_endless:
             return True
         return any(step.is_settled for step in self._tasks.values()) or self._store.has_active(self._ids)
 

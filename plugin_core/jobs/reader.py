@@ -9,7 +9,7 @@ from pathlib import Path
 
 from plugin_core.errors import UsageError
 from plugin_core.files.database import Database
-from plugin_core.files.mapping import stored_path
+from plugin_core.files.mapping import PathMap, stored_path
 from plugin_core.jobs import changes, queries
 from plugin_core.jobs.keys import base_key
 from plugin_core.jobs.queries import from_row
@@ -33,6 +33,11 @@ class JobReader:
         self.clock = clock
         self._touched = 0
         self._wanted: Collection[str] | None = None
+
+    @property
+    def paths(self) -> PathMap:
+        """The names that folders of this machine have in the store."""
+        return self._database.paths
 
     def get(self, prefix: str) -> Job:
         """Return one job by its id or the unique beginning of it.

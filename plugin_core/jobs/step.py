@@ -13,6 +13,7 @@ from plugin_core.jobs.claim import Changed, Claim, LostError, problem_of, tell
 from plugin_core.jobs.effects import advance, follow
 from plugin_core.jobs.policy import Policy
 from plugin_core.jobs.queue import ClaimState
+from plugin_core.jobs.reach import ANY, Reach
 from plugin_core.jobs.store import JobStore
 from plugin_core.jobs.work import Work
 from plugin_core.model import Job, JobState, Progress
@@ -108,6 +109,7 @@ class Step:
         policy: how patient the engine is.
         heartbeat: keeps the claim alive.
         guard: refuses what would be spent beyond a limit.
+        reach: what this process does of a job; the rest is left to others.
     """
 
     def __init__(
@@ -120,6 +122,7 @@ class Step:
         policy: Policy,
         heartbeat: Heartbeat,
         guard: Guard = spend_freely,
+        reach: Reach = ANY,
     ) -> None:
         self._claimed = job
         self._owner = owner
@@ -129,6 +132,7 @@ class Step:
         self._policy = policy
         self._heartbeat = heartbeat
         self._guard = guard
+        self._reach = reach
         self._claim: Claim | None = None
         self._is_last = False
 
@@ -166,13 +170,17 @@ class Step:
         self._claim = claim
         self._heartbeat.add(claim)
         try:
-            while await self._effect(claim) and not self._is_last:
+            while await self._effect(claim) and not self._is_last and self._is_ours(claim):
                 pass
         finally:
             self._heartbeat.remove(claim)
             if claim.is_fresh:
                 # Its call was never sent: whoever took the job over need not wait for an answer.
                 self._store.end_submit(claim.job.id, claim.owner, absent=True)
+
+    def _is_ours(self, claim: Claim) -> bool:
+        """Tell whether what follows is this process's to do; a paid call that is committed to is made at once."""
+        return claim.is_fresh or self._reach.covers(claim.job.state, occupies=claim.work.occupies(claim.job))
 
     async def _effect(self, claim: Claim) -> bool:
         answer = self._store.check(claim.job.id, claim.owner)

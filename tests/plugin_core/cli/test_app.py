@@ -53,6 +53,7 @@ PROMISED = {
     "tencent templates create": "mode codec samplerate bitrate channels json",
     "tencent templates update": "name mode codec samplerate bitrate channels json",
     "tencent templates delete": "yes json",
+    "worker": "concurrency only json",
     "listen": "address public json",
     "config": "",
     "config path": "json",
