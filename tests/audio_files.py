@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 import time
 from collections.abc import Callable
@@ -177,3 +178,14 @@ def _strum(time: Signal, beat: npt.NDArray[np.intp], sample_rate: int) -> Signal
         pitch = np.array([chord[voice] for chord in _CHORDS])[(beat // 4) % len(_CHORDS)]
         total += _tones(time, pitch, 5, sample_rate / 2, 1.2)
     return 0.03 * total * np.exp(-(time % (2 * _BEAT)) * 1.5)
+
+
+def write_endless(path: Path) -> Path:
+    """Write an hour of silence that takes no room on the disk and longer to separate than any test waits."""
+    rate, frames = 44100, 44100 * 3600
+    sizes = struct.pack("<4sI4s", b"RIFF", 36 + 2 * frames, b"WAVE")
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16)
+    path.write_bytes(sizes + form + struct.pack("<4sI", b"data", 2 * frames))
+    with path.open("r+b") as file:
+        file.truncate(44 + 2 * frames)
+    return path

@@ -11,7 +11,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,8 +22,9 @@ from numpy.typing import NDArray
 
 from plugin_core.demo import largest_difference, measure_sdr, read_pcm
 from plugin_core.model import to_json
-from plugin_core.providers.local.process import COMMAND, ONE_THREAD
+from plugin_core.providers.local.adapter import WORKER
 from plugin_core.providers.local.request import WorkerRequest
+from plugin_core.worker import ONE_THREAD, worker_command
 from tests.audio_files import make_noise, make_song
 
 AUDIO = Path(__file__).parents[2].parent / "shared" / "audio"
@@ -119,7 +119,7 @@ def print_memory(folder: Path) -> None:
 def run_worker(source: Path, folder: Path, name: str, model: str) -> Run:
     """Separate in a worker bound to one processor."""
     request = to_json(WorkerRequest(source=source, folder=folder, format=name, network=model == "network")) + b"\n"
-    command = [sys.executable, *COMMAND]
+    command = worker_command(WORKER)
     begun = sum(os.times()[2:4])
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **ONE_THREAD}

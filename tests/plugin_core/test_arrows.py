@@ -55,7 +55,8 @@ MAY_IMPORT = {
     f" {NOUNS}",
     "stagers": "errors files hookspecs model protocols settings stores tasks transfer",
     "callbacks": "abilities errors model settings web_server",
-    "providers": f"audio callbacks files service stagers stem_names stores tasks transfer {NOUNS}",
+    "worker": "errors files model tasks",
+    "providers": f"audio callbacks files service stagers stem_names stores tasks transfer worker {NOUNS}",
     "commands": f"console hookspecs session stores files {NOUNS}",
     "console": f"audio plugins presets purchases session stem_names tags transfer {NOUNS}",
     "cli": f"_version audio callbacks console demo files hook_guard jobs operations plugins presets purchases run"

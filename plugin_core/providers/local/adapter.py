@@ -18,11 +18,12 @@ from plugin_core.files.errors import named
 from plugin_core.model import Model, Part, Plan, Progress, RemoteFile, Separation, Source, Ticket, show_path
 from plugin_core.protocols import Finished, Order, Report
 from plugin_core.providers.local import request as requests
-from plugin_core.providers.local.process import run_worker
 from plugin_core.providers.local.request import STEMS, WorkerRequest, fill_options, read_options
 from plugin_core.stem_names import INSTRUMENTAL
+from plugin_core.worker import run_worker, worker_command
 
 NAME: Final = "local"
+WORKER: Final = "plugin_core.providers.local.worker"
 NETWORK: Final = Model(
     id="network",
     name="Small network over signal processing",
@@ -141,7 +142,12 @@ class LocalSeparator:
         await _remove(folder)
         try:
             with named({folder / stem: f"{stem} of {song}" for stem in STEMS} | {folder: f"the stems of {song}"}):
-                done = await run_worker(request, lambda fraction: report(Progress(fraction=fraction)))
+                done = await run_worker(
+                    worker_command(WORKER),
+                    request,
+                    lambda fraction: report(Progress(fraction=fraction)),
+                    relief="lower workers or block_seconds in [local]",
+                )
         except BaseException:
             # A killed worker could not tidy up.
             await _remove(folder)

@@ -1,4 +1,4 @@
-"""What is asked of a worker, and what it answers: one JSON object a line; and the options that users choose from."""
+"""What is asked of a worker, and the options that users choose from."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from plugin_core import errors
 from plugin_core.audio.info import AudioInfo
-from plugin_core.errors import ServiceError, StembridgeError, UsageError, suggest
+from plugin_core.errors import UsageError, suggest
+from plugin_core.worker import WorkerOrder
 
 STEMS = ("vocals", "drums", "bass", "other")
 NETWORK_MANIFEST = Path(__file__).parent / "network.toml"
@@ -96,53 +96,15 @@ def _read(name: str, text: str) -> float:
     return value
 
 
-class WorkerRequest(msgspec.Struct, frozen=True, kw_only=True):
+class WorkerRequest(WorkerOrder, frozen=True, kw_only=True):
     """The one line a worker reads."""
 
     source: Path
     info: AudioInfo | None = None
     """What ``probe`` said of it; default asked by the worker."""
-    folder: Path
-    """Made by the worker, for the stems alone."""
     format: str
     """Name of a lossless format."""
     parameters: Parameters = Parameters()
     network: bool = True
     """Whether the network has its say; without its weights the worker does without, and notes it."""
     block_seconds: float = 5.0
-    nice: int = 0
-
-
-class Working(msgspec.Struct, frozen=True, tag="progress", tag_field="event"):
-    """How much of the source is written as stems, 0 to 1; None where its length is unknown."""
-
-    fraction: float | None
-
-
-class WorkerDone(msgspec.Struct, frozen=True, tag="done", tag_field="event"):
-    """Every stem is on the disk."""
-
-    files: dict[str, str]
-    """File name in the folder by stem."""
-    clipped: int = 0
-    """Samples of a lossy source that lay over full scale and were clipped, as a player does."""
-    notes: tuple[str, ...] = ()
-    """What people should know of the stems."""
-
-
-class Failed(msgspec.Struct, frozen=True, tag="error", tag_field="event"):
-    """An error, by the name of its class."""
-
-    kind: str
-    message: str
-    remedy: str = ""
-
-    def as_error(self) -> StembridgeError:
-        """Return the error as the worker raised it."""
-        kind = getattr(errors, self.kind, None)
-        if not (isinstance(kind, type) and issubclass(kind, StembridgeError)):
-            kind = ServiceError
-        return kind(self.message, remedy=self.remedy)
-
-
-Message = Working | WorkerDone | Failed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from plugin_core.audio.probe import probe
 from plugin_core.model import Separation, Source
 from plugin_core.protocols import Order
+from tests.audio_files import write_endless
 
 MakeOrder = Callable[..., Order]
 
@@ -48,12 +48,4 @@ def make_order(tmp_path: Path) -> MakeOrder:
 
 @pytest.fixture
 def endless_song(tmp_path: Path) -> Path:
-    """Write an hour of silence that takes no room on the disk and longer to separate than any test waits."""
-    path = tmp_path / "endless.wav"
-    rate, frames = 44100, 44100 * 3600
-    sizes = struct.pack("<4sI4s", b"RIFF", 36 + 2 * frames, b"WAVE")
-    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16)
-    path.write_bytes(sizes + form + struct.pack("<4sI", b"data", 2 * frames))
-    with path.open("r+b") as file:
-        file.truncate(44 + 2 * frames)
-    return path
+    return write_endless(tmp_path / "endless.wav")

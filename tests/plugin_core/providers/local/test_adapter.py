@@ -15,8 +15,9 @@ from plugin_core.operations.plans import check_plan
 from plugin_core.protocols import Order, Separator
 from plugin_core.providers.local import adapter, request
 from plugin_core.providers.local.adapter import LocalSeparator, LocalSettings, default_workers, worker_format
-from plugin_core.providers.local.request import STEMS, WorkerDone, WorkerRequest
+from plugin_core.providers.local.request import STEMS, WorkerRequest
 from plugin_core.settings import Settings
+from plugin_core.worker import WorkerDone
 from tests.audio_files import write_song
 from tests.plugin_core.providers.local.conftest import MakeOrder, make_source
 
@@ -164,7 +165,8 @@ def test_the_worker_is_told_what_was_found_out_of_the_song(
     found = msgspec.structs.replace(probe(song), layouts=(lay_out(0, 9, {3: b"\x00\xff"}),))
     asked: list[WorkerRequest] = []
 
-    async def run_worker(wish: WorkerRequest, _report: object) -> WorkerDone:
+    async def run_worker(_command: object, wish: WorkerRequest, _report: object, *, relief: str) -> WorkerDone:
+        assert "[local]" in relief
         asked.append(from_json(to_json(wish), WorkerRequest))
         raise SourceError("enough")
 

@@ -12,8 +12,9 @@ from plugin_core.audio.samples import to_integers
 from plugin_core.errors import PlacementError, SourceError
 from plugin_core.providers.local import request
 from plugin_core.providers.local.estimates import Estimates
-from plugin_core.providers.local.request import STEMS, WorkerDone, WorkerRequest
+from plugin_core.providers.local.request import STEMS, WorkerRequest
 from plugin_core.providers.local.worker import mix_down, render
+from plugin_core.worker import WorkerDone
 from tests.audio_files import make_noise, make_song, truncate, write_samples, write_song
 from tests.plugin_core.audio.library import tell_flac
 
