@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from plugin_core.model import Job, JobState, Label, Plan, Progress, Separation, Source, Stem, Tagging
     from plugin_core.operations.song import inspect, is_untouched, slack_of, source_key
     from plugin_core.operations.stem_tags import is_own_work, read_provenance, tag_stem
+    from plugin_core.operations.walk import find_songs
     from plugin_core.plugins import load_plugins
     from plugin_core.purchases.purchase import Offer, PurchaseState
     from plugin_core.recordings.tables import Slice
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from plugin_core.stem_names import canonical, colour_of, distinct, sort_stems, title
     from plugin_core.stems.layout import STEMS_SUFFIX
     from plugin_core.tags.labels import check_rules, decide
+    from plugin_core.tags.reader import read_labels
     from plugin_core.wishes import DIMENSIONS
 
 _HOME_OF = {
@@ -80,6 +82,7 @@ _HOME_OF = {
     "decide": "tags.labels",
     "distinct": "stem_names",
     "find_last": "audio.flac",
+    "find_songs": "operations.walk",
     "held_still": "audio.source_file",
     "hookimpl": "hookspecs",
     "inspect": "operations.song",
@@ -89,6 +92,7 @@ _HOME_OF = {
     "manifest": "manifests",
     "open_reader": "audio.reader",
     "open_writer": "audio.writer",
+    "read_labels": "tags.reader",
     "read_provenance": "operations.stem_tags",
     "read_stream_info": "audio.flac",
     "resolve_format": "audio.formats",
@@ -134,6 +138,7 @@ __all__ = [
     "decide",
     "distinct",
     "find_last",
+    "find_songs",
     "held_still",
     "hookimpl",
     "inspect",
@@ -143,6 +148,7 @@ __all__ = [
     "manifest",
     "open_reader",
     "open_writer",
+    "read_labels",
     "read_provenance",
     "read_stream_info",
     "resolve_format",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import glob
-import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -15,14 +14,11 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from plugin_core.audio.formats import AUDIO_SUFFIXES
 from plugin_core.console.phrases import plural, show
 from plugin_core.errors import UsageError
 from plugin_core.operations.stem_tags import is_own_work
+from plugin_core.operations.walk import find_songs, is_song
 from plugin_core.stems.layout import STEMS_SUFFIX
-
-log = logging.getLogger(__name__)
-
 
 F = TypeVar("F", bound=Callable[..., Any])
 _FILES = (
@@ -121,7 +117,7 @@ def _expand(name: str, recursive: bool, results: Path | None, *, is_alone: bool)
     elif not path.is_dir():
         yield path
     elif recursive:
-        yield from _walk(path, results)
+        yield from find_songs(path, results)
     elif is_alone or path.suffix != STEMS_SUFFIX:
         # A shell's * names our own results beside the songs; they are passed over, any other folder is a mistake.
         raise UsageError(f"{show(path)} is a folder", remedy="add --recursive to take every song in it")
@@ -138,8 +134,8 @@ def _match(pattern: str, recursive: bool, results: Path | None) -> Iterator[Path
             continue
         if path.is_dir():
             if recursive:
-                yield from _walk(path, results)
-        elif takes_any_file or _is_audio(path):
+                yield from find_songs(path, results)
+        elif takes_any_file or is_song(path):
             # A template need not keep stems in a folder of their own.
             if not is_own_work(path):
                 yield path
@@ -148,34 +144,6 @@ def _match(pattern: str, recursive: bool, results: Path | None) -> Iterator[Path
         found = True
     if not found:
         raise UsageError(f"no audio file matches {show(Path(pattern))}")
-
-
-def _walk(folder: Path, results: Path | None) -> Iterator[Path]:
-    """Yield the audio files below a folder; hidden entries, our results and linked folders are passed over."""
-
-    def tell(error: OSError) -> None:
-        log.warning("%s is passed over: %s", show(Path(str(error.filename))), error.strerror)
-
-    for parent, folders, files in os.walk(folder, onerror=tell):
-        folders[:] = sorted(name for name in folders if not _is_passed_over(Path(parent, name), results))
-        songs = (Path(parent, name) for name in sorted(files) if not name.startswith("."))
-        yield from (path for path in songs if _is_audio(path) and not is_own_work(path))
-
-
-def _is_passed_over(folder: Path, results: Path | None) -> bool:
-    # Only a folder met on the way: songs that lie where the results go, or below, are songs all the same.
-    return folder.name.startswith(".") or folder.name.endswith(STEMS_SUFFIX) or folder == results
-
-
-def _is_audio(path: Path) -> bool:
-    """Tell whether a walk takes a file: by its ending, and where that may also be a film's by what is in it."""
-    suffix = path.suffix.lower()
-    if suffix == ".mp4":
-        # Imported when it is needed: what lists jobs reads no sound.
-        from plugin_core.audio.movie import is_sound_alone
-
-        return is_sound_alone(path)
-    return suffix in AUDIO_SUFFIXES
 
 
 def _is_result(path: Path) -> bool:

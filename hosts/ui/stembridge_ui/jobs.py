@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -13,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from plugin_core import JobSet
+from plugin_core import JobSet, read_labels
 from plugin_core.console.phrases import (
     clean,
     describe,
@@ -259,17 +260,16 @@ def details_of(job: Job) -> Row:
         "channels": job.source.channels,
         "notes": [clean(note) for note in list_notes(job)],
         "labels": labels_of(job),
-        "fields": {} if written is None else {name: list(values) for name, values in written.fields.items()},
+        "is_written": written is not None and bool(written.fields),
         "purchase": job.purchase,
     }
 
 
 def labels_of(job: Job) -> list[Row]:
-    """Return the findings about a song, by dimension, the surest first, and whether each stands in its tags."""
+    """Return the findings about a song, by dimension, the surest first, and whether each stands in its tags now."""
     if not isinstance(job.operation, Tagging):
         return []
-    written = job.written.fields if job.written is not None else {}
-    kept = {value.casefold() for values in written.values() for value in values}
+    kept = set(_read_kept(job))
     rows: Iterable[Row] = (
         {
             "dimension": label.dimension,
@@ -280,6 +280,19 @@ def labels_of(job: Job) -> list[Row]:
         for label in job.labels
     )
     return sorted(rows, key=lambda row: (row["dimension"], -(row["probability"] or 0.0)))
+
+
+def _read_kept(job: Job) -> Iterator[str]:
+    """Yield what stands in the fields that a job wrote, without case; nothing of a file that cannot be read."""
+    if job.written is None or not job.written.fields:
+        return
+    # The job follows its song, what it wrote does not.
+    song = job.written.path if job.written.path.exists() else job.source.path
+    with suppress(StembridgeError):
+        for values in read_labels(song, job.written.fields).values():
+            for value in values:
+                # ID3 before v2.4 holds several as one.
+                yield from (part.strip().casefold() for part in (value, *value.split("/")))
 
 
 def read_number(text: str, usual: int) -> int:

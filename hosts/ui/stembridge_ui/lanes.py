@@ -7,9 +7,11 @@ whatever it says, and lanes of different rates keep step.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -23,6 +25,7 @@ from starlette.routing import Route
 from plugin_core import AUDIO_SUFFIXES, colour_of, distinct, open_reader, title
 from plugin_core.errors import SourceError, StembridgeError, UsageError
 from plugin_core.model import Job
+from plugin_core.session import Session
 from plugin_core.tasks import Stopper, run_stoppable
 from stembridge_ui.jobs import Json, read_number
 
@@ -40,6 +43,8 @@ _IDLE: Final = 20.0
 _REMEMBERED: Final = 64
 """Songs and stems whose peaks are remembered."""
 _BLOCK_SECONDS: Final = 8
+_NEIGHBOURS: Final = 10_000
+"""Names that a song which is gone is looked for among."""
 
 
 class Lane(msgspec.Struct, frozen=True):
@@ -64,6 +69,23 @@ def lanes_of(job: Job) -> dict[str, Lane]:
     return {lane.name: lane for lane in found}
 
 
+def _follow(session: Session, job: Job) -> bool:
+    """Let jobs follow a song that was renamed, or its folder was, to a place near by; tell whether one did."""
+    old = job.source.path
+    song = (job.source.device, job.source.inode, job.source.size, job.source.mtime_ns)
+    for folder in (old.parent, old.parent.parent):
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in islice(entries, _NEIGHBOURS):
+                is_folder = folder != old.parent
+                found = Path(entry.path, old.name) if is_folder else Path(entry.path)
+                with suppress(OSError):
+                    status = found.lstat()
+                    if (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns) == song:
+                        moved = (old.parent, found.parent) if is_folder and not old.parent.exists() else (old, found)
+                        return session.moved(*moved) > 0
+    return False
+
+
 class Opened(NamedTuple):
     """A reader that stands at the beginning of a segment."""
 
@@ -76,10 +98,12 @@ class Lanes:
     """Reads what is played.
 
     Args:
+        session: is told of a song that was moved.
         find: the job that a request names.
     """
 
-    def __init__(self, find: Callable[[Request], Job]) -> None:
+    def __init__(self, session: Session, find: Callable[[Request], Job]) -> None:
+        self._session = session
         self._find = find
         self._room = asyncio.Semaphore(_AT_ONCE)
         # Whole files are read for these: what is about to be played does not wait for it.
@@ -100,24 +124,34 @@ class Lanes:
         while self._kept:
             self._kept.popitem()[1].stack.close()
 
-    def lane(self, request: Request) -> Lane:
+    async def _find_lanes(self, request: Request, name: str = "") -> dict[str, Lane]:
+        """Return the lanes of a job, or the one of a name, where they are: people rename songs while they listen."""
+        job = self._find(request)
+        lanes = {lane.name: lane for lane in lanes_of(job).values() if name in ("", lane.name)}
+        is_there = all(lane.path.exists() for lane in lanes.values())
+        if is_there or not await asyncio.to_thread(_follow, self._session, job):
+            return lanes
+        return lanes_of(self._find(request))
+
+    async def _find_lane(self, request: Request) -> Lane:
         """Return the lane that a request names.
 
         Raises:
             UsageError: there is no such job or lane.
         """
-        lane = lanes_of(self._find(request)).get(request.path_params["lane"])
+        name = request.path_params["lane"]
+        lane = (await self._find_lanes(request, name)).get(name)
         if lane is None:
             raise UsageError("this job has no such stem")
         return lane
 
     async def _list(self, request: Request) -> Response:
-        lanes = lanes_of(self._find(request)).values()
+        lanes = (await self._find_lanes(request)).values()
         async with self._room:
             return Json([await asyncio.to_thread(_describe, lane) for lane in lanes])
 
     async def _show_peaks(self, request: Request) -> Response:
-        path = self.lane(request).path
+        path = (await self._find_lane(request)).path
         try:
             status = path.stat()
         except OSError as error:
@@ -132,7 +166,7 @@ class Lanes:
         return Response(self._peaks[key], media_type="application/octet-stream")
 
     async def _show_segment(self, request: Request) -> Response:
-        path, segment = self.lane(request).path, read_number(request.path_params["segment"], -1)
+        path, segment = (await self._find_lane(request)).path, read_number(request.path_params["segment"], -1)
         if segment < 0:
             raise HTTPException(404)
         async with self._room:

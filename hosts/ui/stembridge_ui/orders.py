@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from plugin_core import AUDIO_SUFFIXES, STEMS_SUFFIX, Asker, JobSet, Ready, Reply, Run, Want, is_own_work
+from plugin_core import AUDIO_SUFFIXES, Asker, JobSet, Ready, Reply, Run, Want, find_songs
 from plugin_core.console.options import choose_operations
 from plugin_core.console.phrases import clean, describe_offer, describe_price, has_price
 from plugin_core.errors import SourceError, StembridgeError, UsageError, blame
@@ -167,14 +167,15 @@ class Counter:
             if value
         }
         operations = choose_operations(said, preset, settings.section("separate", SEPARATE).as_operation())
+        passed: list[str] = []
         # One that is named beside its folder is one song.
         paths = await asyncio.to_thread(
-            lambda: {os.path.realpath(one): one for it in wish.paths for one in _expand(it)}
+            lambda: {os.path.realpath(one): one for it in wish.paths for one in _expand(it, passed.append)}
         )
         if not paths or len(paths) > MOST_SONGS:
             raise UsageError(f"{len(paths)} songs", remedy=f"name one to {MOST_SONGS}, or use a hot folder for more")
         return await self._quote(
-            [Want(path=path, operation=one) for path in paths.values() for one in operations], wish.preset
+            [Want(path=path, operation=one) for path in paths.values() for one in operations], wish.preset, passed
         )
 
     async def _offer_again(self, request: Request) -> Response:
@@ -182,8 +183,9 @@ class Counter:
         job = self._find(request)
         return await self._quote([Want(path=job.source.path, operation=job.operation)], job.preset)
 
-    async def _quote(self, wants: Sequence[Want], preset: str) -> Response:
+    async def _quote(self, wants: Sequence[Want], preset: str, passed: Sequence[str] = ()) -> Response:
         visitor = Visitor()
+        visitor.refused += map(clean, passed)
         run = Run(self._session, visitor, preset=preset, lanes=2, foresees=True)
         ready = await run.offer(wants)
         offers = [one.offer for one in ready]
@@ -234,7 +236,7 @@ def _place(draft: Path, folder: Path, name: str) -> Path:
     return rename_numbered(draft, folder, Path(name).stem, Path(name).suffix, will_do=is_same)
 
 
-def _expand(word: str) -> Iterator[Path]:
+def _expand(word: str, tell: Callable[[str], None]) -> Iterator[Path]:
     """Yield the song of a path, or those of a folder, without the stems that lie there."""
     try:
         path = expand_user(word.strip())
@@ -242,11 +244,7 @@ def _expand(word: str) -> Iterator[Path]:
         raise UsageError(str(error)) from error
     if not path.is_absolute() or "\0" in word:
         raise UsageError(f"{clean(word)!r} is no whole path", remedy="begin with / or ~")
-    if not path.is_dir():
+    if path.is_dir():
+        yield from find_songs(path, tell=tell)
+    else:
         yield path
-        return
-    for base, folders, names in os.walk(path):
-        folders[:] = sorted(one for one in folders if not one.startswith(".") and not one.endswith(STEMS_SUFFIX))
-        songs = (Path(base, one) for one in sorted(names) if not one.startswith("."))
-        # A template need not keep stems in a folder of their own.
-        yield from (one for one in songs if one.suffix.lower() in AUDIO_SUFFIXES and not is_own_work(one))

@@ -25,6 +25,7 @@ from plugin_core.tasks import run_stoppable
 from stembridge_ui.door import LARGEST_CALL, Door, TooLargeError
 from stembridge_ui.folders import HotFolders
 from stembridge_ui.jobs import Board, Json
+from stembridge_ui.labels import Labels
 from stembridge_ui.lanes import Lanes, lanes_of
 from stembridge_ui.mixdown import read_gains, write_mix
 from stembridge_ui.orders import LARGEST_SONG, Counter
@@ -45,7 +46,7 @@ class Page:
     def __init__(self, session: Session, work: JobSet) -> None:
         self._session = session
         self.board = Board(session, work)
-        self._lanes = Lanes(self.board.find)
+        self._lanes = Lanes(session, self.board.find)
         counter = Counter(session, work, self.board.find)
         folders = HotFolders(session.settings)
         self._files = _load_files()
@@ -58,6 +59,7 @@ class Page:
                 *counter.routes(),
                 *folders.routes(),
                 *Till(session, work).routes(),
+                *Labels(session).routes(),
                 *self.board.routes(),
             ],
             exception_handlers={

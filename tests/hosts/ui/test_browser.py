@@ -7,12 +7,13 @@ import time
 from pathlib import Path
 
 import msgspec
+import pytest
 import soundfile
 
 from plugin_core.files.database import new_id
 from plugin_core.jobs.queries import insert, to_row
 from plugin_core.jobs.store import JobStore
-from plugin_core.model import JobState
+from plugin_core.model import JobState, Label, Tagging
 from plugin_core.session import STORE_NAME
 from tests.hosts.ui.browser import Browser
 from tests.hosts.ui.conftest import Server, serving
@@ -68,6 +69,56 @@ for (const [index, lane] of transport.lanes.entries()) {
   found.push({name: lane.name, wrong, loudest});
 }
 return found;
+"""
+STRETCH = """
+// Every lane into a channel of its own, at another speed: those of a job, or two that are made here.
+const [job, speed, seconds] = arguments;
+const {Transport, segmentsOf} = await import("/transport.js");
+const made = [44100, 22050].map((rate) => ({name: `${rate}`, rate, channels: 1, frames: 8 * rate}));
+const sound = async (lane, segment) => [Float32Array.from({length: 4 * lane.rate}, (_, index) => {
+  const time = 4 * segment + index / lane.rate;
+  return time / 8 * Math.sin(2 * Math.PI * 440 * time);
+})];
+const lanes = job ? await (await fetch(`/api/jobs/${job}/lanes`)).json() : made;
+const rate = lanes[0].rate;
+const context = new OfflineAudioContext(lanes.length, Math.round(seconds * rate), rate);
+const merger = context.createChannelMerger(lanes.length);
+merger.connect(context.destination);
+const transport = new Transport(context, lanes, job ? segmentsOf(job, fetch) : sound, {ahead: seconds});
+transport.lanes.forEach((lane, index) => {
+  lane.gain.disconnect();
+  const splitter = context.createChannelSplitter(lane.channels);
+  lane.gain.connect(splitter);
+  splitter.connect(merger, 0, index);
+});
+await transport.setSpeed(speed);
+const {port} = transport.stretch;
+const post = port.postMessage.bind(port);
+let [sent, heard] = [0, 0];
+port.postMessage = (...message) => {
+  sent += 1;
+  post(...message);
+};
+port.addEventListener("message", () => heard += 1);
+await transport.play();
+clearInterval(transport.timer);
+while (heard < sent) await new Promise((end) => setTimeout(end, 10));
+const rendered = await context.startRendering();
+const [source, ...others] = lanes.map((_, index) => rendered.getChannelData(index));
+const length = source.findLastIndex((sample) => Math.abs(sample) > 1e-4) / rate;
+if (job) {
+  // What is stretched alike sums up as it did.
+  const gap = source.reduce((most, sample, index) =>
+    Math.max(most, Math.abs(sample - others.reduce((sum, other) => sum + other[index], 0))), 0);
+  return {length, gap, loudest: Math.max(...others.map((one) => one.reduce((most, sample) => Math.max(most, sample))))};
+}
+const second = (from) => source.subarray(from * rate, (from + 1) * rate);
+return {
+  length,
+  gap: source.reduce((most, sample, index) => Math.max(most, Math.abs(sample - others[0][index])), 0),
+  crossings: second(2).reduce((count, sample, index, all) => count + (index && all[index - 1] < 0 && sample >= 0), 0),
+  loudness: second(2).reduce((most, sample) => Math.max(most, sample), 0),
+};
 """
 SCAN = """
 // Six lanes of ten minutes, played through from segment to segment on a clock that runs.
@@ -166,6 +217,15 @@ def test_a_song_is_dropped_separated_played_looped_and_saved(
     browser.press("c")
     browser.press("l")
     assert browser.run("return [...document.querySelectorAll('.chip')][0].getAttribute('aria-pressed')") == "true"
+    for _ in range(5):
+        browser.press("-")
+    browser.until("document.querySelector('.speed output').value === '75 %'")
+    before = browser.run(f"return {position}")
+    browser.until(f"{position} !== {before}")
+    browser.press("+")
+    browser.until("document.querySelector('.speed output').value === '80 %'")
+    browser.press("0")
+    browser.until("document.querySelector('.speed output').value === '100 %'")
     browser.press("e")
     browser.until("document.querySelector('.toast.good')?.textContent.includes('saved: ')")
     (stems,) = (server.folder / "dropped").glob("Gr*.stems")
@@ -181,10 +241,29 @@ def test_a_song_is_dropped_separated_played_looped_and_saved(
             assert lane["wrong"] == 0, (lane, loop)
             assert lane["loudest"] > 0.01
     assert browser.complaints() == []
+    for speed in (0.5, 1.5):
+        found = browser.run(STRETCH, job, speed, 22.0)
+        assert found["gap"] < 1e-5
+        assert found["loudest"] > 0.01
+        assert found["length"] == pytest.approx(10.0 / speed, abs=0.2)
     for width, height in ((1280, 900), (768, 1000), (380, 800)):
         browser.resize(width, height)
         assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
         browser.picture(tmp_path / f"song-{width}.png")
+
+
+@pytest.mark.parametrize("speed", [0.5, 0.85, 1.5])
+def test_another_speed_keeps_the_pitch_and_the_step_of_lanes_of_any_rate(
+    server: Server, browser: Browser, speed: float
+) -> None:
+    browser.open(server.fresh_link())
+    found = browser.run(STRETCH, None, speed, 17.0)
+    assert found["length"] == pytest.approx(8.0 / speed, abs=0.2)
+    assert found["crossings"] == pytest.approx(440, abs=2)
+    # It grows with the time of the song.
+    assert found["loudness"] == pytest.approx(3.0 * speed / 8.0, abs=0.02)
+    # Another rate is met by straight lines between samples.
+    assert found["gap"] < 0.01
 
 
 def test_six_stems_of_ten_minutes_take_bounded_memory(server: Server, browser: Browser) -> None:
@@ -229,6 +308,47 @@ def test_ten_thousand_jobs_come_a_page_at_a_time_and_a_change_touches_its_row_al
         browser.until("document.querySelectorAll('.job').length >= 200")
 
 
+def test_labels_of_a_library_are_charts_that_choose_songs(tmp_path: Path, browser: Browser) -> None:
+    with serving(tmp_path) as server, JobStore(server.home / STORE_NAME) as store:
+        with store._database.write() as connection:
+            for number in range(120):
+                found = {"mood": ("Calm", "Dark", "Happy")[number % 3], "genre": ("Rock", "Jazz")[number % 2]}
+                job = msgspec.structs.replace(
+                    make_job(number, path=Path(f"/music/{'ab'[number % 2]}/{number}.wav")),
+                    state=JobState.DONE,
+                    operation=Tagging(provider="ears"),
+                    labels=tuple(Label(dimension=one, value=value, probability=0.9) for one, value in found.items()),
+                )
+                row = {**to_row(job), "litter": 0}
+                connection.execute(insert(row), row)
+        browser.open(server.link)
+        # Those of the page before, whose server is gone.
+        browser.complaints()
+        browser.run("location.hash = '#/labels'")
+        browser.until("document.querySelectorAll('.bar').length === 5")
+        count = "document.querySelector('[aria-label=Songs] strong').textContent"
+        assert browser.run(f"return {count}") == "120 songs"
+        assert browser.run("return document.querySelectorAll('.map .cell').length") == 6
+        browser.click("[aria-label='Calm: 40 songs']")
+        browser.until(f"{count} === '40 songs'")
+        # Chosen by the keyboard too: the bar that was pressed keeps the focus.
+        assert browser.run("return document.activeElement.getAttribute('aria-label')") == "Calm: 40 songs"
+        browser.press("\ue007")
+        browser.until(f"{count} === '120 songs'")
+        browser.click("[aria-label='Dark, Jazz: 20 songs']")
+        browser.until(f"{count} === '20 songs'")
+        assert browser.run("return document.querySelectorAll('.job').length") == 20
+        browser.write("[name=folder]", "/music/a")
+        browser.click("form button")
+        browser.until(f"{count} === '60 songs'")
+        assert browser.run("return document.querySelectorAll('.job').length") == 50
+        browser.until("document.querySelectorAll('.job button').length === 50")
+        for width in (380, 1280):
+            browser.resize(width, 900)
+            assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+        assert browser.complaints() == []
+
+
 def test_pages_fit_every_width_and_say_what_they_are(
     server: Server, browser: Browser, job: str, tmp_path: Path
 ) -> None:
@@ -236,7 +356,7 @@ def test_pages_fit_every_width_and_say_what_they_are(
     browser.open(server.fresh_link())
     for scheme in ("dark", "light"):
         browser.command("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
-        for page in ("jobs", "new", "folders", "spending", f"song/{job}"):
+        for page in ("jobs", "new", "labels", "folders", "spending", f"song/{job}"):
             browser.run("location.hash = '#/' + arguments[0]", page)
             browser.until("document.querySelector('main').childElementCount && !document.querySelector(':disabled')")
             for width in (380, 768, 1280):

@@ -79,6 +79,25 @@ def test_a_source_that_cannot_be_sought_in_plays_to_the_sample_too(server: Serve
         assert np.array_equal(segment(server, job, "source", number), wanted)
 
 
+def test_a_song_that_is_renamed_while_it_plays_and_its_folder_too_is_followed(server: Server) -> None:
+    folder = server.folder / "Before"
+    folder.mkdir()
+    song = folder / "Moved.flac"
+    write_song(song, 5.0, seed=21)
+    (job,) = server.do(song)
+    source, bass = segment(server, job, "source", 1), segment(server, job, "bass", 1)
+    song.rename(folder / "Elsewhere.flac")
+    assert np.array_equal(segment(server, job, "source", 1), source)
+    assert server.get(f"/api/jobs/{job}")["song"] == "Elsewhere.flac"
+    folder.rename(server.folder / "After")
+    assert np.array_equal(segment(server, job, "bass", 1), bass)
+    assert np.array_equal(segment(server, job, "source", 1), source)
+    (server.folder / "After" / "Elsewhere.flac").unlink()
+    assert server.client.get(f"/api/jobs/{job}/lanes/source/pcm/0").status_code == 422
+    lanes = server.get(f"/api/jobs/{job}/lanes")
+    assert [lane["name"] for lane in lanes if "trouble" in lane] == ["source"]
+
+
 def test_a_mix_is_what_is_heard_and_overwrites_nothing(server: Server, job: str, song: Path) -> None:
     folder = song.with_suffix(".stems")
     before = {path: path.read_bytes() for path in folder.iterdir()}
@@ -171,6 +190,13 @@ def test_what_it_takes_is_said_before_and_nothing_is_paid_or_done_twice(server: 
 
     assert server.post(f"/api/jobs/{row['id']}/undo")["told"] == "taken back: the file is what it was before"
     assert "mood" not in mutagen.File(song)
+    assert not any(one["is_written"] for one in server.get(f"/api/jobs/{row['id']}")["labels"])
+    folder = server.client.get("/api/labels", params={"folder": str(song.parent)}).json()
+    (labelled,) = [one for one in folder["songs"] if one["song"] == "Paid.flac"]
+    assert (labelled["id"], labelled["labels"]["mood"], folder["is_whole"]) == (row["id"], ["Calm", 0.9], True)
+    assert server.client.get("/api/labels", params={"folder": "/nowhere"}).json()["songs"] == []
+    assert server.client.get("/api/labels", params={"folder": "music"}).status_code == 409
+    assert server.post("/api/labels/written", {"ids": [row["id"], "none"]}) == {row["id"]: False}
     again = server.post("/api/offers", wish)
     assert (again["is_paid"], again["price"]) == (False, "1 track with ears bought already, at no cost")
     once_more = server.post(f"/api/jobs/{row['id']}/again")
@@ -179,6 +205,13 @@ def test_what_it_takes_is_said_before_and_nothing_is_paid_or_done_twice(server: 
     wait_until(lambda: server.get(f"/api/jobs/{second['id']}")["state"] == "done")
     assert second["id"] != row["id"]
     assert mutagen.File(song)["mood"] == ["Calm"]
+    assert server.post("/api/labels/written", {"ids": [second["id"]]}) == {second["id"]: True}
+    # Somebody else's program takes one of them out.
+    tags = mutagen.File(song)
+    del tags["mood"]
+    tags.save()
+    labels = server.get(f"/api/jobs/{second['id']}")["labels"]
+    assert [one["value"] for one in labels if one["is_written"]] == ["Rock"]
     assert [row["tracks"] for row in server.get("/api/spending")["rows"] if row["provider"] == "ears"] == [1]
 
 
@@ -223,7 +256,11 @@ def test_a_folder_is_the_songs_in_it_without_their_stems(server: Server, song: P
         shutil.copy(song, folder / name)
     # As a template of the user's places it.
     shutil.copy(stem_path(song, "Bass"), folder / "Done Bass.flac")
-    lines = server.post("/api/offers", {"paths": [str(folder), str(folder / "Two.flac")]})["lines"]
+    # An ending that a film may have too: what is no sound alone is nobody's song.
+    (folder / "Film.mp4").write_bytes(b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom")
+    offer = server.post("/api/offers", {"paths": [str(folder), str(folder / "Two.flac")]})
+    lines = offer["lines"]
+    assert offer["refused"] == []
     assert [line.split(" (")[0] for line in lines if "album/" in line and line[0] != " "] == [
         *(f"{folder}/One.flac", f"{folder}/Two.flac")
     ]

@@ -4,10 +4,11 @@ import {showJobs} from "./jobs.js";
 import {showSong} from "./song.js";
 import {showNew} from "./new.js";
 import {showFolders} from "./folders.js";
+import {showLibrary} from "./labels.js";
 import {showSpending} from "./spending.js";
 
-const pages = {jobs: showJobs, song: showSong, new: showNew, folders: showFolders, spending: showSpending};
-const titles = {jobs: "Jobs", song: "Song", new: "New", folders: "Folders", spending: "Spending"};
+const pages = {jobs: showJobs, song: showSong, new: showNew, labels: showLibrary, folders: showFolders, spending: showSpending};
+const titles = {jobs: "Jobs", song: "Song", new: "New", labels: "Labels", folders: "Folders", spending: "Spending"};
 const main = document.getElementById("main");
 const link = document.getElementById("link");
 const changes = new EventTarget();

@@ -3,7 +3,7 @@
 import {busy, call, clock, getJson, h, postJson, toast} from "./dom.js";
 import {Row} from "./jobs.js";
 import {showLabels} from "./labels.js";
-import {Transport, segmentsOf} from "./transport.js";
+import {SPEED, Transport, segmentsOf} from "./transport.js";
 import {Wave} from "./wave.js";
 
 export function showSong(main, {changes, argument: id}) {
@@ -83,6 +83,11 @@ class Player {
       this.showState();
       toast(error.message, "bad");
     };
+    this.transport.onloss = (lane, error) => {
+      const state = this.states.find((one) => one.lane.name === lane.name);
+      if (!state.isLost) toast(`${lane.title} is silent: ${error.message}`, "bad");
+      state.isLost = true;
+    };
     this.isComparing = false;
     this.states = lanes.map((lane) => ({
       lane, volume: 1, solo: false, mute: lane.name === "source" && lanes.length > 1, isSource: lane.name === "source",
@@ -109,12 +114,33 @@ class Player {
     this.exportButton = h("button", {class: "chip", onclick: () => this.export(), title: "E"}, "Save this mix");
     main.append(h("section", {class: "player", "aria-label": "Player"},
       h("div", {class: "controls"}, this.playButton, this.time, this.loopButton,
-        hasStems && this.compareButton, hasStems && this.exportButton),
+        hasStems && this.compareButton, hasStems && this.exportButton, this.buildSpeed()),
       h("div", {class: "lanes"}, this.states.map((state, index) => this.buildLane(state, index, hasStems))),
       h("p", {class: "hint keys"},
         "Keys: ", ...[["space", "play"], ["← →", "5 s"], ["[ ]", "loop from, to"], ["L", "loop"], ["1–9", "solo"],
-          ["shift 1–9", "mute"], ["C", "source only"], ["E", "save"]]
+          ["shift 1–9", "mute"], ["− +", "slower, faster"], ["0", "usual speed"], ["C", "source only"], ["E", "save"]]
           .flatMap(([key, word]) => [h("kbd", {}, key), ` ${word}  `]))));
+  }
+
+  buildSpeed() {
+    this.speedInput = h("input", {
+      type: "range", ...SPEED, value: 1, id: "speed", title: "− and +; the pitch stays",
+      oninput: () => this.setSpeed(this.speedInput.valueAsNumber),
+      ondblclick: () => this.setSpeed(1),
+    });
+    this.speedText = h("output", {for: "speed", "aria-live": "off"}, "100 %");
+    return h("label", {class: "speed"}, "Speed ", this.speedInput, this.speedText);
+  }
+
+  async setSpeed(speed) {
+    try {
+      await this.transport.setSpeed(speed);
+    } catch (error) {
+      toast(`another speed cannot be had here: ${error.message}`, "bad");
+    }
+    const {speed: chosen} = this.transport;
+    this.speedInput.value = chosen;
+    this.speedText.value = `${Math.round(chosen * 100)} %`;
   }
 
   buildLane(state, index, hasStems) {
@@ -216,7 +242,9 @@ class Player {
   }
 
   key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=range]), select")) return;
+    // A knob that has the focus takes the keys that turn it.
+    if (event.target.closest("input") && /^(Arrow|Home)/.test(event.key)) return;
     const {transport} = this;
     const step = 5 * transport.rate;
     const digit = /^Digit([1-9])$/.exec(event.code)?.[1];
@@ -225,6 +253,10 @@ class Player {
       ArrowLeft: () => transport.seek(transport.position - step),
       ArrowRight: () => transport.seek(transport.position + step),
       Home: () => transport.seek(0),
+      "-": () => this.setSpeed(transport.wanted - SPEED.step),
+      "+": () => this.setSpeed(transport.wanted + SPEED.step),
+      "=": () => this.setSpeed(transport.wanted + SPEED.step),
+      0: () => this.setSpeed(1),
       "[": () => this.setLoop(transport.position, this.region?.end > transport.position ? this.region.end : transport.total),
       "]": () => this.setLoop(this.region?.start < transport.position ? this.region.start : 0, transport.position),
       l: () => this.toggleLoop(),

@@ -1,8 +1,12 @@
 // Plays lanes in step. Everything that is heard is scheduled in whole samples on one clock, that of the context: a
 // segment of every lane starts at the very same moment, and the next one where it ends. Segments are fetched as they
 // are needed and few are kept, so that memory does not grow with the song. It also runs on an OfflineAudioContext.
+//
+// At another speed the same pieces go to a worklet (stretch.js), one behind the other: its clock is the place in what
+// was sent, and it says where it is.
 
 export const SEGMENT_SECONDS = 4;
+export const SPEED = {min: 0.5, max: 1.5, step: 0.05};
 
 export class Transport {
   /**
@@ -30,12 +34,17 @@ export class Transport {
     this.loop = null;
     this.isPlaying = false;
     this.frame = 0; // where it stands while it does not play
-    this.pieces = []; // what is scheduled: {when, from, frames}, in samples of the context
+    this.pieces = []; // what is scheduled: {when, from, frames}, in samples of the clock
+    this.speed = this.wanted = 1;
+    this.stretch = null; // the worklet, once there was another speed
+    this.run = 0; // starts, by which words of the worklet about an earlier one are known
+    this.told = {at: 0, now: 0}; // what it said last
     this.nodes = new Set();
     this.kept = new Map(); // segment -> Promise of the buffers of all lanes
     this.abort = new AbortController();
     this.onend = () => {};
     this.ontrouble = () => {};
+    this.onloss = () => {}; // of one lane
   }
 
   /** Samples since the context began. */
@@ -43,10 +52,16 @@ export class Transport {
     return Math.round(this.context.currentTime * this.rate);
   }
 
+  /** What pieces are scheduled on: samples since the context began, or of what was sent to the worklet. */
+  get clock() {
+    if (this.speed === 1) return this.now;
+    return Math.round(this.told.at + Math.max(0, this.now - this.told.now) * this.speed);
+  }
+
   /** Where in the song it is, in samples. */
   get position() {
     if (!this.isPlaying) return this.frame;
-    const now = this.now;
+    const now = this.clock;
     let heard = null;
     for (const piece of this.pieces) if (piece.when <= now) heard = piece;
     if (!heard) return this.pieces[0]?.from ?? this.next;
@@ -57,9 +72,42 @@ export class Transport {
     if (this.isPlaying) return;
     this.isPlaying = true;
     this.next = this.frame >= this.total ? 0 : this.frame;
-    this.free = this.now + Math.round(0.05 * this.rate); // the first sample nothing is scheduled for
+    if (this.speed === 1) this.free = this.now + Math.round(0.05 * this.rate); // the first sample nothing is scheduled for
+    else {
+      this.free = 0;
+      this.told = {at: 0, now: this.now};
+      this.stretch.port.postMessage({run: ++this.run, speed: this.speed});
+    }
     this.timer = setInterval(() => this.fill(), 200);
     return this.fill();
+  }
+
+  /** Play slower or faster, at the same pitch. */
+  async setSpeed(speed) {
+    const wanted = Math.round(Math.min(SPEED.max, Math.max(SPEED.min, speed)) * 100) / 100;
+    this.wanted = wanted;
+    if (wanted !== 1 && !this.stretch) await (this.opening ??= this.#openStretch());
+    // Another speed, or the end, may have been chosen meanwhile.
+    if (this.wanted !== wanted || this.isClosed || this.speed === wanted) return;
+    const {position} = this;
+    const goesOn = this.isPlaying && this.speed !== 1 && wanted !== 1;
+    if (goesOn) this.told = {at: this.clock, now: this.now};
+    this.speed = wanted;
+    if (goesOn) this.stretch.port.postMessage({speed: wanted});
+    else if (this.isPlaying) this.seek(position);
+  }
+
+  async #openStretch() {
+    const widths = this.lanes.map((lane) => lane.channels);
+    await this.context.audioWorklet.addModule("stretch.js");
+    const stretch = new AudioWorkletNode(this.context, "stretch", {
+      numberOfInputs: 0, numberOfOutputs: widths.length, outputChannelCount: widths, processorOptions: {widths},
+    });
+    this.lanes.forEach((lane, index) => stretch.connect(lane.gain, index));
+    stretch.port.onmessage = ({data}) => {
+      if (data.run === this.run) this.told = data;
+    };
+    this.stretch = stretch;
   }
 
   pause() {
@@ -82,7 +130,9 @@ export class Transport {
   }
 
   close() {
+    this.isClosed = true;
     this.#silence();
+    this.stretch?.disconnect();
     this.kept.clear();
   }
 
@@ -97,6 +147,7 @@ export class Transport {
       node.disconnect();
     }
     this.nodes.clear();
+    this.stretch?.port.postMessage({run: ++this.run});
     this.pieces = [];
     this.filling = null;
   }
@@ -114,21 +165,24 @@ export class Transport {
   }
 
   async #fill(signal) {
-    while (this.isPlaying && this.free < this.now + this.ahead * this.rate) {
+    while (this.isPlaying && this.free < this.clock + this.ahead * this.rate) {
       if (this.next >= this.total) {
-        if (this.now >= this.free) this.#end();
+        if (this.speed !== 1) this.stretch.port.postMessage({isOver: true});
+        if (this.clock >= this.free) this.#end();
         return;
       }
       const piece = this.#choose();
       const buffers = await this.#buffers(piece.segment);
       if (signal.aborted) return;
       // What came too late makes a pause, for all lanes alike.
-      piece.when = this.free = Math.max(this.free, this.now + Math.round(0.01 * this.rate));
-      this.lanes.forEach((lane, index) => this.#start(lane, buffers[index], piece));
+      if (this.speed === 1) this.free = Math.max(this.free, this.now + Math.round(0.01 * this.rate));
+      piece.when = this.free;
+      if (this.speed === 1) this.lanes.forEach((lane, index) => this.#start(lane, buffers[index], piece));
+      else this.#send(buffers, piece);
       this.free += piece.frames;
       this.next = piece.from + piece.frames;
       if (this.loop && this.next === this.loop.end) this.next = this.loop.start;
-      const now = this.now;
+      const now = this.clock;
       this.pieces = [...this.pieces.filter((one) => one.when + one.frames > now - this.rate), piece];
     }
   }
@@ -159,17 +213,29 @@ export class Transport {
     node.start(first / this.rate);
   }
 
+  /** Give the worklet a piece of each lane, at the rate of the context. */
+  #send(buffers, piece) {
+    const lanes = this.lanes.map((lane, index) => {
+      const offset = piece.from - piece.segment * this.size;
+      const part = buffers[index] && cut(this.context, buffers[index], lane.rate / this.rate, offset, piece.frames, 0);
+      return part && Array.from({length: part.numberOfChannels}, (_, channel) =>
+        atRate(part.getChannelData(channel), lane.rate / this.rate, piece.frames));
+    });
+    this.stretch.port.postMessage({lanes, frames: piece.frames}, lanes.flatMap((lane) => lane ?? []).map((one) => one.buffer));
+  }
+
   #buffers(segment) {
     if (!this.kept.has(segment)) {
       const {signal} = this.abort;
-      const asked = Promise.all(this.lanes.map(async (lane) => {
-        if (segment * SEGMENT_SECONDS * lane.rate >= lane.frames) return null;
-        const channels = await this.fetchSegment(lane, segment, signal);
-        if (!channels.length || !channels[0].length) return null;
-        const buffer = this.context.createBuffer(channels.length, channels[0].length, lane.rate);
-        channels.forEach((samples, index) => buffer.copyToChannel(samples, index));
-        return buffer;
-      }));
+      const asked = Promise.allSettled(this.lanes.map((lane) => this.#buffer(lane, segment, signal))).then((found) => {
+        const failed = found.filter((one) => one.reason);
+        // Asked for again the next time.
+        if (failed.length) this.kept.delete(segment);
+        // The others play on without one whose file is gone.
+        if (signal.aborted || failed.length === found.length) throw failed[0]?.reason ?? signal.reason;
+        found.forEach(({reason}, index) => reason && this.onloss(this.lanes[index], reason));
+        return found.map((one) => one.value);
+      });
       asked.catch(() => this.kept.delete(segment));
       this.kept.set(segment, asked);
     }
@@ -179,6 +245,15 @@ export class Transport {
     this.kept.set(segment, found);
     while (this.kept.size > this.most) this.kept.delete(this.kept.keys().next().value);
     return found;
+  }
+
+  async #buffer(lane, segment, signal) {
+    if (segment * SEGMENT_SECONDS * lane.rate >= lane.frames) return null;
+    const channels = await this.fetchSegment(lane, segment, signal);
+    if (!channels.length || !channels[0].length) return null;
+    const buffer = this.context.createBuffer(channels.length, channels[0].length, lane.rate);
+    channels.forEach((samples, index) => buffer.copyToChannel(samples, index));
+    return buffer;
   }
 
   #end() {
@@ -207,6 +282,17 @@ function cut(context, buffer, share, offset, frames, silence) {
     part.copyToChannel(buffer.getChannelData(channel).subarray(start, start + length), channel, lead);
   }
   return part;
+}
+
+/** Return samples of their own at another rate, between two of which there is a straight line. */
+function atRate(samples, share, frames) {
+  if (share === 1) return samples.slice();
+  return Float32Array.from({length: Math.min(frames, Math.round(samples.length / share))}, (_, index) => {
+    const place = index * share;
+    // The last one is gone on from: what follows it is in the next piece.
+    const first = Math.max(0, Math.min(Math.floor(place), samples.length - 2));
+    return samples[first] + (place - first) * ((samples[first + 1] ?? 0) - samples[first]);
+  });
 }
 
 /** Fetch a segment from the server: each channel in one piece, as little-endian floats. */
