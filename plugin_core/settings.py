@@ -18,7 +18,7 @@ import stat
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, get_args, get_origin
+from typing import Any, Literal, Self, TypeVar, cast, get_args, get_origin
 
 import msgspec
 
@@ -161,14 +161,15 @@ class Settings:
         return f"the default of [{section}] {key}"
 
     def section(self, name: str, kind: type[S]) -> S:
-        """Return one section, filled from every place, checked against its declaration.
+        """Return one section, filled from every place, checked against its declaration; once, or anew by ``reread``.
 
         Raises:
             SettingsError: an unknown key or a wrong value, named with file and line or with its variable.
         """
         self._asked[name] = kind
-        filled = self._given[name, kind] = self._fill(name, kind)
-        return filled
+        if (name, kind) not in self._given:
+            self._given[name, kind] = self._fill(name, kind)
+        return cast("S", self._given[name, kind])
 
     def _fill(self, name: str, kind: type[S]) -> S:
         values = self._file_values(name, kind)
@@ -186,9 +187,7 @@ class Settings:
         """Return a section of the file; a dotted name is a table within a table."""
         table: Any = self.document
         for part in name.split("."):
-            if not isinstance(table, dict):
-                return table
-            table = table.get(part, {})
+            table = table.get(part, {}) if isinstance(table, dict) else table
         return table
 
     def _file_values(self, name: str, kind: type[S]) -> dict[str, Any]:

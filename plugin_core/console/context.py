@@ -206,6 +206,10 @@ def _open_rotating(path: Path) -> logging.Handler:
     class RaisingHandler(RotatingFileHandler):
         """Raises what went wrong, where logging's own handlers print a traceback."""
 
+        def shouldRollover(self, _record: logging.LogRecord) -> bool:  # noqa: N802 - logging's name
+            # Theirs formats each record to know its length, and then once more to write it.
+            return self.stream is not None and self.stream.tell() >= self.maxBytes
+
         def handleError(self, _record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
             raise
 

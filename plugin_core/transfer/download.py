@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -184,13 +185,17 @@ class Download:
     _beginning: Note | None = field(default=None, init=False)
     """What the next bytes are the first of."""
 
+    @cached_property
+    def _place(self) -> str:
+        return place_of(self.url)
+
     async def run(
         self, target: Path, earlier: Sequence[Path], tries: int, back_off: Callable[[int, float], Awaitable[None]]
     ) -> int:
         """Bring it to ``target``; ``tries`` counts tries in a row that brought nothing new."""
         try:
             # Inside, since who is cancelled meanwhile has it opened all the same.
-            await self._on_disk(self.part.open, place_of(self.url), earlier)
+            await self._on_disk(self.part.open, self._place, earlier)
             await self._complete(tries, back_off)
             await self._on_disk(self.part.finish, target)
         finally:
@@ -288,7 +293,7 @@ class Download:
             raise self._too_large()
         if total is not None and self.size is not None and total != self.size:
             return _Broken(f"{total} bytes, but {self.size} were announced", kind=SpoiltFileError)
-        note = Note(place=place_of(self.url), validator=read_validator(response.headers), total=total)
+        note = Note(place=self._place, validator=read_validator(response.headers), total=total)
         # With the first bytes: to begin and to write take one trip to a thread.
         self._beginning = note
         return None
@@ -324,7 +329,7 @@ class Download:
         return None
 
     async def _forget(self) -> None:
-        await self._on_disk(self.part.begin, Note(place=place_of(self.url)))
+        await self._on_disk(self.part.begin, Note(place=self._place))
 
     async def _on_disk(self, work: Callable[..., T], *args: object) -> T:
         """Do something slow in a thread; when this task is cancelled, end only after the thread has."""

@@ -76,7 +76,9 @@ def test_what_is_changed_in_file_or_keyring_counts_once_it_is_read_anew_and_a_mi
     config.write_text("[example]\nworkers = 3\n")
     assert not settings.reread()
     kept["example", "api_token"] = "new"
+    assert settings.section("example", Example).api_token.reveal() == ""
     assert settings.reread()
+    assert settings.section("example", Example).api_token.reveal() == "new"
     assert not settings.reread()
 
 
@@ -188,7 +190,8 @@ def test_keyring_is_asked_for_secrets_alone_and_after_the_environment(tmp_path: 
     def keyring(section: str, key: str) -> None:
         asked.append((section, key))
 
-    Settings(tmp_path, environ={}, keyring=keyring).section("example", Example)
+    settings = Settings(tmp_path, environ={}, keyring=keyring)
+    assert settings.section("example", Example) is settings.section("example", Example)
     assert asked == [("example", "api_token")]
     asked.clear()
     Settings(tmp_path, environ={"STEMBRIDGE_EXAMPLE_API_TOKEN": "x"}, keyring=keyring).section("example", Example)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from plugin_core.console import context
 from plugin_core.console.context import ROOTS, Logs
 from plugin_core.transfer import redaction
 from tests.raw_lines import RawLines, collect_garbage
@@ -34,6 +35,23 @@ def test_what_several_tell_at_once_is_one_line_and_later_it_is_news(
     assert logs.has_said("other")
     assert not logs.has_said("nothing")
     assert (tmp_path / "logs" / "stembridge.log").read_text().count("broken") == 4
+
+
+def test_a_log_that_is_full_goes_aside_and_only_so_many_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(context, "MAX_BYTES", 200)
+    logs = Logs(tmp_path)
+    logs.open(verbose=False, quiet=False)
+    try:
+        for number in range(40):
+            tell(f"message {number}", float(number))
+    finally:
+        logs.close()
+    kept = {path.name: path.read_text().splitlines() for path in (tmp_path / "logs").iterdir()}
+    assert set(kept) == {"stembridge.log", *(f"stembridge.log.{number + 1}" for number in range(context.BACKUPS))}
+    assert kept["stembridge.log"][-1].endswith("message 39")
+    assert all(0 < sum(map(len, lines[:-1])) <= 200 for lines in kept.values())
 
 
 @pytest.mark.parametrize("root", ROOTS, ids=[root.name for root in ROOTS])
