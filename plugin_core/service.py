@@ -9,9 +9,10 @@ import os
 import re
 import sys
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -23,6 +24,9 @@ from plugin_core.stem_names import canonical, title
 from plugin_core.tasks import start
 from plugin_core.transfer.calls import Bytes, MissingError
 from plugin_core.transfer.redaction import redact
+
+if TYPE_CHECKING:
+    from plugin_core.audio.upload import Upload
 
 _DIVISOR: Final = 10
 _QUERY: Final = re.compile(r"""([A-Za-z][A-Za-z0-9+.-]*://[^\s"'\\?#]*)[?#][^\s"'\\]*""")
@@ -47,6 +51,35 @@ class Pace(msgspec.Struct, frozen=True):
     def wait(self, age: float) -> float:
         """Return the seconds to the next look at a job of that age: growing, and the same in every process."""
         return min(self.longest, max(self.first, age / _DIVISOR))
+
+
+@asynccontextmanager
+async def prepared(order: Order, report: Report) -> AsyncIterator[tuple[Upload, Bytes]]:
+    """Give what a service is sent of an order's song, and who hears how much is sent; sent, a copy of ours goes.
+
+    Raises:
+        SourceError: the song cannot be read.
+        TransientError: the disk is full or away.
+    """
+    # Imports what only work needs.
+    from plugin_core.audio.upload import prepare_upload
+
+    def tell_share(share: float) -> None:
+        report(Progress(fraction=share, note="preparing the upload"))
+
+    upload = await prepare_upload(order.source.path, order.folder, order.attempt, tell_share)
+    note = f"uploading; {upload.note}" if upload.note else "uploading"
+    if upload.note:
+        tell_people(order, upload.note)
+
+    def tell(sent: int, total: int | None) -> None:
+        report(Progress(fraction=min(1.0, sent / total) if total else None, note=note))
+
+    yield upload, tell
+    if upload.is_own:
+        # The core removes the folder in the end; the space is given back now.
+        with suppress(OSError):
+            upload.path.unlink()
 
 
 AT_ONCE: Final = 3

@@ -40,11 +40,10 @@ from plugin_core.providers.mvsep.hashes import REGIONS, SEEN, JobLinks, find_has
 from plugin_core.providers.mvsep.job_calls import Phase
 from plugin_core.providers.mvsep.models import describe_model, find_algorithm, list_models, require_input
 from plugin_core.providers.mvsep.options import REFERENCE
+from plugin_core.providers.mvsep.orders import fetch_results, is_by_link, read_answer, submit
 from plugin_core.providers.mvsep.plan import make_plan
 from plugin_core.providers.mvsep.requests import Kind, Requests, keep_given
-from plugin_core.providers.mvsep.results import fetch_results, read_answer
 from plugin_core.providers.mvsep.settings import BASE_URL, NAME, MvsepSettings
-from plugin_core.providers.mvsep.submission import is_by_link, submit
 from plugin_core.service import Pace, size_limit
 from plugin_core.settings import Secret
 

@@ -25,11 +25,17 @@ from plugin_core.protocols import Finished, Order, Report, Waiting
 from plugin_core.providers.tencent_ci.account import QUESTIONS, examine, login
 from plugin_core.providers.tencent_ci.client import PAGE, PAGES, JobFilter
 from plugin_core.providers.tencent_ci.jobs import FAILED, SUCCESS, JobDetail, pick_job, read_names, read_state
-from plugin_core.providers.tencent_ci.results import fetch_results, find_results, remove_objects
+from plugin_core.providers.tencent_ci.orders import (
+    fetch_results,
+    find_results,
+    list_models,
+    make_plan,
+    remove_objects,
+    submit,
+)
 from plugin_core.providers.tencent_ci.rules import CiTemplate, load_rules
 from plugin_core.providers.tencent_ci.service import Service, find_job, note_place, place_of, settings_of
 from plugin_core.providers.tencent_ci.settings import NAME, SECTION, TencentSettings
-from plugin_core.providers.tencent_ci.submission import list_models, make_plan, submit
 from plugin_core.service import Pace
 from plugin_core.settings import Secret
 from plugin_core.transfer import Transfer

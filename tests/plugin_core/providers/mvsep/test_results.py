@@ -13,7 +13,7 @@ from plugin_core.errors import GoneError, ServiceError, TransientError
 from plugin_core.model import Part, Progress, RemoteFile
 from plugin_core.protocols import Finished, Order, Waiting
 from plugin_core.providers.mvsep.job_calls import parse_job
-from plugin_core.providers.mvsep.results import base_name, fetch_results, local_name, read_answer, suffix_of
+from plugin_core.providers.mvsep.orders import base_name, fetch_results, local_name, read_answer, suffix_of
 from plugin_core.service import AT_ONCE, size_limit
 from tests.plugin_core.providers.mvsep.fakes import FakeClient, algorithm, make_order, make_source
 

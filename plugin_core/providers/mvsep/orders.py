@@ -1,21 +1,128 @@
-"""Results: what an answer about a job means, and its files, brought into the job's folder below names of our own."""
+"""What becomes of an order at MVSEP: sent, and its ticket; what is said of it, and its files brought home."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import unquote, urlsplit
 
-from plugin_core.errors import GoneError, ServiceError, UnchargedError
-from plugin_core.model import Part, Progress, RemoteFile
+from plugin_core.errors import GoneError, OutcomeUnknownError, ServiceError, SourceError, UnchargedError, UsageError
+from plugin_core.files.checksum import hash_file
+from plugin_core.model import Part, Progress, RemoteFile, Separation, Ticket, show_path
 from plugin_core.protocols import Finished, Order, Report, Waiting
 from plugin_core.providers.mvsep.catalogue import Algorithm
-from plugin_core.providers.mvsep.job_calls import JobAnswer, Phase
+from plugin_core.providers.mvsep.client import MvsepClient
+from plugin_core.providers.mvsep.hashes import SEEN, carries_key, is_real_hash, list_known, upload_name
+from plugin_core.providers.mvsep.job_calls import Created, JobAnswer, Phase
 from plugin_core.providers.mvsep.models import stems_of_files
-from plugin_core.service import bring_all, name_result, part_files, plain_suffix
+from plugin_core.providers.mvsep.options import IS_DEMO, OURS, PRESET, REFERENCE, WEBHOOK
+from plugin_core.providers.mvsep.plan import output_of
+from plugin_core.providers.mvsep.requests import Kind, Requests, remote_type_of
+from plugin_core.service import bring_all, name_result, part_files, plain_suffix, prepared
+from plugin_core.settings import Secret
 from plugin_core.transfer.calls import Bytes
+
+if TYPE_CHECKING:
+    pass
+
+
+async def submit(client: MvsepClient, order: Order, requests: Requests, report: Report) -> Ticket:
+    """Create the job of an order: upload its song, name the link it can be fetched from, or send the words alone.
+
+    Raises:
+        OutcomeUnknownError: sent, and the answer lost.
+        TransientError: surely not created.
+        ServiceError: refused.
+        SourceError: the source cannot be read, or is too large or long for the plan.
+        UsageError: a link or a reference is not to be had any more, or a lost job could not be found again.
+    """
+    wish, kind = order.separation, requests.kind_of(order.source.path)
+    hook = wish.options.get(WEBHOOK, "")
+    call = partial(
+        client.create,
+        model=wish.model,
+        output_format=output_of(wish.options),
+        options=service_options(wish),
+        is_demo=wish.options.get(IS_DEMO) == "1",
+        preset_id=wish.options.get(PRESET, ""),
+        webhook_url=requests.kept(hook) or "" if hook else "",
+    )
+    if kind is not None:
+        # Nothing of a request carries the job's key: what is there already is none of ours.
+        order.write_note(SEEN, json.dumps(sorted(await list_known(client))))
+    if kind is Kind.WORDS:
+        created = await call()
+    elif kind is Kind.LINK:
+        link = await asyncio.to_thread(requests.link_of, order.source.path)
+        created = await call(url=link, remote_type=remote_type_of(link))
+    elif order.url:
+        created = await call(url=_require_key(order), remote_type="direct")
+    else:
+        created = await _submit_file(call, order, requests, report)
+    return make_ticket(client.origin_of, created)
+
+
+async def _submit_file(
+    call: Callable[..., Awaitable[Created]], order: Order, requests: Requests, report: Report
+) -> Created:
+    digest = order.separation.options.get(REFERENCE, "")
+    reference = await asyncio.to_thread(_find_reference, requests, digest) if digest else None
+    async with prepared(order, report) as (upload, tell):
+        files = {"audio": upload.path}
+        if reference is not None:
+            files = {"target_audio": upload.path, "reference_audio": reference}
+        name = upload_name(order.key, order.source.path, upload.suffix)
+        return await call(**files, name=name, report=tell)
+
+
+def _find_reference(requests: Requests, digest: str) -> Path:
+    """Return the file that a song shall sound like, as it was when the job was asked for."""
+    path = Path(requests.kept(digest) or "")
+    if not path.is_file() or hash_file(path).sha256 != digest:
+        raise SourceError(f"the reference {show_path(path)} is gone or has changed", remedy="give it again")
+    return path
+
+
+def _require_key(order: Order) -> Secret:
+    """Return a stager's link, by whose file name a lost job can be found."""
+    if carries_key(file_name_of(order.url), order.key):
+        return order.url
+    raise UsageError(
+        "the stager's links do not have the job's key in their file name, and MVSEP could not be asked for a job "
+        "whose answer is lost",
+        remedy="choose another [mvsep] stager, or none",
+    )
+
+
+def make_ticket(origin_of: Callable[[str], str], created: Created) -> Ticket:
+    """Return the ticket of a created job; a job by link has a short hash until the service has fetched the file.
+
+    Raises:
+        OutcomeUnknownError: the service said yes and named no job.
+    """
+    if not created.hash:
+        raise OutcomeUnknownError("MVSEP took the job and did not say its hash", remedy="it is looked for")
+    return Ticket(remote_id=created.hash, origin=origin_of(created.link))
+
+
+def is_by_link(ticket: Ticket) -> bool:
+    """Tell whether a ticket holds the short hash of a download by the service."""
+    return not is_real_hash(ticket.remote_id)
+
+
+def service_options(wish: Separation) -> dict[str, str]:
+    """Return what of the resolved options are fields of the model."""
+    return {name: value for name, value in wish.options.items() if name not in OURS}
+
+
+def file_name_of(url: Secret) -> str:
+    """Return the file name in a link, which is no secret."""
+    return unquote(Path(urlsplit(url.reveal()).path).name)
+
 
 TRANSCRIPTION: Final = "transcription.json"
 """Name of the result that stands in the answer itself."""
