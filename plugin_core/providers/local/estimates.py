@@ -19,6 +19,8 @@ Samples = NDArray[Any]
 """float32 or float64 (frames, channels)."""
 
 DEFAULT_BLOCK_SECONDS = 5.0
+CHUNK = 64
+"""Frames transformed at once, few enough for the processor's caches."""
 
 LOUDEST = 1e6
 """Samples beyond are heard as this, lest their power overflow; the stems' sum is not touched."""
@@ -94,10 +96,10 @@ class _View:
         rows = block + 2 * self.context + self.masker.lag + (self.refinement.lag if self.refinement else 0) + 4
         self.wanted = block * frames.hop
         self.ended = False
-        self.analyses = [Analysis(frames, block + 4) for _ in range(channels)]
+        self.analyses = [Analysis(frames, CHUNK) for _ in range(channels)]
         self.spectra: list[Complex64] = [np.zeros((rows, frames.bins), dtype=np.complex64) for _ in range(channels)]
         self.features = Features(rows, frames.bins)
-        self.syntheses = [[Synthesis(frames, rows) for _ in range(channels)] for _ in Estimates._fields[1:]]
+        self.syntheses = [[Synthesis(frames, CHUNK) for _ in range(channels)] for _ in Estimates._fields[1:]]
         self.first = 0
         """Frame that row 0 holds."""
         self.known = 0
@@ -130,10 +132,12 @@ class _View:
         frames = self.frames
         padded = np.zeros((len(self.spectra), count * frames.hop), dtype=np.float32)
         np.clip(block.T, -LOUDEST, LOUDEST, out=padded[:, : len(block)], casting="same_kind")
-        rows = slice(self.known - self.first, self.known - self.first + count)
-        for analysis, samples, spectra in zip(self.analyses, padded, self.spectra, strict=True):
-            analysis.push(samples, spectra[rows])
-        self.masker.describe(*_pair([spectra[rows] for spectra in self.spectra]), self.features, rows)
+        first = self.known - self.first
+        for rows in _chunks(first, first + count):
+            samples = padded[:, (rows.start - first) * frames.hop : (rows.stop - first) * frames.hop]
+            for analysis, channel, spectra in zip(self.analyses, samples, self.spectra, strict=True):
+                analysis.push(channel, spectra[rows])
+            self.masker.describe(*_pair([spectra[rows] for spectra in self.spectra]), self.features, rows)
         self.known += count
 
     def _decide(self, until: int) -> None:
@@ -158,8 +162,8 @@ class _View:
         rows = slice(self.settled - self.first, until - self.first)
         if self.refinement:
             self.refinement.refine(self.features, rows.start, rows.stop)
-        masks = [part[rows] for part in (self.features.drums, self.features.bass, self.features.vocals)]
-        waves = [self._apply(mask, row, rows) for row, mask in enumerate(masks)]
+        masks = (self.features.drums, self.features.bass, self.features.vocals)
+        waves = [self._apply(mask, syntheses, rows) for mask, syntheses in zip(masks, self.syntheses, strict=True)]
         # The first frames reach back before the stream, and the last ones beyond its end.
         early = max(0, self.frames.lead - self.settled * self.frames.hop)
         self.settled = until
@@ -169,13 +173,17 @@ class _View:
         if count:
             yield Estimates(self._take(count), drums, bass, vocals)
 
-    def _apply(self, mask: Float32, row: int, rows: slice) -> Float32:
-        scaled = np.empty(mask.shape, dtype=np.complex64)
-        waves = []
-        for spectra, synthesis in zip(self.spectra, self.syntheses[row], strict=True):
-            np.multiply(spectra[rows], mask, out=scaled)
-            waves.append(synthesis.push(scaled))
-        return np.stack(waves, axis=1)
+    def _apply(self, mask: Float32, syntheses: list[Synthesis], rows: slice) -> Float32:
+        """Return the samples (frames, channels) of these rows, each cell weighed."""
+        hop = self.frames.hop
+        waves = np.empty(((rows.stop - rows.start) * hop, len(syntheses)), dtype=np.float32)
+        scaled = np.empty((CHUNK, self.frames.bins), dtype=np.complex64)
+        for chunk in _chunks(rows.start, rows.stop):
+            place = slice((chunk.start - rows.start) * hop, (chunk.stop - rows.start) * hop)
+            for channel, (spectra, synthesis) in enumerate(zip(self.spectra, syntheses, strict=True)):
+                part = np.multiply(spectra[chunk], mask[chunk], out=scaled[: chunk.stop - chunk.start])
+                waves[place, channel] = synthesis.push(part)
+        return waves
 
     def _take(self, count: int) -> Samples:
         """Return the oldest samples that were read, so that source and estimates keep together."""
@@ -190,6 +198,11 @@ class _View:
         for array in (*self.spectra, *self.features.all()):
             array[: rows - drop] = array[drop:rows].copy()
         self.first += drop
+
+
+def _chunks(start: int, stop: int) -> Iterator[slice]:
+    for first in range(start, stop, CHUNK):
+        yield slice(first, min(first + CHUNK, stop))
 
 
 def _affordable(block_seconds: float, values_per_second: int) -> float:

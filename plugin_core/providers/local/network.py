@@ -33,7 +33,7 @@ NEAR: Final = 8
 """Frames to each side that the encoder, or the decoder, looks at; six at most, in whole steps."""
 FAR: Final = STRIDE * sum(DILATIONS)
 """The same for the bottleneck."""
-PATCHES: Final = 400_000
+PATCHES: Final = 100_000
 """Values of patches multiplied at once, few enough for the processor's caches."""
 
 SHAPES: Final = {
@@ -200,19 +200,27 @@ class MaskNetwork:
         heard = _convolve(fine, self._weights[name][:, :, coarse.shape[2] :])
         rows, bands, _ = coarse.shape
         times, out = len(fine) // rows, heard.shape[2]
-        phases = _convolve(coarse, self._phases[name]).reshape(rows, bands, times, 2, out)
-        heard += phases.transpose(0, 2, 1, 3, 4).reshape(heard.shape)
+        parts = _convolve(coarse, self._phases[name])
+        parts = parts.reshape(*parts.shape[:2], times, 2, out)
+        places = heard.reshape(rows, times, bands, 2, out)
+        for late in range(times):
+            for high in range(2):
+                places[:, late, :, high] += parts[late : late + rows, high : high + bands, late, high]
         heard += self._biases[name]
         return np.maximum(heard, 0, out=heard)
 
 
 def _convolve(values: Float32, weights: Float32, stride: tuple[int, int] = (1, 1)) -> Float32:
-    """Return (frames, bands, out) with nothing around ``values``; weights (time, frequency, in, out)."""
+    """Return (frames, bands, out) with nothing around ``values``; weights (time, frequency, in, out).
+
+    Weights of even length look from between two places, so that there is one more place than there are values.
+    """
     tall, wide, depth, out = weights.shape
     frames, bands = values.shape[:2]
-    padded = np.zeros((frames + tall - 1, bands + wide - 1, depth), dtype=np.float32)
-    padded[tall // 2 : tall // 2 + frames, wide // 2 : wide // 2 + bands] = values
-    rows, columns = -(-frames // stride[0]), -(-bands // stride[1])
+    above, before = tall // 2, wide // 2
+    padded = np.zeros((frames + 2 * above, bands + 2 * before, depth), dtype=np.float32)
+    padded[above : above + frames, before : before + bands] = values
+    rows, columns = (len(padded) - tall) // stride[0] + 1, (padded.shape[1] - wide) // stride[1] + 1
     down, across, item = padded.strides
     strides = (stride[0] * down, stride[1] * across, down, item)
     shape = (rows, columns, tall, wide * depth)
@@ -229,14 +237,16 @@ def _convolve(values: Float32, weights: Float32, stride: tuple[int, int] = (1, 1
 def _split_phases(weights: Float32, times: int) -> Float32:
     """Return what 3 by 3 weights are to values before each is repeated: ``times`` along the frames, twice along bands.
 
-    Repeated values make neighbours equal, so that weights add up: one set for each place in the repetition.
+    Repeated values make neighbours equal, so that weights add up: one set for each place in the repetition. A place
+    that is repeated looks at its own value and one neighbour, the one on its side: two weights instead of three.
     """
     depth, out = weights.shape[2:]
-    phases = np.zeros((3, 3, depth, times, 2, out), dtype=np.float32)
+    tall = 2 if times == 2 else 3
+    phases = np.zeros((tall, 2, depth, times, 2, out), dtype=np.float32)
     for late in range(times):
         for high in range(2):
             for row in range(3):
                 for column in range(3):
-                    source = (late + row - 1) // times + 1 if times > 1 else row
-                    phases[source, (high + column - 1) // 2 + 1, :, late, high] += weights[row, column]
-    return phases.reshape(3, 3, depth, -1)
+                    source = (late + row + 1) // 2 - late if times == 2 else row
+                    phases[source, (high + column + 1) // 2 - high, :, late, high] += weights[row, column]
+    return phases.reshape(tall, 2, depth, -1)
