@@ -1,51 +1,61 @@
-"""A SQLite file that processes share: its transactions, what a commit waits for, its rows' ids, and its errors."""
+"""What holds rows that processes share: its transactions, how it is told of, and its rows' ids."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
-import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Final, NamedTuple
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from plugin_core.errors import StoreError
-from plugin_core.files.errors import FULL
-from plugin_core.files.mapping import UNMAPPED, PathMap
-from plugin_core.model import show_path
+from plugin_core.files.mapping import PathMap
 
-BUSY_MS: Final = 30_000
-"""How long a lock of another process is waited for, unless whoever opens the file is more patient."""
-_SLICE_MS: Final = 1_000
-"""How long SQLite itself waits: no signal is heard meanwhile."""
+BUSY: Final = 30.0
+"""Seconds that what another process holds, or a server that went away, is waited for, unless it is said otherwise."""
+SAID_AFTER: Final = 5.0
+"""Seconds of waiting that are worth a word."""
 
 _HELD_FOR: Final = 0.02
-"""Seconds that much work holds the file at once, about: others wait for no more than a tenth of a second even so."""
+"""Seconds that much work holds the rows at once, about: others wait for no more than a tenth of a second even so."""
 _FEWEST: Final = 16
 """Rows that much work begins with."""
 
-_SAID_AFTER: Final = 5.0
-_log = logging.getLogger(__name__)
 
-_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-# A quota that is used up is an input error to SQLite, a disk that was taken away one that cannot be opened.
-_PASSING: Final = _BUSY | {
-    *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN),
-    sqlite3.SQLITE_PROTOCOL,
-}
+NO_LIMIT: Final = 2**62
+"""For a ``LIMIT`` that is none."""
 
 
-Migration = str | Callable[[sqlite3.Connection], None]
+class Cursor(Protocol):
+    """Rows that a statement gave; each is read by the names of its columns or by their numbers."""
+
+    @property
+    def rowcount(self) -> int: ...
+
+    def fetchone(self) -> Any: ...
+
+    def fetchall(self) -> list[Any]: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Connection(Protocol):
+    """Takes statements as SQLite writes them: values are ``?`` or ``:name``."""
+
+    def execute(self, sql: str, parameters: Any = ..., /) -> Cursor: ...
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> Cursor: ...
+
+
+Migration = str | Callable[[Any], None]
 """A script, or what cannot be said in one."""
 
 
 class Schema(NamedTuple):
-    """What a file holds, and how people are told of it."""
+    """What a database holds, and how people are told of it."""
 
     name: str
     """What it is, such as "job store"."""
@@ -57,95 +67,68 @@ class Schema(NamedTuple):
     """What to do with a file that is none any more."""
 
 
-class Database:
-    """A SQLite file in WAL mode, readable by its owner only; usable from several threads, one at a time.
+class PassingError(StoreError):
+    """A store that may be usable again without anybody mending it: full, read-only, lost or locked."""
 
-    Args:
-        path: the file; made with its folder when it is missing.
-        schema: what it holds.
-        patience: seconds that a lock of another process is waited for; default as for every other file.
+
+class UndoneError(PassingError):
+    """A transaction that a server gave up, nothing of which was kept: whoever began it may begin it anew."""
+
+
+def may_pass(error: StoreError) -> bool:
+    """Tell whether a store may be usable again without anybody mending it: a full, read-only, lost or locked one."""
+    return isinstance(error, PassingError) or isinstance(error.__cause__, OSError)
+
+
+class Database(ABC):
+    """Rows that processes share; usable from several threads, one at a time.
+
+    Attributes:
+        is_remote: whether it lies behind a network, so that an event loop must not wait for it.
         paths: by which names paths are stored; in use inside every transaction.
-
-    Raises:
-        StoreError: it cannot be opened, or is of a newer version; from any method, when it cannot be used.
     """
 
-    def __init__(self, path: Path, schema: Schema, *, patience: float | None = None, paths: PathMap = UNMAPPED) -> None:
-        self.path = path
-        self.paths = paths
-        self._schema = schema
-        self._patience = patience
-        self._lock = threading.RLock()
-        self._is_durable = True
-        with self._errors():
-            _create_private(path)
-            self._file = path.stat()
-            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            try:
-                self._prepare()
-            except BaseException:
-                self._connection.close()
-                raise
+    is_remote: ClassVar[bool] = False
+    paths: PathMap
 
-    @contextlib.contextmanager
-    def read(self) -> Iterator[sqlite3.Connection]:
+    @abstractmethod
+    def read(self) -> AbstractContextManager[Connection]:
         """Give the connection for statements that only read."""
-        with self._lock, self._errors(), self.paths.in_use():
-            yield self._connection
 
-    @contextlib.contextmanager
-    def write(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
-        """Give the connection inside a transaction that holds the write lock from its start.
+    @abstractmethod
+    def write(self, *, durable: bool = True, alone: bool = True) -> AbstractContextManager[Connection]:
+        """Give the connection inside a transaction.
 
         Args:
             durable: whether the commit must survive a power cut; without, it survives only the process.
+            alone: whether nobody else writes meanwhile; without it others may where the database can do that, and each
+                statement must say all that it relies on.
         """
-        with self._lock, self._errors(), self.paths.in_use():
-            self._synchronise(durable)
-            self._require_in_place()
-            self._begin()
-            try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
 
-    def _require_in_place(self) -> None:
-        """Record nothing in a file that was moved or deleted: whoever looks for it next would know nothing of it."""
-        try:
-            if not os.path.samestat(self.path.stat(), self._file):
-                raise FileNotFoundError
-        except FileNotFoundError as error:
-            raise StoreError(
-                f"{self._schema.name} {show_path(self.path)} was moved or deleted while it was in use",
-                remedy="put it back; or begin without it by a new start",
-            ) from error
+    @abstractmethod
+    def want(self, ids: Collection[str]) -> None:
+        """Let statements find these ids in the table ``temp.wanted``."""
 
-    def _begin(self) -> None:
-        """Take the write lock; one that another process holds for long is waited for, and said once."""
-        patience = BUSY_MS / 1000 if self._patience is None else self._patience
-        began, is_said = time.monotonic(), False
-        while True:
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                waited = time.monotonic() - began
-                if _code(error) not in _BUSY or waited >= patience:
-                    raise
-                if not is_said and waited >= _SAID_AFTER:
-                    is_said = True
-                    _log.warning("the %s is in use by another process; waiting for it", self._schema.name)
-            else:
-                return
+    @abstractmethod
+    def changes(self) -> int | str:
+        """Return a value that differs once another process changed anything; cheap."""
 
+    @abstractmethod
+    def now(self) -> float:
+        """Return the time that all who share the rows go by, in seconds since the epoch."""
+
+    @abstractmethod
     def check_writable(self) -> None:
         """Write what is there already, so that a full or read-only disk is found out."""
-        with self.write() as connection:
-            connection.execute(f"PRAGMA user_version = {len(self._schema.migrations)}")
 
-    def work_off(self, change: Callable[[sqlite3.Connection, int], int]) -> int:
+    @abstractmethod
+    def give_back(self) -> None:
+        """Give the space that deleted rows left back to the disk."""
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    def work_off(self, change: Callable[[Connection, int], int]) -> int:
         """Change many rows, as many in a transaction as take the blink of an eye, and let others in between.
 
         A power cut may undo some of it.
@@ -168,155 +151,6 @@ class Database:
             # Whoever waits for the lock asks for it again and again: a gap as long as the batch is found.
             time.sleep(min(took, _HELD_FOR) if some else 0.0)
         return total
-
-    def give_back(self) -> None:
-        """Give the space that deleted rows left back to the disk."""
-        with self.read() as connection:
-            shrinks = bool(connection.execute("PRAGMA auto_vacuum").fetchone()[0])
-        if shrinks:
-            self.work_off(_vacuum)
-
-    def close(self) -> None:
-        with self._lock:
-            self._connection.close()
-
-    def _synchronise(self, durable: bool) -> None:
-        """Choose what a commit waits for; nested in a transaction it is not called, where SQLite ignores it."""
-        if durable == self._is_durable:
-            return
-        # An interrupt between the two lines must not leave a commit less durable than it is believed to be.
-        self._is_durable = False
-        self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-        self._is_durable = durable
-
-    def _prepare(self) -> None:
-        connection = self._connection
-        connection.row_factory = sqlite3.Row
-        # A new file, or an older version's, is waited for as a whole.
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-        if not connection.execute("PRAGMA page_count").fetchone()[0]:
-            # What is deleted can then be given back to the disk piece by piece; later it would only want the lock.
-            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        _use_wal(connection, self.path)
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA temp_store = MEMORY")
-        migrate(connection, self.path, self._schema.migrations)
-        if self._schema.setup:
-            connection.execute(self._schema.setup)
-        connection.execute(f"PRAGMA busy_timeout = {min(BUSY_MS, _SLICE_MS)}")
-
-    @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise StoreError(
-                f"{self._schema.name} {show_path(self.path)}: {error}", remedy=self._remedy(error)
-            ) from error
-
-    def _remedy(self, error: sqlite3.Error | OSError) -> str:
-        code = _code(error)
-        if code in _DAMAGED:
-            return self._schema.if_damaged
-        if code == sqlite3.SQLITE_FULL or getattr(error, "errno", 0) in FULL:
-            return "free some space on that disk"
-        if code in _BUSY:
-            return "another process holds it for very long; end that and try again"
-        return "make the folder and its files writable, or point STEMBRIDGE_HOME elsewhere"
-
-
-def _vacuum(connection: sqlite3.Connection, pages: int) -> int:
-    """Give so many free pages back to the disk, and return how many there were."""
-    free = int(connection.execute("PRAGMA freelist_count").fetchone()[0])
-    for _ in range(min(pages, free)):
-        # Python takes one step of a statement without columns, which is one page.
-        connection.execute("PRAGMA incremental_vacuum(1)")
-    return min(pages, free)
-
-
-def may_pass(error: StoreError) -> bool:
-    """Tell whether a store may be usable again without anybody mending it: a full, read-only, lost or locked disk."""
-    cause = error.__cause__
-    return isinstance(cause, OSError) or (isinstance(cause, sqlite3.Error) and _code(cause) in _PASSING)
-
-
-def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
-    """Bring a file to the present version, in one transaction.
-
-    Raises:
-        StoreError: the file is of a newer version, or of something else.
-    """
-    if _version(connection) == len(migrations):
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        # Another process may have migrated while this one waited for the lock.
-        version = _version(connection)
-        _check(connection, path, version, len(migrations))
-        for migration in migrations[version:]:
-            if callable(migration):
-                migration(connection)
-                continue
-            for statement in migration.split(";"):
-                connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {len(migrations)}")
-        connection.execute("COMMIT")
-    except BaseException:
-        # SQLite itself takes back what a full disk ended.
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _check(connection: sqlite3.Connection, path: Path, version: int, known: int) -> None:
-    if version > known:
-        raise StoreError(
-            f"{show_path(path)} was written by a newer stembridge (store version {version}, known here: {known})",
-            remedy="upgrade stembridge, or point STEMBRIDGE_HOME to another folder",
-        )
-    if version == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        raise StoreError(
-            f"{show_path(path)} is a database of something else", remedy="point STEMBRIDGE_HOME to another folder"
-        )
-
-
-def _create_private(path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        # SQLite gives its -wal and -shm files the mode of the database.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError:
-        # Not opened: closing it would give back the locks that other connections of this process have on it.
-        with contextlib.suppress(OSError):
-            if path.is_file() and path.stat().st_mode & 0o077:
-                path.chmod(0o600)
-
-
-def _use_wal(connection: sqlite3.Connection, path: Path) -> None:
-    deadline = time.monotonic() + BUSY_MS / 1000
-    while True:
-        try:
-            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-            break
-        except sqlite3.OperationalError as error:
-            # The switch needs the file alone and does not wait for busy_timeout.
-            if _code(error) not in _BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-    if mode != "wal":
-        raise StoreError(
-            f"{show_path(path)}: this file system cannot hold a store that processes share",
-            remedy="point STEMBRIDGE_HOME to a folder on a local disk",
-        )
-
-
-def _code(error: sqlite3.Error | OSError) -> int:
-    """Return SQLite's primary result code; 0 for an error that is not SQLite's."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 _COUNTER_BITS = 12

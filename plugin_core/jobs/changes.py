@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 import msgspec
 
 from plugin_core.errors import UsageError
+from plugin_core.files.database import Connection
 from plugin_core.files.mapping import stored_json, stored_path
 from plugin_core.jobs.queries import DUE_AFTER, PRUNE, WAITING, assign, fetch, from_row, to_row
 from plugin_core.model import Job, JobState, Source, Ticket
@@ -20,7 +20,7 @@ WITHDRAWN: Final = 2
 """In the column ``cancel``: only if that gives back what the job cost."""
 
 
-def heal(connection: sqlite3.Connection, job_id: str, purchase_id: str, ticket: Ticket, now: float) -> bool:
+def heal(connection: Connection, job_id: str, purchase_id: str, ticket: Ticket, now: float) -> bool:
     """Write a late ticket onto the purchase that lost it, and free its job from whoever looks for it."""
     if not ledger.heal(connection, purchase_id, ticket, now):
         return False
@@ -46,9 +46,7 @@ def heal(connection: sqlite3.Connection, job_id: str, purchase_id: str, ticket: 
     return True
 
 
-def wake(
-    connection: sqlite3.Connection, names: Collection[str], rested: Callable[[str], bool], now: float
-) -> list[str]:
+def wake(connection: Connection, names: Collection[str], rested: Callable[[str], bool], now: float) -> list[str]:
     """Make due the jobs that wait for their service and have one of these names, theirs or ours."""
     wanted = set(names) - {""}
     woken = []
@@ -61,7 +59,7 @@ def wake(
     return woken
 
 
-def hasten(connection: sqlite3.Connection, job: Job, now: float) -> Job:
+def hasten(connection: Connection, job: Job, now: float) -> Job:
     """Let a job that waits go on now: somebody asks for it."""
     if not job.state.is_active or job.due <= now:
         return job
@@ -70,13 +68,13 @@ def hasten(connection: sqlite3.Connection, job: Job, now: float) -> Job:
     return after
 
 
-def clamp_due(connection: sqlite3.Connection, now: float, most: float) -> None:
+def clamp_due(connection: Connection, now: float, most: float) -> None:
     """Make due what waits for longer than any job does now: it was put off by a clock that was ahead."""
     for row in connection.execute(DUE_AFTER, (now + most,)).fetchall():
         hasten(connection, from_row(row), now)
 
 
-def end_submit(connection: sqlite3.Connection, job_id: str, owner: str, absent: bool, now: float) -> None:
+def end_submit(connection: Connection, job_id: str, owner: str, absent: bool, now: float) -> None:
     """Forget the sender of a paid call; send an unconfirmed job again if the call surely made nothing."""
     row = connection.execute("SELECT submitter FROM jobs WHERE id = ?", (job_id,)).fetchone()
     job = fetch(connection, job_id)
@@ -93,7 +91,7 @@ def end_submit(connection: sqlite3.Connection, job_id: str, owner: str, absent: 
     write(connection, job, ["submitter = NULL"])
 
 
-def request_cancel(connection: sqlite3.Connection, job_id: str, now: float) -> Job:
+def request_cancel(connection: Connection, job_id: str, now: float) -> Job:
     """Mark an active job; settle an unconfirmed one, which nobody works on."""
     job = existing(connection, job_id)
     if job.state is JobState.UNCONFIRMED:
@@ -110,32 +108,32 @@ def request_cancel(connection: sqlite3.Connection, job_id: str, now: float) -> J
     return after
 
 
-def withdraw(connection: sqlite3.Connection, job_id: str, now: float) -> None:
+def withdraw(connection: Connection, job_id: str, now: float) -> None:
     """Mark an active job to be cancelled if that gives back what it cost; the user's own word stays as it is."""
     # One that nobody has begun cost nothing yet.
     query = (
-        "UPDATE jobs SET due = min(due, ?),"
-        " cancel = CASE WHEN cancel = 1 OR (state = 'queued' AND owner IS NULL) THEN 1 ELSE ? END"
-        " WHERE id = ? AND active = 1"
+        "UPDATE jobs SET due = CASE WHEN due < :now THEN due ELSE :now END,"
+        " cancel = CASE WHEN cancel = 1 OR (state = 'queued' AND owner IS NULL) THEN 1 ELSE :withdrawn END"
+        " WHERE id = :id AND active = 1"
     )
-    connection.execute(query, (now, WITHDRAWN, job_id))
+    connection.execute(query, {"now": now, "withdrawn": WITHDRAWN, "id": job_id})
 
 
-def restore(connection: sqlite3.Connection, job: Job) -> Job:
+def restore(connection: Connection, job: Job) -> Job:
     """Take back that a job was withdrawn."""
     query = "UPDATE jobs SET cancel = 0 WHERE id = ? AND cancel = ?"
     is_restored = connection.execute(query, (job.id, WITHDRAWN)).rowcount == 1
     return msgspec.structs.replace(job, cancel=False) if is_restored else job
 
 
-def give_up(connection: sqlite3.Connection, job: Job, state: JobState, now: float) -> Job:
+def give_up(connection: Connection, job: Job, state: JobState, now: float) -> Job:
     """Let go of what was kept for a retry: it is removed like the leftovers of any other job."""
     after = msgspec.structs.replace(job, state=state, updated=now, resume=None)
     write(connection, after, [])
     return after
 
 
-def give_up_old(connection: sqlite3.Connection, job_ids: Iterable[str], before: float, now: float) -> int:
+def give_up_old(connection: Connection, job_ids: Iterable[str], before: float, now: float) -> int:
     """Let go of what is kept for jobs that ended badly before a time, and did not go on since; return how many.
 
     They stay as old as they are. What the service still has of their purchases is to be removed there: nobody came
@@ -157,18 +155,18 @@ def give_up_old(connection: sqlite3.Connection, job_ids: Iterable[str], before: 
     return count
 
 
-def join(connection: sqlite3.Connection, job: Job, now: float) -> Job:
+def join(connection: Connection, job: Job, now: float) -> Job:
     """Let a job go on because it is wished for once more."""
     return hasten(connection, job, now) if job.state.is_active else retry(connection, job.id, now)
 
 
-def resume(connection: sqlite3.Connection, job_id: str, now: float) -> Job:
+def resume(connection: Connection, job_id: str, now: float) -> Job:
     """Let a job go on now: an unconfirmed one is looked for, one that waits does so no longer."""
     job = existing(connection, job_id)
     return retry(connection, job_id, now) if job.state is JobState.UNCONFIRMED else hasten(connection, job, now)
 
 
-def retry(connection: sqlite3.Connection, job_id: str, now: float, *, force: bool = False) -> Job:
+def retry(connection: Connection, job_id: str, now: float, *, force: bool = False) -> Job:
     """Put a job that ended badly back to where it can go on, or to its start."""
     job = existing(connection, job_id)
     if job.state not in (JobState.FAILED, JobState.CANCELLED, JobState.UNCONFIRMED):
@@ -212,7 +210,7 @@ def _put_back(job: Job, now: float, *, force: bool = False) -> Job:
     return msgspec.structs.replace(fresh, staged=(), ticket=None, results=(), labels=(), notes=())
 
 
-def goes_on(connection: sqlite3.Connection, job: Job) -> bool:
+def goes_on(connection: Connection, job: Job) -> bool:
     """Tell whether a failed job would go on from what it has, so that nothing is bought again."""
     if job.resume is not None:
         return True
@@ -220,7 +218,7 @@ def goes_on(connection: sqlite3.Connection, job: Job) -> bool:
     return purchase is not None and (purchase.state.is_held or purchase.state.is_open)
 
 
-def move(connection: sqlite3.Connection, job: Job, source: Source, now: float) -> Job:
+def move(connection: Connection, job: Job, source: Source, now: float) -> Job:
     """Let a job follow its song to another path; its owner, if it has one, learns of it before its next effect."""
     after = msgspec.structs.replace(job, source=source, due=min(job.due, now))
     # Stems that were staged under the song's old name are made anew from what was fetched.
@@ -238,18 +236,18 @@ def move(connection: sqlite3.Connection, job: Job, source: Source, now: float) -
     return after
 
 
-def prune(connection: sqlite3.Connection, before: float, limit: int) -> int:
+def prune(connection: Connection, before: float, limit: int) -> int:
     """Delete some settled jobs last changed before a time; return how many."""
     return connection.execute(PRUNE, (before, limit)).rowcount
 
 
-def write(connection: sqlite3.Connection, job: Job, assignments: Iterable[str]) -> None:
+def write(connection: Connection, job: Job, assignments: Iterable[str]) -> None:
     """Write a job inside a transaction that has read it."""
     values = to_row(job)
     connection.execute(f"UPDATE jobs SET {assign(values, assignments)} WHERE id = :id", values)  # noqa: S608 - names
 
 
-def existing(connection: sqlite3.Connection, job_id: str) -> Job:
+def existing(connection: Connection, job_id: str) -> Job:
     """Return one job.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Who works on a job: a token for each open store, and an OS lock that shows others whether its process lives."""
+"""Who works on a job: a token for each open store, and a lock that shows others whether its process lives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import secrets
 import sys
 import weakref
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from plugin_core.errors import StoreError
 from plugin_core.files.locks import try_lock
@@ -18,7 +18,41 @@ from plugin_core.model import show_path
 
 _log = logging.getLogger(__name__)
 
+MACHINE: Final = 8
+"""Characters of a token that tell the machine, where machines share a store."""
+
 _SUFFIX: Final = ".lock"
+
+
+class Token(Protocol):
+    """Who claims jobs through one open store."""
+
+    @property
+    def token(self) -> str: ...
+
+    def new_owner(self) -> str:
+        """Return a name for one claim, unique for ever; fit for a file name."""
+        ...
+
+    def is_own(self, owner: str) -> bool:
+        """Tell whether this token made the name."""
+        ...
+
+    def is_gone(self, owner: str) -> bool:
+        """Tell whether this owner may be taken its job away before its lease ran out."""
+        ...
+
+    def is_dead(self, owner: str) -> bool:
+        """Tell whether the process of this owner surely ended."""
+        ...
+
+    def hold(self) -> None:
+        """Make sure that others can tell that this process lives."""
+        ...
+
+    def close(self) -> None:
+        """Give the token up: its owners count as dead from now on."""
+        ...
 
 
 class ProcessToken:
@@ -35,19 +69,21 @@ class ProcessToken:
         _living.add(self)
 
     def new_owner(self) -> str:
-        """Return a name for one claim, unique for ever; fit for a file name."""
         return f"{self.token}-{next(self._numbers)}"
 
     def is_own(self, owner: str) -> bool:
-        """Tell whether this token made the name."""
         return token_of(owner) == self.token
 
+    def is_gone(self, owner: str) -> bool:
+        return self.is_dead(owner)
+
     def is_dead(self, owner: str) -> bool:
-        """Tell whether the process of this owner surely ended."""
         return not self.is_own(owner) and is_dead(self._folder / f"{token_of(owner)}{_SUFFIX}")
 
+    def hold(self) -> None:
+        """Do nothing: the lock stays for as long as the process."""
+
     def close(self) -> None:
-        """Give the token up: its owners count as dead from now on."""
         _living.discard(self)
         if self._file >= 0:
             _remove(self._folder / f"{self.token}{_SUFFIX}", self._file)

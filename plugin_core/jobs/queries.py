@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from plugin_core.errors import StoreError
+from plugin_core.files.database import NO_LIMIT, Connection
 from plugin_core.files.mapping import read_stored, stored_json, stored_path
 from plugin_core.jobs.keys import base_key
 from plugin_core.model import Job, JobState, Progress, Source, from_json, to_json
@@ -80,7 +80,7 @@ WRITTEN_OF: Final = (
 )
 CLEAN_UP: Final = (
     f"UPDATE jobs SET litter = CASE litter WHEN {LITTERED} THEN {CLEAN} ELSE litter END, owner = NULL, lease = NULL"  # noqa: S608 - numbers
-    " WHERE id = ? AND owner IS ?"
+    " WHERE id = ? AND coalesce(owner, '') = ?"
 )
 
 
@@ -111,7 +111,7 @@ def _litter(job: Job) -> int:
     return LITTERED if job.resume is None else KEPT
 
 
-def from_row(row: sqlite3.Row) -> Job:
+def from_row(row: Any) -> Job:
     """Return the job; what changes without its owner (``cancel``, ``progress``, its song's place) comes from columns.
 
     Raises:
@@ -144,13 +144,13 @@ def below(path: str, folder: str) -> dict[str, str]:
     return {"path": path, "folder": folder, "first": f"{start}{mark}", "last": f"{start}{chr(ord(mark) + 1)}"}
 
 
-def fetch(connection: sqlite3.Connection, job_id: str) -> Job | None:
+def fetch(connection: Connection, job_id: str) -> Job | None:
     """Return one job."""
     row = connection.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
     return None if row is None else from_row(row)
 
 
-def done_like(connection: sqlite3.Connection, dedupe: str, limit: int) -> list[Job]:
+def done_like(connection: Connection, dedupe: str, limit: int) -> list[Job]:
     """Return finished jobs with this key, the one settled last first."""
     rows = connection.execute(
         "SELECT * FROM jobs INDEXED BY jobs_by_base WHERE base = ? AND state = 'done'"
@@ -165,13 +165,13 @@ def listing(states: Sequence[JobState] | None, limit: int | None, before: str = 
 
     Each state is limited by itself: otherwise a few failed jobs among a million finished would all be sorted.
     """
-    count = -1 if limit is None else limit
+    count = NO_LIMIT if limit is None else limit
     last = before or "\U0010ffff"
     if states is None:
         return "SELECT * FROM jobs WHERE id < ? ORDER BY id DESC LIMIT ?", [last, count]
-    parts = ["SELECT id FROM (SELECT id FROM jobs WHERE state = ? AND id < ? ORDER BY id DESC LIMIT ?)"] * len(states)
+    part = "SELECT id FROM (SELECT id FROM jobs WHERE state = ? AND id < ? ORDER BY id DESC LIMIT ?) AS newest"
     values: list[str | int] = [value for state in states for value in (state.value, last, count)]
-    inside = " UNION ALL ".join(parts) or "SELECT NULL WHERE 0"
+    inside = " UNION ALL ".join([part] * len(states)) or "SELECT NULL WHERE 1 = 0"
     return f"SELECT * FROM jobs WHERE id IN ({inside}) ORDER BY id DESC LIMIT ?", [*values, count]  # noqa: S608 - marks
 
 
@@ -199,7 +199,7 @@ def insert(columns: Iterable[str]) -> str:
 def update(columns: Mapping[str, object], assignments: Iterable[str] = (), guard: str = "") -> str:
     """Return the compare-and-swap on old state (``:old``) and owner (``:claimant``)."""
     return (
-        f"UPDATE jobs SET {assign(columns, assignments)} WHERE id = :id AND state = :old AND owner IS :claimant{guard}"  # noqa: S608 - names
+        f"UPDATE jobs SET {assign(columns, assignments)} WHERE id = :id AND state = :old AND owner = :claimant{guard}"  # noqa: S608 - names
     )
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import builtins
-import sqlite3
-import time
 from collections.abc import Callable, Collection, Mapping
 from enum import Enum
 from typing import Final, NamedTuple
 
-from plugin_core.files.database import Database
+from plugin_core.files.database import Connection, Database
 from plugin_core.files.mapping import read_stored, stored_json
-from plugin_core.jobs import changes, queries
-from plugin_core.jobs.owner import ProcessToken
+from plugin_core.jobs import changes, gate, queries
+from plugin_core.jobs.owner import Token
 from plugin_core.jobs.policy import LONGEST
 from plugin_core.jobs.queries import from_row, progress_text, to_row
 from plugin_core.jobs.reach import ANY, Reach
@@ -46,7 +44,7 @@ _OWN: Final = "j.id IN (SELECT id FROM temp.wanted)"
 class Scope(Enum):
     """Which jobs may be claimed; ``temp.wanted`` holds the ids of one's own."""
 
-    ALL = ("1", "1")
+    ALL = ("1 = 1", "1 = 1")
     HELPFUL = (f"({_OWN} OR {_HOLDER} OR {_TWIN})", f"({_OWN} OR {_TWIN})")
     """One's own, and those that they wait for: slot holders of their accounts, and twins."""
 
@@ -82,21 +80,21 @@ class JobQueue(JobReader):
         clock: seconds since the epoch.
         process: who claims here.
         lease: seconds after which a silent owner loses its job.
-        steady: seconds that nobody sets; default those of this computer, or ``clock`` where that is another than its.
+        steady: seconds that nobody sets.
     """
 
     def __init__(
         self,
         database: Database,
         clock: Callable[[], float],
-        process: ProcessToken,
+        process: Token,
         lease: float,
-        steady: Callable[[], float] | None = None,
+        steady: Callable[[], float],
     ) -> None:
         super().__init__(database, clock)
         self._process = process
         self.lease = lease
-        self._steady = steady or (time.monotonic if clock is time.time else clock)
+        self._steady = steady
         self._ahead: float | None = None
         """By how much the clock was ahead of the steady one, at the last claim."""
         self.leapt = float("-inf")
@@ -119,18 +117,25 @@ class JobQueue(JobReader):
         """
         scope = Scope.ALL if ids is None else Scope.HELPFUL
         if ids is not None:
-            self._want(ids)
+            self._database.want(ids)
         now = self.clock()
         is_put_back = self._is_put_back(now)
         # A claim need not outlive a power cut: its process does not either.
-        with self._database.write(durable=False) as connection:
-            reap(connection, now, self._process.is_own, self._process.is_dead)
+        with self._database.write(durable=False, alone=False) as connection:
+            self._reap(connection, now)
             changes.clamp_due(connection, now, 0.0 if is_put_back else LONGEST)
-            chosen = choose(connection, now, slots, scope, reach)
-            if chosen is None:
-                return None
-            connection.execute("UPDATE jobs SET owner = ?, lease = ? WHERE id = ?", (owner, now + self.lease, chosen))
-            return queries.fetch(connection, chosen)
+            started, queued = (f"{condition} AND {reach.condition}" for condition in scope.value)
+            if self._database.is_remote:
+                taken = gate.take(connection, owner, now, self.lease, slots, started, queued)
+            else:
+                taken = take(connection, owner, now, self.lease, slots, started, queued)
+            return None if taken is None else queries.fetch(connection, taken)
+
+    def _reap(self, connection: Connection, now: float) -> None:
+        if self._database.is_remote:
+            gate.reap(connection, now, self._process.token)
+        else:
+            reap(connection, now, self._process.is_own, self._process.is_gone)
 
     def _is_put_back(self, now: float) -> bool:
         """Tell whether the clock was put back since the last claim: what waits would wait for as much longer."""
@@ -170,7 +175,8 @@ class JobQueue(JobReader):
         if after.state is JobState.FAILED:
             # A song that was handed in elsewhere a moment ago does not fail for want of its file.
             only = " AND (moved IS NULL OR moved = :source)"
-        with self._database.write(durable=_must_outlive_power(before, after)) as connection:
+        is_alone = bought is not None
+        with self._database.write(durable=_must_outlive_power(before, after), alone=is_alone) as connection:
             row = to_row(after)
             values: dict[str, object] = {**row, "old": before.state.value, "claimant": owner}
             if only:
@@ -185,7 +191,8 @@ class JobQueue(JobReader):
     def heartbeat(self, job_id: str, owner: str, progress: Progress | None = None) -> ClaimState:
         """Renew the lease, and store progress on the way."""
         values = (self.clock() + self.lease, progress_text(progress), job_id, owner)
-        with self._database.write(durable=False) as connection:
+        self._process.hold()
+        with self._database.write(durable=False, alone=False) as connection:
             connection.execute(
                 "UPDATE jobs SET lease = ?, progress = coalesce(?, progress) WHERE id = ? AND owner = ?", values
             )
@@ -204,7 +211,7 @@ class JobQueue(JobReader):
         """Let go of a job; its state and due time stay."""
         if not self.check(job_id, owner).alive:
             return
-        with self._database.write(durable=False) as connection:
+        with self._database.write(durable=False, alone=False) as connection:
             connection.execute("UPDATE jobs SET owner = NULL, lease = NULL WHERE id = ? AND owner = ?", (job_id, owner))
 
     def heal(self, job_id: str, purchase_id: str, ticket: Ticket) -> bool:
@@ -243,18 +250,16 @@ class JobQueue(JobReader):
     def leftovers(self) -> builtins.list[Job]:
         """Return settled jobs whose staging still has to be removed and that nobody works on."""
         with self._database.write(durable=False) as connection:
-            reap(connection, self.clock(), self._process.is_own, self._process.is_dead)
+            self._reap(connection, self.clock())
             return [from_row(row) for row in connection.execute(queries.LEFTOVERS)]
 
     def clean(self, job_id: str, owner: str | None = None) -> None:
         """Record that a settled job has no leftovers, and let go of it."""
-        with self._database.write(durable=False) as connection:
-            connection.execute(queries.CLEAN_UP, (job_id, owner))
+        with self._database.write(durable=False, alone=False) as connection:
+            connection.execute(queries.CLEAN_UP, (job_id, owner or ""))
 
 
-def reap(
-    connection: sqlite3.Connection, now: float, is_own: Callable[[str], bool], is_dead: Callable[[str], bool]
-) -> int:
+def reap(connection: Connection, now: float, is_own: Callable[[str], bool], is_dead: Callable[[str], bool]) -> int:
     """Take jobs away from owners whose process is dead or whose lease ran out, in a transaction; return how many.
 
     An owner of this very process is alive however late its heartbeat is: the machine was asleep.
@@ -269,11 +274,24 @@ def reap(
     return len(lost)
 
 
-def choose(
-    connection: sqlite3.Connection, now: float, slots: Mapping[str, int], scope: Scope, reach: Reach = ANY
+def take(
+    connection: Connection,
+    owner: str,
+    now: float,
+    lease: float,
+    slots: Mapping[str, int],
+    started: str,
+    queued: str,
 ) -> str | None:
+    """Claim the job to work on next; return its id."""
+    chosen = choose(connection, now, slots, started, queued)
+    if chosen is not None:
+        connection.execute("UPDATE jobs SET owner = ?, lease = ? WHERE id = ?", (owner, now + lease, chosen))
+    return chosen
+
+
+def choose(connection: Connection, now: float, slots: Mapping[str, int], started: str, queued: str) -> str | None:
     """Return the id of the job to work on next: what is begun goes before what waits, the older before the younger."""
-    started, queued = (f"{condition} AND {reach.condition}" for condition in scope.value)
     return (
         _choose_cancelling(connection, started)
         or _choose_started(connection, now, slots, started)
@@ -281,7 +299,7 @@ def choose(
     )
 
 
-def _choose_cancelling(connection: sqlite3.Connection, within: str) -> str | None:
+def _choose_cancelling(connection: Connection, within: str) -> str | None:
     """A job that waits in the queue needs no slot to be cancelled."""
     row = connection.execute(
         "SELECT j.id FROM jobs j INDEXED BY jobs_cancelling"  # noqa: S608 - constants
@@ -290,7 +308,7 @@ def _choose_cancelling(connection: sqlite3.Connection, within: str) -> str | Non
     return None if row is None else str(row["id"])
 
 
-def _choose_started(connection: sqlite3.Connection, now: float, slots: Mapping[str, int], within: str) -> str | None:
+def _choose_started(connection: Connection, now: float, slots: Mapping[str, int], within: str) -> str | None:
     query = (
         "SELECT j.id, j.account, j.state, j.occupies, j.cancel FROM jobs j INDEXED BY jobs_started"  # noqa: S608 - constants
         f" WHERE j.active = 1 AND j.state IN {_STARTED} AND j.due <= ? AND j.owner IS NULL AND {within}"
@@ -308,7 +326,7 @@ def _choose_started(connection: sqlite3.Connection, now: float, slots: Mapping[s
     return None
 
 
-def _choose_queued(connection: sqlite3.Connection, now: float, slots: Mapping[str, int], within: str) -> str | None:
+def _choose_queued(connection: Connection, now: float, slots: Mapping[str, int], within: str) -> str | None:
     query = (
         "SELECT j.id, j.due FROM jobs j INDEXED BY jobs_active"  # noqa: S608 - constants
         " WHERE j.active = 1 AND j.account = ? AND j.state = 'queued' AND j.due <= ? AND j.owner IS NULL"
@@ -328,7 +346,7 @@ def _choose_queued(connection: sqlite3.Connection, now: float, slots: Mapping[st
     return str(min(found)[1]) if found else None
 
 
-def count_held(connection: sqlite3.Connection, account: str) -> int:
+def count_held(connection: Connection, account: str) -> int:
     """Count the slots taken: jobs alive at the service, and jobs that a process works on at this moment."""
     begun = connection.execute(
         "SELECT count(*) FROM jobs INDEXED BY jobs_active"  # noqa: S608 - constants

@@ -32,7 +32,6 @@ class JobReader:
         self._database = database
         self.clock = clock
         self._touched = 0
-        self._wanted: Collection[str] | None = None
 
     @property
     def paths(self) -> PathMap:
@@ -142,22 +141,21 @@ class JobReader:
         with self._database.read() as connection:
             return frozenset(filter(None, map(bytes_of, tables.digests_of(connection, recording))))
 
-    def changes_token(self) -> tuple[int, int]:
+    def changes_token(self) -> tuple[int | str, int]:
         """Return a value that differs once another process, or a request in this one, changed the store; cheap."""
-        with self._database.read() as connection:
-            return int(connection.execute("PRAGMA data_version").fetchone()[0]), self._touched
+        return self._database.changes(), self._touched
 
     def has_active(self, ids: Collection[str] | None = None) -> bool:
         """Tell whether any of these jobs, or of all, is active."""
         if ids is not None:
-            self._want(ids)
+            self._database.want(ids)
         with self._database.read() as connection:
             return connection.execute(queries.any_active(ids is not None)).fetchone() is not None
 
     def accounts(self, ids: Collection[str] | None = None) -> builtins.list[Job]:
         """Return one active job, of these or of all, for each account."""
         if ids is not None:
-            self._want(ids)
+            self._database.want(ids)
         with self._database.read() as connection:
             found = connection.execute(queries.accounts(ids is not None)).fetchall()
             jobs = [queries.fetch(connection, row["id"]) for row in found]
@@ -168,12 +166,3 @@ class JobReader:
         with self._database.read() as connection:
             row = connection.execute(queries.NEXT_DUE, (self.clock(),)).fetchone()
         return None if row is None else float(row["due"])
-
-    def _want(self, ids: Collection[str]) -> None:
-        if ids is self._wanted:
-            return
-        with self._database.write(durable=False) as connection:
-            connection.execute("DELETE FROM temp.wanted")
-            connection.executemany("INSERT OR IGNORE INTO temp.wanted VALUES (?)", ((job_id,) for job_id in ids))
-        # A collection that can change is copied in again each time.
-        self._wanted = ids if isinstance(ids, frozenset) else None

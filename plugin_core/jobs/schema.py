@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from plugin_core.files.database import Schema, new_id
+from plugin_core.files.database import Connection, Schema, new_id
 from plugin_core.jobs.keys import dedupe_key, forced_key, is_forced
 from plugin_core.jobs.queries import to_row
 from plugin_core.model import Job, JobState, Quote, Separation, from_json
@@ -86,7 +85,7 @@ _PLACE: Final = "place"
 _AT_SERVICE: Final = frozenset({JobState.RUNNING, JobState.FETCHING})
 
 
-def adopt_jobs(connection: sqlite3.Connection) -> None:
+def adopt_jobs(connection: Connection) -> None:
     """Give every job its recording and new key, and make purchases of what services had."""
     origins = _origins(connection)
     home = Path(connection.execute("PRAGMA database_list").fetchone()["file"]).parent
@@ -103,14 +102,14 @@ def adopt_jobs(connection: sqlite3.Connection) -> None:
         )
 
 
-def _origins(connection: sqlite3.Connection) -> dict[str, str]:
+def _origins(connection: Connection) -> dict[str, str]:
     """Return the hash each file that we tagged had before, by the one it has now."""
     found = connection.execute("SELECT body FROM jobs WHERE written IS NOT NULL ORDER BY updated DESC")
     written = [job.written for job in (from_json(row["body"], Job) for row in found) if job.written is not None]
     return {one.after: one.before for one in reversed(written) if one.after != one.before}
 
 
-def _recording(connection: sqlite3.Connection, job: Job, origins: dict[str, str]) -> str:
+def _recording(connection: Connection, job: Job, origins: dict[str, str]) -> str:
     """Return the recording of a job's source, put in where it is new."""
     chain = [job.source.content]
     while (before := origins.get(chain[-1])) is not None and before not in chain:
@@ -140,7 +139,7 @@ def _rekey(job: Job, recording: str) -> Job:
     return msgspec.structs.replace(job, recording=recording, dedupe=forced_key(key) if is_forced(job.dedupe) else key)
 
 
-def _adopt(connection: sqlite3.Connection, job: Job, recording: str, home: Path) -> Job:
+def _adopt(connection: Connection, job: Job, recording: str, home: Path) -> Job:
     quote = _quote(job)
     key = purchase_key(job.operation.provider, job.account, recording, quote)
     state = _state(job)
@@ -210,6 +209,12 @@ def _quote(job: Job) -> Quote:
         sent={"model": wish.model, **{f"option.{name}": value for name, value in options.items()}}, output=output
     )
 
+
+# ``server`` tells which start of the server a process's session belongs to: of an earlier one it proves nothing.
+_SESSIONS: Final = "CREATE TABLE sessions (token TEXT NOT NULL PRIMARY KEY, server TEXT NOT NULL)"
+
+SHARED: Final = Schema("job store", (";".join((_FIRST, _SECOND, _THIRD, _SESSIONS)),))
+"""The same tables where machines share them."""
 
 SCHEMA: Final = Schema(
     "job store",

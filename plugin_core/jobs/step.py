@@ -37,7 +37,7 @@ class Heartbeat:
         self._sleep = sleep
         self._every = every
         self._steps: dict[Claim, tuple[float, Progress | None]] = {}
-        self._seen: tuple[int, int] | None = None
+        self._seen: tuple[int | str, int] | None = None
         self._task: asyncio.Task[None] | None = None
 
     def add(self, claim: Claim) -> None:

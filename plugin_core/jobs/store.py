@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable
 from functools import cached_property
@@ -13,15 +12,16 @@ from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
-from plugin_core.files.database import Database
+from plugin_core.errors import StoreError, install_hint
+from plugin_core.files.database import Connection, Database
 from plugin_core.files.disk import check_local
 from plugin_core.files.mapping import UNMAPPED, PathMap
 from plugin_core.jobs import changes, queries
 from plugin_core.jobs.keys import base_key, is_forced, is_same_place, is_same_wish
-from plugin_core.jobs.owner import ProcessToken
+from plugin_core.jobs.owner import ProcessToken, Token
 from plugin_core.jobs.queries import from_row, to_row
 from plugin_core.jobs.queue import JobQueue
-from plugin_core.jobs.schema import SCHEMA
+from plugin_core.jobs.schema import SCHEMA, SHARED
 from plugin_core.model import Job, JobState, Source, Stem
 from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.recordings import tables
@@ -36,11 +36,11 @@ _ENDED: Final = frozenset({JobState.FAILED, JobState.CANCELLED})
 
 
 class JobStore(JobQueue):
-    """All jobs of one home folder, in a SQLite file.
+    """All jobs of one home folder, in a SQLite file; or those that machines share, in a PostgreSQL database.
 
     Args:
-        path: the file; made with its folder, readable by its owner only.
-        clock: seconds since the epoch.
+        place: the file, made with its folder and readable by its owner only; or the address of the database.
+        clock: seconds since the epoch; default the time that all who share the store go by.
         lease: seconds after which a silent owner loses its job.
         patience: seconds that a lock of another process is waited for; default half a minute.
         heartbeat: seconds between signs of life; default a quarter of the lease.
@@ -54,9 +54,9 @@ class JobStore(JobQueue):
 
     def __init__(
         self,
-        path: Path,
+        place: Path | str,
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         lease: float = LEASE,
         patience: float | None = None,
         heartbeat: float | None = None,
@@ -64,17 +64,13 @@ class JobStore(JobQueue):
         steady: Callable[[], float] | None = None,
         paths: PathMap = UNMAPPED,
     ) -> None:
-        self.path = path.absolute()
+        self.place = place if isinstance(place, str) else place.absolute()
         self.heartbeat_every = lease / 4 if heartbeat is None else heartbeat
-        check_local(self.path.parent, kind_of)
-        database = Database(self.path, SCHEMA, patience=patience, paths=paths)
-        try:
-            process = ProcessToken(self.path.parent / "workers")
-        except BaseException:
-            database.close()
-            raise
-        super().__init__(database, clock, process, lease, steady)
-        self.purchases = PurchaseLedger(database, clock)
+        database, process = _open(self.place, patience, paths, kind_of)
+        if clock is None or clock is time.time:
+            clock, steady = database.now, steady or time.monotonic
+        super().__init__(database, clock, process, lease, steady or clock)
+        self.purchases = PurchaseLedger(database, self.clock)
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -92,9 +88,9 @@ class JobStore(JobQueue):
         self._closed = True
         try:
             with self._database.write() as connection:
-                connection.execute(
-                    "UPDATE jobs SET owner = NULL, lease = NULL WHERE owner GLOB ?", (f"{self._process.token}-*",)
-                )
+                # Its owners are the token, a dash, and a number.
+                own = (f"{self._process.token}-", f"{self._process.token}.")
+                connection.execute("UPDATE jobs SET owner = NULL, lease = NULL WHERE owner >= ? AND owner < ?", own)
         finally:
             self._process.close()
             self._database.close()
@@ -279,7 +275,7 @@ class JobStore(JobQueue):
         with self._database.read() as connection:
             left = [str(row["id"]) for row in connection.execute(queries.UNCLAIMED, {"before": before})]
 
-        def let_go(connection: sqlite3.Connection, limit: int) -> int:
+        def let_go(connection: Connection, limit: int) -> int:
             nonlocal given_up
             some = [left.pop() for _ in range(min(limit, len(left)))]
             given_up += changes.give_up_old(connection, some, before, now)
@@ -301,7 +297,33 @@ class JobStore(JobQueue):
         return removed
 
 
-def _alike(connection: sqlite3.Connection, job: Job) -> list[Job]:
+def _open(place: Path | str, patience: float | None, kind_of: Callable[[Path], str] | None) -> tuple[Database, Token]:
+    """Open what holds the jobs, and make the token of who works on them there."""
+    if isinstance(place, str):
+        return _open_shared(place, patience, paths)
+    from plugin_core.files.sqlite import SqliteFile
+
+    check_local(place.parent, kind_of)
+    file = SqliteFile(place, SCHEMA, patience=patience, paths=paths)
+    try:
+        return file, ProcessToken(place.parent / "workers")
+    except BaseException:
+        file.close()
+        raise
+
+
+def _open_shared(address: str, patience: float | None, paths: PathMap) -> tuple[Database, Token]:
+    try:
+        from plugin_core.files.postgresql import PostgresDatabase
+        from plugin_core.jobs.presence import SessionToken
+    except ImportError as error:
+        what = "a job store in PostgreSQL needs psycopg, which is not installed"
+        raise StoreError(what, remedy=install_hint("distributed")) from error
+    database = PostgresDatabase(address, SHARED, patience=patience, paths=paths)
+    return database, SessionToken(database)
+
+
+def _alike(connection: Connection, job: Job) -> list[Job]:
     """Return the jobs of the same wish that could be joined, the oldest first; a forced one joins only its like."""
     rows = connection.execute(queries.JOINABLE, (base_key(job.dedupe),)).fetchall()
     jobs = [one for one in map(from_row, rows) if is_same_wish(one.operation, job.operation)]

@@ -6,7 +6,6 @@ calendar; what turned out to cost nothing does not count.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Final
@@ -14,10 +13,11 @@ from typing import Annotated, Final
 import msgspec
 
 from plugin_core.errors import RefusedError
+from plugin_core.files.database import Connection
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 
 Amount = Annotated[float, msgspec.Meta(ge=0)]
-Guard = Callable[[sqlite3.Connection, Purchase], None]
+Guard = Callable[[Connection, Purchase], None]
 """Refuse a purchase that is about to be made, inside the transaction that makes it."""
 
 _SPENT: Final = (
@@ -52,7 +52,7 @@ class Spending:
         self._clock = clock
         self._run: dict[str, dict[str, float]] = {}
 
-    def check(self, connection: sqlite3.Connection, purchase: Purchase) -> None:
+    def check(self, connection: Connection, purchase: Purchase) -> None:
         """Refuse a purchase that goes beyond a limit; count it otherwise.
 
         Raises:
@@ -80,7 +80,7 @@ class Spending:
         self._run[provider] = {**run, purchase.id: price}
 
 
-def spend_freely(_connection: sqlite3.Connection, _purchase: Purchase) -> None:
+def spend_freely(_connection: Connection, _purchase: Purchase) -> None:
     """Know no limit."""
 
 
@@ -99,5 +99,5 @@ def month_of(now: datetime) -> float:
     return datetime(now.year, now.month, 1).astimezone().timestamp()
 
 
-def _spent(connection: sqlite3.Connection, purchase: Purchase, since: float) -> float:
+def _spent(connection: Connection, purchase: Purchase, since: float) -> float:
     return float(connection.execute(_SPENT, (purchase.provider, since, purchase.id)).fetchone()[0])

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import builtins
-import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from plugin_core.errors import StoreError, UsageError
-from plugin_core.files.database import Database
+from plugin_core.files.database import NO_LIMIT, Connection, Database
 from plugin_core.files.mapping import read_stored, stored_json
 from plugin_core.model import Quote, Ticket
 from plugin_core.purchases.purchase import Purchase, PurchaseState, serves
@@ -142,7 +141,7 @@ class PurchaseLedger:
     def list(self, *, since: float = 0.0, provider: str = "", limit: int | None = None) -> list[Purchase]:
         """Return purchases, the newest first."""
         one = " AND provider = ?" if provider else ""
-        values: tuple[object, ...] = (since, *([provider] if provider else []), -1 if limit is None else limit)
+        values: tuple[object, ...] = (since, *([provider] if provider else []), NO_LIMIT if limit is None else limit)
         query = f"SELECT * FROM purchases WHERE created >= ?{one} ORDER BY created DESC, id DESC LIMIT ?"  # noqa: S608
         with self._database.read() as connection:
             return [from_row(row) for row in connection.execute(query, values)]
@@ -190,12 +189,12 @@ class PurchaseLedger:
             return [from_row(row) for row in connection.execute(query)]
 
 
-def is_wanted(connection: sqlite3.Connection, purchase: Purchase) -> bool:
+def is_wanted(connection: Connection, purchase: Purchase) -> bool:
     """Tell, inside a transaction, whether a job that is active may be at a purchase."""
     return connection.execute(_IN_USE, (purchase.key,)).fetchone() is not None
 
 
-def heal(connection: sqlite3.Connection, purchase_id: str, ticket: Ticket, now: float) -> bool:
+def heal(connection: Connection, purchase_id: str, ticket: Ticket, now: float) -> bool:
     """Write the ticket of a late answer onto a purchase that has none; tell whether it has this one now."""
     purchase = fetch(connection, purchase_id)
     if purchase is None:
@@ -207,18 +206,18 @@ def heal(connection: sqlite3.Connection, purchase_id: str, ticket: Ticket, now: 
     return True
 
 
-def put(connection: sqlite3.Connection, purchase: Purchase) -> None:
+def put(connection: Connection, purchase: Purchase) -> None:
     """Store a purchase inside a transaction."""
     connection.execute(_PUT, _to_row(purchase))
 
 
-def fetch(connection: sqlite3.Connection, purchase_id: str) -> Purchase | None:
+def fetch(connection: Connection, purchase_id: str) -> Purchase | None:
     """Return one purchase inside a transaction."""
     row = connection.execute("SELECT * FROM purchases WHERE id = ?", (purchase_id,)).fetchone()
     return None if row is None else from_row(row)
 
 
-def from_row(row: sqlite3.Row) -> Purchase:
+def from_row(row: Any) -> Purchase:
     """Return the purchase of a row.
 
     Raises:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.probe import identify
 from plugin_core.audio.source_file import held_still
 from plugin_core.errors import SourceError
-from plugin_core.files.database import Database, new_id
+from plugin_core.files.database import Connection, Database, new_id
 from plugin_core.recordings import tables
 from plugin_core.recordings.content import bytes_of, hash_content, is_of_bytes, raw1, shape_of
 from plugin_core.recordings.digest import Check, digest_of, is_exact, name_codec
@@ -130,7 +129,7 @@ def _is_counted(info: AudioInfo) -> bool:
     return info.frames > 0 and (info.decoder == "libsndfile" or info.container in _COUNTING)
 
 
-def _recognise(connection: sqlite3.Connection, digests: list[str]) -> str | None:
+def _recognise(connection: Connection, digests: list[str]) -> str | None:
     found = (tables.find_by_digest(connection, digest) for digest in digests)
     return next((recording for recording in found if recording is not None), None)
 

@@ -5,12 +5,12 @@ All functions work inside the caller's transaction.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
+from plugin_core.files.database import Connection
 from plugin_core.recordings.content import shape_of
 
 # ``merged`` names the recording that one turned out to be: rows elsewhere may still have the id it was first given.
@@ -47,13 +47,19 @@ CREATE INDEX recording_slices_by_recording ON recording_slices (recording)
 """
 """One migration of a ``Schema``."""
 
-_NAMING: Final = (
-    ("recording_aliases", "recording"),
-    ("recording_slices", "recording"),
-    ("recording_slices", "parent"),
+_RENAME: Final = (
+    "UPDATE recording_aliases SET recording = :kept WHERE recording = :gone",
+    # The same slice under both ids is one.
+    "DELETE FROM recording_slices WHERE recording = :gone AND EXISTS (SELECT 1 FROM recording_slices AS o"
+    " WHERE o.recording = :kept AND o.parent = recording_slices.parent AND o.rate = recording_slices.rate"
+    " AND o.start = recording_slices.start AND o.frames = recording_slices.frames)",
+    "UPDATE recording_slices SET recording = :kept WHERE recording = :gone",
+    "DELETE FROM recording_slices WHERE parent = :gone AND EXISTS (SELECT 1 FROM recording_slices AS o"
+    " WHERE o.parent = :kept AND o.recording = recording_slices.recording AND o.rate = recording_slices.rate"
+    " AND o.start = recording_slices.start AND o.frames = recording_slices.frames)",
+    "UPDATE recording_slices SET parent = :kept WHERE parent = :gone",
 )
-"""Where recordings are named by their present ids."""
-
+"""What gives rows that name a recording the id that it has now."""
 
 _OF_PARENT: Final = (
     "SELECT DISTINCT start, frames FROM recording_slices WHERE parent = ? AND rate = ? ORDER BY frames, start"
@@ -76,35 +82,35 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds."""
 
 
-def find_by_digest(connection: sqlite3.Connection, digest: str) -> str | None:
+def find_by_digest(connection: Connection, digest: str) -> str | None:
     """Return the recording a digest belongs to."""
     row = connection.execute("SELECT recording FROM recording_aliases WHERE digest = ?", (digest,)).fetchone()
     return None if row is None else str(row["recording"])
 
 
-def shapes(connection: sqlite3.Connection, rate: int, frames: int) -> list[str]:
+def shapes(connection: Connection, rate: int, frames: int) -> list[str]:
     """Return the recordings of a sample rate and length; of exact sources no others can be the same."""
     found = connection.execute(
-        "SELECT coalesce(merged, id) AS id FROM recordings WHERE frames = ?1 AND frames > 0 AND rate = ?2"
-        " UNION SELECT recording FROM recording_aliases WHERE frames = ?1 AND frames > 0 AND rate = ?2",
-        (frames, rate),
+        "SELECT coalesce(merged, id) AS id FROM recordings WHERE frames = :frames AND frames > 0 AND rate = :rate"
+        " UNION SELECT recording FROM recording_aliases WHERE frames = :frames AND frames > 0 AND rate = :rate",
+        {"frames": frames, "rate": rate},
     )
     return [row["id"] for row in found]
 
 
-def digests_of(connection: sqlite3.Connection, recording: str) -> list[str]:
+def digests_of(connection: Connection, recording: str) -> list[str]:
     found = connection.execute("SELECT digest FROM recording_aliases WHERE recording = ? ORDER BY digest", (recording,))
     return [row["digest"] for row in found]
 
 
-def ids_of(connection: sqlite3.Connection, recording: str) -> list[str]:
+def ids_of(connection: Connection, recording: str) -> list[str]:
     """Return all ids a recording ever had, the present one first; any of them may be asked for."""
     kept = _present_id(connection, recording)
     found = connection.execute("SELECT id FROM recordings WHERE merged = ? ORDER BY id", (kept,))
     return [kept, *(row["id"] for row in found)]
 
 
-def new(connection: sqlite3.Connection, recording: Recording) -> None:
+def new(connection: Connection, recording: Recording) -> None:
     """Put in a recording that nobody has met yet."""
     connection.execute(
         "INSERT INTO recordings (id, rate, channels, frames, duration)"
@@ -113,7 +119,7 @@ def new(connection: sqlite3.Connection, recording: Recording) -> None:
     )
 
 
-def remember(connection: sqlite3.Connection, recording: str, digests: Iterable[str]) -> str:
+def remember(connection: Connection, recording: str, digests: Iterable[str]) -> str:
     """Note the digests of one and the same file; return the recording's present id.
 
     One that has a digest in common is the same.
@@ -131,17 +137,17 @@ def remember(connection: sqlite3.Connection, recording: str, digests: Iterable[s
     return kept
 
 
-def merge(connection: sqlite3.Connection, one: str, other: str) -> str:
+def merge(connection: Connection, one: str, other: str) -> str:
     """Make one recording of two that were found to be the same; return its id, the older of the two."""
     kept, gone = sorted((_present_id(connection, one), _present_id(connection, other)))
     if kept != gone:
         connection.execute("UPDATE recordings SET merged = ? WHERE id = ? OR merged = ?", (kept, gone, gone))
-        for table, column in _NAMING:
-            connection.execute(f"UPDATE OR REPLACE {table} SET {column} = ? WHERE {column} = ?", (kept, gone))  # noqa: S608
+        for statement in _RENAME:
+            connection.execute(statement, {"kept": kept, "gone": gone})
     return kept
 
 
-def _present_id(connection: sqlite3.Connection, recording: str) -> str:
+def _present_id(connection: Connection, recording: str) -> str:
     row = connection.execute("SELECT merged FROM recordings WHERE id = ?", (recording,)).fetchone()
     return recording if row is None or row["merged"] is None else str(row["merged"])
 
@@ -157,21 +163,22 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True):
         return self.start - slack <= other.start and other.end <= self.end + slack
 
 
-def note_slice(connection: sqlite3.Connection, recording: str, parent: str, rate: int, place: Slice) -> None:
+def note_slice(connection: Connection, recording: str, parent: str, rate: int, place: Slice) -> None:
     """Note that a recording was cut out of another one, and where; a sound that recurs has several places."""
     connection.execute(
-        "INSERT OR IGNORE INTO recording_slices (parent, rate, start, frames, recording) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO recording_slices (parent, rate, start, frames, recording) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
         (ids_of(connection, parent)[0], rate, place.start, place.end - place.start, ids_of(connection, recording)[0]),
     )
 
 
-def slices_of(connection: sqlite3.Connection, parent: str, rate: int) -> list[Slice]:
+def slices_of(connection: Connection, parent: str, rate: int) -> list[Slice]:
     """Return what was ever cut out of a recording, the smallest first."""
     rows = connection.execute(_OF_PARENT, (ids_of(connection, parent)[0], rate))
     return [Slice(start=row["start"], end=row["start"] + row["frames"]) for row in rows]
 
 
-def known_as(connection: sqlite3.Connection, recording: str) -> list[str]:
+def known_as(connection: Connection, recording: str) -> list[str]:
     """Return every id under which what a recording sounds like may have been bought, the present one first.
 
     Those it ever had, and those of the same slice of a lossy recording, whose samples differ with the decoder.

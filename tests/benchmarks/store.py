@@ -6,7 +6,6 @@ Run it with ``python -m tests.benchmarks.store``; it prints ratios taken in one 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import statistics
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from plugin_core.files.database import Connection
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.queries import to_row
 from plugin_core.jobs.store import JobStore
@@ -56,7 +56,7 @@ def fill(store: JobStore, count: int) -> None:
         store.add(make_job(number))
 
 
-def _insert(connection: sqlite3.Connection, table: str, rows: Iterator[dict[str, object]]) -> None:
+def _insert(connection: Connection, table: str, rows: Iterator[dict[str, object]]) -> None:
     first = next(rows)
     query = f"INSERT INTO {table} ({', '.join(first)}) VALUES ({', '.join(f':{name}' for name in first)})"
     connection.executemany(query, chain((first,), rows))
@@ -169,7 +169,7 @@ MEASURED: dict[str, Callable[[JobStore], None]] = {
     "serving": serving,
     "purchases": purchases,
     "spent": spent,
-    "open": lambda store: JobStore(store.path).close(),
+    "open": lambda store: JobStore(store.place).close(),
 }
 
 
@@ -192,7 +192,7 @@ def prune(store: JobStore, count: int) -> None:
     is_over = threading.Event()
 
     def write_on() -> None:
-        with JobStore(store.path) as other:
+        with JobStore(store.place) as other:
             while not is_over.wait(0.005):
                 began = time.perf_counter()
                 other.check_writable()
@@ -200,9 +200,9 @@ def prune(store: JobStore, count: int) -> None:
 
     thread = threading.Thread(target=write_on)
     thread.start()
-    began, size = time.perf_counter(), store.path.stat().st_size
+    began, size = time.perf_counter(), Path(store.place).stat().st_size
     removed = store.prune(store.clock() - count / 2)
-    wall, left = time.perf_counter() - began, store.path.stat().st_size
+    wall, left = time.perf_counter() - began, Path(store.place).stat().st_size
     is_over.set()
     thread.join()
     waits.sort()

@@ -18,7 +18,8 @@ from typing import Final, Self
 
 import msgspec
 
-from plugin_core.files.database import Database, Schema
+from plugin_core.files.database import Schema
+from plugin_core.files.sqlite import SqliteFile
 from stembridge_hot_folder.files import FileIdentity
 
 _COUNT: Final = "INSERT INTO history VALUES (?, ?, ?, 1) ON CONFLICT (day, root, state) DO UPDATE SET songs = songs + 1"
@@ -122,7 +123,7 @@ class SongLedger:
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._database = Database(path, SCHEMA)
+        self._database = SqliteFile(path, SCHEMA)
         self._finished: dict[bytes, FileIdentity] = {}
 
     def __enter__(self) -> Self:

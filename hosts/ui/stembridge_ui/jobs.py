@@ -74,7 +74,7 @@ class Board:
         self._watchers: set[asyncio.Queue[bytes]] = set()
         self._is_stale = True
         self._has_newcomer = False
-        self._token: tuple[int, int] | None = None
+        self._token: tuple[int | str, int] | None = None
         self._looking: asyncio.Task[None] | None = None
         self._is_over = False
 

@@ -13,7 +13,7 @@ from stembridge_hot_folder.process import deadline
 
 from plugin_core.cli.app import run
 from plugin_core.console.context import Context
-from plugin_core.files import database
+from plugin_core.files import sqlite
 from plugin_core.jobs import engine
 from plugin_core.jobs.policy import Policy
 from tests.hosts.hot_folder.separator import CheapSeparator
@@ -44,7 +44,7 @@ def _take_time() -> None:
     if "CHEAP_DEADLINE" not in os.environ:
         watch.deadline = functools.partial(deadline, FOR_EVER)  # type: ignore[attr-defined]
     if "CHEAP_BUSY" in os.environ:
-        database.BUSY_MS = int(os.environ["CHEAP_BUSY"])  # type: ignore[misc]
+        sqlite.BUSY_MS = int(os.environ["CHEAP_BUSY"])  # type: ignore[misc]
     if "CHEAP_GRACE" in os.environ:
         engine.Policy = functools.partial(Policy, grace=float(os.environ["CHEAP_GRACE"]))  # type: ignore[assignment,attr-defined]
 

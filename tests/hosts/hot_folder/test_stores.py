@@ -263,7 +263,7 @@ def waits_for_lock(process: subprocess.Popen[bytes]) -> bool:
 
 
 def test_locked_store_pauses_the_watch_and_it_goes_on(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("plugin_core.files.database.BUSY_MS", 50)
+    monkeypatch.setattr("plugin_core.files.sqlite.BUSY_MS", 50)
     with desk.running() as watch:
         wait_for(lambda: watch.watch._intakes[0].has_scanned)
         with held(desk.home / STORE_NAME):

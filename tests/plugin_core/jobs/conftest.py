@@ -108,8 +108,8 @@ def store_path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(store_path: Path) -> Iterator[JobStore]:
-    with JobStore(store_path) as opened:
+def store(place: Path | str) -> Iterator[JobStore]:
+    with JobStore(place) as opened:
         yield opened
 
 

@@ -36,7 +36,7 @@ class Crew:
     def __init__(
         self, store: JobStore, service: Service, *, slots: int, delay: float, finds: bool, search: float
     ) -> None:
-        self._arguments = [str(store.path), str(service.folder), str(slots), str(delay), str(finds), str(search)]
+        self._arguments = [str(store.place), str(service.folder), str(slots), str(delay), str(finds), str(search)]
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, *gate: Path) -> subprocess.Popen[bytes]:
@@ -111,7 +111,7 @@ def test_killed_workers_pay_nothing_twice_and_lose_nothing(store: JobStore, tmp_
 def freeze_in_flight(sleeper: subprocess.Popen[bytes], service: Service, store: JobStore) -> set[str]:
     """Stop a worker while it is held up in paid calls, and return the jobs it was sending."""
     wait_for(lambda: bool(service.lines(f"submit {sleeper.pid}")))
-    freeze(sleeper, store.path)
+    freeze(sleeper, Path(store.place))
     assert service.lines("creates") == []
     return set(service.lines(f"submit {sleeper.pid}"))
 

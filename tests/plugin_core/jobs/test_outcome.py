@@ -28,6 +28,8 @@ from plugin_core.purchases.purchase import PurchaseState
 from tests.plugin_core.jobs.conftest import FAST, Desk
 from tests.plugin_core.jobs.fakes import make_job, make_stem
 
+ANY_STORE = True
+
 RUNNING, FETCHING, PUBLISHING = JobState.RUNNING, JobState.FETCHING, JobState.PUBLISHING
 METHODS = {RUNNING: "poll", FETCHING: "fetch", PUBLISHING: "publish"}
 ANYTHING = (

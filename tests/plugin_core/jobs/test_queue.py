@@ -14,10 +14,12 @@ from tests.plugin_core.jobs.conftest import Clock
 from tests.plugin_core.jobs.fakes import make_job
 from tests.plugin_core.jobs.test_store import move
 
+ANY_STORE = True
+
 
 @pytest.fixture
-def store(store_path: Path, clock: Clock) -> Iterator[JobStore]:
-    with JobStore(store_path, clock=clock) as opened:
+def store(place: Path | str, clock: Clock) -> Iterator[JobStore]:
+    with JobStore(place, clock=clock) as opened:
         yield opened
 
 
@@ -83,7 +85,7 @@ def test_an_account_that_is_full_keeps_no_other_waiting(store: JobStore, state: 
     other = put(store, 4, state, account="b", late=1.0, occupies=False)
     assert [next_of(store, slots) for _ in range(3)] == [first, other, ""]
     store.close()
-    with JobStore(store.path, clock=store.clock) as again:
+    with JobStore(store.place, clock=store.clock) as again:
         assert {next_of(again, {"a": 3, "b": 0}) for _ in range(3)} == {first, second, third}
 
 
@@ -120,7 +122,7 @@ def test_a_silent_owner_keeps_its_job_to_the_end_of_its_lease(
     store: JobStore, clock: Clock, seconds: float, is_taken: bool
 ) -> None:
     job = put(store, 1, JobState.RUNNING)
-    with JobStore(store.path, clock=clock, lease=20.0) as other:
+    with JobStore(store.place, clock=clock, lease=20.0) as other:
         assert next_of(other) == job
         clock.now += seconds
         assert next_of(store) == (job if is_taken else "")

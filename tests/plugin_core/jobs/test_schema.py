@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from plugin_core.errors import StoreError
-from plugin_core.files.database import migrate
+from plugin_core.files.sqlite import migrate
 from plugin_core.jobs.keys import dedupe_key
 from plugin_core.jobs.schema import SCHEMA
 from plugin_core.jobs.store import JobStore

@@ -22,11 +22,13 @@ from plugin_core.purchases.purchase import PurchaseState
 from tests.plugin_core.jobs.conftest import FAST, Heard, Ticks
 from tests.plugin_core.jobs.fakes import PATIENCE, FakeWork, make_job, run
 
+ANY_STORE = True
+
 
 @pytest.fixture
-def store(store_path: Path) -> Iterator[JobStore]:
+def store(place: Path | str) -> Iterator[JobStore]:
     """A store whose time does not depend on the machine: what a search may take counts here."""
-    with JobStore(store_path, clock=Ticks()) as opened:
+    with JobStore(place, clock=Ticks()) as opened:
         yield opened
 
 
@@ -138,12 +140,12 @@ def test_stop_lets_a_paid_call_come_home(store: JobStore, work: FakeWork, heard:
     assert stored.ticket is not None and stored.state is JobState.RUNNING
 
 
-def test_late_answer_heals_a_parked_job(engine: Engine, store: JobStore, store_path: Path, work: FakeWork) -> None:
+def test_late_answer_heals_a_parked_job(engine: Engine, store: JobStore, place: Path | str, work: FakeWork) -> None:
     job, _ = store.add(make_job())
 
     def take_away() -> None:
         # As if this process had been frozen past its lease, and another had given the job up.
-        with JobStore(store_path, clock=lambda: store.clock() + 3600) as other:
+        with JobStore(place, clock=lambda: store.clock() + 3600) as other:
             owner = other.new_owner()
             found = other.claim(owner, ids=None, slots={})
             assert found is not None and found.state is JobState.SUBMITTING
@@ -163,14 +165,14 @@ def test_late_answer_heals_a_parked_job(engine: Engine, store: JobStore, store_p
 
 
 def test_a_call_that_a_frozen_process_may_still_send_is_not_sent_by_another(
-    engine: Engine, store: JobStore, store_path: Path, work: FakeWork, heard: Heard
+    engine: Engine, store: JobStore, place: Path | str, work: FakeWork, heard: Heard
 ) -> None:
     """It is not found, however long another process looks: it is given up there, and comes home when that thaws."""
     job, _ = store.add(make_job())
     elsewhere: list[JobState] = []
 
     async def search_elsewhere(job_id: str) -> None:
-        with JobStore(store_path, clock=lambda: store.clock() + 3600) as other:
+        with JobStore(place, clock=lambda: store.clock() + 3600) as other:
             searching = Engine(other, lambda job: work, heard, clock=other.clock, policy=FAST)
             await asyncio.wait_for(searching.run([job_id]), PATIENCE)
             elsewhere.append(other.get(job_id).state)
@@ -183,7 +185,7 @@ def test_a_call_that_a_frozen_process_may_still_send_is_not_sent_by_another(
 
 
 def test_an_engine_on_this_machine_is_told_again_though_another_process_may_thaw(
-    engine: Engine, store: JobStore, store_path: Path, work: FakeWork, heard: Heard
+    engine: Engine, store: JobStore, place: Path | str, work: FakeWork, heard: Heard
 ) -> None:
     """It takes no money: to look for it, and to give it up as unconfirmed, would leave the song undone for nothing."""
     work.is_remote = False
@@ -191,7 +193,7 @@ def test_an_engine_on_this_machine_is_told_again_though_another_process_may_thaw
     elsewhere: list[JobState] = []
 
     async def work_elsewhere() -> None:
-        with JobStore(store_path, clock=lambda: store.clock() + 3600) as other:
+        with JobStore(place, clock=lambda: store.clock() + 3600) as other:
             working = Engine(other, lambda job: work, heard, clock=other.clock, policy=FAST)
             await asyncio.wait_for(working.run([job.id]), PATIENCE)
             elsewhere.append(other.get(job.id).state)
@@ -202,7 +204,7 @@ def test_an_engine_on_this_machine_is_told_again_though_another_process_may_thaw
     assert "find" not in work.calls and "cancel" not in work.calls
 
 
-def test_job_that_was_lost_before_its_call_is_sent_again(store: JobStore, store_path: Path, work: FakeWork) -> None:
+def test_job_that_was_lost_before_its_call_is_sent_again(store: JobStore, place: Path | str, work: FakeWork) -> None:
     job, _ = store.add(make_job())
     taken: list[Job] = []
 
@@ -210,7 +212,7 @@ def test_job_that_was_lost_before_its_call_is_sent_again(store: JobStore, store_
         # As if this process had been frozen between its word that it would send the call and the call.
         if after.state is not JobState.SUBMITTING or taken:
             return
-        with JobStore(store_path, clock=lambda: store.clock() + 3600) as other:
+        with JobStore(place, clock=lambda: store.clock() + 3600) as other:
             owner = other.new_owner()
             found = other.claim(owner, ids=None, slots={})
             assert found is not None
@@ -225,13 +227,13 @@ def test_job_that_was_lost_before_its_call_is_sent_again(store: JobStore, store_
 
 @pytest.mark.parametrize("state", [JobState.CANCELLED, JobState.RUNNING], ids=str)
 def test_answer_that_comes_too_late_is_cancelled_at_the_service(
-    engine: Engine, store: JobStore, store_path: Path, work: FakeWork, state: JobState
+    engine: Engine, store: JobStore, place: Path | str, work: FakeWork, state: JobState
 ) -> None:
     job, _ = store.add(make_job())
     other_ticket = Ticket(remote_id="another") if state is JobState.RUNNING else None
 
     def take_away() -> None:
-        with JobStore(store_path, clock=lambda: store.clock() + 3600) as other:
+        with JobStore(place, clock=lambda: store.clock() + 3600) as other:
             owner = other.new_owner()
             found = other.claim(owner, ids=None, slots={})
             assert found is not None
@@ -243,9 +245,9 @@ def test_answer_that_comes_too_late_is_cancelled_at_the_service(
     assert work.service.lines("cancels") == [f"remote-{job.id}"]
 
 
-def test_a_clock_that_is_put_back_during_the_search_does_not_prolong_it(store_path: Path, work: FakeWork) -> None:
+def test_a_clock_that_is_put_back_during_the_search_does_not_prolong_it(place: Path | str, work: FakeWork) -> None:
     ticks, ahead = Ticks(), [86_400.0]
-    with JobStore(store_path, clock=lambda: ticks() + ahead[0]) as store:
+    with JobStore(place, clock=lambda: ticks() + ahead[0]) as store:
         job, _ = store.add(make_job())
         work.fail("submit", [OutcomeUnknownError("timeout")])
         work.fail("find", [lambda: ahead.__setitem__(0, 0.0)])

@@ -15,6 +15,8 @@ from plugin_core.model import JobState, Quote
 from plugin_core.purchases.quotes import purchase_key
 from tests.plugin_core.jobs.fakes import FakeWork, make_job, run
 
+ANY_STORE = True
+
 
 def test_older_job_that_is_retried_waits_while_a_younger_one_pays(
     engine: Engine, store: JobStore, work: FakeWork

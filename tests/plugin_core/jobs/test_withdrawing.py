@@ -15,6 +15,8 @@ from plugin_core.model import Job, JobState
 from plugin_core.purchases.purchase import KeptPart, PurchaseState
 from tests.plugin_core.jobs.fakes import FakeWork, make_job, run
 
+ANY_STORE = True
+
 TOO_LATE = ServiceError("it is being processed")
 
 

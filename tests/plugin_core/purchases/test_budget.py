@@ -15,6 +15,8 @@ from plugin_core.model import Quote
 from plugin_core.purchases.budget import LimitReachedError, Limits, Spending
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 
+ANY_STORE = True
+
 
 class Now:
     """A clock that tests set, by local time."""
@@ -40,8 +42,8 @@ def now(monkeypatch: pytest.MonkeyPatch) -> Iterator[Now]:
 
 
 @pytest.fixture
-def store(tmp_path: Path, now: Now) -> Iterator[JobStore]:
-    with JobStore(tmp_path / "jobs.sqlite3", clock=now) as opened:
+def store(place: Path | str, now: Now) -> Iterator[JobStore]:
+    with JobStore(place, clock=now) as opened:
         yield opened
 
 

@@ -13,12 +13,14 @@ from plugin_core.model import Quote, Ticket
 from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 
+ANY_STORE = True
+
 QUOTE = Quote(sent={"model": "40"}, output="flac16", depth=16)
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[PurchaseLedger]:
-    with JobStore(tmp_path / "jobs.sqlite3") as store:
+def ledger(place: Path | str) -> Iterator[PurchaseLedger]:
+    with JobStore(place) as store:
         yield store.purchases
 
 

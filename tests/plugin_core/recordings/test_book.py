@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,8 @@ import soundfile
 
 from plugin_core.errors import SourceError
 from plugin_core.files.checksum import hash_file
-from plugin_core.files.database import Database, Schema, new_id
+from plugin_core.files.database import Connection, Database, Schema, new_id
+from plugin_core.files.sqlite import SqliteFile
 from plugin_core.recordings import tables
 from plugin_core.recordings.book import RecordingBook
 from plugin_core.recordings.content import raw1
@@ -28,7 +28,7 @@ AN_HOUR = 3600.0
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    made = Database(tmp_path / "home" / "store.sqlite3", SCHEMA)
+    made = SqliteFile(tmp_path / "home" / "store.sqlite3", SCHEMA)
     yield made
     made.close()
 
@@ -40,12 +40,12 @@ def book(database: Database) -> RecordingBook:
 
 
 @pytest.fixture
-def connection(database: Database) -> Iterator[sqlite3.Connection]:
+def connection(database: Database) -> Iterator[Connection]:
     with database.write() as opened:
         yield opened
 
 
-def add(connection: sqlite3.Connection, *digests: str, frames: int = 1000) -> str:
+def add(connection: Connection, *digests: str, frames: int = 1000) -> str:
     recording = Recording(id=new_id(time.time), rate=44100, channels=2, frames=frames, duration=frames / 44100)
     tables.new(connection, recording)
     return tables.remember(connection, recording.id, digests)
@@ -64,7 +64,7 @@ def convert(song: Path) -> Path:
 # The tables
 
 
-def test_many_digests_lead_to_one_recording(connection: sqlite3.Connection) -> None:
+def test_many_digests_lead_to_one_recording(connection: Connection) -> None:
     one, other = add(connection, "raw1:a", "pkt1:a"), add(connection, "raw1:b")
     assert tables.remember(connection, one, ["raw1:c"]) == one
     assert [tables.find_by_digest(connection, f"raw1:{name}") for name in "abcd"] == [one, other, one, None]
@@ -72,7 +72,7 @@ def test_many_digests_lead_to_one_recording(connection: sqlite3.Connection) -> N
 
 
 def test_two_that_share_a_digest_are_one_and_all_that_pointed_at_either_finds_it(
-    connection: sqlite3.Connection,
+    connection: Connection,
 ) -> None:
     first, second, third = add(connection, "raw1:a"), add(connection, "raw1:b"), add(connection, "raw1:c")
     tables.note_slice(connection, third, third, 44100, tables.Slice(start=0, end=9))
@@ -84,7 +84,7 @@ def test_two_that_share_a_digest_are_one_and_all_that_pointed_at_either_finds_it
     assert tables.shapes(connection, 44100, 1000) == [first]
 
 
-def test_shapes_are_those_of_the_same_rate_and_length(connection: sqlite3.Connection) -> None:
+def test_shapes_are_those_of_the_same_rate_and_length(connection: Connection) -> None:
     one = add(connection, "raw1:a", frames=5000)
     add(connection, "raw1:b", frames=0)
     assert tables.shapes(connection, 44100, 5000) == [one]
@@ -110,7 +110,7 @@ def test_it_takes_part_in_the_transaction_of_the_caller(database: Database) -> N
         "SELECT id FROM recordings WHERE merged = 'a'",
     ],
 )
-def test_look_ups_use_an_index(connection: sqlite3.Connection, query: str) -> None:
+def test_look_ups_use_an_index(connection: Connection, query: str) -> None:
     plan = connection.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()
     assert all(row["detail"].startswith("SEARCH") for row in plan)
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from plugin_core.errors import StoreError
-from plugin_core.files.database import Database, Schema, may_pass
+from plugin_core.files.database import Connection, Database, Schema, may_pass
+from plugin_core.files.sqlite import SqliteFile
 
 SCHEMA = Schema("book", ("CREATE TABLE words (word TEXT)",), if_damaged="burn it")
 FULL, NORMAL = 2, 1
@@ -44,19 +45,19 @@ def words(database: Database) -> list[str]:
 
 
 def test_what_is_written_is_there_for_the_next(path: Path) -> None:
-    one = Database(path, SCHEMA)
+    one = SqliteFile(path, SCHEMA)
     add(one, "first")
     with pytest.raises(ZeroDivisionError), one.write() as connection:
         connection.execute("INSERT INTO words VALUES ('half')")
         raise ZeroDivisionError
     one.close()
-    other = Database(path, SCHEMA)
+    other = SqliteFile(path, SCHEMA)
     assert words(other) == ["first"]
     other.close()
 
 
 def test_only_a_durable_commit_waits_for_the_disk(path: Path) -> None:
-    database = Database(path, SCHEMA)
+    database = SqliteFile(path, SCHEMA)
     for durable, wanted in ((False, NORMAL), (True, FULL), (True, FULL), (False, NORMAL)):
         add(database, "word", durable=durable)
         with database.read() as connection:
@@ -67,18 +68,18 @@ def test_only_a_durable_commit_waits_for_the_disk(path: Path) -> None:
 def test_a_file_in_use_by_another_process_is_opened_and_read_at_once(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("plugin_core.files.database.BUSY_MS", 20)
-    database = Database(path, SCHEMA)
+    monkeypatch.setattr("plugin_core.files.sqlite.BUSY_MS", 20)
+    database = SqliteFile(path, SCHEMA)
     add(database, "first")
     database.close()
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with closing(Database(path, SCHEMA)) as opened:
+        with closing(SqliteFile(path, SCHEMA)) as opened:
             assert words(opened) == ["first"]
 
 
 def test_what_is_deleted_is_given_back_to_the_disk(path: Path) -> None:
-    with closing(Database(path, SCHEMA)) as database:
+    with closing(SqliteFile(path, SCHEMA)) as database:
         for _ in range(20):
             add(database, "x" * 100_000, durable=False)
         with database.write() as connection:
@@ -94,7 +95,7 @@ def test_much_work_holds_the_file_for_a_moment_each_time(path: Path, seconds: fl
     batches: list[int] = []
     left = 2000 if not seconds else 60
 
-    def change(_connection: sqlite3.Connection, limit: int) -> int:
+    def change(_connection: Connection, limit: int) -> int:
         nonlocal left
         some = min(limit, left)
         left -= some
@@ -102,7 +103,7 @@ def test_much_work_holds_the_file_for_a_moment_each_time(path: Path, seconds: fl
         time.sleep(seconds * some)
         return some
 
-    with closing(Database(path, SCHEMA)) as database:
+    with closing(SqliteFile(path, SCHEMA)) as database:
         assert database.work_off(change) == (2000 if not seconds else 60)
     assert left == 0 and batches[-1] == 0
     # A twentieth of a second each on a slow machine, once it has shown that it is one; few batches on a fast one.
@@ -113,7 +114,7 @@ def test_much_work_holds_the_file_for_a_moment_each_time(path: Path, seconds: fl
 def test_file_is_its_owner_s_alone(path: Path) -> None:
     before = os.umask(0)
     try:
-        database = Database(path, SCHEMA)
+        database = SqliteFile(path, SCHEMA)
         add(database, "secret")
         assert path.parent.stat().st_mode & 0o777 == 0o700
         assert {one.stat().st_mode & 0o777 for one in path.parent.iterdir()} == {0o600}
@@ -125,11 +126,11 @@ def test_file_is_its_owner_s_alone(path: Path) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="locks of POSIX")
 def test_opening_twice_keeps_the_locks_of_the_first(path: Path) -> None:
     """POSIX gives all locks of a process on a file back when any descriptor of it is closed."""
-    first = Database(path, SCHEMA)
+    first = SqliteFile(path, SCHEMA)
     add(first, "word")
     held = [sys.executable, "-c", LOCKS, str(path)]
     assert subprocess.run(held, capture_output=True, check=True).stdout == b"held\n"
-    second = Database(path, SCHEMA)
+    second = SqliteFile(path, SCHEMA)
     try:
         assert subprocess.run(held, capture_output=True, check=True).stdout == b"held\n"
     finally:
@@ -138,8 +139,8 @@ def test_opening_twice_keeps_the_locks_of_the_first(path: Path) -> None:
 
 
 def test_locked_file_may_pass_and_damaged_or_newer_ones_may_not(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("plugin_core.files.database.BUSY_MS", 20)
-    database = Database(path, SCHEMA)
+    monkeypatch.setattr("plugin_core.files.sqlite.BUSY_MS", 20)
+    database = SqliteFile(path, SCHEMA)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match=r"book .*locked; another process") as locked:
@@ -150,11 +151,11 @@ def test_locked_file_may_pass_and_damaged_or_newer_ones_may_not(path: Path, monk
     with closing(sqlite3.connect(path)) as other:
         other.execute("PRAGMA user_version = 7")
     with pytest.raises(StoreError, match="newer stembridge") as newer:
-        Database(path, SCHEMA)
+        SqliteFile(path, SCHEMA)
     assert not may_pass(newer.value)
     path.write_bytes(b"no database at all" * 100)
     with pytest.raises(StoreError, match="not a database; burn it") as damaged:
-        Database(path, SCHEMA)
+        SqliteFile(path, SCHEMA)
     assert not may_pass(damaged.value)
 
 
@@ -163,7 +164,7 @@ def test_locked_file_may_pass_and_damaged_or_newer_ones_may_not(path: Path, monk
 def test_nothing_is_recorded_in_a_file_that_was_moved_or_deleted_until_it_is_put_back(
     path: Path, is_replaced: bool
 ) -> None:
-    database, away = Database(path, SCHEMA), path.with_name("away")
+    database, away = SqliteFile(path, SCHEMA), path.with_name("away")
     path.rename(away)
     if is_replaced:
         path.write_bytes(away.read_bytes())
@@ -177,7 +178,7 @@ def test_nothing_is_recorded_in_a_file_that_was_moved_or_deleted_until_it_is_put
 
 
 def test_full_and_read_only_files_may_pass(path: Path) -> None:
-    database = Database(path, SCHEMA)
+    database = SqliteFile(path, SCHEMA)
     with database.read() as connection:
         connection.execute("PRAGMA query_only = 1")
     with pytest.raises(StoreError, match=r"readonly.*make the folder") as refused:
@@ -197,5 +198,5 @@ def test_full_and_read_only_files_may_pass(path: Path) -> None:
 def test_folder_that_cannot_be_made_may_pass(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="point STEMBRIDGE_HOME elsewhere") as caught:
-        Database(tmp_path / "file" / "book.sqlite3", SCHEMA)
+        SqliteFile(tmp_path / "file" / "book.sqlite3", SCHEMA)
     assert may_pass(caught.value)

@@ -1,0 +1,441 @@
+"""A PostgreSQL database that machines share: its transactions, its clock, and what happens when it goes away."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, ClassVar, Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from plugin_core.errors import StoreError
+from plugin_core.files.database import BUSY, SAID_AFTER, Connection, Cursor, Database, PassingError, Schema, UndoneError
+from plugin_core.files.mapping import UNMAPPED, PathMap
+
+PLACE: Final = "stembridge"
+"""The schema, in PostgreSQL's sense, that holds the tables."""
+
+_log = logging.getLogger(__name__)
+
+_ALONE: Final = 0x57E3B51D
+"""The advisory lock of those who must write alone."""
+_MIGRATING: Final = _ALONE + 1
+
+_SESSION: Final = (
+    f"SET search_path TO {PLACE}; SET client_min_messages TO warning;"
+    # Whoever is frozen in the middle of a transaction must not keep everybody waiting.
+    " SET idle_in_transaction_session_timeout TO '10s'; SELECT current_setting('transaction_read_only')"
+)
+_TO_SERVER: Final[dict[str, Any]] = {
+    "application_name": "stembridge",
+    "client_encoding": "utf8",
+    "connect_timeout": 10,
+    # A server that vanished without a word is noticed in half a minute.
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+_OLDEST: Final = 130_000
+_SYNC_EVERY: Final = 5.0
+_AGAIN_AFTER: Final = 0.1
+"""Seconds between two tries to reach a server that went away, at first."""
+
+_ADDRESS: Final = "[jobs] database"
+_REMEDIES: Final = (
+    (r"password|pg_hba|role .* does not exist|peer authentication", f"correct user and password in {_ADDRESS}"),
+    (r"database .* does not exist", f"create it with createdb, or correct {_ADDRESS}"),
+    (r"permission denied", f"let its user work there: GRANT CREATE ON DATABASE, or own the schema {PLACE}"),
+    (r"read-only", f"name the primary server in {_ADDRESS}"),
+    (r"No space left|disk full", "free some space on the server's disk"),
+    (r"too many clients|connection slots", "let the server take more connections (max_connections)"),
+)
+
+
+class PostgresDatabase(Database):
+    """A database on a PostgreSQL server, reached by one connection that is made anew when it is lost.
+
+    Args:
+        address: ``postgresql://user:password@host/name``, or whatever else PostgreSQL's own programs take.
+        schema: what it holds.
+        patience: seconds that a server that went away, or another process, is waited for.
+        paths: by which names paths are stored.
+
+    Raises:
+        StoreError: it cannot be reached or used; from any method, when it cannot be used any more.
+    """
+
+    is_remote: ClassVar[bool] = True
+
+    def __init__(
+        self, address: str, schema: Schema, *, patience: float | None = None, paths: PathMap = UNMAPPED
+    ) -> None:
+        self.paths = paths
+        self._address = address
+        self._schema = schema
+        self._patience = BUSY if patience is None else patience
+        self._lock = threading.RLock()
+        self._wanted: list[str] = []
+        self._is_within = False
+        self._locks = ""
+        self._ahead = 0.0
+        self._asked = float("-inf")
+        self._password, self.shown = _describe(address)
+        self._statements = _Statements(self._execute)
+        with self._errors():
+            self._connection = self._connect()
+            try:
+                self._migrate()
+            except BaseException:
+                self._connection.close()
+                raise
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        with self._lock, self._errors(), self.paths.in_use():
+            yield self._statements
+
+    @contextlib.contextmanager
+    def write(self, *, durable: bool = True, alone: bool = True) -> Iterator[Connection]:
+        with self._lock, self._errors(), self.paths.in_use():
+            transaction = self._begin(durable, alone)
+            try:
+                yield self._statements
+            except BaseException:
+                self._roll_back()
+                raise
+            self._commit(transaction)
+
+    def want(self, ids: Collection[str]) -> None:
+        self._wanted = list(ids)
+
+    def changes(self) -> str:
+        with self.read() as connection:
+            return str(connection.execute("SELECT pg_current_snapshot()").fetchone()[0])
+
+    def now(self) -> float:
+        """Return the server's time; between two looks at it this computer's counts on, which nobody sets."""
+        if time.monotonic() - self._asked > _SYNC_EVERY:
+            with self.read() as connection:
+                before = time.monotonic()
+                found = connection.execute("SELECT extract(epoch FROM clock_timestamp())").fetchone()[0]
+                self._asked = time.monotonic()
+                self._ahead = float(found) - (before + self._asked) / 2
+        return time.monotonic() + self._ahead
+
+    def check_writable(self) -> None:
+        with self.write() as connection:
+            connection.execute("UPDATE store SET version = version")
+
+    def give_back(self) -> None:
+        """Do nothing: PostgreSQL uses the space again by itself."""
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    def another(self) -> psycopg.Connection[Any]:
+        """Return a connection beside that of the statements, in no transaction."""
+        with self._errors():
+            return self._connect()
+
+    # One connection
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        connection = psycopg.connect(self._address, autocommit=True, row_factory=_rows, **_TO_SERVER)
+        try:
+            if connection.info.server_version < _OLDEST:
+                raise StoreError(
+                    f"{self.shown} is PostgreSQL {connection.info.server_version // 10_000}",
+                    remedy=f"upgrade the server to {_OLDEST // 10_000} or newer",
+                )
+            cursor = connection.execute(_SESSION.encode())
+            if _last(cursor)[0] == "on":
+                raise psycopg.errors.ReadOnlySqlTransaction("the database is read-only")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _reconnect(self) -> None:
+        """Wait for a server that went away, and say so once."""
+        began, pause, is_said = time.monotonic(), _AGAIN_AFTER, False
+        self._connection.close()
+        while True:
+            try:
+                self._connection = self._connect()
+            except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction) as error:
+                waited = time.monotonic() - began
+                if waited >= self._patience:
+                    raise self._error(PassingError, error) from error
+                if not is_said:
+                    is_said = True
+                    _log.warning("the %s %s is away; waiting for it: %s", self._schema.name, self.shown, _line(error))
+                time.sleep(min(pause, 1.0))
+                pause *= 1.5
+            else:
+                self._asked = float("-inf")
+                if is_said:
+                    _log.warning("the %s is back", self._schema.name)
+                return
+
+    def _execute(self, statement: str, parameters: Any, many: bool) -> Cursor:
+        text = translate(statement)
+        if self._is_within and statement.startswith("SELECT * FROM"):
+            # What is read whole inside a transaction is read in order to be written.
+            text += self._locks
+        if "%(wanted)s" in text:
+            parameters = {**(parameters or {}), "wanted": self._wanted}
+        while True:
+            cursor = self._connection.cursor()
+            try:
+                if many:
+                    cursor.executemany(text.encode(), parameters)
+                else:
+                    cursor.execute(text.encode(), parameters)
+            except psycopg.Error:
+                if self._is_within or not self._is_lost():
+                    raise
+                # A statement by itself only reads: it can be asked again.
+                self._reconnect()
+            else:
+                return cursor
+
+    def _is_lost(self) -> bool:
+        return self._connection.closed or self._connection.broken
+
+    # One transaction
+
+    def _begin(self, durable: bool, alone: bool) -> str:
+        """Begin a transaction and return its name, by which its end can be asked for."""
+        statement = "BEGIN; SET LOCAL lock_timeout TO '5s';"
+        if not durable:
+            statement += " SET LOCAL synchronous_commit TO off;"
+        if alone:
+            statement += f" SELECT pg_advisory_xact_lock({_ALONE});"
+        statement += " SELECT pg_current_xact_id()::text"
+        began, is_said = time.monotonic(), False
+        while True:
+            try:
+                name = str(_last(self._connection.execute(statement.encode()))[0])
+            except psycopg.errors.LockNotAvailable:
+                self._roll_back()
+                waited = time.monotonic() - began
+                if waited >= self._patience:
+                    raise
+                if not is_said and waited >= SAID_AFTER * 0.9:
+                    is_said = True
+                    _log.warning("the %s is in use by another process; waiting for it", self._schema.name)
+            except psycopg.Error:
+                if not self._is_lost():
+                    self._roll_back()
+                    raise
+                self._reconnect()
+            except BaseException:
+                self._roll_back()
+                raise
+            else:
+                self._is_within = True
+                self._locks = " FOR UPDATE" if alone else " FOR UPDATE SKIP LOCKED"
+                return name
+
+    def _roll_back(self) -> None:
+        self._is_within = False
+        with contextlib.suppress(psycopg.Error):
+            self._connection.execute("ROLLBACK")
+
+    def _commit(self, transaction: str) -> None:
+        self._is_within = False
+        try:
+            self._connection.execute("COMMIT")
+        except psycopg.Error:
+            if not self._is_lost():
+                self._roll_back()
+                raise
+            self._look_up(transaction)
+
+    def _look_up(self, transaction: str) -> None:
+        """Find out how a transaction ended whose answer was lost.
+
+        Raises:
+            UndoneError: nothing of it was kept.
+        """
+        deadline = time.monotonic() + self._patience
+        while True:
+            found = self._execute("SELECT pg_xact_status(?::xid8)", (transaction,), False).fetchone()[0]
+            if found == "committed":
+                return
+            if found == "aborted":
+                raise UndoneError(f"{self._schema.name} {self.shown} went away", remedy="try again")
+            if time.monotonic() > deadline:
+                raise StoreError(
+                    f"{self._schema.name} {self.shown} does not say whether it kept what was written",
+                    remedy="see what keeps that server busy, then try again",
+                )
+            time.sleep(_AGAIN_AFTER)
+
+    # What it holds
+
+    def _migrate(self) -> None:
+        known = len(self._schema.migrations)
+        if self._version() == known:
+            return
+        with self._connection.transaction():
+            self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATING,))
+            # Another process may have migrated while this one waited.
+            version = self._version()
+            self._check(version, known)
+            if not version:
+                self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {PLACE}".encode())
+                self._connection.execute("CREATE TABLE store (version BIGINT NOT NULL)")
+                self._connection.execute("INSERT INTO store VALUES (0)")
+            for migration in self._schema.migrations[version:]:
+                if callable(migration):
+                    migration(self._statements)
+                    continue
+                for statement in filter(str.strip, migration.split(";")):
+                    self._connection.execute(translate_table(statement).encode())
+            self._connection.execute("UPDATE store SET version = %s", (known,))
+
+    def _version(self) -> int:
+        with self.read() as connection:
+            if connection.execute("SELECT to_regclass(?)", (f"{PLACE}.store",)).fetchone()[0] is None:
+                return 0
+            return int(connection.execute("SELECT version FROM store").fetchone()[0])
+
+    def _check(self, version: int, known: int) -> None:
+        if version > known:
+            raise StoreError(
+                f"{self.shown} was written by a newer stembridge (store version {version}, known here: {known})",
+                remedy="upgrade stembridge on this machine",
+            )
+        tables = "SELECT 1 FROM pg_tables WHERE schemaname = %s LIMIT 1"
+        if not version and self._connection.execute(tables, (PLACE,)).fetchone() is not None:
+            raise StoreError(
+                f"{self.shown} has a schema {PLACE} of something else", remedy="name another database in " + _ADDRESS
+            )
+
+    # What goes wrong
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.Error as error:
+            may_pass = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+            kind = PassingError if may_pass else StoreError
+            raise self._error(UndoneError if _is_undone(error) else kind, error) from error
+
+    def _error(self, kind: type[StoreError], error: psycopg.Error) -> StoreError:
+        """Return an error as people read it."""
+        text = _line(error)
+        if self._password:
+            text = text.replace(self._password, "********")
+        usual = f"start PostgreSQL there, or correct {_ADDRESS}" if kind is not StoreError else "see PostgreSQL's log"
+        remedy = next((each for words, each in _REMEDIES if re.search(words, text)), usual)
+        return kind(f"{self._schema.name} {self.shown}: {text}", remedy=remedy)
+
+
+_UNDONE: Final = frozenset({"57P01", "57P02", "57P03", "55P03", "25P03", "40001", "40P01"})
+
+
+def _is_undone(error: psycopg.Error) -> bool:
+    """Tell whether a transaction ended because its server went away, or for the sake of another one."""
+    is_cut = isinstance(error, psycopg.OperationalError) and not error.sqlstate
+    return is_cut or error.sqlstate in _UNDONE or (error.sqlstate or "").startswith("08")
+
+
+class _Statements:
+    """A connection for statements as SQLite writes them."""
+
+    def __init__(self, run: Callable[[str, Any, bool], Cursor]) -> None:
+        self._run = run
+
+    def execute(self, sql: str, parameters: Any = None, /) -> Cursor:
+        return self._run(sql, parameters or None, False)
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> Cursor:
+        return self._run(sql, list(parameters), True)
+
+
+class _Row:
+    """One row, read by name or number."""
+
+    __slots__ = ("_names", "_values")
+
+    def __init__(self, names: Mapping[str, int], values: Sequence[Any]) -> None:
+        self._names = names
+        self._values = values
+
+    def __getitem__(self, key: int | str) -> Any:
+        return self._values[self._names[key] if isinstance(key, str) else key]
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._values)
+
+
+def _rows(cursor: Any) -> Callable[[Sequence[Any]], _Row]:
+    names = {column.name: number for number, column in enumerate(cursor.description or ())}
+    return lambda values: _Row(names, values)
+
+
+def _last(cursor: psycopg.Cursor[Any]) -> Any:
+    """Return the row that the last of several statements gave."""
+    while cursor.nextset():
+        pass
+    return cursor.fetchone()
+
+
+_PATH: Final = re.compile(r"json_extract\(((?:\w+\.)?)body, '\$\.([\w.]+)'\)")
+_NAME: Final = re.compile(r"(?<!:):([a-z_]+)")
+
+
+@lru_cache(maxsize=512)
+def translate(statement: str) -> str:
+    """Return a statement of SQLite's as PostgreSQL and psycopg take it."""
+    text = re.sub(r" INDEXED BY \w+", "", statement).replace("%", "%%")
+    text = _PATH.sub(lambda found: f"({found[1]}body::json #>> '{{{found[2].replace('.', ',')}}}')", text)
+    text = text.replace("json_each(", "json_array_elements_text(").replace(
+        "FROM temp.wanted", "FROM unnest(:wanted::text[]) AS wanted (id)"
+    )
+    return _NAME.sub(r"%(\1)s", text).replace("?", "%s")
+
+
+def translate_table(statement: str) -> str:
+    """Return the making of a table or an index as PostgreSQL takes it: numbers as wide, and texts in order of bytes."""
+    text = statement.replace("WITHOUT ROWID", "")
+    for theirs, ours in (("REAL", "DOUBLE PRECISION"), ("INTEGER", "BIGINT"), ("TEXT", 'TEXT COLLATE "C"')):
+        text = re.sub(rf"\b{theirs}\b", ours, text)
+    return text
+
+
+def _describe(address: str) -> tuple[str, str]:
+    """Return password and name of an address; the name is fit to be shown.
+
+    Raises:
+        StoreError: it is none.
+    """
+    try:
+        parts = conninfo_to_dict(address)
+    except psycopg.Error:
+        # What psycopg says of it repeats the address.
+        raise StoreError(
+            f"{_ADDRESS} is no address of a PostgreSQL database",
+            remedy="write it as postgresql://user:password@host:5432/name",
+        ) from None
+    host = str(parts.get("host") or "localhost") + (f":{parts['port']}" if parts.get("port") else "")
+    return str(parts.get("password") or ""), f"postgresql://{host}/{parts.get('dbname') or ''}"
+
+
+def _line(error: BaseException) -> str:
+    """Return what an error says in one line."""
+    return " ".join(str(error).split())[:300]
