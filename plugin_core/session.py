@@ -216,7 +216,7 @@ class Session:
             service made for another job store and that stand there, as their tags tell, count as done.
         """
         return await self._history.add(
-            source, plan, host=host, preset=preset, force=force, may_buy=may_buy, clock=self._clock
+            source, plan, host=host, preset=preset, force=force, may_buy=may_buy, clock=self.store.clock
         )
 
     async def run(
@@ -306,7 +306,7 @@ class Session:
         from plugin_core.operations.takeover import TakeOver
 
         separator = self.separator(wish.provider)
-        return await TakeOver(self.store, self.look, self._clock).take(remote_id, song, wish, separator)
+        return await TakeOver(self.store, self.look, self.store.clock).take(remote_id, song, wish, separator)
 
     def prune(self, older_than: float) -> int:
         """Forget jobs that were done, failed or cancelled more than ``older_than`` seconds ago; return how many.
@@ -320,14 +320,14 @@ class Session:
         engine, known = self.workshop.engine(None), self.registry.all.values()
         home, work = self.settings.home, work_folder(self.settings)
         keep = self.settings.section("purchases", PurchasesSettings)
-        return prune(self.store, engine, home, work, keep, known, older_than=older_than, now=self._clock())
+        return prune(self.store, engine, home, work, keep, known, older_than=older_than, now=self.store.clock())
 
     def leftovers(self) -> list[Path]:
         """Return what lies in the home and beside songs for nobody, and ``prune`` would remove."""
         from plugin_core.operations.leftovers import find_leftovers
 
         home, work = self.settings.home, work_folder(self.settings)
-        return find_leftovers(self.store, home, work, self.registry.all.values(), now=self._clock())
+        return find_leftovers(self.store, home, work, self.registry.all.values(), now=self.store.clock())
 
     def is_song_of(self, job: Job, path: Path) -> bool:
         """Tell whether the song of a job lies at a path, whatever its tags are by now. Blocks while it is read.
@@ -397,4 +397,4 @@ class Session:
     @cached_property
     def workshop(self) -> Workshop:
         """Who works on the jobs."""
-        return Workshop(self.settings, self.plugins, self.registry, self.store, self._work_factory, self._clock)
+        return Workshop(self.settings, self.plugins, self.registry, self.store, self._work_factory, self.store.clock)

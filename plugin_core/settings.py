@@ -17,6 +17,7 @@ import re
 import stat
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, cast, get_args, get_origin
 
@@ -68,6 +69,10 @@ def default_home() -> Path:
     return folder
 
 
+_READ_WITH = {"jobs": "psycopg"}
+"""Whoever has not installed what alone uses a section's secrets is not kept waiting for a look at the keyring."""
+
+
 def no_keyring(_section: str, _key: str) -> str | None:
     """Look nowhere: the keyring of a machine that has none, and of most tests."""
     return None
@@ -75,6 +80,8 @@ def no_keyring(_section: str, _key: str) -> str | None:
 
 def system_keyring(section: str, key: str) -> str | None:
     """Read a secret from the system's keyring, if the extra ``keyring`` is installed and a keyring answers."""
+    if find_spec(_READ_WITH.get(section, "keyring")) is None:
+        return None
     try:
         import keyring
         import keyring.errors
@@ -376,10 +383,14 @@ def _refuse_shared_secret(path: Path, document: Mapping[str, Any], mode: int) ->
         return
     for section, table in document.items():
         for key, value in table.items() if isinstance(table, dict) else ():
-            if isinstance(value, str) and is_secret_name(key):
+            if isinstance(value, str) and (is_secret_name(key) or _WITH_PASSWORD.match(value)):
                 raise SettingsError(
                     f"{path} holds the secret [{section}] {key} and others can read it", remedy=f"chmod 600 {path}"
                 )
+
+
+_WITH_PASSWORD = re.compile(r"\w+://[^/@\s:]*:[^/@\s]+@|(.*\s)?password\s*=")
+"""An address that names a password, of either of PostgreSQL's forms."""
 
 
 def is_secret_name(key: str) -> bool:

@@ -27,13 +27,18 @@ def open_store(settings: Settings, clock: Callable[[], float], patience: float |
     from plugin_core.jobs.policy import JobsSettings
     from plugin_core.jobs.store import JobStore
 
-    lease, paths = settings.section("jobs", JobsSettings).lease_seconds, read_paths(settings)
-    return JobStore(settings.home / STORE_NAME, clock=clock, lease=lease, patience=patience, paths=paths)
+    jobs = settings.section("jobs", JobsSettings)
+    address = jobs.database.reveal()
+    paths = read_paths(settings, is_shared=bool(address))
+    place = address or settings.home / STORE_NAME
+    return JobStore(place, clock=clock, lease=jobs.lease_seconds, patience=patience, paths=paths)
 
 
 def has_store(settings: Settings) -> bool:
     """Tell whether there is a job store already."""
-    return (settings.home / STORE_NAME).exists()
+    from plugin_core.jobs.policy import JobsSettings
+
+    return (settings.home / STORE_NAME).exists() or bool(settings.section("jobs", JobsSettings).database)
 
 
 def work_folder(settings: Settings) -> Path:

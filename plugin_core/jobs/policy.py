@@ -10,6 +10,8 @@ from typing import Annotated, Final
 
 import msgspec
 
+from plugin_core.settings import Secret
+
 LONGEST: Final = 3600.0
 """Seconds that a job waits at most, whoever asked for more: what is due later was written by a clock that was ahead."""
 
@@ -66,7 +68,10 @@ class Policy:
 
 
 class JobsSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How the job store is shared by several processes."""
+    """Where the job store is, and how several processes share it."""
+
+    database: Secret = Secret("")
+    """The address of a PostgreSQL database that machines share; without, jobs are kept in a file of the home folder."""
 
     lease_seconds: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 20.0
     """A process that gave no sign of life for so long loses the step it was working on; it says one every quarter."""

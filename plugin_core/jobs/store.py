@@ -30,6 +30,8 @@ from plugin_core.recordings.content import raw1
 if TYPE_CHECKING:
     from plugin_core.recordings.book import RecordingBook
 
+Place = Path | str
+"""Where a job store is: a file, or the address of a PostgreSQL database."""
 LEASE: Final = 20.0
 
 _ENDED: Final = frozenset({JobState.FAILED, JobState.CANCELLED})
@@ -54,7 +56,7 @@ class JobStore(JobQueue):
 
     def __init__(
         self,
-        place: Path | str,
+        place: Place,
         *,
         clock: Callable[[], float] | None = None,
         lease: float = LEASE,
@@ -297,7 +299,9 @@ class JobStore(JobQueue):
         return removed
 
 
-def _open(place: Path | str, patience: float | None, kind_of: Callable[[Path], str] | None) -> tuple[Database, Token]:
+def _open(
+    place: Place, patience: float | None, paths: PathMap, kind_of: Callable[[Path], str] | None
+) -> tuple[Database, Token]:
     """Open what holds the jobs, and make the token of who works on them there."""
     if isinstance(place, str):
         return _open_shared(place, patience, paths)
@@ -319,6 +323,9 @@ def _open_shared(address: str, patience: float | None, paths: PathMap) -> tuple[
     except ImportError as error:
         what = "a job store in PostgreSQL needs psycopg, which is not installed"
         raise StoreError(what, remedy=install_hint("distributed")) from error
+    from plugin_core.transfer.redaction import register
+
+    register(address)
     database = PostgresDatabase(address, SHARED, patience=patience, paths=paths)
     return database, SessionToken(database)
 

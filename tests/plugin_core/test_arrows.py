@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "tags": "errors files manifests model settings wishes",
     "transfer": "_version errors files model settings tasks",
     "service": "audio errors files model protocols settings stem_names tasks transfer",
-    "jobs": "errors files model protocols purchases recordings stems tasks transfer",
+    "jobs": "errors files model protocols purchases recordings settings stems tasks transfer",
     "operations": f"_version audio files jobs purchases recordings registry sessions stem_names stems tags tasks"
     f" {NOUNS}",
     "stagers": "errors files hookspecs model protocols settings stores tasks transfer",

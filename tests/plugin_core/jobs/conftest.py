@@ -10,7 +10,7 @@ import pytest
 
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.policy import Backoff, Policy
-from plugin_core.jobs.store import JobStore
+from plugin_core.jobs.store import JobStore, Place
 from plugin_core.model import Job, JobState
 from plugin_core.purchases.purchase import Purchase
 from tests.plugin_core.jobs.fakes import FakeWork, Service, make_job, run
@@ -108,8 +108,8 @@ def store_path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(place: Path | str) -> Iterator[JobStore]:
-    with JobStore(place) as opened:
+def store(store_place: Place) -> Iterator[JobStore]:
+    with JobStore(store_place) as opened:
         yield opened
 
 

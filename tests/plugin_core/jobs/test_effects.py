@@ -12,7 +12,7 @@ import pytest
 from plugin_core.errors import GoneError, OutcomeUnknownError, StembridgeError, TransientError, UnclearAnswerError
 from plugin_core.jobs.engine import Engine, Wait
 from plugin_core.jobs.policy import Backoff
-from plugin_core.jobs.store import JobStore
+from plugin_core.jobs.store import JobStore, Place
 from plugin_core.model import Job, JobState, Progress
 from plugin_core.protocols import ANSWER, GRACE, Finished, Report, Terms, Waiting
 from plugin_core.purchases.purchase import PurchaseState
@@ -63,8 +63,8 @@ def work(tmp_path: Path, clock: Clock) -> ScriptedWork:
 
 
 @pytest.fixture
-def store(place: Path | str, clock: Clock) -> Iterator[JobStore]:
-    with JobStore(place, clock=clock) as opened:
+def store(store_place: Place, clock: Clock) -> Iterator[JobStore]:
+    with JobStore(store_place, clock=clock) as opened:
         yield opened
 
 
@@ -108,12 +108,12 @@ def test_what_is_listed_late_is_never_bought_twice(store: JobStore, work: Script
 
 
 def test_a_clock_that_leaps_ahead_during_the_search_makes_no_job_surely_absent(
-    place: Path | str, work: ScriptedWork, clock: Clock
+    store_place: Place, work: ScriptedWork, clock: Clock
 ) -> None:
     work.says = Terms(register_seconds=30)
     work.fail("late_submit", [LOST])
     leaps = [0.0]
-    with JobStore(place, clock=lambda: clock.now + sum(leaps), steady=clock) as store:
+    with JobStore(store_place, clock=lambda: clock.now + sum(leaps), steady=clock) as store:
         job, _ = store.add(make_job(clock=store.clock))
         for leap in (20.0, 3600.0):
             follow(store, work, clock, job, seconds=5)
@@ -138,14 +138,14 @@ def test_what_the_provider_said_when_it_was_sent_counts_whatever_the_settings_sa
 
 
 def test_another_process_goes_on_looking_and_does_not_begin_anew(
-    store: JobStore, place: Path | str, work: ScriptedWork, clock: Clock
+    store: JobStore, store_place: Place, work: ScriptedWork, clock: Clock
 ) -> None:
     work.says = Terms(register_seconds=30)
     work.fail("submit", [LOST])
     job, _ = store.add(make_job(clock=clock))
     follow(store, work, clock, job, seconds=20)
     store.close()
-    with JobStore(place, clock=clock) as later:
+    with JobStore(store_place, clock=clock) as later:
         assert later.purchases.get(job.id).looked_since == work.times["find"][0]
         follow(later, work, clock, job)
     assert 30 <= work.times["submit"][1] - work.times["find"][0] < 40

@@ -22,7 +22,7 @@ from plugin_core.errors import (
 from plugin_core.jobs.engine import Done, Engine, JobSet, Slots, Wait
 from plugin_core.jobs.keys import forced_key
 from plugin_core.jobs.policy import Policy
-from plugin_core.jobs.store import JobStore
+from plugin_core.jobs.store import JobStore, Place
 from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, JobState, Progress, Ticket
 from plugin_core.protocols import Finished, Report, Waiting
@@ -306,12 +306,12 @@ def test_unknown_slots_count_as_one(engine: Engine, store: JobStore, work: FakeW
     assert problem is not None and problem.message == "token revoked"
 
 
-def test_jobs_added_meanwhile_are_noticed(engine: Engine, store: JobStore, place: Path | str, work: FakeWork) -> None:
+def test_jobs_added_meanwhile_are_noticed(engine: Engine, store: JobStore, store_place: Place, work: FakeWork) -> None:
     store.add(make_job(1))
     added: list[Job] = []
 
     def add() -> None:
-        with JobStore(place) as other:
+        with JobStore(store_place) as other:
             added.append(other.add(make_job(2))[0])
 
     work.fail("fetch", [add])
@@ -342,7 +342,7 @@ def test_run_brings_home_what_holds_the_slot(engine: Engine, store: JobStore, wo
 @pytest.mark.parametrize("how", ["stop", "cancel"])
 @pytest.mark.parametrize("method", ["prepare", "poll", "fetch"])
 def test_stopped_jobs_can_be_resumed_at_once(
-    engine: Engine, store: JobStore, place: Path | str, work: FakeWork, how: str, method: str
+    engine: Engine, store: JobStore, store_place: Place, work: FakeWork, how: str, method: str
 ) -> None:
     job, _ = store.add(make_job())
     stop, entered = asyncio.Event(), asyncio.Event()
@@ -365,16 +365,16 @@ def test_stopped_jobs_can_be_resumed_at_once(
     work.fail(method, [hang])
     asyncio.run(main())
     assert store.get(job.id).state.is_active
-    with JobStore(place) as other:
+    with JobStore(store_place) as other:
         claimed = other.claim(other.new_owner(), ids=None, slots={"fake": 8})
         assert claimed is not None and claimed.id == job.id
 
 
-def test_lost_job_is_dropped(engine: Engine, store: JobStore, place: Path | str, work: FakeWork) -> None:
+def test_lost_job_is_dropped(engine: Engine, store: JobStore, store_place: Place, work: FakeWork) -> None:
     job, _ = store.add(make_job())
 
     async def lose() -> None:
-        with JobStore(place, clock=lambda: store.clock() + 3600) as other:
+        with JobStore(store_place, clock=lambda: store.clock() + 3600) as other:
             owner = other.new_owner()
             found = other.claim(owner, ids=None, slots={})
             assert found is not None

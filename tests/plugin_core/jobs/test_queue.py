@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import msgspec
 import pytest
 
-from plugin_core.jobs.store import JobStore
+from plugin_core.jobs.store import JobStore, Place
 from plugin_core.model import Job, JobState
 from tests.plugin_core.jobs.conftest import Clock
 from tests.plugin_core.jobs.fakes import make_job
@@ -18,8 +17,8 @@ ANY_STORE = True
 
 
 @pytest.fixture
-def store(place: Path | str, clock: Clock) -> Iterator[JobStore]:
-    with JobStore(place, clock=clock) as opened:
+def store(store_place: Place, clock: Clock) -> Iterator[JobStore]:
+    with JobStore(store_place, clock=clock) as opened:
         yield opened
 
 

@@ -19,7 +19,7 @@ from plugin_core.jobs import store as stores
 from plugin_core.jobs.keys import forced_key
 from plugin_core.jobs.policy import LONGEST
 from plugin_core.jobs.queue import ClaimState, Scope
-from plugin_core.jobs.store import JobStore
+from plugin_core.jobs.store import JobStore, Place
 from plugin_core.model import Job, JobState, Progress, Quote, Ticket
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 from tests.plugin_core.jobs.conftest import Clock
@@ -31,15 +31,15 @@ SLOTS = {"fake": 8}
 
 
 @pytest.fixture
-def store(place: Path | str, clock: Clock) -> Iterator[JobStore]:
-    with JobStore(place, clock=clock, lease=20.0, steady=time.monotonic) as opened:
+def store(store_place: Place, clock: Clock) -> Iterator[JobStore]:
+    with JobStore(store_place, clock=clock, lease=20.0, steady=time.monotonic) as opened:
         yield opened
 
 
 @pytest.fixture
-def other(place: Path | str, clock: Clock) -> Iterator[JobStore]:
+def other(store_place: Place, clock: Clock) -> Iterator[JobStore]:
     """The store as another process has it."""
-    with JobStore(place, clock=clock, lease=20.0) as opened:
+    with JobStore(store_place, clock=clock, lease=20.0) as opened:
         yield opened
 
 
@@ -220,9 +220,9 @@ def test_own_jobs_survive_a_sleep_of_the_machine(store: JobStore, clock: Clock) 
     assert store.heartbeat(job.id, owner).alive
 
 
-def test_job_of_a_closed_store_is_free_at_once(store: JobStore, place: Path | str, clock: Clock) -> None:
+def test_job_of_a_closed_store_is_free_at_once(store: JobStore, store_place: Place, clock: Clock) -> None:
     store.add(make_job())
-    with JobStore(place, clock=clock) as gone:
+    with JobStore(store_place, clock=clock) as gone:
         assert gone.claim(gone.new_owner(), ids=None, slots=SLOTS) is not None
     assert store.claim(store.new_owner(), ids=None, slots=SLOTS) is not None
 
@@ -363,9 +363,9 @@ def test_frozen_sender_forbids_sending_again(store: JobStore, other: JobStore, c
     assert other.is_abandoned(job.id, searcher)
 
 
-def test_dead_sender_is_no_danger(store: JobStore, place: Path | str, clock: Clock) -> None:
+def test_dead_sender_is_no_danger(store: JobStore, store_place: Place, clock: Clock) -> None:
     job, _ = store.add(make_job())
-    with JobStore(place, clock=clock) as dead:
+    with JobStore(store_place, clock=clock) as dead:
         sender = dead.new_owner()
         claimed = dead.claim(sender, ids=None, slots=SLOTS)
         assert claimed is not None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -15,7 +14,7 @@ from plugin_core.errors import (
     TransientError,
 )
 from plugin_core.jobs.engine import Engine
-from plugin_core.jobs.store import JobStore
+from plugin_core.jobs.store import JobStore, Place
 from plugin_core.model import Job, JobState, Quote, Ticket
 from plugin_core.purchases.budget import Limits, Spending
 from plugin_core.purchases.purchase import PurchaseState
@@ -26,9 +25,9 @@ ANY_STORE = True
 
 
 @pytest.fixture
-def store(place: Path | str) -> Iterator[JobStore]:
+def store(store_place: Place) -> Iterator[JobStore]:
     """A store whose time does not depend on the machine: what a search may take counts here."""
-    with JobStore(place, clock=Ticks()) as opened:
+    with JobStore(store_place, clock=Ticks()) as opened:
         yield opened
 
 
@@ -140,12 +139,12 @@ def test_stop_lets_a_paid_call_come_home(store: JobStore, work: FakeWork, heard:
     assert stored.ticket is not None and stored.state is JobState.RUNNING
 
 
-def test_late_answer_heals_a_parked_job(engine: Engine, store: JobStore, place: Path | str, work: FakeWork) -> None:
+def test_late_answer_heals_a_parked_job(engine: Engine, store: JobStore, store_place: Place, work: FakeWork) -> None:
     job, _ = store.add(make_job())
 
     def take_away() -> None:
         # As if this process had been frozen past its lease, and another had given the job up.
-        with JobStore(place, clock=lambda: store.clock() + 3600) as other:
+        with JobStore(store_place, clock=lambda: store.clock() + 3600) as other:
             owner = other.new_owner()
             found = other.claim(owner, ids=None, slots={})
             assert found is not None and found.state is JobState.SUBMITTING
@@ -165,14 +164,14 @@ def test_late_answer_heals_a_parked_job(engine: Engine, store: JobStore, place: 
 
 
 def test_a_call_that_a_frozen_process_may_still_send_is_not_sent_by_another(
-    engine: Engine, store: JobStore, place: Path | str, work: FakeWork, heard: Heard
+    engine: Engine, store: JobStore, store_place: Place, work: FakeWork, heard: Heard
 ) -> None:
     """It is not found, however long another process looks: it is given up there, and comes home when that thaws."""
     job, _ = store.add(make_job())
     elsewhere: list[JobState] = []
 
     async def search_elsewhere(job_id: str) -> None:
-        with JobStore(place, clock=lambda: store.clock() + 3600) as other:
+        with JobStore(store_place, clock=lambda: store.clock() + 3600) as other:
             searching = Engine(other, lambda job: work, heard, clock=other.clock, policy=FAST)
             await asyncio.wait_for(searching.run([job_id]), PATIENCE)
             elsewhere.append(other.get(job_id).state)
@@ -185,7 +184,7 @@ def test_a_call_that_a_frozen_process_may_still_send_is_not_sent_by_another(
 
 
 def test_an_engine_on_this_machine_is_told_again_though_another_process_may_thaw(
-    engine: Engine, store: JobStore, place: Path | str, work: FakeWork, heard: Heard
+    engine: Engine, store: JobStore, store_place: Place, work: FakeWork, heard: Heard
 ) -> None:
     """It takes no money: to look for it, and to give it up as unconfirmed, would leave the song undone for nothing."""
     work.is_remote = False
@@ -193,7 +192,7 @@ def test_an_engine_on_this_machine_is_told_again_though_another_process_may_thaw
     elsewhere: list[JobState] = []
 
     async def work_elsewhere() -> None:
-        with JobStore(place, clock=lambda: store.clock() + 3600) as other:
+        with JobStore(store_place, clock=lambda: store.clock() + 3600) as other:
             working = Engine(other, lambda job: work, heard, clock=other.clock, policy=FAST)
             await asyncio.wait_for(working.run([job.id]), PATIENCE)
             elsewhere.append(other.get(job.id).state)
@@ -204,7 +203,7 @@ def test_an_engine_on_this_machine_is_told_again_though_another_process_may_thaw
     assert "find" not in work.calls and "cancel" not in work.calls
 
 
-def test_job_that_was_lost_before_its_call_is_sent_again(store: JobStore, place: Path | str, work: FakeWork) -> None:
+def test_job_that_was_lost_before_its_call_is_sent_again(store: JobStore, store_place: Place, work: FakeWork) -> None:
     job, _ = store.add(make_job())
     taken: list[Job] = []
 
@@ -212,7 +211,7 @@ def test_job_that_was_lost_before_its_call_is_sent_again(store: JobStore, place:
         # As if this process had been frozen between its word that it would send the call and the call.
         if after.state is not JobState.SUBMITTING or taken:
             return
-        with JobStore(place, clock=lambda: store.clock() + 3600) as other:
+        with JobStore(store_place, clock=lambda: store.clock() + 3600) as other:
             owner = other.new_owner()
             found = other.claim(owner, ids=None, slots={})
             assert found is not None
@@ -227,13 +226,13 @@ def test_job_that_was_lost_before_its_call_is_sent_again(store: JobStore, place:
 
 @pytest.mark.parametrize("state", [JobState.CANCELLED, JobState.RUNNING], ids=str)
 def test_answer_that_comes_too_late_is_cancelled_at_the_service(
-    engine: Engine, store: JobStore, place: Path | str, work: FakeWork, state: JobState
+    engine: Engine, store: JobStore, store_place: Place, work: FakeWork, state: JobState
 ) -> None:
     job, _ = store.add(make_job())
     other_ticket = Ticket(remote_id="another") if state is JobState.RUNNING else None
 
     def take_away() -> None:
-        with JobStore(place, clock=lambda: store.clock() + 3600) as other:
+        with JobStore(store_place, clock=lambda: store.clock() + 3600) as other:
             owner = other.new_owner()
             found = other.claim(owner, ids=None, slots={})
             assert found is not None
@@ -245,9 +244,9 @@ def test_answer_that_comes_too_late_is_cancelled_at_the_service(
     assert work.service.lines("cancels") == [f"remote-{job.id}"]
 
 
-def test_a_clock_that_is_put_back_during_the_search_does_not_prolong_it(place: Path | str, work: FakeWork) -> None:
+def test_a_clock_that_is_put_back_during_the_search_does_not_prolong_it(store_place: Place, work: FakeWork) -> None:
     ticks, ahead = Ticks(), [86_400.0]
-    with JobStore(place, clock=lambda: ticks() + ahead[0]) as store:
+    with JobStore(store_place, clock=lambda: ticks() + ahead[0]) as store:
         job, _ = store.add(make_job())
         work.fail("submit", [OutcomeUnknownError("timeout")])
         work.fail("find", [lambda: ahead.__setitem__(0, 0.0)])

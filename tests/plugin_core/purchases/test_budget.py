@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from plugin_core.jobs.store import JobStore
+from plugin_core.jobs.store import JobStore, Place
 from plugin_core.model import Quote
 from plugin_core.purchases.budget import LimitReachedError, Limits, Spending
 from plugin_core.purchases.purchase import Purchase, PurchaseState
@@ -42,8 +42,8 @@ def now(monkeypatch: pytest.MonkeyPatch) -> Iterator[Now]:
 
 
 @pytest.fixture
-def store(place: Path | str, now: Now) -> Iterator[JobStore]:
-    with JobStore(place, clock=now) as opened:
+def store(store_place: Place, now: Now) -> Iterator[JobStore]:
+    with JobStore(store_place, clock=now) as opened:
         yield opened
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from plugin_core.errors import UsageError
-from plugin_core.jobs.store import JobStore
+from plugin_core.jobs.store import JobStore, Place
 from plugin_core.model import Quote, Ticket
 from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.purchases.purchase import Purchase, PurchaseState
@@ -19,8 +19,8 @@ QUOTE = Quote(sent={"model": "40"}, output="flac16", depth=16)
 
 
 @pytest.fixture
-def ledger(place: Path | str) -> Iterator[PurchaseLedger]:
-    with JobStore(place) as store:
+def ledger(store_place: Place) -> Iterator[PurchaseLedger]:
+    with JobStore(store_place) as store:
         yield store.purchases
 
 
