@@ -1,4 +1,4 @@
-"""CONTRIBUTING says what is true: its separator loads as a plugin, keeps the promises and separates a song."""
+"""CONTRIBUTING says what is true: its plugins load, keep the promises, and separate and label a song."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from plugin_core import JobState, Separation, Session, Settings
+from plugin_core import JobState, Separation, Session, Settings, Tagging
 from plugin_core.errors import UsageError
 from plugin_core.model import Job
 from plugin_core.plugins import load_plugins
-from plugin_core.protocols import Separator
+from plugin_core.protocols import Separator, Tagger
 from plugin_core.sessions.arrangement import SessionFormat
 from plugin_core.settings import no_keyring
+from plugin_core.tags.reader import read_tags
 from tests.audio_files import write_song
 
 TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -49,7 +50,7 @@ def read_point() -> Point:
 
 def open_session(home: Path, config: str = "") -> Session:
     (home / "config.toml").write_text(config)
-    points = [read_point(), Point("m3u", "m3u", read_code("m3u"))]
+    points = [read_point(), *(Point(name, name, read_code(name)) for name in ("ears", "m3u"))]
     return Session(Settings(home, environ={}, keyring=no_keyring), load_plugins(points, environ={}))
 
 
@@ -65,7 +66,7 @@ def test_its_separator_separates(tmp_path: Path, home: Path, config: str, gain: 
     song = tmp_path / "Song.wav"
     write_song(song, 1.0)
     with open_session(home, config) as session:
-        assert [plugin.error for plugin in session.plugins.loaded] == ["", ""]
+        assert [plugin.error for plugin in session.plugins.loaded] == ["", "", ""]
         done = asyncio.run(separate(session, song))
     assert done.state is JobState.DONE, done.problem
     (stem,) = done.stems
@@ -74,6 +75,24 @@ def test_its_separator_separates(tmp_path: Path, home: Path, config: str, gain: 
     found, _ = soundfile.read(stem.path)
     assert np.abs(found - gain * expected).max() < 1e-3
     assert np.abs(found).max() > 0.01
+
+
+@pytest.mark.parametrize(("peak", "label"), [(0.5, "Loud"), (0.05, "Soft")], ids=["loud", "soft"])
+def test_its_tagger_labels(tmp_path: Path, home: Path, peak: float, label: str) -> None:
+    song = tmp_path / "Song.flac"
+    soundfile.write(song, peak * np.sin(np.arange(44100) / 20.0), 44100)
+
+    async def tag(session: Session) -> Job:
+        assert isinstance(session.registry.taggers["ears"], Tagger)
+        source = session.inspect(song)
+        job, _ = await session.add(source, await session.plan(source, Tagging(provider="ears")))
+        (done,) = await session.run([job.id])
+        return done
+
+    with open_session(home) as session:
+        done = asyncio.run(tag(session))
+    assert done.state is JobState.DONE, done.problem
+    assert read_tags(song).fields["intensity"] == (label,)
 
 
 def test_its_session_format_is_written(tmp_path: Path, home: Path) -> None:

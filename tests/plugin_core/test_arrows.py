@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -86,6 +87,7 @@ MAY_IMPORT = {
     "__main__": "_version cli",
 }
 """Of each part of the core, what of the rest of the core it may import, also for types."""
+BELOW_ALL = {"_version", "errors", "manifests", "model", "settings", "stem_names", "tasks", "wishes"}
 FRONT = "session run model wishes errors settings manifests presets tasks files console web_server"
 HOSTS_MAY_IMPORT = {*FRONT.split(), *plugin_core.__all__}
 
@@ -141,11 +143,17 @@ def test_hosts_know_nothing_of_each_other() -> None:
         assert offenders(sorted(host.rglob("*.py")), others) == []
 
 
-def test_every_part_has_its_sentence() -> None:
+def test_every_part_has_its_sentence_that_says_what_the_table_says() -> None:
     house = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## The house")[1].split("\n## ")[0]
+    sentences = dict(re.findall(r"^- `(\w+)(?:/|\.py|)`(.*?)(?=\n- |\Z)", house, re.MULTILINE | re.DOTALL))
     folders = {path.parent.name for path in CORE.glob("*/__init__.py")}
-    assert {name for name in (*folders, "hosts", "manifests", "tests") if f"- `{name}/`" not in house} == set()
+    assert {*folders, "hosts", "manifests", "tests"} <= set(sentences)
     assert {name for name in MAY_IMPORT if name not in house and not name.startswith("_")} == set()
+    for name, sentence in sentences.items():
+        words = re.search(r"imports?\s(.*?)\.(?:\s|\Z)", sentence, re.DOTALL)
+        told = set(re.findall(r"`(\w+)`", words[1])) if words is not None else set()
+        allowed = {"hosts": FRONT, "tests": "", "manifests": ""}.get(name) or MAY_IMPORT.get(name, "")
+        assert told - BELOW_ALL == {*allowed.split()} - BELOW_ALL, name
 
 
 def test_every_public_name_can_be_had() -> None:

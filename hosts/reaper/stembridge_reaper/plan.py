@@ -153,18 +153,3 @@ def write_plan(path: Path, steps: Iterable[Step]) -> None:
     """Write a plan in one step; without ``End``, which is added."""
     lines = [msgspec.json.encode(step, enc_hook=str) for step in steps]
     write_durably(path, b"\n".join([*lines, msgspec.json.encode(End(len(lines)))]) + b"\n")
-
-
-def read_plan(path: Path) -> list[Step]:
-    """Return the steps of a plan, ``End`` left out.
-
-    Raises:
-        ValueError: it is no whole plan.
-    """
-    steps = [
-        msgspec.json.decode(line, type=Step, dec_hook=lambda _, value: Path(value))
-        for line in path.read_bytes().splitlines()
-    ]
-    if not steps or steps[-1] != End(len(steps) - 1):
-        raise ValueError(f"{path} has no end")
-    return steps[:-1]

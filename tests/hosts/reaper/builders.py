@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
+from stembridge_reaper.plan import End, Step
+
 from tests.simulators.reaper.objects import Item, Project, Source, Take, Track
 
 KINDS = {".wav": "WAVE", ".flac": "FLAC", ".mp3": "MP3"}
@@ -69,3 +72,13 @@ def names_of(project: Project) -> list[str]:
         level += track.depth
     assert level == 0, "a folder was left open"
     return names
+
+
+def read_plan(path: Path) -> list[Step]:
+    """Return the steps of a plan, which must have its end, without that."""
+    steps = [
+        msgspec.json.decode(line, type=Step, dec_hook=lambda _, value: Path(value))
+        for line in path.read_bytes().splitlines()
+    ]
+    assert steps[-1] == End(len(steps) - 1)
+    return steps[:-1]

@@ -3,8 +3,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import msgspec
-import pytest
 from stembridge_reaper.plan import (
     AddItem,
     AddMarker,
@@ -19,9 +17,10 @@ from stembridge_reaper.plan import (
     SetSection,
     SetText,
     Step,
-    read_plan,
     write_plan,
 )
+
+from tests.hosts.reaper.builders import read_plan
 
 PLAN: list[Step] = [
     Head(1, "stembridge: insert stems"),
@@ -46,17 +45,3 @@ def test_a_plan_is_lines_and_comes_back(tmp_path: Path) -> None:
     assert lines[8] == ["numbers", 4, [["D_STARTOFFS", 0.1], ["I_CHANMODE", 3]]]
     assert lines[-1] == ["end", len(PLAN)]
     assert read_plan(path) == PLAN
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [lambda text: text.rpartition(b'["end"')[0], lambda text: text[text.find(b"\n") + 1 :]],
-    ids=["no end", "no head"],
-)
-def test_a_plan_that_is_cut_short_is_none(tmp_path: Path, spoil: object) -> None:
-    path = tmp_path / "plan.jsonl"
-    write_plan(path, PLAN)
-    assert callable(spoil)
-    path.write_bytes(spoil(path.read_bytes()))
-    with pytest.raises((ValueError, msgspec.DecodeError)):
-        read_plan(path)

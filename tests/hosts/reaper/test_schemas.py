@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from stembridge_reaper.plan import Head, read_plan
+from stembridge_reaper.plan import Head
 from stembridge_reaper.protocol import FileStatus, LabelResult, PartStatus, Status, StemResult
 
 from plugin_core.model import to_json
 from tests.audio_files import write_song
-from tests.hosts.reaper.builders import add_item, add_track
+from tests.hosts.reaper.builders import add_item, add_track, read_plan
 from tests.hosts.reaper.conftest import Desk
 from tests.hosts.reaper.schemas import list_faults
 
