@@ -55,7 +55,7 @@ class PathMap:
 
     def sees(self, path: Path) -> bool:
         """Tell whether what the store knows by a path can lie on this machine."""
-        return path.is_absolute() and (not self.is_shared or self._name_of(path) is not None)
+        return self._name_of(path) is not None or not (self.is_shared or _STORED.fullmatch(path.as_posix()))
 
     def encode(self, path: Path, *, is_asked: bool = False) -> str:
         """Return a path as it is stored.

@@ -16,7 +16,7 @@ from plugin_core.jobs.reach import ANY, Reach
 from plugin_core.jobs.step import Heartbeat, Step
 from plugin_core.jobs.store import JobStore
 from plugin_core.jobs.work import Work
-from plugin_core.model import Job
+from plugin_core.model import Job, disarm
 from plugin_core.purchases.budget import Guard, spend_freely
 from plugin_core.tasks import start, start_alone
 
@@ -154,6 +154,7 @@ class _Run:
             ids.on_change = self._wake.set
         self._slots = Slots(engine._work_for, engine._clock, engine._policy, self._wake.set)
         self._tasks: dict[asyncio.Task[None], Step] = {}
+        self._unseen: set[str] = set()
 
     async def run(self) -> None:
         watcher = start(self._watch_stop())
@@ -185,7 +186,9 @@ class _Run:
     def _start(self) -> None:
         if not self._ids and self._ids is not None:
             return
-        slots = self._slots.current(self._store.accounts(self._ids))
+        first = self._store.accounts(self._ids)
+        self._tell_unseen(first)
+        slots = self._slots.current(first)
         while len(self._tasks) < self._engine._concurrency:
             step = self._engine.claim(self._ids, slots)
             if step is None:
@@ -193,6 +196,13 @@ class _Run:
             task = start(step.run())
             task.add_done_callback(lambda _: self._wake.set())
             self._tasks[task] = step
+
+    def _tell_unseen(self, jobs: Iterable[Job]) -> None:
+        """Say once of each folder that songs in it are left to other workers."""
+        paths = self._store.paths
+        for name in {job.source.path.parts[0] for job in jobs if not paths.sees(job.source.path)} - self._unseen:
+            self._unseen.add(name)
+            _log.warning("songs in %s are left to workers that have it in [paths]", disarm(name))
 
     async def _idle(self) -> None:
         """Wait for a step to end, a job to be due, or the time to look at what other processes did."""

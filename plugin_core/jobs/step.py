@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import msgspec
 
@@ -16,11 +17,14 @@ from plugin_core.jobs.queue import ClaimState
 from plugin_core.jobs.reach import ANY, Reach
 from plugin_core.jobs.store import JobStore
 from plugin_core.jobs.work import Work
-from plugin_core.model import Job, JobState, Progress
+from plugin_core.model import Job, JobState, Progress, Separation, show_path
 from plugin_core.purchases.budget import Guard, spend_freely
 from plugin_core.tasks import start, start_alone
 
 _log = logging.getLogger(__name__)
+
+_LEFT_FOR: Final = 5.0
+"""Seconds in which another worker may take a job whose results go where this one sees nothing."""
 
 
 class Heartbeat:
@@ -149,7 +153,7 @@ class Step:
     async def run(self) -> None:
         """Do one effect after the other until the job waits, settles or is lost."""
         try:
-            work = self._work()
+            work = self._work() if self._sees() else None
             if work is not None:
                 await self._run(work)
         except LostError:
@@ -177,6 +181,18 @@ class Step:
             if claim.is_fresh:
                 # Its call was never sent: whoever took the job over need not wait for an answer.
                 self._store.end_submit(claim.job.id, claim.owner, absent=True)
+
+    def _sees(self) -> bool:
+        """Tell whether all that the job names can be on this machine; otherwise leave it to one where it can."""
+        job, wish = self._claimed, self._claimed.operation
+        destination = wish.to if isinstance(wish, Separation) else None
+        named = (job.source.path, destination, job.target, *(stem.path for stem in job.staged))
+        unseen = next((path for path in named if path is not None and not self._store.paths.sees(path)), None)
+        if unseen is None:
+            return True
+        _log.info("job %s: left to a worker that sees %s", job.id, show_path(unseen))
+        self._store.save(job, msgspec.structs.replace(job, due=self._store.clock() + _LEFT_FOR), self._owner, True)
+        return False
 
     def _is_ours(self, claim: Claim) -> bool:
         """Tell whether what follows is this process's to do; a paid call that is committed to is made at once."""

@@ -1,0 +1,201 @@
+"""Workers on machines that share a store and a disk: killed, frozen and cut off at random, each song is paid for once.
+
+``STEMBRIDGE_TEST_JOBS`` (default 12) and ``STEMBRIDGE_TEST_KILLS`` (default 4) make it as long as wanted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from plugin_core import Job, JobState, Separation, Session, Settings
+from plugin_core.plugins import load_plugins
+from plugin_core.settings import no_keyring
+from tests import quick_start
+from tests.audio_files import write_song
+from tests.plugin_core.providers.mvsep.test_never_twice import Counting
+from tests.postgresql import Server, programs
+from tests.simulators.mvsep import PREMIUM_TOKEN
+
+pytestmark = pytest.mark.skipif(programs() is None, reason="there is no PostgreSQL here")
+
+# The environment of tests is emptied of our settings before each test, hence at import.
+JOBS = int(os.environ.get("STEMBRIDGE_TEST_JOBS", "12"))
+KILLS = int(os.environ.get("STEMBRIDGE_TEST_KILLS", "4"))
+PATIENCE = 600.0 + 6 * JOBS
+LEASE = 4.0
+AHEAD = 3
+"""The machine whose clock is an hour ahead."""
+
+
+class Machine:
+    """A machine with a home of its own, on which the common disk is somewhere else than on the others.
+
+    Args:
+        number: of it.
+        folder: of the test.
+        database: address of the store.
+        service: whose account all have.
+    """
+
+    def __init__(self, number: int, folder: Path, database: str, service: Counting) -> None:
+        self.number = number
+        mount = folder / f"machine {number}"
+        (mount / "home").mkdir(parents=True)
+        (mount / "disk").symlink_to(folder / "disk")
+        self.music, self.home = mount / "disk" / "music", mount / "home"
+        config = f'[jobs]\nstaging = "{mount}/disk/staging"\nlease_seconds = {LEASE}\n[paths]\nmusic = "{self.music}"\n'
+        (self.home / "config.toml").write_text(config)
+        self.environ = {
+            "STEMBRIDGE_HOME": str(self.home),
+            "STEMBRIDGE_PLUGINS": "mvsep",
+            "STEMBRIDGE_JOBS_DATABASE": database,
+            "STEMBRIDGE_MVSEP_API_TOKEN": PREMIUM_TOKEN,
+            "STEMBRIDGE_MVSEP_BASE_URL": service.api,
+            "STEMBRIDGE_MVSEP_POLL_FIRST": "0.05",
+            "STEMBRIDGE_MVSEP_POLL_LONGEST": "0.2",
+            "STEMBRIDGE_MVSEP_REGISTER_SECONDS": "1",
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *words: str) -> subprocess.Popen[bytes]:
+        """Start a command of this machine."""
+        module = "tests.end_to_end.ahead" if self.number == AHEAD else "plugin_core"
+        popen = subprocess.Popen if self.number == AHEAD else quick_start.Popen
+        command = [sys.executable, "-m", module, *words]
+        with (self.home / "said").open("ab") as said:
+            return popen(command, env={**os.environ, **self.environ}, stdout=said, stderr=said)
+
+    def keep_working(self) -> None:
+        """Start the worker, again where it has ended, as its unit does."""
+        if self.process is None or self.process.poll() is not None:
+            self.process = self.start("worker")
+
+    def session(self) -> Session:
+        return Session(Settings(environ=self.environ, keyring=no_keyring), load_plugins(environ=self.environ))
+
+
+@pytest.fixture
+def service() -> Iterator[Counting]:
+    with Counting() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    running = Server(os.getpid())
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def machines(tmp_path: Path, server: Server, service: Counting) -> Iterator[list[Machine]]:
+    """Give five of them: the first only asks."""
+    for name in ("music", "staging"):
+        (tmp_path / "disk" / name).mkdir(parents=True)
+    made = [Machine(number, tmp_path, server.address(), service) for number in range(5)]
+    try:
+        yield made
+    finally:
+        for process in [one.process for one in made if one.process is not None]:
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+            process.wait()
+
+
+def queue_songs(machine: Machine, count: int) -> list[str]:
+    async def add(session: Session) -> list[str]:
+        ids = []
+        for number in range(count):
+            song = write_song(machine.music / f"Song {number:04}.wav", 0.2, 8000, seed=number)
+            source = session.inspect(song)
+            plan = await session.plan(source, Separation(provider="mvsep", model="40"))
+            ids.append((await session.add(source, plan))[0].id)
+        return ids
+
+    with machine.session() as session:
+        return asyncio.run(add(session))
+
+
+def read_jobs(machine: Machine, ids: list[str]) -> list[Job]:
+    with machine.session() as session:
+        return session.store.find_all(ids)
+
+
+def wait_for(machines: list[Machine], ids: list[str], is_over: Callable[[list[Job]], bool]) -> list[Job]:
+    """Let workers work until something holds of the jobs."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        for machine in machines[1:]:
+            machine.keep_working()
+        jobs = read_jobs(machines[0], ids)
+        if is_over(jobs):
+            return jobs
+        assert time.monotonic() < end, [(job.state, job.problem) for job in jobs if job.state is not JobState.DONE]
+        time.sleep(0.2)
+
+
+def are_settled(jobs: list[Job]) -> bool:
+    return all(job.state.is_settled for job in jobs)
+
+
+@pytest.mark.timeout(PATIENCE)
+def test_a_storm(service: Counting, server: Server, machines: list[Machine]) -> None:
+    chance = random.Random(11)
+    ids = queue_songs(machines[0], JOBS)
+    for machine in machines[1:]:
+        machine.keep_working()
+    restarts = {KILLS // 3, 2 * KILLS // 3}
+    thaws: list[threading.Timer] = []
+    for number in range(KILLS):
+        victim = chance.choice(machines[1:])
+        assert victim.process is not None
+        service.wait_for(chance.randrange(1, max(4, 3 * JOBS // KILLS)), victim.process)
+        if number in restarts:
+            server.crash()
+            server.start()
+        if chance.random() < 0.5:
+            victim.process.kill()
+            victim.process.wait()
+        else:
+            victim.process.send_signal(signal.SIGSTOP)
+            thaws.append(threading.Timer(LEASE + 2, victim.process.send_signal, (signal.SIGCONT,)))
+            thaws[-1].start()
+        for machine in machines[1:]:
+            machine.keep_working()
+    jobs = wait_for(machines, ids, are_settled)
+    for thaw in thaws:
+        thaw.join()
+    for machine in machines[1:]:
+        machine.keep_working()
+    assert [(job.state, job.problem) for job in jobs] == [(JobState.DONE, None)] * JOBS
+    assert service.created == JOBS and service.max_active[PREMIUM_TOKEN] <= 10
+    music = machines[0].music
+    assert {stem.path for job in jobs for stem in job.stems} == set(music.glob("*.stems/*"))
+    assert len(list(music.glob("*.stems/*"))) == 2 * JOBS
+    stop(machines[1:])
+    # Nothing is left hidden beside the songs, and nothing in staging but what is kept of purchases.
+    assert {path.suffix for path in music.iterdir()} == {".wav", ".stems"}
+    assert list((music.parent / "staging" / "staging").iterdir()) == []
+
+
+def stop(machines: list[Machine]) -> None:
+    """Tell workers to end, which they do."""
+    for machine in machines:
+        assert machine.process is not None
+        machine.process.terminate()
+    for machine in machines:
+        assert machine.process is not None
+        assert machine.process.wait(PATIENCE) == 0, (machine.home / "said").read_text()[-2000:]
