@@ -114,6 +114,33 @@ def retry(context: Context, files: tuple[Path, ...], failed: bool, force: bool, 
     return retry_songs(context, files, failed=failed, as_json=as_json, force=force)
 
 
+@examples("stembridge watch pause", "stembridge watch pause Music/Drop")
+@watch.command("pause", short_help="Begin nothing new for a while.")
+@click.argument("folders", nargs=-1, metavar="[DIR...]", type=click.Path(path_type=Path))
+@JSON_OPTION
+@click.pass_obj
+def pause(context: Context, folders: tuple[Path, ...], as_json: bool) -> int:
+    """Begin nothing new in a folder, default in every one, until `stembridge watch resume`; also after a restart.
+
+    What is at work, and may be paid for, goes on. What lands meanwhile waits.
+    """
+    from stembridge_hot_folder.status import pause_folders
+
+    return pause_folders(context, folders, is_paused=True, as_json=as_json)
+
+
+@examples("stembridge watch resume")
+@watch.command("resume", short_help="Go on where it was paused.")
+@click.argument("folders", nargs=-1, metavar="[DIR...]", type=click.Path(path_type=Path))
+@JSON_OPTION
+@click.pass_obj
+def resume(context: Context, folders: tuple[Path, ...], as_json: bool) -> int:
+    """Go on in a folder that was paused, default in every one."""
+    from stembridge_hot_folder.status import pause_folders
+
+    return pause_folders(context, folders, is_paused=False, as_json=as_json)
+
+
 @examples("stembridge watch install Music/Drop")
 @watch.command("install", short_help="Watch from now on, as a service.")
 @click.argument("folders", nargs=-1, required=True, metavar="DIR...", type=click.Path(path_type=Path))

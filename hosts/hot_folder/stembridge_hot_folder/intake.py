@@ -128,8 +128,12 @@ class FolderIntake:
         """Look at the ledger and the queue again: another process wrote, or there is room."""
         queue = self._tools.queue
         if self._has_more and self.settler.crowd + len(queue) - queue.blocked < MOST // 2:
-            self._next_scan = 0.0
-            self._wake.set()
+            self.look_through()
+
+    def look_through(self) -> None:
+        """Look through everything soon."""
+        self._next_scan = 0.0
+        self._wake.set()
 
     def look_again(self, path: bytes) -> None:
         """Look at a path soon: what was there is done with."""

@@ -23,6 +23,7 @@ from plugin_core.files.sqlite import SqliteFile
 from stembridge_hot_folder.files import FileIdentity
 
 _COUNT: Final = "INSERT INTO history VALUES (?, ?, ?, 1) ON CONFLICT (day, root, state) DO UPDATE SET songs = songs + 1"
+_PAUSE: Final = "INSERT INTO roots VALUES (?, ?) ON CONFLICT (root) DO UPDATE SET paused = excluded.paused"
 _HISTORY: Final = (
     "SELECT * FROM history WHERE root = ? AND day IN"
     " (SELECT DISTINCT day FROM history WHERE root = ? ORDER BY day DESC LIMIT ?) ORDER BY day DESC, state"
@@ -235,7 +236,7 @@ class SongLedger:
     def begin_line(self, root: bytes) -> None:
         """Tell other processes that a folder is watched from now on, and that nothing stands in line there."""
         with self._database.write(durable=False) as connection:
-            connection.execute("INSERT OR IGNORE INTO roots VALUES (?)", (root,))
+            connection.execute("INSERT OR IGNORE INTO roots (root) VALUES (?)", (root,))
             connection.execute("DELETE FROM line WHERE root = ?", (root,))
 
     def change_line(self, root: bytes, songs: Mapping[bytes, InLine], left: Iterable[bytes]) -> None:
@@ -260,6 +261,15 @@ class SongLedger:
         for row in found:
             by_day.setdefault(row["day"], {})[row["state"]] = row["songs"]
         return [Day(day=day, songs=songs) for day, songs in by_day.items()]
+
+    def pause(self, root: bytes, *, is_paused: bool) -> None:
+        """Let the watch of a folder, the one that runs and every later one, begin nothing new, or go on."""
+        self._write(_PAUSE, (root, self._clock() if is_paused else 0.0))
+
+    def paused(self) -> dict[bytes, float]:
+        """Return the folders that are paused, and since when."""
+        found = self._read("SELECT root, paused FROM roots WHERE paused > 0")
+        return {bytes(row["root"]): row["paused"] for row in found}
 
     # Results
 
@@ -383,8 +393,10 @@ CREATE TABLE history (
 ) WITHOUT ROWID
 """
 
+_FIFTH = "ALTER TABLE roots ADD COLUMN paused REAL NOT NULL DEFAULT 0"
+
 SCHEMA: Final = Schema(
     "hot folder's ledger",
-    (_FIRST, _SECOND, _THIRD, _FOURTH),
+    (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     if_damaged="move the file away; songs with their stems beside them are known to be done all the same",
 )

@@ -17,7 +17,9 @@ from stembridge_hot_folder.ledger import InLine
 Gate = bytes | str
 """A folder's path, or a recipe's key: of a hot folder, or of one that finished songs move to."""
 HELD: Final = "held"
-"""The gate of songs that wait for their folder to name a preset; it never opens, they take another way."""
+PAUSED: Final = "paused"
+_NEVER_OPEN: Final = {HELD: "its folder names no preset", PAUSED: "its folder is paused"}
+"""Gates of songs that wait for somebody's word; they never open, the songs take another way."""
 
 
 class Obstacle(NamedTuple):
@@ -46,7 +48,7 @@ class Pauses:
 
     def __init__(self, wait: Callable[[int], float]) -> None:
         self._wait = wait
-        self._pauses: dict[Gate, _Pause] = {HELD: _Pause(float("inf"), "its folder names no preset")}
+        self._pauses: dict[Gate, _Pause] = {gate: _Pause(float("inf"), why) for gate, why in _NEVER_OPEN.items()}
 
     @property
     def is_refused(self) -> bool:
@@ -128,8 +130,6 @@ class WaitingSong(msgspec.Struct, frozen=True):
     identity: FileIdentity
     settled: float = 0.0
     """When it was found complete."""
-    is_done: bool = False
-    """Whether nothing but its move to the folder of finished songs is left."""
 
 
 class _Later(msgspec.Struct):

@@ -132,7 +132,7 @@ class SongRecord:
         self._keep_waiting(reason)
         tools.queue.pauses.pause(gate, self.song.path, tools.clock(), reason, is_refusal=is_refusal)
         if gate in (folder.path, folder.done, self._recipe.key):
-            tools.queue.put_last(msgspec.structs.replace(self.song, is_done=gate == folder.done))
+            tools.queue.put_last(self.song)
         else:
             # Begun under an earlier recipe, whose gate it no longer stands at.
             tools.queue.postpone(self.song, tools.clock(), reason)

@@ -105,6 +105,8 @@ class FolderView:
         self._session = session
         self._root = root
         self.is_watched = is_watched(root)
+        self._paused = ledger.paused().get(root, 0.0)
+        """When it was paused; 0: it is not."""
         # What stood in line when a watch was killed stands there no more.
         line = ledger.line(root) if self.is_watched else {}
         rows = {row.path: row for row in ledger.list(OPEN, root=root)}
@@ -127,7 +129,10 @@ class FolderView:
         """Show it to people."""
         words = ", ".join(f"{number} {state}" for state, number in self.counts.items() if number) or "no song yet"
         where = show_path(Path(os.fsdecode(self._root)))
-        click.echo(f"{where} ({'watched' if self.is_watched else 'not watched now'}): {words}")
+        state = "watched" if self.is_watched else "not watched now"
+        if self._paused:
+            state += f", paused since {datetime.fromtimestamp(self._paused).astimezone():%Y-%m-%d %H:%M}"
+        click.echo(f"{where} ({state}): {words}")
         told = self.songs[:_MOST]
         ended = list(self._ledger.list(_ENDS, root=self._root, limit=_MOST - len(told)))
         for one in [*told, *map(_of_row, sorted(ended, key=lambda row: _ORDER.index(row.state.value)))]:
@@ -143,7 +148,9 @@ class FolderView:
     def write(self) -> None:
         """Write it for programs."""
         root = _path(self._root)
-        write_record({"event": "folder", "path": root, "watched": self.is_watched, "songs": self.counts})
+        is_paused = bool(self._paused)
+        told = {"event": "folder", "path": root, "watched": self.is_watched, "paused": is_paused, "songs": self.counts}
+        write_record(told)
         for one in self.songs:
             write_record(_event_of(one))
         for row in self._ledger.list((*_ENDS, SongState.DONE), root=self._root):
@@ -224,6 +231,35 @@ def _event_of(one: Standing) -> dict[str, Any]:
         "jobs": list(row.jobs) if row is not None else [],
         "updated": row.updated if row is not None else None,
     }
+
+
+def pause_folders(context: Context, folders: Sequence[Path], *, is_paused: bool, as_json: bool) -> int:
+    """Let folders be paused, or go on; the watch that runs obeys, and so does every later one.
+
+    Raises:
+        UsageError: a folder that is none.
+    """
+    with SongLedger(context.settings.home / LEDGER_NAME) as ledger:
+        known = ledger.roots()
+        roots = [os.fsencode(folder.expanduser().resolve()) for folder in folders] or known
+        for root in roots:
+            # One whose disk is away may be paused, if it was watched before.
+            if root not in known and not _path(root).is_dir():
+                raise UsageError(f"no such folder: {show_path(_path(root))}")
+        for root in roots:
+            ledger.pause(root, is_paused=is_paused)
+    if not roots:
+        return _say_nothing(as_json=as_json)
+    for root in roots:
+        watched = is_watched(root)
+        if as_json:
+            write_record({"event": "pause", "path": _path(root), "watched": watched, "paused": is_paused})
+        elif not context.quiet:
+            then = "" if watched else ", from when it is watched again"
+            click.echo(f"{show_path(_path(root))}: {'paused' if is_paused else 'going on'}{then}")
+    if as_json:
+        write_record(describe_count(len(roots)))
+    return int(ExitCode.DONE)
 
 
 def retry_songs(context: Context, files: Sequence[Path], *, failed: bool, as_json: bool, force: bool = False) -> int:

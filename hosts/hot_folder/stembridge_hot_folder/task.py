@@ -218,6 +218,9 @@ class SongTask:
             record.wait(trouble)
             return
         record.find_room()
+        if self._is_paused():
+            tools.queue.put(record.song)
+            return
         record.tell("taken", self._describe(offers))
         await run.add(ready)
         record.put(SongState.WORKING, content=source.content, jobs=tuple(asker.jobs))
@@ -225,10 +228,14 @@ class SongTask:
 
     async def _work(self, jobs: Sequence[str]) -> None:
         self.jobs = tuple(dict.fromkeys(jobs))
+        if self._goes_back():
+            return
         for job_id in self.jobs:
             self._attach(self, job_id)
         while True:
             self.settled.clear()
+            if self._goes_back():
+                return
             if (fate := await self._find_fate(self._find_jobs())) is not Fate.SAME:
                 self._leave(fate)
                 return
@@ -237,6 +244,16 @@ class SongTask:
                 break
             await self.settled.wait()
         await self._end(found)
+
+    def _is_paused(self) -> bool:
+        return self.folder.path in self._tools.paused
+
+    def _goes_back(self) -> bool:
+        """Let a song wait again whose folder was paused before anything was begun; tell whether it does."""
+        if not self._is_paused() or any(map(is_begun, self._find_jobs())):
+            return False
+        self._tools.queue.put(self._record.song)
+        return True
 
     async def _find_fate(self, jobs: Sequence[Job]) -> Fate:
         """Tell whether the song is where it was taken, as far as anything is left to do for it."""
@@ -336,6 +353,11 @@ def _is_answered(job: Job, previous: Job | None) -> bool:
         # Asked how far it is, it said when to ask again.
         return job.state is JobState.RUNNING and job.due > previous.due
     return _NEXT.get(previous.state) is job.state
+
+
+def is_begun(job: Job) -> bool:
+    """Tell whether anything was done for a job, which goes on though its folder is paused: it may be paid for."""
+    return job.state is not JobState.QUEUED or bool(job.purchase)
 
 
 def _missed_its_song(job: Job) -> bool:

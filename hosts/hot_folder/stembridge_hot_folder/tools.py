@@ -112,6 +112,8 @@ class Tools(msgspec.Struct, frozen=True):
     awake: SleepDetector
     suspects: dict[bytes, Look] = {}
     """Songs that were being read when an earlier process ended without a word."""
+    paused: set[bytes] = set()
+    """Hot folders in which nothing new is begun."""
 
     @property
     def session(self) -> Session:

@@ -23,8 +23,10 @@ from stembridge_hot_folder.folders import HotFolder, WatchSettings
 from stembridge_hot_folder.intake import FolderIntake
 from stembridge_hot_folder.ledger import TROUBLED, InLine, Row, SongState
 from stembridge_hot_folder.process import Notifier, SleepDetector, deadline
-from stembridge_hot_folder.queue import HELD, Lane, SongQueue, WaitingSong
+from stembridge_hot_folder.queue import HELD, PAUSED, Lane, SongQueue, WaitingSong
 from stembridge_hot_folder.recipes import Recipes
+from stembridge_hot_folder.record import quote
+from stembridge_hot_folder.task import is_begun
 from stembridge_hot_folder.tools import Stores, Tools
 from stembridge_hot_folder.workers import Workers
 
@@ -76,6 +78,7 @@ class Watch:
             counts=self._counts,
             awake=SleepDetector(clock),
             suspects={},
+            paused=set(),
         )
         self._workers = Workers(self._tools, self._end_song)
         self._intakes = [FolderIntake(folder, self._workers) for folder in folders]
@@ -164,10 +167,11 @@ class Watch:
     async def _work(self, *, once: bool) -> None:
         over = asyncio.Event()
         self._token = self._tools.ledger.token()
-        self._workers.reopen(self._folders)
         for folder in self._folders:
             self._tools.ledger.begin_line(folder.path)
             self._lines[folder.path] = {}
+        self._obey()
+        self._workers.reopen(self._folders)
         self._failed_before = self._list_failed() if once else []
         session = self._tools.session
         parts = [
@@ -235,12 +239,29 @@ class Watch:
             # ``stembridge watch retry`` in another process.
             self._token = token
             self._tools.ledger.refresh()
+            self._obey()
             self._workers.reopen(self._folders)
         self._workers.fill()
         self._look_at_strays()
         for intake in self._intakes:
             intake.nudge()
         self._tell_lines()
+
+    def _obey(self) -> None:
+        """Begin nothing new where a folder is paused (``stembridge watch pause``), and go on where it is no more."""
+        wanted = self._tools.ledger.paused().keys() & {folder.path for folder in self._folders}
+        changed = wanted ^ self._tools.paused
+        if not changed:
+            return
+        self._tools.paused.symmetric_difference_update(changed)
+        for intake in self._intakes:
+            if (root := intake.folder.path) in changed:
+                again = f"what is at work goes on; the rest waits for: stembridge watch resume {quote(root)}"
+                told = f"paused, {again}" if root in wanted else "no longer paused, going on"
+                self._reporter.say(f"{intake.folder.shown}: {told}")
+                # What had no room in line is found once there is.
+                intake.look_through()
+        self._workers.obey()
 
     def _look_at_strays(self) -> None:
         away = {intake.folder.path for intake in self._intakes if intake.is_away}
@@ -297,14 +318,17 @@ class Watch:
 
     def _lane_of(self, song: WaitingSong) -> Lane:
         """Return what a song waits for: its folder's disk, and the accounts of what is done to it."""
-        if song.is_done:
+        row = self._tools.ledger.get(song.path)
+        if row is not None and row.state is SongState.MOVING and row.identity == song.identity and song.folder.done:
             return (song.folder.done,)
         recipes = self._tools.recipes[song.folder.path]
+        lane: Lane = (song.folder.path, recipes.choose(song.path).key)
         # What was begun goes on, and the user's word counts.
-        if recipes.holds(song.path) and self._tools.ledger.get(song.path) is None:
-            recipes.choose(song.path)
+        if recipes.holds(song.path) and row is None:
             return song.folder.path, HELD
-        return song.folder.path, recipes.choose(song.path).key
+        jobs = self._tools.session.store.find_all(row.jobs) if row is not None and row.state.is_open else []
+        is_paused = song.folder.path in self._tools.paused and not any(map(is_begun, jobs))
+        return (PAUSED, *lane) if is_paused else lane
 
     def _tell_stopping(self) -> None:
         self._is_told_to_stop = True

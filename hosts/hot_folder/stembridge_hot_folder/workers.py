@@ -92,9 +92,7 @@ class Workers:
             for row in self.tools.ledger.list(OPEN, root=folder.path):
                 is_there = row.state is SongState.MOVING or os.path.lexists(row.path)
                 if is_there and not self.holds(row.path):
-                    is_done = row.state is SongState.MOVING and bool(folder.done)
-                    song = WaitingSong(folder, row.path, row.identity, self.tools.clock(), is_done=is_done)
-                    self.tools.queue.put(song)
+                    self.tools.queue.put(WaitingSong(folder, row.path, row.identity, self.tools.clock()))
                 elif not is_there and row.state is SongState.WAITING and not row.jobs:
                     # Nothing was begun with it: should it come back, it is new.
                     self.tools.ledger.forget(row.path)
@@ -137,6 +135,13 @@ class Workers:
             self.tools.ledger.forget(path)
             remove_error(path)
 
+    def obey(self) -> None:
+        """Take notice of which folders are paused: what was not begun goes back to those that wait."""
+        self.tools.queue.sort_anew()
+        for task in self._tasks.values():
+            if task.folder.path in self.tools.paused:
+                task.settled.set()
+
     def fill(self) -> None:
         """Take songs while there is room."""
         limit = self.tools.settings.at_once
@@ -155,6 +160,10 @@ class Workers:
         self.tools.reporter.change(job, previous)
         task = self._by_job.get(job.id)
         if task is None:
+            song = self.tools.queue.find(os.fsencode(job.source.path))
+            if song is not None and song.folder.path in self.tools.paused:
+                # It was begun in the very moment in which its folder was paused, and goes on.
+                self.tools.queue.put(song)
             return
         task.hear(job, previous)
         if job.state.is_settled:

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from plugin_core.console.phrases import clean
 from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.settings import Settings
 from stembridge_ui.jobs import Json, read_wish
@@ -29,6 +30,13 @@ class Song(msgspec.Struct):
     source: str
 
 
+class Pause(msgspec.Struct):
+    """What a hot folder, by its absolute path, shall do."""
+
+    path: str
+    is_paused: bool
+
+
 class HotFolders:
     """What ``stembridge watch`` knows.
 
@@ -42,16 +50,19 @@ class HotFolders:
 
     def routes(self) -> list[Route]:
         """Return where it is asked."""
-        return [Route("/api/folders", self._show), Route("/api/folders/retry", self._retry, methods=["POST"])]
+        return [
+            Route("/api/folders", self._show),
+            Route("/api/folders/retry", self._retry, methods=["POST"]),
+            Route("/api/folders/pause", self._pause, methods=["POST"]),
+        ]
 
     async def _show(self, _request: Request) -> Response:
         folders: list[dict[str, Any]] = []
         for event in await self._ask(["status"]):
             match event.get("event"):
                 case "folder":
-                    folders.append(
-                        {"path": event["path"], "is_watched": event["watched"], "counts": event["songs"], "songs": []}
-                    )
+                    told = {"is_watched": event["watched"], "is_paused": event["paused"], "counts": event["songs"]}
+                    folders.append({"path": event["path"], "songs": []} | told)
                 case "song" if folders:
                     songs = folders[-1]["songs"]
                     if event["state"] in _OPEN_FIRST and len(songs) < MOST_SONGS:
@@ -60,9 +71,12 @@ class HotFolders:
 
     async def _retry(self, request: Request) -> Response:
         song = await read_wish(request, Song)
-        if not os.path.isabs(song.source) or "\0" in song.source:  # noqa: PTH117 - a word, not yet a path
-            raise UsageError("no song is named")
-        await self._ask(["retry", "--", song.source])
+        await self._ask(["retry", "--", _require_path(song.source)])
+        return Json({})
+
+    async def _pause(self, request: Request) -> Response:
+        wish = await read_wish(request, Pause)
+        await self._ask(["pause" if wish.is_paused else "resume", "--", _require_path(wish.path)])
         return Json({})
 
     async def _ask(self, words: Sequence[str]) -> list[dict[str, Any]]:
@@ -95,3 +109,10 @@ class HotFolders:
             if event.get("event") == "error":
                 raise StembridgeError(event["message"], remedy=event["remedy"])
         return events
+
+
+def _require_path(word: str) -> str:
+    """Return a word that a command may be given as a path."""
+    if not os.path.isabs(word) or "\0" in word:  # noqa: PTH117 - a word, not yet a path
+        raise UsageError(f"{clean(word)!r} is no whole path")
+    return word

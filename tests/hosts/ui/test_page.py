@@ -366,6 +366,13 @@ def test_hot_folders_are_shown_as_their_own_command_tells_of_them(server: Server
     assert server.post("/api/folders/retry", {"source": str(root / "Dropped.flac")}) == {}
     (folder,) = server.get("/api/folders")
     assert folder["counts"]["retry"] == 1
+    assert folder["is_paused"] is False
+    assert server.post("/api/folders/pause", {"path": str(root), "is_paused": True}) == {}
+    assert server.get("/api/folders")[0]["is_paused"] is True
+    assert server.post("/api/folders/pause", {"path": str(root), "is_paused": False}) == {}
+    assert server.get("/api/folders")[0]["is_paused"] is False
+    assert server.client.post("/api/folders/pause", json={"path": "--help", "is_paused": True}).status_code == 409
+    assert server.client.post("/api/folders/pause", json={"path": "/nowhere", "is_paused": True}).status_code == 422
 
 
 def test_it_ends_at_once_with_streams_open_and_the_next_one_goes_on(tmp_path: Path) -> None:

@@ -17,7 +17,16 @@ export function showFolders(main) {
     const counts = Object.entries(folder.counts).filter(([, count]) => count);
     return h("section", {class: "folder"},
       h("h2", {}, folder.path, " ",
-        h("span", {class: `badge ${folder.is_watched ? "on" : ""}`}, folder.is_watched ? "watched" : "not watched now")),
+        h("span", {class: `badge ${folder.is_watched ? "on" : ""}`}, folder.is_watched ? "watched" : "not watched now"),
+        folder.is_paused && h("span", {class: "badge"}, "paused"), " ",
+        h("button", {
+          class: "mini", "aria-label": `${folder.is_paused ? "Go on" : "Pause"}: ${folder.path}`,
+          title: "what is at work goes on; nothing new is begun while it is paused",
+          onclick: (event) => busy(event.currentTarget, async () => {
+            await postJson("api/folders/pause", {path: folder.path, is_paused: !folder.is_paused});
+            load();
+          }),
+        }, folder.is_paused ? "Go on" : "Pause")),
       h("p", {class: "chips"}, counts.length
         ? counts.map(([state, count]) => h("span", {class: "badge"}, `${count.toLocaleString("en")} ${state}`))
         : "no song yet"),

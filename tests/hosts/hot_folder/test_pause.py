@@ -1,0 +1,92 @@
+"""A folder that is paused: nothing new is begun, what was begun goes on, and nothing is paid twice."""
+
+from __future__ import annotations
+
+import pytest
+from stembridge_hot_folder.status import pause_folders, show_status
+
+from plugin_core.errors import ExitCode, UsageError
+from plugin_core.jobs.store import JobStore
+from plugin_core.model import JobState
+from plugin_core.session import STORE_NAME
+from tests.hosts.hot_folder.conftest import Desk, wait_for
+
+
+def pause(desk: Desk, *, is_paused: bool = True) -> None:
+    assert pause_folders(desk.context(), [desk.root], is_paused=is_paused, as_json=False) == ExitCode.DONE
+
+
+def said(listener: object, words: str) -> bool:
+    return any(words in one.text for one in listener.told)  # type: ignore[attr-defined]
+
+
+def states(desk: Desk) -> list[JobState]:
+    with JobStore(desk.home / STORE_NAME) as store:
+        return sorted(job.state for job in store.list())
+
+
+def status(desk: Desk, capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    show_status(desk.context(), [desk.root], as_json=False)
+    return capsys.readouterr().out
+
+
+def test_what_is_paid_for_goes_on_and_the_rest_waits_also_after_a_restart(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.separator = type(desk.separator)(desk.separator.ledger, slots=1)
+    desk.separator.hold = True
+    first = desk.song("A.wav", seed=1)
+    with desk.running() as running:
+        wait_for(lambda: desk.separator.paid == [first.name])
+        desk.song("B.wav", seed=2)
+        # Its job is made, and waits for the one place that there is.
+        wait_for(lambda: states(desk) == [JobState.QUEUED, JobState.RUNNING])
+        pause(desk)
+        wait_for(lambda: said(running.listener, "paused, what is at work goes on"))
+        desk.song("C.wav", seed=3)
+        running.wait("queued", "C.wav")
+        desk.separator.hold = False
+        running.wait_done("A.wav")
+        wait_for(lambda: "waiting     C.wav" in status(desk, capsys).replace(f"{desk.root}/", ""))
+        told = status(desk, capsys)
+        assert "(watched, paused since 20" in told
+        assert told.count("its folder is paused") == 2
+        assert desk.separator.paid == ["A.wav"]
+    with desk.running() as running:
+        wait_for(lambda: said(running.listener, "paused, what is at work goes on"))
+        running.wait("queued", "C.wav")
+        assert "paused since 20" in status(desk, capsys)
+        assert desk.separator.paid == ["A.wav"]
+        pause(desk, is_paused=False)
+        running.wait_done("B.wav", "C.wav")
+    assert sorted(desk.separator.paid) == ["A.wav", "B.wav", "C.wav"]
+    assert states(desk) == [JobState.DONE] * 3
+
+
+def test_paused_in_the_middle_of_a_purchase_or_of_the_first_look(desk: Desk) -> None:
+    desk.separator.submit_delay = 0.5
+    desk.song("A.wav", seed=1)
+    with desk.running() as running:
+        wait_for(desk.separator.asked.exists)
+        pause(desk)
+        running.wait_done("A.wav")
+        assert desk.separator.paid == ["A.wav"]
+        wait_for(lambda: said(running.listener, "paused, what is at work goes on"))
+        desk.song("B.wav", seed=2)
+        running.wait("queued", "B.wav")
+    # One that is done only where nothing new may be begun is not done, and says so.
+    left = desk.once()
+    assert (left.code, left.of("taken")) == (ExitCode.FAILED, [])  # type: ignore[attr-defined]
+    pause(desk, is_paused=False)
+    assert desk.once().of("done") == ["B.wav"]
+    assert desk.separator.paid == ["A.wav", "B.wav"]
+
+
+def test_a_folder_is_paused_before_it_is_ever_watched_and_one_that_is_none_is_refused(desk: Desk) -> None:
+    pause(desk)
+    desk.song("A.wav")
+    assert desk.once().of("taken") == []
+    assert desk.separator.paid == []
+    with pytest.raises(UsageError, match="no such folder"):
+        pause_folders(desk.context(), [desk.root / "none"], is_paused=True, as_json=False)
