@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 import tomllib
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import msgspec
 
 from plugin_core.audio.formats import FORMAT_NAMES, FORMATS
 from plugin_core.errors import SettingsError, StembridgeError, UsageError
+from plugin_core.files.locks import try_lock
 from plugin_core.jobs.policy import JobsSettings
 from plugin_core.model import Operation, Tagging
 from plugin_core.plugins import Plugins
@@ -30,6 +32,10 @@ from plugin_core.wishes import SEPARATE, STEMS, TAGS
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
+
+LOCK_NAME: Final = ".config.lock"
+_PATIENCE: Final = 10.0
+_BETWEEN: Final = 0.02
 
 
 @contextmanager
@@ -189,6 +195,34 @@ def read_config(path: Path) -> TOMLDocument:
         raise SettingsError(f"{path} cannot be read: {error}", remedy="correct the settings file") from error
 
 
+@contextmanager
+def changing(path: Path) -> Iterator[None]:
+    """Keep other processes from changing a settings file between its being read and written: both changes count.
+
+    Raises:
+        SettingsError: another one does not come to an end, or the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path.with_name(LOCK_NAME), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    try:
+        until = time.monotonic() + _PATIENCE
+        while not try_lock(descriptor):
+            if time.monotonic() > until:
+                raise SettingsError(f"{path} is being changed by another stembridge", remedy="try it again later")
+            time.sleep(_BETWEEN)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _cannot_write(path: Path, error: OSError) -> SettingsError:
+    remedy = "free the place or mend its rights"
+    return SettingsError(f"{path} cannot be written: {error.strerror}", remedy=remedy)
+
+
 def write_config(path: Path, document: TOMLDocument, *, mode: int | None = 0o600) -> None:
     """Replace a settings file at once, readable by its owner alone from its first byte on unless ``mode`` says else.
 
@@ -201,9 +235,7 @@ def write_config(path: Path, document: TOMLDocument, *, mode: int | None = 0o600
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_text(path, tomlkit.dumps(document), mode=mode)
     except OSError as error:
-        raise SettingsError(
-            f"{path} cannot be written: {error.strerror}", remedy="free the place or mend its rights"
-        ) from error
+        raise _cannot_write(path, error) from error
 
 
 def set_key(document: TOMLDocument, way: list[str], value: Any) -> None:

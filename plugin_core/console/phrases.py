@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,12 +25,25 @@ _CLOCK = "%H:%M"
 _BREAK = re.compile("[ ]*[\t\n\v\f\r\x85\u2028\u2029]+[ ]*")
 
 
+_in_host_words: Callable[[str], str] = str
+
+
+def speak_as(words: Callable[[str], str]) -> None:
+    """Let every text for people name commands as somebody knows them who does not call ours by its own name.
+
+    Args:
+        words: turns a text into the host's words; what it made once it leaves as it is.
+    """
+    global _in_host_words
+    _in_host_words = words
+
+
 def clean(text: str) -> str:
     """Return text from outside as one line that steers no terminal: line ends become a space, the rest escapes.
 
     Cleaning twice changes nothing more.
     """
-    return disarm(_BREAK.sub(" ", text))
+    return _in_host_words(disarm(_BREAK.sub(" ", text)))
 
 
 def encodable(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,6 +60,9 @@ CORE_WORDS: Final = (
 )
 """What ``beet stembridge`` can be told beside its own words: the same of stembridge's command line."""
 
+_COMMAND: Final = re.compile(rf"(?<!beet )\bstembridge ((?:{'|'.join(CORE_WORDS)})\b[^`;,\n]*?)( --|(?=[`;,\n]|$))")
+"""What is left of our command line, and its first option, which would be beet's own without a -- before it."""
+
 _REMEDIES: Final = (
     (r"`stembridge jobs retry \S+ --force`", "{again}"),
     (r"`stembridge jobs retry [^`]*`", "`beet stembridge resume`"),
@@ -70,9 +74,6 @@ _REMEDIES: Final = (
     ),
     (r"retry the job, or", "`beet stembridge retry`, or"),
     (r"separate it again with --as-is, which", "use a preset that says as_is = true, which"),
-    # The last: what is left of our command line, whose options would be beets' own without a --.
-    (rf"`stembridge ((?:{'|'.join(CORE_WORDS)})\b[^`-]*)(--[^`]*)`", r"`beet stembridge \1-- \2`"),
-    (rf"`stembridge ((?:{'|'.join(CORE_WORDS)})\b[^`]*)`", r"`beet stembridge \1`"),
 )
 
 
@@ -85,7 +86,15 @@ def in_beets_words(text: str, again: str = "`beet stems -f`") -> str:
     """
     for theirs, ours in _REMEDIES:
         text = re.sub(theirs, ours.replace("{again}", again), text)
-    return text
+    return _COMMAND.sub(lambda found: f"beet stembridge {found[1]}{' -- --' if found[2] else ''}", text)
+
+
+def speak() -> None:
+    """Be the command line of stembridge, in words that somebody in beets can follow."""
+    from plugin_core.console.phrases import speak_as
+
+    speak_as(in_beets_words)
+    runpy.run_module("plugin_core", run_name="__main__")
 
 
 class Host(Protocol):

@@ -184,7 +184,7 @@ def run_core(plugin: Host, word: str, args: Sequence[str]) -> None:
                 f"the keys of {section} stand in beets' own configuration, which wins: change them there, or take them "
                 "out (`beet config -e`)"
             )
-    command = [sys.executable, "-m", "plugin_core", word, *args]
+    command = [sys.executable, "-c", "from stembridge_beets.host import speak; speak()", word, *args]
     if code := subprocess.run(command, env=overlay(plugin.config, os.environ), check=False).returncode:
         sys.exit(code)
 

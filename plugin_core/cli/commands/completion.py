@@ -81,11 +81,16 @@ function __stembridge_complete
     printf '%s\n' $answer[2..-1]
     set -l lead (string match -r '^--[^=]*=' -- $typed)
     set -l rest (string replace -r '^--[^=]*=' '' -- $typed)
+    # What begins with a dash would be taken for an option: fish is asked for ./, which stays where it is needed.
+    set -l place (string replace -r '^(?=-|$)' './' -- "$rest")
+    set -l put '^(?!)'
+    test "$place" != "$rest"; and set put '^\./(?!-)'
+    string match -q -- '-*' "$rest"; and set put '^\./'
     switch "$answer[1]"
         case file
-            printf '%s\n' "$lead"(__fish_complete_path $rest)
+            printf '%s\n' "$lead"(__fish_complete_path "$place" | string replace -r "$put" '')
         case folder
-            printf '%s\n' "$lead"(__fish_complete_directories $rest)
+            printf '%s\n' "$lead"(__fish_complete_directories "$place" | string replace -r "$put" '')
     end
 end
 complete -c stembridge -e

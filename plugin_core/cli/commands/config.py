@@ -21,6 +21,7 @@ import msgspec
 
 from plugin_core.abilities import HasLogin
 from plugin_core.cli.settings import (
+    changing,
     declared,
     find_mistakes,
     read_config,
@@ -187,21 +188,24 @@ def set_one(context: Context, key: str, value: str | None, unset: bool, as_json:
         if _is_secret(field) and not unset:
             raise UsageError(f"{key} is a secret, and others can read a command line", remedy=_name_login(session, key))
         way = [*section.split("."), name, *rest]
-        document = read_config(path)
-        before, document_before = document.unwrap(), document.as_string().encode()
-        if unset:
-            unset_key(document, way)
-        else:
-            assert value is not None
-            set_key(document, way, _read_value(section, field, rest, value))
-        text = document.as_string()
-        refuse_other_changes(before, text, way)
-        # Another mistake may stand there already, and must not keep this one from being mended.
-        home = session.settings.home
-        known = {_without_lines(each) for each in check_text(session, document_before, home)}
-        if mistakes := [each for each in check_text(session, text.encode(), home) if _without_lines(each) not in known]:
-            raise UsageError(f"nothing was changed: {mistakes[0].message}", remedy=mistakes[0].remedy)
-        write_config(path, document, mode=None if path.exists() else 0o600)
+        with changing(path):
+            document = read_config(path)
+            before, document_before = document.unwrap(), document.as_string().encode()
+            if unset:
+                unset_key(document, way)
+            else:
+                assert value is not None
+                set_key(document, way, _read_value(section, field, rest, value))
+            text = document.as_string()
+            refuse_other_changes(before, text, way)
+            # Another mistake may stand there already, and must not keep this one from being mended.
+            home = session.settings.home
+            known = {_without_lines(each) for each in check_text(session, document_before, home)}
+            if mistakes := [
+                each for each in check_text(session, text.encode(), home) if _without_lines(each) not in known
+            ]:
+                raise UsageError(f"nothing was changed: {mistakes[0].message}", remedy=mistakes[0].remedy)
+            write_config(path, document, mode=None if path.exists() else 0o600)
     variable = variable_of(section, name)
     if variable in context.settings.environ:
         click.echo(f"stembridge: {variable} is set and wins over the file", err=True)
@@ -329,9 +333,10 @@ def edit(context: Context) -> int:
             click.echo(f"stembridge: {clean(str(mistake))}", err=True)
         if not sys.stdin.isatty() or not click.confirm("Edit again?", default=True, err=True):
             raise SettingsError(f"{path} stays as it was", remedy=kept)
-    if _read(path) != before:
-        raise SettingsError(f"{path} was changed meanwhile, and stays so", remedy=kept)
-    replace_bytes(path, written, mode=None if path.exists() else 0o600)
+    with changing(path):
+        if _read(path) != before:
+            raise SettingsError(f"{path} was changed meanwhile, and stays so", remedy=kept)
+        replace_bytes(path, written, mode=None if path.exists() else 0o600)
     draft.unlink()
     click.echo(f"{show(path)} is changed")
     return 0

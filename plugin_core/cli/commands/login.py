@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from plugin_core.abilities import HasAccount, HasLogin
-from plugin_core.cli.settings import read_config, write_config
+from plugin_core.cli.settings import changing, read_config, write_config
 from plugin_core.console.answers import ask_word
 from plugin_core.console.context import Context
 from plugin_core.console.groups import examples
@@ -54,11 +54,15 @@ def keep_secrets(settings: Settings, section: str, values: Mapping[str, Secret],
     Raises:
         SettingsError: config.toml cannot be written or is no TOML.
     """
+    path = settings.config_path
     if values and all(keep(section, key, value.reveal()) for key, value in values.items()):
-        _forget_in_file(settings.config_path, section, values)
+        if path.exists():
+            with changing(path):
+                _forget_in_file(path, section, values)
         return "the system's keyring"
-    write_secrets(settings.config_path, section, values)
-    return str(settings.config_path)
+    with changing(path):
+        write_secrets(path, section, values)
+    return str(path)
 
 
 def write_secrets(path: Path, section: str, values: Mapping[str, Secret]) -> None:
@@ -78,8 +82,6 @@ def write_secrets(path: Path, section: str, values: Mapping[str, Secret]) -> Non
 
 def _forget_in_file(path: Path, section: str, values: Mapping[str, Secret]) -> None:
     """Remove older values, which nobody would look for there once the keyring has the new ones."""
-    if not path.exists():
-        return
     document = read_config(path)
     table = document.get(section)
     if not isinstance(table, MutableMapping):

@@ -22,6 +22,7 @@ from plugin_core.console.tables import print_table
 from plugin_core.errors import SettingsError, SourceError, UsageError, install_hint
 from plugin_core.files.errors import explain_write_error
 from plugin_core.model import Job, JobState, Label, show_path
+from plugin_core.operations.stem_tags import read_provenance
 from plugin_core.session import Session
 from plugin_core.stem_names import canonical, sort_stems
 from plugin_core.stems.layout import STEMS_SUFFIX
@@ -92,9 +93,15 @@ def find_stems(jobs: Sequence[Job], song: Path) -> dict[str, Path]:
         found = {
             canonical(each.stem.removeprefix(lead)): each
             for each in files
-            if each.suffix.lower() in AUDIO_SUFFIXES and each.stem.startswith(lead)
+            if each.suffix.lower() in AUDIO_SUFFIXES and each.stem.startswith(lead) and not _is_mix(each)
         }
     return {name: found[name] for name in sort_stems(found)}
+
+
+def _is_mix(path: Path) -> bool:
+    """Tell whether a file says of itself that it was mixed of stems: no model made it."""
+    made = read_provenance(path)
+    return "stembridge" in made and '"model"' not in made
 
 
 def find_labels(jobs: Sequence[Job]) -> list[Label]:

@@ -83,6 +83,16 @@ def test_configuration_says_once_what_options_say_each_time(three: Beets) -> Non
     assert len(three.bought()) == 4
 
 
+def test_remedies_of_the_command_line_are_beets_own(three: Beets) -> None:
+    asked = three.run("stembridge", "account", "mvsep")
+    assert asked.code == 3
+    assert "`beet stembridge login mvsep`" in asked.err
+    told = three.run("stembridge", "doctor")
+    assert "`beet stembridge login mvsep`" in told.out
+    assert "`stembridge login" not in told.out
+    assert three.run("stembridge", "jobs", "show", "none").err.endswith("`beet stembridge jobs list` shows the ids\n")
+
+
 def test_prune_says_what_is_forgotten(three: Beets) -> None:
     three.do("stems", "-y", "title:=One")
     assert three.do("stembridge", "prune").out == "0 jobs forgotten; stems and labels stay\n"

@@ -292,6 +292,20 @@ def test_fish(tmp_path: Path, environ: dict[str, str]) -> None:
     number = "0192aaaa-1111-7000-8000-000000000000"
     assert words == ["separate", "My Song.flac", "my own", "--to=user/", number]
     assert done.stderr == ""
+    # A name that begins with a dash is none of our options, nor one of those that fish asks itself with.
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    for name in ("-dash.flac", "plain.flac"):
+        (folder / name).touch()
+    (folder / "-dir").mkdir()
+    lines = ("separate -- -da", "separate ", "separate ./p", "separate --to -", "separate ./-d")
+    script = SCRIPTS["fish"] + "".join(f"complete -C 'stembridge {line}'\n" for line in lines)
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", script], env=environ, cwd=folder, capture_output=True, text=True, check=True
+    )
+    words = [line.partition("\t")[0] for line in done.stdout.splitlines()]
+    assert words == ["-dash.flac", "plain.flac", "./plain.flac", "-dir/", "./-dash.flac", "./-dir/"]
+    assert done.stderr == ""
 
 
 def test_what_shell_is_meant(stembridge: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import threading
 from importlib import metadata
 from pathlib import Path
 from typing import cast
@@ -13,7 +14,7 @@ import msgspec
 import pytest
 
 from plugin_core.cli.commands.config import split_key
-from plugin_core.cli.settings import replace_bytes
+from plugin_core.cli.settings import changing, replace_bytes
 from plugin_core.errors import UsageError
 from plugin_core.purchases.budget import Limits
 from plugin_core.wishes import TAGS
@@ -270,3 +271,24 @@ def test_an_edit_does_not_run_over_another(
         monkeypatch.setenv("VISUAL", name)
         assert f"{name} cannot be started: No" in call(stembridge, "edit").err
     assert len(list(config.parent.glob("config*"))) == 2  # the file, and the draft that could not take its place
+
+
+def test_two_that_change_the_file_at_once_lose_nothing(stembridge: Run, config: Path) -> None:
+    path = config.resolve()
+    began = threading.Event()
+
+    def change() -> None:
+        began.set()
+        call(stembridge, "set", "separate.model", "classic")
+
+    with changing(path):
+        other = threading.Thread(target=change)
+        other.start()
+        assert began.wait(60)
+        # It may or may not have come so far by now: with what it read before, it would take this back.
+        other.join(0.5)
+        path.write_text(path.read_text() + "\n[jobs]\nlease_seconds = 77\n")
+    other.join()
+    text = path.read_text()
+    assert "lease_seconds = 77" in text
+    assert 'model = "classic"' in text

@@ -14,6 +14,7 @@ from plugin_core.cli.commands.show import inline
 from plugin_core.cli.picture import COLUMNS, describe_error, draw, measure
 from plugin_core.errors import install_hint
 from plugin_core.model import Label
+from plugin_core.operations.stem_tags import tag_stem
 from tests.plugin_core.cli.conftest import Run
 
 Image = pytest.importorskip("PIL.Image")
@@ -88,6 +89,10 @@ def test_a_song_is_shown_into_a_file_that_is_new(stembridge: Run, folder: Path) 
         assert (picture.format, picture.size[0]) == ("PNG", 1426)
     assert "is there already" in stembridge("show", "Song.wav", "--png", "Song.png").err
     assert "--png FILE writes one" in stembridge("show", "Song.wav").err
+    # One that was mixed of them beside them is none of them.
+    mix = folder / "Song.stems" / "Song - Mix.flac"
+    soundfile.write(mix, np.zeros(RATE), RATE)
+    tag_stem(folder / "Song.wav", mix, stem_title="Mix", provenance={"stembridge": "1", "job": "2"})
     told = stembridge("show", "Song.wav", "--json")
     assert [one["name"] for one in told.of("level")] == ["source", "bass", "other"]
     assert told.of("picture")[0]["sum_error"] == 0.0
