@@ -23,6 +23,8 @@ Float32 = NDArray[np.float32]
 HOP: Final = 1024
 OVERLAP: Final = 0.25
 """Share of a chunk that the next one covers too."""
+BLOCK: Final = 16
+"""Frames transformed at once."""
 MUTED: Final = 3
 """Lowest bins, which the networks never heard when they learnt."""
 
@@ -48,11 +50,6 @@ class MdxShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def chunk(self) -> int:
         """Samples that the network takes at once."""
         return HOP * (self.dim_t - 1)
-
-    @property
-    def bins(self) -> int:
-        """Of a whole spectrum."""
-        return self.n_fft // 2 + 1
 
 
 def load(model: NeuralModel, weights: Sequence[Weights], computing: Computing) -> StemNetwork:  # noqa: ARG001
@@ -132,26 +129,30 @@ def analyse(samples: Float32, shape: MdxShape) -> Float32:
     for channel in range(2):
         padded = np.pad(samples[:, channel], shape.trim, mode="reflect")
         frames = np.lib.stride_tricks.sliding_window_view(padded, shape.n_fft)[::HOP]
-        bins = np.fft.rfft(frames * window, axis=-1)[:, : shape.dim_f].T
-        spectra[2 * channel], spectra[2 * channel + 1] = bins.real, bins.imag
+        for some in _blocks(shape):
+            bins = np.fft.rfft(frames[some] * window, axis=-1)[:, : shape.dim_f].T
+            spectra[2 * channel, :, some], spectra[2 * channel + 1, :, some] = bins.real, bins.imag
     return spectra
 
 
 def synthesise(spectra: Float32, shape: MdxShape) -> Float32:
     """Return the chunk (samples, 2) of lower bins (4, bins, frames); above them is silence."""
     window = hann(shape.n_fft)
-    length = shape.n_fft + shape.chunk
-    weight = np.zeros(length, dtype=np.float32)
-    sound = np.zeros((length, 2), dtype=np.float32)
+    sound = np.zeros((2, shape.n_fft + shape.chunk), dtype=np.float32)
+    weight = np.zeros(sound.shape[1], dtype=np.float32)
     for channel in range(2):
-        bins = np.zeros((shape.dim_t, shape.bins), dtype=np.complex64)
-        bins.real[:, : shape.dim_f] = spectra[2 * channel].T
-        bins.imag[:, : shape.dim_f] = spectra[2 * channel + 1].T
-        frames = np.fft.irfft(bins, n=shape.n_fft, axis=-1)
-        frames *= window
-        for number, frame in enumerate(frames):
-            sound[number * HOP : number * HOP + shape.n_fft, channel] += frame
+        for some in _blocks(shape):
+            bins = spectra[2 * channel, :, some].T + np.complex64(1j) * spectra[2 * channel + 1, :, some].T
+            frames = np.fft.irfft(bins, n=shape.n_fft, axis=-1)
+            frames *= window
+            for number, frame in enumerate(frames, some.start):
+                sound[channel, number * HOP : number * HOP + shape.n_fft] += frame
     for number in range(shape.dim_t):
         weight[number * HOP : number * HOP + shape.n_fft] += window * window
     inside = slice(shape.trim, shape.trim + shape.chunk)
-    return sound[inside] / weight[inside, None]
+    return (sound[:, inside] / weight[inside]).T
+
+
+def _blocks(shape: MdxShape) -> list[slice]:
+    """Divide the frames of a chunk: few at a time fit the processor's caches."""
+    return [slice(start, min(start + BLOCK, shape.dim_t)) for start in range(0, shape.dim_t, BLOCK)]
