@@ -151,7 +151,6 @@ def are_settled(jobs: list[Job]) -> bool:
     return all(job.state.is_settled for job in jobs)
 
 
-@pytest.mark.timeout(PATIENCE)
 def test_a_storm(service: Counting, server: Server, machines: list[Machine]) -> None:
     chance = random.Random(11)
     ids = queue_songs(machines[0], JOBS)
