@@ -89,7 +89,6 @@ def _open(path: Path) -> BinaryIO:
 
 
 def overlay_of(opened: TaggedFile) -> Overlay:
-    """Return the overlay that ``open_overlay`` opened."""
     if not isinstance(opened.file, Overlay):
         raise TypeError("the file was opened for good")
     return opened.file

@@ -73,7 +73,7 @@ class OptionField(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Algorithm(msgspec.Struct, frozen=True, kw_only=True):
-    """One algorithm."""
+    """What can be asked of the service: by which options, at which price, and what comes back."""
 
     id: str
     """``render_id``, which is sent as ``sep_type``."""

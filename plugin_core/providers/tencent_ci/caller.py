@@ -110,7 +110,6 @@ def open_ci(settings: TencentSettings, transfer: Transfer | None, clock: Callabl
 
 
 def xml_body(content: bytes) -> Data:
-    """Return a body of XML."""
     return Data(content, XML)
 
 

@@ -6,10 +6,13 @@ import asyncio
 import errno
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
+import pytest
 
 from plugin_core.transfer.download import collect
+from plugin_core.transfer.parts import Note, PartFile
 from tests.raw_lines import RawLines, collect_garbage
 
 
@@ -48,3 +51,21 @@ def test_a_disk_that_fills_during_a_download_leaves_no_unobserved_task(raw_lines
     asyncio.run(main())
     collect_garbage()
     assert raw_lines.take() == []
+
+
+def test_bytes_are_on_the_disk_before_they_have_their_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target, flushed, flush = tmp_path / "Song.flac", [], os.fsync
+
+    def look(descriptor: int) -> None:
+        flushed.append((os.fstat(descriptor).st_size, target.exists()))
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", look)
+    part = PartFile(tmp_path / "Song.part")
+    part.open("place")
+    part.begin(Note(place="place"))
+    part.append([b"so", b"ng"])
+    part.finish(target)
+    assert flushed == [(4, False)]
+    assert not part.is_open
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("Song.flac", b"song")]

@@ -112,7 +112,6 @@ def shipped_actions(launcher: Launcher) -> list[Action]:
 
 
 def preset_actions(presets: Iterable[Preset], launcher: Launcher) -> list[Action]:
-    """Return one action for each preset."""
     actions = []
     for preset in presets:
         what = "Separate selected items" if kind_of(preset) == "separate" else "Label selected items' files"
