@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from plugin_core.transfer.download import collect
-from plugin_core.transfer.parts import Note, PartFile
+from plugin_core.transfer.parts import Note, PartFile, continues
 from tests.raw_lines import RawLines, collect_garbage
 
 
@@ -69,3 +69,27 @@ def test_bytes_are_on_the_disk_before_they_have_their_name(tmp_path: Path, monke
     assert flushed == [(4, False)]
     assert not part.is_open
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("Song.flac", b"song")]
+
+
+NOTE = Note(place="place", validator='"one"', total=10)
+
+
+@pytest.mark.parametrize(
+    ("headers", "note", "is_right"),
+    [
+        ({"content-range": "bytes 4-9/10"}, NOTE, True),
+        ({"content-range": "bytes 4-9/10", "etag": '"one"'}, NOTE, True),
+        ({"content-range": "bytes 4-9/*"}, NOTE, True),
+        ({"content-range": "bytes 4-9/11"}, Note(place="place"), True),
+        ({}, NOTE, False),
+        ({"content-range": "bytes 4-9/10"}, None, False),
+        ({"content-range": "bytes 5-9/10"}, NOTE, False),
+        ({"content-range": "bytes */10"}, NOTE, False),
+        ({"content-range": "bytes 4-9/11"}, NOTE, False),
+        ({"content-range": "bytes 4-9/10", "etag": '"two"'}, NOTE, False),
+    ],
+)
+def test_the_rest_of_a_file_begins_where_the_part_ends_and_is_of_the_same_file(
+    headers: dict[str, str], note: Note | None, is_right: bool
+) -> None:
+    assert continues(headers, note, 4) is is_right
