@@ -69,6 +69,64 @@ class FindsModels(Protocol):
         """
 
 
+@runtime_checkable
+class MayBeChosen(Protocol):
+    """An engine on this machine that ``--provider auto`` may choose: the one of the highest preference that can."""
+
+    @property
+    def preference(self) -> float:
+        """How good its stems are beside those of other engines."""
+
+    def speed(self, model: str) -> float | None:
+        """Return how many times as fast as they play it separated songs on this machine; None if it did not yet."""
+
+
+class ModelOffer(msgspec.Struct, frozen=True, kw_only=True):
+    """What fetching a model would bring, said before anything is fetched."""
+
+    id: str
+    name: str
+    licence: str
+    """In words."""
+    commerce: str
+    """What whoever published it says of commercial use: ``allowed``, ``not stated`` or ``forbidden``."""
+    author: str
+    page: str
+    """Where people read about it."""
+    folder: Path
+    """Where its files are kept."""
+    here: dict[str, Path]
+    """The files that are on this machine already, by name."""
+    missing: dict[str, int]
+    """Bytes of those that are not; 0 where nobody says."""
+    addresses: dict[str, tuple[str, ...]]
+    """Where those can be had."""
+
+
+@runtime_checkable
+class FetchesModels(Protocol):
+    """An engine whose models are fetched: ``stembridge models fetch``."""
+
+    def offer_model(self, word: str, stems: tuple[str, ...] = ()) -> ModelOffer:
+        """Say what fetching a model would bring, or what of it gives some stems; reads files, and asks nobody.
+
+        Raises:
+            UsageError: there is none of that name, or it does not give them.
+        """
+
+    async def fetch_model(
+        self, word: str, stems: tuple[str, ...], tell: Callable[[int, int | None], None]
+    ) -> Sequence[Path]:
+        """Fetch what is missing, and return where all of it is; ``tell`` hears of bytes that came, and of how many."""
+
+    async def take_model(self, word: str, paths: Sequence[Path]) -> Sequence[str]:
+        """Copy files that the user has, and return which of the model's they are.
+
+        Raises:
+            UsageError: one is none of the model's.
+        """
+
+
 class RemoteJob(msgspec.Struct, frozen=True, kw_only=True):
     """One job as its service describes it."""
 

@@ -105,6 +105,12 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     summary: str = ""
     results: str = ""
     """What comes back where that is no stems of the song: ``speech``, ``text``, ``midi``, ``restored``, ..."""
+    state: str = ""
+    """Of one that works on this machine: ``here``, ``in part here``, ``to fetch``, or ``to bring`` by its user."""
+    size: int | None = None
+    """Bytes of its files, where it has any."""
+    licence: str = ""
+    """Of its weights, in words, where it has any."""
     takes: str = "song"
     """``song``, ``no song`` (a model that makes sound of words), or ``two songs``; only the first are separated."""
     options: tuple[ModelOption, ...] = ()

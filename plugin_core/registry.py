@@ -73,12 +73,16 @@ class Registry:
         return {**self.taggers, **self.separators}
 
     def separator(self, name: str) -> Separator:
-        """Return one separator.
+        """Return one separator, or ``auto``, which stands for the best engine on this machine.
 
         Raises:
             UsageError: no plugin registers this name.
             StembridgeError: the plugin of this name failed; its own words.
         """
+        if name == "auto" and name not in self.separators:
+            from plugin_core.automatic import BestSeparator
+
+            return BestSeparator(lambda: self.separators)
         return self._named("separator", name, self.separators)
 
     def tagger(self, name: str = "") -> Tagger:

@@ -56,7 +56,13 @@ class Separation(msgspec.Struct, frozen=True, kw_only=True, tag="separation", ta
 
     provider: Annotated[
         str,
-        Said("Who separates: a service, or local (default).", "NAME", setting=str, default="local", for_presets=True),
+        Said(
+            "Who separates: a service, local (default), neural, or auto: the best here.",
+            "NAME",
+            setting=str,
+            default="local",
+            for_presets=True,
+        ),
     ]
     model: Annotated[str, Said("One of: stembridge models.", "ID", setting=str)] = ""
     options: Annotated[dict[str, str], Said("An option of the model; repeat.", "K=V", option="option")] = {}

@@ -14,6 +14,7 @@ import click
 
 from plugin_core.abilities import HasAccount, HasLogin
 from plugin_core.audio.formats import FORMAT_NAMES
+from plugin_core.automatic import AUTO
 from plugin_core.cli import completion
 from plugin_core.cli.completion import FILE, FOLDER, JOB, LIST, MODEL, PRESET, PURCHASE, Kind, Tree
 from plugin_core.cli.settings import replace_text
@@ -338,7 +339,8 @@ class _Drawing:
         if isinstance(param.type, click.Choice):
             return [str(each) for each in param.type.choices]
         if name == "provider":
-            return self._of_command.get(path[0], self._separators)
+            usual = self._separators if path == ("models",) else sorted([*self._separators, AUTO])
+            return self._of_command.get(path[0], usual)
         if name == "ids":
             return JOB if path[0] == "jobs" else PURCHASE
         if name in ("stems", "minus"):

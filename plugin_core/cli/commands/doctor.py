@@ -16,6 +16,7 @@ import click
 import msgspec
 
 from plugin_core.abilities import HasDiagnostics
+from plugin_core.automatic import AUTO
 from plugin_core.cli.settings import find_problems, find_strangers
 from plugin_core.console.answers import Counts, show_findings
 from plugin_core.console.context import Context
@@ -200,6 +201,12 @@ def check_providers(session: Session) -> Finding:
     return _ok(", ".join(sorted(session.providers)))
 
 
+def check_automatic(session: Session) -> Finding:
+    """Say which engine ``--provider auto`` takes, and how fast it was."""
+    (model,) = asyncio.run(session.separator(AUTO).models())
+    return _ok(f"{model.id}, {model.summary}")
+
+
 def check_separation(session: Session) -> Finding:
     """Let the embedded separator split a second of sound in a temporary folder."""
     if "local" not in session.registry.separators:
@@ -222,10 +229,11 @@ CHECKS: dict[str, Check] = {
     "plugins": check_plugins,
     "providers": check_providers,
     "separation": check_separation,
+    "auto": check_automatic,
 }
 
 
-_NEED_SETTINGS = frozenset({"job store", "leftovers", "plugins", "providers", "separation"})
+_NEED_SETTINGS = frozenset({"auto", "job store", "leftovers", "plugins", "providers", "separation"})
 
 
 def _show(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:

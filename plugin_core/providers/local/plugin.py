@@ -19,6 +19,7 @@ def register_separators(register: Callable[[Separator], None], settings: Setting
     Raises:
         SettingsError: a value in section ``local`` is wrong.
     """
+    from plugin_core.providers.engine import SpeedBook
     from plugin_core.providers.local.adapter import LocalSeparator, LocalSettings
 
-    register(LocalSeparator(settings.section("local", LocalSettings)))
+    register(LocalSeparator(settings.section("local", LocalSettings), SpeedBook(settings.home)))

@@ -32,7 +32,8 @@ class WeightFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """The one stem that it gives; "" where it gives all of the model's."""
     addresses: tuple[str, ...] = ()
     """Where it can be had, the best first."""
-    bytes: Annotated[int, msgspec.Meta(ge=1)]
+    bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """0 where nobody says: then no digest is known either, and a file is taken on its user's word."""
     sha256: Hexadecimal
     """Whole, or the first digits where its author publishes no more."""
     md5: Hexadecimal = ""
@@ -97,6 +98,10 @@ class StemNetwork(Protocol):
     @property
     def stems(self) -> tuple[str, ...]:
         """What it gives, without the model's ``rest`` perhaps."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people should know of how it was done, once it is."""
 
     def separate(self, mix: StereoMix, scratch: Path, tell: Told) -> Iterator[Mapping[str, Float32]]:
         """Yield blocks (samples, 2) by stem, which one after the other are as long as the song; memory stays flat.

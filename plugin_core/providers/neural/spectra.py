@@ -33,11 +33,12 @@ class Spectrogram:
     Args:
         mix: the song.
         size: samples of a window.
+        block: frames that are filtered together.
     """
 
-    def __init__(self, mix: StereoMix, size: int) -> None:
+    def __init__(self, mix: StereoMix, size: int, block: int = BLOCK) -> None:
         self.size, self.hop = size, size // 4
-        self._mix = mix
+        self._mix, self._block = mix, block
         # What is mirrored must be longer than half a window.
         self._length = max(mix.frames, size // 2 + 1)
         self.frames = 1 + self._length // self.hop
@@ -45,8 +46,8 @@ class Spectrogram:
 
     def blocks(self) -> Iterator[tuple[int, Complex64]]:
         """Yield the first frame of each block and its spectra (frames, 2, bins)."""
-        for start in range(0, self.frames, BLOCK):
-            yield start, self._transform(start, min(self.frames, start + BLOCK))
+        for start in range(0, self.frames, self._block):
+            yield start, self._transform(start, min(self.frames, start + self._block))
 
     def _transform(self, start: int, end: int) -> Complex64:
         first = start * self.hop - self.size // 2

@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_core.providers.neural.networks import Computing, NeuralModel, StereoMix, Told, Weights
-from plugin_core.providers.neural.spectra import Complex64, Sound, Spectrogram, filter_stems
+from plugin_core.providers.neural.networks import RATE, Computing, NeuralModel, StereoMix, Told, Weights
+from plugin_core.providers.neural.spectra import BLOCK, Complex64, Sound, Spectrogram, filter_stems
 from plugin_core.providers.neural.tensors import Tensors, read_tensors, spoilt
 
 Float32 = NDArray[np.float32]
@@ -212,10 +212,16 @@ class OpenUnmix:
         targets: by stem.
         rest: the stem that is not given, since whoever asks takes what the others leave.
         is_whole: whether these are all the stems there are; else what they leave is filtered as a stem of its own.
+        seconds: of sound that are filtered together; default 300 frames.
     """
 
-    def __init__(self, targets: Mapping[str, Target], rest: str, *, is_whole: bool) -> None:
+    notes: tuple[str, ...] = ()
+
+    def __init__(
+        self, targets: Mapping[str, Target], rest: str, *, is_whole: bool, seconds: float | None = None
+    ) -> None:
         self._targets = dict(targets)
+        self._seconds = seconds
         self._is_whole = is_whole
         self._size = 2 * (next(iter(targets.values())).bins - 1)
         self.stems = tuple(stem for stem in targets if stem != rest)
@@ -223,7 +229,8 @@ class OpenUnmix:
     def separate(self, mix: StereoMix, scratch: Path, tell: Told) -> Iterator[Mapping[str, Float32]]:
         if not mix.frames:
             return
-        spectrogram = Spectrogram(mix, self._size)
+        block = BLOCK if self._seconds is None else max(1, round(self._seconds * RATE / (self._size // 4)))
+        spectrogram = Spectrogram(mix, self._size, block)
         files = {stem: Frames(scratch / stem, target.hidden) for stem, target in self._targets.items()}
         try:
             for start, spectra in spectrogram.blocks():
@@ -292,7 +299,7 @@ def _read(files: Sequence[Frames], start: int, end: int) -> Float32:
     return np.concatenate([file.read(start, end) for file in files], axis=1)
 
 
-def load(model: NeuralModel, weights: Sequence[Weights], computing: Computing) -> OpenUnmix:  # noqa: ARG001
+def load(model: NeuralModel, weights: Sequence[Weights], computing: Computing) -> OpenUnmix:
     """Read the networks of some of a model's stems, or of all.
 
     Raises:
@@ -307,4 +314,5 @@ def load(model: NeuralModel, weights: Sequence[Weights], computing: Computing) -
         if any(other.bins != target.bins for other in targets.values()):
             raise spoilt(each.path, "it hears in another resolution than the model's other files")
         targets[each.file.stem] = target
-    return OpenUnmix(targets, model.rest, is_whole=targets.keys() >= set(model.stems))
+    is_whole = targets.keys() >= set(model.stems)
+    return OpenUnmix(targets, model.rest, is_whole=is_whole, seconds=computing.segment_seconds)

@@ -19,7 +19,7 @@ from plugin_core.audio.samples import to_integers
 from plugin_core.errors import SourceError
 from plugin_core.model import OnOverload, Part, Separation, Source
 from plugin_core.operations.song import inspect
-from plugin_core.providers.local.adapter import worker_format
+from plugin_core.providers.engine import worker_format
 from plugin_core.providers.local.request import WorkerRequest
 from plugin_core.providers.local.worker import render
 from plugin_core.stems.template import parse_template

@@ -13,8 +13,10 @@ from plugin_core.errors import SettingsError, SourceError, TransientError, Usage
 from plugin_core.model import OnOverload, Progress, RemoteFile, Separation, Tagging, from_json, to_json
 from plugin_core.operations.plans import check_plan
 from plugin_core.protocols import Order, Separator
-from plugin_core.providers.local import adapter, request
-from plugin_core.providers.local.adapter import LocalSeparator, LocalSettings, default_workers, worker_format
+from plugin_core.providers import engine
+from plugin_core.providers.engine import worker_format
+from plugin_core.providers.local import request
+from plugin_core.providers.local.adapter import LocalSeparator, LocalSettings, default_workers
 from plugin_core.providers.local.request import STEMS, WorkerRequest
 from plugin_core.settings import Settings
 from plugin_core.worker import WorkerDone
@@ -171,7 +173,7 @@ def test_the_worker_is_told_what_was_found_out_of_the_song(
         raise SourceError("enough")
 
     monkeypatch.setattr("plugin_core.audio.probe.probe", lambda _path: found)
-    monkeypatch.setattr(adapter, "run_worker", run_worker)
+    monkeypatch.setattr(engine, "run_worker", run_worker)
     with pytest.raises(SourceError, match="enough"):
         asyncio.run(separator.poll(make_order(song, format="flac16"), ignore))
     for model in ("classic", "network"):

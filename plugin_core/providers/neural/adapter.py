@@ -1,0 +1,274 @@
+"""Networks of others as the core sees them: a provider whose service is a process on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, ClassVar, Final
+
+import msgspec
+
+from plugin_core.abilities import ModelOffer
+from plugin_core.audio.formats import resolve_format
+from plugin_core.errors import SettingsError, SourceError, StembridgeError, UsageError
+from plugin_core.model import Finding, Model, Plan, Separation, Source, Verdict, show_path
+from plugin_core.protocols import Finished, Order, Report
+from plugin_core.providers.engine import Engine, SpeedBook, usable_processors, worker_format
+from plugin_core.providers.neural.catalogue import (
+    Choice,
+    NeuralRequest,
+    check_runtime,
+    choose,
+    find_model,
+    gives_all,
+    read_catalogue,
+)
+from plugin_core.providers.neural.fetching import fetch_files
+from plugin_core.providers.neural.library import Library
+from plugin_core.providers.neural.networks import Computing, Device, NeuralModel, WeightFile
+from plugin_core.transfer import Bytes, Transfer
+
+NAME: Final = "neural"
+WORKER: Final = "plugin_core.providers.neural.worker"
+_SPEEDS: Final = {"umx": 8.0, "mdx": 0.6, "htdemucs": 0.6}
+"""Seconds of sound that a slow processor separates in a second, for estimates."""
+
+
+class NeuralSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How networks of others use the machine."""
+
+    workers: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    """Songs separated at the same time, each by one process."""
+    threads: Annotated[int, msgspec.Meta(ge=1, le=256)] = msgspec.field(
+        default_factory=lambda: max(1, usable_processors() - 1)
+    )
+    """Processors of one song, for models in ONNX; default all but one. Open-Unmix uses one."""
+    device: Device = "cpu"
+    """What computes models in ONNX: ``cpu``, ``cuda``, ``coreml`` or ``directml``; where that cannot be had, the
+    processor does it, and the job says so."""
+    segment_seconds: Annotated[float, msgspec.Meta(ge=1, le=60)] = 6.966
+    """Seconds of sound that Open-Unmix filters together, 7 of its own accord; memory grows with it. Models in ONNX have
+    segments of their own."""
+    nice: Annotated[int, msgspec.Meta(ge=0, le=19)] = 10
+    """How far workers step back behind other programs, as ``nice(1)`` counts; no effect on Windows."""
+
+
+class NeuralSeparator(Engine):
+    """Splits songs by networks that others trained, and that their user fetched.
+
+    Args:
+        settings: section ``[neural]``.
+        library: where files of models are.
+        speeds: where it notes how fast it was.
+        catalogue: the models that are known.
+        transfer: fetches files.
+    """
+
+    name = NAME
+    title = "Networks of others, on this machine, free: stembridge models fetch"
+    worker = WORKER
+    relief = "lower threads or workers in [neural]"
+    preference: ClassVar[float] = 2.0
+
+    def __init__(
+        self,
+        settings: NeuralSettings,
+        library: Library,
+        speeds: SpeedBook | None = None,
+        *,
+        catalogue: Mapping[str, NeuralModel] | None = None,
+        transfer: Transfer | None = None,
+    ) -> None:
+        super().__init__(speeds)
+        self.settings = settings
+        self._library = library
+        self._catalogue = read_catalogue() if catalogue is None else catalogue
+        self._transfer = transfer or Transfer("model")
+
+    async def slots(self) -> int:
+        """Return how many songs are separated at once."""
+        return self.settings.workers
+
+    async def models(self) -> Sequence[Model]:
+        return await asyncio.to_thread(lambda: [self._describe(model) for model in self._catalogue.values()])
+
+    def _describe(self, model: NeuralModel) -> Model:
+        choice = choose(model, Separation(provider=NAME))
+        found = [self._library.find(file) for file in choice.files]
+        missing = [file for file, path in zip(choice.files, found, strict=True) if path is None]
+        has_voice = len(missing) and len(missing) < len(choice.files)
+        state = "here" if not missing else "in part here" if has_voice else _how_to_get(missing)
+        return Model(
+            id=model.id,
+            name=model.name,
+            stems=model.stems,
+            summary=model.summary,
+            state=state,
+            size=sum(file.bytes for file in choice.files),
+            licence=model.licence,
+        )
+
+    async def plan(self, source: Source, wish: Separation) -> Plan:
+        """Check the wish and fill in its model, the best that is here and gives the stems.
+
+        Raises:
+            UsageError: unknown model, option, stem or format, or the model is not here, or what runs it is not.
+            SourceError: a song of more than two channels.
+        """
+        if source.channels > 2:
+            raise SourceError(
+                f"{show_path(source.path)} has {source.channels} channels, and these networks hear two",
+                remedy="use --provider local",
+            )
+        if wish.options.keys() - {"segment_seconds"}:
+            raise UsageError("the separator 'neural' has no options", remedy="its settings are in [neural]")
+        choice = await asyncio.to_thread(self._choose, wish)
+        model = choice.model
+        filtered = {"segment_seconds": f"{self.settings.segment_seconds:g}"} if model.kind == "umx" else {}
+        notes = () if model.commerce == "allowed" else (f"{model.id}: {model.licence}",)
+        return Plan(
+            operation=msgspec.structs.replace(
+                wish, model=model.id, options=filtered | wish.options, format=resolve_format(wish.format, source).name
+            ),
+            title=model.name,
+            stems=choice.stems,
+            seconds=2 + source.duration / (self.speed(model.id) or _SPEEDS[model.kind]),
+            notes=notes,
+        )
+
+    def _choose(self, wish: Separation) -> Choice:
+        """Return what does a wish: the model it names, else the best that is here.
+
+        Research-only weights are taken when they are named, never of our own accord.
+        """
+        if wish.model:
+            model = find_model(self._catalogue, wish.model)
+            choice = choose(model, wish)
+            check_runtime(model)
+            if self._library.weights(choice.files) is None:
+                raise UsageError(
+                    f"{model.id} is not on this machine", remedy=f"stembridge models fetch {model.id} fetches it"
+                )
+            return choice
+        reasons: list[StembridgeError] = []
+        for model in self._catalogue.values():
+            if model.commerce == "forbidden" or not gives_all(model, (*wish.stems, *wish.minus)):
+                continue
+            try:
+                choice = choose(model, wish)
+                check_runtime(model)
+            except UsageError as error:
+                reasons.append(error)
+                continue
+            if self._library.weights(choice.files) is not None:
+                return choice
+        raise UsageError(
+            "no model that gives these stems is on this machine",
+            remedy="stembridge models fetch umxhq fetches one, after it has said its size and licence",
+        )
+
+    async def poll(self, order: Order, report: Report) -> Finished:
+        """Do the work, in a worker process; cancelling kills it and removes what it wrote.
+
+        Raises:
+            SettingsError: a file of the model is gone, or not what it was.
+            UsageError: what runs the model is not installed.
+            SourceError: the source cannot be decoded, or its peaks do not fit the format.
+            TransientError: the disk is full, or the worker was killed.
+            PlacementError: the staging folder cannot be written.
+            ServiceError: the worker crashed, or the network gave up.
+        """
+        from plugin_core.audio.probe import probe  # heavy imports wait until there is work
+
+        operation = order.separation
+        choice = choose(find_model(self._catalogue, operation.model), operation)
+        weights = await asyncio.to_thread(self._library.weights, choice.files)
+        if weights is None:
+            raise SettingsError(
+                f"{choice.model.id} is no longer on this machine", remedy=f"stembridge models fetch {choice.model.id}"
+            )
+        seconds = operation.options.get("segment_seconds")
+        request = NeuralRequest(
+            source=order.source.path,
+            info=await asyncio.to_thread(probe, order.source.path),
+            folder=order.folder / order.attempt,
+            format=worker_format(operation, order.source).name,
+            choice=choice,
+            weights=weights,
+            computing=Computing(
+                threads=self.settings.threads,
+                device=self.settings.device,
+                segment_seconds=float(seconds) if seconds else None,
+            ),
+            nice=self.settings.nice,
+        )
+        return await self.work(order, report, request, choice.stems)
+
+    def offer_model(self, word: str, stems: tuple[str, ...] = ()) -> ModelOffer:
+        """Say what fetching a model would bring, or what of it gives some stems.
+
+        Raises:
+            UsageError: there is none of that name, or it does not give them.
+        """
+        model = find_model(self._catalogue, word)
+        files = choose(model, Separation(provider=NAME, stems=stems)).files
+        paths = {file.name: self._library.find(file) for file in files}
+        return ModelOffer(
+            id=model.id,
+            name=model.name,
+            licence=model.licence,
+            commerce=model.commerce,
+            author=model.author,
+            page=model.page,
+            folder=self._library.folder,
+            here={name: path for name, path in paths.items() if path is not None},
+            missing={file.name: file.bytes for file in files if paths[file.name] is None},
+            addresses={file.name: file.addresses for file in files if paths[file.name] is None},
+        )
+
+    async def fetch_model(self, word: str, stems: tuple[str, ...], tell: Bytes) -> Sequence[Path]:
+        """Fetch what is missing of a model; nothing is asked of anybody where all is here.
+
+        Raises:
+            UsageError: there is none of that name, or no place to fetch it from.
+            TransientError: not now; what came is kept and gone on from.
+            ServiceError: refused, or something else came.
+        """
+        model = find_model(self._catalogue, word)
+        files = choose(model, Separation(provider=NAME, stems=stems)).files
+        return await fetch_files(self._library, model, files, self._transfer, tell)
+
+    async def take_model(self, word: str, paths: Sequence[Path]) -> Sequence[str]:
+        """Copy files of a model that the user has; return what each of them is.
+
+        Raises:
+            UsageError: one is none of the model's.
+        """
+        model = find_model(self._catalogue, word)
+        taken: list[WeightFile] = [await asyncio.to_thread(self._library.take, model, path) for path in paths]
+        return [file.name for file in taken]
+
+    async def examine(self) -> Sequence[Finding]:
+        """Say which models are here, and how fast they were on this machine."""
+        return await asyncio.to_thread(self._examine)
+
+    def _examine(self) -> list[Finding]:
+        here, wanting = [], []
+        for model in self._catalogue.values():
+            if self._library.weights(choose(model, Separation(provider=NAME)).files) is None:
+                continue
+            speed = self.speed(model.id)
+            here.append(f"{model.id}{f' ({speed:.1f} x as fast as songs play)' if speed else ''}")
+            try:
+                check_runtime(model)
+            except UsageError as error:
+                wanting.append(error)
+        if wanting:
+            return [Finding(name=NAME, verdict=Verdict.WARNING, found=wanting[0].message, remedy=wanting[0].remedy)]
+        found = ", ".join(here) or "no models here; stembridge models --provider neural lists what can be fetched"
+        return [Finding(name=NAME, verdict=Verdict.OK, found=found)]
+
+
+def _how_to_get(missing: Sequence[WeightFile]) -> str:
+    return "to fetch" if all(file.addresses for file in missing) else "to bring"
