@@ -23,7 +23,7 @@ from plugin_core.console.context import Context
 from plugin_core.console.groups import examples
 from plugin_core.console.options import JSON_OPTION
 from plugin_core.console.phrases import amount, plural
-from plugin_core.errors import SettingsError, StembridgeError
+from plugin_core.errors import SettingsError, StembridgeError, UsageError
 from plugin_core.files.hidden import DOCTOR
 from plugin_core.model import Finding, JobState, Progress, Separation, Verdict, show_path
 from plugin_core.operations.orders import Links
@@ -203,7 +203,10 @@ def check_providers(session: Session) -> Finding:
 
 def check_automatic(session: Session) -> Finding:
     """Say which engine ``--provider auto`` takes, and how fast it was."""
-    (model,) = asyncio.run(session.separator(AUTO).models())
+    try:
+        (model,) = asyncio.run(session.separator(AUTO).models())
+    except UsageError as error:
+        return _warn(error.message, error.remedy)
     return _ok(f"{model.id}, {model.summary}")
 
 
