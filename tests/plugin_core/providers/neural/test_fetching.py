@@ -118,6 +118,12 @@ def arm(fault: Fault) -> Callable[[BoxSimulator], None]:
 
 HOSTILE = {
     "longer": (lie, ServiceError, "larger than 300000 bytes"),
+    "a longer one than it sends": (arm(wrong_length("GET", "/data/*", at=1_000)), ServiceError, "larger than 300000"),
+    "a shorter one than it sends": (
+        arm(wrong_length("GET", "/data/*", at=-1_000, times=None)),
+        SpoiltFileError,
+        "299000 bytes, but 300000 were announced",
+    ),
     "shorter": (cut, SpoiltFileError, "299999 bytes, but 300000 were announced"),
     "another file": (swap, SpoiltFileError, "digest"),
     "a web page": (arm(html_page("GET", "/data/*", times=None)), SpoiltFileError, "a web page instead"),
@@ -142,11 +148,6 @@ def test_a_wrong_digest_is_seen_where_only_the_long_one_is_published(box: BoxSim
     with pytest.raises(SpoiltFileError, match=r"one\.pth: its digest [0-9a-f]{16}\.\.\. is not the published one"):
         fetch(library, make_model((published(box, "one.pth", ONE, md5=""),)))
     assert kept(library) == set()
-
-
-def test_a_length_that_is_a_lie_is_no_end(box: BoxSimulator, library: Library) -> None:
-    box.faults.add(wrong_length("GET", "/data/*", at=1_000))
-    assert [path.read_bytes() for path in fetch(library, make_model((published(box, "one.pth", ONE),)))] == [ONE]
 
 
 def test_a_second_place_has_it(box: BoxSimulator, library: Library) -> None:

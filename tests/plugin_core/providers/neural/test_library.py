@@ -60,7 +60,9 @@ def test_files_that_the_user_has_are_taken_by_their_bytes(
     assert own.find(small.files[2]) == tmp_path / "own" / "bass.pth"
     assert download.exists()
     download.write_bytes(b"<!DOCTYPE html>")
-    with pytest.raises(UsageError, match=r"download \(1\)\.pth is no file of small: its 15 bytes.*it has vocals\.pth"):
+    with pytest.raises(
+        UsageError, match=r"download \(1\)\.pth is no file of small: its 15 bytes.*small has vocals\.pth"
+    ):
         own.take(small, download)
     with pytest.raises(SourceError, match=r"nowhere\.pth cannot be read"):
         own.take(small, tmp_path / "nowhere.pth")
