@@ -12,6 +12,7 @@ from plugin_core.cli.commands.doctor import CHECKS
 from plugin_core.errors import RefusedError
 from plugin_core.model import Model, ModelOption
 from plugin_core.providers.local import plugin as local_plugin
+from plugin_core.providers.neural import plugin as neural_plugin
 from tests.plugin_core.cli.conftest import Run
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator
 
@@ -90,6 +91,43 @@ def test_the_list_fits_its_terminal_and_loses_no_name(stembridge: Run, monkeypat
     assert max(map(len, lines)) <= 80
     assert all(any(word in line for line in lines) for word in ["A", "model", "of", "a", "rather", "long", "name"])
     assert all(stem in "".join(lines) for stem in stems)
+
+
+NEURAL = (FakePoint("neural", neural_plugin),)
+
+
+def test_a_model_is_offered_with_size_and_licence_before_it_is_fetched(
+    stembridge: Run, home: Path, tmp_path: Path
+) -> None:
+    refused = stembridge("models", "fetch", "umxhq", points=NEURAL)
+    assert refused.code == 2 and refused.err.endswith("stembridge: nobody can be asked here; say --yes\n")
+    said = dict(line.split(None, 1) for line in refused.err.splitlines()[:-1])
+    assert said["size"] == "143 MB, 4 files" and said["licence"].startswith("MIT, as its record at Zenodo says")
+    assert said["from"] == "zenodo.org" and said["into"] == str(home / "models")
+    assert "36 MB, 1 file" in stembridge("models", "fetch", "umxhq", "vocals", points=NEURAL).err
+    assert "FOR RESEARCH, NOT FOR COMMERCIAL USE" in stembridge("models", "fetch", "htdemucs", points=NEURAL).err
+    assert "COMMERCIALLY IS NOT STATED" in stembridge("models", "fetch", "kuielab_a", points=NEURAL).err
+    for words in (("fetch",), ("fetch", "umx"), ("fetch", "umxhq", "guitar"), ("drums", "--yes")):
+        assert stembridge("models", *words, points=NEURAL).code == 2
+    stranger = tmp_path / "vocals-b62c91ce.pth"
+    stranger.write_bytes(b"nothing")
+    taken = stembridge("models", "fetch", "umxhq", "--model-file", stranger, points=NEURAL)
+    assert taken.code == 2 and f"{stranger} is no file of umxhq" in taken.err
+    rows = {
+        model["id"]: model
+        for model in stembridge("models", "--provider", "neural", "--json", points=NEURAL).events[:-1]
+    }
+    assert (rows["umxhq"]["state"], rows["htdemucs"]["state"]) == ("to fetch", "to bring")
+    assert rows["umxhq"]["size"] == 4 * 35_637_796 and "MIT" in rows["umxhq"]["licence"]
+
+
+def test_a_file_that_the_user_brings_makes_a_model_be_here(stembridge: Run, home: Path, tmp_path: Path) -> None:
+    brought = tmp_path / "from the browser.onnx"
+    brought.write_bytes(b"onnx")
+    done = stembridge("models", "fetch", "htdemucs", "--model-file", brought, points=NEURAL)
+    assert (done.code, done.out) == (0, f"{home / 'models' / 'htdemucs.onnx'}\n")
+    again = stembridge("models", "fetch", "htdemucs", "--json", points=NEURAL)
+    assert (again.code, again.err) == (0, "") and again.of("model")[0]["state"] == "here"
 
 
 def test_a_provider_that_fails_takes_no_other_ones_models_along(stembridge: Run) -> None:

@@ -113,7 +113,10 @@ def swap(box: BoxSimulator) -> None:
 
 
 def arm(fault: Fault) -> Callable[[BoxSimulator], None]:
-    return lambda box: box.faults.add(fault) and None
+    def do(box: BoxSimulator) -> None:
+        box.faults.add(fault)
+
+    return do
 
 
 HOSTILE = {

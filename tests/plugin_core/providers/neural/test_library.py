@@ -8,7 +8,7 @@ import pytest
 
 from plugin_core.errors import SourceError, UsageError
 from plugin_core.providers.neural import library
-from plugin_core.providers.neural.library import Library, foreign_folders
+from plugin_core.providers.neural.library import Digest, Library, foreign_folders, read_digest
 from plugin_core.providers.neural.networks import NeuralModel
 from tests.plugin_core.providers.neural.conftest import describe_file, make_model
 
@@ -40,8 +40,12 @@ def test_a_file_is_read_once_while_it_stays_as_it_is(
     path.write_bytes(b"weights" * 1_000)
     file = describe_file(path, "vocals")
     read: list[Path] = []
-    monkeypatch.setattr(library, "read_digest", lambda path: read.append(path) or real(path))
-    real = describe_file.__globals__["read_digest"]
+
+    def remember(path: Path) -> Digest:
+        read.append(path)
+        return read_digest(path)
+
+    monkeypatch.setattr(library, "read_digest", remember)
     for _ in range(3):
         assert Library(tmp_path / "models", others=(foreign,)).find(file) == path
     assert read == [path]
@@ -60,9 +64,7 @@ def test_files_that_the_user_has_are_taken_by_their_bytes(
     assert own.find(small.files[2]) == tmp_path / "own" / "bass.pth"
     assert download.exists()
     download.write_bytes(b"<!DOCTYPE html>")
-    with pytest.raises(
-        UsageError, match=r"download \(1\)\.pth is no file of small: its 15 bytes.*small has vocals\.pth"
-    ):
+    with pytest.raises(UsageError, match=r"download \(1\)\.pth is no file of small: its 15 bytes.*has vocals\.pth"):
         own.take(small, download)
     with pytest.raises(SourceError, match=r"nowhere\.pth cannot be read"):
         own.take(small, tmp_path / "nowhere.pth")
