@@ -1,4 +1,4 @@
-"""Quality, speed and memory of the embedded separator: ``python -m tests.benchmarks.separation``.
+"""Quality, speed and memory of the engines on this machine: ``python -m tests.benchmarks.separation``.
 
 Quality is the signal-to-distortion ratio against true stems, 10 log10(sum s^2 / sum (s-e)^2) over both channels, of the
 mixture taken as the estimate, of signal processing alone and with the network. Speed is seconds of sound for a
@@ -16,16 +16,23 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
 from plugin_core.demo import largest_difference, measure_sdr, read_pcm
-from plugin_core.model import to_json
+from plugin_core.model import Separation, to_json
 from plugin_core.providers.local.adapter import WORKER
 from plugin_core.providers.local.request import WorkerRequest
+from plugin_core.providers.neural.adapter import WORKER as NEURAL
+from plugin_core.providers.neural.catalogue import NeuralRequest, choose, read_catalogue
+from plugin_core.providers.neural.library import Library, read_digest
+from plugin_core.providers.neural.networks import Computing, NeuralModel, Weights
+from plugin_core.settings import Settings
 from plugin_core.worker import ONE_THREAD, worker_command
 from tests.audio_files import make_noise, make_song
+from tests.plugin_core.providers.neural.weights import random_target, write_zip
 
 AUDIO = Path(__file__).parents[2].parent / "shared" / "audio"
 STEMS = ("vocals", "drums", "bass", "other")
@@ -44,12 +51,13 @@ class Run(NamedTuple):
 
 
 def main() -> None:
-    """Print the three tables."""
+    """Print the four tables."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         print_quality(folder)
         print_speed(folder)
         print_memory(folder)
+        print_neural(folder)
 
 
 def print_quality(folder: Path) -> None:
@@ -116,10 +124,53 @@ def print_memory(folder: Path) -> None:
     print(f"  ratio   {peaks[1] / max(1, peaks[0]):7.3f}")
 
 
+def print_neural(folder: Path) -> None:
+    """Print speed and memory of Open-Unmix, and quality where its own weights are on this machine."""
+    model = read_catalogue()["umxhq"]
+    weights = Library(Settings().home / "models").weights(model.files)
+    print(f"neural umxhq, one processor, {'its own' if weights else 'random'} weights; stereo at 44.1 kHz, 16 bits")
+    found = weights or make_weights(model, folder)
+    request = NeuralRequest(
+        source=folder / "none",
+        folder=folder / "none",
+        format="flac16",
+        choice=choose(model, Separation(provider="neural")),
+        weights=found,
+        computing=Computing(),
+    )
+    for minutes in (6, 60):
+        song = folder / f"{minutes}.flac"
+        song = song if song.exists() else write_long(song, minutes * 60, "PCM_16")
+        one = msgspec.structs.replace(request, source=song, folder=folder / f"neural-{minutes}")
+        run = measure(NEURAL, to_json(one))
+        print(f"  {minutes:3} min {run.peak_bytes / MEBIBYTE:7.1f} MiB   {minutes * 60 / run.seconds:6.1f} x realtime")
+    for piece in sorted(path for path in AUDIO.glob("*/*") if path.is_dir()) if weights else ():
+        goal = folder / f"{piece.name} neural"
+        measure(NEURAL, to_json(msgspec.structs.replace(request, source=piece / "mixture.flac", folder=goal)))
+        for stem in STEMS:
+            if (piece / f"{stem}.flac").exists():
+                ratio = measure_sdr(read_pcm(piece / f"{stem}.flac"), read_pcm(goal / f"{stem}.flac"))
+                print_row(f"{piece.name}: {stem}", [ratio])
+
+
+def make_weights(model: NeuralModel, folder: Path) -> tuple[Weights, ...]:
+    """Write random networks of the true size."""
+    made = []
+    for seed, file in enumerate(model.files):
+        path = write_zip(folder / file.name, random_target(seed, bins=2049, crop=1487, hidden=512))
+        made.append(Weights(file=msgspec.structs.replace(file, sha256=read_digest(path).sha256), path=path))
+    return tuple(made)
+
+
 def run_worker(source: Path, folder: Path, name: str, model: str) -> Run:
+    """Separate in a worker of the embedded separator."""
+    request = WorkerRequest(source=source, folder=folder, format=name, network=model == "network")
+    return measure(WORKER, to_json(request))
+
+
+def measure(module: str, request: bytes) -> Run:
     """Separate in a worker bound to one processor."""
-    request = to_json(WorkerRequest(source=source, folder=folder, format=name, network=model == "network")) + b"\n"
-    command = worker_command(WORKER)
+    command = worker_command(module)
     begun = sum(os.times()[2:4])
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **ONE_THREAD}
@@ -128,7 +179,7 @@ def run_worker(source: Path, folder: Path, name: str, model: str) -> Run:
         assert worker.stdout is not None
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(worker.pid, {max(os.sched_getaffinity(0))})
-        worker.stdin.write(request)
+        worker.stdin.write(request + b"\n")
         worker.stdin.flush()
         peak = 0
         last = {}
