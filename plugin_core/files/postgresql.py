@@ -305,7 +305,9 @@ class PostgresDatabase(Database):
 
     def _version(self) -> int:
         with self.read() as connection:
-            if connection.execute("SELECT to_regclass(?)", (f"{PLACE}.store",)).fetchone()[0] is None:
+            # By its rows: by its name the server may still remember that there was none, though one was made meanwhile.
+            made = "SELECT 1 FROM pg_tables WHERE schemaname = ? AND tablename = 'store'"
+            if connection.execute(made, (PLACE,)).fetchone() is None:
                 return 0
             return int(connection.execute("SELECT version FROM store").fetchone()[0])
 

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import json
 import os
 import random
 import signal
@@ -27,6 +29,7 @@ from tests.plugin_core.providers.mvsep.test_never_twice import Counting
 from tests.postgresql import Server, programs
 from tests.simulators.mvsep import PREMIUM_TOKEN
 
+psycopg = pytest.importorskip("psycopg")
 pytestmark = pytest.mark.skipif(programs() is None, reason="there is no PostgreSQL here")
 
 # The environment of tests is emptied of our settings before each test, hence at import.
@@ -34,6 +37,7 @@ JOBS = int(os.environ.get("STEMBRIDGE_TEST_JOBS", "12"))
 KILLS = int(os.environ.get("STEMBRIDGE_TEST_KILLS", "4"))
 PATIENCE = 600.0 + 6 * JOBS
 LEASE = 4.0
+_numbers = itertools.count(1)
 AHEAD = 3
 """The machine whose clock is an hour ahead."""
 
@@ -81,6 +85,10 @@ class Machine:
         if self.process is None or self.process.poll() is not None:
             self.process = self.start("worker")
 
+    def said(self) -> str:
+        """Return what its commands have written."""
+        return (self.home / "said").read_text()
+
     def session(self) -> Session:
         return Session(Settings(environ=self.environ, keyring=no_keyring), load_plugins(environ=self.environ))
 
@@ -91,7 +99,7 @@ def service() -> Iterator[Counting]:
         yield simulator
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     running = Server(os.getpid())
     try:
@@ -105,7 +113,10 @@ def machines(tmp_path: Path, server: Server, service: Counting) -> Iterator[list
     """Give five of them: the first only asks."""
     for name in ("music", "staging"):
         (tmp_path / "disk" / name).mkdir(parents=True)
-    made = [Machine(number, tmp_path, server.address(), service) for number in range(5)]
+    name = f"store{next(_numbers)}"
+    with psycopg.connect(server.address(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    made = [Machine(number, tmp_path, server.address(name), service) for number in range(5)]
     try:
         yield made
     finally:
@@ -190,6 +201,69 @@ def test_a_storm(service: Counting, server: Server, machines: list[Machine]) -> 
     assert list((music.parent / "staging" / "staging").iterdir()) == []
 
 
+def test_hosts_add_and_follow_while_workers_work(service: Counting, machines: list[Machine], tmp_path: Path) -> None:
+    asking, working, looking = machines[0], machines[1], machines[2]
+    songs = [write_song(asking.music / f"Song {number}.wav", 0.2, 8000, seed=number) for number in range(2)]
+    host = asking.start("separate", *map(str, songs), "--provider", "mvsep", "--model", "40", "--yes", "--json")
+    with looking.session() as session:
+        wait(lambda: len(session.store.list()) == 2)
+        assert service.created == 0 and {job.state for job in session.store.list()} == {JobState.QUEUED}
+        working.keep_working()
+        assert host.wait(PATIENCE) == 0, asking.said()
+        events = [json.loads(line) for line in asking.said().splitlines() if line.startswith("{")]
+        done = [event for event in events if event.get("state") == "done"]
+        assert {event["source"] for event in done} == set(map(str, songs)) and len(done) == 2
+        assert all(Path(stem["path"]).is_relative_to(asking.music) for event in done for stem in event["stems"])
+        # Any machine tells of it, by its own paths.
+        assert {job.source.path.parent for job in session.store.list()} == {looking.music}
+        assert {one.song.parent for one in session.store.purchases.list()} == {looking.music}
+        # Ctrl-C ends the following; the job is there for workers, and for whoever cancels it.
+        stop([working])
+        write_song(asking.music / "Third.wav", 0.2, 8000, seed=7)
+        third = asking.start(
+            "separate", str(asking.music / "Third.wav"), "--provider", "mvsep", "--model", "40", "--yes"
+        )
+        wait(lambda: len(session.store.list()) == 3)
+        third.send_signal(signal.SIGINT)
+        assert third.wait(PATIENCE) == 130, asking.said()
+        (job,) = session.store.list([JobState.QUEUED])
+        session.store.request_cancel(job.id)
+        working.process = None
+        working.keep_working()
+        wait(lambda: session.store.get(job.id).state is JobState.CANCELLED)
+    # What no other machine could find is refused in one line, and nothing is stored.
+    outside = write_song(tmp_path / "Elsewhere.wav", 0.2, 8000, seed=9)
+    before = asking.said()
+    refused = asking.start("separate", str(outside), "--provider", "mvsep", "--model", "40", "--yes")
+    assert refused.wait(PATIENCE) != 0
+    said = [line for line in asking.said().removeprefix(before).splitlines() if "[paths]" in line]
+    assert len(said) == 1 and f"{outside} lies in no folder of [paths]" in said[0]
+    assert service.created == 2
+
+
+def test_songs_that_a_worker_does_not_see_are_for_others(service: Counting, machines: list[Machine]) -> None:
+    asking, blind, seeing = machines[:3]
+    config = (blind.home / "config.toml").read_text()
+    (blind.home / "config.toml").write_text(config.replace("music =", "other ="))
+    ids = queue_songs(asking, 2)
+    blind.keep_working()
+    wait(lambda: "songs in music: are left to workers that have it in [paths]" in blind.said())
+    assert service.created == 0
+    seeing.keep_working()
+    wait(lambda: are_settled(read_jobs(asking, ids)))
+    assert [job.state for job in read_jobs(asking, ids)] == [JobState.DONE] * 2
+    stop([blind, seeing])
+    assert blind.said().count("are left to workers") == 1
+
+
+def wait(is_so: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + PATIENCE
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
 def stop(machines: list[Machine]) -> None:
     """Tell workers to end, which they do."""
     for machine in machines:
@@ -197,4 +271,4 @@ def stop(machines: list[Machine]) -> None:
         machine.process.terminate()
     for machine in machines:
         assert machine.process is not None
-        assert machine.process.wait(PATIENCE) == 0, (machine.home / "said").read_text()[-2000:]
+        assert machine.process.wait(PATIENCE) == 0, machine.said()[-2000:]
