@@ -41,6 +41,24 @@ def start_alone(work: Awaitable[T], what: str) -> asyncio.Task[T]:
     return task
 
 
+async def finish(work: asyncio.Future[T]) -> T:
+    """Wait for the end of work that must not be left half seen; a cancellation counts from the next wait on."""
+    task, is_cancelled = asyncio.current_task(), False
+    while not work.done():
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            if task is None or not task.cancelling():
+                raise
+            task.uncancel()
+            is_cancelled = True
+        except BaseException:  # noqa: BLE001 - it is raised below
+            break
+    if is_cancelled and task is not None:
+        task.cancel()
+    return work.result()
+
+
 def start_in_thread(work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
     """Begin blocking work in a thread; its owner awaits it, as with ``start``."""
     future = asyncio.get_running_loop().run_in_executor(None, work, *arguments)

@@ -9,16 +9,19 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar, Final, NamedTuple, Protocol
+from typing import Any, ClassVar, Final, NamedTuple, Protocol, TypeVar
 
 from plugin_core.errors import StoreError
 from plugin_core.files.mapping import PathMap
+
+T = TypeVar("T")
 
 BUSY: Final = 30.0
 """Seconds that what another process holds, or a server that went away, is waited for, unless it is said otherwise."""
 SAID_AFTER: Final = 5.0
 """Seconds of waiting that are worth a word."""
 
+_AGAIN_AFTER: Final = 0.1
 _HELD_FOR: Final = 0.02
 """Seconds that much work holds the rows at once, about: others wait for no more than a tenth of a second even so."""
 _FEWEST: Final = 16
@@ -127,6 +130,17 @@ class Database(ABC):
 
     @abstractmethod
     def close(self) -> None: ...
+
+    def begin_anew(self, work: Callable[[], T]) -> T:
+        """Do work in transactions, and begin it anew where a server gave one of them up."""
+        began = time.monotonic()
+        while True:
+            try:
+                return work()
+            except UndoneError:
+                if time.monotonic() - began > BUSY:
+                    raise
+                time.sleep(_AGAIN_AFTER)
 
     def work_off(self, change: Callable[[Connection, int], int]) -> int:
         """Change many rows, as many in a transaction as take the blink of an eye, and let others in between.

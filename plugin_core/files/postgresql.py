@@ -8,7 +8,6 @@ import re
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, ClassVar, Final
 
 import psycopg
@@ -16,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from plugin_core.errors import StoreError
 from plugin_core.files.database import BUSY, SAID_AFTER, Connection, Cursor, Database, PassingError, Schema, UndoneError
+from plugin_core.files.dialect import translate, translate_table
 from plugin_core.files.mapping import UNMAPPED, PathMap
 
 PLACE: Final = "stembridge"
@@ -27,10 +27,12 @@ _ALONE: Final = 0x57E3B51D
 """The advisory lock of those who must write alone."""
 _MIGRATING: Final = _ALONE + 1
 
+_TIME: Final = "extract(epoch FROM clock_timestamp())::float8"
 _SESSION: Final = (
     f"SET search_path TO {PLACE}; SET client_min_messages TO warning;"
     # Whoever is frozen in the middle of a transaction must not keep everybody waiting.
-    " SET idle_in_transaction_session_timeout TO '10s'; SELECT current_setting('transaction_read_only')"
+    " SET idle_in_transaction_session_timeout TO '10s';"
+    f" SELECT current_setting('transaction_read_only'), {_TIME}"
 )
 _TO_SERVER: Final[dict[str, Any]] = {
     "application_name": "stembridge",
@@ -43,7 +45,6 @@ _TO_SERVER: Final[dict[str, Any]] = {
     "tcp_user_timeout": 30_000,
 }
 _OLDEST: Final = 130_000
-_SYNC_EVERY: Final = 5.0
 _AGAIN_AFTER: Final = 0.1
 """Seconds between two tries to reach a server that went away, at first."""
 
@@ -85,7 +86,6 @@ class PostgresDatabase(Database):
         self._is_within = False
         self._locks = ""
         self._ahead = 0.0
-        self._asked = float("-inf")
         self._password, self.shown = _describe(address)
         self._statements = _Statements(self._execute)
         with self._errors():
@@ -120,13 +120,7 @@ class PostgresDatabase(Database):
             return str(connection.execute("SELECT pg_current_snapshot()").fetchone()[0])
 
     def now(self) -> float:
-        """Return the server's time; between two looks at it this computer's counts on, which nobody sets."""
-        if time.monotonic() - self._asked > _SYNC_EVERY:
-            with self.read() as connection:
-                before = time.monotonic()
-                found = connection.execute("SELECT extract(epoch FROM clock_timestamp())").fetchone()[0]
-                self._asked = time.monotonic()
-                self._ahead = float(found) - (before + self._asked) / 2
+        """Return the server's time, which each transaction tells; until the next this computer's counts on from it."""
         return time.monotonic() + self._ahead
 
     def check_writable(self) -> None:
@@ -156,7 +150,9 @@ class PostgresDatabase(Database):
                     remedy=f"upgrade the server to {_OLDEST // 10_000} or newer",
                 )
             cursor = connection.execute(_SESSION.encode())
-            if _last(cursor)[0] == "on":
+            is_read_only, now = _last(cursor)
+            self._ahead = now - time.monotonic()
+            if is_read_only == "on":
                 raise psycopg.errors.ReadOnlySqlTransaction("the database is read-only")
         except BaseException:
             connection.close()
@@ -180,7 +176,6 @@ class PostgresDatabase(Database):
                 time.sleep(min(pause, 1.0))
                 pause *= 1.5
             else:
-                self._asked = float("-inf")
                 if is_said:
                     _log.warning("the %s is back", self._schema.name)
                 return
@@ -219,11 +214,11 @@ class PostgresDatabase(Database):
             statement += " SET LOCAL synchronous_commit TO off;"
         if alone:
             statement += f" SELECT pg_advisory_xact_lock({_ALONE});"
-        statement += " SELECT pg_current_xact_id()::text"
+        statement += f" SELECT pg_current_xact_id()::text, {_TIME}"
         began, is_said = time.monotonic(), False
         while True:
             try:
-                name = str(_last(self._connection.execute(statement.encode()))[0])
+                name, now = _last(self._connection.execute(statement.encode()))
             except psycopg.errors.LockNotAvailable:
                 self._roll_back()
                 waited = time.monotonic() - began
@@ -241,9 +236,10 @@ class PostgresDatabase(Database):
                 self._roll_back()
                 raise
             else:
+                self._ahead = now - time.monotonic()
                 self._is_within = True
                 self._locks = " FOR UPDATE" if alone else " FOR UPDATE SKIP LOCKED"
-                return name
+                return str(name)
 
     def _roll_back(self) -> None:
         self._is_within = False
@@ -395,29 +391,6 @@ def _last(cursor: psycopg.Cursor[Any]) -> Any:
     while cursor.nextset():
         pass
     return cursor.fetchone()
-
-
-_PATH: Final = re.compile(r"json_extract\(((?:\w+\.)?)body, '\$\.([\w.]+)'\)")
-_NAME: Final = re.compile(r"(?<!:):([a-z_]+)")
-
-
-@lru_cache(maxsize=512)
-def translate(statement: str) -> str:
-    """Return a statement of SQLite's as PostgreSQL and psycopg take it."""
-    text = re.sub(r" INDEXED BY \w+", "", statement).replace("%", "%%")
-    text = _PATH.sub(lambda found: f"({found[1]}body::json #>> '{{{found[2].replace('.', ',')}}}')", text)
-    text = text.replace("json_each(", "json_array_elements_text(").replace(
-        "FROM temp.wanted", "FROM unnest(:wanted::text[]) AS wanted (id)"
-    )
-    return _NAME.sub(r"%(\1)s", text).replace("?", "%s")
-
-
-def translate_table(statement: str) -> str:
-    """Return the making of a table or an index as PostgreSQL takes it: numbers as wide, and texts in order of bytes."""
-    text = statement.replace("WITHOUT ROWID", "")
-    for theirs, ours in (("REAL", "DOUBLE PRECISION"), ("INTEGER", "BIGINT"), ("TEXT", 'TEXT COLLATE "C"')):
-        text = re.sub(rf"\b{theirs}\b", ours, text)
-    return text
 
 
 def _describe(address: str) -> tuple[str, str]:

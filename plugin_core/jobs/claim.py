@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -19,6 +20,7 @@ from plugin_core.transfer.redaction import redact
 
 _log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Changed = Callable[[Job, Job | None], None]
 
 
@@ -80,12 +82,15 @@ class Claim:
         """Let listeners hear of a stored change."""
         tell(self._changed, after, before)
 
-    @property
-    def purchase(self) -> Purchase | None:
-        """The purchase the job goes on from, as the store has it; None for an engine on this machine."""
-        return self.store.purchases.find(self.job.purchase) if self.job.purchase else None
+    async def ask(self, work: Callable[..., T], *arguments: Any, **options: Any) -> T:
+        """Ask the store, which an event loop must not wait for where it is far away."""
+        return await self.store.ask(work, *arguments, **options)
 
-    def save(self, after: Job, *, release: bool = False, bought: Purchase | None = None) -> None:
+    async def purchase(self) -> Purchase | None:
+        """The purchase the job goes on from, as the store has it; None for an engine on this machine."""
+        return await self.ask(self.store.purchases.find, self.job.purchase) if self.job.purchase else None
+
+    async def save(self, after: Job, *, release: bool = False, bought: Purchase | None = None) -> None:
         """Store a transition, and with it what becomes of the job's purchase.
 
         Raises:
@@ -93,7 +98,8 @@ class Claim:
         """
         before = self.job
         is_remote = self.work.occupies(after)
-        if not self.store.save(before, after, self.owner, release, occupies=is_remote, bought=bought, guard=self.guard):
+        options = {"occupies": is_remote, "bought": bought, "guard": self.guard}
+        if not await self.ask(self.store.save, before, after, self.owner, release, **options):
             self.is_lost = True
             raise LostError(after.id)
         if bought is not None and bought.state is PurchaseState.CANCELLED:
@@ -103,14 +109,14 @@ class Claim:
         self.job = after
         self.tell(after, before)
 
-    def enter(self, state: JobState, *, bought: Purchase | None = None, **fields: object) -> None:
+    async def enter(self, state: JobState, *, bought: Purchase | None = None, **fields: object) -> None:
         """Go to a state, due now, with the counters of the old one cleared."""
         fresh: dict[str, object] = {"attempts": 0, "problem": None, "progress": None, "due": self.now(), **fields}
-        self.save(msgspec.structs.replace(self.job, state=state, updated=self.now(), **fresh), bought=bought)
+        await self.save(msgspec.structs.replace(self.job, state=state, updated=self.now(), **fresh), bought=bought)
 
-    def note_purchase(self, state: PurchaseState, **fields: object) -> Purchase | None:
+    async def note_purchase(self, state: PurchaseState, **fields: object) -> Purchase | None:
         """Return the job's purchase as it is from now on, to be stored with the job; None where there is none."""
-        purchase = self.purchase
+        purchase = await self.purchase()
         if purchase is None:
             return None
         if "reason" in fields:
@@ -122,13 +128,13 @@ class Claim:
         """Return how long lists may miss a purchase: as it was sent, or as the settings say now if that is longer."""
         return max(purchase.register_seconds, self.work.terms(self.job).register_seconds)
 
-    def wait(self, seconds: float, *, bought: Purchase | None = None, **fields: object) -> bool:
+    async def wait(self, seconds: float, *, bought: Purchase | None = None, **fields: object) -> bool:
         """Let go of the job until some time from now; tell that there is nothing to do meanwhile."""
         after = msgspec.structs.replace(self.job, due=self.now() + seconds, **fields)
-        self.save(after, release=True, bought=bought)
+        await self.save(after, release=True, bought=bought)
         return False
 
-    def postpone(self, error: StembridgeError, *, bought: Purchase | None = None, **fields: object) -> bool:
+    async def postpone(self, error: StembridgeError, *, bought: Purchase | None = None, **fields: object) -> bool:
         """Let go of the job until it is worth trying again."""
         attempts = self.job.attempts + 1
         seconds = self.policy.backoff.delay(attempts, getattr(error, "retry_after", None))
@@ -137,7 +143,7 @@ class Claim:
         since = met.since if met is not None else None
         problem = msgspec.structs.replace(problem_of(error), since=since or self.now())
         changes: dict[str, object] = {"attempts": attempts, "problem": problem, **fields}
-        return self.wait(seconds, bought=bought, **changes)
+        return await self.wait(seconds, bought=bought, **changes)
 
 
 def tell(changed: Changed, after: Job, before: Job | None) -> None:

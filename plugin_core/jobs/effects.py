@@ -47,7 +47,7 @@ async def advance(claim: Claim) -> bool:
             return await _cancel(claim)
         return await _EFFECTS[claim.job.state](claim)
     except TransientError as error:
-        return claim.postpone(error)
+        return await claim.postpone(error)
     except (SourceError, PlacementError) as error:
         if await _is_found(claim):
             return True
@@ -62,7 +62,7 @@ async def advance(claim: Claim) -> bool:
 
 async def _is_found(claim: Claim) -> bool:
     """Tell whether a song that is not at its path was found near it, or handed in elsewhere meanwhile."""
-    known = claim.store.find(claim.job.id)
+    known = await claim.ask(claim.store.find, claim.job.id)
     source = known.source if known is not None and known.source != claim.job.source else None
     if source is None:
         try:
@@ -71,7 +71,7 @@ async def _is_found(claim: Claim) -> bool:
             _log.info("job %s: its song is not looked for: %s", claim.job.id, error)
         if source is None:
             return False
-        claim.store.move(claim.job.id, source)
+        await claim.ask(claim.store.move, claim.job.id, source)
     await follow(claim, source)
     return True
 
@@ -85,17 +85,17 @@ async def follow(claim: Claim, source: Source) -> None:
         claim.job = moved
         return
     if job.source.path.name == source.path.name:
-        claim.save(msgspec.structs.replace(moved, target=None))
+        await claim.save(msgspec.structs.replace(moved, target=None))
         return
     # What is staged has the old name: it is made anew from what was fetched.
-    claim.save(msgspec.structs.replace(moved, state=JobState.FETCHING, target=None, staged=(), due=claim.now()))
+    await claim.save(msgspec.structs.replace(moved, state=JobState.FETCHING, target=None, staged=(), due=claim.now()))
 
 
 async def _queued(claim: Claim) -> bool:
-    if not is_forced(claim.job.dedupe) and (twins := claim.store.done_like(claim.job.dedupe)):
+    if not is_forced(claim.job.dedupe) and (twins := await claim.ask(claim.store.done_like, claim.job.dedupe)):
         staged = await claim.work.reuse(claim.job, twins)
         if staged is not None:
-            return _stage(claim, staged)
+            return await _stage(claim, staged)
     await claim.work.prepare(claim.job, claim.owner, claim.report)
     return await begin(claim)
 
@@ -104,13 +104,13 @@ async def _running(claim: Claim) -> bool:
     try:
         answer = await claim.work.poll(claim.job, claim.owner, claim.report)
     except UnchargedError as error:
-        return await fail(claim, error, bought=claim.note_purchase(PurchaseState.CANCELLED, reason=error.message))
+        return await fail(claim, error, bought=await claim.note_purchase(PurchaseState.CANCELLED, reason=error.message))
     except GoneError as error:
-        if _is_young(claim):
-            return _wait_until_known(claim)
+        if await _is_young(claim):
+            return await _wait_until_known(claim)
         return await _lose(claim, error)
     except UnclearAnswerError as error:
-        return claim.postpone(error, bought=_bear(claim, error.message))
+        return await claim.postpone(error, bought=await _bear(claim, error.message))
     except RefusedError:
         raise
     except ServiceError as error:
@@ -121,32 +121,32 @@ async def _running(claim: Claim) -> bool:
         before = claim.job.progress.note if claim.job.progress else ""
         if answer.progress.note != before:
             _log.info("job %s: %s says: %s", claim.job.id, claim.job.operation.provider, answer.progress.note)
-        bought = _bear(claim, answer.unclear) if answer.unclear else _end_vagueness(claim)
-        return claim.wait(answer.seconds, bought=bought, progress=answer.progress, attempts=0, problem=None)
+        bought = await _bear(claim, answer.unclear) if answer.unclear else await _end_vagueness(claim)
+        return await claim.wait(answer.seconds, bought=bought, progress=answer.progress, attempts=0, problem=None)
     # Work done on this machine is done again when fetching loses it; its failures are counted across both states.
     attempts = 0 if claim.work.occupies(claim.job) else claim.job.attempts
     _log.info("job %s: ready, %d results", claim.job.id, len(answer.files) or len(answer.labels))
-    ready = _note_ready(claim, answer)
-    claim.enter(JobState.FETCHING, bought=ready, results=answer.files, labels=answer.labels, attempts=attempts)
+    ready = await _note_ready(claim, answer)
+    await claim.enter(JobState.FETCHING, bought=ready, results=answer.files, labels=answer.labels, attempts=attempts)
     return True
 
 
-def _is_young(claim: Claim) -> bool:
+async def _is_young(claim: Claim) -> bool:
     """Tell whether the service took the job so lately that it may not know it everywhere."""
-    purchase = claim.purchase
+    purchase = await claim.purchase()
     if purchase is None or purchase.ended:
         return False
     # A clock that was set back does not make it young again.
     return abs(claim.now() - purchase.sent) < max(GRACE, claim.register_seconds(purchase))
 
 
-def _bear(claim: Claim, said: str) -> Purchase | None:
+async def _bear(claim: Claim, said: str) -> Purchase | None:
     """Return what is to be stored of an answer that nobody understands; the network's silence is none.
 
     Raises:
         UnresolvedError: there was no other for too long. The next look begins anew.
     """
-    purchase, now = claim.purchase, claim.now()
+    purchase, now = await claim.purchase(), claim.now()
     if purchase is None:
         return None
     if not purchase.unclear_since:
@@ -154,52 +154,52 @@ def _bear(claim: Claim, said: str) -> Purchase | None:
     hours = claim.work.terms(claim.job).unclear_hours
     if now - purchase.unclear_since < hours * 3600:
         return None
-    claim.store.purchases.change(purchase.id, unclear_since=0.0)
+    await claim.ask(claim.store.purchases.change, purchase.id, unclear_since=0.0)
     raise UnresolvedError(
         f"{purchase.provider} has said nothing of the job that can be understood for {hours:g} hours, last: {said}",
         remedy="look at the job in the service's console",
     )
 
 
-def _end_vagueness(claim: Claim) -> Purchase | None:
+async def _end_vagueness(claim: Claim) -> Purchase | None:
     """Return what is to be stored of an answer that was understood."""
-    purchase = claim.purchase
+    purchase = await claim.purchase()
     if purchase is None or not purchase.unclear_since:
         return None
     return msgspec.structs.replace(purchase, unclear_since=0.0)
 
 
-def _note_ready(claim: Claim, answer: Finished) -> Purchase | None:
-    purchase = claim.purchase
+async def _note_ready(claim: Claim, answer: Finished) -> Purchase | None:
+    purchase = await claim.purchase()
     what: dict[str, object] = {"results": answer.files, "labels": answer.labels, "kept": (), "unclear_since": 0.0}
     what["ended"] = (purchase.ended if purchase is not None else 0.0) or claim.now()
     if purchase is not None and answer.answer:
         what["note"] = {**purchase.note, ANSWER: answer.answer}
-    return claim.note_purchase(PurchaseState.READY, **what)
+    return await claim.note_purchase(PurchaseState.READY, **what)
 
 
-def _wait_until_known(claim: Claim) -> bool:
+async def _wait_until_known(claim: Claim) -> bool:
     """Ask again for a job that is too new for its service to know it surely."""
     attempts, progress = claim.job.attempts + 1, Progress(note="not listed yet")
-    return claim.wait(claim.policy.backoff.delay(attempts), progress=progress, attempts=attempts, problem=None)
+    return await claim.wait(claim.policy.backoff.delay(attempts), progress=progress, attempts=attempts, problem=None)
 
 
 async def _lose(claim: Claim, error: StembridgeError) -> bool:
     """Note that what was paid for is to be had no more; buy it again only if the user said so."""
-    purchase = claim.purchase
+    purchase = await claim.purchase()
     if purchase is None:
         return await fail(claim, error)
     if claim.work.has_kept(claim.job, purchase):
-        claim.enter(JobState.FETCHING, results=purchase.results, labels=purchase.labels)
+        await claim.enter(JobState.FETCHING, results=purchase.results, labels=purchase.labels)
         return True
     if claim.work.account(claim.job) != purchase.account:
         # Another account knows nothing of it, which is no proof that it is gone.
         other = f"it was bought with other keys than those that are set now: {error.message}"
         return await fail(claim, UnresolvedError(other, remedy="set those again"))
     _log.warning("job %s: what was paid for is gone: %s", claim.job.id, error.message)
-    expired = claim.note_purchase(PurchaseState.EXPIRED, reason=error.message, kept=())
+    expired = await claim.note_purchase(PurchaseState.EXPIRED, reason=error.message, kept=())
     if claim.job.may_buy:
-        claim.enter(JobState.QUEUED, bought=expired, ticket=None, results=(), labels=())
+        await claim.enter(JobState.QUEUED, bought=expired, ticket=None, results=(), labels=())
         return True
     return await fail(claim, error, bought=expired)
 
@@ -208,13 +208,13 @@ async def _fetching(claim: Claim) -> bool:
     is_remote = claim.work.occupies(claim.job)
     try:
         await _bring(claim)
-        staged = await claim.work.fetch(claim.job, claim.owner, claim.report, claim.purchase)
+        staged = await claim.work.fetch(claim.job, claim.owner, claim.report, await claim.purchase())
     except RefusedError:
         raise
     except (ServiceError, ResultError, SpoiltFileError) as error:
         if not is_remote:
             raise
-        if _is_sound(claim):
+        if await _is_sound(claim):
             return await fail(claim, error)
         # What came may have been cut, or be an error page: what is paid for is fetched anew.
         await claim.work.drop_fetched(claim.job)
@@ -222,27 +222,27 @@ async def _fetching(claim: Claim) -> bool:
     except TransientError as error:
         if is_remote:
             raise
-        return claim.postpone(error, state=JobState.RUNNING, updated=claim.now())
-    kept = claim.note_purchase(PurchaseState.KEPT, kept=staged.kept, spoilt=0) if is_remote else None
-    return _stage(claim, staged, kept)
+        return await claim.postpone(error, state=JobState.RUNNING, updated=claim.now())
+    kept = await claim.note_purchase(PurchaseState.KEPT, kept=staged.kept, spoilt=0) if is_remote else None
+    return await _stage(claim, staged, kept)
 
 
 async def _fetch_anew(claim: Claim, error: StembridgeError) -> bool:
     """Fetch again what was no good, but not for ever; a network that fails meanwhile does not count."""
-    purchase = claim.purchase
+    purchase = await claim.purchase()
     spoilt = 0 if purchase is None else purchase.spoilt + 1
     if purchase is not None and spoilt < claim.policy.fetch_tries:
-        return claim.postpone(error, bought=claim.note_purchase(purchase.state, spoilt=spoilt))
+        return await claim.postpone(error, bought=await claim.note_purchase(purchase.state, spoilt=spoilt))
     # A retry by its user tries as often again.
-    over = None if purchase is None else claim.note_purchase(purchase.state, spoilt=0)
+    over = None if purchase is None else await claim.note_purchase(purchase.state, spoilt=0)
     if claim.job.may_buy:
         return await _lose(claim, error)
     return await fail(claim, error, bought=over)
 
 
-def _is_sound(claim: Claim) -> bool:
+async def _is_sound(claim: Claim) -> bool:
     """Tell whether what lies at home was whole for another job: nothing but the user's word throws it away."""
-    purchase = claim.purchase
+    purchase = await claim.purchase()
     if purchase is None or purchase.state is not PurchaseState.KEPT or claim.job.may_buy:
         return False
     return claim.work.has_kept(claim.job, purchase)
@@ -250,19 +250,19 @@ def _is_sound(claim: Claim) -> bool:
 
 async def _bring(claim: Claim) -> None:
     """Have at home what was bought before its song is asked for, which may be gone by now."""
-    purchase = claim.purchase
+    purchase = await claim.purchase()
     if purchase is None or claim.work.has_kept(claim.job, purchase):
         return
     kept = await claim.work.bring(claim.job, claim.owner, claim.report)
     # Not known to be whole before it is held against the song: until then the service may not forget it.
-    claim.save(claim.job, bought=claim.note_purchase(purchase.state, kept=kept))
+    await claim.save(claim.job, bought=await claim.note_purchase(purchase.state, kept=kept))
 
 
-def _stage(claim: Claim, staged: Staged, kept: Purchase | None = None) -> bool:
-    purchase = claim.purchase
+async def _stage(claim: Claim, staged: Staged, kept: Purchase | None = None) -> bool:
+    purchase = await claim.purchase()
     told = purchase.note.get(TOLD, "") if purchase is not None else ""
     notes = tuple(dict.fromkeys(filter(None, (*claim.job.notes, told, *staged.notes))))
-    claim.enter(
+    await claim.enter(
         JobState.PUBLISHING,
         bought=kept,
         staged=staged.stems,
@@ -276,7 +276,7 @@ def _stage(claim: Claim, staged: Staged, kept: Purchase | None = None) -> bool:
 async def _publishing(claim: Claim) -> bool:
     if claim.job.target is None:
         target = await claim.work.target(claim.job)
-        claim.save(msgspec.structs.replace(claim.job, target=target))
+        await claim.save(msgspec.structs.replace(claim.job, target=target))
     placed = await claim.work.publish(claim.job, claim.owner)
     _log.info("job %s: placed at %s", claim.job.id, claim.job.target)
     if isinstance(placed, Written):
@@ -295,30 +295,30 @@ async def _cancel(claim: Claim) -> bool:
         return await search(claim)
     notes, bought = claim.job.notes, None
     if claim.is_fresh:
-        bought = claim.note_purchase(PurchaseState.CANCELLED, reason="it was never sent")
-    is_wanted = claim.store.is_wanted_elsewhere(claim.job)
+        bought = await claim.note_purchase(PurchaseState.CANCELLED, reason="it was never sent")
+    is_wanted = await claim.ask(claim.store.is_wanted_elsewhere, claim.job)
     if claim.is_withdrawn and claim.job.state is JobState.FETCHING and not is_wanted:
-        return _finish(claim, "it is ready there")
+        return await _finish(claim, "it is ready there")
     if claim.job.state in (JobState.RUNNING, JobState.FETCHING) and not is_wanted:
         try:
             await claim.work.cancel(claim.job, claim.owner)
             # What is ready was charged for, whatever its service says now.
             if claim.job.state is JobState.RUNNING:
-                bought = claim.note_purchase(PurchaseState.CANCELLED, reason="it was cancelled in time")
+                bought = await claim.note_purchase(PurchaseState.CANCELLED, reason="it was cancelled in time")
         except (TransientError, StoreError):
             raise
         except StembridgeError as error:
             if claim.is_withdrawn:
-                return _finish(claim, error.message)
+                return await _finish(claim, error.message)
             _log.warning("job %s: cancelled here only: %s", claim.job.id, error)
             notes = (*notes, f"cancelled here, but not at the service: {error.message}")
     return await settle(claim, JobState.CANCELLED, bought=bought, notes=notes)
 
 
-def _finish(claim: Claim, why: str) -> bool:
+async def _finish(claim: Claim, why: str) -> bool:
     """Go on with a job that nobody needs now and whose service gives nothing back: what is paid for is brought home."""
     _log.info("job %s: finished all the same, its service takes nothing back: %s", claim.job.id, why)
-    claim.store.restore(claim.job.id)
+    await claim.ask(claim.store.restore, claim.job.id)
     return True
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -47,7 +46,7 @@ class Engine:
         store: the job store, shared with any number of other processes.
         work_for: gives the effects of a job; may raise SettingsError or PluginError.
         changed: hears of every stored change and of progress, with the job before it.
-        clock: seconds since the epoch.
+        clock: seconds since the epoch; default the store's.
         sleep: waits for some seconds.
         concurrency: how many steps run at once in this process.
         policy: how patient the engine is.
@@ -61,7 +60,7 @@ class Engine:
         work_for: Callable[[Job], Work],
         changed: Changed,
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         concurrency: int = 32,
         policy: Policy | None = None,
@@ -73,7 +72,7 @@ class Engine:
         self.reach = reach
         self._work_for = work_for
         self._changed = changed
-        self._clock = clock
+        self._clock = clock or store.clock
         self._sleep = sleep
         self._concurrency = concurrency
         self._policy = policy or Policy()
@@ -104,30 +103,30 @@ class Engine:
         Raises:
             UsageError: no such job.
         """
-        job = self._store.get(job_id)
+        job = await self._store.ask(self._store.get, job_id)
         if job.state.is_active:
             slots = await Slots(self._work_for, self._clock, self._policy, lambda: None).of(job)
-            step = self.claim(frozenset([job.id]), slots)
+            step = await self.claim(frozenset([job.id]), slots)
             if step is None:
                 return Wait(max(job.due - self._clock(), _LOOK_EVERY))
             await step.run()
-            job = self._store.get(job.id)
+            job = await self._store.ask(self._store.get, job.id)
         return Done(job) if job.state.is_settled else Wait(max(job.due - self._clock(), 0.0))
 
     async def discard_leftovers(self) -> int:
         """Remove what settled jobs left behind when that failed at first; return how many are clean now."""
         cleaned = 0
-        for job in self._store.leftovers():
+        for job in await self._store.ask(self._store.leftovers):
             try:
                 cleaned += await discard(self._store, self._work_for(job), job, None)
             except StembridgeError as error:
                 _log.warning("job %s: leftovers stay for now: %s", job.id, error)
         return cleaned
 
-    def claim(self, ids: frozenset[str] | None, slots: Mapping[str, int]) -> Step | None:
+    async def claim(self, ids: frozenset[str] | None, slots: Mapping[str, int]) -> Step | None:
         """Claim the next job; None if there is nothing to do."""
-        owner = self._store.new_owner()
-        job = self._store.claim(owner, ids=ids, slots=slots, reach=self.reach)
+        owner = await self._store.ask(self._store.new_owner)
+        job = await self._store.ask(self._store.claim, owner, ids=ids, slots=slots, reach=self.reach)
         if job is None:
             return None
         return Step(
@@ -160,9 +159,9 @@ class _Run:
         watcher = start(self._watch_stop())
         tidier = start_alone(self._tidy(), "tidying up")
         try:
-            while not self._stop.is_set() and self._has_work():
+            while not self._stop.is_set() and await self._has_work():
                 self._wake.clear()
-                self._start()
+                await self._start()
                 await self._idle()
                 self._reap()
             if not self._stop.is_set():
@@ -178,19 +177,21 @@ class _Run:
     def _ids(self) -> frozenset[str] | None:
         return self._wanted.ids if isinstance(self._wanted, JobSet) else self._wanted
 
-    def _has_work(self) -> bool:
+    async def _has_work(self) -> bool:
         if self._is_endless:
             return True
-        return any(step.is_settled for step in self._tasks.values()) or self._store.has_active(self._ids)
+        if any(step.is_settled for step in self._tasks.values()):
+            return True
+        return await self._store.ask(self._store.has_active, self._ids)
 
-    def _start(self) -> None:
+    async def _start(self) -> None:
         if not self._ids and self._ids is not None:
             return
-        first = self._store.accounts(self._ids)
+        first = await self._store.ask(self._store.accounts, self._ids)
         self._tell_unseen(first)
         slots = self._slots.current(first)
         while len(self._tasks) < self._engine._concurrency:
-            step = self._engine.claim(self._ids, slots)
+            step = await self._engine.claim(self._ids, slots)
             if step is None:
                 return
             task = start(step.run())
@@ -206,7 +207,7 @@ class _Run:
 
     async def _idle(self) -> None:
         """Wait for a step to end, a job to be due, or the time to look at what other processes did."""
-        due = self._store.next_due()
+        due = await self._store.ask(self._store.next_due)
         seconds = _LOOK_EVERY if due is None else min(_LOOK_EVERY, max(due - self._engine._clock(), 0.0))
         timer = start(self._engine._sleep(seconds))
         woken = start(self._wake.wait())
@@ -249,7 +250,7 @@ class _Run:
                 await asyncio.wait(self._tasks, timeout=self._policy.stop_within)
         finally:
             for step in self._tasks.values():
-                step.release()
+                await step.release()
 
 
 class JobSet:

@@ -37,14 +37,14 @@ _OVER = frozenset({PurchaseState.KEPT, PurchaseState.CANCELLED, PurchaseState.EX
 async def settle(claim: Claim, state: JobState, *, bought: Purchase | None = None, **fields: object) -> bool:
     """Store the end of the job and remove its leftovers; tell that there is nothing more to do."""
     ended: dict[str, object] = {"problem": None, "progress": None, **fields}
-    claim.save(msgspec.structs.replace(claim.job, state=state, updated=claim.now(), **ended), bought=bought)
+    await claim.save(msgspec.structs.replace(claim.job, state=state, updated=claim.now(), **ended), bought=bought)
     await discard(claim.store, claim.work, claim.job, claim.owner)
     return False
 
 
 async def fail(claim: Claim, error: StembridgeError, *, bought: Purchase | None = None) -> bool:
     """Settle the job as failed; what is paid for stays with its purchase, what is staged is kept for a retry."""
-    problem = _explain(claim, error, bought or claim.purchase)
+    problem = _explain(claim, error, bought or await claim.purchase())
     if claim.job.state is not JobState.PUBLISHING or isinstance(error, ResultError):
         return await settle(claim, JobState.FAILED, bought=bought, problem=problem)
     ended = msgspec.structs.replace(
@@ -55,7 +55,7 @@ async def fail(claim: Claim, error: StembridgeError, *, bought: Purchase | None 
         problem=explain_retrying(problem_of(error), error, claim.job.id),
         resume=JobState.PUBLISHING,
     )
-    claim.save(ended, release=True, bought=bought)
+    await claim.save(ended, release=True, bought=bought)
     return False
 
 
@@ -77,7 +77,7 @@ async def fail_unexpected(claim: Claim, defect: Exception, *, bought: Purchase |
 
 async def discard(store: JobStore, work: Work, job: Job, owner: str | None) -> bool:
     """Remove what a settled job left; what fails is logged and tried again another day."""
-    purchase = store.purchases.find(job.purchase) if job.purchase else None
+    purchase = await store.ask(store.purchases.find, job.purchase) if job.purchase else None
     # What is not home yet, or may not exist, must stay where it can be found.
     is_over = purchase is None or purchase.state in _OVER
     try:
@@ -90,12 +90,12 @@ async def discard(store: JobStore, work: Work, job: Job, owner: str | None) -> b
     except Exception:  # noqa: BLE001 - a job that is done must not fail over its leftovers
         _log.exception("job %s: leftovers stay for now", job.id)
     else:
-        store.clean(job.id, owner)
+        await store.ask(store.clean, job.id, owner)
         if purchase is not None and is_forgotten and not purchase.is_released:
-            store.purchases.change(purchase.id, is_released=True)
+            await store.ask(store.purchases.change, purchase.id, is_released=True)
         return True
     if owner is not None:
-        store.release(job.id, owner)
+        await store.ask(store.release, job.id, owner)
     return False
 
 

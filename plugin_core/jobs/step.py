@@ -61,29 +61,32 @@ class Heartbeat:
         while True:
             await self._sleep(self._every)
             try:
-                self.beat()
+                await self.beat()
             except StoreError:
                 # The next step that stores something says it to the user; a lease outlives a missed beat.
                 _log.warning("a heartbeat could not be stored", exc_info=True)
 
-    def beat(self) -> None:
+    async def beat(self) -> None:
         """Renew what is due, store new progress, and look for requests if anything changed."""
-        token = self._store.changes_token()
+        token = await self._store.ask(self._store.changes_token)
         is_changed, self._seen = token != self._seen, token
         for claim, (beaten, stored) in list(self._steps.items()):
+            if claim not in self._steps:
+                # It came to its end while the store was asked for another.
+                continue
             if claim.progress is not None and claim.progress != stored:
-                self._store_progress(claim)
+                await self._store_progress(claim)
             elif claim.now() - beaten >= min(self._store.heartbeat_every, self._store.lease / 3):
                 self._steps[claim] = (claim.now(), stored)
-                self._heed(claim, self._store.heartbeat(claim.job.id, claim.owner))
+                self._heed(claim, await self._store.ask(self._store.heartbeat, claim.job.id, claim.owner))
             elif is_changed:
-                self._heed(claim, self._store.check(claim.job.id, claim.owner))
+                self._heed(claim, await self._store.ask(self._store.check, claim.job.id, claim.owner))
 
-    def _store_progress(self, claim: Claim) -> None:
+    async def _store_progress(self, claim: Claim) -> None:
         progress = claim.progress
         self._steps[claim] = (claim.now(), progress)
-        answer = self._store.heartbeat(claim.job.id, claim.owner, progress)
-        if answer.alive:
+        answer = await self._store.ask(self._store.heartbeat, claim.job.id, claim.owner, progress)
+        if answer.alive and claim.progress is not None:
             before = claim.job
             claim.job = msgspec.structs.replace(before, progress=progress)
             claim.tell(claim.job, before)
@@ -153,21 +156,21 @@ class Step:
     async def run(self) -> None:
         """Do one effect after the other until the job waits, settles or is lost."""
         try:
-            work = self._work() if self._sees() else None
+            work = await self._work() if await self._sees() else None
             if work is not None:
                 await self._run(work)
         except LostError:
             _log.info("job %s was moved by another process", self._claimed.id)
         finally:
-            self.release()
+            await self.release()
 
     def end_soon(self) -> None:
         """Begin no other effect after the running one."""
         self._is_last = True
 
-    def release(self) -> None:
+    async def release(self) -> None:
         """Let go of the job, so that any process can go on with it at once."""
-        self._store.release(self._claimed.id, self._owner)
+        await self._store.ask(self._store.release, self._claimed.id, self._owner)
 
     async def _run(self, work: Work) -> None:
         claim = Claim(self._claimed, self._owner, work, self._store, self._changed, self._policy, self._guard)
@@ -180,9 +183,9 @@ class Step:
             self._heartbeat.remove(claim)
             if claim.is_fresh:
                 # Its call was never sent: whoever took the job over need not wait for an answer.
-                self._store.end_submit(claim.job.id, claim.owner, absent=True)
+                await self._store.ask(self._store.end_submit, claim.job.id, claim.owner, absent=True)
 
-    def _sees(self) -> bool:
+    async def _sees(self) -> bool:
         """Tell whether all that the job names can be on this machine; otherwise leave it to one where it can."""
         job, wish = self._claimed, self._claimed.operation
         destination = wish.to if isinstance(wish, Separation) else None
@@ -191,7 +194,8 @@ class Step:
         if unseen is None:
             return True
         _log.info("job %s: left to a worker that sees %s", job.id, show_path(unseen))
-        self._store.save(job, msgspec.structs.replace(job, due=self._store.clock() + _LEFT_FOR), self._owner, True)
+        later = msgspec.structs.replace(job, due=self._store.clock() + _LEFT_FOR)
+        await self._store.ask(self._store.save, job, later, self._owner, True)
         return False
 
     def _is_ours(self, claim: Claim) -> bool:
@@ -199,7 +203,7 @@ class Step:
         return claim.is_fresh or self._reach.covers(claim.job.state, occupies=claim.work.occupies(claim.job))
 
     async def _effect(self, claim: Claim) -> bool:
-        answer = self._store.check(claim.job.id, claim.owner)
+        answer = await self._store.ask(self._store.check, claim.job.id, claim.owner)
         if not answer.alive:
             raise LostError(claim.job.id)
         claim.job, claim.is_withdrawn = msgspec.structs.replace(claim.job, cancel=answer.cancel), answer.withdrawn
@@ -215,19 +219,19 @@ class Step:
             # The heartbeat ended the effect: the job is lost, or to be cancelled.
             return True
 
-    def _work(self) -> Work | None:
+    async def _work(self) -> Work | None:
         """Return the effects; without them a job that may be paid for waits for its provider to come back."""
         try:
             return self._work_for(self._claimed)
         except StembridgeError as error:
-            self._store_without_work(error)
+            await self._store_without_work(error)
         except Exception as error:  # noqa: BLE001 - work comes from plugins, which may raise anything
             _log.exception("job %s has no provider", self._claimed.id)
             what = f"{self._claimed.operation.provider} broke with {type(error).__name__}: {error}"
-            self._store_without_work(PluginError(what, remedy="see `stembridge plugins`"))
+            await self._store_without_work(PluginError(what, remedy="see `stembridge plugins`"))
         return None
 
-    def _store_without_work(self, error: StembridgeError) -> None:
+    async def _store_without_work(self, error: StembridgeError) -> None:
         job, now = self._claimed, self._store.clock()
         problem = problem_of(error)
         if job.state is JobState.QUEUED and not isinstance(error, TransientError):
@@ -237,5 +241,5 @@ class Step:
             attempts = job.attempts + 1
             due = now + self._policy.backoff.delay(attempts)
             after = msgspec.structs.replace(job, due=due, attempts=attempts, problem=problem)
-        if self._store.save(job, after, self._owner, True):
+        if await self._store.ask(self._store.save, job, after, self._owner, True):
             tell(self._changed, after, job)

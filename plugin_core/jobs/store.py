@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import time
 from collections.abc import Callable, Collection, Iterable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import msgspec
 
@@ -26,10 +27,14 @@ from plugin_core.model import Job, JobState, Source, Stem
 from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.recordings import tables
 from plugin_core.recordings.content import raw1
+from plugin_core.tasks import finish
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     from plugin_core.recordings.book import RecordingBook
 
+T = TypeVar("T")
 Place = Path | str
 """Where a job store is: a file, or the address of a PostgreSQL database."""
 LEASE: Final = 20.0
@@ -94,8 +99,28 @@ class JobStore(JobQueue):
                 own = (f"{self._process.token}-", f"{self._process.token}.")
                 connection.execute("UPDATE jobs SET owner = NULL, lease = NULL WHERE owner >= ? AND owner < ?", own)
         finally:
+            if "_thread" in self.__dict__:
+                self._thread.shutdown()
             self._process.close()
             self._database.close()
+
+    async def ask(self, work: Callable[..., T], *arguments: Any, **options: Any) -> T:
+        """Call a method of the store, in a thread where the store is far away: an event loop does not wait for it.
+
+        What a server gave up when it went away is begun anew. A call that has begun comes to its end even where its
+        task is cancelled meanwhile, which then happens at the next wait: what was stored is not to be forgotten.
+        """
+        if not self._database.is_remote:
+            return work(*arguments, **options)
+        call = partial(self._database.begin_anew, partial(work, *arguments, **options))
+        return await finish(asyncio.get_running_loop().run_in_executor(self._thread, call))
+
+    @cached_property
+    def _thread(self) -> ThreadPoolExecutor:
+        # One call at a time: the store has one connection.
+        from concurrent.futures import ThreadPoolExecutor
+
+        return ThreadPoolExecutor(1, "store")
 
     @cached_property
     def recordings(self) -> RecordingBook:

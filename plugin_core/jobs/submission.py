@@ -42,26 +42,26 @@ async def begin(claim: Claim) -> bool:
     # Whose keys are used now is where a lost answer has to be looked for.
     account = claim.work.account(claim.job)
     if not claim.work.occupies(claim.job):
-        claim.enter(JobState.SUBMITTING, attempts=claim.job.attempts, account=account)
+        await claim.enter(JobState.SUBMITTING, attempts=claim.job.attempts, account=account)
         claim.is_fresh = True
         return True
-    earlier = _earlier(claim, account)
+    earlier = await _earlier(claim, account)
     is_bought = earlier is None or (earlier.state is PurchaseState.EXPIRED and claim.job.may_buy)
     if account != claim.job.account and (is_bought or earlier is None or earlier.id != claim.job.purchase):
-        return _change_account(claim, account, _key(claim, account))
+        return await _change_account(claim, account, await _key(claim, account))
     if earlier is None or is_bought:
         _require_wish(claim)
-        return _buy(claim, _key(claim, account), account)
+        return await _buy(claim, await _key(claim, account), account)
     if earlier.state is PurchaseState.EXPIRED and not _may_be_there(claim.job, earlier):
         raise BoughtBeforeError(describe_earlier(earlier))
-    return _go_on(claim, earlier)
+    return await _go_on(claim, earlier)
 
 
-def _change_account(claim: Claim, account: str, key: str) -> bool:
+async def _change_account(claim: Claim, account: str, key: str) -> bool:
     """Queue a job anew for an account whose keys were set since: for its slots, and behind its like."""
     _log.info("job %s: goes to account %s, whose keys are set now", claim.job.id, account)
     dedupe = forced_key(key) if is_forced(claim.job.dedupe) else key
-    return claim.wait(0.0, account=account, dedupe=dedupe)
+    return await claim.wait(0.0, account=account, dedupe=dedupe)
 
 
 def _may_be_there(job: Job, purchase: Purchase) -> bool:
@@ -92,17 +92,18 @@ def _require_wish(claim: Claim) -> None:
         )
 
 
-def _key(claim: Claim, account: str) -> str:
+async def _key(claim: Claim, account: str) -> str:
     """Return the key that a purchase gets."""
     job = claim.job
     if job.quote is None:
         return base_key(job.dedupe)
-    return purchase_key(job.operation.provider, account, claim.store.recordings_of(job.recording)[0], job.quote)
+    ids = await claim.ask(claim.store.recordings_of, job.recording)
+    return purchase_key(job.operation.provider, account, ids[0], job.quote)
 
 
-def _earlier(claim: Claim, account: str) -> Purchase | None:
+async def _earlier(claim: Claim, account: str) -> Purchase | None:
     """Return the purchase to go on from: the job's own, else any that serves unless it is to be bought anew."""
-    own = claim.purchase
+    own = await claim.purchase()
     if own is not None and own.state is PurchaseState.CANCELLED:
         own = None
     if is_forced(claim.job.dedupe) or (own is not None and own.state is not PurchaseState.EXPIRED):
@@ -110,17 +111,17 @@ def _earlier(claim: Claim, account: str) -> Purchase | None:
     # One that is gone may have been bought again for another job.
     job, ledger = claim.job, claim.store.purchases
     if job.quote is None:
-        return ledger.serving([base_key(job.dedupe)], Quote()) or own
-    ids = claim.store.recordings_of(job.recording)
-    return (
-        ledger.serving_wish(job.operation.provider, account, ids, job.quote, partial(claim.work.has_kept, job)) or own
-    )
+        return await claim.ask(ledger.serving, [base_key(job.dedupe)], Quote()) or own
+    ids = await claim.ask(claim.store.recordings_of, job.recording)
+    is_here = partial(claim.work.has_kept, job)
+    serving = await claim.ask(ledger.serving_wish, job.operation.provider, account, ids, job.quote, is_here)
+    return serving or own
 
 
-def _buy(claim: Claim, key: str, account: str) -> bool:
+async def _buy(claim: Claim, key: str, account: str) -> bool:
     """Commit the purchase and the state before its paid call."""
     job, now = claim.job, claim.now()
-    known = claim.store.purchases.find(job.id)
+    known = await claim.ask(claim.store.purchases.find, job.id)
     # A call that made nothing may be sent again under its name; what a service has seen once it must not see again.
     is_unused = known is None or (known.state is PurchaseState.CANCELLED and known.ticket is None)
     purchase = Purchase(
@@ -136,7 +137,7 @@ def _buy(claim: Claim, key: str, account: str) -> bool:
         updated=now,
         register_seconds=claim.work.terms(job).register_seconds,
     )
-    claim.enter(
+    await claim.enter(
         JobState.SUBMITTING,
         bought=purchase,
         purchase=purchase.id,
@@ -151,7 +152,7 @@ def _buy(claim: Claim, key: str, account: str) -> bool:
     return True
 
 
-def _go_on(claim: Claim, purchase: Purchase) -> bool:
+async def _go_on(claim: Claim, purchase: Purchase) -> bool:
     """Take up a purchase where it is; nothing is sent that may cost money."""
     state = JobState.RUNNING
     if purchase.state.is_open:
@@ -159,7 +160,7 @@ def _go_on(claim: Claim, purchase: Purchase) -> bool:
     elif claim.work.has_kept(claim.job, purchase):
         state = JobState.FETCHING
     _log.info("job %s: goes on from purchase %s, %s", claim.job.id, purchase.id, purchase.state)
-    claim.enter(
+    await claim.enter(
         state,
         purchase=purchase.id,
         account=purchase.account,
@@ -189,21 +190,21 @@ async def _submit(claim: Claim) -> bool:
         await _keep(claim, ticket)
     except TransientError as error:
         absent = True
-        never = claim.note_purchase(PurchaseState.CANCELLED, reason=_NEVER_MADE)
-        return claim.postpone(error, bought=never, state=JobState.QUEUED, updated=claim.now())
+        never = await claim.note_purchase(PurchaseState.CANCELLED, reason=_NEVER_MADE)
+        return await claim.postpone(error, bought=never, state=JobState.QUEUED, updated=claim.now())
     except OutcomeUnknownError as error:
         _log.warning("job %s: %s; looking for it", claim.job.id, error)
     except (LostError, StoreError):
         raise
     except StembridgeError as error:
         absent = True
-        return await fail(claim, error, bought=claim.note_purchase(PurchaseState.CANCELLED, reason=error.message))
+        return await fail(claim, error, bought=await claim.note_purchase(PurchaseState.CANCELLED, reason=error.message))
     except Exception as error:  # noqa: BLE001 - a provider's defect after the call must not lose what is paid for
         return await _recover(claim, error)
     finally:
         claim.is_paying = False
         if claim.job.state is JobState.SUBMITTING:
-            claim.store.end_submit(claim.job.id, claim.owner, absent=absent)
+            await claim.ask(claim.store.end_submit, claim.job.id, claim.owner, absent=absent)
     return True
 
 
@@ -212,10 +213,10 @@ async def _keep(claim: Claim, ticket: Ticket) -> None:
     job = msgspec.structs.replace(claim.job, ticket=ticket)
     while True:
         try:
-            running = claim.note_purchase(PurchaseState.RUNNING, ticket=ticket, sent=claim.now())
-            claim.enter(JobState.RUNNING, bought=running, ticket=ticket)
+            running = await claim.note_purchase(PurchaseState.RUNNING, ticket=ticket, sent=claim.now())
+            await claim.enter(JobState.RUNNING, bought=running, ticket=ticket)
         except LostError:
-            if not claim.store.heal(job.id, job.purchase, ticket):
+            if not await claim.ask(claim.store.heal, job.id, job.purchase, ticket):
                 await _drop_double(claim, ticket)
             raise
         except StoreError:
@@ -228,7 +229,7 @@ async def _keep(claim: Claim, ticket: Ticket) -> None:
 
 async def _drop_double(claim: Claim, ticket: Ticket) -> None:
     """Cancel a late job at its service, where its row was settled or has another ticket."""
-    stored = claim.store.find(claim.job.id)
+    stored = await claim.ask(claim.store.find, claim.job.id)
     if stored is not None and stored.ticket is not None and stored.ticket.remote_id == ticket.remote_id:
         return
     _log.warning("job %s: cancelling %r, which came too late", claim.job.id, ticket.remote_id)
@@ -237,9 +238,10 @@ async def _drop_double(claim: Claim, ticket: Ticket) -> None:
     except StembridgeError as error:
         _log.warning("job %s: %r may be charged: %s", claim.job.id, ticket.remote_id, error)
         return
-    purchase = claim.purchase
+    purchase = await claim.purchase()
     if purchase is not None and purchase.ticket is not None and purchase.ticket.remote_id == ticket.remote_id:
-        claim.store.purchases.change(purchase.id, state=PurchaseState.CANCELLED, reason="it was cancelled in time")
+        over = {"state": PurchaseState.CANCELLED, "reason": "it was cancelled in time"}
+        await claim.ask(claim.store.purchases.change, purchase.id, **over)
 
 
 async def _recover(claim: Claim, defect: Exception) -> bool:
@@ -250,7 +252,7 @@ async def _recover(claim: Claim, defect: Exception) -> bool:
         _log.warning("job %s: cannot be looked for: %s", claim.job.id, error)
         ticket = None
     if ticket is None:
-        return await fail_unexpected(claim, defect, bought=claim.note_purchase(PurchaseState.UNKNOWN))
+        return await fail_unexpected(claim, defect, bought=await claim.note_purchase(PurchaseState.UNKNOWN))
     _log.error("job %s: its provider broke after the call", claim.job.id, exc_info=defect)
     await _keep(claim, ticket)
     return True
@@ -258,49 +260,49 @@ async def _recover(claim: Claim, defect: Exception) -> bool:
 
 async def search(claim: Claim) -> bool:
     """Look for a job that may or may not have been made; never send it again before that is sure."""
-    purchase = claim.purchase
+    purchase = await claim.purchase()
     was_given_up = purchase is not None and purchase.state is PurchaseState.UNKNOWN
     if _is_begun_now(claim, was_given_up=was_given_up):
-        _begin_search(claim, was_given_up=was_given_up)
+        await _begin_search(claim, was_given_up=was_given_up)
     try:
         if claim.work.account(claim.job) != claim.job.account:
             # Another account knows nothing of the job, which is no proof that it does not exist.
-            return _look_again(claim, "it was sent with other keys than those that are set now")
+            return await _look_again(claim, "it was sent with other keys than those that are set now")
         began = claim.now()
         ticket = await claim.work.find(claim.job, claim.owner)
-        may_come = ticket is None and _may_be_missed(claim, began)
+        may_come = ticket is None and await _may_be_missed(claim, began)
     except TransientError as error:
-        return claim.postpone(error, problem=claim.job.problem)
+        return await claim.postpone(error, problem=claim.job.problem)
     except StembridgeError as error:
         if was_given_up and claim.job.may_buy:
             # The user's word: what may have been bought stays on record, beside what is bought now.
-            return _buy(claim, _key(claim, claim.job.account), claim.job.account)
-        return _look_again(claim, error.message)
+            return await _buy(claim, await _key(claim, claim.job.account), claim.job.account)
+        return await _look_again(claim, error.message)
     except Exception as error:  # noqa: BLE001 - a broken provider must not make a paid job look failed
         _log.exception("job %s: cannot be looked for", claim.job.id)
-        return _look_again(claim, f"{claim.job.operation.provider} broke with {type(error).__name__}: {error}")
+        return await _look_again(claim, f"{claim.job.operation.provider} broke with {type(error).__name__}: {error}")
     if ticket is not None:
         await _keep(claim, ticket)
         return True
     # Counted to the start of this look: one that took long saw only what was there when it began.
     age = began - claim.job.updated
-    if not claim.store.is_abandoned(claim.job.id, claim.owner):
-        return _look_again(claim, "another process began to submit this job and is frozen")
+    if not await claim.ask(claim.store.is_abandoned, claim.job.id, claim.owner):
+        return await _look_again(claim, "another process began to submit this job and is frozen")
     if may_come:
-        return _look_again(claim, "the service lists no such job yet")
+        return await _look_again(claim, "the service lists no such job yet")
     if age < claim.policy.settle:
-        return claim.wait(claim.policy.settle - age)
+        return await claim.wait(claim.policy.settle - age)
     if claim.job.cancel:
         return await settle(
-            claim, JobState.CANCELLED, bought=claim.note_purchase(PurchaseState.CANCELLED, reason=_NEVER_MADE)
+            claim, JobState.CANCELLED, bought=await claim.note_purchase(PurchaseState.CANCELLED, reason=_NEVER_MADE)
         )
     if was_given_up and not claim.job.may_buy:
-        return _give_up(claim, "the service has no such job", is_absent=True)
+        return await _give_up(claim, "the service has no such job", is_absent=True)
     # ``attempts`` stays: a call that fails like this each time is sent at growing distances.
     seconds = claim.policy.backoff.delay(claim.job.attempts) if claim.job.attempts else 0.0
-    return claim.wait(
+    return await claim.wait(
         seconds,
-        bought=claim.note_purchase(PurchaseState.CANCELLED, reason=_NEVER_MADE),
+        bought=await claim.note_purchase(PurchaseState.CANCELLED, reason=_NEVER_MADE),
         state=JobState.QUEUED,
         updated=claim.now(),
         problem=None,
@@ -308,9 +310,9 @@ async def search(claim: Claim) -> bool:
     )
 
 
-def _may_be_missed(claim: Claim, looked_at: float) -> bool:
+async def _may_be_missed(claim: Claim, looked_at: float) -> bool:
     """Tell whether a job that was not listed at a time may be listed yet."""
-    purchase = claim.purchase
+    purchase = await claim.purchase()
     if purchase is None:
         return False
     return looked_at - (purchase.looked_since or looked_at) < claim.register_seconds(purchase)
@@ -325,28 +327,28 @@ def _is_begun_now(claim: Claim, *, was_given_up: bool) -> bool:
     return not was_given_up and (job.problem is None or job.problem.kind != _LOST)
 
 
-def _begin_search(claim: Claim, *, was_given_up: bool) -> None:
+async def _begin_search(claim: Claim, *, was_given_up: bool) -> None:
     """Mark the start of the search, since an upload before it may have taken any time."""
     problem = Problem(kind=_LOST, message="the answer of the service was lost; looking for the job there", exit_code=4)
-    now, earlier = claim.now(), claim.purchase
+    now, earlier = claim.now(), await claim.purchase()
     after = msgspec.structs.replace(claim.job, problem=problem, updated=now, progress=None)
     state = PurchaseState.UNKNOWN if was_given_up else PurchaseState.SENT
     since = earlier.looked_since if earlier is not None else 0.0
     # A clock that was set since, back or ahead, begins it anew.
     if not since or not claim.store.leapt <= since <= now:
         since = now
-    claim.save(after, bought=claim.note_purchase(state, looked_since=since))
+    await claim.save(after, bought=await claim.note_purchase(state, looked_since=since))
 
 
-def _look_again(claim: Claim, why: str) -> bool:
+async def _look_again(claim: Claim, why: str) -> bool:
     left = claim.job.updated + claim.policy.search_for - claim.now()
     if left > 0:
         attempts = claim.job.attempts + 1
-        return claim.wait(min(claim.policy.backoff.delay(attempts), left), attempts=attempts)
-    return _give_up(claim, why)
+        return await claim.wait(min(claim.policy.backoff.delay(attempts), left), attempts=attempts)
+    return await _give_up(claim, why)
 
 
-def _give_up(claim: Claim, why: str, *, is_absent: bool = False) -> bool:
+async def _give_up(claim: Claim, why: str, *, is_absent: bool = False) -> bool:
     """Leave the job to its user."""
     retry = f"stembridge jobs retry {claim.job.id}"
     problem = Problem(
@@ -359,5 +361,5 @@ def _give_up(claim: Claim, why: str, *, is_absent: bool = False) -> bool:
     after = msgspec.structs.replace(
         claim.job, state=JobState.UNCONFIRMED, updated=claim.now(), problem=problem, progress=None
     )
-    claim.save(after, release=True, bought=claim.note_purchase(PurchaseState.UNKNOWN))
+    await claim.save(after, release=True, bought=await claim.note_purchase(PurchaseState.UNKNOWN))
     return False
