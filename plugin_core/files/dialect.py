@@ -1,10 +1,13 @@
-"""Statements that are written for SQLite, as PostgreSQL and psycopg take them."""
+"""Statements that are written for SQLite, as PostgreSQL and psycopg take them, and rows as SQLite gives them."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
+
+from plugin_core.files.database import Cursor
 
 _PATH: Final = re.compile(r"json_extract\(((?:\w+\.)?)body, '\$\.([\w.]+)'\)")
 _NAME: Final = re.compile(r"(?<!:):([a-z_]+)")
@@ -27,3 +30,40 @@ def translate_table(statement: str) -> str:
     for theirs, ours in (("REAL", "DOUBLE PRECISION"), ("INTEGER", "BIGINT"), ("TEXT", 'TEXT COLLATE "C"')):
         text = re.sub(rf"\b{theirs}\b", ours, text)
     return text
+
+
+class Statements:
+    """A connection for statements as SQLite writes them."""
+
+    def __init__(self, run: Callable[[str, Any, bool], Cursor]) -> None:
+        self._run = run
+
+    def execute(self, sql: str, parameters: Any = None, /) -> Cursor:
+        return self._run(sql, parameters or None, False)
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> Cursor:
+        return self._run(sql, list(parameters), True)
+
+
+class NamedRow:
+    """One row, read by name or number."""
+
+    __slots__ = ("_names", "_values")
+
+    def __init__(self, names: Mapping[str, int], values: Sequence[Any]) -> None:
+        self._names = names
+        self._values = values
+
+    def __getitem__(self, key: int | str) -> Any:
+        return self._values[self._names[key] if isinstance(key, str) else key]
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._values)
+
+
+def rows(cursor: Any) -> Callable[[Sequence[Any]], NamedRow]:
+    names = {column.name: number for number, column in enumerate(cursor.description or ())}
+    return lambda values: NamedRow(names, values)

@@ -7,7 +7,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator
 from typing import Any, ClassVar, Final
 
 import psycopg
@@ -15,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from plugin_core.errors import StoreError
 from plugin_core.files.database import BUSY, SAID_AFTER, Connection, Cursor, Database, PassingError, Schema, UndoneError
-from plugin_core.files.dialect import translate, translate_table
+from plugin_core.files.dialect import Statements, rows, translate, translate_table
 from plugin_core.files.mapping import UNMAPPED, PathMap
 
 PLACE: Final = "stembridge"
@@ -87,7 +87,7 @@ class PostgresDatabase(Database):
         self._locks = ""
         self._ahead = 0.0
         self._password, self.shown = _describe(address)
-        self._statements = _Statements(self._execute)
+        self._statements = Statements(self._execute)
         with self._errors():
             self._connection = self._connect()
             try:
@@ -142,7 +142,7 @@ class PostgresDatabase(Database):
     # One connection
 
     def _connect(self) -> psycopg.Connection[Any]:
-        connection = psycopg.connect(self._address, autocommit=True, row_factory=_rows, **_TO_SERVER)
+        connection = psycopg.connect(self._address, autocommit=True, row_factory=rows, **_TO_SERVER)
         try:
             if connection.info.server_version < _OLDEST:
                 raise StoreError(
@@ -188,8 +188,8 @@ class PostgresDatabase(Database):
         if "%(wanted)s" in text:
             parameters = {**(parameters or {}), "wanted": self._wanted}
         while True:
-            cursor = self._connection.cursor()
             try:
+                cursor = self._connection.cursor()
                 if many:
                     cursor.executemany(text.encode(), parameters)
                 else:
@@ -347,43 +347,6 @@ def _is_undone(error: psycopg.Error) -> bool:
     """Tell whether a transaction ended because its server went away, or for the sake of another one."""
     is_cut = isinstance(error, psycopg.OperationalError) and not error.sqlstate
     return is_cut or error.sqlstate in _UNDONE or (error.sqlstate or "").startswith("08")
-
-
-class _Statements:
-    """A connection for statements as SQLite writes them."""
-
-    def __init__(self, run: Callable[[str, Any, bool], Cursor]) -> None:
-        self._run = run
-
-    def execute(self, sql: str, parameters: Any = None, /) -> Cursor:
-        return self._run(sql, parameters or None, False)
-
-    def executemany(self, sql: str, parameters: Iterable[Any], /) -> Cursor:
-        return self._run(sql, list(parameters), True)
-
-
-class _Row:
-    """One row, read by name or number."""
-
-    __slots__ = ("_names", "_values")
-
-    def __init__(self, names: Mapping[str, int], values: Sequence[Any]) -> None:
-        self._names = names
-        self._values = values
-
-    def __getitem__(self, key: int | str) -> Any:
-        return self._values[self._names[key] if isinstance(key, str) else key]
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._values)
-
-
-def _rows(cursor: Any) -> Callable[[Sequence[Any]], _Row]:
-    names = {column.name: number for number, column in enumerate(cursor.description or ())}
-    return lambda values: _Row(names, values)
 
 
 def _last(cursor: psycopg.Cursor[Any]) -> Any:

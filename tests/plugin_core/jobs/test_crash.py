@@ -39,8 +39,8 @@ class Crew:
         self._arguments = [str(store.place), str(service.folder), str(slots), str(delay), str(finds), str(search)]
         self.processes: list[subprocess.Popen[bytes]] = []
 
-    def start(self, *gate: Path) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "tests.plugin_core.jobs.worker", *self._arguments, *map(str, gate)]
+    def start(self, gate: Path | str = "", *, ahead: float = 0.0) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "tests.plugin_core.jobs.worker", *self._arguments, str(gate), str(ahead)]
         self.processes.append(quick_start.Popen(command, cwd=ROOT))
         return self.processes[-1]
 
@@ -111,7 +111,7 @@ def test_killed_workers_pay_nothing_twice_and_lose_nothing(store: JobStore, tmp_
 def freeze_in_flight(sleeper: subprocess.Popen[bytes], service: Service, store: JobStore) -> set[str]:
     """Stop a worker while it is held up in paid calls, and return the jobs it was sending."""
     wait_for(lambda: bool(service.lines(f"submit {sleeper.pid}")))
-    freeze(sleeper, Path(store.place))
+    freeze(sleeper, store.place)
     assert service.lines("creates") == []
     return set(service.lines(f"submit {sleeper.pid}"))
 
