@@ -2,7 +2,7 @@
 
 Jobs are taken over when their lease ran out. Whether a sender of a paid call can still send it is another question: one
 that is frozen may, whatever its lease. Its session tells: the kernel ends it with the process, and not before. Where
-the server itself was started anew, sessions prove nothing any more.
+the server itself was started anew, sessions prove nothing any more; what is left is the word of the process's machine.
 """
 
 from __future__ import annotations
@@ -11,22 +11,24 @@ import contextlib
 import hashlib
 import itertools
 import logging
+import os
 import secrets
 import socket
 import threading
 import uuid
+from pathlib import Path
 from typing import Any, Final
 
 import psycopg
 
-from plugin_core.errors import StoreError
+from plugin_core.files.database import PassingError
 from plugin_core.files.postgresql import PostgresDatabase
 from plugin_core.jobs.owner import MACHINE, token_of
 
 _log = logging.getLogger(__name__)
 
 _ENTER: Final = (
-    "INSERT INTO sessions (token, server) VALUES (%s, pg_postmaster_start_time()::text)"
+    "INSERT INTO sessions (token, server, process) VALUES (%s, pg_postmaster_start_time()::text, %s)"
     " ON CONFLICT (token) DO UPDATE SET server = excluded.server"
 )
 _HELD: Final = (
@@ -46,6 +48,20 @@ _FORGET: Final = (
 def _machine() -> str:
     """Return what tells this machine from others."""
     return hashlib.sha256(f"{socket.gethostname()} {uuid.getnode()}".encode()).hexdigest()[:MACHINE]
+
+
+def _name(pid: int) -> str:
+    """Return what a process of this machine is known by for ever; "" where none is, or nobody can tell."""
+    try:
+        started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {pid} {started}"
+    except OSError:
+        return ""
+
+
+def _is_over(process: str) -> bool:
+    """Tell whether a process of this machine surely ended: there is none of its name."""
+    return bool(process) and _name(int(process.split()[1])) != process
 
 
 class SessionToken:
@@ -91,7 +107,7 @@ class SessionToken:
                 self._session = None
             try:
                 self._session = self._enter()
-            except (psycopg.Error, StoreError) as error:
+            except (psycopg.OperationalError, PassingError) as error:
                 # Until there is one again, leases alone speak for this process.
                 _log.info("no session at the store: %s", error)
 
@@ -107,9 +123,12 @@ class SessionToken:
         session = self._database.another()
         try:
             # An older session of this process may still hold it, where the network ended that without a word.
-            session.execute("SELECT pg_advisory_lock(('x' || %s)::bit(64)::bigint)", (self.token,))
-            session.execute(_ENTER, (self.token,))
+            session.execute("SELECT pg_advisory_lock(('x' || %s::text)::bit(64)::bigint)", (self.token,))
+            session.execute(_ENTER, (self.token, _name(os.getpid())))
             session.execute(_FORGET.encode())
+            for token, process in session.execute("SELECT token, process FROM sessions").fetchall():
+                if token.startswith(_machine()) and _is_over(process):
+                    session.execute("DELETE FROM sessions WHERE token = %s", (token,))
         except BaseException:
             session.close()
             raise

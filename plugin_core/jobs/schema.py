@@ -211,7 +211,10 @@ def _quote(job: Job) -> Quote:
 
 
 # ``server`` tells which start of the server a process's session belongs to: of an earlier one it proves nothing.
-_SESSIONS: Final = "CREATE TABLE sessions (token TEXT NOT NULL PRIMARY KEY, server TEXT NOT NULL)"
+# ``process`` is what the machine knows the process by.
+_SESSIONS: Final = (
+    "CREATE TABLE sessions (token TEXT NOT NULL PRIMARY KEY, server TEXT NOT NULL, process TEXT NOT NULL)"
+)
 
 SHARED: Final = Schema("job store", (";".join((_FIRST, _SECOND, _THIRD, _SESSIONS)),))
 """The same tables where machines share them."""

@@ -11,12 +11,15 @@ from tests.postgresql import empty, postgresql
 __all__ = ["postgresql"]
 
 
+KINDS = ["sqlite", "shared"]
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Try with both kinds of stores what a module says of any; ``sqlite`` marks what is true of a file alone."""
+    """Try with both kinds of stores what a module says of any; ``sqlite`` and ``shared`` mark what is true of one."""
     if "store_place" in metafunc.fixturenames:
         is_of_both = getattr(metafunc.module, "ANY_STORE", False)
-        is_of_file = metafunc.definition.get_closest_marker("sqlite") is not None
-        kinds = ["sqlite", "postgresql"] if is_of_both and not is_of_file else ["sqlite"]
+        only = [kind for kind in KINDS if metafunc.definition.get_closest_marker(kind) is not None]
+        kinds = only or (KINDS if is_of_both else KINDS[:1])
         metafunc.parametrize("store_place", kinds, indirect=True)
 
 
