@@ -53,27 +53,31 @@ class HtdemucsPass:
         # Constants that are worked out at load take 5 GB of this graph.
         graph = Graph(self._weights, self._computing, is_folded=False)
         self.note = graph.note
-        segment = self._check(graph)
-        yield from demix(graph.run, segment, [ROWS.index(stem) for stem in self.stems], mix, tell)
+        segment = self._segment(graph)
+        rows = [ROWS.index(stem) for stem in self.stems]
 
-    def _check(self, graph: Graph) -> int:
+        def hear(samples: Float32) -> Float32:
+            given = graph.run(samples)
+            if given.ndim != 4 or given[:, 0].shape != samples.shape or len(given[0]) <= max(rows):
+                raise spoilt(graph.path, f"it gives {given.shape}, and no stereo of {', '.join(ROWS[: max(rows) + 1])}")
+            return given
+
+        yield from demix(hear, segment, rows, mix, tell)
+
+    def _segment(self, graph: Graph) -> int:
         """Return the samples of a segment.
 
         Raises:
-            SettingsError: another graph, by its names or shapes.
+            SettingsError: another graph, by its names or what it takes.
         """
         if len(graph.inputs) > 1:
             names = " and ".join(graph.inputs)
-            raise spoilt(
-                graph.path, f"it takes {names}: an export that leaves the spectra to the program; only whole ones work"
-            )
-        takes, gives = graph.inputs.get("mix", ()), graph.outputs.get("stems", ())
-        if takes[:2] != (1, 2) or len(gives) != 4 or gives[:1] + gives[2:] != takes or not isinstance(takes[2], int):
-            raise spoilt(graph.path, f"it is no htdemucs: it takes {graph.inputs} and gives {graph.outputs}")
-        missing = [stem for stem in self.stems if ROWS.index(stem) >= gives[1]]
-        if missing:
-            raise spoilt(graph.path, f"it gives {gives[1]} stems, and no {' or '.join(missing)}")
-        return takes[2]
+            raise spoilt(graph.path, f"it takes {names}, so spectra are left to the program; only whole exports work")
+        takes = graph.inputs.get("mix", ())
+        if takes[:2] != (1, 2) or not isinstance(takes[-1], int) or graph.outputs != ("stems",):
+            given = ", ".join(graph.outputs)
+            raise spoilt(graph.path, f"it is no htdemucs: it takes {graph.inputs} and gives {given}")
+        return takes[-1]
 
 
 class Level(NamedTuple):

@@ -82,11 +82,17 @@ class MdxPass:
     def run(self, mix: StereoMix, tell: Told) -> Iterator[Float32]:
         graph = Graph(self._weights, self._computing)
         self.note = graph.note
-        wanted = (4, self.shape.dim_f, self.shape.dim_t)
-        shapes = [*graph.inputs.values(), *graph.outputs.values()]
-        if len(shapes) != 2 or any(shape[1:] != wanted for shape in shapes):
-            raise spoilt(graph.path, f"it is no MDX-Net of {wanted[1]} bins and {wanted[2]} frames, but of {shapes}")
-        yield from demix(graph.run, self.shape, mix, tell)
+        bins, frames = self.shape.dim_f, self.shape.dim_t
+        if [shape[1:] for shape in graph.inputs.values()] != [(4, bins, frames)]:
+            raise spoilt(graph.path, f"it is no MDX-Net of {bins} bins and {frames} frames: it takes {graph.inputs}")
+
+        def hear(spectra: Float32) -> Float32:
+            given = graph.run(spectra)
+            if given.shape != spectra.shape:
+                raise spoilt(graph.path, f"it is no MDX-Net: it takes {spectra.shape} and gives {given.shape}")
+            return given
+
+        yield from demix(hear, self.shape, mix, tell)
 
 
 def demix(

@@ -70,7 +70,8 @@ class Graph:
         self._session = self._open(find_runtime(), computing, is_folded)
         self.inputs = {each.name: tuple(each.shape) for each in self._session.get_inputs()}
         """Shapes by name; what may be any number is text or None."""
-        self.outputs = {each.name: tuple(each.shape) for each in self._session.get_outputs()}
+        self.outputs = tuple(each.name for each in self._session.get_outputs())
+        """Names; of their shapes not every file says what they are."""
 
     @property
     def path(self) -> Path:
@@ -182,10 +183,10 @@ def _names_files(data: mmap.mmap) -> bool:
 
 
 def _first_line(error: Exception) -> str:
-    """Return what ONNX Runtime says, without its stack and prefix."""
+    """Return what ONNX Runtime says, without its stack, prefix and the path, which is named anyway."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = lines[0] if lines else type(error).__name__
-    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", said)
+    return re.sub(r"^(\[ONNXRuntimeError\] : \d+ : \w+ : )?(Load model from .* failed: ?)?", "", said)
 
 
 def _tell_fallback(device: Device, why: str) -> str:

@@ -150,4 +150,15 @@ def test_other_exports_are_refused_by_name(tmp_path: Path) -> None:
     assert "it is no htdemucs" in refusal(tmp_path, [1, 2, 50], [1, 4, 2, 50], names=("audio", "stems"))
     assert "it is no htdemucs" in refusal(tmp_path, [1, 2, 50], [1, 4, 2, 50], names=("mix", "sources"))
     assert "it is no htdemucs" in refusal(tmp_path, [2, 2, 50], [2, 4, 2, 50])
-    assert "it gives 3 stems, and no vocals" in refusal(tmp_path, [1, 2, 50], [1, 3, 2, 50])
+    assert "it gives (1, 3, 2, 50), and no stereo of drums, bass, other, vocals" in refusal(
+        tmp_path, [1, 2, 50], [1, 3, 2, 50]
+    )
+
+
+def test_an_export_that_does_not_say_what_it_gives_works(tmp_path: Path) -> None:
+    """As those of demucs-onnx do not."""
+    unsaid = [f"Addstems_dim_{number}" for number in range(4)]
+    weights = weigh(save_graph(tmp_path / "unsaid.onnx", [1, 2, 2_000], stack([1.0] * 4), unsaid))
+    network = htdemucs.load(make_model("htdemucs", FOUR, [weights]), [weights], Computing())
+    blocks = list(network.separate(ArrayMix(make_mix(100)), tmp_path, ignore))
+    np.testing.assert_allclose(blocks[0]["drums"], make_mix(100), atol=1e-6)

@@ -21,7 +21,7 @@ from tests.plugin_core.providers.neural.onnx_cases import (
     make_model,
     mdx_net,
 )
-from tests.plugin_core.providers.neural.onnx_files import save_graph, scale, weigh
+from tests.plugin_core.providers.neural.onnx_files import save_graph, scale, stack, weigh
 
 SHAPE = MdxShape(2048, 1025, 16)
 
@@ -132,4 +132,15 @@ def test_a_file_of_other_dimensions_than_its_row_is_refused(tmp_path: Path, dims
     weights = weigh(save_graph(tmp_path / "vocals.onnx", [1, 4, *dims], scale(1)), "vocals", parameters)
     network = mdx.load(make_model("mdx", ("vocals", "other"), [weights]), [weights], Computing())
     with pytest.raises(SettingsError, match=rf"vocals\.onnx.*1025 bins and 16 frames.*{dims[0]}, {dims[1]}"):
+        next(iter(network.separate(ArrayMix(make_mix(9_000)), tmp_path, ignore)))
+
+
+def test_a_file_that_gives_other_shapes_than_it_takes_is_refused(tmp_path: Path) -> None:
+    parameters = {"n_fft": 2048.0, "dim_f": 1025.0, "dim_t": 16.0}
+    path = save_graph(tmp_path / "vocals.onnx", [1, 4, 1025, 16], stack([1]), ["a", "b", "c", "d", "e"])
+    weights = weigh(path, "vocals", parameters)
+    network = mdx.load(make_model("mdx", ("vocals", "other"), [weights]), [weights], Computing())
+    with pytest.raises(
+        SettingsError, match=r"vocals\.onnx: it is no MDX-Net: it takes .* and gives \(1, 1, 4, 1025, 16\)"
+    ):
         next(iter(network.separate(ArrayMix(make_mix(9_000)), tmp_path, ignore)))
