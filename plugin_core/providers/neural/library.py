@@ -246,7 +246,7 @@ def _list(folder: Path) -> list[Path]:
 def foreign_folders(
     environ: Mapping[str, str], platform: str = sys.platform, home: Path | None = None
 ) -> tuple[Path, ...]:
-    """Return the folders in which other programmes keep models: UVR, audio-separator, torch.hub."""
+    """Return the folders in which other programmes keep models: UVR, audio-separator, torch.hub, demucs-onnx."""
     try:
         home = home or Path.home()
     except RuntimeError:
@@ -258,4 +258,5 @@ def foreign_folders(
         found.append(Path("/Applications/Ultimate Vocal Remover.app/Contents/Resources/models/MDX_Net_Models"))
     cache = Path(environ.get("XDG_CACHE_HOME") or home / ".cache")
     found.append(Path(environ.get("TORCH_HOME") or cache / "torch") / "hub" / "checkpoints")
-    return tuple(found)
+    hub = Path(environ.get("HF_HUB_CACHE") or Path(environ.get("HF_HOME") or cache / "huggingface") / "hub")
+    return (*found, *sorted(hub.glob("models--StemSplitio--htdemucs*/snapshots/*")))

@@ -13,7 +13,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_core.providers.neural.networks import Computing, NeuralModel, StemNetwork, StereoMix, Told, Weights
+from plugin_core.providers.neural.networks import (
+    Computing,
+    NeuralModel,
+    StemNetwork,
+    StereoMix,
+    Told,
+    WeightFile,
+    Weights,
+)
 from plugin_core.providers.neural.onnx import Graph, OnnxNetwork, Segment, check_file, join
 from plugin_core.providers.neural.spectra import hann
 from plugin_core.providers.neural.tensors import spoilt
@@ -62,6 +70,12 @@ def load(model: NeuralModel, weights: Sequence[Weights], computing: Computing) -
     return OnnxNetwork([MdxPass(each, computing) for each in weights])
 
 
+def read_shape(file: WeightFile) -> MdxShape:
+    """Return what the row of a file says; every parameter of a row is a float, also what TOML has as a whole number."""
+    whole = {name: int(value) if value.is_integer() else value for name, value in file.parameters.items()}
+    return msgspec.convert(whole, MdxShape)
+
+
 class MdxPass:
     """One file, which gives one stem.
 
@@ -75,9 +89,7 @@ class MdxPass:
         self._weights, self._computing = weights, computing
         self.stems = (weights.file.stem,)
         self.note = ""
-        # TOML's whole numbers have become floats, as every parameter is one.
-        numbers = {name: int(value) if value.is_integer() else value for name, value in weights.file.parameters.items()}
-        self.shape = msgspec.convert(numbers, MdxShape)
+        self.shape = read_shape(weights.file)
 
     def run(self, mix: StereoMix, tell: Told) -> Iterator[Float32]:
         graph = Graph(self._weights, self._computing)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Sequence
@@ -10,8 +11,10 @@ import pytest
 from plugin_core import hookimpl
 from plugin_core.cli.commands.doctor import CHECKS
 from plugin_core.errors import RefusedError
+from plugin_core.manifests import manifest
 from plugin_core.model import Model, ModelOption
 from plugin_core.providers.local import plugin as local_plugin
+from plugin_core.providers.neural import catalogue
 from plugin_core.providers.neural import plugin as neural_plugin
 from tests.plugin_core.cli.conftest import Run
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator
@@ -117,13 +120,20 @@ def test_a_model_is_offered_with_size_and_licence_before_it_is_fetched(
         model["id"]: model
         for model in stembridge("models", "--provider", "neural", "--json", points=NEURAL).events[:-1]
     }
-    assert (rows["umxhq"]["state"], rows["htdemucs"]["state"]) == ("to fetch", "to bring")
+    assert (rows["umxhq"]["state"], rows["htdemucs"]["state"]) == ("to fetch", "to fetch")
     assert rows["umxhq"]["size"] == 4 * 35_637_796 and "MIT" in rows["umxhq"]["licence"]
 
 
-def test_a_file_that_the_user_brings_makes_a_model_be_here(stembridge: Run, home: Path, tmp_path: Path) -> None:
+def test_a_file_that_the_user_brings_makes_a_model_be_here(
+    stembridge: Run, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     brought = tmp_path / "from the browser.onnx"
     brought.write_bytes(b"onnx")
+    file = catalogue.read_catalogue()["htdemucs"].files[0]
+    text = manifest("providers/neural.toml").read_text(encoding="utf-8")
+    text = text.replace(file.sha256, hashlib.sha256(b"onnx").hexdigest()).replace(f"{file.bytes:_}", "4")
+    (tmp_path / "neural.toml").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(catalogue, "manifest", lambda _name: tmp_path / "neural.toml")
     done = stembridge("models", "fetch", "htdemucs", "--model-file", brought, points=NEURAL)
     assert (done.code, done.out) == (0, f"{home / 'models' / 'htdemucs.onnx'}\n")
     again = stembridge("models", "fetch", "htdemucs", "--json", points=NEURAL)

@@ -8,6 +8,7 @@ import pytest
 
 from plugin_core.errors import SettingsError
 from plugin_core.providers.neural import htdemucs
+from plugin_core.providers.neural.catalogue import read_catalogue
 from plugin_core.providers.neural.htdemucs import demix
 from plugin_core.providers.neural.networks import Computing
 from tests.plugin_core.providers.neural.onnx_cases import (
@@ -162,3 +163,13 @@ def test_an_export_that_does_not_say_what_it_gives_works(tmp_path: Path) -> None
     network = htdemucs.load(make_model("htdemucs", FOUR, [weights]), [weights], Computing())
     blocks = list(network.separate(ArrayMix(make_mix(100)), tmp_path, ignore))
     np.testing.assert_allclose(blocks[0]["drums"], make_mix(100), atol=1e-6)
+
+
+def test_the_models_that_are_known_are_of_stems_that_it_gives() -> None:
+    models = [model for model in read_catalogue().values() if model.kind == "htdemucs"]
+    assert {model.id for model in models} == {"htdemucs", "htdemucs_ft", "htdemucs_6s"}
+    for model in models:
+        assert {*model.stems} <= {*htdemucs.ROWS}
+        assert model.commerce == "forbidden"
+        assert {file.stem for file in model.files} in ({""}, {*model.stems} - {model.rest})
+        assert all(len(file.sha256) == 64 and file.bytes and file.addresses for file in model.files)

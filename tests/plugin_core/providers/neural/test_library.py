@@ -96,3 +96,12 @@ def test_where_other_programmes_keep_models(tmp_path: Path) -> None:
     assert Path("/mine") in mac and tmp_path / ".cache/torch/hub/checkpoints" in mac
     linux = foreign_folders({"XDG_CACHE_HOME": "/cache"}, "linux", tmp_path)
     assert linux == (Path("/tmp/audio-separator-models"), Path("/cache/torch/hub/checkpoints"))
+    for variable, hub in (
+        ("HF_HUB_CACHE", "here"),
+        ("HF_HOME", "there/hub"),
+        ("XDG_CACHE_HOME", "cache/huggingface/hub"),
+    ):
+        snapshot = tmp_path / hub / "models--StemSplitio--htdemucs-onnx" / "snapshots" / "d54ed9"
+        snapshot.mkdir(parents=True)
+        value = str(tmp_path / hub.removesuffix("/huggingface/hub").removesuffix("/hub"))
+        assert foreign_folders({variable: value}, "linux", tmp_path)[-1] == snapshot

@@ -5,11 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from plugin_core.errors import SettingsError
 from plugin_core.providers.neural import mdx
-from plugin_core.providers.neural.mdx import MdxShape, demix
+from plugin_core.providers.neural.catalogue import Choice, NeuralRequest, read_catalogue
+from plugin_core.providers.neural.mdx import MdxShape, demix, read_shape
 from plugin_core.providers.neural.networks import Computing
+from plugin_core.providers.neural.worker import render
+from tests.audio_files import write_samples
 from tests.plugin_core.providers.neural.onnx_cases import (
     FIXTURE,
     MDX,
@@ -144,3 +148,43 @@ def test_a_file_that_gives_other_shapes_than_it_takes_is_refused(tmp_path: Path)
         SettingsError, match=r"vocals\.onnx: it is no MDX-Net: it takes .* and gives \(1, 1, 4, 1025, 16\)"
     ):
         next(iter(network.separate(ArrayMix(make_mix(9_000)), tmp_path, ignore)))
+
+
+def test_the_models_that_are_known_can_be() -> None:
+    models = [model for model in read_catalogue().values() if model.kind == "mdx"]
+    assert {model.id for model in models} >= {"kim_vocal_2", "inst_hq_3", "inst_hq_5", "voc_ft", "kara_2", "kuielab_a"}
+    for model in models:
+        assert {file.stem for file in model.files} == {*model.stems} - {model.rest}
+        for file in model.files:
+            shape = read_shape(file)
+            assert shape.dim_f <= shape.n_fft // 2 + 1
+            assert shape.chunk > 2 * shape.n_fft
+            assert 1 <= shape.compensate < 1.1
+            assert len(file.sha256) == 64
+            assert all(address.endswith(file.name) for address in file.addresses)
+
+
+@pytest.mark.parametrize(("rate", "channels", "name"), [(44_100, 2, "wav16"), (48_000, 1, "flac24")])
+def test_through_the_worker_stems_sum_to_the_song_exactly(tmp_path: Path, rate: int, channels: int, name: str) -> None:
+    parameters = {"n_fft": 2048.0, "dim_f": 1025.0, "dim_t": 16.0}
+    weights = weigh(save_graph(tmp_path / "vocals.onnx", ["batch", 4, 1025, 16], scale(0.5)), "vocals", parameters)
+    model = make_model("mdx", ("vocals", "other"), [weights])
+    song = write_samples(tmp_path / "Song.flac", make_mix(30_000)[:, :channels], rate, "PCM_16")
+    request = NeuralRequest(
+        source=song,
+        folder=tmp_path / "stems",
+        format=name,
+        choice=Choice(model=model, stems=model.stems, rest="other", files=model.files),
+        weights=(weights,),
+        computing=Computing(device="cuda"),
+    )
+    done = render(request, lambda fraction: None)
+    assert done.notes == ('computed on the processor, not with device = "cuda": that needs onnxruntime-gpu',)
+    stems = {stem: soundfile.read(tmp_path / "stems" / file, dtype="int32")[0] for stem, file in done.files.items()}
+    np.testing.assert_array_equal(stems["vocals"] + stems["other"], soundfile.read(song, dtype="int32")[0])
+    middle = slice(5_000, -5_000)
+    half = soundfile.read(song, dtype="int32")[0][middle] / 2
+    assert (
+        np.abs(stems["vocals"][middle] - half).max() < 0.1 * 2**31
+    )  # of a voice at -6 dB, the lowest bins are missing
+    assert sorted(path.name for path in (tmp_path / "stems").iterdir()) == sorted(done.files.values())
