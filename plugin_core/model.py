@@ -115,6 +115,11 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """``song``, ``no song`` (a model that makes sound of words), or ``two songs``; only the first are separated."""
     options: tuple[ModelOption, ...] = ()
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can be used now; else its files are not on this machine."""
+        return self.state not in ("to fetch", "to bring")
+
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What a provider will do for one source, said before anything is spent."""

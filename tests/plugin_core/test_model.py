@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin_core.model import JobState, Operation, Separation, Tagging, from_json, show_path, to_json
+from plugin_core.model import JobState, Model, Operation, Separation, Tagging, from_json, show_path, to_json
 
 
 @pytest.mark.parametrize("name", ["/music/Song.flac", "/m/Größe 音.flac", "/m/bad\udcff name", "/m/bytes:00"])
@@ -40,3 +40,8 @@ def test_settled_and_active_part_the_states() -> None:
         JobState.UNCONFIRMED,
     }
     assert all(state.is_active is not state.is_settled for state in JobState)
+
+
+def test_a_model_is_ready_unless_its_files_are_elsewhere() -> None:
+    ready = {state: Model(id="a", name="A", stems=(), state=state).is_ready for state in ("", "here", "to fetch")}
+    assert ready == {"": True, "here": True, "to fetch": False}

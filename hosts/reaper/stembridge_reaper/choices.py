@@ -97,7 +97,7 @@ async def _list_models(session: Session, name: str) -> list[Model] | str:
         return "does not answer"
     except StembridgeError as error:
         return str(error)
-    return [one for one in listed if one.takes == "song" and not one.results]
+    return [one for one in listed if one.takes == "song" and not one.results and one.is_ready]
 
 
 def _preset_choice(preset: Preset, models: Mapping[str, Sequence[Model]]) -> Choice:

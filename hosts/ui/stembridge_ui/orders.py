@@ -121,7 +121,7 @@ class Counter:
         name = request.path_params["provider"]
         separator = self._session.separator(name)
         with blame(name):
-            models = [one for one in await separator.models() if one.takes == "song"]
+            models = [one for one in await separator.models() if one.takes == "song" and one.is_ready]
         return Json(models)
 
     # Songs
