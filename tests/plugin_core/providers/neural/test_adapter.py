@@ -19,7 +19,8 @@ from plugin_core.providers.neural.networks import NeuralModel
 from plugin_core.settings import Settings
 from tests.audio_files import make_noise, write_endless, write_samples, write_song
 from tests.plugin_core.providers.local.conftest import make_source
-from tests.plugin_core.providers.neural.conftest import MakeNeuralOrder
+from tests.plugin_core.providers.neural.conftest import MakeNeuralOrder, describe_file, make_model
+from tests.plugin_core.providers.neural.onnx_files import save_graph, scale, stack, weigh
 
 
 def ignore(progress: Progress) -> None: ...
@@ -237,3 +238,49 @@ def test_settings_and_their_bounds(tmp_path: Path) -> None:
         with pytest.raises(StembridgeError, match="STEMBRIDGE_NEURAL_"):
             Settings(tmp_path, environ=environ).section("neural", NeuralSettings)
     assert adapter.NAME == "neural"
+
+
+def test_models_in_onnx_go_the_same_way(
+    models_folder: Path, make_neural_order: MakeNeuralOrder, tmp_path: Path
+) -> None:
+    """One gives the accompaniment alone, one all stems from one file; the device is not there."""
+    parameters = {"n_fft": 2048.0, "dim_f": 1025.0, "dim_t": 16.0}
+    half = weigh(
+        save_graph(models_folder / "half.onnx", ["batch", 4, 1025, 16], scale(0.5)), "instrumental", parameters
+    )
+    rows = weigh(save_graph(models_folder / "rows.onnx", [1, 2, 4_000], stack([0.5, 0.25, 9, 0.125]), [1, 4, 2, 4_000]))
+    two = make_model((half.file,), id="two", kind="mdx", stems=("vocals", "instrumental"), rest="vocals")
+    four = make_model((rows.file,), id="four", kind="htdemucs")
+    settings = NeuralSettings(device="directml", threads=1)
+    neural = NeuralSeparator(settings, Library(models_folder, others=()), catalogue={"four": four, "two": two})
+    song = write_samples(tmp_path / "Song.wav", make_noise(44_100), 44_100, "PCM_16")
+    whole = soundfile.read(song, dtype="int32", always_2d=True)[0].astype(np.int64)
+    for model, shares in (
+        ("two", {"instrumental": 0.5, "vocals": 0.5}),
+        ("four", {"drums": 0.5, "bass": 0.25, "vocals": 0.125, "other": 0.125}),
+    ):
+        order = make_neural_order(song, model=model, format="flac16")
+        said, stems = separate(neural, order)
+        np.testing.assert_array_equal(sum(stems.values()), whole)
+        middle = slice(10_000, 38_000)
+        found = {stem: float(np.std(one[middle]) / np.std(whole[middle])) for stem, one in stems.items()}
+        assert found == pytest.approx(shares, abs=0.03)
+        assert 'not with device = "directml"' in said[-1].note
+        for path in (order.folder / order.attempt).iterdir():
+            path.unlink()
+
+
+def test_an_onnx_file_that_is_none_is_said_in_a_line(
+    models_folder: Path, make_neural_order: MakeNeuralOrder, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxruntime")
+    (models_folder / "cut.onnx").write_bytes(b"\x08\x07\x12\x04page" * 40)
+    file = describe_file(
+        models_folder / "cut.onnx", "vocals", parameters={"n_fft": 2048.0, "dim_f": 1025.0, "dim_t": 16.0}
+    )
+    model = make_model((file,), kind="mdx", stems=("vocals", "instrumental"), rest="instrumental")
+    neural = NeuralSeparator(NeuralSettings(), Library(models_folder, others=()), catalogue={"small": model})
+    order = make_neural_order(write_song(tmp_path / "Song.wav", 1.0), format="flac16")
+    with pytest.raises(SettingsError, match=r"cut\.onnx: .*; nothing of it was run"):
+        asyncio.run(neural.poll(order, ignore))
+    assert list(order.folder.iterdir()) == []
