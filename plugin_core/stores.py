@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from plugin_core.errors import SettingsError
+from plugin_core.errors import SettingsError, StoreError
 from plugin_core.settings import Settings, expand_user
 
 if TYPE_CHECKING:
@@ -31,7 +31,47 @@ def open_store(settings: Settings, clock: Callable[[], float], patience: float |
     address = jobs.database.reveal()
     paths = read_paths(settings, is_shared=bool(address))
     place = address or settings.home / STORE_NAME
+    if address:
+        _refuse_second(settings.home / STORE_NAME)
     return JobStore(place, clock=clock, lease=jobs.lease_seconds, patience=patience, paths=paths)
+
+
+def _refuse_second(path: Path) -> None:
+    """Refuse to leave jobs and purchases of a file behind: what was bought would be bought again.
+
+    Raises:
+        StoreError: there are some.
+    """
+    if not path.exists():
+        return
+    from plugin_core.jobs.store import JobStore
+
+    with JobStore(path, is_moving=True) as file:
+        if file.is_elsewhere or not (file.list(limit=1) or file.purchases.list(limit=1)):
+            return
+    raise StoreError(
+        f"{path} holds jobs or purchases beside those of [jobs] database",
+        remedy="`stembridge jobs migrate postgresql` moves them there; or move the file away",
+    )
+
+
+def migrate_store(settings: Settings, *, is_shared: bool) -> dict[str, int]:
+    """Move all jobs and purchases from the file in the home to ``[jobs] database``, or back; return how many of each.
+
+    Raises:
+        SettingsError: no database is named, or the other machines could not find a song.
+        StoreError: somebody works on a job, or two stores would be mixed.
+    """
+    from plugin_core.jobs.migration import migrate
+    from plugin_core.jobs.policy import JobsSettings
+    from plugin_core.jobs.store import JobStore
+
+    address = settings.section("jobs", JobsSettings).database.reveal()
+    if not address:
+        raise SettingsError("[jobs] database names no database to move jobs to or from", remedy="set it, see README")
+    file = JobStore(settings.home / STORE_NAME, paths=read_paths(settings), is_moving=True)
+    with file, JobStore(address, paths=read_paths(settings, is_shared=True), is_moving=True) as shared:
+        return migrate(file, shared) if is_shared else migrate(shared, file)
 
 
 def has_store(settings: Settings) -> bool:

@@ -88,11 +88,13 @@ class Database(ABC):
 
     Attributes:
         is_remote: whether it lies behind a network, so that an event loop must not wait for it.
+        shown: where it is, fit to be shown.
         paths: by which names paths are stored; in use inside every transaction.
     """
 
     is_remote: ClassVar[bool] = False
     paths: PathMap
+    shown: str
 
     @abstractmethod
     def read(self) -> AbstractContextManager[Connection]:
@@ -119,6 +121,9 @@ class Database(ABC):
     @abstractmethod
     def now(self) -> float:
         """Return the time that all who share the rows go by, in seconds since the epoch."""
+
+    @abstractmethod
+    def has_table(self, name: str) -> bool: ...
 
     @abstractmethod
     def check_writable(self) -> None:

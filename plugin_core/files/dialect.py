@@ -57,6 +57,10 @@ class NamedRow:
     def __getitem__(self, key: int | str) -> Any:
         return self._values[self._names[key] if isinstance(key, str) else key]
 
+    def keys(self) -> list[str]:
+        """Return the names, as SQLite's rows do."""
+        return list(self._names)
+
     def __len__(self) -> int:
         return len(self._values)
 

@@ -123,6 +123,12 @@ class PostgresDatabase(Database):
         """Return the server's time, which each transaction tells; until the next this computer's counts on from it."""
         return time.monotonic() + self._ahead
 
+    def has_table(self, name: str) -> bool:
+        # By its rows: by its name the server may still remember that there was none, though one was made meanwhile.
+        found = "SELECT 1 FROM pg_tables WHERE schemaname = ? AND tablename = ?"
+        with self.read() as connection:
+            return connection.execute(found, (PLACE, name)).fetchone() is not None
+
     def check_writable(self) -> None:
         with self.write() as connection:
             connection.execute("UPDATE store SET version = version")
@@ -300,11 +306,9 @@ class PostgresDatabase(Database):
             self._connection.execute("UPDATE store SET version = %s", (known,))
 
     def _version(self) -> int:
+        if not self.has_table("store"):
+            return 0
         with self.read() as connection:
-            # By its rows: by its name the server may still remember that there was none, though one was made meanwhile.
-            made = "SELECT 1 FROM pg_tables WHERE schemaname = ? AND tablename = 'store'"
-            if connection.execute(made, (PLACE,)).fetchone() is None:
-                return 0
             return int(connection.execute("SELECT version FROM store").fetchone()[0])
 
     def _check(self, version: int, known: int) -> None:

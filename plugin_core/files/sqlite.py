@@ -50,6 +50,7 @@ class SqliteFile(Database):
     def __init__(self, path: Path, schema: Schema, *, patience: float | None = None, paths: PathMap = UNMAPPED) -> None:
         self.path = path
         self.paths = paths
+        self.shown = show_path(path)
         self._schema = schema
         self._patience = patience
         self._lock = threading.RLock()
@@ -128,6 +129,11 @@ class SqliteFile(Database):
 
     def now(self) -> float:
         return time.time()
+
+    def has_table(self, name: str) -> bool:
+        with self.read() as connection:
+            found = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,))
+            return found.fetchone() is not None
 
     def check_writable(self) -> None:
         with self.write() as connection:

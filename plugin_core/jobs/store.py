@@ -6,6 +6,7 @@ import asyncio
 import builtins
 import time
 from collections.abc import Callable, Collection, Iterable
+from contextlib import AbstractContextManager
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
@@ -38,6 +39,11 @@ T = TypeVar("T")
 Place = Path | str
 """Where a job store is: a file, or the address of a PostgreSQL database."""
 LEASE: Final = 20.0
+MOVED: Final = "moved"
+"""The table of a store whose jobs are in another one; it holds which."""
+_GO_THERE: Final = (
+    "let [jobs] database name it, or no database for the file; or `stembridge jobs migrate` brings them back"
+)
 
 _ENDED: Final = frozenset({JobState.FAILED, JobState.CANCELLED})
 
@@ -54,6 +60,7 @@ class JobStore(JobQueue):
         kind_of: tells the type of the file system that holds a folder.
         steady: seconds that nobody sets; default those of this computer, or ``clock`` where that is another than its.
         paths: by which names paths are stored.
+        is_moving: whether its jobs are moved from or to another store, so that they may be there by now.
 
     Raises:
         StoreError: a network share, a newer version, or a file that cannot be used.
@@ -70,6 +77,7 @@ class JobStore(JobQueue):
         kind_of: Callable[[Path], str] | None = None,
         steady: Callable[[], float] | None = None,
         paths: PathMap = UNMAPPED,
+        is_moving: bool = False,
     ) -> None:
         self.place = place if isinstance(place, str) else place.absolute()
         self.heartbeat_every = lease / 4 if heartbeat is None else heartbeat
@@ -79,6 +87,9 @@ class JobStore(JobQueue):
         super().__init__(database, clock, process, lease, steady or clock)
         self.purchases = PurchaseLedger(database, self.clock)
         self._closed = False
+        if not is_moving and (elsewhere := self.is_elsewhere):
+            self.close()
+            raise StoreError(f"{self.shown}: its jobs are in {elsewhere}", remedy=_GO_THERE)
 
     def __enter__(self) -> Self:
         return self
@@ -103,6 +114,24 @@ class JobStore(JobQueue):
                 self._thread.shutdown()
             self._process.close()
             self._database.close()
+
+    @property
+    def is_elsewhere(self) -> str:
+        """Where the jobs are that were moved from here; "" where they are here."""
+        if not self._database.has_table(MOVED):
+            return ""
+        with self._database.read() as connection:
+            row = connection.execute(f"SELECT place FROM {MOVED}").fetchone()  # noqa: S608 - constant
+        return "" if row is None else str(row["place"])
+
+    @property
+    def shown(self) -> str:
+        """The place, fit to be shown."""
+        return self._database.shown
+
+    def everything(self) -> AbstractContextManager[Connection]:
+        """Give the connection for all that the store holds; nobody else writes meanwhile."""
+        return self._database.write()
 
     async def ask(self, work: Callable[..., T], *arguments: Any, **options: Any) -> T:
         """Call a method of the store, in a thread where the store is far away: an event loop does not wait for it.

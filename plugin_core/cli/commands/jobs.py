@@ -19,6 +19,7 @@ from plugin_core.console.tables import show_job, show_jobs
 from plugin_core.errors import ExitCode
 from plugin_core.model import JobState
 from plugin_core.session import Session
+from plugin_core.stores import migrate_store
 
 NEIGHBOURS = 1000
 ACTIVE = tuple(state for state in JobState if state.is_active)
@@ -180,6 +181,24 @@ def prune(context: Context, seconds: float, as_json: bool) -> None:
         write_record(describe_count(count, ExitCode.DONE))
     elif not context.quiet:
         click.echo(f"{plural(count, 'job')} forgotten")
+
+
+@examples("stembridge jobs migrate postgresql")
+@command.command("migrate")
+@click.argument("target", type=click.Choice(["postgresql", "sqlite"]))
+@JSON_OPTION
+@click.pass_obj
+def migrate(context: Context, target: str, as_json: bool) -> None:
+    """Move all jobs and purchases to the database that [jobs] database names, or back to a file in stembridge's folder.
+
+    What arrived is compared with what was sent; one that was broken off goes on where it was.
+    """
+    counts = migrate_store(context.settings, is_shared=target == "postgresql")
+    if as_json:
+        write_record({"event": "migrated", "jobs": counts["jobs"], "purchases": counts["purchases"]})
+        write_record(describe_count(counts["jobs"], ExitCode.DONE))
+    elif not context.quiet:
+        click.echo(f"{plural(counts['jobs'], 'job')} and {plural(counts['purchases'], 'purchase')} moved")
 
 
 def _work(context: Context, session: Session, ids: Collection[str], *, as_json: bool) -> int:
