@@ -178,7 +178,9 @@ class PostgresDatabase(Database):
                     raise self._error(PassingError, error) from error
                 if not is_said:
                     is_said = True
-                    _log.warning("the %s %s is away; waiting for it: %s", self._schema.name, self.shown, _line(error))
+                    _log.warning(
+                        "the %s %s is away; waiting for it: %s", self._schema.name, self.shown, self._line(error)
+                    )
                 time.sleep(min(pause, 1.0))
                 pause *= 1.5
             else:
@@ -334,11 +336,14 @@ class PostgresDatabase(Database):
             kind = PassingError if may_pass else StoreError
             raise self._error(UndoneError if _is_undone(error) else kind, error) from error
 
+    def _line(self, error: BaseException) -> str:
+        """Return what an error says, in one line that may be shown."""
+        text = " ".join(str(error).split())[:300]
+        return text.replace(self._password, "********") if self._password else text
+
     def _error(self, kind: type[StoreError], error: psycopg.Error) -> StoreError:
         """Return an error as people read it."""
-        text = _line(error)
-        if self._password:
-            text = text.replace(self._password, "********")
+        text = self._line(error)
         usual = f"start PostgreSQL there, or correct {_ADDRESS}" if kind is not StoreError else "see PostgreSQL's log"
         remedy = next((each for words, each in _REMEDIES if re.search(words, text)), usual)
         return kind(f"{self._schema.name} {self.shown}: {text}", remedy=remedy)
@@ -376,8 +381,3 @@ def _describe(address: str) -> tuple[str, str]:
         ) from None
     host = str(parts.get("host") or "localhost") + (f":{parts['port']}" if parts.get("port") else "")
     return str(parts.get("password") or ""), f"postgresql://{host}/{parts.get('dbname') or ''}"
-
-
-def _line(error: BaseException) -> str:
-    """Return what an error says in one line."""
-    return " ".join(str(error).split())[:300]

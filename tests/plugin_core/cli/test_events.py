@@ -60,7 +60,7 @@ def test_each_command_writes_what_the_schema_says(
         commands.add(words[0])
     assert set(KINDS) - seen == {
         *("placed", "problem"),
-        *("account", "callback", "listening", "login", "score", "undone"),
+        *("account", "callback", "listening", "login", "migrated", "score", "undone"),
     }
     with_json = {name for name in COMMANDS if _takes_json(find_command(name))}
     assert with_json - commands == NOT_CALLED
