@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import shutil
 import sys
 import tempfile
 from collections.abc import Generator, Iterator
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -16,12 +19,27 @@ from hypothesis import HealthCheck, settings
 from plugin_core.transfer import redaction
 from tests.raw_lines import RawLines, collect_garbage, listening
 
-BYTECODE = "stembridge-bytecode"
+TESTS = Path(__file__).parent
+OURS = "stembridge-tests"
+ROOM = 8 << 30
+"""Bytes of memory that are free where files of tests go there; a whole run leaves three gigabytes."""
 
 
-def _sweep_bytecode() -> None:
-    """Remove the bytecode of runs that were killed."""
-    for left in Path(tempfile.gettempdir()).glob(f"{BYTECODE}-*-*") if os.name == "posix" else ():
+def _find_memory() -> str | None:
+    """Return a folder in memory: waiting for a disk is half of what some tests do, and none is about a power cut."""
+    try:
+        shown = os.statvfs("/dev/shm")
+        free = re.search(r"MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text(encoding="utf-8"))
+    except (AttributeError, OSError):
+        return None
+    has_room = free is not None and min(int(free[1]) << 10, shown.f_bavail * shown.f_frsize) > ROOM
+    may_run = os.access("/dev/shm", os.W_OK) and not shown.f_flag & os.ST_NOEXEC
+    return "/dev/shm" if has_room and may_run else None
+
+
+def _sweep(folder: str) -> None:
+    """Remove what runs left that were killed, or whose failed tests nobody will look at any more."""
+    for left in Path(folder).glob(f"{OURS}-*-*") if os.name == "posix" else ():
         try:
             os.kill(int(left.name.split("-")[2]), 0)
         except ProcessLookupError:
@@ -30,13 +48,40 @@ def _sweep_bytecode() -> None:
             continue
 
 
-if sys.dont_write_bytecode and "PYTEST_XDIST_WORKER" not in os.environ:
-    # Told to leave no bytecode beside the sources, each worker and each interpreter would compile all of them anew.
-    _sweep_bytecode()
-    sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = tempfile.mkdtemp(prefix=f"{BYTECODE}-{os.getpid()}-")
-    sys.dont_write_bytecode = False
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    atexit.register(shutil.rmtree, sys.pycache_prefix, ignore_errors=True)
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _place = _find_memory() or tempfile.gettempdir()
+    _sweep(_place)
+    _ours = tempfile.mkdtemp(prefix=f"{OURS}-{os.getpid()}-", dir=_place)
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", _ours)
+    if sys.dont_write_bytecode:
+        # Told to leave no bytecode beside the sources, each worker and each interpreter would compile all of them anew.
+        sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = f"{_ours}/bytecode"
+        sys.dont_write_bytecode = False
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Let every worker compile a part of the tests; each of them would compile all, at the same pace."""
+    worker, count = os.environ.get("PYTEST_XDIST_WORKER", "gw0"), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if worker == "gw0" or [Path(one).resolve() for one in session.config.args] != [TESTS]:
+        return
+    files = sorted(TESTS.rglob("test_*.py"))
+    number = int(worker.removeprefix("gw"))
+    for path in files[number * len(files) // count : (number + 1) * len(files) // count]:
+        with suppress(Exception, pytest.skip.Exception):
+            import_module(".".join(path.relative_to(TESTS.parent).with_suffix("").parts))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(exitstatus: int) -> None:
+    """Keep the files of a run whose tests failed until the next one."""
+    if "PYTEST_XDIST_WORKER" not in os.environ and exitstatus in (
+        pytest.ExitCode.OK,
+        pytest.ExitCode.NO_TESTS_COLLECTED,
+    ):
+        atexit.register(shutil.rmtree, _ours, ignore_errors=True)
+
 
 # How long an example takes says how busy the machine is, not whether it is right.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])

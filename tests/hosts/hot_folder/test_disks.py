@@ -82,7 +82,7 @@ def test_case_11_mount_below_is_looked_through_as_often_as_a_share_and_told_once
             wait_for(lambda: watch.watch._intakes[0].has_scanned)
             desk.song("Share/Song.wav")
             watch.wait_done("Song.wav")
-        told = [one.text for one in watch.listener.told if "tmpfs mount" in one.text]
+        told = [one.text for one in watch.listener.told if f"{place}: a tmpfs mount" in one.text]
         assert told == [f"{place}: a tmpfs mount, looked through every 0.3 s"]
 
 

@@ -12,6 +12,7 @@ from tests.audio_files import write_song
 from tests.hosts.reaper.builders import add_item, add_track, stems_of
 from tests.hosts.reaper.conftest import Desk
 from tests.simulators.reaper.gfx import Gfx
+from tests.simulators.reaper.lua_bindings import make_runtime
 
 SCRIPTS = Path(__file__).parents[3] / "hosts/reaper/stembridge_reaper/reascripts/stembridge_scripts"
 STATE = """{
@@ -30,7 +31,8 @@ class Pane:
     """A window with a state, over the model of ``gfx``."""
 
     def __init__(self, rows: int) -> None:
-        lua = pytest.importorskip("lupa.lua54").LuaRuntime(unpack_returned_tuples=True)
+        pytest.importorskip("lupa")
+        lua = make_runtime()
         self.gfx = Gfx(lua)
         lua.globals().gfx = self.gfx.table
         self.window = lua.execute((SCRIPTS / "window.lua").read_text())

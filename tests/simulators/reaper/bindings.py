@@ -16,6 +16,8 @@ from typing import Any, Callable
 _POINTER = re.compile(r"^\((\w+\*|HWND)\)0x([0-9A-F]+)$")
 BUFFER = 4 * 1024 * 1024
 """Bytes behind every text that a function may fill."""
+is_costly = False
+"""Whether those bytes are had and cleared at each call, as in the true module."""
 
 _TABLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "reascript_api.json")
 
@@ -65,9 +67,11 @@ class _Argument:
         if self.type == "c_uint64":
             return pack_pointer(reaper, self.kind, value)
         if self.is_buffer:
-            # What a call with a text to fill costs, in the true module as well.
-            return ctypes.create_string_buffer(str(value).encode("utf-8"), BUFFER).value.decode("utf-8")
-        if self.type == "c_char_p":
+            if is_costly:
+                ctypes.create_string_buffer(BUFFER)
+            if len(str(value).encode("utf-8")) > BUFFER:
+                raise ValueError("byte string too long")
+        if self.is_buffer or self.type == "c_char_p":
             return str(value).encode("utf-8").split(b"\0")[0].decode("utf-8")
         return getattr(ctypes, self.type.rstrip("*"))(value).value
 
@@ -88,6 +92,7 @@ def _wrapper(reaper: Any, name: str, spec: dict[str, Any]) -> Callable[..., Any]
     def call(*given: Any) -> Any:
         if len(given) != len(arguments):
             raise TypeError("%s() takes %d arguments, not %d" % (name, len(arguments), len(given)))
+        reaper.calls += 1
         if short in reaper.missing:
             raise KeyError(short)
         packed = [argument.pack(reaper, value) for argument, value in zip(arguments, given)]

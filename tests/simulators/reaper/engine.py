@@ -40,6 +40,8 @@ class FakeReaper:
         self.hints: list[str] = []
         self.split_fade = 0.01
         """Seconds by which the parts of a split fade into each other."""
+        self.calls = 0
+        """How many functions scripts called."""
         self.blocks = 0
         self.guards = 0
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -81,9 +83,9 @@ class FakeReaper:
         if isinstance(thing, Track):
             return thing in self.active.tracks
         if isinstance(thing, Item):
-            return any(thing is item for item in self.active.items)
+            return any(thing in track.items for track in self.active.tracks)
         if isinstance(thing, Take):
-            return any(thing is take for item in self.active.items for take in item.takes)
+            return any(thing in item.takes for item in self.active.items)
         return any(thing is one for one in self._loose) or any(thing is one for one in self._sources())
 
     def _sources(self) -> list[Source]:

@@ -8,12 +8,13 @@ import time
 import traceback
 import types
 from contextlib import contextmanager, nullcontext
+from itertools import islice
 from typing import Any, Callable, Iterator
 
 from tests.simulators.reaper.bindings import make_module
 from tests.simulators.reaper.engine import FakeReaper
 from tests.simulators.reaper.gfx import Gfx
-from tests.simulators.reaper.lua_bindings import LuaBindings
+from tests.simulators.reaper.lua_bindings import LuaBindings, make_runtime
 
 EXECUTABLE = "/opt/REAPER/reaper"
 _ABSENT = object()
@@ -62,9 +63,7 @@ class Host:
         return self._begin(script)
 
     def _start_lua(self, script: Script) -> Script:
-        from lupa import lua54
-
-        runtime = lua54.LuaRuntime(unpack_returned_tuples=True, register_eval=False)
+        runtime = make_runtime(register_eval=False)
         bindings = LuaBindings(self.reaper, runtime)
         script.deferred = bindings.deferred
         runtime.globals().reaper = bindings.table(script.path)
@@ -99,15 +98,17 @@ class Host:
     def run(self, until: Callable[[], bool] | None = None, *, seconds: float = 600.0, pause: float = 0.02) -> None:
         """Tick until something is true, by default until every script has ended.
 
-        Raises TimeoutError after so many seconds.
+        A tick in which nobody called REAPER was a look at whether there is something to do: only then it pauses as
+        long as REAPER does. Raises TimeoutError after so many seconds.
         """
         end = time.monotonic() + seconds
-        while self.tick() if until is None else not until():
-            if until is not None:
-                self.tick()
+        while until is None or not until():
+            calls = self.reaper.calls
+            if not self.tick() and until is None:
+                return
             if time.monotonic() > end:
                 raise TimeoutError("the scripts did not come to an end: %s" % self.reaper.hints[-3:])
-            time.sleep(pause)
+            time.sleep(pause if self.reaper.calls == calls else pause / 20)
 
     def quit(self) -> None:
         """Close REAPER: scripts end where they are."""
@@ -134,6 +135,7 @@ def _interpreter_of(script: Script) -> Iterator[None]:
     before: dict[str, Any] = {name: sys.modules.get(name) for name in ("__main__", "reaper_python")}
     kept = {name: getattr(sys, name, _ABSENT) for name in ("executable", "argv", "stdout", "stderr")}
     path = list(sys.path)
+    count = len(sys.modules)
     sys.modules.update(script.modules)
     sys.modules["__main__"] = script.main
     sys.path.insert(0, os.path.dirname(script.path))
@@ -145,7 +147,9 @@ def _interpreter_of(script: Script) -> Iterator[None]:
         sys.path[:] = path
         for name, value in kept.items():
             setattr(sys, name, value)
-        own = [name for name in sys.modules if name.startswith(("reaper_python", "stembridge_scripts"))]
+        # What came in meanwhile stands last.
+        new = list(islice(reversed(sys.modules), len(sys.modules) - count))
+        own = [name for name in new if name.startswith(("reaper_python", "stembridge_scripts"))]
         script.modules = {name: sys.modules.pop(name) for name in own}
         sys.modules.update({name: module for name, module in before.items() if module is not None})
 

@@ -6,6 +6,7 @@ strict as the true one, and stricter: a stale pointer, nil, a text for a number 
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any, Callable
 
 from tests.simulators.reaper.bindings import load_table, pack_pointer, unpack_pointer
@@ -13,6 +14,15 @@ from tests.simulators.reaper.bindings import load_table, pack_pointer, unpack_po
 NOT_IN_LUA = {"RPR_ValidatePtr"}
 READ_AND_FILLED = ("GetSet_LoopTimeRange2",)
 """Functions that also take the numbers which they fill."""
+
+
+def make_runtime(**options: Any) -> Any:
+    """Return a Lua that is never closed: lupa crashes where what Lua holds of Python holds something of Lua's."""
+    from lupa import lua54
+
+    runtime = lua54.LuaRuntime(unpack_returned_tuples=True, **options)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(runtime))
+    return runtime
 
 
 class Parameter:
@@ -75,6 +85,7 @@ class LuaBindings:
         given_back = [one for one in parameters if one.is_out or one.is_changed]
 
         def call(*given: Any) -> Any:
+            self._reaper.calls += 1
             if len(given) > len(taken):
                 raise TypeError(f"{name} takes {len(taken)} arguments, not {len(given)}")
             values = iter([*given, *[None] * (len(taken) - len(given))])
