@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import beets
 from beets import ui
+from mediafile import MediaFile, UnreadableFileError
 
-from plugin_core import STEMS_SUFFIX
+from plugin_core import AUDIO_SUFFIXES, STEMS_SUFFIX
 from plugin_core.console.phrases import plural
 from plugin_core.errors import StembridgeError
 from plugin_core.model import Job, show_path
@@ -20,7 +22,7 @@ from stembridge_beets.configuration import core_settings, read_manifest
 from stembridge_beets.fields import STEMS_PATH, Having
 from stembridge_beets.host import UserError
 from stembridge_beets.moves import find_left
-from stembridge_beets.places import read_place
+from stembridge_beets.places import Place, read_place
 from stembridge_beets.tasks import name_item, path_of
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ def check(plugin: Host, lib: Library, args: Sequence[str], *, is_album: bool) ->
             if job is not None and find_left(item, place, job):
                 ui.print_(f"left behind: {show_path(place.folder)} ({name_item(item)})")
                 left += 1
-            elif job is not None and is_replaced(session, item, job):
+            elif not gone and is_replaced(session, item, place, job):
                 ui.print_(f"of another recording: {show_path(place.folder)} ({name_item(item)})")
                 replaced += 1
     if not query:
@@ -76,14 +78,18 @@ def find_job(session: Session, item: Item) -> Job | None:
     return session.store.find(str(item.get("stems_job", with_album=False))) if session.has_store else None
 
 
-def is_replaced(session: Session, item: Item, job: Job) -> bool:
-    """Tell whether a song's file holds another recording than a job separated, as ``beet replace`` leaves it.
+def is_replaced(session: Session, item: Item, place: Place, job: Job | None) -> bool:
+    """Tell whether a song's file holds another recording than its stems were made of, as ``beet replace`` leaves it.
 
-    It is read only where beets was not the last to write it, or where its length says so.
+    It is read only where beets was not the last to write it, or where its length says so. Where the job is forgotten,
+    the stems of a song that was written since say how long it was.
     """
-    path, was = path_of(item), job.source
+    path = path_of(item)
     if not path.exists():
         return False
+    if job is None:
+        return item.mtime > place.folder.stat().st_mtime and abs(item.length - _length_of(place, item)) > _ANOTHER
+    was = job.source
     if item.current_mtime() == item.mtime and abs(item.length - was.duration) < _NEAR:
         return False
     try:
@@ -96,6 +102,15 @@ def is_replaced(session: Session, item: Item, job: Job) -> bool:
     except StembridgeError:
         # Whoever works on it will say so.
         return False
+
+
+def _length_of(place: Place, item: Item) -> float:
+    """Return how long the stems at a place are; as long as their song where none can be read."""
+    for stem in place.files:
+        if stem.suffix.lower() in AUDIO_SUFFIXES:
+            with suppress(UnreadableFileError):
+                return float(MediaFile(stem).length)
+    return float(item.length)
 
 
 def find_orphans(lib: Library) -> Iterator[Path]:

@@ -319,7 +319,8 @@ def _adopt(session: Session, item: Item, job: Job | None, claims: Claims) -> str
     if job is None or not stands(job):
         return _adopt_found(item, claims)
     # Those of another recording, which was here before, stay nobody's.
-    return "" if is_replaced(session, item, job) else stems_command.put_stems(item, job)
+    place = Place(job.stems[0].path.parent, tuple(stem.path for stem in job.stems))
+    return "" if is_replaced(session, item, place, job) else stems_command.put_stems(item, job)
 
 
 def _adopt_found(item: Item, claims: Claims) -> str:

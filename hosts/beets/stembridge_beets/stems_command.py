@@ -94,11 +94,12 @@ def make_tasks(
     tasks = []
     for item in items:
         place = None if is_forced else read_place(item)
-        job = consistency.find_job(session, item) if place is not None and place.is_whole else None
-        if place is not None and job is not None and consistency.is_replaced(session, item, job):
+        is_whole = place is not None and place.is_whole
+        job = consistency.find_job(session, item) if is_whole else None
+        if place is not None and is_whole and consistency.is_replaced(session, item, place, job):
             where = show_path(place.folder)
             ui.print_(f"{name_item(item)}: is another recording now; the stems of the one before stay in {where}")
-        elif place is not None and place.is_whole and not lacks_session(place, operation):
+        elif place is not None and is_whole and not lacks_session(place, operation):
             if not is_quiet:
                 ui.print_(f"{name_item(item)}: has stems")
             continue

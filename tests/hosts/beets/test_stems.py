@@ -145,6 +145,24 @@ def test_a_song_replaced_by_another_recording_gets_stems_of_its_own(three: Beets
     assert "orphan: " in three.run("stems", "--check").out
 
 
+def test_a_replaced_song_is_told_apart_where_its_job_is_forgotten(three: Beets) -> None:
+    three.do("stems", "-y")
+    for store in (three.root / "home").glob("jobs.sqlite3*"):
+        store.unlink()
+    folder = three.music / "Artist"
+    make_later(write_song(three.root / "other.flac", 1.5, seed=60))
+    tag(three.root / "other.flac", title="One", artist="Artist")
+    make_later(three.root / "other.flac")
+    (three.root / "other.flac").replace(folder / "One.flac")
+    # The same song, with other tags.
+    tag(folder / "Three.flac", comment="mine")
+    make_later(folder / "Three.flac")
+    three.do("update")
+    checked = three.run("stems", "--check")
+    assert "1 of another recording than the song is now" in checked.err
+    assert checked.out == f"of another recording: {folder}/One.stems (Artist -  - One)\n"
+
+
 def test_stems_of_another_recording_are_not_adopted(three: Beets) -> None:
     three.do("stems", "-y", "title::^(One|Two)$")
     with closing(sqlite3.connect(three.root / "library.db")) as library, library:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from stembridge_hot_folder import workers
 from stembridge_hot_folder.status import pause_folders, show_status
 
 from plugin_core.errors import ExitCode, UsageError
@@ -90,3 +91,26 @@ def test_a_folder_is_paused_before_it_is_ever_watched_and_one_that_is_none_is_re
     assert desk.separator.paid == []
     with pytest.raises(UsageError, match="no such folder"):
         pause_folders(desk.context(), [desk.root / "none"], is_paused=True, as_json=False)
+
+
+def test_what_the_engine_tells_is_shown_and_wakes_its_song_and_what_goes_before_its_turn_is_told(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_LOOK_EVERY", 3600.0)
+    with desk.running() as running:
+        shown: list[JobState] = []
+        running.listener.change = lambda job, _previous: shown.append(job.state)  # type: ignore[method-assign]
+        desk.song("A.wav", seed=1)
+        running.wait_done("A.wav")
+        assert {JobState.RUNNING, JobState.DONE} <= set(shown)
+        pause(desk)
+        wait_for(lambda: said(running.listener, "paused, what is at work goes on"))
+        song = desk.song("B.wav", seed=2)
+        running.wait("queued", "B.wav")
+        song.unlink()
+        running.wait("gone", "B.wav")
+        # A song that nobody waits for is nothing to tell of.
+        (desk.root / "A.wav").unlink()
+        desk.song("C.wav", seed=3)
+        running.wait("queued", "C.wav")
+        assert running.listener.of("gone") == ["B.wav"]
