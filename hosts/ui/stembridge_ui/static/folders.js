@@ -18,7 +18,7 @@ export function showFolders(main) {
     return h("section", {class: "folder"},
       h("h2", {}, folder.path, " ",
         h("span", {class: `badge ${folder.is_watched ? "on" : ""}`}, folder.is_watched ? "watched" : "not watched now"),
-        folder.is_paused && h("span", {class: "badge"}, "paused"), " ",
+        " ", folder.is_paused && h("span", {class: "badge"}, "paused"), " ",
         h("button", {
           class: "mini", "aria-label": `${folder.is_paused ? "Go on" : "Pause"}: ${folder.path}`,
           title: "what is at work goes on; nothing new is begun while it is paused",

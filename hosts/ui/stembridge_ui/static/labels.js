@@ -151,7 +151,7 @@ export function showLibrary(main) {
           "aria-pressed": String(chosen.get(MAP[0]) === mood && chosen.get(MAP[1]) === genre),
           onclick: () => flip([MAP[0], mood], [MAP[1], genre]),
         }, number.toLocaleString("en"));
-        cell.style.setProperty("--share", `${Math.round(15 + 75 * number / most)}%`);
+        cell.style.setProperty("--share", `${Math.round(8 + 37 * number / most)}%`);
         return h("td", {}, cell);
       }))))));
   }
