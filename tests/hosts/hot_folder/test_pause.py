@@ -99,7 +99,7 @@ def test_what_the_engine_tells_is_shown_and_wakes_its_song_and_what_goes_before_
     monkeypatch.setattr(workers, "_LOOK_EVERY", 3600.0)
     with desk.running() as running:
         shown: list[JobState] = []
-        running.listener.change = lambda job, previous: shown.append(job.state)  # type: ignore[method-assign] # noqa: ARG005
+        running.listener.change = lambda job, previous: shown.append(job.state)  # type: ignore[method-assign]
         desk.song("A.wav", seed=1)
         running.wait_done("A.wav")
         assert {JobState.RUNNING, JobState.DONE} <= set(shown)
