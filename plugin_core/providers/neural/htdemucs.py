@@ -120,9 +120,8 @@ def _segments(
     if not mix.frames:
         return
     level = Level.measure(mix, segment)
-    half = segment // 2
-    weight = np.concatenate((np.arange(1, half + 1), np.arange(segment - half, 0, -1))).astype(np.float32)
-    weight /= weight.max()
+    up = np.arange(1, segment + 1, dtype=np.float32)
+    weight = np.minimum(up, up[::-1])
     starts = range(0, mix.frames, int((1 - OVERLAP) * segment))
     for number, start in enumerate(starts, 1):
         count = min(segment, mix.frames - start)

@@ -200,7 +200,10 @@ def _options_of(device: Device) -> Mapping[str, str]:
 
     # Without it the model is compiled anew for each song, which takes minutes.
     folder = Path(platformdirs.user_cache_dir("stembridge", appauthor=False)) / "coreml"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:  # what it would have saved is time
+        return {}
     return {"ModelCacheDirectory": str(folder)}
 
 

@@ -10,7 +10,8 @@ from plugin_core.errors import SettingsError
 from plugin_core.providers.neural import htdemucs
 from plugin_core.providers.neural.catalogue import read_catalogue
 from plugin_core.providers.neural.htdemucs import demix
-from plugin_core.providers.neural.networks import Computing
+from plugin_core.providers.neural.networks import Computing, Weights
+from plugin_core.providers.neural.onnx import Graph
 from tests.plugin_core.providers.neural.onnx_cases import (
     DEMUCS,
     FIXTURE,
@@ -156,13 +157,22 @@ def test_other_exports_are_refused_by_name(tmp_path: Path) -> None:
     )
 
 
-def test_an_export_that_does_not_say_what_it_gives_works(tmp_path: Path) -> None:
-    """As those of demucs-onnx do not."""
+def test_an_export_that_does_not_say_what_it_gives_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of demucs-onnx do not; of which constants are not worked out at load, which takes 5 GB."""
+    folded: list[bool] = []
+
+    class Watched(Graph):
+        def __init__(self, weights: Weights, computing: Computing, *, is_folded: bool = True) -> None:
+            folded.append(is_folded)
+            super().__init__(weights, computing, is_folded=is_folded)
+
+    monkeypatch.setattr(htdemucs, "Graph", Watched)
     unsaid = [f"Addstems_dim_{number}" for number in range(4)]
     weights = weigh(save_graph(tmp_path / "unsaid.onnx", [1, 2, 2_000], stack([1.0] * 4), unsaid))
     network = htdemucs.load(make_model("htdemucs", FOUR, [weights]), [weights], Computing())
     blocks = list(network.separate(ArrayMix(make_mix(100)), tmp_path, ignore))
     np.testing.assert_allclose(blocks[0]["drums"], make_mix(100), atol=1e-6)
+    assert folded == [False]
 
 
 def test_the_models_that_are_known_are_of_stems_that_it_gives() -> None:
