@@ -6,13 +6,15 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import soundfile
 
 from plugin_core.errors import TransientError
 from plugin_core.files.errors import explain_write_error
-from plugin_core.model import Part, RemoteFile
+from plugin_core.model import Part, Progress, RemoteFile
 from plugin_core.protocols import TOLD
-from plugin_core.service import LOOKS, Pace, bring_all, name_result, part_files
+from plugin_core.service import LOOKS, Pace, bring_all, name_result, part_files, prepared
 from plugin_core.transfer.calls import Bytes, MissingError
+from tests.audio_files import make_song
 from tests.plugin_core.providers.mvsep.fakes import make_order
 
 
@@ -61,3 +63,33 @@ def test_what_is_missing_is_looked_for_and_then_left_out_unless_all_of_it_is(tmp
         fetch()
     gone.clear()
     assert fetch() == ["vocals", "bass", "drums"]
+
+
+@pytest.mark.parametrize("is_own", [False, True], ids=["the song itself", "a copy"])
+def test_what_was_sent_goes_if_it_is_ours_and_stays_to_be_sent_again(tmp_path: Path, is_own: bool) -> None:
+    song = tmp_path / f"Song.{'wav' if is_own else 'flac'}"
+    soundfile.write(song, make_song(0.2) * (4 if is_own else 1), 44100, subtype="FLOAT" if is_own else "PCM_16")
+    before = song.read_bytes()
+    order = make_order(tmp_path, song)
+    heard: list[Progress] = []
+
+    async def send(problem: Exception | None = None) -> Path:
+        async with prepared(order, heard.append) as (upload, tell):
+            assert upload.path.is_file()
+            assert (upload.path == song) is not is_own
+            if problem is not None:
+                raise problem
+            tell(1, 2)
+            tell(3, 2)
+            tell(3, None)
+            return upload.path
+
+    with pytest.raises(TransientError):
+        asyncio.run(send(TransientError("no answer")))
+    assert len({*tmp_path.iterdir()} - {song}) == is_own
+    sent = asyncio.run(send())
+    assert sent.exists() is not is_own
+    assert song.read_bytes() == before
+    assert [told.fraction for told in heard[-3:]] == [0.5, 1.0, None]
+    assert all(told.note.startswith("uploading") for told in heard[-3:])
+    assert ("full scale" in order.note.get(TOLD, "")) is is_own

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
 from plugin_core.transfer.download import collect
@@ -53,7 +54,9 @@ def test_a_disk_that_fills_during_a_download_leaves_no_unobserved_task(raw_lines
     assert raw_lines.take() == []
 
 
-def test_bytes_are_on_the_disk_before_they_have_their_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_of_a_download_begun_anew_are_on_the_disk_before_they_have_their_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     target, flushed, flush = tmp_path / "Song.flac", [], os.fsync
 
     def look(descriptor: int) -> None:
@@ -63,8 +66,9 @@ def test_bytes_are_on_the_disk_before_they_have_their_name(tmp_path: Path, monke
     monkeypatch.setattr(os, "fsync", look)
     part = PartFile(tmp_path / "Song.part")
     part.open("place")
-    part.begin(Note(place="place"))
-    part.append([b"so", b"ng"])
+    for pieces in ([b"something else"], [b"so", b"ng"]):
+        part.begin(Note(place="place"))
+        part.append(pieces)
     part.finish(target)
     assert flushed == [(4, False)]
     assert not part.is_open
@@ -93,3 +97,13 @@ def test_the_rest_of_a_file_begins_where_the_part_ends_and_is_of_the_same_file(
     headers: dict[str, str], note: Note | None, is_right: bool
 ) -> None:
     assert continues(headers, note, 4) is is_right
+
+
+@pytest.mark.parametrize(("total", "length"), [(None, 3), (3, 3), (4, 3), (2, 0)])
+def test_a_part_is_taken_up_unless_it_is_longer_than_the_whole(tmp_path: Path, total: int | None, length: int) -> None:
+    part = PartFile(tmp_path / "Song.part")
+    part.path.write_bytes(b"son")
+    part.note_path.write_bytes(msgspec.json.encode(Note(place="place", total=total)))
+    part.open("place")
+    part.close()
+    assert (part.length, part.path.stat().st_size) == (length, length)

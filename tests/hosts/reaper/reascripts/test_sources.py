@@ -17,6 +17,7 @@ from tests.simulators.reaper.bindings import load_table
 
 FOLDER = Path(stembridge_reaper.__file__).parent / "reascripts"
 FILES = sorted(FOLDER.rglob("*.py"))
+DEFINED: dict[Launcher, str] = {"lua": r"^function M\.", "python": "^def "}
 LATER = {"removeprefix", "removesuffix", "is_relative_to", "with_stem", "readlink", "unparse"}
 FORBIDDEN = {"threading", "asyncio", "multiprocessing", "concurrent", "numpy", "ctypes", "plugin_core"}
 
@@ -68,12 +69,18 @@ def test_only_functions_of_the_table_are_called_from_lua() -> None:
 def test_headers_say_what_the_action_is(launcher: Launcher) -> None:
     made = preset_actions([Preset(name="four stems", operations=())], launcher)
     shipped = shipped_actions(launcher)
+    entries: dict[Launcher, str] = {
+        "lua": (FOLDER / "stembridge_scripts/launcher.lua").read_text(),
+        "python": (FOLDER / "stembridge_scripts/actions.py").read_text(),
+    }
     assert [one.title for one in shipped] == [one.title for one in shipped_actions("python")]
     for action in [*shipped, *made]:
         header = dict(re.findall(r"^(?:#|--) @(\w+) (.*)$", action.source, re.MULTILINE))
         assert header["description"] == action.title
         assert header["version"] == __version__
         assert header["author"]
+        (called,) = re.findall(r"\.(\w+)\(.*\)$", action.source.rstrip().splitlines()[-1])
+        assert re.search(DEFINED[launcher] + rf"{called}\(", entries[launcher], re.MULTILINE)
     assert made[0].file.startswith("stembridge_preset_four_stems_")
 
 
