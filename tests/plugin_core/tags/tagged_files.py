@@ -105,9 +105,21 @@ def probe(path: Path) -> dict[str, str]:
 
 def stream_digest(path: Path) -> str:
     """Hash the coded audio as ffmpeg takes it out of its container."""
+    return stream_digests(path)[0]
+
+
+def stream_digests(*paths: Path) -> list[str]:
+    """Hash the coded audio of several files by one ffmpeg, which takes long to start."""
     need("ffmpeg")
-    command: list[str | Path] = ["ffmpeg", "-v", "error", "-i", path, "-map", "0:a", "-c", "copy", "-f", "md5", "-"]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    command: list[str | Path] = ["ffmpeg", "-v", "error"]
+    with TemporaryDirectory() as folder:
+        outs = [Path(folder, str(number)) for number in range(len(paths))]
+        for path in paths:
+            command += ["-i", path]
+        for number, out in enumerate(outs):
+            command += ["-map", f"{number}:a", "-c", "copy", "-f", "md5", out]
+        subprocess.run(command, check=True, capture_output=True)
+        return [out.read_text() for out in outs]
 
 
 def _tag_id3(audio: Any) -> None:

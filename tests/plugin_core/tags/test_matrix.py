@@ -27,7 +27,7 @@ from plugin_core.tags.riff import read_info
 from plugin_core.tags.tagger import Writing, restore_exactly, restore_fields, write_labels
 from plugin_core.tags.writer import rewrite
 from plugin_core.wishes import MoodFrames
-from tests.plugin_core.tags.tagged_files import make_audio, need, probe, stream_digest
+from tests.plugin_core.tags.tagged_files import make_audio, need, probe, stream_digests
 
 FOUND = tuple(
     Label(dimension=dimension, value=english, english=english, probability=0.9)
@@ -206,7 +206,7 @@ BLIND = {
 def test_every_policy_in_every_container(kind: str, tmp_path: Path) -> None:
     need("ffmpeg")
     original = make(tmp_path, kind)
-    before, sound = original.read_bytes(), stream_digest(original)
+    before = original.read_bytes()
     own = texts(original)
     paths = [tmp_path / policy / original.name for policy in POLICIES]
     labelled = []
@@ -214,6 +214,7 @@ def test_every_policy_in_every_container(kind: str, tmp_path: Path) -> None:
         path.parent.mkdir()
         path.write_bytes(before)
         labelled.append(label(path, policy=policy))
+    assert len(set(stream_digests(original, *paths))) == 1
     by_exiftool = read_by_exiftool(paths)
     for number, (policy, path, written) in enumerate(zip(POLICIES, paths, labelled, strict=True)):
         found = texts(path)
@@ -237,7 +238,6 @@ def test_every_policy_in_every_container(kind: str, tmp_path: Path) -> None:
                 # It shows but the first of several values that are apart.
                 seen -= {"genre", "mood"}
             assert {name for name in seen if WRITTEN[name] not in shown} == set(), (program, policy)
-        assert stream_digest(path) == sound
         restore_exactly(Writing(path, "mark"), written)
         assert path.read_bytes() == before
         # Edited since by another program, it loses what was written and nothing else, from every tag.
