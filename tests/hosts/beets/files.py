@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +49,6 @@ def read_rest(path: Path) -> dict[str, Any]:
     audio: Any = mutagen.File(path)
     ours = {key for name in NAMES for key in _keys(audio, name)}
     return {key: _plain(value) for key, value in dict(audio.tags or {}).items() if key not in ours}
-
-
-def hash_sound(path: Path) -> str:
-    """Return a hash of the packets of the sound, whatever stands around them."""
-    command = ["ffmpeg", "-v", "error", "-i", str(path), "-map", "0:a", "-c", "copy", "-f", "md5", "-"]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _read(audio: Any, name: str) -> list[str]:

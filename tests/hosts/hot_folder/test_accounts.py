@@ -17,7 +17,7 @@ from tests.plugin_core.cli.fakes import FakePoint, load_fakes
 from tests.simulators.mvsep import PREMIUM_TOKEN, Behaviour, MvsepSimulator
 from tests.simulators.mvsep.walks import processing
 
-SONGS = 16
+SONGS = 10
 PAID = 4
 WALK = (processing(seconds=0.5),)
 """Long enough that jobs still go on at the service after the account was refused, one at a time as without credits."""
