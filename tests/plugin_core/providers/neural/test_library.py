@@ -8,7 +8,7 @@ import pytest
 
 from plugin_core.errors import SourceError, UsageError
 from plugin_core.providers.neural import library
-from plugin_core.providers.neural.library import Digest, Library, foreign_folders, read_digest
+from plugin_core.providers.neural.library import Digest, Library, foreign_folders, is_file, read_digest
 from plugin_core.providers.neural.networks import NeuralModel
 from tests.plugin_core.providers.neural.conftest import describe_file, make_model
 
@@ -105,3 +105,14 @@ def test_where_other_programmes_keep_models(tmp_path: Path) -> None:
         snapshot.mkdir(parents=True)
         value = str(tmp_path / hub.removesuffix("/huggingface/hub").removesuffix("/hub"))
         assert foreign_folders({variable: value}, "linux", tmp_path)[-1] == snapshot
+
+
+def test_a_file_is_told_by_all_that_is_published_of_it(tmp_path: Path) -> None:
+    (tmp_path / "one.pth").write_bytes(b"weights")
+    file = describe_file(tmp_path / "one.pth", "vocals")
+    digest, whole = read_digest(tmp_path / "one.pth"), file.sha256
+    assert is_file(file, digest)
+    assert is_file(msgspec.structs.replace(file, sha256=whole[:8]), digest)
+    others = ({"sha256": whole[:-1] + "x"}, {"md5": "0" * 32, "sha256": whole[:8]}, {"bytes": 8}, {"sha256": ""})
+    assert not any(is_file(msgspec.structs.replace(file, **other), digest) for other in others)
+    assert not is_file(msgspec.structs.replace(file, sha256=whole[:8]), digest, whole[:8] + "0" * 56)
