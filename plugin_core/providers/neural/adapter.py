@@ -11,7 +11,7 @@ import msgspec
 
 from plugin_core.abilities import ModelOffer
 from plugin_core.audio.formats import resolve_format
-from plugin_core.errors import SettingsError, SourceError, StembridgeError, UsageError
+from plugin_core.errors import SettingsError, SourceError, UsageError
 from plugin_core.model import Finding, Model, Plan, Separation, Source, Verdict, show_path
 from plugin_core.protocols import Finished, Order, Report
 from plugin_core.providers.engine import Engine, SpeedBook, usable_processors, worker_format
@@ -151,22 +151,25 @@ class NeuralSeparator(Engine):
                     f"{model.id} is not on this machine", remedy=f"stembridge models fetch {model.id} fetches it"
                 )
             return choice
-        reasons: list[StembridgeError] = []
+        refused = UsageError(
+            "no model that gives these stems is on this machine",
+            remedy="stembridge models fetch umxhq fetches one, after it has said its size and licence",
+        )
         for model in self._catalogue.values():
             if model.commerce == "forbidden" or not gives_all(model, (*wish.stems, *wish.minus)):
                 continue
             try:
                 choice = choose(model, wish)
-                check_runtime(model)
-            except UsageError as error:
-                reasons.append(error)
+            except UsageError:
                 continue
             if self._library.weights(choice.files) is not None:
+                try:
+                    check_runtime(model)
+                except UsageError as error:
+                    refused = error
+                    continue
                 return choice
-        raise UsageError(
-            "no model that gives these stems is on this machine",
-            remedy="stembridge models fetch umxhq fetches one, after it has said its size and licence",
-        )
+        raise refused
 
     async def poll(self, order: Order, report: Report) -> Finished:
         """Do the work, in a worker process; cancelling kills it and removes what it wrote.

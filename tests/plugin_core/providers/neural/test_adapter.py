@@ -151,8 +151,9 @@ def test_without_onnxruntime_its_models_are_refused_with_the_command(
     model = msgspec.structs.replace(small, kind="mdx")
     neural = NeuralSeparator(NeuralSettings(), Library(models_folder, others=()), catalogue={"small": model})
     source = make_source(write_song(tmp_path / "Song.wav", 1.0))
-    with pytest.raises(UsageError, match=r"small needs onnxruntime.*pip install 'stembridge\[neural\]'"):
-        asyncio.run(neural.plan(source, Separation(provider="neural", model="small")))
+    for named in ("small", ""):
+        with pytest.raises(UsageError, match=r"small needs onnxruntime.*pip install 'stembridge\[neural\]'"):
+            asyncio.run(neural.plan(source, Separation(provider="neural", model=named)))
     (finding,) = asyncio.run(neural.examine())
     assert finding.verdict == "warning" and "onnxruntime" in finding.found and "stembridge[neural]" in finding.remedy
 
