@@ -210,6 +210,12 @@ def suggest(
     return f"{lead}did you mean {repr(near[0]) if is_quoted else near[0]}?"
 
 
+def suggest_key(word: str, known: Iterable[str]) -> str:
+    """Return the end of a message about an unknown word: the nearest known one, or all of them."""
+    known = tuple(known)
+    return suggest(word, known, f" (known: {', '.join(sorted(known))})", lead=", ")
+
+
 def suggest_usual(word: str, usual: Iterable[str]) -> str:
     """Return the question for a word that may be anybody's own, but looks like a slip of a usual one; "" for others."""
     usual = tuple(usual)

@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from plugin_core.errors import SettingsError, UsageError, suggest
+from plugin_core.errors import SettingsError, UsageError, suggest, suggest_key
 from plugin_core.manifests import manifest
 from plugin_core.model import Operation, Separation, Tagging, show_path
-from plugin_core.settings import Settings, expand_user, suggest_key
+from plugin_core.settings import Settings, expand_user
 from plugin_core.stem_names import canonical
 from plugin_core.tags.labels import check_rules
 from plugin_core.wishes import SEPARATE, TAGS, said_of

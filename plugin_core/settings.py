@@ -16,14 +16,15 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, cast, get_args, get_origin
 
 import msgspec
 
-from plugin_core.errors import SettingsError, suggest, suggest_usual
+from plugin_core.errors import SettingsError, suggest_key, suggest_usual
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -292,19 +293,13 @@ def _plain(error: msgspec.ValidationError, value: Any, kind: Any) -> str:
 def _describe_number(value: Any, kind: Any) -> str:
     """Return the end of a message about a number out of its bounds: the number, and all the bounds; "" for no such."""
     bounds = next((each for each in getattr(kind, "__metadata__", ()) if isinstance(each, msgspec.Meta)), None)
-    value = _number_in(value) if isinstance(value, str) else value
+    with suppress(ValueError):
+        value = float(value) if isinstance(value, str) else value
     if bounds is None or isinstance(value, bool) or not isinstance(value, int | float):
         return ""
     least = f"from {bounds.ge:g}" if bounds.ge is not None else f"above {bounds.gt:g}" if bounds.gt is not None else ""
     most = f"to {bounds.le:g}" if bounds.le is not None else f"below {bounds.lt:g}" if bounds.lt is not None else ""
     return f", not {value:g} (allowed: {' '.join(filter(None, (least, most)))})"
-
-
-def _number_in(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
 
 
 _TYPES = {
@@ -338,12 +333,6 @@ def expand_user(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise ValueError(f"{text!r}: no such user") from error
-
-
-def suggest_key(word: str, known: Iterable[str]) -> str:
-    """Return the end of a message about an unknown word: the nearest known one, or all of them."""
-    known = tuple(known)
-    return suggest(word, known, f" (known: {', '.join(sorted(known))})", lead=", ")
 
 
 def _read_document(path: Path) -> dict[str, Any]:

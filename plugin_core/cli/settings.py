@@ -16,7 +16,7 @@ import click
 import msgspec
 
 from plugin_core.audio.formats import FORMAT_NAMES, FORMATS
-from plugin_core.errors import SettingsError, StembridgeError, UsageError
+from plugin_core.errors import SettingsError, StembridgeError, UsageError, suggest_key
 from plugin_core.files.locks import try_lock
 from plugin_core.jobs.policy import JobsSettings
 from plugin_core.model import Operation, Tagging
@@ -25,7 +25,7 @@ from plugin_core.presets import Preset, find_preset, load_presets
 from plugin_core.purchases.budget import Limits
 from plugin_core.purchases.shelf import PurchasesSettings
 from plugin_core.session import Session
-from plugin_core.settings import Settings, suggest_key
+from plugin_core.settings import Settings
 from plugin_core.stems.template import parse_template
 from plugin_core.stores import read_paths
 from plugin_core.wishes import SEPARATE, STEMS, TAGS

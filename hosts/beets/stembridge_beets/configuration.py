@@ -125,7 +125,7 @@ def warn_of_typos(config: Subview, log: BeetsLogger) -> None:
             # Of the wrong kind: told by the command that needs it.
             continue
         for key in unknown:
-            from plugin_core.settings import suggest_key
+            from plugin_core.errors import suggest_key
 
             log.warning("the configuration knows no {}{}{}", where, key, suggest_key(key, known))
 

@@ -21,11 +21,11 @@ from typing import Final, Self
 
 import msgspec
 
-from plugin_core.errors import SettingsError, StembridgeError, UsageError
+from plugin_core.errors import SettingsError, StembridgeError, UsageError, suggest_key
 from plugin_core.files.names import fold
 from plugin_core.model import Operation, Separation, show_path, to_json
 from plugin_core.presets import Preset, load_presets
-from plugin_core.settings import Settings, suggest_key
+from plugin_core.settings import Settings
 from stembridge_hot_folder.files import open_regular
 from stembridge_hot_folder.folders import HotFolder, WatchSettings, refuse_results_inside
 

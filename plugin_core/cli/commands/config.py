@@ -36,9 +36,9 @@ from plugin_core.console.groups import examples, group
 from plugin_core.console.json_lines import describe_count, write_record
 from plugin_core.console.options import JSON_OPTION
 from plugin_core.console.phrases import clean, show
-from plugin_core.errors import ExitCode, SettingsError, StembridgeError, UsageError
+from plugin_core.errors import ExitCode, SettingsError, StembridgeError, UsageError, suggest_key
 from plugin_core.session import Session
-from plugin_core.settings import CONFIG_NAME, Secret, Settings, is_secret_name, no_keyring, suggest_key, variable_of
+from plugin_core.settings import CONFIG_NAME, Secret, Settings, is_secret_name, no_keyring, variable_of
 
 
 class Setting(msgspec.Struct, frozen=True):
