@@ -219,6 +219,7 @@ def test_hosts_add_and_follow_while_workers_work(service: Counting, machines: li
         done = [event for event in events if event.get("state") == "done"]
         assert {event["source"] for event in done} == set(map(str, songs)) and len(done) == 2
         assert all(Path(stem["path"]).is_relative_to(asking.music) for event in done for stem in event["stems"])
+        assert working.said().count(": running") == 2
         # Any machine tells of it, by its own paths.
         assert {job.source.path.parent for job in session.store.list()} == {looking.music}
         assert {one.song.parent for one in session.store.purchases.list()} == {looking.music}

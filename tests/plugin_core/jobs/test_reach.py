@@ -198,3 +198,20 @@ def test_it_is_said_once_that_nobody_works(
     assert [record.message for record in caplog.records if "stembridge worker" in record.message] == [
         "no worker has touched these jobs yet: `stembridge worker` runs one, where the songs are seen"
     ]
+
+
+def test_results_that_go_where_a_worker_sees_nothing_are_for_others(tmp_path: Path, work: FakeWork) -> None:
+    """Its song is seen; it would fail there for want of the folder."""
+    file = tmp_path / "home" / "jobs.sqlite3"
+    with JobStore(file, paths=HERE) as one, JobStore(file, paths=THERE) as other:
+        job, _ = one.add(make("/mnt/music/a.flac", operation=Separation(provider="fake", to=Path("/mnt/video"))))
+        engine = Engine(
+            other, lambda _job: work, Heard(), clock=other.clock, policy=FAST, reach=Reach(names=("music",))
+        )
+        asyncio.run(engine.advance(job.id))
+        left = one.get(job.id)
+        assert (left.state, work.calls) == (JobState.QUEUED, []) and left.due > other.clock()
+        assert isinstance(left.operation, Separation) and left.operation.to == Path("/mnt/video")
+        one.resume(job.id)
+        taken = one.claim(one.new_owner(), ids=None, slots={job.account: 1})
+        assert taken is not None and taken.id == job.id
