@@ -239,7 +239,11 @@ def pause_folders(context: Context, folders: Sequence[Path], *, is_paused: bool,
     Raises:
         UsageError: a folder that is none.
     """
-    with SongLedger(context.settings.home / LEDGER_NAME) as ledger:
+    path = context.settings.home / LEDGER_NAME
+    if not path.exists() and not (is_paused and folders):
+        # A home that is away must not be made anew.
+        return _say_nothing(as_json=as_json)
+    with SongLedger(path) as ledger:
         known = ledger.roots()
         roots = [os.fsencode(folder.expanduser().resolve()) for folder in folders] or known
         for root in roots:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from stembridge_hot_folder import workers
+from stembridge_hot_folder.ledger import LEDGER_NAME
 from stembridge_hot_folder.status import pause_folders, show_status
 
 from plugin_core.errors import ExitCode, UsageError
@@ -85,6 +86,8 @@ def test_paused_in_the_middle_of_a_purchase_or_of_the_first_look(desk: Desk) -> 
 
 
 def test_a_folder_is_paused_before_it_is_ever_watched_and_one_that_is_none_is_refused(desk: Desk) -> None:
+    pause(desk, is_paused=False)
+    assert not (desk.home / LEDGER_NAME).exists()
     pause(desk)
     desk.song("A.wav")
     assert desk.once().of("taken") == []
