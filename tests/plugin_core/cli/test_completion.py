@@ -116,7 +116,7 @@ def test_every_command_and_option_is_there_and_nothing_hidden(home: Path) -> Non
     plugins = load_fakes(FakePoint("adding", Adding()), cast(FakePoint, watch))
     tree = draw_outline(Context(Settings(home), plugins))["tree"]
     assert {"watch", "reaper"} <= set(tree["commands"])
-    assert "worker" not in tree["commands"]
+    assert "reaper-worker" not in tree["commands"]
     assert {"--json", "--force", "-n", "--no-residual"} <= set(tree["commands"]["separate"]["options"])
 
 
