@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from plugin_core.cli.commands.config import split_key
-from plugin_core.cli.settings import changing, replace_bytes
+from plugin_core.cli.settings import LOCK_NAME, changing, replace_bytes
 from plugin_core.errors import UsageError
 from plugin_core.purchases.budget import Limits
 from plugin_core.wishes import TAGS
@@ -110,7 +110,7 @@ def test_one_place_changes_and_nothing_else(
         "on_overload = ", "on_overload="
     )
     assert stat.S_IMODE(config.stat().st_mode) == 0o600
-    assert [path.name for path in config.parent.glob("*config*")] == ["config.toml"]
+    assert {path.name for path in config.parent.glob("*config*")} == {"config.toml", LOCK_NAME}
 
 
 def test_a_comment_stays_above_its_heading(stembridge: Run, config: Path) -> None:
