@@ -1,17 +1,20 @@
 """The job store with a thousand and a million finished jobs and their purchases, and our own CPU for short jobs.
 
-Run it with ``python -m tests.benchmarks.store``; it prints ratios taken in one run.
+Run it with ``python -m tests.benchmarks.store [JOBS]``, or with ``--database`` on a PostgreSQL server of its own; it
+prints ratios taken in one run.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import statistics
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
@@ -20,13 +23,14 @@ import msgspec
 from plugin_core.files.database import Connection
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.queries import to_row
-from plugin_core.jobs.store import JobStore
+from plugin_core.jobs.store import JobStore, Place
 from plugin_core.model import JobState, Quote, Ticket, to_json
 from plugin_core.purchases.budget import Limits, Spending
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 from plugin_core.purchases.quotes import purchase_key
 from plugin_core.recordings import tables
 from tests.plugin_core.jobs.fakes import FakeWork, Service, make_job, make_stem
+from tests.postgresql import Server
 
 ROUNDS = 200
 WAITING = 50
@@ -186,6 +190,14 @@ def measure(stores: list[JobStore]) -> None:
         print(f"{name:9} {few * 1e3:8.3f} ms  {many * 1e3:8.3f} ms  ratio {many / few:.2f}")
 
 
+def size_of(store: JobStore) -> int:
+    """Return what a store takes on the disk."""
+    if not isinstance(store.place, str):
+        return store.place.stat().st_size
+    with store._database.read() as connection:
+        return int(connection.execute("SELECT pg_database_size(current_database())").fetchone()[0])
+
+
 def prune(store: JobStore, count: int) -> None:
     """Forget half of the jobs, and tell for how long another process had to wait at most."""
     waits: list[float] = []
@@ -200,9 +212,9 @@ def prune(store: JobStore, count: int) -> None:
 
     thread = threading.Thread(target=write_on)
     thread.start()
-    began, size = time.perf_counter(), Path(store.place).stat().st_size
+    began, size = time.perf_counter(), size_of(store)
     removed = store.prune(store.clock() - count / 2)
-    wall, left = time.perf_counter() - began, Path(store.place).stat().st_size
+    wall, left = time.perf_counter() - began, size_of(store)
     is_over.set()
     thread.join()
     waits.sort()
@@ -226,20 +238,49 @@ def short_jobs(folder: Path) -> None:
     print(f"{SHORT_JOBS} short jobs: {spent / SHORT_JOBS * 1e3:.2f} ms CPU a job, {SHORT_JOBS / wall:.0f} jobs/s")
 
 
-def main(many: int = 1_000_000) -> None:
+@contextmanager
+def places(folder: Path, *counts: int, is_database: bool) -> Iterator[list[Place]]:
+    """Give a place for a store of each size."""
+    if not is_database:
+        yield [folder / str(count) / "jobs.sqlite3" for count in counts]
+        return
+    import psycopg
+
+    server = Server(os.getpid())
+    with psycopg.connect(server.address(), autocommit=True) as connection:
+        for count in counts:
+            connection.execute(f"CREATE DATABASE jobs{count}".encode())
+    try:
+        yield [server.address(f"jobs{count}") for count in counts]
+    finally:
+        server.stop()
+
+
+def settle(store: JobStore) -> None:
+    """Let the server look at what was filled in, as it does by itself in its own time."""
+    if isinstance(store.place, str):
+        with store._database.read() as connection:
+            connection.execute("VACUUM ANALYZE")
+
+
+def main(many: int = 1_000_000, *, is_database: bool = False) -> None:
     """Print every measurement."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        stores = [JobStore(folder / str(count) / "jobs.sqlite3") for count in (1_000, many)]
+    with (
+        tempfile.TemporaryDirectory() as name,
+        places(Path(name), 1_000, many, is_database=is_database) as chosen,
+    ):
+        stores = [JobStore(place) for place in chosen]
         for store, count in zip(stores, (1_000, many), strict=True):
             fill(store, count)
+            settle(store)
         print(f"{'':9} {1_000:>8} done {many:>8} done")
         measure(stores)
         prune(stores[-1], many)
         for store in stores:
             store.close()
-        short_jobs(folder)
+        if not is_database:
+            short_jobs(Path(name))
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(*map(int, [word for word in sys.argv[1:] if word.isdigit()]), is_database="--database" in sys.argv)
