@@ -10,7 +10,10 @@ import contextlib
 import logging
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 _log = logging.getLogger(__name__)
 
@@ -59,9 +62,9 @@ async def finish(work: asyncio.Future[T]) -> T:
     return work.result()
 
 
-def start_in_thread(work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
-    """Begin blocking work in a thread; its owner awaits it, as with ``start``."""
-    future = asyncio.get_running_loop().run_in_executor(None, work, *arguments)
+def start_in_thread(work: Callable[..., T], *arguments: Any, pool: Executor | None = None) -> asyncio.Future[T]:
+    """Begin blocking work in a thread, one of ``pool`` where it is given; its owner awaits it, as with ``start``."""
+    future = asyncio.get_running_loop().run_in_executor(pool, work, *arguments)
     future.add_done_callback(_observe)
     return future
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from plugin_core.jobs.store import MOVED
 from tests.audio_files import make_once, shared_folder
 
 DEBIAN = Path("/usr/lib/postgresql")
@@ -112,13 +113,12 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     if programs() is None:
         pytest.skip("there is no PostgreSQL here")
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    run = os.getppid() if worker else os.getpid()
+    run = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
     place = make_once(
         shared_folder(tmp_path_factory, "postgresql") / "server",
         lambda path: path.write_text(Server(run).address("{name}")),
     )
-    address, name = place.read_text(), f"tests{worker}"
+    address, name = place.read_text(), f"tests{os.getpid()}"
     with psycopg.connect(address.format(name="postgres"), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
     yield address.format(name=name)
@@ -130,5 +130,6 @@ def empty(address: str) -> None:
 
     with psycopg.connect(address, autocommit=True) as connection:
         connection.execute(OTHERS.encode())
+        connection.execute(f"DROP TABLE IF EXISTS stembridge.{MOVED}".encode())
         if connection.execute("SELECT to_regclass('stembridge.jobs')").fetchone() != (None,):
             connection.execute(f"SET search_path TO stembridge; TRUNCATE {TABLES}".encode())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import builtins
 import time
 from collections.abc import Callable, Collection, Iterable
@@ -28,7 +27,7 @@ from plugin_core.model import Job, JobState, Source, Stem
 from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.recordings import tables
 from plugin_core.recordings.content import raw1
-from plugin_core.tasks import finish
+from plugin_core.tasks import finish, start_in_thread
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -142,7 +141,7 @@ class JobStore(JobQueue):
         if not self._database.is_remote:
             return work(*arguments, **options)
         call = partial(self._database.begin_anew, partial(work, *arguments, **options))
-        return await finish(asyncio.get_running_loop().run_in_executor(self._thread, call))
+        return await finish(start_in_thread(call, pool=self._thread))
 
     @cached_property
     def _thread(self) -> ThreadPoolExecutor:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import tempfile
 import time
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from plugin_core.jobs.store import JobStore
 from plugin_core.session import Session
 from tests import audio_files
 from tests.hosts.hot_folder.conftest import PATIENCE, Desk, wait_for
-from tests.hosts.hot_folder.processes import ROOT, finish, rows_in, start, wait_until_said
+from tests.hosts.hot_folder.processes import finish, rows_in, start, wait_until_said
 from tests.hosts.hot_folder.test_complete import ever_slower, longest_gap, write_slowly
 from tests.hosts.reaper.schemas import list_event_faults
 
@@ -115,10 +116,11 @@ def test_case_32_clock_that_is_set_while_a_song_is_at_the_service_holds_nothing_
     assert desk.separator.paid == ["Song.wav", "Next.wav", "Last.wav"]
 
 
-def test_service_manager_hears_ready_alive_and_stopping(desk: Desk, tmp_path: Path) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        address = os.path.relpath(tmp_path / "notify", ROOT)
-        manager.bind(os.path.relpath(tmp_path / "notify"))
+def test_service_manager_hears_ready_alive_and_stopping(desk: Desk) -> None:
+    # The path of a socket must be short.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, tempfile.TemporaryDirectory() as folder:
+        address = f"{folder}/notify"
+        manager.bind(address)
         manager.settimeout(PATIENCE)
         process = start(desk, NOTIFY_SOCKET=address, WATCHDOG_USEC="400000")
         heard = [manager.recv(1000) for _ in range(4)]

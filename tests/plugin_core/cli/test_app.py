@@ -36,6 +36,7 @@ PROMISED = {
     "jobs cancel": "json",
     "jobs retry": "json no-run force",
     "jobs prune": "json older-than",
+    "jobs migrate": "json",
     "purchases": "provider limit json",
     "fetch": "format on-overload as-is to output json",
     "models": "provider json",

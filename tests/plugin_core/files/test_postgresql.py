@@ -17,9 +17,7 @@ from plugin_core.files.database import PassingError, Schema, UndoneError
 from plugin_core.files.dialect import translate
 from plugin_core.files.postgresql import PLACE, PostgresDatabase
 from plugin_core.jobs.store import JobStore
-from tests.postgresql import empty, postgresql
-
-__all__ = ["postgresql"]
+from tests.postgresql import empty
 
 SECRET = "hush-hush"
 WORDS = Schema("job store", ("CREATE TABLE words (word TEXT NOT NULL PRIMARY KEY)",))

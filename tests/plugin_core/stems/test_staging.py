@@ -157,7 +157,7 @@ def test_read_only_destination_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "locked"
     folder.mkdir()
     for parent in folder.parents:
-        if parent.name.startswith(("pytest-", "popen-", tmp_path.name)):
+        if parent.name.startswith(("stembridge-tests-", "pytest-", "popen-", tmp_path.name)):
             parent.chmod(0o755)
     folder.chmod(0o555)
     done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True)
