@@ -1,26 +1,25 @@
 """The nouns every part shares: frozen, typed, and JSON in the job store as they stand here.
 
 Times are seconds since the Unix epoch, durations seconds, sizes bytes, sample rates hertz.
-Those that people wish for stand in ``wishes``.
+Those that people wish for stand in ``wishes``, their JSON in ``encoding``.
 """
 
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
 
 import msgspec
 
+from plugin_core.encoding import decode_path as decode_path
+from plugin_core.encoding import encode_path as encode_path
+from plugin_core.encoding import from_json as from_json
+from plugin_core.encoding import to_json as to_json
 from plugin_core.wishes import OnOverload as OnOverload
 from plugin_core.wishes import Operation as Operation
 from plugin_core.wishes import Separation as Separation
 from plugin_core.wishes import Tagging as Tagging
-
-T = TypeVar("T")
 
 STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """Control characters, line ends and changes of writing direction: file names and services' words may hold them."""
@@ -358,46 +357,6 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Where a failed job goes on once it is retried, its staging kept until then; None: where its purchase says."""
     written: Written | None = None
     """What a done tagging did to its source."""
-
-
-def encode_path(value: object) -> object:
-    """Turn a path into text for JSON (msgspec ``enc_hook``); names that are not UTF-8 become ``bytes:<hex>``."""
-    if isinstance(value, Path):
-        try:
-            return str(value).encode().decode()
-        except UnicodeEncodeError:
-            return "bytes:" + str(value).encode("utf-8", "surrogateescape").hex()
-    raise NotImplementedError(f"no JSON form for {type(value).__name__}")
-
-
-def decode_path(kind: type, value: object) -> object:
-    """Turn JSON text back into a path (msgspec ``dec_hook``)."""
-    if issubclass(kind, Path) and isinstance(value, str):
-        is_hex = value.startswith("bytes:")
-        return Path(bytes.fromhex(value[6:]).decode("utf-8", "surrogateescape") if is_hex else value)
-    raise NotImplementedError(f"no value of {kind.__name__} from JSON {value!r}")
-
-
-def to_json(value: object, enc_hook: Callable[[object], object] = encode_path) -> bytes:
-    """Encode any of these nouns, or a plain value holding them, as JSON."""
-    return msgspec.json.encode(value, enc_hook=enc_hook)
-
-
-def from_json(data: bytes | str, kind: type[T], dec_hook: Callable[[type, object], object] = decode_path) -> T:
-    """Decode what ``to_json`` wrote."""
-    return _decoder(kind, dec_hook).decode(data)
-
-
-def _decoder(kind: type[T], dec_hook: Callable[[type, object], object]) -> msgspec.json.Decoder[T]:
-    """Return the decoder of a type, worked out once: msgspec crashes when two threads do that at the same time."""
-    with _DECODING:
-        if (kind, dec_hook) not in _DECODERS:
-            _DECODERS[kind, dec_hook] = msgspec.json.Decoder(kind, dec_hook=dec_hook)
-        return _DECODERS[kind, dec_hook]
-
-
-_DECODERS: dict[tuple[type, object], msgspec.json.Decoder[Any]] = {}
-_DECODING = threading.Lock()
 
 
 def disarm(text: str) -> str:

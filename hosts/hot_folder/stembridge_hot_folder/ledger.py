@@ -268,8 +268,7 @@ class SongLedger:
 
     def paused(self) -> dict[bytes, float]:
         """Return the folders that are paused, and since when."""
-        found = self._read("SELECT root, paused FROM roots WHERE paused > 0")
-        return {bytes(row["root"]): row["paused"] for row in found}
+        return {bytes(row["root"]): row["paused"] for row in self._read("SELECT * FROM roots WHERE paused > 0")}
 
     # Results
 
@@ -392,7 +391,6 @@ CREATE TABLE history (
     PRIMARY KEY (day, root, state)
 ) WITHOUT ROWID
 """
-
 _FIFTH = "ALTER TABLE roots ADD COLUMN paused REAL NOT NULL DEFAULT 0"
 
 SCHEMA: Final = Schema(
