@@ -46,7 +46,7 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
     workers: Annotated[int, msgspec.Meta(ge=1, le=64)] = msgspec.field(default_factory=default_workers)
     """Songs separated at the same time, each by one process on one processor; default half the processors."""
     block_seconds: Annotated[float, msgspec.Meta(ge=0.5, le=60)] = 5.0
-    """Seconds of sound worked on at once; memory grows with it (170 MB at 5 s of stereo at 44.1 kHz), the
+    """Seconds of sound worked on at once; memory grows with it (150 MB at 5 s of stereo at 44.1 kHz), the
     stems are the same."""
     nice: Annotated[int, msgspec.Meta(ge=0, le=19)] = 10
     """How far workers step back behind other programs, as ``nice(1)`` counts; no effect on Windows."""
