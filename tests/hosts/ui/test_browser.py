@@ -364,7 +364,8 @@ def test_pages_fit_every_width_and_say_what_they_are(
                 assert browser.run("return document.documentElement.scrollWidth <= innerWidth"), (page, width)
             nameless = browser.run(
                 "return [...document.querySelectorAll('button, a, input, select, progress, meter')].filter((one) =>"
-                " !one.matches('[hidden], .hidden, meter[aria-hidden=true]') && !(one.getAttribute('aria-label') || one.textContent.trim()"
+                " !one.matches('[hidden], .hidden, meter[aria-hidden=true]')"
+                " && !(one.getAttribute('aria-label') || one.textContent.trim()"
                 " || one.labels?.length)).map((one) => one.outerHTML)"
             )
             assert nameless == []
