@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from plugin_core.providers.neural import plugin as neural_plugin
 from tests.plugin_core.cli.conftest import Run
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator
 
+README = (Path(__file__).parents[4] / "README.md").read_text(encoding="utf-8")
 LOCAL = (FakePoint("local", local_plugin),)
 
 
@@ -247,6 +249,8 @@ def test_demo_measures_what_it_made(stembridge: Run, tmp_path: Path) -> None:
     assert score["difference"] == 0.0
     assert set(score["sdr"]) == {"vocals", "drums", "bass", "other"}
     assert all(score["sdr"][name] > score["untouched"][name] + 3 for name in score["sdr"])
+    shown = re.findall(r"^(vocals|drums|bass|other) +([-\d.]+) +[-\d.]+$", README, re.MULTILINE)
+    assert {name: float(ratio) for name, ratio in shown} == pytest.approx(score["sdr"], abs=0.2)
     assert result.events[-1]["event"] == "summary"
     assert len(list((tmp_path / "stembridge-demo" / "Small Hours.stems").iterdir())) == 4
     people = stembridge("demo", points=LOCAL)
