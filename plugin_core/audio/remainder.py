@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plugin_core.audio.formats import AudioFormat
+from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.overload import OPEN_ENDED, refuse_peak
 from plugin_core.audio.reader import Reader
 from plugin_core.audio.samples import Samples, count_overs, to_integers
+from plugin_core.audio.writer import open_writer
 from plugin_core.errors import SourceError
 
 Int32 = NDArray[np.int32]
@@ -64,6 +68,33 @@ def _clip(block: Int32, limit: int) -> Int32:
     np.clip(block, -limit, limit - 1, out=block)
     whole -= block
     return whole
+
+
+@contextmanager
+def open_stems(
+    folder: Path, files: Mapping[str, str], info: AudioInfo, chosen: AudioFormat
+) -> Iterator[Callable[[Stems], None]]:
+    """Create a file for each stem; give what writes blocks of all of them. If anything is raised inside, none is left.
+
+    Args:
+        folder: in staging.
+        files: names of files, by stem.
+        info: of the source, whose rate and channels they have.
+        chosen: their format.
+    """
+    with ExitStack() as stack:
+        writers = {
+            stem: stack.enter_context(
+                open_writer(folder / name, sample_rate=info.sample_rate, channels=info.channels, format=chosen)
+            )
+            for stem, name in files.items()
+        }
+
+        def write(blocks: Stems) -> None:
+            for stem, samples in blocks.items():
+                writers[stem].write(samples)
+
+        yield write
 
 
 class Intake:

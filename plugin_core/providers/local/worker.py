@@ -6,16 +6,14 @@ Decodes, separates, mixes down so that the stems sum to the source (the last one
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plugin_core.audio.formats import FORMATS
 from plugin_core.audio.reader import open_reader
-from plugin_core.audio.remainder import Intake, Stems, leave_rest
+from plugin_core.audio.remainder import Intake, Stems, leave_rest, open_stems
 from plugin_core.audio.samples import Samples
-from plugin_core.audio.writer import open_writer
 from plugin_core.errors import SettingsError
 from plugin_core.providers.local.estimates import Estimates, separate
 from plugin_core.providers.local.network import MaskNetwork, read_network
@@ -45,15 +43,11 @@ def render(request: WorkerRequest, report: Reported) -> WorkerDone:
 def _render(request: WorkerRequest, report: Reported) -> WorkerDone:
     chosen = FORMATS[request.format]
     files = {stem: stem + chosen.suffix for stem in STEMS}
-    with open_reader(request.source, info=request.info) as reader, ExitStack() as stack:
-        intake = Intake(reader, chosen)
-        info = reader.info
-        writers = {
-            stem: stack.enter_context(
-                open_writer(request.folder / name, sample_rate=info.sample_rate, channels=info.channels, format=chosen)
-            )
-            for stem, name in files.items()
-        }
+    with (
+        open_reader(request.source, info=request.info) as reader,
+        open_stems(request.folder, files, reader.info, chosen) as write,
+    ):
+        intake, info = Intake(reader, chosen), reader.info
         network, notes = _choose_network(request)
         written = 0
         energies = np.zeros(3)
@@ -65,8 +59,7 @@ def _render(request: WorkerRequest, report: Reported) -> WorkerDone:
             network=network,
             block_seconds=request.block_seconds,
         ):
-            for stem, block in mix_down(estimates, chosen.bits).items():
-                writers[stem].write(block)
+            write(mix_down(estimates, chosen.bits))
             source, vocals = estimates.source, estimates.vocals
             energies += [_energy(source), _energy(vocals), _energy(source - vocals)]
             written += len(source)

@@ -97,14 +97,12 @@ class NeuralSeparator(Engine):
         choice = choose(model, Separation(provider=NAME))
         found = [self._library.find(file) for file in choice.files]
         missing = [file for file, path in zip(choice.files, found, strict=True) if path is None]
-        has_voice = len(missing) and len(missing) < len(choice.files)
-        state = "here" if not missing else "in part here" if has_voice else _how_to_get(missing)
         return Model(
             id=model.id,
             name=model.name,
             stems=model.stems,
             summary=model.summary,
-            state=state,
+            state=_state(missing, len(choice.files)),
             size=sum(file.bytes for file in choice.files),
             licence=model.licence,
         )
@@ -273,5 +271,9 @@ class NeuralSeparator(Engine):
         return [Finding(name=NAME, verdict=Verdict.OK, found=found)]
 
 
-def _how_to_get(missing: Sequence[WeightFile]) -> str:
+def _state(missing: Sequence[WeightFile], count: int) -> str:
+    if not missing:
+        return "here"
+    if len(missing) < count:
+        return "in part here"
     return "to fetch" if all(file.addresses for file in missing) else "to bring"

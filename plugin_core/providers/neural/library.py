@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from plugin_core.errors import PlacementError, SpoiltFileError, UsageError
+from plugin_core.errors import SpoiltFileError, UsageError
 from plugin_core.files.errors import explain_read_error, explain_write_error
 from plugin_core.files.placement import copy_file, rename_exclusive, sync_folder, write_durably
 from plugin_core.model import show_path
@@ -86,26 +86,21 @@ class Library:
 
     def find(self, file: WeightFile) -> Path | None:
         """Return where a file is, in our folder or another programme's; None where it is not."""
-        notes = self._read_notes()
-        for path in self._candidates(file):
-            digest = self._digest(path, notes)
-            if digest is not None and is_file(file, digest, notes.learnt.get(file.name, "")):
-                return path
-        return None
+        found = self._find(file, self._read_notes())
+        return None if found is None else found.path
 
     def weights(self, files: tuple[WeightFile, ...]) -> tuple[Weights, ...] | None:
         """Return where all of some files are, with their whole digests; None where one is missing."""
-        found = [self.find(file) for file in files]
         notes = self._read_notes()
-        return (
-            tuple(
-                Weights(file=msgspec.structs.replace(file, sha256=self._sha256(path, notes)), path=path)
-                for file, path in zip(files, found, strict=True)
-                if path is not None
-            )
-            if None not in found
-            else None
-        )
+        found = tuple(one for file in files if (one := self._find(file, notes)) is not None)
+        return found if len(found) == len(files) else None
+
+    def _find(self, file: WeightFile, notes: _Notes) -> Weights | None:
+        for path in self._candidates(file):
+            digest = self._digest(path, notes)
+            if digest is not None and is_file(file, digest, notes.learnt.get(file.name, "")):
+                return Weights(file=msgspec.structs.replace(file, sha256=digest.sha256), path=path)
+        return None
 
     def take(self, model: NeuralModel, path: Path) -> WeightFile:
         """Copy a file that the user has into our folder; return which of the model's it is.
@@ -212,12 +207,6 @@ class Library:
             return None
         self._remember(path, digest, notes)
         return digest
-
-    def _sha256(self, path: Path, notes: _Notes) -> str:
-        digest = self._digest(path, notes)
-        if digest is None:
-            raise PlacementError(f"{show_path(path)} is gone", remedy="fetch it again")
-        return digest.sha256
 
     def _remember(self, path: Path, digest: Digest, notes: _Notes) -> None:
         """Keep a digest; not to be able to costs the next reading, and nothing else."""

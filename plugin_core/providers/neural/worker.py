@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 
 from plugin_core.audio.formats import FORMATS
 from plugin_core.audio.reader import open_reader
-from plugin_core.audio.remainder import Intake, leave_rest
-from plugin_core.audio.writer import open_writer
+from plugin_core.audio.remainder import Intake, leave_rest, open_stems
 from plugin_core.errors import SettingsError
 from plugin_core.files.errors import explain_write_error
 from plugin_core.model import show_path
@@ -136,12 +135,7 @@ def _render(request: NeuralRequest, network: StemNetwork, scratch: Path, report:
         clipped = _decode(request, mix, report)
         reader = stack.enter_context(open_reader(request.source, info=request.info))
         intake, info = Intake(reader, chosen), reader.info
-        writers = {
-            stem: stack.enter_context(
-                open_writer(request.folder / name, sample_rate=info.sample_rate, channels=info.channels, format=chosen)
-            )
-            for stem, name in files.items()
-        }
+        write = stack.enter_context(open_stems(request.folder, files, info, chosen))
         own = scratch / "network"
         own.mkdir()
         blocks = network.separate(mix, own, lambda done: report(DECODED + (1 - DECODED) * done))
@@ -149,13 +143,11 @@ def _render(request: NeuralRequest, network: StemNetwork, scratch: Path, report:
         for block in _at_rate(blocks, others, info.sample_rate, info.channels):
             source = intake.read(len(next(iter(block.values()))))
             stems = {stem: samples[: len(source)] for stem, samples in block.items()}
-            for stem, samples in leave_rest(source, stems, choice.rest, chosen.bits).items():
-                writers[stem].write(samples)
+            write(leave_rest(source, stems, choice.rest, chosen.bits))
         # What resampling rounded off at the end.
         while len(source := intake.read(_BLOCK)):
             silence = dict.fromkeys(others, np.zeros(source.shape, dtype=np.float32))
-            for stem, samples in leave_rest(source, silence, choice.rest, chosen.bits).items():
-                writers[stem].write(samples)
+            write(leave_rest(source, silence, choice.rest, chosen.bits))
     return WorkerDone(files, clipped, network.notes)
 
 
