@@ -116,12 +116,14 @@ def freeze_in_flight(sleeper: subprocess.Popen[bytes], service: Service, store: 
     return set(service.lines(f"submit {sleeper.pid}"))
 
 
-@pytest.mark.parametrize("finds", [True, False], ids=["service that finds", "service that cannot find"])
-def test_frozen_workers_pay_nothing_twice_and_lose_nothing(store: JobStore, tmp_path: Path, finds: bool) -> None:
-    service = Service(tmp_path / "service")
-    jobs = fill(store, 12)
-    with crew_of(store, service, slots=6, delay=0.15, finds=finds) as crew:
-        gate = tmp_path / "gate"
+def assert_a_frozen_worker_pays_nothing_twice(
+    store: JobStore, folder: Path, count: int, *, delay: float, finds: bool = True
+) -> None:
+    """Freeze a worker in its paid calls for longer than its lease, while another works; half of the jobs have slots."""
+    service = Service(folder / "service")
+    jobs = fill(store, count)
+    with crew_of(store, service, slots=count // 2, delay=delay, finds=finds) as crew:
+        gate = folder / "gate"
         gate.touch()
         sleeper = crew.start(gate)
         in_flight = freeze_in_flight(sleeper, service, store)
@@ -138,6 +140,11 @@ def test_frozen_workers_pay_nothing_twice_and_lose_nothing(store: JobStore, tmp_
             crew.start()
             crew.finish()
     assert_each_paid_once(store, service, jobs)
+
+
+@pytest.mark.parametrize("finds", [True, False], ids=["service that finds", "service that cannot find"])
+def test_frozen_workers_pay_nothing_twice_and_lose_nothing(store: JobStore, tmp_path: Path, finds: bool) -> None:
+    assert_a_frozen_worker_pays_nothing_twice(store, tmp_path, 12, delay=0.15, finds=finds)
 
 
 def test_gate_holds_over_several_processes(store: JobStore, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +10,8 @@ import pytest
 
 from plugin_core.jobs.store import JobStore, Place
 from plugin_core.model import JobState
-from tests.plugin_core.jobs.fakes import Service, make_job
-from tests.plugin_core.jobs.test_crash import assert_each_paid_once, crew_of, fill, freeze_in_flight, wait_for
-from tests.plugin_core.jobs.worker import LEASE
+from tests.plugin_core.jobs.fakes import make_job
+from tests.plugin_core.jobs.test_crash import assert_a_frozen_worker_pays_nothing_twice
 
 ANY_STORE = True
 
@@ -26,25 +24,7 @@ def store(store_place: Place) -> Iterator[JobStore]:
 
 @pytest.mark.shared
 def test_a_frozen_worker_pays_nothing_twice(store: JobStore, tmp_path: Path) -> None:
-    service = Service(tmp_path / "service")
-    jobs = fill(store, 8)
-    with crew_of(store, service, slots=4, delay=0.1) as crew:
-        gate = tmp_path / "gate"
-        gate.touch()
-        sleeper = crew.start(gate)
-        in_flight = freeze_in_flight(sleeper, service, store)
-        gate.unlink()
-        crew.start()
-        wait_for(lambda: len(service.lines("find " + str(crew.processes[-1].pid))) > 0)
-        time.sleep(LEASE * 2)
-        assert in_flight.isdisjoint(service.lines("creates"))
-        sleeper.send_signal(signal.SIGCONT)
-        wait_for(lambda: in_flight <= set(service.lines("creates")))
-        crew.finish()
-        if store.has_active():
-            crew.start()
-            crew.finish()
-    assert_each_paid_once(store, service, jobs)
+    assert_a_frozen_worker_pays_nothing_twice(store, tmp_path, 8, delay=0.1)
 
 
 @pytest.mark.shared
