@@ -147,6 +147,14 @@ def job(server: Server, song: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with open_browser(tmp_path_factory.mktemp("chromium")) as one:
         yield one
+
+
+@pytest.fixture
+def browser(chromium: Browser) -> Iterator[Browser]:
+    """Give the browser of the run; no page is left open in it whose server may be gone by the next test."""
+    yield chromium
+    chromium.open("about:blank")
+    chromium.complaints()
