@@ -20,8 +20,9 @@ from plugin_core.files.errors import FULL, explain_write_error
 from plugin_core.files.names import MAX_BYTES, NUMBER_BYTES, count_bytes, shorten
 
 _AT_FDCWD: Final = -100
-_RENAME_NOREPLACE: Final = 1
-_RENAME_EXCL: Final = 4
+_NO_REPLACE: Final = 1, 4
+_SWAP: Final = 2, 2
+"""Ways to rename: flags of Linux' ``renameat2`` and of macOS' ``renamex_np``."""
 _CHUNK: Final = 1 << 26
 
 _UNABLE: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM})
@@ -38,11 +39,23 @@ def rename_exclusive(old: Path, new: Path) -> None:
         OSError: as ``os.rename``; EXDEV when they lie on different file systems.
     """
     try:
-        _rename_noreplace()(os.fsencode(old), os.fsencode(new))
+        # The rename of Windows never replaces.
+        rename = os.rename if sys.platform == "win32" else _rename_by(_NO_REPLACE)
+        rename(os.fsencode(old), os.fsencode(new))
     except OSError as error:
         if error.errno not in _UNABLE:
             raise
         _rename_portably(old, new)
+
+
+def swap_names(one: Path, other: Path) -> None:
+    """Let two entries change names, in one step: what another program put there in this very moment is not lost.
+
+    Raises:
+        FileNotFoundError: one of them is gone; nothing was changed.
+        OSError: this system, or file system, cannot; nothing was changed.
+    """
+    _rename_by(_SWAP)(os.fsencode(one), os.fsencode(other))
 
 
 def _rename_portably(old: Path, new: Path) -> None:
@@ -156,14 +169,14 @@ def sync_folder(folder: Path) -> None:
 
 
 @functools.cache
-def _rename_noreplace() -> Rename:
+def _rename_by(way: tuple[int, int]) -> Rename:
     if sys.platform == "win32":
-        return os.rename  # never replaces there
+        return _refuse
     library = ctypes.CDLL(None, use_errno=True)
     if sys.platform == "darwin":
-        return _wrap(lambda old, new: library.renamex_np(old, new, _RENAME_EXCL))
+        return _wrap(lambda old, new: library.renamex_np(old, new, way[1]))
     if hasattr(library, "renameat2"):
-        return _wrap(lambda old, new: library.renameat2(_AT_FDCWD, old, _AT_FDCWD, new, _RENAME_NOREPLACE))
+        return _wrap(lambda old, new: library.renameat2(_AT_FDCWD, old, _AT_FDCWD, new, way[0]))
     return _refuse
 
 
@@ -177,7 +190,7 @@ def _wrap(call: Callable[[bytes, bytes], int]) -> Rename:
 
 
 def _refuse(old: bytes, new: bytes) -> None:
-    raise OSError(errno.ENOSYS, "no exclusive rename", os.fsdecode(old), None, os.fsdecode(new))
+    raise OSError(errno.ENOSYS, "no such rename", os.fsdecode(old), None, os.fsdecode(new))
 
 
 def write_durably(path: Path, data: bytes) -> None:

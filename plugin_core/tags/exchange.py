@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from plugin_core.errors import PlacementError, SourceError, StembridgeError, TransientError
 from plugin_core.files.errors import AWAY, explain_read_error
 from plugin_core.files.names import HIDDEN_PREFIX
-from plugin_core.files.placement import sync_folder
+from plugin_core.files.placement import swap_names, sync_folder
 from plugin_core.model import show_path
 from plugin_core.tags.files import write_error
 from plugin_core.tags.pieces import PieceError
@@ -179,7 +179,7 @@ def flush(draft: Draft) -> None:
 
 
 def replace_with(draft: Draft, check: Callable[[], None] = lambda: None) -> None:
-    """Rename the copy over the file, in one step, if the file is still the one that was copied.
+    """Put the copy in the file's place, in one step, if the file is still the one that was copied.
 
     Raises:
         TransientError: it is not; nothing was changed.
@@ -187,8 +187,35 @@ def replace_with(draft: Draft, check: Callable[[], None] = lambda: None) -> None
     """
     check()
     require_same(draft)
-    draft.copy.replace(draft.file)
+    try:
+        swap_names(draft.copy, draft.file)
+    except FileNotFoundError as error:
+        # Deleted or moved away just now: it is not to come back, and the next try says what became of it.
+        raise _being_written(draft.file) from error
+    except OSError:
+        # Not to be had here: what comes in the very moment between look and rename would be replaced.
+        draft.copy.replace(draft.file)
+    else:
+        _require_taken(draft)
     sync_folder(draft.file.parent)
+
+
+def _require_taken(draft: Draft) -> None:
+    """Put back what another program put in the file's place since the last look; the newest stays.
+
+    Raises:
+        TransientError: there was such a file.
+    """
+    # A rename may count as a change of the file, so that its time of change says nothing.
+    taken = draft.copy.stat()
+    if _identity(taken)[:-1] == _identity(draft.status)[:-1]:
+        return
+    seen = {draft.file.stat().st_ino}
+    while taken.st_ino not in seen:
+        seen.add(taken.st_ino)
+        swap_names(draft.copy, draft.file)
+        taken = draft.copy.stat()
+    raise _being_written(draft.file)
 
 
 def _make(copy: Path) -> None:

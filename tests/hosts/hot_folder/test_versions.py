@@ -19,6 +19,7 @@ from stembridge_hot_folder.ledger import LEDGER_NAME, SongLedger, SongState
 from plugin_core.files import placement
 from plugin_core.model import JobState, Tagging
 from plugin_core.session import Session
+from plugin_core.tags import exchange
 from plugin_core.tags.reader import read_tags
 from tests.hosts.hot_folder.conftest import Desk, wait_for
 from tests.hosts.hot_folder.labelling import LabellingDesk
@@ -61,13 +62,35 @@ def test_case_20_stems_of_one_version_never_stand_beside_the_next(labels: Labell
     with labels.running() as watch:
         song = labels.song(seed=1, seconds=0.2)
         wait_for(lambda: labels.separator.paid)
-        # A labelling that is under way may be the one that notices the new version.
-        wait_for(lambda: not writes_tags or read_tags(song).fields.get("mood"))
         write_song(labels.home / "new.wav", 0.4, 2).replace(song)
         wait_for(lambda: labels.separator.cancelled)
         labels.separator.hold = False
         watch.wait_done("Song.wav")
     assert len(list(labels.root.glob("*.stems"))) == 1
+    assert is_made_of(labels.root / "Song.stems", song)
+    assert labels.separator.paid == ["Song.wav", "Song.wav"]
+
+
+def test_case_20_new_version_that_comes_in_the_moment_the_labels_are_placed_is_the_one_that_stays(
+    labels: LabellingDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, newer = exchange.require_same, []
+
+    def look_and_replace(draft: exchange.Draft) -> None:
+        look(draft)
+        if not newer:
+            wait_for(lambda: labels.separator.paid)
+            newer.append(write_song(labels.home / "new.wav", 0.4, 2).replace(draft.file))
+
+    monkeypatch.setattr(exchange, "require_same", look_and_replace)
+    labels.separator.hold = True
+    with labels.running() as watch:
+        song = labels.song(seed=1, seconds=0.2)
+        wait_for(lambda: labels.separator.cancelled)
+        labels.separator.hold = False
+        watch.wait_done("Song.wav")
+    assert soundfile.info(song).duration == 0.4
+    assert read_tags(song).fields["mood"] == ("Calm",)
     assert is_made_of(labels.root / "Song.stems", song)
     assert labels.separator.paid == ["Song.wav", "Song.wav"]
 

@@ -28,7 +28,7 @@ def refuse(old: bytes, new: bytes) -> None:
 @pytest.fixture(params=["system", "portable"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "portable":
-        monkeypatch.setattr(placement, "_rename_noreplace", lambda: refuse)
+        monkeypatch.setattr(placement, "_rename_by", lambda _way: refuse)
     return str(request.param)
 
 
@@ -70,7 +70,7 @@ class Killed(BaseException):
 
 @pytest.fixture
 def portable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(placement, "_rename_noreplace", lambda: refuse)
+    monkeypatch.setattr(placement, "_rename_by", lambda _way: refuse)
 
 
 @pytest.mark.usefixtures("portable")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from plugin_core.errors import PlacementError, SourceError, TransientError
+from plugin_core.tags import exchange
 from plugin_core.tags.exchange import ReplaceOptions, check_replaceable, draft_of, dress, real_file, replace_with
 from tests.plugin_core.tags.tagged_files import names
 
@@ -108,10 +110,12 @@ def test_loop_of_links_is_told(tmp_path: Path) -> None:
         real_file(tmp_path / "a")
 
 
+@pytest.mark.parametrize("moment", ["before the last look", "right after it"])
 @pytest.mark.parametrize("change", ["append", "replace", "touch"])
-def test_file_changed_meanwhile_is_never_replaced(song: Path, tmp_path: Path, change: str) -> None:
-    with pytest.raises(TransientError, match="being written"), draft_of(song, "mark") as draft:
-        dress(draft, ReplaceOptions())
+def test_file_changed_meanwhile_is_never_replaced(
+    song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str, moment: str
+) -> None:
+    def meddle() -> None:
         if change == "append":
             with song.open("ab") as opened:
                 opened.write(b"more")
@@ -120,10 +124,67 @@ def test_file_changed_meanwhile_is_never_replaced(song: Path, tmp_path: Path, ch
             (tmp_path / "mine").replace(song)
         else:
             os.utime(song, ns=(5, 5))
-        theirs = song.read_bytes()
+        theirs.append(song.read_bytes())
+
+    theirs: list[bytes] = []
+    with pytest.raises(TransientError, match="being written"), draft_of(song, "mark") as draft:
+        dress(draft, ReplaceOptions())
+        if moment == "right after it":
+            after_last_look(monkeypatch, meddle)
+        else:
+            meddle()
         replace_with(draft)
-    assert song.read_bytes() == theirs
+    assert song.read_bytes() == theirs[0]
     assert names(tmp_path) == ["song.flac"]
+
+
+def after_last_look(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Let another program act between the last look at a file and the rename over it."""
+    look = exchange.require_same
+
+    def look_and_act(draft: exchange.Draft) -> None:
+        look(draft)
+        act()
+
+    monkeypatch.setattr(exchange, "require_same", look_and_act)
+
+
+def test_two_versions_that_come_in_the_last_moment_leave_the_newer_one(
+    song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bring(name: str) -> None:
+        (tmp_path / "mine").write_bytes(name.encode())
+        (tmp_path / "mine").replace(song)
+
+    def swap_and_bring(one: Path, other: Path) -> None:
+        real_swap(one, other)
+        if versions:
+            bring(versions.pop())
+
+    real_swap, versions = exchange.swap_names, ["third", "second"]
+    after_last_look(monkeypatch, lambda: bring("first"))
+    monkeypatch.setattr(exchange, "swap_names", swap_and_bring)
+    with pytest.raises(TransientError, match="being written"):
+        swap(song)
+    assert (song.read_bytes(), names(tmp_path)) == (b"third", ["song.flac"])
+
+
+def test_file_deleted_in_the_last_moment_does_not_come_back(
+    song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after_last_look(monkeypatch, song.unlink)
+    with pytest.raises(TransientError, match="being written"):
+        swap(song)
+    assert names(tmp_path) == []
+
+
+def test_file_is_replaced_where_the_file_system_swaps_no_names(song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_one: Path, _other: Path) -> None:
+        raise OSError(errno.EINVAL, "no")
+
+    monkeypatch.setattr(exchange, "swap_names", refuse)
+    swap(song)
+    assert song.read_bytes() == b"new"
 
 
 def test_odd_names_work(tmp_path: Path) -> None:
