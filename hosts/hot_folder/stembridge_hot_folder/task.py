@@ -82,7 +82,7 @@ class SongTask:
                 is_forced = known is not None and known.state is SongState.RETRY and known.force
                 await self._order(source, is_forced=is_forced)
         except VersionChanged:
-            self._record.drop()
+            self._drop()
         except MissingToolError as error:
             self._record.postpone(str(error))
         except SourceError as error:
@@ -124,11 +124,17 @@ class SongTask:
         try:
             self._version.require_same()
         except VersionChanged:
-            self._record.drop()
+            self._drop()
         except TransientError as trouble:
             self._record.postpone(str(trouble))
         else:
             self.fail(error.message, error.remedy)
+
+    def _drop(self) -> None:
+        """Forget a version that is no longer there; a job made of it, as of one that changed just then, comes to its end."""
+        if self.jobs:
+            self._strays.add(self.folder, self.path, self.jobs, is_replaced=True)
+        self._record.drop()
 
     def fail(self, reason: str, remedy: str) -> None:
         """End as failed."""
@@ -222,7 +228,10 @@ class SongTask:
             tools.queue.put(record.song)
             return
         record.tell("taken", self._describe(offers))
-        await run.add(ready)
+        try:
+            await run.add(ready)
+        finally:
+            self.jobs = tuple(asker.jobs)
         record.put(SongState.WORKING, content=source.content, jobs=tuple(asker.jobs))
         await self._work(asker.jobs)
 
@@ -269,10 +278,10 @@ class SongTask:
 
     def _leave(self, fate: Fate) -> None:
         """Leave the jobs to go on without their song, which may turn up elsewhere."""
-        is_replaced = fate is Fate.REPLACED
-        self._strays.add(self.folder, self.path, self.jobs, is_replaced=is_replaced)
-        if is_replaced:
-            self._record.drop()
+        if fate is Fate.REPLACED:
+            self._drop()
+        else:
+            self._strays.add(self.folder, self.path, self.jobs)
 
     async def _end(self, jobs: Sequence[Job]) -> None:
         if jobs and all(job.state is JobState.DONE for job in jobs):

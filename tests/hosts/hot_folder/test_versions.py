@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,7 +18,7 @@ from stembridge_hot_folder.files import FileIdentity
 from stembridge_hot_folder.ledger import LEDGER_NAME, SongLedger, SongState
 
 from plugin_core.files import placement
-from plugin_core.model import JobState, Tagging
+from plugin_core.model import Job, JobState, Tagging
 from plugin_core.session import Session
 from plugin_core.tags import exchange
 from plugin_core.tags.reader import read_tags
@@ -230,6 +231,27 @@ def test_preset_with_labels_and_a_replaced_song_cancels_both(labels: LabellingDe
     assert states == [JobState.CANCELLED, *[JobState.DONE] * 3]
     assert read_tags(song).fields["mood"] == ("Calm",)
     assert is_made_of(labels.root / "Song.stems", song)
+
+
+def test_case_20_song_replaced_between_its_two_jobs_leaves_none_behind(
+    labels: LabellingDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add, replaced = Session.add, []
+
+    async def add_and_replace(self: Session, *args: Any, **options: Any) -> tuple[Job, bool]:
+        answer = await add(self, *args, **options)
+        if not replaced:
+            replaced.append(write_song(labels.home / "new.wav", 0.4, 2).replace(labels.root / "Song.wav"))
+        return answer
+
+    monkeypatch.setattr(Session, "add", add_and_replace)
+    labels.song(seed=1, seconds=0.2)
+    labels.once()
+    with labels.context().session() as session:
+        states = sorted(job.state for job in session.store.list())
+    assert states == [JobState.DONE, JobState.DONE, JobState.FAILED]
+    assert is_made_of(labels.root / "Song.stems", labels.root / "Song.wav")
+    assert labels.separator.paid == ["Song.wav"]
 
 
 def test_labels_bought_before_are_taken_at_no_price(labels: LabellingDesk, tmp_path: Path) -> None:
