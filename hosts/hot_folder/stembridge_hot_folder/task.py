@@ -131,7 +131,7 @@ class SongTask:
             self.fail(error.message, error.remedy)
 
     def _drop(self) -> None:
-        """Forget a version that is no longer there; a job made of it, as of one that changed just then, comes to its end."""
+        """Forget a version that is no longer there; a job that was made of it just then comes to its end."""
         if self.jobs:
             self._strays.add(self.folder, self.path, self.jobs, is_replaced=True)
         self._record.drop()
