@@ -75,7 +75,8 @@ def test_case_20_stems_of_one_version_never_stand_beside_the_next(labels: Labell
 def test_case_20_new_version_that_comes_in_the_moment_the_labels_are_placed_is_the_one_that_stays(
     labels: LabellingDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look, newer = exchange.require_same, []
+    look = exchange.require_same
+    newer: list[Path] = []
 
     def look_and_replace(draft: exchange.Draft) -> None:
         look(draft)
@@ -236,7 +237,8 @@ def test_preset_with_labels_and_a_replaced_song_cancels_both(labels: LabellingDe
 def test_case_20_song_replaced_between_its_two_jobs_leaves_none_behind(
     labels: LabellingDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add, replaced = Session.add, []
+    add = Session.add
+    replaced: list[Path] = []
 
     async def add_and_replace(self: Session, *args: Any, **options: Any) -> tuple[Job, bool]:
         answer = await add(self, *args, **options)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from plugin_core.errors import PlacementError, SourceError, TransientError
+from plugin_core.files.placement import swap_names
 from plugin_core.tags import exchange
 from plugin_core.tags.exchange import ReplaceOptions, check_replaceable, draft_of, dress, real_file, replace_with
 from tests.plugin_core.tags.tagged_files import names
@@ -161,7 +162,7 @@ def test_two_versions_that_come_in_the_last_moment_leave_the_newer_one(
         if versions:
             bring(versions.pop())
 
-    real_swap, versions = exchange.swap_names, ["third", "second"]
+    real_swap, versions = swap_names, ["third", "second"]
     after_last_look(monkeypatch, lambda: bring("first"))
     monkeypatch.setattr(exchange, "swap_names", swap_and_bring)
     with pytest.raises(TransientError, match="being written"):
