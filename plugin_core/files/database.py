@@ -9,12 +9,14 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar, Final, NamedTuple, Protocol, TypeVar
+from functools import partial, wraps
+from typing import Any, ClassVar, Concatenate, Final, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from plugin_core.errors import StoreError
 from plugin_core.files.mapping import PathMap
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 BUSY: Final = 30.0
 """Seconds that what another process holds, or a server that went away, is waited for, unless it is said otherwise."""
@@ -88,11 +90,13 @@ class Database(ABC):
 
     Attributes:
         is_remote: whether it lies behind a network, so that an event loop must not wait for it.
+        patience: seconds that a server that went away is waited for.
         shown: where it is, fit to be shown.
         paths: by which names paths are stored; in use inside every transaction.
     """
 
     is_remote: ClassVar[bool] = False
+    patience: float = BUSY
     paths: PathMap
     shown: str
 
@@ -143,7 +147,7 @@ class Database(ABC):
             try:
                 return work()
             except UndoneError:
-                if time.monotonic() - began > BUSY:
+                if time.monotonic() - began > self.patience:
                     raise
                 time.sleep(_AGAIN_AFTER)
 
@@ -160,16 +164,37 @@ class Database(ABC):
         """
         total, size, some = 0, _FEWEST, 1
         while some:
-            with self.write(durable=False) as connection:
-                began = time.monotonic()
-                some = change(connection, size)
-            took = time.monotonic() - began
+            some, took = self.begin_anew(partial(self._work_some, change, size))
             total += some
             # At most twice as many as before: the next ones may be heavier.
             size = max(1, min(2 * size, round(size * _HELD_FOR / max(took, 1e-6))))
             # Whoever waits for the lock asks for it again and again: a gap as long as the batch is found.
             time.sleep(min(took, _HELD_FOR) if some else 0.0)
         return total
+
+    def _work_some(self, change: Callable[[Connection, int], int], size: int) -> tuple[int, float]:
+        """Change some rows; return how many were changed, and in how many seconds."""
+        with self.write(durable=False) as connection:
+            began = time.monotonic()
+            some = change(connection, size)
+        return some, time.monotonic() - began
+
+
+class _Holder(Protocol):
+    _database: Database
+
+
+Some = TypeVar("Some", bound=_Holder)
+
+
+def begun_anew(method: Callable[Concatenate[Some, P], T]) -> Callable[Concatenate[Some, P], T]:
+    """Begin a call that writes anew where a server gave its transaction up: its caller hears of no restart."""
+
+    @wraps(method)
+    def call(self: Some, /, *arguments: P.args, **options: P.kwargs) -> T:
+        return self._database.begin_anew(partial(method, self, *arguments, **options))
+
+    return call
 
 
 _COUNTER_BITS = 12

@@ -80,7 +80,7 @@ class PostgresDatabase(Database):
         self.paths = paths
         self._address = address
         self._schema = schema
-        self._patience = BUSY if patience is None else patience
+        self.patience = BUSY if patience is None else patience
         self._lock = threading.RLock()
         self._wanted: list[str] = []
         self._is_within = False
@@ -174,7 +174,7 @@ class PostgresDatabase(Database):
                 self._connection = self._connect()
             except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction) as error:
                 waited = time.monotonic() - began
-                if waited >= self._patience:
+                if waited >= self.patience:
                     raise self._error(PassingError, error) from error
                 if not is_said:
                     is_said = True
@@ -230,7 +230,7 @@ class PostgresDatabase(Database):
             except psycopg.errors.LockNotAvailable:
                 self._roll_back()
                 waited = time.monotonic() - began
-                if waited >= self._patience:
+                if waited >= self.patience:
                     raise
                 if not is_said and waited >= SAID_AFTER * 0.9:
                     is_said = True
@@ -270,7 +270,7 @@ class PostgresDatabase(Database):
         Raises:
             UndoneError: nothing of it was kept.
         """
-        deadline = time.monotonic() + self._patience
+        deadline = time.monotonic() + self.patience
         while True:
             found = self._execute("SELECT pg_xact_status(?::xid8)", (transaction,), False).fetchone()[0]
             if found == "committed":

@@ -166,27 +166,31 @@ def listing(states: Sequence[JobState] | None, limit: int | None, before: str = 
     Each state is limited by itself: otherwise a few failed jobs among a million finished would all be sorted.
     """
     count, last = NO_LIMIT if limit is None else int(limit), before or "\U0010ffff"
-    # The number stands in the text: by it a server tells that few rows will do.
+    # The number stands in the text: by it a server tells that few rows will do, however many jobs there are.
+    newest = f"ORDER BY id DESC LIMIT {count}"
     if states is None:
-        return f"SELECT * FROM jobs WHERE id < ? ORDER BY id DESC LIMIT {count}", [last]  # noqa: S608 - number
-    part = f"SELECT id FROM (SELECT id FROM jobs WHERE state = ? AND id < ? ORDER BY id DESC LIMIT {count}) AS newest"  # noqa: S608
-    inside = " UNION ALL ".join([part] * len(states)) or "SELECT NULL WHERE 1 = 0"
+        return f"SELECT * FROM jobs WHERE id < ? {newest}", [last]  # noqa: S608 - number
+    part = f"SELECT id FROM (SELECT id FROM jobs WHERE state = ? AND id < ? {newest}) AS newest"  # noqa: S608 - number
+    inside = f"{' UNION ALL '.join([part] * len(states))} {newest}" if states else "SELECT NULL WHERE 1 = 0"
     values = [value for state in states for value in (state.value, last)]
-    return f"SELECT * FROM jobs WHERE id IN ({inside}) ORDER BY id DESC LIMIT {count}", values  # noqa: S608 - marks
+    return f"SELECT * FROM jobs WHERE id IN ({inside}) ORDER BY id DESC", values  # noqa: S608 - marks
 
 
 def any_active(wanted: bool) -> str:
     """Return the query that finds one active job, of ``temp.wanted`` or of all."""
     own = " AND id IN (SELECT id FROM temp.wanted)" if wanted else ""
-    return f"SELECT 1 FROM jobs INDEXED BY jobs_due WHERE active = 1{own} LIMIT 1"  # noqa: S608 - constants
+    return f"SELECT 1 FROM jobs INDEXED BY jobs_active WHERE active = 1{own} LIMIT 1"  # noqa: S608 - constants
 
 
 def accounts(wanted: bool) -> str:
-    """Return the query for the oldest active job of each account."""
+    """Return the query for an active job of each account; it goes from account to account, not through all jobs."""
     own = " AND id IN (SELECT id FROM temp.wanted)" if wanted else ""
+    first = "FROM jobs INDEXED BY jobs_active WHERE active = 1 AND account"
     return (
-        "SELECT account, min(id) AS id FROM jobs INDEXED BY jobs_active"  # noqa: S608 - constants
-        f" WHERE active = 1{own} GROUP BY account"
+        f"WITH RECURSIVE each (account) AS (SELECT min(account) {first} >= '' UNION ALL"  # noqa: S608 - constants
+        f" SELECT (SELECT min(account) {first} > each.account) FROM each WHERE each.account IS NOT NULL)"
+        f" SELECT (SELECT id {first} = each.account{own} ORDER BY state, due, id LIMIT 1) AS id"
+        " FROM each WHERE each.account IS NOT NULL"
     )
 
 

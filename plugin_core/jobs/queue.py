@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from enum import Enum
 from typing import Final, NamedTuple
 
-from plugin_core.files.database import Connection, Database
+from plugin_core.files.database import Connection, Database, begun_anew
 from plugin_core.files.mapping import read_stored, stored_json
 from plugin_core.jobs import changes, gate, queries
 from plugin_core.jobs.owner import Token
@@ -29,15 +29,9 @@ _LEAP: Final = 1.0
 _STARTED: Final = "('submitting', 'running', 'fetching', 'publishing')"
 _HELD: Final = "('submitting', 'running', 'fetching')"
 
-_TWIN: Final = """
-EXISTS (SELECT 1 FROM jobs o INDEXED BY jobs_by_base
-        WHERE o.base = j.base AND o.state = 'queued' AND o.id <> j.id
-          AND o.id IN (SELECT id FROM temp.wanted))
-"""
-_HOLDER: Final = """
-(j.occupies = 1 AND EXISTS (SELECT 1 FROM jobs o
-        WHERE o.active = 1 AND o.account = j.account AND o.occupies = 1 AND o.id IN (SELECT id FROM temp.wanted)))
-"""
+_WANTED: Final = "FROM temp.wanted CROSS JOIN jobs o WHERE o.id = wanted.id"
+_TWIN: Final = f"j.base IN (SELECT o.base {_WANTED} AND o.state = 'queued')"
+_HOLDER: Final = f"(j.occupies = 1 AND j.account IN (SELECT o.account {_WANTED} AND o.active = 1 AND o.occupies = 1))"
 _OWN: Final = "j.id IN (SELECT id FROM temp.wanted)"
 
 
@@ -104,6 +98,7 @@ class JobQueue(JobReader):
         """Return a name for one claim, unique for ever; fit for a file name."""
         return self._process.new_owner()
 
+    @begun_anew
     def claim(
         self, owner: str, *, ids: Collection[str] | None, slots: Mapping[str, int], reach: Reach = ANY
     ) -> Job | None:
@@ -146,6 +141,7 @@ class JobQueue(JobReader):
             self.leapt = now
         return self._ahead < before - _PUT_BACK
 
+    @begun_anew
     def save(
         self,
         before: Job,
@@ -188,6 +184,7 @@ class JobQueue(JobReader):
                 ledger.put(connection, bought)
             return is_ours
 
+    @begun_anew
     def heartbeat(self, job_id: str, owner: str, progress: Progress | None = None) -> ClaimState:
         """Renew the lease, and store progress on the way."""
         values = (self.clock() + self.lease, progress_text(progress), job_id, owner)
@@ -207,6 +204,7 @@ class JobQueue(JobReader):
             return ClaimState(False, False)
         return ClaimState(True, bool(row["cancel"]), source, row["cancel"] == changes.WITHDRAWN)
 
+    @begun_anew
     def release(self, job_id: str, owner: str) -> None:
         """Let go of a job; its state and due time stay."""
         if not self.check(job_id, owner).alive:
@@ -214,6 +212,7 @@ class JobQueue(JobReader):
         with self._database.write(durable=False, alone=False) as connection:
             connection.execute("UPDATE jobs SET owner = NULL, lease = NULL WHERE id = ? AND owner = ?", (job_id, owner))
 
+    @begun_anew
     def heal(self, job_id: str, purchase_id: str, ticket: Ticket) -> bool:
         """Write the ticket of a late answer onto a purchase without one; its job runs on from there.
 
@@ -225,6 +224,7 @@ class JobQueue(JobReader):
         self._touched += healed
         return healed
 
+    @begun_anew
     def end_submit(self, job_id: str, owner: str, *, absent: bool = False) -> None:
         """Record that this owner's paid call can no longer go out.
 
@@ -247,12 +247,14 @@ class JobQueue(JobReader):
         senders = {row["submitter"] for row in rows} - {owner}
         return all(self._process.is_dead(sender) for sender in senders)
 
+    @begun_anew
     def leftovers(self) -> builtins.list[Job]:
         """Return settled jobs whose staging still has to be removed and that nobody works on."""
         with self._database.write(durable=False) as connection:
             self._reap(connection, self.clock())
             return [from_row(row) for row in connection.execute(queries.LEFTOVERS)]
 
+    @begun_anew
     def clean(self, job_id: str, owner: str | None = None) -> None:
         """Record that a settled job has no leftovers, and let go of it."""
         with self._database.write(durable=False, alone=False) as connection:

@@ -158,7 +158,7 @@ class JobReader:
             self._database.want(ids)
         with self._database.read() as connection:
             found = connection.execute(queries.accounts(ids is not None)).fetchall()
-            jobs = [queries.fetch(connection, row["id"]) for row in found]
+            jobs = [queries.fetch(connection, row["id"]) for row in found if row["id"] is not None]
         return [job for job in jobs if job is not None]
 
     def next_due(self) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import logging
 import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 import msgspec
 
 from plugin_core.errors import StoreError, install_hint
-from plugin_core.files.database import Connection, Database
+from plugin_core.files.database import Connection, Database, PassingError, begun_anew
 from plugin_core.files.disk import check_local
 from plugin_core.files.mapping import UNMAPPED, PathMap
 from plugin_core.jobs import changes, queries
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
     from plugin_core.recordings.book import RecordingBook
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Place = Path | str
@@ -103,11 +106,17 @@ class JobStore(JobQueue):
         if self._closed:
             return
         self._closed = True
+        # A server that is away by now is not waited for: leases let go as well.
+        self._database.patience = 0.0
         try:
             with self._database.write() as connection:
                 # Its owners are the token, a dash, and a number.
                 own = (f"{self._process.token}-", f"{self._process.token}.")
                 connection.execute("UPDATE jobs SET owner = NULL, lease = NULL WHERE owner >= ? AND owner < ?", own)
+        except PassingError as error:
+            if not self._database.is_remote:
+                raise
+            _log.info("jobs are let go of by their leases: %s", error)
         finally:
             if "_thread" in self.__dict__:
                 self._thread.shutdown()
@@ -135,13 +144,12 @@ class JobStore(JobQueue):
     async def ask(self, work: Callable[..., T], *arguments: Any, **options: Any) -> T:
         """Call a method of the store, in a thread where the store is far away: an event loop does not wait for it.
 
-        What a server gave up when it went away is begun anew. A call that has begun comes to its end even where its
-        task is cancelled meanwhile, which then happens at the next wait: what was stored is not to be forgotten.
+        A call that has begun comes to its end even where its task is cancelled meanwhile, which then happens at the
+        next wait: what was stored is not to be forgotten.
         """
         if not self._database.is_remote:
             return work(*arguments, **options)
-        call = partial(self._database.begin_anew, partial(work, *arguments, **options))
-        return await finish(start_in_thread(call, pool=self._thread))
+        return await finish(start_in_thread(partial(work, *arguments, **options), pool=self._thread))
 
     @cached_property
     def _thread(self) -> ThreadPoolExecutor:
@@ -158,6 +166,7 @@ class JobStore(JobQueue):
 
         return RecordingBook(self._database, clock=self.clock)
 
+    @begun_anew
     def check_writable(self) -> None:
         """Make sure that jobs can be stored.
 
@@ -168,6 +177,7 @@ class JobStore(JobQueue):
 
     # Adding and looking
 
+    @begun_anew
     def add(
         self, job: Job, *, occupies: bool = True, is_gone: Callable[[Path], bool] = lambda _: False
     ) -> tuple[Job, bool]:
@@ -225,11 +235,9 @@ class JobStore(JobQueue):
         Raises:
             UsageError: there is no such job.
         """
-        with self._database.write() as connection:
-            job = changes.move(connection, changes.existing(connection, job_id), source, self.clock())
-        self._touched += 1
-        return job
+        return self._change(lambda rows, now: changes.move(rows, changes.existing(rows, job_id), source, now))
 
+    @begun_anew
     def relocate(self, job_id: str, source: Source, stems: tuple[Stem, ...], projects: tuple[Stem, ...] = ()) -> None:
         """Note where the song, stems and session files of a job lie now; whoever works on it goes on from there.
 
@@ -245,11 +253,13 @@ class JobStore(JobQueue):
                 changes.write(connection, msgspec.structs.replace(job, stems=stems, projects=projects), [])
         self._touched += 1
 
+    @begun_anew
     def know(self, recording: str, hashes: Iterable[str]) -> None:
         """Note of a recording by which hashes (SHA-256) of whole files it is known as well."""
         with self._database.write(durable=False) as connection:
             tables.remember(connection, recording, [raw1(one) for one in hashes])
 
+    @begun_anew
     def wake(self, names: Collection[str], *, rested: Callable[[str], bool] = lambda _: True) -> builtins.list[str]:
         """Make due now the jobs that wait for their service and have one of these names; return their ids.
 
@@ -264,24 +274,30 @@ class JobStore(JobQueue):
 
     # Requests of people
 
+    def _change(self, change: Callable[..., T], *arguments: Any, **options: Any) -> T:
+        """Make one of the changes of ``changes.py`` in a transaction of its own."""
+
+        def work() -> T:
+            with self._database.write() as connection:
+                return change(connection, *arguments, self.clock(), **options)
+
+        changed = self._database.begin_anew(work)
+        self._touched += 1
+        return changed
+
     def request_cancel(self, prefix: str) -> Job:
         """Ask for a job to be cancelled; one that is ``unconfirmed`` or kept for a retry is given up at once.
 
         Raises:
             UsageError: unknown, or settled already.
         """
-        job_id = self.get(prefix).id
-        with self._database.write() as connection:
-            job = changes.request_cancel(connection, job_id, self.clock())
-        self._touched += 1
-        return job
+        return self._change(changes.request_cancel, self.get(prefix).id)
 
     def withdraw(self, job_id: str) -> None:
         """Ask for an active job to be cancelled if that gives back what it cost; else it goes on to its end."""
-        with self._database.write() as connection:
-            changes.withdraw(connection, job_id, self.clock())
-        self._touched += 1
+        self._change(changes.withdraw, job_id)
 
+    @begun_anew
     def restore(self, job_id: str) -> None:
         """Take back ``withdraw``: somebody needs the job again, or it cannot be given back."""
         with self._database.write() as connection:
@@ -300,11 +316,7 @@ class JobStore(JobQueue):
         Raises:
             UsageError: unknown, active or done.
         """
-        job_id = self.get(prefix).id
-        with self._database.write() as connection:
-            job = changes.retry(connection, job_id, self.clock(), force=force)
-        self._touched += 1
-        return job
+        return self._change(changes.retry, self.get(prefix).id, force=force)
 
     def resume(self, prefix: str) -> Job:
         """Let a job that is not finished go on now; an unconfirmed one is looked for, any other stays as it is.
@@ -312,18 +324,11 @@ class JobStore(JobQueue):
         Raises:
             UsageError: unknown.
         """
-        job_id = self.get(prefix).id
-        with self._database.write() as connection:
-            job = changes.resume(connection, job_id, self.clock())
-        self._touched += 1
-        return job
+        return self._change(changes.resume, self.get(prefix).id)
 
+    @begun_anew
     def give_up(self, older_than_seconds: float) -> int:
-        """Let go of what was kept for a retry, here and at the service, of jobs that failed that long ago.
-
-        Returns:
-            how many there were.
-        """
+        """Let go of what is kept for a retry, here and at services, of jobs that failed that long ago; count them."""
         now = self.clock()
         before, given_up = now - older_than_seconds, 0
         # Looked for without holding the store: there may be very many that ended badly.

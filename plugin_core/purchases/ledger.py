@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from plugin_core.errors import StoreError, UsageError
-from plugin_core.files.database import NO_LIMIT, Connection, Database
+from plugin_core.files.database import NO_LIMIT, Connection, Database, begun_anew
 from plugin_core.files.mapping import read_stored, stored_json
 from plugin_core.model import Quote, Ticket
 from plugin_core.purchases.purchase import Purchase, PurchaseState, serves
@@ -146,12 +146,14 @@ class PurchaseLedger:
         with self._database.read() as connection:
             return [from_row(row) for row in connection.execute(query, values)]
 
+    @begun_anew
     def put(self, purchase: Purchase) -> None:
         """Store a purchase as it is now."""
         with self._database.write() as connection:
             put(connection, purchase)
 
-    def change(self, purchase_id: str, **fields: object) -> Purchase | None:
+    @begun_anew
+    def change(self, purchase_id: str, /, **fields: object) -> Purchase | None:
         """Change fields of a purchase and return it; None if there is none."""
         with self._database.write() as connection:
             purchase = fetch(connection, purchase_id)
@@ -160,6 +162,7 @@ class PurchaseLedger:
                 put(connection, purchase)
             return purchase
 
+    @begun_anew
     def write_note(self, purchase_id: str, name: str, value: str) -> None:
         """Keep what a provider notes of a purchase, on the disk before this returns."""
         with self._database.write() as connection:
@@ -167,6 +170,7 @@ class PurchaseLedger:
             if purchase is not None:
                 put(connection, msgspec.structs.replace(purchase, note={**purchase.note, name: value}))
 
+    @begun_anew
     def let_go(self, purchase_id: str, state: PurchaseState, reason: str = "") -> bool:
         """Note that nothing is kept of a purchase any more, unless a job that is active may be at it; tell whether."""
         with self._database.write() as connection:

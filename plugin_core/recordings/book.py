@@ -13,7 +13,7 @@ from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.probe import identify
 from plugin_core.audio.source_file import held_still
 from plugin_core.errors import SourceError
-from plugin_core.files.database import Connection, Database, new_id
+from plugin_core.files.database import Connection, Database, begun_anew, new_id
 from plugin_core.recordings import tables
 from plugin_core.recordings.content import bytes_of, hash_content, is_of_bytes, raw1, shape_of
 from plugin_core.recordings.digest import Check, digest_of, is_exact, name_codec
@@ -46,6 +46,7 @@ class RecordingBook:
         self._clock = clock
         self._which = which
 
+    @begun_anew
     def find(self, path: Path, info: AudioInfo | None = None, *, check: Check = lambda: None) -> KnownFile | None:
         """Read a file and return the recording it holds, None if that was never met; wanted before money is spent.
 
@@ -70,6 +71,7 @@ class RecordingBook:
                 return None
             return KnownFile(tables.remember(connection, recording, digests), bytes_of(digests[0]))
 
+    @begun_anew
     def enter(self, path: Path, info: AudioInfo | None = None, *, check: Check = lambda: None) -> KnownFile:
         """Do what ``find`` does, and put in the recording if it was never met.
 
@@ -86,6 +88,7 @@ class RecordingBook:
                 tables.new(connection, _describe(recording, info, digests))
             return KnownFile(tables.remember(connection, recording, digests), bytes_of(digests[0]))
 
+    @begun_anew
     def note_slice(self, recording: str, parent: str, rate: int, place: Slice) -> None:
         """Note that a recording was cut out of another one, between which frames at which sample rate."""
         with self._database.write() as connection:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,8 @@ from plugin_core.jobs.queue import ClaimState, Scope
 from plugin_core.jobs.store import JobStore, Place
 from plugin_core.model import Job, JobState, Progress, Quote, Ticket
 from plugin_core.purchases.purchase import Purchase, PurchaseState
+from plugin_core.recordings.tables import Slice
+from tests.audio_files import write_song
 from tests.plugin_core.jobs.conftest import Clock
 from tests.plugin_core.jobs.fakes import make_job
 
@@ -482,13 +485,126 @@ def test_queries_of_every_step_read_no_whole_table(store: JobStore, monkeypatch:
     store.leftovers()
     store.get(job.id[:20])
     database._connection.set_trace_callback(None)
-    selects = [text for text in traced if text.lstrip().startswith(("SELECT", "UPDATE"))]
-    assert len(selects) > 10
+    selects = [text for text in traced if text.lstrip().startswith(("SELECT", "UPDATE", "WITH"))]
+    assert len(selects) > 11
     for text in selects:
         plan = [row["detail"] for row in database._connection.execute("EXPLAIN QUERY PLAN " + text)]
         whole = [line for line in plan if line.startswith("SCAN") and "USING" not in line and "(sub" not in line]
-        assert all(line.startswith(("SCAN wanted", "SCAN newest")) for line in whole), (text, plan)
+        assert all(
+            line.startswith(("SCAN wanted", "SCAN temp.wanted", "SCAN newest", "SCAN each")) for line in whole
+        ), (text, plan)
     assert Scope.ALL.queued == "1 = 1" and "jobs_due" in queries.NEXT_DUE
+
+
+@pytest.mark.shared
+def test_no_caller_hears_of_a_server_that_ends_within_what_is_written(
+    store: JobStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from plugin_core.files.postgresql import PostgresDatabase
+
+    database = store._database
+    assert isinstance(database, PostgresDatabase)
+    begin = database._begin
+
+    def begin_and_end(durable: bool, alone: bool) -> str:
+        name = begin(durable, alone)
+        if next(to_cut, False):
+            with database.another() as other:
+                other.execute("SELECT pg_terminate_backend(%s)", (database._connection.info.backend_pid,))
+        return name
+
+    to_cut: Iterator[bool] = iter(())
+    monkeypatch.setattr(database, "_begin", begin_and_end)
+    monkeypatch.setattr("plugin_core.files.database._AGAIN_AFTER", 0.001)
+    song = write_song(tmp_path / "Song.wav", 0.1, 8000)
+    job, owner = make_job(), store.new_owner()
+    sent = msgspec.structs.replace(job, state=JobState.SUBMITTING)
+    bought = Purchase(
+        id=job.id,
+        key="key",
+        state=PurchaseState.SENT,
+        provider="fake",
+        account="one",
+        recording="r",
+        quote=Quote(),
+        song=song,
+        created=1.0,
+        updated=1.0,
+    )
+    calls: list[Callable[[], object]] = [
+        store.check_writable,
+        lambda: store.add(job),
+        lambda: store.recordings.enter(song),
+        lambda: store.recordings.find(song),
+        lambda: store.recordings.note_slice("r", "p", 1, Slice(start=0, end=1)),
+        lambda: store.know("r", ["0" * 64]),
+        lambda: store.wake(["none"]),
+        lambda: store.move(job.id, job.source),
+        lambda: store.relocate(job.id, job.source, ()),
+        lambda: store.withdraw(job.id),
+        lambda: store.restore(job.id),
+        lambda: store.resume(job.id),
+        lambda: store.claim(owner, ids=None, slots=SLOTS),
+        lambda: store.save(job, sent, owner, False, bought=bought),
+        lambda: store.heartbeat(job.id, owner),
+        lambda: store.purchases.write_note(job.id, "name", "value"),
+        lambda: store.purchases.change(job.id, reason="why"),
+        lambda: store.purchases.put(bought),
+        lambda: store.purchases.let_go(job.id, PurchaseState.EXPIRED),
+        lambda: store.release(job.id, owner),
+        lambda: store.end_submit(job.id, owner),
+        lambda: store.heal(job.id, job.id, Ticket(remote_id="late")),
+        lambda: store.request_cancel(job.id),
+        store.leftovers,
+        lambda: store.retry(failed.id),
+        lambda: store.clean(job.id),
+        lambda: store.give_up(0.0),
+        lambda: store.prune(0.0),
+        store.close,
+    ]
+    failed, _ = store.add(make_job(2))
+    move(store, failed, JobState.FAILED)
+    for call in calls:
+        to_cut = iter((True,))
+        call()
+        assert next(to_cut, None) is None
+
+
+@pytest.mark.sqlite
+def test_whoever_has_one_job_hardly_minds_how_many_of_others_wait(store: JobStore) -> None:
+    database = store._database
+    assert isinstance(database, SqliteFile)
+    own, _ = store.add(make_job(0, account="own"))
+    store.add(make_job(1))
+
+    def claim(ids: frozenset[str] | None, slots: dict[str, int]) -> None:
+        owner = store.new_owner()
+        claimed = store.claim(owner, ids=ids, slots=slots)
+        if claimed is not None:
+            store.release(claimed.id, owner)
+
+    def steps_of(work: Callable[[], object]) -> int:
+        """Count the steps of SQLite's machine, in tens."""
+        counted = itertools.count()
+        database._connection.set_progress_handler(lambda: next(counted) < 0, 10)
+        work()
+        database._connection.set_progress_handler(None, 0)
+        return next(counted)
+
+    looks: list[Callable[[], object]] = [
+        lambda: claim(None, {"own": 1, **SLOTS}),
+        lambda: claim(frozenset([own.id]), {"own": 1, **SLOTS}),
+        store.accounts,
+        store.has_active,
+        store.next_due,
+    ]
+    few = [steps_of(look) for look in looks]
+    with database.write() as connection:
+        for number in range(1000):
+            row = {**queries.to_row(make_job(2)), "id": f"z{number}", "base": f"z{number}", "litter": 0}
+            connection.execute(queries.insert(row), {**row, "state": "queued" if number % 100 else "running"})
+    many = [steps_of(look) for look in looks]
+    assert all(now <= 3 * before + 30 for before, now in zip(few, many, strict=True)), (few, many)
 
 
 @pytest.mark.sqlite
