@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from plugin_core.model import AccountState, Finding, Model, Question, Ticket
+from plugin_core.model import AccountState, Finding, Label, Model, Question, Tagging, Ticket
 from plugin_core.settings import Secret
 
 
@@ -125,6 +125,14 @@ class FetchesModels(Protocol):
         Raises:
             UsageError: one is none of the model's.
         """
+
+
+@runtime_checkable
+class ReadsAgain(Protocol):
+    """A tagger of whose answers, which are kept whole (``Finished.answer``), a later version may understand more."""
+
+    def read_again(self, answer: str, wish: Tagging) -> tuple[Sequence[Label], Sequence[str]]:
+        """Return the labels that an answer holds for a wish, and what is to be said of the rest; asks nobody."""
 
 
 class RemoteJob(msgspec.Struct, frozen=True, kw_only=True):

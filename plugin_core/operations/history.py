@@ -204,8 +204,18 @@ class History:
         from plugin_core.tags.labels import covers
 
         if wish.write:
-            return next((job for job in self._store().written_as(source.content) if job.operation == wish), None)
-        return next((job for job in done if isinstance(job.operation, Tagging) and covers(job.operation, wish)), None)
+            done = [job for job in self._store().written_as(source.content) if job.operation == wish]
+        else:
+            done = [job for job in done if isinstance(job.operation, Tagging) and covers(job.operation, wish)]
+        return next((job for job in done if not self._can_read_more(job)), None)
+
+    def _can_read_more(self, job: Job) -> bool:
+        """Tell whether this version understands labels in what was bought for a job that an earlier one did not."""
+        from plugin_core.operations.tagging import read_again
+
+        purchase = self._store().purchases.find(job.purchase) if job.purchase else None
+        labels, _ = read_again(self._registry.tagger(job.operation.provider), job, purchase)
+        return len(labels) > len(job.labels)
 
     async def add(
         self,

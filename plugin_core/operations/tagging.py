@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from plugin_core.abilities import ReadsAgain
 from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.files.hidden import HiddenNotes
 from plugin_core.jobs.work import Staged
-from plugin_core.model import Job, Source, Tagging, Ticket, Written, from_json, to_json
+from plugin_core.model import Job, Label, Source, Tagging, Ticket, Written, from_json, to_json
 from plugin_core.operations.folders import JobFolders
 from plugin_core.operations.orders import NO_LINKS, Links, Orders
 from plugin_core.operations.song import Hear, Song, hear_nothing
-from plugin_core.protocols import Finished, Order, Report, Tagger, Terms, Waiting, terms_of
+from plugin_core.protocols import ANSWER, Finished, Order, Report, Tagger, Terms, Waiting, terms_of
 from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.purchases.purchase import KeptPart, Purchase
 from plugin_core.stems.publication import Published
@@ -63,6 +64,7 @@ class TaggingWork:
         purchases: PurchaseLedger | None = None,
     ) -> None:
         self._tagger = tagger
+        self._purchases = purchases
         self._orders = Orders(tagger, folder, purchases)
         self._folders = JobFolders(folder, self._orders)
         self._notes = notes
@@ -112,11 +114,15 @@ class TaggingWork:
         """Take the labels of a finished job that asked for as much; they hold whatever happened to its file."""
         from plugin_core.tags.labels import BOUGHT_BEFORE, covers
 
-        for earlier in twins:
-            if isinstance(earlier.operation, Tagging) and covers(earlier.operation, _wish(job)):
-                await run_stoppable(lambda stopper: self._check(job, stopper.check))
-                return Staged(labels=earlier.labels, notes=(BOUGHT_BEFORE,))
-        return None
+        serving = [one for one in twins if isinstance(one.operation, Tagging) and covers(one.operation, _wish(job))]
+        if not serving:
+            return None
+        await run_stoppable(lambda stopper: self._check(job, stopper.check))
+        ledger = self._purchases
+        read = [self._read_again(one, ledger.find(one.purchase) if ledger else None) for one in serving]
+        # The first of those that say the most.
+        found = max(read, key=lambda one: len(one.labels))
+        return msgspec.structs.replace(found, notes=(BOUGHT_BEFORE, *found.notes))
 
     async def submit(self, job: Job, attempt: str, report: Report) -> Ticket:
         """Stage the song where the tagger needs a link, and start the job at the tagger."""
@@ -141,8 +147,12 @@ class TaggingWork:
         return ()
 
     async def fetch(self, job: Job, attempt: str, report: Report, purchase: Purchase | None) -> Staged:  # noqa: ARG002
-        """Return the labels: they came with the tagger's last answer."""
-        return Staged(labels=job.labels)
+        """Return the labels: they came with the tagger's last answer, of which this version may read more."""
+        return self._read_again(job, purchase)
+
+    def _read_again(self, job: Job, purchase: Purchase | None) -> Staged:
+        labels, notes = read_again(self._tagger, job, purchase)
+        return Staged(labels=tuple(labels), notes=tuple(notes))
 
     async def drop_fetched(self, job: Job) -> None:
         """Do nothing: labels come with an answer, which is not fetched."""
@@ -238,6 +248,15 @@ class TaggingWork:
 
     def _song(self, job: Job) -> Song:
         return Song(job.source, job.recording, self._hear)
+
+
+def read_again(tagger: Tagger, job: Job, purchase: Purchase | None) -> tuple[Sequence[Label], Sequence[str]]:
+    """Return the labels of a job, with what this version reads besides in what was bought, and notes of the rest."""
+    answer = purchase.note.get(ANSWER) if purchase is not None else None
+    if not answer or not isinstance(tagger, ReadsAgain):
+        return job.labels, ()
+    labels, notes = tagger.read_again(answer, _wish(job))
+    return (labels if len(labels) >= len(job.labels) else job.labels), notes
 
 
 def _decide(job: Job, existing: Mapping[str, tuple[str, ...]]) -> Decision:

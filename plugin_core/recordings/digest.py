@@ -12,9 +12,8 @@ import os
 import re
 import shutil
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
@@ -50,7 +49,7 @@ if TYPE_CHECKING:
 
 
 _FULL_SCALE: Final = 2.0**31
-_PASS: Final = 1 << 13
+_PASS: Final = 1 << 14
 """Frames that are gone through at once: they stay in the processor's own memory."""
 
 Lane = Literal["i", "f"]
@@ -141,8 +140,6 @@ Check = Callable[[], None]
 """Called now and then; raises to stop."""
 
 _BLOCK: Final = 1 << 16
-_AHEAD: Final = 4
-"""Blocks that are decoded and not yet hashed, at most."""
 
 
 def is_exact(codec: str) -> bool:
@@ -206,16 +203,10 @@ def pcm1_of(path: Path, info: AudioInfo, *, check: Check = lambda: None, which: 
 def _hear(path: Path, info: AudioInfo, samples: Pcm1, check: Check, which: Which) -> str:
     is_integer = info.encoding.startswith("pcm")
     dtype: Dtype = "int32" if is_integer else "float64" if info.encoding == "double" else "float32"
-    hearing: deque[Future[None]] = deque()
-    with open_reader(path, info=info, which=which) as reader, ThreadPoolExecutor(1, "digest") as beside:
-        # What is decoded is hashed meanwhile: of floats that takes the longest of all.
+    with open_reader(path, info=info, which=which) as reader:
         while len(block := reader.read(_BLOCK, dtype)):
             check()
-            hearing.append(beside.submit(samples.feed, block))
-            if len(hearing) > _AHEAD:
-                hearing.popleft().result()
-        for one in hearing:
-            one.result()
+            samples.feed(block)
     return str(samples) if samples.frames else ""
 
 

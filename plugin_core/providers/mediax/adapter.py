@@ -26,7 +26,19 @@ from plugin_core.errors import (
     UnresolvedError,
     refusal_of,
 )
-from plugin_core.model import Finding, Plan, Progress, Question, Source, Tagging, Ticket, Verdict, disarm
+from plugin_core.model import (
+    Finding,
+    Label,
+    Operation,
+    Plan,
+    Progress,
+    Question,
+    Source,
+    Tagging,
+    Ticket,
+    Verdict,
+    disarm,
+)
 from plugin_core.protocols import ANSWER, Finished, Order, Report, Waiting
 from plugin_core.providers.mediax.answers import (
     DIMENSIONS,
@@ -41,7 +53,7 @@ from plugin_core.providers.mediax.answers import (
 )
 from plugin_core.providers.mediax.client import MediaxClient, descriptor
 from plugin_core.providers.mediax.settings import LOGIN, MediaxSettings
-from plugin_core.service import Pace, tell_people, without_secrets
+from plugin_core.service import Pace, without_secrets
 from plugin_core.settings import Secret
 from plugin_core.transfer.redaction import redact_url
 
@@ -241,7 +253,11 @@ def not_understood(order: Order, job: MediaxJob) -> UnresolvedError:
 
 def kept_answer(order: Order) -> Mapping[str, Any]:
     """Return what an earlier version did not understand; nothing where there is none."""
-    kept = read_json(order.note.get(ANSWER, "{}").encode(), "what MediaX said")
+    return _read_kept(order.note.get(ANSWER, "{}"))
+
+
+def _read_kept(answer: str) -> Mapping[str, Any]:
+    kept = read_json(answer.encode(), "what MediaX said")
     return kept if isinstance(kept, Mapping) else {}
 
 
@@ -284,7 +300,7 @@ class MediaxTagger(MediaxJobs):
             TransientError: surely not made.
             ServiceError: refused.
         """
-        return await self._create(order, report, descriptor(_dimensions(order)))
+        return await self._create(order, report, descriptor(_dimensions(order.operation)))
 
     async def poll(self, order: Order, report: Report) -> Waiting | Finished:  # noqa: ARG002
         """Ask how far the job is; an answer that an earlier version did not understand is read again first.
@@ -295,16 +311,22 @@ class MediaxTagger(MediaxJobs):
             ServiceError: it is not known any more.
             TransientError: no answer now.
         """
-        if (labels := read_labels(kept_answer(order), _dimensions(order))) is not None:
+        wanted = _dimensions(order.operation)
+        if (labels := read_labels(kept_answer(order), wanted)) is not None:
             return Finished(labels=labels)
         found = await self._follow(order)
         if isinstance(found, Waiting):
             return found
-        if (labels := read_labels(found.raw, _dimensions(order))) is None:
+        if (labels := read_labels(found.raw, wanted)) is None:
             raise not_understood(order, found)
-        for dimension in list_unread(found.raw, _dimensions(order)):
-            tell_people(order, f"what MediaX says of {dimension} is not understood; it is kept with the purchase")
         return Finished(labels=labels, answer=keep_results(found.raw))
+
+    def read_again(self, answer: str, wish: Tagging) -> tuple[Sequence[Label], Sequence[str]]:
+        """Return the labels in an answer that was kept, and of which dimensions it says what is not understood."""
+        said, wanted = _read_kept(answer), _dimensions(wish)
+        unread = list_unread(said, wanted)
+        notes = [f"what MediaX says of {each} is not understood; it is kept with the purchase" for each in unread]
+        return read_labels(said, wanted) or (), notes
 
     @property
     def questions(self) -> Sequence[Question]:
@@ -353,6 +375,6 @@ class MediaxTagger(MediaxJobs):
         return (Finding(name="mediax", verdict=Verdict.OK, found="the keys are accepted"),)
 
 
-def _dimensions(order: Order) -> Sequence[str]:
-    assert isinstance(order.operation, Tagging)
-    return order.operation.dimensions or DIMENSIONS
+def _dimensions(wish: Operation) -> Sequence[str]:
+    assert isinstance(wish, Tagging)
+    return wish.dimensions or DIMENSIONS

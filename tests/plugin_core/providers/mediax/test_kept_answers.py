@@ -48,15 +48,32 @@ def test_an_answer_in_an_unknown_form_is_kept_and_read_later(
     assert read_fields(song)["mood"] == ("Calm",)
 
 
-def test_a_part_that_is_not_understood_is_told_beside_the_labels(
-    service: MediaxSimulator, home: Path, tmp_path: Path
+def test_a_part_that_is_not_understood_is_told_and_read_by_a_later_version(
+    service: MediaxSimulator, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service.labels = {"mood": ("安静", "0.9"), "genre": ("", "0.9")}
+    song, read = write_song(tmp_path / "Song.flac"), answers._text
+    service.labels = {"mood": ("安静", "0.9"), "genre": ("摇滚", "0.9")}
     tagger = tagger_for(service, poll_first=0.01, poll_longest=0.01)
     with Session(Settings(home), load_taggers(tagger, stagers=(FakeStager(),))) as session:
-        job, _ = tag(session, write_song(tmp_path / "Song.flac"), provider="mediax")
-    assert job.state is JobState.DONE
-    assert any("genre is not understood" in note for note in job.notes), job.notes
+        with monkeypatch.context() as earlier:
+            earlier.setattr(answers, "_text", lambda fields: read(fields).replace("摇滚", ""))
+            first, _ = tag(session, song, provider="mediax")
+            assert first.state is JobState.DONE
+            assert any("genre is not understood" in note for note in first.notes), first.notes
+            assert "genre" not in read_fields(song)
+            again, is_new = tag(session, song, provider="mediax")
+            assert (again.id, is_new) == (first.id, False)
+        asked = len(service.log)
+        # What is only shown is read anew as well.
+        shown, is_new = tag(session, song, provider="mediax", write=False)
+        assert (shown.state, is_new, len(shown.labels)) == (JobState.DONE, True, 2)
+        later, is_new = tag(session, song, provider="mediax")
+        assert (later.state, is_new) == (JobState.DONE, True)
+        assert not any("not understood" in note for note in later.notes), later.notes
+        assert read_fields(song)["genre"] == ("Rock",)
+        again, is_new = tag(session, song, provider="mediax")
+        assert (again.id, is_new) == (later.id, False)
+    assert (service.created, len(service.log)) == (1, asked), "nothing is bought or asked again"
 
 
 def test_an_answer_that_is_understood_is_kept_with_what_was_bought(
