@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from functools import partial
 
 import msgspec
@@ -22,7 +21,7 @@ from plugin_core.jobs.claim import Claim, LostError
 from plugin_core.jobs.keys import base_key, forced_key, is_forced
 from plugin_core.jobs.outcome import fail, fail_unexpected, settle
 from plugin_core.model import Job, JobState, Problem, Quote, Separation, Ticket
-from plugin_core.purchases.purchase import Purchase, PurchaseState
+from plugin_core.purchases.purchase import Purchase, PurchaseState, describe_time
 from plugin_core.purchases.quotes import purchase_key
 
 _log = logging.getLogger(__name__)
@@ -71,11 +70,8 @@ def _may_be_there(job: Job, purchase: Purchase) -> bool:
 
 def describe_earlier(purchase: Purchase) -> str:
     """Say when and for how much something was bought whose results are gone."""
-    paid = purchase.quote.credits
-    price = f" for {paid:g} credits" if paid else ""
-    date = time.strftime("%Y-%m-%d", time.localtime(purchase.created))
     why = purchase.reason or f"{purchase.provider} keeps the results no longer"
-    return f"this was bought on {date}{price}, and {why}"
+    return f"this was bought {describe_time(purchase)}, and {why}"
 
 
 def _require_wish(claim: Claim) -> None:

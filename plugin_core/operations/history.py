@@ -19,7 +19,7 @@ from plugin_core.files.database import new_id
 from plugin_core.jobs.keys import dedupe_key, is_same_wish, make_job, place_of
 from plugin_core.model import Job, JobState, Operation, Plan, Separation, Source, Stem, Tagging, Written, show_path
 from plugin_core.protocols import terms_of
-from plugin_core.purchases.purchase import Offer, Purchase, PurchaseState
+from plugin_core.purchases.purchase import BEFORE, STANDS, Offer, Purchase, PurchaseState, describe_time
 from plugin_core.purchases.quotes import Bill, make_quote, purchase_key
 from plugin_core.purchases.shelf import Shelf
 from plugin_core.registry import Registry
@@ -267,7 +267,7 @@ class History:
         missing = self._lacks(job, offer.plan)
         if not missing:
             return msgspec.structs.replace(offer, standing=job)
-        told = f"its stems stand already, only {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} added"
+        told = f"{STANDS}{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} added"
         plan = msgspec.structs.replace(offer.plan, credits=0.0, seconds=0.0, notes=(*offer.plan.notes, told))
         return msgspec.structs.replace(offer, plan=plan)
 
@@ -372,10 +372,7 @@ def describe_bought(purchase: Purchase, *, is_expired: bool = False) -> str:
         purchase: what was bought.
         is_expired: whether its service has probably removed them by now.
     """
-    paid = purchase.quote.credits
-    price = f" for {paid:g} credits" if paid else ""
-    date = time.strftime("%Y-%m-%d", time.localtime(purchase.created))
-    what = f"bought before, on {date}{price}"
+    what = f"{BEFORE}{describe_time(purchase)}"
     if is_expired:
         return f"{what}: probably expired, and looked for at the service before anything is bought"
     if purchase.state.is_held:

@@ -24,7 +24,7 @@ from plugin_core.operations.song import Hear, Song, hear_nothing
 from plugin_core.operations.stem_tags import describe_provenance, make_tagger, read_fields
 from plugin_core.protocols import Bucket, Finished, Order, Report, Separator, Terms, Waiting, terms_of
 from plugin_core.purchases.ledger import PurchaseLedger
-from plugin_core.purchases.purchase import KeptPart, Purchase
+from plugin_core.purchases.purchase import KeptPart, Purchase, notes_of_results
 from plugin_core.purchases.shelf import Shelf
 from plugin_core.stem_names import canonical, parts_of
 from plugin_core.stems.template import Template
@@ -152,10 +152,10 @@ class SeparationWork:
         # Placed by another template of then, they count as made all the same.
         if is_in_place or (wish.projects and is_same_place(job, twin)):
             there = tuple(one for one in twin.projects if os.path.lexists(one.path))
-            return Staged(stems=twin.stems, projects=there, notes=twin.notes)
+            return Staged(stems=twin.stems, projects=there, notes=notes_of_results(twin))
         stems = copy_stems(twin.stems, layout, destination_of(job), stopper)
         self._leave_record(job, stems)
-        return Staged(stems=stems, notes=twin.notes)
+        return Staged(stems=stems, notes=notes_of_results(twin))
 
     def _leave_record(self, job: Job, stems: Sequence[Stem]) -> None:
         """Leave word of what has no tags of ours, so that a home which knows nothing of it buys nothing again."""

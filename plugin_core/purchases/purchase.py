@@ -16,6 +16,7 @@ unknown      it is not known whether the service took it
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -113,6 +114,23 @@ class Purchase(msgspec.Struct, frozen=True, kw_only=True):
 def serves(purchase: Purchase, quote: Quote) -> bool:
     """Tell whether a purchase of the same key holds all that a quote would buy."""
     return is_enough(purchase.quote, quote)
+
+
+BEFORE: Final = "bought before, "
+STANDS: Final = "its stems stand already, only "
+"""How a plan's notes of what was bought or made earlier begin."""
+
+
+def notes_of_results(job: Job) -> tuple[str, ...]:
+    """Return the notes of a job that hold for its results: what its plan found of earlier ones is no other job's."""
+    return tuple(note for note in job.notes if not note.startswith((BEFORE, STANDS)))
+
+
+def describe_time(purchase: Purchase) -> str:
+    """Say when a purchase was made, and what it cost where that is known: ``on 2026-11-30 for 1 credit``."""
+    paid = purchase.quote.credits
+    price = f" for {paid:g} credit{'' if paid == 1 else 's'}" if paid else ""
+    return f"on {time.strftime('%Y-%m-%d', time.localtime(purchase.created))}{price}"
 
 
 def is_enough(bought: Quote, quote: Quote) -> bool:

@@ -180,6 +180,22 @@ def test_asked_for_later_a_session_is_added_to_stems_that_stand_and_nothing_is_b
     assert session.leftovers() == []
 
 
+def test_what_a_plan_said_of_earlier_stems_is_no_note_of_those_made_from_them(
+    session: Session, song: Path, fake: FakeSeparator, tmp_path: Path
+) -> None:
+    fake.price = 1.0
+    separate(session, song)
+    looked = offer(session, song, "rpp")
+    job, _ = asyncio.run(session.add(looked.source, looked.plan))
+    asyncio.run(session.run([job.id]))
+    assert "its stems stand already, only rpp is added" in session.store.get(job.id).notes
+    copy = Path(shutil.copy(song, tmp_path / "Copy.flac"))
+    found = offer(session, copy)
+    assert found.plan.notes[-1].startswith("bought before, on 20") and " for 1 credit: " in found.plan.notes[-1]
+    assert separate(session, copy).notes == ()
+    assert len(fake.submitted) == 1
+
+
 def test_what_the_user_saved_under_the_name_is_never_overwritten_and_said(
     session: Session, song: Path, fake: FakeSeparator
 ) -> None:
