@@ -27,6 +27,11 @@ HOST: Final = "hot_folder"
 _LONGEST_RESCAN: Final = 60.0
 
 
+def is_begun(job: Job) -> bool:
+    """Tell whether anything was done for a job, which goes on though its folder is paused: it may be paid for."""
+    return job.state is not JobState.QUEUED or bool(job.purchase)
+
+
 class Stray(msgspec.Struct):
     """The jobs of a song that is not at its path."""
 
@@ -84,8 +89,7 @@ class Strays:
         key = tuple(jobs)
         stray = self._strays.setdefault(key, Stray(folder, path, key, self._tools.clock()))
         stray.is_replaced |= is_replaced
-        for job_id in key:
-            self._tools.roster.add(job_id)
+        self._choose(stray, self._find(stray))
 
     def take_back(self, jobs: Sequence[str]) -> bool:
         """Give jobs to a song that is at its path again; tell whether they were a stray's."""
@@ -107,8 +111,18 @@ class Strays:
             if stray.folder.path not in away:
                 self._look(stray, is_expecting=is_expecting)
 
+    def _choose(self, stray: Stray, jobs: Sequence[Job]) -> None:
+        """Let the engine work on a stray's jobs, but for those that nobody begins while their folder is paused."""
+        is_paused = stray.folder.path in self._tools.paused
+        for job in jobs:
+            if not is_paused or is_begun(job) or job.cancel:
+                self._tools.roster.add(job.id)
+            elif not self._has_task(job.id):
+                self._tools.roster.discard(job.id)
+
     def _look(self, stray: Stray, *, is_expecting: bool) -> None:
         jobs = self._find(stray)
+        self._choose(stray, jobs)
         place = next((path for job in jobs if (path := os.fsencode(job.source.path)) != stray.path), None)
         if place is not None:
             self._follow(stray, jobs, place)

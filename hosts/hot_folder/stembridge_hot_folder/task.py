@@ -30,7 +30,7 @@ from stembridge_hot_folder.first_look import FirstLook, find_no_room
 from stembridge_hot_folder.ledger import Row, SongState
 from stembridge_hot_folder.queue import WaitingSong
 from stembridge_hot_folder.record import SongRecord, write_error
-from stembridge_hot_folder.strays import HOST, Strays
+from stembridge_hot_folder.strays import HOST, Strays, is_begun
 from stembridge_hot_folder.tools import Tools
 
 _ACCEPTED: Final = frozenset({JobState.RUNNING, JobState.FETCHING, JobState.PUBLISHING, JobState.DONE})
@@ -243,16 +243,16 @@ class SongTask:
             self._attach(self, job_id)
         while True:
             self.settled.clear()
-            if self._goes_back():
-                return
             if (fate := await self._find_fate(self._find_jobs())) is not Fate.SAME:
                 self._leave(fate)
                 return
             found = self._find_jobs()
             if all(job.state.is_settled for job in found):
-                break
+                await self._end(found)
+                return
             await self.settled.wait()
-        await self._end(found)
+            if self._goes_back():
+                return
 
     def _is_paused(self) -> bool:
         return self.folder.path in self._tools.paused
@@ -362,11 +362,6 @@ def _is_answered(job: Job, previous: Job | None) -> bool:
         # Asked how far it is, it said when to ask again.
         return job.state is JobState.RUNNING and job.due > previous.due
     return _NEXT.get(previous.state) is job.state
-
-
-def is_begun(job: Job) -> bool:
-    """Tell whether anything was done for a job, which goes on though its folder is paused: it may be paid for."""
-    return job.state is not JobState.QUEUED or bool(job.purchase)
 
 
 def _missed_its_song(job: Job) -> bool:

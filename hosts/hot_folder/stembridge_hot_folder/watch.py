@@ -26,7 +26,7 @@ from stembridge_hot_folder.process import Notifier, SleepDetector, deadline
 from stembridge_hot_folder.queue import HELD, PAUSED, Lane, SongQueue, WaitingSong
 from stembridge_hot_folder.recipes import Recipes
 from stembridge_hot_folder.record import quote
-from stembridge_hot_folder.task import is_begun
+from stembridge_hot_folder.strays import is_begun
 from stembridge_hot_folder.tools import Stores, Tools
 from stembridge_hot_folder.workers import Workers
 
@@ -249,7 +249,7 @@ class Watch:
 
     def _obey(self) -> None:
         """Begin nothing new where a folder is paused (``stembridge watch pause``), and go on where it is no more."""
-        wanted = self._tools.ledger.paused().keys() & {folder.path for folder in self._folders}
+        wanted = self._tools.ledger.paused().keys()
         changed = wanted ^ self._tools.paused
         if not changed:
             return
@@ -328,7 +328,7 @@ class Watch:
             return song.folder.path, HELD
         jobs = self._tools.session.store.find_all(row.jobs) if row is not None and row.state.is_open else []
         is_paused = song.folder.path in self._tools.paused and not any(map(is_begun, jobs))
-        return (PAUSED, *lane) if is_paused else lane
+        return (song.folder.path, PAUSED) if is_paused else lane
 
     def _tell_stopping(self) -> None:
         self._is_told_to_stop = True

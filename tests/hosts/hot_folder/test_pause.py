@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from typing import Any
+
+import msgspec
 import pytest
 from stembridge_hot_folder import workers
 from stembridge_hot_folder.ledger import LEDGER_NAME
 from stembridge_hot_folder.status import pause_folders, show_status
+from stembridge_hot_folder.strays import is_begun
 
 from plugin_core.errors import ExitCode, UsageError
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import JobState
-from plugin_core.session import STORE_NAME
-from tests.hosts.hot_folder.conftest import Desk, wait_for
+from plugin_core.operations.separation import SeparationWork
+from plugin_core.session import STORE_NAME, Session
+from tests.hosts.hot_folder.conftest import PATIENCE, Desk, wait_for
+from tests.plugin_core.cli.jobs import make_job
 
 
 def pause(desk: Desk, *, is_paused: bool = True) -> None:
@@ -85,8 +93,119 @@ def test_paused_in_the_middle_of_a_purchase_or_of_the_first_look(desk: Desk) -> 
     assert desk.separator.paid == ["A.wav", "B.wav"]
 
 
-def test_a_folder_is_paused_before_it_is_ever_watched_and_one_that_is_none_is_refused(desk: Desk) -> None:
+@pytest.mark.parametrize("moment", ["offer", "add"])
+def test_paused_while_a_song_is_looked_at_buys_nothing_until_it_goes_on(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    ask, asked, paused = getattr(Session, moment), threading.Event(), threading.Event()
+
+    async def ask_slowly(self: Session, *args: Any, **options: Any) -> Any:
+        asked.set()
+        await asyncio.to_thread(paused.wait, PATIENCE)
+        return await ask(self, *args, **options)
+
+    monkeypatch.setattr(Session, moment, ask_slowly)
+    desk.song("A.wav", seed=1)
+    with desk.running() as running:
+        wait_for(asked.is_set)
+        pause(desk)
+        wait_for(lambda: said(running.listener, "paused, what is at work goes on"))
+        paused.set()
+        wait_for(lambda: not running.watch._workers.working)
+        # No job where none was made yet: another process would do it.
+        assert states(desk) == ([] if moment == "offer" else [JobState.QUEUED])
+        pause(desk, is_paused=False)
+        running.wait_done("A.wav")
+    assert desk.separator.paid == ["A.wav"]
+
+
+def test_what_the_engine_took_up_in_the_moment_of_the_pause_goes_on(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare, begun, paused = SeparationWork.prepare, threading.Event(), threading.Event()
+
+    async def prepare_slowly(self: SeparationWork, *args: Any) -> None:
+        begun.set()
+        await asyncio.to_thread(paused.wait, PATIENCE)
+        await prepare(self, *args)
+
+    monkeypatch.setattr(SeparationWork, "prepare", prepare_slowly)
+    desk.song("A.wav", seed=1)
+    with desk.running() as running:
+        wait_for(begun.is_set)
+        pause(desk)
+        wait_for(lambda: said(running.listener, "paused, what is at work goes on"))
+        wait_for(lambda: not running.watch._workers.working)
+        paused.set()
+        running.wait_done("A.wav")
+    assert desk.separator.paid == ["A.wav"]
+
+
+def test_what_is_paid_for_is_finished_by_a_watch_of_a_paused_folder_and_a_new_version_waits(desk: Desk) -> None:
+    other = desk.root.with_name("other")
+    other.mkdir()
+    desk.separator.hold = True
+    desk.song("A.wav", seed=1)
+    with desk.running():
+        wait_for(lambda: desk.separator.paid)
+    pause(desk)
+    desk.separator.hold = False
+    with desk.running(desk.root, other) as running:
+        running.wait_done("A.wav")
+        assert [one.text.partition(":")[0] for one in running.listener.told if "paused" in one.text] == [str(desk.root)]
+        desk.song("A.wav", seed=2)
+        running.wait("queued", "A.wav")
+        wait_for(lambda: running.watch.counts().waiting == 1)
+    assert desk.separator.paid == ["A.wav"]
+
+
+def test_what_counts_as_begun() -> None:
+    queued = make_job(JobState.QUEUED)
+    assert not is_begun(queued)
+    # Work of this machine, and what was bought and is tried once more.
+    assert is_begun(msgspec.structs.replace(queued, state=JobState.RUNNING))
+    assert is_begun(msgspec.structs.replace(queued, purchase="bought"))
+
+
+def test_a_song_that_is_renamed_before_its_job_is_begun_waits_as_well(desk: Desk) -> None:
+    other = desk.root.with_name("other")
+    other.mkdir()
+    # It is on its way to its new name for a while.
+    desk.set(settle_seconds=1)
+    desk.separator = type(desk.separator)(desk.separator.ledger, slots=1)
+    desk.separator.hold = True
+    desk.song("A.wav", seed=1)
+    with desk.running(desk.root, other) as running:
+        wait_for(lambda: desk.separator.paid == ["A.wav"])
+        song = desk.song("B.wav", seed=2)
+        wait_for(lambda: states(desk) == [JobState.QUEUED, JobState.RUNNING])
+        song.rename(song.with_name("Renamed.wav"))
+        wait_for(lambda: running.watch._workers.strays.holds(waiting(desk)))
+        pause(desk)
+        wait_for(lambda: said(running.listener, "paused, what is at work goes on"))
+        desk.separator.hold = False
+        desk.song("../other/C.wav", seed=3)
+        running.wait_done("A.wav", "C.wav")
+        assert desk.separator.paid == ["A.wav", "C.wav"]
+        pause(desk, is_paused=False)
+        running.wait_done("Renamed.wav")
+    assert desk.separator.paid == ["A.wav", "C.wav", "Renamed.wav"]
+
+
+def waiting(desk: Desk) -> str:
+    with JobStore(desk.home / STORE_NAME) as store:
+        return store.list([JobState.QUEUED])[0].id
+
+
+def test_a_folder_is_paused_before_it_is_ever_watched_and_one_that_is_none_is_refused(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def pause_all(*, is_paused: bool) -> str:
+        pause_folders(desk.context(), [], is_paused=is_paused, as_json=False)
+        return capsys.readouterr().out
+
     pause(desk, is_paused=False)
+    assert "no folder was watched yet" in pause_all(is_paused=True)
     assert not (desk.home / LEDGER_NAME).exists()
     pause(desk)
     desk.song("A.wav")
@@ -94,6 +213,12 @@ def test_a_folder_is_paused_before_it_is_ever_watched_and_one_that_is_none_is_re
     assert desk.separator.paid == []
     with pytest.raises(UsageError, match="no such folder"):
         pause_folders(desk.context(), [desk.root / "none"], is_paused=True, as_json=False)
+    # All that are known, and one whose disk is away.
+    capsys.readouterr()
+    assert pause_all(is_paused=False) == f"{desk.root}: going on, from when it is watched again\n"
+    desk.root.rename(desk.root.with_name("away"))
+    pause(desk)
+    assert capsys.readouterr().out == f"{desk.root}: paused, from when it is watched again\n"
 
 
 def test_what_the_engine_tells_is_shown_and_wakes_its_song_and_what_goes_before_its_turn_is_told(
