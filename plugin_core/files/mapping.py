@@ -22,6 +22,7 @@ T = TypeVar("T")
 _NAME: Final = r"[a-z][a-z0-9_-]+"
 """One letter would be a drive of Windows."""
 _STORED: Final = re.compile(rf"({_NAME}):(/.*|bytes:[0-9a-f]+)?", re.DOTALL)
+_NAME_IT: Final = "name a folder above it in [paths] of config.toml, on each machine that works on such songs"
 STAGING: Final = "staging"
 """The name of the folder that ``[jobs] staging`` says."""
 _TAKEN: Final = frozenset({STAGING, "bytes"})
@@ -73,9 +74,19 @@ class PathMap:
         if self.is_shared and not is_asked and not _STORED.fullmatch(path.as_posix()):
             raise SettingsError(
                 f"{show_path(path)} lies in no folder of [paths], so that no other machine could find it",
-                remedy="name a folder above it in [paths] of config.toml, on each machine that works on such songs",
+                remedy=self._other_way(path) or _NAME_IT,
             )
         return str(encode_path(path))
+
+    def _other_way(self, path: Path) -> str:
+        """Return what to do about a path that is in a folder of ours by a link alone; "" where it is in none."""
+        real = path.resolve()
+        for name, folder in self._inner_first:
+            there = folder.resolve()
+            if real.is_relative_to(there):
+                here = show_path(folder / real.relative_to(there))
+                return f"it is {here} there: call it that, or let [paths] say {name} = {show_path(there)!r}"
+        return ""
 
     def decode(self, text: str) -> Path:
         """Return a stored path as it is here."""

@@ -48,6 +48,10 @@ _OLDEST: Final = 130_000
 _AGAIN_AFTER: Final = 0.1
 """Seconds between two tries to reach a server that went away, at first."""
 
+_STARTING: Final = r"database system is (starting up|shutting down|in recovery|not (yet )?accepting)"
+_REPEATED: Final = r"connection (is bad|failed): |connection to server .*? failed: (FATAL: )?| Is the server running .*"
+"""What libpq says of every address that does not answer, which is shown already."""
+
 _ADDRESS: Final = "[jobs] database"
 _REMEDIES: Final = (
     (r"password|pg_hba|role .* does not exist|peer authentication", f"correct user and password in {_ADDRESS}"),
@@ -89,7 +93,7 @@ class PostgresDatabase(Database):
         self._password, self.shown = _describe(address)
         self._statements = Statements(self._execute)
         with self._errors():
-            self._connection = self._connect()
+            self._connection = self._open()
             try:
                 self._migrate()
             except BaseException:
@@ -147,6 +151,15 @@ class PostgresDatabase(Database):
 
     # One connection
 
+    def _open(self) -> psycopg.Connection[Any]:
+        """Connect; a server that is about to answer is waited for, but not one that nobody may ever have started."""
+        try:
+            return self._connect()
+        except psycopg.OperationalError as error:
+            if not re.search(_STARTING, str(error)):
+                raise
+            return self._wait_for_server()
+
     def _connect(self) -> psycopg.Connection[Any]:
         connection = psycopg.connect(self._address, autocommit=True, row_factory=rows, **_TO_SERVER)
         try:
@@ -166,12 +179,15 @@ class PostgresDatabase(Database):
         return connection
 
     def _reconnect(self) -> None:
-        """Wait for a server that went away, and say so once."""
-        began, pause, is_said = time.monotonic(), _AGAIN_AFTER, False
         self._connection.close()
+        self._connection = self._wait_for_server()
+
+    def _wait_for_server(self) -> psycopg.Connection[Any]:
+        """Connect as soon as the server lets us, and say once that it is waited for."""
+        began, pause, is_said = time.monotonic(), _AGAIN_AFTER, False
         while True:
             try:
-                self._connection = self._connect()
+                connection = self._connect()
             except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction) as error:
                 waited = time.monotonic() - began
                 if waited >= self.patience:
@@ -186,7 +202,7 @@ class PostgresDatabase(Database):
             else:
                 if is_said:
                     _log.warning("the %s is back", self._schema.name)
-                return
+                return connection
 
     def _execute(self, statement: str, parameters: Any, many: bool) -> Cursor:
         text = translate(statement)
@@ -338,7 +354,7 @@ class PostgresDatabase(Database):
 
     def _line(self, error: BaseException) -> str:
         """Return what an error says, in one line that may be shown."""
-        text = " ".join(str(error).split())[:300]
+        text = re.sub(_REPEATED, "", " ".join(str(error).split()))[:300]
         return text.replace(self._password, "********") if self._password else text
 
     def _error(self, kind: type[StoreError], error: psycopg.Error) -> StoreError:

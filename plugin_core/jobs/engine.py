@@ -156,6 +156,7 @@ class _Run:
         self._unseen: set[str] = set()
 
     async def run(self) -> None:
+        self._store.be_patient()
         watcher = start(self._watch_stop())
         tidier = start_alone(self._tidy(), "tidying up")
         try:
@@ -226,6 +227,7 @@ class _Run:
 
     async def _watch_stop(self) -> None:
         await self._stop.wait()
+        self._store.be_patient(self._policy.stop_within)
         self._wake.set()
 
     async def _tidy(self) -> None:

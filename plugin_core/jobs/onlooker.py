@@ -10,6 +10,7 @@ from typing import Final
 from plugin_core.jobs.claim import Changed, tell
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import Job
+from plugin_core.tasks import start
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +46,19 @@ class Onlooker:
         Raises:
             StoreError: the store cannot be read.
         """
+        self._store.be_patient()
+        watcher = start(self._hasten(stop))
+        try:
+            await self._follow(wanted, stop, is_endless=is_endless)
+        finally:
+            watcher.cancel()
+
+    async def _hasten(self, stop: asyncio.Event) -> None:
+        """Let nobody who ends the following wait for a server that is away."""
+        await stop.wait()
+        self._store.be_patient(0.0)
+
+    async def _follow(self, wanted: Callable[[], Collection[str]], stop: asyncio.Event, *, is_endless: bool) -> None:
         token, quiet = None, 0.0
         while not stop.is_set():
             new = [job_id for job_id in wanted() if job_id not in self._seen]

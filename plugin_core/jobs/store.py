@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager
 from functools import cached_property, partial
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import msgspec
@@ -89,6 +88,7 @@ class JobStore(JobQueue):
         super().__init__(database, clock, process, lease, steady or clock)
         self.purchases = PurchaseLedger(database, self.clock)
         self._closed = False
+        self._patience = database.patience
         if not is_moving and (elsewhere := self.is_elsewhere):
             self.close()
             raise StoreError(f"{self.shown}: its jobs are in {elsewhere}", remedy=_GO_THERE)
@@ -96,9 +96,7 @@ class JobStore(JobQueue):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -107,7 +105,7 @@ class JobStore(JobQueue):
             return
         self._closed = True
         # A server that is away by now is not waited for: leases let go as well.
-        self._database.patience = 0.0
+        self.be_patient(0.0)
         try:
             with self._database.write() as connection:
                 # Its owners are the token, a dash, and a number.
@@ -167,6 +165,10 @@ class JobStore(JobQueue):
         return RecordingBook(self._database, clock=self.clock)
 
     @begun_anew
+    def be_patient(self, seconds: float | None = None) -> None:
+        """Wait for so long for a server that is away, from now on; default as long as at first."""
+        self._database.patience = self._patience if seconds is None else seconds
+
     def check_writable(self) -> None:
         """Make sure that jobs can be stored.
 

@@ -248,6 +248,49 @@ def test_hosts_add_and_follow_while_workers_work(service: Counting, machines: li
     assert service.created == 2
 
 
+def test_a_server_that_goes_away_is_waited_for_by_all(
+    service: Counting, server: Server, machines: list[Machine]
+) -> None:
+    asking, working, looking = machines[:3]
+    songs = [str(write_song(asking.music / f"Song {number}.wav", 0.2, 8000, seed=number)) for number in range(3)]
+    wish = ("--provider", "mvsep", "--model", "40", "--yes")
+    host = asking.start("separate", *songs, *wish)
+    with looking.session() as session:
+        wait(lambda: len(session.store.list()) == len(songs))
+    working.keep_working()
+    assert working.process is not None
+    service.wait_for(1, working.process)
+    server.crash()
+    try:
+        for machine in (asking, working):
+            wait(lambda machine=machine: "is away; waiting for it" in machine.said())  # type: ignore[misc]
+        # Whoever comes now is told in one line; it is not known that there ever was a server.
+        assert looking.start("jobs").wait(PATIENCE) == 1
+        (line,) = looking.said().splitlines()
+        assert line.endswith("start PostgreSQL there, or correct [jobs] database")
+    finally:
+        server.start()
+    assert host.wait(PATIENCE) == 0, asking.said()
+    assert service.created == len(songs)
+    for machine in (asking, working):
+        assert machine.said().count("is away; waiting for it") == machine.said().count("the job store is back") == 1
+    # Ctrl-C ends the waiting for a server that stays away.
+    write_song(asking.music / "Last.wav", 0.2, 8000, seed=9)
+    stop([working])
+    host = asking.start("separate", str(asking.music / "Last.wav"), *wish)
+    with looking.session() as session:
+        wait(lambda: len(session.store.list()) == len(songs) + 1)
+    server.crash()
+    try:
+        wait(lambda: asking.said().count("is away; waiting for it") == 2)
+        host.send_signal(signal.SIGINT)
+        assert host.wait(PATIENCE / 4) == 1
+    finally:
+        server.start()
+    assert asking.said().splitlines()[-1].endswith("start PostgreSQL there, or correct [jobs] database")
+    assert service.created == len(songs)
+
+
 def test_songs_that_a_worker_does_not_see_are_for_others(service: Counting, machines: list[Machine]) -> None:
     asking, blind, seeing = machines[:3]
     config = (blind.home / "config.toml").read_text()

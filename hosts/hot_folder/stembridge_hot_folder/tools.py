@@ -14,7 +14,7 @@ import msgspec
 from plugin_core import JobSet
 from plugin_core.errors import StoreError
 from plugin_core.model import show_path
-from plugin_core.session import STORE_NAME, Session
+from plugin_core.session import Session
 from stembridge_hot_folder.display import Counts, Reporter
 from stembridge_hot_folder.folders import WatchSettings
 from stembridge_hot_folder.ledger import LEDGER_NAME, Look, SongLedger
@@ -84,9 +84,10 @@ class Stores:
     def _require_room(self) -> None:
         probe = self.home / f".room-{os.getpid()}"
         try:
-            for name in (STORE_NAME, LEDGER_NAME):
-                # On a disk that is away, empty stores would buy everything again.
-                (self.home / name).stat()
+            for place in (self.session.store.place, self.home / LEDGER_NAME):
+                # On a disk that is away, empty stores would buy everything again; a database's server tells by itself.
+                if isinstance(place, Path):
+                    place.stat()
             try:
                 with probe.open("wb") as opened:
                     opened.write(bytes(ROOM))

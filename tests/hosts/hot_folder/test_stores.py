@@ -26,6 +26,9 @@ from plugin_core.jobs.store import JobStore
 from plugin_core.session import STORE_NAME, Session
 from tests.hosts.hot_folder.conftest import PATIENCE, Desk, Listener, Running, mount, wait_for
 from tests.hosts.hot_folder.processes import finish, rows_in, start
+from tests.postgresql import empty, postgresql
+
+__all__ = ["postgresql"]
 
 
 @pytest.fixture(autouse=True)
@@ -181,6 +184,14 @@ def test_case_23_home_that_is_moved_away_while_the_watch_runs_is_waited_for_and_
     assert desk.separator.paid == ["Song.wav"]
     assert len(pauses(watch)) == 1
     assert "moved or deleted" in pauses(watch)[0]
+
+
+def test_jobs_on_a_server_are_gone_on_with_though_no_file_of_them_lies_in_the_home(desk: Desk, postgresql: str) -> None:
+    empty(postgresql)
+    desk.environ["STEMBRIDGE_JOBS_DATABASE"] = postgresql
+    with Stores(desk.home, desk.context().session) as stores:
+        stores.reopen()
+        assert stores.session.store.list() == [] and not (desk.home / STORE_NAME).exists()
 
 
 def test_home_that_cannot_be_opened_at_the_start_ends_the_watch(desk: Desk) -> None:

@@ -48,6 +48,17 @@ def test_what_no_other_machine_could_find_is_refused_and_can_be_asked_for() -> N
     assert not HERE.sees(Path("/home/me/a.flac"))
 
 
+def test_a_path_that_is_in_a_folder_by_a_link_alone_is_told_its_other_name(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    for named, given in (("disk", "link"), ("link", "disk")):
+        paths = PathMap({"music": tmp_path / named}, is_shared=True)
+        with pytest.raises(SettingsError, match=r"lies in no folder of \[paths\]") as caught:
+            paths.encode(tmp_path / given / "a.flac")
+        other, real = tmp_path / named / "a.flac", tmp_path / "disk"
+        assert caught.value.remedy == f"it is {other} there: call it that, or let [paths] say music = '{real}'"
+
+
 def test_without_names_paths_are_stored_as_they_are() -> None:
     assert stored_json([Path("/home/me/a.flac")]) == '["/home/me/a.flac"]'
     own = PathMap({"music": Path("/mnt/nas/music")})
