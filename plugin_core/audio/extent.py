@@ -113,10 +113,20 @@ def ends_inside(data: bytes, measure: Callable[[bytes], int]) -> bool:
 
 def _choose_measure(start: bytes, head: bytes) -> Callable[[bytes], int] | None:
     """Return what tells the size of the units of a stream without a header, which begins so."""
-    for size, place in _TS_FORMS:
-        if len(start) >= 3 * size and start[place : 3 * size : size] == b"GGG":
-            return lambda unit: size if unit[place : place + 1] == b"G" else 0
+    if (form := _find_form(start)) is not None:
+        size, place = form
+        return lambda unit: size if unit[place : place + 1] == b"G" else 0
     return _measure_pack if head.startswith(_PACK) else _measure_dts if head.startswith(_DTS) else None
+
+
+def is_transport_stream(start: bytes) -> bool:
+    """Tell whether a file that begins so is an MPEG-TS."""
+    return _find_form(start) is not None
+
+
+def _find_form(start: bytes) -> tuple[int, int] | None:
+    marks = ((form, start[form[1] : 3 * form[0] : form[0]]) for form in _TS_FORMS)
+    return next((form for form, mark in marks if mark == b"GGG"), None)
 
 
 def _measure_pack(head: bytes) -> int:

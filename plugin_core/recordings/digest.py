@@ -8,13 +8,13 @@ the old ones stay, for purchases are found by them.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from plugin_core.audio.envelope import find_audio, find_start
+from plugin_core.audio.extent import is_transport_stream
 from plugin_core.audio.ffmpeg import Which
 from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.probe import identify
@@ -33,6 +34,7 @@ from plugin_core.recordings.content import Heard, hash_content, keep, pkt1, raw1
 from plugin_core.recordings.packets import (
     ALL,
     AdtsWalker,
+    FrameWalker,
     MpegWalker,
     OggPackets,
     PacketHash,
@@ -131,8 +133,11 @@ _EXACT: Final = re.compile(r"pcm_.*|flac|alac|wavpack|tta|ape|tak|truehd|mlp|wma
 _ALONE: Final = {"MP3": "mp3", "AAC": "aac", "FLAC": "flac", "WAVPACK": "wavpack", "TTA": "tta", "TAK": "tak"}
 """Containers that hold one codec; the layers of MPEG audio are walked over alike."""
 
-_HANDED_ON: Final = {b"\x30\x26\xb2\x75": "WMA", b"\x1a\x45\xdf\xa3": "MKV"}
-"""How files begin of which ffmpeg copies the same from a pipe: their containers, by our word."""
+_HANDED_ON: Final = {b"\x30\x26\xb2\x75": "WMA", b"\x1a\x45\xdf\xa3": "MKV", b"FLV\1": "FLV", b"\0\0\1\xba": "MPEG"}
+"""How files begin of which ffmpeg copies the same from a pipe: their containers, by our word.
+
+So do MPEG-TS and AVI, but for an AVI whose pictures and sound lie apart and whose index leaves some of it out.
+"""
 
 _HEAD: Final = 1 << 14
 """More than the first frame, and the header of the second."""
@@ -233,12 +238,13 @@ def read_song(path: Path, *, check: Check = lambda: None, which: Which = shutil.
             content.update(piece)
             if packed is not None:
                 packed.feed(piece)
+            if copying is not None:
+                copying.feed(piece)
 
-        if container in _HANDED_ON.values():
-            info = identify(path, which=which)
-            digest = _hear_copied(path, descriptor, info, hear, which)
-        else:
+        with _copy_meanwhile(container, which) as copying:
             info = identify(path, which=which, hear=hear)
+            if copying is not None and info.container == container and not info.layouts:
+                digest = _name(path, descriptor, info, copying.finish(name_codec(info)))
         if packed is not None and info.container == container and _is_open(info):
             digest = _name(path, descriptor, info, packed.finish())
     keep(path, before, began_ns, Heard(content.hexdigest(), digest))
@@ -252,33 +258,58 @@ def _guess_container(path: Path, descriptor: int) -> str:
         return "OGG"
     if head[:4] in _HANDED_ON:
         return _HANDED_ON[head[:4]]
+    if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
+        return "AVI"
+    if is_transport_stream(head):
+        return "TS"
     return "MP3" if is_mpeg_audio(head) else "AAC" if is_adts(head) else "M4A" if head[4:8] == b"ftyp" else ""
 
 
-def _hear_copied(path: Path, descriptor: int, info: AudioInfo, hear: Callable[[bytes], None], which: Which) -> str:
-    """Let all of a file be heard, and ffmpeg be handed it meanwhile; return the digest of its packets, "" if unsure."""
-    pieces = read_pieces(path, descriptor, end=os.fstat(descriptor).st_size)
-    program, codec = which("ffmpeg"), name_codec(info)
-    if program is None or is_exact(codec) or info.layouts or info.container not in _HANDED_ON.values():
-        for piece in pieces:
-            hear(piece)
-        return ""
+class _Copying:
+    """An ffmpeg that is handed a file as it is gone through, and the packets that it copies meanwhile."""
+
+    def __init__(self, process: subprocess.Popen[bytes], beside: ThreadPoolExecutor) -> None:
+        assert process.stdin is not None
+        self._process, self._input = process, process.stdin
+        self._hashing = beside.submit(_hash_guessed, read_copied(process))
+
+    def feed(self, piece: bytes) -> None:
+        """Hand on the next bytes of the file."""
+        # It may have had enough, which Windows calls an invalid argument.
+        with suppress(OSError):
+            self._input.write(piece)
+
+    def finish(self, codec: str) -> str:
+        """Return the SHA-256 of the packets at the end of the file; "" where it is not sure."""
+        with suppress(OSError):
+            self._input.close()
+        first, sha256 = self._hashing.result()
+        is_sure = not is_exact(codec) and _choose_walker(codec, first) is _choose_walker(_guess_codec(first), first)
+        return sha256 if self._process.wait() == 0 and is_sure else ""
+
+
+@contextmanager
+def _copy_meanwhile(container: str, which: Which) -> Iterator[_Copying | None]:
+    program = which("ffmpeg") if container in (*_HANDED_ON.values(), "AVI", "TS") else None
+    if program is None:
+        yield None
+        return
     piped = ("-protocol_whitelist", "pipe", "-i", "pipe:0")
     with start_copying(program, *piped) as process, ThreadPoolExecutor(1, "packets") as beside:
-        assert process.stdin is not None
-        hashing = beside.submit(_hash_copied, read_copied(process), codec)
         try:
-            for piece in pieces:
-                hear(piece)
-                # It may have had enough, which Windows calls an invalid argument.
-                with suppress(OSError):
-                    process.stdin.write(piece)
-            with suppress(OSError):
-                process.stdin.close()
-            sha256 = hashing.result()
-            return _name(path, descriptor, info, sha256) if process.wait() == 0 else ""
+            yield _Copying(process, beside)
         finally:
             process.kill()
+
+
+def _hash_guessed(pieces: Iterator[bytes]) -> tuple[bytes, str]:
+    """Hash what is copied of a codec that nobody knows yet; return its first bytes as well."""
+    first = next(pieces, b"")
+    return first, _hash_copied(chain((first,), pieces), _guess_codec(first))
+
+
+def _guess_codec(first: bytes) -> str:
+    return "aac" if is_adts(first) else "mp3" if is_mpeg_audio(first) else ""
 
 
 def _find_packets(container: str, path: Path, descriptor: int) -> PacketHash | None:
@@ -330,8 +361,13 @@ def _name(path: Path, descriptor: int, info: AudioInfo, sha256: str) -> str:
 def _hash_copied(pieces: Iterator[bytes], codec: str) -> str:
     """Hash what was copied out of a container as a file of its own would be."""
     first = next(pieces, b"")
-    walker = MpegWalker() if codec in MPEG_AUDIO else AdtsWalker() if codec == "aac" and is_adts(first) else None
-    packed = PacketHash(ALL, walker.feed if walker else as_it_is)
+    walker = _choose_walker(codec, first)
+    packed = PacketHash(ALL, walker().feed if walker else as_it_is)
     for piece in chain((first,), pieces):
         packed.feed(piece)
     return packed.finish()
+
+
+def _choose_walker(codec: str, first: bytes) -> type[FrameWalker] | None:
+    """Return what finds the payload in copied packets, of which the first begin so; None: all of it is."""
+    return MpegWalker if codec in MPEG_AUDIO else AdtsWalker if codec == "aac" and is_adts(first) else None
