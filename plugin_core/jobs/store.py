@@ -164,11 +164,11 @@ class JobStore(JobQueue):
 
         return RecordingBook(self._database, clock=self.clock)
 
-    @begun_anew
     def be_patient(self, seconds: float | None = None) -> None:
         """Wait for so long for a server that is away, from now on; default as long as at first."""
         self._database.patience = self._patience if seconds is None else seconds
 
+    @begun_anew
     def check_writable(self) -> None:
         """Make sure that jobs can be stored.
 

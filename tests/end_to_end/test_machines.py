@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -289,6 +290,32 @@ def test_a_server_that_goes_away_is_waited_for_by_all(
         server.start()
     assert asking.said().splitlines()[-1].endswith("start PostgreSQL there, or correct [jobs] database")
     assert service.created == len(songs)
+
+
+def test_what_may_be_spent_is_spent_once_over_all_machines(service: Counting, machines: list[Machine]) -> None:
+    asking, workers = machines[0], machines[1:3]
+    songs = [str(write_song(asking.music / f"Song {number}.wav", 0.2, 8000, seed=number)) for number in range(10)]
+    words = ("separate", *songs, "--provider", "mvsep", "--model", "40", "--yes")
+    host = asking.start(*words)
+    with asking.session() as session:
+        wait(lambda: len(session.store.list()) == len(songs))
+        for worker in workers:
+            worker.environ["STEMBRIDGE_SPEND_MVSEP_DAY"] = "4"
+            worker.keep_working()
+        # Whoever asked hears of it as of a refusal.
+        assert host.wait(PATIENCE) == 3, asking.said()
+        assert service.created == 4
+        ended = Counter(job.state for job in session.store.list())
+        assert ended == {JobState.DONE: 4, JobState.FAILED: 6}
+    assert asking.said().count("your own limit of 4 for mvsep ([spend.mvsep] day) would be passed: 4 is spent") == 6
+    stop(workers)
+    # With more to spend, what was refused goes on, and what was bought is not bought again.
+    workers[0].environ["STEMBRIDGE_SPEND_MVSEP_DAY"] = "7"
+    workers[0].process = None
+    workers[0].keep_working()
+    assert asking.start(*words).wait(PATIENCE) == 3, asking.said()
+    assert service.created == 7
+    stop(workers[:1])
 
 
 def test_songs_that_a_worker_does_not_see_are_for_others(service: Counting, machines: list[Machine]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import stat
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -61,6 +62,22 @@ def move(store: JobStore, job: Job, state: JobState, *, release: bool = True, oc
     if release and state.is_settled and state is not JobState.UNCONFIRMED:
         store.clean(job.id)
     return after
+
+
+def purchase_of(job: Job) -> Purchase:
+    """Return the purchase that is about to be made for a job."""
+    return Purchase(
+        id=job.id,
+        key=job.dedupe,
+        state=PurchaseState.INTENT,
+        provider="fake",
+        account=job.account,
+        recording=job.recording,
+        quote=Quote(),
+        song=job.source.path,
+        created=1.0,
+        updated=1.0,
+    )
 
 
 def test_everything_comes_back_as_it_was(store: JobStore) -> None:
@@ -293,20 +310,7 @@ def sent(store: JobStore) -> Job:
     """Return a job whose paid call went out and was not answered."""
     job = msgspec.structs.replace(make_job())
     job, _ = store.add(msgspec.structs.replace(job, purchase=job.id))
-    store.purchases.put(
-        Purchase(
-            id=job.id,
-            key=job.dedupe,
-            state=PurchaseState.SENT,
-            provider="fake",
-            account=job.account,
-            recording="",
-            quote=Quote(),
-            song=job.source.path,
-            created=job.created,
-            updated=job.updated,
-        )
-    )
+    store.purchases.put(msgspec.structs.replace(purchase_of(job), state=PurchaseState.SENT))
     return job
 
 
@@ -496,6 +500,34 @@ def test_queries_of_every_step_read_no_whole_table(store: JobStore, monkeypatch:
     assert Scope.ALL.queued == "1 = 1" and "jobs_due" in queries.NEXT_DUE
 
 
+def test_whoever_spends_waits_for_who_spends_before_him(store: JobStore, other: JobStore) -> None:
+    inside, second, seen = threading.Event(), threading.Event(), list[str]()
+
+    def spend_slowly(connection: Connection, purchase: Purchase) -> None:
+        inside.set()
+        assert not second.wait(0.3)
+
+    def spend(connection: Connection, purchase: Purchase) -> None:
+        second.set()
+        seen.extend(row["id"] for row in connection.execute("SELECT id FROM purchases"))
+
+    def buy(buyer: JobStore, guard: Callable[[Connection, Purchase], None]) -> None:
+        owner = buyer.new_owner()
+        claimed = buyer.claim(owner, ids=None, slots=SLOTS)
+        assert claimed is not None
+        after = msgspec.structs.replace(claimed, state=JobState.SUBMITTING)
+        assert buyer.save(claimed, after, owner, False, bought=purchase_of(claimed), guard=guard)
+
+    for number in range(2):
+        store.add(make_job(number))
+    thread = threading.Thread(target=buy, args=(store, spend_slowly))
+    thread.start()
+    assert inside.wait(60)
+    buy(other, spend)
+    thread.join()
+    assert len(seen) == 1
+
+
 @pytest.mark.shared
 def test_no_caller_hears_of_a_server_that_ends_within_what_is_written(
     store: JobStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -519,18 +551,7 @@ def test_no_caller_hears_of_a_server_that_ends_within_what_is_written(
     song = write_song(tmp_path / "Song.wav", 0.1, 8000)
     job, owner = make_job(), store.new_owner()
     sent = msgspec.structs.replace(job, state=JobState.SUBMITTING)
-    bought = Purchase(
-        id=job.id,
-        key="key",
-        state=PurchaseState.SENT,
-        provider="fake",
-        account="one",
-        recording="r",
-        quote=Quote(),
-        song=song,
-        created=1.0,
-        updated=1.0,
-    )
+    bought = purchase_of(job)
     calls: list[Callable[[], object]] = [
         store.check_writable,
         lambda: store.add(job),
