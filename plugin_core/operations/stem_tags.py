@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from plugin_core._version import __version__
 from plugin_core.errors import SourceError, StembridgeError
+from plugin_core.files.placement import copy_file
 from plugin_core.model import Job
 from plugin_core.operations.folders import wish_of
 from plugin_core.purchases.quotes import describe_options
@@ -45,8 +46,9 @@ def make_tagger() -> TagStem:
     """Return what gives stems their tags, with those of their source read once."""
     read = functools.cache(read_leniently)
 
-    def tag(source: Path, stem_file: Path, stem_title: str, provenance: Mapping[str, str]) -> None:
-        tag_stem(source, stem_file, stem_title=stem_title, provenance=provenance, tags=read(source))
+    def tag(source: Path, audio: Path, stem_file: Path, stem_title: str, provenance: Mapping[str, str]) -> None:
+        tags = stem_tags(read(source), source, stem_title=stem_title, provenance=provenance)
+        _write(audio, tags, stem_file if audio != stem_file else None)
 
     return tag
 
@@ -71,12 +73,10 @@ def describe_provenance(job: Job, sound_of: Callable[[str], str]) -> dict[str, s
     return {name: text for name, text in told.items() if text or name == "model"}
 
 
-def tag_stem(
-    source: Path, stem_file: Path, *, stem_title: str, provenance: Mapping[str, str], tags: TagSet | None = None
-) -> None:
+def tag_stem(source: Path, stem_file: Path, *, stem_title: str, provenance: Mapping[str, str]) -> None:
     """Give a stem its source's fields and pictures, the title ``<title> - <stem_title>`` and its provenance.
 
-    The source's tags are read unless they are given. The title falls back on the source's file name; the
+    The title falls back on the source's file name; the
     provenance is compact JSON in the field STEMBRIDGE. The stem is changed in place, so it should lie in staging;
     its samples stay as they are. Broken tags are logged and cost the stem its tags, never its existence. W64 and
     RF64 hold no tags.
@@ -85,13 +85,18 @@ def tag_stem(
         TransientError: the disk is full or gone; the stem may be damaged.
         PlacementError: the stem cannot be written for another reason; it may be damaged.
     """
+    _write(stem_file, stem_tags(read_leniently(source), source, stem_title=stem_title, provenance=provenance))
+
+
+def _write(audio: Path, tags: TagSet, target: Path | None = None) -> None:
     from plugin_core.tags.writer import write_tags
 
-    known = read_leniently(source) if tags is None else tags
     try:
-        write_tags(stem_file, stem_tags(known, source, stem_title=stem_title, provenance=provenance))
+        write_tags(audio, tags, target)
     except SourceError as error:
         log.warning("a stem goes without tags: %s", error)
+        if target is not None:
+            copy_file(audio, target, flush=False)
 
 
 def stem_tags(tags: TagSet, source: Path, *, stem_title: str, provenance: Mapping[str, str]) -> TagSet:

@@ -30,8 +30,11 @@ LOSSY_SLACK: Final = 4608
 
 AS_IT_CAME: Final = "placed as it came: not held against the song, nothing moved or converted"
 
-TagStem = Callable[[Path, Path, str, Mapping[str, str]], None]
-"""Give a stem file tags: source, stem file, stem's title, provenance."""
+TagStem = Callable[[Path, Path, Path, str, Mapping[str, str]], None]
+"""Make a stem file with tags: source, file that holds the stem's sound, stem file (the same or new), title, provenance.
+
+It is not flushed to the disk.
+"""
 
 
 class Treatment(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +63,7 @@ def treat(task: Treatment, tag_stem: TagStem, stopper: Stopper, report: Callable
 
     Args:
         task: what to do.
-        tag_stem: gives a file its tags, in place.
+        tag_stem: gives a file its tags.
         stopper: checked between blocks.
         report: hears how far the computing is, 0..1.
 
@@ -104,11 +107,17 @@ def _treat_audio(
     paths = {root / _path_of(task, product, fit.format.suffix): product for product in products}
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
-    clipped = _make_files(task, paths, checked, placed, fit, stopper, report)
+    final = {
+        path: task.parts[one.plus].path
+        for path, one in paths.items()
+        if one.plus is not None and _is_final(checked, placed, one.plus, fit)
+    }
+    computed = {path: one for path, one in paths.items() if path not in final}
+    clipped = _compute(task, computed, checked, placed, fit, stopper, report)
     provenance = task.provenance | ({"gain": show_gain(fit.gain)} if fit.gain != 1.0 else {})
     for path, product in paths.items():
         stopper.check()
-        tag_stem(task.source.path, path, product.title, {**provenance, "stem": product.name})
+        tag_stem(task.source.path, final.get(path, path), path, product.title, {**provenance, "stem": product.name})
     stems = [_finish(path, product, stopper, fit.gain) for path, product in paths.items()]
     titles, shapes = [one.title for one in placed], [one.shape for one in placed]
     changes = describe_changes(checked, titles, shapes, indexes(products), fit.format)
@@ -214,28 +223,21 @@ def _path_of(task: Treatment, product: Product, suffix: str) -> PurePath:
     return task.template.render(task.tags | values | {"title": task.tags.get("title", task.source.path.stem)})
 
 
-def _make_files(
+def _compute(
     task: Treatment,
-    paths: Mapping[Path, Product],
+    computed: Mapping[Path, Product],
     checked: Checked,
     placed: Sequence[Placed],
     fit: Fit,
     stopper: Stopper,
     report: Callable[[float], None],
 ) -> dict[str, int]:
-    """Write every product, and return how many samples were clipped, by title."""
+    """Write what no part is already, and return how many samples were clipped, by title."""
 
     def tick(share: float) -> None:
         stopper.check()
         report(share)
 
-    computed = {}
-    for path, product in paths.items():
-        if product.plus is not None and _is_final(checked, placed, product.plus, fit):
-            # Flushed with its tags.
-            copy_file(task.parts[product.plus].path, path, stopper.check, flush=False)
-        else:
-            computed[path] = product
     clipped = {"": checked.overs} if _is_sum_clipped(task, checked) else {}
     if computed:
         form = MixForm(fit.format, fit.gain, is_summed=is_summed(task.parts) and _is_rounded(checked, fit))

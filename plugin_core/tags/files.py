@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 import mutagen
 from mutagen.apev2 import APENoHeaderError, APEv2
 from mutagen.asf import ASFTags
+from mutagen.flac import FLAC
 from mutagen.id3 import ID3
 from mutagen.mp3 import MP3
 from mutagen.mp4 import MP4Tags
@@ -38,6 +39,8 @@ _FAMILIES: Final = (
     (ASFTags, Family.ASF),
     (APEv2, Family.APE),
 )
+_KINDS: Final = {b"fLaC": [FLAC]}
+"""By the first bytes of a file; mutagen would ask each of its classes."""
 _UNTAGGABLE: Final = (b"RF64", b"BW64", b"riff")
 """First bytes of WAV files beyond 4 GiB and of W64: mutagen can neither read nor write tags there."""
 
@@ -118,12 +121,13 @@ def write_error(path: Path, error: OSError) -> StembridgeError:
 
 def _load(file: BinaryIO, path: Path) -> TaggedFile | None:
     try:
-        if file.read(4) in _UNTAGGABLE:
+        head = file.read(4)
+        if head in _UNTAGGABLE:
             return None
         if isinstance(file, Overlay):
             mend_sizes(file)
         file.seek(0)
-        audio: Any = mutagen.File(file)
+        audio: Any = mutagen.File(file, options=_KINDS.get(head))
         if isinstance(audio, OggTheora):
             audio = _audio_stream(file) or audio
         return None if audio is None else _identify(file, audio)

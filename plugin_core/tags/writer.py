@@ -19,7 +19,7 @@ from plugin_core.model import show_path
 from plugin_core.tags.fields import COUNTED, FIELDS, Family, TagSet, clean_values, field_of, select_pictures
 from plugin_core.tags.files import TaggedFile, ape_tags, has_id3, open_overlay, overlay_of, write_error
 from plugin_core.tags.labels import PROVENANCE
-from plugin_core.tags.pieces import lay_over
+from plugin_core.tags.pieces import lay, lay_over
 from plugin_core.tags.reader import FORMATS, beside, getter, read_as_they_stand, read_opened
 from plugin_core.tags.riff import is_read_first, write_info
 from plugin_core.wishes import DIMENSIONS
@@ -149,12 +149,17 @@ def rewrite(
         return Rewriting(existing, overlay_of(opened).pieces, held)
 
 
-def write_tags(path: Path, tags: TagSet) -> None:
-    """Write the given fields and pictures into a file of ours.
+def write_tags(path: Path, tags: TagSet, target: Path | None = None) -> None:
+    """Write the given fields and pictures into a file of ours, or into a copy of it that is made.
 
     A field with no value is removed. Pictures replace those in the file when any are given. Fields the
     container has no key for are left out. A file mutagen cannot tag (W64, RF64, a WAV close to 4 GiB) is
     left as it is. The file is changed in place where nothing moves: after an error of the system it may be damaged.
+
+    Args:
+        path: the file.
+        tags: what it is to say.
+        target: the copy, which is not there yet; without it the file itself is changed.
 
     Raises:
         SourceError: the file is broken, or its container refuses the tags.
@@ -162,13 +167,18 @@ def write_tags(path: Path, tags: TagSet) -> None:
         PlacementError: the file cannot be written for another reason.
     """
     try:
-        with path.open("rb+"), open_overlay(path) as opened, _telling(path):
+        with path.open("rb" if target else "rb+"), open_overlay(path) as opened, _telling(path):
             if opened is None or _is_full(opened, path):
                 log.debug("%s cannot hold tags", show_path(path))
-                return
-            _write(opened, tags, _Inherited.of(opened))
-            pieces = overlay_of(opened).pieces
-        lay_over(pieces, path)
+                pieces: list[Piece] = [(0, path.stat().st_size)]
+            else:
+                _write(opened, tags, _Inherited.of(opened))
+                pieces = overlay_of(opened).pieces
+        if target is None:
+            lay_over(pieces, path)
+        else:
+            target.touch()
+            lay(pieces, path, target)
     except OSError as error:
         raise write_error(path, error) from error
 

@@ -70,7 +70,12 @@ def separate(source: Source, **wish: object) -> Treated:
         staging=source.path.parent / "staging",
         provenance={},
     )
-    return treat(task, lambda *_: None, Stopper(), lambda _share: None)
+    return treat(task, leave_untagged, Stopper(), lambda _share: None)
+
+
+def leave_untagged(_song: Path, audio: Path, stem: Path, *_: object) -> None:
+    if audio != stem:
+        shutil.copyfile(audio, stem)
 
 
 def read(path: Path) -> Signal:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -42,7 +43,9 @@ def run(
     tagged: Tagged | None = None,
     **wish: object,
 ) -> Treated:
-    def tag(song: Path, stem: Path, title: str, provenance: Mapping[str, str]) -> None:
+    def tag(song: Path, audio: Path, stem: Path, title: str, provenance: Mapping[str, str]) -> None:
+        if audio != stem:
+            shutil.copyfile(audio, stem)
         if tagged is not None:
             tagged.append((stem, title, dict(provenance)))
 
