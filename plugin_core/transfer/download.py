@@ -41,7 +41,8 @@ CRAWL_SECONDS: Final = 120.0
 CRAWL: Final = 16 << 10
 """Bytes that have to come in that time: with fewer, another connection is tried."""
 
-Write = Callable[[list[bytes]], Awaitable[None]]
+Write = Callable[[list[bytes], bool], Awaitable[None]]
+"""Takes pieces, and whether they are the last."""
 
 
 async def collect(response: httpx.Response, write: Write) -> None:
@@ -76,17 +77,17 @@ class _Collector:
         self._pieces.append(piece)
         self._length += len(piece)
         if self._length >= BLOCK:
-            await self._start()
+            await self._start(is_end=False)
 
     async def flush(self) -> None:
         if self._pieces:
-            await self._start()
+            await self._start(is_end=True)
         await self._settle()
 
-    async def _start(self) -> None:
+    async def _start(self, *, is_end: bool) -> None:
         await self._settle()
         pieces, self._pieces, self._length = self._pieces, [], 0
-        self._writing = start(self._write(pieces))
+        self._writing = start(self._write(pieces, is_end))
 
     async def _settle(self) -> None:
         """Wait for the disk; a task that is cancelled meanwhile ends only after it."""
@@ -165,6 +166,7 @@ class Download:
         lend: gives a client for an address; it carries no credentials.
         what: its name in messages.
         url: where the file is.
+        target: where it goes.
         part: where its bytes are collected.
         size: announced bytes; None when nobody said.
         md5: announced digest; "" when nobody said.
@@ -176,6 +178,7 @@ class Download:
     lend: Callable[[str], AbstractAsyncContextManager[httpx.AsyncClient]]
     what: str
     url: str
+    target: Path
     part: PartFile
     size: int | None
     md5: str
@@ -189,15 +192,14 @@ class Download:
     def _place(self) -> str:
         return place_of(self.url)
 
-    async def run(
-        self, target: Path, earlier: Sequence[Path], tries: int, back_off: Callable[[int, float], Awaitable[None]]
-    ) -> int:
-        """Bring it to ``target``; ``tries`` counts tries in a row that brought nothing new."""
+    async def run(self, earlier: Sequence[Path], tries: int, back_off: Callable[[int, float], Awaitable[None]]) -> int:
+        """Bring it to its target; ``tries`` counts tries in a row that brought nothing new."""
         try:
             # Inside, since who is cancelled meanwhile has it opened all the same.
             await self._on_disk(self.part.open, self._place, earlier)
             await self._complete(tries, back_off)
-            await self._on_disk(self.part.finish, target)
+            if self.part.is_open:
+                await self._on_disk(self.part.finish, self.target)
         finally:
             if self.part.is_open:
                 await self._on_disk(self.part.close)
@@ -237,7 +239,7 @@ class Download:
                     return broken
                 await collect(response, self._write)
                 if self._beginning is not None:
-                    await self._write([])
+                    await self._write([], True)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
             failure = describe(error, self.url)
             return _Broken(failure.words, remedy=failure.remedy, is_lasting=failure.is_lasting)
@@ -298,20 +300,25 @@ class Download:
         self._beginning = note
         return None
 
-    async def _write(self, pieces: list[bytes]) -> None:
+    async def _write(self, pieces: list[bytes], is_end: bool) -> None:
         beginning, self._beginning = self._beginning, None
-        length = self.part.length if beginning is None else 0
-        if length + sum(map(len, pieces)) > self.limit:
+        note = beginning or self.part.note
+        length = (self.part.length if beginning is None else 0) + sum(map(len, pieces))
+        if length > self.limit:
             raise self._too_large()
-        await self._on_disk(self._append, pieces, beginning)
+        is_whole = is_end and note is not None and length == note.total and not self.md5
+        await self._on_disk(self._append, pieces, beginning, is_whole)
         if self.report is not None and self.part.note is not None:
             self.report(self.part.length, self.part.note.total or self.size)
 
-    def _append(self, pieces: list[bytes], beginning: Note | None) -> None:
+    def _append(self, pieces: list[bytes], beginning: Note | None, is_whole: bool) -> None:
         if beginning is not None:
-            self.part.begin(beginning)
+            # What comes whole at once is never resumed.
+            self.part.begin(beginning, is_kept=not is_whole)
         if pieces:
             self.part.append(pieces)
+        if is_whole:
+            self.part.finish(self.target)
 
     async def _check(self) -> _Broken | None:
         """Compare what is there with what was promised; None when it is the whole file."""

@@ -192,6 +192,7 @@ class Transfer:
             lend=self._clients.lend,
             what=f"{self.service} download",
             url=url,
+            target=target,
             part=PartFile(part or target.with_name(f"{target.name}.part")),
             size=size,
             md5=md5.lower(),
@@ -199,7 +200,7 @@ class Transfer:
             report=report,
             clock=self._clock,
         )
-        return await download.run(target, earlier, self.tries, self._back_off)
+        return await download.run(earlier, self.tries, self._back_off)
 
     def asked_pause(self, outcome: Answer | Failure) -> float:
         """Return the seconds an answer's ``Retry-After`` asks for; 0 when it asks for none."""

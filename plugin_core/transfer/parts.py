@@ -61,14 +61,15 @@ class PartFile:
         self._file = self.path.open("r+b" if self.note else "wb", buffering=0)
         self.length = self._file.seek(0, os.SEEK_END)
 
-    def begin(self, note: Note) -> None:
-        """Start over: forget the bytes so far."""
+    def begin(self, note: Note, *, is_kept: bool = True) -> None:
+        """Start over: forget the bytes so far; those to come can be taken up again where the note is kept."""
         assert self._file is not None
         self._file.truncate(0)
         self._file.seek(0)
         self.length = 0
         self.note = note
-        self.note_path.write_bytes(msgspec.json.encode(note))
+        if is_kept:
+            self.note_path.write_bytes(msgspec.json.encode(note))
 
     def append(self, pieces: list[bytes]) -> None:
         """Write bytes at the end."""

@@ -31,7 +31,7 @@ def test_a_disk_that_fills_during_a_download_leaves_no_unobserved_task(raw_lines
     async def main() -> None:
         is_writing, is_full = asyncio.Event(), asyncio.Event()
 
-        async def write(_pieces: list[bytes]) -> None:
+        async def write(_pieces: list[bytes], _is_end: bool) -> None:
             is_writing.set()
             await is_full.wait()
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

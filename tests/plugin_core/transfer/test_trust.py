@@ -194,7 +194,7 @@ def test_a_download_that_crawls_is_broken_off(monkeypatch: pytest.MonkeyPatch) -
                 yield b"x"
                 await asyncio.sleep(0.01)
 
-    async def write(pieces: list[bytes]) -> None:
+    async def write(pieces: list[bytes], _is_end: bool) -> None:
         written.extend(b"".join(pieces))
 
     with pytest.raises(httpx.ReadTimeout):
