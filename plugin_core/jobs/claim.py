@@ -114,9 +114,17 @@ class Claim:
         fresh: dict[str, object] = {"attempts": 0, "problem": None, "progress": None, "due": self.now(), **fields}
         await self.save(msgspec.structs.replace(self.job, state=state, updated=self.now(), **fresh), bought=bought)
 
-    async def note_purchase(self, state: PurchaseState, **fields: object) -> Purchase | None:
-        """Return the job's purchase as it is from now on, to be stored with the job; None where there is none."""
-        purchase = await self.purchase()
+    async def note_purchase(
+        self, state: PurchaseState, *, read: Purchase | None = None, **fields: object
+    ) -> Purchase | None:
+        """Return the job's purchase as it is from now on, to be stored with the job; None where there is none.
+
+        Args:
+            state: what it is now.
+            read: the purchase, where it was read after the last word of its provider, who notes things in it.
+            fields: what else changes.
+        """
+        purchase = read or await self.purchase()
         if purchase is None:
             return None
         if "reason" in fields:

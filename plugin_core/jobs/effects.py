@@ -175,7 +175,7 @@ async def _note_ready(claim: Claim, answer: Finished) -> Purchase | None:
     what["ended"] = (purchase.ended if purchase is not None else 0.0) or claim.now()
     if purchase is not None and answer.answer:
         what["note"] = {**purchase.note, ANSWER: answer.answer}
-    return await claim.note_purchase(PurchaseState.READY, **what)
+    return await claim.note_purchase(PurchaseState.READY, read=purchase, **what)
 
 
 async def _wait_until_known(claim: Claim) -> bool:
@@ -207,8 +207,8 @@ async def _lose(claim: Claim, error: StembridgeError) -> bool:
 async def _fetching(claim: Claim) -> bool:
     is_remote = claim.work.occupies(claim.job)
     try:
-        await _bring(claim)
-        staged = await claim.work.fetch(claim.job, claim.owner, claim.report, await claim.purchase())
+        purchase = await _bring(claim)
+        staged = await claim.work.fetch(claim.job, claim.owner, claim.report, purchase)
     except RefusedError:
         raise
     except (ServiceError, ResultError, SpoiltFileError) as error:
@@ -248,18 +248,20 @@ async def _is_sound(claim: Claim) -> bool:
     return claim.work.has_kept(claim.job, purchase)
 
 
-async def _bring(claim: Claim) -> None:
-    """Have at home what was bought before its song is asked for, which may be gone by now."""
+async def _bring(claim: Claim) -> Purchase | None:
+    """Have at home what was bought before its song is asked for, which may be gone by now; return it as it is then."""
     purchase = await claim.purchase()
     if purchase is None or claim.work.has_kept(claim.job, purchase):
-        return
+        return purchase
     kept = await claim.work.bring(claim.job, claim.owner, claim.report)
     # Not known to be whole before it is held against the song: until then the service may not forget it.
-    await claim.save(claim.job, bought=await claim.note_purchase(purchase.state, kept=kept))
+    purchase = await claim.note_purchase(purchase.state, kept=kept)
+    await claim.save(claim.job, bought=purchase)
+    return purchase
 
 
 async def _stage(claim: Claim, staged: Staged, kept: Purchase | None = None) -> bool:
-    purchase = await claim.purchase()
+    purchase = kept or await claim.purchase()
     told = purchase.note.get(TOLD, "") if purchase is not None else ""
     notes = tuple(dict.fromkeys(filter(None, (*claim.job.notes, told, *staged.notes))))
     await claim.enter(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from functools import partial
 
 import msgspec
@@ -44,13 +45,14 @@ async def begin(claim: Claim) -> bool:
         await claim.enter(JobState.SUBMITTING, attempts=claim.job.attempts, account=account)
         claim.is_fresh = True
         return True
-    earlier = await _earlier(claim, account)
+    ids = await claim.ask(claim.store.recordings_of, claim.job.recording) if claim.job.quote is not None else []
+    earlier = await _earlier(claim, account, ids)
     is_bought = earlier is None or (earlier.state is PurchaseState.EXPIRED and claim.job.may_buy)
     if account != claim.job.account and (is_bought or earlier is None or earlier.id != claim.job.purchase):
-        return await _change_account(claim, account, await _key(claim, account))
+        return await _change_account(claim, account, _key(claim.job, account, ids))
     if earlier is None or is_bought:
         _require_wish(claim)
-        return await _buy(claim, await _key(claim, account), account)
+        return await _buy(claim, _key(claim.job, account, ids), account)
     if earlier.state is PurchaseState.EXPIRED and not _may_be_there(claim.job, earlier):
         raise BoughtBeforeError(describe_earlier(earlier))
     return await _go_on(claim, earlier)
@@ -88,16 +90,14 @@ def _require_wish(claim: Claim) -> None:
         )
 
 
-async def _key(claim: Claim, account: str) -> str:
-    """Return the key that a purchase gets."""
-    job = claim.job
+def _key(job: Job, account: str, ids: Sequence[str]) -> str:
+    """Return the key that a purchase gets; ``ids`` are those of the job's recording."""
     if job.quote is None:
         return base_key(job.dedupe)
-    ids = await claim.ask(claim.store.recordings_of, job.recording)
     return purchase_key(job.operation.provider, account, ids[0], job.quote)
 
 
-async def _earlier(claim: Claim, account: str) -> Purchase | None:
+async def _earlier(claim: Claim, account: str, ids: Sequence[str]) -> Purchase | None:
     """Return the purchase to go on from: the job's own, else any that serves unless it is to be bought anew."""
     own = await claim.purchase()
     if own is not None and own.state is PurchaseState.CANCELLED:
@@ -108,7 +108,6 @@ async def _earlier(claim: Claim, account: str) -> Purchase | None:
     job, ledger = claim.job, claim.store.purchases
     if job.quote is None:
         return await claim.ask(ledger.serving, [base_key(job.dedupe)], Quote()) or own
-    ids = await claim.ask(claim.store.recordings_of, job.recording)
     is_here = partial(claim.work.has_kept, job)
     serving = await claim.ask(ledger.serving_wish, job.operation.provider, account, ids, job.quote, is_here)
     return serving or own
@@ -272,7 +271,8 @@ async def search(claim: Claim) -> bool:
     except StembridgeError as error:
         if was_given_up and claim.job.may_buy:
             # The user's word: what may have been bought stays on record, beside what is bought now.
-            return await _buy(claim, await _key(claim, claim.job.account), claim.job.account)
+            ids = await claim.ask(claim.store.recordings_of, claim.job.recording)
+            return await _buy(claim, _key(claim.job, claim.job.account, ids), claim.job.account)
         return await _look_again(claim, error.message)
     except Exception as error:  # noqa: BLE001 - a broken provider must not make a paid job look failed
         _log.exception("job %s: cannot be looked for", claim.job.id)

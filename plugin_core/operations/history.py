@@ -170,15 +170,17 @@ class History:
         is_old = keeps is not None and self._store().clock() - purchase.ended > keeps
         return is_old and not self._shelf.holds(purchase)
 
-    async def standing(self, source: Source, plan: Plan, bill: Bill) -> Job | None:
+    async def standing(self, source: Source, plan: Plan, bill: Bill, like: Sequence[Job] | None = None) -> Job | None:
         """Return the finished job whose untouched stems or labels already stand where this plan's would go.
 
-        Of several with stems the one that lacks none of the session files, if there is one.
+        Of several with stems the one that lacks none of the session files, if there is one; ``like`` are the finished
+        jobs of the same key, where they were asked for just now.
         """
         from plugin_core.stems.layout import are_unmodified
 
         wish = plan.operation
-        done = [job for job in self._store().done_like(bill.key) if is_same_wish(job.operation, wish)]
+        like = self._store().done_like(bill.key) if like is None else like
+        done = [job for job in like if is_same_wish(job.operation, wish)]
         if isinstance(wish, Tagging):
             return self._labelled(source, wish, done)
         done = done or self._placed_for_others(source, wish, bill)
@@ -236,7 +238,7 @@ class History:
         # One that came to its end while this was looking is looked at as well.
         while not force and (ended := self._store().done_like(bill.key)) != known:
             known = ended
-            done = await self._find_done(job, source, plan, bill)
+            done = await self._find_done(job, source, plan, bill, ended)
             if done is not None and not self._lacks(done, plan):
                 return done, False
         if done is not None and done.id == job.id:
@@ -247,9 +249,9 @@ class History:
             log.info("job %s: planned, %s with %s", job.id, show_path(source.path), what)
         return self._store().add(job, occupies=bill.quote is not None, is_gone=_is_gone)
 
-    async def _find_done(self, job: Job, source: Source, plan: Plan, bill: Bill) -> Job | None:
+    async def _find_done(self, job: Job, source: Source, plan: Plan, bill: Bill, ended: Sequence[Job]) -> Job | None:
         """Return the finished job that makes a new one needless, if there is one."""
-        if (done := await self.standing(source, plan, bill)) is not None:
+        if (done := await self.standing(source, plan, bill, ended)) is not None:
             return done
         is_new = not self._store().is_under_way(bill.key)
         if is_new and (written := await self.filled(source, plan)) is not None:
@@ -313,14 +315,14 @@ class History:
         wish = plan.operation
         if not isinstance(wish, Separation) or not self._registry.provider_of(wish).remote:
             return ()
+        folder = self._own_folder(source, wish)
+        if folder is None or (bill.key and self._is_known(folder)):
+            return ()
         purchase = self._purchase(plan, bill) if bill.key else None
         if purchase is not None and purchase.state.is_held:
             return ()
         from plugin_core.operations.reuse import recognise
 
-        folder = self._own_folder(source, wish)
-        if folder is None or (bill.key and self._is_known(folder)):
-            return ()
         quote = make_quote(plan, source)
         return await run_stoppable(lambda stopper: recognise(folder, source, plan, quote, stopper.check))
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from plugin_core.audio.overload import OPEN_ENDED
 from plugin_core.errors import PlacementError
 from plugin_core.files.errors import named
 from plugin_core.jobs.keys import is_same_place
@@ -176,7 +177,7 @@ class SeparationWork:
         """
         # What was bought before needs none.
         self._links.check(self._separator)
-        if self._separator.remote:
+        if self._separator.remote and job.source.encoding in OPEN_ENDED:
             await run_stoppable(lambda stopper: _require_fit(job, stopper))
         url = await self._links.stage(self._separator, job)
         order = await self._order_with_folder(job, attempt)

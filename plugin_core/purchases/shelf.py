@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -73,8 +73,8 @@ class Shelf:
         Whether the service still has it is for the next wish to find out, unless it was told to forget it. What an
         active job may be at stays for now.
         """
-        left, gone = settings.keep_gb * 1e9, 0
-        for purchase in ledger.kept():
+        left, gone, kept = settings.keep_gb * 1e9, 0, ledger.kept()
+        for purchase in kept:
             size = sum(part.size for part in purchase.kept)
             left -= size
             if left >= 0 and clock() - purchase.updated <= settings.keep_days * _DAY:
@@ -85,13 +85,13 @@ class Shelf:
                 left += size
                 self.remove(purchase.id)
                 gone += 1
-        self._sweep(ledger, settings, clock())
+        self._sweep(ledger, settings, clock(), {purchase.id for purchase in kept})
         return gone
 
-    def _sweep(self, ledger: PurchaseLedger, settings: PurchasesSettings, now: float) -> None:
+    def _sweep(self, ledger: PurchaseLedger, settings: PurchasesSettings, now: float, kept: Collection[str]) -> None:
         """Remove folders of downloads that never came whole and that no job goes on with."""
         for folder in self._root.iterdir() if self._root.is_dir() else ():
-            purchase = ledger.find(folder.name)
+            purchase = ledger.find(folder.name) if folder.name not in kept else None
             if purchase is None or purchase.state is PurchaseState.KEPT or ledger.is_in_use(purchase):
                 continue
             days = settings.keep_days if purchase.state.is_held or purchase.state.is_open else 0.0

@@ -85,7 +85,8 @@ class RecordingBook:
             recording = _recognise(connection, digests)
             if recording is None:
                 recording = new_id(self._clock)
-                tables.new(connection, _describe(recording, info, digests))
+                tables.new(connection, _describe(recording, info, digests), digests)
+                return KnownFile(recording, bytes_of(digests[0]))
             return KnownFile(tables.remember(connection, recording, digests), bytes_of(digests[0]))
 
     @begun_anew

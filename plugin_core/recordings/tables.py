@@ -110,13 +110,15 @@ def ids_of(connection: Connection, recording: str) -> list[str]:
     return [kept, *(row["id"] for row in found)]
 
 
-def new(connection: Connection, recording: Recording) -> None:
-    """Put in a recording that nobody has met yet."""
+def new(connection: Connection, recording: Recording, digests: Iterable[str] = ()) -> None:
+    """Put in a recording that nobody has met yet, and digests of its file of which that is true as well."""
     connection.execute(
         "INSERT INTO recordings (id, rate, channels, frames, duration)"
         " VALUES (:id, :rate, :channels, :frames, :duration)",
         msgspec.structs.asdict(recording),
     )
+    for digest in dict.fromkeys(digests):
+        _enter(connection, digest, recording.id)
 
 
 def remember(connection: Connection, recording: str, digests: Iterable[str]) -> str:
@@ -128,13 +130,17 @@ def remember(connection: Connection, recording: str, digests: Iterable[str]) -> 
     for digest in digests:
         known = find_by_digest(connection, digest)
         if known is None:
-            connection.execute(
-                "INSERT INTO recording_aliases (digest, recording, rate, frames) VALUES (?, ?, ?, ?)",
-                (digest, kept, *(shape_of(digest) or (None, None))),
-            )
+            _enter(connection, digest, kept)
         else:
             kept = merge(connection, kept, known)
     return kept
+
+
+def _enter(connection: Connection, digest: str, recording: str) -> None:
+    connection.execute(
+        "INSERT INTO recording_aliases (digest, recording, rate, frames) VALUES (?, ?, ?, ?)",
+        (digest, recording, *(shape_of(digest) or (None, None))),
+    )
 
 
 def merge(connection: Connection, one: str, other: str) -> str:

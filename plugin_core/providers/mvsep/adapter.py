@@ -39,7 +39,7 @@ from plugin_core.providers.mvsep.client import MvsepClient
 from plugin_core.providers.mvsep.hashes import REGIONS, SEEN, JobLinks, find_hash, find_unnamed, locate
 from plugin_core.providers.mvsep.job_calls import Phase
 from plugin_core.providers.mvsep.models import describe_model, find_algorithm, list_models, require_input
-from plugin_core.providers.mvsep.options import REFERENCE
+from plugin_core.providers.mvsep.options import REFERENCE, WEBHOOK
 from plugin_core.providers.mvsep.orders import fetch_results, is_by_link, read_answer, submit
 from plugin_core.providers.mvsep.plan import make_plan
 from plugin_core.providers.mvsep.requests import Kind, Requests, keep_given
@@ -201,7 +201,8 @@ class MvsepSeparator:
         algorithm = find_algorithm(listing.algorithms, wish.model or self.settings.model)
         kind = self._requests.kind_of(source.path)
         require_input(algorithm, has_song=kind is not Kind.WORDS, has_reference=REFERENCE in wish.options)
-        wish = await asyncio.to_thread(keep_given, self._requests, wish)
+        if wish.options.keys() & {REFERENCE, WEBHOOK}:
+            wish = await asyncio.to_thread(keep_given, self._requests, wish)
         is_over, user = await exceeds(source), UNKNOWN
         refusal: StembridgeError | None = None
         try:
