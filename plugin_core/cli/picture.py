@@ -5,6 +5,7 @@ Files are read side by side in slices, one a column of the picture, so that memo
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -123,14 +124,28 @@ def _spectrum(mono: Floats, rate: int) -> Floats:
     """Return the level of each band of a slice in decibels, by a few windows of it."""
     size = min(len(mono), _FFT)
     starts = np.unique(np.linspace(0, len(mono) - size, _FRAMES_A_COLUMN).astype(int))
-    window = np.hanning(size + 2)[1:-1]
-    power = np.mean([np.abs(np.fft.rfft(mono[start : start + size] * window, _FFT)) ** 2 for start in starts], axis=0)
-    edges = np.geomspace(40.0, rate / 2, _BANDS + 1) * _FFT / rate
-    first = np.minimum(edges[:-1].astype(int), len(power) - 1)
-    last = np.maximum(np.minimum(edges[1:].astype(int), len(power)), first + 1)
-    loudest = np.array([power[begin:end].max() for begin, end in zip(first, last, strict=True)])
+    window = _window(size)
+    frames = np.stack([mono[start : start + size] for start in starts]) * window
+    power = np.mean(np.abs(np.fft.rfft(frames, _FFT)) ** 2, axis=0)
+    loudest = np.maximum.reduceat(np.append(power, 0.0), _edges(rate))[::2]
     level: Floats = np.maximum(10 * np.log10(loudest / (window.sum() / 2) ** 2 + 1e-12), _FLOOR)
     return level
+
+
+@functools.lru_cache(maxsize=8)
+def _window(size: int) -> Floats:
+    window: Floats = np.hanning(size + 2)[1:-1]
+    return window
+
+
+@functools.cache
+def _edges(rate: int) -> npt.NDArray[np.intp]:
+    """Return the first bin of each band and the one after its last, in turn."""
+    count = _FFT // 2 + 1
+    edges = np.geomspace(40.0, rate / 2, _BANDS + 1) * _FFT / rate
+    first = np.minimum(edges[:-1].astype(int), count - 1)
+    last = np.maximum(np.minimum(edges[1:].astype(int), count), first + 1)
+    return np.column_stack((first, last)).ravel()
 
 
 def _difference(source: Floats, parts: Sequence[Floats]) -> float:
