@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -78,7 +79,7 @@ class Strays:
     @property
     def waited_for(self) -> int:
         """How many come to an end by themselves: ``--once`` waits for those."""
-        return sum(any(map(self._is_promising, self._find(stray))) for stray in self._strays.values())
+        return sum(any(map(partial(self._is_promising, stray), self._find(stray))) for stray in self._strays.values())
 
     def holds(self, job_id: str) -> bool:
         """Tell whether a job is a stray's."""
@@ -111,11 +112,13 @@ class Strays:
             if stray.folder.path not in away:
                 self._look(stray, is_expecting=is_expecting)
 
+    def _is_on(self, stray: Stray, job: Job) -> bool:
+        """Tell whether a job is worked on, which those are not that nobody has begun while their folder is paused."""
+        return stray.folder.path not in self._tools.paused or is_begun(job) or job.cancel
+
     def _choose(self, stray: Stray, jobs: Sequence[Job]) -> None:
-        """Let the engine work on a stray's jobs, but for those that nobody begins while their folder is paused."""
-        is_paused = stray.folder.path in self._tools.paused
         for job in jobs:
-            if not is_paused or is_begun(job) or job.cancel:
+            if self._is_on(stray, job):
                 self._tools.roster.add(job.id)
             elif not self._has_task(job.id):
                 self._tools.roster.discard(job.id)
@@ -123,19 +126,21 @@ class Strays:
     def _look(self, stray: Stray, *, is_expecting: bool) -> None:
         jobs = self._find(stray)
         self._choose(stray, jobs)
+        # A song that waits in a paused folder may be this one.
+        is_paused = stray.folder.path in self._tools.paused
         place = next((path for job in jobs if (path := os.fsencode(job.source.path)) != stray.path), None)
         if place is not None:
             self._follow(stray, jobs, place)
         elif all(job.state.is_settled or self._has_task(job.id) for job in jobs):
             self._end(stray, self._describe(jobs))
-        elif not (is_expecting or stray.is_withdrawn) and self._tools.clock() - stray.since >= stray.grace:
+        elif not (is_expecting or is_paused or stray.is_withdrawn) and self._tools.clock() - stray.since >= stray.grace:
             self._withdraw(stray, jobs)
 
     def _find(self, stray: Stray) -> list[Job]:
         return self._tools.session.store.find_all(stray.jobs)
 
-    def _is_promising(self, job: Job) -> bool:
-        return job.attempts < self._tools.settings.attempts
+    def _is_promising(self, stray: Stray, job: Job) -> bool:
+        return job.attempts < self._tools.settings.attempts and self._is_on(stray, job)
 
     def _follow(self, stray: Stray, jobs: Sequence[Job], place: bytes) -> None:
         """Let a song go on where it lies now, unless it was handed in there, and then is at work."""

@@ -167,27 +167,25 @@ def test_what_counts_as_begun() -> None:
     assert is_begun(msgspec.structs.replace(queued, purchase="bought"))
 
 
-def test_renamed_songs_go_on_where_they_are_begun_and_wait_where_they_are_not(desk: Desk) -> None:
+def test_a_song_that_is_renamed_before_its_job_is_begun_waits_as_well(desk: Desk) -> None:
     other = desk.root.with_name("other")
     other.mkdir()
     # It is on its way to its new name for a while.
     desk.set(settle_seconds=1)
     desk.separator = type(desk.separator)(desk.separator.ledger, slots=1)
     desk.separator.hold = True
-    first = desk.song("A.wav", seed=1)
+    desk.song("A.wav", seed=1)
     with desk.running(desk.root, other) as running:
         wait_for(lambda: desk.separator.paid == ["A.wav"])
         song = desk.song("B.wav", seed=2)
         wait_for(lambda: states(desk) == [JobState.QUEUED, JobState.RUNNING])
-        first.rename(first.with_name("Begun.wav"))
         song.rename(song.with_name("Renamed.wav"))
         wait_for(lambda: running.watch._workers.strays.holds(waiting(desk)))
         pause(desk)
         wait_for(lambda: said(running.listener, "paused, what is at work goes on"))
         desk.separator.hold = False
         desk.song("../other/C.wav", seed=3)
-        wait_for((desk.root / "Begun.stems").exists)
-        running.wait_done("C.wav")
+        running.wait_done("A.wav", "C.wav")
         assert desk.separator.paid == ["A.wav", "C.wav"]
         pause(desk, is_paused=False)
         running.wait_done("Renamed.wav")
