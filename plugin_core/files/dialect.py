@@ -68,6 +68,13 @@ class NamedRow:
         return iter(self._values)
 
 
+def last_row(cursor: Any) -> Any:
+    """Return the row that the last of several statements gave."""
+    while cursor.nextset():
+        pass
+    return cursor.fetchone()
+
+
 def rows(cursor: Any) -> Callable[[Sequence[Any]], NamedRow]:
     names = {column.name: number for number, column in enumerate(cursor.description or ())}
     return lambda values: NamedRow(names, values)

@@ -15,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from plugin_core.errors import StoreError
 from plugin_core.files.database import BUSY, SAID_AFTER, Connection, Cursor, Database, PassingError, Schema, UndoneError
-from plugin_core.files.dialect import Statements, rows, translate, translate_table
+from plugin_core.files.dialect import Statements, last_row, rows, translate, translate_table
 from plugin_core.files.mapping import UNMAPPED, PathMap
 
 PLACE: Final = "stembridge"
@@ -27,12 +27,17 @@ _ALONE: Final = 0x57E3B51D
 """The advisory lock of those who must write alone."""
 _MIGRATING: Final = _ALONE + 1
 
+SERVER: Final = (
+    "(SELECT concat_ws(' ', extract(epoch FROM pg_postmaster_start_time()), extract(epoch FROM stats_reset))"
+    " FROM pg_stat_archiver)"
+)
+"""What changes whenever the server has lost what it held in memory, also where it recovered by itself from a crash."""
 _TIME: Final = "extract(epoch FROM clock_timestamp())::float8"
 _SESSION: Final = (
     f"SET search_path TO {PLACE}; SET client_min_messages TO warning;"
     # Whoever is frozen in the middle of a transaction must not keep everybody waiting.
     " SET idle_in_transaction_session_timeout TO '10s';"
-    f" SELECT current_setting('transaction_read_only'), {_TIME}"
+    f" SELECT current_setting('transaction_read_only'), {_TIME}, {SERVER}"
 )
 _TO_SERVER: Final[dict[str, Any]] = {
     "application_name": "stembridge",
@@ -49,7 +54,9 @@ _AGAIN_AFTER: Final = 0.1
 """Seconds between two tries to reach a server that went away, at first."""
 
 _STARTING: Final = r"database system is (starting up|shutting down|in recovery|not (yet )?accepting)"
-_REPEATED: Final = r"connection (is bad|failed): |connection to server .*? failed: (FATAL: )?| Is the server running .*"
+_REPEATED: Final = (
+    r"connection (is bad|failed): |connection to server .*? failed: (FATAL: )?|( Is the server running| DETAIL:) .*"
+)
 """What libpq says of every address that does not answer, which is shown already."""
 
 _ADDRESS: Final = "[jobs] database"
@@ -90,6 +97,7 @@ class PostgresDatabase(Database):
         self._is_within = False
         self._locks = ""
         self._ahead = 0.0
+        self._server = ""
         self._password, self.shown = _describe(address)
         self._statements = Statements(self._execute)
         with self._errors():
@@ -169,7 +177,7 @@ class PostgresDatabase(Database):
                     remedy=f"upgrade the server to {_OLDEST // 10_000} or newer",
                 )
             cursor = connection.execute(_SESSION.encode())
-            is_read_only, now = _last(cursor)
+            is_read_only, now, self._server = last_row(cursor)
             self._ahead = now - time.monotonic()
             if is_read_only == "on":
                 raise psycopg.errors.ReadOnlySqlTransaction("the database is read-only")
@@ -242,7 +250,7 @@ class PostgresDatabase(Database):
         began, is_said = time.monotonic(), False
         while True:
             try:
-                name, now = _last(self._connection.execute(statement.encode()))
+                name, now = last_row(self._connection.execute(statement.encode()))
             except psycopg.errors.LockNotAvailable:
                 self._roll_back()
                 waited = time.monotonic() - began
@@ -251,14 +259,11 @@ class PostgresDatabase(Database):
                 if not is_said and waited >= SAID_AFTER * 0.9:
                     is_said = True
                     _log.warning("the %s is in use by another process; waiting for it", self._schema.name)
-            except psycopg.Error:
-                if not self._is_lost():
+            except BaseException as error:
+                if not (isinstance(error, psycopg.Error) and self._is_lost()):
                     self._roll_back()
                     raise
                 self._reconnect()
-            except BaseException:
-                self._roll_back()
-                raise
             else:
                 self._ahead = now - time.monotonic()
                 self._is_within = True
@@ -278,17 +283,21 @@ class PostgresDatabase(Database):
             if not self._is_lost():
                 self._roll_back()
                 raise
-            self._look_up(transaction)
+            self._look_up(transaction, self._server)
 
-    def _look_up(self, transaction: str) -> None:
+    def _look_up(self, transaction: str, server: str) -> None:
         """Find out how a transaction ended whose answer was lost.
+
+        One that a server did not live to tell of may have left its name to another: it counts as undone, and whoever
+        begins it anew finds out whether it was kept.
 
         Raises:
             UndoneError: nothing of it was kept.
         """
         deadline = time.monotonic() + self.patience
+        query = f"SELECT CASE WHEN {SERVER} = ? THEN pg_xact_status(?::xid8) ELSE 'aborted' END"
         while True:
-            found = self._execute("SELECT pg_xact_status(?::xid8)", (transaction,), False).fetchone()[0]
+            found = self._execute(query, (server, transaction), False).fetchone()[0]
             if found == "committed":
                 return
             if found == "aborted":
@@ -372,13 +381,6 @@ def _is_undone(error: psycopg.Error) -> bool:
     """Tell whether a transaction ended because its server went away, or for the sake of another one."""
     is_cut = isinstance(error, psycopg.OperationalError) and not error.sqlstate
     return is_cut or error.sqlstate in _UNDONE or (error.sqlstate or "").startswith("08")
-
-
-def _last(cursor: psycopg.Cursor[Any]) -> Any:
-    """Return the row that the last of several statements gave."""
-    while cursor.nextset():
-        pass
-    return cursor.fetchone()
 
 
 def _describe(address: str) -> tuple[str, str]:

@@ -2,7 +2,8 @@
 
 Jobs are taken over when their lease ran out. Whether a sender of a paid call can still send it is another question: one
 that is frozen may, whatever its lease. Its session tells: the kernel ends it with the process, and not before. Where
-the server itself was started anew, sessions prove nothing any more; what is left is the word of the process's machine.
+the server itself was started anew, or came back from a crash, sessions prove nothing any more; what is left is the word
+of the process's machine.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from typing import Any, Final
 import psycopg
 
 from plugin_core.files.database import PassingError
-from plugin_core.files.postgresql import PostgresDatabase
+from plugin_core.files.postgresql import SERVER, PostgresDatabase
 from plugin_core.jobs.owner import MACHINE, token_of
 
 _log = logging.getLogger(__name__)
 
 _ENTER: Final = (
-    "INSERT INTO sessions (token, server, process) VALUES (%s, pg_postmaster_start_time()::text, %s)"
+    f"INSERT INTO sessions (token, server, process) VALUES (%s, {SERVER}, %s)"  # noqa: S608 - constant
     " ON CONFLICT (token) DO UPDATE SET server = excluded.server"
 )
 _HELD: Final = (
@@ -36,9 +37,7 @@ _HELD: Final = (
     " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     " AND l.classid::bigint << 32 | l.objid::bigint = ('x' || s.token)::bit(64)::bigint)"
 )
-_IS_DEAD: Final = (
-    f"SELECT s.server = pg_postmaster_start_time()::text AND NOT {_HELD} FROM sessions s WHERE s.token = ?"  # noqa: S608
-)
+_IS_DEAD: Final = f"SELECT s.server = {SERVER} AND NOT {_HELD} FROM sessions s WHERE s.token = ?"  # noqa: S608 - constants
 _FORGET: Final = (
     f"DELETE FROM sessions s WHERE NOT {_HELD} AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.submitter IS NOT NULL"  # noqa: S608
     " AND j.state IN ('submitting', 'unconfirmed') AND split_part(j.submitter, '-', 1) = s.token)"

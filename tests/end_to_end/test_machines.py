@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import os
@@ -290,6 +291,37 @@ def test_a_server_that_goes_away_is_waited_for_by_all(
         server.start()
     assert asking.said().splitlines()[-1].endswith("start PostgreSQL there, or correct [jobs] database")
     assert service.created == len(songs)
+
+
+def name_of(server: Server) -> str:
+    """Return what changes when the server loses its memory; "" while it does not answer."""
+    from plugin_core.files.postgresql import SERVER
+
+    try:
+        with psycopg.connect(server.address()) as connection:
+            return str(connection.execute(f"SELECT {SERVER}".encode()).fetchone()[0])
+    except psycopg.OperationalError:
+        return ""
+
+
+def test_a_living_sender_counts_as_dead_for_no_one_where_the_server_came_back_from_a_crash_by_itself(
+    server: Server, machines: list[Machine]
+) -> None:
+    sending, looking = machines[:2]
+    with sending.session() as one, looking.session() as other:
+        owner = one.store.new_owner()
+        assert not other.store._process.is_dead(owner)
+        # All sessions end, that of the sender as well; to whoever only looks at its start the server is the same.
+        before = name_of(server)
+        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(server.address()) as victim:
+            os.kill(victim.info.backend_pid, signal.SIGKILL)
+        wait(lambda: name_of(server) not in ("", before))
+        assert not other.store._process.is_dead(owner)
+        # It says once more that it lives.
+        one.store.new_owner()
+        assert not other.store._process.is_dead(owner)
+    with looking.session() as other:
+        assert other.store._process.is_dead(owner)
 
 
 def test_what_may_be_spent_is_spent_once_over_all_machines(service: Counting, machines: list[Machine]) -> None:
