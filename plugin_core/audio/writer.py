@@ -204,8 +204,10 @@ class Writer:
         if bits is None or block.dtype != np.int32:
             raise TypeError(f"{self.format.name} takes no {block.dtype}")
         limit = 1 << (bits - 1)
-        self.clipped += int(np.count_nonzero((block >= limit) | (block < -limit)))
-        return np.clip(block, -limit, limit - 1) << (32 - bits)
+        if block.max() >= limit or block.min() < -limit:  # no copy, and hardly ever so
+            self.clipped += int(np.count_nonzero((block >= limit) | (block < -limit)))
+            block = np.clip(block, -limit, limit - 1)
+        return block << (32 - bits)
 
 
 @contextmanager

@@ -20,7 +20,9 @@ Samples = NDArray[Any]
 
 DEFAULT_BLOCK_SECONDS = 5.0
 CHUNK = 64
-"""Frames transformed at once, few enough for the processor's caches."""
+"""Frames analysed at once, few enough for the processor's caches."""
+FEW = 16
+"""Frames weighed and turned into samples at once, likewise."""
 
 LOUDEST = 1e6
 """Samples beyond are heard as this, lest their power overflow; the stems' sum is not touched."""
@@ -99,7 +101,7 @@ class _View:
         self.analyses = [Analysis(frames, CHUNK) for _ in range(channels)]
         self.spectra: list[Complex64] = [np.zeros((rows, frames.bins), dtype=np.complex64) for _ in range(channels)]
         self.features = Features(rows, frames.bins)
-        self.syntheses = [[Synthesis(frames, CHUNK) for _ in range(channels)] for _ in Estimates._fields[1:]]
+        self.syntheses = [[Synthesis(frames, FEW) for _ in range(channels)] for _ in Estimates._fields[1:]]
         self.first = 0
         """Frame that row 0 holds."""
         self.known = 0
@@ -133,7 +135,7 @@ class _View:
         padded = np.zeros((len(self.spectra), count * frames.hop), dtype=np.float32)
         np.clip(block.T, -LOUDEST, LOUDEST, out=padded[:, : len(block)], casting="same_kind")
         first = self.known - self.first
-        for rows in _chunks(first, first + count):
+        for rows in _chunks(first, first + count, CHUNK):
             samples = padded[:, (rows.start - first) * frames.hop : (rows.stop - first) * frames.hop]
             for analysis, channel, spectra in zip(self.analyses, samples, self.spectra, strict=True):
                 analysis.push(channel, spectra[rows])
@@ -162,8 +164,8 @@ class _View:
         rows = slice(self.settled - self.first, until - self.first)
         if self.refinement:
             self.refinement.refine(self.features, rows.start, rows.stop)
-        masks = (self.features.drums, self.features.bass, self.features.vocals)
-        waves = [self._apply(mask, syntheses, rows) for mask, syntheses in zip(masks, self.syntheses, strict=True)]
+        pairs = zip(self.features.masks(), self.syntheses, strict=True)
+        waves = [self._apply(mask, syntheses, rows) for mask, syntheses in pairs]
         # The first frames reach back before the stream, and the last ones beyond its end.
         early = max(0, self.frames.lead - self.settled * self.frames.hop)
         self.settled = until
@@ -177,8 +179,8 @@ class _View:
         """Return the samples (frames, channels) of these rows, each cell weighed."""
         hop = self.frames.hop
         waves = np.empty(((rows.stop - rows.start) * hop, len(syntheses)), dtype=np.float32)
-        scaled = np.empty((CHUNK, self.frames.bins), dtype=np.complex64)
-        for chunk in _chunks(rows.start, rows.stop):
+        scaled = np.empty((FEW, self.frames.bins), dtype=np.complex64)
+        for chunk in _chunks(rows.start, rows.stop, FEW):
             place = slice((chunk.start - rows.start) * hop, (chunk.stop - rows.start) * hop)
             for channel, (spectra, synthesis) in enumerate(zip(self.spectra, syntheses, strict=True)):
                 part = np.multiply(spectra[chunk], mask[chunk], out=scaled[: chunk.stop - chunk.start])
@@ -192,17 +194,19 @@ class _View:
         return kept[:count]
 
     def _move(self) -> None:
-        """Forget the frames that are masked and that no median needs any more."""
-        drop = max(0, min(self.settled, self.decided - self.context) - self.first)
+        """Forget the frames that are settled, and of masked ones what no median needs any more."""
         rows = self.known - self.first
-        for array in (*self.spectra, *self.features.all()):
-            array[: rows - drop] = array[drop:rows].copy()
+        heard = max(0, min(self.masked, self.decided - self.context) - self.first)
+        drop = min(heard, self.settled - self.first)
+        for start, arrays in ((drop, (*self.spectra, *self.features.masks())), (heard, self.features.heard())):
+            for array in arrays:
+                array[start - drop : rows - drop] = array[start:rows].copy()
         self.first += drop
 
 
-def _chunks(start: int, stop: int) -> Iterator[slice]:
-    for first in range(start, stop, CHUNK):
-        yield slice(first, min(first + CHUNK, stop))
+def _chunks(start: int, stop: int, most: int) -> Iterator[slice]:
+    for first in range(start, stop, most):
+        yield slice(first, min(first + most, stop))
 
 
 def _affordable(block_seconds: float, values_per_second: int) -> float:

@@ -106,30 +106,30 @@ class Melody:
         return salience
 
     def _follow(self, salience: Float32) -> None:
-        count = salience.shape[1]
-        origins = np.empty(salience.shape, dtype=np.int16)
-        bests = np.empty(len(salience), dtype=np.int16)
+        frames, count = salience.shape
         padded = np.full(count + 2 * REACH, -np.inf, dtype=np.float32)
         moves = np.lib.stride_tricks.sliding_window_view(padded, count)
         prices: Float32 = (STEP_PRICE * np.abs(np.arange(-REACH, REACH + 1)))[:, None].astype(np.float32)
-        offsets = np.arange(count) - REACH
-        states = np.arange(count)
+        offers = np.empty((frames, len(prices), count), dtype=np.float32)  # of each state, by where it may come from
+        near = np.empty((frames, count), dtype=np.float32)
+        jumps = np.empty((frames, 1), dtype=np.float32)
+        tops = np.empty(frames + 1, dtype=np.int16)
         scores = self._scores
-        top = int(scores.argmax())
+        tops[0] = scores.argmax()
         for frame, gain in enumerate(salience):
             padded[REACH:-REACH] = scores
-            offers = moves - prices
-            choice = offers.argmax(axis=0)
-            best = offers[choice, states]
-            jump = scores[top] - np.float32(JUMP_PRICE)
-            origins[frame] = np.where(best >= jump, choice + offsets, top)
-            np.maximum(best, jump, out=best)
-            scores = best + gain
-            scores -= scores.max()
-            bests[frame] = top = int(scores.argmax())
+            np.subtract(moves, prices, out=offers[frame])
+            best = offers[frame].max(axis=0, out=near[frame])
+            jumps[frame] = jump = scores[tops[frame]] - np.float32(JUMP_PRICE)
+            scores = np.maximum(best, jump)
+            scores += gain
+            tops[frame + 1] = top = scores.argmax()
+            scores -= scores[top]
         self._scores = scores
+        stays = offers.argmax(axis=1) + (np.arange(count) - REACH)
+        origins = np.where(near >= jumps, stays, tops[:-1, None]).astype(np.int16)
         self._origins = np.concatenate((self._origins, origins))
-        self._bests = np.concatenate((self._bests, bests))
+        self._bests = np.concatenate((self._bests, tops[1:]))
 
     def _trace(self, count: int) -> Indices:
         """Return the state of the next frames, each on the best path to the frame ``lag`` later."""
@@ -169,9 +169,15 @@ def _harmonic_weights(pitches: NDArray[np.float64], frames: Frames, bins: int) -
 
 def _combs(pitches: NDArray[np.float64], frequencies: Float32, depth: float) -> Float32:
     """Return a table (pitches, bins): 1 at the harmonics, ``1 - depth`` far from them."""
-    pitch = pitches[:, None]
-    hertz = frequencies[None, :].astype(np.float64)
-    distance = np.abs(hertz - pitch * np.maximum(np.rint(hertz / pitch), 1))
-    width = 0.6 * np.minimum(35 + 0.015 * hertz, pitch / 2)
-    table: Float32 = (1 - depth + depth * np.exp(-0.5 * (distance / width) ** 2)).astype(np.float32)
+    pitch = pitches[:, None].astype(np.float32)
+    distance = frequencies / pitch
+    np.maximum(np.rint(distance), 1, out=distance)
+    distance *= pitch
+    distance -= frequencies
+    distance /= np.float32(0.6) * np.minimum(35 + np.float32(0.015) * frequencies, pitch / 2)
+    distance *= distance
+    distance *= np.float32(-0.5)
+    table: Float32 = np.exp(distance, out=distance)
+    table *= np.float32(depth)
+    table += np.float32(1 - depth)
     return table

@@ -33,7 +33,7 @@ NEAR: Final = 8
 """Frames to each side that the encoder, or the decoder, looks at; six at most, in whole steps."""
 FAR: Final = STRIDE * sum(DILATIONS)
 """The same for the bottleneck."""
-PATCHES: Final = 100_000
+PATCHES: Final = 70_000
 """Values of patches multiplied at once, few enough for the processor's caches."""
 
 SHAPES: Final = {
@@ -180,10 +180,11 @@ class MaskNetwork:
         return np.maximum(told, 0, out=told)
 
     def decode(self, heard: Encoded, told: Float32) -> Float32:
-        """Return logits (frames, bands, stems) of drums, bass, vocals and other."""
+        """Return logits (frames, stems, bands) of drums, bass, vocals and other."""
         narrow = self._join("u3", told, heard.narrow)
         half = self._join("u2", narrow, heard.half)
-        return self._mix("out", self._join("u1", self._mix("r1", half), heard.full))
+        logits = self._mix("out", self._join("u1", self._mix("r1", half), heard.full))
+        return np.ascontiguousarray(logits.transpose(0, 2, 1))
 
     def _mix(self, name: str, values: Float32) -> Float32:
         mixed: Float32 = values @ self._weights[name]
@@ -218,7 +219,9 @@ def _convolve(values: Float32, weights: Float32, stride: tuple[int, int] = (1, 1
     tall, wide, depth, out = weights.shape
     frames, bands = values.shape[:2]
     above, before = tall // 2, wide // 2
-    padded = np.zeros((frames + 2 * above, bands + 2 * before, depth), dtype=np.float32)
+    padded = np.empty((frames + 2 * above, bands + 2 * before, depth), dtype=np.float32)
+    padded[:above] = padded[above + frames :] = 0
+    padded[:, :before] = padded[:, before + bands :] = 0
     padded[above : above + frames, before : before + bands] = values
     rows, columns = (len(padded) - tall) // stride[0] + 1, (padded.shape[1] - wide) // stride[1] + 1
     down, across, item = padded.strides

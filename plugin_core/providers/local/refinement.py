@@ -43,9 +43,9 @@ ABSENT: Final = 0.015
 """Weight of what is not there."""
 TRUST: Final = 0.01
 """Added to the masks of signal processing, which may be zero where the network knows better."""
-EDGES: Final = (BANDS // 4, BANDS // 2, BANDS * 3 // 4)
+EDGES: Final = range(BANDS // 2, BANDS, BANDS // 18)
 """Bands at which matrices are cut into pieces."""
-CHUNK: Final = 32
+CHUNK: Final = 16
 """Frames weighed at once, few enough for the processor's caches."""
 
 
@@ -136,7 +136,7 @@ class Refinement:
         self._refined = 0
         self._kept: Encoded | None = None
         """The last frames that are encoded."""
-        self._logits: Float32 = np.zeros((0, BANDS, 4), dtype=np.float32)
+        self._logits: Float32 = np.zeros((0, 4, BANDS), dtype=np.float32)
         """Of the frames that are decoded and not refined."""
         self._singing = Singing(frames)
         self.lag = 2 * NEAR + FAR + self._hearing.ahead + self._singing.ahead + 2 * STRIDE
@@ -202,7 +202,7 @@ class Refinement:
     def _weigh(self, logits: Float32, weights: tuple[Float32, ...], features: Features, rows: slice) -> None:
         """Take the geometric mean of both opinions in each cell, and share each cell out by it."""
         strength = self._network.strength
-        opinions = self._spread((logits + self._network.bias).transpose(0, 2, 1))
+        opinions = self._spread(logits + self._network.bias[:, None])
         opinions *= np.float32(strength)
         np.exp(opinions, out=opinions)
         masks = (features.drums[rows], features.bass[rows], features.vocals[rows])
@@ -235,8 +235,8 @@ class Singing:
 
     def hear(self, logits: Float32, power: Float32) -> None:
         """Take the next frames."""
-        shares = np.exp(logits - logits.max(axis=2, keepdims=True))
-        voice = shares[:, :, 2] / shares.sum(axis=2)
+        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+        voice = shares[:, 2] / shares.sum(axis=1)
         parts = [power * voice, power * voice * (voice > 0.5), power]
         sums = np.stack([part @ self._widths for part in parts], axis=1)
         self._sums = np.concatenate((self._sums, self._sums[-1] + np.cumsum(sums, axis=0)))

@@ -74,7 +74,7 @@ def mix_down(estimates: Estimates, bits: int | None) -> Stems:
 
 
 def _energy(block: Samples) -> float:
-    return float(np.sum(np.square(block, dtype=np.float64)))
+    return float(np.vdot(block, block))
 
 
 def _tell_voice(energies: NDArray[np.float64]) -> tuple[str, ...]:

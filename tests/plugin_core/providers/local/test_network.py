@@ -90,7 +90,7 @@ def test_it_computes_what_is_written_down(monkeypatch: pytest.MonkeyPatch) -> No
     logits = fast.decode(heard, fast.remember(heard.deep))
     plain = Plain(fast)(inputs)
     assert np.abs(plain).max() > 0.1
-    np.testing.assert_allclose(logits, plain, atol=1e-5)
+    np.testing.assert_allclose(logits, plain.transpose(0, 2, 1), atol=1e-5)
     monkeypatch.setattr(network, "PATCHES", 1)
     np.testing.assert_allclose(fast.encode(inputs, POWER).deep, heard.deep, atol=1e-6)
 
@@ -105,7 +105,7 @@ def test_the_weights_that_ship_say_what_they_said_when_they_were_made() -> None:
     inputs = np.sin(np.arange(16 * BANDS * CHANNELS, dtype=np.float64) ** 1.5).reshape(16, BANDS, CHANNELS)
     heard = shipped.encode(inputs.astype(np.float32), POWER)
     logits = shipped.decode(heard, shipped.remember(heard.deep))
-    np.testing.assert_allclose(logits[8, ::54].ravel(), RECORDED, atol=1e-3)
+    np.testing.assert_allclose(logits[8, :, ::54].T.ravel(), RECORDED, atol=1e-3)
     assert read_network() is shipped
 
 
@@ -192,9 +192,9 @@ def test_what_is_soft_counts_as_soon_as_what_was_loud_is_over(first: str) -> Non
     """A soft voice behind a loud introduction, and a soft piano behind a voice that sang alone."""
     frames = Frames(44100, 0.046)
     loud, soft, second = round(6 * frames.rate), round(6 * frames.rate), round(frames.rate)
-    logits = np.zeros((loud + soft, BANDS, 4), dtype=np.float32)
-    logits[:loud, :, 2 if first == "voice" else 3] = 20
-    logits[loud:, :, 3 if first == "voice" else 2] = 20
+    logits = np.zeros((loud + soft, 4, BANDS), dtype=np.float32)
+    logits[:loud, 2 if first == "voice" else 3] = 20
+    logits[loud:, 3 if first == "voice" else 2] = 20
     power = np.ones((loud + soft, BANDS), dtype=np.float32)
     power[loud:] = 0.001
     singing = Singing(frames)
