@@ -105,7 +105,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     results: str = ""
     """What comes back where that is no stems of the song: ``speech``, ``text``, ``midi``, ``restored``, ..."""
     state: str = ""
-    """Of one that works on this machine: ``here``, ``in part here``, ``to fetch``, or ``to bring`` by its user."""
+    """Of one that works on this machine: ``here``, ``in part here`` or ``to fetch``."""
     size: int | None = None
     """Bytes of its files, where it has any."""
     licence: str = ""
@@ -117,7 +117,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_ready(self) -> bool:
         """Whether it can be used now; else its files are not on this machine."""
-        return self.state not in ("to fetch", "to bring")
+        return self.state != "to fetch"
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

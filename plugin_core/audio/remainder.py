@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -76,6 +77,9 @@ def open_stems(
 ) -> Iterator[Callable[[Stems], None]]:
     """Create a file for each stem; give what writes blocks of all of them. If anything is raised inside, none is left.
 
+    A thread encodes a block while its successor is made; what fails is raised when that is given, or at the end. A
+    block that was given is not to be changed.
+
     Args:
         folder: in staging.
         files: names of files, by stem.
@@ -90,11 +94,20 @@ def open_stems(
             for stem, name in files.items()
         }
 
-        def write(blocks: Stems) -> None:
+        def encode(blocks: Stems) -> None:
             for stem, samples in blocks.items():
                 writers[stem].write(samples)
 
+        encoder = stack.enter_context(ThreadPoolExecutor(1))
+        encoding = encoder.submit(encode, {})
+
+        def write(blocks: Stems) -> None:
+            nonlocal encoding
+            encoding.result()
+            encoding = encoder.submit(encode, blocks)
+
         yield write
+        encoding.result()
 
 
 class Intake:

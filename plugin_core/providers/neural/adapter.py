@@ -24,8 +24,7 @@ from plugin_core.providers.neural.catalogue import (
     gives_all,
     read_catalogue,
 )
-from plugin_core.providers.neural.fetching import fetch_files
-from plugin_core.providers.neural.library import Library
+from plugin_core.providers.neural.library import Library, fetch_files
 from plugin_core.providers.neural.networks import Computing, Device, NeuralModel, WeightFile
 from plugin_core.transfer import Bytes, Transfer
 
@@ -232,7 +231,7 @@ class NeuralSeparator(Engine):
         """Fetch what is missing of a model; nothing is asked of anybody where all is here.
 
         Raises:
-            UsageError: there is none of that name, or no place to fetch it from.
+            UsageError: there is none of that name.
             TransientError: not now; what came is kept and gone on from.
             ServiceError: refused, or something else came.
         """
@@ -274,6 +273,4 @@ class NeuralSeparator(Engine):
 def _state(missing: Sequence[WeightFile], count: int) -> str:
     if not missing:
         return "here"
-    if len(missing) < count:
-        return "in part here"
-    return "to fetch" if all(file.addresses for file in missing) else "to bring"
+    return "in part here" if len(missing) < count else "to fetch"

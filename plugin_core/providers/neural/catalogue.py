@@ -19,8 +19,6 @@ from plugin_core.providers.neural.networks import Computing, NeuralModel, Weight
 from plugin_core.stem_names import INSTRUMENTAL, VOCALS, canonical
 from plugin_core.worker import WorkerOrder
 
-SUFFIXES: Final = {"umx": (".pth", ".safetensors"), "mdx": (".onnx",), "htdemucs": (".onnx",)}
-"""What files of a kind are called."""
 _TWO: Final = frozenset({VOCALS, INSTRUMENTAL})
 
 

@@ -1,28 +1,33 @@
 """Where files of models are on this machine: our own folder, and those of other programmes, which are only read.
 
-A file is told by its size and digest, never by its name.
+What is nowhere is fetched from the first place that has it, checked, and gets its name only when it is whole. A file is
+told by its size and digest, never by its name.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from plugin_core.errors import SpoiltFileError, UsageError
+from plugin_core.errors import ServiceError, SpoiltFileError, StembridgeError, TransientError, UsageError
 from plugin_core.files.errors import explain_read_error, explain_write_error
+from plugin_core.files.locks import try_lock
 from plugin_core.files.placement import copy_file, rename_exclusive, sync_folder, write_durably
 from plugin_core.model import show_path
-from plugin_core.providers.neural.catalogue import SUFFIXES
 from plugin_core.providers.neural.networks import NeuralModel, WeightFile, Weights
+
+if TYPE_CHECKING:
+    from plugin_core.transfer import Bytes, Transfer  # whose weight the worker does not need
 
 MOST_FILES: Final = 2_000
 """Files that are looked at in a folder of another programme."""
@@ -64,11 +69,9 @@ def read_digest(path: Path) -> Digest:
 
 
 def is_file(file: WeightFile, digest: Digest, learnt: str = "") -> bool:
-    """Tell whether bytes are those that were published; where nothing was, those that were taken on a user's word."""
-    expected = learnt or file.sha256
-    if not expected or (file.bytes and digest.size != file.bytes):
-        return False
-    return digest.sha256.startswith(expected) and file.md5 in ("", digest.md5)
+    """Tell whether bytes are those that were published."""
+    is_alike = digest.size == file.bytes and file.md5 in ("", digest.md5)
+    return is_alike and digest.sha256.startswith(learnt or file.sha256)
 
 
 class Library:
@@ -113,7 +116,13 @@ class Library:
             digest = read_digest(path)
         except OSError as error:
             raise explain_read_error(path, error) from error
-        file = self._told(model, path, digest)
+        file = next((file for file in model.files if is_file(file, digest)), None)
+        if file is None:
+            raise UsageError(
+                f"{show_path(path)} is no file of {model.id}: its {digest.size:,} bytes have the SHA-256"
+                f" {digest.sha256[:16]}...",
+                remedy=f"{model.id} has {', '.join(file.name for file in model.files)}, from {model.page}",
+            )
         self._make_folder()
         try:
             with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".copy-", delete=False) as opened:
@@ -129,20 +138,6 @@ class Library:
             raise explain_write_error(self.folder, error) from error
         return file
 
-    def _told(self, model: NeuralModel, path: Path, digest: Digest) -> WeightFile:
-        """Say which file of a model has these bytes; of one of which no digest is published, the user's word counts."""
-        for file in model.files:
-            if is_file(file, digest):
-                return file
-        unknown = [file for file in model.files if not file.sha256]
-        if len(unknown) == 1 and path.suffix.lower() in SUFFIXES[model.kind]:
-            return unknown[0]
-        raise UsageError(
-            f"{show_path(path)} is no file of {model.id}: its {digest.size:,} bytes have the SHA-256"
-            f" {digest.sha256[:16]}...",
-            remedy=f"{model.id} has {', '.join(file.name for file in model.files)}, from {model.page}",
-        )
-
     def place(self, file: WeightFile, draft: Path) -> Path:
         """Put a whole file into our folder under its name, and remember its digest.
 
@@ -151,7 +146,7 @@ class Library:
             OSError: it cannot be renamed.
         """
         digest, notes = read_digest(draft), self._read_notes()
-        if file.sha256 and not is_file(file, digest, notes.learnt.get(file.name, "")):
+        if not is_file(file, digest, notes.learnt.get(file.name, "")):
             raise SpoiltFileError(
                 f"{file.name}: its digest {digest.sha256[:16]}... is not the published one, and it was removed",
                 remedy="fetch it again later",
@@ -184,12 +179,11 @@ class Library:
     def _candidates(self, file: WeightFile) -> Iterator[Path]:
         """Yield what may be the file: ours of that name, and whatever elsewhere has its size."""
         yield self.folder / file.name
-        if file.bytes:
-            for folder in self._others:
-                for path in _list(folder):
-                    with suppress(OSError):
-                        if path.stat().st_size == file.bytes:
-                            yield path
+        for folder in self._others:
+            for path in _list(folder):
+                with suppress(OSError):
+                    if path.stat().st_size == file.bytes:
+                        yield path
 
     def _digest(self, path: Path, notes: _Notes) -> Digest | None:
         """Return the digest of a file, read only if the file is not as it was."""
@@ -246,6 +240,78 @@ def foreign_folders(
     if platform == "darwin":
         found.append(Path("/Applications/Ultimate Vocal Remover.app/Contents/Resources/models/MDX_Net_Models"))
     cache = Path(environ.get("XDG_CACHE_HOME") or home / ".cache")
+    found.append(home / "ultimatevocalremovergui" / "models" / "MDX_Net_Models")  # its source, as git calls a copy
     found.append(Path(environ.get("TORCH_HOME") or cache / "torch") / "hub" / "checkpoints")
     hub = Path(environ.get("HF_HUB_CACHE") or Path(environ.get("HF_HOME") or cache / "huggingface") / "hub")
     return (*found, *sorted(hub.glob("models--StemSplitio--htdemucs*/snapshots/*")))
+
+
+HEAD_ROOM: Final = 64 << 20
+"""Bytes that are left free on the disk."""
+
+
+async def fetch_files(
+    library: Library, model: NeuralModel, files: Sequence[WeightFile], transfer: Transfer, tell: Bytes
+) -> list[Path]:
+    """Return where all files of a model are, once those are fetched that are nowhere on this machine.
+
+    Args:
+        library: where they are looked for, and put.
+        model: whose they are.
+        files: what is wanted of it.
+        transfer: the way to other machines.
+        tell: hears of the bytes of all files together.
+
+    Raises:
+        TransientError: not now, or another process fetches; what came is kept, and gone on from.
+        ServiceError: refused, or something else came, which was removed.
+        PlacementError: our folder cannot be written.
+    """
+    found = await asyncio.to_thread(lambda: [library.find(file) for file in files])
+    missing = [file for file, path in zip(files, found, strict=True) if path is None]
+    if not missing:
+        return [path for path in found if path is not None]
+    total, done = sum(file.bytes for file in missing), 0
+    if await asyncio.to_thread(library.room) < total + HEAD_ROOM:
+        raise TransientError(f"{show_path(library.folder)} has no room for {total / 1e6:.0f} MB", remedy="make room")
+    with (library.folder / ".fetching").open("wb") as lock:
+        if not try_lock(lock.fileno()):
+            raise TransientError("another process fetches a model just now", remedy="wait for it")
+        for file in missing:
+            await _fetch(library, model, file, transfer, _within(tell, done, total))
+            done += file.bytes
+    return [path for path in [library.find(file) for file in files] if path is not None]
+
+
+def _within(tell: Bytes, before: int, total: int) -> Bytes:
+    return lambda there, _: tell(before + there, total)
+
+
+async def _fetch(library: Library, model: NeuralModel, file: WeightFile, transfer: Transfer, tell: Bytes) -> None:
+    draft, part = library.folder / f".{file.name}.whole", library.folder / f".{file.name}.part"
+    failure: StembridgeError | None = None
+    for address in file.addresses:
+        try:
+            await transfer.download(
+                address, draft, size=file.bytes, md5=file.md5, limit=file.bytes, report=tell, part=part
+            )
+            await asyncio.to_thread(library.place, file, draft)
+        except (TransientError, ServiceError) as error:
+            failure = failure or error
+            if isinstance(error, ServiceError | SpoiltFileError):
+                # It is no beginning of the file.
+                _forget(draft, part)
+        except OSError as error:
+            raise explain_write_error(draft, error) from error
+        else:
+            return
+    assert failure is not None
+    by_hand = f"or get it with a browser, then stembridge models fetch {model.id} --model-file FILE"
+    failure.remedy = f"{failure.remedy or 'try again later'}, {by_hand}"
+    raise failure
+
+
+def _forget(draft: Path, part: Path) -> None:
+    for path in (draft, part, part.with_name(f"{part.name}.note")):
+        with suppress(OSError):
+            path.unlink()

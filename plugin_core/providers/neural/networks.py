@@ -21,7 +21,6 @@ Kind = Literal["umx", "mdx", "htdemucs"]
 Device = Literal["cpu", "cuda", "coreml", "directml"]
 Commerce = Literal["allowed", "not stated", "forbidden"]
 """What whoever published weights says of commercial use."""
-Hexadecimal = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]*$")]
 
 
 class WeightFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,13 +29,12 @@ class WeightFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     name: str
     stem: str = ""
     """The one stem that it gives; "" where it gives all of the model's."""
-    addresses: tuple[str, ...] = ()
+    addresses: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     """Where it can be had, the best first."""
-    bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
-    """0 where nobody says: then no digest is known either, and a file is taken on its user's word."""
-    sha256: Hexadecimal
+    bytes: Annotated[int, msgspec.Meta(ge=1)]
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8,64}$")]
     """Whole, or the first digits where its author publishes no more."""
-    md5: Hexadecimal = ""
+    md5: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{32})?$")] = ""
     """Of the whole file; "" where nobody says."""
     parameters: dict[str, float] = {}
     """What is to be known to use it and does not stand in it, by a name of its kind's."""

@@ -40,7 +40,14 @@ def make_model(files: tuple[WeightFile, ...], **changes: object) -> NeuralModel:
 
 def describe_file(path: Path, stem: str, **changes: object) -> WeightFile:
     digest = read_digest(path)
-    file = WeightFile(name=path.name, stem=stem, bytes=digest.size, sha256=digest.sha256, md5=digest.md5)
+    file = WeightFile(
+        name=path.name,
+        stem=stem,
+        addresses=(f"https://example.org/{path.name}",),
+        bytes=digest.size,
+        sha256=digest.sha256,
+        md5=digest.md5,
+    )
     return msgspec.structs.replace(file, **changes)
 
 

@@ -67,6 +67,7 @@ def weigh(path: Path, stem: str = "", parameters: Mapping[str, float] | None = N
     file = WeightFile(
         name=path.name,
         stem=stem,
+        addresses=(f"https://example.org/{path.name}",),
         bytes=max(1, len(data)),
         sha256=hashlib.sha256(data).hexdigest(),
         parameters=dict(parameters or {}),

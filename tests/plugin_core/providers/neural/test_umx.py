@@ -55,7 +55,7 @@ def load(folder: Path, targets: Mapping[str, Tensors], rest: str) -> umx.OpenUnm
     weights = []
     for stem, tensors in targets.items():
         path = write_legacy(folder / f"{stem}.pth", tensors)
-        weights.append(Weights(file=WeightFile(name=path.name, stem=stem, bytes=1, sha256=""), path=path))
+        weights.append(Weights(file=WeightFile(name=path.name, stem=stem, addresses=(), bytes=1, sha256=""), path=path))
     return umx.load(model_of(rest), weights, Computing())
 
 
@@ -166,7 +166,7 @@ def test_memory_does_not_grow_with_the_song(tmp_path: Path) -> None:
 def test_layouts_give_the_same_network(tmp_path: Path) -> None:
     tensors = random_target(4)
     path = write_safetensors(tmp_path / "vocals.safetensors", tensors)
-    file = WeightFile(name=path.name, stem="vocals", bytes=1, sha256="")
+    file = WeightFile(name=path.name, stem="vocals", addresses=(), bytes=1, sha256="")
     network = umx.load(model_of("other"), [Weights(file=file, path=path)], Computing())
     mix = oracle.random_mix(1, 3_000)
     expected = separate(load(tmp_path, {"vocals": tensors}, rest="other"), mix, tmp_path)
