@@ -33,6 +33,11 @@ _WAVPACK_HEAD: Final = 32
 _WAVPACK_FIRST: Final = 0x800
 """The flag of the first of the blocks that hold the channels of the same time."""
 _TTA: Final = b"TTA1"
+_VOC: Final = b"Creative Voice "
+_CAF: Final = b"caff"
+_CAF_FIRST: Final = 8
+_CAF_OPEN: Final = (1 << 64) - 1
+"""The size of sound that goes on to the end, whatever that is."""
 _TTA_HEAD: Final = 22
 _TS_FORMS: Final = ((188, 0), (192, 4), (204, 0))
 """Of MPEG-TS, of Blu-ray's, and of one with error correction: bytes of a packet, and the place of its mark."""
@@ -86,7 +91,11 @@ def check_extent(path: Path, descriptor: int, passage: Passage | None = None) ->
         return Extent(_check_avi(path, window, size))
     if head.startswith(b"FLV"):
         return Extent(_check_flv(path, window, size))
-    if head.startswith(_TTA):
+    if head.startswith(_VOC):
+        _check_voc(path, window, size)
+    elif head.startswith(_CAF):
+        return Extent(_check_caf(path, window, size))
+    elif head.startswith(_TTA):
         _check_tta(path, window, find_end(path, descriptor))
     elif head.startswith(_WAVPACK):
         return _check_wavpack(path, Window(path, descriptor, passage), size)
@@ -253,6 +262,28 @@ def _read_size(window: Window, at: int) -> tuple[int | None, int]:
     highest = (1 << 7 * width) - 1
     value = int.from_bytes(data[:width], "big") & highest
     return (None if value == highest else value), at + width
+
+
+def _check_caf(path: Path, window: Window, size: int) -> bool:
+    """Go through the chunks; of ALAC some writers count the last packet as if it were as long as the others."""
+    at = _CAF_FIRST
+    while at < size and len(head := window.take(at, 12)) == 12:
+        length = int.from_bytes(head[4:], "big")
+        if length == _CAF_OPEN:
+            return False
+        at += 12 + length
+        if at > size and head.startswith(b"data"):
+            raise cut_short(path, (at - size) / length)
+    return at == size
+
+
+def _check_voc(path: Path, window: Window, size: int) -> None:
+    """Go through the blocks; one of type 0, which has no size, is the last."""
+    at = int.from_bytes(window.take(20, 2), "little")
+    while len(head := window.take(at, 4)) == 4 and head[0]:
+        at += 4 + int.from_bytes(head[1:], "little")
+    if at > size:
+        raise cut_short(path, (at - size) / at)
 
 
 def _check_tta(path: Path, window: Window, end: int) -> None:

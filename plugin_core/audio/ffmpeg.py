@@ -27,6 +27,7 @@ INSTALL: Final = "install ffmpeg (https://ffmpeg.org) so that it is in PATH"
 
 _MEANINGS: Final = (
     ("moov atom not found", "its index is missing"),
+    ("Insufficient channel information", "it does not name its channels, and this ffmpeg needs that"),
     ("Permission denied", "ffmpeg may not read it"),
     ("No such file or directory", "ffmpeg does not find it"),
     ("Cannot allocate memory", "there is no memory left"),
@@ -62,8 +63,9 @@ _STREAMS: Final = frozenset(
 )
 """Formats without a header of their own, found by their frames; ffprobe is never sure of them."""
 
-_HEADERLESS: Final = (_STREAMS - {"flac", "tak"}) | {"adx", "amr", "dtshd", "gsm", "loas"}
-"""Formats that nowhere say how long they are; ffprobe guesses from the bit rate, or from time stamps that may jump."""
+_HEADERLESS: Final = (_STREAMS - {"flac", "tak"}) | {"adx", "amr", "dtshd", "gsm", "loas", "voc"}
+"""Formats that nowhere say how long they are, VOC not to ffmpeg; ffprobe guesses from the bit rate, or from time stamps
+that may jump."""
 
 _PROTECTED: Final = frozenset({"drms", "enca"})
 """MP4's names for encrypted audio."""

@@ -37,6 +37,8 @@ _HEAD: Final = 44
 _VBRI_PLACE: Final = 36
 _UNSURE_FRAMES: Final = 2
 """Some encoders count the header itself, or a last frame that they did not write."""
+_MOST_FREE: Final = 1 << 14
+"""More than three frames of free format have."""
 _CLAIM: Final = 64
 """The bit rate varies by less."""
 _MOST_ODD: Final = 1024
@@ -70,6 +72,8 @@ class _Header(NamedTuple):
     """Where the encoder says how much silence it added at the end; 0 where it does not."""
     no_padding: bytes
     """What says there that it added none."""
+    is_played: bool = False
+    """Whether libmpg123 takes it for music, and guesses the length (VBRI)."""
 
 
 class FrameStretch:
@@ -108,13 +112,16 @@ def examine_mpeg(
         SourceError: it ends before its sound is whole, or joins what cannot be read as one recording.
     """
     end = min(part.end, find_end(path, descriptor))
-    stretches = list(walk(Window(path, descriptor, passage), part.start, end))
+    window = Window(path, descriptor, passage)
+    if (size := measure_free_frame(window.take(part.start, _MOST_FREE))) != 0:
+        return _examine_free(path, window, ByteSpan(part.start, end), size)
+    stretches = list(walk(window, part.start, end))
     if not stretches:
         return None
     _refuse_cut(path, stretches)
     if len(stretches) > 1:
         _refuse_mixed(path, stretches)
-        is_counted = all(one.header is not None for one in stretches)
+        is_counted = all(one.header is not None and not one.header.is_played for one in stretches)
         return Structure(
             layouts=tuple(_lay_out(one) for one in stretches),
             samples=0 if is_counted else sum(one.samples for one in stretches),
@@ -220,9 +227,27 @@ def _examine_one(one: FrameStretch, *, is_file: bool) -> Structure:
     if one.header is None:
         return Structure(layouts=(_lay_out(one),), samples=one.samples, is_torn=one.is_cut)
     counted = one.header.frames
-    if abs(one.frames - counted) <= _UNSURE_FRAMES and one.frames <= counted and is_file:
+    told = counted / one.frames if one.frames != counted else None
+    is_right = 0 <= counted - one.frames <= _UNSURE_FRAMES
+    if one.header.is_played:
+        return Structure(layouts=(_lay_out(one),), samples=one.samples, told=None if is_right else told)
+    if is_right and is_file:
         return Structure() if _says_its_size(one) else Structure(layouts=(_lay_out(one),))
-    return Structure(layouts=(_lay_out(one),), told=counted / one.frames if one.frames != counted else None)
+    return Structure(layouts=(_lay_out(one),), told=told)
+
+
+def _examine_free(path: Path, window: Window, span: ByteSpan, size: int) -> Structure:
+    """Let libmpg123 read frames of a bit rate that no header names, all of one size."""
+    head, held = window.take(span.start, _HEAD), span.end - span.start
+    frame = _read_free(head)
+    assert frame is not None
+    header = _read_header(window, span.start, frame._replace(size=size)) if _has_mark(head, frame) else None
+    if header is None:
+        layout = FileLayout((span,), claimed=held * _CLAIM)
+        return Structure(layouts=(layout,), samples=held // size * frame.samples)
+    if header.size - held > _SLACK_BYTES:
+        raise damaged(path, held // size * frame.samples / frame.rate, "it ends before its header says")
+    return Structure()
 
 
 def _says_its_size(one: FrameStretch) -> bool:
@@ -235,8 +260,9 @@ def _says_its_size(one: FrameStretch) -> bool:
 def _lay_out(one: FrameStretch) -> FileLayout:
     header = one.header
     size = one.end - one.start
-    if header is None:
-        return FileLayout((ByteSpan(one.start, one.end),), claimed=size * _CLAIM)
+    if header is None or header.is_played:
+        start = one.start if header is None else one.start + one.frame.size
+        return FileLayout((ByteSpan(start, one.end),), claimed=size * _CLAIM)
     patches = {header.frames_at: one.frames.to_bytes(4, "big")}
     if header.size_at:
         patches[header.size_at] = size.to_bytes(4, "big")
@@ -258,7 +284,7 @@ def _read_header(window: Window, at: int, frame: MpegFrame) -> _Header | None:
 
     if data[_VBRI_PLACE : _VBRI_PLACE + 4] == b"VBRI":
         place = _VBRI_PLACE + 10
-        return _Header(number(place + 4), at + place + 4, number(place), at + place, 0, b"")
+        return _Header(number(place + 4), at + place + 4, number(place), at + place, 0, b"", is_played=True)
     flags = number(frame.mark + 4)
     if not flags & 1:
         return None
@@ -295,3 +321,29 @@ def read_frame(header: bytes) -> MpegFrame | None:
     is_mono = header[3] >> 6 == 3
     mark = 4 + ((17 if is_mono else 32) if version == 0 else (9 if is_mono else 17))
     return MpegFrame((header[1] & 0xFE, rate), size, samples, hertz, is_mono, mark)
+
+
+def measure_free_frame(data: bytes) -> int:
+    """Return the size of the frames of free format, whose bit rate no header names, that begin here; 0 if none do."""
+    if _read_free(data[:4]) is None:
+        return 0
+    at = data.find(data[:2], 4)
+    while at >= 0:
+        # A frame may have a slot of padding: of layer I, of four bytes.
+        if _is_like(data, at) and any(_is_like(data, 2 * at + slot) for slot in (0, -1, 1, -4, 4)):
+            return at
+        at = data.find(data[:2], at + 1)
+    return 0
+
+
+def _read_free(header: bytes) -> MpegFrame | None:
+    """Return what the header of a frame of free format says, but for its size."""
+    return (
+        read_frame(bytes([*header[:2], header[2] | 0x90, header[3]])) if len(header) > 3 and header[2] < 0x10 else None
+    )
+
+
+def _is_like(data: bytes, at: int) -> bool:
+    """Tell whether a header like the first one is there, but for padding, and what may differ from frame to frame."""
+    head = data[at : at + 4]
+    return len(head) == 4 and head[:2] == data[:2] and head[2] & 0xFC == data[2] & 0xFC and (head[3] ^ data[3]) < 64

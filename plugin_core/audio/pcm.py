@@ -55,6 +55,9 @@ _KINDS: Final = {
     b"caff": _Kind("big", 8, b"data", width=8, align=1),
     b"riff": _Kind("little", 40, b"data", name=16, width=8, align=8),
 }
+_SVX: Final = _Kind("big", 12, b"BODY")
+_SVX_FORMS: Final = (b"8SVX", b"16SV")
+"""The Amiga's kinds of a FORM."""
 _PLAIN: Final = {b".snd": _Kind("big", 0, b""), b"dns.": _Kind("little", 0, b"")}
 """AU has a head and no chunks."""
 
@@ -139,7 +142,7 @@ def _read_recording(window: Window, start: int, size: int) -> _Recording | None:
         head = window.take(start + 4, 8)
         body, told = (int.from_bytes(head[place : place + 4], plain.order) for place in (0, 4))
         return _Recording(start, magic, plain, start + 8, start + body, told, start + body + told, {})
-    kind = _KINDS.get(magic)
+    kind = _SVX if window.take(start + 8, 4) in _SVX_FORMS else _KINDS.get(magic)
     if kind is None:
         return None
     chunks: dict[bytes, _Chunk] = {}

@@ -171,7 +171,7 @@ def _combine(path: Path, found: Structure, infos: list[AudioInfo]) -> AudioInfo:
         duration=length / first.sample_rate if length else sum(info.duration for info in infos),
         is_whole=all(info.is_whole for info in infos),
         layouts=found.layouts,
-        note=_describe_finding(path, found, frames, first.sample_rate),
+        note=_describe_finding(path, found, length, first.sample_rate),
         container=found.container or first.container,
     )
 

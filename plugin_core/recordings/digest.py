@@ -25,6 +25,7 @@ from plugin_core.audio.envelope import find_audio, find_start
 from plugin_core.audio.extent import is_transport_stream
 from plugin_core.audio.ffmpeg import Which
 from plugin_core.audio.info import AudioInfo
+from plugin_core.audio.mpeg import measure_free_frame
 from plugin_core.audio.probe import identify
 from plugin_core.audio.reader import Dtype, open_reader
 from plugin_core.audio.sndfile import is_mpeg_audio
@@ -319,6 +320,8 @@ def _find_packets(container: str, path: Path, descriptor: int) -> PacketHash | N
             return PacketHash(ALL, OggPackets().feed)
         case "MP3" | "AAC":
             start, end = find_audio(path, descriptor)
+            if measure_free_frame(read_at(path, descriptor, start, _HEAD)):
+                return None
             walker = MpegWalker() if container == "MP3" else AdtsWalker()
             return PacketHash([(start, end - start)], walker.feed)
         case "M4A" if (samples := find_samples(path, descriptor)) is not None and samples.is_in_order:
@@ -341,7 +344,9 @@ def _tell(path: Path, info: AudioInfo, check: Check, which: Which) -> str:
             return pcm1_of(path, info, check=check, which=which)
         if info.container != "M4A" and _is_open(info):
             packed = _find_packets(info.container, path, descriptor)
-            assert packed is not None
+            if packed is None:
+                # Of free format, whose frames say no size.
+                return ""
             for piece in read_pieces(path, descriptor):
                 check()
                 packed.feed(piece)

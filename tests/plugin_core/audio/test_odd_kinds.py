@@ -1,0 +1,109 @@
+"""Kinds of files that are rarely met: read to their last sample, or refused with one right line."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from plugin_core.audio.mpeg import measure_free_frame, read_frame
+from plugin_core.audio.probe import identify
+from plugin_core.recordings.digest import digest_of
+from tests.audio_files import encode, make_song, write_samples
+from tests.plugin_core.audio.library import decode_with_ffmpeg, read_whole, refuse
+from tests.plugin_core.audio.test_probe import needs_ffmpeg
+
+pytestmark = needs_ffmpeg
+
+FRAMES = 30_011
+
+
+@pytest.fixture(scope="module")
+def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    samples = make_song(1.0)[:FRAMES]
+    return write_samples(tmp_path_factory.mktemp("odd") / "song.wav", samples, subtype="PCM_16")
+
+
+def write(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+def split(mp3: bytes) -> list[bytes]:
+    """Return the frames of an MP3."""
+    frames, at = [], mp3.index(b"\xff\xfb")
+    while at < len(mp3) and (frame := read_frame(mp3[at : at + 4])) is not None:
+        frames.append(mp3[at : at + frame.size])
+        at += frame.size
+    return frames
+
+
+def test_mp3_of_free_format_is_read_whole(song: Path, tmp_path: Path) -> None:
+    named = encode(song, tmp_path / "named.mp3", "-ar", "48000", "-b:a", "128k", "-write_xing", "0")
+    frames = split(named.read_bytes())
+    free = [frame[:2] + bytes([frame[2] & 0x0F]) + frame[3:] for frame in frames]
+    path = write(tmp_path / "free.mp3", b"".join(free))
+    read, note = read_whole(path)
+    assert note == ""
+    assert np.abs(read - read_whole(named)[0]).max() < 1e-6
+    # Frames that say no size are no packets of ours.
+    assert digest_of(path).startswith("raw1:")
+    assert measure_free_frame(free[0] + free[1]) == 0, "two headers may be chance"
+
+
+@pytest.mark.skipif(shutil.which("lame") is None, reason="needs lame")
+def test_mp3_of_free_format_with_a_header_is_read_to_the_sample_or_refused(song: Path, tmp_path: Path) -> None:
+    path = tmp_path / "free.mp3"
+    subprocess.run(["lame", "--quiet", "-b", "400", "--freeformat", song, path], check=True)
+    read, note = read_whole(path)
+    assert (len(read), note) == (FRAMES, "")
+    for lost in (500, path.stat().st_size // 2):
+        assert "is damaged" in refuse(write(tmp_path / "cut.mp3", path.read_bytes()[:-lost]))
+
+
+@pytest.mark.parametrize("counted", [0, 1, -5], ids=["right", "itself as well", "too few"])
+def test_mp3_with_the_header_of_another_encoder(song: Path, tmp_path: Path, counted: int) -> None:
+    bare = encode(song, tmp_path / "bare.mp3", "-q:a", "2", "-write_xing", "0")
+    frames = split(bare.read_bytes())
+    size = 417 + sum(map(len, frames))
+    # Delay, quality, bytes, frames, and a table of contents without entries.
+    about = struct.pack(">4sHHHIIHHHH", b"VBRI", 1, 0, 50, size, len(frames) + counted, 0, 1, 2, 1)
+    header = (b"\xff\xfb\x90\x64" + bytes(32) + about).ljust(417, b"\0")
+    path = write(tmp_path / "vbri.mp3", header + b"".join(frames))
+    read, note = read_whole(path)
+    assert len(read) == 1152 * len(frames)
+    assert np.abs(read - decode_with_ffmpeg(path)).max() < 2e-4
+    assert note == ("vbri.mp3 is 5760 samples longer than its header says: all that it holds was read" * (counted < 0))
+    assert digest_of(path) == digest_of(bare)
+    assert "is damaged" in refuse(write(tmp_path / "cut.mp3", path.read_bytes()[: size // 2]))
+
+
+def test_caf_whose_last_packet_is_shorter_than_its_header_counts(song: Path, tmp_path: Path) -> None:
+    path = encode(song, tmp_path / "alac.caf", "-c:a", "alac")
+    read, note = read_whole(path)
+    assert np.array_equal(read, read_whole(song)[0])
+    assert note == "alac.caf is 2757 samples shorter than its header says: all that it holds was read"
+    assert "is cut short" in refuse(write(tmp_path / "cut.caf", path.read_bytes()[:-20_000]))
+
+
+def test_voc_is_as_long_as_its_blocks(song: Path, tmp_path: Path) -> None:
+    path = encode(song, tmp_path / "song.voc", "-c:a", "pcm_s16le")
+    read, note = read_whole(path)
+    assert (len(read), note) == (len(decode_with_ffmpeg(path)), "")
+    assert identify(path).duration == pytest.approx(FRAMES / 44100, abs=0.001)
+    assert "is cut short" in refuse(write(tmp_path / "cut.voc", path.read_bytes()[:-2000]))
+
+
+def test_amiga_voice_is_read_whole_or_refused(tmp_path: Path) -> None:
+    samples = np.arange(FRAMES + 1, dtype=np.int64).astype(np.int8)
+    header = b"VHDR" + struct.pack(">IIIIHBBI", 20, len(samples), 0, 0, 22050, 1, 0, 1 << 16)
+    body = b"8SVX" + header + b"BODY" + struct.pack(">I", len(samples)) + samples.tobytes()
+    path = write(tmp_path / "voice.8svx", b"FORM" + struct.pack(">I", len(body)) + body)
+    read, note = read_whole(path)
+    assert note == ""
+    assert np.array_equal(np.rint(read[:, 0] * 128), samples)
+    assert "is cut short" in refuse(write(tmp_path / "cut.8svx", path.read_bytes()[:-2000]))
