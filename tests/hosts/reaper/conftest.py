@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -143,8 +144,12 @@ class Desk:
         (folder / "status.json").write_text(json.dumps(status), encoding="ascii")
 
     def kill_worker(self) -> None:
-        """Kill the worker of the newest run, and let its silence count at once."""
-        os.kill(self.status()["pid"], signal.SIGKILL)
+        """Kill the worker of the newest run, and wait until it says no more."""
+        pid = self.status()["pid"]
+        os.kill(pid, signal.SIGKILL)
+        with suppress(FileNotFoundError, ProcessLookupError):
+            while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                time.sleep(0.001)
 
     def silence(self) -> None:
         """Make a dead worker's last sign old."""
