@@ -113,7 +113,8 @@ class PlainDisplay:
         if str(summary):
             self.say(str(summary))
         if summary.unfinished:
-            print(f"stopped; {plural(summary.unfinished, 'job')} unfinished: stembridge jobs resume", file=sys.stderr)
+            told = f"stopped; {plural(summary.unfinished, 'job')} unfinished: stembridge jobs resume"
+            print(clean(told), file=sys.stderr)
 
     def _tell_progress(self, job: Job) -> None:
         progress = job.progress

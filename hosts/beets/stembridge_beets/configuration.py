@@ -118,9 +118,9 @@ def warn_of_typos(config: Subview, log: BeetsLogger) -> None:
     """Tell of words in our section that mean nothing; beets itself passes them over."""
     parts = [(f"{name}.", config[name], keys) for name, keys in services().items()]
     # YAML reads a bare yes as a truth value, also where it is a key.
-    for where, section, known in (("", config, (*defaults(), "True")), *parts):
+    for where, section, known in (("", config, defaults()), *parts):
         try:
-            unknown = [str(key) for key in section.keys() if str(key) not in known]  # noqa: SIM118 - of a view
+            unknown = [str(key) for key in section.keys() if key is not True and str(key) not in known]  # noqa: SIM118
         except ConfigError:
             # Of the wrong kind: told by the command that needs it.
             continue

@@ -15,6 +15,7 @@ from plugin_core.console.context import Context
 from plugin_core.console.groups import examples
 from plugin_core.console.json_lines import describe_count, write_record
 from plugin_core.console.options import JSON_OPTION
+from plugin_core.console.phrases import clean
 from plugin_core.errors import ExitCode, SettingsError, UsageError, blame
 from plugin_core.model import Question
 from plugin_core.session import Session
@@ -128,7 +129,7 @@ def command(context: Context, provider: str | None, token: str | None, as_json: 
         write_record(describe_count(1, ExitCode.DONE))
     elif not context.quiet:
         click.echo(f"{provider}: kept in {place}")
-        click.echo(f"next: stembridge {f'account {provider}' if isinstance(enrolled, HasAccount) else 'doctor'}")
+        click.echo(clean(f"next: stembridge {f'account {provider}' if isinstance(enrolled, HasAccount) else 'doctor'}"))
     return 0
 
 

@@ -142,12 +142,13 @@ def test_a_wrong_session_format_is_told_as_the_setting_it_is(three: Beets, proje
 
 
 def test_words_of_the_configuration_that_mean_nothing_are_told(three: Beets) -> None:
-    three.configure({"auot": "stems", "mvsep": {"token": "x"}})
+    three.configure({"auot": "stems", "mvsep": {"token": "x"}, "stembridge_home": "", True: True})
     assert three.do("ls").err == ""
     for words in (("stems", "-p"), ("import", "-q", "-A", str(three.inbox))):
         told = three.do(*words).err
         assert "the configuration knows no auot, did you mean 'auto'?" in told
         assert "the configuration knows no mvsep.token, did you mean 'api_token'?" in told
+        assert "the configuration knows no stembridge_home (known: auto, " in told
 
 
 def test_a_missing_account_hinders_no_other_command(three: Beets) -> None:

@@ -299,6 +299,7 @@ def test_keys_are_kept_and_asked_for_by_beet_itself(listener: Beets) -> None:
     import_songs(listener, "flac")
     assert "`beet stembridge login mediax`" in listener.run("moods", "-y").err
     kept = listener.run("stembridge", "login", "mediax", answer=f"{SECRET_ID}\n{SECRET_KEY}\n")
+    assert "next: beet stembridge " in kept.out
     assert (kept.code, SECRET_KEY in (listener.home / "config.toml").read_text()) == (0, True), kept
     listener.do("moods", "-y")
     assert in_library(listener, "flac") == LABELS
