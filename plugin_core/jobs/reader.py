@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import os
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
@@ -123,6 +124,13 @@ class JobReader:
     def placed_of(self, purchase: Purchase) -> builtins.list[Job]:
         """Return the finished jobs that hang on a purchase, newest first."""
         return [job for job in self.done_like(purchase.key) if job.purchase == purchase.id]
+
+    def song_of(self, purchase: Purchase) -> Path:
+        """Return where the song of a purchase lies: where a finished job of its like knows it, if it left its place."""
+        if os.path.lexists(purchase.song):
+            return purchase.song
+        places = (job.source.path for job in self.done_like(purchase.key))
+        return next((path for path in places if os.path.lexists(path)), purchase.song)
 
     def recordings_of(self, recording: str) -> builtins.list[str]:
         """Return every id under which a recording may have been bought, the present one first."""

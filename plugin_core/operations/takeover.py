@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from plugin_core.audio.formats import resolve_format
 from plugin_core.errors import UsageError, blame
 from plugin_core.files.database import new_id
 from plugin_core.model import Job, JobState, Quote, Separation, Source, show_path
+from plugin_core.operations.song import Song
 from plugin_core.protocols import Separator
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 from plugin_core.purchases.quotes import purchase_key
@@ -55,7 +57,9 @@ class TakeOver:
             StembridgeError: the service's own.
         """
         known = self._known(remote_id, wish.provider)
-        path = song or (known.song if known is not None else None)
+        path = song
+        if path is None and known is not None:
+            path = await run_stoppable(lambda stopper: self._find_song(known, stopper.check))
         if path is None:
             raise UsageError(
                 f"{wish.provider} {remote_id} was not bought here, so that its song is not known",
@@ -72,6 +76,15 @@ class TakeOver:
         wish = msgspec.structs.replace(wish, model=model, options=options, format=chosen.name, as_is=as_is)
         notes = () if known is None else await self._compare(source, known)
         return self._add(source, wish, purchase, notes)
+
+    def _find_song(self, purchase: Purchase, check: Callable[[], None]) -> Path:
+        """Return where the song of a purchase lies, also when it was renamed and nobody told of it."""
+        path = self._store.song_of(purchase)
+        if not os.path.lexists(path):
+            sources = (job.source for job in self._store.placed_of(purchase))
+            found = (Song(source).locate(check) for source in sources)
+            path = next((source.path for source in found if source is not None), path)
+        return path
 
     async def _compare(self, source: Source, purchase: Purchase) -> tuple[str, ...]:
         """Say so where the stems of one song are placed beside another: a remaster, or a mistake."""

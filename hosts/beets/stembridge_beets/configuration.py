@@ -117,10 +117,10 @@ def rename_fields(config: Subview) -> None:
 def warn_of_typos(config: Subview, log: BeetsLogger) -> None:
     """Tell of words in our section that mean nothing; beets itself passes them over."""
     parts = [(f"{name}.", config[name], keys) for name, keys in services().items()]
-    # YAML reads a bare yes as a truth value, also where it is a key.
     for where, section, known in (("", config, defaults()), *parts):
         try:
-            unknown = [str(key) for key in section.keys() if key is not True and str(key) not in known]  # noqa: SIM118
+            # YAML reads a bare yes as a truth value, also where it is a key.
+            unknown = [key for key in map(str, section.keys()) if key not in (*known, "True")]
         except ConfigError:
             # Of the wrong kind: told by the command that needs it.
             continue

@@ -60,14 +60,16 @@ class Till:
         return Json({"days": days, "rows": sorted(found.values(), key=lambda row: (row["day"], row["provider"]))})
 
     async def _list_purchases(self, _request: Request) -> Response:
-        purchases = await asyncio.to_thread(self._session.store.purchases.list, limit=MOST_ROWS)
+        store = self._session.store
+        purchases = await asyncio.to_thread(store.purchases.list, limit=MOST_ROWS)
+        songs = await asyncio.to_thread(lambda: [store.song_of(one) for one in purchases])
         return Json(
             [
                 {
                     "id": one.id,
                     "created": one.created,
                     "provider": one.provider,
-                    "song": show_name(one.song),
+                    "song": show_name(song),
                     "what": clean(
                         one.quote.title or one.quote.sent.get("model", "") or ", ".join(one.quote.dimensions)
                     ),
@@ -75,7 +77,7 @@ class Till:
                     "credits": one.quote.credits,
                     "can_fetch": one.state.is_held and not one.quote.dimensions,
                 }
-                for one in purchases
+                for one, song in zip(purchases, songs, strict=True)
             ]
         )
 

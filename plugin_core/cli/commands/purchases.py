@@ -49,6 +49,7 @@ def command(context: Context, ids: tuple[str, ...], provider: str | None, limit:
         ledger = session.store.purchases
         chosen = [ledger.get(one) for one in ids] if ids else ledger.list(provider=provider or "", limit=limit)
         placed = {one.id: session.store.placed_of(one) for one in chosen}
+        chosen = [msgspec.structs.replace(one, song=session.store.song_of(one)) for one in chosen]
     sums = list(add_up(chosen))
     if as_json:
         for purchase in chosen:

@@ -142,7 +142,7 @@ def test_a_wrong_session_format_is_told_as_the_setting_it_is(three: Beets, proje
 
 
 def test_words_of_the_configuration_that_mean_nothing_are_told(three: Beets) -> None:
-    three.configure({"auot": "stems", "mvsep": {"token": "x"}, "stembridge_home": "", True: True})
+    three.configure({"auot": "stems", "mvsep": {"token": "x"}, "stembridge_home": ""})
     assert three.do("ls").err == ""
     for words in (("stems", "-p"), ("import", "-q", "-A", str(three.inbox))):
         told = three.do(*words).err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,6 +87,25 @@ def test_a_purchase_of_ours_is_placed_again(shop: Session, fake: FakeSeparator, 
     assert (job.state, names(job)) == (JobState.DONE, names(bought))
     assert all(stem.path.is_file() for stem in job.stems)
     assert len(fake.submitted) == 1 and len(shop.store.purchases.list()) == 1
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["asked for there since", "nobody knows"])
+def test_a_purchase_finds_its_song_where_it_was_renamed_to(
+    shop: Session, fake: FakeSeparator, song: Path, is_told: bool
+) -> None:
+    bought = buy(shop, song)
+    renamed = song.rename(song.with_name("Renamed.flac"))
+    if is_told:
+        # In a folder that nobody looks into by itself.
+        renamed = renamed.rename(Path(tempfile.mkdtemp(dir=song.parent)) / "Renamed.flac")
+        buy(shop, renamed)
+        shutil.rmtree(renamed.with_suffix(".stems"))
+        (purchase,) = shop.store.purchases.list()
+        assert (purchase.song, shop.store.song_of(purchase)) == (song, renamed)
+    job = take(shop, bought.purchase)
+    assert (job.state, job.source.path) == (JobState.DONE, renamed)
+    assert {stem.path.parent for stem in job.stems} == {renamed.with_suffix(".stems")}
+    assert len(fake.submitted) == 1
 
 
 @pytest.mark.parametrize("is_other", [True, False], ids=["another song", "the same retagged"])

@@ -65,8 +65,10 @@ def test_a_purchase_is_placed_again_by_its_id(stembridge: Run, fake: FakeSeparat
     stembridge("separate", song)
     shutil.rmtree(song.with_suffix(".stems"))
     (purchase,) = stembridge("purchases", "--json").of("purchase")
+    song = song.rename(song.with_name("Renamed.flac"))
     assert stembridge("fetch", "fake", purchase["id"], "--format", "wav24").code == 0
     assert sorted(path.suffix for path in song.with_suffix(".stems").iterdir()) == [".wav", ".wav"]
+    assert stembridge("purchases", "--json").of("purchase")[0]["source"] == str(song)
     assert len(fake.submitted) == 1
     result = stembridge("fetch", "fake", "of-the-website")
     assert result.code == 2 and "name it: stembridge fetch fake of-the-website SONG" in result.err
