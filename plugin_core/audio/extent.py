@@ -1,7 +1,8 @@
 """Whether a file that ffmpeg reads is as long as its container says.
 
 ffmpeg plays what is there and mostly says nothing; of files joined end to end it reads the first, or stumbles over the
-second.
+second. What nowhere says its length and ends between two frames passes for whole: bare MP3, ADTS, AC-3 and DTS, MPEG-TS
+and MPEG-PS, and WAV, AU, FLAC, FLV, Matroska and fragmented MP4 whose writer could not go back, and left no index.
 """
 
 from __future__ import annotations
@@ -202,9 +203,19 @@ def _check_boxes(path: Path, window: Window, size: int) -> bool:
             # 0 is a box that reaches to the end; less than its own head is no box.
             return False
         at += length
-        if at > size and name in (b"mdat", b"moov", b"moof"):
-            raise cut_short(path, 1 - size / at)
+        end = at + _measure_indexed(window.take(at - length, length)) if name == b"sidx" else at
+        if end > size and name in (b"mdat", b"moov", b"moof", b"sidx"):
+            raise cut_short(path, 1 - size / end)
     return at == size
+
+
+def _measure_indexed(box: bytes) -> int:
+    """Return how many bytes a ``sidx`` says that follow it (ISO 14496-12, 8.16.3)."""
+    wide = 8 if box[8:9] != b"\0" else 4
+    first, count = box[20 + wide : 20 + 2 * wide], box[22 + 2 * wide : 24 + 2 * wide]
+    sizes = range(24 + 2 * wide, 24 + 2 * wide + 12 * int.from_bytes(count, "big"), 12)
+    # The highest bit says what kind of thing lies there.
+    return int.from_bytes(first, "big") + sum(int.from_bytes(box[at : at + 4], "big") & 0x7FFFFFFF for at in sizes)
 
 
 def _check_avi(path: Path, window: Window, size: int) -> bool:

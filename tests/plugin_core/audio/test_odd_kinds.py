@@ -107,3 +107,20 @@ def test_amiga_voice_is_read_whole_or_refused(tmp_path: Path) -> None:
     assert note == ""
     assert np.array_equal(np.rint(read[:, 0] * 128), samples)
     assert "is cut short" in refuse(write(tmp_path / "cut.8svx", path.read_bytes()[:-2000]))
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_fragments_whose_index_names_more_of_them_are_refused(song: Path, tmp_path: Path, version: int) -> None:
+    flags = "frag_every_frame+empty_moov+default_base_moof+dash+global_sidx+skip_trailer"
+    data = encode(song, tmp_path / "whole.mp4", "-c:a", "aac", "-movflags", flags).read_bytes()
+    at = data.index(b"sidx") - 4
+    size = int.from_bytes(data[at : at + 4], "big")
+    if version != data[at + 8]:
+        assert version == 0, "ffmpeg writes wide times"
+        narrow = data[at + 24 : at + 28] + data[at + 32 : at + 36]
+        about = data[at + 4 : at + 8] + bytes(1) + data[at + 9 : at + 20] + narrow + data[at + 36 : at + size]
+        data = data[:at] + (len(about) + 4).to_bytes(4, "big") + about + data[at + size :]
+    path = write(tmp_path / "song.mp4", data)
+    assert read_whole(path)[1] == ""
+    for place in [data.rindex(b"moof") - 4, data.rindex(b"moof", 0, data.rindex(b"moof")) - 4]:
+        assert "is cut short" in refuse(write(tmp_path / "cut.mp4", data[:place]))
