@@ -69,8 +69,9 @@ def make_task(
 
 
 def name_item(item: Item) -> str:
-    """Return an item as the user's ``format_item`` writes it, on one line."""
-    return disarm(format(item))
+    """Return an item as the user's ``format_item`` writes it, on one line; by its file where that says nothing."""
+    name = format(item)
+    return disarm(name if any(map(str.isalnum, name)) else path_of(item).name)
 
 
 def path_of(item: Item) -> Path:
