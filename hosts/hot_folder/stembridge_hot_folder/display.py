@@ -52,7 +52,7 @@ class PlainWatch(PlainDisplay):
     def _tell_settled(self, job: Job) -> None:
         """Write what only the job knows; the song tells its own end, once for all of its jobs."""
         for note in list_notes(job) if job.state is JobState.DONE else ():
-            self.say(f"  note: {note}")
+            self.tell_song("note", job.source.path, note)
 
 
 log = logging.getLogger(__name__)

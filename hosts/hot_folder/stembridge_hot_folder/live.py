@@ -8,10 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from rich.text import Text
-
 from plugin_core.console.live import REFRESH_PER_SECOND, LiveDisplay
-from plugin_core.console.phrases import clean, list_notes
+from plugin_core.console.phrases import list_notes
 from plugin_core.model import Job, JobState
 
 if TYPE_CHECKING:
@@ -25,7 +23,7 @@ _IDLE_PER_SECOND: Final = 1
 _CALM_DRAWINGS: Final = 40
 """Drawings alike after which the folder is idle."""
 
-_COLOURS: Final = {"done": "green", "failed": "red", "unconfirmed": "yellow", "waits": "yellow"}
+_COLOURS: Final = {"done": "green", "failed": "red", "unconfirmed": "yellow", "waits": "yellow", "note": "dim"}
 
 
 class LiveWatch(LiveDisplay):
@@ -69,7 +67,7 @@ class LiveWatch(LiveDisplay):
     def _tell_settled(self, job: Job) -> None:
         """Print what only the job knows; the song tells its own end, once for all of its jobs."""
         for note in list_notes(job) if job.state is JobState.DONE else ():
-            self._print(Text(f"        note: {clean(note)}", "dim"))
+            self.tell_song("note", job.source.path, note)
 
     def _totals(self, working: Sequence[Job], waiting: int) -> str:  # noqa: ARG002 - the counts know them
         drawn = str(self._ask_counts()) or "waiting for songs"

@@ -6,8 +6,9 @@ import io
 from pathlib import Path
 
 import msgspec
+import pytest
 from rich.console import Console
-from stembridge_hot_folder.display import Counts
+from stembridge_hot_folder.display import Counts, PlainWatch
 from stembridge_hot_folder.live import LiveWatch
 
 from plugin_core.model import Job, JobState, Source, Tagging
@@ -57,3 +58,14 @@ def test_counts_are_drawn_while_inside_and_no_longer_after() -> None:
         wait_for(lambda: "3 settling" in drawn.getvalue())
         assert not display._live.auto_refresh
     assert not display._drawer.is_alive()
+
+
+def test_a_note_says_of_which_song_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    drawn = io.StringIO()
+    live = LiveWatch(Counts, Console(file=drawn, force_terminal=True, width=1000))
+    for display in (live, PlainWatch()):
+        display.change(
+            job(tmp_path, state=JobState.DONE, notes=("flac may fail",)), job(tmp_path, state=JobState.RUNNING)
+        )
+    assert f"{tmp_path / 'Song.wav'}: note, flac may fail\n" in capsys.readouterr().out
+    assert any("note" in line and "Song.wav" in line and "may fail" in line for line in drawn.getvalue().splitlines())
