@@ -14,6 +14,7 @@ from typing import Final
 
 from plugin_core.errors import StoreError
 from plugin_core.files.database import BUSY, SAID_AFTER, Connection, Database, Migration, PassingError, Schema
+from plugin_core.files.disk import free_bytes
 from plugin_core.files.errors import FULL
 from plugin_core.files.mapping import UNMAPPED, PathMap
 from plugin_core.model import show_path
@@ -22,6 +23,9 @@ BUSY_MS: Final = int(BUSY * 1000)
 """How long a lock of another process is waited for, unless whoever opens the file is more patient."""
 _SLICE_MS: Final = 1_000
 """How long SQLite itself waits: no signal is heard meanwhile."""
+
+_ROOM: Final = 1 << 20
+"""Bytes below which a disk is full for a file of ours."""
 
 _log = logging.getLogger(__name__)
 
@@ -181,13 +185,21 @@ class SqliteFile(Database):
         except (sqlite3.Error, OSError) as error:
             may_pass = isinstance(error, OSError) or _code(error) in _PASSING
             kind = PassingError if may_pass else StoreError
-            raise kind(f"{self._schema.name} {show_path(self.path)}: {error}", remedy=self._remedy(error)) from error
+            said = "its disk is full" if self._fails_for_room(error) else error
+            raise kind(f"{self._schema.name} {show_path(self.path)}: {said}", remedy=self._remedy(error)) from error
+
+    def _fails_for_room(self, error: sqlite3.Error | OSError) -> bool:
+        """Tell whether a full disk is behind what SQLite calls an I/O error."""
+        try:
+            return _code(error) == sqlite3.SQLITE_IOERR and free_bytes(self.path.parent) < _ROOM
+        except OSError:
+            return False
 
     def _remedy(self, error: sqlite3.Error | OSError) -> str:
         code = _code(error)
         if code in _DAMAGED:
             return self._schema.if_damaged
-        if code == sqlite3.SQLITE_FULL or getattr(error, "errno", 0) in FULL:
+        if code == sqlite3.SQLITE_FULL or getattr(error, "errno", 0) in FULL or self._fails_for_room(error):
             return "free some space on that disk"
         if code in _BUSY:
             return "another process holds it for very long; end that and try again"

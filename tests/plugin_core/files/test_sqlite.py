@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from plugin_core.errors import StoreError
+from plugin_core.files import sqlite
 from plugin_core.files.database import Connection, Database, Schema, may_pass
 from plugin_core.files.sqlite import SqliteFile
 
@@ -192,6 +193,20 @@ def test_full_and_read_only_files_may_pass(path: Path) -> None:
         add(database, "word" * 10_000)
     assert may_pass(full.value)
     assert words(database) == []
+    database.close()
+
+
+@pytest.mark.parametrize(("free", "told"), [(4096, "disk is full; free some space"), (1 << 30, "I/O error; make the")])
+def test_input_errors_of_a_full_disk_are_told_as_that(
+    path: Path, monkeypatch: pytest.MonkeyPatch, free: int, told: str
+) -> None:
+    database = SqliteFile(path, SCHEMA)
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+    monkeypatch.setattr(sqlite, "free_bytes", lambda _folder: free)
+    with pytest.raises(StoreError, match=told) as caught, database._errors():
+        raise error
+    assert may_pass(caught.value)
     database.close()
 
 
