@@ -16,7 +16,7 @@ import click
 
 from plugin_core._version import __version__
 from plugin_core.console.context import Context
-from plugin_core.console.groups import Deferred, SuggestingGroup, summarise
+from plugin_core.console.groups import Deferred, HelpPage, SuggestingGroup, summarise
 from plugin_core.console.interrupt import NothingBegunError
 from plugin_core.console.phrases import clean
 from plugin_core.errors import ExitCode, StembridgeError, UsageError, suggest
@@ -297,4 +297,6 @@ def build_app() -> LazyGroup:
         if ctx.invoked_subcommand is None:
             click.echo(ctx.get_help())
 
+    # Of every command, also those of plugins, which know nothing of us.
+    click.Context.formatter_class = HelpPage
     return app

@@ -87,3 +87,16 @@ def test_mandoc_finds_nothing_wrong(root: click.Context) -> None:
     page = "\n".join(write_page(root.obj)) + "\n"
     done = subprocess.run(["mandoc", "-Tlint", "-Wwarning"], input=page, capture_output=True, text=True, check=False)
     assert [line for line in done.stdout.splitlines() if "missing date" not in line] == []
+
+
+@pytest.mark.parametrize(("columns", "begin"), [(50, 24), (80, 34)])
+def test_words_have_most_of_a_narrow_page(
+    root: click.Context, monkeypatch: pytest.MonkeyPatch, columns: int, begin: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    command = root.command.get_command(root, "separate")  # type: ignore[attr-defined]
+    page = command.get_help(click.Context(command, info_name="separate", parent=root))
+    lines = page.partition("Options:")[2].partition("Examples:")[0].splitlines()
+    begins = {len(line) - len(line.lstrip()) for line in lines if line.strip()} - {2}
+    assert begins == {begin}
+    assert max(map(len, lines)) <= columns
