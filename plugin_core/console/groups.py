@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any, NoReturn, TypeVar
 
@@ -34,7 +34,7 @@ def examples(*lines: str) -> Callable[[C], C]:
 class HelpPage(click.HelpFormatter):
     """A page of help whose columns suit the terminal: in a narrow one a long option stands above its words."""
 
-    def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
         """Write options or commands with what each does."""
         super().write_dl(rows, min(col_max, self.width * 2 // 5), col_spacing)
 
