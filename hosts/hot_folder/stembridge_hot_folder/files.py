@@ -173,6 +173,11 @@ class Version:
         if self._read() != self.identity:
             raise VersionChanged
 
+    def is_at(self, path: bytes) -> bool:
+        """Tell whether it lies at a path that it was renamed to; a rename may count as a change."""
+        found = read_identity(path, is_share=self._is_share)
+        return found is not None and found.is_touched(self.identity)
+
     def open(self) -> FileIdentity:
         """Return the identity of the file that is opened at the path, no link followed, for ``require_read``.
 

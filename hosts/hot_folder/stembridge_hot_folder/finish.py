@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Final
 
@@ -128,12 +128,26 @@ class Finish:
             # A new version at the song's place stays there; the stems of the old one keep together.
             wanted = moves if fate is Fate.SAME else [move for move in moves if move.is_result]
             move_all(wanted, self._version.require_same, HiddenNotes(self._tools.session.settings.home))
+            if fate is Fate.SAME:
+                self._require_moved(moves[-1])
             # They name their song, and stems that may have another number now.
             self._tools.session.carry([(move.old, move.new) for move in moves])
         except FileExistsError:
             # Somebody took the place in between: the next try chooses another.
             self._record.put(SongState.MOVING, place=b"")
             raise
+
+    def _require_moved(self, move: Move) -> None:
+        """Put back a version that took the song's name between the last look and the rename; it is done next.
+
+        Raises:
+            VersionChanged: there was one.
+        """
+        # On another disk it is a copy of its own, which was compared.
+        if device_of(move.new) == device_of(move.old.parent) and not self._version.is_at(os.fsencode(move.new)):
+            with suppress(FileExistsError):
+                rename_exclusive(move.new, move.old)
+            raise VersionChanged
 
 
 def takes_nothing(done: bytes, error: Exception) -> bool:

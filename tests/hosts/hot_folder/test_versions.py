@@ -159,20 +159,22 @@ def test_case_20_half_moved_song_that_was_replaced_loses_and_overwrites_nothing(
     assert desk.separator.paid == ["Song.wav", "Song.wav"]
 
 
+@pytest.mark.parametrize("step", ["move_all", "rename_exclusive"])
 def test_case_20_replaced_in_the_moment_of_the_move_stays_and_is_done(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     desk.set(done="done")
     song = desk.song(seed=1, seconds=0.2)
-    move_all = finish.move_all
+    real = getattr(finish, step)
     new = write_song(desk.home / "new.wav", 0.4, 2)
 
-    def replace_first(moves: object, guard: object, notes: object) -> None:
-        if new.exists():
+    def replace_first(*args: Any) -> None:
+        # Before all that is moved; or the song alone, after the last look at it.
+        if new.exists() and (step == "move_all" or args[0] == song):
             new.replace(song)
-        move_all(moves, guard, notes)  # type: ignore[arg-type]
+        real(*args)
 
-    monkeypatch.setattr(finish, "move_all", replace_first)
+    monkeypatch.setattr(finish, step, replace_first)
     told = desk.once()
     assert any("replaced meanwhile" in reason for reason in told.reasons("Song.wav"))
     desk.once()
