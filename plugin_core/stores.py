@@ -120,7 +120,14 @@ def read_paths(settings: Settings, *, is_shared: bool = False) -> PathMap:
     work = work_folder(settings)
     if work != settings.home:
         folders[STAGING] = work
-    return PathMap(folders, is_shared=is_shared) if folders or is_shared else UNMAPPED
+    paths = PathMap(folders, is_shared=is_shared) if folders or is_shared else UNMAPPED
+    if not paths.sees(work):
+        # Else it would come out when results are placed: after they were paid for.
+        raise SettingsError(
+            "[jobs] database is of use only with [jobs] staging: a folder in which all machines work on results",
+            remedy="let staging name one on the share of the songs, on each machine",
+        )
+    return paths
 
 
 def _as_folder(value: object) -> Path | None:

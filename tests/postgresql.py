@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import shutil
 import subprocess
@@ -29,6 +30,7 @@ OTHERS = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
 )
+_numbers = itertools.count(1)
 TABLES = "jobs, purchases, recordings, recording_aliases, recording_slices, sessions"
 
 # The server ends with the run of the tests, however that ends; what it needs are a shell and /proc.
@@ -108,7 +110,7 @@ class Server:
 
 @pytest.fixture(scope="session")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the address of a database of this worker's own."""
+    """Return the address of a database of this worker's own, or of one of the folders of tests that ask for it."""
     import psycopg
 
     if programs() is None:
@@ -118,7 +120,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         shared_folder(tmp_path_factory, "postgresql") / "server",
         lambda path: path.write_text(Server(run).address("{name}")),
     )
-    address, name = place.read_text(), f"tests{os.getpid()}"
+    address, name = place.read_text(), f"tests{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(address.format(name="postgres"), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
     yield address.format(name=name)

@@ -51,12 +51,20 @@ class Bench:
         self.shop.hold()
         process = self.begin_to_buy(*arguments, song)
         self.shop.wait_asked()
-        kill(process)
+        self.kill(process)
 
     def buy(self, *arguments: object) -> None:
         """Buy, unless it is bought, and see it done."""
         code, out, err = self.run(*self.command, *arguments)
         assert code == 0, (out, err)
+
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        """End a process as a power cut does."""
+        process.kill()
+        process.communicate()
+
+    def close(self) -> None:
+        """Leave nothing running."""
 
     def end(self, process: subprocess.Popen[bytes]) -> None:
         """Let the shop go on, and see a command end well."""
@@ -80,10 +88,42 @@ class Bench:
         return [one for one in map(json.loads, out.splitlines()) if one["event"] == "job"]
 
 
-def kill(process: subprocess.Popen[bytes]) -> None:
-    """End a process as a power cut does."""
-    process.kill()
-    process.communicate()
+class SharedBench(Bench):
+    """The same where the jobs lie in a database, and a worker does what the command asks for.
+
+    Args:
+        shop: who is paid.
+        home: of stembridge.
+        database: its address.
+        music: the folder of songs that has a name there.
+        command: what buys, without the song.
+    """
+
+    def __init__(self, shop: Shop, home: Path, database: str, music: Path, *command: str) -> None:
+        super().__init__(shop, home, *command)
+        (home / "staging").mkdir(parents=True)
+        (home / "config.toml").write_text(f'[jobs]\nstaging = "{home}/staging"\n[paths]\nmusic = "{music}"\n')
+        self.environ["STEMBRIDGE_JOBS_DATABASE"] = database
+        self._worker: subprocess.Popen[bytes] | None = None
+        self._known: dict[str, str] = {}
+
+    def begin(self, *arguments: object) -> subprocess.Popen[bytes]:
+        if self._worker is None or self._known != self.environ:
+            self.close()
+            self._known = dict(self.environ)
+            with (self.home / "worker.log").open("ab") as log:
+                self._worker = start(self.environ, "worker", output=log, errors=log)
+        return super().begin(*arguments)
+
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        super().kill(process)
+        self.close()
+
+    def close(self) -> None:
+        if self._worker is not None:
+            self._worker.kill()
+            self._worker.wait()
+            self._worker = None
 
 
 def files(folder: Path) -> list[str]:

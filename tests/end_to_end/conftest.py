@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.audio_files import write_song
-from tests.end_to_end.bought_bench import Bench
+from tests.end_to_end.bought_bench import Bench, SharedBench
 from tests.end_to_end.shops import open_shop
+from tests.postgresql import empty, postgresql
+
+__all__ = ["postgresql"]
 
 SECONDS = 4.0
 COMMANDS = {
@@ -32,7 +35,17 @@ def song(recording: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def bench(request: pytest.FixtureRequest, home: Path) -> Iterator[Bench]:
-    """Give the bench of a service by its name, which the test is parametrised with."""
-    with open_shop(request.param) as shop:
-        yield Bench(shop, home, *COMMANDS[request.param])
+def bench(request: pytest.FixtureRequest, home: Path, tmp_path: Path) -> Iterator[Bench]:
+    """Give the bench of a service by its name, which the test is parametrised with; ``shared`` for a job store so."""
+    service, _, store = request.param.partition(", ")
+    with open_shop(service) as shop:
+        if store:
+            database = request.getfixturevalue("postgresql")
+            empty(database)
+            bench: Bench = SharedBench(shop, home, database, tmp_path, *COMMANDS[service])
+        else:
+            bench = Bench(shop, home, *COMMANDS[service])
+        try:
+            yield bench
+        finally:
+            bench.close()

@@ -21,10 +21,12 @@ BREAK = "STEMBRIDGE_TEST_BREAK"
 SEARCH = "STEMBRIDGE_TEST_SEARCH"
 
 
-def start(environ: Mapping[str, str], *arguments: object, output: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+def start(
+    environ: Mapping[str, str], *arguments: object, output: IO[bytes] | None = None, errors: IO[bytes] | None = None
+) -> subprocess.Popen[bytes]:
     """Start a command with these settings; it says nothing to the terminal of the tests.
 
-    One that runs for long writes to a file, ``output``, where a pipe would wait for its reader.
+    One that runs for long writes to files, ``output`` and ``errors``, where a pipe would wait for its reader.
     """
     return quick_start.Popen(
         [sys.executable, "-m", __name__, *map(str, arguments)],
@@ -32,7 +34,7 @@ def start(environ: Mapping[str, str], *arguments: object, output: IO[bytes] | No
         env={**os.environ, **environ},
         stdin=subprocess.DEVNULL,
         stdout=output or subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=errors or subprocess.PIPE,
     )
 
 

@@ -28,8 +28,8 @@ from tests.end_to_end.bought_bench import (
 
 KEYS = {"STEMBRIDGE_MVSEP_API_TOKEN", "STEMBRIDGE_TENCENT_SECRET_KEY", "STEMBRIDGE_MEDIAX_SECRET_KEY"}
 
-at_all = pytest.mark.parametrize("bench", ["mvsep", "tencent_ci", "mediax"], indirect=True)
-at_separators = pytest.mark.parametrize("bench", ["mvsep", "tencent_ci"], indirect=True)
+at_all = pytest.mark.parametrize("bench", ["mvsep", "mvsep, shared", "tencent_ci", "mediax"], indirect=True)
+at_separators = pytest.mark.parametrize("bench", ["mvsep", "mvsep, shared", "tencent_ci"], indirect=True)
 
 
 def assert_placed(bench: Bench, song: Path) -> None:

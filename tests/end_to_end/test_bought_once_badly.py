@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from tests.audio_files import write_song
-from tests.end_to_end.bought_bench import Bench, kill
+from tests.end_to_end.bought_bench import Bench
 from tests.end_to_end.shops import MvsepShop
 from tests.simulators.faults import html_page, refuse, truncate
 
-at_all = pytest.mark.parametrize("bench", ["mvsep", "tencent_ci", "mediax"], indirect=True)
-at_separators = pytest.mark.parametrize("bench", ["mvsep", "tencent_ci"], indirect=True)
+at_all = pytest.mark.parametrize("bench", ["mvsep", "mvsep, shared", "tencent_ci", "mediax"], indirect=True)
+at_separators = pytest.mark.parametrize("bench", ["mvsep", "mvsep, shared", "tencent_ci"], indirect=True)
 
 
 def forbidden(method: str, path: str, **rest: Any) -> object:
@@ -49,7 +49,7 @@ def test_a_download_that_is_no_good_is_fetched_again(
     armed = bench.shop.break_downloads(fault, times=None)
     process = bench.begin_to_buy(song)
     armed.wait(3)
-    kill(process)
+    bench.kill(process)
     bench.shop.mend()
     bench.come_back(word, song)
     assert bench.shop.paid == 1 and song.with_suffix(".stems").is_dir()
@@ -77,7 +77,7 @@ def test_a_cancel_that_the_service_refuses_is_taken_back(bench: Bench, song: Pat
     bench.shop.hold(is_refusing=True)
     process = bench.begin_to_buy(song)
     bench.shop.wait_asked(2)
-    kill(process)
+    bench.kill(process)
     (job,) = bench.jobs()
     code, out, _ = bench.run("jobs", "cancel", job["id"])
     assert (code, "cancelled" in out) == (0, True)

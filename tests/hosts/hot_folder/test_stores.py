@@ -188,7 +188,7 @@ def test_case_23_home_that_is_moved_away_while_the_watch_runs_is_waited_for_and_
 
 def test_jobs_on_a_server_are_gone_on_with_though_no_file_of_them_lies_in_the_home(desk: Desk, postgresql: str) -> None:
     empty(postgresql)
-    desk.environ["STEMBRIDGE_JOBS_DATABASE"] = postgresql
+    desk.environ |= {"STEMBRIDGE_JOBS_DATABASE": postgresql, "STEMBRIDGE_JOBS_STAGING": str(desk.root)}
     with Stores(desk.home, desk.context().session) as stores:
         stores.reopen()
         assert stores.session.store.list() == [] and not (desk.home / STORE_NAME).exists()

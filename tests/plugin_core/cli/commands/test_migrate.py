@@ -42,6 +42,16 @@ def test_a_store_moves_there_and_back_and_every_command_tells_the_same(
     assert [job["state"] for job in before[0][:-1]] == ["failed", "done"]
     address = f"{store_place}&password={SECRET}"
     monkeypatch.setenv("STEMBRIDGE_JOBS_DATABASE", address)
+    # What could not be placed is not paid for.
+    config = (home / "config.toml").read_text()
+    for line, said in (
+        ("", "[jobs] database is of use only with [jobs] staging"),
+        ('staging = "s3://bucket/a"', "s3://bucket/a is an address, and must be a folder of a share"),
+    ):
+        (home / "config.toml").write_text(config.replace(f'staging = "{staging}"', line))
+        nowhere = stembridge("jobs", "list")
+        assert nowhere.code == 2 and said in nowhere.err and len(nowhere.err.splitlines()) == 1
+    (home / "config.toml").write_text(config)
     # Neither store is forgotten over the other.
     mixed = stembridge("jobs", "list")
     assert mixed.code != 0 and "jobs migrate postgresql" in mixed.err
