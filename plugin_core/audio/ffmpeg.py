@@ -67,6 +67,9 @@ _HEADERLESS: Final = (_STREAMS - {"flac", "tak"}) | {"adx", "amr", "dtshd", "gsm
 """Formats that nowhere say how long they are, VOC not to ffmpeg; ffprobe guesses from the bit rate, or from time stamps
 that may jump."""
 
+_PRIMED: Final = frozenset({"opus", "vorbis"})
+"""Codecs of which what begins a stream gives no sound: the stream starts earlier than that."""
+
 _PROTECTED: Final = frozenset({"drms", "enca"})
 """MP4's names for encrypted audio."""
 
@@ -265,7 +268,7 @@ def probe_with_ffprobe(program: str, path: Path, movie: Movie | None = None, par
         raise SourceError(f"{shown} is protected against copying (DRM) and cannot be decoded")
     if not stream.codec_name or stream.codec_name in ("none", "unknown") or not stream.sample_fmt:
         raise SourceError(f"{shown} holds audio that ffmpeg cannot decode")
-    return _place(path, _describe(container, stream, answer.format), stream, answer.format, movie)
+    return _place(program, path, _describe(container, stream, answer.format), answer, movie)
 
 
 def _is_recording(container: str, score: int) -> bool:
@@ -309,9 +312,13 @@ def _read_end(stream: _Stream, about: _Format) -> float:
     return max(0.0, int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) - _number(about.start_time))
 
 
-def _place(path: Path, info: AudioInfo, stream: _Stream, about: _Format, movie: Movie | None) -> AudioInfo:
+def _place(program: str, path: Path, info: AudioInfo, answer: _Answer, movie: Movie | None) -> AudioInfo:
     """Add what is played, and when, of what will be decoded."""
-    lead = max(0, round((_number(stream.start_time) - _number(about.start_time)) * info.sample_rate))
+    stream, about = answer.streams[0], answer.format
+    start = _number(stream.start_time)
+    if info.codec in _PRIMED and movie is None and start > _number(about.start_time):
+        start = _find_first_frame(program, path) or start
+    lead = max(0, round((start - _number(about.start_time)) * info.sample_rate))
     timeline = None
     if movie is not None:
         length = stream.duration_ts if stream.time_base == f"1/{movie.track_clock}" else 0
@@ -325,6 +332,21 @@ def _place(path: Path, info: AudioInfo, stream: _Stream, about: _Format, movie: 
     frames = timeline.samples
     duration = frames / info.sample_rate if frames else info.duration + (0 if is_counted else lead / info.sample_rate)
     return msgspec.structs.replace(info, timeline=timeline, note=timeline.note, frames=frames, duration=duration)
+
+
+def _find_first_frame(program: str, path: Path) -> float:
+    """Return the time of the first sample that is decoded; 0 where that is not told."""
+    command = [
+        *(program, "-v", "quiet", *name_input(path), "-select_streams", "a:0", "-read_intervals", "%+#2"),
+        *("-show_entries", "frame=pts_time", "-of", "default=nokey=1:noprint_wrappers=1"),
+    ]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE_SECONDS, check=False
+        )
+    except (subprocess.TimeoutExpired, OSError):
+        return 0.0
+    return _number(done.stdout.decode("ascii", "replace").partition("\n")[0])
 
 
 def _name_encoding(stream: _Stream) -> str:

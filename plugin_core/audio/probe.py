@@ -213,7 +213,9 @@ def _probe_ffmpeg(path: Path, descriptor: int, passage: Passage | None, which: W
         seconds = measure_duration(ffmpeg, path, info.container, pieces) or seconds
     is_torn = extent.is_torn or _ends_inside_frame(ffmpeg, path, info, os.fstat(descriptor).st_size)
     note = describe_torn(path) if is_torn else info.note
-    info = msgspec.structs.replace(info, duration=seconds, is_whole=extent.is_whole, note=note)
+    # All pages of an Ogg were looked at; ffprobe counts what lies before a sound that begins late.
+    is_whole = extent.is_whole or info.container == "OGG"
+    info = msgspec.structs.replace(info, duration=seconds, is_whole=is_whole, note=note)
     if extent.samples > info.frames or (extent.samples and extent.is_whole):
         return _count(path, info, extent.samples)
     return info

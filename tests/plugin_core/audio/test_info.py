@@ -171,6 +171,33 @@ def test_sound_that_starts_late_begins_with_silence(shorts: Shorts, name: str) -
     assert note == ""
 
 
+def test_late_sound_of_a_primed_codec_begins_where_ffmpeg_puts_it(shorts: Shorts) -> None:
+    path = shorts.late("video.webm")
+    read, _ = read_whole(path)
+    # It fills up what lies before the sound.
+    command = [
+        *("ffmpeg", "-v", "error", "-i", path, "-map", "0:a:0"),
+        *("-af", "aresample=async=1:first_pts=0:min_hard_comp=0.001", "-f", "f32le", "-"),
+    ]
+    placed = subprocess.run(command, check=True, capture_output=True).stdout
+    other = np.frombuffer(placed, "<f4").reshape(-1, read.shape[1])
+    assert abs(lag_of(read, other)) <= 48, "a millisecond, of which Matroska's time is made"
+
+
+def test_late_sound_of_an_ogg_video_is_read_whole(shorts: Shorts, tmp_path: Path) -> None:
+    sound = ("-itsoffset", "0.5", "-i", shorts.file("s.ogg"), "-map", "0:v", "-map", "1:a", "-c:v", "libtheora")
+    picture = ("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=64x64:r=5:d=3")
+    path, short = tmp_path / "late.ogv", tmp_path / "short.ogv"
+    subprocess.run([*picture, *sound, "-c:a", "copy", path], check=True)
+    read, note = read_whole(path)
+    assert (len(read), note) == (len(shorts.read("s.ogg")) + RATE // 2, "")
+    # Of a single page ffmpeg does not tell that it begins late.
+    subprocess.run([*picture, *sound, "-c:a", "libvorbis", "-t", "1", short], check=True)
+    read, note = read_whole(short)
+    assert len(read) == pytest.approx(RATE // 2, abs=1024)
+    assert "all that it holds was read" in note
+
+
 @pytest.mark.parametrize("frames", [RATE, FRAMES, 44_032, 15 * RATE + 1], ids=["second", "odd", "frames", "long"])
 @pytest.mark.parametrize("chosen", [M4A, MP3], ids=["m4a", "mp3"])
 def test_our_own_files_are_exact_when_read_back(tmp_path: Path, frames: int, chosen: object) -> None:
