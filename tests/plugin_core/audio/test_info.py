@@ -176,7 +176,7 @@ def test_late_sound_of_a_primed_codec_begins_where_ffmpeg_puts_it(shorts: Shorts
     read, _ = read_whole(path)
     # It fills up what lies before the sound.
     command = [
-        *("ffmpeg", "-v", "error", "-i", path, "-map", "0:a:0"),
+        *("ffmpeg", "-v", "error", "-i", str(path), "-map", "0:a:0"),
         *("-af", "aresample=async=1:first_pts=0:min_hard_comp=0.001", "-f", "f32le", "-"),
     ]
     placed = subprocess.run(command, check=True, capture_output=True).stdout
