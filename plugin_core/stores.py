@@ -68,7 +68,10 @@ def migrate_store(settings: Settings, *, is_shared: bool) -> dict[str, int]:
 
     address = settings.section("jobs", JobsSettings).database.reveal()
     if not address:
-        raise SettingsError("[jobs] database names no database to move jobs to or from", remedy="set it, see README")
+        raise SettingsError(
+            "[jobs] database names no database to move jobs to or from",
+            remedy="write it as postgresql://user:password@host:5432/name",
+        )
     file = JobStore(settings.home / STORE_NAME, paths=read_paths(settings), is_moving=True)
     with file, JobStore(address, paths=read_paths(settings, is_shared=True), is_moving=True) as shared:
         return migrate(file, shared) if is_shared else migrate(shared, file)
@@ -124,7 +127,8 @@ def read_paths(settings: Settings, *, is_shared: bool = False) -> PathMap:
     if not paths.sees(work):
         # Else it would come out when results are placed: after they were paid for.
         raise SettingsError(
-            "[jobs] database is of use only with [jobs] staging: a folder in which all machines work on results",
+            f"{settings.place_of('jobs', 'database')}: is of use only with [jobs] staging, where all machines work on"
+            " results",
             remedy="let staging name one on the share of the songs, on each machine",
         )
     return paths

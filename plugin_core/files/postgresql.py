@@ -50,20 +50,19 @@ _TO_SERVER: Final[dict[str, Any]] = {
     "tcp_user_timeout": 30_000,
 }
 _OLDEST: Final = 130_000
-_AGAIN_AFTER: Final = 0.1
-"""Seconds between two tries to reach a server that went away, at first."""
+_AGAIN_AFTER: Final = 0.1  # seconds between the first two tries to reach a server that went away
 
 _STARTING: Final = r"database system is (starting up|shutting down|in recovery|not (yet )?accepting)"
 _REPEATED: Final = (
-    r"connection (is bad|failed): |connection to server .*? failed: (FATAL: )?|( Is the server running| DETAIL:) .*"
+    r"connection (is bad|failed): |connection to .* failed: (FATAL: )?|(Is the server|DETAIL:|LINE 1:) .*"
 )
 """What libpq says of every address that does not answer, which is shown already."""
 
 _ADDRESS: Final = "[jobs] database"
 _REMEDIES: Final = (
-    (r"password|pg_hba|role .* does not exist|peer authentication", f"correct user and password in {_ADDRESS}"),
+    (r"password|pg_hba|role .* (does not|is not)|peer auth", f"correct user and password in {_ADDRESS}"),
     (r"database .* does not exist", f"create it with createdb, or correct {_ADDRESS}"),
-    (r"permission denied", f"let its user work there: GRANT CREATE ON DATABASE, or own the schema {PLACE}"),
+    (r"permission denied|relation .* does not", f"let its user own the schema {PLACE}, or GRANT CREATE ON DATABASE"),
     (r"read-only", f"name the primary server in {_ADDRESS}"),
     (r"No space left|disk full", "free some space on the server's disk"),
     (r"too many clients|connection slots", "let the server take more connections (max_connections)"),
@@ -363,7 +362,7 @@ class PostgresDatabase(Database):
 
     def _line(self, error: BaseException) -> str:
         """Return what an error says, in one line that may be shown."""
-        text = re.sub(_REPEATED, "", " ".join(str(error).split()))[:300]
+        text = re.sub(_REPEATED, "", " ".join(str(error).split()))[:300].strip()
         return text.replace(self._password, "********") if self._password else text
 
     def _error(self, kind: type[StoreError], error: psycopg.Error) -> StoreError:

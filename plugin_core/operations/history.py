@@ -131,10 +131,14 @@ class History:
         """Return the offer with what stands or is bought of it; nothing is stored but where files were met.
 
         Raises:
+            SettingsError: song or stems lie where no other machine could find them.
             SourceError: the file cannot be read, or is being written.
             StoreError: the job store cannot be read.
         """
         source, plan = offer.source, offer.plan
+        for path in (source.path, getattr(plan.operation, "to", None)):
+            if path is not None:
+                self._store().paths.encode(path)
         book = self._store().recordings
         known = await run_stoppable(lambda stopper: book.find(source.path, check=stopper.check))
         bill = self._bill(source, plan, known.recording if known else "")

@@ -81,6 +81,17 @@ def test_what_cannot_be_opened_is_one_line_with_a_remedy_and_no_secret(
     assert "\n" not in str(caught.value) and SECRET not in f"{caught.value} {caught.value.remedy}"
 
 
+def test_a_user_without_rights_is_told_to_get_some(address: str, words: PostgresDatabase) -> None:
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute(b"DROP ROLE IF EXISTS poor; CREATE ROLE poor LOGIN")
+        try:
+            with pytest.raises(StoreError, match='relation "store" does not exist;') as caught:
+                PostgresDatabase(f"{address}&user=poor", WORDS)
+        finally:
+            connection.execute(b"DROP ROLE poor")
+    assert "own the schema" in caught.value.remedy
+
+
 def test_a_newer_schema_and_one_of_something_else_are_refused(address: str, words: PostgresDatabase) -> None:
     with words.write() as connection:
         connection.execute("UPDATE store SET version = 9")

@@ -45,7 +45,7 @@ def test_a_store_moves_there_and_back_and_every_command_tells_the_same(
     # What could not be placed is not paid for.
     config = (home / "config.toml").read_text()
     for line, said in (
-        ("", "[jobs] database is of use only with [jobs] staging"),
+        ("", "STEMBRIDGE_JOBS_DATABASE: is of use only with [jobs] staging"),
         ('staging = "s3://bucket/a"', "s3://bucket/a is an address, and must be a folder of a share"),
     ):
         (home / "config.toml").write_text(config.replace(f'staging = "{staging}"', line))
