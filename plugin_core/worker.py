@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeVar
@@ -87,10 +87,12 @@ class WorkerOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 R = TypeVar("R", bound=WorkerOrder)
 
-ONE_THREAD: Final = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
-)
-"""One worker uses one processor, and sums in one order: the same input gives the same output."""
+ENVIRONMENT: Final = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"),
+    "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
+}
+"""One worker uses one processor, and sums in one order: the same input gives the same output. And the C library of
+Linux gives large arrays back that are let go of, instead of keeping them in pieces that are too small later."""
 
 
 def worker_command(module: str) -> tuple[str, ...]:
@@ -98,9 +100,7 @@ def worker_command(module: str) -> tuple[str, ...]:
     return sys.executable, "-P", "-m", module
 
 
-async def run_worker(
-    command: Sequence[str], request: WorkerOrder, report: Reported, *, relief: str, environ: Mapping[str, str] = {}
-) -> WorkerDone:
+async def run_worker(command: Sequence[str], request: WorkerOrder, report: Reported, *, relief: str) -> WorkerDone:
     """Separate in a process of its own; cancelling the task kills the process and waits for its end.
 
     Args:
@@ -108,14 +108,13 @@ async def run_worker(
         request: what to do.
         report: hears the share of the work that is done.
         relief: what to do for want of memory.
-        environ: what its environment says besides this process's.
 
     Raises:
         SourceError: or any other error the worker raised, as it was raised.
         TransientError: the process was killed, by the system for want of memory perhaps, or could not start.
         ServiceError: the process crashed.
     """
-    process = await _start(command, {**os.environ, **ONE_THREAD, **environ})
+    process = await _start(command)
     tail = start(_read_tail(_stream(process.stderr)))
     try:
         last = await _converse(process, request, report)
@@ -128,13 +127,13 @@ async def run_worker(
     raise last.as_error() if isinstance(last, Failed) else _explain_end(code, said, relief)
 
 
-async def _start(command: Sequence[str], environ: Mapping[str, str]) -> asyncio.subprocess.Process:
+async def _start(command: Sequence[str]) -> asyncio.subprocess.Process:
     root = str(Path(__file__).parents[1])
-    path = os.pathsep.join(filter(None, (root, environ.get("PYTHONPATH"))))
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     pipe = asyncio.subprocess.PIPE
     try:
         return await asyncio.create_subprocess_exec(
-            *command, stdin=pipe, stdout=pipe, stderr=pipe, env={**environ, "PYTHONPATH": path}
+            *command, stdin=pipe, stdout=pipe, stderr=pipe, env={**os.environ, **ENVIRONMENT, "PYTHONPATH": path}
         )
     except OSError as error:
         raise TransientError(

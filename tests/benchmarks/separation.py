@@ -30,7 +30,7 @@ from plugin_core.providers.neural.catalogue import NeuralRequest, choose, read_c
 from plugin_core.providers.neural.library import Library, read_digest
 from plugin_core.providers.neural.networks import Computing, NeuralModel, Weights
 from plugin_core.settings import Settings
-from plugin_core.worker import ONE_THREAD, worker_command
+from plugin_core.worker import ENVIRONMENT, worker_command
 from tests.audio_files import make_noise, make_song
 from tests.plugin_core.providers.neural.weights import random_target, write_zip
 
@@ -173,7 +173,7 @@ def measure(module: str, request: bytes) -> Run:
     command = worker_command(module)
     begun = sum(os.times()[2:4])
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **ONE_THREAD}
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **ENVIRONMENT}
     ) as worker:
         assert worker.stdin is not None
         assert worker.stdout is not None

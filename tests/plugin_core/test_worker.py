@@ -52,6 +52,12 @@ def test_worker_separates_and_reports(tmp_path: Path) -> None:
     assert said == [1.0]
 
 
+def test_a_worker_uses_one_processor_and_gives_memory_back(tmp_path: Path) -> None:
+    asked = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_MMAP_THRESHOLD_")
+    script = f"import json, os; print(json.dumps(dict(event='done', files={{k: os.environ[k] for k in {asked}}})))"
+    assert run_script(script, tmp_path) == WorkerDone(dict(zip(asked, ("1", "1", "8388608"), strict=True)))
+
+
 @POSIX
 def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     folder = tmp_path / os.fsdecode(b"caf\xe9 \n |")
