@@ -143,12 +143,12 @@ def _segments(
 def analyse(samples: Float32, shape: MdxShape) -> Float32:
     """Return the lower bins (4, bins, frames) of a chunk (samples, 2), which is mirrored at its ends."""
     spectra = np.empty((4, shape.dim_f, shape.dim_t), dtype=np.float32)
-    window = hann(shape.n_fft)
+    window = hann(shape.n_fft) * np.float32(shape.n_fft)  # divided by again: else numpy transforms in float64
     for channel in range(2):
         padded = np.pad(samples[:, channel], shape.trim, mode="reflect")
         frames = np.lib.stride_tricks.sliding_window_view(padded, shape.n_fft)[::HOP]
         for some in _blocks(shape):
-            bins = np.fft.rfft(frames[some] * window, axis=-1)[:, : shape.dim_f].T
+            bins = np.fft.rfft(frames[some] * window, axis=-1, norm="forward")[:, : shape.dim_f].T
             spectra[2 * channel, :, some], spectra[2 * channel + 1, :, some] = bins.real, bins.imag
     return spectra
 

@@ -42,7 +42,8 @@ class Spectrogram:
         # What is mirrored must be longer than half a window.
         self._length = max(mix.frames, size // 2 + 1)
         self.frames = 1 + self._length // self.hop
-        self._window = hann(size)
+        # numpy transforms in float64, several times as slow, unless it divides by the size, a power of two.
+        self._window = hann(size) * np.float32(size)
 
     def blocks(self) -> Iterator[tuple[int, Complex64]]:
         """Yield the first frame of each block and its spectra (frames, 2, bins)."""
@@ -53,7 +54,7 @@ class Spectrogram:
         first = start * self.hop - self.size // 2
         samples = self._mirrored(first, first + (end - start - 1) * self.hop + self.size)
         frames = np.lib.stride_tricks.sliding_window_view(samples, self.size, axis=0)[:: self.hop]
-        return np.fft.rfft(frames * self._window, axis=-1).astype(np.complex64, copy=False)
+        return np.fft.rfft(frames * self._window, axis=-1, norm="forward").astype(np.complex64, copy=False)
 
     def _mirrored(self, start: int, end: int) -> Float32:
         inside = self._mix.read(max(0, start), min(end, self._length) - max(0, start))
@@ -110,8 +111,8 @@ class Sound:
         return kept
 
 
-def filter_stems(spectra: Complex64, masks: Sequence[Float32]) -> list[Complex64]:
-    """Return the stems of a block, each sharpened by what the others claim: one step of expectation and maximisation.
+def filter_stems(spectra: Complex64, masks: Sequence[Float32]) -> Iterator[Complex64]:
+    """Yield the stems of a block, each sharpened by what the others claim: one step of expectation and maximisation.
 
     Products are taken in float32, sums and the systems of two channels in float64: where both channels are alike those
     are nearly singular, and float32 gives no numbers at all.
@@ -135,13 +136,13 @@ def filter_stems(spectra: Complex64, masks: Sequence[Float32]) -> list[Complex64
         models.append((power, r00, r11, r01))
         c00, c11, c01 = c00 + power * r00, c11 + power * r11, c01 + power * r01
     determinant = c00 * c11 - _power(c01)
+    determinant /= scale
     z0, z1 = (c11 * left - c01 * right) / determinant, (c00 * right - c01.conj() * left) / determinant
-    return [
-        (np.stack((power * (r00 * z0 + r01 * z1), power * (r01.conj() * z0 + r11 * z1)), axis=1) * scale).astype(
-            np.complex64
-        )
-        for power, r00, r11, r01 in models
-    ]
+    for power, r00, r11, r01 in models:
+        stem = np.empty(spectra.shape, dtype=np.complex64)
+        stem[:, 0] = power * (r00 * z0 + r01 * z1)
+        stem[:, 1] = power * (r01.conj() * z0 + r11 * z1)
+        yield stem
 
 
 def _power(values: NDArray[np.complexfloating]) -> NDArray[np.floating]:

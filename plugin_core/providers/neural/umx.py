@@ -41,7 +41,7 @@ class Affine(NamedTuple):
 
 
 class Recurrence(NamedTuple):
-    """One direction of one LSTM layer; the gates are in torch's order: input, forget, cell, output."""
+    """One direction of one LSTM layer: input, forget and output gates at half their size, then the cell."""
 
     of_input: Affine
     of_state: Float32
@@ -80,10 +80,15 @@ class Target:
         """Return both directions."""
         hidden, state = self.hidden, self.hidden // 2
 
+        def order(gates: NDArray[np.float64]) -> NDArray[np.float64]:
+            """Halve what goes through sigmoids, which then is a tangent like the cell's, and put the cell last."""
+            first, forget, cell, last = np.split(gates, 4)
+            return np.concatenate((first / 2, forget / 2, last / 2, cell))
+
         def read(suffix: str) -> Recurrence:
             bias = known.take(f"lstm.bias_ih_{suffix}", 4 * state) + known.take(f"lstm.bias_hh_{suffix}", 4 * state)
-            of_input = _affine(known.take(f"lstm.weight_ih_{suffix}", 4 * state, hidden), bias)
-            of_state = known.take(f"lstm.weight_hh_{suffix}", 4 * state, state)
+            of_input = _affine(order(known.take(f"lstm.weight_ih_{suffix}", 4 * state, hidden)), order(bias))
+            of_state = order(known.take(f"lstm.weight_hh_{suffix}", 4 * state, state))
             return Recurrence(of_input, _plain(of_state.T))
 
         return read(f"l{layer}"), read(f"l{layer}_reverse")
@@ -182,27 +187,20 @@ def recur(one: Recurrence, rows: Float32, state: tuple[Float32, Float32], *, is_
     out, cell = state
     result = np.empty((len(rows), size), dtype=np.float32)
     gates = np.empty(4 * size, dtype=np.float32)
+    opened, (taken, kept, shown), fresh = gates[: 3 * size], gates[: 3 * size].reshape(3, size), gates[3 * size :]
     for index in range(len(rows) - 1, -1, -1) if is_backward else range(len(rows)):
         np.dot(out, one.of_state, out=gates)
         gates += given[index]
-        fresh = np.tanh(gates[2 * size : 3 * size])
-        opened, kept = _sigmoid(gates[: 2 * size]), _sigmoid(gates[3 * size :])
-        cell *= opened[size:]
-        fresh *= opened[:size]
+        np.tanh(gates, out=gates)
+        opened += np.float32(1)
+        opened *= np.float32(0.5)
+        cell *= kept
+        fresh *= taken
         cell += fresh
         np.tanh(cell, out=out)
-        out *= kept
+        out *= shown
         result[index] = out
     return result
-
-
-def _sigmoid(values: Float32) -> Float32:
-    """Work in place, without overflow."""
-    values *= np.float32(0.5)
-    np.tanh(values, out=values)
-    values += np.float32(1)
-    values *= np.float32(0.5)
-    return values
 
 
 class OpenUnmix:
@@ -254,10 +252,10 @@ class OpenUnmix:
                 file.close()
 
     def _filter(self, spectra: Complex64, masks: Mapping[str, Float32]) -> dict[str, Complex64]:
-        claims = list(masks.values())
+        claims = [masks[stem] for stem in sorted(masks, key=lambda stem: stem not in self.stems)]
         if not self._is_whole:
             claims.append(np.float32(1) - sum(claims[1:], claims[0]))
-        return dict(zip(masks, filter_stems(spectra, claims), strict=False))
+        return dict(zip(self.stems, filter_stems(spectra, claims), strict=False))
 
 
 def _share(tell: Told, index: int, count: int) -> Told:
