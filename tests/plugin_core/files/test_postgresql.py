@@ -160,6 +160,28 @@ def test_a_lost_connection_is_made_anew_and_said_once_where_it_takes_time(
     assert all_of(words) == ["one", "two"]
 
 
+def test_a_server_that_is_about_to_answer_is_waited_for_from_the_start(
+    address: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    lead = 'connection failed: connection to server at "::1", port 1 failed: FATAL:  the database system is'
+    errors = [f"{lead} starting up", f"{lead} not yet accepting connections\nDETAIL:  Recovery goes on."]
+    connect = PostgresDatabase._connect
+
+    def connect_late(self: PostgresDatabase) -> Any:
+        if errors:
+            raise psycopg.OperationalError(errors.pop(0))
+        return connect(self)
+
+    monkeypatch.setattr(PostgresDatabase, "_connect", connect_late)
+    database = PostgresDatabase(address, WORDS)
+    add(database, "late")
+    database.close()
+    away, back = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    # In one line, without what libpq says of any address.
+    assert away.endswith("is away; waiting for it: the database system is not yet accepting connections")
+    assert back == "the job store is back"
+
+
 def test_nothing_is_kept_of_a_transaction_that_was_cut_and_it_is_begun_anew(words: PostgresDatabase) -> None:
     tries: list[int] = []
 
