@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -93,6 +94,8 @@ def read_at(path: Path, descriptor: int, offset: int, size: int) -> bytes:
         TransientError: the share or disk does not answer.
     """
     try:
+        if sys.platform != "win32":
+            return os.pread(descriptor, size, offset)
         before = os.lseek(descriptor, 0, os.SEEK_CUR)
         os.lseek(descriptor, offset, os.SEEK_SET)
         data = os.read(descriptor, size)

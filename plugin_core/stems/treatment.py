@@ -105,8 +105,8 @@ def _treat_audio(
     products, notes = _list_products(task, placed, checked.source)
     fit = _choose_fit(task, checked, placed, products, stopper)
     paths = {root / _path_of(task, product, fit.format.suffix): product for product in products}
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    for folder in {path.parent for path in paths}:
+        folder.mkdir(parents=True, exist_ok=True)
     final = {
         path: task.parts[one.plus].path
         for path, one in paths.items()

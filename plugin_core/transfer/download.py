@@ -195,8 +195,9 @@ class Download:
     async def run(self, earlier: Sequence[Path], tries: int, back_off: Callable[[int, float], Awaitable[None]]) -> int:
         """Bring it to its target; ``tries`` counts tries in a row that brought nothing new."""
         try:
-            # Inside, since who is cancelled meanwhile has it opened all the same.
-            await self._on_disk(self.part.open, self._place, earlier)
+            if earlier or self.part.is_begun:
+                # Inside, since who is cancelled meanwhile has it opened all the same.
+                await self._on_disk(self.part.open, self._place, earlier)
             await self._complete(tries, back_off)
             if self.part.is_open:
                 await self._on_disk(self.part.finish, self.target)

@@ -52,6 +52,11 @@ class PartFile:
         """Whether ``close`` has anything to do."""
         return self._file is not None
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is something to take up."""
+        return self.note_path.exists()
+
     def open(self, place: str, earlier: Sequence[Path] = ()) -> None:
         """Take up what is there of this place, or the longest of ``earlier`` that belongs to it, or nothing."""
         self.note = _read_note(self.path, self.note_path, place)
@@ -63,7 +68,8 @@ class PartFile:
 
     def begin(self, note: Note, *, is_kept: bool = True) -> None:
         """Start over: forget the bytes so far; those to come can be taken up again where the note is kept."""
-        assert self._file is not None
+        if self._file is None:
+            self._file = self.path.open("wb", buffering=0)
         self._file.truncate(0)
         self._file.seek(0)
         self.length = 0
