@@ -33,6 +33,7 @@ class Onlooker:
         self._store = store
         self._changed = changed
         self._seen: dict[str, Job] = {}
+        self._marks: dict[str, tuple[object, ...]] = {}
         self._is_said = False
 
     async def run(self, wanted: Callable[[], Collection[str]], stop: asyncio.Event, *, is_endless: bool) -> None:
@@ -75,10 +76,11 @@ class Onlooker:
     async def _look(self, ids: set[str]) -> bool:
         """Tell of what changed; return whether anything did."""
         self._seen = {job_id: job for job_id, job in self._seen.items() if job_id in ids}
+        self._marks = {job_id: mark for job_id, mark in self._marks.items() if job_id in ids}
         open_ids = [one for one in sorted(ids) if one not in self._seen or not self._seen[one].state.is_settled]
         is_moving = False
         for first in range(0, len(open_ids), _AT_ONCE):
-            for job in await asyncio.to_thread(self._store.find_all, open_ids[first : first + _AT_ONCE]):
+            for job in await asyncio.to_thread(self._find_changed, open_ids[first : first + _AT_ONCE]):
                 known = self._seen.get(job.id)
                 self._seen[job.id] = job
                 is_moving |= known is not None and known != job
@@ -86,6 +88,13 @@ class Onlooker:
                 if job.state.is_settled if known is None else known != job:
                     tell(self._changed, job, known)
         return is_moving
+
+    def _find_changed(self, ids: list[str]) -> list[Job]:
+        """Read those that have changed: at any time most of many wait."""
+        marks = self._store.marks(ids)
+        changed = [one for one, mark in marks.items() if self._marks.get(one) != mark]
+        self._marks |= marks
+        return self._store.find_all(changed) if changed else []
 
     def _wonder(self, quiet: float) -> None:
         if quiet >= _SAID_AFTER and not self._is_said and any(job.state.is_active for job in self._seen.values()):

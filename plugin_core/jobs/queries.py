@@ -46,6 +46,10 @@ SENDERS: Final = (
     " WHERE j.state IN ('submitting', 'unconfirmed') AND j.submitter IS NOT NULL AND (j.id = o.id"
     " OR nullif(json_extract(j.body, '$.purchase'), '') = json_extract(o.body, '$.purchase'))"
 )
+_OF_THESE: Final = "FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
+THESE: Final = f"SELECT * {_OF_THESE}"
+MARKS: Final = f"SELECT id, state, due, updated, cancel, progress, moved {_OF_THESE}"
+"""What is another after each change of a job, as far as anybody who follows it sees."""
 BY_PREFIX: Final = "SELECT * FROM jobs WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"
 NEXT_DUE: Final = (
     "SELECT due FROM jobs INDEXED BY jobs_due WHERE active = 1 AND due > ? AND owner IS NULL ORDER BY due LIMIT 1"

@@ -279,6 +279,29 @@ def test_gate_counts_what_is_claimed(store: JobStore, other: JobStore, occupies:
     assert other.claim(other.new_owner(), ids=None, slots={"fake": 2}) is not None
 
 
+def test_jobs_that_are_followed_are_read_again_once_they_have_changed(store: JobStore) -> None:
+    jobs = [store.add(make_job(number))[0] for number in range(3)]
+    ids = [job.id for job in reversed(jobs)]
+    assert store.find_all([*ids, "none"]) == list(reversed(jobs)) and store.find_all([]) == []
+    before = store.marks(ids)
+    assert before.keys() == set(ids) and store.marks(ids) == before
+    owner = store.new_owner()
+    claimed = store.claim(owner, ids={ids[0]}, slots=SLOTS)
+    assert claimed is not None
+    changes: list[Callable[[], object]] = [
+        lambda: store.heartbeat(claimed.id, owner, Progress(fraction=0.5)),
+        lambda: store.request_cancel(claimed.id),
+        lambda: store.move(claimed.id, msgspec.structs.replace(claimed.source, path=Path("/music/Else.wav"))),
+        lambda: store.save(claimed, msgspec.structs.replace(claimed, due=claimed.due + 1), owner, False),
+        lambda: store.save(claimed, msgspec.structs.replace(claimed, state=JobState.SUBMITTING), owner, False),
+    ]
+    for change in changes:
+        change()
+        after = store.marks(ids)
+        assert [one for one in ids if after[one] != before[one]] == [claimed.id]
+        before = after
+
+
 def test_accounts_do_not_share_slots(store: JobStore) -> None:
     for account in ("one", "two"):
         store.add(make_job(1, account=account))
