@@ -217,6 +217,17 @@ def test_a_song_is_read_once_for_its_shape_its_bytes_and_its_packets(
         assert told.startswith("pkt1:")
 
 
+@pytest.mark.parametrize("suffix", ["mka", "avi"])
+@pytest.mark.usefixtures("ffmpeg")
+def test_exact_sound_that_ffmpeg_is_handed_is_told_by_its_samples(
+    wav: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    monkeypatch.setattr(Identity, "is_settled", lambda *_: True)
+    path = encode(wav, wav.with_suffix(f".{suffix}"), "-c:a", "pcm_s16le")
+    read_song(path)
+    assert digest_of(path) == digest_of(wav)
+
+
 def count_read() -> int:
     """Return the bytes this process, and those that it waited for, have read from anything."""
     return int(Path("/proc/self/io").read_text().split()[1])
