@@ -53,14 +53,21 @@ def _name(pid: int) -> str:
     """Return what a process of this machine is known by for ever; "" where none is, or nobody can tell."""
     try:
         started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {pid} {started}"
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()} {pid} {started}"
     except OSError:
         return ""
 
 
 def _is_over(process: str) -> bool:
-    """Tell whether a process of this machine surely ended: there is none of its name."""
-    return bool(process) and _name(int(process.split()[1])) != process
+    """Tell whether a process of this machine surely ended: there is none of its name.
+
+    Containers of one machine may have its name, and see none of each other's processes.
+    """
+    then, now = process.split(), _name(os.getpid()).split()
+    if not then or not now:
+        return False
+    return then[0] != now[0] or (then[1] == now[1] and _name(int(then[2])) != process)
 
 
 class SessionToken:

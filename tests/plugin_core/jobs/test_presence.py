@@ -56,6 +56,10 @@ def test_after_a_new_start_of_the_server_only_its_machine_knows_of_a_process(
     ended = subprocess.Popen([sys.executable, "-c", ""])
     names = {"alive": presence._name(os.getpid()), "unknown": "", "ended": presence._name(ended.pid)}
     ended.wait()
+    # In another container, with the same process ids; and on this machine before it was started last.
+    boot, container, pid, began = names["ended"].split()
+    names["elsewhere"] = f"{boot} pid:[1] {pid} {began}"
+    names["before"] = f"another {container} {os.getpid()} {began}"
     tokens = {word: f"{presence._machine()}{number:08x}" for number, word in enumerate(names)}
     job = "INSERT INTO sessions (token, server, process) VALUES (?, 'an earlier start', ?)"
     submitter = (
@@ -68,4 +72,4 @@ def test_after_a_new_start_of_the_server_only_its_machine_knows_of_a_process(
             connection.execute(submitter, (word, word, word, f"{token}-1"))
     with JobStore(store_place) as other:
         other.new_owner()
-        assert {word for word, token in tokens.items() if other._process.is_dead(f"{token}-1")} == {"ended"}
+        assert {word for word, token in tokens.items() if other._process.is_dead(f"{token}-1")} == {"ended", "before"}
