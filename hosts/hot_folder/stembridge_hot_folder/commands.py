@@ -9,6 +9,7 @@ import click
 from plugin_core.console.context import Context
 from plugin_core.console.groups import SuggestingGroup, examples
 from plugin_core.console.options import JSON_OPTION
+from plugin_core.errors import suggest_usual
 
 _DEFAULT = "folders"
 _HELP = ("-h", "--help")
@@ -37,8 +38,15 @@ class WatchGroup(SuggestingGroup):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Send everything that is no subcommand to the one that watches."""
         if not args or args[0] == _DEFAULT or (args[0] not in self.commands and args[0] not in _HELP):
+            self._refuse_slip(ctx, args[0] if args else "-")
             args = [_DEFAULT, *args]
         return super().parse_args(ctx, args)
+
+    def _refuse_slip(self, ctx: click.Context, word: str) -> None:
+        """Refuse what is no option, no folder, and nearly a subcommand."""
+        known = sorted(self.commands.keys() - {_DEFAULT})
+        if not word.startswith("-") and not Path(word).exists() and (hint := suggest_usual(word, known)):
+            raise click.UsageError(f"no folder {word!r}, {hint}", ctx)
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write how folders are named."""

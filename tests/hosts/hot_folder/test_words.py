@@ -53,6 +53,20 @@ def test_folder_called_folders_is_a_folder(monkeypatch: pytest.MonkeyPatch) -> N
     assert seen == [(Path("folders"),)]
 
 
+@pytest.mark.parametrize(("word", "told"), [("statsu", "did you mean 'status'?"), ("Drop", "")])
+def test_a_misspelt_word_is_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str, told: str) -> None:
+    seen: list[object] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(watch.commands["folders"], "callback", lambda **values: seen.append(values["folders"]))
+    assert told in CliRunner().invoke(watch, [word]).output
+    assert bool(seen) is not bool(told)
+    # One that is there is a folder, whatever it is called.
+    (tmp_path / word).mkdir()
+    seen.clear()
+    CliRunner().invoke(watch, [word])
+    assert seen == [(Path(word),)]
+
+
 def test_status_names_a_failed_song_once(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     (desk.root / "Bad.wav").write_text("just words, no audio")
     desk.once()
