@@ -309,6 +309,11 @@ def test_accounts_do_not_share_slots(store: JobStore) -> None:
     accounts = {job.account for _ in "ab" if (job := store.claim(store.new_owner(), ids=None, slots=slots))}
     assert accounts == {"one", "two"}
     assert {job.account for job in store.accounts()} == {"one", "two"}
+    own, _ = store.add(make_job(2, account="two"))
+    assert store.accounts({own.id}) == [store.get(own.id)]
+    done, _ = store.add(make_job(3, account="three"))
+    move(store, done, JobState.DONE)
+    assert store.accounts({done.id}) == []
 
 
 def test_younger_twin_waits_for_the_older(store: JobStore) -> None:
