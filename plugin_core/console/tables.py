@@ -205,7 +205,8 @@ def _facts(job: Job, now: float) -> Iterator[tuple[str, str]]:
     yield "what", describe(job.operation) + (f" (preset {job.preset})" if job.preset else "")
     yield "asked", f"{_date(job.created)}, {span(now - job.created)} ago, from {job.host}"
     yield "changed", f"{_date(job.updated)}, {span(now - job.updated)} ago"
-    if job.ticket is not None:
+    # An engine on this machine calls it what we do.
+    if job.ticket is not None and job.ticket.remote_id != job.id:
         yield "remote", job.ticket.remote_id
     for stem in job.stems:
         yield "stem", f"{stem.name}: {show(stem.path)}"

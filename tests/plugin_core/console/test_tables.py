@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.cells import cell_len
 
 from plugin_core.console.phrases import describe_outages
-from plugin_core.console.tables import print_table, print_wrapped, show_jobs
-from plugin_core.model import JobState, Problem
+from plugin_core.console.tables import print_table, print_wrapped, show_job, show_jobs
+from plugin_core.model import JobState, Problem, Ticket
 from tests.plugin_core.cli.jobs import make_job
 
 SONGS = (
@@ -91,3 +92,12 @@ def test_a_trouble_is_told_once_with_when_it_began_and_who_waits(capsys: pytest.
     assert lines[-2:] == told
     assert [line.split()[1] for line in lines[1:7]] == ["waits"] * 4 + ["failed", "running"]
     assert "50 %" not in "".join(lines)
+
+
+@pytest.mark.parametrize(("remote", "is_told"), [("0192-a", False), ("theirs", True)])
+def test_an_id_of_its_own_is_told_of_a_job_that_a_service_has(
+    capsys: pytest.CaptureFixture[str], remote: str, is_told: bool
+) -> None:
+    job = msgspec.structs.replace(make_job(JobState.DONE), ticket=Ticket(remote_id=remote))
+    show_job(job, now=1.0)
+    assert ("remote " in capsys.readouterr().out) is is_told
