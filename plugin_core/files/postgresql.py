@@ -22,6 +22,7 @@ PLACE: Final = "stembridge"
 """The schema, in PostgreSQL's sense, that holds the tables."""
 
 _log = logging.getLogger(__name__)
+logging.getLogger("psycopg").addHandler(logging.NullHandler())  # the error that follows says as much
 
 _ALONE: Final = 0x57E3B51D
 """The advisory lock of those who must write alone."""
@@ -51,10 +52,9 @@ _TO_SERVER: Final[dict[str, Any]] = {
 }
 _OLDEST: Final = 130_000
 _AGAIN_AFTER: Final = 0.1  # seconds between the first two tries to reach a server that went away
-
-_STARTING: Final = r"database system is (starting up|shutting down|in recovery|not (yet )?accepting)"
 _REPEATED: Final = (
-    r"connection (is bad|failed): |connection to .* failed: (FATAL: )?|(Is the server|DETAIL:|LINE 1:) .*"
+    r"connection (is bad|failed): |connection to .* failed: (FATAL: )?"
+    r"|(Is the server running|This probably means|DETAIL:|LINE 1:) .*"
 )
 """What libpq says of every address that does not answer, which is shown already."""
 
@@ -163,7 +163,7 @@ class PostgresDatabase(Database):
         try:
             return self._connect()
         except psycopg.OperationalError as error:
-            if not re.search(_STARTING, str(error)):
+            if not re.search(r"database system is (starting|shutting|in recovery|not )", str(error)):
                 raise
             return self._wait_for_server()
 

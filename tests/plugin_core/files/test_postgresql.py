@@ -182,6 +182,19 @@ def test_a_server_that_is_about_to_answer_is_waited_for_from_the_start(
     assert back == "the job store is back"
 
 
+def test_many_rows_that_are_cut_off_are_told_of_in_one_line(words: PostgresDatabase) -> None:
+    def cut_in_between() -> Iterator[tuple[str]]:
+        yield ("first",)
+        cut(words)
+        yield from ((f"word {number}",) for number in range(2000))
+
+    with pytest.raises(UndoneError) as caught, words.write() as connection:
+        connection.executemany("INSERT INTO words VALUES (?)", cut_in_between())
+    assert "This probably means" not in str(caught.value)
+    # What psycopg logs of it would go to the terminal where nobody takes it.
+    assert logging.getLogger("psycopg").handlers
+
+
 def test_nothing_is_kept_of_a_transaction_that_was_cut_and_it_is_begun_anew(words: PostgresDatabase) -> None:
     tries: list[int] = []
 
