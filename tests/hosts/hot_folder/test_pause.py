@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -11,8 +13,9 @@ import pytest
 from stembridge_hot_folder import workers
 from stembridge_hot_folder.ledger import LEDGER_NAME
 from stembridge_hot_folder.status import pause_folders, show_status
-from stembridge_hot_folder.strays import is_begun
+from stembridge_hot_folder.strays import HOST, Strays, is_begun
 
+from plugin_core import JobSet
 from plugin_core.errors import ExitCode, UsageError
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import JobState
@@ -167,34 +170,44 @@ def test_what_counts_as_begun() -> None:
     assert is_begun(msgspec.structs.replace(queued, purchase="bought"))
 
 
-def test_a_song_that_is_renamed_before_its_job_is_begun_waits_as_well(desk: Desk) -> None:
-    other = desk.root.with_name("other")
-    other.mkdir()
-    # It is on its way to its new name for a while.
-    desk.set(settle_seconds=1)
-    desk.separator = type(desk.separator)(desk.separator.ledger, slots=1)
-    desk.separator.hold = True
-    desk.song("A.wav", seed=1)
-    with desk.running(desk.root, other) as running:
-        wait_for(lambda: desk.separator.paid == ["A.wav"])
-        song = desk.song("B.wav", seed=2)
-        wait_for(lambda: states(desk) == [JobState.QUEUED, JobState.RUNNING])
-        song.rename(song.with_name("Renamed.wav"))
-        wait_for(lambda: running.watch._workers.strays.holds(waiting(desk)))
-        pause(desk)
-        wait_for(lambda: said(running.listener, "paused, what is at work goes on"))
-        desk.separator.hold = False
-        desk.song("../other/C.wav", seed=3)
-        running.wait_done("A.wav", "C.wav")
-        assert desk.separator.paid == ["A.wav", "C.wav"]
-        pause(desk, is_paused=False)
-        running.wait_done("Renamed.wav")
-    assert desk.separator.paid == ["A.wav", "C.wav", "Renamed.wav"]
-
-
-def waiting(desk: Desk) -> str:
-    with JobStore(desk.home / STORE_NAME) as store:
-        return store.list([JobState.QUEUED])[0].id
+def test_of_songs_that_left_their_place_only_what_is_begun_is_worked_on_while_paused() -> None:
+    jobs = {
+        "begun": make_job(JobState.RUNNING, job_id="begun", path=Path("/in/Begun.wav")),
+        "queued": make_job(JobState.QUEUED, job_id="queued", path=Path("/in/Queued.wav")),
+    }
+    withdrawn: list[str] = []
+    now = 0.0
+    store = SimpleNamespace(find_all=lambda ids: [jobs[one] for one in ids], withdraw=withdrawn.append)
+    told = SimpleNamespace(tell=lambda *_: None)
+    tools: Any = SimpleNamespace(
+        paused={b"/in"}, roster=JobSet(), clock=lambda: now, session=SimpleNamespace(store=store),
+        settings=SimpleNamespace(attempts=10), reporter=told,
+    )  # fmt: skip
+    folder: Any = SimpleNamespace(path=b"/in", patience=SimpleNamespace(settle=1.0), rescan=1.0)
+    strays = Strays(tools, lambda _job: False, lambda _path: False, lambda _folder, _path: None)
+    for name, job in jobs.items():
+        jobs[name] = msgspec.structs.replace(job, host=HOST)
+        strays.add(folder, bytes(job.source.path), [name])
+    assert tools.roster.ids == {"begun"}
+    # ``--once`` ends where the rest waits for somebody's word.
+    assert strays.waited_for == 1
+    now = 1000.0
+    strays.look((), is_expecting=False)
+    assert (withdrawn, tools.roster.ids) == ([], {"begun"})
+    tools.paused.clear()
+    strays.look((), is_expecting=True)
+    assert tools.roster.ids == {"begun", "queued"}
+    tools.paused.add(b"/in")
+    strays.look((), is_expecting=True)
+    assert tools.roster.ids == {"begun"}
+    tools.paused.clear()
+    strays.look((), is_expecting=False)
+    assert withdrawn == ["begun", "queued"]
+    # What is withdrawn comes to its end, paused or not.
+    tools.paused.add(b"/in")
+    jobs["queued"] = msgspec.structs.replace(jobs["queued"], cancel=True)
+    strays.look((), is_expecting=False)
+    assert tools.roster.ids == {"begun", "queued"}
 
 
 def test_a_folder_is_paused_before_it_is_ever_watched_and_one_that_is_none_is_refused(
