@@ -5,6 +5,8 @@ Importing this does not import httpx; that waits until the first request.
 
 from __future__ import annotations
 
+import sys
+
 from plugin_core.transfer.calls import (
     Answer,
     Body,
@@ -19,6 +21,10 @@ from plugin_core.transfer.calls import (
     Signer,
 )
 from plugin_core.transfer.exchange import Transfer
+
+# The command of httpx takes as long to import as all the rest of it, with what it draws with; nobody calls it here, and
+# httpx does without.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
 __all__ = [
     "Answer",
