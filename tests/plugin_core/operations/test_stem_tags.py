@@ -12,7 +12,7 @@ import soundfile
 from mutagen import id3
 
 from plugin_core.errors import PlacementError, StembridgeError, TransientError
-from plugin_core.operations.stem_tags import is_own_work, read_provenance, tag_stem
+from plugin_core.operations.stem_tags import is_own_work, make_tagger, read_provenance, tag_stem
 from plugin_core.tags.reader import read_tags
 from tests.audio_files import make_noise, write_song
 from tests.plugin_core.tags.tagged_files import (
@@ -237,6 +237,13 @@ def test_a_stem_says_who_made_it(tmp_path: Path) -> None:
     tag_stem(song, stem, stem_title="Vocals", provenance={"stem": "vocals"})
     assert is_own_work(stem) and not is_own_work(song)
     assert json.loads(read_provenance(stem)) == {"stem": "vocals"}
+
+
+def test_a_part_whose_tags_are_broken_becomes_a_stem_as_it_came(tmp_path: Path) -> None:
+    song, part, stem = write_song(tmp_path / "song.wav", 0.1), tmp_path / "part.flac", tmp_path / "vocals.flac"
+    part.write_bytes(b"fLaC" + bytes(range(256)))
+    make_tagger()(song, part, stem, "Vocals", {"stem": "vocals"})
+    assert stem.read_bytes() == part.read_bytes()
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "text", "pipe"])

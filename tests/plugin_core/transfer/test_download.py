@@ -13,7 +13,7 @@ import httpx
 import msgspec
 import pytest
 
-from plugin_core.errors import PlacementError, ServiceError, TransientError
+from plugin_core.errors import PlacementError, ServiceError, SpoiltFileError, TransientError
 from plugin_core.transfer import parts
 from tests.plugin_core.transfer.box import BoxSimulator, Waits
 from tests.simulators.faults import (
@@ -210,6 +210,23 @@ def test_a_file_of_unknown_length_ends_at_the_limit(waits: Waits, tmp_path: Path
     with pytest.raises(ServiceError, match="larger"):
         asyncio.run(go())
     assert (tmp_path / "x.part").stat().st_size <= 5_000_000
+
+
+def test_a_file_that_goes_on_behind_its_end_is_not_taken(waits: Waits, tmp_path: Path) -> None:
+    async def two() -> Any:
+        for _ in range(2):
+            yield bytes(1 << 20)
+
+    headers = {"content-length": str(1 << 20)}
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, headers=headers, content=two()))
+
+    async def go() -> None:
+        async with waits.transfer(transport=transport) as transfer:
+            await transfer.download("https://box.example/x", tmp_path / "x")
+
+    with pytest.raises(SpoiltFileError, match="2097152 bytes came, but 1048576 were announced"):
+        asyncio.run(go())
+    assert not (tmp_path / "x").exists()
 
 
 def test_a_gone_file_is_said(box: BoxSimulator, waits: Waits, target: Path) -> None:
