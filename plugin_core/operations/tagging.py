@@ -21,7 +21,7 @@ from plugin_core.operations.orders import NO_LINKS, Links, Orders
 from plugin_core.operations.song import Hear, Song, hear_nothing
 from plugin_core.protocols import ANSWER, Finished, Order, Report, Tagger, Terms, Waiting, terms_of
 from plugin_core.purchases.ledger import PurchaseLedger
-from plugin_core.purchases.purchase import KeptPart, Purchase
+from plugin_core.purchases.purchase import BEFORE, KeptPart, Purchase
 from plugin_core.stems.publication import Published
 from plugin_core.tasks import run_stoppable
 
@@ -122,7 +122,8 @@ class TaggingWork:
         read = [self._read_again(one, ledger.find(one.purchase) if ledger else None) for one in serving]
         # The first of those that say the most.
         found = max(read, key=lambda one: len(one.labels))
-        return msgspec.structs.replace(found, notes=(BOUGHT_BEFORE, *found.notes))
+        is_said = any(note.startswith(BEFORE) for note in job.notes)
+        return msgspec.structs.replace(found, notes=(*(() if is_said else (BOUGHT_BEFORE,)), *found.notes))
 
     async def submit(self, job: Job, attempt: str, report: Report) -> Ticket:
         """Stage the song where the tagger needs a link, and start the job at the tagger."""

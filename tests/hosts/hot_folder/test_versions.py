@@ -275,6 +275,11 @@ def test_labels_bought_before_are_taken_at_no_price(labels: LabellingDesk, tmp_p
     ]
     assert read_tags(song).fields["mood"] == ("Calm",)
     assert len(labels.tagger.submitted) == 1
+    with labels.context().session() as session:
+        last = next(
+            job for job in session.store.list() if job.source.path == song and isinstance(job.operation, Tagging)
+        )
+    assert ["bought before" in note for note in last.notes] == [True], "said once"
 
 
 def test_case_16_song_rewritten_with_equal_size_and_time_is_noticed(desk: Desk) -> None:
