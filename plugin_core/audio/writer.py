@@ -27,10 +27,14 @@ from plugin_core.errors import PlacementError, UsageError
 from plugin_core.files.errors import explain_write_error, find_write_error
 from plugin_core.model import show_path
 
+_AS_IT_IS: Final = ("-aac_pns", "0", "-aac_tns", "0")
+"""No other noise in place of noise, and none shaped in time: stems are to sum to the song. Around drum strokes they do by
+8 dB more, in files of the same size."""
+
 _CODECS: Final = {
     # The Xing header, written once the end is known, holds the delay, so that players and we decode it off again.
     "MP3": ("-c:a", "libmp3lame", "-b:a", "320k", "-write_xing", "1", "-id3v2_version", "3", "-f", "mp3"),
-    "M4A": ("-c:a", "aac", "-b:a", "256k", "-movflags", "+faststart", "-f", "ipod"),
+    "M4A": ("-c:a", "aac", "-b:a", "256k", *_AS_IT_IS, "-movflags", "+faststart", "-f", "ipod"),
 }
 
 _AAC_FRAME: Final = 1024

@@ -198,6 +198,19 @@ def test_late_sound_of_an_ogg_video_is_read_whole(shorts: Shorts, tmp_path: Path
     assert "all that it holds was read" in note
 
 
+@pytest.mark.usefixtures("shorts")
+def test_drum_strokes_in_our_m4a_are_those_of_the_song(tmp_path: Path) -> None:
+    fall = np.exp(-(np.arange(2 * RATE) % (RATE // 4)) / 800.0)[:, None]
+    strokes = (make_noise(2 * RATE, peak=0.5)[:, :1] * fall * np.ones(2)).astype(np.float32)
+    path = tmp_path / "drums.m4a"
+    with open_writer(path, sample_rate=RATE, channels=2, format=M4A) as writer:
+        writer.write(strokes)
+
+    error = read_whole(path)[0] - strokes
+
+    assert (error**2).mean() < (strokes**2).mean() / 30
+
+
 @pytest.mark.parametrize("frames", [RATE, FRAMES, 44_032, 15 * RATE + 1], ids=["second", "odd", "frames", "long"])
 @pytest.mark.parametrize("chosen", [M4A, MP3], ids=["m4a", "mp3"])
 def test_our_own_files_are_exact_when_read_back(tmp_path: Path, frames: int, chosen: object) -> None:
