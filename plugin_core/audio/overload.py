@@ -96,9 +96,9 @@ def require_fit(source: Source, chosen: AudioFormat, check: Callable[[], None]) 
 
 def refuse_peak(path: Path, peak: float, chosen: AudioFormat) -> SourceError:
     """Say that a source's peak, 1 at full scale, does not fit a format."""
-    depth = f" ({chosen.bits} bit)" if chosen.bits else ""
+    kind, depth = chosen.suffix[1:].upper(), f" ({chosen.bits} bit)" if chosen.bits else ""
     return SourceError(
-        f"{show_path(path)}: peaks {show_excess(peak)} over full scale do not fit {chosen.container}{depth}",
+        f"{show_path(path)}: peaks {show_excess(peak)} over full scale do not fit {kind}{depth}",
         remedy="use --format wav32f or --on-overload scale (of a preset: on_overload), or lower the source's level",
     )
 

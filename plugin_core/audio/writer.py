@@ -28,8 +28,8 @@ from plugin_core.files.errors import explain_write_error, find_write_error
 from plugin_core.model import show_path
 
 _AS_IT_IS: Final = ("-aac_pns", "0", "-aac_tns", "0")
-"""No other noise in place of noise, and none shaped in time: stems are to sum to the song. Around drum strokes they do by
-8 dB more, in files of the same size."""
+"""No other noise in place of noise, and none shaped in time: stems are to sum to the song, and do by 8 dB more around
+drum strokes, in files of the same size."""
 
 _CODECS: Final = {
     # The Xing header, written once the end is known, holds the delay, so that players and we decode it off again.

@@ -16,13 +16,14 @@ LOUD = make_song(1.0) * (2.0 / np.abs(make_song(1.0)).max())
 
 
 @pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
-@pytest.mark.parametrize("name", ["flac16", "flac24", "wav16", "w64_24", "mp3", "m4a"])
+@pytest.mark.parametrize("name", ["flac16", "flac24", "wav16", "w64_24", "mp3", "m4a", "opus"])
 def test_a_float_source_over_full_scale_is_refused_with_its_peak_by_every_format_that_clips(
     tmp_path: Path, name: str, subtype: str
 ) -> None:
     source = inspect(write_samples(tmp_path / "Loud.wav", LOUD, subtype=subtype))
     chosen = FORMATS[name]
-    with pytest.raises(SourceError, match=rf"Loud\.wav: peaks 6\.0 dB over full scale do not fit {chosen.container}"):
+    kind = chosen.suffix[1:].upper()
+    with pytest.raises(SourceError, match=rf"Loud\.wav: peaks 6\.0 dB over full scale do not fit {kind}"):
         require_fit(source, chosen, Stopper().check)
 
 
