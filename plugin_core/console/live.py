@@ -42,7 +42,7 @@ BAR_WIDTH = 14
 WIDE = 70
 """Columns of a terminal that has room for whole names and bars."""
 NARROW_BAR = 6
-NARROW_NOTE = 13
+NARROW_NOTE = len(" 42 % 59 min left")
 STATE_WIDTH = max(len(state) for state in JobState)
 
 
