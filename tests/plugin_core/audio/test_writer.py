@@ -87,7 +87,7 @@ def test_overs_are_clipped_and_never_wrap(tmp_path: Path, name: str) -> None:
     floats = np.array([[1.0, -1.0], [1.7, -1.7]] * 500)
     integers = np.array([[limit, -limit - 1], [limit + 5, -limit - 5]] * 500, dtype=np.int32)
 
-    for block in (floats, integers):
+    for block in (floats, integers, integers.clip(-limit, limit)):
         read = to_integers(read_all(write(tmp_path / "a", block, name)), bits)
         assert np.unique(read, axis=0).tolist() == [[limit - 1, -limit]]
 

@@ -84,15 +84,17 @@ def test_same_input_same_output(network: MaskNetwork | None) -> None:
         np.testing.assert_array_equal(first, second)
 
 
-@BOTH
-def test_the_block_length_is_not_heard(network: MaskNetwork | None) -> None:
+@pytest.mark.parametrize(
+    ("network", "depth"), [(None, 0.7), (None, 0.0), (read_network(), 0.7)], ids=["classic", "no melody", "network"]
+)
+def test_the_block_length_is_not_heard(network: MaskNetwork | None, depth: float) -> None:
     rate = 11025
     song = make_song(2, rate)
     levels = np.repeat([0.0, 0.01, 1.0, 0.1, 0.5, 0.0, 0.003, 1.0], len(song))[:, None]
     samples = np.tile(song, (8, 1)) * levels + make_noise(8 * len(song), peak=0.001)
-    long = run(samples.astype(np.float32), rate, block_seconds=30.0, network=network)
+    long = run(samples.astype(np.float32), rate, block_seconds=30.0, network=network, melody_depth=depth)
     for seconds in (1.0, 7.3):
-        short = run(samples.astype(np.float32), rate, seconds, network)
+        short = run(samples.astype(np.float32), rate, seconds, network, melody_depth=depth)
         for mine, theirs in zip(short[1:], long[1:], strict=True):
             assert ratio(theirs, mine) > (80 if network else 100), seconds
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from plugin_core.providers.local.melody import Melody, _running_mean
+from plugin_core.providers.local.melody import JUMP_PRICE, REACH, STEP_PRICE, Melody, _running_mean
 from plugin_core.providers.local.stft import Frames
 
 Float32 = NDArray[np.float32]
@@ -63,6 +63,27 @@ def test_silence_has_a_comb_too() -> None:
     frames = Frames(8000, 4096 / 44100)
     melody = Melody(frames, 0.7)
     assert np.isfinite(follow(melody, np.zeros((5, melody.bins), dtype=np.float32))).all()
+
+
+def test_each_state_comes_from_where_it_scores_most() -> None:
+    melody = Melody(Frames(8000, 4096 / 44100), 0.7)
+    salience = 3 * np.random.default_rng(1).random((30, len(melody._scores)), dtype=np.float32)
+    melody._follow(salience)
+    scores = np.zeros(salience.shape[1])
+    for origins, best, gain in zip(melody._origins, melody._bests, salience, strict=True):
+        top = int(scores.argmax())
+        offers = {
+            state: {near: scores[near] - STEP_PRICE * abs(near - state) for near in range(len(scores))}
+            for state in range(len(scores))
+        }
+        found = []
+        for state, near in offers.items():
+            near = {place: score for place, score in near.items() if abs(place - state) <= REACH}
+            one = max(near, key=near.__getitem__)
+            found.append((one, near[one]) if near[one] >= scores[top] - JUMP_PRICE else (top, scores[top] - JUMP_PRICE))
+        assert [origin for origin, _ in found] == origins.tolist()
+        scores = np.array([score for _, score in found]) + gain
+        assert best == scores.argmax()
 
 
 def test_running_mean_narrows_at_the_ends() -> None:

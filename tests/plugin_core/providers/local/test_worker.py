@@ -8,6 +8,9 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from plugin_core.audio.formats import FORMATS
+from plugin_core.audio.probe import probe
+from plugin_core.audio.remainder import open_stems
 from plugin_core.audio.samples import to_integers
 from plugin_core.errors import PlacementError, SourceError
 from plugin_core.providers.local import request
@@ -24,6 +27,16 @@ TRUTH = Path(__file__).parents[5] / "shared" / "audio" / "truth"
 def run(source: Path, folder: Path, name: str, block_seconds: float = 5.0, *, network: bool = True) -> WorkerDone:
     wish = WorkerRequest(source=source, folder=folder, format=name, block_seconds=block_seconds, network=network)
     return render(wish, lambda fraction: None)
+
+
+@pytest.mark.parametrize("good", [0, 1], ids=["last", "first"])
+def test_what_fails_beside_the_next_block_is_raised(tmp_path: Path, good: int) -> None:
+    info, stems = probe(write_song(tmp_path / "in.wav", 0.1)), {"vocals": "vocals.wav"}
+    wrong, right = np.zeros((3, 1), np.float32), np.zeros((3, 2), np.float32)
+    with pytest.raises(ValueError, match=r"needed"), open_stems(tmp_path, stems, info, FORMATS["wav16"]) as write:
+        for block in (wrong, right)[: 1 + good]:
+            write({"vocals": block})
+    assert [path.name for path in tmp_path.iterdir()] == ["in.wav"]
 
 
 def read_integers(path: Path) -> NDArray[np.int64]:

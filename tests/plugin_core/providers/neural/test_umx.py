@@ -136,6 +136,13 @@ def test_short_songs_keep_their_length(tmp_path: Path, samples: int) -> None:
     assert all(np.isfinite(one).all() for one in stems.values())
 
 
+def test_the_stem_that_is_the_rest_changes_no_other(tmp_path: Path) -> None:
+    targets, mix = {"other": random_target(1), "vocals": random_target(2)}, oracle.random_mix(3, 20_000)
+    both = separate(load(tmp_path, targets, rest="bass"), mix, tmp_path)
+    alone = separate(load(tmp_path, targets, rest="other"), mix, tmp_path)
+    assert alone.keys() == {"vocals"} and worst(alone["vocals"], both["vocals"]) < 1e-6 < worst(*both.values())
+
+
 def test_two_equal_channels_and_silence_give_numbers(tmp_path: Path) -> None:
     """In float32 what is inverted there is singular, and the original gives NaN."""
     mix = oracle.random_mix(9, 40_000)
@@ -147,6 +154,8 @@ def test_two_equal_channels_and_silence_give_numbers(tmp_path: Path) -> None:
     assert np.isfinite(np.array(stems)).all()
     assert np.abs(sum(stems[1:], stems[0]) - spectra).max() < 1e-3 * np.abs(spectra).max()
     assert all(worst(one[:, 0], one[:, 1]) < 1e-4 for one in stems)
+    louder = list(filter_stems(np.complex64(1000) * spectra, even))
+    assert np.abs(sum(louder[1:], louder[0]) - 1000 * spectra).max() < np.abs(spectra).max()
     separated = separate(load(tmp_path, oracle.recorded_targets(), rest="other"), mix, tmp_path)
     assert all(np.isfinite(one).all() for one in separated.values())
     assert all(not one[10_300:19_700].any() for one in separated.values())
