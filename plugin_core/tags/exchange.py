@@ -187,6 +187,7 @@ def replace_with(draft: Draft, check: Callable[[], None] = lambda: None) -> None
     """
     check()
     require_same(draft)
+    ours = draft.copy.stat().st_ino
     try:
         swap_names(draft.copy, draft.file)
     except FileNotFoundError as error:
@@ -196,12 +197,16 @@ def replace_with(draft: Draft, check: Callable[[], None] = lambda: None) -> None
         # Not to be had here: what comes in the very moment between look and rename would be replaced.
         draft.copy.replace(draft.file)
     else:
-        _require_taken(draft)
+        _require_taken(draft, ours)
     sync_folder(draft.file.parent)
 
 
-def _require_taken(draft: Draft) -> None:
+def _require_taken(draft: Draft, ours: int) -> None:
     """Put back what another program put in the file's place since the last look; the newest stays.
+
+    Args:
+        draft: whose copy is what was in that place.
+        ours: the inode of what was the copy: whatever else comes out of that place is newer than what went in.
 
     Raises:
         TransientError: there was such a file.
@@ -210,7 +215,7 @@ def _require_taken(draft: Draft) -> None:
     taken = draft.copy.stat()
     if _identity(taken)[:-1] == _identity(draft.status)[:-1]:
         return
-    seen = {draft.file.stat().st_ino}
+    seen = {ours}
     while taken.st_ino not in seen:
         seen.add(taken.st_ino)
         swap_names(draft.copy, draft.file)

@@ -76,6 +76,9 @@ class PartFile:
         self.note = note
         if is_kept:
             self.note_path.write_bytes(msgspec.json.encode(note))
+        else:
+            # What an earlier one says is not true of these bytes.
+            self.note_path.unlink(missing_ok=True)
 
     def append(self, pieces: list[bytes]) -> None:
         """Write bytes at the end."""

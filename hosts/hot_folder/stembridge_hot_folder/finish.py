@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -143,11 +143,19 @@ class Finish:
         Raises:
             VersionChanged: there was one.
         """
-        # On another disk it is a copy of its own, which was compared.
-        if device_of(move.new) == device_of(move.old.parent) and not self._version.is_at(os.fsencode(move.new)):
-            with suppress(FileExistsError):
-                rename_exclusive(move.new, move.old)
-            raise VersionChanged
+        if self._version.is_at(os.fsencode(move.new)):
+            return
+        try:
+            rename_exclusive(move.new, move.old)
+        except FileExistsError:
+            # One that is newer still.
+            pass
+        except OSError as error:
+            if error.errno == errno.EXDEV:
+                # It was not renamed there: it is a copy of its own, which was compared.
+                return
+            raise
+        raise VersionChanged
 
 
 def takes_nothing(done: bytes, error: Exception) -> bool:

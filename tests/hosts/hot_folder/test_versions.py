@@ -181,6 +181,21 @@ def test_case_20_replaced_in_the_moment_of_the_move_stays_and_is_done(
     assert soundfile.info(desk.root / "done" / "Song (2).wav").duration == 0.4
 
 
+def test_song_is_moved_between_two_mounts_of_one_disk(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def rename(old: Path, new: Path) -> None:
+        if old.parent != new.parent:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        placement.rename_exclusive(old, new)
+
+    monkeypatch.setattr(finish, "rename_exclusive", rename)
+    desk.set(done="done")
+    song = desk.song(seconds=0.2)
+    told = desk.once()
+    assert not any("cannot be moved" in reason for reason in told.reasons("Song.wav"))
+    assert is_made_of(desk.root / "done" / "Song.stems", desk.root / "done" / "Song.wav")
+    assert not song.exists()
+
+
 def test_preset_with_labels_places_stems_and_writes_tags_once(labels: LabellingDesk) -> None:
     with labels.running() as watch:
         song = labels.song("Song.flac")

@@ -150,8 +150,9 @@ def after_last_look(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) 
     monkeypatch.setattr(exchange, "require_same", look_and_act)
 
 
-def test_two_versions_that_come_in_the_last_moment_leave_the_newer_one(
-    song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("later", [("second",), ("second", "third")])
+def test_of_versions_that_come_in_the_last_moment_the_newest_stays(
+    song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, later: tuple[str, ...]
 ) -> None:
     def bring(name: str) -> None:
         (tmp_path / "mine").write_bytes(name.encode())
@@ -162,12 +163,12 @@ def test_two_versions_that_come_in_the_last_moment_leave_the_newer_one(
         if versions:
             bring(versions.pop())
 
-    real_swap, versions = swap_names, ["third", "second"]
+    real_swap, versions = swap_names, list(reversed(later))
     after_last_look(monkeypatch, lambda: bring("first"))
     monkeypatch.setattr(exchange, "swap_names", swap_and_bring)
     with pytest.raises(TransientError, match="being written"):
         swap(song)
-    assert (song.read_bytes(), names(tmp_path)) == (b"third", ["song.flac"])
+    assert (song.read_bytes(), names(tmp_path)) == (later[-1].encode(), ["song.flac"])
 
 
 def test_file_deleted_in_the_last_moment_does_not_come_back(
