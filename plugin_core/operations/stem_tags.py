@@ -76,10 +76,9 @@ def describe_provenance(job: Job, sound_of: Callable[[str], str]) -> dict[str, s
 def tag_stem(source: Path, stem_file: Path, *, stem_title: str, provenance: Mapping[str, str]) -> None:
     """Give a stem its source's fields and pictures, the title ``<title> - <stem_title>`` and its provenance.
 
-    The title falls back on the source's file name; the
-    provenance is compact JSON in the field STEMBRIDGE. The stem is changed in place, so it should lie in staging;
-    its samples stay as they are. Broken tags are logged and cost the stem its tags, never its existence. W64 and
-    RF64 hold no tags.
+    The title falls back on the source's file name; the provenance is compact JSON in the field STEMBRIDGE. The stem is
+    changed in place, so it should lie in staging; its samples stay as they are. Broken tags are logged and cost the
+    stem its tags, never its existence. W64 and RF64 hold no tags.
 
     Raises:
         TransientError: the disk is full or gone; the stem may be damaged.

@@ -1,9 +1,9 @@
 """What it costs to tell what a song sounds like: ``python -m tests.benchmarks.recordings [SECONDS]``.
 
 Exact formats: what the digest adds to a decode that happens anyway, in processor time and in time that passes; of
-floats, hashed as doubles, SHA-256 alone takes 0.09 s of the 0.11 s that are added for 240 s.
-Coded ones: the digest of the packets against reading and hashing
-the file's bytes. Processor time, programs that were started included; the least of some rounds.
+floats, hashed as doubles, SHA-256 alone takes 0.09 s of the 0.11 s that are added for 240 s. Coded ones: the digest of
+the packets against reading and hashing the file's bytes. Processor time, programs that were started included; the least
+of some rounds.
 
 And ten thousand files of a hot folder that were done before: how many are opened when it is looked through again, and
 the time that takes over the time to ask the system for their status.
