@@ -40,6 +40,8 @@ _CAF_FIRST: Final = 8
 _CAF_OPEN: Final = (1 << 64) - 1
 """The size of sound that goes on to the end, whatever that is."""
 _TTA_HEAD: Final = 22
+_INDEX: Final = 1 << 20
+"""More bytes than a ``sidx`` has, however large its box says that it is."""
 _TS_FORMS: Final = ((188, 0), (192, 4), (204, 0))
 """Of MPEG-TS, of Blu-ray's, and of one with error correction: bytes of a packet, and the place of its mark."""
 _PACK: Final = b"\0\0\1\xba"
@@ -203,7 +205,7 @@ def _check_boxes(path: Path, window: Window, size: int) -> bool:
             # 0 is a box that reaches to the end; less than its own head is no box.
             return False
         at += length
-        end = at + _measure_indexed(window.take(at - length, length)) if name == b"sidx" else at
+        end = at + _measure_indexed(window.take(at - length, min(length, _INDEX))) if name == b"sidx" else at
         if end > size and name in (b"mdat", b"moov", b"moof", b"sidx"):
             raise cut_short(path, 1 - size / end)
     return at == size

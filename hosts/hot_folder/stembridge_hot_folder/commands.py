@@ -38,7 +38,8 @@ class WatchGroup(SuggestingGroup):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Send everything that is no subcommand to the one that watches."""
         if not args or args[0] == _DEFAULT or (args[0] not in self.commands and args[0] not in _HELP):
-            self._refuse_slip(ctx, args[0] if args else "-")
+            if args:
+                self._refuse_slip(ctx, args[0])
             args = [_DEFAULT, *args]
         return super().parse_args(ctx, args)
 

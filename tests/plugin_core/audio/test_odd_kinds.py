@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 import subprocess
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from plugin_core.audio.extent import check_extent
 from plugin_core.audio.mpeg import measure_free_frame, read_frame
 from plugin_core.audio.probe import identify
 from plugin_core.recordings.digest import digest_of
@@ -129,3 +132,15 @@ def test_fragments_whose_index_names_more_of_them_are_refused(song: Path, tmp_pa
     assert read_whole(path)[1] == ""
     for place in [data.rindex(b"moof") - 4, data.rindex(b"moof", 0, data.rindex(b"moof")) - 4]:
         assert "is cut short" in refuse(write(tmp_path / "cut.mp4", data[:place]))
+
+
+def test_an_index_that_says_it_is_larger_than_any_takes_no_memory(tmp_path: Path) -> None:
+    path = write(tmp_path / "song.mp4", struct.pack(">I4s8sI4s", 16, b"ftyp", b"isom", 1 << 30, b"sidx"))
+    os.truncate(path, 16 + (1 << 30))
+    tracemalloc.start()
+    try:
+        with path.open("rb") as opened:
+            check_extent(path, opened.fileno())
+        assert tracemalloc.get_traced_memory()[1] < 1 << 25
+    finally:
+        tracemalloc.stop()

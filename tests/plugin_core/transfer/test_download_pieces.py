@@ -107,3 +107,18 @@ def test_a_part_is_taken_up_unless_it_is_longer_than_the_whole(tmp_path: Path, t
     part.open("place")
     part.close()
     assert (part.length, part.path.stat().st_size) == (length, length)
+
+
+def test_what_comes_whole_leaves_no_note_of_an_earlier_file(tmp_path: Path) -> None:
+    part = PartFile(tmp_path / "Song.part")
+    part.path.write_bytes(b"son")
+    part.note_path.write_bytes(msgspec.json.encode(NOTE))
+    part.open("place")
+    part.begin(Note(place="place", total=4), is_kept=False)
+    # Killed here, the next one would take these bytes for the beginning of that file.
+    part.append([b"ot"])
+    part.close()
+    again = PartFile(part.path)
+    again.open("place")
+    again.close()
+    assert (again.note, again.length) == (None, 0)
