@@ -23,7 +23,7 @@ from plugin_core.protocols import ANSWER, Finished, Order, Report, Tagger, Terms
 from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.purchases.purchase import BEFORE, KeptPart, Purchase
 from plugin_core.stems.publication import Published
-from plugin_core.tasks import run_stoppable
+from plugin_core.tasks import Stopper, run_stoppable
 
 if TYPE_CHECKING:
     from plugin_core.tags.exchange import ReplaceOptions
@@ -117,9 +117,13 @@ class TaggingWork:
         serving = [one for one in twins if isinstance(one.operation, Tagging) and covers(one.operation, _wish(job))]
         if not serving:
             return None
-        await run_stoppable(lambda stopper: self._check(job, stopper.check))
-        ledger = self._purchases
-        read = [self._read_again(one, ledger.find(one.purchase) if ledger else None) for one in serving]
+
+        def read_all(stopper: Stopper) -> list[Staged]:
+            self._check(job, stopper.check)
+            ledger = self._purchases
+            return [self._read_again(one, ledger.find(one.purchase) if ledger else None) for one in serving]
+
+        read = await run_stoppable(read_all)
         # The first of those that say the most.
         found = max(read, key=lambda one: len(one.labels))
         is_said = any(note.startswith(BEFORE) for note in job.notes)
