@@ -165,6 +165,7 @@ def write_tags(path: Path, tags: TagSet, target: Path | None = None) -> None:
         SourceError: the file is broken, or its container refuses the tags.
         TransientError: the disk is full or gone.
         PlacementError: the file cannot be written for another reason.
+        OSError: either, of a copy.
     """
     try:
         with path.open("rb" if target else "rb+"), open_overlay(path) as opened, _telling(path):
@@ -180,6 +181,9 @@ def write_tags(path: Path, tags: TagSet, target: Path | None = None) -> None:
             target.touch()
             lay(pieces, path, target)
     except OSError as error:
+        if target is not None:
+            # Of a copy: who asked for it knows the name that people know it by.
+            raise
         raise write_error(path, error) from error
 
 
