@@ -50,8 +50,10 @@ def ratio(truth: Block, estimate: Block) -> float:
 
 
 @BOTH
-@pytest.mark.parametrize("channels", [1, 2, 3, 6, 8, 9])
-@pytest.mark.parametrize("block_seconds", [0.02, 0.7, 5.0])
+@pytest.mark.parametrize(
+    ("channels", "block_seconds"),
+    [*((channels, 0.7) for channels in (1, 2, 3, 6, 8, 9)), (2, 0.02), (3, 0.02), (2, 5.0)],
+)
 def test_every_frame_comes_out_once(channels: int, block_seconds: float, network: MaskNetwork | None) -> None:
     samples = make_noise(9001, channels).astype(np.float32)
     found = run(samples, 8000, block_seconds, network)
@@ -89,7 +91,7 @@ def test_same_input_same_output(network: MaskNetwork | None) -> None:
 )
 def test_the_block_length_is_not_heard(network: MaskNetwork | None, depth: float) -> None:
     rate = 11025
-    song = make_song(2, rate)
+    song = make_song(1.25, rate)
     levels = np.repeat([0.0, 0.01, 1.0, 0.1, 0.5, 0.0, 0.003, 1.0], len(song))[:, None]
     samples = np.tile(song, (8, 1)) * levels + make_noise(8 * len(song), peak=0.001)
     long = run(samples.astype(np.float32), rate, block_seconds=30.0, network=network, melody_depth=depth)
