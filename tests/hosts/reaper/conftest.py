@@ -40,6 +40,7 @@ class Desk:
         self.scripts = resource_path / "Scripts" / "stembridge"
         self.runs = home / "reaper" / "runs"
         self.closed: list[Host] = []
+        self._seen: list[Path] = []
         self.clicks: list[str] = []
         """What to click in the window of the next action, in this order."""
         self.open()
@@ -92,7 +93,10 @@ class Desk:
     @property
     def run_folders(self) -> list[Path]:
         """The runs, the oldest first."""
-        return sorted(path for path in self.runs.iterdir() if not path.name.startswith("query-"))
+        found = sorted(path for path in self.runs.iterdir() if not path.name.startswith("query-"))
+        # Those of one second have names in any order.
+        self._seen += [path for path in found if path not in self._seen]
+        return [path for path in self._seen if path in found]
 
     @property
     def run_folder(self) -> Path:
