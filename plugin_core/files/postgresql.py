@@ -362,8 +362,8 @@ class PostgresDatabase(Database):
 
     def _line(self, error: BaseException) -> str:
         """Return what an error says, in one line that may be shown."""
-        text = re.sub(_REPEATED, "", " ".join(str(error).split()))[:300].strip()
-        return text.replace(self._password, "********") if self._password else text
+        text = str(error).replace(self._password, "********") if self._password else str(error)
+        return re.sub(_REPEATED, "", " ".join(text.split()))[:300].strip()
 
     def _error(self, kind: type[StoreError], error: psycopg.Error) -> StoreError:
         """Return an error as people read it."""

@@ -132,14 +132,19 @@ async def _buy(claim: Claim, key: str, account: str) -> bool:
         updated=now,
         register_seconds=claim.work.terms(job).register_seconds,
     )
-    await claim.enter(
-        JobState.SUBMITTING,
-        bought=purchase,
-        purchase=purchase.id,
-        attempts=job.attempts,
-        account=account,
-        may_buy=False,
-    )
+    try:
+        await claim.enter(
+            JobState.SUBMITTING,
+            bought=purchase,
+            purchase=purchase.id,
+            attempts=job.attempts,
+            account=account,
+            may_buy=False,
+        )
+    except LostError:
+        # A server may have kept it and crashed before it said so: then the job waits for a call that is never sent.
+        claim.is_fresh = True
+        raise
     claim.is_fresh = True
     price = "at no known price" if purchase.quote.credits is None else f"for about {purchase.quote.credits:g} credits"
     sent = {**purchase.quote.sent, "output": purchase.quote.output}

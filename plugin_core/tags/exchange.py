@@ -1,7 +1,8 @@
 """Putting a changed copy in the place of a user's file: whole, with the same owner, mode and attributes, or not at all.
 
-The copy lies in the same folder under a hidden name of its own, is flushed, and is renamed over the file. Whoever looks
-sees the old file or the new one. What holds for the file holds for its name: a symbolic link stays one.
+The copy lies in the same folder under a hidden name of its own, is flushed, and changes names with the file, or is
+renamed over it where that is not to be had. Whoever looks sees the old file or the new one. What holds for the file
+holds for its name: a symbolic link stays one.
 """
 
 from __future__ import annotations

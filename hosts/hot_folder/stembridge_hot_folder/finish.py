@@ -86,8 +86,7 @@ class Finish:
         try:
             moves = plan_moves(Path(os.fsdecode(song.path)), notes, root, folder)
             require_disk(song.folder, place)
-            hidden = HiddenNotes(self._tools.session.settings.home)
-            await asyncio.to_thread(move_all, moves, self._version.require_same, hidden)
+            await asyncio.to_thread(self._move_song, moves)
         except VersionChanged:
             return
         except (OSError, StembridgeError) as error:
@@ -125,11 +124,11 @@ class Finish:
         self._record.put(SongState.MOVING, place=os.fsencode(moves[-1].new))
         require_disk(song.folder, song.folder.done)
         try:
-            # A new version at the song's place stays there; the stems of the old one keep together.
-            wanted = moves if fate is Fate.SAME else [move for move in moves if move.is_result]
-            move_all(wanted, self._version.require_same, HiddenNotes(self._tools.session.settings.home))
             if fate is Fate.SAME:
-                self._require_moved(moves[-1])
+                self._move_song(moves)
+            else:
+                # A new version at the song's place stays there; the stems of the old one keep together.
+                self._move_all([move for move in moves if move.is_result])
             # They name their song, and stems that may have another number now.
             self._tools.session.carry([(move.old, move.new) for move in moves])
         except FileExistsError:
@@ -137,13 +136,18 @@ class Finish:
             self._record.put(SongState.MOVING, place=b"")
             raise
 
-    def _require_moved(self, move: Move) -> None:
-        """Put back a version that took the song's name between the last look and the rename; it is done next.
+    def _move_all(self, moves: Sequence[Move]) -> None:
+        move_all(moves, self._version.require_same, HiddenNotes(self._tools.session.settings.home))
+
+    def _move_song(self, moves: Sequence[Move]) -> None:
+        """Move a song with what belongs to it, but put back a version that took its name since the last look.
 
         Raises:
-            VersionChanged: there was one.
+            VersionChanged: there is another version; it is done next.
         """
-        if self._version.is_at(os.fsencode(move.new)):
+        self._move_all(moves)
+        move = moves[-1]
+        if self._version.is_at(os.fsencode(move.new)) or not os.path.lexists(move.new):
             return
         try:
             rename_exclusive(move.new, move.old)

@@ -28,7 +28,7 @@ class Wire(NamedTuple):
     shift: int
 
 
-class Step(NamedTuple):
+class NetworkStep(NamedTuple):
     """One half of a comparator: the smaller or the larger of two wires, written to scratch row ``row``."""
 
     larger: bool
@@ -43,7 +43,7 @@ class Network(NamedTuple):
     """The steps that give the medians of ``group`` neighbouring windows; ``rows`` scratch rows are in use at most."""
 
     group: int
-    steps: tuple[Step, ...]
+    steps: tuple[NetworkStep, ...]
     results: tuple[Wire, ...]
     rows: int
 
@@ -176,14 +176,14 @@ class _Builder:
             for wire in nodes[node - self._group][1:]:
                 reach[wire.node] = max(reach.get(wire.node, 0), reach[node] + wire.shift)
                 last_use.setdefault(wire.node, node)
-        steps: list[Step] = []
+        steps: list[NetworkStep] = []
         row_of: dict[int, int] = {}
         free: list[int] = []
         for node in order:
             larger, first, second = nodes[node - self._group]
             row_of[node] = free.pop() if free else len({*row_of.values()})
             steps.append(
-                Step(
+                NetworkStep(
                     larger,
                     Wire(number[first.node], first.shift),
                     Wire(number[second.node], second.shift),

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 MOST_FILES: Final = 2_000
 """Files that are looked at in a folder of another programme."""
+HEAD_ROOM: Final = 64 << 20
+"""Bytes that are left free on the disk."""
 
 
 class Digest(msgspec.Struct, frozen=True):
@@ -244,10 +246,6 @@ def foreign_folders(
     found.append(Path(environ.get("TORCH_HOME") or cache / "torch") / "hub" / "checkpoints")
     hub = Path(environ.get("HF_HUB_CACHE") or Path(environ.get("HF_HOME") or cache / "huggingface") / "hub")
     return (*found, *sorted(hub.glob("models--StemSplitio--htdemucs*/snapshots/*")))
-
-
-HEAD_ROOM: Final = 64 << 20
-"""Bytes that are left free on the disk."""
 
 
 async def fetch_files(

@@ -181,6 +181,26 @@ def test_case_20_replaced_in_the_moment_of_the_move_stays_and_is_done(
     assert soundfile.info(desk.root / "done" / "Song (2).wav").duration == 0.4
 
 
+def test_case_20_song_that_takes_the_name_of_a_failed_one_as_that_is_moved_away_is_done(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = desk.root / "Song.wav", write_song(desk.home / "good.wav", 0.2, 1)
+    rename = finish.rename_exclusive
+
+    def replace_first(old: Path, new: Path) -> None:
+        if old == bad and good.exists():
+            good.replace(bad)
+        rename(old, new)
+
+    monkeypatch.setattr(finish, "rename_exclusive", replace_first)
+    desk.set(failed="failed")
+    bad.write_text("just words, no audio")
+    told = [desk.once() for _ in range(2)]
+    assert [name for one in told for name in one.of("done")] == ["Song.wav"]
+    assert not (desk.root / "failed" / "Song.wav").exists()
+    assert is_made_of(desk.root / "Song.stems", bad)
+
+
 def test_song_is_moved_between_two_mounts_of_one_disk(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     def rename(old: Path, new: Path) -> None:
         if old.parent != new.parent:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import pytest
@@ -220,6 +221,27 @@ def test_job_that_was_lost_before_its_call_is_sent_again(store: JobStore, store_
 
     run(Engine(store, lambda job: work, take_away, clock=store.clock, policy=FAST))
     assert taken
+    assert store.get(job.id).state is JobState.DONE
+    assert work.service.lines("creates") == [job.id]
+
+
+def test_intent_that_a_server_kept_and_did_not_tell_of_is_followed_by_one_call(
+    engine: Engine, store: JobStore, work: FakeWork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, kept = store.save, list[bool]()
+
+    def save_twice(*arguments: Any, **options: Any) -> bool:
+        done = save(*arguments, **options)
+        if arguments[1].state is JobState.SUBMITTING and not kept:
+            kept.append(done)
+            # Its answer was lost with the server, and it is begun anew.
+            return save(*arguments, **options)
+        return done
+
+    monkeypatch.setattr(store, "save", save_twice)
+    job, _ = store.add(make_job())
+    run(engine)
+    assert kept == [True]
     assert store.get(job.id).state is JobState.DONE
     assert work.service.lines("creates") == [job.id]
 
