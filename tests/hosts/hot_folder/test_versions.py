@@ -185,12 +185,11 @@ def test_case_20_song_that_takes_the_name_of_a_failed_one_as_that_is_moved_away_
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad, good = desk.root / "Song.wav", write_song(desk.home / "good.wav", 0.2, 1)
-    rename = finish.rename_exclusive
 
     def replace_first(old: Path, new: Path) -> None:
         if old == bad and good.exists():
             good.replace(bad)
-        rename(old, new)
+        placement.rename_exclusive(old, new)
 
     monkeypatch.setattr(finish, "rename_exclusive", replace_first)
     desk.set(failed="failed")
