@@ -160,10 +160,11 @@ def test_a_host_follows_what_others_do_to_its_end(
     seen, late = Heard(), Heard()
 
     async def both(other: JobStore) -> None:
-        stop = asyncio.Event()
-        onlooker = asyncio.create_task(Onlooker(other, seen).run(lambda: [job.id], stop, is_endless=False))
+        stop, following = asyncio.Event(), Onlooker(other, seen)
+        # It has seen the job before anybody works on it.
+        await following._look({job.id})
+        onlooker = asyncio.create_task(following.run(lambda: [job.id], stop, is_endless=False))
         endless = asyncio.create_task(Onlooker(other, Heard()).run(lambda: [job.id], stop, is_endless=True))
-        await asyncio.sleep(0)
         working = asyncio.create_task(
             Engine(store, lambda _job: work, heard, clock=store.clock, policy=FAST).serve(None, stop=stop)
         )
