@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -30,7 +29,7 @@ from stembridge_reaper.plan import (
     Step,
 )
 from stembridge_reaper.protocol import Request, StemResult, TrackFacts
-from stembridge_reaper.selection import FinishedItem, UsableItem
+from stembridge_reaper.selection import FinishedItem
 from stembridge_reaper.settings import ReaperSettings
 from stembridge_reaper.stem_tracks import (
     EXTENSION,
@@ -41,7 +40,10 @@ from stembridge_reaper.stem_tracks import (
     choose_depths,
     doubled,
     folder_name,
+    name_file,
+    own_guid,
     read_tag,
+    sounds_twice,
     write_tag,
 )
 from stembridge_reaper.takes import SLACK, UNFADED, place_take
@@ -83,13 +85,19 @@ class Placement:
         """By item: GUID and tag of each stem that stands, by stem and job."""
         for stem in now.standing:
             tag = read_tag(stem.tag)
-            self._standing.setdefault(tag.item, {})[tag.stem, tag.job] = stem.guid, tag
+            # What an insertion that was cut short had begun goes with its tracks.
+            if self._tags.get(stem.track, Tag()).state == PENDING:
+                continue
+            known = self._standing.setdefault(tag.item, {})
+            # Of several alike the others are people's own copies.
+            if stem.guid == own_guid(tag) or (tag.stem, tag.job) not in known:
+                known[tag.stem, tag.job] = stem.guid, tag
         self._slots = 0
         self._found: dict[str, int] = {}
         self._steps: list[Step] = [Head(VERSION, "stembridge: insert stems")]
         self._last: list[Step] = []
         """What changes the project as it was, behind the rest."""
-        self._silent = 0
+        self._silent = self._gone = 0
         self.placed = 0
         """Items that get stems."""
         self.standing = 0
@@ -119,6 +127,9 @@ class Placement:
                 self._place_group(self._tracks.get(track), wanted)
         if self._silent:
             self.notes.append(f"{plural(self._silent, 'item')} did not sound, and the stems are muted likewise")
+        if self._gone:
+            told = f"{plural(self._gone, 'item')} not in the project any more, deleted or glued: the stems are muted"
+            self.notes.append(told)
         # What is deleted cannot be given back where a later step fails.
         last = sorted(self._last, key=lambda step: isinstance(step, Delete))
         return [*self._steps, Commit(), *last] if self.placed else []
@@ -137,22 +148,26 @@ class Placement:
     def _stems_of(self, one: FinishedItem) -> dict[tuple[str, str], tuple[str, Tag]]:
         return self._standing.get(one.item.guid, {})
 
+    def _tag(self, one: FinishedItem, stem: StemResult) -> Tag:
+        return Tag(run=self._run, item=one.item.guid, stem=stem.name, job=stem.job, file=name_file(stem.path))
+
     def _is_own(self, one: FinishedItem) -> bool:
         return any(tag.run == self._run for _, tag in self._stems_of(one).values())
 
     def _is_wanted(self, one: FinishedItem) -> bool:
-        takes = {(tag.stem, tag.job): tag for tag in map(read_tag, one.item.whole.tags) if tag.stem}
-        standing, like = self._stems_of(one), _digest(one.item)
-        if takes and all((stem.name, stem.job) in takes for stem in one.part.stems):
+        tags = [tag for tag in map(read_tag, one.item.whole.tags) if tag.stem]
+        takes = {(tag.stem, tag.job): (tag.item, tag) for tag in tags}
+        standing, like = self._stems_of(one), one.item.likeness
+        if all(_find(takes, stem)[0] for stem in one.part.stems):
             return False
-        known = [standing.get((stem.name, stem.job)) for stem in one.part.stems]
-        return not all(found is not None and found[1].like == like for found in known)
+        return not all(_find(standing, stem)[1].like == like for stem in one.part.stems)
 
     def _is_heard(self, source: TrackFacts | None, one: FinishedItem) -> bool:
         """Tell whether an item sounded before stems of it muted it."""
         if standing := self._stems_of(one):
             return not any(tag.is_silent for _, tag in standing.values())
-        return _is_heard(source, one)
+        # What took the place of an item that is gone sounds already.
+        return one.is_there and _is_heard(source, one)
 
     def _place_group(self, source: TrackFacts | None, group: Sequence[FinishedItem]) -> None:
         stems = {stem.name: stem.title for one in group for stem in one.part.stems}
@@ -171,7 +186,9 @@ class Placement:
             self._place_item(source, one, {name: slot for name, (slot, _) in tracks.items()})
         if source is not None:
             self._note_what_is_lost(source, group)
-        self._silent += sum(not _is_heard(source, one) and not self._stems_of(one) for one in group)
+        new = [one for one in group if not self._stems_of(one)]
+        self._silent += sum(one.is_there and not _is_heard(source, one) for one in new)
+        self._gone += sum(not one.is_there for one in new)
 
     def _join(
         self, source: TrackFacts | None, names: Sequence[str], stems: dict[str, str], base: str
@@ -179,9 +196,9 @@ class Placement:
         """Return the tracks of an earlier insertion below the same track, with new ones beside them; or none."""
         if source is None:
             return {}
-        there = {
-            tag.stem: guid for guid, tag in self._tags.items() if tag.source == source.guid and tag.state != PENDING
-        }
+        # Of several the first: a copy stands below what it was made of.
+        own = [one for one in reversed(self._tags.items()) if one[1].source == source.guid and one[1].state != PENDING]
+        there = {tag.stem: guid for guid, tag in own}
         if FOLDER not in there or self._tracks[there[FOLDER]].values.get("I_FOLDERDEPTH", 0) < 1:
             return {}
         tracks = {name: (self._find("MediaTrack", there[name]), False) for name in names if name in there}
@@ -244,18 +261,22 @@ class Placement:
             self._steps.append(SetNumbers(slot, tuple(wanted)))
 
     def _place_item(self, source: TrackFacts | None, one: FinishedItem, tracks: dict[str, int]) -> None:
-        standing, like, is_heard = self._stems_of(one), _digest(one.item), self._is_heard(source, one)
+        standing, like, is_heard = self._stems_of(one), one.item.likeness, self._is_heard(source, one)
+        kept = set()
         for stem in one.part.stems:
-            guid, tag = standing.get((stem.name, stem.job), ("", Tag()))
+            guid, tag = _find(standing, stem)
+            kept.add(guid)
             if guid and tag.like == like:
                 continue
             if guid:
                 # The source item was changed since: its stems follow it.
                 self._last.append(Delete(self._find("MediaItem", guid)))
-            own = Tag(
-                run=self._run, item=one.item.guid, stem=stem.name, job=stem.job, like=like, is_silent=not is_heard
-            )
+            own = msgspec.structs.replace(self._tag(one, stem), like=like, is_silent=not is_heard)
             self._place_stem(one, stem, tracks[stem.name], own)
+        names = {stem.name for stem in one.part.stems}
+        for guid, tag in standing.values():
+            if guid not in kept and sounds_twice(tag.stem, names):
+                self._last.append(SetNumbers(self._find("MediaItem", guid), (("B_MUTE", 1),)))
         if one.is_there:
             self._silence(one)
         self.placed += 1
@@ -304,12 +325,11 @@ class Placement:
         item = self._part(one)
         for stem in one.part.stems:
             take = self._slot()
-            tag = Tag(run=self._run, item=one.item.guid, stem=stem.name, job=stem.job)
             self._last += (
                 AddTake(take, item, stem.path),
                 *self._set_take(one, stem, take),
                 SetColour(take, *colour_of(stem.name)),
-                SetText(take, EXTENSION, write_tag(tag)),
+                SetText(take, EXTENSION, write_tag(self._tag(one, stem))),
             )
         self.placed += 1
 
@@ -339,6 +359,7 @@ class Placement:
             SetNumbers(item, tuple(values.items())),
             *self._set_take(one, stem, take),
             SetText(item, EXTENSION, write_tag(tag)),
+            SetText(item, "GUID", own_guid(tag)),
         )
 
     def _note_what_is_lost(self, source: TrackFacts, group: Sequence[FinishedItem]) -> None:
@@ -354,7 +375,12 @@ class Placement:
 
 
 _NOT_COPIED: Final = {"B_MUTE", "C_LANEPLAYS"}
-_NOT_HEARD: Final = {"B_MUTE", "D_SNAPOFFSET", "I_CUSTOMCOLOR", "I_GROUPID"}
+
+
+def _find(standing: Mapping[tuple[str, str], tuple[str, Tag]], stem: StemResult) -> tuple[str, Tag]:
+    """Return a stem that stands: of the same job, or another's that was placed in the same file."""
+    alike = (each for each in standing.values() if (each[1].stem, each[1].file) == (stem.name, name_file(stem.path)))
+    return standing.get((stem.name, stem.job)) or next(alike, ("", Tag()))
 
 
 def _is_heard(source: TrackFacts | None, one: FinishedItem) -> bool:
@@ -363,16 +389,6 @@ def _is_heard(source: TrackFacts | None, one: FinishedItem) -> bool:
     has_lanes = source is not None and source.values.get("I_FREEMODE") == _FIXED_LANES
     lane = values.get("C_LANEPLAYS", 1)
     return not values.get("B_MUTE") and not (lane < 0 or (has_lanes and lane == 0))
-
-
-def _digest(item: UsableItem) -> str:
-    """Return a few letters that say how an item plays its file."""
-    facts = item.facts
-    # REAPER counts on where it splits an item, and need not come to the same last digit.
-    heard = facts.item_values | {f"take {key}": number for key, number in facts.take_values.items()}
-    values = {key: round(number, 9) for key, number in heard.items() if key.split()[-1] not in _NOT_HEARD}
-    played = (facts.track, values, facts.markers, item.section, str(item.path))
-    return hashlib.sha256(msgspec.json.encode(played, order="sorted")).hexdigest()[:12]
 
 
 def _channels(path: Path) -> int:

@@ -113,6 +113,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """``place`` and ``insert``."""
     guids: tuple[str, ...] = ()
     """``insert``: of every item of the project."""
+    placed: tuple[str, ...] = ()
+    """``place``: GUIDs of items that need no look any more; people may have undone what was placed for them."""
 
 
 class StemResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -215,6 +217,8 @@ class Status(msgspec.Struct, kw_only=True):
     """Those of them that need a worker."""
     clear: list[str] = []
     """GUIDs of items whose notes hold a line that is out of date."""
+    placed: list[str] = []
+    """GUIDs of items that this plan, or one before it, was the last of."""
     jobs: list[str] = []
     files: list[FileStatus] = []
 

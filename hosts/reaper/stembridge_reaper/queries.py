@@ -17,12 +17,12 @@ from plugin_core.session import Session
 from plugin_core.settings import Settings
 from stembridge_reaper.placement import Placement
 from stembridge_reaper.plan import write_plan
-from stembridge_reaper.protocol import Request, Status, read_request, read_status
-from stembridge_reaper.runs import BEAT, DISMISSED, FINAL, LOOK, PATIENCE, RUNS, hold
+from stembridge_reaper.protocol import Request, Status, StemResult, read_request, read_status
+from stembridge_reaper.runs import BEAT, DISMISSED, ENDED, FINAL, LOOK, PATIENCE, RUNS, hold
 from stembridge_reaper.selection import FinishedItem, find_finished, read_items
 from stembridge_reaper.settings import ReaperSettings
 from stembridge_reaper.status import StatusFile, describe_failures, describe_run
-from stembridge_reaper.stem_tracks import read_tag
+from stembridge_reaper.stem_tracks import PENDING, name_file, read_tag
 
 PLAN = "plan.jsonl"
 
@@ -135,6 +135,8 @@ class Query:
 
     def fail(self, message: str) -> None:
         """Say that nothing came of it."""
+        if self._request.kind == "place":
+            message += ". 'Insert finished stems' inserts the stems then."
         self._out.status.state, self._out.status.message = "failed", message
         self._out.write()
 
@@ -192,6 +194,8 @@ class Query:
         if steps:
             write_plan(self._folder / PLAN, steps)
         self._out.status.ready = run.status.ready
+        over = [number for file in run.status.files if file.state in ENDED for number in file.items]
+        self._out.status.placed = [run.request.items[number].guid for number in over]
         self._out.status.console += [f"stembridge: {note}" for note in dict.fromkeys(placement.notes)]
         told = []
         if left["moved"]:
@@ -201,20 +205,27 @@ class Query:
                 f"{plural(left['changed'], 'item')} left alone: another file or part was played there when the stems"
                 " came. Start the action again; what was separated is used again."
             )
+        if left["shorter"] and placement.placed:
+            self._out.status.console.append(
+                f"stembridge: {plural(left['shorter'], 'item')} shorter than when the action was started; what was"
+                " split off has no stems yet: start the action again for it"
+            )
         if placement.standing and not placement.placed:
             told.append(f"The stems of {plural(placement.standing, 'item')} are in the project already.")
         self._tell("\n".join(told))
 
     def _insert(self) -> None:
-        standing = {(tag.item, tag.stem, tag.job) for tag in (read_tag(stem.tag) for stem in self._request.standing)}
+        pending = {track.guid for track in self._request.tracks if read_tag(track.tag).state == PENDING}
+        tags = [read_tag(stem.tag) for stem in self._request.standing if stem.track not in pending]
+        standing = {(tag.item, tag.stem, word) for tag in tags for word in (tag.job, tag.file)}
         runs = [run for run in self._runs() if not run.has("cancel")]
         dead = [run for run in runs if run.is_dead]
         at_work = [run for run in runs if not run.is_final and run not in dead]
         missing: dict[Path, list[FinishedItem]] = {}
         # The same action twice makes two runs of the same stems: the later one has them.
         for run in [run for run in reversed(runs) if run.is_final]:
-            missing[run.folder] = [one for one in run.finished() if not _keys(one) <= standing]
-            standing.update(*map(_keys, missing[run.folder]))
+            missing[run.folder] = [one for one in run.finished() if not _stands(one, standing)]
+            standing |= {key for one in missing[run.folder] for stem in one.part.stems for key in _keys(one, stem)}
         left = [run for run in runs if missing.get(run.folder)]
         here = [run for run in left if not run.is_followed and self._is_home_of(run)]
         lost = [run for run in at_work if not run.is_followed]
@@ -291,9 +302,13 @@ class Query:
         self._out.status.start = self._out.status.follow = dead
 
 
-def _keys(one: FinishedItem) -> set[tuple[str, str, str]]:
-    """Return what tells each of its stems from all others in a project."""
-    return {(one.item.guid, stem.name, stem.job) for stem in one.part.stems}
+def _stands(one: FinishedItem, standing: set[tuple[str, str, str]]) -> bool:
+    return all(not standing.isdisjoint(_keys(one, stem)) for stem in one.part.stems)
+
+
+def _keys(one: FinishedItem, stem: StemResult) -> list[tuple[str, str, str]]:
+    """Return what tells a stem from all others in a project: by its job, and by its file."""
+    return [(one.item.guid, stem.name, word) for word in (stem.job, name_file(stem.path))]
 
 
 def _names(finished: Sequence[FinishedItem]) -> str:

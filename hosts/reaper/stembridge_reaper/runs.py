@@ -33,6 +33,9 @@ RUNS = Path("reaper", "runs")
 FINAL = ("done", "failed", "cancelled")
 """States of a run after which its worker says nothing more."""
 
+ENDED = ("done", "failed", "unconfirmed", "cancelled")
+"""States of a file to which nothing more is done."""
+
 DISMISSED = "dismissed"
 """Name of the empty file that says that a run is not to be offered again."""
 

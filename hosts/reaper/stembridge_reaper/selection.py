@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -16,6 +17,9 @@ from stembridge_reaper.takes import NotUsableError, Section, Span, choose_part, 
 
 _CLOSE = 1e-6
 """Seconds by which two ends may differ that are meant to be one."""
+
+
+_NOT_HEARD: Final = {"B_MUTE", "D_SNAPOFFSET", "I_CUSTOMCOLOR", "I_GROUPID"}
 
 
 class UsableItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +49,15 @@ class UsableItem(msgspec.Struct, frozen=True, kw_only=True):
         """The take's name, without the suffix where REAPER took it from the file."""
         said = self.facts.name
         return said if said and said != self.path.name else self.path.stem
+
+    @property
+    def likeness(self) -> str:
+        """A few letters that say how it plays its file."""
+        # REAPER counts on where it splits an item, and need not come to the same last digit.
+        heard = self.facts.item_values | {f"take {key}": number for key, number in self.facts.take_values.items()}
+        values = {key: round(number, 9) for key, number in heard.items() if key.split()[-1] not in _NOT_HEARD}
+        played = (self.facts.track, values, self.facts.markers, self.section, str(self.path))
+        return hashlib.sha256(msgspec.json.encode(played, order="sorted")).hexdigest()[:12]
 
 
 class UsedFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,6 +191,8 @@ def find_finished(run: Request, files: Sequence[FileStatus], now: Request) -> tu
     for file in files:
         parts = [part for part in file.parts if part.stems]
         for number in file.items if parts else ():
+            if run.items[number].guid in now.placed:
+                continue
             limit = limits[number]
             was = read_item(run.project, run.items[number], number, limit)
             facts = present.get(was.facts.guid)
@@ -198,7 +213,12 @@ def find_finished(run: Request, files: Sequence[FileStatus], now: Request) -> tu
                 left["moved"] += 1
             else:
                 found.append(FinishedItem(item, facts is not None, part))
+                left["shorter"] += limit is None and _length(item) < _length(was) - _CLOSE
     return sorted(found, key=lambda one: one.item.number), left
+
+
+def _length(item: UsableItem) -> float:
+    return item.whole.item_values["D_LENGTH"]
 
 
 def _ends_at(item: ItemFacts, second: float) -> bool:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import uuid
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -25,6 +29,8 @@ class Tag(msgspec.Struct, frozen=True, omit_defaults=True):
     item: str = ""
     """Of an item: GUID of the source item."""
     job: str = ""
+    file: str = ""
+    """Of an item or take: a few letters that say which file it plays."""
     like: str = ""
     """Of an item: digest of how the source item played."""
     is_silent: bool = False
@@ -44,6 +50,16 @@ def read_tag(words: str) -> Tag:
 def write_tag(tag: Tag) -> str:
     """Return the words of a tag; REAPER keeps ASCII."""
     return json.dumps(msgspec.to_builtins(tag))
+
+
+def name_file(path: Path) -> str:
+    """Return a few letters that say which file this is; a path need not be text."""
+    return hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
+
+
+def own_guid(tag: Tag) -> str:
+    """Return the GUID of the item that an insertion made with a tag; what people copy or split off has another."""
+    return f"{{{str(uuid.uuid5(uuid.NAMESPACE_OID, write_tag(tag))).upper()}}}"
 
 
 def choose_depths(source_depth: int, count: int, *, is_inside: bool = False) -> tuple[int, list[int]]:
@@ -76,6 +92,18 @@ def doubled(jobs: Sequence[tuple[str, str]]) -> set[str]:
     if _is_whole(first):
         twice |= set(names) - set(first)
     return twice
+
+
+def sounds_twice(name: str, names: Collection[str]) -> bool:
+    """Tell whether a stem that stands would be heard twice beside newer ones of its item."""
+    mixed = {"instrumental": "no-vocals"}
+    own, others = mixed.get(name, name), {mixed.get(one, one) for one in names}
+    return own in others or _is_whole(names) or any(_holds(one, own) or _holds(own, one) for one in others)
+
+
+def _holds(mix: str, name: str) -> bool:
+    """Tell whether a mix has a stem in it: ``no-vocals`` has all but the vocals, the leading ones as well."""
+    return mix.startswith("no-") and not name.endswith(mix.removeprefix("no-"))
 
 
 def _is_whole(names: Collection[str]) -> bool:

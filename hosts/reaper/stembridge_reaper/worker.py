@@ -23,7 +23,7 @@ from plugin_core.tasks import start
 from stembridge_reaper.choices import choose_operations
 from stembridge_reaper.planner import PartWant, RequestPlanner, Task
 from stembridge_reaper.protocol import FileStatus, Request, Status, read_status
-from stembridge_reaper.runs import BEAT, DISMISSED, FINAL, LOOK, PATIENCE
+from stembridge_reaper.runs import BEAT, DISMISSED, ENDED, FINAL, LOOK, PATIENCE
 from stembridge_reaper.selection import group_by_file, read_items
 from stembridge_reaper.settings import ReaperSettings
 from stembridge_reaper.status import (
@@ -37,7 +37,6 @@ from stembridge_reaper.status import (
     share_of,
 )
 
-ENDED = ("done", "failed", "unconfirmed", "cancelled")
 _TELLING, _TELLING_SECONDS = 0.05, 3.0
 """Share of the work, and seconds, from which on the pace says how long it will take."""
 

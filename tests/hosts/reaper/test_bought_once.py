@@ -127,6 +127,7 @@ def studio(
     desk.configure(
         presets=[{"name": name, "title": ""} for name in ("all", "wav", "fewer", "two")],
         arguments=["-m", hasty.__name__],
+        launch=["-m", "stembridge_reaper", hasty.__name__],
     )
     return Studio(desk, service, home)
 
@@ -252,6 +253,22 @@ def test_a_part_of_what_is_under_way_waits_for_that(studio: Studio, song: Path) 
     studio.desk.host.run(seconds=90)
     assert stems_of(first) != [] and stems_of(second) != []
     assert studio.created == 1
+
+
+@pytest.mark.parametrize("launcher", ["lua", "python"], indirect=True)
+def test_what_is_undone_while_the_rest_of_a_run_is_at_work_does_not_come_again(studio: Studio, tmp_path: Path) -> None:
+    had, waits = (write_song(tmp_path / f"{number}.wav", 2.0, 11025, seed=number) for number in (1, 2))
+    studio.play(had, 0.0, 2.0)
+    studio.desk.do("separate_last")
+    studio.service.behave(Behaviour(walk=(processing(seconds=1e5),)))
+    project = studio.play(had, 0.0, 2.0)
+    studio.add(waits, 0.0, 2.0)
+    studio.desk.press("separate_last")
+    studio.desk.host.run(lambda: stems_of(project) != [] and project.history[-1][0] != "arranged", seconds=60)
+    project.undo()
+    studio.service.clock.advance(1.1e5)
+    studio.desk.host.run(seconds=90)
+    assert {item.take.source.path[: len(str(tmp_path)) + 2] for item in stems_of(project)} == {f"{tmp_path}/2"}  # type: ignore[union-attr]
 
 
 def test_each_wish_of_a_preset_goes_on_from_what_is_bought_of_it(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.audio_files import write_song
-from tests.hosts.reaper.builders import add_item, add_track, stems_of
+from tests.hosts.reaper.builders import add_item, add_track, names_of, stems_of
 from tests.hosts.reaper.conftest import Desk
-from tests.simulators.reaper.objects import Source, Take
+from tests.hosts.reaper.test_sound import QUIET
+from tests.simulators.reaper.objects import Item, Project, Source, Take, new_guid
+from tests.simulators.reaper.rendering import render
 
 pytestmark = pytest.mark.parametrize("launcher", ["lua", "python"], indirect=True)
 
@@ -64,3 +69,106 @@ def test_stems_that_were_deleted_or_undone_are_offered_and_come_once(desk: Desk,
     assert stems_of(project) == []
     desk.do("separate_last")
     assert len(stems_of(project)) == 4
+
+
+def is_as_loud(project: Project, before: np.ndarray) -> bool:
+    heard = render(project, 4.0)
+    return bool(20 * np.log10(np.abs(heard - before).max() + 1e-30) < QUIET)
+
+
+def copy(item: Item, position: float) -> Item:
+    """Return what REAPER makes of a copy or of what is glued: the same but for the GUID."""
+    made = Item.restore(item.state())
+    made.texts["GUID"] = new_guid()
+    made.values["D_POSITION"] = position
+    return made
+
+
+def split(item: Item, at: float) -> Item:
+    """Split an item with neither a fade."""
+    right = copy(item, item.values["D_POSITION"] + at)
+    right.values["D_LENGTH"] -= at
+    right.takes[0].values["D_STARTOFFS"] += at
+    item.values["D_LENGTH"] = at
+    return right
+
+
+def test_what_people_do_between_two_presses_is_heard_as_it_was(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "Media").mkdir()
+    song = write_song(tmp_path / "Media" / "Song.flac", 4.0)
+    project = desk.reaper.active
+    item = add_item(add_track(project), song, 0.0, 3.0)
+    project.remember("arranged")
+    before = render(project, 4.0)
+    desk.do("separate_last")
+
+    # The files of the stems are deleted, and made once more.
+    shutil.rmtree(tmp_path / "Media" / "Song.stems")
+    desk.do("separate_last")
+    assert desk.messages == ["The stems of 1 item are in the project already."]
+    assert len(stems_of(project)) == 4 and is_as_loud(project, before)
+
+    # A stem is copied elsewhere, and everything split.
+    copied = copy(project.tracks[2].items[0], 10.0)
+    project.tracks[2].items.append(copied)
+    for track in project.tracks:
+        for one in [one for one in track.items if one is not copied]:
+            track.items.append(split(one, 1.0))
+            one.is_selected = track is project.tracks[0]
+    desk.do("separate_last")
+    assert is_as_loud(project, before)
+    assert copied in project.tracks[2].items and not copied.values.get("B_MUTE")
+
+    # The song is renamed, and found again by REAPER.
+    assert item.take is not None and item.take.source is not None
+    item.take.source.path = str(song.rename(song.with_name("Other.flac")))
+    desk.do("separate_last")
+    assert is_as_loud(project, before)
+
+
+def test_items_that_were_split_or_glued_while_the_work_went_on(desk: Desk, tmp_path: Path) -> None:
+    project = desk.reaper.active
+    song = write_song(tmp_path / "Song.wav", 4.0)
+    halved, glued = add_track(project), add_track(project)
+    for track in (halved, glued):
+        add_item(track, song, 0.0, 3.0)
+    project.remember("arranged")
+    before = render(project, 4.0)
+    desk.press("separate_last")
+    halved.items.append(split(halved.items[0], 1.0))
+    glued.items[:] = [copy(glued.items[0], 0.0)]
+    desk.host.run()
+    assert is_as_loud(project, before)
+    assert len(stems_of(project)) == 8
+    told = "".join(desk.reaper.console)
+    assert "1 item shorter than when the action was started" in told
+    assert "1 item not in the project any more" in told
+
+
+def test_settings_that_are_broken_meanwhile_are_told_once(desk: Desk, home: Path, tmp_path: Path) -> None:
+    project = desk.reaper.active
+    add_item(add_track(project), write_song(tmp_path / "Song.wav", 1.0))
+    desk.press("separate_last")
+    desk.wait_without_reaper("done")
+    (home / "config.toml").write_text("[reaper]\nstem_tracks = 'sideways'\n", encoding="utf-8")
+    desk.host.run(lambda: len(desk.messages) > 1 or not desk.host.scripts)
+    (message,) = desk.messages
+    assert "sideways" in message and "'Insert finished stems'" in message
+    (home / "config.toml").unlink()
+    desk.do("insert")
+    assert len(stems_of(project)) == 4
+
+
+def test_an_insertion_that_was_cut_short_is_done_anew(desk: Desk, tmp_path: Path) -> None:
+    """REAPER went, or another project came, before its last tick."""
+    project = desk.reaper.active
+    add_item(add_track(project), write_song(tmp_path / "Song.wav", 1.0))
+    desk.do("separate_last")
+    for track in project.tracks[1:]:
+        tag = json.loads(track.texts["P_EXT:stembridge"])
+        track.texts["P_EXT:stembridge"] = json.dumps(tag | {"state": "pending"})
+    stems = stems_of(project)
+    desk.do("insert")
+    assert [name.strip() for name in names_of(project)].count("Song - Stems") == 1
+    assert len(stems_of(project)) == 4
+    assert not any(one in stems for one in stems_of(project))

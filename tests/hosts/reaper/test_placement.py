@@ -7,12 +7,21 @@ from pathlib import Path
 import msgspec
 import pytest
 from stembridge_reaper.placement import Placement
-from stembridge_reaper.plan import Delete, SetNumbers, SetText, Split
-from stembridge_reaper.protocol import ItemFacts, PartStatus, Request, RequestProject, StandingStem, StemResult
-from stembridge_reaper.selection import FinishedItem, group_by_file, read_items
+from stembridge_reaper.plan import AddItem, Delete, Find, SetNumbers, SetText, Split
+from stembridge_reaper.protocol import (
+    FileStatus,
+    ItemFacts,
+    PartStatus,
+    Request,
+    RequestProject,
+    StandingStem,
+    StemResult,
+    TrackFacts,
+)
+from stembridge_reaper.selection import FinishedItem, find_finished, group_by_file, read_items
 from stembridge_reaper.settings import ReaperSettings
 from stembridge_reaper.status import describe_skipped
-from stembridge_reaper.stem_tracks import choose_depths, doubled, folder_name
+from stembridge_reaper.stem_tracks import Tag, choose_depths, doubled, folder_name, sounds_twice, write_tag
 
 from plugin_core import colour_of, sort_stems
 from tests.audio_files import write_song
@@ -59,6 +68,25 @@ def test_what_would_sound_twice_is_silent(stems: str, twice: str) -> None:
     assert doubled(jobs) == set(twice.split())
 
 
+@pytest.mark.parametrize(
+    ("older", "newer", "twice"),
+    [
+        ("vocals", "vocals", True),
+        ("guitar", "vocals drums bass other", True),
+        ("vocals", "vocals no-vocals", True),
+        ("vocals", "no-vocals", False),
+        ("lead-vocals", "instrumental", False),
+        ("drums", "no-vocals", True),
+        ("instrumental", "drums", True),
+        ("no-vocals", "instrumental", True),
+        ("instrumental", "vocals", False),
+        ("drums", "vocals", False),
+    ],
+)
+def test_an_older_stem_that_would_be_heard_twice(older: str, newer: str, twice: bool) -> None:
+    assert sounds_twice(older, newer.split()) == twice
+
+
 def test_a_file_is_listed_once_with_what_is_used_of_it(tmp_path: Path) -> None:
     one, other = (str(write_song(tmp_path / f"{name}.wav", 1.0)) for name in "ab")
     detour = str(tmp_path / "x" / ".." / "a.wav")
@@ -95,6 +123,35 @@ def test_stems_that_come_later_sound_as_the_item_did_before_the_first_of_it_mute
         assert [dict(step.values).get("B_MUTE", 0) for step in items] == [int(was_muted)]
         (tag,) = [step.words for step in steps if isinstance(step, SetText) and '"job"' in step.words]
         standing.append(StandingStem(guid="{S}", track="{T}", tag=tag))
+
+
+def test_of_tracks_that_were_copied_the_first_takes_what_comes(tmp_path: Path) -> None:
+    path, project = write_song(tmp_path / "a.wav", 1.0), RequestProject(path="")
+    tag = Tag(run="earlier", source="{T}")
+    tags = [
+        ("{T}", Tag()),
+        *((f"{{{name}}}", msgspec.structs.replace(tag, stem=name)) for name in ("folder", "vocals")),
+    ]
+    tags += [(guid.replace("}", " copied}"), one) for guid, one in tags[1:]]
+    tracks = tuple(TrackFacts(guid=one, tag=write_tag(each), values={"I_FOLDERDEPTH": 1.0}) for one, each in tags)
+    now = Request(version=1, id="", created=0.0, kind="place", project=project, tracks=tracks)
+    (item,), _ = read_items(project, [msgspec.convert(facts_of(path), ItemFacts)])
+    part = PartStatus(stems=(StemResult(name="vocals", title="Vocals", path=path, job="1"),))
+    steps = Placement("run", {}, now, ReaperSettings()).plan([FinishedItem(item, True, part)])
+    found = {step.slot: step.guid for step in steps if isinstance(step, Find)}
+    assert [found[step.track] for step in steps if isinstance(step, AddItem)] == ["{vocals}"]
+
+
+def test_items_that_were_placed_are_looked_at_no_more(tmp_path: Path) -> None:
+    """What people undid of a run does not come again with the rest of it."""
+    path = write_song(tmp_path / "a.wav", 1.0)
+    items = msgspec.convert([facts_of(path) | {"guid": guid} for guid in ("{A}", "{B}")], tuple[ItemFacts, ...])
+    run = Request(version=1, id="", created=0.0, kind="separate", project=RequestProject(path=""), items=items)
+    part = PartStatus(stems=(StemResult(name="vocals", title="Vocals", path=path, job="1"),))
+    files = [FileStatus(path=path, items=(0, 1), state="done", parts=[part])]
+    for placed, wanted in (((), ["{A}", "{B}"]), (("{A}",), ["{B}"]), (("{A}", "{B}"), [])):
+        now = msgspec.structs.replace(run, kind="place", placed=placed)
+        assert [one.item.guid for one in find_finished(run, files, now)[0]] == wanted
 
 
 def test_nothing_is_deleted_before_the_last_step_that_can_fail(tmp_path: Path) -> None:

@@ -167,6 +167,60 @@ window.fetch = usual;
 return asked;
 """
 
+TWICE = """
+// A job that is done while its page is made: what is asked for first is answered last.
+const {showSong} = await import("/song.js");
+const [place, changes, usual] = [document.createElement("main"), new EventTarget(), window.fetch];
+const held = [];
+window.fetch = async (path, ...more) => {
+  const answer = await usual(path, ...more);
+  if (path.endsWith("/lanes")) await new Promise((go) => held.push(go));
+  return path.endsWith(arguments[0]) && !held.length
+    ? Response.json({...await answer.json(), state: "running"}) : answer;
+};
+const leave = showSong(place, {changes, argument: arguments[0]});
+const until = async (is_so) => { while (!is_so()) await new Promise((end) => setTimeout(end, 20)); };
+await until(() => held.length === 1);
+const rows = [await (await usual(`/api/jobs/${arguments[0]}`)).json()];
+changes.dispatchEvent(new CustomEvent("change", {detail: {rows}}));
+await until(() => held.length === 2);
+held[0]();
+await new Promise((end) => setTimeout(end, 200));
+held[1]();
+await until(() => place.querySelector(".player"));
+window.fetch = usual;
+leave();
+return place.querySelectorAll(".player").length;
+"""
+HELD = """
+// A song that is on its way while another is named.
+const usual = window.fetch;
+window.fetch = (path, ...more) => String(path).startsWith("api/songs")
+  ? new Promise((_, refuse) => window.refuse = refuse) : usual(path, ...more);
+const picker = document.querySelector("#picker");
+const moved = new DataTransfer();
+moved.items.add(new File(["x"], "Other.flac"));
+picker.files = moved.files;
+picker.dispatchEvent(new Event("change"));
+document.querySelector("[name=path]").value = "/music/Third.flac";
+document.querySelector("form.row button").click();
+const count = document.querySelectorAll(".songs progress").length;
+window.refuse(new Error("not this one"));
+await new Promise((end) => setTimeout(end));
+window.fetch = usual;
+document.querySelector("[aria-label='Leave out /music/Third.flac']").click();
+return [count, document.querySelectorAll(".songs li").length];
+"""
+UNDO = """
+const usual = window.fetch;
+window.fetch = async (path, ...more) => {
+  if (path.endsWith("/undo")) return Response.json({told: "taken back"});
+  const answer = await usual(path, ...more);
+  return path.endsWith("/written")
+    ? Response.json(Object.fromEntries(Object.keys(await answer.json()).map((id) => [id, true]))) : answer;
+};
+"""
+
 
 def resident(browser: Browser) -> int:
     """Return the bytes of memory that the processes of the browser's pages have, as they say."""
@@ -193,6 +247,7 @@ def test_a_song_is_dropped_separated_played_looped_and_saved(
     name = "Größe & <b>Maß</b>.flac"
     browser.run(DROP, base64.b64encode(song.read_bytes()).decode(), name)
     browser.until("document.querySelector('.songs button')")
+    assert browser.run(HELD) == [1, 1]
     browser.click("#price:not(:disabled)")
     browser.click("#begin")
     browser.until("document.querySelector('.job')?.dataset.state === 'done'")
@@ -215,7 +270,7 @@ def test_a_song_is_dropped_separated_played_looped_and_saved(
     browser.press("c")
     assert browser.run(f"return {silent}") == "false,true,true,true,true"
     browser.press("c")
-    browser.press("l")
+    browser.press("L")
     assert browser.run("return [...document.querySelectorAll('.chip')][0].getAttribute('aria-pressed')") == "true"
     for _ in range(5):
         browser.press("-")
@@ -226,7 +281,10 @@ def test_a_song_is_dropped_separated_played_looped_and_saved(
     browser.until("document.querySelector('.speed output').value === '80 %'")
     browser.press("0")
     browser.until("document.querySelector('.speed output').value === '100 %'")
-    browser.press("e")
+    # Held down, and pressed again while it is written.
+    for is_again in ("false", "true", "false"):
+        key = f"{{key: 'e', repeat: {is_again}, bubbles: true}}"
+        browser.run(f"document.body.dispatchEvent(new KeyboardEvent('keydown', {key}))")
     browser.until("document.querySelector('.toast.good')?.textContent.includes('saved: ')")
     (stems,) = (server.folder / "dropped").glob("Gr*.stems")
     (mix,) = stems.glob("* - Mix.flac")
@@ -235,6 +293,7 @@ def test_a_song_is_dropped_separated_played_looped_and_saved(
     ]
     assert (soundfile.read(mix, dtype="int16")[0] == sum(part.astype("int32") for part in parts)).all()
 
+    assert browser.run(TWICE, job) == 1
     assert browser.run(ANEW, job) == [f"api/jobs/{job}"]
     for loop, seconds in ((None, 11.0), ([70_001, 250_003], 12.5)):
         for lane in browser.run(RENDER, job, loop, seconds):
@@ -301,9 +360,12 @@ def test_ten_thousand_jobs_come_a_page_at_a_time_and_a_change_touches_its_row_al
         )
         new, _ = store.add(make_job(MANY + 1, path=Path("/music/new.wav")))
         browser.until("document.querySelector('.job').dataset.id === arguments[0]", new.id)
-        store.request_cancel(new.id)
+        # Without a mouse: who pressed a button that goes away is still at its row.
+        browser.run("document.querySelector('.job [data-act=cancel]').focus()")
+        browser.press("\ue007")
         browser.until("document.querySelector('.job .state').textContent.startsWith('cancel')")
         assert browser.run("return [...touched]") == [new.id]
+        browser.until("document.activeElement.closest('.job')?.dataset.id === arguments[0]", new.id)
         browser.run("window.scrollTo(0, document.body.scrollHeight)")
         browser.until("document.querySelectorAll('.job').length >= 200")
 
@@ -343,6 +405,13 @@ def test_labels_of_a_library_are_charts_that_choose_songs(tmp_path: Path, browse
         browser.until(f"{count} === '60 songs'")
         assert browser.run("return document.querySelectorAll('.job').length") == 50
         browser.until("document.querySelectorAll('.job button').length === 50")
+        # What is chosen stays so when labels of one are taken out.
+        browser.run(UNDO)
+        browser.click("[aria-label='Calm: 20 songs']")
+        browser.until("document.querySelectorAll('.job button').length === 20")
+        browser.click(".job button")
+        browser.until("document.querySelector('.job button').textContent === 'Write'")
+        assert browser.run(f"return {count}") == "20 songs"
         for width in (380, 1280):
             browser.resize(width, 900)
             assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
@@ -370,3 +439,20 @@ def test_pages_fit_every_width_and_say_what_they_are(
             )
             assert nameless == []
     assert browser.complaints() == []
+
+
+def test_a_server_that_was_started_again_says_what_to_do(tmp_path: Path, browser: Browser) -> None:
+    with serving(tmp_path) as server:
+        browser.open(server.link)
+        browser.until("document.querySelector('.empty:not([hidden])')")
+        port = str(server.port)
+        server.stop()
+    told = "document.getElementById('link').textContent"
+    browser.until(f"{told} !== ''")
+    with serving(tmp_path, "--no-browser", "--port", port) as server, JobStore(server.home / STORE_NAME) as store:
+        browser.until(f"{told}.includes('open the link that')")
+        # In another tab; this one goes on where it was.
+        browser.run("await fetch(arguments[0])", server.link)
+        new, _ = store.add(make_job(path=Path("/music/new.wav")))
+        browser.until("document.querySelector('.job')?.dataset.id === arguments[0]", new.id)
+        assert browser.run(f"return {told}") == ""

@@ -1,5 +1,6 @@
 // Which page is shown, and the one stream of changes that all of them hear.
 
+import {getJson} from "./dom.js";
 import {showJobs} from "./jobs.js";
 import {showSong} from "./song.js";
 import {showNew} from "./new.js";
@@ -14,6 +15,7 @@ const link = document.getElementById("link");
 const changes = new EventTarget();
 let leave = () => {};
 let stream = null;
+let wasLost = false;
 
 function show() {
   leave();
@@ -37,7 +39,6 @@ function listen() {
     return;
   }
   if (stream) return;
-  let wasLost = false;
   stream = new EventSource("api/events");
   stream.onopen = () => {
     link.textContent = "";
@@ -48,12 +49,26 @@ function listen() {
   stream.onerror = () => {
     wasLost = true;
     link.textContent = "not connected";
+    if (stream.readyState === EventSource.CLOSED) refused();
   };
   stream.onmessage = (event) => {
     const told = JSON.parse(event.data);
     if (told.trouble) link.textContent = told.trouble;
     else changes.dispatchEvent(new CustomEvent(told.anew ? "anew" : "change", {detail: told}));
   };
+}
+
+/** A server that was started again knows nobody: it says what to do, until that was done in whatever tab. */
+async function refused() {
+  stream = null;
+  let next = listen;
+  try {
+    await getJson("api/jobs?limit=1");
+  } catch (error) {
+    link.textContent = error.message;
+    next = refused;
+  }
+  setTimeout(() => !stream && !document.hidden && next(), 2000);
 }
 
 function shownAgain() {

@@ -53,6 +53,7 @@ export function toast(text, kind = "") {
 
 /** Do what a button means: no second click meanwhile, errors told. */
 export async function busy(button, work) {
+  const hadFocus = document.activeElement === button;
   button.disabled = true;
   try {
     return await work();
@@ -60,6 +61,8 @@ export async function busy(button, work) {
     toast(error.message, "bad");
   } finally {
     button.disabled = false;
+    // What is disabled loses the focus, and who has no mouse their place.
+    if (hadFocus && document.activeElement === document.body) button.focus();
   }
 }
 

@@ -194,15 +194,21 @@ export class Row {
     const key = wanted.join();
     if (this.wanted === key) return;
     this.wanted = key;
+    const hadFocus = this.acts.contains(document.activeElement);
     this.acts.replaceChildren(...wanted.map(([act, word]) => act === "play"
       ? h("a", {class: "button go", href: `#/song/${row.id}`, "aria-label": `${word}: ${row.song}`}, word)
       : h("button", {"data-act": act, "aria-label": `${word}: ${row.song}`, onclick: (event) => this.do(act, event)},
         word)));
+    if (hadFocus) this.song.focus();
   }
 
   do(act, event) {
     if (act === "buy" && !confirm("It was paid for and is not to be had any more. Buy it again?")) return;
-    busy(event.currentTarget, async () => this.update(await postJson(`api/jobs/${this.row.id}/${act}`)));
+    const button = event.currentTarget;
+    const hadFocus = document.activeElement === button;
+    busy(button, async () => this.update(await postJson(`api/jobs/${this.row.id}/${act}`))).then(() => {
+      if (hadFocus && document.activeElement === document.body) this.song.focus();
+    });
   }
 }
 

@@ -167,7 +167,7 @@ export function showLibrary(main) {
     });
     const offer = async () => {
       const written = await postJson("api/labels/written", {ids: listed.map(({one}) => one.id)});
-      for (const {one, acts} of listed) acts.replaceChildren(showAct(one, written[one.id]));
+      for (const {one, acts} of listed) showAct(one, written[one.id], acts);
     };
     if (listed.length) offer().catch((error) => toast(error.message, "bad"));
     const words = [...chosen].map(([dimension, value]) =>
@@ -181,16 +181,17 @@ export function showLibrary(main) {
       }}, `${plural(rows.length - shown, "song")} more`));
   }
 
-  function showAct(one, isWritten) {
+  function showAct(one, isWritten, acts) {
     const label = {"aria-label": `${isWritten ? "Take out of the tags" : "Write"}: ${one.song}`};
-    return isWritten
+    acts.replaceChildren(isWritten
       ? act("Take out of the tags", async () => {
         await takeOut(one.id);
-        await load();
+        showAct(one, false, acts);
+        acts.firstElementChild.focus();
       }, label)
       : act("Write", async () => {
         if ((await writeAgain(one.id)).length) toast("begun", "good");
-      }, label);
+      }, label));
   }
 
   load();

@@ -62,11 +62,12 @@ export function showNew(main) {
 
   function showSongs() {
     stale();
+    const copied = [...songs.children].filter((one) => one.querySelector("progress"));
     songs.replaceChildren(...[...paths].map(([one, text]) => h("li", {}, h("span", {class: "song"}, text),
       h("button", {class: "mini", "aria-label": `Leave out ${text}`, onclick: () => {
         paths.delete(one);
         showSongs();
-      }}, "×"))));
+      }}, "×"))), ...copied);
   }
 
   async function upload(files) {
@@ -77,6 +78,7 @@ export function showNew(main) {
       try {
         const taken = await (await call(`api/songs?name=${encodeURIComponent(file.name)}`, {method: "POST", body: file}))
           .json();
+        shown.remove();
         add(taken.path, taken.shown);
       } catch (error) {
         shown.remove();

@@ -10,15 +10,18 @@ export function showSong(main, {changes, argument: id}) {
   let player = null;
   let row = null;
   let isOver = false;
+  let turn = 0;
   const place = h("div", {});
   const title = h("h1", {class: "away"}, "Song");
   const head = h("ul", {class: "jobs one"});
   main.append(title, head, place);
 
   async function load() {
+    // A job that is done while its page is made is loaded once more: the later one counts.
+    const mine = ++turn;
     try {
       const job = await getJson(`api/jobs/${encodeURIComponent(id)}`);
-      if (isOver) return;
+      if (isOver || mine !== turn) return;
       document.title = `${job.song} · stembridge`;
       title.textContent = job.song;
       row = new Row(job);
@@ -26,7 +29,7 @@ export function showSong(main, {changes, argument: id}) {
       place.replaceChildren(...job.notes.map((note) => h("p", {class: "hint"}, note)));
       if (job.labels.length) showLabels(place, job);
       const lanes = await getJson(`api/jobs/${encodeURIComponent(id)}/lanes`);
-      if (isOver) return;
+      if (isOver || mine !== turn) return;
       player?.close();
       player = new Player(place, job, lanes);
     } catch (error) {
@@ -232,6 +235,7 @@ class Player {
   }
 
   export() {
+    if (this.exportButton.disabled) return undefined; // a key may be pressed all the same
     return busy(this.exportButton, async () => {
       const gains = this.gains;
       const wanted = Object.fromEntries(this.states.map((state, index) => [state.lane.name, gains[index]]));
@@ -265,12 +269,19 @@ class Player {
     };
     // A button that has the focus takes the space bar for itself.
     if (event.key === " " && event.target.closest("button, a")) return;
+    // With Caps Lock letters are capitals.
+    const act = acts[event.key] ?? acts[event.key.toLowerCase()];
+    // A key that is held down moves and turns, and does nothing else again.
+    if (event.repeat && (digit || act) && !/^(Arrow|[-+=])/.test(event.key)) {
+      event.preventDefault();
+      return;
+    }
     if (digit && this.states[digit - 1]) {
       const state = this.states[digit - 1];
       if (event.shiftKey) state.mute = !state.mute;
       else state.solo = !state.solo;
       this.applyGains();
-    } else if (acts[event.key]) acts[event.key]();
+    } else if (act) act();
     else return;
     event.preventDefault();
   }

@@ -204,9 +204,9 @@ end
 function ACTS:text(slot, key, words)
   local kind, pointer = table.unpack(self.slots[slot])
   facts.ACCESS[kind].text(pointer, key, words, true)
-  for _, one in ipairs(key == "GUID" and self.made or {}) do
-    if one[1] == pointer then one[2] = words end
-  end
+  local number = key == "GUID" and #self.made or 0 -- Most often the last of them.
+  while number > 0 and self.made[number][1] ~= pointer do number = number - 1 end
+  if number > 0 then self.made[number][2] = words end
 end
 
 function ACTS:colour(slot, red, green, blue)

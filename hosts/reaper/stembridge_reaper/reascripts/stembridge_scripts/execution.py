@@ -193,7 +193,9 @@ class Execution:
         pointer = self._slots[slot][1]
         api.set_text(*self._slots[slot], key, words)
         if key == "GUID":
-            self.made = [(one, words if one == pointer else guid) for one, guid in self.made]
+            # Most often the last of them.
+            number = next(n for n in reversed(range(len(self.made))) if self.made[n][0] == pointer)
+            self.made[number] = pointer, words
 
     def _do_colour(self, slot: int, red: int, green: int, blue: int) -> None:
         native = api.call("ColorToNative", red, green, blue)

@@ -187,12 +187,13 @@ end
 local function add_stem(stems, item, track, known, is_whole)
   local tag = M.text("MediaItem", item, M.EXTENSION)
   if tag ~= "" then
+    track = track or M.guid("MediaTrack", r.GetMediaItem_Track(item))
     local stem = { guid = M.guid("MediaItem", item), track = track, tag = tag }
     known[stem.guid] = item
     stems[#stems + 1] = stem
   end
   for _, each in ipairs(is_whole and read_tags(item) or {}) do
-    if each ~= "" then stems[#stems + 1] = { guid = M.guid("MediaItem", item), track = track, tag = each } end
+    if each ~= "" then stems[#stems + 1] = { guid = M.guid("MediaItem", item), track = "", tag = each } end
   end
 end
 
@@ -219,12 +220,15 @@ end
 -- Look through the whole project: its tracks, the items with a tag of ours, all GUIDs of items.
 function M.read_all(known, pause)
   local tracks, stems, guids = list(), list(), list()
-  for pointer in M.tracks() do tracks[#tracks + 1] = { guid = M.guid("MediaTrack", pointer) } end
+  for pointer in M.tracks() do
+    tracks[#tracks + 1] = { guid = M.guid("MediaTrack", pointer), tag = M.text("MediaTrack", pointer, M.EXTENSION) }
+    pause()
+  end
   each_item(function(item)
     local guid = M.guid("MediaItem", item)
     known[guid] = item
     guids[#guids + 1] = guid
-    add_stem(stems, item, "", known, true)
+    add_stem(stems, item, nil, known, true)
     pause()
   end)
   return tracks, stems, guids

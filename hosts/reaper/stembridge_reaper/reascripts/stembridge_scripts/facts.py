@@ -197,6 +197,7 @@ def _read_track(pointer: str, tag: str) -> Document:
 def _add_stem(stems: list[Document], item: str, track: str, is_whole: bool = False) -> None:
     tag = api.text("MediaItem", item, EXTENSION)
     if tag:
+        track = track or api.guid("MediaTrack", api.call("GetMediaItem_Track", item))
         stems.append({"guid": api.guid("MediaItem", item), "track": track, "tag": tag, "pointer": item})
     tags = [one for one in _read_tags(item) if one] if is_whole else []
     stems.extend({"guid": api.guid("MediaItem", item), "track": track, "tag": one, "pointer": item} for one in tags)
@@ -208,7 +209,7 @@ def read_all() -> Generator[None, None, tuple[list[Document], list[Document], di
     stems: list[Document] = []
     pointers: dict[str, str] = {}
     for pointer in api.all_tracks():
-        tracks.append({"guid": api.guid("MediaTrack", pointer)})
+        tracks.append({"guid": api.guid("MediaTrack", pointer), "tag": api.text("MediaTrack", pointer, EXTENSION)})
         yield
     for pointer in api.all_items():
         pointers[api.guid("MediaItem", pointer)] = pointer

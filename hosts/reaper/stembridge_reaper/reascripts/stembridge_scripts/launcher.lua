@@ -90,7 +90,8 @@ local function read_project(run)
   local tracks, stems = facts.read_tracks(wanted, known, pause)
   local project = facts.project()
   project.selection = nil -- What was selected when the action was started counts.
-  return { kind = "place", run = run.folder, project = project, items = items, tracks = tracks, standing = stems }
+  return { kind = "place", run = run.folder, project = project, items = items, tracks = tracks, standing = stems,
+    placed = run.done }
 end
 
 local function is_equal(one, other)
@@ -127,7 +128,7 @@ local function place(run)
         why, made = goes_on, plan.made
       end
       if is_done then
-        run.placed = answer.status.ready
+        run:note_placed(answer.status)
         answer:tell()
         execution.build_peaks(made, wait)
         return true

@@ -325,7 +325,7 @@ class Watcher:
                 if api.active_project() != project:
                     return
                 continue
-            run.placed = answer.status["ready"]
+            run.note_placed(answer)
             if answer.status["message"]:
                 api.box(answer.status["message"])
             return
@@ -353,6 +353,7 @@ class Watcher:
             "items": items,
             "tracks": tracks,
             "standing": stems,
+            "placed": run.done,
         }
 
     def _plan_notes(self, run: RunFolder) -> None:

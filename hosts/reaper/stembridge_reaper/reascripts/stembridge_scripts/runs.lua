@@ -61,7 +61,9 @@ local Run = {}
 Run.__index = Run
 
 function M.open(folder)
-  return setmetatable({ folder = folder, status = {}, placed = 0, told = 0, heard = r.time_precise(), sign_at = 0 }, Run)
+  local run = { folder = folder, status = {}, placed = 0, told = 0, heard = r.time_precise(), sign_at = 0 }
+  run.done = documents.list() -- GUIDs of items whose stems were placed: what people undo does not come again by itself
+  return setmetatable(run, Run)
 end
 
 function Run:path(name)
@@ -116,6 +118,12 @@ end
 
 function Run:is_wanted()
   return (self.status.ready or 0) > self.placed and not self:has("dismissed") and not self:has("cancel")
+end
+
+-- Note what was placed by an answer; where that failed, it is not asked for again, and told each second.
+function Run:note_placed(answer)
+  self.placed = self.status.ready
+  if answer.state == "done" then self.placed, self.done = answer.ready, answer.placed or self.done end
 end
 
 function Run:tell_news()

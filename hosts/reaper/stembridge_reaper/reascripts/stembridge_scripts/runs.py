@@ -84,6 +84,8 @@ class RunFolder:
         self.process: subprocess.Popen[bytes] | None = None
         self.placed = 0
         """Files whose stems were placed."""
+        self.done: list[str] = []
+        """GUIDs of items whose stems were: what people undo does not come again by itself."""
         self._told = 0
         self._seen: tuple[int, int, int] | None = None
         self._request: Document | None = None
@@ -120,6 +122,12 @@ class RunFolder:
         """Whether there are stems to place."""
         is_off = self.has("dismissed") or self.has("cancel")
         return bool(self.status.get("ready", 0) > self.placed and not is_off)
+
+    def note_placed(self, answer: RunFolder) -> None:
+        """Note what was placed by an answer; where that failed, it is not asked for again, and told each second."""
+        self.placed = self.status["ready"]
+        if answer.state == "done":
+            self.placed, self.done = answer.status["ready"], answer.status.get("placed", [])
 
     def path(self, name: str) -> str:
         """Return the path of a file of the run."""
