@@ -262,7 +262,7 @@ class Placement:
 
     def _place_item(self, source: TrackFacts | None, one: FinishedItem, tracks: dict[str, int]) -> None:
         standing, like, is_heard = self._stems_of(one), one.item.likeness, self._is_heard(source, one)
-        kept = set()
+        kept: set[str] = set()
         for stem in one.part.stems:
             guid, tag = _find(standing, stem)
             kept.add(guid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +136,7 @@ def test_items_that_were_split_or_glued_while_the_work_went_on(desk: Desk, tmp_p
     project.remember("arranged")
     before = render(project, 4.0)
     desk.press("separate_last")
+    desk.host.run(lambda: "[stembridge] " in halved.items[0].texts.get("P_NOTES", ""))
     halved.items.append(split(halved.items[0], 1.0))
     glued.items[:] = [copy(glued.items[0], 0.0)]
     desk.host.run()
@@ -143,6 +145,7 @@ def test_items_that_were_split_or_glued_while_the_work_went_on(desk: Desk, tmp_p
     told = "".join(desk.reaper.console)
     assert "1 item shorter than when the action was started" in told
     assert "1 item not in the project any more" in told
+    assert not any(item.texts.get("P_NOTES") for item in project.items)
 
 
 def test_settings_that_are_broken_meanwhile_are_told_once(desk: Desk, home: Path, tmp_path: Path) -> None:
@@ -172,3 +175,22 @@ def test_an_insertion_that_was_cut_short_is_done_anew(desk: Desk, tmp_path: Path
     assert [name.strip() for name in names_of(project)].count("Song - Stems") == 1
     assert len(stems_of(project)) == 4
     assert not any(one in stems for one in stems_of(project))
+
+
+def test_a_project_that_is_left_while_it_is_read(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large one, of which a tick reads a part."""
+    path = write_song(tmp_path / "Song.wav", 1.0)
+    track = add_track(desk.reaper.active)
+    for position in range(3):
+        add_item(track, path, float(position))
+    read = desk.reaper.GetTrackMediaItem
+
+    def read_slowly(track: int, index: int) -> int:
+        time.sleep(0.01)
+        return read(track, index)
+
+    monkeypatch.setattr(desk.reaper, "GetTrackMediaItem", read_slowly)
+    desk.press("insert")
+    desk.reaper.open_project("/music/other.rpp")
+    desk.host.run()
+    assert desk.messages == ["There are no finished stems to insert."]

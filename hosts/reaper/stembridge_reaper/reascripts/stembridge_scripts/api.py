@@ -67,7 +67,8 @@ def selected_items() -> list[str]:
 def items_of(track: str) -> Iterator[str]:
     """Yield the items of a track, one by one: to fetch thousands at once takes a moment."""
     number = 0
-    while number < call("CountTrackMediaItems", track):
+    # Between two ticks the track may have gone, or another project come: it has no number then.
+    while value("MediaTrack", track, "IP_TRACKNUMBER") and number < call("CountTrackMediaItems", track):
         yield call("GetTrackMediaItem", track, number)
         number += 1
 

@@ -62,7 +62,8 @@ local function items_of(track)
   local number = -1
   return function()
     number = number + 1
-    return r.GetTrackMediaItem(track, number)
+    -- Between two ticks the track may have gone, or another project come.
+    return r.ValidatePtr2(0, track, "MediaTrack*") and r.GetTrackMediaItem(track, number) or nil
   end
 end
 
@@ -270,10 +271,19 @@ function M.note(item, words)
   if wanted ~= notes then r.GetSetMediaItemInfo_String(item, "P_NOTES", wanted, true) end
 end
 
-function M.clear_notes(guids, known, pause)
+-- Take our line out of the notes of items, and on these tracks of what was copied or split off with it.
+function M.clear_notes(guids, known, pause, tracks)
   for _, item in ipairs(M.find_items(guids, known, pause)) do
     M.note(item)
     pause()
+  end
+  for track in M.tracks() do
+    if tracks and tracks[M.guid("MediaTrack", track)] then
+      for item in items_of(track) do
+        M.note(item)
+        pause()
+      end
+    end
   end
 end
 

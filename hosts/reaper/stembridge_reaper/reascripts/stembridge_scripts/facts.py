@@ -13,7 +13,7 @@ from . import api
 from .documents import MARK, without_line
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Collection, Generator, Iterable
 
     from .documents import Document
 
@@ -93,10 +93,13 @@ def read_items(
 
 def read_item(pointer: str, is_limited: bool) -> Document:
     """Return the facts of one item."""
+    item: Document = {"guid": api.guid("MediaItem", pointer)}
+    if not item["guid"]:
+        return item
     track = api.call("GetMediaItem_Track", pointer)
-    item: Document = {"guid": api.guid("MediaItem", pointer), "track": api.guid("MediaTrack", track)}
+    item["track"] = api.guid("MediaTrack", track)
     take = api.call("GetActiveTake", pointer)
-    if not item["guid"] or api.is_null(take):
+    if api.is_null(take):
         return item
     item["take"] = api.guid("MediaItemTake", take)
     item["is_midi"] = bool(api.call("TakeIsMIDI", take))
@@ -162,14 +165,13 @@ def _read_markers(take: str) -> list[list[float]]:
     return markers
 
 
-def read_tracks(sources: Iterable[str]) -> Generator[None, None, tuple[list[Document], list[Document]]]:
-    """Read source tracks, and those with a tag of ours; returns them, and the tagged items on the latter."""
-    wanted = set(sources)
+def read_tracks(wanted: Collection[str]) -> Generator[None, None, tuple[list[Document], list[Document]]]:
+    """Read the tracks of these GUIDs and those with a tag of ours; returns them, and the tagged items on the latter."""
     tracks: list[Document] = []
     stems: list[Document] = []
     for pointer in api.all_tracks():
         tag = api.text("MediaTrack", pointer, EXTENSION)
-        if tag or pointer in wanted:
+        if tag or api.guid("MediaTrack", pointer) in wanted:
             track = _read_track(pointer, tag)
             tracks.append(track)
             yield
@@ -237,11 +239,16 @@ def find_items(guids: Iterable[str], known: dict[str, str]) -> Generator[None, N
     return found
 
 
-def clear_notes(guids: list[str], known: dict[str, str]) -> Generator[Any, None, None]:
-    """Take our line out of the notes of items."""
+def clear_notes(guids: list[str], known: dict[str, str], tracks: Collection[str] = ()) -> Generator[Any, None, None]:
+    """Take our line out of the notes of items, and on these tracks of what was copied or split off with it."""
     found = yield from find_items(guids, known)
     for pointer in found.values():
         clear_note(pointer)
+        yield
+    for track in api.all_tracks() if tracks else ():
+        for pointer in api.items_of(track) if api.guid("MediaTrack", track) in tracks else ():
+            clear_note(pointer)
+            yield
         yield
 
 

@@ -30,8 +30,8 @@ end
 
 local known = {} -- pointers of items by GUID; each use checks the GUID, for a pointer may be stale
 
-local function clear_notes(guids)
-  facts.clear_notes(guids, known, pause)
+local function clear_notes(guids, tracks)
+  facts.clear_notes(guids, known, pause, tracks)
 end
 
 local function show_notes(run)
@@ -72,8 +72,7 @@ local function is_home(run)
     end
   end
   if #facts.find_items(run:guids(), known, pause) > 0 then return true end
-  local tracks = {}
-  for _, item in ipairs(run:request().items) do tracks[item.track] = true end
+  local tracks = run:tracks()
   for track in facts.tracks() do
     if tracks[facts.guid("MediaTrack", track)] then return true end
   end
@@ -164,7 +163,7 @@ end
 
 local function end_run(run)
   os.remove(run:path("followed"))
-  clear_notes(run:guids())
+  clear_notes(run:guids(), run:tracks())
 end
 
 -- Show in the window, where one is open, how far a run is; it is closed there, or the run cancelled.

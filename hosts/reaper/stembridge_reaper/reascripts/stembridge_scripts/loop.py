@@ -339,10 +339,8 @@ class Watcher:
     def _read_project(self, run: RunFolder) -> Generator[Any, None, Document]:
         found = yield from find_items([item["guid"] for item in run.items], self.known)
         items = yield from read_items(found.values(), self.known)
-        sources = {api.call("GetMediaItem_Track", pointer) for pointer in found.values()}
         gone = {item["track"] for item in run.items if item["guid"] not in found}
-        sources |= {track for track in api.all_tracks() if gone and api.guid("MediaTrack", track) in gone}
-        tracks, stems = yield from read_tracks(sources)
+        tracks, stems = yield from read_tracks(gone | {item["track"] for item in items})
         for stem in stems:
             self.known[stem["guid"]] = stem.pop("pointer")
         return {
@@ -380,7 +378,7 @@ class Watcher:
 
     def _clear_notes(self, run: RunFolder) -> Generator[Any, None, None]:
         self._notes = {guid: note for guid, note in self._notes.items() if note[0] != run.id}
-        yield from clear_notes([item["guid"] for item in run.items], self.known)
+        yield from clear_notes([item["guid"] for item in run.items], self.known, {item["track"] for item in run.items})
 
     def _show(self) -> None:
         words = ""

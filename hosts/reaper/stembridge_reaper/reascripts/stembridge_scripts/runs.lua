@@ -98,6 +98,13 @@ function Run:guids()
   return found
 end
 
+-- Return the tracks of its items, as a set.
+function Run:tracks()
+  local found = {}
+  for _, item in ipairs(self:request().items or {}) do found[item.track] = true end
+  return found
+end
+
 -- Read the status if it was replaced; return whether it was.
 function Run:refresh()
   local text = documents.read_text(self:path("status.json"))
