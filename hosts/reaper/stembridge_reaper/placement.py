@@ -81,17 +81,15 @@ class Placement:
         self._settings = settings
         self._tracks = {track.guid: track for track in now.tracks}
         self._tags = {track.guid: read_tag(track.tag) for track in now.tracks}
-        self._standing: dict[str, dict[tuple[str, str], tuple[str, Tag]]] = {}
-        """By item: GUID and tag of each stem that stands, by stem and job."""
+        self._standing: dict[str, list[tuple[str, Tag]]] = {}
+        """By item: GUID and tag of each stem that stands, those that people made of ours behind the rest."""
         for stem in now.standing:
             tag = read_tag(stem.tag)
             # What an insertion that was cut short had begun goes with its tracks.
             if self._tags.get(stem.track, Tag()).state == PENDING:
                 continue
-            known = self._standing.setdefault(tag.item, {})
-            # Of several alike the others are people's own copies.
-            if stem.guid == own_guid(tag) or (tag.stem, tag.job) not in known:
-                known[tag.stem, tag.job] = stem.guid, tag
+            known = self._standing.setdefault(tag.item, [])
+            known.insert(0 if stem.guid == own_guid(tag) else len(known), (stem.guid, tag))
         self._slots = 0
         self._found: dict[str, int] = {}
         self._steps: list[Step] = [Head(VERSION, "stembridge: insert stems")]
@@ -145,18 +143,17 @@ class Placement:
             self._steps.append(Find(self._found[guid], kind, guid))
         return self._found[guid]
 
-    def _stems_of(self, one: FinishedItem) -> dict[tuple[str, str], tuple[str, Tag]]:
-        return self._standing.get(one.item.guid, {})
+    def _stems_of(self, one: FinishedItem) -> list[tuple[str, Tag]]:
+        return self._standing.get(one.item.guid, [])
 
     def _tag(self, one: FinishedItem, stem: StemResult) -> Tag:
         return Tag(run=self._run, item=one.item.guid, stem=stem.name, job=stem.job, file=name_file(stem.path))
 
     def _is_own(self, one: FinishedItem) -> bool:
-        return any(tag.run == self._run for _, tag in self._stems_of(one).values())
+        return any(tag.run == self._run for _, tag in self._stems_of(one))
 
     def _is_wanted(self, one: FinishedItem) -> bool:
-        tags = [tag for tag in map(read_tag, one.item.whole.tags) if tag.stem]
-        takes = {(tag.stem, tag.job): (tag.item, tag) for tag in tags}
+        takes = [(tag.item, tag) for tag in map(read_tag, one.item.whole.tags)]
         standing, like = self._stems_of(one), one.item.likeness
         if all(_find(takes, stem)[0] for stem in one.part.stems):
             return False
@@ -165,7 +162,7 @@ class Placement:
     def _is_heard(self, source: TrackFacts | None, one: FinishedItem) -> bool:
         """Tell whether an item sounded before stems of it muted it."""
         if standing := self._stems_of(one):
-            return not any(tag.is_silent for _, tag in standing.values())
+            return not any(tag.is_silent for _, tag in standing)
         # What took the place of an item that is gone sounds already.
         return one.is_there and _is_heard(source, one)
 
@@ -268,14 +265,14 @@ class Placement:
             kept.add(guid)
             if guid and tag.like == like:
                 continue
-            if guid:
+            if guid == own_guid(tag):
                 # The source item was changed since: its stems follow it.
                 self._last.append(Delete(self._find("MediaItem", guid)))
             own = msgspec.structs.replace(self._tag(one, stem), like=like, is_silent=not is_heard)
             self._place_stem(one, stem, tracks[stem.name], own)
         names = {stem.name for stem in one.part.stems}
-        for guid, tag in standing.values():
-            if guid not in kept and sounds_twice(tag.stem, names):
+        for guid, tag in standing:
+            if guid not in kept and guid == own_guid(tag) and sounds_twice(tag.stem, names):
                 self._last.append(SetNumbers(self._find("MediaItem", guid), (("B_MUTE", 1),)))
         if one.is_there:
             self._silence(one)
@@ -377,10 +374,11 @@ class Placement:
 _NOT_COPIED: Final = {"B_MUTE", "C_LANEPLAYS"}
 
 
-def _find(standing: Mapping[tuple[str, str], tuple[str, Tag]], stem: StemResult) -> tuple[str, Tag]:
+def _find(standing: Iterable[tuple[str, Tag]], stem: StemResult) -> tuple[str, Tag]:
     """Return a stem that stands: of the same job, or another's that was placed in the same file."""
-    alike = (each for each in standing.values() if (each[1].stem, each[1].file) == (stem.name, name_file(stem.path)))
-    return standing.get((stem.name, stem.job)) or next(alike, ("", Tag()))
+    file = name_file(stem.path)
+    alike = (one for one in standing if one[1].stem == stem.name and (one[1].job == stem.job or one[1].file == file))
+    return next(alike, ("", Tag()))
 
 
 def _is_heard(source: TrackFacts | None, one: FinishedItem) -> bool:

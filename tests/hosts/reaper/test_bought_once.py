@@ -255,6 +255,7 @@ def test_a_part_of_what_is_under_way_waits_for_that(studio: Studio, song: Path) 
     assert studio.created == 1
 
 
+@pytest.mark.usefixtures("launcher")
 @pytest.mark.parametrize("launcher", ["lua", "python"], indirect=True)
 def test_what_is_undone_while_the_rest_of_a_run_is_at_work_does_not_come_again(studio: Studio, tmp_path: Path) -> None:
     had, waits = (write_song(tmp_path / f"{number}.wav", 2.0, 11025, seed=number) for number in (1, 2))

@@ -116,7 +116,7 @@ def test_stems_that_come_later_sound_as_the_item_did_before_the_first_of_it_mute
         facts = facts_of(path)
         facts["item_values"]["B_MUTE"] = float(is_muted)
         now = Request(version=1, id="", created=0.0, kind="place", project=project, standing=tuple(standing))
-        stem = StemResult(name="vocals", title="Vocals", path=path, job=job)
+        stem = StemResult(name="vocals", title="Vocals", path=tmp_path / f"{job}.wav", job=job)
         (item,), _ = read_items(project, [msgspec.convert(facts, ItemFacts)])
         steps = Placement("run", {}, now, ReaperSettings()).plan([FinishedItem(item, True, PartStatus(stems=(stem,)))])
         items = [step for step in steps if isinstance(step, SetNumbers) and "D_POSITION" in dict(step.values)]
