@@ -26,7 +26,7 @@ from plugin_core.errors import ExitCode, RefusedError, SettingsError, Stembridge
 from plugin_core.model import Job, JobState, Operation, Source
 from plugin_core.purchases.purchase import Offer
 from plugin_core.session import Session
-from plugin_core.tasks import start
+from plugin_core.tasks import run_stoppable, start
 
 T = TypeVar("T")
 ENDED_BADLY = frozenset({JobState.FAILED, JobState.UNCONFIRMED})
@@ -189,15 +189,29 @@ class Run(Generic[W]):
         """Do what ``offer`` does, for one song; ``source`` is what it is where it was looked at already."""
         found: list[Ready[W]] = []
         try:
-            source = source or await self.session.look(wants[0].path)
             for want in wants:
-                offer = await self.session.offer(source, want.operation, force=want.force)
+                offer = None if source or want.force else await self._recall(want)
+                if offer is None:
+                    source = source or await self.session.look(want.path)
+                    offer = await self.session.offer(source, want.operation, force=want.force)
                 found.append(Ready(want=want, offer=await self._foresee(offer)))
         except (UsageError, RefusedError, StoreError):
             raise
         except StembridgeError as error:
             self._asker.refuse(wants[len(found)], error)
         return found
+
+    async def _recall(self, want: W) -> Offer | None:
+        """Return the offer of what is done already, told by the status of song and stems; None where it is not sure."""
+        session = self.session
+        source = await run_stoppable(lambda _: session.memory.recall(want.path)) if session.has_store else None
+        job = session.store.find(want.job) if source is not None and want.job else None
+        # A job that goes on does so from the song as it is read.
+        if source is None or (job is not None and job.state is not JobState.DONE):
+            return None
+        plan = await session.plan(source, want.operation, may_refuse=False)
+        remote = session.registry.provider_of(plan.operation).remote
+        return await session.history.recall(Offer(source=source, plan=plan, remote=remote))
 
     async def _foresee(self, offer: Offer) -> Offer:
         if not self._foresees or offer.standing is not None:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from plugin_core.model import Job, Operation, Plan, Separation, Source, Tagging
@@ -20,6 +19,7 @@ from plugin_core.registry import Registry
 from plugin_core.settings import Settings
 from plugin_core.stores import STORE_NAME as STORE_NAME
 from plugin_core.stores import has_store, open_store, work_folder
+from plugin_core.tasks import run_stoppable
 from plugin_core.wishes import STEMS
 from plugin_core.workshop import OnChange, Workshop
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from plugin_core.jobs.store import JobStore
     from plugin_core.operations.factory import WorkFactory
     from plugin_core.operations.history import History
+    from plugin_core.operations.memory import FileMemory
     from plugin_core.operations.orders import Links
     from plugin_core.operations.projects import Projects
     from plugin_core.operations.song import Slices
@@ -64,15 +65,13 @@ class Session:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_raised: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Give the job store back; a session that opened none does nothing."""
-        if "store" in self.__dict__:
-            self.store.close()
+        """Give back what was opened."""
+        for name in self.__dict__.keys() & {"store", "memory"}:
+            getattr(self, name).close()
 
     @cached_property
     def store(self) -> JobStore:
@@ -87,6 +86,13 @@ class Session:
     def has_store(self) -> bool:
         """Whether there is a job store already."""
         return "store" in self.__dict__ or has_store(self.settings)
+
+    @cached_property
+    def memory(self) -> FileMemory:
+        """What is remembered of files, once there is a job store."""
+        from plugin_core.operations.memory import FileMemory
+
+        return FileMemory(self.settings.home, lambda: self.has_store, self._clock)
 
     @cached_property
     def plugins(self) -> Plugins:
@@ -119,20 +125,15 @@ class Session:
         Raises:
             SourceError: it is not an audio file.
         """
-        from plugin_core.operations.song import inspect
-
-        return inspect(path)
+        return self.memory.look(path)
 
     async def look(self, path: Path) -> Source:
         """Do what ``inspect`` does beside the event loop; reading ends soon after its task is cancelled."""
-        from plugin_core.operations.song import inspect
-        from plugin_core.tasks import run_stoppable
-
-        return await run_stoppable(lambda stopper: inspect(path, check=stopper.check))
+        return await run_stoppable(lambda stopper: self.memory.look(path, stopper.check))
 
     async def hashes(self, source: Source) -> frozenset[str]:
         """Return the SHA-256 of every file, of any tags, in which the recording of a source was met; also its own."""
-        return await self._history.hashes(source)
+        return await self.history.hashes(source)
 
     async def plan(self, source: Source, operation: Operation, *, may_refuse: bool = True) -> Plan:
         """Check an operation and fill in its defaults; nothing is stored, sent or spent.
@@ -167,16 +168,16 @@ class Session:
         if force:
             return offer
         # A look must not make a store where there is none.
-        offer = await (self._history.compare(offer) if self.has_store else self._history.look_beside(offer))
-        if offer.standing is None and (written := await self._history.filled(source, plan)) is not None:
-            return self._history.as_filled(offer, written)
+        offer = await (self.history.compare(offer) if self.has_store else self.history.look_beside(offer))
+        if offer.standing is None and (written := await self.history.filled(source, plan)) is not None:
+            return self.history.as_filled(offer, written)
         if plan.refusal is not None and offer.standing is None and not (self.has_store and await self.is_had(offer)):
             raise plan.refusal
         return offer
 
     async def is_had(self, offer: Offer) -> bool:
         """Tell whether nothing more would be bought for an offer: its results stand, or it is bought or under way."""
-        return offer.standing is not None or offer.is_bought or await self._history.is_under_way(offer)
+        return offer.standing is not None or offer.is_bought or await self.history.is_under_way(offer)
 
     async def bytes_needed(self, source: Source, plan: Plan) -> int:
         """Return how much must be free where a plan's results go, or its job will be refused; 0 for a tagging.
@@ -215,7 +216,7 @@ class Session:
             one whose stems still stand beside this source, or whose labels still stand in it, is reused. Stems that a
             service made for another job store and that stand there, as their tags tell, count as done.
         """
-        return await self._history.add(
+        return await self.history.add(
             source, plan, host=host, preset=preset, force=force, may_buy=may_buy, clock=self.store.clock
         )
 
@@ -258,9 +259,7 @@ class Session:
     def retry(self, job_id: str, *, force: bool = False) -> Job:
         """Let a failed, cancelled or unconfirmed job go on from what it has.
 
-        Args:
-            job_id: the job.
-            force: the user's word that what was bought before, and is to be had no more, may be bought again.
+        With ``force``, the user's word, what was bought before and is to be had no more may be bought again.
 
         Raises:
             UsageError: there is no such job, or it is not one of these.
@@ -311,8 +310,8 @@ class Session:
     def prune(self, older_than: float) -> int:
         """Forget jobs that were done, failed or cancelled more than ``older_than`` seconds ago; return how many.
 
-        Results that such a job kept for a retry go, and whatever killed processes left in the home and beside songs
-        that no job needs.
+        Results that such a job kept for a retry go, what is remembered of files for as long, and whatever killed
+        processes left in the home and beside songs that no job needs.
         """
         from plugin_core.operations.leftovers import prune
         from plugin_core.purchases.shelf import PurchasesSettings
@@ -320,6 +319,7 @@ class Session:
         engine, known = self.workshop.engine(None), self.registry.all.values()
         home, work = self.settings.home, work_folder(self.settings)
         keep = self.settings.section("purchases", PurchasesSettings)
+        self.memory.forget(self.store.clock() - older_than)
         return prune(self.store, engine, home, work, keep, known, older_than=older_than, now=self.store.clock())
 
     def leftovers(self) -> list[Path]:
@@ -345,11 +345,12 @@ class Session:
         return Slices(lambda: self.store)
 
     @cached_property
-    def _history(self) -> History:
+    def history(self) -> History:
         from plugin_core.operations.history import History
         from plugin_core.purchases.shelf import Shelf
 
-        return History(self.registry, lambda: self.store, Shelf(work_folder(self.settings)), self.projects)
+        shelf = Shelf(work_folder(self.settings))
+        return History(self.registry, lambda: self.store, shelf, self.projects, self.memory)
 
     @cached_property
     def projects(self) -> Projects:
@@ -396,5 +397,4 @@ class Session:
 
     @cached_property
     def workshop(self) -> Workshop:
-        """Who works on the jobs."""
         return Workshop(self.settings, self.plugins, self.registry, self.store, self._work_factory, self.store.clock)

@@ -203,7 +203,9 @@ def build_request(
     if any(map(is_link, files)):
         operations, paths = _stand_in(context, files, operations)
     else:
-        paths = tuple(find_sources(files, recursive=choices.recursive, results=said.get("to")))
+        with context.session() as session:
+            is_own = session.memory.is_own_work
+            paths = tuple(find_sources(files, recursive=choices.recursive, results=said.get("to"), is_own=is_own))
     return RunRequest(
         operations=operations,
         paths=paths,

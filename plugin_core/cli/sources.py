@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -21,6 +21,7 @@ from plugin_core.operations.walk import find_songs, is_song
 from plugin_core.stems.layout import STEMS_SUFFIX
 
 F = TypeVar("F", bound=Callable[..., Any])
+Walk = Callable[[Path], Iterator[Path]]
 _FILES = (
     click.option("-0", "--null", is_flag=True, help="Names in LIST end in NUL, as find -print0 writes them."),
     click.option("--files-from", metavar="LIST", help="Also the files that LIST names, one a line; - is stdin."),
@@ -73,21 +74,29 @@ def read_list(name: str, *, separator: bytes) -> list[str]:
     return names
 
 
-def find_sources(names: Sequence[str], *, recursive: bool = False, results: Path | None = None) -> list[Path]:
+def find_sources(
+    names: Sequence[str],
+    *,
+    recursive: bool = False,
+    results: Path | None = None,
+    is_own: Callable[[Path], bool] = is_own_work,
+) -> list[Path]:
     """Return the files that are meant, absolute, each once, in the order named; folders sorted by name.
 
     Args:
         names: files, folders, or patterns (``*``, ``?``, ``[...]``, ``**``) where no file is called so.
         recursive: whether folders may be named.
         results: the folder results go to; a walk that comes upon it passes it over.
+        is_own: tells whether stembridge made a file.
 
     Raises:
         UsageError: something named does not exist, a folder without ``recursive``, or no audio file at all.
     """
     _refuse_missing(names)
+    walk = partial(find_songs, results=results, is_own=is_own)
     found: dict[str, Path] = {}
     for name in names:
-        for path in _expand(name, recursive, results, is_alone=len(names) == 1):
+        for path in _expand(name, walk if recursive else None, is_own, is_alone=len(names) == 1):
             found.setdefault(os.path.realpath(path), path)
     if not found:
         raise UsageError(
@@ -110,20 +119,20 @@ def _refuse_missing(names: Sequence[str]) -> None:
         raise UsageError(f"no such file: {show(Path(missing[0])) if missing[0] else 'an empty name'}{more}")
 
 
-def _expand(name: str, recursive: bool, results: Path | None, *, is_alone: bool) -> Iterator[Path]:
+def _expand(name: str, walk: Walk | None, is_own: Callable[[Path], bool], *, is_alone: bool) -> Iterator[Path]:
     path = Path(name).absolute()
     if not os.path.lexists(path):
-        yield from _match(name, recursive, results)
+        yield from _match(name, walk, is_own)
     elif not path.is_dir():
         yield path
-    elif recursive:
-        yield from find_songs(path, results)
+    elif walk is not None:
+        yield from walk(path)
     elif is_alone or path.suffix != STEMS_SUFFIX:
         # A shell's * names our own results beside the songs; they are passed over, any other folder is a mistake.
         raise UsageError(f"{show(path)} is a folder", remedy="add --recursive to take every song in it")
 
 
-def _match(pattern: str, recursive: bool, results: Path | None) -> Iterator[Path]:
+def _match(pattern: str, walk: Walk | None, is_own: Callable[[Path], bool]) -> Iterator[Path]:
     """Expand a pattern as a shell would; one without a suffix of its own takes audio files only."""
     suffix = Path(pattern).suffix
     takes_any_file = bool(suffix) and not glob.has_magic(suffix)
@@ -133,11 +142,11 @@ def _match(pattern: str, recursive: bool, results: Path | None) -> Iterator[Path
         if _is_result(path):
             continue
         if path.is_dir():
-            if recursive:
-                yield from find_songs(path, results)
+            if walk is not None:
+                yield from walk(path)
         elif takes_any_file or is_song(path):
             # A template need not keep stems in a folder of their own.
-            if not is_own_work(path):
+            if not is_own(path):
                 yield path
         else:
             continue

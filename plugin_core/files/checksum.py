@@ -10,6 +10,8 @@ from typing import Final
 import msgspec
 
 _CHUNK: Final = 1 << 20
+Check = Callable[[], None]
+"""Called for each MiB that is read; raises to stop."""
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -39,16 +41,18 @@ def record_bytes(data: bytes) -> Record:
     return Record(len(data), hashlib.sha256(data).hexdigest())
 
 
-def is_unmodified(path: Path, record: Record | None, check: Callable[[], None] = lambda: None) -> bool:
+def is_unmodified(
+    path: Path, record: Record | None, check: Check = lambda: None, hash_: Callable[[Path, Check], Record] = hash_file
+) -> bool:
     """Tell whether a plain file of exactly these bytes is there; one that may not be read cannot be told to be it.
 
-    ``check`` is called for each MiB and may raise.
+    ``check`` is called for each MiB and may raise; ``hash_`` tells what the file holds, by default as it is read now.
     """
     if record is None:
         return False
     try:
         if path.is_symlink() or not path.is_file() or path.stat().st_size != record.size:
             return False
-        return hash_file(path, check) == record
+        return hash_(path, check) == record
     except PermissionError:
         return False

@@ -27,6 +27,7 @@ from plugin_core.tasks import run_stoppable
 
 if TYPE_CHECKING:
     from plugin_core.jobs.store import JobStore
+    from plugin_core.operations.memory import FileMemory
     from plugin_core.operations.projects import Projects
 
 
@@ -50,19 +51,17 @@ class History:
         store: gives the job store.
         shelf: where results of purchases are kept.
         projects: where stems go, and the session files beside them.
+        memory: what is known of files that lie as they lay.
     """
 
     def __init__(
-        self,
-        registry: Registry,
-        store: Callable[[], JobStore],
-        shelf: Shelf,
-        projects: Projects,
+        self, registry: Registry, store: Callable[[], JobStore], shelf: Shelf, projects: Projects, memory: FileMemory
     ) -> None:
         self._registry = registry
         self._store = store
         self._shelf = shelf
         self._projects = projects
+        self._memory = memory
 
     async def bill(self, source: Source, plan: Plan) -> Bill:
         """Return what a job of this plan is found by; its recording is known from then on.
@@ -156,6 +155,14 @@ class History:
             return msgspec.structs.replace(offer, plan=msgspec.structs.replace(plan, credits=0.0))
         return offer
 
+    async def recall(self, offer: Offer) -> Offer | None:
+        """Return an offer whose results stand, found by the bytes that its song had; None where that is not sure."""
+        known = self._store().recordings.known(offer.source.content)
+        bill = self._bill(offer.source, offer.plan, known) if known else _NO_BILL
+        standing = await self.standing(offer.source, offer.plan, bill) if known else None
+        found = offer if standing is None else self._with_standing(offer, standing)
+        return found if found.standing is not None else None
+
     async def is_under_way(self, offer: Offer) -> bool:
         """Tell whether a job of the same wish for the same recording is active, wherever its results go.
 
@@ -191,7 +198,7 @@ class History:
         place, found = place_of(source, wish), None
         for job in done:
             is_same = place_of(job.source, job.operation) == place
-            if is_same and await run_stoppable(partial(are_unmodified, job.stems)):
+            if is_same and await run_stoppable(partial(are_unmodified, job.stems, hash_=self._memory.hash)):
                 found = found or job
                 if not self._projects.missing(job, wish):
                     return self._projects.describe(job, wish)

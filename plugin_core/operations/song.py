@@ -46,7 +46,7 @@ def inspect(path: Path, *, check: Callable[[], None] = lambda: None) -> Source:
     # It looks into songs; whoever only moves them does without.
     from plugin_core.recordings.digest import read_song
 
-    path = _absolute(path)
+    path = absolute(path)
     before = stat_source(path)
     info, content = read_song(path, check=check)
     if stat_key(stat_source(path)) != stat_key(before):
@@ -86,7 +86,8 @@ def stat_source(path: Path) -> os.stat_result:
         return os.fstat(descriptor)
 
 
-def _absolute(path: Path) -> Path:
+def absolute(path: Path) -> Path:
+    """Return a path from the root, links kept."""
     path = path.absolute()
     # "link/../song" depends on where the link leads; only the system can tell.
     return path.parent.resolve() / path.name if ".." in path.parts else path

@@ -132,15 +132,22 @@ def _file_title(source: Path) -> str:
 
 def read_provenance(path: Path) -> str:
     """Return what a file says of its making; empty where it says nothing or cannot be read."""
-    from plugin_core.tags.reader import read_tags
-
-    if not path.is_file():
-        return ""
     try:
-        return " ".join(read_tags(path).fields.get("provenance", ()))
+        return tell_provenance(path)
     except StembridgeError:
         # Whatever is wrong with the file is told when it is looked at as a song.
         return ""
+
+
+def tell_provenance(path: Path) -> str:
+    """Return what a file says of its making; empty where it says nothing.
+
+    Raises:
+        StembridgeError: it cannot be read.
+    """
+    from plugin_core.tags.reader import read_tags
+
+    return " ".join(read_tags(path).fields.get("provenance", ())) if path.is_file() else ""
 
 
 def is_own_work(path: Path) -> bool:

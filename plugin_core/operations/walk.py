@@ -15,13 +15,19 @@ from plugin_core.stems.layout import STEMS_SUFFIX
 _log = logging.getLogger(__name__)
 
 
-def find_songs(folder: Path, results: Path | None = None, tell: Callable[[str], None] = _log.warning) -> Iterator[Path]:
+def find_songs(
+    folder: Path,
+    results: Path | None = None,
+    tell: Callable[[str], None] = _log.warning,
+    is_own: Callable[[Path], bool] = is_own_work,
+) -> Iterator[Path]:
     """Yield the songs below a folder, by name; hidden entries, our results and linked folders are passed over.
 
     Args:
         folder: where to look.
         results: a folder that results go to, which is passed over where the walk comes upon it.
         tell: hears of each folder that cannot be read.
+        is_own: tells whether stembridge made a file.
     """
 
     def tell_of(error: OSError) -> None:
@@ -31,7 +37,7 @@ def find_songs(folder: Path, results: Path | None = None, tell: Callable[[str], 
         folders[:] = sorted(name for name in folders if not _is_passed_over(Path(parent, name), results))
         songs = (Path(parent, name) for name in sorted(files) if not name.startswith("."))
         # A template need not keep stems in a folder of their own.
-        yield from (path for path in songs if is_song(path) and not is_own_work(path))
+        yield from (path for path in songs if is_song(path) and not is_own(path))
 
 
 def is_song(path: Path) -> bool:

@@ -89,6 +89,11 @@ class RecordingBook:
                 return KnownFile(recording, bytes_of(digests[0]))
             return KnownFile(tables.remember(connection, recording, digests), bytes_of(digests[0]))
 
+    def known(self, sha256: str) -> str | None:
+        """Return the recording that files of these bytes hold; None where none was met."""
+        with self._database.read() as connection:
+            return tables.find_by_digest(connection, raw1(sha256))
+
     @begun_anew
     def note_slice(self, recording: str, parent: str, rate: int, place: Slice) -> None:
         """Note that a recording was cut out of another one, between which frames at which sample rate."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path, PurePath
 from typing import Final
@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from plugin_core.errors import PlacementError
-from plugin_core.files.checksum import Record, is_unmodified
+from plugin_core.files.checksum import Check, Record, hash_file, is_unmodified
 from plugin_core.files.names import HIDDEN_PREFIX, fold, fold_all
 from plugin_core.model import Stem, show_path
 from plugin_core.tasks import Stopper
@@ -43,9 +43,9 @@ def record_of(stem: Stem) -> Record:
     return Record(stem.size, stem.sha256)
 
 
-def are_unmodified(stems: Sequence[Stem], stopper: Stopper) -> bool:
+def are_unmodified(stems: Sequence[Stem], stopper: Stopper, hash_: Callable[[Path, Check], Record] = hash_file) -> bool:
     """Tell whether every stem is still where it was placed, byte for byte; False where there is none."""
-    return bool(stems) and all(is_unmodified(stem.path, record_of(stem), stopper.check) for stem in stems)
+    return bool(stems) and all(is_unmodified(stem.path, record_of(stem), stopper.check, hash_) for stem in stems)
 
 
 def holds_only(folder: Path, records: Records) -> bool:
