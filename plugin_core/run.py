@@ -205,13 +205,14 @@ class Run(Generic[W]):
         """Return the offer of what is done already, told by the status of song and stems; None where it is not sure."""
         session = self.session
         source = await run_stoppable(lambda _: session.memory.recall(want.path)) if session.has_store else None
-        job = session.store.find(want.job) if source is not None and want.job else None
+        known = session.store.recordings.known(source.content) if source is not None else None
+        job = session.store.find(want.job) if known and want.job else None
         # A job that goes on does so from the song as it is read.
-        if source is None or (job is not None and job.state is not JobState.DONE):
+        if source is None or known is None or (job is not None and job.state is not JobState.DONE):
             return None
         plan = await session.plan(source, want.operation, may_refuse=False)
         remote = session.registry.provider_of(plan.operation).remote
-        return await session.history.recall(Offer(source=source, plan=plan, remote=remote))
+        return await session.history.recall(Offer(source=source, plan=plan, remote=remote), known)
 
     async def _foresee(self, offer: Offer) -> Offer:
         if not self._foresees or offer.standing is not None:

@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Collection, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 import click
@@ -24,10 +24,12 @@ from plugin_core.console.phrases import describe_question, has_price, plural
 from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.files.errors import explain_write_error
 from plugin_core.model import Job, Operation, Separation
+from plugin_core.operations.memory import FileMemory
 from plugin_core.presets import Preset, find_preset
 from plugin_core.run import Asker, Ready, Reply, Run, Want
 from plugin_core.session import Session
 from plugin_core.settings import Secret
+from plugin_core.stores import has_store
 from plugin_core.wishes import SEPARATE
 
 
@@ -203,8 +205,8 @@ def build_request(
     if any(map(is_link, files)):
         operations, paths = _stand_in(context, files, operations)
     else:
-        with context.session() as session:
-            is_own = session.memory.is_own_work
+        with closing(FileMemory(context.settings.home, lambda: has_store(context.settings))) as memory:
+            is_own = memory.is_own_work
             paths = tuple(find_sources(files, recursive=choices.recursive, results=said.get("to"), is_own=is_own))
     return RunRequest(
         operations=operations,

@@ -155,11 +155,10 @@ class History:
             return msgspec.structs.replace(offer, plan=msgspec.structs.replace(plan, credits=0.0))
         return offer
 
-    async def recall(self, offer: Offer) -> Offer | None:
-        """Return an offer whose results stand, found by the bytes that its song had; None where that is not sure."""
-        known = self._store().recordings.known(offer.source.content)
-        bill = self._bill(offer.source, offer.plan, known) if known else _NO_BILL
-        standing = await self.standing(offer.source, offer.plan, bill) if known else None
+    async def recall(self, offer: Offer, recording: str) -> Offer | None:
+        """Return the offer of a song that holds this recording, if all that it wants stands; else None."""
+        bill = self._bill(offer.source, offer.plan, recording)
+        standing = await self.standing(offer.source, offer.plan, bill)
         found = offer if standing is None else self._with_standing(offer, standing)
         return found if found.standing is not None else None
 

@@ -17,12 +17,11 @@ import msgspec
 
 from plugin_core._version import __version__
 from plugin_core.audio.source_file import Identity
-from plugin_core.encoding import from_json, to_json
 from plugin_core.errors import StembridgeError, StoreError
 from plugin_core.files.checksum import Record, hash_file
 from plugin_core.files.database import Schema, may_pass
 from plugin_core.files.sqlite import SqliteFile
-from plugin_core.model import Source
+from plugin_core.model import Source, from_json, to_json
 from plugin_core.operations.song import absolute, inspect
 from plugin_core.operations.stem_tags import tell_provenance
 
@@ -132,25 +131,28 @@ class FileMemory:
         """Remember what was found, if a later write would be seen by the file's status; ``before`` is that it had."""
         if before is not None and before.is_settled(began_ns) and before == _look_at(path):
             known = msgspec.structs.replace(self._recall(before), **found)
-            self._use(lambda file: _put(file, before, known, self._clock()))
+            self._use(lambda file: _put(file, before, known, self._clock()), is_new=True)
 
-    def _use(self, work: Callable[[SqliteFile], Found | None]) -> Found | None:
-        """Do something with the file; without one, nothing is known."""
+    def _use(self, work: Callable[[SqliteFile], Found | None], *, is_new: bool = False) -> Found | None:
+        """Do something with the file, which is made only for what is new; without one, nothing is known."""
         try:
-            file = self._open()
+            file = self._open(is_new)
             return None if file is None else work(file)
-        except (StoreError, msgspec.DecodeError) as error:
+        except (StoreError, OSError, msgspec.DecodeError) as error:
             # The home may be read-only, or full; songs are read then.
-            passes = isinstance(error, StoreError) and may_pass(error)
+            passes = isinstance(error, OSError) or (isinstance(error, StoreError) and may_pass(error))
             _log.log(logging.INFO if passes else logging.WARNING, "files are read anew: %s", error)
+            self.close()
             self._is_lost = True
             return None
 
-    def _open(self) -> SqliteFile | None:
+    def _open(self, is_new: bool) -> SqliteFile | None:
         with self._lock:
-            if self._opened is None and not self._is_lost and (self._path.exists() or self._may_make()):
+            if self._is_lost or self._opened is not None:
+                return self._opened
+            if self._path.exists() or (is_new and self._may_make()):
                 self._opened = SqliteFile(self._path, _SCHEMA, patience=_PATIENCE)
-            return None if self._is_lost else self._opened
+            return self._opened
 
 
 def _look_at(path: Path) -> Identity | None:
