@@ -114,20 +114,24 @@ def test_a_file_of_this_moment_is_not_remembered(open_memory: Open, tmp_path: Pa
     assert not known.is_own_work(song)
 
 
-def test_what_changes_while_it_is_read_is_not_remembered(
+def test_what_is_swapped_while_it_is_read_is_not_remembered(
     open_memory: Open, tmp_path: Path, settled: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "stem.flac"
+    path = tmp_path / "Song.stems" / "stem.flac"
+    path.parent.mkdir()
     path.write_bytes(b"one")
 
-    def hash_and_change(path: Path, check: Callable[[], None]) -> Record:
-        found = hash_file(path, check)
-        write_over(path, b"two")
-        return found
+    def swap_and_hash(path: Path, check: Callable[[], None]) -> Record:
+        # A file knows nothing of what is done to its folder.
+        path.parent.rename(tmp_path / "away")
+        path.parent.mkdir()
+        path.write_bytes(b"two")
+        return hash_file(path, check)
 
-    monkeypatch.setattr(memory, "hash_file", hash_and_change)
-    open_memory().hash(path)
-    monkeypatch.undo()
+    with monkeypatch.context() as swapping:
+        swapping.setattr(memory, "hash_file", swap_and_hash)
+        open_memory().hash(path)
+    assert open_memory().hash(tmp_path / "away" / path.name) == record(b"one")
     assert open_memory().hash(path) == record(b"two")
 
 
