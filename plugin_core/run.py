@@ -190,7 +190,8 @@ class Run(Generic[W]):
         found: list[Ready[W]] = []
         try:
             for want in wants:
-                offer = None if source or want.force else await self._recall(want)
+                # A job that goes on does so from the song as it is read.
+                offer = None if source or want.force or want.job else await self._recall(want)
                 if offer is None:
                     source = source or await self.session.look(want.path)
                     offer = await self.session.offer(source, want.operation, force=want.force)
@@ -206,9 +207,7 @@ class Run(Generic[W]):
         session = self.session
         source = await run_stoppable(lambda _: session.memory.recall(want.path)) if session.has_store else None
         known = session.store.recordings.known(source.content) if source is not None else None
-        job = session.store.find(want.job) if known and want.job else None
-        # A job that goes on does so from the song as it is read.
-        if source is None or known is None or (job is not None and job.state is not JobState.DONE):
+        if source is None or known is None:
             return None
         plan = await session.plan(source, want.operation, may_refuse=False)
         remote = session.registry.provider_of(plan.operation).remote
