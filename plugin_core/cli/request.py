@@ -24,7 +24,6 @@ from plugin_core.console.phrases import describe_question, has_price, plural
 from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.files.errors import explain_write_error
 from plugin_core.model import Job, Operation, Separation
-from plugin_core.operations.memory import FileMemory
 from plugin_core.presets import Preset, find_preset
 from plugin_core.run import Asker, Ready, Reply, Run, Want
 from plugin_core.session import Session
@@ -205,6 +204,8 @@ def build_request(
     if any(map(is_link, files)):
         operations, paths = _stand_in(context, files, operations)
     else:
+        from plugin_core.operations.memory import FileMemory
+
         with closing(FileMemory(context.settings.home, lambda: has_store(context.settings))) as memory:
             is_own = memory.is_own_work
             paths = tuple(find_sources(files, recursive=choices.recursive, results=said.get("to"), is_own=is_own))
