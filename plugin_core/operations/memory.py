@@ -138,9 +138,9 @@ class FileMemory:
         try:
             file = self._open(is_new)
             return None if file is None else work(file)
-        except (StoreError, OSError, msgspec.DecodeError) as error:
+        except (StoreError, OSError) as error:
             # The home may be read-only, or full; songs are read then.
-            passes = isinstance(error, OSError) or (isinstance(error, StoreError) and may_pass(error))
+            passes = isinstance(error, OSError) or may_pass(error)
             _log.log(logging.INFO if passes else logging.WARNING, "files are read anew: %s", error)
             self.close()
             self._is_lost = True
@@ -174,7 +174,13 @@ def _status(identity: Identity) -> str:
 def _find(file: SqliteFile, identity: Identity) -> Found | None:
     with file.read() as connection:
         row = connection.execute("SELECT status, found FROM files WHERE file = ?", (_name(identity),)).fetchone()
-    return from_json(row["found"], Found) if row is not None and row["status"] == _status(identity) else None
+    if row is None or row["status"] != _status(identity):
+        return None
+    try:
+        return from_json(row["found"], Found)
+    except msgspec.DecodeError:
+        # Damaged; it is read, and written anew.
+        return None
 
 
 def _put(file: SqliteFile, identity: Identity, found: Found, now: float) -> None:
