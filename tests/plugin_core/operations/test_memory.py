@@ -277,11 +277,11 @@ class Shop:
         self.fake = FakeSeparator()
         self.fake.price = 2.0
 
-    def run(self, song: Path) -> tuple[bool, list[Job]]:
+    def run(self, song: Path, *, force: bool = False) -> tuple[bool, list[Job]]:
         """Separate a song; return whether it was done before, and all jobs, newest first."""
         with Session(Settings(self.home, environ={}), load_fakes(FakePoint("fake", FakePlugin(self.fake)))) as session:
             run = Run(session, Asker[Want]())
-            asyncio.run(run.do([Want(path=song, operation=WISH)]))
+            asyncio.run(run.do([Want(path=song, operation=WISH, force=force)]))
             assert [job.problem for job in run.jobs if job.problem] == []
             return bool(run.reused), session.store.list()
 
@@ -320,3 +320,6 @@ def test_bytes_are_read_before_money_is_spent_or_a_stem_is_placed(tmp_path: Path
     assert {path.name for path in (tmp_path / "Other.stems").iterdir()} == {
         f"Other - {name}.flac" for name in ("Vocals", "Instrumental")
     }
+    assert [shop.run(other)[0] for _ in range(2)] == [True, True]
+    assert not shop.run(other, force=True)[0]
+    assert len(shop.fake.submitted) == 3
