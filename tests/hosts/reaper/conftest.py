@@ -176,9 +176,10 @@ def _processes_of(script: Script) -> Iterator[Any]:
 
 
 @pytest.fixture
-def launcher() -> Launcher:
+def launcher(request: pytest.FixtureRequest) -> Launcher:
     """The language of the scripts; tests of both say so."""
-    return "python"
+    chosen: Launcher = getattr(request, "param", "python")
+    return chosen
 
 
 @pytest.fixture

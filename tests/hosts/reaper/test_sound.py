@@ -14,7 +14,7 @@ from tests.hosts.reaper.conftest import Desk
 from tests.simulators.reaper.objects import Track
 from tests.simulators.reaper.rendering import render
 
-pytestmark = pytest.mark.parametrize("launcher", ["lua", "python"], indirect=True)
+both = pytest.mark.parametrize("launcher", ["lua", "python"], indirect=True)
 LENGTH = 8.0
 QUIET = -240.0
 """Decibels below which nothing is left but the last digits of sums."""
@@ -65,6 +65,7 @@ def cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STEMBRIDGE_REAPER_HANDLES", "0.25")
 
 
+@both
 @pytest.mark.parametrize("where", ["beside", "inside"])
 def test_tracks_of_every_kind(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     monkeypatch.setenv("STEMBRIDGE_REAPER_STEM_TRACKS", where)
@@ -112,6 +113,7 @@ def test_tracks_of_every_kind(desk: Desk, tmp_path: Path, monkeypatch: pytest.Mo
     assert ("sends, track FX of track 'Surround' do not act on its stems" in told) is (where == "beside")
 
 
+@both
 @pytest.mark.usefixtures("cut")
 def test_time_selection_limits_what_is_sent(desk: Desk, tmp_path: Path) -> None:
     song, other = write_song(tmp_path / "Song.wav", 10.0), write_song(tmp_path / "Other.wav", 4.0, seed=3)
@@ -139,6 +141,7 @@ def test_time_selection_limits_what_is_sent(desk: Desk, tmp_path: Path) -> None:
     assert len(stems_of(project)) == 8
 
 
+@both
 @pytest.mark.usefixtures("cut")
 def test_razor_edits_limit_what_is_sent_and_go_before_the_time_selection(desk: Desk, tmp_path: Path) -> None:
     song = write_song(tmp_path / "Song.wav", 10.0)
@@ -155,6 +158,7 @@ def test_razor_edits_limit_what_is_sent_and_go_before_the_time_selection(desk: D
     assert pieces_of(project.tracks[-1]) == [(0.0, 4.0, 0.0)]
 
 
+@both
 @pytest.mark.usefixtures("cut")
 def test_stretch_markers_do_not_need_the_whole_file(desk: Desk, tmp_path: Path) -> None:
     song = write_song(tmp_path / "Song.wav", 10.0)
