@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from plugin_core.audio.envelope import find_end, measure_tag
 from plugin_core.audio.info import ByteSpan
 from plugin_core.audio.movie import is_movie
-from plugin_core.audio.source_file import LEAP, Passage, Window, cut_short, joined
+from plugin_core.audio.source_file import LEAP, FileReading, Window, cut_short, joined
 
 _ASF: Final = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_DATA: Final = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
@@ -76,7 +76,7 @@ class _Box(NamedTuple):
     end: int
 
 
-def check_extent(path: Path, descriptor: int, passage: Passage | None = None) -> Extent:
+def check_extent(path: Path, descriptor: int, passage: FileReading | None = None) -> Extent:
     """Make sure that a container is as long as it says; of one that is gone through a passage hears all.
 
     Raises:

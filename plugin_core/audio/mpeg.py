@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from plugin_core.audio.envelope import find_end, measure_tag
 from plugin_core.audio.info import ByteSpan, FileLayout, Structure, lay_out
-from plugin_core.audio.source_file import Passage, Window, damaged, joined
+from plugin_core.audio.source_file import FileReading, Window, damaged, joined
 
 _VERSIONS: Final = {3: 0, 2: 1, 0: 2}
 """Of the two bits in the header: MPEG-1, MPEG-2, MPEG-2.5; the sample rates are halved each time."""
@@ -97,7 +97,7 @@ class FrameStretch:
 
 
 def examine_mpeg(
-    path: Path, descriptor: int, part: ByteSpan, *, is_file: bool = False, passage: Passage | None = None
+    path: Path, descriptor: int, part: ByteSpan, *, is_file: bool = False, passage: FileReading | None = None
 ) -> Structure | None:
     """Hold an MP3's headers against its frames; None where these cannot be found.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from plugin_core.audio.info import ByteSpan, FileLayout, Structure
-from plugin_core.audio.source_file import AGAIN, Passage, cut_short, read_pieces
+from plugin_core.audio.source_file import AGAIN, FileReading, cut_short, read_pieces
 from plugin_core.errors import SourceError
 from plugin_core.model import show_path
 
@@ -23,7 +23,7 @@ _CODECS: Final = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC", b"fLaC", b"Speex   ")
 """How the first packet of a stream of sound begins."""
 
 
-class Page(NamedTuple):
+class OggPage(NamedTuple):
     """A page, which holds packets or parts of them."""
 
     start: int
@@ -77,7 +77,7 @@ class _Link:
         self.is_ended = self.is_broken = self.is_backward = self.has_begun = False
         self._number = self._place = 0
 
-    def add(self, page: Page) -> None:
+    def add(self, page: OggPage) -> None:
         self.end = page.end
         if page.begins:
             if self.serial is None and page.holds(*_CODECS):
@@ -94,7 +94,7 @@ class _Link:
             self.is_ended = page.ends
 
 
-def examine_ogg(path: Path, descriptor: int, passage: Passage | None = None) -> Structure | None:
+def examine_ogg(path: Path, descriptor: int, passage: FileReading | None = None) -> Structure | None:
     """Find the recordings in an Ogg file; None where it has no sound that we know.
 
     Raises:
@@ -111,7 +111,7 @@ def examine_ogg(path: Path, descriptor: int, passage: Passage | None = None) -> 
     return Structure(layouts=tuple(FileLayout((ByteSpan(link.start, link.end),)) for link in links))
 
 
-def list_pages(pieces: Iterable[bytes]) -> Iterator[Page]:
+def list_pages(pieces: Iterable[bytes]) -> Iterator[OggPage]:
     """Give the pages of a file that comes in pieces."""
     splitter = PageSplitter()
     for piece in pieces:
@@ -126,7 +126,7 @@ class PageSplitter:
         self._rest = b""
         self._start = 0
 
-    def feed(self, piece: bytes | memoryview, *, is_last: bool = False) -> Iterator[Page]:
+    def feed(self, piece: bytes | memoryview, *, is_last: bool = False) -> Iterator[OggPage]:
         """Take the next bytes and give the pages in them."""
         data, start, at = self._rest + piece, self._start, 0
         view = memoryview(data)
@@ -142,12 +142,12 @@ class PageSplitter:
             body = table + (head[26] if len(head) == _HEADER else 0)
             lacing = data[table:body]
             end = body + sum(lacing)
-            yield Page(start + at, head, lacing, view[body:end], len(head) < _HEADER or end > len(data))
+            yield OggPage(start + at, head, lacing, view[body:end], len(head) < _HEADER or end > len(data))
             at = end
         self._rest, self._start = data[at:], start + at
 
 
-def _split(path: Path, pages: Iterator[Page]) -> list[_Link]:
+def _split(path: Path, pages: Iterator[OggPage]) -> list[_Link]:
     links: list[_Link] = []
     for page in pages:
         if page.is_cut:

@@ -28,9 +28,9 @@ from plugin_core.audio.ogg import examine_ogg
 from plugin_core.audio.pcm import examine_pcm
 from plugin_core.audio.sndfile import is_mpeg_audio
 from plugin_core.audio.source_file import (
+    FileReading,
     Identity,
     Memory,
-    Passage,
     damaged,
     describe_length,
     describe_torn,
@@ -52,7 +52,7 @@ _LAST_BYTES: Final = 1 << 22
 """Enough of a film to hold some frames of its sound."""
 
 
-def examine(path: Path, descriptor: int, passage: Passage | None = None) -> Structure | None:
+def examine(path: Path, descriptor: int, passage: FileReading | None = None) -> Structure | None:
     """Return how a file is to be read; None where its decoder knows best; of one gone through a passage hears all.
 
     Raises:
@@ -120,7 +120,7 @@ def _look_at_settled(path: Path) -> Identity | None:
 
 def _identify(path: Path, which: Which, hear: Callable[[bytes], None] | None) -> AudioInfo:
     with open_file(path) as descriptor:
-        passage = Passage(path, descriptor, hear) if hear else None
+        passage = FileReading(path, descriptor, hear) if hear else None
         info = _probe_sndfile(path, descriptor, passage, which) or _probe_ffmpeg(path, descriptor, passage, which)
         if passage is not None:
             passage.finish()
@@ -128,7 +128,7 @@ def _identify(path: Path, which: Which, hear: Callable[[bytes], None] | None) ->
     return info
 
 
-def _probe_sndfile(path: Path, descriptor: int, passage: Passage | None, which: Which) -> AudioInfo | None:
+def _probe_sndfile(path: Path, descriptor: int, passage: FileReading | None, which: Which) -> AudioInfo | None:
     if not sndfile.is_known(read_at(path, descriptor, 0, 16)):
         return None
     found = examine(path, descriptor, passage) or Structure()
@@ -199,7 +199,7 @@ def _count_frames(path: Path, opened: sndfile.SequentialFile) -> int:
     return frames
 
 
-def _probe_ffmpeg(path: Path, descriptor: int, passage: Passage | None, which: Which) -> AudioInfo:
+def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, which: Which) -> AudioInfo:
     extent = check_extent(path, descriptor, passage)
     if extent.parts:
         return _probe_each(path, extent.parts, which, is_whole=extent.is_whole)

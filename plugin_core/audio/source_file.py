@@ -106,7 +106,7 @@ def read_at(path: Path, descriptor: int, offset: int, size: int) -> bytes:
 
 
 def read_pieces(
-    path: Path, descriptor: int, start: int = 0, end: int | None = None, passage: Passage | None = None
+    path: Path, descriptor: int, start: int = 0, end: int | None = None, passage: FileReading | None = None
 ) -> Iterator[bytes]:
     """Give the bytes from ``start`` to ``end``, or to the end of the file, in pieces, which a passage hears.
 
@@ -123,7 +123,7 @@ def read_pieces(
         start += len(piece)
 
 
-class Passage:
+class FileReading:
     """One reading of a file that others hear as well: all its bytes once, in order, however one goes through it.
 
     Args:
@@ -170,7 +170,7 @@ class Window:
         room: bytes that are read at once; few where one leaps from place to place.
     """
 
-    def __init__(self, path: Path, descriptor: int, passage: Passage | None = None, *, room: int = _WINDOW) -> None:
+    def __init__(self, path: Path, descriptor: int, passage: FileReading | None = None, *, room: int = _WINDOW) -> None:
         self._path = path
         self._descriptor = descriptor
         self._passage = passage

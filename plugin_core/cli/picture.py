@@ -38,7 +38,7 @@ _SOURCE: Final = (200, 204, 210)
 _ERROR: Final = (255, 90, 90)
 
 
-class Track(msgspec.Struct):
+class PictureRow(msgspec.Struct):
     """One file, a slice a column."""
 
     name: str
@@ -59,7 +59,7 @@ class Track(msgspec.Struct):
 class Measured(msgspec.Struct):
     """What is drawn."""
 
-    tracks: list[Track]
+    tracks: list[PictureRow]
     error: Floats | None
     """How far the sum of the stems is from the source, the most in each column; None where it cannot be told."""
     seconds: float
@@ -91,9 +91,9 @@ def measure(source: Path, stems: Mapping[str, Path]) -> Measured:
         return Measured(tracks=tracks, error=error, seconds=info.duration)
 
 
-def _blank(name: str, colour: tuple[int, int, int]) -> Track:
+def _blank(name: str, colour: tuple[int, int, int]) -> PictureRow:
     zero = np.zeros(COLUMNS)
-    return Track(name, colour, zero.copy(), zero.copy(), np.full((_BANDS, COLUMNS), _FLOOR))
+    return PictureRow(name, colour, zero.copy(), zero.copy(), np.full((_BANDS, COLUMNS), _FLOOR))
 
 
 def _parts(names: Sequence[str]) -> list[str]:
@@ -110,7 +110,7 @@ def _read(reader: Reader, end: int) -> Floats:
     return np.asarray(reader.read(frames, "float64"), dtype=np.float64)
 
 
-def _note(track: Track, column: int, block: Floats, rate: int) -> None:
+def _note(track: PictureRow, column: int, block: Floats, rate: int) -> None:
     if not len(block):
         return
     track.low[column], track.high[column] = block.min(), block.max()
@@ -208,7 +208,7 @@ def draw(measured: Measured, heading: str, labels: Sequence[Label]) -> Image:
     return image
 
 
-def _draw_level(pen: ImageDraw, top: int, track: Track) -> None:
+def _draw_level(pen: ImageDraw, top: int, track: PictureRow) -> None:
     """Draw the peak as an outline and RMS as a bar, from -60 dB to full scale."""
     size = _NAME - 24
     pen.rectangle((_MARGIN, top, _MARGIN + size, top + 10), outline=_DIM)
@@ -218,7 +218,7 @@ def _draw_level(pen: ImageDraw, top: int, track: Track) -> None:
             pen.rectangle((_MARGIN + 1, top + 1, _MARGIN + 1 + share * (size - 2), top + 9), fill=fill)
 
 
-def _draw_wave(pen: ImageDraw, left: int, top: int, track: Track) -> None:
+def _draw_wave(pen: ImageDraw, left: int, top: int, track: PictureRow) -> None:
     middle, half = top + _ROW / 2, _ROW / 2
     pen.rectangle((left, top, left + COLUMNS - 1, top + _ROW - 1), fill=(26, 29, 34))
     for column, (low, high) in enumerate(zip(track.low, track.high, strict=True)):
@@ -226,7 +226,7 @@ def _draw_wave(pen: ImageDraw, left: int, top: int, track: Track) -> None:
         pen.line((left + column, ends[0], left + column, ends[1]), fill=track.colour)
 
 
-def _paint_bands(track: Track) -> Image:
+def _paint_bands(track: PictureRow) -> Image:
     """Return the spectrogram, from black through the stem's colour to white."""
     from PIL import Image
 

@@ -26,7 +26,7 @@ _REMEMBERED: Final = 5
 """Songs whose speed is remembered of each model."""
 
 
-class Engine:
+class LocalEngine:
     """An engine on this machine: what it shares with every other.
 
     Args:

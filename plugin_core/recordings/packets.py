@@ -18,7 +18,7 @@ from typing import ClassVar, Final, NamedTuple, Protocol
 from plugin_core.audio.ffmpeg import INSTALL, Which, name_input
 from plugin_core.audio.info import AudioInfo, ByteSpan, list_parts
 from plugin_core.audio.mpeg import read_frame
-from plugin_core.audio.ogg import Page, PageSplitter
+from plugin_core.audio.ogg import OggPage, PageSplitter
 from plugin_core.errors import MissingToolError, SourceError
 from plugin_core.model import show_path
 
@@ -210,7 +210,7 @@ class OggWalker:
         self._serial = 0
         self._is_beginning = False
 
-    def feed(self, page: Page) -> Iterator[bytes | memoryview]:
+    def feed(self, page: OggPage) -> Iterator[bytes | memoryview]:
         """Take the next page and give the packets that end in it, as they lie side by side."""
         if page.begins:
             self._begin(page)
@@ -219,7 +219,7 @@ class OggWalker:
         if self._stream is not None and page.serial == self._serial:
             yield from self._stream.feed(page.lacing, page.body)
 
-    def _begin(self, page: Page) -> None:
+    def _begin(self, page: OggPage) -> None:
         """Choose the stream: all of a recording begin before any goes on."""
         if not self._is_beginning:
             self._stream = None

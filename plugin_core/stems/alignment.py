@@ -69,7 +69,7 @@ UNRELATED = 0.02
 """Correlation with the source that at least one of several parts must have."""
 
 
-class Found(msgspec.Struct, frozen=True):
+class FoundLag(msgspec.Struct, frozen=True):
     """Where a part lies against its source, as far as can be told."""
 
     lag: int = 0
@@ -166,21 +166,21 @@ class LagMeter:
         if self._heard % self._per_slot == 0:
             self._close_slot()
 
-    def conclude(self) -> Found:
+    def conclude(self) -> FoundLag:
         """Return what was found in all windows together."""
         self._close_slot()
         if not self._slots:
-            return Found()
+            return FoundLag()
         quiet = math.ceil((len(self._slots) - 1) * (1 - _LOUD_SHARE))
         loud = sorted(self._slots, key=lambda slot: slot.loudness)[quiet:]
         total: Mono = sum((self._compare(slot) for slot in loud), start=_NOTHING)
         lag, confidence = find_peak(total)
         peak = float(total[lag + MAX_LAG])
         if not peak:
-            return Found()
+            return FoundLag()
         around = np.concatenate((_BEYOND, total, _BEYOND))[lag + MAX_LAG : lag + MAX_LAG + 2 * NEAR + 1] / peak
         drift = _find_drift([slot for slot in self._slots if slot.pair is None])
-        return Found(
+        return FoundLag(
             lag=lag,
             confidence=confidence,
             is_inverted=peak < 0,
@@ -261,14 +261,14 @@ def _find_drift(slots: Sequence[_Slot]) -> float:
     return drift if is_even and abs(drift) >= _LEAST_DRIFT else 0.0
 
 
-class Heard(msgspec.Struct, frozen=True):
+class HeardPart(msgspec.Struct, frozen=True):
     """One part that was listened to."""
 
     title: str
     """Name for people."""
     kin: tuple[object, ...]
     """What it has in common with parts that one encoder delayed alike: container, encoding, sample rate, length."""
-    found: Found
+    found: FoundLag
 
 
 class Alignment(msgspec.Struct, frozen=True):
@@ -279,7 +279,7 @@ class Alignment(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
-def align(parts: Sequence[Heard]) -> Alignment:
+def align(parts: Sequence[HeardPart]) -> Alignment:
     """Decide for every part, and say what people should know."""
     known = [part.found.lag if part.found.is_sure else None for part in parts]
     lent = [_lend(part, parts, known) if lag is None else lag for part, lag in zip(parts, known, strict=True)]
@@ -288,13 +288,13 @@ def align(parts: Sequence[Heard]) -> Alignment:
     return Alignment(lags, (*_say_moved(parts, lags), *_say_lost(parts, lost), *_say_odd(parts)))
 
 
-def is_unrelated(parts: Sequence[Heard]) -> bool:
+def is_unrelated(parts: Sequence[HeardPart]) -> bool:
     """Tell whether several parts have nothing of their source in them, not one."""
     audible = [part.found for part in parts if not part.found.is_silent]
     return len(audible) > 1 and all(found.relation < UNRELATED for found in audible)
 
 
-def _lend(part: Heard, parts: Sequence[Heard], known: Sequence[int | None]) -> int | None:
+def _lend(part: HeardPart, parts: Sequence[HeardPart], known: Sequence[int | None]) -> int | None:
     """Return the lag of a part's kin where all that were measured agree, and the part does not hint at another."""
     lags = {lag for one, lag in zip(parts, known, strict=True) if lag is not None and one.kin == part.kin}
     if len(lags) != 1 or part.found.drift:
@@ -303,11 +303,11 @@ def _lend(part: Heard, parts: Sequence[Heard], known: Sequence[int | None]) -> i
     return lag if part.found.confidence < HINTING or part.found.could_be(lag) else None
 
 
-def _is_explained(part: Heard) -> bool:
+def _is_explained(part: HeardPart) -> bool:
     return part.found.is_silent or bool(part.found.drift)
 
 
-def _say_moved(parts: Sequence[Heard], lags: Sequence[int]) -> list[str]:
+def _say_moved(parts: Sequence[HeardPart], lags: Sequence[int]) -> list[str]:
     if len(set(lags)) == 1:
         return [f"removed {_say_offset(lags[0])}"] if lags[0] else []
     return [f"{part.title}: removed {_say_offset(lag)}" for part, lag in zip(parts, lags, strict=True) if lag]
@@ -317,7 +317,7 @@ def _say_offset(lag: int) -> str:
     return f"an offset of {lag} {'sample' if abs(lag) == 1 else 'samples'} against the source"
 
 
-def _say_lost(parts: Sequence[Heard], lost: Sequence[Heard]) -> list[str]:
+def _say_lost(parts: Sequence[HeardPart], lost: Sequence[HeardPart]) -> list[str]:
     if not lost:
         return []
     if len(lost) == len([part for part in parts if not part.found.is_silent]):
@@ -325,7 +325,7 @@ def _say_lost(parts: Sequence[Heard], lost: Sequence[Heard]) -> list[str]:
     return [f"{part.title}: its offset against the source could not be measured, it lies as it came" for part in lost]
 
 
-def _say_odd(parts: Sequence[Heard]) -> list[str]:
+def _say_odd(parts: Sequence[HeardPart]) -> list[str]:
     """Name what is wrong with a part and left as it came."""
     notes = []
     for part in parts:

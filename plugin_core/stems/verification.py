@@ -18,7 +18,7 @@ from plugin_core.audio.writer import count_tail
 from plugin_core.errors import ResultError
 from plugin_core.model import Part, show_path
 from plugin_core.stem_names import title
-from plugin_core.stems.alignment import WINDOW, Alignment, Heard, LagMeter, Passage, align, is_unrelated
+from plugin_core.stems.alignment import WINDOW, Alignment, HeardPart, LagMeter, Passage, align, is_unrelated
 from plugin_core.stems.part import BLOCK, PacedPart, PartReader, Shape, open_part, peak_of
 from plugin_core.stems.products import name_parts
 from plugin_core.tasks import Stopper
@@ -182,7 +182,7 @@ def _align(
     for index, (name, part, meter) in enumerate(zip(titles, readers, meters, strict=True)):
         if meter is not None:
             kin = (part.info.container, part.info.encoding, part.info.sample_rate, part.position)
-            heard[index] = Heard(name, kin, meter.conclude())
+            heard[index] = HeardPart(name, kin, meter.conclude())
     if is_unrelated(list(heard.values())):
         song = show_path(Path(source.name))
         raise ResultError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -200,6 +201,17 @@ def graph() -> dict[str, set[str]]:
         name: {each for each in imports - {name} if not any(other.startswith(f"{each}.") for other in imports)}
         for name, imports in found.items()
     }
+
+
+def test_a_class_name_stands_once() -> None:
+    files = [*CORE_FILES, *sorted((ROOT / "hosts").rglob("*.py"))]
+    names = Counter(
+        node.name
+        for path in files
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef)
+    )
+    assert {name for name, count in names.items() if count > 1} == set()
 
 
 def test_the_check_itself_sees_imports(tmp_path: Path) -> None:

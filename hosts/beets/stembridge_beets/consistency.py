@@ -22,7 +22,7 @@ from stembridge_beets.configuration import core_settings, read_manifest
 from stembridge_beets.fields import STEMS_PATH, Having
 from stembridge_beets.host import UserError
 from stembridge_beets.moves import find_left
-from stembridge_beets.places import Place, read_place
+from stembridge_beets.places import StemsPlace, read_place
 from stembridge_beets.tasks import name_item, path_of
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def find_job(session: Session, item: Item) -> Job | None:
     return session.store.find(str(item.get("stems_job", with_album=False))) if session.has_store else None
 
 
-def is_replaced(session: Session, item: Item, place: Place, job: Job | None) -> bool:
+def is_replaced(session: Session, item: Item, place: StemsPlace, job: Job | None) -> bool:
     """Tell whether a song's file holds another recording than its stems were made of, as ``beet replace`` leaves it.
 
     It is read only where beets was not the last to write it, or where its length says so. Where the job is forgotten,
@@ -104,7 +104,7 @@ def is_replaced(session: Session, item: Item, place: Place, job: Job | None) -> 
         return False
 
 
-def _length_of(place: Place, item: Item) -> float:
+def _length_of(place: StemsPlace, item: Item) -> float:
     """Return how long the stems at a place are; as long as their song where none can be read."""
     for stem in place.files:
         if stem.suffix.lower() in AUDIO_SUFFIXES:

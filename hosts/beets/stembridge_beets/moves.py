@@ -21,7 +21,7 @@ from plugin_core.files.placement import copy_tree
 from plugin_core.model import Job, JobState, show_path
 from plugin_core.session import Session
 from stembridge_beets.host import UserError
-from stembridge_beets.places import Claims, Place, read_place, write_place
+from stembridge_beets.places import Claims, StemsPlace, read_place, write_place
 from stembridge_beets.tasks import path_of
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class Follower:
             files = zip(place.files, moved.files, strict=True)
             self._carry([(song.old, song.new), *files, (place.folder, moved.folder)])
 
-    def _find_beside(self, song: Path, item: Item) -> Place | None:
+    def _find_beside(self, song: Path, item: Item) -> StemsPlace | None:
         if item._db is None:
             return find_beside(song)
         if self._claims is None or self._claims.lib is not item._db:
@@ -161,7 +161,7 @@ class Follower:
         return find_unclaimed(song, item, self._claims)
 
 
-def find_left(item: Item, place: Place, job: Job) -> Path | None:
+def find_left(item: Item, place: StemsPlace, job: Job) -> Path | None:
     """Return where a song was when stems were put beside it, if it has gone on from there without them.
 
     Where this plugin was off, nobody brought them along.
@@ -179,22 +179,22 @@ def find_left(item: Item, place: Place, job: Job) -> Path | None:
     return song.old if song.old.parent in (place.folder, place.folder.parent) else None
 
 
-def find_unclaimed(song: Path, item: Item, claims: Claims) -> Place | None:
+def find_unclaimed(song: Path, item: Item, claims: Claims) -> StemsPlace | None:
     """Return stems beside a song, unless they are those of another: ``One.mp3`` next to ``One.flac``."""
     place = find_beside(song)
     return None if place is None or claims.is_claimed(place.folder, but=item.id) else place
 
 
-def find_beside(song: Path) -> Place | None:
+def find_beside(song: Path) -> StemsPlace | None:
     """Return the stems that stand beside a song the library knows nothing of yet; None when it has none."""
     folder = song.with_name(song.stem + STEMS_SUFFIX)
     if not folder.is_dir():
         return None
     files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
-    return Place(folder, tuple(files)) if files else None
+    return StemsPlace(folder, tuple(files)) if files else None
 
 
-def _bring_folder(place: Place, song: MovedSong, how: str, notes: Notes, tell: Tell) -> Place:
+def _bring_folder(place: StemsPlace, song: MovedSong, how: str, notes: Notes, tell: Tell) -> StemsPlace:
     wanted = song.new.parent / song.rename(place.folder.name)
     stays = how == "move" and wanted == place.folder
     target = wanted if stays else _free(wanted)
@@ -214,7 +214,7 @@ def _bring_folder(place: Place, song: MovedSong, how: str, notes: Notes, tell: T
             tell(there, renamed)
             there = renamed
         files.append(there)
-    return Place(target, tuple(files))
+    return StemsPlace(target, tuple(files))
 
 
 def _move_folder(folder: Path, target: Path, notes: Notes) -> None:
@@ -228,7 +228,7 @@ def _move_folder(folder: Path, target: Path, notes: Notes) -> None:
         shutil.rmtree(folder)
 
 
-def _bring_files(place: Place, song: MovedSong, how: str, tell: Tell) -> Place | None:
+def _bring_files(place: StemsPlace, song: MovedSong, how: str, tell: Tell) -> StemsPlace | None:
     """Bring stems that lie in the song's own folder, among others."""
     pairs = [(file, song.new.parent / song.rename(file.name)) for file in place.files if file.exists()]
     if all(old == new for old, new in pairs):
@@ -238,7 +238,7 @@ def _bring_files(place: Place, song: MovedSong, how: str, tell: Tell) -> Place |
         if old != new:
             _HOW[how](str(old), str(new))
             tell(old, new)
-    return Place(song.new.parent, tuple(new for _, new in pairs))
+    return StemsPlace(song.new.parent, tuple(new for _, new in pairs))
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ from stembridge_beets.host import CORE_WORDS, UserError
 from stembridge_beets.labels import is_labelled
 from stembridge_beets.moves import MovedSong, find_left, find_unclaimed
 from stembridge_beets.options import read_flag
-from stembridge_beets.places import Claims, Place, read_place, write_place
+from stembridge_beets.places import Claims, StemsPlace, read_place, write_place
 from stembridge_beets.run import LibraryRun, Manners, WorkKind, end
 from stembridge_beets.tasks import Task, make_task, name_item, path_of
 
@@ -300,7 +300,7 @@ def _find_made(session: Session) -> dict[Path, Job]:
 
 
 def _bring(
-    plugin: Host, lib: Library, item: Item, place: Place, old: Path, *, is_pretended: bool, is_quiet: bool
+    plugin: Host, lib: Library, item: Item, place: StemsPlace, old: Path, *, is_pretended: bool, is_quiet: bool
 ) -> None:
     """Let the stems of a song come to it from where it was."""
     if not is_pretended:
@@ -319,7 +319,7 @@ def _adopt(session: Session, item: Item, job: Job | None, claims: Claims) -> str
     if job is None or not stands(job):
         return _adopt_found(item, claims)
     # Those of another recording, which was here before, stay nobody's.
-    place = Place(job.stems[0].path.parent, tuple(stem.path for stem in job.stems))
+    place = StemsPlace(job.stems[0].path.parent, tuple(stem.path for stem in job.stems))
     return "" if is_replaced(session, item, place, job) else stems_command.put_stems(item, job)
 
 
@@ -333,7 +333,7 @@ def _adopt_found(item: Item, claims: Claims) -> str:
     return ", ".join(item["stems"])
 
 
-def _name_stems(song: Path, place: Place) -> list[str]:
+def _name_stems(song: Path, place: StemsPlace) -> list[str]:
     """Return the names of stems by those of their files: what follows the song's own name."""
     own = MovedSong(song, Path(song.with_name("x")))
     return [

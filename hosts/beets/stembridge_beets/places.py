@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from beets.library import Item, Library
 
 
-class Place(msgspec.Struct, frozen=True):
+class StemsPlace(msgspec.Struct, frozen=True):
     """A folder, and the stems in it that belong to the song."""
 
     folder: Path
@@ -39,7 +39,7 @@ class Place(msgspec.Struct, frozen=True):
         return not self.missing
 
 
-def read_place(item: Item) -> Place | None:
+def read_place(item: Item) -> StemsPlace | None:
     """Return where an item's stems stand; None for an item without stems.
 
     A library that was moved as a whole is found again: its stems stand beside their songs as before.
@@ -52,7 +52,9 @@ def read_place(item: Item) -> Place | None:
         folder = moved
     names = map(_to_name, item.get("stems_files", with_album=False) or ())
     # A name that leads out of the folder was written by hand, and is nobody's stem.
-    return Place(folder, tuple(folder / name for name in names if not name.is_absolute() and ".." not in name.parts))
+    return StemsPlace(
+        folder, tuple(folder / name for name in names if not name.is_absolute() and ".." not in name.parts)
+    )
 
 
 def beside(song: Path, folder: Path) -> Path:
@@ -60,7 +62,7 @@ def beside(song: Path, folder: Path) -> Path:
     return song.parent / folder.name
 
 
-def write_place(item: Item, place: Place) -> None:
+def write_place(item: Item, place: StemsPlace) -> None:
     """Remember where an item's stems stand; whoever calls stores the item."""
     item[STEMS_PATH] = os.fsencode(place.folder)
     # A list is text, so a name that is not UTF-8 becomes ``bytes:<hex>``.

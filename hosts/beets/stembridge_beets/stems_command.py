@@ -17,7 +17,7 @@ from stembridge_beets import consistency, todo
 from stembridge_beets.configuration import core_settings
 from stembridge_beets.host import UserError, trouble_told
 from stembridge_beets.options import read_flag, read_words, select_items
-from stembridge_beets.places import Place, common_folder, read_place, write_place
+from stembridge_beets.places import StemsPlace, common_folder, read_place, write_place
 from stembridge_beets.run import LibraryRun, end
 from stembridge_beets.tasks import Task, make_task, name_item, path_of
 
@@ -59,7 +59,7 @@ class Stems:
 def put_stems(item: Item, job: Job) -> str:
     """Set an item's fields from a finished separation, and name its stems; whoever calls stores the item."""
     files = tuple(one.path for one in (*job.stems, *job.projects))
-    write_place(item, Place(common_folder(files), files))
+    write_place(item, StemsPlace(common_folder(files), files))
     item["stems"] = [stem.name for stem in job.stems]
     item["stems_provider"] = job.operation.provider
     item["stems_model"] = job.operation.model if isinstance(job.operation, Separation) else ""
@@ -107,7 +107,7 @@ def make_tasks(
     return tasks
 
 
-def lacks_session(place: Place, operation: Operation) -> bool:
+def lacks_session(place: StemsPlace, operation: Operation) -> bool:
     """Tell whether a session file is wanted that does not stand with the stems: it costs nothing to add."""
     has = {file.suffix.removeprefix(".") for file in place.files}
     return isinstance(operation, Separation) and not has.issuperset(operation.projects)

@@ -14,7 +14,7 @@ from plugin_core.model import Model, Operation, Separation, Tagging
 from plugin_core.presets import Preset, find_preset, load_presets
 from plugin_core.session import Session
 from plugin_core.wishes import SEPARATE, TAGS
-from stembridge_reaper.protocol import Choice, ChoiceStem, Request
+from stembridge_reaper.protocol import ChoiceStem, MenuChoice, Request
 from stembridge_reaper.settings import ReaperSettings
 
 LISTING = 20.0
@@ -74,7 +74,7 @@ def kind_of(preset: Preset) -> str:
     return "label" if taggings and all(taggings) else "separate"
 
 
-async def list_choices(session: Session) -> tuple[list[Choice], list[str]]:
+async def list_choices(session: Session) -> tuple[list[MenuChoice], list[str]]:
     """Return every preset, then every model that gives stems; and what went wrong with whom."""
     models: dict[str, list[Model]] = {}
     faults: list[str] = []
@@ -100,12 +100,12 @@ async def _list_models(session: Session, name: str) -> list[Model] | str:
     return [one for one in listed if one.takes == "song" and not one.results and one.is_ready]
 
 
-def _preset_choice(preset: Preset, models: Mapping[str, Sequence[Model]]) -> Choice:
+def _preset_choice(preset: Preset, models: Mapping[str, Sequence[Model]]) -> MenuChoice:
     wishes = [one for one in preset.operations if isinstance(one, Separation)]
     # What several separations give is their own matter.
     stems = _stems_of(wishes[0], models.get(wishes[0].provider, ())) if len(wishes) == 1 else []
     name, kind = preset.name, kind_of(preset)
-    return Choice(title=preset.title or name, note=name, kind=kind, preset=name, stems=_show(stems))
+    return MenuChoice(title=preset.title or name, note=name, kind=kind, preset=name, stems=_show(stems))
 
 
 def _stems_of(wish: Separation, models: Sequence[Model]) -> list[str]:
@@ -116,11 +116,11 @@ def _stems_of(wish: Separation, models: Sequence[Model]) -> list[str]:
     return given[0] if given and all(one == given[0] for one in given) else []
 
 
-def _model_choice(provider: str, model: Model) -> Choice:
+def _model_choice(provider: str, model: Model) -> MenuChoice:
     price = f"{count_credits(model.credits_per_minute)}/min" if model.credits_per_minute else model.price or "free"
     note = ", ".join([provider, price, *([model.access] if model.access != "everyone" else [])])
     stems = _show(sort_stems(map(canonical, model.stems)))
-    return Choice(title=model.name, note=note, provider=provider, model=model.id, stems=stems)
+    return MenuChoice(title=model.name, note=note, provider=provider, model=model.id, stems=stems)
 
 
 def _show(stems: Sequence[str]) -> tuple[ChoiceStem, ...]:

@@ -25,7 +25,7 @@ from stembridge_reaper.plan import (
     SetNumbers,
     SetSection,
     SetText,
-    Split,
+    SplitItem,
     Step,
 )
 from stembridge_reaper.protocol import Request, StemResult, TrackFacts
@@ -298,13 +298,13 @@ class Placement:
         # Whatever REAPER is set to do where an item is split, it sounds as before.
         if start + length < whole["D_POSITION"] + whole["D_LENGTH"] - SLACK:
             right = self._slot()
-            self._last.append(Split(right, slot, start + length))
+            self._last.append(SplitItem(right, slot, start + length))
             self._last.append(SetNumbers(right, tuple(UNFADED["IN"].items())))
             kept = (("D_LENGTH", start + length - whole["D_POSITION"]), *UNFADED["OUT"].items())
             self._last.append(SetNumbers(slot, kept))
         if start > whole["D_POSITION"]:
             right = self._slot()
-            self._last.append(Split(right, slot, start))
+            self._last.append(SplitItem(right, slot, start))
             self._last.append(SetNumbers(right, tuple(UNFADED["IN"].items())))
             self._last.append(SetText(right, "GUID", one.item.guid))
             kept = (("D_LENGTH", start - whole["D_POSITION"]), *UNFADED["OUT"].items())

@@ -74,7 +74,7 @@ class SetSection(_Step, frozen=True, tag="section"):
     """What stands in the block of the section, in front of that of the file."""
 
 
-class Split(_Step, frozen=True, tag="split"):
+class SplitItem(_Step, frozen=True, tag="split"):
     """Split an item at a second of the project, behind ``Commit`` alone; fill a slot with its right part."""
 
     slot: int
@@ -138,7 +138,7 @@ Step = (
     | AddItem
     | AddTake
     | SetSection
-    | Split
+    | SplitItem
     | SetNumbers
     | SetText
     | SetColour

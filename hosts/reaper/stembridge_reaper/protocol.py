@@ -171,7 +171,7 @@ class ChoiceStem(msgspec.Struct, frozen=True, kw_only=True):
     title: str
 
 
-class Choice(msgspec.Struct, frozen=True, kw_only=True):
+class MenuChoice(msgspec.Struct, frozen=True, kw_only=True):
     """A preset, or a model of a provider."""
 
     title: str
@@ -200,7 +200,7 @@ class Status(msgspec.Struct, kw_only=True):
     """Of the question, as REAPER counts them: 1 OK and Cancel, 3 Yes, No and Cancel, 4 Yes and No."""
     options: list[str] = []
     """What the question lets people choose from: ``go`` then holds the numbers of those that are, from 0, as JSON."""
-    choices: list[Choice] = []
+    choices: list[MenuChoice] = []
     hint: str = ""
     """What to show below the track panel."""
     share: float = 0.0

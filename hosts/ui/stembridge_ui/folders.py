@@ -24,7 +24,7 @@ MOST_SONGS: Final = 500
 _OPEN_FIRST: Final = ("failed", "unconfirmed", "working", "moving", "waiting", "held", "settling", "queued", "retry")
 
 
-class Song(msgspec.Struct):
+class WatchedSong(msgspec.Struct):
     """A song of a hot folder, by its absolute path."""
 
     source: str
@@ -70,7 +70,7 @@ class HotFolders:
         return Json(folders)
 
     async def _retry(self, request: Request) -> Response:
-        song = await read_wish(request, Song)
+        song = await read_wish(request, WatchedSong)
         await self._ask(["retry", "--", _require_path(song.source)])
         return Json({})
 

@@ -26,13 +26,13 @@ MOST_ASKED: Final = 100
 """Songs whose tags are looked into in one go."""
 
 
-class Asked(msgspec.Struct):
+class LabelsRequest(msgspec.Struct):
     """Jobs whose songs are shown."""
 
     ids: list[str]
 
 
-class Labels:
+class LabelRoutes:
     """The labels in a store.
 
     Args:
@@ -75,7 +75,7 @@ class Labels:
 
     async def _look(self, request: Request) -> Response:
         """Tell whose labels stand in the song's tags now."""
-        asked = await read_wish(request, Asked)
+        asked = await read_wish(request, LabelsRequest)
         jobs = await asyncio.to_thread(self._session.store.find_all, asked.ids[:MOST_ASKED])
 
         def look() -> dict[str, bool]:

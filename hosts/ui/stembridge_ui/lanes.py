@@ -86,7 +86,7 @@ def _follow(session: Session, job: Job) -> bool:
     return False
 
 
-class Opened(NamedTuple):
+class OpenedLane(NamedTuple):
     """A reader that stands at the beginning of a segment."""
 
     stack: ExitStack
@@ -108,7 +108,7 @@ class Lanes:
         self._room = asyncio.Semaphore(_AT_ONCE)
         # Whole files are read for these: what is about to be played does not wait for it.
         self._room_for_peaks = asyncio.Semaphore(1)
-        self._kept: OrderedDict[tuple[Path, int], Opened] = OrderedDict()
+        self._kept: OrderedDict[tuple[Path, int], OpenedLane] = OrderedDict()
         self._peaks: OrderedDict[tuple[Path, int, int], bytes] = OrderedDict()
 
     def routes(self) -> list[Route]:
@@ -175,12 +175,12 @@ class Lanes:
         headers = {"x-channels": str(opened.reader.info.channels), "x-rate": str(opened.reader.info.sample_rate)}
         return Response(samples, 200, headers, "application/octet-stream")
 
-    def _take(self, path: Path, segment: int) -> Opened | None:
+    def _take(self, path: Path, segment: int) -> OpenedLane | None:
         """Return a reader that stands at the segment, or else before it; what is compressed may only be read on."""
         before = [key for key in self._kept if key[0] == path and key[1] <= segment]
         return self._kept.pop(max(before)) if before else None
 
-    def _keep(self, path: Path, segment: int, opened: Opened) -> None:
+    def _keep(self, path: Path, segment: int, opened: OpenedLane) -> None:
         loop = asyncio.get_running_loop()
         previous = self._kept.pop((path, segment), None)
         if previous is not None:
@@ -208,11 +208,11 @@ def _describe(lane: Lane) -> dict[str, Any]:
     return told | {"rate": info.sample_rate, "channels": info.channels, "frames": frames}
 
 
-def _read_segment(path: Path, segment: int, opened: Opened | None) -> tuple[Opened, bytes]:
+def _read_segment(path: Path, segment: int, opened: OpenedLane | None) -> tuple[OpenedLane, bytes]:
     """Return the samples of a segment as little-endian floats, channel by channel, and the reader behind it."""
     if opened is None:
         stack = ExitStack()
-        opened = Opened(stack, stack.enter_context(open_reader(path)), 0.0)
+        opened = OpenedLane(stack, stack.enter_context(open_reader(path)), 0.0)
     try:
         frames = SECONDS * opened.reader.info.sample_rate
         opened.reader.skip(segment * frames - opened.reader.position)

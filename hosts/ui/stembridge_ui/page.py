@@ -25,7 +25,7 @@ from plugin_core.tasks import run_stoppable
 from stembridge_ui.door import LARGEST_CALL, Door, TooLargeError
 from stembridge_ui.folders import HotFolders
 from stembridge_ui.jobs import Board, Json
-from stembridge_ui.labels import Labels
+from stembridge_ui.labels import LabelRoutes
 from stembridge_ui.lanes import Lanes, lanes_of
 from stembridge_ui.mixdown import read_gains, write_mix
 from stembridge_ui.orders import LARGEST_SONG, Counter
@@ -59,7 +59,7 @@ class Page:
                 *counter.routes(),
                 *folders.routes(),
                 *Till(session, work).routes(),
-                *Labels(session).routes(),
+                *LabelRoutes(session).routes(),
                 *self.board.routes(),
             ],
             exception_handlers={

@@ -12,7 +12,7 @@ from plugin_core.audio.formats import resolve_format
 from plugin_core.errors import UsageError, suggest
 from plugin_core.model import Model, Plan, Separation, Source
 from plugin_core.protocols import Finished, Order, Report
-from plugin_core.providers.engine import Engine, SpeedBook, usable_processors, worker_format
+from plugin_core.providers.engine import LocalEngine, SpeedBook, usable_processors, worker_format
 from plugin_core.providers.local import request as requests
 from plugin_core.providers.local.request import STEMS, WorkerRequest, fill_options, read_options
 from plugin_core.stem_names import INSTRUMENTAL
@@ -52,7 +52,7 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How far workers step back behind other programs, as ``nice(1)`` counts; no effect on Windows."""
 
 
-class LocalSeparator(Engine):
+class LocalSeparator(LocalEngine):
     """Splits songs into vocals, drums, bass and other without any account.
 
     Args:

@@ -14,7 +14,7 @@ from plugin_core.audio.formats import resolve_format
 from plugin_core.errors import SettingsError, SourceError, UsageError
 from plugin_core.model import Finding, Model, Plan, Separation, Source, Verdict, show_path
 from plugin_core.protocols import Finished, Order, Report
-from plugin_core.providers.engine import Engine, SpeedBook, usable_processors, worker_format
+from plugin_core.providers.engine import LocalEngine, SpeedBook, usable_processors, worker_format
 from plugin_core.providers.neural.catalogue import (
     Choice,
     NeuralRequest,
@@ -53,7 +53,7 @@ class NeuralSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How far workers step back behind other programs, as ``nice(1)`` counts; no effect on Windows."""
 
 
-class NeuralSeparator(Engine):
+class NeuralSeparator(LocalEngine):
     """Splits songs by networks that others trained, and that their user fetched.
 
     Args:

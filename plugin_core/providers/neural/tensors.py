@@ -91,7 +91,7 @@ class _Storage(NamedTuple):
     length: int
 
 
-class _View(NamedTuple):
+class _TensorView(NamedTuple):
     """A tensor, before its samples are read."""
 
     storage: _Storage
@@ -253,7 +253,7 @@ def _storage(said: Any) -> _Storage:
 def _rebuild(what: Any, arguments: tuple[Any, ...]) -> Any:
     if what == _TABLE and not arguments:
         return {}
-    if what == _PARAMETER and arguments and isinstance(arguments[0], _View):
+    if what == _PARAMETER and arguments and isinstance(arguments[0], _TensorView):
         return arguments[0]
     if what != _TENSOR or len(arguments) < 4:
         raise _RefusedError("it is no plain table of tensors")
@@ -261,11 +261,13 @@ def _rebuild(what: Any, arguments: tuple[Any, ...]) -> Any:
     is_plain = type(shape) is tuple and type(strides) is tuple and len(shape) == len(strides) <= 8
     if not isinstance(storage, _Storage) or not is_plain or not all(map(_is_count, (offset, *shape, *strides))):
         raise _RefusedError("it names a tensor that is none")
-    return _View(storage, offset, shape, strides)
+    return _TensorView(storage, offset, shape, strides)
 
 
-def _views(tree: Any) -> dict[str, _View]:
-    views = {key: view for key, view in _expect(tree, dict).items() if type(key) is str and isinstance(view, _View)}
+def _views(tree: Any) -> dict[str, _TensorView]:
+    views = {
+        key: view for key, view in _expect(tree, dict).items() if type(key) is str and isinstance(view, _TensorView)
+    }
     if not views:
         raise _RefusedError("it is no table of tensors")
     if sum(math.prod(view.shape) * view.storage.dtype.itemsize for view in views.values()) > MOST_BYTES:
@@ -273,7 +275,7 @@ def _views(tree: Any) -> dict[str, _View]:
     return views
 
 
-def _array(view: _View, data: bytes) -> NDArray[Any]:
+def _array(view: _TensorView, data: bytes) -> NDArray[Any]:
     """Return a copy of its own; a view that a storage does not hold, or that repeats it, is refused."""
     storage, offset, shape, strides = view
     if len(data) != storage.length * storage.dtype.itemsize:

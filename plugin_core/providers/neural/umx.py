@@ -155,7 +155,7 @@ def _plain(values: NDArray[np.float64]) -> Float32:
     return np.ascontiguousarray(values, dtype=np.float32)
 
 
-class Frames:
+class FrameFile:
     """What is remembered of each frame of a song, in a file: read and written in runs.
 
     Args:
@@ -229,7 +229,7 @@ class OpenUnmix:
             return
         block = BLOCK if self._seconds is None else max(1, round(self._seconds * RATE / (self._size // 4)))
         spectrogram = Spectrogram(mix, self._size, block)
-        files = {stem: Frames(scratch / stem, target.hidden) for stem, target in self._targets.items()}
+        files = {stem: FrameFile(scratch / stem, target.hidden) for stem, target in self._targets.items()}
         try:
             for start, spectra in spectrogram.blocks():
                 magnitudes = np.abs(spectra)
@@ -263,7 +263,7 @@ def _share(tell: Told, index: int, count: int) -> Told:
     return lambda done: tell(_LISTENING + span * (index + done))
 
 
-def _remember(target: Target, heard: Frames, frames: int, scratch: Path, tell: Told) -> None:
+def _remember(target: Target, heard: FrameFile, frames: int, scratch: Path, tell: Told) -> None:
     """Let the recurrent layers go over the song; afterwards ``heard`` holds what masks are made of."""
     half = target.hidden // 2
     starts = range(0, frames, STRIDE)
@@ -287,13 +287,13 @@ def _remember(target: Target, heard: Frames, frames: int, scratch: Path, tell: T
             heard.write(start, target.join(heard.read(start, end), _read(source, start, end)))
 
 
-def _spare(stack: ExitStack, path: Path, width: int) -> Frames:
-    spare = Frames(path, width)
+def _spare(stack: ExitStack, path: Path, width: int) -> FrameFile:
+    spare = FrameFile(path, width)
     stack.callback(spare.close)
     return spare
 
 
-def _read(files: Sequence[Frames], start: int, end: int) -> Float32:
+def _read(files: Sequence[FrameFile], start: int, end: int) -> Float32:
     return np.concatenate([file.read(start, end) for file in files], axis=1)
 
 

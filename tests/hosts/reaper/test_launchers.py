@@ -21,7 +21,7 @@ from stembridge_reaper.plan import (
     SetNumbers,
     SetSection,
     SetText,
-    Split,
+    SplitItem,
     Step,
     write_plan,
 )
@@ -163,7 +163,7 @@ PLANS: dict[str, tuple[Callable[[Path], list[Step]], str, list[Call]]] = {
             HEAD,
             Find(1, "MediaItem", ITEM),
             Commit(),
-            Split(2, 1, 0.5),
+            SplitItem(2, 1, 0.5),
             SetNumbers(2, (("D_FADEINLEN", 0.0),)),
             SetText(2, "GUID", "{PART}"),
             AddTake(3, 2, path),

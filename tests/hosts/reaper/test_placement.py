@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from stembridge_reaper.placement import Placement
-from stembridge_reaper.plan import AddItem, Delete, Find, SetNumbers, SetText, Split
+from stembridge_reaper.plan import AddItem, Delete, Find, SetNumbers, SetText, SplitItem
 from stembridge_reaper.protocol import (
     FileStatus,
     ItemFacts,
@@ -163,7 +163,7 @@ def test_nothing_is_deleted_before_the_last_step_that_can_fail(tmp_path: Path) -
     settings = ReaperSettings(replace_source=True)
     steps = Placement("run", {}, now, settings).plan([FinishedItem(item, True, part) for item in items])
     kinds = [type(step) for step in steps]
-    assert (kinds.count(Split), kinds.count(Delete), kinds[-2:]) == (4, 2, [Delete, Delete])
+    assert (kinds.count(SplitItem), kinds.count(Delete), kinds[-2:]) == (4, 2, [Delete, Delete])
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_an_item_is_not_split_at_its_edges(tmp_path: Path, selection: tuple[floa
         now = Request(version=1, id="", created=0.0, kind="place", project=project)
         part = PartStatus(stems=(StemResult(name="vocals", title="Vocals", path=path, job="1"),))
         steps = Placement("run", {}, now, ReaperSettings()).plan([FinishedItem(item, True, part)])
-        assert [type(step) for step in steps].count(Split) == splits
+        assert [type(step) for step in steps].count(SplitItem) == splits
 
 
 def test_the_part_of_an_item_is_the_same_wherever_the_item_is_moved(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from plugin_core.stems.alignment import (
     UNRELATED,
     WINDOW,
     Alignment,
-    Found,
-    Heard,
+    FoundLag,
+    HeardPart,
     LagMeter,
     Passage,
     align,
@@ -83,13 +83,13 @@ def play(loop: Mono, start: int, frames: int) -> Mono:
     return loop[np.arange(start, start + frames) % len(loop)]
 
 
-def listen(song: Mono, part: Mono, lag: int = 0) -> Found:
+def listen(song: Mono, part: Mono, lag: int = 0) -> FoundLag:
     """Let one meter hear a late part beside its song, minutes of both, in blocks as a file is read."""
     total = round(MINUTES * 60 * 44100)
     return listen_once(total, lambda at, count: play(song, at, count), lambda at, count: play(part, at - lag, count))
 
 
-def listen_once(total: int, song: Stretch, part: Stretch) -> Found:
+def listen_once(total: int, song: Stretch, part: Stretch) -> FoundLag:
     meter = LagMeter(total // WINDOW)
     for start in range(0, total, WINDOW):
         count = min(WINDOW, total - start)
@@ -98,7 +98,7 @@ def listen_once(total: int, song: Stretch, part: Stretch) -> Found:
     return meter.conclude()
 
 
-def listen_to(song: Mono, part: Mono) -> Found:
+def listen_to(song: Mono, part: Mono) -> FoundLag:
     """Let one meter hear a part beside its song, once."""
     return listen_once(len(song), lambda at, count: song[at : at + count], lambda at, count: part[at : at + count])
 
@@ -233,12 +233,12 @@ SHARP = tuple(float(lag == 0) for lag in range(-NEAR, NEAR + 1))
 BROAD = tuple(1 - 0.02 * abs(lag) for lag in range(-NEAR, NEAR + 1))
 
 
-def found(lag: int, confidence: float = 10.0, **more: object) -> Found:
-    return msgspec.convert({"lag": lag, "confidence": confidence, "relation": 0.5, "curve": SHARP, **more}, Found)
+def found(lag: int, confidence: float = 10.0, **more: object) -> FoundLag:
+    return msgspec.convert({"lag": lag, "confidence": confidence, "relation": 0.5, "curve": SHARP, **more}, FoundLag)
 
 
-def heard(*ones: Found, kin: tuple[object, ...] = ("FLAC", 1000)) -> list[Heard]:
-    return [Heard(title, kin, one) for title, one in zip(("Vocals", "Drums", "Bass", "Other"), ones, strict=False)]
+def heard(*ones: FoundLag, kin: tuple[object, ...] = ("FLAC", 1000)) -> list[HeardPart]:
+    return [HeardPart(title, kin, one) for title, one in zip(("Vocals", "Drums", "Bass", "Other"), ones, strict=False)]
 
 
 def test_one_late_stem_is_moved_alone() -> None:
@@ -265,7 +265,7 @@ def test_no_lag_is_lent_where_kin_disagree_or_there_is_none() -> None:
     assert align(heard(found(24), found(0), weak)) == Alignment(
         (24, 0, 0), ("Vocals: removed an offset of 24 samples against the source", note)
     )
-    strangers = [*heard(found(1105), found(1105)), Heard("Bass", ("MP3", 2105), weak)]
+    strangers = [*heard(found(1105), found(1105)), HeardPart("Bass", ("MP3", 2105), weak)]
     assert align(strangers).lags == (1105, 1105, 0)
     assert note in align(strangers).notes
 
@@ -289,8 +289,8 @@ def test_nothing_could_be_measured_is_said() -> None:
 
 
 def test_silence_is_no_reason_for_a_note() -> None:
-    assert align(heard(Found(), found(0))) == Alignment((0, 0))
-    assert align(heard(Found(), Found())) == Alignment((0, 0))
+    assert align(heard(FoundLag(), found(0))) == Alignment((0, 0))
+    assert align(heard(FoundLag(), FoundLag())) == Alignment((0, 0))
 
 
 def test_an_inverted_stem_is_said_and_left() -> None:
@@ -314,4 +314,4 @@ def test_only_several_parts_without_any_relation_are_of_another_song() -> None:
     assert is_unrelated(heard(stranger, stranger))
     assert not is_unrelated(heard(stranger, found(0, 1.1, relation=0.02)))
     assert not is_unrelated(heard(stranger))
-    assert not is_unrelated(heard(stranger, Found()))
+    assert not is_unrelated(heard(stranger, FoundLag()))

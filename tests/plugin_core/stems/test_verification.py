@@ -10,7 +10,7 @@ from plugin_core.errors import PlacementError, SourceError, TransientError
 from plugin_core.model import Part
 from plugin_core.stems import part as part_module
 from plugin_core.stems import verification
-from plugin_core.stems.alignment import Alignment, Heard
+from plugin_core.stems.alignment import Alignment, HeardPart
 from plugin_core.stems.verification import verify_parts
 from plugin_core.tasks import StoppedError, Stopper
 from tests.audio_files import encode, make_song, read_samples, truncate, write_samples, write_song
@@ -117,9 +117,9 @@ def test_kin_are_parts_of_one_encoder_and_length(tmp_path: Path, monkeypatch: py
     samples, rate = read_samples(parts[0].path)
     write_samples(parts[0].path, np.pad(samples, ((24, 0), (0, 0))), rate)
     parts[1] = msgspec.structs.replace(parts[1], path=encode(parts[1].path, tmp_path / "drums.mp3"))
-    seen: list[Heard] = []
+    seen: list[HeardPart] = []
 
-    def note(heard: list[Heard]) -> Alignment:
+    def note(heard: list[HeardPart]) -> Alignment:
         seen.extend(heard)
         return Alignment((0,) * len(heard))
 

@@ -46,7 +46,7 @@ ROWS = SINGLE + (TOP - SINGLE) // 4
 LOOPS = Path("/usr/share/sonic-pi/samples")
 
 
-class Mix(NamedTuple):
+class TrainingMix(NamedTuple):
     """What is kept of one mix."""
 
     inputs: NDArray[np.float32]
@@ -90,7 +90,7 @@ def group(values: NDArray[np.floating]) -> NDArray[np.floating]:
     return np.concatenate((values[:, :SINGLE], high), axis=1)
 
 
-def describe(mixture: Sound, stems: dict[str, Sound]) -> Mix:
+def describe(mixture: Sound, stems: dict[str, Sound]) -> TrainingMix:
     """Return what is kept of a mix."""
     (left, right), inputs, masks = hear(mixture.astype(np.float32))
     power = np.abs(left) ** 2 + np.abs(right) ** 2
@@ -105,7 +105,7 @@ def describe(mixture: Sound, stems: dict[str, Sound]) -> Mix:
             energies[number] = sum((np.abs(part[:STEPS, :TOP]) ** 2).sum() for part in (one, two)) * scale
     means = np.stack([group(mask) for mask in masks])
     means[:, :, SINGLE:] /= 4
-    return Mix(inputs[:STEPS], means[:, :STEPS], (shares * scale)[:, :STEPS], energies)
+    return TrainingMix(inputs[:STEPS], means[:, :STEPS], (shares * scale)[:, :STEPS], energies)
 
 
 def equalise(sound: Sound, rng: Rng) -> Sound:

@@ -106,7 +106,7 @@ PIECES = {
 """Notes of a kit by what its files are called."""
 
 
-class Note(NamedTuple):
+class ScoreNote(NamedTuple):
     """In seconds and semitones."""
 
     start: float
@@ -163,7 +163,7 @@ class Studio:
         (self.pool / f"{name}.json").write_text(json.dumps(melody))
         return name
 
-    def compose(self) -> tuple[Path, list[Note]]:
+    def compose(self) -> tuple[Path, list[ScoreNote]]:
         """Let MMA play a groove over random chords; return its MIDI, and a melody over them."""
         rng = self.rng
         kind = MINOR if rng.random() < 0.4 else MAJOR
@@ -197,7 +197,7 @@ class Studio:
                 pitch = int(rng.choice(offers, p=weights / weights.sum()))
                 start = time_ + place * beat
                 if rng.random() < 0.93 and start < POOL_SECONDS - 0.2:
-                    notes.append(Note(start, start + length * float(rng.uniform(0.7, 1)) * beat, pitch))
+                    notes.append(ScoreNote(start, start + length * float(rng.uniform(0.7, 1)) * beat, pitch))
                 place += length
             time_ += 4 * beat
             sung += 1
@@ -230,7 +230,7 @@ class Studio:
             pans = {c: int(rng.integers(5, 123)) if is_wide and rng.random() < 0.75 else 64 for c in channels}
         return self.render(changed, channels, start, pans)
 
-    def lead(self, melody: list[Note]) -> Sound:
+    def lead(self, melody: list[ScoreNote]) -> Sound:
         """Let an instrument play the melody, in the centre."""
         rng, up = self.rng, int(self.rng.choice([0, 0, 12]))
         events = [(0.0, mido.Message("program_change", channel=0, program=int(rng.choice(LEADS))))]
@@ -332,17 +332,17 @@ def read_midi(path: Path) -> tuple[Events, dict[int, str], float]:
     return events, roles, seconds
 
 
-def top_line(events: Events, channel: int) -> list[Note]:
+def top_line(events: Events, channel: int) -> list[ScoreNote]:
     """Return the highest notes of a channel, one at a time."""
     begun: dict[int, float] = {}
-    notes: list[Note] = []
+    notes: list[ScoreNote] = []
     for second, event in events:
         if getattr(event, "channel", None) == channel:
             if is_struck(event):
                 begun[event.note] = second
             elif event.type in ("note_off", "note_on") and event.note in begun:
-                notes.append(Note(begun.pop(event.note), second, event.note))
-    line: list[Note] = []
+                notes.append(ScoreNote(begun.pop(event.note), second, event.note))
+    line: list[ScoreNote] = []
     for note in sorted(notes):
         if line and note.start - line[-1].start < 0.03:
             line[-1] = max(line[-1], note, key=lambda one: one.pitch)
@@ -354,12 +354,12 @@ def top_line(events: Events, channel: int) -> list[Note]:
     ]
 
 
-def move(line: list[Note], start: float) -> list[Note]:
+def move(line: list[ScoreNote], start: float) -> list[ScoreNote]:
     """Return the notes of 24 seconds, where a voice can sing them."""
     middle = np.median([note.pitch for note in line])
     shift = 12 * int(np.ceil((54 - middle) / 12)) if middle < 54 else -12 * int(np.ceil(max(0, middle - 68) / 12))
     inside = [note for note in line if start <= note.start < start + POOL_SECONDS - 0.2]
-    return [Note(note.start - start, note.end - start, note.pitch + shift) for note in inside]
+    return [ScoreNote(note.start - start, note.end - start, note.pitch + shift) for note in inside]
 
 
 def read_kit(folder: Path) -> dict[int, list[Path]]:

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("beets")
 
 from stembridge_beets.consistency import is_replaced
-from stembridge_beets.places import Place
+from stembridge_beets.places import StemsPlace
 
 from tests.plugin_core.jobs.fakes import make_job
 
@@ -47,7 +47,7 @@ def test_another_recording_is_told_from_another_form(
         reads.append(path)
         return msgspec.structs.replace(was, **now)
 
-    place = Place(tmp_path, ())
+    place = StemsPlace(tmp_path, ())
     session: Any = SimpleNamespace(inspect=inspect, is_song_of=lambda _job, _path: is_heard)
     written_by_beets: Any = SimpleNamespace(path=bytes(song), mtime=5, length=10.0, current_mtime=lambda: 5)
     assert not is_replaced(session, written_by_beets, place, job) and reads == []
