@@ -169,6 +169,7 @@ def test_stretch_markers_do_not_need_the_whole_file(desk: Desk, tmp_path: Path) 
     assert used_of(desk) == [(3.75, 6.25)]
 
 
+@both
 @pytest.mark.usefixtures("cut")
 def test_stems_become_takes_in_place(desk: Desk, tmp_path: Path) -> None:
     song = write_song(tmp_path / "Song.wav", 10.0)
@@ -204,6 +205,7 @@ def test_stems_become_takes_in_place(desk: Desk, tmp_path: Path) -> None:
     assert (len(item.takes), len(stems_of(project))) == (5, 4)
 
 
+@both
 def test_source_is_replaced_where_the_setting_says_so(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

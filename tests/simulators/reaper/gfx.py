@@ -127,9 +127,9 @@ class Gfx:
         self.shown, self._frame = self._frame, []
         self.seen.update(words for words, *_ in self.shown)
         self.rectangles, self._drawn = self._drawn, []
-        # A button is down for one frame.
-        self._held["mouse_cap"] = 1 if self._clicks else 0
-        if self._clicks:
+        # A button is down for one frame, and up for one at least.
+        self._held["mouse_cap"] = 1 if self._clicks and not self._held["mouse_cap"] else 0
+        if self._held["mouse_cap"]:
             self._held["mouse_x"], self._held["mouse_y"] = self._clicks.pop(0)
 
     def _quit(self) -> None:
