@@ -196,6 +196,11 @@ def copy_stream(program: str, path: Path, part: ByteSpan) -> bytes:
         *(program, "-nostdin", "-hide_banner", "-v", "quiet", *name_input(path, part)),
         *("-map", "0:a:0", "-c", "copy", "-f", "data", "pipe:1"),
     ]
+    return _hear(command)
+
+
+def _hear(command: list[str]) -> bytes:
+    """Return what a command writes; nothing where it does not start or does not end."""
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE_SECONDS, check=False
@@ -340,13 +345,7 @@ def _find_first_frame(program: str, path: Path) -> float:
         *(program, "-v", "quiet", *name_input(path), "-select_streams", "a:0", "-read_intervals", "%+#2"),
         *("-show_entries", "frame=pts_time", "-of", "default=nokey=1:noprint_wrappers=1"),
     ]
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE_SECONDS, check=False
-        )
-    except (subprocess.TimeoutExpired, OSError):
-        return 0.0
-    return _number(done.stdout.decode("ascii", "replace").partition("\n")[0])
+    return _number(_hear(command).decode("ascii", "replace").partition("\n")[0])
 
 
 def _name_encoding(stream: _Stream) -> str:
