@@ -12,10 +12,10 @@ from pathlib import Path
 
 import msgspec
 
-from plugin_core.encoding import decode_path as decode_path
-from plugin_core.encoding import encode_path as encode_path
-from plugin_core.encoding import from_json as from_json
-from plugin_core.encoding import to_json as to_json
+from plugin_core.json_codec import decode_path as decode_path
+from plugin_core.json_codec import encode_path as encode_path
+from plugin_core.json_codec import from_json as from_json
+from plugin_core.json_codec import to_json as to_json
 from plugin_core.wishes import OnOverload as OnOverload
 from plugin_core.wishes import Operation as Operation
 from plugin_core.wishes import Separation as Separation

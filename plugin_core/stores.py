@@ -10,7 +10,7 @@ from plugin_core.errors import SettingsError, StoreError
 from plugin_core.settings import Settings, expand_user
 
 if TYPE_CHECKING:
-    from plugin_core.files.mapping import PathMap
+    from plugin_core.files.path_map import PathMap
     from plugin_core.jobs.store import JobStore
 
 STORE_NAME: Final = "jobs.sqlite3"
@@ -90,7 +90,7 @@ def work_folder(settings: Settings) -> Path:
     Raises:
         SettingsError: it is not there.
     """
-    from plugin_core.files.mapping import check_place
+    from plugin_core.files.path_map import check_place
     from plugin_core.jobs.policy import JobsSettings
 
     folder = settings.section("jobs", JobsSettings).staging
@@ -111,7 +111,7 @@ def read_paths(settings: Settings, *, is_shared: bool = False) -> PathMap:
     Raises:
         SettingsError: a name or folder is wrong, missing, or within another.
     """
-    from plugin_core.files.mapping import STAGING, UNMAPPED, PathMap, check_folder
+    from plugin_core.files.path_map import STAGING, UNMAPPED, PathMap, check_folder
 
     folders: dict[str, Path] = {}
     for name, value in settings.table("paths").items():

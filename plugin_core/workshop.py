@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from plugin_core.jobs.engine import Engine, JobSet
-    from plugin_core.jobs.reach import Reach
+    from plugin_core.jobs.policy import Reach
     from plugin_core.jobs.store import JobStore
     from plugin_core.operations.factory import WorkFactory
     from plugin_core.purchases.budget import Limits
@@ -116,7 +116,7 @@ class Workshop:
     def engine(self, on_change: OnChange | None, reach: Reach | None = None, concurrency: int = 32) -> Engine:
         """Return an engine that tells a host and the plugins of what it does."""
         from plugin_core.jobs.engine import Engine
-        from plugin_core.jobs.reach import Reach
+        from plugin_core.jobs.policy import Reach
         from plugin_core.purchases.budget import Spending
 
         heard = Announcer(self._plugins, on_change).tell

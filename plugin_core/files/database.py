@@ -13,7 +13,7 @@ from functools import partial, wraps
 from typing import Any, ClassVar, Concatenate, Final, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from plugin_core.errors import StoreError
-from plugin_core.files.mapping import PathMap
+from plugin_core.files.path_map import PathMap
 
 T = TypeVar("T")
 P = ParamSpec("P")

@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 from plugin_core.errors import StoreError
 from plugin_core.files.database import BUSY, SAID_AFTER, Connection, Cursor, Database, PassingError, Schema, UndoneError
 from plugin_core.files.dialect import Statements, last_row, rows, translate, translate_table
-from plugin_core.files.mapping import UNMAPPED, PathMap
+from plugin_core.files.path_map import UNMAPPED, PathMap
 
 PLACE: Final = "stembridge"
 """The schema, in PostgreSQL's sense, that holds the tables."""

@@ -16,7 +16,7 @@ from plugin_core.errors import StoreError
 from plugin_core.files.database import BUSY, SAID_AFTER, Connection, Database, Migration, PassingError, Schema
 from plugin_core.files.disk import free_bytes
 from plugin_core.files.errors import FULL
-from plugin_core.files.mapping import UNMAPPED, PathMap
+from plugin_core.files.path_map import UNMAPPED, PathMap
 from plugin_core.model import show_path
 
 BUSY_MS: Final = int(BUSY * 1000)

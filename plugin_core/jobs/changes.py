@@ -9,7 +9,7 @@ import msgspec
 
 from plugin_core.errors import UsageError
 from plugin_core.files.database import Connection
-from plugin_core.files.mapping import stored_json, stored_path
+from plugin_core.files.path_map import stored_json, stored_path
 from plugin_core.jobs.queries import DUE_AFTER, PRUNE, WAITING, assign, fetch, from_row, to_row
 from plugin_core.model import Job, JobState, Source, Ticket
 from plugin_core.purchases import ledger

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from plugin_core.errors import StembridgeError, StoreError
 from plugin_core.jobs.claim import Changed
 from plugin_core.jobs.outcome import discard
-from plugin_core.jobs.policy import Policy
-from plugin_core.jobs.reach import ANY, Reach
+from plugin_core.jobs.policy import ANY, Policy, Reach
 from plugin_core.jobs.step import Heartbeat, Step
 from plugin_core.jobs.store import JobStore
 from plugin_core.jobs.work import Work

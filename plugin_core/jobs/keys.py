@@ -14,7 +14,7 @@ from msgspec.structs import FieldInfo, fields
 
 from plugin_core.files.database import new_id
 from plugin_core.model import Job, JobState, Operation, Plan, Separation, Source, Tagging, encode_path, to_json
-from plugin_core.purchases.quotes import Bill
+from plugin_core.purchases.purchase import Bill
 
 _FORCED = ":forced"
 _fields_of: Final = cache(fields)

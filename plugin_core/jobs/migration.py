@@ -10,7 +10,7 @@ import msgspec
 
 from plugin_core.errors import StoreError
 from plugin_core.files.database import Connection
-from plugin_core.files.mapping import read_stored, stored_json, stored_path
+from plugin_core.files.path_map import read_stored, stored_json, stored_path
 from plugin_core.jobs.store import MOVED, JobStore
 from plugin_core.model import Job, Source, to_json
 from plugin_core.purchases.purchase import Purchase

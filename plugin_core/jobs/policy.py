@@ -1,4 +1,4 @@
-"""How patient the engine is: its waiting times, and the ``jobs`` section of the settings."""
+"""How patient the engine is, which jobs it reaches, and the ``jobs`` section of the settings."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
+from plugin_core.model import JobState
 from plugin_core.settings import Secret
 
 LONGEST: Final = 3600.0
@@ -77,3 +78,33 @@ class JobsSettings(msgspec.Struct, frozen=True, kw_only=True):
     """A process that gave no sign of life for so long loses the step it was working on; it says one every quarter."""
     staging: Path | None = None
     """Where results are worked on and kept, for every machine that works on the jobs; default stembridge's home."""
+
+
+class Reach(NamedTuple):
+    """Which jobs a process can work on; the others are for those that can."""
+
+    states: tuple[JobState, ...] | None = None
+    """Where jobs that live at a service are in their life; None for anywhere."""
+    is_local: bool = True
+    """Whether jobs of engines on this machine are among them."""
+    names: tuple[str, ...] | None = None
+    """Names in the store of the folders with songs that are seen; None for any song."""
+
+    def covers(self, state: JobState, *, occupies: bool) -> bool:
+        """Tell whether a job that has come to a state is still among them."""
+        return (self.states is None or state in self.states) if occupies else self.is_local
+
+    @property
+    def condition(self) -> str:
+        """The same for the rows ``j``."""
+        states = ", ".join(f"'{state}'" for state in self.states or ())
+        at_service = "1 = 1" if self.states is None else f"j.state IN ({states})" if states else "1 = 0"
+        local = "1 = 1" if self.is_local else "1 = 0"
+        parts = [f"((j.occupies = 1 AND {at_service}) OR (j.occupies = 0 AND {local}))"]
+        if self.names is not None:
+            seen = [f"(j.path >= '{name}:' AND j.path < '{name};')" for name in self.names]
+            parts.append(f"({' OR '.join(seen or ['1 = 0'])})")
+        return " AND ".join(parts)
+
+
+ANY: Final = Reach()

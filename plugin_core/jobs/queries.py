@@ -10,7 +10,7 @@ import msgspec
 
 from plugin_core.errors import StoreError
 from plugin_core.files.database import NO_LIMIT, Connection
-from plugin_core.files.mapping import read_stored, stored_json, stored_path
+from plugin_core.files.path_map import read_stored, stored_json, stored_path
 from plugin_core.jobs.keys import base_key
 from plugin_core.model import Job, JobState, Progress, Source, from_json, to_json
 

@@ -8,12 +8,11 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from plugin_core.files.database import Connection, Database, begun_anew
-from plugin_core.files.mapping import read_stored, stored_json
+from plugin_core.files.path_map import read_stored, stored_json
 from plugin_core.jobs import changes, gate, queries
 from plugin_core.jobs.owner import Token
-from plugin_core.jobs.policy import LONGEST
+from plugin_core.jobs.policy import ANY, LONGEST, Reach
 from plugin_core.jobs.queries import from_row, progress_text, to_row
-from plugin_core.jobs.reach import ANY, Reach
 from plugin_core.jobs.reader import JobReader
 from plugin_core.model import Job, JobState, Progress, Source, Ticket
 from plugin_core.purchases import ledger

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from plugin_core.errors import UsageError
 from plugin_core.files.database import Database
-from plugin_core.files.mapping import PathMap, stored_path
+from plugin_core.files.path_map import PathMap, stored_path
 from plugin_core.jobs import changes, queries
 from plugin_core.jobs.keys import base_key
 from plugin_core.jobs.queries import from_row

@@ -13,11 +13,10 @@ from plugin_core.jobs.queries import to_row
 from plugin_core.model import Job, JobState, Quote, Separation, from_json
 from plugin_core.purchases import ledger
 from plugin_core.purchases.ledger import TABLE as PURCHASES
-from plugin_core.purchases.purchase import ALL, Purchase, PurchaseState
-from plugin_core.purchases.quotes import purchase_key
+from plugin_core.purchases.purchase import ALL, Purchase, PurchaseState, purchase_key
 from plugin_core.recordings import tables
 from plugin_core.recordings.tables import RECORDINGS
-from plugin_core.stems.staging import choose_staging
+from plugin_core.stems.staging_folder import choose_staging
 
 # ``active`` is a column of its own because a partial index is only used when the query repeats its condition.
 # ``base`` is the dedupe key without the mark of a forced job. ``submitter`` is who may still send the paid call.

@@ -12,9 +12,8 @@ import msgspec
 from plugin_core.errors import PluginError, StembridgeError, StoreError, TransientError
 from plugin_core.jobs.claim import Changed, Claim, LostError, problem_of, tell
 from plugin_core.jobs.effects import advance, follow
-from plugin_core.jobs.policy import Policy
+from plugin_core.jobs.policy import ANY, Policy, Reach
 from plugin_core.jobs.queue import ClaimState
-from plugin_core.jobs.reach import ANY, Reach
 from plugin_core.jobs.store import JobStore
 from plugin_core.jobs.work import Work
 from plugin_core.model import Job, JobState, Progress, Separation, show_path

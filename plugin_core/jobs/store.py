@@ -16,7 +16,7 @@ import msgspec
 from plugin_core.errors import StoreError, install_hint
 from plugin_core.files.database import Connection, Database, PassingError, begun_anew
 from plugin_core.files.disk import check_local
-from plugin_core.files.mapping import UNMAPPED, PathMap
+from plugin_core.files.path_map import UNMAPPED, PathMap
 from plugin_core.jobs import changes, queries
 from plugin_core.jobs.keys import base_key, is_forced, is_same_place, is_same_wish
 from plugin_core.jobs.owner import ProcessToken, Token
@@ -379,7 +379,7 @@ def _open(
 def _open_shared(address: str, patience: float | None, paths: PathMap) -> tuple[Database, Token]:
     try:
         from plugin_core.files.postgresql import PostgresDatabase
-        from plugin_core.jobs.presence import SessionToken
+        from plugin_core.jobs.owner import SessionToken
     except ImportError as error:
         what = "a job store in PostgreSQL needs psycopg, which is not installed"
         raise StoreError(what, remedy=install_hint("distributed")) from error

@@ -22,8 +22,7 @@ from plugin_core.jobs.claim import Claim, LostError
 from plugin_core.jobs.keys import base_key, forced_key, is_forced
 from plugin_core.jobs.outcome import fail, fail_unexpected, settle
 from plugin_core.model import Job, JobState, Problem, Quote, Separation, Ticket
-from plugin_core.purchases.purchase import Purchase, PurchaseState, describe_time
-from plugin_core.purchases.quotes import purchase_key
+from plugin_core.purchases.purchase import Purchase, PurchaseState, describe_time, purchase_key
 
 _log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from plugin_core.operations.orders import Links
     from plugin_core.operations.projects import Projects
     from plugin_core.operations.separation import SeparationWork
-    from plugin_core.operations.tagging import TaggingWork
+    from plugin_core.operations.song_tags import TaggingWork
     from plugin_core.tags.exchange import ReplaceOptions
 
 
@@ -71,7 +71,7 @@ class WorkFactory:
 
     def _tagging(self, job: Job) -> TaggingWork:
         from plugin_core.files.hidden import HiddenNotes
-        from plugin_core.operations.tagging import TaggingWork
+        from plugin_core.operations.song_tags import TaggingWork
 
         return TaggingWork(
             self._registry.tagger(job.operation.provider),

@@ -7,7 +7,7 @@ from pathlib import Path
 from plugin_core.errors import PlacementError, UsageError
 from plugin_core.model import Job, Separation, Source, show_path
 from plugin_core.operations.orders import Orders
-from plugin_core.stems.staging import choose_staging, hidden_neighbour, make_staging, remove_staging
+from plugin_core.stems.staging_folder import choose_staging, hidden_neighbour, make_staging, remove_staging
 
 
 def wish_of(job: Job) -> Separation:
@@ -98,7 +98,7 @@ class Folders(JobFolders):
         Raises:
             PlacementError: the destination is missing, not writable or too full.
         """
-        from plugin_core.stems.staging import check_destination, check_space
+        from plugin_core.stems.staging_folder import check_destination, check_space
 
         destination = destination_of(job)
         check_destination(destination)

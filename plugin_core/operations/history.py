@@ -19,8 +19,17 @@ from plugin_core.files.database import new_id
 from plugin_core.jobs.keys import dedupe_key, is_same_wish, make_job, place_of
 from plugin_core.model import Job, JobState, Operation, Plan, Separation, Source, Stem, Tagging, Written, show_path
 from plugin_core.protocols import terms_of
-from plugin_core.purchases.purchase import BEFORE, STANDS, Offer, Purchase, PurchaseState, describe_time
-from plugin_core.purchases.quotes import Bill, make_quote, purchase_key
+from plugin_core.purchases.purchase import (
+    BEFORE,
+    STANDS,
+    Bill,
+    Offer,
+    Purchase,
+    PurchaseState,
+    describe_time,
+    make_quote,
+    purchase_key,
+)
 from plugin_core.purchases.shelf import Shelf
 from plugin_core.registry import Registry
 from plugin_core.tasks import run_stoppable
@@ -223,7 +232,7 @@ class History:
 
     def _can_read_more(self, job: Job) -> bool:
         """Tell whether this version understands labels in what was bought for a job that an earlier one did not."""
-        from plugin_core.operations.tagging import read_again
+        from plugin_core.operations.song_tags import read_again
 
         purchase = self._store().purchases.find(job.purchase) if job.purchase else None
         labels, _ = read_again(self._registry.tagger(job.operation.provider), job, purchase)

@@ -14,7 +14,7 @@ from plugin_core.jobs.store import JobStore
 from plugin_core.model import JobState
 from plugin_core.protocols import Provider
 from plugin_core.purchases.shelf import PurchasesSettings, Shelf
-from plugin_core.stems.staging import find_stale, remove_staging
+from plugin_core.stems.staging_folder import find_stale, remove_staging
 
 
 def prune(

@@ -21,7 +21,7 @@ from plugin_core.protocols import Separator
 from plugin_core.registry import Registry
 from plugin_core.settings import Settings
 from plugin_core.stem_names import canonical, parts_of, title
-from plugin_core.stems.staging import CD_RATE, Amount, estimate_bytes
+from plugin_core.stems.staging_folder import CD_RATE, Amount, estimate_bytes
 from plugin_core.tags.labels import check_rules
 from plugin_core.wishes import STEMS
 

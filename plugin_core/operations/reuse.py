@@ -21,8 +21,7 @@ from plugin_core.jobs.keys import is_same_wish
 from plugin_core.model import Job, Part, Plan, Quote, Separation, Source, Stem
 from plugin_core.operations.folders import destination_of_wish
 from plugin_core.operations.stem_tags import read_fields
-from plugin_core.purchases.purchase import is_enough
-from plugin_core.purchases.quotes import describe_options
+from plugin_core.purchases.purchase import describe_options, is_enough
 from plugin_core.recordings.digest import digest_of
 from plugin_core.stem_names import RESIDUAL, canonical, parts_of, title, without
 from plugin_core.stems.layout import RECORD, Layout, ready_folder

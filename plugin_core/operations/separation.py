@@ -274,7 +274,7 @@ class SeparationWork:
     def _choose(self, job: Job) -> Path:
         from plugin_core.stems.layout import read_layout
         from plugin_core.stems.publication import choose_target
-        from plugin_core.stems.staging import require_folder
+        from plugin_core.stems.staging_folder import require_folder
 
         destination = destination_of(job)
         require_folder(destination)
@@ -299,7 +299,7 @@ class SeparationWork:
     def _publish(self, job: Job) -> Published:
         from plugin_core.stems.layout import read_layout
         from plugin_core.stems.publication import publish
-        from plugin_core.stems.staging import require_folder
+        from plugin_core.stems.staging_folder import require_folder
 
         require_folder(destination_of(job))
         staging = self._folders.staging(job)

@@ -17,8 +17,7 @@ from plugin_core.files.database import new_id
 from plugin_core.model import Job, JobState, Quote, Separation, Source, show_path
 from plugin_core.operations.song import Song
 from plugin_core.protocols import Separator
-from plugin_core.purchases.purchase import Purchase, PurchaseState
-from plugin_core.purchases.quotes import purchase_key
+from plugin_core.purchases.purchase import Purchase, PurchaseState, purchase_key
 from plugin_core.tasks import run_stoppable
 
 if TYPE_CHECKING:

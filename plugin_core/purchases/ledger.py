@@ -10,10 +10,9 @@ import msgspec
 
 from plugin_core.errors import StoreError, UsageError
 from plugin_core.files.database import NO_LIMIT, Connection, Database, begun_anew
-from plugin_core.files.mapping import read_stored, stored_json
+from plugin_core.files.path_map import read_stored, stored_json
 from plugin_core.model import Quote, Ticket
-from plugin_core.purchases.purchase import Purchase, PurchaseState, serves
-from plugin_core.purchases.quotes import purchase_keys
+from plugin_core.purchases.purchase import Purchase, PurchaseState, purchase_keys, serves
 
 # ``kept_bytes`` is what lies in the purchase's folder, 0 when nothing does. ``purchases_spent`` has all that limits add
 # up, so that no row is looked at.

@@ -31,7 +31,7 @@ from plugin_core.files.placement import (
 )
 from plugin_core.model import Stem, show_path
 from plugin_core.stems.layout import LAST_NUMBER, Layout, holds_only, record_of, relative_records
-from plugin_core.stems.staging import hidden_neighbour, make_staging, remove_staging
+from plugin_core.stems.staging_folder import hidden_neighbour, make_staging, remove_staging
 
 ASIDE: Final = "aside"
 """Folder in staging for the earlier result, under its path below the destination, until the new one is in place."""

@@ -14,7 +14,7 @@ import pytest
 
 from plugin_core.jobs import engine
 from plugin_core.jobs.policy import Backoff, Policy
-from plugin_core.transfer import pauses
+from plugin_core.transfer import wire
 from tests.end_to_end.shops import open_shop
 from tests.end_to_end.walking import Walk
 
@@ -34,7 +34,7 @@ def test_anything_in_any_order(home: Path, tmp_path: Path, monkeypatch: pytest.M
         Policy, backoff=Backoff(first=0.02, most=0.1), search_for=600.0, settle=0.05, fetch_tries=2
     )
     monkeypatch.setattr(engine, "Policy", quick)
-    monkeypatch.setattr(pauses, "FIRST", 0.01)
+    monkeypatch.setattr(wire, "FIRST", 0.01)
     with open_shop(name) as shop:
         walk = Walk(shop, home, tmp_path / "music", seed=SEED, songs=SONGS, kills=ACTS >= SHORT)
         walk.go(ACTS)

@@ -21,7 +21,7 @@ from plugin_core.model import Plan
 from plugin_core.operations.history import History
 from plugin_core.plugins import Plugins
 from plugin_core.recordings import digest
-from plugin_core.stems import publication, staging
+from plugin_core.stems import publication, staging_folder
 from plugin_core.workshop import OnChange
 from tests.audio_files import write_song
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, load_fakes
@@ -390,7 +390,7 @@ def test_the_room_that_is_told_is_the_room_that_is_asked_for(
     home: Path, plugins: Plugins, song: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(staging, "check_space", lambda _folder, needed: asked.append(needed))
+    monkeypatch.setattr(staging_folder, "check_space", lambda _folder, needed: asked.append(needed))
 
     async def tell(session: Session) -> int:
         source = await session.look(song)

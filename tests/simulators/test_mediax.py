@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from plugin_core.providers.mediax.adapter import MediaxTagger
-from plugin_core.providers.mediax.settings import MediaxSettings
+from plugin_core.providers.mediax.client import MediaxSettings
 from tests.simulators.calling_back import listen
 from tests.simulators.mediax import SECRET_ID, SECRET_KEY, WRAPPINGS, MediaxSimulator
 from tests.simulators.mediax_stems import CONTENT_ID

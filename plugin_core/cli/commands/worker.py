@@ -16,7 +16,7 @@ from plugin_core.console.groups import examples
 from plugin_core.console.interrupt import stop_on_signals
 from plugin_core.console.options import JSON_OPTION
 from plugin_core.errors import suggest
-from plugin_core.jobs.reach import Reach
+from plugin_core.jobs.policy import Reach
 from plugin_core.model import Job, JobState
 
 if TYPE_CHECKING:

@@ -51,8 +51,7 @@ from plugin_core.providers.mediax.answers import (
     list_unread,
     read_labels,
 )
-from plugin_core.providers.mediax.client import MediaxClient, descriptor
-from plugin_core.providers.mediax.settings import LOGIN, MediaxSettings
+from plugin_core.providers.mediax.client import LOGIN, MediaxClient, MediaxSettings, descriptor
 from plugin_core.service import Pace, without_secrets
 from plugin_core.settings import Secret
 from plugin_core.transfer.redaction import redact_url

@@ -19,8 +19,8 @@ def register_separators(register: Callable[[Separator], None], settings: Setting
     Raises:
         SettingsError: a value in section ``mediax`` is wrong.
     """
+    from plugin_core.providers.mediax.client import MediaxSettings
     from plugin_core.providers.mediax.separator import MediaxSeparator
-    from plugin_core.providers.mediax.settings import MediaxSettings
 
     register(MediaxSeparator(settings.section("mediax", MediaxSettings)))
 
@@ -29,6 +29,6 @@ def register_separators(register: Callable[[Separator], None], settings: Setting
 def register_taggers(register: Callable[[Tagger], None], settings: Settings) -> None:
     """Register MediaX's labels."""
     from plugin_core.providers.mediax.adapter import MediaxTagger
-    from plugin_core.providers.mediax.settings import MediaxSettings
+    from plugin_core.providers.mediax.client import MediaxSettings
 
     register(MediaxTagger(settings.section("mediax", MediaxSettings)))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from plugin_core.errors import StoreError
-from plugin_core.files.mapping import PathMap
+from plugin_core.files.path_map import PathMap
 from plugin_core.jobs import migration
 from plugin_core.jobs.migration import migrate
 from plugin_core.jobs.store import JobStore, Place

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from plugin_core.errors import SettingsError, StembridgeError
-from plugin_core.files.mapping import PathMap
+from plugin_core.files.path_map import PathMap
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.onlooker import Onlooker
-from plugin_core.jobs.reach import Reach
+from plugin_core.jobs.policy import Reach
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import Job, JobState, Quote, Separation, Stem
 from plugin_core.purchases.purchase import Purchase, PurchaseState

@@ -15,8 +15,7 @@ from plugin_core.jobs.keys import dedupe_key
 from plugin_core.jobs.schema import SCHEMA
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import Job, JobState, Quote, Separation
-from plugin_core.purchases.purchase import PurchaseState
-from plugin_core.purchases.quotes import purchase_keys
+from plugin_core.purchases.purchase import PurchaseState, purchase_keys
 from plugin_core.recordings import tables
 from tests.plugin_core.jobs.fakes import make_job
 

@@ -12,7 +12,7 @@ from plugin_core.errors import PlacementError
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import JobState, Quote
-from plugin_core.purchases.quotes import purchase_key
+from plugin_core.purchases.purchase import purchase_key
 from tests.plugin_core.jobs.fakes import FakeWork, make_job, run
 
 ANY_STORE = True

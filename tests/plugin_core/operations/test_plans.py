@@ -9,7 +9,7 @@ import pytest
 
 from plugin_core.model import Separation, Source
 from plugin_core.operations.plans import bytes_needed
-from plugin_core.stems.staging import HEAD_ROOM
+from plugin_core.stems.staging_folder import HEAD_ROOM
 from tests.plugin_core.cli.fakes import FakeSeparator
 
 SECOND = 22_050

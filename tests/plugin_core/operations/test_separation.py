@@ -22,7 +22,7 @@ from plugin_core.protocols import Finished, Order, Report, Separator, Waiting
 from plugin_core.sessions.arrangement import SessionFormat
 from plugin_core.sessions.dawproject import DawProject
 from plugin_core.sessions.rpp import ReaperProject
-from plugin_core.stems import staging
+from plugin_core.stems import staging_folder
 from plugin_core.stems.publication import Published
 from plugin_core.tags.reader import read_tags
 from plugin_core.wishes import StemsKeys
@@ -314,7 +314,7 @@ def test_prepare_refuses_before_anything_is_written(
     with pytest.raises(UsageError, match="stm"):
         prepare(scene, template="{stm}.{ext}")
     with monkeypatch.context() as patch:
-        patch.setattr(staging.check_space, "__kwdefaults__", {"free": lambda folder: 10})
+        patch.setattr(staging_folder.check_space, "__kwdefaults__", {"free": lambda folder: 10})
         with pytest.raises(PlacementError, match="10 B free"):
             prepare(scene)
     scene.source.path.write_bytes(b"other")
@@ -344,30 +344,30 @@ def test_space_is_asked_for_what_will_exist(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, remote: bool, wish: dict[str, object], expected: int
 ) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(staging, "check_space", lambda folder, needed: asked.append(needed))
+    monkeypatch.setattr(staging_folder, "check_space", lambda folder, needed: asked.append(needed))
     scene.separator.remote = remote
     prepare(scene, **wish)
     source = scene.source
-    assert asked == [expected * source.frames * source.channels + staging.HEAD_ROOM]
+    assert asked == [expected * source.frames * source.channels + staging_folder.HEAD_ROOM]
 
 
 def test_space_of_lossy_stems_is_that_of_their_lossless_parts_and_little_more(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(staging, "check_space", lambda folder, needed: asked.append(needed))
+    monkeypatch.setattr(staging_folder, "check_space", lambda folder, needed: asked.append(needed))
     prepare(scene, format="mp3")
     parts = 4 * scene.source.frames * scene.source.channels * 2
-    assert parts < asked[0] - staging.HEAD_ROOM < 1.5 * parts
+    assert parts < asked[0] - staging_folder.HEAD_ROOM < 1.5 * parts
 
 
 def test_estimate_is_an_upper_bound_and_close(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(staging, "check_space", lambda folder, needed: asked.append(needed))
+    monkeypatch.setattr(staging_folder, "check_space", lambda folder, needed: asked.append(needed))
     asyncio.run(scene.stage(scene.job(format="wav16", minus=("drums",), stems=("vocals",))))
     taken = sum(path.stat().st_size for path in (tmp_path / "home").rglob("*.*") if path.is_file())
     # The fetched parts are FLAC, about half as large as what they hold.
-    assert taken < asked[0] - staging.HEAD_ROOM < 2.5 * taken
+    assert taken < asked[0] - staging_folder.HEAD_ROOM < 2.5 * taken
 
 
 def test_destination_that_is_away_is_not_made_up_for(scene: Scene, tmp_path: Path) -> None:
@@ -392,7 +392,7 @@ def test_destination_that_is_away_is_not_made_up_for(scene: Scene, tmp_path: Pat
 def test_staged_stems_are_found_where_they_were_put(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     async def live() -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(staging, "device_of", hash)
+            patch.setattr(staging_folder, "device_of", hash)
             job = await scene.stage(scene.job())
         assert (scene.music / ".stembridge-id1").is_dir()
         shutil.rmtree(scene.music / ".stembridge-id1")

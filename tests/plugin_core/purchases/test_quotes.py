@@ -8,8 +8,7 @@ import msgspec
 import pytest
 
 from plugin_core.model import Plan, Quote, Separation, Source, Tagging
-from plugin_core.purchases.purchase import ALL, Purchase, PurchaseState, serves
-from plugin_core.purchases.quotes import make_quote, purchase_key
+from plugin_core.purchases.purchase import ALL, Purchase, PurchaseState, make_quote, purchase_key, serves
 
 SOURCE = Source(
     path=Path("/music/Song.flac"), device=1, inode=1, size=1, mtime_ns=1, content="0", duration=1.0, frames=44100,

@@ -17,8 +17,7 @@ from plugin_core import Job, JobState, Separation, Session, Settings, hookimpl
 from plugin_core.errors import PlacementError, SettingsError, UsageError
 from plugin_core.jobs.keys import dedupe_key, is_same_wish
 from plugin_core.model import Plan
-from plugin_core.purchases.purchase import Offer
-from plugin_core.purchases.quotes import make_quote, purchase_key
+from plugin_core.purchases.purchase import Offer, make_quote, purchase_key
 from plugin_core.sessions import register_session_formats
 from plugin_core.sessions.arrangement import Arrangement, SessionFormat
 from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, load_fakes, write_song

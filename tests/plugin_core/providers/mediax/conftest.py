@@ -13,9 +13,8 @@ from plugin_core.errors import StembridgeError
 from plugin_core.model import Source, Tagging, Ticket
 from plugin_core.protocols import Order
 from plugin_core.providers.mediax.adapter import MediaxTagger
-from plugin_core.providers.mediax.client import MediaxClient
+from plugin_core.providers.mediax.client import MediaxClient, MediaxSettings
 from plugin_core.providers.mediax.separator import MediaxSeparator
-from plugin_core.providers.mediax.settings import MediaxSettings
 from plugin_core.settings import Secret
 from plugin_core.transfer import Transfer
 from tests.simulators.blobs import Blob

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from plugin_core.tags.exchange import ReplaceOptions
     from plugin_core.tags.labels import Decision
 
+
 log = logging.getLogger(__name__)
 
 _RECORD = "written.json"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from plugin_core.errors import SettingsError
-from plugin_core.files.mapping import PathMap, check_folder, read_stored, stored_json, stored_path
+from plugin_core.files.path_map import PathMap, check_folder, read_stored, stored_json, stored_path
 
 HERE = PathMap({"music": Path("/mnt/nas/music"), "work": Path("/mnt/nas")}, is_shared=True)
 THERE = PathMap({"music": Path("/Volumes/music")}, is_shared=True)

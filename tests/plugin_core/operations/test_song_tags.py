@@ -10,7 +10,7 @@ import pytest
 
 from plugin_core import Job, JobState, Separation, Session, Settings, Tagging, hookimpl
 from plugin_core.errors import PlacementError, UsageError
-from plugin_core.operations import tagging
+from plugin_core.operations import song_tags
 from plugin_core.plugins import Plugins
 from plugin_core.tags import tagger as tagger_module
 from plugin_core.tags.fields import TagSet
@@ -164,7 +164,7 @@ def test_writing_is_taken_up_wherever_a_process_died(
         raise Died
 
     before = song.read_bytes()
-    original = tagging.TaggingWork._publish
+    original = song_tags.TaggingWork._publish
     with monkeypatch.context() as patch, pytest.raises(Died), Session(Settings(home), plugins) as session:
         if moment == "after":
 
@@ -172,9 +172,9 @@ def test_writing_is_taken_up_wherever_a_process_died(
                 original(self, job, attempt)
                 raise Died
 
-            patch.setattr(tagging.TaggingWork, "_publish", publish_and_die)
+            patch.setattr(song_tags.TaggingWork, "_publish", publish_and_die)
         elif moment == "record":
-            patch.setattr(tagging.TaggingWork, "_keep", die)
+            patch.setattr(song_tags.TaggingWork, "_keep", die)
         else:
             patch.setattr(tagger_module, "replace_with", die)
         tag(session, song)

@@ -14,8 +14,8 @@ import pytest
 from plugin_core.audio.formats import FLAC16, FLAC24, MP3, WAV32F
 from plugin_core.errors import PlacementError, TransientError
 from plugin_core.files.disk import free_bytes
-from plugin_core.stems import staging
-from plugin_core.stems.staging import (
+from plugin_core.stems import staging_folder
+from plugin_core.stems.staging_folder import (
     HEAD_ROOM,
     Amount,
     check_destination,
@@ -37,7 +37,7 @@ def test_in_home_when_on_the_same_device(tmp_path: Path) -> None:
 
 
 def test_beside_the_destination_when_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staging, "device_of", lambda path: hash(path))
+    monkeypatch.setattr(staging_folder, "device_of", lambda path: hash(path))
     folder = choose_staging(tmp_path / "home", "id1", tmp_path)
     assert folder == tmp_path / ".stembridge-id1"
     assert hidden_neighbour(folder, tmp_path) == folder
@@ -148,7 +148,7 @@ def test_missing_destination_names_the_remedy(tmp_path: Path) -> None:
 def test_read_only_destination_is_refused(tmp_path: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path\n"
-        "from plugin_core.stems.staging import check_destination\n"
+        "from plugin_core.stems.staging_folder import check_destination\n"
         "from plugin_core.errors import PlacementError\n"
         "if os.geteuid() == 0: os.setuid(65534)\n"
         "try: check_destination(Path(sys.argv[1]))\n"
