@@ -18,7 +18,7 @@ from plugin_core.purchases.purchase import Offer
 from plugin_core.registry import Registry
 from plugin_core.settings import Settings
 from plugin_core.stores import STORE_NAME as STORE_NAME
-from plugin_core.stores import has_store, open_store, work_folder
+from plugin_core.stores import has_store, open_shelf, open_store
 from plugin_core.tasks import run_stoppable
 from plugin_core.wishes import STEMS
 from plugin_core.workshop import OnChange, Workshop
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from plugin_core.operations.song import Slices
     from plugin_core.operations.undo import Undone
     from plugin_core.protocols import Provider, Separator
+    from plugin_core.purchases.shelf import Shelf
 
 
 class Session:
@@ -310,24 +311,22 @@ class Session:
     def prune(self, older_than: float) -> int:
         """Forget jobs that were done, failed or cancelled more than ``older_than`` seconds ago; return how many.
 
-        Results that such a job kept for a retry go, what is remembered of files for as long, and whatever killed
-        processes left in the home and beside songs that no job needs.
+        Results that such a job kept for a retry go, what is remembered of files for as long, and what kills left.
         """
         from plugin_core.operations.leftovers import prune
         from plugin_core.purchases.shelf import PurchasesSettings
 
-        engine, known = self.workshop.engine(None), self.registry.all.values()
-        home, work = self.settings.home, work_folder(self.settings)
-        keep = self.settings.section("purchases", PurchasesSettings)
-        self.memory.forget(self.store.clock() - older_than)
-        return prune(self.store, engine, home, work, keep, known, older_than=older_than, now=self.store.clock())
+        engine, known, home = self.workshop.engine(None), self.registry.all.values(), self.settings.home
+        keep, now = self.settings.section("purchases", PurchasesSettings), self.store.clock()
+        self.memory.forget(now - older_than)
+        return prune(self.store, engine, home, self._shelf, keep, known, older_than=older_than, now=now)
 
     def leftovers(self) -> list[Path]:
         """Return what lies in the home and beside songs for nobody, and ``prune`` would remove."""
         from plugin_core.operations.leftovers import find_leftovers
 
-        home, work = self.settings.home, work_folder(self.settings)
-        return find_leftovers(self.store, home, work, self.registry.all.values(), now=self.store.clock())
+        home, known = self.settings.home, self.registry.all.values()
+        return find_leftovers(self.store, home, self._shelf.home, known, now=self.store.clock())
 
     def is_song_of(self, job: Job, path: Path) -> bool:
         """Tell whether the song of a job lies at a path, whatever its tags are by now. Blocks while it is read.
@@ -347,10 +346,12 @@ class Session:
     @cached_property
     def history(self) -> History:
         from plugin_core.operations.history import History
-        from plugin_core.purchases.shelf import Shelf
 
-        shelf = Shelf(work_folder(self.settings))
-        return History(self.registry, lambda: self.store, shelf, self.projects, self.memory)
+        return History(self.registry, lambda: self.store, self._shelf, self.projects, self.memory)
+
+    @cached_property
+    def _shelf(self) -> Shelf:
+        return open_shelf(self.settings)
 
     @cached_property
     def projects(self) -> Projects:
@@ -370,8 +371,7 @@ class Session:
     def _work_factory(self) -> WorkFactory:
         from plugin_core.operations.factory import WorkFactory
 
-        work = work_folder(self.settings)
-        return WorkFactory(self.settings, work, self.registry, self._links, self.projects, lambda: self.store)
+        return WorkFactory(self.settings, self._shelf, self.registry, self._links, self.projects, lambda: self.store)
 
     def undo(self, path: Path, *, force: bool = False, dry_run: bool = False) -> Undone:
         """Put back what stood in a song's tags before it was labelled last. Blocks while the song is written.

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from plugin_core.errors import SettingsError, StoreError
+from plugin_core.errors import ServiceError, SettingsError, StoreError
 from plugin_core.settings import Settings, expand_user
 
 if TYPE_CHECKING:
+    from plugin_core.files.depot import Depot
     from plugin_core.files.path_map import PathMap
     from plugin_core.jobs.store import JobStore
+    from plugin_core.purchases.shelf import Shelf
 
 STORE_NAME: Final = "jobs.sqlite3"
 _MEND: Final = "mount it, or correct the settings file"
@@ -85,20 +87,60 @@ def has_store(settings: Settings) -> bool:
 
 
 def work_folder(settings: Settings) -> Path:
-    """Return where results are worked on and kept: ``[jobs] staging``, else the home.
+    """Return where results are worked on and kept: the folder ``[jobs] staging``, else the home.
 
     Raises:
         SettingsError: it is not there.
     """
     from plugin_core.files.path_map import check_place
-    from plugin_core.jobs.policy import JobsSettings
 
-    folder = settings.section("jobs", JobsSettings).staging
-    if folder is None:
+    place = _staging(settings)
+    if not place or _depot(settings) is not None:
         return settings.home
-    if wrong := check_place(folder):
+    folder = _as_folder(place)
+    wrong = "no such user" if folder is None else check_place(folder)
+    if folder is None or wrong:
         raise SettingsError(f"{settings.place_of('jobs', 'staging')}: {wrong}", remedy=_MEND)
     return folder
+
+
+def open_shelf(settings: Settings) -> Shelf:
+    """Return where results are kept, in whose home they are worked on.
+
+    Raises:
+        SettingsError: ``[jobs] staging`` is wrong, or its bucket's service is no address that may be spoken to.
+    """
+    from plugin_core.purchases.shelf import Shelf
+
+    return Shelf(work_folder(settings), _depot(settings))
+
+
+def _depot(settings: Settings) -> Depot | None:
+    """Return the bucket that is named instead of a folder."""
+    place = _staging(settings)
+    if not _is_bucket(place):
+        return None
+    from plugin_core.files.depot import Depot, S3Settings
+    from plugin_core.transfer.addresses import check_url
+
+    service = settings.section("s3", S3Settings)
+    try:
+        if service.endpoint_url:
+            check_url(service.endpoint_url)
+        return Depot(place, service)
+    except (ServiceError, SettingsError) as error:
+        key = ("jobs", "staging") if isinstance(error, SettingsError) else ("s3", "endpoint_url")
+        raise SettingsError(f"{settings.place_of(*key)}: {error.message}", remedy=error.remedy) from error
+
+
+def _staging(settings: Settings) -> str:
+    from plugin_core.jobs.policy import JobsSettings
+
+    return settings.section("jobs", JobsSettings).staging
+
+
+def _is_bucket(place: str) -> bool:
+    return place.startswith("s3://")
 
 
 def read_paths(settings: Settings, *, is_shared: bool = False) -> PathMap:
@@ -124,12 +166,12 @@ def read_paths(settings: Settings, *, is_shared: bool = False) -> PathMap:
     if work != settings.home:
         folders[STAGING] = work
     paths = PathMap(folders, is_shared=is_shared) if folders or is_shared else UNMAPPED
-    if not paths.sees(work):
+    if not (paths.sees(work) or _is_bucket(_staging(settings))):
         # Else it would come out when results are placed: after they were paid for.
         raise SettingsError(
             f"{settings.place_of('jobs', 'database')}: is of use only with [jobs] staging, where all machines work on"
             " results",
-            remedy="let staging name one on the share of the songs, on each machine",
+            remedy="let staging name a folder on the share of the songs, or a bucket, on each machine",
         )
     return paths
 

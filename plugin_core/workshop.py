@@ -11,7 +11,6 @@ from plugin_core.model import Job, JobState, Tagging
 from plugin_core.plugins import Plugins
 from plugin_core.registry import Registry
 from plugin_core.settings import Settings
-from plugin_core.stores import work_folder
 
 if TYPE_CHECKING:
     import asyncio
@@ -91,7 +90,15 @@ class Workshop:
     async def work(
         self, reach: Reach, concurrency: int, *, on_change: OnChange | None = None, stop: asyncio.Event
     ) -> None:
-        """Work on whatever job of the store is within reach, until ``stop`` is set."""
+        """Work on whatever job of the store is within reach, until ``stop`` is set.
+
+        Raises:
+            TransientError: the bucket that machines share cannot be used.
+        """
+        import asyncio
+
+        if (depot := self._works.shelf.depot) is not None:
+            await asyncio.to_thread(depot.check)
         paths = self._store.paths
         seen = reach._replace(names=paths.names if paths.is_shared else None)
         await self._serve(self.engine(on_change, seen, concurrency), None, stop)
@@ -143,11 +150,11 @@ class Workshop:
 
     async def _tidy_shelf(self) -> None:
         """Let go of what is kept of purchases for too long, or of too much."""
-        from plugin_core.purchases.shelf import PurchasesSettings, Shelf
+        from plugin_core.purchases.shelf import PurchasesSettings
         from plugin_core.tasks import run_stoppable
 
         keep = self._settings.section("purchases", PurchasesSettings)
-        shelf, ledger = Shelf(work_folder(self._settings)), self._store.purchases
+        shelf, ledger = self._works.shelf, self._store.purchases
         await run_stoppable(lambda _stopper: shelf.tidy(ledger, keep, self._clock))
 
     def _limits(self, provider: str) -> Limits:

@@ -111,7 +111,9 @@ def check_place(folder: Path) -> str:
     """Return what is wrong with a folder that machines share; "" for nothing."""
     if re.match(r"[a-z][a-z0-9+.-]+:/", folder.as_posix()):
         # Its slashes were one by one.
-        return f"{show_path(folder).replace(':/', '://', 1)} is an address, and must be a folder of a share"
+        return (
+            f"{show_path(folder).replace(':/', '://', 1)} is an address, and must be a folder of a share or s3://bucket"
+        )
     if not folder.is_absolute():
         return f"{show_path(folder)} is no whole path"
     return "" if folder.is_dir() else f"{show_path(folder)} is no folder, or its disk is not mounted"

@@ -223,7 +223,7 @@ async def _fetching(claim: Claim) -> bool:
         if is_remote:
             raise
         return await claim.postpone(error, state=JobState.RUNNING, updated=claim.now())
-    kept = await claim.note_purchase(PurchaseState.KEPT, kept=staged.kept, spoilt=0) if is_remote else None
+    kept = await claim.note_purchase(PurchaseState.KEPT, spoilt=0) if is_remote else None
     return await _stage(claim, staged, kept)
 
 

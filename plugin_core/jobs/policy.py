@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
@@ -76,8 +75,9 @@ class JobsSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     lease_seconds: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 20.0
     """A process that gave no sign of life for so long loses the step it was working on; it says one every quarter."""
-    staging: Path | None = None
-    """Where results are worked on and kept, for every machine that works on the jobs; default stembridge's home."""
+    staging: str = ""
+    """Where results are worked on and kept, for every machine that works on the jobs: a folder, or ``s3://bucket/prefix``
+    for what is kept alone; default stembridge's home."""
 
 
 class Reach(NamedTuple):

@@ -22,8 +22,6 @@ class Staged(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     projects: tuple[Stem, ...] = ()
     """Session files that stand beside stems which are reused where they stand."""
-    kept: tuple[KeptPart, ...] = ()
-    """What of the purchase lies in its folder now."""
 
 
 class Work(Protocol):

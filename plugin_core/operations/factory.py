@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from plugin_core.operations.projects import Projects
     from plugin_core.operations.separation import SeparationWork
     from plugin_core.operations.song_tags import TaggingWork
+    from plugin_core.purchases.shelf import Shelf
     from plugin_core.tags.exchange import ReplaceOptions
 
 
@@ -26,7 +27,7 @@ class WorkFactory:
 
     Args:
         settings: where results go, and how files are replaced.
-        work: the folder where results are worked on and kept.
+        shelf: where results are kept, and in whose home they are worked on.
         registry: the providers.
         links: makes sources readable for providers that take links.
         projects: the session files beside stems.
@@ -36,14 +37,14 @@ class WorkFactory:
     def __init__(
         self,
         settings: Settings,
-        work: Path,
+        shelf: Shelf,
         registry: Registry,
         links: Links,
         projects: Projects,
         store: Callable[[], JobStore],
     ) -> None:
         self._settings = settings
-        self._work = work
+        self.shelf = shelf
         self._registry = registry
         self._links = links
         self._projects = projects
@@ -75,7 +76,7 @@ class WorkFactory:
 
         return TaggingWork(
             self._registry.tagger(job.operation.provider),
-            folder=self._work,
+            shelf=self.shelf,
             notes=HiddenNotes(self._settings.home),
             options=self.replace_options(),
             links=self._links,
@@ -89,7 +90,7 @@ class WorkFactory:
 
         return SeparationWork(
             self._registry.separator(job.operation.provider),
-            folder=self._work,
+            shelf=self.shelf,
             projects=self._projects,
             earlier=self._earlier,
             links=self._links,

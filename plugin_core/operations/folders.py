@@ -77,16 +77,26 @@ class JobFolders:
 
 
 class Folders(JobFolders):
-    """The folders of separations."""
+    """The folders of separations.
+
+    Args:
+        home: stembridge's home, for staging.
+        orders: say where a provider's own files lie.
+        is_beside: whether all lie beside the stems' place, which every machine sees that works on the job.
+    """
 
     parts = "parts"
+
+    def __init__(self, home: Path, orders: Orders, *, is_beside: bool = False) -> None:
+        super().__init__(home, orders)
+        self._is_beside = is_beside
 
     def staging(self, job: Job) -> Path:
         from plugin_core.stems.layout import find_staging
 
         # What is staged stays where it is, also when the disk it was to be near is away now.
         known = job.staging or find_staging(job.id, job.staged)
-        return known or choose_staging(self._home, job.id, destination_of(job))
+        return known or choose_staging(None if self._is_beside else self._home, job.id, destination_of(job))
 
     def prepare(self, job: Job, needed: int) -> None:
         """Check place and room for the stems of a job, and make its folders.

@@ -21,7 +21,7 @@ def prune(
     store: JobStore,
     engine: Engine,
     home: Path,
-    work: Path,
+    shelf: Shelf,
     settings: PurchasesSettings,
     providers: Iterable[Provider],
     *,
@@ -38,19 +38,19 @@ def prune(
         store: the jobs.
         engine: cleans up after them.
         home: stembridge's home, on this machine.
-        work: where results are worked on and kept.
+        shelf: where results are kept, and in whose home they are worked on.
         settings: how long they are.
         providers: who may keep files of their own.
         older_than: seconds.
         now: seconds since the epoch.
     """
-    Shelf(work).tidy(store.purchases, settings, lambda: now)
+    shelf.tidy(store.purchases, settings, lambda: now)
     if store.give_up(older_than):
         # The caller may be inside an event loop of its own.
         with ThreadPoolExecutor(1) as thread:
             thread.submit(lambda: asyncio.run(engine.discard_leftovers())).result()
     forgotten = store.prune(older_than)
-    for folder in _unneeded(store, work, now=now):
+    for folder in _unneeded(store, shelf.home, now=now):
         remove_staging(folder)
     for path in [*find_scratch(home, now=now), *_kept(store, providers, now=now)]:
         remove(path)

@@ -50,7 +50,7 @@ class SeparationWork:
 
     Args:
         separator: the provider.
-        folder: where results are worked on and kept.
+        shelf: where results are kept, and in whose home they are worked on.
         projects: where stems go, and the session files beside them.
         earlier: finds earlier results that ``--force`` may swap.
         links: the stagers, for a separator that reads by link.
@@ -63,7 +63,7 @@ class SeparationWork:
         self,
         separator: Separator,
         *,
-        folder: Path,
+        shelf: Shelf,
         projects: Projects,
         earlier: Earlier = find_none,
         links: Links = NO_LINKS,
@@ -72,14 +72,15 @@ class SeparationWork:
         purchases: PurchaseLedger | None = None,
     ) -> None:
         self._separator = separator
-        self._orders = Orders(separator, folder, purchases)
-        self._folders = Folders(folder, self._orders)
+        self._purchases = purchases
+        self._orders = Orders(separator, shelf.home, purchases)
+        self._folders = Folders(shelf.home, self._orders, is_beside=shelf.depot is not None)
         self._projects = projects
         self._earlier = earlier
         self._links = links
         self._hear = hear
         self._sound_of = sound_of
-        self._shelf = Shelf(folder)
+        self._shelf = shelf
 
     async def slots(self, job: Job) -> int:  # noqa: ARG002
         return await self._separator.slots()
@@ -139,8 +140,7 @@ class SeparationWork:
         for twin in twins:
             parts = derivable(job, twin)
             if parts and are_unmodified(twin.stems, stopper):
-                staged = self._treat(job, parts, stopper, lambda _: None)
-                return msgspec.structs.replace(staged, kept=())
+                return self._treat(job, parts, stopper, lambda _: None)
         return None
 
     def _copy(self, job: Job, twin: Job, stopper: Stopper) -> Staged:
@@ -203,7 +203,8 @@ class SeparationWork:
             ResultError: what came back is damaged.
             TransientError: the network or the disk; to be tried again.
         """
-        return await asyncio.to_thread(_describe, job, await self._fetch_parts(job, attempt, report))
+        parts = await self._fetch_parts(job, attempt, report)
+        return await run_stoppable(lambda stopper: self._shelf.keep(job, parts, stopper.check))
 
     async def fetch(self, job: Job, attempt: str, report: Report, purchase: Purchase | None) -> Staged:
         """Bring the parts home, unless they are there, then verify, align and treat them.
@@ -215,7 +216,10 @@ class SeparationWork:
             TransientError: the network or the disk; to be tried again.
         """
         if purchase is not None and self.has_kept(job, purchase):
-            parts: Sequence[Part] = self._shelf.parts(purchase)
+            ledger = self._purchases
+            parts: Sequence[Part] = await run_stoppable(
+                lambda stopper: self._shelf.bring(purchase, ledger, stopper.check)
+            )
         else:
             parts = await self._fetch_parts(job, attempt, report)
         loop = asyncio.get_running_loop()
@@ -231,7 +235,6 @@ class SeparationWork:
             return await self._separator.fetch(order, report)
 
     def _treat(self, job: Job, parts: Sequence[Part], stopper: Stopper, tell: Callable[[float], None]) -> Staged:
-        from plugin_core.purchases.shelf import describe_parts
         from plugin_core.stems.treatment import Treatment, treat
 
         # A job that goes on after a failure may have lost its folder meanwhile.
@@ -252,7 +255,7 @@ class SeparationWork:
         )
         treated = treat(task, make_tagger(), stopper, tell)
         self._leave_record(job, treated.stems)
-        return Staged(stems=treated.stems, notes=treated.notes, kept=describe_parts(parts))
+        return Staged(stems=treated.stems, notes=treated.notes)
 
     async def drop_fetched(self, job: Job) -> None:
         """Remove the parts that were brought home, so that they are fetched anew."""
@@ -335,6 +338,8 @@ class SeparationWork:
         """Put back an earlier result that was set aside; remove staging and, if so, what is left at the provider."""
         # The last one named is done first, each whatever those before it raised.
         async with contextlib.AsyncExitStack() as steps:
+            if self._purchases is not None:
+                steps.push_async_callback(asyncio.to_thread, self._shelf.make_room, job.purchase, self._purchases)
             steps.push_async_callback(asyncio.to_thread, self._folders.remove, job)
             # Before staging goes, which holds what the provider noted of the job.
             if release:
@@ -383,14 +388,3 @@ def _require_fit(job: Job, stopper: Stopper) -> None:
 
 def _song_name(job: Job) -> str:
     return show_path(Path(job.source.path.name))
-
-
-def _describe(job: Job, parts: Sequence[Part]) -> tuple[KeptPart, ...]:
-    """Say what came, for whoever looks for what was paid for, and return what is recorded of it."""
-    from plugin_core.files.checksum import hash_file
-    from plugin_core.purchases.shelf import describe_parts
-
-    for part in parts:
-        record, words = hash_file(part.path), "job %s: fetched %s, %d bytes, sha256 %s, as %s"
-        _log.info(words, job.id, part.label, record.size, record.sha256, part.path.name)
-    return describe_parts(parts)

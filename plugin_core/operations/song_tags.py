@@ -22,6 +22,7 @@ from plugin_core.operations.song import Hear, Song, hear_nothing
 from plugin_core.protocols import ANSWER, Finished, Order, Report, Tagger, Terms, Waiting, terms_of
 from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.purchases.purchase import BEFORE, KeptPart, Purchase
+from plugin_core.purchases.shelf import Shelf
 from plugin_core.stems.publication import Published
 from plugin_core.tasks import Stopper, run_stoppable
 
@@ -43,7 +44,7 @@ class TaggingWork:
 
     Args:
         tagger: the provider.
-        folder: where results are worked on and kept.
+        shelf: in whose home, or bucket, lies what must outlive a process.
         notes: of what lies hidden beside songs, on this machine.
         options: how files are replaced.
         links: the stagers, for a tagger that reads by link.
@@ -56,7 +57,7 @@ class TaggingWork:
         self,
         tagger: Tagger,
         *,
-        folder: Path,
+        shelf: Shelf,
         notes: HiddenNotes,
         options: ReplaceOptions,
         links: Links = NO_LINKS,
@@ -66,8 +67,9 @@ class TaggingWork:
     ) -> None:
         self._tagger = tagger
         self._purchases = purchases
-        self._orders = Orders(tagger, folder, purchases)
-        self._folders = JobFolders(folder, self._orders)
+        self._orders = Orders(tagger, shelf.home, purchases)
+        self._folders = JobFolders(shelf.home, self._orders)
+        self._depot = shelf.depot
         self._notes = notes
         self._options = options
         self._links = links
@@ -224,6 +226,8 @@ class TaggingWork:
     def _discard(self, job: Job) -> None:
         self._notes.sweep()
         self._folders.remove(job)
+        if self._depot is not None and _wish(job).write:
+            self._depot.remove(_record_folder(job))
 
     def _keep(self, job: Job, written: Written) -> None:
         """Make what is about to be done durable: a crash right after the rename must not cost the way back.
@@ -234,9 +238,15 @@ class TaggingWork:
         from plugin_core.files.placement import write_durably
 
         self._song(job).require()
+        if self._depot is not None:
+            self._depot.write(f"{_record_folder(job)}/{_RECORD}", to_json(written))
+            return
         write_durably(self._folders.staging(job) / _RECORD, to_json(written))
 
     def _recorded(self, job: Job) -> Written | None:
+        if self._depot is not None:
+            data = self._depot.read(f"{_record_folder(job)}/{_RECORD}")
+            return None if data is None else from_json(data, Written)
         try:
             return from_json((self._folders.staging(job) / _RECORD).read_bytes(), Written)
         except FileNotFoundError:
@@ -263,6 +273,11 @@ def read_again(tagger: Tagger, job: Job, purchase: Purchase | None) -> tuple[Seq
         return job.labels, ()
     labels, notes = tagger.read_again(answer, _wish(job))
     return (labels if len(labels) >= len(job.labels) else job.labels), notes
+
+
+def _record_folder(job: Job) -> str:
+    """Return the folder in a bucket of what all machines must know of a job."""
+    return f"jobs/{job.id}"
 
 
 def _decide(job: Job, existing: Mapping[str, tuple[str, ...]]) -> Decision:

@@ -70,6 +70,8 @@ class KeptPart(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     is_audio: bool = True
     exact: bool = False
+    sha256: str = ""
+    """Of its bytes, where it lies in a bucket for all machines."""
 
 
 class Purchase(msgspec.Struct, frozen=True, kw_only=True):

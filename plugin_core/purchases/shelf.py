@@ -1,17 +1,28 @@
-"""Where purchases lie at home: a folder each, in which results are fetched and kept for later wishes."""
+"""Where purchases lie: a folder each, in which results are fetched and kept for later wishes.
+
+Where machines share a bucket instead of a folder, what is kept lies there, and here only while a job is at it.
+"""
 
 from __future__ import annotations
 
+import logging
 import shutil
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
-from plugin_core.model import Part
+from plugin_core.errors import ResultError, TransientError
+from plugin_core.files.checksum import Check, Record, hash_file
+from plugin_core.model import Job, Part
 from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.purchases.purchase import KeptPart, Purchase, PurchaseState
+
+if TYPE_CHECKING:
+    from plugin_core.files.depot import Depot
+
+_log = logging.getLogger(__name__)
 
 FOLDER: Final = "purchases"
 _DAY: Final = 86_400.0
@@ -34,10 +45,13 @@ class Shelf:
     """The folders of purchases.
 
     Args:
-        home: stembridge's home.
+        home: stembridge's home, or the folder that machines share.
+        depot: the bucket that they share instead.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, depot: Depot | None = None) -> None:
+        self.home = home
+        self.depot = depot
         self._root = home / FOLDER
 
     def folder(self, purchase_id: str) -> Path:
@@ -45,13 +59,54 @@ class Shelf:
         return self._root / purchase_id
 
     def holds(self, purchase: Purchase) -> bool:
-        """Tell whether the results that were kept of a purchase lie there, as long as they were."""
-        folder = self.folder(purchase.id)
-        return bool(purchase.kept) and all(_size(folder / part.name) == part.size for part in purchase.kept)
+        """Tell whether the results that were kept of a purchase lie here, as long as they were, or in the bucket."""
+        return self._is_in_depot(purchase) or (
+            bool(purchase.kept) and all(self._is_here(purchase, part) for part in purchase.kept)
+        )
 
-    def parts(self, purchase: Purchase) -> list[Part]:
-        """Return what is kept of a purchase, to be treated."""
+    def keep(self, job: Job, parts: Sequence[Part], check: Check) -> tuple[KeptPart, ...]:
+        """Say what came, for whoever looks for what was paid for, and let every machine have it.
+
+        Args:
+            job: that fetched it.
+            parts: which lie in the folder of its purchase.
+            check: called again and again; raises to stop.
+
+        Returns:
+            What is to be recorded of them.
+
+        Raises:
+            TransientError: the bucket cannot be used now.
+        """
+        kept = []
+        for part, one in zip(parts, describe_parts(parts), strict=True):
+            record = hash_file(part.path, check)
+            words = "job %s: fetched %s, %d bytes, sha256 %s, as %s"
+            _log.info(words, job.id, part.label, record.size, record.sha256, one.name)
+            if self.depot is not None:
+                self.depot.put(f"{FOLDER}/{job.purchase}", part.path, record, check)
+            kept.append(one if self.depot is None else msgspec.structs.replace(one, sha256=record.sha256))
+        return tuple(kept)
+
+    def bring(self, purchase: Purchase, ledger: PurchaseLedger | None, check: Check) -> list[Part]:
+        """Return what is kept of a purchase, to be treated, once it lies here.
+
+        What the bucket has no more is as if it had never been kept.
+
+        Raises:
+            ResultError: the bucket has it no more, or other than it was put there.
+            TransientError: the bucket cannot be used now.
+        """
         folder = self.folder(purchase.id)
+        try:
+            for one in purchase.kept:
+                if self.depot is not None and not self._is_here(purchase, one):
+                    record = Record(one.size, one.sha256)
+                    self.depot.get(f"{FOLDER}/{purchase.id}", folder / one.name, record, check)
+        except ResultError:
+            if ledger is not None:
+                ledger.change(purchase.id, kept=())
+            raise
         return [
             Part(stem=one.stem, label=one.label, path=folder / one.name, is_audio=one.is_audio, exact=one.exact)
             for one in purchase.kept
@@ -62,10 +117,31 @@ class Shelf:
         folder = self.folder(purchase_id)
         for path in folder.glob("part-*") if folder.is_dir() else ():
             path.unlink(missing_ok=True)
+        self._take_back(purchase_id)
 
     def remove(self, purchase_id: str) -> None:
-        """Remove all that lies at home of a purchase; absent is fine."""
+        """Remove all that lies here of a purchase, and in the bucket; absent is fine."""
         shutil.rmtree(self.folder(purchase_id), ignore_errors=True)
+        self._take_back(purchase_id)
+
+    def make_room(self, purchase_id: str, ledger: PurchaseLedger) -> None:
+        """Remove what lies here of a purchase where the bucket has it all and no job is at it any more."""
+        purchase = ledger.find(purchase_id) if self.depot is not None else None
+        if purchase is not None and self._is_in_depot(purchase) and not ledger.is_in_use(purchase):
+            shutil.rmtree(self.folder(purchase_id), ignore_errors=True)
+
+    def _take_back(self, purchase_id: str) -> None:
+        try:
+            if self.depot is not None:
+                self.depot.remove(f"{FOLDER}/{purchase_id}")
+        except TransientError as error:
+            _log.info("what the bucket has of purchase %s stays for now: %s", purchase_id, error)
+
+    def _is_in_depot(self, purchase: Purchase) -> bool:
+        return self.depot is not None and bool(purchase.kept) and all(part.sha256 for part in purchase.kept)
+
+    def _is_here(self, purchase: Purchase, part: KeptPart) -> bool:
+        return _size(self.folder(purchase.id) / part.name) == part.size
 
     def tidy(self, ledger: PurchaseLedger, settings: PurchasesSettings, clock: Callable[[], float]) -> int:
         """Let go of what is kept too long or takes too much room, the oldest first; return how many purchases.
@@ -89,14 +165,28 @@ class Shelf:
         return gone
 
     def _sweep(self, ledger: PurchaseLedger, settings: PurchasesSettings, now: float, kept: Collection[str]) -> None:
-        """Remove folders of downloads that never came whole and that no job goes on with."""
-        for folder in self._root.iterdir() if self._root.is_dir() else ():
-            purchase = ledger.find(folder.name) if folder.name not in kept else None
-            if purchase is None or purchase.state is PurchaseState.KEPT or ledger.is_in_use(purchase):
+        """Remove folders of downloads that never came whole and that no job goes on with, and what was left here."""
+        for purchase_id in sorted(self._ids()):
+            purchase, folder = ledger.find(purchase_id), self.folder(purchase_id)
+            if purchase is None or ledger.is_in_use(purchase):
+                continue
+            age = now - max(_changed(folder) if folder.is_dir() else 0.0, purchase.updated)
+            if purchase_id in kept or purchase.state is PurchaseState.KEPT:
+                if age > _ABANDONED_AFTER:
+                    self.make_room(purchase_id, ledger)
                 continue
             days = settings.keep_days if purchase.state.is_held or purchase.state.is_open else 0.0
-            if now - _changed(folder) > max(days * _DAY, _ABANDONED_AFTER):
-                self.remove(purchase.id)
+            if age > max(days * _DAY, _ABANDONED_AFTER):
+                self.remove(purchase_id)
+
+    def _ids(self) -> set[str]:
+        """Return of which purchases something lies here or in the bucket."""
+        here = {folder.name for folder in self._root.iterdir()} if self._root.is_dir() else set()
+        try:
+            return here | set(self.depot.folders(FOLDER) if self.depot is not None else ())
+        except TransientError as error:
+            _log.info("the bucket is not tidied for now: %s", error)
+            return here
 
 
 def describe_parts(parts: Iterable[Part]) -> tuple[KeptPart, ...]:

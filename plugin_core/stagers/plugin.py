@@ -19,8 +19,9 @@ def register_stagers(register: Callable[[Stager], None], settings: Settings) -> 
     Raises:
         SettingsError: a value in section ``s3`` or ``public_url`` is wrong.
     """
+    from plugin_core.files.depot import S3Settings
     from plugin_core.stagers.public_url import PublicUrlSettings, PublicUrlStager
-    from plugin_core.stagers.s3 import S3Settings, S3Stager
+    from plugin_core.stagers.s3 import S3Stager
     from plugin_core.stores import work_folder
 
     bucket = settings.section("s3", S3Settings)

@@ -8,11 +8,10 @@ import logging
 import mimetypes
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
-
-import msgspec
+from typing import Any, Final, TypeVar
 
 from plugin_core.errors import RefusedError, ServiceError, SettingsError, StembridgeError, TransientError, install_hint
+from plugin_core.files.depot import S3Settings
 from plugin_core.files.errors import explain_read_error
 from plugin_core.model import Finding, Verdict, disarm
 from plugin_core.settings import Secret
@@ -40,25 +39,6 @@ _NETWORK: Final = {
     "EndpointConnectionError": "look at the network, and at [s3] endpoint_url and region",
 }
 _log = logging.getLogger(__name__)
-
-
-class S3Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """An S3-compatible bucket where files are staged."""
-
-    bucket: str = ""
-    endpoint_url: str = ""
-    """Empty for Amazon's own."""
-    region: str = ""
-    access_key_id: Secret = Secret("")
-    """Empty for what boto3 finds by itself (environment, profile, role)."""
-    secret_access_key: Secret = Secret("")
-    session_token: Secret = Secret("")
-    addressing: Literal["auto", "virtual", "path"] = "virtual"
-    """How the bucket is named in addresses; COS takes ``virtual`` alone, MinIO often ``path`` alone."""
-    prefix: str = "stembridge/"
-    """What the names of our objects begin with."""
-    link_hours: Annotated[float, msgspec.Meta(gt=0, le=168)] = 12.0
-    """Hours for which links are good."""
 
 
 class S3Stager:

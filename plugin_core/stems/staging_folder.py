@@ -37,13 +37,18 @@ LOSSY_BYTES_PER_SECOND: Final = 48_000
 """No lossy format is written with more: 320 kbit/s, and a fifth for its container."""
 
 
-def choose_staging(home: Path, job_id: str, destination: Path) -> Path:
-    """Return the staging folder of a job; the same one for as long as it exists. Nothing is created."""
+def choose_staging(home: Path | None, job_id: str, destination: Path) -> Path:
+    """Return the staging folder of a job; the same one for as long as it exists. Nothing is created.
+
+    Without a home, which other machines do not see, it lies beside the destination.
+    """
+    beside = destination / f"{HIDDEN_PREFIX}{job_id}"
+    if home is None:
+        return beside
     inside = home / "staging" / job_id
     # Asked a dozen times for a job, and nearly always answered here.
     if inside.is_dir():
         return inside
-    beside = destination / f"{HIDDEN_PREFIX}{job_id}"
     if beside.is_dir():
         return beside
     return inside if device_of(home) == device_of(destination) else beside

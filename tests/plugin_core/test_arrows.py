@@ -43,7 +43,7 @@ def _read_imports(path: Path) -> Iterator[str]:
 # stands for itself; "commands" of a provider are what its plugin adds to the command line.
 NOUNS = "abilities errors manifests model protocols settings wishes"
 MAY_IMPORT = {
-    "files": "errors model",
+    "files": "errors model settings",
     "audio": "errors files model tasks",
     "recordings": "audio errors files model",
     "purchases": "audio errors files model recordings",
@@ -81,7 +81,7 @@ MAY_IMPORT = {
     "automatic": "abilities errors model protocols",
     "registry": "automatic errors model plugins protocols sessions settings wishes",
     "presets": "errors manifests model settings stem_names tags wishes",
-    "stores": "errors files jobs settings",
+    "stores": "errors files jobs purchases settings transfer",
     "workshop": "errors jobs model operations plugins purchases registry settings stores tasks",
     "session": "errors files jobs model operations plugins protocols purchases registry settings stems stores tasks"
     " workshop wishes",

@@ -19,6 +19,7 @@ from plugin_core.operations.projects import Projects
 from plugin_core.operations.separation import SeparationWork
 from plugin_core.operations.song import inspect
 from plugin_core.protocols import Finished, Order, Report, Separator, Waiting
+from plugin_core.purchases.shelf import Shelf
 from plugin_core.sessions.arrangement import SessionFormat
 from plugin_core.sessions.dawproject import DawProject
 from plugin_core.sessions.rpp import ReaperProject
@@ -88,7 +89,7 @@ class Scene:
         self.reported: list[Progress] = []
         self.work = SeparationWork(
             self.separator,
-            folder=folder / "home",
+            shelf=Shelf(folder / "home"),
             projects=Projects(lambda: FORMATS, StemsKeys, HiddenNotes(folder / "home")),
             earlier=lambda job: self.earlier,
         )

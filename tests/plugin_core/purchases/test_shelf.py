@@ -40,7 +40,7 @@ def keep(store: JobStore, home: Path, number: int, size: int = 1000, *, is_relea
 def test_what_is_kept_is_held_until_it_is_touched(store: JobStore, tmp_path: Path) -> None:
     purchase, shelf = keep(store, tmp_path, 1), Shelf(tmp_path)
     assert shelf.holds(purchase)
-    (part,) = shelf.parts(purchase)
+    (part,) = shelf.bring(purchase, store.purchases, lambda: None)
     assert (part.stem, part.label, part.is_audio) == ("vocals", "Vocals", True)
     part.path.write_bytes(b"cut")
     assert not shelf.holds(purchase)

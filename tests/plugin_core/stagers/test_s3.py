@@ -14,10 +14,11 @@ import msgspec
 import pytest
 
 from plugin_core.errors import RefusedError, SettingsError, SourceError, StembridgeError, TransientError
+from plugin_core.files.depot import S3Settings
 from plugin_core.model import Verdict
 from plugin_core.protocols import Bucket, Stager
 from plugin_core.settings import Secret
-from plugin_core.stagers.s3 import S3Settings, S3Stager
+from plugin_core.stagers.s3 import S3Stager
 from tests.plugin_core.transfer.test_trust import CERTIFICATE
 from tests.simulators.blobs import Blob
 from tests.simulators.faults import Fault, reset_before, server_error

@@ -46,7 +46,8 @@ def test_a_store_moves_there_and_back_and_every_command_tells_the_same(
     config = (home / "config.toml").read_text()
     for line, said in (
         ("", "STEMBRIDGE_JOBS_DATABASE: is of use only with [jobs] staging"),
-        ('staging = "s3://bucket/a"', "s3://bucket/a is an address, and must be a folder of a share"),
+        ('staging = "gs://bucket/a"', "gs://bucket/a is an address, and must be a folder of a share or s3://bucket"),
+        ('staging = "s3://Of Mine/a"', "line 2: [jobs] staging: it names no bucket"),
     ):
         (home / "config.toml").write_text(config.replace(f'staging = "{staging}"', line))
         nowhere = stembridge("jobs", "list")
