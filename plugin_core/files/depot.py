@@ -39,8 +39,8 @@ _TRIAL: Final = "trial"
 
 _CODE: Final = re.compile(r"<Code>(\w+)</Code>")
 _WORDS: Final = re.compile(r"<Message>([^<]*)</Message>")
-_REASON: Final = re.compile(r'(?:message|error): "([^"]*)"|kind: (Timeout)|^.*?: ([^:\n]+)\n', re.DOTALL)
-_NO_KEYS: Final = re.compile(r"/latest/(api/token|meta-data)|Missing(Secret)?AccessKey|Missing \w*AccessKey")
+_REASON: Final = re.compile(r'(?:message|error): "([^"]*)"|kind: (Timeout)')
+_NO_KEYS: Final = re.compile(r"/latest/(api/token|meta-data)|Missing\w*AccessKey")
 _KEYS: Final = "look at access_key_id and secret_access_key of [s3], and what they may do: get, put, list and delete"
 _REMEDIES: Final = {
     "NoSuchBucket": "make the bucket, or correct [jobs] staging",
@@ -210,7 +210,7 @@ class Depot:
             usual = _KEYS if " 403 " in text or " 401 " in text else "see what its service says"
             return TransientError(f"{self.shown}: {said}", remedy=_REMEDIES.get(code, usual))
         found = _REASON.search(text)
-        reason = next(filter(None, found.groups()), "") if found else ""
+        reason = found[1] or found[2] if found else ""
         return TransientError(
             f"{self.shown}: no answer{f' ({reason[:100]})' if reason else ''}",
             remedy="look at the network, and at [s3] endpoint_url and region",

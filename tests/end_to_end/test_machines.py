@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,7 +30,10 @@ from tests import quick_start
 from tests.audio_files import write_song
 from tests.plugin_core.providers.mvsep.test_never_twice import Counting
 from tests.postgresql import Server, programs
+from tests.simulators.blobs import Blob
+from tests.simulators.faults import server_error
 from tests.simulators.mvsep import PREMIUM_TOKEN
+from tests.simulators.s3 import BUCKET, S3Simulator
 
 psycopg = pytest.importorskip("psycopg")
 pytestmark = pytest.mark.skipif(programs() is None, reason="there is no PostgreSQL here")
@@ -73,6 +77,14 @@ class Machine:
             "STEMBRIDGE_MVSEP_REGISTER_SECONDS": "1",
         }
         self.process: subprocess.Popen[bytes] | None = None
+
+    def share_bucket(self, bucket: S3Simulator) -> None:
+        """Let what is kept lie in a bucket instead of on the common disk."""
+        config = self.home / "config.toml"
+        lines = config.read_text().splitlines()
+        lines[1] = f'staging = "s3://{BUCKET}/label"'
+        config.write_text("\n".join(lines))
+        self.environ |= {name: value for name, value in bucket.environment().items() if not name.endswith("S3_BUCKET")}
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
         """Start a command of this machine."""
@@ -355,6 +367,56 @@ def test_what_may_be_spent_is_spent_once_over_all_machines(service: Counting, ma
     assert asking.start(*words).wait(PATIENCE) == 3, asking.said()
     assert service.created == 7
     stop(workers[:1])
+
+
+def test_what_a_lost_machine_fetched_is_placed_by_another_by_way_of_a_bucket(
+    service: Counting, machines: list[Machine]
+) -> None:
+    pytest.importorskip("obstore")
+    asking, fetching, placing = machines[:3]
+
+    def downloads() -> int:
+        return len(service.requests("GET", "/storage/*"))
+
+    def ask_again(format_: str) -> None:
+        for song in songs:
+            shutil.rmtree(song.with_suffix(".stems"))
+        words = ("--provider", "mvsep", "--model", "40", "--yes", "--format", format_)
+        assert asking.start("separate", *map(str, songs), *words).wait(PATIENCE) == 0, asking.said()
+
+    with S3Simulator() as bucket:
+        for machine in machines:
+            machine.share_bucket(bucket)
+        ids = queue_songs(asking, 2)
+        fetching.process = fetching.start("worker", "--only", "submit,poll,fetch")
+        songs = [job.source.path for job in read_jobs(asking, ids)]
+        wait(lambda: {job.state for job in read_jobs(asking, ids)} == {JobState.PUBLISHING})
+        fetching.process.kill()
+        fetching.process.wait()
+        shutil.rmtree(fetching.home)
+        before = downloads()
+        placing.process = placing.start("worker")
+        wait(lambda: are_settled(read_jobs(asking, ids)))
+        assert [(job.state, job.problem) for job in read_jobs(asking, ids)] == [(JobState.DONE, None)] * 2
+        # A later wish is served by what the lost machine had put there, also while the bucket stumbles.
+        bucket.faults.add(server_error("GET", "*", times=3))
+        ask_again("wav24")
+        assert (service.created, downloads()) == (2, before) and before
+        # What is gone from there, or was changed, is fetched anew from its service, and nothing is bought.
+        for number, name in enumerate(sorted(bucket.store.objects)):
+            if number % 2:
+                del bucket.store.objects[name]
+            else:
+                bucket.store.put(name, Blob.of(b"x" * bucket.store.objects[name].content.length))
+        ask_again("flac24")
+        assert (service.created, downloads()) == (2, 2 * before)
+        stop([placing])
+        # Nothing stays on the machine that worked on it, nor in the bucket of what is kept no longer.
+        assert list((placing.home / "purchases").glob("*/*")) == []
+        asking.environ["STEMBRIDGE_PURCHASES_KEEP_GB"] = "0"
+        assert asking.start("jobs", "prune").wait(PATIENCE) == 0, asking.said()
+        assert bucket.store.objects == {}
+    assert {path.suffix for path in asking.music.iterdir()} == {".wav", ".stems"}
 
 
 def test_songs_that_a_worker_does_not_see_are_for_others(service: Counting, machines: list[Machine]) -> None:

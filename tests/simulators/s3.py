@@ -19,12 +19,14 @@ class S3Simulator(Simulator):
 
     Attributes:
         keys: the only ones that are accepted.
+        page: how many names a list has at most.
     """
 
     def __init__(self) -> None:
         super().__init__(needs_length=True)
         self.keys = Keys(ACCESS_KEY, SECRET_KEY, REGION)
         self.store = ObjectStore()
+        self.page = 1000
 
     def start(self) -> None:
         super().start()
@@ -57,4 +59,16 @@ class S3Simulator(Simulator):
         if bucket != BUCKET:
             raise RefusedRequestError(404, "NoSuchBucket", "The bucket does not exist.")
         request.__dict__["path"] = f"/{key}"
-        return self.store.respond(request)
+        return self._list(request) if "list-type" in request.query else self.store.respond(request)
+
+    def _list(self, request: Request) -> Answer:
+        """Answer the second version of a list: what COS calls a marker has another name, and is no key."""
+        asked = request.query
+        token = asked.get("continuation-token", "")
+        if asked["list-type"] != "2" or token[:1] not in ("", "~"):
+            raise RefusedRequestError(400, "InvalidArgument", "The continuation token provided is incorrect.")
+        size = str(min(self.page, int(asked.get("max-keys", "1000"))))
+        request.__dict__["query"] = {**asked, "marker": token[1:], "max-keys": size}
+        answer = self.store.respond(request)
+        text = answer.body.read().decode().replace("<NextMarker>", "<NextContinuationToken>~")
+        return xml_answer(text.replace("</NextMarker>", "</NextContinuationToken>"))

@@ -30,6 +30,7 @@ from plugin_core.operations.orders import Links
 from plugin_core.presets import load_presets
 from plugin_core.protocols import Order, Waiting
 from plugin_core.session import Session
+from plugin_core.stores import open_shelf
 
 MIN_FREE_BYTES = 2**30
 
@@ -37,8 +38,8 @@ Check = Callable[[Session], Finding]
 
 
 def run_checks(session: Session) -> Iterator[Finding]:
-    """Yield one finding a check; one that fails is a finding too, and the rest go on."""
-    has_settings = _can_read_settings(session)
+    """Yield one finding a check; one that fails is a finding too, and the rest go on. What is wrong is told once."""
+    has_settings, told = _can_read_settings(session), set[str]()
     for name, check in CHECKS.items():
         if name in _NEED_SETTINGS and not has_settings:
             # It would only say once more what the settings' own check says.
@@ -47,6 +48,9 @@ def run_checks(session: Session) -> Iterator[Finding]:
             finding = check(session)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a check runs plugins, which may raise anything
             finding = _failed(error)
+            if finding.found in told:
+                continue
+            told.add(finding.found)
         yield msgspec.structs.replace(finding, name=name)
     if has_settings:
         yield from _examine_providers(session)
@@ -119,11 +123,13 @@ def check_settings(session: Session) -> Finding:
 
 
 def check_store(session: Session) -> Finding:
-    """Open the job store and count what waits."""
+    """Open the job store, use the bucket that machines share, if there is one, and count what waits."""
     counts = session.store.counts()
     if unconfirmed := counts.get(JobState.UNCONFIRMED, 0):
         remedy = "look for them with stembridge jobs resume, or give them up with jobs cancel"
         return _warn(f"{plural(unconfirmed, 'job')} unconfirmed", remedy)
+    if (depot := open_shelf(session.settings).depot) is not None:
+        depot.check()
     unfinished = sum(count for state, count in counts.items() if state.is_active)
     if unfinished:
         return _warn(f"{plural(unfinished, 'job')} unfinished", "stembridge jobs resume")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from tests.plugin_core.cli.fakes import FakePlugin, FakePoint, FakeSeparator, wr
 from tests.plugin_core.operations.running import tag
 from tests.plugin_core.tagger_fakes import FakeTagger, load_taggers
 from tests.plugin_core.tags.tagged_files import names
+from tests.simulators.s3 import BUCKET, S3Simulator
 
 
 def test_labels_stand_in_the_song_and_nothing_is_left_behind(session: Session, song: Path, home: Path) -> None:
@@ -153,9 +156,29 @@ def test_price_is_not_told_for_what_is_bought(session: Session, song: Path) -> N
     assert asyncio.run(plan()) == 0.0
 
 
+@pytest.fixture(params=[False, True], ids=["here", "elsewhere"])
+def is_elsewhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[bool]:
+    """Tell whether a machine with another home goes on, which shares a bucket with the first."""
+    if request.param:
+        pytest.importorskip("obstore")
+        with S3Simulator() as bucket:
+            for name, value in {**bucket.environment(), "STEMBRIDGE_JOBS_STAGING": f"s3://{BUCKET}/x"}.items():
+                monkeypatch.setenv(name, value)
+            yield True
+        assert bucket.store.objects == {}
+    else:
+        yield False
+
+
 @pytest.mark.parametrize("moment", ["record", "rename", "after"])
 def test_writing_is_taken_up_wherever_a_process_died(
-    home: Path, plugins: Plugins, song: Path, tagger: FakeTagger, monkeypatch: pytest.MonkeyPatch, moment: str
+    home: Path,
+    plugins: Plugins,
+    song: Path,
+    tagger: FakeTagger,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+    is_elsewhere: bool,
 ) -> None:
     class Died(BaseException):
         pass
@@ -179,6 +202,8 @@ def test_writing_is_taken_up_wherever_a_process_died(
             patch.setattr(tagger_module, "replace_with", die)
         tag(session, song)
     assert (song.read_bytes() == before) is (moment != "after")
+    if is_elsewhere:
+        shutil.rmtree(home / "staging")
     with Session(Settings(home), plugins) as session:
         (job,) = asyncio.run(session.run())
         assert job.state is JobState.DONE

@@ -8,11 +8,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from plugin_core.files.depot import Depot, S3Settings
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import Part, Quote
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 from plugin_core.purchases.shelf import PurchasesSettings, Shelf, describe_parts
 from tests.plugin_core.jobs.fakes import make_job
+from tests.simulators.blobs import Blob
+from tests.simulators.faults import refuse
+from tests.simulators.s3 import BUCKET, S3Simulator
 
 DAY = 86_400.0
 
@@ -110,3 +114,40 @@ def test_folders_that_are_of_no_purchase_are_not_ours(store: JobStore, tmp_path:
     (tmp_path / "purchases" / "mine").mkdir(parents=True)
     Shelf(tmp_path).tidy(store.purchases, PurchasesSettings(), lambda: 1e12)
     assert (tmp_path / "purchases" / "mine").is_dir()
+
+
+def test_what_is_kept_in_a_bucket_leaves_the_machine_and_goes_with_its_purchase(
+    store: JobStore, tmp_path: Path
+) -> None:
+    pytest.importorskip("obstore")
+    with S3Simulator() as bucket:
+        keys = {name.removeprefix("STEMBRIDGE_S3_").lower(): text for name, text in bucket.environment().items()}
+        depot = Depot(f"s3://{BUCKET}/x", msgspec.convert(keys, S3Settings, dec_hook=lambda kind, text: kind(text)))
+        here, there = Shelf(tmp_path, depot), Shelf(tmp_path / "other home", depot)
+        for number in (1, 2):
+            purchase = keep(store, tmp_path, number)
+            job = msgspec.structs.replace(make_job(number), purchase=purchase.id)
+            kept = here.keep(job, here.bring(purchase, store.purchases, lambda: None), lambda: None)
+            store.purchases.put(msgspec.structs.replace(purchase, kept=kept))
+        purchase = store.purchases.get("id2")
+        assert there.holds(purchase) and not Shelf(tmp_path / "other home").holds(purchase)
+        (part,) = there.bring(purchase, store.purchases, lambda: None)
+        assert part.path.read_bytes() == b"x" * 1000 and part.path.is_relative_to(tmp_path / "other home")
+        # A job that is active may still be at it.
+        active = store.add(make_job(dedupe=purchase.key))[0]
+        there.make_room("id2", store.purchases)
+        assert part.path.exists()
+        store.request_cancel(active.id)
+        with store._database.write() as connection:
+            connection.execute("UPDATE jobs SET active = 0, state = 'cancelled'")
+        there.make_room("id2", store.purchases)
+        assert not part.path.parent.exists() and len(bucket.store.objects) == 2
+        # One that never came whole is swept as well, by whichever machine; what the ledger knows nothing of stays.
+        store.purchases.put(msgspec.structs.replace(store.purchases.get("id1"), state=PurchaseState.RUNNING, kept=()))
+        bucket.store.put("x/purchases/unknown/y-00000", Blob.of(b"y"))
+        bucket.faults.add(refuse("GET", "*", 403, "<Error><Code>AccessDenied</Code></Error>"))
+        for expected in (3, 2):
+            assert there.tidy(store.purchases, PurchasesSettings(), lambda: 9 * DAY) == 0
+            assert len(bucket.store.objects) == expected
+        assert there.tidy(store.purchases, PurchasesSettings(), lambda: 10 * DAY) == 1
+        assert list(bucket.store.objects) == ["x/purchases/unknown/y-00000"]

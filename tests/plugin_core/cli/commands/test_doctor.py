@@ -171,6 +171,24 @@ def test_settings_that_cannot_be_read_are_one_problem(stembridge: Run, home: Pat
         assert (told.code, told.out, told.err.count("\n")) == (2, "", 1)
 
 
+def test_a_store_that_cannot_be_opened_is_one_problem(
+    stembridge: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "jobs.sqlite3").write_text("no database, but as long as one: " * 9)
+    assert _problems(stembridge) == ["job"]
+    (home / "jobs.sqlite3").unlink()
+    pytest.importorskip("psycopg")
+    monkeypatch.setenv("STEMBRIDGE_JOBS_STAGING", str(home))
+    monkeypatch.setenv("STEMBRIDGE_JOBS_DATABASE", "postgresql://me:hush@127.0.0.1:1/nowhere")
+    assert _problems(stembridge) == ["job"]
+
+
+def _problems(stembridge: Run) -> list[str]:
+    result = stembridge("doctor", points=(FakePoint("local", local_plugin),))
+    assert "hush" not in result.out
+    return [line.split()[1] for line in result.out.splitlines() if line.startswith("problem ")]
+
+
 def test_one_mistake_that_stops_several_plugins_is_told_once(home: Path) -> None:
     wrong = SettingsError("config.toml, line 2: [tone] gain: expected a number", remedy="correct the settings file")
     finding = check(home, "plugins", "", FakePoint("one", Broken(wrong)), FakePoint("two", Broken(wrong)))

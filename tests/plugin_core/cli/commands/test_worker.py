@@ -14,11 +14,13 @@ import pytest
 
 from plugin_core import Session
 from plugin_core.cli.commands.worker import read_only
+from plugin_core.files import depot
 from plugin_core.model import Job, JobState, Separation
 from tests import quick_start
 from tests.audio_files import write_song
 from tests.hosts.reaper.schemas import list_event_faults
 from tests.plugin_core.cli.conftest import SCHEMA, Run
+from tests.simulators.s3 import BUCKET, S3Simulator
 
 COMMAND = [sys.executable, "-m", "plugin_core", "worker", "--json"]
 PATIENCE = 300.0
@@ -90,3 +92,32 @@ def test_wrong_folders_are_told_at_the_start(stembridge: Run, home: Path, tmp_pa
         result = stembridge(*command)
         assert result.code == 2 and result.err.count("\n") == 1, result.err
         assert says.replace("{here}", str(tmp_path)) in result.err
+
+
+def test_a_bucket_that_cannot_be_used_is_told_at_the_start_and_by_doctor_once(
+    stembridge: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("obstore")
+    config = home / "config.toml"
+    config.write_text('[jobs]\nstaging = "s3://absent/x"\n[s3]\nendpoint_url = "http://minio.example.org:9000"\n')
+    result = stembridge("worker")
+    assert result.code == 2 and result.err.count("\n") == 1
+    assert (
+        f"{config}, line 4: [s3] endpoint_url: http://minio.example.org:9000 is not encrypted; use https" in result.err
+    )
+    with S3Simulator() as bucket:
+        for name, value in bucket.environment().items():
+            monkeypatch.setenv(name, value)
+        result = stembridge("worker")
+        assert result.code == 1 and result.err.count("\n") == 1
+        assert "s3://absent/x: NoSuchBucket: " in result.err and "make the bucket, or correct [jobs]" in result.err
+        found = [event for event in stembridge("doctor", "--json").events if "s3://absent/x" in str(event)]
+        assert [(event["name"], event["verdict"]) for event in found] == [("job store", "wrong")]
+        config.write_text(f'[jobs]\nstaging = "s3://{BUCKET}/x"\n')
+        (found,) = [event for event in stembridge("doctor", "--json").events if event.get("name") == "job store"]
+        assert found["verdict"] == "ok"
+    monkeypatch.setattr(depot, "find_spec", lambda _name: None)
+    result = stembridge("worker")
+    assert result.code == 2 and result.err.count("\n") == 1
+    assert "line 2: [jobs] staging: a bucket needs obstore, which is not installed; " in result.err
+    assert "stembridge[distributed]" in result.err
