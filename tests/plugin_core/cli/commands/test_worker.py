@@ -114,8 +114,8 @@ def test_a_bucket_that_cannot_be_used_is_told_at_the_start_and_by_doctor_once(
         found = [event for event in stembridge("doctor", "--json").events if "s3://absent/x" in str(event)]
         assert [(event["name"], event["verdict"]) for event in found] == [("job store", "wrong")]
         config.write_text(f'[jobs]\nstaging = "s3://{BUCKET}/x"\n')
-        (found,) = [event for event in stembridge("doctor", "--json").events if event.get("name") == "job store"]
-        assert found["verdict"] == "ok"
+        (used,) = [event for event in stembridge("doctor", "--json").events if event.get("name") == "job store"]
+        assert used["verdict"] == "ok"
     monkeypatch.setattr(depot, "find_spec", lambda _name: None)
     result = stembridge("worker")
     assert result.code == 2 and result.err.count("\n") == 1
