@@ -154,7 +154,8 @@ class Depot:
         Raises:
             TransientError: the bucket cannot be used now.
         """
-        return self._ask(lambda: self._store.get(name).bytes().to_bytes(), is_optional=True)
+        found: bytes | None = self._ask(lambda: self._store.get(name).bytes().to_bytes(), is_optional=True)
+        return found
 
     def remove(self, folder: str) -> None:
         """Remove a folder and all in it; absent is fine.
