@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -20,15 +21,18 @@ P = ParamSpec("P")
 
 BUSY: Final = 30.0
 """Seconds that what another process holds, or a server that went away, is waited for, unless it is said otherwise."""
-SAID_AFTER: Final = 5.0
-"""Seconds of waiting that are worth a word."""
+AGAIN_AFTER: Final = 0.1
+"""Seconds until something is tried again."""
 
-_AGAIN_AFTER: Final = 0.1
+_SAID_AFTER: Final = 4.5
+"""Seconds of waiting that are worth a word."""
 _HELD_FOR: Final = 0.02
 """Seconds that much work holds the rows at once, about: others wait for no more than a tenth of a second even so."""
 _FEWEST: Final = 16
 """Rows that much work begins with."""
 
+
+_log = logging.getLogger(__name__)
 
 NO_LIMIT: Final = 2**62
 """For a ``LIMIT`` that is none."""
@@ -70,6 +74,32 @@ class Schema(NamedTuple):
     """A statement for each connection."""
     if_damaged: str = "move the file away and start again"
     """What to do with a file that is none any more."""
+
+
+class Wait:
+    """Waiting for what others hold, or for a server that is away."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self.is_said = False
+
+    def go_on(self, patience: float, words: str = "", *, pause: float = 0.0, after: float | None = None) -> bool:
+        """Wait on and tell so, or that it took too long.
+
+        Args:
+            patience: seconds that may pass in all; it may be another one each time.
+            words: what is said once of it.
+            pause: seconds until whoever waits looks again.
+            after: seconds of waiting that are worth a word; default some.
+        """
+        waited = time.monotonic() - self._began
+        if waited >= patience:
+            return False
+        if words and not self.is_said and waited >= (_SAID_AFTER if after is None else after):
+            self.is_said = True
+            _log.warning("%s", words)
+        time.sleep(pause)
+        return True
 
 
 class PassingError(StoreError):
@@ -142,14 +172,17 @@ class Database(ABC):
 
     def begin_anew(self, work: Callable[[], T]) -> T:
         """Do work in transactions, and begin it anew where a server gave one of them up."""
-        began = time.monotonic()
+        wait = Wait()
         while True:
+            began = time.monotonic()
             try:
                 return work()
             except UndoneError:
                 if time.monotonic() - began > self.patience:
+                    # Long work that came far: its server went away once more, and not for ever.
+                    wait = Wait()
+                if not wait.go_on(self.patience, pause=AGAIN_AFTER):
                     raise
-                time.sleep(_AGAIN_AFTER)
 
     def work_off(self, change: Callable[[Connection, int], int]) -> int:
         """Change many rows, as many in a transaction as take the blink of an eye, and let others in between.

@@ -14,7 +14,17 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from plugin_core.errors import StoreError
-from plugin_core.files.database import BUSY, SAID_AFTER, Connection, Cursor, Database, PassingError, Schema, UndoneError
+from plugin_core.files.database import (
+    AGAIN_AFTER,
+    BUSY,
+    Connection,
+    Cursor,
+    Database,
+    PassingError,
+    Schema,
+    UndoneError,
+    Wait,
+)
 from plugin_core.files.dialect import Statements, last_row, rows, translate, translate_table
 from plugin_core.files.path_map import UNMAPPED, PathMap
 
@@ -51,7 +61,6 @@ _TO_SERVER: Final[dict[str, Any]] = {
     "tcp_user_timeout": 30_000,
 }
 _OLDEST: Final = 130_000
-_AGAIN_AFTER: Final = 0.1  # seconds between the first two tries to reach a server that went away
 _REPEATED: Final = (
     r"connection (is bad|failed): |connection to .* failed: (FATAL: )?"
     r"|(Is the server running|This probably means|DETAIL:|LINE 1:) .*"
@@ -191,23 +200,17 @@ class PostgresDatabase(Database):
 
     def _wait_for_server(self) -> psycopg.Connection[Any]:
         """Connect as soon as the server lets us, and say once that it is waited for."""
-        began, pause, is_said = time.monotonic(), _AGAIN_AFTER, False
+        wait, pause = Wait(), AGAIN_AFTER
         while True:
             try:
                 connection = self._connect()
             except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction) as error:
-                waited = time.monotonic() - began
-                if waited >= self.patience:
+                words = f"the {self._schema.name} {self.shown} is away; waiting for it: {self._line(error)}"
+                if not wait.go_on(self.patience, words, pause=min(pause, 1.0), after=0.0):
                     raise self._error(PassingError, error) from error
-                if not is_said:
-                    is_said = True
-                    _log.warning(
-                        "the %s %s is away; waiting for it: %s", self._schema.name, self.shown, self._line(error)
-                    )
-                time.sleep(min(pause, 1.0))
                 pause *= 1.5
             else:
-                if is_said:
+                if wait.is_said:
                     _log.warning("the %s is back", self._schema.name)
                 return connection
 
@@ -246,18 +249,16 @@ class PostgresDatabase(Database):
         if alone:
             statement += f" SELECT pg_advisory_xact_lock({_ALONE});"
         statement += f" SELECT pg_current_xact_id()::text, {_TIME}"
-        began, is_said = time.monotonic(), False
+        wait = Wait()
         while True:
             try:
                 name, now = last_row(self._connection.execute(statement.encode()))
             except psycopg.errors.LockNotAvailable:
                 self._roll_back()
-                waited = time.monotonic() - began
-                if waited >= self.patience:
+                if not wait.go_on(
+                    self.patience, f"the {self._schema.name} is in use by another process; waiting for it"
+                ):
                     raise
-                if not is_said and waited >= SAID_AFTER * 0.9:
-                    is_said = True
-                    _log.warning("the %s is in use by another process; waiting for it", self._schema.name)
             except BaseException as error:
                 if not (isinstance(error, psycopg.Error) and self._is_lost()):
                     self._roll_back()
@@ -293,7 +294,7 @@ class PostgresDatabase(Database):
         Raises:
             UndoneError: nothing of it was kept.
         """
-        deadline = time.monotonic() + self.patience
+        wait = Wait()
         query = f"SELECT CASE WHEN {SERVER} = ? THEN pg_xact_status(?::xid8) ELSE 'aborted' END"
         while True:
             found = self._execute(query, (server, transaction), False).fetchone()[0]
@@ -301,12 +302,11 @@ class PostgresDatabase(Database):
                 return
             if found == "aborted":
                 raise UndoneError(f"{self._schema.name} {self.shown} went away", remedy="try again")
-            if time.monotonic() > deadline:
+            if not wait.go_on(self.patience, pause=AGAIN_AFTER):
                 raise StoreError(
                     f"{self._schema.name} {self.shown} does not say whether it kept what was written",
                     remedy="see what keeps that server busy, then try again",
                 )
-            time.sleep(_AGAIN_AFTER)
 
     # What it holds
 

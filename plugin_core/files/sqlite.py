@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import sqlite3
 import threading
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from plugin_core.errors import StoreError
-from plugin_core.files.database import BUSY, SAID_AFTER, Connection, Database, Migration, PassingError, Schema
+from plugin_core.files.database import BUSY, Connection, Database, Migration, PassingError, Schema, Wait
 from plugin_core.files.disk import free_bytes
 from plugin_core.files.errors import FULL
 from plugin_core.files.path_map import UNMAPPED, PathMap
@@ -26,8 +25,6 @@ _SLICE_MS: Final = 1_000
 
 _ROOM: Final = 1 << 20
 """Bytes below which a disk is full for a file of ours."""
-
-_log = logging.getLogger(__name__)
 
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
@@ -104,17 +101,14 @@ class SqliteFile(Database):
     def _begin(self) -> None:
         """Take the write lock; one that another process holds for long is waited for, and said once."""
         patience = BUSY_MS / 1000 if self._patience is None else self._patience
-        began, is_said = time.monotonic(), False
+        wait = Wait()
         while True:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
-                waited = time.monotonic() - began
-                if _code(error) not in _BUSY or waited >= patience:
+                words = f"the {self._schema.name} is in use by another process; waiting for it"
+                if _code(error) not in _BUSY or not wait.go_on(patience, words):
                     raise
-                if not is_said and waited >= SAID_AFTER:
-                    is_said = True
-                    _log.warning("the %s is in use by another process; waiting for it", self._schema.name)
             else:
                 return
 
@@ -272,16 +266,15 @@ def _create_private(path: Path) -> None:
 
 
 def _use_wal(connection: sqlite3.Connection, path: Path) -> None:
-    deadline = time.monotonic() + BUSY_MS / 1000
+    wait = Wait()
     while True:
         try:
             mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
             break
         except sqlite3.OperationalError as error:
             # The switch needs the file alone and does not wait for busy_timeout.
-            if _code(error) not in _BUSY or time.monotonic() > deadline:
+            if _code(error) not in _BUSY or not wait.go_on(BUSY, pause=0.01):
                 raise
-            time.sleep(0.01)
     if mode != "wal":
         raise StoreError(
             f"{show_path(path)}: this file system cannot hold a store that processes share",

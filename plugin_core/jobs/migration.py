@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -43,19 +44,28 @@ def migrate(source: JobStore, target: JobStore) -> dict[str, int]:
     Raises:
         StoreError: somebody works on a job, the target holds something else, or what arrived is not what was sent.
     """
+    # Whichever of them lies on a server that goes away meanwhile.
+    return target.begin_anew(lambda: _migrate(source, target))
+
+
+def _migrate(source: JobStore, target: JobStore) -> dict[str, int]:
     with source.everything() as here:
         if here.execute("SELECT 1 FROM jobs WHERE owner IS NOT NULL LIMIT 1").fetchone() is not None:
             raise StoreError("jobs are being worked on", remedy="end every stembridge that works on them, then migrate")
         _open_for(target, here)
         for table in TABLES:
             for some in _batches(here, table, source):
-                with target.everything() as there:
-                    there.executemany(_insert(table, some[0]), [_write(row, table) for row in some])
+                target.begin_anew(partial(_put, some, table, target))
         counts = {table.name: _compare(here, table, source, target) for table in TABLES}
         _mark(here, target.shown)
     with target.everything() as there:
         there.execute(f"DROP TABLE {MOVED}")
     return counts
+
+
+def _put(some: list[dict[str, Any]], table: Table, target: JobStore) -> None:
+    with target.everything() as there:
+        there.executemany(_insert(table, some[0]), [_write(row, table) for row in some])
 
 
 def _open_for(target: JobStore, here: Connection) -> None:

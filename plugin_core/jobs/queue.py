@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Callable, Collection, Mapping
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from plugin_core.files.database import Connection, Database, begun_anew
 from plugin_core.files.path_map import read_stored, stored_json
@@ -65,6 +65,9 @@ class ClaimState(NamedTuple):
     """Whether it is to be cancelled only if that gives back what it cost."""
 
 
+T = TypeVar("T")
+
+
 class JobQueue(JobReader):
     """The jobs of a store as those see them who work on them.
 
@@ -92,6 +95,10 @@ class JobQueue(JobReader):
         """By how much the clock was ahead of the steady one, at the last claim."""
         self.leapt = float("-inf")
         """When the clock was last seen to have leapt ahead: what it says of longer ago may be of just now."""
+
+    def begin_anew(self, work: Callable[[], T]) -> T:
+        """Do work in transactions, and begin it anew where a server gave one of them up."""
+        return self._database.begin_anew(work)
 
     def new_owner(self) -> str:
         """Return a name for one claim, unique for ever; fit for a file name."""

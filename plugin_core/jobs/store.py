@@ -283,7 +283,7 @@ class JobStore(JobQueue):
             with self._database.write() as connection:
                 return change(connection, *arguments, self.clock(), **options)
 
-        changed = self._database.begin_anew(work)
+        changed = self.begin_anew(work)
         self._touched += 1
         return changed
 

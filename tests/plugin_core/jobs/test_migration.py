@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,9 @@ from plugin_core.model import Job, JobState, Quote
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 from tests.plugin_core.jobs.fakes import make_job
 from tests.plugin_core.jobs.test_store import move
+from tests.postgresql import OTHERS
 
+psycopg = pytest.importorskip("psycopg")
 pytestmark = pytest.mark.shared
 
 
@@ -99,6 +102,26 @@ def test_one_that_was_broken_off_goes_on(file: JobStore, shared: JobStore, monke
     monkeypatch.setattr(migration, "_insert", insert)
     migrate(file, shared)
     assert shared.list() == jobs and shared.is_elsewhere == ""
+
+
+def test_a_server_that_goes_away_in_its_middle_is_waited_for(
+    file: JobStore, shared: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migration, "_AT_ONCE", 2)
+    jobs, write, rows = fill(file), migration._write, iter(range(1000))
+
+    def restart(row: dict[str, Any], table: migration.Table) -> dict[str, Any]:
+        if next(rows) in (0, 4, 9):
+            with psycopg.connect(str(shared.place), autocommit=True) as connection:
+                connection.execute(OTHERS.encode())
+        return write(row, table)
+
+    monkeypatch.setattr(migration, "_write", restart)
+    migrate(file, shared)
+    assert next(rows) > 10 and shared.list() == jobs and file.is_elsewhere and not shared.is_elsewhere
+    rows = iter(range(1000))
+    migrate(shared, file)
+    assert file.list() == jobs and shared.is_elsewhere and not file.is_elsewhere
 
 
 def test_two_stores_are_not_mixed(file: JobStore, shared: JobStore) -> None:

@@ -575,7 +575,7 @@ def test_no_caller_hears_of_a_server_that_ends_within_what_is_written(
 
     to_cut: Iterator[bool] = iter(())
     monkeypatch.setattr(database, "_begin", begin_and_end)
-    monkeypatch.setattr("plugin_core.files.database._AGAIN_AFTER", 0.001)
+    monkeypatch.setattr("plugin_core.files.database.AGAIN_AFTER", 0.001)
     song = write_song(tmp_path / "Song.wav", 0.1, 8000)
     job, owner = make_job(), store.new_owner()
     sent = msgspec.structs.replace(job, state=JobState.SUBMITTING)

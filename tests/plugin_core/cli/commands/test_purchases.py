@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from plugin_core.errors import ServiceError
-from plugin_core.files import sqlite
+from plugin_core.files import database, sqlite
 from plugin_core.files.checksum import hash_file
 from tests.plugin_core.cli.conftest import Run
 from tests.plugin_core.cli.fakes import FakeSeparator, write_song
@@ -150,7 +150,7 @@ def test_verbose_says_that_a_refused_job_costs_nothing(stembridge: Run, fake: Fa
 def test_a_store_in_use_is_waited_for_with_one_line(
     stembridge: Run, fake: FakeSeparator, home: Path, song: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "SAID_AFTER", 0.2)
+    monkeypatch.setattr(database, "_SAID_AFTER", 0.2)
     monkeypatch.setattr(sqlite, "_SLICE_MS", 100)
     monkeypatch.setattr(sqlite, "BUSY_MS", 300)
     stembridge("separate", write_song(song.with_name("Other.flac"), 0.2, seed=3))
