@@ -76,7 +76,7 @@ class Schema(NamedTuple):
     """What to do with a file that is none any more."""
 
 
-class Wait:
+class Waiter:
     """Waiting for what others hold, or for a server that is away."""
 
     def __init__(self) -> None:
@@ -172,7 +172,7 @@ class Database(ABC):
 
     def begin_anew(self, work: Callable[[], T]) -> T:
         """Do work in transactions, and begin it anew where a server gave one of them up."""
-        wait = Wait()
+        wait = Waiter()
         while True:
             began = time.monotonic()
             try:
@@ -180,7 +180,7 @@ class Database(ABC):
             except UndoneError:
                 if time.monotonic() - began > self.patience:
                     # Long work that came far: its server went away once more, and not for ever.
-                    wait = Wait()
+                    wait = Waiter()
                 if not wait.go_on(self.patience, pause=AGAIN_AFTER):
                     raise
 

@@ -23,7 +23,7 @@ from plugin_core.files.database import (
     PassingError,
     Schema,
     UndoneError,
-    Wait,
+    Waiter,
 )
 from plugin_core.files.dialect import Statements, last_row, rows, translate, translate_table
 from plugin_core.files.path_map import UNMAPPED, PathMap
@@ -200,7 +200,7 @@ class PostgresDatabase(Database):
 
     def _wait_for_server(self) -> psycopg.Connection[Any]:
         """Connect as soon as the server lets us, and say once that it is waited for."""
-        wait, pause = Wait(), AGAIN_AFTER
+        wait, pause = Waiter(), AGAIN_AFTER
         while True:
             try:
                 connection = self._connect()
@@ -249,7 +249,7 @@ class PostgresDatabase(Database):
         if alone:
             statement += f" SELECT pg_advisory_xact_lock({_ALONE});"
         statement += f" SELECT pg_current_xact_id()::text, {_TIME}"
-        wait = Wait()
+        wait = Waiter()
         while True:
             try:
                 name, now = last_row(self._connection.execute(statement.encode()))
@@ -294,7 +294,7 @@ class PostgresDatabase(Database):
         Raises:
             UndoneError: nothing of it was kept.
         """
-        wait = Wait()
+        wait = Waiter()
         query = f"SELECT CASE WHEN {SERVER} = ? THEN pg_xact_status(?::xid8) ELSE 'aborted' END"
         while True:
             found = self._execute(query, (server, transaction), False).fetchone()[0]

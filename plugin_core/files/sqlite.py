@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from plugin_core.errors import StoreError
-from plugin_core.files.database import BUSY, Connection, Database, Migration, PassingError, Schema, Wait
+from plugin_core.files.database import BUSY, Connection, Database, Migration, PassingError, Schema, Waiter
 from plugin_core.files.disk import free_bytes
 from plugin_core.files.errors import FULL
 from plugin_core.files.path_map import UNMAPPED, PathMap
@@ -101,7 +101,7 @@ class SqliteFile(Database):
     def _begin(self) -> None:
         """Take the write lock; one that another process holds for long is waited for, and said once."""
         patience = BUSY_MS / 1000 if self._patience is None else self._patience
-        wait = Wait()
+        wait = Waiter()
         while True:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -266,7 +266,7 @@ def _create_private(path: Path) -> None:
 
 
 def _use_wal(connection: sqlite3.Connection, path: Path) -> None:
-    wait = Wait()
+    wait = Waiter()
     while True:
         try:
             mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
