@@ -368,3 +368,13 @@ def disarm(text: str) -> str:
 def show_path(path: Path) -> str:
     """Write a path as ``disarm`` writes any text."""
     return disarm(str(path))
+
+
+def amount(value: float) -> str:
+    """Write a number without needless digits: 12, 0.5, 1.25."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def count_credits(value: float) -> str:
+    """Write a price: 1 credit, 2.5 credits."""
+    return f"{amount(value)} credit" if value == 1 else f"{amount(value)} credits"

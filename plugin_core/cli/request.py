@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Collection, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import click
@@ -28,7 +28,6 @@ from plugin_core.presets import Preset, find_preset
 from plugin_core.run import Asker, Ready, Reply, Run, Want
 from plugin_core.session import Session
 from plugin_core.settings import Secret
-from plugin_core.stores import has_store
 from plugin_core.wishes import SEPARATE
 
 
@@ -204,10 +203,8 @@ def build_request(
     if any(map(is_link, files)):
         operations, paths = _stand_in(context, files, operations)
     else:
-        from plugin_core.operations.memory import FileMemory
-
-        with closing(FileMemory(context.settings.home, lambda: has_store(context.settings))) as memory:
-            is_own = memory.is_own_work
+        with context.session() as session:
+            is_own = session.memory.is_own_work
             paths = tuple(find_sources(files, recursive=choices.recursive, results=said.get("to"), is_own=is_own))
     return RunRequest(
         operations=operations,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from plugin_core.model import Job, JobState, Operation, Separation, disarm, show_path
+from plugin_core.model import Job, JobState, Operation, Separation, count_credits, disarm, show_path
 from plugin_core.tags.labels import PROVENANCE
 
 if TYPE_CHECKING:
@@ -98,16 +98,6 @@ def parse_span(text: str) -> float:
     if match is None:
         raise click.BadParameter(f"{text!r} is not a time span such as 30d, 12h or 90min")
     return float(match.group(1)) * _UNIT_SECONDS[match.group(2)]
-
-
-def amount(value: float) -> str:
-    """Write a number without needless digits: 12, 0.5, 1.25."""
-    return f"{value:.2f}".rstrip("0").rstrip(".")
-
-
-def count_credits(value: float) -> str:
-    """Write a price: 1 credit, 2.5 credits."""
-    return f"{amount(value)} credit" if value == 1 else f"{amount(value)} credits"
 
 
 def describe(operation: Operation, title: str = "") -> str:

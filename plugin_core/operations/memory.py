@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -85,7 +85,8 @@ class FileMemory:
         """Do what ``inspect`` does: the song is read, whatever is known of it."""
         began_ns, before = time.time_ns(), _look_at(path)
         source = inspect(path, check=check)
-        self._keep(path, before, began_ns, sha256=source.content, source=source)
+        known = self._recall(before)
+        self._keep(path, before, began_ns, msgspec.structs.replace(known, sha256=source.content, source=source))
         return source
 
     def recall(self, path: Path) -> Source | None:
@@ -100,23 +101,25 @@ class FileMemory:
             OSError: it cannot be read.
         """
         began_ns, before = time.time_ns(), Identity.of(path.stat())
-        if known := self._recall(before).sha256:
-            return Record(before.size, known)
+        known = self._recall(before)
+        if known.sha256:
+            return Record(before.size, known.sha256)
         record = hash_file(path, check)
-        self._keep(path, before, began_ns, sha256=record.sha256)
+        self._keep(path, before, began_ns, msgspec.structs.replace(known, sha256=record.sha256))
         return record
 
     def is_own_work(self, path: Path) -> bool:
         """Tell whether a file says of itself that stembridge made it."""
         began_ns, before = time.time_ns(), _look_at(path)
-        if (known := self._recall(before).is_own) is not None:
-            return known
+        known = self._recall(before)
+        if known.is_own is not None:
+            return known.is_own
         try:
             is_own = bool(tell_provenance(path))
         except StembridgeError:
             # Whatever is wrong with the file is told when it is looked at as a song.
             return False
-        self._keep(path, before, began_ns, is_own=is_own)
+        self._keep(path, before, began_ns, msgspec.structs.replace(known, is_own=is_own))
         return is_own
 
     def forget(self, before: float) -> None:
@@ -127,11 +130,10 @@ class FileMemory:
         found = None if identity is None else self._use(lambda file: _find(file, identity))
         return found or Found()
 
-    def _keep(self, path: Path, before: Identity | None, began_ns: int, **found: Any) -> None:
+    def _keep(self, path: Path, before: Identity | None, began_ns: int, found: Found) -> None:
         """Remember what was found, if a later write would be seen by the file's status; ``before`` is that it had."""
         if before is not None and before.is_settled(began_ns) and before == _look_at(path):
-            known = msgspec.structs.replace(self._recall(before), **found)
-            self._use(lambda file: _put(file, before, known, self._clock()), is_new=True)
+            self._use(lambda file: _put(file, before, found, self._clock()), is_new=True)
 
     def _use(self, work: Callable[[SqliteFile], Found | None], *, is_new: bool = False) -> Found | None:
         """Do something with the file, which is made only for what is new; without one, nothing is known."""

@@ -27,7 +27,7 @@ from typing import Final
 import msgspec
 
 from plugin_core.audio.formats import FORMATS
-from plugin_core.model import Job, Label, Plan, Quote, RemoteFile, Separation, Source, Ticket
+from plugin_core.model import Job, Label, Plan, Quote, RemoteFile, Separation, Source, Ticket, count_credits
 
 
 class PurchaseState(StrEnum):
@@ -132,8 +132,7 @@ def notes_of_results(job: Job) -> tuple[str, ...]:
 
 def describe_time(purchase: Purchase) -> str:
     """Say when a purchase was made, and what it cost where that is known: ``on 2026-11-30 for 1 credit``."""
-    paid = purchase.quote.credits
-    price = f" for {paid:g} credit{'' if paid == 1 else 's'}" if paid else ""
+    price = f" for {count_credits(purchase.quote.credits)}" if purchase.quote.credits else ""
     return f"on {time.strftime('%Y-%m-%d', time.localtime(purchase.created))}{price}"
 
 

@@ -3,7 +3,7 @@
 A part is measured by its own whitened correlation with the source over the whole song. Whitening (the phase transform)
 makes every frequency count alike, so that a part stands out however quiet it is beside the others, to the sample. What
 it cannot tell, its confidence says: 3 and more was always right on songs with true stems, 1.3 is what songs reach that
-have nothing to do with each other.
+have nothing to do with each other. A part that stands out that clearly in a quarter of each window costs a quarter.
 
 Lossy encoders add delay: an MP3 without a LAME tag decodes 1105 samples late, raw AAC 1024. A part is moved by what was
 measured of itself; one that cannot be measured goes with those of the same encoder and length: they were delayed alike.
@@ -27,6 +27,12 @@ MAX_LAG: Final = 4096
 
 WINDOW: Final = 1 << 16
 """Frames of source and part that are compared at once."""
+
+GLANCE: Final = WINDOW // 4
+"""Frames of a window that are compared first, those in which the part is loudest."""
+
+_PLAIN_TO_SEE: Final = 6.0
+"""Confidence from which a glance at a window will do; a false one never reached 2.5 on songs with true stems."""
 
 SLOTS: Final = 20
 """How many windows of a long song are compared: of each twentieth of it the one where the part is loudest."""
@@ -113,23 +119,31 @@ class Passage:
 
     def __init__(self, block: Samples, frames: int) -> None:
         self._block = block
-        self._frames = frames
-        self._heard: tuple[float, Spectrum] | None = None
+        self.frames = frames
+        self._heard: dict[tuple[int, int], tuple[float, Spectrum]] = {}
         few = block[::_STRIDE]
         self.loudness = float(np.vdot(few, few))
         """Energy of a few of the samples."""
 
-    def transform(self) -> tuple[float, Spectrum]:
+    @property
+    def loudest(self) -> int:
+        """The frame from which ``GLANCE`` frames are the loudest; one of a few."""
+        starts = range(0, self.frames - GLANCE + 1, GLANCE)
+        stretches = ((self._block[start : start + GLANCE : _STRIDE], start) for start in starts)
+        return max((float(np.vdot(few, few)), start) for few, start in stretches)[1]
+
+    def transform(self, start: int = 0, frames: int | None = None) -> tuple[float, Spectrum]:
         """Return energy and spectrum of the channels mixed, faded in and out: no edge is heard."""
-        if self._heard is None:
-            mono = mix_channels(self._block)
-            tapered = mono * _taper(self._frames)[: len(mono)]
+        frames = frames or self.frames
+        if (start, frames) not in self._heard:
+            mono = mix_channels(self._block[start : start + frames])
+            tapered = mono * _taper(frames)[: len(mono)]
             # With room for every lag where the song is shorter than a window.
-            room = 1 << (self._frames + MAX_LAG - 1).bit_length()
+            room = 1 << (frames + MAX_LAG - 1).bit_length()
             # The factor of this norm is a float32, and so all is; that of the default makes numpy compute in doubles.
-            spectrum = np.fft.rfft(tapered, min(WINDOW, room), norm="forward")
-            self._heard = float(np.vdot(tapered, tapered)), spectrum.astype(np.complex64, copy=False)
-        return self._heard
+            spectrum = np.fft.rfft(tapered, min(GLANCE if frames == GLANCE else WINDOW, room), norm="forward")
+            self._heard[start, frames] = float(np.vdot(tapered, tapered)), spectrum.astype(np.complex64, copy=False)
+        return self._heard[start, frames]
 
 
 class _Slot:
@@ -156,6 +170,10 @@ class LagMeter:
         self._slots: list[_Slot] = []
         self._plain: Spectrum = np.zeros(1, np.complex64)
         self._source_energy = self._part_energy = 0.0
+        self._is_plain_to_see = True
+        """Whether a glance was enough each time."""
+        self._is_glimpsed = False
+        """Whether it was at least once."""
 
     def hear(self, source: Passage, part: Passage) -> None:
         """Take the next window of both."""
@@ -185,7 +203,7 @@ class LagMeter:
             confidence=confidence,
             is_inverted=peak < 0,
             drift=drift,
-            relation=1.0 if confidence >= CONFIDENT else self._relate(),
+            relation=1.0 if confidence >= CONFIDENT or self._is_glimpsed else self._relate(),
             curve=tuple(around.tolist()),
         )
 
@@ -200,14 +218,26 @@ class LagMeter:
 
     def _compare(self, slot: _Slot) -> Mono:
         if slot.pair is not None:
-            (source_energy, source), (part_energy, part) = (one.transform() for one in slot.pair)
+            if not self._glance(*slot.pair, slot):
+                (source_energy, source), (part_energy, part) = (one.transform() for one in slot.pair)
+                product = part * np.conj(source)
+                slot.curve = _whiten(product)
+                self._plain = self._plain + product
+                self._source_energy += source_energy
+                self._part_energy += part_energy
             slot.pair = None
-            product = part * np.conj(source)
-            slot.curve = _to_lags(product * (1 / np.maximum(np.abs(product), _TINY)))
-            self._plain = self._plain + product
-            self._source_energy += source_energy
-            self._part_energy += part_energy
         return slot.curve
+
+    def _glance(self, source: Passage, part: Passage, slot: _Slot) -> bool:
+        """Compare a quarter of a window, and tell whether that leaves no doubt; where it once did not, no more."""
+        if not self._is_plain_to_see or source.frames < WINDOW:
+            return False
+        start = part.loudest
+        curve = _whiten(part.transform(start, GLANCE)[1] * np.conj(source.transform(start, GLANCE)[1]))
+        self._is_plain_to_see = find_peak(curve)[1] >= _PLAIN_TO_SEE
+        if self._is_plain_to_see:
+            slot.curve, self._is_glimpsed = curve, True
+        return self._is_plain_to_see
 
     def _relate(self) -> float:
         # Of one window alone, noise has up to the correlation of what belongs together.
@@ -234,9 +264,14 @@ def find_peak(curve: Mono) -> tuple[int, float]:
     return best - MAX_LAG, peak / max(float(sizes.max()), float(_TINY))
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def _taper(frames: int) -> Mono:
     return np.hanning(frames).astype(np.float32)
+
+
+def _whiten(product: Spectrum) -> Mono:
+    """Return the correlation in which every frequency counts alike."""
+    return _to_lags(product * (1 / np.maximum(np.abs(product), _TINY)))
 
 
 def _to_lags(spectrum: Spectrum) -> Mono:

@@ -176,7 +176,7 @@ class PartReader:
 def peak_of(block: Samples) -> float:
     """Return the largest sample of a block, whatever its sign; 0 of an empty one."""
     # Two passes without a copy.
-    return max(float(np.max(block)), -float(np.min(block))) if block.size else 0.0
+    return max(float(block.max()), -float(block.min())) if block.size else 0.0
 
 
 @contextmanager

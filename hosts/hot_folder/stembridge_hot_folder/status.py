@@ -16,18 +16,9 @@ import msgspec
 from plugin_core import PurchaseState
 from plugin_core.console.context import Context
 from plugin_core.console.json_lines import describe_count, write_record
-from plugin_core.console.phrases import (
-    clean,
-    count_credits,
-    describe_place,
-    describe_problem,
-    encodable,
-    percent,
-    plural,
-    show,
-)
+from plugin_core.console.phrases import clean, describe_place, describe_problem, encodable, percent, plural, show
 from plugin_core.errors import ExitCode, UsageError
-from plugin_core.model import Job, show_path
+from plugin_core.model import Job, count_credits, show_path
 from plugin_core.session import Session
 from stembridge_hot_folder.display import shorten, write_event
 from stembridge_hot_folder.files import read_identity

@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from plugin_core import canonical, sort_stems, title
-from plugin_core.console.phrases import count_credits
 from plugin_core.errors import StembridgeError, UsageError, blame
-from plugin_core.model import Model, Operation, Separation, Tagging
+from plugin_core.model import Model, Operation, Separation, Tagging, count_credits
 from plugin_core.presets import Preset, find_preset, load_presets
 from plugin_core.session import Session
 from plugin_core.wishes import SEPARATE, TAGS

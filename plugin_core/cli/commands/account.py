@@ -12,10 +12,10 @@ from plugin_core.console.context import Context
 from plugin_core.console.groups import examples
 from plugin_core.console.json_lines import describe_count, describe_error, write_record
 from plugin_core.console.options import JSON_OPTION
-from plugin_core.console.phrases import amount, clean
+from plugin_core.console.phrases import clean
 from plugin_core.console.tables import print_wrapped
 from plugin_core.errors import ExitCode, StembridgeError, UsageError, blame
-from plugin_core.model import AccountState
+from plugin_core.model import AccountState, amount
 from plugin_core.session import Session
 
 Found = dict[str, AccountState | StembridgeError]

@@ -22,10 +22,10 @@ from plugin_core.console.answers import Counts, show_findings
 from plugin_core.console.context import Context
 from plugin_core.console.groups import examples
 from plugin_core.console.options import JSON_OPTION
-from plugin_core.console.phrases import amount, plural
+from plugin_core.console.phrases import plural
 from plugin_core.errors import SettingsError, StembridgeError, UsageError
 from plugin_core.files.hidden import DOCTOR
-from plugin_core.model import Finding, JobState, Progress, Separation, Verdict, show_path
+from plugin_core.model import Finding, JobState, Progress, Separation, Verdict, amount, show_path
 from plugin_core.operations.orders import Links
 from plugin_core.presets import load_presets
 from plugin_core.protocols import Order, Waiting

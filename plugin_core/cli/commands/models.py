@@ -20,10 +20,10 @@ from plugin_core.console.context import Context
 from plugin_core.console.groups import examples
 from plugin_core.console.json_lines import describe_count, describe_error, write_record
 from plugin_core.console.options import JSON_OPTION, read_name
-from plugin_core.console.phrases import clean, count_credits, plural, show
+from plugin_core.console.phrases import clean, plural, show
 from plugin_core.console.tables import print_table, print_wrapped
 from plugin_core.errors import StembridgeError, UsageError, blame, suggest
-from plugin_core.model import Model, ModelOption, from_json, to_json
+from plugin_core.model import Model, ModelOption, count_credits, from_json, to_json
 from plugin_core.protocols import Separator
 from plugin_core.session import Session
 

@@ -15,9 +15,9 @@ from plugin_core.console.context import Context
 from plugin_core.console.groups import examples
 from plugin_core.console.json_lines import describe_count, write_record
 from plugin_core.console.options import JSON_OPTION, read_name
-from plugin_core.console.phrases import amount, clean, count_credits, encodable, plural, show
+from plugin_core.console.phrases import clean, encodable, plural, show
 from plugin_core.console.tables import print_table, unique_length
-from plugin_core.model import Job
+from plugin_core.model import Job, amount, count_credits
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 
 MODEL = "model"

@@ -6,7 +6,6 @@ import click
 import pytest
 
 from plugin_core.console.phrases import (
-    amount,
     clean,
     describe,
     describe_place,
@@ -18,7 +17,7 @@ from plugin_core.console.phrases import (
     show,
     span,
 )
-from plugin_core.model import JobState, Progress, Separation, Tagging
+from plugin_core.model import JobState, Progress, Separation, Tagging, amount
 from tests.plugin_core.cli.jobs import make_job
 
 

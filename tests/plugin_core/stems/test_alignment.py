@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -12,7 +14,9 @@ import numpy.typing as npt
 import pytest
 import soxr
 
+from plugin_core.stems import alignment
 from plugin_core.stems.alignment import (
+    GLANCE,
     NEAR,
     UNRELATED,
     WINDOW,
@@ -119,6 +123,57 @@ def test_each_part_is_measured_by_itself_to_the_sample(kind: str, lag: int) -> N
             assert (found.lag, found.is_inverted) == (lag, False), name
         assert not found.drift, name
         assert found.relation > UNRELATED, name
+
+
+@pytest.mark.parametrize("seconds", [3.0, 20.0])
+def test_parts_that_are_shifted_against_each_other_are_each_found(seconds: float) -> None:
+    stems = {name: play(stem, 0, round(seconds * 44100)) for name, stem in music().items()}
+    song = mix(stems)
+    for lag in (1, -2, 7, 300, -2048, 4000):
+        assert listen_to(song, shift(stems["drums"], lag)).lag == lag
+        assert listen_to(song, shift(stems["vocals"], -lag)).lag == -lag
+
+
+def test_a_quarter_of_a_window_is_compared_where_that_leaves_no_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[int] = []
+    transform = Passage.transform
+
+    def note(self: Passage, start: int = 0, frames: int | None = None) -> Any:
+        compared.append(frames or self.frames)
+        return transform(self, start, frames)
+
+    monkeypatch.setattr(Passage, "transform", note)
+    song = mix(music())
+    for lag in (0, 24, -1105):
+        assert listen_once(2 * WINDOW, *(lambda at, n, by=by: play(song, at - by, n) for by in (0, lag))).lag == lag
+    assert set(compared) == {GLANCE}
+    # What hides in a quarter is looked at as a whole, and not in quarters again.
+    compared.clear()
+    assert listen(song, music()["bass"]).lag == 0
+    assert compared.count(GLANCE) == 2
+    assert compared.count(WINDOW) > 20
+
+
+def test_a_glance_is_never_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(5)
+    stems = {**music(), "faint": as_written(make_noise(LOOP * 44100, 1, peak=0.02, seed=9))}
+    song, glimpsed = mix({name: stem[:, :1] for name, stem in stems.items()}), 0
+    for name, stem in stems.items():
+        for lag in map(int, draw.integers(-4096, 4097, 6)):
+            at = int(draw.integers(0, len(song)))
+            heard = (partial(play_from, song, at), partial(play_from, stem, at - lag))
+            quick = listen_once(3 * WINDOW, *heard)
+            with monkeypatch.context() as patch:
+                patch.setattr(alignment, "_PLAIN_TO_SEE", math.inf)
+                slow = listen_once(3 * WINDOW, *heard)
+            assert all(found.lag == lag or not found.is_sure for found in (quick, slow)), name
+            assert quick.is_sure or not slow.is_sure, name
+            glimpsed += quick.confidence != slow.confidence
+    assert 6 <= glimpsed < 24
+
+
+def play_from(loop: Mono, begin: int, start: int, frames: int) -> Mono:
+    return play(loop, begin + start, frames)
 
 
 @pytest.mark.parametrize("folder", TRUE_STEMS or [pytest.param(None, marks=pytest.mark.skip("no audio here"))])
