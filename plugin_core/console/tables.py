@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import pairwise, zip_longest
+from itertools import pairwise
 
 import click
 
@@ -53,14 +53,16 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     cells = [[clean(cell) for cell in row] for row in (heads, *rows)]
     widths = [max(cell_width(row[column]) for row in cells) for column in range(len(heads))]
     if width is None:
-        _print_rows(cells, widths)
+        for row in cells:
+            padded = (cell + " " * (size - cell_width(cell)) for cell, size in zip(row, widths, strict=True) if size)
+            click.echo("  ".join(padded).rstrip())
         return
     narrowed, rest = _narrow(widths, width), _narrow(widths[:-1], width)
     if _total(narrowed) <= width and narrowed[-1] >= min(_ROOM, widths[-1]):
-        _print_rows(cells, narrowed)
+        _draw(cells, narrowed)
     elif _total(rest) <= width:
         for row in cells:
-            _print_rows([row[:-1]], rest)
+            _draw([row[:-1]], rest)
             print_wrapped("  ", row[-1])
     else:
         size = max(map(len, heads))
@@ -83,14 +85,23 @@ def _narrow(widths: Sequence[int], width: int) -> list[int]:
     return found
 
 
-def _print_rows(rows: Iterable[Sequence[str]], widths: Sequence[int]) -> None:
+def _draw(rows: Iterable[Sequence[str]], widths: Sequence[int]) -> None:
+    """Draw rows on a screen; what draws them is imported for a screen alone."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    for size in filter(None, widths):
+        table.add_column(width=size, overflow="fold")
     for row in rows:
-        wrapped = [_wrap(cell, size) for cell, size in zip(row, widths, strict=True)]
-        for line in zip_longest(*wrapped, fillvalue=""):
-            shown = (
-                f"{cell}{' ' * (size - cell_width(cell))}" for cell, size in zip(line, widths, strict=True) if size
-            )
-            click.echo("  ".join(shown).rstrip())
+        table.add_row(*(Text(cell) for cell, size in zip(row, widths, strict=True) if size))
+    # A height as well, or a simple terminal would count as one of 80 columns.
+    console = Console(width=_total(widths) + 2, height=24)
+    with console.capture() as drawn:
+        console.print(table)
+    for line in drawn.get().rstrip("\n").split("\n"):
+        click.echo(line.rstrip())
 
 
 def print_wrapped(head: str, text: str) -> None:
@@ -125,27 +136,10 @@ def _wrap(text: str, size: int) -> list[str]:
     """Break a text into lines, between words where that can be."""
     if cell_width(text) <= size:
         return [text]
-    lines, line = [], ""
-    for word in text.split(" "):
-        longer = f"{line} {word}" if line else word
-        if cell_width(longer) <= size:
-            line = longer
-            continue
-        if line:
-            lines.append(line)
-        *whole, line = _chop(word, size)
-        lines += whole
-    return [*lines, line] if line else lines
+    from rich.console import Console
+    from rich.text import Text
 
-
-def _chop(word: str, size: int) -> list[str]:
-    parts, part = [], ""
-    for sign in word:
-        if part and cell_width(part + sign) > size:
-            parts.append(part)
-            part = ""
-        part += sign
-    return [*parts, part]
+    return [line.plain.rstrip() for line in Text(text).wrap(Console(), size, overflow="fold")]
 
 
 def show_jobs(jobs: Sequence[Job], known: Collection[str], *, now: float) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -140,11 +141,16 @@ def test_help_fits_eighty_columns_and_needs_no_command_module(stembridge: Run, h
     assert list(home.iterdir()) == []
 
 
-@pytest.mark.parametrize("words", [["jobs", "list"], ["purchases"], ["jobs", "prune"]], ids=" ".join)
-def test_what_only_asks_for_jobs_loads_nothing_that_reads_sound(words: list[str]) -> None:
+@pytest.mark.parametrize("words", [["jobs", "list"], ["purchases"], ["jobs", "prune"], ["plugins"]], ids=" ".join)
+def test_what_only_asks_for_jobs_loads_nothing_that_reads_sound_or_draws_screens(
+    words: list[str],
+) -> None:
     code = f"import sys; from plugin_core.cli.app import run; code = run({words}); "
-    code += "print('loaded', sorted({'numpy', 'soundfile', 'httpx', 'mutagen'} & set(sys.modules))); sys.exit(code)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    code += "print('loaded', sorted({'numpy', 'soundfile', 'httpx', 'mutagen', 'rich'} & set(sys.modules))); "
+    code += "sys.exit(code)"
+    # As Python knows it: pytest loads readline, which says COLUMNS to children behind its back.
+    environ = dict(os.environ)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environ)
     assert done.stdout.splitlines()[-1] == "loaded []"
 
 

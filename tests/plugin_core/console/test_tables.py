@@ -18,6 +18,7 @@ SONGS = (
     "/home/me/Music/Some Artist/An Album With A Long Name/01 - A Song With Quite A Name.flac",
     "/home/me/音楽/アーティスト/とても長い名前のアルバム/とても長い名前の歌.flac",
     f"/m/{'x' * 120}.flac",
+    "/m/" + "Cafe\u0301 👩‍👩‍👧 🇩🇪 " * 9 + ".flac",
 )
 AWAY = Problem(kind="TransientError", message="MVSEP: no answer in time", since=1_700_000_000.0)
 
@@ -31,6 +32,8 @@ def test_no_line_is_wider_than_the_screen_and_no_word_is_lost(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
+    # A simple terminal has as many columns as it says, too.
+    monkeypatch.setenv("TERM", "dumb")
     jobs = [make_job(JobState.RUNNING, job_id=f"0192f4c{n}", path=Path(song)) for n, song in enumerate(SONGS)]
     show_jobs(jobs, [job.id for job in jobs], now=90.0)
     lines = lines_of(capsys)
@@ -38,6 +41,7 @@ def test_no_line_is_wider_than_the_screen_and_no_word_is_lost(
     joined = "".join("".join(lines).split())
     assert all(job.id in joined for job in jobs)
     assert joined.count("x") == 120
+    assert (joined.count("e\u0301"), joined.count("👩‍👩‍👧"), joined.count("🇩🇪")) == (9, 9, 9)
 
 
 def test_a_row_becomes_what_the_screen_has_room_for(
