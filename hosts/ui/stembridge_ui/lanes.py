@@ -24,7 +24,7 @@ from starlette.routing import Route
 
 from plugin_core import AUDIO_SUFFIXES, colour_of, distinct, open_reader, title
 from plugin_core.errors import SourceError, StembridgeError, UsageError
-from plugin_core.model import Job
+from plugin_core.model import Job, show_path
 from plugin_core.session import Session
 from plugin_core.tasks import Stopper, run_stoppable
 from stembridge_ui.jobs import Json, read_number
@@ -56,6 +56,27 @@ class Lane(msgspec.Struct, frozen=True):
     colour: str
     gain: float
     """What the stem was multiplied with, so that the source plays as loud."""
+
+
+class ChangedError(StembridgeError):
+    """A file is another than the one that was listed."""
+
+
+def check_version(path: Path, listed: str = "") -> str:
+    """Return what a file is known by until somebody writes to it.
+
+    Raises:
+        SourceError: it is not there.
+        ChangedError: it is another than the one that was listed.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise SourceError(f"{show_path(Path(path.name))}: {error.strerror}") from error
+    found = f"{status.st_dev:x}-{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"
+    if listed not in ("", found):
+        raise ChangedError(f"{show_path(Path(path.name))} was changed on the disk", remedy="it is read anew")
+    return found
 
 
 def lanes_of(job: Job) -> dict[str, Lane]:
@@ -108,8 +129,8 @@ class Lanes:
         self._room = asyncio.Semaphore(_AT_ONCE)
         # Whole files are read for these: what is about to be played does not wait for it.
         self._room_for_peaks = asyncio.Semaphore(1)
-        self._kept: OrderedDict[tuple[Path, int], OpenedLane] = OrderedDict()
-        self._peaks: OrderedDict[tuple[Path, int, int], bytes] = OrderedDict()
+        self._kept: OrderedDict[tuple[tuple[Path, str], int], OpenedLane] = OrderedDict()
+        self._peaks: OrderedDict[tuple[Path, str], bytes] = OrderedDict()
 
     def routes(self) -> list[Route]:
         """Return where it is asked."""
@@ -152,11 +173,7 @@ class Lanes:
 
     async def _show_peaks(self, request: Request) -> Response:
         path = (await self._find_lane(request)).path
-        try:
-            status = path.stat()
-        except OSError as error:
-            raise SourceError(f"{path.name}: {error.strerror}") from error
-        key = (path, status.st_size, status.st_mtime_ns)
+        key = (path, await asyncio.to_thread(check_version, path))
         if key not in self._peaks:
             async with self._room_for_peaks:
                 self._peaks[key] = await run_stoppable(lambda stopper: measure_peaks(path, stopper))
@@ -170,22 +187,24 @@ class Lanes:
         if segment < 0:
             raise HTTPException(404)
         async with self._room:
-            opened, samples = await asyncio.to_thread(_read_segment, path, segment, self._take(path, segment))
-        self._keep(path, segment + 1, opened)
+            version = await asyncio.to_thread(check_version, path, request.headers.get("if-match", ""))
+            key = (path, version)
+            opened, samples = await asyncio.to_thread(_read_segment, *key, segment, self._take(key, segment))
+        self._keep(key, segment + 1, opened)
         headers = {"x-channels": str(opened.reader.info.channels), "x-rate": str(opened.reader.info.sample_rate)}
         return Response(samples, 200, headers, "application/octet-stream")
 
-    def _take(self, path: Path, segment: int) -> OpenedLane | None:
+    def _take(self, lane: tuple[Path, str], segment: int) -> OpenedLane | None:
         """Return a reader that stands at the segment, or else before it; what is compressed may only be read on."""
-        before = [key for key in self._kept if key[0] == path and key[1] <= segment]
+        before = [key for key in self._kept if key[0] == lane and key[1] <= segment]
         return self._kept.pop(max(before)) if before else None
 
-    def _keep(self, path: Path, segment: int, opened: OpenedLane) -> None:
+    def _keep(self, lane: tuple[Path, str], segment: int, opened: OpenedLane) -> None:
         loop = asyncio.get_running_loop()
-        previous = self._kept.pop((path, segment), None)
+        previous = self._kept.pop((lane, segment), None)
         if previous is not None:
             previous.stack.close()
-        self._kept[path, segment] = opened._replace(since=loop.time())
+        self._kept[lane, segment] = opened._replace(since=loop.time())
         loop.call_later(_IDLE, self._sweep, loop.time)
         self._sweep(loop.time)
 
@@ -200,15 +219,16 @@ class Lanes:
 def _describe(lane: Lane) -> dict[str, Any]:
     told = {"name": lane.name, "title": lane.title, "colour": lane.colour, "gain": lane.gain}
     try:
+        version = check_version(lane.path)
         with open_reader(lane.path) as reader:
             info = reader.info
     except StembridgeError as error:
         return told | {"trouble": str(error)}
     frames = info.frames or round(info.duration * info.sample_rate)
-    return told | {"rate": info.sample_rate, "channels": info.channels, "frames": frames}
+    return told | {"rate": info.sample_rate, "channels": info.channels, "frames": frames, "version": version}
 
 
-def _read_segment(path: Path, segment: int, opened: OpenedLane | None) -> tuple[OpenedLane, bytes]:
+def _read_segment(path: Path, version: str, segment: int, opened: OpenedLane | None) -> tuple[OpenedLane, bytes]:
     """Return the samples of a segment as little-endian floats, channel by channel, and the reader behind it."""
     if opened is None:
         stack = ExitStack()
@@ -217,6 +237,8 @@ def _read_segment(path: Path, segment: int, opened: OpenedLane | None) -> tuple[
         frames = SECONDS * opened.reader.info.sample_rate
         opened.reader.skip(segment * frames - opened.reader.position)
         block = opened.reader.read(frames) if not opened.reader.is_over else np.zeros((0, opened.reader.info.channels))
+        # Not what was written meanwhile.
+        check_version(path, version)
     except BaseException:
         opened.stack.close()
         raise

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -20,7 +20,7 @@ from plugin_core.files.names import HIDDEN_PREFIX, clean_component
 from plugin_core.files.placement import adopt_group, explain_os_error, rename_numbered
 from plugin_core.model import Job
 from plugin_core.tasks import Stopper
-from stembridge_ui.lanes import Lane
+from stembridge_ui.lanes import Lane, check_version
 
 Samples = npt.NDArray[Any]
 
@@ -31,35 +31,37 @@ _DEPTHS: Final = {"pcm_u8": 0, "pcm_s8": 0, "pcm_16": 0, "lossy": 1, "pcm_24": 1
 """Which of several encodings holds the others."""
 
 
-def read_gains(said: object, lanes: Mapping[str, Lane]) -> dict[str, float]:
-    """Return what each lane is multiplied with, those that are silent left out.
+class Fader(msgspec.Struct, array_like=True, frozen=True):
+    """How a lane is heard."""
+
+    gain: Annotated[float, msgspec.Meta(ge=0, le=LOUDEST)]
+    version: str = ""
+    """Of the file that was listed."""
+
+
+def require_heard(mix: Mapping[str, Fader], lanes: Mapping[str, Lane]) -> dict[str, Fader]:
+    """Return the lanes of a mix that are heard.
 
     Raises:
-        UsageError: no lane, or no number, or nothing is heard.
+        UsageError: one is no lane, or nothing is heard.
     """
-    if not isinstance(said, dict) or not said.keys() <= lanes.keys():
+    if not mix.keys() <= lanes.keys():
         raise UsageError("the mix names stems that this job does not have")
-    gains = {}
-    for name, gain in said.items():
-        is_number = isinstance(gain, int | float) and not isinstance(gain, bool) and math.isfinite(gain)
-        if not is_number or not 0 <= gain <= LOUDEST:
-            raise UsageError(f"{gain!r} is no volume between 0 and {LOUDEST:g}")
-        if gain:
-            gains[name] = float(gain)
-    if not gains:
+    heard = {name: fader for name, fader in mix.items() if fader.gain}
+    if not heard:
         raise UsageError("nothing is heard", remedy="unmute a stem")
-    return gains
+    return heard
 
 
 def write_mix(
-    job: Job, lanes: Mapping[str, Lane], gains: Mapping[str, float], notes: HiddenNotes, stopper: Stopper
+    job: Job, lanes: Mapping[str, Lane], heard: Mapping[str, Fader], notes: HiddenNotes, stopper: Stopper
 ) -> tuple[Path, int]:
     """Write the sum of the lanes beside the stems, whole or not at all, under a name that nothing has.
 
     Args:
         job: made the stems, of which there are some.
         lanes: those of the job.
-        gains: what each one that is heard is multiplied with.
+        heard: those of them that are heard.
         notes: know of the file while it is written.
         stopper: ends it.
 
@@ -72,7 +74,9 @@ def write_mix(
     """
     folder = job.stems[0].path.parent
     with ExitStack() as stack:
-        readers = {one: stack.enter_context(open_reader(lanes[one].path)) for one in gains}
+        readers = {one: stack.enter_context(open_reader(lanes[one].path)) for one in heard}
+        for name, fader in heard.items():
+            check_version(lanes[name].path, fader.version)
         infos = [reader.info for reader in readers.values()]
         if len({(info.sample_rate, info.channels) for info in infos}) > 1:
             raise UsageError("these stems have not one sample rate and number of channels", remedy="mute the odd one")
@@ -86,7 +90,7 @@ def write_mix(
             ) as writer:
                 while True:
                     stopper.check()
-                    blocks = [gain * readers[one].read(_BLOCK, "float64") for one, gain in gains.items()]
+                    blocks = [fader.gain * readers[one].read(_BLOCK, "float64") for one, fader in heard.items()]
                     if not (frames := max(map(len, blocks))):
                         break
                     writer.write(np.sum([_pad(block, frames) for block in blocks], axis=0))

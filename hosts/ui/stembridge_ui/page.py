@@ -8,7 +8,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -24,10 +23,10 @@ from plugin_core.session import Session
 from plugin_core.tasks import run_stoppable
 from stembridge_ui.door import LARGEST_CALL, Door, TooLargeError
 from stembridge_ui.folders import HotFolders
-from stembridge_ui.jobs import Board, Json
+from stembridge_ui.jobs import Board, Json, read_wish
 from stembridge_ui.labels import LabelRoutes
-from stembridge_ui.lanes import Lanes, lanes_of
-from stembridge_ui.mixdown import read_gains, write_mix
+from stembridge_ui.lanes import ChangedError, Lanes, lanes_of
+from stembridge_ui.mixdown import Fader, require_heard, write_mix
 from stembridge_ui.orders import LARGEST_SONG, Counter
 from stembridge_ui.purchases import Till
 
@@ -89,16 +88,12 @@ class Page:
 
     async def _mix(self, request: Request) -> Response:
         job = self.board.find(request)
-        try:
-            said = msgspec.json.decode(await request.body())
-        except msgspec.MsgspecError as error:
-            raise UsageError("the mix cannot be read") from error
         lanes = lanes_of(job)
-        gains = read_gains(said, lanes)
+        heard = require_heard(await read_wish(request, dict[str, Fader]), lanes)
         if not job.stems:
             raise UsageError("this job has no stems")
         notes = HiddenNotes(self._session.settings.home)
-        path, clipped = await run_stoppable(lambda stopper: write_mix(job, lanes, gains, notes, stopper))
+        path, clipped = await run_stoppable(lambda stopper: write_mix(job, lanes, heard, notes, stopper))
         return Json({"path": show_path(path), "name": show_path(Path(path.name)), "clipped": clipped})
 
 
@@ -114,7 +109,8 @@ def _load_files() -> dict[str, tuple[bytes, str]]:
 
 async def _refuse(_request: Request, error: Exception) -> Response:
     assert isinstance(error, StembridgeError)
-    return _tell(409 if isinstance(error, UsageError) else 422, clean(error.message), clean(error.remedy))
+    status = 412 if isinstance(error, ChangedError) else 409 if isinstance(error, UsageError) else 422
+    return _tell(status, clean(error.message), clean(error.remedy))
 
 
 async def _refuse_size(_request: Request, _error: Exception) -> Response:

@@ -89,6 +89,19 @@ class Browser:
         """Call Chromium's own protocol."""
         return self.ask("POST", "/goog/cdp/execute", {"cmd": name, "params": parameters})
 
+    @contextmanager
+    def elsewhere(self) -> Iterator[None]:
+        """Be in another tab for a while; the one that is left is hidden meanwhile, and frozen as a browser does it."""
+        window = self.ask("GET", "/window")
+        self.command("Page.setWebLifecycleState", {"state": "frozen"})
+        other = self.ask("POST", "/window/new", {"type": "tab"})["handle"]
+        self.ask("POST", "/window", {"handle": other})
+        try:
+            yield
+        finally:
+            self.ask("DELETE", "/window")
+            self.ask("POST", "/window", {"handle": window})
+
     def picture(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self.ask("GET", "/screenshot")))
 

@@ -154,14 +154,14 @@ ANEW = """
 // What the page of a song asks for when changes may have been missed, and no more once it was left.
 const {showSong} = await import("/song.js");
 const [place, changes, asked, usual] = [document.createElement("main"), new EventTarget(), [], window.fetch];
-const leave = showSong(place, {changes, argument: arguments[0]});
+const page = showSong(place, {changes, argument: arguments[0]});
 while (!place.querySelector(".lane")) await new Promise((end) => setTimeout(end, 50));
 window.fetch = (path, ...more) => {
   asked.push(path);
   return usual(path, ...more);
 };
 changes.dispatchEvent(new CustomEvent("anew"));
-leave();
+page.close();
 changes.dispatchEvent(new CustomEvent("anew"));
 window.fetch = usual;
 return asked;
@@ -178,7 +178,7 @@ window.fetch = async (path, ...more) => {
   return path.endsWith(arguments[0]) && !held.length
     ? Response.json({...await answer.json(), state: "running"}) : answer;
 };
-const leave = showSong(place, {changes, argument: arguments[0]});
+const page = showSong(place, {changes, argument: arguments[0]});
 const until = async (is_so) => { while (!is_so()) await new Promise((end) => setTimeout(end, 20)); };
 await until(() => held.length === 1);
 const rows = [await (await usual(`/api/jobs/${arguments[0]}`)).json()];
@@ -189,7 +189,7 @@ await new Promise((end) => setTimeout(end, 200));
 held[1]();
 await until(() => place.querySelector(".player"));
 window.fetch = usual;
-leave();
+page.close();
 return place.querySelectorAll(".player").length;
 """
 HELD = """
@@ -368,6 +368,23 @@ def test_ten_thousand_jobs_come_a_page_at_a_time_and_a_change_touches_its_row_al
         browser.until("document.activeElement.closest('.job')?.dataset.id === arguments[0]", new.id)
         browser.run("window.scrollTo(0, document.body.scrollHeight)")
         browser.until("document.querySelectorAll('.job').length >= 200")
+        # The page is left and found again as it was: in another tab where it is frozen, and for another page of ours.
+        browser.run("window.row = document.querySelectorAll('.job')[150]; row.scrollIntoView(); touched.clear()")
+        with browser.elsewhere():
+            newest, _ = store.add(make_job(MANY + 2, path=Path("/music/newest.wav")))
+            with store._database.write() as connection:
+                connection.execute("DELETE FROM jobs WHERE id = ?", (ids[-1],))
+        browser.until("document.querySelector('.job').dataset.id === arguments[0]", newest.id)
+        browser.until("!document.querySelector(`[data-id='${arguments[0]}']`)", ids[-1])
+        changed = {new.id, newest.id, ids[-1], ""}
+        assert set(browser.run("return [...touched].flatMap((one) => one.split(','))")) <= changed
+        assert browser.run("return Math.abs(row.getBoundingClientRect().top) < 100")
+        browser.run("row.querySelector('.song').focus({preventScroll: true})")
+        for page in ("labels", "jobs"):
+            browser.run("location.hash = `#/${arguments[0]}`", page)
+            browser.until(f"document.querySelector('[aria-current]').hash === '#/{page}'")
+        assert browser.run("return Math.abs(row.getBoundingClientRect().top) < 100")
+        assert browser.run("return document.activeElement.closest('.job') === row")
 
 
 def test_labels_of_a_library_are_charts_that_choose_songs(tmp_path: Path, browser: Browser) -> None:

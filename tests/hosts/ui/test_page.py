@@ -101,18 +101,18 @@ def test_a_song_that_is_renamed_while_it_plays_and_its_folder_too_is_followed(se
 def test_a_mix_is_what_is_heard_and_overwrites_nothing(server: Server, job: str, song: Path) -> None:
     folder = song.with_suffix(".stems")
     before = {path: path.read_bytes() for path in folder.iterdir()}
-    everything = server.post(f"/api/jobs/{job}/mix", dict.fromkeys(("vocals", "drums", "bass", "other"), 1))
+    everything = server.post(f"/api/jobs/{job}/mix", dict.fromkeys(("vocals", "drums", "bass", "other"), [1]))
     assert (everything["name"], everything["clipped"]) == ("Small Hours - Mix.flac", 0)
     mixed, _ = soundfile.read(folder / everything["name"], dtype="int16")
     whole, _ = soundfile.read(song, dtype="int16")
     assert np.array_equal(mixed, whole)
 
-    heard = server.post(f"/api/jobs/{job}/mix", {"source": 0, "vocals": 1, "drums": 0.5, "bass": 0})
+    heard = server.post(f"/api/jobs/{job}/mix", {"source": [0], "vocals": [1], "drums": [0.5], "bass": [0]})
     assert heard["name"] == "Small Hours - Mix (2).flac"
     mixed, _ = soundfile.read(folder / heard["name"])
     parts = [soundfile.read(stem_path(song, name))[0] for name in ("Vocals", "Drums")]
     assert np.abs(mixed - (parts[0] + 0.5 * parts[1])).max() <= 0.5 / 2**15
-    loud = server.post(f"/api/jobs/{job}/mix", {"source": 4, "drums": 4})
+    loud = server.post(f"/api/jobs/{job}/mix", {"source": [4], "drums": [4]})
     assert loud["clipped"] > 0
     # Nobody takes it for a song.
     assert is_own_work(folder / heard["name"])
@@ -124,11 +124,13 @@ def test_a_mix_is_what_is_heard_and_overwrites_nothing(server: Server, job: str,
     }
 
 
-@pytest.mark.parametrize("gains", [{}, {"vocals": 0}, {"vocals": 4.1}, {"vocals": -1}, {"vocals": True}, {"no": 1}, []])
+@pytest.mark.parametrize(
+    "gains", [{}, {"vocals": [0]}, {"vocals": [4.1]}, {"vocals": [-1]}, {"vocals": [True]}, {"no": [1]}, []]
+)
 def test_a_mix_of_nothing_or_of_no_number_is_refused(server: Server, job: str, song: Path, gains: object) -> None:
     before = sorted(song.with_suffix(".stems").iterdir())
     assert server.client.post(f"/api/jobs/{job}/mix", json=gains).status_code == 409
-    assert server.client.post(f"/api/jobs/{job}/mix", content=b'{"vocals": NaN}').status_code == 409
+    assert server.client.post(f"/api/jobs/{job}/mix", content=b'{"vocals": [NaN]}').status_code == 409
     assert sorted(song.with_suffix(".stems").iterdir()) == before
 
 

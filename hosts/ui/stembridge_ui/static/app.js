@@ -1,6 +1,6 @@
 // Which page is shown, and the one stream of changes that all of them hear.
 
-import {getJson} from "./dom.js";
+import {getJson, h} from "./dom.js";
 import {showJobs} from "./jobs.js";
 import {showSong} from "./song.js";
 import {showNew} from "./new.js";
@@ -13,22 +13,43 @@ const titles = {jobs: "Jobs", song: "Song", new: "New", labels: "Labels", folder
 const main = document.getElementById("main");
 const link = document.getElementById("link");
 const changes = new EventTarget();
-let leave = () => {};
+const kept = new Map(); // page -> what it was left as
+let shown = null;
 let stream = null;
 let wasLost = false;
 
+/** Show the page that the address names. One that was left is as it was: its rows, what was chosen, where it stood. */
 function show() {
-  leave();
-  const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
-  const page = pages[name] ? name : "jobs";
-  document.title = `${titles[page]} · stembridge`;
+  if (shown) {
+    const {activeElement} = document;
+    shown.focus = shown.place.contains(activeElement) ? activeElement : null;
+    shown.top = scrollY;
+    shown.seen = document.elementFromPoint(innerWidth / 2, innerHeight / 2);
+    shown.height = shown.seen?.getBoundingClientRect().top;
+    shown.title = document.title;
+    shown.page.away?.();
+  }
+  const [word, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
+  const name = pages[word] ? word : "jobs";
+  const argument = decodeURIComponent(rest.join("/"));
   for (const one of document.querySelectorAll("nav a")) {
-    const isHere = one.getAttribute("href") === `#/${page}`;
+    const isHere = one.getAttribute("href") === `#/${name}`;
     if (isHere) one.setAttribute("aria-current", "page");
     else one.removeAttribute("aria-current");
   }
-  main.replaceChildren();
-  leave = pages[page](main, {changes, argument: decodeURIComponent(rest.join("/"))}) || (() => {});
+  shown = kept.get(name);
+  if (shown?.argument !== argument) {
+    shown?.page.close?.();
+    shown = {argument, place: h("div"), top: 0, title: `${titles[name]} · stembridge`};
+    kept.set(name, shown);
+    shown.page = pages[name](shown.place, {changes, argument});
+  }
+  main.replaceChildren(shown.place);
+  document.title = shown.title;
+  shown.page.back?.();
+  scrollTo(0, shown.top);
+  // Rows out of sight may have another height than they had: what was in the middle is there again.
+  if (shown.place.contains(shown.seen)) scrollBy(0, shown.seen.getBoundingClientRect().top - shown.height);
 }
 
 /** A browser has six connections for us: a page that nobody sees gives its own back. */
@@ -71,16 +92,16 @@ async function refused() {
   setTimeout(() => !stream && !document.hidden && next(), 2000);
 }
 
-function shownAgain() {
+function seenAgain() {
   const wasAway = !stream;
   listen();
   if (wasAway && stream) changes.dispatchEvent(new CustomEvent("anew"));
 }
 
-document.addEventListener("visibilitychange", shownAgain);
+document.addEventListener("visibilitychange", seenAgain);
 addEventListener("hashchange", () => {
   show();
-  main.focus({preventScroll: true});
+  (shown.focus?.isConnected ? shown.focus : main).focus({preventScroll: true});
 });
 // A file that misses the place for it must not replace the page.
 for (const name of ["dragover", "drop"]) addEventListener(name, (event) => event.preventDefault());
@@ -89,5 +110,6 @@ addEventListener("drop", (event) => {
   window.droppedFiles = [...event.dataTransfer.files];
   location.hash = "#/new";
 });
+history.scrollRestoration = "manual"; // each page knows its own place
 show();
 listen();

@@ -37,7 +37,7 @@ export async function call(path, options = {}) {
     const {message, remedy} = JSON.parse(text);
     told = remedy ? `${message}; ${remedy}` : message;
   } catch { /* the door answers in plain text */ }
-  throw new Error(told || `the server says ${answer.status}`);
+  throw Object.assign(new Error(told || `the server says ${answer.status}`), {status: answer.status});
 }
 
 export const getJson = async (path) => (await call(path)).json();

@@ -45,5 +45,5 @@ export function showFolders(main) {
           }, "Retry")))))));
   }
 
-  load();
+  return {back: load};
 }

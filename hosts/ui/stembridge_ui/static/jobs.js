@@ -3,7 +3,9 @@
 import {ago, busy, getJson, h, plural, postJson, toast} from "./dom.js";
 
 const PAGE = 100;
+const MOST = 200; // rows that are asked for at once
 const ACTIVE = ["queued", "submitting", "running", "fetching", "publishing"];
+const HOSTS = {cli: "command line", reaper: "REAPER", hot_folder: "hot folder", ui: "this page"};
 const FILTERS = {
   all: null,
   active: ACTIVE,
@@ -18,6 +20,7 @@ export function showJobs(main, {changes}) {
   let isWhole = false;
   let loading = null;
   let generation = 0;
+  let heardSince = new Set(); // jobs that changed since a page of rows was asked for: what it says of them is older
 
   const chips = h("div", {class: "chips", role: "group", "aria-label": "Which jobs"});
   const buttons = Object.fromEntries(Object.keys(FILTERS).map((name) => {
@@ -34,7 +37,7 @@ export function showJobs(main, {changes}) {
   async function loadMore() {
     if (loading || isWhole) return;
     const mine = generation;
-    loading = fetchPage(mine);
+    loading = fetchPage(mine, list.lastElementChild?.dataset.id ?? "");
     try {
       await loading;
     } catch (error) {
@@ -44,15 +47,34 @@ export function showJobs(main, {changes}) {
     }
   }
 
-  async function fetchPage(mine) {
-    const last = list.lastElementChild?.dataset.id ?? "";
+  /** Take in the rows that follow a job; those that are shown already are patched. */
+  async function fetchPage(mine, last, limit = PAGE) {
+    const newer = heardSince = new Set();
     const states = FILTERS[filter] ? FILTERS[filter].join(",") : "";
-    const found = await getJson(`api/jobs?limit=${PAGE}&before=${last}&state=${states}`);
-    if (mine !== generation) return;
-    for (const row of found.rows) if (!rows.has(row.id)) add(row, null);
-    isWhole = found.rows.length < PAGE;
+    const found = await getJson(`api/jobs?limit=${limit}&before=${last}&state=${states}`);
+    if (mine !== generation) return [];
+    // What is shown of that stretch and is no longer there was pruned, or is in another state now.
+    const ids = new Set(found.rows.map((row) => row.id));
+    const end = found.rows.length < limit ? "" : found.rows.at(-1).id;
+    for (const id of rows.keys()) {
+      if ((!last || id < last) && id >= end && !ids.has(id) && !newer.has(id)) drop(id);
+    }
+    for (const row of found.rows.filter(({id}) => !newer.has(id))) {
+      if (rows.has(row.id)) rows.get(row.id).update(row);
+      else add(row, following(row.id));
+    }
+    isWhole = !end;
     count(found.counts);
     observe();
+    return found.rows;
+  }
+
+  function following(id) {
+    let next = list.lastElementChild;
+    if (!next || next.dataset.id > id) return null;
+    // Most are new, and stand at the beginning.
+    for (next = list.firstElementChild; next.dataset.id > id;) next = next.nextElementSibling;
+    return next;
   }
 
   function add(row, next) {
@@ -61,19 +83,37 @@ export function showJobs(main, {changes}) {
     list.insertBefore(one.element, next);
   }
 
+  function drop(id) {
+    rows.get(id)?.element.remove();
+    rows.delete(id);
+  }
+
   function choose(name) {
     filter = name;
     for (const [other, {button}] of Object.entries(buttons)) button.setAttribute("aria-pressed", other === name);
-    anew();
-  }
-
-  function anew() {
     generation += 1;
     loading = null;
     isWhole = false;
     rows.clear();
     list.replaceChildren();
     loadMore();
+  }
+
+  /** Changes may have been missed: all that is shown is looked at once more, and stays where it is. */
+  function anew() {
+    const mine = ++generation;
+    const oldest = list.lastElementChild?.dataset.id ?? "";
+    loading = (async () => {
+      let last = "";
+      do {
+        const left = [...rows.keys()].filter((id) => !last || id < last).length;
+        const found = await fetchPage(mine, last, Math.min(MOST, left || PAGE));
+        last = found.at(-1)?.id ?? "";
+      } while (last && oldest && last > oldest && !isWhole);
+    })();
+    loading.catch((error) => toast(error.message, "bad")).finally(() => {
+      if (mine === generation) loading = null;
+    });
   }
 
   function count(counts) {
@@ -91,23 +131,19 @@ export function showJobs(main, {changes}) {
     const known = rows.get(row.id);
     const isWanted = !FILTERS[filter] || FILTERS[filter].includes(row.state);
     if (known && isWanted) known.update(row);
-    else if (known) {
-      known.element.remove();
-      rows.delete(row.id);
-    } else if (isWanted) {
+    else if (known) drop(row.id);
+    else if (isWanted) {
       // One that is older than all that are shown comes with its own page.
-      let next = list.firstElementChild;
-      while (next && next.dataset.id > row.id) next = next.nextElementSibling;
+      const next = following(row.id);
       if (next || isWhole) add(row, next);
     }
   }
 
   function heard({detail}) {
-    for (const row of [...(detail.rows ?? [])].sort((a, b) => (a.id < b.id ? -1 : 1))) patch(row);
-    for (const id of detail.gone ?? []) {
-      rows.get(id)?.element.remove();
-      rows.delete(id);
-    }
+    const {rows: changed = [], gone = []} = detail;
+    for (const id of [...changed.map((row) => row.id), ...gone]) heardSince.add(id);
+    for (const row of [...changed].sort((a, b) => (a.id < b.id ? -1 : 1))) patch(row);
+    for (const id of gone) drop(id);
     if (detail.counts) count(detail.counts);
   }
 
@@ -123,12 +159,12 @@ export function showJobs(main, {changes}) {
   changes.addEventListener("change", heard);
   changes.addEventListener("anew", anew);
   choose("all");
-  return () => {
-    generation += 1;
-    sight.disconnect();
-    changes.removeEventListener("change", heard);
-    changes.removeEventListener("anew", anew);
-  };
+  const showTimes = () => rows.forEach((row) => row.showTime());
+  setInterval(showTimes, 30_000);
+  return {back: () => {
+    showTimes();
+    observe();
+  }};
 }
 
 /** One job; what did not change of it is not touched. */
@@ -157,7 +193,7 @@ export class Row {
     this.element.dataset.state = row.state;
     set(this.state, row.is_cancelling ? "cancelling" : row.state);
     set(this.what, row.what);
-    set(this.when, `${row.host}${row.preset ? ` · ${row.preset}` : ""} · ${ago(row.updated)}`);
+    this.showTime();
     this.bar.hidden = row.progress === null;
     if (row.progress !== null) this.bar.value = row.progress;
     const trouble = row.problem && row.state !== "done" ? row.problem : "";
@@ -169,6 +205,11 @@ export class Row {
     set(this.told, facts.filter(Boolean).join(" · "));
     this.told.classList.toggle("bad", Boolean(trouble));
     this.act(row, isActive);
+  }
+
+  showTime() {
+    const {host, preset, updated} = this.row;
+    set(this.when, [HOSTS[host] ?? host, preset, ago(updated)].filter(Boolean).join(" · "));
   }
 
   /** Remember how fast it goes. */
@@ -196,7 +237,7 @@ export class Row {
     this.wanted = key;
     const hadFocus = this.acts.contains(document.activeElement);
     this.acts.replaceChildren(...wanted.map(([act, word]) => act === "play"
-      ? h("a", {class: "button go", href: `#/song/${row.id}`, "aria-label": `${word}: ${row.song}`}, word)
+      ? h("a", {class: "button", href: `#/song/${row.id}`, "aria-label": `${word}: ${row.song}`}, word)
       : h("button", {"data-act": act, "aria-label": `${word}: ${row.song}`, onclick: (event) => this.do(act, event)},
         word)));
     if (hadFocus) this.song.focus();

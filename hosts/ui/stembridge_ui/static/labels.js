@@ -64,6 +64,7 @@ export function showLibrary(main) {
   const whole = new Set(); // dimensions of which all values are shown
   let songs = [];
   let shown = SHOWN;
+  let shownOf = "";
 
   const folder = h("input", {
     type: "text", name: "folder", placeholder: "all folders", autocomplete: "off", spellcheck: false,
@@ -80,7 +81,8 @@ export function showLibrary(main) {
   const load = () => busy(look, async () => {
     const found = await getJson(`api/labels?folder=${encodeURIComponent(folder.value)}`);
     songs = found.songs;
-    chosen.clear();
+    // Of another folder something else is chosen.
+    if (shownOf !== (shownOf = folder.value)) chosen.clear();
     if (!folders.childElementCount) {
       folders.append(...[...new Set(songs.map((one) => one.folder))].sort().map((one) => h("option", {value: one})));
     }
@@ -194,5 +196,5 @@ export function showLibrary(main) {
       }, label));
   }
 
-  load();
+  return {back: load};
 }

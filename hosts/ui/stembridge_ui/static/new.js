@@ -45,11 +45,7 @@ export function showNew(main) {
     zone.classList.remove("over");
     upload([...event.dataTransfer.files]);
   };
-  addEventListener("drop", dropped);
-  if (window.droppedFiles) {
-    upload(window.droppedFiles);
-    delete window.droppedFiles;
-  }
+  addEventListener("drop", (event) => main.isConnected && dropped(event));
 
   function field(name, input) {
     return h("label", {class: "field"}, h("span", {}, name), input);
@@ -94,7 +90,7 @@ export function showNew(main) {
   async function chooseProvider() {
     stale();
     models = [];
-    model.replaceChildren(h("option", {value: ""}, "its usual one"));
+    model.replaceChildren(h("option", {value: ""}, "the usual one"));
     options.replaceChildren();
     if (!provider.value) return;
     const asked = provider.value;
@@ -164,15 +160,18 @@ export function showNew(main) {
 
   async function start() {
     const choices = await getJson("api/choices");
-    preset.replaceChildren(h("option", {value: ""}, "as the settings say"),
+    preset.replaceChildren(h("option", {value: ""}, "stems, as usual"),
       ...choices.presets.map((one) => h("option", {value: one.name}, one.title)));
-    provider.replaceChildren(h("option", {value: ""}, `as the settings say (${choices.usual})`),
+    provider.replaceChildren(h("option", {value: ""}, `${choices.usual}, as usual`),
       ...choices.providers.map((one) => h("option", {value: one.name}, `${one.name}: ${one.title}`)));
     main.querySelector("#where").textContent = `Dropped songs are copied to ${choices.folder}; their stems appear beside them.`;
     await chooseProvider();
   }
 
-  // Nothing is asked for before it is known what there is.
-  busy(price, start);
-  return () => removeEventListener("drop", dropped);
+  return {back: () => {
+    if (window.droppedFiles) upload(window.droppedFiles);
+    delete window.droppedFiles;
+    // Nothing is asked for before it is known what there is.
+    if (!provider.childElementCount) busy(price, start);
+  }};
 }

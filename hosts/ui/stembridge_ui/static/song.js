@@ -30,8 +30,10 @@ export function showSong(main, {changes, argument: id}) {
       if (job.labels.length) showLabels(place, job);
       const lanes = await getJson(`api/jobs/${encodeURIComponent(id)}/lanes`);
       if (isOver || mine !== turn) return;
+      const before = player?.snapshot();
       player?.close();
-      player = new Player(place, job, lanes);
+      player = new Player(place, job, lanes, load);
+      if (before) await player.restore(before);
     } catch (error) {
       place.replaceChildren(h("p", {class: "empty"}, error.message));
     }
@@ -57,18 +59,31 @@ export function showSong(main, {changes, argument: id}) {
   changes.addEventListener("change", heard);
   changes.addEventListener("anew", anew);
   load();
-  return () => {
-    isOver = true;
-    player?.close();
-    changes.removeEventListener("change", heard);
-    changes.removeEventListener("anew", anew);
+  return {
+    away: () => player?.away(),
+    back: () => {
+      row?.showTime();
+      player?.back();
+    },
+    close: () => {
+      isOver = true;
+      player?.close();
+      changes.removeEventListener("change", heard);
+      changes.removeEventListener("anew", anew);
+    },
   };
 }
 
+const STEM_KEYS = /^[CE]$|1–9/;
+const CHANGED = 412; // what the server says of a file that is another than the one that was listed
+
 /** The lanes of a job, and the keys that play them. */
 class Player {
-  constructor(main, job, found) {
+  /** @param reload makes another one of what lies on the disk now */
+  constructor(main, job, found, reload) {
     this.job = job;
+    this.main = main;
+    this.reload = reload;
     for (const lane of found.filter((one) => one.trouble)) {
       main.append(h("p", {class: "hint bad"}, `${lane.title}: ${lane.trouble}`));
     }
@@ -81,33 +96,99 @@ class Player {
     this.context = new AudioContext({sampleRate: usual, latencyHint: "playback"});
     this.transport = new Transport(this.context, lanes, segmentsOf(job.id, call));
     this.transport.onend = () => this.showState();
-    this.transport.ontrouble = (error) => {
-      this.transport.pause();
-      this.showState();
-      toast(error.message, "bad");
-    };
-    this.transport.onloss = (lane, error) => {
-      const state = this.states.find((one) => one.lane.name === lane.name);
-      if (!state.isLost) toast(`${lane.title} is silent: ${error.message}`, "bad");
-      state.isLost = true;
-    };
+    this.transport.ontrouble = (error) => this.tell(error);
+    this.transport.onloss = (lost, error) => this.lose(lost, error);
     this.isComparing = false;
     this.states = lanes.map((lane) => ({
       lane, volume: 1, solo: false, mute: lane.name === "source" && lanes.length > 1, isSource: lane.name === "source",
     }));
     this.build(main, lanes.length > 1);
     this.applyGains(0);
-    this.keys = (event) => this.key(event);
+    this.keys = (event) => this.main.isConnected && this.key(event);
     addEventListener("keydown", this.keys);
+    // Two songs at once are nobody's wish.
+    this.tabs = new BroadcastChannel("stembridge plays");
+    this.tabs.onmessage = () => {
+      if (!this.transport.isPlaying) return;
+      this.away();
+      toast("paused: another tab plays");
+      this.back();
+    };
     this.draw = () => {
       this.showPosition();
       this.drawing = requestAnimationFrame(this.draw);
     };
-    this.draw();
+    this.showState();
+    this.back();
+  }
+
+  /** Its page is left: it stays where it is. */
+  away() {
+    if (!this.transport) return;
+    cancelAnimationFrame(this.drawing);
+    if (this.transport.isPlaying) this.transport.pause();
+    this.goesOn = false;
     this.showState();
   }
 
+  back() {
+    if (!this.transport) return;
+    cancelAnimationFrame(this.drawing);
+    if (this.main.isConnected) this.draw();
+  }
+
+  /** What a player of the same song goes on with. */
+  snapshot() {
+    if (!this.transport) return null;
+    const {isPlaying, position, rate, loop, wanted} = this.transport;
+    const knobs = this.states.map(({lane, volume, solo, mute}) => ({name: lane.name, volume, solo, mute}));
+    return {isPlaying: isPlaying || this.goesOn, position: position / rate, region: this.region && [this.region.start / rate, this.region.end / rate],
+      isLooped: Boolean(loop), speed: wanted, isComparing: this.isComparing, knobs};
+  }
+
+  async restore({isPlaying, position, region, isLooped, speed, isComparing, knobs}) {
+    if (!this.transport) return;
+    const {rate} = this.transport;
+    // Where stems came meanwhile, it is them that are heard.
+    if (knobs.length === this.states.length) {
+      this.states.forEach((state, index) => state.lane.name === knobs[index].name && state.set(knobs[index]));
+      this.isComparing = isComparing;
+      this.applyGains(0);
+    }
+    if (region) this.setLoop(region[0] * rate, region[1] * rate);
+    if (!isLooped) this.transport.setLoop(null);
+    this.transport.seek(position * rate);
+    await this.setSpeed(speed);
+    if (isPlaying) await this.toggle();
+    else this.showState();
+  }
+
+  /** Nothing plays on as if nothing had happened. */
+  tell(error) {
+    const {isPlaying} = this.transport;
+    this.transport.pause();
+    this.showState();
+    toast(error.message, "bad");
+    if (error.status !== CHANGED) return;
+    this.goesOn = isPlaying;
+    // Not at once: it may be written still.
+    setTimeout(() => !this.transport.isClosed && this.reload(), 1000);
+  }
+
+  /** Tell once of lanes whose files are gone; the others play on. */
+  lose(lost, error) {
+    const fresh = this.states.filter((state) => lost.includes(state.lane.name) && !state.isLost);
+    for (const state of this.states) {
+      state.isLost = lost.includes(state.lane.name);
+      state.element.classList.toggle("lost", state.isLost);
+    }
+    if (!fresh.length) return;
+    const names = fresh.map(({lane}) => lane.title).join(", ");
+    toast(`silent now: ${names}; ${error.message}`, "bad");
+  }
+
   build(main, hasStems) {
+    this.hasStems = hasStems;
     this.playButton = h("button", {class: "round go", onclick: () => this.toggle()});
     // An output is read out at each change, which would be over the music, every second.
     this.time = h("output", {class: "time", "aria-label": "Position", "aria-live": "off"}, "0:00");
@@ -122,7 +203,7 @@ class Player {
       h("p", {class: "hint keys"},
         "Keys: ", ...[["space", "play"], ["← →", "5 s"], ["[ ]", "loop from, to"], ["L", "loop"], ["1–9", "solo"],
           ["shift 1–9", "mute"], ["− +", "slower, faster"], ["0", "usual speed"], ["C", "source only"], ["E", "save"]]
-          .flatMap(([key, word]) => [h("kbd", {}, key), ` ${word}  `]))));
+          .filter(([key]) => hasStems || !STEM_KEYS.test(key)).flatMap(([key, word]) => [h("kbd", {}, key), ` ${word}  `]))));
   }
 
   buildSpeed() {
@@ -165,6 +246,10 @@ class Player {
         volume.dispatchEvent(new Event("input"));
       },
     });
+    state.set = ({volume: loud, solo, mute}) => {
+      volume.value = loud;
+      Object.assign(state, {volume: loud, solo, mute});
+    };
     state.wave = new Wave(lane, {
       seconds: this.transport.total / this.transport.rate,
       seek: (share) => this.transport.seek(share * this.transport.total),
@@ -210,6 +295,7 @@ class Player {
     if (this.transport.isPlaying) this.transport.pause();
     else {
       await this.context.resume();
+      this.tabs.postMessage("plays");
       this.transport.play();
     }
     this.showState();
@@ -237,11 +323,16 @@ class Player {
   export() {
     if (this.exportButton.disabled) return undefined; // a key may be pressed all the same
     return busy(this.exportButton, async () => {
-      const gains = this.gains;
-      const wanted = Object.fromEntries(this.states.map((state, index) => [state.lane.name, gains[index]]));
-      const {path, clipped} = await postJson(`api/jobs/${this.job.id}/mix`, wanted);
-      toast(`saved: ${path}${clipped ? `; ${clipped.toLocaleString("en")} samples were clipped` : ""}`,
-        clipped ? "bad" : "good");
+      const {gains} = this;
+      const mix = Object.fromEntries(this.states.map(({lane}, index) => [lane.name, [gains[index], lane.version]]));
+      try {
+        const {path, clipped} = await postJson(`api/jobs/${this.job.id}/mix`, mix);
+        toast(`saved: ${path}${clipped ? `; ${clipped.toLocaleString("en")} samples were clipped` : ""}`,
+          clipped ? "bad" : "good");
+      } catch (error) {
+        if (error.status !== CHANGED) throw error;
+        this.tell(error);
+      }
     });
   }
 
@@ -271,6 +362,7 @@ class Player {
     if (event.key === " " && event.target.closest("button, a")) return;
     // With Caps Lock letters are capitals.
     const act = acts[event.key] ?? acts[event.key.toLowerCase()];
+    if (!this.hasStems && (digit || STEM_KEYS.test(event.key.toUpperCase()))) return;
     // A key that is held down moves and turns, and does nothing else again.
     if (event.repeat && (digit || act) && !/^(Arrow|[-+=])/.test(event.key)) {
       event.preventDefault();
@@ -307,6 +399,7 @@ class Player {
   close() {
     if (!this.transport) return;
     removeEventListener("keydown", this.keys);
+    this.tabs.close();
     cancelAnimationFrame(this.drawing);
     this.transport.close();
     for (const state of this.states) state.wave.close();

@@ -8,13 +8,21 @@ const COLOURS = ["#64c8ff", "#ff8a64", "#9664ff", "#64d68c", "#ffc850"];
 
 export function showSpending(main) {
   const place = h("div", {});
+  let known = "";
   main.append(h("h1", {}, "Spending"), place);
-  Promise.all([getJson(`api/spending?days=${DAYS}`), getJson("api/purchases")])
-    .then(([{rows}, purchases]) => place.replaceChildren(
+
+  async function load() {
+    const found = [await getJson(`api/spending?days=${DAYS}`), await getJson("api/purchases")];
+    // What is the same stays as it is: what was opened of it, and where the focus is.
+    if (known === (known = JSON.stringify(found))) return;
+    const [{rows}, purchases] = found;
+    place.replaceChildren(
       ...(rows.length ? show(rows) : [h("p", {class: "empty"},
         `Nothing was bought in the last ${DAYS} days. The embedded engine costs nothing.`)]),
-      ...(purchases.length ? [h("h2", {}, "Purchases"), h("ul", {class: "jobs"}, purchases.map(showPurchase))] : [])))
-    .catch((error) => toast(error.message, "bad"));
+      ...(purchases.length ? [h("h2", {}, "Purchases"), h("ul", {class: "jobs"}, purchases.map(showPurchase))] : []));
+  }
+
+  return {back: () => load().catch((error) => toast(error.message, "bad"))};
 }
 
 function showPurchase(one) {
@@ -48,7 +56,7 @@ function show(rows) {
       return h("span", {class: "badge"}, dot, ` ${name}: ${plural(tracks, "track")}`,
         credits ? `, ${plural(Math.round(credits * 100) / 100, "credit")}` : "");
     })),
-    h("figure", {}, chart(rows, providers, colour, cost),
+    h("figure", {}, asWideAsItIs((width) => chart(width, rows, providers, colour, cost)),
       h("figcaption", {class: "hint"}, `The last ${DAYS} days: credits, or tracks where the service has no price.`)),
     h("details", {}, h("summary", {}, "Day by day"), h("table", {}, h("thead", {}, h("tr", {}, ["Day", "Provider", "Tracks", "Credits"].map((name) => h("th", {}, name)))),
       h("tbody", {}, [...rows].reverse().map((row) => h("tr", {}, h("td", {}, row.day), h("td", {}, row.provider),
@@ -57,9 +65,14 @@ function show(rows) {
   ];
 }
 
-function chart(rows, providers, colour, cost) {
-  // As wide as it is shown, so that its words are as large as the others.
-  const WIDTH = Math.min(1000, Math.max(260, document.getElementById("main").clientWidth - 60));
+/** Draw anew when the screen is turned, so that its words are as large as the others. */
+function asWideAsItIs(draw) {
+  const place = h("div");
+  new ResizeObserver(() => place.clientWidth && place.replaceChildren(draw(place.clientWidth))).observe(place);
+  return place;
+}
+
+function chart(WIDTH, rows, providers, colour, cost) {
   const today = new Date();
   const days = Array.from({length: DAYS}, (_, index) => {
     const day = new Date(today.getFullYear(), today.getMonth(), today.getDate() - DAYS + 1 + index);

@@ -6,6 +6,7 @@
 // was sent, and it says where it is.
 
 export const SEGMENT_SECONDS = 4;
+const GONE = 422; // what the server says of a file that is not there, or cannot be read
 export const SPEED = {min: 0.5, max: 1.5, step: 0.05};
 
 export class Transport {
@@ -44,7 +45,7 @@ export class Transport {
     this.abort = new AbortController();
     this.onend = () => {};
     this.ontrouble = () => {};
-    this.onloss = () => {}; // of one lane
+    this.onloss = () => {}; // told with each segment which lanes have none
   }
 
   /** Samples since the context began. */
@@ -228,12 +229,14 @@ export class Transport {
     if (!this.kept.has(segment)) {
       const {signal} = this.abort;
       const asked = Promise.allSettled(this.lanes.map((lane) => this.#buffer(lane, segment, signal))).then((found) => {
-        const failed = found.filter((one) => one.reason);
+        if (signal.aborted) throw signal.reason;
+        const reasons = found.map((one) => one.reason).filter(Boolean);
         // Asked for again the next time.
-        if (failed.length) this.kept.delete(segment);
-        // The others play on without one whose file is gone.
-        if (signal.aborted || failed.length === found.length) throw failed[0]?.reason ?? signal.reason;
-        found.forEach(({reason}, index) => reason && this.onloss(this.lanes[index], reason));
+        if (reasons.length) this.kept.delete(segment);
+        // The others play on without one whose file is gone. Where nobody answers they do not.
+        const grave = reasons.find(({status}) => status !== GONE) ?? (reasons.length === found.length && reasons[0]);
+        if (grave) throw grave;
+        this.onloss(this.lanes.filter((_, index) => found[index].reason).map((lane) => lane.name), reasons[0]);
         return found.map((one) => one.value);
       });
       asked.catch(() => this.kept.delete(segment));
@@ -299,7 +302,8 @@ function atRate(samples, share, frames) {
 export function segmentsOf(job, call) {
   return async (lane, segment, signal) => {
     const path = `api/jobs/${job}/lanes/${encodeURIComponent(lane.name)}/pcm/${segment}`;
-    const samples = new Float32Array(await (await call(path, {signal})).arrayBuffer());
+    const headers = {"if-match": lane.version ?? ""};
+    const samples = new Float32Array(await (await call(path, {signal, headers})).arrayBuffer());
     const length = samples.length / lane.channels;
     return Array.from({length: lane.channels}, (_, index) => samples.subarray(index * length, (index + 1) * length));
   };
