@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shutil
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from plugin_core.jobs.queries import insert, to_row
 from plugin_core.jobs.store import JobStore
 from plugin_core.model import JobState, Label, Tagging
 from plugin_core.session import STORE_NAME
+from tests.audio_files import write_song
 from tests.hosts.ui.browser import Browser
 from tests.hosts.ui.conftest import Server, serving
 from tests.plugin_core.jobs.fakes import make_job
@@ -309,6 +311,81 @@ def test_a_song_is_dropped_separated_played_looped_and_saved(
         browser.resize(width, height)
         assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
         browser.picture(tmp_path / f"song-{width}.png")
+
+
+FORWARD = "\ue014"
+STANDS = "parseFloat(document.querySelector('.playhead').style.left) > 1"
+PLAYS = "document.querySelector('.round').getAttribute('aria-label') === 'Pause'"
+KNOBS = "[...document.querySelectorAll('.lane .pair [aria-pressed=true]')].map((one) => one.ariaLabel).join()"
+TOLD = "[...document.querySelectorAll('.toast')].map((one) => one.textContent).join('; ')"
+
+
+def test_what_plays_goes_on_after_another_page_another_tab_and_files_that_change(
+    tmp_path: Path, browser: Browser
+) -> None:
+    song = tmp_path / "Night.flac"
+    write_song(song, 60.0, seed=31)
+    with serving(tmp_path) as server:
+        server.enter()
+        (job,) = server.do(song)
+        browser.open(server.fresh_link())
+        browser.run("location.hash = arguments[0]", f"#/song/{job}")
+        browser.until("document.querySelectorAll('.lane').length === 5")
+        browser.click("[aria-label='Mute Drums']")
+        browser.click("[aria-label='Solo Bass']")
+        browser.run("document.activeElement.blur()")
+        browser.press("l")
+        browser.press(FORWARD)
+        browser.press(" ")
+        browser.until(STANDS)
+
+        # Another page and back: it stands where it was, and keys of a page that is not there do nothing.
+        browser.run("location.hash = '#/labels'")
+        browser.until("document.querySelector('main h1').textContent === 'Labels'")
+        browser.press("2")
+        browser.run("history.back()")
+        browser.until("document.querySelectorAll('.lane').length === 5")
+        assert browser.run(f"return [{PLAYS}, {KNOBS}]") == [False, "Mute Source,Mute Drums,Solo Bass"]
+        assert browser.run(f"return {STANDS}")
+
+        # Two tabs do not play at once.
+        browser.press(" ")
+        browser.until(PLAYS)
+        browser.run("new BroadcastChannel('stembridge plays').postMessage('plays')")
+        browser.until(f"!({PLAYS})")
+        assert "another tab plays" in browser.run(f"return {TOLD}")
+
+        # A stem that is replaced: it is read anew, and all goes on.
+        stems = song.with_suffix(".stems")
+        bass, drums = stems / "Night - Bass.flac", stems / "Night - Drums.flac"
+        browser.run("window.player = document.querySelector('.player')")
+        browser.press(" ")
+        shutil.copy(drums, tmp_path / "new")
+        (tmp_path / "new").replace(bass)
+        browser.press(FORWARD)
+        browser.press(FORWARD)
+        browser.until("!player.isConnected && document.querySelectorAll('.lane').length === 5")
+        browser.until(PLAYS)
+        assert "Night - Bass.flac was changed on the disk; it is read anew" in browser.run(f"return {TOLD}")
+        assert browser.run(f"return {KNOBS}") == "Mute Source,Mute Drums,Solo Bass"
+        assert browser.run(f"return {STANDS}")
+
+        # Two that are deleted are told in one line; the others play on.
+        browser.run("document.querySelectorAll('.toast').forEach((one) => one.remove())")
+        for gone in (bass, drums):
+            gone.unlink()
+        browser.press(FORWARD)
+        browser.press(FORWARD)
+        browser.until(f"{TOLD}.includes('silent now: Drums, Bass; Night - Drums.flac: No such file or directory')")
+        assert browser.run("return document.querySelectorAll('.lane.lost').length") == 2
+        assert browser.run(f"return {PLAYS}")
+
+        # Where nobody answers nothing plays on as if it did.
+        server.stop()
+        browser.press(FORWARD)
+        browser.press(FORWARD)
+        browser.until(f"!({PLAYS})")
+        assert browser.run(f"return {TOLD}").count("stembridge does not answer") == 1
 
 
 @pytest.mark.parametrize("speed", [0.5, 0.85, 1.5])

@@ -20,6 +20,7 @@ import soundfile
 import stembridge_ui.plugin
 from stembridge_ui.commands import count_left
 from stembridge_ui.jobs import Board
+from stembridge_ui.lanes import ChangedError, _read_segment
 
 from plugin_core import JobSet, is_own_work
 from plugin_core.errors import install_hint
@@ -98,10 +99,42 @@ def test_a_song_that_is_renamed_while_it_plays_and_its_folder_too_is_followed(se
     assert [lane["name"] for lane in lanes if "trouble" in lane] == ["source"]
 
 
+def test_a_stem_that_is_replaced_while_it_plays_is_never_heard_as_what_was_listed(server: Server) -> None:
+    song = server.folder / "Replaced.flac"
+    write_song(song, 9.0, seed=23)
+    (job,) = server.do(song)
+    listed = {lane["name"]: lane["version"] for lane in server.get(f"/api/jobs/{job}/lanes")}
+    path, bass = f"/api/jobs/{job}/lanes/bass/pcm", stem_path(song, "Bass")
+    known = {"if-match": listed["bass"]}
+    assert server.client.get(f"{path}/0", headers=known).status_code == 200
+    # As any program saves: another file in its place, of the same length; the reader that stands there is of the old.
+    shutil.copy(stem_path(song, "Drums"), bass.with_suffix(".new"))
+    bass.with_suffix(".new").replace(bass)
+    folder = sorted(bass.parent.iterdir())
+    mix = {"bass": [1, listed["bass"]], "drums": [1, listed["drums"]]}
+    for answer in (
+        server.client.get(f"{path}/1", headers=known),
+        server.client.post(f"/api/jobs/{job}/mix", json=mix),
+    ):
+        assert answer.status_code == 412
+        assert answer.json()["message"] == "Replaced - Bass.flac was changed on the disk"
+    assert sorted(bass.parent.iterdir()) == folder
+    # Listed anew, it is heard as it is.
+    (version,) = [lane["version"] for lane in server.get(f"/api/jobs/{job}/lanes") if lane["name"] == "bass"]
+    assert server.client.get(f"{path}/1", headers={"if-match": version}).status_code == 200
+    assert np.array_equal(segment(server, job, "bass", 1), segment(server, job, "drums", 1))
+    assert server.post(f"/api/jobs/{job}/mix", {"bass": [1, version]})["name"] == "Replaced - Mix.flac"
+    with pytest.raises(ChangedError):
+        _read_segment(bass, listed["bass"], 0, None)
+    bass.unlink()
+    answer = server.client.get(f"{path}/2", headers={"if-match": version})
+    assert (answer.status_code, answer.json()["message"]) == (422, "Replaced - Bass.flac: No such file or directory")
+
+
 def test_a_mix_is_what_is_heard_and_overwrites_nothing(server: Server, job: str, song: Path) -> None:
     folder = song.with_suffix(".stems")
     before = {path: path.read_bytes() for path in folder.iterdir()}
-    everything = server.post(f"/api/jobs/{job}/mix", dict.fromkeys(("vocals", "drums", "bass", "other"), [1]))
+    everything = server.post(f"/api/jobs/{job}/mix", {name: [1] for name in ("vocals", "drums", "bass", "other")})
     assert (everything["name"], everything["clipped"]) == ("Small Hours - Mix.flac", 0)
     mixed, _ = soundfile.read(folder / everything["name"], dtype="int16")
     whole, _ = soundfile.read(song, dtype="int16")

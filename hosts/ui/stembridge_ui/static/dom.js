@@ -44,10 +44,12 @@ export const getJson = async (path) => (await call(path)).json();
 export const postJson = async (path, body = {}) =>
   (await call(path, {method: "POST", headers: {"content-type": "application/json"}, body: JSON.stringify(body)})).json();
 
-/** Tell something for a few seconds; screen readers hear it. */
+/** Tell something for a few seconds, and the same thing once; screen readers hear it. */
 export function toast(text, kind = "") {
   const one = h("div", {class: `toast ${kind}`}, text);
-  document.getElementById("toasts").append(one);
+  const place = document.getElementById("toasts");
+  [...place.children].find((other) => other.textContent === text)?.remove();
+  place.append(one);
   setTimeout(() => one.remove(), kind === "bad" ? 9000 : 5000);
 }
 

@@ -255,8 +255,7 @@ class Player {
       seek: (share) => this.transport.seek(share * this.transport.total),
       region: (from, to) => this.setLoop(from * this.transport.total, to * this.transport.total),
     });
-    state.wave.load(`api/jobs/${this.job.id}/lanes/${encodeURIComponent(lane.name)}/peaks`)
-      .catch((error) => toast(`${lane.title}: ${error.message}`, "bad"));
+    state.wave.load(`api/jobs/${this.job.id}/lanes/${encodeURIComponent(lane.name)}/peaks`);
     state.element = h("div", {class: "lane", role: "group", "aria-label": lane.title},
       h("div", {class: "knobs"},
         h("span", {class: "name", title: `key ${index + 1}`}, lane.title),

@@ -19,8 +19,12 @@ export class Wave {
   }
 
   async load(path) {
-    this.peaks = new Int8Array(await (await call(path)).arrayBuffer());
-    this.draw();
+    try {
+      this.peaks = new Int8Array(await (await call(path)).arrayBuffer());
+      this.draw();
+    } catch (error) {
+      this.element.prepend(h("span", {class: "bad"}, error.message));
+    }
   }
 
   draw() {
