@@ -31,6 +31,7 @@ from stembridge_reaper.plan import (
 from stembridge_reaper.protocol import Request, StemResult, TrackFacts
 from stembridge_reaper.selection import FinishedItem
 from stembridge_reaper.settings import ReaperSettings
+from stembridge_reaper.standing import Standing, StandingStems, find_stem, takes_of
 from stembridge_reaper.stem_tracks import (
     EXTENSION,
     FOLDER,
@@ -55,12 +56,17 @@ MIX_KEYS: Final = (
     "D_WIDTH",
     "D_DUALPANL",
     "D_DUALPANR",
+    "D_PANLAW",
     "B_PHASE",
     "B_MAINSEND",
     "C_MAINSEND_OFFS",
+    "C_MAINSEND_NCH",
     "I_SOLO",
 )
 """What the folder takes over from the source track, so that its stems sound as the source did."""
+
+TRACK_KEYS: Final = ("B_SOLO_DEFEAT", "I_PLAY_OFFSET_FLAG", "D_PLAY_OFFSET")
+"""What each new track takes over, where it is not as REAPER makes tracks."""
 
 _FIXED_LANES: Final = 2
 
@@ -81,15 +87,8 @@ class Placement:
         self._settings = settings
         self._tracks = {track.guid: track for track in now.tracks}
         self._tags = {track.guid: read_tag(track.tag) for track in now.tracks}
-        self._standing: dict[str, list[tuple[str, Tag]]] = {}
-        """By item: GUID and tag of each stem that stands, those that people made of ours behind the rest."""
-        for stem in now.standing:
-            tag = read_tag(stem.tag)
-            # What an insertion that was cut short had begun goes with its tracks.
-            if self._tags.get(stem.track, Tag()).state == PENDING:
-                continue
-            known = self._standing.setdefault(tag.item, [])
-            known.insert(0 if stem.guid == own_guid(tag) else len(known), (stem.guid, tag))
+        self._standing = StandingStems(now, self._tags)
+        self._deleted: set[str] = set()
         self._slots = 0
         self._found: dict[str, int] = {}
         self._steps: list[Step] = [Head(VERSION, "stembridge: insert stems")]
@@ -143,26 +142,23 @@ class Placement:
             self._steps.append(Find(self._found[guid], kind, guid))
         return self._found[guid]
 
-    def _stems_of(self, one: FinishedItem) -> list[tuple[str, Tag]]:
-        return self._standing.get(one.item.guid, [])
-
     def _tag(self, one: FinishedItem, stem: StemResult) -> Tag:
         return Tag(run=self._run, item=one.item.guid, stem=stem.name, job=stem.job, file=name_file(stem.path))
 
     def _is_own(self, one: FinishedItem) -> bool:
-        return any(tag.run == self._run for _, tag in self._stems_of(one))
+        return any(each.tag.run == self._run for each in self._standing.of(one))
 
     def _is_wanted(self, one: FinishedItem) -> bool:
-        takes = [(tag.item, tag) for tag in map(read_tag, one.item.whole.tags)]
-        standing, like = self._stems_of(one), one.item.likeness
-        if all(_find(takes, stem)[0] for stem in one.part.stems):
+        takes, standing = takes_of(one), self._standing.of(one)
+        if all(find_stem(takes, stem) for stem in one.part.stems):
             return False
-        return not all(_find(standing, stem)[1].like == like for stem in one.part.stems)
+        found = [find_stem(standing, stem) for stem in one.part.stems]
+        return not all(each and each.tag.like == one.item.likeness for each in found)
 
     def _is_heard(self, source: TrackFacts | None, one: FinishedItem) -> bool:
         """Tell whether an item sounded before stems of it muted it."""
-        if standing := self._stems_of(one):
-            return not any(tag.is_silent for _, tag in standing)
+        if standing := self._standing.of(one) or self._standing.shared_with(one):
+            return not any(each.tag.is_silent for each in standing)
         # What took the place of an item that is gone sounds already.
         return one.is_there and _is_heard(source, one)
 
@@ -182,9 +178,10 @@ class Placement:
         for one in group:
             self._place_item(source, one, {name: slot for name, (slot, _) in tracks.items()})
         if source is not None:
-            self._note_what_is_lost(source, group)
-        new = [one for one in group if not self._stems_of(one)]
-        self._silent += sum(one.is_there and not _is_heard(source, one) for one in new)
+            self._note_what_is_lost(source)
+        self._note_takes_that_are_lost(group)
+        new = [one for one in group if not self._standing.of(one)]
+        self._silent += sum(one.is_there and not self._is_heard(source, one) for one in new)
         self._gone += sum(not one.is_there for one in new)
 
     def _join(
@@ -219,13 +216,13 @@ class Placement:
         depth = int(source.values["I_FOLDERDEPTH"]) if source else 0
         is_inside = self._settings.stem_tracks == "inside"
         own, depths = choose_depths(depth, len(names), is_inside=is_inside and source is not None)
-        mix: tuple[tuple[str, Number], ...] = (("B_MUTE", 0),)
+        mix: tuple[tuple[str, Number], ...] = (("B_MUTE", 0), _EVEN)
         if source is not None:
             if own != depth:
                 self._last.append(SetNumbers(self._find("MediaTrack", source.guid), (("I_FOLDERDEPTH", own),)))
             # Inside a source track that is a folder itself, its own settings apply to the stems already.
             if own == 0:
-                mix = tuple((key, source.values[key]) for key in (*MIX_KEYS, "B_MUTE") if key in source.values)
+                mix = (_EVEN, *((key, source.values[key]) for key in (*MIX_KEYS, "B_MUTE") if key in source.values))
         self._last.append(SetNumbers(folder, mix))
         for slot, each in zip((folder, *(tracks[name][0] for name in names)), depths, strict=True):
             self._last.append(SetNumbers(slot, (("I_FOLDERDEPTH", each),)))
@@ -237,7 +234,7 @@ class Placement:
         tag = Tag(run=self._run, source=source, stem=stem)
         self._steps += (
             AddTrack(slot, above),
-            SetNumbers(slot, (("B_MUTE", 1),)),
+            SetNumbers(slot, (("B_MUTE", 1), _EVEN)),
             SetText(slot, EXTENSION, write_tag(msgspec.structs.replace(tag, state=PENDING))),
             SetText(slot, "P_NAME", title),
             SetColour(slot, *(FOLDER_COLOUR if stem == FOLDER else colour_of(stem))),
@@ -246,7 +243,7 @@ class Placement:
         return slot
 
     def _widen(self, source: TrackFacts | None, group: Sequence[FinishedItem], slots: Sequence[int]) -> None:
-        """Give new tracks the channels and the timebase of the source track."""
+        """Give new tracks the channels, the timebase and the like of the source track."""
         values = source.values if source else {}
         widest = max([1, *(one.item.facts.sources[-1].channels for one in group)])
         wanted: list[tuple[str, Number]] = []
@@ -254,29 +251,38 @@ class Placement:
             wanted.append(("I_NCHAN", channels))
         if (timebase := values.get("C_BEATATTACHMODE", -1)) != -1:
             wanted.append(("C_BEATATTACHMODE", timebase))
+        wanted += [(key, values[key]) for key in TRACK_KEYS if values.get(key)]
         for slot in slots if wanted else ():
             self._steps.append(SetNumbers(slot, tuple(wanted)))
 
     def _place_item(self, source: TrackFacts | None, one: FinishedItem, tracks: dict[str, int]) -> None:
-        standing, like, is_heard = self._stems_of(one), one.item.likeness, self._is_heard(source, one)
+        standing, like, is_heard = self._standing.of(one), one.item.likeness, self._is_heard(source, one)
         kept: set[str] = set()
         for stem in one.part.stems:
-            guid, tag = _find(standing, stem)
-            kept.add(guid)
-            if guid and tag.like == like:
+            found = find_stem(standing, stem)
+            if found and found.tag.like == like:
+                kept.add(found.stem.guid)
                 continue
-            if guid == own_guid(tag):
-                # The source item was changed since: its stems follow it.
-                self._last.append(Delete(self._find("MediaItem", guid)))
             own = msgspec.structs.replace(self._tag(one, stem), like=like, is_silent=not is_heard)
-            self._place_stem(one, stem, tracks[stem.name], own)
+            track = tracks[stem.name]
+            # The source item was changed since: its stems follow it, on the track that they are on by now.
+            for old in self._standing.replaced_by(one, stem):
+                self._delete(old)
+                track = self._find("MediaTrack", old.stem.track) if old is found else track
+            self._place_stem(one, stem, track, own)
         names = {stem.name for stem in one.part.stems}
-        for guid, tag in standing:
-            if guid not in kept and guid == own_guid(tag) and sounds_twice(tag.stem, names):
-                self._last.append(SetNumbers(self._find("MediaItem", guid), (("B_MUTE", 1),)))
+        for old in [*standing, *self._standing.shared_with(one)]:
+            is_left = old.stem.guid not in kept | self._deleted and (old.is_own or old.is_in_place)
+            if is_left and sounds_twice(old.tag.stem, names):
+                self._last.append(SetNumbers(self._find("MediaItem", old.stem.guid), (("B_MUTE", 1),)))
         if one.is_there:
             self._silence(one)
         self.placed += 1
+
+    def _delete(self, one: Standing) -> None:
+        if one.stem.guid not in self._deleted:
+            self._deleted.add(one.stem.guid)
+            self._last.append(Delete(self._find("MediaItem", one.stem.guid)))
 
     def _silence(self, one: FinishedItem) -> None:
         """Mute the part of the source item that its stems play, or take it away."""
@@ -315,19 +321,24 @@ class Placement:
     def _fits_takes(self, one: FinishedItem) -> bool:
         """Tell whether stems can be takes of the item: it is there, and plays no section that needs text of its own."""
         placed = [place_take(one.item.facts, one.item.section, stem.start) for stem in one.part.stems]
-        return one.is_there and not any(each.section for each in placed)
+        is_alone = not one.item.facts.item_values.get("B_ALLTAKESPLAY")
+        return one.is_there and is_alone and not any(each.section for each in placed)
 
     def _add_takes(self, one: FinishedItem) -> None:
         """Add the stems to their item as takes; the one that is heard stays so."""
         item = self._part(one)
-        for stem in one.part.stems:
+        # To what is split first, in the last tick.
+        steps = self._steps if one.item.facts == one.item.whole else self._last
+        standing = takes_of(one)
+        for stem in [stem for stem in one.part.stems if not find_stem(standing, stem)]:
             take = self._slot()
-            self._last += (
+            steps += (
                 AddTake(take, item, stem.path),
                 *self._set_take(one, stem, take),
                 SetColour(take, *colour_of(stem.name)),
                 SetText(take, EXTENSION, write_tag(self._tag(one, stem))),
             )
+        self._note_takes_that_are_lost([one])
         self.placed += 1
 
     def _set_take(self, one: FinishedItem, stem: StemResult, take: int) -> Iterator[Step]:
@@ -346,6 +357,8 @@ class Placement:
         item, facts = self._slot(), one.item.facts
         take = self._slot()
         placed = place_take(facts, one.item.section, stem.start)
+        begins = facts.item_values["D_POSITION"] - placed.offset / facts.take_values["D_PLAYRATE"]
+        tag = msgspec.structs.replace(tag, at=round(begins, 6))
         self._steps += (AddItem(item, track), AddTake(take, item, stem.path))
         if placed.section:
             self._steps.append(SetSection(take, item, placed.section))
@@ -359,26 +372,24 @@ class Placement:
             SetText(item, "GUID", own_guid(tag)),
         )
 
-    def _note_what_is_lost(self, source: TrackFacts, group: Sequence[FinishedItem]) -> None:
+    def _note_what_is_lost(self, source: TrackFacts) -> None:
         lost = sorted(word for word, count in source.extras.items() if count)
         if lost and self._settings.stem_tracks != "inside" and source.values["I_FOLDERDEPTH"] <= 0:
             self.notes.append(
                 f"{', '.join(lost)} of track '{source.name}' do not act on its stems;"
                 ' stem_tracks = "inside" below [reaper] in config.toml puts stems below the track, where they do'
             )
+
+    def _note_takes_that_are_lost(self, group: Sequence[FinishedItem]) -> None:
         takes = sorted({word for one in group for word, count in one.item.facts.extras.items() if count})
-        if takes:
-            self.notes.append(f"{', '.join(takes)} of items on track '{source.name}' were not copied to their stems")
+        track = self._tracks.get(group[0].item.facts.track)
+        if takes and track:
+            self.notes.append(f"{', '.join(takes)} of items on track '{track.name}' were not copied to their stems")
 
 
-_NOT_COPIED: Final = {"B_MUTE", "C_LANEPLAYS"}
-
-
-def _find(standing: Iterable[tuple[str, Tag]], stem: StemResult) -> tuple[str, Tag]:
-    """Return a stem that stands: of the same job, or another's that was placed in the same file."""
-    file = name_file(stem.path)
-    alike = (one for one in standing if one[1].stem == stem.name and (one[1].job == stem.job or one[1].file == file))
-    return next(alike, ("", Tag()))
+_NOT_COPIED: Final = {"B_MUTE", "C_LANEPLAYS", "B_ALLTAKESPLAY"}
+_EVEN: Final = ("D_PANLAW", 1.0)
+"""No pan law turns down what lies in the middle a second time."""
 
 
 def _is_heard(source: TrackFacts | None, one: FinishedItem) -> bool:

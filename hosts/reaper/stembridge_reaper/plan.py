@@ -2,8 +2,9 @@
 
 A plan is a file of lines, each a JSON array: the name of a step, then its fields in order. Launchers read it line by
 line, in as many ticks as it takes. Objects stand in numbered slots, 1 and up; a slot is filled once, before it is used.
-Up to ``commit`` a plan only adds, and what it added is muted; what follows, which changes what was there before, is
-done in one tick and one undo step. Found objects are given back their numbers where REAPER refuses a step.
+Up to ``commit`` a plan only adds, and what it added is not heard: muted, or takes beside the active one. What follows,
+which changes what was there before, is done in one tick and one undo step. Found objects are given back their numbers
+where REAPER refuses a step.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class AddItem(_Step, frozen=True, tag="item"):
 
 
 class AddTake(_Step, frozen=True, tag="take"):
-    """Fill a slot with a new take of an item, which plays a file; if the item was there, behind ``Commit`` alone."""
+    """Fill a slot with a new take of an item, which plays a file."""
 
     slot: int
     item: int

@@ -64,6 +64,14 @@ class ItemFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What each of its takes says of itself; empty texts where none is ours."""
     razors: tuple[tuple[float, float], ...] = ()
     """The razor edits on its track, in seconds of the project."""
+    marks: tuple[str, ...] = ()
+    """Runs that it was selected for, each followed by the GUID that it had: another than its own where it was split off
+    or copied since."""
+
+    @property
+    def family(self) -> list[str]:
+        """GUIDs of the items that it was split off or copied from, and its own."""
+        return list(dict.fromkeys([*(mark[mark.rfind("{") :] for mark in self.marks), self.guid]))
 
 
 class TrackFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +82,7 @@ class TrackFacts(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     values: dict[str, float] = {}
     extras: dict[str, int] = {}
-    """How many effects, sends and envelopes it has."""
+    """How many effects, sends, envelopes and the like it has."""
 
 
 class StandingStem(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +91,8 @@ class StandingStem(msgspec.Struct, frozen=True, kw_only=True):
     guid: str
     track: str
     tag: str
+    values: dict[str, float] = {}
+    """``place``: position, length, offset and rate."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +114,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """``separate``: where they shall be, as the setting says it; empty for what that says."""
     project: RequestProject
     items: tuple[ItemFacts, ...] = ()
-    """``place``: as they are now; those that are gone are missing."""
+    """``place``: as they are now; those that are gone are missing, what was split off or copied of them follows."""
     run: str = ""
     """``place``: the run's folder."""
     tracks: tuple[TrackFacts, ...] = ()

@@ -7,12 +7,14 @@ import os
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
 
-from stembridge_reaper.protocol import FileStatus, ItemFacts, PartStatus, Request, RequestProject
+from stembridge_reaper.protocol import FileStatus, ItemFacts, PartStatus, Request, RequestProject, StandingStem
+from stembridge_reaper.stem_tracks import meet, read_tag
 from stembridge_reaper.takes import NotUsableError, Section, Span, choose_part, find_section, narrow, used_span
 
 _CLOSE = 1e-6
@@ -109,8 +111,10 @@ def _touched(item: ItemFacts, areas: Sequence[Span]) -> Span | None:
     return (min(start for start, _ in touching), max(end for _, end in touching)) if touching else None
 
 
-def read_item(project: RequestProject, whole: ItemFacts, number: int = 0, limit: Span | None = None) -> UsableItem:
-    """Return an item with its file, as far as it lies within a limit.
+def read_item(
+    project: RequestProject, whole: ItemFacts, number: int = 0, limit: Span | None = None, *, is_played: bool = True
+) -> UsableItem:
+    """Return an item with its file, as far as it lies within a limit; ``is_played`` where the file must be there.
 
     Raises:
         NotUsableError: there is no file to separate.
@@ -124,7 +128,11 @@ def read_item(project: RequestProject, whole: ItemFacts, number: int = 0, limit:
         raise NotUsableError("MIDI")
     if not facts.take or not facts.sources:
         raise NotUsableError("empty")
+    if facts.item_values.get("B_ALLTAKESPLAY") and len(facts.tags) > 1:
+        raise NotUsableError("playing all its takes (explode them first)")
     path = _path_of(project, facts)
+    if is_played and not path.is_file():
+        raise NotUsableError("with a missing file")
     if facts.sources[-1].is_beats or facts.sources[-1].length <= 0:
         raise NotUsableError("without length")
     section = find_section(facts)
@@ -146,10 +154,7 @@ def _path_of(project: RequestProject, facts: ItemFacts) -> Path:
     if not root.path:
         raise NotUsableError("empty")
     # A project may name its media from where it lies itself.
-    path = Path(os.path.abspath(os.path.join(os.path.dirname(project.path), root.path)))  # noqa: PTH100, PTH120
-    if not path.is_file():
-        raise NotUsableError("with a missing file")
-    return path
+    return Path(os.path.abspath(os.path.join(os.path.dirname(project.path), root.path)))  # noqa: PTH100, PTH120
 
 
 def group_by_file(items: Sequence[UsableItem]) -> list[UsedFile]:
@@ -184,8 +189,7 @@ def find_finished(run: Request, files: Sequence[FileStatus], now: Request) -> tu
         files: of its status.
         now: the project, with the items as they are by now.
     """
-    present = {facts.guid: facts for facts in now.items}
-    limits, _ = find_limits(run.project, run.items)
+    parts_of, (limits, _) = _find_parts(run, now), find_limits(run.project, run.items)
     found: list[FinishedItem] = []
     left: Counter[str] = Counter()
     for file in files:
@@ -193,32 +197,89 @@ def find_finished(run: Request, files: Sequence[FileStatus], now: Request) -> tu
         for number in file.items if parts else ():
             if run.items[number].guid in now.placed:
                 continue
-            limit = limits[number]
-            was = read_item(run.project, run.items[number], number, limit)
-            facts = present.get(was.facts.guid)
-            if facts and facts.item_values and limit:
-                # It goes with the item.
-                moved = facts.item_values["D_POSITION"] - was.whole.item_values["D_POSITION"]
-                limit = limit[0] + moved, limit[1] + moved
-            try:
-                item = was if facts is None else read_item(now.project, facts, number, limit)
-            except NotUsableError:
-                # What a split for these stems left of it is no item that was changed.
-                left["changed"] += not (facts and limit and _ends_at(facts, limit[0]))
-                continue
-            part = choose_part(parts, item.span)
-            if part is None or item.path != was.path:
-                left["changed"] += 1
-            elif not all(stem.path.is_file() for stem in part.stems):
-                left["moved"] += 1
-            else:
-                found.append(FinishedItem(item, facts is not None, part))
-                left["shorter"] += limit is None and _length(item) < _length(was) - _CLOSE
+            was = read_item(run.project, run.items[number], number, limits[number], is_played=False)
+            pieces, is_changed = _read_pieces(was, limits[number], now, parts_of.get(was.whole.guid, []))
+            left["changed"] += is_changed
+            chosen = [choose_part(parts, piece.item.span) if piece.item.path == was.path else None for piece in pieces]
+            is_whole = all(part for piece, part in zip(pieces, chosen, strict=True) if piece.is_needed)
+            for piece, part in zip(pieces, chosen, strict=True):
+                if part is None or (piece.is_needed and not is_whole):
+                    left["changed"] += 1
+                elif not all(stem.path.is_file() for stem in part.stems):
+                    left["moved"] += 1
+                else:
+                    found.append(FinishedItem(piece.item, piece.is_there, part))
     return sorted(found, key=lambda one: one.item.number), left
 
 
-def _length(item: UsableItem) -> float:
-    return item.whole.item_values["D_LENGTH"]
+class _Piece(NamedTuple):
+    """What an item of a run is by now, or a part of that."""
+
+    item: UsableItem
+    is_there: bool
+    is_needed: bool = True
+    """Whether none of its kind has stems unless all have."""
+
+
+def _read_pieces(
+    was: UsableItem, limit: Span | None, now: Request, parts: Iterable[tuple[ItemFacts, bool]]
+) -> tuple[list[_Piece], bool]:
+    """Return what an item is by now, and whether it cannot be used; where all of it is gone, what it was."""
+    found: list[_Piece] = []
+    for facts, is_shared in parts:
+        with suppress(NotUsableError):
+            item = read_item(now.project, facts, was.number, _move(limit, was.whole, facts), is_played=False)
+            # What was glued plays another file.
+            found += [_Piece(item, is_there=True, is_needed=is_shared)] if item.path == was.path else []
+    here = next((facts for facts in now.items if facts.guid == was.whole.guid), None)
+    if here is None:
+        return found or [_Piece(was, is_there=False)], False
+    moved = _move(limit, was.whole, here)
+    try:
+        return [_Piece(read_item(now.project, here, was.number, moved, is_played=False), is_there=True), *found], False
+    except NotUsableError:
+        # What a split for these stems left of it is no item that was changed.
+        return found, not (moved and (found or _ends_at(here, moved[0])))
+
+
+def _find_parts(run: Request, now: Request) -> dict[str, list[tuple[ItemFacts, bool]]]:
+    """Return what was one with an item of the run once and is none of them, by that item.
+
+    That is what was split off or copied since the run began; and what shares a stem with that item, which is replaced
+    (True): it has stems together with that item, or would be silent.
+    """
+    found: dict[str, list[tuple[ItemFacts, bool]]] = {}
+    present, own = {facts.guid: facts for facts in now.items}, {item.guid for item in run.items}
+    relatives: dict[str, list[ItemFacts]] = {}
+    for item in run.items:
+        for guid in item.family:
+            relatives.setdefault(guid, []).append(present.get(item.guid, item))
+    stems: dict[str, list[StandingStem]] = {}
+    for stem in now.standing:
+        stems.setdefault(read_tag(stem.tag).item, []).append(stem)
+    for facts in now.items:
+        shared, since = "", ""
+        for guid in facts.family if facts.guid not in own else ():
+            for item in relatives.get(guid, ()):
+                is_shared = any(
+                    meet(stem.values, facts.item_values) and meet(stem.values, item.item_values)
+                    for stem in stems.get(guid, ())
+                )
+                shared = shared or item.guid * is_shared
+                since = since or item.guid * (f"{run.id}{item.guid}" in facts.marks)
+        if shared or since:
+            found.setdefault(shared or since, []).append((facts, bool(shared)))
+    return found
+
+
+def _move(limit: Span | None, was: ItemFacts, now: ItemFacts) -> Span | None:
+    """Return the seconds of the project where an item plays by now what it played in a limit."""
+    if limit is None or not now.item_values:
+        return limit
+    seconds = ((one - was.item_values["D_POSITION"]) * was.take_values["D_PLAYRATE"] for one in limit)
+    shift = was.take_values["D_STARTOFFS"] - now.take_values["D_STARTOFFS"]
+    places = [now.item_values["D_POSITION"] + (one + shift) / now.take_values["D_PLAYRATE"] for one in seconds]
+    return places[0], places[1]
 
 
 def _ends_at(item: ItemFacts, second: float) -> bool:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,9 @@ EXTENSION: Final = "P_EXT:stembridge"
 FOLDER: Final = "folder"
 PENDING: Final = "pending"
 FOLDER_COLOUR: Final = (160, 160, 160)
+
+CLOSE: Final = 1e-5
+"""Seconds by which what people split may lie beside where it was cut."""
 
 
 class Tag(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -33,6 +36,8 @@ class Tag(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of an item or take: a few letters that say which file it plays."""
     like: str = ""
     """Of an item: digest of how the source item played."""
+    at: float = 0.0
+    """Of an item: second of the project at which its file would begin."""
     is_silent: bool = False
     """Of an item: whether its source item did not sound, before any stems of it stood."""
     state: str = ""
@@ -60,6 +65,12 @@ def name_file(path: Path) -> str:
 def own_guid(tag: Tag) -> str:
     """Return the GUID of the item that an insertion made with a tag; what people copy or split off has another."""
     return f"{{{str(uuid.uuid5(uuid.NAMESPACE_OID, write_tag(tag))).upper()}}}"
+
+
+def meet(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    """Tell whether two items sound at the same time, by their values; empty ones never do."""
+    spans = [(values["D_POSITION"], values["D_POSITION"] + values["D_LENGTH"]) for values in (one, other) if values]
+    return len(spans) > 1 and max(span[0] for span in spans) < min(span[1] for span in spans) - CLOSE
 
 
 def choose_depths(source_depth: int, count: int, *, is_inside: bool = False) -> tuple[int, list[int]]:

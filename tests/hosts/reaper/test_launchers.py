@@ -185,6 +185,24 @@ PLANS: dict[str, tuple[Callable[[Path], list[Step]], str, list[Call]]] = {
             ("SetItemStateChunk", "A", "STATE", 0),
         ],
     ),
+    "takes that came before a step that fails go again": (
+        lambda path: [
+            HEAD,
+            Find(1, "MediaItem", ITEM),
+            AddTake(2, 1, path),
+            AddTake(3, 1, Path("/gone.wav")),
+            Commit(),
+        ],
+        "REAPER cannot read /gone.wav; nothing was inserted.",
+        [
+            ("AddTakeToMediaItem", "A"),
+            *MADE[3:4],
+            ("SetMediaItemTake_Source", "B", "C"),
+            ("AddTakeToMediaItem", "A"),
+            ("PCM_Source_CreateFromFile", "/gone.wav"),
+            ("SetItemStateChunk", "A", "STATE", 0),
+        ],
+    ),
     "an object that is gone": (lambda path: [HEAD, Find(1, "MediaItem", "{X}"), Commit()], "stale", []),
     "an undo step that fails is given back": (
         lambda path: [

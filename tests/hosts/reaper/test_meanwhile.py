@@ -14,7 +14,7 @@ from tests.audio_files import write_song
 from tests.hosts.reaper.builders import add_item, add_track, names_of, stems_of
 from tests.hosts.reaper.conftest import Desk
 from tests.hosts.reaper.test_sound import QUIET
-from tests.simulators.reaper.objects import Item, Project, Source, Take, new_guid
+from tests.simulators.reaper.objects import Item, Project, Source, Take, Track, new_guid
 from tests.simulators.reaper.rendering import render
 
 pytestmark = pytest.mark.parametrize("launcher", ["lua", "python"], indirect=True)
@@ -127,25 +127,99 @@ def test_what_people_do_between_two_presses_is_heard_as_it_was(desk: Desk, tmp_p
     assert is_as_loud(project, before)
 
 
-def test_items_that_were_split_or_glued_while_the_work_went_on(desk: Desk, tmp_path: Path) -> None:
-    project = desk.reaper.active
-    song = write_song(tmp_path / "Song.wav", 4.0)
-    halved, glued = add_track(project), add_track(project)
-    for track in (halved, glued):
-        add_item(track, song, 0.0, 3.0)
+def sources_alone(project: Project) -> np.ndarray:
+    """Return what the sources play, whatever stems of them there are."""
+    bare = Project()
+    bare.restore({"tracks": [track.state() for track in project.tracks if "P_EXT:stembridge" not in track.texts]})
+    for track in bare.tracks:
+        track.values["I_FOLDERDEPTH"] = 0.0
+        track.items = [item for item in track.items if "P_EXT:stembridge" not in item.texts]
+        for item in track.items:
+            item.values["B_MUTE"] = 0.0
+    return render(bare, 16.0)
+
+
+def is_as_the_sources(project: Project) -> bool:
+    difference = np.abs(render(project, 16.0) - sources_alone(project)).max()
+    return bool(20 * np.log10(difference + 1e-30) < QUIET)
+
+
+def test_what_people_do_to_items_while_the_work_goes_on(desk: Desk, tmp_path: Path) -> None:
+    """Whatever came of an item that was selected has its own stems then."""
+    project = desk.reaper.open_project("/music/Demo.rpp")
+    song, other = write_song(tmp_path / "Song.wav", 4.0), write_song(tmp_path / "Song-glued.wav", 1.0, seed=3)
+    deeds = ("split", "glued", "copied", "trimmed", "faster", "moved", "take", "cut out", "track")
+    tracks = {name: add_track(project, name) for name in deeds}
+    for number, track in enumerate(tracks.values()):
+        add_item(track, song, 1.0 * number, 3.0, offset=0.5)
     project.remember("arranged")
-    before = render(project, 4.0)
     desk.press("separate_last")
-    desk.host.run(lambda: "[stembridge] " in halved.items[0].texts.get("P_NOTES", ""))
-    halved.items.append(split(halved.items[0], 1.0))
-    glued.items[:] = [copy(glued.items[0], 0.0)]
+    desk.host.run(lambda: all("[stembridge] " in item.texts.get("P_NOTES", "") for item in project.items))
+    items = {name: track.items[0] for name, track in tracks.items()}
+    tracks["split"].items.append(split(items["split"], 1.0))
+    tracks["glued"].items[:] = [copy(items["glued"], 1.0)]
+    glued = tracks["glued"].items[0].takes[0].source
+    assert glued is not None
+    glued.path = str(other)
+    tracks["copied"].items.append(copy(items["copied"], 9.0))
+    tracks["trimmed"].items[:] = [split(items["trimmed"], 0.7)]
+    tracks["trimmed"].items[0].texts["GUID"] = items["trimmed"].guid
+    items["faster"].values["D_LENGTH"] = 1.5
+    items["faster"].takes[0].values["D_PLAYRATE"] = 2.0
+    tracks["moved"].items.clear()
+    added = add_track(project, "Elsewhere")
+    added.items.append(items["moved"])
+    items["take"].takes.append(Take.restore(items["take"].takes[0].state()))
+    items["take"].takes[1].texts["GUID"] = new_guid()
+    items["take"].active = 1
+    tracks["cut out"].items[:] = [copy(items["cut out"], 11.0)]
+    twin = Track.restore(tracks["track"].state())
+    for one in (twin, *twin.items):
+        one.texts["GUID"] = new_guid()
+    project.tracks.insert(project.tracks.index(tracks["track"]) + 1, twin)
+    project.path = "/music/Demo 2.rpp"
     desk.host.run()
-    assert is_as_loud(project, before)
-    assert len(stems_of(project)) == 8
-    told = "".join(desk.reaper.console)
-    assert "1 item shorter than when the action was started" in told
-    assert "1 item not in the project any more" in told
+    assert is_as_the_sources(project)
+    assert len(stems_of(project)) == 4 * (len(deeds) + 3)
+    assert sum(bool(item.values.get("B_MUTE")) for item in stems_of(project)) == 4
+    assert "1 item not in the project any more" in "".join(desk.reaper.console)
     assert not any(item.texts.get("P_NOTES") for item in project.items)
+    assert desk.messages == []
+
+
+def test_what_was_one_item_sounds_whichever_part_of_it_is_separated_again(desk: Desk, tmp_path: Path) -> None:
+    song = write_song(tmp_path / "Song.wav", 4.0)
+    project = desk.reaper.active
+    for name in ("both", "left", "right", "longer", "moved", "gone", "stays"):
+        add_item(add_track(project, name), song, 0.5, 3.0)
+    desk.do("separate_last")
+    tracks = {track.name: track for track in project.tracks}
+    parts = {name: (tracks[name].items[0], split(tracks[name].items[0], 1.0)) for name in ("both", "left", "right")}
+    for name, (_, right) in parts.items():
+        tracks[name].items.append(right)
+    parts["left"][1].is_selected = parts["right"][0].is_selected = False
+    below = {
+        name: project.tracks[project.tracks.index(track) + 2]
+        for name, track in list(tracks.items())[::-1]
+        if " - " not in name
+    }
+    # A stem that was split, whose source plays more then; one that is elsewhere, on a track of one's own.
+    below["longer"].items.append(split(below["longer"].items[0], 1.5))
+    tracks["longer"].items[0].values["D_LENGTH"] = 3.4
+    below["gone"].items[:] = [split(below["gone"].items[0], 1.5)]
+    tracks["gone"].items[0].values["D_LENGTH"] = 3.4
+    own = add_track(project, "My vocals")
+    own.items.append(below["moved"].items.pop())
+    tracks["moved"].items[0].values["D_LENGTH"] = 2.0
+    desk.do("separate_last")
+    assert is_as_the_sources(project)
+    assert len(stems_of(project)) == 4 * 10
+    assert [item.values["D_LENGTH"] for item in own.items] == [2.0]
+    # By another preset, after one more split.
+    tracks["stays"].items.append(split(tracks["stays"].items[0], 1.0))
+    desk.do(next(desk.scripts.glob("*_two_stems*")).stem.removeprefix("stembridge_"))
+    assert is_as_the_sources(project)
+    assert desk.messages == []
 
 
 def test_settings_that_are_broken_meanwhile_are_told_once(desk: Desk, home: Path, tmp_path: Path) -> None:

@@ -222,8 +222,11 @@ class FakeReaper:
         return int(self.at(track).counts.get("fx", 0))
 
     def GetTrackNumSends(self, track: int, category: int) -> int:
-        assert category == 0
-        return int(self.at(track).counts.get("sends", 0))
+        return int(self.at(track).counts.get({0: "sends", 1: "outputs"}[category], 0))
+
+    def GetSetTrackGroupMembership(self, track: int, group: str, mask: int, _value: int) -> int:
+        assert not mask and group.endswith("_FOLLOW")
+        return int(self.at(track).counts.get(group, 0))
 
     def CountTrackEnvelopes(self, track: int) -> int:
         return int(self.at(track).counts.get("envelopes", 0))

@@ -10,8 +10,15 @@ from typing import Any, Dict, Iterator
 State = Dict[str, Any]
 
 ITEM_DEFAULTS = {"D_VOL": 1.0, "B_LOOPSRC": 1.0, "D_LENGTH": 0.0, "D_POSITION": 0.0, "C_BEATATTACHMODE": -1.0}
-TAKE_DEFAULTS = {"D_VOL": 1.0, "D_PLAYRATE": 1.0, "B_PPITCH": 1.0, "I_PITCHMODE": -1.0}
-TRACK_DEFAULTS = {"D_VOL": 1.0, "D_WIDTH": 1.0, "B_MAINSEND": 1.0, "I_NCHAN": 2.0, "C_BEATATTACHMODE": -1.0}
+TAKE_DEFAULTS = {"D_VOL": 1.0, "D_PLAYRATE": 1.0, "B_PPITCH": 1.0, "I_PITCHMODE": -1.0, "D_PANLAW": -1.0}
+TRACK_DEFAULTS = {
+    "D_VOL": 1.0,
+    "D_WIDTH": 1.0,
+    "D_PANLAW": -1.0,
+    "B_MAINSEND": 1.0,
+    "I_NCHAN": 2.0,
+    "C_BEATATTACHMODE": -1.0,
+}
 
 
 def new_guid() -> str:
@@ -182,6 +189,8 @@ class Project:
     def __init__(self, path: str = "") -> None:
         self.path = path
         self.media = ""
+        self.pan_law = 1.0
+        """What a track in the middle is turned down to, which has no law of its own."""
         self.selection = self.loop = (0.0, 0.0)
         """The time selection, and the loop points."""
         self.tracks: list[Track] = []

@@ -28,11 +28,13 @@ def render(project: Project, seconds: float) -> Signal:
     for track in project.tracks:
         gain, channels = folders[-1] if folders else (1.0, CHANNELS)
         is_off = track.values.get("B_MUTE") or not track.values.get("B_MAINSEND", 1.0)
-        gain *= 0.0 if is_off else track.values.get("D_VOL", 1.0)
+        law = track.values.get("D_PANLAW", -1.0)
+        gain *= 0.0 if is_off else track.values.get("D_VOL", 1.0) * (project.pan_law if law < 0 else law)
         channels = min(channels, int(track.values.get("I_NCHAN", 2)))
         for item in track.items:
-            if gain and _is_heard(track, item):
-                add_item(mix[:, :channels], item, gain)
+            for take in item.takes if gain and _is_heard(track, item) else ():
+                if item.values.get("B_ALLTAKESPLAY") or take is item.take:
+                    add_take(mix[:, :channels], item, take, gain, _delay(track))
         if track.depth > 0:
             folders.append((gain, channels))
         for _ in range(-track.depth):
@@ -45,13 +47,18 @@ def _is_heard(track: Track, item: Item) -> bool:
     return not item.values.get("B_MUTE") and not is_lane_off
 
 
-def add_item(mix: Signal, item: Item, gain: float) -> None:
-    """Add one item to a mix."""
-    take = item.take
-    if take is None or take.source is None or take.source.root.kind == "MIDI" or not item.values["D_LENGTH"]:
+def _delay(track: Track) -> float:
+    """Return the media playback offset of a track, in seconds."""
+    flag = int(track.values.get("I_PLAY_OFFSET_FLAG", 0))
+    return 0.0 if flag & 1 else track.values.get("D_PLAY_OFFSET", 0.0) / (RATE if flag & 2 else 1)
+
+
+def add_take(mix: Signal, item: Item, take: Take, gain: float, delay: float = 0.0) -> None:
+    """Add one take of an item to a mix."""
+    if take.source is None or take.source.root.kind == "MIDI" or not item.values["D_LENGTH"]:
         return
-    start, length = item.values["D_POSITION"], item.values["D_LENGTH"]
-    first, last = int(np.ceil(start * RATE - 1e-6)), min(len(mix), int(np.ceil((start + length) * RATE - 1e-6)))
+    start, length = item.values["D_POSITION"] + delay, item.values["D_LENGTH"]
+    first, last = max(0, int(np.ceil(start * RATE - 1e-6))), min(len(mix), int(np.ceil((start + length) * RATE - 1e-6)))
     into = np.arange(first, last) / RATE - start
     samples = _play(take, _source_time(take, into), bool(item.values.get("B_LOOPSRC")))
     samples = _route(samples, int(take.values.get("I_CHANMODE", 0)))

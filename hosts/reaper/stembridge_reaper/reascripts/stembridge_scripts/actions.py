@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import api
 from .documents import Refusal, choose_preset, preset_kind, read_configuration
-from .facts import clear_notes, project_facts, read_all, read_items
+from .facts import clear_notes, mark_items, project_facts, read_all, read_items
 from .loop import Watcher, run_action
 from .runs import RunFolder, make_run, start_worker
 
@@ -112,6 +112,7 @@ def _begin(watcher: Watcher, wish: Document, pointers: list[str]) -> Generator[A
     run = make_run(watcher.configuration["runs"], dict(wish, project=project, items=items))
     _start_worker(watcher, run)
     watcher.follow(run)
+    yield from mark_items([item["guid"] for item in items], watcher.known, run.id)
 
 
 def _start_worker(watcher: Watcher, run: RunFolder) -> None:

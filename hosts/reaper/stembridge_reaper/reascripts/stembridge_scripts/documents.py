@@ -7,7 +7,11 @@ import os
 import re
 import tempfile
 import traceback
-from typing import Any, Dict
+from typing import TYPE_CHECKING, Any, Dict
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 
 Document = Dict[str, Any]
 """A JSON object."""
@@ -21,9 +25,8 @@ def write_document(path: str, document: Document) -> None:
     """Replace a file by a document as ASCII JSON."""
     temporary = "%s.%d.new" % (path, os.getpid())
     with open(temporary, "w", encoding="ascii") as opened:
-        json.dump(document, opened)
-        opened.flush()
-        os.fsync(opened.fileno())
+        # In one go, by what is in C; and no tick waits for the disk.
+        opened.write(json.dumps(document))
     os.replace(temporary, path)
 
 
@@ -99,7 +102,7 @@ def preset_kind(configuration: Document, name: str) -> str:
     return kinds.get(name, "separate")
 
 
-MARK = "[stembridge] "
+NOTE = "[stembridge] "
 
 _LINE = re.compile(r"(?:^|\r?\n)\[stembridge\] [^\r\n]*")
 
@@ -107,12 +110,32 @@ _LINE = re.compile(r"(?:^|\r?\n)\[stembridge\] [^\r\n]*")
 def with_line(notes: str, words: str) -> str:
     """Return notes with our line at the end, and no other line of ours."""
     notes = without_line(notes)
-    return (notes + "\n" if notes else "") + MARK + words
+    return (notes + "\n" if notes else "") + NOTE + words
 
 
 def without_line(notes: str) -> str:
     """Return notes without our line; equal to what they were before it."""
     return _LINE.sub("", notes)
+
+
+def without_mark(marks: str, run: str) -> str:
+    """Return what an item says of its runs without one of them."""
+    return " ".join(mark for mark in marks.split() if not mark.startswith(run))
+
+
+def without_takes(chunk: str, guids: Collection[str]) -> str:
+    """Return an item's chunk without the takes of these GUIDs, of which none is the first."""
+    takes: list[list[str]] = [[]]
+    depth = 0
+    for line in chunk.splitlines():
+        words = line.strip()
+        if depth == 1 and words.split(" ")[0] in ("TAKE", ">"):
+            takes.append([])
+        depth += words.startswith("<") - (words == ">")
+        takes[-1].append(line)
+    own = {"GUID " + guid for guid in guids}
+    kept = [line for take in takes if own.isdisjoint(line.strip() for line in take) for line in take]
+    return "\n".join(kept) + "\n"
 
 
 def wrap_source(chunk: str, section: list[str]) -> str:

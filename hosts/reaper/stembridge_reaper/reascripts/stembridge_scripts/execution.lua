@@ -7,6 +7,8 @@ local r = reaper
 local VERSION = 1
 local BUDGET = 0.005
 local CUSTOM_COLOUR = 0x1000000
+-- Steps that a tick may end in front of: what was begun is whole then, and says what it is.
+local BEGINNINGS = { find = true, track = true, item = true, take = true, commit = true }
 
 M.STALE = "the project is another one than the plan was made for; what was begun has been taken back"
 
@@ -35,12 +37,30 @@ function M.wrap_source(state, section)
   return found and table.concat(lines, "\n") .. "\n" or nil
 end
 
+-- Return an item's state without the takes of these GUIDs (a set), of which none is the first.
+local function without_takes(state, guids)
+  local kept, take, depth, is_own = {}, {}, 0, false
+  local function close()
+    if not is_own then table.move(take, 1, #take, #kept + 1, kept) end
+    take, is_own = {}, false
+  end
+  for line in state:gmatch("[^\r\n]+") do
+    local words = line:match("^%s*(.-)%s*$")
+    if depth == 1 and (words:find("^TAKE%f[ \0]") or words == ">") then close() end
+    depth = depth + (words:sub(1, 1) == "<" and 1 or words == ">" and -1 or 0)
+    take[#take + 1] = line
+    is_own = is_own or guids[words:match("^GUID (.*)$") or ""] ~= nil
+  end
+  close()
+  return table.concat(kept, "\n") .. "\n"
+end
+
 local Execution = {}
 Execution.__index = Execution
 
 -- Begin a plan; `known` has pointers of items by GUID.
 function M.begin(path, known)
-  local self = setmetatable({ known = known, slots = {}, tracks = {}, items = {}, before = {}, made = {}, states = {} }, Execution)
+  local self = setmetatable({ known = known, slots = {}, tracks = {}, items = {}, before = {}, made = {}, states = {}, takes = {} }, Execution)
   self.file = assert(io.open(path, "rb"))
   self.project = r.EnumProjects(-1)
   self.changes = r.GetProjectStateChangeCount(0)
@@ -74,15 +94,15 @@ function Execution:step(seconds)
 end
 
 function Execution:work(stop)
-  repeat
-    local step = self:next()
-    if step[1] == "commit" then
-      self:commit()
-      return false
-    end
-    self:act(step)
-  until r.time_precise() >= stop
-  return true
+  self.ahead = self.ahead or self:next()
+  while self.ahead[1] ~= "commit" do
+    -- One at least, or a slow machine would never come to the end.
+    self:act(self.ahead)
+    self.ahead = self:next()
+    if r.time_precise() >= stop and BEGINNINGS[self.ahead[1]] then return true end
+  end
+  self:commit()
+  return false
 end
 
 function Execution:next()
@@ -150,17 +170,12 @@ function ACTS:item(slot, track)
   self.items[#self.items + 1] = self.slots[track][2]
 end
 
--- Keep the state of an item that was there, before takes or a split.
-function Execution:keep_state(item)
-  local one = self.slots[item]
-  if one.is_new or self.states[one] then return end
-  local _, state = r.GetItemStateChunk(one[2], "", false)
-  self.states[one] = state
-end
-
 function ACTS:split(slot, item, position)
-  self:keep_state(item)
-  local pointer = self.slots[item][2]
+  local one, pointer = self.slots[item], self.slots[item][2]
+  if not one.is_new and not self.states[one] then
+    local _, state = r.GetItemStateChunk(pointer, "", false)
+    self.states[one] = state
+  end
   facts.note(pointer) -- Both parts would have our line.
   local right = r.SplitMediaItem(pointer, position)
   if not right then M.refuse("REAPER cannot split an item at its used part; nothing was inserted.") end
@@ -170,14 +185,19 @@ function ACTS:split(slot, item, position)
 end
 
 function ACTS:take(slot, item, path)
-  self:keep_state(item)
-  local take = r.AddTakeToMediaItem(self.slots[item][2])
+  local one = self.slots[item]
+  local take = r.AddTakeToMediaItem(one[2])
+  if not one.is_new then
+    self.takes[one] = self.takes[one] or {}
+    self.takes[one][facts.guid("MediaItemTake", take)] = true
+    one.guid = facts.guid("MediaItem", one[2])
+  end
   local source = r.PCM_Source_CreateFromFile(path)
   if not source or not r.SetMediaItemTake_Source(take, source) then
     M.refuse("REAPER cannot read " .. path .. "; nothing was inserted.")
   end
   self.slots[slot] = { "MediaItemTake", take, is_new = true }
-  r.UpdateItemInProject(self.slots[item][2])
+  r.UpdateItemInProject(one[2])
 end
 
 function ACTS:section(slot, item, lines)
@@ -238,6 +258,12 @@ function Execution:take_back()
   for number = #self.tracks, 1, -1 do
     local track, guid = table.unpack(self.tracks[number])
     if facts.guid("MediaTrack", track) == guid then r.DeleteTrack(track) end
+  end
+  for one, guids in pairs(self.takes) do
+    if not self.states[one] and facts.guid("MediaItem", one[2]) == one.guid then
+      local _, state = r.GetItemStateChunk(one[2], "", false)
+      r.SetItemStateChunk(one[2], without_takes(state, guids), false)
+    end
   end
   for one, state in pairs(self.states) do r.SetItemStateChunk(one[2], state, false) end
   for number = #self.before, 1, -1 do

@@ -8,7 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from . import api
-from .documents import Refusal, wrap_source
+from .documents import Refusal, without_takes, wrap_source
 from .facts import clear_note
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ BUDGET = 0.005
 """Seconds of a tick that a plan may take."""
 
 PEAKS_BUDGET = 0.001
+
+BEGINNINGS = ("find", "track", "item", "take", "commit")
+"""Steps that a tick may end in front of: what was begun is whole then, and says what it is."""
 
 _CUSTOM_COLOUR = 0x1000000
 _KINDS = {"track": "MediaTrack", "item": "MediaItem", "take": "MediaItemTake"}
@@ -45,7 +48,10 @@ class Execution:
         self._items: list[tuple[str, str]] = []
         self._before: list[tuple[str, str, str, float]] = []
         self._states: dict[str, str] = {}
-        """Of items that were there, as text, before takes or a split."""
+        """Of items that were there, as text, before a split."""
+        self._takes: list[tuple[str, str, str]] = []
+        """Pointer and GUID of an item that was there, and GUID of a take that it got."""
+        self._ahead: list[Any] = []
         self._project = api.active_project()[0]
         self._changes = api.change_count()
         self._undo = ""
@@ -80,15 +86,15 @@ class Execution:
         return goes_on
 
     def _work(self, end: float) -> bool:
-        while True:
-            step = self._next()
-            if step[0] == "commit":
-                self._commit()
-                return False
+        step = self._ahead or self._next()
+        while step[0] != "commit":
+            # One at least, or a slow machine would never come to the end.
             self._do(step)
-            # A step at least, or a slow machine would never come to the end.
-            if time.perf_counter() >= end:
+            self._ahead = step = self._next()
+            if time.perf_counter() >= end and step[0] in BEGINNINGS:
                 return True
+        self._commit()
+        return False
 
     def _next(self) -> list[Any]:
         line = self._file.readline()
@@ -149,22 +155,20 @@ class Execution:
         self._items.append((self._slots[track][1], pointer))
 
     def _do_take(self, slot: int, item: int, path: str) -> None:
-        self._keep_state(item)
-        take = api.call("AddTakeToMediaItem", self._slots[item][1])
+        pointer = self._slots[item][1]
+        take = api.call("AddTakeToMediaItem", pointer)
+        if pointer not in [one for one, _ in self.made[-1:]]:
+            self._takes.append((pointer, api.guid("MediaItem", pointer), api.guid("MediaItemTake", take)))
         source = api.call("PCM_Source_CreateFromFile", path)
         if api.is_null(source) or not api.call("SetMediaItemTake_Source", take, source):
             raise Refusal("REAPER cannot read %s; nothing was inserted." % path)
         self._slots[slot] = "MediaItemTake", take
-        api.call("UpdateItemInProject", self._slots[item][1])
-
-    def _keep_state(self, item: int) -> None:
-        pointer = self._slots[item][1]
-        if pointer not in self._states and not (self.made and pointer == self.made[-1][0]):
-            self._states[pointer] = api.chunk(pointer)
+        api.call("UpdateItemInProject", pointer)
 
     def _do_split(self, slot: int, item: int, position: float) -> None:
-        self._keep_state(item)
         pointer = self._slots[item][1]
+        if pointer not in self._states and pointer not in [one for one, _ in self.made]:
+            self._states[pointer] = api.chunk(pointer)
         # Both parts would have our line.
         clear_note(pointer)
         right = api.call("SplitMediaItem", pointer, position)
@@ -222,6 +226,10 @@ class Execution:
         for pointer, guid in reversed(self._tracks):
             if api.guid("MediaTrack", pointer) == guid:
                 api.call("DeleteTrack", pointer)
+        for pointer, guid in {one[:2] for one in self._takes}:
+            if pointer not in self._states and api.guid("MediaItem", pointer) == guid:
+                added = [take for item, _, take in self._takes if item == pointer]
+                api.set_chunk(pointer, without_takes(api.chunk(pointer), added))
         for pointer, state in self._states.items():
             api.set_chunk(pointer, state)
         for kind, pointer, key, before in reversed(self._before):

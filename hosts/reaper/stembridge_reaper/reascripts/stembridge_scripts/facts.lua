@@ -7,20 +7,27 @@ local r = reaper
 local list = documents.list
 
 M.EXTENSION = "P_EXT:stembridge"
+-- On an item of a run: the run and the item. What is split off or copied has it too, and its own GUID.
+local ORIGIN = "P_EXT:stembridge_origin"
+local MOST = 7 -- earlier marks that an item keeps
 
 local ITEM_KEYS = {
-  "D_POSITION", "D_LENGTH", "D_SNAPOFFSET", "D_VOL", "B_LOOPSRC", "B_MUTE", "C_LANEPLAYS", "D_FADEINLEN",
-  "D_FADEOUTLEN", "D_FADEINLEN_AUTO", "D_FADEOUTLEN_AUTO", "D_FADEINDIR", "D_FADEOUTDIR", "C_FADEINSHAPE",
-  "C_FADEOUTSHAPE", "C_BEATATTACHMODE", "C_AUTOSTRETCH", "I_CUSTOMCOLOR", "I_GROUPID",
+  "D_POSITION", "D_LENGTH", "D_SNAPOFFSET", "D_VOL", "B_LOOPSRC", "B_MUTE", "B_ALLTAKESPLAY", "C_LANEPLAYS",
+  "D_FADEINLEN", "D_FADEOUTLEN", "D_FADEINLEN_AUTO", "D_FADEOUTLEN_AUTO", "D_FADEINDIR", "D_FADEOUTDIR",
+  "C_FADEINSHAPE", "C_FADEOUTSHAPE", "C_BEATATTACHMODE", "C_AUTOSTRETCH", "I_CUSTOMCOLOR", "I_GROUPID",
 }
 local TAKE_KEYS = {
-  "D_STARTOFFS", "D_PLAYRATE", "D_PITCH", "B_PPITCH", "I_PITCHMODE", "I_STRETCHFLAGS", "D_VOL", "D_PAN", "I_CHANMODE",
-  "I_CUSTOMCOLOR",
+  "D_STARTOFFS", "D_PLAYRATE", "D_PITCH", "B_PPITCH", "I_PITCHMODE", "I_STRETCHFLAGS", "D_VOL", "D_PAN", "D_PANLAW",
+  "F_STRETCHFADESIZE", "I_CHANMODE", "I_CUSTOMCOLOR",
 }
 local TRACK_KEYS = {
-  "I_FOLDERDEPTH", "I_NCHAN", "I_FREEMODE", "C_BEATATTACHMODE", "B_MUTE", "I_SOLO", "D_VOL", "D_PAN", "I_PANMODE",
-  "D_WIDTH", "D_DUALPANL", "D_DUALPANR", "B_PHASE", "B_MAINSEND", "C_MAINSEND_OFFS",
+  "I_FOLDERDEPTH", "I_NCHAN", "I_FREEMODE", "C_BEATATTACHMODE", "B_MUTE", "I_SOLO", "B_SOLO_DEFEAT",
+  "I_PLAY_OFFSET_FLAG", "D_PLAY_OFFSET", "D_VOL", "D_PAN", "I_PANMODE", "D_WIDTH", "D_DUALPANL", "D_DUALPANR",
+  "D_PANLAW", "B_PHASE", "B_MAINSEND", "C_MAINSEND_OFFS", "C_MAINSEND_NCH",
 }
+-- What a track may follow another in.
+local GROUPS = { "VOLUME", "VOLUME_VCA", "PAN", "WIDTH", "MUTE", "SOLO", "POLARITY" }
+local STEM_KEYS = { MediaItem = { "D_POSITION", "D_LENGTH" }, MediaItemTake = { "D_STARTOFFS", "D_PLAYRATE" } }
 local DEEPEST = 16
 
 -- What reads and writes numbers and texts, by kind of object.
@@ -129,6 +136,12 @@ local function is_text(words)
   return utf8.len(words) ~= nil
 end
 
+local function read_marks(pointer)
+  local marks = list()
+  for mark in M.text("MediaItem", pointer, ORIGIN):gmatch("%S+") do marks[#marks + 1] = mark end
+  return marks
+end
+
 local function read_item(pointer, is_limited)
   local track = r.GetMediaItem_Track(pointer)
   local item = { guid = M.guid("MediaItem", pointer), track = M.guid("MediaTrack", track) }
@@ -152,6 +165,7 @@ local function read_item(pointer, is_limited)
     end
   end
   item.tags = read_tags(pointer)
+  item.marks = read_marks(pointer)
   item.razors = is_limited and read_razors(track) or nil
   item.extras = { ["take FX"] = r.TakeFX_GetCount(take), ["take envelopes"] = r.CountTakeEnvelopes(take) }
   return item
@@ -171,6 +185,14 @@ function M.read_items(pointers, known, pause, is_limited)
   return found
 end
 
+local function count_groups(track)
+  local count = 0
+  for _, group in ipairs(GROUPS) do
+    if r.GetSetTrackGroupMembership(track, group .. "_FOLLOW", 0, 0) ~= 0 then count = count + 1 end
+  end
+  return count
+end
+
 local function read_track(pointer, tag)
   return {
     guid = M.guid("MediaTrack", pointer),
@@ -180,42 +202,57 @@ local function read_track(pointer, tag)
     extras = {
       ["track FX"] = r.TrackFX_GetCount(pointer),
       sends = r.GetTrackNumSends(pointer, 0),
+      ["hardware outputs"] = r.GetTrackNumSends(pointer, 1),
+      groups = count_groups(pointer),
       envelopes = r.CountTrackEnvelopes(pointer),
     },
   }
 end
 
-local function add_stem(stems, item, track, known, is_whole)
+-- Note a stem item; with `is_placed` also where it lies, or else also the stems that are takes of an item.
+local function add_stem(stems, item, known, is_placed)
   local tag = M.text("MediaItem", item, M.EXTENSION)
   if tag ~= "" then
-    track = track or M.guid("MediaTrack", r.GetMediaItem_Track(item))
-    local stem = { guid = M.guid("MediaItem", item), track = track, tag = tag }
+    local stem = { guid = M.guid("MediaItem", item), track = M.guid("MediaTrack", r.GetMediaItem_Track(item)), tag = tag }
     known[stem.guid] = item
     stems[#stems + 1] = stem
+    local take = is_placed and r.GetActiveTake(item)
+    if take then
+      stem.values = numbers("MediaItem", item, STEM_KEYS.MediaItem)
+      for key, value in pairs(numbers("MediaItemTake", take, STEM_KEYS.MediaItemTake)) do stem.values[key] = value end
+    end
   end
-  for _, each in ipairs(is_whole and read_tags(item) or {}) do
+  for _, each in ipairs(is_placed and {} or read_tags(item)) do
     if each ~= "" then stems[#stems + 1] = { guid = M.guid("MediaItem", item), track = "", tag = each } end
   end
 end
 
--- Read the tracks of these GUIDs and those with a tag of ours, and the tagged items on the latter.
-function M.read_tracks(wanted, known, pause)
-  local tracks, stems = list(), list()
+-- Read the tracks of these GUIDs and those with a tag of ours.
+function M.read_tracks(wanted, pause)
+  local tracks = list()
   for pointer in M.tracks() do
     local tag = M.text("MediaTrack", pointer, M.EXTENSION)
-    if tag ~= "" or wanted[M.guid("MediaTrack", pointer)] then
-      local track = read_track(pointer, tag)
-      tracks[#tracks + 1] = track
-      if tag ~= "" then
-        for item in items_of(pointer) do
-          add_stem(stems, item, track.guid, known)
-          pause()
-        end
-      end
-    end
+    if tag ~= "" or wanted[M.guid("MediaTrack", pointer)] then tracks[#tracks + 1] = read_track(pointer, tag) end
     pause()
   end
-  return tracks, stems
+  return tracks
+end
+
+-- Look for our tags: the stem items, and what was one with an item of these once and is none of them.
+function M.read_marked(items, known, pause)
+  local stems, parts, own, family = list(), {}, {}, {}
+  for _, item in ipairs(items) do
+    own[item.guid], family[item.guid] = true, true
+    for _, mark in ipairs(item.marks or {}) do family[mark:match("{.*")] = true end
+  end
+  each_item(function(item)
+    add_stem(stems, item, known, true)
+    for origin in M.text("MediaItem", item, ORIGIN):gmatch("{[^ ]+") do
+      if family[origin] and parts[#parts] ~= item and not own[M.guid("MediaItem", item)] then parts[#parts + 1] = item end
+    end
+    pause()
+  end)
+  return stems, parts
 end
 
 -- Look through the whole project: its tracks, the items with a tag of ours, all GUIDs of items.
@@ -229,7 +266,7 @@ function M.read_all(known, pause)
     local guid = M.guid("MediaItem", item)
     known[guid] = item
     guids[#guids + 1] = guid
-    add_stem(stems, item, nil, known, true)
+    add_stem(stems, item, known)
     pause()
   end)
   return tracks, stems, guids
@@ -271,20 +308,37 @@ function M.note(item, words)
   if wanted ~= notes then r.GetSetMediaItemInfo_String(item, "P_NOTES", wanted, true) end
 end
 
--- Take our line out of the notes of items, and on these tracks of what was copied or split off with it.
-function M.clear_notes(guids, known, pause, tracks)
+-- Write into items that they are of a run, which goes with what people split off or copy of them.
+function M.mark(guids, known, pause, run)
+  for _, guid in ipairs(guids) do
+    local item = known[guid]
+    if M.guid("MediaItem", item) == guid then
+      local marks = read_marks(item)
+      marks[#marks + 1] = run .. guid
+      local words = table.concat(marks, " ", math.max(1, #marks - MOST))
+      r.GetSetMediaItemInfo_String(item, ORIGIN, words, true)
+    end
+    pause()
+  end
+end
+
+-- Take our line out of the notes of items, and of what was split off or copied of them in a run. A run that came to
+-- nothing leaves no marks (`is_over`); those of others say later what was one item once.
+function M.clear_notes(guids, known, pause, run, is_over)
   for _, item in ipairs(M.find_items(guids, known, pause)) do
     M.note(item)
     pause()
   end
-  for track in M.tracks() do
-    if tracks and tracks[M.guid("MediaTrack", track)] then
-      for item in items_of(track) do
-        M.note(item)
-        pause()
-      end
+  if not run then return end
+  each_item(function(item)
+    local marks, kept, has = read_marks(item), {}, false
+    for _, mark in ipairs(marks) do
+      if mark:sub(1, #run) == run then has = true else kept[#kept + 1] = mark end
     end
-  end
+    if has then M.note(item) end
+    if has and is_over then r.GetSetMediaItemInfo_String(item, ORIGIN, table.concat(kept, " "), true) end
+    pause()
+  end)
 end
 
 function M.project()

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from . import api
-from .documents import MARK, without_line
+from .documents import NOTE, without_line, without_mark
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterable
@@ -25,6 +25,7 @@ ITEM_KEYS = (
     "D_VOL",
     "B_LOOPSRC",
     "B_MUTE",
+    "B_ALLTAKESPLAY",
     "C_LANEPLAYS",
     "D_FADEINLEN",
     "D_FADEOUTLEN",
@@ -48,6 +49,8 @@ TAKE_KEYS = (
     "I_STRETCHFLAGS",
     "D_VOL",
     "D_PAN",
+    "D_PANLAW",
+    "F_STRETCHFADESIZE",
     "I_CHANMODE",
     "I_CUSTOMCOLOR",
 )
@@ -58,18 +61,27 @@ TRACK_KEYS = (
     "C_BEATATTACHMODE",
     "B_MUTE",
     "I_SOLO",
+    "B_SOLO_DEFEAT",
+    "I_PLAY_OFFSET_FLAG",
+    "D_PLAY_OFFSET",
     "D_VOL",
     "D_PAN",
     "I_PANMODE",
     "D_WIDTH",
     "D_DUALPANL",
     "D_DUALPANR",
+    "D_PANLAW",
     "B_PHASE",
     "B_MAINSEND",
     "C_MAINSEND_OFFS",
+    "C_MAINSEND_NCH",
 )
+GROUPS = ("VOLUME", "VOLUME_VCA", "PAN", "WIDTH", "MUTE", "SOLO", "POLARITY")
+"""What a track may follow another in."""
 
 EXTENSION = "P_EXT:stembridge"
+ORIGIN = "P_EXT:stembridge_origin"
+"""On an item of a run: the run and the item. What is split off or copied has it too, and its own GUID."""
 
 _DEEPEST = 16
 
@@ -115,6 +127,7 @@ def read_item(pointer: str, is_limited: bool) -> Document:
     if any(source["section"] for source in item["sources"]):
         item["state"] = api.chunk(pointer)
     item["tags"] = _read_tags(pointer)
+    item["marks"] = api.text("MediaItem", pointer, ORIGIN).split()
     if is_limited:
         item["razors"] = _read_razors(track)
     item["extras"] = {
@@ -165,21 +178,34 @@ def _read_markers(take: str) -> list[list[float]]:
     return markers
 
 
-def read_tracks(wanted: Collection[str]) -> Generator[None, None, tuple[list[Document], list[Document]]]:
-    """Read the tracks of these GUIDs and those with a tag of ours; returns them, and the tagged items on the latter."""
+def read_tracks(wanted: Collection[str]) -> Generator[None, None, list[Document]]:
+    """Read the tracks of these GUIDs and those with a tag of ours."""
     tracks: list[Document] = []
-    stems: list[Document] = []
     for pointer in api.all_tracks():
         tag = api.text("MediaTrack", pointer, EXTENSION)
         if tag or api.guid("MediaTrack", pointer) in wanted:
-            track = _read_track(pointer, tag)
-            tracks.append(track)
-            yield
-            for item in api.items_of(pointer) if tag else ():
-                _add_stem(stems, item, track["guid"])
-                yield
+            tracks.append(_read_track(pointer, tag))
         yield
-    return tracks, stems
+    return tracks
+
+
+def read_marked(items: Iterable[Document]) -> Generator[None, None, tuple[list[Document], list[str]]]:
+    """Look for our tags; returns the stem items, and what was one with an item of these once and is none of them."""
+    stems: list[Document] = []
+    parts: list[str] = []
+    own = {item["guid"] for item in items}
+    family = own | {_origin(mark) for item in items for mark in item.get("marks", ())}
+    for pointer in api.all_items():
+        _add_stem(stems, pointer, is_placed=True)
+        marks = api.text("MediaItem", pointer, ORIGIN)
+        if not family.isdisjoint(map(_origin, marks.split())) and api.guid("MediaItem", pointer) not in own:
+            parts.append(pointer)
+        yield
+    return stems, parts
+
+
+def _origin(mark: str) -> str:
+    return mark[mark.rfind("{") :]
 
 
 def _read_track(pointer: str, tag: str) -> Document:
@@ -191,18 +217,26 @@ def _read_track(pointer: str, tag: str) -> Document:
         "extras": {
             "track FX": api.call("TrackFX_GetCount", pointer),
             "sends": api.call("GetTrackNumSends", pointer, 0),
+            "hardware outputs": api.call("GetTrackNumSends", pointer, 1),
             "envelopes": api.call("CountTrackEnvelopes", pointer),
+            "groups": sum(
+                api.call("GetSetTrackGroupMembership", pointer, group + "_FOLLOW", 0, 0) != 0 for group in GROUPS
+            ),
         },
     }
 
 
-def _add_stem(stems: list[Document], item: str, track: str, is_whole: bool = False) -> None:
+def _add_stem(stems: list[Document], item: str, is_placed: bool = False) -> None:
+    """Note a stem item, with where it lies for ``is_placed``, or else also the stems that are takes of an item."""
     tag = api.text("MediaItem", item, EXTENSION)
-    if tag:
-        track = track or api.guid("MediaTrack", api.call("GetMediaItem_Track", item))
-        stems.append({"guid": api.guid("MediaItem", item), "track": track, "tag": tag, "pointer": item})
-    tags = [one for one in _read_tags(item) if one] if is_whole else []
-    stems.extend({"guid": api.guid("MediaItem", item), "track": track, "tag": one, "pointer": item} for one in tags)
+    tags = [] if is_placed else [one for one in _read_tags(item) if one]
+    track = api.guid("MediaTrack", api.call("GetMediaItem_Track", item)) if tag else ""
+    found = ([tag] if tag else []) + tags
+    stems.extend({"guid": api.guid("MediaItem", item), "track": track, "tag": one, "pointer": item} for one in found)
+    take = api.call("GetActiveTake", item) if is_placed and tag else ""
+    if take and not api.is_null(take):
+        stems[-1]["values"] = {key: api.value("MediaItem", item, key) for key in ("D_POSITION", "D_LENGTH")}
+        stems[-1]["values"].update({key: api.value("MediaItemTake", take, key) for key in TAKE_KEYS[:2]})
 
 
 def read_all() -> Generator[None, None, tuple[list[Document], list[Document], dict[str, str]]]:
@@ -215,7 +249,7 @@ def read_all() -> Generator[None, None, tuple[list[Document], list[Document], di
         yield
     for pointer in api.all_items():
         pointers[api.guid("MediaItem", pointer)] = pointer
-        _add_stem(stems, pointer, "", is_whole=True)
+        _add_stem(stems, pointer)
         yield
     return tracks, stems, pointers
 
@@ -239,23 +273,43 @@ def find_items(guids: Iterable[str], known: dict[str, str]) -> Generator[None, N
     return found
 
 
-def clear_notes(guids: list[str], known: dict[str, str], tracks: Collection[str] = ()) -> Generator[Any, None, None]:
-    """Take our line out of the notes of items, and on these tracks of what was copied or split off with it."""
+def mark_items(guids: Iterable[str], known: dict[str, str], run: str) -> Generator[Any, None, None]:
+    """Write into items that they are of a run, which goes with what people split off or copy of them."""
+    for guid in guids:
+        if api.guid("MediaItem", known[guid]) == guid:
+            marks = api.text("MediaItem", known[guid], ORIGIN).split()
+            api.set_text("MediaItem", known[guid], ORIGIN, " ".join([*marks[-MOST:], run + guid]))
+        yield
+
+
+MOST = 7
+"""Earlier marks that an item keeps."""
+
+
+def clear_notes(
+    guids: list[str], known: dict[str, str], run: str = "", is_over: bool = False
+) -> Generator[Any, None, None]:
+    """Take our line out of the notes of items, and of what was split off or copied of them in a run.
+
+    A run that came to nothing leaves no marks (``is_over``); those of others say later what was one item once.
+    """
     found = yield from find_items(guids, known)
     for pointer in found.values():
         clear_note(pointer)
         yield
-    for track in api.all_tracks() if tracks else ():
-        for pointer in api.items_of(track) if api.guid("MediaTrack", track) in tracks else ():
+    for pointer in api.all_items() if run else ():
+        marks = api.text("MediaItem", pointer, ORIGIN)
+        if run in marks:
             clear_note(pointer)
-            yield
+            if is_over:
+                api.set_text("MediaItem", pointer, ORIGIN, without_mark(marks, run))
         yield
 
 
 def clear_note(item: str) -> None:
     """Take our line out of the notes of an item."""
     notes = api.text("MediaItem", item, "P_NOTES")
-    if MARK in notes:
+    if NOTE in notes:
         api.set_text("MediaItem", item, "P_NOTES", without_line(notes))
 
 

@@ -30,8 +30,8 @@ end
 
 local known = {} -- pointers of items by GUID; each use checks the GUID, for a pointer may be stale
 
-local function clear_notes(guids, tracks)
-  facts.clear_notes(guids, known, pause, tracks)
+local function clear_notes(guids, run, is_over)
+  facts.clear_notes(guids, known, pause, run, is_over)
 end
 
 local function show_notes(run)
@@ -81,12 +81,14 @@ end
 
 local function read_project(run)
   local found, gone = facts.find_items(run:guids(), known, pause)
+  local stems, parts = facts.read_marked(run:request().items, known, pause)
+  table.move(parts, 1, #parts, #found + 1, found)
   local items, wanted = facts.read_items(found, known, pause), {}
   for _, item in ipairs(items) do wanted[item.track] = true end
   for _, item in ipairs(run:request().items) do
     if gone[item.guid] then wanted[item.track] = true end
   end
-  local tracks, stems = facts.read_tracks(wanted, known, pause)
+  local tracks = facts.read_tracks(wanted, pause)
   local project = facts.project()
   project.selection = nil -- What was selected when the action was started counts.
   return { kind = "place", run = run.folder, project = project, items = items, tracks = tracks, standing = stems,
@@ -163,7 +165,7 @@ end
 
 local function end_run(run)
   os.remove(run:path("followed"))
-  clear_notes(run:guids(), run:tracks())
+  clear_notes(run:guids(), run:id(), #run.done == 0)
 end
 
 -- Show in the window, where one is open, how far a run is; it is closed there, or the run cancelled.
@@ -263,6 +265,7 @@ local function begin(kind, choice, pointers)
     run:say("dismissed")
     error(why, 0)
   end
+  facts.mark(run:guids(), known, pause, run:id())
   if window.state then
     run.view = runs.view(choice.title)
     window.show(run.view)

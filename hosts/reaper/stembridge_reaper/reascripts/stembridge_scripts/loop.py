@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from . import api
 from .documents import Refusal, keep_traceback, with_line
 from .execution import Execution, Peaks, Stale
-from .facts import clear_notes, find_items, project_facts, read_items, read_tracks
+from .facts import clear_notes, find_items, project_facts, read_items, read_marked, read_tracks
 from .runs import make_run, start_worker
 
 if TYPE_CHECKING:
@@ -337,10 +337,12 @@ class Watcher:
         self._peaks.add(execution.made)
 
     def _read_project(self, run: RunFolder) -> Generator[Any, None, Document]:
-        found = yield from find_items([item["guid"] for item in run.items], self.known)
-        items = yield from read_items(found.values(), self.known)
+        guids = [item["guid"] for item in run.items]
+        found = yield from find_items(guids, self.known)
+        stems, parts = yield from read_marked(run.items)
+        items = yield from read_items([*found.values(), *parts], self.known)
         gone = {item["track"] for item in run.items if item["guid"] not in found}
-        tracks, stems = yield from read_tracks(gone | {item["track"] for item in items})
+        tracks = yield from read_tracks(gone | {item["track"] for item in items})
         for stem in stems:
             self.known[stem["guid"]] = stem.pop("pointer")
         return {
@@ -378,7 +380,7 @@ class Watcher:
 
     def _clear_notes(self, run: RunFolder) -> Generator[Any, None, None]:
         self._notes = {guid: note for guid, note in self._notes.items() if note[0] != run.id}
-        yield from clear_notes([item["guid"] for item in run.items], self.known, {item["track"] for item in run.items})
+        yield from clear_notes([item["guid"] for item in run.items], self.known, run.id, is_over=not run.done)
 
     def _show(self) -> None:
         words = ""

@@ -66,6 +66,11 @@ function M.open(folder)
   return setmetatable(run, Run)
 end
 
+-- Return the run's name, unique for ever.
+function Run:id()
+  return self.folder:match("[^/\\]+$")
+end
+
 function Run:path(name)
   return self.folder .. "/" .. name
 end

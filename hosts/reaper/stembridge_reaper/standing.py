@@ -1,0 +1,114 @@
+"""The stems that stand in a project, and what people made of them: whose they are, and which a new one replaces."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+import msgspec
+
+from stembridge_reaper.protocol import Request, StandingStem, StemResult
+from stembridge_reaper.selection import FinishedItem
+from stembridge_reaper.stem_tracks import CLOSE, PENDING, Tag, meet, name_file, own_guid, read_tag
+from stembridge_reaper.takes import place_take
+
+NO_STEM: Final = StandingStem(guid="", track="", tag="")
+
+
+class Standing(NamedTuple):
+    """A stem that stands."""
+
+    stem: StandingStem
+    tag: Tag
+
+    @property
+    def is_own(self) -> bool:
+        """Whether an insertion made it; else people split it off or copied it."""
+        return self.stem.guid == own_guid(self.tag)
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether it lies where it was put, or with what it was split off from."""
+        return abs(self._begins - self.tag.at) < CLOSE
+
+    @property
+    def _begins(self) -> float:
+        """Second of the project at which its file would begin."""
+        values = self.stem.values
+        return values["D_POSITION"] - values["D_STARTOFFS"] / (values["D_PLAYRATE"] or 1.0) if values else math.nan
+
+    def is_of(self, stem: StemResult) -> bool:
+        """Tell whether it is this one: of the same job, or another's that was placed in the same file."""
+        own = self.tag
+        return own.stem == stem.name and (own.job == stem.job or own.file == name_file(stem.path))
+
+    def is_in_line(self, other: Standing) -> bool:
+        """Tell whether it continues another of the same file."""
+        return abs(self._begins - other._begins) < CLOSE
+
+    def plays_what(self, other: Standing) -> bool:
+        """Tell whether it plays something of the same file that another plays."""
+        spans = [
+            (one["D_STARTOFFS"], one["D_STARTOFFS"] + one["D_LENGTH"] * one["D_PLAYRATE"])
+            for one in (self.stem.values, other.stem.values)
+            if one
+        ]
+        return len(spans) > 1 and max(span[0] for span in spans) < min(span[1] for span in spans) - CLOSE
+
+
+class StandingStems:
+    """Those of one project.
+
+    Args:
+        now: the project as it is.
+        tracks: tags of its tracks, by GUID.
+    """
+
+    def __init__(self, now: Request, tracks: Mapping[str, Tag]) -> None:
+        self._items = {facts.guid: facts for facts in now.items}
+        self._found: dict[str, list[Standing]] = {}
+        """By item, those that people made of ours behind the rest."""
+        for stem in now.standing:
+            one = Standing(stem, read_tag(stem.tag))
+            # What an insertion that was cut short had begun goes with its tracks.
+            if tracks.get(stem.track, Tag()).state == PENDING:
+                continue
+            known = self._found.setdefault(one.tag.item, [])
+            known.insert(0 if one.is_own else len(known), one)
+
+    def of(self, one: FinishedItem) -> list[Standing]:
+        """Return the stems of an item."""
+        return self._found.get(one.item.guid, [])
+
+    def shared_with(self, one: FinishedItem) -> list[Standing]:
+        """Return the stems of what an item was split off from, where that does not play by itself."""
+        own, found = one.item.facts.item_values, []
+        for guid in one.item.whole.family:
+            former = self._items.get(guid)
+            if guid != one.item.guid and not (former and meet(former.item_values, own)):
+                found += [each for each in self._found.get(guid, ()) if meet(each.stem.values, own)]
+        return found
+
+    def replaced_by(self, one: FinishedItem, stem: StemResult) -> Iterator[Standing]:
+        """Yield what a new stem replaces: the one of its item, and where people split that, each piece it plays too."""
+        facts = one.item.facts
+        offset = place_take(facts, one.item.section, stem.start).offset
+        new = msgspec.structs.replace(NO_STEM, values=facts.item_values | facts.take_values | {"D_STARTOFFS": offset})
+        alike = [each for each in [*self.of(one), *self.shared_with(one)] if each.is_of(stem)]
+        lines = [Standing(new, Tag()), *(each for each in alike if each.is_own)]
+        for each in alike:
+            is_piece = each.is_in_place or any(each.is_in_line(other) for other in lines)
+            if (each.is_own and each.tag.item == one.item.guid) or (is_piece and each.plays_what(lines[0])):
+                yield each
+
+
+def takes_of(one: FinishedItem) -> list[Standing]:
+    """Return the stems that are takes of an item."""
+    tags = [read_tag(words) for words in one.item.whole.tags]
+    return [Standing(NO_STEM, tag) for tag in tags if tag.item]
+
+
+def find_stem(standing: Iterable[Standing], stem: StemResult) -> Standing | None:
+    """Return the first that is a stem; None where none is."""
+    return next((one for one in standing if one.is_of(stem)), None)
