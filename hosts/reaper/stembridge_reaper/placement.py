@@ -31,7 +31,7 @@ from stembridge_reaper.plan import (
 from stembridge_reaper.protocol import Request, StemResult, TrackFacts
 from stembridge_reaper.selection import FinishedItem
 from stembridge_reaper.settings import ReaperSettings
-from stembridge_reaper.standing import Standing, StandingStems, find_stem, takes_of
+from stembridge_reaper.standing import PlacedStem, StandingStems, find_stem, takes_of
 from stembridge_reaper.stem_tracks import (
     EXTENSION,
     FOLDER,
@@ -279,7 +279,7 @@ class Placement:
             self._silence(one)
         self.placed += 1
 
-    def _delete(self, one: Standing) -> None:
+    def _delete(self, one: PlacedStem) -> None:
         if one.stem.guid not in self._deleted:
             self._deleted.add(one.stem.guid)
             self._last.append(Delete(self._find("MediaItem", one.stem.guid)))

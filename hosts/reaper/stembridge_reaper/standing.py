@@ -16,7 +16,7 @@ from stembridge_reaper.takes import place_take
 NO_STEM: Final = StandingStem(guid="", track="", tag="")
 
 
-class Standing(NamedTuple):
+class PlacedStem(NamedTuple):
     """A stem that stands."""
 
     stem: StandingStem
@@ -43,11 +43,11 @@ class Standing(NamedTuple):
         own = self.tag
         return own.stem == stem.name and (own.job == stem.job or own.file == name_file(stem.path))
 
-    def is_in_line(self, other: Standing) -> bool:
+    def is_in_line(self, other: PlacedStem) -> bool:
         """Tell whether it continues another of the same file."""
         return abs(self._begins - other._begins) < CLOSE
 
-    def plays_what(self, other: Standing) -> bool:
+    def plays_what(self, other: PlacedStem) -> bool:
         """Tell whether it plays something of the same file that another plays."""
         spans = [
             (one["D_STARTOFFS"], one["D_STARTOFFS"] + one["D_LENGTH"] * one["D_PLAYRATE"])
@@ -67,21 +67,21 @@ class StandingStems:
 
     def __init__(self, now: Request, tracks: Mapping[str, Tag]) -> None:
         self._items = {facts.guid: facts for facts in now.items}
-        self._found: dict[str, list[Standing]] = {}
+        self._found: dict[str, list[PlacedStem]] = {}
         """By item, those that people made of ours behind the rest."""
         for stem in now.standing:
-            one = Standing(stem, read_tag(stem.tag))
+            one = PlacedStem(stem, read_tag(stem.tag))
             # What an insertion that was cut short had begun goes with its tracks.
             if tracks.get(stem.track, Tag()).state == PENDING:
                 continue
             known = self._found.setdefault(one.tag.item, [])
             known.insert(0 if one.is_own else len(known), one)
 
-    def of(self, one: FinishedItem) -> list[Standing]:
+    def of(self, one: FinishedItem) -> list[PlacedStem]:
         """Return the stems of an item."""
         return self._found.get(one.item.guid, [])
 
-    def shared_with(self, one: FinishedItem) -> list[Standing]:
+    def shared_with(self, one: FinishedItem) -> list[PlacedStem]:
         """Return the stems of what an item was split off from, where that does not play by itself."""
         own, found = one.item.facts.item_values, []
         for guid in one.item.whole.family:
@@ -90,25 +90,25 @@ class StandingStems:
                 found += [each for each in self._found.get(guid, ()) if meet(each.stem.values, own)]
         return found
 
-    def replaced_by(self, one: FinishedItem, stem: StemResult) -> Iterator[Standing]:
+    def replaced_by(self, one: FinishedItem, stem: StemResult) -> Iterator[PlacedStem]:
         """Yield what a new stem replaces: the one of its item, and where people split that, each piece it plays too."""
         facts = one.item.facts
         offset = place_take(facts, one.item.section, stem.start).offset
         new = msgspec.structs.replace(NO_STEM, values=facts.item_values | facts.take_values | {"D_STARTOFFS": offset})
         alike = [each for each in [*self.of(one), *self.shared_with(one)] if each.is_of(stem)]
-        lines = [Standing(new, Tag()), *(each for each in alike if each.is_own)]
+        lines = [PlacedStem(new, Tag()), *(each for each in alike if each.is_own)]
         for each in alike:
             is_piece = each.is_in_place or any(each.is_in_line(other) for other in lines)
             if (each.is_own and each.tag.item == one.item.guid) or (is_piece and each.plays_what(lines[0])):
                 yield each
 
 
-def takes_of(one: FinishedItem) -> list[Standing]:
+def takes_of(one: FinishedItem) -> list[PlacedStem]:
     """Return the stems that are takes of an item."""
     tags = [read_tag(words) for words in one.item.whole.tags]
-    return [Standing(NO_STEM, tag) for tag in tags if tag.item]
+    return [PlacedStem(NO_STEM, tag) for tag in tags if tag.item]
 
 
-def find_stem(standing: Iterable[Standing], stem: StemResult) -> Standing | None:
+def find_stem(standing: Iterable[PlacedStem], stem: StemResult) -> PlacedStem | None:
     """Return the first that is a stem; None where none is."""
     return next((one for one in standing if one.is_of(stem)), None)
