@@ -63,13 +63,15 @@ def make_staging(folder: Path) -> None:
     """Create a staging folder, for the user alone; there already is fine.
 
     Raises:
-        PlacementError: it cannot be created.
+        PlacementError: it cannot be created, or the destination it lies in is gone: moved, or its disk is away.
         TransientError: the disk is full or away.
     """
     try:
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
         except FileNotFoundError:
+            if folder.name.startswith(HIDDEN_PREFIX):
+                require_folder(folder.parent)
             folder.parent.mkdir(parents=True, exist_ok=True)
             folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:

@@ -154,7 +154,7 @@ class FolderIntake:
 
     async def _step(self) -> None:
         self._root.beat()
-        if not self._is_root_there():
+        if not self.is_there():
             self._next_scan = self._clock() + min(self.folder.rescan, _RETRY_ROOT)
             return
         self._notice_gap()
@@ -207,6 +207,7 @@ class FolderIntake:
             await self._handle_all(scan(self.folder.path, self._rules, is_ordered=is_ordered))
         except OSError as error:
             self._root.lose(error.strerror or str(error))
+            self._tools.queue.sort_anew()
             self._next_scan = self._clock() + min(self.folder.rescan, _RETRY_ROOT)
             return
         if not self.has_scanned:
@@ -238,7 +239,7 @@ class FolderIntake:
                 case SeenSong(path, identity, is_hollow):
                     self._see(path, identity, now, seen, is_hollow=is_hollow)
                 case Gone(path):
-                    if self._is_root_there():
+                    if self.is_there():
                         self._miss(path)
                 case Passed(path, reason) if reason == SESSION:
                     self._leave(path, reason)
@@ -316,11 +317,14 @@ class FolderIntake:
 
     # The folder itself
 
-    def _is_root_there(self) -> bool:
-        presence = self._root.find()
+    def is_there(self) -> bool:
+        """Look whether the folder can be reached; its songs wait while it cannot."""
+        was_away, presence = self._root.is_away, self._root.find()
         if presence is Presence.AGAIN:
             self._next_scan = 0.0
             self._listen()
+        if self._root.is_away != was_away:
+            self._tools.queue.sort_anew()
         return presence is not Presence.AWAY
 
     def _listen(self) -> None:

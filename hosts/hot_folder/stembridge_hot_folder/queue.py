@@ -18,8 +18,13 @@ Gate = bytes | str
 """A folder's path, or a recipe's key: of a hot folder, or of one that finished songs move to."""
 HELD: Final = "held"
 PAUSED: Final = "paused"
-_NEVER_OPEN: Final = {HELD: "its folder names no preset", PAUSED: "its folder is paused"}
-"""Gates of songs that wait for somebody's word; they never open, the songs take another way."""
+AWAY: Final = "away"
+_NEVER_OPEN: Final = {
+    HELD: "its folder names no preset",
+    PAUSED: "its folder is paused",
+    AWAY: "its folder cannot be reached",
+}
+"""Gates of songs that wait for somebody's word, or a disk; they never open, the songs take another way."""
 
 
 class Obstacle(NamedTuple):

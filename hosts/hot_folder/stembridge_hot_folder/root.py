@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import threading
@@ -131,6 +132,9 @@ class Root:
 
     def _read(self) -> tuple[int, int]:
         status = os.stat(self._folder.path)  # noqa: PTH116 - bytes
+        if os.path.realpath(self._folder.path) != self._folder.path:
+            # No song behind a link is taken: whoever set it would choose which.
+            raise OSError(errno.ELOOP, "a link leads there now; to follow it, start the watch anew")
         return status.st_dev, status.st_ino
 
 

@@ -132,6 +132,9 @@ class SongTask:
 
     def _drop(self) -> None:
         """Forget a version that is no longer there; a job that was made of it just then comes to its end."""
+        if not self._tools.is_there(self.folder):
+            self._tools.queue.put(self._record.song)
+            return
         if self.jobs:
             self._strays.add(self.folder, self.path, self.jobs, is_replaced=True)
         self._record.drop()

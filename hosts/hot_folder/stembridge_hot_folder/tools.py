@@ -16,7 +16,7 @@ from plugin_core.errors import StoreError
 from plugin_core.model import show_path
 from plugin_core.session import Session
 from stembridge_hot_folder.display import Counts, Reporter
-from stembridge_hot_folder.folders import WatchSettings
+from stembridge_hot_folder.folders import HotFolder, WatchSettings
 from stembridge_hot_folder.ledger import LEDGER_NAME, Look, SongLedger
 from stembridge_hot_folder.process import SleepDetector
 from stembridge_hot_folder.queue import SongQueue
@@ -111,6 +111,8 @@ class Tools(msgspec.Struct, frozen=True):
     clock: Callable[[], float]
     counts: Counts
     awake: SleepDetector
+    is_there: Callable[[HotFolder], bool]
+    """Looks whether a hot folder can be reached: nothing counts as deleted where it cannot."""
     suspects: dict[bytes, Look] = {}
     """Songs that were being read when an earlier process ended without a word."""
     paused: set[bytes] = set()

@@ -23,7 +23,7 @@ from stembridge_hot_folder.folders import HotFolder, WatchSettings
 from stembridge_hot_folder.intake import FolderIntake
 from stembridge_hot_folder.ledger import TROUBLED, InLine, Row, SongState
 from stembridge_hot_folder.process import Notifier, SleepDetector, deadline
-from stembridge_hot_folder.queue import HELD, PAUSED, Lane, SongQueue, WaitingSong
+from stembridge_hot_folder.queue import AWAY, HELD, PAUSED, Lane, SongQueue, WaitingSong
 from stembridge_hot_folder.recipes import Recipes
 from stembridge_hot_folder.record import quote
 from stembridge_hot_folder.strays import is_begun
@@ -77,6 +77,7 @@ class Watch:
             clock=clock,
             counts=self._counts,
             awake=SleepDetector(clock),
+            is_there=self._is_there,
             suspects={},
             paused=set(),
         )
@@ -316,8 +317,13 @@ class Watch:
             if intake.folder.path == folder.path:
                 intake.look_again(path)
 
+    def _is_there(self, folder: HotFolder) -> bool:
+        return all(intake.is_there() for intake in self._intakes if intake.folder.path == folder.path)
+
     def _lane_of(self, song: WaitingSong) -> Lane:
         """Return what a song waits for: its folder's disk, and the accounts of what is done to it."""
+        if any(intake.is_away and intake.folder.path == song.folder.path for intake in self._intakes):
+            return song.folder.path, AWAY
         row = self._tools.ledger.get(song.path)
         if row is not None and row.state is SongState.MOVING and row.identity == song.identity and song.folder.done:
             return (song.folder.done,)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from stembridge_hot_folder import folders, intake, queue, root
 from stembridge_hot_folder.ledger import SongState
@@ -17,7 +18,9 @@ from stembridge_hot_folder.status import show_status
 from watchdog.events import FileSystemEvent
 
 from plugin_core.errors import UsageError
-from tests.hosts.hot_folder.conftest import Desk, mount, wait_for
+from plugin_core.model import Part, Ticket
+from plugin_core.protocols import Order, Report
+from tests.hosts.hot_folder.conftest import Desk, Running, mount, wait_for
 from tests.hosts.hot_folder.processes import finish, rows_in, start
 
 
@@ -26,6 +29,10 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue, "FIRST_WAIT", 0.2)
     monkeypatch.setattr(queue, "LONGEST_WAIT", 0.4)
     monkeypatch.setattr(intake, "_RETRY_ROOT", 0.2)
+
+
+def is_told(watch: Running, text: str) -> bool:
+    return any(text in one.text for one in watch.listener.told)
 
 
 @pytest.mark.parametrize(
@@ -230,9 +237,9 @@ def test_case_23_share_that_drops_is_unavailable_and_nothing_is_deleted(
         wait_for(lambda: desk.separator.paid)
         monkeypatch.setattr(os, "scandir", fail)
         broken["is"] = True
-        wait_for(lambda: any("cannot be reached" in one.text for one in watch.listener.told))
+        wait_for(lambda: is_told(watch, "cannot be reached"))
         broken["is"] = False
-        wait_for(lambda: any("there again" in one.text for one in watch.listener.told))
+        wait_for(lambda: is_told(watch, "there again"))
         desk.separator.hold = False
         watch.wait_done("Song.wav")
     assert desk.separator.cancelled == []
@@ -240,19 +247,82 @@ def test_case_23_share_that_drops_is_unavailable_and_nothing_is_deleted(
 
 
 def test_case_23_unmounted_folder_is_not_taken_for_an_empty_one(desk: Desk, other_disk: Path) -> None:
+    """A job that came to its end meanwhile, without its song, and songs in line were told to be gone."""
     desk.root = other_disk
+    desk.set(at_once=1)
+    keep_songs(desk)
     desk.separator.hold = True
     with desk.running() as watch:
-        song = desk.song()
-        wait_for(lambda: desk.separator.paid)
+        songs = [desk.song(f"{number}.wav", seed=number) for number in (1, 2)]
+        wait_for(lambda: desk.separator.paid and watch.watch.counts().queued == 1)
         with covered(other_disk):
-            wait_for(lambda: any("cannot be reached" in one.text for one in watch.listener.told))
+            wait_for(lambda: is_told(watch, "cannot be reached"))
             assert desk.separator.cancelled == []
-        wait_for(lambda: any("there again" in one.text for one in watch.listener.told))
+            desk.separator.hold = False
+            wait_for(lambda: watch.watch.counts().waiting == 2)
+        wait_for(lambda: is_told(watch, "there again"))
+        for song in songs:
+            watch.wait_done(song.name)
+    assert [desk.state(song) for song in songs] == [SongState.DONE] * 2
+    assert sorted(desk.separator.paid) == ["1.wav", "2.wav"]
+    assert {one.word for one in watch.listener.told}.isdisjoint({"dropped", "gone"})
+
+
+def keep_songs(desk: Desk) -> None:
+    """Let the service have what it was sent, wherever the song is by then."""
+    fetch, submit = desk.separator._fetch, desk.separator.submit
+
+    def place(order: Order) -> Path:
+        return desk.home.parent / f"sent-{order.key}"
+
+    async def keep(order: Order, report: Report) -> Ticket:
+        shutil.copy(order.source.path, place(order))
+        return await submit(order, report)
+
+    def fetch_kept(order: Order) -> list[Part]:
+        source = msgspec.structs.replace(order.source, path=place(order))
+        return fetch(msgspec.structs.replace(order, source=source))
+
+    desk.separator.submit, desk.separator._fetch = keep, fetch_kept  # type: ignore[method-assign]
+
+
+def test_case_24_folder_on_another_disk_is_not_made_anew_for_what_is_ready(desk: Desk, other_disk: Path) -> None:
+    """Where parts are worked on was made with all folders above it, and the watch took that for its folder."""
+    desk.root, away = other_disk / "Drop", other_disk / "Away"
+    desk.root.mkdir()
+    keep_songs(desk)
+    desk.separator.hold = True
+    with desk.running() as watch:
+        desk.song()
+        wait_for(lambda: desk.separator.paid)
+        desk.root.rename(away)
+        wait_for(lambda: is_told(watch, "cannot be reached"))
         desk.separator.hold = False
+        wait_for(lambda: (away / "Song.stems").exists())
+        assert not desk.root.exists()
+        away.rename(desk.root)
         watch.wait_done("Song.wav")
-    assert desk.state(song) is SongState.DONE
     assert desk.separator.paid == ["Song.wav"]
+
+
+@pytest.mark.parametrize("above", [False, True])
+def test_case_24_link_in_place_of_the_folder_is_waited_out_in_one_line(desk: Desk, tmp_path: Path, above: bool) -> None:
+    """Each song behind it was taken and dropped again, without end."""
+    desk.root = tmp_path / "Music" / "Drop"
+    desk.root.mkdir(parents=True)
+    place, away = desk.root.parent if above else desk.root, tmp_path / "Away"
+    with desk.running() as watch:
+        desk.song()
+        watch.wait_done("Song.wav")
+        place.rename(away)
+        place.symlink_to(away)
+        desk.song("Other.wav", seed=2)
+        wait_for(lambda: is_told(watch, "a link leads there now"))
+        place.unlink()
+        away.rename(place)
+        watch.wait_done("Other.wav")
+    assert [one.word for one in watch.listener.told].count("dropped") == 0
+    assert desk.separator.paid == ["Song.wav", "Other.wav"]
 
 
 def test_case_24_folder_renamed_and_made_again(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,7 +338,7 @@ def test_case_24_folder_renamed_and_made_again(desk: Desk, tmp_path: Path, monke
         desk.song()
         watch.wait_done("Song.wav")
         desk.root.rename(tmp_path / "away")
-        wait_for(lambda: any("cannot be reached" in one.text for one in watch.listener.told))
+        wait_for(lambda: is_told(watch, "cannot be reached"))
         desk.root.mkdir()
         desk.song("Other.wav", seed=2)
         watch.wait_done("Other.wav")
@@ -282,7 +352,7 @@ def test_case_24_folder_deleted_and_made_again(desk: Desk) -> None:
     with desk.running() as watch:
         wait_for(lambda: watch.watch._intakes[0].has_scanned)
         shutil.rmtree(desk.root)
-        wait_for(lambda: any("cannot be reached" in one.text for one in watch.listener.told))
+        wait_for(lambda: is_told(watch, "cannot be reached"))
         desk.root.mkdir()
         desk.song()
         watch.wait_done("Song.wav")

@@ -63,6 +63,12 @@ def test_staging_that_cannot_be_made(tmp_path: Path) -> None:
         make_staging(tmp_path / "file/staging/id1")
 
 
+def test_destination_that_is_gone_is_not_made_anew(tmp_path: Path) -> None:
+    with pytest.raises(PlacementError, match="does not exist, or cannot be reached"):
+        make_staging(tmp_path / "moved away/.stembridge-id1")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO], ids=["full", "away"])
 def test_full_disk_passes_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     def refuse(self: Path, mode: int = 0, parents: bool = False, exist_ok: bool = False) -> None:
