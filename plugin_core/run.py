@@ -195,7 +195,7 @@ class Run(Generic[W]):
                 if offer is None:
                     source = source or await self.session.look(want.path)
                     offer = await self.session.offer(source, want.operation, force=want.force)
-                found.append(Ready(want=want, offer=await self._foresee(offer)))
+                found.append(Ready(want=want, offer=await self._foresee(want, offer)))
         except (UsageError, RefusedError, StoreError):
             raise
         except StembridgeError as error:
@@ -213,9 +213,13 @@ class Run(Generic[W]):
         remote = session.registry.provider_of(plan.operation).remote
         return await session.history.recall(Offer(source=source, plan=plan, remote=remote), known)
 
-    async def _foresee(self, offer: Offer) -> Offer:
+    async def _foresee(self, want: W, offer: Offer) -> Offer:
         if not self._foresees or offer.standing is not None:
             return offer
+        if want.force and (job := (await self.session.offer(offer.source, want.operation)).standing) is not None:
+            # They take the place of those that nobody changed.
+            files = {one.name: one.path for one in (*job.stems, *job.projects)}
+            return msgspec.structs.replace(offer, files=files)
         from plugin_core.operations.plans import foresee_files
 
         files = await asyncio.to_thread(foresee_files, self.session.settings, offer.source, offer.plan)

@@ -165,7 +165,7 @@ class Session:
             StoreError: the job store cannot be read.
         """
         plan = await self.plan(source, operation, may_refuse=force)
-        offer = Offer(source=source, plan=plan, remote=self.registry.provider_of(plan.operation).remote)
+        offer = Offer(source=source, plan=plan, remote=self.registry.provider_of(plan.operation).remote, force=force)
         if force:
             return offer
         # A look must not make a store where there is none.

@@ -228,7 +228,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     credits: float | None
     """About what these cost; None where that is not known."""
     bought: int
-    """Tracks that cost nothing, since they were bought before."""
+    """Tracks that cost nothing, since they were bought before, or with another of this run."""
 
 
 def list_prices(offers: Sequence[Offer]) -> list[Price]:
@@ -246,7 +246,11 @@ def describe_price(offers: Sequence[Offer]) -> str:
     A service with another currency than credits has a price as well, which is not known.
     """
     begun = Counter(offer.plan.operation.provider for offer in offers if offer.is_begun)
-    return "; ".join(_describe_price(price, begun[price.provider]) for price in list_prices(offers))
+    paid = Counter(offer.plan.operation.provider for offer in offers if offer.is_paid)
+    return "; ".join(
+        _describe_price(price, begun[price.provider], paid[price.provider] - price.tracks)
+        for price in list_prices(offers)
+    )
 
 
 def describe_question(offers: Sequence[Offer]) -> str:
@@ -262,7 +266,9 @@ def has_price(offers: Sequence[Offer]) -> bool:
 
 
 def _price_of(provider: str, offers: Sequence[Offer]) -> Price:
-    prices = [offer.plan.credits for offer in offers if offer.is_paid]
+    from plugin_core.purchases.purchase import each_purchase
+
+    prices = [offer.plan.credits for offer in each_purchase(offers)]
     known = [price for price in prices if price is not None]
     return Price(
         provider=provider,
@@ -273,11 +279,12 @@ def _price_of(provider: str, offers: Sequence[Offer]) -> Price:
     )
 
 
-def _describe_price(price: Price, begun: int) -> str:
+def _describe_price(price: Price, begun: int, shared: int) -> str:
     cost = "price not known" if price.credits is None else f"about {count_credits(price.credits)}"
     counts = {
         f", {cost}": price.tracks,
-        " bought already, at no cost": price.bought - begun,
+        " from the same purchase, at no cost": shared,
+        " bought already, at no cost": price.bought - begun - shared,
         " begun before, bought only where the service has not got them": begun,
     }
     (first, count), *rest = ((what, count) for what, count in counts.items() if count)

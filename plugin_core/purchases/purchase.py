@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -172,6 +172,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """The job whose results stand already, so that nothing is to be made."""
     purchase: Purchase | None = None
     """What was bought before of it, whose results may be to be had, or gone."""
+    force: bool = False
+    """Whether it is bought for itself, whatever serves it."""
 
     @property
     def has_price(self) -> bool:
@@ -283,6 +285,19 @@ def purchase_keys(provider: str, account: str, recordings: Iterable[str], quote:
 def _key(provider: str, account: str, recording: str, sent: Mapping[str, str]) -> str:
     text = json.dumps([provider, account, recording, sent], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def each_purchase(offers: Iterable[Offer]) -> Iterator[Offer]:
+    """Yield the offers of one provider that are paid for; of those that one purchase serves, the first."""
+    bought: dict[str, list[Quote]] = {}
+    for offer in offers:
+        if not offer.is_paid:
+            continue
+        quote = make_quote(offer.plan, offer.source)
+        alike = bought.setdefault(purchase_key("", "", offer.source.content, quote), [])
+        if offer.force or not any(is_enough(one, quote) for one in alike):
+            yield offer
+        alike.append(quote)
 
 
 def _needed_depth(wish: Separation, plan: Plan, source: Source) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from plugin_core.console.json_lines import describe_count, write_record
 from plugin_core.console.options import JSON_OPTION, read_name
 from plugin_core.console.phrases import clean, encodable, plural, show
 from plugin_core.console.tables import print_table, unique_length
-from plugin_core.model import Job, amount, count_credits
+from plugin_core.model import Job, Stem, amount, count_credits
 from plugin_core.purchases.purchase import Purchase, PurchaseState
 
 MODEL = "model"
@@ -87,7 +88,7 @@ def describe(purchase: Purchase, jobs: Sequence[Job]) -> dict[str, Any]:
         "created": purchase.created,
         "updated": purchase.updated,
         "kept": sum(part.size for part in purchase.kept),
-        "stems": [{"name": stem.name, "path": stem.path} for job in jobs for stem in job.stems],
+        "stems": [{"name": stem.name, "path": stem.path} for stem in _standing(jobs)],
         "jobs": [job.id for job in jobs],
     }
 
@@ -121,9 +122,13 @@ def _show(purchases: Sequence[Purchase], placed: dict[str, list[Job]]) -> None:
 
 
 def _where(purchase: Purchase, jobs: Sequence[Job]) -> str:
-    folders = dict.fromkeys(_beside(purchase.song, stem.path.parent) for job in jobs for stem in job.stems)
+    folders = dict.fromkeys(_beside(purchase.song, stem.path.parent) for stem in _standing(jobs))
     where = " and ".join(folders) or ("labels" if purchase.labels else clean(purchase.reason))
     return f"{show(purchase.song)}: {where}" if where else show(purchase.song)
+
+
+def _standing(jobs: Sequence[Job]) -> Iterator[Stem]:
+    return (stem for job in jobs for stem in job.stems if os.path.lexists(stem.path))
 
 
 def _beside(song: Path, folder: Path) -> str:

@@ -65,6 +65,7 @@ def test_a_purchase_is_placed_again_by_its_id(stembridge: Run, fake: FakeSeparat
     stembridge("separate", song)
     shutil.rmtree(song.with_suffix(".stems"))
     (purchase,) = stembridge("purchases", "--json").of("purchase")
+    assert purchase["stems"] == []
     song = song.rename(song.with_name("Renamed.flac"))
     assert stembridge("fetch", "fake", purchase["id"], "--format", "wav24").code == 0
     assert sorted(path.suffix for path in song.with_suffix(".stems").iterdir()) == [".wav", ".wav"]
@@ -72,6 +73,21 @@ def test_a_purchase_is_placed_again_by_its_id(stembridge: Run, fake: FakeSeparat
     assert len(fake.submitted) == 1
     result = stembridge("fetch", "fake", "of-the-website")
     assert result.code == 2 and "name it: stembridge fetch fake of-the-website SONG" in result.err
+
+
+def test_what_one_purchase_serves_is_priced_once_and_a_forced_one_takes_the_place_of_its_like(
+    stembridge: Run, fake: FakeSeparator, song: Path
+) -> None:
+    copy = shutil.copy(song, song.with_name("Copy.flac"))
+    (price,) = stembridge("separate", song, copy, "--dry-run", "--json").of("price")
+    assert (price["tracks"], price["credits"], price["bought"]) == (1, 3.0, 1)
+    told = stembridge("separate", song, copy).out
+    assert "1 track with fake, about 3 credits, and 1 from the same purchase, at no cost" in told
+    assert len(fake.submitted) == 1
+    forced = stembridge("separate", song, copy, "--force", "--dry-run").out
+    assert "2 tracks with fake, about 6 credits" in forced and "Song.stems" in forced and "(2)" not in forced
+    stembridge("separate", song, copy, "--force")
+    assert len(fake.submitted) == 3 and not song.with_name("Song (2).stems").exists()
 
 
 @pytest.mark.parametrize("word", ["run", "day", "month"])
