@@ -17,7 +17,7 @@ from plugin_core.presets import load_presets
 from plugin_core.providers.local.adapter import LocalSettings
 from plugin_core.session import Session
 from plugin_core.settings import Settings
-from plugin_core.stems.template import parse_template
+from plugin_core.stems.layout import parse_template
 from plugin_core.wishes import SEPARATE, STEMS
 from tests.audio_files import write_song
 

@@ -26,7 +26,7 @@ from plugin_core.purchases.budget import Limits
 from plugin_core.purchases.shelf import PurchasesSettings
 from plugin_core.session import Session
 from plugin_core.settings import Settings
-from plugin_core.stems.template import parse_template
+from plugin_core.stems.layout import parse_template
 from plugin_core.stores import read_paths
 from plugin_core.wishes import SEPARATE, STEMS, TAGS
 

@@ -70,7 +70,7 @@ def choose_display(*, as_json: bool, quiet: bool) -> Display:
         from plugin_core.console.live import LiveDisplay
 
         return LiveDisplay()
-    from plugin_core.console.plain import PlainDisplay
+    from plugin_core.console.display import PlainDisplay
 
     return PlainDisplay(quiet=quiet)
 

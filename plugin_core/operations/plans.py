@@ -164,10 +164,9 @@ def foresee_files(settings: Settings, source: Source, plan: Plan) -> dict[str, P
     # They look into songs; plans that are not previewed do without.
     from plugin_core.operations.projects import file_names
     from plugin_core.operations.stem_tags import read_fields
-    from plugin_core.stems.layout import Layout
+    from plugin_core.stems.layout import Layout, choose_template, template_values
     from plugin_core.stems.products import list_products
     from plugin_core.stems.publication import choose_target
-    from plugin_core.stems.template import choose_template, template_values
 
     wish = plan.operation
     if not isinstance(wish, Separation) or not plan.stems or wish.format not in FORMATS:

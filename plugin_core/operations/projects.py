@@ -18,7 +18,7 @@ from plugin_core.files.checksum import is_unmodified, record_bytes
 from plugin_core.files.hidden import HiddenNotes
 from plugin_core.files.names import HIDDEN_PREFIX, MAX_BYTES, NUMBER_BYTES, clean_component, count_bytes, shorten
 from plugin_core.model import Job, Separation, Source, Stem, show_path
-from plugin_core.operations.folders import destination_of_wish, wish_of
+from plugin_core.operations.orders import destination_of_wish, wish_of
 from plugin_core.operations.song import Moves, move_path, move_results
 from plugin_core.operations.stem_tags import read_leniently
 from plugin_core.stems.layout import Layout, record_of
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from plugin_core.audio.info import AudioInfo
     from plugin_core.jobs.store import JobStore
     from plugin_core.sessions.arrangement import SessionFormat
-    from plugin_core.stems.template import Template
+    from plugin_core.stems.layout import Template
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class Projects:
         Raises:
             UsageError: the template is wrong; SettingsError where it is a setting.
         """
-        from plugin_core.stems.template import choose_template
+        from plugin_core.stems.layout import choose_template
 
         return choose_template(wish.template, self._keys())
 

@@ -19,13 +19,12 @@ from plugin_core.files.names import HIDDEN_PREFIX
 from plugin_core.files.placement import copy_file, explain_os_error, sync_folder, write_durably
 from plugin_core.jobs.keys import is_same_wish
 from plugin_core.model import Job, Part, Plan, Quote, Separation, Source, Stem
-from plugin_core.operations.folders import destination_of_wish
+from plugin_core.operations.orders import destination_of_wish
 from plugin_core.operations.stem_tags import read_fields
 from plugin_core.purchases.purchase import describe_options, is_enough
 from plugin_core.recordings.digest import digest_of
 from plugin_core.stem_names import RESIDUAL, canonical, parts_of, title, without
-from plugin_core.stems.layout import RECORD, Layout, ready_folder
-from plugin_core.stems.template import Template, template_values
+from plugin_core.stems.layout import RECORD, Layout, Template, ready_folder, template_values
 from plugin_core.tags.reader import read_tags
 from plugin_core.tasks import Stopper
 

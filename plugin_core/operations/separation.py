@@ -18,8 +18,7 @@ from plugin_core.files.errors import named
 from plugin_core.jobs.keys import is_same_place
 from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, Part, Progress, Source, Stem, Ticket, show_path
-from plugin_core.operations.folders import Folders, destination_of, wish_of
-from plugin_core.operations.orders import NO_LINKS, Links, Orders
+from plugin_core.operations.orders import NO_LINKS, Folders, Links, Orders, destination_of, wish_of
 from plugin_core.operations.projects import Projects, file_names
 from plugin_core.operations.song import Hear, Song, hear_nothing
 from plugin_core.operations.stem_tags import describe_provenance, make_tagger, read_fields
@@ -28,7 +27,7 @@ from plugin_core.purchases.ledger import PurchaseLedger
 from plugin_core.purchases.purchase import KeptPart, Purchase, notes_of_results
 from plugin_core.purchases.shelf import Shelf
 from plugin_core.stem_names import canonical, parts_of
-from plugin_core.stems.template import Template
+from plugin_core.stems.layout import Template
 from plugin_core.tasks import Stopper, run_stoppable
 
 if TYPE_CHECKING:

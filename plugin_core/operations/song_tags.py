@@ -16,8 +16,7 @@ from plugin_core.errors import StembridgeError, UsageError
 from plugin_core.files.hidden import HiddenNotes
 from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, Label, Source, Tagging, Ticket, Written, from_json, to_json
-from plugin_core.operations.folders import JobFolders
-from plugin_core.operations.orders import NO_LINKS, Links, Orders
+from plugin_core.operations.orders import NO_LINKS, JobFolders, Links, Orders
 from plugin_core.operations.song import Hear, Song, hear_nothing
 from plugin_core.protocols import ANSWER, Finished, Order, Report, Tagger, Terms, Waiting, terms_of
 from plugin_core.purchases.ledger import PurchaseLedger

@@ -15,9 +15,9 @@ from plugin_core._version import __version__
 from plugin_core.errors import SourceError, StembridgeError
 from plugin_core.files.placement import copy_file
 from plugin_core.model import Job
-from plugin_core.operations.folders import wish_of
+from plugin_core.operations.orders import wish_of
 from plugin_core.purchases.purchase import describe_options
-from plugin_core.stems.template import Template
+from plugin_core.stems.layout import Template
 from plugin_core.tags.fields import TagSet
 from plugin_core.tags.labels import PROVENANCE
 

@@ -17,11 +17,10 @@ from plugin_core.files.errors import named
 from plugin_core.files.placement import copy_file, explain_os_error, sync_folder
 from plugin_core.model import Part, Separation, Source, Stem
 from plugin_core.stem_names import canonical, title
-from plugin_core.stems.layout import ready_folder
+from plugin_core.stems.layout import Template, ready_folder, template_values
 from plugin_core.stems.mix import Mix, MixForm, Placed, indexes
 from plugin_core.stems.part import BLOCK, Shape, open_part, shape_of_part
 from plugin_core.stems.products import Product, list_products, name_parts
-from plugin_core.stems.template import Template, template_values
 from plugin_core.stems.verification import BITS, Checked, describe_changes, describe_clipping, verify_parts
 from plugin_core.tasks import Stopper
 

@@ -12,10 +12,9 @@ from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
-from plugin_core.console.display import Display, Summary
+from plugin_core.console.display import Display, PlainDisplay, Summary
 from plugin_core.console.json_lines import Record, write_record
 from plugin_core.console.phrases import clean, encodable, list_notes, show
-from plugin_core.console.plain import PlainDisplay
 from plugin_core.model import Job, JobState
 
 

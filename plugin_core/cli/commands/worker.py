@@ -67,8 +67,8 @@ def command(context: Context, concurrency: int, reach: Reach, as_json: bool) -> 
     names ([paths]); there every other command only adds jobs and follows them. Songs that this machine does not see
     are left to workers that do. What is begun when it is told to end goes on elsewhere, or with the next one.
     """
+    from plugin_core.console.display import PlainDisplay
     from plugin_core.console.json_lines import JsonDisplay
-    from plugin_core.console.plain import PlainDisplay
 
     began, ends = time.monotonic(), Counter[str]()
     display: Display = JsonDisplay() if as_json else PlainDisplay(quiet=context.quiet)

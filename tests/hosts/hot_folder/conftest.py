@@ -22,7 +22,7 @@ from stembridge_hot_folder.watch import Watch
 
 from plugin_core import sessions
 from plugin_core.console.context import Context
-from plugin_core.console.plain import PlainDisplay
+from plugin_core.console.display import PlainDisplay
 from plugin_core.jobs.store import JobStore
 from plugin_core.session import STORE_NAME
 from plugin_core.settings import Settings, no_keyring

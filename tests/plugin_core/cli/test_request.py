@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from plugin_core.cli.request import Batch, RunRequest
-from plugin_core.console.plain import PlainDisplay
+from plugin_core.console.display import PlainDisplay
 from plugin_core.model import Job, JobState, Separation
 from plugin_core.session import Session
 from plugin_core.settings import Settings

@@ -14,10 +14,10 @@ import pytest
 from rich.console import Console
 
 from plugin_core.console.context import Logs
+from plugin_core.console.display import PlainDisplay
 from plugin_core.console.json_lines import JsonDisplay
 from plugin_core.console.live import LiveDisplay
 from plugin_core.console.phrases import describe_price
-from plugin_core.console.plain import PlainDisplay
 from plugin_core.console.tables import print_table, show_job, show_jobs
 from plugin_core.errors import ServiceError
 from plugin_core.model import Job, JobState, Label, Plan, Problem, Separation, Stem, Ticket

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 from stembridge_hot_folder.display import PlainWatch
 
-from plugin_core.console.display import Summary
-from plugin_core.console.plain import PlainDisplay
+from plugin_core.console.display import PlainDisplay, Summary
 from plugin_core.errors import SourceError
 from plugin_core.model import JobState, Problem, Progress
 from tests.plugin_core.cli.jobs import make_job

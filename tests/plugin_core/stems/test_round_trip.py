@@ -22,7 +22,7 @@ from plugin_core.operations.song import inspect
 from plugin_core.providers.engine import worker_format
 from plugin_core.providers.local.request import WorkerRequest
 from plugin_core.providers.local.worker import render
-from plugin_core.stems.template import parse_template
+from plugin_core.stems.layout import parse_template
 from plugin_core.stems.treatment import Treated, Treatment, treat
 from plugin_core.tasks import Stopper
 from plugin_core.wishes import DEFAULT_TEMPLATE

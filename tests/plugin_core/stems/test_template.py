@@ -8,7 +8,7 @@ import pytest
 
 from plugin_core.errors import SettingsError, UsageError
 from plugin_core.files.names import MAX_BYTES, clean_component, count_bytes, shorten
-from plugin_core.stems.template import parse_template, template_values
+from plugin_core.stems.layout import parse_template, template_values
 from plugin_core.wishes import DEFAULT_TEMPLATE
 
 

@@ -21,9 +21,8 @@ from plugin_core.files.errors import explain_write_error
 from plugin_core.model import Part, Separation, Source
 from plugin_core.operations.song import inspect
 from plugin_core.stems import mix, verification
-from plugin_core.stems.layout import record_of
+from plugin_core.stems.layout import parse_template, record_of
 from plugin_core.stems.products import list_products
-from plugin_core.stems.template import parse_template
 from plugin_core.stems.treatment import AS_IT_CAME, Treated, Treatment, treat
 from plugin_core.tasks import StoppedError, Stopper
 from plugin_core.wishes import DEFAULT_TEMPLATE
