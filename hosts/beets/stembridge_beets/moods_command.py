@@ -182,17 +182,17 @@ class Labels:
         """
         _ = self._genres
 
-    def apply(self, item: Item, job: Job, write: bool | None) -> str:
+    def apply(self, item: Item, job: Job, task: Task) -> str:
         """Set the fields from a finished job, write the file and store the item.
 
         Raises:
             UserError: the file cannot be written.
         """
-        assert isinstance(job.operation, Tagging)
-        left = put_labels(item, self._genres.choose(job.labels), job.operation)
+        assert isinstance(task.operation, Tagging)
+        left = put_labels(item, self._genres.choose(job.labels), task.operation)
         if self._is_shown:
             ui.show_model_changes(item, fields=FIELD_OF.values())
-        if not sync(item, write):
+        if not sync(item, task.write):
             raise UserError("the labels stand in the library, not in the file")
         todo.unmark(item, self.name)
         item.store()

@@ -54,8 +54,10 @@ class WorkKind(Protocol):
         """
         ...
 
-    def apply(self, item: Item, job: Job, write: bool | None) -> str:
+    def apply(self, item: Item, job: Job, task: Task) -> str:
         """Take a finished job over into the library and say in words what came of it.
+
+        The job may have been made for another task, which wished for more or had other rules.
 
         Raises:
             UserError: it stands in the library, but not in the file.
@@ -255,7 +257,7 @@ class LibraryRun:
             return
         self._progress.clear()
         try:
-            told = self.kind.apply(item, job, task.write)
+            told = self.kind.apply(item, job, task)
         except UserError as error:
             self._fail(task, str(error), keep=True)
             return

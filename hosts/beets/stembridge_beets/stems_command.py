@@ -45,7 +45,7 @@ class Stems:
     def prepare(self) -> None:
         """Do nothing: stems need nothing."""
 
-    def apply(self, item: Item, job: Job, write: bool | None) -> str:  # noqa: ARG002 - stems stand in no tag
+    def apply(self, item: Item, job: Job, task: Task) -> str:  # noqa: ARG002 - stems are as the job made them
         """Remember the stems of a finished job."""
         told = put_stems(item, job)
         if job.source.path != path_of(item):

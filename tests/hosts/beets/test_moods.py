@@ -218,6 +218,15 @@ def test_dimensions_and_pretending(listener: Beets, service: MediaxSimulator) ->
     assert in_library(listener, "flac") == {"mood": ["Calm"]}
     listener.do("moods", "-y", "--dimensions", "mood,genre")
     assert in_library(listener, "flac") == {"mood": ["Calm"], "genre": ["Rock"]}
+    # What was bought says more than is wanted now, and was wanted by other rules.
+    listener.do("moods", "--undo")
+    listener.do("moods", "-y", "--dimensions", "genre")
+    assert in_library(listener, "flac") == {"genre": ["Rock"]}
+    listener.do("moods", "--undo")
+    listener.configure({"labels": "zh"})
+    listener.do("moods", "-y", "--dimensions", "genre")
+    assert in_library(listener, "flac") == {"genre": ["摇滚"]}
+    assert service.created == 2
 
 
 def test_undo(listener: Beets) -> None:
