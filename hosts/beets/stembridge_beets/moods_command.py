@@ -175,12 +175,13 @@ class Labels:
         return read_genres(self._plugin.config)
 
     def prepare(self) -> None:
-        """Read the list and the tree of genres.
+        """Read the list and the tree of genres, and whether files are written.
 
         Raises:
             UserError: one of them cannot be read, or is no list and no tree.
+            ConfigError: the setting is no truth value.
         """
-        _ = self._genres
+        _ = self._genres, read_write(self._plugin, None)
 
     def apply(self, item: Item, job: Job, task: Task) -> str:
         """Set the fields from a finished job, write the file and store the item.
@@ -192,7 +193,7 @@ class Labels:
         left = put_labels(item, self._genres.choose(job.labels), task.operation)
         if self._is_shown:
             ui.show_model_changes(item, fields=FIELD_OF.values())
-        if not sync(item, task.write):
+        if not sync(item, read_write(self._plugin, task.write)):
             raise UserError("the labels stand in the library, not in the file")
         todo.unmark(item, self.name)
         item.store()
@@ -207,14 +208,14 @@ def run_moods(plugin: Host, lib: Library, opts: MoodsOptions, args: list[str]) -
         UserError: it cannot be done, or not for every song.
     """
     items = select_items(lib, args, is_album=opts.album)
-    write, is_quiet = read_write(plugin, opts.write), read_flag(plugin, "quiet", opts.quiet)
+    is_quiet = read_flag(plugin, "quiet", opts.quiet)
     if opts.undo:
-        undo(lib, items, write=write, is_pretended=opts.pretend, is_quiet=is_quiet)
+        undo(lib, items, write=read_write(plugin, opts.write), is_pretended=opts.pretend, is_quiet=is_quiet)
         return
     words = [word.strip() for word in opts.dimensions.split(",") if word.strip()] if opts.dimensions else None
     wish = choose_tagging(plugin, words)
     is_forced = read_flag(plugin, "force", opts.force)
-    tasks = make_tasks(items, wish, is_forced=is_forced, is_quiet=is_quiet, write=write)
+    tasks = make_tasks(items, wish, is_forced=is_forced, is_quiet=is_quiet, write=opts.write)
     run = LibraryRun(plugin, lib, Labels(plugin, is_shown=not is_quiet), read_words(plugin, opts))
     run.do(tasks)
     end(lib, [run])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from beets import ui
 from beets.util import prune_dirs
+from confuse import ConfigError
 
 from plugin_core import AUDIO_SUFFIXES, canonical
 from plugin_core.console.phrases import plural
@@ -21,7 +22,7 @@ from plugin_core.session import Session
 from stembridge_beets import moods_command, stems_command, todo
 from stembridge_beets.configuration import OWN_WORDS, core_settings, overlay, read_auto, read_count, services
 from stembridge_beets.consistency import find_job, is_replaced
-from stembridge_beets.host import CORE_WORDS, UserError
+from stembridge_beets.host import CORE_WORDS, UserError, trouble_told
 from stembridge_beets.labels import is_labelled
 from stembridge_beets.moves import MovedSong, find_left, find_unclaimed
 from stembridge_beets.options import read_flag
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 
     from stembridge_beets.host import Host
     from stembridge_beets.options import OwnOptions
+
+
+_WRONG: Final = (UserError, ConfigError)
+"""What a command ends with where settings or accounts are wrong; an import goes on."""
 
 
 def finish(
@@ -50,7 +55,7 @@ def finish(
     run = LibraryRun(plugin, lib, make_kind(plugin, kind, is_quiet=is_quiet), words)
     try:
         tasks = _make_marked_tasks(plugin, kind, marked, is_pretended=is_pretended)
-    except UserError as error:
+    except _WRONG as error:
         _leave(plugin, run, len(marked), error)
         return run
     # A service that refuses its account hinders no other.
@@ -61,7 +66,7 @@ def finish(
             continue
         try:
             run.do(part)
-        except UserError as error:
+        except _WRONG as error:
             _leave(plugin, run, len(part), error)
     return run
 
@@ -70,7 +75,7 @@ def make_kind(plugin: Host, name: str, *, is_quiet: bool) -> WorkKind:
     return moods_command.Labels(plugin, is_shown=not is_quiet) if name == "moods" else stems_command.Stems(plugin)
 
 
-def _leave(plugin: Host, run: LibraryRun, count: int, error: UserError) -> None:
+def _leave(plugin: Host, run: LibraryRun, count: int, error: Exception) -> None:
     plugin.log.error("{}: {}", run.kind.name, error)
     run.left += count
 
@@ -123,14 +128,18 @@ def mark_imported(plugin: Host, items: Iterable[Item]) -> list[int]:
 def finish_import(plugin: Host, lib: Library, ids: Sequence[int]) -> None:
     """Do what an import noted; what goes wrong is told, left for ``resume``, and never makes the import fail."""
     wanted = set(ids)
-    kinds = read_auto(plugin.config)
-    for kind in kinds:
-        marked = [(item, one) for item, one in todo.find_marked(lib, kind) if item.id in wanted]
-        run = finish(plugin, lib, kind, marked, is_quiet=False)
-        if run.left:
-            plugin.log.error("{}: {} unfinished, go on with: beet stembridge resume", kind, run.left)
-        if run.is_interrupted:
-            return
+    try:
+        with trouble_told():
+            is_quiet = read_flag(plugin, "quiet", None)
+            for kind in read_auto(plugin.config):
+                marked = [(item, one) for item, one in todo.find_marked(lib, kind) if item.id in wanted]
+                run = finish(plugin, lib, kind, marked, is_quiet=is_quiet)
+                if run.left:
+                    plugin.log.error("{}: {} unfinished, go on with: beet stembridge resume", kind, run.left)
+                if run.is_interrupted:
+                    return
+    except _WRONG as error:
+        plugin.log.error("what the import brought is unfinished, go on with: beet stembridge resume ({})", error)
 
 
 _ENDED: Final = (JobState.FAILED, JobState.CANCELLED, JobState.UNCONFIRMED)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.audio_files import write_song
 from tests.hosts.beets.library import Beets
 
 
@@ -202,6 +203,25 @@ def test_a_separator_that_is_gone_hinders_no_other(three: Beets) -> None:
     assert "Traceback" not in outcome.err
     assert len(three.values("title", "stems:vocals")) == 2
     assert three.do("stembridge").out.count("stems: ") == 1
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ({"threads": 1000}, "stembridge.threads is 1000"),
+        ({"quiet": "perhaps"}, "stembridge.quiet"),
+        ({"write": "perhaps"}, "stembridge.write"),
+        ({"policies": [1]}, "stembridge.policies"),
+    ],
+    ids=["threads", "quiet", "write", "policies"],
+)
+def test_an_import_survives_every_wrong_setting(beets: Beets, section: dict[str, Any], told: str) -> None:
+    beets.configure({"auto": "yes", **section})
+    outcome = beets.do("import", "-q", "-A", "-s", str(write_song(beets.inbox / "One.flac", 0.4, seed=1)))
+    assert told in outcome.err
+    assert outcome.err.count("go on with: beet stembridge resume") >= 1, outcome
+    # What is wrong about labels hinders no stems.
+    assert len(beets.bought()) == ("write" in section or "policies" in section)
 
 
 @pytest.mark.parametrize(

@@ -208,6 +208,15 @@ def test_nothing_is_written_when_that_is_not_wanted(listener: Beets) -> None:
     assert read_labels(paths(listener)["flac"]) == LABELS
 
 
+def test_nothing_is_written_or_said_after_an_import_either(listener: Beets) -> None:
+    listener.configure({"auto": "moods", "write": False, "quiet": True})
+    make_songs(listener.inbox, ("flac",))
+    outcome = listener.do("import", "-q", "-A", "-s", str(listener.inbox))
+    assert "Calm" not in outcome.out
+    assert in_library(listener, "flac") == LABELS
+    assert read_labels(paths(listener)["flac"]) == {}
+
+
 def test_dimensions_and_pretending(listener: Beets, service: MediaxSimulator) -> None:
     import_songs(listener, "flac")
     library = (listener.root / "library.db").read_bytes()
