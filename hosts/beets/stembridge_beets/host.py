@@ -65,7 +65,7 @@ _COMMAND: Final = re.compile(rf"(?<!beet )\bstembridge ((?:{'|'.join(CORE_WORDS)
 
 _REMEDIES: Final = (
     (r"`stembridge jobs retry \S+ --force`", "{again}"),
-    (r"`stembridge jobs retry [^`]*`", "`beet stembridge resume`"),
+    (r"`stembridge jobs retry [^`]*`", "`beet stembridge {later}`"),
     (r"with --force it is bought again if need be", "{again} buys it again if need be"),
     (r"(choose another place|name an existing one) with --to FOLDER", r"\1 by a preset that says to = FOLDER"),
     (
@@ -77,15 +77,16 @@ _REMEDIES: Final = (
 )
 
 
-def in_beets_words(text: str, again: str = "`beet stems -f`") -> str:
+def in_beets_words(text: str, again: str = "`beet stems -f`", later: str = "resume") -> str:
     """Return a message whose remedies somebody in beets can follow.
 
     Args:
         text: the message, as the command line would tell it.
         again: the command that makes and buys a thing again.
+        later: the word that goes on with it: ``resume`` where that is noted on its song, else ``retry``.
     """
     for theirs, ours in _REMEDIES:
-        text = re.sub(theirs, ours.replace("{again}", again), text)
+        text = re.sub(theirs, ours.replace("{again}", again).replace("{later}", later), text)
     return _COMMAND.sub(lambda found: f"beet stembridge {found[1]}{' -- --' if found[2] else ''}", text)
 
 

@@ -286,17 +286,17 @@ class LibraryRun:
     def _fail(self, task: Task, text: str, *, keep: bool = False) -> None:
         """Tell what went wrong with one song; unless its result is to be had, ``resume`` leaves it alone."""
         self.failed += 1
-        self._say(self._plugin.log.error, task, text)
+        self._say(self._plugin.log.error, task, text, later="resume" if keep else "retry")
         item = None if keep or self._words.pretend else self._lib.get_item(task.item_id)
         if item is not None and todo.read(item, self.kind.name) is not None:
             todo.unmark(item, self.kind.name)
             item.store()
 
-    def _say(self, write: Callable[..., None], task: Task, text: str) -> None:
+    def _say(self, write: Callable[..., None], task: Task, text: str, later: str = "resume") -> None:
         """Tell of a song; what its user is told to do, beet does as well."""
         self._progress.clear()
         again = f"`beet {self.kind.name} -f id:{task.item_id}`"
-        write("{}: {}", task.name, in_beets_words(clean(text), again))
+        write("{}: {}", task.name, in_beets_words(clean(text), again, later))
 
 
 def describe_end(job: Job) -> str:

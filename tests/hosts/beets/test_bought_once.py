@@ -382,7 +382,7 @@ def test_what_is_gone_everywhere_says_how_to_buy_it_again(buyer: Beets, service:
     for words in (("stems", "-y"), ("stems", "-y")):
         outcome = buyer.run(*words)
         assert (outcome.code, service.created) == (1, 1)
-        assert "`beet stems -f id:1` buys it again" in outcome.err
+        assert "`beet stembridge retry` looks again, `beet stems -f id:1` buys it again" in outcome.err
         assert "stembridge jobs" not in outcome.err and "Traceback" not in outcome.err
     assert buyer.do("stembridge", "resume").out == "nothing is left to be done\n"
     buyer.do("stems", "-y", "-f", "id:1")
