@@ -273,6 +273,20 @@ class Call:
     dialect: Dialect | None = field(default=None, repr=False)
 
 
+def parse_json(content: bytes | str) -> Any:
+    """Return what a JSON text says; half of a character, which JSON can name and no file takes, becomes a "?".
+
+    Raises:
+        ValueError: it is no JSON.
+        RecursionError: it is nested too deep.
+    """
+    said = json.loads(content)
+    raw = content if isinstance(content, bytes) else content.encode("utf-8", "replace")
+    if b"\\ud" not in raw.lower() and b"\xed" not in raw:
+        return said
+    return json.loads(json.dumps(said, ensure_ascii=False).encode("utf-8", "replace"))
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a service sent back."""
@@ -290,7 +304,7 @@ class Answer:
     @cached_property
     def _parsed(self) -> tuple[bool, Any]:
         try:
-            return True, json.loads(self.content)
+            return True, parse_json(self.content)
         except (ValueError, RecursionError):
             return False, None
 

@@ -17,6 +17,7 @@ from plugin_core.manifests import manifest
 from plugin_core.model import Label, disarm
 from plugin_core.service import without_secrets
 from plugin_core.transfer import Answer
+from plugin_core.transfer.calls import parse_json
 from plugin_core.transfer.redaction import redact
 
 
@@ -150,7 +151,7 @@ def keep_results(job: Mapping[str, Any]) -> str:
 def _opened(value: object) -> object:
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         with contextlib.suppress(ValueError, RecursionError):
-            return json.loads(value)
+            return parse_json(value)
     return value
 
 
@@ -312,6 +313,6 @@ def _probability(value: object) -> float | None:
         return None
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return number if 0.0 <= number <= 1.0 else None

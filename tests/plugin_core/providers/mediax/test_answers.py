@@ -11,6 +11,7 @@ import pytest
 from plugin_core.manifests import manifest
 from plugin_core.model import Label
 from plugin_core.providers.mediax.answers import DIMENSIONS, english_names, keep_results, list_unread, read_labels
+from plugin_core.transfer import Answer
 
 
 def job(result: Any) -> dict[str, Any]:
@@ -72,7 +73,9 @@ def test_a_dimension_nobody_knew_of_is_taken_with_all_of_them_alone() -> None:
     assert [label.dimension for label in labels_of(result, ["mood"])] == ["mood"]
 
 
-@pytest.mark.parametrize("probability", ["", None, "high", "nan", -1, 1.5, True, {}], ids=repr)
+@pytest.mark.parametrize(
+    "probability", ["", None, "high", "nan", -1, 1.5, True, {}, 10**400], ids=lambda one: repr(one)[:9]
+)
 def test_a_probability_that_is_none_leaves_the_label(probability: object) -> None:
     labels = labels_of({"musicTagV2": {"mood": {"label": "兴奋", "prob": probability}}})
     assert [(label.value, label.probability) for label in labels] == [("兴奋", None)]
@@ -155,3 +158,16 @@ def test_all_101_labels_have_an_english_name_of_their_own() -> None:
     for dimension in DIMENSIONS:
         english = [name for (each, _), name in names.items() if each == dimension]
         assert len(set(english)) == len(english)
+
+
+@pytest.mark.parametrize(
+    "label", [rb'"\ud83c!"', b'"\xed\xa0\xbc!"', rb'"\uD83C!"'], ids=["escaped", "raw", "capitals"]
+)
+@pytest.mark.parametrize("is_text", [False, True], ids=["object", "text"])
+def test_half_of_a_character_costs_no_label(label: bytes, is_text: bool) -> None:
+    """Neither a file nor the job store takes one."""
+    result = b'{"musicTagV2": {"mood": {"label": ' + label + b"}}}"
+    if is_text:
+        result = json.dumps(result.decode("utf-8", "surrogatepass"), ensure_ascii=b"x" not in label).encode()
+    (found,) = labels_of(Answer(200, {}, b'{"r": ' + result + b"}").data["r"])
+    assert found.value == "?!"
