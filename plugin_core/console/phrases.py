@@ -110,6 +110,22 @@ def describe(operation: Operation, title: str = "") -> str:
     return f"{words}: {', '.join(wanted)}" if wanted else words
 
 
+def describe_form(operation: Operation) -> str:
+    """Say in which form an operation gives what it does, and where: what tells two alike apart; "" for nothing."""
+    if not isinstance(operation, Separation):
+        return "" if operation.write else "only asked for"
+    words = [
+        *(f"{name}={value}" for name, value in sorted(operation.options.items())),
+        operation.format,
+        "residual" if operation.residual else "",
+        "as it came" if operation.as_is else "",
+        *operation.projects,
+        f"to {show(operation.to)}" if operation.to is not None else "",
+        f"as {operation.template}" if operation.template else "",
+    ]
+    return ", ".join(filter(None, words))
+
+
 def describe_result(job: Job) -> str:
     """Say what a done job left: its stems and their folder, or its labels."""
     if job.stems:

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 
@@ -15,6 +16,7 @@ from plugin_core.console.phrases import (
     clean,
     describe,
     describe_fields,
+    describe_form,
     describe_outages,
     describe_place,
     describe_problem,
@@ -148,13 +150,14 @@ def show_jobs(jobs: Sequence[Job], known: Collection[str], *, now: float) -> Non
         click.echo("no jobs")
         return
     length = unique_length(known)
+    alike = Counter((describe(job.operation), job.source.path) for job in jobs)
     rows = [
         (
             job.id[:length],
             "waits" if describe_wait(job) else job.state.value,
             "" if describe_wait(job) else _percent(job),
             short_span(now - job.created),
-            describe(job.operation),
+            _describe_what(job, is_full=alike[describe(job.operation), job.source.path] > 1),
             show(job.source.path),
         )
         for job in jobs
@@ -162,6 +165,10 @@ def show_jobs(jobs: Sequence[Job], known: Collection[str], *, now: float) -> Non
     print_table(("ID", "STATE", "", "AGE", "WHAT", "SOURCE"), rows)
     for line in describe_outages(jobs):
         print_wrapped("", line)
+
+
+def _describe_what(job: Job, *, is_full: bool) -> str:
+    return "; ".join(filter(None, (describe(job.operation), describe_form(job.operation) if is_full else "")))
 
 
 def show_job(job: Job, *, now: float) -> None:
@@ -196,7 +203,7 @@ def _facts(job: Job, now: float) -> Iterator[tuple[str, str]]:
         yield "progress", ", ".join(filter(None, (job.progress.note, describe_place(job))))
     yield "source", show(source.path)
     yield "", f"{span(source.duration)}, {source.channels} channels, {source.sample_rate} Hz, {source.encoding}"
-    yield "what", describe(job.operation) + (f" (preset {job.preset})" if job.preset else "")
+    yield "what", _describe_what(job, is_full=True) + (f" (preset {job.preset})" if job.preset else "")
     yield "asked", f"{_date(job.created)}, {span(now - job.created)} ago, from {job.host}"
     yield "changed", f"{_date(job.updated)}, {span(now - job.updated)} ago"
     # An engine on this machine calls it what we do.

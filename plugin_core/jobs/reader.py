@@ -128,8 +128,16 @@ class JobReader:
             return queries.done_like(connection, dedupe, limit)
 
     def placed_of(self, purchase: Purchase) -> builtins.list[Job]:
-        """Return the finished jobs that hang on a purchase, newest first."""
-        return [job for job in self.done_like(purchase.key) if job.purchase == purchase.id]
+        """Return the finished jobs that hang on a purchase, or took their stems from such a one, newest first."""
+        found, later = list[Job](), list[Job]()
+        for job in self.done_like(purchase.key):
+            if not job.purchase:
+                later.append(job)
+                continue
+            if job.purchase == purchase.id:
+                found += [*later, job]
+            later.clear()
+        return found
 
     def song_of(self, purchase: Purchase) -> Path:
         """Return where the song of a purchase lies: where a finished job of its like knows it, if it left its place."""

@@ -61,6 +61,30 @@ def test_purchases_for_programs(stembridge: Run, fake: FakeSeparator, song: Path
     assert stembridge("purchases", "nonsense").code == 2
 
 
+def test_stems_that_later_jobs_took_from_those_of_a_purchase_are_told_with_it(
+    stembridge: Run, fake: FakeSeparator, song: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "there").mkdir()
+    stembridge("separate", song)
+    stembridge("separate", song, "--to", tmp_path / "there")
+    stembridge("separate", song, "--force", "--yes")
+    stembridge("separate", song, "--stems", "vocals", "--format", "wav24", "--to", tmp_path / "there")
+    newer, older = stembridge("purchases", "--json").of("purchase")
+    assert len(fake.submitted) == 2
+    jobs = stembridge("jobs", "list", "--json").of("job")
+    derived, forced, copied, first = (job["id"] for job in jobs)
+    assert (newer["jobs"], older["jobs"]) == ([derived, forced], [copied, first])
+    assert "there/Song.stems and Song.stems" in stembridge("purchases", older["id"]).out
+    # The same song by the same model: what tells the rows apart is said.
+    rows = stembridge("jobs", "list").out.splitlines()[1:]
+    assert [" ".join(row.split()[4:-1]) for row in rows] == [
+        "fake halves: vocals",
+        "fake halves; flac16",
+        "fake halves; flac16, to there",
+        "fake halves; flac16",
+    ]
+
+
 def test_a_purchase_is_placed_again_by_its_id(stembridge: Run, fake: FakeSeparator, song: Path) -> None:
     stembridge("separate", song)
     shutil.rmtree(song.with_suffix(".stems"))
