@@ -22,6 +22,7 @@ import numpy.typing as npt
 import soundfile
 
 from plugin_core import Job, JobState, Session, Settings
+from plugin_core.jobs.policy import Reach
 from plugin_core.model import Operation, Tagging
 from plugin_core.plugins import load_plugins
 from plugin_core.purchases.purchase import PurchaseState
@@ -59,11 +60,21 @@ class Walk:
         seed: of every choice.
         songs: how many.
         kills: whether processes are started and killed, which takes longer.
+        database: the address of the jobs' database, where machines share them and workers work; "" for a file.
     """
 
-    def __init__(self, shop: Shop, home: Path, folder: Path, *, seed: int, songs: int, kills: bool) -> None:
+    def __init__(
+        self, shop: Shop, home: Path, folder: Path, *, seed: int, songs: int, kills: bool, database: str = ""
+    ) -> None:
         self.shop = shop
         self.environ = shop.environ(home)
+        self.is_shared = bool(database)
+        if database:
+            (home / "staging").mkdir(parents=True)
+            folder.mkdir()
+            config = f'[jobs]\nstaging = "{home}/staging"\n[paths]\nmusic = "{folder}"\n'
+            (home / "config.toml").write_text(config)
+            self.environ["STEMBRIDGE_JOBS_DATABASE"] = database
         self.folder = folder
         self.chance = random.Random(seed)
         self.story: list[str] = []
@@ -241,7 +252,11 @@ class Walk:
 
     def do_cancel(self) -> None:
         """Cancel a job that is under way."""
-        self._of_jobs(lambda job: job.state.is_active, lambda session, job: session.cancel(job.id))
+
+        async def cancel(session: Session, job: Job) -> None:
+            await self._beside_worker(session, session.cancel(job.id))
+
+        self._of_jobs(lambda job: job.state.is_active, cancel)
 
     def do_retry(self) -> None:
         """Retry a job that ended badly."""
@@ -298,7 +313,7 @@ class Walk:
         """Kill a process that works."""
         service = self.shop.main
         wanted = len(service.answered) + self.chance.randrange(1, 8)
-        worker = start({**os.environ, **self.environ}, "jobs", "resume")
+        worker = start({**os.environ, **self.environ}, *(("worker",) if self.is_shared else ("jobs", "resume")))
         while worker.poll() is None and not service.wait_for(lambda: len(service.answered) >= wanted, 0.1):
             pass
         worker.kill()
@@ -370,7 +385,7 @@ class Walk:
 
         async def work(session: Session) -> None:
             async with asyncio.timeout(_LIMIT):
-                await session.run()
+                await self._beside_worker(session, session.run())
 
         try:
             self._with_session(work)
@@ -383,7 +398,7 @@ class Walk:
         async def work(session: Session) -> None:
             wanted = len(self.shop.main.answered) + requests
             stop = asyncio.Event()
-            running = asyncio.create_task(session.run(stop=stop))
+            running = asyncio.create_task(self._beside_worker(session, session.run(stop=stop)))
             heard = asyncio.create_task(
                 asyncio.to_thread(self.shop.main.wait_for, lambda: len(self.shop.main.answered) >= wanted, seconds)
             )
@@ -395,6 +410,17 @@ class Walk:
             await heard
 
         self._with_session(work)
+
+    async def _beside_worker(self, session: Session, act: Coroutine[Any, Any, object]) -> None:
+        """Do what waits for jobs, while a worker works on them where machines share them."""
+        if not self.is_shared:
+            await act
+            return
+        over = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(session.workshop.work(Reach(), 32, stop=over))
+            await act
+            over.set()
 
     def _with_session(self, act: Callable[[Session], Coroutine[Any, Any, Any]]) -> Any:
         with Session(Settings(environ=self.environ, keyring=no_keyring), load_plugins(environ=self.environ)) as session:

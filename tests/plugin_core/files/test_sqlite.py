@@ -6,13 +6,13 @@ import os
 import sqlite3
 import subprocess
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from plugin_core.errors import StoreError
+from plugin_core.files import database as module
 from plugin_core.files import sqlite
 from plugin_core.files.database import Connection, Database, Schema, may_pass
 from plugin_core.files.sqlite import SqliteFile
@@ -91,24 +91,42 @@ def test_what_is_deleted_is_given_back_to_the_disk(path: Path) -> None:
             assert connection.execute("PRAGMA page_count").fetchone()[0] < pages / 10
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.004], ids=["fast machine", "slow machine"])
-def test_much_work_holds_the_file_for_a_moment_each_time(path: Path, seconds: float) -> None:
-    batches: list[int] = []
-    left = 2000 if not seconds else 60
+class Clock:
+    """Stands for the module ``time``, and goes on only when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+@pytest.mark.parametrize("costs", [(1e-6, 1e-6), (1e-5, 1e-3), (1e-3, 1e-5)], ids=["fast", "slower", "quicker"])
+def test_much_work_holds_the_file_for_a_moment_each_time(
+    path: Path, monkeypatch: pytest.MonkeyPatch, costs: tuple[float, float]
+) -> None:
+    clock, held, left = Clock(), list[float](), 4000
+    monkeypatch.setattr(module, "time", clock)
 
     def change(_connection: Connection, limit: int) -> int:
         nonlocal left
-        some = min(limit, left)
+        some, cost = min(limit, left), costs[left <= 2000]
         left -= some
-        batches.append(some)
-        time.sleep(seconds * some)
+        held.append(some * cost)
+        clock.now += some * cost
         return some
 
     with closing(SqliteFile(path, SCHEMA)) as database:
-        assert database.work_off(change) == (2000 if not seconds else 60)
-    assert left == 0 and batches[-1] == 0
-    # A twentieth of a second each on a slow machine, once it has shown that it is one; few batches on a fast one.
-    assert max(batches[1:]) * seconds <= 0.05 and (seconds or len(batches) < 12), batches
+        assert database.work_off(change) == 4000
+    # As much work as takes that long, once it has shown how long that is, and as long a gap for others.
+    most = module._HELD_FOR
+    assert sum(seconds > 2 * most for seconds in held[1:]) <= (costs[1] > costs[0])
+    assert len(held) < 12 + sum(held) / (most / 2)
+    assert clock.slept == pytest.approx([min(seconds, most) for seconds in held])
 
 
 @pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
