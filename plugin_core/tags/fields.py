@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Family(StrEnum):
-    """A way to store fields; several containers share one."""
+    """A way to store fields, which several containers share; what can be written has a module of that name."""
 
     ID3 = "id3"
     VORBIS = "vorbis"
@@ -38,6 +38,16 @@ class Family(StrEnum):
     APE = "ape"
     RIFF = "riff"
     """LIST INFO of a WAV; only read."""
+
+
+KINDS: Final = {
+    "ID3": Family.ID3,
+    "VComment": Family.VORBIS,
+    "MP4Tags": Family.MP4,
+    "ASFTags": Family.ASF,
+    "APEv2": Family.APE,
+}
+"""The family of each of mutagen's classes of tags."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 import mutagen
 from mutagen.apev2 import APENoHeaderError, APEv2
-from mutagen.asf import ASFTags
 from mutagen.flac import FLAC
-from mutagen.id3 import ID3
 from mutagen.mp3 import MP3
-from mutagen.mp4 import MP4Tags
 from mutagen.oggflac import OggFLAC
 from mutagen.oggopus import OggOpus
 from mutagen.oggspeex import OggSpeex
@@ -22,8 +19,7 @@ from mutagen.oggvorbis import OggVorbis
 from plugin_core.errors import PlacementError, SourceError, StembridgeError, TransientError
 from plugin_core.files.errors import AWAY, FULL, explain_read_error
 from plugin_core.model import show_path
-from plugin_core.tags.fields import Family
-from plugin_core.tags.mutagen_internals import VComment
+from plugin_core.tags.fields import KINDS, Family
 from plugin_core.tags.overlay import Overlay
 from plugin_core.tags.riff import mend_sizes
 
@@ -32,13 +28,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-_FAMILIES: Final = (
-    (ID3, Family.ID3),
-    (VComment, Family.VORBIS),
-    (MP4Tags, Family.MP4),
-    (ASFTags, Family.ASF),
-    (APEv2, Family.APE),
-)
 _KINDS: Final = {b"fLaC": [FLAC]}
 """By the first bytes of a file; mutagen would ask each of its classes."""
 _UNTAGGABLE: Final = (b"RF64", b"BW64", b"riff")
@@ -157,10 +146,9 @@ def _identify(file: BinaryIO, audio: Any) -> TaggedFile | None:
         except mutagen.MutagenError:
             # Bare AAC and AC-3 have no place for any.
             return None
-    for kind, family in _FAMILIES:
-        if isinstance(audio.tags, kind):
-            return TaggedFile(file, audio, family)
-    return None
+    names = {one.__name__ for one in type(audio.tags).__mro__}
+    family = next((family for kind, family in KINDS.items() if kind in names), None)
+    return None if family is None else TaggedFile(file, audio, family)
 
 
 class DamagedTagError(ValueError):

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mutagen import MutagenError
-from mutagen._vorbis import VComment
 from mutagen.apev2 import _APEv2Data as ApeData
 from mutagen.id3 import ID3FileType
 from mutagen.id3._tags import ID3SaveConfig  # type: ignore[attr-defined]
@@ -18,7 +17,7 @@ from mutagen.mp4._atom import Atoms
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["ApeData", "Atoms", "VComment", "find_tag", "keep_atoms", "render_frames", "save_chunk", "unsynch"]
+__all__ = ["ApeData", "Atoms", "find_tag", "keep_atoms", "render_frames", "save_chunk", "unsynch"]
 
 
 def find_tag(tags: Any, file: BinaryIO) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
+from importlib import import_module
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from mutagen.id3 import ID3FileType
 
 from plugin_core.errors import SourceError
 from plugin_core.model import show_path
-from plugin_core.tags import ape, asf, id3, mp4, vorbis
 from plugin_core.tags.fields import COUNTED, FIELDS, Family, TagSet, clean_values, field_of, select_pictures
 from plugin_core.tags.files import TaggedFile, ape_tags, has_id3, open_tagged
 from plugin_core.tags.id3_tag import JOINED
@@ -49,14 +50,10 @@ class Format(Protocol):
         """
 
 
-FORMATS: Final[dict[Family, Format]] = {
-    Family.ID3: id3,
-    Family.VORBIS: vorbis,
-    Family.MP4: mp4,
-    Family.ASF: asf,
-    Family.APE: ape,
-}
-"""The module of each family that can be written."""
+@cache
+def format_of(family: Family) -> Format:
+    """Return the module of a family, which is imported when a file needs it."""
+    return cast("Format", import_module(f"plugin_core.tags.{family}"))
 
 
 def read_tags(path: Path) -> TagSet:
@@ -145,14 +142,14 @@ def beside(opened: TaggedFile) -> dict[Family, Callable[[str], list[str]]]:
 
 def getter(opened: TaggedFile) -> Callable[[str], list[str]]:
     """Return what reads the keys of a file's own tag."""
-    form, audio = FORMATS[opened.family], opened.audio
+    form, audio = format_of(opened.family), opened.audio
     return lambda key: form.get(audio, key)
 
 
 def read_opened(opened: TaggedFile) -> TagSet:
     """Read every field and picture of an open file."""
     fields = _split_totals(read_open(opened))
-    return TagSet(fields, select_pictures(FORMATS[opened.family].get_pictures(opened.audio)))
+    return TagSet(fields, select_pictures(format_of(opened.family).get_pictures(opened.audio)))
 
 
 def _read(path: Path, read: Callable[[TaggedFile], T], nothing: T) -> T:

@@ -20,7 +20,7 @@ from plugin_core.tags.fields import COUNTED, FIELDS, Family, TagSet, clean_value
 from plugin_core.tags.files import TaggedFile, ape_tags, has_id3, open_overlay, overlay_of, write_error
 from plugin_core.tags.labels import PROVENANCE
 from plugin_core.tags.pieces import lay, lay_over
-from plugin_core.tags.reader import FORMATS, beside, getter, read_as_they_stand, read_opened
+from plugin_core.tags.reader import beside, format_of, getter, read_as_they_stand, read_opened
 from plugin_core.tags.riff import is_read_first, write_info
 from plugin_core.wishes import DIMENSIONS
 
@@ -227,7 +227,7 @@ def _write(
         changes[key] = ()
     changes |= back.texts(opened.family)
     pictures = select_pictures(tags.pictures or inherited.pictures)
-    FORMATS[opened.family].write(opened, changes, pictures)
+    format_of(opened.family).write(opened, changes, pictures)
 
 
 def _write_beside(
@@ -259,7 +259,7 @@ def _write_beside(
     if not changes:
         return
     if family is Family.APE:
-        FORMATS[family].write(opened, changes)
+        format_of(family).write(opened, changes)
     else:
         write_info(overlay_of(opened), {key: BETWEEN.join(values) for key, values in changes.items()})
 

@@ -5,7 +5,9 @@ from collections import Counter
 import pytest
 from mutagen.id3 import Frames
 
-from plugin_core.tags.fields import COUNTED, FIELDS, Family
+from plugin_core.tags import ape, asf, id3, mp4, vorbis
+from plugin_core.tags.fields import COUNTED, FIELDS, KINDS, Family
+from plugin_core.tags.reader import Format, format_of
 
 REFERENCE = {
     "genre": ("TCON", "GENRE", "©gen", "WM/Genre", "Genre", "IGNR"),
@@ -17,6 +19,12 @@ REFERENCE = {
 @pytest.mark.parametrize("name", REFERENCE)
 def test_labels_stand_where_readers_look(name: str) -> None:
     assert tuple(FIELDS[name].keys.get(family, (None,))[0] for family in Family) == REFERENCE[name]
+
+
+def test_each_family_that_can_be_written_has_its_module() -> None:
+    formats: list[Format] = [id3, vorbis, mp4, asf, ape]
+    assert [format_of(family) for family in KINDS.values()] == formats
+    assert set(Family) - set(KINDS.values()) == {Family.RIFF}
 
 
 def test_mood_serves_both_id3_versions() -> None:

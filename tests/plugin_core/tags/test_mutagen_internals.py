@@ -14,15 +14,17 @@ from typing import Any
 
 import mutagen
 import pytest
-from mutagen.flac import FLAC
+from mutagen._vorbis import VComment
+from mutagen.apev2 import APEv2
+from mutagen.asf import ASFTags
 from mutagen.id3 import ID3, TXXX
-from mutagen.mp4 import MP4
-from mutagen.wave import WAVE
+from mutagen.mp4 import MP4, MP4Tags
 
+from plugin_core.tags.fields import KINDS
+from plugin_core.tags.files import open_tagged
 from plugin_core.tags.mutagen_internals import (
     ApeData,
     Atoms,
-    VComment,
     find_tag,
     keep_atoms,
     render_frames,
@@ -86,6 +88,13 @@ def test_unsynchronisation_goes_both_ways() -> None:
     assert unsynch.decode(b"\xff\x00\xe0\xff\x00\x00") == b"\xff\xe0\xff\x00"
 
 
-def test_comments_have_one_kind(tmp_path: Path) -> None:
-    assert isinstance(FLAC(make_source(tmp_path, "flac")).tags, VComment)
-    assert not isinstance(WAVE(make_source(tmp_path, "wav")).tags, VComment)
+@pytest.mark.parametrize(
+    ("kind", "family"),
+    [("flac", "vorbis"), ("ogg", "vorbis"), ("opus", "vorbis"), ("wav", "id3"), ("mp3", "id3"), ("m4a", "mp4")],
+)
+def test_the_kind_of_a_tag_is_known_by_the_name_of_its_class(kind: str, family: str, tmp_path: Path) -> None:
+    with open_tagged(make_source(tmp_path, kind)) as opened:
+        assert opened is not None
+        assert opened.family == family
+    known = {cls.__name__ for cls in (VComment, ID3, MP4Tags, ASFTags, APEv2)}
+    assert KINDS.keys() == known
