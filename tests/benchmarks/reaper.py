@@ -7,21 +7,22 @@ function may fill, as the true one. "A script for each run" is what all 50 scrip
 from __future__ import annotations
 
 import gc
+import itertools
 import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from stembridge_reaper.install.actions import Launcher
 from stembridge_reaper.install.setup import install
 from stembridge_reaper.install.trial import Trial
-from stembridge_reaper.plan import AddItem, AddTake, AddTrack, Commit, Find, Head, SetNumbers, SetText, Step, write_plan
 
 from plugin_core.settings import Settings
 from tests.audio_files import write_song
-from tests.hosts.reaper.builders import add_item, add_track
+from tests.hosts.reaper.builders import add_item, add_track, facts_of
 from tests.simulators.reaper import bindings
 from tests.simulators.reaper.engine import FakeReaper
 from tests.simulators.reaper.host import Host, Script
@@ -33,13 +34,21 @@ REPORTS = 7
 
 ITEMS = 4000
 STEMS = 160
+LAUNCHERS: tuple[Launcher, ...] = ("python", "lua")
 
 
-def fill(reaper: FakeReaper, song: Path) -> None:
-    """Make a project of many items, one of them selected."""
+class QuickReaper(FakeReaper):
+    """A fake that does not search the project at every call for what a pointer points to: REAPER does not, either."""
+
+    def _is_alive(self, thing: Any) -> bool:
+        return True
+
+
+def fill(reaper: FakeReaper, song: Path, selected: int = 1) -> None:
+    """Make a project of many items, the first of them selected."""
     track = add_track(reaper.active)
     for number in range(ITEMS):
-        add_item(track, song, number * 1.0).is_selected = number == 0
+        add_item(track, song, number * 1.0).is_selected = number < selected
 
 
 def press(host: Host, scripts: Path, home: Path) -> tuple[Script, Path]:
@@ -52,10 +61,14 @@ def press(host: Host, scripts: Path, home: Path) -> tuple[Script, Path]:
     return script, folder
 
 
-def report(folder: Path, step: int) -> None:
+def report(folder: Path, step: int, files: int = 1) -> None:
     """Write the status that a worker would."""
+    stems = [
+        {"name": name, "title": name, "path": f"/music/Song.stems/Song - {name}.flac", "job": "1"} for name in "abcd"
+    ]
     file = {"path": "x", "items": [0], "state": "running", "progress": step / TICKS, "note": f"{step % 20} %"}
-    status = {"version": 2, "state": "working", "heartbeat": time.time(), "hint": f"{step}", "files": [file]}
+    file |= {"words": "", "parts": [{"stems": stems}]}
+    status = {"version": 2, "state": "working", "heartbeat": time.time(), "hint": f"{step}", "files": [file] * files}
     staged = folder / "status.new"
     staged.write_text(json.dumps(status))
     staged.replace(folder / "status.json")
@@ -71,7 +84,7 @@ def measure(folder: Path) -> dict[str, list[tuple[float, float]]]:
     configuration = scripts / "stembridge.json"
     idle = {"python": "/bin/sh", "arguments": ["-c", "exec sleep 600"]}
     configuration.write_text(json.dumps(json.loads(configuration.read_text()) | idle))
-    reaper = FakeReaper(str(resource_path))
+    reaper = QuickReaper(str(resource_path))
     host = Host(reaper)
     song = write_song(folder / "Song.wav", 2.0)
     fill(reaper, song)
@@ -91,24 +104,11 @@ def measure(folder: Path) -> dict[str, list[tuple[float, float]]]:
         return {
             "one script": time_ticks([watcher(*runs)], folders, clock),
             "a script for each run": time_ticks([watcher(run) for run in runs], folders, clock),
-            f"{STEMS} stems inserted": time_insertion(started[0][0], reaper, song, folder),
         }
     finally:
         for run in runs:
             run.process.kill()
             run.process.wait()
-
-
-LUA = """
-local folder = select(2, reaper.get_action_context()):match("^(.*/)") .. "stembridge_scripts/"
-local documents = loadfile(folder .. "documents.lua")()
-local facts = loadfile(folder .. "facts.lua")(documents)
-local plan = loadfile(folder .. "execution.lua")(documents, facts).begin("PLAN", {})
-local function tick()
-  if plan:step() then reaper.defer(tick) else reaper.ShowConsoleMsg("done") end
-end
-reaper.defer(tick)
-"""
 
 
 def measure_lua(folder: Path) -> dict[str, list[tuple[float, float]]]:
@@ -120,7 +120,7 @@ def measure_lua(folder: Path) -> dict[str, list[tuple[float, float]]]:
     configuration = scripts / "stembridge.json"
     idle = {"python": "/bin/sh", "launch": ["-c", "exec sleep 600"]}
     configuration.write_text(json.dumps(json.loads(configuration.read_text()) | idle))
-    reaper, shift = FakeReaper(str(resource_path)), 0.0
+    reaper, shift = QuickReaper(str(resource_path)), 0.0
     reaper.clock = lambda: time.perf_counter() + shift
     host, song = Host(reaper), write_song(folder / "Song.wav", 2.0)
     fill(reaper, song)
@@ -146,6 +146,7 @@ def measure_lua(folder: Path) -> dict[str, list[tuple[float, float]]]:
             host.tick()
         (place,) = (home / "reaper" / "runs").iterdir()
         run("one script", TICKS, lambda step: report(place, step))
+        run("a run of 1000 files", TICKS // 10, lambda step: None if step % 10 else report(place, step, 1000))
         host.quit()
         window = host.start(str(scripts / "stembridge_separate_choose.lua")).window
         assert window is not None
@@ -154,13 +155,6 @@ def measure_lua(folder: Path) -> dict[str, list[tuple[float, float]]]:
         host.start(str(scripts / "stembridge_insert.lua"))
         run(f"{ITEMS} items read", TICKS, lambda _: host.quit() if len(reaper.processes) > 2 else None)
         host.quit()
-        write_plan(folder / "plan.jsonl", plan_stems(song, reaper.active.tracks[0].guid))
-        (scripts / "stembridge_plan.lua").write_text(LUA.replace("PLAN", str(folder / "plan.jsonl")))
-        # What the fake copies for its undo, REAPER does in its own way.
-        reaper.active.remember = lambda words: None  # type: ignore[method-assign]
-        host.start(str(scripts / "stembridge_plan.lua"))
-        run(f"{STEMS} stems inserted", 100 * TICKS)
-        assert reaper.console == ["done"]
         return found
     finally:
         assert host.errors == []
@@ -169,36 +163,52 @@ def measure_lua(folder: Path) -> dict[str, list[tuple[float, float]]]:
             process.wait()
 
 
-def plan_stems(song: Path, source: str) -> Iterator[Step]:
-    """Yield the steps that put the stems of 40 items onto four tracks."""
-    values = tuple((key, 0.5) for key in ("D_POSITION", "D_LENGTH", "D_VOL", *(f"D_{number}" for number in range(12))))
-    yield Head(1, "stems")
-    yield Find(1, "MediaTrack", source)
-    for slot in range(2, 7):
-        yield from (AddTrack(slot, slot - 1), SetNumbers(slot, (("B_MUTE", 1),)), SetText(slot, "P_NAME", "Stem"))
-    for number in range(STEMS):
-        item, take = 2 * number + 7, 2 * number + 8
-        yield from (AddItem(item, 3 + number % 4), AddTake(take, item, song))
-        yield from (SetNumbers(item, values), SetNumbers(take, values[:9]))
-        yield from (SetText(take, "P_NAME", "Stem"), SetText(item, "P_EXT:stembridge", "{}"))
-    yield Commit()
-    yield from (SetNumbers(slot, (("B_MUTE", 0),)) for slot in range(2, 7))
+def leave_run(reaper: FakeReaper, home: Path, song: Path, names: Sequence[str]) -> None:
+    """Leave a run of the selected items whose stems are finished and not inserted."""
+    (track,) = reaper.active.tracks
+    items = [item for item in track.items if item.is_selected]
+    folder = home / "reaper" / "runs" / "20260101-000000-00000000"
+    folder.mkdir(parents=True)
+    facts = [facts_of(song) | {"guid": item.guid, "track": track.guid, "item_values": item.values} for item in items]
+    head = {"version": 2, "id": folder.name, "created": 0.0, "kind": "separate", "project": {"path": ""}}
+    stems = [{"name": name, "title": name.title(), "path": str(song), "job": "1"} for name in names]
+    files = [{"path": str(song), "items": [n], "state": "done", "parts": [{"stems": stems}]} for n in range(len(items))]
+    status = {"version": 2, "id": folder.name, "pid": 1, "heartbeat": 0.0, "state": "done", "ready": len(items)}
+    (folder / "request.json").write_text(json.dumps(head | {"preset": "four-stems", "items": facts}))
+    (folder / "status.json").write_text(json.dumps(status | {"files": files}))
 
 
-def time_insertion(script: Script, reaper: FakeReaper, song: Path, folder: Path) -> list[tuple[float, float]]:
-    """Return wall and processor seconds of each tick of an insertion."""
-    write_plan(folder / "plan.jsonl", plan_stems(song, reaper.active.tracks[0].guid))
-    execution = script.modules["stembridge_scripts.execution"].Execution(str(folder / "plan.jsonl"), {})
-    # What the fake copies for its undo, REAPER does in its own way.
+def measure_insertion(folder: Path, launcher: Launcher, stem_tracks: str) -> list[tuple[float, float]]:
+    """Return wall and processor seconds of each tick from the press of *Insert finished stems* to its end."""
+    resource_path, home = folder / "REAPER", folder / "home"
+    resource_path.mkdir(parents=True)
+    home.mkdir()
+    (home / "config.toml").write_text(f'[reaper]\nstem_tracks = "{stem_tracks}"\n')
+    (library := folder / "libpython3.11.so.1.0").touch()
+    install(resource_path, Settings(home), launcher=launcher, is_running=lambda: False, find=lambda: (library, Trial()))
+    reaper, song = QuickReaper(str(resource_path)), write_song(folder / "Song.wav", 2.0)
+    fill(reaper, song, selected=STEMS // 4)
+    leave_run(reaper, home, song, ("vocals", "drums", "bass", "other"))
+    host, seconds = Host(reaper), []
+    host.start(str(resource_path / f"Scripts/stembridge/stembridge_insert.{'lua' if launcher == 'lua' else 'py'}"))
+    # What the fake copies for its undo, REAPER does in its own way; and its rubbish is none of the script's.
     reaper.active.remember = lambda words: None  # type: ignore[method-assign]
-    seconds, goes_on = [], True
     gc.collect()
+    gc.freeze()
+    goes_on = True
     while goes_on:
-        begin, begin_own = time.perf_counter(), time.thread_time()
-        goes_on = execution.step()
+        begin, begin_own, calls = time.perf_counter(), time.thread_time(), reaper.calls
+        goes_on = host.tick()
         seconds.append((time.perf_counter() - begin, time.thread_time() - begin_own))
-    assert len(execution.made) == STEMS
-    return seconds
+        if reaper.calls == calls:
+            time.sleep(0.01)
+    for process in reaper.processes:
+        process.wait()
+    own = [item for item in reaper.active.items if "P_EXT:stembridge" in item.texts]
+    assert len(own) == (0 if stem_tracks == "takes" else STEMS), (len(own), reaper.boxes, reaper.console, host.errors)
+    assert sum(len(item.takes) for item in reaper.active.items) == ITEMS + STEMS
+    # Those in which there was nothing to do.
+    return [one for one in seconds if one[1] > 1e-4]
 
 
 class Clock:
@@ -235,6 +245,9 @@ def main() -> None:
             for language, measure_one in (("Python", measure), ("Lua", measure_lua))
             for name, seconds in measure_one(Path(folder, language)).items()
         }
+        for launcher, where in itertools.product(LAUNCHERS, ("beside", "takes")):
+            seconds = measure_insertion(Path(folder, launcher, where), launcher, where)
+            measured[f"{launcher.title()}: {STEMS} stems, {where}"] = seconds
     print(f"{RUNS} runs, {ITEMS} items, {TICKS} ticks")
     for name, seconds in measured.items():
         wall, own = zip(*seconds, strict=True)

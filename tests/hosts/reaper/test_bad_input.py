@@ -75,6 +75,15 @@ def test_no_settings(desk: Desk) -> None:
     assert "run 'stembridge reaper install' once" in refuse(desk)
 
 
+def test_home_that_is_not_there_is_not_made_anew(desk: Desk, home: Path) -> None:
+    home.rename(home.with_name("Moved"))
+    for action in ("separate_last", "insert"):
+        desk.reaper.boxes.clear()
+        assert refuse(desk, action).startswith(f"The home folder of stembridge is not at {home}: ")
+    assert not home.exists()
+    home.with_name("Moved").rename(home)
+
+
 def test_settings_of_another_version(desk: Desk) -> None:
     desk.configure(version=99)
     assert "another version" in refuse(desk)

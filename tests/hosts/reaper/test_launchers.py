@@ -30,6 +30,7 @@ from tests.audio_files import write_song
 from tests.hosts.reaper.builders import add_item, add_track
 from tests.hosts.reaper.conftest import Desk
 from tests.hosts.reaper.test_bad_input import (  # noqa: F401 - the same again, in Lua
+    test_home_that_is_not_there_is_not_made_anew,
     test_no_selection,
     test_only_what_cannot_be_separated,
     test_source_that_reaper_refuses,

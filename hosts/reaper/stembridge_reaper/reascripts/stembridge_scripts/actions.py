@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import api
 from .documents import Refusal, choose_preset, preset_kind, read_configuration
-from .facts import clear_notes, mark_items, project_facts, read_all, read_items
+from .facts import clear_own_notes, mark_items, project_facts, read_all, read_items
 from .loop import Watcher, run_action
 from .runs import RunFolder, make_run, start_worker
 
@@ -137,7 +137,7 @@ def _answer(watcher: Watcher, kind: str) -> Generator[Any, None, None]:
         request["standing"] = [{key: stem[key] for key in ("guid", "track", "tag")} for stem in stems]
         request["guids"] = list(watcher.known)
     answer = yield from watcher.ask_worker(request, watcher.configuration["runs"], "query-")
-    yield from clear_notes(answer.status["clear"], watcher.known)
+    yield from clear_own_notes(answer.status["clear"], watcher.known)
     for folder in answer.status["follow"]:
         run = RunFolder(folder)
         if folder in answer.status["start"]:

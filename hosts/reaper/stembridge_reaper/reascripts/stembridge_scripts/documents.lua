@@ -16,15 +16,19 @@ local function quote(text)
   return '"' .. text:gsub('[%c"\\]', function(c) return ESCAPES[c] or ("\\u%04x"):format(c:byte()) end) .. '"'
 end
 
-function M.encode(value)
+local function go_on() end
+
+-- Return a value as JSON; `pause`, if given, is called often.
+function M.encode(value, pause)
   local kind = type(value)
   if kind == "table" then
-    local parts = {}
+    local parts = {};
+    (pause or go_on)()
     if getmetatable(value) == LIST or value[1] ~= nil then
-      for number = 1, #value do parts[number] = M.encode(value[number]) end
+      for number = 1, #value do parts[number] = M.encode(value[number], pause) end
       return "[" .. table.concat(parts, ",") .. "]"
     end
-    for key, each in pairs(value) do parts[#parts + 1] = quote(key) .. ":" .. M.encode(each) end
+    for key, each in pairs(value) do parts[#parts + 1] = quote(key) .. ":" .. M.encode(each, pause) end
     return "{" .. table.concat(parts, ",") .. "}"
   elseif kind == "string" then
     return quote(value)
@@ -65,23 +69,23 @@ local function decode_string(text, place)
   return inner:find("\\", 1, true) and unquote(inner) or inner, stop + 1
 end
 
-local function decode_list(text, place)
+local function decode_list(text, place, pause)
   local found, number = M.list(), 0
   place = text:find("%S", place + 1)
   while text:sub(place, place) ~= "]" do
     number = number + 1
-    found[number], place = decode(text, place)
+    found[number], place = decode(text, place, pause)
     place = text:match("^%s*,?%s*()", place)
   end
   return found, place + 1
 end
 
-local function decode_object(text, place)
+local function decode_object(text, place, pause)
   local found, key = {}, nil
   place = text:find("%S", place + 1)
   while text:sub(place, place) ~= "}" do
-    key, place = decode(text, place)
-    found[key], place = decode(text, text:match("^%s*:%s*()", place))
+    key, place = decode(text, place, pause)
+    found[key], place = decode(text, text:match("^%s*:%s*()", place), pause)
     place = text:match("^%s*,?%s*()", place)
   end
   return found, place + 1
@@ -89,11 +93,12 @@ end
 
 local WORDS = { ["true"] = true, ["false"] = false }
 
-decode = function(text, place)
+decode = function(text, place, pause)
   local first = text:sub(place, place)
   if first == '"' then return decode_string(text, place) end
-  if first == "{" then return decode_object(text, place) end
-  if first == "[" then return decode_list(text, place) end
+  pause()
+  if first == "{" then return decode_object(text, place, pause) end
+  if first == "[" then return decode_list(text, place, pause) end
   local word, stop = text:match("^([%w.+-]+)()", place)
   if not word then error("no JSON at " .. place, 0) end
   if word == "null" then return nil, stop end
@@ -103,9 +108,9 @@ decode = function(text, place)
   return value, stop
 end
 
--- Return what a text holds; nil and a message where it is no JSON.
-function M.decode(text)
-  local is_right, value = pcall(decode, text, text:find("%S") or 1)
+-- Return what a text holds; nil and a message where it is no JSON. `pause`, if given, is called often.
+function M.decode(text, pause)
+  local is_right, value = pcall(decode, text, text:find("%S") or 1, pause or go_on)
   if is_right then return value end
   return nil, tostring(value)
 end
@@ -119,10 +124,10 @@ function M.read_text(path)
 end
 
 -- Write a new document in one step; return whether that could be done, and why not.
-function M.write(path, document)
+function M.write(path, document, pause)
   local file, why = io.open(path .. ".new", "wb")
   if not file then return false, why end
-  local is_done = file:write(M.encode(document)) and file:close()
+  local is_done = file:write(M.encode(document, pause)) and file:close()
   if not is_done then return false, "the disk is full" end
   return os.rename(path .. ".new", path)
 end

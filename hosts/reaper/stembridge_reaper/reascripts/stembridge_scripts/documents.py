@@ -71,14 +71,22 @@ def configuration_path(resource_path: str) -> str:
 def read_configuration(resource_path: str) -> Document:
     """Return the configuration below REAPER's resource path.
 
-    Raises Refusal when it is missing, or of another version.
+    Raises Refusal when it is missing, or of another version, or the home folder is not there.
     """
     document = read_document(configuration_path(resource_path))
     if document is None:
         raise Refusal("stembridge is not set up in this REAPER: run 'stembridge reaper install' once.")
     if document.get("version") != CONFIGURATION_VERSION:
         raise Refusal("These scripts are of another version: run 'stembridge reaper install' again.")
+    # Made anew there, it would know nothing of what was bought.
+    if not os.path.isdir(document["runs"]):
+        raise Refusal(AWAY % document["home"])
     return document
+
+
+AWAY = (
+    "The home folder of stembridge is not at %s: bring it or its disk back, or run 'stembridge reaper install' again."
+)
 
 
 def choose_preset(configuration: Document, words: str) -> str:

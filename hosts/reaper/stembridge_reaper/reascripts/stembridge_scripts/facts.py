@@ -195,17 +195,42 @@ def read_marked(items: Iterable[Document]) -> Generator[None, None, tuple[list[D
     parts: list[str] = []
     own = {item["guid"] for item in items}
     family = own | {_origin(mark) for item in items for mark in item.get("marks", ())}
-    for pointer in api.all_items():
-        _add_stem(stems, pointer, is_placed=True)
-        marks = api.text("MediaItem", pointer, ORIGIN)
-        if not family.isdisjoint(map(_origin, marks.split())) and api.guid("MediaItem", pointer) not in own:
-            parts.append(pointer)
-        yield
+    tagged = [track for track in api.all_tracks() if api.text("MediaTrack", track, EXTENSION)]
+    lengths = _lengths_of(items)
+    for track in tagged:
+        for pointer in api.items_of(track):
+            _add_stem(stems, pointer, is_placed=True)
+            lengths.add(_root_length(pointer))
+            yield
+    for track in api.all_tracks():
+        for pointer in api.items_of(track):
+            if _root_length(pointer) in lengths:
+                if track not in tagged:
+                    _add_stem(stems, pointer, is_placed=True)
+                marks = api.text("MediaItem", pointer, ORIGIN)
+                if not family.isdisjoint(map(_origin, marks.split())) and api.guid("MediaItem", pointer) not in own:
+                    parts.append(pointer)
+            yield
     return stems, parts
 
 
 def _origin(mark: str) -> str:
     return mark[mark.rfind("{") :]
+
+
+def _lengths_of(items: Iterable[Document]) -> set[float]:
+    """Return how long the files are that items play: of others no text need be read, which costs many numbers."""
+    return {source["length"] for item in items for source in item.get("sources", ())[-1:]}
+
+
+def _root_length(item: str) -> float:
+    """Return how long the file is that an item plays."""
+    take = api.call("GetActiveTake", item)
+    source = "0x0" if api.is_null(take) else api.call("GetMediaItemTake_Source", take)
+    root = source
+    while not api.is_null(source):
+        root, source = source, api.call("GetMediaSourceParent", source)
+    return -1.0 if api.is_null(root) else float(api.call("GetMediaSourceLength", root, 0)[0])
 
 
 def _read_track(pointer: str, tag: str) -> Document:
@@ -287,22 +312,31 @@ MOST = 7
 
 
 def clear_notes(
-    guids: list[str], known: dict[str, str], run: str = "", is_over: bool = False
+    items: Iterable[Document], known: dict[str, str], run: str, is_over: bool
 ) -> Generator[Any, None, None]:
-    """Take our line out of the notes of items, and of what was split off or copied of them in a run.
+    """Take our line out of the notes of the items of a run, and of what was split off or copied of them.
 
     A run that came to nothing leaves no marks (``is_over``); those of others say later what was one item once.
     """
+    yield from clear_own_notes([item["guid"] for item in items], known)
+    lengths, tracks = _lengths_of(items), {item["track"] for item in items}
+    for track in api.all_tracks():
+        is_own = api.guid("MediaTrack", track) in tracks
+        for pointer in api.items_of(track):
+            marks = api.text("MediaItem", pointer, ORIGIN) if is_own or _root_length(pointer) in lengths else ""
+            if run in marks:
+                clear_note(pointer)
+                if is_over:
+                    api.set_text("MediaItem", pointer, ORIGIN, without_mark(marks, run))
+            yield
+        yield
+
+
+def clear_own_notes(guids: Iterable[str], known: dict[str, str]) -> Generator[Any, None, None]:
+    """Take our line out of the notes of items."""
     found = yield from find_items(guids, known)
     for pointer in found.values():
         clear_note(pointer)
-        yield
-    for pointer in api.all_items() if run else ():
-        marks = api.text("MediaItem", pointer, ORIGIN)
-        if run in marks:
-            clear_note(pointer)
-            if is_over:
-                api.set_text("MediaItem", pointer, ORIGIN, without_mark(marks, run))
         yield
 
 

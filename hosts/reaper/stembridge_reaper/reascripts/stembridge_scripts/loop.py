@@ -156,6 +156,8 @@ class Watcher:
 
     def ask_worker(self, request: Document, folder: str, prefix: str = "") -> Generator[Any, None, RunFolder]:
         """Ask a worker, and people what it asks; returns the run that holds the answer."""
+        # To write what was read of a large project takes a tick of its own.
+        yield WAIT
         run = make_run(folder, request, prefix)
         start_worker(self.configuration, run)
         self._leaving.append(run)
@@ -380,7 +382,7 @@ class Watcher:
 
     def _clear_notes(self, run: RunFolder) -> Generator[Any, None, None]:
         self._notes = {guid: note for guid, note in self._notes.items() if note[0] != run.id}
-        yield from clear_notes([item["guid"] for item in run.items], self.known, run.id, is_over=not run.done)
+        yield from clear_notes(run.items, self.known, run.id, is_over=not run.done)
 
     def _show(self) -> None:
         words = ""

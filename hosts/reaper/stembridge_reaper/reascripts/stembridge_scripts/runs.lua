@@ -8,6 +8,9 @@ local VERSION = 2
 local BUDGET = 0.006 -- seconds of a tick that reading may take
 local SIGN = 1.0 -- seconds between two signs that a run is followed
 local SILENT = 20.0 -- seconds after which a worker that said nothing is taken for dead; it speaks every two
+local DENIED = 13 -- what the system says where a folder is there and must not be renamed
+local AWAY = "The home folder of stembridge is not at %s: "
+  .. "bring it or its disk back, or run 'stembridge reaper install' again."
 local FINAL = { done = true, failed = true, cancelled = true }
 local ANSWERS = { [1] = "go", [6] = "go", [7] = "no" } -- any other button cancels
 local BUTTONS = {
@@ -93,7 +96,7 @@ function Run:sign()
 end
 
 function Run:request()
-  self.asked = self.asked or documents.decode(documents.read_text(self:path("request.json")) or "") or {}
+  self.asked = self.asked or documents.decode(documents.read_text(self:path("request.json")) or "", M.pause) or {}
   return self.asked
 end
 
@@ -113,7 +116,7 @@ end
 -- Read the status if it was replaced; return whether it was.
 function Run:refresh()
   local text = documents.read_text(self:path("status.json"))
-  local status = text and text ~= self.text and documents.decode(text)
+  local status = text and text ~= self.text and documents.decode(text, M.pause)
   if not status or status.version ~= VERSION then return false end
   self.text, self.status, self.heard = text, status, r.time_precise()
   return true
@@ -179,7 +182,7 @@ function M.make(root, request, prefix)
   local folder = root .. "/" .. id
   r.RecursiveCreateDirectory(folder, 0)
   request.version, request.id, request.created = VERSION, id, os.time()
-  local is_done, why = documents.write(folder .. "/request.json", request)
+  local is_done, why = documents.write(folder .. "/request.json", request, M.pause)
   if not is_done then execution.refuse(root .. " cannot be written: " .. tostring(why) .. ".") end
   return M.open(folder)
 end
@@ -193,6 +196,9 @@ function M.read_configuration()
   elseif M.configuration.version ~= 2 then
     execution.refuse("These scripts are of another version: run 'stembridge reaper install' again.")
   end
+  -- Made anew there, it would know nothing of what was bought. To rename a folder to itself asks whether it is there.
+  local is_there, _, code = os.rename(M.configuration.runs, M.configuration.runs)
+  if not is_there and code ~= DENIED then execution.refuse(AWAY:format(M.configuration.home)) end
 end
 
 function M.start_worker(run)
@@ -214,6 +220,7 @@ end
 
 -- Ask a worker, and people what it asks; return the run that holds the answer.
 function M.ask_worker(request, folder, prefix)
+  M.wait() -- To write what was read of a large project takes a tick of its own.
   local run = M.make(folder, request, prefix)
   M.start_worker(run)
   while not run:is_final() do

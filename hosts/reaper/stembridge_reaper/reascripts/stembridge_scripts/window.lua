@@ -170,6 +170,8 @@ function M.shapes(state, width, height, size)
     y = y + line
   end
   for _, words in ipairs(state.lines or {}) do
+    -- Of a thousand, what has room.
+    if y + line > foot then break end
     for _, each in ipairs(M.wrap(words, inner, size)) do
       if y + line <= foot then add("text", GAP, y, inner, "faint", { words = each }) end
       y = y + line
