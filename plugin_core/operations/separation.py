@@ -214,19 +214,18 @@ class SeparationWork:
             SourceError: the source cannot be decoded any more.
             TransientError: the network or the disk; to be tried again.
         """
-        if purchase is not None and self.has_kept(job, purchase):
-            ledger = self._purchases
-            parts: Sequence[Part] = await run_stoppable(
-                lambda stopper: self._shelf.bring(purchase, ledger, stopper.check)
-            )
-        else:
-            parts = await self._fetch_parts(job, attempt, report)
+        kept = purchase if purchase is not None and self.has_kept(job, purchase) else None
+        fetched = () if kept is not None else await self._fetch_parts(job, attempt, report)
         loop = asyncio.get_running_loop()
 
         def tell(share: float) -> None:
             loop.call_soon_threadsafe(report, Progress(fraction=share, note="writing stems"))
 
-        return await run_stoppable(lambda stopper: self._treat(job, parts, stopper, tell))
+        def work(stopper: Stopper) -> Staged:
+            parts = fetched if kept is None else self._shelf.bring(kept, self._purchases, stopper.check)
+            return self._treat(job, parts, stopper, tell)
+
+        return await run_stoppable(work)
 
     async def _fetch_parts(self, job: Job, attempt: str, report: Report) -> Sequence[Part]:
         order = msgspec.structs.replace(await self._order_with_folder(job, attempt), bucket=self._bucket())
@@ -337,7 +336,7 @@ class SeparationWork:
         """Put back an earlier result that was set aside; remove staging and, if so, what is left at the provider."""
         # The last one named is done first, each whatever those before it raised.
         async with contextlib.AsyncExitStack() as steps:
-            if self._purchases is not None:
+            if self._purchases is not None and self._shelf.depot is not None:
                 steps.push_async_callback(asyncio.to_thread, self._shelf.make_room, job.purchase, self._purchases)
             steps.push_async_callback(asyncio.to_thread, self._folders.remove, job)
             # Before staging goes, which holds what the provider noted of the job.
