@@ -379,7 +379,7 @@ def _open(
 def _open_shared(address: str, patience: float | None, paths: PathMap) -> tuple[Database, Token]:
     try:
         from plugin_core.files.postgresql import PostgresDatabase
-        from plugin_core.jobs.owner import SessionToken
+        from plugin_core.jobs.presence import SessionToken
     except ImportError as error:
         what = "a job store in PostgreSQL needs psycopg, which is not installed"
         raise StoreError(what, remedy=install_hint("distributed")) from error

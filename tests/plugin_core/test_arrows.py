@@ -22,6 +22,11 @@ PROVIDERS = sorted(folder.name for folder in (CORE / "providers").iterdir() if (
 
 
 @cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def imports_of(path: Path) -> tuple[str, ...]:
     """Return every module a file imports, at any depth, relative imports resolved."""
     return tuple(_read_imports(path))
@@ -29,7 +34,7 @@ def imports_of(path: Path) -> tuple[str, ...]:
 
 def _read_imports(path: Path) -> Iterator[str]:
     package = ".".join(path.relative_to(ROOT).with_suffix("").parts[:-1])
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -203,14 +208,44 @@ def graph() -> dict[str, set[str]]:
     }
 
 
+OPTIONAL = {"boto3", "botocore", "keyring", "obstore", "onnxruntime", "PIL", "psycopg", "starlette", "uvicorn"}
+"""What comes with the extras alone; beets is there where its plugin is loaded."""
+NEED_EXTRAS = {"callbacks.server", "files.postgresql", "jobs.presence", "web_server"}
+
+
+def eager_imports_of(path: Path) -> set[str]:
+    """Return what importing a file imports: nothing within functions, for types alone, or that may be missing."""
+    found: set[str] = set()
+    todo: list[ast.stmt] = list(tree_of(path).body)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.ClassDef):
+            todo += node.body
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" not in ast.unparse(node.test):
+            todo += [*node.body, *node.orelse]
+    return found
+
+
+def test_what_comes_with_extras_is_imported_where_it_is_needed_alone() -> None:
+    """Without them everything else works: nothing but these few modules imports what imports one of them."""
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts): eager_imports_of(path) for path in CORE_FILES}
+    need: set[str] = set()
+    while more := {
+        name
+        for name, imports in modules.items()
+        if name not in need and (imports & need or OPTIONAL & {each.partition(".")[0] for each in imports})
+    }:
+        need |= more
+    assert {name.removeprefix("plugin_core.") for name in need} == NEED_EXTRAS
+
+
 def test_a_class_name_stands_once() -> None:
     files = [*CORE_FILES, *sorted((ROOT / "hosts").rglob("*.py"))]
-    names = Counter(
-        node.name
-        for path in files
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.ClassDef)
-    )
+    names = Counter(node.name for path in files for node in tree_of(path).body if isinstance(node, ast.ClassDef))
     assert {name for name, count in names.items() if count > 1} == set()
 
 

@@ -125,7 +125,7 @@ def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
             raise ImportError(name)
         return real(name, *rest)
 
-    for name in ("plugin_core.files.postgresql", "plugin_core.jobs.owner"):
+    for name in ("plugin_core.files.postgresql", "plugin_core.jobs.presence"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(StoreError, match="needs psycopg") as caught:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from plugin_core.jobs import owner
+from plugin_core.jobs import presence
 from plugin_core.jobs.store import JobStore, Place
 
 ANY_STORE = True
@@ -54,13 +54,13 @@ def test_after_a_new_start_of_the_server_only_its_machine_knows_of_a_process(
     store: JobStore, store_place: Place
 ) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
-    names = {"alive": owner._name(os.getpid()), "unknown": "", "ended": owner._name(ended.pid)}
+    names = {"alive": presence._name(os.getpid()), "unknown": "", "ended": presence._name(ended.pid)}
     ended.wait()
     # In another container, with the same process ids; and on this machine before it was started last.
     boot, container, pid, began = names["ended"].split()
     names["elsewhere"] = f"{boot} pid:[1] {pid} {began}"
     names["before"] = f"another {container} {os.getpid()} {began}"
-    tokens = {word: f"{owner._machine()}{number:08x}" for number, word in enumerate(names)}
+    tokens = {word: f"{presence._machine()}{number:08x}" for number, word in enumerate(names)}
     job = "INSERT INTO sessions (token, server, process) VALUES (?, 'an earlier start', ?)"
     submitter = (
         "INSERT INTO jobs (id, state, active, account, base, dedupe, due, updated, submitter, body)"
