@@ -217,7 +217,7 @@ COMMANDS = {
     "plugins": "List the plugins, and what each of them adds.",
 }
 
-_BESIDE = {"run": ("separate", "run")}
+_BESIDE = {"run": ("separate", "run"), "fetch": ("separate", "fetch"), "login": ("account", "login")}
 """Commands that stand in the module of another."""
 
 log = logging.getLogger(__name__)

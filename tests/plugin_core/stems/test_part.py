@@ -20,6 +20,9 @@ def test_a_part_is_read_at_the_pace_of_its_source_to_its_end(tmp_path: Path, rat
         blocks = [follower.read(50_000) for _ in range(4)]
         follower.finish(Stopper())
         assert part.position == 5 * rate
+        assert len(blocks[-1]) == 50_000
+        rest = [len(follower.read(100_000)) for _ in range(2)]
+        assert rest[1] == 0
     got, true = np.concatenate(blocks), make_song(5.0, 44_100, 1)[:200_000]
     assert got.shape == true.shape
     # The drums are noise, and another at each rate.

@@ -11,7 +11,7 @@ import click
 import msgspec
 import pytest
 
-from plugin_core.cli.commands.login import keep_in_keyring, keep_secrets, write_secrets
+from plugin_core.cli.commands.account import keep_in_keyring, keep_secrets, write_secrets
 from plugin_core.errors import SettingsError
 from plugin_core.settings import Secret, Settings, no_keyring
 from tests.plugin_core.cli.conftest import Run
