@@ -191,7 +191,9 @@ def find_twin(
     """
     gone = None
     for row in (row for content in sorted(hashes) for row in ledger.with_content(content)):
-        if row.state is SongState.DONE and row.recipe == recipe:
+        # One whose song left while its job was finished was ended by nobody.
+        is_left = row.state is SongState.WORKING and not os.path.lexists(row.path)
+        if (row.state is SongState.DONE or is_left) and row.recipe == recipe:
             if row.path != path and _has_results(session, row):
                 if os.path.lexists(row.path):
                     return row, row.path

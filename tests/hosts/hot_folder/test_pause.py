@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 from stembridge_hot_folder import workers
-from stembridge_hot_folder.ledger import LEDGER_NAME
+from stembridge_hot_folder.first_look import find_twin
+from stembridge_hot_folder.ledger import LEDGER_NAME, SongLedger, SongState
 from stembridge_hot_folder.status import pause_folders, show_status
 from stembridge_hot_folder.strays import HOST, Strays, is_begun
 
@@ -160,6 +162,21 @@ def test_what_is_paid_for_is_finished_by_a_watch_of_a_paused_folder_and_a_new_ve
         running.wait("queued", "A.wav")
         wait_for(lambda: running.watch.counts().waiting == 1)
     assert desk.separator.paid == ["A.wav"]
+
+
+def test_a_song_that_is_renamed_and_finished_while_paused_is_found_done(desk: Desk) -> None:
+    song = desk.song("A.wav", seed=1)
+    desk.once()
+    row = desk.row(song)
+    assert row is not None
+    # As it is left then: its job is done, and nobody came to say so of the song, which waited under its new name.
+    left = msgspec.structs.replace(row, state=SongState.WORKING)
+    with SongLedger(desk.home / LEDGER_NAME) as ledger, desk.context().session() as session:
+        ledger.put(left)
+        path = os.fsencode(song.with_name("B.wav"))
+        assert find_twin(session, ledger, path, {row.content}, row.recipe) is None
+        song.rename(song.with_name("B.wav"))
+        assert find_twin(session, ledger, path, {row.content}, row.recipe) == (ledger.get(row.path), b"")
 
 
 def test_what_counts_as_begun() -> None:
