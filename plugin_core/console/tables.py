@@ -80,11 +80,11 @@ def _total(widths: Sequence[int]) -> int:
 
 
 def _narrow(widths: Sequence[int], width: int) -> list[int]:
-    """Return widths that fit, taken from the widest first, as far as that goes."""
-    found = list(widths)
-    while _total(found) > width and max(found) > _NARROWEST:
-        found[found.index(max(found))] -= 1
-    return found
+    """Return widths that fit, taken from the widest first, as far as that goes; an id, which is first, is taken whole."""
+    first, *rest = widths
+    while rest and first + 2 + _total(rest) > width and max(rest) > _NARROWEST:
+        rest[rest.index(max(rest))] -= 1
+    return [first, *rest]
 
 
 def _draw(rows: Iterable[Sequence[str]], widths: Sequence[int]) -> None:

@@ -118,7 +118,7 @@ def _show(purchases: Sequence[Purchase], placed: dict[str, list[Job]]) -> None:
         )
         for purchase in purchases
     ]
-    print_table(("ID", "BOUGHT", "STATE", "FROM", "CREDITS", "REMOTE ID", "SONG, AND WHERE ITS STEMS ARE"), rows)
+    print_table(("ID", "BOUGHT", "STATE", "FROM", "CREDITS", "REMOTE ID", "SONG: ITS STEMS"), rows)
 
 
 def _where(purchase: Purchase, jobs: Sequence[Job]) -> str:

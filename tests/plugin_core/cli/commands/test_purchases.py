@@ -36,7 +36,7 @@ def test_purchases_say_what_was_bought_and_where_it_is(stembridge: Run, tmp_path
     stembridge("separate", first)
     stembridge("separate", second)
     head, *rows, empty, total = stembridge("purchases").out.splitlines()
-    assert head.split("  ")[0] == "ID" and head.endswith("SONG, AND WHERE ITS STEMS ARE")
+    assert head.split("  ")[0] == "ID" and head.endswith("SONG: ITS STEMS")
     assert "Second.flac: Second.stems" in rows[0] and "fake halves  3 " in rows[0]
     # What stands beside its song is named without saying the album twice.
     assert "Some Artist/An Album/01 First.flac: 01 First.stems" in rows[1]
