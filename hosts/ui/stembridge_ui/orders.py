@@ -148,6 +148,9 @@ class Counter:
                     await _receive(request, draft)
                     await self._session.look(draft)
                     path = await asyncio.to_thread(_place, draft, folder, name)
+                except SourceError as error:
+                    # By the name that its owner knows.
+                    raise SourceError(error.message.replace(show_path(draft), name), remedy=error.remedy) from error
                 finally:
                     draft.unlink(missing_ok=True)
         except OSError as error:

@@ -149,7 +149,11 @@ for (let segment = 0; segment < 150; segment += 1) {
 }
 transport.close();
 await context.close();
-return {fetched, kept, nodes, most, left: transport.nodes.size + transport.kept.size};
+// A second and a half into a piece that is scheduled for the first second, 400 samples into the song.
+const place = Object.assign(Object.create(Transport.prototype), {
+  rate: 100, speed: 1, isPlaying: true, context: {currentTime: 2.5}, pieces: [{when: 100, from: 400, frames: 400}],
+}).position;
+return {place, fetched, kept, nodes, most, left: transport.nodes.size + transport.kept.size};
 """
 
 ANEW = """
@@ -406,6 +410,7 @@ def test_six_stems_of_ten_minutes_take_bounded_memory(server: Server, browser: B
     browser.open(server.fresh_link())
     before = resident(browser)
     found = browser.run(SCAN)
+    assert found["place"] == 550
     assert found["fetched"] >= 6 * 150
     assert found["kept"] <= 6
     assert found["nodes"] <= 6 * 4

@@ -184,6 +184,7 @@ def test_a_dropped_song_is_copied_whole_under_a_name_of_its_own(server: Server, 
     assert Path(outside).parent == folder
     for name, body in (("song.flac", b"not a song"), ("song.txt", content), ("", content)):
         assert drop(name, body).status_code == 422
+    assert drop("song.flac", b"not a song").json()["message"] == "song.flac is not audio"
     assert (folder / "A song.flac").read_bytes() == content
     assert len(set(folder.iterdir()) - before) == 3
 

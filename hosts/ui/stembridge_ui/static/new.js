@@ -78,7 +78,7 @@ export function showNew(main) {
         add(taken.path, taken.shown);
       } catch (error) {
         shown.remove();
-        toast(`${file.name}: ${error.message}`, "bad");
+        toast(error.message.includes(file.name) ? error.message : `${file.name}: ${error.message}`, "bad");
       }
     }
   }
