@@ -80,7 +80,7 @@ def _total(widths: Sequence[int]) -> int:
 
 
 def _narrow(widths: Sequence[int], width: int) -> list[int]:
-    """Return widths that fit, taken from the widest first, as far as that goes; an id, which is first, is taken whole."""
+    """Return widths that fit, taken from the widest first, as far as that goes; an id, which is first, stays whole."""
     first, *rest = widths
     while rest and first + 2 + _total(rest) > width and max(rest) > _NARROWEST:
         rest[rest.index(max(rest))] -= 1

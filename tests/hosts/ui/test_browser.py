@@ -173,6 +173,24 @@ window.fetch = usual;
 return asked;
 """
 
+RACE = """
+// Changes that are told while the list is asked for, which is as it was before them.
+const {showJobs} = await import("/jobs.js");
+const [place, changes, usual] = [document.createElement("main"), new EventTarget(), window.fetch];
+const known = (await (await usual("api/jobs?limit=1")).json()).rows[0];
+const row = (id, state) => ({...known, id, state, song: id});
+let answer;
+window.fetch = () => new Promise((go) => answer = go);
+showJobs(place, {changes});
+const tell = (detail) => changes.dispatchEvent(new CustomEvent("change", {detail}));
+tell({rows: [row("d", "done"), row("c", "failed")], gone: ["b"]});
+answer(Response.json({rows: ["c", "b", "a"].map((id) => row(id, "queued")), counts: {}}));
+while (!place.querySelector(".job")) await new Promise((end) => setTimeout(end, 10));
+tell({rows: [row("a", "cancelled"), row("e", "queued")], gone: ["d"]});
+window.fetch = usual;
+return [...place.querySelectorAll(".job")].map((one) => `${one.dataset.id} ${one.dataset.state}`);
+"""
+
 TWICE = """
 // A job that is done while its page is made: what is asked for first is answered last.
 const {showSong} = await import("/song.js");
@@ -300,6 +318,7 @@ def test_a_song_is_dropped_separated_played_looped_and_saved(
     assert (soundfile.read(mix, dtype="int16")[0] == sum(part.astype("int32") for part in parts)).all()
 
     assert browser.run(TWICE, job) == 1
+    assert browser.run(RACE) == ["e queued", "c failed", "a cancelled"]
     assert browser.run(ANEW, job) == [f"api/jobs/{job}"]
     for loop, seconds in ((None, 11.0), ([70_001, 250_003], 12.5)):
         for lane in browser.run(RENDER, job, loop, seconds):

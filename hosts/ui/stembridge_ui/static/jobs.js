@@ -20,7 +20,7 @@ export function showJobs(main, {changes}) {
   let isWhole = false;
   let loading = null;
   let generation = 0;
-  let heardSince = new Set(); // jobs that changed since a page of rows was asked for: what it says of them is older
+  let heardSince = new Map(); // jobs that changed since a page of rows was asked for, which tells of them as they were
 
   const chips = h("div", {class: "chips", role: "group", "aria-label": "Which jobs"});
   const buttons = Object.fromEntries(Object.keys(FILTERS).map((name) => {
@@ -49,7 +49,7 @@ export function showJobs(main, {changes}) {
 
   /** Take in the rows that follow a job; those that are shown already are patched. */
   async function fetchPage(mine, last, limit = PAGE) {
-    const newer = heardSince = new Set();
+    const newer = heardSince = new Map();
     const states = FILTERS[filter] ? FILTERS[filter].join(",") : "";
     const found = await getJson(`api/jobs?limit=${limit}&before=${last}&state=${states}`);
     if (mine !== generation) return [];
@@ -59,14 +59,19 @@ export function showJobs(main, {changes}) {
     for (const id of rows.keys()) {
       if ((!last || id < last) && id >= end && !ids.has(id) && !newer.has(id)) drop(id);
     }
-    for (const row of found.rows.filter(({id}) => !newer.has(id))) {
-      if (rows.has(row.id)) rows.get(row.id).update(row);
-      else add(row, following(row.id));
-    }
     isWhole = !end;
+    for (const row of found.rows.filter(({id}) => !newer.has(id))) put(row);
+    for (const row of newer.values()) if (row && row.id >= end) put(row);
     count(found.counts);
     observe();
     return found.rows;
+  }
+
+  /** Show a job as it is now, where it belongs. */
+  function put(row) {
+    if (FILTERS[filter] && !FILTERS[filter].includes(row.state)) drop(row.id);
+    else if (rows.has(row.id)) rows.get(row.id).update(row);
+    else add(row, following(row.id));
   }
 
   function following(id) {
@@ -127,23 +132,18 @@ export function showJobs(main, {changes}) {
     set(end, rows.size && rows.size < all && filter === "all" ? `${rows.size} of ${plural(all, "job")}` : "");
   }
 
-  function patch(row) {
-    const known = rows.get(row.id);
-    const isWanted = !FILTERS[filter] || FILTERS[filter].includes(row.state);
-    if (known && isWanted) known.update(row);
-    else if (known) drop(row.id);
-    else if (isWanted) {
-      // One that is older than all that are shown comes with its own page.
-      const next = following(row.id);
-      if (next || isWhole) add(row, next);
-    }
-  }
-
   function heard({detail}) {
     const {rows: changed = [], gone = []} = detail;
-    for (const id of [...changed.map((row) => row.id), ...gone]) heardSince.add(id);
-    for (const row of [...changed].sort((a, b) => (a.id < b.id ? -1 : 1))) patch(row);
-    for (const id of gone) drop(id);
+    const oldest = isWhole ? "" : list.lastElementChild?.dataset.id;
+    for (const row of [...changed].sort((a, b) => (a.id < b.id ? -1 : 1))) {
+      heardSince.set(row.id, row);
+      // One that is older than all that are shown comes with its own page.
+      if (oldest !== undefined && row.id >= oldest) put(row);
+    }
+    for (const id of gone) {
+      heardSince.set(id, null);
+      drop(id);
+    }
     if (detail.counts) count(detail.counts);
   }
 
