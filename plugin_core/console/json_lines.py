@@ -97,7 +97,7 @@ def describe_plan(offer: Offer) -> Record:
         "model": operation.model if isinstance(operation, Separation) else "",
         "stems": [{"name": name, "path": path} for name, path in stems.items()],
         "projects": [{"name": name, "path": path} for name, path in projects.items()],
-        "credits": plan.credits if standing is None else 0.0,
+        "credits": offer.credits,
         "seconds": plan.seconds if standing is None else 0.0,
         "notes": [encodable(note) for note in plan.notes],
         "standing": None if standing is None else standing.id,

@@ -159,10 +159,7 @@ class History:
             return offer
         told = describe_bought(purchase, is_expired=self._is_expired(purchase, plan.operation))
         plan = msgspec.structs.replace(plan, notes=(*plan.notes, told))
-        offer = msgspec.structs.replace(offer, plan=plan, purchase=purchase)
-        if offer.is_bought:
-            return msgspec.structs.replace(offer, plan=msgspec.structs.replace(plan, credits=0.0))
-        return offer
+        return msgspec.structs.replace(offer, plan=plan, purchase=purchase)
 
     async def recall(self, offer: Offer, recording: str) -> Offer | None:
         """Return the offer of a song that holds this recording, if all that it wants stands; else None."""

@@ -163,7 +163,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 
     source: Source
     plan: Plan
-    """With the price of what is still to be bought, unless its results stand."""
+    """With its price, which counts if what was bought before turns out to be gone and is bought again."""
     remote: bool = False
     """Whether a service does it, which may cost money even where no price is known."""
     files: Mapping[str, Path] = {}
@@ -179,6 +179,11 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     def has_price(self) -> bool:
         """Whether it costs money, or may, where nobody bought it before."""
         return self.purchase is not None or (self.remote if self.plan.credits is None else self.plan.credits > 0)
+
+    @property
+    def credits(self) -> float | None:
+        """What is still to be paid, as far as is known."""
+        return 0.0 if self.standing is not None or self.is_bought else self.plan.credits
 
     @property
     def is_bought(self) -> bool:

@@ -151,7 +151,7 @@ def test_price_is_not_told_for_what_is_bought(session: Session, song: Path) -> N
     async def plan() -> float | None:
         offer = await session.offer(session.inspect(song), Tagging(provider="ears", policy="replace"))
         assert offer.standing is None
-        return offer.plan.credits
+        return offer.credits
 
     assert asyncio.run(plan()) == 0.0
 

@@ -100,7 +100,7 @@ def test_stems_bought_for_another_place_cost_nothing(
 ) -> None:
     buy(session, song)
     offer = look(session, copy)
-    assert (offer.plan.credits, offer.standing) == (0.0, None)
+    assert (offer.credits, offer.standing) == (0.0, None)
     assert any(note.startswith("bought before, on ") for note in offer.plan.notes)
     buy(session, copy)
     assert (copy.parent / "Copy.stems").is_dir()
@@ -113,7 +113,7 @@ def test_stems_that_were_changed_come_from_what_was_bought(
     buy(session, song)
     next((song.parent / "Song.stems").iterdir()).write_bytes(b"mine now")
     offer = look(session, copy)
-    assert (offer.plan.credits, offer.is_bought, offer.is_bought_again) == (0.0, True, False)
+    assert (offer.credits, offer.is_bought, offer.is_bought_again) == (0.0, True, False)
     buy(session, copy)
     assert len(fake.submitted) == 1 and (copy.parent / "Copy.stems").is_dir()
 
@@ -132,7 +132,7 @@ def test_a_service_without_a_price_may_cost_money(
     buy(session, song)
     stands, bought, forced = look(session, song), look(session, copy), look(session, copy, force=True)
     assert (stands.is_paid, stands.is_bought) == (False, True)
-    assert (bought.is_paid, bought.is_bought, bought.plan.credits) == (False, True, 0.0)
+    assert (bought.is_paid, bought.is_bought, bought.credits) == (False, True, 0.0)
     assert any(note.startswith("bought before, on ") for note in bought.plan.notes)
     assert (forced.is_paid, forced.is_bought) == (True, False)
 

@@ -13,6 +13,7 @@ import pytest
 from plugin_core.errors import ServiceError
 from plugin_core.files import database, sqlite
 from plugin_core.files.checksum import hash_file
+from plugin_core.protocols import Finished, Order, Report, Waiting
 from tests.plugin_core.cli.conftest import Run
 from tests.plugin_core.cli.fakes import FakeSeparator, write_song
 
@@ -112,6 +113,30 @@ def test_what_one_purchase_serves_is_priced_once_and_a_forced_one_takes_the_plac
     assert "2 tracks with fake, about 6 credits" in forced and "Song.stems" in forced and "(2)" not in forced
     stembridge("separate", song, copy, "--force")
     assert len(fake.submitted) == 3 and not song.with_name("Song (2).stems").exists()
+
+
+def test_what_was_gone_and_is_bought_again_counts_as_much_as_before(
+    stembridge: Run, fake: FakeSeparator, song: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that was to cost nothing, since its song was bought already, bought it anew for nothing on record."""
+    stembridge("separate", song)
+    shutil.rmtree(song.with_suffix(".stems"))
+    shutil.rmtree(home / "purchases")
+
+    poll = fake.poll
+
+    async def forget_the_first(order: Order, report: Report) -> Waiting | Finished:
+        if order.key == fake.submitted[0].key:
+            raise ServiceError("expired")
+        return await poll(order, report)
+
+    monkeypatch.setattr(fake, "poll", forget_the_first)
+    assert stembridge("separate", song).code == 1
+    job, _ = stembridge("jobs", "list", "--json").of("job")
+    assert "at no cost" in stembridge("separate", song, "--dry-run").out
+    assert stembridge("jobs", "retry", job["id"], "--force").code == 0
+    assert len(fake.submitted) == 2
+    assert [one["credits"] for one in stembridge("purchases", "--json").of("purchase")] == [3.0, 3.0]
 
 
 @pytest.mark.parametrize("word", ["run", "day", "month"])
