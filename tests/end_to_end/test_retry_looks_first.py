@@ -1,7 +1,11 @@
-"""Retry never pays without looking: what a service has, or may have, is had; all else takes the user's word."""
+"""Retry never pays without looking: what a service has, or may have, is had; all else takes the user's word.
+
+``STEMBRIDGE_TEST_SHARED=1`` lets all jobs lie in a database, where a worker works on them.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -15,12 +19,15 @@ from tests import quick_start
 from tests.audio_files import write_song
 from tests.end_to_end.hasty import SEARCH, start
 from tests.end_to_end.tencent_bench import settings_for
+from tests.postgresql import empty
 from tests.simulators.faults import Fault, bad_gateway, html_page, refuse, reset_after, reset_before, wrong_length
 from tests.simulators.mediax import MediaxSimulator
 from tests.simulators.mvsep import PREMIUM_TOKEN, Behaviour, MvsepSimulator
 from tests.simulators.mvsep.walks import failed, processing
 from tests.simulators.tencent import TencentSimulator
 
+# The environment of tests is emptied of our settings before each test, hence at import.
+SHARED = "STEMBRIDGE_TEST_SHARED" in os.environ
 LIMIT = 900
 HOURS = 3600.0
 
@@ -97,6 +104,9 @@ class Bench:
             time.sleep(0.05)
         worker.kill()
         worker.communicate()
+
+
+Working = Callable[[Bench], contextlib.AbstractContextManager[None]]
 
 
 class MvsepBench(Bench):
@@ -192,19 +202,54 @@ def song(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def mvsep(home: Path, song: Path) -> Iterator[MvsepBench]:
-    with MvsepSimulator() as service:
-        yield MvsepBench(service, home, song)
+def is_shared() -> bool:
+    return SHARED
+
+
+@pytest.fixture
+def working(request: pytest.FixtureRequest, home: Path, song: Path, is_shared: bool) -> Working:
+    """Return what works beside a bench: nothing, or a worker where the jobs lie in a database."""
+    if not is_shared:
+        return lambda _bench: contextlib.nullcontext()
+    database = request.getfixturevalue("postgresql")
+    empty(database)
+    (home / "staging").mkdir(parents=True)
+    config = home / "config.toml"
+    lines = (f'[jobs]\ndatabase = "{database}"\nstaging = "{home}/staging"', f'[paths]\nmusic = "{song.parent}"')
+    config.write_text("\n".join(lines))
+    config.chmod(0o600)
+    return work_beside
+
+
+@contextlib.contextmanager
+def work_beside(bench: Bench) -> Iterator[None]:
+    with (Path(bench.environ["STEMBRIDGE_HOME"]) / "worker.log").open("wb") as log:
+        worker = start(bench.environ, "worker", output=log, errors=log)
+    try:
+        yield
+    finally:
+        worker.kill()
+        worker.wait()
+
+
+@pytest.fixture
+def mvsep(home: Path, song: Path, working: Working) -> Iterator[MvsepBench]:
+    with MvsepSimulator() as service, working(made := MvsepBench(service, home, song)):
+        yield made
 
 
 @pytest.fixture(params=["mvsep", "tencent_ci", "mediax"])
-def bench(request: pytest.FixtureRequest, home: Path, song: Path) -> Iterator[Bench]:
+def bench(request: pytest.FixtureRequest, home: Path, song: Path, working: Working) -> Iterator[Bench]:
     if request.param == "mvsep":
         yield request.getfixturevalue("mvsep")
         return
     kind = CiBench if request.param == "tencent_ci" else MediaxBench
-    with MediaxSimulator() as service, TencentSimulator() as bucket:
-        yield kind(service, bucket, home, song)
+    with (
+        MediaxSimulator() as service,
+        TencentSimulator() as bucket,
+        working(made := kind(service, bucket, home, song)),
+    ):
+        yield made
 
 
 @pytest.mark.parametrize("how", ["retry", "resume", "plain"])
@@ -268,6 +313,7 @@ def _last(bench: Bench, how: str) -> object:
     return bench.song if how == "plain" else bench.job
 
 
+@pytest.mark.parametrize("is_shared", [False, True])
 def test_an_unconfirmed_job_that_was_given_up_is_looked_for_when_it_is_wanted_after_all(mvsep: MvsepBench) -> None:
     mvsep.lose(made=True)
     assert mvsep.ask("--yes")[0] == 4
@@ -362,6 +408,7 @@ def test_a_result_that_is_gone_is_bought_again_by_force_alone(mvsep: MvsepBench)
     assert (process.returncode, mvsep.created) == (0, 2), out + err
 
 
+@pytest.mark.parametrize("is_shared", [False, True])
 def test_force_looks_first_as_well(mvsep: MvsepBench) -> None:
     mvsep.service.faults.add(absent(None))
     assert mvsep.ask("--yes")[0] == 1
