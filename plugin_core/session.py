@@ -341,7 +341,7 @@ class Session:
         """The parts of songs that hosts cut out to have them separated by themselves."""
         from plugin_core.operations.song import Slices
 
-        return Slices(lambda: self.store)
+        return Slices(lambda: self.store, self._shelf.home)
 
     @cached_property
     def history(self) -> History:

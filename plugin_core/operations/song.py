@@ -280,10 +280,17 @@ class Slices:
 
     Args:
         store: gives the job store.
+        folder: where hosts may put what they cut, for whoever works on it.
     """
 
-    def __init__(self, store: Callable[[], JobStore]) -> None:
+    def __init__(self, store: Callable[[], JobStore], folder: Path) -> None:
         self._store = store
+        self.folder = folder
+
+    @property
+    def are_seen(self) -> bool:
+        """Whether every machine that works on the jobs sees that folder."""
+        return self._store().paths.sees(self.folder)
 
     async def recognise(self, song: Source) -> str:
         """Return the id of the recording that a song holds, whatever its tags and its format are; known from then on.

@@ -1,7 +1,4 @@
-"""Retry never pays without looking: what a service has, or may have, is had; all else takes the user's word.
-
-``STEMBRIDGE_TEST_SHARED=1`` lets all jobs lie in a database, where a worker works on them.
-"""
+"""Retry never pays without looking: what a service has, or may have, is had; all else takes the user's word."""
 
 from __future__ import annotations
 
@@ -18,16 +15,15 @@ from plugin_core.model import Job
 from tests import quick_start
 from tests.audio_files import write_song
 from tests.end_to_end.hasty import SEARCH, start
+from tests.end_to_end.sharing import SHARED, share_jobs
+from tests.end_to_end.sharing import working as worker
 from tests.end_to_end.tencent_bench import settings_for
-from tests.postgresql import empty
 from tests.simulators.faults import Fault, bad_gateway, html_page, refuse, reset_after, reset_before, wrong_length
 from tests.simulators.mediax import MediaxSimulator
 from tests.simulators.mvsep import PREMIUM_TOKEN, Behaviour, MvsepSimulator
 from tests.simulators.mvsep.walks import failed, processing
 from tests.simulators.tencent import TencentSimulator
 
-# The environment of tests is emptied of our settings before each test, hence at import.
-SHARED = "STEMBRIDGE_TEST_SHARED" in os.environ
 LIMIT = 900
 HOURS = 3600.0
 
@@ -211,25 +207,8 @@ def working(request: pytest.FixtureRequest, home: Path, song: Path, is_shared: b
     """Return what works beside a bench: nothing, or a worker where the jobs lie in a database."""
     if not is_shared:
         return lambda _bench: contextlib.nullcontext()
-    database = request.getfixturevalue("postgresql")
-    empty(database)
-    (home / "staging").mkdir(parents=True)
-    config = home / "config.toml"
-    lines = (f'[jobs]\ndatabase = "{database}"\nstaging = "{home}/staging"', f'[paths]\nmusic = "{song.parent}"')
-    config.write_text("\n".join(lines))
-    config.chmod(0o600)
-    return work_beside
-
-
-@contextlib.contextmanager
-def work_beside(bench: Bench) -> Iterator[None]:
-    with (Path(bench.environ["STEMBRIDGE_HOME"]) / "worker.log").open("wb") as log:
-        worker = start(bench.environ, "worker", output=log, errors=log)
-    try:
-        yield
-    finally:
-        worker.kill()
-        worker.wait()
+    share_jobs(home, request.getfixturevalue("postgresql"), song.parent)
+    return lambda bench: worker(bench.environ, home)
 
 
 @pytest.fixture

@@ -136,7 +136,7 @@ def _work(context: Context, wanted: Request, folder: Path) -> int:
         at_work = Worker(session, wanted, folder)
         with _telling(at_work.fail):
             code = asyncio.run(at_work.run())
-        forget_old_runs(session.settings, keep=folder)
+        forget_old_runs(session.settings, session.slices.folder, keep=folder)
     return code
 
 

@@ -87,7 +87,8 @@ class Chooser:
             return None
 
     async def _plan_new(self, spans: Sequence[Span]) -> list[Stretch]:
-        places = plan_slices(self._source, spans, self._handles)
+        # Where no other machine would see slices, only the whole file will do.
+        places = plan_slices(self._source, spans, self._handles) if self._session.slices.are_seen else ()
         return [await self._stretch(place) for place in places or (None,)]
 
     def _find_new(self, new: Sequence[Stretch], wanted: Slice) -> Stretch | None:
@@ -107,7 +108,7 @@ class Chooser:
         return Stretch(place=place, offer=offer)
 
     async def _cut(self, place: Slice) -> Source:
-        folder = self._session.settings.home / SLICES
+        folder = self._session.slices.folder / SLICES
         path = await asyncio.to_thread(cut_slice, self._source, self._recording, place, folder)
         cut = await self._session.look(path)
         # Before it is bought: whoever comes after a crash must know what it is a part of.

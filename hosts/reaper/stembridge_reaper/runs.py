@@ -49,18 +49,19 @@ PATIENCE = 3600.0
 log = logging.getLogger(__name__)
 
 
-def forget_old_runs(settings: Settings, *, keep: Path, now: float | None = None) -> int:
+def forget_old_runs(settings: Settings, work: Path, *, keep: Path, now: float | None = None) -> int:
     """Remove runs and slices untouched for ``[reaper] keep_days``; return how many folders went.
 
     Args:
         settings: where the home folder is.
+        work: where slices are put.
         keep: a run that stays whatever its age.
         now: seconds since the epoch; default the present.
     """
     moment = time.time() if now is None else now
     before = moment - settings.section("reaper", ReaperSettings).keep_days * 86400
     gone = 0
-    for root in (settings.home / RUNS, settings.home / SLICES):
+    for root in (settings.home / RUNS, work / SLICES):
         for folder in sorted(root.iterdir()) if root.is_dir() else ():
             limit = moment - PATIENCE if folder.name.startswith("query-") else before
             if folder != keep and folder.is_dir() and _touched(folder) < limit:

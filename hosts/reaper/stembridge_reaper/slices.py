@@ -13,7 +13,7 @@ from plugin_core.errors import PlacementError, SourceError
 from plugin_core.model import Source, show_path
 
 SLICES = Path("reaper", "slices")
-"""Where slices lie below the home folder."""
+"""Where slices lie below the home, or the folder that machines share."""
 
 WORTH_IT = 0.8
 """Share of the file above which it is separated whole."""

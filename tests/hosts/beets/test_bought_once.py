@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,18 @@ import pytest
 import soundfile
 
 from tests.audio_files import write_song
+from tests.end_to_end.sharing import SHARED, share_jobs, working
 from tests.hosts.beets.conftest import make_later, tag
 from tests.hosts.beets.library import Beets
 from tests.hosts.beets.services import account_at
+from tests.postgresql import postgresql
 from tests.simulators.faults import refuse
 from tests.simulators.mediax import MediaxSimulator
 from tests.simulators.mvsep import FREE_TOKEN, Behaviour
 from tests.simulators.mvsep.walks import processing, waiting
 from tests.simulators.mvsep.watched import Watched
+
+__all__ = ["postgresql"]
 
 SECONDS = 4.0
 LIMIT = 300
@@ -59,12 +63,22 @@ def account(service: Watched) -> dict[str, str]:
 
 
 @pytest.fixture
-def buyer(beets: Beets, service: Watched, recording: Path) -> Beets:
-    """Return a beets with one song and an account at MVSEP."""
+def is_shared() -> bool:
+    return SHARED
+
+
+@pytest.fixture
+def buyer(
+    beets: Beets, service: Watched, recording: Path, is_shared: bool, request: pytest.FixtureRequest
+) -> Iterator[Beets]:
+    """Give a beets with one song and an account at MVSEP."""
     beets.environ |= account(service)
     beets.configure(SECTION)
+    if is_shared:
+        share_jobs(beets.home, request.getfixturevalue("postgresql"), beets.root)
     bring(beets, recording, "One")
-    return beets
+    with working(beets.environ, beets.home) if is_shared else nullcontext():
+        yield beets
 
 
 SECTION = {"provider": "mvsep", "model": "40", "tries": 20}
@@ -161,6 +175,11 @@ def test_a_song_moved_during_stems_is_followed(
     assert process.returncode == 0, out.decode()
     assert service.created == 1
     expect_stems(buyer, buyer.music / folder, name)
+
+
+@pytest.mark.parametrize("is_shared", [True])
+def test_a_song_moved_while_a_worker_has_its_job_is_followed(buyer: Beets, service: Watched) -> None:
+    test_a_song_moved_during_stems_is_followed(buyer, service, *ACTS[0])
 
 
 @pytest.mark.parametrize(

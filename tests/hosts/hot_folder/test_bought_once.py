@@ -19,16 +19,19 @@ import pytest
 import soundfile
 from stembridge_hot_folder.ledger import LEDGER_NAME, SongLedger, SongState
 
-from plugin_core.jobs.store import JobStore
+from plugin_core import Session, Settings
 from plugin_core.model import Job, JobState
-from plugin_core.session import STORE_NAME
 from tests.audio_files import write_song
 from tests.end_to_end.bought_bench import embed_cover, files, retitle
 from tests.end_to_end.hasty import start
+from tests.end_to_end.sharing import SHARED, share_jobs, working
 from tests.hosts.hot_folder.conftest import wait_for
+from tests.postgresql import postgresql
 from tests.simulators.mvsep import FREE_TOKEN, Behaviour
 from tests.simulators.mvsep.walks import processing, waiting
 from tests.simulators.mvsep.watched import Watched
+
+__all__ = ["postgresql"]
 
 FILES = "/storage/processed/*"
 LIMIT = 300
@@ -143,8 +146,8 @@ class Drop:
 
     def stored(self) -> list[Job]:
         """Return all jobs."""
-        with JobStore(self.home / STORE_NAME) as store:
-            return store.list()
+        with Session(Settings(self.home)) as session:
+            return session.store.list()
 
     def rows(self) -> dict[str, SongState]:
         """Return the songs that the watch knows."""
@@ -153,11 +156,24 @@ class Drop:
 
 
 @pytest.fixture
-def drop(service: Watched, home: Path, tmp_path: Path, recording: Path) -> Drop:
+def is_shared() -> bool:
+    return SHARED
+
+
+@pytest.fixture
+def drop(
+    service: Watched, home: Path, tmp_path: Path, recording: Path, is_shared: bool, request: pytest.FixtureRequest
+) -> Iterator[Drop]:
     root = tmp_path / "Drop"
     root.mkdir()
     (tmp_path / "far").mkdir()
-    return Drop(service, home, root, recording)
+    made = Drop(service, home, root, recording)
+    if not is_shared:
+        yield made
+        return
+    share_jobs(home, request.getfixturevalue("postgresql"), tmp_path)
+    with working(made.environ, home):
+        yield made
 
 
 def rename(song: Path) -> Path:
@@ -238,6 +254,11 @@ def test_case_39_song_renamed_or_moved_while_its_job_runs(
     assert there == song or not song.with_suffix(".stems").exists()
     assert drop.rows() == {str(there): SongState.DONE}
     assert drop.service.requests("POST", "*/separation/cancel") == []
+
+
+@pytest.mark.parametrize("is_shared", [True])
+def test_case_39_song_that_moves_while_a_worker_has_its_job(drop: Drop) -> None:
+    test_case_39_song_renamed_or_moved_while_its_job_runs(drop, rename_album, is_watched=True)
 
 
 def test_case_24_drop_folder_that_is_renamed_while_a_job_runs_and_back_again(drop: Drop) -> None:

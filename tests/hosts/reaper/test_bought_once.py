@@ -20,12 +20,16 @@ from plugin_core.jobs.store import JobStore
 from plugin_core.purchases.purchase import PurchaseState
 from tests.audio_files import write_song
 from tests.end_to_end import hasty
+from tests.end_to_end.sharing import SHARED, share_jobs, working
 from tests.hosts.reaper.builders import add_item, add_track, stems_of
 from tests.hosts.reaper.conftest import Desk
+from tests.postgresql import postgresql
 from tests.simulators.mvsep import FREE_TOKEN, Behaviour, MvsepSimulator
 from tests.simulators.mvsep.walks import processing
 from tests.simulators.reaper.objects import Project
 from tests.simulators.reaper.rendering import render
+
+__all__ = ["postgresql"]
 
 SECONDS = 120.0
 PRESETS = """
@@ -109,9 +113,19 @@ def song(recording: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def is_shared() -> bool:
+    return SHARED
+
+
+@pytest.fixture
 def studio(
-    service: MvsepSimulator, home: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Studio:
+    service: MvsepSimulator,
+    home: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    is_shared: bool,
+) -> Iterator[Studio]:
     for name, value in {
         "PLUGINS": "mvsep,reaper",
         "MVSEP_API_TOKEN": FREE_TOKEN,
@@ -129,9 +143,15 @@ def studio(
         arguments=["-m", hasty.__name__],
         launch=["-m", "stembridge_reaper", hasty.__name__],
     )
-    return Studio(desk, service, home)
+    if not is_shared:
+        yield Studio(desk, service, home)
+        return
+    share_jobs(home, request.getfixturevalue("postgresql"), tmp_path)
+    with working({}, home):
+        yield Studio(desk, service, home)
 
 
+@pytest.mark.parametrize("is_shared", [False, True])
 def test_a_trimmed_item_inside_the_bought_slice(studio: Studio, song: Path) -> None:
     studio.play(song, 30.0, 15.0)
     studio.separate()

@@ -354,8 +354,8 @@ def test_old_runs_are_forgotten_and_new_ones_kept(home: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "request.json").touch()
     now = new.stat().st_mtime
-    assert forget_old_runs(Settings(), keep=own, now=now + 29 * 86400) == 0
-    assert forget_old_runs(Settings(), keep=own, now=now + 31 * 86400) == 2
+    assert forget_old_runs(Settings(), Settings().home, keep=own, now=now + 29 * 86400) == 0
+    assert forget_old_runs(Settings(), Settings().home, keep=own, now=now + 31 * 86400) == 2
     assert [path.name for path in old.parent.iterdir()] == ["own"]
 
 
