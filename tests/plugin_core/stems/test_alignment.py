@@ -146,6 +146,13 @@ def test_a_quarter_of_a_window_is_compared_where_that_leaves_no_doubt(monkeypatc
     song = mix(music())
     for lag in (0, 24, -1105):
         assert listen_once(2 * WINDOW, *(lambda at, n, by=by: play(song, at - by, n) for by in (0, lag))).lag == lag
+
+    def play_little(at: int, frames: int) -> Mono:
+        block = play(music()["drums"], at, frames)
+        block[: 2 * GLANCE] = block[3 * GLANCE :] = 0
+        return block
+
+    assert listen_once(2 * WINDOW, partial(play, song), play_little).is_sure
     assert set(compared) == {GLANCE}
     # What hides in a quarter is looked at as a whole, and not in quarters again.
     compared.clear()
@@ -170,6 +177,17 @@ def test_a_glance_is_never_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
             assert quick.is_sure or not slow.is_sure, name
             glimpsed += quick.confidence != slow.confidence
     assert 6 <= glimpsed < 24
+
+
+def test_a_part_that_was_cut_has_no_sure_place_and_is_of_its_song() -> None:
+    song, drums = mix(music()), music()["drums"]
+
+    def play_cut(at: int, frames: int) -> Mono:
+        return play(drums, at - (1000 if at >= 2 * WINDOW else 0), frames)
+
+    found = listen_once(4 * WINDOW, partial(play, song), play_cut)
+    assert not found.is_sure
+    assert found.relation == 1.0
 
 
 def play_from(loop: Mono, begin: int, start: int, frames: int) -> Mono:
