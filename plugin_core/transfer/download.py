@@ -277,10 +277,9 @@ class Download:
 
     async def _accept_end(self, response: httpx.Response) -> _Broken | None:
         """There is nothing behind our part: it is whole, or it is no part of this file."""
-        span = read_span(response.headers)
-        note = self.part.note
-        is_whole = span is not None and span.total == self.part.length and note is not None
-        if is_whole and note is not None and note.total in (None, self.part.length):
+        span, note = read_span(response.headers), self.part.note
+        total = None if span is None else span.total
+        if total == self.part.length and note is not None and note.total in (None, total):
             return None
         await self._forget()
         return _Broken("the file is not the one that was begun")

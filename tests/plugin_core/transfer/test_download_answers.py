@@ -79,3 +79,28 @@ def test_an_empty_file_takes_the_place_of_what_was_begun(box: BoxSimulator, wait
     part.with_name("stem.wav.part.note").write_bytes(msgspec.json.encode(note))
     assert fetch(box, waits, target, "empty") == 0
     assert target.read_bytes() == b""
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_file_of_unknown_length_that_was_all_there_is_not_fetched_again(
+    waits: Waits, tmp_path: Path, is_whole: bool
+) -> None:
+    asked: list[str | None] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.headers.get("range"))
+        if asked[-1] is None:
+            return httpx.Response(200, content=stream(SMALL))
+        length = len(SMALL) if is_whole else len(SMALL) - 1
+        return httpx.Response(416, headers={"Content-Range": f"bytes */{length}"})
+
+    async def go() -> int:
+        async with waits.transfer(transport=httpx.MockTransport(answer)) as transfer:
+            return await transfer.download("https://box.example/x", tmp_path / "x")
+
+    (tmp_path / "x.part").write_bytes(SMALL)
+    note = parts.Note(place=parts.place_of("https://box.example/x"))
+    (tmp_path / "x.part.note").write_bytes(msgspec.json.encode(note))
+    assert asyncio.run(go()) == len(SMALL)
+    assert (tmp_path / "x").read_bytes() == SMALL
+    assert asked == [f"bytes={len(SMALL)}-", *([] if is_whole else [None])]
