@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -72,9 +73,11 @@ def test_tracks_of_every_kind(desk: Desk, tmp_path: Path, monkeypatch: pytest.Mo
     wide = write_song(tmp_path / "Wide.wav", 2.0, 44100, 6)
     song = write_song(tmp_path / "Song.wav", 3.0, seed=2)
     project = desk.reaper.active
+    project.pan_law = 0.5
     surround = add_track(project, "Surround")
-    surround.values.update(I_NCHAN=6.0, C_BEATATTACHMODE=1.0, D_VOL=0.5)
-    surround.counts.update(fx=2, sends=1)
+    surround.values.update(I_NCHAN=6.0, C_BEATATTACHMODE=1.0, D_VOL=0.5, D_PLAY_OFFSET=441.0, I_PLAY_OFFSET_FLAG=2.0)
+    surround.values["B_SOLO_DEFEAT"] = 1.0
+    surround.counts.update(fx=2, sends=1, outputs=1, VOLUME_VCA_FOLLOW=4)
     take = add_item(surround, wide, 0.0, 1.5, offset=0.2).take
     assert take is not None
     take.counts["envelopes"] = 1
@@ -91,14 +94,17 @@ def test_tracks_of_every_kind(desk: Desk, tmp_path: Path, monkeypatch: pytest.Mo
     assert slopes.take is not None
     slopes.take.markers = [(0.0, 0.1, 0.4), (0.9, 1.2, -0.6), (1.8, 2.0, 0.0)]
     muted = add_track(project, "Muted")
-    muted.values["B_MUTE"] = 1.0
+    muted.values.update(B_MUTE=1.0, D_PANLAW=0.7)
     add_item(muted, song, 5.0, 1.0)
+    comped = add_item(muted, song, 6.0, 1.0, B_ALLTAKESPLAY=1.0)
+    comped.takes.append(type(comped.takes[0])(comped.takes[0].source))
 
     separate(desk, quiet=QUIET)
 
     tracks = {track.name: track for track in project.tracks}
     for name in ("Wide - Stems", "Wide - Vocals"):
         assert (tracks[name].values["I_NCHAN"], tracks[name].values["C_BEATATTACHMODE"]) == (6.0, 1.0)
+        assert tracks[name].values["B_SOLO_DEFEAT"] == 1.0
     stems = stems_of(project)
     assert len(stems) == 4 * 7
     assert sum(bool(item.values.get("B_MUTE")) for item in stems) == 4 * 2
@@ -110,7 +116,9 @@ def test_tracks_of_every_kind(desk: Desk, tmp_path: Path, monkeypatch: pytest.Mo
     told = "".join(desk.reaper.console)
     assert "2 items did not sound" in told
     assert "take envelopes of items on track 'Surround' were not copied to their stems" in told
-    assert ("sends, track FX of track 'Surround' do not act on its stems" in told) is (where == "beside")
+    lost = "groups, hardware outputs, sends, track FX of track 'Surround' do not act on its stems"
+    assert (lost in told) is (where == "beside")
+    assert "1 item passed over: 1 playing all its takes (explode them first)" in told
 
 
 @both
@@ -203,6 +211,65 @@ def test_stems_become_takes_in_place(desk: Desk, tmp_path: Path) -> None:
     desk.do("separate_last")
     assert desk.messages == ["The stems of 2 items are in the project already."]
     assert (len(item.takes), len(stems_of(project))) == (5, 4)
+
+
+@both
+def test_takes_come_in_over_several_ticks_and_the_item_is_the_users_meanwhile(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEMBRIDGE_REAPER_STEM_TRACKS", "takes")
+    project = desk.reaper.active
+    item = add_item(add_track(project), write_song(tmp_path / "Song.wav", 1.0))
+    item.take.counts["fx"] = 1  # type: ignore[union-attr]
+    project.remember("arranged")
+    add_take = desk.reaper.AddTakeToMediaItem
+
+    def add_slowly(item: int) -> int:
+        time.sleep(0.02)
+        return add_take(item)
+
+    monkeypatch.setattr(desk.reaper, "AddTakeToMediaItem", add_slowly)
+    desk.press("separate_last")
+    desk.host.run(lambda: len(item.takes) > 2)
+    assert len(item.takes) == 3
+    item.values["D_POSITION"] = 5.0
+    project.changes += 1
+    desk.host.run()
+    assert (len(item.takes), item.values["D_POSITION"], item.active) == (5, 5.0, 0)
+    assert "take FX of items on track 'Song' were not copied to their stems" in "".join(desk.reaper.console)
+    assert [words for words, _ in project.history[1:]] == ["arranged", "stembridge: insert stems"]
+    assert not item.values.get("B_MUTE")
+
+
+@both
+def test_files_that_are_ready_together_are_one_undo_step_and_one_by_one_are_one_each(
+    desk: Desk, tmp_path: Path
+) -> None:
+    project = desk.reaper.active
+    songs = [write_song(tmp_path / f"{number}.wav", 1.0, seed=number) for number in range(3)]
+    items = [add_item(add_track(project), song) for song in songs]
+    project.remember("arranged")
+    state = project.state()
+    desk.press("separate_last")
+    desk.wait_without_reaper("done")
+    status = desk.status()
+    # The first by itself, then the others.
+    later = [file | {"state": "running", "parts": []} for file in status["files"][1:]]
+    desk.say(state="working", files=[status["files"][0], *later], ready=1)
+    desk.host.run(lambda: len(project.history) == 3)
+    assert [bool(item.values.get("B_MUTE")) for item in items] == [True, False, False]
+    desk.say(**status)
+    desk.host.run()
+    assert [words for words, _ in project.history[2:]] == ["stembridge: insert stems"] * 2
+    assert len(stems_of(project)) == 12
+    project.undo()
+    assert [bool(item.values.get("B_MUTE")) for item in project.items if item.guid in {i.guid for i in items}] == [
+        True,
+        False,
+        False,
+    ]
+    project.undo()
+    assert project.state() == state
 
 
 @both
