@@ -96,12 +96,12 @@ class SongRecord:
         self.tell("failed", text, is_trouble=True)
         self.note = write_error(self.song.path, reason, remedy, back_into=self.song.folder.failed and self.row.root)
 
-    def drop(self) -> None:
+    def drop(self, told: str) -> None:
         """Forget a version that is no longer there; another one is found by the next look."""
         self._tools.ledger.forget(self.song.path)
         self._tools.queue.forget(self.song.path)
         remove_error(self.song.path)
-        self.tell("dropped", "it is gone or was replaced")
+        self.tell("dropped", told)
 
     # Ends that are none
 

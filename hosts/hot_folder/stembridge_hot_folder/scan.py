@@ -219,6 +219,9 @@ def _see(path: bytes, rules: ScanRules, folders: list[bytes]) -> Iterator[Sight]
             yield Passed(path, reason)
         else:
             folders.append(path)
+            if not rules.names.why_no_song(name):
+                # It may have taken the place of a song.
+                yield Gone(path)
         return
     reason = _why_not(status.st_mode, rules.names, name)
     if reason:

@@ -132,7 +132,7 @@ class Strays:
         if place is not None:
             self._follow(stray, jobs, place)
         elif all(job.state.is_settled or self._has_task(job.id) for job in jobs):
-            self._end(stray, self._describe(jobs))
+            self._end(stray, self.describe(jobs))
         elif not (is_expecting or is_paused or stray.is_withdrawn) and self._tools.clock() - stray.since >= stray.grace:
             self._withdraw(stray, jobs)
 
@@ -188,13 +188,14 @@ class Strays:
         row = None if stray.is_replaced else self._tools.ledger.get(stray.path)
         return row if row is not None and row.jobs == stray.jobs else None
 
-    def _describe(self, jobs: Sequence[Job]) -> str:
+    def describe(self, jobs: Sequence[Job], what: str = "it is gone") -> str:
+        """Say what became of a song, and of what was bought for it."""
         purchases = [self._tools.session.store.purchases.find(job.purchase) for job in jobs if job.purchase]
         states = [one.state for one in purchases if one is not None]
         if any(state.is_held for state in states):
-            return "it is gone; what was bought for it is kept, and costs nothing should it come back"
+            return f"{what}; what was bought for it is kept, and costs nothing should it come back"
         if any(state.is_open for state in states):
-            return "it is gone; it is not known whether the service took its job"
+            return f"{what}; it is not known whether the service took its job"
         if any(job.state is JobState.CANCELLED for job in jobs):
-            return "it is gone; its job was cancelled"
-        return "it is gone"
+            return f"{what}; its job was cancelled"
+        return what

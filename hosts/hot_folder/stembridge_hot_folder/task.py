@@ -135,9 +135,12 @@ class SongTask:
         if not self._tools.is_there(self.folder):
             self._tools.queue.put(self._record.song)
             return
-        if self.jobs:
+        told, jobs = "it is gone or was replaced", self._find_jobs()
+        if jobs:
             self._strays.add(self.folder, self.path, self.jobs, is_replaced=True)
-        self._record.drop()
+        # What is still at work may be given back by its service.
+        is_over = all(job.state.is_settled for job in jobs)
+        self._record.drop(self._strays.describe(jobs, told) if is_over else told)
 
     def fail(self, reason: str, remedy: str) -> None:
         """End as failed."""

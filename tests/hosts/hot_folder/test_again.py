@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from stembridge_hot_folder import finish, queue
+from stembridge_hot_folder import finish, queue, task
 from stembridge_hot_folder.ledger import LEDGER_NAME, SongLedger, SongState
 from stembridge_hot_folder.run import preview_folders
 
@@ -91,12 +91,17 @@ def test_case_16_renamed_hot_folder_redoes_nothing(desk: Desk, tmp_path: Path) -
     assert desk.separator.paid == ["Song.wav"]
 
 
-def test_case_19_song_that_vanishes_while_it_is_worked_on_is_cancelled_quietly(desk: Desk) -> None:
+@pytest.mark.parametrize("takes_its_place", ["nothing", "a folder"])
+def test_case_19_song_that_vanishes_while_it_is_worked_on_is_cancelled_quietly(
+    desk: Desk, takes_its_place: str
+) -> None:
     desk.separator.hold = True
     with desk.running() as watch:
         song = desk.song()
         wait_for(lambda: desk.separator.paid)
         song.unlink()
+        if takes_its_place == "a folder":
+            song.mkdir()
         watch.wait("dropped", "Song.wav")
         assert desk.separator.cancelled == ["Song.wav"]
         assert watch.listener.of("failed") == []
@@ -114,6 +119,18 @@ def test_case_19_song_that_vanishes_before_it_is_taken(desk: Desk) -> None:
         watch.wait_done("Other.wav")
     assert watch.listener.of("failed") == []
     assert desk.separator.paid == ["Other.wav"]
+
+
+def test_case_19_song_whose_job_ends_without_it_is_told_with_what_was_bought_for_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that is quicker than the look at its song's folder."""
+    monkeypatch.setattr(task.SongTask, "vanish", lambda self: None)
+    song = desk.song()
+    desk.separator.fetched = lambda: song.unlink(missing_ok=True)
+    listener = desk.once()
+    (told,) = [one.text for one in listener.told if one.word == "dropped"]
+    assert told == "it is gone or was replaced; what was bought for it is kept, and costs nothing should it come back"
 
 
 @pytest.mark.parametrize("moment", ["queued", "taken"])
