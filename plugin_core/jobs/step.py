@@ -63,7 +63,7 @@ class Heartbeat:
                 await self.beat()
             except StoreError:
                 # The next step that stores something says it to the user; a lease outlives a missed beat.
-                _log.warning("a heartbeat could not be stored", exc_info=True)
+                _log.info("a heartbeat could not be stored", exc_info=True)
 
     async def beat(self) -> None:
         """Renew what is due, store new progress, and look for requests if anything changed."""
