@@ -145,3 +145,32 @@ def test_unknown_frames_stay(tmp_path: Path) -> None:
     tags = id3.ID3(path)
     assert tags["TXXX:mine"].text == ["x"]
     assert tags["TIPL"].people == [["chef", "Bob"], ["producer", "Cy"]]
+
+
+@pytest.mark.parametrize("kind", ["flac", "wav", "mp3"])
+def test_a_copy_gets_the_tags_and_the_file_stays(kind: str, tmp_path: Path) -> None:
+    path, copy = make_audio(tmp_path / f"a.{kind}"), tmp_path / f"copy.{kind}"
+    before, digest = path.read_bytes(), audio_digest(path)
+    write_tags(path, TagSet({"mood": ("Calm",)}), copy)
+    assert path.read_bytes() == before
+    assert read_tags(copy).fields["mood"] == ("Calm",)
+    assert audio_digest(copy) == digest
+    # Who asked for the copy knows the name that people know it by.
+    with pytest.raises(FileNotFoundError):
+        write_tags(path, TagSet({"mood": ("Calm",)}), tmp_path / "no folder" / f"copy.{kind}")
+
+
+@pytest.mark.parametrize(
+    ("old", "values", "existing", "left"),
+    [
+        (("B",), ("A",), ("A",), ("B",)),
+        ((), ("A",), ("A",), ("A",)),
+        (("A", "B", "own"), ("A",), ("A", "B"), ("A", "own")),
+        (("A", "B"), ("A", "new"), ("A", "B"), ("A", "new")),
+        (("own",), ("A",), ("A", "B"), ("A",)),
+    ],
+)
+def test_a_tag_beside_keeps_what_is_its_own(
+    old: tuple[str, ...], values: tuple[str, ...], existing: tuple[str, ...], left: tuple[str, ...]
+) -> None:
+    assert writer._change_beside(old, values, existing) == left
