@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import shutil
 import time
 from pathlib import Path
@@ -76,10 +77,11 @@ STRETCH = """
 // Every lane into a channel of its own, at another speed: those of a job, or two that are made here.
 const [job, speed, seconds] = arguments;
 const {Transport, segmentsOf} = await import("/transport.js");
-const made = [44100, 22050].map((rate) => ({name: `${rate}`, rate, channels: 1, frames: 8 * rate}));
+const made = [44100, 22050, 44100].map((rate, index) =>
+  ({name: ["tone", "lower", "silence"][index], rate, channels: 1, frames: 8 * rate}));
 const sound = async (lane, segment) => [Float32Array.from({length: 4 * lane.rate}, (_, index) => {
   const time = 4 * segment + index / lane.rate;
-  return time / 8 * Math.sin(2 * Math.PI * 440 * time);
+  return lane.name === "silence" ? 0 : time / 8 * Math.sin(2 * Math.PI * 440 * time);
 })];
 const lanes = job ? await (await fetch(`/api/jobs/${job}/lanes`)).json() : made;
 const rate = lanes[0].rate;
@@ -119,6 +121,9 @@ return {
   length,
   gap: source.reduce((most, sample, index) => Math.max(most, Math.abs(sample - others[0][index])), 0),
   crossings: second(2).reduce((count, sample, index, all) => count + (index && all[index - 1] < 0 && sample >= 0), 0),
+  // Where grains meet there is no edge: a sine bends evenly.
+  bend: second(2).reduce((most, sample, index, all) =>
+    Math.max(most, Math.abs((all[index + 1] ?? NaN) - 2 * sample + all[index - 1]) || 0), 0),
   loudness: second(2).reduce((most, sample) => Math.max(most, sample), 0),
 };
 """
@@ -336,7 +341,7 @@ def test_a_song_is_dropped_separated_played_looped_and_saved(
         browser.picture(tmp_path / f"song-{width}.png")
 
 
-FORWARD = "\ue014"
+FORWARD, BACK = "\ue014", "\ue012"
 STANDS = "parseFloat(document.querySelector('.playhead').style.left) > 1"
 PLAYS = "document.querySelector('.round').getAttribute('aria-label') === 'Pause'"
 KNOBS = "[...document.querySelectorAll('.lane .pair [aria-pressed=true]')].map((one) => one.ariaLabel).join()"
@@ -391,10 +396,10 @@ def test_what_plays_goes_on_after_another_page_another_tab_and_files_that_change
     assert browser.run(f"return {KNOBS}") == "Mute Source,Mute Vocals,Solo Instrumental"
     assert browser.run(f"return {STANDS}")
 
-    # Two that are deleted are told in one line; the others play on.
+    # Two that are moved away are told in one line, and the others play on; back again, they are heard again.
     browser.run("document.querySelectorAll('.toast').forEach((one) => one.remove())")
     for gone in (vocals, rest):
-        gone.unlink()
+        gone.rename(gone.with_suffix(".away"))
     browser.press(FORWARD)
     browser.press(FORWARD)
     browser.until(
@@ -402,6 +407,10 @@ def test_what_plays_goes_on_after_another_page_another_tab_and_files_that_change
     )
     assert browser.run("return document.querySelectorAll('.lane.lost').length") == 2
     assert browser.run(f"return {PLAYS}")
+    for gone in (vocals, rest):
+        gone.with_suffix(".away").rename(gone)
+    browser.press(BACK)
+    browser.until("!document.querySelector('.lane.lost')")
 
     # Where nobody answers nothing plays on as if it did.
     browser.run("window.fetch = () => Promise.reject(new TypeError('refused'))")
@@ -421,6 +430,7 @@ def test_another_speed_keeps_the_pitch_and_the_step_of_lanes_of_any_rate(
     assert found["crossings"] == pytest.approx(440, abs=2)
     # It grows with the time of the song.
     assert found["loudness"] == pytest.approx(3.0 * speed / 8.0, abs=0.02)
+    assert found["bend"] < 1.3 * found["loudness"] * (2 * math.pi * 440 / 44100) ** 2
     # Another rate is met by straight lines between samples.
     assert found["gap"] < 0.01
 
