@@ -70,9 +70,8 @@ class Till:
                     "created": one.created,
                     "provider": one.provider,
                     "song": show_name(song),
-                    "what": clean(
-                        one.quote.title or one.quote.sent.get("model", "") or ", ".join(one.quote.dimensions)
-                    ),
+                    "what": clean(one.quote.title or one.quote.sent.get("model", ""))
+                    or ("labels" if one.quote.dimensions else ""),
                     "state": one.state,
                     "credits": one.quote.credits,
                     "can_fetch": one.state.is_held and not one.quote.dimensions,

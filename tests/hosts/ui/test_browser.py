@@ -292,6 +292,11 @@ def test_a_song_is_dropped_separated_played_looped_and_saved(
     browser.run(DROP, base64.b64encode(song.read_bytes()).decode(), name)
     browser.until("document.querySelector('.songs button')")
     assert browser.run(HELD) == [1, 1]
+    # What was asked for is there again after a look at another page.
+    browser.run("location.hash = '#/spending'")
+    browser.until("document.querySelector('h1').textContent === 'Spending'")
+    browser.run("history.back()")
+    browser.until("document.querySelector('.songs button')")
     browser.click("#price:not(:disabled)")
     browser.click("#begin")
     browser.until("document.querySelector('.job')?.dataset.state === 'done'")
