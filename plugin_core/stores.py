@@ -76,7 +76,12 @@ def migrate_store(settings: Settings, *, is_shared: bool) -> dict[str, int]:
         )
     file = JobStore(settings.home / STORE_NAME, paths=read_paths(settings), is_moving=True)
     with file, JobStore(address, paths=read_paths(settings, is_shared=True), is_moving=True) as shared:
-        return migrate(file, shared) if is_shared else migrate(shared, file)
+        if not is_shared:
+            return migrate(shared, file)
+        counts, shelf = migrate(file, shared), open_shelf(settings)
+        if shelf.depot is not None or shelf.home != settings.home:
+            shelf.take_over(settings.home, shared.purchases)
+        return counts
 
 
 def has_store(settings: Settings) -> bool:

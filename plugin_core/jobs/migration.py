@@ -11,9 +11,10 @@ import msgspec
 
 from plugin_core.errors import StoreError
 from plugin_core.files.database import Connection
-from plugin_core.files.path_map import read_stored, stored_json, stored_path
+from plugin_core.files.path_map import PathMap, read_stored, stored_json, stored_path
+from plugin_core.jobs.queries import CLEAN, LITTERED
 from plugin_core.jobs.store import MOVED, JobStore
-from plugin_core.model import Job, Source, to_json
+from plugin_core.model import Job, JobState, Source, to_json
 from plugin_core.purchases.purchase import Purchase
 
 _AT_ONCE: Final = 500
@@ -54,7 +55,7 @@ def _migrate(source: JobStore, target: JobStore) -> dict[str, int]:
             raise StoreError("jobs are being worked on", remedy="end every stembridge that works on them, then migrate")
         _open_for(target, here)
         for table in TABLES:
-            for some in _batches(here, table, source):
+            for some in _batches(here, table, source, target.paths):
                 target.begin_anew(partial(_put, some, table, target))
         counts = {table.name: _compare(here, table, source, target) for table in TABLES}
         _mark(here, target.shown)
@@ -88,9 +89,9 @@ def _mark(connection: Connection, place: str) -> None:
 
 def _compare(here: Connection, table: Table, source: JobStore, target: JobStore) -> int:
     """Return how many rows there are, in both."""
-    count, sent = _digest(here, table, source)
+    count, sent = _digest(here, table, source, target.paths)
     with target.everything() as there:
-        number, arrived = _digest(there, table, target)
+        number, arrived = _digest(there, table, target, target.paths)
     if (number, arrived) != (count, sent):
         raise StoreError(
             f"{table.name}: {number} of {count} arrived, or not as they were sent",
@@ -125,15 +126,21 @@ def _pages(connection: Connection, table: Table) -> Iterator[list[dict[str, Any]
         last = {key: some[-1][key] for key in table.keys}
 
 
-def _batches(connection: Connection, table: Table, store: JobStore) -> Iterator[list[dict[str, Any]]]:
+def _batches(connection: Connection, table: Table, store: JobStore, paths: PathMap) -> Iterator[list[dict[str, Any]]]:
     for some in _pages(connection, table):
         with store.paths.in_use():
-            read = [_read(row, table) for row in some]
+            read = [_read(row, table, paths) for row in some]
         yield read
 
 
-def _read(row: dict[str, Any], table: Table) -> dict[str, Any]:
-    """Return a row with what its store calls by names of its own as it is here."""
+def _read(row: dict[str, Any], table: Table, paths: PathMap) -> dict[str, Any]:
+    """Return a row with what its store calls by names of its own as it is here.
+
+    What was staged where those who read it next do not look is left out: it is made again of what was fetched.
+
+    Raises:
+        StoreError: it is about to be placed.
+    """
     if table.body is None:
         return row
     read = {**row, "body": read_stored(row["body"], table.body)}
@@ -141,6 +148,12 @@ def _read(row: dict[str, Any], table: Table) -> dict[str, Any]:
         read["moved"] = None if row["moved"] is None else read_stored(row["moved"], Source)
         # Nobody works on it; who sent its paid call before is known by its old store alone.
         read |= {"owner": None, "lease": None}
+        job: Job = read["body"]
+        if not all(map(paths.sees, (*(stem.path for stem in job.staged), *filter(None, [job.staging])))):
+            if job.state is JobState.PUBLISHING:
+                raise StoreError(f"job {job.id} is being placed", remedy=f"`stembridge jobs resume {job.id}` ends that")
+            read["body"] = msgspec.structs.replace(job, staged=(), staging=None, resume=None)
+            read["litter"] = CLEAN if row["litter"] == CLEAN else LITTERED
     return read
 
 
@@ -164,10 +177,10 @@ def _insert(table: Table, row: dict[str, Any]) -> str:
     return f"INSERT INTO {table.name} ({names}) VALUES ({values}) ON CONFLICT DO NOTHING"  # noqa: S608 - names
 
 
-def _digest(connection: Connection, table: Table, store: JobStore) -> tuple[int, str]:
+def _digest(connection: Connection, table: Table, store: JobStore, paths: PathMap) -> tuple[int, str]:
     """Return how many rows there are, and a digest of all they say, whatever the store calls a folder."""
     count, digest = 0, hashlib.sha256()
-    for some in _batches(connection, table, store):
+    for some in _batches(connection, table, store, paths):
         for row in some:
             plain = {name: row[name] for name in sorted(row) if name not in ("path", "place")}
             digest.update(to_json(plain))

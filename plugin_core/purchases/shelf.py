@@ -88,6 +88,27 @@ class Shelf:
             kept.append(one if self.depot is None else msgspec.structs.replace(one, sha256=record.sha256))
         return tuple(kept)
 
+    def take_over(self, home: Path, ledger: PurchaseLedger) -> None:
+        """Let every machine have what was kept in the home of one of them, where it stays as well.
+
+        Raises:
+            OSError: it cannot be read, or not be written.
+            TransientError: the bucket cannot be used now.
+        """
+        before = Shelf(home)
+        for purchase in ledger.kept():
+            folder = before.folder(purchase.id)
+            if not before.holds(purchase) or self._is_in_depot(purchase):
+                continue
+            if self.depot is None:
+                shutil.copytree(folder, self.folder(purchase.id), dirs_exist_ok=True)
+                continue
+            records = [hash_file(folder / one.name) for one in purchase.kept]
+            for one, record in zip(purchase.kept, records, strict=True):
+                self.depot.put(f"{FOLDER}/{purchase.id}", folder / one.name, record)
+            pairs = zip(purchase.kept, records, strict=True)
+            ledger.change(purchase.id, kept=tuple(msgspec.structs.replace(one, sha256=of.sha256) for one, of in pairs))
+
     def bring(self, purchase: Purchase, ledger: PurchaseLedger | None, check: Check) -> list[Part]:
         """Return what is kept of a purchase, to be treated, once it lies here.
 

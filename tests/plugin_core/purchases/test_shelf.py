@@ -133,6 +133,13 @@ def test_what_is_kept_in_a_bucket_leaves_the_machine_and_goes_with_its_purchase(
         assert there.holds(purchase) and not Shelf(tmp_path / "other home").holds(purchase)
         (part,) = there.bring(purchase, store.purchases, lambda: None)
         assert part.path.read_bytes() == b"x" * 1000 and part.path.is_relative_to(tmp_path / "other home")
+        # So does what another kept in its home before the bucket was shared.
+        keep(store, tmp_path, 3)
+        there.take_over(tmp_path, store.purchases)
+        taken = store.purchases.get("id3")
+        assert there.holds(taken) and there.bring(taken, store.purchases, lambda: None)[0].path.exists()
+        there.remove("id3")
+        store.purchases.let_go("id3", PurchaseState.EXPIRED)
         # A job that is active may still be at it.
         active = store.add(make_job(dedupe=purchase.key))[0]
         there.make_room("id2", store.purchases)

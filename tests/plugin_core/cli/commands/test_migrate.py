@@ -31,7 +31,9 @@ def test_a_store_moves_there_and_back_and_every_command_tells_the_same(
     songs, staging = tmp_path / "songs", tmp_path / "staging"
     songs.mkdir()
     staging.mkdir()
-    (home / "config.toml").write_text(f'[jobs]\nstaging = "{staging}"\n[paths]\nsongs = "{songs}"\n')
+    (home / "config.toml").write_text(f'[paths]\nsongs = "{songs}"\n')
+    (home / "staging").mkdir()
+    assert (home / "staging").stat().st_dev == songs.stat().st_dev, "else what was staged lay beside the songs"
     fake.submit_errors["Bad.flac"] = ServiceError("out of luck")
     for name in ("Good.flac", "Bad.flac"):
         stembridge("separate", write_song(songs / name, seed=len(name)), "--yes")
@@ -42,6 +44,7 @@ def test_a_store_moves_there_and_back_and_every_command_tells_the_same(
     assert [job["state"] for job in before[0][:-1]] == ["failed", "done"]
     address = f"{store_place}&password={SECRET}"
     monkeypatch.setenv("STEMBRIDGE_JOBS_DATABASE", address)
+    (home / "config.toml").write_text(f'[jobs]\nstaging = "{staging}"\n[paths]\nsongs = "{songs}"\n')
     # What could not be placed is not paid for.
     config = (home / "config.toml").read_text()
     for line, said in (
@@ -57,8 +60,11 @@ def test_a_store_moves_there_and_back_and_every_command_tells_the_same(
     mixed = stembridge("jobs", "list")
     assert mixed.code != 0 and "jobs migrate postgresql" in mixed.err
     moved = stembridge("jobs", "migrate", "postgresql", "--json").events
-    assert moved[0]["event"] == "migrated" and moved[0]["jobs"] == 2
+    assert moved[0]["event"] == "migrated" and moved[0]["jobs"] == 2, moved
     assert [stembridge(*words, "--json").events for words in asked] == before
+    # What was kept in the home is there for all machines.
+    kept = {path.name: path.read_bytes() for path in (home / "purchases").rglob("*.flac")}
+    assert kept and {path.name: path.read_bytes() for path in (staging / "purchases").rglob("*.flac")} == kept
     assert stembridge("jobs", "retry", failed, "--no-run").code == 0
     assert stembridge("jobs", "show", failed, "--json").events[0]["state"] == "queued"
     shown = stembridge("config", "show")
