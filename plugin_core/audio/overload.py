@@ -19,7 +19,6 @@ import msgspec
 from plugin_core.audio.formats import AudioFormat, SourceShape, float_format
 from plugin_core.errors import SourceError
 from plugin_core.model import OnOverload, Source, show_path
-from plugin_core.tasks import run_stoppable
 
 OPEN_ENDED: Final = frozenset({"float", "double"})
 """Encodings whose samples mean what they say, even over full scale."""
@@ -49,6 +48,8 @@ async def exceeds(source: Source) -> bool:
     """
     if source.encoding not in OPEN_ENDED:
         return False
+    from plugin_core.tasks import run_stoppable  # only who plans has a loop; asyncio is a tenth of a worker's start
+
     return await run_stoppable(lambda stopper: measure_peak(source.path, stopper.check)) > 1.0
 
 

@@ -73,18 +73,19 @@ def _clip(block: Int32, limit: int) -> Int32:
 
 @contextmanager
 def open_stems(
-    folder: Path, files: Mapping[str, str], info: AudioInfo, chosen: AudioFormat
+    folder: Path, files: Mapping[str, str], info: AudioInfo, chosen: AudioFormat, *, ahead: bool
 ) -> Iterator[Callable[[Stems], None]]:
     """Create a file for each stem; give what writes blocks of all of them. If anything is raised inside, none is left.
 
-    A thread encodes a block while its successor is made; what fails is raised when that is given, or at the end. A
-    block that was given is not to be changed.
+    What fails is raised when the next block is given, or at the end. A block that was given is not to be changed.
 
     Args:
         folder: in staging.
         files: names of files, by stem.
         info: of the source, whose rate and channels they have.
         chosen: their format.
+        ahead: whether a thread encodes a block while its successor is made. On a single processor the two would only
+            push each other's samples out of its caches.
     """
     with ExitStack() as stack:
         writers = {
@@ -98,6 +99,9 @@ def open_stems(
             for stem, samples in blocks.items():
                 writers[stem].write(samples)
 
+        if not ahead:
+            yield encode
+            return
         encoder = stack.enter_context(ThreadPoolExecutor(1))
         encoding = encoder.submit(encode, {})
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -104,11 +103,6 @@ class LocalEngine:
 
     async def release(self, order: Order) -> None:
         """Do nothing: all there is lies in the job's folder, which is the core's."""
-
-
-def usable_processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def worker_format(wish: Separation, source: Source) -> AudioFormat:

@@ -12,10 +12,11 @@ from plugin_core.audio.formats import resolve_format
 from plugin_core.errors import UsageError, suggest
 from plugin_core.model import Model, Plan, Separation, Source
 from plugin_core.protocols import Finished, Order, Report
-from plugin_core.providers.engine import LocalEngine, SpeedBook, usable_processors, worker_format
+from plugin_core.providers.engine import LocalEngine, SpeedBook, worker_format
 from plugin_core.providers.local import request as requests
 from plugin_core.providers.local.request import STEMS, WorkerRequest, fill_options, read_options
 from plugin_core.stem_names import INSTRUMENTAL
+from plugin_core.worker import usable_processors
 
 NAME: Final = "local"
 WORKER: Final = "plugin_core.providers.local.worker"

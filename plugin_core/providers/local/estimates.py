@@ -152,11 +152,11 @@ class _View:
 
     def _mask(self, until: int) -> None:
         start, stop = self.masked - self.first, until - self.first
-        if start < stop:
-            self.masker.mask(self.features, start, stop)
+        for rows in _chunks(start, stop, CHUNK):
+            self.masker.mask(self.features, rows.start, rows.stop)
             if self.refinement:
-                self.refinement.hear(self.features, start, stop)
-            self.masked = until
+                self.refinement.hear(self.features, rows.start, rows.stop)
+        self.masked = max(self.masked, until)
 
     def _settle(self, until: int) -> Iterator[Estimates]:
         if until <= self.settled:
@@ -199,8 +199,9 @@ class _View:
         heard = max(0, min(self.masked, self.decided - self.context) - self.first)
         drop = min(heard, self.settled - self.first)
         for start, arrays in ((drop, (*self.spectra, *self.features.masks())), (heard, self.features.heard())):
-            for array in arrays:
-                array[start - drop : rows - drop] = array[start:rows].copy()
+            for array in arrays if drop else ():
+                for chunk in _chunks(start, rows, drop):  # none of which reaches into itself
+                    array[chunk.start - drop : chunk.stop - drop] = array[chunk]
         self.first += drop
 
 

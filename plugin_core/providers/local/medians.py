@@ -10,12 +10,13 @@ computed once.
 from __future__ import annotations
 
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-Float32 = NDArray[np.float32]
+Values = NDArray[Any]
+"""Of one kind of number, none of them missing."""
 
 CHUNK = 32_768
 """Values of each array handled at once: few enough for the processor's caches, enough to hide the cost of a call."""
@@ -48,7 +49,7 @@ class Network(NamedTuple):
     rows: int
 
 
-def running_median(values: Float32, length: int, stride: int) -> Float32:
+def running_median(values: Values, length: int, stride: int) -> Values:
     """Return the median of ``length`` neighbours that lie ``stride`` values apart, for every full window.
 
     Args:
@@ -66,18 +67,18 @@ def running_median(values: Float32, length: int, stride: int) -> Float32:
     group = network.group
     groups = -(-count // (group * stride))
     reach = (length + group - 2) // group
-    padded = np.zeros((groups + reach, group, stride), dtype=np.float32)
+    padded = np.zeros((groups + reach, group, stride), dtype=values.dtype)
     padded.reshape(-1)[: values.size] = values
     inputs = padded.transpose(1, 0, 2).reshape(group, -1)
-    medians = np.empty((group, groups * stride), dtype=np.float32)
-    scratch = np.empty((network.rows, CHUNK + reach * stride), dtype=np.float32)
+    medians = np.empty((group, groups * stride), dtype=values.dtype)
+    scratch = np.empty((network.rows, CHUNK + reach * stride), dtype=values.dtype)
     for start in range(0, groups * stride, CHUNK):
         out = medians[:, start : start + CHUNK]
         _run(network, inputs[:, start : start + out.shape[1] + reach * stride], stride, scratch, out)
     return medians.reshape(group, groups, stride).transpose(1, 0, 2).reshape(-1)[:count]
 
 
-def _run(network: Network, inputs: Float32, stride: int, scratch: Float32, out: Float32) -> None:
+def _run(network: Network, inputs: Values, stride: int, scratch: Values, out: Values) -> None:
     rows = list(inputs)
     size = out.shape[1]
     for step in network.steps:

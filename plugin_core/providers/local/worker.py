@@ -18,7 +18,7 @@ from plugin_core.errors import SettingsError
 from plugin_core.providers.local.estimates import Estimates, separate
 from plugin_core.providers.local.network import MaskNetwork, read_network
 from plugin_core.providers.local.request import STEMS, WorkerRequest
-from plugin_core.worker import Reported, WorkerDone, made_folder, serve
+from plugin_core.worker import Reported, WorkerDone, made_folder, serve, usable_processors
 
 ALL_BUT_SILENT = 10**-2.5
 """Share of the source's energy that is worth a note: 25 dB below it."""
@@ -45,7 +45,7 @@ def _render(request: WorkerRequest, report: Reported) -> WorkerDone:
     files = {stem: stem + chosen.suffix for stem in STEMS}
     with (
         open_reader(request.source, info=request.info) as reader,
-        open_stems(request.folder, files, reader.info, chosen) as write,
+        open_stems(request.folder, files, reader.info, chosen, ahead=usable_processors() > 1) as write,
     ):
         intake, info = Intake(reader, chosen), reader.info
         network, notes = _choose_network(request)

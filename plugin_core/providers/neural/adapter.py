@@ -14,7 +14,7 @@ from plugin_core.audio.formats import resolve_format
 from plugin_core.errors import SettingsError, SourceError, UsageError
 from plugin_core.model import Finding, Model, Plan, Separation, Source, Verdict, show_path
 from plugin_core.protocols import Finished, Order, Report
-from plugin_core.providers.engine import LocalEngine, SpeedBook, usable_processors, worker_format
+from plugin_core.providers.engine import LocalEngine, SpeedBook, worker_format
 from plugin_core.providers.neural.catalogue import (
     Choice,
     NeuralRequest,
@@ -27,6 +27,7 @@ from plugin_core.providers.neural.catalogue import (
 from plugin_core.providers.neural.library import Library, fetch_files
 from plugin_core.providers.neural.networks import Computing, Device, NeuralModel, WeightFile
 from plugin_core.transfer import Bytes, Transfer
+from plugin_core.worker import usable_processors
 
 NAME: Final = "neural"
 WORKER: Final = "plugin_core.providers.neural.worker"

@@ -27,7 +27,7 @@ from plugin_core.model import show_path
 from plugin_core.providers.neural.catalogue import NeuralRequest
 from plugin_core.providers.neural.library import read_digest
 from plugin_core.providers.neural.networks import RATE, Load, StemNetwork, Weights
-from plugin_core.worker import Reported, WorkerDone, made_folder, serve
+from plugin_core.worker import Reported, WorkerDone, made_folder, serve, usable_processors
 
 Float32 = NDArray[np.float32]
 
@@ -135,7 +135,7 @@ def _render(request: NeuralRequest, network: StemNetwork, scratch: Path, report:
         clipped = _decode(request, mix, report)
         reader = stack.enter_context(open_reader(request.source, info=request.info))
         intake, info = Intake(reader, chosen), reader.info
-        write = stack.enter_context(open_stems(request.folder, files, info, chosen))
+        write = stack.enter_context(open_stems(request.folder, files, info, chosen, ahead=usable_processors() > 1))
         own = scratch / "network"
         own.mkdir()
         blocks = network.separate(mix, own, lambda done: report(DECODED + (1 - DECODED) * done))

@@ -29,11 +29,13 @@ def run(source: Path, folder: Path, name: str, block_seconds: float = 5.0, *, ne
     return render(wish, lambda fraction: None)
 
 
+@pytest.mark.parametrize("ahead", [True, False], ids=["ahead", "in turn"])
 @pytest.mark.parametrize("good", [0, 1], ids=["last", "first"])
-def test_what_fails_beside_the_next_block_is_raised(tmp_path: Path, good: int) -> None:
+def test_what_fails_in_writing_is_raised(tmp_path: Path, good: int, ahead: bool) -> None:
     info, stems = probe(write_song(tmp_path / "in.wav", 0.1)), {"vocals": "vocals.wav"}
     wrong, right = np.zeros((3, 1), np.float32), np.zeros((3, 2), np.float32)
-    with pytest.raises(ValueError, match=r"needed"), open_stems(tmp_path, stems, info, FORMATS["wav16"]) as write:
+    opened = open_stems(tmp_path, stems, info, FORMATS["wav16"], ahead=ahead)
+    with pytest.raises(ValueError, match=r"needed"), opened as write:
         for block in (wrong, right)[: 1 + good]:
             write({"vocals": block})
     assert [path.name for path in tmp_path.iterdir()] == ["in.wav"]
