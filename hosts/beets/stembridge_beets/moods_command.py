@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -13,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 import confuse
 import msgspec
 import yaml
-from beets import ui
+from beets import logging, ui
 from beets.library import Item
 
 from plugin_core import check_rules
 from plugin_core.console.phrases import plural
-from plugin_core.model import Job, Label, Tagging
+from plugin_core.model import Job, Label, Tagging, show_path
 from plugin_core.session import Session
 from plugin_core.wishes import TAGS
 from stembridge_beets import todo
@@ -36,7 +37,7 @@ from stembridge_beets.labels import (
 )
 from stembridge_beets.options import read_flag, read_words, read_write, select_items
 from stembridge_beets.run import LibraryRun, end, fail
-from stembridge_beets.tasks import Task, make_task, name_item
+from stembridge_beets.tasks import Task, make_task, name_item, path_of
 
 if TYPE_CHECKING:
     from beets.library import Library
@@ -272,12 +273,30 @@ _WRITER: Final = ThreadPoolExecutor(1)
 """After an import we are in a listener, which beets lets cause no event that we hear, except in another thread."""
 
 
+_ROOM: Final = 1 << 20
+"""Bytes that must be free where a file gets tags."""
+
+
 def sync(item: Item, write: bool | None) -> bool:
     """Write an item's file, where that is wanted, and store the item; tell whether the file agrees."""
     # Written first: storing keeps the file's new time, so that `beet update` does not read it anew.
-    is_written = not ui.should_write(write) or _WRITER.submit(copy_context().run, item.try_write).result()
+    is_written = not ui.should_write(write) or (
+        _has_room(path_of(item)) and _WRITER.submit(copy_context().run, item.try_write).result()
+    )
     item.store()
     return bool(is_written)
+
+
+def _has_room(song: Path) -> bool:
+    """Tell whether the disk takes a few tags more; on a full one beets would leave a song with zeros at its end."""
+    try:
+        has_room = shutil.disk_usage(song.parent).free >= _ROOM
+    except OSError:
+        # Writing it will say so.
+        return True
+    if not has_room:
+        logging.getLogger("beets").error("error writing {}: the disk is full", show_path(song))
+    return has_room
 
 
 def undo(lib: Library, items: Sequence[Item], *, write: bool | None, is_pretended: bool, is_quiet: bool) -> None:

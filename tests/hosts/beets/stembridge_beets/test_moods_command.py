@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,7 +14,7 @@ import confuse
 from beets.library import Album, Item, Library
 from stembridge_beets.host import UserError
 from stembridge_beets.labels import put_album_genres
-from stembridge_beets.moods_command import Genres, read_genres
+from stembridge_beets.moods_command import Genres, read_genres, sync
 
 from plugin_core.model import Label
 from tests.hosts.beets.rows import make_library
@@ -115,3 +117,25 @@ def test_an_album_keeps_genres_of_its_own(tmp_path: Path, monkeypatch: pytest.Mo
     put_album_genres(items[0])
     album.load()
     assert album.genres == ["Folk"]
+
+
+@pytest.mark.parametrize("free", [0, 1 << 21])
+def test_a_full_disk_gets_no_tags(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, free: int
+) -> None:
+    """What beets itself writes there leaves the song longer by zeros."""
+    lib = make_library(tmp_path, monkeypatch)
+    item = Item(path=os.fsencode(tmp_path / "song.mp3"), title="One")
+    lib.add(item)
+    written: list[Item] = []
+
+    def write(item: Item) -> bool:
+        written.append(item)
+        return True
+
+    monkeypatch.setattr(Item, "try_write", write)
+    monkeypatch.setattr("shutil.disk_usage", lambda _folder: SimpleNamespace(free=free))
+    item["mood"] = ["Calm"]
+    assert sync(item, True) is bool(free) is bool(written)
+    assert ("song.mp3: the disk is full" in caplog.text) is not bool(free)
+    assert [song["mood"] for song in lib.items()] == [["Calm"]]
