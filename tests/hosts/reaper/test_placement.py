@@ -20,8 +20,9 @@ from stembridge_reaper.protocol import (
 )
 from stembridge_reaper.selection import FinishedItem, find_finished, group_by_file, read_items
 from stembridge_reaper.settings import ReaperSettings
+from stembridge_reaper.standing import StandingStems
 from stembridge_reaper.status import describe_skipped
-from stembridge_reaper.stem_tracks import Tag, choose_depths, doubled, folder_name, sounds_twice, write_tag
+from stembridge_reaper.stem_tracks import Tag, choose_depths, doubled, folder_name, own_guid, sounds_twice, write_tag
 
 from plugin_core import colour_of, sort_stems
 from tests.audio_files import write_song
@@ -194,3 +195,78 @@ def test_the_part_of_an_item_is_the_same_wherever_the_item_is_moved(tmp_path: Pa
         guids.add(item.guid)
     assert len(guids) == 1
     assert guids != {item.whole.guid}
+
+
+def items_of(path: Path, **values: float) -> ItemFacts:
+    """Return an item of ten seconds, as it is by now."""
+    keys = {"D_STARTOFFS", "D_PLAYRATE"}
+    facts = facts_of(path, length=10.0)
+    facts["item_values"] |= {key: value for key, value in values.items() if key not in keys}
+    facts["take_values"] |= {key: value for key, value in values.items() if key in keys}
+    return msgspec.convert(facts, ItemFacts)
+
+
+@pytest.mark.parametrize(
+    ("now", "used"),
+    [
+        ({}, (2.0, 2.0, 2.0)),
+        ({"D_POSITION": 7.0}, (9.0, 2.0, 2.0)),
+        ({"D_POSITION": 1.0, "D_LENGTH": 9.0, "D_STARTOFFS": 1.0}, (2.0, 2.0, 2.0)),
+        ({"D_LENGTH": 5.0, "D_PLAYRATE": 2.0}, (1.0, 1.0, 2.0)),
+    ],
+    ids=["as it was", "moved", "trimmed on the left", "twice as fast"],
+)
+def test_a_limit_goes_with_what_it_was_set_for(
+    tmp_path: Path, now: dict[str, float], used: tuple[float, float, float]
+) -> None:
+    path = write_song(tmp_path / "a.wav", 1.0)
+    project = RequestProject(path="", selection=(2.0, 4.0))
+    run = Request(version=2, id="r", created=0.0, kind="separate", project=project, items=(items_of(path),))
+    part = PartStatus(start=2.0, end=4.0, stems=(StemResult(name="vocals", title="Vocals", path=path, job="1"),))
+    files = [FileStatus(path=path, items=(0,), state="done", parts=[part])]
+    asked = msgspec.structs.replace(run, kind="place", items=(items_of(path, **now),))
+    ((found, *_),), left = find_finished(run, files, asked)
+    assert not left.total()
+    values = found.facts.item_values
+    assert (values["D_POSITION"], values["D_LENGTH"], found.facts.take_values["D_STARTOFFS"]) == used
+
+
+@pytest.mark.parametrize(
+    ("now", "replaced"),
+    [
+        ({"D_LENGTH": 1.0}, "1"),
+        ({"D_LENGTH": 4.0}, "1 2"),
+        ({"D_LENGTH": 3.0, "D_POSITION": 5.0}, "1 2"),
+        ({"D_LENGTH": 1.0, "D_POSITION": 2.0, "D_STARTOFFS": 2.0}, "1 2"),
+    ],
+    ids=["its first part", "longer", "moved", "its last part"],
+)
+def test_pieces_of_a_stem_are_replaced_with_it_and_copies_are_not(
+    tmp_path: Path, now: dict[str, float], replaced: str
+) -> None:
+    path, project = write_song(tmp_path / "a.wav", 1.0), RequestProject(path="")
+    stem = StemResult(name="vocals", title="Vocals", path=path, job="1")
+    tag = Tag(run="r", item="{I}", stem="vocals", job="1", at=0.0)
+
+    def stand(guid: str, position: float, offset: float, length: float) -> StandingStem:
+        values = {"D_POSITION": position, "D_LENGTH": length, "D_STARTOFFS": offset, "D_PLAYRATE": 1.0}
+        return StandingStem(guid=guid, track="{V}", tag=write_tag(tag), values=values)
+
+    standing = (stand("copy", 20.0, 0.0, 3.0), stand("2", 1.0, 1.0, 2.0), stand(own_guid(tag), 0.0, 0.0, 1.0))
+    request = Request(version=2, id="", created=0.0, kind="place", project=project, standing=standing)
+    (item,), _ = read_items(project, [items_of(path, **now)])
+    found = StandingStems(request, {}).replaced_by(FinishedItem(item, True, PartStatus(stems=(stem,))), stem)
+    assert sorted(one.stem.guid for one in found) == sorted(replaced.replace("1", own_guid(tag)).split())
+
+
+def test_stems_are_placed_though_the_song_itself_is_gone(tmp_path: Path) -> None:
+    song, stem = (write_song(tmp_path / name, 1.0) for name in ("a.wav", "b.wav"))
+    run = Request(
+        version=2, id="r", created=0.0, kind="separate", project=RequestProject(path=""), items=(items_of(song),)
+    )
+    part = PartStatus(stems=(StemResult(name="vocals", title="Vocals", path=stem, job="1"),))
+    files = [FileStatus(path=song, items=(0,), state="done", parts=[part])]
+    song.unlink()
+    for now in (run.items, ()):
+        found, left = find_finished(run, files, msgspec.structs.replace(run, kind="place", items=now))
+        assert ([one.is_there for one in found], left.total()) == ([bool(now)], 0)
