@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 import msgspec
 
@@ -272,13 +272,20 @@ async def fetch_files(
     total, done = sum(file.bytes for file in missing), 0
     if await asyncio.to_thread(library.room) < total + HEAD_ROOM:
         raise TransientError(f"{show_path(library.folder)} has no room for {total / 1e6:.0f} MB", remedy="make room")
-    with (library.folder / ".fetching").open("wb") as lock:
+    with _open_lock(library.folder / ".fetching") as lock:
         if not try_lock(lock.fileno()):
             raise TransientError("another process fetches a model just now", remedy="wait for it")
         for file in missing:
             await _fetch(library, model, file, transfer, _within(tell, done, total))
             done += file.bytes
     return [path for path in [library.find(file) for file in files] if path is not None]
+
+
+def _open_lock(path: Path) -> IO[bytes]:
+    try:
+        return path.open("wb")
+    except OSError as error:
+        raise explain_write_error(path, error) from error
 
 
 def _within(tell: Bytes, before: int, total: int) -> Bytes:

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import random
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from plugin_core.errors import ServiceError, SourceError, SpoiltFileError, StembridgeError, TransientError, UsageError
+from plugin_core.errors import (
+    PlacementError,
+    ServiceError,
+    SourceError,
+    SpoiltFileError,
+    StembridgeError,
+    TransientError,
+    UsageError,
+)
 from plugin_core.files.locks import take_lock
 from plugin_core.providers.neural import library
 from plugin_core.providers.neural.library import Digest, Library, fetch_files, foreign_folders, is_file, read_digest
@@ -264,5 +273,12 @@ def test_a_full_disk_is_said_before(box: BoxSimulator, own: Library, monkeypatch
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=64 << 20))
     with pytest.raises(TransientError, match="has no room for 0 MB; make room"):
+        fetch(own, make_model((published(box, "one.pth", ONE),)))
+    assert box.log == []
+
+
+def test_a_folder_that_cannot_be_written_is_named(box: BoxSimulator, own: Library) -> None:
+    (own.folder / ".fetching").mkdir(parents=True)  # as root, who runs some tests, may write what is read-only
+    with pytest.raises(PlacementError, match=re.escape(str(own.folder))):
         fetch(own, make_model((published(box, "one.pth", ONE),)))
     assert box.log == []
