@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -67,6 +67,27 @@ def start_in_thread(work: Callable[..., T], *arguments: Any, pool: Executor | No
     future = asyncio.get_running_loop().run_in_executor(pool, work, *arguments)
     future.add_done_callback(_observe)
     return future
+
+
+@contextlib.contextmanager
+def beside(work: Callable[[T], object]) -> Iterator[Callable[[T], None]]:
+    """Give what hands things to a thread that works on one while the caller makes the next, and no further ahead.
+
+    What fails is raised when the next thing is handed over, or at the end; an error of the caller comes before it.
+    """
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    last: Future[object] = Future()
+    last.set_result(None)
+    with ThreadPoolExecutor(1) as thread:
+
+        def hand_over(thing: T) -> None:
+            nonlocal last
+            last.result()
+            last = thread.submit(work, thing)
+
+        yield hand_over
+        last.result()
 
 
 def _observe(ended: asyncio.Future[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ class FfmpegDecoder:
     def __init__(
         self, path: Path, info: AudioInfo, process: subprocess.Popen[bytes], complaints: IO[bytes], before: int
     ) -> None:
-        assert process.stdout is not None
+        assert isinstance(process.stdout, io.BufferedReader)
         self._path = path
         self._info = info
         self._process = process
@@ -48,15 +49,14 @@ class FfmpegDecoder:
         Raises:
             SourceError: ffmpeg failed.
         """
-        width = self._dtype.itemsize * self._info.channels
+        block = np.empty((frames, self._info.channels), self._dtype)
         # The pipe is buffered, so that a read is short only at the end.
-        data = self._stream.read(frames * width)
-        count = len(data) // width
+        count = self._stream.readinto(block.data) // (self._dtype.itemsize * self._info.channels)
         self.position += count
         if count < frames:
             self._finish()
-        block = np.frombuffer(data, self._dtype, count * self._info.channels).reshape(-1, self._info.channels)
-        converted = block.astype(dtype)
+        block = block[:count]
+        converted = block.astype(dtype, copy=False)
         if block.dtype.kind != converted.dtype.kind:
             converted /= _FULL_SCALE
         return converted

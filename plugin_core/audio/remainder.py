@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +17,7 @@ from plugin_core.audio.reader import Reader
 from plugin_core.audio.samples import Samples, count_overs, to_integers
 from plugin_core.audio.writer import open_writer
 from plugin_core.errors import SourceError
+from plugin_core.tasks import beside
 
 Int32 = NDArray[np.int32]
 Stems = dict[str, NDArray[Any]]
@@ -99,19 +99,7 @@ def open_stems(
             for stem, samples in blocks.items():
                 writers[stem].write(samples)
 
-        if not ahead:
-            yield encode
-            return
-        encoder = stack.enter_context(ThreadPoolExecutor(1))
-        encoding = encoder.submit(encode, {})
-
-        def write(blocks: Stems) -> None:
-            nonlocal encoding
-            encoding.result()
-            encoding = encoder.submit(encode, blocks)
-
-        yield write
-        encoding.result()
+        yield stack.enter_context(beside(encode)) if ahead else encode
 
 
 class Intake:

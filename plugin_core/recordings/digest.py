@@ -46,6 +46,7 @@ from plugin_core.recordings.packets import (
     start_copying,
 )
 from plugin_core.recordings.track import UnclearExcerptError, find_samples, read_excerpt, read_samples
+from plugin_core.tasks import beside
 
 if TYPE_CHECKING:
     from plugin_core.audio.samples import Samples
@@ -209,10 +210,10 @@ def pcm1_of(path: Path, info: AudioInfo, *, check: Check = lambda: None, which: 
 def _hear(path: Path, info: AudioInfo, samples: Pcm1, check: Check, which: Which) -> str:
     is_integer = info.encoding.startswith("pcm")
     dtype: Dtype = "int32" if is_integer else "float64" if info.encoding == "double" else "float32"
-    with open_reader(path, info=info, which=which) as reader:
+    with open_reader(path, info=info, which=which) as reader, beside(samples.feed) as feed:
         while len(block := reader.read(_BLOCK, dtype)):
             check()
-            samples.feed(block)
+            feed(block)
     return str(samples) if samples.frames else ""
 
 
@@ -269,10 +270,10 @@ def _guess_container(path: Path, descriptor: int) -> str:
 class _Copying:
     """An ffmpeg that is handed a file as it is gone through, and the packets that it copies meanwhile."""
 
-    def __init__(self, process: subprocess.Popen[bytes], beside: ThreadPoolExecutor) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], thread: ThreadPoolExecutor) -> None:
         assert process.stdin is not None
         self._process, self._input = process, process.stdin
-        self._hashing = beside.submit(_hash_guessed, read_copied(process))
+        self._hashing = thread.submit(_hash_guessed, read_copied(process))
 
     def feed(self, piece: bytes) -> None:
         """Hand on the next bytes of the file."""
@@ -296,9 +297,9 @@ def _copy_meanwhile(container: str, which: Which) -> Iterator[_Copying | None]:
         yield None
         return
     piped = ("-protocol_whitelist", "pipe", "-i", "pipe:0")
-    with start_copying(program, *piped) as process, ThreadPoolExecutor(1, "packets") as beside:
+    with start_copying(program, *piped) as process, ThreadPoolExecutor(1, "packets") as thread:
         try:
-            yield _Copying(process, beside)
+            yield _Copying(process, thread)
         finally:
             process.kill()
 

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from plugin_core.tasks import StoppedError, Stopper, run_stoppable, start, start_alone, start_in_thread
+from plugin_core.tasks import StoppedError, Stopper, beside, run_stoppable, start, start_alone, start_in_thread
 from tests.raw_lines import RawLines, collect_garbage
 
 
@@ -55,6 +55,35 @@ def test_work_that_nobody_awaits_tells_of_its_error(raw_lines: RawLines, caplog:
     assert [record.getMessage() for record in caplog.records] == [
         "the heartbeat broke: OSError: [Errno 28] No space left on device"
     ]
+
+
+def test_what_works_beside_takes_things_in_order_and_one_ahead_at_most() -> None:
+    may_go_on, taken = threading.Event(), []
+
+    def take(number: int) -> None:
+        assert may_go_on.wait(60)
+        taken.append(number)
+
+    with beside(take) as hand_over:
+        hand_over(0)
+        handing = threading.Thread(target=hand_over, args=(1,))
+        handing.start()
+        assert taken == []
+        assert handing.is_alive(), "the first is not done yet"
+        may_go_on.set()
+        handing.join()
+        hand_over(2)
+    assert taken == [0, 1, 2]
+
+
+def test_what_fails_beside_is_raised_at_the_next_thing_or_at_the_end() -> None:
+    with pytest.raises(OSError, match="No space left"), beside(lambda work: work()) as hand_over:
+        hand_over(fill_disk)
+        with pytest.raises(OSError, match="No space left"):
+            hand_over(fill_disk)
+    with pytest.raises(KeyError, match="of the caller"), beside(lambda work: work()) as hand_over:
+        hand_over(fill_disk)
+        raise KeyError("of the caller")
 
 
 def test_result_and_error_come_through() -> None:

@@ -17,7 +17,7 @@ from plugin_core.errors import SourceError
 from plugin_core.recordings import content as contents
 from plugin_core.recordings import digest as module
 from plugin_core.recordings.content import raw1, shape_of
-from plugin_core.recordings.digest import digest_of, read_song
+from plugin_core.recordings.digest import Pcm1, digest_of, read_song
 from tests.audio_files import encode, make_noise, write_samples
 from tests.plugin_core.recordings.songs import Songs, run
 
@@ -58,6 +58,15 @@ def test_a_number_that_is_none_has_no_digest_of_samples(tmp_path: Path) -> None:
     samples = make_noise(1000).astype(np.float32)
     samples[500, 0] = np.nan
     assert digest_of(write_samples(tmp_path / "song.wav", samples, subtype="FLOAT")).startswith("raw1:")
+
+
+@pytest.mark.parametrize("last", [0.5, 1e-8], ids=["an integer", "none"])
+def test_samples_are_hashed_to_the_last_one_of_the_last_block(tmp_path: Path, last: float) -> None:
+    samples = (np.rint(make_noise(200_001) * 2**15) / 2**15).astype(np.float32)
+    samples[-1, 1] = last
+    told = Pcm1(44100, 2, "i" if last == 0.5 else "f")
+    told.feed(samples)
+    assert digest_of(write_samples(tmp_path / "song.wav", samples, subtype="FLOAT")) == str(told)
 
 
 def test_damaged_in_the_middle_it_has_no_digest_of_samples(tmp_path: Path) -> None:
