@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from plugin_core.audio.avi import read_avi
+from plugin_core.audio.claims import check_claim
 from plugin_core.audio.envelope import find_end, measure_tag
 from plugin_core.audio.info import ByteSpan
 from plugin_core.audio.movie import is_movie
@@ -34,7 +36,6 @@ _WAVPACK_HEAD: Final = 32
 _WAVPACK_FIRST: Final = 0x800
 """The flag of the first of the blocks that hold the channels of the same time."""
 _TTA: Final = b"TTA1"
-_VOC: Final = b"Creative Voice "
 _CAF: Final = b"caff"
 _CAF_FIRST: Final = 8
 _CAF_OPEN: Final = (1 << 64) - 1
@@ -62,6 +63,8 @@ class Extent(NamedTuple):
     """Whether it is as long as it says, so that nothing can be missing."""
     seconds: float | None = None
     """Where ffprobe cannot be asked."""
+    late: float = 0.0
+    """Seconds of silence in front, of which ffprobe does not tell."""
     samples: int = 0
     """Where the frames themselves say so."""
     parts: tuple[ByteSpan, ...] = ()
@@ -91,20 +94,21 @@ def check_extent(path: Path, descriptor: int, passage: FileReading | None = None
     if head.startswith(_EBML):
         return _check_segments(path, window, size)
     if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
-        return Extent(_check_avi(path, window, size))
+        is_whole, sound = _check_avi(path, window, size), read_avi(window, size)
+        return Extent(is_whole) if sound is None else Extent(is_whole, seconds=sound.lasts, late=sound.late)
     if head.startswith(b"FLV"):
         return Extent(_check_flv(path, window, size))
-    if head.startswith(_VOC):
-        _check_voc(path, window, size)
-    elif head.startswith(_CAF):
+    if head.startswith(_CAF):
         return Extent(_check_caf(path, window, size))
-    elif head.startswith(_TTA):
+    if head.startswith(_TTA):
         _check_tta(path, window, find_end(path, descriptor))
     elif head.startswith(_WAVPACK):
         return _check_wavpack(path, Window(path, descriptor, passage), size)
     elif (measure := _choose_measure(window.take(0, 3 * 204), head)) is not None:
         end = find_end(path, descriptor)
         return Extent(is_torn=ends_inside(window.take(max(0, end - _TAIL), min(end, _TAIL)), measure))
+    else:
+        check_claim(path, window, size)
     return Extent()
 
 
@@ -288,15 +292,6 @@ def _check_caf(path: Path, window: Window, size: int) -> bool:
         if at > size and head.startswith(b"data"):
             raise cut_short(path, (at - size) / length)
     return at == size
-
-
-def _check_voc(path: Path, window: Window, size: int) -> None:
-    """Go through the blocks; one of type 0, which has no size, is the last."""
-    at = int.from_bytes(window.take(20, 2), "little")
-    while len(head := window.take(at, 4)) == 4 and head[0]:
-        at += 4 + int.from_bytes(head[1:], "little")
-    if at > size:
-        raise cut_short(path, (at - size) / at)
 
 
 def _check_tta(path: Path, window: Window, end: int) -> None:

@@ -54,6 +54,9 @@ _CONTAINERS: Final = {
 _PLAYLISTS: Final = frozenset({"hls", "concat", "dash", "sdp", "rtsp", "tty", "image2", "lavfi"})
 """What ffmpeg opens and what is no recording: lists of other files, and text."""
 
+_UNSURE: Final = frozenset({"nut", "swf"})
+"""What is played as far as it goes, and nothing in it tells how far that should be."""
+
 _SURE_SCORE: Final = 51
 _LIKELY_SCORE: Final = 25
 """ffprobe's confidence of 100: what only the file's name speaks for gets 50 or less."""
@@ -67,8 +70,10 @@ _HEADERLESS: Final = (_STREAMS - {"flac", "tak"}) | {"adx", "amr", "dtshd", "gsm
 """Formats that nowhere say how long they are, VOC not to ffmpeg; ffprobe guesses from the bit rate, or from time stamps
 that may jump."""
 
-_PRIMED: Final = frozenset({"opus", "vorbis"})
+_PRIMED: Final = frozenset({"opus", "vorbis", "wmapro", "wmav1", "wmav2"})
 """Codecs of which what begins a stream gives no sound: the stream starts earlier than that."""
+_PRIMING: Final = 4
+"""Packets of which at least one gives sound."""
 
 _PROTECTED: Final = frozenset({"drms", "enca"})
 """MP4's names for encrypted audio."""
@@ -223,6 +228,7 @@ def explain(stderr: bytes, path: Path) -> str:
 
 class _Stream(msgspec.Struct, frozen=True):
     codec_name: str = ""
+    profile: str = ""
     codec_tag_string: str = ""
     sample_fmt: str = ""
     sample_rate: str = "0"
@@ -265,7 +271,12 @@ def probe_with_ffprobe(program: str, path: Path, movie: Movie | None = None, par
         raise SourceError(f"{shown} cannot be read: ffprobe's answer makes no sense ({error})") from error
     container = answer.format.format_name.split(",")[0]
     if not _is_recording(container, answer.format.probe_score):
-        raise SourceError(f"{shown} is not audio")
+        raise SourceError(f"{shown} is not audio", remedy="if it is sound without a header, convert it to WAV first")
+    if container in _UNSURE:
+        raise SourceError(
+            f"{shown} is of a kind ({container.upper()}) that does not show whether it is whole",
+            remedy="convert it to FLAC first",
+        )
     if not answer.streams:
         raise SourceError(f"{shown} holds no audio")
     stream = answer.streams[0]
@@ -273,6 +284,11 @@ def probe_with_ffprobe(program: str, path: Path, movie: Movie | None = None, par
         raise SourceError(f"{shown} is protected against copying (DRM) and cannot be decoded")
     if not stream.codec_name or stream.codec_name in ("none", "unknown") or not stream.sample_fmt:
         raise SourceError(f"{shown} holds audio that ffmpeg cannot decode")
+    if (container, stream.codec_name) == ("matroska", "tta"):
+        raise SourceError(
+            f"{shown} holds TTA in Matroska, of which ffmpeg does not read the last second",
+            remedy="take the TTA file that it was made of, or another format",
+        )
     return _place(program, path, _describe(container, stream, answer.format), answer, movie)
 
 
@@ -300,7 +316,9 @@ def _describe(container: str, stream: _Stream, about: _Format) -> AudioInfo:
         duration=frames / sample_rate if frames else own or _number(about.duration),
         decoder="ffmpeg",
         # The picture may last longer than the sound.
-        is_headerless=is_headerless or (not own and about.nb_streams > 1),
+        is_headerless=is_headerless
+        or (about.nb_streams > 1 and (not own or container == "asf"))
+        or not (own or _number(about.duration)),
         codec=stream.codec_name,
     )
 
@@ -327,7 +345,15 @@ def _place(program: str, path: Path, info: AudioInfo, answer: _Answer, movie: Mo
     timeline = None
     if movie is not None:
         length = stream.duration_ts if stream.time_base == f"1/{movie.track_clock}" else 0
-        timeline = read_timeline(path, movie, codec=info.codec, sample_rate=info.sample_rate, length=length, lead=lead)
+        timeline = read_timeline(
+            path,
+            movie,
+            codec=info.codec,
+            sample_rate=info.sample_rate,
+            length=length,
+            lead=lead,
+            is_late=stream.profile.startswith("HE-AAC"),
+        )
     if timeline is None and lead:
         timeline = Timeline((Piece(lead, 0, info.frames or None),), is_raw=False)
     if timeline is None:
@@ -342,7 +368,7 @@ def _place(program: str, path: Path, info: AudioInfo, answer: _Answer, movie: Mo
 def _find_first_frame(program: str, path: Path) -> float:
     """Return the time of the first sample that is decoded; 0 where that is not told."""
     command = [
-        *(program, "-v", "quiet", *name_input(path), "-select_streams", "a:0", "-read_intervals", "%+#2"),
+        *(program, "-v", "quiet", *name_input(path), "-select_streams", "a:0", "-read_intervals", f"%+#{_PRIMING}"),
         *("-show_entries", "frame=pts_time", "-of", "default=nokey=1:noprint_wrappers=1"),
     ]
     return _number(_hear(command).decode("ascii", "replace").partition("\n")[0])

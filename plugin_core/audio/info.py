@@ -18,6 +18,8 @@ _PADDING: Final = {"aac": 4096, "ac3": 1536, "alac": 0, "eac3": 1536, "flac": 0,
 """Codecs whose first packet gives samples, so that the index and the decoder count alike, and the most samples of
 silence that an encoder adds at the end."""
 _MUCH_SECONDS: Final = 0.5
+_LATE: Final = 962
+"""Samples by which the decoder of HE-AAC comes late; some writers count them among the silence in front, others not."""
 
 
 Decoder = Literal["libsndfile", "ffmpeg"]
@@ -101,7 +103,9 @@ class Timeline(msgspec.Struct, frozen=True):
         return sum(piece.samples for piece in self.pieces) if all(piece.samples for piece in self.pieces) else 0
 
 
-def read_timeline(path: Path, movie: Movie, *, codec: str, sample_rate: int, length: int, lead: int) -> Timeline | None:
+def read_timeline(
+    path: Path, movie: Movie, *, codec: str, sample_rate: int, length: int, lead: int, is_late: bool
+) -> Timeline | None:
     """Return what an MP4 plays of its sound; None where all of it is.
 
     Args:
@@ -111,6 +115,7 @@ def read_timeline(path: Path, movie: Movie, *, codec: str, sample_rate: int, len
         sample_rate: of what is decoded.
         length: of the track in its own units, used where the index has none.
         lead: samples by which it starts later than the file.
+        is_late: whether the decoder comes late by what writers leave out of their count (HE-AAC).
 
     Raises:
         SourceError: an edit list plays it in another order, or at another speed.
@@ -121,7 +126,8 @@ def read_timeline(path: Path, movie: Movie, *, codec: str, sample_rate: int, len
     length = movie.timed or (0 if movie.told else length)
     edits = list(dropwhile(lambda edit: edit.start < 0, movie.edits))
     if not edits:
-        return _read_gapless(movie, sample_rate, length, padding)
+        timeline = _read_gapless(movie, sample_rate, length, padding)
+        return _hear_out(timeline, length * sample_rate // movie.track_clock) if timeline and is_late else timeline
     if not length:
         return None
     if edits[0].start >= length:
@@ -131,8 +137,20 @@ def read_timeline(path: Path, movie: Movie, *, codec: str, sample_rate: int, len
     pieces[0] = msgspec.structs.replace(pieces[0], silence=lead)
     if pieces[-1].padding is not None:
         pieces[-1] = msgspec.structs.replace(pieces[-1], padding=padding)
+    timeline = Timeline(tuple(pieces), is_raw=True)
+    if is_late:
+        timeline = _hear_out(timeline, round(length * sample_rate / movie.track_clock))
     played = sum(piece.samples - piece.silence for piece in pieces) / sample_rate
-    return Timeline(tuple(pieces), is_raw=True, note=_describe(path, played, length / movie.track_clock))
+    return msgspec.structs.replace(timeline, note=_describe(path, played, length / movie.track_clock))
+
+
+def _hear_out(timeline: Timeline, held: int) -> Timeline:
+    """Let the end of the sound come as late as the decoder does; its beginning is where all decoders begin."""
+    *before, last = timeline.pieces
+    assert last.end is not None
+    return msgspec.structs.replace(
+        timeline, pieces=(*before, msgspec.structs.replace(last, end=min(last.end + _LATE, max(held, last.end))))
+    )
 
 
 def _describe(path: Path, played: float, held: float) -> str:
@@ -170,12 +188,14 @@ def _place(path: Path, movie: Movie, edits: list[Edit], length: int, scale: floa
 
 
 def _read_gapless(movie: Movie, sample_rate: int, length: int, padding: int) -> Timeline | None:
-    if movie.gapless is None or movie.track_clock != sample_rate:
+    scale, odd = divmod(sample_rate, movie.track_clock)
+    if movie.gapless is None or odd or scale > 2:
         return None
     start, samples = movie.gapless
     if not 0 < start + samples <= length:
         return None
-    return Timeline((Piece(0, start, start + samples, padding),), is_raw=True)
+    # HE-AAC counts in its core's samples, of which each gives two.
+    return Timeline((Piece(0, scale * start, scale * (start + samples), padding),), is_raw=True)
 
 
 class AudioInfo(msgspec.Struct, frozen=True, kw_only=True):

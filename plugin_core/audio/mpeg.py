@@ -43,6 +43,9 @@ _CLAIM: Final = 64
 """The bit rate varies by less."""
 _MOST_ODD: Final = 1024
 """Bytes that libmpg123 passes over in search of the next frame."""
+_TAG: Final = b"ID3\x04\0\0\0\0\0\x0a" + bytes(10)
+"""Without one in front libsndfile takes a file ``._`` or a folder ``.AppleDouble``, as shares of Apple's have, in the
+current folder for a part of the MP3."""
 _SLACK_BYTES: Final = 32
 """Tags end in padding now and then."""
 
@@ -105,7 +108,7 @@ def examine_mpeg(
         path: the file.
         descriptor: of the file.
         part: where in the file the MP3 lies, perhaps with tags at its end.
-        is_file: whether the decoder will find it there by itself.
+        is_file: whether the decoder will find it there by itself, behind a tag.
         passage: hears what is read.
 
     Raises:
@@ -243,7 +246,7 @@ def _examine_free(path: Path, window: Window, span: ByteSpan, size: int) -> Stru
     assert frame is not None
     header = _read_header(window, span.start, frame._replace(size=size)) if _has_mark(head, frame) else None
     if header is None:
-        layout = FileLayout((span,), claimed=held * _CLAIM)
+        layout = FileLayout((_TAG, span), claimed=held * _CLAIM)
         return Structure(layouts=(layout,), samples=held // size * frame.samples)
     if header.size - held > _SLACK_BYTES:
         raise damaged(path, held // size * frame.samples / frame.rate, "it ends before its header says")
@@ -262,14 +265,14 @@ def _lay_out(one: FrameStretch) -> FileLayout:
     size = one.end - one.start
     if header is None or header.is_played:
         start = one.start if header is None else one.start + one.frame.size
-        return FileLayout((ByteSpan(start, one.end),), claimed=size * _CLAIM)
+        return FileLayout((_TAG, ByteSpan(start, one.end)), claimed=size * _CLAIM)
     patches = {header.frames_at: one.frames.to_bytes(4, "big")}
     if header.size_at:
         patches[header.size_at] = size.to_bytes(4, "big")
     if header.padding_at and one.frames > header.frames and abs(header.size - size) > _SLACK_BYTES:
         # What was joined to the end has music where the header knows of silence.
         patches[header.padding_at] = header.no_padding
-    return lay_out(one.start, one.end, patches)
+    return FileLayout((_TAG, *lay_out(one.start, one.end, patches).pieces))
 
 
 def _has_mark(head: bytes, frame: MpegFrame) -> bool:

@@ -32,6 +32,11 @@ _SLOPPY_BYTES: Final = 64
 """Some programs count their own header among the sound; more than that is missing."""
 _MOST_IN_WAV: Final = 0xFFFF0000
 _MPEG_TAGS: Final = (0x50, 0x55)
+_SAMPLE_TAGS: Final = (1, 3, 6, 7, 0xFFFE)
+"""Of a WAV's codes, those of which each sample has bytes of its own."""
+_BLOCK_CODES: Final = (b"ima4", b"GSM ", b"agsm", b"dwvw", b"DWVW", b"ADP4", b"MAC3", b"MAC6")
+"""Of an AIFF's, those of which it has not."""
+_GSM: Final = 0x31
 _MOST_CHUNKS: Final = 10_000
 _STEP: Final = 1 << 18
 
@@ -115,15 +120,19 @@ def examine_pcm(path: Path, descriptor: int) -> Structure | None:
         until = size if behind.seam is None else behind.seam
         has = until - one.body if behind.is_sound or not one.is_told else min(one.told, until - one.body)
         missing = one.told - has if one.is_told and not behind.is_sound else 0
-        if missing > (0 if is_mpeg else _SLOPPY_BYTES) and not _is_as_long_as_it_says(window, one, until):
+        is_blocked = _is_blocked(window, one)
+        if missing > (0 if is_mpeg or is_blocked else _SLOPPY_BYTES) and not _is_as_long_as_it_says(window, one, until):
             raise cut_short(path, missing / one.told)
         if is_mpeg:
             found = examine_mpeg(path, descriptor, ByteSpan(one.body, one.body + has))
             return found and msgspec.structs.replace(found, container="WAV")
         is_patched = behind.is_sound or one.magic == b"caff" or (one.magic == b"RIFF" and has >= _MOST_IN_WAV)
-        is_wrong = is_wrong or behind.is_sound or (is_patched and (missing > 0 or not one.is_told))
+        is_odd = has == one.told and has & 1 and (_read_code(window, one) == _GSM or one.kind is _SVX)
+        is_wrong = is_wrong or behind.is_sound or is_odd or (is_patched and (missing > 0 or not one.is_told))
         told, there = told + (one.told if one.is_told else has), there + has
-        layouts.append(_lay_out(window, one, until, is_patched=is_patched))
+        layouts.append(
+            _lay_out_odd(one, one.body + has) if is_odd else _lay_out(window, one, until, is_patched=is_patched)
+        )
         if behind.seam is None:
             break
         start = behind.seam
@@ -174,10 +183,23 @@ def _list_chunks(window: Window, kind: _Kind, start: int, end: int) -> Iterator[
 
 
 def _holds_mpeg(window: Window, one: _Recording) -> bool:
+    return _read_code(window, one) in _MPEG_TAGS
+
+
+def _is_blocked(window: Window, one: _Recording) -> bool:
+    """Tell whether samples are coded together, so that of a part of the last block's bytes the decoder makes noise."""
+    if one.magic == b"FORM":
+        about = one.chunks.get(b"COMM")
+        return about is not None and window.take(about.body + 18, 4) in _BLOCK_CODES
+    return _read_code(window, one) not in (*_SAMPLE_TAGS, None)
+
+
+def _read_code(window: Window, one: _Recording) -> int | None:
+    """Return the code of what a WAV holds; None for other kinds of files."""
     about = one.chunks.get(b"fmt ")
     if about is None or one.magic not in (b"RIFF", b"RF64"):
-        return False
-    return int.from_bytes(window.take(about.body, 2), "little") in _MPEG_TAGS
+        return None
+    return int.from_bytes(window.take(about.body, 2), "little")
 
 
 def _is_as_long_as_it_says(window: Window, one: _Recording, until: int) -> bool:
@@ -239,6 +261,12 @@ def _lay_out(window: Window, one: _Recording, until: int, *, is_patched: bool) -
     else:
         patches[one.size_at] = _TO_THE_END
     return lay_out(one.start, until, patches)
+
+
+def _lay_out_odd(one: _Recording, until: int) -> FileLayout:
+    """Leave out the byte that makes the size even, which libsndfile takes for sound, or for a block that is begun."""
+    size = until - one.body - (one.magic == b"RIFF")
+    return lay_out(one.start, until, {one.size_at: size.to_bytes(4, one.kind.order)})
 
 
 def _lay_out_wide(window: Window, one: _Recording, until: int) -> FileLayout:

@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,7 @@ from plugin_core.audio.envelope import find_start
 from plugin_core.audio.extent import check_extent, ends_inside
 from plugin_core.audio.ffmpeg import INSTALL, Which, copy_stream, measure_duration, probe_with_ffprobe
 from plugin_core.audio.flac import examine_flac
-from plugin_core.audio.info import AudioInfo, ByteSpan, FileLayout, Structure, list_parts
+from plugin_core.audio.info import AudioInfo, ByteSpan, FileLayout, Piece, Structure, Timeline, list_parts
 from plugin_core.audio.movie import is_movie, read_movie
 from plugin_core.audio.mpeg import examine_mpeg, read_frame
 from plugin_core.audio.ogg import examine_ogg
@@ -67,7 +68,7 @@ def examine(path: Path, descriptor: int, passage: FileReading | None = None) -> 
         return examine_ogg(path, descriptor, passage)
     if is_mpeg_audio(magic):
         part = ByteSpan(start, os.fstat(descriptor).st_size)
-        return examine_mpeg(path, descriptor, part, is_file=True, passage=passage)
+        return examine_mpeg(path, descriptor, part, is_file=start > 0, passage=passage)
     return examine_pcm(path, descriptor) if start == 0 else None
 
 
@@ -206,6 +207,8 @@ def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, whic
     ffprobe, ffmpeg = _find_programs(path, which)
     movie = read_movie(path, descriptor) if is_movie(path, descriptor) else None
     info = probe_with_ffprobe(ffprobe, path, movie)
+    if info.container == "MP3" and (read := _probe_behind(path, descriptor, passage)) is not None:
+        return read
     seconds = extent.seconds or info.duration
     if info.is_headerless or seconds < MIN_SECONDS:
         # ffprobe guesses from the bit rate of the beginning, or says nothing.
@@ -216,9 +219,24 @@ def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, whic
     # All pages of an Ogg were looked at; ffprobe counts what lies before a sound that begins late.
     is_whole = extent.is_whole or info.container == "OGG"
     info = msgspec.structs.replace(info, duration=seconds, is_whole=is_whole, note=note)
+    if extent.seconds and info.frames:
+        info = msgspec.structs.replace(info, frames=round(extent.seconds * info.sample_rate))
+    if extent.late:
+        info = _put_off(info, round(extent.late * info.sample_rate))
     if extent.samples > info.frames or (extent.samples and extent.is_whole):
         return _count(path, info, extent.samples)
     return info
+
+
+def _probe_behind(path: Path, descriptor: int, passage: FileReading | None) -> AudioInfo | None:
+    """Describe an MP3 that something else precedes (zeros, a line end), so that libsndfile does not see it."""
+    part = ByteSpan(0, os.fstat(descriptor).st_size)
+    found = examine_mpeg(path, descriptor, part, passage=passage)
+    if found is None or not found.layouts:
+        return None
+    with suppress(soundfile.LibsndfileError):
+        return _combine(path, found, [_describe(path, descriptor, layout) for layout in found.layouts])
+    return None
 
 
 def _ends_inside_frame(ffmpeg: str, path: Path, info: AudioInfo, size: int) -> bool:
@@ -249,6 +267,12 @@ def _probe_each(path: Path, parts: Sequence[ByteSpan], which: Which, *, is_whole
             raise joined(path, "cannot be read one by one")
         infos.append(msgspec.structs.replace(info, is_whole=is_whole))
     return _combine(path, Structure(layouts=tuple(FileLayout((part,)) for part in parts)), infos)
+
+
+def _put_off(info: AudioInfo, silence: int) -> AudioInfo:
+    """Let silence precede the sound, which is counted already."""
+    end = max(0, info.frames - silence) or None
+    return msgspec.structs.replace(info, timeline=Timeline((Piece(silence, 0, end),), is_raw=False))
 
 
 def _count(path: Path, info: AudioInfo, frames: int) -> AudioInfo:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Callable
 
 import pytest
 
 from plugin_core.tasks import StoppedError, Stopper, beside, run_stoppable, start, start_alone, start_in_thread
 from tests.raw_lines import RawLines, collect_garbage
+
+
+def call(work: Callable[[], object]) -> None:
+    work()
 
 
 def fill_disk() -> None:
@@ -77,11 +82,11 @@ def test_what_works_beside_takes_things_in_order_and_one_ahead_at_most() -> None
 
 
 def test_what_fails_beside_is_raised_at_the_next_thing_or_at_the_end() -> None:
-    with pytest.raises(OSError, match="No space left"), beside(lambda work: work()) as hand_over:
+    with pytest.raises(OSError, match="No space left"), beside(call) as hand_over:
         hand_over(fill_disk)
         with pytest.raises(OSError, match="No space left"):
             hand_over(fill_disk)
-    with pytest.raises(KeyError, match="of the caller"), beside(lambda work: work()) as hand_over:
+    with pytest.raises(KeyError, match="of the caller"), beside(call) as hand_over:
         hand_over(fill_disk)
         raise KeyError("of the caller")
 

@@ -36,6 +36,7 @@ OPTIONS = {
     "flac.mkv": (*_PICTURE, "-c:a", "flac"),
     "video.webm": (*_PICTURE, "-c:v", "libvpx", "-c:a", "libopus"),
     "video.avi": (*_PICTURE, "-c:a", "libmp3lame"),
+    "video.wmv": (*_PICTURE, "-c:v", "wmv2", "-c:a", "wmav2"),
     "video.flv": (*_PICTURE, "-c:v", "flv", "-c:a", "aac"),
     "vorbis.mka": ("-c:a", "libvorbis"),
     "opus.mka": ("-c:a", "libopus"),

@@ -52,7 +52,7 @@ def test_file_cut_at_twenty_places_is_refused_or_whole(shorts: Shorts, tmp_path:
     for count in lost:
         path = tmp_path / name
         path.write_bytes(whole[:-count])
-        if name in ("fragments.m4a", "s.tta") and count <= 10:
+        if name in ("fragments.m4a", "s.tta", "video.wmv") and count <= (100 if name == "video.wmv" else 10):
             # An index for those who seek, or a tag, comes after the sound.
             assert np.array_equal(read_whole(path)[0], shorts.read(name))
             continue
@@ -159,7 +159,9 @@ def test_apples_note_of_padding_is_heeded(shorts: Shorts, tmp_path: Path) -> Non
     assert note == ""
 
 
-@pytest.mark.parametrize("name", ["video.mp4", "video.mov", "video.mkv", "flac.mkv", "video.webm", "video.flv"])
+@pytest.mark.parametrize(
+    "name", ["video.mp4", "video.mov", "video.mkv", "flac.mkv", "video.webm", "video.flv", "video.avi"]
+)
 def test_sound_that_starts_late_begins_with_silence(shorts: Shorts, name: str) -> None:
     read, note = read_whole(shorts.late(name))
     rate = probe(shorts.late(name)).sample_rate
@@ -171,8 +173,9 @@ def test_sound_that_starts_late_begins_with_silence(shorts: Shorts, name: str) -
     assert note == ""
 
 
-def test_late_sound_of_a_primed_codec_begins_where_ffmpeg_puts_it(shorts: Shorts) -> None:
-    path = shorts.late("video.webm")
+@pytest.mark.parametrize("name", ["video.webm", "video.wmv"])
+def test_late_sound_of_a_primed_codec_begins_where_ffmpeg_puts_it(shorts: Shorts, name: str) -> None:
+    path = shorts.late(name)
     read, _ = read_whole(path)
     # It fills up what lies before the sound.
     command = [
