@@ -50,7 +50,7 @@ NOUNS = "abilities errors manifests model protocols settings wishes"
 MAY_IMPORT = {
     "files": "errors model settings",
     "audio": "errors files model tasks",
-    "recordings": "audio errors files model",
+    "recordings": "audio errors files model tasks",
     "purchases": "audio errors files model recordings",
     "stems": "audio errors files model stem_names tasks wishes",
     "sessions": "_version audio errors hookspecs model stem_names",
