@@ -27,7 +27,7 @@ class AviSound(NamedTuple):
     """What its header counts, the silence included; 0 where it counts nothing."""
 
 
-class _Chunk(NamedTuple):
+class _AviPart(NamedTuple):
     name: bytes
     start: int
     size: int
@@ -54,7 +54,7 @@ def read_avi(window: Window, size: int) -> AviSound | None:
     return AviSound((start + late) * second, (start + length) * second if length else 0.0) if second else None
 
 
-def _list_chunks(window: Window, start: int, end: int) -> Iterator[_Chunk]:
+def _list_chunks(window: Window, start: int, end: int) -> Iterator[_AviPart]:
     """Give the chunks in order, those in lists that hold what we ask for as well."""
     at = start
     while at < end and len(head := window.take(at, _HEAD)) >= 8:
@@ -62,5 +62,5 @@ def _list_chunks(window: Window, start: int, end: int) -> Iterator[_Chunk]:
         if head.startswith(b"LIST") and head[8:] in _LISTS:
             at += _HEAD
             continue
-        yield _Chunk(head[:4], at + 8, length)
+        yield _AviPart(head[:4], at + 8, length)
         at += 8 + length + (length & 1)
