@@ -11,6 +11,7 @@ export function showSong(main, {changes, argument: id}) {
   let row = null;
   let isOver = false;
   let turn = 0;
+  let told = null; // of the job, since it was asked for
   const place = h("div", {});
   const title = h("h1", {class: "away"}, "Song");
   const head = h("ul", {class: "jobs one"});
@@ -19,6 +20,7 @@ export function showSong(main, {changes, argument: id}) {
   async function load() {
     // A job that is done while its page is made is loaded once more: the later one counts.
     const mine = ++turn;
+    told = null;
     try {
       const job = await getJson(`api/jobs/${encodeURIComponent(id)}`);
       if (isOver || mine !== turn) return;
@@ -26,6 +28,7 @@ export function showSong(main, {changes, argument: id}) {
       title.textContent = job.song;
       row = new Row(job);
       head.replaceChildren(row.element);
+      if (told) take(told);
       place.replaceChildren(...job.notes.map((note) => h("p", {class: "hint"}, note)));
       if (job.labels.length) showLabels(place, job);
       const lanes = await getJson(`api/jobs/${encodeURIComponent(id)}/lanes`);
@@ -40,11 +43,16 @@ export function showSong(main, {changes, argument: id}) {
   }
 
   function heard({detail}) {
-    const told = (detail.rows ?? []).find((one) => one.id === id);
-    if (!told || !row) return;
+    const found = (detail.rows ?? []).find((one) => one.id === id);
+    if (!found) return;
+    told = found;
+    if (row) take(found);
+  }
+
+  function take(found) {
     const wasDone = row.row.state === "done";
-    row.update(told);
-    if (told.state === "done" && !wasDone) load();
+    row.update(found);
+    if (found.state === "done" && !wasDone) load();
   }
 
   /** What happened while nobody listened. */
