@@ -44,6 +44,8 @@ class Root:
         self._lock = FolderLock(folder.path, is_share=folder.is_share)
         self._identity: tuple[int, int] | None = None
         self.is_away = False
+        self._reasons: set[str] = set()
+        """Why it is away, as far as told: first it is moved, then a link takes its place."""
 
     def open(self) -> None:
         """Take the folder.
@@ -93,8 +95,9 @@ class Root:
 
     def lose(self, why: str) -> None:
         """Wait for the folder."""
-        if not self.is_away:
-            self.is_away = True
+        self.is_away = True
+        if why not in self._reasons:
+            self._reasons.add(why)
             self._reporter.warn(self._folder.path, f"cannot be reached ({why}); it is waited for")
 
     def _keep_lock(self) -> Presence:
@@ -116,6 +119,7 @@ class Root:
             self.lose(error.strerror or str(error))
             return Presence.AWAY
         self.is_away = False
+        self._reasons.clear()
         self._reporter.say(f"{self._folder.shown}: there again, watching it anew")
         return Presence.AGAIN
 
