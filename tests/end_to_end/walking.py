@@ -10,6 +10,7 @@ import asyncio
 import os
 import random
 import shutil
+import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -314,8 +315,11 @@ class Walk:
         service = self.shop.main
         wanted = len(service.answered) + self.chance.randrange(1, 8)
         worker = start({**os.environ, **self.environ}, *(("worker",) if self.is_shared else ("jobs", "resume")))
+        # A worker goes on for ever, also where there is nothing to do.
+        end = time.monotonic() + (3.0 if self.is_shared else _LIMIT)
         while worker.poll() is None and not service.wait_for(lambda: len(service.answered) >= wanted, 0.1):
-            pass
+            if time.monotonic() > end:
+                break
         worker.kill()
         worker.communicate()
 
