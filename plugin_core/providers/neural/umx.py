@@ -45,7 +45,7 @@ class Recurrence(NamedTuple):
 
     of_input: Affine
     of_state: Float32
-    """Not transposed: a row for each gate goes a third faster through one state at a time."""
+    """Not transposed: a row for each gate goes a quarter faster through one state at a time."""
 
 
 class Target:
