@@ -20,13 +20,12 @@ from plugin_core.jobs.keys import dedupe_key, is_same_wish, make_job, place_of
 from plugin_core.model import Job, JobState, Operation, Plan, Separation, Source, Stem, Tagging, Written, show_path
 from plugin_core.protocols import terms_of
 from plugin_core.purchases.purchase import (
-    BEFORE,
     STANDS,
     Bill,
     Offer,
     Purchase,
     PurchaseState,
-    describe_time,
+    describe_bought,
     make_quote,
     purchase_key,
 )
@@ -381,23 +380,6 @@ def describe_filled(job: Job, written: Written) -> Job:
 def describe_found(job: Job, stems: Sequence[Stem]) -> Job:
     """Return a job as the one that made the stems which were found beside its song."""
     return msgspec.structs.replace(job, state=JobState.DONE, stems=tuple(stems), notes=(*job.notes, FOUND))
-
-
-def describe_bought(purchase: Purchase, *, is_expired: bool = False) -> str:
-    """Say of a purchase when it was made, and whether its results are still to be had.
-
-    Args:
-        purchase: what was bought.
-        is_expired: whether its service has probably removed them by now.
-    """
-    what = f"{BEFORE}{describe_time(purchase)}"
-    if is_expired:
-        return f"{what}: probably expired, and looked for at the service before anything is bought"
-    if purchase.state.is_held:
-        return f"{what}: costs nothing now"
-    if purchase.state.is_open:
-        return f"{what}, perhaps: it is looked for at the service first"
-    return f"{what}, and {purchase.reason or 'its results are gone'}"
 
 
 def _is_gone(path: Path) -> bool:

@@ -136,6 +136,23 @@ def describe_time(purchase: Purchase) -> str:
     return f"on {time.strftime('%Y-%m-%d', time.localtime(purchase.created))}{price}"
 
 
+def describe_bought(purchase: Purchase, *, is_expired: bool = False) -> str:
+    """Say of a purchase when it was made, and whether its results are still to be had.
+
+    Args:
+        purchase: what was bought.
+        is_expired: whether its service has probably removed them by now.
+    """
+    what = f"{BEFORE}{describe_time(purchase)}"
+    if is_expired:
+        return f"{what}: probably expired, and looked for at the service before anything is bought"
+    if purchase.state.is_held:
+        return f"{what}: costs nothing now"
+    if purchase.state.is_open:
+        return f"{what}, perhaps: it is looked for at the service first"
+    return f"{what}, and {purchase.reason or 'its results are gone'}"
+
+
 def is_enough(bought: Quote, quote: Quote) -> bool:
     """Tell whether what was bought under a key holds all that a quote of the same key would buy.
 

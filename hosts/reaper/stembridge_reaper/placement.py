@@ -10,6 +10,7 @@ import msgspec
 
 from plugin_core import colour_of, sort_stems
 from plugin_core.console.phrases import plural
+from stembridge_reaper.placed_stems import PlacedStem, StandingStems, find_stem, takes_of
 from stembridge_reaper.plan import (
     VERSION,
     AddItem,
@@ -29,9 +30,8 @@ from stembridge_reaper.plan import (
     Step,
 )
 from stembridge_reaper.protocol import Request, StemResult, TrackFacts
-from stembridge_reaper.selection import FinishedItem
+from stembridge_reaper.selection import FinishedItem, is_heard
 from stembridge_reaper.settings import ReaperSettings
-from stembridge_reaper.standing import PlacedStem, StandingStems, find_stem, takes_of
 from stembridge_reaper.stem_tracks import (
     EXTENSION,
     FOLDER,
@@ -67,8 +67,6 @@ MIX_KEYS: Final = (
 
 TRACK_KEYS: Final = ("B_SOLO_DEFEAT", "I_PLAY_OFFSET_FLAG", "D_PLAY_OFFSET")
 """What each new track takes over, where it is not as REAPER makes tracks."""
-
-_FIXED_LANES: Final = 2
 
 
 class Placement:
@@ -155,12 +153,12 @@ class Placement:
         found = [find_stem(standing, stem) for stem in one.part.stems]
         return not all(each and each.tag.like == one.item.likeness for each in found)
 
-    def _is_heard(self, source: TrackFacts | None, one: FinishedItem) -> bool:
+    def _was_heard(self, source: TrackFacts | None, one: FinishedItem) -> bool:
         """Tell whether an item sounded before stems of it muted it."""
         if standing := self._standing.of(one) or self._standing.shared_with(one):
             return not any(each.tag.is_silent for each in standing)
         # What took the place of an item that is gone sounds already.
-        return one.is_there and _is_heard(source, one)
+        return one.is_there and is_heard(source, one)
 
     def _place_group(self, source: TrackFacts | None, group: Sequence[FinishedItem]) -> None:
         stems = {stem.name: stem.title for one in group for stem in one.part.stems}
@@ -181,7 +179,7 @@ class Placement:
             self._note_what_is_lost(source)
         self._note_takes_that_are_lost(group)
         new = [one for one in group if not self._standing.of(one)]
-        self._silent += sum(one.is_there and not self._is_heard(source, one) for one in new)
+        self._silent += sum(one.is_there and not self._was_heard(source, one) for one in new)
         self._gone += sum(not one.is_there for one in new)
 
     def _join(
@@ -256,14 +254,14 @@ class Placement:
             self._steps.append(SetNumbers(slot, tuple(wanted)))
 
     def _place_item(self, source: TrackFacts | None, one: FinishedItem, tracks: dict[str, int]) -> None:
-        standing, like, is_heard = self._standing.of(one), one.item.likeness, self._is_heard(source, one)
+        standing, like, was_heard = self._standing.of(one), one.item.likeness, self._was_heard(source, one)
         kept: set[str] = set()
         for stem in one.part.stems:
             found = find_stem(standing, stem)
             if found and found.tag.like == like:
                 kept.add(found.stem.guid)
                 continue
-            own = msgspec.structs.replace(self._tag(one, stem), like=like, is_silent=not is_heard)
+            own = msgspec.structs.replace(self._tag(one, stem), like=like, is_silent=not was_heard)
             track = tracks[stem.name]
             # The source item was changed since: its stems follow it, on the track that they are on by now.
             for old in self._standing.replaced_by(one, stem):
@@ -390,14 +388,6 @@ class Placement:
 _NOT_COPIED: Final = {"B_MUTE", "C_LANEPLAYS", "B_ALLTAKESPLAY"}
 _EVEN: Final = ("D_PANLAW", 1.0)
 """No pan law turns down what lies in the middle a second time."""
-
-
-def _is_heard(source: TrackFacts | None, one: FinishedItem) -> bool:
-    """Tell whether an item sounds: a muted one does not, nor one on a lane that does not play."""
-    values = one.item.facts.item_values
-    has_lanes = source is not None and source.values.get("I_FREEMODE") == _FIXED_LANES
-    lane = values.get("C_LANEPLAYS", 1)
-    return not values.get("B_MUTE") and not (lane < 0 or (has_lanes and lane == 0))
 
 
 def _channels(path: Path) -> int:

@@ -13,13 +13,23 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from stembridge_reaper.protocol import FileStatus, ItemFacts, PartStatus, Request, RequestProject, StandingStem
+from stembridge_reaper.protocol import (
+    FileStatus,
+    ItemFacts,
+    PartStatus,
+    Request,
+    RequestProject,
+    StandingStem,
+    TrackFacts,
+)
 from stembridge_reaper.stem_tracks import meet, read_tag
 from stembridge_reaper.takes import NotUsableError, Section, Span, choose_part, find_section, narrow, used_span
 
 _CLOSE = 1e-6
 """Seconds by which two ends may differ that are meant to be one."""
 
+
+_FIXED_LANES: Final = 2
 
 _NOT_HEARD: Final = {"B_MUTE", "D_SNAPOFFSET", "I_CUSTOMCOLOR", "I_GROUPID"}
 
@@ -285,3 +295,11 @@ def _move(limit: Span | None, was: ItemFacts, now: ItemFacts) -> Span | None:
 def _ends_at(item: ItemFacts, second: float) -> bool:
     values = item.item_values
     return bool(values) and abs(values["D_POSITION"] + values["D_LENGTH"] - second) < _CLOSE
+
+
+def is_heard(source: TrackFacts | None, one: FinishedItem) -> bool:
+    """Tell whether an item sounds: a muted one does not, nor one on a lane that does not play."""
+    values = one.item.facts.item_values
+    has_lanes = source is not None and source.values.get("I_FREEMODE") == _FIXED_LANES
+    lane = values.get("C_LANEPLAYS", 1)
+    return not values.get("B_MUTE") and not (lane < 0 or (has_lanes and lane == 0))

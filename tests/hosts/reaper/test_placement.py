@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from stembridge_reaper.placed_stems import StandingStems
 from stembridge_reaper.placement import Placement
 from stembridge_reaper.plan import AddItem, Delete, Find, SetNumbers, SetText, SplitItem
 from stembridge_reaper.protocol import (
@@ -20,7 +21,6 @@ from stembridge_reaper.protocol import (
 )
 from stembridge_reaper.selection import FinishedItem, find_finished, group_by_file, read_items
 from stembridge_reaper.settings import ReaperSettings
-from stembridge_reaper.standing import StandingStems
 from stembridge_reaper.status import describe_skipped
 from stembridge_reaper.stem_tracks import Tag, choose_depths, doubled, folder_name, own_guid, sounds_twice, write_tag
 

@@ -84,6 +84,9 @@ TRIES = 3
 WAIT = True
 """What a chore yields when there is nothing to do before the next tick."""
 
+_spread = random.random
+"""From 0 to 1, so that many scripts, held up together by REAPER, do not stay in step."""
+
 ANSWERS = {1: "go", 6: "go", 7: "no"}
 """Files that say what button was pressed; any other cancels."""
 
@@ -395,8 +398,3 @@ class Watcher:
         if words != self._hint:
             self._hint = words
             api.hint(words)
-
-
-def _spread() -> float:
-    """Return something from 0 to 1, so that many scripts, held up together by REAPER, do not stay in step."""
-    return random.random()  # noqa: S311 - nothing secret
