@@ -209,6 +209,16 @@ def test_what_is_sure_is_right_on_songs_with_true_stems(folder: Path) -> None:
     assert sure >= 6
 
 
+def test_a_part_without_heights_is_measured_by_what_it_sounds_on() -> None:
+    stems = music()
+    spectrum = np.fft.rfft(np.random.default_rng(1).standard_normal(LOOP * 44100))
+    spectrum[np.fft.rfftfreq(LOOP * 44100, 1 / 44100) > 2000] = 0
+    low = np.fft.irfft(spectrum)
+    part = as_written(low[:, None] * (0.5 / np.abs(low).max()))
+    found = listen(part + stems["vocals"] + stems["drums"], part, 1105)
+    assert (found.lag, found.is_sure, found.is_hint) == (1105, True, True)
+
+
 @pytest.mark.parametrize("kind", SONGS)
 def test_an_inverted_stem_is_found(kind: str) -> None:
     stems = SONGS[kind]()
@@ -348,6 +358,9 @@ def test_no_lag_is_lent_to_a_part_that_hints_at_another() -> None:
         (0, 0, 0), ("Bass: its offset against the source could not be measured, it lies as it came",)
     )
     assert align(heard(found(0), found(0), found(2, 2.5, curve=BROAD))) == Alignment((0, 0, 0))
+    weak = found(24, 1.2, is_hint=True)
+    assert align(heard(found(0), found(0), weak)).notes == align(heard(found(0), found(0), found(24, 2.5))).notes
+    assert align(heard(found(24), found(24), weak)).lags == (24, 24, 24)
 
 
 def test_the_threshold_of_confidence() -> None:
