@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from plugin_core.jobs.engine import JobSet
     from plugin_core.jobs.policy import Policy
     from plugin_core.manifests import manifest
-    from plugin_core.model import Job, JobState, Label, Plan, Progress, Separation, Source, Stem, Tagging
-    from plugin_core.operations.song import inspect, is_untouched, slack_of, source_key
+    from plugin_core.model import Job, JobState, Label, Plan, Progress, Separation, Source, Stem, Tagging, source_key
+    from plugin_core.operations.song import inspect, is_untouched, slack_of
     from plugin_core.operations.stem_tags import is_own_work, read_provenance, tag_stem
     from plugin_core.operations.walk import find_songs
     from plugin_core.plugins import load_plugins
@@ -98,7 +98,7 @@ _HOME_OF = {
     "resolve_format": "audio.formats",
     "slack_of": "operations.song",
     "sort_stems": "stem_names",
-    "source_key": "operations.song",
+    "source_key": "model",
     "tag_stem": "operations.stem_tags",
     "title": "stem_names",
 }

@@ -6,6 +6,7 @@ Those that people wish for stand in ``wishes``, their JSON in ``encoding``.
 
 from __future__ import annotations
 
+import os
 import re
 from enum import StrEnum
 from pathlib import Path
@@ -69,6 +70,16 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     sample_rate: int
     encoding: str
     """``pcm_u8``, ``pcm_s8``, ``pcm_16``, ``pcm_24``, ``pcm_32``, ``float``, ``double`` or ``lossy``."""
+
+
+def stat_key(found: os.stat_result) -> tuple[int, int, int, int]:
+    """Return what of a file's status changes when it is replaced or written to, as a ``Source`` holds it."""
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def source_key(source: Source) -> tuple[int, int, int, int]:
+    """Return the ``stat_key`` of the file that a source was made of."""
+    return source.device, source.inode, source.size, source.mtime_ns
 
 
 class ModelOption(msgspec.Struct, frozen=True, kw_only=True):

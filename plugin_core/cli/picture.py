@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from plugin_core.audio.reader import Reader, open_reader
+from plugin_core.console.phrases import plural
 from plugin_core.model import Label, disarm
 from plugin_core.stem_names import colour_of, title
 
@@ -63,6 +64,8 @@ class Measured(msgspec.Struct):
     error: Floats | None
     """How far the sum of the stems is from the source, the most in each column; None where it cannot be told."""
     seconds: float
+    untold: str = ""
+    """Why it cannot, in words for people."""
 
 
 def measure(source: Path, stems: Mapping[str, Path]) -> Measured:
@@ -79,8 +82,8 @@ def measure(source: Path, stems: Mapping[str, Path]) -> Measured:
         colours = [_SOURCE, *map(colour_of, stems)]
         tracks = [_blank(name, colour) for name, colour in zip(("source", *stems), colours, strict=True)]
         parts = _parts(list(stems))
-        shapes = {(each.info.sample_rate, each.info.channels) for each in readers}
-        error: Floats | None = np.zeros(COLUMNS) if len(parts) > 1 and len(shapes) == 1 else None
+        untold = _why_untold(readers, len(parts))
+        error: Floats | None = None if untold else np.zeros(COLUMNS)
         for column in range(COLUMNS):
             end = round((column + 1) * length / COLUMNS)
             blocks = [_read(reader, round(end * reader.info.sample_rate / info.sample_rate)) for reader in readers]
@@ -88,7 +91,17 @@ def measure(source: Path, stems: Mapping[str, Path]) -> Measured:
                 _note(track, column, block, reader.info.sample_rate)
             if error is not None:
                 error[column] = _difference(blocks[0], [blocks[1 + list(stems).index(name)] for name in parts])
-        return Measured(tracks=tracks, error=error, seconds=info.duration)
+        return Measured(tracks=tracks, error=error, seconds=info.duration, untold=untold)
+
+
+def _why_untold(readers: Sequence[Reader], parts: int) -> str:
+    """Return why nothing can be said of a sum of so many stems, of a song and them; "" where it can be."""
+    song, *stems = (each.info for each in readers)
+    if rate := next((one.sample_rate for one in stems if one.sample_rate != song.sample_rate), 0):
+        return f"a stem has {rate} Hz, the song {song.sample_rate} Hz"
+    if channels := next((one.channels for one in stems if one.channels != song.channels), 0):
+        return f"a stem has {plural(channels, 'channel')}, the song {song.channels}"
+    return "" if parts > 1 else "one stem is no whole song"
 
 
 def _blank(name: str, colour: tuple[int, int, int]) -> PictureRow:
@@ -166,7 +179,7 @@ def decibels(value: float) -> str:
 def describe_error(measured: Measured) -> str:
     """Say how far the sum of the stems is from the song."""
     if measured.error is None:
-        return "not comparable"
+        return f"not told: {measured.untold}"
     worst = float(measured.error.max())
     if worst == 0:
         return "none, sample for sample"

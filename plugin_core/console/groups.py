@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any, NoReturn, TypeVar
@@ -11,6 +12,11 @@ import click
 from plugin_core.errors import suggest
 
 _WHOLE_SENTENCE = 200
+_MISSPELT, _ALIKE = 0.85, 0.75
+"""How near a word is to a command to be a slip of its name; and to be meant where no command speaks of the word."""
+_FEW = 3
+"""Commands at most that are named for what they do."""
+_WORD = re.compile(r"[a-z]+", re.IGNORECASE)
 EXAMPLES = "Examples:"
 C = TypeVar("C", bound=click.Command)
 
@@ -40,7 +46,7 @@ class HelpPage(click.HelpFormatter):
 
 
 class SuggestingGroup(click.Group):
-    """A group that answers a misspelt command with the nearest one, and none at all with those there are."""
+    """A group that answers a wrong command with what was meant by it, and none at all with those there are."""
 
     unnamed = ""
     """The command that is meant where none is named."""
@@ -61,9 +67,20 @@ class SuggestingGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def _refuse(self, ctx: click.Context, name: str) -> NoReturn:
-        shown = [name for name, _ in self._rows(ctx)]
-        hint = suggest(name, shown, f"there are {', '.join(shown)}")
+        rows = self._rows(ctx)
+        shown = [name for name, _ in rows]
+        hint = suggest(name, shown, cutoff=_MISSPELT)
+        if not hint and len(does := self._doing(ctx, name, rows)) in range(1, _FEW + 1):
+            hint = f"did you mean {' or '.join(map(repr, does))}?"
+        hint = hint or suggest(name, shown, f"there are {', '.join(shown)}", cutoff=_ALIKE)
         raise click.UsageError(f"no command {name!r}, {hint}", ctx)
+
+    def _doing(self, ctx: click.Context, name: str, rows: list[tuple[str, str]]) -> list[str]:
+        """Return the commands of that name within groups, or those whose line speaks of it."""
+        # One that a plugin adds may fail when it is loaded.
+        loaded = [each for each, _ in rows if not isinstance(self.commands.get(each), Deferred)]
+        inner = [f"{each} {name}" for each in loaded if name in getattr(self.get_command(ctx, each), "commands", ())]
+        return inner or [each for each, line in rows if _stem(name) in {_stem(word) for word in _WORD.findall(line)}]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write each command with its whole first sentence; click would cut it off at the line's end."""
@@ -75,6 +92,11 @@ class SuggestingGroup(click.Group):
         """Return the commands that people call, with the line of each."""
         found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
         return [(name, summarise(each)) for name, each in found if each is not None and not each.hidden]
+
+
+def _stem(word: str) -> str:
+    """Return a word as it is in the singular: presets are a preset's."""
+    return word.lower().removesuffix("s")
 
 
 class Deferred(click.Command):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import builtins
 import json
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from plugin_core.errors import UsageError
@@ -14,11 +15,17 @@ from plugin_core.files.path_map import PathMap, stored_path
 from plugin_core.jobs import changes, queries
 from plugin_core.jobs.keys import base_key
 from plugin_core.jobs.queries import from_row
-from plugin_core.model import Job, JobState
+from plugin_core.model import Job, JobState, source_key, stat_key
 from plugin_core.purchases.purchase import Purchase
 from plugin_core.recordings import tables
 from plugin_core.recordings.content import bytes_of, is_of_bytes
 from plugin_core.recordings.tables import known_as
+
+
+def _status(path: Path) -> tuple[int, int, int, int] | None:
+    with suppress(OSError):
+        return stat_key(path.stat())
+    return None
 
 
 class JobReader:
@@ -145,6 +152,16 @@ class JobReader:
             return purchase.song
         places = (job.source.path for job in self.done_like(purchase.key))
         return next((path for path in places if os.path.lexists(path)), purchase.song)
+
+    def songs_of(self, purchases: Sequence[Purchase]) -> builtins.list[Path]:
+        """Return where the songs of some purchases lie, also of those among them that changed names with each other."""
+        found = [self.song_of(one) for one in purchases]
+        there = {_status(path): path for path in found}
+        for number, purchase in enumerate(purchases):
+            keys = [source_key(job.source) for job in self.placed_of(purchase)]
+            if _status(found[number]) not in keys:
+                found[number] = next((there[key] for key in keys if key in there), found[number])
+        return found
 
     def recordings_of(self, recording: str) -> builtins.list[str]:
         """Return every id under which a recording may have been bought, the present one first."""

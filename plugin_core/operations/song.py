@@ -12,7 +12,7 @@ import msgspec
 
 from plugin_core.audio.source_file import open_file
 from plugin_core.errors import SourceError, StembridgeError
-from plugin_core.model import Job, Source, Stem, show_path
+from plugin_core.model import Job, Source, Stem, show_path, source_key, stat_key
 from plugin_core.recordings.content import hash_content
 from plugin_core.recordings.tables import Slice
 from plugin_core.tasks import run_stoppable
@@ -93,16 +93,6 @@ def absolute(path: Path) -> Path:
     return path.parent.resolve() / path.name if ".." in path.parts else path
 
 
-def stat_key(found: os.stat_result) -> tuple[int, int, int, int]:
-    """Return what of a file's status changes when it is replaced or written to, as a ``Source`` holds it."""
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def source_key(source: Source) -> tuple[int, int, int, int]:
-    """Return the ``stat_key`` of the file that a source was made of."""
-    return source.device, source.inode, source.size, source.mtime_ns
-
-
 def hear_nothing(_path: Path, _check: Check) -> frozenset[str]:
     """Know no recordings: songs are told by their bytes."""
     return frozenset()
@@ -165,10 +155,11 @@ class Song:
         Returns:
             The song as it lies now; None where it is at its path, or nowhere near.
         """
-        path = self._source.path
-        if os.path.lexists(path):
-            return None
-        for near in islice(_near(path), _LOOKED_AT):
+        return None if os.path.lexists(self._source.path) else self.search(check)
+
+    def search(self, check: Check = lambda: None) -> Source | None:
+        """Do what ``locate`` does, whatever lies at its path by now: songs change names with each other."""
+        for near in islice(_near(self._source.path), _LOOKED_AT):
             try:
                 found = near.stat()
                 if self._has_inode(found) and self._is_heard(near, found.st_size, check):

@@ -79,17 +79,20 @@ class TakeOver:
     def _find_song(self, purchase: Purchase, check: Callable[[], None]) -> Path:
         """Return where the song of a purchase lies, also when it was renamed and nobody told of it."""
         path = self._store.song_of(purchase)
-        if not os.path.lexists(path):
-            sources = (job.source for job in self._store.placed_of(purchase))
-            found = (Song(source).locate(check) for source in sources)
-            path = next((source.path for source in found if source is not None), path)
-        return path
+        if os.path.lexists(path) and self._holds(path, purchase, check):
+            return path
+        sources = (job.source for job in self._store.placed_of(purchase))
+        found = (Song(source).search(check) for source in sources)
+        return next((source.path for source in found if source is not None), path)
+
+    def _holds(self, path: Path, purchase: Purchase, check: Callable[[], None]) -> bool:
+        """Tell whether a file is the song of a purchase; another one may have got its name."""
+        heard = self._store.recordings.enter(path, check=check)
+        return heard.recording in self._store.recordings_of(purchase.recording)
 
     async def _compare(self, source: Source, purchase: Purchase) -> tuple[str, ...]:
         """Say so where the stems of one song are placed beside another: a remaster, or a mistake."""
-        book = self._store.recordings
-        heard = await run_stoppable(lambda stopper: book.enter(source.path, check=stopper.check))
-        if heard.recording in self._store.recordings_of(purchase.recording):
+        if await run_stoppable(lambda stopper: self._holds(source.path, purchase, stopper.check)):
             return ()
         return (f"these stems were made of {show_path(purchase.song)}, which is another recording",)
 

@@ -62,7 +62,7 @@ class Till:
     async def _list_purchases(self, _request: Request) -> Response:
         store = self._session.store
         purchases = await asyncio.to_thread(store.purchases.list, limit=MOST_ROWS)
-        songs = await asyncio.to_thread(lambda: [store.song_of(one) for one in purchases])
+        songs = await asyncio.to_thread(store.songs_of, purchases)
         return Json(
             [
                 {

@@ -50,7 +50,8 @@ def command(context: Context, ids: tuple[str, ...], provider: str | None, limit:
         ledger = session.store.purchases
         chosen = [ledger.get(one) for one in ids] if ids else ledger.list(provider=provider or "", limit=limit)
         placed = {one.id: session.store.placed_of(one) for one in chosen}
-        chosen = [msgspec.structs.replace(one, song=session.store.song_of(one)) for one in chosen]
+        songs = session.store.songs_of(chosen)
+        chosen = [msgspec.structs.replace(one, song=song) for one, song in zip(chosen, songs, strict=True)]
     sums = list(add_up(chosen))
     if as_json:
         for purchase in chosen:

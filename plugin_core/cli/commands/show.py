@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import os
+import shutil
+import struct
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -61,13 +64,16 @@ def command(context: Context, song: Path, png: Path | None, as_json: bool) -> in
         raise SourceError(f"{show(song)} has no stems here", remedy=f"stembridge separate {show(song)}")
     measured = measure(path, stems)
     picture = io.BytesIO()
-    draw(measured, show_path(Path(path.name)), labels).save(picture, "PNG")
+    drawn = draw(measured, show_path(Path(path.name)), labels)
+    drawn.save(picture, "PNG")
     if png is not None:
         _write(png, picture.getvalue())
     if as_json:
         _tell_programs(path, png, measured)
         return 0
-    shown = inline(picture.getvalue(), os.environ) if png is None and sys.stdout.isatty() else ""
+    shown = ""
+    if png is None and sys.stdout.isatty():
+        shown = inline(picture.getvalue(), os.environ, cells_of(drawn.width, *_screen()))
     if shown:
         click.echo(shown)
     elif png is None:
@@ -142,15 +148,44 @@ def _tell_programs(song: Path, png: Path | None, measured: Measured) -> None:
     write_record(describe_count(len(measured.tracks)))
 
 
-def inline(png: bytes, environ: Mapping[str, str]) -> str:
-    """Return what shows a picture in this terminal; "" where none can be."""
+def inline(png: bytes, environ: Mapping[str, str], cells: int) -> str:
+    """Return what shows a picture in this terminal, so many columns wide; "" where none can be."""
+    if environ.get("TMUX") or environ.get("STY"):
+        # What they know of their terminal is their own; tmux and screen swallow pictures.
+        return ""
     text = base64.b64encode(png).decode()
-    program = environ.get("TERM_PROGRAM", "")
-    if program in ("iTerm.app", "WezTerm", "mintty"):
-        return f"\x1b]1337;File=inline=1;size={len(png)};width=auto;preserveAspectRatio=1:{text}\x07"
+    if environ.get("TERM_PROGRAM", "") in ("iTerm.app", "WezTerm", "mintty"):
+        return f"\x1b]1337;File=inline=1;size={len(png)};width={cells};preserveAspectRatio=1:{text}\x07"
     if "KITTY_WINDOW_ID" in environ or environ.get("TERM") in ("xterm-kitty", "xterm-ghostty"):
         parts = [text[start : start + 4096] for start in range(0, len(text), 4096)]
         last = len(parts) - 1
-        heads = [f"{'a=T,f=100,q=2,' if number == 0 else ''}m={int(number < last)}" for number in range(len(parts))]
+        heads = [
+            f"{f'a=T,f=100,q=2,c={cells},' if number == 0 else ''}m={int(number < last)}" for number in range(last + 1)
+        ]
         return "".join(f"\x1b_G{head};{part}\x1b\\" for head, part in zip(heads, parts, strict=True))
     return ""
+
+
+def cells_of(pixels: int, columns: int, screen_pixels: int) -> int:
+    """Return how many columns of a terminal a picture takes: its own size, or all of a narrower one.
+
+    Args:
+        pixels: width of the picture.
+        columns: of the terminal.
+        screen_pixels: all columns together; 0 where the terminal does not tell.
+    """
+    return min(columns, math.ceil(pixels * columns / screen_pixels)) if screen_pixels else columns
+
+
+def _screen() -> tuple[int, int]:
+    """Return the columns of the terminal on standard output, and how many pixels they are; 0 where it does not tell."""
+    columns = shutil.get_terminal_size().columns
+    try:
+        # Not on Windows, where no such terminal is.
+        import fcntl
+        import termios
+
+        told = struct.unpack("4H", fcntl.ioctl(sys.stdout.fileno(), termios.TIOCGWINSZ, bytes(8)))
+    except (ImportError, OSError):
+        return columns, 0
+    return (told[1], told[2]) if told[1] else (columns, 0)

@@ -93,6 +93,15 @@ def test_a_closed_pipe_is_quiet() -> None:
     [
         (["separat"], "no command 'separat', did you mean 'separate'?; try 'stembridge --help'"),
         (["jobs", "shwo"], "no command 'shwo', did you mean 'show'?; try 'stembridge jobs --help'"),
+        # By what they do, where no name is near.
+        (["presets"], "no command 'presets', did you mean 'run'?; try 'stembridge --help'"),
+        (["prune"], "no command 'prune', did you mean 'jobs prune'?; try 'stembridge --help'"),
+        (["moods"], "no command 'moods', did you mean 'tag'?; try 'stembridge --help'"),
+        (
+            ["jobs", "delete"],
+            "no command 'delete', there are cancel, list, migrate, prune, resume, retry, show;"
+            " try 'stembridge jobs --help'",
+        ),
         (
             ["separate", "--provder", "x"],
             "no option --provder, did you mean --provider?; try 'stembridge separate --help'",
@@ -104,7 +113,17 @@ def test_a_closed_pipe_is_quiet() -> None:
             " try 'stembridge jobs prune --help'",
         ),
     ],
-    ids=["command", "sub-command", "option", "argument", "value"],
+    ids=[
+        "command",
+        "sub-command",
+        "what a command does",
+        "of a group",
+        "plural",
+        "nothing like it",
+        "option",
+        "argument",
+        "value",
+    ],
 )
 def test_usage_errors_are_one_line_with_a_suggestion(stembridge: Run, arguments: list[str], line: str) -> None:
     result = stembridge(*arguments)

@@ -108,6 +108,25 @@ def test_a_purchase_finds_its_song_where_it_was_renamed_to(
     assert len(fake.submitted) == 1
 
 
+def test_songs_that_changed_names_with_each_other_are_told_apart(
+    shop: Session, fake: FakeSeparator, song: Path, tmp_path: Path
+) -> None:
+    other = write_song(tmp_path / "Other.flac", 0.3, seed=9)
+    bought = [buy(shop, one) for one in (song, other)]
+    for one in (song, other):
+        shutil.rmtree(one.with_suffix(".stems"))
+    song.rename(tmp_path / "between")
+    other.rename(song)
+    (tmp_path / "between").rename(other)
+    purchases = [shop.store.purchases.get(job.purchase) for job in bought]
+    assert shop.store.songs_of(purchases) == [other, song]
+    jobs = [take(shop, job.purchase) for job in bought]
+    assert [job.source.path for job in jobs] == [other, song]
+    assert [job.stems[0].path.parent for job in jobs] == [one.with_suffix(".stems") for one in (other, song)]
+    assert not any("another recording" in note for job in jobs for note in job.notes)
+    assert len(fake.submitted) == 2
+
+
 @pytest.mark.parametrize("is_other", [True, False], ids=["another song", "the same retagged"])
 def test_stems_of_one_song_beside_another_are_said(
     shop: Session, fake: FakeSeparator, song: Path, tmp_path: Path, is_other: bool

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import math
+import re
 import sys
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from plugin_core.cli.commands.show import inline
+from plugin_core.cli.commands.show import cells_of, inline
 from plugin_core.cli.picture import COLUMNS, describe_error, draw, measure
 from plugin_core.errors import install_hint
 from plugin_core.model import Label
@@ -61,9 +64,13 @@ def test_what_the_sum_lacks_is_seen(folder: Path) -> None:
     assert int(measured.error.argmax()) == pytest.approx(COLUMNS // 2, abs=2)
     assert describe_error(measured) == "at most -20.0 dBFS"
     soundfile.write(parts(folder)["other"], samples[:RATE], rate * 2)
-    assert describe_error(measure(folder / "Song.wav", parts(folder))) == "not comparable"
-    with_minus = {"no-bass": parts(folder)["other"], "bass": parts(folder)["bass"]}
-    assert describe_error(measure(folder / "Song.wav", with_minus)) == "not comparable"
+    told = "not told: a stem has 16000 Hz, the song 8000 Hz"
+    assert describe_error(measure(folder / "Song.wav", parts(folder))) == told
+    with_minus = {"no-bass": parts(folder)["bass"], "bass": parts(folder)["bass"]}
+    assert describe_error(measure(folder / "Song.wav", with_minus)) == "not told: one stem is no whole song"
+    soundfile.write(parts(folder)["other"], np.zeros((RATE, 2)), RATE)
+    told = "not told: a stem has 2 channels, the song 1"
+    assert describe_error(measure(folder / "Song.wav", parts(folder))) == told
 
 
 def test_the_picture_holds_each_row_in_its_colour(folder: Path) -> None:
@@ -113,9 +120,50 @@ def test_without_pillow_it_is_said_for_this_python(stembridge: Run, monkeypatch:
     assert (result.code, install_hint("show") in result.err) == (2, True)
 
 
-def test_which_terminals_show_pictures() -> None:
-    assert inline(b"x", {"TERM": "xterm-256color"}) == ""
-    assert inline(b"x", {"TERM_PROGRAM": "iTerm.app"}).startswith("\x1b]1337;File=inline=1;size=1;")
-    shown = inline(b"x" * 9000, {"KITTY_WINDOW_ID": "1"})
-    assert shown.count("\x1b_G") == 3
-    assert shown.startswith("\x1b_Ga=T,f=100,q=2,m=1;") and ";m=0;" not in shown and "\x1b_Gm=0;" in shown
+def test_which_terminals_show_pictures_and_how_wide() -> None:
+    assert inline(b"x", {"TERM": "xterm-256color"}, 80) == ""
+    # Inside of tmux and screen the variables of the terminal around them are left.
+    for inside in ("TMUX", "STY"):
+        assert inline(b"x", {"KITTY_WINDOW_ID": "1", inside: "1"}, 80) == ""
+    assert [cells_of(1426, 80, pixels) for pixels in (0, 640, 4000)] == [80, 80, 29]
+
+
+@pytest.mark.parametrize("terminal", [{"TERM_PROGRAM": "iTerm.app"}, {"KITTY_WINDOW_ID": "1"}], ids=["iTerm", "kitty"])
+def test_what_a_terminal_is_sent_is_the_picture(
+    stembridge: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, terminal: dict[str, str]
+) -> None:
+    monkeypatch.setattr(sys.stdout.__class__, "isatty", lambda _self: True)
+    for name in ("TMUX", "STY", "TERM", "TERM_PROGRAM", "KITTY_WINDOW_ID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in terminal.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert stembridge("show", "Song.wav", "--png", "Song.png").code == 0
+    result = stembridge("show", "Song.wav")
+    assert (result.code, result.err) == (0, "")
+    shown, told = read_pictures(result.out)
+    assert [Image.open(io.BytesIO(each)).tobytes() for each in shown] == [Image.open(folder / "Song.png").tobytes()]
+    assert told.startswith("\nTRACK")
+
+
+def read_pictures(out: str) -> tuple[list[bytes], str]:
+    """Do what a terminal does: return the pictures it is sent by either protocol, and the text that is left."""
+    pictures = list[bytes]()
+    for size, width, text in re.findall(
+        r"\x1b\]1337;File=inline=1;size=(\d+);width=(\d+);preserveAspectRatio=1:([^\x07]*)\x07", out
+    ):
+        pictures.append(base64.b64decode(text, validate=True))
+        assert (int(size), int(width)) == (len(pictures[-1]), 80)
+    text = ""
+    for head, part in re.findall(r"\x1b_G([^;\x1b]*);([^\x1b]*)\x1b\\", out):
+        keys = dict(one.split("=") for one in head.split(","))
+        assert keys.keys() == ({"m"} if text else {"a", "f", "q", "c", "m"})
+        assert len(part) <= 4096 and (keys["m"] == "0" or len(part) % 4 == 0)
+        if not text:
+            assert (keys["a"], keys["f"], keys["c"]) == ("T", "100", "80")
+        text += part
+        if keys["m"] == "0":
+            pictures.append(base64.b64decode(text, validate=True))
+            text = ""
+    assert text == ""
+    return pictures, re.sub(r"\x1b(\]1337;[^\x07]*\x07|_G[^\x1b]*\x1b\\)", "", out)
