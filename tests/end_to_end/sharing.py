@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from plugin_core.jobs.store import JobStore
+from plugin_core.settings import Settings
+from plugin_core.stores import open_store, work_folder
 from tests.end_to_end.hasty import start
 from tests.postgresql import empty
 
@@ -32,6 +36,16 @@ def share_jobs(home: Path, database: str, music: Path) -> None:
     jobs = f'[jobs]\ndatabase = "{database}"\nstaging = "{home}/staging"\n[paths]\nmusic = "{music}"\n'
     config.write_text(f"{jobs}{before}", encoding="utf-8")
     config.chmod(0o600)
+
+
+def store_of(home: Path) -> JobStore:
+    """Open the jobs of a home, wherever they lie."""
+    return open_store(Settings(home), time.time, None)
+
+
+def kept_of(home: Path) -> Path:
+    """Return the folder in which what is bought from a home is kept, as all is that its jobs are made of."""
+    return work_folder(Settings(home))
 
 
 @contextlib.contextmanager

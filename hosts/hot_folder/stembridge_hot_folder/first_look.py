@@ -41,7 +41,7 @@ class FirstLook:
         self._path = Path(os.fsdecode(version.path))
 
     async def take(self, known: Row | None) -> Source | None:
-        """Return the song as a source; None where it came to an end, which is recorded.
+        """Return the song as a source; None where it came to an end, or has its jobs already, which is recorded.
 
         Raises:
             Changed: it is gone or another version.
@@ -152,6 +152,11 @@ class FirstLook:
         folders = dict.fromkeys(show_path(stem.path.parent) for job in jobs for stem in job.stems)
         own = self._record.row
         self._record.row = msgspec.structs.replace(row, path=own.path, root=own.root, identity=own.identity)
+        if row.state is SongState.WORKING and all(job.source.path == self._path for job in jobs):
+            # Somebody else finished it where it lies now; what comes after that is still to be done.
+            self._record.put(SongState.WORKING)
+            self._tools.ledger.forget(row.path)
+            return
         where = f"; its stems stand in {', '.join(folders)}" if folders else ""
         why = f"done before it was renamed, as {_show(row.path)}{where}; {_FORCE}"
         self._record.end_skipped(why, SongState.DONE)

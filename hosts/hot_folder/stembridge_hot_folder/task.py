@@ -81,6 +81,8 @@ class SongTask:
             if source is not None:
                 is_forced = known is not None and known.state is SongState.RETRY and known.force
                 await self._order(source, is_forced=is_forced)
+            elif self._record.row.state is SongState.WORKING:
+                await self._go_on(self._record.row)
         except VersionChanged:
             self._drop()
         except MissingToolError as error:

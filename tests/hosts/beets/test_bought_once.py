@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import pytest
 import soundfile
 
 from tests.audio_files import write_song
-from tests.end_to_end.sharing import SHARED, share_jobs, working
+from tests.end_to_end.sharing import SHARED, kept_of, share_jobs, working
 from tests.hosts.beets.conftest import make_later, tag
 from tests.hosts.beets.library import Beets
 from tests.hosts.beets.services import account_at
@@ -68,16 +68,27 @@ def is_shared() -> bool:
 
 
 @pytest.fixture
+def helped(beets: Beets, is_shared: bool, request: pytest.FixtureRequest) -> Callable[[], AbstractContextManager[None]]:
+    """Give what lets a worker do what beets asks for, with the variables of then, where jobs lie in a database."""
+
+    def help_it() -> AbstractContextManager[None]:
+        if not is_shared:
+            return nullcontext()
+        share_jobs(beets.home, request.getfixturevalue("postgresql"), beets.root)
+        return working(beets.environ, beets.home)
+
+    return help_it
+
+
+@pytest.fixture
 def buyer(
-    beets: Beets, service: Watched, recording: Path, is_shared: bool, request: pytest.FixtureRequest
+    beets: Beets, service: Watched, recording: Path, helped: Callable[[], AbstractContextManager[None]]
 ) -> Iterator[Beets]:
     """Give a beets with one song and an account at MVSEP."""
     beets.environ |= account(service)
     beets.configure(SECTION)
-    if is_shared:
-        share_jobs(beets.home, request.getfixturevalue("postgresql"), beets.root)
     bring(beets, recording, "One")
-    with working(beets.environ, beets.home) if is_shared else nullcontext():
+    with helped():
         yield beets
 
 
@@ -227,7 +238,7 @@ def test_a_forced_job_follows_its_song_as_well(buyer: Beets, service: Watched) -
 
 def forget(beets: Beets, service: Watched) -> None:
     """Let nothing be had of what was bought but the stems themselves."""
-    shutil.rmtree(beets.home / "purchases")
+    shutil.rmtree(kept_of(beets.home) / "purchases")
     service.expire()
 
 
@@ -298,15 +309,18 @@ def test_a_title_edited_or_a_cover_embedded_buys_no_stems_again(
     assert buyer.do("stems", "--check").code == 0
 
 
-def test_moods_again_after_a_tag_edit(beets: Beets, recording: Path) -> None:
+def test_moods_again_after_a_tag_edit(
+    beets: Beets, recording: Path, helped: Callable[[], AbstractContextManager[None]]
+) -> None:
     with MediaxSimulator(walk=(3,), fetches=False) as labels:
         beets.environ |= account_at(labels)
         bring(beets, recording, "One")
-        beets.do("moods", "-y")
-        edit_title(beets)
-        embed_cover(beets)
-        beets.do("modify", "-y", "mood=", "labels_dimensions=")
-        beets.do("moods", "-y")
+        with helped():
+            beets.do("moods", "-y")
+            edit_title(beets)
+            embed_cover(beets)
+            beets.do("modify", "-y", "mood=", "labels_dimensions=")
+            beets.do("moods", "-y")
         assert labels.created == 1
     assert beets.values("title", "mood:calm") == beets.values("title")
 

@@ -24,7 +24,7 @@ from plugin_core.model import Job, JobState
 from tests.audio_files import write_song
 from tests.end_to_end.bought_bench import embed_cover, files, retitle
 from tests.end_to_end.hasty import start
-from tests.end_to_end.sharing import SHARED, share_jobs, working
+from tests.end_to_end.sharing import SHARED, kept_of, share_jobs, working
 from tests.hosts.hot_folder.conftest import wait_for
 from tests.postgresql import postgresql
 from tests.simulators.mvsep import FREE_TOKEN, Behaviour
@@ -261,6 +261,23 @@ def test_case_39_song_that_moves_while_a_worker_has_its_job(drop: Drop) -> None:
     test_case_39_song_renamed_or_moved_while_its_job_runs(drop, rename_album, is_watched=True)
 
 
+def test_case_39_song_that_was_moved_and_finished_by_another_process_while_the_watch_is_stopped(drop: Drop) -> None:
+    """It is done, and not passed over where what is done is moved away."""
+    drop.environ["STEMBRIDGE_WATCH_DONE"] = "done"
+    drop.service.behave(QUEUED)
+    song = drop.drop("Song.flac")
+    with drop.watching():
+        drop.service.wait_asked()
+    there = rename(song)
+    drop.pass_time()
+    assert drop.run("jobs", "resume")[0] == 0
+    with drop.watching():
+        wait_for(lambda: drop.of("done", there) or drop.of("skipped", there), drop.told)
+    assert (drop.of("skipped", there), drop.created) == ([], 1)
+    assert len(files(drop.root / "done" / "Renamed.stems")) == 2 and not there.exists()
+    assert drop.rows() == {str(there): SongState.DONE}
+
+
 def test_case_24_drop_folder_that_is_renamed_while_a_job_runs_and_back_again(drop: Drop) -> None:
     """Its stems were placed under the other name meanwhile, and the song was only passed over for them."""
     drop.environ["STEMBRIDGE_WATCH_DONE"] = "done"
@@ -313,7 +330,7 @@ def test_case_19_song_moved_out_for_good_while_its_job_runs_is_finished_and_kept
         drop.wait("cancelling", song)
         drop.pass_time()
         drop.wait("dropped", song)
-        assert len(list(drop.home.glob("purchases/*/part-*"))) == 2
+        assert len(list(kept_of(drop.home).glob("purchases/*/part-*"))) == 2
         fetched = len(drop.service.requests("GET", FILES))
         assert [path.name for path in drop.root.iterdir()] == [".stembridge.lock"]
         there = away.rename(drop.root / "Back.flac")
@@ -351,7 +368,7 @@ def test_case_19_song_gone_while_the_watch_is_stopped_is_finished_and_kept_by_th
     code, out, err = drop.run("watch", drop.root, "--once")
     assert (code, err) == (0, ""), (out, err)
     assert [line for line in out.splitlines() if "Song.flac" in line and "dropped" in line]
-    assert len(list(drop.home.glob("purchases/*/part-*"))) == 2
+    assert len(list(kept_of(drop.home).glob("purchases/*/part-*"))) == 2
     there = drop.drop("Back.flac")
     code, out, err = drop.run("watch", drop.root, "--once")
     assert (code, drop.created) == (0, 1), (out, err)
@@ -456,7 +473,8 @@ def test_case_16_same_song_dropped_again_after_its_stems_folder_was_deleted(drop
 
 
 def test_case_16_dropped_under_another_preset_with_another_form_of_the_same_model(drop: Drop) -> None:
-    (drop.home / "config.toml").write_text(PRESETS)
+    with (drop.home / "config.toml").open("a") as config:
+        config.write(PRESETS)
     with drop.watching():
         for name in ("Song.flac", "deep/Song.flac", "voice/Song.flac", "karaoke/Song.flac"):
             drop.wait("done", drop.drop(name))

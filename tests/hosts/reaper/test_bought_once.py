@@ -16,11 +16,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from plugin_core.jobs.store import JobStore
 from plugin_core.purchases.purchase import PurchaseState
 from tests.audio_files import write_song
 from tests.end_to_end import hasty
-from tests.end_to_end.sharing import SHARED, share_jobs, working
+from tests.end_to_end.sharing import SHARED, kept_of, share_jobs, store_of, working
 from tests.hosts.reaper.builders import add_item, add_track, stems_of
 from tests.hosts.reaper.conftest import Desk
 from tests.postgresql import postgresql
@@ -231,16 +230,17 @@ def convert_losslessly(song: Path) -> Path:
 def test_the_same_item_separated_again_after(studio: Studio, song: Path, act: Callable[[Path], Path]) -> None:
     studio.play(song, 30.0, 6.0)
     studio.separate()
-    slices = sorted((studio.home / "reaper" / "slices").rglob("*.flac"))
+    kept = kept_of(studio.home) / "reaper" / "slices"
+    slices = sorted(kept.rglob("*.flac"))
     there = act(song)
     studio.play(there, 30.0, 6.0)
     studio.separate()
     assert studio.created == 1
     if there == song:
-        assert sorted((studio.home / "reaper" / "slices").rglob("*.flac")) == slices
+        assert sorted(kept.rglob("*.flac")) == slices
         assert [path.name for path in song.parent.glob("*.stems")] == ["Song 29.000-37.000.stems"]
     # A part of it, of which the slice has to be cut anew.
-    shutil.rmtree(studio.home / "reaper" / "slices")
+    shutil.rmtree(kept)
     studio.play(there, 31.0, 2.0)
     studio.separate()
     assert (studio.created, studio.parts) == (1, [(29.0, 37.0)])
@@ -286,6 +286,8 @@ def test_what_is_undone_while_the_rest_of_a_run_is_at_work_does_not_come_again(s
     studio.add(waits, 0.0, 2.0)
     studio.desk.press("separate_last")
     studio.desk.host.run(lambda: stems_of(project) != [] and project.history[-1][0] != "arranged", seconds=60)
+    # Only what the service was asked for ends with its time.
+    studio.desk.host.run(lambda: studio.created == 2, seconds=60)
     project.undo()
     studio.service.clock.advance(1.1e5)
     studio.desk.host.run(seconds=90)
@@ -316,8 +318,8 @@ def test_each_wish_of_a_preset_goes_on_from_what_is_bought_of_it(
 def lose_everything(studio: Studio, song: Path) -> None:
     """Let nobody have the results any more, which the last look at the service told."""
     delete_stems(song)
-    shutil.rmtree(studio.home / "purchases")
-    with JobStore(studio.home / "jobs.sqlite3") as store:
+    shutil.rmtree(kept_of(studio.home) / "purchases")
+    with store_of(studio.home) as store:
         (purchase,) = store.purchases.list()
         store.purchases.change(purchase.id, state=PurchaseState.EXPIRED, reason="MVSEP keeps it no longer", kept=())
 
