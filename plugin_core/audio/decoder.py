@@ -13,7 +13,7 @@ from typing import IO, Final
 import numpy as np
 import numpy.typing as npt
 
-from plugin_core.audio.ffmpeg import INSTALL, Which, decode_command, explain
+from plugin_core.audio.ffmpeg import INSTALL, Which, explain, name_input
 from plugin_core.audio.info import AudioInfo, ByteSpan, Piece, Timeline
 from plugin_core.audio.samples import Samples
 from plugin_core.audio.source_file import AGAIN, damaged
@@ -79,6 +79,21 @@ class FfmpegDecoder:
 def _choose_format(info: AudioInfo) -> str:
     """Return the narrowest form that holds all samples exactly."""
     return "s32le" if info.encoding.startswith("pcm") else "f64le" if info.encoding == "double" else "f32le"
+
+
+def decode_command(
+    program: str, path: Path, sample_format: str, part: ByteSpan | None = None, *, is_raw: bool = False
+) -> list[str]:
+    """Build the command that decodes the first audio stream to standard output and stops at the first error.
+
+    ``is_raw``, for MP4 alone, gives what its edit list or its encoder's notes would leave out as well.
+    """
+    raw = ("-ignore_editlist", "1", "-flags2", "+skip_manual") if is_raw else ()
+    return [
+        *(program, "-nostdin", "-hide_banner", "-v", "error", "-xerror", *raw, *name_input(path, part)),
+        *("-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1"),
+        *("-f", sample_format, "-c:a", f"pcm_{sample_format}", "pipe:1"),
+    ]
 
 
 @contextmanager

@@ -75,6 +75,9 @@ _PRIMED: Final = frozenset({"opus", "vorbis", "wmapro", "wmav1", "wmav2"})
 _PRIMING: Final = 4
 """Packets of which at least one gives sound."""
 
+_UNTRIMMED: Final = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3"})
+"""Codecs of which ffmpeg leaves nothing out where an MP4 does not say so."""
+
 _PROTECTED: Final = frozenset({"drms", "enca"})
 """MP4's names for encrypted audio."""
 
@@ -112,21 +115,6 @@ def name_input(path: Path, part: ByteSpan | None = None) -> tuple[str, ...]:
         "-i",
         f"subfile,,start,{part.start},end,{part.end},,:{quote_file(path)}",
     )
-
-
-def decode_command(
-    program: str, path: Path, sample_format: str, part: ByteSpan | None = None, *, is_raw: bool = False
-) -> list[str]:
-    """Build the command that decodes the first audio stream to standard output and stops at the first error.
-
-    ``is_raw``, for MP4 alone, gives what its edit list or its encoder's notes would leave out as well.
-    """
-    raw = ("-ignore_editlist", "1", "-flags2", "+skip_manual") if is_raw else ()
-    return [
-        *(program, "-nostdin", "-hide_banner", "-v", "error", "-xerror", *raw, *name_input(path, part)),
-        *("-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1"),
-        *("-f", sample_format, "-c:a", f"pcm_{sample_format}", "pipe:1"),
-    ]
 
 
 def run_ffprobe(program: str, path: Path, part: ByteSpan | None = None) -> bytes:
@@ -317,7 +305,7 @@ def _describe(container: str, stream: _Stream, about: _Format) -> AudioInfo:
         decoder="ffmpeg",
         # The picture may last longer than the sound.
         is_headerless=is_headerless
-        or (about.nb_streams > 1 and (not own or container == "asf"))
+        or (about.nb_streams > 1 and (not own or container in ("asf", "rm")))
         or not (own or _number(about.duration)),
         codec=stream.codec_name,
     )
@@ -338,11 +326,22 @@ def _read_end(stream: _Stream, about: _Format) -> float:
 def _place(program: str, path: Path, info: AudioInfo, answer: _Answer, movie: Movie | None) -> AudioInfo:
     """Add what is played, and when, of what will be decoded."""
     stream, about = answer.streams[0], answer.format
-    start = _number(stream.start_time)
-    if info.codec in _PRIMED and movie is None and start > _number(about.start_time):
-        start = _find_first_frame(program, path) or start
-    lead = max(0, round((start - _number(about.start_time)) * info.sample_rate))
+    start, beginning = _number(stream.start_time), _number(about.start_time)
+    late = movie.late / movie.track_clock if movie is not None and not movie.edits else 0.0
+    # RealMedia's header mostly says 0, whatever its packets say.
+    is_claim = info.container == "RM" and about.nb_streams > 1
+    if is_claim or late or (info.codec in _PRIMED and movie is None and start > beginning):
+        start = _find_first(program, path, "frame", "-select_streams", "a:0") or start
+    if is_claim:
+        beginning = _find_first(program, path, "packet")
+    lead = max(0, round((start - beginning + late) * info.sample_rate))
     timeline = None
+    if movie is not None and movie.is_fragmented and movie.timed:
+        lasts = movie.timed / movie.track_clock
+        info = msgspec.structs.replace(info, frames=round(lasts * info.sample_rate) * bool(info.frames), duration=lasts)
+    elif late:
+        rest = max(0, info.frames - round(late * info.sample_rate))
+        info = msgspec.structs.replace(info, frames=rest, duration=max(0.0, info.duration - late))
     if movie is not None:
         length = stream.duration_ts if stream.time_base == f"1/{movie.track_clock}" else 0
         timeline = read_timeline(
@@ -354,8 +353,10 @@ def _place(program: str, path: Path, info: AudioInfo, answer: _Answer, movie: Mo
             lead=lead,
             is_late=stream.profile.startswith("HE-AAC"),
         )
-    if timeline is None and lead:
-        timeline = Timeline((Piece(lead, 0, info.frames or None),), is_raw=False)
+    # Left to itself, ffmpeg drops what a fragment gives the time of what was before it.
+    is_raw = movie is not None and movie.is_fragmented and not movie.edits and info.codec in _UNTRIMMED
+    if timeline is None and (lead or is_raw):
+        timeline = Timeline((Piece(lead, 0, info.frames or None),), is_raw=is_raw)
     if timeline is None:
         return info
     # A Matroska's end counts from the start of the file.
@@ -365,13 +366,14 @@ def _place(program: str, path: Path, info: AudioInfo, answer: _Answer, movie: Mo
     return msgspec.structs.replace(info, timeline=timeline, note=timeline.note, frames=frames, duration=duration)
 
 
-def _find_first_frame(program: str, path: Path) -> float:
-    """Return the time of the first sample that is decoded; 0 where that is not told."""
+def _find_first(program: str, path: Path, entry: str, *chosen: str) -> float:
+    """Return the earliest time among the first frames that are decoded, or packets; 0 where that is not told."""
     command = [
-        *(program, "-v", "quiet", *name_input(path), "-select_streams", "a:0", "-read_intervals", f"%+#{_PRIMING}"),
-        *("-show_entries", "frame=pts_time", "-of", "default=nokey=1:noprint_wrappers=1"),
+        *(program, "-v", "quiet", *name_input(path), *chosen, "-read_intervals", f"%+#{_PRIMING}"),
+        *("-show_entries", f"{entry}=pts_time", "-of", "default=nokey=1:noprint_wrappers=1"),
     ]
-    return _number(_hear(command).decode("ascii", "replace").partition("\n")[0])
+    times = _hear(command).decode("ascii", "replace").split()
+    return min((_number(one) for one in times if one != "N/A"), default=0.0)
 
 
 def _name_encoding(stream: _Stream) -> str:

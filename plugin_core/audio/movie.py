@@ -22,6 +22,12 @@ _PLENTY: Final = 1 << 28
 
 
 _PLAIN_SPEED: Final = 1 << 16
+_HAS_OFFSET, _HAS_DESCRIPTION, _HAS_LENGTH = 1, 2, 8
+"""Flags of ``tfhd``."""
+_RUN_OFFSET, _RUN_FIRST, _RUN_LENGTHS = 1, 4, 0x100
+"""Flags of ``trun``."""
+_FIRST_PACKETS: Final = 5
+"""Enough to see that all but the first last alike."""
 _FIRST: Final = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 _GAPLESS: Final = re.compile(rb"iTunSMPB.{0,32}?data.{8} [0-9A-F]{8} ([0-9A-F]{8}) ([0-9A-F]{8}) ([0-9A-F]{16})", re.S)
 
@@ -161,10 +167,14 @@ class Movie(NamedTuple):
     told: int
     """The length that the track's head gives, in its units; 0 where fragments follow."""
     timed: int
-    """The sum of what its samples last, in its units; 0 where fragments follow, or the tables do not agree."""
+    """The sum of what its samples last, in its units; 0 where the tables do not agree."""
     edits: tuple[Edit, ...]
     gapless: tuple[int, int] | None
     """Samples that the encoder put in front, and those of the music."""
+    is_fragmented: bool = False
+    """Whether fragments may follow, of which ffprobe does not count all."""
+    late: int = 0
+    """Silence in front, in the track's units, that is written as a first packet which lasts too long."""
 
 
 def is_movie(path: Path, descriptor: int) -> bool:
@@ -189,6 +199,9 @@ def read_movie(path: Path, descriptor: int) -> Movie | None:
     except _DAMAGE:
         # Whoever decodes it finds out.
         return None
+    with suppress(*_DAMAGE):
+        if movie is not None and track is not None:
+            movie = _measure(movie, _list_lengths(track), _list_runs(path, descriptor, index, track))
     return movie if movie is not None and movie.clock and movie.track_clock else None
 
 
@@ -240,6 +253,7 @@ def _read_movie(index: memoryview, track: memoryview) -> Movie:
         timed=_sum_times(media),
         edits=() if edits is None else tuple(_read_edits(next(_find_boxes(edits, b"elst")))),
         gapless=_read_gapless(index),
+        is_fragmented=next(_find_boxes(index, b"mvex"), None) is not None,
     )
 
 
@@ -249,6 +263,64 @@ def _read_clock(box: memoryview, name: bytes) -> tuple[int, int]:
     if content[0] == 1:
         return struct.unpack_from(">IQ", content, 20)
     return struct.unpack_from(">II", content, 12)
+
+
+def _list_lengths(track: memoryview) -> list[int]:
+    """Return what the first packets of a track last, by its own tables."""
+    times = Boxes(track).inside(b"mdia", b"minf", b"stbl").only(b"stts")
+    lasts: list[int] = []
+    for number, length in struct.iter_unpack(">II", times[8 : len(times) - len(times) % 8]):
+        lasts += [length] * min(number, _FIRST_PACKETS)
+        if len(lasts) >= _FIRST_PACKETS:
+            break
+    return lasts[:_FIRST_PACKETS]
+
+
+def _list_runs(path: Path, descriptor: int, index: memoryview, track: memoryview) -> Iterator[tuple[list[int], int]]:
+    """Give what the first packets and all of each run of a track last, by the fragments (ISO 14496-12, 8.8)."""
+    head = Boxes(track).only(b"tkhd")
+    number = bytes(head[20:24] if head[0] == 1 else head[12:16])
+    usual = next((bytes(one[12:16]) for one in Boxes(index).inside(b"mvex").all(b"trex") if one[4:8] == number), b"")
+    for box in list_boxes(path, descriptor):
+        for fragment in Boxes(read_content(path, descriptor, box)).all(b"traf") if box.name == b"moof" else ():
+            boxes = Boxes(fragment)
+            about = boxes.only(b"tfhd")
+            if about[4:8] == number:
+                standard = _read_standard_length(about) or int.from_bytes(usual, "big")
+                yield from (_read_run(run, standard) for run in boxes.all(b"trun"))
+
+
+def _read_standard_length(about: memoryview) -> int:
+    """Return what each packet of a fragment lasts by its ``tfhd``; 0 where that does not say."""
+    (flags,) = struct.unpack_from(">I", about)
+    at = 8 + 8 * bool(flags & _HAS_OFFSET) + 4 * bool(flags & _HAS_DESCRIPTION)
+    return struct.unpack_from(">I", about, at)[0] if flags & _HAS_LENGTH else 0
+
+
+def _read_run(run: memoryview, standard: int) -> tuple[list[int], int]:
+    """Return what the first packets of a ``trun`` last, and all of it."""
+    flags, count = struct.unpack_from(">II", run)
+    if not flags & _RUN_LENGTHS:
+        return [standard] * min(count, _FIRST_PACKETS), standard * count
+    at = 8 + 4 * bool(flags & _RUN_OFFSET) + 4 * bool(flags & _RUN_FIRST)
+    step = 4 * (flags >> 8 & 0xF).bit_count()
+    lasts = [int.from_bytes(run[place : place + 4], "big") for place in range(at, len(run), step)]
+    return lasts[:_FIRST_PACKETS], sum(lasts)
+
+
+def _measure(movie: Movie, lasts: list[int], runs: Iterator[tuple[list[int], int]]) -> Movie:
+    """Add how late a track begins, and the length of one in fragments."""
+    timed = movie.timed
+    for first, length in runs if movie.is_fragmented else ():
+        lasts, timed = [*lasts, *first][:_FIRST_PACKETS], timed + length
+    late = _measure_late(lasts)
+    return movie._replace(late=late, timed=timed - late if movie.is_fragmented else timed)
+
+
+def _measure_late(lasts: list[int]) -> int:
+    """Return by how much the first packet lasts longer than the others, which must be of one length."""
+    first, *others = lasts or [0]
+    return first - others[0] if len(others) > 1 and len(set(others)) == 1 and first > others[0] > 0 else 0
 
 
 def _sum_times(media: memoryview) -> int:

@@ -48,6 +48,18 @@ OPTIONS = {
     "flac.oga": ("-c:a", "flac"),
 }
 
+_FRAGMENTS = "frag_keyframe+empty_moov"
+FRAGMENTED = {
+    "aac.mp4": ("-c:a", "aac", "-movflags", _FRAGMENTS),
+    "index.mp4": ("-c:a", "aac", "-movflags", "frag_keyframe"),
+    "pieces.mp4": ("-c:a", "aac", "-movflags", "dash+frag_keyframe"),
+    "opus.mp4": ("-c:a", "libopus", "-movflags", _FRAGMENTS),
+    "flac.mp4": ("-c:a", "flac", "-strict", "-2", "-movflags", _FRAGMENTS),
+    "pcm.mov": ("-c:a", "pcm_s16le", "-movflags", _FRAGMENTS),
+    "whole.mp4": ("-c:a", "aac", "-use_editlist", "0"),
+}
+"""Where ffmpeg writes by a first packet that lasts too long, not by an edit list, that sound begins late."""
+
 
 class Shorts:
     """Gives the files by name."""
@@ -72,7 +84,8 @@ class Shorts:
         self.file("s.ogg")
         source = self.folder / "s.wav"
         sound = ("-itsoffset", "1.25", "-i", f"file:{source}", "-map", "1:v", "-map", "2:a")
-        options = (*_PICTURE[:4], *sound, *OPTIONS[name][len(_PICTURE) :])
+        codec = FRAGMENTED.get(name) or OPTIONS[name][len(_PICTURE) :]
+        options = (*_PICTURE[:4], *sound, "-c:v", "mpeg4", *codec)
         return make_once(self.folder / f"late-{name}", lambda new: encode(source, new, *options))
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from plugin_core.audio.ffmpeg import decode_command, explain, quote_file, run_ffprobe
+from plugin_core.audio.decoder import decode_command
+from plugin_core.audio.ffmpeg import explain, quote_file, run_ffprobe
 from plugin_core.errors import SourceError
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import struct
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -16,9 +18,9 @@ from plugin_core.audio.probe import probe
 from plugin_core.audio.samples import Samples
 from plugin_core.audio.writer import open_writer
 from plugin_core.errors import SourceError
-from tests.audio_files import make_noise, make_song, shared_folder
+from tests.audio_files import encode, make_noise, make_song, shared_folder
 from tests.plugin_core.audio.library import RATE, decode_with_ffmpeg, read_whole, refuse
-from tests.plugin_core.audio.shorts import FRAMES, OPTIONS, TELL, Shorts, lag_of, set_edits
+from tests.plugin_core.audio.shorts import FRAGMENTED, FRAMES, OPTIONS, TELL, Shorts, lag_of, set_edits
 from tests.plugin_core.audio.test_probe import needs_ffmpeg
 
 pytestmark = needs_ffmpeg
@@ -177,14 +179,85 @@ def test_sound_that_starts_late_begins_with_silence(shorts: Shorts, name: str) -
 def test_late_sound_of_a_primed_codec_begins_where_ffmpeg_puts_it(shorts: Shorts, name: str) -> None:
     path = shorts.late(name)
     read, _ = read_whole(path)
-    # It fills up what lies before the sound.
+    assert abs(lag_of(read, place_with_ffmpeg(path))) <= 48, "a millisecond, of which Matroska's time is made"
+
+
+def place_with_ffmpeg(path: Path) -> Samples:
+    """Return what ffmpeg decodes, with silence where there is no sound."""
     command = [
         *("ffmpeg", "-v", "error", "-i", str(path), "-map", "0:a:0"),
         *("-af", "aresample=async=1:first_pts=0:min_hard_comp=0.001", "-f", "f32le", "-"),
     ]
-    placed = subprocess.run(command, check=True, capture_output=True).stdout
-    other = np.frombuffer(placed, "<f4").reshape(-1, read.shape[1])
-    assert abs(lag_of(read, other)) <= 48, "a millisecond, of which Matroska's time is made"
+    return np.frombuffer(subprocess.run(command, check=True, capture_output=True).stdout, "<f4").reshape(-1, 2)
+
+
+@pytest.mark.parametrize("name", FRAGMENTED)
+def test_late_sound_in_fragments_is_at_its_place(shorts: Shorts, name: str) -> None:
+    path = shorts.late(name)
+    read, note = read_whole(path)
+    placed = place_with_ffmpeg(path)
+    assert (len(read), note) == (len(placed), "")
+    # ffmpeg plays the packet that lasts too long at 0, before the silence, not after it.
+    begin = int(1.25 * probe(path).sample_rate) + (4608 if name == "flac.mp4" else 1024)
+    assert np.array_equal(read[begin:], placed[begin:])
+    assert not read[: begin - 5632].any()
+
+
+def tell_fragments(data: bytes, track: int, begin: int) -> bytes:
+    """Let the fragments of a track begin later."""
+    changed = bytearray(data)
+    at = -1
+    while (at := data.find(b"tfhd", at + 1)) >= 0:
+        if int.from_bytes(data[at + 8 : at + 12], "big") == track:
+            place = data.index(b"tfdt", at) + 8
+            changed[place : place + 8] = (int.from_bytes(data[place : place + 8], "big") + begin).to_bytes(8, "big")
+    return bytes(changed)
+
+
+def test_fragments_that_begin_late_are_at_their_place_or_all_there_is(shorts: Shorts, tmp_path: Path) -> None:
+    early, _ = read_whole(shorts.late("flac.mp4"))
+    both = tmp_path / "both.mp4"
+    both.write_bytes(tell_fragments(shorts.late("flac.mp4").read_bytes(), 2, RATE))
+    read, note = read_whole(both)
+    assert (len(read), note) == (len(early) + RATE, "")
+    assert np.array_equal(read[RATE:], early)
+    alone = tmp_path / "alone.m4a"
+    alone.write_bytes(tell_fragments(shorts.file("fragments.m4a").read_bytes(), 1, 5 * RATE))
+    read, note = read_whole(alone)
+    assert np.array_equal(read, shorts.read("fragments.m4a"))
+    assert note == ""
+
+
+def test_fragments_of_one_time_are_all_read(shorts: Shorts, tmp_path: Path) -> None:
+    data = bytearray(shorts.late("aac.mp4").read_bytes())
+    places = [one.start() + 8 for one in re.finditer(b"tfdt", data)]
+    times = [place for place in places if data[data.rindex(b"tfhd", 0, place) + 11] == 2]
+    data[times[2] : times[2] + 8] = data[times[1] : times[1] + 8]
+    path = tmp_path / "song.mp4"
+    path.write_bytes(data)
+    assert len(decode_with_ffmpeg(path)) < len(decode_with_ffmpeg(shorts.late("aac.mp4"))), "it leaves some out"
+    read, note = read_whole(path)
+    assert np.array_equal(read, read_whole(shorts.late("aac.mp4"))[0])
+    assert note == ""
+
+
+def test_late_sound_of_realmedia_begins_when_its_packets_say(shorts: Shorts, tmp_path: Path) -> None:
+    shorts.file("s.ogg")
+    path = tmp_path / "late.rm"
+    picture = ("-f", "lavfi", "-i", "testsrc=d=3:s=64x64:r=25", "-map", "1:v", "-map", "0:a", "-c:v", "rv10")
+    encode(shorts.folder / "s.wav", path, *picture, "-c:a", "ac3")
+    early, _ = read_whole(path)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"DATA") + 18
+    while len(head := data[at : at + 10]) == 10 and not head[0]:
+        _, size, stream, told = struct.unpack(">HHHI", head)
+        struct.pack_into(">I", data, at + 6, told + 750 * stream)
+        at += size
+    path.write_bytes(data)
+    read, note = read_whole(path)
+    assert (len(read), note) == (len(early) + 33_075, "")
+    assert np.array_equal(read[33_075:], early)
+    assert not read[:33_075].any()
 
 
 def test_late_sound_of_an_ogg_video_is_read_whole(shorts: Shorts, tmp_path: Path) -> None:
