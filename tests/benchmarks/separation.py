@@ -1,15 +1,18 @@
 """Quality, speed and memory of the engines on this machine: ``python -m tests.benchmarks.separation``.
 
 Quality is the signal-to-distortion ratio against true stems, 10 log10(sum s^2 / sum (s-e)^2) over both channels, of the
-mixture taken as the estimate, of signal processing alone and with the network. Speed is seconds of sound for a
-processor's second, decoding, starting the process and writing included. Memory is the worker's peak resident set.
+mixture taken as the estimate, of the plain recipe where ``librosa`` is installed, of signal processing alone and with
+the network. Speed is seconds of sound for a processor's second, decoding, starting the process and writing included.
+Memory is the worker's peak resident set.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable
@@ -32,6 +35,8 @@ from plugin_core.providers.neural.networks import Computing, NeuralModel, Weight
 from plugin_core.settings import Settings
 from plugin_core.worker import ENVIRONMENT, worker_command
 from tests.audio_files import make_noise, make_song
+from tests.benchmarks.recipe import separate_plainly
+from tests.plugin_core.providers.neural.onnx_files import save_graph, scale, stack
 from tests.plugin_core.providers.neural.weights import random_target, write_zip
 
 AUDIO = Path(__file__).parents[2].parent / "shared" / "audio"
@@ -40,6 +45,8 @@ SUMS = {"accomp": ("drums", "bass", "other"), "bassdrums": ("bass", "drums")}
 """What some pieces know of stems only together."""
 MODELS = ("classic", "network")
 MEBIBYTE = 1 << 20
+HTDEMUCS = 343_980
+"""Samples that Demucs hears at a time."""
 
 
 class Run(NamedTuple):
@@ -65,11 +72,14 @@ def print_quality(folder: Path) -> None:
     if not AUDIO.is_dir():
         print(f"quality: skipped, no {AUDIO}")
         return
-    print(f"{'SDR, dB':32}{'mixture':>10}" + "".join(f"{model:>10}" for model in MODELS))
+    has_recipe = importlib.util.find_spec("librosa") is not None
+    names = ("mixture", *(("recipe",) if has_recipe else ()), *MODELS)
+    print(f"{'SDR, dB':32}" + "".join(f"{name:>10}" for name in names))
     rows: dict[str, list[list[float]]] = {}
     for piece in sorted(path for path in AUDIO.glob("*/*") if path.is_dir()):
         mixture = read_pcm(piece / "mixture.flac")
-        found = [separate(piece / "mixture.flac", folder / f"{piece.name} {model}", model) for model in MODELS]
+        ours = [separate(piece / "mixture.flac", folder / f"{piece.name} {model}", model) for model in MODELS]
+        found = [separate_plainly(mixture), *ours] if has_recipe else ours
         for stem in (*STEMS, *SUMS):
             if (piece / f"{stem}.flac").exists():
                 sums = [add([stems[part] for part in SUMS.get(stem, (stem,))]) for stems in found]
@@ -77,7 +87,7 @@ def print_quality(folder: Path) -> None:
                 rows.setdefault(piece.parent.name, []).append(row)
                 rows.setdefault(f"{piece.parent.name}: {stem}", []).append(row)
                 print_row(f"{piece.name}: {stem}", row)
-        steps = max(largest_difference(mixture, stems.values()) for stems in found)
+        steps = max(largest_difference(mixture, stems.values()) for stems in ours)
         print(f"  largest error of the stems' sum: {steps} steps")
     for name, several in sorted(rows.items()):
         print_row(f"mean of {name}", [sum(column) / len(several) for column in zip(*several, strict=True)])
@@ -125,32 +135,59 @@ def print_memory(folder: Path) -> None:
 
 
 def print_neural(folder: Path) -> None:
-    """Print speed and memory of Open-Unmix, and quality where its own weights are on this machine."""
+    """Print speed and memory of the networks of others, and quality of Open-Unmix where its weights are here."""
     model = read_catalogue()["umxhq"]
     weights = Library(Settings().home / "models").weights(model.files)
-    print(f"neural umxhq, one processor, {'its own' if weights else 'random'} weights; stereo at 44.1 kHz, 16 bits")
-    found = weights or make_weights(model, folder)
-    request = NeuralRequest(
-        source=folder / "none",
-        folder=folder / "none",
-        format="flac16",
-        choice=choose(model, Separation(provider="neural")),
-        weights=found,
-        computing=Computing(),
+    print_minutes(
+        model, weights or make_weights(model, folder), f"{'its own' if weights else 'random'} weights", folder
     )
-    for minutes in (6, 60):
-        song = folder / f"{minutes}.flac"
-        song = song if song.exists() else write_long(song, minutes * 60, "PCM_16")
-        one = msgspec.structs.replace(request, source=song, folder=folder / f"neural-{minutes}")
-        run = measure(NEURAL, to_json(one))
-        print(f"  {minutes:3} min {run.peak_bytes / MEBIBYTE:7.1f} MiB   {minutes * 60 / run.seconds:6.1f} x realtime")
+    for name in ("kim_vocal_2", "kuielab_a", "htdemucs"):
+        model = read_catalogue()[name]
+        print_minutes(model, make_graphs(model, folder), "a network that only multiplies", folder)
     for piece in sorted(path for path in AUDIO.glob("*/*") if path.is_dir()) if weights else ():
+        model = read_catalogue()["umxhq"]
         goal = folder / f"{piece.name} neural"
-        measure(NEURAL, to_json(msgspec.structs.replace(request, source=piece / "mixture.flac", folder=goal)))
+        measure(NEURAL, to_json(ask(model, weights or (), piece / "mixture.flac", goal)))
         for stem in STEMS:
             if (piece / f"{stem}.flac").exists():
                 ratio = measure_sdr(read_pcm(piece / f"{stem}.flac"), read_pcm(goal / f"{stem}.flac"))
                 print_row(f"{piece.name}: {stem}", [ratio])
+
+
+def print_minutes(model: NeuralModel, weights: tuple[Weights, ...], network: str, folder: Path) -> None:
+    """Print speed and memory with a short and with a long song."""
+    print(f"neural {model.id}, one processor, {network}; stereo at 44.1 kHz, 16 bits")
+    for minutes in (6, 60):
+        song = folder / f"{minutes}.flac"
+        song = song if song.exists() else write_long(song, minutes * 60, "PCM_16")
+        run = measure(NEURAL, to_json(ask(model, weights, song, folder / f"{model.id}-{minutes}")))
+        print(f"  {minutes:3} min {run.peak_bytes / MEBIBYTE:7.1f} MiB   {minutes * 60 / run.seconds:6.1f} x realtime")
+        shutil.rmtree(folder / f"{model.id}-{minutes}")
+
+
+def ask(model: NeuralModel, weights: tuple[Weights, ...], source: Path, folder: Path) -> NeuralRequest:
+    """Return a request for all stems of a song."""
+    wish = choose(model, Separation(provider="neural"))
+    computing = Computing(threads=1)
+    return NeuralRequest(
+        source=source, folder=folder, format="flac16", choice=wish, weights=weights, computing=computing
+    )
+
+
+def make_graphs(model: NeuralModel, folder: Path) -> tuple[Weights, ...]:
+    """Write networks of the true shapes that halve what they are given."""
+    made = []
+    for file in model.files:
+        path = folder / file.name
+        if model.kind == "mdx":
+            sizes = [int(file.parameters[name]) for name in ("dim_f", "dim_t")]
+            save_graph(path, ["batch", 4, *sizes], scale(0.5))
+        else:
+            stems = len(model.stems)
+            save_graph(path, [1, 2, HTDEMUCS], stack([1 / stems] * stems), [1, stems, 2, HTDEMUCS])
+        known = msgspec.structs.replace(file, sha256=read_digest(path).sha256, bytes=path.stat().st_size)
+        made.append(Weights(file=known, path=path))
+    return tuple(made)
 
 
 def make_weights(model: NeuralModel, folder: Path) -> tuple[Weights, ...]:
