@@ -211,8 +211,10 @@ def draw(measured: Measured, heading: str, labels: Sequence[Label]) -> Image:
         image.paste(_paint_bands(track), (spectrum_left, top))
         top += _ROW + _GAP
     pen.text((_MARGIN, top + 8), "Sum error", fill=_INK, font=big)
-    pen.text((_MARGIN, top + 34), describe_error(measured), fill=_DIM, font=small)
     _draw_error(pen, wave_left, top, measured.error)
+    # Why it cannot be told is longer than the names, and there is nothing to draw then.
+    place = (wave_left + _MARGIN if measured.untold else _MARGIN, top + 34)
+    pen.text(place, describe_error(measured), fill=_DIM, font=small)
     pen.text((spectrum_left, top), f"spectrum: 40 Hz below, {_FLOOR:.0f} to 0 dB", fill=_DIM, font=small)
     top += 84
     for number, label in enumerate(labels):

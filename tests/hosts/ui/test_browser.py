@@ -211,6 +211,49 @@ window.fetch = usual;
 return [...place.querySelectorAll(".job")].map((one) => `${one.dataset.id} ${one.dataset.state}`);
 """
 
+SHOWN = """
+// The list is asked for anew: what is gone of each stretch goes, and nothing else. A waveform is as high as its peaks.
+const {showJobs} = await import("/jobs.js");
+const {Wave} = await import("/wave.js");
+const [place, changes, usual] = [document.createElement("main"), new EventTarget(), window.fetch];
+const known = (await (await usual("api/jobs?limit=1")).json()).rows[0];
+const name = (number) => `j${1000 + number}`;
+const rows = (...numbers) => numbers.map((number) => ({...known, id: name(number), song: name(number)}));
+const down = (from, count) => Array.from({length: count}, (_, index) => from - index);
+const asked = [];
+const answers = [];
+window.fetch = (path) => new Promise((go) => {
+  asked.push(path);
+  answers.push((found) => go(Response.json({rows: found, counts: {}})));
+});
+const answer = async (found) => {
+  answers.shift()(found);
+  for (let turn = 0; turn < 5; turn += 1) await new Promise((end) => setTimeout(end));
+};
+showJobs(place, {changes});
+await answer(rows(...down(200, 100)));
+changes.dispatchEvent(new CustomEvent("anew"));
+changes.dispatchEvent(new CustomEvent("change", {detail: {rows: rows(190)}}));
+await answer(rows(...down(203, 100).filter((one) => ![190, 150].includes(one)), 103, 102));
+await answer(rows(101));
+window.fetch = usual;
+const left = [...place.querySelectorAll(".job")].map((one) => one.dataset.id);
+const gone = down(203, 103).map(name).filter((one) => !left.includes(one));
+
+const wave = new Wave({colour: "#ff0000"}, {seconds: 1});
+document.body.append(wave.element);
+wave.peaks = new Int8Array([-32, 127, -127, 0]);
+wave.draw();
+const {width, height} = wave.canvas;
+const {data} = wave.canvas.getContext("2d").getImageData(0, 0, width, height);
+const drawn = [width / 4, 3 * width / 4].map((x) =>
+  Array.from({length: height}, (_, y) => data[4 * (y * width + Math.floor(x)) + 3] > 127))
+  .map((one) => [one.indexOf(true) / height, (one.lastIndexOf(true) + 1) / height]);
+wave.close();
+wave.element.remove();
+return {gone, count: left.length, asked: asked.map((one) => one.replace("api/jobs?", "")), drawn};
+"""
+
 TWICE = """
 // A job that is done while its page is made: what is asked for first is answered last.
 const {showSong} = await import("/song.js");
@@ -259,6 +302,20 @@ await new Promise((end) => setTimeout(end));
 window.fetch = usual;
 document.querySelector("[aria-label='Leave out /music/Third.flac']").click();
 return [count, document.querySelectorAll(".songs li").length];
+"""
+KNOBS_SAY = """
+return [...document.querySelectorAll("[type=range]")].map((one) => {
+  const before = one.ariaValueText;
+  one.value = 0.5;
+  one.dispatchEvent(new Event("input"));
+  return before;
+});
+"""
+HIDE = """
+// As browsers do with a tab that is behind another; without a window they say it of none.
+if (arguments[0]) Object.defineProperty(document, "hidden", {value: true, configurable: true});
+else delete document.hidden;
+document.dispatchEvent(new Event("visibilitychange"));
 """
 UNDO = """
 const usual = window.fetch;
@@ -349,6 +406,14 @@ def test_a_song_is_dropped_separated_played_looped_and_saved(
 
     assert [browser.run(TWICE, job, is_told_early) for is_told_early in (False, True)] == [1, 1]
     assert browser.run(RACE) == ["e queued", "c failed", "a cancelled"]
+    shown = browser.run(SHOWN)
+    assert (shown["gone"], shown["count"]) == (["j1150"], 102)
+    assert shown["asked"] == [
+        "limit=100&before=&state=",
+        "limit=100&before=&state=",
+        "limit=1&before=j1102&state=",
+    ]
+    assert shown["drawn"] == [pytest.approx([0, 0.625], abs=0.03), pytest.approx([0.5, 1], abs=0.03)]
     assert browser.run(ANEW, job) == [f"api/jobs/{job}"]
     for loop, seconds in ((None, 11.0), ([70_001, 250_003], 12.5)):
         for lane in browser.run(RENDER, job, loop, seconds):
@@ -507,21 +572,35 @@ def test_ten_thousand_jobs_come_a_page_at_a_time_and_a_change_touches_its_row_al
         browser.until("document.querySelectorAll('.job').length >= 200")
         # The page is left and found again as it was: in another tab where it is frozen, and for another page of ours.
         browser.run("window.row = document.querySelectorAll('.job')[150]; row.scrollIntoView(); touched.clear()")
+        pruned = browser.run("return row.nextSibling.dataset.id")
+        # A page that nobody sees hears nothing, and looks at all it shows when it is seen again.
+        browser.run(HIDE, True)
         with browser.elsewhere():
             newest, _ = store.add(make_job(MANY + 2, path=Path("/music/newest.wav")))
             with store._database.write() as connection:
-                connection.execute("DELETE FROM jobs WHERE id = ?", (ids[-1],))
+                connection.execute("DELETE FROM jobs WHERE id = ?", (pruned,))
+        browser.run(HIDE, False)
         browser.until("document.querySelector('.job').dataset.id === arguments[0]", newest.id)
-        browser.until("!document.querySelector(`[data-id='${arguments[0]}']`)", ids[-1])
-        changed = {new.id, newest.id, ids[-1], ""}
+        browser.until("!document.querySelector(`[data-id='${arguments[0]}']`)", pruned)
+        changed = {new.id, newest.id, pruned, ""}
         assert set(browser.run("return [...touched].flatMap((one) => one.split(','))")) <= changed
         assert browser.run("return Math.abs(row.getBoundingClientRect().top) < 100")
+        # Another page begins at its top, however long it is.
+        browser.run("document.body.style.minHeight = '20000px'")
         browser.run("row.querySelector('.song').focus({preventScroll: true})")
         for page in ("labels", "jobs"):
             browser.run("location.hash = `#/${arguments[0]}`", page)
             browser.until(f"document.querySelector('[aria-current]').hash === '#/{page}'")
+            assert (page == "labels") == (browser.run("return scrollY") == 0)
         assert browser.run("return Math.abs(row.getBoundingClientRect().top) < 100")
         assert browser.run("return document.activeElement.closest('.job') === row")
+        # Where what was seen is gone meanwhile, it is near there all the same.
+        browser.run("row.scrollIntoView({block: 'center'})")
+        for page in ("labels", "jobs"):
+            browser.run("location.hash = `#/${arguments[0]}`", page)
+            browser.until(f"document.querySelector('[aria-current]').hash === '#/{page}'")
+            browser.run("row.remove()")
+        assert browser.run("return scrollY") > 1000
 
 
 def test_labels_of_a_library_are_charts_that_choose_songs(tmp_path: Path, browser: Browser) -> None:
@@ -572,6 +651,16 @@ def test_labels_of_a_library_are_charts_that_choose_songs(tmp_path: Path, browse
         assert browser.complaints() == []
 
 
+def controls(browser: Browser) -> list[tuple[str, str]]:
+    """Return role and name, as a screen reader says them, of headings and of all that takes the focus."""
+    found = []
+    for node in browser.command("Accessibility.getFullAXTree", {})["nodes"]:
+        facts = {one["name"]: one["value"].get("value") for one in node.get("properties", ())}
+        if not node["ignored"] and (node["role"]["value"] == "heading" or facts.get("focusable")):
+            found.append((node["role"]["value"], node["name"]["value"]))
+    return found
+
+
 def test_pages_fit_every_width_and_say_what_they_are(
     server: Server, browser: Browser, job: str, tmp_path: Path
 ) -> None:
@@ -585,28 +674,35 @@ def test_pages_fit_every_width_and_say_what_they_are(
             for width in (380, 768, 1280):
                 browser.resize(width, 900)
                 assert browser.run("return document.documentElement.scrollWidth <= innerWidth"), (page, width)
-            nameless = browser.run(
-                "return [...document.querySelectorAll('button, a, input, select, progress, meter')].filter((one) =>"
-                " !one.matches('[hidden], .hidden, meter[aria-hidden=true]')"
-                " && !(one.getAttribute('aria-label') || one.textContent.trim()"
-                " || one.labels?.length)).map((one) => one.outerHTML)"
-            )
-            assert nameless == []
+            said = controls(browser)
+            assert [one for one in said if not one[1]] == []
+            headings = [name for role, name in said if role == "heading"]
+            assert headings[:1] == [browser.run("return document.querySelector('h1').textContent")]
+            assert "Look again" not in headings[0]
+    browser.until("document.querySelectorAll('.lane').length === 5")
+    # Parts of one are read out as per cent.
+    assert browser.run(KNOBS_SAY) == ["100 %"] * 6
+    browser.until("[...document.querySelectorAll('[type=range]')].every((one) => one.ariaValueText === '50 %')")
     assert browser.complaints() == []
 
 
 def test_a_server_that_was_started_again_says_what_to_do(tmp_path: Path, browser: Browser) -> None:
-    with serving(tmp_path) as server:
+    with serving(tmp_path) as server, JobStore(server.home / STORE_NAME) as store:
         browser.open(server.link)
         browser.until("document.querySelector('.empty:not([hidden])')")
+        pruned, _ = store.add(make_job(path=Path("/music/pruned.wav")))
+        browser.until("document.querySelector('.job')?.dataset.id === arguments[0]", pruned.id)
         port = str(server.port)
         server.stop()
     told = "document.getElementById('link').textContent"
     browser.until(f"{told} !== ''")
     with serving(tmp_path, "--no-browser", "--port", port) as server, JobStore(server.home / STORE_NAME) as store:
         browser.until(f"{told}.includes('open the link that')")
-        # In another tab; this one goes on where it was.
+        with store._database.write() as connection:
+            connection.execute("DELETE FROM jobs")
+        # In another tab; this one goes on where it was, and looks at what it missed.
         browser.run("await fetch(arguments[0])", server.link)
-        new, _ = store.add(make_job(path=Path("/music/new.wav")))
+        browser.until("!document.querySelector('.job')")
+        new, _ = store.add(make_job(2, path=Path("/music/new.wav")))
         browser.until("document.querySelector('.job')?.dataset.id === arguments[0]", new.id)
         assert browser.run(f"return {told}") == ""

@@ -45,6 +45,7 @@ function show() {
     shown.page = pages[name](shown.place, {changes, argument});
   }
   main.replaceChildren(shown.place);
+  main.ariaLabel = titles[name]; // it takes the focus
   document.title = shown.title;
   shown.page.back?.();
   scrollTo(0, shown.top);

@@ -5,7 +5,7 @@ import {busy, getJson, h, plural, postJson, toast} from "./dom.js";
 export function showFolders(main) {
   const list = h("div", {"aria-live": "polite"}, h("p", {class: "empty"}, "Looking…"));
   const again = h("button", {class: "chip", onclick: () => load()}, "Look again");
-  main.append(h("h1", {}, "Hot folders ", again), list);
+  main.append(h("div", {class: "headline"}, h("h1", {}, "Hot folders"), again), list);
 
   const load = () => busy(again, async () => {
     const folders = await getJson("api/folders");

@@ -7,6 +7,8 @@ import {Wave} from "./wave.js";
 const STEM_KEYS = /^[CE]$|1–9/;
 const CHANGED = 412; // what the server says of a file that is another than the one that was listed
 
+const share = (part) => `${Math.round(part * 100)} %`;
+
 /** The lanes of a job, and the keys that play them. */
 export class Player {
   /** @param reload makes another one of what lies on the disk now */
@@ -138,11 +140,11 @@ export class Player {
 
   buildSpeed() {
     this.speedInput = h("input", {
-      type: "range", ...SPEED, value: 1, id: "speed", title: "− and +; the pitch stays",
+      type: "range", ...SPEED, value: 1, id: "speed", "aria-valuetext": share(1), title: "− and +; the pitch stays",
       oninput: () => this.setSpeed(this.speedInput.valueAsNumber),
       ondblclick: () => this.setSpeed(1),
     });
-    this.speedText = h("output", {for: "speed", "aria-live": "off"}, "100 %");
+    this.speedText = h("output", {for: "speed", "aria-live": "off"}, share(1));
     return h("label", {class: "speed"}, "Speed ", this.speedInput, this.speedText);
   }
 
@@ -154,7 +156,8 @@ export class Player {
     }
     const {speed: chosen} = this.transport;
     this.speedInput.value = chosen;
-    this.speedText.value = `${Math.round(chosen * 100)} %`;
+    this.speedText.value = share(chosen);
+    this.speedInput.ariaValueText = share(chosen);
   }
 
   buildLane(state, index, hasStems) {
@@ -166,9 +169,10 @@ export class Player {
     state.muteButton = h("button", {class: "mini", "aria-label": `Mute ${lane.title}`, onclick: flip("mute")}, "M");
     state.soloButton = h("button", {class: "mini", "aria-label": `Solo ${lane.title}`, onclick: flip("solo")}, "S");
     const volume = h("input", {
-      type: "range", min: 0, max: 1.5, step: 0.01, value: 1, "aria-label": `Volume of ${lane.title}`,
+      type: "range", min: 0, max: 1.5, step: 0.01, value: 1, "aria-label": `Volume of ${lane.title}`, "aria-valuetext": share(1),
       oninput: () => {
         state.volume = Number(volume.value);
+        volume.ariaValueText = share(state.volume);
         this.applyGains();
       },
       ondblclick: () => {
@@ -178,6 +182,7 @@ export class Player {
     });
     state.set = ({volume: loud, solo, mute}) => {
       volume.value = loud;
+      volume.ariaValueText = share(loud);
       Object.assign(state, {volume: loud, solo, mute});
     };
     state.wave = new Wave(lane, {
