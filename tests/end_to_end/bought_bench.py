@@ -104,6 +104,8 @@ class SharedBench(Bench):
         (home / "staging").mkdir(parents=True)
         (home / "config.toml").write_text(f'[jobs]\nstaging = "{home}/staging"\n[paths]\nmusic = "{music}"\n')
         self.environ["STEMBRIDGE_JOBS_DATABASE"] = database
+        # What a worker held that was killed is waited for.
+        self.environ["STEMBRIDGE_JOBS_LEASE_SECONDS"] = "3"
         self._worker: subprocess.Popen[bytes] | None = None
         self._known: dict[str, str] = {}
 

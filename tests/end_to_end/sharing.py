@@ -33,7 +33,10 @@ def share_jobs(home: Path, database: str, music: Path) -> None:
     (home / "staging").mkdir(parents=True)
     config = home / "config.toml"
     before = config.read_text("utf-8") if config.exists() else ""
-    jobs = f'[jobs]\ndatabase = "{database}"\nstaging = "{home}/staging"\n[paths]\nmusic = "{music}"\n'
+    # What a worker held that was killed is waited for.
+    jobs = (
+        f'[jobs]\ndatabase = "{database}"\nstaging = "{home}/staging"\nlease_seconds = 3\n[paths]\nmusic = "{music}"\n'
+    )
     config.write_text(f"{jobs}{before}", encoding="utf-8")
     config.chmod(0o600)
 
