@@ -23,6 +23,8 @@ from plugin_core.worker import WorkerOrder, run_worker, worker_command
 
 _REMEMBERED: Final = 5
 """Songs whose speed is remembered of each model."""
+_TELLING: Final = 10.0
+"""Seconds that a song has at least whose speed tells anything: of a shorter one, most time goes into starting."""
 
 
 class LocalEngine:
@@ -150,6 +152,8 @@ class SpeedBook:
 
     def note(self, what: str, sound: float, work: float) -> None:
         """Remember that so many seconds of sound took so many of work; not to be able to hinders nothing."""
+        if sound < _TELLING:
+            return
         known = self._read()
         known[what] = [*known.get(what, []), (sound, work)][-_REMEMBERED:]
         with suppress(OSError):

@@ -235,7 +235,7 @@ def test_one_bad_file_does_not_keep_the_others(bench: Bench, song: Path) -> None
 def test_a_job_that_nobody_can_tell_of_is_unconfirmed_until_the_user_says_so(
     bench: Bench, song: Path, has_job: bool
 ) -> None:
-    bench.environ |= {"STEMBRIDGE_MVSEP_API_TOKEN": PREMIUM_TOKEN, SEARCH: "3"}
+    bench.environ |= {"STEMBRIDGE_MVSEP_API_TOKEN": PREMIUM_TOKEN, SEARCH: "1"}
     bench.service.faults.add(reset_after("POST", CREATE) if has_job else reset_before("POST", CREATE))
     if has_job:
         bench.service.faults.add(late("POST", CREATE, requests=100_000))

@@ -185,6 +185,8 @@ def _show(found: list[tuple[str, Model]]) -> None:
     for column in (2, 4, 5):
         heads[column] = heads[column] if any(row[column] for row in rows) else ""
     print_table(heads, rows)
+    if len(found) == 1:
+        print_wrapped("", found[0][1].summary)
 
 
 def _show_one(session: Session, provider: str, word: str, *, as_json: bool) -> int:

@@ -14,6 +14,7 @@ from plugin_core.cli.commands.doctor import CHECKS
 from plugin_core.errors import RefusedError
 from plugin_core.manifests import manifest
 from plugin_core.model import Model, ModelOption
+from plugin_core.providers.engine import SpeedBook
 from plugin_core.providers.local import plugin as local_plugin
 from plugin_core.providers.neural import catalogue
 from plugin_core.providers.neural import plugin as neural_plugin
@@ -96,6 +97,17 @@ def test_the_list_fits_its_terminal_and_loses_no_name(stembridge: Run, monkeypat
     assert max(map(len, lines)) <= 80
     assert all(any(word in line for line in lines) for word in ["A", "model", "of", "a", "rather", "long", "name"])
     assert all(stem in "".join(lines) for stem in stems)
+
+
+def test_who_asks_for_the_best_engine_hears_which_it_is_and_how_fast_it_was_here(stembridge: Run, home: Path) -> None:
+    def told() -> str:
+        return stembridge("models", "--provider", "auto", points=LOCAL).out.splitlines()[-1]
+
+    assert told() == "what auto takes of local"
+    speeds = SpeedBook(home)
+    speeds.note("local network", 2.0, 1.0)  # most of which went into starting
+    speeds.note("local network", 120.0, 4.0)
+    assert told() == "what auto takes of local, 30.0 x as fast as songs play on this machine"
 
 
 NEURAL = (FakePoint("neural", neural_plugin),)
