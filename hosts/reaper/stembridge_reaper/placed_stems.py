@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from stembridge_reaper.protocol import Request, StandingStem, StemResult
-from stembridge_reaper.selection import FinishedItem
+from stembridge_reaper.protocol import Request, StandingStem, StemResult, TrackFacts
+from stembridge_reaper.selection import FinishedItem, is_heard
 from stembridge_reaper.stem_tracks import CLOSE, PENDING, Tag, meet, name_file, own_guid, read_tag
 from stembridge_reaper.takes import place_take
 
@@ -89,6 +89,20 @@ class StandingStems:
             if guid != one.item.guid and not (former and meet(former.item_values, own)):
                 found += [each for each in self._found.get(guid, ()) if meet(each.stem.values, own)]
         return found
+
+    def is_woken(self, source: TrackFacts | None, one: FinishedItem) -> bool:
+        """Tell whether an item sounds by now whose stems came muted: it was muted, or gone as a frozen one is."""
+        own = self.of(one)
+        return bool(own) and all(each.tag.is_silent for each in own) and one.is_there and is_heard(source, one)
+
+    def was_heard(self, source: TrackFacts | None, one: FinishedItem) -> bool:
+        """Tell whether an item sounded before stems of it muted it."""
+        if self.is_woken(source, one):
+            return True
+        if standing := self.of(one) or self.shared_with(one):
+            return not all(each.tag.is_silent for each in standing)
+        # What took the place of an item that is gone sounds already.
+        return one.is_there and is_heard(source, one)
 
     def replaced_by(self, one: FinishedItem, stem: StemResult) -> Iterator[PlacedStem]:
         """Yield what a new stem replaces: the one of its item, and where people split that, each piece it plays too."""

@@ -30,7 +30,7 @@ from stembridge_reaper.plan import (
     Step,
 )
 from stembridge_reaper.protocol import Request, StemResult, TrackFacts
-from stembridge_reaper.selection import FinishedItem, is_heard
+from stembridge_reaper.selection import FinishedItem
 from stembridge_reaper.settings import ReaperSettings
 from stembridge_reaper.stem_tracks import (
     EXTENSION,
@@ -151,14 +151,8 @@ class Placement:
         if all(find_stem(takes, stem) for stem in one.part.stems):
             return False
         found = [find_stem(standing, stem) for stem in one.part.stems]
-        return not all(each and each.tag.like == one.item.likeness for each in found)
-
-    def _was_heard(self, source: TrackFacts | None, one: FinishedItem) -> bool:
-        """Tell whether an item sounded before stems of it muted it."""
-        if standing := self._standing.of(one) or self._standing.shared_with(one):
-            return not any(each.tag.is_silent for each in standing)
-        # What took the place of an item that is gone sounds already.
-        return one.is_there and is_heard(source, one)
+        is_all = all(each and each.tag.like == one.item.likeness for each in found)
+        return not is_all or self._standing.is_woken(self._tracks.get(one.item.facts.track), one)
 
     def _place_group(self, source: TrackFacts | None, group: Sequence[FinishedItem]) -> None:
         stems = {stem.name: stem.title for one in group for stem in one.part.stems}
@@ -179,7 +173,7 @@ class Placement:
             self._note_what_is_lost(source)
         self._note_takes_that_are_lost(group)
         new = [one for one in group if not self._standing.of(one)]
-        self._silent += sum(one.is_there and not self._was_heard(source, one) for one in new)
+        self._silent += sum(one.is_there and not self._standing.was_heard(source, one) for one in new)
         self._gone += sum(not one.is_there for one in new)
 
     def _join(
@@ -254,11 +248,11 @@ class Placement:
             self._steps.append(SetNumbers(slot, tuple(wanted)))
 
     def _place_item(self, source: TrackFacts | None, one: FinishedItem, tracks: dict[str, int]) -> None:
-        standing, like, was_heard = self._standing.of(one), one.item.likeness, self._was_heard(source, one)
+        standing, like, was_heard = self._standing.of(one), one.item.likeness, self._standing.was_heard(source, one)
         kept: set[str] = set()
         for stem in one.part.stems:
             found = find_stem(standing, stem)
-            if found and found.tag.like == like:
+            if found and found.tag.like == like and not (found.tag.is_silent and was_heard):
                 kept.add(found.stem.guid)
                 continue
             own = msgspec.structs.replace(self._tag(one, stem), like=like, is_silent=not was_heard)

@@ -144,7 +144,7 @@ def read_item(
     if is_played and not path.is_file():
         raise NotUsableError("with a missing file")
     if facts.sources[-1].is_beats or facts.sources[-1].length <= 0:
-        raise NotUsableError("without length")
+        raise NotUsableError("without length (offline media?)")
     section = find_section(facts)
     span = used_span(facts, section)
     return UsableItem(number=number, facts=facts, whole=whole, path=path, section=section, span=span)

@@ -234,7 +234,7 @@ MOST: Final = 10
 _REMEDIES: Final = (
     (
         r"(choose another place|name an existing one) with --to FOLDER",
-        'say stems_in = "project" below [reaper] in config.toml',
+        'say stems_in = "project" below [reaper] in config.toml, with a media folder that can be written',
     ),
     (r"separate it again with --as-is, which takes them as they came", "use a preset that says as_is = true"),
     (r"retry the job\b|`stembridge jobs retry [^`]*`", "start the action again"),

@@ -222,6 +222,32 @@ def test_what_was_one_item_sounds_whichever_part_of_it_is_separated_again(desk: 
     assert desk.messages == []
 
 
+def test_stems_of_a_track_that_was_frozen_sound_once_it_is_unfrozen_and_asked_for(desk: Desk, tmp_path: Path) -> None:
+    """What is frozen plays a rendered file, and its items are out of the project until it is unfrozen."""
+    song, rendered = write_song(tmp_path / "Song.wav", 4.0), write_song(tmp_path / "Song-freeze.wav", 4.0, seed=5)
+    project = desk.reaper.active
+    track = add_track(project)
+    item = add_item(track, song, 0.5, 2.0, offset=1.0)
+    project.remember("arranged")
+    desk.press("separate_last")
+    track.items.clear()
+    add_item(track, rendered, 0.0, 3.0).is_selected = False
+    project.remember("freeze")
+    desk.host.run()
+    assert "1 item not in the project any more" in "".join(desk.reaper.console)
+    assert is_as_the_sources(project) and len(stems_of(project)) == 4
+    track.items[:] = [item]
+    project.remember("unfreeze")
+    assert is_as_the_sources(project)
+    desk.do("separate_last")
+    assert (desk.messages, len(stems_of(project)), item.values["B_MUTE"]) == ([], 4, 1.0)
+    assert is_as_the_sources(project)
+    # Whom the stems sound twice beside is muted by hand then, and stays so.
+    item.values["B_MUTE"] = 0.0
+    desk.do("separate_last")
+    assert desk.messages == ["The stems of 1 item are in the project already."]
+
+
 def test_settings_that_are_broken_meanwhile_are_told_once(desk: Desk, home: Path, tmp_path: Path) -> None:
     project = desk.reaper.active
     add_item(add_track(project), write_song(tmp_path / "Song.wav", 1.0))
