@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from typing import Final
 
 RESIDUAL: Final = "residual"
@@ -77,6 +78,7 @@ _SPARE: Final[tuple[Colour, ...]] = (
 )
 
 
+@lru_cache(maxsize=1 << 10)
 def canonical(label: str) -> str:
     """Return the one name of the stem a label means; an unknown label becomes a slug of itself.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Final, TypeVar
@@ -45,9 +45,12 @@ class PathMap:
     def names(self) -> tuple[str, ...]:
         return tuple(self._folders)
 
-    @contextmanager
-    def in_use(self) -> Iterator[None]:
+    def in_use(self) -> AbstractContextManager[None]:
         """Let everything that is stored and read meanwhile, by this thread or task, go by these names."""
+        return _AS_IT_IS if _IN_USE.get() is self else self._put_in_use()
+
+    @contextmanager
+    def _put_in_use(self) -> Iterator[None]:
         token = _IN_USE.set(self)
         try:
             yield
@@ -140,6 +143,7 @@ def _plain(text: str) -> Path:
 
 UNMAPPED: Final = PathMap()
 _IN_USE: ContextVar[PathMap] = ContextVar("path map", default=UNMAPPED)
+_AS_IT_IS: Final = nullcontext()
 
 
 def stored_path(path: Path) -> str:

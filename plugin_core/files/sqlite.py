@@ -52,12 +52,13 @@ class SqliteFile(Database):
         self.path = path
         self.paths = paths
         self.shown = show_path(path)
+        self._name = os.fspath(path)
         self._schema = schema
         self._patience = patience
         self._lock = threading.RLock()
         self._wanted: Collection[str] | None = None
         self._is_durable = True
-        with self._errors():
+        try:
             _create_private(path)
             self._file = path.stat()
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -66,31 +67,36 @@ class SqliteFile(Database):
             except BaseException:
                 self._connection.close()
                 raise
+        except (sqlite3.Error, OSError) as error:
+            raise self._explain(error) from error
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
-        with self._lock, self._errors(), self.paths.in_use():
-            yield self._connection
+        with self._lock, self.paths.in_use():
+            try:
+                yield self._connection
+            except (sqlite3.Error, OSError) as error:
+                raise self._explain(error) from error
 
     @contextlib.contextmanager
     def write(self, *, durable: bool = True, alone: bool = True) -> Iterator[Connection]:  # noqa: ARG002 - always is
         """Give the connection inside a transaction that holds the write lock from its start."""
-        with self._lock, self._errors(), self.paths.in_use():
+        with self.read() as connection:
             self._synchronise(durable)
             self._require_in_place()
             self._begin()
             try:
-                yield self._connection
-                self._connection.execute("COMMIT")
+                yield connection
+                connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                    connection.execute("ROLLBACK")
                 raise
 
     def _require_in_place(self) -> None:
         """Record nothing in a file that was moved or deleted: whoever looks for it next would know nothing of it."""
         try:
-            if not os.path.samestat(self.path.stat(), self._file):
+            if not os.path.samestat(os.stat(self._name), self._file):  # noqa: PTH116 - at each transaction
                 raise FileNotFoundError
         except FileNotFoundError as error:
             raise StoreError(
@@ -172,15 +178,12 @@ class SqliteFile(Database):
             connection.execute(self._schema.setup)
         connection.execute(f"PRAGMA busy_timeout = {min(BUSY_MS, _SLICE_MS)}")
 
-    @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            may_pass = isinstance(error, OSError) or _code(error) in _PASSING
-            kind = PassingError if may_pass else StoreError
-            said = "its disk is full" if self._fails_for_room(error) else error
-            raise kind(f"{self._schema.name} {show_path(self.path)}: {said}", remedy=self._remedy(error)) from error
+    def _explain(self, error: sqlite3.Error | OSError) -> StoreError:
+        """Say what hinders the use of the file; what may pass is waited for by who asks."""
+        may_pass = isinstance(error, OSError) or _code(error) in _PASSING
+        kind = PassingError if may_pass else StoreError
+        said = "its disk is full" if self._fails_for_room(error) else error
+        return kind(f"{self._schema.name} {show_path(self.path)}: {said}", remedy=self._remedy(error))
 
     def _fails_for_room(self, error: sqlite3.Error | OSError) -> bool:
         """Tell whether a full disk is behind what SQLite calls an I/O error."""

@@ -337,11 +337,15 @@ def ready_folder(staging: Path, depth: int) -> Path:
 
 def read_layout(staging: Path, stems: Sequence[Stem]) -> Layout | None:
     """Return the layout of staged stems, or None when they stand in their place already (reused where they were)."""
-    if not stems or not all(stem.path.is_relative_to(staging) for stem in stems):
+    try:
+        paths = [stem.path.relative_to(staging) for stem in stems]
+    except ValueError:
         return None
-    root = staging / stems[0].path.relative_to(staging).parts[0]
-    depth = int(root.name.removeprefix(_PREFIX).partition("-")[0])
-    return Layout(root, depth, tuple(stem.path.relative_to(root) for stem in stems))
+    if not paths:
+        return None
+    name = paths[0].parts[0]
+    depth = int(name.removeprefix(_PREFIX).partition("-")[0])
+    return Layout(staging / name, depth, tuple(PurePath(*path.parts[1:]) for path in paths))
 
 
 def _number(path: PurePath, number: int, *, is_file: bool) -> PurePath:

@@ -42,14 +42,12 @@ def choose_staging(home: Path | None, job_id: str, destination: Path) -> Path:
 
     Without a home, which other machines do not see, it lies beside the destination.
     """
-    beside = destination / f"{HIDDEN_PREFIX}{job_id}"
-    if home is None:
-        return beside
-    inside = home / "staging" / job_id
+    inside = None if home is None else home / "staging" / job_id
     # Asked a dozen times for a job, and nearly always answered here.
-    if inside.is_dir():
+    if inside is not None and inside.is_dir():
         return inside
-    if beside.is_dir():
+    beside = destination / f"{HIDDEN_PREFIX}{job_id}"
+    if home is None or inside is None or beside.is_dir():
         return beside
     return inside if device_of(home) == device_of(destination) else beside
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
@@ -142,8 +142,7 @@ def beside(opened: TaggedFile) -> dict[Family, Callable[[str], list[str]]]:
 
 def getter(opened: TaggedFile) -> Callable[[str], list[str]]:
     """Return what reads the keys of a file's own tag."""
-    form, audio = format_of(opened.family), opened.audio
-    return lambda key: form.get(audio, key)
+    return partial(format_of(opened.family).get, opened.audio)
 
 
 def read_opened(opened: TaggedFile) -> TagSet:

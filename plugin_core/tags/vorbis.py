@@ -36,7 +36,9 @@ _OLD_MIME: Final = "COVERARTMIME"
 
 def get(audio: Any, key: str) -> list[str]:
     """Return the values under a key; case does not matter."""
-    return [str(value) for value in audio.tags.get(key, [])]
+    # Asked for a key, mutagen judges its letters anew; most of the many that are asked for are in no file.
+    wanted = key.lower()
+    return [str(value) for name, value in audio.tags or () if name.lower() == wanted]
 
 
 def get_pictures(audio: Any) -> Iterator[Picture]:

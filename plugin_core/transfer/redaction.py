@@ -26,33 +26,35 @@ _NAME: Final = re.compile(rf"(?i){_TELLING_NAME}\Z")
 
 _QUOTED: Final = ((quote, "/"), (quote, ""), (quote_plus, ""))
 
-_forms: set[str] = set()
+_forms: frozenset[str] = frozenset()
 _known: re.Pattern[str] | None = None
 
 
 def register(secret: Secret | str) -> None:
     """Remember a secret, in every spelling it can have in a URL, a form or JSON."""
-    global _known
+    global _forms, _known
     text = secret.reveal() if isinstance(secret, Secret) else secret
     if len(text) < SHORTEST or text in _forms:
         return
     in_json = (json.dumps(text, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False))
     # A text out of the environment may hold bytes that are no UTF-8.
     quoted = (function(text, safe, errors="surrogatepass") for function, safe in _QUOTED)
-    _forms.update((text, *quoted, *in_json, repr(text)[1:-1]))
+    # Another thread may look through them meanwhile.
+    _forms = _forms.union((text, *quoted, *in_json, repr(text)[1:-1]))
     _known = re.compile("|".join(re.escape(form) for form in sorted(_forms, key=len, reverse=True)))
 
 
 def redact(text: str) -> str:
     """Mask every registered secret, and every query value whose name says that it is one."""
-    if _known is not None:
+    # Most texts hold neither: an expression would try each of their characters.
+    if _known is not None and holds_secret(text):
         text = _known.sub(MASK, text)
-    return _PAIR.sub(rf"\1={MASK}", text)
+    return _PAIR.sub(rf"\1={MASK}", text) if "=" in text else text
 
 
 def holds_secret(text: str) -> bool:
     """Tell whether a registered secret is in a text."""
-    return _known is not None and _known.search(text) is not None
+    return any(form in text for form in _forms)
 
 
 def redact_url(url: str) -> str:

@@ -119,15 +119,22 @@ def _coerce(kind: Any, value: object) -> Any:
     """Turn a JSON value into what a field holds; None when it cannot be."""
     if value is None:
         return None
-    if get_origin(kind) in (Union, types.UnionType):
-        kind = next(each for each in get_args(kind) if each is not type(None))
-    if get_origin(kind) is tuple:
-        return _coerce_items(get_args(kind)[0], value)
-    if get_origin(kind) is dict:
-        return as_texts(value) if get_args(kind)[1] is str else as_mapping(value)
+    kind, origin, inner = _take_apart(kind)
+    if origin is tuple:
+        return _coerce_items(inner[0], value)
+    if origin is dict:
+        return as_texts(value) if inner[1] is str else as_mapping(value)
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return read(kind, value) if isinstance(_unwrap(value), Mapping) else None
     return _coerce_plain(kind, value)
+
+
+@cache
+def _take_apart(kind: Any) -> tuple[Any, Any, tuple[Any, ...]]:
+    """Return what a field holds where it holds anything, of which kind that is, and of what."""
+    if get_origin(kind) in (Union, types.UnionType):
+        kind = next(each for each in get_args(kind) if each is not type(None))
+    return kind, get_origin(kind), get_args(kind)
 
 
 def _coerce_items(kind: Any, value: object) -> tuple[Any, ...]:

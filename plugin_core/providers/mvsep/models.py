@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 from plugin_core.errors import UsageError, find_near
@@ -98,6 +98,7 @@ def _suffix(file_name: str, titles: dict[str, str]) -> str:
     return stem.rpartition("_")[2]
 
 
+@lru_cache(maxsize=1 << 10)
 def _key(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "", text.casefold())
 

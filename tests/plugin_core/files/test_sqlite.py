@@ -222,7 +222,7 @@ def test_input_errors_of_a_full_disk_are_told_as_that(
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
     monkeypatch.setattr(sqlite, "free_bytes", lambda _folder: free)
-    with pytest.raises(StoreError, match=told) as caught, database._errors():
+    with pytest.raises(StoreError, match=told) as caught, database.read():
         raise error
     assert may_pass(caught.value)
     database.close()
