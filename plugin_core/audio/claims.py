@@ -1,16 +1,20 @@
 """How long files of rarely met kinds say that they are: ffmpeg plays what is there, and does not look.
 
-PAF, IRCAM and PVF say nothing.
+PAF, IRCAM and PVF say nothing: what is there is read.
 """
 
 from __future__ import annotations
 
+import math
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from plugin_core.audio.source_file import Window, cut_short
+from plugin_core.audio.envelope import measure_tag
+from plugin_core.audio.info import ByteSpan
+from plugin_core.audio.source_file import Window, cut_short, joined
 from plugin_core.errors import SourceError
 from plugin_core.model import show_path
 
@@ -20,67 +24,175 @@ _VOC_KINDS: Final = range(1, 10)
 _ADX_SAMPLES: Final = 32
 """In each channel of a block."""
 _WVE_HEAD: Final = 32
+_PLAIN_CODINGS: Final = (b"pcm", b"ulaw", b"mu-law", b"alaw")
+_HEADS: Final = 64
+"""More bytes than a line of PVF's header has."""
+_IRCAM: Final = (b"\x64\xa3\x01\0", b"\0\x01\xa3\x64", b"\x64\xa3\x02\0", b"\x64\xa3\x03\0", b"\0\x03\xa3\x64")
+_WTV: Final = bytes.fromhex("b7d800203749da11a64e0007e95ead8d")
+_MUSEPACK: Final = b"MPCK"
+_MUSEPACK_DELAY: Final = 481
+"""Samples that its decoder gives before the first of the music."""
+_MUSEPACK_FRAME: Final = 1152
+"""Samples in each channel of a frame, of which a packet holds 1, 4, 16 or more."""
+_CHECKSUM_AND_VERSION: Final = 5
 _REAL_SURPLUS: Final = 10
 """Bytes that ffmpeg counts and does not write."""
 
 
-def check_claim(path: Path, window: Window, size: int) -> None:
-    """Make sure that a file is as long as it says, where we know how it does.
+def check_claim(path: Path, window: Window, end: int, size: int) -> tuple[ByteSpan, ...]:
+    """Return where the recordings lie in a file whose decoder would take for sound what follows; none elsewhere.
+
+    Args:
+        path: the file.
+        window: on it.
+        end: where tags begin that programs put behind it.
+        size: of the file.
 
     Raises:
         SourceError: it is cut short, or does not end where it says.
     """
     head = window.take(0, 16)
-    measure = next((one for mark, one in _KINDS.items() if head.startswith(mark)), None)
-    claimed = 0 if measure is None else measure(window)
-    if claimed > size:
-        raise cut_short(path, 1 - size / claimed)
-    if claimed == _ODD:
-        raise SourceError(f"{show_path(path)} goes on after it says that it ends", remedy="convert it to WAV first")
+    if head.startswith(b"ADIF"):
+        raise SourceError(
+            f"{show_path(path)} is AAC behind an ADIF header, which ffmpeg does not read",
+            remedy="convert it to WAV first, with faad for example",
+        )
+    mark = next((one for one in _KINDS if head.startswith(one)), None)
+    if mark is None:
+        return ()
+    at, parts = 0, []
+    while claimed := _KINDS[mark](window, at):
+        if claimed == _ODD:
+            raise SourceError(f"{show_path(path)} goes on after it says that it ends", remedy="convert it to WAV first")
+        if at + claimed > size:
+            raise cut_short(path, 1 - size / (at + claimed))
+        parts.append(ByteSpan(at, at + claimed))
+        at += claimed
+        if mark not in _SLICED or window.take(at, len(mark)) != mark:
+            break
+    if mark not in _SLICED or (len(parts) < 2 and end == size):
+        return ()
+    # What follows is sound that was not counted.
+    return (*parts[:-1], ByteSpan(parts[-1].start if parts else 0, end))
 
 
-def _measure_voc(window: Window) -> int:
+def read_musepack(path: Path, window: Window, size: int) -> tuple[int, int]:
+    """Return how many samples a decoder of Musepack 8 puts in front, and how many follow; 0 where its header is wrong.
+
+    Raises:
+        SourceError: it ends before its last packet, or several are joined.
+    """
+    at, front, samples, most = len(_MUSEPACK), 0, 0, 0
+    count = 1
+    while at < size:
+        key, (length, after) = window.take(at, 2), _read_number(window, at + 2)
+        if at + length > size or length < after - at:
+            break
+        if key == b"SH":
+            samples, after = _read_number(window, after + _CHECKSUM_AND_VERSION)
+            silence, after = _read_number(window, after)
+            front = _MUSEPACK_DELAY + silence
+            count = _MUSEPACK_FRAME << 2 * (int.from_bytes(window.take(after + 1, 1), "big") & 7)
+        most += count * (key == b"AP")
+        at += length
+        if key == b"SE":
+            if window.take(at + measure_tag(window.take(at, 32)), len(_MUSEPACK)) == _MUSEPACK:
+                raise joined(path)
+            return (front, samples) if most - count < front + samples <= most else (0, 0)
+    raise cut_short(path)
+
+
+def _read_number(window: Window, at: int) -> tuple[int, int]:
+    """Return a number of seven bits a byte, the highest first, and where it ends."""
+    number = 0
+    for place, byte in enumerate(window.take(at, 9)):
+        number = number << 7 | byte & 0x7F
+        if not byte & 0x80:
+            return number, at + place + 1
+    return number, at + 9
+
+
+def _measure_nist(window: Window, at: int) -> int:
+    """Measure a NIST SPHERE; 0 where it counts nothing, or is packed."""
+    head = window.take(at, int(window.take(at + 8, 8).strip() or b"0"))
+    told = dict(re.findall(rb"^(\w+) -\w+ (\S+)", head, re.MULTILINE))
+    if told.get(b"sample_coding", b"pcm") not in _PLAIN_CODINGS:
+        return 0
+    sound = [int(told.get(name, b"0")) for name in (b"sample_count", b"channel_count", b"sample_n_bytes")]
+    return len(head) + math.prod(sound) if all(sound) else 0
+
+
+def _measure_maud(window: Window, at: int) -> int:
+    size = int.from_bytes(window.take(at + 4, 4), "big")
+    return 8 + size + size % 2 if window.take(at + 8, 4) == b"MAUD" else 0
+
+
+def _measure_apm(window: Window, start: int) -> int:
+    return int.from_bytes(window.take(start + 24, 4), "little") if window.take(start + 20, 4) == b"vs12" else 0
+
+
+def _measure_alike(window: Window, at: int) -> int:
+    """Measure up to where the same header stands again, or to the end."""
+    head = window.take(at, _HEADS)
+    head = head[: head.index(b"\n", 5) + 1] if head.startswith(b"PVF1") and b"\n" in head[5:] else head[:16]
+    return window.find(head, at + len(head), window.size) - at
+
+
+def _measure_voc(window: Window, start: int) -> int:
     """Go through the blocks; sox counts too little of the last one, of which the rest looks like a block."""
-    at = int.from_bytes(window.take(20, 2), "little")
+    at = start + int.from_bytes(window.take(start + 20, 2), "little")
     while len(head := window.take(at, 4)) == 4 and head[0]:
         if head[0] not in _VOC_KINDS:
             return _ODD
         at += 4 + int.from_bytes(head[1:], "little")
-    return at
+    return at - start
 
 
-def _measure_sox(window: Window) -> int:
-    form = "<IQ" if window.take(0, 4) == b".SoX" else ">IQ"
-    head, samples = struct.unpack(form, window.take(4, 12).ljust(12, b"\0"))
+def _measure_sox(window: Window, start: int) -> int:
+    form = "<IQ" if window.take(start, 4) == b".SoX" else ">IQ"
+    head, samples = struct.unpack(form, window.take(start + 4, 12).ljust(12, b"\0"))
     return int(4 + head + 4 * samples)
 
 
-def _measure_wve(window: Window) -> int:
+def _measure_wve(window: Window, start: int) -> int:
     """Measure a recording of Psion's."""
-    return _WVE_HEAD + int.from_bytes(window.take(18, 4), "big")
+    return _WVE_HEAD + int.from_bytes(window.take(start + 18, 4), "big")
 
 
-def _measure_adx(window: Window) -> int:
-    head = window.take(0, 16).ljust(16, b"\0")
-    start, samples = int.from_bytes(head[2:4], "big"), int.from_bytes(head[12:16], "big")
-    if window.take(start - 2, 6) != b"(c)CRI":
+def _measure_adx(window: Window, start: int) -> int:
+    head = window.take(start, 16).ljust(16, b"\0")
+    note, samples = int.from_bytes(head[2:4], "big"), int.from_bytes(head[12:16], "big")
+    if window.take(start + note - 2, 6) != b"(c)CRI":
         return 0
-    return 4 + start + -(-samples // _ADX_SAMPLES) * head[5] * head[7]
+    return 4 + note + -(-samples // _ADX_SAMPLES) * head[5] * head[7]
 
 
-def _measure_real(window: Window) -> int:
+def _measure_real(window: Window, start: int) -> int:
     """Go through RealMedia's chunks; 0 is the size of sound whose writer could not go back to say it."""
-    at = 0
+    at = start
     while len(head := window.take(at, 8)) == 8 and (length := int.from_bytes(head[4:], "big")) >= 8:
         at += length
-    return at - _REAL_SURPLUS
+    return at - start - _REAL_SURPLUS
 
 
-_KINDS: Final[dict[bytes, Callable[[Window], int]]] = {
+_KINDS: Final[dict[bytes, Callable[[Window, int], int]]] = {
     b"Creative Voice ": _measure_voc,
     b".SoX": _measure_sox,
     b"XoS.": _measure_sox,
     b"ALawSoundFile**": _measure_wve,
     b"\x80\x00": _measure_adx,
     b".RMF": _measure_real,
+    b"NIST_1A\n": _measure_nist,
+    b"FORM": _measure_maud,
+    b" paf": _measure_alike,
+    b"fap ": _measure_alike,
+    b"PVF1\n": _measure_alike,
+    b"\0\x20": _measure_apm,
+    b"STRM": _measure_alike,
+    b"MMMD": _measure_alike,
+    b"ASF\0": _measure_alike,
+    _WTV: _measure_alike,
+    **dict.fromkeys(_IRCAM, _measure_alike),
 }
+_SLICED: Final = frozenset(_KINDS) - {b"Creative Voice ", b"\x80\x00", b".RMF"}
+"""Of which ffmpeg reads one that lies in the middle of a file."""

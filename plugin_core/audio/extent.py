@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from plugin_core.audio.avi import read_avi
-from plugin_core.audio.claims import check_claim
+from plugin_core.audio.claims import check_claim, read_musepack
 from plugin_core.audio.envelope import find_end, measure_tag
 from plugin_core.audio.info import ByteSpan
 from plugin_core.audio.movie import is_movie
@@ -35,6 +35,7 @@ _WAVPACK: Final = b"wvpk"
 _WAVPACK_HEAD: Final = 32
 _WAVPACK_FIRST: Final = 0x800
 """The flag of the first of the blocks that hold the channels of the same time."""
+_MUSEPACK: Final = b"MPCK"
 _TTA: Final = b"TTA1"
 _CAF: Final = b"caff"
 _CAF_FIRST: Final = 8
@@ -51,6 +52,9 @@ _DTS: Final = (b"\x7f\xfe\x80\x01", b"\xfe\x7f\x01\x80", b"\x1f\xff\xe8\x00", b"
 """How a frame begins: words of 16 bits, the same with their bytes swapped, words of 14 bits, and these swapped."""
 _DTS_MORE: Final = b"\x64\x58\x20\x25"
 """What extends the frame in front of it (DTS-HD)."""
+_MLP: Final = (b"\xf8\x72\x6f\xba", b"\xf8\x72\x6f\xbb")
+_MLP_WORDS: Final = 0xFFF
+"""What in the first two bytes of a unit counts its words of 16 bits."""
 _TAIL: Final = 1 << 18
 _UNIT_HEAD: Final = 16
 _SURE_UNITS: Final = 3
@@ -71,6 +75,8 @@ class Extent(NamedTuple):
     """Of recordings that are joined in one file, and can be read one by one."""
     is_torn: bool = False
     """Whether it ends inside a packet or frame, and nothing says how long it was."""
+    played: tuple[int, int] = (0, 0)
+    """Samples that the decoder puts in front, and those of the music; 0 where that is not told."""
 
 
 class _Box(NamedTuple):
@@ -107,8 +113,12 @@ def check_extent(path: Path, descriptor: int, passage: FileReading | None = None
     elif (measure := _choose_measure(window.take(0, 3 * 204), head)) is not None:
         end = find_end(path, descriptor)
         return Extent(is_torn=ends_inside(window.take(max(0, end - _TAIL), min(end, _TAIL)), measure))
+    elif head[4:8] in _MLP:
+        return Extent(is_torn=_ends_inside_unit(window, find_end(path, descriptor)))
+    elif head.startswith(_MUSEPACK):
+        return Extent(is_whole=True, played=read_musepack(path, window, size))
     else:
-        check_claim(path, window, size)
+        return Extent(parts=check_claim(path, window, find_end(path, descriptor), size))
     return Extent()
 
 
@@ -169,6 +179,14 @@ def _measure_dts(head: bytes) -> int:
     for word in words:
         number = number << bits | word & (1 << bits) - 1
     return ((number >> 8 * bits - 60 & 0x3FFF) + 1) * 16 // bits
+
+
+def _ends_inside_unit(window: Window, end: int) -> bool:
+    """Tell whether MLP or TrueHD ends inside a unit: of these only the first is sure to be known by how it begins."""
+    at = 0
+    while at < end and (size := int.from_bytes(window.take(at, 2), "big") & _MLP_WORDS):
+        at += 2 * size
+    return at > end
 
 
 def _check_asf(path: Path, window: Window, size: int) -> Extent:

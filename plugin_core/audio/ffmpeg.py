@@ -328,12 +328,14 @@ def _place(program: str, path: Path, info: AudioInfo, answer: _Answer, movie: Mo
     stream, about = answer.streams[0], answer.format
     start, beginning = _number(stream.start_time), _number(about.start_time)
     late = movie.late / movie.track_clock if movie is not None and not movie.edits else 0.0
-    # RealMedia's header mostly says 0, whatever its packets say.
-    is_claim = info.container == "RM" and about.nb_streams > 1
-    if is_claim or late or (info.codec in _PRIMED and movie is None and start > beginning):
-        start = _find_first(program, path, "frame", "-select_streams", "a:0") or start
-    if is_claim:
-        beginning = _find_first(program, path, "packet")
+    is_film = about.nb_streams > 1 and info.container in ("RM", "WMA")
+    picture = _find_first(program, path, "packet", "V:0") if is_film else None
+    is_primed = info.codec in _PRIMED and movie is None and start > beginning
+    if picture is not None or late or is_primed:
+        start = _find_first(program, path, "frame", "a:0") or start
+    if picture is not None:
+        # The header of RealMedia says 0 whatever its packets say; what primes a WMA's decoder precedes the pictures.
+        beginning = min(start, picture)
     lead = max(0, round((start - beginning + late) * info.sample_rate))
     timeline = None
     if movie is not None and movie.is_fragmented and movie.timed:
@@ -366,14 +368,14 @@ def _place(program: str, path: Path, info: AudioInfo, answer: _Answer, movie: Mo
     return msgspec.structs.replace(info, timeline=timeline, note=timeline.note, frames=frames, duration=duration)
 
 
-def _find_first(program: str, path: Path, entry: str, *chosen: str) -> float:
-    """Return the earliest time among the first frames that are decoded, or packets; 0 where that is not told."""
+def _find_first(program: str, path: Path, entry: str, stream: str) -> float | None:
+    """Return the earliest time among the first frames that are decoded, or packets; None where that is not told."""
     command = [
-        *(program, "-v", "quiet", *name_input(path), *chosen, "-read_intervals", f"%+#{_PRIMING}"),
+        *(program, "-v", "quiet", *name_input(path), "-select_streams", stream, "-read_intervals", f"%+#{_PRIMING}"),
         *("-show_entries", f"{entry}=pts_time", "-of", "default=nokey=1:noprint_wrappers=1"),
     ]
     times = _hear(command).decode("ascii", "replace").split()
-    return min((_number(one) for one in times if one != "N/A"), default=0.0)
+    return min((_number(one) for one in times if one != "N/A"), default=None)
 
 
 def _name_encoding(stream: _Stream) -> str:

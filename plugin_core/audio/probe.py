@@ -221,6 +221,8 @@ def _probe_ffmpeg(path: Path, descriptor: int, passage: FileReading | None, whic
     info = msgspec.structs.replace(info, duration=seconds, is_whole=is_whole, note=note)
     if extent.seconds and info.frames:
         info = msgspec.structs.replace(info, frames=round(extent.seconds * info.sample_rate))
+    if extent.played[1]:
+        info = _trim(info, *extent.played)
     if extent.late:
         info = _put_off(info, round(extent.late * info.sample_rate))
     if extent.samples > info.frames or (extent.samples and extent.is_whole):
@@ -273,6 +275,12 @@ def _put_off(info: AudioInfo, silence: int) -> AudioInfo:
     """Let silence precede the sound, which is counted already."""
     end = max(0, info.frames - silence) or None
     return msgspec.structs.replace(info, timeline=Timeline((Piece(silence, 0, end),), is_raw=False))
+
+
+def _trim(info: AudioInfo, front: int, samples: int) -> AudioInfo:
+    """Leave out what the decoder puts in front of the sound, and what an encoder adds behind it."""
+    timeline = Timeline((Piece(0, front, front + samples),), is_raw=False)
+    return msgspec.structs.replace(info, timeline=timeline, frames=samples, duration=samples / info.sample_rate)
 
 
 def _count(path: Path, info: AudioInfo, frames: int) -> AudioInfo:

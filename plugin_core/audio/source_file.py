@@ -175,7 +175,7 @@ class Window:
         self._descriptor = descriptor
         self._passage = passage
         self._room = room
-        self._size = os.fstat(descriptor).st_size
+        self.size = os.fstat(descriptor).st_size
         self._start = 0
         self._data = b""
 
@@ -185,7 +185,7 @@ class Window:
         Raises:
             TransientError: the share or disk does not answer.
         """
-        if offset >= self._size:
+        if offset >= self.size:
             # Headers may name places that the system refuses to go to.
             return b""
         at = offset - self._start

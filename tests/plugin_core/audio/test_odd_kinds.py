@@ -7,6 +7,7 @@ import shutil
 import struct
 import subprocess
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 from plugin_core.audio.extent import check_extent
 from plugin_core.audio.mpeg import measure_free_frame, read_frame
 from plugin_core.audio.probe import identify
+from plugin_core.audio.samples import Samples
 from plugin_core.recordings.digest import digest_of
 from tests.audio_files import encode, make_song, write_samples
 from tests.plugin_core.audio.library import decode_with_ffmpeg, read_whole, refuse
@@ -261,3 +263,111 @@ def test_he_aac_loses_nothing_of_its_end(song: Path, tmp_path: Path, profile: st
     # Its decoder comes 962 samples late, and the core counts two samples as one.
     assert 0 <= len(read) - FRAMES - 962 <= 1
     assert np.array_equal(read[:-2048], whole[: len(read) - 2048]), "of what the list leaves out ffmpeg gives less"
+
+
+def write_nist(path: Path, samples: Samples, count: int | None = None) -> Path:
+    about = (
+        f"NIST_1A\n   1024\nsample_count -i {len(samples) if count is None else count}\nsample_n_bytes -i 2\n"
+        "channel_count -i 2\nsample_byte_format -s2 01\nsample_rate -i 44100\nsample_coding -s3 pcm\nend_head\n"
+    )
+    return write(path, about.encode().ljust(1024) + np.rint(samples * 32768).astype("<i2").tobytes())
+
+
+def write_maud(path: Path, samples: Samples) -> Path:
+    sound = np.rint(samples * 32768).astype(">i2").tobytes()
+    about = struct.pack(">IHHIHHHHII", 2 * len(samples), 16, 16, 44100, 1, 1, 2, 0, 0, 0).ljust(32, b"\0")
+    body = b"MAUDMHDR" + struct.pack(">I", 32) + about + b"MDAT" + struct.pack(">I", len(sound)) + sound
+    return write(path, b"FORM" + struct.pack(">I", len(body)) + body)
+
+
+def write_paf(path: Path, samples: Samples) -> Path:
+    head = b" paf" + struct.pack(">IIIIII", 0, 0, 44100, 0, 2, 0)
+    return write(path, head.ljust(2048, b"\0") + np.rint(samples * 32768).astype(">i2").tobytes())
+
+
+def write_ircam(path: Path, samples: Samples) -> Path:
+    head = b"\x64\xa3\x01\0" + struct.pack("<fII", 44100, 2, 2)
+    return write(path, head.ljust(1024, b"\0") + np.rint(samples * 32768).astype("<i2").tobytes())
+
+
+def write_pvf(path: Path, samples: Samples) -> Path:
+    return write(path, b"PVF1\n2 44100 16\n" + np.rint(samples * 32768).astype(">i2").tobytes())
+
+
+@pytest.mark.parametrize("form", [write_nist, write_maud, write_paf, write_ircam, write_pvf])
+def test_rare_kind_is_read_whole_joined_and_without_tags(
+    song: Path, tmp_path: Path, form: Callable[[Path, Samples], Path]
+) -> None:
+    samples = read_whole(song)[0]
+    path = form(tmp_path / "song.snd", samples)
+    plain = path.read_bytes()
+    read, note = read_whole(path)
+    assert np.array_equal(read, samples)
+    assert note == ""
+    for tag in (b"TAG" + bytes(125), b"TAG" + b"\xff" * 125):
+        tagged, note = read_whole(write(path, plain + tag))
+        assert np.array_equal(tagged, samples)
+        assert note == ""
+    both, note = read_whole(write(path, plain + plain))
+    assert np.array_equal(both, np.concatenate((samples, samples)))
+    assert "is 2 recordings joined in one file" in note
+    for lost in (1, 10, 1001, len(plain) // 3 | 1):
+        said = refuse(write(path, plain[:-lost]))
+        assert "is cut short" in said if form in (write_nist, write_maud) else "is damaged" in said
+    if form in (write_nist, write_maud):
+        assert "is cut short" in refuse(write(path, plain[:-4]))
+
+
+@pytest.mark.parametrize("counted", [0, FRAMES - 4000, FRAMES + 1])
+def test_nist_that_counts_wrong_is_read_whole_or_refused(song: Path, tmp_path: Path, counted: int) -> None:
+    samples = read_whole(song)[0]
+    path = write_nist(tmp_path / "song.sph", samples, counted)
+    if counted > FRAMES:
+        assert "is cut short" in refuse(path)
+        return
+    read, note = read_whole(path)
+    assert np.array_equal(read, samples)
+    assert ("4000 samples longer than its header says" in note) == bool(counted)
+
+
+def test_two_recordings_of_television_are_both_read(song: Path, tmp_path: Path) -> None:
+    path = encode(song, tmp_path / "song.wtv", "-c:a", "mp2")
+    once, _ = read_whole(path)
+    twice, note = read_whole(write(path, 2 * path.read_bytes()))
+    assert np.array_equal(twice, np.concatenate((once, once)))
+    assert "is 2 recordings joined in one file" in note
+
+
+@pytest.mark.parametrize("name", ["song.mlp", "song.thd"])
+def test_stream_of_meridian_that_ends_inside_a_frame_is_noted(tmp_path: Path, name: str) -> None:
+    song = write_samples(tmp_path / "song.wav", make_song(2.0), subtype="PCM_16")
+    path = encode(song, tmp_path / name, "-strict", "-2")
+    whole, note = read_whole(path)
+    assert np.array_equal(whole, read_whole(song)[0])
+    assert note == ""
+    read, note = read_whole(write(path, path.read_bytes()[:-11]))
+    assert len(read) < len(whole)
+    assert "ends in the middle of a frame" in note
+
+
+def test_adif_is_refused_by_its_name(tmp_path: Path) -> None:
+    assert "AAC behind an ADIF header" in refuse(write(tmp_path / "song.aac", b"ADIF" + bytes(5000)))
+
+
+@pytest.mark.skipif(shutil.which("mpcenc") is None, reason="needs mpcenc")
+def test_musepack_is_what_its_own_decoder_gives_or_refused(tmp_path: Path) -> None:
+    song, path = tmp_path / "song.wav", tmp_path / "song.mpc"
+    write_samples(song, make_song(2.0), subtype="PCM_16")
+    subprocess.run(["mpcenc", "--silent", song, path], check=True, capture_output=True)
+    subprocess.run(["mpcdec", path, tmp_path / "decoded.wav"], check=True, capture_output=True)
+    other, plain = read_whole(tmp_path / "decoded.wav")[0], path.read_bytes()
+    for data in (plain, plain + b"TAG" + bytes(125), plain + b"APETAGEX" + bytes(400)):
+        read, note = read_whole(write(path, data))
+        assert (len(read), note) == (88_200, "")
+        assert np.abs(read - other).max() < 1e-4
+    for lost in (1, 2, 3, 10, 100, len(plain) // 2):
+        assert "is cut short" in refuse(write(path, plain[:-lost]))
+    assert "is several recordings joined" in refuse(write(path, plain + plain))
+    # A header that cannot be true: what the decoder gives is read.
+    at = plain.index(b"SH") + 8
+    assert len(read_whole(write(path, replace(plain, at, b"\x80\x81\x00")))[0]) >= 88_200
