@@ -21,6 +21,7 @@ from tests.hosts.reaper.conftest import Desk
 from tests.simulators.reaper.objects import Project
 
 ROOT = Path(__file__).parents[3]
+both = pytest.mark.parametrize("launcher", ["lua", "python"], indirect=True)
 
 
 @pytest.fixture
@@ -32,6 +33,7 @@ def project(desk: Desk, tmp_path: Path) -> Project:
     return project
 
 
+@both
 def test_reaper_killed(desk: Desk, project: Project) -> None:
     desk.press("separate_last")
     desk.wait_for("working")
@@ -45,6 +47,7 @@ def test_reaper_killed(desk: Desk, project: Project) -> None:
     assert desk.messages[-1] == "There are no finished stems to insert."
 
 
+@both
 def test_reaper_killed_and_back_before_the_worker_is_done(desk: Desk, project: Project) -> None:
     desk.press("separate_last")
     desk.wait_for("working")
@@ -150,6 +153,7 @@ def test_a_tick_looks_at_one_run(desk: Desk, song: Path, monkeypatch: pytest.Mon
         run.process.kill()
 
 
+@both
 def test_worker_and_reaper_killed(desk: Desk, project: Project) -> None:
     desk.press("separate_last")
     desk.wait_for("working")
@@ -161,6 +165,7 @@ def test_worker_and_reaper_killed(desk: Desk, project: Project) -> None:
     assert desk.messages == ["1 run was interrupted. Take up the work again?\n\nNo: do not ask again."]
 
 
+@both
 def test_insertion_that_was_not_saved_is_offered_again(desk: Desk, project: Project) -> None:
     state = project.state()
     desk.do("separate_last")
@@ -182,6 +187,7 @@ def test_no_means_never_again(desk: Desk, project: Project) -> None:
     assert desk.messages[-1] == "There are no finished stems to insert."
 
 
+@both
 def test_other_project_is_left_alone_until_the_right_one_is_active(desk: Desk, project: Project) -> None:
     desk.press("separate_last")
     other = desk.reaper.open_project("/music/other.rpp")
@@ -224,6 +230,7 @@ def test_item_that_was_moved_and_trimmed(desk: Desk, project: Project) -> None:
     assert {(one.values["D_POSITION"], one.values["D_LENGTH"]) for one in stems_of(project)} == {(7.0, 1.0)}
 
 
+@both
 def test_cancelled(desk: Desk, project: Project) -> None:
     state = project.state()
     desk.press("separate_last")
