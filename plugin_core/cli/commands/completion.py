@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Final
 
 import click
+import msgspec
 
 from plugin_core.abilities import HasAccount, HasLogin
 from plugin_core.audio.formats import FORMAT_NAMES
 from plugin_core.automatic import AUTO
 from plugin_core.cli import completion
 from plugin_core.cli.completion import FILE, FOLDER, JOB, LIST, MODEL, PRESET, PURCHASE, Kind, Tree
-from plugin_core.cli.settings import replace_text
+from plugin_core.cli.settings import declared, replace_text
 from plugin_core.console.context import Context
 from plugin_core.console.groups import SuggestingGroup, examples, summarise
 from plugin_core.errors import StembridgeError, UsageError
@@ -25,7 +26,7 @@ from plugin_core.files.errors import explain_write_error
 from plugin_core.model import Model
 from plugin_core.presets import load_presets
 from plugin_core.session import Session
-from plugin_core.settings import words_of
+from plugin_core.settings import Secret, is_secret_name, words_of
 from plugin_core.stem_names import INSTRUMENTAL, sort_stems
 from plugin_core.wishes import DIMENSIONS, NO_PROJECT, Policy
 
@@ -303,6 +304,15 @@ class _Drawing:
             "account": sorted(name for name, each in session.providers.items() if isinstance(each, HasAccount)),
             "purchases": sorted(session.providers),
         }
+        sections = {name: msgspec.structs.fields(kind) for name, kind in sorted(declared(session).items())}
+        self._keys = [
+            f"{name}.{field.name}"
+            for name, fields in sections.items()
+            for field in fields
+            # Those are for `stembridge login`.
+            if field.type is not Secret and not is_secret_name(field.name)
+        ]
+        self._sections = [*sections, *self._keys]
         self._projects = [*sorted(session.registry.session_formats), NO_PROJECT]
 
     def draw(self, command: click.Command, ctx: click.Context, path: tuple[str, ...]) -> Tree:
@@ -347,6 +357,8 @@ class _Drawing:
             return [LIST, *STEMS]
         if name == "project":
             return [LIST, *self._projects]
+        if path[:1] == ("config",):
+            return {"key": self._keys, "section": self._sections}.get(name, "")
         if name in _KINDS:
             return _KINDS[name]
         if isinstance(param.type, click.Path):

@@ -85,6 +85,9 @@ def store_job(home: Path) -> str:
         ("separate -- --pro", []),
         ("nothing --pro", []),
         ("completion z", ["zsh"]),
+        ("config set separate.form", ["separate.format"]),
+        ("config show local", ["local", "local.workers", "local.block_seconds", "local.nice"]),
+        ("config set mvsep.api", []),
     ],
 )
 def test_each_place_of_a_line_has_its_words(outline: Tree, home: Path, line: str, found: list[str]) -> None:
