@@ -122,10 +122,13 @@ class Engine:
                 _log.warning("job %s: leftovers stay for now: %s", job.id, error)
         return cleaned
 
-    async def claim(self, ids: frozenset[str] | None, slots: Mapping[str, int]) -> Step | None:
-        """Claim the next job; None if there is nothing to do."""
+    async def claim(
+        self, ids: frozenset[str] | None, slots: Mapping[str, int], left: Iterable[str] = ()
+    ) -> Step | None:
+        """Claim the next job, of no account that is left to others; None if there is nothing to do."""
         owner = await self._store.ask(self._store.new_owner)
-        job = await self._store.ask(self._store.claim, owner, ids=ids, slots=slots, reach=self.reach)
+        reach = self.reach._replace(left=tuple(left))
+        job = await self._store.ask(self._store.claim, owner, ids=ids, slots=slots, reach=reach)
         if job is None:
             return None
         return Step(
@@ -153,6 +156,8 @@ class _Run:
         self._slots = Slots(engine._work_for, engine._clock, engine._policy, self._wake.set)
         self._tasks: dict[asyncio.Task[None], Step] = {}
         self._unseen: set[str] = set()
+        self._why_left: dict[str, str] = {}
+        """Why jobs of an account are left to other machines; "" for those that are not."""
 
     async def run(self) -> None:
         self._store.be_patient()
@@ -189,9 +194,10 @@ class _Run:
             return
         first = await self._store.ask(self._store.accounts, self._ids)
         self._tell_unseen(first)
-        slots = self._slots.current(first)
+        left = self._choose_left(first)
+        slots = self._slots.current(job for job in first if job.account not in left)
         while len(self._tasks) < self._engine._concurrency:
-            step = await self._engine.claim(self._ids, slots)
+            step = await self._engine.claim(self._ids, slots, left)
             if step is None:
                 return
             task = start(step.run())
@@ -204,6 +210,18 @@ class _Run:
         for name in {job.source.path.parts[0] for job in jobs if not paths.sees(job.source.path)} - self._unseen:
             self._unseen.add(name)
             _log.warning("songs in %s are left to workers that have it in [paths]", disarm(name))
+
+    def _choose_left(self, jobs: Iterable[Job]) -> frozenset[str]:
+        """Return the accounts whose jobs a worker leaves to other machines, which is said once of each reason."""
+        if self._wanted is not None or not (self._is_endless and self._store.paths.is_shared):
+            return frozenset()
+        for job in jobs:
+            if job.account not in self._why_left:
+                why = _why_left(self._engine._work_for, job)
+                if why and why not in self._why_left.values():
+                    _log.warning("jobs of %s are left to other workers: %s", job.operation.provider, why)
+                self._why_left[job.account] = why
+        return frozenset(account for account, why in self._why_left.items() if why)
 
     async def _idle(self) -> None:
         """Wait for a step to end, a job to be due, or the time to look at what other processes did."""
@@ -252,6 +270,16 @@ class _Run:
         finally:
             for step in self._tasks.values():
                 await step.release()
+
+
+def _why_left(work_for: Callable[[Job], Work], job: Job) -> str:
+    """Say what a machine lacks for all jobs of an account: their provider, or any account there; empty for nothing."""
+    try:
+        own = work_for(job).account(job)
+    except StembridgeError as error:
+        return str(error)
+    # What tells accounts of a service apart follows its name.
+    return f"no account of {own} is set up here" if job.account.startswith(f"{own}:") else ""
 
 
 class JobSet:

@@ -6,7 +6,7 @@ takes one of that machine.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from plugin_core.files.database import Connection
@@ -40,12 +40,13 @@ WITH held AS (
     -- A job that waits in the queue needs no slot to be cancelled.
     SELECT 0 AS rank, j.due, j.id FROM jobs j
     WHERE j.active = 1 AND j.cancel = 1 AND j.state = 'queued' AND j.owner IS NULL AND {started}
+      AND j.account <> ALL (:left::text[])
     LIMIT 1 FOR UPDATE OF j SKIP LOCKED
 ), started AS (
     -- One alive at its service holds its slot already; publishing and cancelling need none.
     SELECT 1 AS rank, j.due, j.id FROM jobs j
     WHERE j.active = 1 AND j.state IN ('submitting', 'running', 'fetching', 'publishing') AND j.due <= :now
-      AND j.owner IS NULL AND {started}
+      AND j.owner IS NULL AND {started} AND j.account <> ALL (:left::text[])
       AND (j.occupies = 1 OR j.state = 'publishing' OR j.cancel <> 0 OR j.account IN (SELECT account FROM free))
     ORDER BY j.due, j.id LIMIT 1 FOR UPDATE OF j SKIP LOCKED
 ), queued AS (
@@ -74,7 +75,14 @@ def reap(connection: Connection, now: float, token: str) -> int:
 
 
 def take(
-    connection: Connection, owner: str, now: float, lease: float, slots: Mapping[str, int], started: str, queued: str
+    connection: Connection,
+    owner: str,
+    now: float,
+    lease: float,
+    slots: Mapping[str, int],
+    started: str,
+    queued: str,
+    left: Sequence[str] = (),
 ) -> str | None:
     """Claim the job to work on next, in the order of a store of one machine; return its id.
 
@@ -86,6 +94,7 @@ def take(
         slots: how many jobs of each account may be alive.
         started: the condition for jobs past ``queued``.
         queued: the condition for jobs in ``queued``.
+        left: accounts whose jobs are left to others.
     """
     accounts = list(slots)
     connection.execute(_GATE, (accounts,))
@@ -96,6 +105,7 @@ def take(
         "token": token_of(owner),
         "now": now,
         "lease": lease,
+        "left": list(left),
     }
     row = connection.execute(_CLAIM.format(started=started, queued=queued, machine=MACHINE), values).fetchone()
     return None if row is None else str(row["id"])

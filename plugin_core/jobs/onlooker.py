@@ -99,7 +99,9 @@ class Onlooker:
     def _wonder(self, quiet: float) -> None:
         if quiet >= _SAID_AFTER and not self._is_said and any(job.state.is_active for job in self._seen.values()):
             self._is_said = True
-            _log.warning("no worker has touched these jobs yet: `stembridge worker` runs one, where the songs are seen")
+            _log.warning(
+                "no worker has touched these jobs yet: `stembridge worker` runs one, where song and account are at hand"
+            )
 
 
 async def _wait(stop: asyncio.Event) -> None:

@@ -89,6 +89,8 @@ class Reach(NamedTuple):
     """Whether jobs of engines on this machine are among them."""
     names: tuple[str, ...] | None = None
     """Names in the store of the folders with songs that are seen; None for any song."""
+    left: tuple[str, ...] = ()
+    """Accounts whose jobs are left to other machines; it counts in a store that those share."""
 
     def covers(self, state: JobState, *, occupies: bool) -> bool:
         """Tell whether a job that has come to a state is still among them."""

@@ -127,7 +127,7 @@ class JobQueue(JobReader):
             changes.clamp_due(connection, now, 0.0 if is_put_back else LONGEST)
             started, queued = (f"{condition} AND {reach.condition}" for condition in scope.value)
             if self._database.is_remote:
-                taken = gate.take(connection, owner, now, self.lease, slots, started, queued)
+                taken = gate.take(connection, owner, now, self.lease, slots, started, queued, reach.left)
             else:
                 taken = take(connection, owner, now, self.lease, slots, started, queued)
             return None if taken is None else queries.fetch(connection, taken)

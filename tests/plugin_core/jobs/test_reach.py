@@ -197,7 +197,7 @@ def test_it_is_said_once_that_nobody_works(
 
     asyncio.run(follow())
     assert [record.message for record in caplog.records if "stembridge worker" in record.message] == [
-        "no worker has touched these jobs yet: `stembridge worker` runs one, where the songs are seen"
+        "no worker has touched these jobs yet: `stembridge worker` runs one, where song and account are at hand"
     ]
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from plugin_core.errors import UsageError
+from plugin_core.files.path_map import PathMap
+from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.store import JobStore, Place
-from plugin_core.model import JobState
-from tests.plugin_core.jobs.fakes import make_job
+from plugin_core.model import Job, JobState
+from tests.plugin_core.jobs.conftest import FAST
+from tests.plugin_core.jobs.fakes import FakeWork, make_job
 from tests.plugin_core.jobs.test_crash import assert_a_frozen_worker_pays_nothing_twice
 
 ANY_STORE = True
@@ -42,3 +48,42 @@ def test_a_worker_whose_clock_is_ahead_changes_no_time(store: JobStore, monkeypa
         assert store.claim(store.new_owner(), ids=None, slots={"fake": 9}) is not None
         assert ahead.claim(ahead.new_owner(), ids=None, slots={"fake": 9}) is None
         assert store.get(other.id).state is JobState.QUEUED
+
+
+@pytest.mark.shared
+def test_jobs_whose_provider_or_account_a_machine_lacks_are_left_to_others(
+    store_place: Place, work: FakeWork, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are neither begun nor gone on with there, which is said once."""
+    bare, stop = FakeWork(work.service), asyncio.Event()
+    bare.keys = "paid"
+
+    def work_for(job: Job) -> FakeWork:
+        if job.account == "gone:1":
+            raise UsageError("no separator 'gone'", remedy="there is only fake")
+        return bare if job.account.startswith("paid:") else work
+
+    def hear(after: Job, _before: Job | None) -> None:
+        if after.state.is_settled:
+            stop.set()
+
+    with JobStore(store_place, paths=PathMap({"all": Path("/")}, is_shared=True)) as store:
+        left = [
+            make_job(number, account=account, clock=store.clock)
+            for number, account in enumerate(("paid:1", "paid:2", "gone:1"), 1)
+        ]
+        left[1:] = [msgspec.structs.replace(one, state=JobState.RUNNING) for one in left[1:]]
+        for job in (*left, mine := make_job(9, clock=store.clock)):
+            store.add(job)
+        engine = Engine(store, work_for, hear, clock=store.clock, policy=FAST)
+        asyncio.run(asyncio.wait_for(engine.serve(None, stop=stop), 60))
+        assert store.get(mine.id).state is JobState.DONE
+        assert [store.get(one.id) for one in left] == left and bare.calls == []
+        assert [record.getMessage() for record in caplog.records if "left to" in record.getMessage()] == [
+            "jobs of fake are left to other workers: no separator 'gone'; there is only fake",
+            "jobs of fake are left to other workers: no account of paid is set up here",
+        ]
+        # Who asks for one job by name hears at once what is wrong.
+        engine = Engine(store, work_for, hear, clock=store.clock, policy=FAST)
+        asyncio.run(engine.run([left[0].id]))
+        assert store.get(left[0].id).account == "paid"
