@@ -5,6 +5,7 @@
     StembridgeError                 exit 1
     ├── UsageError                  exit 2   the command or an option is wrong
     │   └── SettingsError           exit 2   config.toml or an environment variable is wrong
+    │       └── MissingModelError   exit 2   an engine's model is not on this machine
     ├── SourceError                 exit 1   the input file cannot be used
     │   └── MissingToolError        exit 1   it could be with ffmpeg, which is not there
     ├── PlacementError              exit 1   the result cannot be put where it belongs
@@ -23,7 +24,8 @@
     └── StoreError                  exit 1   the job store cannot be used
 
 An error says what happened and with which file (``message``), what to do (``remedy``), whether trying
-again can help (``retryable``) and how a command that ends with it exits (``exit_code``).
+again can help (``retryable``), whether another machine may have what this one lacks (``elsewhere``) and how a command
+that ends with it exits (``exit_code``).
 This module imports nothing of ours.
 """
 
@@ -52,6 +54,7 @@ class StembridgeError(Exception):
 
     exit_code: ClassVar[ExitCode] = ExitCode.FAILED
     retryable: ClassVar[bool] = False
+    elsewhere: ClassVar[bool] = False
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
         super().__init__(message)
@@ -72,12 +75,20 @@ class SettingsError(UsageError):
     """A setting is wrong; the message names the file, line and key, or the environment variable."""
 
 
+class MissingModelError(SettingsError):
+    """An engine lacks on this machine what the job was planned with: a model, or what runs it."""
+
+    elsewhere = True
+
+
 class SourceError(StembridgeError):
     """The input file cannot be read, is not audio, or lies outside what can be separated."""
 
 
 class MissingToolError(SourceError):
     """The input file needs a program to be read that is not on this machine: once it is, the file may be fine."""
+
+    elsewhere = True
 
 
 class PlacementError(StembridgeError):

@@ -46,15 +46,13 @@ async def advance(claim: Claim) -> bool:
         if claim.job.cancel and not _is_too_late(claim):
             return await _cancel(claim)
         return await _EFFECTS[claim.job.state](claim)
-    except TransientError as error:
-        return await claim.postpone(error)
-    except (SourceError, PlacementError) as error:
-        if await _is_found(claim):
-            return True
-        return await fail(claim, error)
     except (LostError, StoreError):
         raise
     except StembridgeError as error:
+        if isinstance(error, TransientError) or (error.elsewhere and claim.store.paths.is_shared):
+            return await claim.postpone(error)
+        if isinstance(error, (SourceError, PlacementError)) and await _is_found(claim):
+            return True
         return await fail(claim, error)
     except Exception as error:  # noqa: BLE001 - work comes from plugins, which may raise anything
         return await fail_unexpected(claim, error)

@@ -11,7 +11,7 @@ import msgspec
 
 from plugin_core.abilities import ModelOffer
 from plugin_core.audio.formats import resolve_format
-from plugin_core.errors import SettingsError, SourceError, UsageError
+from plugin_core.errors import MissingModelError, SourceError, UsageError
 from plugin_core.model import Finding, Model, Plan, Separation, Source, Verdict, show_path
 from plugin_core.protocols import Finished, Order, Report
 from plugin_core.providers.engine import LocalEngine, SpeedBook, worker_format
@@ -173,8 +173,8 @@ class NeuralSeparator(LocalEngine):
         """Do the work, in a worker process; cancelling kills it and removes what it wrote.
 
         Raises:
-            SettingsError: a file of the model is gone, or not what it was.
-            UsageError: what runs the model is not installed.
+            MissingModelError: a file of the model is not here, or what runs it.
+            SettingsError: a file is not what it was.
             SourceError: the source cannot be decoded, or its peaks do not fit the format.
             TransientError: the disk is full, or the worker was killed.
             PlacementError: the staging folder cannot be written.
@@ -184,10 +184,11 @@ class NeuralSeparator(LocalEngine):
 
         operation = order.separation
         choice = choose(find_model(self._catalogue, operation.model), operation)
+        check_runtime(choice.model)
         weights = await asyncio.to_thread(self._library.weights, choice.files)
         if weights is None:
-            raise SettingsError(
-                f"{choice.model.id} is no longer on this machine", remedy=f"stembridge models fetch {choice.model.id}"
+            raise MissingModelError(
+                f"{choice.model.id} is not on this machine", remedy=f"stembridge models fetch {choice.model.id}"
             )
         seconds = operation.options.get("segment_seconds")
         request = NeuralRequest(

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from plugin_core.audio.info import AudioInfo
-from plugin_core.errors import UsageError, install_hint, suggest
+from plugin_core.errors import MissingModelError, UsageError, install_hint, suggest
 from plugin_core.manifests import manifest
 from plugin_core.model import Separation
 from plugin_core.providers.neural.networks import Computing, NeuralModel, WeightFile, Weights
@@ -102,10 +102,10 @@ def check_runtime(model: NeuralModel) -> None:
     """Look whether what runs a model is installed, and import nothing.
 
     Raises:
-        UsageError: it is not.
+        MissingModelError: it is not.
     """
     if model.kind != "umx" and importlib.util.find_spec("onnxruntime") is None:
-        raise UsageError(f"{model.id} needs onnxruntime, which is not installed", remedy=install_hint("neural"))
+        raise MissingModelError(f"{model.id} needs onnxruntime, which is not installed", remedy=install_hint("neural"))
 
 
 def gives_all(model: NeuralModel, stems: Sequence[str]) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from plugin_core.errors import UsageError
+from plugin_core.errors import MissingModelError, MissingToolError, StembridgeError, UsageError
 from plugin_core.files.path_map import PathMap
 from plugin_core.jobs.engine import Engine
 from plugin_core.jobs.store import JobStore, Place
@@ -87,3 +87,24 @@ def test_jobs_whose_provider_or_account_a_machine_lacks_are_left_to_others(
         engine = Engine(store, work_for, hear, clock=store.clock, policy=FAST)
         asyncio.run(engine.run([left[0].id]))
         assert store.get(left[0].id).account == "paid"
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("method", "error"),
+    [("prepare", MissingToolError("it needs ffmpeg to be read")), ("poll", MissingModelError("umxhq is not here"))],
+)
+def test_a_job_waits_for_a_machine_that_has_what_this_one_lacks(
+    store_place: Place, work: FakeWork, method: str, error: StembridgeError
+) -> None:
+    with JobStore(store_place, paths=PathMap({"all": Path("/")}, is_shared=True)) as store:
+        job, _ = store.add(make_job(clock=store.clock))
+        work.fail(method, [error, error])
+        told: list[str] = []
+
+        def hear(after: Job, _before: Job | None) -> None:
+            told.extend([after.problem.message] if after.problem else [])
+
+        asyncio.run(Engine(store, lambda _job: work, hear, clock=store.clock, policy=FAST).run([job.id]))
+        assert store.get(job.id).state is JobState.DONE and told[:1] == [error.message]
+        assert len(work.service.lines("creates")) == 1
