@@ -40,6 +40,9 @@ from stembridge_reaper.status import (
 _TELLING, _TELLING_SECONDS = 0.05, 3.0
 """Share of the work, and seconds, from which on the pace says how long it will take."""
 
+_CANCELLING = 10.0
+"""Seconds in which workers elsewhere are waited for to cancel what they work on."""
+
 
 class Worker(Asker[PartWant]):
     """One request being worked on.
@@ -192,13 +195,20 @@ class Worker(Asker[PartWant]):
         self._out.write()
 
     async def _cancel(self, jobs: Iterable[str]) -> None:
-        """Cancel what is this host's own, at its service first."""
-        for job_id in dict.fromkeys(jobs):
-            job = self._session.store.find(job_id)
-            if job is not None and job.state.is_active and job.host == self.host:
-                # It may have settled in this moment.
-                with suppress(UsageError):
-                    await self._session.cancel(job_id, on_change=self.change)
+        """Cancel what is this host's own, at its service first; workers that do that are waited for a while only."""
+        store = self._session.store
+        found = store.find_all(dict.fromkeys(jobs))
+        own = [job.id for job in found if job.state.is_active and job.host == self.host]
+        for job_id in own:
+            # It may have settled in this moment.
+            with suppress(UsageError):
+                store.request_cancel(job_id)
+        # With no worker there, the run would never end; the first that comes does what was asked for.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CANCELLING if store.paths.is_shared else None):
+                for job_id in own:
+                    with suppress(UsageError):
+                        await self._session.cancel(job_id, on_change=self.change)
 
     def change(self, job: Job, previous: Job | None) -> None:
         self._books.note(job)

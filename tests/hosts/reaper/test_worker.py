@@ -19,6 +19,7 @@ from stembridge_reaper.status import StatusFile, in_reapers_words
 from stembridge_reaper.worker import Worker
 
 from plugin_core.errors import PlacementError, RefusedError, SettingsError, UsageError
+from plugin_core.model import JobState
 from plugin_core.session import Session
 from plugin_core.settings import Settings
 from tests.audio_files import encode
@@ -187,6 +188,28 @@ def test_cancel_reaches_the_service(
     assert status["state"] == "cancelled"
     assert status["files"][0]["state"] == "cancelled"
     assert cancelled == status["jobs"]
+
+
+def test_cancel_of_what_no_worker_elsewhere_works_on_ends_the_run(
+    session: Session, fake: FakeSeparator, make: Make, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when jobs lie in a database; whoever comes to work there does what was asked for."""
+    (home / "config.toml").write_text(f'[paths]\nmusic = "{tmp_path}"\n')
+    monkeypatch.setattr(worker, "_CANCELLING", 0.1)
+    request = make(write_song(tmp_path / "A.flac"), write_song(tmp_path / "B.flac", 1.5))
+
+    async def look(_seconds: float) -> None:
+        if len(session.store.list()) == 2:
+            (request.parent / "cancel").touch()
+        await asyncio.sleep(0.01)
+
+    with session:
+        monkeypatch.setattr(session.store.paths, "is_shared", True)
+        asyncio.run(Worker(session, read_request(request), request.parent, sleep=look).run())
+        assert [(job.state, job.cancel) for job in session.store.list()] == [(JobState.QUEUED, True)] * 2
+    status = json.loads((request.parent / "status.json").read_bytes())
+    assert (status["state"], [file["state"] for file in status["files"]]) == ("cancelled", ["cancelled"] * 2)
+    assert fake.submitted == []
 
 
 def test_cancel_after_a_crash_reaches_the_service(
