@@ -32,7 +32,7 @@ from plugin_core.model import Job
 MIN_ID = 8
 
 _NARROWEST = 10
-"""Characters to which a column may be narrowed."""
+"""Characters to which a column may be narrowed, as long as no word of this to twice and a half of it is broken."""
 
 _ROOM = 24
 """Characters that the last column has at least beside the others; with less it stands below them."""
@@ -59,7 +59,10 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             padded = (cell + " " * (size - cell_width(cell)) for cell, size in zip(row, widths, strict=True) if size)
             click.echo("  ".join(padded).rstrip())
         return
-    narrowed, rest = _narrow(widths, width), _narrow(widths[:-1], width)
+    least = [
+        max(min(_ROOM, cell_width(word)) for row in cells for word in ("", *row[n].split())) for n in range(len(heads))
+    ]
+    narrowed, rest = _narrow(widths, least, width), _narrow(widths[:-1], least, width)
     if _total(narrowed) <= width and narrowed[-1] >= min(_ROOM, widths[-1]):
         _draw(cells, narrowed)
     elif _total(rest) <= width:
@@ -79,11 +82,21 @@ def _total(widths: Sequence[int]) -> int:
     return sum(widths) + 2 * (len(widths) - 1)
 
 
-def _narrow(widths: Sequence[int], width: int) -> list[int]:
-    """Return widths that fit, taken from the widest first, as far as that goes; an id, which is first, stays whole."""
+def _narrow(widths: Sequence[int], least: Sequence[int], width: int) -> list[int]:
+    """Return widths that fit, taken from the widest first, as far as that goes; an id, which is first, stays whole.
+
+    Args:
+        widths: of the columns as they are.
+        least: what each column needs for its longest word.
+        width: of the screen.
+    """
     first, *rest = widths
-    while rest and first + 2 + _total(rest) > width and max(rest) > _NARROWEST:
-        rest[rest.index(max(rest))] -= 1
+    floors = [max(_NARROWEST, each) for each in least[1:]]
+    while rest and first + 2 + _total(rest) > width:
+        size, place = max((size * (size > floors[place]), place) for place, size in enumerate(rest))
+        if not size:
+            break
+        rest[place] -= 1
     return [first, *rest]
 
 

@@ -58,6 +58,10 @@ def test_a_row_becomes_what_the_screen_has_room_for(
     monkeypatch.setenv("COLUMNS", "48")
     print_table(heads, [("0192f4c0-" * 4, "a state of many words", row[2])])
     assert lines_of(capsys)[2] == "0192f4c0-0192f4c0-0192f4c0-0192f4c0-  a state of"
+    # Nor is a word that can stay whole.
+    monkeypatch.setenv("COLUMNS", "28")
+    print_table(("ID", "WHAT", "SOURCE"), [("0192f4c0", "local, centre_weight=4, flac16", "Song.flac")])
+    assert lines_of(capsys)[2:] == ["0192f4c0  local,", "          centre_weight=4,", "          flac16", "  Song.flac"]
     monkeypatch.setenv("COLUMNS", "30")
     print_table(heads, [row])
     assert lines_of(capsys)[:3] == ["ID        STATE", "  SOURCE", "0192f4c0  done"]
