@@ -44,7 +44,8 @@ _PIECE: Final = 1 << 16
 _TICK_NS: Final = 2_000_000_000
 """The coarsest clock of a file system (FAT): two writes within one tick look like one."""
 
-_MOST_KNOWN: Final = 256
+_MOST_KNOWN: Final = 1 << 12
+"""Files: a run looks at all its songs before it stores a job for the first, and reads none again then."""
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 

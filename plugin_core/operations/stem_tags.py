@@ -145,9 +145,9 @@ def tell_provenance(path: Path) -> str:
     Raises:
         StembridgeError: it cannot be read.
     """
-    from plugin_core.tags.reader import read_tags
+    from plugin_core.tags.reader import read_labels
 
-    return " ".join(read_tags(path).fields.get("provenance", ())) if path.is_file() else ""
+    return " ".join(read_labels(path, ("provenance",)).get("provenance", ())) if path.is_file() else ""
 
 
 def is_own_work(path: Path) -> bool:

@@ -318,12 +318,11 @@ def choose_target(
     if begun is not None:
         return layout.unit_at(destination, begun)
     for number in range(1, LAST_NUMBER + 1):
-        places = layout.files_at(destination, number)
         unit = layout.unit_at(destination, number)
         if layout.depth:
             if not is_taken(unit) or holds_only(unit, relative_records(earlier, unit)):
                 return unit
-        elif all(not is_taken(place) or _is_earlier(place, earlier) for place in places):
+        elif all(not is_taken(place) or _is_earlier(place, earlier) for place in layout.files_at(destination, number)):
             return unit
     raise PlacementError(f"{show_path(destination)} is full of results of this name", remedy="tidy it up")
 

@@ -32,6 +32,16 @@ def test_second_time_nothing_is_read(tmp_path: Path, reads: list[None]) -> None:
     assert len(reads) == 1
 
 
+def test_songs_of_a_large_run_are_read_once_each(tmp_path: Path, reads: list[None]) -> None:
+    songs = [tmp_path / f"{number}.wav" for number in range(600)]
+    for song in songs:
+        song.write_bytes(song.name.encode())
+
+    # A run looks at all, and then stores a job for one after the other.
+    assert [hash_of(song, reads) for song in songs] == [hash_of(song, reads) for song in songs]
+    assert len(reads) == len(songs)
+
+
 def test_file_that_was_written_to_or_replaced_is_read_again(tmp_path: Path, reads: list[None]) -> None:
     song, other = tmp_path / "song.wav", tmp_path / "other.wav"
     song.write_bytes(b"one")
