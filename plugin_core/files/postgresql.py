@@ -334,8 +334,8 @@ class PostgresDatabase(Database):
     def _version(self) -> int:
         if not self.has_table("store"):
             return 0
-        with self.read() as connection:
-            return int(connection.execute("SELECT version FROM store").fetchone()[0])
+        with self.read() as read:  # of something else it has no such column, or no row
+            return int(read.execute("SELECT max((to_jsonb(store) ->> 'version')::int) FROM store").fetchone()[0] or 0)
 
     def _check(self, version: int, known: int) -> None:
         if version > known:

@@ -99,8 +99,12 @@ def test_a_newer_schema_and_one_of_something_else_are_refused(address: str, word
         PostgresDatabase(address, WORDS)
     with words.write() as connection:
         connection.execute("DROP TABLE store")
-    with pytest.raises(StoreError, match="of something else"):
-        PostgresDatabase(address, WORDS)
+    others = ("SELECT 1", "CREATE TABLE store (version BIGINT)", "ALTER TABLE store RENAME COLUMN version TO sold")
+    for statement in others:
+        with words.write() as connection:
+            connection.execute(statement)
+        with pytest.raises(StoreError, match="of something else"):
+            PostgresDatabase(address, WORDS)
 
 
 def test_an_older_schema_is_brought_up_to_date_once(address: str, words: PostgresDatabase) -> None:
