@@ -124,13 +124,20 @@ def check_settings(session: Session) -> Finding:
 
 def check_store(session: Session) -> Finding:
     """Open the job store, use the bucket that machines share, if there is one, and count what waits."""
-    counts = session.store.counts()
+    store = session.store
+    counts = store.counts()
     if unconfirmed := counts.get(JobState.UNCONFIRMED, 0):
         remedy = "look for them with stembridge jobs resume, or give them up with jobs cancel"
         return _warn(f"{plural(unconfirmed, 'job')} unconfirmed", remedy)
     if (depot := open_shelf(session.settings).depot) is not None:
         depot.check()
     unfinished = sum(count for state, count in counts.items() if state.is_active)
+    if store.paths.is_shared:
+        # What is not finished is the business of workers, anywhere.
+        left = f", {unfinished} unfinished" if unfinished else ""
+        return _ok(
+            f"{plural(sum(counts.values()), 'job')}{left}, in {store.shown}; folders {', '.join(store.paths.names)}"
+        )
     if unfinished:
         return _warn(f"{plural(unfinished, 'job')} unfinished", "stembridge jobs resume")
     return _ok(plural(sum(counts.values()), "job"))

@@ -18,6 +18,7 @@ from plugin_core.files import depot
 from plugin_core.model import Job, JobState, Separation
 from tests import quick_start
 from tests.audio_files import write_song
+from tests.end_to_end.sharing import share_jobs
 from tests.hosts.reaper.schemas import list_event_faults
 from tests.plugin_core.cli.conftest import SCHEMA, Run
 from tests.simulators.s3 import BUCKET, S3Simulator
@@ -55,6 +56,17 @@ def test_a_worker_works_on_what_others_added_until_it_is_told_to_end(tmp_path: P
     # An engine on this machine is none of those steps.
     assert [json.loads(line)["done"] for line in nothing.splitlines()] == [0]
     assert all((song.with_suffix(".stems") / f"{song.stem} - Vocals.flac").is_file() for song in songs)
+
+
+def test_what_is_left_to_workers_elsewhere_is_no_trouble_of_this_machine(
+    stembridge: Run, home: Path, tmp_path: Path, postgresql: str
+) -> None:
+    share_jobs(home, postgresql, tmp_path)
+    with Session() as session:
+        asyncio.run(add(session, write_song(tmp_path / "Song.flac", 0.5)))
+    (found,) = [event for event in stembridge("doctor", "--json").events if event.get("name") == "job store"]
+    assert found["verdict"] == "ok" and found["found"].startswith("1 job, 1 unfinished, in postgresql://")
+    assert found["found"].endswith("; folders music, staging")
 
 
 @pytest.mark.parametrize(
