@@ -281,8 +281,9 @@ class PacketHash:
         return "" if found == _NOTHING else found
 
     def _hash(self, part: bytes | memoryview, *, is_last: bool) -> None:
-        for packet in self._split(part, is_last=is_last):
-            self._digest.update(packet)
+        packets = list(self._split(part, is_last=is_last))
+        # Thousands of small ones are copied sooner than they are handed over one by one.
+        self._digest.update(packets[0] if len(packets) == 1 else b"".join(packets))
 
 
 def copy_packets(path: Path, info: AudioInfo, check: Callable[[], None], which: Which) -> Iterator[bytes]:

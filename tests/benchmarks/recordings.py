@@ -1,9 +1,9 @@
 """What it costs to tell what a song sounds like: ``python -m tests.benchmarks.recordings [SECONDS]``.
 
 Exact formats: what the digest adds to a decode that happens anyway, in processor time and in time that passes; for
-240 s of floats 0.12 s (WAV) and 0.17 to 0.20 s (WavPack), of which SHA-256 over the doubles they are hashed as takes
-0.09 s. Coded ones: the digest of the packets against reading and hashing the file's bytes. Processor time, programs
-that were started included; the least of some rounds.
+240 s of floats 0.11 s (WAV) and 0.10 s (WavPack), of which SHA-256 over the doubles they are hashed as takes 0.09 s.
+Coded ones: the digest of the packets against reading and hashing the file's bytes. Processor time, programs that were
+started included; the least of some rounds.
 
 And ten thousand files that were done before, of a hot folder and of a command that comes back for songs whose stems
 stand: how many are opened when they are looked through again, and the time that takes over the time to ask the system
