@@ -13,7 +13,7 @@ from plugin_core.errors import PluginError, StembridgeError, StoreError, Transie
 from plugin_core.jobs.claim import Changed, Claim, LostError, problem_of, tell
 from plugin_core.jobs.effects import advance, follow
 from plugin_core.jobs.policy import ANY, Policy, Reach
-from plugin_core.jobs.queue import ClaimState
+from plugin_core.jobs.queue import Beat, ClaimState
 from plugin_core.jobs.store import JobStore
 from plugin_core.jobs.work import Work
 from plugin_core.model import Job, JobState, Progress, Separation, show_path
@@ -66,28 +66,38 @@ class Heartbeat:
                 _log.info("a heartbeat could not be stored", exc_info=True)
 
     async def beat(self) -> None:
-        """Renew what is due, store new progress, and look for requests if anything changed."""
+        """Renew what is due and store new progress, all at once, and look for requests if anything changed."""
         token = await self._store.ask(self._store.changes_token)
         is_changed, self._seen = token != self._seen, token
-        for claim, (beaten, stored) in list(self._steps.items()):
-            if claim not in self._steps:
-                # It came to its end while the store was asked for another.
-                continue
-            if claim.progress is not None and claim.progress != stored:
-                await self._store_progress(claim)
-            elif claim.now() - beaten >= min(self._store.heartbeat_every, self._store.lease / 3):
-                self._steps[claim] = (claim.now(), stored)
-                self._heed(claim, await self._store.ask(self._store.heartbeat, claim.job.id, claim.owner))
-            elif is_changed:
+        beats = self._due()
+        if beats:
+            answers = await self._store.ask(self._store.heartbeat, list(beats.values()))
+            for (claim, beat), answer in zip(beats.items(), answers, strict=True):
+                self._hear(claim, beat, answer)
+        if not is_changed:
+            return
+        for claim in [one for one in self._steps if one not in beats]:
+            # Others come to their end while the store is asked for one.
+            if claim in self._steps:
                 self._heed(claim, await self._store.ask(self._store.check, claim.job.id, claim.owner))
 
-    async def _store_progress(self, claim: Claim) -> None:
-        progress = claim.progress
-        self._steps[claim] = (claim.now(), progress)
-        answer = await self._store.ask(self._store.heartbeat, claim.job.id, claim.owner, progress)
-        if answer.alive and claim.progress is not None:
+    def _due(self) -> dict[Claim, Beat]:
+        """Return the beats of the steps with new progress, and of those whose last one was a while ago."""
+        beats, every = {}, min(self._store.heartbeat_every, self._store.lease / 3)
+        for claim, (beaten, stored) in self._steps.items():
+            new = claim.progress if claim.progress != stored else None
+            if new is not None or claim.now() - beaten >= every:
+                beats[claim] = Beat(claim.job.id, claim.owner, new)
+        self._steps |= {claim: (claim.now(), beat.progress or self._steps[claim][1]) for claim, beat in beats.items()}
+        return beats
+
+    def _hear(self, claim: Claim, beat: Beat, answer: ClaimState) -> None:
+        if claim not in self._steps:
+            # It came to its end while the store was asked.
+            return
+        if beat.progress is not None and answer.alive and claim.progress is not None:
             before = claim.job
-            claim.job = msgspec.structs.replace(before, progress=progress)
+            claim.job = msgspec.structs.replace(before, progress=beat.progress)
             claim.tell(claim.job, before)
         self._heed(claim, answer)
 

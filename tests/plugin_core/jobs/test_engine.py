@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -22,6 +22,7 @@ from plugin_core.errors import (
 from plugin_core.jobs.engine import Done, Engine, JobSet, Slots, Wait
 from plugin_core.jobs.keys import forced_key
 from plugin_core.jobs.policy import Policy
+from plugin_core.jobs.queue import Beat, ClaimState
 from plugin_core.jobs.store import JobStore, Place
 from plugin_core.jobs.work import Staged
 from plugin_core.model import Job, JobState, Progress, Ticket
@@ -280,6 +281,32 @@ def test_progress_is_told_and_throttled(store: JobStore, work: FakeWork, heard: 
     fractions = [after.progress.fraction for after, _ in heard.changes if after.progress]
     assert fractions[-1] == 1999 / 2000 and 1 <= len(fractions) <= most
     assert store.get(job.id).progress is None
+
+
+def test_progress_of_all_steps_is_stored_at_once(
+    store: JobStore, work: FakeWork, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, beats = [store.add(make_job(number))[0] for number in range(4)], list[set[str]]()
+    beat = store.heartbeat
+
+    def heartbeat(those: Sequence[Beat]) -> list[ClaimState]:
+        beats.append({one.job_id for one in those if one.progress is not None})
+        return beat(those)
+
+    monkeypatch.setattr(store, "heartbeat", heartbeat)
+
+    class Chatty(FakeWork):
+        async def poll(self, job: Job, attempt: str, report: Report) -> Waiting | Finished:
+            await all_at_work.wait()
+            report(Progress(fraction=0.5))
+            while store.get(job.id).progress is None:  # noqa: ASYNC110 - a store has no event
+                await asyncio.sleep(0.005)
+            return Finished()
+
+    all_at_work = asyncio.Barrier(len(jobs))
+    run(Engine(store, lambda job: Chatty(work.service), heard, policy=FAST))
+    assert max(map(len, beats)) > 1
+    assert {after.id for after, _ in heard.changes if after.progress} == {job.id for job in jobs}
 
 
 def test_slots_limit_jobs_alive_at_the_service(store: JobStore, work: FakeWork, heard: Heard) -> None:

@@ -20,7 +20,7 @@ from plugin_core.jobs import queries
 from plugin_core.jobs import store as stores
 from plugin_core.jobs.keys import forced_key
 from plugin_core.jobs.policy import LONGEST
-from plugin_core.jobs.queue import ClaimState, Scope
+from plugin_core.jobs.queue import Beat, ClaimState, Scope
 from plugin_core.jobs.store import JobStore, Place
 from plugin_core.model import Job, JobState, Progress, Quote, Ticket
 from plugin_core.purchases.purchase import Purchase, PurchaseState
@@ -223,12 +223,12 @@ def test_lease_of_a_silent_owner_runs_out(store: JobStore, other: JobStore, cloc
     owner = store.new_owner()
     store.claim(owner, ids=None, slots=SLOTS)
     clock.now += 15
-    assert store.heartbeat(job.id, owner) == ClaimState(alive=True, cancel=False)
+    assert store.heartbeat([Beat(job.id, owner)])[0] == ClaimState(alive=True, cancel=False)
     clock.now += 15
     assert other.claim(other.new_owner(), ids=None, slots=SLOTS) is None
     clock.now += 15
     taken = other.claim(other.new_owner(), ids=None, slots=SLOTS)
-    assert taken is not None and not store.heartbeat(job.id, owner).alive
+    assert taken is not None and not store.heartbeat([Beat(job.id, owner)])[0].alive
 
 
 def test_own_jobs_survive_a_sleep_of_the_machine(store: JobStore, clock: Clock) -> None:
@@ -237,7 +237,7 @@ def test_own_jobs_survive_a_sleep_of_the_machine(store: JobStore, clock: Clock) 
     store.claim(owner, ids=None, slots=SLOTS)
     clock.now += 3600
     assert store.claim(store.new_owner(), ids=None, slots=SLOTS) is None
-    assert store.heartbeat(job.id, owner).alive
+    assert store.heartbeat([Beat(job.id, owner)])[0].alive
 
 
 def test_job_of_a_closed_store_is_free_at_once(store: JobStore, store_place: Place, clock: Clock) -> None:
@@ -289,7 +289,7 @@ def test_jobs_that_are_followed_are_read_again_once_they_have_changed(store: Job
     claimed = store.claim(owner, ids={ids[0]}, slots=SLOTS)
     assert claimed is not None
     changes: list[Callable[[], object]] = [
-        lambda: store.heartbeat(claimed.id, owner, Progress(fraction=0.5)),
+        lambda: store.heartbeat([Beat(claimed.id, owner, Progress(fraction=0.5))]),
         lambda: store.request_cancel(claimed.id),
         lambda: store.move(claimed.id, msgspec.structs.replace(claimed.source, path=Path("/music/Else.wav"))),
         lambda: store.save(claimed, msgspec.structs.replace(claimed, due=claimed.due + 1), owner, False),
@@ -381,7 +381,7 @@ def test_late_answer_stops_whoever_searches(store: JobStore, other: JobStore) ->
     searching = other.claim(owner, ids=None, slots=SLOTS)
     assert searching is not None and store.heal(job.id, job.id, Ticket(remote_id="late"))
     assert not other.save(searching, msgspec.structs.replace(searching, state=JobState.QUEUED), owner, True)
-    assert not other.heartbeat(job.id, owner).alive
+    assert not other.heartbeat([Beat(job.id, owner)])[0].alive
 
 
 def test_frozen_sender_forbids_sending_again(store: JobStore, other: JobStore, clock: Clock) -> None:
@@ -452,7 +452,7 @@ def test_cancel_request_reaches_the_owner_and_survives_its_writes(store: JobStor
     seen = store.changes_token()
     assert other.request_cancel(job.id).cancel
     assert store.changes_token() != seen
-    assert store.heartbeat(job.id, owner) == ClaimState(alive=True, cancel=True)
+    assert store.heartbeat([Beat(job.id, owner)])[0] == ClaimState(alive=True, cancel=True)
     assert store.save(claimed, msgspec.structs.replace(claimed, state=JobState.SUBMITTING), owner, False)
     assert store.get(job.id).cancel
 
@@ -485,9 +485,9 @@ def test_progress_needs_an_owner_and_no_state_change(store: JobStore) -> None:
     job, _ = store.add(make_job())
     owner = store.new_owner()
     store.claim(owner, ids=None, slots=SLOTS)
-    store.heartbeat(job.id, "stranger-1", Progress(fraction=0.9))
+    store.heartbeat([Beat(job.id, "stranger-1", Progress(fraction=0.9))])
     assert store.get(job.id).progress is None
-    store.heartbeat(job.id, owner, Progress(fraction=0.5))
+    store.heartbeat([Beat(job.id, owner, Progress(fraction=0.5))])
     assert store.get(job.id).progress == Progress(fraction=0.5)
 
 
@@ -595,7 +595,7 @@ def test_no_caller_hears_of_a_server_that_ends_within_what_is_written(
         lambda: store.resume(job.id),
         lambda: store.claim(owner, ids=None, slots=SLOTS),
         lambda: store.save(job, sent, owner, False, bought=bought),
-        lambda: store.heartbeat(job.id, owner),
+        lambda: store.heartbeat([Beat(job.id, owner)]),
         lambda: store.purchases.write_note(job.id, "name", "value"),
         lambda: store.purchases.change(job.id, reason="why"),
         lambda: store.purchases.put(bought),
