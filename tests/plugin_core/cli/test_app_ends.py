@@ -95,6 +95,7 @@ def test_a_closed_pipe_is_quiet() -> None:
         (["jobs", "shwo"], "no command 'shwo', did you mean 'show'?; try 'stembridge jobs --help'"),
         # By what they do, where no name is near.
         (["presets"], "no command 'presets', did you mean 'run'?; try 'stembridge --help'"),
+        (["split"], "no command 'split', did you mean 'separate' or 'models'?; try 'stembridge --help'"),
         (["prune"], "no command 'prune', did you mean 'jobs prune'?; try 'stembridge --help'"),
         (["moods"], "no command 'moods', did you mean 'tag'?; try 'stembridge --help'"),
         (
@@ -117,6 +118,7 @@ def test_a_closed_pipe_is_quiet() -> None:
         "command",
         "sub-command",
         "what a command does",
+        "what two commands do",
         "of a group",
         "plural",
         "nothing like it",
