@@ -11,6 +11,7 @@ import os
 import secrets
 import string
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path, PurePath
 from typing import Final
@@ -87,6 +88,7 @@ def choose_template(wished: str, settings: StemsKeys) -> Template:
     return parse_template(wished or settings.template, is_setting=not wished)
 
 
+@lru_cache(maxsize=16)
 def parse_template(text: str, *, is_setting: bool = False) -> Template:
     """Check a template.
 

@@ -63,10 +63,11 @@ def rewrite_metadata(overlay: Overlay, change: Callable[[bytes], bytes], picture
     if any(block.size > _MAX_SIZE for block in blocks):
         raise DamagedTagError("the tags do not fit a FLAC block")
     _take_room(blocks, _size_of(blocks) - before)
+    pieces: list[Piece] = []
     for number, block in enumerate(blocks, 1):
         kind = block.kind | (_LAST if number == len(blocks) else 0)
-        overlay.append([bytes((kind,)) + block.size.to_bytes(3, "big"), *block.body])
-    overlay.append(frames)
+        pieces += [bytes((kind,)) + block.size.to_bytes(3, "big"), *block.body]
+    overlay.append([*pieces, *frames])
 
 
 def _size_of(blocks: Sequence[_Block]) -> int:
@@ -93,11 +94,9 @@ def _take_apart(overlay: Overlay) -> tuple[list[_Block], list[Piece]]:
     heads = _find_heads(overlay)
     place, _, size = heads[-1]
     frames = overlay.cut(place + _HEAD + size)
-    blocks = []
-    for place, kind, _ in reversed(heads):
-        blocks.append(_Block(kind, overlay.cut(place + _HEAD)))
-        overlay.cut(place)
-    return blocks[::-1], frames
+    blocks = [_Block(kind, overlay.between(at + _HEAD, at + _HEAD + size)) for at, kind, size in heads]
+    overlay.cut(heads[0][0])
+    return blocks, frames
 
 
 def _find_heads(overlay: Overlay) -> list[tuple[int, int, int]]:

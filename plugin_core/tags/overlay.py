@@ -86,7 +86,7 @@ class Overlay(io.BufferedIOBase):
         self._place = max(place, end)
         if end - place < _MOVED:
             return self._read_little(place, end)
-        pieces = self._between(place, end)
+        pieces = self.between(place, end)
         excerpt = TagExcerpt(b"".join(map(self._bytes_of, pieces)))
         excerpt.pieces = tuple(pieces)
         return excerpt
@@ -116,12 +116,12 @@ class Overlay(io.BufferedIOBase):
 
     def resize(self, start: int, old: int, new: int) -> None:
         """Let a part of the file have another size, and what is behind it move; a part that grows ends in zeros."""
-        tail = self._between(start + old, self._size)
+        tail = self.between(start + old, self._size)
         self._splice(start + min(old, new), self._size, [bytes(max(new - old, 0)), *tail])
 
     def cut(self, place: int) -> list[Piece]:
         """Take the end of the file away, from a place on, and return it."""
-        tail = self._between(place, self._size)
+        tail = self.between(place, self._size)
         self._splice(place, self._size, [])
         return tail
 
@@ -138,7 +138,7 @@ class Overlay(io.BufferedIOBase):
         start = place - self._ahead_at
         if start < 0 or end > self._ahead_at + len(self._ahead):
             stop = min(max(place + _AHEAD, end), self._size)
-            self._ahead = b"".join(map(self._bytes_of, self._between(place, stop)))
+            self._ahead = b"".join(map(self._bytes_of, self.between(place, stop)))
             self._ahead_at, start = place, 0
         return self._ahead[start : start + max(end - place, 0)]
 
@@ -156,7 +156,7 @@ class Overlay(io.BufferedIOBase):
         self._below.seek(piece[0])
         return self._below.read(piece[1])
 
-    def _between(self, start: int, end: int) -> list[Piece]:
+    def between(self, start: int, end: int) -> list[Piece]:
         """Return the pieces from one place to another."""
         found: list[Piece] = []
         number = max(bisect_right(self._starts, start) - 1, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
@@ -161,10 +161,15 @@ def _read(path: Path, read: Callable[[TaggedFile], T], nothing: T) -> T:
             raise SourceError(f"the tags of {show_path(path)} cannot be read: {reason}") from error
 
 
+@lru_cache(maxsize=1 << 10)
+def _keys(name: str, family: Family) -> tuple[str, ...]:
+    return field_of(name).read(family)
+
+
 def _read_fields(family: Family, get: Callable[[str], list[str]], names: Iterable[str]) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for name in names:
-        for key in field_of(name).read(family):
+        for key in _keys(name, family):
             held = get(key)
             # Most fields are in no file.
             values = clean_values(name, held) if held else ()
