@@ -187,7 +187,8 @@ class Shelf:
 
     def _sweep(self, ledger: PurchaseLedger, settings: PurchasesSettings, now: float, kept: Collection[str]) -> None:
         """Remove folders of downloads that never came whole and that no job goes on with, and what was left here."""
-        for purchase_id in sorted(self._ids()):
+        # What is kept, which is most of it, needs a look only where a bucket has it as well.
+        for purchase_id in sorted(self._ids().difference(kept if self.depot is None else ())):
             purchase, folder = ledger.find(purchase_id), self.folder(purchase_id)
             if purchase is None or ledger.is_in_use(purchase):
                 continue

@@ -67,6 +67,18 @@ def test_the_old_goes_first(store: JobStore, tmp_path: Path) -> None:
     assert Shelf(tmp_path).tidy(store.purchases, PurchasesSettings(keep_gb=0), lambda: 10 * DAY) == 1
 
 
+def test_what_is_kept_is_not_looked_at_one_by_one(
+    store: JobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 5):
+        keep(store, tmp_path, number)
+    asked: list[str] = []
+    monkeypatch.setattr(store.purchases, "find", asked.append)
+    # Each run ends so, however many purchases there are.
+    assert Shelf(tmp_path).tidy(store.purchases, PurchasesSettings(), lambda: 7 * DAY) == 0
+    assert asked == []
+
+
 def test_what_a_job_is_at_stays(store: JobStore, tmp_path: Path) -> None:
     purchase = keep(store, tmp_path, 1, is_released=True)
     job, _ = store.add(make_job(dedupe=purchase.key))
