@@ -79,7 +79,8 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def _total(widths: Sequence[int]) -> int:
-    return sum(widths) + 2 * (len(widths) - 1)
+    # A column in which nothing stands is not drawn.
+    return sum(widths) + 2 * (sum(map(bool, widths)) - 1)
 
 
 def _narrow(widths: Sequence[int], least: Sequence[int], width: int) -> list[int]:

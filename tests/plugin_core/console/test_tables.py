@@ -54,6 +54,10 @@ def test_a_row_becomes_what_the_screen_has_room_for(
     assert side[0] == "ID        STATE  SOURCE"
     assert side[1].startswith("0192f4c0  done   a word a word")
     assert side[2].startswith("                 word")
+    # A column in which nothing stands takes no room.
+    monkeypatch.setenv("COLUMNS", "23")
+    print_table(("ID", "", "SOURCE"), [("0192f4c0", "", "Some Song.wav")])
+    assert lines_of(capsys)[1] == "0192f4c0  Some Song.wav"
     # An id can be copied: it is taken apart by no line end.
     monkeypatch.setenv("COLUMNS", "48")
     print_table(heads, [("0192f4c0-" * 4, "a state of many words", row[2])])
