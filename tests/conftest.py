@@ -152,5 +152,5 @@ def raw_lines(_listening: RawLines) -> Iterator[RawLines]:
 @pytest.fixture(autouse=True)
 def _own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what a test registers as a secret be masked in that test alone: it may be a plain word in another."""
-    monkeypatch.setattr(redaction, "_forms", set(redaction._forms))
+    monkeypatch.setattr(redaction, "_forms", redaction._forms)
     monkeypatch.setattr(redaction, "_known", redaction._known)
