@@ -93,14 +93,17 @@ class PathMap:
 
     def decode(self, text: str) -> Path:
         """Return a stored path as it is here."""
-        found = _STORED.fullmatch(text)
+        found = _STORED.fullmatch(text) if self._folders else None
         folder = self._folders.get(found[1]) if found else None
         if found is None or folder is None:
             return _plain(text)
         return folder / _plain(found[2] or "/").relative_to("/")
 
     def _name_of(self, path: Path) -> str | None:
-        return next((name for name, folder in self._inner_first if path.is_relative_to(folder)), None)
+        for name, folder in self._inner_first:
+            if path.is_relative_to(folder):
+                return name
+        return None
 
 
 def check_folder(name: str, folder: Path, others: Mapping[str, Path]) -> str:

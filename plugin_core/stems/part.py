@@ -14,7 +14,7 @@ import soxr
 from plugin_core.audio.info import AudioInfo
 from plugin_core.audio.reader import Dtype, Reader, open_reader
 from plugin_core.audio.samples import Samples
-from plugin_core.errors import PlacementError, ResultError, SourceError
+from plugin_core.errors import PlacementError, ResultError, SourceError, StembridgeError
 from plugin_core.files.errors import named
 from plugin_core.model import show_path
 from plugin_core.stems.alignment import WINDOW, mix_channels
@@ -167,8 +167,11 @@ class PartReader:
         Raises:
             ResultError: it is damaged.
         """
-        with _blame(self._reader.path, self.name):
+        try:
             block = self._reader.read(frames, dtype)
+        except StembridgeError:
+            with _blame(self._reader.path, self.name):
+                raise
         self.peak = max(self.peak, peak_of(block))
         return block
 
