@@ -40,6 +40,8 @@ class PathMap:
         self._folders = dict(folders or {})
         self._inner_first = sorted(self._folders.items(), key=lambda one: -len(one[1].parts))
         self.is_shared = is_shared
+        self._mounts = {name: folder.is_mount() for name, folder in self._folders.items() if folder.is_dir()}
+        """Whether each folder that was there at first was a disk or share of its own."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -60,6 +62,26 @@ class PathMap:
     def sees(self, path: Path) -> bool:
         """Tell whether what the store knows by a path can lie on this machine."""
         return self._name_of(path) is not None or not (self.is_shared or _STORED.fullmatch(path.as_posix()))
+
+    def away(self) -> dict[str, Path]:
+        """Return the folders, by name, whose disk or share is not there now; looks at each, which may take long.
+
+        What is left of one then is a folder without songs, or one that is no mount any more.
+        """
+        return {name: self._folders[name] for name in self._mounts if self._is_away(name)}
+
+    def _is_away(self, name: str) -> bool:
+        folder = self._folders[name]
+        try:
+            is_empty = next(folder.iterdir(), None) is None and name != STAGING
+            return is_empty or (self._mounts[name] and not folder.is_mount())
+        except OSError:
+            return True
+
+    def away_of(self, *paths: Path | None) -> Path | None:
+        """Return the folder of one of some paths, or that of staging, if it is away; None if none is."""
+        names = {STAGING, *(self._name_of(path) for path in paths if path is not None)}
+        return next((folder for name, folder in self.away().items() if name in names), None) if self._mounts else None
 
     def encode(self, path: Path, *, is_asked: bool = False) -> str:
         """Return a path as it is stored.

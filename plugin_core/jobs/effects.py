@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
@@ -51,8 +52,12 @@ async def advance(claim: Claim) -> bool:
     except StembridgeError as error:
         if isinstance(error, TransientError) or (error.elsewhere and claim.store.paths.is_shared):
             return await claim.postpone(error)
-        if isinstance(error, (SourceError, PlacementError)) and await _is_found(claim):
-            return True
+        if isinstance(error, (SourceError, PlacementError)):
+            if away := await asyncio.to_thread(claim.store.paths.away_of, claim.job.source.path, claim.job.target):
+                trouble = TransientError(f"{show_path(away)} is away, or empty", remedy="mount it again")
+                return await claim.postpone(trouble)
+            if await _is_found(claim):
+                return True
         return await fail(claim, error)
     except Exception as error:  # noqa: BLE001 - work comes from plugins, which may raise anything
         return await fail_unexpected(claim, error)

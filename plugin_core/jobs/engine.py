@@ -6,15 +6,17 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from plugin_core.errors import StembridgeError, StoreError
+from plugin_core.files.path_map import STAGING
 from plugin_core.jobs.claim import Changed
 from plugin_core.jobs.outcome import discard
 from plugin_core.jobs.policy import ANY, Policy, Reach
 from plugin_core.jobs.step import Heartbeat, Step
 from plugin_core.jobs.store import JobStore
 from plugin_core.jobs.work import Work
-from plugin_core.model import Job, disarm
+from plugin_core.model import Job, disarm, show_path
 from plugin_core.purchases.budget import Guard, spend_freely
 from plugin_core.tasks import start, start_alone
 
@@ -123,12 +125,11 @@ class Engine:
         return cleaned
 
     async def claim(
-        self, ids: frozenset[str] | None, slots: Mapping[str, int], left: Iterable[str] = ()
+        self, ids: frozenset[str] | None, slots: Mapping[str, int], reach: Reach | None = None
     ) -> Step | None:
-        """Claim the next job, of no account that is left to others; None if there is nothing to do."""
+        """Claim the next job within reach; None if there is nothing to do."""
         owner = await self._store.ask(self._store.new_owner)
-        reach = self.reach._replace(left=tuple(left))
-        job = await self._store.ask(self._store.claim, owner, ids=ids, slots=slots, reach=reach)
+        job = await self._store.ask(self._store.claim, owner, ids=ids, slots=slots, reach=reach or self.reach)
         if job is None:
             return None
         return Step(
@@ -158,6 +159,8 @@ class _Run:
         self._unseen: set[str] = set()
         self._why_left: dict[str, str] = {}
         """Why jobs of an account are left to other machines; "" for those that are not."""
+        self._away: dict[str, Path] = {}
+        """Folders of this machine whose songs are left to others until they are there again."""
 
     async def run(self) -> None:
         self._store.be_patient()
@@ -194,10 +197,10 @@ class _Run:
             return
         first = await self._store.ask(self._store.accounts, self._ids)
         self._tell_unseen(first)
-        left = self._choose_left(first)
-        slots = self._slots.current(job for job in first if job.account not in left)
+        reach = await self._reach(first)
+        slots = self._slots.current(job for job in first if job.account not in reach.left)
         while len(self._tasks) < self._engine._concurrency:
-            step = await self._engine.claim(self._ids, slots, left)
+            step = await self._engine.claim(self._ids, slots, reach)
             if step is None:
                 return
             task = start(step.run())
@@ -211,17 +214,28 @@ class _Run:
             self._unseen.add(name)
             _log.warning("songs in %s are left to workers that have it in [paths]", disarm(name))
 
-    def _choose_left(self, jobs: Iterable[Job]) -> frozenset[str]:
-        """Return the accounts whose jobs a worker leaves to other machines, which is said once of each reason."""
+    async def _reach(self, jobs: Collection[Job]) -> Reach:
+        """Return what this process can work on now: a worker leaves to other machines what this one lacks."""
+        reach = self._engine.reach
         if self._wanted is not None or not (self._is_endless and self._store.paths.is_shared):
-            return frozenset()
+            return reach
+        # One without songs is that of a share which is not there, unless nobody asked for any yet.
+        before, self._away = self._away, await asyncio.to_thread(self._store.paths.away) if jobs else {}
+        for name in self._away.keys() ^ before.keys():
+            told = "is away, or empty: its songs are left to other workers" if name in self._away else "is there again"
+            _log.warning("%s (%s in [paths]) %s", show_path({**before, **self._away}[name]), name, told)
+        seen = () if STAGING in self._away else tuple(one for one in reach.names or () if one not in self._away)
+        return reach._replace(left=self._choose_left(jobs), names=reach.names and seen)
+
+    def _choose_left(self, jobs: Iterable[Job]) -> tuple[str, ...]:
+        """Return the accounts whose jobs are left to other machines, which is said once of each reason."""
         for job in jobs:
             if job.account not in self._why_left:
                 why = _why_left(self._engine._work_for, job)
                 if why and why not in self._why_left.values():
                     _log.warning("jobs of %s are left to other workers: %s", job.operation.provider, why)
                 self._why_left[job.account] = why
-        return frozenset(account for account, why in self._why_left.items() if why)
+        return tuple(account for account, why in self._why_left.items() if why)
 
     async def _idle(self) -> None:
         """Wait for a step to end, a job to be due, or the time to look at what other processes did."""

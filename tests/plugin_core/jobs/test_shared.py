@@ -10,9 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from plugin_core.errors import MissingModelError, MissingToolError, StembridgeError, UsageError
+from plugin_core.errors import MissingModelError, MissingToolError, SourceError, StembridgeError, UsageError
 from plugin_core.files.path_map import PathMap
 from plugin_core.jobs.engine import Engine
+from plugin_core.jobs.policy import Reach
 from plugin_core.jobs.store import JobStore, Place
 from plugin_core.model import Job, JobState
 from tests.plugin_core.jobs.conftest import FAST
@@ -108,3 +109,89 @@ def test_a_job_waits_for_a_machine_that_has_what_this_one_lacks(
         asyncio.run(Engine(store, lambda _job: work, hear, clock=store.clock, policy=FAST).run([job.id]))
         assert store.get(job.id).state is JobState.DONE and told[:1] == [error.message]
         assert len(work.service.lines("creates")) == 1
+
+
+class Share:
+    """A share with a song, which can be away."""
+
+    def __init__(self, folder: Path) -> None:
+        self.place, self._elsewhere = folder / "share", folder / "elsewhere"
+        self.song = self.place / "music" / "Song.wav"
+        for each in (self.song.parent, self.place / "staging"):
+            each.mkdir(parents=True)
+        self.song.touch()
+        folders = {"music": self.song.parent, "staging": self.place / "staging", "rest": Path("/")}
+        self.paths = PathMap(folders, is_shared=True)
+
+    def unmount(self) -> None:
+        self.place.rename(self._elsewhere)
+
+    def mount(self) -> None:
+        self._elsewhere.rename(self.place)
+
+
+@pytest.mark.shared
+def test_songs_of_a_share_that_is_away_are_left_to_others_until_it_is_there_again(
+    store_place: Place, work: FakeWork, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    share, stop = Share(tmp_path), asyncio.Event()
+
+    def hear(after: Job, _before: Job | None) -> None:
+        if after.state.is_settled:
+            stop.set()
+
+    async def work_on(store: JobStore) -> None:
+        reach = Reach(names=share.paths.names)
+        engine = Engine(store, lambda _job: work, hear, clock=store.clock, policy=FAST, reach=reach)
+        serving = asyncio.create_task(engine.serve(None, stop=stop))
+        while not caplog.records:  # noqa: ASYNC110 - a log says nothing by itself
+            await asyncio.sleep(0.01)
+        share.mount()
+        await asyncio.wait_for(serving, 60)
+
+    with JobStore(store_place, paths=share.paths) as store:
+        job, _ = store.add(make_job(path=share.song, clock=store.clock))
+        share.unmount()
+        asyncio.run(work_on(store))
+        assert store.get(job.id).state is JobState.DONE and work.calls.count("prepare") == 1
+    away, back = "is away, or empty: its songs are left to other workers", "is there again"
+    folders = [f"{share.place / name} ({name} in [paths])" for name in ("music", "staging")]
+    assert {record.getMessage() for record in caplog.records if record.levelname == "WARNING"} == {
+        *(f"{folder} {away}" for folder in folders),
+        *(f"{folder} {back}" for folder in folders),
+    }
+
+
+@pytest.mark.shared
+def test_a_job_whose_share_goes_away_under_it_waits(store_place: Place, work: FakeWork, tmp_path: Path) -> None:
+    share, told = Share(tmp_path), list[str]()
+    work.fail("prepare", [SourceError(f"{share.song} does not exist")])
+    work.on_call = lambda name, _job: share.unmount() if name == "prepare" and not told else None
+
+    def hear(after: Job, _before: Job | None) -> None:
+        if after.problem and not told:
+            told.append(after.problem.message)
+            share.mount()
+
+    with JobStore(store_place, paths=share.paths) as store:
+        job, _ = store.add(make_job(path=share.song, clock=store.clock))
+        engine = Engine(store, lambda _job: work, hear, clock=store.clock, policy=FAST)
+        asyncio.run(asyncio.wait_for(engine.run([job.id]), 60))
+        assert store.get(job.id).state is JobState.DONE
+    assert len(told) == 1 and told[0].endswith(" is away, or empty")
+
+
+@pytest.mark.parametrize("name", ["music", "staging"])
+def test_a_folder_that_is_no_mount_any_more_or_holds_nothing_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    mounts = {tmp_path / "there"}
+    monkeypatch.setattr(Path, "is_mount", lambda path: path in mounts)
+    (tmp_path / "there").mkdir()
+    paths = PathMap({name: tmp_path / "there", "never": tmp_path / "never"})
+    # Staging holds nothing before the first job.
+    assert list(paths.away()) == ([] if name == "staging" else [name])
+    (tmp_path / "there" / "Song.wav").touch()
+    assert paths.away() == {}
+    mounts.clear()
+    assert paths.away_of(tmp_path / "there" / "Song.wav") == tmp_path / "there"
