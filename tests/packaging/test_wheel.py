@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from stembridge_reaper.reapack import BASE_URL
 
 import plugin_core
 from plugin_core.manifests import manifest
@@ -81,6 +82,14 @@ def test_entry_points_name_modules_that_import(wheel: Path) -> None:
 
 def test_licence_is_in_the_wheel(wheel: Path) -> None:
     assert list(wheel.glob("*.dist-info/licenses/LICENSE"))
+
+
+def test_everything_public_lies_at_one_address(wheel: Path) -> None:
+    (about,) = wheel.glob("*.dist-info/METADATA")
+    lines = [line.removeprefix("Project-URL: ") for line in about.read_text("utf-8").splitlines() if "-URL: " in line]
+    urls = dict(line.split(", ") for line in lines)
+    assert {"Homepage", "Documentation", "Changelog", "Issues"} <= urls.keys()
+    assert all(url.startswith(urls["Homepage"]) for url in [*urls.values(), BASE_URL])
 
 
 def test_editable_install_reads_the_checkout() -> None:
