@@ -7,6 +7,7 @@ stored: it can be listed, and what lies there is for others to work on.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -73,8 +74,9 @@ class PathMap:
     def _is_away(self, name: str) -> bool:
         folder = self._folders[name]
         try:
-            is_empty = next(folder.iterdir(), None) is None and name != STAGING
-            return is_empty or (self._mounts[name] and not folder.is_mount())
+            with os.scandir(folder) as found:
+                is_empty = next(found, None) is None
+            return (is_empty and name != STAGING) or (self._mounts[name] and not folder.is_mount())
         except OSError:
             return True
 

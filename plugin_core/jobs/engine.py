@@ -161,6 +161,7 @@ class _Run:
         """Why jobs of an account are left to other machines; "" for those that are not."""
         self._away: dict[str, Path] = {}
         """Folders of this machine whose songs are left to others until they are there again."""
+        self._look_again = 0.0
 
     async def run(self) -> None:
         self._store.be_patient()
@@ -219,8 +220,11 @@ class _Run:
         reach = self._engine.reach
         if self._wanted is not None or not (self._is_endless and self._store.paths.is_shared):
             return reach
-        # One without songs is that of a share which is not there, unless nobody asked for any yet.
-        before, self._away = self._away, await asyncio.to_thread(self._store.paths.away) if jobs else {}
+        before, now = self._away, asyncio.get_running_loop().time()
+        # A folder without songs is that of a share which is not there, unless nobody asked for any yet.
+        if jobs and now >= self._look_again:
+            self._away = await asyncio.to_thread(self._store.paths.away)
+            self._look_again = now + _LOOK_EVERY
         for name in self._away.keys() ^ before.keys():
             told = "is away, or empty: its songs are left to other workers" if name in self._away else "is there again"
             _log.warning("%s (%s in [paths]) %s", show_path({**before, **self._away}[name]), name, told)
