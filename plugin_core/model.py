@@ -372,6 +372,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 def disarm(text: str) -> str:
     """Write text on one line that any terminal and any log can print; what would steer them becomes an escape."""
+    if text.isprintable():
+        # As nearly all are: none of what steers is.
+        return text
     encodable = text.encode("utf-8", "backslashreplace").decode()
     return STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), encodable)
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from plugin_core.audio.upload import Upload
 
 _DIVISOR: Final = 10
-_QUERY: Final = re.compile(r"""([A-Za-z][A-Za-z0-9+.-]*://[^\s"'\\?#]*)[?#][^\s"'\\]*""")
-"""The address of a link, and the query that may give access to what it names."""
+_QUERY: Final = re.compile(r"""(://[^\s"'\\?#]*)[?#][^\s"'\\]*""")
+"""The address of a link behind its scheme, and the query that may give access to what it names."""
 
 
 def time_of_key(key: str) -> float | None:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from plugin_core.model import JobState, Model, Operation, Separation, Tagging, from_json, show_path, to_json
+from plugin_core.model import (
+    STEERING,
+    JobState,
+    Model,
+    Operation,
+    Separation,
+    Tagging,
+    disarm,
+    from_json,
+    show_path,
+    to_json,
+)
 
 
 @pytest.mark.parametrize("name", ["/music/Song.flac", "/m/Größe 音.flac", "/m/bad\udcff name", "/m/bytes:00"])
@@ -45,3 +57,9 @@ def test_settled_and_active_part_the_states() -> None:
 def test_a_model_is_ready_unless_its_files_are_elsewhere() -> None:
     ready = {state: Model(id="a", name="A", stems=(), state=state).is_ready for state in ("", "here", "to fetch")}
     assert ready == {"": True, "here": True, "to fetch": False}
+
+
+def test_whatever_steers_is_disarmed_and_all_else_stays() -> None:
+    steering = {one for one in map(chr, range(sys.maxunicode + 1)) if STEERING.match(one)}
+    assert all(disarm(f"a{one}b") != f"a{one}b" for one in steering)
+    assert disarm("a \u00e9\u6b4c") == "a \u00e9\u6b4c" and disarm("a\ud800") == "a\\ud800"

@@ -12,7 +12,7 @@ from plugin_core.errors import TransientError
 from plugin_core.files.errors import explain_write_error
 from plugin_core.model import Part, Progress, RemoteFile
 from plugin_core.protocols import TOLD
-from plugin_core.service import LOOKS, Pace, bring_all, name_result, part_files, prepared
+from plugin_core.service import LOOKS, Pace, bring_all, name_result, part_files, prepared, without_secrets
 from plugin_core.transfer.calls import Bytes, MissingError
 from tests.audio_files import make_song
 from tests.plugin_core.providers.mvsep.fakes import make_order
@@ -93,3 +93,9 @@ def test_what_was_sent_goes_if_it_is_ours_and_stays_to_be_sent_again(tmp_path: P
     assert [told.fraction for told in heard[-3:]] == [0.5, 1.0, None]
     assert all(told.note.startswith("uploading") for told in heard[-3:])
     assert ("full scale" in order.note.get(TOLD, "")) is is_own
+
+
+def test_links_are_kept_without_what_gives_access() -> None:
+    told = {"url": "https://a.example/b.flac?sig=1&x=2#y", "text": "see 1ftp+x://a/b?q, or c?d", "list": ["//a?b"]}
+    kept = '{"url": "https://a.example/b.flac", "text": "see 1ftp+x://a/b or c?d", "list": ["//a?b"]}'
+    assert without_secrets(told) == kept
