@@ -14,7 +14,7 @@ from typing import Final
 
 from plugin_core.audio.envelope import measure_tag
 from plugin_core.audio.info import ByteSpan
-from plugin_core.audio.source_file import Window, cut_short, joined
+from plugin_core.audio.source_file import Window, cut_short, damaged, joined
 from plugin_core.errors import SourceError
 from plugin_core.model import show_path
 
@@ -77,10 +77,10 @@ def check_claim(path: Path, window: Window, end: int, size: int) -> tuple[ByteSp
 
 
 def read_musepack(path: Path, window: Window, size: int) -> tuple[int, int]:
-    """Return how many samples a decoder of Musepack 8 puts in front, and how many follow; 0 where its header is wrong.
+    """Return how many samples a decoder of Musepack 8 puts in front, and how many follow.
 
     Raises:
-        SourceError: it ends before its last packet, or several are joined.
+        SourceError: it ends before its last packet, counts wrong, or several are joined.
     """
     at, front, samples, most = len(_MUSEPACK), 0, 0, 0
     count = 1
@@ -98,7 +98,9 @@ def read_musepack(path: Path, window: Window, size: int) -> tuple[int, int]:
         if key == b"SE":
             if window.take(at + measure_tag(window.take(at, 32)), len(_MUSEPACK)) == _MUSEPACK:
                 raise joined(path)
-            return (front, samples) if most - count < front + samples <= most else (0, 0)
+            if most - count < front + samples <= most:
+                return front, samples
+            raise damaged(path, None, "its header counts other samples than it holds")
     raise cut_short(path)
 
 
