@@ -24,6 +24,7 @@ _VOC_KINDS: Final = range(1, 10)
 _ADX_SAMPLES: Final = 32
 """In each channel of a block."""
 _WVE_HEAD: Final = 32
+_TAGS: Final = (b"TAG", b"ID3", b"APE")
 _PLAIN_CODINGS: Final = (b"pcm", b"ulaw", b"mu-law", b"alaw")
 _HEADS: Final = 64
 """More bytes than a line of PVF's header has."""
@@ -133,6 +134,15 @@ def _measure_apm(window: Window, start: int) -> int:
     return int.from_bytes(window.take(start + 24, 4), "little") if window.take(start + 20, 4) == b"vs12" else 0
 
 
+def _measure_argo(window: Window, start: int) -> int:
+    """Measure a sound of Argonaut's games: blocks of 32 samples, of which ffmpeg gives as many as are counted."""
+    (head,) = struct.unpack("<I", window.take(start + 12, 4).ljust(4, b"\0"))
+    blocks, samples, flags = struct.unpack("<II8xI", window.take(start + head, 20).ljust(20, b"\0"))
+    size = int(head + 20 + blocks * (samples // 2 + 1) * (1 + (flags >> 1 & 1)))
+    follows = window.take(start + size, 4)
+    return size if not follows or follows.startswith((b"ASF\0", *_TAGS)) else _ODD
+
+
 def _measure_alike(window: Window, at: int) -> int:
     """Measure up to where the same header stands again, or to the end."""
     head = window.take(at, _HEADS)
@@ -192,7 +202,7 @@ _KINDS: Final[dict[bytes, Callable[[Window, int], int]]] = {
     b"\0\x20": _measure_apm,
     b"STRM": _measure_alike,
     b"MMMD": _measure_alike,
-    b"ASF\0": _measure_alike,
+    b"ASF\0": _measure_argo,
     _WTV: _measure_alike,
     **dict.fromkeys(_IRCAM, _measure_alike),
 }

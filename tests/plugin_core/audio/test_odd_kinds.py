@@ -371,3 +371,14 @@ def test_musepack_is_what_its_own_decoder_gives_or_refused(tmp_path: Path) -> No
     at = plain.index(b"SH") + 8
     for count in (b"\x80\x80\x00", b"\x80\x81\x00", b"\x8a\xb1\x08"):
         assert "counts other samples than it holds" in refuse(write(path, replace(plain, at, count)))
+
+
+def test_argo_that_counts_too_few_blocks_is_refused(song: Path, tmp_path: Path) -> None:
+    path = encode(song, tmp_path / "song.argo", "-f", "argo_asf")
+    data = path.read_bytes()
+    assert read_whole(path)[1] == ""
+    for blocks, words in ((0, "goes on after"), (500, "goes on after"), (5000, "is cut short")):
+        assert words in refuse(write(path, replace(data, 24, struct.pack("<I", blocks))))
+    twice, note = read_whole(write(path, data + data))
+    assert len(twice) % 2 == 0
+    assert "is 2 recordings joined in one file" in note
