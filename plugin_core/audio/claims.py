@@ -24,6 +24,8 @@ _VOC_KINDS: Final = range(1, 10)
 _ADX_SAMPLES: Final = 32
 """In each channel of a block."""
 _WVE_HEAD: Final = 32
+_NIST_HEAD: Final = re.compile(rb"NIST_1A\n *(\d+)\n")
+_NIST_FIELD: Final = re.compile(rb"^(\w+) -\w+ (\S+)", re.MULTILINE)
 _TAGS: Final = (b"TAG", b"ID3", b"APE")
 _PLAIN_CODINGS: Final = (b"pcm", b"ulaw", b"mu-law", b"alaw")
 _HEADS: Final = 64
@@ -117,12 +119,13 @@ def _read_number(window: Window, at: int) -> tuple[int, int]:
 
 def _measure_nist(window: Window, at: int) -> int:
     """Measure a NIST SPHERE; 0 where it counts nothing, or is packed."""
-    head = window.take(at, int(window.take(at + 8, 8).strip() or b"0"))
-    told = dict(re.findall(rb"^(\w+) -\w+ (\S+)", head, re.MULTILINE))
+    size = _NIST_HEAD.match(window.take(at, 16))
+    head = window.take(at, int(size[1])) if size else b""
+    told = dict(_NIST_FIELD.findall(head))
     if told.get(b"sample_coding", b"pcm") not in _PLAIN_CODINGS:
         return 0
-    sound = [int(told.get(name, b"0")) for name in (b"sample_count", b"channel_count", b"sample_n_bytes")]
-    return len(head) + math.prod(sound) if all(sound) else 0
+    sound = [told.get(name, b"") for name in (b"sample_count", b"channel_count", b"sample_n_bytes")]
+    return len(head) + math.prod(map(int, sound)) if all(one.isdigit() and int(one) for one in sound) else 0
 
 
 def _measure_maud(window: Window, at: int) -> int:

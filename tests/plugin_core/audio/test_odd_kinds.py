@@ -17,6 +17,7 @@ from plugin_core.audio.extent import check_extent
 from plugin_core.audio.mpeg import measure_free_frame, read_frame
 from plugin_core.audio.probe import identify
 from plugin_core.audio.samples import Samples
+from plugin_core.errors import SourceError
 from plugin_core.recordings.digest import digest_of
 from tests.audio_files import encode, make_song, write_samples
 from tests.plugin_core.audio.library import decode_with_ffmpeg, read_whole, refuse
@@ -328,6 +329,22 @@ def test_nist_that_counts_wrong_is_read_whole_or_refused(song: Path, tmp_path: P
     read, note = read_whole(path)
     assert np.array_equal(read, samples)
     assert ("4000 samples longer than its header says" in note) == bool(counted)
+
+
+@pytest.mark.parametrize(
+    "words", [(b"   1024", b"  many!"), (b"-i 30011", b"-i some!"), (b"channel_count -i 2", b"channel_count -i X")]
+)
+def test_nist_whose_header_holds_no_numbers_ends_in_one_line(
+    song: Path, tmp_path: Path, words: tuple[bytes, bytes]
+) -> None:
+    path = write_nist(tmp_path / "song.sph", read_whole(song)[0])
+    write(path, path.read_bytes().replace(*words, 1))
+    try:
+        read, _ = read_whole(path)
+    except SourceError as error:
+        assert "\n" not in str(error)
+    else:
+        assert np.array_equal(read, read_whole(song)[0])
 
 
 def test_two_recordings_of_television_are_both_read(song: Path, tmp_path: Path) -> None:
