@@ -63,8 +63,8 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Start two workers for each processor: half of what tests of hosts do is to wait for processes and servers."""
-    return 2 * (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    """Start five workers for two processors: half of what tests of hosts do is to wait for processes and servers."""
+    return 5 * (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) // 2
 
 
 @pytest.hookimpl(wrapper=True)
