@@ -27,9 +27,10 @@ from plugin_core.audio.source_file import (
     explain_os_error,
     look_at,
     open_file,
+    rewritten,
     show_time,
 )
-from plugin_core.errors import SourceError
+from plugin_core.errors import SourceError, StembridgeError
 from plugin_core.model import show_path
 
 Dtype = Literal["float32", "float64", "int32"]
@@ -205,7 +206,7 @@ class _SndfileDecoder:
         except OSError as error:
             raise explain_os_error(self._path, error) from error
         if size < self._size:
-            raise SourceError(f"{show_path(self._path)} was changed while it was read", remedy="start again")
+            raise rewritten(self._path)
 
 
 class _JoinedDecoder:
@@ -265,9 +266,30 @@ def open_reader(path: Path, *, info: AudioInfo | None = None, which: Which = shu
 
     Raises:
         SourceError: as ``probe``.
-        TransientError: the disk or share does not answer.
+        TransientError: the disk or share does not answer, or the file does not fit together since somebody's tags were
+            written to it meanwhile.
     """
-    info = info or probe(path, which=which)
+    before = _find_identity(path)
+    try:
+        with _open_now(path, info or probe(path, which=which), which) as reader:
+            yield reader
+    except SourceError as error:
+        after = _find_identity(path)
+        if after is None or after == before:
+            raise
+        raise rewritten(path) from error
+
+
+def _find_identity(path: Path) -> Identity | None:
+    try:
+        return look_at(path)
+    except (StembridgeError, ValueError):
+        # Whoever opens it says what is wrong.
+        return None
+
+
+@contextmanager
+def _open_now(path: Path, info: AudioInfo, which: Which) -> Iterator[Reader]:
     if info.decoder == "ffmpeg":
         with closing(_JoinedDecoder(_start_each(path, info, which))) as started:
             yield Reader(path, info, started)

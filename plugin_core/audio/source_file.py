@@ -301,6 +301,11 @@ def damaged(path: Path, seconds: float | None, reason: str = "") -> SourceError:
     return SourceError(f"{show_path(path)} is damaged{where}{said}", remedy=AGAIN)
 
 
+def rewritten(path: Path) -> TransientError:
+    """Say of a file that somebody wrote to it, or put another in its place, while it was read."""
+    return TransientError(f"{show_path(path)} was changed while it was read", remedy="try again")
+
+
 def cut_short(path: Path, lost: float = 0.0) -> SourceError:
     """Say that a share (0..1) of a file's sound is missing; 0 where that is not known."""
     missing = f": {lost:.0%} of its audio is missing" if lost >= 0.01 else ""

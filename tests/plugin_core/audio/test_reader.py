@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from plugin_core.audio.ffmpeg import Which
+from plugin_core.audio.info import AudioInfo
+from plugin_core.audio.probe import probe
 from plugin_core.audio.reader import Dtype, Reader, open_reader, was_read_whole
 from plugin_core.audio.samples import Samples, to_integers
-from plugin_core.errors import SourceError
+from plugin_core.errors import SourceError, TransientError
 from tests.audio_files import encode, make_noise, make_song, read_samples, truncate, write_samples, write_song
 from tests.plugin_core.audio.test_probe import forget_flac_length, needs_ffmpeg, no_program
 
@@ -249,8 +252,30 @@ def test_file_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
     with open_reader(path) as reader:
         reader.read(1000)
         truncate(path, 0.3)
-        with pytest.raises(SourceError, match="was changed while it was read"):
+        with pytest.raises(TransientError, match="was changed while it was read"):
             drain(reader)
+
+
+def test_song_that_is_replaced_between_two_looks_is_to_be_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a tagger that puts the edited song in its place."""
+    path = write_samples(tmp_path / "a.wav", make_noise(400_000))
+    other = write_samples(tmp_path / "other.wav", make_noise(300_000))
+
+    def look_then_replace(path: Path, which: Which) -> AudioInfo:
+        info = probe(path, which=which)
+        if other.exists():
+            other.replace(path)
+        return info
+
+    monkeypatch.setattr("plugin_core.audio.reader.probe", look_then_replace)
+    with pytest.raises(TransientError, match=r"a\.wav was changed while it was read; try again"):
+        read_all(path)
+    assert len(read_all(path)) == 300_000
+    truncate(path, 0.3)
+    with pytest.raises(SourceError, match="is cut short"):
+        read_all(path)
 
 
 def test_file_removed_while_it_is_read_is_read_on(tmp_path: Path) -> None:
